@@ -1,0 +1,313 @@
+//! Strict reading of DER with words for what went wrong, and the few encoders that derives do not give.
+//!
+//! The decoder is the `der` crate's; [`Cursor`] adds the name of the structure being read to each error and hands out
+//! elements as borrowed bytes, so that callers can keep spans instead of copies.
+
+use std::fmt;
+
+pub use ::der::{Decode, Encode, Tag, TagNumber};
+use ::der::{Header, Reader, SliceReader};
+
+use crate::limits;
+
+/// Input that is not what its ASN.1 says it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asn1Error {
+    /// The structure or field being read, in the standard's words.
+    pub structure: &'static str,
+    /// What is wrong with it.
+    pub problem: Problem,
+    /// Offset in bytes from the start of the input given to the reader of `structure`.
+    pub offset: usize,
+}
+
+/// What can be wrong with encoded input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The bytes are not DER: the decoder's own words.
+    NotDer(String),
+    /// Another element than the one that belongs here.
+    Unexpected {
+        /// What belongs here.
+        expected: &'static str,
+        /// What came: the tag, or `None` at the end of the input.
+        found: Option<Tag>,
+    },
+    /// Bytes behind the end of the structure.
+    Trailing {
+        /// How many.
+        count: usize,
+    },
+    /// More than is accepted.
+    TooLarge {
+        /// What is limited.
+        what: &'static str,
+        /// The most that is accepted.
+        limit: usize,
+        /// What came.
+        found: usize,
+    },
+    /// Well-formed, but against a rule of the standard.
+    Invalid(&'static str),
+}
+
+impl Asn1Error {
+    /// An input that breaks a rule of its standard.
+    pub fn invalid(structure: &'static str, rule: &'static str) -> Self {
+        Asn1Error { structure, problem: Problem::Invalid(rule), offset: 0 }
+    }
+
+    /// An input above a limit.
+    pub fn too_large(structure: &'static str, what: &'static str, limit: usize, found: usize) -> Self {
+        Asn1Error { structure, problem: Problem::TooLarge { what, limit, found }, offset: 0 }
+    }
+
+    /// The `der` crate's error, told which structure it befell.
+    pub fn from_der(structure: &'static str, error: ::der::Error) -> Self {
+        let offset = error.position().map_or(0, |p| u32::from(p) as usize);
+        Asn1Error { structure, problem: Problem::NotDer(error.kind().to_string()), offset }
+    }
+}
+
+impl fmt::Display for Asn1Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.structure)?;
+        match &self.problem {
+            Problem::NotDer(words) => write!(f, "not DER: {words}")?,
+            Problem::Unexpected { expected, found: Some(tag) } => write!(f, "expected {expected}, found {tag}")?,
+            Problem::Unexpected { expected, found: None } => write!(f, "expected {expected}, found the end")?,
+            Problem::Trailing { count } => write!(f, "{count} bytes behind the end")?,
+            Problem::TooLarge { what, limit, found } => write!(f, "{what} is {found}, the limit is {limit}")?,
+            Problem::Invalid(rule) => write!(f, "{rule}")?,
+        }
+        write!(f, " (offset {})", self.offset)
+    }
+}
+
+impl std::error::Error for Asn1Error {}
+
+/// One element: tag, length, value.
+#[derive(Clone, Copy, Debug)]
+pub struct Tlv<'a> {
+    /// The tag.
+    pub tag: Tag,
+    /// The whole element.
+    pub bytes: &'a [u8],
+    /// Its content.
+    pub value: &'a [u8],
+}
+
+/// Reads elements one after the other from the content of the structure it is named for.
+#[derive(Clone, Debug)]
+pub struct Cursor<'a> {
+    reader: SliceReader<'a>,
+    structure: &'static str,
+}
+
+impl<'a> Cursor<'a> {
+    /// Reads the elements in `bytes`; `structure` names them in errors.
+    pub fn new(bytes: &'a [u8], structure: &'static str) -> Result<Self, Asn1Error> {
+        let reader = SliceReader::new(bytes).map_err(|e| Asn1Error::from_der(structure, e))?;
+        Ok(Cursor { reader, structure })
+    }
+
+    /// Reads the content of the one SEQUENCE that `bytes` must be, to its last byte.
+    pub fn sequence(bytes: &'a [u8], structure: &'static str) -> Result<Self, Asn1Error> {
+        let mut outer = Cursor::new(bytes, structure)?;
+        let content = outer.expect(Tag::Sequence, "a SEQUENCE")?.value;
+        outer.finish()?;
+        Cursor::new(content, structure)
+    }
+
+    /// Whether everything is read.
+    pub fn is_empty(&self) -> bool {
+        self.reader.is_finished()
+    }
+
+    /// Offset of the next element.
+    pub fn offset(&self) -> usize {
+        u32::from(self.reader.position()) as usize
+    }
+
+    /// The next element, whatever it is.
+    pub fn any(&mut self, expected: &'static str) -> Result<Tlv<'a>, Asn1Error> {
+        if self.is_empty() {
+            return Err(self.unexpected(expected, None));
+        }
+        let header = Header::peek(&self.reader).map_err(|e| self.failed(e))?;
+        let bytes = self.reader.tlv_bytes().map_err(|e| Asn1Error::from_der(self.structure, e))?;
+        let value = &bytes[bytes.len() - u32::from(header.length()) as usize..];
+        Ok(Tlv { tag: header.tag(), bytes, value })
+    }
+
+    /// The next element, which must have this tag.
+    pub fn expect(&mut self, tag: Tag, expected: &'static str) -> Result<Tlv<'a>, Asn1Error> {
+        match self.peek() {
+            Some(found) if found != tag => Err(self.unexpected(expected, Some(found))),
+            _ => self.any(expected),
+        }
+    }
+
+    /// The next element if it has this tag.
+    pub fn optional(&mut self, tag: Tag) -> Result<Option<Tlv<'a>>, Asn1Error> {
+        if self.peek() == Some(tag) { self.any("an element").map(Some) } else { Ok(None) }
+    }
+
+    /// The next element if it is `[number]` in the context-specific class.
+    pub fn optional_context(&mut self, number: u32, constructed: bool) -> Result<Option<Tlv<'a>>, Asn1Error> {
+        self.optional(context(number, constructed))
+    }
+
+    /// The next tag, `None` at the end or where no tag can be read.
+    pub fn peek(&self) -> Option<Tag> {
+        Tag::peek(&self.reader).ok()
+    }
+
+    /// Decodes the next element as a type of the `der` crate.
+    pub fn decode<T: Decode<'a, Error = ::der::Error>>(&mut self) -> Result<T, Asn1Error> {
+        T::decode(&mut self.reader).map_err(|e| Asn1Error::from_der(self.structure, e))
+    }
+
+    /// Refuses anything left over.
+    pub fn finish(self) -> Result<(), Asn1Error> {
+        match u32::from(self.reader.remaining_len()) as usize {
+            0 => Ok(()),
+            count => Err(Asn1Error {
+                structure: self.structure,
+                problem: Problem::Trailing { count },
+                offset: self.offset(),
+            }),
+        }
+    }
+
+    fn unexpected(&self, expected: &'static str, found: Option<Tag>) -> Asn1Error {
+        Asn1Error { structure: self.structure, problem: Problem::Unexpected { expected, found }, offset: self.offset() }
+    }
+
+    fn failed(&self, error: ::der::Error) -> Asn1Error {
+        Asn1Error { offset: self.offset(), ..Asn1Error::from_der(self.structure, error) }
+    }
+}
+
+/// The tag `[number]` of the context-specific class.
+pub const fn context(number: u32, constructed: bool) -> Tag {
+    Tag::ContextSpecific { constructed, number: TagNumber(number) }
+}
+
+/// Decodes all of `bytes` as one value of a type of the `der` crate; `structure` names it in errors.
+pub fn decode<'a, T: Decode<'a, Error = ::der::Error>>(
+    bytes: &'a [u8],
+    structure: &'static str,
+) -> Result<T, Asn1Error> {
+    T::from_der(bytes).map_err(|e| Asn1Error::from_der(structure, e))
+}
+
+/// Encodes a value that our own code put together, which cannot fail.
+pub fn encode<T: Encode>(value: &T) -> Vec<u8> {
+    value.to_der().expect("a value built here stays within DER's lengths")
+}
+
+/// One element from a tag byte and the parts of its content.
+pub fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let length: usize = parts.iter().map(|p| p.len()).sum();
+    let mut out = Vec::with_capacity(length + 6);
+    out.push(tag);
+    push_length(&mut out, length);
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    out
+}
+
+/// A SEQUENCE of encoded elements.
+pub fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+    element(0x30, parts)
+}
+
+fn push_length(out: &mut Vec<u8>, length: usize) {
+    if length < 0x80 {
+        out.push(length as u8);
+        return;
+    }
+    let bytes = length.to_be_bytes();
+    let skip = bytes.iter().take_while(|b| **b == 0).count();
+    out.push(0x80 | (bytes.len() - skip) as u8);
+    out.extend_from_slice(&bytes[skip..]);
+}
+
+/// Refuses input that nests deeper than [`limits::MAX_DER_DEPTH`], before anything recursive reads it.
+pub fn check_depth(bytes: &[u8], structure: &'static str) -> Result<(), Asn1Error> {
+    // Ends of the constructed values that are open at the current position; no recursion, no allocation.
+    let mut open_ends = [0usize; limits::MAX_DER_DEPTH];
+    let mut depth = 0;
+    let mut position = 0;
+    while position < bytes.len() {
+        while depth > 0 && open_ends[depth - 1] <= position {
+            depth -= 1;
+        }
+        let mut cursor = SliceReader::new(&bytes[position..]).map_err(|e| Asn1Error::from_der(structure, e))?;
+        let header = Header::decode(&mut cursor)
+            .map_err(|e| Asn1Error { offset: position, ..Asn1Error::from_der(structure, e) })?;
+        let content = position + u32::from(cursor.position()) as usize;
+        let end = content + u32::from(header.length()) as usize;
+        if header.tag().is_constructed() {
+            if depth == open_ends.len() {
+                let problem = Problem::TooLarge {
+                    what: "nesting",
+                    limit: limits::MAX_DER_DEPTH,
+                    found: limits::MAX_DER_DEPTH + 1,
+                };
+                return Err(Asn1Error { structure, problem, offset: position });
+            }
+            open_ends[depth] = end;
+            depth += 1;
+            position = content;
+        } else {
+            position = end;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_structure_expectation_finding_and_place() {
+        let bytes = sequence(&[&[0x02, 0x01, 0x05], &[0x05, 0x00]]);
+        let mut cursor = Cursor::sequence(&bytes, "Example").unwrap();
+        cursor.expect(Tag::Integer, "a number").unwrap();
+        let error = cursor.expect(Tag::OctetString, "a nonce").unwrap_err();
+        assert_eq!(error.to_string(), "Example: expected a nonce, found NULL (offset 3)");
+    }
+
+    #[test]
+    fn lengths_are_written_in_the_shortest_form() {
+        for length in [0usize, 1, 127, 128, 255, 256, 65_535, 65_536] {
+            let content = vec![0u8; length];
+            let made = element(0x04, &[&content]);
+            assert_eq!(made, encode(&::der::asn1::OctetStringRef::new(&content).unwrap()));
+        }
+    }
+
+    #[test]
+    fn bytes_behind_the_end_and_truncated_input_are_refused() {
+        assert!(Cursor::sequence(&[0x30, 0x00, 0x00], "Example").is_err());
+        assert!(Cursor::sequence(&[0x30, 0x02, 0x05], "Example").is_err());
+        assert!(
+            Cursor::sequence(&[0x30, 0x81, 0x02, 0x05, 0x00], "Example").is_err(),
+            "length not in the shortest form"
+        );
+        assert!(Cursor::sequence(&[], "Example").is_err());
+    }
+
+    #[test]
+    fn nested_constructed_values_end_at_the_depth_limit() {
+        let nest = |levels: usize| (0..levels).fold(vec![0x05, 0x00], |inner, _| sequence(&[&inner]));
+        assert!(check_depth(&nest(limits::MAX_DER_DEPTH), "Example").is_ok());
+        let error = check_depth(&nest(limits::MAX_DER_DEPTH + 1), "Example").unwrap_err();
+        assert!(matches!(error.problem, Problem::TooLarge { what: "nesting", .. }));
+        assert!(check_depth(&nest(5_000), "Example").is_err());
+    }
+}

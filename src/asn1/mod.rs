@@ -1,0 +1,14 @@
+//! Types and bytes: what the standards write in ASN.1, and nothing about what it means to us.
+//!
+//! Small structures are declared with `der`'s derives, so that a type can be compared with its ASN.1 by eye.
+//! Certificates, revocation lists and protected messages keep the bytes that came: a signature is always checked over
+//! those, never over a re-encoding.
+
+pub mod der;
+pub mod name;
+#[allow(missing_docs, reason = "the constants are named after the identifiers they are")]
+pub mod oid;
+pub mod pem;
+pub mod x509;
+
+pub use self::der::{Asn1Error, Problem};

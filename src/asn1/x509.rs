@@ -1,0 +1,356 @@
+//! Certificates (RFC 5280 section 4.1) over the bytes that came: split once, never re-encoded.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use ::der::{Decode, Tag};
+
+use super::der::{Asn1Error, Cursor, Tlv, context, sequence};
+use super::{name, oid::Oid};
+use crate::limits;
+use crate::time::Time;
+
+/// A parsed certificate. Cheap to clone; parts are spans of the one buffer that was received.
+///
+/// Parsing checks structure only. Nothing in a certificate is to be believed before `validation` has spoken; its public
+/// key is therefore not reachable from outside the library.
+#[derive(Clone)]
+pub struct Certificate {
+    der: Arc<[u8]>,
+    spans: Spans,
+    not_before: Time,
+    not_after: Time,
+    version: u8,
+    extensions: Arc<[ExtensionSpan]>,
+}
+
+#[derive(Clone)]
+struct Spans {
+    tbs: Range<u32>,
+    serial: Range<u32>,
+    tbs_signature_algorithm: Range<u32>,
+    issuer: Range<u32>,
+    subject: Range<u32>,
+    spki: Range<u32>,
+    signature_algorithm: Range<u32>,
+    signature: Range<u32>,
+}
+
+#[derive(Clone)]
+struct ExtensionSpan {
+    oid: Oid,
+    critical: bool,
+    value: Range<u32>,
+}
+
+/// One extension of a certificate, CRL or OCSP response.
+#[derive(Clone, Copy, Debug)]
+pub struct Extension<'a> {
+    /// Its identifier.
+    pub oid: Oid,
+    /// Whether a reader that does not know it must refuse.
+    pub critical: bool,
+    /// The content of extnValue: DER of the type that the identifier names.
+    pub value: &'a [u8],
+}
+
+impl Certificate {
+    /// Splits a certificate. The bytes are copied once and kept.
+    ///
+    /// Refused: anything but one DER certificate, versions above 3, extensions in other versions, the same extension
+    /// twice (RFC 5280 section 4.2), times in other forms than RFC 5280 section 4.1.2.5 gives, sizes above `limits`.
+    pub fn from_der(der: &[u8]) -> Result<Self, Asn1Error> {
+        const WHAT: &str = "Certificate";
+        if der.len() > limits::MAX_CERTIFICATE_BYTES {
+            return Err(Asn1Error::too_large(WHAT, "size in bytes", limits::MAX_CERTIFICATE_BYTES, der.len()));
+        }
+        let span = |part: &[u8]| span_of(der, part);
+
+        let mut outer = Cursor::sequence(der, WHAT)?;
+        let tbs = outer.expect(Tag::Sequence, "tbsCertificate")?;
+        let signature_algorithm = outer.expect(Tag::Sequence, "signatureAlgorithm")?;
+        let signature =
+            bit_string(outer.expect(Tag::BitString, "signatureValue")?, WHAT, "signatureValue has unused bits")?;
+        outer.finish()?;
+
+        let mut fields = Cursor::new(tbs.value, "TBSCertificate")?;
+        let version = read_version(&mut fields)?;
+        let serial = fields.expect(Tag::Integer, "serialNumber")?;
+        let tbs_signature_algorithm = fields.expect(Tag::Sequence, "signature")?;
+        let issuer = fields.expect(Tag::Sequence, "issuer")?;
+        let mut validity = Cursor::new(fields.expect(Tag::Sequence, "validity")?.value, "Validity")?;
+        let not_before = read_time(&mut validity, "notBefore")?;
+        let not_after = read_time(&mut validity, "notAfter")?;
+        validity.finish()?;
+        let subject = fields.expect(Tag::Sequence, "subject")?;
+        let spki = fields.expect(Tag::Sequence, "subjectPublicKeyInfo")?;
+        let issuer_id = fields.optional_context(1, false)?;
+        let subject_id = fields.optional_context(2, false)?;
+        if version < 2 && (issuer_id.is_some() || subject_id.is_some()) {
+            return Err(Asn1Error::invalid("TBSCertificate", "unique identifiers in a version 1 certificate"));
+        }
+        let mut extensions = Vec::new();
+        if let Some(field) = fields.optional_context(3, true)? {
+            if version != 3 {
+                return Err(Asn1Error::invalid("TBSCertificate", "extensions in a certificate that is not version 3"));
+            }
+            for extension in Extensions::parse(field.value, "Extensions")? {
+                let extension = extension?;
+                if extensions.iter().any(|e: &ExtensionSpan| e.oid == extension.oid) {
+                    return Err(Asn1Error::invalid("Extensions", "the same extension twice"));
+                }
+                extensions.push(ExtensionSpan {
+                    oid: extension.oid,
+                    critical: extension.critical,
+                    value: span(extension.value),
+                });
+            }
+        }
+        fields.finish()?;
+        if serial.value.is_empty() {
+            return Err(Asn1Error::invalid("TBSCertificate", "serialNumber without content"));
+        }
+        let spans = Spans {
+            tbs: span(tbs.bytes),
+            serial: span(serial.value),
+            tbs_signature_algorithm: span(tbs_signature_algorithm.bytes),
+            issuer: span(issuer.bytes),
+            subject: span(subject.bytes),
+            spki: span(spki.bytes),
+            signature_algorithm: span(signature_algorithm.bytes),
+            signature: span(signature),
+        };
+        Ok(Certificate { der: der.into(), spans, not_before, not_after, version, extensions: extensions.into() })
+    }
+
+    /// Reads certificates from DER (one), PEM (any number of CERTIFICATE blocks, others skipped).
+    pub fn many_from_bytes(input: &[u8]) -> Result<Vec<Self>, Asn1Error> {
+        if !super::pem::is_pem(input) {
+            return Ok(vec![Self::from_der(input)?]);
+        }
+        let blocks = super::pem::parse(input)?;
+        let certificates: Vec<_> = blocks
+            .iter()
+            .filter(|b| matches!(b.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE"))
+            .map(|b| Self::from_der(&b.der))
+            .collect::<Result<_, _>>()?;
+        if certificates.is_empty() {
+            return Err(Asn1Error::invalid("PEM", "no CERTIFICATE block"));
+        }
+        Ok(certificates)
+    }
+
+    /// The whole certificate as it came.
+    pub fn as_der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// tbsCertificate with tag and length: what the signature covers.
+    pub fn tbs(&self) -> &[u8] {
+        self.part(&self.spans.tbs)
+    }
+
+    /// 1, 2 or 3.
+    pub fn version(&self) -> u8 {
+        self.version
+    }
+
+    /// Content of serialNumber: a two's complement integer, at least one byte.
+    pub fn serial(&self) -> &[u8] {
+        self.part(&self.spans.serial)
+    }
+
+    /// The algorithm named inside the signature, as AlgorithmIdentifier.
+    pub fn tbs_signature_algorithm(&self) -> &[u8] {
+        self.part(&self.spans.tbs_signature_algorithm)
+    }
+
+    /// The algorithm named beside the signature, as AlgorithmIdentifier.
+    pub fn signature_algorithm(&self) -> &[u8] {
+        self.part(&self.spans.signature_algorithm)
+    }
+
+    /// The signature: content of the BIT STRING without the count of unused bits.
+    pub fn signature(&self) -> &[u8] {
+        self.part(&self.spans.signature)
+    }
+
+    /// The issuer's Name as DER.
+    pub fn issuer(&self) -> &[u8] {
+        self.part(&self.spans.issuer)
+    }
+
+    /// The subject's Name as DER.
+    pub fn subject(&self) -> &[u8] {
+        self.part(&self.spans.subject)
+    }
+
+    /// First second of validity.
+    pub fn not_before(&self) -> Time {
+        self.not_before
+    }
+
+    /// Last second of validity, inclusive.
+    pub fn not_after(&self) -> Time {
+        self.not_after
+    }
+
+    /// SubjectPublicKeyInfo as DER. Inside the library only: a peer's key leaves through `validation::peer`.
+    pub(crate) fn spki(&self) -> &[u8] {
+        self.part(&self.spans.spki)
+    }
+
+    /// All extensions in the order they came.
+    pub fn extensions(&self) -> impl Iterator<Item = Extension<'_>> {
+        self.extensions.iter().map(|e| Extension { oid: e.oid, critical: e.critical, value: self.part(&e.value) })
+    }
+
+    /// One extension.
+    pub fn extension(&self, oid: Oid) -> Option<Extension<'_>> {
+        self.extensions().find(|e| e.oid == oid)
+    }
+
+    /// One extension, decoded; `None` if it is not there.
+    pub fn decode_extension<'a, T>(&'a self, oid: Oid, structure: &'static str) -> Result<Option<T>, Asn1Error>
+    where
+        T: Decode<'a, Error = ::der::Error>,
+    {
+        self.extension(oid).map(|e| super::der::decode(e.value, structure)).transpose()
+    }
+
+    /// Content of the subjectKeyIdentifier extension; `None` if it is absent or malformed.
+    pub fn subject_key_identifier(&self) -> Option<&[u8]> {
+        let value = self.extension(super::oid::CE_SUBJECT_KEY_IDENTIFIER)?.value;
+        let mut cursor = Cursor::new(value, "SubjectKeyIdentifier").ok()?;
+        Some(cursor.expect(Tag::OctetString, "a key identifier").ok()?.value)
+    }
+
+    /// Whether issuer and subject are the same bytes.
+    pub fn is_self_issued(&self) -> bool {
+        self.issuer() == self.subject()
+    }
+
+    fn part(&self, span: &Range<u32>) -> &[u8] {
+        &self.der[span.start as usize..span.end as usize]
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for Certificate {}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificate({}, serial {})", name::display(self.subject()), hex(self.serial()))
+    }
+}
+
+/// Lower-case hexadecimal, as serial numbers are shown to people.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, b| {
+        let _ = write!(out, "{b:02x}");
+        out
+    })
+}
+
+/// The extensions in the content of an `[n] EXPLICIT Extensions`, one by one.
+pub struct Extensions<'a> {
+    cursor: Cursor<'a>,
+    count: usize,
+}
+
+impl<'a> Extensions<'a> {
+    /// `content` holds the SEQUENCE OF Extension; an empty one is refused (RFC 5280 section 4.1).
+    pub fn parse(content: &'a [u8], structure: &'static str) -> Result<Self, Asn1Error> {
+        let cursor = Cursor::sequence(content, structure)?;
+        if cursor.is_empty() {
+            return Err(Asn1Error::invalid(structure, "an empty list of extensions"));
+        }
+        Ok(Extensions { cursor, count: 0 })
+    }
+
+    fn read(&mut self) -> Result<Extension<'a>, Asn1Error> {
+        self.count += 1;
+        if self.count > limits::MAX_EXTENSIONS {
+            return Err(Asn1Error::too_large("Extensions", "count", limits::MAX_EXTENSIONS, self.count));
+        }
+        let mut fields = Cursor::new(self.cursor.expect(Tag::Sequence, "an Extension")?.value, "Extension")?;
+        let oid = read_oid(&mut fields)?;
+        let critical = match fields.optional(Tag::Boolean)? {
+            None => false,
+            Some(Tlv { value: [0xff], .. }) => true,
+            // The DEFAULT written out: not DER, but old issuers do it and the meaning is plain.
+            Some(Tlv { value: [0x00], .. }) => false,
+            Some(_) => return Err(Asn1Error::invalid("Extension", "critical is not a BOOLEAN of DER")),
+        };
+        let value = fields.expect(Tag::OctetString, "extnValue")?.value;
+        fields.finish()?;
+        Ok(Extension { oid, critical, value })
+    }
+}
+
+impl<'a> Iterator for Extensions<'a> {
+    type Item = Result<Extension<'a>, Asn1Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.cursor.is_empty() { None } else { Some(self.read()) }
+    }
+}
+
+/// Reads an object identifier of at most [`limits::MAX_OID_BYTES`].
+pub fn read_oid(cursor: &mut Cursor<'_>) -> Result<Oid, Asn1Error> {
+    let content = cursor.expect(Tag::ObjectIdentifier, "an OBJECT IDENTIFIER")?.value;
+    if content.len() > limits::MAX_OID_BYTES {
+        return Err(Asn1Error::too_large("OBJECT IDENTIFIER", "size in bytes", limits::MAX_OID_BYTES, content.len()));
+    }
+    Oid::from_bytes(content).map_err(|_| Asn1Error::invalid("OBJECT IDENTIFIER", "malformed"))
+}
+
+/// Reads a Time: UTCTime or GeneralizedTime in the forms of RFC 5280 section 4.1.2.5.
+///
+/// GeneralizedTime before 2050 is against the profile but unambiguous, and real roots have it: taken.
+pub fn read_time(cursor: &mut Cursor<'_>, field: &'static str) -> Result<Time, Asn1Error> {
+    let element = cursor.any(field)?;
+    match element.tag {
+        Tag::UtcTime => Time::from_utc_time(element.value),
+        Tag::GeneralizedTime => Time::from_generalized_time(element.value),
+        _ => None,
+    }
+    .ok_or_else(|| Asn1Error::invalid(field, "not a time in the form YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ"))
+}
+
+/// Content of a BIT STRING that must fill whole bytes.
+pub fn bit_string<'a>(element: Tlv<'a>, structure: &'static str, rule: &'static str) -> Result<&'a [u8], Asn1Error> {
+    match element.value {
+        [0, content @ ..] => Ok(content),
+        _ => Err(Asn1Error::invalid(structure, rule)),
+    }
+}
+
+/// Puts a certificate, CRL or request together from its signed part, AlgorithmIdentifier and signature.
+pub fn assemble_signed(tbs: &[u8], algorithm: &[u8], signature: &[u8]) -> Vec<u8> {
+    sequence(&[tbs, algorithm, &super::der::element(0x03, &[&[0], signature])])
+}
+
+fn read_version(fields: &mut Cursor<'_>) -> Result<u8, Asn1Error> {
+    let Some(field) = fields.optional(context(0, true))? else { return Ok(1) };
+    match field.value {
+        // The DEFAULT written out: tolerated like other readers do.
+        [0x02, 0x01, 0x00] => Ok(1),
+        [0x02, 0x01, 0x01] => Ok(2),
+        [0x02, 0x01, 0x02] => Ok(3),
+        _ => Err(Asn1Error::invalid("TBSCertificate", "version is not 1, 2 or 3")),
+    }
+}
+
+/// Where `part`, a slice of `whole`, stands in it.
+pub(crate) fn span_of(whole: &[u8], part: &[u8]) -> Range<u32> {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    start as u32..(start + part.len()) as u32
+}

@@ -1,0 +1,1 @@
+//! The Rust API people use; ties the rooms below together.

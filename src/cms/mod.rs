@@ -1,0 +1,1 @@
+//! Cryptographic Message Syntax (RFC 5652): enveloped and signed data over `asn1` and `crypto`.

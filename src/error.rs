@@ -1,0 +1,124 @@
+//! The public error: code, words, and the facts that programs ask for.
+
+use std::fmt;
+
+use crate::asn1::Asn1Error;
+use crate::codes::{Class, Code};
+use crate::crypto::CryptoError;
+
+/// Why a call failed. The message says what was expected, what came, and where; it never holds a secret.
+#[derive(Debug, Clone)]
+pub struct Error {
+    code: Code,
+    application_code: Option<i32>,
+    message: String,
+    facts: Box<Facts>,
+}
+
+/// Facts that came with a failure; each is there only where it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// PKIStatus of the server's answer (RFC 9810 section 5.2.3).
+    pub pki_status: Option<i64>,
+    /// PKIFailureInfo: bit n is bit n of the BIT STRING (RFC 9810 section 5.2.3).
+    pub fail_info: Option<u32>,
+    /// The server's texts.
+    pub server_texts: Vec<String>,
+    /// Whether the server's words came in a message whose protection was checked.
+    pub server_authenticated: bool,
+    /// HTTP status.
+    pub http_status: Option<u16>,
+    /// Seconds the server asks to wait.
+    pub retry_after_seconds: Option<u32>,
+    /// Index in the chain, 0 is the end entity.
+    pub certificate_index: Option<u32>,
+    /// Where in the operation: `ir`, `pollReq`, `certConf`, ...
+    pub phase: Option<&'static str>,
+}
+
+impl Error {
+    /// With a code and a message for people.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Error { code, application_code: None, message: message.into(), facts: Box::default() }
+    }
+
+    /// From an application's callback; its own code is kept.
+    pub fn application(code: i32, message: impl Into<String>) -> Self {
+        Error { application_code: Some(code), ..Error::new(Code::Application, message) }
+    }
+
+    /// The same error with facts filled in.
+    #[must_use]
+    pub fn with(mut self, fill: impl FnOnce(&mut Facts)) -> Self {
+        fill(&mut self.facts);
+        self
+    }
+
+    /// The same error with words put before its message.
+    #[must_use]
+    pub fn context(mut self, words: &str) -> Self {
+        self.message = format!("{words}: {}", self.message);
+        self
+    }
+
+    /// The code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The number that crosses the C boundary: the code's, or the application's own.
+    pub fn number(&self) -> i32 {
+        self.application_code.unwrap_or(self.code.number())
+    }
+
+    /// The code's class.
+    pub fn class(&self) -> Class {
+        self.code.class()
+    }
+
+    /// For people: expectation, finding, place.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// For programs.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.name(), self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Asn1Error> for Error {
+    fn from(error: Asn1Error) -> Self {
+        use crate::asn1::Problem;
+        let code = match error.problem {
+            Problem::Trailing { .. } => Code::TrailingData,
+            Problem::TooLarge { .. } => Code::Limit,
+            _ if error.structure == "PEM" => Code::Pem,
+            _ => Code::Der,
+        };
+        Error::new(code, error.to_string())
+    }
+}
+
+impl From<CryptoError> for Error {
+    fn from(error: CryptoError) -> Self {
+        let code = match error {
+            CryptoError::Unsupported(_) => Code::Algorithm,
+            CryptoError::Mismatch => Code::SignatureInvalid,
+            CryptoError::BadKey(_) => Code::BadKey,
+            CryptoError::KeyCannot(_) => Code::Unsupported,
+            CryptoError::Decrypt => Code::Decrypt,
+            CryptoError::WrongSecret => Code::WrongSecret,
+            CryptoError::Random => Code::Random,
+        };
+        Error::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,55 @@
+//! Every limit on what a peer, a server or a file may make the library do, each with its reason.
+//!
+//! The defaults can be changed per client or validator where a `Limits` value is taken; the constants cannot.
+
+/// Largest certificate accepted, in bytes. Real certificates stay under 10 KiB; ML-DSA-87 chains of SLH-DSA roots
+/// reach 50 KiB.
+pub const MAX_CERTIFICATE_BYTES: usize = 128 * 1024;
+
+/// Most extensions read from one certificate, CRL or OCSP response. Real ones have about ten.
+pub const MAX_EXTENSIONS: usize = 64;
+
+/// Deepest nesting of constructed values in anything decoded (the stack is finite: OpenSSL CVE-2018-0739).
+pub const MAX_DER_DEPTH: usize = 24;
+
+/// Longest object identifier in content bytes (OpenSSL CVE-2023-2650: giant identifiers cost quadratic time).
+pub const MAX_OID_BYTES: usize = 39;
+
+/// Longest text copied from a server into an error, in bytes; the rest is cut.
+pub const MAX_SERVER_TEXT_BYTES: usize = 1024;
+
+/// Most texts kept from one PKIFreeText.
+pub const MAX_SERVER_TEXTS: usize = 16;
+
+/// What a CMP server may make a client do. All settable per client.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest message accepted, in bytes. OpenSSL's fixed 100 KiB breaks real CRLs.
+    pub max_message_bytes: usize,
+    /// Most certificates read from extraCerts, caPubs or a list in one message; 3GPP servers send a dozen.
+    pub max_certificates: usize,
+    /// Most poll requests in one operation.
+    pub max_polls: u32,
+    /// Longest single wait a server may ask for, in seconds; longer ones are cut to this.
+    pub max_check_after_seconds: u32,
+    /// Longest time from the first step to the end of the operation, in seconds; CAs with manual approval take days.
+    pub max_total_seconds: u32,
+    /// Most iterations of a password-based MAC that a server's parameters may impose (BC CVE-2026-59647).
+    pub max_mac_iterations: u32,
+    /// Longest salt of a password-based MAC, in bytes.
+    pub max_mac_salt_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_message_bytes: 4 * 1024 * 1024,
+            max_certificates: 64,
+            max_polls: 10_000,
+            max_check_after_seconds: 7 * 86_400,
+            max_total_seconds: 30 * 86_400,
+            max_mac_iterations: 1_000_000,
+            max_mac_salt_bytes: 256,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Certificate paths, revocation, trust, and the gate to a peer's public key.
