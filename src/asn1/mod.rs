@@ -4,6 +4,8 @@
 //! Certificates, revocation lists and protected messages keep the bytes that came: a signature is always checked over
 //! those, never over a re-encoding.
 
+pub mod cmp;
+pub mod crmf;
 pub mod der;
 pub mod name;
 #[allow(missing_docs, reason = "the constants are named after the identifiers they are")]

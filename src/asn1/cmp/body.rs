@@ -1,0 +1,96 @@
+//! PKIBody, the choice of message types (RFC 9810 section 5.1.2).
+
+use std::fmt;
+
+use ::der::{Tag, TagNumber};
+
+use super::certrep::CertRepMessage;
+use super::poll::PollRep;
+use super::status::ErrorMsgContent;
+use crate::asn1::der::{Asn1Error, Tlv, element};
+use crate::limits::Limits;
+
+/// The tag number of a body.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BodyType(pub u8);
+
+#[allow(missing_docs, reason = "the names are the standard's")]
+impl BodyType {
+    pub const IR: BodyType = BodyType(0);
+    pub const IP: BodyType = BodyType(1);
+    pub const CR: BodyType = BodyType(2);
+    pub const CP: BodyType = BodyType(3);
+    pub const P10CR: BodyType = BodyType(4);
+    pub const KUR: BodyType = BodyType(7);
+    pub const KUP: BodyType = BodyType(8);
+    pub const PKICONF: BodyType = BodyType(19);
+    pub const ERROR: BodyType = BodyType(23);
+    pub const CERTCONF: BodyType = BodyType(24);
+    pub const POLLREQ: BodyType = BodyType(25);
+    pub const POLLREP: BodyType = BodyType(26);
+
+    /// The standard's name for it.
+    pub const fn name(self) -> &'static str {
+        const NAMES: [&str; 27] = [
+            "ir", "ip", "cr", "cp", "p10cr", "popdecc", "popdecr", "kur", "kup", "krr", "krp", "rr", "rp", "ccr",
+            "ccp", "ckuann", "cann", "rann", "crlann", "pkiconf", "nested", "genm", "genp", "error", "certConf",
+            "pollReq", "pollRep",
+        ];
+        if (self.0 as usize) < NAMES.len() { NAMES[self.0 as usize] } else { "an unknown body" }
+    }
+}
+
+impl fmt::Debug for BodyType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for BodyType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A received body, as far as an end entity needs to look into it.
+#[derive(Clone, Debug)]
+pub enum PkiBody {
+    /// ip, cp, kup.
+    CertRep(CertRepMessage),
+    /// error.
+    Error(ErrorMsgContent),
+    /// pkiconf.
+    PkiConf,
+    /// pollRep.
+    PollRep(Vec<PollRep>),
+    /// Any other: content of the explicit tag.
+    Other(Vec<u8>),
+}
+
+impl PkiBody {
+    /// Which body an element is; `None` if its tag is none of a body.
+    pub(super) fn type_of(field: &Tlv<'_>) -> Option<BodyType> {
+        match field.tag {
+            Tag::ContextSpecific { constructed: true, number: TagNumber(n @ 0..=26) } => Some(BodyType(n as u8)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn parse(body_type: BodyType, content: &[u8], limits: &Limits) -> Result<Self, Asn1Error> {
+        match body_type {
+            BodyType::IP | BodyType::CP | BodyType::KUP => {
+                CertRepMessage::parse(content, limits.max_certificates).map(PkiBody::CertRep)
+            }
+            BodyType::ERROR => ErrorMsgContent::parse(content).map(PkiBody::Error),
+            BodyType::PKICONF if content == [0x05, 0x00] => Ok(PkiBody::PkiConf),
+            BodyType::PKICONF => Err(Asn1Error::invalid("PKIConfirmContent", "not NULL")),
+            BodyType::POLLREP => PollRep::parse_all(content).map(PkiBody::PollRep),
+            _ => Ok(PkiBody::Other(content.to_vec())),
+        }
+    }
+}
+
+/// The DER of a body: its content under its explicit tag.
+pub fn encode_body(body_type: BodyType, content: &[u8]) -> Vec<u8> {
+    element(0xa0 | body_type.0, &[content])
+}

@@ -1,0 +1,257 @@
+//! PKIStatusInfo and ErrorMsgContent (RFC 9810 sections 5.2.3 and 5.3.21).
+
+use ::der::Tag;
+
+use crate::asn1::der::{Asn1Error, Cursor, element, encode, sequence};
+use crate::limits;
+
+/// `PKIStatus ::= INTEGER` (RFC 9810 section 5.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PkiStatus {
+    /// You got exactly what you asked for.
+    Accepted,
+    /// You got something like what you asked for; find out what differs.
+    GrantedWithMods,
+    /// You don't get it.
+    Rejection,
+    /// The request has not been processed yet: poll.
+    Waiting,
+    /// A revocation is imminent.
+    RevocationWarning,
+    /// A revocation has occurred.
+    RevocationNotification,
+    /// The key in oldCertId was updated already.
+    KeyUpdateWarning,
+    /// A value that the standard does not give.
+    Unknown(i64),
+}
+
+impl PkiStatus {
+    /// From the number on the wire.
+    pub const fn from_number(number: i64) -> Self {
+        match number {
+            0 => PkiStatus::Accepted,
+            1 => PkiStatus::GrantedWithMods,
+            2 => PkiStatus::Rejection,
+            3 => PkiStatus::Waiting,
+            4 => PkiStatus::RevocationWarning,
+            5 => PkiStatus::RevocationNotification,
+            6 => PkiStatus::KeyUpdateWarning,
+            other => PkiStatus::Unknown(other),
+        }
+    }
+
+    /// The number on the wire.
+    pub const fn number(self) -> i64 {
+        match self {
+            PkiStatus::Accepted => 0,
+            PkiStatus::GrantedWithMods => 1,
+            PkiStatus::Rejection => 2,
+            PkiStatus::Waiting => 3,
+            PkiStatus::RevocationWarning => 4,
+            PkiStatus::RevocationNotification => 5,
+            PkiStatus::KeyUpdateWarning => 6,
+            PkiStatus::Unknown(other) => other,
+        }
+    }
+
+    /// The standard's word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            PkiStatus::Accepted => "accepted",
+            PkiStatus::GrantedWithMods => "grantedWithMods",
+            PkiStatus::Rejection => "rejection",
+            PkiStatus::Waiting => "waiting",
+            PkiStatus::RevocationWarning => "revocationWarning",
+            PkiStatus::RevocationNotification => "revocationNotification",
+            PkiStatus::KeyUpdateWarning => "keyUpdateWarning",
+            PkiStatus::Unknown(_) => "an unknown status",
+        }
+    }
+}
+
+/// Names of the bits of PKIFailureInfo, bit 0 first (RFC 9810 section 5.2.3).
+pub const FAIL_INFO_NAMES: [&str; 27] = [
+    "badAlg",
+    "badMessageCheck",
+    "badRequest",
+    "badTime",
+    "badCertId",
+    "badDataFormat",
+    "wrongAuthority",
+    "incorrectData",
+    "missingTimeStamp",
+    "badPOP",
+    "certRevoked",
+    "certConfirmed",
+    "wrongIntegrity",
+    "badRecipientNonce",
+    "timeNotAvailable",
+    "unacceptedPolicy",
+    "unacceptedExtension",
+    "addInfoNotAvailable",
+    "badSenderNonce",
+    "badCertTemplate",
+    "signerNotTrusted",
+    "transactionIdInUse",
+    "unsupportedVersion",
+    "notAuthorized",
+    "systemUnavail",
+    "systemFailure",
+    "duplicateCertReq",
+];
+
+/// The names of the set bits, for people.
+pub fn fail_info_names(bits: u32) -> String {
+    let names: Vec<String> = (0..32)
+        .filter(|n| bits >> n & 1 == 1)
+        .map(|n| FAIL_INFO_NAMES.get(n).map_or_else(|| format!("bit {n}"), |name| (*name).to_owned()))
+        .collect();
+    names.join(", ")
+}
+
+/// ```text
+/// PKIStatusInfo ::= SEQUENCE {
+///     status        PKIStatus,
+///     statusString  PKIFreeText     OPTIONAL,
+///     failInfo      PKIFailureInfo  OPTIONAL }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PkiStatusInfo {
+    /// What became of the request.
+    pub status: PkiStatus,
+    /// The server's texts: cut and made safe to show.
+    pub texts: Vec<String>,
+    /// Bit n is bit n of PKIFailureInfo; unknown bits up to 31 are kept.
+    pub fail_info: Option<u32>,
+}
+
+impl PkiStatusInfo {
+    /// A status without words or failure bits.
+    pub fn new(status: PkiStatus) -> Self {
+        PkiStatusInfo { status, texts: Vec::new(), fail_info: None }
+    }
+
+    pub(super) fn parse(content: &[u8]) -> Result<Self, Asn1Error> {
+        let mut fields = Cursor::new(content, "PKIStatusInfo")?;
+        let status = PkiStatus::from_number(fields.decode()?);
+        let texts = read_free_text(&mut fields)?;
+        let fail_info = fields.optional(Tag::BitString)?.map(|bits| bits_of(bits.value)).transpose()?;
+        fields.finish()?;
+        Ok(PkiStatusInfo { status, texts, fail_info })
+    }
+
+    /// DER.
+    pub fn to_der(&self) -> Vec<u8> {
+        let status = encode(&self.status.number());
+        let texts = if self.texts.is_empty() { Vec::new() } else { free_text(&self.texts) };
+        let fail_info = self.fail_info.map_or_else(Vec::new, encode_bits);
+        sequence(&[&status, &texts, &fail_info])
+    }
+}
+
+/// ```text
+/// ErrorMsgContent ::= SEQUENCE {
+///     pKIStatusInfo  PKIStatusInfo,
+///     errorCode      INTEGER      OPTIONAL,
+///     errorDetails   PKIFreeText  OPTIONAL }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorMsgContent {
+    /// Status, texts, failure bits.
+    pub status: PkiStatusInfo,
+    /// A number that only the server's documentation explains.
+    pub error_code: Option<i64>,
+    /// More texts.
+    pub details: Vec<String>,
+}
+
+impl ErrorMsgContent {
+    pub(super) fn parse(element: &[u8]) -> Result<Self, Asn1Error> {
+        let mut fields = Cursor::sequence(element, "ErrorMsgContent")?;
+        let status = PkiStatusInfo::parse(fields.expect(Tag::Sequence, "pKIStatusInfo")?.value)?;
+        // Vendors put any INTEGER here; one that does not fit is left out rather than failing the message.
+        let error_code = fields.optional(Tag::Integer)?.and_then(|i| ::der::Decode::from_der(i.bytes).ok());
+        let details = read_free_text(&mut fields)?;
+        fields.finish()?;
+        Ok(ErrorMsgContent { status, error_code, details })
+    }
+}
+
+/// `PKIFreeText ::= SEQUENCE SIZE (1..MAX) OF UTF8String`, if it comes next: tolerant, since it is only shown.
+pub(super) fn read_free_text(fields: &mut Cursor<'_>) -> Result<Vec<String>, Asn1Error> {
+    let Some(list) = fields.optional(Tag::Sequence)? else { return Ok(Vec::new()) };
+    let mut texts = Vec::new();
+    let mut cursor = Cursor::new(list.value, "PKIFreeText")?;
+    while !cursor.is_empty() && texts.len() < limits::MAX_SERVER_TEXTS {
+        texts.push(show(cursor.any("a UTF8String")?.value));
+    }
+    Ok(texts)
+}
+
+/// A peer's text, made fit to be shown: cut at the limit, without control characters.
+pub fn show(bytes: &[u8]) -> String {
+    let cut = &bytes[..bytes.len().min(limits::MAX_SERVER_TEXT_BYTES)];
+    String::from_utf8_lossy(cut).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn free_text(texts: &[String]) -> Vec<u8> {
+    let encoded: Vec<u8> = texts.iter().flat_map(|t| element(0x0c, &[t.as_bytes()])).collect();
+    sequence(&[&encoded])
+}
+
+fn bits_of(content: &[u8]) -> Result<u32, Asn1Error> {
+    let [unused @ 0..=7, bytes @ ..] = content else {
+        return Err(Asn1Error::invalid("PKIFailureInfo", "not a BIT STRING of DER"));
+    };
+    let mut bits = 0u32;
+    for n in 0..(bytes.len() * 8).saturating_sub(usize::from(*unused)).min(32) {
+        if bytes[n / 8] >> (7 - n % 8) & 1 == 1 {
+            bits |= 1 << n;
+        }
+    }
+    Ok(bits)
+}
+
+/// A named bit list: trailing zero bits are left out (X.690 section 11.2.2).
+fn encode_bits(bits: u32) -> Vec<u8> {
+    let count = 32 - bits.leading_zeros() as usize;
+    let mut bytes = vec![0u8; count.div_ceil(8)];
+    for n in (0..count).filter(|n| bits >> n & 1 == 1) {
+        bytes[n / 8] |= 0x80 >> (n % 8);
+    }
+    element(0x03, &[&[(bytes.len() * 8 - count) as u8], &bytes])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_bit_has_its_place_and_name() {
+        for n in 0..27 {
+            let info = PkiStatusInfo { fail_info: Some(1 << n), ..PkiStatusInfo::new(PkiStatus::Rejection) };
+            let der = info.to_der();
+            assert_eq!(PkiStatusInfo::parse(&der[2..]).unwrap(), info);
+            assert_eq!(fail_info_names(1 << n), FAIL_INFO_NAMES[n as usize]);
+        }
+        // badPOP is bit 9: two bytes, six unused bits.
+        assert_eq!(encode_bits(1 << 9), [0x03, 0x03, 0x06, 0x00, 0x40]);
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_is_shown_as_far_as_it_goes() {
+        let content = [&[0x02, 0x01, 0x02][..], &sequence(&[&element(0x0c, &[b"ung\xfcltig\x1b[2J"])])].concat();
+        let info = PkiStatusInfo::parse(&content).unwrap();
+        assert_eq!(info.texts, ["ung\u{fffd}ltig\u{fffd}[2J"]);
+    }
+
+    #[test]
+    fn an_endless_list_of_texts_is_cut() {
+        let texts: Vec<u8> = (0..1000).flat_map(|_| element(0x0c, &[&[b'x'; 5000]])).collect();
+        let content = [&[0x02, 0x01, 0x02][..], &sequence(&[&texts])].concat();
+        let info = PkiStatusInfo::parse(&content).unwrap();
+        assert_eq!(info.texts.len(), limits::MAX_SERVER_TEXTS);
+        assert!(info.texts.iter().all(|t| t.len() == limits::MAX_SERVER_TEXT_BYTES));
+    }
+}

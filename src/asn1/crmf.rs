@@ -1,0 +1,133 @@
+//! Certificate requests (RFC 4211): template, controls, proof of possession. The module's tags are IMPLICIT.
+
+use super::der::{element, encode, sequence};
+use super::name::Name;
+use super::oid::{self, Oid};
+use crate::crypto::algorithm::encode_oid;
+use crate::time::Time;
+
+/// ```text
+/// CertTemplate ::= SEQUENCE {
+///     version       [0] Version               OPTIONAL,
+///     serialNumber  [1] INTEGER               OPTIONAL,
+///     signingAlg    [2] AlgorithmIdentifier   OPTIONAL,
+///     issuer        [3] Name                  OPTIONAL,
+///     validity      [4] OptionalValidity      OPTIONAL,
+///     subject       [5] Name                  OPTIONAL,
+///     publicKey     [6] SubjectPublicKeyInfo  OPTIONAL,
+///     issuerUID     [7] UniqueIdentifier      OPTIONAL,
+///     subjectUID    [8] UniqueIdentifier      OPTIONAL,
+///     extensions    [9] Extensions            OPTIONAL }
+/// ```
+///
+/// The fields that RFC 9483 section 4.1.1 lets an end entity fill; version, serialNumber, signingAlg and the unique
+/// identifiers must be absent and cannot be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertTemplate {
+    /// Which CA shall issue.
+    pub issuer: Option<Name>,
+    /// First second of validity asked for.
+    pub not_before: Option<Time>,
+    /// Last second of validity asked for.
+    pub not_after: Option<Time>,
+    /// Whom the certificate is for; the NULL-DN where the identity stands in subjectAltName alone.
+    pub subject: Option<Name>,
+    /// SubjectPublicKeyInfo, DER.
+    pub public_key: Option<Vec<u8>>,
+    /// Extensions asked for.
+    pub extensions: Vec<TemplateExtension>,
+}
+
+/// An extension asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateExtension {
+    /// Its identifier.
+    pub oid: Oid,
+    /// Whether it shall be critical.
+    pub critical: bool,
+    /// DER of its value.
+    pub value: Vec<u8>,
+}
+
+impl TemplateExtension {
+    /// DER of the Extension.
+    pub fn to_der(&self) -> Vec<u8> {
+        let critical: &[u8] = if self.critical { &[0x01, 0x01, 0xff] } else { &[] };
+        sequence(&[&encode_oid(self.oid), critical, &element(0x04, &[&self.value])])
+    }
+}
+
+impl CertTemplate {
+    /// DER.
+    pub fn to_der(&self) -> Vec<u8> {
+        let mut content = Vec::new();
+        // Name and Time are CHOICEs: their tags are explicit even in a module of implicit tags (X.680 section 31.2.7).
+        if let Some(issuer) = &self.issuer {
+            content.extend(element(0xa3, &[issuer.as_der()]));
+        }
+        if self.not_before.is_some() || self.not_after.is_some() {
+            let bound = |tag, time: Option<Time>| time.map_or_else(Vec::new, |t| element(tag, &[&encode_time(t)]));
+            content.extend(element(0xa4, &[&bound(0xa0, self.not_before), &bound(0xa1, self.not_after)]));
+        }
+        if let Some(subject) = &self.subject {
+            content.extend(element(0xa5, &[subject.as_der()]));
+        }
+        if let Some(key) = &self.public_key {
+            content.extend(retag(key, 0xa6));
+        }
+        if !self.extensions.is_empty() {
+            let all: Vec<u8> = self.extensions.iter().flat_map(TemplateExtension::to_der).collect();
+            content.extend(element(0xa9, &[&all]));
+        }
+        sequence(&[&content])
+    }
+}
+
+/// UTCTime through 2049, GeneralizedTime from 2050 on (RFC 5280 section 4.1.2.5).
+pub fn encode_time(time: Time) -> Vec<u8> {
+    let text = time.to_generalized_time();
+    match time.civil().0 {
+        1950..=2049 => element(0x17, &[&text.as_bytes()[2..]]),
+        _ => element(0x18, &[text.as_bytes()]),
+    }
+}
+
+/// `CertRequest ::= SEQUENCE { certReqId INTEGER, certTemplate CertTemplate, controls Controls OPTIONAL }`, DER.
+pub fn cert_request(cert_req_id: i64, template: &CertTemplate, controls: &[Vec<u8>]) -> Vec<u8> {
+    let controls = if controls.is_empty() { Vec::new() } else { sequence(&[&controls.concat()]) };
+    sequence(&[&encode(&cert_req_id), &template.to_der(), &controls])
+}
+
+/// The control oldCertID: the certificate to be updated (RFC 4211 section 6.5), DER of AttributeTypeAndValue.
+///
+/// `CertId ::= SEQUENCE { issuer GeneralName, serialNumber INTEGER }`
+pub fn old_cert_id(issuer: &[u8], serial: &[u8]) -> Vec<u8> {
+    let cert_id = sequence(&[&element(0xa4, &[issuer]), &element(0x02, &[serial])]);
+    sequence(&[&encode_oid(oid::REG_CTRL_OLD_CERT_ID), &cert_id])
+}
+
+/// The control regToken or authenticator: a text agreed with the CA (RFC 4211 sections 6.1 and 6.2), DER.
+pub fn text_control(control: Oid, text: &str) -> Vec<u8> {
+    sequence(&[&encode_oid(control), &element(0x0c, &[text.as_bytes()])])
+}
+
+/// `CertReqMessages` with one `CertReqMsg`: the request and its proof of possession by signature.
+///
+/// ```text
+/// POPOSigningKey ::= SEQUENCE {
+///     poposkInput          [0] POPOSigningKeyInput  OPTIONAL,  -- must be absent here (RFC 9810 section 5.2.8.2)
+///     algorithmIdentifier  AlgorithmIdentifier,
+///     signature            BIT STRING }
+/// ```
+pub fn cert_req_messages(cert_request: &[u8], pop_algorithm: &[u8], pop_signature: &[u8]) -> Vec<u8> {
+    // ProofOfPossession: signature [1], implicit.
+    let popo = element(0xa1, &[pop_algorithm, &element(0x03, &[&[0], pop_signature])]);
+    sequence(&[&sequence(&[cert_request, &popo])])
+}
+
+/// The same element under another tag byte: IMPLICIT tagging of an encoded SEQUENCE.
+fn retag(encoded: &[u8], tag: u8) -> Vec<u8> {
+    let mut out = encoded.to_vec();
+    out[0] = tag;
+    out
+}
