@@ -15,6 +15,20 @@ pub const MAX_DER_DEPTH: usize = 24;
 /// Longest object identifier in content bytes (OpenSSL CVE-2023-2650: giant identifiers cost quadratic time).
 pub const MAX_OID_BYTES: usize = 39;
 
+/// Smallest RSA key that signs or verifies, in bits (NIST SP 800-131A).
+pub const MIN_RSA_BITS: u32 = 2048;
+
+/// Smallest RSA key that verifies where the caller allows weak algorithms, in bits: what signed the old test suites.
+pub const MIN_WEAK_RSA_BITS: u32 = 1024;
+
+/// Largest RSA modulus, in bits: a verification's cost grows with its square (OpenSSL CVE-2023-3817), AWS-LC ends here,
+/// and no CA uses more.
+pub const MAX_RSA_BITS: u32 = 8192;
+
+/// Largest RSA public exponent, in bits: the cost of a verification grows with it, 17 bits are usual, and AWS-LC ends
+/// here.
+pub const MAX_RSA_EXPONENT_BITS: u32 = 33;
+
 /// Longest text copied from a server into an error, in bytes; the rest is cut.
 pub const MAX_SERVER_TEXT_BYTES: usize = 1024;
 

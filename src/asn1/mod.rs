@@ -11,6 +11,7 @@ pub mod name;
 #[allow(missing_docs, reason = "the constants are named after the identifiers they are")]
 pub mod oid;
 pub mod pem;
+pub mod pkcs8;
 pub mod x509;
 
 pub use self::der::{Asn1Error, Problem};

@@ -79,6 +79,18 @@ impl DigestAlgorithm {
     ];
 }
 
+impl fmt::Display for DigestAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DigestAlgorithm::Sha1 => "SHA-1",
+            DigestAlgorithm::Sha224 => "SHA-224",
+            DigestAlgorithm::Sha256 => "SHA-256",
+            DigestAlgorithm::Sha384 => "SHA-384",
+            DigestAlgorithm::Sha512 => "SHA-512",
+        })
+    }
+}
+
 /// Types and sizes of key pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -313,13 +325,27 @@ impl SignatureAlgorithm {
     }
 }
 
+impl fmt::Display for SignatureAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RsaPkcs1(digest) => write!(f, "RSA PKCS#1 v1.5 with {digest}"),
+            Self::RsaPss { digest, salt_len } => write!(f, "RSASSA-PSS with {digest} and a salt of {salt_len} bytes"),
+            Self::Ecdsa(digest) => write!(f, "ECDSA with {digest}"),
+            Self::Ed25519 => f.write_str("Ed25519"),
+            Self::MlDsa44 => f.write_str("ML-DSA-44"),
+            Self::MlDsa65 => f.write_str("ML-DSA-65"),
+            Self::MlDsa87 => f.write_str("ML-DSA-87"),
+        }
+    }
+}
+
 /// The DER of an OBJECT IDENTIFIER.
 pub fn encode_oid(found: Oid) -> Vec<u8> {
     element(0x06, &[found.as_bytes()])
 }
 
 /// RSASSA-PSS-params (RFC 4055 section 3.1): one digest throughout, MGF1, trailer 1.
-fn pss_parameters(bytes: &[u8]) -> Result<SignatureAlgorithm, Asn1Error> {
+pub(super) fn pss_parameters(bytes: &[u8]) -> Result<SignatureAlgorithm, Asn1Error> {
     const WHAT: &str = "RSASSA-PSS-params";
     let mut fields = Cursor::sequence(bytes, WHAT)?;
     let mut digest = DigestAlgorithm::Sha1;

@@ -4,6 +4,11 @@
 //! one is [`default_provider`]. Everything that touches a private key is constant time in the default provider.
 
 pub mod algorithm;
+#[cfg(feature = "crypto-awslc")]
+pub mod awslc;
+pub mod public_key;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +16,16 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub use algorithm::{DigestAlgorithm, KeyKind, SignatureAlgorithm};
+pub use public_key::PublicKey;
+
+#[cfg(not(any(feature = "crypto-awslc", feature = "crypto-rust")))]
+compile_error!("devid needs cryptography: enable the feature crypto-awslc (needs a C compiler) or crypto-rust");
+
+/// The provider to use where nobody chose one: AWS-LC if it is compiled in, else RustCrypto.
+pub fn default_provider() -> Arc<dyn Provider> {
+    #[cfg(feature = "crypto-awslc")]
+    return Arc::new(awslc::AwsLc);
+}
 
 /// What went wrong in a cryptographic operation.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,152 @@
+//! New key pairs, and key pairs out of PKCS#8.
+
+use std::sync::Arc;
+
+use ::der::Tag;
+use aws_lc_rs::encoding::AsRawBytes;
+use aws_lc_rs::error::{KeyRejected, Unspecified};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, ML_DSA_44_SIGNING, ML_DSA_65_SIGNING, ML_DSA_87_SIGNING,
+    PqdsaKeyPair, PqdsaSigningAlgorithm, RsaKeyPair,
+};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::super::public_key::{self, PublicKey, encode_spki};
+use super::super::{CryptoError, KeyKind, PrivateKey};
+use super::sign::{Key, Pair};
+use crate::asn1::der::{Cursor, context};
+use crate::asn1::oid;
+use crate::asn1::pkcs8::{EcPrivateKey, PrivateKeyInfo};
+
+pub(super) fn generate(kind: KeyKind) -> Result<Arc<dyn PrivateKey>, CryptoError> {
+    let failed = |_: Unspecified| CryptoError::Random;
+    let pair = match kind {
+        KeyKind::Rsa(bits) => {
+            let size = match bits {
+                2048 => KeySize::Rsa2048,
+                3072 => KeySize::Rsa3072,
+                4096 => KeySize::Rsa4096,
+                _ => return Err(CryptoError::Unsupported(format!("new RSA keys of {bits} bits"))),
+            };
+            Pair::Rsa(RsaKeyPair::generate(size).map_err(failed)?)
+        }
+        KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => {
+            Pair::Ecdsa(EcdsaKeyPair::generate(ecdsa(kind)).map_err(failed)?)
+        }
+        KeyKind::Ed25519 => Pair::Ed25519(Ed25519KeyPair::generate().map_err(failed)?),
+        KeyKind::MlDsa44 | KeyKind::MlDsa65 | KeyKind::MlDsa87 => {
+            Pair::MlDsa(PqdsaKeyPair::generate(ml_dsa(kind)).map_err(failed)?, None)
+        }
+    };
+    Ok(Arc::new(key(kind, pair)))
+}
+
+pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
+    let info = PrivateKeyInfo::from_der(pkcs8)?;
+    let made = match info.algorithm {
+        oid::RSA_ENCRYPTION | oid::RSASSA_PSS => {
+            let pair = RsaKeyPair::from_der(info.key).map_err(rejected)?;
+            let spki = encode_spki(KeyKind::Rsa(0), pair.public_key().as_ref());
+            let PublicKey::Rsa(rsa) = PublicKey::from_spki(&spki)? else { unreachable!("encoded as RSA") };
+            key(KeyKind::Rsa(rsa.bits), Pair::Rsa(pair))
+        }
+        oid::EC_PUBLIC_KEY => {
+            let curve = info.named_curve()?;
+            let kind = public_key::curve_kind(curve)?;
+            if EcPrivateKey::from_der(info.key)?.curve.is_some_and(|inner| inner != curve) {
+                return Err(CryptoError::BadKey("two different curves in one key".to_owned()));
+            }
+            key(kind, Pair::Ecdsa(EcdsaKeyPair::from_private_key_der(ecdsa(kind), info.key).map_err(rejected)?))
+        }
+        oid::ED25519 => {
+            // RFC 8410 section 7: CurvePrivateKey, an OCTET STRING in the OCTET STRING.
+            let mut content = Cursor::new(info.key, "CurvePrivateKey")?;
+            let seed = content.expect(Tag::OctetString, "CurvePrivateKey")?.value;
+            content.finish()?;
+            if seed.len() != 32 {
+                return Err(CryptoError::BadKey(format!("an Ed25519 key of {} bytes", seed.len())));
+            }
+            key(KeyKind::Ed25519, Pair::Ed25519(Ed25519KeyPair::from_seed_unchecked(seed).map_err(rejected)?))
+        }
+        oid::ML_DSA_44 => import_ml_dsa(KeyKind::MlDsa44, info.key, pkcs8)?,
+        oid::ML_DSA_65 => import_ml_dsa(KeyKind::MlDsa65, info.key, pkcs8)?,
+        oid::ML_DSA_87 => import_ml_dsa(KeyKind::MlDsa87, info.key, pkcs8)?,
+        other => return Err(CryptoError::Unsupported(format!("private keys of type {other}"))),
+    };
+    // RFC 5958 section 2: the public key that may stand beside it is this key's.
+    if info.public_key.is_some_and(|public| encode_spki(made.kind, public) != made.spki) {
+        return Err(CryptoError::BadKey("private and public half do not belong together".to_owned()));
+    }
+    Ok(Arc::new(made))
+}
+
+/// The three forms of RFC 9881 section 6: seed, expanded key, both.
+fn import_ml_dsa(kind: KeyKind, content: &[u8], pkcs8: &[u8]) -> Result<Key, CryptoError> {
+    const WHAT: &str = "ML-DSA-PrivateKey";
+    let mut fields = Cursor::new(content, WHAT)?;
+    let (seed, expanded) = match fields.peek() {
+        Some(Tag::Sequence) => {
+            let mut both = Cursor::new(fields.any("both")?.value, WHAT)?;
+            let seed = both.expect(Tag::OctetString, "seed")?.value;
+            let expanded = both.expect(Tag::OctetString, "expandedKey")?.value;
+            both.finish()?;
+            (Some(seed), Some(expanded))
+        }
+        Some(Tag::OctetString) => (None, Some(fields.any("expandedKey")?.value)),
+        _ => (Some(fields.expect(context(0, false), "seed")?.value), None),
+    };
+    fields.finish()?;
+    let algorithm = ml_dsa(kind);
+    let (pair, kept) = match (seed, expanded) {
+        (Some(seed), expanded) => {
+            let pair = PqdsaKeyPair::from_seed(algorithm, seed).map_err(rejected)?;
+            if let Some(expanded) = expanded {
+                let own = pair.private_key().as_raw_bytes().map_err(|_| CryptoError::KeyCannot("be read"))?;
+                if !bool::from(own.as_ref().ct_eq(expanded)) {
+                    return Err(CryptoError::BadKey("seed and expanded key do not belong together".to_owned()));
+                }
+            }
+            (pair, None)
+        }
+        (None, expanded) => {
+            let expanded = expanded.unwrap_or_default();
+            let pair = PqdsaKeyPair::from_raw_private_key(algorithm, expanded).map_err(rejected)?;
+            (pair, Some(Zeroizing::new(pkcs8.to_vec())))
+        }
+    };
+    Ok(key(kind, Pair::MlDsa(pair, kept)))
+}
+
+fn key(kind: KeyKind, pair: Pair) -> Key {
+    let public = match &pair {
+        Pair::Rsa(pair) => pair.public_key().as_ref(),
+        Pair::Ecdsa(pair) => pair.public_key().as_ref(),
+        Pair::Ed25519(pair) => pair.public_key().as_ref(),
+        Pair::MlDsa(pair, _) => pair.public_key().as_ref(),
+    };
+    Key { spki: encode_spki(kind, public), kind, pair }
+}
+
+/// AWS-LC's reason is a fixed word, never bytes of the key.
+fn rejected(reason: KeyRejected) -> CryptoError {
+    CryptoError::BadKey(reason.to_string())
+}
+
+fn ecdsa(kind: KeyKind) -> &'static EcdsaSigningAlgorithm {
+    match kind {
+        KeyKind::P256 => &ECDSA_P256_SHA256_ASN1_SIGNING,
+        KeyKind::P384 => &ECDSA_P384_SHA384_ASN1_SIGNING,
+        _ => &ECDSA_P521_SHA512_ASN1_SIGNING,
+    }
+}
+
+fn ml_dsa(kind: KeyKind) -> &'static PqdsaSigningAlgorithm {
+    match kind {
+        KeyKind::MlDsa44 => &ML_DSA_44_SIGNING,
+        KeyKind::MlDsa65 => &ML_DSA_65_SIGNING,
+        _ => &ML_DSA_87_SIGNING,
+    }
+}
