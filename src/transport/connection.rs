@@ -1,0 +1,427 @@
+//! TCP connections for the HTTP client: the seam where TLS will be put on top.
+//!
+//! What the HTTP library's own connector does not do is done here: a connection attempt can be cancelled, a request
+//! leaves in one piece, an answer that comes while the request is still being sent is read, a proxy is spoken to in
+//! absolute form, and how far the exchange has come is known when it fails.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use ureq::Timeout;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport};
+
+use super::error::Phase;
+use super::url::Url;
+use super::{Cancel, Interrupt};
+
+/// How often a connection attempt looks at the cancel flag.
+const CONNECT_SLICE: Duration = Duration::from_millis(20);
+
+/// Requests up to this size leave in one write; some small servers read header and body with one call.
+const MAX_COALESCED_BYTES: usize = 64 * 1024;
+
+/// Most addresses of one host that are tried.
+const MAX_ADDRESSES: usize = 16;
+
+/// Finds a host's addresses. A caller may pin addresses, ask DNS in its own way or in its own thread.
+pub trait Resolve: Send + Sync + fmt::Debug {
+    /// The addresses of `host` (never an address literal), best first. Should end within `timeout`.
+    fn resolve(&self, host: &str, port: u16, timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>>;
+}
+
+/// Asks the operating system, in the calling thread: no thread is started behind the caller's back. The system's own
+/// limits (`resolv.conf`) hold then, not the exchange's timeouts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemResolver;
+
+impl Resolve for SystemResolver {
+    fn resolve(&self, host: &str, port: u16, _timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>> {
+        Ok((host, port).to_socket_addrs()?.take(MAX_ADDRESSES).collect())
+    }
+}
+
+/// Asks the operating system in a helper thread, so that the connect timeout holds for the look-up too. A look-up that
+/// is given up lingers in its thread until the system ends it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ThreadResolver;
+
+impl Resolve for ThreadResolver {
+    fn resolve(&self, host: &str, port: u16, timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>> {
+        let Some(timeout) = timeout else { return SystemResolver.resolve(host, port, None) };
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let host = host.to_owned();
+        std::thread::Builder::new().name("devid-resolve".to_owned()).spawn(move || {
+            let _ = sender.send(SystemResolver.resolve(&host, port, None));
+        })?;
+        receiver.recv_timeout(timeout).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+/// What one HTTP client knows about its connections and the exchange in progress; shared with the canceller.
+#[derive(Debug)]
+pub(super) struct Link {
+    phase: AtomicU8,
+    has_received: AtomicBool,
+    is_fresh: AtomicBool,
+    cancel: Mutex<Option<Cancel>>,
+    sockets: Mutex<Vec<Weak<TcpStream>>>,
+    known: Mutex<Option<(String, Vec<SocketAddr>)>>,
+    resolver: Arc<dyn Resolve>,
+    proxy: Option<Url>,
+}
+
+impl Link {
+    pub(super) fn new(resolver: Arc<dyn Resolve>, proxy: Option<Url>) -> Arc<Self> {
+        Arc::new(Link {
+            phase: AtomicU8::new(0),
+            has_received: AtomicBool::new(false),
+            is_fresh: AtomicBool::new(false),
+            cancel: Mutex::default(),
+            sockets: Mutex::default(),
+            known: Mutex::default(),
+            resolver,
+            proxy,
+        })
+    }
+
+    /// Begins an exchange.
+    pub(super) fn begin(self: &Arc<Self>, cancel: Option<&Cancel>) {
+        self.enter(Phase::Prepare);
+        self.has_received.store(false, Ordering::Relaxed);
+        self.is_fresh.store(false, Ordering::Relaxed);
+        *lock(&self.cancel) = cancel.cloned();
+        if let Some(cancel) = cancel {
+            let link: Weak<Link> = Arc::downgrade(self);
+            cancel.watch(link);
+        }
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        Phase::from_number(self.phase.load(Ordering::Relaxed))
+    }
+
+    /// Whether any byte of an answer came in the exchange.
+    pub(super) fn has_received(&self) -> bool {
+        self.has_received.load(Ordering::Relaxed)
+    }
+
+    /// Whether the exchange made its connection itself.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.is_fresh.load(Ordering::Relaxed)
+    }
+
+    /// Looks the address up again next time: the server may have moved.
+    pub(super) fn forget_addresses(&self) {
+        *lock(&self.known) = None;
+    }
+
+    fn is_cancelled(&self) -> bool {
+        lock(&self.cancel).as_ref().is_some_and(Cancel::is_cancelled)
+    }
+
+    fn register(&self, stream: &Arc<TcpStream>) {
+        let mut sockets = lock(&self.sockets);
+        sockets.retain(|s| s.strong_count() > 0);
+        sockets.push(Arc::downgrade(stream));
+    }
+
+    fn addresses(&self, host: &str, port: u16, timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let name = format!("{host}:{port}");
+        if let Some((known, addresses)) = &*lock(&self.known)
+            && *known == name
+        {
+            return Ok(addresses.clone());
+        }
+        let addresses = self.resolver.resolve(host, port, timeout)?;
+        if addresses.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address")));
+        }
+        *lock(&self.known) = Some((name, addresses.clone()));
+        Ok(addresses)
+    }
+}
+
+impl Interrupt for Link {
+    fn interrupt(&self) {
+        for socket in lock(&self.sockets).iter().filter_map(Weak::upgrade) {
+            // An error means that it is closed already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// The HTTP library's resolver: literals, what is known already, then the caller's [`Resolve`].
+#[derive(Debug)]
+pub(super) struct LinkResolver(pub(super) Arc<Link>);
+
+impl Resolver for LinkResolver {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.0.enter(Phase::Resolve);
+        let (host, port) = match &self.0.proxy {
+            Some(proxy) => (proxy.host(), proxy.port()),
+            None => {
+                let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
+                (host.trim_start_matches('[').trim_end_matches(']'), uri.port_u16().unwrap_or(80))
+            }
+        };
+        let addresses = self.0.addresses(host, port, timeout.not_zero().map(|d| *d))?;
+        let mut out = self.empty();
+        for address in addresses.into_iter().take(MAX_ADDRESSES) {
+            out.push(address);
+        }
+        Ok(out)
+    }
+}
+
+/// Makes the connections of one [`Link`].
+#[derive(Debug)]
+pub(super) struct LinkConnector(pub(super) Arc<Link>);
+
+impl Connector for LinkConnector {
+    type Out = LinkTransport;
+
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<LinkTransport>, ureq::Error> {
+        let link = &self.0;
+        link.enter(Phase::Connect);
+        let deadline = details.timeout.not_zero().map(|d| Instant::now() + *d);
+        let stream = Arc::new(connect_any(&details.addrs, deadline, link)?);
+        stream.set_nodelay(true)?;
+        link.register(&stream);
+        if link.is_cancelled() {
+            return Err(cancelled().into());
+        }
+        link.is_fresh.store(true, Ordering::Relaxed);
+        let prefix = link.proxy.as_ref().map(|_| {
+            let authority = details.uri.authority().map_or("", |a| a.as_str());
+            format!("http://{authority}")
+        });
+        Ok(Some(LinkTransport {
+            stream,
+            buffers: LazyBuffers::new(16 * 1024, 16 * 1024),
+            pending: Vec::new(),
+            send_error: None,
+            prefix,
+            begins_request: true,
+            link: link.clone(),
+            read_timeout: None,
+            write_timeout: None,
+        }))
+    }
+}
+
+/// One TCP connection.
+pub(super) struct LinkTransport {
+    stream: Arc<TcpStream>,
+    buffers: LazyBuffers,
+    /// Written by the HTTP library, not yet sent.
+    pending: Vec<u8>,
+    /// Sending failed; an answer may be there all the same (a server that refuses early closes its side).
+    send_error: Option<io::Error>,
+    /// Scheme and authority, put before the path where a proxy is asked (RFC 9112 section 3.2.2).
+    prefix: Option<String>,
+    begins_request: bool,
+    link: Arc<Link>,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+}
+
+impl LinkTransport {
+    fn flush(&mut self, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        let pending = std::mem::take(&mut self.pending);
+        if pending.is_empty() || self.send_error.is_some() {
+            return Ok(());
+        }
+        let timeout = timeout.for_write();
+        let wanted = timeout.not_zero().map(|d| *d);
+        if wanted != self.write_timeout {
+            self.stream.set_write_timeout(wanted)?;
+            self.write_timeout = wanted;
+        }
+        match (&*self.stream).write_all(&pending) {
+            Ok(()) => Ok(()),
+            Err(e) if is_timeout(&e) => Err(ureq::Error::Timeout(timeout.reason)),
+            Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                self.send_error = Some(e);
+                Ok(())
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn receive(&mut self, timeout: NextTimeout) -> Result<usize, ureq::Error> {
+        let timeout = timeout.for_read();
+        let end = timeout.not_zero().map(|d| Instant::now() + *d);
+        let mut left = timeout.not_zero().map(|d| *d);
+        loop {
+            if left != self.read_timeout {
+                self.stream.set_read_timeout(left)?;
+                self.read_timeout = left;
+            }
+            match (&*self.stream).read(self.buffers.input_append_buf()) {
+                Ok(count) => return Ok(count),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+                    left = end.map(|end| end.saturating_duration_since(Instant::now()));
+                    if left.is_some_and(|l| l.is_zero()) {
+                        return Err(ureq::Error::Timeout(timeout.reason));
+                    }
+                }
+                Err(e) if is_timeout(&e) => return Err(ureq::Error::Timeout(timeout.reason)),
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+}
+
+impl Transport for LinkTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.link.enter(Phase::Send);
+        let output = &self.buffers.output()[..amount];
+        match &self.prefix {
+            // The request line comes first and whole: "POST /path HTTP/1.1".
+            Some(prefix) if self.begins_request => {
+                let target = output.iter().position(|b| *b == b' ').map_or(0, |p| p + 1);
+                self.pending.extend_from_slice(&output[..target]);
+                self.pending.extend_from_slice(prefix.as_bytes());
+                self.pending.extend_from_slice(&output[target..]);
+            }
+            _ => self.pending.extend_from_slice(output),
+        }
+        self.begins_request = false;
+        if self.pending.len() > MAX_COALESCED_BYTES { self.flush(timeout) } else { Ok(()) }
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        if !self.begins_request {
+            self.flush(timeout)?;
+            self.begins_request = true;
+        }
+        if self.link.phase() < Phase::Await {
+            self.link.enter(Phase::Await);
+        }
+        let received = self.receive(timeout);
+        let count = match (received, self.send_error.take()) {
+            (Ok(0) | Err(ureq::Error::Io(_)), Some(send_error)) => return Err(send_error.into()),
+            (received, _) => received?,
+        };
+        if count > 0 {
+            self.link.has_received.store(true, Ordering::Relaxed);
+        }
+        self.buffers.input_appended(count);
+        Ok(count > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        // A kept connection must be silent: bytes nobody asked for, an end or an error make it unusable.
+        let is_silent = |mut stream: &TcpStream| -> io::Result<bool> {
+            stream.set_nonblocking(true)?;
+            let silent = matches!(stream.read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+            stream.set_nonblocking(false)?;
+            Ok(silent)
+        };
+        is_silent(&self.stream).unwrap_or(false)
+    }
+}
+
+impl fmt::Debug for LinkTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkTransport").field("peer", &self.stream.peer_addr().ok()).finish()
+    }
+}
+
+/// Tries the addresses one after the other; each gets an equal share of the time that is left.
+fn connect_any(addresses: &[SocketAddr], deadline: Option<Instant>, link: &Link) -> Result<TcpStream, ureq::Error> {
+    let mut last = None;
+    for (tried, address) in addresses.iter().enumerate() {
+        let share = deadline.map(|deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            Instant::now() + left / (addresses.len() - tried) as u32
+        });
+        match connect_one(*address, share, link) {
+            Ok(stream) => return Ok(stream),
+            Err(e) if link.is_cancelled() => return Err(e.into()),
+            Err(e) => last = Some(io::Error::new(e.kind(), format!("{address}: {e}"))),
+        }
+    }
+    match last {
+        Some(e) if is_timeout(&e) => Err(ureq::Error::Timeout(Timeout::Connect)),
+        Some(e) => Err(e.into()),
+        None => Err(ureq::Error::HostNotFound),
+    }
+}
+
+#[cfg(unix)]
+fn connect_one(address: SocketAddr, deadline: Option<Instant>, link: &Link) -> io::Result<TcpStream> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt::socket_error};
+
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+    match connect(&socket, &address) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::INPROGRESS | rustix::io::Errno::INTR) => loop {
+            if link.is_cancelled() {
+                return Err(cancelled());
+            }
+            let left = deadline.map_or(CONNECT_SLICE, |d| d.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let slice = Timespec { tv_sec: 0, tv_nsec: left.min(CONNECT_SLICE).as_nanos() as _ };
+            match poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&slice)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => {
+                    socket_error(&socket)??;
+                    break;
+                }
+                Err(e) => return Err(e.into()),
+            }
+        },
+        Err(e) => return Err(e.into()),
+    }
+    let stream = TcpStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+#[cfg(not(unix))]
+fn connect_one(address: SocketAddr, deadline: Option<Instant>, _: &Link) -> io::Result<TcpStream> {
+    match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
+        Some(left) if left.is_zero() => Err(io::ErrorKind::TimedOut.into()),
+        Some(left) => TcpStream::connect_timeout(&address, left),
+        None => TcpStream::connect(address),
+    }
+}
+
+fn cancelled() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "cancelled by the caller")
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

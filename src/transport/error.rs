@@ -1,0 +1,180 @@
+//! Why an exchange failed, with every fact that is known.
+
+use std::fmt;
+use std::io;
+
+use crate::codes::Code;
+use crate::error::Error;
+
+/// Why an exchange or a fetch failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportError {
+    /// What went wrong.
+    pub kind: TransportErrorKind,
+    /// How far it had come.
+    pub phase: Phase,
+    /// HTTP status, once one was received.
+    pub status: Option<u16>,
+    /// Content-Type of the answer.
+    pub content_type: Option<String>,
+    /// Seconds the server asks to wait. Only the form in seconds: the other one needs a clock.
+    pub retry_after_seconds: Option<u32>,
+    /// Where a redirect pointed that was not followed.
+    pub location: Option<String>,
+    /// The server may have received the whole request: a certificate may have been issued, a repetition may be refused.
+    pub is_possibly_delivered: bool,
+    /// For people: expectation, finding, place.
+    pub detail: String,
+}
+
+/// What went wrong with an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransportErrorKind {
+    /// The URL, a header or another setting cannot be used.
+    Invalid,
+    /// Not built in.
+    Unsupported,
+    /// No address, or no connection to it.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// An HTTP status other than success, without a message in the body.
+    HttpStatus,
+    /// The answer is of another type than the one that belongs here.
+    ContentType,
+    /// A deadline passed.
+    Timeout,
+    /// The answer or its header is larger than the limit.
+    TooLarge,
+    /// The server asks to come back later (429, 503), or the answer's file is not there yet.
+    Busy,
+    /// The caller cancelled.
+    Cancelled,
+    /// The connection broke, or the server does not speak the protocol.
+    Broken,
+    /// A configured count of requests, hosts or redirects is used up.
+    Limit,
+    /// A file could not be read or written.
+    File,
+    /// The caller's own transport failed, with its own code.
+    Application(i32),
+}
+
+/// How far an exchange had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Phase {
+    /// Before anything was done.
+    Prepare = 0,
+    /// Looking up the address.
+    Resolve = 1,
+    /// Connecting.
+    Connect = 2,
+    /// Sending the request.
+    Send = 3,
+    /// Waiting for the answer to begin, up to the end of its header.
+    Await = 4,
+    /// Reading the answer's body.
+    Body = 5,
+}
+
+impl Phase {
+    /// For people and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Phase::Prepare => "prepare",
+            Phase::Resolve => "resolve",
+            Phase::Connect => "connect",
+            Phase::Send => "send",
+            Phase::Await => "await",
+            Phase::Body => "body",
+        }
+    }
+
+    #[cfg(feature = "http")]
+    pub(super) fn from_number(number: u8) -> Self {
+        const ALL: [Phase; 6] =
+            [Phase::Prepare, Phase::Resolve, Phase::Connect, Phase::Send, Phase::Await, Phase::Body];
+        ALL[usize::from(number).min(5)]
+    }
+}
+
+impl TransportError {
+    /// With what went wrong and words for people; the other facts unknown.
+    pub fn new(kind: TransportErrorKind, phase: Phase, detail: impl Into<String>) -> Self {
+        TransportError {
+            kind,
+            phase,
+            status: None,
+            content_type: None,
+            retry_after_seconds: None,
+            location: None,
+            is_possibly_delivered: phase >= Phase::Send,
+            detail: detail.into(),
+        }
+    }
+
+    /// The caller's own transport failed; `code` is its own, at or below -10000.
+    pub fn application(code: i32, detail: impl Into<String>) -> Self {
+        TransportError {
+            is_possibly_delivered: true,
+            ..Self::new(TransportErrorKind::Application(code), Phase::Await, detail)
+        }
+    }
+
+    pub(super) fn file(what: &str, path: &std::path::Path, error: &io::Error) -> Self {
+        Self::new(TransportErrorKind::File, Phase::Prepare, format!("{what} {}: {error}", path.display()))
+    }
+
+    /// The public code.
+    pub fn code(&self) -> Code {
+        match self.kind {
+            TransportErrorKind::Invalid => Code::InvalidArgument,
+            TransportErrorKind::Unsupported => Code::Unsupported,
+            TransportErrorKind::Connect => Code::Connect,
+            TransportErrorKind::Tls => Code::Tls,
+            TransportErrorKind::HttpStatus => Code::HttpStatus,
+            TransportErrorKind::ContentType => Code::ContentType,
+            TransportErrorKind::Timeout => Code::Timeout,
+            TransportErrorKind::TooLarge => Code::TooLarge,
+            TransportErrorKind::Busy => Code::Busy,
+            TransportErrorKind::Cancelled => Code::Cancelled,
+            TransportErrorKind::Broken | TransportErrorKind::File => Code::Transport,
+            TransportErrorKind::Limit => Code::Limit,
+            TransportErrorKind::Application(_) => Code::Application,
+        }
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.detail)?;
+        let mut facts = Vec::new();
+        facts.extend(self.status.map(|s| format!("HTTP status {s}")));
+        facts.extend(self.content_type.as_ref().map(|t| format!("content type {t}")));
+        facts.extend(self.retry_after_seconds.map(|s| format!("retry after {s} s")));
+        facts.extend(self.location.as_ref().map(|l| format!("location {l}")));
+        if self.phase > Phase::Prepare {
+            facts.push(format!("phase {}", self.phase.name()));
+        }
+        if facts.is_empty() { Ok(()) } else { write!(f, " ({})", facts.join(", ")) }
+    }
+}
+
+impl std::error::Error for TransportError {}
+
+impl From<TransportError> for Error {
+    fn from(error: TransportError) -> Self {
+        let message = error.to_string();
+        let public = match error.kind {
+            TransportErrorKind::Application(code) => Error::application(code, message),
+            _ => Error::new(error.code(), message),
+        };
+        public.with(|facts| {
+            facts.http_status = error.status;
+            facts.retry_after_seconds = error.retry_after_seconds;
+            facts.phase = Some(error.phase.name());
+        })
+    }
+}

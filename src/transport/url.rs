@@ -1,0 +1,257 @@
+//! URLs as the user wrote them: split, checked, never normalised.
+
+use std::fmt;
+
+use super::error::{Phase, TransportError, TransportErrorKind};
+
+/// Longest URL accepted, in bytes. Servers stop at about 8 KiB; URLs in certificates stay under 300 bytes.
+const MAX_URL_BYTES: usize = 4096;
+
+/// How to reach the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain HTTP: CMP messages protect themselves.
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// `http` or `https`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    const fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+}
+
+/// An absolute `http` or `https` URL. Path and query are kept byte for byte: `//`, a trailing `/` and `%2F` mean
+/// something to some servers (a CMP path that must end with `/` is common).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Url {
+    scheme: Scheme,
+    host: String,
+    port: u16,
+    authority: String,
+    target: String,
+}
+
+impl Url {
+    /// Splits and checks. Refused: other schemes, user names and passwords, fragments, anything outside visible ASCII.
+    pub fn parse(text: &str) -> Result<Self, TransportError> {
+        if text.len() > MAX_URL_BYTES {
+            return Err(invalid(format!("the URL has {} bytes, the limit is {MAX_URL_BYTES}", text.len())));
+        }
+        if let Some(c) = text.chars().find(|c| !c.is_ascii_graphic()) {
+            return Err(invalid(format!("the URL holds {c:?}, which must be percent-encoded")));
+        }
+        let (scheme, rest) = text
+            .split_once("://")
+            .ok_or_else(|| invalid("the URL has no scheme; expected http://host[:port]/path".to_owned()))?;
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            other => return Err(invalid(format!("the URL's scheme is {other}; http and https are known"))),
+        };
+        if rest.contains('#') {
+            return Err(invalid("the URL has a fragment (#), which is never sent".to_owned()));
+        }
+        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return Err(invalid("the URL holds a user name; credentials do not belong there".to_owned()));
+        }
+        let (host, port) = split_authority(authority, scheme)?;
+        let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+        Ok(Url { scheme, host: host.to_ascii_lowercase(), port, authority: authority.to_owned(), target })
+    }
+
+    /// The scheme.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Host name or address in lower case; an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Port, the scheme's own if the URL names none.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Host and port as written.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Path and query as written; `/` if there is none.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The URL that a Location header means when seen from here (RFC 3986 section 5.2, without dot segments).
+    pub fn join(&self, location: &str) -> Result<Url, TransportError> {
+        let location = location.split('#').next().unwrap_or_default();
+        if location.contains("://") {
+            return Url::parse(location);
+        }
+        if let Some(rest) = location.strip_prefix("//") {
+            return Url::parse(&format!("{}://{rest}", self.scheme.name()));
+        }
+        let path = self.target.split('?').next().unwrap_or("/");
+        let target = match location.as_bytes().first() {
+            Some(b'/') => location.to_owned(),
+            Some(b'?') => format!("{path}{location}"),
+            _ => format!("{}{location}", &path[..=path.rfind('/').unwrap_or(0)]),
+        };
+        Url::parse(&format!("{}://{}{target}", self.scheme.name(), self.authority))
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme.name(), self.authority, self.target)
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Url({self})")
+    }
+}
+
+impl std::str::FromStr for Url {
+    type Err = TransportError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Url::parse(text)
+    }
+}
+
+/// The well-known URL of RFC 9483 section 6.1: `<server>/.well-known/cmp[/p/<profile>][/<operation>]`.
+///
+/// `server` is `http://host[:port]`; the labels may hold what a path segment may hold (RFC 3986 section 3.3), the
+/// operations are `initialization`, `certification`, `keyupdate`, `pkcs10`, `revocation`, `getcacerts`,
+/// `getrootupdate`, `getcertreqtemplate`, `getcrls`, `nested`.
+pub fn well_known_url(server: &str, profile: Option<&str>, operation: Option<&str>) -> Result<Url, TransportError> {
+    let is_segment = |label: &str| {
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%".contains(&b))
+    };
+    let mut text = format!("{}/.well-known/cmp", server.strip_suffix('/').unwrap_or(server));
+    for (prefix, label) in [("/p/", profile), ("/", operation)] {
+        let Some(label) = label else { continue };
+        if !is_segment(label) {
+            return Err(invalid(format!("{label:?} is not one segment of a path")));
+        }
+        text.push_str(prefix);
+        text.push_str(label);
+    }
+    let url = Url::parse(&text)?;
+    if !url.target.starts_with("/.well-known/") {
+        return Err(invalid(format!("{server} has a path; the well-known URL is built from the server alone")));
+    }
+    Ok(url)
+}
+
+fn split_authority(authority: &str, scheme: Scheme) -> Result<(&str, u16), TransportError> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) =
+                rest.split_once(']').ok_or_else(|| invalid(format!("{authority}: the bracket is not closed")))?;
+            if host.parse::<std::net::Ipv6Addr>().is_err() {
+                return Err(invalid(format!("[{host}] is not an IPv6 address")));
+            }
+            (host, port)
+        }
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let is_host_byte = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
+    if host.is_empty() || !host.bytes().all(is_host_byte) {
+        return Err(invalid(format!("{authority:?} does not begin with a host name or address")));
+    }
+    match port {
+        "" | ":" => Ok((host, scheme.default_port())),
+        _ => match port.strip_prefix(':').filter(|p| p.bytes().all(|b| b.is_ascii_digit())).map(str::parse::<u16>) {
+            Some(Ok(number)) if number > 0 => Ok((host, number)),
+            _ => Err(invalid(format!("{authority:?} does not end with a port between 1 and 65535"))),
+        },
+    }
+}
+
+fn invalid(detail: String) -> TransportError {
+    TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_and_query_stay_as_they_were_written() {
+        for target in ["/", "/pkix/", "/pkix", "//a//", "/a/../b/./c", "/%2F%2f?x=%20&y", "/?", "/a?b?c", "/p;v=1/(x)"]
+        {
+            let url = Url::parse(&format!("http://CA.example:8080{target}")).unwrap();
+            assert_eq!((url.target(), url.host(), url.port()), (target, "ca.example", 8080));
+        }
+        assert_eq!(Url::parse("http://h").unwrap().target(), "/");
+        assert_eq!(Url::parse("http://h?q").unwrap().target(), "/?q");
+        assert_eq!(Url::parse("HTTPS://h").unwrap().port(), 443);
+        let v6 = Url::parse("http://[::1]:81/x").unwrap();
+        assert_eq!((v6.host(), v6.port(), v6.authority()), ("::1", 81, "[::1]:81"));
+    }
+
+    #[test]
+    fn what_is_not_an_http_url_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("ca.example/pkix", "no scheme"),
+            ("ldap://h/x", "scheme is ldap"),
+            ("http:///x", "host name"),
+            ("http://user:pw@h/", "user name"),
+            ("http://h/#top", "fragment"),
+            ("http://h/a b", "percent-encoded"),
+            ("http://h/\r\nX: y", "percent-encoded"),
+            ("http://h:0/", "port"),
+            ("http://h:65536/", "port"),
+            ("http://h:+80/", "port"),
+            ("http://[::1/", "bracket"),
+            ("http://[fe80]/", "IPv6"),
+            ("http://h\"x/", "host name"),
+        ] {
+            let error = Url::parse(text).unwrap_err();
+            assert!(error.detail.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn redirects_are_resolved_against_where_they_came_from() {
+        let base = Url::parse("http://h:81/crl/root.crl?x=1").unwrap();
+        for (location, expected) in [
+            ("http://other/y", "http://other/y"),
+            ("//other/y", "http://other/y"),
+            ("/y?z", "http://h:81/y?z"),
+            ("new.crl", "http://h:81/crl/new.crl"),
+            ("?x=2", "http://h:81/crl/root.crl?x=2"),
+            ("/y#part", "http://h:81/y"),
+        ] {
+            assert_eq!(base.join(location).unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn well_known_urls_are_built_from_server_profile_and_operation() {
+        let text = |p, o| well_known_url("http://h:81", p, o).unwrap().to_string();
+        assert_eq!(text(None, None), "http://h:81/.well-known/cmp");
+        assert_eq!(text(None, Some("initialization")), "http://h:81/.well-known/cmp/initialization");
+        assert_eq!(text(Some("iot"), Some("keyupdate")), "http://h:81/.well-known/cmp/p/iot/keyupdate");
+        assert!(well_known_url("http://h", Some("a/b"), None).is_err());
+        assert!(well_known_url("http://h/path", None, None).is_err());
+    }
+}

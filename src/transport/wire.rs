@@ -1,0 +1,335 @@
+//! One HTTP request and its answer, under limits; what CMP exchanges and fetches share.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::http::{HeaderMap, Method, Request, Version, header};
+use zeroize::Zeroizing;
+
+use super::ExchangeLimits;
+use super::connection::{Link, LinkConnector, LinkResolver, Resolve, SystemResolver};
+use super::error::{Phase, TransportError, TransportErrorKind};
+use super::url::{Scheme, Url};
+
+/// Longest header of an answer, in bytes. Real ones stay under 2 KiB.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+
+/// How long an idle connection is kept. CMP polls are minutes apart; one that died meanwhile is noticed and replaced.
+const IDLE_AGE: Duration = Duration::from_secs(3600);
+
+/// Settings of the built-in HTTP client. Nothing is read from the environment.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// An HTTP proxy, `http://host:port`. Asked in absolute form (RFC 9112 section 3.2.2).
+    pub proxy: Option<Url>,
+    /// Value of Proxy-Authorization, such as `Basic dXNlcjpwdw==`.
+    pub proxy_authorization: Option<Zeroizing<String>>,
+    /// Speak HTTP/1.0, for servers that know nothing else.
+    pub use_http_1_0: bool,
+    /// Value of User-Agent; none is sent if empty.
+    pub user_agent: String,
+    /// Further headers, as name and value.
+    pub headers: Vec<(String, String)>,
+    /// Take only the content type of RFC 9811 section 3.2 (any case, any parameters).
+    pub strict_content_type: bool,
+    /// Finds addresses.
+    pub resolver: Arc<dyn Resolve>,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        HttpConfig {
+            proxy: None,
+            proxy_authorization: None,
+            use_http_1_0: false,
+            user_agent: concat!("devid/", env!("CARGO_PKG_VERSION")).to_owned(),
+            headers: Vec::new(),
+            strict_content_type: false,
+            resolver: Arc::new(SystemResolver),
+        }
+    }
+}
+
+/// An HTTP client with kept connections.
+pub(super) struct Wire {
+    agent: ureq::Agent,
+    link: Arc<Link>,
+    config: HttpConfig,
+}
+
+/// A request in this client's terms.
+pub(super) struct WireRequest<'a> {
+    pub url: &'a Url,
+    pub headers: Vec<(&'static str, String)>,
+    /// POST if there is one, else GET.
+    pub body: Option<&'a [u8]>,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub(super) struct WireReply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// What was read of the body, and why not more.
+    pub body: Vec<u8>,
+    pub body_error: Option<TransportError>,
+    pub connection_was_reused: bool,
+}
+
+impl Wire {
+    pub(super) fn new(config: HttpConfig) -> Result<Self, TransportError> {
+        if let Some(proxy) = &config.proxy
+            && proxy.scheme() != Scheme::Http
+        {
+            return Err(unsupported(format!("{proxy}: a proxy is spoken to by http")));
+        }
+        let link = Link::new(config.resolver.clone(), config.proxy.clone());
+        let settings = ureq::Agent::config_builder()
+            // Never from the environment; the proxy is the connector's business.
+            .proxy(None)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .accept_encoding(ureq::config::AutoHeaderValue::None)
+            .user_agent(config.user_agent.as_str())
+            .max_response_header_size(MAX_HEADER_BYTES)
+            .max_idle_age(IDLE_AGE)
+            .build();
+        let agent = ureq::Agent::with_parts(settings, LinkConnector(link.clone()), LinkResolver(link.clone()));
+        Ok(Wire { agent, link, config })
+    }
+
+    pub(super) fn config(&self) -> &HttpConfig {
+        &self.config
+    }
+
+    /// Sends a request and reads the answer. A connection that was kept and turns out to be closed before a byte of the
+    /// answer came is replaced once: the server most likely closed it while idle (RFC 9112 section 9.3.1).
+    pub(super) fn perform(
+        &self,
+        request: &WireRequest<'_>,
+        limits: &ExchangeLimits,
+    ) -> Result<WireReply, TransportError> {
+        if request.url.scheme() == Scheme::Https {
+            return Err(unsupported(format!("{}: https needs the feature `tls`, which this build lacks", request.url)));
+        }
+        let deadline = Instant::now() + limits.total_timeout;
+        match self.attempt(request, limits, deadline) {
+            Err((error, true)) => {
+                self.link.forget_addresses();
+                self.attempt(request, limits, deadline).map_err(|(e, _)| TransportError {
+                    detail: format!("{} (after reconnecting: {})", e.detail, error.detail),
+                    is_possibly_delivered: true,
+                    ..e
+                })
+            }
+            outcome => outcome.map_err(|(e, _)| e),
+        }
+    }
+
+    /// One attempt; on failure also says whether a second one on a new connection is safe.
+    fn attempt(
+        &self,
+        request: &WireRequest<'_>,
+        limits: &ExchangeLimits,
+        deadline: Instant,
+    ) -> Result<WireReply, (TransportError, bool)> {
+        if limits.is_cancelled() {
+            return Err((cancelled(Phase::Prepare), false));
+        }
+        self.link.begin(limits.cancel.as_ref());
+        let outcome = self.send(request, limits, deadline);
+        let outcome = outcome.and_then(|mut response| {
+            self.link.enter(Phase::Body);
+            let (body, body_error) = self.read_body(&mut response, limits);
+            if body_error.as_ref().is_some_and(|e| e.kind == TransportErrorKind::Cancelled) {
+                return Err(cancelled(Phase::Body));
+            }
+            Ok(WireReply {
+                status: response.status().as_u16(),
+                headers: std::mem::take(response.headers_mut()),
+                body,
+                body_error,
+                connection_was_reused: !self.link.is_fresh(),
+            })
+        });
+        outcome.map_err(|error| {
+            let lost_kept_connection =
+                error.kind == TransportErrorKind::Broken && !self.link.is_fresh() && !self.link.has_received();
+            if error.kind == TransportErrorKind::Connect {
+                self.link.forget_addresses();
+            }
+            (error, lost_kept_connection)
+        })
+    }
+
+    fn send(
+        &self,
+        request: &WireRequest<'_>,
+        limits: &ExchangeLimits,
+        deadline: Instant,
+    ) -> Result<ureq::http::Response<ureq::Body>, TransportError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let head = self.build(request)?;
+        let outcome = match request.body {
+            Some(body) => self.run(head.map(|()| body), limits, left),
+            None => self.run(head, limits, left),
+        };
+        outcome.map_err(|e| self.explain(e, request.url, limits))
+    }
+
+    fn run(
+        &self,
+        request: Request<impl ureq::AsSendBody>,
+        limits: &ExchangeLimits,
+        left: Duration,
+    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+        let configured = self
+            .agent
+            .configure_request(request)
+            .timeout_global(Some(left))
+            .timeout_connect(Some(limits.connect_timeout))
+            .timeout_per_read(Some(limits.read_timeout))
+            .timeout_per_write(Some(limits.read_timeout))
+            .build();
+        self.agent.run(configured)
+    }
+
+    fn build(&self, request: &WireRequest<'_>) -> Result<Request<()>, TransportError> {
+        let invalid = |what: String| TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, what);
+        let text = request.url.to_string();
+        let uri: ureq::http::Uri =
+            text.parse().map_err(|e| invalid(format!("{text}: {e}; other characters are percent-encoded")))?;
+        if uri.path_and_query().map(|p| p.as_str()) != Some(request.url.target()) {
+            return Err(invalid(format!("{text}: the path would not be sent as written")));
+        }
+        let method = if request.body.is_some() { Method::POST } else { Method::GET };
+        let mut builder = Request::builder().method(method).uri(uri);
+        if self.config.use_http_1_0 {
+            builder = builder.version(Version::HTTP_10).header(header::CONNECTION, "keep-alive");
+        }
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        for (name, value) in &self.config.headers {
+            builder = builder.header(name, value);
+        }
+        if let (Some(value), Some(_)) = (&self.config.proxy_authorization, &self.config.proxy) {
+            builder = builder.header(header::PROXY_AUTHORIZATION, value.as_str());
+        }
+        builder.body(()).map_err(|e| invalid(format!("a header cannot be sent: {e}")))
+    }
+
+    fn read_body(
+        &self,
+        response: &mut ureq::http::Response<ureq::Body>,
+        limits: &ExchangeLimits,
+    ) -> (Vec<u8>, Option<TransportError>) {
+        let limit = limits.max_reply_bytes;
+        let too_large = |found: String| {
+            let detail = format!("the answer's body is larger than the limit of {limit} bytes{found}");
+            TransportError::new(TransportErrorKind::TooLarge, Phase::Body, detail)
+        };
+        let announced = response.body().content_length();
+        if let Some(length) = announced.filter(|l| *l > limit as u64) {
+            return (Vec::new(), Some(too_large(format!(": it announces {length}"))));
+        }
+        // What is announced is believed only so far: memory grows with what really comes.
+        let mut body = Vec::with_capacity(announced.unwrap_or(0).min(64 * 1024) as usize);
+        let mut reader = response.body_mut().as_reader().take(limit as u64 + 1);
+        let error = match reader.read_to_end(&mut body) {
+            _ if limits.is_cancelled() => Some(cancelled(Phase::Body)),
+            Ok(_) if body.len() > limit => Some(too_large(String::new())),
+            Ok(_) => None,
+            Err(e) => Some(self.explain_body(e.into(), body.len(), announced, limits)),
+        };
+        body.truncate(limit);
+        (body, error)
+    }
+
+    fn explain_body(
+        &self,
+        error: ureq::Error,
+        read: usize,
+        announced: Option<u64>,
+        limits: &ExchangeLimits,
+    ) -> TransportError {
+        let so_far = match announced {
+            Some(length) => format!("{read} of {length} bytes of the answer's body came"),
+            None => format!("{read} bytes of the answer's body came, its end did not"),
+        };
+        let mut error = self.translate(error, limits);
+        error.detail = format!("{so_far}: {}", error.detail);
+        error
+    }
+
+    fn explain(&self, error: ureq::Error, url: &Url, limits: &ExchangeLimits) -> TransportError {
+        let mut error = self.translate(error, limits);
+        error.detail = format!("{url}: {}", error.detail);
+        error
+    }
+
+    fn translate(&self, error: ureq::Error, limits: &ExchangeLimits) -> TransportError {
+        let phase = self.link.phase();
+        if limits.is_cancelled() {
+            return cancelled(phase);
+        }
+        let broken = if phase < Phase::Send { TransportErrorKind::Connect } else { TransportErrorKind::Broken };
+        let (kind, detail) = match error {
+            ureq::Error::Timeout(which) => (TransportErrorKind::Timeout, describe_timeout(which, limits)),
+            ureq::Error::HostNotFound => (TransportErrorKind::Connect, "the host has no address".to_owned()),
+            ureq::Error::LargeResponseHeader(..) => {
+                (TransportErrorKind::TooLarge, format!("the answer's header is larger than {MAX_HEADER_BYTES} bytes"))
+            }
+            ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::TimedOut => {
+                (TransportErrorKind::Timeout, e.to_string())
+            }
+            ureq::Error::Io(e) => (broken, e.to_string()),
+            ureq::Error::Protocol(e) => (TransportErrorKind::Broken, format!("not an HTTP answer: {e}")),
+            ureq::Error::BadUri(e) => (TransportErrorKind::Invalid, e),
+            ureq::Error::Http(e) => (TransportErrorKind::Invalid, e.to_string()),
+            other => (broken, other.to_string()),
+        };
+        TransportError::new(kind, phase, detail)
+    }
+}
+
+fn describe_timeout(which: ureq::Timeout, limits: &ExchangeLimits) -> String {
+    let (what, limit) = match which {
+        ureq::Timeout::Connect | ureq::Timeout::Resolve => ("no connection", limits.connect_timeout),
+        ureq::Timeout::PerRead => ("the server was silent", limits.read_timeout),
+        ureq::Timeout::PerWrite => ("the server took no more bytes", limits.read_timeout),
+        _ => ("the exchange was not complete", limits.total_timeout),
+    };
+    format!("{what} within {limit:?}")
+}
+
+/// Retry-After in seconds (RFC 9110 section 10.2.3). The form with a date needs a clock: not read.
+pub(super) fn retry_after_seconds(headers: &HeaderMap) -> Option<u32> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    // More digits than fit mean "a very long time".
+    Some(value.parse().unwrap_or(u32::MAX))
+}
+
+/// A header's text, cut to a length fit for messages.
+pub(super) fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+    let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
+    Some(value.chars().filter(|c| !c.is_control()).take(256).collect())
+}
+
+/// Where a redirect points.
+pub(super) fn location(headers: &HeaderMap) -> Option<String> {
+    headers.get(header::LOCATION)?.to_str().ok().map(str::to_owned)
+}
+
+fn cancelled(phase: Phase) -> TransportError {
+    TransportError::new(TransportErrorKind::Cancelled, phase, "cancelled by the caller")
+}
+
+fn unsupported(detail: String) -> TransportError {
+    TransportError::new(TransportErrorKind::Unsupported, Phase::Prepare, detail)
+}

@@ -1,0 +1,858 @@
+//! How the built-in HTTP client behaves towards servers that are kind, old, slow, broken or hostile.
+#![cfg(feature = "http")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use devid::transport::fetch::{Document, FetchLimits, HttpFetch};
+use devid::transport::file::{self, FileExchange};
+use devid::transport::http::Resolve;
+use devid::transport::{
+    Cancel, Exchange, ExchangeLimits, Fetch, FetchRequest, Fetched, HttpConfig, HttpExchange, Phase, Reply,
+    TransportError, TransportErrorKind as Kind, Url,
+};
+use devid::{Code, Error};
+
+// ---- the server's side -------------------------------------------------------------------------------------------
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+struct Seen {
+    head: String,
+    body: Vec<u8>,
+    connection: usize,
+}
+
+impl Seen {
+    fn line(&self) -> &str {
+        self.head.lines().next().unwrap_or("")
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|l| {
+            let (n, v) = l.split_once(':')?;
+            n.eq_ignore_ascii_case(name).then_some(v.trim())
+        })
+    }
+}
+
+/// A TCP server on loopback whose answers a closure writes, byte by byte if it likes. Stopped when dropped.
+struct Server {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// `answer` is called for each request and says whether the connection stays open.
+    fn start(answer: impl Fn(&mut TcpStream, &Seen) -> bool + Send + Sync + 'static) -> Self {
+        Self::start_at("127.0.0.1:0", answer).expect("loopback")
+    }
+
+    fn start_at(
+        address: &str,
+        answer: impl Fn(&mut TcpStream, &Seen) -> bool + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (answer, seen_by_thread, stop_flag) = (Arc::new(answer), seen.clone(), stop.clone());
+        let thread = std::thread::spawn(move || {
+            for (connection, stream) in listener.incoming().enumerate() {
+                if stop_flag.load(Ordering::SeqCst) {
+                    break;
+                }
+                let (answer, seen) = (answer.clone(), seen_by_thread.clone());
+                let Ok(mut stream) = stream else { continue };
+                std::thread::spawn(move || {
+                    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                    while let Some(request) = read_request(&mut stream, connection) {
+                        seen.lock().unwrap().push(request.clone());
+                        if !answer(&mut stream, &request) {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        Ok(Server { address, seen, stop, thread: Some(thread) })
+    }
+
+    fn url(&self, target: &str) -> String {
+        format!("http://{}{target}", self.address)
+    }
+
+    fn exchange(&self) -> HttpExchange {
+        HttpExchange::new(&self.url("/pkix/"), HttpConfig::default()).unwrap()
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn read_request(stream: &mut TcpStream, connection: usize) -> Option<Seen> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if stream.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        head.push(byte[0]);
+    }
+    let mut seen = Seen { head: String::from_utf8(head).unwrap(), body: Vec::new(), connection };
+    let length = seen.header("content-length").map_or(0, |l| l.parse().unwrap());
+    seen.body = vec![0; length];
+    stream.read_exact(&mut seen.body).ok()?;
+    Some(seen)
+}
+
+/// Writes and keeps the connection.
+fn say(stream: &mut TcpStream, bytes: &[u8]) -> bool {
+    stream.write_all(bytes).is_ok()
+}
+
+fn http(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let mut out = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+    out.extend_from_slice(body);
+    out
+}
+
+const PKIXCMP: &str = "Content-Type: application/pkixcmp\r\n";
+
+/// A DER SEQUENCE of this many content bytes: for the transport, as good as a PKIMessage.
+fn message(content_len: usize) -> Vec<u8> {
+    let mut out = vec![0x30, 0x83];
+    out.extend_from_slice(&(content_len as u32).to_be_bytes()[1..]);
+    match content_len {
+        0..=0x7f => out = vec![0x30, content_len as u8],
+        0x80..=0xff => out = vec![0x30, 0x81, content_len as u8],
+        0x100..=0xffff => out = vec![0x30, 0x82, (content_len >> 8) as u8, content_len as u8],
+        _ => {}
+    }
+    out.extend((0..content_len).map(|i| i as u8));
+    out
+}
+
+fn quick() -> ExchangeLimits {
+    ExchangeLimits {
+        connect_timeout: Duration::from_secs(5),
+        read_timeout: Duration::from_secs(5),
+        total_timeout: Duration::from_secs(10),
+        ..ExchangeLimits::default()
+    }
+}
+
+fn ask(server: &Server) -> Result<Reply, TransportError> {
+    server.exchange().exchange(&message(5), &quick())
+}
+
+fn answering(answer: Vec<u8>) -> Server {
+    Server::start(move |stream, _| say(stream, &answer))
+}
+
+// ---- the good way ------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_request_arrives_as_written_and_its_answer_comes_back() {
+    let server = answering(http("200 OK", PKIXCMP, &message(300)));
+    let target = "//pkix/../a%2Fb/./%20(x);v=1/?q=1&r=//";
+    let mut exchange = HttpExchange::new(&server.url(target), HttpConfig::default()).unwrap();
+
+    let reply = exchange.exchange(&message(700), &quick()).unwrap();
+
+    assert_eq!(reply.body, message(300));
+    assert_eq!((reply.status, reply.content_type_is_unusual, reply.connection_was_reused), (Some(200), false, false));
+    let seen = &server.seen()[0];
+    assert_eq!(seen.line(), format!("POST {target} HTTP/1.1"));
+    assert_eq!(seen.body, message(700));
+    assert_eq!(seen.header("content-type"), Some("application/pkixcmp"));
+    assert_eq!(seen.header("cache-control"), Some("no-cache"));
+    assert_eq!(seen.header("host"), Some(server.address.to_string().as_str()));
+    assert_eq!(seen.header("expect"), None);
+    assert_eq!(seen.header("accept-encoding"), None);
+}
+
+#[test]
+fn one_connection_serves_a_whole_operation() {
+    let server = answering(http("200 OK", PKIXCMP, &message(30)));
+    let mut exchange = server.exchange();
+    for round in 0..4 {
+        let reply = exchange.exchange(&message(round), &quick()).unwrap();
+        assert_eq!(reply.connection_was_reused, round > 0);
+    }
+    assert!(server.seen().iter().all(|s| s.connection == 0));
+    assert_eq!(server.seen().len(), 4);
+}
+
+#[test]
+fn a_server_that_wants_to_close_gets_a_new_connection_each_time() {
+    let server = answering(http("200 OK", &format!("{PKIXCMP}Connection: close\r\n"), &message(30)));
+    let mut exchange = server.exchange();
+    for _ in 0..3 {
+        assert!(!exchange.exchange(&message(3), &quick()).unwrap().connection_was_reused);
+    }
+    assert_eq!(server.seen().iter().map(|s| s.connection).collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+#[test]
+fn a_request_leaves_in_one_piece() {
+    // A server that takes what one read gives, as small devices do.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut buffer = [0; 8192];
+        let count = stream.read(&mut buffer).unwrap();
+        stream.write_all(&http("200 OK", PKIXCMP, &message(1))).unwrap();
+        buffer[..count].to_vec()
+    });
+    HttpExchange::new(&url, HttpConfig::default()).unwrap().exchange(&message(500), &quick()).unwrap();
+    assert!(server.join().unwrap().ends_with(&message(500)), "header and body in the first read");
+}
+
+#[test]
+fn chunked_answers_are_put_together() {
+    let whole = message(1000);
+    let mut answer = format!("HTTP/1.1 200 OK\r\n{PKIXCMP}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+    for piece in whole.chunks(77) {
+        answer.extend_from_slice(format!("{:x};ext=1\r\n", piece.len()).as_bytes());
+        answer.extend_from_slice(piece);
+        answer.extend_from_slice(b"\r\n");
+    }
+    answer.extend_from_slice(b"0\r\n\r\n");
+    let server = answering(answer);
+    let mut exchange = server.exchange();
+    assert_eq!(exchange.exchange(&message(5), &quick()).unwrap().body, whole);
+    assert!(exchange.exchange(&message(5), &quick()).unwrap().connection_was_reused);
+}
+
+#[test]
+fn an_answer_that_ends_with_the_connection_is_taken_if_it_is_whole() {
+    let server = Server::start(|stream, _| {
+        say(
+            stream,
+            &[b"HTTP/1.0 200 OK\r\nContent-Type: application/pkixcmp\r\n\r\n".as_slice(), &message(400)].concat(),
+        );
+        false
+    });
+    assert_eq!(ask(&server).unwrap().body, message(400));
+}
+
+#[test]
+fn an_http_1_0_server_is_spoken_to_in_its_words() {
+    let server = answering(b"HTTP/1.0 200 OK\r\nContent-Type: application/pkixcmp\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n\x30\x00".to_vec());
+    let config = HttpConfig { use_http_1_0: true, ..HttpConfig::default() };
+    let mut exchange = HttpExchange::new(&server.url("/x"), config).unwrap();
+    exchange.exchange(&message(5), &quick()).unwrap();
+    assert_eq!(server.seen()[0].line(), "POST /x HTTP/1.0");
+}
+
+#[test]
+fn ipv6_literals_work() {
+    let Ok(server) = Server::start_at("[::1]:0", |stream, _| say(stream, &http("200 OK", PKIXCMP, &message(1)))) else {
+        eprintln!("skipped: this machine has no IPv6 loopback");
+        return;
+    };
+    assert_eq!(ask(&server).unwrap().body, message(1));
+    assert_eq!(server.seen()[0].header("host"), Some(server.address.to_string().as_str()));
+}
+
+// ---- content types and statuses ----------------------------------------------------------------------------------
+
+#[test]
+fn odd_content_types_are_taken_for_der_with_a_warning_unless_strict() {
+    for (header, unusual) in [
+        ("Content-Type: Application/PKIXCMP; charset=binary\r\n", false),
+        ("Content-Type: application/pkixcmp-poll\r\n", false),
+        ("Content-Type: application/octet-stream\r\n", true),
+        ("Content-Type: text/html\r\n", true),
+        ("", true),
+    ] {
+        let server = answering(http("200 OK", header, &message(9)));
+        assert_eq!(ask(&server).unwrap().content_type_is_unusual, unusual, "{header}");
+
+        let strict = HttpConfig { strict_content_type: true, ..HttpConfig::default() };
+        let outcome = HttpExchange::new(&server.url("/"), strict).unwrap().exchange(&message(5), &quick());
+        assert_eq!(outcome.map_err(|e| e.kind).err(), unusual.then_some(Kind::ContentType), "{header}");
+    }
+}
+
+#[test]
+fn a_body_of_another_type_is_named() {
+    let error = ask(&answering(http("200 OK", "Content-Type: text/html\r\n", b"<html>welcome</html>"))).unwrap_err();
+    assert_eq!((error.kind, error.phase), (Kind::ContentType, Phase::Body));
+    assert_eq!(error.content_type.as_deref(), Some("text/html"));
+    assert_eq!(error.detail, "expected application/pkixcmp, found text/html");
+}
+
+#[test]
+fn a_message_inside_an_error_status_is_an_answer() {
+    for status in ["400 Bad Request", "404 Not Found", "500 Internal Server Error", "503 Busy", "201 Created"] {
+        let reply = ask(&answering(http(status, PKIXCMP, &message(40)))).unwrap();
+        assert_eq!(reply.body, message(40));
+        assert_eq!(reply.status, status[..3].parse().ok());
+    }
+}
+
+#[test]
+fn an_error_status_without_a_message_becomes_an_error_with_its_facts() {
+    let html = b"<html>too many requests from your address</html>";
+    let server = answering(http("503 Service Unavailable", "Content-Type: text/html\r\nRetry-After: 120\r\n", html));
+    let error = ask(&server).unwrap_err();
+    assert_eq!((error.kind, error.status, error.retry_after_seconds), (Kind::Busy, Some(503), Some(120)));
+
+    let public = Error::from(error);
+    assert_eq!(public.code(), Code::Busy);
+    assert_eq!((public.facts().http_status, public.facts().retry_after_seconds), (Some(503), Some(120)));
+    assert!(public.message().contains("text/html"), "{public}");
+
+    for (status, code) in
+        [("404 Not Found", Code::HttpStatus), ("401 Unauthorized", Code::HttpStatus), ("429 Slow", Code::Busy)]
+    {
+        assert_eq!(ask(&answering(http(status, "", b""))).unwrap_err().code(), code);
+    }
+}
+
+#[test]
+fn a_retry_after_with_a_date_is_left_out_and_a_huge_one_is_kept_huge() {
+    for (value, expected) in
+        [("Wed, 21 Oct 2026 07:28:00 GMT", None), ("99999999999", Some(u32::MAX)), ("-5", None), ("0", Some(0))]
+    {
+        let error = ask(&answering(http("503 X", &format!("Retry-After: {value}\r\n"), b""))).unwrap_err();
+        assert_eq!(error.retry_after_seconds, expected, "{value}");
+    }
+}
+
+#[test]
+fn redirects_are_reported_and_not_followed() {
+    let elsewhere = answering(http("200 OK", PKIXCMP, &message(4)));
+    for status in ["301 Moved Permanently", "302 Found", "307 Temporary", "308 Permanent"] {
+        let location = elsewhere.url("/trap");
+        let server = answering(http(status, &format!("{PKIXCMP}Location: {location}\r\n"), &message(4)));
+        let error = ask(&server).unwrap_err();
+        assert_eq!((error.kind, error.location.as_deref()), (Kind::HttpStatus, Some(location.as_str())), "{status}");
+    }
+    assert!(elsewhere.seen().is_empty());
+}
+
+#[test]
+fn success_without_a_body_is_no_answer() {
+    assert_eq!(ask(&answering(http("200 OK", PKIXCMP, b""))).unwrap_err().kind, Kind::Broken);
+    assert_eq!(ask(&answering(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec())).unwrap_err().kind, Kind::HttpStatus);
+}
+
+#[test]
+fn labelled_garbage_is_handed_on_for_the_decoder_to_judge() {
+    let reply = ask(&answering(http("200 OK", PKIXCMP, b"\x31garbage"))).unwrap();
+    assert_eq!(reply.body, b"\x31garbage");
+}
+
+// ---- servers that break off, drip, or never end ------------------------------------------------------------------
+
+#[test]
+fn a_server_that_closes_at_any_byte_never_yields_a_partial_answer() {
+    let with_length = http("200 OK", PKIXCMP, &message(60));
+    let chunked = [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: application/pkixcmp\r\n\r\n20\r\n".as_slice(),
+        &message(60)[..32],
+        b"\r\n1e\r\n",
+        &message(60)[32..],
+        b"\r\n0\r\n\r\n",
+    ]
+    .concat();
+    let until_close = [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".as_slice(), &message(60)].concat();
+    for whole in [with_length, chunked, until_close] {
+        let cut = Arc::new(AtomicUsize::new(0));
+        let (answer, at) = (whole.clone(), cut.clone());
+        let server = Server::start(move |stream, _| {
+            say(stream, &answer[..at.load(Ordering::SeqCst)]);
+            false
+        });
+        // The terminating chunk's last line may be missing: the message is complete before it.
+        let complete_from = if whole.ends_with(b"0\r\n\r\n") { whole.len() - 5 } else { whole.len() };
+        for end in 0..whole.len() {
+            cut.store(end, Ordering::SeqCst);
+            match server.exchange().exchange(&message(5), &quick()) {
+                Err(error) => assert!(
+                    matches!(error.kind, Kind::Broken | Kind::HttpStatus) && error.is_possibly_delivered,
+                    "cut at {end}: {error:?}"
+                ),
+                Ok(reply) => assert!(end > complete_from && reply.body == message(60), "cut at {end}: {reply:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn an_endless_body_ends_at_the_limit() {
+    let limits = ExchangeLimits { max_reply_bytes: 100_000, ..quick() };
+    let bodies: [&[u8]; 3] = [
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/pkixcmp\r\n\r\n\x30\x84\x7f\xff\xff\xff",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n",
+    ];
+    for start in bodies {
+        let server = Server::start(move |stream, _| {
+            let mut sent = say(stream, start);
+            while sent {
+                sent = say(stream, &[0x5a; 16 * 1024]);
+            }
+            false
+        });
+        let error = server.exchange().exchange(&message(5), &limits).unwrap_err();
+        assert_eq!((error.kind, error.phase), (Kind::TooLarge, Phase::Body));
+        assert!(error.detail.contains("100000"), "{error}");
+    }
+}
+
+#[test]
+fn an_answer_of_exactly_the_limit_is_taken_and_one_byte_more_is_not() {
+    let whole = message(5000);
+    let server = answering(http("200 OK", PKIXCMP, &whole));
+    let limits = |max_reply_bytes| ExchangeLimits { max_reply_bytes, ..quick() };
+    assert_eq!(server.exchange().exchange(&message(1), &limits(whole.len())).unwrap().body, whole);
+    let error = server.exchange().exchange(&message(1), &limits(whole.len() - 1)).unwrap_err();
+    assert_eq!(error.kind, Kind::TooLarge);
+}
+
+#[test]
+fn a_huge_header_ends_at_its_limit() {
+    for line in ["X-Filler: ", ""] {
+        let server = Server::start(move |stream, _| {
+            let mut sent = say(stream, b"HTTP/1.1 200 OK\r\n") && say(stream, line.as_bytes());
+            while sent {
+                sent = say(stream, &[b'a'; 4096]);
+            }
+            false
+        });
+        let error = ask(&server).unwrap_err();
+        assert!(matches!(error.kind, Kind::TooLarge | Kind::Broken), "{error:?}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_speak_http_is_named_so() {
+    for noise in [&b"220 mail.example ESMTP\r\n\r\n"[..], b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"SSH-2.0-x\r\n\r\n"]
+    {
+        let server = Server::start(move |stream, _| {
+            say(stream, noise);
+            false
+        });
+        assert_eq!(ask(&server).unwrap_err().kind, Kind::Broken);
+    }
+}
+
+#[test]
+fn a_dripping_server_ends_at_the_total_deadline() {
+    let server = Server::start(|stream, _| {
+        let mut sent = say(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n");
+        while sent {
+            std::thread::sleep(Duration::from_millis(20));
+            sent = say(stream, b"x");
+        }
+        false
+    });
+    let limits = ExchangeLimits { total_timeout: Duration::from_millis(300), ..quick() };
+    let start = Instant::now();
+    let error = server.exchange().exchange(&message(5), &limits).unwrap_err();
+    assert_eq!((error.kind, error.phase, error.status), (Kind::Timeout, Phase::Body, Some(200)));
+    assert!((Duration::from_millis(250)..Duration::from_secs(3)).contains(&start.elapsed()));
+}
+
+#[test]
+fn a_silent_server_ends_at_the_read_deadline() {
+    let server = Server::start(|_, _| {
+        std::thread::sleep(Duration::from_secs(3));
+        false
+    });
+    let limits = ExchangeLimits { read_timeout: Duration::from_millis(200), ..quick() };
+    let error = server.exchange().exchange(&message(5), &limits).unwrap_err();
+    assert_eq!((error.kind, error.phase, error.code()), (Kind::Timeout, Phase::Await, Code::Timeout));
+    assert!(error.is_possibly_delivered);
+}
+
+#[test]
+fn an_answer_that_comes_before_the_request_is_sent_is_read() {
+    // A limiter that answers on the header and closes while a large body is still on its way.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0; 100]).unwrap();
+        stream.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+    });
+    let mut exchange = HttpExchange::new(&url, HttpConfig::default()).unwrap();
+    let error = exchange.exchange(&message(3_000_000), &quick()).unwrap_err();
+    assert_eq!((error.kind, error.status), (Kind::HttpStatus, Some(413)));
+    drop(exchange);
+    server.join().unwrap();
+}
+
+// ---- connecting --------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_dead_port_is_a_connection_error_and_nothing_was_delivered() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut exchange = HttpExchange::new(&format!("http://{address}/"), HttpConfig::default()).unwrap();
+    let error = exchange.exchange(&message(5), &quick()).unwrap_err();
+    assert_eq!((error.kind, error.phase, error.code()), (Kind::Connect, Phase::Connect, Code::Connect));
+    assert!(!error.is_possibly_delivered);
+    assert!(error.detail.contains(&address.to_string()), "{error}");
+}
+
+#[test]
+fn a_kept_connection_that_died_is_replaced_once_if_nothing_came() {
+    // Each connection answers once, then takes the next request and closes without a word.
+    let once = Arc::new(Mutex::new(std::collections::HashSet::new()));
+    let answered = once.clone();
+    let server = Server::start(move |stream, seen| {
+        answered.lock().unwrap().insert(seen.connection) && say(stream, &http("200 OK", PKIXCMP, &message(7)))
+    });
+    let mut exchange = server.exchange();
+    assert!(exchange.exchange(&message(1), &quick()).is_ok());
+    let reply = exchange.exchange(&message(2), &quick()).expect("reconnected");
+    assert!(!reply.connection_was_reused);
+    let connections: Vec<_> = server.seen().iter().map(|s| s.connection).collect();
+    assert_eq!(connections, [0, 0, 1], "the request went out again on a new connection, once");
+}
+
+#[test]
+fn a_connection_that_breaks_after_the_first_byte_is_not_replaced() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = count.clone();
+    let server = Server::start(move |stream, _| match counter.fetch_add(1, Ordering::SeqCst) {
+        0 => say(stream, &http("200 OK", PKIXCMP, &message(7))),
+        _ => {
+            say(stream, b"H");
+            false
+        }
+    });
+    let mut exchange = server.exchange();
+    assert!(exchange.exchange(&message(1), &quick()).is_ok());
+    assert_eq!(exchange.exchange(&message(2), &quick()).unwrap_err().kind, Kind::Broken);
+    assert_eq!(count.load(Ordering::SeqCst), 2, "a request that may have been acted on is not repeated");
+}
+
+#[test]
+fn a_fresh_connection_that_breaks_is_not_replaced() {
+    let server = Server::start(|_, _| false);
+    assert_eq!(ask(&server).unwrap_err().kind, Kind::Broken);
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[test]
+fn host_names_go_through_the_callers_resolver_and_are_remembered() {
+    #[derive(Debug)]
+    struct Book(SocketAddr, AtomicUsize);
+    impl Resolve for Book {
+        fn resolve(&self, host: &str, _: u16, _: Option<Duration>) -> std::io::Result<Vec<SocketAddr>> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            match host {
+                // The first address is dead: nobody listens on port 1 of loopback.
+                "ca.factory.test" => Ok(vec![([127, 0, 0, 1], 1).into(), self.0]),
+                _ => Err(std::io::ErrorKind::NotFound.into()),
+            }
+        }
+    }
+    let server = answering(http("200 OK", PKIXCMP, &message(7)));
+    let book = Arc::new(Book(server.address, AtomicUsize::new(0)));
+    let config = HttpConfig { resolver: book.clone(), ..HttpConfig::default() };
+
+    let mut exchange = HttpExchange::new("http://ca.factory.test/", config.clone()).unwrap();
+    exchange.exchange(&message(1), &quick()).unwrap();
+    exchange.exchange(&message(1), &quick()).unwrap();
+    assert_eq!(book.1.load(Ordering::SeqCst), 1);
+    assert_eq!(server.seen()[0].header("host"), Some("ca.factory.test"));
+
+    let mut nowhere = HttpExchange::new("http://other.test/", config).unwrap();
+    let error = nowhere.exchange(&message(1), &quick()).unwrap_err();
+    assert_eq!((error.kind, error.phase), (Kind::Connect, Phase::Resolve));
+}
+
+#[test]
+fn https_says_what_is_missing() {
+    let error = HttpExchange::new("https://ca.example/", HttpConfig::default())
+        .unwrap()
+        .exchange(&message(1), &quick())
+        .unwrap_err();
+    assert_eq!((error.kind, error.code()), (Kind::Unsupported, Code::Unsupported));
+    assert!(error.detail.contains("`tls`"), "{error}");
+}
+
+#[test]
+fn a_proxy_is_asked_in_absolute_form_and_only_if_the_caller_names_one() {
+    let proxy = answering(http("200 OK", PKIXCMP, &message(7)));
+    let config = HttpConfig {
+        proxy: Some(Url::parse(&proxy.url("")).unwrap()),
+        proxy_authorization: Some("Basic dXNlcjpwdw==".to_owned().into()),
+        ..HttpConfig::default()
+    };
+    let mut exchange = HttpExchange::new("http://ca.inside.test:8080//cmp/?x", config).unwrap();
+    for _ in 0..2 {
+        assert_eq!(exchange.exchange(&message(1), &quick()).unwrap().body, message(7));
+    }
+    for seen in proxy.seen() {
+        assert_eq!(seen.line(), "POST http://ca.inside.test:8080//cmp/?x HTTP/1.1");
+        assert_eq!(seen.header("host"), Some("ca.inside.test:8080"));
+        assert_eq!(seen.header("proxy-authorization"), Some("Basic dXNlcjpwdw=="));
+        assert_eq!(seen.connection, 0);
+    }
+    let direct = answering(http("200 OK", PKIXCMP, &message(7)));
+    ask(&direct).unwrap();
+    assert_eq!(direct.seen()[0].line(), "POST /pkix/ HTTP/1.1");
+}
+
+// ---- cancelling --------------------------------------------------------------------------------------------------
+
+/// Cancels after a moment, from another thread.
+fn cancel_soon() -> (Cancel, JoinHandle<()>) {
+    let cancel = Cancel::new();
+    let canceller = cancel.clone();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(150));
+        canceller.cancel();
+    });
+    (cancel, thread)
+}
+
+#[test]
+fn cancelling_from_another_thread_ends_a_waiting_exchange_at_once() {
+    let starts: [&[u8]; 2] = [b"", b"HTTP/1.1 200 OK\r\nContent-Type: application/pkixcmp\r\n\r\n\x30\x00"];
+    for start in starts {
+        let server = Server::start(move |stream, _| {
+            say(stream, start);
+            std::thread::sleep(Duration::from_secs(5));
+            false
+        });
+        let (cancel, thread) = cancel_soon();
+        let limits = ExchangeLimits { cancel: Some(cancel), ..quick() };
+        let begin = Instant::now();
+        let mut exchange = server.exchange();
+        let error = exchange.exchange(&message(5), &limits).unwrap_err();
+        assert_eq!((error.kind, error.code()), (Kind::Cancelled, Code::Cancelled));
+        assert!(begin.elapsed() < Duration::from_secs(2));
+        thread.join().unwrap();
+
+        let again = exchange.exchange(&message(5), &limits).unwrap_err();
+        assert_eq!((again.kind, again.is_possibly_delivered), (Kind::Cancelled, false));
+    }
+}
+
+#[test]
+fn cancelling_ends_a_connection_attempt_that_nobody_answers() {
+    // A listener whose queue is full swallows further attempts, as a black hole does.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut filling = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+        filling.push(stream);
+        assert!(filling.len() < 20_000, "the queue never filled");
+    }
+    let (cancel, thread) = cancel_soon();
+    let mut exchange = HttpExchange::new(&format!("http://{address}/"), HttpConfig::default()).unwrap();
+    let begin = Instant::now();
+    let limits = ExchangeLimits { cancel: Some(cancel), ..quick() };
+    let error = exchange.exchange(&message(5), &limits).unwrap_err();
+    assert_eq!((error.kind, error.phase), (Kind::Cancelled, Phase::Connect));
+    assert!(begin.elapsed() < Duration::from_secs(2));
+    thread.join().unwrap();
+
+    let limits = ExchangeLimits { connect_timeout: Duration::from_millis(200), ..quick() };
+    let error = exchange.exchange(&message(5), &limits).unwrap_err();
+    assert_eq!((error.kind, error.phase, error.is_possibly_delivered), (Kind::Timeout, Phase::Connect, false));
+}
+
+// ---- fetching ----------------------------------------------------------------------------------------------------
+
+fn fetcher(limits: FetchLimits) -> HttpFetch {
+    HttpFetch::new(HttpConfig::default(), limits).unwrap()
+}
+
+fn fetched(outcome: Result<Fetched, TransportError>) -> Document {
+    match outcome.unwrap() {
+        Fetched::Document(document) => document,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_document_is_fetched_once_and_then_only_if_it_changed() {
+    let server = Server::start(|stream, seen| match seen.header("if-none-match") {
+        Some("\"v1\"") => say(stream, b"HTTP/1.1 304 Not Modified\r\n\r\n"),
+        _ => say(
+            stream,
+            &http(
+                "200 OK",
+                "ETag: \"v1\"\r\nLast-Modified: Sat, 21 Nov 2026 10:00:00 GMT\r\nContent-Type: application/pkix-crl\r\n",
+                &message(90),
+            ),
+        ),
+    });
+    let mut fetch = fetcher(FetchLimits::default());
+    let url = server.url("/root.crl");
+    let document = fetched(fetch.fetch(&FetchRequest::get(&url), &quick()));
+    assert_eq!((document.bytes, document.etag.as_deref()), (message(90), Some("\"v1\"")));
+    assert_eq!(document.content_type.as_deref(), Some("application/pkix-crl"));
+
+    let again = FetchRequest {
+        if_none_match: document.etag.as_deref(),
+        if_modified_since: document.last_modified.as_deref(),
+        ..FetchRequest::get(&url)
+    };
+    assert_eq!(fetch.fetch(&again, &quick()).unwrap(), Fetched::NotModified);
+    assert_eq!(server.seen()[1].header("if-modified-since"), Some("Sat, 21 Nov 2026 10:00:00 GMT"));
+    assert_eq!((server.seen()[0].line(), server.seen()[1].connection), ("GET /root.crl HTTP/1.1", 0));
+}
+
+#[test]
+fn an_ocsp_request_is_posted() {
+    let server = answering(http("200 OK", "Content-Type: application/ocsp-response\r\n", &message(50)));
+    let document = fetched(
+        fetcher(FetchLimits::default()).fetch(&FetchRequest::ocsp(&server.url("/ocsp"), &message(20)), &quick()),
+    );
+    assert_eq!(document.bytes, message(50));
+    let seen = &server.seen()[0];
+    assert_eq!((seen.line(), seen.header("content-type")), ("POST /ocsp HTTP/1.1", Some("application/ocsp-request")));
+    assert_eq!(seen.body, message(20));
+}
+
+#[test]
+fn redirects_are_followed_up_to_the_limit_and_never_to_another_scheme() {
+    let server = Server::start(|stream, seen| {
+        let to = match seen.line().split(' ').nth(1).unwrap() {
+            "/a" => "/b",
+            "/b" => "c",
+            "/c" => return say(stream, &http("200 OK", "", &message(3))),
+            "/loop" => "/loop",
+            _ => "https://other.test/x",
+        };
+        say(stream, &http("302 Found", &format!("Location: {to}\r\n"), b"moved"))
+    });
+    let document = fetched(fetcher(FetchLimits::default()).fetch(&FetchRequest::get(&server.url("/a")), &quick()));
+    assert_eq!((document.bytes, document.url), (message(3), server.url("/c")));
+
+    let outcome = |target: &str| {
+        fetcher(FetchLimits::default()).fetch(&FetchRequest::get(&server.url(target)), &quick()).unwrap_err()
+    };
+    let looped = outcome("/loop");
+    assert_eq!((looped.kind, looped.code()), (Kind::Limit, Code::Limit));
+    let changed = outcome("/elsewhere");
+    assert_eq!((changed.kind, changed.location.as_deref()), (Kind::Limit, Some("https://other.test/x")));
+    assert_eq!(server.seen().len(), 3 + 4 + 1);
+}
+
+#[test]
+fn requests_hosts_and_sizes_are_capped() {
+    let server = answering(http("200 OK", "", &message(5000)));
+    let url = server.url("/x");
+    let get = FetchRequest::get(&url);
+
+    let mut few = fetcher(FetchLimits { max_requests: 2, ..FetchLimits::default() });
+    assert!(few.fetch(&get, &quick()).is_ok() && few.fetch(&get, &quick()).is_ok());
+    assert_eq!(few.fetch(&get, &quick()).unwrap_err().kind, Kind::Limit);
+
+    let mut one_host = fetcher(FetchLimits { max_hosts: 1, ..FetchLimits::default() });
+    assert!(one_host.fetch(&get, &quick()).is_ok());
+    assert_eq!(one_host.fetch(&FetchRequest::get("http://localhost:1/"), &quick()).unwrap_err().kind, Kind::Limit);
+
+    let mut listed = fetcher(FetchLimits { allowed_hosts: Some(vec!["crl.test".into()]), ..FetchLimits::default() });
+    assert_eq!(listed.fetch(&get, &quick()).unwrap_err().kind, Kind::Limit);
+
+    let small = ExchangeLimits { max_reply_bytes: 100, ..quick() };
+    assert_eq!(fetcher(FetchLimits::default()).fetch(&get, &small).unwrap_err().kind, Kind::TooLarge);
+    assert_eq!(server.seen().len(), 4);
+}
+
+#[test]
+fn what_cannot_be_fetched_says_why() {
+    let mut fetch = fetcher(FetchLimits::default());
+    assert_eq!(fetch.fetch(&FetchRequest::get("ldap://h/cn=crl"), &quick()).unwrap_err().kind, Kind::Invalid);
+    let gone = answering(http("404 Not Found", "Content-Type: text/html\r\n", b"<html>"));
+    let error = fetch.fetch(&FetchRequest::get(&gone.url("/x")), &quick()).unwrap_err();
+    assert_eq!((error.kind, error.status), (Kind::HttpStatus, Some(404)));
+    let cut = Server::start(|stream, _| {
+        say(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+        false
+    });
+    let error = fetch.fetch(&FetchRequest::get(&cut.url("/x")), &quick()).unwrap_err();
+    assert_eq!(error.kind, Kind::Broken);
+    assert!(error.detail.contains("4 of 100 bytes"), "{error}");
+}
+
+// ---- files -------------------------------------------------------------------------------------------------------
+
+/// A directory of its own, removed when dropped.
+struct Place(std::path::PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("devid-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Place(path)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_transaction_travels_by_files_and_finds_its_place_after_a_reboot() {
+    let place = Place::new("files");
+    let ask = |request: &[u8]| FileExchange::new(&place.0, "router-7").unwrap().exchange(request, &quick());
+
+    let error = ask(&message(10)).unwrap_err();
+    assert_eq!((error.kind, error.code()), (Kind::Busy, Code::Busy));
+    let paths = FileExchange::new(&place.0, "router-7").unwrap();
+    assert_eq!(std::fs::read(paths.request_path(1)).unwrap(), message(10));
+
+    // The CA's side, weeks later.
+    file::write_message(&paths.answer_path(1), &message(500)).unwrap();
+    assert_eq!(ask(&message(10)).unwrap().body, message(500));
+
+    assert_eq!(ask(&message(11)).unwrap_err().kind, Kind::Busy);
+    assert_eq!(std::fs::read(paths.request_path(2)).unwrap(), message(11));
+    assert_eq!(ask(&message(10)).unwrap().body, message(500), "the first exchange still has its answer");
+}
+
+#[test]
+fn a_message_file_holds_one_der_message_and_nothing_else() {
+    let place = Place::new("one-message");
+    let path = place.0.join("answer.pki");
+    for (bytes, reason) in [
+        ([message(10), message(10)].concat(), "bytes behind"),
+        (message(10)[..6].to_vec(), "6 bytes of 12"),
+        (b"-----BEGIN X-----".to_vec(), "PEM"),
+        (Vec::new(), "something else"),
+    ] {
+        std::fs::write(&path, &bytes).unwrap();
+        let error = file::read_message(&path, 1000).unwrap_err();
+        assert!(error.detail.contains(reason), "{error}");
+        assert!(file::write_message(&place.0.join("request.pki"), &bytes).is_err());
+    }
+    assert!(!place.0.join("request.pki").exists(), "nothing is written that is not a message");
+    std::fs::write(&path, message(2000)).unwrap();
+    assert_eq!(file::read_message(&path, 1000).unwrap_err().kind, Kind::TooLarge);
+    assert!(file::write_message(&place.0.join("request.der"), &message(1)).unwrap_err().detail.contains(".pki"));
+    assert!(FileExchange::new(&place.0, "../x").is_err());
+}
