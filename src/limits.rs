@@ -29,6 +29,16 @@ pub const MAX_RSA_BITS: u32 = 8192;
 /// here.
 pub const MAX_RSA_EXPONENT_BITS: u32 = 33;
 
+/// Most PBKDF2 iterations that an encrypted key file may ask for: above a second of work, far above what tools write.
+pub const MAX_KEY_FILE_ITERATIONS: u32 = 10_000_000;
+
+/// Most memory that the scrypt parameters of an encrypted key file may ask for, in bytes; OpenSSL writes files of
+/// 16 MiB.
+pub const MAX_SCRYPT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Most passes over that memory (scrypt's p); tools write 1.
+pub const MAX_SCRYPT_PARALLELIZATION: u32 = 16;
+
 /// Longest text copied from a server into an error, in bytes; the rest is cut.
 pub const MAX_SERVER_TEXT_BYTES: usize = 1024;
 

@@ -53,6 +53,24 @@ pub const HMAC_WITH_SHA256: Oid = oid("1.2.840.113549.2.9");
 pub const HMAC_WITH_SHA384: Oid = oid("1.2.840.113549.2.10");
 pub const HMAC_WITH_SHA512: Oid = oid("1.2.840.113549.2.11");
 
+// Content encryption and key management: RFC 3565, RFC 5084, RFC 5753, RFC 9481 sections 4 and 5.
+pub const AES128_CBC: Oid = oid("2.16.840.1.101.3.4.1.2");
+pub const AES192_CBC: Oid = oid("2.16.840.1.101.3.4.1.22");
+pub const AES256_CBC: Oid = oid("2.16.840.1.101.3.4.1.42");
+pub const AES128_WRAP: Oid = oid("2.16.840.1.101.3.4.1.5");
+pub const AES192_WRAP: Oid = oid("2.16.840.1.101.3.4.1.25");
+pub const AES256_WRAP: Oid = oid("2.16.840.1.101.3.4.1.45");
+pub const AES128_GCM: Oid = oid("2.16.840.1.101.3.4.1.6");
+pub const AES192_GCM: Oid = oid("2.16.840.1.101.3.4.1.26");
+pub const AES256_GCM: Oid = oid("2.16.840.1.101.3.4.1.46");
+pub const DES_EDE3_CBC: Oid = oid("1.2.840.113549.3.7");
+pub const P_SPECIFIED: Oid = oid("1.2.840.113549.1.1.9");
+pub const ECDH_STD_SHA1_KDF: Oid = oid("1.3.133.16.840.63.0.2");
+pub const ECDH_STD_SHA224_KDF: Oid = oid("1.3.132.1.11.0");
+pub const ECDH_STD_SHA256_KDF: Oid = oid("1.3.132.1.11.1");
+pub const ECDH_STD_SHA384_KDF: Oid = oid("1.3.132.1.11.2");
+pub const ECDH_STD_SHA512_KDF: Oid = oid("1.3.132.1.11.3");
+
 // CMP information types and CRMF controls: RFC 9810 section 5.1.1 and 5.3.19, RFC 4211 section 6.
 pub const IT_IMPLICIT_CONFIRM: Oid = oid("1.3.6.1.5.5.7.4.13");
 pub const IT_CONFIRM_WAIT_TIME: Oid = oid("1.3.6.1.5.5.7.4.14");

@@ -6,7 +6,10 @@
 pub mod algorithm;
 #[cfg(feature = "crypto-awslc")]
 pub mod awslc;
+pub mod external;
+pub mod keys;
 pub mod public_key;
+mod scrypt;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +19,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub use algorithm::{DigestAlgorithm, KeyKind, SignatureAlgorithm};
+pub use external::ExternalKey;
 pub use public_key::PublicKey;
 
 #[cfg(not(any(feature = "crypto-awslc", feature = "crypto-rust")))]

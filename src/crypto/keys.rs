@@ -1,0 +1,331 @@
+//! Private keys from files: every usual form in, encrypted PKCS#8 out; which key belongs to which certificate.
+
+use std::sync::Arc;
+
+use ::der::Tag;
+use zeroize::Zeroizing;
+
+use super::scrypt::scrypt;
+use super::{CipherAlgorithm, CryptoError, DigestAlgorithm, PrivateKey, Provider, PublicKey};
+use crate::asn1::der::{self, Cursor, Tlv, element, sequence};
+use crate::asn1::oid::{self, Oid};
+use crate::asn1::pem;
+use crate::asn1::pkcs8::{
+    EcPrivateKey, EncryptedPrivateKeyInfo, PrivateKeyInfo, absent_or_null, algorithm_identifier,
+    encode_private_key_info,
+};
+use crate::asn1::x509::Certificate;
+use crate::limits;
+
+/// Reads a private key: PEM or DER; PKCS#8 version 1 and 2, encrypted PKCS#8 (PBES2 with PBKDF2 or scrypt and AES-CBC),
+/// PKCS#1 RSAPrivateKey, SEC 1 ECPrivateKey.
+///
+/// In PEM, other blocks (certificates, EC PARAMETERS) are skipped; exactly one private key must be there. The password
+/// is used only for encrypted keys; an encrypted key without, or with a wrong one, is [`CryptoError::WrongSecret`].
+pub fn load_private_key(
+    provider: &dyn Provider,
+    input: &[u8],
+    password: Option<&[u8]>,
+) -> Result<Arc<dyn PrivateKey>, CryptoError> {
+    provider.import_pkcs8(&to_pkcs8(provider, input, password)?)
+}
+
+/// The same, brought to unencrypted PKCS#8 instead of being imported.
+pub fn to_pkcs8(
+    provider: &dyn Provider,
+    input: &[u8],
+    password: Option<&[u8]>,
+) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    if !pem::is_pem(input) {
+        return der_to_pkcs8(provider, input, password);
+    }
+    let mut blocks = pem::parse(input)?.into_iter().filter(|block| block.label.ends_with("PRIVATE KEY"));
+    let Some(block) = blocks.next() else {
+        return Err(CryptoError::BadKey("no PRIVATE KEY block in the PEM input".to_owned()));
+    };
+    if blocks.next().is_some() {
+        return Err(CryptoError::BadKey("more than one private key in the PEM input".to_owned()));
+    }
+    match block.label.as_str() {
+        "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" | "EC PRIVATE KEY" | "RSA PRIVATE KEY" => {
+            der_to_pkcs8(provider, &block.der, password)
+        }
+        other => Err(CryptoError::Unsupported(format!("PEM blocks labelled {other}; PKCS#8 is"))),
+    }
+}
+
+/// Encrypts PKCS#8 with a password: PBES2 (RFC 8018 section 6.2), PBKDF2-HMAC-SHA256, AES-256-CBC. The result is an
+/// EncryptedPrivateKeyInfo, DER; its PEM label is `ENCRYPTED PRIVATE KEY`.
+pub fn encrypt_pkcs8(
+    provider: &dyn Provider,
+    pkcs8: &[u8],
+    password: &[u8],
+    iterations: u32,
+) -> Result<Vec<u8>, CryptoError> {
+    PrivateKeyInfo::from_der(pkcs8)?;
+    if iterations == 0 || iterations > limits::MAX_KEY_FILE_ITERATIONS {
+        return Err(CryptoError::Unsupported(format!("PBKDF2 with {iterations} iterations")));
+    }
+    let (mut salt, mut iv) = ([0u8; 16], [0u8; 16]);
+    provider.random(&mut salt)?;
+    provider.random(&mut iv)?;
+    let mut key = Zeroizing::new([0u8; 32]);
+    provider.pbkdf2(DigestAlgorithm::Sha256, password, &salt, iterations, &mut *key)?;
+    let ciphertext = provider.encrypt(CipherAlgorithm::AesCbc, &*key, &iv, &[], pkcs8)?;
+
+    let object = |found: Oid| element(0x06, &[found.as_bytes()]);
+    let prf = sequence(&[&object(oid::HMAC_WITH_SHA256), &[0x05, 0x00]]);
+    let parameters = sequence(&[&element(0x04, &[&salt]), &der::encode(&iterations), &prf]);
+    let derivation = sequence(&[&object(oid::PBKDF2), &parameters]);
+    let encryption = sequence(&[&object(oid::AES256_CBC), &element(0x04, &[&iv])]);
+    let algorithm = sequence(&[&object(oid::PBES2), &sequence(&[&derivation, &encryption])]);
+    Ok(sequence(&[&algorithm, &element(0x04, &[&ciphertext])]))
+}
+
+/// Whether the certificate certifies this key.
+pub fn key_matches_certificate(key: &dyn PrivateKey, certificate: &Certificate) -> bool {
+    same_public_key(key.spki(), certificate.spki())
+}
+
+/// Whether two SubjectPublicKeyInfo hold the same key, however it is written: an RSA key may be labelled rsaEncryption
+/// or RSASSA-PSS, a point may be compressed.
+pub fn same_public_key(a: &[u8], b: &[u8]) -> bool {
+    if a == b {
+        return true;
+    }
+    match (PublicKey::from_spki(a), PublicKey::from_spki(b)) {
+        (Ok(PublicKey::Rsa(a)), Ok(PublicKey::Rsa(b))) => a.modulus == b.modulus && a.exponent == b.exponent,
+        (Ok(PublicKey::Ec { kind: a_kind, point: a }), Ok(PublicKey::Ec { kind: b_kind, point: b })) => {
+            a_kind == b_kind && x_and_parity(a) == x_and_parity(b)
+        }
+        // Of the other types there is one way to write a key.
+        _ => false,
+    }
+}
+
+/// What a compressed point says: enough to tell points of one curve apart.
+fn x_and_parity(point: &[u8]) -> (&[u8], u8) {
+    let (form, rest) = (point[0], &point[1..]);
+    match form {
+        4 => (&rest[..rest.len() / 2], rest[rest.len() - 1] & 1),
+        compressed => (rest, compressed & 1),
+    }
+}
+
+/// Tells the forms apart by their first elements.
+fn der_to_pkcs8(
+    provider: &dyn Provider,
+    input: &[u8],
+    password: Option<&[u8]>,
+) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    let mut fields = Cursor::sequence(input, "a private key")?;
+    let first = fields.any("version or algorithm")?;
+    match (first.tag, fields.peek()) {
+        (Tag::Integer, Some(Tag::Sequence)) => Ok(Zeroizing::new(input.to_vec())),
+        (Tag::Integer, Some(Tag::Integer)) => Ok(encode_private_key_info(oid::RSA_ENCRYPTION, &[0x05, 0x00], input)),
+        (Tag::Integer, Some(Tag::OctetString)) => {
+            let curve = EcPrivateKey::from_der(input)?.curve;
+            let curve = curve.ok_or_else(|| CryptoError::BadKey("an ECPrivateKey that names no curve".to_owned()))?;
+            Ok(encode_private_key_info(oid::EC_PUBLIC_KEY, &element(0x06, &[curve.as_bytes()]), input))
+        }
+        (Tag::Sequence, Some(Tag::OctetString)) => decrypt_pkcs8(provider, input, password),
+        _ => Err(CryptoError::BadKey("neither PKCS#8 nor PKCS#1 nor SEC 1".to_owned())),
+    }
+}
+
+fn decrypt_pkcs8(
+    provider: &dyn Provider,
+    input: &[u8],
+    password: Option<&[u8]>,
+) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    let info = EncryptedPrivateKeyInfo::from_der(input)?;
+    if info.algorithm != oid::PBES2 {
+        // PBES1 and PKCS#12's: single DES, RC2, RC4, triple DES, with one-round or home-made derivation.
+        return Err(outdated(info.algorithm));
+    }
+    let parameters = info.parameters.ok_or_else(|| CryptoError::BadKey("PBES2 without parameters".to_owned()))?;
+    let mut fields = Cursor::sequence(parameters.bytes, "PBES2-params")?;
+    let (derivation, derivation_parameters) = algorithm_identifier(fields.expect(Tag::Sequence, "keyDerivationFunc")?)?;
+    let (encryption, encryption_parameters) = algorithm_identifier(fields.expect(Tag::Sequence, "encryptionScheme")?)?;
+    fields.finish()?;
+    let key_len = match encryption {
+        oid::AES128_CBC => 16,
+        oid::AES192_CBC => 24,
+        oid::AES256_CBC => 32,
+        other => return Err(outdated(other)),
+    };
+    let iv = encryption_parameters
+        .filter(|p| p.tag == Tag::OctetString && p.value.len() == 16)
+        .ok_or_else(|| CryptoError::BadKey("AES-CBC without an initialization vector of 16 bytes".to_owned()))?;
+    let derivation_parameters =
+        derivation_parameters.ok_or_else(|| CryptoError::BadKey("key derivation without parameters".to_owned()))?;
+
+    let password = password.ok_or(CryptoError::WrongSecret)?;
+    let mut key = Zeroizing::new([0u8; 32]);
+    let key = &mut key[..key_len];
+    match derivation {
+        oid::PBKDF2 => derive_pbkdf2(provider, derivation_parameters, password, key)?,
+        oid::SCRYPT => derive_scrypt(provider, derivation_parameters, password, key)?,
+        other => return Err(CryptoError::Unsupported(format!("key derivation {other}; PBKDF2 and scrypt are"))),
+    }
+    let opened = provider
+        .decrypt(CipherAlgorithm::AesCbc, key, iv.value, &[], info.ciphertext)
+        .map_err(|_| CryptoError::WrongSecret)?;
+    // One wrong password in 256 leaves padding that looks right; what it opens is no key.
+    PrivateKeyInfo::from_der(&opened).map_err(|_| CryptoError::WrongSecret)?;
+    Ok(opened)
+}
+
+/// PBKDF2-params (RFC 8018 appendix A.2).
+fn derive_pbkdf2(
+    provider: &dyn Provider,
+    parameters: Tlv<'_>,
+    password: &[u8],
+    key: &mut [u8],
+) -> Result<(), CryptoError> {
+    const WHAT: &str = "PBKDF2-params";
+    let mut fields = Cursor::sequence(parameters.bytes, WHAT)?;
+    let salt = fields.expect(Tag::OctetString, "salt")?.value;
+    let iterations: u32 = fields.decode()?;
+    check_key_len(&mut fields, key.len())?;
+    // DEFAULT algid-hmacWithSHA1.
+    let prf = match fields.optional(Tag::Sequence)? {
+        None => DigestAlgorithm::Sha1,
+        Some(field) => {
+            let (found, parameters) = algorithm_identifier(field)?;
+            absent_or_null(parameters, WHAT)?;
+            DigestAlgorithm::from_hmac_oid(found)
+                .ok_or_else(|| CryptoError::Unsupported(format!("PBKDF2 with {found}")))?
+        }
+    };
+    fields.finish()?;
+    if iterations == 0 || iterations > limits::MAX_KEY_FILE_ITERATIONS {
+        let limit = limits::MAX_KEY_FILE_ITERATIONS;
+        return Err(CryptoError::Unsupported(format!("PBKDF2 with {iterations} iterations, the limit is {limit}")));
+    }
+    provider.pbkdf2(prf, password, salt, iterations, key)
+}
+
+/// scrypt-params (RFC 7914 section 7.1).
+fn derive_scrypt(
+    provider: &dyn Provider,
+    parameters: Tlv<'_>,
+    password: &[u8],
+    key: &mut [u8],
+) -> Result<(), CryptoError> {
+    let mut fields = Cursor::sequence(parameters.bytes, "scrypt-params")?;
+    let salt = fields.expect(Tag::OctetString, "salt")?.value;
+    let cost = (fields.decode()?, fields.decode()?, fields.decode()?);
+    check_key_len(&mut fields, key.len())?;
+    fields.finish()?;
+    scrypt(provider, password, salt, cost, key)
+}
+
+fn check_key_len(fields: &mut Cursor<'_>, expected: usize) -> Result<(), CryptoError> {
+    if fields.peek() == Some(Tag::Integer) {
+        let found: u32 = fields.decode()?;
+        if found as usize != expected {
+            return Err(CryptoError::BadKey(format!("a derived key of {found} bytes for a cipher of {expected}")));
+        }
+    }
+    Ok(())
+}
+
+fn outdated(found: Oid) -> CryptoError {
+    let name = match found {
+        oid::DES_EDE3_CBC => "DES-EDE3-CBC".to_owned(),
+        other => other.to_string(),
+    };
+    CryptoError::Unsupported(format!(
+        "keys encrypted with {name}; encrypt it anew: openssl pkcs8 -topk8 -v2 aes-256-cbc"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{KeyKind, default_provider};
+    use super::*;
+    use crate::asn1::pkcs8::encode_ec_private_key;
+
+    #[test]
+    fn an_encrypted_key_opens_with_its_password_and_no_other() {
+        let provider = default_provider();
+        let key = provider.generate_key(KeyKind::P256).unwrap();
+        let sealed = encrypt_pkcs8(&*provider, &key.to_pkcs8().unwrap(), b"correct", 10).unwrap();
+        for input in [&sealed[..], pem::encode("ENCRYPTED PRIVATE KEY", &sealed).as_bytes()] {
+            let load = |password: Option<&[u8]>| load_private_key(&*provider, input, password);
+            assert_eq!(load(Some(b"correct")).unwrap().spki(), key.spki());
+            assert_eq!(load(None).unwrap_err(), CryptoError::WrongSecret);
+            // Enough tries that some leave padding that looks right.
+            for n in 0..1000u32 {
+                assert_eq!(load(Some(&n.to_be_bytes())).unwrap_err(), CryptoError::WrongSecret);
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_file_cannot_order_unbounded_work() {
+        let provider = default_provider();
+        let key = provider.generate_key(KeyKind::Ed25519).unwrap().to_pkcs8().unwrap();
+        let refused = |result: Result<(), CryptoError>| matches!(result, Err(CryptoError::Unsupported(_)));
+        let above = limits::MAX_KEY_FILE_ITERATIONS + 1;
+        assert!(refused(encrypt_pkcs8(&*provider, &key, b"p", above).map(drop)));
+        // The count as 02 03 01 00 00, easy to find and to rewrite.
+        let sealed = encrypt_pkcs8(&*provider, &key, b"p", 0x1_0000).unwrap();
+        let place = sealed.windows(5).position(|w| w == [0x02, 0x03, 0x01, 0x00, 0x00]).unwrap();
+        let with_count = |count: [u8; 3]| {
+            let mut changed = sealed.clone();
+            changed[place + 2..place + 5].copy_from_slice(&count);
+            load_private_key(&*provider, &changed, Some(b"p"))
+        };
+        assert!(with_count([0x01, 0x00, 0x00]).is_ok());
+        assert_eq!(with_count([0x01, 0x00, 0x01]).unwrap_err(), CryptoError::WrongSecret);
+        assert!(matches!(with_count([0xff, 0x00, 0x00]), Err(CryptoError::BadKey(_))), "a negative count");
+        assert!(encrypt_pkcs8(&*provider, b"not a key", b"p", 1).is_err());
+    }
+
+    #[test]
+    fn a_key_beside_the_public_half_of_another_is_refused() {
+        let provider = default_provider();
+        let scalar = [7u8; 32];
+        let stranger = provider.generate_key(KeyKind::P256).unwrap();
+        let PublicKey::Ec { point, .. } = PublicKey::from_spki(stranger.spki()).unwrap() else { panic!("an EC key") };
+        let inner = encode_ec_private_key(&scalar, point);
+        let curve = element(0x06, &[oid::CURVE_P256.as_bytes()]);
+        let mixed = encode_private_key_info(oid::EC_PUBLIC_KEY, &curve, &inner);
+        assert!(matches!(provider.import_pkcs8(&mixed), Err(CryptoError::BadKey(_))));
+        assert!(matches!(provider.import_pkcs8(&[0x30, 0x00]), Err(CryptoError::BadKey(_))));
+    }
+
+    #[test]
+    fn one_point_written_in_two_ways_is_one_key() {
+        let provider = default_provider();
+        for kind in [KeyKind::P256, KeyKind::P384, KeyKind::P521] {
+            let key = provider.generate_key(kind).unwrap();
+            let PublicKey::Ec { point, .. } = PublicKey::from_spki(key.spki()).unwrap() else { panic!("an EC key") };
+            let (x, parity) = x_and_parity(point);
+            let compressed = |sign: u8| super::super::public_key::encode_spki(kind, &[&[sign], x].concat());
+            assert!(same_public_key(key.spki(), &compressed(2 + parity)));
+            assert!(!same_public_key(key.spki(), &compressed(3 - parity)));
+            let signature = key.sign(&kind.default_signature(), b"m").unwrap();
+            let verdict = provider.verify(&kind.default_signature(), &compressed(2 + parity), b"m", &signature, false);
+            assert_eq!(verdict, Ok(()), "a compressed point verifies too");
+        }
+    }
+
+    #[test]
+    fn pem_without_exactly_one_private_key_is_refused_in_words() {
+        let provider = default_provider();
+        let key = provider.generate_key(KeyKind::Ed25519).unwrap().to_pkcs8().unwrap();
+        let block = pem::encode("PRIVATE KEY", &key);
+        let reason = |text: &str| load_private_key(&*provider, text.as_bytes(), None).unwrap_err().to_string();
+        assert!(reason(&format!("{}{}", *block, *block)).contains("more than one"));
+        assert!(reason(&pem::encode("CERTIFICATE", &key)).contains("no PRIVATE KEY"));
+        assert!(reason(&pem::encode("DSA PRIVATE KEY", &key)).contains("DSA"));
+        let beside = format!("{}{}", *pem::encode("CERTIFICATE", b"any"), *block);
+        assert!(load_private_key(&*provider, beside.as_bytes(), None).is_ok());
+        for junk in [&b""[..], b"\x30", &[0x30, 0x00], &[0x30, 0x03, 0x02, 0x01, 0x00], b"hello"] {
+            assert!(matches!(load_private_key(&*provider, junk, None), Err(CryptoError::BadKey(_))));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Keys and enveloped data exchanged with the `openssl` command, both ways.
+//!
+//! Needs OpenSSL 3; without the command the tests say SKIPPED and pass.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use devid::asn1::x509::Certificate;
+use devid::crypto::keys::{key_matches_certificate, load_private_key};
+use devid::crypto::{CryptoError, KeyKind, default_provider};
+
+/// A directory of its own for one test, removed at its end.
+struct Bench {
+    directory: PathBuf,
+}
+
+impl Bench {
+    /// `None`, and a word on standard error, without the command.
+    fn new() -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        if !Command::new("openssl").arg("version").output().is_ok_and(|out| out.status.success()) {
+            eprintln!("SKIPPED: no openssl command");
+            return None;
+        }
+        let name = format!("devid-openssl-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir(&directory).unwrap();
+        Some(Bench { directory })
+    }
+
+    /// Runs openssl with arguments given in one line, in the directory.
+    fn openssl(&self, line: &str) {
+        assert!(self.try_openssl(line), "openssl {line}");
+    }
+
+    fn try_openssl(&self, line: &str) -> bool {
+        let out = Command::new("openssl").args(line.split_whitespace()).current_dir(&self.directory).output().unwrap();
+        if !out.status.success() {
+            eprintln!("openssl {line}: {}", String::from_utf8_lossy(&out.stderr));
+        }
+        out.status.success()
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.directory.join(name)).unwrap()
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.directory.join(name), bytes).unwrap();
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+#[test]
+fn keys_of_every_form_that_openssl_writes_are_read() {
+    let Some(bench) = Bench::new() else { return };
+    let provider = default_provider();
+    for (kind, making) in [
+        (KeyKind::Rsa(2048), "RSA -pkeyopt rsa_keygen_bits:2048"),
+        (KeyKind::Rsa(2048), "RSA-PSS -pkeyopt rsa_keygen_bits:2048"),
+        (KeyKind::P256, "EC -pkeyopt ec_paramgen_curve:P-256"),
+        (KeyKind::P384, "EC -pkeyopt ec_paramgen_curve:P-384"),
+        (KeyKind::P521, "EC -pkeyopt ec_paramgen_curve:P-521"),
+        (KeyKind::Ed25519, "ED25519"),
+    ] {
+        bench.openssl(&format!("genpkey -algorithm {making} -out key.pem"));
+        bench.openssl("req -new -x509 -key key.pem -subj /CN=device -out cert.pem");
+        let certificate = Certificate::many_from_bytes(&bench.read("cert.pem")).unwrap().remove(0);
+        bench.openssl("pkey -in key.pem -outform DER -out key.der");
+        let mut files = vec![("key.pem", None), ("key.der", None)];
+        if making.starts_with("EC ") || making.starts_with("RSA ") {
+            bench.openssl("pkey -in key.pem -traditional -out traditional.pem");
+            bench.openssl("pkey -in key.pem -traditional -outform DER -out traditional.der");
+            files.extend([("traditional.pem", None), ("traditional.der", None)]);
+        }
+        let password = Some(&b"letmein"[..]);
+        for (name, options) in [
+            ("aes256.pem", "-v2 aes-256-cbc"),
+            ("aes128.pem", "-v2 aes-128-cbc -v2prf hmacWithSHA1"),
+            ("aes192.pem", "-v2 aes-192-cbc -v2prf hmacWithSHA224 -iter 5000"),
+            ("sha384.pem", "-v2 aes-256-cbc -v2prf hmacWithSHA384"),
+            ("sha512.der", "-v2 aes-256-cbc -v2prf hmacWithSHA512 -outform DER"),
+            ("scrypt.pem", "-scrypt"),
+        ] {
+            // 16 MiB of scrypt are slow without optimization: one kind of key stands for all.
+            if options == "-scrypt" && kind != KeyKind::P256 {
+                continue;
+            }
+            bench.openssl(&format!("pkcs8 -topk8 -in key.pem -passout pass:letmein {options} -out {name}"));
+            files.push((name, password));
+        }
+        for (name, password) in files {
+            let key = load_private_key(&*provider, &bench.read(name), password)
+                .unwrap_or_else(|error| panic!("{making}, {name}: {error}"));
+            assert_eq!(key.kind(), kind, "{making}, {name}");
+            assert!(key_matches_certificate(&*key, &certificate), "{making}, {name}");
+            if password.is_some() {
+                let wrong = load_private_key(&*provider, &bench.read(name), Some(b"letmeout"));
+                assert_eq!(wrong.unwrap_err(), CryptoError::WrongSecret, "{making}, {name}");
+            }
+        }
+        let stranger = provider.generate_key(kind).unwrap();
+        assert!(!key_matches_certificate(&*stranger, &certificate));
+    }
+}
+
+#[test]
+fn keys_encrypted_with_outdated_ciphers_are_refused_with_advice() {
+    let Some(bench) = Bench::new() else { return };
+    bench.openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem");
+    for options in ["-v2 des3", "-v1 PBE-SHA1-3DES"] {
+        bench.openssl(&format!("pkcs8 -topk8 -in key.pem -passout pass:x {options} -out old.pem"));
+        let refused = load_private_key(&*default_provider(), &bench.read("old.pem"), Some(b"x")).unwrap_err();
+        assert!(refused.to_string().contains("-v2 aes-256-cbc"), "{refused}");
+    }
+    bench.openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -pkeyopt ec_param_enc:explicit -out key.pem");
+    let refused = load_private_key(&*default_provider(), &bench.read("key.pem"), None).unwrap_err();
+    assert!(refused.to_string().contains("named curve"), "{refused}");
+}
+
+#[test]
+fn keys_written_here_are_read_by_openssl() {
+    let Some(bench) = Bench::new() else { return };
+    let provider = default_provider();
+    for kind in [KeyKind::Rsa(2048), KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Ed25519] {
+        let key = provider.generate_key(kind).unwrap();
+        let pkcs8 = key.to_pkcs8().unwrap();
+        let sealed = devid::crypto::keys::encrypt_pkcs8(&*provider, &pkcs8, b"letmein", 2048).unwrap();
+        bench.write("plain.der", &pkcs8);
+        bench.write("sealed.pem", devid::asn1::pem::encode("ENCRYPTED PRIVATE KEY", &sealed).as_bytes());
+        bench.openssl("pkey -in plain.der -inform DER -pubout -outform DER -out plain.spki");
+        bench.openssl("pkey -in sealed.pem -passin pass:letmein -pubout -outform DER -out sealed.spki");
+        assert_eq!(bench.read("plain.spki"), key.spki(), "{kind}");
+        assert_eq!(bench.read("sealed.spki"), key.spki(), "{kind}");
+    }
+}
