@@ -77,3 +77,26 @@ impl Default for Limits {
         }
     }
 }
+
+/// How much work one certificate validation may take, whatever certificates it is given. Each default alone ends in
+/// well under 0.2 s on a device-class CPU; reaching one is reported as budget, not as invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathBudget {
+    /// Signature verifications; about 0.1 ms each. Real paths need two or three.
+    pub signatures: u32,
+    /// Comparisons of names, with constraints and between subjects and issuers; long names count more.
+    pub name_comparisons: u32,
+    /// Candidates tried as issuers.
+    pub steps: u32,
+    /// Certificates between the one that is asked about and the anchor, self-issued ones included. The deepest PKIs in
+    /// use have five.
+    pub depth: usize,
+    /// Certificates given, anchors included.
+    pub certificates: usize,
+}
+
+impl Default for PathBudget {
+    fn default() -> Self {
+        PathBudget { signatures: 100, name_comparisons: 250_000, steps: 50_000, depth: 16, certificates: 1000 }
+    }
+}

@@ -31,6 +31,7 @@ struct Spans {
     serial: Range<u32>,
     tbs_signature_algorithm: Range<u32>,
     issuer: Range<u32>,
+    validity: Range<u32>,
     subject: Range<u32>,
     spki: Range<u32>,
     signature_algorithm: Range<u32>,
@@ -79,7 +80,8 @@ impl Certificate {
         let serial = fields.expect(Tag::Integer, "serialNumber")?;
         let tbs_signature_algorithm = fields.expect(Tag::Sequence, "signature")?;
         let issuer = fields.expect(Tag::Sequence, "issuer")?;
-        let mut validity = Cursor::new(fields.expect(Tag::Sequence, "validity")?.value, "Validity")?;
+        let validity_field = fields.expect(Tag::Sequence, "validity")?;
+        let mut validity = Cursor::new(validity_field.value, "Validity")?;
         let not_before = read_time(&mut validity, "notBefore")?;
         let not_after = read_time(&mut validity, "notAfter")?;
         validity.finish()?;
@@ -116,6 +118,7 @@ impl Certificate {
             serial: span(serial.value),
             tbs_signature_algorithm: span(tbs_signature_algorithm.bytes),
             issuer: span(issuer.bytes),
+            validity: span(validity_field.bytes),
             subject: span(subject.bytes),
             spki: span(spki.bytes),
             signature_algorithm: span(signature_algorithm.bytes),
@@ -184,6 +187,11 @@ impl Certificate {
     /// The subject's Name as DER.
     pub fn subject(&self) -> &[u8] {
         self.part(&self.spans.subject)
+    }
+
+    /// The Validity as DER.
+    pub fn validity(&self) -> &[u8] {
+        self.part(&self.spans.validity)
     }
 
     /// First second of validity.

@@ -1,1 +1,25 @@
 //! Certificate paths, revocation, trust, and the gate to a peer's public key.
+//!
+//! [`validate`] answers with a [`Report`]: a path from the certificate to a trust anchor that passed every check asked
+//! for in [`Checks`], or what speaks against the paths that were tried (RFC 5280 section 6.1, RFC 9618, RFC 5937).
+
+pub mod checks;
+mod constraints;
+mod facts;
+pub(crate) mod general_name;
+pub mod identity;
+pub mod names;
+pub mod path;
+mod policy;
+mod profile;
+pub mod report;
+pub mod revocation;
+pub mod trust;
+
+pub use checks::{CheckTime, Checks, KeyUsage, NameCheck, PolicyInputs, Profile};
+pub use identity::PeerName;
+pub use names::same_name;
+pub use path::validate;
+pub use report::{Finding, Report, ValidPath};
+pub use revocation::{RevocationPolicy, StatusSources};
+pub use trust::TrustAnchors;

@@ -1,0 +1,197 @@
+//! What a validation is asked to check.
+
+use super::identity::PeerName;
+use super::revocation::RevocationPolicy;
+use crate::asn1::oid::Oid;
+use crate::limits::PathBudget;
+use crate::time::Time;
+
+/// Everything a validation is asked to check. [`Checks::at`] gives RFC 5280 section 6.1 with nothing asked beyond it.
+#[derive(Clone, Debug)]
+pub struct Checks {
+    /// The time the certificates must be valid at.
+    pub at: CheckTime,
+    /// How much of an issuer's duties is demanded.
+    pub profile: Profile,
+    /// Purposes the certificate must be for, all of them. CA certificates on the path that restrict their purposes
+    /// must allow them too. Empty: any purpose.
+    pub extended_key_usages: Vec<Oid>,
+    /// Uses of the key the certificate must allow, all of them.
+    pub key_usages: Vec<KeyUsage>,
+    /// Names the certificate must carry.
+    pub names: NameCheck,
+    /// Most CA certificates between the certificate and the anchor; self-issued ones do not count (RFC 5280 section
+    /// 6.1.4 (l)). `None`: only the budget's depth limits.
+    pub max_intermediates: Option<usize>,
+    /// Certificate policies.
+    pub policy: PolicyInputs,
+    /// Accept SHA-1 signatures and RSA keys below 2048 bits. For old CAs only.
+    pub allow_weak: bool,
+    /// How much work the search may take.
+    pub budget: PathBudget,
+    /// How revocation is checked.
+    pub revocation: RevocationPolicy,
+}
+
+impl Checks {
+    /// RFC 5280 section 6.1 at a point in time: default profile, no purpose, no name, any policy, no revocation.
+    pub fn at(time: Time) -> Self {
+        Self::with_time(CheckTime::At(time))
+    }
+
+    /// The same for a device that does not know the time. Validity periods are not checked; the report says so.
+    pub fn at_unknown_time() -> Self {
+        Self::with_time(CheckTime::Unknown)
+    }
+
+    /// Adds a purpose that the certificate must be for.
+    #[must_use]
+    pub fn for_purpose(mut self, purpose: Oid) -> Self {
+        self.extended_key_usages.push(purpose);
+        self
+    }
+
+    /// Adds a use of the key that the certificate must allow.
+    #[must_use]
+    pub fn with_key_usage(mut self, usage: KeyUsage) -> Self {
+        self.key_usages.push(usage);
+        self
+    }
+
+    /// Adds a name that the certificate must carry.
+    #[must_use]
+    pub fn with_name(mut self, name: PeerName) -> Self {
+        match &mut self.names {
+            NameCheck::All(names) => names.push(name),
+            NameCheck::NotChecked => self.names = NameCheck::All(vec![name]),
+        }
+        self
+    }
+
+    fn with_time(at: CheckTime) -> Self {
+        Checks {
+            at,
+            profile: Profile::Default,
+            extended_key_usages: Vec::new(),
+            key_usages: Vec::new(),
+            names: NameCheck::NotChecked,
+            max_intermediates: None,
+            policy: PolicyInputs::default(),
+            allow_weak: false,
+            budget: PathBudget::default(),
+            revocation: RevocationPolicy::Off,
+        }
+    }
+}
+
+/// The time of a validation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckTime {
+    /// Certificates must be valid at this second; notBefore and notAfter are inclusive.
+    At(Time),
+    /// The device has no clock: validity periods are not checked, and the report carries a finding that says so.
+    Unknown,
+}
+
+impl CheckTime {
+    /// The time, where it is known.
+    pub fn known(self) -> Option<Time> {
+        match self {
+            CheckTime::At(time) => Some(time),
+            CheckTime::Unknown => None,
+        }
+    }
+}
+
+/// How much of what RFC 5280 section 4 asks of issuers is demanded of certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// What section 6.1 asks of a validator; tolerates negative serial numbers, CA flags that are not critical and
+    /// other deviations that old CAs have and that do not change what a certificate says.
+    Default,
+    /// Issuers' duties too: a certificate that RFC 5280 says a conforming CA must not issue is refused.
+    Strict,
+}
+
+/// Names of the peer (RFC 9525). There is no fall-back to the common name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameCheck {
+    /// Nothing is asked about names: the caller identifies the peer otherwise.
+    NotChecked,
+    /// The certificate must carry all of these. An empty list is refused: it is no check and does not say so.
+    All(Vec<PeerName>),
+}
+
+/// Inputs of policy processing (RFC 5280 section 6.1.1 (c), (e), (f), (g)).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyInputs {
+    /// user-initial-policy-set; empty, or containing anyPolicy, means any policy.
+    pub initial_set: Vec<Oid>,
+    /// initial-explicit-policy: the path must be valid for a policy of the set.
+    pub require_explicit: bool,
+    /// initial-policy-mapping-inhibit.
+    pub inhibit_mapping: bool,
+    /// initial-any-policy-inhibit.
+    pub inhibit_any: bool,
+}
+
+/// Uses of a key (RFC 5280 section 4.2.1.3); the number is the bit's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum KeyUsage {
+    /// Signatures other than on certificates and CRLs.
+    DigitalSignature = 0,
+    /// contentCommitment, once nonRepudiation.
+    ContentCommitment = 1,
+    /// Encryption of keys.
+    KeyEncipherment = 2,
+    /// Encryption of data.
+    DataEncipherment = 3,
+    /// Key agreement.
+    KeyAgreement = 4,
+    /// Signatures on certificates.
+    KeyCertSign = 5,
+    /// Signatures on CRLs.
+    CrlSign = 6,
+    /// Key agreement for encryption only.
+    EncipherOnly = 7,
+    /// Key agreement for decryption only.
+    DecipherOnly = 8,
+}
+
+impl KeyUsage {
+    /// By the name RFC 5280 gives it; `nonRepudiation` is contentCommitment's old name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "digitalSignature" => KeyUsage::DigitalSignature,
+            "contentCommitment" | "nonRepudiation" => KeyUsage::ContentCommitment,
+            "keyEncipherment" => KeyUsage::KeyEncipherment,
+            "dataEncipherment" => KeyUsage::DataEncipherment,
+            "keyAgreement" => KeyUsage::KeyAgreement,
+            "keyCertSign" => KeyUsage::KeyCertSign,
+            "cRLSign" => KeyUsage::CrlSign,
+            "encipherOnly" => KeyUsage::EncipherOnly,
+            "decipherOnly" => KeyUsage::DecipherOnly,
+            _ => return None,
+        })
+    }
+
+    /// The name RFC 5280 gives it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            KeyUsage::DigitalSignature => "digitalSignature",
+            KeyUsage::ContentCommitment => "contentCommitment",
+            KeyUsage::KeyEncipherment => "keyEncipherment",
+            KeyUsage::DataEncipherment => "dataEncipherment",
+            KeyUsage::KeyAgreement => "keyAgreement",
+            KeyUsage::KeyCertSign => "keyCertSign",
+            KeyUsage::CrlSign => "cRLSign",
+            KeyUsage::EncipherOnly => "encipherOnly",
+            KeyUsage::DecipherOnly => "decipherOnly",
+        }
+    }
+
+    pub(super) const fn mask(self) -> u16 {
+        1 << self as u8
+    }
+}

@@ -1,0 +1,245 @@
+//! The extensions of one certificate that path validation acts on, read once and strictly.
+
+use ::der::Tag;
+
+use super::checks::KeyUsage;
+use super::constraints;
+use super::general_name::{GeneralName, GeneralNames};
+use crate::asn1::Asn1Error;
+use crate::asn1::der::Cursor;
+use crate::asn1::oid::Oid;
+use crate::asn1::x509::{Certificate, Extension, read_oid};
+
+/// What a certificate's extensions say; absent differs from empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Facts<'a> {
+    pub basic_constraints: Option<BasicConstraints>,
+    /// Bit n of the KeyUsage as `1 << n`.
+    pub key_usage: Option<u16>,
+    /// The whole SEQUENCE OF KeyPurposeId.
+    pub extended_key_usage: Option<&'a [u8]>,
+    pub subject_alt_name: Option<&'a [u8]>,
+    pub name_constraints: Option<&'a [u8]>,
+    pub certificate_policies: Option<&'a [u8]>,
+    pub policy_mappings: Option<&'a [u8]>,
+    pub policy_constraints: Option<PolicyConstraints>,
+    pub inhibit_any_policy: Option<u32>,
+    /// keyIdentifier of the authorityKeyIdentifier.
+    pub authority_key_id: Option<&'a [u8]>,
+    /// The first critical extension that is not understood here.
+    pub unknown_critical: Option<Oid>,
+}
+
+/// basicConstraints (RFC 5280 section 4.2.1.9).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BasicConstraints {
+    pub ca: bool,
+    pub path_len: Option<u32>,
+}
+
+/// policyConstraints (RFC 5280 section 4.2.1.11).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PolicyConstraints {
+    pub require_explicit: Option<u32>,
+    pub inhibit_mapping: Option<u32>,
+}
+
+impl<'a> Facts<'a> {
+    /// Reads all extensions. One that is known must be well-formed, whether it is critical or not, and whether the
+    /// checks asked for need it or not: a malformed one is what two readers read differently.
+    pub(super) fn read(certificate: &'a Certificate) -> Result<Self, Asn1Error> {
+        let mut facts = Facts::default();
+        for extension in certificate.extensions() {
+            facts.take(extension)?;
+        }
+        Ok(facts)
+    }
+
+    /// Whether the certificate may be used to sign certificates by its own words.
+    pub(super) fn allows(&self, usage: KeyUsage) -> bool {
+        self.key_usage.is_none_or(|bits| bits & usage.mask() != 0)
+    }
+
+    /// The purposes of extKeyUsage; `None` where there is no restriction.
+    pub(super) fn purposes(&self) -> Option<impl Iterator<Item = &'a [u8]> + use<'a>> {
+        let mut cursor = Cursor::sequence(self.extended_key_usage?, "ExtKeyUsageSyntax").ok()?;
+        Some(std::iter::from_fn(move || {
+            if cursor.is_empty() { None } else { cursor.any("a KeyPurposeId").ok().map(|oid| oid.value) }
+        }))
+    }
+
+    fn take(&mut self, extension: Extension<'a>) -> Result<(), Asn1Error> {
+        let value = extension.value;
+        match extension.oid.as_bytes() {
+            // id-ce, 2.5.29
+            [0x55, 0x1d, arc] => match arc {
+                14 => {
+                    let mut cursor = Cursor::new(value, "SubjectKeyIdentifier")?;
+                    cursor.expect(Tag::OctetString, "a key identifier")?;
+                    cursor.finish()?;
+                }
+                15 => self.key_usage = Some(read_key_usage(value)?),
+                17 => {
+                    check_names(GeneralNames::parse(value, "SubjectAltName")?)?;
+                    self.subject_alt_name = Some(value);
+                }
+                18 => check_names(GeneralNames::parse(value, "IssuerAltName")?)?,
+                19 => self.basic_constraints = Some(read_basic_constraints(value)?),
+                30 => {
+                    constraints::check_form(value)?;
+                    self.name_constraints = Some(value);
+                }
+                31 | 46 => check_distribution_points(value)?,
+                32 => self.certificate_policies = Some(value),
+                33 => self.policy_mappings = Some(value),
+                35 => self.authority_key_id = read_authority_key_id(value)?,
+                36 => self.policy_constraints = Some(read_policy_constraints(value)?),
+                37 => {
+                    check_purposes(value)?;
+                    self.extended_key_usage = Some(value);
+                }
+                54 => {
+                    let mut cursor = Cursor::new(value, "InhibitAnyPolicy")?;
+                    self.inhibit_any_policy =
+                        Some(small_number(cursor.expect(Tag::Integer, "SkipCerts")?.value, "InhibitAnyPolicy")?);
+                    cursor.finish()?;
+                }
+                _ => self.note_unknown(&extension),
+            },
+            // id-pe-authorityInfoAccess and id-pe-subjectInfoAccess, 1.3.6.1.5.5.7.1.1 and .11
+            [0x2b, 6, 1, 5, 5, 7, 1, 1 | 11] => check_access_descriptions(value)?,
+            _ => self.note_unknown(&extension),
+        }
+        Ok(())
+    }
+
+    fn note_unknown(&mut self, extension: &Extension<'_>) {
+        if extension.critical && self.unknown_critical.is_none() {
+            self.unknown_critical = Some(extension.oid);
+        }
+    }
+}
+
+fn read_key_usage(der: &[u8]) -> Result<u16, Asn1Error> {
+    const WHAT: &str = "KeyUsage";
+    let mut cursor = Cursor::new(der, WHAT)?;
+    let content = cursor.expect(Tag::BitString, "a BIT STRING")?.value;
+    cursor.finish()?;
+    match content {
+        [0] => Ok(0),
+        [unused @ 0..=7, bits @ ..] if (1..=2).contains(&bits.len()) => {
+            let last = bits[bits.len() - 1];
+            if last & ((1u8 << unused) - 1) != 0 {
+                return Err(Asn1Error::invalid(WHAT, "unused bits that are not zero"));
+            }
+            let second = bits.get(1).copied().unwrap_or(0);
+            Ok(u16::from(bits[0].reverse_bits()) | u16::from(second.reverse_bits()) << 8)
+        }
+        _ => Err(Asn1Error::invalid(WHAT, "not a BIT STRING of at most nine bits")),
+    }
+}
+
+fn read_basic_constraints(der: &[u8]) -> Result<BasicConstraints, Asn1Error> {
+    const WHAT: &str = "BasicConstraints";
+    let mut fields = Cursor::sequence(der, WHAT)?;
+    let ca = match fields.optional(Tag::Boolean)?.map(|b| b.value) {
+        None | Some([0x00]) => false,
+        Some([0xff]) => true,
+        Some(_) => return Err(Asn1Error::invalid(WHAT, "cA is not a BOOLEAN of DER")),
+    };
+    let path_len = fields.optional(Tag::Integer)?.map(|n| small_number(n.value, WHAT)).transpose()?;
+    fields.finish()?;
+    Ok(BasicConstraints { ca, path_len })
+}
+
+fn read_policy_constraints(der: &[u8]) -> Result<PolicyConstraints, Asn1Error> {
+    const WHAT: &str = "PolicyConstraints";
+    let mut fields = Cursor::sequence(der, WHAT)?;
+    let require_explicit = fields.optional_context(0, false)?.map(|n| small_number(n.value, WHAT)).transpose()?;
+    let inhibit_mapping = fields.optional_context(1, false)?.map(|n| small_number(n.value, WHAT)).transpose()?;
+    fields.finish()?;
+    if require_explicit.is_none() && inhibit_mapping.is_none() {
+        // RFC 5280 section 4.2.1.11: MUST NOT be an empty sequence.
+        return Err(Asn1Error::invalid(WHAT, "an empty sequence"));
+    }
+    Ok(PolicyConstraints { require_explicit, inhibit_mapping })
+}
+
+fn read_authority_key_id(der: &[u8]) -> Result<Option<&[u8]>, Asn1Error> {
+    const WHAT: &str = "AuthorityKeyIdentifier";
+    let mut fields = Cursor::sequence(der, WHAT)?;
+    let key_id = fields.optional_context(0, false)?.map(|id| id.value);
+    if let Some(names) = fields.optional_context(1, true)? {
+        check_names(GeneralNames::from_content(names.value, WHAT)?)?;
+    }
+    fields.optional_context(2, false)?;
+    fields.finish()?;
+    Ok(key_id)
+}
+
+/// At least one purpose, and object identifiers throughout (RFC 5280 section 4.2.1.12).
+fn check_purposes(der: &[u8]) -> Result<(), Asn1Error> {
+    const WHAT: &str = "ExtKeyUsageSyntax";
+    let mut cursor = Cursor::sequence(der, WHAT)?;
+    if cursor.is_empty() {
+        return Err(Asn1Error::invalid(WHAT, "an empty list of purposes"));
+    }
+    while !cursor.is_empty() {
+        cursor.expect(Tag::ObjectIdentifier, "a KeyPurposeId")?;
+    }
+    Ok(())
+}
+
+fn check_names(names: GeneralNames<'_>) -> Result<(), Asn1Error> {
+    for name in names {
+        if let GeneralName::Ip(address) = name?
+            && !matches!(address.len(), 4 | 16)
+        {
+            return Err(Asn1Error::invalid("GeneralName", "an iPAddress of other than 4 or 16 octets"));
+        }
+    }
+    Ok(())
+}
+
+/// CRLDistributionPoints and FreshestCRL (RFC 5280 section 4.2.1.13): the shape; revocation reads the rest.
+fn check_distribution_points(der: &[u8]) -> Result<(), Asn1Error> {
+    const WHAT: &str = "CRLDistributionPoints";
+    let mut points = Cursor::sequence(der, WHAT)?;
+    if points.is_empty() {
+        return Err(Asn1Error::invalid(WHAT, "an empty list of points"));
+    }
+    while !points.is_empty() {
+        let mut fields = Cursor::new(points.expect(Tag::Sequence, "a DistributionPoint")?.value, WHAT)?;
+        fields.optional_context(0, true)?;
+        fields.optional_context(1, false)?;
+        fields.optional_context(2, true)?;
+        fields.finish()?;
+    }
+    Ok(())
+}
+
+/// AuthorityInfoAccessSyntax and SubjectInfoAccessSyntax (RFC 5280 section 4.2.2.1).
+fn check_access_descriptions(der: &[u8]) -> Result<(), Asn1Error> {
+    const WHAT: &str = "InfoAccessSyntax";
+    let mut descriptions = Cursor::sequence(der, WHAT)?;
+    if descriptions.is_empty() {
+        return Err(Asn1Error::invalid(WHAT, "an empty list of descriptions"));
+    }
+    while !descriptions.is_empty() {
+        let mut fields = Cursor::new(descriptions.expect(Tag::Sequence, "an AccessDescription")?.value, WHAT)?;
+        read_oid(&mut fields)?;
+        GeneralName::read(&mut fields)?;
+        fields.finish()?;
+    }
+    Ok(())
+}
+
+/// An INTEGER (0..MAX); what does not fit is as good as unlimited for the length of a path.
+fn small_number(content: &[u8], structure: &'static str) -> Result<u32, Asn1Error> {
+    match content {
+        [] => Err(Asn1Error::invalid(structure, "an INTEGER without content")),
+        [first, ..] if first & 0x80 != 0 => Err(Asn1Error::invalid(structure, "a negative number")),
+        [0, second, ..] if second & 0x80 == 0 => Err(Asn1Error::invalid(structure, "an INTEGER with a leading zero")),
+        _ => Ok(content.iter().fold(0u32, |n, b| if n > u32::MAX >> 8 { u32::MAX } else { n << 8 | u32::from(*b) })),
+    }
+}

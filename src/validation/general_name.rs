@@ -1,0 +1,107 @@
+//! GeneralName (RFC 5280 section 4.2.1.6): a typed view of bytes, so that one form is never read as another.
+
+use ::der::{Tag, TagNumber};
+
+use crate::asn1::der::{Asn1Error, Cursor};
+
+/// One name in one of its nine forms; contents are as they came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GeneralName<'a> {
+    /// otherName: content of the SEQUENCE.
+    Other(&'a [u8]),
+    /// rfc822Name: ASCII.
+    Rfc822(&'a [u8]),
+    /// dNSName: ASCII.
+    Dns(&'a [u8]),
+    /// x400Address.
+    X400(&'a [u8]),
+    /// directoryName: a Name with tag and length.
+    Directory(&'a [u8]),
+    /// ediPartyName.
+    EdiParty(&'a [u8]),
+    /// uniformResourceIdentifier: ASCII.
+    Uri(&'a [u8]),
+    /// iPAddress: octets.
+    Ip(&'a [u8]),
+    /// registeredID: content of the OBJECT IDENTIFIER.
+    RegisteredId(&'a [u8]),
+}
+
+impl<'a> GeneralName<'a> {
+    /// Reads the next one.
+    pub(crate) fn read(cursor: &mut Cursor<'a>) -> Result<Self, Asn1Error> {
+        const WHAT: &str = "GeneralName";
+        let element = cursor.any("a GeneralName")?;
+        let Tag::ContextSpecific { constructed, number: TagNumber(number) } = element.tag else {
+            return Err(Asn1Error::invalid(WHAT, "not one of the forms [0] to [8]"));
+        };
+        let ascii = |value: &'a [u8]| match value.is_ascii() {
+            true => Ok(value),
+            false => Err(Asn1Error::invalid(WHAT, "an IA5String with other characters than ASCII")),
+        };
+        match (number, constructed) {
+            (0, true) => Ok(GeneralName::Other(element.value)),
+            (1, false) => ascii(element.value).map(GeneralName::Rfc822),
+            (2, false) => ascii(element.value).map(GeneralName::Dns),
+            (3, true) => Ok(GeneralName::X400(element.value)),
+            (4, true) => {
+                let mut inner = Cursor::new(element.value, WHAT)?;
+                let name = inner.expect(Tag::Sequence, "a Name")?;
+                inner.finish()?;
+                Ok(GeneralName::Directory(name.bytes))
+            }
+            (5, true) => Ok(GeneralName::EdiParty(element.value)),
+            (6, false) => ascii(element.value).map(GeneralName::Uri),
+            (7, false) => Ok(GeneralName::Ip(element.value)),
+            (8, false) => Ok(GeneralName::RegisteredId(element.value)),
+            _ => Err(Asn1Error::invalid(WHAT, "not one of the forms [0] to [8]")),
+        }
+    }
+
+    /// The number of the form: the tag's.
+    pub(crate) fn form(&self) -> u8 {
+        match self {
+            GeneralName::Other(_) => 0,
+            GeneralName::Rfc822(_) => 1,
+            GeneralName::Dns(_) => 2,
+            GeneralName::X400(_) => 3,
+            GeneralName::Directory(_) => 4,
+            GeneralName::EdiParty(_) => 5,
+            GeneralName::Uri(_) => 6,
+            GeneralName::Ip(_) => 7,
+            GeneralName::RegisteredId(_) => 8,
+        }
+    }
+}
+
+/// The names in the content of a GeneralNames, one by one.
+#[derive(Clone, Debug)]
+pub(crate) struct GeneralNames<'a>(Cursor<'a>);
+
+impl<'a> GeneralNames<'a> {
+    /// From the whole SEQUENCE OF; an empty one is refused (RFC 5280 section 4.2.1.6).
+    pub(crate) fn parse(der: &'a [u8], structure: &'static str) -> Result<Self, Asn1Error> {
+        let cursor = Cursor::sequence(der, structure)?;
+        if cursor.is_empty() {
+            return Err(Asn1Error::invalid(structure, "an empty list of names"));
+        }
+        Ok(GeneralNames(cursor))
+    }
+
+    /// From the content of an implicitly tagged GeneralNames.
+    pub(crate) fn from_content(content: &'a [u8], structure: &'static str) -> Result<Self, Asn1Error> {
+        let cursor = Cursor::new(content, structure)?;
+        if cursor.is_empty() {
+            return Err(Asn1Error::invalid(structure, "an empty list of names"));
+        }
+        Ok(GeneralNames(cursor))
+    }
+}
+
+impl<'a> Iterator for GeneralNames<'a> {
+    type Item = Result<GeneralName<'a>, Asn1Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() { None } else { Some(GeneralName::read(&mut self.0)) }
+    }
+}

@@ -1,0 +1,225 @@
+//! When two distinguished names are the same name (RFC 5280 section 7.1).
+
+use std::borrow::Cow;
+
+use ::der::Tag;
+
+use crate::asn1::Asn1Error;
+use crate::asn1::der::{Cursor, Tlv};
+
+/// Whether two Names, DER, are the same by RFC 5280 section 7.1: attribute by attribute, strings without regard to case,
+/// to their ASN.1 type and to how much white space stands in or around them. Bytes that are no Name equal nothing but
+/// themselves.
+pub fn same_name(a_der: &[u8], b_der: &[u8]) -> bool {
+    a_der == b_der || compare(a_der, b_der, Extent::Whole).unwrap_or(false)
+}
+
+/// Whether `name` lies in the subtree under `base` (RFC 5280 section 4.2.1.10: directoryName).
+pub(crate) fn is_within(name_der: &[u8], base_der: &[u8]) -> Result<bool, Asn1Error> {
+    compare(base_der, name_der, Extent::Prefix)
+}
+
+/// The same for equal names, and with high probability different for others.
+pub(crate) fn name_hash(der: &[u8]) -> u64 {
+    hash_name(der).unwrap_or_else(|_| fnv(FNV_START, der.iter().copied()))
+}
+
+/// The values of emailAddress attributes (RFC 2985 section 5.2.1) in a Name.
+pub(crate) fn email_addresses(name_der: &[u8]) -> Result<Vec<Cow<'_, str>>, Asn1Error> {
+    // emailAddress 1.2.840.113549.1.9.1
+    const EMAIL_ADDRESS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01];
+    let mut found = Vec::new();
+    let mut rdns = Cursor::sequence(name_der, "Name")?;
+    while !rdns.is_empty() {
+        let mut attributes = Cursor::new(rdns.expect(Tag::Set, "a RelativeDistinguishedName")?.value, "Name")?;
+        while !attributes.is_empty() {
+            let attribute = Attribute::read(&mut attributes)?;
+            if attribute.oid == EMAIL_ADDRESS {
+                let text = decode_text(&attribute.value)
+                    .ok_or_else(|| Asn1Error::invalid("emailAddress", "not a text that can be read"))?;
+                found.push(text);
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Whole,
+    Prefix,
+}
+
+/// Compares RDN by RDN; with `Prefix` all of `a` must be the beginning of `b`.
+fn compare(a_der: &[u8], b_der: &[u8], extent: Extent) -> Result<bool, Asn1Error> {
+    let mut a = Cursor::sequence(a_der, "Name")?;
+    let mut b = Cursor::sequence(b_der, "Name")?;
+    while !a.is_empty() {
+        if b.is_empty() {
+            return Ok(false);
+        }
+        let a_rdn = a.expect(Tag::Set, "a RelativeDistinguishedName")?;
+        let b_rdn = b.expect(Tag::Set, "a RelativeDistinguishedName")?;
+        if a_rdn.bytes != b_rdn.bytes && !same_rdn(a_rdn.value, b_rdn.value)? {
+            return Ok(false);
+        }
+    }
+    Ok(extent == Extent::Prefix || b.is_empty())
+}
+
+/// Compares two sets of attributes; their order means nothing.
+fn same_rdn(a: &[u8], b: &[u8]) -> Result<bool, Asn1Error> {
+    let mut a_attributes = Cursor::new(a, "RelativeDistinguishedName")?;
+    let mut b_attributes = Cursor::new(b, "RelativeDistinguishedName")?;
+    let first_a = Attribute::read(&mut a_attributes)?;
+    let first_b = Attribute::read(&mut b_attributes)?;
+    if a_attributes.is_empty() && b_attributes.is_empty() {
+        return Ok(first_a.same(&first_b));
+    }
+    let mut a_all = vec![first_a];
+    while !a_attributes.is_empty() {
+        a_all.push(Attribute::read(&mut a_attributes)?);
+    }
+    let mut b_all = vec![first_b];
+    while !b_attributes.is_empty() {
+        b_all.push(Attribute::read(&mut b_attributes)?);
+    }
+    if a_all.len() != b_all.len() || a_all.len() > MAX_ATTRIBUTES {
+        return Ok(false);
+    }
+    for attribute in &a_all {
+        match b_all.iter().position(|other| attribute.same(other)) {
+            Some(index) => b_all.swap_remove(index),
+            None => return Ok(false),
+        };
+    }
+    Ok(true)
+}
+
+/// Most attributes in one RelativeDistinguishedName that is compared as a set: the comparison is quadratic.
+const MAX_ATTRIBUTES: usize = 32;
+
+struct Attribute<'a> {
+    oid: &'a [u8],
+    value: Tlv<'a>,
+}
+
+impl<'a> Attribute<'a> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Asn1Error> {
+        let fields = cursor.expect(Tag::Sequence, "an AttributeTypeAndValue")?;
+        let mut fields = Cursor::new(fields.value, "AttributeTypeAndValue")?;
+        let oid = fields.expect(Tag::ObjectIdentifier, "a type")?.value;
+        let value = fields.any("a value")?;
+        fields.finish()?;
+        Ok(Attribute { oid, value })
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        if self.oid != other.oid {
+            return false;
+        }
+        if self.value.bytes == other.value.bytes {
+            return true;
+        }
+        match (decode_text(&self.value), decode_text(&other.value)) {
+            (Some(a), Some(b)) if a.is_ascii() && b.is_ascii() => prepare_ascii(&a).eq(prepare_ascii(&b)),
+            (Some(a), Some(b)) => prepare(&a) == prepare(&b),
+            // Values that are no text are compared as they are, and they were not the same.
+            _ => false,
+        }
+    }
+}
+
+/// The text of a DirectoryString or IA5String; `None` for other types and for text that breaks its encoding.
+fn decode_text<'a>(value: &Tlv<'a>) -> Option<Cow<'a, str>> {
+    match value.tag {
+        Tag::Utf8String | Tag::PrintableString | Tag::Ia5String | Tag::NumericString | Tag::VisibleString => {
+            std::str::from_utf8(value.value).ok().map(Cow::Borrowed)
+        }
+        // T.61 as everyone has read it since: Latin-1.
+        Tag::TeletexString => Some(match std::str::from_utf8(value.value) {
+            Ok(text) if text.is_ascii() => Cow::Borrowed(text),
+            _ => value.value.iter().map(|b| char::from(*b)).collect::<String>().into(),
+        }),
+        Tag::BmpString => {
+            let units = value.value.chunks(2).map(|pair| match pair {
+                [high, low] => u16::from_be_bytes([*high, *low]),
+                // An odd length: a lone surrogate, which the decoder refuses.
+                _ => 0xd800,
+            });
+            char::decode_utf16(units).collect::<Result<String, _>>().ok().map(Cow::Owned)
+        }
+        _ => None,
+    }
+}
+
+/// String preparation of RFC 4518 for ASCII: white space runs become one space, none at the ends; lower case.
+fn prepare_ascii(text: &str) -> impl Iterator<Item = u8> + '_ {
+    let mut bytes = text.bytes().filter(|b| !is_dropped(char::from(*b))).peekable();
+    while bytes.next_if(|b| is_space(char::from(*b))).is_some() {}
+    std::iter::from_fn(move || {
+        let byte = bytes.next()?;
+        if !is_space(char::from(byte)) {
+            return Some(byte.to_ascii_lowercase());
+        }
+        while bytes.next_if(|b| is_space(char::from(*b))).is_some() {}
+        bytes.peek().map(|_| b' ')
+    })
+}
+
+/// String preparation of RFC 4518 section 2: map, fold case, collapse white space.
+fn prepare(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut pending_space = false;
+    for c in text.chars().filter(|c| !is_dropped(*c)) {
+        if is_space(c) {
+            pending_space = !out.is_empty();
+            continue;
+        }
+        if std::mem::take(&mut pending_space) {
+            out.push(' ');
+        }
+        out.extend(c.to_lowercase());
+    }
+    out
+}
+
+/// RFC 4518 section 2.2: mapped to SPACE.
+fn is_space(c: char) -> bool {
+    matches!(c, '\t'..='\r' | ' ' | '\u{85}' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{2028}' | '\u{2029}'
+        | '\u{202f}' | '\u{205f}' | '\u{3000}')
+}
+
+/// RFC 4518 section 2.2: mapped to nothing.
+fn is_dropped(c: char) -> bool {
+    matches!(c, '\0'..='\u{8}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{ad}' | '\u{34f}'
+        | '\u{180b}'..='\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffc}')
+}
+
+const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn fnv(start: u64, bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+fn hash_name(der: &[u8]) -> Result<u64, Asn1Error> {
+    let mut hash = FNV_START;
+    let mut rdns = Cursor::sequence(der, "Name")?;
+    while !rdns.is_empty() {
+        let mut attributes = Cursor::new(rdns.expect(Tag::Set, "a RelativeDistinguishedName")?.value, "Name")?;
+        let mut rdn = 0u64;
+        while !attributes.is_empty() {
+            let attribute = Attribute::read(&mut attributes)?;
+            let start = fnv(FNV_START, attribute.oid.iter().copied());
+            // A sum: the order of attributes in a set means nothing.
+            rdn = rdn.wrapping_add(match decode_text(&attribute.value) {
+                Some(text) if text.is_ascii() => fnv(start, prepare_ascii(&text)),
+                Some(text) => fnv(start, prepare(&text).bytes()),
+                None => fnv(start, attribute.value.bytes.iter().copied()),
+            });
+        }
+        hash = fnv(hash, rdn.to_be_bytes().into_iter());
+    }
+    Ok(hash)
+}

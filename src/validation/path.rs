@@ -1,0 +1,645 @@
+//! Finding a path: from the certificate up to an anchor, with backtracking and a budget.
+//!
+//! Candidates are found by name alone; key identifiers only order them. What can be said about a candidate by itself is
+//! checked when it is tried, what depends on the whole path when an anchor is reached, signatures then and once each.
+
+use std::cell::OnceCell;
+
+use ::der::Tag;
+
+use super::checks::{CheckTime, Checks, KeyUsage, NameCheck, Profile};
+use super::constraints::{ConstrainedNames, Constraints, Violation};
+use super::facts::Facts;
+use super::policy::{self, PathCertificate};
+use super::profile::{self, Role};
+use super::report::{Finding, Report, ValidPath, rank};
+use super::revocation::{self, StatusSources};
+use super::trust::TrustAnchors;
+use super::{identity, names};
+use crate::asn1::Asn1Error;
+use crate::asn1::der::Cursor;
+use crate::asn1::name::display;
+use crate::asn1::oid;
+use crate::asn1::x509::{Certificate, read_oid};
+use crate::codes::Code;
+use crate::crypto::{CryptoError, KeyKind, Provider, SignatureAlgorithm};
+use crate::time::Time;
+
+/// Looks for a path from `leaf` to one of `anchors` over certificates of `pool`, in any order, that passes `checks`.
+///
+/// RFC 5280 section 6.1 with the anchors' own constraints (RFC 5937) and the policy graph of RFC 9618. The report holds
+/// the path, or the findings against the most telling of the paths tried; if the work budget ends first, its first
+/// finding has [`Code::Budget`], and nothing is said about validity.
+pub fn validate(
+    provider: &dyn Provider,
+    anchors: &TrustAnchors,
+    leaf: &Certificate,
+    pool: &[Certificate],
+    status: &StatusSources,
+    checks: &Checks,
+) -> Report {
+    let nodes = std::iter::once(leaf).chain(anchors.as_slice()).chain(pool).map(Node::new).collect();
+    let mut search = Search {
+        provider,
+        anchors,
+        pool,
+        status,
+        checks,
+        nodes,
+        edges: Vec::new(),
+        steps_left: checks.budget.steps,
+        names_left: checks.budget.name_comparisons,
+        signatures_left: checks.budget.signatures,
+        exhausted: None,
+        worst: None,
+        notes: Vec::new(),
+    };
+    search.run()
+}
+
+/// One certificate that takes part; 0 is the leaf, then the anchors, then the pool.
+struct Node<'a> {
+    certificate: &'a Certificate,
+    facts: OnceCell<Result<Box<Facts<'a>>, Asn1Error>>,
+    /// What speaks against it as an issuer, whatever the path.
+    against: OnceCell<Option<Objection>>,
+    subject_hash: OnceCell<u64>,
+    candidates: OnceCell<Vec<usize>>,
+    further_candidates: OnceCell<Vec<usize>>,
+}
+
+impl<'a> Node<'a> {
+    fn new(certificate: &'a Certificate) -> Self {
+        Node {
+            certificate,
+            facts: OnceCell::new(),
+            against: OnceCell::new(),
+            subject_hash: OnceCell::new(),
+            candidates: OnceCell::new(),
+            further_candidates: OnceCell::new(),
+        }
+    }
+
+    fn facts(&self) -> Result<&Facts<'a>, &Asn1Error> {
+        self.facts.get_or_init(|| Facts::read(self.certificate).map(Box::new)).as_ref().map(|facts| &**facts)
+    }
+}
+
+/// A reason against a certificate.
+#[derive(Clone)]
+struct Objection {
+    code: Code,
+    text: String,
+}
+
+fn objection(code: Code, text: impl Into<String>) -> Option<Objection> {
+    Some(Objection { code, text: text.into() })
+}
+
+/// How the search goes on.
+enum Next {
+    /// A valid path was found.
+    Found(Box<ValidPath>),
+    /// Other candidates at the same place.
+    Other,
+    /// The first so many certificates of the path cannot be the beginning of any valid path: back to before.
+    Back(usize),
+    /// The budget is used up.
+    Stop,
+}
+
+struct Search<'a> {
+    provider: &'a dyn Provider,
+    anchors: &'a TrustAnchors,
+    pool: &'a [Certificate],
+    status: &'a StatusSources,
+    checks: &'a Checks,
+    nodes: Vec<Node<'a>>,
+    /// Signatures checked: certificate, issuer, what is wrong.
+    edges: Vec<(usize, usize, Option<Objection>)>,
+    steps_left: u32,
+    names_left: u32,
+    signatures_left: u32,
+    exhausted: Option<&'static str>,
+    /// The most telling failure so far.
+    worst: Option<Vec<Finding>>,
+    notes: Vec<Finding>,
+}
+
+impl<'a> Search<'a> {
+    fn run(&mut self) -> Report {
+        if self.pool.len() + self.anchors.len() > self.checks.budget.certificates {
+            self.exhausted = Some("certificates");
+            return self.refused();
+        }
+        if self.checks.at == CheckTime::Unknown {
+            let text = "the time is unknown: validity periods were not checked";
+            self.notes.push(Finding::note(Code::ClockMissing, None, text));
+        }
+        if let Some(reason) = self.against_leaf() {
+            self.record(0, &reason);
+            return self.refused();
+        }
+        let mut path = Vec::with_capacity(8);
+        path.push(0);
+        match self.extend(&mut path) {
+            Next::Found(path) => Report::valid(*path, std::mem::take(&mut self.notes)),
+            Next::Other | Next::Back(_) | Next::Stop => self.refused(),
+        }
+    }
+
+    fn refused(&mut self) -> Report {
+        let mut findings = Vec::new();
+        if let Some(what) = self.exhausted {
+            let text = format!("the budget of {what} was used up before the search ended");
+            findings.push(Finding::fatal(Code::Budget, None, text));
+        }
+        findings.append(self.worst.get_or_insert_default());
+        if findings.is_empty() {
+            let leaf = self.nodes[0].certificate;
+            let text = format!("no path to a trust anchor: the issuer {} was not found", display(leaf.issuer()));
+            findings.push(Finding::fatal(Code::NoPath, Some(0), text));
+        }
+        findings.append(&mut self.notes);
+        Report::refused(findings)
+    }
+
+    /// Tries all issuers of the last certificate on the path.
+    fn extend(&mut self, path: &mut Vec<usize>) -> Next {
+        let last = path[path.len() - 1];
+        for list in [Self::candidates, Self::further_candidates] {
+            for k in 0..list(self, last).len() {
+                let candidate = list(self, last)[k];
+                let Some(left) = self.steps_left.checked_sub(1) else {
+                    self.exhausted = Some("steps");
+                    return Next::Stop;
+                };
+                self.steps_left = left;
+                if self.edge(last, candidate).is_some_and(|wrong| wrong.is_some()) {
+                    continue;
+                }
+                match self.try_issuer(path, candidate) {
+                    Next::Back(len) if len < path.len() => return Next::Back(len),
+                    Next::Other | Next::Back(_) => {}
+                    end => return end,
+                }
+            }
+            if self.exhausted.is_some_and(|what| what != DEPTH) {
+                return Next::Stop;
+            }
+        }
+        if path.len() > 1 {
+            let issuer = self.nodes[last].certificate.issuer();
+            self.record_with(path.len() - 1, Code::NoPath, || {
+                format!("no path to a trust anchor: the issuer {} was not found", display(issuer))
+            });
+        }
+        Next::Other
+    }
+
+    fn try_issuer(&mut self, path: &mut Vec<usize>, candidate: usize) -> Next {
+        let is_anchor = self.is_anchor(candidate);
+        if !is_anchor && path.iter().any(|i| self.same_entity(*i, candidate)) {
+            return Next::Other;
+        }
+        if let Some(reason) = self.against_issuer(candidate) {
+            let reason = reason.clone();
+            self.record(path.len(), &reason);
+            return Next::Other;
+        }
+        if let Some(reason) = self.against_length(path, candidate) {
+            self.record(path.len(), &reason);
+            return Next::Other;
+        }
+        if !is_anchor && path.len() > self.checks.budget.depth {
+            // Not an end of the search: shorter paths may be left. But what was not looked at is not called invalid.
+            self.exhausted.get_or_insert(DEPTH);
+            return Next::Other;
+        }
+        path.push(candidate);
+        let next = if is_anchor { self.complete(path) } else { self.extend(path) };
+        path.pop();
+        next
+    }
+
+    fn is_anchor(&self, node: usize) -> bool {
+        (1..=self.anchors.len()).contains(&node)
+    }
+
+    /// The same name with the same key is the same CA: a path that meets it twice has a loop in it.
+    fn same_entity(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (self.nodes[a].certificate, self.nodes[b].certificate);
+        a.spki() == b.spki() && a.subject() == b.subject()
+    }
+
+    /// Certificates whose subject is, byte for byte, the issuer of this one; best first.
+    fn candidates(&mut self, node: usize) -> &[usize] {
+        if self.nodes[node].candidates.get().is_none() {
+            let issuer = self.nodes[node].certificate.issuer();
+            let mut found = Vec::new();
+            for other in 1..self.nodes.len() {
+                let subject = self.nodes[other].certificate.subject();
+                if !self.spend_names(if subject.len() == issuer.len() { 1 + issuer.len() / 64 } else { 1 }) {
+                    break;
+                }
+                if subject == issuer {
+                    found.push(other);
+                }
+            }
+            self.order(node, &mut found);
+            self.nodes[node].candidates.get_or_init(|| found);
+        }
+        self.nodes[node].candidates.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Certificates whose subject is the issuer of this one in other bytes (RFC 5280 section 7.1).
+    fn further_candidates(&mut self, node: usize) -> &[usize] {
+        if self.nodes[node].further_candidates.get().is_none() {
+            let issuer = self.nodes[node].certificate.issuer();
+            let mut found = Vec::new();
+            let mut hash = None;
+            for other in 1..self.nodes.len() {
+                let subject = self.nodes[other].certificate.subject();
+                let cost = match self.nodes[other].subject_hash.get() {
+                    Some(_) => 1,
+                    None => 1 + subject.len() / 16,
+                };
+                if !self.spend_names(cost) {
+                    break;
+                }
+                let subject_hash = *self.nodes[other].subject_hash.get_or_init(|| names::name_hash(subject));
+                if *hash.get_or_insert_with(|| names::name_hash(issuer)) == subject_hash
+                    && subject != issuer
+                    && self.spend_names(1 + issuer.len() / 16)
+                    && names::same_name(subject, issuer)
+                {
+                    found.push(other);
+                }
+            }
+            self.order(node, &mut found);
+            self.nodes[node].further_candidates.get_or_init(|| found);
+        }
+        self.nodes[node].further_candidates.get().map_or(&[], Vec::as_slice)
+    }
+
+    fn spend_names(&mut self, cost: usize) -> bool {
+        match self.names_left.checked_sub(u32::try_from(cost).unwrap_or(u32::MAX)) {
+            Some(left) => {
+                self.names_left = left;
+                true
+            }
+            None => {
+                self.names_left = 0;
+                self.exhausted = Some("name comparisons");
+                false
+            }
+        }
+    }
+
+    /// Anchors before others, and those with the key identifier that is asked for before those with another. A hint
+    /// only: identifiers are not protected against being wrong.
+    fn order(&self, node: usize, candidates: &mut [usize]) {
+        if candidates.len() < 2 {
+            return;
+        }
+        let wanted = self.nodes[node].facts().ok().and_then(|f| f.authority_key_id);
+        candidates.sort_by_cached_key(|i| {
+            let found = self.nodes[*i].certificate.subject_key_identifier();
+            let mismatch = match (wanted, found) {
+                (Some(wanted), Some(found)) if wanted == found => 0,
+                (Some(_), Some(_)) => 2,
+                _ => 1,
+            };
+            (mismatch, !self.is_anchor(*i))
+        });
+    }
+
+    /// What speaks against the certificate that was asked about, whatever the path.
+    fn against_leaf(&mut self) -> Option<Objection> {
+        let leaf = &self.nodes[0];
+        let facts = match leaf.facts() {
+            Ok(facts) => facts,
+            Err(error) => return objection(Code::Malformed, error.to_string()),
+        };
+        against_any(leaf.certificate, facts, self.checks, Role::EndEntity)
+            .or_else(|| against_key(leaf.certificate, self.checks))
+            .or_else(|| {
+                let missing = self.checks.key_usages.iter().find(|usage| !facts.allows(**usage))?;
+                objection(Code::KeyUsage, format!("keyUsage does not allow {}", missing.name()))
+            })
+            .or_else(|| against_names(facts, &self.checks.names))
+    }
+
+    /// What speaks against a certificate as an issuer, whatever the path; found once.
+    fn against_issuer(&self, index: usize) -> Option<&Objection> {
+        let node = &self.nodes[index];
+        node.against
+            .get_or_init(|| {
+                let facts = match node.facts() {
+                    Ok(facts) => facts,
+                    Err(error) => return objection(Code::Malformed, error.to_string()),
+                };
+                let role = if self.is_anchor(index) { Role::Anchor } else { Role::Intermediate };
+                against_authority(facts, role).or_else(|| against_any(node.certificate, facts, self.checks, role))
+            })
+            .as_ref()
+    }
+
+    /// RFC 5280 section 6.1.4 (l), (m), and the caller's own limit. `path` leads up to the candidate.
+    fn against_length(&self, path: &[usize], candidate: usize) -> Option<Objection> {
+        let below = path[1..].iter().filter(|i| !self.is_self_issued(**i)).count();
+        let path_len = self.nodes[candidate].facts().ok().and_then(|f| f.basic_constraints?.path_len);
+        if let Some(limit) = path_len
+            && below > limit as usize
+        {
+            let text = format!("at most {limit} CA certificates may follow, {below} do (pathLenConstraint)");
+            return objection(Code::PathLength, text);
+        }
+        let with_candidate = below + usize::from(!self.is_anchor(candidate) && !self.is_self_issued(candidate));
+        match self.checks.max_intermediates {
+            Some(limit) if with_candidate > limit => {
+                objection(Code::PathLength, format!("more than the {limit} CA certificates that the caller allows"))
+            }
+            _ => None,
+        }
+    }
+
+    fn is_self_issued(&self, node: usize) -> bool {
+        let certificate = self.nodes[node].certificate;
+        certificate.is_self_issued() || names::same_name(certificate.issuer(), certificate.subject())
+    }
+
+    /// The path reached an anchor: everything that depends on the whole of it.
+    fn complete(&mut self, path: &[usize]) -> Next {
+        if let Some(next) = self.check_constraints(path) {
+            return next;
+        }
+        let policies = match self.check_policies(path) {
+            Ok(policies) => policies,
+            Err(refusal) => {
+                let index = refusal.index.unwrap_or(0);
+                self.record(index, &Objection { code: refusal.code, text: refusal.text });
+                return Next::Other;
+            }
+        };
+        for k in 0..path.len() - 1 {
+            match self.check_signature(path[k], path[k + 1]) {
+                None => return Next::Stop,
+                Some(None) => {}
+                Some(Some(reason)) => {
+                    self.record(k, &reason);
+                    return Next::Back(k + 1);
+                }
+            }
+        }
+        let chain: Vec<Certificate> = path.iter().map(|i| self.nodes[*i].certificate.clone()).collect();
+        let findings = revocation::check_path(self.provider, &chain, self.anchors, self.pool, self.status, self.checks);
+        if findings.iter().any(|f| f.fatal) {
+            self.record_all(findings);
+            return Next::Other;
+        }
+        self.notes.extend(findings);
+        let not_after = chain.iter().map(Certificate::not_after).min().unwrap_or(Time::FOREVER);
+        Next::Found(Box::new(ValidPath::new(chain, not_after, policies)))
+    }
+
+    /// RFC 5280 section 6.1.3 (b), (c): the constraints of each issuer on the names of all certificates below it.
+    fn check_constraints(&mut self, path: &[usize]) -> Option<Next> {
+        let facts = |search: &Self, k: usize| search.nodes[path[k]].facts().ok().copied();
+        let mut below: Vec<Option<ConstrainedNames<'a>>> = Vec::new();
+        for k in 1..path.len() {
+            let Some(der) = facts(self, k)?.name_constraints else { continue };
+            let constraints = match Constraints::parse(der) {
+                Ok(constraints) => constraints,
+                Err(error) => return Some(self.fail(k, Code::Malformed, error.to_string())),
+            };
+            for j in 0..k {
+                // Self-issued certificates are exempt unless they are the last (RFC 5280 section 6.1.3 (b)).
+                if j > 0 && self.is_self_issued(path[j]) {
+                    continue;
+                }
+                if below.len() <= j {
+                    below.resize_with(j + 1, || None);
+                }
+                if below[j].is_none() {
+                    let subject = self.nodes[path[j]].certificate.subject();
+                    match ConstrainedNames::read(subject, facts(self, j)?.subject_alt_name) {
+                        Ok(names) => below[j] = Some(names),
+                        Err(error) => return Some(self.fail(j, Code::Malformed, error.to_string())),
+                    }
+                }
+                let names = below[j].as_ref()?;
+                match constraints.check(names, &mut self.names_left) {
+                    Ok(()) => {}
+                    Err(Violation::Budget) => {
+                        self.exhausted = Some("name comparisons");
+                        return Some(Next::Stop);
+                    }
+                    Err(Violation::Malformed(e)) => return Some(self.fail(j, Code::Malformed, e.to_string())),
+                    Err(Violation::Outside(text)) => return Some(self.fail(j, Code::NameConstraints, text)),
+                }
+            }
+        }
+        None
+    }
+
+    fn check_policies(&self, path: &[usize]) -> Result<policy::ValidPolicies, policy::Refusal> {
+        let anchor = path.len() - 1;
+        let none = Facts::default();
+        let facts = |k: usize| self.nodes[path[k]].facts().unwrap_or(&none);
+        let certificates: Vec<PathCertificate<'_>> = (0..anchor)
+            .rev()
+            .map(|k| PathCertificate { facts: facts(k), is_self_issued: self.is_self_issued(path[k]), index: k })
+            .collect();
+        policy::process(&certificates, facts(anchor), &self.checks.policy)
+    }
+
+    fn edge(&self, certificate: usize, issuer: usize) -> Option<&Option<Objection>> {
+        self.edges.iter().find(|(c, i, _)| (*c, *i) == (certificate, issuer)).map(|(_, _, wrong)| wrong)
+    }
+
+    /// Checks one signature, once; `None` if the budget does not allow it.
+    fn check_signature(&mut self, certificate: usize, issuer: usize) -> Option<Option<Objection>> {
+        if let Some(known) = self.edge(certificate, issuer) {
+            return Some(known.clone());
+        }
+        let Some(left) = self.signatures_left.checked_sub(1) else {
+            self.exhausted = Some("signatures");
+            return None;
+        };
+        self.signatures_left = left;
+        let (signed, signer) = (self.nodes[certificate].certificate, self.nodes[issuer].certificate);
+        let wrong = against_signature(self.provider, signed, signer, self.checks.allow_weak);
+        self.edges.push((certificate, issuer, wrong.clone()));
+        Some(wrong)
+    }
+
+    fn fail(&mut self, index: usize, code: Code, text: String) -> Next {
+        self.record(index, &Objection { code, text });
+        Next::Other
+    }
+
+    fn record(&mut self, index: usize, reason: &Objection) {
+        self.record_with(index, reason.code, || reason.text.clone());
+    }
+
+    fn record_with(&mut self, index: usize, code: Code, text: impl FnOnce() -> String) {
+        if self.is_more_telling(code) {
+            self.worst = Some(vec![Finding::fatal(code, Some(index), text())]);
+        }
+    }
+
+    fn record_all(&mut self, mut findings: Vec<Finding>) {
+        findings.sort_by_key(|f| (!f.fatal, std::cmp::Reverse(rank(f.code))));
+        if findings.first().is_some_and(|f| self.is_more_telling(f.code)) {
+            self.worst = Some(findings);
+        }
+    }
+
+    fn is_more_telling(&self, code: Code) -> bool {
+        self.worst.as_ref().and_then(|w| w.first()).is_none_or(|known| rank(code) > rank(known.code))
+    }
+}
+
+const DEPTH: &str = "depth";
+
+/// What is asked of every certificate on the path.
+fn against_any(certificate: &Certificate, facts: &Facts<'_>, checks: &Checks, role: Role) -> Option<Objection> {
+    if certificate.signature_algorithm() != certificate.tbs_signature_algorithm() {
+        // RFC 5280 section 4.1.1.2. As bytes: parameters that differ are a difference.
+        return objection(Code::Malformed, "the algorithm inside the signature differs from the one beside it");
+    }
+    if let Some(unknown) = facts.unknown_critical {
+        return objection(Code::CriticalExtension, format!("the critical extension {unknown} is not understood"));
+    }
+    against_validity(certificate, checks.at).or_else(|| against_purposes(facts, checks)).or_else(|| {
+        match checks.profile {
+            Profile::Default => None,
+            Profile::Strict => {
+                profile::broken_duty(certificate, facts, role).and_then(|text| objection(Code::Malformed, text))
+            }
+        }
+    })
+}
+
+/// RFC 5280 section 6.1.3 (a)(2); both ends are inclusive (section 4.1.2.5).
+fn against_validity(certificate: &Certificate, at: CheckTime) -> Option<Objection> {
+    let at = at.known()?;
+    if at < certificate.not_before() {
+        let text = format!("valid from {}, checked at {at}", certificate.not_before());
+        return objection(Code::NotYetValid, text);
+    }
+    if at > certificate.not_after() {
+        return objection(Code::Expired, format!("valid until {}, checked at {at}", certificate.not_after()));
+    }
+    None
+}
+
+/// RFC 5280 section 4.2.1.12. A CA that restricts its own purposes restricts what it can issue for.
+fn against_purposes(facts: &Facts<'_>, checks: &Checks) -> Option<Objection> {
+    for wanted in &checks.extended_key_usages {
+        let Some(mut purposes) = facts.purposes() else { return None };
+        let any = oid::ANY_EXTENDED_KEY_USAGE;
+        if !purposes.any(|found| found == wanted.as_bytes() || found == any.as_bytes()) {
+            return objection(Code::KeyUsage, format!("extendedKeyUsage does not allow the purpose {wanted}"));
+        }
+    }
+    None
+}
+
+/// RFC 5280 section 6.1.4 (k), (n). An anchor of an old form may be silent about being a CA, but not deny it.
+fn against_authority(facts: &Facts<'_>, role: Role) -> Option<Objection> {
+    match facts.basic_constraints {
+        Some(basic) if basic.ca => {}
+        None if role == Role::Anchor => {}
+        _ => return objection(Code::NotACa, "issues certificates without being a CA (basicConstraints)"),
+    }
+    if !facts.allows(KeyUsage::KeyCertSign) {
+        return objection(Code::KeyUsage, "keyUsage does not allow to sign certificates");
+    }
+    None
+}
+
+/// The key of the certificate that was asked about: of issuers it is checked with the signature.
+fn against_key(certificate: &Certificate, checks: &Checks) -> Option<Objection> {
+    match KeyKind::of_spki(certificate.spki()) {
+        Ok(kind) => against_size(kind, checks.allow_weak),
+        // A type of key that is not known here may be for other uses than ours; what is known must be well-formed.
+        Err(_) if is_unknown_key(certificate.spki()) => None,
+        Err(error) => objection(Code::BadKey, error.to_string()),
+    }
+}
+
+fn is_unknown_key(spki: &[u8]) -> bool {
+    let read = || {
+        let mut fields = Cursor::sequence(spki, "SubjectPublicKeyInfo")?;
+        let algorithm = fields.expect(Tag::Sequence, "algorithm")?;
+        read_oid(&mut Cursor::new(algorithm.value, "AlgorithmIdentifier")?)
+    };
+    read().is_ok_and(|found| !matches!(found, oid::RSA_ENCRYPTION | oid::RSASSA_PSS | oid::EC_PUBLIC_KEY))
+}
+
+fn against_size(kind: KeyKind, allow_weak: bool) -> Option<Objection> {
+    match kind {
+        KeyKind::Rsa(bits) if bits < 2048 && !allow_weak => {
+            objection(Code::WeakAlgorithm, format!("an RSA key of {bits} bits, at least 2048 are demanded"))
+        }
+        _ => None,
+    }
+}
+
+fn against_names(facts: &Facts<'_>, names: &NameCheck) -> Option<Objection> {
+    let names = match names {
+        NameCheck::NotChecked => return None,
+        NameCheck::All(names) => names,
+    };
+    if names.is_empty() {
+        return objection(Code::Name, "names are to be checked, but none is given");
+    }
+    for name in names {
+        if let Err(why) = name.check() {
+            return objection(Code::Name, format!("{name}: {why}"));
+        }
+    }
+    match identity::first_missing(names, facts.subject_alt_name) {
+        Ok(None) => None,
+        Ok(Some(missing)) => objection(Code::Name, format!("the certificate does not carry the {missing}")),
+        Err(error) => objection(Code::Malformed, error.to_string()),
+    }
+}
+
+fn against_signature(
+    provider: &dyn Provider,
+    signed: &Certificate,
+    signer: &Certificate,
+    allow_weak: bool,
+) -> Option<Objection> {
+    let algorithm = match SignatureAlgorithm::from_der(signed.signature_algorithm()) {
+        Ok(algorithm) => algorithm,
+        Err(error) => return objection(Code::Algorithm, error.to_string()),
+    };
+    if algorithm.is_weak() && !allow_weak {
+        return objection(Code::WeakAlgorithm, "the signature is over a SHA-1 digest");
+    }
+    let kind = match KeyKind::of_spki(signer.spki()) {
+        Ok(kind) => kind,
+        Err(error) => return objection(Code::BadKey, format!("the issuer's key: {error}")),
+    };
+    if let Some(weak) = against_size(kind, allow_weak) {
+        return Some(weak);
+    }
+    if !algorithm.fits(kind) {
+        return objection(
+            Code::SignatureInvalid,
+            format!("the issuer's key is {kind}, the signature is of another kind"),
+        );
+    }
+    match provider.verify(&algorithm, signer.spki(), signed.tbs(), signed.signature(), allow_weak) {
+        Ok(()) => None,
+        Err(CryptoError::Mismatch) => {
+            objection(Code::SignatureInvalid, "the signature does not match the issuer's key")
+        }
+        Err(CryptoError::Unsupported(what)) => objection(Code::Algorithm, what),
+        Err(error) => objection(Code::BadKey, format!("the issuer's key: {error}")),
+    }
+}

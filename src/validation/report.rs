@@ -1,0 +1,134 @@
+//! What a validation found: never a bare yes or no.
+
+use crate::asn1::oid::Oid;
+use crate::asn1::x509::Certificate;
+use crate::codes::Code;
+use crate::error::Error;
+use crate::time::Time;
+
+/// The answer to one validation: the path used, or the findings that speak against every path tried.
+#[derive(Clone, Debug)]
+pub struct Report {
+    path: Option<ValidPath>,
+    findings: Vec<Finding>,
+}
+
+/// A path that passed every check asked for. Only the validator makes one.
+#[derive(Clone, Debug)]
+pub struct ValidPath {
+    /// The certificate that was asked about first, the trust anchor last.
+    pub chain: Vec<Certificate>,
+    /// Last second at which every certificate of the path, the anchor included, is within its validity.
+    pub not_after: Time,
+    /// The policies the path is valid for (RFC 5280 section 6.1.6); `None` means any policy, empty means none.
+    pub policies: Option<Vec<Oid>>,
+    _sealed: (),
+}
+
+/// One thing found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind.
+    pub code: Code,
+    /// Which certificate of the path: 0 is the one that was asked about.
+    pub certificate_index: Option<usize>,
+    /// For people: what was expected, what came.
+    pub text: String,
+    /// Whether it alone refuses the path.
+    pub fatal: bool,
+}
+
+impl Report {
+    /// A path was found; `findings` must not hold a fatal one.
+    pub(super) fn valid(path: ValidPath, findings: Vec<Finding>) -> Self {
+        debug_assert!(findings.iter().all(|f| !f.fatal));
+        Report { path: Some(path), findings }
+    }
+
+    /// No path was found; the first finding is the most telling one.
+    pub(super) fn refused(findings: Vec<Finding>) -> Self {
+        debug_assert!(findings.iter().any(|f| f.fatal));
+        Report { path: None, findings }
+    }
+
+    /// Whether a path was found that nothing fatal speaks against.
+    pub fn is_valid(&self) -> bool {
+        self.path.is_some() && self.findings.iter().all(|f| !f.fatal)
+    }
+
+    /// The path, if the certificate is valid.
+    pub fn path(&self) -> Option<&ValidPath> {
+        if self.is_valid() { self.path.as_ref() } else { None }
+    }
+
+    /// Everything found, the most telling first. A valid path can have findings too: checks that could not be made.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The most telling reason why the certificate is not valid; `None` if it is.
+    pub fn error(&self) -> Option<Error> {
+        if self.is_valid() {
+            return None;
+        }
+        let Some(finding) = self.findings.iter().find(|f| f.fatal) else {
+            return Some(Error::new(Code::NoPath, "no path to a trust anchor"));
+        };
+        let index = finding.certificate_index.and_then(|i| u32::try_from(i).ok());
+        Some(Error::new(finding.code, finding.text.clone()).with(|facts| facts.certificate_index = index))
+    }
+}
+
+impl ValidPath {
+    pub(super) fn new(chain: Vec<Certificate>, not_after: Time, policies: Option<Vec<Oid>>) -> Self {
+        ValidPath { chain, not_after, policies, _sealed: () }
+    }
+
+    /// The certificate that was asked about.
+    pub fn leaf(&self) -> &Certificate {
+        &self.chain[0]
+    }
+
+    /// The trust anchor the path ends at.
+    pub fn anchor(&self) -> &Certificate {
+        &self.chain[self.chain.len() - 1]
+    }
+}
+
+impl Finding {
+    /// A finding that refuses the path.
+    pub(super) fn fatal(code: Code, certificate_index: Option<usize>, text: impl Into<String>) -> Self {
+        Finding { code, certificate_index, text: text.into(), fatal: true }
+    }
+
+    /// A finding that the caller should know of and that refuses nothing.
+    pub(super) fn note(code: Code, certificate_index: Option<usize>, text: impl Into<String>) -> Self {
+        Finding { code, certificate_index, text: text.into(), fatal: false }
+    }
+}
+
+/// How much a code tells when several paths failed: the later in validation a path fails, the likelier it is the path
+/// that was meant.
+pub(super) fn rank(code: Code) -> u8 {
+    match code {
+        Code::Budget => 200,
+        Code::Revoked => 100,
+        Code::RevocationUnknown | Code::Stale => 95,
+        Code::Name => 90,
+        Code::Policy => 85,
+        Code::NameConstraints => 80,
+        Code::KeyUsage => 75,
+        Code::Expired => 70,
+        Code::NotYetValid => 69,
+        Code::PathLength => 65,
+        Code::CriticalExtension => 60,
+        Code::Malformed => 58,
+        Code::WeakAlgorithm => 55,
+        Code::Algorithm => 53,
+        Code::BadKey => 52,
+        Code::NotACa => 50,
+        Code::SignatureInvalid => 45,
+        Code::NoPath => 0,
+        _ => 40,
+    }
+}
