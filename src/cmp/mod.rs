@@ -1,1 +1,28 @@
-//! The Certificate Management Protocol (RFC 9810, RFC 9483): messages, protection and the operation's state machine. No I/O, no clock, no randomness of its own.
+//! The Certificate Management Protocol as an end entity speaks it (RFC 9810, profile RFC 9483).
+//!
+//! No I/O, no clock, no randomness of its own: an [`Operation`] is stepped by its owner, who carries bytes, passes the
+//! time, and brings the provider of cryptography. Data flows one way:
+//!
+//! | file | |
+//! | --- | --- |
+//! | [`context`] | what holds for all operations of a client: credential, anchors, limits, tolerances |
+//! | [`request`] | what the caller wants certified, as ir, cr or kur |
+//! | [`protection`] | MAC and signature over header and body |
+//! | [`response`] | an answer is checked against its request before anything in it is believed (RFC 9483 section 3.5) |
+//! | [`issued`] | the issued certificate is compared with what was asked |
+//! | [`operation`] | the state machine: step, feed, action |
+//! | [`snapshot`] | save and restore across a reboot |
+
+pub mod context;
+pub mod issued;
+pub mod operation;
+pub mod protection;
+pub mod request;
+pub mod response;
+pub mod snapshot;
+mod transaction;
+
+pub use context::{Context, Credential, MacParameters, SignerAuthorisation, Tolerance};
+pub use issued::{Difference, Issued};
+pub use operation::{Action, Operation, SignRequest, SignRole};
+pub use request::{CertificateRequest, RequestKind, Signer};

@@ -1,0 +1,198 @@
+//! What holds for all operations of a client: who we are, whom we trust, how far we trust, and what we tolerate.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::request::Signer;
+use crate::asn1::name::Name;
+use crate::asn1::x509::Certificate;
+use crate::crypto::{DigestAlgorithm, Provider, SignatureAlgorithm};
+use crate::limits::Limits;
+use crate::validation::TrustAnchors;
+use crate::validation::{RevocationPolicy, StatusSources};
+
+/// The settings of a CMP client; shared by its operations, never changed by them.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Cryptography and random numbers.
+    pub provider: Arc<dyn Provider>,
+    /// How requests are protected.
+    pub credential: Credential,
+    /// Who may sign answers: paths of protection certificates end here.
+    pub cmp_anchors: TrustAnchors,
+    /// Where paths of issued certificates end.
+    pub enrolment_anchors: TrustAnchors,
+    /// Certificates that help to build either path; nothing is trusted for being here.
+    pub intermediates: Vec<Certificate>,
+    /// The CA's name for the first message; the NULL-DN if unknown (RFC 9483 section 3.1).
+    pub recipient: Option<Name>,
+    /// Which of the certificates under the CMP anchors may sign answers (RFC 9483 section 3.5: local authorisation).
+    pub authorisation: SignerAuthorisation,
+    /// Status data about signers of answers, and whether it is asked for.
+    pub signer_status: StatusSources,
+    /// See `signer_status`.
+    pub signer_revocation: RevocationPolicy,
+    /// Ask the CA to do without certConf (RFC 9483 section 4.1.1). Off: confirm explicitly.
+    pub ask_implicit_confirm: bool,
+    /// Name of a certificate profile to ask for (RFC 9810 section 5.1.1.4).
+    pub cert_profile: Option<String>,
+    /// Self-signed certificates in caPubs become enrolment anchors of the operation, if the answer is MAC-protected
+    /// (RFC 9483 section 4.1.5). Never if it is signed.
+    pub accept_ca_pubs: bool,
+    /// How far messageTime may be from the caller's time; `None` if that time is not reliable (RFC 9483 section 3.5).
+    pub message_time_window_seconds: Option<u32>,
+    /// Put messageTime into requests.
+    pub send_message_time: bool,
+    /// Bounds on what the server may make us do.
+    pub limits: Limits,
+    /// Deviations to put up with.
+    pub tolerance: Tolerance,
+}
+
+impl Context {
+    /// With a credential and everything else at its default. Anchors are empty: nothing is trusted yet.
+    pub fn new(provider: Arc<dyn Provider>, credential: Credential) -> Self {
+        Context {
+            provider,
+            credential,
+            cmp_anchors: TrustAnchors::new(),
+            enrolment_anchors: TrustAnchors::new(),
+            intermediates: Vec::new(),
+            recipient: None,
+            authorisation: SignerAuthorisation::AnyUnderAnchors,
+            signer_status: StatusSources::none(),
+            signer_revocation: RevocationPolicy::default(),
+            ask_implicit_confirm: false,
+            cert_profile: None,
+            accept_ca_pubs: false,
+            message_time_window_seconds: Some(3600),
+            send_message_time: true,
+            limits: Limits::default(),
+            tolerance: Tolerance::default(),
+        }
+    }
+}
+
+/// How requests are protected; one kind for a whole operation (RFC 9483 section 3.2).
+#[derive(Clone)]
+pub enum Credential {
+    /// By signature with the key of a certificate: the supplier's (IDevID), or one issued before.
+    Signature {
+        /// The key.
+        signer: Signer,
+        /// Its certificate.
+        certificate: Certificate,
+        /// The chain above the certificate, next issuer first; the root may be left out.
+        chain: Vec<Certificate>,
+        /// The algorithm; must fit the key.
+        algorithm: SignatureAlgorithm,
+    },
+    /// By a MAC under a secret shared with the CA.
+    Mac {
+        /// Reference value: tells the CA which secret.
+        reference: Vec<u8>,
+        /// The secret.
+        secret: Zeroizing<Vec<u8>>,
+        /// How the MAC is made.
+        parameters: MacParameters,
+    },
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Credential::Signature { certificate, algorithm, .. } => {
+                write!(f, "Signature({certificate:?}, {algorithm:?})")
+            }
+            Credential::Mac { parameters, .. } => write!(f, "Mac({parameters:?})"),
+        }
+    }
+}
+
+/// Parameters of the MAC that we make. What a server chooses is bounded by [`Limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacParameters {
+    /// PasswordBasedMac (RFC 4211 section 4.4, RFC 9045): what all CAs in the field know.
+    PasswordBased {
+        /// One-way function.
+        owf: DigestAlgorithm,
+        /// HMAC with this digest.
+        mac: DigestAlgorithm,
+        /// How often the one-way function is applied; at least 100 (RFC 9045 section 4.3).
+        iterations: u32,
+    },
+    /// PBMAC1 with PBKDF2 (RFC 9481 section 6.1.2): the better one, where the CA knows it.
+    Pbmac1 {
+        /// Digest of PBKDF2's HMAC.
+        prf: DigestAlgorithm,
+        /// HMAC with this digest.
+        mac: DigestAlgorithm,
+        /// Iterations of PBKDF2.
+        iterations: u32,
+    },
+}
+
+impl MacParameters {
+    /// PasswordBasedMac with SHA-256 throughout and 10,000 iterations (RFC 9045 section 4.3 for secrets of low entropy).
+    pub const PASSWORD_BASED: MacParameters =
+        MacParameters::PasswordBased { owf: DigestAlgorithm::Sha256, mac: DigestAlgorithm::Sha256, iterations: 10_000 };
+
+    /// PBMAC1 with SHA-256 throughout and 100,000 iterations.
+    pub const PBMAC1: MacParameters =
+        MacParameters::Pbmac1 { prf: DigestAlgorithm::Sha256, mac: DigestAlgorithm::Sha256, iterations: 100_000 };
+}
+
+/// Who, of those with a path to the CMP anchors, may sign answers.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum SignerAuthorisation {
+    /// Anyone: the anchors exist for CMP alone.
+    #[default]
+    AnyUnderAnchors,
+    /// Certificates with the purpose cmcCA or cmcRA (RFC 6402, RFC 9810 section 4.5).
+    CmcPurpose,
+    /// The certificate with this subject.
+    Subject(Name),
+}
+
+/// Deviations of servers that can be put up with, each by name. None makes an unauthenticated answer a success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tolerance {
+    /// Believe the words of an unprotected error or rejection enough to report them as the server's decision
+    /// (the operation fails either way).
+    pub unprotected_errors: bool,
+    /// Take an error with another or no transactionID or recipNonce for the answer (the operation fails either way).
+    pub unmatched_errors: bool,
+    /// Take a signature as answer to a MAC-protected request, if its signer is trusted.
+    pub signature_answers_mac: bool,
+    /// Take answers whose senderKID names no key that is there, if another certificate that came verifies.
+    pub wrong_sender_kid: bool,
+    /// Take signers whose keyUsage lacks digitalSignature.
+    pub signer_key_usage: bool,
+    /// Take failInfo next to accepted, grantedWithMods or waiting.
+    pub fail_info_with_success: bool,
+    /// Take a signed answer whose sender is not the signer's subject.
+    pub other_sender_name: bool,
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Tolerance {
+            unprotected_errors: false,
+            unmatched_errors: false,
+            signature_answers_mac: true,
+            wrong_sender_kid: false,
+            signer_key_usage: false,
+            fail_info_with_success: true,
+            other_sender_name: false,
+        }
+    }
+}
+
+impl Tolerance {
+    /// Nothing that RFC 9483 does not allow.
+    pub fn strict_rfc9483() -> Self {
+        Tolerance { signature_answers_mac: false, fail_info_with_success: false, ..Tolerance::default() }
+    }
+}

@@ -1,0 +1,324 @@
+//! Save and restore: a transaction that outlives the process.
+//!
+//! A CA that takes days to approve will not repeat a transaction because the device was rebooted. The saved form holds
+//! identifiers, nonces, the request and the state; it holds no private key and no secret: who restores brings both
+//! again, and they are checked to be the same. It is versioned and carries a digest, so that a torn or altered file is
+//! told from a good one; whoever can write the file can still make a new one, so keep it where the keys are.
+
+use std::sync::Arc;
+
+use ::der::{Decode, Tag};
+
+use super::context::{Context, Credential};
+use super::issued::{Issued, differences};
+use super::operation::{Operation, Phase, State, UnderWay, check_context};
+use super::protection::MacKey;
+use super::request::{CertificateRequest, RequestKind, Signer};
+use super::transaction::Transaction;
+use crate::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
+use crate::asn1::crmf::{CertTemplate, TemplateExtension};
+use crate::asn1::der::{Cursor, element, encode, sequence};
+use crate::asn1::name::Name;
+use crate::asn1::oid::Oid;
+use crate::asn1::x509::{Certificate, read_oid};
+use crate::codes::Code;
+use crate::crypto::algorithm::encode_oid;
+use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
+use crate::error::Error;
+use crate::time::Time;
+
+/// Changes whenever the saved form does.
+const VERSION: i64 = 1;
+const WHAT: &str = "saved operation";
+
+impl Operation {
+    /// The operation as bytes, whenever the last step answered Send, Wait or Accept.
+    ///
+    /// Errors: [`Code::State`] in any other state.
+    pub fn save(&self) -> Result<Vec<u8>, Error> {
+        let (state, output, until, under_way) = match &self.state {
+            State::Sent { output, under_way } => (0i64, &output[..], Time::from_unix(0), Some(under_way)),
+            State::Waiting { until, under_way } => (1, &[][..], *until, Some(under_way)),
+            State::Deciding => (2, &[][..], Time::from_unix(0), None),
+            _ => {
+                return Err(Error::new(
+                    Code::State,
+                    "an operation can be saved while it sends, waits or asks to accept",
+                ));
+            }
+        };
+        let transaction = self.transaction.as_ref().expect("begun before any of these states");
+        let under_way = under_way.map_or_else(Vec::new, write_under_way);
+        let state = sequence(&[&encode(&state), &octets(output), &encode(&until.unix()), &sequence(&[&under_way])]);
+        let counts = sequence(&[&encode(&self.polls), &encode(&transaction.started.unix())]);
+        // While certConf refuses the certificate: why. Without it a restored operation would take pkiConf for success.
+        let rejection = self.rejection.as_ref().map_or_else(Vec::new, |error| {
+            sequence(&[&encode(&error.code().number()), &octets(error.message().as_bytes())])
+        });
+        let content = sequence(&[
+            &encode(&VERSION),
+            &write_transaction(transaction),
+            &write_request(&self.request),
+            &state,
+            &counts,
+            &sequence(&[&rejection]),
+            &self.issued.as_ref().map_or_else(Vec::new, write_issued),
+        ]);
+        let digest = self.context.provider.digest(DigestAlgorithm::Sha256, &[&content])?;
+        Ok(sequence(&[&content, &octets(&digest)]))
+    }
+
+    /// Continues a saved operation. `key` is the new key of the request, `context` the settings of the same client.
+    ///
+    /// Errors: [`Code::Corrupt`] for damaged bytes, [`Code::UnknownVersion`] for another version's,
+    /// [`Code::KeyMismatch`] for another key.
+    pub fn restore(context: Arc<Context>, key: Signer, saved: &[u8]) -> Result<Operation, Error> {
+        check_context(&context)?;
+        let damaged = |error: crate::asn1::Asn1Error| Error::new(Code::Corrupt, error.to_string());
+        let mut outer = Cursor::sequence(saved, WHAT).map_err(damaged)?;
+        let content = outer.expect(Tag::Sequence, "the content").map_err(damaged)?;
+        let digest = outer.expect(Tag::OctetString, "the digest").map_err(damaged)?.value;
+        outer.finish().map_err(damaged)?;
+        if context.provider.digest(DigestAlgorithm::Sha256, &[content.bytes])?[..] != *digest {
+            return Err(Error::new(Code::Corrupt, "the saved operation's digest does not match: it is damaged"));
+        }
+        let mut fields = Cursor::new(content.value, WHAT)?;
+        let version: i64 = fields.decode()?;
+        if version != VERSION {
+            let words = format!("the saved operation has version {version}, this library reads {VERSION}");
+            return Err(Error::new(Code::UnknownVersion, words));
+        }
+        let mut transaction = read_transaction(&context, &mut fields)?;
+        let request = read_request(key, &mut fields)?;
+        let mut state = Cursor::new(fields.expect(Tag::Sequence, "the state")?.value, WHAT)?;
+        let (number, output): (i64, Vec<u8>) = (state.decode()?, read_octets(&mut state)?);
+        let until = Time::from_unix(state.decode()?);
+        let under_way = read_under_way(state.expect(Tag::Sequence, "the message under way")?.value)?;
+        let mut counts = Cursor::new(fields.expect(Tag::Sequence, "the counts")?.value, WHAT)?;
+        let polls = counts.decode()?;
+        transaction.started = Time::from_unix(counts.decode()?);
+        let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
+        let mut issued = if fields.is_empty() { None } else { Some(read_issued(&mut fields)?) };
+        if let Some(issued) = &mut issued {
+            issued.differences = differences(&request, &issued.certificate);
+        }
+        let state = match (number, under_way, &issued) {
+            (0, Some(under_way), _) => State::Sent { output, under_way },
+            (1, Some(under_way), _) => State::Waiting { until, under_way },
+            (2, None, Some(_)) => State::Deciding,
+            _ => return Err(Error::new(Code::Corrupt, "the saved operation's state contradicts itself")),
+        };
+        Ok(Operation {
+            context,
+            request,
+            transaction: Some(transaction),
+            state,
+            inbox: None,
+            polls,
+            wait_seconds: 0,
+            wait_reason: Vec::new(),
+            issued,
+            rejection,
+        })
+    }
+
+    /// SubjectPublicKeyInfo (DER) of the new key that a saved operation belongs to, to find that key in device memory.
+    pub fn saved_key(saved: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut content =
+            Cursor::new(Cursor::sequence(saved, WHAT)?.expect(Tag::Sequence, "the content")?.value, WHAT)?;
+        content.any("the version")?;
+        content.any("the transaction")?;
+        let mut request = Cursor::new(content.expect(Tag::Sequence, "the request")?.value, WHAT)?;
+        request.any("the kind")?;
+        read_octets(&mut request)
+    }
+}
+
+fn write_transaction(transaction: &Transaction) -> Vec<u8> {
+    let optional = |value: Option<&[u8]>| value.map_or_else(Vec::new, octets);
+    sequence(&[
+        &octets(&transaction.id),
+        &octets(&transaction.sent_nonce),
+        &element(0xa0, &[&optional(transaction.delayed_nonce.as_deref())]),
+        &element(0xa1, &[&optional(transaction.peer_nonce.as_deref())]),
+        &element(0xa2, &[transaction.peer_name.as_deref().unwrap_or_default()]),
+        &element(0xa3, &[transaction.signer.as_ref().map_or(&[][..], Certificate::as_der)]),
+        // The salt of our MAC, so that parameters stay the same (RFC 9483 section 4.1.5); the key is derived anew.
+        &element(0xa4, &[transaction.own_mac.as_ref().map_or(&[][..], MacKey::algorithm)]),
+    ])
+}
+
+fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transaction, Error> {
+    let mut fields = Cursor::new(fields.expect(Tag::Sequence, "the transaction")?.value, WHAT)?;
+    let id = read_octets(&mut fields)?;
+    let sent_nonce = read_octets(&mut fields)?;
+    let mut optional = |number| -> Result<Option<&[u8]>, Error> {
+        let field = fields.optional_context(number, true)?.map(|f| f.value);
+        Ok(field.filter(|value| !value.is_empty()))
+    };
+    let inner = |value: Option<&[u8]>| value.map(|v| read_octets(&mut Cursor::new(v, WHAT)?)).transpose();
+    let delayed_nonce = inner(optional(0)?)?;
+    let peer_nonce = inner(optional(1)?)?;
+    let peer_name = optional(2)?.map(<[u8]>::to_vec);
+    let signer = optional(3)?.map(Certificate::from_der).transpose()?;
+    let own_mac = match (optional(4)?, &context.credential) {
+        (Some(algorithm), Credential::Mac { secret, .. }) => {
+            Some(MacKey::from_algorithm(&*context.provider, algorithm, secret, &context.limits)?)
+        }
+        (None, Credential::Signature { .. }) => None,
+        _ => {
+            let words = "the saved operation was protected in another way than these settings say";
+            return Err(Error::new(Code::InvalidArgument, words));
+        }
+    };
+    let started = Time::from_unix(0);
+    Ok(Transaction { id, sent_nonce, delayed_nonce, peer_nonce, peer_name, signer, own_mac, peer_mac: None, started })
+}
+
+fn write_request(request: &CertificateRequest) -> Vec<u8> {
+    let kind: i64 = match request.kind {
+        RequestKind::Initial => 0,
+        RequestKind::Further => 1,
+        RequestKind::KeyUpdate => 2,
+    };
+    let template = &request.template;
+    let name = |name: &Option<Name>| name.as_ref().map_or_else(Vec::new, |n| n.as_der().to_vec());
+    let time = |time: Option<Time>| time.map_or_else(Vec::new, |t| encode(&t.unix()));
+    let extensions: Vec<u8> = template
+        .extensions
+        .iter()
+        .flat_map(|e| sequence(&[&encode_oid(e.oid), &encode(&e.critical), &octets(&e.value)]))
+        .collect();
+    let controls: Vec<u8> = request.controls.concat();
+    sequence(&[
+        &encode(&kind),
+        &octets(request.key.spki()),
+        &request.pop_algorithm.to_der(),
+        &element(0xa0, &[&name(&template.issuer)]),
+        &element(0xa1, &[&time(template.not_before)]),
+        &element(0xa2, &[&time(template.not_after)]),
+        &element(0xa3, &[&name(&template.subject)]),
+        &sequence(&[&extensions]),
+        &sequence(&[&controls]),
+    ])
+}
+
+fn read_request(key: Signer, fields: &mut Cursor<'_>) -> Result<CertificateRequest, Error> {
+    let mut fields = Cursor::new(fields.expect(Tag::Sequence, "the request")?.value, WHAT)?;
+    let kind = match fields.decode::<i64>()? {
+        0 => RequestKind::Initial,
+        1 => RequestKind::Further,
+        2 => RequestKind::KeyUpdate,
+        other => return Err(Error::new(Code::Corrupt, format!("the saved operation is of unknown kind {other}"))),
+    };
+    if read_octets(&mut fields)? != key.spki() {
+        return Err(Error::new(Code::KeyMismatch, "the saved operation belongs to another key"));
+    }
+    let pop_algorithm = SignatureAlgorithm::from_der(fields.expect(Tag::Sequence, "the algorithm")?.bytes)?;
+    let mut optional = |number| -> Result<Option<&[u8]>, Error> {
+        let field = fields.optional_context(number, true)?.map(|f| f.value);
+        Ok(field.filter(|value| !value.is_empty()))
+    };
+    let time = |value: &[u8]| -> Result<Time, Error> {
+        i64::from_der(value).map(Time::from_unix).map_err(|e| crate::asn1::Asn1Error::from_der(WHAT, e).into())
+    };
+    let issuer = optional(0)?.map(Name::from_der).transpose()?;
+    let not_before = optional(1)?.map(time).transpose()?;
+    let not_after = optional(2)?.map(time).transpose()?;
+    let subject = optional(3)?.map(Name::from_der).transpose()?;
+    let mut extensions = Vec::new();
+    let mut list = Cursor::new(fields.expect(Tag::Sequence, "the extensions")?.value, WHAT)?;
+    while !list.is_empty() {
+        let mut one = Cursor::new(list.expect(Tag::Sequence, "an extension")?.value, WHAT)?;
+        let oid: Oid = read_oid(&mut one)?;
+        extensions.push(TemplateExtension { oid, critical: one.decode()?, value: read_octets(&mut one)? });
+    }
+    let mut controls = Vec::new();
+    let mut list = Cursor::new(fields.expect(Tag::Sequence, "the controls")?.value, WHAT)?;
+    while !list.is_empty() {
+        controls.push(list.any("a control")?.bytes.to_vec());
+    }
+    let public_key = Some(key.spki().to_vec());
+    let template = CertTemplate { issuer, not_before, not_after, subject, public_key, extensions };
+    Ok(CertificateRequest { kind, key, pop_algorithm, template, controls })
+}
+
+fn write_under_way(under_way: &UnderWay) -> Vec<u8> {
+    let phase: i64 = if under_way.phase == Phase::Confirmation { 1 } else { 0 };
+    let polling = under_way.polling.map_or_else(Vec::new, |id| encode(&id));
+    [encode(&i64::from(under_way.body.0)), encode(&phase), polling].concat()
+}
+
+fn read_under_way(content: &[u8]) -> Result<Option<UnderWay>, Error> {
+    if content.is_empty() {
+        return Ok(None);
+    }
+    let mut fields = Cursor::new(content, WHAT)?;
+    let body = BodyType(fields.decode()?);
+    let phase = if fields.decode::<i64>()? == 1 { Phase::Confirmation } else { Phase::Certificate };
+    let polling = if fields.is_empty() { None } else { Some(fields.decode()?) };
+    Ok(Some(UnderWay { body, phase, polling }))
+}
+
+fn read_rejection(content: &[u8]) -> Result<Option<Error>, Error> {
+    if content.is_empty() {
+        return Ok(None);
+    }
+    let mut fields = Cursor::sequence(content, WHAT)?;
+    let code = Code::from_number(fields.decode()?).unwrap_or(Code::Refused);
+    Ok(Some(Error::new(code, String::from_utf8_lossy(&read_octets(&mut fields)?))))
+}
+
+fn write_issued(issued: &Issued) -> Vec<u8> {
+    let list = |certificates: &[Certificate]| {
+        let all: Vec<&[u8]> = certificates.iter().map(Certificate::as_der).collect();
+        sequence(&all)
+    };
+    sequence(&[
+        issued.certificate.as_der(),
+        &list(&issued.chain),
+        &list(&issued.ca_pubs),
+        &encode(&issued.status.status.number()),
+        &encode(&issued.implicitly_confirmed),
+        &encode(&issued.confirm_before.map_or(i64::MAX, Time::unix)),
+        &encode(&issued.cert_req_id),
+    ])
+}
+
+/// The differences are not saved: they follow from request and certificate.
+fn read_issued(fields: &mut Cursor<'_>) -> Result<Issued, Error> {
+    let mut fields = Cursor::new(fields.expect(Tag::Sequence, "the certificate")?.value, WHAT)?;
+    let certificate = Certificate::from_der(fields.any("the certificate")?.bytes)?;
+    let mut list = || -> Result<Vec<Certificate>, Error> {
+        let mut list = Cursor::new(fields.expect(Tag::Sequence, "certificates")?.value, WHAT)?;
+        let mut all = Vec::new();
+        while !list.is_empty() {
+            all.push(Certificate::from_der(list.any("a certificate")?.bytes)?);
+        }
+        Ok(all)
+    };
+    let (chain, ca_pubs) = (list()?, list()?);
+    let status = PkiStatusInfo::new(PkiStatus::from_number(fields.decode()?));
+    let implicitly_confirmed = fields.decode()?;
+    let confirm_before = Some(fields.decode::<i64>()?).filter(|t| *t != i64::MAX).map(Time::from_unix);
+    let cert_req_id = fields.decode()?;
+    fields.finish()?;
+    Ok(Issued {
+        certificate,
+        chain,
+        status,
+        differences: Vec::new(),
+        ca_pubs,
+        implicitly_confirmed,
+        confirm_before,
+        cert_req_id,
+    })
+}
+
+fn octets(value: &[u8]) -> Vec<u8> {
+    element(0x04, &[value])
+}
+
+fn read_octets(fields: &mut Cursor<'_>) -> Result<Vec<u8>, Error> {
+    Ok(fields.expect(Tag::OctetString, "bytes")?.value.to_vec())
+}

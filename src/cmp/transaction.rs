@@ -1,0 +1,168 @@
+//! What ties the messages of one operation together: identifiers, nonces, and the keys on both sides; and from that,
+//! header and protection of what we send (RFC 9483 sections 3.1 to 3.3).
+
+use super::context::{Context, Credential};
+use super::protection::MacKey;
+use crate::asn1::cmp::body::encode_body;
+use crate::asn1::cmp::{BodyType, InfoTypeAndValue, PkiHeader, message};
+use crate::asn1::der::{element, sequence};
+use crate::asn1::name::Name;
+use crate::asn1::oid;
+use crate::asn1::x509::Certificate;
+use crate::codes::Code;
+use crate::error::Error;
+use crate::time::Time;
+
+/// RFC 9483 section 3.1: 128 bits of random data for transactionID and nonces.
+const NONCE_LEN: usize = 16;
+
+/// The state that header and protection depend on.
+pub(super) struct Transaction {
+    /// transactionID, the same in all messages.
+    pub id: Vec<u8>,
+    /// senderNonce of our last message.
+    pub sent_nonce: Vec<u8>,
+    /// senderNonce of the request whose answer is delayed (RFC 9483 section 4.4).
+    pub delayed_nonce: Option<Vec<u8>>,
+    /// The peer's last senderNonce.
+    pub peer_nonce: Option<Vec<u8>>,
+    /// Sender of the peer's last message, DER of the Name.
+    pub peer_name: Option<Vec<u8>>,
+    /// The validated signer of the first answer; remembered so that its path is checked once.
+    pub signer: Option<Certificate>,
+    /// The key of our own MAC.
+    pub own_mac: Option<MacKey>,
+    /// The key of the peer's last MAC, if its parameters are not ours.
+    pub peer_mac: Option<MacKey>,
+    /// When the operation began.
+    pub started: Time,
+}
+
+/// A message without its protection: what is signed when the signature is made elsewhere.
+pub(super) struct Unprotected {
+    pub header: Vec<u8>,
+    pub body: Vec<u8>,
+}
+
+impl Unprotected {
+    /// `ProtectedPart ::= SEQUENCE { header, body }` (RFC 9810 section 5.1.3).
+    pub fn protected_part(&self) -> Vec<u8> {
+        sequence(&[&self.header, &self.body])
+    }
+}
+
+impl Transaction {
+    /// A new transaction: a fresh transactionID, nothing known of the peer.
+    pub fn begin(context: &Context, now: Time) -> Result<Self, Error> {
+        Ok(Transaction {
+            id: random(context)?,
+            sent_nonce: Vec::new(),
+            delayed_nonce: None,
+            peer_nonce: None,
+            peer_name: None,
+            signer: None,
+            own_mac: None,
+            peer_mac: None,
+            started: now,
+        })
+    }
+
+    /// Header and body of the next message, under a fresh senderNonce.
+    pub fn write(
+        &mut self,
+        context: &Context,
+        now: Time,
+        body_type: BodyType,
+        content: &[u8],
+        pvno: i64,
+    ) -> Result<Unprotected, Error> {
+        self.sent_nonce = random(context)?;
+        let (sender, sender_kid, protection_alg) = match &context.credential {
+            Credential::Signature { certificate, algorithm, .. } => (
+                certificate.subject().to_vec(),
+                // RFC 9483 section 3.1: the subjectKeyIdentifier of the protection certificate, if it has one.
+                certificate.subject_key_identifier().map(<[u8]>::to_vec),
+                algorithm.to_der(),
+            ),
+            Credential::Mac { reference, .. } => {
+                // RFC 9483 section 3.1: commonName = reference value, the same bytes in senderKID.
+                let text = std::str::from_utf8(reference)
+                    .map_err(|_| Error::new(Code::NotUtf8, "the reference value is not UTF-8"))?;
+                let name = Name::common_name(text).as_der().to_vec();
+                (name, Some(reference.clone()), self.own_mac(context)?.algorithm().to_vec())
+            }
+        };
+        let header = PkiHeader {
+            pvno,
+            sender: Some(sender),
+            recipient: Some(self.recipient(context)),
+            message_time: context.send_message_time.then_some(now),
+            protection_alg: Some(protection_alg),
+            sender_kid,
+            recip_kid: None,
+            transaction_id: Some(self.id.clone()),
+            sender_nonce: Some(self.sent_nonce.clone()),
+            recip_nonce: self.peer_nonce.clone(),
+            free_text: Vec::new(),
+            general_info: general_info(context, body_type),
+        };
+        Ok(Unprotected { header: header.to_der(), body: encode_body(body_type, content) })
+    }
+
+    /// The message with its protection and the certificates that let the peer check it.
+    ///
+    /// They go with every message: RFC 9483 section 4.4 recommends it, and servers that keep no state need them.
+    pub fn finish(&self, context: &Context, unprotected: &Unprotected, protection: &[u8]) -> Vec<u8> {
+        let certificates: Vec<&Certificate> = match &context.credential {
+            // RFC 9483 section 3.3: the protection certificate first, then its chain in order, without the root.
+            Credential::Signature { certificate, chain, .. } => {
+                std::iter::once(certificate).chain(chain.iter().filter(|c| !c.is_self_issued())).collect()
+            }
+            // RFC 9483 section 4.1.5: no protection certificates with a MAC.
+            Credential::Mac { .. } => Vec::new(),
+        };
+        message::assemble(&unprotected.header, &unprotected.body, Some(protection), certificates.into_iter())
+    }
+
+    /// The key of our MAC, derived once (RFC 9810 section 5.1.3.1: constant parameters within a transaction).
+    pub fn own_mac(&mut self, context: &Context) -> Result<&MacKey, Error> {
+        if self.own_mac.is_none() {
+            let Credential::Mac { secret, parameters, .. } = &context.credential else {
+                return Err(Error::new(Code::State, "the credential is not a shared secret"));
+            };
+            self.own_mac = Some(MacKey::make(&*context.provider, *parameters, secret)?);
+        }
+        Ok(self.own_mac.as_ref().expect("made above"))
+    }
+
+    /// RFC 9483 section 3.1: the CA's name in the first message, then the sender of the previous answer.
+    fn recipient(&self, context: &Context) -> Vec<u8> {
+        match (&self.peer_name, &context.recipient) {
+            (Some(name), _) => name.clone(),
+            (None, Some(name)) => name.as_der().to_vec(),
+            (None, None) => Name::null().as_der().to_vec(),
+        }
+    }
+}
+
+/// implicitConfirm and certProfile stand in requests for certificates only (RFC 9483 section 3.1).
+fn general_info(context: &Context, body_type: BodyType) -> Vec<InfoTypeAndValue> {
+    let mut items = Vec::new();
+    if matches!(body_type, BodyType::IR | BodyType::CR | BodyType::KUR | BodyType::P10CR) {
+        if context.ask_implicit_confirm {
+            items.push(InfoTypeAndValue { info_type: oid::IT_IMPLICIT_CONFIRM, value: vec![0x05, 0x00] });
+        }
+        if let Some(profile) = &context.cert_profile {
+            // CertProfileValue ::= SEQUENCE SIZE (1..MAX) OF UTF8String
+            let value = sequence(&[&element(0x0c, &[profile.as_bytes()])]);
+            items.push(InfoTypeAndValue { info_type: oid::IT_CERT_PROFILE, value });
+        }
+    }
+    items
+}
+
+fn random(context: &Context) -> Result<Vec<u8>, Error> {
+    let mut bytes = vec![0u8; NONCE_LEN];
+    context.provider.random(&mut bytes)?;
+    Ok(bytes)
+}
