@@ -1,1 +1,20 @@
 //! The Rust API people use; ties the rooms below together.
+//!
+//! | file | one use each |
+//! | --- | --- |
+//! | [`config`] | settings of a client and their defaults |
+//! | [`subject`] | what a certificate is asked for: names, key usage, validity |
+//! | [`enroll`] | a new operation: first certificate, a further one, key update; continued after a restart |
+//! | [`run`] | drives an operation with a blocking exchange |
+//! | [`install`] | puts the issued certificate and its key into device memory |
+
+pub mod config;
+pub mod enroll;
+pub mod install;
+pub mod run;
+pub mod subject;
+
+pub use config::{Client, Config};
+pub use install::install;
+pub use run::{Decision, Event, Owner, Unattended, run};
+pub use subject::Subject;

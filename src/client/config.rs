@@ -1,0 +1,205 @@
+//! Settings of a client and their defaults.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::asn1::name::Name;
+use crate::asn1::x509::Certificate;
+use crate::cmp::{Context, Credential, MacParameters, Signer, SignerAuthorisation, Tolerance};
+use crate::codes::Code;
+use crate::crypto::{Provider, SignatureAlgorithm, default_provider};
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::transport::ExchangeLimits;
+use crate::validation::{RevocationPolicy, StatusSources, TrustAnchors};
+
+/// What a client is to be; [`Config::build`] checks it and makes the client.
+///
+/// Anchors for answers (CMP) and for issued certificates (enrolment) are separate sets; neither is filled from anywhere
+/// but here.
+#[derive(Clone)]
+pub struct Config {
+    provider: Arc<dyn Provider>,
+    credential: Option<Credential>,
+    /// URL of the CMP server for the built-in HTTP client; the path is used as it stands.
+    pub server_url: Option<String>,
+    /// HTTP proxy, `http://host:port`; the environment is never asked.
+    pub proxy_url: Option<String>,
+    /// Timeouts and sizes of one exchange.
+    pub exchange_limits: ExchangeLimits,
+    /// How often a message is sent again when the server was not reached or was busy, so that it cannot have been
+    /// processed.
+    pub max_retries: u32,
+    /// Who may sign answers.
+    pub cmp_anchors: TrustAnchors,
+    /// Where issued certificates lead.
+    pub enrolment_anchors: TrustAnchors,
+    /// Untrusted helpers for both.
+    pub intermediates: Vec<Certificate>,
+    /// See [`Context::recipient`].
+    pub recipient: Option<Name>,
+    /// See [`Context::authorisation`].
+    pub authorisation: SignerAuthorisation,
+    /// See [`Context::signer_status`].
+    pub signer_status: StatusSources,
+    /// See [`Context::signer_revocation`].
+    pub signer_revocation: RevocationPolicy,
+    /// See [`Context::ask_implicit_confirm`].
+    pub ask_implicit_confirm: bool,
+    /// See [`Context::cert_profile`].
+    pub cert_profile: Option<String>,
+    /// See [`Context::accept_ca_pubs`].
+    pub accept_ca_pubs: bool,
+    /// See [`Context::message_time_window_seconds`].
+    pub message_time_window_seconds: Option<u32>,
+    /// See [`Context::limits`].
+    pub limits: Limits,
+    /// See [`Context::tolerance`].
+    pub tolerance: Tolerance,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config::with_provider(default_provider())
+    }
+}
+
+impl Config {
+    /// Defaults with the default provider.
+    pub fn new() -> Self {
+        Config::default()
+    }
+
+    /// Defaults with another provider.
+    pub fn with_provider(provider: Arc<dyn Provider>) -> Self {
+        Config {
+            provider,
+            credential: None,
+            server_url: None,
+            proxy_url: None,
+            exchange_limits: ExchangeLimits::default(),
+            max_retries: 0,
+            cmp_anchors: TrustAnchors::new(),
+            enrolment_anchors: TrustAnchors::new(),
+            intermediates: Vec::new(),
+            recipient: None,
+            authorisation: SignerAuthorisation::default(),
+            signer_status: StatusSources::none(),
+            signer_revocation: RevocationPolicy::default(),
+            ask_implicit_confirm: false,
+            cert_profile: None,
+            accept_ca_pubs: false,
+            message_time_window_seconds: Some(3600),
+            limits: Limits::default(),
+            tolerance: Tolerance::default(),
+        }
+    }
+
+    /// The provider.
+    pub fn provider(&self) -> &Arc<dyn Provider> {
+        &self.provider
+    }
+
+    /// Protect requests with the key of a certificate; `chain` holds its issuers, in any order or none.
+    pub fn protect_with_certificate(&mut self, signer: Signer, certificate: Certificate, chain: Vec<Certificate>) {
+        let algorithm = signer.kind().default_signature();
+        self.credential = Some(Credential::Signature { signer, certificate, chain, algorithm });
+    }
+
+    /// Protect requests with a secret shared with the CA, known there by the reference value.
+    pub fn protect_with_secret(&mut self, reference: &[u8], secret: &[u8], parameters: MacParameters) {
+        let secret = Zeroizing::new(secret.to_vec());
+        self.credential = Some(Credential::Mac { reference: reference.to_vec(), secret, parameters });
+    }
+
+    /// The signature algorithm of the protection, where the key's default is not what the CA wants.
+    pub fn set_protection_algorithm(&mut self, wanted: SignatureAlgorithm) -> Result<(), Error> {
+        match &mut self.credential {
+            Some(Credential::Signature { signer, algorithm, .. }) if wanted.fits(signer.kind()) => {
+                *algorithm = wanted;
+                Ok(())
+            }
+            Some(Credential::Signature { signer, .. }) => {
+                let words = format!("{wanted:?} cannot be made by a key of type {}", signer.kind());
+                Err(Error::new(Code::Algorithm, words))
+            }
+            _ => Err(Error::new(Code::State, "a signature algorithm is set before the key that signs")),
+        }
+    }
+
+    /// Checks the settings and makes the client.
+    pub fn build(&self) -> Result<Client, Error> {
+        let credential = self.credential.clone().ok_or_else(|| {
+            Error::new(Code::InvalidArgument, "no credential: set a certificate with its key, or a shared secret")
+        })?;
+        let context = Context {
+            cmp_anchors: self.cmp_anchors.clone(),
+            enrolment_anchors: self.enrolment_anchors.clone(),
+            intermediates: self.intermediates.clone(),
+            recipient: self.recipient.clone(),
+            authorisation: self.authorisation.clone(),
+            signer_status: self.signer_status.clone(),
+            signer_revocation: self.signer_revocation.clone(),
+            ask_implicit_confirm: self.ask_implicit_confirm,
+            cert_profile: self.cert_profile.clone(),
+            accept_ca_pubs: self.accept_ca_pubs,
+            message_time_window_seconds: self.message_time_window_seconds,
+            limits: self.limits.clone(),
+            tolerance: self.tolerance.clone(),
+            ..Context::new(Arc::clone(&self.provider), credential)
+        };
+        let mut exchange_limits = self.exchange_limits.clone();
+        exchange_limits.max_reply_bytes = self.limits.max_message_bytes;
+        Ok(Client {
+            context: Arc::new(context),
+            server_url: self.server_url.clone(),
+            proxy_url: self.proxy_url.clone(),
+            exchange_limits,
+            max_retries: self.max_retries,
+        })
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("credential", &self.credential)
+            .field("server_url", &self.server_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client: settings that were checked, shared by its operations. Cheap to clone, safe to share between threads.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub(super) context: Arc<Context>,
+    server_url: Option<String>,
+    proxy_url: Option<String>,
+    exchange_limits: ExchangeLimits,
+    pub(super) max_retries: u32,
+}
+
+impl Client {
+    /// The settings of its operations.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Timeouts and sizes of one exchange.
+    pub fn exchange_limits(&self) -> &ExchangeLimits {
+        &self.exchange_limits
+    }
+
+    /// The built-in HTTP client for the server of the settings.
+    #[cfg(feature = "http")]
+    pub fn http(&self) -> Result<crate::transport::HttpExchange, Error> {
+        use crate::transport::{HttpConfig, HttpExchange, Url};
+        let url = self.server_url.as_deref().ok_or_else(|| {
+            Error::new(Code::InvalidArgument, "no server URL in the settings, and no exchange was given")
+        })?;
+        let proxy = self.proxy_url.as_deref().map(Url::parse).transpose()?;
+        Ok(HttpExchange::new(url, HttpConfig { proxy, ..HttpConfig::default() })?)
+    }
+}

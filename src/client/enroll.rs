@@ -1,0 +1,49 @@
+//! A new operation: the first certificate, a further one, a key update; or one continued after a restart.
+
+use std::sync::Arc;
+
+use super::config::Client;
+use super::subject::Subject;
+use crate::asn1::x509::Certificate;
+use crate::cmp::{CertificateRequest, Credential, Operation, RequestKind, Signer};
+use crate::codes::Code;
+use crate::error::Error;
+
+impl Client {
+    /// ir: the first certificate from this PKI (RFC 9483 section 4.1.1).
+    pub fn enroll(&self, key: Signer, subject: &Subject) -> Result<Operation, Error> {
+        self.request(RequestKind::Initial, key, subject)
+    }
+
+    /// cr: a further certificate from a PKI that the device is known to (RFC 9483 section 4.1.2).
+    pub fn enroll_further(&self, key: Signer, subject: &Subject) -> Result<Operation, Error> {
+        self.request(RequestKind::Further, key, subject)
+    }
+
+    /// kur: a new certificate over a new key for the one that the client's credential holds, with the same names
+    /// (RFC 9483 section 4.1.3).
+    ///
+    /// Errors: the credential is a shared secret, which cannot protect a key update (RFC 9483 section 4.1.5).
+    pub fn renew(&self, key: Signer) -> Result<Operation, Error> {
+        let Credential::Signature { certificate, .. } = &self.context.credential else {
+            let words = "a key update is protected with the certificate that is updated, not with a shared secret";
+            return Err(Error::new(Code::InvalidArgument, words));
+        };
+        let certificate: Certificate = certificate.clone();
+        Operation::new(Arc::clone(&self.context), CertificateRequest::key_update(key, &certificate)?)
+    }
+
+    /// Any request.
+    pub fn operation(&self, request: CertificateRequest) -> Result<Operation, Error> {
+        Operation::new(Arc::clone(&self.context), request)
+    }
+
+    /// Continues a saved operation with the new key it belongs to.
+    pub fn restore(&self, key: Signer, saved: &[u8]) -> Result<Operation, Error> {
+        Operation::restore(Arc::clone(&self.context), key, saved)
+    }
+
+    fn request(&self, kind: RequestKind, key: Signer, subject: &Subject) -> Result<Operation, Error> {
+        self.operation(CertificateRequest::new(kind, key, subject.to_template()?))
+    }
+}

@@ -1,0 +1,173 @@
+//! Drives an operation to its end with a blocking exchange: comfort on top of step and feed, not a second engine.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::asn1::cmp::BodyType;
+use crate::cmp::{Action, Issued, Operation, SignRequest};
+use crate::codes::Code;
+use crate::error::Error;
+use crate::time::Time;
+use crate::transport::{Exchange, ExchangeLimits, TransportError};
+
+/// What the owner of an operation is asked while it runs. Every method has a sensible default but the clock.
+pub trait Owner {
+    /// The present.
+    fn now(&mut self) -> Time;
+
+    /// Waits. An error ends the run, not the operation: it can be saved and continued.
+    fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error>;
+
+    /// Decides on the issued certificate; the place to install it. The default takes it if it is what was asked for.
+    fn decide(&mut self, issued: &Issued) -> Result<Decision, Error> {
+        match issued.differences.first() {
+            None => Ok(Decision::Accept),
+            Some(difference) => {
+                let (field, asked, got) = (&difference.field, &difference.requested, &difference.issued);
+                Ok(Decision::Reject(format!("{field} was requested as {asked} and issued as {got}")))
+            }
+        }
+    }
+
+    /// Signs with a key that lives elsewhere.
+    fn sign(&mut self, _request: &SignRequest) -> Result<Vec<u8>, Error> {
+        Err(Error::new(Code::Signer, "a key signs elsewhere, and nobody is there to ask it"))
+    }
+
+    /// Is told what happens.
+    fn observe(&mut self, _event: Event<'_>) {}
+}
+
+/// The owner's decision on an issued certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Take it; the CA is told.
+    Accept,
+    /// Refuse it, for this reason; the CA is told.
+    Reject(String),
+}
+
+/// What happens while an operation runs.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A message goes out.
+    Sending {
+        /// Its body.
+        body: BodyType,
+        /// The message, DER.
+        message: &'a [u8],
+    },
+    /// An answer came; it is not checked yet.
+    Received {
+        /// The answer.
+        message: &'a [u8],
+        /// What it took.
+        elapsed: Duration,
+    },
+    /// The server was not reached or was busy; the message is sent again.
+    Retrying {
+        /// Why.
+        error: &'a TransportError,
+        /// After this many seconds.
+        seconds: u32,
+    },
+}
+
+/// The owner that asks nobody: the system's clock, sleeping waits, certificates as asked for.
+#[derive(Debug, Default)]
+pub struct Unattended;
+
+impl Owner for Unattended {
+    fn now(&mut self) -> Time {
+        system_time()
+    }
+
+    fn wait(&mut self, seconds: u32, _reason: &[String]) -> Result<(), Error> {
+        std::thread::sleep(Duration::from_secs(u64::from(seconds)));
+        Ok(())
+    }
+}
+
+/// The system's clock. Only callers that ask for it read it: the operation itself is told the time.
+pub fn system_time() -> Time {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => Time::from_unix(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)),
+        Err(before) => Time::from_unix(-i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX)),
+    }
+}
+
+/// Runs an operation to its end, or to a failure of the way to the server, after which it can be run again.
+///
+/// Blocks. A message is repeated at most `max_retries` times and only where the server cannot have seen it: a server
+/// that saw it would take the repetition for a second transaction.
+pub fn run(
+    operation: &mut Operation,
+    exchange: &mut dyn Exchange,
+    limits: &ExchangeLimits,
+    max_retries: u32,
+    owner: &mut dyn Owner,
+) -> Result<Issued, Error> {
+    loop {
+        match operation.step(owner.now())? {
+            Action::Send => {
+                let answer = send(operation, exchange, limits, max_retries, owner)?;
+                operation.feed(&answer)?;
+            }
+            Action::Wait => {
+                let seconds = operation.wait_seconds();
+                owner.wait(seconds, operation.wait_reason())?;
+            }
+            Action::Sign => {
+                let request = operation.to_sign().expect("the step said that something is to be signed");
+                let signature = owner.sign(&request)?;
+                operation.signature(&signature, owner.now())?;
+            }
+            Action::Accept => {
+                let issued = operation.issued().expect("the step said that a certificate is here");
+                match owner.decide(issued)? {
+                    Decision::Accept => operation.accept()?,
+                    Decision::Reject(reason) => operation.reject(&reason)?,
+                }
+            }
+            Action::Done => return Ok(operation.issued().expect("done means issued").clone()),
+        }
+    }
+}
+
+fn send(
+    operation: &Operation,
+    exchange: &mut dyn Exchange,
+    limits: &ExchangeLimits,
+    max_retries: u32,
+    owner: &mut dyn Owner,
+) -> Result<Vec<u8>, Error> {
+    let message = operation.output().expect("the step said that a message is to be sent");
+    let body = operation.output_body().expect("a message has a body");
+    let mut retries = 0;
+    loop {
+        owner.observe(Event::Sending { body, message });
+        let begun = std::time::Instant::now();
+        match exchange.exchange(message, limits) {
+            Ok(reply) => {
+                owner.observe(Event::Received { message: &reply.body, elapsed: begun.elapsed() });
+                return Ok(reply.body);
+            }
+            Err(error) if retries < max_retries && may_repeat(&error) => {
+                retries += 1;
+                // Doubling from two seconds, at most five minutes, unless the server says.
+                let seconds = error.retry_after_seconds.unwrap_or(1 << retries.min(8)).min(300);
+                owner.observe(Event::Retrying { error: &error, seconds });
+                owner.wait(seconds, &[])?;
+            }
+            Err(error) => {
+                let sending = format!("sending {body}");
+                return Err(Error::from(error).context(&sending).with(|f| f.phase = Some(body.name())));
+            }
+        }
+    }
+}
+
+/// Whether the server cannot have taken the message: it was never reached whole, or said that it is busy.
+fn may_repeat(error: &TransportError) -> bool {
+    use crate::transport::TransportErrorKind::{Busy, Connect};
+    error.kind == Busy || (error.kind == Connect && !error.is_possibly_delivered)
+}

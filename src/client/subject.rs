@@ -1,0 +1,233 @@
+//! What a certificate is asked for, in the words of its user, and the CertTemplate that says so.
+
+use std::net::IpAddr;
+
+use x509_cert::ext::pkix::KeyUsages;
+
+use crate::asn1::crmf::{CertTemplate, TemplateExtension};
+use crate::asn1::der::{element, sequence};
+use crate::asn1::name::Name;
+use crate::asn1::oid::{self, Oid};
+use crate::codes::Code;
+use crate::crypto::algorithm::encode_oid;
+use crate::error::Error;
+use crate::time::Time;
+
+/// Identity, uses and lifetime asked for. Everything is optional but some identity: a subject or an alternative name.
+#[derive(Clone, Debug, Default)]
+pub struct Subject {
+    name: Option<Name>,
+    alternative_names: Vec<Vec<u8>>,
+    key_usages: u16,
+    extended_key_usages: Vec<Oid>,
+    extensions: Vec<TemplateExtension>,
+    issuer: Option<Name>,
+    not_before: Option<Time>,
+    not_after: Option<Time>,
+}
+
+impl Subject {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Subject::default()
+    }
+
+    /// The distinguished name, such as `CN=router-7,O=Example` (RFC 4514).
+    pub fn name(mut self, text: &str) -> Result<Self, Error> {
+        self.name = Some(Name::parse(text)?);
+        Ok(self)
+    }
+
+    /// The distinguished name, DER.
+    pub fn name_der(mut self, der: &[u8]) -> Result<Self, Error> {
+        self.name = Some(Name::from_der(der)?);
+        Ok(self)
+    }
+
+    /// Adds a dNSName (RFC 5280 section 4.2.1.6): ASCII; international names in their A-label form.
+    pub fn dns(self, name: &str) -> Result<Self, Error> {
+        self.ia5(0x82, name, "a DNS name")
+    }
+
+    /// Adds an rfc822Name.
+    pub fn email(self, address: &str) -> Result<Self, Error> {
+        self.ia5(0x81, address, "an e-mail address")
+    }
+
+    /// Adds a uniformResourceIdentifier.
+    pub fn uri(self, uri: &str) -> Result<Self, Error> {
+        self.ia5(0x86, uri, "a URI")
+    }
+
+    /// Adds an iPAddress.
+    #[must_use]
+    pub fn ip(mut self, address: IpAddr) -> Self {
+        self.alternative_names.push(match address {
+            IpAddr::V4(address) => element(0x87, &[&address.octets()]),
+            IpAddr::V6(address) => element(0x87, &[&address.octets()]),
+        });
+        self
+    }
+
+    /// Adds a key usage by its name in RFC 5280 section 4.2.1.3, such as `digitalSignature`.
+    pub fn key_usage(mut self, usage: &str) -> Result<Self, Error> {
+        let bit = match usage {
+            "digitalSignature" => KeyUsages::DigitalSignature,
+            "nonRepudiation" | "contentCommitment" => KeyUsages::NonRepudiation,
+            "keyEncipherment" => KeyUsages::KeyEncipherment,
+            "dataEncipherment" => KeyUsages::DataEncipherment,
+            "keyAgreement" => KeyUsages::KeyAgreement,
+            "keyCertSign" => KeyUsages::KeyCertSign,
+            "cRLSign" => KeyUsages::CRLSign,
+            "encipherOnly" => KeyUsages::EncipherOnly,
+            "decipherOnly" => KeyUsages::DecipherOnly,
+            _ => return Err(Error::new(Code::InvalidArgument, format!("\"{usage}\" is no key usage of RFC 5280"))),
+        };
+        self.key_usages |= bit as u16;
+        Ok(self)
+    }
+
+    /// Adds a purpose: `serverAuth`, `clientAuth`, `codeSigning`, `emailProtection`, `timeStamping`, `OCSPSigning` or an
+    /// identifier in dotted form.
+    pub fn extended_key_usage(mut self, purpose: &str) -> Result<Self, Error> {
+        self.extended_key_usages.push(purpose_oid(purpose)?);
+        Ok(self)
+    }
+
+    /// Adds any extension: identifier in dotted form, DER of its value.
+    pub fn extension(mut self, identifier: &str, critical: bool, value: &[u8]) -> Result<Self, Error> {
+        let oid = Oid::new(identifier)
+            .map_err(|_| Error::new(Code::InvalidArgument, format!("\"{identifier}\" is no object identifier")))?;
+        self.extensions.push(TemplateExtension { oid, critical, value: value.to_vec() });
+        Ok(self)
+    }
+
+    /// Asks for this issuer.
+    pub fn issuer(mut self, text: &str) -> Result<Self, Error> {
+        self.issuer = Some(Name::parse(text)?);
+        Ok(self)
+    }
+
+    /// Asks for these first and last seconds of validity; `None` leaves the bound to the CA.
+    #[must_use]
+    pub fn validity(mut self, not_before: Option<Time>, not_after: Option<Time>) -> Self {
+        self.not_before = not_before;
+        self.not_after = not_after;
+        self
+    }
+
+    /// The template that asks for it; the public key is filled in by the request.
+    pub fn to_template(&self) -> Result<CertTemplate, Error> {
+        if self.name.is_none() && self.alternative_names.is_empty() {
+            let words = "a certificate is asked for without any name: neither subject nor alternative name";
+            return Err(Error::new(Code::InvalidArgument, words));
+        }
+        let mut extensions = Vec::new();
+        if !self.alternative_names.is_empty() {
+            // RFC 5280 section 4.2.1.6: critical where the subject is empty.
+            let critical = self.name.as_ref().is_none_or(Name::is_null);
+            let names: Vec<&[u8]> = self.alternative_names.iter().map(Vec::as_slice).collect();
+            extensions.push(TemplateExtension { oid: oid::CE_SUBJECT_ALT_NAME, critical, value: sequence(&names) });
+        }
+        if self.key_usages != 0 {
+            let value = named_bits(self.key_usages);
+            extensions.push(TemplateExtension { oid: oid::CE_KEY_USAGE, critical: true, value });
+        }
+        if !self.extended_key_usages.is_empty() {
+            let purposes: Vec<u8> = self.extended_key_usages.iter().flat_map(|p| encode_oid(*p)).collect();
+            let value = sequence(&[&purposes]);
+            extensions.push(TemplateExtension { oid: oid::CE_EXT_KEY_USAGE, critical: false, value });
+        }
+        for extension in &self.extensions {
+            if extensions.iter().any(|e| e.oid == extension.oid) {
+                let words = format!("the extension {} is asked for twice", extension.oid);
+                return Err(Error::new(Code::InvalidArgument, words));
+            }
+            extensions.push(extension.clone());
+        }
+        Ok(CertTemplate {
+            issuer: self.issuer.clone(),
+            not_before: self.not_before,
+            not_after: self.not_after,
+            subject: Some(self.name.clone().unwrap_or_else(Name::null)),
+            public_key: None,
+            extensions,
+        })
+    }
+
+    fn ia5(mut self, tag: u8, text: &str, what: &str) -> Result<Self, Error> {
+        if text.is_empty() || !text.bytes().all(|b| (0x21..0x7f).contains(&b)) {
+            let words = format!("{what} must be visible ASCII, found {text:?}");
+            return Err(Error::new(Code::InvalidArgument, words));
+        }
+        self.alternative_names.push(element(tag, &[text.as_bytes()]));
+        Ok(self)
+    }
+}
+
+/// The identifier of a purpose by its name in RFC 5280 section 4.2.1.12, or in dotted form.
+pub fn purpose_oid(purpose: &str) -> Result<Oid, Error> {
+    match purpose {
+        "anyExtendedKeyUsage" => Ok(oid::ANY_EXTENDED_KEY_USAGE),
+        "serverAuth" => Ok(oid::KP_SERVER_AUTH),
+        "clientAuth" => Ok(oid::KP_CLIENT_AUTH),
+        "codeSigning" => Ok(oid::KP_CODE_SIGNING),
+        "emailProtection" => Ok(oid::KP_EMAIL_PROTECTION),
+        "timeStamping" => Ok(oid::KP_TIME_STAMPING),
+        "OCSPSigning" => Ok(oid::KP_OCSP_SIGNING),
+        "cmcCA" => Ok(oid::KP_CMC_CA),
+        "cmcRA" => Ok(oid::KP_CMC_RA),
+        "cmKGA" => Ok(oid::KP_CM_KGA),
+        dotted => Oid::new(dotted)
+            .map_err(|_| Error::new(Code::InvalidArgument, format!("\"{purpose}\" is no purpose known by name or number"))),
+    }
+}
+
+/// KeyUsage as a named bit list: bit 0 is the first, trailing zeros are left out.
+fn named_bits(flags: u16) -> Vec<u8> {
+    let count = 16 - flags.leading_zeros() as usize;
+    let mut bytes = vec![0u8; count.div_ceil(8)];
+    for n in (0..count).filter(|n| flags >> n & 1 == 1) {
+        bytes[n / 8] |= 0x80 >> (n % 8);
+    }
+    element(0x03, &[&[(bytes.len() * 8 - count) as u8], &bytes])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::der::Decode;
+    use x509_cert::ext::pkix::{KeyUsage, SubjectAltName, name::GeneralName};
+
+    #[test]
+    fn names_and_usages_are_read_by_another_decoder_as_they_were_meant() {
+        let subject = Subject::new().name("CN=meter-1").unwrap().dns("meter-1.example").unwrap();
+        let subject = subject.ip("192.0.2.7".parse().unwrap()).uri("urn:dev:1").unwrap();
+        let subject = subject.key_usage("digitalSignature").unwrap().key_usage("decipherOnly").unwrap();
+
+        let template = subject.to_template().unwrap();
+
+        let names = SubjectAltName::from_der(&template.extensions[0].value).unwrap();
+        assert_eq!(names.0.len(), 3);
+        assert!(matches!(&names.0[0], GeneralName::DnsName(n) if n.as_str() == "meter-1.example"));
+        let usage = KeyUsage::from_der(&template.extensions[1].value).unwrap();
+        assert!(usage.digital_signature() && usage.decipher_only() && !usage.key_agreement());
+    }
+
+    #[test]
+    fn an_identity_in_alternative_names_alone_makes_them_critical() {
+        let template = Subject::new().dns("a.example").unwrap().to_template().unwrap();
+        assert!(template.subject.unwrap().is_null());
+        assert!(template.extensions[0].critical);
+    }
+
+    #[test]
+    fn a_certificate_for_nobody_is_not_asked_for() {
+        assert_eq!(Subject::new().to_template().unwrap_err().code(), Code::InvalidArgument);
+        assert!(Subject::new().dns("two words").is_err());
+        assert!(Subject::new().key_usage("signing").is_err());
+        let twice = Subject::new().name("CN=a").unwrap().key_usage("keyAgreement").unwrap();
+        let twice = twice.extension("2.5.29.15", true, &[3, 1, 0]).unwrap();
+        assert!(twice.to_template().unwrap_err().message().contains("twice"));
+    }
+}
