@@ -10,11 +10,9 @@
 
 pub mod config;
 pub mod enroll;
-pub mod install;
 pub mod run;
 pub mod subject;
 
 pub use config::{Client, Config};
-pub use install::install;
 pub use run::{Decision, Event, Owner, Unattended, run};
 pub use subject::Subject;

@@ -178,8 +178,9 @@ pub fn purpose_oid(purpose: &str) -> Result<Oid, Error> {
         "cmcCA" => Ok(oid::KP_CMC_CA),
         "cmcRA" => Ok(oid::KP_CMC_RA),
         "cmKGA" => Ok(oid::KP_CM_KGA),
-        dotted => Oid::new(dotted)
-            .map_err(|_| Error::new(Code::InvalidArgument, format!("\"{purpose}\" is no purpose known by name or number"))),
+        dotted => Oid::new(dotted).map_err(|_| {
+            Error::new(Code::InvalidArgument, format!("\"{purpose}\" is no purpose known by name or number"))
+        }),
     }
 }
 

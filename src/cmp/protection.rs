@@ -249,3 +249,137 @@ fn hmac_identifier(bytes: &[u8]) -> Result<DigestAlgorithm, Asn1Error> {
     fields.finish()?;
     DigestAlgorithm::from_hmac_oid(found).ok_or_else(|| Asn1Error::invalid(WHAT, "not an HMAC that is known here"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asn1::cmp::PkiMessage;
+    use crate::crypto::default_provider;
+
+    const SECRET: &[u8] = b"correct-horse";
+
+    fn openssl_messages() -> [PkiMessage; 4] {
+        [
+            &include_bytes!("../../tests/vectors/openssl-pbm/ir.der")[..],
+            include_bytes!("../../tests/vectors/openssl-pbm/ip.der"),
+            include_bytes!("../../tests/vectors/openssl-pbm/certConf.der"),
+            include_bytes!("../../tests/vectors/openssl-pbm/pkiConf.der"),
+        ]
+        .map(|der| PkiMessage::from_der(der.to_vec(), &Limits::default()).unwrap())
+    }
+
+    fn verify(message: &PkiMessage, secret: &[u8]) -> Result<(), Error> {
+        let provider = default_provider();
+        let algorithm = message.header().protection_alg.as_ref().unwrap();
+        let key = MacKey::from_algorithm(&*provider, algorithm, secret, &Limits::default())?;
+        Ok(key.verify(&*provider, &message.protected_part(), message.protection().unwrap())?)
+    }
+
+    #[test]
+    fn macs_that_openssl_made_are_verified() {
+        for message in openssl_messages() {
+            verify(&message, SECRET).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_wrong_secret_and_a_changed_message_are_noticed() {
+        let [_, ip, ..] = openssl_messages();
+        assert_eq!(verify(&ip, b"correct-horsf").unwrap_err().code(), Code::SignatureInvalid);
+        let mut der = ip.as_der().to_vec();
+        // A letter of the sender's name.
+        let at = der.windows(9).position(|w| w == b"Vector CA").unwrap();
+        der[at] ^= 1;
+        let changed = PkiMessage::from_der(der, &Limits::default()).unwrap();
+        assert_eq!(verify(&changed, SECRET).unwrap_err().code(), Code::SignatureInvalid);
+    }
+
+    #[test]
+    fn what_is_made_here_is_read_here_in_every_form() {
+        use DigestAlgorithm::{Sha1, Sha256, Sha384, Sha512};
+        let provider = default_provider();
+        for digest in [Sha1, Sha256, Sha384, Sha512] {
+            for parameters in [
+                MacParameters::PasswordBased { owf: digest, mac: digest, iterations: 100 },
+                MacParameters::Pbmac1 { prf: digest, mac: digest, iterations: 100 },
+            ] {
+                let made = MacKey::make(&*provider, parameters, SECRET).unwrap();
+                let read = MacKey::from_algorithm(&*provider, made.algorithm(), SECRET, &Limits::default()).unwrap();
+                assert_eq!(*made.key, *read.key, "{parameters:?}");
+                assert!(is_mac(made.algorithm()));
+                let mac = made.protect(&*provider, b"message").unwrap();
+                read.verify(&*provider, b"message", &mac).unwrap();
+                assert!(read.verify(&*provider, b"massage", &mac).is_err());
+                assert!(read.verify(&*provider, b"message", &mac[..8]).is_err(), "a shortened MAC");
+                assert!(read.verify(&*provider, b"message", b"").is_err(), "an empty MAC");
+            }
+        }
+    }
+
+    #[test]
+    fn pbmac1_with_the_identifier_of_pbes2_around_pbkdf2_is_read() {
+        let provider = default_provider();
+        let made = MacKey::make(&*provider, MacParameters::PBMAC1, SECRET).unwrap();
+        let (pbkdf2, pbes2) = (encode_oid(oid::PBKDF2), encode_oid(oid::PBES2));
+        let at = made.algorithm().windows(pbkdf2.len()).position(|w| w == pbkdf2).unwrap();
+        let mut quirky = made.algorithm().to_vec();
+        quirky[at..at + pbes2.len()].copy_from_slice(&pbes2);
+        let read = MacKey::from_algorithm(&*provider, &quirky, SECRET, &Limits::default()).unwrap();
+        assert_eq!(*made.key, *read.key);
+    }
+
+    /// The parameters of a peer are bounded before anything is computed: iteration counts, salts, key lengths.
+    #[test]
+    fn costly_parameters_of_a_peer_are_refused_before_they_cost() {
+        let provider = default_provider();
+        let limits = Limits { max_mac_iterations: 10_000, ..Limits::default() };
+        let refused = |recipe: Recipe| {
+            let error = MacKey::from_algorithm(&*provider, &recipe.to_der(), SECRET, &limits).err().unwrap();
+            assert_eq!(error.code(), Code::MacParameters, "{error}");
+        };
+        let mac = DigestAlgorithm::Sha256;
+        let recipe = |iterations, salt_len, key_len| Recipe {
+            stretch: Stretch::Pbkdf2 { prf: mac, key_len },
+            salt: vec![0; salt_len],
+            iterations,
+            mac,
+        };
+        refused(recipe(u32::MAX, 16, 32));
+        refused(recipe(10_001, 16, 32));
+        refused(recipe(0, 16, 32));
+        refused(recipe(100, 257, 32));
+        refused(recipe(100, 16, 8));
+        refused(recipe(100, 16, 60_000));
+        refused(Recipe { stretch: Stretch::PasswordBased(mac), ..recipe(u32::MAX, 16, 32) });
+        assert!(MacKey::from_algorithm(&*provider, &recipe(10_000, 16, 32).to_der(), SECRET, &limits).is_ok());
+    }
+
+    /// An iteration count of many bytes is a number above the limit, not a wrapped small one.
+    #[test]
+    fn an_iteration_count_that_does_not_fit_is_above_the_limit() {
+        let huge = element(0x02, &[&[0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0x64]]);
+        let parameters = sequence(&[
+            &element(0x04, &[&[0; 16]]),
+            &sequence(&[&encode_oid(oid::SHA256), &[5, 0]]),
+            &huge,
+            &sequence(&[&encode_oid(oid::HMAC_WITH_SHA256), &[5, 0]]),
+        ]);
+        let algorithm = sequence(&[&encode_oid(oid::PASSWORD_BASED_MAC), &parameters]);
+        let error = MacKey::from_algorithm(&*default_provider(), &algorithm, SECRET, &Limits::default()).err().unwrap();
+        assert_eq!(error.code(), Code::MacParameters);
+    }
+
+    /// OpenSSL CVE-2026-63076: parameters of one type under the identifier of the other.
+    #[test]
+    fn parameters_of_another_algorithm_are_refused() {
+        let provider = default_provider();
+        let made = MacKey::make(&*provider, MacParameters::PBMAC1, SECRET).unwrap();
+        let mut fields = Cursor::sequence(made.algorithm(), "test").unwrap();
+        fields.any("identifier").unwrap();
+        let parameters = fields.any("parameters").unwrap().bytes;
+        let confused = sequence(&[&encode_oid(oid::PASSWORD_BASED_MAC), parameters]);
+        assert!(MacKey::from_algorithm(&*provider, &confused, SECRET, &Limits::default()).is_err());
+        let null = sequence(&[&encode_oid(oid::PASSWORD_BASED_MAC), &[5, 0]]);
+        assert!(MacKey::from_algorithm(&*provider, &null, SECRET, &Limits::default()).is_err());
+    }
+}
