@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::config::Client;
 use crate::asn1::cmp::BodyType;
 use crate::cmp::{Action, Issued, Operation, SignRequest};
 use crate::codes::Code;
@@ -92,6 +93,24 @@ pub fn system_time() -> Time {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => Time::from_unix(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)),
         Err(before) => Time::from_unix(-i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX)),
+    }
+}
+
+impl Client {
+    /// Runs an operation over the built-in HTTP client: see [`run`].
+    #[cfg(feature = "http")]
+    pub fn run(&self, operation: &mut Operation, owner: &mut dyn Owner) -> Result<Issued, Error> {
+        run(operation, &mut self.http()?, self.exchange_limits(), self.max_retries, owner)
+    }
+
+    /// Runs an operation over the caller's own exchange: see [`run`].
+    pub fn run_over(
+        &self,
+        operation: &mut Operation,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<Issued, Error> {
+        run(operation, exchange, self.exchange_limits(), self.max_retries, owner)
     }
 }
 
