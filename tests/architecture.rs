@@ -1,0 +1,138 @@
+//! Guards of the house's rules that no compiler checks.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Rooms from the ground up. A room may use rooms with a smaller number only; equal numbers do not know each other.
+const FLOORS: [(&str, u8); 9] = [
+    ("asn1", 1),
+    ("crypto", 2),
+    ("cms", 3),
+    ("validation", 4),
+    ("cmp", 5),
+    ("transport", 6),
+    ("store", 6),
+    ("client", 7),
+    ("capi", 8),
+];
+
+/// What every room may use: it knows nothing of any of them.
+const GROUND: [&str; 5] = ["codes", "error", "limits", "time", "Code"];
+
+/// Steps upwards that are accepted, each with its reason.
+const EXCEPTIONS: [(&str, &str, &str); 1] =
+    [("asn1", "crypto", "algorithm names and their identifiers are one table, read by both floors")];
+
+#[test]
+fn lower_rooms_never_look_up() {
+    let floors: BTreeMap<&str, u8> = FLOORS.into_iter().collect();
+    let mut violations = Vec::new();
+    for (room, floor) in FLOORS {
+        for file in rust_files(&Path::new("src").join(room)) {
+            for (number, line) in code_lines(&file) {
+                for used in rooms_used(&line) {
+                    let excepted = EXCEPTIONS.iter().any(|(from, to, _)| *from == room && *to == used);
+                    match floors.get(used.as_str()) {
+                        Some(other) if used != room && *other >= floor && !excepted => {
+                            violations.push(format!("{}:{number}: {room} uses {used}", file.display()));
+                        }
+                        None if !GROUND.contains(&used.as_str()) && used.chars().all(char::is_lowercase) => {
+                            violations.push(format!("{}:{number}: {used} is no room of the map", file.display()));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    assert!(violations.is_empty(), "steps in the wrong direction:\n{}", violations.join("\n"));
+}
+
+#[test]
+fn every_room_is_on_the_map() {
+    let mut rooms: Vec<String> = fs::read_dir("src")
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().unwrap().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    rooms.retain(|room| FLOORS.iter().all(|(name, _)| name != room));
+    assert!(rooms.is_empty(), "folders in src/ that tests/architecture.rs does not know: {rooms:?}");
+}
+
+#[test]
+fn unsafe_code_stands_in_the_c_face_only() {
+    for (room, _) in FLOORS.iter().filter(|(room, _)| *room != "capi") {
+        for file in rust_files(&Path::new("src").join(room)) {
+            for (number, line) in code_lines(&file) {
+                let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+                assert!(!words.contains(&"unsafe"), "{}:{number}: unsafe outside src/capi", file.display());
+            }
+        }
+    }
+}
+
+/// The engine is told the time, handed its randomness and carried its bytes.
+#[test]
+fn the_operation_has_no_clock_no_socket_no_thread_and_no_environment() {
+    const FORBIDDEN: [&str; 10] = [
+        "SystemTime",
+        "Instant",
+        "TcpStream",
+        "UdpSocket",
+        "ToSocketAddrs",
+        "std::thread",
+        "std::env",
+        "std::fs",
+        "println!",
+        "eprintln!",
+    ];
+    for room in ["asn1", "crypto", "cms", "validation", "cmp"] {
+        for file in rust_files(&Path::new("src").join(room)) {
+            for (number, line) in code_lines(&file) {
+                for word in FORBIDDEN {
+                    assert!(!line.contains(word), "{}:{number}: {word} in {room}", file.display());
+                }
+            }
+        }
+    }
+}
+
+/// Code without comments and without the tests at a file's end.
+fn code_lines(file: &Path) -> Vec<(usize, String)> {
+    let text = fs::read_to_string(file).unwrap();
+    let mut lines = Vec::new();
+    let mut after_cfg_test = false;
+    for (index, line) in text.lines().enumerate() {
+        if after_cfg_test && (line.starts_with("mod ") || line.starts_with("pub mod ")) && line.ends_with('{') {
+            break;
+        }
+        after_cfg_test = line.trim() == "#[cfg(test)]";
+        lines.push((index + 1, line.split("//").next().unwrap_or_default().to_owned()));
+    }
+    lines
+}
+
+/// Names behind `crate::` on a line.
+fn rooms_used(line: &str) -> Vec<String> {
+    line.split("crate::")
+        .skip(1)
+        .map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>())
+        .filter(|name| !name.is_empty() && name.chars().next().is_some_and(char::is_lowercase))
+        .collect()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let Ok(entries) = fs::read_dir(folder) else { return found };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") && path.file_name().is_none_or(|n| n != "tests.rs") {
+            found.push(path);
+        }
+    }
+    found
+}
