@@ -27,6 +27,9 @@ pub struct Checks {
     pub policy: PolicyInputs,
     /// Accept SHA-1 signatures and RSA keys below 2048 bits. For old CAs only.
     pub allow_weak: bool,
+    /// Accept DNS name constraints with a dot in front (`.example.com`, meaning hosts below it only). RFC 5280 section
+    /// 4.2.1.10 knows the dot for URIs and e-mail alone and readers differ on it for DNS; some private CAs write it.
+    pub allow_dotted_dns_constraints: bool,
     /// How much work the search may take.
     pub budget: PathBudget,
     /// How revocation is checked.
@@ -78,6 +81,7 @@ impl Checks {
             max_intermediates: None,
             policy: PolicyInputs::default(),
             allow_weak: false,
+            allow_dotted_dns_constraints: false,
             budget: PathBudget::default(),
             revocation: RevocationPolicy::Off,
         }

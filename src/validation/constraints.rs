@@ -10,6 +10,8 @@ use crate::asn1::Asn1Error;
 use crate::asn1::der::{Cursor, Tlv};
 
 const WHAT: &str = "NameConstraints";
+/// The form of dNSName.
+const DNS: u8 = 2;
 
 /// The names of one certificate that constraints apply to.
 pub(super) struct ConstrainedNames<'a> {
@@ -64,13 +66,18 @@ pub(super) struct Constraints<'a> {
 }
 
 impl<'a> Constraints<'a> {
-    /// Reads the extension.
-    pub(super) fn parse(der: &'a [u8]) -> Result<Self, Asn1Error> {
+    /// Reads the extension. A dot in front of a dNSName is refused unless `allow_dotted_dns`.
+    pub(super) fn parse(der: &'a [u8], allow_dotted_dns: bool) -> Result<Self, Asn1Error> {
         let (permitted, excluded) = split(der)?;
         let read = |part: Option<Tlv<'a>>| -> Result<Vec<Base<'a>>, Asn1Error> {
             part.map_or(Ok(Vec::new()), |subtrees| Subtrees::new(subtrees.value)?.collect())
         };
-        Ok(Constraints { permitted: read(permitted)?, excluded: read(excluded)? })
+        let constraints = Constraints { permitted: read(permitted)?, excluded: read(excluded)? };
+        let mut bases = constraints.permitted.iter().chain(&constraints.excluded);
+        if !allow_dotted_dns && bases.any(|b| b.form == DNS && b.value.starts_with(b".")) {
+            return Err(Asn1Error::invalid(WHAT, "a dNSName with a dot in front"));
+        }
+        Ok(constraints)
     }
 
     /// RFC 5280 section 6.1.3 (b) and (c). `comparisons_left` is what the whole validation may still spend.

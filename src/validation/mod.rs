@@ -3,6 +3,7 @@
 //! [`validate`] answers with a [`Report`]: a path from the certificate to a trust anchor that passed every check asked
 //! for in [`Checks`], or what speaks against the paths that were tried (RFC 5280 section 6.1, RFC 9618, RFC 5937).
 
+mod certificate;
 pub mod checks;
 mod constraints;
 mod facts;

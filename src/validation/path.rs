@@ -5,24 +5,21 @@
 
 use std::cell::OnceCell;
 
-use ::der::Tag;
-
-use super::checks::{CheckTime, Checks, KeyUsage, NameCheck, Profile};
+use super::certificate::{Objection, against_end_entity, against_issuer, against_signature, objection};
+use super::checks::{CheckTime, Checks};
 use super::constraints::{ConstrainedNames, Constraints, Violation};
 use super::facts::Facts;
+use super::names;
 use super::policy::{self, PathCertificate};
-use super::profile::{self, Role};
+use super::profile::Role;
 use super::report::{Finding, Report, ValidPath, rank};
 use super::revocation::{self, StatusSources};
 use super::trust::TrustAnchors;
-use super::{identity, names};
 use crate::asn1::Asn1Error;
-use crate::asn1::der::Cursor;
 use crate::asn1::name::display;
-use crate::asn1::oid;
-use crate::asn1::x509::{Certificate, read_oid};
+use crate::asn1::x509::Certificate;
 use crate::codes::Code;
-use crate::crypto::{CryptoError, KeyKind, Provider, SignatureAlgorithm};
+use crate::crypto::Provider;
 use crate::time::Time;
 
 /// Looks for a path from `leaf` to one of `anchors` over certificates of `pool`, in any order, that passes `checks`.
@@ -63,6 +60,7 @@ struct Node<'a> {
     facts: OnceCell<Result<Box<Facts<'a>>, Asn1Error>>,
     /// What speaks against it as an issuer, whatever the path.
     against: OnceCell<Option<Objection>>,
+    is_self_issued: OnceCell<bool>,
     subject_hash: OnceCell<u64>,
     candidates: OnceCell<Vec<usize>>,
     further_candidates: OnceCell<Vec<usize>>,
@@ -74,6 +72,7 @@ impl<'a> Node<'a> {
             certificate,
             facts: OnceCell::new(),
             against: OnceCell::new(),
+            is_self_issued: OnceCell::new(),
             subject_hash: OnceCell::new(),
             candidates: OnceCell::new(),
             further_candidates: OnceCell::new(),
@@ -83,17 +82,6 @@ impl<'a> Node<'a> {
     fn facts(&self) -> Result<&Facts<'a>, &Asn1Error> {
         self.facts.get_or_init(|| Facts::read(self.certificate).map(Box::new)).as_ref().map(|facts| &**facts)
     }
-}
-
-/// A reason against a certificate.
-#[derive(Clone)]
-struct Objection {
-    code: Code,
-    text: String,
-}
-
-fn objection(code: Code, text: impl Into<String>) -> Option<Objection> {
-    Some(Objection { code, text: text.into() })
 }
 
 /// How the search goes on.
@@ -321,13 +309,7 @@ impl<'a> Search<'a> {
             Ok(facts) => facts,
             Err(error) => return objection(Code::Malformed, error.to_string()),
         };
-        against_any(leaf.certificate, facts, self.checks, Role::EndEntity)
-            .or_else(|| against_key(leaf.certificate, self.checks))
-            .or_else(|| {
-                let missing = self.checks.key_usages.iter().find(|usage| !facts.allows(**usage))?;
-                objection(Code::KeyUsage, format!("keyUsage does not allow {}", missing.name()))
-            })
-            .or_else(|| against_names(facts, &self.checks.names))
+        against_end_entity(leaf.certificate, facts, self.checks)
     }
 
     /// What speaks against a certificate as an issuer, whatever the path; found once.
@@ -340,7 +322,7 @@ impl<'a> Search<'a> {
                     Err(error) => return objection(Code::Malformed, error.to_string()),
                 };
                 let role = if self.is_anchor(index) { Role::Anchor } else { Role::Intermediate };
-                against_authority(facts, role).or_else(|| against_any(node.certificate, facts, self.checks, role))
+                against_issuer(node.certificate, facts, self.checks, role)
             })
             .as_ref()
     }
@@ -365,8 +347,8 @@ impl<'a> Search<'a> {
     }
 
     fn is_self_issued(&self, node: usize) -> bool {
-        let certificate = self.nodes[node].certificate;
-        certificate.is_self_issued() || names::same_name(certificate.issuer(), certificate.subject())
+        let Node { certificate, is_self_issued, .. } = &self.nodes[node];
+        *is_self_issued.get_or_init(|| names::same_name(certificate.issuer(), certificate.subject()))
     }
 
     /// The path reached an anchor: everything that depends on the whole of it.
@@ -409,7 +391,7 @@ impl<'a> Search<'a> {
         let mut below: Vec<Option<ConstrainedNames<'a>>> = Vec::new();
         for k in 1..path.len() {
             let Some(der) = facts(self, k)?.name_constraints else { continue };
-            let constraints = match Constraints::parse(der) {
+            let constraints = match Constraints::parse(der, self.checks.allow_dotted_dns_constraints) {
                 Ok(constraints) => constraints,
                 Err(error) => return Some(self.fail(k, Code::Malformed, error.to_string())),
             };
@@ -502,144 +484,3 @@ impl<'a> Search<'a> {
 }
 
 const DEPTH: &str = "depth";
-
-/// What is asked of every certificate on the path.
-fn against_any(certificate: &Certificate, facts: &Facts<'_>, checks: &Checks, role: Role) -> Option<Objection> {
-    if certificate.signature_algorithm() != certificate.tbs_signature_algorithm() {
-        // RFC 5280 section 4.1.1.2. As bytes: parameters that differ are a difference.
-        return objection(Code::Malformed, "the algorithm inside the signature differs from the one beside it");
-    }
-    if let Some(unknown) = facts.unknown_critical {
-        return objection(Code::CriticalExtension, format!("the critical extension {unknown} is not understood"));
-    }
-    against_validity(certificate, checks.at).or_else(|| against_purposes(facts, checks)).or_else(|| {
-        match checks.profile {
-            Profile::Default => None,
-            Profile::Strict => {
-                profile::broken_duty(certificate, facts, role).and_then(|text| objection(Code::Malformed, text))
-            }
-        }
-    })
-}
-
-/// RFC 5280 section 6.1.3 (a)(2); both ends are inclusive (section 4.1.2.5).
-fn against_validity(certificate: &Certificate, at: CheckTime) -> Option<Objection> {
-    let at = at.known()?;
-    if at < certificate.not_before() {
-        let text = format!("valid from {}, checked at {at}", certificate.not_before());
-        return objection(Code::NotYetValid, text);
-    }
-    if at > certificate.not_after() {
-        return objection(Code::Expired, format!("valid until {}, checked at {at}", certificate.not_after()));
-    }
-    None
-}
-
-/// RFC 5280 section 4.2.1.12. A CA that restricts its own purposes restricts what it can issue for.
-fn against_purposes(facts: &Facts<'_>, checks: &Checks) -> Option<Objection> {
-    for wanted in &checks.extended_key_usages {
-        let Some(mut purposes) = facts.purposes() else { return None };
-        let any = oid::ANY_EXTENDED_KEY_USAGE;
-        if !purposes.any(|found| found == wanted.as_bytes() || found == any.as_bytes()) {
-            return objection(Code::KeyUsage, format!("extendedKeyUsage does not allow the purpose {wanted}"));
-        }
-    }
-    None
-}
-
-/// RFC 5280 section 6.1.4 (k), (n). An anchor of an old form may be silent about being a CA, but not deny it.
-fn against_authority(facts: &Facts<'_>, role: Role) -> Option<Objection> {
-    match facts.basic_constraints {
-        Some(basic) if basic.ca => {}
-        None if role == Role::Anchor => {}
-        _ => return objection(Code::NotACa, "issues certificates without being a CA (basicConstraints)"),
-    }
-    if !facts.allows(KeyUsage::KeyCertSign) {
-        return objection(Code::KeyUsage, "keyUsage does not allow to sign certificates");
-    }
-    None
-}
-
-/// The key of the certificate that was asked about: of issuers it is checked with the signature.
-fn against_key(certificate: &Certificate, checks: &Checks) -> Option<Objection> {
-    match KeyKind::of_spki(certificate.spki()) {
-        Ok(kind) => against_size(kind, checks.allow_weak),
-        // A type of key that is not known here may be for other uses than ours; what is known must be well-formed.
-        Err(_) if is_unknown_key(certificate.spki()) => None,
-        Err(error) => objection(Code::BadKey, error.to_string()),
-    }
-}
-
-fn is_unknown_key(spki: &[u8]) -> bool {
-    let read = || {
-        let mut fields = Cursor::sequence(spki, "SubjectPublicKeyInfo")?;
-        let algorithm = fields.expect(Tag::Sequence, "algorithm")?;
-        read_oid(&mut Cursor::new(algorithm.value, "AlgorithmIdentifier")?)
-    };
-    read().is_ok_and(|found| !matches!(found, oid::RSA_ENCRYPTION | oid::RSASSA_PSS | oid::EC_PUBLIC_KEY))
-}
-
-fn against_size(kind: KeyKind, allow_weak: bool) -> Option<Objection> {
-    match kind {
-        KeyKind::Rsa(bits) if bits < 2048 && !allow_weak => {
-            objection(Code::WeakAlgorithm, format!("an RSA key of {bits} bits, at least 2048 are demanded"))
-        }
-        _ => None,
-    }
-}
-
-fn against_names(facts: &Facts<'_>, names: &NameCheck) -> Option<Objection> {
-    let names = match names {
-        NameCheck::NotChecked => return None,
-        NameCheck::All(names) => names,
-    };
-    if names.is_empty() {
-        return objection(Code::Name, "names are to be checked, but none is given");
-    }
-    for name in names {
-        if let Err(why) = name.check() {
-            return objection(Code::Name, format!("{name}: {why}"));
-        }
-    }
-    match identity::first_missing(names, facts.subject_alt_name) {
-        Ok(None) => None,
-        Ok(Some(missing)) => objection(Code::Name, format!("the certificate does not carry the {missing}")),
-        Err(error) => objection(Code::Malformed, error.to_string()),
-    }
-}
-
-fn against_signature(
-    provider: &dyn Provider,
-    signed: &Certificate,
-    signer: &Certificate,
-    allow_weak: bool,
-) -> Option<Objection> {
-    let algorithm = match SignatureAlgorithm::from_der(signed.signature_algorithm()) {
-        Ok(algorithm) => algorithm,
-        Err(error) => return objection(Code::Algorithm, error.to_string()),
-    };
-    if algorithm.is_weak() && !allow_weak {
-        return objection(Code::WeakAlgorithm, "the signature is over a SHA-1 digest");
-    }
-    let kind = match KeyKind::of_spki(signer.spki()) {
-        Ok(kind) => kind,
-        Err(error) => return objection(Code::BadKey, format!("the issuer's key: {error}")),
-    };
-    if let Some(weak) = against_size(kind, allow_weak) {
-        return Some(weak);
-    }
-    if !algorithm.fits(kind) {
-        return objection(
-            Code::SignatureInvalid,
-            format!("the issuer's key is {kind}, the signature is of another kind"),
-        );
-    }
-    match provider.verify(&algorithm, signer.spki(), signed.tbs(), signed.signature(), allow_weak) {
-        Ok(()) => None,
-        Err(CryptoError::Mismatch) => {
-            objection(Code::SignatureInvalid, "the signature does not match the issuer's key")
-        }
-        Err(CryptoError::Unsupported(what)) => objection(Code::Algorithm, what),
-        Err(error) => objection(Code::BadKey, format!("the issuer's key: {error}")),
-    }
-}

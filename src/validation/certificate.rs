@@ -1,0 +1,194 @@
+//! What speaks against one certificate by itself, as end entity or as issuer, and against one signature: the parts of
+//! RFC 5280 section 6.1 that do not depend on the rest of the path.
+
+use ::der::Tag;
+
+use super::checks::{CheckTime, Checks, KeyUsage, NameCheck, Profile};
+use super::facts::Facts;
+use super::identity;
+use super::profile::{self, Role};
+use crate::asn1::der::Cursor;
+use crate::asn1::oid;
+use crate::asn1::x509::{Certificate, read_oid};
+use crate::codes::Code;
+use crate::crypto::{CryptoError, KeyKind, Provider, SignatureAlgorithm};
+
+/// A reason against a certificate.
+#[derive(Clone)]
+pub(super) struct Objection {
+    pub code: Code,
+    pub text: String,
+}
+
+pub(super) fn objection(code: Code, text: impl Into<String>) -> Option<Objection> {
+    Some(Objection { code, text: text.into() })
+}
+
+/// What speaks against the certificate that was asked about.
+pub(super) fn against_end_entity(certificate: &Certificate, facts: &Facts<'_>, checks: &Checks) -> Option<Objection> {
+    against_any(certificate, facts, checks, Role::EndEntity)
+        .or_else(|| against_key(certificate, checks))
+        .or_else(|| {
+            let missing = checks.key_usages.iter().find(|usage| !facts.allows(**usage))?;
+            objection(Code::KeyUsage, format!("keyUsage does not allow {}", missing.name()))
+        })
+        .or_else(|| against_names(facts, &checks.names))
+}
+
+/// What speaks against a certificate as the issuer of another.
+pub(super) fn against_issuer(
+    certificate: &Certificate,
+    facts: &Facts<'_>,
+    checks: &Checks,
+    role: Role,
+) -> Option<Objection> {
+    if certificate.subject() == EMPTY_NAME {
+        // RFC 5280 section 4.1.2.6, RFC 5937 section 3.2: names chain, and nothing chains nowhere.
+        return objection(Code::Malformed, "an issuer without a name");
+    }
+    against_authority(facts, role).or_else(|| against_any(certificate, facts, checks, role))
+}
+
+const EMPTY_NAME: &[u8] = &[0x30, 0x00];
+
+/// What is asked of every certificate on the path.
+fn against_any(certificate: &Certificate, facts: &Facts<'_>, checks: &Checks, role: Role) -> Option<Objection> {
+    if certificate.signature_algorithm() != certificate.tbs_signature_algorithm() {
+        // RFC 5280 section 4.1.1.2. As bytes: parameters that differ are a difference.
+        return objection(Code::Malformed, "the algorithm inside the signature differs from the one beside it");
+    }
+    if let Some(unknown) = facts.unknown_critical {
+        return objection(Code::CriticalExtension, format!("the critical extension {unknown} is not understood"));
+    }
+    against_validity(certificate, checks.at).or_else(|| against_purposes(facts, checks)).or_else(|| {
+        match checks.profile {
+            Profile::Default => None,
+            Profile::Strict => {
+                profile::broken_duty(certificate, facts, role).and_then(|text| objection(Code::Malformed, text))
+            }
+        }
+    })
+}
+
+/// RFC 5280 section 6.1.3 (a)(2); both ends are inclusive (section 4.1.2.5).
+fn against_validity(certificate: &Certificate, at: CheckTime) -> Option<Objection> {
+    let at = at.known()?;
+    if at < certificate.not_before() {
+        let text = format!("valid from {}, checked at {at}", certificate.not_before());
+        return objection(Code::NotYetValid, text);
+    }
+    if at > certificate.not_after() {
+        return objection(Code::Expired, format!("valid until {}, checked at {at}", certificate.not_after()));
+    }
+    None
+}
+
+/// RFC 5280 section 4.2.1.12. A CA that restricts its own purposes restricts what it can issue for.
+fn against_purposes(facts: &Facts<'_>, checks: &Checks) -> Option<Objection> {
+    for wanted in &checks.extended_key_usages {
+        let Some(mut purposes) = facts.purposes() else { return None };
+        let any = oid::ANY_EXTENDED_KEY_USAGE;
+        if !purposes.any(|found| found == wanted.as_bytes() || found == any.as_bytes()) {
+            return objection(Code::KeyUsage, format!("extendedKeyUsage does not allow the purpose {wanted}"));
+        }
+    }
+    None
+}
+
+/// RFC 5280 section 6.1.4 (k), (n). An anchor of an old form may be silent about being a CA, but not deny it.
+fn against_authority(facts: &Facts<'_>, role: Role) -> Option<Objection> {
+    match facts.basic_constraints {
+        Some(basic) if basic.ca => {}
+        None if role == Role::Anchor => {}
+        _ => return objection(Code::NotACa, "issues certificates without being a CA (basicConstraints)"),
+    }
+    if !facts.allows(KeyUsage::KeyCertSign) {
+        return objection(Code::KeyUsage, "keyUsage does not allow to sign certificates");
+    }
+    None
+}
+
+/// The key of the certificate that was asked about: of issuers it is checked with the signature.
+fn against_key(certificate: &Certificate, checks: &Checks) -> Option<Objection> {
+    match KeyKind::of_spki(certificate.spki()) {
+        Ok(kind) => against_size(kind, checks.allow_weak),
+        // A type of key that is not known here may be for other uses than ours; what is known must be well-formed.
+        Err(_) if is_unknown_key(certificate.spki()) => None,
+        Err(error) => objection(Code::BadKey, error.to_string()),
+    }
+}
+
+fn is_unknown_key(spki: &[u8]) -> bool {
+    let read = || {
+        let mut fields = Cursor::sequence(spki, "SubjectPublicKeyInfo")?;
+        let algorithm = fields.expect(Tag::Sequence, "algorithm")?;
+        read_oid(&mut Cursor::new(algorithm.value, "AlgorithmIdentifier")?)
+    };
+    read().is_ok_and(|found| !matches!(found, oid::RSA_ENCRYPTION | oid::RSASSA_PSS | oid::EC_PUBLIC_KEY))
+}
+
+fn against_size(kind: KeyKind, allow_weak: bool) -> Option<Objection> {
+    match kind {
+        KeyKind::Rsa(bits) if bits < 2048 && !allow_weak => {
+            objection(Code::WeakAlgorithm, format!("an RSA key of {bits} bits, at least 2048 are demanded"))
+        }
+        _ => None,
+    }
+}
+
+fn against_names(facts: &Facts<'_>, names: &NameCheck) -> Option<Objection> {
+    let names = match names {
+        NameCheck::NotChecked => return None,
+        NameCheck::All(names) => names,
+    };
+    if names.is_empty() {
+        return objection(Code::Name, "names are to be checked, but none is given");
+    }
+    for name in names {
+        if let Err(why) = name.check() {
+            return objection(Code::Name, format!("{name}: {why}"));
+        }
+    }
+    match identity::first_missing(names, facts.subject_alt_name) {
+        Ok(None) => None,
+        Ok(Some(missing)) => objection(Code::Name, format!("the certificate does not carry the {missing}")),
+        Err(error) => objection(Code::Malformed, error.to_string()),
+    }
+}
+
+/// What speaks against the signature on `signed` by the key of `signer`: algorithm, key, and the signature itself.
+pub(super) fn against_signature(
+    provider: &dyn Provider,
+    signed: &Certificate,
+    signer: &Certificate,
+    allow_weak: bool,
+) -> Option<Objection> {
+    let algorithm = match SignatureAlgorithm::from_der(signed.signature_algorithm()) {
+        Ok(algorithm) => algorithm,
+        Err(error) => return objection(Code::Algorithm, error.to_string()),
+    };
+    if algorithm.is_weak() && !allow_weak {
+        return objection(Code::WeakAlgorithm, "the signature is over a SHA-1 digest");
+    }
+    let kind = match KeyKind::of_spki(signer.spki()) {
+        Ok(kind) => kind,
+        Err(error) => return objection(Code::BadKey, format!("the issuer's key: {error}")),
+    };
+    if let Some(weak) = against_size(kind, allow_weak) {
+        return Some(weak);
+    }
+    if !algorithm.fits(kind) {
+        return objection(
+            Code::SignatureInvalid,
+            format!("the issuer's key is {kind}, the signature is of another kind"),
+        );
+    }
+    match provider.verify(&algorithm, signer.spki(), signed.tbs(), signed.signature(), allow_weak) {
+        Ok(()) => None,
+        Err(CryptoError::Mismatch) => {
+            objection(Code::SignatureInvalid, "the signature does not match the issuer's key")
+        }
+        Err(CryptoError::Unsupported(what)) => objection(Code::Algorithm, what),
+        Err(error) => objection(Code::BadKey, format!("the issuer's key: {error}")),
+    }
+}
