@@ -39,6 +39,12 @@ pub const MAX_SCRYPT_BYTES: u64 = 64 * 1024 * 1024;
 /// Most passes over that memory (scrypt's p); tools write 1.
 pub const MAX_SCRYPT_PARALLELIZATION: u32 = 16;
 
+/// Most recipients looked at in one EnvelopedData: each may cost a private key operation. CMP demands exactly one.
+pub const MAX_CMS_RECIPIENTS: usize = 16;
+
+/// Most certificates read from one SignedData; exported bundles of trust anchors reach a few hundred.
+pub const MAX_CMS_CERTIFICATES: usize = 512;
+
 /// Longest text copied from a server into an error, in bytes; the rest is cut.
 pub const MAX_SERVER_TEXT_BYTES: usize = 1024;
 

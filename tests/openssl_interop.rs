@@ -4,11 +4,15 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use devid::asn1::oid;
 use devid::asn1::x509::Certificate;
+use devid::cms::{CmsError, ContentEncryption, OpenOptions, Recipient, certificates_from_pkcs7, open, seal};
 use devid::crypto::keys::{key_matches_certificate, load_private_key};
-use devid::crypto::{CryptoError, KeyKind, default_provider};
+use devid::crypto::{CryptoError, KeyKind, PrivateKey, default_provider};
+use devid::limits::Limits;
 
 /// A directory of its own for one test, removed at its end.
 struct Bench {
@@ -138,5 +142,122 @@ fn keys_written_here_are_read_by_openssl() {
         bench.openssl("pkey -in sealed.pem -passin pass:letmein -pubout -outform DER -out sealed.spki");
         assert_eq!(bench.read("plain.spki"), key.spki(), "{kind}");
         assert_eq!(bench.read("sealed.spki"), key.spki(), "{kind}");
+    }
+}
+
+/// A key pair with its certificate, made by openssl as `name.pem` and `name-cert.pem`.
+fn recipient(bench: &Bench, name: &str, making: &str, extension: &str) -> (Arc<dyn PrivateKey>, Certificate) {
+    bench.openssl(&format!("genpkey -algorithm {making} -out {name}.pem"));
+    let extension = format!("subjectKeyIdentifier={extension}");
+    bench.openssl(&format!("req -new -x509 -key {name}.pem -subj /CN={name} -addext {extension} -out {name}-cert.pem"));
+    let key = load_private_key(&*default_provider(), &bench.read(&format!("{name}.pem")), None).unwrap();
+    let certificate = Certificate::many_from_bytes(&bench.read(&format!("{name}-cert.pem"))).unwrap().remove(0);
+    (key, certificate)
+}
+
+const RECIPIENTS: [(&str, &str, &str); 4] = [
+    ("rsa", "RSA -pkeyopt rsa_keygen_bits:2048", "-keyopt rsa_padding_mode:oaep -keyopt rsa_oaep_md:sha256"),
+    ("p256", "EC -pkeyopt ec_paramgen_curve:P-256", "-keyopt ecdh_kdf_md:sha256"),
+    ("p384", "EC -pkeyopt ec_paramgen_curve:P-384", "-keyopt ecdh_kdf_md:sha384"),
+    ("p521", "EC -pkeyopt ec_paramgen_curve:P-521", "-keyopt ecdh_kdf_md:sha512"),
+];
+
+#[test]
+fn what_openssl_encrypts_is_opened() {
+    let Some(bench) = Bench::new() else { return };
+    let provider = default_provider();
+    let limits = Limits::default();
+    let text = b"attack at dawn\r\n";
+    bench.write("text", text);
+    for (name, making, options) in RECIPIENTS {
+        let (key, certificate) = recipient(&bench, name, making, "hash");
+        let stranger = provider.generate_key(key.kind()).unwrap();
+        for cipher in ["-aes-256-cbc", "-aes-128-cbc", "-aes-192-cbc", "-aes-256-gcm", "-aes-128-gcm"] {
+            // OpenSSL's defaults too: OAEP with SHA-1 is one option away, key agreement with SHA-1 is none.
+            for options in [options, options.split_at(options.find(":oaep").map_or(0, |at| at + 5)).0] {
+                for keyid in ["", "-keyid"] {
+                    bench.openssl(&format!(
+                        "cms -encrypt -binary -in text -outform DER -out sealed {cipher} {keyid} -recip {name}-cert.pem {options}"
+                    ));
+                    let sealed = bench.read("sealed");
+                    let at_hand =
+                        OpenOptions { key: Some(&*key), certificate: Some(&certificate), ..OpenOptions::new(&limits) };
+                    // AES-192 key wrap is not in every provider.
+                    let opened = match open(&*provider, &sealed, &at_hand) {
+                        Err(CmsError::Crypto(CryptoError::Decrypt)) if cipher == "-aes-192-cbc" && name != "rsa" => {
+                            continue;
+                        }
+                        opened => opened.unwrap_or_else(|error| panic!("{name} {cipher} {options} {keyid}: {error}")),
+                    };
+                    assert_eq!(&opened.content[..], text);
+                    assert_eq!(opened.authenticated, cipher.ends_with("gcm"));
+                    let other = OpenOptions { key: Some(&*stranger), certificate: None, ..at_hand };
+                    assert_eq!(
+                        open(&*provider, &sealed, &other).unwrap_err(),
+                        CmsError::Crypto(CryptoError::Decrypt),
+                        "{name} {cipher}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_sealed_here_is_decrypted_by_openssl() {
+    let Some(bench) = Bench::new() else { return };
+    let provider = default_provider();
+    let text = b"attack at dawn\r\n";
+    for (name, making, _) in RECIPIENTS {
+        for extension in ["hash", "none"] {
+            let (_, certificate) = recipient(&bench, name, making, extension);
+            assert_eq!(certificate.subject_key_identifier().is_some(), extension == "hash");
+            for encryption in [ContentEncryption::Aes256Cbc, ContentEncryption::Aes256Gcm] {
+                let to = [Recipient::of_certificate(&certificate)];
+                let sealed = seal(&*provider, &to, encryption, oid::CMS_DATA, text).unwrap();
+                bench.write("sealed", &sealed);
+                bench.openssl(&format!(
+                    "cms -decrypt -binary -in sealed -inform DER -out opened -inkey {name}.pem -recip {name}-cert.pem"
+                ));
+                assert_eq!(bench.read("opened"), text, "{name} {extension} {encryption:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn key_transport_by_pkcs1_opens_only_where_it_is_allowed() {
+    let Some(bench) = Bench::new() else { return };
+    let provider = default_provider();
+    let limits = Limits::default();
+    let (key, certificate) = recipient(&bench, "rsa", RECIPIENTS[0].1, "hash");
+    bench.write("text", b"text");
+    bench.openssl("cms -encrypt -binary -in text -outform DER -out sealed -aes-256-cbc -recip rsa-cert.pem");
+    let sealed = bench.read("sealed");
+    let strict = OpenOptions { key: Some(&*key), certificate: Some(&certificate), ..OpenOptions::new(&limits) };
+    assert!(matches!(open(&*provider, &sealed, &strict), Err(CmsError::Crypto(CryptoError::Unsupported(_)))));
+    let lenient = OpenOptions { allow_pkcs1_transport: true, ..strict };
+    assert_eq!(&open(&*provider, &sealed, &lenient).unwrap().content[..], b"text");
+    // A stranger's key yields a random content key, and no word about which step failed.
+    let stranger = provider.generate_key(KeyKind::Rsa(2048)).unwrap();
+    let other = OpenOptions { key: Some(&*stranger), certificate: None, ..lenient };
+    if let Ok(opened) = open(&*provider, &sealed, &other) {
+        assert_ne!(&opened.content[..], b"text", "a random key may leave padding that looks right");
+    }
+    let (_, another) = recipient(&bench, "another", RECIPIENTS[0].1, "hash");
+    let misnamed = OpenOptions { certificate: Some(&another), ..lenient };
+    assert_eq!(open(&*provider, &sealed, &misnamed).unwrap_err(), CmsError::NotForUs { recipients: 1 });
+}
+
+#[test]
+fn certificates_come_out_of_p7b_files() {
+    let Some(bench) = Bench::new() else { return };
+    let made: Vec<Certificate> =
+        ["one", "two"].map(|name| recipient(&bench, name, "ED25519", "hash").1).into_iter().collect();
+    for form in ["PEM", "DER"] {
+        bench.openssl(&format!(
+            "crl2pkcs7 -nocrl -certfile one-cert.pem -certfile two-cert.pem -outform {form} -out all.p7b"
+        ));
+        assert_eq!(certificates_from_pkcs7(&bench.read("all.p7b")).unwrap(), made, "{form}");
     }
 }

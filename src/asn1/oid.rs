@@ -127,6 +127,7 @@ pub const KP_CM_KGA: Oid = oid("1.3.6.1.5.5.7.3.32");
 pub const EXTENSION_REQUEST: Oid = oid("1.2.840.113549.1.9.14");
 pub const CHALLENGE_PASSWORD: Oid = oid("1.2.840.113549.1.9.7");
 pub const EMAIL_ADDRESS: Oid = oid("1.2.840.113549.1.9.1");
+pub const CMS_CONTENT_TYPE: Oid = oid("1.2.840.113549.1.9.3");
 pub const CMS_DATA: Oid = oid("1.2.840.113549.1.7.1");
 pub const CMS_SIGNED_DATA: Oid = oid("1.2.840.113549.1.7.2");
 pub const CMS_ENVELOPED_DATA: Oid = oid("1.2.840.113549.1.7.3");

@@ -1,1 +1,136 @@
-//! Cryptographic Message Syntax (RFC 5652): enveloped and signed data over `asn1` and `crypto`.
+//! Cryptographic Message Syntax (RFC 5652) as far as a device needs it: opening and sealing enveloped data, reading the
+//! certificates of a `.p7b` file.
+//!
+//! DER only. What streams in BER with indefinite lengths is refused by the reader.
+
+pub mod enveloped;
+mod recipient;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use ::der::Tag;
+
+pub use enveloped::{ContentEncryption, OpenOptions, Opened, open, open_content, seal};
+pub use recipient::{Recipient, RecipientIdentifier};
+
+use crate::asn1::der::{Asn1Error, Cursor, Tlv, element, sequence};
+use crate::asn1::oid::{self, Oid};
+use crate::asn1::pem;
+use crate::asn1::x509::{Certificate, read_oid};
+use crate::codes::Code;
+use crate::crypto::CryptoError;
+use crate::limits;
+
+/// Why enveloped data could not be opened or sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CmsError {
+    /// The structure is not what RFC 5652 says it is.
+    Malformed(Asn1Error),
+    /// A cryptographic operation failed or an algorithm is refused.
+    Crypto(CryptoError),
+    /// None of the recipients is the key, certificate or password at hand.
+    NotForUs {
+        /// How many recipients there are.
+        recipients: usize,
+    },
+}
+
+impl fmt::Display for CmsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CmsError::Malformed(error) => error.fmt(f),
+            CmsError::Crypto(error) => error.fmt(f),
+            CmsError::NotForUs { recipients } => {
+                write!(f, "enveloped data: none of the {recipients} recipients is the key at hand")
+            }
+        }
+    }
+}
+
+impl std::error::Error for CmsError {}
+
+impl From<Asn1Error> for CmsError {
+    fn from(error: Asn1Error) -> Self {
+        CmsError::Malformed(error)
+    }
+}
+
+impl From<CryptoError> for CmsError {
+    fn from(error: CryptoError) -> Self {
+        CmsError::Crypto(error)
+    }
+}
+
+impl From<CmsError> for crate::Error {
+    fn from(error: CmsError) -> Self {
+        match error {
+            CmsError::Malformed(error) => error.into(),
+            CmsError::Crypto(error) => error.into(),
+            CmsError::NotForUs { .. } => crate::Error::new(Code::Decrypt, error.to_string()),
+        }
+    }
+}
+
+/// All certificates in a SignedData without regard to who signed it: a `.p7b` or `.p7c` file, PEM or DER.
+///
+/// Attribute certificates and other formats are skipped. Nothing here is trusted: the caller validates.
+pub fn certificates_from_pkcs7(input: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
+    if !pem::is_pem(input) {
+        return certificates_of_signed_data(input);
+    }
+    let blocks = pem::parse(input)?;
+    let block = blocks.iter().find(|block| matches!(block.label.as_str(), "PKCS7" | "CMS"));
+    let block = block.ok_or_else(|| Asn1Error::invalid("PEM", "no PKCS7 block"))?;
+    certificates_of_signed_data(&block.der)
+}
+
+fn certificates_of_signed_data(input: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
+    const WHAT: &str = "SignedData";
+    let (content_type, content) = read_content_info(input)?;
+    if content_type != oid::CMS_SIGNED_DATA {
+        return Err(Asn1Error::invalid("ContentInfo", "contentType is not id-signedData"));
+    }
+    let mut fields = Cursor::new(content.value, WHAT)?;
+    fields.expect(Tag::Integer, "version")?;
+    fields.expect(Tag::Set, "digestAlgorithms")?;
+    fields.expect(Tag::Sequence, "encapContentInfo")?;
+    let mut certificates = Vec::new();
+    if let Some(field) = fields.optional_context(0, true)? {
+        let mut choices = Cursor::new(field.value, "CertificateSet")?;
+        while !choices.is_empty() {
+            let choice = choices.any("a certificate")?;
+            if choice.tag != Tag::Sequence {
+                continue;
+            }
+            if certificates.len() == limits::MAX_CMS_CERTIFICATES {
+                let limit = limits::MAX_CMS_CERTIFICATES;
+                return Err(Asn1Error::too_large("CertificateSet", "count", limit, limit + 1));
+            }
+            certificates.push(Certificate::from_der(choice.bytes)?);
+        }
+    }
+    fields.optional_context(1, true)?;
+    fields.expect(Tag::Set, "signerInfos")?;
+    fields.finish()?;
+    Ok(certificates)
+}
+
+/// Splits a ContentInfo (RFC 5652 section 3) into type and content; the content is a SEQUENCE for all types we know.
+fn read_content_info(input: &[u8]) -> Result<(Oid, Tlv<'_>), Asn1Error> {
+    let mut fields = Cursor::sequence(input, "ContentInfo")?;
+    let content_type = read_oid(&mut fields)?;
+    let content = fields.optional_context(0, true)?;
+    let content = content.ok_or_else(|| Asn1Error::invalid("ContentInfo", "no content"))?;
+    fields.finish()?;
+    let mut inner = Cursor::new(content.value, "ContentInfo")?;
+    let content = inner.expect(Tag::Sequence, "content")?;
+    inner.finish()?;
+    Ok((content_type, content))
+}
+
+fn encode_content_info(content_type: Oid, content: &[u8]) -> Vec<u8> {
+    sequence(&[&element(0x06, &[content_type.as_bytes()]), &element(0xa0, &[content])])
+}

@@ -164,7 +164,10 @@ fn decrypt_pkcs8(
     let mut key = Zeroizing::new([0u8; 32]);
     let key = &mut key[..key_len];
     match derivation {
-        oid::PBKDF2 => derive_pbkdf2(provider, derivation_parameters, password, key)?,
+        oid::PBKDF2 => {
+            let most = (limits::MAX_KEY_FILE_ITERATIONS, usize::MAX);
+            derive_pbkdf2(provider, derivation_parameters, password, most, key)?;
+        }
         oid::SCRYPT => derive_scrypt(provider, derivation_parameters, password, key)?,
         other => return Err(CryptoError::Unsupported(format!("key derivation {other}; PBKDF2 and scrypt are"))),
     }
@@ -176,11 +179,12 @@ fn decrypt_pkcs8(
     Ok(opened)
 }
 
-/// PBKDF2-params (RFC 8018 appendix A.2).
-fn derive_pbkdf2(
+/// Derives a key by PBKDF2-params (RFC 8018 appendix A.2) within limits on iterations and salt.
+pub(crate) fn derive_pbkdf2(
     provider: &dyn Provider,
     parameters: Tlv<'_>,
     password: &[u8],
+    (most_iterations, most_salt_bytes): (u32, usize),
     key: &mut [u8],
 ) -> Result<(), CryptoError> {
     const WHAT: &str = "PBKDF2-params";
@@ -199,9 +203,12 @@ fn derive_pbkdf2(
         }
     };
     fields.finish()?;
-    if iterations == 0 || iterations > limits::MAX_KEY_FILE_ITERATIONS {
-        let limit = limits::MAX_KEY_FILE_ITERATIONS;
-        return Err(CryptoError::Unsupported(format!("PBKDF2 with {iterations} iterations, the limit is {limit}")));
+    if iterations == 0 || iterations > most_iterations || salt.len() > most_salt_bytes {
+        return Err(CryptoError::Unsupported(format!(
+            "PBKDF2 with {iterations} iterations and a salt of {} bytes, the limits are {most_iterations} and \
+             {most_salt_bytes}",
+            salt.len()
+        )));
     }
     provider.pbkdf2(prf, password, salt, iterations, key)
 }

@@ -1,0 +1,293 @@
+//! EnvelopedData (RFC 5652 section 6) with AES-CBC and AuthEnvelopedData (RFC 5083, RFC 5084) with AES-GCM.
+
+use ::der::Tag;
+use zeroize::Zeroizing;
+
+use super::recipient::{Recipient, open_key};
+use super::{CmsError, encode_content_info, read_content_info};
+use crate::asn1::der::{Asn1Error, Cursor, Tlv, element, sequence};
+use crate::asn1::oid::{self, Oid};
+use crate::asn1::pkcs8::algorithm_identifier;
+use crate::asn1::x509::{Certificate, read_oid};
+use crate::crypto::{CipherAlgorithm, CryptoError, PrivateKey, Provider};
+use crate::limits::{self, Limits};
+
+/// How content is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentEncryption {
+    /// AES-256-CBC in EnvelopedData: what CMP demands (RFC 9481 section 5). Not authenticated.
+    Aes256Cbc,
+    /// AES-256-GCM in AuthEnvelopedData.
+    Aes256Gcm,
+}
+
+/// What is at hand for opening.
+#[derive(Clone, Copy)]
+pub struct OpenOptions<'a> {
+    /// The private key; RSA keys must be able to decrypt, EC keys to agree.
+    pub key: Option<&'a dyn PrivateKey>,
+    /// Its certificate: recipients that are not named by it are passed over. Without it every recipient of the key's
+    /// type is tried.
+    pub certificate: Option<&'a Certificate>,
+    /// The shared secret of password recipients.
+    pub password: Option<&'a [u8]>,
+    /// The sender's key (SubjectPublicKeyInfo), where the sender agreed with a static key and names only its certificate.
+    pub originator_spki: Option<&'a [u8]>,
+    /// Take key transport by RSA PKCS#1 v1.5. It invites Bleichenbacher's attack wherever an attacker learns whether
+    /// opening succeeded; off unless an old peer leaves no choice.
+    pub allow_pkcs1_transport: bool,
+    /// Limits on the work that a password recipient may order.
+    pub limits: &'a Limits,
+}
+
+impl<'a> OpenOptions<'a> {
+    /// Nothing at hand yet.
+    pub fn new(limits: &'a Limits) -> Self {
+        OpenOptions {
+            key: None,
+            certificate: None,
+            password: None,
+            originator_spki: None,
+            allow_pkcs1_transport: false,
+            limits,
+        }
+    }
+}
+
+/// Opened content.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its type, such as id-data or id-signedData.
+    pub content_type: Oid,
+    /// The content.
+    pub content: Zeroizing<Vec<u8>>,
+    /// Whether it was authenticated (AES-GCM); without, whoever could reach the public key may have written it.
+    pub authenticated: bool,
+}
+
+/// Seals content for recipients. The result is a ContentInfo, DER.
+pub fn seal(
+    provider: &dyn Provider,
+    recipients: &[Recipient<'_>],
+    encryption: ContentEncryption,
+    content_type: Oid,
+    content: &[u8],
+) -> Result<Vec<u8>, CmsError> {
+    if recipients.is_empty() {
+        return Err(CmsError::NotForUs { recipients: 0 });
+    }
+    let mut key = Zeroizing::new([0u8; 32]);
+    provider.random(&mut *key)?;
+    let infos: Vec<_> = recipients.iter().map(|r| r.seal_key(provider, &*key)).collect::<Result<_, _>>()?;
+    let infos = set_of(infos);
+
+    let object = |found: Oid| element(0x06, &[found.as_bytes()]);
+    let encrypted_content = |algorithm: &[u8], ciphertext: &[u8]| {
+        sequence(&[&object(content_type), algorithm, &element(0x80, &[ciphertext])])
+    };
+    match encryption {
+        ContentEncryption::Aes256Cbc => {
+            let mut iv = [0u8; 16];
+            provider.random(&mut iv)?;
+            let ciphertext = provider.encrypt(CipherAlgorithm::AesCbc, &*key, &iv, &[], content)?;
+            let algorithm = sequence(&[&object(oid::AES256_CBC), &element(0x04, &[&iv])]);
+            let versions: Vec<_> = recipients.iter().map(Recipient::enveloped_version).collect::<Result<_, _>>()?;
+            let version = versions.into_iter().max().unwrap_or(0);
+            let data = sequence(&[&[0x02, 0x01, version], &infos, &encrypted_content(&algorithm, &ciphertext)]);
+            Ok(encode_content_info(oid::CMS_ENVELOPED_DATA, &data))
+        }
+        ContentEncryption::Aes256Gcm => {
+            let mut nonce = [0u8; 12];
+            provider.random(&mut nonce)?;
+            // RFC 5083 section 2.1: attributes, with the content's type, unless that is id-data.
+            let attributes = if content_type == oid::CMS_DATA {
+                Vec::new()
+            } else {
+                sequence(&[&object(oid::CMS_CONTENT_TYPE), &element(0x31, &[&object(content_type)])])
+            };
+            let (written, authenticated) = if attributes.is_empty() {
+                (Vec::new(), Vec::new())
+            } else {
+                (element(0xa1, &[&attributes]), element(0x31, &[&attributes]))
+            };
+            let mut ciphertext = provider.encrypt(CipherAlgorithm::AesGcm, &*key, &nonce, &authenticated, content)?;
+            let tag = ciphertext.split_off(content.len());
+            // GCMParameters (RFC 5084 section 3.2): the tag's length is written, its DEFAULT is 12.
+            let parameters = sequence(&[&element(0x04, &[&nonce]), &[0x02, 0x01, 16]]);
+            let algorithm = sequence(&[&object(oid::AES256_GCM), &parameters]);
+            let data = sequence(&[
+                &[0x02, 0x01, 0x00],
+                &infos,
+                &encrypted_content(&algorithm, &ciphertext),
+                &written,
+                &element(0x04, &[&tag]),
+            ]);
+            Ok(encode_content_info(oid::CMS_AUTH_ENVELOPED_DATA, &data))
+        }
+    }
+}
+
+/// Opens a ContentInfo with enveloped or authenticated-enveloped data, DER.
+///
+/// Wrong keys, changed content and malformed padding are all [`CryptoError::Decrypt`].
+pub fn open(provider: &dyn Provider, content_info: &[u8], options: &OpenOptions<'_>) -> Result<Opened, CmsError> {
+    let (content_type, content) = read_content_info(content_info)?;
+    open_content(provider, content_type, content.value, options)
+}
+
+/// Opens what stands inside a ContentInfo, or stands alone as in CMP's EncryptedKey: `fields` is the content of the
+/// EnvelopedData's SEQUENCE, without tag and length, which may have been replaced by an IMPLICIT tag.
+pub fn open_content(
+    provider: &dyn Provider,
+    content_type: Oid,
+    fields: &[u8],
+    options: &OpenOptions<'_>,
+) -> Result<Opened, CmsError> {
+    let (what, authenticated) = match content_type {
+        oid::CMS_ENVELOPED_DATA => ("EnvelopedData", false),
+        oid::CMS_AUTH_ENVELOPED_DATA => ("AuthEnvelopedData", true),
+        _ => return Err(Asn1Error::invalid("ContentInfo", "contentType is not enveloped data").into()),
+    };
+    let mut fields = Cursor::new(fields, what)?;
+    // RFC 5652 section 6.1 derives the version from the rest; RFC 9483's 0 with a password is met as well as 3.
+    if !matches!(fields.expect(Tag::Integer, "version")?.value, [0..=4]) {
+        return Err(Asn1Error::invalid(what, "version is not 0 to 4").into());
+    }
+    fields.optional_context(0, true)?;
+    let infos = fields.expect(Tag::Set, "recipientInfos")?;
+    let encrypted = EncryptedContent::read(fields.expect(Tag::Sequence, "encryptedContentInfo")?, authenticated)?;
+    let attributes = fields.optional_context(1, true)?;
+    let mut ciphertext = encrypted.ciphertext.to_vec();
+    let mut aad = Vec::new();
+    if authenticated {
+        let tag = fields.expect(Tag::OctetString, "mac")?.value;
+        fields.optional_context(2, true)?;
+        if tag.len() != 16 {
+            return Err(CryptoError::Unsupported(format!("an AES-GCM tag of {} bytes; 16 are", tag.len())).into());
+        }
+        ciphertext.extend_from_slice(tag);
+        aad = authenticated_attributes(attributes, encrypted.content_type)?;
+    }
+    fields.finish()?;
+
+    let mut infos = Cursor::new(infos.value, what)?;
+    let mut count = 0;
+    let mut last = None;
+    while !infos.is_empty() {
+        count += 1;
+        if count > limits::MAX_CMS_RECIPIENTS {
+            return Err(Asn1Error::too_large(what, "count of recipients", limits::MAX_CMS_RECIPIENTS, count).into());
+        }
+        let opened = match open_key(provider, infos.any("a RecipientInfo")?, options, encrypted.key_len) {
+            Ok(None) => continue,
+            Ok(Some(key)) => encrypted.open(provider, &key, &aad, &ciphertext).map_err(CmsError::Crypto),
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(content) => return Ok(Opened { content_type: encrypted.content_type, content, authenticated }),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or(CmsError::NotForUs { recipients: count }))
+}
+
+/// EncryptedContentInfo with its algorithm understood.
+struct EncryptedContent<'a> {
+    content_type: Oid,
+    cipher: CipherAlgorithm,
+    key_len: usize,
+    iv: &'a [u8],
+    ciphertext: &'a [u8],
+}
+
+impl<'a> EncryptedContent<'a> {
+    fn read(info: Tlv<'a>, authenticated: bool) -> Result<Self, CmsError> {
+        const WHAT: &str = "EncryptedContentInfo";
+        let mut fields = Cursor::new(info.value, WHAT)?;
+        let content_type = read_oid(&mut fields)?;
+        let (algorithm, parameters) =
+            algorithm_identifier(fields.expect(Tag::Sequence, "contentEncryptionAlgorithm")?)?;
+        let ciphertext = fields.optional_context(0, false)?;
+        let ciphertext = ciphertext.ok_or_else(|| Asn1Error::invalid(WHAT, "no encryptedContent in one piece"))?.value;
+        fields.finish()?;
+        let (cipher, key_len) = match algorithm {
+            oid::AES128_CBC => (CipherAlgorithm::AesCbc, 16),
+            oid::AES192_CBC => (CipherAlgorithm::AesCbc, 24),
+            oid::AES256_CBC => (CipherAlgorithm::AesCbc, 32),
+            oid::AES128_GCM => (CipherAlgorithm::AesGcm, 16),
+            oid::AES192_GCM => (CipherAlgorithm::AesGcm, 24),
+            oid::AES256_GCM => (CipherAlgorithm::AesGcm, 32),
+            other => return Err(CryptoError::Unsupported(format!("content encryption {other}; AES is")).into()),
+        };
+        if authenticated != (cipher == CipherAlgorithm::AesGcm) {
+            return Err(Asn1Error::invalid(WHAT, "an algorithm that does not belong in this type of content").into());
+        }
+        let parameters = parameters.ok_or_else(|| Asn1Error::invalid(WHAT, "no initialization vector"))?;
+        let iv = match cipher {
+            CipherAlgorithm::AesCbc if parameters.tag == Tag::OctetString => parameters.value,
+            CipherAlgorithm::AesCbc => return Err(Asn1Error::invalid(WHAT, "no initialization vector").into()),
+            CipherAlgorithm::AesGcm => {
+                let mut fields = Cursor::sequence(parameters.bytes, "GCMParameters")?;
+                let nonce = fields.expect(Tag::OctetString, "aes-nonce")?.value;
+                let tag_len: u8 = if fields.is_empty() { 12 } else { fields.decode()? };
+                fields.finish()?;
+                if tag_len != 16 || nonce.len() != 12 {
+                    let found = format!("AES-GCM with a nonce of {} and a tag of {tag_len} bytes", nonce.len());
+                    return Err(CryptoError::Unsupported(found).into());
+                }
+                nonce
+            }
+        };
+        Ok(EncryptedContent { content_type, cipher, key_len, iv, ciphertext })
+    }
+
+    fn open(
+        &self,
+        provider: &dyn Provider,
+        key: &[u8],
+        aad: &[u8],
+        ciphertext: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        // A key of another size than the algorithm's is a downgrade, not another variant of AES.
+        if key.len() != self.key_len {
+            return Err(CryptoError::Decrypt);
+        }
+        provider.decrypt(self.cipher, key, self.iv, aad, ciphertext)
+    }
+}
+
+/// What AES-GCM authenticates beside the content: the attributes as they came, under SET OF's own tag (RFC 5083
+/// section 2.2). Attributes MUST be there, and name the content's type, unless that is id-data.
+fn authenticated_attributes(attributes: Option<Tlv<'_>>, content_type: Oid) -> Result<Vec<u8>, CmsError> {
+    const WHAT: &str = "AuthAttributes";
+    let Some(attributes) = attributes else {
+        return if content_type == oid::CMS_DATA {
+            Ok(Vec::new())
+        } else {
+            Err(Asn1Error::invalid(WHAT, "absent although the content is not id-data").into())
+        };
+    };
+    let mut list = Cursor::new(attributes.value, WHAT)?;
+    let mut named = None;
+    while !list.is_empty() {
+        let mut attribute = Cursor::new(list.expect(Tag::Sequence, "an Attribute")?.value, WHAT)?;
+        if read_oid(&mut attribute)? == oid::CMS_CONTENT_TYPE {
+            let mut values = Cursor::new(attribute.expect(Tag::Set, "attrValues")?.value, WHAT)?;
+            if named.replace(read_oid(&mut values)?).is_some() {
+                return Err(Asn1Error::invalid(WHAT, "the content's type twice").into());
+            }
+            values.finish()?;
+        }
+    }
+    if named.is_none_or(|named| named != content_type) {
+        return Err(Asn1Error::invalid(WHAT, "the content's type is missing or another").into());
+    }
+    Ok(element(0x31, &[attributes.value]))
+}
+
+/// SET OF in DER: elements in ascending order (X.690 section 11.6).
+fn set_of(mut elements: Vec<Vec<u8>>) -> Vec<u8> {
+    elements.sort();
+    let parts: Vec<&[u8]> = elements.iter().map(Vec::as_slice).collect();
+    element(0x31, &parts)
+}

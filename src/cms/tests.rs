@@ -1,0 +1,145 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::crypto::{ExternalKey, KeyKind, PrivateKey, Provider, default_provider};
+use crate::limits::Limits;
+
+const KINDS: [KeyKind; 4] = [KeyKind::Rsa(2048), KeyKind::P256, KeyKind::P384, KeyKind::P521];
+const ENCRYPTIONS: [ContentEncryption; 2] = [ContentEncryption::Aes256Cbc, ContentEncryption::Aes256Gcm];
+
+fn sealed_for(
+    provider: &dyn Provider,
+    key: &dyn PrivateKey,
+    encryption: ContentEncryption,
+    content_type: Oid,
+) -> Vec<u8> {
+    let identifier = RecipientIdentifier::SubjectKeyIdentifier(b"device");
+    let recipient = Recipient::Key { spki: key.spki(), identifier };
+    seal(provider, &[recipient], encryption, content_type, b"the new key").unwrap()
+}
+
+fn open_with(provider: &dyn Provider, input: &[u8], key: &dyn PrivateKey) -> Result<Opened, CmsError> {
+    open(provider, input, &OpenOptions { key: Some(key), ..OpenOptions::new(&Limits::default()) })
+}
+
+#[test]
+fn what_is_sealed_for_a_key_is_opened_by_it_and_by_no_other() {
+    let provider = default_provider();
+    for kind in KINDS {
+        let key = provider.generate_key(kind).unwrap();
+        let stranger = provider.generate_key(kind).unwrap();
+        for encryption in ENCRYPTIONS {
+            for content_type in [oid::CMS_DATA, oid::CMS_SIGNED_DATA] {
+                let sealed = sealed_for(&*provider, &*key, encryption, content_type);
+                let opened = open_with(&*provider, &sealed, &*key).unwrap();
+                assert_eq!((&opened.content[..], opened.content_type), (&b"the new key"[..], content_type));
+                assert_eq!(opened.authenticated, encryption == ContentEncryption::Aes256Gcm);
+                let refused = open_with(&*provider, &sealed, &*stranger).unwrap_err();
+                assert_eq!(refused, CmsError::Crypto(CryptoError::Decrypt), "{kind} {encryption:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn authenticated_content_shows_every_change() {
+    let provider = default_provider();
+    let key = provider.generate_key(KeyKind::P256).unwrap();
+    let sealed = sealed_for(&*provider, &*key, ContentEncryption::Aes256Gcm, oid::CMS_SIGNED_DATA);
+    for place in 0..sealed.len() {
+        let mut changed = sealed.clone();
+        changed[place] ^= 1;
+        // Names of recipients and version numbers are not covered: without a certificate they do not matter.
+        if let Ok(opened) = open_with(&*provider, &changed, &*key) {
+            assert_eq!(&opened.content[..], b"the new key", "byte {place}");
+            assert_eq!(opened.content_type, oid::CMS_SIGNED_DATA, "byte {place}");
+        }
+    }
+    for length in 0..sealed.len() {
+        assert!(open_with(&*provider, &sealed[..length], &*key).is_err());
+    }
+}
+
+#[test]
+fn a_password_opens_what_it_sealed_within_the_limits() {
+    let provider = default_provider();
+    let limits = Limits::default();
+    let sealed = |iterations| {
+        let recipient = Recipient::Password { secret: b"shared secret", iterations };
+        seal(&*provider, &[recipient], ContentEncryption::Aes256Cbc, oid::CMS_DATA, b"content").unwrap()
+    };
+    let open_with = |input: &[u8], secret: &[u8], limits: &Limits| {
+        open(&*provider, input, &OpenOptions { password: Some(secret), ..OpenOptions::new(limits) })
+    };
+    let input = sealed(100);
+    assert_eq!(&open_with(&input, b"shared secret", &limits).unwrap().content[..], b"content");
+    assert_eq!(open_with(&input, b"other", &limits).unwrap_err(), CmsError::Crypto(CryptoError::Decrypt));
+    let few = Limits { max_mac_iterations: 99, ..Limits::default() };
+    assert!(matches!(open_with(&input, b"shared secret", &few), Err(CmsError::Crypto(CryptoError::Unsupported(_)))));
+    let nothing = open(&*provider, &input, &OpenOptions::new(&limits)).unwrap_err();
+    assert_eq!(nothing, CmsError::NotForUs { recipients: 1 });
+}
+
+#[test]
+fn one_of_several_recipients_finds_its_own() {
+    let provider = default_provider();
+    let limits = Limits::default();
+    let keys: Vec<Arc<dyn PrivateKey>> = KINDS.iter().map(|kind| provider.generate_key(*kind).unwrap()).collect();
+    let serial = [7];
+    let mut recipients: Vec<_> = keys
+        .iter()
+        .map(|key| Recipient::Key {
+            spki: key.spki(),
+            identifier: RecipientIdentifier::IssuerAndSerial(&[0x30, 0x00], &serial),
+        })
+        .collect();
+    recipients.push(Recipient::Password { secret: b"pw", iterations: 1 });
+    let sealed = seal(&*provider, &recipients, ContentEncryption::Aes256Gcm, oid::CMS_DATA, b"content").unwrap();
+    for key in &keys {
+        assert_eq!(&open_with(&*provider, &sealed, &**key).unwrap().content[..], b"content");
+    }
+    let by_password = OpenOptions { password: Some(b"pw"), ..OpenOptions::new(&limits) };
+    assert_eq!(&open(&*provider, &sealed, &by_password).unwrap().content[..], b"content");
+    assert!(seal(&*provider, &[], ContentEncryption::Aes256Gcm, oid::CMS_DATA, b"c").is_err());
+    let many = vec![recipients.remove(1); limits::MAX_CMS_RECIPIENTS + 1];
+    let sealed = seal(&*provider, &many, ContentEncryption::Aes256Cbc, oid::CMS_DATA, b"c").unwrap();
+    assert!(matches!(open_with(&*provider, &sealed, &*keys[0]), Err(CmsError::Malformed(_))));
+}
+
+#[test]
+fn keys_outside_open_what_they_can() {
+    let provider = default_provider();
+    let hidden = provider.generate_key(KeyKind::P384).unwrap();
+    let sealed = sealed_for(&*provider, &*hidden, ContentEncryption::Aes256Cbc, oid::CMS_DATA);
+    let signer = ExternalKey::new(hidden.spki(), |_, _| Err(CryptoError::KeyCannot("sign"))).unwrap();
+    let refused = open_with(&*provider, &sealed, &signer).unwrap_err();
+    assert_eq!(refused, CmsError::Crypto(CryptoError::KeyCannot("agree on a secret")));
+    let chip = hidden.clone();
+    let able = signer.with_agree(move |point| chip.agree(point));
+    assert_eq!(&open_with(&*provider, &sealed, &able).unwrap().content[..], b"the new key");
+}
+
+#[test]
+fn content_types_without_their_attribute_or_with_the_wrong_cipher_are_refused() {
+    let provider = default_provider();
+    let key = provider.generate_key(KeyKind::P256).unwrap();
+    // A ContentInfo that says "authenticated" around data that is not.
+    let sealed = sealed_for(&*provider, &*key, ContentEncryption::Aes256Cbc, oid::CMS_DATA);
+    let (_, content) = read_content_info(&sealed).unwrap();
+    let relabelled = encode_content_info(oid::CMS_AUTH_ENVELOPED_DATA, content.bytes);
+    assert!(matches!(open_with(&*provider, &relabelled, &*key), Err(CmsError::Malformed(_))));
+    // And the opposite: AES-GCM's ciphertext under EnvelopedData would be unauthenticated.
+    let sealed = sealed_for(&*provider, &*key, ContentEncryption::Aes256Gcm, oid::CMS_DATA);
+    let (_, content) = read_content_info(&sealed).unwrap();
+    let relabelled = encode_content_info(oid::CMS_ENVELOPED_DATA, content.bytes);
+    assert!(matches!(open_with(&*provider, &relabelled, &*key), Err(CmsError::Malformed(_))));
+}
+
+#[test]
+fn a_file_without_signed_data_gives_no_certificates() {
+    assert!(certificates_from_pkcs7(&encode_content_info(oid::CMS_DATA, &[0x30, 0x00])).is_err());
+    assert!(certificates_from_pkcs7(b"").is_err());
+    assert!(certificates_from_pkcs7(pem::encode("CERTIFICATE", &[0x30, 0x00]).as_bytes()).is_err());
+    let empty = sequence(&[&[0x02, 0x01, 0x01, 0x31, 0x00], &sequence(&[]), &[0x31, 0x00]]);
+    assert_eq!(certificates_from_pkcs7(&encode_content_info(oid::CMS_SIGNED_DATA, &empty)), Ok(Vec::new()));
+}
