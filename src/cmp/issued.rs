@@ -7,6 +7,7 @@ use crate::asn1::name;
 use crate::asn1::oid;
 use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
+use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
 use crate::error::Error;
 use crate::time::Time;
@@ -54,7 +55,7 @@ pub(super) fn check_issued(
     extra_anchors: &[Certificate],
     now: Time,
 ) -> Result<Vec<Certificate>, Error> {
-    if certificate.spki() != request.key.spki() {
+    if !same_public_key(certificate.spki(), request.key.spki()) {
         let words = "the issued certificate holds another public key than the one requested";
         return Err(Error::new(Code::WrongCertificate, words));
     }

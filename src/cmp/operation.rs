@@ -29,6 +29,7 @@ use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
 use crate::crypto::algorithm::encode_oid;
+use crate::crypto::keys::same_public_key;
 use crate::error::Error;
 use crate::time::Time;
 
@@ -618,7 +619,7 @@ pub(super) fn check_context(context: &Context) -> Result<(), Error> {
     use super::context::MacParameters;
     match &context.credential {
         Credential::Signature { signer, certificate, algorithm, .. } => {
-            if signer.spki() != certificate.spki() {
+            if !same_public_key(signer.spki(), certificate.spki()) {
                 let words = "the protection certificate does not belong to the key that signs";
                 return Err(Error::new(Code::KeyMismatch, words));
             }
