@@ -45,6 +45,31 @@ pub const MAX_CMS_RECIPIENTS: usize = 16;
 /// Most certificates read from one SignedData; exported bundles of trust anchors reach a few hundred.
 pub const MAX_CMS_CERTIFICATES: usize = 512;
 
+/// Largest revocation list accepted, in bytes: the decoder's own bound. A list of a million entries has 38 MB.
+pub const MAX_CRL_BYTES: usize = 0x0fff_ffff;
+
+/// How long status data without nextUpdate counts as current where the caller sets no maximum age, in seconds: a day,
+/// which is how often careful CAs publish.
+pub const STATUS_WITHOUT_NEXT_UPDATE_SECONDS: i64 = 86_400;
+
+/// Most signatures tried on status data in one validation; a chain of four with partitioned lists takes a dozen.
+pub const MAX_STATUS_SIGNATURES: u32 = 128;
+
+/// Most certificates tried as signer of one CRL: a CA that changes its key has two or three of its name.
+pub const MAX_CRL_SIGNERS: usize = 8;
+
+/// How deep the status of a status signer's certificate may hang on yet another signer.
+pub const MAX_STATUS_DEPTH: usize = 4;
+
+/// Largest OCSP response accepted, in bytes. Real ones have 0.3 to 5 KiB; post-quantum responders reach 60 KiB.
+pub const MAX_OCSP_BYTES: usize = 256 * 1024;
+
+/// Most single responses read from one OCSP response. Pre-signed batches exist, but a client asks for one.
+pub const MAX_OCSP_SINGLE_RESPONSES: usize = 256;
+
+/// Most certificates read from one OCSP response: the responder's, perhaps with its issuers.
+pub const MAX_OCSP_CERTIFICATES: usize = 16;
+
 /// Longest text copied from a server into an error, in bytes; the rest is cut.
 pub const MAX_SERVER_TEXT_BYTES: usize = 1024;
 

@@ -5,9 +5,12 @@
 //! those, never over a re-encoding.
 
 pub mod cmp;
+pub mod crl;
 pub mod crmf;
 pub mod der;
+pub mod distribution_point;
 pub mod name;
+pub mod ocsp;
 #[allow(missing_docs, reason = "the constants are named after the identifiers they are")]
 pub mod oid;
 pub mod pem;

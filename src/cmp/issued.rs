@@ -66,7 +66,7 @@ pub(super) fn check_issued(
     let pool: Vec<Certificate> = helpers.iter().chain(&context.intermediates).cloned().collect();
     let report = validate(&*context.provider, &anchors, certificate, &pool, &StatusSources::none(), &Checks::at(now));
     match report.path() {
-        Some(path) => Ok(path.chain[1..].to_vec()),
+        Some(path) => Ok(path.chain()[1..].to_vec()),
         None => {
             let cause = report.error().map_or_else(|| "no path".to_owned(), |e| e.to_string());
             let words = format!("the issued certificate does not lead to an enrolment anchor: {cause}");

@@ -71,7 +71,7 @@ fn against_any(certificate: &Certificate, facts: &Facts<'_>, checks: &Checks, ro
 }
 
 /// RFC 5280 section 6.1.3 (a)(2); both ends are inclusive (section 4.1.2.5).
-fn against_validity(certificate: &Certificate, at: CheckTime) -> Option<Objection> {
+pub(super) fn against_validity(certificate: &Certificate, at: CheckTime) -> Option<Objection> {
     let at = at.known()?;
     if at < certificate.not_before() {
         let text = format!("valid from {}, checked at {at}", certificate.not_before());

@@ -83,7 +83,7 @@ impl Checks {
             allow_weak: false,
             allow_dotted_dns_constraints: false,
             budget: PathBudget::default(),
-            revocation: RevocationPolicy::Off,
+            revocation: RevocationPolicy::off(),
         }
     }
 }

@@ -375,14 +375,14 @@ impl<'a> Search<'a> {
             }
         }
         let chain: Vec<Certificate> = path.iter().map(|i| self.nodes[*i].certificate.clone()).collect();
-        let findings = revocation::check_path(self.provider, &chain, self.anchors, self.pool, self.status, self.checks);
-        if findings.iter().any(|f| f.fatal) {
-            self.record_all(findings);
+        let status = revocation::check_path(self.provider, &chain, self.anchors, self.pool, self.status, self.checks);
+        if status.findings.iter().any(|f| f.fatal) {
+            self.record_all(status.findings);
             return Next::Other;
         }
-        self.notes.extend(findings);
+        self.notes.extend(status.findings);
         let not_after = chain.iter().map(Certificate::not_after).min().unwrap_or(Time::FOREVER);
-        Next::Found(Box::new(ValidPath::new(chain, not_after, policies)))
+        Next::Found(Box::new(ValidPath::new(chain, not_after, status.valid_until, policies)))
     }
 
     /// RFC 5280 section 6.1.3 (b), (c): the constraints of each issuer on the names of all certificates below it.

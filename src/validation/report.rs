@@ -16,13 +16,10 @@ pub struct Report {
 /// A path that passed every check asked for. Only the validator makes one.
 #[derive(Clone, Debug)]
 pub struct ValidPath {
-    /// The certificate that was asked about first, the trust anchor last.
-    pub chain: Vec<Certificate>,
-    /// Last second at which every certificate of the path, the anchor included, is within its validity.
-    pub not_after: Time,
-    /// The policies the path is valid for (RFC 5280 section 6.1.6); `None` means any policy, empty means none.
-    pub policies: Option<Vec<Oid>>,
-    _sealed: (),
+    chain: Vec<Certificate>,
+    not_after: Time,
+    status_until: Option<Time>,
+    policies: Option<Vec<Oid>>,
 }
 
 /// One thing found.
@@ -80,8 +77,33 @@ impl Report {
 }
 
 impl ValidPath {
-    pub(super) fn new(chain: Vec<Certificate>, not_after: Time, policies: Option<Vec<Oid>>) -> Self {
-        ValidPath { chain, not_after, policies, _sealed: () }
+    pub(super) fn new(
+        chain: Vec<Certificate>,
+        not_after: Time,
+        status_until: Option<Time>,
+        policies: Option<Vec<Oid>>,
+    ) -> Self {
+        ValidPath { chain, not_after, status_until, policies }
+    }
+
+    /// The certificate that was asked about first, the trust anchor last.
+    pub fn chain(&self) -> &[Certificate] {
+        &self.chain
+    }
+
+    /// Last second at which every certificate of the path, the anchor included, is within its validity.
+    pub fn not_after(&self) -> Time {
+        self.not_after
+    }
+
+    /// Last second at which all status data that the verdict rests on is current; `None` if it rests on none.
+    pub fn status_until(&self) -> Option<Time> {
+        self.status_until
+    }
+
+    /// The policies the path is valid for (RFC 5280 section 6.1.6); `None` means any policy, empty means none.
+    pub fn policies(&self) -> Option<&[Oid]> {
+        self.policies.as_deref()
     }
 
     /// The certificate that was asked about.

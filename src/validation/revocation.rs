@@ -1,23 +1,114 @@
-//! Which source of status decides about a certificate.
+//! Which status a certificate needs, from which source, and what follows where there is none.
+
+use std::sync::Arc;
 
 use super::checks::Checks;
+use super::crl::Crl;
+use super::crl_numbers::CrlNumbers;
+use super::ocsp::OcspResponse;
 use super::report::Finding;
+use super::status::{Status, StatusSearch};
 use super::trust::TrustAnchors;
 use crate::asn1::x509::Certificate;
+use crate::codes::Code;
 use crate::crypto::Provider;
+use crate::time::Time;
 
 /// How revocation is checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RevocationPolicy {
-    /// Not at all: the caller asked for it.
-    #[default]
-    Off,
+///
+/// Whatever the policy (other than off), status data at hand that lists a certificate as revoked refuses it, even if
+/// the data itself is out of date: who was revoked stays revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationPolicy {
+    /// What a missing status means.
+    pub mode: RevocationMode,
+    /// Which certificates need a status.
+    pub scope: RevocationScope,
+    /// Which source speaks first where both have an answer.
+    pub prefer: StatusPreference,
+    /// Oldest status data accepted: seconds from its thisUpdate to the time of the check. `None`: until its nextUpdate.
+    pub max_age_seconds: Option<u32>,
+    /// How long after nextUpdate status data may still be used, in seconds, for a device that was offline; the report
+    /// says so. Zero: not at all.
+    pub offline_grace_seconds: u32,
+    /// How far in the future thisUpdate may lie, in seconds: clocks differ.
+    pub clock_skew_seconds: u32,
 }
 
-/// Status data at hand.
+/// What a missing status means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationMode {
+    /// Revocation is not checked: the caller asked for it.
+    Off,
+    /// The path is taken, and the report says that the status is not known.
+    SoftFail,
+    /// The path is refused.
+    HardFail,
+}
+
+/// Which certificates of a path need a status; the anchor never does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationScope {
+    /// The certificate that was asked about.
+    LeafOnly,
+    /// All of them.
+    WholeChain,
+}
+
+/// Which source speaks first where both have an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusPreference {
+    /// OCSP: fresher.
+    Ocsp,
+    /// CRL: asks nobody about anybody.
+    Crl,
+}
+
+impl Default for RevocationPolicy {
+    /// No check.
+    fn default() -> Self {
+        Self::off()
+    }
+}
+
+impl RevocationPolicy {
+    /// No check.
+    pub const fn off() -> Self {
+        Self::with_mode(RevocationMode::Off)
+    }
+
+    /// The whole chain, as far as status data is at hand.
+    pub const fn soft_fail() -> Self {
+        Self::with_mode(RevocationMode::SoftFail)
+    }
+
+    /// The whole chain; a certificate without a status is refused.
+    pub const fn hard_fail() -> Self {
+        Self::with_mode(RevocationMode::HardFail)
+    }
+
+    const fn with_mode(mode: RevocationMode) -> Self {
+        RevocationPolicy {
+            mode,
+            scope: RevocationScope::WholeChain,
+            prefer: StatusPreference::Ocsp,
+            max_age_seconds: None,
+            offline_grace_seconds: 0,
+            clock_skew_seconds: 0,
+        }
+    }
+}
+
+/// Status data at hand: from the peer, from memory, fetched. Nothing in it is believed before it was checked.
 #[derive(Clone, Debug, Default)]
-pub struct StatusSources {}
+pub struct StatusSources {
+    /// Complete and delta CRLs, in any order.
+    pub crls: Vec<Arc<Crl>>,
+    /// OCSP responses, in any order, about any of the certificates.
+    pub ocsp: Vec<Arc<OcspResponse>>,
+    /// Memory of the highest CRL numbers seen; lists with lower ones are refused. `None`: no guard.
+    pub crl_numbers: Option<Arc<dyn CrlNumbers>>,
+}
 
 impl StatusSources {
     /// None.
@@ -26,17 +117,52 @@ impl StatusSources {
     }
 }
 
+/// What the status check of a path found.
+#[derive(Clone, Debug, Default)]
+pub struct StatusOutcome {
+    /// A fatal one refuses the path.
+    pub findings: Vec<Finding>,
+    /// Last second at which the status data that was used is current; `None` if none was.
+    pub valid_until: Option<Time>,
+}
+
 /// Checks the status of the certificates of a path (leaf first, anchor last) whose signatures and RFC 5280 section 6.1
-/// checks hold. A fatal finding refuses the path.
+/// checks hold. Certificates without a status are findings, never silence.
 pub fn check_path(
-    _provider: &dyn Provider,
-    _path: &[Certificate],
-    _anchors: &TrustAnchors,
-    _pool: &[Certificate],
-    _status: &StatusSources,
+    provider: &dyn Provider,
+    path: &[Certificate],
+    anchors: &TrustAnchors,
+    pool: &[Certificate],
+    status: &StatusSources,
     checks: &Checks,
-) -> Vec<Finding> {
-    match checks.revocation {
-        RevocationPolicy::Off => Vec::new(),
+) -> StatusOutcome {
+    let policy = &checks.revocation;
+    let mut outcome = StatusOutcome::default();
+    let fatal = match policy.mode {
+        RevocationMode::Off => return outcome,
+        RevocationMode::SoftFail => false,
+        RevocationMode::HardFail => true,
+    };
+    let search = StatusSearch::new(provider, path, anchors, pool, status, checks);
+    let below_anchor = path.len().saturating_sub(1);
+    let count = match policy.scope {
+        RevocationScope::LeafOnly => below_anchor.min(1),
+        RevocationScope::WholeChain => below_anchor,
+    };
+    for index in 0..count {
+        match search.status(&path[index], &path[index + 1..]) {
+            Status::Good { until, notes } => {
+                outcome.valid_until = Some(outcome.valid_until.map_or(until, |known| known.min(until)));
+                let notes = notes.into_iter().map(|text| Finding::note(Code::RevocationUnknown, Some(index), text));
+                outcome.findings.extend(notes);
+            }
+            Status::Revoked(text) => outcome.findings.push(Finding::fatal(Code::Revoked, Some(index), text)),
+            Status::Unknown(reasons) => {
+                let text = format!("no usable status: {}", reasons.join("; "));
+                let code = if search.is_exhausted() { Code::Budget } else { Code::RevocationUnknown };
+                outcome.findings.push(Finding { code, certificate_index: Some(index), text, fatal });
+            }
+        }
     }
+    outcome
 }

@@ -10,7 +10,8 @@ use devid::asn1::x509::Certificate;
 use devid::crypto::Provider;
 use devid::limits::PathBudget;
 use devid::validation::{
-    Checks, KeyUsage, NameCheck, PeerName, PolicyInputs, Profile, Report, StatusSources, TrustAnchors, validate,
+    Checks, Crl, KeyUsage, NameCheck, OcspResponse, PeerName, PolicyInputs, Profile, Report, RevocationPolicy,
+    RevocationScope, StatusSources, TrustAnchors, validate,
 };
 use serde_json::Value;
 
@@ -55,11 +56,35 @@ fn checks(request: &Value) -> Checks {
         };
     }
     checks.budget = PathBudget::default();
+    checks.revocation = revocation(request);
     checks
 }
 
-fn status(_request: &Value) -> StatusSources {
-    StatusSources::none()
+/// Status data that cannot be parsed is left out: it proves nothing.
+fn status(request: &Value) -> StatusSources {
+    StatusSources {
+        crls: list(&request["crls"]).filter_map(|v| Crl::from_der(bytes(v)).ok()).map(Arc::new).collect(),
+        ocsp: request["ocsp"]
+            .as_str()
+            .and_then(|_| OcspResponse::from_der(&bytes(&request["ocsp"])).ok())
+            .map(Arc::new)
+            .into_iter()
+            .collect(),
+        crl_numbers: None,
+    }
+}
+
+fn revocation(request: &Value) -> RevocationPolicy {
+    let mut policy = match request["revocation"].as_str() {
+        Some("hard") => RevocationPolicy::hard_fail(),
+        Some("off") => RevocationPolicy::off(),
+        other => panic!("a revocation mode that is not known here: {other:?}"),
+    };
+    if request["rev_scope"] == "leaf" {
+        policy.scope = RevocationScope::LeafOnly;
+    }
+    policy.max_age_seconds = request["max_age_s"].as_u64().map(|age| u32::try_from(age).expect("an age in seconds"));
+    policy
 }
 
 fn peer_name(name: &Value) -> PeerName {

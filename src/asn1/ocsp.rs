@@ -1,0 +1,404 @@
+//! OCSP requests and responses (RFC 6960 section 4) over the bytes that came.
+
+use std::fmt;
+
+use ::der::Tag;
+
+use super::crl::{CrlReason, shortest_integer, take};
+use super::der::{Asn1Error, Cursor, context, element, sequence};
+use super::oid::{self, Oid};
+use super::x509::{Certificate, Extensions, bit_string, read_oid};
+use crate::crypto::DigestAlgorithm;
+use crate::crypto::algorithm::encode_oid;
+use crate::limits;
+use crate::time::Time;
+
+/// Signed certificate timestamps in a single response (RFC 6962 section 3.3): says nothing about the status.
+const CT_SCT_LIST: Oid = Oid::new_unwrap("1.3.6.1.4.1.11129.2.4.5");
+
+/// OCSPResponseStatus (RFC 6960 section 4.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OcspResponseStatus {
+    /// The response has valid confirmations.
+    Successful,
+    /// `malformedRequest (1)`.
+    MalformedRequest,
+    /// `internalError (2)`.
+    InternalError,
+    /// `tryLater (3)`.
+    TryLater,
+    /// `sigRequired (5)`.
+    SigRequired,
+    /// `unauthorized (6)`.
+    Unauthorized,
+}
+
+impl fmt::Display for OcspResponseStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OcspResponseStatus::Successful => "successful",
+            OcspResponseStatus::MalformedRequest => "malformedRequest",
+            OcspResponseStatus::InternalError => "internalError",
+            OcspResponseStatus::TryLater => "tryLater",
+            OcspResponseStatus::SigRequired => "sigRequired",
+            OcspResponseStatus::Unauthorized => "unauthorized",
+        })
+    }
+}
+
+/// CertID (RFC 6960 section 4.1.1): which certificate is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertId {
+    /// Digest of both hashes; `None` if it is not known here, so that the CertID can match nothing.
+    pub digest: Option<DigestAlgorithm>,
+    /// Digest of the issuer's Name.
+    pub issuer_name_hash: Box<[u8]>,
+    /// Digest of the issuer's public key, the BIT STRING's content without the count of unused bits.
+    pub issuer_key_hash: Box<[u8]>,
+    /// Serial number as [`shortest_integer`].
+    pub serial: Box<[u8]>,
+}
+
+impl CertId {
+    fn read(content: &[u8]) -> Result<Self, Asn1Error> {
+        const WHAT: &str = "CertID";
+        let mut fields = Cursor::new(content, WHAT)?;
+        let mut algorithm = Cursor::new(fields.expect(Tag::Sequence, "hashAlgorithm")?.value, WHAT)?;
+        let digest = read_oid(&mut algorithm)?;
+        if !algorithm.is_empty() {
+            // Matched to what a digest may have, so that nothing hides in them: NULL or nothing.
+            let parameters = algorithm.expect(Tag::Null, "parameters of a digest")?;
+            if !parameters.value.is_empty() {
+                return Err(Asn1Error::invalid(WHAT, "a NULL with content"));
+            }
+        }
+        algorithm.finish()?;
+        let name = fields.expect(Tag::OctetString, "issuerNameHash")?.value;
+        let key = fields.expect(Tag::OctetString, "issuerKeyHash")?.value;
+        let serial = fields.expect(Tag::Integer, "serialNumber")?.value;
+        fields.finish()?;
+        if serial.is_empty() {
+            return Err(Asn1Error::invalid(WHAT, "serialNumber without content"));
+        }
+        Ok(CertId {
+            digest: DigestAlgorithm::from_oid(digest),
+            issuer_name_hash: name.into(),
+            issuer_key_hash: key.into(),
+            serial: shortest_integer(serial).into(),
+        })
+    }
+
+    /// The DER; `None` if the digest is not known.
+    pub fn to_der(&self) -> Option<Vec<u8>> {
+        let algorithm = sequence(&[&encode_oid(self.digest?.oid()), &[0x05, 0x00]]);
+        let octets = |bytes: &[u8]| element(0x04, &[bytes]);
+        let serial = element(0x02, &[&self.serial]);
+        Some(sequence(&[&algorithm, &octets(&self.issuer_name_hash), &octets(&self.issuer_key_hash), &serial]))
+    }
+}
+
+/// Who signed (RFC 6960 section 4.2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResponderId {
+    /// `byName`: the responder's Name, DER.
+    Name(Box<[u8]>),
+    /// `byKey`: SHA-1 of the responder's public key.
+    KeyHash(Box<[u8]>),
+}
+
+/// CertStatus (RFC 6960 section 4.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertStatus {
+    /// Not revoked, as far as the responder knows.
+    Good,
+    /// Revoked, or on hold.
+    Revoked {
+        /// Since when.
+        time: Time,
+        /// Why.
+        reason: CrlReason,
+    },
+    /// The responder does not know the certificate.
+    Unknown,
+}
+
+/// What a response says about one certificate.
+#[derive(Clone, Debug)]
+pub struct SingleResponse {
+    /// About which.
+    pub cert_id: CertId,
+    /// What.
+    pub status: CertStatus,
+    /// When this was known to be right.
+    pub this_update: Time,
+    /// When newer information will be there at the latest.
+    pub next_update: Option<Time>,
+    /// A critical extension that is not understood: the entry must not be used.
+    pub unknown_critical: Option<Oid>,
+}
+
+/// A BasicOCSPResponse, split but not believed.
+#[derive(Clone, Debug)]
+pub struct BasicResponse {
+    /// tbsResponseData with tag and length: what the signature covers.
+    pub tbs: Box<[u8]>,
+    /// Who says so.
+    pub responder_id: ResponderId,
+    /// When it was signed.
+    pub produced_at: Time,
+    /// The entries; there may be none, and then nothing is said.
+    pub responses: Vec<SingleResponse>,
+    /// The nonce: content of the OCTET STRING (RFC 9654 section 2.1).
+    pub nonce: Option<Box<[u8]>>,
+    /// A critical extension that is not understood: the response must not be used.
+    pub unknown_critical: Option<Oid>,
+    /// AlgorithmIdentifier of the signature.
+    pub signature_algorithm: Box<[u8]>,
+    /// The signature.
+    pub signature: Box<[u8]>,
+    /// Certificates that came along; those that cannot be read are left out.
+    pub certificates: Vec<Certificate>,
+}
+
+/// An OCSPResponse.
+#[derive(Clone, Debug)]
+pub struct ResponseMessage {
+    /// Whether the responder answered at all.
+    pub status: OcspResponseStatus,
+    /// The answer; there exactly when the status is `Successful`.
+    pub basic: Option<BasicResponse>,
+}
+
+impl ResponseMessage {
+    /// Splits a response.
+    ///
+    /// Refused: anything but one DER OCSPResponse, a successful one without an answer and the opposite, an answer of
+    /// another type than id-pkix-ocsp-basic, the same extension twice, sizes and counts above `limits`.
+    pub fn from_der(der: &[u8]) -> Result<Self, Asn1Error> {
+        const WHAT: &str = "OCSPResponse";
+        if der.len() > limits::MAX_OCSP_BYTES {
+            return Err(Asn1Error::too_large(WHAT, "size in bytes", limits::MAX_OCSP_BYTES, der.len()));
+        }
+        let mut fields = Cursor::sequence(der, WHAT)?;
+        let status = match fields.expect(Tag::Enumerated, "responseStatus")?.value {
+            [0] => OcspResponseStatus::Successful,
+            [1] => OcspResponseStatus::MalformedRequest,
+            [2] => OcspResponseStatus::InternalError,
+            [3] => OcspResponseStatus::TryLater,
+            [5] => OcspResponseStatus::SigRequired,
+            [6] => OcspResponseStatus::Unauthorized,
+            _ => return Err(Asn1Error::invalid(WHAT, "a responseStatus without meaning")),
+        };
+        let body = fields.optional_context(0, true)?;
+        fields.finish()?;
+        let basic = match (status, body) {
+            (OcspResponseStatus::Successful, Some(body)) => {
+                let mut response = Cursor::sequence(body.value, "ResponseBytes")?;
+                if read_oid(&mut response)? != oid::OCSP_BASIC {
+                    return Err(Asn1Error::invalid("ResponseBytes", "a type other than id-pkix-ocsp-basic"));
+                }
+                let content = response.expect(Tag::OctetString, "response")?.value;
+                response.finish()?;
+                Some(BasicResponse::from_der(content)?)
+            }
+            (OcspResponseStatus::Successful, None) => {
+                return Err(Asn1Error::invalid(WHAT, "successful, but without an answer"));
+            }
+            (_, Some(_)) => return Err(Asn1Error::invalid(WHAT, "an answer beside a status that is an error")),
+            (_, None) => None,
+        };
+        Ok(ResponseMessage { status, basic })
+    }
+}
+
+impl BasicResponse {
+    fn from_der(der: &[u8]) -> Result<Self, Asn1Error> {
+        const WHAT: &str = "BasicOCSPResponse";
+        let mut outer = Cursor::sequence(der, WHAT)?;
+        let tbs = outer.expect(Tag::Sequence, "tbsResponseData")?;
+        let signature_algorithm = outer.expect(Tag::Sequence, "signatureAlgorithm")?.bytes.into();
+        let signature =
+            bit_string(outer.expect(Tag::BitString, "signature")?, WHAT, "signature has unused bits")?.into();
+        let certificates = match outer.optional_context(0, true)? {
+            Some(field) => read_certificates(field.value)?,
+            None => Vec::new(),
+        };
+        outer.finish()?;
+
+        let mut fields = Cursor::new(tbs.value, "ResponseData")?;
+        if fields.optional_context(0, true)?.is_some_and(|v| v.value != [0x02, 0x01, 0x00]) {
+            return Err(Asn1Error::invalid("ResponseData", "version is not 1"));
+        }
+        let responder_id = read_responder_id(&mut fields)?;
+        let produced_at = generalized_time(&mut fields, "producedAt")?;
+        let mut list = Cursor::new(fields.expect(Tag::Sequence, "responses")?.value, "responses")?;
+        let mut responses = Vec::new();
+        while !list.is_empty() {
+            if responses.len() == limits::MAX_OCSP_SINGLE_RESPONSES {
+                let found = responses.len() + 1;
+                return Err(Asn1Error::too_large(WHAT, "responses", limits::MAX_OCSP_SINGLE_RESPONSES, found));
+            }
+            responses.push(SingleResponse::read(list.expect(Tag::Sequence, "a SingleResponse")?.value)?);
+        }
+        let mut nonce = None;
+        let mut unknown_critical = None;
+        if let Some(field) = fields.optional_context(1, true)? {
+            read_extensions(field.value, "responseExtensions", |extension, value, critical| {
+                match extension {
+                    oid::OCSP_NONCE => nonce = Some(read_nonce(value)),
+                    // RFC 6960 section 4.4.8: it has a meaning only together with "revoked".
+                    OCSP_EXTENDED_REVOKE => {}
+                    other if critical => unknown_critical = unknown_critical.or(Some(other)),
+                    _ => {}
+                }
+                Ok(())
+            })?;
+        }
+        fields.finish()?;
+        Ok(BasicResponse {
+            tbs: tbs.bytes.into(),
+            responder_id,
+            produced_at,
+            responses,
+            nonce,
+            unknown_critical,
+            signature_algorithm,
+            signature,
+            certificates,
+        })
+    }
+}
+
+/// id-pkix-ocsp-extended-revoke (RFC 6960 section 4.4.8).
+const OCSP_EXTENDED_REVOKE: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.48.1.9");
+/// id-pkix-ocsp-crl (RFC 6960 section 4.4.2).
+const OCSP_CRL: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.48.1.3");
+/// id-pkix-ocsp-archive-cutoff (RFC 6960 section 4.4.4).
+const OCSP_ARCHIVE_CUTOFF: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.48.1.6");
+
+impl SingleResponse {
+    fn read(content: &[u8]) -> Result<Self, Asn1Error> {
+        const WHAT: &str = "SingleResponse";
+        let mut fields = Cursor::new(content, WHAT)?;
+        let cert_id = CertId::read(fields.expect(Tag::Sequence, "certID")?.value)?;
+        let choice = fields.any("certStatus")?;
+        let status = if choice.tag == context(0, false) && choice.value.is_empty() {
+            CertStatus::Good
+        } else if choice.tag == context(2, false) && choice.value.is_empty() {
+            CertStatus::Unknown
+        } else if choice.tag == context(1, true) {
+            let mut info = Cursor::new(choice.value, "RevokedInfo")?;
+            let time = generalized_time(&mut info, "revocationTime")?;
+            let reason = match info.optional_context(0, true)? {
+                Some(field) => CrlReason::from_der(field.value)?,
+                None => CrlReason::Unspecified,
+            };
+            info.finish()?;
+            CertStatus::Revoked { time, reason }
+        } else {
+            return Err(Asn1Error::invalid(WHAT, "certStatus is not good, revoked or unknown"));
+        };
+        let this_update = generalized_time(&mut fields, "thisUpdate")?;
+        let next_update = match fields.optional_context(0, true)? {
+            Some(field) => {
+                let mut inner = Cursor::new(field.value, "nextUpdate")?;
+                let time = generalized_time(&mut inner, "nextUpdate")?;
+                inner.finish()?;
+                Some(time)
+            }
+            None => None,
+        };
+        let mut unknown_critical = None;
+        if let Some(field) = fields.optional_context(1, true)? {
+            read_extensions(field.value, "singleExtensions", |extension, _, critical| {
+                // Read and without influence on the status: RFC 6960 sections 4.4.2 to 4.4.5, RFC 6962 section 3.3.
+                let tolerated =
+                    [OCSP_CRL, OCSP_ARCHIVE_CUTOFF, CT_SCT_LIST, oid::CE_CRL_REASON, oid::CE_INVALIDITY_DATE];
+                if critical && !tolerated.contains(&extension) {
+                    unknown_critical = unknown_critical.or(Some(extension));
+                }
+                Ok(())
+            })?;
+        }
+        fields.finish()?;
+        Ok(SingleResponse { cert_id, status, this_update, next_update, unknown_critical })
+    }
+}
+
+/// Content of an OCSP nonce extension: an OCTET STRING (RFC 9654 section 2.1). Old responders leave the OCTET STRING
+/// out; such bytes are taken as they are and equal no nonce that was sent from here.
+fn read_nonce(value: &[u8]) -> Box<[u8]> {
+    match take(value, 0x04) {
+        Some((content, [])) => content.into(),
+        _ => value.into(),
+    }
+}
+
+fn read_extensions(
+    content: &[u8],
+    structure: &'static str,
+    mut handle: impl FnMut(Oid, &[u8], bool) -> Result<(), Asn1Error>,
+) -> Result<(), Asn1Error> {
+    let mut seen: Vec<Oid> = Vec::new();
+    for extension in Extensions::parse(content, structure)? {
+        let extension = extension?;
+        if seen.contains(&extension.oid) {
+            return Err(Asn1Error::invalid(structure, "the same extension twice"));
+        }
+        seen.push(extension.oid);
+        handle(extension.oid, extension.value, extension.critical)?;
+    }
+    Ok(())
+}
+
+fn read_responder_id(fields: &mut Cursor<'_>) -> Result<ResponderId, Asn1Error> {
+    const WHAT: &str = "ResponderID";
+    let choice = fields.any("responderID")?;
+    let mut inner = Cursor::new(choice.value, WHAT)?;
+    let id = if choice.tag == context(1, true) {
+        ResponderId::Name(inner.expect(Tag::Sequence, "a Name")?.bytes.into())
+    } else if choice.tag == context(2, true) {
+        ResponderId::KeyHash(inner.expect(Tag::OctetString, "a KeyHash")?.value.into())
+    } else {
+        return Err(Asn1Error::invalid(WHAT, "neither byName nor byKey"));
+    };
+    inner.finish()?;
+    Ok(id)
+}
+
+fn read_certificates(content: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
+    let mut list = Cursor::sequence(content, "certs")?;
+    let mut certificates = Vec::new();
+    let mut count = 0;
+    while !list.is_empty() {
+        count += 1;
+        if count > limits::MAX_OCSP_CERTIFICATES {
+            return Err(Asn1Error::too_large("certs", "count", limits::MAX_OCSP_CERTIFICATES, count));
+        }
+        // One that is odd need not be the one that is needed.
+        certificates.extend(Certificate::from_der(list.expect(Tag::Sequence, "a Certificate")?.bytes));
+    }
+    Ok(certificates)
+}
+
+fn generalized_time(fields: &mut Cursor<'_>, field: &'static str) -> Result<Time, Asn1Error> {
+    let element = fields.expect(Tag::GeneralizedTime, field)?;
+    Time::from_generalized_time(element.value)
+        .ok_or_else(|| Asn1Error::invalid(field, "not a time in the form YYYYMMDDHHMMSSZ"))
+}
+
+/// Builds an OCSPRequest for these certificates, unsigned (RFC 6960 section 4.1), with a nonce if given (RFC 9654).
+/// `None` if a CertID's digest is not known.
+pub fn encode_request(cert_ids: &[CertId], nonce: Option<&[u8]>) -> Option<Vec<u8>> {
+    let mut requests = Vec::new();
+    for cert_id in cert_ids {
+        requests.extend(sequence(&[&cert_id.to_der()?]));
+    }
+    let mut tbs = sequence(&[&requests]);
+    if let Some(nonce) = nonce {
+        let value = element(0x04, &[&element(0x04, &[nonce])]);
+        let extension = sequence(&[&encode_oid(oid::OCSP_NONCE), &value]);
+        tbs.extend(element(0xa2, &[&sequence(&[&extension])]));
+    }
+    Some(sequence(&[&sequence(&[&tbs])]))
+}

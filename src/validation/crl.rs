@@ -1,0 +1,248 @@
+//! A revocation list ready for questions: is this serial number on it, is its signature by this key.
+
+use std::fmt;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use super::crl_index::{self, CrlIndex};
+use super::signed::SignatureMemory;
+use crate::asn1::crl::{Bytes, CertificateList, CrlHead, CrlNumber, CrlReason, CrlTail, issuer_names};
+use crate::asn1::distribution_point::IssuingDistributionPoint;
+use crate::asn1::oid::Oid;
+use crate::asn1::{Asn1Error, pem};
+use crate::crypto::{CryptoError, DigestValue, Provider, SignatureAlgorithm};
+use crate::time::Time;
+
+/// A revocation list: parsed, not believed. Share it by `Arc`: the index and the verified signature are kept inside, so
+/// that a list in a store costs its signature once and not at every validation.
+pub struct Crl {
+    head: CrlHead,
+    tail: CrlTail,
+    signature: Box<[u8]>,
+    body: Body,
+    signatures: Mutex<SignatureMemory>,
+}
+
+enum Body {
+    /// All of it, in place.
+    Whole { list: CertificateList, index: OnceLock<Option<CrlIndex>> },
+    /// What one pass over a list that was never held in memory found out about some serial numbers.
+    Extract(Extract),
+}
+
+/// What [`super::CrlStream`] keeps of a list.
+pub(super) struct Extract {
+    /// Digest of the signed part, by the digest of the list's signature algorithm.
+    pub digest: DigestValue,
+    /// The serial numbers that were looked for, as [`crate::asn1::crl::shortest_integer`].
+    pub asked: Vec<Box<[u8]>>,
+    /// Those that were found.
+    pub found: Vec<FoundEntry>,
+    /// A critical extension of some entry that is not understood.
+    pub unknown_critical_entry: Option<Oid>,
+}
+
+/// An entry that was found, on its own feet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundEntry {
+    /// The serial number, as [`crate::asn1::crl::shortest_integer`].
+    pub serial: Box<[u8]>,
+    /// Whose certificates the entry is about: names, DER. Empty: the list's own issuer's (RFC 5280 section 5.3.3).
+    pub certificate_issuers: Vec<Box<[u8]>>,
+    /// Why.
+    pub reason: CrlReason,
+    /// Since when, if the entry has a date.
+    pub revocation_date: Option<Time>,
+}
+
+/// Answer of [`Crl::find`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The list was read in one pass and not asked about this serial number.
+    NotAsked,
+    /// The entries with this serial number, of any issuer; empty if there is none.
+    Entries(Vec<FoundEntry>),
+}
+
+impl Crl {
+    /// From DER; see [`CertificateList::from_der`] for what is refused.
+    pub fn from_der(der: Vec<u8>) -> Result<Self, Asn1Error> {
+        Self::from_bytes(std::sync::Arc::new(der))
+    }
+
+    /// From bytes that someone else owns, such as a mapped file: only the index is on the heap.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, Asn1Error> {
+        let list = CertificateList::from_der(bytes)?;
+        Ok(Crl {
+            head: list.head().clone(),
+            tail: list.tail().clone(),
+            signature: list.signature().into(),
+            body: Body::Whole { list, index: OnceLock::new() },
+            signatures: Mutex::default(),
+        })
+    }
+
+    /// One from DER, or all X509 CRL blocks of a PEM text.
+    pub fn many_from_bytes(input: &[u8]) -> Result<Vec<Self>, Asn1Error> {
+        if !pem::is_pem(input) {
+            return Ok(vec![Self::from_der(input.to_vec())?]);
+        }
+        let blocks = pem::parse(input)?.into_iter().filter(|b| matches!(b.label.as_str(), "X509 CRL" | "CRL"));
+        let lists = blocks.map(|b| Self::from_der(b.der.to_vec())).collect::<Result<Vec<_>, _>>()?;
+        if lists.is_empty() {
+            return Err(Asn1Error::invalid("PEM", "no X509 CRL block"));
+        }
+        Ok(lists)
+    }
+
+    pub(super) fn from_extract(head: CrlHead, tail: CrlTail, signature: Box<[u8]>, extract: Extract) -> Self {
+        Crl { head, tail, signature, body: Body::Extract(extract), signatures: Mutex::default() }
+    }
+
+    /// The issuer's Name, DER.
+    pub fn issuer(&self) -> &[u8] {
+        &self.head.issuer
+    }
+
+    /// 1 or 2.
+    pub fn version(&self) -> u8 {
+        self.head.version
+    }
+
+    /// When the list was made.
+    pub fn this_update(&self) -> Time {
+        self.head.this_update
+    }
+
+    /// When the next one will be there at the latest.
+    pub fn next_update(&self) -> Option<Time> {
+        self.head.next_update
+    }
+
+    /// cRLNumber.
+    pub fn number(&self) -> Option<&CrlNumber> {
+        self.tail.number.as_ref()
+    }
+
+    /// BaseCRLNumber; there exactly when this is a delta CRL.
+    pub fn base_number(&self) -> Option<&CrlNumber> {
+        self.tail.base_number.as_ref()
+    }
+
+    /// The list's scope; `None`: all certificates of its issuer.
+    pub fn issuing_distribution_point(&self) -> Option<IssuingDistributionPoint<'_>> {
+        self.tail.issuing_distribution_point()
+    }
+
+    /// How many entries the list has; `None` where it was not kept.
+    pub fn entry_count(&self) -> Option<u32> {
+        match &self.body {
+            Body::Whole { list, .. } => Some(list.entry_count()),
+            Body::Extract(_) => None,
+        }
+    }
+
+    /// Heap bytes that hold the index and tables of this list, without its DER.
+    pub fn index_len(&self) -> usize {
+        match &self.body {
+            Body::Whole { list, index } => {
+                let index = index.get().and_then(Option::as_ref).map_or(0, CrlIndex::heap_len);
+                index + list.side_table_len()
+            }
+            Body::Extract(_) => 0,
+        }
+    }
+
+    /// The entries with this serial number (content of the INTEGER), whoever issued the certificate. The first call on
+    /// a big list builds the index.
+    pub fn find(&self, serial: &[u8]) -> Found {
+        let (list, index) = match &self.body {
+            Body::Whole { list, index } => (list, index.get_or_init(|| CrlIndex::build(list)).as_ref()),
+            Body::Extract(extract) => return extract.find(serial),
+        };
+        let entries = crl_index::find(list, index, serial).into_iter().map(|(offset, entry)| FoundEntry {
+            serial: entry.serial.into(),
+            certificate_issuers: list
+                .certificate_issuer_at(offset)
+                .and_then(|value| issuer_names(value).ok())
+                .unwrap_or_default()
+                .into_iter()
+                .map(Into::into)
+                .collect(),
+            reason: entry.reason(),
+            revocation_date: entry.revocation_date,
+        });
+        Found::Entries(entries.collect())
+    }
+
+    /// Checks the signature by the key in a SubjectPublicKeyInfo (DER), over the bytes that came. The answer is kept:
+    /// the same question costs nothing the second time.
+    pub(crate) fn verify(&self, provider: &dyn Provider, spki: &[u8], allow_weak: bool) -> Result<(), CryptoError> {
+        let mut memory = self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.recall_or(spki, allow_weak, || {
+            let algorithm = SignatureAlgorithm::from_der(&self.head.signature_algorithm)
+                .map_err(|e| CryptoError::Unsupported(e.to_string()))?;
+            match &self.body {
+                Body::Whole { list, .. } => provider.verify(&algorithm, spki, list.tbs(), &self.signature, allow_weak),
+                Body::Extract(extract) => {
+                    provider.verify_digest(&algorithm, spki, &extract.digest, &self.signature, allow_weak)
+                }
+            }
+        })
+    }
+
+    /// Why the list can be used for no certificate at all; `None` if it can.
+    pub(super) fn unusable(&self) -> Option<String> {
+        let unknown = |what: &str, oid| format!("a critical {what} extension of the CRL is not understood: {oid}");
+        if let Some(oid) = self.tail.unknown_critical {
+            return Some(unknown("list", oid));
+        }
+        let entry = match &self.body {
+            Body::Whole { list, .. } => list.unknown_critical_entry(),
+            Body::Extract(extract) => extract.unknown_critical_entry,
+        };
+        entry.map(|oid| unknown("entry", oid))
+    }
+
+    /// A duty of CRL issuers (RFC 5280 sections 5.1.2 and 5.2) that the list breaks though it can be read.
+    pub(super) fn broken_duty(&self) -> Option<&'static str> {
+        if self.head.next_update.is_none() {
+            return Some("it has no nextUpdate (RFC 5280 section 5.1.2.5)");
+        }
+        if self.tail.number.is_none() {
+            return Some("it has no CRL number (RFC 5280 section 5.2.3)");
+        }
+        if self.tail.authority_key_identifier.is_none() {
+            return Some("it has no authority key identifier (RFC 5280 section 5.2.1)");
+        }
+        self.tail.wrong_criticality.map(|_| "an extension of it is critical that must not be, or the opposite")
+    }
+
+    pub(super) fn tail(&self) -> &CrlTail {
+        &self.tail
+    }
+
+    pub(super) fn is_weak(&self) -> bool {
+        SignatureAlgorithm::from_der(&self.head.signature_algorithm).is_ok_and(SignatureAlgorithm::is_weak)
+    }
+}
+
+impl Extract {
+    fn find(&self, serial: &[u8]) -> Found {
+        let wanted = crate::asn1::crl::shortest_integer(serial);
+        if !self.asked.iter().any(|asked| **asked == *wanted) {
+            return Found::NotAsked;
+        }
+        Found::Entries(self.found.iter().filter(|entry| *entry.serial == *wanted).cloned().collect())
+    }
+}
+
+impl fmt::Debug for Crl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crl")
+            .field("issuer", &crate::asn1::name::display(&self.head.issuer))
+            .field("this_update", &self.head.this_update)
+            .field("next_update", &self.head.next_update)
+            .field("number", &self.tail.number)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,215 @@
+//! Whether a revocation list speaks about a certificate, and for which reasons: RFC 5280 section 6.3.3 (b) to (e).
+
+use super::crl::Crl;
+use super::names::same_name;
+use crate::asn1::Asn1Error;
+use crate::asn1::der::{Cursor, element, sequence};
+use crate::asn1::distribution_point::{
+    DistributionPoint, DistributionPointName, GeneralName, ReasonSet, distribution_points, general_names,
+};
+use crate::asn1::oid;
+use crate::asn1::x509::Certificate;
+
+/// Where lists about one certificate may come from: its distribution points, then its issuer.
+pub(super) struct Points<'a> {
+    certificate: &'a Certificate,
+    is_ca: bool,
+    points: Vec<DistributionPoint<'a>>,
+    /// Section 6.3.3, at the end: any list of the certificate's issuer, as if named by a point with the issuer's names.
+    issuer_point: DistributionPoint<'a>,
+    /// All points hand revocation over to another CRL issuer: what the certificate's issuer does not list proves
+    /// nothing then, though what it lists is revoked.
+    handed_over: bool,
+}
+
+impl<'a> Points<'a> {
+    pub(super) fn of(certificate: &'a Certificate) -> Result<Self, Asn1Error> {
+        let points = match certificate.extension(oid::CE_CRL_DISTRIBUTION_POINTS) {
+            Some(extension) => distribution_points(extension.value)?,
+            None => Vec::new(),
+        };
+        let mut names = vec![GeneralName::Directory(certificate.issuer())];
+        if let Some(extension) = certificate.extension(oid::CE_ISSUER_ALT_NAME) {
+            let mut outer = Cursor::new(extension.value, "IssuerAltName")?;
+            names.extend(general_names(outer.expect(::der::Tag::Sequence, "GeneralNames")?.value)?);
+        }
+        let names_issuer = |point: &DistributionPoint<'_>| {
+            point.crl_issuer.is_empty()
+                || directory_names(&point.crl_issuer).any(|n| same_name(n, certificate.issuer()))
+        };
+        Ok(Points {
+            certificate,
+            is_ca: is_ca(certificate)?,
+            handed_over: !points.is_empty() && !points.iter().any(names_issuer),
+            points,
+            issuer_point: DistributionPoint {
+                name: Some(DistributionPointName::Full(names)),
+                reasons: None,
+                crl_issuer: Vec::new(),
+            },
+        })
+    }
+
+    /// The reasons that this list covers for the certificate, over all of its points and its issuer's own, and all
+    /// names in them. None: only what it lists tells something. `Err`: why the list does not speak about it.
+    pub(super) fn scope(&self, crl: &Crl) -> Result<ReasonSet, &'static str> {
+        let own = self.scope_of(&self.issuer_point, crl);
+        let own = if self.handed_over { own.map(|_| ReasonSet::NONE) } else { own };
+        let mut outcomes = self.points.iter().map(|point| self.scope_of(point, crl)).chain([own]);
+        let first = outcomes.next().unwrap_or(Err("the certificate has no distribution point"));
+        outcomes.fold(first, |known, next| match (known, next) {
+            (Ok(a), Ok(b)) => Ok(a.union(b)),
+            (Ok(reasons), Err(_)) | (Err(_), Ok(reasons)) => Ok(reasons),
+            (Err(why), Err(_)) => Err(why),
+        })
+    }
+
+    fn scope_of(&self, point: &DistributionPoint<'_>, crl: &Crl) -> Result<ReasonSet, &'static str> {
+        let idp = crl.issuing_distribution_point();
+        // (b) (1)
+        if point.crl_issuer.is_empty() {
+            if !same_name(crl.issuer(), self.certificate.issuer()) {
+                return Err("it is from another issuer");
+            }
+        } else {
+            if !directory_names(&point.crl_issuer).any(|name| same_name(crl.issuer(), name)) {
+                return Err("it is not from the CRL issuer that the certificate names");
+            }
+            if !idp.as_ref().is_some_and(|idp| idp.indirect_crl) {
+                return Err("it is not an indirect CRL, though the certificate names its issuer as another's");
+            }
+        }
+        let Some(idp) = idp else { return Ok(point.reasons.unwrap_or(ReasonSet::ALL)) };
+        // (b) (2) (i)
+        if let Some(name) = &idp.name {
+            let ours = expand(name, crl.issuer()).ok_or("its distribution point cannot be read")?;
+            let theirs = match &point.name {
+                Some(name) => {
+                    let base = match point.crl_issuer.as_slice() {
+                        [] => Some(self.certificate.issuer()),
+                        [GeneralName::Directory(name)] => Some(*name),
+                        // Section 4.2.1.13: with several issuers a relative name is relative to nothing.
+                        _ => None,
+                    };
+                    base.and_then(|base| expand(name, base)).or_else(|| full_names(name))
+                }
+                None => Some(point.crl_issuer.iter().map(OwnedName::of).collect()),
+            };
+            let theirs = theirs.ok_or("the certificate's distribution point cannot be read")?;
+            if !ours.iter().any(|a| theirs.iter().any(|b| a.same(b))) {
+                return Err("it is for another distribution point");
+            }
+        }
+        // (b) (2) (ii) to (iv), and section 5.2.5: such lists speak of version 3 certificates only.
+        let limited = idp.only_contains_user_certs || idp.only_contains_ca_certs;
+        if idp.only_contains_attribute_certs {
+            return Err("it is for attribute certificates only");
+        }
+        if (idp.only_contains_user_certs && self.is_ca) || (idp.only_contains_ca_certs && !self.is_ca) {
+            return Err("it is for the other kind of certificates (onlyContainsUserCerts, onlyContainsCACerts)");
+        }
+        if limited && self.certificate.version() != 3 {
+            return Err("it is for certificates of version 3 only");
+        }
+        // (d)
+        let listed = idp.only_some_reasons.unwrap_or(ReasonSet::ALL);
+        Ok(listed.intersection(point.reasons.unwrap_or(ReasonSet::ALL)))
+    }
+}
+
+/// Whether two lists have the same issuer and scope, so that a delta may belong to a complete list: section 6.3.3 (c).
+pub(super) fn same_series(complete: &Crl, delta: &Crl) -> bool {
+    same_name(complete.issuer(), delta.issuer())
+        && complete.issuing_distribution_point() == delta.issuing_distribution_point()
+        && complete.tail().authority_key_identifier == delta.tail().authority_key_identifier
+}
+
+fn directory_names<'n>(names: &'n [GeneralName<'n>]) -> impl Iterator<Item = &'n [u8]> {
+    names.iter().filter_map(|name| match name {
+        GeneralName::Directory(name) => Some(*name),
+        _ => None,
+    })
+}
+
+/// A name of a distribution point, put together where it was relative. Names of different forms are never equal.
+enum OwnedName {
+    Uri(Vec<u8>),
+    Directory(Vec<u8>),
+    Other(u32, Vec<u8>),
+}
+
+impl OwnedName {
+    fn of(name: &GeneralName<'_>) -> Self {
+        match name {
+            GeneralName::Uri(uri) => OwnedName::Uri(uri.to_vec()),
+            GeneralName::Directory(name) => OwnedName::Directory(name.to_vec()),
+            GeneralName::Other(form, content) => OwnedName::Other(*form, content.to_vec()),
+        }
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (OwnedName::Uri(a), OwnedName::Uri(b)) => same_uri(a, b),
+            (OwnedName::Directory(a), OwnedName::Directory(b)) => same_name(a, b),
+            (OwnedName::Other(a_form, a), OwnedName::Other(b_form, b)) => a_form == b_form && a == b,
+            _ => false,
+        }
+    }
+}
+
+/// RFC 5280 section 7.4: scheme and host without regard to case, the rest byte by byte.
+fn same_uri(a: &[u8], b: &[u8]) -> bool {
+    let split = |uri: &[u8]| {
+        let scheme_end = uri.windows(3).position(|w| w == b"://").map_or(0, |i| i + 3);
+        uri[scheme_end..].iter().position(|c| matches!(c, b'/' | b'?' | b'#')).map_or(uri.len(), |i| scheme_end + i)
+    };
+    let (a_authority, a_rest) = a.split_at(split(a));
+    let (b_authority, b_rest) = b.split_at(split(b));
+    a_authority.eq_ignore_ascii_case(b_authority) && a_rest == b_rest
+}
+
+fn full_names(name: &DistributionPointName<'_>) -> Option<Vec<OwnedName>> {
+    match name {
+        DistributionPointName::Full(names) => Some(names.iter().map(OwnedName::of).collect()),
+        DistributionPointName::Relative(_) => None,
+    }
+}
+
+/// The names of a point; a relative one is appended to the issuer's Name.
+fn expand(name: &DistributionPointName<'_>, issuer: &[u8]) -> Option<Vec<OwnedName>> {
+    match name {
+        DistributionPointName::Full(_) => full_names(name),
+        DistributionPointName::Relative(rdn) => {
+            let mut outer = Cursor::new(issuer, "Name").ok()?;
+            let rdns = outer.expect(::der::Tag::Sequence, "a Name").ok()?.value;
+            Some(vec![OwnedName::Directory(sequence(&[rdns, &element(0x31, &[rdn])]))])
+        }
+    }
+}
+
+/// Whether basicConstraints says cA.
+fn is_ca(certificate: &Certificate) -> Result<bool, Asn1Error> {
+    let Some(extension) = certificate.extension(oid::CE_BASIC_CONSTRAINTS) else { return Ok(false) };
+    let mut fields = Cursor::sequence(extension.value, "BasicConstraints")?;
+    Ok(fields.optional(::der::Tag::Boolean)?.is_some_and(|ca| ca.value != [0]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_are_compared_by_scheme_and_host_without_case_and_path_with() {
+        assert!(same_uri(b"http://CA.example/a.crl", b"HTTP://ca.example/a.crl"));
+        assert!(!same_uri(b"http://ca.example/a.crl", b"http://ca.example/A.crl"));
+        assert!(!same_uri(b"http://ca.example/a.crl", b"http://ca.example/a.crl?x"));
+        assert!(!same_uri(b"http://ca.example", b"http://ca.example/"));
+    }
+
+    #[test]
+    fn names_of_different_forms_are_never_equal() {
+        let text = b"http://ca.example/a.crl".to_vec();
+        assert!(!OwnedName::Uri(text.clone()).same(&OwnedName::Other(2, text.clone())));
+        assert!(!OwnedName::Other(1, text.clone()).same(&OwnedName::Other(2, text)));
+    }
+}

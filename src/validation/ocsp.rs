@@ -1,0 +1,303 @@
+//! OCSP: asking (RFC 6960 section 4.1, RFC 9654, RFC 5019) and what an answer is worth (RFC 6960 section 3.2).
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use base64ct::{Base64, Encoding};
+
+use super::freshness::{Freshness, Window};
+use super::names::same_name;
+use super::signed::SignatureMemory;
+use super::status::{Status, StatusSearch};
+use crate::asn1::Asn1Error;
+use crate::asn1::crl::shortest_integer;
+use crate::asn1::der::Cursor;
+use crate::asn1::ocsp::{
+    BasicResponse, CertId, CertStatus, OcspResponseStatus, ResponderId, ResponseMessage, SingleResponse, encode_request,
+};
+use crate::asn1::x509::{Certificate, bit_string};
+use crate::codes::Code;
+use crate::crypto::{CryptoError, DigestAlgorithm, Provider, SignatureAlgorithm};
+use crate::error::Error;
+
+/// Octets of the nonce in requests (RFC 9654 section 2.1).
+const NONCE_LEN: usize = 32;
+/// Longest URL of the GET form, request included (RFC 5019 section 5); above it, POST is used.
+const MAX_GET_URL_LEN: usize = 255;
+
+/// A request about one certificate.
+#[derive(Clone, Debug)]
+pub struct OcspRequest {
+    der: Vec<u8>,
+    nonce: Option<[u8; NONCE_LEN]>,
+}
+
+impl OcspRequest {
+    /// Media type of the request in a POST (RFC 6960 appendix A.1).
+    pub const CONTENT_TYPE: &'static str = "application/ocsp-request";
+    /// Media type of the answer.
+    pub const RESPONSE_CONTENT_TYPE: &'static str = "application/ocsp-response";
+
+    /// A request with a fresh nonce, which the response must then carry.
+    pub fn with_nonce(
+        provider: &dyn Provider,
+        certificate: &Certificate,
+        issuer: &Certificate,
+        digest: DigestAlgorithm,
+    ) -> Result<Self, Error> {
+        let mut nonce = [0; NONCE_LEN];
+        provider.random(&mut nonce)?;
+        Self::build(provider, certificate, issuer, digest, Some(nonce))
+    }
+
+    /// A request without one: for responders of pre-signed answers (RFC 5019 section 4), which a cache can serve too.
+    /// Only the answer's own times then tell that it is of today.
+    pub fn without_nonce(
+        provider: &dyn Provider,
+        certificate: &Certificate,
+        issuer: &Certificate,
+        digest: DigestAlgorithm,
+    ) -> Result<Self, Error> {
+        Self::build(provider, certificate, issuer, digest, None)
+    }
+
+    fn build(
+        provider: &dyn Provider,
+        certificate: &Certificate,
+        issuer: &Certificate,
+        digest: DigestAlgorithm,
+        nonce: Option<[u8; NONCE_LEN]>,
+    ) -> Result<Self, Error> {
+        let cert_id = CertId {
+            digest: Some(digest),
+            issuer_name_hash: provider.digest(digest, &[certificate.issuer()])?.to_vec().into(),
+            issuer_key_hash: provider.digest(digest, &[key_bits(issuer)?])?.to_vec().into(),
+            serial: shortest_integer(certificate.serial()).into(),
+        };
+        let der = encode_request(&[cert_id], nonce.as_ref().map(|n| &n[..])).expect("the digest is one of ours");
+        Ok(OcspRequest { der, nonce })
+    }
+
+    /// The request, DER: body of a POST.
+    pub fn as_der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The URL of the GET form at a responder (RFC 6960 appendix A.1); `None` if it would be too long for caches.
+    pub fn get_url(&self, responder_url: &str) -> Option<String> {
+        let mut url = responder_url.trim_end_matches('/').to_owned();
+        url.push('/');
+        for character in Base64::encode_string(&self.der).chars() {
+            match character {
+                '+' => url.push_str("%2B"),
+                '/' => url.push_str("%2F"),
+                '=' => url.push_str("%3D"),
+                other => url.push(other),
+            }
+        }
+        (url.len() <= MAX_GET_URL_LEN).then_some(url)
+    }
+
+    /// Reads the answer to this request. A nonce that was sent must have come back, or the answer may be an old one.
+    pub fn read_response(&self, der: &[u8]) -> Result<OcspResponse, Error> {
+        let response = OcspResponse::from_der(der)?;
+        if let Some(sent) = &self.nonce
+            && let Some(basic) = &response.message.basic
+            && basic.nonce.as_deref() != Some(&sent[..])
+        {
+            let what = if basic.nonce.is_some() { "another nonce" } else { "no nonce" };
+            return Err(Error::new(Code::Nonce, format!("the OCSP response has {what} than the one sent")));
+        }
+        Ok(response)
+    }
+}
+
+/// An OCSP response: parsed, not believed. Share it by `Arc`: a signature that was checked is remembered.
+pub struct OcspResponse {
+    message: ResponseMessage,
+    signatures: Mutex<SignatureMemory>,
+}
+
+impl OcspResponse {
+    /// From DER: one that was stapled, stored, or brought by the caller's own transport. See
+    /// [`ResponseMessage::from_der`] for what is refused. The answer to a request of ours is read by
+    /// [`OcspRequest::read_response`].
+    pub fn from_der(der: &[u8]) -> Result<Self, Asn1Error> {
+        Ok(OcspResponse { message: ResponseMessage::from_der(der)?, signatures: Mutex::default() })
+    }
+
+    /// Whether the responder answered at all.
+    pub fn status(&self) -> OcspResponseStatus {
+        self.message.status
+    }
+
+    /// The answer as it is, unverified; `None` if the responder gave none.
+    pub fn basic(&self) -> Option<&BasicResponse> {
+        self.message.basic.as_ref()
+    }
+
+    fn verify(
+        &self,
+        basic: &BasicResponse,
+        provider: &dyn Provider,
+        spki: &[u8],
+        allow_weak: bool,
+    ) -> Result<(), CryptoError> {
+        let mut memory = self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.recall_or(spki, allow_weak, || {
+            let algorithm = SignatureAlgorithm::from_der(&basic.signature_algorithm)
+                .map_err(|e| CryptoError::Unsupported(e.to_string()))?;
+            if algorithm.is_weak() && !allow_weak {
+                return Err(CryptoError::Unsupported("a signature over a SHA-1 digest".to_owned()));
+            }
+            provider.verify(&algorithm, spki, &basic.tbs, &basic.signature, allow_weak)
+        })
+    }
+}
+
+impl fmt::Debug for OcspResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OcspResponse").field("message", &self.message).finish_non_exhaustive()
+    }
+}
+
+impl StatusSearch<'_> {
+    /// The certificate's status by the OCSP responses at hand; `above` is its chain from its issuer to the anchor.
+    pub(super) fn ocsp_status(&self, certificate: &Certificate, above: &[Certificate]) -> Status {
+        let mut reasons = Vec::new();
+        let mut good: Option<Status> = None;
+        for response in &self.sources.ocsp {
+            match self.ocsp_says(response, certificate, above) {
+                Ok(revoked @ Status::Revoked(_)) => return revoked,
+                Ok(Status::Good { until, notes }) => {
+                    let longer = match &good {
+                        Some(Status::Good { until: known, .. }) => until > *known,
+                        _ => true,
+                    };
+                    if longer {
+                        good = Some(Status::Good { until, notes });
+                    }
+                }
+                Ok(Status::Unknown(why)) => reasons.extend(why),
+                Err(why) => reasons.push(format!("OCSP response: {why}")),
+            }
+        }
+        good.unwrap_or(Status::Unknown(reasons))
+    }
+
+    fn ocsp_says(
+        &self,
+        response: &OcspResponse,
+        certificate: &Certificate,
+        above: &[Certificate],
+    ) -> Result<Status, String> {
+        let issuer = above.first().ok_or("the certificate has no issuer")?;
+        let Some(basic) = response.basic() else {
+            return Err(format!("the responder answered {}", response.status()));
+        };
+        let about = self.entries_about(basic, certificate, issuer)?;
+        if about.is_empty() {
+            return Err("it does not speak of the certificate".to_owned());
+        }
+        let unknown = about.iter().find_map(|entry| entry.unknown_critical).or(basic.unknown_critical);
+        if let Some(oid) = unknown {
+            return Err(format!("a critical extension is not understood: {oid}"));
+        }
+        let note = self.authorise(response, basic, above)?;
+        // Every entry is looked at: the first that says good must not hide one that says revoked.
+        for entry in &about {
+            if let CertStatus::Revoked { time, reason } = entry.status {
+                let text =
+                    format!("revoked since {time}, reason {reason}, by an OCSP response from {}", entry.this_update);
+                return Ok(Status::Revoked(text));
+            }
+        }
+        if about.iter().any(|entry| entry.status == CertStatus::Unknown) {
+            return Err("the responder does not know the certificate".to_owned());
+        }
+        let newest = about.iter().max_by_key(|entry| entry.this_update).ok_or("no entry")?;
+        let window = Window { this_update: newest.this_update, next_update: newest.next_update };
+        let mut notes: Vec<String> = note.into_iter().collect();
+        let until = match self.judge(window, "OCSP response") {
+            Freshness::Current { until } => until,
+            Freshness::Grace { until, text } => {
+                notes.push(format!("{text}, used within the offline grace"));
+                until
+            }
+            Freshness::NotJudged { until } => {
+                notes.push("the time is unknown: whether the OCSP response is current was not checked".to_owned());
+                until
+            }
+            Freshness::Refused(why) => return Err(why),
+        };
+        Ok(Status::Good { until, notes })
+    }
+
+    /// The entries whose CertID is this certificate's in all three parts (RFC 6960 section 3.2 item 1).
+    fn entries_about<'r>(
+        &self,
+        basic: &'r BasicResponse,
+        certificate: &Certificate,
+        issuer: &Certificate,
+    ) -> Result<Vec<&'r SingleResponse>, String> {
+        let serial = shortest_integer(certificate.serial());
+        let mut about = Vec::new();
+        for entry in basic.responses.iter().filter(|entry| *entry.cert_id.serial == *serial) {
+            let Some(digest) = entry.cert_id.digest else { continue };
+            let hash = |bytes: &[u8]| self.provider.digest(digest, &[bytes]).map_err(|e| e.to_string());
+            let name_matches = *entry.cert_id.issuer_name_hash == *hash(certificate.issuer())?;
+            let key = key_bits(issuer).map_err(|e| e.to_string())?;
+            if name_matches && *entry.cert_id.issuer_key_hash == *hash(key)? {
+                about.push(entry);
+            }
+        }
+        Ok(about)
+    }
+
+    /// RFC 6960 sections 3.2 item 4 and 4.2.2.2: signed by the certificate's issuer, or by a responder it has
+    /// certified. Answers with a note about a check on the responder that could not be made.
+    fn authorise(
+        &self,
+        response: &OcspResponse,
+        basic: &BasicResponse,
+        above: &[Certificate],
+    ) -> Result<Option<String>, String> {
+        let issuer = above.first().ok_or("the certificate has no issuer")?;
+        let mut why = "nobody at hand is the responder it names".to_owned();
+        let candidates = std::iter::once(issuer).chain(&basic.certificates).chain(self.pool);
+        for candidate in candidates.filter(|candidate| self.is_responder(candidate, &basic.responder_id)) {
+            self.spend_signature()?;
+            if let Err(error) = response.verify(basic, self.provider, candidate.spki(), self.checks.allow_weak) {
+                why = format!("its signature: {error}");
+                continue;
+            }
+            if candidate == issuer || (candidate.spki() == issuer.spki() && candidate.subject() == issuer.subject()) {
+                return Ok(None);
+            }
+            match self.authorise_responder(candidate, above) {
+                Ok(note) => return Ok(note),
+                Err(reason) => why = reason,
+            }
+        }
+        Err(why)
+    }
+
+    fn is_responder(&self, candidate: &Certificate, id: &ResponderId) -> bool {
+        match id {
+            ResponderId::Name(name) => same_name(name, candidate.subject()),
+            // Section 4.2.1: KeyHash is SHA-1, whatever the rest uses. It finds the key, it proves nothing.
+            ResponderId::KeyHash(hash) => key_bits(candidate)
+                .ok()
+                .and_then(|key| self.provider.digest(DigestAlgorithm::Sha1, &[key]).ok())
+                .is_some_and(|found| *found == **hash),
+        }
+    }
+}
+
+/// Content of the certificate's subjectPublicKey without the count of unused bits: what key hashes are made over.
+fn key_bits(certificate: &Certificate) -> Result<&[u8], Asn1Error> {
+    const WHAT: &str = "SubjectPublicKeyInfo";
+    let mut fields = Cursor::sequence(certificate.spki(), WHAT)?;
+    fields.expect(::der::Tag::Sequence, "algorithm")?;
+    bit_string(fields.expect(::der::Tag::BitString, "subjectPublicKey")?, WHAT, "subjectPublicKey has unused bits")
+}

@@ -1,0 +1,83 @@
+//! Remembering which keys a signed object was checked with.
+
+use crate::crypto::CryptoError;
+
+/// Most keys remembered per object: an issuer has one, during a key change two.
+const MAX_KEYS: usize = 4;
+
+/// Which keys made the signature of one object, and which did not.
+///
+/// Keyed by the bytes of the key itself, not by a name or a place in memory: nothing else may stand in for it.
+#[derive(Debug, Default)]
+pub(super) struct SignatureMemory {
+    checked: Vec<Checked>,
+}
+
+#[derive(Debug)]
+struct Checked {
+    spki: Box<[u8]>,
+    allow_weak: bool,
+    outcome: Result<(), CryptoError>,
+}
+
+impl SignatureMemory {
+    /// The outcome of an earlier check under the same key and the same rule about weak algorithms, or that of `check`.
+    pub(super) fn recall_or(
+        &mut self,
+        spki: &[u8],
+        allow_weak: bool,
+        check: impl FnOnce() -> Result<(), CryptoError>,
+    ) -> Result<(), CryptoError> {
+        if let Some(known) = self.checked.iter().find(|c| *c.spki == *spki && c.allow_weak == allow_weak) {
+            return known.outcome.clone();
+        }
+        let outcome = check();
+        if self.checked.len() == MAX_KEYS {
+            // What failed goes first: wrong keys must not drive out the right one.
+            let spare = self.checked.iter().position(|c| c.outcome.is_err()).unwrap_or(0);
+            self.checked.remove(spare);
+        }
+        self.checked.push(Checked { spki: spki.into(), allow_weak, outcome: outcome.clone() });
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_checked_once_per_key_and_rule() {
+        let mut memory = SignatureMemory::default();
+        let mut work = 0;
+        for _ in 0..3 {
+            let right = memory.recall_or(b"right", false, || {
+                work += 1;
+                Ok(())
+            });
+            assert_eq!(right, Ok(()));
+        }
+        assert_eq!(work, 1);
+        assert_eq!(memory.recall_or(b"wrong", false, || Err(CryptoError::Mismatch)), Err(CryptoError::Mismatch));
+        assert_eq!(memory.recall_or(b"wrong", false, || panic!("asked twice")), Err(CryptoError::Mismatch));
+        assert_eq!(memory.recall_or(b"right", false, || panic!("asked twice")), Ok(()));
+    }
+
+    #[test]
+    fn what_passed_with_weak_algorithms_allowed_is_asked_again_without() {
+        let mut memory = SignatureMemory::default();
+        assert_eq!(memory.recall_or(b"key", true, || Ok(())), Ok(()));
+        assert_eq!(memory.recall_or(b"key", false, || Err(CryptoError::Mismatch)), Err(CryptoError::Mismatch));
+    }
+
+    #[test]
+    fn many_wrong_keys_do_not_fill_memory() {
+        let mut memory = SignatureMemory::default();
+        memory.recall_or(b"right", false, || Ok(())).unwrap();
+        for key in 0..100u8 {
+            let _ = memory.recall_or(&[key], false, || Err(CryptoError::Mismatch));
+        }
+        assert_eq!(memory.checked.len(), MAX_KEYS);
+        assert_eq!(memory.recall_or(b"right", false, || panic!("driven out")), Ok(()));
+    }
+}

@@ -1,0 +1,281 @@
+//! The search for a certificate's status among the data at hand, and for whoever may sign such data.
+
+use std::cell::{Cell, RefCell};
+
+use super::checks::{Checks, KeyUsage, NameCheck, PolicyInputs};
+use super::facts::Facts;
+use super::freshness::{Freshness, Window};
+use super::names::same_name;
+use super::revocation::{RevocationMode, RevocationPolicy, RevocationScope, StatusPreference, StatusSources};
+use super::trust::TrustAnchors;
+use super::{certificate, path};
+use crate::asn1::name::display;
+use crate::asn1::oid;
+use crate::asn1::x509::{Certificate, hex};
+use crate::crypto::Provider;
+use crate::limits;
+use crate::time::Time;
+
+/// What is known about one certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Not revoked.
+    Good {
+        /// Last second at which the data that says so is current.
+        until: Time,
+        /// Checks on the data that could not be made.
+        notes: Vec<String>,
+    },
+    /// Revoked: since when, why, who says so.
+    Revoked(String),
+    /// Nothing usable; what was looked at and why it is of no use.
+    Unknown(Vec<String>),
+}
+
+/// One status check: its inputs, its budget, and what it already found out.
+pub(super) struct StatusSearch<'a> {
+    pub provider: &'a dyn Provider,
+    pub checks: &'a Checks,
+    pub sources: &'a StatusSources,
+    pub pool: &'a [Certificate],
+    path: &'a [Certificate],
+    anchors: &'a TrustAnchors,
+    signatures_left: Cell<u32>,
+    exhausted: Cell<bool>,
+    /// Signers whose own status is being looked for.
+    in_progress: RefCell<Vec<Certificate>>,
+    /// Signers of CRLs found good or bad, with the anchor of the path.
+    authorised: RefCell<Vec<(Certificate, Result<(), String>)>>,
+}
+
+impl<'a> StatusSearch<'a> {
+    pub(super) fn new(
+        provider: &'a dyn Provider,
+        path: &'a [Certificate],
+        anchors: &'a TrustAnchors,
+        pool: &'a [Certificate],
+        sources: &'a StatusSources,
+        checks: &'a Checks,
+    ) -> Self {
+        StatusSearch {
+            provider,
+            checks,
+            sources,
+            pool,
+            path,
+            anchors,
+            signatures_left: Cell::new(limits::MAX_STATUS_SIGNATURES),
+            exhausted: Cell::new(false),
+            in_progress: RefCell::default(),
+            authorised: RefCell::default(),
+        }
+    }
+
+    pub(super) fn policy(&self) -> &RevocationPolicy {
+        &self.checks.revocation
+    }
+
+    /// Whether the budget of signatures was used up.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted.get()
+    }
+
+    /// The status of a certificate; `above` is its chain from its issuer to the anchor.
+    pub(super) fn status(&self, certificate: &Certificate, above: &[Certificate]) -> Status {
+        let ocsp = self.ocsp_status(certificate, above);
+        if let Status::Revoked(_) = ocsp {
+            return ocsp;
+        }
+        let crl = self.crl_status(certificate, above);
+        match (ocsp, crl) {
+            (_, revoked @ Status::Revoked(_)) => revoked,
+            (ocsp @ Status::Good { .. }, crl @ Status::Good { .. }) => match self.policy().prefer {
+                StatusPreference::Ocsp => ocsp,
+                StatusPreference::Crl => crl,
+            },
+            (good @ Status::Good { .. }, _) | (_, good @ Status::Good { .. }) => good,
+            (Status::Unknown(mut reasons), Status::Unknown(more)) => {
+                reasons.extend(more);
+                Status::Unknown(reasons)
+            }
+            (other, _) => other,
+        }
+    }
+
+    /// Judges the times of status data by the policy.
+    pub(super) fn judge(&self, window: Window, what: &str) -> Freshness {
+        window.judge(self.checks.at, self.policy(), what)
+    }
+
+    /// Takes one signature out of the budget.
+    pub(super) fn spend_signature(&self) -> Result<(), String> {
+        match self.signatures_left.get().checked_sub(1) {
+            Some(left) => {
+                self.signatures_left.set(left);
+                Ok(())
+            }
+            None => {
+                self.exhausted.set(true);
+                Err(format!("the budget of {} signatures on status data was used up", limits::MAX_STATUS_SIGNATURES))
+            }
+        }
+    }
+
+    /// Certificates with this subject that may have signed a CRL: those of the chain, then the pool's and the anchors'.
+    /// The flag tells whether the path to it is validated already.
+    pub(super) fn signers_named(
+        &self,
+        name: &[u8],
+        key_id: Option<&[u8]>,
+        above: &[Certificate],
+    ) -> Vec<(Certificate, bool)> {
+        let mut found: Vec<(Certificate, bool)> = Vec::new();
+        let chain = above.iter().map(|c| (c, true));
+        let others = self.pool.iter().chain(self.path).chain(self.anchors.iter()).map(|c| (c, false));
+        for (candidate, in_chain) in chain.chain(others) {
+            if same_name(candidate.subject(), name) && !found.iter().any(|(known, _)| known == candidate) {
+                found.push((candidate.clone(), in_chain));
+            }
+        }
+        // A hint only, as in path building: it decides the order of tries, not who may sign.
+        found.sort_by_key(|(candidate, in_chain)| {
+            let other_key = match (key_id, candidate.subject_key_identifier()) {
+                (Some(wanted), Some(found)) => wanted != found,
+                _ => false,
+            };
+            (other_key, !in_chain)
+        });
+        found.truncate(limits::MAX_CRL_SIGNERS);
+        found
+    }
+
+    /// RFC 5280 section 6.3.3 (f): a path of the CRL signer to the same anchor, and the status of what is on it.
+    pub(super) fn authorise_crl_signer(&self, signer: &Certificate, anchor: &Certificate) -> Result<(), String> {
+        if let Some((_, known)) = self.authorised.borrow().iter().find(|(known, _)| known == signer) {
+            return known.clone();
+        }
+        if self.in_progress.borrow().contains(signer) {
+            // The list that covers its own signer: it may say that the signer is revoked, and then says nothing else.
+            return Ok(());
+        }
+        let outcome = self.while_in_progress(signer, || {
+            let anchors: TrustAnchors = std::iter::once(anchor.clone()).collect();
+            let chain = self.validate_signer(signer, &anchors)?;
+            for (index, certificate) in chain.iter().enumerate().take(chain.len() - 1) {
+                if !self.path.contains(certificate) || certificate == signer {
+                    self.check_signer_status(certificate, &chain[index + 1..])?;
+                }
+            }
+            Ok(())
+        });
+        // What was found while another signer is still in question rests on that one.
+        if self.in_progress.borrow().is_empty() {
+            self.authorised.borrow_mut().push((signer.clone(), outcome.clone()));
+        }
+        outcome
+    }
+
+    /// RFC 6960 section 4.2.2.2: a responder that the issuer itself has certified for this purpose. Answers with a note
+    /// where the responder's own status is not known.
+    pub(super) fn authorise_responder(
+        &self,
+        responder: &Certificate,
+        above: &[Certificate],
+    ) -> Result<Option<String>, String> {
+        let issuer = above.first().ok_or("the certificate has no issuer")?;
+        let facts = Facts::read_but_names(responder).map_err(|e| format!("the responder's certificate: {e}"))?;
+        // Explicitly: no extendedKeyUsage, or anyExtendedKeyUsage, delegates nothing.
+        let delegated = facts.purposes().is_some_and(|mut p| p.any(|found| found == oid::KP_OCSP_SIGNING.as_bytes()));
+        if !delegated {
+            return Err("the responder's certificate is not for OCSP signing (extendedKeyUsage)".to_owned());
+        }
+        if !facts.allows(KeyUsage::DigitalSignature) && !facts.allows(KeyUsage::ContentCommitment) {
+            return Err("the responder's certificate does not allow signatures (keyUsage)".to_owned());
+        }
+        if self.in_progress.borrow().contains(responder) {
+            return Ok(None);
+        }
+        if let Some(unknown) = facts.unknown_critical {
+            return Err(format!("a critical extension of the responder's certificate is not understood: {unknown}"));
+        }
+        self.issued_directly(responder, issuer).map_err(|why| format!("the responder's certificate: {why}"))?;
+        self.while_in_progress(responder, || {
+            if responder.extension(oid::OCSP_NOCHECK).is_some() {
+                return Ok(None);
+            }
+            match self.status(responder, above) {
+                Status::Good { .. } => Ok(None),
+                Status::Revoked(text) => Err(format!("the responder's certificate is revoked: {text}")),
+                // Section 4.2.2.2.1: neither nocheck nor a status leaves it to the reader.
+                Status::Unknown(_) => {
+                    Ok(Some("the status of the OCSP responder's certificate is not known".to_owned()))
+                }
+            }
+        })
+    }
+
+    fn while_in_progress<T>(
+        &self,
+        signer: &Certificate,
+        work: impl FnOnce() -> Result<T, String>,
+    ) -> Result<T, String> {
+        if self.in_progress.borrow().len() >= limits::MAX_STATUS_DEPTH {
+            return Err(format!("status signers hang on each other more than {} deep", limits::MAX_STATUS_DEPTH));
+        }
+        self.in_progress.borrow_mut().push(signer.clone());
+        let outcome = work();
+        self.in_progress.borrow_mut().pop();
+        outcome
+    }
+
+    /// Whether the issuer itself, by this key, made the certificate, and it is within its validity.
+    fn issued_directly(&self, responder: &Certificate, issuer: &Certificate) -> Result<(), String> {
+        if !same_name(responder.issuer(), issuer.subject()) {
+            return Err("it is not from the issuer of the certificate that is asked about".to_owned());
+        }
+        if responder.signature_algorithm() != responder.tbs_signature_algorithm() {
+            return Err("the algorithm inside the signature differs from the one beside it".to_owned());
+        }
+        self.spend_signature()?;
+        let objection = certificate::against_validity(responder, self.checks.at)
+            .or_else(|| certificate::against_signature(self.provider, responder, issuer, self.checks.allow_weak));
+        objection.map_or(Ok(()), |found| Err(found.text))
+    }
+
+    /// Validates the path of a signer of status data; its own status is looked at by the caller.
+    fn validate_signer(&self, signer: &Certificate, anchors: &TrustAnchors) -> Result<Vec<Certificate>, String> {
+        self.spend_signature()?;
+        let checks = Checks {
+            extended_key_usages: Vec::new(),
+            key_usages: Vec::new(),
+            names: NameCheck::NotChecked,
+            max_intermediates: None,
+            policy: PolicyInputs::default(),
+            revocation: RevocationPolicy::off(),
+            ..self.checks.clone()
+        };
+        let pool: Vec<Certificate> = self.pool.iter().chain(self.path).cloned().collect();
+        let report = path::validate(self.provider, anchors, signer, &pool, &StatusSources::none(), &checks);
+        match report.path() {
+            Some(path) => Ok(path.chain().to_vec()),
+            None => {
+                let why = report.error().map_or_else(String::new, |e| e.message().to_owned());
+                Err(format!("the signer {} has no valid path: {why}", display(signer.subject())))
+            }
+        }
+    }
+
+    fn check_signer_status(&self, certificate: &Certificate, above: &[Certificate]) -> Result<(), String> {
+        let named = || {
+            format!("the signer's certificate {} serial {}", display(certificate.subject()), hex(certificate.serial()))
+        };
+        let needed =
+            self.policy().mode == RevocationMode::HardFail && self.policy().scope == RevocationScope::WholeChain;
+        match self.status(certificate, above) {
+            Status::Good { .. } => Ok(()),
+            Status::Revoked(text) => Err(format!("{} is revoked: {text}", named())),
+            Status::Unknown(_) if !needed => Ok(()),
+            Status::Unknown(reasons) => Err(format!("{} has no usable status: {}", named(), reasons.join("; "))),
+        }
+    }
+}
