@@ -2,6 +2,7 @@
 //! section's order: syntax, version, transaction, body type, nonces, protection, sender and time; only then the body.
 
 use super::context::{Context, Credential, SignerAuthorisation};
+use super::issued::is_success;
 use super::protection::{MacKey, is_mac};
 use super::transaction::Transaction;
 use crate::asn1::cmp::status::fail_info_names;
@@ -312,7 +313,9 @@ fn unprotected(context: &Context, transaction: &Transaction, message: &PkiMessag
         && (context.tolerance.unmatched_errors || check_transaction_id(transaction, message).is_ok());
     let told = match message.body(&context.limits) {
         Ok(PkiBody::Error(content)) => Some(content.status),
-        Ok(PkiBody::CertRep(rep)) => rep.responses.into_iter().next().map(|r| r.status),
+        Ok(PkiBody::CertRep(rep)) => {
+            rep.responses.into_iter().next().map(|r| r.status).filter(|s| !is_success(s.status))
+        }
         _ => None,
     };
     let code = if believed && told.is_some() { Code::Rejected } else { Code::Unprotected };
