@@ -5,7 +5,7 @@ use ::der::Tag;
 use zeroize::Zeroizing;
 
 use super::der::{Asn1Error, Cursor, Tlv, element};
-use super::oid::{self, Oid};
+use super::oid::Oid;
 use super::x509::{bit_string, read_oid};
 
 /// OneAsymmetricKey, version 1 (RFC 5208) or 2; borrowed from the input.
@@ -147,7 +147,45 @@ pub fn absent_or_null(parameters: Option<Tlv<'_>>, structure: &'static str) -> R
     }
 }
 
-/// Whether an identifier names an RSA key: rsaEncryption or RSASSA-PSS (RFC 4055 section 1.2).
-pub fn is_rsa(algorithm: Oid) -> bool {
-    algorithm == oid::RSA_ENCRYPTION || algorithm == oid::RSASSA_PSS
+/// ML-DSA-PrivateKey (RFC 9881 section 6): seed, expanded key, or both.
+pub struct MlDsaPrivateKey<'a> {
+    /// The 32 bytes that everything else follows from.
+    pub seed: Option<&'a [u8]>,
+    /// The key as FIPS 204 writes it.
+    pub expanded: Option<&'a [u8]>,
+}
+
+impl<'a> MlDsaPrivateKey<'a> {
+    /// Reads the content of PKCS#8's privateKey.
+    pub fn from_der(bytes: &'a [u8]) -> Result<Self, Asn1Error> {
+        const WHAT: &str = "ML-DSA-PrivateKey";
+        let mut fields = Cursor::new(bytes, WHAT)?;
+        let key = match fields.peek() {
+            Some(Tag::Sequence) => {
+                let mut both = Cursor::new(fields.any("both")?.value, WHAT)?;
+                let seed = both.expect(Tag::OctetString, "seed")?.value;
+                let expanded = both.expect(Tag::OctetString, "expandedKey")?.value;
+                both.finish()?;
+                MlDsaPrivateKey { seed: Some(seed), expanded: Some(expanded) }
+            }
+            Some(Tag::OctetString) => MlDsaPrivateKey { seed: None, expanded: Some(fields.any("expandedKey")?.value) },
+            _ => {
+                let seed = fields.expect(super::der::context(0, false), "seed")?.value;
+                MlDsaPrivateKey { seed: Some(seed), expanded: None }
+            }
+        };
+        fields.finish()?;
+        if key.seed.is_some_and(|seed| seed.len() != 32) {
+            return Err(Asn1Error::invalid(WHAT, "a seed that is not 32 bytes"));
+        }
+        Ok(key)
+    }
+}
+
+/// The 32 bytes of an Ed25519 key: CurvePrivateKey (RFC 8410 section 7), an OCTET STRING in PKCS#8's OCTET STRING.
+pub fn curve_private_key(bytes: &[u8]) -> Result<&[u8; 32], Asn1Error> {
+    let mut content = Cursor::new(bytes, "CurvePrivateKey")?;
+    let seed = content.expect(Tag::OctetString, "CurvePrivateKey")?.value;
+    content.finish()?;
+    seed.try_into().map_err(|_| Asn1Error::invalid("CurvePrivateKey", "a key that is not 32 bytes"))
 }

@@ -163,7 +163,7 @@ fn every_provider_derives_and_encrypts_the_same() {
                     all.extend([cbc, gcm]);
                 }
             }
-            for kek in [&[1u8; 16][..], &[2; 32]] {
+            for kek in [&[1u8; 16][..], &[4; 24], &[2; 32]] {
                 let wrapped = p.wrap_key(kek, &[8; 32]).unwrap();
                 assert_eq!(*p.unwrap_key(kek, &wrapped).unwrap(), [8; 32]);
                 assert_eq!(p.unwrap_key(kek, &wrapped[1..]).unwrap_err(), CryptoError::Decrypt);
@@ -174,6 +174,21 @@ fn every_provider_derives_and_encrypts_the_same() {
         })
         .collect();
     assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn keys_wrap_as_rfc_3394_shows() {
+    let bytes = |range: std::ops::RangeInclusive<u8>| range.collect::<Vec<u8>>();
+    let key: Vec<u8> = (0u8..16).map(|i| i * 0x11).collect();
+    for p in providers() {
+        let shown = |kek_len: u8| crate::asn1::x509::hex(&p.wrap_key(&bytes(0..=kek_len - 1), &key).unwrap());
+        assert_eq!(shown(16), "1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5");
+        assert_eq!(shown(24), "96778b25ae6ca435f92b5b97c050aed2468ab8a17ad84e5d");
+        assert_eq!(shown(32), "64e8c3f9ce0f5ba263e9777905818a2a93c8191e7d6e8ae7");
+        assert!(p.wrap_key(&[0; 16], &[0; 17]).is_err());
+        assert!(p.wrap_key(&[0; 24], &[0; 17]).is_err());
+        assert!(p.wrap_key(&[0; 15], &key).is_err());
+    }
 }
 
 #[test]

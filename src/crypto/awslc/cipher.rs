@@ -3,7 +3,8 @@
 use aws_lc_rs::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement;
 use aws_lc_rs::cipher::{
-    self, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey, PaddedBlockEncryptingKey, UnboundCipherKey,
+    self, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext, PaddedBlockDecryptingKey,
+    PaddedBlockEncryptingKey, UnboundCipherKey,
 };
 use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::key_wrap::{self, AesKek, KeyWrap};
@@ -11,6 +12,7 @@ use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepAlgorithm,
     OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PublicEncryptingKey,
 };
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::super::public_key::{PublicKey, encode_spki};
@@ -73,6 +75,9 @@ pub(super) fn decrypt(
 }
 
 pub(super) fn wrap(kek: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    if kek.len() == 24 {
+        return wrap_192(kek, key);
+    }
     let mut out = vec![0u8; key.len() + 8];
     let length = kek_of(kek)?
         .wrap(key, &mut out)
@@ -83,6 +88,9 @@ pub(super) fn wrap(kek: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {
 }
 
 pub(super) fn unwrap(kek: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    if kek.len() == 24 {
+        return unwrap_192(kek, wrapped);
+    }
     let mut out = Zeroizing::new(vec![0u8; wrapped.len()]);
     let length = kek_of(kek)
         .map_err(|_| CryptoError::Decrypt)?
@@ -91,6 +99,53 @@ pub(super) fn unwrap(kek: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, C
         .len();
     out.truncate(length);
     Ok(out)
+}
+
+/// RFC 3394 section 2.2.1 over single blocks: AWS-LC's Rust face wraps with 128 and 256 bits only.
+fn wrap_192(kek: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    let failed = |_| CryptoError::Unsupported(format!("wrapping a key of {} bytes", key.len()));
+    if key.len() < 16 || !key.len().is_multiple_of(8) {
+        return Err(failed(()));
+    }
+    let cipher = EncryptingKey::ecb(cbc_key(kek)?).map_err(|_| failed(()))?;
+    let mut block = Zeroizing::new([0xa6u8; 16]);
+    let mut out = [&[0xa6; 8], key].concat();
+    let count = key.len() / 8;
+    for step in 0..6 * count {
+        let at = 8 + step % count * 8;
+        block[8..].copy_from_slice(&out[at..at + 8]);
+        cipher.less_safe_encrypt(&mut *block, EncryptionContext::None).map_err(|_| failed(()))?;
+        count_in(&mut block, step);
+        out[at..at + 8].copy_from_slice(&block[8..]);
+    }
+    out[..8].copy_from_slice(&block[..8]);
+    Ok(out)
+}
+
+/// RFC 3394 section 2.2.2.
+fn unwrap_192(kek: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    if wrapped.len() < 24 || !wrapped.len().is_multiple_of(8) {
+        return Err(CryptoError::Decrypt);
+    }
+    let cipher = DecryptingKey::ecb(cbc_key(kek)?).map_err(|_| CryptoError::Decrypt)?;
+    let mut block = Zeroizing::new([0u8; 16]);
+    block[..8].copy_from_slice(&wrapped[..8]);
+    let mut out = Zeroizing::new(wrapped[8..].to_vec());
+    let count = out.len() / 8;
+    for step in (0..6 * count).rev() {
+        let at = step % count * 8;
+        count_in(&mut block, step);
+        block[8..].copy_from_slice(&out[at..at + 8]);
+        cipher.decrypt(&mut *block, DecryptionContext::None).map_err(|_| CryptoError::Decrypt)?;
+        out[at..at + 8].copy_from_slice(&block[8..]);
+    }
+    if bool::from(block[..8].ct_eq(&[0xa6; 8])) { Ok(out) } else { Err(CryptoError::Decrypt) }
+}
+
+/// A = MSB(64, B) xor t, where t counts from 1.
+fn count_in(block: &mut [u8; 16], step: usize) {
+    let t = (step as u64 + 1).to_be_bytes();
+    block.iter_mut().zip(t).for_each(|(a, t)| *a ^= t);
 }
 
 pub(super) fn rsa_encrypt(scheme: RsaEncryption, spki: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
@@ -179,7 +234,6 @@ fn kek_of(kek: &[u8]) -> Result<AesKek, CryptoError> {
     let algorithm = match kek.len() {
         16 => &key_wrap::AES_128,
         32 => &key_wrap::AES_256,
-        24 => return Err(CryptoError::Unsupported("AES-192 key wrap".to_owned())),
         other => return Err(key_len(other)),
     };
     AesKek::new(algorithm, kek).map_err(|_| key_len(kek.len()))

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ::der::Tag;
 use aws_lc_rs::encoding::AsRawBytes;
 use aws_lc_rs::error::{KeyRejected, Unspecified};
 use aws_lc_rs::rsa::KeySize;
@@ -17,9 +16,8 @@ use zeroize::Zeroizing;
 use super::super::public_key::{self, PublicKey, encode_spki};
 use super::super::{CryptoError, KeyKind, PrivateKey};
 use super::sign::{Key, Pair};
-use crate::asn1::der::{Cursor, context};
 use crate::asn1::oid;
-use crate::asn1::pkcs8::{EcPrivateKey, PrivateKeyInfo};
+use crate::asn1::pkcs8::{EcPrivateKey, MlDsaPrivateKey, PrivateKeyInfo, curve_private_key};
 
 pub(super) fn generate(kind: KeyKind) -> Result<Arc<dyn PrivateKey>, CryptoError> {
     let failed = |_: Unspecified| CryptoError::Random;
@@ -62,13 +60,7 @@ pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
             key(kind, Pair::Ecdsa(EcdsaKeyPair::from_private_key_der(ecdsa(kind), info.key).map_err(rejected)?))
         }
         oid::ED25519 => {
-            // RFC 8410 section 7: CurvePrivateKey, an OCTET STRING in the OCTET STRING.
-            let mut content = Cursor::new(info.key, "CurvePrivateKey")?;
-            let seed = content.expect(Tag::OctetString, "CurvePrivateKey")?.value;
-            content.finish()?;
-            if seed.len() != 32 {
-                return Err(CryptoError::BadKey(format!("an Ed25519 key of {} bytes", seed.len())));
-            }
+            let seed = curve_private_key(info.key)?;
             key(KeyKind::Ed25519, Pair::Ed25519(Ed25519KeyPair::from_seed_unchecked(seed).map_err(rejected)?))
         }
         oid::ML_DSA_44 => import_ml_dsa(KeyKind::MlDsa44, info.key, pkcs8)?,
@@ -83,22 +75,8 @@ pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
     Ok(Arc::new(made))
 }
 
-/// The three forms of RFC 9881 section 6: seed, expanded key, both.
 fn import_ml_dsa(kind: KeyKind, content: &[u8], pkcs8: &[u8]) -> Result<Key, CryptoError> {
-    const WHAT: &str = "ML-DSA-PrivateKey";
-    let mut fields = Cursor::new(content, WHAT)?;
-    let (seed, expanded) = match fields.peek() {
-        Some(Tag::Sequence) => {
-            let mut both = Cursor::new(fields.any("both")?.value, WHAT)?;
-            let seed = both.expect(Tag::OctetString, "seed")?.value;
-            let expanded = both.expect(Tag::OctetString, "expandedKey")?.value;
-            both.finish()?;
-            (Some(seed), Some(expanded))
-        }
-        Some(Tag::OctetString) => (None, Some(fields.any("expandedKey")?.value)),
-        _ => (Some(fields.expect(context(0, false), "seed")?.value), None),
-    };
-    fields.finish()?;
+    let MlDsaPrivateKey { seed, expanded } = MlDsaPrivateKey::from_der(content)?;
     let algorithm = ml_dsa(kind);
     let (pair, kept) = match (seed, expanded) {
         (Some(seed), expanded) => {

@@ -1,8 +1,7 @@
 //! The default provider: AWS-LC through `aws-lc-rs`.
 //!
 //! What AWS-LC's Rust face does not offer is refused by name: RSA signatures with SHA-224, RSASSA-PSS with SHA-1 or
-//! SHA-224, RSA-1024 with SHA-384 or RSASSA-PSS, signing with a salt of another length than the digest's, AES-192 key
-//! wrap. The portable provider (`crypto::rust`) has those.
+//! SHA-224, RSA-1024 with SHA-384 or RSASSA-PSS, signing with a salt of another length than the digest's. The portable provider (`crypto::rust`) has those.
 
 mod cipher;
 mod kdf;
