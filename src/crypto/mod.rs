@@ -9,6 +9,8 @@ pub mod awslc;
 pub mod external;
 pub mod keys;
 pub mod public_key;
+#[cfg(feature = "crypto-rust")]
+pub mod rust;
 mod scrypt;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,10 @@ compile_error!("devid needs cryptography: enable the feature crypto-awslc (needs
 pub fn default_provider() -> Arc<dyn Provider> {
     #[cfg(feature = "crypto-awslc")]
     return Arc::new(awslc::AwsLc);
+    #[cfg(all(feature = "crypto-rust", not(feature = "crypto-awslc")))]
+    return Arc::new(rust::RustCrypto);
+    #[cfg(not(any(feature = "crypto-awslc", feature = "crypto-rust")))]
+    unreachable!("refused above at compile time");
 }
 
 /// What went wrong in a cryptographic operation.

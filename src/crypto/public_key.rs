@@ -196,6 +196,17 @@ pub(super) fn curve_kind(curve: Oid) -> Result<KeyKind, CryptoError> {
     }
 }
 
+/// The named curve of a kind.
+#[cfg(feature = "crypto-rust")]
+pub(super) fn curve_oid(kind: KeyKind) -> Option<Oid> {
+    match kind {
+        KeyKind::P256 => Some(oid::CURVE_P256),
+        KeyKind::P384 => Some(oid::CURVE_P384),
+        KeyKind::P521 => Some(oid::CURVE_P521),
+        _ => None,
+    }
+}
+
 /// Bytes of one coordinate, and of the scalar.
 pub(super) const fn coordinate_len(kind: KeyKind) -> usize {
     match kind {

@@ -18,6 +18,8 @@ fn providers() -> Vec<Arc<dyn Provider>> {
     vec![
         #[cfg(feature = "crypto-awslc")]
         Arc::new(awslc::AwsLc),
+        #[cfg(feature = "crypto-rust")]
+        Arc::new(rust::RustCrypto),
     ]
 }
 

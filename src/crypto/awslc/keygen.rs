@@ -13,6 +13,7 @@ use aws_lc_rs::signature::{
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::super::keys::same_public_key;
 use super::super::public_key::{self, PublicKey, encode_spki};
 use super::super::{CryptoError, KeyKind, PrivateKey};
 use super::sign::{Key, Pair};
@@ -69,7 +70,8 @@ pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
         other => return Err(CryptoError::Unsupported(format!("private keys of type {other}"))),
     };
     // RFC 5958 section 2: the public key that may stand beside it is this key's.
-    if info.public_key.is_some_and(|public| encode_spki(made.kind, public) != made.spki) {
+    let same = |public: &[u8]| same_public_key(&encode_spki(made.kind, public), &made.spki);
+    if info.public_key.is_some_and(|public| !same(public)) {
         return Err(CryptoError::BadKey("private and public half do not belong together".to_owned()));
     }
     Ok(Arc::new(made))
