@@ -110,6 +110,9 @@ impl From<Asn1Error> for Error {
 
 impl From<CryptoError> for Error {
     fn from(error: CryptoError) -> Self {
+        if let CryptoError::External(number @ i32::MIN..=-10_000, _) = error {
+            return Error::application(number, error.to_string());
+        }
         let code = match error {
             CryptoError::Unsupported(_) => Code::Algorithm,
             CryptoError::Mismatch => Code::SignatureInvalid,
@@ -118,6 +121,7 @@ impl From<CryptoError> for Error {
             CryptoError::Decrypt => Code::Decrypt,
             CryptoError::WrongSecret => Code::WrongSecret,
             CryptoError::Random => Code::Random,
+            CryptoError::External(..) => Code::Signer,
         };
         Error::new(code, error.to_string())
     }

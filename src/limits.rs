@@ -70,6 +70,9 @@ pub const MAX_OCSP_SINGLE_RESPONSES: usize = 256;
 /// Most certificates read from one OCSP response: the responder's, perhaps with its issuers.
 pub const MAX_OCSP_CERTIFICATES: usize = 16;
 
+/// Longest signature taken from an external key, in bytes. RSA-16384 has 2 KiB, ML-DSA-87 4.6 KiB, SLH-DSA up to 49 KiB.
+pub const MAX_SIGNATURE_BYTES: usize = 64 * 1024;
+
 /// Longest text copied from a server into an error, in bytes; the rest is cut.
 pub const MAX_SERVER_TEXT_BYTES: usize = 1024;
 

@@ -35,6 +35,11 @@ impl DigestAlgorithm {
         }
     }
 
+    /// Without the dash, as in `ECDSA-SHA256`.
+    fn short_name(self) -> String {
+        self.to_string().replace('-', "")
+    }
+
     /// The identifier of the digest itself.
     pub const fn oid(self) -> Oid {
         match self {
@@ -129,6 +134,27 @@ impl KeyKind {
         }
     }
 
+    /// By the name that [`Display`](fmt::Display) writes, such as `RSA-2048`, `P-256` or `Ed25519`; letter case is free.
+    pub fn from_name(name: &str) -> Option<Self> {
+        const FIXED: [KeyKind; 7] = [
+            KeyKind::P256,
+            KeyKind::P384,
+            KeyKind::P521,
+            KeyKind::Ed25519,
+            KeyKind::MlDsa44,
+            KeyKind::MlDsa65,
+            KeyKind::MlDsa87,
+        ];
+        if let Some(kind) = FIXED.into_iter().find(|kind| name.eq_ignore_ascii_case(&kind.to_string())) {
+            return Some(kind);
+        }
+        let (prefix, bits) = name.split_at_checked(4)?;
+        if !prefix.eq_ignore_ascii_case("RSA-") || !bits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        bits.parse().ok().map(KeyKind::Rsa)
+    }
+
     /// Reads type and size from a SubjectPublicKeyInfo, DER. Explicit curve parameters are refused.
     pub fn of_spki(spki: &[u8]) -> Result<Self, Asn1Error> {
         const WHAT: &str = "SubjectPublicKeyInfo";
@@ -205,6 +231,30 @@ pub enum SignatureAlgorithm {
 }
 
 impl SignatureAlgorithm {
+    /// The name that programs use: `RSA-PKCS1-SHA256`, `RSA-PSS-SHA256` (the salt as long as the digest, else
+    /// `RSA-PSS-SHA256/20`), `ECDSA-SHA256`, `Ed25519`, `ML-DSA-44`.
+    pub fn name(self) -> String {
+        match self {
+            Self::RsaPkcs1(digest) => format!("RSA-PKCS1-{}", digest.short_name()),
+            Self::RsaPss { digest, salt_len } if salt_len as usize == digest.output_len() => {
+                format!("RSA-PSS-{}", digest.short_name())
+            }
+            Self::RsaPss { digest, salt_len } => format!("RSA-PSS-{}/{salt_len}", digest.short_name()),
+            Self::Ecdsa(digest) => format!("ECDSA-{}", digest.short_name()),
+            Self::Ed25519 | Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87 => self.to_string(),
+        }
+    }
+
+    /// By the name that [`SignatureAlgorithm::name`] gives, salts as long as the digest; letter case is free.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let with_digest = DigestAlgorithm::ALL.into_iter().flat_map(|digest| {
+            let salt_len = digest.output_len() as u32;
+            [Self::RsaPkcs1(digest), Self::RsaPss { digest, salt_len }, Self::Ecdsa(digest)]
+        });
+        let mut all = with_digest.chain([Self::Ed25519, Self::MlDsa44, Self::MlDsa65, Self::MlDsa87]);
+        all.find(|algorithm| name.eq_ignore_ascii_case(&algorithm.name()))
+    }
+
     /// From an AlgorithmIdentifier, DER. Parameters are checked against what the identifier demands.
     pub fn from_der(identifier: &[u8]) -> Result<Self, Asn1Error> {
         const WHAT: &str = "AlgorithmIdentifier";
@@ -407,6 +457,21 @@ mod tests {
         for algorithm in all {
             assert_eq!(SignatureAlgorithm::from_der(&algorithm.to_der()), Ok(algorithm));
         }
+    }
+
+    #[test]
+    fn names_are_found_again_and_unknown_ones_refused() {
+        for name in ["RSA-2048", "RSA-4096", "P-256", "P-384", "P-521", "Ed25519", "ML-DSA-65"] {
+            assert_eq!(KeyKind::from_name(name).unwrap().to_string(), name);
+            assert_eq!(KeyKind::from_name(&name.to_lowercase()), KeyKind::from_name(name));
+        }
+        for name in ["", "RSA", "RSA-", "RSA-+2048", "RSA-99999999999", "P-257", "é€"] {
+            assert_eq!(KeyKind::from_name(name), None, "{name}");
+        }
+        for name in ["RSA-PKCS1-SHA256", "RSA-PSS-SHA384", "ECDSA-SHA512", "Ed25519", "ML-DSA-44"] {
+            assert_eq!(SignatureAlgorithm::from_name(name).unwrap().name(), name);
+        }
+        assert_eq!(SignatureAlgorithm::from_name("ECDSA-MD5"), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::{CryptoError, KeyKind, PrivateKey, PublicKey, RsaEncryption, SignatureAlgorithm};
+use super::{CryptoError, KeyKind, PrivateKey, PublicKey, RsaEncryption, SignatureAlgorithm, default_provider};
 use crate::asn1::der::element;
 
 type Sign = dyn Fn(&SignatureAlgorithm, &[u8]) -> Result<Vec<u8>, CryptoError> + Send + Sync;
@@ -74,7 +74,12 @@ impl PrivateKey for ExternalKey {
         if !algorithm.fits(self.kind) {
             return Err(CryptoError::Unsupported(format!("{algorithm} by a key of type {}", self.kind)));
         }
-        (self.sign)(algorithm, message)
+        let signature = (self.sign)(algorithm, message)?;
+        // A token with another key is found here and not at the CA; a faulty RSA signature would give the key away.
+        default_provider().verify(algorithm, &self.spki, message, &signature, true).map_err(|_| {
+            CryptoError::External(0, format!("what it gave is not a {algorithm} signature by the key announced"))
+        })?;
+        Ok(signature)
     }
 
     fn to_pkcs8(&self) -> Option<Zeroizing<Vec<u8>>> {
@@ -109,7 +114,7 @@ fn unsigned_integer(number: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DigestAlgorithm, default_provider};
+    use super::super::DigestAlgorithm;
     use super::*;
 
     #[test]
@@ -124,6 +129,16 @@ mod tests {
         assert!(key.to_pkcs8().is_none());
         assert_eq!(key.agree(&[4; 65]).unwrap_err(), CryptoError::KeyCannot("agree on a secret"));
         assert_eq!(format!("{key:?}"), "PrivateKey(P-256, external)");
+    }
+
+    #[test]
+    fn a_chip_with_another_key_is_found_out() {
+        let provider = default_provider();
+        let (announced, used) =
+            (provider.generate_key(KeyKind::P256).unwrap(), provider.generate_key(KeyKind::P256).unwrap());
+        let key = ExternalKey::new(announced.spki(), move |algorithm, message| used.sign(algorithm, message)).unwrap();
+        let refused = key.sign(&key.kind().default_signature(), b"m");
+        assert!(matches!(refused, Err(CryptoError::External(0, _))));
     }
 
     #[test]

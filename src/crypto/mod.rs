@@ -55,6 +55,8 @@ pub enum CryptoError {
     WrongSecret,
     /// The random generator failed.
     Random,
+    /// An external key did not sign: its number (at or below -10000 the application's own), and what happened.
+    External(i32, String),
 }
 
 impl fmt::Display for CryptoError {
@@ -67,6 +69,7 @@ impl fmt::Display for CryptoError {
             CryptoError::Decrypt => f.write_str("decryption failed"),
             CryptoError::WrongSecret => f.write_str("the secret does not open it"),
             CryptoError::Random => f.write_str("the random generator failed"),
+            CryptoError::External(_, what) => write!(f, "the external key did not sign: {what}"),
         }
     }
 }

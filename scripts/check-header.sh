@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# include/devid.h: is it what the generator writes, does every parameter have its documentation, and does it compile in every
+# dialect of C and C++, twice in one file, and in a program of both languages?
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+${CARGO:-cargo} run --quiet --locked -p devid-header -- --check
+python3 scripts/check_documentation.py
+
+printf '#include <devid.h>\n#include <devid.h>\nint one(void);\nint one(void) { return DEVID_OK; }\n' > "$work/one.c"
+cp "$work/one.c" "$work/one.cpp"
+warnings="-Iinclude -pedantic -Wall -Wextra -Werror -Wundef -c -o $work/one.o"
+count=0
+for compiler in gcc clang; do
+    command -v "$compiler" > /dev/null || { echo "header: $compiler is not installed, left out"; continue; }
+    for std in c89 c99 c11 c2x; do
+        "$compiler" -std=$std $warnings -Wstrict-prototypes -Wmissing-prototypes "$work/one.c"
+        count=$((count + 1))
+    done
+done
+for compiler in g++ clang++; do
+    command -v "$compiler" > /dev/null || { echo "header: $compiler is not installed, left out"; continue; }
+    for std in c++98 c++11 c++20; do
+        "$compiler" -std=$std $warnings "$work/one.cpp"
+        count=$((count + 1))
+    done
+done
+if command -v g++ > /dev/null; then
+    printf '#include <devid.h>\n#include <devid.h>\nextern "C" int one(void);\nint main() { devid_error *e = 0; (void)e; return one(); }\n' > "$work/main.cpp"
+    gcc -std=c89 -Iinclude -c "$work/one.c" -o "$work/c.o"
+    g++ -std=c++98 -Iinclude "$work/main.cpp" "$work/c.o" -o "$work/both"
+    "$work/both"
+fi
+echo "header: as generated, clean in $count dialects, documented, includable twice and from C and C++ together"

@@ -1,0 +1,23 @@
+//! The C face, described by `include/devid.h`.
+//!
+//! Each function turns raw pointers into safe values in its first lines (`args`), makes one call into the rooms below, and
+//! turns the result back. What a program may and may not do is written for C readers in the header and in
+//! `docs/c-conventions.md`; the reasons of `unsafe` here rest on those sentences ("as the header says"). The order of the
+//! modules below is the order of the header's sections.
+#![deny(unsafe_op_in_unsafe_fn)]
+#![deny(clippy::undocumented_unsafe_blocks)]
+#![allow(clippy::missing_safety_doc, reason = "the comments of exported functions are the header's, for C readers")]
+
+mod args;
+mod callback;
+mod guard;
+
+pub mod error;
+
+pub mod version;
+
+pub mod bytes;
+
+pub mod key;
+
+pub mod cert;

@@ -1,0 +1,66 @@
+//! Versions and features.
+
+use std::ffi::c_char;
+
+use super::args::text_in;
+use super::guard::guard_value;
+
+/// Generation of the binary interface. It is the suffix of the shared library's name and changes only when programs linked
+/// before would break.
+pub const DEVID_ABI_VERSION: u32 = 0;
+
+/// The library's version, such as "0.1.0".
+///
+/// @return Never NULL; valid for ever.
+#[unsafe(no_mangle)]
+pub extern "C" fn devid_version_string() -> *const c_char {
+    const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
+    VERSION.as_ptr().cast()
+}
+
+/// The library's version as one number, comparable with DEVID_VERSION_NUMBER of the header.
+///
+/// @return 0x00MMmmpp: major, minor, patch.
+#[unsafe(no_mangle)]
+pub extern "C" fn devid_version_number() -> u32 {
+    const fn part(text: &str) -> u32 {
+        let (bytes, mut i, mut n) = (text.as_bytes(), 0, 0);
+        while i < bytes.len() {
+            n = n * 10 + (bytes[i] - b'0') as u32;
+            i += 1;
+        }
+        assert!(n < 256);
+        n
+    }
+    const NUMBER: u32 = part(env!("CARGO_PKG_VERSION_MAJOR")) << 16
+        | part(env!("CARGO_PKG_VERSION_MINOR")) << 8
+        | part(env!("CARGO_PKG_VERSION_PATCH"));
+    NUMBER
+}
+
+/// The library's generation of the binary interface; must equal the DEVID_ABI_VERSION that a program was compiled with.
+///
+/// @return The number.
+#[unsafe(no_mangle)]
+pub extern "C" fn devid_abi_version() -> u32 {
+    DEVID_ABI_VERSION
+}
+
+/// Whether a feature was compiled in. Every build exports the same functions; what is not compiled in answers
+/// DEVID_E_UNSUPPORTED.
+///
+/// @param feature  Not NULL. Known: "http" (the built-in HTTP client), "crypto-awslc" and "crypto-rust" (providers).
+/// @return 1 yes; 0 no, or not known to this version.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_supports(feature: *const c_char) -> i32 {
+    guard_value(0, || {
+        // SAFETY: as the header says.
+        let feature = unsafe { text_in(feature, "feature") };
+        i32::from(match feature.unwrap_or_default() {
+            "http" => cfg!(feature = "http"),
+            "crypto-awslc" => cfg!(feature = "crypto-awslc"),
+            "crypto-rust" => cfg!(feature = "crypto-rust"),
+            _ => false,
+        })
+    })
+}
