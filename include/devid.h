@@ -496,6 +496,188 @@ devid_status devid_bytes_append(devid_bytes *bytes,
  */
 DEVID_API void devid_bytes_free(devid_bytes *bytes);
 
+/* ---- Private keys: made, loaded, or living elsewhere ---- */
+
+/**
+ * Binary form.
+ */
+#define DEVID_FORM_DER 1
+
+/**
+ * Text form (RFC 7468).
+ */
+#define DEVID_FORM_PEM 2
+
+/**
+ * A private key, wherever it lives. Never changes; may be shared by threads.
+ */
+typedef struct devid_key devid_key;
+
+/**
+ * Signs with a key that lives elsewhere (HSM, TPM, secure element). The signature is checked before it is used.
+ *
+ * algorithm: "RSA-PKCS1-SHA256", "RSA-PSS-SHA256" (salt as long as the digest), "ECDSA-SHA256", "Ed25519", ... and the same
+ * with other digests. message: the whole message; hash it as the algorithm says. signature: give the result with
+ * devid_bytes_append(); ECDSA as Ecdsa-Sig-Value (DER). Return 0, or a negative number to fail.
+ */
+typedef int32_t (*devid_sign_fn)(void *user,
+                                 const char *algorithm,
+                                 const uint8_t *message,
+                                 size_t message_len,
+                                 devid_bytes *signature);
+
+/**
+ * Ends the use of `user`.
+ */
+typedef void (*devid_destroy_fn)(void *user);
+
+/**
+ * Makes a new key pair in memory.
+ *
+ * @param kind     "P-256", "P-384", "P-521", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519". Not NULL.
+ * @param out_key  Receives the key; free with devid_key_free(). Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown kind, DEVID_E_ALGORITHM for one that is not built in.
+ *
+ * RSA keys take from a tenth of a second to several seconds.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_key_generate(const char *kind,
+                                devid_key **out_key,
+                                devid_error **err);
+
+/**
+ * Reads a private key: PKCS#8, PKCS#8 encrypted with a password (PBES2), PKCS#1, SEC 1.
+ *
+ * @param data          DER, or PEM with one private key (other blocks are skipped). Not NULL.
+ * @param data_len      Length of `data` in bytes, without a trailing NUL.
+ * @param password      Used only for an encrypted key. May be NULL.
+ * @param password_len  Length of `password` in bytes.
+ * @param out_key       Receives the key; free with devid_key_free(). Not NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_WRONG_SECRET if a password is missing or wrong; DEVID_E_BAD_KEY, DEVID_E_ALGORITHM.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_key_load(const uint8_t *data,
+                            size_t data_len,
+                            const uint8_t *password,
+                            size_t password_len,
+                            devid_key **out_key,
+                            devid_error **err);
+
+/**
+ * A key that lives elsewhere: each signature is asked from a callback.
+ *
+ * @param spki      The public half: SubjectPublicKeyInfo, DER. Not NULL.
+ * @param spki_len  Length of `spki` in bytes.
+ * @param sign      Signs; called in the thread that uses the key, from several at once if the key is shared. Not NULL.
+ * @param user      Passed to `sign` and `destroy`. May be NULL.
+ * @param destroy   Called once, when the key and everything made with it is gone, or when this call fails. May be NULL.
+ * @param out_key   Receives the key; free with devid_key_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_BAD_KEY, DEVID_E_ALGORITHM if the public half cannot be used.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_key_from_callback(const uint8_t *spki,
+                                     size_t spki_len,
+                                     devid_sign_fn sign,
+                                     void *user,
+                                     devid_destroy_fn destroy,
+                                     devid_key **out_key,
+                                     devid_error **err);
+
+/**
+ * Type and size of a key, such as "P-256" or "RSA-2048".
+ *
+ * @param key  May be NULL (gives "").
+ * @return Never NULL; valid until the key is freed.
+ */
+DEVID_API const char *devid_key_kind(const devid_key *key);
+
+/**
+ * The public half of a key of one's own, SubjectPublicKeyInfo (DER).
+ *
+ * @param key       Not NULL.
+ * @param out_spki  Receives the bytes; free with devid_bytes_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_key_public(const devid_key *key,
+                              devid_bytes **out_spki,
+                              devid_error **err);
+
+/**
+ * The private key unencrypted, PKCS#8 (RFC 5958). For keys that leave memory, devid_key_export_encrypted() is the better
+ * choice.
+ *
+ * @param key        Not NULL.
+ * @param form       DEVID_FORM_DER or DEVID_FORM_PEM.
+ * @param out_pkcs8  Receives the key; devid_bytes_free() wipes it. Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_UNSUPPORTED if the key cannot leave its home.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_key_export_plain(const devid_key *key,
+                                    int32_t form,
+                                    devid_bytes **out_pkcs8,
+                                    devid_error **err);
+
+/**
+ * The private key encrypted with a password: PKCS#8 with PBES2, PBKDF2-HMAC-SHA256 and AES-256-CBC (RFC 8018).
+ *
+ * @param key           Not NULL.
+ * @param password      Not NULL.
+ * @param password_len  Length of `password` in bytes; not 0.
+ * @param iterations    Of PBKDF2; 0 means 600000.
+ * @param form          DEVID_FORM_DER or DEVID_FORM_PEM.
+ * @param out_pkcs8     Receives the encrypted key; free with devid_bytes_free(). Not NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_UNSUPPORTED if the key cannot leave its home.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_key_export_encrypted(const devid_key *key,
+                                        const uint8_t *password,
+                                        size_t password_len,
+                                        uint32_t iterations,
+                                        int32_t form,
+                                        devid_bytes **out_pkcs8,
+                                        devid_error **err);
+
+/**
+ * Signs a message with a key of one's own.
+ *
+ * @param key            Not NULL.
+ * @param algorithm      As in devid_sign_fn. NULL means the key's usual one. May be NULL.
+ * @param message        The whole message. May be NULL if `message_len` is 0.
+ * @param message_len    Length of `message` in bytes.
+ * @param out_signature  Receives the signature; free with devid_bytes_free(). Not NULL.
+ * @param err            Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown algorithm, DEVID_E_ALGORITHM for one that does not fit the key,
+ *         DEVID_E_SIGNER.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_key_sign(const devid_key *key,
+                            const char *algorithm,
+                            const uint8_t *message,
+                            size_t message_len,
+                            devid_bytes **out_signature,
+                            devid_error **err);
+
+/**
+ * Frees a key; one in memory is wiped when nothing made with it is left.
+ *
+ * @param key  May be NULL.
+ */
+DEVID_API void devid_key_free(devid_key *key);
+
 /* ---- Certificates and lists of certificates ---- */
 
 /**

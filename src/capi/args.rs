@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use super::guard::guard_value;
+use super::guard::{guard_value, may_panic_on_demand};
 use crate::{Code, Error};
 
 /// What stands behind each C handle: the value, who is using it, and whether a panic left it in an unknown state.
@@ -131,6 +131,7 @@ where
     entered.map_err(|_| in_use(name))?;
     let shared = Shared { slot, panicking: std::thread::panicking() };
     not_poisoned(slot, name)?;
+    may_panic_on_demand();
     Ok(shared)
 }
 
@@ -147,6 +148,7 @@ where
     slot.users.compare_exchange(0, -1, Ordering::Acquire, Ordering::Relaxed).map_err(|_| in_use(name))?;
     let exclusive = Exclusive { slot, panicking: std::thread::panicking() };
     not_poisoned(slot, name)?;
+    may_panic_on_demand();
     Ok(exclusive)
 }
 
@@ -229,6 +231,7 @@ pub(super) unsafe fn text_in_opt<'a>(text: *const c_char, name: &str) -> Result<
     if text.is_null() {
         return Ok(None);
     }
+    may_panic_on_demand();
     // SAFETY: by the caller's promise.
     let text = unsafe { CStr::from_ptr(text) };
     text.to_str().map(Some).map_err(|_| Error::new(Code::NotUtf8, format!("{name} is not UTF-8")))

@@ -178,7 +178,8 @@ pub unsafe extern "C" fn devid_cert_list_new(
 ) -> devid_status {
     guard(err, || {
         // SAFETY: as the header says.
-        *unsafe { out(out_list, "out_list")? } = devid_cert_list::into_raw(Vec::new());
+        let out_list = unsafe { out(out_list, "out_list")? };
+        *out_list = devid_cert_list::into_raw(Vec::new());
         Ok(())
     })
 }

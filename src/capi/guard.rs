@@ -43,11 +43,7 @@ thread_local! {
 fn caught<T>(body: impl FnOnce() -> T) -> Option<T> {
     install_quiet_hook();
     DEPTH.set(DEPTH.get() + 1);
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        #[cfg(feature = "capi-panic-injection")]
-        injection::point();
-        body()
-    }));
+    let result = catch_unwind(AssertUnwindSafe(body));
     DEPTH.set(DEPTH.get() - 1);
     // What a handle holds after a panic is never looked at again: its slot is poisoned by then (args.rs).
     result.ok()
@@ -69,7 +65,12 @@ fn install_quiet_hook() {
     });
 }
 
-/// For tests of the boundary only: the n-th guarded call of the process panics, n from `DEVID_PANIC_AT`.
+/// Where tests of the boundary have the library panic: at the n-th use of an argument, n from `DEVID_PANIC_AT`.
+pub(super) fn may_panic_on_demand() {
+    #[cfg(feature = "capi-panic-injection")]
+    injection::point();
+}
+
 #[cfg(feature = "capi-panic-injection")]
 mod injection {
     use std::sync::LazyLock;

@@ -128,7 +128,7 @@ pub unsafe extern "C" fn devid_key_load(
 /// @param destroy   Called once, when the key and everything made with it is gone, or when this call fails. May be NULL.
 /// @param out_key   Receives the key; free with devid_key_free(). Not NULL.
 /// @param err       Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK; DEVID_E_DER, DEVID_E_BAD_KEY, DEVID_E_ALGORITHM if the public half cannot be used.
+/// @return DEVID_OK; DEVID_E_BAD_KEY, DEVID_E_ALGORITHM if the public half cannot be used.
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn devid_key_from_callback(

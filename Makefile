@@ -1,0 +1,101 @@
+# devid: build, install, test, show. `make help` lists the targets.
+CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+RELEASE := $(TARGET)/release
+DEBUG := $(TARGET)/debug
+# Where `make demo` installs to.
+STAGE := $(CURDIR)/build/stage
+
+.PHONY: all release install header test test-rust test-c test-header test-abi test-install test-python test-interop \
+	demo interop bench lint clean help build-dir setup-build setup-test setup-demo
+
+all: release
+
+help:
+	@echo "make            release libraries in target/release"
+	@echo "make install    PREFIX=$(PREFIX) DESTDIR= : header, shared and static library, devid.pc"
+	@echo "make demo       a device gets its identity, checks a peer and renews, against a test CA on this machine"
+	@echo "make test       every test; parts: test-rust test-c test-header test-abi test-install test-python test-interop"
+	@echo "make header     writes include/devid.h and the golden lists anew"
+	@echo "make interop    against OpenSSL as server and as client"
+	@echo "make bench      against OpenSSL, in the same run"
+	@echo "make lint       formatting and clippy"
+
+build-dir:
+	@mkdir -p build
+
+setup-build: build-dir
+	@bash scripts/setup.sh build
+
+setup-test: build-dir
+	@bash scripts/setup.sh test
+
+setup-demo: build-dir
+	@bash scripts/setup.sh demo
+
+# Both library types in one compiler run without the Rust library: with it among them cargo would skip LTO without a word.
+release: setup-build
+	$(CARGO) rustc --locked --release -p devid --lib --crate-type cdylib,staticlib
+
+install: release
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" sh bindings/c/install.sh "$(RELEASE)"
+
+header:
+	$(CARGO) run --quiet -p devid-header
+	bash scripts/check-abi.sh --update
+
+test: setup-test test-rust test-header test-abi test-c test-install test-python test-interop
+	@echo "make test: all parts passed"
+
+test-rust: build-dir
+	$(CARGO) test --locked --workspace
+
+test-header: build-dir
+	bash scripts/check-header.sh
+
+test-abi: debug-libraries
+	bash scripts/check-abi.sh build/debug/libdevid.so
+
+test-c: debug-libraries
+	PANIC_LIBRARY=build/panic/libdevid.so bash tests/c/run.sh build/debug
+
+test-install: debug-libraries
+	bash tests/c/install.sh build/debug
+
+test-python: debug-libraries
+	@if [ -x bindings/python/test.sh ]; then bash bindings/python/test.sh build/debug; fi
+
+test-interop: debug-libraries
+	@if [ -x tests/interop/run.sh ]; then bash tests/interop/run.sh --short; fi
+
+# The tests' libraries: quick to build, with overflow checks. The one that panics on demand is built first, as cargo keeps
+# one file of that name.
+.PHONY: debug-libraries
+debug-libraries: build-dir
+	@mkdir -p build/debug build/panic
+	$(CARGO) build --locked -p devid --features capi-panic-injection
+	cp $(DEBUG)/libdevid.so build/panic/
+	$(CARGO) build --locked -p devid
+	cp $(DEBUG)/libdevid.so $(DEBUG)/libdevid.a build/debug/
+
+demo: setup-demo
+	@bash scripts/demo.sh
+
+interop: setup-test
+	bash tests/interop/run.sh
+
+bench: setup-test
+	bash benches/run.sh
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+clean:
+	$(CARGO) clean
+	rm -rf build

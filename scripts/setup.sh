@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Looks for the tools that a target needs; installs what is missing where that is possible without asking.
+#   setup.sh build|test|demo
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+command -v cargo > /dev/null || { echo "setup: cargo is missing; install Rust 1.89 or newer: https://rustup.rs" >&2; exit 1; }
+missing=()
+need() { command -v "$1" > /dev/null || missing+=("$2"); }
+need gcc gcc
+[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+case ${1:-test} in
+build) ;;
+demo)
+    need pkg-config pkg-config
+    need python3 python3
+    ;;
+*)
+    need pkg-config pkg-config
+    need python3 python3
+    need g++ g++
+    need valgrind valgrind
+    need openssl openssl
+    need readelf binutils
+    python3 -c 'import venv, ensurepip' 2> /dev/null || missing+=(python3-venv)
+    [ -e /usr/include/openssl/cmp.h ] || missing+=(libssl-dev)
+    ;;
+esac
+[ ${#missing[@]} -gt 0 ] || exit 0
+command="apt-get install -y --no-install-recommends ${missing[*]}"
+if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+    echo "setup: $command"
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get update && $command; } > build/setup.log 2>&1 || { tail -n 20 build/setup.log >&2; exit 1; }
+else
+    echo "setup: missing: ${missing[*]}. On Debian: sudo $command" >&2
+    exit 1
+fi

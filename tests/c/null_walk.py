@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Writes a C program that calls every function of devid.h with each pointer NULL in turn.
+
+Where the header says "Not NULL" the answer must be DEVID_E_NULL with an error object and empty outputs; where it says "May be
+NULL" the call must come back. A new handle type needs a line in FIXTURES; a text or bytes parameter that the defaults do not
+suit needs one in SAMPLES.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+import header  # noqa: E402
+
+# How to make one of each handle; earlier ones may be used. {x} is the variable.
+FIXTURES = {
+    "devid_error": "(void)!devid_key_generate(\"?\", &unused_key, &{x})",
+    "devid_key": "OK(devid_key_generate(\"P-256\", &{x}, &err))",
+    "devid_bytes": "OK(devid_key_public(fix_devid_key, &{x}, &err))",
+    "devid_cert": "OK(devid_cert_parse(pem, pem_len, &{x}, &err))",
+    "devid_cert_list": "OK(devid_cert_list_new(&{x}, &err)); OK(devid_cert_list_add({x}, fix_devid_cert, &err))",
+}
+
+# (function or *, parameter): C expression for a value that is fine.
+SAMPLES = {
+    ("*", "kind"): '"P-256"',
+    ("*", "algorithm"): '"ECDSA-SHA256"',
+    ("*", "feature"): '"http"',
+    ("*", "form"): "DEVID_FORM_DER",
+    ("*", "iterations"): "1000",
+    ("*", "index"): "0",
+    ("*", "status"): "DEVID_E_DER",
+    ("*", "spki"): "devid_bytes_data(fix_devid_bytes)",
+    ("*", "spki_len"): "devid_bytes_len(fix_devid_bytes)",
+    ("devid_key_load", "data"): "devid_bytes_data(pkcs8)",
+    ("devid_key_load", "data_len"): "devid_bytes_len(pkcs8)",
+}
+
+
+def sample(function, parameter):
+    for key in ((function.name, parameter.name), ("*", parameter.name)):
+        if key in SAMPLES:
+            return SAMPLES[key]
+    ctype, name = parameter.ctype, parameter.name
+    if ctype == "const uint8_t *":
+        return "pem"
+    if ctype == "size_t" and name.endswith("_len"):
+        return "pem_len"
+    if ctype == "const char *":
+        return '"text"'
+    if ctype in ("int32_t", "uint32_t", "int64_t", "size_t") or re.fullmatch(r"devid_(status|class|action)", ctype):
+        return "1"
+    if ctype == "void *":
+        return "&unused_user"
+    if ctype == "devid_destroy_fn":
+        return "0"
+    if ctype.endswith("_fn"):
+        return f"stub_{ctype}"
+    handle = re.fullmatch(r"(?:const )?(devid_\w+) \*", ctype)
+    if handle:
+        return f"fix_{handle[1]}"
+    sys.exit(f"null_walk: no sample for {function.name}({ctype} {name})")
+
+
+def call(function, null, number):
+    """One call with the parameters in `null` NULL."""
+    lines, arguments, checks, after = [], [], [], []
+    names = {p.name for p in null}
+    for index, parameter in enumerate(function.parameters):
+        out = re.fullmatch(r"(\w+(?: \*)?) ?\*", parameter.ctype.replace("**", "* *"))
+        is_out = parameter.name.startswith("out_")
+        if parameter.name == "err":
+            arguments.append("NULL" if "err" in names else "&err")
+        elif parameter.name in names:
+            arguments.append("NULL")
+        elif is_out and out:
+            variable = f"o{index}"
+            if out[1].endswith("*"):
+                lines.append(f"{out[1]}{variable} = ({out[1]})&unused_user;")
+                if out[1].startswith("devid_"):
+                    after.append(f"{out[1].rstrip(' *')}_free({variable});")
+            else:
+                lines.append(f"{out[1]} {variable} = 77;")
+            checks.append(f"CHECK({variable} == 0);")
+            arguments.append(f"&{variable}")
+        elif parameter.ctype == "size_t" and parameter.name.endswith("_len") and any(
+                p.name == parameter.name[:-4] and p.may_be_null for p in null):
+            arguments.append("0")
+        else:
+            arguments.append(sample(function, parameter))
+    expression = f"{function.name}({', '.join(arguments)})"
+    label = f"{function.name}: {' '.join(sorted(names)) or 'nothing'} NULL"
+    lines.insert(0, f'at = "{label}";')
+    must_fail = function.is_fallible and any(p.not_null for p in null)
+    if must_fail:
+        # Only outputs that come before the one that is NULL, and all others, are written: every path writes them.
+        lines.append(f"status = {expression};")
+        lines.append('if (status != DEVID_E_NULL) { printf("%s answered %s\\n", at, devid_status_name(status)); bad++; }')
+        if "err" not in names:
+            lines.append("CHECK(err != NULL && devid_error_code(err) == status);")
+        lines += checks
+    elif function.is_fallible:
+        lines += [f"status = {expression};", "(void)status;"] + after
+    elif function.result == "void":
+        lines.append(f"{expression};")
+    else:
+        lines.append(f"(void){expression};")
+    lines.append("devid_error_free(err); err = NULL;")
+    return f"static void call_{number}(void)\n{{\n    " + "\n    ".join(declarations_first(lines)) + "\n}\n"
+
+
+def declarations_first(lines):
+    declarations = [line for line in lines if re.match(r"(devid_\w+ \*|size_t|u?int\d+_t|devid_\w+|const \w+ \*) ?\w+ = .*;$", line)
+                    and not line.startswith("devid_error_free")]
+    return declarations + [line for line in lines if line not in declarations]
+
+
+def main():
+    functions = header.functions()
+    bodies = []
+    for function in functions:
+        pointers = [p for p in function.parameters if p.is_pointer and "size_t" != p.ctype]
+        if function.name.endswith("_free"):
+            cases = [pointers]
+        else:
+            cases = [[p] for p in pointers] + ([pointers] if len(pointers) > 1 else [])
+        for case in cases:
+            bodies.append(call(function, case, len(bodies)))
+    used = set(re.findall(r"fix_(devid_\w+)", "".join(bodies)))
+    missing = [h for h in header.handles() if h in used and h not in FIXTURES]
+    if missing:
+        sys.exit(f"null_walk: no fixture for {', '.join(missing)}")
+    fixtures = [h for h in FIXTURES if h in header.handles()]
+    print("/* Generated by tests/c/null_walk.py. */\n#include \"test.h\"\n")
+    print("static devid_error *err;\nstatic devid_status status;\nstatic const char *at = \"setting up\";\nstatic int bad;")
+    print("static int unused_user;\nstatic devid_key *unused_key;\nstatic uint8_t *pem;\nstatic size_t pem_len;\nstatic devid_bytes *pkcs8;")
+    for handle in fixtures:
+        print(f"static {handle} *fix_{handle};")
+    for name, result, parameters in header.callbacks():
+        if f"stub_{name}" not in "".join(bodies):
+            continue
+        print(f"\nstatic {result} stub_{name}({', '.join(f'{t} {n}' for t, n in parameters)})\n{{")
+        print("    " + " ".join(f"(void){n};" for _, n in parameters))
+        print("}" if result == "void" else "    return 0;\n}")
+    print("\n" + "\n".join(bodies))
+    print("int main(int argc, char **argv)\n{\n    const char *folder = data_folder(argc, argv);")
+    print('    pem = read_file(folder, "device.pem", &pem_len);')
+    for handle in fixtures:
+        print(f"    {FIXTURES[handle].format(x='fix_' + handle)};")
+        if handle == "devid_key":
+            print("    OK(devid_key_export_plain(fix_devid_key, DEVID_FORM_DER, &pkcs8, &err));")
+    print("    (void)status, (void)unused_user, (void)unused_key;")
+    for number in range(len(bodies)):
+        print(f"    call_{number}();")
+    for handle in reversed(fixtures):
+        print(f"    {handle}_free(fix_{handle});")
+    print("    devid_bytes_free(pkcs8);\n    free(pem);")
+    print(f'    printf("{len(bodies)} calls, %d wrong, last: %s\\n", bad, at);\n    return bad != 0;\n}}')
+
+
+if __name__ == "__main__":
+    main()
