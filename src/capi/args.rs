@@ -121,10 +121,10 @@ fn leave<T>(slot: &Slot<T>, panicking_before: bool) {
 ///
 /// # Safety
 /// `handle` is NULL or came from this library and has not been freed.
-pub(super) unsafe fn handle_ref<'a, H: Handle>(handle: *const H, name: &str) -> Result<Shared<'a, H::Value>, Error>
-where
-    H: 'a,
-{
+pub(super) unsafe fn handle_ref<'a, H: Handle + 'a>(
+    handle: *const H,
+    name: &str,
+) -> Result<Shared<'a, H::Value>, Error> {
     // SAFETY: by the caller's promise.
     let slot = unsafe { handle.as_ref() }.ok_or_else(|| null(name))?.slot();
     let entered = slot.users.fetch_update(Ordering::Acquire, Ordering::Relaxed, |n| (n >= 0).then(|| n + 1));
@@ -139,10 +139,10 @@ where
 ///
 /// # Safety
 /// `handle` is NULL or came from this library and has not been freed.
-pub(super) unsafe fn handle_mut<'a, H: Handle>(handle: *mut H, name: &str) -> Result<Exclusive<'a, H::Value>, Error>
-where
-    H: 'a,
-{
+pub(super) unsafe fn handle_mut<'a, H: Handle + 'a>(
+    handle: *mut H,
+    name: &str,
+) -> Result<Exclusive<'a, H::Value>, Error> {
     // SAFETY: by the caller's promise.
     let slot = unsafe { handle.as_ref() }.ok_or_else(|| null(name))?.slot();
     slot.users.compare_exchange(0, -1, Ordering::Acquire, Ordering::Relaxed).map_err(|_| in_use(name))?;
@@ -323,6 +323,7 @@ fn not_poisoned<T>(slot: &Slot<T>, name: &str) -> Result<(), Error> {
 }
 
 #[cfg(test)]
+#[allow(clippy::undocumented_unsafe_blocks, reason = "the handles are made beside their use")]
 mod tests {
     use super::*;
     use crate::capi::guard::guard;

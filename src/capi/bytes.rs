@@ -126,6 +126,7 @@ pub unsafe extern "C" fn devid_bytes_free(bytes: *mut devid_bytes) {
 }
 
 #[cfg(test)]
+#[allow(clippy::undocumented_unsafe_blocks, reason = "the handles are made beside their use")]
 mod tests {
     use super::*;
 

@@ -101,7 +101,7 @@ def call(function, null, number):
             lines.append("CHECK(err != NULL && devid_error_code(err) == status);")
         lines += checks
     elif function.is_fallible:
-        lines += [f"status = {expression};", "(void)status;"] + after
+        lines += [f"status = {expression};", 'if (status == DEVID_E_PANIC) printf("%s answered %s\\n", at, devid_status_name(status));'] + after
     elif function.result == "void":
         lines.append(f"{expression};")
     else:
