@@ -1,0 +1,86 @@
+"""Puts the shared library into the wheel; everything else stands in pyproject.toml.
+
+The library is the file that DEVID_LIBRARY names, or is built with cargo from the checkout that this directory is part of.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import Distribution, setup
+from setuptools.command.build_py import build_py
+
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+except ImportError:
+    from wheel.bdist_wheel import bdist_wheel
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parents[1]
+FILE = {"win32": "devid.dll", "darwin": "libdevid.dylib"}.get(sys.platform, "libdevid.so")
+
+
+class WithLibrary(build_py):
+    """Copies the library beside the modules."""
+
+    def run(self):
+        super().run()
+        if self.editable_mode:
+            return
+        target = Path(self.build_lib) / "devid" / FILE
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(library(), target)
+
+    def get_outputs(self, include_bytecode=1):
+        return [*super().get_outputs(include_bytecode), str(Path(self.build_lib) / "devid" / FILE)]
+
+
+class PlatformWheel(bdist_wheel):
+    """Any Python 3, this platform: the library is called through ctypes, not through Python's own binary interface."""
+
+    def get_tag(self):
+        return ("py3", "none", super().get_tag()[2])
+
+
+class BinaryDistribution(Distribution):
+    """Makes setuptools treat the wheel as one that belongs to a platform."""
+
+    def has_ext_modules(self):
+        return True
+
+
+def library():
+    """The file to pack."""
+    named = os.environ.get("DEVID_LIBRARY")
+    if named:
+        return Path(named)
+    if not (CHECKOUT / "src" / "capi").is_dir():
+        raise SystemExit("devid: this is not a checkout of the project; name the library's file with DEVID_LIBRARY")
+    # One crate type at a time: link-time optimization is left out without a word where the Rust library is built along.
+    command = ["cargo", "rustc", "--release", "--lib", "--crate-type", "cdylib", "--locked"]
+    print("devid:", *command, flush=True)
+    try:
+        subprocess.run(command, cwd=CHECKOUT, check=True)
+    except FileNotFoundError:
+        raise SystemExit("devid: cargo was not found; install Rust, or name a built library with DEVID_LIBRARY") from None
+    target = Path(os.environ.get("CARGO_TARGET_DIR", CHECKOUT / "target"))
+    return target / "release" / FILE
+
+
+def version():
+    """The version of the library this belongs to."""
+    manifest = CHECKOUT / "Cargo.toml"
+    if manifest.exists():
+        section = manifest.read_text().split("[workspace.package]", 1)[1]
+        (HERE / "VERSION").write_text(re.search(r'^version = "(.+)"', section, re.M)[1] + "\n")
+    return (HERE / "VERSION").read_text().strip()
+
+
+setup(
+    version=version(),
+    cmdclass={"build_py": WithLibrary, "bdist_wheel": PlatformWheel},
+    distclass=BinaryDistribution,
+)

@@ -1,0 +1,61 @@
+"""devid: how a device gets, keeps and checks its identity in a PKI.
+
+Enrolment by CMP (RFC 9810, RFC 9483), device memory, and validation, over the C library libdevid. Nothing here reads
+the environment (but for the place of the library), trusts the system's certificates, or starts threads.
+"""
+
+from __future__ import annotations
+
+from . import _library
+from ._abi import Class, Code
+from ._call import BytesLike, text, text_of
+from .certificate import Certificate, load_certificates
+from .errors import (
+    ApplicationError,
+    CryptoError,
+    Error,
+    FailInfo,
+    InputError,
+    InternalError,
+    PkiStatus,
+    ProtocolError,
+    StoreError,
+    TransportError,
+    UsageError,
+    ValidationError,
+)
+from .key import Key, Sign
+
+__all__ = [
+    "ApplicationError",
+    "BytesLike",
+    "Certificate",
+    "Class",
+    "Code",
+    "CryptoError",
+    "Error",
+    "FailInfo",
+    "InputError",
+    "InternalError",
+    "Key",
+    "PkiStatus",
+    "ProtocolError",
+    "Sign",
+    "StoreError",
+    "TransportError",
+    "UsageError",
+    "ValidationError",
+    "load_certificates",
+    "supports",
+    "version",
+]
+
+
+def version() -> str:
+    """The version of the library in use."""
+    return text_of(_library.library().devid_version_string())
+
+
+def supports(feature: str) -> bool:
+    """Whether the library was built with a feature: ``http``, ``crypto-awslc``, ``crypto-rust``."""
+    return bool(_library.library().devid_supports(text(feature, "feature")))

@@ -1,0 +1,211 @@
+"""How Python's values go to C and come back: calls, errors, text, bytes, callbacks."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import threading
+from ctypes import POINTER, byref, string_at
+from datetime import datetime, timedelta, timezone
+from typing import Any, Callable, Dict, List, Optional, Union
+
+from . import _abi
+from ._library import library
+from ._abi import Code
+from .errors import CLASSES, InternalError, UsageError
+
+BytesLike = Union[bytes, bytearray, memoryview]
+
+CALLBACK_FAILED = -19_999
+"""What our callbacks answer after an exception; the exception itself is raised by :func:`call`."""
+
+
+class _Frames(threading.local):
+    """Calls into the library on this thread, innermost last; each keeps what a callback inside it raised."""
+
+    def __init__(self) -> None:
+        self.raised: List[Optional[BaseException]] = []
+
+
+_frames = _Frames()
+
+
+def call(function: str, *arguments: Any) -> None:
+    """Calls a fallible function. A failure is raised: the exception of our own callback, or the library's error."""
+    error = POINTER(_abi.devid_error)()
+    _frames.raised.append(None)
+    try:
+        status: int = getattr(library(), function)(*arguments, byref(error))
+    finally:
+        raised = _frames.raised.pop()
+    try:
+        if raised is not None:
+            raise raised
+        if status != Code.OK:
+            raise _error(status, error)
+    finally:
+        library().devid_error_free(error)
+        del raised
+
+
+def keep(exception: BaseException) -> int:
+    """Called by a callback that must not let an exception pass into C: :func:`call` raises it. Answers the status to give."""
+    if _frames.raised:
+        if _frames.raised[-1] is None:
+            _frames.raised[-1] = exception
+    return CALLBACK_FAILED
+
+
+def _error(status: int, error: Any) -> BaseException:
+    lib = library()
+    kind = CLASSES.get(lib.devid_status_class(status), InternalError)
+    if not error:
+        return kind(text_of(lib.devid_status_text(status)), status, name=_short_name(status))
+    pki_status = lib.devid_error_pki_status(error)
+    http_status = lib.devid_error_http_status(error)
+    retry_after = lib.devid_error_retry_after_seconds(error)
+    index = lib.devid_error_certificate_index(error)
+    count = lib.devid_error_server_text_count(error)
+    return kind(
+        text_of(lib.devid_error_message(error)),
+        status,
+        name=_short_name(status),
+        pki_status=None if pki_status < 0 else pki_status,
+        fail_info=lib.devid_error_fail_info(error),
+        server_texts=tuple(text_of(lib.devid_error_server_text(error, i)) for i in range(count)),
+        server_authenticated=lib.devid_error_server_authenticated(error) == 1,
+        http_status=http_status or None,
+        retry_after_seconds=None if retry_after < 0 else retry_after,
+        certificate_index=None if index < 0 else index,
+        phase=optional_text_of(lib.devid_error_phase(error)),
+    )
+
+
+def _short_name(status: int) -> str:
+    name = text_of(library().devid_status_name(status))
+    return name[len("DEVID_E_") :] if name.startswith("DEVID_E_") else name
+
+
+def text(value: str, what: str) -> bytes:
+    """A str for C. Text with a NUL inside would arrive cut off: refused."""
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be str, not {type(value).__name__}")
+    encoded = value.encode("utf-8")
+    if b"\0" in encoded:
+        raise UsageError(f"{what} must not contain a NUL character", Code.INVALID_ARGUMENT)
+    return encoded
+
+
+def optional_text(value: Optional[str], what: str) -> Optional[bytes]:
+    """As :func:`text`; None becomes NULL."""
+    return None if value is None else text(value, what)
+
+
+def data(value: BytesLike, what: str) -> bytes:
+    """A bytes-like object for C, which ctypes takes as bytes only."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise TypeError(f"{what} must be bytes-like, not {type(value).__name__}")
+
+
+def text_of(value: Optional[bytes]) -> str:
+    """Text of the library."""
+    return (value or b"").decode("utf-8", "replace")
+
+
+def optional_text_of(value: Optional[bytes]) -> Optional[str]:
+    """Text of the library; NULL becomes None."""
+    return None if value is None else text_of(value)
+
+
+def bytes_of(function: str, *arguments: Any) -> bytes:
+    """Calls a function whose last output is a byte buffer; copies it and frees the buffer."""
+    out = POINTER(_abi.devid_bytes)()
+    lib = library()
+    try:
+        call(function, *arguments, byref(out))
+        return string_at(lib.devid_bytes_data(out), lib.devid_bytes_len(out))
+    finally:
+        lib.devid_bytes_free(out)
+
+
+def borrowed(function: str, *arguments: Any) -> Optional[bytes]:
+    """Calls a getter of the form `const uint8_t *f(..., size_t *out_len)`; copies what it shows."""
+    length = ctypes.c_size_t()
+    pointer = getattr(library(), function)(*arguments, byref(length))
+    return string_at(pointer, length.value) if pointer else None
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+Moment = Union[datetime, int]
+
+
+def seconds(moment: Moment, what: str = "time") -> int:
+    """A moment as seconds since 1970-01-01T00:00:00Z. A datetime must know its zone."""
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise UsageError(f"{what}: a datetime needs a time zone, such as timezone.utc", Code.INVALID_ARGUMENT)
+        return (moment - _EPOCH) // timedelta(seconds=1)
+    if isinstance(moment, bool) or not isinstance(moment, int):
+        raise TypeError(f"{what} must be datetime or int, not {type(moment).__name__}")
+    return moment
+
+
+def moment_of(value: int) -> datetime:
+    """Seconds since 1970-01-01T00:00:00Z as a datetime in UTC."""
+    return _EPOCH + timedelta(seconds=value)
+
+
+class Tokens:
+    """Python objects that C holds as `void *user`: numbers stand for them, and a forgotten one stays valid.
+
+    A number that C gives back after its object is gone finds nothing, where an address would crash.
+    """
+
+    def __init__(self) -> None:
+        self._objects: Dict[int, Any] = {}
+        self._next = itertools.count(1)
+
+    def put(self, thing: Any) -> int:
+        """Keeps an object and answers its number."""
+        token = next(self._next)
+        self._objects[token] = thing
+        return token
+
+    def at(self, token: Optional[int]) -> Any:
+        """The object behind a number; KeyError if it is gone."""
+        return self._objects[token or 0]
+
+    def drop(self, token: Optional[int]) -> None:
+        """Forgets an object."""
+        self._objects.pop(token or 0, None)
+
+
+TOKENS = Tokens()
+
+
+def _drop(token: Optional[int]) -> None:
+    TOKENS.drop(token)
+
+
+DESTROY = _abi.devid_destroy_fn(_drop)
+"""`destroy` for everything that is kept in TOKENS."""
+
+
+def append(buffer: Any, content: BytesLike, what: str) -> None:
+    """Fills a byte buffer that C gave to a callback."""
+    content = data(content, what)
+    call("devid_bytes_append", buffer, content, len(content))
+
+
+def guarded(function: Callable[..., int]) -> Callable[..., int]:
+    """A callback that lets no exception into C."""
+
+    def run(*arguments: Any) -> int:
+        try:
+            return function(*arguments)
+        except BaseException as exception:  # noqa: B902 (also KeyboardInterrupt: C cannot pass it on)
+            return keep(exception)
+
+    return run

@@ -1,0 +1,123 @@
+"""What all objects that stand for a C handle have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from ctypes import POINTER, byref
+from typing import Any, ClassVar, Iterator, Optional, Type, TypeVar
+
+from . import _abi
+from ._call import call
+from ._library import library
+from ._abi import Code
+from .errors import UsageError
+
+H = TypeVar("H", bound="Handle")
+
+
+class Handle:
+    """Owns one handle of the library.
+
+    Close it with ``close()`` or ``with``; forgotten ones are freed when they are collected. Closing waits for nobody: a
+    handle in use, in another thread or further up the stack, is freed when that use ends. A closed object answers
+    :class:`UsageError`.
+    """
+
+    _type: ClassVar[str]
+    """Name of the C type; its free function is `<type>_free`."""
+    _is_shared: ClassVar[bool] = False
+    """Whether threads may use it at the same time: the type never changes, or C takes it as const."""
+
+    def __init__(self) -> None:
+        raise TypeError(f"{type(self).__name__} objects are made by the functions that are documented to make them")
+
+    @classmethod
+    def _adopt(cls: Type[H], pointer: Any) -> H:
+        """Takes over a pointer that is ours to free."""
+        self = cls.__new__(cls)
+        self._own(pointer)
+        return self
+
+    @classmethod
+    def _made_by(cls: Type[H], function: str, *arguments: Any) -> H:
+        """Calls a function whose last output is a new handle of this type."""
+        return cls._adopt(cls._pointer_from(function, *arguments))
+
+    @classmethod
+    def _pointer_from(cls, function: str, *arguments: Any) -> Any:
+        pointer = POINTER(getattr(_abi, cls._type))()
+        try:
+            call(function, *arguments, byref(pointer))
+        except BaseException:
+            # A callback raised and the call went well all the same: nobody else will free what it made.
+            getattr(library(), f"{cls._type}_free")(pointer)
+            raise
+        return pointer
+
+    def _own(self, pointer: Any) -> None:
+        self._pointer = pointer
+        self._users = 0
+        self._is_closed = False
+        self._state = threading.Lock()
+        self._turn = None if self._is_shared else threading.RLock()
+        self._finalizer = weakref.finalize(self, getattr(library(), f"{self._type}_free"), pointer)
+        # At the end of the process a thread may still be inside the library: what is left then is the system's to take.
+        self._finalizer.atexit = False
+
+    @contextlib.contextmanager
+    def _use(self) -> Iterator[Any]:
+        """The pointer for the time of a call: one thread at a time, unless the type may be shared."""
+        with self._state:
+            if self._is_closed:
+                raise UsageError(f"{type(self).__name__} is closed", Code.STATE)
+            self._users += 1
+        try:
+            with self._turn or contextlib.nullcontext():
+                yield self._pointer
+        finally:
+            with self._state:
+                self._users -= 1
+                is_last = self._is_closed and self._users == 0
+            if is_last:
+                self._finalizer()
+
+    def close(self) -> None:
+        """Frees it. May be called any number of times."""
+        with self._state:
+            self._is_closed = True
+            is_last = self._users == 0
+        if is_last:
+            self._finalizer()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._is_closed
+
+    def __enter__(self: H) -> H:
+        with self._use():
+            return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __copy__(self) -> Any:
+        raise TypeError(f"{type(self).__name__} cannot be copied")
+
+    def __deepcopy__(self, _memo: object) -> Any:
+        self.__copy__()
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{type(self).__name__} cannot be pickled: it belongs to this process")
+
+
+@contextlib.contextmanager
+def used(handle: Optional[Handle]) -> Iterator[Any]:
+    """The pointer of a handle that may be None, which gives NULL."""
+    if handle is None:
+        yield None
+    else:
+        with handle._use() as pointer:
+            yield pointer

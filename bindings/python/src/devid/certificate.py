@@ -1,0 +1,124 @@
+"""Certificates as they came. Nothing in them is checked or to be believed before :meth:`devid.Validator.validate`."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime
+from typing import Any, Iterable, Iterator, List, Union
+
+from ._call import BytesLike, borrowed, bytes_of, call, data, moment_of, text_of
+from ._handle import Handle
+from ._library import library
+
+
+class Certificate(Handle):
+    """An X.509 certificate, byte for byte as it came. Never changes; may be used by several threads."""
+
+    _type = "devid_cert"
+    _is_shared = True
+
+    @classmethod
+    def parse(cls, certificate: BytesLike) -> Certificate:
+        """Reads one certificate, DER or PEM. There is no way from it to its public key but a validation."""
+        content = data(certificate, "certificate")
+        return cls._made_by("devid_cert_parse", content, len(content))
+
+    @property
+    def der(self) -> bytes:
+        """The bytes as they came."""
+        with self._use() as pointer:
+            return borrowed("devid_cert_der", pointer) or b""
+
+    @property
+    def pem(self) -> str:
+        """As PEM text."""
+        with self._use() as pointer:
+            return bytes_of("devid_cert_pem", pointer).decode("ascii")
+
+    @property
+    def subject(self) -> str:
+        """The subject in the form of RFC 4514. For people: different names can look the same."""
+        with self._use() as pointer:
+            return text_of(library().devid_cert_subject(pointer))
+
+    @property
+    def issuer(self) -> str:
+        """The issuer in the form of RFC 4514."""
+        with self._use() as pointer:
+            return text_of(library().devid_cert_issuer(pointer))
+
+    @property
+    def serial(self) -> str:
+        """The serial number's bytes in lower-case hexadecimal digits."""
+        with self._use() as pointer:
+            return text_of(library().devid_cert_serial(pointer))
+
+    @property
+    def not_before(self) -> datetime:
+        """The first second of validity, UTC."""
+        with self._use() as pointer:
+            return moment_of(library().devid_cert_not_before(pointer))
+
+    @property
+    def not_after(self) -> datetime:
+        """The last second of validity, UTC, inclusive; the end of the year 9999 means "no well-defined end"."""
+        with self._use() as pointer:
+            return moment_of(library().devid_cert_not_after(pointer))
+
+    def __eq__(self, other: object) -> bool:
+        return self.der == other.der if isinstance(other, Certificate) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.der)
+
+    def __repr__(self) -> str:
+        return "<Certificate, closed>" if self.closed else f"<Certificate {self.subject!r}, serial {self.serial}>"
+
+
+Certificates = Union[BytesLike, Certificate, Iterable[Certificate]]
+"""Wherever several certificates are wanted: PEM or DER, a certificate, or certificates."""
+
+
+def load_certificates(pem_or_der: BytesLike) -> List[Certificate]:
+    """All certificates of a PEM file in its order, other blocks skipped; or the one of a DER file."""
+    with CertificateList.of(pem_or_der) as found:
+        return found.certificates()
+
+
+class CertificateList(Handle):
+    """Certificates on their way through the C face; Python programs use lists."""
+
+    _type = "devid_cert_list"
+
+    @classmethod
+    def of(cls, certificates: Certificates) -> CertificateList:
+        """Makes one of whatever a program has."""
+        made = cls._made_by("devid_cert_list_new")
+        try:
+            with made._use() as pointer:
+                if isinstance(certificates, (bytes, bytearray, memoryview)):
+                    content = data(certificates, "certificates")
+                    call("devid_cert_list_add_bytes", pointer, content, len(content))
+                else:
+                    for certificate in [certificates] if isinstance(certificates, Certificate) else certificates:
+                        if not isinstance(certificate, Certificate):
+                            raise TypeError(f"expected a Certificate, not {type(certificate).__name__}")
+                        with certificate._use() as element:
+                            call("devid_cert_list_add", pointer, element)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def certificates(self) -> List[Certificate]:
+        """As a list of objects of their own."""
+        with self._use() as pointer:
+            count = library().devid_cert_list_count(pointer)
+            return [Certificate._made_by("devid_cert_list_at", pointer, index) for index in range(count)]
+
+
+@contextlib.contextmanager
+def listed(certificates: Certificates) -> Iterator[Any]:
+    """The pointer of a list for the time of a call."""
+    with CertificateList.of(certificates) as made, made._use() as pointer:
+        yield pointer

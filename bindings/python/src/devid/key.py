@@ -1,0 +1,99 @@
+"""Private keys: made here, loaded, or living elsewhere."""
+
+from __future__ import annotations
+
+from ctypes import string_at
+from typing import Any, Callable, Optional
+
+from . import _abi
+from ._call import DESTROY, TOKENS, BytesLike, append, bytes_of, call, data, guarded, optional_text, text, text_of
+from ._handle import Handle
+from ._library import library
+
+Sign = Callable[[str, bytes], bytes]
+"""Signs a whole message: ``sign(algorithm, message)`` answers the signature, ECDSA as DER Ecdsa-Sig-Value.
+
+Algorithms: ``RSA-PKCS1-SHA256``, ``RSA-PSS-SHA256``, ``ECDSA-SHA256``, ``Ed25519`` and the same with other digests.
+"""
+
+
+class Key(Handle):
+    """A private key, wherever it lives. Never changes; may be used by several threads."""
+
+    _type = "devid_key"
+    _is_shared = True
+
+    @classmethod
+    def generate(cls, kind: str = "P-256") -> Key:
+        """A new key pair: ``P-256``, ``P-384``, ``P-521``, ``RSA-2048``, ``RSA-3072``, ``RSA-4096``, ``Ed25519``."""
+        return cls._made_by("devid_key_generate", text(kind, "kind"))
+
+    @classmethod
+    def load(cls, key: BytesLike, password: Optional[BytesLike] = None) -> Key:
+        """Reads PKCS#8, encrypted PKCS#8, PKCS#1 or SEC 1, PEM or DER.
+
+        Raises :class:`CryptoError` (``WRONG_SECRET``) if the password is missing or wrong.
+        """
+        content = data(key, "key")
+        secret = None if password is None else data(password, "password")
+        return cls._made_by("devid_key_load", content, len(content), secret, len(secret or b""))
+
+    @classmethod
+    def external(cls, public_key: BytesLike, sign: Sign) -> Key:
+        """A key that lives elsewhere (HSM, TPM): each signature is asked from ``sign``, in the thread that uses the key.
+
+        ``public_key`` is its SubjectPublicKeyInfo, DER. What ``sign`` raises comes out of the call that needed the signature.
+        """
+        if not callable(sign):
+            raise TypeError(f"sign must be callable, not {type(sign).__name__}")
+        spki = data(public_key, "public_key")
+        token = TOKENS.put(sign)
+        return cls._made_by("devid_key_from_callback", spki, len(spki), _SIGN, token, DESTROY)
+
+    @property
+    def kind(self) -> str:
+        """Type and size, such as ``P-256`` or ``RSA-2048``."""
+        with self._use() as pointer:
+            return text_of(library().devid_key_kind(pointer))
+
+    @property
+    def public_key(self) -> bytes:
+        """The public half: SubjectPublicKeyInfo, DER."""
+        with self._use() as pointer:
+            return bytes_of("devid_key_public", pointer)
+
+    def export(self, *, der: bool = False) -> bytes:
+        """The private key unencrypted, PKCS#8. For a key that leaves memory :meth:`export_encrypted` is the better choice."""
+        with self._use() as pointer:
+            return bytes_of("devid_key_export_plain", pointer, _form(der))
+
+    def export_encrypted(self, password: BytesLike, *, iterations: int = 0, der: bool = False) -> bytes:
+        """The private key encrypted with a password (PBES2, AES-256); 0 iterations mean the library's default."""
+        secret = data(password, "password")
+        with self._use() as pointer:
+            return bytes_of("devid_key_export_encrypted", pointer, secret, len(secret), iterations, _form(der))
+
+    def sign(self, message: BytesLike, algorithm: Optional[str] = None) -> bytes:
+        """Signs a message; the algorithm as in :data:`Sign`, or the key's usual one."""
+        content = data(message, "message")
+        with self._use() as pointer:
+            name = optional_text(algorithm, "algorithm")
+            return bytes_of("devid_key_sign", pointer, name, content, len(content))
+
+    def __repr__(self) -> str:
+        return "<Key, closed>" if self.closed else f"<Key {self.kind}>"
+
+
+def _form(der: bool) -> int:
+    return _abi.DEVID_FORM_DER if der else _abi.DEVID_FORM_PEM
+
+
+@guarded
+def _on_sign(user: Optional[int], algorithm: bytes, message: Any, message_len: int, signature: Any) -> int:
+    sign: Sign = TOKENS.at(user)
+    content = string_at(message, message_len) if message_len else b""
+    append(signature, sign(text_of(algorithm), content), "signature")
+    return 0
+
+
+_SIGN = _abi.devid_sign_fn(_on_sign)

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The tests of the Python package, against a library that is built already.
+#   test.sh DIRECTORY-OF-LIBDEVID
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+library=$(cd "${1:?usage: test.sh DIRECTORY-OF-LIBDEVID}" && pwd)/libdevid.so
+cd "$here/../.."
+# pytest and mypy live in an environment of their own; the package itself needs nothing but Python.
+venv=build/python
+stamp=$venv/devid-tools-1
+if [ ! -e "$stamp" ]; then
+    mkdir -p build
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check 'pytest>=8,<10' 'mypy>=1.11,<3' 'setuptools>=70.1' wheel
+    touch "$stamp"
+fi
+export DEVID_LIBRARY=$library PYTHONPATH=$here/src PYTHONDONTWRITEBYTECODE=1
+python=$PWD/$venv/bin/python
+cd bindings/python
+"$python" -m mypy
+"$python" -m mypy --strict --cache-dir .mypy_cache/tests tests
+exec "$python" -m pytest -q -p no:cacheprovider
