@@ -370,7 +370,7 @@ pub(super) fn uri_authority(uri: &[u8]) -> Option<&[u8]> {
     let scheme_is_valid = scheme.first().is_some_and(u8::is_ascii_alphabetic)
         && scheme.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
     let rest = uri[colon + 1..].strip_prefix(b"//").filter(|_| scheme_is_valid)?;
-    let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#' | b'\\')).unwrap_or(rest.len());
+    let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     Some(&rest[..end])
 }
 

@@ -61,6 +61,7 @@ struct Node<'a> {
     /// What speaks against it as an issuer, whatever the path.
     against: OnceCell<Option<Objection>>,
     is_self_issued: OnceCell<bool>,
+    same_key: OnceCell<usize>,
     subject_hash: OnceCell<u64>,
     candidates: OnceCell<Vec<usize>>,
     further_candidates: OnceCell<Vec<usize>>,
@@ -73,6 +74,7 @@ impl<'a> Node<'a> {
             facts: OnceCell::new(),
             against: OnceCell::new(),
             is_self_issued: OnceCell::new(),
+            same_key: OnceCell::new(),
             subject_hash: OnceCell::new(),
             candidates: OnceCell::new(),
             further_candidates: OnceCell::new(),
@@ -103,7 +105,7 @@ struct Search<'a> {
     status: &'a StatusSources,
     checks: &'a Checks,
     nodes: Vec<Node<'a>>,
-    /// Signatures checked: certificate, issuer, what is wrong.
+    /// Signatures checked: certificate, key (as `key_of` gives it), what is wrong.
     edges: Vec<(usize, usize, Option<Objection>)>,
     steps_left: u32,
     names_left: u32,
@@ -230,7 +232,7 @@ impl<'a> Search<'a> {
                 if !self.spend_names(if subject.len() == issuer.len() { 1 + issuer.len() / 64 } else { 1 }) {
                     break;
                 }
-                if subject == issuer {
+                if subject == issuer && !self.is_among(other, &found) {
                     found.push(other);
                 }
             }
@@ -260,6 +262,7 @@ impl<'a> Search<'a> {
                     && subject != issuer
                     && self.spend_names(1 + issuer.len() / 16)
                     && names::same_name(subject, issuer)
+                    && !self.is_among(other, &found)
                 {
                     found.push(other);
                 }
@@ -268,6 +271,13 @@ impl<'a> Search<'a> {
             self.nodes[node].further_candidates.get_or_init(|| found);
         }
         self.nodes[node].further_candidates.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the same certificate is in the list already; an anchor and a copy of it in the pool are two.
+    fn is_among(&self, node: usize, list: &[usize]) -> bool {
+        let is_pool = !self.is_anchor(node);
+        is_pool
+            && list.iter().any(|i| !self.is_anchor(*i) && self.nodes[*i].certificate == self.nodes[node].certificate)
     }
 
     fn spend_names(&mut self, cost: usize) -> bool {
@@ -436,8 +446,22 @@ impl<'a> Search<'a> {
         policy::process(&certificates, facts(anchor), &self.checks.policy)
     }
 
+    /// What is known of the signature on a certificate by the key of an issuer.
     fn edge(&self, certificate: usize, issuer: usize) -> Option<&Option<Objection>> {
-        self.edges.iter().find(|(c, i, _)| (*c, *i) == (certificate, issuer)).map(|(_, _, wrong)| wrong)
+        if self.edges.is_empty() {
+            return None;
+        }
+        let key = self.key_of(issuer);
+        self.edges.iter().find(|(c, k, _)| (*c, *k) == (certificate, key)).map(|(_, _, wrong)| wrong)
+    }
+
+    /// The first node with the same key: certificates of one CA share the signatures that were checked with it.
+    fn key_of(&self, node: usize) -> usize {
+        let Node { certificate, same_key, .. } = &self.nodes[node];
+        *same_key.get_or_init(|| {
+            let spki = certificate.spki();
+            self.nodes.iter().position(|n| n.certificate.spki() == spki).unwrap_or(node)
+        })
     }
 
     /// Checks one signature, once; `None` if the budget does not allow it.
@@ -452,7 +476,7 @@ impl<'a> Search<'a> {
         self.signatures_left = left;
         let (signed, signer) = (self.nodes[certificate].certificate, self.nodes[issuer].certificate);
         let wrong = against_signature(self.provider, signed, signer, self.checks.allow_weak);
-        self.edges.push((certificate, issuer, wrong.clone()));
+        self.edges.push((certificate, self.key_of(issuer), wrong.clone()));
         Some(wrong)
     }
 

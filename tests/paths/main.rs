@@ -4,6 +4,12 @@
 mod certificates;
 
 mod building;
+mod constraints;
+mod hostile;
+mod names;
+mod policies;
+mod single;
+mod strict;
 
 use certificates::{Party, now, provider};
 use devid::Code;
