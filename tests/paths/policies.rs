@@ -19,7 +19,7 @@ fn demanding(set: &[Oid]) -> Checks {
 
 fn policies_of(report: &Report) -> Option<Vec<Oid>> {
     assert_valid(report);
-    report.path().unwrap().policies.clone()
+    report.path().unwrap().policies().map(<[Oid]>::to_vec)
 }
 
 #[test]
