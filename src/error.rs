@@ -7,7 +7,7 @@ use crate::codes::{Class, Code};
 use crate::crypto::CryptoError;
 
 /// Why a call failed. The message says what was expected, what came, and where; it never holds a secret.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     code: Code,
     application_code: Option<i32>,

@@ -6,7 +6,6 @@
 //! | [`subject`] | what a certificate is asked for: names, key usage, validity |
 //! | [`enroll`] | a new operation: first certificate, a further one, key update; continued after a restart |
 //! | [`run`] | drives an operation with a blocking exchange |
-//! | [`install`] | puts the issued certificate and its key into device memory |
 
 pub mod config;
 pub mod enroll;

@@ -34,6 +34,12 @@ pub trait Owner {
         Err(Error::new(Code::Signer, "a key signs elsewhere, and nobody is there to ask it"))
     }
 
+    /// The state can be saved: before each message, each wait and each decision. An error ends the run, not the
+    /// operation.
+    fn checkpoint(&mut self, _operation: &Operation) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Is told what happens.
     fn observe(&mut self, _event: Event<'_>) {}
 }
@@ -126,7 +132,11 @@ pub fn run(
     owner: &mut dyn Owner,
 ) -> Result<Issued, Error> {
     loop {
-        match operation.step(owner.now())? {
+        let action = operation.step(owner.now())?;
+        if matches!(action, Action::Send | Action::Wait | Action::Accept) {
+            owner.checkpoint(operation)?;
+        }
+        match action {
             Action::Send => {
                 let answer = send(operation, exchange, limits, max_retries, owner)?;
                 operation.feed(&answer)?;

@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use x509_cert::ext::pkix::KeyUsages;
-
 use crate::asn1::crmf::{CertTemplate, TemplateExtension};
 use crate::asn1::der::{element, sequence};
 use crate::asn1::name::Name;
@@ -12,6 +10,7 @@ use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
 use crate::error::Error;
 use crate::time::Time;
+use crate::validation::KeyUsage;
 
 /// Identity, uses and lifetime asked for. Everything is optional but some identity: a subject or an alternative name.
 #[derive(Clone, Debug, Default)]
@@ -71,19 +70,9 @@ impl Subject {
 
     /// Adds a key usage by its name in RFC 5280 section 4.2.1.3, such as `digitalSignature`.
     pub fn key_usage(mut self, usage: &str) -> Result<Self, Error> {
-        let bit = match usage {
-            "digitalSignature" => KeyUsages::DigitalSignature,
-            "nonRepudiation" | "contentCommitment" => KeyUsages::NonRepudiation,
-            "keyEncipherment" => KeyUsages::KeyEncipherment,
-            "dataEncipherment" => KeyUsages::DataEncipherment,
-            "keyAgreement" => KeyUsages::KeyAgreement,
-            "keyCertSign" => KeyUsages::KeyCertSign,
-            "cRLSign" => KeyUsages::CRLSign,
-            "encipherOnly" => KeyUsages::EncipherOnly,
-            "decipherOnly" => KeyUsages::DecipherOnly,
-            _ => return Err(Error::new(Code::InvalidArgument, format!("\"{usage}\" is no key usage of RFC 5280"))),
-        };
-        self.key_usages |= bit as u16;
+        let usage = KeyUsage::from_name(usage)
+            .ok_or_else(|| Error::new(Code::InvalidArgument, format!("\"{usage}\" is no key usage of RFC 5280")))?;
+        self.key_usages |= 1 << usage as u8;
         Ok(self)
     }
 
@@ -184,7 +173,7 @@ pub fn purpose_oid(purpose: &str) -> Result<Oid, Error> {
     }
 }
 
-/// KeyUsage as a named bit list: bit 0 is the first, trailing zeros are left out.
+/// KeyUsage as a named bit list: bit 0 of `flags` is the first, trailing zeros are left out.
 fn named_bits(flags: u16) -> Vec<u8> {
     let count = 16 - flags.leading_zeros() as usize;
     let mut bytes = vec![0u8; count.div_ceil(8)];
@@ -198,7 +187,7 @@ fn named_bits(flags: u16) -> Vec<u8> {
 mod tests {
     use super::*;
     use ::der::Decode;
-    use x509_cert::ext::pkix::{KeyUsage, SubjectAltName, name::GeneralName};
+    use x509_cert::ext::pkix::{SubjectAltName, name::GeneralName};
 
     #[test]
     fn names_and_usages_are_read_by_another_decoder_as_they_were_meant() {
@@ -211,7 +200,7 @@ mod tests {
         let names = SubjectAltName::from_der(&template.extensions[0].value).unwrap();
         assert_eq!(names.0.len(), 3);
         assert!(matches!(&names.0[0], GeneralName::DnsName(n) if n.as_str() == "meter-1.example"));
-        let usage = KeyUsage::from_der(&template.extensions[1].value).unwrap();
+        let usage = x509_cert::ext::pkix::KeyUsage::from_der(&template.extensions[1].value).unwrap();
         assert!(usage.digital_signature() && usage.decipher_only() && !usage.key_agreement());
     }
 

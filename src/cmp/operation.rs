@@ -280,6 +280,11 @@ impl Operation {
         &self.context
     }
 
+    /// Whether the operation is over without success.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.state, State::Failed(_))
+    }
+
     /// transactionID, once the first message is built.
     pub fn transaction_id(&self) -> Option<&[u8]> {
         self.transaction.as_ref().map(|t| &t.id[..])

@@ -1,0 +1,13 @@
+//! Enrolment as stories: a device, a CA in memory, a pretend clock; no network, no sleeping.
+
+#[path = "../common/certificates.rs"]
+mod certificates;
+#[path = "../common/mock_ca.rs"]
+mod mock_ca;
+
+mod broken;
+mod elsewhere;
+mod good;
+mod refused;
+mod saved;
+mod sent;

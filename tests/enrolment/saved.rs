@@ -1,0 +1,131 @@
+//! An operation that outlives its process.
+
+use devid::Code;
+use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
+use devid::cmp::{Action, Operation, Signer};
+
+use crate::certificates::key;
+use crate::mock_ca::{Device, LIGHT_MAC, MockCa, REFERENCE, SECRET};
+
+/// The same device after a reboot: what it had in memory is gone but the saved bytes and the key in device memory.
+fn reboot(device: Device, config: &devid::client::Config) -> Device {
+    let saved = device.operation.save().expect("a state that can be saved");
+    let Device { new_key, clock, waits, sent, .. } = device;
+    let operation = config.build().unwrap().restore(Signer::Key(new_key.clone()), &saved).expect("restored");
+    Device { operation, new_key, clock, waits, sent, takes_differences: false }
+}
+
+#[test]
+fn a_transaction_survives_a_reboot_at_every_step() {
+    for by_secret in [false, true] {
+        let mut ca = MockCa::new().answers_waiting(2, 86_400);
+        ca.confirm_waits = 1;
+        let mut config = Device::config(&ca);
+        if by_secret {
+            config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+        }
+        let mut device = Device::enrolling_as(&config);
+        let mut reboots = 0;
+        loop {
+            let action = device.step().expect("no failure");
+            if action == Action::Done {
+                break;
+            }
+            device = reboot(device, &config);
+            reboots += 1;
+            assert_eq!(device.step(), Ok(action), "the same action as before the reboot");
+            match action {
+                Action::Send => device.exchange(&mut ca),
+                Action::Wait => device.clock = device.clock.plus(i64::from(device.operation.wait_seconds())),
+                Action::Accept => device.operation.accept().unwrap(),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(reboots, 11, "sends, waits and the decision");
+        assert_eq!(ca.bodies().iter().filter(|b| **b == "ir").count(), 1, "one transaction");
+    }
+}
+
+#[test]
+fn a_certificate_being_refused_is_still_refused_after_a_reboot() {
+    let mut ca = MockCa::new().issuing(|mut b| {
+        b.spki = None;
+        b
+    });
+    let config = Device::config(&ca);
+    let mut device = Device::enrolling_as(&config);
+    assert_eq!(device.step(), Ok(Action::Send));
+    device.exchange(&mut ca);
+    assert_eq!(device.step(), Ok(Action::Send), "certConf with the refusal");
+
+    let mut device = reboot(device, &config);
+
+    assert_eq!(device.run(&mut ca).unwrap_err().code(), Code::WrongCertificate, "pkiConf is not success here");
+}
+
+#[test]
+fn the_differences_and_the_chain_are_there_again_after_a_reboot() {
+    let mut ca = MockCa::new().issuing(|b| b.subject(crate::certificates::common_name("renamed")));
+    ca.status = PkiStatusInfo::new(PkiStatus::GrantedWithMods);
+    let config = Device::config(&ca);
+    let mut device = Device::enrolling_as(&config);
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Accept));
+    let before = device.operation.issued().unwrap().clone();
+
+    let device = reboot(device, &config);
+
+    let after = device.operation.issued().unwrap();
+    assert_eq!(after.certificate, before.certificate);
+    assert_eq!(after.chain, before.chain);
+    assert_eq!(after.differences, before.differences);
+    assert_eq!(after.status.status, PkiStatus::GrantedWithMods);
+}
+
+#[test]
+fn saved_bytes_hold_no_private_key_and_no_secret() {
+    let mut ca = MockCa::new().answers_waiting(1, 60);
+    let mut device = Device::enrolling_by_secret(&ca);
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Wait));
+    let saved = device.operation.save().unwrap();
+    let pkcs8 = device.new_key.to_pkcs8().unwrap();
+    // The private scalar of a P-256 key in PKCS#8 stands behind 04 20.
+    let at = pkcs8.windows(2).position(|w| w == [0x04, 0x20]).unwrap() + 2;
+    assert!(!saved.windows(32).any(|w| w == &pkcs8[at..at + 32]));
+    assert!(!saved.windows(SECRET.len()).any(|w| w == SECRET));
+    assert_eq!(Operation::saved_key(&saved).unwrap(), device.new_key.spki());
+}
+
+#[test]
+fn damaged_bytes_and_wrong_keys_are_refused() {
+    let mut ca = MockCa::new().answers_waiting(1, 60);
+    let config = Device::config(&ca);
+    let mut device = Device::enrolling_as(&config);
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Wait));
+    let saved = device.operation.save().unwrap();
+    let client = config.build().unwrap();
+    let restore = |bytes: &[u8]| client.restore(Signer::Key(device.new_key.clone()), bytes).err().map(|e| e.code());
+    assert_eq!(restore(&saved), None);
+    for at in 0..saved.len() {
+        let mut flipped = saved.clone();
+        flipped[at] ^= 0x10;
+        assert_eq!(restore(&flipped), Some(Code::Corrupt), "byte {at}");
+    }
+    for end in 0..saved.len() {
+        assert_eq!(restore(&saved[..end]), Some(Code::Corrupt), "cut at {end}");
+    }
+    let other = client.restore(Signer::Key(key()), &saved).err().unwrap();
+    assert_eq!(other.code(), Code::KeyMismatch);
+    let mut by_secret = Device::config(&ca);
+    by_secret.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+    let error = by_secret.build().unwrap().restore(Signer::Key(device.new_key.clone()), &saved).err().unwrap();
+    assert_eq!(error.code(), Code::InvalidArgument, "another credential");
+}
+
+#[test]
+fn nothing_is_saved_before_there_is_something_and_after_the_end() {
+    let mut ca = MockCa::new().bending(BodyType::IP, |a| a.header.recip_nonce = None);
+    let mut device = Device::enrolling_with(&ca);
+    assert_eq!(device.operation.save().unwrap_err().code(), Code::State);
+    device.run(&mut ca).unwrap_err();
+    assert_eq!(device.operation.save().unwrap_err().code(), Code::State);
+}
