@@ -79,6 +79,9 @@ pub const MAX_SERVER_TEXT_BYTES: usize = 1024;
 /// Most texts kept from one PKIFreeText.
 pub const MAX_SERVER_TEXTS: usize = 16;
 
+/// Largest record read from device memory, in bytes. The largest that is stored is a CRL; real ones reach 50 MB.
+pub const MAX_STORED_RECORD_BYTES: usize = 128 * 1024 * 1024;
+
 /// What a CMP server may make a client do. All settable per client.
 #[derive(Clone, Debug)]
 pub struct Limits {

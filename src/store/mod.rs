@@ -1,1 +1,351 @@
-//! Device memory: identities, each a key with its certificate and chain, switched as one.
+//! Device memory: identities, each a key with its certificate and chain, switched as one; what is pending; anchors;
+//! status data. It survives power cuts, full disks and damaged files; `docs/device-memory.md` has the picture.
+//!
+//! [`Store`] is the logic; where the records live is a [`Backend`]: a directory, memory, or the caller's own storage
+//! through [`CallbackBackend`]. This room knows certificates and keys and nothing of networks. It checks what it is
+//! given for consistency (key and certificate, chain by names); whether a certificate is to be trusted is the caller's
+//! affair.
+
+mod backend;
+mod callback;
+#[cfg(unix)]
+mod dir;
+mod error;
+mod generations;
+mod identity;
+mod keeping;
+mod memory;
+mod record;
+mod repair;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use backend::{Backend, key_names};
+pub use callback::{CallbackBackend, RawStorage};
+#[cfg(unix)]
+pub use dir::{DirectoryBackend, DirectoryOptions, Probe};
+pub use error::{StoreError, StoreErrorKind};
+pub use identity::{
+    AnchorSet, Identity, IdentityKey, IdentityState, KeyReference, KeySecret, NewIdentity, NewKey, PendingKey,
+    StoreOptions,
+};
+pub use memory::MemoryBackend;
+pub use repair::{Problem, ProblemKind};
+
+use crate::crypto::{Provider, keys};
+use backend::check_name;
+use generations::{Home, identity_key};
+
+/// Folder and kind of the records that are wrapped blobs.
+type Shelf = (&'static str, &'static str);
+const OPERATION: Shelf = ("operation", "operation");
+const BLOB: Shelf = ("blob", "blob");
+const NUMBER: Shelf = ("number", "number");
+
+/// Device memory. May be shared between threads; calls take turns.
+///
+/// Names (of identities, labels, operations, blobs) are 1 to 64 of `A-Z a-z 0-9 . _ -`, not beginning with a dot or a
+/// dash. Calls that change something take the home's lock for their time ([`StoreErrorKind::Locked`] if another process
+/// has it); [`Store::hold`] keeps it over several calls. Reading needs no lock and never sees a half state.
+pub struct Store {
+    backend: Mutex<Box<dyn Backend>>,
+    provider: Arc<dyn Provider>,
+    options: StoreOptions,
+}
+
+impl Store {
+    /// In any home.
+    pub fn new(backend: Box<dyn Backend>, provider: Arc<dyn Provider>, options: StoreOptions) -> Self {
+        Store { backend: Mutex::new(backend), provider, options }
+    }
+
+    /// In a directory, which is created if it is missing (its parent must exist).
+    #[cfg(unix)]
+    pub fn open_directory(
+        path: impl AsRef<std::path::Path>,
+        provider: Arc<dyn Provider>,
+        options: StoreOptions,
+    ) -> Result<Self, StoreError> {
+        let directory = DirectoryOptions { lock_wait: std::time::Duration::from_secs(2), ..Default::default() };
+        Ok(Self::new(Box::new(DirectoryBackend::open(path, directory)?), provider, options))
+    }
+
+    /// In memory, for tests.
+    pub fn in_memory(provider: Arc<dyn Provider>) -> Self {
+        Self::new(Box::new(MemoryBackend::new()), provider, StoreOptions::default())
+    }
+
+    // ---- identities ---------------------------------------------------------------------------------------------
+
+    /// Installs an identity: checks it, writes it as a new generation, makes that durable, reads it back, and switches
+    /// to it in one atomic step. The generation that was in use becomes the previous one.
+    ///
+    /// On any failure the identity in use is the one from before, whole. (One exception, which no storage can rule out:
+    /// if making the switch itself durable fails, the new one may be in use already; both are whole.)
+    pub fn install(&self, name: &str, new: &NewIdentity<'_>) -> Result<Identity, StoreError> {
+        check_name(name)?;
+        self.changing(|home| {
+            let before = home.state(name)?;
+            let identity = home.write(name, new, true)?;
+            let state = IdentityState {
+                current: Some(identity.generation),
+                previous: before.current.or(before.previous),
+                ..before
+            };
+            home.switch(name, state, identity.generation)?;
+            home.clear_up(name, state, &new.key);
+            Ok(identity)
+        })
+    }
+
+    /// The first half of [`Store::install`]: everything but the switch. For a certificate that the CA has issued and
+    /// that is not confirmed yet (RFC 9810 section 5.3.18): it survives a reboot and is not in use.
+    ///
+    /// [`StoreErrorKind::Exists`] if another one is waiting already: promote or discard that one first.
+    pub fn stage(&self, name: &str, new: &NewIdentity<'_>) -> Result<Identity, StoreError> {
+        check_name(name)?;
+        self.changing(|home| {
+            let before = home.state(name)?;
+            if let Some(number) = before.pending {
+                let detail = format!("generation {number} is waiting to be confirmed or discarded");
+                return Err(StoreError::new(StoreErrorKind::Exists, identity_key(name), detail));
+            }
+            let identity = home.write(name, new, false)?;
+            let state = IdentityState { pending: Some(identity.generation), ..before };
+            home.switch(name, state, identity.generation)?;
+            // The pending key stays until the identity is in use: the CA may still turn it down.
+            Ok(identity)
+        })
+    }
+
+    /// The second half: the staged generation comes into use in one atomic step.
+    pub fn promote(&self, name: &str) -> Result<Identity, StoreError> {
+        check_name(name)?;
+        self.changing(|home| {
+            let before = home.state(name)?;
+            let number = before.pending.ok_or_else(|| absent(name, "nothing is waiting to be confirmed"))?;
+            let identity = home.load(name, number)?;
+            let state =
+                IdentityState { current: Some(number), previous: before.current.or(before.previous), pending: None };
+            home.write_pointer(name, state)?;
+            let _ = home.backend.remove(&format!("{}/gen-{number:06}/unconfirmed", identity_key(name)), false);
+            let twin = home.pending_labels().ok().into_iter().flatten().find(|label| {
+                home.load_key(&format!("pending/{label}"))
+                    .is_ok_and(|key| keys::same_public_key(key.key.spki(), identity.key.spki()))
+            });
+            let key = twin.as_deref().map_or(NewKey::Current, NewKey::Pending);
+            home.clear_up(name, state, &key);
+            Ok(identity)
+        })
+    }
+
+    /// Drops the staged generation: the CA, or the caller, turned it down.
+    pub fn discard(&self, name: &str) -> Result<(), StoreError> {
+        check_name(name)?;
+        self.changing(|home| {
+            let before = home.state(name)?;
+            let number = before.pending.ok_or_else(|| absent(name, "nothing is waiting to be confirmed"))?;
+            let state = IdentityState { pending: None, ..before };
+            if state == IdentityState::default() {
+                return home.remove_identity(name);
+            }
+            home.write_pointer(name, state)?;
+            home.remove_generation(name, number)?;
+            home.backend.sync()
+        })
+    }
+
+    /// Back to the previous generation in one atomic step. The one that was in use becomes the previous one: a second
+    /// call undoes the first.
+    pub fn rollback(&self, name: &str) -> Result<Identity, StoreError> {
+        check_name(name)?;
+        self.changing(|home| {
+            let before = home.state(name)?;
+            let number = before.previous.ok_or_else(|| absent(name, "there is no previous generation"))?;
+            let identity = home.load(name, number)?;
+            let state = IdentityState { current: Some(number), previous: before.current, ..before };
+            home.write_pointer(name, state)?;
+            Ok(identity)
+        })
+    }
+
+    /// The identity in use, read and checked. [`StoreError::is_damage`] says whether `repair` or [`Store::last_good`]
+    /// can help.
+    pub fn current(&self, name: &str) -> Result<Identity, StoreError> {
+        self.generation(name, "generation in use", |state| state.current)
+    }
+
+    /// The generation before.
+    pub fn previous(&self, name: &str) -> Result<Identity, StoreError> {
+        self.generation(name, "previous generation", |state| state.previous)
+    }
+
+    /// The staged generation.
+    pub fn pending(&self, name: &str) -> Result<Identity, StoreError> {
+        self.generation(name, "generation waiting to be confirmed", |state| state.pending)
+    }
+
+    /// The identity in use or, if it is damaged, the best one there is, with what is wrong with the one in use.
+    pub fn last_good(&self, name: &str) -> Result<(Identity, Option<StoreError>), StoreError> {
+        let damage = match self.current(name) {
+            Ok(identity) => return Ok((identity, None)),
+            Err(damage) if damage.is_damage() => damage,
+            Err(other) => return Err(other),
+        };
+        if let Ok(previous) = self.previous(name) {
+            return Ok((previous, Some(damage)));
+        }
+        match self.reading(|home| home.newest_good(name, &[]))? {
+            Some(identity) => Ok((identity, Some(damage))),
+            None => Err(damage),
+        }
+    }
+
+    /// Which generations there are.
+    pub fn state(&self, name: &str) -> Result<IdentityState, StoreError> {
+        check_name(name)?;
+        self.reading(|home| home.state(name))
+    }
+
+    /// Names of all identities, sorted.
+    pub fn identities(&self) -> Result<Vec<String>, StoreError> {
+        self.reading(|home| {
+            let keys = home.backend.list("identity/")?;
+            let mut names = Vec::new();
+            for name in repair::identity_names(&keys) {
+                // A damaged pointer belongs to an identity all the same.
+                if !matches!(home.state(&name), Ok(state) if state == IdentityState::default()) {
+                    names.push(name);
+                }
+            }
+            Ok(names)
+        })
+    }
+
+    /// Removes an identity with all its generations; keys are overwritten first as well as the home can.
+    pub fn remove_identity(&self, name: &str) -> Result<(), StoreError> {
+        check_name(name)?;
+        self.changing(|home| {
+            if home.backend.list(&format!("{}/", identity_key(name)))?.is_empty() {
+                return Err(absent(name, "there is no such identity"));
+            }
+            home.remove_identity(name)
+        })
+    }
+
+    // ---- the whole -----------------------------------------------------------------------------------------------
+
+    /// Looks everything over and changes nothing.
+    pub fn verify(&self) -> Result<Vec<Problem>, StoreError> {
+        self.reading(|home| repair::examine(home, false))
+    }
+
+    /// Looks everything over and puts right what can be: removes what interrupted calls left, restores pointers, brings
+    /// the last good generation into use where the one in use is damaged, narrows access rights, drops damaged saved
+    /// operations and blobs. Damaged keys, anchors and numbers are only reported.
+    pub fn repair(&self) -> Result<Vec<Problem>, StoreError> {
+        self.changing(|home| repair::examine(home, true))
+    }
+
+    /// Keeps the home's lock until the guard is dropped, over as many calls as are made meanwhile.
+    pub fn hold(&self) -> Result<Hold<'_>, StoreError> {
+        self.backend.lock().unwrap_or_else(PoisonError::into_inner).lock()?;
+        Ok(Hold { store: self })
+    }
+
+    fn reading<T>(&self, call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        call(&mut Home { backend: &mut **backend, provider: &self.provider, options: &self.options })
+    }
+
+    fn changing<T>(&self, call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        backend.lock()?;
+        let outcome = call(&mut Home { backend: &mut **backend, provider: &self.provider, options: &self.options });
+        backend.unlock();
+        outcome
+    }
+
+    fn generation(
+        &self,
+        name: &str,
+        what: &str,
+        choose: impl Fn(IdentityState) -> Option<u32>,
+    ) -> Result<Identity, StoreError> {
+        check_name(name)?;
+        self.reading(|home| {
+            let mut number = choose(home.state(name)?).ok_or_else(|| absent(name, &format!("there is no {what}")))?;
+            loop {
+                let outcome = home.load(name, number);
+                if outcome.is_ok() {
+                    return outcome;
+                }
+                // Another process may have moved on while we were reading.
+                match choose(home.state(name)?) {
+                    Some(now) if now != number => number = now,
+                    _ => return outcome,
+                }
+            }
+        })
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("retention_count", &self.options.retention_count).finish_non_exhaustive()
+    }
+}
+
+/// Holds the lock; see [`Store::hold`].
+#[derive(Debug)]
+#[must_use = "the lock is given back when this is dropped"]
+pub struct Hold<'a> {
+    store: &'a Store,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.store.backend.lock().unwrap_or_else(PoisonError::into_inner).unlock();
+    }
+}
+
+impl Home<'_> {
+    /// Writes the pointer; a generation it was for is removed if the switch certainly did not happen.
+    fn switch(&mut self, name: &str, state: IdentityState, generation: u32) -> Result<(), StoreError> {
+        let switched = self.write_pointer(name, state);
+        if switched.is_err() {
+            let names_it =
+                |found: IdentityState| [found.current, found.previous, found.pending].contains(&Some(generation));
+            if matches!(self.state(name), Ok(found) if !names_it(found)) {
+                let _ = self.remove_generation(name, generation).and_then(|()| self.backend.sync());
+            }
+        }
+        switched
+    }
+
+    /// What follows a switch and must not make it fail: what stays behind is removed by the next call or by `repair`.
+    fn clear_up(&mut self, name: &str, state: IdentityState, key: &NewKey<'_>) {
+        let pending = match key {
+            NewKey::Pending(label) => self.remove_pending(label),
+            _ => Ok(()),
+        };
+        let _ = pending.and_then(|()| self.sweep(name, state)).and_then(|()| self.backend.sync());
+    }
+
+    /// The pointer that names nothing comes first: from then on the identity is gone, whatever happens.
+    fn remove_identity(&mut self, name: &str) -> Result<(), StoreError> {
+        self.write_pointer(name, IdentityState::default())?;
+        for number in self.numbers(name)? {
+            self.remove_generation(name, number)?;
+        }
+        self.backend.sync()?;
+        let key = identity_key(name);
+        self.backend.remove(&format!("{key}/current.copy"), false)?;
+        self.backend.remove(&format!("{key}/current"), false)?;
+        self.backend.sync()
+    }
+}
+
+fn absent(name: &str, detail: &str) -> StoreError {
+    StoreError::not_found(identity_key(name), detail)
+}

@@ -1,0 +1,100 @@
+//! What device memory needs from its home, and the names of the records in it.
+
+use zeroize::Zeroizing;
+
+use super::error::{StoreError, StoreErrorKind};
+use super::repair::Problem;
+
+/// A home for records: a directory, memory, the caller's storage. Generations, checks and recovery are built on top and
+/// are the same for all homes.
+///
+/// A record's key is a path of one to four names separated by `/`; each name is 1 to 64 of `A-Z a-z 0-9 . _ -` and does
+/// not begin with a dot. What the levels above rely on:
+///
+/// - **`write` is atomic**: whatever happens, `read` gives the old bytes or the new ones, never a mixture or none. A home
+///   whose primitives cannot promise that goes through [`super::CallbackBackend`], which makes it so.
+/// - **`sync` is a barrier**: when it has returned, everything written or removed before is durable, and nothing written
+///   after it becomes durable without what came before.
+/// - **an error leaves the old bytes or the new ones** in the record that was concerned, and others alone.
+pub trait Backend: Send {
+    /// The record's bytes; `None` if there is none.
+    fn read(&mut self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError>;
+
+    /// Puts or replaces a record.
+    fn write(&mut self, key: &str, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Removes a record; it is no error if there is none. With `wipe`, its bytes are overwritten first as well as the
+    /// home can.
+    fn remove(&mut self, key: &str, wipe: bool) -> Result<(), StoreError>;
+
+    /// The keys that begin with `prefix` (empty, or ending with `/`), in any order.
+    fn list(&mut self, prefix: &str) -> Result<Vec<String>, StoreError>;
+
+    /// The barrier.
+    fn sync(&mut self) -> Result<(), StoreError>;
+
+    /// Keeps other processes from changing anything until [`Backend::unlock`]; calls nest. Reading needs no lock.
+    fn lock(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Ends one [`Backend::lock`].
+    fn unlock(&mut self) {}
+
+    /// Looks for what only the home knows: left-over temporary files, access rights. With `mend`, puts right what can be.
+    fn inspect(&mut self, mend: bool) -> Result<Vec<Problem>, StoreError> {
+        let _ = mend;
+        Ok(Vec::new())
+    }
+}
+
+/// Longest name, in bytes.
+const MAX_NAME_LEN: usize = 64;
+
+/// Most names in a key.
+const MAX_KEY_DEPTH: usize = 4;
+
+/// Refuses names that could leave their place or mean something to a file system or shell.
+pub(super) fn check_name(name: &str) -> Result<(), StoreError> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    let is_good =
+        (1..=MAX_NAME_LEN).contains(&name.len()) && name.bytes().all(is_plain) && !name.starts_with(['.', '-']);
+    if is_good {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(80).collect();
+    let detail = format!(
+        "{shown:?} is not a name: 1 to {MAX_NAME_LEN} of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash"
+    );
+    Err(StoreError::new(StoreErrorKind::Name, "", detail))
+}
+
+/// Splits a key into its names, each checked. For homes.
+pub fn key_names(key: &str) -> Result<Vec<&str>, StoreError> {
+    let names: Vec<_> = key.split('/').collect();
+    if names.len() > MAX_KEY_DEPTH {
+        return Err(StoreError::new(StoreErrorKind::Name, key, "too many levels"));
+    }
+    names.iter().try_for_each(|name| check_name(name))?;
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_names_pass() {
+        for good in ["router-7", "a", "A.b_c-9", &"x".repeat(64)] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", ".hidden", "-rf", "a/b", "a\\b", "a b", "ä", "a\0", "a\n", "con:", &"x".repeat(65)]
+        {
+            assert_eq!(check_name(bad).unwrap_err().kind, StoreErrorKind::Name, "{bad:?}");
+        }
+        assert!(key_names("identity/a/gen-000001/key.pem").is_ok());
+        for bad in ["/etc/passwd", "a//b", "a/", "identity/../x", "a/b/c/d/e", ""] {
+            assert!(key_names(bad).is_err(), "{bad}");
+        }
+    }
+}

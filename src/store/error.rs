@@ -1,0 +1,147 @@
+//! Why device memory failed, and where.
+
+use std::fmt;
+use std::io;
+
+use crate::asn1::Asn1Error;
+use crate::codes::Code;
+use crate::crypto::CryptoError;
+use crate::error::Error;
+
+/// Why an operation on device memory failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreError {
+    /// What went wrong.
+    pub kind: StoreErrorKind,
+    /// Where: a record's key such as `identity/router/current`, or a path. Empty if nowhere in particular.
+    pub place: String,
+    /// For people: expectation and finding. Never a secret.
+    pub detail: String,
+}
+
+/// What went wrong in device memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// A name that is not allowed.
+    Name,
+    /// It is not there.
+    NotFound,
+    /// It is there already.
+    Exists,
+    /// Access refused, or access rights too wide.
+    Permission,
+    /// Reading or writing failed.
+    Io,
+    /// No room.
+    Full,
+    /// Another process or handle holds the lock.
+    Locked,
+    /// Stored bytes are not what was stored.
+    Corrupt,
+    /// Written by a newer version.
+    Version,
+    /// What was read back is not what was written.
+    VerifyAfterWrite,
+    /// Private key and certificate do not belong together.
+    KeyMismatch,
+    /// The private key cannot be used.
+    Key,
+    /// The secret for keys at rest is missing or wrong.
+    Secret,
+    /// The chain does not link up.
+    Chain,
+    /// Larger than what is kept.
+    Limit,
+    /// The random generator failed.
+    Random,
+    /// The caller's own storage failed, with its own code.
+    Application(i32),
+}
+
+impl StoreError {
+    /// With a place and words for people.
+    pub fn new(kind: StoreErrorKind, place: impl Into<String>, detail: impl Into<String>) -> Self {
+        StoreError { kind, place: place.into(), detail: detail.into() }
+    }
+
+    /// From the operating system.
+    pub fn io(place: impl Into<String>, doing: &str, error: &io::Error) -> Self {
+        use io::ErrorKind as Os;
+        let kind = match error.kind() {
+            Os::PermissionDenied | Os::ReadOnlyFilesystem => StoreErrorKind::Permission,
+            Os::StorageFull | Os::QuotaExceeded | Os::FileTooLarge => StoreErrorKind::Full,
+            Os::NotFound => StoreErrorKind::NotFound,
+            _ => StoreErrorKind::Io,
+        };
+        StoreError::new(kind, place, format!("{doing}: {error}"))
+    }
+
+    pub(super) fn corrupt(place: impl Into<String>, detail: impl Into<String>) -> Self {
+        StoreError::new(StoreErrorKind::Corrupt, place, detail)
+    }
+
+    pub(super) fn not_found(place: impl Into<String>, detail: impl Into<String>) -> Self {
+        StoreError::new(StoreErrorKind::NotFound, place, detail)
+    }
+
+    /// A key that could not be read from, or made ready for, this place.
+    pub(super) fn key(place: &str, error: &CryptoError) -> Self {
+        let kind = match error {
+            CryptoError::WrongSecret | CryptoError::Decrypt => StoreErrorKind::Secret,
+            CryptoError::Random => StoreErrorKind::Random,
+            _ => StoreErrorKind::Key,
+        };
+        StoreError::new(kind, place, error.to_string())
+    }
+
+    pub(super) fn asn1(place: &str, error: &Asn1Error) -> Self {
+        StoreError::corrupt(place, error.to_string())
+    }
+
+    /// Whether what is stored is damaged (rather than absent, or out of reach for now).
+    pub fn is_damage(&self) -> bool {
+        use StoreErrorKind as Kind;
+        matches!(self.kind, Kind::Corrupt | Kind::KeyMismatch | Kind::Key | Kind::Chain | Kind::Limit)
+    }
+
+    /// The public code.
+    pub fn code(&self) -> Code {
+        match self.kind {
+            StoreErrorKind::Name => Code::InvalidArgument,
+            StoreErrorKind::NotFound => Code::NotFound,
+            StoreErrorKind::Exists => Code::Exists,
+            StoreErrorKind::Permission => Code::Permission,
+            StoreErrorKind::Io => Code::Io,
+            StoreErrorKind::Full => Code::Full,
+            StoreErrorKind::Locked => Code::Locked,
+            StoreErrorKind::Corrupt => Code::Corrupt,
+            StoreErrorKind::Version => Code::UnknownVersion,
+            StoreErrorKind::VerifyAfterWrite => Code::VerifyAfterWrite,
+            StoreErrorKind::KeyMismatch => Code::KeyMismatch,
+            StoreErrorKind::Key => Code::BadKey,
+            StoreErrorKind::Secret => Code::WrongSecret,
+            StoreErrorKind::Chain => Code::NoPath,
+            StoreErrorKind::Limit => Code::Limit,
+            StoreErrorKind::Random => Code::Random,
+            StoreErrorKind::Application(_) => Code::Application,
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.place.is_empty() { f.write_str(&self.detail) } else { write!(f, "{}: {}", self.place, self.detail) }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error.kind {
+            StoreErrorKind::Application(code) => Error::application(code, error.to_string()),
+            _ => Error::new(error.code(), error.to_string()),
+        }
+    }
+}

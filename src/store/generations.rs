@@ -1,0 +1,437 @@
+//! Generations: an identity is replaced by writing a complete new one beside the old and switching one small record.
+//!
+//! ```text
+//! identity/<name>/current              which generation is in use: written last, atomically
+//! identity/<name>/current.copy         the same again, for the day the first one is damaged
+//! identity/<name>/gen-000001/key.pem   or key.ref, certificate.pem, chain.pem
+//! identity/<name>/gen-000001/meta      written last, removed first: without it the generation is a torso
+//! identity/<name>/gen-000001/unconfirmed   the CA has not confirmed it yet
+//! ```
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::backend::{Backend, check_name};
+use super::error::{StoreError, StoreErrorKind};
+use super::identity::{Identity, IdentityKey, IdentityState, KeyReference, NewIdentity, NewKey, StoreOptions};
+use super::record::{Record, digest_hex};
+use crate::asn1::x509::Certificate;
+use crate::asn1::{pem, x509};
+use crate::crypto::{CryptoError, PrivateKey, Provider, keys};
+use crate::time::Time;
+use crate::validation::names::same_name;
+
+/// A home while one call is at work in it.
+pub(super) struct Home<'a> {
+    pub backend: &'a mut dyn Backend,
+    pub provider: &'a Arc<dyn Provider>,
+    pub options: &'a StoreOptions,
+}
+
+/// A key ready to be written: the record's name and bytes beside the usable key.
+pub(super) struct KeyRecord {
+    pub key: IdentityKey,
+    pub file: &'static str,
+    pub bytes: zeroize::Zeroizing<Vec<u8>>,
+}
+
+const HELD: &str = "key.pem";
+const REFERENCE: &str = "key.ref";
+
+pub(super) fn identity_key(name: &str) -> String {
+    format!("identity/{name}")
+}
+
+fn generation_key(name: &str, number: u32) -> String {
+    format!("identity/{name}/gen-{number:06}")
+}
+
+/// The number in `gen-000007`.
+pub(super) fn generation_number(directory: &str) -> Option<u32> {
+    let digits = directory.strip_prefix("gen-")?;
+    let number = digits.parse().ok().filter(|n| *n > 0)?;
+    (directory == format!("gen-{number:06}")).then_some(number)
+}
+
+impl Home<'_> {
+    // ---- the pointer --------------------------------------------------------------------------------------------
+
+    /// Which generations are which. From the copy if the record itself is damaged; the default if there is neither.
+    pub fn state(&mut self, name: &str) -> Result<IdentityState, StoreError> {
+        match self.read_pointer(name, "current") {
+            Ok(Some(state)) => Ok(state),
+            Ok(None) => Ok(self.read_pointer(name, "current.copy")?.unwrap_or_default()),
+            Err(damage) if damage.kind == StoreErrorKind::Corrupt => {
+                self.read_pointer(name, "current.copy").ok().flatten().ok_or(damage)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Whether there is a pointer at all; one that names nothing belongs to an identity that is being removed.
+    pub fn has_pointer(&mut self, name: &str) -> Result<bool, StoreError> {
+        let key = identity_key(name);
+        Ok(self.backend.read(&format!("{key}/current"))?.is_some()
+            || self.backend.read(&format!("{key}/current.copy"))?.is_some())
+    }
+
+    pub fn read_pointer(&mut self, name: &str, file: &str) -> Result<Option<IdentityState>, StoreError> {
+        let place = format!("{}/{file}", identity_key(name));
+        let Some(bytes) = self.backend.read(&place)? else { return Ok(None) };
+        let record = Record::parse(&bytes, "pointer", &place, &**self.provider)?;
+        let number = |field| match record.field(field, &place)? {
+            "-" => Ok(None),
+            _ => record.number::<u32>(field, &place).map(Some),
+        };
+        let state =
+            IdentityState { current: number("current")?, previous: number("previous")?, pending: number("pending")? };
+        Ok(Some(state))
+    }
+
+    /// The switch. All that the new state names must be durable.
+    pub fn write_pointer(&mut self, name: &str, state: IdentityState) -> Result<(), StoreError> {
+        let shown = |number: Option<u32>| number.map_or("-".to_owned(), |n| n.to_string());
+        let record = Record::new()
+            .with("current", shown(state.current))
+            .with("previous", shown(state.previous))
+            .with("pending", shown(state.pending))
+            .encode("pointer", &**self.provider)?;
+        let key = identity_key(name);
+        self.backend.write(&format!("{key}/current"), &record)?;
+        self.backend.sync()?;
+        if self.read_pointer(name, "current")? != Some(state) {
+            return Err(StoreError::new(
+                StoreErrorKind::VerifyAfterWrite,
+                format!("{key}/current"),
+                "what was read back is not what was written",
+            ));
+        }
+        // The switch has happened; a copy that cannot be written is for `repair`.
+        let _ = self.backend.write(&format!("{key}/current.copy"), &record).and_then(|()| self.backend.sync());
+        Ok(())
+    }
+
+    // ---- reading ------------------------------------------------------------------------------------------------
+
+    /// Reads a generation and checks all of it: the parts belong together and are what was written.
+    pub fn load(&mut self, name: &str, number: u32) -> Result<Identity, StoreError> {
+        let place = generation_key(name, number);
+        let meta_place = format!("{place}/meta");
+        let meta = self.backend.read(&meta_place)?;
+        let meta = meta.ok_or_else(|| StoreError::corrupt(&place, "the generation is incomplete: meta is missing"))?;
+        let meta = Record::parse(&meta, "generation", &meta_place, &**self.provider)?;
+        if meta.number::<u32>("generation", &meta_place)? != number {
+            return Err(StoreError::corrupt(meta_place, "belongs to another generation"));
+        }
+        let certificate =
+            self.read_part(&format!("{place}/certificate.pem"), meta.field("certificate", &meta_place)?)?;
+        let [certificate] = <[Certificate; 1]>::try_from(certificate)
+            .map_err(|_| StoreError::corrupt(format!("{place}/certificate.pem"), "expected exactly one certificate"))?;
+        let chain = match meta.field("chain", &meta_place)? {
+            "-" => Vec::new(),
+            digest => self.read_part(&format!("{place}/chain.pem"), digest)?,
+        };
+        let key = self.load_key(&place)?;
+        let identity = Identity {
+            name: name.to_owned(),
+            generation: number,
+            key: key.key,
+            certificate,
+            chain,
+            purpose: meta.field("purpose", &meta_place)?.to_owned(),
+            created: Time::from_unix(meta.number("created", &meta_place)?),
+        };
+        if !keys::same_public_key(identity.key.spki(), identity.certificate.spki()) {
+            let detail = "the private key does not belong to the certificate";
+            return Err(StoreError::new(StoreErrorKind::KeyMismatch, place, detail));
+        }
+        Ok(identity)
+    }
+
+    fn read_part(&mut self, place: &str, digest: &str) -> Result<Vec<Certificate>, StoreError> {
+        let bytes = self.backend.read(place)?.ok_or_else(|| StoreError::corrupt(place, "the file is missing"))?;
+        if digest_hex(&**self.provider, &[&bytes])? != digest {
+            return Err(StoreError::corrupt(place, "the content is not what was installed (SHA-256 in meta)"));
+        }
+        Certificate::many_from_bytes(&bytes).map_err(|e| StoreError::asn1(place, &e))
+    }
+
+    /// The key record in a generation or beside a pending label.
+    pub fn load_key(&mut self, place: &str) -> Result<KeyRecord, StoreError> {
+        let held = format!("{place}/{HELD}");
+        if let Some(bytes) = self.backend.read(&held)? {
+            let secret = self.options.key_secret.as_ref().map(|secret| secret()).transpose()?;
+            let key = keys::load_private_key(&**self.provider, &bytes, secret.as_ref().map(|s| s.as_slice()))
+                .map_err(|e| StoreError::key(&held, &e))?;
+            return Ok(KeyRecord { key: IdentityKey::Held(key), file: HELD, bytes });
+        }
+        let reference = format!("{place}/{REFERENCE}");
+        let Some(bytes) = self.backend.read(&reference)? else {
+            return Err(StoreError::corrupt(place, "neither key.pem nor key.ref is there"));
+        };
+        let record = Record::parse(&bytes, "key-reference", &reference, &**self.provider)?;
+        let spki = from_hex(record.field("spki", &reference)?)
+            .ok_or_else(|| StoreError::corrupt(&reference, "the line spki is not hexadecimal"))?;
+        let key = KeyReference { reference: record.field("reference", &reference)?.to_owned(), spki };
+        Ok(KeyRecord { key: IdentityKey::External(key), file: REFERENCE, bytes })
+    }
+
+    /// Numbers of all generations that have left a trace.
+    pub fn numbers(&mut self, name: &str) -> Result<BTreeSet<u32>, StoreError> {
+        let prefix = format!("{}/", identity_key(name));
+        let keys = self.backend.list(&prefix)?;
+        Ok(keys.iter().filter_map(|key| generation_number(key.strip_prefix(&prefix)?.split_once('/')?.0)).collect())
+    }
+
+    fn has(&mut self, name: &str, number: u32, file: &str) -> Result<bool, StoreError> {
+        Ok(self.backend.read(&format!("{}/{file}", generation_key(name, number)))?.is_some())
+    }
+
+    /// Whether a generation was written to its end.
+    pub fn is_complete(&mut self, name: &str, number: u32) -> Result<bool, StoreError> {
+        self.has(name, number, "meta")
+    }
+
+    /// Whether the CA has not confirmed a generation, as far as its marker says.
+    pub fn is_unconfirmed(&mut self, name: &str, number: u32) -> Result<bool, StoreError> {
+        self.has(name, number, "unconfirmed")
+    }
+
+    /// The newest generation that is whole and confirmed, and not one of `except`.
+    pub fn newest_good(&mut self, name: &str, except: &[u32]) -> Result<Option<Identity>, StoreError> {
+        for number in self.numbers(name)?.into_iter().rev().filter(|n| !except.contains(n)) {
+            if !self.is_unconfirmed(name, number)?
+                && let Ok(identity) = self.load(name, number)
+            {
+                return Ok(Some(identity));
+            }
+        }
+        Ok(None)
+    }
+
+    // ---- writing ------------------------------------------------------------------------------------------------
+
+    /// Checks everything that can be checked here and writes a new generation. It is durable and was read back when
+    /// this returns; nothing points to it yet. On failure nothing is left of it.
+    pub fn write(&mut self, name: &str, new: &NewIdentity<'_>, is_confirmed: bool) -> Result<Identity, StoreError> {
+        let state = self.state(name)?;
+        check_name(new.purpose)?;
+        check_chain(name, new.certificate, new.chain)?;
+        let key = self.new_key(name, state, &new.key)?;
+        check_pair(&**self.provider, name, &key.key, new.certificate)?;
+        self.sweep(name, state)?;
+
+        let named = [state.current, state.previous, state.pending].into_iter().flatten();
+        let number = self.numbers(name)?.into_iter().chain(named).max().unwrap_or(0) + 1;
+        let written = self
+            .write_parts(name, number, &key, new, is_confirmed)
+            .and_then(|()| self.backend.sync())
+            .and_then(|()| self.read_back(name, number, new, &key));
+        if written.is_err() {
+            let _ = self.remove_generation(name, number).and_then(|()| self.backend.sync());
+        }
+        written
+    }
+
+    fn write_parts(
+        &mut self,
+        name: &str,
+        number: u32,
+        key: &KeyRecord,
+        new: &NewIdentity<'_>,
+        is_confirmed: bool,
+    ) -> Result<(), StoreError> {
+        let place = generation_key(name, number);
+        let certificate = pem::encode("CERTIFICATE", new.certificate.as_der());
+        let chain: String = new.chain.iter().map(|c| pem::encode("CERTIFICATE", c.as_der()).to_string()).collect();
+        let chain_digest =
+            if new.chain.is_empty() { "-".to_owned() } else { digest_hex(&**self.provider, &[chain.as_bytes()])? };
+        let meta = Record::new()
+            .with("generation", number)
+            .with("purpose", new.purpose)
+            .with("created", new.at.unix())
+            .with("certificate", digest_hex(&**self.provider, &[certificate.as_bytes()])?)
+            .with("chain", chain_digest)
+            .encode("generation", &**self.provider)?;
+
+        self.backend.write(&format!("{place}/{}", key.file), &key.bytes)?;
+        self.backend.write(&format!("{place}/certificate.pem"), certificate.as_bytes())?;
+        if !new.chain.is_empty() {
+            self.backend.write(&format!("{place}/chain.pem"), chain.as_bytes())?;
+        }
+        if !is_confirmed {
+            self.backend.write(&format!("{place}/unconfirmed"), b"issued, not confirmed to the CA yet\n")?;
+        }
+        // Everything before meta is durable before meta is: a generation with meta is a whole one.
+        self.backend.sync()?;
+        self.backend.write(&format!("{place}/meta"), &meta)
+    }
+
+    fn read_back(
+        &mut self,
+        name: &str,
+        number: u32,
+        new: &NewIdentity<'_>,
+        key: &KeyRecord,
+    ) -> Result<Identity, StoreError> {
+        let place = generation_key(name, number);
+        let differs = |what: &str| {
+            let detail = format!("what was read back differs from what was written: {what}");
+            StoreError::new(StoreErrorKind::VerifyAfterWrite, &place, detail)
+        };
+        let found = self.load(name, number).map_err(|e| differs(&e.to_string()))?;
+        if found.certificate != *new.certificate || found.chain != new.chain {
+            return Err(differs("certificates"));
+        }
+        if found.key.spki() != key.key.spki() {
+            return Err(differs("key"));
+        }
+        Ok(found)
+    }
+
+    fn new_key(&mut self, name: &str, state: IdentityState, key: &NewKey<'_>) -> Result<KeyRecord, StoreError> {
+        match key {
+            NewKey::Held(key) => {
+                let exported = key.to_pkcs8().ok_or_else(|| {
+                    StoreError::new(StoreErrorKind::Key, name, "the key cannot leave its home; keep a reference to it")
+                })?;
+                self.seal(name, &exported)
+            }
+            NewKey::Pkcs8(pkcs8) => self.seal(name, pkcs8),
+            NewKey::External(reference) => self.refer(name, reference),
+            NewKey::Pending(label) => {
+                check_name(label)?;
+                let place = format!("pending/{label}");
+                self.load_key(&place).map_err(|e| match e.kind {
+                    StoreErrorKind::Corrupt if e.place == place => {
+                        StoreError::not_found(&place, "there is no pending key with this label")
+                    }
+                    _ => e,
+                })
+            }
+            NewKey::Current => match state.current {
+                Some(number) => self.load_key(&generation_key(name, number)),
+                None => {
+                    Err(StoreError::not_found(identity_key(name), "there is no current generation whose key to keep"))
+                }
+            },
+        }
+    }
+
+    /// A software key as its record: PKCS#8 in PEM, encrypted if there is a secret.
+    pub fn seal(&mut self, place: &str, pkcs8: &[u8]) -> Result<KeyRecord, StoreError> {
+        let failed = |e: CryptoError| StoreError::key(place, &e);
+        let key = self.provider.import_pkcs8(pkcs8).map_err(failed)?;
+        let text = match &self.options.key_secret {
+            None => pem::encode("PRIVATE KEY", pkcs8),
+            Some(secret) => {
+                let secret = secret()?;
+                let sealed = keys::encrypt_pkcs8(&**self.provider, pkcs8, &secret, self.options.key_iterations)
+                    .map_err(failed)?;
+                pem::encode("ENCRYPTED PRIVATE KEY", &sealed)
+            }
+        };
+        let bytes = zeroize::Zeroizing::new(text.as_bytes().to_vec());
+        Ok(KeyRecord { key: IdentityKey::Held(key), file: HELD, bytes })
+    }
+
+    /// A reference as its record.
+    pub fn refer(&mut self, place: &str, reference: &KeyReference) -> Result<KeyRecord, StoreError> {
+        let words = &reference.reference;
+        if words.is_empty() || words.len() > 1024 || words.chars().any(char::is_control) {
+            let detail = "a key reference is one line of 1 to 1024 bytes";
+            return Err(StoreError::new(StoreErrorKind::Key, place, detail));
+        }
+        let bytes = Record::new()
+            .with("reference", words)
+            .with("spki", x509::hex(&reference.spki))
+            .encode("key-reference", &**self.provider)?;
+        let key = IdentityKey::External(reference.clone());
+        Ok(KeyRecord { key, file: REFERENCE, bytes: zeroize::Zeroizing::new(bytes) })
+    }
+
+    // ---- removing -----------------------------------------------------------------------------------------------
+
+    /// Removes a generation, meta first: from then on it is a torso, whatever happens.
+    pub fn remove_generation(&mut self, name: &str, number: u32) -> Result<(), StoreError> {
+        let place = generation_key(name, number);
+        self.backend.remove(&format!("{place}/meta"), false)?;
+        self.backend.sync()?;
+        let prefix = format!("{place}/");
+        for key in self.backend.list(&prefix)? {
+            self.backend.remove(&key, key.ends_with(HELD))?;
+        }
+        Ok(())
+    }
+
+    /// Removes torsos, and generations beyond the retention count. What `state` names is never touched.
+    pub fn sweep(&mut self, name: &str, state: IdentityState) -> Result<(), StoreError> {
+        let named = [state.current, state.previous, state.pending];
+        let mut kept = [state.current, state.previous].iter().flatten().count();
+        let has_pointer = self.has_pointer(name)?;
+        let is_being_removed = state == IdentityState::default();
+        let retention_count = if is_being_removed { 0 } else { self.options.retention_count.max(2) };
+        for number in self.numbers(name)?.into_iter().rev() {
+            if named.contains(&Some(number)) {
+                continue;
+            }
+            let is_complete = self.is_complete(name, number)?;
+            // Whole generations without any pointer are for `repair` to judge, not rubbish.
+            let is_kept = is_complete && (!has_pointer || kept < retention_count);
+            if is_kept {
+                kept += 1;
+            } else {
+                self.remove_generation(name, number)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The key signs, its own public half verifies, and the certificate certifies that one.
+fn check_pair(
+    provider: &dyn Provider,
+    name: &str,
+    key: &IdentityKey,
+    certificate: &Certificate,
+) -> Result<(), StoreError> {
+    let place = identity_key(name);
+    if !keys::same_public_key(key.spki(), certificate.spki()) {
+        let detail = "the certificate is for another key";
+        return Err(StoreError::new(StoreErrorKind::KeyMismatch, place, detail));
+    }
+    match key {
+        IdentityKey::Held(key) => self_test(provider, &**key).map_err(|e| StoreError::key(&place, &e)),
+        IdentityKey::External(_) => Ok(()),
+    }
+}
+
+/// A private key whose halves do not fit would be noticed only when the device needs it.
+fn self_test(provider: &dyn Provider, key: &dyn PrivateKey) -> Result<(), CryptoError> {
+    let algorithm = key.kind().default_signature();
+    let message = b"devid: does this key work?";
+    let signature = key.sign(&algorithm, message)?;
+    provider
+        .verify(&algorithm, key.spki(), message, &signature, true)
+        .map_err(|_| CryptoError::BadKey("its private and public halves do not belong together".to_owned()))
+}
+
+/// RFC 5280 6.1: each certificate's issuer is the next one's subject.
+fn check_chain(name: &str, certificate: &Certificate, chain: &[Certificate]) -> Result<(), StoreError> {
+    let mut below = certificate;
+    for (index, above) in chain.iter().enumerate() {
+        if !same_name(below.issuer(), above.subject()) {
+            let detail = format!("certificate {} of the chain did not issue the one before it: {above:?}", index + 1);
+            return Err(StoreError::new(StoreErrorKind::Chain, identity_key(name), detail));
+        }
+        below = above;
+    }
+    Ok(())
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect()
+}

@@ -1,0 +1,164 @@
+//! What device memory keeps: identities, key references, anchors by purpose; and what goes in to make one.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::error::StoreError;
+use crate::asn1::x509::Certificate;
+use crate::crypto::PrivateKey;
+use crate::time::Time;
+
+/// One generation of an identity: a private key, the certificate for it, and the certificates above that one.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its name in device memory.
+    pub name: String,
+    /// Counts up with each installation.
+    pub generation: u32,
+    /// The private key, or where it is.
+    pub key: IdentityKey,
+    /// The certificate.
+    pub certificate: Certificate,
+    /// Its issuer's certificate, that one's issuer's, and so on; perhaps empty, with or without the root.
+    pub chain: Vec<Certificate>,
+    /// What it is for, such as `idevid`, `ldevid`, `tls`.
+    pub purpose: String,
+    /// When it was installed or staged, by the caller's clock.
+    pub created: Time,
+}
+
+/// An identity's private key.
+#[derive(Clone, Debug)]
+pub enum IdentityKey {
+    /// In device memory.
+    Held(Arc<dyn PrivateKey>),
+    /// Elsewhere: in an HSM, a TPM, behind the caller's callback.
+    External(KeyReference),
+}
+
+impl IdentityKey {
+    /// The public half as SubjectPublicKeyInfo, DER.
+    pub fn spki(&self) -> &[u8] {
+        match self {
+            IdentityKey::Held(key) => key.spki(),
+            IdentityKey::External(reference) => &reference.spki,
+        }
+    }
+
+    /// The key, if device memory holds it.
+    pub fn held(&self) -> Option<&Arc<dyn PrivateKey>> {
+        match self {
+            IdentityKey::Held(key) => Some(key),
+            IdentityKey::External(_) => None,
+        }
+    }
+}
+
+/// Where a key is that device memory does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyReference {
+    /// The caller's words for it, such as a PKCS#11 URI (RFC 7512). One line.
+    pub reference: String,
+    /// The public half as SubjectPublicKeyInfo, DER.
+    pub spki: Vec<u8>,
+}
+
+/// A key on its way into device memory.
+#[derive(Clone, Copy, Debug)]
+pub enum NewKey<'a> {
+    /// A software key; kept as PKCS#8, encrypted if the store has a secret.
+    Held(&'a dyn PrivateKey),
+    /// Unencrypted PKCS#8, DER.
+    Pkcs8(&'a [u8]),
+    /// A key that stays where it is.
+    External(&'a KeyReference),
+    /// The pending key with this label; it stops being pending when the identity is in place.
+    Pending(&'a str),
+    /// The key of the identity's current generation: a new certificate for the same key.
+    Current,
+}
+
+/// What makes a new generation.
+#[derive(Clone, Copy, Debug)]
+pub struct NewIdentity<'a> {
+    /// The private key.
+    pub key: NewKey<'a>,
+    /// The certificate for it. Its path has been validated by the caller.
+    pub certificate: &'a Certificate,
+    /// The certificates above, nearest first. Each must have issued the one before it, by name.
+    pub chain: &'a [Certificate],
+    /// What it is for: a plain name such as `ldevid`.
+    pub purpose: &'a str,
+    /// The present.
+    pub at: Time,
+}
+
+/// A key waiting for its certificate.
+#[derive(Clone, Debug)]
+pub struct PendingKey {
+    /// Its label.
+    pub label: String,
+    /// The key, or where it is.
+    pub key: IdentityKey,
+}
+
+/// Which generations of an identity there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IdentityState {
+    /// In use.
+    pub current: Option<u32>,
+    /// The one before, for rollback.
+    pub previous: Option<u32>,
+    /// Issued, but not confirmed yet: to be promoted or discarded.
+    pub pending: Option<u32>,
+}
+
+/// Trust anchors by what they are trusted for; the sets are separate on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AnchorSet {
+    /// Who may protect CMP messages.
+    Cmp,
+    /// Who may issue this device's certificates.
+    Enrolment,
+    /// Who may certify TLS servers.
+    Tls,
+    /// Who may certify peers.
+    Peer,
+}
+
+impl AnchorSet {
+    /// Every set.
+    pub const ALL: [AnchorSet; 4] = [AnchorSet::Cmp, AnchorSet::Enrolment, AnchorSet::Tls, AnchorSet::Peer];
+
+    /// Its name, also of its file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AnchorSet::Cmp => "cmp",
+            AnchorSet::Enrolment => "enrolment",
+            AnchorSet::Tls => "tls",
+            AnchorSet::Peer => "peer",
+        }
+    }
+}
+
+/// Gives the secret that encrypts keys at rest, such as a device-unique key. Called when it is needed.
+pub type KeySecret = Arc<dyn Fn() -> Result<Zeroizing<Vec<u8>>, StoreError> + Send + Sync>;
+
+/// How device memory behaves.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// How many generations of an identity are kept, the current one included; at least 2, so that there is always one
+    /// to roll back to. A pending one is kept besides.
+    pub retention_count: usize,
+    /// Encrypts private keys at rest (PBES2: PBKDF2-HMAC-SHA256, AES-256-CBC). Without, they are kept as plain PKCS#8.
+    pub key_secret: Option<KeySecret>,
+    /// PBKDF2 iterations for new keys. A device-unique random secret needs few, a password many.
+    pub key_iterations: u32,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        StoreOptions { retention_count: 2, key_secret: None, key_iterations: 100_000 }
+    }
+}

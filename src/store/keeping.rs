@@ -1,0 +1,263 @@
+//! What device memory keeps besides identities: keys that wait, saved operations, anchors, blobs, numbers.
+
+use zeroize::Zeroizing;
+
+use super::backend::check_name;
+use super::error::{StoreError, StoreErrorKind};
+use super::generations::{Home, KeyRecord};
+use super::identity::{AnchorSet, NewKey, PendingKey};
+use super::{BLOB, NUMBER, OPERATION, Shelf, Store, record};
+use crate::asn1::pem;
+use crate::asn1::x509::Certificate;
+use crate::crypto::keys;
+
+impl Store {
+    // ---- keys that wait for their certificate --------------------------------------------------------------------
+
+    /// Keeps a key until its certificate comes, perhaps weeks and reboots later. Before a request with a new key leaves
+    /// the device, its key belongs here.
+    pub fn put_pending_key(&self, label: &str, key: &NewKey<'_>) -> Result<(), StoreError> {
+        check_name(label)?;
+        self.changing(|home| {
+            let place = format!("pending/{label}");
+            if home.backend.list(&format!("{place}/"))?.iter().any(|k| k.starts_with(&format!("{place}/key."))) {
+                return Err(StoreError::new(StoreErrorKind::Exists, place, "a key with this label is waiting already"));
+            }
+            let record = match key {
+                NewKey::Held(key) => match key.to_pkcs8() {
+                    Some(pkcs8) => home.seal(&place, &pkcs8)?,
+                    None => {
+                        let detail = "the key cannot leave its home; keep a reference to it";
+                        return Err(StoreError::new(StoreErrorKind::Key, place, detail));
+                    }
+                },
+                NewKey::Pkcs8(pkcs8) => home.seal(&place, pkcs8)?,
+                NewKey::External(reference) => home.refer(&place, reference)?,
+                NewKey::Pending(_) | NewKey::Current => {
+                    return Err(StoreError::new(StoreErrorKind::Exists, place, "the key is in device memory already"));
+                }
+            };
+            home.backend.write(&format!("{place}/{}", record.file), &record.bytes)?;
+            home.backend.sync()?;
+            let found = home.load_key(&place)?;
+            if found.key.spki() != record.key.spki() {
+                let detail = "what was read back is not what was written";
+                return Err(StoreError::new(StoreErrorKind::VerifyAfterWrite, place, detail));
+            }
+            Ok(())
+        })
+    }
+
+    /// A pending key; it stays.
+    pub fn pending_key(&self, label: &str) -> Result<PendingKey, StoreError> {
+        check_name(label)?;
+        self.reading(|home| {
+            let place = format!("pending/{label}");
+            if !home.pending_labels()?.contains(&label.to_owned()) {
+                return Err(StoreError::not_found(place, "there is no pending key with this label"));
+            }
+            let KeyRecord { key, .. } = home.load_key(&place)?;
+            Ok(PendingKey { label: label.to_owned(), key })
+        })
+    }
+
+    /// Labels of all pending keys, sorted.
+    pub fn pending_keys(&self) -> Result<Vec<String>, StoreError> {
+        self.reading(|home| home.pending_labels())
+    }
+
+    /// The pending key that a certificate was made for.
+    pub fn pending_key_for(&self, certificate: &Certificate) -> Result<Option<PendingKey>, StoreError> {
+        for label in self.pending_keys()? {
+            // One damaged key does not hide the others.
+            if let Ok(pending) = self.pending_key(&label)
+                && keys::same_public_key(pending.key.spki(), certificate.spki())
+            {
+                return Ok(Some(pending));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives a pending key up. It is no error if there is none.
+    pub fn remove_pending_key(&self, label: &str) -> Result<(), StoreError> {
+        check_name(label)?;
+        self.changing(|home| home.remove_pending(label))
+    }
+
+    // ---- operations, anchors, blobs, numbers ---------------------------------------------------------------------
+
+    /// Keeps an operation's saved state, replacing an older one.
+    pub fn save_operation(&self, name: &str, state: &[u8]) -> Result<(), StoreError> {
+        self.save(OPERATION, name, state)
+    }
+
+    /// An operation's saved state.
+    pub fn load_operation(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        self.load(OPERATION, name)
+    }
+
+    /// Names of all saved operations, sorted.
+    pub fn operations(&self) -> Result<Vec<String>, StoreError> {
+        self.names(OPERATION)
+    }
+
+    /// Forgets a saved operation. It is no error if there is none.
+    pub fn remove_operation(&self, name: &str) -> Result<(), StoreError> {
+        self.remove(OPERATION, name)
+    }
+
+    /// Keeps bytes that need no secrecy, such as a CRL, replacing older ones.
+    pub fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.save(BLOB, name, bytes)
+    }
+
+    /// Bytes kept under a name.
+    pub fn blob(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        self.load(BLOB, name)
+    }
+
+    /// Names of all blobs, sorted.
+    pub fn blobs(&self) -> Result<Vec<String>, StoreError> {
+        self.names(BLOB)
+    }
+
+    /// Forgets a blob. It is no error if there is none.
+    pub fn remove_blob(&self, name: &str) -> Result<(), StoreError> {
+        self.remove(BLOB, name)
+    }
+
+    /// Raises a number that must never go back: the highest CRL number seen (RFC 5280 section 5.2.3), the last known
+    /// time. Big endian, unsigned. `false`, and nothing changes, if it is not above what is kept.
+    pub fn raise_number(&self, name: &str, value: &[u8]) -> Result<bool, StoreError> {
+        check_name(name)?;
+        let value = without_leading_zeros(value);
+        self.changing(|home| {
+            let kept = match home.load_blob(NUMBER, name) {
+                Ok(kept) => kept,
+                Err(e) if e.kind == StoreErrorKind::NotFound => Zeroizing::new(Vec::new()),
+                Err(e) => return Err(e),
+            };
+            if (value.len(), value) <= (kept.len(), &kept) {
+                return Ok(false);
+            }
+            home.save_blob(NUMBER, name, value)?;
+            Ok(true)
+        })
+    }
+
+    /// A number kept under a name, without leading zeros; `None` if there is none yet.
+    pub fn number(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.load(NUMBER, name) {
+            Ok(value) => Ok(Some(value.to_vec())),
+            Err(e) if e.kind == StoreErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Replaces a set of trust anchors; an empty one is removed.
+    pub fn set_anchors(&self, set: AnchorSet, anchors: &[Certificate]) -> Result<(), StoreError> {
+        self.changing(|home| {
+            let key = anchors_key(set);
+            if anchors.is_empty() {
+                home.backend.remove(&key, false)?;
+            } else {
+                let text: String = anchors.iter().map(|c| pem::encode("CERTIFICATE", c.as_der()).to_string()).collect();
+                home.backend.write(&key, text.as_bytes())?;
+            }
+            home.backend.sync()
+        })
+    }
+
+    /// A set of trust anchors; empty if none was put there. The file may be written by hand: PEM, any number of
+    /// certificates.
+    pub fn anchors(&self, set: AnchorSet) -> Result<Vec<Certificate>, StoreError> {
+        let key = anchors_key(set);
+        match self.reading(|home| home.backend.read(&key))? {
+            Some(bytes) => Certificate::many_from_bytes(&bytes).map_err(|e| StoreError::asn1(&key, &e)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn save(&self, shelf: Shelf, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        check_name(name)?;
+        self.changing(|home| home.save_blob(shelf, name, bytes))
+    }
+
+    fn load(&self, shelf: Shelf, name: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        check_name(name)?;
+        self.reading(|home| home.load_blob(shelf, name))
+    }
+
+    fn names(&self, (folder, _): Shelf) -> Result<Vec<String>, StoreError> {
+        let prefix = format!("{folder}/");
+        let keys = self.reading(|home| home.backend.list(&prefix))?;
+        let mut names: Vec<_> = keys.iter().filter_map(|k| k.strip_prefix(&prefix).map(str::to_owned)).collect();
+        names.retain(|name| check_name(name).is_ok());
+        names.sort();
+        Ok(names)
+    }
+
+    fn remove(&self, (folder, _): Shelf, name: &str) -> Result<(), StoreError> {
+        check_name(name)?;
+        self.changing(|home| {
+            home.backend.remove(&format!("{folder}/{name}"), true)?;
+            home.backend.sync()
+        })
+    }
+}
+
+impl Home<'_> {
+    pub(super) fn pending_labels(&mut self) -> Result<Vec<String>, StoreError> {
+        let keys = self.backend.list("pending/")?;
+        let mut labels: Vec<_> = keys
+            .iter()
+            .filter_map(|k| k.strip_prefix("pending/")?.split_once('/'))
+            .filter(|(label, file)| check_name(label).is_ok() && matches!(*file, "key.pem" | "key.ref"))
+            .map(|(label, _)| label.to_owned())
+            .collect();
+        labels.sort();
+        labels.dedup();
+        Ok(labels)
+    }
+
+    pub(super) fn remove_pending(&mut self, label: &str) -> Result<(), StoreError> {
+        self.backend.remove(&format!("pending/{label}/key.pem"), true)?;
+        self.backend.remove(&format!("pending/{label}/key.ref"), false)?;
+        self.backend.sync()
+    }
+
+    pub(super) fn save_blob(&mut self, (folder, kind): Shelf, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let place = format!("{folder}/{name}");
+        let limit = crate::limits::MAX_STORED_RECORD_BYTES / 2;
+        if bytes.len() > limit {
+            let detail = format!("{} bytes, the limit is {limit}", bytes.len());
+            return Err(StoreError::new(StoreErrorKind::Limit, place, detail));
+        }
+        let wrapped = record::wrap(kind, bytes, &**self.provider)?;
+        self.backend.write(&place, &wrapped)?;
+        self.backend.sync()?;
+        match self.load_blob((folder, kind), name) {
+            Ok(found) if found.as_slice() == bytes => Ok(()),
+            _ => {
+                let detail = "what was read back is not what was written";
+                Err(StoreError::new(StoreErrorKind::VerifyAfterWrite, place, detail))
+            }
+        }
+    }
+
+    pub(super) fn load_blob(&mut self, (folder, kind): Shelf, name: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        let place = format!("{folder}/{name}");
+        let stored =
+            self.backend.read(&place)?.ok_or_else(|| StoreError::not_found(&place, "there is no such record"))?;
+        record::unwrap(&stored, kind, &place, &**self.provider).map(|bytes| Zeroizing::new(bytes.to_vec()))
+    }
+}
+
+fn anchors_key(set: AnchorSet) -> String {
+    format!("anchors/{}.pem", set.name())
+}
+
+fn without_leading_zeros(value: &[u8]) -> &[u8] {
+    &value[value.iter().take_while(|b| **b == 0).count()..]
+}

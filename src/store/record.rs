@@ -1,0 +1,142 @@
+//! Small text records with a check line, and blobs with a check header: a reader notices every damaged byte.
+
+use zeroize::Zeroizing;
+
+use super::error::{StoreError, StoreErrorKind};
+use crate::asn1::x509::hex;
+use crate::crypto::{DigestAlgorithm, Provider};
+
+/// Lines of `name value` between a first line `devid-<kind> 1` and a last line `check <SHA-256>`.
+#[derive(Debug)]
+pub(super) struct Record {
+    fields: Vec<(String, String)>,
+}
+
+impl Record {
+    pub(super) fn new() -> Self {
+        Record { fields: Vec::new() }
+    }
+
+    /// Adds a field. Values are made by this room: no line breaks.
+    pub(super) fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.fields.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    pub(super) fn encode(&self, kind: &str, provider: &dyn Provider) -> Result<Vec<u8>, StoreError> {
+        let mut text = format!("devid-{kind} 1\n");
+        for (name, value) in &self.fields {
+            text.push_str(&format!("{name} {value}\n"));
+        }
+        let check = digest_hex(provider, &[text.as_bytes()])?;
+        text.push_str(&format!("check {check}\n"));
+        Ok(text.into_bytes())
+    }
+
+    pub(super) fn parse(bytes: &[u8], kind: &str, place: &str, provider: &dyn Provider) -> Result<Self, StoreError> {
+        let damaged = |what: &str| StoreError::corrupt(place, what);
+        let text = std::str::from_utf8(bytes).map_err(|_| damaged("not text"))?;
+        check_version(text, kind, place)?;
+        let at = text.rfind("check ").ok_or_else(|| damaged("the check line is missing"))?;
+        let (body, check) = text.split_at(at);
+        if check != format!("check {}\n", digest_hex(provider, &[body.as_bytes()])?) {
+            return Err(damaged("the check line does not match the lines before it"));
+        }
+        let fields = body
+            .lines()
+            .skip(1)
+            .map(|line| line.split_once(' ').map(|(n, v)| (n.to_owned(), v.to_owned())))
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| damaged("a line is not a name and a value"))?;
+        Ok(Record { fields })
+    }
+
+    pub(super) fn field(&self, name: &str, place: &str) -> Result<&str, StoreError> {
+        let found = self.fields.iter().find(|(n, _)| n == name);
+        found.map(|(_, v)| v.as_str()).ok_or_else(|| StoreError::corrupt(place, format!("the line {name} is missing")))
+    }
+
+    pub(super) fn number<T: std::str::FromStr>(&self, name: &str, place: &str) -> Result<T, StoreError> {
+        let value = self.field(name, place)?;
+        value.parse().map_err(|_| StoreError::corrupt(place, format!("the line {name} holds {value:?}, not a number")))
+    }
+}
+
+/// Bytes behind a line `devid-<kind> 1 <length> <SHA-256>`.
+pub(super) fn wrap(kind: &str, bytes: &[u8], provider: &dyn Provider) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let header = format!("devid-{kind} 1 {} {}\n", bytes.len(), digest_hex(provider, &[bytes])?);
+    let mut out = Zeroizing::new(Vec::with_capacity(header.len() + bytes.len()));
+    out.extend_from_slice(header.as_bytes());
+    out.extend_from_slice(bytes);
+    Ok(out)
+}
+
+/// The bytes again, or what is wrong with them.
+pub(super) fn unwrap<'a>(
+    stored: &'a [u8],
+    kind: &str,
+    place: &str,
+    provider: &dyn Provider,
+) -> Result<&'a [u8], StoreError> {
+    let end = stored.iter().take(200).position(|b| *b == b'\n');
+    let (header, bytes) = stored.split_at(end.ok_or_else(|| StoreError::corrupt(place, "no header line"))? + 1);
+    let header = String::from_utf8_lossy(header);
+    check_version(&header, kind, place)?;
+    let expected = format!("devid-{kind} 1 {} {}\n", bytes.len(), digest_hex(provider, &[bytes])?);
+    if header != expected {
+        return Err(StoreError::corrupt(place, "length or SHA-256 in the header line do not match the content"));
+    }
+    Ok(bytes)
+}
+
+fn check_version(text: &str, kind: &str, place: &str) -> Result<(), StoreError> {
+    let mut words = text.lines().next().unwrap_or("").split(' ');
+    if words.next() != Some(&format!("devid-{kind}")) {
+        return Err(StoreError::corrupt(place, format!("expected a first line devid-{kind} 1")));
+    }
+    match words.next() {
+        Some("1") => Ok(()),
+        version => {
+            let detail = format!("version {:?} of devid-{kind}; this library knows version 1", version.unwrap_or(""));
+            Err(StoreError::new(StoreErrorKind::Version, place, detail))
+        }
+    }
+}
+
+pub(super) fn digest_hex(provider: &dyn Provider, parts: &[&[u8]]) -> Result<String, StoreError> {
+    provider
+        .digest(DigestAlgorithm::Sha256, parts)
+        .map(|value| hex(&value))
+        .map_err(|e| StoreError::new(StoreErrorKind::Io, "", format!("SHA-256: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::default_provider;
+
+    #[test]
+    fn every_damaged_byte_of_a_record_or_blob_is_noticed() {
+        let provider = default_provider();
+        let record = Record::new().with("current", 7).with("words", "a b c").encode("test", &*provider).unwrap();
+        let parsed = Record::parse(&record, "test", "x", &*provider).unwrap();
+        assert_eq!((parsed.number::<u32>("current", "x").unwrap(), parsed.field("words", "x").unwrap()), (7, "a b c"));
+        let blob = wrap("blob", b"content", &*provider).unwrap();
+        assert_eq!(unwrap(&blob, "blob", "x", &*provider).unwrap(), b"content");
+
+        for position in 0..record.len() {
+            let mut damaged = record.clone();
+            damaged[position] ^= 1;
+            assert!(Record::parse(&damaged, "test", "x", &*provider).is_err(), "byte {position}");
+            assert!(Record::parse(&record[..position], "test", "x", &*provider).is_err(), "cut at {position}");
+        }
+        for position in 0..blob.len() {
+            let mut damaged = blob.to_vec();
+            damaged[position] ^= 1;
+            assert!(unwrap(&damaged, "blob", "x", &*provider).is_err(), "byte {position}");
+            assert!(unwrap(&blob[..position], "blob", "x", &*provider).is_err(), "cut at {position}");
+        }
+        let newer = b"devid-blob 2 whatever\n";
+        assert_eq!(unwrap(newer, "blob", "x", &*provider).unwrap_err().kind, StoreErrorKind::Version);
+    }
+}

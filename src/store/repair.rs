@@ -1,0 +1,262 @@
+//! Looking over device memory, and putting right what can be put right without guessing.
+
+use std::collections::BTreeSet;
+
+use super::error::{StoreError, StoreErrorKind};
+use super::generations::{Home, generation_number, identity_key};
+use super::identity::{AnchorSet, IdentityState};
+use super::{BLOB, NUMBER, OPERATION};
+use crate::asn1::x509::Certificate;
+
+/// Something in device memory that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What kind of thing.
+    pub kind: ProblemKind,
+    /// Where: a record's key.
+    pub place: String,
+    /// For people.
+    pub text: String,
+    /// `repair` has put it right.
+    pub is_mended: bool,
+}
+
+/// Kinds of problems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// Left over from an interrupted call. Harmless.
+    Leftover,
+    /// Not put there by this library. Left alone.
+    Foreign,
+    /// Access rights or ownership are not as they must be.
+    Access,
+    /// The record that says which generation is in use is damaged or missing.
+    Pointer,
+    /// A generation cannot be used.
+    Generation,
+    /// Another record is damaged.
+    Damaged,
+    /// A generation was issued, but never confirmed or discarded.
+    Unresolved,
+}
+
+impl Problem {
+    /// One that is not mended.
+    pub fn new(kind: ProblemKind, place: &str, text: &str) -> Self {
+        Problem { kind, place: place.to_owned(), text: text.to_owned(), is_mended: false }
+    }
+
+    /// The same, mended or not.
+    #[must_use]
+    pub fn mended(mut self, is_mended: bool) -> Self {
+        self.is_mended = is_mended;
+        self
+    }
+}
+
+/// Examines everything; with `mend`, repairs.
+pub(super) fn examine(home: &mut Home<'_>, mend: bool) -> Result<Vec<Problem>, StoreError> {
+    let mut problems = home.backend.inspect(mend)?;
+    let keys = home.backend.list("")?;
+    for name in identity_names(&keys) {
+        examine_identity(home, &name, mend, &mut problems)?;
+    }
+    for key in &keys {
+        examine_record(home, key, mend, &mut problems)?;
+    }
+    if mend {
+        home.backend.sync()?;
+    }
+    Ok(problems)
+}
+
+pub(super) fn identity_names(keys: &[String]) -> BTreeSet<String> {
+    keys.iter().filter_map(|k| Some(k.strip_prefix("identity/")?.split_once('/')?.0.to_owned())).collect()
+}
+
+fn examine_identity(
+    home: &mut Home<'_>,
+    name: &str,
+    mend: bool,
+    problems: &mut Vec<Problem>,
+) -> Result<(), StoreError> {
+    let key = identity_key(name);
+    let mut state = match examine_pointer(home, name, mend, problems)? {
+        Some(state) => state,
+        None => return Ok(()),
+    };
+    let before = state;
+
+    // In use: damaged means that the last good generation takes its place.
+    if let Some(number) = state.current
+        && let Err(damage) = home.load(name, number)
+        && damage.is_damage()
+    {
+        let replacement = match state.previous.map(|previous| home.load(name, previous)) {
+            Some(Ok(previous)) => Some(previous),
+            _ => home.newest_good(name, &[number])?,
+        };
+        let words = match &replacement {
+            Some(good) => format!("{damage}; generation {} is good and takes its place", good.generation),
+            None => format!("{damage}; no other generation is good"),
+        };
+        let is_mended = mend && replacement.is_some();
+        problems
+            .push(Problem::new(ProblemKind::Generation, &format!("{key}/gen-{number:06}"), &words).mended(is_mended));
+        if let Some(good) = replacement {
+            state = IdentityState { current: Some(good.generation), previous: None, ..state };
+        }
+    }
+    if let Some(number) = state.previous
+        && let Err(damage) = home.load(name, number)
+        && damage.is_damage()
+    {
+        let place = format!("{key}/gen-{number:06}");
+        problems.push(Problem::new(ProblemKind::Generation, &place, &damage.to_string()).mended(mend));
+        state.previous = None;
+    }
+    if let Some(number) = state.pending {
+        let place = format!("{key}/gen-{number:06}");
+        match home.load(name, number) {
+            Err(damage) if damage.is_damage() => {
+                problems.push(Problem::new(ProblemKind::Generation, &place, &damage.to_string()).mended(mend));
+                state.pending = None;
+            }
+            _ => {
+                problems.push(Problem::new(ProblemKind::Unresolved, &place, "issued, neither confirmed nor discarded"))
+            }
+        }
+    }
+    if mend && state != before {
+        home.write_pointer(name, state)?;
+    }
+
+    for number in home.numbers(name)? {
+        let is_named = [state.current, state.previous, state.pending].contains(&Some(number));
+        let place = format!("{key}/gen-{number:06}");
+        if !is_named && !home.is_complete(name, number)? {
+            if mend {
+                home.remove_generation(name, number)?;
+            }
+            problems
+                .push(Problem::new(ProblemKind::Leftover, &place, "a generation that was never finished").mended(mend));
+        } else if state.pending != Some(number) && is_named && home.is_unconfirmed(name, number)? {
+            if mend {
+                home.backend.remove(&format!("{place}/unconfirmed"), false)?;
+            }
+            let text = "marked as unconfirmed, but in use";
+            problems.push(Problem::new(ProblemKind::Leftover, &format!("{place}/unconfirmed"), text).mended(mend));
+        }
+    }
+    Ok(())
+}
+
+/// The pointer's state, restored if need be; `None` if the identity holds nothing.
+fn examine_pointer(
+    home: &mut Home<'_>,
+    name: &str,
+    mend: bool,
+    problems: &mut Vec<Problem>,
+) -> Result<Option<IdentityState>, StoreError> {
+    let key = identity_key(name);
+    let (main, copy) = (home.read_pointer(name, "current"), home.read_pointer(name, "current.copy"));
+    let state = match (&main, &copy) {
+        (Ok(Some(main)), Ok(Some(copy))) if main == copy => return finish_removal(home, name, *main, mend, problems),
+        (Ok(Some(main)), _) => *main,
+        (Err(other), _) if other.kind != StoreErrorKind::Corrupt => return Err(other.clone()),
+        (_, Ok(Some(copy))) => *copy,
+        _ => {
+            let newest = home.newest_good(name, &[])?.map(|i| i.generation);
+            let mut pending = None;
+            for number in home.numbers(name)? {
+                if home.is_unconfirmed(name, number)? && home.load(name, number).is_ok() {
+                    pending = Some(number);
+                }
+            }
+            IdentityState { current: newest, previous: None, pending }
+        }
+    };
+    if state == IdentityState::default() && main.is_ok() && copy.is_ok() && !home.has_pointer(name)? {
+        // Nothing whole was ever there: torsos of a first installation.
+        for number in home.numbers(name)? {
+            if mend {
+                home.remove_generation(name, number)?;
+            }
+            let place = format!("{key}/gen-{number:06}");
+            problems
+                .push(Problem::new(ProblemKind::Leftover, &place, "a generation that was never finished").mended(mend));
+        }
+        return Ok(None);
+    }
+    let is_restored = mend && home.write_pointer(name, state).is_ok();
+    let (file, text) = match (&main, &copy) {
+        (Ok(Some(_)), Ok(Some(_))) => ("current.copy", "older than the record it copies".to_owned()),
+        (Ok(Some(_)), Ok(None)) => ("current.copy", "missing".to_owned()),
+        (Ok(Some(_)), Err(damage)) => ("current.copy", damage.detail.clone()),
+        (Ok(None), _) => ("current", format!("missing; restored as {state:?}")),
+        (Err(damage), _) => ("current", format!("{}; restored as {state:?}", damage.detail)),
+    };
+    problems.push(Problem::new(ProblemKind::Pointer, &format!("{key}/{file}"), &text).mended(is_restored));
+    finish_removal(home, name, state, mend, problems)
+}
+
+/// A pointer that names nothing: the identity was being removed.
+fn finish_removal(
+    home: &mut Home<'_>,
+    name: &str,
+    state: IdentityState,
+    mend: bool,
+    problems: &mut Vec<Problem>,
+) -> Result<Option<IdentityState>, StoreError> {
+    if state != IdentityState::default() {
+        return Ok(Some(state));
+    }
+    if mend {
+        home.remove_identity(name)?;
+    }
+    let text = "its removal was interrupted";
+    problems.push(Problem::new(ProblemKind::Leftover, &identity_key(name), text).mended(mend));
+    Ok(None)
+}
+
+fn examine_record(home: &mut Home<'_>, key: &str, mend: bool, problems: &mut Vec<Problem>) -> Result<(), StoreError> {
+    let names: Vec<_> = key.split('/').collect();
+    let damage = match names.as_slice() {
+        ["identity", _, "current" | "current.copy"] => return Ok(()),
+        ["identity", _, generation, file]
+            if generation_number(generation).is_some()
+                && ["key.pem", "key.ref", "certificate.pem", "chain.pem", "meta", "unconfirmed"].contains(file) =>
+        {
+            return Ok(());
+        }
+        ["pending", label, "key.pem" | "key.ref"] => home.load_key(&format!("pending/{label}")).map(drop).err(),
+        ["operation", name] => home.load_blob(OPERATION, name).map(drop).err(),
+        ["blob", name] => home.load_blob(BLOB, name).map(drop).err(),
+        ["number", name] => home.load_blob(NUMBER, name).map(drop).err(),
+        ["anchors", file] if AnchorSet::ALL.iter().any(|set| *file == format!("{}.pem", set.name())) => {
+            match home.backend.read(key)? {
+                Some(bytes) => Certificate::many_from_bytes(&bytes).err().map(|e| StoreError::asn1(key, &e)),
+                None => None,
+            }
+        }
+        _ => {
+            problems.push(Problem::new(ProblemKind::Foreign, key, "not a record of device memory; left alone"));
+            return Ok(());
+        }
+    };
+    match damage {
+        Some(damage) if damage.is_damage() => {
+            // What cannot be read serves nobody, except a key or anchors that a person may still rescue.
+            let is_mended = mend && matches!(names[0], "operation" | "blob");
+            if is_mended {
+                home.backend.remove(key, false)?;
+            }
+            let text = if is_mended { format!("{}; removed", damage.detail) } else { damage.detail };
+            problems.push(Problem::new(ProblemKind::Damaged, key, &text).mended(is_mended));
+        }
+        Some(other) => problems.push(Problem::new(ProblemKind::Access, key, &other.detail)),
+        None => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! Device memory: what it keeps, what it refuses, and what is left of it when everything goes wrong.
+
+mod common;
+#[cfg(unix)]
+mod directory;
+mod faults;
+mod stories;
