@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use devid::asn1::oid;
 use devid::asn1::x509::Certificate;
-use devid::cms::{CmsError, ContentEncryption, OpenOptions, Recipient, certificates_from_pkcs7, open, seal};
+use devid::cms::{
+    CmsError, ContentEncryption, OpenOptions, Recipient, RecipientIdentifier, certificates_from_pkcs7, open, seal,
+};
 use devid::crypto::keys::{key_matches_certificate, load_private_key};
 use devid::crypto::{CryptoError, KeyKind, PrivateKey, default_provider};
 use devid::limits::Limits;
@@ -205,10 +207,14 @@ fn what_is_sealed_here_is_decrypted_by_openssl() {
     let text = b"attack at dawn\r\n";
     for (name, making, _) in RECIPIENTS {
         for extension in ["hash", "none"] {
-            let (_, certificate) = recipient(&bench, name, making, extension);
+            let (key, certificate) = recipient(&bench, name, making, extension);
+            let identifier = match certificate.subject_key_identifier() {
+                Some(identifier) => RecipientIdentifier::SubjectKeyIdentifier(identifier),
+                None => RecipientIdentifier::IssuerAndSerial(certificate.issuer(), certificate.serial()),
+            };
             assert_eq!(certificate.subject_key_identifier().is_some(), extension == "hash");
             for encryption in [ContentEncryption::Aes256Cbc, ContentEncryption::Aes256Gcm] {
-                let to = [Recipient::of_certificate(&certificate)];
+                let to = [Recipient::Key { spki: key.spki(), identifier }];
                 let sealed = seal(&*provider, &to, encryption, oid::CMS_DATA, text).unwrap();
                 bench.write("sealed", &sealed);
                 bench.openssl(&format!(

@@ -43,8 +43,8 @@ pub enum RecipientIdentifier<'a> {
 
 impl<'a> Recipient<'a> {
     /// The subject of a certificate that the caller has validated; named by key identifier where there is one, as
-    /// RFC 9483 section 4.1.6 demands.
-    pub fn of_certificate(certificate: &'a Certificate) -> Self {
+    /// RFC 9483 section 4.1.6 demands. Inside the library only: sealing for a peer goes through `validation::peer`.
+    pub(crate) fn of_certificate(certificate: &'a Certificate) -> Self {
         let identifier = match certificate.subject_key_identifier() {
             Some(identifier) => RecipientIdentifier::SubjectKeyIdentifier(identifier),
             None => RecipientIdentifier::IssuerAndSerial(certificate.issuer(), certificate.serial()),

@@ -84,7 +84,8 @@ fn group(serial: &[u8], groups: usize) -> usize {
     for part in serial.chunks(8) {
         let mut word = [0u8; 8];
         word[..part.len()].copy_from_slice(part);
-        let mixed = u128::from(hash ^ u64::from_le_bytes(word)) * 0xd6e8_feb8_6659_fd93_a076_1d64_78bd_642f;
+        // The product of two 64-bit numbers, folded: every bit of the number reaches every bit of the hash.
+        let mixed = u128::from(hash ^ u64::from_le_bytes(word)) * u128::from(0xa076_1d64_78bd_642f_u64);
         hash = mixed as u64 ^ (mixed >> 64) as u64;
     }
     // `groups` is a power of two.

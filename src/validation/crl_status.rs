@@ -141,25 +141,27 @@ impl StatusSearch<'_> {
         let anchor = above.last().ok_or("the certificate has no issuer")?;
         let key_id = crl.tail().authority_key_identifier.as_deref().and_then(key_identifier);
         let mut why = format!("no certificate of its issuer {}", display(crl.issuer()));
+        // A signer whose key fits and who may not sign tells more than one whose key does not fit.
+        let mut is_telling = false;
         for (candidate, in_chain) in self.signers_named(crl.issuer(), key_id, above) {
-            match Facts::read(&candidate) {
-                Ok(facts) if facts.allows(KeyUsage::CrlSign) => {}
-                Ok(_) => {
-                    "its issuer's keyUsage does not allow to sign CRLs".clone_into(&mut why);
-                    continue;
+            if let Err(reason) = self.verify(crl, &candidate) {
+                if !is_telling {
+                    why = reason;
                 }
-                Err(error) => {
-                    why = format!("its issuer's certificate: {error}");
-                    continue;
-                }
+                continue;
             }
-            let tried = self.verify(crl, &candidate).and_then(|()| match in_chain {
+            let allowed = match Facts::read(&candidate) {
+                Ok(facts) if facts.allows(KeyUsage::CrlSign) => Ok(()),
+                Ok(_) => Err("its issuer's keyUsage does not allow to sign CRLs".to_owned()),
+                Err(error) => Err(format!("its issuer's certificate: {error}")),
+            };
+            let authorised = allowed.and_then(|()| match in_chain {
                 true => Ok(()),
                 false => self.authorise_crl_signer(&candidate, anchor),
             });
-            match tried {
+            match authorised {
                 Ok(()) => return Ok(candidate),
-                Err(reason) => why = reason,
+                Err(reason) => (why, is_telling) = (reason, true),
             }
         }
         Err(why)

@@ -295,7 +295,7 @@ impl StatusSearch<'_> {
 }
 
 /// Content of the certificate's subjectPublicKey without the count of unused bits: what key hashes are made over.
-fn key_bits(certificate: &Certificate) -> Result<&[u8], Asn1Error> {
+pub(super) fn key_bits(certificate: &Certificate) -> Result<&[u8], Asn1Error> {
     const WHAT: &str = "SubjectPublicKeyInfo";
     let mut fields = Cursor::sequence(certificate.spki(), WHAT)?;
     fields.expect(::der::Tag::Sequence, "algorithm")?;

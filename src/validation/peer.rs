@@ -1,0 +1,285 @@
+//! The gate: a peer's public key comes out only behind a positive verdict, and only as long as that verdict lasts.
+//!
+//! There is no other way to a peer's key. A certificate does not show it:
+//!
+//! ```compile_fail,E0624
+//! fn key_of(certificate: &devid::asn1::x509::Certificate) -> &[u8] {
+//!     certificate.spki()
+//! }
+//! ```
+//!
+//! nothing seals for a certificate that was not validated:
+//!
+//! ```compile_fail,E0624
+//! fn seal_for(certificate: &devid::asn1::x509::Certificate) {
+//!     let _ = devid::cms::Recipient::of_certificate(certificate);
+//! }
+//! ```
+//!
+//! a handle cannot be put together by hand:
+//!
+//! ```compile_fail,E0451
+//! use devid::validation::PeerKey;
+//! fn forge(real: PeerKey, other: devid::asn1::x509::Certificate) -> PeerKey {
+//!     PeerKey { certificate: other, ..real }
+//! }
+//! ```
+//!
+//! and neither can the verdict behind it:
+//!
+//! ```compile_fail,E0616
+//! fn exchange(path: &mut devid::validation::ValidPath, other: devid::asn1::x509::Certificate) {
+//!     path.chain[0] = other;
+//! }
+//! ```
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use zeroize::Zeroizing;
+
+use super::checks::{CheckTime, Checks, KeyUsage, NameCheck};
+use super::facts::Facts;
+use super::path;
+use super::report::Report;
+use super::revocation::{RevocationMode, StatusSources};
+use super::trust::TrustAnchors;
+use crate::asn1::oid::{self, Oid};
+use crate::asn1::x509::Certificate;
+use crate::cms::{self, ContentEncryption, Recipient};
+use crate::codes::Code;
+use crate::crypto::{PrivateKey, Provider, SignatureAlgorithm};
+use crate::error::Error;
+use crate::time::Time;
+
+/// What a peer's certificate must be for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// All of these extended key usages. An empty list is refused: it is no purpose and does not say so.
+    For(Vec<Oid>),
+    /// Whatever the certificate allows: the caller has a reason not to ask.
+    Any,
+}
+
+/// Everything that a peer's key is asked for with.
+#[derive(Clone, Debug)]
+pub struct PeerRequest<'a> {
+    /// Whom to believe.
+    pub anchors: &'a TrustAnchors,
+    /// The peer's certificate.
+    pub certificate: &'a Certificate,
+    /// Certificates that may be on the path, in any order.
+    pub pool: &'a [Certificate],
+    /// Status data at hand.
+    pub status: &'a StatusSources,
+    /// Time, revocation and the rest; purposes and names in here are replaced by the two fields below.
+    pub checks: Checks,
+    /// What the certificate must be for.
+    pub purpose: Purpose,
+    /// Which names it must carry; not to ask must be said.
+    pub names: NameCheck,
+    /// Last second at which the key may be used, if the caller sets a bound of its own.
+    pub use_until: Option<Time>,
+}
+
+/// A peer's public key behind a positive verdict. Shared between threads by `Arc`.
+///
+/// Every use names the present time. Once the verdict's time is over (the earliest of the certificates' notAfter, the
+/// status data's nextUpdate and the caller's bound) every use answers [`Code::Stale`] until [`PeerKey::recheck`]
+/// succeeds. A clock that is set back does not bring it to life again.
+pub struct PeerKey {
+    provider: Arc<dyn Provider>,
+    certificate: Certificate,
+    anchors: TrustAnchors,
+    pool: Vec<Certificate>,
+    checks: Checks,
+    use_until: Option<Time>,
+    key_usage: Option<u16>,
+    state: Mutex<State>,
+}
+
+#[derive(Clone)]
+struct State {
+    /// Last second of the verdict.
+    until: Time,
+    /// Latest time that was seen; `None` if the verdict was made without a clock and none was seen since.
+    latest: Option<Time>,
+    /// Why it is refused for good.
+    refused: Option<Error>,
+}
+
+impl PeerKey {
+    /// Validates the peer's certificate. The handle is there exactly when the report is positive.
+    pub fn open(provider: &Arc<dyn Provider>, request: PeerRequest<'_>) -> Result<(Report, Option<Self>), Error> {
+        let mut checks = request.checks;
+        checks.extended_key_usages = match request.purpose {
+            Purpose::For(purposes) if purposes.is_empty() => {
+                return Err(Error::new(Code::InvalidArgument, "the purpose of a peer's key is an empty list"));
+            }
+            Purpose::For(purposes) => purposes,
+            Purpose::Any => Vec::new(),
+        };
+        checks.names = request.names;
+        let report =
+            path::validate(&**provider, request.anchors, request.certificate, request.pool, request.status, &checks);
+        let Some(path) = report.path() else { return Ok((report, None)) };
+        let state = State {
+            until: expiry(path.not_after(), path.status_until(), request.use_until),
+            latest: checks.at.known(),
+            refused: None,
+        };
+        let key = PeerKey {
+            provider: provider.clone(),
+            certificate: path.leaf().clone(),
+            anchors: request.anchors.clone(),
+            pool: request.pool.to_vec(),
+            use_until: request.use_until,
+            key_usage: Facts::read(path.leaf())?.key_usage,
+            checks,
+            state: Mutex::new(state),
+        };
+        Ok((report, Some(key)))
+    }
+
+    /// Validates again with the status data there is now. A positive verdict sets a new expiry.
+    ///
+    /// Status data that revokes ends the handle for good, even if revocation was not asked about when it was opened. If
+    /// nothing usable is known about the status, the handle stays as it was, until its expiry. Every other refusal ends
+    /// it too.
+    pub fn recheck(&self, status: &StatusSources, now: Time) -> Result<Report, Error> {
+        let now = self.advance(now);
+        let mut checks = self.checks.clone();
+        checks.at = CheckTime::At(now);
+        if checks.revocation.mode == RevocationMode::Off {
+            checks.revocation.mode = RevocationMode::SoftFail;
+        }
+        let report = path::validate(&*self.provider, &self.anchors, &self.certificate, &self.pool, status, &checks);
+        let mut state = self.state();
+        match (report.path(), report.error()) {
+            (Some(path), _) if state.refused.is_none() => {
+                // Status data that was not asked for when the handle was opened bounds nothing now.
+                let status_until = match self.checks.revocation.mode {
+                    RevocationMode::Off => None,
+                    _ => path.status_until(),
+                };
+                state.until = expiry(path.not_after(), status_until, self.use_until);
+            }
+            (None, Some(error)) if !matches!(error.code(), Code::RevocationUnknown | Code::Budget) => {
+                state.refused.get_or_insert(error);
+            }
+            _ => {}
+        }
+        match &state.refused {
+            Some(error) => Err(error.clone()),
+            None => Ok(report),
+        }
+    }
+
+    /// The peer's certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Last second at which the key can be used.
+    pub fn expires(&self) -> Time {
+        self.state().until
+    }
+
+    /// The key as SubjectPublicKeyInfo, DER.
+    pub fn spki(&self, now: Time) -> Result<&[u8], Error> {
+        self.admit(now)?;
+        Ok(self.certificate.spki())
+    }
+
+    /// Encrypts for the peer: a CMS ContentInfo, DER, with AuthEnvelopedData (AES-256-GCM) or, for old peers,
+    /// EnvelopedData (AES-256-CBC). RSA keys by OAEP, EC keys by ephemeral-static ECDH.
+    pub fn encrypt(&self, now: Time, encryption: ContentEncryption, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
+        self.admit(now)?;
+        self.demand(&[KeyUsage::KeyEncipherment, KeyUsage::KeyAgreement])?;
+        let recipient = Recipient::of_certificate(&self.certificate);
+        Ok(cms::seal(&*self.provider, &[recipient], encryption, oid::CMS_DATA, plaintext)?)
+    }
+
+    /// Checks a signature that the peer made.
+    pub fn verify_signature(
+        &self,
+        now: Time,
+        algorithm: &SignatureAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), Error> {
+        self.admit(now)?;
+        self.demand(&[KeyUsage::DigitalSignature, KeyUsage::ContentCommitment])?;
+        let spki = self.certificate.spki();
+        Ok(self.provider.verify(algorithm, spki, message, signature, self.checks.allow_weak)?)
+    }
+
+    /// Agrees on a secret with the peer by a fresh key pair: the public point to send, and the shared secret.
+    pub fn agree(&self, now: Time) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), Error> {
+        self.admit(now)?;
+        self.demand(&[KeyUsage::KeyAgreement])?;
+        Ok(self.provider.agree_ephemeral(self.certificate.spki())?)
+    }
+
+    /// Agrees on a secret with the peer by our own key.
+    pub fn agree_with(&self, now: Time, key: &dyn PrivateKey) -> Result<Zeroizing<Vec<u8>>, Error> {
+        self.admit(now)?;
+        self.demand(&[KeyUsage::KeyAgreement])?;
+        Ok(key.agree(super::ocsp::key_bits(&self.certificate)?)?)
+    }
+
+    /// Lets a use through or says why not.
+    fn admit(&self, now: Time) -> Result<(), Error> {
+        let now = self.advance(now);
+        let state = self.state();
+        if let Some(error) = &state.refused {
+            return Err(error.clone());
+        }
+        if now > state.until {
+            return Err(Error::new(
+                Code::Stale,
+                format!("the verdict was good until {}, now it is {now}", state.until),
+            ));
+        }
+        if now < self.certificate.not_before() {
+            return Err(Error::new(Code::NotYetValid, format!("valid from {}", self.certificate.not_before())));
+        }
+        Ok(())
+    }
+
+    /// RFC 5280 section 4.2.1.3: a key with keyUsage does nothing else.
+    fn demand(&self, usages: &[KeyUsage]) -> Result<(), Error> {
+        let Some(bits) = self.key_usage else { return Ok(()) };
+        if usages.iter().any(|usage| bits & usage.mask() != 0) {
+            return Ok(());
+        }
+        let names: Vec<&str> = usages.iter().map(|usage| usage.name()).collect();
+        Err(Error::new(Code::KeyUsage, format!("the peer's keyUsage does not allow {}", names.join(" or "))))
+    }
+
+    /// Time never runs backwards here.
+    fn advance(&self, now: Time) -> Time {
+        let mut state = self.state();
+        let now = state.latest.map_or(now, |latest| latest.max(now));
+        state.latest = Some(now);
+        now
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for PeerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerKey")
+            .field("certificate", &self.certificate)
+            .field("expires", &self.expires())
+            .finish_non_exhaustive()
+    }
+}
+
+fn expiry(not_after: Time, status_until: Option<Time>, use_until: Option<Time>) -> Time {
+    let earliest = status_until.map_or(not_after, |until| until.min(not_after));
+    use_until.map_or(earliest, |until| until.min(earliest))
+}

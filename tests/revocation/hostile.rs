@@ -1,0 +1,251 @@
+//! Attacks and malformed input that befell other libraries, each by name.
+
+use std::sync::Arc;
+
+use devid::asn1::der::{element, sequence};
+use devid::asn1::oid::{self, Oid};
+use devid::asn1::x509::assemble_signed;
+use devid::validation::{Crl, CrlStream, OcspResponse};
+
+use crate::certificates::{Party, directory, extension, list, now, provider, time};
+use crate::status::{CrlBuilder, OcspBuilder, Single, flag, point_url, reason_code};
+use crate::{World, assert_good, assert_revoked, assert_unknown};
+
+/// A list with these fields between thisUpdate, nextUpdate and the end of the signed part.
+fn crl_with(issuer: &Party, rest: &[&[u8]]) -> Vec<u8> {
+    let algorithm = issuer.key.kind().default_signature();
+    let identifier = algorithm.to_der();
+    let times = [time(now().plus(-10)), time(now().plus(10))].concat();
+    let tbs = sequence(&[&[2, 1, 1], &identifier, issuer.certificate.subject(), &times, &rest.concat()]);
+    let signature = issuer.key.sign(&algorithm, &tbs).unwrap();
+    assemble_signed(&tbs, &identifier, &signature)
+}
+
+fn refused(der: Vec<u8>) -> String {
+    // Both readers must agree that it is nothing.
+    let mut stream = CrlStream::new(&**provider(), &[&[1]]).unwrap();
+    let streamed = stream.feed(&der).and_then(|()| stream.finish().map(|_| ()));
+    assert!(streamed.is_err(), "the one-pass reader takes what the other refuses");
+    Crl::from_der(der).expect_err("malformed").to_string()
+}
+
+#[test]
+fn entries_that_are_not_serial_date_and_extensions_are_refused() {
+    let world = World::new();
+    let date = time(now());
+    let good = sequence(&[&[2, 1, 5], &date]);
+    let bad: Vec<Vec<u8>> = vec![
+        vec![0x02, 0x01, 0x01],
+        sequence(&[]),
+        sequence(&[&[0x04, 1, 5], &date]),
+        sequence(&[&[0x02, 0x00], &date]),
+        sequence(&[&[2, 1, 5]]),
+        sequence(&[&[2, 1, 5], &element(0x04, &[b"170201001122Z"])]),
+        sequence(&[&[2, 1, 5], &element(0x17, &[b"17020100112Z"])]),
+        sequence(&[&[2, 1, 5], &element(0x17, &[b"1702010011220"])]),
+        sequence(&[&[2, 1, 5], &element(0x17, &[b"17020100112xZ"])]),
+        sequence(&[&[2, 1, 5], &date, &[2, 1, 1]]),
+        sequence(&[&[2, 1, 5], &date, &sequence(&[])]),
+        sequence(&[&[2, 1, 5], &date, &list([reason_code(1)]), &[2, 1, 1]]),
+        sequence(&[&[2, 1, 5], &date, &list([reason_code(1), reason_code(4)])]),
+        sequence(&[&[2, 1, 5], &date, &list([extension(oid::CE_CRL_REASON, false, &[0x02, 1, 1])])]),
+        sequence(&[&[2, 1, 5], &date, &list([extension(oid::CE_CRL_REASON, false, &[0x0a, 2, 0, 1])])]),
+        // Length in a longer form than needed, indefinite length, and one beyond the end.
+        vec![0x30, 0x81, 0x12, 2, 1, 5, 0x17, 13],
+        [&[0x30, 0x80, 2, 1, 5][..], &date, &[0, 0]].concat(),
+        vec![0x30, 0x84, 0x7f, 0xff, 0xff, 0xff, 2, 1, 5],
+        vec![0x30, 0x85, 1, 0, 0, 0, 0, 2, 1, 5],
+    ];
+    for entry in bad {
+        for entries in [vec![good.clone(), entry.clone()], vec![entry.clone(), good.clone()]] {
+            refused(crl_with(&world.ca, &[&list(entries)]));
+        }
+    }
+    assert!(Crl::from_der(crl_with(&world.ca, &[&list([good])])).is_ok());
+}
+
+#[test]
+fn lists_that_say_nothing_twice_or_too_much_are_refused() {
+    let world = World::new();
+    let number = |n| extension(oid::CE_CRL_NUMBER, false, &[2, 1, n]);
+    let field = |extensions: Vec<u8>| element(0xa0, &[&extensions]);
+    for rest in [
+        // Section 5.1.2.6: no entries, no list.
+        vec![sequence(&[])],
+        vec![field(sequence(&[]))],
+        vec![field(list([number(1), number(2)]))],
+        vec![field(list([number(1)])), field(list([number(1)]))],
+        vec![field(list([number(1)])), vec![5, 0]],
+        vec![field(list([extension(oid::CE_CRL_NUMBER, false, &[2, 1, 0xff])]))],
+        vec![field(list([extension(oid::CE_CRL_NUMBER, false, &element(0x02, &[&[0x55; 22]]))]))],
+        vec![field(list([extension(oid::CE_ISSUING_DISTRIBUTION_POINT, true, &sequence(&[]))]))],
+        vec![field(list([extension(oid::CE_DELTA_CRL_INDICATOR, true, &[5, 0])]))],
+    ] {
+        let parts: Vec<&[u8]> = rest.iter().map(Vec::as_slice).collect();
+        refused(crl_with(&world.ca, &parts));
+    }
+}
+
+#[test]
+fn bytes_behind_a_list_or_missing_from_it_are_refused_at_every_length() {
+    let world = World::new();
+    let der = CrlBuilder::of(&world.ca).revokes_for(&world.device, 1).der();
+    for length in 0..der.len() {
+        refused(der[..length].to_vec());
+    }
+    refused([&der[..], &[0]].concat());
+}
+
+#[test]
+fn algorithms_inside_and_outside_the_signature_are_compared_as_bytes() {
+    let world = World::new();
+    // The same algorithm, with NULL parameters inside and none outside.
+    let with_null = sequence(&[&[0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2], &[5, 0]]);
+    let crl = CrlBuilder { inner_algorithm: Some(with_null), ..CrlBuilder::of(&world.ca) };
+    assert!(refused(crl.der()).contains("two different signature algorithms"));
+}
+
+#[test]
+fn a_delta_without_a_number_is_left_out_and_breaks_nothing() {
+    let world = World::new();
+    let delta = CrlBuilder::of(&world.ca).delta_to(1).without(oid::CE_CRL_NUMBER).revokes(&world.device).build();
+    assert_good(&world.by_crls(&[CrlBuilder::of(&world.ca).build(), delta.clone()]));
+    assert_unknown(&world.by_crls(&[delta]), "");
+    let base = CrlBuilder::of(&world.ca).without(oid::CE_CRL_NUMBER).build();
+    assert_good(&world.by_crls(&[base, CrlBuilder::of(&world.ca).number(2).delta_to(1).build()]));
+}
+
+#[test]
+fn a_declared_length_reserves_no_memory() {
+    // A list that says it has 200 MB, and has 30 bytes.
+    let der = [&[0x30, 0x84, 0x0b, 0xeb, 0xc2, 0x00, 0x30, 0x84, 0x0b, 0xeb, 0xc1, 0x00][..], &[0; 18]].concat();
+    refused(der);
+    assert!(OcspResponse::from_der(&[0x30, 0x84, 0x0b, 0xeb, 0xc2, 0x00, 0x0a, 0x01, 0x00]).is_err());
+}
+
+#[test]
+fn nested_values_do_not_exhaust_the_stack() {
+    let nested = (0..10_000).fold(Vec::new(), |inner, _| sequence(&[&inner]));
+    let world = World::new();
+    let value = element(0xa0, &[&list([extension(oid::CE_ISSUING_DISTRIBUTION_POINT, true, &nested)])]);
+    refused(crl_with(&world.ca, &[&value]));
+    assert!(Crl::from_der(nested.clone()).is_err());
+    assert!(OcspResponse::from_der(&nested).is_err());
+}
+
+#[test]
+fn giant_identifiers_and_hordes_of_extensions_are_refused() {
+    let world = World::new();
+    let giant = sequence(&[&element(0x06, &[&[0x81; 200], &[1]]), &element(0x04, &[&[5, 0]])]);
+    refused(crl_with(&world.ca, &[&element(0xa0, &[&list([giant])])]));
+    let horde = (1..200u32).map(|n| extension(Oid::new(&format!("1.2.3.{n}")).unwrap(), false, &[5, 0]));
+    refused(crl_with(&world.ca, &[&element(0xa0, &[&list(horde)])]));
+}
+
+#[test]
+fn names_of_thousands_in_a_distribution_point_are_refused() {
+    let world = World::new();
+    let names: Vec<u8> = (0..1000).flat_map(|n| directory(&crate::certificates::common_name(&n.to_string()))).collect();
+    let value = sequence(&[&element(0xa0, &[&element(0xa0, &[&names])])]);
+    let field = element(0xa0, &[&list([extension(oid::CE_ISSUING_DISTRIBUTION_POINT, true, &value)])]);
+    refused(crl_with(&world.ca, &[&field]));
+}
+
+#[test]
+fn many_keys_of_one_name_cost_a_bounded_number_of_signatures() {
+    let world = World::new();
+    let namesakes: Vec<Party> = (0..200).map(|_| Party::root("CA")).collect();
+    let pool: Vec<&Party> = namesakes.iter().collect();
+    let crls: Vec<Arc<Crl>> = namesakes.iter().map(|p| CrlBuilder::of(p).build()).collect();
+    let status = crate::crl_sources(&crls);
+    let mut checks = World::leaf_checks();
+    checks.budget.certificates = 1000;
+    let report = world.check_with(&status, &checks, &pool);
+    assert!(!report.is_valid());
+    assert_eq!(report.error().unwrap().code(), devid::Code::Budget, "{:?}", report.error());
+}
+
+#[test]
+fn a_stapled_response_about_another_certificate_proves_nothing() {
+    let world = World::new();
+    let neighbour = world.ca.leaf("neighbour");
+    let single = Single::good(&neighbour.certificate, &world.ca);
+    assert_unknown(&world.by_ocsp(OcspBuilder::by(&world.ca).says(single).build()), "does not speak of");
+}
+
+#[test]
+fn the_first_entry_of_a_response_does_not_stand_for_the_others() {
+    let world = World::new();
+    let neighbour = world.ca.leaf("neighbour");
+    let response = OcspBuilder::by(&world.ca)
+        .says(Single::good(&neighbour.certificate, &world.ca))
+        .says(Single::good(&world.device.certificate, &world.ca).revoked(1));
+    assert_revoked(&world.by_ocsp(response.build()));
+}
+
+#[test]
+fn responses_cut_short_padded_or_changed_are_nothing() {
+    let world = World::new();
+    let der = OcspBuilder::by(&world.ca).says(Single::good(&world.device.certificate, &world.ca)).der();
+    for length in 0..der.len() {
+        assert!(OcspResponse::from_der(&der[..length]).is_err());
+    }
+    assert!(OcspResponse::from_der(&[&der[..], &[0]].concat()).is_err());
+    let mut still_good = 0;
+    for position in 0..der.len() {
+        let mut changed = der.clone();
+        changed[position] ^= 0x04;
+        let Ok(response) = OcspResponse::from_der(&changed) else { continue };
+        still_good += usize::from(world.by_ocsp(Arc::new(response)).is_valid());
+    }
+    assert_eq!(still_good, 0, "a response with one bit changed says nothing");
+}
+
+#[test]
+fn responses_of_thousands_of_entries_or_certificates_are_refused() {
+    let world = World::new();
+    let single = Single::good(&world.device.certificate, &world.ca);
+    let many = (0..300).fold(OcspBuilder::by(&world.ca), |response, _| response.says(single.clone()));
+    assert!(OcspResponse::from_der(&many.der()).is_err());
+    let certificates = vec![world.ca.certificate.clone(); 17];
+    let crowded = OcspBuilder { certificates, ..OcspBuilder::by(&world.ca) };
+    assert!(OcspResponse::from_der(&crowded.says(single).der()).is_err());
+    assert!(OcspResponse::from_der(&element(0x30, &[&vec![0; 300 * 1024]])).is_err());
+}
+
+#[test]
+fn the_same_extension_twice_in_a_response_is_refused() {
+    let world = World::new();
+    let single = Single::good(&world.device.certificate, &world.ca);
+    let twice = OcspBuilder::by(&world.ca).nonce(&[1; 32]).nonce(&[2; 32]).says(single.clone());
+    assert!(OcspResponse::from_der(&twice.der()).is_err());
+    let unknown = Oid::new("1.2.3.4").unwrap();
+    let single = single.with(unknown, false, vec![5, 0]).with(unknown, false, vec![5, 0]);
+    assert!(OcspResponse::from_der(&OcspBuilder::by(&world.ca).says(single).der()).is_err());
+}
+
+#[test]
+fn a_list_for_a_url_is_not_a_list_for_a_host_of_that_name() {
+    // GeneralName forms are never compared across each other (OpenSSL CVE-2023-0286).
+    let world = World::with_device(|b| {
+        let value = crate::status::points(&[&[crate::status::point_name(&[element(0xa3, &[b"http://ca.example/1"])])]]);
+        b.with(oid::CE_CRL_DISTRIBUTION_POINTS, false, value)
+    });
+    let crl = CrlBuilder::of(&world.ca).scope(&[point_url("http://ca.example/1")]).build();
+    assert_unknown(&world.by_crls(&[crl]), "another distribution point");
+    let unlimited = CrlBuilder::of(&world.ca).scope(&[flag(crate::status::ONLY_USER_CERTS)]).build();
+    assert_good(&world.by_crls(&[unlimited]));
+}
+
+#[test]
+fn a_thousand_bad_inputs_leave_the_next_good_one_alone() {
+    let world = World::new();
+    let der = CrlBuilder::of(&world.ca).revokes(&world.device).der();
+    for n in 0..1000usize {
+        let mut bad = der.clone();
+        let at = n * 7 % bad.len();
+        bad[at] = bad[at].wrapping_add(1 + (n % 251) as u8);
+        let _ = Crl::from_der(bad).map(|crl| world.by_crls(&[crl.into()]));
+    }
+    assert_revoked(&world.by_crls(&[Crl::from_der(der).unwrap().into()]));
+}

@@ -1,0 +1,115 @@
+//! Who may sign a CRL: the issuer, another key of it, a signer of its own, and nobody else.
+
+use devid::asn1::oid;
+use devid::validation::KeyUsage;
+
+use crate::certificates::{Builder, Party, date, key};
+use crate::status::{CrlBuilder, INDIRECT, crl_issuer, flag, points};
+use crate::{World, assert_good, assert_unknown, crl_sources};
+
+/// Another key of the world's CA, certified by the root under the same name.
+fn second_key(world: &World, change: impl FnOnce(Builder) -> Builder) -> Party {
+    change(Builder::ca("CA")).signed_by(&world.root)
+}
+
+#[test]
+fn a_list_by_another_key_of_the_ca_is_good_when_that_key_has_a_path_to_the_same_anchor() {
+    let world = World::new();
+    let fresh = second_key(&world, |b| b);
+    let crl = crl_sources(&[CrlBuilder::of(&fresh).build()]);
+    assert_good(&world.check_with(&crl, &World::leaf_checks(), &[&fresh]));
+    assert_unknown(&world.check(&crl, &World::leaf_checks()), "signature");
+    // The same name under another root is another CA.
+    let stranger = Party::root("CA");
+    let elsewhere = Party::root("Elsewhere").ca("CA");
+    for signer in [&stranger, &elsewhere] {
+        let crl = crl_sources(&[CrlBuilder::of(signer).build()]);
+        assert_unknown(&world.check_with(&crl, &World::leaf_checks(), &[signer]), "no valid path");
+    }
+}
+
+#[test]
+fn a_key_for_crls_alone_signs_lists_and_nothing_else() {
+    let world = World::new();
+    let crl_key = Builder::leaf("CA").key_usage(&[KeyUsage::CrlSign]).signed_by(&world.root);
+    let crl = crl_sources(&[CrlBuilder::of(&crl_key).build()]);
+    assert_good(&world.check_with(&crl, &World::leaf_checks(), &[&crl_key]));
+    let no_crl_key = Builder::leaf("CA").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&world.root);
+    let crl = crl_sources(&[CrlBuilder::of(&no_crl_key).build()]);
+    assert_unknown(&world.check_with(&crl, &World::leaf_checks(), &[&no_crl_key]), "keyUsage");
+}
+
+#[test]
+fn a_ca_without_crl_sign_signs_no_lists_be_it_the_anchor() {
+    let root = Builder::ca("Root").key_usage(&[KeyUsage::KeyCertSign]).self_signed();
+    let ca = Builder::ca("CA").key_usage(&[KeyUsage::KeyCertSign]).signed_by(&root);
+    let device = ca.leaf("device");
+    let world = World { root, ca, device };
+    assert_unknown(&world.by_crls(&[CrlBuilder::of(&world.ca).build()]), "keyUsage");
+    let world = World { device: world.root.leaf("device"), ..world };
+    assert_unknown(&world.by_crls(&[CrlBuilder::of(&world.root).build()]), "keyUsage");
+}
+
+#[test]
+fn a_signer_that_is_over_or_revoked_signs_no_more() {
+    let world = World::new();
+    let over = second_key(&world, |b| b.valid(date(2020, 1, 1), date(2021, 1, 1)));
+    let crl = crl_sources(&[CrlBuilder::of(&over).build()]);
+    assert_unknown(&world.check_with(&crl, &World::leaf_checks(), &[&over]), "no valid path");
+
+    let fresh = second_key(&world, |b| b);
+    let by_fresh = CrlBuilder::of(&fresh).build();
+    let of_root = CrlBuilder::of(&world.root);
+    let both = crl_sources(&[by_fresh.clone(), of_root.clone().build()]);
+    assert_good(&world.check_with(&both, &World::chain_checks(), &[&fresh]));
+    let revoking = crl_sources(&[by_fresh.clone(), of_root.revokes(&fresh).build()]);
+    assert_unknown(&world.check_with(&revoking, &World::chain_checks(), &[&fresh]), "is revoked");
+    // Also where only the leaf needs a status: what is known about the signer counts.
+    assert_unknown(&world.check_with(&revoking, &World::leaf_checks(), &[&fresh]), "is revoked");
+}
+
+#[test]
+fn a_signer_covered_by_its_own_list_is_good_until_that_list_says_otherwise() {
+    let root = Party::root("Root");
+    let ca = root.ca("CA");
+    let desk_name = crate::certificates::common_name("Desk");
+    let handed_over = points(&[&[crl_issuer(&desk_name)]]);
+    let desk = Builder::leaf("Desk")
+        .key_usage(&[KeyUsage::CrlSign])
+        .with(oid::CE_CRL_DISTRIBUTION_POINTS, false, handed_over.clone())
+        .signed_by(&ca);
+    let device = Builder::leaf("device").with(oid::CE_CRL_DISTRIBUTION_POINTS, false, handed_over).signed_by(&ca);
+    let world = World { root, ca, device };
+    let indirect = CrlBuilder::of(&desk).scope(&[flag(INDIRECT)]);
+    let of_root = CrlBuilder::of(&world.root).build();
+    let check = |crl: CrlBuilder| {
+        world.check_with(&crl_sources(&[crl.build(), of_root.clone()]), &World::chain_checks(), &[&desk])
+    };
+    assert_good(&check(indirect.clone()));
+    let issuer = crate::status::certificate_issuer(&crate::certificates::common_name("CA"));
+    assert_unknown(&check(indirect.entry(desk.certificate.serial(), &[issuer])), "is revoked");
+}
+
+#[test]
+fn signers_that_hang_on_each_other_end() {
+    let world = World::new();
+    // Each list of a ring is signed by the next key of the same name; none is certified by the root.
+    let keys: Vec<Party> = (0..6).map(|_| Builder::ca("CA").sign(world.ca.certificate.subject(), &key())).collect();
+    let crls: Vec<_> = keys.iter().map(|k| CrlBuilder::of(k).build()).collect();
+    let pool: Vec<&Party> = keys.iter().collect();
+    assert_unknown(&world.check_with(&crl_sources(&crls), &World::chain_checks(), &pool), "");
+}
+
+#[test]
+fn the_signature_of_a_list_is_over_the_bytes_that_came() {
+    let world = World::new();
+    let der = CrlBuilder::of(&world.ca).revokes_for(&world.device, 1).der();
+    let mut valid = 0;
+    for position in 0..der.len() {
+        let mut damaged = der.clone();
+        damaged[position] ^= 0x04;
+        let Ok(crl) = devid::validation::Crl::from_der(damaged) else { continue };
+        valid += usize::from(world.by_crls(&[crl.into()]).error().is_none_or(|e| e.code() == devid::Code::Revoked));
+    }
+    assert_eq!(valid, 0, "a list with one bit changed says nothing");
+}
