@@ -590,6 +590,22 @@ devid_status devid_key_from_callback(const uint8_t *spki,
                                      devid_error **err);
 
 /**
+ * A key that signs elsewhere as a step of an operation: devid_op_step() answers DEVID_ACTION_SIGN.
+ *
+ * @param spki      The public half: SubjectPublicKeyInfo, DER. Not NULL.
+ * @param spki_len  Length of `spki` in bytes.
+ * @param out_key   Receives the key; free with devid_key_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER if the public half cannot be read.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_key_deferred(const uint8_t *spki,
+                                size_t spki_len,
+                                devid_key **out_key,
+                                devid_error **err);
+
+/**
  * Type and size of a key, such as "P-256" or "RSA-2048".
  *
  * @param key  May be NULL (gives "").
@@ -866,6 +882,1074 @@ devid_status devid_cert_list_pem(const devid_cert_list *list,
  * @param list  May be NULL.
  */
 DEVID_API void devid_cert_list_free(devid_cert_list *list);
+
+/* ---- What a certificate is asked for: names, uses, lifetime ---- */
+
+/**
+ * What a certificate is asked for. Some identity must be there: a subject or an alternative name.
+ */
+typedef struct devid_subject devid_subject;
+
+/**
+ * Asks for nothing yet.
+ *
+ * @param out_subject  Receives the object; free with devid_subject_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_new(devid_subject **out_subject,
+                               devid_error **err);
+
+/**
+ * The subject's distinguished name.
+ *
+ * @param subject  Not NULL.
+ * @param name     In the form of RFC 4514, such as "CN=router-7,O=Example". Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER if the text is no name.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_set_name(devid_subject *subject,
+                                    const char *name,
+                                    devid_error **err);
+
+/**
+ * Adds a DNS name (RFC 5280 section 4.2.1.6).
+ *
+ * @param subject  Not NULL.
+ * @param name     ASCII; international names in their A-label form. Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_add_dns(devid_subject *subject,
+                                   const char *name,
+                                   devid_error **err);
+
+/**
+ * Adds an e-mail address.
+ *
+ * @param subject  Not NULL.
+ * @param address  ASCII. Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_add_email(devid_subject *subject,
+                                     const char *address,
+                                     devid_error **err);
+
+/**
+ * Adds a URI.
+ *
+ * @param subject  Not NULL.
+ * @param uri      ASCII. Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_add_uri(devid_subject *subject,
+                                   const char *uri,
+                                   devid_error **err);
+
+/**
+ * Adds an IP address.
+ *
+ * @param subject  Not NULL.
+ * @param address  Version 4 or 6, such as "192.0.2.1" or "2001:db8::1". Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_add_ip(devid_subject *subject,
+                                  const char *address,
+                                  devid_error **err);
+
+/**
+ * Adds a use of the key (RFC 5280 section 4.2.1.3).
+ *
+ * @param subject  Not NULL.
+ * @param usage    Such as "digitalSignature" or "keyAgreement". Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_add_key_usage(devid_subject *subject,
+                                         const char *usage,
+                                         devid_error **err);
+
+/**
+ * Adds a purpose (extended key usage, RFC 5280 section 4.2.1.12).
+ *
+ * @param subject  Not NULL.
+ * @param purpose  Such as "clientAuth" or "serverAuth", or an identifier such as "1.3.6.1.5.5.7.3.2". Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_add_purpose(devid_subject *subject,
+                                       const char *purpose,
+                                       devid_error **err);
+
+/**
+ * Adds any extension.
+ *
+ * @param subject     Not NULL.
+ * @param identifier  Such as "1.2.3.4". Not NULL.
+ * @param critical    1 yes, 0 no.
+ * @param value       DER of the extension's value. Not NULL.
+ * @param value_len   Length of `value` in bytes.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_add_extension(devid_subject *subject,
+                                         const char *identifier,
+                                         int32_t critical,
+                                         const uint8_t *value,
+                                         size_t value_len,
+                                         devid_error **err);
+
+/**
+ * Asks for an issuer.
+ *
+ * @param subject  Not NULL.
+ * @param name     In the form of RFC 4514. Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER if the text is no name.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_set_issuer(devid_subject *subject,
+                                      const char *name,
+                                      devid_error **err);
+
+/**
+ * Asks for a lifetime. The CA may choose another; that is a difference to be accepted.
+ *
+ * @param subject     Not NULL.
+ * @param not_before  First second, since 1970-01-01T00:00:00Z; 0 leaves it to the CA.
+ * @param not_after   Last second; 0 leaves it to the CA.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_set_validity(devid_subject *subject,
+                                        int64_t not_before,
+                                        int64_t not_after,
+                                        devid_error **err);
+
+/**
+ * Frees the object.
+ *
+ * @param subject  May be NULL.
+ */
+DEVID_API void devid_subject_free(devid_subject *subject);
+
+/* ---- Settings and client: to whom requests go, how they are protected, who is trusted ---- */
+
+/**
+ * PasswordBasedMac (RFC 4211 section 4.4): known by all CAs.
+ */
+#define DEVID_MAC_PASSWORD_BASED 1
+
+/**
+ * PBMAC1 with PBKDF2 (RFC 9481 section 6.1.2): the better one, where the CA knows it.
+ */
+#define DEVID_MAC_PBMAC1 2
+
+/**
+ * Whoever has a path to the CMP anchors may sign answers.
+ */
+#define DEVID_SIGNER_ANY 1
+
+/**
+ * Only certificates with the purpose cmcCA or cmcRA (RFC 9810 section 4.5) may.
+ */
+#define DEVID_SIGNER_CMC 2
+
+/**
+ * Only the certificate with a certain subject may.
+ */
+#define DEVID_SIGNER_SUBJECT 3
+
+/**
+ * Something failed.
+ */
+#define DEVID_LOG_ERROR 1
+
+/**
+ * Something is odd.
+ */
+#define DEVID_LOG_WARNING 2
+
+/**
+ * What happens: messages sent and received, waits.
+ */
+#define DEVID_LOG_INFO 3
+
+/**
+ * Checked settings, shared by the operations made with it. Never changes; may be shared by threads.
+ */
+typedef struct devid_client devid_client;
+
+/**
+ * Settings from which clients are made. Setters copy; a client does not change with the settings it was made from.
+ */
+typedef struct devid_config devid_config;
+
+/**
+ * Is told what happens, in the thread that calls the library. level: one of DEVID_LOG_*. message: one line, no secrets.
+ */
+typedef void (*devid_log_fn)(void *user, int32_t level, const char *message);
+
+/**
+ * New settings, with defaults and without trust in anyone.
+ *
+ * @param out_config  Receives the settings; free with devid_config_free(). Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_new(devid_config **out_config,
+                              devid_error **err);
+
+/**
+ * The CMP server for the built-in HTTP client.
+ *
+ * @param config  Not NULL.
+ * @param url     Such as "http://ca.example:8080/.well-known/cmp"; the path is used as it stands. Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_server(devid_config *config,
+                                     const char *url,
+                                     devid_error **err);
+
+/**
+ * The HTTP proxy on the way to the server. The environment is never asked.
+ *
+ * @param config  Not NULL.
+ * @param url     "http://host:port"; NULL for none. May be NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_proxy(devid_config *config,
+                                    const char *url,
+                                    devid_error **err);
+
+/**
+ * How long one exchange of the built-in HTTP client may take.
+ *
+ * @param config           Not NULL.
+ * @param connect_seconds  To find the address and connect; 0 leaves it as it is (15).
+ * @param read_seconds     For each wait for bytes from the server; 0 leaves it as it is (60).
+ * @param total_seconds    For the whole exchange; 0 leaves it as it is (120).
+ * @param err              Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_timeouts(devid_config *config,
+                                       uint32_t connect_seconds,
+                                       uint32_t read_seconds,
+                                       uint32_t total_seconds,
+                                       devid_error **err);
+
+/**
+ * How often devid_op_run() sends a message again. It does so only where the server cannot have seen the message.
+ *
+ * @param config       Not NULL.
+ * @param max_retries  Default 0.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_max_retries(devid_config *config,
+                                          uint32_t max_retries,
+                                          devid_error **err);
+
+/**
+ * Protect requests with a secret shared with the CA, and answers by it too. Replaces an earlier credential.
+ *
+ * @param config         Not NULL.
+ * @param reference      Reference value: tells the CA which secret. Not NULL.
+ * @param reference_len  Length of `reference` in bytes.
+ * @param secret         Not NULL.
+ * @param secret_len     Length of `secret` in bytes.
+ * @param err            Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_secret(devid_config *config,
+                                     const uint8_t *reference,
+                                     size_t reference_len,
+                                     const uint8_t *secret,
+                                     size_t secret_len,
+                                     devid_error **err);
+
+/**
+ * How the MAC under the shared secret is made. Call it after devid_config_set_secret(). Some old CAs take no more than 2047
+ * iterations, or SHA1 only.
+ *
+ * @param config      Not NULL.
+ * @param kind        DEVID_MAC_PASSWORD_BASED (the default) or DEVID_MAC_PBMAC1.
+ * @param derivation  Digest of the key derivation: "SHA256" (the default), "SHA1", "SHA384", "SHA512". Not NULL.
+ * @param mac         Digest of the HMAC, likewise. Not NULL.
+ * @param iterations  Default 10000, with PBMAC1 100000; at least 100.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if no secret is set, DEVID_E_INVALID_ARGUMENT for unknown values.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_mac(devid_config *config,
+                                  int32_t kind,
+                                  const char *derivation,
+                                  const char *mac,
+                                  uint32_t iterations,
+                                  devid_error **err);
+
+/**
+ * Protect requests by signature with the key of a certificate: the supplier's (IDevID), or one issued before. It is also
+ * the certificate that devid_op_renew() updates. Replaces an earlier credential.
+ *
+ * @param config  Not NULL.
+ * @param key     The certificate's private key. Not NULL.
+ * @param chain   The certificate first, then its issuers as far as they are to be sent. Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_KEY_MISMATCH if key and certificate do not belong together.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_credential(devid_config *config,
+                                         const devid_key *key,
+                                         const devid_cert_list *chain,
+                                         devid_error **err);
+
+/**
+ * The signature algorithm of the protection, where the CA does not take the key's usual one. Call it after
+ * devid_config_set_credential().
+ *
+ * @param config     Not NULL.
+ * @param algorithm  As in devid_sign_fn, such as "RSA-PSS-SHA256". Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if no key is set, DEVID_E_ALGORITHM if the key cannot make it.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_protection_algorithm(devid_config *config,
+                                                   const char *algorithm,
+                                                   devid_error **err);
+
+/**
+ * Adds trust anchors under which signers of answers must stand. Not needed where a shared secret protects.
+ *
+ * @param config    Not NULL.
+ * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data_len  Length of `data` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_add_cmp_anchors(devid_config *config,
+                                          const uint8_t *data,
+                                          size_t data_len,
+                                          devid_error **err);
+
+/**
+ * Adds trust anchors to which issued certificates must lead.
+ *
+ * @param config    Not NULL.
+ * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data_len  Length of `data` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_add_enrolment_anchors(devid_config *config,
+                                                const uint8_t *data,
+                                                size_t data_len,
+                                                devid_error **err);
+
+/**
+ * Adds certificates that may stand between others and an anchor. They are not trusted.
+ *
+ * @param config    Not NULL.
+ * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data_len  Length of `data` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_add_intermediates(devid_config *config,
+                                            const uint8_t *data,
+                                            size_t data_len,
+                                            devid_error **err);
+
+/**
+ * Names the CA or RA that requests are addressed to. Default: the issuer of the credential's certificate or the anchor.
+ *
+ * @param config  Not NULL.
+ * @param name    Such as "CN=Issuing CA,O=Example"; NULL for the default. May be NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER if the text is no name.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_recipient(devid_config *config,
+                                        const char *name,
+                                        devid_error **err);
+
+/**
+ * Which signers under the CMP anchors may sign answers.
+ *
+ * @param config   Not NULL.
+ * @param who      One of DEVID_SIGNER_*; DEVID_SIGNER_ANY is the default.
+ * @param subject  With DEVID_SIGNER_SUBJECT: the subject, such as "CN=RA,O=Example"; else ignored. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_signer(devid_config *config,
+                                     int32_t who,
+                                     const char *subject,
+                                     devid_error **err);
+
+/**
+ * Asks the CA to do without a confirmation of the issued certificate (RFC 9483 section 4.1.1). It need not agree.
+ *
+ * @param config  Not NULL.
+ * @param on      1 yes, 0 no (the default).
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_implicit_confirm(devid_config *config,
+                                               int32_t on,
+                                               devid_error **err);
+
+/**
+ * The certificate profile that the CA is asked for (certProfile, RFC 9810 section 5.1.1.4).
+ *
+ * @param config   Not NULL.
+ * @param profile  The profile's name; NULL for none. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_cert_profile(devid_config *config,
+                                           const char *profile,
+                                           devid_error **err);
+
+/**
+ * Take the anchors that the CA sends (caPubs) as anchors of the issued certificate. Only under a shared secret.
+ *
+ * @param config  Not NULL.
+ * @param on      1 yes, 0 no (the default).
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_accept_ca_pubs(devid_config *config,
+                                             int32_t on,
+                                             devid_error **err);
+
+/**
+ * How far the time in an answer may lie from the present.
+ *
+ * @param config   Not NULL.
+ * @param seconds  Default 3600; -1: not looked at, for devices without a clock.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_time_window(devid_config *config,
+                                          int64_t seconds,
+                                          devid_error **err);
+
+/**
+ * A limit on what a server may make the client do.
+ *
+ * @param config  Not NULL.
+ * @param name    "max_message_bytes", "max_certificates", "max_polls", "max_check_after_seconds", "max_total_seconds",
+ *                "max_mac_iterations", "max_mac_salt_bytes". Not NULL.
+ * @param value   The limit.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name or a value out of range.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_limit(devid_config *config,
+                                    const char *name,
+                                    int64_t value,
+                                    devid_error **err);
+
+/**
+ * Puts up with one deviation of a server from RFC 9483. None of them makes an unauthenticated answer a success.
+ *
+ * @param config  Not NULL.
+ * @param name    "unprotected_errors", "unmatched_errors", "signature_answers_mac" (on by default), "wrong_sender_kid",
+ *                "signer_key_usage", "fail_info_with_success" (on by default), "other_sender_name". Not NULL.
+ * @param on      1 yes, 0 no.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_tolerance(devid_config *config,
+                                        const char *name,
+                                        int32_t on,
+                                        devid_error **err);
+
+/**
+ * Tells a function of the program what happens in operations.
+ *
+ * @param config   Not NULL.
+ * @param log      Called in the thread that uses the operation. NULL: no log. May be NULL.
+ * @param user     Passed to `log` and `destroy`. May be NULL.
+ * @param destroy  Called once, when everything made with it is gone, or when this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_log(devid_config *config,
+                                  devid_log_fn log,
+                                  void *user,
+                                  devid_destroy_fn destroy,
+                                  devid_error **err);
+
+/**
+ * Frees settings. Clients made from them go on.
+ *
+ * @param config  May be NULL.
+ */
+DEVID_API void devid_config_free(devid_config *config);
+
+/**
+ * Checks settings and makes a client.
+ *
+ * @param config      Not NULL.
+ * @param out_client  Receives the client; free with devid_client_free(). Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if something needed is missing.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_client_new(const devid_config *config,
+                              devid_client **out_client,
+                              devid_error **err);
+
+/**
+ * Frees a client. Operations made with it go on.
+ *
+ * @param client  May be NULL.
+ */
+DEVID_API void devid_client_free(devid_client *client);
+
+/* ---- Operations: enrolment and renewal, step by step or in one blocking run ---- */
+
+/**
+ * Send devid_op_output() to the server and hand its answer to devid_op_feed().
+ */
+#define DEVID_ACTION_SEND 1
+
+/**
+ * Step again after devid_op_wait_seconds(); the operation can be saved meanwhile.
+ */
+#define DEVID_ACTION_WAIT 2
+
+/**
+ * Sign devid_op_to_sign() and hand the result to devid_op_signature().
+ */
+#define DEVID_ACTION_SIGN 3
+
+/**
+ * Look at devid_op_certificate(), install it, then devid_op_accept() or devid_op_reject().
+ */
+#define DEVID_ACTION_ACCEPT 4
+
+/**
+ * The certificate is issued and confirmed.
+ */
+#define DEVID_ACTION_DONE 5
+
+/**
+ * The new key is to sign: proof of possession.
+ */
+#define DEVID_SIGN_NEW_KEY 1
+
+/**
+ * The key of the credential is to sign: protection of the message.
+ */
+#define DEVID_SIGN_PROTECTION 2
+
+/**
+ * One enrolment or renewal, from the request to the confirmed certificate. It does nothing by itself: it is stepped.
+ */
+typedef struct devid_op devid_op;
+
+/**
+ * What devid_op_step() asks for: one of DEVID_ACTION_*. More may be added.
+ */
+typedef int32_t devid_action;
+
+/**
+ * Begins an enrolment with a PKI that does not know the device yet: ir (RFC 9483 section 4.1.1). Nothing is sent before the
+ * first step.
+ *
+ * @param client   Not NULL.
+ * @param key      The new key that is to be certified. Not NULL.
+ * @param subject  What is asked for. Not NULL.
+ * @param out_op   Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_enroll(const devid_client *client,
+                             const devid_key *key,
+                             const devid_subject *subject,
+                             devid_op **out_op,
+                             devid_error **err);
+
+/**
+ * Begins the enrolment of a further certificate with a PKI that knows the device: cr (RFC 9483 section 4.1.2).
+ *
+ * @param client   Not NULL.
+ * @param key      The new key that is to be certified. Not NULL.
+ * @param subject  What is asked for. Not NULL.
+ * @param out_op   Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_enroll_further(const devid_client *client,
+                                     const devid_key *key,
+                                     const devid_subject *subject,
+                                     devid_op **out_op,
+                                     devid_error **err);
+
+/**
+ * Begins a key update: kur (RFC 9483 section 4.1.3). The client's credential is the certificate that is updated; the names
+ * stay.
+ *
+ * @param client  With a credential set by devid_config_set_credential(). Not NULL.
+ * @param key     The new key. Not NULL.
+ * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the client's credential is a shared secret.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_renew(const devid_client *client,
+                            const devid_key *key,
+                            devid_op **out_op,
+                            devid_error **err);
+
+/**
+ * Continues an operation that was saved, perhaps by another process.
+ *
+ * @param client     With the same settings as then. Not NULL.
+ * @param key        The new key of that operation: see devid_op_saved_key(). Not NULL.
+ * @param saved      What devid_op_save() gave. Not NULL.
+ * @param saved_len  Length of `saved` in bytes.
+ * @param out_op     Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_CORRUPT, DEVID_E_UNKNOWN_VERSION, DEVID_E_KEY_MISMATCH.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_restore(const devid_client *client,
+                              const devid_key *key,
+                              const uint8_t *saved,
+                              size_t saved_len,
+                              devid_op **out_op,
+                              devid_error **err);
+
+/**
+ * Saves an operation, whenever the last step asked to send, wait or accept. The bytes hold no private key and no secret; keep
+ * them where the keys are.
+ *
+ * @param op         Not NULL.
+ * @param out_saved  Receives the bytes; free with devid_bytes_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE at other times.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_save(const devid_op *op,
+                           devid_bytes **out_saved,
+                           devid_error **err);
+
+/**
+ * Which new key a saved operation belongs to.
+ *
+ * @param saved      What devid_op_save() gave. Not NULL.
+ * @param saved_len  Length of `saved` in bytes.
+ * @param out_spki   Receives the public half, SubjectPublicKeyInfo (DER); free with devid_bytes_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_saved_key(const uint8_t *saved,
+                                size_t saved_len,
+                                devid_bytes **out_spki,
+                                devid_error **err);
+
+/**
+ * Moves the operation on as far as it goes without the program, and says what is to be done next. Never blocks. A failure
+ * ends the operation; later steps answer the same.
+ *
+ * @param op          Not NULL.
+ * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_action  Receives one of DEVID_ACTION_*. Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_REJECTED with the CA's words in `err`, and many others: see devid_status_class().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_step(devid_op *op,
+                           int64_t now,
+                           devid_action *out_action,
+                           devid_error **err);
+
+/**
+ * The message to send, after DEVID_ACTION_SEND: one PKIMessage, DER, content type application/pkixcmp.
+ *
+ * @param op       May be NULL (gives NULL).
+ * @param out_len  Receives the length in bytes. May be NULL.
+ * @return NULL if none is to be sent; valid until the operation is changed or freed.
+ */
+DEVID_API
+const uint8_t *devid_op_output(const devid_op *op,
+                               size_t *out_len);
+
+/**
+ * What the message to send is: "ir", "cr", "kur", "pollReq", "certConf".
+ *
+ * @param op  May be NULL (gives NULL).
+ * @return NULL if none is to be sent; valid until the operation is changed or freed.
+ */
+DEVID_API const char *devid_op_output_name(const devid_op *op);
+
+/**
+ * Hands in the server's answer; the next step looks at it.
+ *
+ * @param op          Not NULL.
+ * @param answer      The body of the answer: one PKIMessage, DER. Not NULL.
+ * @param answer_len  Length of `answer` in bytes.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if no message is under way, DEVID_E_TOO_LARGE.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_feed(devid_op *op,
+                           const uint8_t *answer,
+                           size_t answer_len,
+                           devid_error **err);
+
+/**
+ * How long to wait, after DEVID_ACTION_WAIT.
+ *
+ * @param op  May be NULL (gives 0).
+ * @return Seconds.
+ */
+DEVID_API uint32_t devid_op_wait_seconds(const devid_op *op);
+
+/**
+ * The server's words on why it is waited, one a line.
+ *
+ * @param op  May be NULL (gives "").
+ * @return Never NULL; valid until the operation is changed or freed.
+ */
+DEVID_API const char *devid_op_wait_reason(const devid_op *op);
+
+/**
+ * What is to be signed, after DEVID_ACTION_SIGN: the message, whole, not its digest.
+ *
+ * @param op           Not NULL.
+ * @param out_message  Receives the message; free with devid_bytes_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if nothing is to be signed.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_to_sign(const devid_op *op,
+                              devid_bytes **out_message,
+                              devid_error **err);
+
+/**
+ * With which algorithm is to be signed, as in devid_sign_fn.
+ *
+ * @param op  May be NULL (gives NULL).
+ * @return NULL if nothing is to be signed; valid until the operation is changed or freed.
+ */
+DEVID_API const char *devid_op_sign_algorithm(const devid_op *op);
+
+/**
+ * Which key is to sign.
+ *
+ * @param op  May be NULL (gives 0).
+ * @return DEVID_SIGN_NEW_KEY or DEVID_SIGN_PROTECTION; 0 if nothing is to be signed.
+ */
+DEVID_API int32_t devid_op_sign_role(const devid_op *op);
+
+/**
+ * Hands in a signature. It is checked with the public key before it is used.
+ *
+ * @param op             Not NULL.
+ * @param signature      ECDSA as Ecdsa-Sig-Value (DER), others as their standard says. Not NULL.
+ * @param signature_len  Length of `signature` in bytes.
+ * @param now            The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param err            Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if nothing is to be signed, DEVID_E_SIGNER if it does not match (the operation waits for a
+ *         right one).
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_signature(devid_op *op,
+                                const uint8_t *signature,
+                                size_t signature_len,
+                                int64_t now,
+                                devid_error **err);
+
+/**
+ * The issued certificate, from DEVID_ACTION_ACCEPT on. Its key, and its path to an enrolment anchor, are checked.
+ *
+ * @param op        Not NULL.
+ * @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if none is there yet.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_certificate(const devid_op *op,
+                                  devid_cert **out_cert,
+                                  devid_error **err);
+
+/**
+ * The certificates above the issued one, next issuer first, the anchor last.
+ *
+ * @param op         Not NULL.
+ * @param out_chain  Receives the list; free with devid_cert_list_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if no certificate is there yet.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_chain(const devid_op *op,
+                            devid_cert_list **out_chain,
+                            devid_error **err);
+
+/**
+ * The certificates that the CA offers as anchors (caPubs), if its answer was protected by the shared secret.
+ *
+ * @param op         Not NULL.
+ * @param out_certs  Receives the list, perhaps an empty one; free with devid_cert_list_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if no certificate is there yet.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_ca_pubs(const devid_op *op,
+                              devid_cert_list **out_certs,
+                              devid_error **err);
+
+/**
+ * PKIStatus that came with the certificate.
+ *
+ * @param op  May be NULL (gives -1).
+ * @return 0 accepted, 1 grantedWithMods, 4 or more: a warning; -1 if no certificate is there yet.
+ */
+DEVID_API int64_t devid_op_pki_status(const devid_op *op);
+
+/**
+ * In how many ways the issued certificate is not what was asked for.
+ *
+ * @param op  May be NULL (gives 0).
+ * @return 0: it is what was asked for, or none is there yet.
+ */
+DEVID_API size_t devid_op_difference_count(const devid_op *op);
+
+/**
+ * One difference in words, such as "subject: requested CN=a, issued CN=b".
+ *
+ * @param op     May be NULL (gives NULL).
+ * @param index  From 0 to devid_op_difference_count() - 1.
+ * @return NULL if there is no such difference; valid until the operation is changed or freed.
+ */
+DEVID_API const char *devid_op_difference(const devid_op *op, size_t index);
+
+/**
+ * Takes the issued certificate; the next step confirms it.
+ *
+ * @param op   Not NULL.
+ * @param err  Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if no certificate waits for a decision.
+ */
+DEVID_API DEVID_MUST_USE devid_status devid_op_accept(devid_op *op, devid_error **err);
+
+/**
+ * Refuses the issued certificate. The next steps tell the CA; the operation then fails with DEVID_E_REFUSED.
+ *
+ * @param op      Not NULL.
+ * @param reason  Words for the CA. Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if no certificate waits for a decision.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_reject(devid_op *op,
+                             const char *reason,
+                             devid_error **err);
+
+/**
+ * Frees an operation. One that is not done is abandoned; the CA is not told.
+ *
+ * @param op  May be NULL.
+ */
+DEVID_API void devid_op_free(devid_op *op);
+
+/* ---- Running operations: blocking comfort on top of the steps ---- */
+
+/**
+ * Carries a message to the server and brings the answer. request: one PKIMessage, DER. reply: give the answer's body with
+ * devid_bytes_append(). Return 0, or a number at or below -10000, which becomes the status of the call.
+ */
+typedef int32_t (*devid_exchange_fn)(void *user,
+                                     const uint8_t *request,
+                                     size_t request_len,
+                                     devid_bytes *reply);
+
+/**
+ * Decides on the issued certificate, and is the place to install it. chain: the certificates above it. differences: where it
+ * is not what was asked for, one a line; "" if nowhere. *out_accept is 0 and refuses; write 1 to take the certificate.
+ * Return 0, or a number at or below -10000 to end the run without a decision.
+ */
+typedef int32_t (*devid_decide_fn)(void *user,
+                                   const devid_cert *cert,
+                                   const devid_cert_list *chain,
+                                   const char *differences,
+                                   int32_t *out_accept);
+
+/**
+ * Waits. Return 0 when the time is over, or a number at or below -10000 to end the run; the operation can go on later.
+ */
+typedef int32_t (*devid_wait_fn)(void *user, uint32_t seconds);
+
+/**
+ * Carry the messages by a function of the program instead of the built-in HTTP client.
+ *
+ * @param op        Not NULL.
+ * @param exchange  NULL: the built-in HTTP client. May be NULL.
+ * @param user      Passed to `exchange` and `destroy`. May be NULL.
+ * @param destroy   Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_set_exchange(devid_op *op,
+                                   devid_exchange_fn exchange,
+                                   void *user,
+                                   devid_destroy_fn destroy,
+                                   devid_error **err);
+
+/**
+ * Let a function of the program decide on the issued certificate. Without one, devid_op_run() takes a certificate that is
+ * what was asked for and refuses any other.
+ *
+ * @param op       Not NULL.
+ * @param decide   NULL: as above. May be NULL.
+ * @param user     Passed to `decide` and `destroy`. May be NULL.
+ * @param destroy  Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_set_decide(devid_op *op,
+                                 devid_decide_fn decide,
+                                 void *user,
+                                 devid_destroy_fn destroy,
+                                 devid_error **err);
+
+/**
+ * Let a function of the program wait, or refuse to. Without one, devid_op_run() sleeps.
+ *
+ * @param op       Not NULL.
+ * @param wait     NULL: sleep. May be NULL.
+ * @param user     Passed to `wait` and `destroy`. May be NULL.
+ * @param destroy  Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_set_wait(devid_op *op,
+                               devid_wait_fn wait,
+                               void *user,
+                               devid_destroy_fn destroy,
+                               devid_error **err);
+
+/**
+ * Runs an operation to its end. Blocks. This function alone reads the system's clock.
+ *
+ * After a failure of the way to the server (devid_status_class() gives DEVID_CLASS_TRANSPORT) or of a callback, the operation
+ * stands where it was: it can be run again, stepped or saved.
+ *
+ * @param op   Not NULL.
+ * @param err  Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK: the certificate is issued and confirmed, see devid_op_certificate(). Else as devid_op_step(), or
+ *         DEVID_CLASS_TRANSPORT, or what a callback returned.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_run(devid_op *op,
+                          devid_error **err);
+
+/**
+ * Sends the message under way and feeds the answer: one exchange, for programs that step but leave HTTP to the library.
+ * Blocks.
+ *
+ * @param op   After DEVID_ACTION_SEND. Not NULL.
+ * @param err  Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if no message is under way; a failure of the way to the server, after which the same
+ *         message can be sent again.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_exchange(devid_op *op,
+                               devid_error **err);
 #ifdef __cplusplus
 }
 #endif

@@ -2,6 +2,8 @@
 //!
 //! The defaults can be changed per client or validator where a `Limits` value is taken; the constants cannot.
 
+use crate::{Code, Error};
+
 /// Largest certificate accepted, in bytes. Real certificates stay under 10 KiB; ML-DSA-87 chains of SLH-DSA roots
 /// reach 50 KiB.
 pub const MAX_CERTIFICATE_BYTES: usize = 128 * 1024;
@@ -99,6 +101,24 @@ pub struct Limits {
     pub max_mac_iterations: u32,
     /// Longest salt of a password-based MAC, in bytes.
     pub max_mac_salt_bytes: usize,
+}
+
+impl Limits {
+    /// Sets one limit by its name.
+    pub fn set(&mut self, name: &str, value: i64) -> Result<(), Error> {
+        let out_of_range = |_| Error::new(Code::InvalidArgument, format!("{value} is no value for the limit {name}"));
+        match name {
+            "max_message_bytes" => self.max_message_bytes = usize::try_from(value).map_err(out_of_range)?,
+            "max_certificates" => self.max_certificates = usize::try_from(value).map_err(out_of_range)?,
+            "max_polls" => self.max_polls = u32::try_from(value).map_err(out_of_range)?,
+            "max_check_after_seconds" => self.max_check_after_seconds = u32::try_from(value).map_err(out_of_range)?,
+            "max_total_seconds" => self.max_total_seconds = u32::try_from(value).map_err(out_of_range)?,
+            "max_mac_iterations" => self.max_mac_iterations = u32::try_from(value).map_err(out_of_range)?,
+            "max_mac_salt_bytes" => self.max_mac_salt_bytes = usize::try_from(value).map_err(out_of_range)?,
+            _ => return Err(Error::new(Code::InvalidArgument, format!("there is no limit named '{name}'"))),
+        }
+        Ok(())
+    }
 }
 
 impl Default for Limits {

@@ -11,6 +11,7 @@ use super::callback::{Destroy, User};
 use super::error::{devid_error, devid_status};
 use super::guard::guard;
 use crate::asn1::pem;
+use crate::cmp::Signer;
 use crate::crypto::{CryptoError, ExternalKey, KeyKind, PrivateKey, SignatureAlgorithm, default_provider, keys};
 use crate::{Code, Error, limits};
 
@@ -21,8 +22,20 @@ handle!(devid_key: Key);
 
 #[doc(hidden)]
 pub struct Key {
-    pub(super) key: Arc<dyn PrivateKey>,
+    pub(super) signer: Signer,
     kind: CString,
+}
+
+impl Key {
+    /// The key, if it signs when asked.
+    pub(super) fn at_hand(&self) -> Result<&Arc<dyn PrivateKey>, Error> {
+        match &self.signer {
+            Signer::Key(key) => Ok(key),
+            Signer::Deferred { .. } => {
+                Err(Error::new(Code::Unsupported, "the key signs elsewhere, as a step of an operation"))
+            }
+        }
+    }
 }
 
 /// Binary form.
@@ -52,8 +65,12 @@ pub type devid_destroy_fn = Option<unsafe extern "C" fn(user: *mut c_void)>;
 
 impl devid_key {
     pub(super) fn of(key: Arc<dyn PrivateKey>) -> *mut devid_key {
-        let kind = c_text(&key.kind().to_string());
-        <Self as Handle>::into_raw(Key { key, kind })
+        Self::of_signer(Signer::Key(key))
+    }
+
+    fn of_signer(signer: Signer) -> *mut devid_key {
+        let kind = c_text(&signer.kind().to_string());
+        <Self as Handle>::into_raw(Key { signer, kind })
     }
 }
 
@@ -162,6 +179,29 @@ pub unsafe extern "C" fn devid_key_from_callback(
     })
 }
 
+/// A key that signs elsewhere as a step of an operation: devid_op_step() answers DEVID_ACTION_SIGN.
+///
+/// @param spki      The public half: SubjectPublicKeyInfo, DER. Not NULL.
+/// @param spki_len  Length of `spki` in bytes.
+/// @param out_key   Receives the key; free with devid_key_free(). Not NULL.
+/// @param err       Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_DER if the public half cannot be read.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_key_deferred(
+    spki: *const u8,
+    spki_len: usize,
+    out_key: *mut *mut devid_key,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (out_key, spki) = unsafe { (out(out_key, "out_key")?, bytes_in(spki, spki_len, "spki")?) };
+        *out_key = devid_key::of_signer(Signer::deferred(spki.to_vec())?);
+        Ok(())
+    })
+}
+
 /// Type and size of a key, such as "P-256" or "RSA-2048".
 ///
 /// @param key  May be NULL (gives "").
@@ -188,7 +228,7 @@ pub unsafe extern "C" fn devid_key_public(
     guard(err, || {
         // SAFETY: as the header says.
         let (out_spki, key) = unsafe { (out(out_spki, "out_spki")?, handle_ref(key, "key")?) };
-        *out_spki = devid_bytes::from_slice(key.key.spki());
+        *out_spki = devid_bytes::from_slice(key.signer.spki());
         Ok(())
     })
 }
@@ -212,7 +252,7 @@ pub unsafe extern "C" fn devid_key_export_plain(
     guard(err, || {
         // SAFETY: as the header says.
         let (out_pkcs8, key) = unsafe { (out(out_pkcs8, "out_pkcs8")?, handle_ref(key, "key")?) };
-        let pkcs8 = key.key.to_pkcs8().ok_or(CryptoError::KeyCannot("leave its home"))?;
+        let pkcs8 = key.at_hand()?.to_pkcs8().ok_or(CryptoError::KeyCannot("leave its home"))?;
         *out_pkcs8 = in_form(form, "PRIVATE KEY", &pkcs8)?;
         Ok(())
     })
@@ -249,7 +289,7 @@ pub unsafe extern "C" fn devid_key_export_encrypted(
             return Err(Error::new(Code::InvalidArgument, "an empty password protects nothing"));
         }
         let iterations = if iterations == 0 { 600_000 } else { iterations };
-        let pkcs8 = key.key.to_pkcs8().ok_or(CryptoError::KeyCannot("leave its home"))?;
+        let pkcs8 = key.at_hand()?.to_pkcs8().ok_or(CryptoError::KeyCannot("leave its home"))?;
         let encrypted = keys::encrypt_pkcs8(&*default_provider(), &pkcs8, password, iterations)?;
         *out_pkcs8 = in_form(form, "ENCRYPTED PRIVATE KEY", &encrypted)?;
         Ok(())
@@ -287,12 +327,12 @@ pub unsafe extern "C" fn devid_key_sign(
             )
         };
         let algorithm = match algorithm {
-            None => key.key.kind().default_signature(),
+            None => key.signer.kind().default_signature(),
             Some(name) => SignatureAlgorithm::from_name(name).ok_or_else(|| {
                 Error::new(Code::InvalidArgument, format!("'{name}' is no signature algorithm such as ECDSA-SHA256"))
             })?,
         };
-        *out_signature = devid_bytes::from_slice(&key.key.sign(&algorithm, message)?);
+        *out_signature = devid_bytes::from_slice(&key.at_hand()?.sign(&algorithm, message)?);
         Ok(())
     })
 }

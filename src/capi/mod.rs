@@ -21,3 +21,11 @@ pub mod bytes;
 pub mod key;
 
 pub mod cert;
+
+pub mod subject;
+
+pub mod config;
+
+pub mod operation;
+
+pub mod run;

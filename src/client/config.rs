@@ -9,6 +9,7 @@ use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;
 use crate::cmp::{Context, Credential, MacParameters, Signer, SignerAuthorisation, Tolerance};
 use crate::codes::Code;
+use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, SignatureAlgorithm, default_provider};
 use crate::error::Error;
 use crate::limits::Limits;
@@ -108,6 +109,32 @@ impl Config {
         self.credential = Some(Credential::Signature { signer, certificate, chain, algorithm });
     }
 
+    /// The same, as people have it at hand: a list with the certificate first and its issuers behind it. Key and
+    /// certificate must belong together.
+    pub fn set_credential(&mut self, signer: Signer, chain: &[Certificate]) -> Result<(), Error> {
+        let [certificate, chain @ ..] = chain else {
+            return Err(Error::new(Code::InvalidArgument, "an empty chain: the credential's certificate comes first"));
+        };
+        if !same_public_key(certificate.spki(), signer.spki()) {
+            let name = crate::asn1::name::display(certificate.subject());
+            let words = format!("the certificate of {name} is not over the key that came with it");
+            return Err(Error::new(Code::KeyMismatch, words));
+        }
+        self.protect_with_certificate(signer, certificate.clone(), chain.to_vec());
+        Ok(())
+    }
+
+    /// How the MAC under the shared secret is made.
+    pub fn set_mac_parameters(&mut self, wanted: MacParameters) -> Result<(), Error> {
+        match &mut self.credential {
+            Some(Credential::Mac { parameters, .. }) => {
+                *parameters = wanted;
+                Ok(())
+            }
+            _ => Err(Error::new(Code::State, "MAC parameters are set before the shared secret")),
+        }
+    }
+
     /// Protect requests with a secret shared with the CA, known there by the reference value.
     pub fn protect_with_secret(&mut self, reference: &[u8], secret: &[u8], parameters: MacParameters) {
         let secret = Zeroizing::new(secret.to_vec());
@@ -185,6 +212,11 @@ impl Client {
     /// The settings of its operations.
     pub fn context(&self) -> &Arc<Context> {
         &self.context
+    }
+
+    /// How often a message is sent again: see [`Config::max_retries`].
+    pub fn max_retries(&self) -> u32 {
+        self.max_retries
     }
 
     /// Timeouts and sizes of one exchange.

@@ -8,7 +8,9 @@ use zeroize::Zeroizing;
 use super::request::Signer;
 use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;
+use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, Provider, SignatureAlgorithm};
+use crate::error::Error;
 use crate::limits::Limits;
 use crate::validation::TrustAnchors;
 use crate::validation::{RevocationPolicy, StatusSources};
@@ -191,6 +193,22 @@ impl Default for Tolerance {
 }
 
 impl Tolerance {
+    /// Switches one deviation by its name.
+    pub fn set(&mut self, name: &str, on: bool) -> Result<(), Error> {
+        let place = match name {
+            "unprotected_errors" => &mut self.unprotected_errors,
+            "unmatched_errors" => &mut self.unmatched_errors,
+            "signature_answers_mac" => &mut self.signature_answers_mac,
+            "wrong_sender_kid" => &mut self.wrong_sender_kid,
+            "signer_key_usage" => &mut self.signer_key_usage,
+            "fail_info_with_success" => &mut self.fail_info_with_success,
+            "other_sender_name" => &mut self.other_sender_name,
+            _ => return Err(Error::new(Code::InvalidArgument, format!("there is no tolerance named '{name}'"))),
+        };
+        *place = on;
+        Ok(())
+    }
+
     /// Nothing that RFC 9483 does not allow.
     pub fn strict_rfc9483() -> Self {
         Tolerance { signature_answers_mac: false, fail_info_with_success: false, ..Tolerance::default() }

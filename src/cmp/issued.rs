@@ -1,5 +1,7 @@
 //! The issued certificate is compared with what was asked: the key always, then everything else the template said.
 
+use std::fmt;
+
 use super::context::Context;
 use super::request::CertificateRequest;
 use crate::asn1::cmp::{PkiStatus, PkiStatusInfo};
@@ -44,6 +46,12 @@ pub struct Difference {
     pub requested: String,
     /// What was issued, in words.
     pub issued: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: requested {}, issued {}", self.field, self.requested, self.issued)
+    }
 }
 
 /// Refuses what no caller may accept: another key, or no path to an enrolment anchor. Answers the chain.

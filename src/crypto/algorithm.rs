@@ -35,6 +35,13 @@ impl DigestAlgorithm {
         }
     }
 
+    /// By name, with or without the dash: `SHA256`, `SHA-256`; letter case is free.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|d| name.eq_ignore_ascii_case(&d.to_string()) || name.eq_ignore_ascii_case(&d.short_name()))
+    }
+
     /// Without the dash, as in `ECDSA-SHA256`.
     fn short_name(self) -> String {
         self.to_string().replace('-', "")

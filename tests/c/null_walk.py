@@ -20,11 +20,17 @@ FIXTURES = {
     "devid_bytes": "OK(devid_key_public(fix_devid_key, &{x}, &err))",
     "devid_cert": "OK(devid_cert_parse(pem, pem_len, &{x}, &err))",
     "devid_cert_list": "OK(devid_cert_list_new(&{x}, &err)); OK(devid_cert_list_add({x}, fix_devid_cert, &err))",
+    "devid_subject": "OK(devid_subject_new(&{x}, &err)); OK(devid_subject_set_name({x}, \"CN=a\", &err))",
+    "devid_config": "OK(devid_config_new(&{x}, &err)); OK(devid_config_add_enrolment_anchors({x}, pem, pem_len, &err)); "
+                    "OK(devid_config_set_server({x}, \"http://127.0.0.1:9/\", &err)); "
+                    "OK(devid_config_set_secret({x}, pem, 4, pem, 20, &err))",
+    "devid_client": "OK(devid_client_new(fix_devid_config, &{x}, &err))",
+    "devid_op": "OK(devid_op_enroll(fix_devid_client, fix_devid_key, fix_devid_subject, &{x}, &err))",
 }
 
 # (function or *, parameter): C expression for a value that is fine.
 SAMPLES = {
-    ("*", "kind"): '"P-256"',
+    ("devid_key_generate", "kind"): '"P-256"',
     ("*", "algorithm"): '"ECDSA-SHA256"',
     ("*", "feature"): '"http"',
     ("*", "form"): "DEVID_FORM_DER",
@@ -33,6 +39,14 @@ SAMPLES = {
     ("*", "status"): "DEVID_E_DER",
     ("*", "spki"): "devid_bytes_data(fix_devid_bytes)",
     ("*", "spki_len"): "devid_bytes_len(fix_devid_bytes)",
+    ("*", "url"): '"http://127.0.0.1:9/"',
+    ("*", "derivation"): '"SHA256"',
+    ("*", "mac"): '"SHA256"',
+    ("*", "name"): '"CN=name"',
+    ("*", "identifier"): '"1.2.3.4"',
+    ("*", "now"): "1700000000",
+    ("devid_config_set_limit", "name"): '"max_polls"',
+    ("devid_config_set_tolerance", "name"): '"wrong_sender_kid"',
     ("devid_key_load", "data"): "devid_bytes_data(pkcs8)",
     ("devid_key_load", "data_len"): "devid_bytes_len(pkcs8)",
 }
