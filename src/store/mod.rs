@@ -46,7 +46,8 @@ const NUMBER: Shelf = ("number", "number");
 ///
 /// Names (of identities, labels, operations, blobs) are 1 to 64 of `A-Z a-z 0-9 . _ -`, not beginning with a dot or a
 /// dash. Calls that change something take the home's lock for their time ([`StoreErrorKind::Locked`] if another process
-/// has it); [`Store::hold`] keeps it over several calls. Reading needs no lock and never sees a half state.
+/// has it); [`Store::hold`] keeps it over several calls. Reading needs no lock and never sees a half state. Callbacks
+/// (storage, the secret for keys) must not call the store again.
 pub struct Store {
     backend: Mutex<Box<dyn Backend>>,
     provider: Arc<dyn Provider>,
@@ -261,9 +262,8 @@ impl Store {
     fn changing<T>(&self, call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
         backend.lock()?;
-        let outcome = call(&mut Home { backend: &mut **backend, provider: &self.provider, options: &self.options });
-        backend.unlock();
-        outcome
+        let locked = Locked(&mut **backend);
+        call(&mut Home { backend: &mut *locked.0, provider: &self.provider, options: &self.options })
     }
 
     fn generation(
@@ -293,6 +293,15 @@ impl Store {
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").field("retention_count", &self.options.retention_count).finish_non_exhaustive()
+    }
+}
+
+/// Gives the lock back, also when a callback panics.
+struct Locked<'a>(&'a mut dyn Backend);
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.0.unlock();
     }
 }
 

@@ -438,6 +438,36 @@ fn at_every_system_call(change: &Change, fault: Option<io::ErrorKind>) -> usize 
     unreachable!()
 }
 
+#[cfg(unix)]
+#[test]
+fn making_a_directory_can_be_interrupted_anywhere_and_tried_again() {
+    for fault in [None, Some(io::ErrorKind::StorageFull)] {
+        for at in 1.. {
+            let place = Place::new();
+            let calls = Arc::new(AtomicUsize::new(0));
+            let counter = calls.clone();
+            let probe: Probe = Arc::new(move |_, _| {
+                let call = counter.fetch_add(1, Ordering::SeqCst) + 1;
+                match fault {
+                    None if call >= at => Err(io::Error::other("stopped")),
+                    Some(kind) if call == at => Err(kind.into()),
+                    _ => Ok(()),
+                }
+            });
+            let options = DirectoryOptions { probe: Some(probe), ..Default::default() };
+            let outcome = DirectoryBackend::open(place.memory(), options).map(drop);
+            place.open().install("device", &issued(1).new_identity()).unwrap();
+            assert_eq!(place.open().verify().unwrap(), [], "system call {at}, {outcome:?}");
+            if calls.load(Ordering::SeqCst) < at {
+                outcome.unwrap();
+                assert!(at > 6);
+                break;
+            }
+            assert!(outcome.is_err(), "system call {at}");
+        }
+    }
+}
+
 /// With its access rights.
 #[cfg(unix)]
 fn copy_directory(from: &std::path::Path, to: &std::path::Path) {

@@ -302,3 +302,19 @@ fn a_held_store_shuts_other_handles_out_until_the_guard_is_gone() {
     drop(hold);
     theirs.put_blob("x", b"2").unwrap();
 }
+
+#[test]
+fn a_store_can_be_shared_between_threads_and_survives_a_callback_that_panics() {
+    fn is_shareable<T: Send + Sync>() {}
+    is_shareable::<Store>();
+
+    let place = Place::new();
+    let nervous: KeySecret = std::sync::Arc::new(|| panic!("the secret's callback panicked"));
+    let options = StoreOptions { key_secret: Some(nervous), ..StoreOptions::default() };
+    let store = Store::open_directory(place.memory(), provider(), options).unwrap();
+    let caught =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| store.install("device", &issued(1).new_identity())));
+    assert!(caught.is_err());
+    place.open().put_blob("x", b"1").expect("the lock was given back");
+    store.put_blob("x", b"2").expect("the store still works");
+}
