@@ -75,6 +75,9 @@ pub const MAX_OCSP_CERTIFICATES: usize = 16;
 /// Longest signature taken from an external key, in bytes. RSA-16384 has 2 KiB, ML-DSA-87 4.6 KiB, SLH-DSA up to 49 KiB.
 pub const MAX_SIGNATURE_BYTES: usize = 64 * 1024;
 
+/// Most signers read from one SignedData. CMP demands exactly one.
+pub const MAX_CMS_SIGNERS: usize = 16;
+
 /// Longest text copied from a server into an error, in bytes; the rest is cut.
 pub const MAX_SERVER_TEXT_BYTES: usize = 1024;
 

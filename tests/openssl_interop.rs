@@ -7,10 +7,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use devid::asn1::der::Cursor;
 use devid::asn1::oid;
 use devid::asn1::x509::Certificate;
 use devid::cms::{
-    CmsError, ContentEncryption, OpenOptions, Recipient, RecipientIdentifier, certificates_from_pkcs7, open, seal,
+    CmsError, ContentEncryption, OpenOptions, Recipient, RecipientIdentifier, SignedData, certificates_from_pkcs7,
+    open, open_content, seal, seal_content, sign, sign_content,
 };
 use devid::crypto::keys::{key_matches_certificate, load_private_key};
 use devid::crypto::{CryptoError, KeyKind, PrivateKey, default_provider};
@@ -157,6 +159,14 @@ fn recipient(bench: &Bench, name: &str, making: &str, extension: &str) -> (Arc<d
     (key, certificate)
 }
 
+fn recipient_of<'a>(key: &'a dyn PrivateKey, certificate: &'a Certificate) -> Recipient<'a> {
+    let identifier = match certificate.subject_key_identifier() {
+        Some(identifier) => RecipientIdentifier::SubjectKeyIdentifier(identifier),
+        None => RecipientIdentifier::IssuerAndSerial(certificate.issuer(), certificate.serial()),
+    };
+    Recipient::Key { spki: key.spki(), identifier }
+}
+
 const RECIPIENTS: [(&str, &str, &str); 4] = [
     ("rsa", "RSA -pkeyopt rsa_keygen_bits:2048", "-keyopt rsa_padding_mode:oaep -keyopt rsa_oaep_md:sha256"),
     ("p256", "EC -pkeyopt ec_paramgen_curve:P-256", "-keyopt ecdh_kdf_md:sha256"),
@@ -208,13 +218,9 @@ fn what_is_sealed_here_is_decrypted_by_openssl() {
     for (name, making, _) in RECIPIENTS {
         for extension in ["hash", "none"] {
             let (key, certificate) = recipient(&bench, name, making, extension);
-            let identifier = match certificate.subject_key_identifier() {
-                Some(identifier) => RecipientIdentifier::SubjectKeyIdentifier(identifier),
-                None => RecipientIdentifier::IssuerAndSerial(certificate.issuer(), certificate.serial()),
-            };
             assert_eq!(certificate.subject_key_identifier().is_some(), extension == "hash");
             for encryption in [ContentEncryption::Aes256Cbc, ContentEncryption::Aes256Gcm] {
-                let to = [Recipient::Key { spki: key.spki(), identifier }];
+                let to = [recipient_of(&*key, &certificate)];
                 let sealed = seal(&*provider, &to, encryption, oid::CMS_DATA, text).unwrap();
                 bench.write("sealed", &sealed);
                 bench.openssl(&format!(
@@ -261,4 +267,107 @@ fn certificates_come_out_of_p7b_files() {
         ));
         assert_eq!(certificates_from_pkcs7(&bench.read("all.p7b")).unwrap(), made, "{form}");
     }
+}
+
+#[test]
+fn what_openssl_signs_is_verified() {
+    let Some(bench) = Bench::new() else { return };
+    let provider = default_provider();
+    bench.write("text", b"content");
+    let (stranger_key, stranger) = recipient(&bench, "stranger", "ED25519", "hash");
+    for (making, options) in [
+        ("RSA -pkeyopt rsa_keygen_bits:2048", "-md sha256"),
+        ("RSA -pkeyopt rsa_keygen_bits:2048", "-md sha384 -keyopt rsa_padding_mode:pss -keyopt rsa_pss_saltlen:48"),
+        ("EC -pkeyopt ec_paramgen_curve:P-256", "-md sha256"),
+        ("EC -pkeyopt ec_paramgen_curve:P-384", "-md sha512"),
+    ] {
+        let (key, certificate) = recipient(&bench, "signer", making, "hash");
+        for more in ["", "-keyid", "-noattr"] {
+            bench.openssl(&format!(
+                "cms -sign -binary -nodetach -in text -outform DER -out signed -signer signer-cert.pem -inkey signer.pem {options} {more}"
+            ));
+            let input = bench.read("signed");
+            let signed = SignedData::from_der(&input).unwrap();
+            assert_eq!((signed.content, signed.content_type), (Some(&b"content"[..]), oid::CMS_DATA));
+            let place = format!("{making} {options} {more}");
+            assert_eq!(signed.signer_certificates().collect::<Vec<_>>(), [&certificate], "{place}");
+            assert_eq!(signed.verify_by(&*provider, &certificate, key.spki(), false), Ok(()), "{place}");
+            let by_stranger = signed.verify_by(&*provider, &stranger, stranger_key.spki(), false);
+            assert_eq!(by_stranger, Err(CmsError::NotForUs { recipients: 1 }), "{place}");
+            // Any change of content, attributes or signature shows; the certificate inside is not what verifies.
+            let place_of = |part: &[u8]| input.windows(part.len()).position(|window| window == part).unwrap();
+            for at in [place_of(b"content"), input.len() - 1] {
+                let mut changed = input.clone();
+                changed[at] ^= 1;
+                let verdict =
+                    SignedData::from_der(&changed).unwrap().verify_by(&*provider, &certificate, key.spki(), false);
+                assert_eq!(verdict, Err(CmsError::Crypto(CryptoError::Mismatch)), "{place}, byte {at}");
+            }
+        }
+    }
+    let key = load_private_key(&*provider, &bench.read("signer.pem"), None).unwrap();
+    bench.openssl("cms -sign -binary -nodetach -in text -outform DER -out signed -signer signer-cert.pem -inkey signer.pem -md sha1");
+    let (input, certificate) =
+        (bench.read("signed"), Certificate::many_from_bytes(&bench.read("signer-cert.pem")).unwrap());
+    let signed = SignedData::from_der(&input).unwrap();
+    assert!(matches!(
+        signed.verify_by(&*provider, &certificate[0], key.spki(), false),
+        Err(CmsError::Crypto(CryptoError::Unsupported(_)))
+    ));
+    assert_eq!(signed.verify_by(&*provider, &certificate[0], key.spki(), true), Ok(()));
+}
+
+#[test]
+fn what_is_signed_here_is_verified_by_openssl() {
+    let Some(bench) = Bench::new() else { return };
+    let provider = default_provider();
+    for (name, making) in [
+        ("rsa", "RSA -pkeyopt rsa_keygen_bits:2048"),
+        ("p256", "EC -pkeyopt ec_paramgen_curve:P-256"),
+        ("p521", "EC -pkeyopt ec_paramgen_curve:P-521"),
+    ] {
+        for extension in ["hash", "none"] {
+            let (key, certificate) = recipient(&bench, name, making, extension);
+            for content_type in [oid::CMS_DATA, oid::CT_KP_KEY_PACKAGE] {
+                let chain = [certificate.clone()];
+                let signed = sign(&*provider, &*key, &chain, content_type, b"content").unwrap();
+                bench.write("signed", &signed);
+                bench.openssl(&format!(
+                    "cms -verify -binary -in signed -inform DER -out content -noverify -certfile {name}-cert.pem"
+                ));
+                assert_eq!(bench.read("content"), b"content");
+                let again = SignedData::from_der(&signed).unwrap();
+                assert_eq!(again.content_type, content_type);
+                assert_eq!(again.verify_by(&*provider, &certificate, key.spki(), false), Ok(()));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_centrally_generated_key_travels_signed_and_sealed() {
+    let Some(bench) = Bench::new() else { return };
+    let provider = default_provider();
+    let limits = Limits::default();
+    let (authority_key, authority) = recipient(&bench, "kga", "EC -pkeyopt ec_paramgen_curve:P-256", "hash");
+    let (device_key, device) = recipient(&bench, "device", "EC -pkeyopt ec_paramgen_curve:P-384", "hash");
+    let fresh = provider.generate_key(KeyKind::Rsa(2048)).unwrap();
+
+    let package = devid::asn1::der::sequence(&[&fresh.to_pkcs8().unwrap()]);
+    let signed =
+        sign_content(&*provider, &*authority_key, std::slice::from_ref(&authority), oid::CT_KP_KEY_PACKAGE, &package)
+            .unwrap();
+    let to = [recipient_of(&*device_key, &device)];
+    let sealed = seal_content(&*provider, &to, ContentEncryption::Aes256Cbc, oid::CMS_SIGNED_DATA, &signed).unwrap();
+
+    let at_hand = OpenOptions { key: Some(&*device_key), certificate: Some(&device), ..OpenOptions::new(&limits) };
+    // As in CMP's EncryptedKey: without ContentInfo, and the SEQUENCE's tag replaced by an IMPLICIT one.
+    let fields = Cursor::new(&sealed, "EnvelopedData").unwrap().any("EnvelopedData").unwrap().value;
+    let opened = open_content(&*provider, oid::CMS_ENVELOPED_DATA, fields, &at_hand).unwrap();
+    assert_eq!(opened.content_type, oid::CMS_SIGNED_DATA);
+    let inner = SignedData::from_der(&opened.content).unwrap();
+    inner.verify_by(&*provider, &authority, authority_key.spki(), false).unwrap();
+    let keys = devid::asn1::pkcs8::asymmetric_key_package(inner.content.unwrap()).unwrap();
+    assert_eq!(keys.len(), 1);
+    assert_eq!(provider.import_pkcs8(keys[0]).unwrap().spki(), fresh.spki());
 }

@@ -49,6 +49,16 @@ impl<'a> PrivateKeyInfo<'a> {
     }
 }
 
+/// The keys in an AsymmetricKeyPackage (RFC 5958 section 2), each as PKCS#8; at least one.
+pub fn asymmetric_key_package(bytes: &[u8]) -> Result<Vec<&[u8]>, Asn1Error> {
+    let mut list = Cursor::sequence(bytes, "AsymmetricKeyPackage")?;
+    let mut keys = Vec::new();
+    while !list.is_empty() {
+        keys.push(list.expect(Tag::Sequence, "a OneAsymmetricKey")?.bytes);
+    }
+    if keys.is_empty() { Err(Asn1Error::invalid("AsymmetricKeyPackage", "empty")) } else { Ok(keys) }
+}
+
 /// Writes PKCS#8 version 1; `parameters` is empty or one encoded element.
 pub fn encode_private_key_info(algorithm: Oid, parameters: &[u8], key: &[u8]) -> Zeroizing<Vec<u8>> {
     let identifier = element(0x30, &[&element(0x06, &[algorithm.as_bytes()]), parameters]);

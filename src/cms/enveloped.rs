@@ -73,6 +73,22 @@ pub fn seal(
     content_type: Oid,
     content: &[u8],
 ) -> Result<Vec<u8>, CmsError> {
+    let sealed_type = match encryption {
+        ContentEncryption::Aes256Cbc => oid::CMS_ENVELOPED_DATA,
+        ContentEncryption::Aes256Gcm => oid::CMS_AUTH_ENVELOPED_DATA,
+    };
+    let data = seal_content(provider, recipients, encryption, content_type, content)?;
+    Ok(encode_content_info(sealed_type, &data))
+}
+
+/// EnvelopedData or AuthEnvelopedData alone, DER, as CMP's EncryptedKey holds it.
+pub fn seal_content(
+    provider: &dyn Provider,
+    recipients: &[Recipient<'_>],
+    encryption: ContentEncryption,
+    content_type: Oid,
+    content: &[u8],
+) -> Result<Vec<u8>, CmsError> {
     if recipients.is_empty() {
         return Err(CmsError::NotForUs { recipients: 0 });
     }
@@ -93,8 +109,7 @@ pub fn seal(
             let algorithm = sequence(&[&object(oid::AES256_CBC), &element(0x04, &[&iv])]);
             let versions: Vec<_> = recipients.iter().map(Recipient::enveloped_version).collect::<Result<_, _>>()?;
             let version = versions.into_iter().max().unwrap_or(0);
-            let data = sequence(&[&[0x02, 0x01, version], &infos, &encrypted_content(&algorithm, &ciphertext)]);
-            Ok(encode_content_info(oid::CMS_ENVELOPED_DATA, &data))
+            Ok(sequence(&[&[0x02, 0x01, version], &infos, &encrypted_content(&algorithm, &ciphertext)]))
         }
         ContentEncryption::Aes256Gcm => {
             let mut nonce = [0u8; 12];
@@ -115,14 +130,13 @@ pub fn seal(
             // GCMParameters (RFC 5084 section 3.2): the tag's length is written, its DEFAULT is 12.
             let parameters = sequence(&[&element(0x04, &[&nonce]), &[0x02, 0x01, 16]]);
             let algorithm = sequence(&[&object(oid::AES256_GCM), &parameters]);
-            let data = sequence(&[
+            Ok(sequence(&[
                 &[0x02, 0x01, 0x00],
                 &infos,
                 &encrypted_content(&algorithm, &ciphertext),
                 &written,
                 &element(0x04, &[&tag]),
-            ]);
-            Ok(encode_content_info(oid::CMS_AUTH_ENVELOPED_DATA, &data))
+            ]))
         }
     }
 }

@@ -1,10 +1,11 @@
-//! Cryptographic Message Syntax (RFC 5652) as far as a device needs it: opening and sealing enveloped data, reading the
-//! certificates of a `.p7b` file.
+//! Cryptographic Message Syntax (RFC 5652) as far as a device needs it: opening and sealing enveloped data, verifying
+//! signed data, reading the certificates of a `.p7b` file.
 //!
 //! DER only. What streams in BER with indefinite lengths is refused by the reader.
 
 pub mod enveloped;
 mod recipient;
+pub mod signed;
 #[cfg(test)]
 mod tests;
 
@@ -12,16 +13,16 @@ use std::fmt;
 
 use ::der::Tag;
 
-pub use enveloped::{ContentEncryption, OpenOptions, Opened, open, open_content, seal};
+pub use enveloped::{ContentEncryption, OpenOptions, Opened, open, open_content, seal, seal_content};
 pub use recipient::{Recipient, RecipientIdentifier};
+pub use signed::{SignedData, sign, sign_content};
 
 use crate::asn1::der::{Asn1Error, Cursor, Tlv, element, sequence};
-use crate::asn1::oid::{self, Oid};
+use crate::asn1::oid::Oid;
 use crate::asn1::pem;
 use crate::asn1::x509::{Certificate, read_oid};
 use crate::codes::Code;
 use crate::crypto::CryptoError;
-use crate::limits;
 
 /// Why enveloped data could not be opened or sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,9 +32,9 @@ pub enum CmsError {
     Malformed(Asn1Error),
     /// A cryptographic operation failed or an algorithm is refused.
     Crypto(CryptoError),
-    /// None of the recipients is the key, certificate or password at hand.
+    /// None of the recipients or signers is the key, certificate or password at hand.
     NotForUs {
-        /// How many recipients there are.
+        /// How many recipients or signers there are.
         recipients: usize,
     },
 }
@@ -44,7 +45,7 @@ impl fmt::Display for CmsError {
             CmsError::Malformed(error) => error.fmt(f),
             CmsError::Crypto(error) => error.fmt(f),
             CmsError::NotForUs { recipients } => {
-                write!(f, "enveloped data: none of the {recipients} recipients is the key at hand")
+                write!(f, "CMS: none of the {recipients} recipients or signers is the key at hand")
             }
         }
     }
@@ -79,43 +80,12 @@ impl From<CmsError> for crate::Error {
 /// Attribute certificates and other formats are skipped. Nothing here is trusted: the caller validates.
 pub fn certificates_from_pkcs7(input: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
     if !pem::is_pem(input) {
-        return certificates_of_signed_data(input);
+        return Ok(SignedData::from_der(input)?.certificates);
     }
     let blocks = pem::parse(input)?;
     let block = blocks.iter().find(|block| matches!(block.label.as_str(), "PKCS7" | "CMS"));
     let block = block.ok_or_else(|| Asn1Error::invalid("PEM", "no PKCS7 block"))?;
-    certificates_of_signed_data(&block.der)
-}
-
-fn certificates_of_signed_data(input: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
-    const WHAT: &str = "SignedData";
-    let (content_type, content) = read_content_info(input)?;
-    if content_type != oid::CMS_SIGNED_DATA {
-        return Err(Asn1Error::invalid("ContentInfo", "contentType is not id-signedData"));
-    }
-    let mut fields = Cursor::new(content.value, WHAT)?;
-    fields.expect(Tag::Integer, "version")?;
-    fields.expect(Tag::Set, "digestAlgorithms")?;
-    fields.expect(Tag::Sequence, "encapContentInfo")?;
-    let mut certificates = Vec::new();
-    if let Some(field) = fields.optional_context(0, true)? {
-        let mut choices = Cursor::new(field.value, "CertificateSet")?;
-        while !choices.is_empty() {
-            let choice = choices.any("a certificate")?;
-            if choice.tag != Tag::Sequence {
-                continue;
-            }
-            if certificates.len() == limits::MAX_CMS_CERTIFICATES {
-                let limit = limits::MAX_CMS_CERTIFICATES;
-                return Err(Asn1Error::too_large("CertificateSet", "count", limit, limit + 1));
-            }
-            certificates.push(Certificate::from_der(choice.bytes)?);
-        }
-    }
-    fields.optional_context(1, true)?;
-    fields.expect(Tag::Set, "signerInfos")?;
-    fields.finish()?;
-    Ok(certificates)
+    Ok(SignedData::from_der(&block.der)?.certificates)
 }
 
 /// Splits a ContentInfo (RFC 5652 section 3) into type and content; the content is a SEQUENCE for all types we know.

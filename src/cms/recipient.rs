@@ -303,7 +303,7 @@ fn open_by_password(
 
 /// Whether a recipient identifier names the certificate. Without a certificate every one does: RFC 9810 section
 /// 5.2.8.3.2 has keys that no certificate exists for yet.
-fn is_for(
+pub(super) fn is_for(
     certificate: Option<&Certificate>,
     identifier: Tlv<'_>,
     key_identifier: Option<&[u8]>,

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::asn1::oid;
 use crate::crypto::{ExternalKey, KeyKind, PrivateKey, Provider, default_provider};
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 
 const KINDS: [KeyKind; 4] = [KeyKind::Rsa(2048), KeyKind::P256, KeyKind::P384, KeyKind::P521];
 const ENCRYPTIONS: [ContentEncryption; 2] = [ContentEncryption::Aes256Cbc, ContentEncryption::Aes256Gcm];
@@ -140,6 +141,7 @@ fn a_file_without_signed_data_gives_no_certificates() {
     assert!(certificates_from_pkcs7(&encode_content_info(oid::CMS_DATA, &[0x30, 0x00])).is_err());
     assert!(certificates_from_pkcs7(b"").is_err());
     assert!(certificates_from_pkcs7(pem::encode("CERTIFICATE", &[0x30, 0x00]).as_bytes()).is_err());
-    let empty = sequence(&[&[0x02, 0x01, 0x01, 0x31, 0x00], &sequence(&[]), &[0x31, 0x00]]);
+    let encapsulated = sequence(&[&element(0x06, &[oid::CMS_DATA.as_bytes()])]);
+    let empty = sequence(&[&[0x02, 0x01, 0x01, 0x31, 0x00], &encapsulated, &[0x31, 0x00]]);
     assert_eq!(certificates_from_pkcs7(&encode_content_info(oid::CMS_SIGNED_DATA, &empty)), Ok(Vec::new()));
 }
