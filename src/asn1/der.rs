@@ -100,15 +100,17 @@ pub struct Tlv<'a> {
 /// Reads elements one after the other from the content of the structure it is named for.
 #[derive(Clone, Debug)]
 pub struct Cursor<'a> {
-    reader: SliceReader<'a>,
+    bytes: &'a [u8],
+    position: usize,
     structure: &'static str,
 }
 
 impl<'a> Cursor<'a> {
     /// Reads the elements in `bytes`; `structure` names them in errors.
     pub fn new(bytes: &'a [u8], structure: &'static str) -> Result<Self, Asn1Error> {
-        let reader = SliceReader::new(bytes).map_err(|e| Asn1Error::from_der(structure, e))?;
-        Ok(Cursor { reader, structure })
+        // The decoder's own limit on the size of an input.
+        SliceReader::new(bytes).map_err(|e| Asn1Error::from_der(structure, e))?;
+        Ok(Cursor { bytes, position: 0, structure })
     }
 
     /// Reads the content of the one SEQUENCE that `bytes` must be, to its last byte.
@@ -116,36 +118,43 @@ impl<'a> Cursor<'a> {
         let mut outer = Cursor::new(bytes, structure)?;
         let content = outer.expect(Tag::Sequence, "a SEQUENCE")?.value;
         outer.finish()?;
-        Cursor::new(content, structure)
+        Ok(Cursor { bytes: content, position: 0, structure })
     }
 
     /// Whether everything is read.
     pub fn is_empty(&self) -> bool {
-        self.reader.is_finished()
+        self.position == self.bytes.len()
     }
 
     /// Offset of the next element.
     pub fn offset(&self) -> usize {
-        u32::from(self.reader.position()) as usize
+        self.position
     }
 
     /// The next element, whatever it is.
     pub fn any(&mut self, expected: &'static str) -> Result<Tlv<'a>, Asn1Error> {
-        if self.is_empty() {
+        let rest = self.rest();
+        if rest.is_empty() {
             return Err(self.unexpected(expected, None));
         }
-        let header = Header::peek(&self.reader).map_err(|e| self.failed(e))?;
-        let bytes = self.reader.tlv_bytes().map_err(|e| Asn1Error::from_der(self.structure, e))?;
-        let value = &bytes[bytes.len() - u32::from(header.length()) as usize..];
-        Ok(Tlv { tag: header.tag(), bytes, value })
+        let (tag, header_len, value_len) = match plain_header(rest) {
+            Some(header) => header,
+            None => self.full_header()?,
+        };
+        let bytes = &rest[..header_len + value_len];
+        self.position += bytes.len();
+        Ok(Tlv { tag, bytes, value: &bytes[header_len..] })
     }
 
     /// The next element, which must have this tag.
     pub fn expect(&mut self, tag: Tag, expected: &'static str) -> Result<Tlv<'a>, Asn1Error> {
-        match self.peek() {
-            Some(found) if found != tag => Err(self.unexpected(expected, Some(found))),
-            _ => self.any(expected),
+        let start = self.position;
+        let element = self.any(expected)?;
+        if element.tag != tag {
+            self.position = start;
+            return Err(self.unexpected(expected, Some(element.tag)));
         }
+        Ok(element)
     }
 
     /// The next element if it has this tag.
@@ -160,17 +169,21 @@ impl<'a> Cursor<'a> {
 
     /// The next tag, `None` at the end or where no tag can be read.
     pub fn peek(&self) -> Option<Tag> {
-        Tag::peek(&self.reader).ok()
+        let first = *self.rest().first()?;
+        plain_tag(first).or_else(|| Tag::peek(&SliceReader::new(self.rest()).ok()?).ok())
     }
 
     /// Decodes the next element as a type of the `der` crate.
     pub fn decode<T: Decode<'a, Error = ::der::Error>>(&mut self) -> Result<T, Asn1Error> {
-        T::decode(&mut self.reader).map_err(|e| Asn1Error::from_der(self.structure, e))
+        let mut reader = SliceReader::new(self.rest()).map_err(|e| self.failed(e))?;
+        let value = T::decode(&mut reader).map_err(|e| self.failed(e))?;
+        self.position += u32::from(reader.position()) as usize;
+        Ok(value)
     }
 
     /// Refuses anything left over.
     pub fn finish(self) -> Result<(), Asn1Error> {
-        match u32::from(self.reader.remaining_len()) as usize {
+        match self.rest().len() {
             0 => Ok(()),
             count => Err(Asn1Error {
                 structure: self.structure,
@@ -180,13 +193,71 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.position..]
+    }
+
+    /// The decoder's opinion on a header that is not of the plain kind: lengths of tag, header and value, or an error.
+    fn full_header(&self) -> Result<(Tag, usize, usize), Asn1Error> {
+        let mut reader = SliceReader::new(self.rest()).map_err(|e| self.failed(e))?;
+        let header = Header::peek(&reader).map_err(|e| self.failed(e))?;
+        let bytes = reader.tlv_bytes().map_err(|e| self.failed(e))?;
+        let value_len = u32::from(header.length()) as usize;
+        Ok((header.tag(), bytes.len() - value_len, value_len))
+    }
+
     fn unexpected(&self, expected: &'static str, found: Option<Tag>) -> Asn1Error {
         Asn1Error { structure: self.structure, problem: Problem::Unexpected { expected, found }, offset: self.offset() }
     }
 
     fn failed(&self, error: ::der::Error) -> Asn1Error {
-        Asn1Error { offset: self.offset(), ..Asn1Error::from_der(self.structure, error) }
+        let inner = Asn1Error::from_der(self.structure, error);
+        Asn1Error { offset: self.offset() + inner.offset, ..inner }
     }
+}
+
+/// Tag, length of the header, length of the value, of the elements that certificates are made of: tag in one byte,
+/// length in the shortest form of up to three, value within the input. `None` leaves the verdict to the full decoder.
+#[inline]
+fn plain_header(input: &[u8]) -> Option<(Tag, usize, usize)> {
+    let tag = plain_tag(*input.first()?)?;
+    let (header_len, value_len) = match *input.get(1)? {
+        length @ ..=0x7f => (2, usize::from(length)),
+        0x81 => match *input.get(2)? {
+            length @ 0x80.. => (3, usize::from(length)),
+            _ => return None,
+        },
+        0x82 => match [*input.get(2)?, *input.get(3)?] {
+            [0, _] => return None,
+            length => (4, usize::from(u16::from_be_bytes(length))),
+        },
+        _ => return None,
+    };
+    (value_len <= input.len() - header_len).then_some((tag, header_len, value_len))
+}
+
+#[inline]
+const fn plain_tag(byte: u8) -> Option<Tag> {
+    Some(match byte {
+        0x01 => Tag::Boolean,
+        0x02 => Tag::Integer,
+        0x03 => Tag::BitString,
+        0x04 => Tag::OctetString,
+        0x05 => Tag::Null,
+        0x06 => Tag::ObjectIdentifier,
+        0x0a => Tag::Enumerated,
+        0x0c => Tag::Utf8String,
+        0x13 => Tag::PrintableString,
+        0x16 => Tag::Ia5String,
+        0x17 => Tag::UtcTime,
+        0x18 => Tag::GeneralizedTime,
+        0x30 => Tag::Sequence,
+        0x31 => Tag::Set,
+        // Context-specific, numbers that fit the byte.
+        0x80..=0x9e => context((byte & 0x1f) as u32, false),
+        0xa0..=0xbe => context((byte & 0x1f) as u32, true),
+        _ => return None,
+    })
 }
 
 /// The tag `[number]` of the context-specific class.
@@ -300,6 +371,37 @@ mod tests {
             "length not in the shortest form"
         );
         assert!(Cursor::sequence(&[], "Example").is_err());
+    }
+
+    #[test]
+    fn plain_headers_are_read_as_the_decoder_reads_them() {
+        // Every tag byte with every kind of length, whole and cut short.
+        let lengths: [&[u8]; 9] = [
+            &[0x00],
+            &[0x7f],
+            &[0x80],
+            &[0x81, 0x7f],
+            &[0x81, 0x80],
+            &[0x82, 0x00, 0xff],
+            &[0x82, 0x01, 0x00],
+            &[0x83, 0x01, 0x00, 0x00],
+            &[0xff],
+        ];
+        for tag in 0..=0xffu8 {
+            for length in lengths {
+                for filling in [0, 127, 128, 256, 65_536] {
+                    let input = [&[tag], length, &vec![0; filling]].concat();
+                    let mut reader = SliceReader::new(&input).unwrap();
+                    let theirs = Header::peek(&reader).ok().zip(reader.tlv_bytes().ok());
+                    let ours = Cursor::new(&input, "Example").unwrap().any("an element").ok();
+                    assert_eq!(
+                        ours.map(|o| (o.tag, o.bytes)),
+                        theirs.map(|(h, b)| (h.tag(), b)),
+                        "{tag:02x} {length:02x?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

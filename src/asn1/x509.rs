@@ -94,6 +94,7 @@ impl Certificate {
         }
         let mut extensions = Vec::new();
         if let Some(field) = fields.optional_context(3, true)? {
+            extensions.reserve(12);
             if version != 3 {
                 return Err(Asn1Error::invalid("TBSCertificate", "extensions in a certificate that is not version 3"));
             }

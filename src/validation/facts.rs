@@ -70,6 +70,14 @@ impl<'a> Facts<'a> {
         self.key_usage.is_none_or(|bits| bits & usage.mask() != 0)
     }
 
+    /// Whether no extension takes part in policy processing.
+    pub(super) fn says_nothing_of_policies(&self) -> bool {
+        self.certificate_policies.is_none()
+            && self.policy_mappings.is_none()
+            && self.policy_constraints.is_none()
+            && self.inhibit_any_policy.is_none()
+    }
+
     /// The purposes of extKeyUsage; `None` where there is no restriction.
     pub(super) fn purposes(&self) -> Option<impl Iterator<Item = &'a [u8]> + use<'a>> {
         let mut cursor = Cursor::sequence(self.extended_key_usage?, "ExtKeyUsageSyntax").ok()?;

@@ -339,17 +339,21 @@ impl<'a> Search<'a> {
 
     /// RFC 5280 section 6.1.4 (l), (m), and the caller's own limit. `path` leads up to the candidate.
     fn against_length(&self, path: &[usize], candidate: usize) -> Option<Objection> {
-        let below = path[1..].iter().filter(|i| !self.is_self_issued(**i)).count();
         let path_len = self.nodes[candidate].facts().ok().and_then(|f| f.basic_constraints?.path_len);
+        if path_len.is_none() && self.checks.max_intermediates.is_none() {
+            return None;
+        }
+        let below = path[1..].iter().filter(|i| !self.is_self_issued(**i)).count();
         if let Some(limit) = path_len
             && below > limit as usize
         {
             let text = format!("at most {limit} CA certificates may follow, {below} do (pathLenConstraint)");
             return objection(Code::PathLength, text);
         }
-        let with_candidate = below + usize::from(!self.is_anchor(candidate) && !self.is_self_issued(candidate));
         match self.checks.max_intermediates {
-            Some(limit) if with_candidate > limit => {
+            Some(limit)
+                if below + usize::from(!self.is_anchor(candidate) && !self.is_self_issued(candidate)) > limit =>
+            {
                 objection(Code::PathLength, format!("more than the {limit} CA certificates that the caller allows"))
             }
             _ => None,
@@ -439,6 +443,9 @@ impl<'a> Search<'a> {
         let anchor = path.len() - 1;
         let none = Facts::default();
         let facts = |k: usize| self.nodes[path[k]].facts().unwrap_or(&none);
+        if (0..=anchor).all(|k| facts(k).says_nothing_of_policies()) && !self.checks.policy.require_explicit {
+            return Ok(Some(Vec::new()));
+        }
         let certificates: Vec<PathCertificate<'_>> = (0..anchor)
             .rev()
             .map(|k| PathCertificate { facts: facts(k), is_self_issued: self.is_self_issued(path[k]), index: k })
