@@ -71,7 +71,7 @@ test-python: debug-libraries
 	@if [ -x bindings/python/test.sh ]; then bash bindings/python/test.sh build/debug; fi
 
 test-interop: debug-libraries
-	@if [ -x tests/interop/run.sh ]; then bash tests/interop/run.sh --short; fi
+	@if [ -x interop/run.sh ]; then bash interop/run.sh --short; fi
 
 # The tests' libraries: quick to build, with overflow checks. The one that panics on demand is built first, as cargo keeps
 # one file of that name.
@@ -86,8 +86,8 @@ debug-libraries: build-dir
 demo: setup-demo
 	@bash scripts/demo.sh
 
-interop: setup-test
-	bash tests/interop/run.sh
+interop: setup-test debug-libraries
+	bash interop/run.sh
 
 bench: setup-test
 	bash benches/run.sh

@@ -9,7 +9,20 @@ from __future__ import annotations
 from . import _library
 from ._abi import Class, Code
 from ._call import BytesLike, text, text_of
-from .certificate import Certificate, load_certificates
+from .certificate import Certificate, Certificates, load_certificates
+from .client import (
+    Action,
+    Client,
+    Decide,
+    Exchange,
+    Issued,
+    Operation,
+    SignRequest,
+    SignRole,
+    Wait,
+    saved_key,
+)
+from .config import Config, Subject
 from .errors import (
     ApplicationError,
     CryptoError,
@@ -27,25 +40,38 @@ from .errors import (
 from .key import Key, Sign
 
 __all__ = [
+    "Action",
     "ApplicationError",
     "BytesLike",
     "Certificate",
+    "Certificates",
     "Class",
+    "Client",
     "Code",
+    "Config",
     "CryptoError",
+    "Decide",
     "Error",
+    "Exchange",
     "FailInfo",
     "InputError",
     "InternalError",
+    "Issued",
     "Key",
+    "Operation",
     "PkiStatus",
     "ProtocolError",
     "Sign",
+    "SignRequest",
+    "SignRole",
     "StoreError",
+    "Subject",
     "TransportError",
     "UsageError",
     "ValidationError",
+    "Wait",
     "load_certificates",
+    "saved_key",
     "supports",
     "version",
 ]

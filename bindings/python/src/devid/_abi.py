@@ -198,6 +198,21 @@ DEVID_VERSION_NUMBER = 256
 DEVID_ABI_VERSION = 0
 DEVID_FORM_DER = 1
 DEVID_FORM_PEM = 2
+DEVID_MAC_PASSWORD_BASED = 1
+DEVID_MAC_PBMAC1 = 2
+DEVID_SIGNER_ANY = 1
+DEVID_SIGNER_CMC = 2
+DEVID_SIGNER_SUBJECT = 3
+DEVID_LOG_ERROR = 1
+DEVID_LOG_WARNING = 2
+DEVID_LOG_INFO = 3
+DEVID_ACTION_SEND = 1
+DEVID_ACTION_WAIT = 2
+DEVID_ACTION_SIGN = 3
+DEVID_ACTION_ACCEPT = 4
+DEVID_ACTION_DONE = 5
+DEVID_SIGN_NEW_KEY = 1
+DEVID_SIGN_PROTECTION = 2
 
 
 class devid_error(Structure):
@@ -224,10 +239,42 @@ class devid_cert_list(Structure):
     """Certificates in an order."""
 
 
+class devid_subject(Structure):
+    """What a certificate is asked for. Some identity must be there: a subject or an alternative
+    name.
+    """
+
+
+class devid_client(Structure):
+    """Checked settings, shared by the operations made with it. Never changes; may be shared by
+    threads.
+    """
+
+
+class devid_config(Structure):
+    """Settings from which clients are made. Setters copy; a client does not change with the
+    settings it was made from.
+    """
+
+
+class devid_op(Structure):
+    """One enrolment or renewal, from the request to the confirmed certificate. It does nothing by
+    itself: it is stepped.
+    """
+
+
 # user, algorithm, message, message_len, signature
 devid_sign_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(c_uint8), c_size_t, POINTER(devid_bytes))
 # user
 devid_destroy_fn = CFUNCTYPE(None, c_void_p)
+# user, level, message
+devid_log_fn = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
+# user, request, request_len, reply
+devid_exchange_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(c_uint8), c_size_t, POINTER(devid_bytes))
+# user, cert, chain, differences, out_accept
+devid_decide_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(devid_cert), POINTER(devid_cert_list), c_char_p, POINTER(c_int32))
+# user, seconds
+devid_wait_fn = CFUNCTYPE(c_int32, c_void_p, c_uint32)
 
 
 # Name: result, parameters.
@@ -258,6 +305,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_key_generate": (c_int32, (c_char_p, POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
     "devid_key_load": (c_int32, (c_char_p, c_size_t, c_char_p, c_size_t, POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
     "devid_key_from_callback": (c_int32, (c_char_p, c_size_t, devid_sign_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
+    "devid_key_deferred": (c_int32, (c_char_p, c_size_t, POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
     "devid_key_kind": (c_char_p, (POINTER(devid_key),)),
     "devid_key_public": (c_int32, (POINTER(devid_key), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_key_export_plain": (c_int32, (POINTER(devid_key), c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
@@ -280,4 +328,70 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_cert_list_at": (c_int32, (POINTER(devid_cert_list), c_size_t, POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
     "devid_cert_list_pem": (c_int32, (POINTER(devid_cert_list), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_cert_list_free": (None, (POINTER(devid_cert_list),)),
+    "devid_subject_new": (c_int32, (POINTER(POINTER(devid_subject)), POINTER(POINTER(devid_error)))),
+    "devid_subject_set_name": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_subject_add_dns": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_subject_add_email": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_subject_add_uri": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_subject_add_ip": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_subject_add_key_usage": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_subject_add_purpose": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_subject_add_extension": (c_int32, (POINTER(devid_subject), c_char_p, c_int32, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_subject_set_issuer": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_subject_set_validity": (c_int32, (POINTER(devid_subject), c_int64, c_int64, POINTER(POINTER(devid_error)))),
+    "devid_subject_free": (None, (POINTER(devid_subject),)),
+    "devid_config_new": (c_int32, (POINTER(POINTER(devid_config)), POINTER(POINTER(devid_error)))),
+    "devid_config_set_server": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_config_set_proxy": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_config_set_timeouts": (c_int32, (POINTER(devid_config), c_uint32, c_uint32, c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_config_set_max_retries": (c_int32, (POINTER(devid_config), c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_config_set_secret": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_config_set_mac": (c_int32, (POINTER(devid_config), c_int32, c_char_p, c_char_p, c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_config_set_credential": (c_int32, (POINTER(devid_config), POINTER(devid_key), POINTER(devid_cert_list), POINTER(POINTER(devid_error)))),
+    "devid_config_set_protection_algorithm": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_config_add_cmp_anchors": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_config_add_enrolment_anchors": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_config_add_intermediates": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_config_set_recipient": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_config_set_signer": (c_int32, (POINTER(devid_config), c_int32, c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_config_set_implicit_confirm": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_config_set_cert_profile": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_config_set_accept_ca_pubs": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_config_set_time_window": (c_int32, (POINTER(devid_config), c_int64, POINTER(POINTER(devid_error)))),
+    "devid_config_set_limit": (c_int32, (POINTER(devid_config), c_char_p, c_int64, POINTER(POINTER(devid_error)))),
+    "devid_config_set_tolerance": (c_int32, (POINTER(devid_config), c_char_p, c_int32, POINTER(POINTER(devid_error)))),
+    "devid_config_set_log": (c_int32, (POINTER(devid_config), devid_log_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_config_free": (None, (POINTER(devid_config),)),
+    "devid_client_new": (c_int32, (POINTER(devid_config), POINTER(POINTER(devid_client)), POINTER(POINTER(devid_error)))),
+    "devid_client_free": (None, (POINTER(devid_client),)),
+    "devid_op_enroll": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_enroll_further": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_renew": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_restore": (c_int32, (POINTER(devid_client), POINTER(devid_key), c_char_p, c_size_t, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_save": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_op_saved_key": (c_int32, (c_char_p, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_op_step": (c_int32, (POINTER(devid_op), c_int64, POINTER(c_int32), POINTER(POINTER(devid_error)))),
+    "devid_op_output": (POINTER(c_uint8), (POINTER(devid_op), POINTER(c_size_t))),
+    "devid_op_output_name": (c_char_p, (POINTER(devid_op),)),
+    "devid_op_feed": (c_int32, (POINTER(devid_op), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_op_wait_seconds": (c_uint32, (POINTER(devid_op),)),
+    "devid_op_wait_reason": (c_char_p, (POINTER(devid_op),)),
+    "devid_op_to_sign": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_op_sign_algorithm": (c_char_p, (POINTER(devid_op),)),
+    "devid_op_sign_role": (c_int32, (POINTER(devid_op),)),
+    "devid_op_signature": (c_int32, (POINTER(devid_op), c_char_p, c_size_t, c_int64, POINTER(POINTER(devid_error)))),
+    "devid_op_certificate": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
+    "devid_op_chain": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
+    "devid_op_ca_pubs": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
+    "devid_op_pki_status": (c_int64, (POINTER(devid_op),)),
+    "devid_op_difference_count": (c_size_t, (POINTER(devid_op),)),
+    "devid_op_difference": (c_char_p, (POINTER(devid_op), c_size_t)),
+    "devid_op_accept": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
+    "devid_op_reject": (c_int32, (POINTER(devid_op), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_op_free": (None, (POINTER(devid_op),)),
+    "devid_op_set_exchange": (c_int32, (POINTER(devid_op), devid_exchange_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_op_set_decide": (c_int32, (POINTER(devid_op), devid_decide_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_op_set_wait": (c_int32, (POINTER(devid_op), devid_wait_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_op_run": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
+    "devid_op_exchange": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
 }

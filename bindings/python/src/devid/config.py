@@ -1,0 +1,281 @@
+"""Settings of a client: to whom requests go, how they are protected, who is trusted. And what is asked for."""
+
+from __future__ import annotations
+
+import logging
+from typing import Iterable, List, Mapping, Optional, Tuple
+
+from . import _abi
+from ._abi import Code
+from ._call import (
+    DESTROY,
+    TOKENS,
+    BytesLike,
+    Moment,
+    call,
+    data,
+    keep,
+    optional_text,
+    seconds,
+    text,
+    text_of,
+)
+from ._handle import Handle
+from .certificate import Certificates, listed
+from .errors import UsageError
+from .key import Key
+
+Extension = Tuple[str, bool, bytes]
+"""An extension: identifier in dotted form, whether critical, DER of its value."""
+
+
+class Subject:
+    """What a certificate is asked for: names, uses, lifetime. Some name must be there; nothing else need be.
+
+    The name has the form of RFC 4514, such as ``CN=router-7,O=Example``. Key usages and purposes are named as in
+    RFC 5280, such as ``digitalSignature`` and ``serverAuth``; purposes also by number. Dates that are not given are left
+    to the CA.
+    """
+
+    def __init__(
+        self,
+        name: Optional[str] = None,
+        *,
+        dns: Iterable[str] = (),
+        ip: Iterable[str] = (),
+        uri: Iterable[str] = (),
+        email: Iterable[str] = (),
+        key_usages: Iterable[str] = (),
+        purposes: Iterable[str] = (),
+        extensions: Iterable[Extension] = (),
+        issuer: Optional[str] = None,
+        not_before: Optional[Moment] = None,
+        not_after: Optional[Moment] = None,
+    ) -> None:
+        self.name, self.issuer = name, issuer
+        self.dns, self.ip, self.uri, self.email = (_texts(names) for names in (dns, ip, uri, email))
+        self.key_usages, self.purposes = _texts(key_usages), _texts(purposes)
+        self.extensions = list(extensions)
+        self.not_before, self.not_after = not_before, not_after
+
+    def __repr__(self) -> str:
+        return f"<Subject {self.name or ', '.join(self.dns + self.ip + self.uri + self.email)!r}>"
+
+    def _handle(self) -> SubjectHandle:
+        made = SubjectHandle._made_by("devid_subject_new")
+        try:
+            self._fill(made)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def _fill(self, made: SubjectHandle) -> None:
+        with made._use() as pointer:
+            if self.name is not None:
+                call("devid_subject_set_name", pointer, text(self.name, "name"))
+            for function, what, values in (
+                ("devid_subject_add_dns", "dns", self.dns),
+                ("devid_subject_add_ip", "ip", self.ip),
+                ("devid_subject_add_uri", "uri", self.uri),
+                ("devid_subject_add_email", "email", self.email),
+                ("devid_subject_add_key_usage", "key_usages", self.key_usages),
+                ("devid_subject_add_purpose", "purposes", self.purposes),
+            ):
+                for value in values:
+                    call(function, pointer, text(value, what))
+            for identifier, critical, der in self.extensions:
+                content = data(der, "an extension's value")
+                name = text(identifier, "an extension's identifier")
+                call("devid_subject_add_extension", pointer, name, int(bool(critical)), content, len(content))
+            if self.issuer is not None:
+                call("devid_subject_set_issuer", pointer, text(self.issuer, "issuer"))
+            if self.not_before is not None or self.not_after is not None:
+                call("devid_subject_set_validity", pointer, _date(self.not_before), _date(self.not_after))
+
+
+class SubjectHandle(Handle):
+    """A subject on its way through the C face."""
+
+    _type = "devid_subject"
+
+
+def _date(moment: Optional[Moment]) -> int:
+    """0 leaves the date to the CA."""
+    if moment is None:
+        return 0
+    second = seconds(moment)
+    if second == 0:
+        raise UsageError("a certificate cannot begin or end in the first second of 1970", Code.INVALID_ARGUMENT)
+    return second
+
+
+def _texts(values: Iterable[str]) -> List[str]:
+    """A list of texts; one text alone, which Python would take apart into letters, is refused."""
+    if isinstance(values, str):
+        raise TypeError(f"expected several texts, such as [{values!r}], not one")
+    return list(values)
+
+
+class Config(Handle):
+    """Settings from which clients are made; a client does not change with them.
+
+    Three sets of anchors are kept apart: who may sign the CA's answers (``cmp_anchors``, not needed where a shared secret
+    protects), where issued certificates must lead (``enrolment_anchors``), and those of a :class:`Trust` for peers. None
+    is filled from anywhere but here.
+    """
+
+    _type = "devid_config"
+
+    def __init__(
+        self,
+        server: Optional[str] = None,
+        *,
+        proxy: Optional[str] = None,
+        cmp_anchors: Optional[BytesLike] = None,
+        enrolment_anchors: Optional[BytesLike] = None,
+        intermediates: Optional[BytesLike] = None,
+        implicit_confirm: bool = False,
+        max_retries: int = 0,
+        recipient: Optional[str] = None,
+        cert_profile: Optional[str] = None,
+        accept_ca_pubs: bool = False,
+        limits: Optional[Mapping[str, int]] = None,
+        tolerances: Optional[Mapping[str, bool]] = None,
+    ) -> None:
+        self._own(self._pointer_from("devid_config_new"))
+        if server is not None:
+            self.set_server(server)
+        if proxy is not None:
+            self.set_proxy(proxy)
+        if cmp_anchors is not None:
+            self.add_cmp_anchors(cmp_anchors)
+        if enrolment_anchors is not None:
+            self.add_enrolment_anchors(enrolment_anchors)
+        if intermediates is not None:
+            self.add_intermediates(intermediates)
+        self.set_implicit_confirm(implicit_confirm)
+        self.set_max_retries(max_retries)
+        self.set_recipient(recipient)
+        self.set_cert_profile(cert_profile)
+        self.set_accept_ca_pubs(accept_ca_pubs)
+        for name, limit in (limits or {}).items():
+            self.set_limit(name, limit)
+        for name, on in (tolerances or {}).items():
+            self.set_tolerance(name, on)
+
+    def set_server(self, url: str) -> None:
+        """The CMP server for the built-in HTTP client; the path is used as it stands."""
+        self._set("devid_config_set_server", text(url, "url"))
+
+    def set_proxy(self, url: Optional[str]) -> None:
+        """The HTTP proxy, ``http://host:port``; the environment is never asked."""
+        self._set("devid_config_set_proxy", optional_text(url, "url"))
+
+    def set_timeouts(self, *, connect_seconds: int = 0, read_seconds: int = 0, total_seconds: int = 0) -> None:
+        """How long one exchange may take; 0 leaves a limit as it is."""
+        self._set("devid_config_set_timeouts", connect_seconds, read_seconds, total_seconds)
+
+    def set_max_retries(self, max_retries: int) -> None:
+        """How often a message is sent again where the server cannot have seen it."""
+        self._set("devid_config_set_max_retries", max_retries)
+
+    def set_secret(self, reference: BytesLike, secret: BytesLike) -> None:
+        """Protect requests with a secret shared with the CA; the reference value tells the CA which."""
+        who, what = data(reference, "reference"), data(secret, "secret")
+        self._set("devid_config_set_secret", who, len(who), what, len(what))
+
+    def set_mac(self, *, pbmac1: bool = False, derivation: str = "SHA256", mac: str = "SHA256", iterations: int = 0) -> None:
+        """How the MAC under the shared secret is made; call it after :meth:`set_secret`. 0 iterations mean the default."""
+        kind = _abi.DEVID_MAC_PBMAC1 if pbmac1 else _abi.DEVID_MAC_PASSWORD_BASED
+        rounds = iterations or (100_000 if pbmac1 else 10_000)
+        self._set("devid_config_set_mac", kind, text(derivation, "derivation"), text(mac, "mac"), rounds)
+
+    def set_credential(self, key: Key, certificates: Certificates) -> None:
+        """Protect requests with the key of a certificate: the supplier's (IDevID), or one issued before.
+
+        The certificate comes first, then its issuers as far as they are to be sent.
+        """
+        with key._use() as key_pointer, listed(certificates) as chain:
+            self._set("devid_config_set_credential", key_pointer, chain)
+
+    def set_protection_algorithm(self, algorithm: str) -> None:
+        """The signature algorithm of the protection, such as ``RSA-PSS-SHA256``; call it after :meth:`set_credential`."""
+        self._set("devid_config_set_protection_algorithm", text(algorithm, "algorithm"))
+
+    def add_cmp_anchors(self, certificates: BytesLike) -> None:
+        """Anchors under which signers of answers must stand, PEM or DER."""
+        self._add("devid_config_add_cmp_anchors", certificates)
+
+    def add_enrolment_anchors(self, certificates: BytesLike) -> None:
+        """Anchors to which issued certificates must lead, PEM or DER."""
+        self._add("devid_config_add_enrolment_anchors", certificates)
+
+    def add_intermediates(self, certificates: BytesLike) -> None:
+        """Certificates that may stand between others and an anchor, PEM or DER. They are not trusted."""
+        self._add("devid_config_add_intermediates", certificates)
+
+    def set_recipient(self, name: Optional[str]) -> None:
+        """Names the CA or RA that requests are addressed to."""
+        self._set("devid_config_set_recipient", optional_text(name, "name"))
+
+    def set_signer(self, *, cmc_purpose: bool = False, subject: Optional[str] = None) -> None:
+        """Which signers under the CMP anchors may sign answers: anyone, those with the purpose cmcCA or cmcRA, or one."""
+        if cmc_purpose and subject is not None:
+            raise UsageError("either a purpose or a subject names the signers", Code.INVALID_ARGUMENT)
+        who = _abi.DEVID_SIGNER_CMC if cmc_purpose else _abi.DEVID_SIGNER_ANY
+        who = who if subject is None else _abi.DEVID_SIGNER_SUBJECT
+        self._set("devid_config_set_signer", who, optional_text(subject, "subject"))
+
+    def set_implicit_confirm(self, on: bool) -> None:
+        """Ask the CA to do without a confirmation of the issued certificate. It need not agree."""
+        self._set("devid_config_set_implicit_confirm", int(bool(on)))
+
+    def set_cert_profile(self, profile: Optional[str]) -> None:
+        """The certificate profile that the CA is asked for."""
+        self._set("devid_config_set_cert_profile", optional_text(profile, "profile"))
+
+    def set_accept_ca_pubs(self, on: bool) -> None:
+        """Take the anchors that the CA sends as anchors of the issued certificate; only ever under a shared secret."""
+        self._set("devid_config_set_accept_ca_pubs", int(bool(on)))
+
+    def set_time_window(self, seconds: Optional[int]) -> None:
+        """How far the time in an answer may lie from the present; None: not looked at, for devices without a clock."""
+        self._set("devid_config_set_time_window", -1 if seconds is None else seconds)
+
+    def set_limit(self, name: str, value: int) -> None:
+        """A limit on what a server may make the client do, such as ``max_polls`` or ``max_message_bytes``."""
+        self._set("devid_config_set_limit", text(name, "name"), value)
+
+    def set_tolerance(self, name: str, on: bool) -> None:
+        """Puts up with one deviation of a server, such as ``unprotected_errors``; none makes a forged answer a success."""
+        self._set("devid_config_set_tolerance", text(name, "name"), int(bool(on)))
+
+    def set_logger(self, logger: Optional[logging.Logger]) -> None:
+        """Tells a logger what happens in operations; no secrets are logged."""
+        if logger is None:
+            self._set("devid_config_set_log", _abi.devid_log_fn(), None, _abi.devid_destroy_fn())
+        else:
+            self._set("devid_config_set_log", _LOG, TOKENS.put(logger), DESTROY)
+
+    def _set(self, function: str, *values: object) -> None:
+        with self._use() as pointer:
+            call(function, pointer, *values)
+
+    def _add(self, function: str, certificates: BytesLike) -> None:
+        content = data(certificates, "certificates")
+        self._set(function, content, len(content))
+
+
+def _on_log(user: Optional[int], level: int, message: bytes) -> None:
+    try:
+        logger: logging.Logger = TOKENS.at(user)
+        words = {_abi.DEVID_LOG_ERROR: logging.ERROR, _abi.DEVID_LOG_WARNING: logging.WARNING}
+        logger.log(words.get(level, logging.INFO), "%s", text_of(message))
+    except Exception:  # noqa: S110 (a log that fails must not end an enrolment)
+        pass
+    except BaseException as exception:
+        keep(exception)
+
+
+_LOG = _abi.devid_log_fn(_on_log)

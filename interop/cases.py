@@ -1,0 +1,74 @@
+"""The matrix: what is tried with each peer, and what cannot work with whom and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+COMMANDS = ["ir", "cr", "kur"]
+PROTECTIONS = ["RSA", "P-256", "Ed25519", "PBM"]
+ENDINGS = ["granted", "grantedWithMods", "rejection", "error", "wrong credential"]
+
+OURS = ["C", "Python"]
+Version = tuple[int, int, int]
+POLLS = 2
+FAILURE_BIT = 9
+"""badPOP: what the servers are told to reject with."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One conversation."""
+
+    server: str
+    client: str
+    command: str
+    protection: str
+    is_implicit: bool = False
+    is_polled: bool = False
+    ending: str = "granted"
+
+    @property
+    def key_kind(self) -> str:
+        """Kind of the new key: that of the protection, so that proof of possession is tried with each as well."""
+        return "P-256" if self.protection == "PBM" else self.protection
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        confirm = "implicit" if self.is_implicit else "certConf"
+        polled = "polled" if self.is_polled else "at once"
+        return f"{self.command} {self.protection} {confirm} {polled} {self.ending}"
+
+
+def conversations(server: str, client: str) -> Iterator[Case]:
+    """Every combination of request, protection, confirmation and polling that ends well; every other ending for each
+    request and protection."""
+    for command in COMMANDS:
+        for protection in PROTECTIONS:
+            case = Case(server, client, command, protection)
+            for is_implicit in (False, True):
+                for is_polled in (False, True):
+                    yield replace(case, is_implicit=is_implicit, is_polled=is_polled)
+            for ending in ENDINGS[1:]:
+                yield replace(case, ending=ending)
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a case cannot work, and the word by which its failure is known."""
+
+    reason: str
+    sign: str
+
+
+def obstacle(case: Case, server_version: Version | None, client_version: Version | None) -> Obstacle | None:
+    """What stands in the way of a case; None if it must work.
+
+    Versions are given for the side that is OpenSSL. Such a case is run all the same, and must fail with the obstacle's
+    sign: a reason that is no longer true is found.
+    """
+    if case.command == "kur" and case.protection == "PBM" and case.client in OURS:
+        words = "our client refuses: a key update is signed with the certificate that is updated (RFC 9483 section 4.1.5)"
+        return Obstacle(words, "INVALID_ARGUMENT")
+    return None
