@@ -1,0 +1,130 @@
+//! Behaviours that tests ask for. One table serves library, command line, control path and documentation.
+
+macro_rules! knobs {
+    ($($field:ident: $kind:ty = $default:expr, $name:literal, $text:literal;)*) => {
+        /// How the test CA behaves; by default well.
+        #[derive(Clone, Debug)]
+        pub struct Knobs { $(#[doc = $text] pub $field: $kind,)* }
+
+        impl Default for Knobs {
+            fn default() -> Self {
+                Knobs { $($field: $default,)* }
+            }
+        }
+
+        impl Knobs {
+            /// Every knob: name, default, meaning.
+            pub fn table() -> Vec<(&'static str, String, &'static str)> {
+                let defaults = Knobs::default();
+                vec![$(($name, defaults.$field.show(), $text),)*]
+            }
+
+            /// Sets one by name and text.
+            pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+                match name {
+                    $($name => self.$field = <$kind>::read(value).map_err(|e| format!("{name}: {e}"))?,)*
+                    _ => return Err(format!("there is no knob {name}")),
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+knobs! {
+    waiting: u32 = 0, "waiting", "Answer a certificate request with status waiting, and this many polls with pollRep, before issuing.";
+    waiting_by_error: bool = false, "waiting-by-error", "Say waiting by an error message instead of a certificate response.";
+    waiting_fail_info: bool = false, "waiting-fail-info", "Put failInfo beside the status waiting.";
+    check_after: i64 = 1, "check-after", "checkAfter in pollRep, in seconds; may be negative or absurd.";
+    poll_reason: String = String::new(), "poll-reason", "reason in pollRep.";
+    confirm_waiting: u32 = 0, "confirm-waiting", "Delay pkiConf: an error with status waiting, then this many pollReps.";
+    implicit_confirm: String = "grant".to_owned(), "implicit-confirm", "grant (if asked), ignore, or always (unasked too).";
+    confirm_wait_seconds: i64 = 0, "confirm-wait-seconds", "Send confirmWaitTime this far ahead; 0 sends none.";
+    status: i64 = 0, "status", "PKIStatus of the certificate response: 0 accepted, 1 grantedWithMods, 2 rejection, 6 keyUpdateWarning.";
+    fail_info: u32 = 0, "fail-info", "failInfo as a number, bit n for bit n; 0 sends none.";
+    text: String = String::new(), "text", "statusString.";
+    modify_subject: bool = false, "modify-subject", "Issue under a changed subject.";
+    drop_alt_names: bool = false, "drop-alt-names", "Issue without the subjectAltName asked for.";
+    certificate_days: i64 = 365, "certificate-days", "Lifetime of issued certificates; negative issues expired ones.";
+    certificate_seconds: i64 = 0, "certificate-seconds", "Lifetime of issued certificates in seconds, in place of days.";
+    wrong_key: bool = false, "wrong-key", "Issue for another key.";
+    no_certificate: bool = false, "no-certificate", "Say accepted and send no certificate.";
+    cert_req_id: i64 = 0, "cert-req-id", "certReqId in answers.";
+    error: bool = false, "error", "Answer requests with an error message.";
+    at: String = "first".to_owned(), "at", "Which answer the following knobs bend: first (ip, cp, kup), pkiconf, pollrep, error, or any.";
+    wrong_recip_nonce: bool = false, "wrong-recip-nonce", "Another recipNonce.";
+    no_recip_nonce: bool = false, "no-recip-nonce", "No recipNonce.";
+    short_sender_nonce: bool = false, "short-sender-nonce", "A senderNonce of 8 bytes.";
+    wrong_transaction: bool = false, "wrong-transaction", "Another transactionID.";
+    pvno: i64 = 2, "pvno", "pvno.";
+    wrong_body: bool = false, "wrong-body", "A body that does not belong there.";
+    broken_protection: bool = false, "broken-protection", "One bit of the protection changed.";
+    no_protection: bool = false, "no-protection", "No protection.";
+    signer: String = "good".to_owned(), "signer", "Who signs: good, issuing (the CA itself), expired, no-usage (keyUsage without digitalSignature), stranger.";
+    sign_macs: bool = false, "sign-macs", "Answer MAC-protected requests with a signature.";
+    wrong_secret: bool = false, "wrong-secret", "Make MACs under another secret.";
+    mac_iterations: i64 = 0, "mac-iterations", "Iteration count in the MAC's parameters; 0 takes the request's. The value is named, not computed, above 1000000.";
+    wrong_sender_kid: bool = false, "wrong-sender-kid", "Another senderKID.";
+    message_time_off: i64 = 0, "message-time-off", "Seconds added to messageTime.";
+    extra_certs: u32 = 0, "extra-certs", "This many unrelated certificates in front of those that belong in extraCerts.";
+    no_extra_certs: bool = false, "no-extra-certs", "No extraCerts.";
+    ca_pubs: bool = false, "ca-pubs", "Offer the root in caPubs.";
+    garbage: bool = false, "garbage", "Bytes that are no message.";
+    truncate: u64 = 0, "truncate", "Cut the message after this many bytes; 0 does not.";
+    oversize: u64 = 0, "oversize", "Fill the message with this many bytes of text.";
+    delay_ms: u64 = 0, "delay-ms", "Milliseconds before the HTTP answer.";
+    drip_ms: u64 = 0, "drip-ms", "Milliseconds between the bytes of the HTTP answer.";
+    cut_after: i64 = -1, "cut-after", "Close the connection after this many bytes of the HTTP answer; -1 does not.";
+    http_status: u32 = 200, "http-status", "HTTP status; the message stays in the body.";
+    html: bool = false, "html", "An HTML page in place of the message.";
+    retry_after: i64 = -1, "retry-after", "Retry-After in seconds; -1 sends none.";
+    content_type: String = "application/pkixcmp".to_owned(), "content-type", "Content-Type; empty sends none.";
+    chunked: bool = false, "chunked", "Send the body in chunks.";
+    close: bool = false, "close", "Connection: close after each answer.";
+    redirect: String = String::new(), "redirect", "Answer with a 302 to this URL.";
+    ocsp_unavailable: bool = false, "ocsp-unavailable", "OCSP answers tryLater.";
+    strict: bool = true, "strict", "Refuse requests that break a rule of RFC 9483.";
+    requests: u32 = 0, "requests", "The knobs hold for this many CMP requests, then fall back to their defaults; 0: for all.";
+}
+
+trait Value: Sized {
+    fn read(text: &str) -> Result<Self, String>;
+    fn show(&self) -> String;
+}
+
+macro_rules! number {
+    ($($kind:ty)*) => {$(
+        impl Value for $kind {
+            fn read(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|_| format!("\"{text}\" is no number that fits"))
+            }
+            fn show(&self) -> String {
+                self.to_string()
+            }
+        }
+    )*};
+}
+
+number!(u32 u64 i64);
+
+impl Value for bool {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "1" | "true" | "yes" | "" => Ok(true),
+            "0" | "false" | "no" => Ok(false),
+            _ => Err(format!("\"{text}\" is neither true nor false")),
+        }
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for String {
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+    fn show(&self) -> String {
+        if self.is_empty() { "(none)".to_owned() } else { self.clone() }
+    }
+}

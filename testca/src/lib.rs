@@ -1,0 +1,233 @@
+//! A certification authority for tests: CMP, CRL and OCSP, well-behaved by default and misbehaving on request.
+//!
+//! [`TestCa`] answers messages in memory and is told the time, so that a test can drive it with a pretended clock;
+//! [`Server`] puts it behind HTTP on loopback. It reads messages with a decoder of its own ([`tlv`]) and holds its clients
+//! to RFC 9483, so that a mistake of the library under test is not shared. Not for anything but tests: its keys lie about.
+//!
+//! ```
+//! use devid_testca::{Options, Server, TestCa};
+//! let server = Server::start(TestCa::new(Options::default())).unwrap();
+//! println!("CMP at {}", server.cmp_url());
+//! server.with(|ca| ca.knobs.waiting = 2);
+//! ```
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+#[allow(missing_docs, reason = "the names say it")]
+pub mod certs;
+pub mod cmp;
+pub mod keys;
+pub mod knobs;
+pub mod material;
+mod ocsp;
+pub mod server;
+pub mod tlv;
+
+use std::collections::HashMap;
+
+pub use certs::{Holder, Parsed, pem};
+pub use cmp::Received;
+pub use keys::{Key, KeyType};
+pub use knobs::Knobs;
+pub use server::Server;
+
+use certs::{Profile, SUBJECT_ALT_NAME};
+use cmp::Transaction;
+use tlv::{oid, seq, tlv};
+
+/// How a test CA is made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Key of root, issuing CA and supplier CA.
+    pub ca_key: KeyType,
+    /// Key of the CMP signer.
+    pub signer_key: KeyType,
+    /// Seconds since 1970 when the CAs begin; they last ten years.
+    pub now: i64,
+    /// Reference values and secrets.
+    pub secrets: Vec<(String, Vec<u8>)>,
+    /// Base of the URLs in certificates (CRL, OCSP, issuer); set by [`Server::start`] if empty.
+    pub base_url: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            ca_key: KeyType::P256,
+            signer_key: KeyType::P256,
+            now: server::system_time(),
+            secrets: vec![("4711".to_owned(), b"correct-horse-battery-staple".to_vec())],
+            base_url: String::new(),
+        }
+    }
+}
+
+/// The CA: an operator's root and issuing CA with their servers, and a supplier's root and CA.
+pub struct TestCa {
+    /// Behaviour.
+    pub knobs: Knobs,
+    /// The operator's root.
+    pub root: Holder,
+    /// Issues the operator's certificates.
+    pub issuing: Holder,
+    /// The root of the device's supplier.
+    pub supplier_root: Holder,
+    /// Issues IDevIDs.
+    pub supplier: Holder,
+    /// Signs answers; purpose cmcRA.
+    pub cmp_signer: Holder,
+    /// Signs OCSP responses, by delegation.
+    pub ocsp_responder: Holder,
+    /// Reference values and secrets.
+    pub secrets: HashMap<String, Vec<u8>>,
+    /// Every message received, in order.
+    pub received: Vec<Received>,
+    /// Certificates the client confirmed, and those it rejected.
+    pub confirmed: Vec<Vec<u8>>,
+    /// See `confirmed`.
+    pub rejected: Vec<Vec<u8>>,
+    expired_signer: Holder,
+    no_usage_signer: Holder,
+    stranger: Holder,
+    issued: Vec<Vec<u8>>,
+    revoked: Vec<(Vec<u8>, i64, u8)>,
+    crl_number: i64,
+    transactions: HashMap<Vec<u8>, Transaction>,
+    base_url: String,
+    requests_left: Option<u32>,
+}
+
+impl TestCa {
+    /// Makes all keys and certificates.
+    pub fn new(options: Options) -> Self {
+        let (from, to) = (options.now - 86_400, options.now + 10 * 365 * 86_400);
+        let root = Holder::root("devid test root", options.ca_key, from, to);
+        let issuing = root.issue("devid test issuing CA", options.ca_key, from, to, Profile::ca);
+        let supplier_root = Holder::root("devid test supplier root", options.ca_key, from, to);
+        let supplier = supplier_root.issue("devid test supplier CA", options.ca_key, from, to, Profile::ca);
+        let cmc_ra = "1.3.6.1.5.5.7.3.28";
+        let signing = |p: Profile| p.key_usage(&[0]).purposes(&[cmc_ra]);
+        let cmp_signer = issuing.issue("devid test CMP server", options.signer_key, from, to, signing);
+        let ocsp_responder = issuing.issue("devid test OCSP responder", options.ca_key, from, to, |p| {
+            p.key_usage(&[0]).purposes(&["1.3.6.1.5.5.7.3.9"]).with("1.3.6.1.5.5.7.48.1.5", false, vec![5, 0])
+        });
+        let expired = |p: Profile| signing(p);
+        let expired_signer = issuing.issue("devid test CMP server", options.signer_key, from - 86_400, from, expired);
+        let no_usage_signer =
+            issuing.issue("devid test CMP server", options.signer_key, from, to, |p| p.key_usage(&[4]));
+        let stranger = Holder::root("devid test CMP server", options.signer_key, from, to);
+        TestCa {
+            knobs: Knobs::default(),
+            root,
+            issuing,
+            supplier_root,
+            supplier,
+            cmp_signer,
+            ocsp_responder,
+            secrets: options.secrets.into_iter().collect(),
+            received: Vec::new(),
+            confirmed: Vec::new(),
+            rejected: Vec::new(),
+            expired_signer,
+            no_usage_signer,
+            stranger,
+            issued: Vec::new(),
+            revoked: Vec::new(),
+            crl_number: 1,
+            transactions: HashMap::new(),
+            base_url: options.base_url,
+            requests_left: None,
+        }
+    }
+
+    /// Names of the bodies received, in order.
+    pub fn bodies(&self) -> Vec<&'static str> {
+        self.received.iter().map(|r| cmp::body_name(r.body)).collect()
+    }
+
+    /// What was wrong with the requests, if anything was.
+    pub fn complaints(&self) -> Vec<String> {
+        self.received.iter().filter_map(|r| r.complaint.clone()).collect()
+    }
+
+    /// A device's identity from its supplier: certificate with a fresh key.
+    pub fn idevid(&self, name: &str, kind: KeyType, now: i64) -> Holder {
+        self.supplier.issue(name, kind, now - 3600, 253_402_300_799, |p| p.key_usage(&[0]))
+    }
+
+    /// A peer's certificate with a fresh key, for servers and clients, and for key agreement or encryption.
+    pub fn peer(&mut self, dns_name: &str, kind: KeyType, now: i64) -> Holder {
+        let key = Key::generate(kind);
+        let usages: &[u8] = if kind == KeyType::Rsa2048 { &[0, 2] } else { &[0, 4] };
+        let profile = self
+            .end_entity(certs::common_name(dns_name), key.spki.clone(), now - 3600, now + 365 * 86_400)
+            .dns(dns_name)
+            .key_usage(usages)
+            .purposes(&["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"]);
+        let certificate = profile.signed(&self.issuing.name(), &self.issuing.key);
+        self.issued.push(certificate.clone());
+        Holder { certificate, key }
+    }
+
+    /// Revokes by serial number (content of the INTEGER), with a reason of RFC 5280 section 5.3.1; 8 takes a hold back.
+    pub fn revoke(&mut self, serial: &[u8], reason: u8) {
+        self.revoked.retain(|r| r.0 != serial);
+        if reason != 8 {
+            self.revoked.push((serial.to_vec(), server::system_time() - 60, reason));
+        }
+        self.crl_number += 1;
+    }
+
+    /// The issuing CA's CRL, good for a day.
+    pub fn crl(&self, now: i64) -> Vec<u8> {
+        certs::crl(&self.issuing, self.crl_number, &self.revoked, now - 60, now + 86_400)
+    }
+
+    /// The root's CRL: empty, good for a day.
+    pub fn root_crl(&self, now: i64) -> Vec<u8> {
+        certs::crl(&self.root, 1, &[], now - 60, now + 86_400)
+    }
+
+    /// Base of the URLs in certificates.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    fn is_revoked(&self, serial: &[u8]) -> bool {
+        self.revoked.iter().any(|r| r.0 == serial)
+    }
+
+    /// A profile with the URLs of CRL, OCSP and issuer, if there are any.
+    fn end_entity(&self, subject: Vec<u8>, spki: Vec<u8>, from: i64, to: i64) -> Profile {
+        let profile = Profile::new(subject, spki, from, to);
+        if self.base_url.is_empty() {
+            return profile;
+        }
+        let url = |path: &str| tlv(0x86, &[format!("{}{path}", self.base_url).as_bytes()]);
+        let point = seq(&[&tlv(0xa0, &[&tlv(0xa0, &[&url("/crl/issuing.crl")])])]);
+        let access = |method: &str, path: &str| seq(&[&oid(method), &url(path)]);
+        let ocsp = access("1.3.6.1.5.5.7.48.1", "/ocsp");
+        let issuer = access("1.3.6.1.5.5.7.48.2", "/ca/issuing.crt");
+        profile.with("2.5.29.31", false, seq(&[&point])).with("1.3.6.1.5.5.7.1.1", false, seq(&[&ocsp, &issuer]))
+    }
+
+    /// Lets knobs that hold for a number of requests run out.
+    fn count_down(&mut self) {
+        if self.knobs.requests == 0 {
+            self.requests_left = None;
+            return;
+        }
+        let left = self.requests_left.unwrap_or(self.knobs.requests);
+        if left == 0 {
+            self.knobs = Knobs::default();
+            self.requests_left = None;
+        } else {
+            self.requests_left = Some(left - 1);
+        }
+    }
+}
+
+/// Whether a certificate carries a subjectAltName: for tests.
+pub fn has_alt_name(der: &[u8]) -> bool {
+    Parsed::read(der).is_ok_and(|c| c.extension(SUBJECT_ALT_NAME).is_some())
+}
