@@ -8,6 +8,7 @@ mod mock_ca;
 mod broken;
 mod elsewhere;
 mod good;
+mod installed;
 mod refused;
 mod saved;
 mod sent;

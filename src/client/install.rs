@@ -1,0 +1,217 @@
+//! Enrolment straight into device memory, so that no crash loses or mixes an identity.
+//!
+//! ```text
+//!   new key  -> pending key            before the request leaves: a certificate can always find its key
+//!   request  -> saved operation        before each message and each wait: the transaction outlives the process
+//!   issued   -> staged generation      before certConf: what the CA considers confirmed is never lost
+//!   pkiConf  -> promoted: in use       in one atomic step; the generation before is kept for rollback
+//! ```
+//!
+//! What is interrupted stays resumable ([`Client::resume`]); what is refused on either side never comes into use.
+
+use std::sync::Arc;
+
+use super::config::Client;
+use super::run::{Decision, Event, Owner};
+use super::subject::Subject;
+use crate::cmp::{Issued, Operation, SignRequest, Signer};
+use crate::codes::{Class, Code};
+use crate::crypto::PrivateKey;
+use crate::crypto::keys::same_public_key;
+use crate::error::Error;
+use crate::store::{Identity, IdentityKey, NewIdentity, NewKey, Store, StoreErrorKind};
+use crate::time::Time;
+use crate::transport::Exchange;
+
+/// Where an enrolment ends up.
+#[derive(Clone, Copy, Debug)]
+pub struct Destination<'a> {
+    /// Device memory.
+    pub store: &'a Store,
+    /// The identity's name there; also the label of its pending key and of its saved operation.
+    pub name: &'a str,
+    /// What the identity is for, such as `ldevid`.
+    pub purpose: &'a str,
+}
+
+impl Client {
+    /// ir with a new key, installed under `to`.
+    ///
+    /// Errors: those of the operation and of device memory; [`Code::State`] if an earlier enrolment under this name is
+    /// unfinished: [`Client::resume`] or [`abandon`] it first.
+    pub fn enroll_into(
+        &self,
+        to: Destination<'_>,
+        key: &Arc<dyn PrivateKey>,
+        subject: &Subject,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<Identity, Error> {
+        let operation = self.enroll(Signer::Key(Arc::clone(key)), subject)?;
+        self.install_new(to, key, operation, exchange, owner)
+    }
+
+    /// kur with a new key for the identity of the client's credential, installed under `to`: the new generation comes
+    /// into use, the old one is kept for rollback.
+    pub fn renew_into(
+        &self,
+        to: Destination<'_>,
+        key: &Arc<dyn PrivateKey>,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<Identity, Error> {
+        let operation = self.renew(Signer::Key(Arc::clone(key)))?;
+        self.install_new(to, key, operation, exchange, owner)
+    }
+
+    /// Continues what was interrupted: a crash, a reboot, a server out of reach, a CA that takes days.
+    ///
+    /// Errors: [`Code::NotFound`] if nothing is unfinished under this name.
+    pub fn resume(
+        &self,
+        to: Destination<'_>,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<Identity, Error> {
+        let saved = to.store.load_operation(to.name)?;
+        if let Some(identity) = finished(to, &saved)? {
+            return Ok(identity);
+        }
+        let signer = match to.store.pending_key(to.name)?.key {
+            IdentityKey::Held(key) => Signer::Key(key),
+            IdentityKey::External(reference) => Signer::deferred(reference.spki)?,
+        };
+        let mut operation = self.restore(signer, &saved)?;
+        self.drive(to, &mut operation, exchange, owner)
+    }
+
+    fn install_new(
+        &self,
+        to: Destination<'_>,
+        key: &Arc<dyn PrivateKey>,
+        mut operation: Operation,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<Identity, Error> {
+        if to.store.state(to.name)?.pending.is_some() || to.store.operations()?.iter().any(|name| name == to.name) {
+            let words = format!("an enrolment for \"{}\" is unfinished: resume or abandon it first", to.name);
+            return Err(Error::new(Code::State, words));
+        }
+        // A pending key without an operation is left from a crash before anything was sent: nobody knows it.
+        to.store.remove_pending_key(to.name)?;
+        to.store.put_pending_key(to.name, &NewKey::Held(&**key))?;
+        self.drive(to, &mut operation, exchange, owner)
+    }
+
+    fn drive(
+        &self,
+        to: Destination<'_>,
+        operation: &mut Operation,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<Identity, Error> {
+        let mut installing = Installing { to, owner };
+        match self.run_over(operation, exchange, &mut installing) {
+            Ok(_) => {
+                let identity = to.store.promote(to.name)?;
+                to.store.remove_operation(to.name)?;
+                Ok(identity)
+            }
+            Err(error) => {
+                if is_final(operation, &error) {
+                    abandon(to)?;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The identity in use, if it is the one that the saved operation was for: the interruption came after the switch.
+fn finished(to: Destination<'_>, saved: &[u8]) -> Result<Option<Identity>, Error> {
+    let state = to.store.state(to.name)?;
+    if state.current.is_none() || state.pending.is_some() {
+        return Ok(None);
+    }
+    let identity = to.store.current(to.name)?;
+    if !same_public_key(identity.key.spki(), &Operation::saved_key(saved)?) {
+        return Ok(None);
+    }
+    abandon(to)?;
+    Ok(Some(identity))
+}
+
+/// Gives an unfinished enrolment up: the saved operation, the staged generation and the pending key are removed. The
+/// identity in use is not touched.
+pub fn abandon(to: Destination<'_>) -> Result<(), Error> {
+    if to.store.state(to.name)?.pending.is_some() {
+        to.store.discard(to.name)?;
+    }
+    to.store.remove_operation(to.name)?;
+    to.store.remove_pending_key(to.name)?;
+    Ok(())
+}
+
+/// Whether nothing can come of the operation any more. A certificate that was issued but not confirmed stays staged, for
+/// the owner to resolve with the CA; a server that was not reached is tried again.
+fn is_final(operation: &Operation, error: &Error) -> bool {
+    operation.has_failed() && error.code() != Code::Unconfirmed && error.class() != Class::Store
+}
+
+/// The owner, with device memory kept in step.
+struct Installing<'a> {
+    to: Destination<'a>,
+    owner: &'a mut dyn Owner,
+}
+
+impl Owner for Installing<'_> {
+    fn now(&mut self) -> Time {
+        self.owner.now()
+    }
+
+    fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error> {
+        self.owner.wait(seconds, reason)
+    }
+
+    fn sign(&mut self, request: &SignRequest) -> Result<Vec<u8>, Error> {
+        self.owner.sign(request)
+    }
+
+    fn observe(&mut self, event: Event<'_>) {
+        self.owner.observe(event);
+    }
+
+    fn checkpoint(&mut self, operation: &Operation) -> Result<(), Error> {
+        self.to.store.save_operation(self.to.name, &operation.save()?)?;
+        self.owner.checkpoint(operation)
+    }
+
+    fn decide(&mut self, issued: &Issued) -> Result<Decision, Error> {
+        let decision = self.owner.decide(issued)?;
+        if decision == Decision::Accept {
+            self.stage(issued)?;
+        }
+        Ok(decision)
+    }
+}
+
+impl Installing<'_> {
+    fn stage(&mut self, issued: &Issued) -> Result<(), Error> {
+        let new = NewIdentity {
+            key: NewKey::Pending(self.to.name),
+            certificate: &issued.certificate,
+            chain: &issued.chain,
+            purpose: self.to.purpose,
+            at: self.owner.now(),
+        };
+        match self.to.store.stage(self.to.name, &new) {
+            Ok(_) => Ok(()),
+            // Staged before the interruption that this run continues from.
+            Err(error) if error.kind == StoreErrorKind::Exists => {
+                let staged = self.to.store.pending(self.to.name)?;
+                if staged.certificate == issued.certificate { Ok(()) } else { Err(error.into()) }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
