@@ -81,6 +81,30 @@ impl Crl {
         })
     }
 
+    /// The same with an index that [`Self::index_to_bytes`] gave and that was kept beside the list, so that neither need
+    /// be on the heap. The index is checked against every entry; one that does not fit is refused, and the list can be
+    /// taken without it.
+    pub fn from_bytes_with_index(bytes: Bytes, index: Bytes) -> Result<Self, Asn1Error> {
+        let mut crl = Self::from_bytes(bytes)?;
+        if let Body::Whole { list, index: slot } = &mut crl.body {
+            let kept = CrlIndex::from_bytes(list, index)
+                .ok_or_else(|| Asn1Error::invalid("index of a CRL", "damaged, or the index of another list"))?;
+            *slot = OnceLock::from(Some(kept));
+        }
+        Ok(crl)
+    }
+
+    /// The index in a form to be kept; `None` for lists so small that they need none, and for lists that were read in
+    /// one pass.
+    pub fn index_to_bytes(&self) -> Option<Vec<u8>> {
+        match &self.body {
+            Body::Whole { list, index } => {
+                index.get_or_init(|| CrlIndex::build(list)).as_ref().map(|index| index.to_bytes(list))
+            }
+            Body::Extract(_) => None,
+        }
+    }
+
     /// One from DER, or all X509 CRL blocks of a PEM text.
     pub fn many_from_bytes(input: &[u8]) -> Result<Vec<Self>, Asn1Error> {
         if !pem::is_pem(input) {

@@ -1,6 +1,6 @@
 //! Finding one serial number among a million: a table of offsets into the list's own bytes.
 
-use crate::asn1::crl::{CertificateList, CrlEntry, shortest_integer, take};
+use crate::asn1::crl::{Bytes, CertificateList, CrlEntry, shortest_integer, take};
 
 /// Below this many entries a walk costs less than an index is worth.
 const WALK_BELOW: u32 = 48;
@@ -10,10 +10,23 @@ const WALK_BELOW: u32 = 48;
 /// Two passes of a counting sort build it, without comparing entries: 4 bytes an entry, and half a byte for the groups'
 /// bounds. A list made so that all its serial numbers fall into one group costs a walk per lookup, no more.
 pub(super) struct CrlIndex {
-    /// Where each group begins in `offsets`; one more than there are groups.
-    bounds: Vec<u32>,
-    offsets: Vec<u32>,
+    /// How many groups; a power of two.
+    groups: usize,
+    table: Table,
 }
+
+/// First where each group begins, and the end; then the offsets of the entries, group by group.
+enum Table {
+    Built(Vec<u32>),
+    /// As [`CrlIndex::to_bytes`] wrote it, and checked against the list.
+    Kept(Bytes),
+}
+
+/// Format of a kept index and its version; the counts of groups and entries and the table follow, little endian.
+const MAGIC: &[u8; 8] = b"crlidx1\n";
+const HEADER_LEN: usize = 16;
+/// Largest group of a kept index: checking it must not cost the square of the list.
+const MAX_KEPT_GROUP: usize = 1024;
 
 impl CrlIndex {
     pub(super) fn build(list: &CertificateList) -> Option<Self> {
@@ -21,35 +34,91 @@ impl CrlIndex {
         if count < WALK_BELOW {
             return None;
         }
-        let groups = (count.next_power_of_two() / 8) as usize;
-        let mut bounds = vec![0u32; groups + 1];
+        let groups = groups_for(count);
+        let mut table = vec![0u32; groups + 1 + count as usize];
+        let (bounds, offsets) = table.split_at_mut(groups + 1);
         for (_, content) in list.entry_spans() {
             bounds[group(serial(content), groups)] += 1;
         }
         let mut total = 0;
-        for bound in &mut bounds {
+        for bound in bounds.iter_mut() {
             total += *bound;
             *bound = total;
         }
         // Each bound now is its group's end; filling from the end turns it into its beginning.
-        let mut offsets = vec![0u32; count as usize];
         for (offset, content) in list.entry_spans() {
             let bound = &mut bounds[group(serial(content), groups)];
             *bound -= 1;
             offsets[*bound as usize] = offset;
         }
-        Some(CrlIndex { bounds, offsets })
+        Some(CrlIndex { groups, table: Table::Built(table) })
+    }
+
+    /// The index as it can be kept beside the list.
+    pub(super) fn to_bytes(&self, list: &CertificateList) -> Vec<u8> {
+        let words = self.groups + 1 + list.entry_count() as usize;
+        let mut bytes = Vec::with_capacity(HEADER_LEN + 4 * words);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&(self.groups as u32).to_le_bytes());
+        bytes.extend_from_slice(&list.entry_count().to_le_bytes());
+        (0..words).for_each(|i| bytes.extend_from_slice(&self.word(i).to_le_bytes()));
+        bytes
+    }
+
+    /// An index that was kept, checked entry by entry: whatever happened to it, it hides nothing of the list.
+    pub(super) fn from_bytes(list: &CertificateList, bytes: Bytes) -> Option<Self> {
+        let count = list.entry_count();
+        let groups = groups_for(count);
+        let held: &[u8] = (*bytes).as_ref();
+        let header = [&MAGIC[..], &(groups as u32).to_le_bytes(), &count.to_le_bytes()].concat();
+        let words = groups + 1 + count as usize;
+        if count < WALK_BELOW || !held.starts_with(&header) || held.len() != HEADER_LEN + 4 * words {
+            return None;
+        }
+        let index = CrlIndex { groups, table: Table::Kept(bytes) };
+        let in_order = (0..groups).all(|g| {
+            let (begin, end) = (index.word(g), index.word(g + 1));
+            begin <= end && end <= count && end - begin <= MAX_KEPT_GROUP as u32
+        });
+        let complete = in_order
+            && list.entry_spans().all(|(offset, content)| {
+                index.group_offsets(group(serial(content), groups)).any(|known| known == offset)
+            });
+        complete.then_some(index)
     }
 
     /// Offsets of the entries that may have this serial number.
-    fn candidates(&self, wanted: &[u8]) -> &[u32] {
-        let group = group(wanted, self.bounds.len() - 1);
-        &self.offsets[self.bounds[group] as usize..self.bounds[group + 1] as usize]
+    fn candidates(&self, wanted: &[u8]) -> impl Iterator<Item = u32> {
+        self.group_offsets(group(wanted, self.groups))
+    }
+
+    fn group_offsets(&self, group: usize) -> impl Iterator<Item = u32> {
+        let first = self.groups + 1;
+        let (begin, end) = (self.word(group) as usize, self.word(group + 1) as usize);
+        (first + begin..first + end).map(|i| self.word(i))
+    }
+
+    #[inline]
+    fn word(&self, index: usize) -> u32 {
+        match &self.table {
+            Table::Built(words) => words[index],
+            Table::Kept(bytes) => {
+                let at = HEADER_LEN + 4 * index;
+                (**bytes).as_ref().get(at..).and_then(|b| b.first_chunk()).map_or(0, |word| u32::from_le_bytes(*word))
+            }
+        }
     }
 
     pub(super) fn heap_len(&self) -> usize {
-        (self.bounds.capacity() + self.offsets.capacity()) * size_of::<u32>()
+        match &self.table {
+            Table::Built(words) => words.capacity() * size_of::<u32>(),
+            Table::Kept(_) => 0,
+        }
     }
+}
+
+fn groups_for(count: u32) -> usize {
+    (count.next_power_of_two() / 8).max(1) as usize
 }
 
 /// The entries with this serial number and their offsets; nearly always none or one.
@@ -62,8 +131,7 @@ pub(super) fn find<'a>(
     let mut found: Vec<(u32, CrlEntry<'a>)> = match index {
         Some(index) => index
             .candidates(wanted)
-            .iter()
-            .filter_map(|offset| list.entry_at_if(*offset, wanted).map(|entry| (*offset, entry)))
+            .filter_map(|offset| list.entry_at_if(offset, wanted).map(|entry| (offset, entry)))
             .collect(),
         None => list
             .entry_spans()

@@ -87,6 +87,8 @@ impl StatusSearch<'_> {
         if let Some(why) = crl.unusable() {
             return Err(why);
         }
+        // The search for a signer is work too, whether or not it finds one.
+        self.spend_signature()?;
         let anchor = above.last().ok_or("the certificate has no issuer")?;
         let signer = self.signer(crl, above)?;
         let listed = entry_for(crl, certificate)?;

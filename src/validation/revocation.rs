@@ -158,11 +158,21 @@ pub fn check_path(
             }
             Status::Revoked(text) => outcome.findings.push(Finding::fatal(Code::Revoked, Some(index), text)),
             Status::Unknown(reasons) => {
-                let text = format!("no usable status: {}", reasons.join("; "));
+                let text = format!("no usable status: {}", summary(&reasons));
                 let code = if search.is_exhausted() { Code::Budget } else { Code::RevocationUnknown };
                 outcome.findings.push(Finding { code, certificate_index: Some(index), text, fatal });
             }
         }
     }
     outcome
+}
+
+/// The first reasons and how many more there are: a store may hold thousands of lists.
+fn summary(reasons: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = reasons.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    match reasons.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
 }

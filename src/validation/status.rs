@@ -16,6 +16,9 @@ use crate::crypto::Provider;
 use crate::limits;
 use crate::time::Time;
 
+/// Most certificates of one name that are put in order as signers of a CRL; the best of them are tried.
+const MAX_NAMESAKES: usize = 64;
+
 /// What is known about one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Status {
@@ -133,6 +136,9 @@ impl<'a> StatusSearch<'a> {
         let chain = above.iter().map(|c| (c, true));
         let others = self.pool.iter().chain(self.path).chain(self.anchors.iter()).map(|c| (c, false));
         for (candidate, in_chain) in chain.chain(others) {
+            if found.len() == MAX_NAMESAKES {
+                break;
+            }
             if same_name(candidate.subject(), name) && !found.iter().any(|(known, _)| known == candidate) {
                 found.push((candidate.clone(), in_chain));
             }

@@ -176,6 +176,33 @@ fn one_among_ten_thousand_is_found_and_its_neighbours_are_not() {
 }
 
 #[test]
+fn an_index_kept_beside_the_list_finds_the_same_and_hides_nothing_when_damaged() {
+    let world = World::new();
+    let crowd =
+        |crl: CrlBuilder| (0..300u32).fold(crl, |crl, n| crl.entry(&[&[1], &n.to_be_bytes()[..]].concat(), &[]));
+    let der = crowd(CrlBuilder::of(&world.ca).revokes(&world.device)).der();
+    let index = Crl::from_der(der.clone()).unwrap().index_to_bytes().unwrap();
+    let with = |index: Vec<u8>| Crl::from_bytes_with_index(Arc::new(der.clone()), Arc::new(index)).map(Arc::new);
+    let kept = with(index.clone()).unwrap();
+    assert_eq!(kept.index_len(), 0, "nothing of it on the heap");
+    assert_revoked(&world.by_crls(&[kept]));
+    for position in 0..index.len() {
+        for bit in [1, 0x80] {
+            let mut damaged = index.clone();
+            damaged[position] ^= bit;
+            // What passes all the same still finds everything.
+            if let Ok(crl) = with(damaged) {
+                assert_revoked(&world.by_crls(&[crl]));
+            }
+        }
+    }
+    assert!(with(index[..index.len() - 4].to_vec()).is_err() && with(Vec::new()).is_err());
+    let other = Crl::from_der(crowd(CrlBuilder::of(&world.ca).entry(&[9], &[])).der()).unwrap();
+    assert!(with(other.index_to_bytes().unwrap()).is_err(), "the index of another list");
+    assert_eq!(CrlBuilder::of(&world.ca).build().index_to_bytes(), None);
+}
+
+#[test]
 fn the_newest_list_of_an_issuer_speaks() {
     let world = World::new();
     let held = CrlBuilder::of(&world.ca).number(7).revokes_for(&world.device, HOLD).build();
