@@ -423,14 +423,18 @@ pub(crate) fn take(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 /// reach beyond the end of `bytes`. `None` if it is another tag, no DER, or not whole.
 #[inline]
 pub(crate) fn header(bytes: &[u8], tag: u8) -> Option<(usize, usize)> {
-    if *bytes.first()? != tag {
-        return None;
+    match bytes {
+        [found, first, ..] if *found == tag => match *first {
+            short if short < 0x80 => Some((2, usize::from(short))),
+            long => long_header(bytes, usize::from(long & 0x7f)),
+        },
+        _ => None,
     }
-    let first = *bytes.get(1)?;
-    if first < 0x80 {
-        return Some((2, usize::from(first)));
-    }
-    let count = usize::from(first & 0x7f);
+}
+
+/// The same where the length takes `count` bytes of its own.
+#[cold]
+fn long_header(bytes: &[u8], count: usize) -> Option<(usize, usize)> {
     if count == 0 || count > 4 {
         return None;
     }

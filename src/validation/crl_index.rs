@@ -1,6 +1,7 @@
 //! Finding one serial number among a million: a table of offsets into the list's own bytes.
 
 use crate::asn1::crl::{Bytes, CertificateList, CrlEntry, shortest_integer, take};
+use crate::limits;
 
 /// Below this many entries a walk costs less than an index is worth.
 const WALK_BELOW: u32 = 48;
@@ -8,14 +9,16 @@ const WALK_BELOW: u32 = 48;
 /// Offsets of all entries, grouped by a hash of their serial numbers.
 ///
 /// Two passes of a counting sort build it, without comparing entries: 4 bytes an entry, and half a byte for the groups'
-/// bounds. A list made so that all its serial numbers fall into one group costs a walk per lookup, no more.
+/// bounds. The four bits that offsets of the largest accepted list leave free hold more of the hash: of the entries in a
+/// group, all but one in sixteen are passed over without a look at the list. A list made so that all its serial numbers
+/// fall into one group costs a walk per lookup, no more.
 pub(super) struct CrlIndex {
     /// How many groups; a power of two.
     groups: usize,
     table: Table,
 }
 
-/// First where each group begins, and the end; then the offsets of the entries, group by group.
+/// First where each group begins, and the end; then offset and mark of the entries, group by group.
 enum Table {
     Built(Vec<u32>),
     /// As [`CrlIndex::to_bytes`] wrote it, and checked against the list.
@@ -38,7 +41,7 @@ impl CrlIndex {
         let mut table = vec![0u32; groups + 1 + count as usize];
         let (bounds, offsets) = table.split_at_mut(groups + 1);
         for (_, content) in list.entry_spans() {
-            bounds[group(serial(content), groups)] += 1;
+            bounds[Place::of(serial(content), groups).group] += 1;
         }
         let mut total = 0;
         for bound in bounds.iter_mut() {
@@ -47,9 +50,10 @@ impl CrlIndex {
         }
         // Each bound now is its group's end; filling from the end turns it into its beginning.
         for (offset, content) in list.entry_spans() {
-            let bound = &mut bounds[group(serial(content), groups)];
+            let place = Place::of(serial(content), groups);
+            let bound = &mut bounds[place.group];
             *bound -= 1;
-            offsets[*bound as usize] = offset;
+            offsets[*bound as usize] = offset | place.mark;
         }
         Some(CrlIndex { groups, table: Table::Built(table) })
     }
@@ -82,17 +86,20 @@ impl CrlIndex {
         });
         let complete = in_order
             && list.entry_spans().all(|(offset, content)| {
-                index.group_offsets(group(serial(content), groups)).any(|known| known == offset)
+                let place = Place::of(serial(content), groups);
+                index.group_words(place.group).any(|known| known == offset | place.mark)
             });
         complete.then_some(index)
     }
 
     /// Offsets of the entries that may have this serial number.
     fn candidates(&self, wanted: &[u8]) -> impl Iterator<Item = u32> {
-        self.group_offsets(group(wanted, self.groups))
+        let place = Place::of(wanted, self.groups);
+        let marked = self.group_words(place.group).filter(move |word| word & !OFFSET_BITS == place.mark);
+        marked.map(|word| word & OFFSET_BITS)
     }
 
-    fn group_offsets(&self, group: usize) -> impl Iterator<Item = u32> {
+    fn group_words(&self, group: usize) -> impl Iterator<Item = u32> {
         let first = self.groups + 1;
         let (begin, end) = (self.word(group) as usize, self.word(group + 1) as usize);
         (first + begin..first + end).map(|i| self.word(i))
@@ -147,15 +154,32 @@ fn serial(content: &[u8]) -> &[u8] {
     take(content, 0x02).map_or(&[], |(serial, _)| shortest_integer(serial))
 }
 
-fn group(serial: &[u8], groups: usize) -> usize {
-    let mut hash = 0x9e37_79b9_7f4a_7c15u64 ^ serial.len() as u64;
-    for part in serial.chunks(8) {
-        let mut word = [0u8; 8];
-        word[..part.len()].copy_from_slice(part);
+/// Where a serial number belongs in an index.
+struct Place {
+    group: usize,
+    /// More bits of the hash, above [`OFFSET_BITS`].
+    mark: u32,
+}
+
+/// The bits of an offset into a list.
+const OFFSET_BITS: u32 = limits::MAX_CRL_BYTES as u32;
+
+impl Place {
+    /// `groups` is a power of two.
+    #[inline]
+    fn of(serial: &[u8], groups: usize) -> Self {
+        // First and last eight bytes: CAs vary the last, the first or all of them.
+        let (first, last) = match (serial.first_chunk(), serial.last_chunk()) {
+            (Some(first), Some(last)) => (u64::from_be_bytes(*first), u64::from_be_bytes(*last)),
+            _ => (serial.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
+        };
         // The product of two 64-bit numbers, folded: every bit of the number reaches every bit of the hash.
-        let mixed = u128::from(hash ^ u64::from_le_bytes(word)) * u128::from(0xa076_1d64_78bd_642f_u64);
-        hash = mixed as u64 ^ (mixed >> 64) as u64;
+        let fold = |a: u64, b: u64| {
+            let product = u128::from(a) * u128::from(b);
+            product as u64 ^ (product >> 64) as u64
+        };
+        let hash = fold(first ^ 0x9e37_79b9_7f4a_7c15, 0xa076_1d64_78bd_642f) ^ last;
+        let hash = fold(hash ^ serial.len() as u64, 0xe703_7ed1_a0b4_28db);
+        Place { group: hash as usize & (groups - 1), mark: (hash >> 32) as u32 & !OFFSET_BITS }
     }
-    // `groups` is a power of two.
-    hash as usize & (groups - 1)
 }
