@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use devid::transport::fetch::{Document, FetchLimits, HttpFetch};
+use devid::transport::fetch::{Document, FetchLimits, HttpFetch, ocsp_get_url};
 use devid::transport::file::{self, FileExchange};
-use devid::transport::http::Resolve;
+use devid::transport::http::{Resolve, ThreadResolver};
 use devid::transport::{
-    Cancel, Exchange, ExchangeLimits, Fetch, FetchRequest, Fetched, HttpConfig, HttpExchange, Phase, Reply,
-    TransportError, TransportErrorKind as Kind, Url,
+    Cancel, Exchange, ExchangeFn, ExchangeLimits, Fetch, FetchFn, FetchRequest, Fetched, HttpConfig, HttpExchange,
+    Phase, Reply, TransportError, TransportErrorKind as Kind, Url,
 };
 use devid::{Code, Error};
 
@@ -296,7 +296,7 @@ fn a_body_of_another_type_is_named() {
     let error = ask(&answering(http("200 OK", "Content-Type: text/html\r\n", b"<html>welcome</html>"))).unwrap_err();
     assert_eq!((error.kind, error.phase), (Kind::ContentType, Phase::Body));
     assert_eq!(error.content_type.as_deref(), Some("text/html"));
-    assert_eq!(error.detail, "expected application/pkixcmp, found text/html");
+    assert!(error.detail.ends_with("/pkix/: expected application/pkixcmp, found text/html"), "{error}");
 }
 
 #[test]
@@ -587,6 +587,14 @@ fn host_names_go_through_the_callers_resolver_and_are_remembered() {
 }
 
 #[test]
+fn a_look_up_in_a_helper_thread_ends_in_time() {
+    let found = ThreadResolver.resolve("localhost", 80, Some(Duration::from_secs(5))).unwrap();
+    assert!(found.iter().all(|a| a.ip().is_loopback() && a.port() == 80) && !found.is_empty());
+    let error = ThreadResolver.resolve("localhost", 80, Some(Duration::ZERO)).map(drop);
+    assert!(error.is_ok() || error.unwrap_err().kind() == std::io::ErrorKind::TimedOut);
+}
+
+#[test]
 fn https_says_what_is_missing() {
     let error = HttpExchange::new("https://ca.example/", HttpConfig::default())
         .unwrap()
@@ -731,6 +739,45 @@ fn an_ocsp_request_is_posted() {
     let seen = &server.seen()[0];
     assert_eq!((seen.line(), seen.header("content-type")), ("POST /ocsp HTTP/1.1", Some("application/ocsp-request")));
     assert_eq!(seen.body, message(20));
+}
+
+#[test]
+fn a_short_ocsp_request_fits_into_a_url_and_a_long_one_is_for_post() {
+    let server = answering(http("200 OK", "", &message(50)));
+    // Bytes whose base64 has all three characters that must be encoded.
+    let url = ocsp_get_url(&server.url("/ocsp/"), &[0x30, 0x02, 0xfb, 0xff]).unwrap();
+    fetched(fetcher(FetchLimits::default()).fetch(&FetchRequest::get(&url), &quick()));
+    assert_eq!(server.seen()[0].line(), "GET /ocsp/MAL7%2Fw%3D%3D HTTP/1.1");
+    assert!(
+        ocsp_get_url("http://o/", &[0xfb; 3]).unwrap().ends_with("/%2B%2Fv7"),
+        "{:?}",
+        ocsp_get_url("http://o/", &[0xfb; 3])
+    );
+    assert_eq!(ocsp_get_url("http://o/", &[0; 200]), None);
+}
+
+#[test]
+fn a_caller_can_bring_its_own_way() {
+    let mut requests = Vec::new();
+    let mut exchange = ExchangeFn(|request: &[u8], _: &ExchangeLimits| {
+        requests.push(request.to_vec());
+        if requests.len() == 1 {
+            Ok(Reply::from_body(message(3)))
+        } else {
+            Err(TransportError::application(-10_042, "radio is off"))
+        }
+    });
+    assert_eq!(exchange.exchange(&message(1), &quick()).unwrap().body, message(3));
+    let error = Error::from(exchange.exchange(&message(2), &quick()).unwrap_err());
+    assert_eq!(
+        (error.code(), error.number(), error.message()),
+        (Code::Application, -10_042, "radio is off (phase await)")
+    );
+
+    let mut ldap = FetchFn(|request: &FetchRequest<'_>, _: &ExchangeLimits| {
+        Ok(Fetched::Document(Document { bytes: request.url.as_bytes().to_vec(), ..Document::default() }))
+    });
+    assert_eq!(fetched(ldap.fetch(&FetchRequest::get("ldap://h/cn=crl"), &quick())).bytes, b"ldap://h/cn=crl");
 }
 
 #[test]

@@ -155,6 +155,12 @@ impl Store {
         }
     }
 
+    /// Gives a number up, also a damaged one: from then on everything counts as higher. For people who know that the
+    /// number is wrong. It is no error if there is none.
+    pub fn remove_number(&self, name: &str) -> Result<(), StoreError> {
+        self.remove(NUMBER, name)
+    }
+
     /// Replaces a set of trust anchors; an empty one is removed.
     pub fn set_anchors(&self, set: AnchorSet, anchors: &[Certificate]) -> Result<(), StoreError> {
         self.changing(|home| {

@@ -3,6 +3,8 @@
 //! Such URLs are an outsider's choice (strongSwan CVE-2022-40617): fetch only for paths whose signatures hold, and
 //! never without the limits here. What comes back is bytes to be judged, not to be believed.
 
+use base64ct::{Base64, Encoding};
+
 use super::ExchangeLimits;
 use super::error::TransportError;
 
@@ -21,6 +23,19 @@ impl<F: Fetch + ?Sized> Fetch for &mut F {
 impl<F: Fetch + ?Sized> Fetch for Box<F> {
     fn fetch(&mut self, request: &FetchRequest<'_>, limits: &ExchangeLimits) -> Result<Fetched, TransportError> {
         (**self).fetch(request, limits)
+    }
+}
+
+/// Makes a [`Fetch`] of a closure.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchFn<F>(pub F);
+
+impl<F> Fetch for FetchFn<F>
+where
+    F: FnMut(&FetchRequest<'_>, &ExchangeLimits) -> Result<Fetched, TransportError>,
+{
+    fn fetch(&mut self, request: &FetchRequest<'_>, limits: &ExchangeLimits) -> Result<Fetched, TransportError> {
+        (self.0)(request, limits)
     }
 }
 
@@ -53,6 +68,21 @@ impl<'a> FetchRequest<'a> {
             ..Self::get(url)
         }
     }
+}
+
+/// The URL of an OCSP request by GET, which caches can answer: base64 of the request, percent-encoded, behind the
+/// responder's URL (RFC 6960 appendix A.1). `None` if the result exceeds 255 bytes: then POST (RFC 5019 section 5).
+pub fn ocsp_get_url(responder: &str, request: &[u8]) -> Option<String> {
+    let mut url = format!("{}/", responder.strip_suffix('/').unwrap_or(responder));
+    for c in Base64::encode_string(request).chars() {
+        match c {
+            '+' => url.push_str("%2B"),
+            '/' => url.push_str("%2F"),
+            '=' => url.push_str("%3D"),
+            c => url.push(c),
+        }
+    }
+    (url.len() <= 255).then_some(url)
 }
 
 /// What came.

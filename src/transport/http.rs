@@ -55,6 +55,7 @@ impl Exchange for HttpExchange {
             limits,
         )?;
         judge(reply, self.wire.config().strict_content_type)
+            .map_err(|e| TransportError { detail: format!("{}: {}", self.url, e.detail), ..e })
     }
 }
 

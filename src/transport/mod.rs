@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 pub use error::{Phase, TransportError, TransportErrorKind};
-pub use fetch::{Fetch, FetchRequest, Fetched};
+pub use fetch::{Fetch, FetchFn, FetchRequest, Fetched};
 #[cfg(feature = "http")]
 pub use http::{HttpConfig, HttpExchange};
 pub use url::{Scheme, Url, well_known_url};
@@ -44,6 +44,19 @@ impl<E: Exchange + ?Sized> Exchange for &mut E {
 impl<E: Exchange + ?Sized> Exchange for Box<E> {
     fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
         (**self).exchange(request, limits)
+    }
+}
+
+/// Makes an [`Exchange`] of a closure: the caller's own way to the server.
+#[derive(Clone, Copy, Debug)]
+pub struct ExchangeFn<F>(pub F);
+
+impl<F> Exchange for ExchangeFn<F>
+where
+    F: FnMut(&[u8], &ExchangeLimits) -> Result<Reply, TransportError>,
+{
+    fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
+        (self.0)(request, limits)
     }
 }
 

@@ -286,6 +286,10 @@ fn damaged_records_are_named_and_only_the_useless_ones_removed() {
     assert_eq!(store.load_operation("enrol").unwrap_err().code(), Code::Corrupt);
     assert_eq!(store.raise_number("crl", &[8]).unwrap_err().kind, Kind::Corrupt, "no way back below 7");
 
+    store.remove_number("crl").unwrap();
+    assert!(store.raise_number("crl", &[1]).unwrap(), "unless a person says so");
+    fs::write(root.join("number/crl"), "-----BEGIN damage").unwrap();
+
     let mended = store.repair().unwrap();
     let gone: Vec<_> =
         mended.iter().filter(|p| p.kind == ProblemKind::Damaged && p.is_mended).map(|p| p.place.as_str()).collect();
