@@ -123,7 +123,7 @@ fn an_interrupted_enrolment_is_resumed_from_wherever_it_was() {
             assert_eq!(error.code(), Code::State, "a second enrolment does not run over the first");
 
             let mut line = Line { ca: &mut ca, exchanges_left: None };
-            let mut later = Patience(now().plus(86_400), None);
+            let mut later = Patience(now().plus(600), None);
             let resumed = client.resume(place(&store), &mut line, &mut later).expect("resumed");
 
             assert_eq!(store.current("router").unwrap().certificate, resumed.certificate);
