@@ -145,3 +145,77 @@ fn a_file_without_signed_data_gives_no_certificates() {
     let empty = sequence(&[&[0x02, 0x01, 0x01, 0x31, 0x00], &encapsulated, &[0x31, 0x00]]);
     assert_eq!(certificates_from_pkcs7(&encode_content_info(oid::CMS_SIGNED_DATA, &empty)), Ok(Vec::new()));
 }
+
+/// A certificate with nothing in it but names and a key: enough to be named by a signer.
+fn certificate_for(key: &dyn PrivateKey, serial: u8) -> Certificate {
+    let algorithm = key.kind().default_signature().to_der();
+    let name = crate::asn1::name::Name::common_name("signer");
+    let validity = sequence(&[&element(0x17, &[b"260101000000Z"]), &element(0x17, &[b"270101000000Z"])]);
+    let tbs =
+        sequence(&[&element(0x02, &[&[serial]]), &algorithm, name.as_der(), &validity, name.as_der(), key.spki()]);
+    let signature = key.sign(&key.kind().default_signature(), &tbs).unwrap();
+    Certificate::from_der(&crate::asn1::x509::assemble_signed(&tbs, &algorithm, &signature)).unwrap()
+}
+
+#[test]
+fn content_signed_by_every_kind_of_key_is_verified_and_no_other_content() {
+    let provider = default_provider();
+    for kind in [KeyKind::Rsa(2048), KeyKind::P521, KeyKind::Ed25519, KeyKind::MlDsa44, KeyKind::MlDsa87] {
+        let key = provider.generate_key(kind).unwrap();
+        let own = [certificate_for(&*key, 1)];
+        let input = sign(&*provider, &*key, &own, oid::CT_KP_KEY_PACKAGE, b"content").unwrap();
+        let signed = SignedData::from_der(&input).unwrap();
+        assert_eq!(signed.verify_by(&*provider, &own[0], key.spki(), false), Ok(()), "{kind}");
+        let namesake = certificate_for(&*key, 2);
+        let verdict = signed.verify_by(&*provider, &namesake, key.spki(), false);
+        assert_eq!(verdict, Err(CmsError::NotForUs { recipients: 1 }), "{kind}");
+        let stranger = provider.generate_key(kind).unwrap();
+        let impostor = certificate_for(&*stranger, 1);
+        let verdict = signed.verify_by(&*provider, &impostor, stranger.spki(), false);
+        assert_eq!(verdict, Err(CmsError::Crypto(CryptoError::Mismatch)), "{kind}");
+    }
+}
+
+#[test]
+fn signed_data_that_leaves_its_content_uncovered_is_refused() {
+    let provider = default_provider();
+    let key = provider.generate_key(KeyKind::P256).unwrap();
+    let own = certificate_for(&*key, 1);
+    let algorithm = key.kind().default_signature();
+    let object = |found: Oid| element(0x06, &[found.as_bytes()]);
+    let attribute = |kind: Oid, value: &[u8]| sequence(&[&object(kind), &element(0x31, &[value])]);
+    let digest = provider.digest(algorithm.digest().unwrap(), &[b"content"]).unwrap();
+    let verdict = |content_type: Oid, attributes: &[&[u8]]| {
+        let attributes = attributes.concat();
+        let covered = if attributes.is_empty() { b"content".to_vec() } else { element(0x31, &[&attributes]) };
+        let field = if attributes.is_empty() { Vec::new() } else { element(0xa0, &[&attributes]) };
+        let signer = sequence(&[
+            &[0x02, 0x01, 0x01],
+            &sequence(&[own.issuer(), &element(0x02, &[own.serial()])]),
+            &sequence(&[&object(oid::SHA256)]),
+            &field,
+            &algorithm.to_der(),
+            &element(0x04, &[&key.sign(&algorithm, &covered).unwrap()]),
+        ]);
+        let data = sequence(&[
+            &[0x02, 0x01, 0x03, 0x31, 0x00],
+            &sequence(&[&object(content_type), &element(0xa0, &[&element(0x04, &[b"content"])])]),
+            &element(0x31, &[&signer]),
+        ]);
+        SignedData::from_der(&data).unwrap().verify_by(&*provider, &own, key.spki(), false)
+    };
+    let data_type = attribute(oid::CMS_CONTENT_TYPE, &object(oid::CMS_DATA));
+    let package_type = attribute(oid::CMS_CONTENT_TYPE, &object(oid::CT_KP_KEY_PACKAGE));
+    let right = attribute(oid::CMS_MESSAGE_DIGEST, &element(0x04, &[&digest]));
+    let wrong = attribute(oid::CMS_MESSAGE_DIGEST, &element(0x04, &[&[0; 32]]));
+    let malformed = |verdict| matches!(verdict, Err(CmsError::Malformed(_)));
+
+    assert_eq!(verdict(oid::CMS_DATA, &[]), Ok(()));
+    assert_eq!(verdict(oid::CMS_DATA, &[&data_type, &right]), Ok(()));
+    assert_eq!(verdict(oid::CMS_DATA, &[&data_type, &wrong]), Err(CmsError::Crypto(CryptoError::Mismatch)));
+    assert!(malformed(verdict(oid::CT_KP_KEY_PACKAGE, &[])), "other types need attributes");
+    assert!(malformed(verdict(oid::CMS_DATA, &[&package_type, &right])), "another type than the signed one");
+    assert!(malformed(verdict(oid::CMS_DATA, &[&right])), "no type");
+    assert!(malformed(verdict(oid::CMS_DATA, &[&data_type])), "no digest");
+    assert!(malformed(verdict(oid::CMS_DATA, &[&data_type, &right, &wrong])), "two digests");
+}

@@ -319,3 +319,62 @@ fn a_key_bound_to_pss_verifies_pss_and_nothing_else() {
         assert_eq!(provider.verify(&huge, key.spki(), b"m", &signature, false), Err(CryptoError::Mismatch));
     }
 }
+
+#[test]
+fn ml_dsa_keys_are_read_in_the_three_forms_of_rfc_9881() {
+    use crate::asn1::der::{element, sequence};
+    use crate::asn1::pkcs8::{MlDsaPrivateKey, PrivateKeyInfo, encode_private_key_info};
+    for (kind, identifier) in
+        [(KeyKind::MlDsa44, oid::ML_DSA_44), (KeyKind::MlDsa65, oid::ML_DSA_65), (KeyKind::MlDsa87, oid::ML_DSA_87)]
+    {
+        // FIPS 204's expansion of the seed, by the portable implementation or AWS-LC's own.
+        let seed = [kind.to_string().as_bytes()[7]; 32];
+        let with = |content: &[u8]| encode_private_key_info(identifier, &[], content);
+        let by_seed = with(&element(0x80, &[&seed]));
+        let Some(expanded) = expanded_of(kind, &seed) else { return };
+        let both = |expanded: &[u8]| with(&sequence(&[&element(0x04, &[&seed]), &element(0x04, &[expanded])]));
+        let mut changed = expanded.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        for provider in providers() {
+            let key = provider.import_pkcs8(&by_seed).unwrap();
+            assert_eq!(key.kind(), kind);
+            assert_eq!(provider.import_pkcs8(&both(&expanded)).unwrap().spki(), key.spki());
+            assert!(matches!(provider.import_pkcs8(&both(&changed)), Err(CryptoError::BadKey(_))));
+            assert!(matches!(provider.import_pkcs8(&with(&element(0x80, &[&[1; 31]]))), Err(CryptoError::BadKey(_))));
+            match provider.import_pkcs8(&with(&element(0x04, &[&expanded]))) {
+                Ok(alone) => {
+                    assert_eq!(alone.spki(), key.spki());
+                    let kept = alone.to_pkcs8().unwrap();
+                    let content = PrivateKeyInfo::from_der(&kept).unwrap().key;
+                    assert_eq!(MlDsaPrivateKey::from_der(content).unwrap().expanded, Some(&expanded[..]));
+                    let signature = alone.sign(&kind.default_signature(), b"m").unwrap();
+                    let verdict = provider.verify(&kind.default_signature(), key.spki(), b"m", &signature, false);
+                    assert_eq!(verdict, Ok(()));
+                }
+                Err(refused) => {
+                    assert_eq!(provider.name(), "rustcrypto");
+                    assert!(refused.to_string().contains("without their seed"));
+                }
+            }
+        }
+    }
+}
+
+/// The expanded key of a seed; `None` without AWS-LC.
+#[cfg(feature = "crypto-awslc")]
+fn expanded_of(kind: KeyKind, seed: &[u8; 32]) -> Option<Vec<u8>> {
+    use aws_lc_rs::encoding::AsRawBytes;
+    use aws_lc_rs::signature::{ML_DSA_44_SIGNING, ML_DSA_65_SIGNING, ML_DSA_87_SIGNING, PqdsaKeyPair};
+    let algorithm = match kind {
+        KeyKind::MlDsa44 => &ML_DSA_44_SIGNING,
+        KeyKind::MlDsa65 => &ML_DSA_65_SIGNING,
+        _ => &ML_DSA_87_SIGNING,
+    };
+    let pair = PqdsaKeyPair::from_seed(algorithm, seed).unwrap();
+    Some(pair.private_key().as_raw_bytes().unwrap().as_ref().to_vec())
+}
+
+#[cfg(not(feature = "crypto-awslc"))]
+fn expanded_of(_: KeyKind, _: &[u8; 32]) -> Option<Vec<u8>> {
+    None
+}
