@@ -8,7 +8,7 @@ use devid::cmp::{Action, MacParameters, Signer};
 use devid::crypto::{DigestAlgorithm, PrivateKey, default_provider, keys};
 
 use crate::Result;
-use crate::clock::{system_time, thread_cpu_ns};
+use crate::clock::{cpu_ns_of, system_time, thread_cpu_ns};
 use crate::openssl::{Item, Pki};
 
 /// How requests are protected and how certificates are confirmed.
@@ -17,6 +17,42 @@ pub struct Variant {
     pub use_mac: bool,
     pub is_implicit: bool,
 }
+
+/// The signatures and key derivations that no client can do without, called directly, each on its own data: CPU
+/// nanoseconds of all that belong to one enrolment.
+pub fn cryptography(pki: &Pki, variant: Variant) -> Result<impl FnMut() -> Result<i64>> {
+    let provider = default_provider();
+    let device_key = keys::load_private_key(&*provider, pki.item(Item::DeviceKey), None)?;
+    let issuing = Certificate::from_der(pki.item(Item::Issuing))?;
+    let root_key = keys::load_private_key(&*provider, pki.item(Item::RootKey), None)?.spki().to_vec();
+    let algorithm = device_key.kind().default_signature();
+    // Proof of possession; each request. The new certificate and its issuer; the signer's; each answer.
+    let messages = if variant.is_implicit { 1 } else { 2 };
+    let (signatures, verifications, derivations) =
+        if variant.use_mac { (1, 2, 1 + messages) } else { (1 + messages, 3 + messages, 0) };
+    Ok(move || {
+        let work = || -> Result<()> {
+            for _ in 0..signatures {
+                device_key.sign(&algorithm, issuing.tbs())?;
+            }
+            for _ in 0..verifications {
+                provider.verify(&algorithm, &root_key, issuing.tbs(), issuing.signature(), false)?;
+            }
+            for _ in 0..derivations {
+                let mut value = provider.digest(DigestAlgorithm::Sha256, &[b"a shared secret", &[0; 16]])?;
+                for _ in 1..PBM_ITERATIONS {
+                    value = provider.digest(DigestAlgorithm::Sha256, &[&value])?;
+                }
+                std::hint::black_box(value);
+            }
+            Ok(())
+        };
+        cpu_ns_of(work).map(|(spent, ())| spent)
+    })
+}
+
+/// What libcrypto's client sends since 3.2.
+const PBM_ITERATIONS: u32 = 1024;
 
 /// Keys, certificates and settings, decoded once.
 pub struct Ours {
@@ -36,9 +72,9 @@ impl Ours {
         let device = Certificate::from_der(pki.item(Item::Device))?;
         let subject = Subject::new().name_der(device.subject())?;
         if variant.use_mac {
-            // What libcrypto's client sends: 1,024 iterations; the digests are set alike on both sides.
+            // The digests are set alike on both sides.
             let sha256 = DigestAlgorithm::Sha256;
-            let parameters = MacParameters::PasswordBased { owf: sha256, mac: sha256, iterations: 1024 };
+            let parameters = MacParameters::PasswordBased { owf: sha256, mac: sha256, iterations: PBM_ITERATIONS };
             config.protect_with_secret(b"4711", b"a shared secret", parameters);
         } else {
             config.protect_with_certificate(Signer::Key(key(Item::DeviceKey)?), device, Vec::new());

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::candidate::{Ours, Variant};
+use crate::candidate::{Ours, Variant, cryptography};
 use crate::clock::{Runner, as_json, in_turns};
 use crate::openssl::KeyType;
 use crate::{Result, Settings};
@@ -24,6 +24,7 @@ pub fn measure(settings: &Settings) -> Result<Value> {
         let ca = server.make_ca(&pki, variant.use_mac, variant.is_implicit)?;
         let ours = Ours::new(&pki, variant)?;
         let mut candidates = vec![Runner::new("devid", || ours.enrol(|request| ca.answer(request)))];
+        candidates.push(Runner::new("cryptography", cryptography(&pki, variant)?));
         for openssl in &settings.openssl {
             let client = openssl.make_client(&pki, variant.use_mac, variant.is_implicit)?;
             let ca = &ca;

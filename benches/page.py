@@ -1,0 +1,192 @@
+"""docs/performance.md from the results of one run."""
+
+import datetime
+import os
+import re
+import subprocess
+from pathlib import Path
+
+INTRODUCTION = """\
+# Performance
+
+Written by `make bench`; do not edit. Figures of different machines and days are not to be compared with each other: every
+rival was measured in the same run, in turns with us, so look at the ratios. Below 1 we need less than the rival.
+"""
+
+ENROLMENT = """\
+## Enrolment: CPU of the client
+
+`ir` and `certConf`, keys and settings decoded beforehand; the client object is made anew for each enrolment, and everyone
+validates the new certificate to its anchor. CPU time of the client's thread in microseconds, median of {rounds} rounds. All
+clients talk to the same server in the same process (libcrypto's server code, {server}, issuing certificates); what it costs
+is left out. MAC: PasswordBasedMac, SHA-256, HMAC-SHA-256; 1,024 iterations here and in OpenSSL 4, 500 in OpenSSL 3.0, which
+cannot be told otherwise. *Cryptography* is the part of our figure that no client can do without: the signatures and key derivations
+alone, called directly.
+"""
+
+HEAP = """\
+Heap of one such enrolment (P-256), counted by the same preloaded counter; the server's share is left out. *Live* is the most
+that was held at one time.
+"""
+
+PROCESSES = """\
+## Enrolment: whole processes
+
+From `exec` to exit over HTTP on the loopback interface, P-256, keys and certificates read from PEM files, the new
+certificate written to one. CPU is user and system time; medians of turns. The server is the same for all.
+"""
+
+VALIDATION = """\
+## Validation
+
+CPU in microseconds: leaf, intermediate, root; the purpose serverAuth and the host name are checked. *Chain*: all three
+decoded from DER each time. *Store kept*: root, intermediate and CRLs are decoded once, the leaf comes anew. CRL signatures are
+verified by everyone; we remember that they were, in a store that is kept. rustls-webpki uses ring; it has no OCSP. For OCSP, leaf, issuer
+and response are decoded, the response verified and its answer for the leaf taken.
+"""
+
+CRLS = """\
+## Big CRLs
+
+Decode, verify the signature (P-256), look up one serial number: CPU in milliseconds. Then one more lookup in
+microseconds. Memory is what the process gained at its peak, the DER included, in MiB; *mapped* is the same list in a memory-mapped
+file, where only the index is our own (anonymous) memory.
+"""
+
+SIZES = """\
+## Sizes
+
+Stripped, in bytes.
+"""
+
+NOTES = """\
+## Where the aims are missed, and why
+
+- RSA signatures take the same time in AWS-LC and in OpenSSL (the same assembly language for the same processors), and three of them are
+  most of an enrolment with RSA-2048 and signatures: the ratio there cannot be far below 1. See the column *Cryptography*.
+"""
+
+
+def render(results: dict, root: Path) -> str:
+    parts = [INTRODUCTION, machine(results, root), enrolment(results), heap(results), processes(results)]
+    parts += [validation(results), crls(results), sizes(results), NOTES]
+    return "\n".join(part for part in parts if part)
+
+
+def machine(results: dict, root: Path) -> str:
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    commit = answer(["git", "-C", str(root), "rev-parse", "--short", "HEAD"])
+    versions = ", ".join(f"{name} is {version}" for name, version in results["enrol"]["versions"].items())
+    day = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    form = " Short form." if results["short"] else ""
+    rust = answer(["rustc", "--version"])
+    where = f"{cpu[1].strip() if cpu else 'unknown CPU'}, {os.cpu_count()} processors"
+    return f"{day}, commit {commit or 'unknown'}; {where}; {rust}; {versions}.{form}\n"
+
+
+def answer(command: list[str]) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def enrolment(results: dict) -> str:
+    aims = {("P-256", "signature"): 0.6, ("P-256", "MAC"): 0.6, ("RSA-2048", "signature"): 0.8, ("RSA-2048", "MAC"): 0.6}
+    aims["P-256", "signature, implicit confirmation"] = 0.6
+    rivals = list(results["enrol"]["versions"])
+    rows = []
+    for row in results["enrol"]["rows"]:
+        spent = row["microseconds"]
+        aim = aims[row["key"], row["protection"]]
+        cells = [f"{row['key']}, {row['protection']}"]
+        cells += [ratio(spent["devid"] / spent[name], aim if name == rivals[-1] else None) for name in rivals]
+        cells += [f"{spent['devid']:.0f}", f"{spent['cryptography']:.0f}", *(f"{spent[name]:.0f}" for name in rivals)]
+        rows.append([*cells, f"{aim}"])
+    head = ["what", *(f"ratio to {name}" for name in rivals), "devid µs", "cryptography µs", *(f"{name} µs" for name in rivals)]
+    text = ENROLMENT.format(rounds=results["enrol"]["rounds"], server=results["enrol"]["server"])
+    return text + "\n" + table([*head, f"aim (to {rivals[-1]})"], rows)
+
+
+def heap(results: dict) -> str:
+    rows = []
+    for row in results["heap"]["rows"]:
+        for name, counted in row["heap"].items():
+            figures = [f"{counted[key]:,}" for key in ("allocations", "bytes", "peak_live_bytes")]
+            rows.append([row["protection"], name, *figures, "500, 64 KB" if name == "devid" else ""])
+    return HEAP + "\n" + table(["protection", "client", "allocations", "bytes in all", "live bytes", "aim"], rows)
+
+
+def processes(results: dict) -> str:
+    rows = []
+    for protection in ("signature", "mac"):
+        group = [row for row in results["processes"] if row["protection"] == protection]
+        for row in group:
+            ours = row["program"].startswith("devid")
+            others = [other for other in group if not other["program"].startswith("devid")]
+            ratios = " / ".join(f"{row['cpu_us'] / other['cpu_us']:.2f}" for other in others) if ours else ""
+            cells = [protection, row["program"], ratios, f"{row['cpu_us'] / 1000:.1f}", f"{row['wall_us'] / 1000:.1f}"]
+            rows.append([*cells, f"{row['peak_kib'] / 1024:.1f}", "0.33, 5 MiB" if ours else ""])
+    if not any(row["program"].startswith("devid") for row in results["processes"]):
+        return ""
+    head = ["protection", "program", "CPU ratio to each rival", "CPU ms", "wall ms", "peak RSS MiB", "aim"]
+    return PROCESSES + "\n" + table(head, rows)
+
+
+def validation(results: dict) -> str:
+    names = ["rustls-webpki", *results["enrol"]["versions"]]
+    aims = {"chain": ("rustls-webpki", 1.0), "chain, store kept with two CRLs": ("rustls-webpki", 0.8)}
+    last = names[-1]
+    aims |= {"OCSP response signed by the CA": (last, 0.9), "OCSP response, delegated responder": (last, 0.9)}
+    rows = []
+    for row in results["validation"]["rows"]:
+        spent = row["microseconds"]
+        rival, aim = aims.get(row["what"], ("", None))
+        cells = [f"{row['key']}: {row['what']}"]
+        for name in names:
+            cells.append(ratio(spent["devid"] / spent[name], aim if name == rival else None) if name in spent else "–")
+        cells.append(f"{spent['devid']:.1f}")
+        cells += [f"{spent[name]:.1f}" if name in spent else "–" for name in names]
+        rows.append([*cells, f"{aim} of {rival}" if aim else ""])
+    head = ["what", *(f"ratio to {name}" for name in names), "devid µs", *(f"{name} µs" for name in names), "aim"]
+    return VALIDATION + "\n" + table(head, rows)
+
+
+def crls(results: dict) -> str:
+    rows = []
+    for row in results["crl"]["rows"]:
+        first, later, memory = row["first_microseconds"], row["lookup_microseconds"], row["memory"]
+        name = f"{row['entries']:,} ({row['der_bytes'] / 1e6:.1f} MB)"
+        for candidate in memory:
+            timed = candidate if candidate in first else None
+            share = f"{first['devid'] / first[timed]:.3f}" if timed and timed != "devid" else ""
+            rows.append([
+                name,
+                candidate,
+                share,
+                f"{first[timed] / 1000:.1f}" if timed else "",
+                f"{later[timed]:.2f}" if timed else "",
+                f"{memory[candidate]['peak_kib'] / 1024:.1f}",
+                f"{memory[candidate]['anonymous_kib'] / 1024:.1f}",
+            ])
+    text = CRLS + "\n" + table(
+        ["entries", "who", "our share of its CPU", "first answer ms", "later lookup µs", "peak MiB", "anonymous MiB"], rows
+    )
+    return text + "\nAim for a million entries: at most 0.15 of OpenSSL's CPU, and 10 MiB beside the DER.\n"
+
+
+def sizes(results: dict) -> str:
+    if not results["sizes"]:
+        return ""
+    rows = [[row["what"], f"{row['bytes']:,}", f"{row['aim']:,.0f}" if row["aim"] else ""] for row in results["sizes"]]
+    return SIZES + "\n" + table(["what", "bytes", "aim"], rows)
+
+
+def ratio(value: float, aim: float | None = None) -> str:
+    """Bold where an aim is reached."""
+    return f"**{value:.2f}**" if aim is not None and value <= aim else f"{value:.2f}"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
