@@ -23,7 +23,7 @@ help:
 	@echo "make test       every test; parts: test-rust test-c test-header test-abi test-install test-python test-interop"
 	@echo "make header     writes include/devid.h and the golden lists anew"
 	@echo "make interop    against OpenSSL as server and as client"
-	@echo "make bench      against OpenSSL, in the same run"
+	@echo "make bench      against OpenSSL and rustls-webpki, in the same run; SHORT=1: less of it"
 	@echo "make lint       formatting and clippy"
 
 build-dir:
@@ -90,7 +90,7 @@ interop: setup-test debug-libraries
 	bash interop/run.sh
 
 bench: setup-test
-	bash benches/run.sh
+	python3 benches/run.py $(if $(SHORT),--short)
 
 lint:
 	$(CARGO) fmt --all --check

@@ -29,7 +29,8 @@ impl StatusSearch<'_> {
             Ok(points) => points,
             Err(error) => return Status::Unknown(vec![error.to_string()]),
         };
-        let mut reasons = Vec::new();
+        // Put into words only where there is no status.
+        let mut against: Vec<(&Crl, String)> = Vec::new();
         let mut covered = ReasonSet::NONE;
         let mut until = Time::FOREVER;
         let mut notes = Vec::new();
@@ -37,7 +38,7 @@ impl StatusSearch<'_> {
             if covered == ReasonSet::ALL {
                 break;
             }
-            let mut explain = |why: String| reasons.push(format!("{}: {why}", self.describe(crl)));
+            let mut explain = |why: String| against.push((crl, why));
             let scope = match points.scope(crl) {
                 Ok(scope) => scope,
                 Err(why) => {
@@ -65,6 +66,8 @@ impl StatusSearch<'_> {
         if covered == ReasonSet::ALL {
             return Status::Good { until, notes };
         }
+        let mut reasons: Vec<String> =
+            against.iter().map(|(crl, why)| format!("{}: {why}", self.describe(crl))).collect();
         if covered != ReasonSet::NONE {
             reasons.push("the usable CRLs cover only some reasons".to_owned());
         }
@@ -142,13 +145,13 @@ impl StatusSearch<'_> {
     fn signer(&self, crl: &Crl, above: &[Certificate]) -> Result<Certificate, String> {
         let anchor = above.last().ok_or("the certificate has no issuer")?;
         let key_id = crl.tail().authority_key_identifier.as_deref().and_then(key_identifier);
-        let mut why = format!("no certificate of its issuer {}", display(crl.issuer()));
+        let mut why = None;
         // A signer whose key fits and who may not sign tells more than one whose key does not fit.
         let mut is_telling = false;
         for (candidate, in_chain) in self.signers_named(crl.issuer(), key_id, above) {
             if let Err(reason) = self.verify(crl, &candidate) {
                 if !is_telling {
-                    why = reason;
+                    why = Some(reason);
                 }
                 continue;
             }
@@ -163,10 +166,10 @@ impl StatusSearch<'_> {
             });
             match authorised {
                 Ok(()) => return Ok(candidate),
-                Err(reason) => (why, is_telling) = (reason, true),
+                Err(reason) => (why, is_telling) = (Some(reason), true),
             }
         }
-        Err(why)
+        Err(why.unwrap_or_else(|| format!("no certificate of its issuer {}", display(crl.issuer()))))
     }
 
     fn verify(&self, crl: &Crl, signer: &Certificate) -> Result<(), String> {
