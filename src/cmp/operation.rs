@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::context::{Context, Credential};
 use super::issued::{self, Issued};
-use super::request::{CertificateRequest, Signer};
+use super::request::{CertificateRequest, RequestKind, Signer};
 use super::response::{self, Checked, ProtectedBy, refusal};
 use super::transaction::{Transaction, Unprotected};
 use crate::asn1::cmp::{
@@ -331,6 +331,17 @@ impl Operation {
     }
 
     fn begin(&mut self, now: Time) -> Result<(), Error> {
+        // RFC 9483 section 4.1.3: the certificate to be updated must not have expired.
+        if let (RequestKind::KeyUpdate, Credential::Signature { certificate, .. }) =
+            (self.request.kind, &self.context.credential)
+            && certificate.not_after() < now
+        {
+            let words = format!(
+                "the certificate to be updated expired {}; enrol anew with the supplier's certificate",
+                certificate.not_after()
+            );
+            return Err(Error::new(Code::Expired, words));
+        }
         self.transaction = Some(Transaction::begin(&self.context, now)?);
         let cert_request = self.request.cert_request();
         match &self.request.key {

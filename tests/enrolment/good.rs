@@ -263,5 +263,31 @@ fn macs_of_every_strength_are_made_and_pbmac1_too() {
     let client = config.build().unwrap();
     let key = Signer::Key(crate::certificates::key());
     assert_eq!(client.enroll(key, &Device::subject()).err().unwrap().code(), devid::Code::MacParameters);
-    let _ = now();
+}
+
+#[test]
+fn the_time_to_confirm_is_shown_to_the_caller() {
+    let mut ca = MockCa::new().bending(BodyType::IP, |answer| {
+        let value = devid::asn1::der::element(0x18, &[b"20260101123000Z"]);
+        let info_type = devid::asn1::oid::IT_CONFIRM_WAIT_TIME;
+        answer.header.general_info.push(devid::asn1::cmp::InfoTypeAndValue { info_type, value });
+    });
+    let mut device = Device::enrolling_with(&ca);
+
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Accept));
+
+    assert_eq!(device.operation.issued().unwrap().confirm_before, Some(now().plus(1800)));
+}
+
+#[test]
+fn the_reason_for_waiting_is_shown() {
+    use devid::asn1::der::{element, encode, sequence};
+    let reason = sequence(&[&element(0x0c, &[b"an operator must look at it"])]);
+    let content = sequence(&[&sequence(&[&encode(&0i64), &encode(&60i64), &reason])]);
+    let mut ca = MockCa::new().answers_waiting(1, 60).bending(BodyType::POLLREP, move |a| a.content = content.clone());
+    let mut device = Device::enrolling_with(&ca);
+
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Wait));
+
+    assert_eq!(device.operation.wait_reason(), ["an operator must look at it"]);
 }

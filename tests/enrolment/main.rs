@@ -4,6 +4,8 @@
 mod certificates;
 #[path = "../common/mock_ca.rs"]
 mod mock_ca;
+#[path = "../common/status.rs"]
+mod status;
 
 mod broken;
 mod elsewhere;

@@ -425,3 +425,43 @@ fn settings_that_contradict_themselves_are_refused_before_anything_is_sent() {
     let error = config.build().unwrap().renew(key).err().unwrap();
     assert_eq!(error.code(), Code::InvalidArgument, "RFC 9483 section 4.1.5: no key update under a secret");
 }
+
+/// RFC 9483 section 3.5, note: the signer's status.
+#[test]
+fn a_revoked_signer_is_refused_where_its_status_is_asked_for() {
+    use crate::status::CrlBuilder;
+    use devid::validation::{RevocationPolicy, StatusSources};
+    let mut ca = MockCa::new();
+    let crl = |revokes: bool| {
+        let list = CrlBuilder::of(&ca.issuing);
+        if revokes { list.revokes(&ca.signer) } else { list }.build()
+    };
+    let crls =
+        |revokes| StatusSources { crls: vec![crl(revokes), CrlBuilder::of(&ca.root).build()], ..Default::default() };
+    let mut config = Device::config(&ca);
+    config.signer_revocation = RevocationPolicy::hard_fail();
+
+    config.signer_status = crls(false);
+    let (good, bad) = (config.clone(), {
+        config.signer_status = crls(true);
+        config
+    });
+    Device::enrolling_as(&good).run(&mut ca).expect("not on the list");
+    let error = Device::enrolling_as(&bad).run(&mut ca).unwrap_err();
+    assert_eq!(error.code(), Code::ProtectionInvalid);
+    assert!(error.message().contains("REVOKED"), "{error}");
+}
+
+/// RFC 9483 section 4.1.3.
+#[test]
+fn an_expired_certificate_is_not_updated_but_the_way_out_is_told() {
+    let ca = MockCa::new();
+    let old = Builder::leaf("router-7").valid(date(2020, 1, 1), date(2025, 1, 1)).signed_by(&ca.issuing);
+    let mut config = Device::config(&ca);
+    config.protect_with_certificate(devid::cmp::Signer::Key(old.key), old.certificate, Vec::new());
+    let key = crate::certificates::key();
+    let operation = config.build().unwrap().renew(devid::cmp::Signer::Key(key.clone())).unwrap();
+    let error = Device::with(operation, key).step().unwrap_err();
+    assert_eq!(error.code(), Code::Expired);
+    assert!(error.message().contains("enrol anew"), "{error}");
+}
