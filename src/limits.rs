@@ -54,7 +54,8 @@ pub const MAX_CRL_BYTES: usize = 0x0fff_ffff;
 /// which is how often careful CAs publish.
 pub const STATUS_WITHOUT_NEXT_UPDATE_SECONDS: i64 = 86_400;
 
-/// Most signatures tried on status data in one validation; a chain of four with partitioned lists takes a dozen.
+/// Most work on status data in one validation, over all paths tried, counted in signatures; a chain of four with
+/// partitioned lists takes two dozen, the path of a CRL signer counts as eight.
 pub const MAX_STATUS_SIGNATURES: u32 = 128;
 
 /// Most certificates tried as signer of one CRL: a CA that changes its key has two or three of its name.

@@ -14,6 +14,7 @@ use super::policy::{self, PathCertificate};
 use super::profile::Role;
 use super::report::{Finding, Report, ValidPath, rank};
 use super::revocation::{self, StatusSources};
+use super::status::StatusBudget;
 use super::trust::TrustAnchors;
 use crate::asn1::Asn1Error;
 use crate::asn1::name::display;
@@ -47,6 +48,7 @@ pub fn validate(
         steps_left: checks.budget.steps,
         names_left: checks.budget.name_comparisons,
         signatures_left: checks.budget.signatures,
+        status_budget: StatusBudget::default(),
         exhausted: None,
         worst: None,
         notes: Vec::new(),
@@ -110,6 +112,7 @@ struct Search<'a> {
     steps_left: u32,
     names_left: u32,
     signatures_left: u32,
+    status_budget: StatusBudget,
     exhausted: Option<&'static str>,
     /// The most telling failure so far.
     worst: Option<Vec<Finding>>,
@@ -389,7 +392,15 @@ impl<'a> Search<'a> {
             }
         }
         let chain: Vec<Certificate> = path.iter().map(|i| self.nodes[*i].certificate.clone()).collect();
-        let status = revocation::check_path(self.provider, &chain, self.anchors, self.pool, self.status, self.checks);
+        let status = revocation::check_path_within(
+            self.provider,
+            &chain,
+            self.anchors,
+            self.pool,
+            self.status,
+            self.checks,
+            &self.status_budget,
+        );
         if status.findings.iter().any(|f| f.fatal) {
             self.record_all(status.findings);
             return Next::Other;

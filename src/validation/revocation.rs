@@ -7,7 +7,7 @@ use super::crl::Crl;
 use super::crl_numbers::CrlNumbers;
 use super::ocsp::OcspResponse;
 use super::report::Finding;
-use super::status::{Status, StatusSearch};
+use super::status::{Status, StatusBudget, StatusSearch};
 use super::trust::TrustAnchors;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
@@ -136,6 +136,19 @@ pub fn check_path(
     status: &StatusSources,
     checks: &Checks,
 ) -> StatusOutcome {
+    check_path_within(provider, path, anchors, pool, status, checks, &StatusBudget::default())
+}
+
+/// The same for one of several paths that share a budget.
+pub(super) fn check_path_within(
+    provider: &dyn Provider,
+    path: &[Certificate],
+    anchors: &TrustAnchors,
+    pool: &[Certificate],
+    status: &StatusSources,
+    checks: &Checks,
+    budget: &StatusBudget,
+) -> StatusOutcome {
     let policy = &checks.revocation;
     let mut outcome = StatusOutcome::default();
     let fatal = match policy.mode {
@@ -143,7 +156,7 @@ pub fn check_path(
         RevocationMode::SoftFail => false,
         RevocationMode::HardFail => true,
     };
-    let search = StatusSearch::new(provider, path, anchors, pool, status, checks);
+    let search = StatusSearch::new(provider, path, anchors, pool, status, checks, budget);
     let below_anchor = path.len().saturating_sub(1);
     let count = match policy.scope {
         RevocationScope::LeafOnly => below_anchor.min(1),

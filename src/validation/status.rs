@@ -35,7 +35,38 @@ pub(super) enum Status {
     Unknown(Vec<String>),
 }
 
-/// One status check: its inputs, its budget, and what it already found out.
+/// What the path of a status signer costs, in signatures: it may take as many, and searches besides.
+const PATH_COST: u32 = 8;
+
+/// How much work on status data one validation may take, over all paths that it tries.
+#[derive(Debug)]
+pub(super) struct StatusBudget {
+    signatures_left: Cell<u32>,
+    exhausted: Cell<bool>,
+}
+
+impl Default for StatusBudget {
+    fn default() -> Self {
+        StatusBudget { signatures_left: Cell::new(limits::MAX_STATUS_SIGNATURES), exhausted: Cell::new(false) }
+    }
+}
+
+impl StatusBudget {
+    fn spend(&self, cost: u32) -> Result<(), String> {
+        match self.signatures_left.get().checked_sub(cost) {
+            Some(left) => {
+                self.signatures_left.set(left);
+                Ok(())
+            }
+            None => {
+                self.exhausted.set(true);
+                Err(format!("the budget of {} signatures on status data was used up", limits::MAX_STATUS_SIGNATURES))
+            }
+        }
+    }
+}
+
+/// One status check: its inputs and what it already found out.
 pub(super) struct StatusSearch<'a> {
     pub provider: &'a dyn Provider,
     pub checks: &'a Checks,
@@ -43,8 +74,7 @@ pub(super) struct StatusSearch<'a> {
     pub pool: &'a [Certificate],
     path: &'a [Certificate],
     anchors: &'a TrustAnchors,
-    signatures_left: Cell<u32>,
-    exhausted: Cell<bool>,
+    budget: &'a StatusBudget,
     /// Signers whose own status is being looked for.
     in_progress: RefCell<Vec<Certificate>>,
     /// Signers of CRLs found good or bad, with the anchor of the path.
@@ -59,6 +89,7 @@ impl<'a> StatusSearch<'a> {
         pool: &'a [Certificate],
         sources: &'a StatusSources,
         checks: &'a Checks,
+        budget: &'a StatusBudget,
     ) -> Self {
         StatusSearch {
             provider,
@@ -67,8 +98,7 @@ impl<'a> StatusSearch<'a> {
             pool,
             path,
             anchors,
-            signatures_left: Cell::new(limits::MAX_STATUS_SIGNATURES),
-            exhausted: Cell::new(false),
+            budget,
             in_progress: RefCell::default(),
             authorised: RefCell::default(),
         }
@@ -80,7 +110,7 @@ impl<'a> StatusSearch<'a> {
 
     /// Whether the budget of signatures was used up.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.exhausted.get()
+        self.budget.exhausted.get()
     }
 
     /// The status of a certificate; `above` is its chain from its issuer to the anchor.
@@ -112,16 +142,7 @@ impl<'a> StatusSearch<'a> {
 
     /// Takes one signature out of the budget.
     pub(super) fn spend_signature(&self) -> Result<(), String> {
-        match self.signatures_left.get().checked_sub(1) {
-            Some(left) => {
-                self.signatures_left.set(left);
-                Ok(())
-            }
-            None => {
-                self.exhausted.set(true);
-                Err(format!("the budget of {} signatures on status data was used up", limits::MAX_STATUS_SIGNATURES))
-            }
-        }
+        self.budget.spend(1)
     }
 
     /// Certificates with this subject that may have signed a CRL: those of the chain, then the pool's and the anchors'.
@@ -250,7 +271,7 @@ impl<'a> StatusSearch<'a> {
 
     /// Validates the path of a signer of status data; its own status is looked at by the caller.
     fn validate_signer(&self, signer: &Certificate, anchors: &TrustAnchors) -> Result<Vec<Certificate>, String> {
-        self.spend_signature()?;
+        self.budget.spend(PATH_COST)?;
         let checks = Checks {
             extended_key_usages: Vec::new(),
             key_usages: Vec::new(),

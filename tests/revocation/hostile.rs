@@ -249,3 +249,19 @@ fn a_thousand_bad_inputs_leave_the_next_good_one_alone() {
     }
     assert_revoked(&world.by_crls(&[Crl::from_der(der).unwrap().into()]));
 }
+
+#[test]
+fn many_paths_to_a_revoked_ca_share_one_budget() {
+    // Forty CAs of one name and key, certified by as many roots' namesakes: every path ends in the same question.
+    let root = Party::root("Root");
+    let key = crate::certificates::key();
+    let ca = crate::Builder::ca("CA").key(&key).signed_by(&root);
+    let device = ca.leaf("device");
+    let crossed: Vec<Party> = (0..40).map(|_| crate::Builder::ca("CA").key(&key).signed_by(&root)).collect();
+    let world = World { root, ca, device };
+    let namesakes: Vec<Party> = (0..40).map(|_| Party::root("CA")).collect();
+    let crls: Vec<Arc<Crl>> = namesakes.iter().map(|p| CrlBuilder::of(p).build()).collect();
+    let pool: Vec<&Party> = crossed.iter().chain(&namesakes).collect();
+    let report = world.check_with(&crate::crl_sources(&crls), &World::leaf_checks(), &pool);
+    assert_eq!(report.error().unwrap().code(), devid::Code::Budget, "{:?}", report.error());
+}
