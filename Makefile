@@ -48,6 +48,7 @@ install: release
 header:
 	$(CARGO) run --quiet -p devid-header
 	bash scripts/check-abi.sh --update
+	python3 bindings/python/tools/generate_abi.py
 
 test: setup-test test-rust test-header test-abi test-c test-install test-python test-interop
 	@echo "make test: all parts passed"

@@ -64,6 +64,92 @@
 extern "C" {
 #endif
 
+/* ---- Types ---- */
+
+/**
+ * Why a call failed: code, words, facts. Never changes after it was made; may be shared by threads.
+ */
+typedef struct devid_error devid_error;
+
+/**
+ * Bytes that the library gives, or that a callback fills. One extra NUL stands behind the data, so that PEM and text print
+ * directly. The memory is wiped when freed: it may hold a key.
+ */
+typedef struct devid_bytes devid_bytes;
+
+/**
+ * A private key, wherever it lives. Never changes; may be shared by threads.
+ */
+typedef struct devid_key devid_key;
+
+/**
+ * A certificate as it came. Nothing in it is checked or to be believed: see devid_validate().
+ */
+typedef struct devid_cert devid_cert;
+
+/**
+ * Certificates in an order.
+ */
+typedef struct devid_cert_list devid_cert_list;
+
+/**
+ * What a certificate is asked for. Some identity must be there: a subject or an alternative name.
+ */
+typedef struct devid_subject devid_subject;
+
+/**
+ * Checked settings, shared by the operations made with it. Never changes; may be shared by threads.
+ */
+typedef struct devid_client devid_client;
+
+/**
+ * Settings from which clients are made. Setters copy; a client does not change with the settings it was made from.
+ */
+typedef struct devid_config devid_config;
+
+/**
+ * One enrolment or renewal, from the request to the confirmed certificate. It does nothing by itself: it is stepped.
+ */
+typedef struct devid_op devid_op;
+
+/**
+ * What a validation found. Never changes.
+ */
+typedef struct devid_report devid_report;
+
+/**
+ * Certificates that are believed without proof. Sets for different uses are best kept apart.
+ */
+typedef struct devid_trust devid_trust;
+
+/**
+ * What is checked, and the data to check it with. Once set up it may be shared by threads as const.
+ */
+typedef struct devid_validator devid_validator;
+
+/**
+ * A peer whose certificate was validated by devid_validate(). There is no other way to a peer's public key. May be shared by
+ * threads as const.
+ */
+typedef struct devid_peer devid_peer;
+
+/**
+ * A request for the status of one certificate (RFC 6960).
+ */
+typedef struct devid_ocsp_request devid_ocsp_request;
+
+/**
+ * One generation of an identity: key, certificate and chain. Never changes.
+ */
+typedef struct devid_identity devid_identity;
+
+/**
+ * Device memory. May be shared by threads as const, and used by several processes: calls that change something take a lock.
+ *
+ * Names of identities, labels and operations are 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash.
+ */
+typedef struct devid_store devid_store;
+
 /* ---- Status codes and errors ---- */
 
 /** Success. */
@@ -258,11 +344,6 @@ extern "C" {
 #define DEVID_CLASS_APPLICATION 9
 
 /**
- * Why a call failed: code, words, facts. Never changes after it was made; may be shared by threads.
- */
-typedef struct devid_error devid_error;
-
-/**
  * How a call ended: DEVID_OK or one of DEVID_E_*. Negative numbers are failures; there are no positive ones. New codes may
  * appear in any release: decide by devid_status_class() where the exact code does not matter.
  */
@@ -401,6 +482,7 @@ const char *devid_error_phase(const devid_error *error);
  */
 DEVID_API void devid_error_free(devid_error *error);
 
+
 /* ---- Versions and features ---- */
 
 /** Version of this header; the library's own is asked with devid_version_number(). */
@@ -449,13 +531,8 @@ uint32_t devid_abi_version(void);
 DEVID_API
 int32_t devid_supports(const char *feature);
 
-/* ---- Byte buffers ---- */
 
-/**
- * Bytes that the library gives, or that a callback fills. One extra NUL stands behind the data, so that PEM and text print
- * directly. The memory is wiped when freed: it may hold a key.
- */
-typedef struct devid_bytes devid_bytes;
+/* ---- Byte buffers ---- */
 
 /**
  * The data. A NUL follows behind the last byte.
@@ -496,6 +573,7 @@ devid_status devid_bytes_append(devid_bytes *bytes,
  */
 DEVID_API void devid_bytes_free(devid_bytes *bytes);
 
+
 /* ---- Private keys: made, loaded, or living elsewhere ---- */
 
 /**
@@ -507,11 +585,6 @@ DEVID_API void devid_bytes_free(devid_bytes *bytes);
  * Text form (RFC 7468).
  */
 #define DEVID_FORM_PEM 2
-
-/**
- * A private key, wherever it lives. Never changes; may be shared by threads.
- */
-typedef struct devid_key devid_key;
 
 /**
  * Signs with a key that lives elsewhere (HSM, TPM, secure element). The signature is checked before it is used.
@@ -688,23 +761,50 @@ devid_status devid_key_sign(const devid_key *key,
                             devid_error **err);
 
 /**
+ * Opens what was encrypted for a key of one's own: CMS (RFC 5652) as devid_peer_encrypt() makes it.
+ *
+ * @param key        Not NULL.
+ * @param cert       The key's certificate: recipients that are not named by it are passed over. NULL: every recipient of the
+ *                   key's type is tried. May be NULL.
+ * @param cms        ContentInfo, DER. Not NULL.
+ * @param cms_len    Length of `cms` in bytes.
+ * @param out_data   Receives the content; devid_bytes_free() wipes it. Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DECRYPT, DEVID_E_DER.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_key_decrypt(const devid_key *key,
+                               const devid_cert *cert,
+                               const uint8_t *cms,
+                               size_t cms_len,
+                               devid_bytes **out_data,
+                               devid_error **err);
+
+/**
  * Frees a key; one in memory is wiped when nothing made with it is left.
  *
  * @param key  May be NULL.
  */
 DEVID_API void devid_key_free(devid_key *key);
 
+
 /* ---- Certificates and lists of certificates ---- */
 
 /**
- * A certificate as it came. Nothing in it is checked or to be believed: see devid_validate().
+ * Where CRLs for the certificate are (cRLDistributionPoints).
  */
-typedef struct devid_cert devid_cert;
+#define DEVID_URL_CRL 1
 
 /**
- * Certificates in an order.
+ * OCSP responders for the certificate (authorityInfoAccess).
  */
-typedef struct devid_cert_list devid_cert_list;
+#define DEVID_URL_OCSP 2
+
+/**
+ * Certificates of its issuer (authorityInfoAccess).
+ */
+#define DEVID_URL_CA_ISSUERS 3
 
 /**
  * Reads one certificate.
@@ -787,6 +887,16 @@ DEVID_API int64_t devid_cert_not_before(const devid_cert *cert);
  */
 DEVID_API
 int64_t devid_cert_not_after(const devid_cert *cert);
+
+/**
+ * A URL in a certificate, in the order there. Chosen by whoever issued it: see devid_fetch().
+ *
+ * @param cert   May be NULL (gives NULL).
+ * @param kind   One of DEVID_URL_*.
+ * @param index  From 0.
+ * @return NULL if there is no such URL; valid until the certificate is freed.
+ */
+DEVID_API const char *devid_cert_url(const devid_cert *cert, int32_t kind, size_t index);
 
 /**
  * Frees a certificate.
@@ -883,12 +993,8 @@ devid_status devid_cert_list_pem(const devid_cert_list *list,
  */
 DEVID_API void devid_cert_list_free(devid_cert_list *list);
 
-/* ---- What a certificate is asked for: names, uses, lifetime ---- */
 
-/**
- * What a certificate is asked for. Some identity must be there: a subject or an alternative name.
- */
-typedef struct devid_subject devid_subject;
+/* ---- What a certificate is asked for: names, uses, lifetime ---- */
 
 /**
  * Asks for nothing yet.
@@ -1057,6 +1163,7 @@ devid_status devid_subject_set_validity(devid_subject *subject,
  */
 DEVID_API void devid_subject_free(devid_subject *subject);
 
+
 /* ---- Settings and client: to whom requests go, how they are protected, who is trusted ---- */
 
 /**
@@ -1098,16 +1205,6 @@ DEVID_API void devid_subject_free(devid_subject *subject);
  * What happens: messages sent and received, waits.
  */
 #define DEVID_LOG_INFO 3
-
-/**
- * Checked settings, shared by the operations made with it. Never changes; may be shared by threads.
- */
-typedef struct devid_client devid_client;
-
-/**
- * Settings from which clients are made. Setters copy; a client does not change with the settings it was made from.
- */
-typedef struct devid_config devid_config;
 
 /**
  * Is told what happens, in the thread that calls the library. level: one of DEVID_LOG_*. message: one line, no secrets.
@@ -1473,6 +1570,7 @@ devid_status devid_client_new(const devid_config *config,
  */
 DEVID_API void devid_client_free(devid_client *client);
 
+
 /* ---- Operations: enrolment and renewal, step by step or in one blocking run ---- */
 
 /**
@@ -1509,11 +1607,6 @@ DEVID_API void devid_client_free(devid_client *client);
  * The key of the credential is to sign: protection of the message.
  */
 #define DEVID_SIGN_PROTECTION 2
-
-/**
- * One enrolment or renewal, from the request to the confirmed certificate. It does nothing by itself: it is stepped.
- */
-typedef struct devid_op devid_op;
 
 /**
  * What devid_op_step() asks for: one of DEVID_ACTION_*. More may be added.
@@ -1839,6 +1932,7 @@ devid_status devid_op_reject(devid_op *op,
  */
 DEVID_API void devid_op_free(devid_op *op);
 
+
 /* ---- Running operations: blocking comfort on top of the steps ---- */
 
 /**
@@ -1950,6 +2044,1225 @@ DEVID_API
 DEVID_MUST_USE
 devid_status devid_op_exchange(devid_op *op,
                                devid_error **err);
+
+
+/* ---- Validation: whom to believe, what to check, and what was found ---- */
+
+/**
+ * Revocation is not checked.
+ */
+#define DEVID_REVOCATION_OFF 1
+
+/**
+ * A certificate whose status is not known is taken, and the report says so.
+ */
+#define DEVID_REVOCATION_SOFT 2
+
+/**
+ * A certificate whose status is not known is refused.
+ */
+#define DEVID_REVOCATION_HARD 3
+
+/**
+ * Only the certificate that is asked about needs a status.
+ */
+#define DEVID_SCOPE_LEAF 1
+
+/**
+ * All certificates below the anchor need a status.
+ */
+#define DEVID_SCOPE_CHAIN 2
+
+/**
+ * OCSP speaks first where both have an answer.
+ */
+#define DEVID_PREFER_OCSP 1
+
+/**
+ * CRLs speak first where both have an answer.
+ */
+#define DEVID_PREFER_CRL 2
+
+/**
+ * What RFC 5280 section 6.1 asks of a validator.
+ */
+#define DEVID_PROFILE_DEFAULT 1
+
+/**
+ * Also what RFC 5280 section 4 asks of issuers.
+ */
+#define DEVID_PROFILE_STRICT 2
+
+/**
+ * A DNS name; wildcards in the certificate as in RFC 9525.
+ */
+#define DEVID_NAME_DNS 1
+
+/**
+ * An IP address.
+ */
+#define DEVID_NAME_IP 2
+
+/**
+ * An e-mail address.
+ */
+#define DEVID_NAME_EMAIL 3
+
+/**
+ * A URI.
+ */
+#define DEVID_NAME_URI 4
+
+/**
+ * An empty set: nothing is trusted.
+ *
+ * @param out_trust  Receives the set; free with devid_trust_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API DEVID_MUST_USE devid_status devid_trust_new(devid_trust **out_trust, devid_error **err);
+
+/**
+ * Adds trust anchors. Constraints that an anchor carries are enforced (RFC 5937).
+ *
+ * @param trust     Not NULL.
+ * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data_len  Length of `data` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_trust_add_bytes(devid_trust *trust,
+                                   const uint8_t *data,
+                                   size_t data_len,
+                                   devid_error **err);
+
+/**
+ * Adds a trust anchor.
+ *
+ * @param trust  Not NULL.
+ * @param cert   Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_trust_add(devid_trust *trust,
+                             const devid_cert *cert,
+                             devid_error **err);
+
+/**
+ * How many anchors there are.
+ *
+ * @param trust  May be NULL (gives 0).
+ * @return The number.
+ */
+DEVID_API size_t devid_trust_count(const devid_trust *trust);
+
+/**
+ * Frees a set.
+ *
+ * @param trust  May be NULL.
+ */
+DEVID_API void devid_trust_free(devid_trust *trust);
+
+/**
+ * A validator with a copy of the anchors. Before it is used, it must be told what the certificates are to be for
+ * (devid_validator_add_purpose() or devid_validator_any_purpose()) and which names they must carry
+ * (devid_validator_add_name() or devid_validator_any_name()).
+ *
+ * @param trust          Not NULL.
+ * @param out_validator  Receives the validator; free with devid_validator_free(). Not NULL.
+ * @param err            Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_new(const devid_trust *trust,
+                                 devid_validator **out_validator,
+                                 devid_error **err);
+
+/**
+ * Adds certificates that may stand between others and an anchor, in any order. They are not trusted.
+ *
+ * @param validator  Not NULL.
+ * @param data       Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data_len   Length of `data` in bytes.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_add_intermediates(devid_validator *validator,
+                                               const uint8_t *data,
+                                               size_t data_len,
+                                               devid_error **err);
+
+/**
+ * Adds CRLs, complete and delta, in any order. They are believed only as far as they prove themselves.
+ *
+ * @param validator  Not NULL.
+ * @param data       CRLs, DER (one) or PEM (any number). Not NULL.
+ * @param data_len   Length of `data` in bytes.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_add_crls(devid_validator *validator,
+                                      const uint8_t *data,
+                                      size_t data_len,
+                                      devid_error **err);
+
+/**
+ * Adds an OCSP response: stapled by the peer, or fetched. It is believed only as far as it proves itself.
+ *
+ * @param validator  Not NULL.
+ * @param data       The response, DER. Not NULL.
+ * @param data_len   Length of `data` in bytes.
+ * @param request    The request it answers, whose nonce it must carry; NULL for a stapled response. May be NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER; DEVID_E_NONCE.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_add_ocsp(devid_validator *validator,
+                                      const uint8_t *data,
+                                      size_t data_len,
+                                      const devid_ocsp_request *request,
+                                      devid_error **err);
+
+/**
+ * Forgets all CRLs and OCSP responses, to make room for newer ones.
+ *
+ * @param validator  Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_clear_status(devid_validator *validator,
+                                          devid_error **err);
+
+/**
+ * Adds a purpose that the certificate must be for (extended key usage); all of them must be there.
+ *
+ * @param validator  Not NULL.
+ * @param purpose    Such as "serverAuth" or "clientAuth", or an identifier such as "1.3.6.1.5.5.7.3.1". Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_add_purpose(devid_validator *validator,
+                                         const char *purpose,
+                                         devid_error **err);
+
+/**
+ * Any purpose will do: there is a reason not to ask.
+ *
+ * @param validator  Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_any_purpose(devid_validator *validator,
+                                         devid_error **err);
+
+/**
+ * Adds a name that the certificate must carry in its subjectAltName (RFC 9525); all of them must be there. The common name
+ * is never looked at.
+ *
+ * @param validator  Not NULL.
+ * @param kind       One of DEVID_NAME_*.
+ * @param name       The name. Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_add_name(devid_validator *validator,
+                                      int32_t kind,
+                                      const char *name,
+                                      devid_error **err);
+
+/**
+ * Any name will do: the program knows its peer otherwise.
+ *
+ * @param validator  Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_any_name(devid_validator *validator,
+                                      devid_error **err);
+
+/**
+ * Adds a use of the key that the certificate must allow (RFC 5280 section 4.2.1.3).
+ *
+ * @param validator  Not NULL.
+ * @param usage      Such as "digitalSignature". Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_add_key_usage(devid_validator *validator,
+                                           const char *usage,
+                                           devid_error **err);
+
+/**
+ * How revocation is checked.
+ *
+ * @param validator  Not NULL.
+ * @param mode       One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
+ * @param scope      One of DEVID_SCOPE_*; DEVID_SCOPE_CHAIN is the default.
+ * @param prefer     One of DEVID_PREFER_*; DEVID_PREFER_OCSP is the default.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_set_revocation(devid_validator *validator,
+                                            int32_t mode,
+                                            int32_t scope,
+                                            int32_t prefer,
+                                            devid_error **err);
+
+/**
+ * How old status data may be.
+ *
+ * @param validator       Not NULL.
+ * @param max_age_seconds  Oldest accepted, from its thisUpdate; -1: until its nextUpdate (the default).
+ * @param grace_seconds   How long after nextUpdate it may still be used; 0 is the default.
+ * @param skew_seconds    How far in the future thisUpdate may lie; 0 is the default.
+ * @param err             Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_set_status_age(devid_validator *validator,
+                                            int64_t max_age_seconds,
+                                            uint32_t grace_seconds,
+                                            uint32_t skew_seconds,
+                                            devid_error **err);
+
+/**
+ * How much is demanded of issuers.
+ *
+ * @param validator  Not NULL.
+ * @param profile    DEVID_PROFILE_DEFAULT (the default) or DEVID_PROFILE_STRICT.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_set_profile(devid_validator *validator,
+                                         int32_t profile,
+                                         devid_error **err);
+
+/**
+ * Accept SHA-1 signatures and RSA keys below 2048 bits. For old CAs only.
+ *
+ * @param validator  Not NULL.
+ * @param on         1 yes, 0 no (the default).
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_allow_weak(devid_validator *validator,
+                                        int32_t on,
+                                        devid_error **err);
+
+/**
+ * Accept DNS name constraints with a dot in front, as some private CAs write them.
+ *
+ * @param validator  Not NULL.
+ * @param on         1 yes, 0 no (the default).
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_allow_dotted_dns(devid_validator *validator,
+                                              int32_t on,
+                                              devid_error **err);
+
+/**
+ * Adds a certificate policy to those that are acceptable (user-initial-policy-set, RFC 5280 section 6.1.1). Without any, all
+ * are.
+ *
+ * @param validator  Not NULL.
+ * @param policy     Such as "2.16.840.1.101.3.2.1.48.1". Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_add_policy(devid_validator *validator,
+                                        const char *policy,
+                                        devid_error **err);
+
+/**
+ * The switches of policy processing (RFC 5280 section 6.1.1 (e) to (g)).
+ *
+ * @param validator         Not NULL.
+ * @param require_explicit  1: the path must be valid for an acceptable policy; 0 is the default.
+ * @param inhibit_mapping   1: policies are not mapped; 0 is the default.
+ * @param inhibit_any       1: anyPolicy counts for nothing; 0 is the default.
+ * @param err               Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_set_policy_rules(devid_validator *validator,
+                                              int32_t require_explicit,
+                                              int32_t inhibit_mapping,
+                                              int32_t inhibit_any,
+                                              devid_error **err);
+
+/**
+ * Most CA certificates between the certificate and the anchor; self-issued ones do not count.
+ *
+ * @param validator  Not NULL.
+ * @param count      -1: only the limits on work count (the default).
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_set_max_intermediates(devid_validator *validator,
+                                                   int32_t count,
+                                                   devid_error **err);
+
+/**
+ * Until when keys of validated peers may be used at most, whatever certificates and status data say.
+ *
+ * @param validator  Not NULL.
+ * @param until      Last second, since 1970-01-01T00:00:00Z; 0: no bound of one's own (the default).
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_set_use_until(devid_validator *validator,
+                                           int64_t until,
+                                           devid_error **err);
+
+/**
+ * Frees a validator. Reports and peers made with it go on.
+ *
+ * @param validator  May be NULL.
+ */
+DEVID_API void devid_validator_free(devid_validator *validator);
+
+/**
+ * Looks for a path from a certificate to an anchor that passes every check (RFC 5280 section 6.1; revocation by section
+ * 6.3 and RFC 6960). Does not block, fetches nothing.
+ *
+ * @param validator   Not NULL.
+ * @param cert        The certificate that is asked about. Not NULL.
+ * @param at          Time of the check, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_report  Receives what was found, also when the certificate is refused; free with devid_report_free(). NULL if
+ *                    not wanted. May be NULL.
+ * @param out_peer    Receives the way to the certificate's public key, only when all checks passed; free with
+ *                    devid_peer_free(). NULL if not wanted. May be NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK if a path was found and nothing speaks against it. Else the most telling reason: DEVID_E_EXPIRED,
+ *         DEVID_E_REVOKED, DEVID_E_REVOCATION_UNKNOWN, DEVID_E_NAME, DEVID_E_NO_PATH, ... (DEVID_CLASS_VALIDATION);
+ *         DEVID_E_INVALID_ARGUMENT if neither purposes nor names were said.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validate(const devid_validator *validator,
+                            const devid_cert *cert,
+                            int64_t at,
+                            devid_report **out_report,
+                            devid_peer **out_peer,
+                            devid_error **err);
+
+/**
+ * The same for a device that does not know the time: periods of validity are not checked, and the report says so.
+ *
+ * @param validator   Not NULL.
+ * @param cert        The certificate that is asked about. Not NULL.
+ * @param out_report  As devid_validate(). May be NULL.
+ * @param out_peer    As devid_validate(). May be NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return As devid_validate().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validate_without_time(const devid_validator *validator,
+                                         const devid_cert *cert,
+                                         devid_report **out_report,
+                                         devid_peer **out_peer,
+                                         devid_error **err);
+
+/**
+ * Whether the certificate is valid.
+ *
+ * @param report  May be NULL (gives 0).
+ * @return 1 yes, 0 no.
+ */
+DEVID_API int32_t devid_report_is_valid(const devid_report *report);
+
+/**
+ * How many findings there are, the most telling first. A valid certificate can have some: checks that could not be made.
+ *
+ * @param report  May be NULL (gives 0).
+ * @return The number.
+ */
+DEVID_API
+size_t devid_report_finding_count(const devid_report *report);
+
+/**
+ * The code of a finding.
+ *
+ * @param report  May be NULL (gives 0).
+ * @param index   From 0 to devid_report_finding_count() - 1.
+ * @return One of DEVID_E_*; 0 if there is no such finding.
+ */
+DEVID_API devid_status devid_report_finding_code(const devid_report *report, size_t index);
+
+/**
+ * Which certificate of the path a finding is about.
+ *
+ * @param report  May be NULL (gives -1).
+ * @param index   From 0 to devid_report_finding_count() - 1.
+ * @return 0 is the certificate that was asked about; -1 if it is about none in particular.
+ */
+DEVID_API int32_t devid_report_finding_certificate(const devid_report *report, size_t index);
+
+/**
+ * A finding in words for people.
+ *
+ * @param report  May be NULL (gives NULL).
+ * @param index   From 0 to devid_report_finding_count() - 1.
+ * @return NULL if there is no such finding; valid until the report is freed.
+ */
+DEVID_API const char *devid_report_finding_text(const devid_report *report, size_t index);
+
+/**
+ * Whether a finding alone refuses the certificate.
+ *
+ * @param report  May be NULL (gives 0).
+ * @param index   From 0 to devid_report_finding_count() - 1.
+ * @return 1 yes, 0 no.
+ */
+DEVID_API int32_t devid_report_finding_is_fatal(const devid_report *report, size_t index);
+
+/**
+ * The path that passed: the certificate that was asked about first, the anchor last.
+ *
+ * @param report    Not NULL.
+ * @param out_path  Receives the list; free with devid_cert_list_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NO_PATH if the certificate is not valid.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_report_path(const devid_report *report,
+                               devid_cert_list **out_path,
+                               devid_error **err);
+
+/**
+ * Last second at which all certificates of the path are within their validity.
+ *
+ * @param report  May be NULL (gives 0).
+ * @return Seconds since 1970-01-01T00:00:00Z; 0 if the certificate is not valid.
+ */
+DEVID_API int64_t devid_report_not_after(const devid_report *report);
+
+/**
+ * Last second at which the status data that the verdict rests on is current.
+ *
+ * @param report  May be NULL (gives 0).
+ * @return Seconds since 1970-01-01T00:00:00Z; 0 if it rests on none.
+ */
+DEVID_API int64_t devid_report_status_until(const devid_report *report);
+
+/**
+ * How many certificate policies the path is valid for.
+ *
+ * @param report  May be NULL (gives 0).
+ * @return -1: any policy.
+ */
+DEVID_API int32_t devid_report_policy_count(const devid_report *report);
+
+/**
+ * One of the certificate policies.
+ *
+ * @param report  May be NULL (gives NULL).
+ * @param index   From 0 to devid_report_policy_count() - 1.
+ * @return Such as "2.16.840.1.101.3.2.1.48.1"; NULL if there is no such one; valid until the report is freed.
+ */
+DEVID_API
+const char *devid_report_policy(const devid_report *report,
+                                size_t index);
+
+/**
+ * Frees a report.
+ *
+ * @param report  May be NULL.
+ */
+DEVID_API void devid_report_free(devid_report *report);
+
+
+/* ---- The way to a peer's public key: it opens behind a positive verdict and closes when the verdict's time is over ---- */
+
+/**
+ * AES-256-GCM in AuthEnvelopedData (RFC 5083).
+ */
+#define DEVID_ENCRYPTION_GCM 1
+
+/**
+ * AES-256-CBC in EnvelopedData, for peers that know nothing better. Not authenticated.
+ */
+#define DEVID_ENCRYPTION_CBC 2
+
+/**
+ * The peer's certificate.
+ *
+ * @param peer      Not NULL.
+ * @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_peer_certificate(const devid_peer *peer,
+                                    devid_cert **out_cert,
+                                    devid_error **err);
+
+/**
+ * Last second at which the key can be used: the earliest end of the certificates, of the status data and of the validator's
+ * own bound.
+ *
+ * @param peer  May be NULL (gives 0).
+ * @return Seconds since 1970-01-01T00:00:00Z.
+ */
+DEVID_API
+int64_t devid_peer_expires(const devid_peer *peer);
+
+/**
+ * The peer's public key.
+ *
+ * @param peer      Not NULL.
+ * @param now       The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_spki  Receives SubjectPublicKeyInfo, DER; free with devid_bytes_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STALE when the verdict's time is over, or why devid_peer_recheck() refused the peer.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_peer_public_key(const devid_peer *peer,
+                                   int64_t now,
+                                   devid_bytes **out_spki,
+                                   devid_error **err);
+
+/**
+ * Encrypts for the peer: CMS (RFC 5652), DER. RSA keys by OAEP, EC keys by ephemeral ECDH.
+ *
+ * @param peer        Not NULL.
+ * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param encryption  One of DEVID_ENCRYPTION_*.
+ * @param data        What to encrypt. May be NULL if `data_len` is 0.
+ * @param data_len    Length of `data` in bytes.
+ * @param out_cms     Receives the ContentInfo; free with devid_bytes_free(). Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STALE; DEVID_E_KEY_USAGE if the certificate does not allow it.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_peer_encrypt(const devid_peer *peer,
+                                int64_t now,
+                                int32_t encryption,
+                                const uint8_t *data,
+                                size_t data_len,
+                                devid_bytes **out_cms,
+                                devid_error **err);
+
+/**
+ * Checks a signature that the peer made.
+ *
+ * @param peer           Not NULL.
+ * @param now            The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param algorithm      As in devid_sign_fn, such as "ECDSA-SHA256". Not NULL.
+ * @param message        The whole message. May be NULL if `message_len` is 0.
+ * @param message_len    Length of `message` in bytes.
+ * @param signature      ECDSA as Ecdsa-Sig-Value (DER), others as their standard says. Not NULL.
+ * @param signature_len  Length of `signature` in bytes.
+ * @param err            Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK if the signature is right; DEVID_E_SIGNATURE_INVALID; DEVID_E_STALE; DEVID_E_KEY_USAGE.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_peer_verify(const devid_peer *peer,
+                               int64_t now,
+                               const char *algorithm,
+                               const uint8_t *message,
+                               size_t message_len,
+                               const uint8_t *signature,
+                               size_t signature_len,
+                               devid_error **err);
+
+/**
+ * Agrees on a secret with the peer (ECDH) by a fresh key pair.
+ *
+ * @param peer        Not NULL.
+ * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_point   Receives our public point, for the peer; free with devid_bytes_free(). Not NULL.
+ * @param out_secret  Receives the shared secret; devid_bytes_free() wipes it. Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STALE; DEVID_E_KEY_USAGE.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_peer_agree(const devid_peer *peer,
+                              int64_t now,
+                              devid_bytes **out_point,
+                              devid_bytes **out_secret,
+                              devid_error **err);
+
+/**
+ * Validates the peer again with the status data that a validator holds now. A positive verdict sets a new expiry. Status
+ * data that revokes ends the peer for good; if nothing is known, it stays as it was until it expires.
+ *
+ * @param peer        Not NULL.
+ * @param validator   Only its CRLs and OCSP responses are looked at. Not NULL.
+ * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_report  Receives what was found; free with devid_report_free(). NULL if not wanted. May be NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK if the peer can go on being used; else why it is refused for good.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_peer_recheck(const devid_peer *peer,
+                                const devid_validator *validator,
+                                int64_t now,
+                                devid_report **out_report,
+                                devid_error **err);
+
+/**
+ * Frees a peer.
+ *
+ * @param peer  May be NULL.
+ */
+DEVID_API void devid_peer_free(devid_peer *peer);
+
+
+/* ---- Status data by URL: OCSP requests, and the built-in HTTP client for CRLs, OCSP and certificates ---- */
+
+/**
+ * Makes a request for the status of a certificate.
+ *
+ * @param cert         Not NULL.
+ * @param issuer       The certificate of its issuer. Not NULL.
+ * @param digest       Of the identifier: "SHA1" is what every responder knows (RFC 5019), "SHA256" what newer ones do. It
+ *                     protects nothing. Not NULL.
+ * @param nonce        1: with a nonce, which the response must then carry; 0: without, for pre-signed responses.
+ * @param out_request  Receives the request; free with devid_ocsp_request_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_ocsp_request_new(const devid_cert *cert,
+                                    const devid_cert *issuer,
+                                    const char *digest,
+                                    int32_t nonce,
+                                    devid_ocsp_request **out_request,
+                                    devid_error **err);
+
+/**
+ * The request as bytes: the body of a POST with content type application/ocsp-request.
+ *
+ * @param request  May be NULL (gives NULL).
+ * @param out_len  Receives the length in bytes. May be NULL.
+ * @return DER; valid until the request is freed.
+ */
+DEVID_API const uint8_t *devid_ocsp_request_der(const devid_ocsp_request *request, size_t *out_len);
+
+/**
+ * Frees a request.
+ *
+ * @param request  May be NULL.
+ */
+DEVID_API void devid_ocsp_request_free(devid_ocsp_request *request);
+
+/**
+ * Gets a document by URL with the built-in HTTP client: a CRL, a certificate, or the answer to an OCSP request. Blocks. What
+ * comes back is to be judged, not believed. URLs in certificates are chosen by strangers: fetch them for paths whose
+ * signatures hold.
+ *
+ * @param url           "http://...". Not NULL.
+ * @param request       An OCSP request to POST; NULL: GET. May be NULL.
+ * @param request_len   Length of `request` in bytes.
+ * @param max_len       Largest document accepted, in bytes; 0 means 4 MiB.
+ * @param out_document  Receives the bytes; free with devid_bytes_free(). Not NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_CONNECT, DEVID_E_HTTP_STATUS, ... (DEVID_CLASS_TRANSPORT); DEVID_E_UNSUPPORTED if the HTTP client
+ *         is not built in.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetch(const char *url,
+                         const uint8_t *request,
+                         size_t request_len,
+                         size_t max_len,
+                         devid_bytes **out_document,
+                         devid_error **err);
+
+
+/* ---- Device memory: identities (key, certificate, chain) in generations, switched as one; pending keys, saved operations, anchors ---- */
+
+/**
+ * Opens device memory in a directory, which is created if it is missing.
+ *
+ * @param path        The directory; its parent must exist. Not NULL.
+ * @param secret      Encrypts private keys at rest, such as a device-unique key. NULL: keys are plain files, readable by the
+ *                    owner alone. May be NULL.
+ * @param secret_len  Length of `secret` in bytes.
+ * @param out_store   Receives the store; free with devid_store_free(). Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_PERMISSION, DEVID_E_IO, DEVID_E_UNSUPPORTED on systems without such a store.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_open_dir(const char *path,
+                                  const uint8_t *secret,
+                                  size_t secret_len,
+                                  devid_store **out_store,
+                                  devid_error **err);
+
+/**
+ * Installs an identity: checks it, writes it as a new generation, reads it back and switches to it in one atomic step. The
+ * generation that was in use becomes the previous one. On any failure the identity in use is the one from before, whole.
+ *
+ * @param store      Not NULL.
+ * @param name       The identity's name, such as "router". Not NULL.
+ * @param key        Its private key. Not NULL.
+ * @param reference  For a key that cannot be exported: words by which the program finds it again, such as a PKCS#11 URI.
+ *                   May be NULL.
+ * @param cert       Its certificate; validated by the caller. Not NULL.
+ * @param chain      The certificates above, nearest first. NULL: none. May be NULL.
+ * @param purpose    What it is for, such as "ldevid". Not NULL.
+ * @param now        The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_KEY_MISMATCH, DEVID_E_VERIFY_AFTER_WRITE, DEVID_E_LOCKED, DEVID_E_FULL, DEVID_E_IO.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_install(const devid_store *store,
+                                 const char *name,
+                                 const devid_key *key,
+                                 const char *reference,
+                                 const devid_cert *cert,
+                                 const devid_cert_list *chain,
+                                 const char *purpose,
+                                 int64_t now,
+                                 devid_error **err);
+
+/**
+ * The first half of devid_store_install(): everything but the switch. For a certificate that is issued and not confirmed yet;
+ * it survives a reboot.
+ *
+ * @param store      Not NULL.
+ * @param name       As devid_store_install(). Not NULL.
+ * @param key        Its private key. Not NULL.
+ * @param reference  As devid_store_install(). May be NULL.
+ * @param cert       Its certificate; validated by the caller. Not NULL.
+ * @param chain      The certificates above, nearest first. NULL: none. May be NULL.
+ * @param purpose    What it is for, such as "ldevid". Not NULL.
+ * @param now        The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return As devid_store_install(); DEVID_E_EXISTS if another one is waiting already.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_stage(const devid_store *store,
+                               const char *name,
+                               const devid_key *key,
+                               const char *reference,
+                               const devid_cert *cert,
+                               const devid_cert_list *chain,
+                               const char *purpose,
+                               int64_t now,
+                               devid_error **err);
+
+/**
+ * The second half: the staged generation comes into use in one atomic step.
+ *
+ * @param store  Not NULL.
+ * @param name   The identity's name. Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND if nothing is staged.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_promote(const devid_store *store,
+                                 const char *name,
+                                 devid_error **err);
+
+/**
+ * Drops the staged generation.
+ *
+ * @param store  Not NULL.
+ * @param name   The identity's name. Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND if nothing is staged.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_discard(const devid_store *store,
+                                 const char *name,
+                                 devid_error **err);
+
+/**
+ * Back to the previous generation in one atomic step; a second call undoes the first.
+ *
+ * @param store  Not NULL.
+ * @param name   The identity's name. Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND if there is no previous generation.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_rollback(const devid_store *store,
+                                  const char *name,
+                                  devid_error **err);
+
+/**
+ * Removes an identity with all its generations.
+ *
+ * @param store  Not NULL.
+ * @param name   The identity's name. Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_remove(const devid_store *store,
+                                const char *name,
+                                devid_error **err);
+
+/**
+ * The identity in use, read and checked.
+ *
+ * @param store         Not NULL.
+ * @param name          The identity's name. Not NULL.
+ * @param out_identity  Receives the identity; free with devid_identity_free(). Not NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND; DEVID_E_CORRUPT and others if it is damaged, see devid_store_last_good().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_current(const devid_store *store,
+                                 const char *name,
+                                 devid_identity **out_identity,
+                                 devid_error **err);
+
+/**
+ * The generation before the one in use.
+ *
+ * @param store         Not NULL.
+ * @param name          The identity's name. Not NULL.
+ * @param out_identity  Receives the identity; free with devid_identity_free(). Not NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_previous(const devid_store *store,
+                                  const char *name,
+                                  devid_identity **out_identity,
+                                  devid_error **err);
+
+/**
+ * The staged generation.
+ *
+ * @param store         Not NULL.
+ * @param name          The identity's name. Not NULL.
+ * @param out_identity  Receives the identity; free with devid_identity_free(). Not NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_pending(const devid_store *store,
+                                 const char *name,
+                                 devid_identity **out_identity,
+                                 devid_error **err);
+
+/**
+ * The identity in use or, if it is damaged, the best one there is.
+ *
+ * @param store         Not NULL.
+ * @param name          The identity's name. Not NULL.
+ * @param out_identity  Receives the identity; free with devid_identity_free(). Not NULL.
+ * @param out_damaged   Receives 1 if the one in use is damaged, else 0. May be NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND, or what is wrong if no generation is whole.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_last_good(const devid_store *store,
+                                   const char *name,
+                                   devid_identity **out_identity,
+                                   int32_t *out_damaged,
+                                   devid_error **err);
+
+/**
+ * The names of all identities.
+ *
+ * @param store      Not NULL.
+ * @param out_names  Receives the names as text, sorted, each followed by a line feed; free with devid_bytes_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_identities(const devid_store *store,
+                                    devid_bytes **out_names,
+                                    devid_error **err);
+
+/**
+ * Looks everything over, and on request puts right what can be without guessing.
+ *
+ * @param store         Not NULL.
+ * @param mend          1: put right; 0: change nothing.
+ * @param out_problems  Receives a line of text for each problem found; free with devid_bytes_free(). Not NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK, also if problems were found; or a failure to look.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_verify(const devid_store *store,
+                                int32_t mend,
+                                devid_bytes **out_problems,
+                                devid_error **err);
+
+/**
+ * Keeps a new key whose certificate has not come yet, so that it survives a reboot.
+ *
+ * @param store      Not NULL.
+ * @param label      Its label. Not NULL.
+ * @param key        Not NULL.
+ * @param reference  As devid_store_install(). May be NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_EXISTS.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_put_pending_key(const devid_store *store,
+                                         const char *label,
+                                         const devid_key *key,
+                                         const char *reference,
+                                         devid_error **err);
+
+/**
+ * A key that is waiting for its certificate.
+ *
+ * @param store    Not NULL.
+ * @param label    Its label. Not NULL.
+ * @param out_key  Receives the key, or a deferred one if it cannot be exported; free with devid_key_free(). Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_pending_key(const devid_store *store,
+                                     const char *label,
+                                     devid_key **out_key,
+                                     devid_error **err);
+
+/**
+ * Removes a key that was waiting: its identity is installed, or given up.
+ *
+ * @param store  Not NULL.
+ * @param label  Its label. Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_remove_pending_key(const devid_store *store,
+                                            const char *label,
+                                            devid_error **err);
+
+/**
+ * Keeps a saved operation under a name; an earlier one of that name is replaced.
+ *
+ * @param store      Not NULL.
+ * @param name       Not NULL.
+ * @param saved      What devid_op_save() gave. Not NULL.
+ * @param saved_len  Length of `saved` in bytes.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_put_operation(const devid_store *store,
+                                       const char *name,
+                                       const uint8_t *saved,
+                                       size_t saved_len,
+                                       devid_error **err);
+
+/**
+ * A saved operation, for devid_op_restore().
+ *
+ * @param store      Not NULL.
+ * @param name       Not NULL.
+ * @param out_saved  Receives the bytes; free with devid_bytes_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND, DEVID_E_CORRUPT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_operation(const devid_store *store,
+                                   const char *name,
+                                   devid_bytes **out_saved,
+                                   devid_error **err);
+
+/**
+ * Removes a saved operation.
+ *
+ * @param store  Not NULL.
+ * @param name   Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_remove_operation(const devid_store *store,
+                                          const char *name,
+                                          devid_error **err);
+
+/**
+ * Keeps the trust anchors for one use; earlier ones are replaced.
+ *
+ * @param store  Not NULL.
+ * @param use_for  "cmp", "enrolment", "tls" or "peer". Not NULL.
+ * @param certs  Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another use.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_put_anchors(const devid_store *store,
+                                     const char *use_for,
+                                     const devid_cert_list *certs,
+                                     devid_error **err);
+
+/**
+ * The trust anchors kept for one use.
+ *
+ * @param store      Not NULL.
+ * @param use_for    "cmp", "enrolment", "tls" or "peer". Not NULL.
+ * @param out_certs  Receives the list, perhaps an empty one; free with devid_cert_list_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another use; DEVID_E_CORRUPT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_anchors(const devid_store *store,
+                                 const char *use_for,
+                                 devid_cert_list **out_certs,
+                                 devid_error **err);
+
+/**
+ * Closes device memory. What was read from it stays.
+ *
+ * @param store  May be NULL.
+ */
+DEVID_API void devid_store_free(devid_store *store);
+
+/**
+ * An identity's private key.
+ *
+ * @param identity  Not NULL.
+ * @param out_key   Receives the key, or a deferred one if device memory does not hold it; free with devid_key_free(). Not
+ *                  NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_identity_key(const devid_identity *identity,
+                                devid_key **out_key,
+                                devid_error **err);
+
+/**
+ * The words by which a key that device memory does not hold is found.
+ *
+ * @param identity  May be NULL (gives "").
+ * @return "" if device memory holds the key; valid until the identity is freed.
+ */
+DEVID_API const char *devid_identity_key_reference(const devid_identity *identity);
+
+/**
+ * An identity's certificate.
+ *
+ * @param identity  Not NULL.
+ * @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_identity_certificate(const devid_identity *identity,
+                                        devid_cert **out_cert,
+                                        devid_error **err);
+
+/**
+ * An identity's certificate and those above it: the certificate first. As devid_config_set_credential() takes it.
+ *
+ * @param identity   Not NULL.
+ * @param out_chain  Receives the list; free with devid_cert_list_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_identity_chain(const devid_identity *identity,
+                                  devid_cert_list **out_chain,
+                                  devid_error **err);
+
+/**
+ * The number of an identity's generation; it counts up with each installation.
+ *
+ * @param identity  May be NULL (gives 0).
+ * @return From 1.
+ */
+DEVID_API uint32_t devid_identity_generation(const devid_identity *identity);
+
+/**
+ * What an identity is for, such as "ldevid".
+ *
+ * @param identity  May be NULL (gives "").
+ * @return Never NULL; valid until the identity is freed.
+ */
+DEVID_API const char *devid_identity_purpose(const devid_identity *identity);
+
+/**
+ * When an identity was installed, by the clock of who did it.
+ *
+ * @param identity  May be NULL (gives 0).
+ * @return Seconds since 1970-01-01T00:00:00Z.
+ */
+DEVID_API int64_t devid_identity_created(const devid_identity *identity);
+
+/**
+ * Frees an identity; device memory keeps it.
+ *
+ * @param identity  May be NULL.
+ */
+DEVID_API void devid_identity_free(devid_identity *identity);
 #ifdef __cplusplus
 }
 #endif

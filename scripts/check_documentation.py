@@ -17,7 +17,7 @@ for function in header.functions():
             problems.append(f"{where} has the type {parameter.ctype}, which does not cross the boundary")
     if function.result != "void" and "@return" not in function.doc:
         problems.append(f"{function.name} has no @return")
-    if function.result == "devid_status" and not function.is_fallible and function.name != "devid_error_code":
+    if function.result == "devid_status" and not function.is_fallible and not function.name.endswith("_code"):
         problems.append(f"{function.name} is fallible and does not end with err")
 for name in set(header.parameter_docs("\n".join(f.doc for f in header.functions()))):
     if not any(p.name == name for f in header.functions() for p in f.parameters):

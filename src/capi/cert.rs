@@ -8,6 +8,7 @@ use super::args::{Handle, Slot, bytes_in, c_text, free, handle, handle_mut, hand
 use super::bytes::devid_bytes;
 use super::error::{devid_error, devid_status};
 use super::guard::{guard, guard_value};
+use crate::asn1::distribution_point::{ca_issuers_urls, cdp_urls, ocsp_urls};
 use crate::asn1::x509::{Certificate, hex};
 use crate::asn1::{name, pem};
 use crate::{Code, Error};
@@ -23,7 +24,15 @@ pub struct Cert {
     subject: CString,
     issuer: CString,
     serial: CString,
+    urls: [Vec<CString>; 3],
 }
+
+/// Where CRLs for the certificate are (cRLDistributionPoints).
+pub const DEVID_URL_CRL: i32 = 1;
+/// OCSP responders for the certificate (authorityInfoAccess).
+pub const DEVID_URL_OCSP: i32 = 2;
+/// Certificates of its issuer (authorityInfoAccess).
+pub const DEVID_URL_CA_ISSUERS: i32 = 3;
 
 /// Certificates in an order.
 #[allow(non_camel_case_types)]
@@ -36,8 +45,16 @@ impl devid_cert {
             subject: c_text(&name::display(certificate.subject())),
             issuer: c_text(&name::display(certificate.issuer())),
             serial: c_text(&hex(certificate.serial())),
+            urls: [cdp_urls, ocsp_urls, ca_issuers_urls]
+                .map(|find| find(&certificate).iter().map(|u| c_text(u)).collect()),
             certificate,
         })
+    }
+}
+
+impl Cert {
+    fn url(&self, kind: i32, index: usize) -> Option<&CString> {
+        self.urls.get(usize::try_from(kind).ok()?.checked_sub(1)?)?.get(index)
     }
 }
 
@@ -154,6 +171,18 @@ pub unsafe extern "C" fn devid_cert_not_before(cert: *const devid_cert) -> i64 {
 pub unsafe extern "C" fn devid_cert_not_after(cert: *const devid_cert) -> i64 {
     // SAFETY: as the header says.
     unsafe { peek(cert, 0, |c| c.certificate.not_after().unix()) }
+}
+
+/// A URL in a certificate, in the order there. Chosen by whoever issued it: see devid_fetch().
+///
+/// @param cert   May be NULL (gives NULL).
+/// @param kind   One of DEVID_URL_*.
+/// @param index  From 0.
+/// @return NULL if there is no such URL; valid until the certificate is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_cert_url(cert: *const devid_cert, kind: i32, index: usize) -> *const c_char {
+    // SAFETY: as the header says.
+    unsafe { peek(cert, ptr::null(), |c| c.url(kind, index).map_or(ptr::null(), |u| u.as_ptr())) }
 }
 
 /// Frees a certificate.

@@ -8,10 +8,12 @@ use super::args::{
 };
 use super::bytes::devid_bytes;
 use super::callback::{Destroy, User};
+use super::cert::devid_cert;
 use super::error::{devid_error, devid_status};
 use super::guard::guard;
 use crate::asn1::pem;
 use crate::cmp::Signer;
+use crate::cms::{self, OpenOptions};
 use crate::crypto::{CryptoError, ExternalKey, KeyKind, PrivateKey, SignatureAlgorithm, default_provider, keys};
 use crate::{Code, Error, limits};
 
@@ -68,7 +70,7 @@ impl devid_key {
         Self::of_signer(Signer::Key(key))
     }
 
-    fn of_signer(signer: Signer) -> *mut devid_key {
+    pub(super) fn of_signer(signer: Signer) -> *mut devid_key {
         let kind = c_text(&signer.kind().to_string());
         <Self as Handle>::into_raw(Key { signer, kind })
     }
@@ -333,6 +335,47 @@ pub unsafe extern "C" fn devid_key_sign(
             })?,
         };
         *out_signature = devid_bytes::from_slice(&key.at_hand()?.sign(&algorithm, message)?);
+        Ok(())
+    })
+}
+
+/// Opens what was encrypted for a key of one's own: CMS (RFC 5652) as devid_peer_encrypt() makes it.
+///
+/// @param key        Not NULL.
+/// @param cert       The key's certificate: recipients that are not named by it are passed over. NULL: every recipient of the
+///                   key's type is tried. May be NULL.
+/// @param cms        ContentInfo, DER. Not NULL.
+/// @param cms_len    Length of `cms` in bytes.
+/// @param out_data   Receives the content; devid_bytes_free() wipes it. Not NULL.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_DECRYPT, DEVID_E_DER.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_key_decrypt(
+    key: *const devid_key,
+    cert: *const devid_cert,
+    cms: *const u8,
+    cms_len: usize,
+    out_data: *mut *mut devid_bytes,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (out_data, key, cert, cms) = unsafe {
+            (
+                out(out_data, "out_data")?,
+                handle_ref(key, "key")?,
+                if cert.is_null() { None } else { Some(handle_ref(cert, "cert")?) },
+                bytes_in(cms, cms_len, "cms")?,
+            )
+        };
+        let limits = limits::Limits::default();
+        let options = OpenOptions {
+            key: Some(&**key.at_hand()?),
+            certificate: cert.as_ref().map(|cert| &cert.certificate),
+            ..OpenOptions::new(&limits)
+        };
+        *out_data = devid_bytes::from_slice(&cms::open(&*default_provider(), cms, &options)?.content);
         Ok(())
     })
 }

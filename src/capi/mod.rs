@@ -29,3 +29,11 @@ pub mod config;
 pub mod operation;
 
 pub mod run;
+
+pub mod validation;
+
+pub mod peer;
+
+pub mod fetch;
+
+pub mod store;

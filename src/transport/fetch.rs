@@ -112,6 +112,25 @@ pub struct Document {
 #[cfg(feature = "http")]
 pub use client::{FetchLimits, HttpFetch};
 
+/// One document by the built-in client, with its default limits: an OCSP request by POST, else GET. `max_bytes` 0 means
+/// the default size.
+#[cfg(feature = "http")]
+pub fn fetch_once(url: &str, ocsp_request: Option<&[u8]>, max_bytes: usize) -> Result<Vec<u8>, TransportError> {
+    use super::error::{Phase, TransportErrorKind};
+    let mut limits = ExchangeLimits::default();
+    if max_bytes != 0 {
+        limits.max_reply_bytes = max_bytes;
+    }
+    let request = ocsp_request.map_or_else(|| FetchRequest::get(url), |request| FetchRequest::ocsp(url, request));
+    match HttpFetch::new(super::HttpConfig::default(), FetchLimits::default())?.fetch(&request, &limits)? {
+        Fetched::Document(document) => Ok(document.bytes),
+        Fetched::NotModified => {
+            let words = "the server says that a copy is current, and none was announced";
+            Err(TransportError::new(TransportErrorKind::Invalid, Phase::Await, words))
+        }
+    }
+}
+
 #[cfg(feature = "http")]
 mod client {
     use std::collections::BTreeSet;

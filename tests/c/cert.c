@@ -11,7 +11,11 @@ static void a_certificate_tells_what_it_says(const char *folder)
     const uint8_t *der;
     OK(devid_cert_parse(data, len, &cert, &err));
     CHECK(strcmp(devid_cert_subject(cert), "CN=router-7,O=Example") == 0);
-    CHECK(strcmp(devid_cert_issuer(cert), devid_cert_subject(cert)) == 0);
+    CHECK(strcmp(devid_cert_issuer(cert), "CN=Test Root,O=Example") == 0);
+    CHECK(strcmp(devid_cert_url(cert, DEVID_URL_CRL, 0), "http://crl.example/ca.crl") == 0);
+    CHECK(strcmp(devid_cert_url(cert, DEVID_URL_OCSP, 0), "http://ocsp.example/") == 0);
+    CHECK(strcmp(devid_cert_url(cert, DEVID_URL_CA_ISSUERS, 0), "http://ca.example/ca.cer") == 0);
+    CHECK(devid_cert_url(cert, DEVID_URL_CRL, 1) == NULL && devid_cert_url(cert, 0, 0) == NULL && devid_cert_url(cert, 4, 0) == NULL);
     CHECK(strcmp(devid_cert_serial(cert), "1234abcd") == 0);
     CHECK(devid_cert_not_after(cert) - devid_cert_not_before(cert) == (int64_t)36500 * 86400);
     der = devid_cert_der(cert, &der_len);

@@ -51,7 +51,7 @@ static devid_config *settings(const char *folder)
     devid_error *err = NULL;
     devid_config *config;
     size_t len;
-    uint8_t *anchor = read_file(folder, "device.pem", &len);
+    uint8_t *anchor = read_file(folder, "ca.pem", &len);
     OK(devid_config_new(&config, &err));
     OK(devid_config_add_enrolment_anchors(config, anchor, len, &err));
     OK(devid_config_set_secret(config, (const uint8_t *)"4711", 4, (const uint8_t *)"very secret", 11, &err));

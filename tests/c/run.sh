@@ -15,7 +15,7 @@ export LD_LIBRARY_PATH=$work/lib
 
 python3 tests/c/null_walk.py > "$work/null_walk.c"
 private=$(sed -n 's/^Libs.private: //p' bindings/c/devid.pc.in)
-warnings="-std=c99 -D_POSIX_C_SOURCE=200809L -pedantic -Wall -Wextra -Werror -g"
+warnings="-std=c99 -D_XOPEN_SOURCE=700 -pedantic -Wall -Wextra -Werror -g"
 passed=0
 run() {
     local kind=$1 name=$2

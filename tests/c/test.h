@@ -62,6 +62,15 @@ static uint8_t *read_file(const char *folder, const char *name, size_t *len)
     return data;
 }
 
+/* Removes a folder that a test made. */
+static void remove_folder(const char *folder)
+{
+    char command[600];
+    check(strncmp(folder, "/tmp/devid-", 11) == 0, "a folder of ours", folder, 0);
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    check(system(command) == 0, "removed", folder, 0);
+}
+
 /* Folder of the test data: the first argument of each test. */
 static const char *data_folder(int argc, char **argv)
 {
@@ -69,7 +78,7 @@ static const char *data_folder(int argc, char **argv)
         fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
         exit(2);
     }
-    (void)check, (void)ok, (void)fails, (void)read_file;
+    (void)check, (void)ok, (void)fails, (void)read_file, (void)remove_folder;
     return argv[1];
 }
 

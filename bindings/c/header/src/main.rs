@@ -40,23 +40,29 @@ fn header(root: &Path) -> Result<String, Box<dyn Error>> {
     let top = config.header.take().ok_or("cbindgen.toml has no header")?;
     let bottom = config.trailer.take().ok_or("cbindgen.toml has no trailer")?;
 
-    let mut header = top.trim_start().to_owned();
+    let (mut types, mut rest) = (String::new(), String::new());
     for file in sections(&root.join("src/capi"))? {
         let source = fs::read_to_string(&file)?;
-        writeln!(header, "\n/* ---- {} ---- */\n", title(&source))?;
+        writeln!(rest, "\n/* ---- {} ---- */\n", title(&source))?;
         if file.ends_with("version.rs") {
-            header.push_str(&version());
+            rest.push_str(&version());
         }
         if file.ends_with("error.rs") {
-            header.push_str(&status_codes());
+            rest.push_str(&status_codes());
         }
         let mut section = Vec::new();
         cbindgen::Builder::new().with_config(config.clone()).with_src(&file).generate()?.write(&mut section);
-        header.push_str(std::str::from_utf8(&section)?.trim());
-        header.push('\n');
+        // Types first: functions of one section take types of another.
+        for item in std::str::from_utf8(&section)?.trim().split("\n\n") {
+            let place = if item.contains("\ntypedef struct ") { &mut types } else { &mut rest };
+            write!(place, "{item}\n\n")?;
+        }
     }
-    header.push_str(&bottom);
-    Ok(header)
+    let top = top.trim_start();
+    Ok(format!(
+        "{top}\n/* ---- Types ---- */\n\n{types}{}{bottom}",
+        rest.trim_start().trim_end_matches('\n').to_owned() + "\n"
+    ))
 }
 
 fn sections(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {

@@ -1,0 +1,902 @@
+//! Validation: whom to believe, what to check, and what was found.
+
+use std::ffi::{CString, c_char};
+use std::ptr;
+use std::sync::Arc;
+
+use super::args::{Handle, Slot, bytes_in, c_text, free, handle, handle_mut, handle_ref, out, out_opt, peek, text_in};
+use super::cert::{devid_cert, devid_cert_list};
+use super::config::{invalid, switch};
+use super::error::{devid_error, devid_status};
+use super::fetch::devid_ocsp_request;
+use super::guard::guard;
+use super::peer::devid_peer;
+use crate::asn1::oid::Oid;
+use crate::asn1::x509::Certificate;
+use crate::client::subject::purpose_oid;
+use crate::crypto::{Provider, default_provider};
+use crate::validation::peer::PeerRequest;
+use crate::validation::revocation::{RevocationMode, RevocationScope, StatusPreference};
+use crate::validation::{
+    CheckTime, Checks, Crl, KeyUsage, NameCheck, OcspResponse, PeerKey, PeerName, Profile, Purpose, Report,
+    StatusSources, TrustAnchors,
+};
+use crate::{Code, Error, Time};
+
+/// Certificates that are believed without proof. Sets for different uses are best kept apart.
+#[allow(non_camel_case_types)]
+pub struct devid_trust(Slot<TrustAnchors>);
+handle!(devid_trust: TrustAnchors);
+
+/// What is checked, and the data to check it with. Once set up it may be shared by threads as const.
+#[allow(non_camel_case_types)]
+pub struct devid_validator(Slot<Validator>);
+handle!(devid_validator: Validator);
+
+/// What a validation found. Never changes.
+#[allow(non_camel_case_types)]
+pub struct devid_report(Slot<Findings>);
+handle!(devid_report: Findings);
+
+#[doc(hidden)]
+pub struct Validator {
+    provider: Arc<dyn Provider>,
+    anchors: TrustAnchors,
+    pool: Vec<Certificate>,
+    pub(super) status: StatusSources,
+    checks: Checks,
+    /// Neither purposes nor names are left out by forgetting them.
+    purpose: Option<Purpose>,
+    names: Option<NameCheck>,
+    use_until: Option<Time>,
+}
+
+#[doc(hidden)]
+pub struct Findings {
+    report: Report,
+    texts: Vec<CString>,
+    policies: Vec<CString>,
+}
+
+/// Revocation is not checked.
+pub const DEVID_REVOCATION_OFF: i32 = 1;
+/// A certificate whose status is not known is taken, and the report says so.
+pub const DEVID_REVOCATION_SOFT: i32 = 2;
+/// A certificate whose status is not known is refused.
+pub const DEVID_REVOCATION_HARD: i32 = 3;
+
+/// Only the certificate that is asked about needs a status.
+pub const DEVID_SCOPE_LEAF: i32 = 1;
+/// All certificates below the anchor need a status.
+pub const DEVID_SCOPE_CHAIN: i32 = 2;
+
+/// OCSP speaks first where both have an answer.
+pub const DEVID_PREFER_OCSP: i32 = 1;
+/// CRLs speak first where both have an answer.
+pub const DEVID_PREFER_CRL: i32 = 2;
+
+/// What RFC 5280 section 6.1 asks of a validator.
+pub const DEVID_PROFILE_DEFAULT: i32 = 1;
+/// Also what RFC 5280 section 4 asks of issuers.
+pub const DEVID_PROFILE_STRICT: i32 = 2;
+
+/// A DNS name; wildcards in the certificate as in RFC 9525.
+pub const DEVID_NAME_DNS: i32 = 1;
+/// An IP address.
+pub const DEVID_NAME_IP: i32 = 2;
+/// An e-mail address.
+pub const DEVID_NAME_EMAIL: i32 = 3;
+/// A URI.
+pub const DEVID_NAME_URI: i32 = 4;
+
+impl devid_report {
+    pub(super) fn of(report: Report) -> *mut devid_report {
+        let texts = report.findings().iter().map(|f| c_text(&f.text)).collect();
+        let policies = report.path().and_then(|path| path.policies()).unwrap_or_default();
+        let policies = policies.iter().map(|oid| c_text(&oid.to_string())).collect();
+        Self::into_raw(Findings { report, texts, policies })
+    }
+}
+
+/// An empty set: nothing is trusted.
+///
+/// @param out_trust  Receives the set; free with devid_trust_free(). Not NULL.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_trust_new(out_trust: *mut *mut devid_trust, err: *mut *mut devid_error) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let out_trust = unsafe { out(out_trust, "out_trust")? };
+        *out_trust = devid_trust::into_raw(TrustAnchors::new());
+        Ok(())
+    })
+}
+
+/// Adds trust anchors. Constraints that an anchor carries are enforced (RFC 5937).
+///
+/// @param trust     Not NULL.
+/// @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+/// @param data_len  Length of `data` in bytes.
+/// @param err       Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_trust_add_bytes(
+    trust: *mut devid_trust,
+    data: *const u8,
+    data_len: usize,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut trust, data) = unsafe { (handle_mut(trust, "trust")?, bytes_in(data, data_len, "data")?) };
+        trust.add_bytes(data)?;
+        Ok(())
+    })
+}
+
+/// Adds a trust anchor.
+///
+/// @param trust  Not NULL.
+/// @param cert   Not NULL.
+/// @param err    Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_trust_add(
+    trust: *mut devid_trust,
+    cert: *const devid_cert,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut trust, cert) = unsafe { (handle_mut(trust, "trust")?, handle_ref(cert, "cert")?) };
+        trust.add(cert.certificate.clone());
+        Ok(())
+    })
+}
+
+/// How many anchors there are.
+///
+/// @param trust  May be NULL (gives 0).
+/// @return The number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_trust_count(trust: *const devid_trust) -> usize {
+    // SAFETY: as the header says.
+    unsafe { peek(trust, 0, |t| t.len()) }
+}
+
+/// Frees a set.
+///
+/// @param trust  May be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_trust_free(trust: *mut devid_trust) {
+    // SAFETY: as the header says.
+    unsafe { free(trust) }
+}
+
+/// A validator with a copy of the anchors. Before it is used, it must be told what the certificates are to be for
+/// (devid_validator_add_purpose() or devid_validator_any_purpose()) and which names they must carry
+/// (devid_validator_add_name() or devid_validator_any_name()).
+///
+/// @param trust          Not NULL.
+/// @param out_validator  Receives the validator; free with devid_validator_free(). Not NULL.
+/// @param err            Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_new(
+    trust: *const devid_trust,
+    out_validator: *mut *mut devid_validator,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (out_validator, trust) = unsafe { (out(out_validator, "out_validator")?, handle_ref(trust, "trust")?) };
+        *out_validator = devid_validator::into_raw(Validator {
+            provider: default_provider(),
+            anchors: trust.clone(),
+            pool: Vec::new(),
+            status: StatusSources::none(),
+            checks: Checks::at_unknown_time(),
+            purpose: None,
+            names: None,
+            use_until: None,
+        });
+        Ok(())
+    })
+}
+
+/// Adds certificates that may stand between others and an anchor, in any order. They are not trusted.
+///
+/// @param validator  Not NULL.
+/// @param data       Certificates, DER (one) or PEM (any number). Not NULL.
+/// @param data_len   Length of `data` in bytes.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_add_intermediates(
+    validator: *mut devid_validator,
+    data: *const u8,
+    data_len: usize,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut validator, data) = unsafe { (handle_mut(validator, "validator")?, bytes_in(data, data_len, "data")?) };
+        validator.pool.extend(Certificate::many_from_bytes(data)?);
+        Ok(())
+    })
+}
+
+/// Adds CRLs, complete and delta, in any order. They are believed only as far as they prove themselves.
+///
+/// @param validator  Not NULL.
+/// @param data       CRLs, DER (one) or PEM (any number). Not NULL.
+/// @param data_len   Length of `data` in bytes.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_add_crls(
+    validator: *mut devid_validator,
+    data: *const u8,
+    data_len: usize,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut validator, data) = unsafe { (handle_mut(validator, "validator")?, bytes_in(data, data_len, "data")?) };
+        validator.status.crls.extend(Crl::many_from_bytes(data)?.into_iter().map(Arc::new));
+        Ok(())
+    })
+}
+
+/// Adds an OCSP response: stapled by the peer, or fetched. It is believed only as far as it proves itself.
+///
+/// @param validator  Not NULL.
+/// @param data       The response, DER. Not NULL.
+/// @param data_len   Length of `data` in bytes.
+/// @param request    The request it answers, whose nonce it must carry; NULL for a stapled response. May be NULL.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_DER; DEVID_E_NONCE.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_add_ocsp(
+    validator: *mut devid_validator,
+    data: *const u8,
+    data_len: usize,
+    request: *const devid_ocsp_request,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut validator, data, request) = unsafe {
+            (
+                handle_mut(validator, "validator")?,
+                bytes_in(data, data_len, "data")?,
+                if request.is_null() { None } else { Some(handle_ref(request, "request")?) },
+            )
+        };
+        let response = match request {
+            Some(request) => request.read_response(data)?,
+            None => OcspResponse::from_der(data)?,
+        };
+        validator.status.ocsp.push(Arc::new(response));
+        Ok(())
+    })
+}
+
+/// Forgets all CRLs and OCSP responses, to make room for newer ones.
+///
+/// @param validator  Not NULL.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_clear_status(
+    validator: *mut devid_validator,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        unsafe { handle_mut(validator, "validator")? }.status = StatusSources::none();
+        Ok(())
+    })
+}
+
+/// Adds a purpose that the certificate must be for (extended key usage); all of them must be there.
+///
+/// @param validator  Not NULL.
+/// @param purpose    Such as "serverAuth" or "clientAuth", or an identifier such as "1.3.6.1.5.5.7.3.1". Not NULL.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_add_purpose(
+    validator: *mut devid_validator,
+    purpose: *const c_char,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut validator, purpose) = unsafe { (handle_mut(validator, "validator")?, text_in(purpose, "purpose")?) };
+        let purpose = purpose_oid(purpose)?;
+        match &mut validator.purpose {
+            Some(Purpose::For(purposes)) => purposes.push(purpose),
+            _ => validator.purpose = Some(Purpose::For(vec![purpose])),
+        }
+        Ok(())
+    })
+}
+
+/// Any purpose will do: there is a reason not to ask.
+///
+/// @param validator  Not NULL.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_any_purpose(
+    validator: *mut devid_validator,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        unsafe { handle_mut(validator, "validator")? }.purpose = Some(Purpose::Any);
+        Ok(())
+    })
+}
+
+/// Adds a name that the certificate must carry in its subjectAltName (RFC 9525); all of them must be there. The common name
+/// is never looked at.
+///
+/// @param validator  Not NULL.
+/// @param kind       One of DEVID_NAME_*.
+/// @param name       The name. Not NULL.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_add_name(
+    validator: *mut devid_validator,
+    kind: i32,
+    name: *const c_char,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut validator, name) = unsafe { (handle_mut(validator, "validator")?, text_in(name, "name")?) };
+        let name = match kind {
+            DEVID_NAME_DNS => PeerName::Dns(name.to_owned()),
+            DEVID_NAME_IP => PeerName::Ip(name.parse().map_err(|_| invalid(format!("'{name}' is no IP address")))?),
+            DEVID_NAME_EMAIL => PeerName::Email(name.to_owned()),
+            DEVID_NAME_URI => PeerName::Uri(name.to_owned()),
+            other => return Err(invalid(format!("{other} is none of DEVID_NAME_*"))),
+        };
+        match &mut validator.names {
+            Some(NameCheck::All(names)) => names.push(name),
+            _ => validator.names = Some(NameCheck::All(vec![name])),
+        }
+        Ok(())
+    })
+}
+
+/// Any name will do: the program knows its peer otherwise.
+///
+/// @param validator  Not NULL.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_any_name(
+    validator: *mut devid_validator,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        unsafe { handle_mut(validator, "validator")? }.names = Some(NameCheck::NotChecked);
+        Ok(())
+    })
+}
+
+/// Adds a use of the key that the certificate must allow (RFC 5280 section 4.2.1.3).
+///
+/// @param validator  Not NULL.
+/// @param usage      Such as "digitalSignature". Not NULL.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_add_key_usage(
+    validator: *mut devid_validator,
+    usage: *const c_char,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut validator, usage) = unsafe { (handle_mut(validator, "validator")?, text_in(usage, "usage")?) };
+        let usage =
+            KeyUsage::from_name(usage).ok_or_else(|| invalid(format!("'{usage}' is no key usage of RFC 5280")))?;
+        validator.checks.key_usages.push(usage);
+        Ok(())
+    })
+}
+
+/// How revocation is checked.
+///
+/// @param validator  Not NULL.
+/// @param mode       One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
+/// @param scope      One of DEVID_SCOPE_*; DEVID_SCOPE_CHAIN is the default.
+/// @param prefer     One of DEVID_PREFER_*; DEVID_PREFER_OCSP is the default.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_set_revocation(
+    validator: *mut devid_validator,
+    mode: i32,
+    scope: i32,
+    prefer: i32,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let mut validator = unsafe { handle_mut(validator, "validator")? };
+        let mode = match mode {
+            DEVID_REVOCATION_OFF => RevocationMode::Off,
+            DEVID_REVOCATION_SOFT => RevocationMode::SoftFail,
+            DEVID_REVOCATION_HARD => RevocationMode::HardFail,
+            other => return Err(invalid(format!("{other} is none of DEVID_REVOCATION_*"))),
+        };
+        let scope = match scope {
+            DEVID_SCOPE_LEAF => RevocationScope::LeafOnly,
+            DEVID_SCOPE_CHAIN => RevocationScope::WholeChain,
+            other => return Err(invalid(format!("{other} is none of DEVID_SCOPE_*"))),
+        };
+        let prefer = match prefer {
+            DEVID_PREFER_OCSP => StatusPreference::Ocsp,
+            DEVID_PREFER_CRL => StatusPreference::Crl,
+            other => return Err(invalid(format!("{other} is none of DEVID_PREFER_*"))),
+        };
+        let policy = &mut validator.checks.revocation;
+        (policy.mode, policy.scope, policy.prefer) = (mode, scope, prefer);
+        Ok(())
+    })
+}
+
+/// How old status data may be.
+///
+/// @param validator       Not NULL.
+/// @param max_age_seconds  Oldest accepted, from its thisUpdate; -1: until its nextUpdate (the default).
+/// @param grace_seconds   How long after nextUpdate it may still be used; 0 is the default.
+/// @param skew_seconds    How far in the future thisUpdate may lie; 0 is the default.
+/// @param err             Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_set_status_age(
+    validator: *mut devid_validator,
+    max_age_seconds: i64,
+    grace_seconds: u32,
+    skew_seconds: u32,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let mut validator = unsafe { handle_mut(validator, "validator")? };
+        let policy = &mut validator.checks.revocation;
+        policy.max_age_seconds = match max_age_seconds {
+            -1 => None,
+            age => Some(u32::try_from(age).map_err(|_| invalid(format!("an age of {age} seconds")))?),
+        };
+        (policy.offline_grace_seconds, policy.clock_skew_seconds) = (grace_seconds, skew_seconds);
+        Ok(())
+    })
+}
+
+/// How much is demanded of issuers.
+///
+/// @param validator  Not NULL.
+/// @param profile    DEVID_PROFILE_DEFAULT (the default) or DEVID_PROFILE_STRICT.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_set_profile(
+    validator: *mut devid_validator,
+    profile: i32,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let mut validator = unsafe { handle_mut(validator, "validator")? };
+        validator.checks.profile = match profile {
+            DEVID_PROFILE_DEFAULT => Profile::Default,
+            DEVID_PROFILE_STRICT => Profile::Strict,
+            other => return Err(invalid(format!("{other} is none of DEVID_PROFILE_*"))),
+        };
+        Ok(())
+    })
+}
+
+/// Accept SHA-1 signatures and RSA keys below 2048 bits. For old CAs only.
+///
+/// @param validator  Not NULL.
+/// @param on         1 yes, 0 no (the default).
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_allow_weak(
+    validator: *mut devid_validator,
+    on: i32,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        unsafe { handle_mut(validator, "validator")? }.checks.allow_weak = switch(on)?;
+        Ok(())
+    })
+}
+
+/// Accept DNS name constraints with a dot in front, as some private CAs write them.
+///
+/// @param validator  Not NULL.
+/// @param on         1 yes, 0 no (the default).
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_allow_dotted_dns(
+    validator: *mut devid_validator,
+    on: i32,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        unsafe { handle_mut(validator, "validator")? }.checks.allow_dotted_dns_constraints = switch(on)?;
+        Ok(())
+    })
+}
+
+/// Adds a certificate policy to those that are acceptable (user-initial-policy-set, RFC 5280 section 6.1.1). Without any, all
+/// are.
+///
+/// @param validator  Not NULL.
+/// @param policy     Such as "2.16.840.1.101.3.2.1.48.1". Not NULL.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_add_policy(
+    validator: *mut devid_validator,
+    policy: *const c_char,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut validator, policy) = unsafe { (handle_mut(validator, "validator")?, text_in(policy, "policy")?) };
+        let policy = Oid::new(policy).map_err(|_| invalid(format!("'{policy}' is no object identifier")))?;
+        validator.checks.policy.initial_set.push(policy);
+        Ok(())
+    })
+}
+
+/// The switches of policy processing (RFC 5280 section 6.1.1 (e) to (g)).
+///
+/// @param validator         Not NULL.
+/// @param require_explicit  1: the path must be valid for an acceptable policy; 0 is the default.
+/// @param inhibit_mapping   1: policies are not mapped; 0 is the default.
+/// @param inhibit_any       1: anyPolicy counts for nothing; 0 is the default.
+/// @param err               Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_set_policy_rules(
+    validator: *mut devid_validator,
+    require_explicit: i32,
+    inhibit_mapping: i32,
+    inhibit_any: i32,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let mut validator = unsafe { handle_mut(validator, "validator")? };
+        let rules = (switch(require_explicit)?, switch(inhibit_mapping)?, switch(inhibit_any)?);
+        let policy = &mut validator.checks.policy;
+        (policy.require_explicit, policy.inhibit_mapping, policy.inhibit_any) = rules;
+        Ok(())
+    })
+}
+
+/// Most CA certificates between the certificate and the anchor; self-issued ones do not count.
+///
+/// @param validator  Not NULL.
+/// @param count      -1: only the limits on work count (the default).
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_set_max_intermediates(
+    validator: *mut devid_validator,
+    count: i32,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let mut validator = unsafe { handle_mut(validator, "validator")? };
+        validator.checks.max_intermediates = match count {
+            -1 => None,
+            count => Some(usize::try_from(count).map_err(|_| invalid(format!("{count} intermediates")))?),
+        };
+        Ok(())
+    })
+}
+
+/// Until when keys of validated peers may be used at most, whatever certificates and status data say.
+///
+/// @param validator  Not NULL.
+/// @param until      Last second, since 1970-01-01T00:00:00Z; 0: no bound of one's own (the default).
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_set_use_until(
+    validator: *mut devid_validator,
+    until: i64,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        unsafe { handle_mut(validator, "validator")? }.use_until = (until != 0).then(|| Time::from_unix(until));
+        Ok(())
+    })
+}
+
+/// Frees a validator. Reports and peers made with it go on.
+///
+/// @param validator  May be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validator_free(validator: *mut devid_validator) {
+    // SAFETY: as the header says.
+    unsafe { free(validator) }
+}
+
+/// Looks for a path from a certificate to an anchor that passes every check (RFC 5280 section 6.1; revocation by section
+/// 6.3 and RFC 6960). Does not block, fetches nothing.
+///
+/// @param validator   Not NULL.
+/// @param cert        The certificate that is asked about. Not NULL.
+/// @param at          Time of the check, in seconds since 1970-01-01T00:00:00Z.
+/// @param out_report  Receives what was found, also when the certificate is refused; free with devid_report_free(). NULL if
+///                    not wanted. May be NULL.
+/// @param out_peer    Receives the way to the certificate's public key, only when all checks passed; free with
+///                    devid_peer_free(). NULL if not wanted. May be NULL.
+/// @param err         Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK if a path was found and nothing speaks against it. Else the most telling reason: DEVID_E_EXPIRED,
+///         DEVID_E_REVOKED, DEVID_E_REVOCATION_UNKNOWN, DEVID_E_NAME, DEVID_E_NO_PATH, ... (DEVID_CLASS_VALIDATION);
+///         DEVID_E_INVALID_ARGUMENT if neither purposes nor names were said.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validate(
+    validator: *const devid_validator,
+    cert: *const devid_cert,
+    at: i64,
+    out_report: *mut *mut devid_report,
+    out_peer: *mut *mut devid_peer,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    // SAFETY: as the header says.
+    unsafe { run(validator, cert, CheckTime::At(Time::from_unix(at)), out_report, out_peer, err) }
+}
+
+/// The same for a device that does not know the time: periods of validity are not checked, and the report says so.
+///
+/// @param validator   Not NULL.
+/// @param cert        The certificate that is asked about. Not NULL.
+/// @param out_report  As devid_validate(). May be NULL.
+/// @param out_peer    As devid_validate(). May be NULL.
+/// @param err         Receives details on failure, else NULL. May be NULL.
+/// @return As devid_validate().
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validate_without_time(
+    validator: *const devid_validator,
+    cert: *const devid_cert,
+    out_report: *mut *mut devid_report,
+    out_peer: *mut *mut devid_peer,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    // SAFETY: as the header says.
+    unsafe { run(validator, cert, CheckTime::Unknown, out_report, out_peer, err) }
+}
+
+/// # Safety
+/// As the functions that pass their arguments here.
+unsafe fn run(
+    validator: *const devid_validator,
+    cert: *const devid_cert,
+    at: CheckTime,
+    out_report: *mut *mut devid_report,
+    out_peer: *mut *mut devid_peer,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: by the caller's promise.
+        let (out_report, out_peer, validator, cert) = unsafe {
+            (out_opt(out_report), out_opt(out_peer), handle_ref(validator, "validator")?, handle_ref(cert, "cert")?)
+        };
+        let unsaid = |what: &str| invalid(format!("the validator was not told {what}"));
+        let request = PeerRequest {
+            anchors: &validator.anchors,
+            certificate: &cert.certificate,
+            pool: &validator.pool,
+            status: &validator.status,
+            checks: Checks { at, ..validator.checks.clone() },
+            purpose: validator.purpose.clone().ok_or_else(|| unsaid("what the certificate is to be for"))?,
+            names: validator.names.clone().ok_or_else(|| unsaid("which names the certificate must carry"))?,
+            use_until: validator.use_until,
+        };
+        let (report, peer) = PeerKey::open(&validator.provider, request)?;
+        let refusal = report.error();
+        if let Some(out_report) = out_report {
+            *out_report = devid_report::of(report);
+        }
+        match (peer, refusal) {
+            (_, Some(error)) => Err(error),
+            (None, None) => Err(Error::new(Code::NoPath, "no positive verdict")),
+            (Some(peer), None) => {
+                if let Some(out_peer) = out_peer {
+                    *out_peer = devid_peer::into_raw(peer);
+                }
+                Ok(())
+            }
+        }
+    })
+}
+
+/// Whether the certificate is valid.
+///
+/// @param report  May be NULL (gives 0).
+/// @return 1 yes, 0 no.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_report_is_valid(report: *const devid_report) -> i32 {
+    // SAFETY: as the header says.
+    unsafe { peek(report, 0, |r| i32::from(r.report.is_valid())) }
+}
+
+/// How many findings there are, the most telling first. A valid certificate can have some: checks that could not be made.
+///
+/// @param report  May be NULL (gives 0).
+/// @return The number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_report_finding_count(report: *const devid_report) -> usize {
+    // SAFETY: as the header says.
+    unsafe { peek(report, 0, |r| r.texts.len()) }
+}
+
+/// The code of a finding.
+///
+/// @param report  May be NULL (gives 0).
+/// @param index   From 0 to devid_report_finding_count() - 1.
+/// @return One of DEVID_E_*; 0 if there is no such finding.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_report_finding_code(report: *const devid_report, index: usize) -> devid_status {
+    // SAFETY: as the header says.
+    unsafe { peek(report, 0, |r| r.report.findings().get(index).map_or(0, |f| f.code.number())) }
+}
+
+/// Which certificate of the path a finding is about.
+///
+/// @param report  May be NULL (gives -1).
+/// @param index   From 0 to devid_report_finding_count() - 1.
+/// @return 0 is the certificate that was asked about; -1 if it is about none in particular.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_report_finding_certificate(report: *const devid_report, index: usize) -> i32 {
+    let look =
+        |r: &Findings| r.report.findings().get(index).and_then(|f| f.certificate_index?.try_into().ok()).unwrap_or(-1);
+    // SAFETY: as the header says.
+    unsafe { peek(report, -1, look) }
+}
+
+/// A finding in words for people.
+///
+/// @param report  May be NULL (gives NULL).
+/// @param index   From 0 to devid_report_finding_count() - 1.
+/// @return NULL if there is no such finding; valid until the report is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_report_finding_text(report: *const devid_report, index: usize) -> *const c_char {
+    // SAFETY: as the header says.
+    unsafe { peek(report, ptr::null(), |r| r.texts.get(index).map_or(ptr::null(), |t| t.as_ptr())) }
+}
+
+/// Whether a finding alone refuses the certificate.
+///
+/// @param report  May be NULL (gives 0).
+/// @param index   From 0 to devid_report_finding_count() - 1.
+/// @return 1 yes, 0 no.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_report_finding_is_fatal(report: *const devid_report, index: usize) -> i32 {
+    // SAFETY: as the header says.
+    unsafe { peek(report, 0, |r| r.report.findings().get(index).map_or(0, |f| i32::from(f.fatal))) }
+}
+
+/// The path that passed: the certificate that was asked about first, the anchor last.
+///
+/// @param report    Not NULL.
+/// @param out_path  Receives the list; free with devid_cert_list_free(). Not NULL.
+/// @param err       Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_NO_PATH if the certificate is not valid.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_report_path(
+    report: *const devid_report,
+    out_path: *mut *mut devid_cert_list,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (out_path, report) = unsafe { (out(out_path, "out_path")?, handle_ref(report, "report")?) };
+        let path = report.report.path().ok_or_else(|| Error::new(Code::NoPath, "the certificate is not valid"))?;
+        *out_path = devid_cert_list::into_raw(path.chain().to_vec());
+        Ok(())
+    })
+}
+
+/// Last second at which all certificates of the path are within their validity.
+///
+/// @param report  May be NULL (gives 0).
+/// @return Seconds since 1970-01-01T00:00:00Z; 0 if the certificate is not valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_report_not_after(report: *const devid_report) -> i64 {
+    // SAFETY: as the header says.
+    unsafe { peek(report, 0, |r| r.report.path().map_or(0, |path| path.not_after().unix())) }
+}
+
+/// Last second at which the status data that the verdict rests on is current.
+///
+/// @param report  May be NULL (gives 0).
+/// @return Seconds since 1970-01-01T00:00:00Z; 0 if it rests on none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_report_status_until(report: *const devid_report) -> i64 {
+    // SAFETY: as the header says.
+    unsafe { peek(report, 0, |r| r.report.path().and_then(|path| path.status_until()).map_or(0, Time::unix)) }
+}
+
+/// How many certificate policies the path is valid for.
+///
+/// @param report  May be NULL (gives 0).
+/// @return -1: any policy.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_report_policy_count(report: *const devid_report) -> i32 {
+    let look = |r: &Findings| match r.report.path() {
+        Some(path) if path.policies().is_none() => -1,
+        _ => r.policies.len().try_into().unwrap_or(i32::MAX),
+    };
+    // SAFETY: as the header says.
+    unsafe { peek(report, 0, look) }
+}
+
+/// One of the certificate policies.
+///
+/// @param report  May be NULL (gives NULL).
+/// @param index   From 0 to devid_report_policy_count() - 1.
+/// @return Such as "2.16.840.1.101.3.2.1.48.1"; NULL if there is no such one; valid until the report is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_report_policy(report: *const devid_report, index: usize) -> *const c_char {
+    // SAFETY: as the header says.
+    unsafe { peek(report, ptr::null(), |r| r.policies.get(index).map_or(ptr::null(), |t| t.as_ptr())) }
+}
+
+/// Frees a report.
+///
+/// @param report  May be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_report_free(report: *mut devid_report) {
+    // SAFETY: as the header says.
+    unsafe { free(report) }
+}
