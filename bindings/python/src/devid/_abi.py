@@ -198,6 +198,9 @@ DEVID_VERSION_NUMBER = 256
 DEVID_ABI_VERSION = 0
 DEVID_FORM_DER = 1
 DEVID_FORM_PEM = 2
+DEVID_URL_CRL = 1
+DEVID_URL_OCSP = 2
+DEVID_URL_CA_ISSUERS = 3
 DEVID_MAC_PASSWORD_BASED = 1
 DEVID_MAC_PBMAC1 = 2
 DEVID_SIGNER_ANY = 1
@@ -213,6 +216,21 @@ DEVID_ACTION_ACCEPT = 4
 DEVID_ACTION_DONE = 5
 DEVID_SIGN_NEW_KEY = 1
 DEVID_SIGN_PROTECTION = 2
+DEVID_REVOCATION_OFF = 1
+DEVID_REVOCATION_SOFT = 2
+DEVID_REVOCATION_HARD = 3
+DEVID_SCOPE_LEAF = 1
+DEVID_SCOPE_CHAIN = 2
+DEVID_PREFER_OCSP = 1
+DEVID_PREFER_CRL = 2
+DEVID_PROFILE_DEFAULT = 1
+DEVID_PROFILE_STRICT = 2
+DEVID_NAME_DNS = 1
+DEVID_NAME_IP = 2
+DEVID_NAME_EMAIL = 3
+DEVID_NAME_URI = 4
+DEVID_ENCRYPTION_GCM = 1
+DEVID_ENCRYPTION_CBC = 2
 
 
 class devid_error(Structure):
@@ -260,6 +278,40 @@ class devid_config(Structure):
 class devid_op(Structure):
     """One enrolment or renewal, from the request to the confirmed certificate. It does nothing by
     itself: it is stepped.
+    """
+
+
+class devid_report(Structure):
+    """What a validation found. Never changes."""
+
+
+class devid_trust(Structure):
+    """Certificates that are believed without proof. Sets for different uses are best kept apart."""
+
+
+class devid_validator(Structure):
+    """What is checked, and the data to check it with. Once set up it may be shared by threads as
+    const.
+    """
+
+
+class devid_peer(Structure):
+    """A peer whose certificate was validated by devid_validate(). There is no other way to a peer's
+    public key. May be shared by threads as const.
+    """
+
+
+class devid_ocsp_request(Structure):
+    """A request for the status of one certificate (RFC 6960)."""
+
+
+class devid_identity(Structure):
+    """One generation of an identity: key, certificate and chain. Never changes."""
+
+
+class devid_store(Structure):
+    """Device memory. May be shared by threads as const, and used by several processes: calls that
+    change something take a lock.
     """
 
 
@@ -311,6 +363,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_key_export_plain": (c_int32, (POINTER(devid_key), c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_key_export_encrypted": (c_int32, (POINTER(devid_key), c_char_p, c_size_t, c_uint32, c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_key_sign": (c_int32, (POINTER(devid_key), c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_key_decrypt": (c_int32, (POINTER(devid_key), POINTER(devid_cert), c_char_p, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_key_free": (None, (POINTER(devid_key),)),
     "devid_cert_parse": (c_int32, (c_char_p, c_size_t, POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
     "devid_cert_der": (POINTER(c_uint8), (POINTER(devid_cert), POINTER(c_size_t))),
@@ -320,6 +373,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_cert_serial": (c_char_p, (POINTER(devid_cert),)),
     "devid_cert_not_before": (c_int64, (POINTER(devid_cert),)),
     "devid_cert_not_after": (c_int64, (POINTER(devid_cert),)),
+    "devid_cert_url": (c_char_p, (POINTER(devid_cert), c_int32, c_size_t)),
     "devid_cert_free": (None, (POINTER(devid_cert),)),
     "devid_cert_list_new": (c_int32, (POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
     "devid_cert_list_add_bytes": (c_int32, (POINTER(devid_cert_list), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
@@ -394,4 +448,85 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_op_set_wait": (c_int32, (POINTER(devid_op), devid_wait_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_op_run": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
     "devid_op_exchange": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
+    "devid_trust_new": (c_int32, (POINTER(POINTER(devid_trust)), POINTER(POINTER(devid_error)))),
+    "devid_trust_add_bytes": (c_int32, (POINTER(devid_trust), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_trust_add": (c_int32, (POINTER(devid_trust), POINTER(devid_cert), POINTER(POINTER(devid_error)))),
+    "devid_trust_count": (c_size_t, (POINTER(devid_trust),)),
+    "devid_trust_free": (None, (POINTER(devid_trust),)),
+    "devid_validator_new": (c_int32, (POINTER(devid_trust), POINTER(POINTER(devid_validator)), POINTER(POINTER(devid_error)))),
+    "devid_validator_add_intermediates": (c_int32, (POINTER(devid_validator), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_validator_add_crls": (c_int32, (POINTER(devid_validator), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_validator_add_ocsp": (c_int32, (POINTER(devid_validator), c_char_p, c_size_t, POINTER(devid_ocsp_request), POINTER(POINTER(devid_error)))),
+    "devid_validator_clear_status": (c_int32, (POINTER(devid_validator), POINTER(POINTER(devid_error)))),
+    "devid_validator_add_purpose": (c_int32, (POINTER(devid_validator), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_validator_any_purpose": (c_int32, (POINTER(devid_validator), POINTER(POINTER(devid_error)))),
+    "devid_validator_add_name": (c_int32, (POINTER(devid_validator), c_int32, c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_validator_any_name": (c_int32, (POINTER(devid_validator), POINTER(POINTER(devid_error)))),
+    "devid_validator_add_key_usage": (c_int32, (POINTER(devid_validator), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_validator_set_revocation": (c_int32, (POINTER(devid_validator), c_int32, c_int32, c_int32, POINTER(POINTER(devid_error)))),
+    "devid_validator_set_status_age": (c_int32, (POINTER(devid_validator), c_int64, c_uint32, c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_validator_set_profile": (c_int32, (POINTER(devid_validator), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_validator_allow_weak": (c_int32, (POINTER(devid_validator), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_validator_allow_dotted_dns": (c_int32, (POINTER(devid_validator), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_validator_add_policy": (c_int32, (POINTER(devid_validator), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_validator_set_policy_rules": (c_int32, (POINTER(devid_validator), c_int32, c_int32, c_int32, POINTER(POINTER(devid_error)))),
+    "devid_validator_set_max_intermediates": (c_int32, (POINTER(devid_validator), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_validator_set_use_until": (c_int32, (POINTER(devid_validator), c_int64, POINTER(POINTER(devid_error)))),
+    "devid_validator_free": (None, (POINTER(devid_validator),)),
+    "devid_validate": (c_int32, (POINTER(devid_validator), POINTER(devid_cert), c_int64, POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
+    "devid_validate_without_time": (c_int32, (POINTER(devid_validator), POINTER(devid_cert), POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
+    "devid_report_is_valid": (c_int32, (POINTER(devid_report),)),
+    "devid_report_finding_count": (c_size_t, (POINTER(devid_report),)),
+    "devid_report_finding_code": (c_int32, (POINTER(devid_report), c_size_t)),
+    "devid_report_finding_certificate": (c_int32, (POINTER(devid_report), c_size_t)),
+    "devid_report_finding_text": (c_char_p, (POINTER(devid_report), c_size_t)),
+    "devid_report_finding_is_fatal": (c_int32, (POINTER(devid_report), c_size_t)),
+    "devid_report_path": (c_int32, (POINTER(devid_report), POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
+    "devid_report_not_after": (c_int64, (POINTER(devid_report),)),
+    "devid_report_status_until": (c_int64, (POINTER(devid_report),)),
+    "devid_report_policy_count": (c_int32, (POINTER(devid_report),)),
+    "devid_report_policy": (c_char_p, (POINTER(devid_report), c_size_t)),
+    "devid_report_free": (None, (POINTER(devid_report),)),
+    "devid_peer_certificate": (c_int32, (POINTER(devid_peer), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
+    "devid_peer_expires": (c_int64, (POINTER(devid_peer),)),
+    "devid_peer_public_key": (c_int32, (POINTER(devid_peer), c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_peer_encrypt": (c_int32, (POINTER(devid_peer), c_int64, c_int32, c_char_p, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_peer_verify": (c_int32, (POINTER(devid_peer), c_int64, c_char_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_peer_agree": (c_int32, (POINTER(devid_peer), c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_peer_recheck": (c_int32, (POINTER(devid_peer), POINTER(devid_validator), c_int64, POINTER(POINTER(devid_report)), POINTER(POINTER(devid_error)))),
+    "devid_peer_free": (None, (POINTER(devid_peer),)),
+    "devid_ocsp_request_new": (c_int32, (POINTER(devid_cert), POINTER(devid_cert), c_char_p, c_int32, POINTER(POINTER(devid_ocsp_request)), POINTER(POINTER(devid_error)))),
+    "devid_ocsp_request_der": (POINTER(c_uint8), (POINTER(devid_ocsp_request), POINTER(c_size_t))),
+    "devid_ocsp_request_free": (None, (POINTER(devid_ocsp_request),)),
+    "devid_fetch": (c_int32, (c_char_p, c_char_p, c_size_t, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_store_open_dir": (c_int32, (c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_store)), POINTER(POINTER(devid_error)))),
+    "devid_store_install": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_key), c_char_p, POINTER(devid_cert), POINTER(devid_cert_list), c_char_p, c_int64, POINTER(POINTER(devid_error)))),
+    "devid_store_stage": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_key), c_char_p, POINTER(devid_cert), POINTER(devid_cert_list), c_char_p, c_int64, POINTER(POINTER(devid_error)))),
+    "devid_store_promote": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_store_discard": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_store_rollback": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_store_remove": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_store_current": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
+    "devid_store_previous": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
+    "devid_store_pending": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
+    "devid_store_last_good": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_identity)), POINTER(c_int32), POINTER(POINTER(devid_error)))),
+    "devid_store_identities": (c_int32, (POINTER(devid_store), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_store_verify": (c_int32, (POINTER(devid_store), c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_store_put_pending_key": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_key), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_store_pending_key": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
+    "devid_store_remove_pending_key": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_store_put_operation": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_store_operation": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_store_remove_operation": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_store_put_anchors": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_cert_list), POINTER(POINTER(devid_error)))),
+    "devid_store_anchors": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
+    "devid_store_free": (None, (POINTER(devid_store),)),
+    "devid_identity_key": (c_int32, (POINTER(devid_identity), POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
+    "devid_identity_key_reference": (c_char_p, (POINTER(devid_identity),)),
+    "devid_identity_certificate": (c_int32, (POINTER(devid_identity), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
+    "devid_identity_chain": (c_int32, (POINTER(devid_identity), POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
+    "devid_identity_generation": (c_uint32, (POINTER(devid_identity),)),
+    "devid_identity_purpose": (c_char_p, (POINTER(devid_identity),)),
+    "devid_identity_created": (c_int64, (POINTER(devid_identity),)),
+    "devid_identity_free": (None, (POINTER(devid_identity),)),
 }
