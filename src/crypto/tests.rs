@@ -378,3 +378,51 @@ fn expanded_of(kind: KeyKind, seed: &[u8; 32]) -> Option<Vec<u8>> {
 fn expanded_of(_: KeyKind, _: &[u8; 32]) -> Option<Vec<u8>> {
     None
 }
+
+#[test]
+fn damaged_keys_are_refused_or_are_other_keys_and_nothing_panics() {
+    for provider in providers() {
+        for kind in ALL_KINDS {
+            let key = provider.generate_key(kind).unwrap();
+            let algorithm = kind.default_signature();
+            let signature = key.sign(&algorithm, b"m").unwrap();
+            let verify = |spki: &[u8], signature: &[u8]| provider.verify(&algorithm, spki, b"m", signature, true);
+            // Long keys are sampled: their inside is one number or one polynomial like the other. So are curves where
+            // an operation takes milliseconds without optimization.
+            let slow = provider.name() == "rustcrypto" && matches!(kind, KeyKind::P384 | KeyKind::P521);
+            let places = |length: usize| {
+                (0..length).step_by(if length > 400 {
+                    37
+                } else if slow {
+                    7
+                } else {
+                    1
+                })
+            };
+            for place in places(key.spki().len()) {
+                for mask in [0x01, 0x80, 0xff] {
+                    let mut changed = key.spki().to_vec();
+                    changed[place] ^= mask;
+                    // An rsaEncryption key stays itself without its NULL; everything else must show.
+                    if verify(&changed, &signature).is_ok() {
+                        assert!(super::keys::same_public_key(&changed, key.spki()), "{kind} {place} {mask:#x}");
+                    }
+                }
+                assert!(verify(&key.spki()[..place], &signature).is_err());
+            }
+            for place in places(signature.len()) {
+                let mut changed = signature.clone();
+                changed[place] ^= 1;
+                assert_eq!(verify(key.spki(), &changed), Err(CryptoError::Mismatch), "{kind} {place}");
+                assert_eq!(verify(key.spki(), &signature[..place]), Err(CryptoError::Mismatch), "{kind} {place}");
+            }
+            let pkcs8 = key.to_pkcs8().unwrap();
+            for place in places(pkcs8.len()) {
+                let mut changed = pkcs8.clone();
+                changed[place] ^= 1;
+                let _ = provider.import_pkcs8(&changed).map(|other| other.sign(&algorithm, b"m"));
+                assert!(provider.import_pkcs8(&pkcs8[..place]).is_err(), "{kind} {place}");
+            }
+        }
+    }
+}
