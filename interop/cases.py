@@ -10,6 +10,7 @@ PROTECTIONS = ["RSA", "P-256", "Ed25519", "PBM"]
 ENDINGS = ["granted", "grantedWithMods", "rejection", "error", "wrong credential"]
 
 OURS = ["C", "Python"]
+OUR_CA = "devid-testca"
 Version = tuple[int, int, int]
 POLLS = 2
 FAILURE_BIT = 9
@@ -31,7 +32,17 @@ class Case:
     @property
     def key_kind(self) -> str:
         """Kind of the new key: that of the protection, so that proof of possession is tried with each as well."""
-        return "P-256" if self.protection == "PBM" else self.protection
+        return "P-256" if self.is_by_secret else self.protection
+
+    @property
+    def is_by_secret(self) -> bool:
+        """Whether a shared secret protects."""
+        return self.protection in ("PBM", "PBMAC1")
+
+    @property
+    def ends_well(self) -> bool:
+        """Whether a certificate comes of it."""
+        return self.ending in ("granted", "grantedWithMods", "delayed pkiConf")
 
     @property
     def words(self) -> str:
@@ -52,6 +63,10 @@ def conversations(server: str, client: str) -> Iterator[Case]:
                     yield replace(case, is_implicit=is_implicit, is_polled=is_polled)
             for ending in ENDINGS[1:]:
                 yield replace(case, ending=ending)
+            if server == OUR_CA:
+                yield replace(case, ending="delayed pkiConf")
+    if client in OURS:
+        yield Case(server, client, "ir", "PBMAC1")
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,17 @@ def obstacle(case: Case, server_version: Version | None, client_version: Version
     Versions are given for the side that is OpenSSL. Such a case is run all the same, and must fail with the obstacle's
     sign: a reason that is no longer true is found.
     """
-    if case.command == "kur" and case.protection == "PBM" and case.client in OURS:
-        words = "our client refuses: a key update is signed with the certificate that is updated (RFC 9483 section 4.1.5)"
-        return Obstacle(words, "INVALID_ARGUMENT")
+    if case.command == "kur" and case.is_by_secret:
+        words = "a key update is signed with the certificate that is updated (RFC 9483 section 4.1.5)"
+        if case.client in OURS:
+            return Obstacle(f"our client refuses: {words}", "INVALID_ARGUMENT")
+        if case.ending != "wrong credential":
+            return Obstacle(f"our test CA refuses: {words}", "under a MAC")
+    if server_version and case.protection == "PBMAC1":
+        return Obstacle("OpenSSL does not know PBMAC1 in CMP: it takes it for a signature", "no suitable sender cert")
+    if client_version and client_version < (3, 2, 0):
+        if case.protection == "Ed25519":
+            return Obstacle("this OpenSSL client cannot sign with Ed25519: it always names a digest", "unsupported key type")
+        if case.ending == "delayed pkiConf":
+            return Obstacle("this OpenSSL client does not poll for pkiConf", "unexpected pkistatus")
     return None

@@ -1,7 +1,7 @@
 /* A CMP client of ours in C for the interop harness: one enrolment or renewal, stepped by hand.
  *
  *     client command=ir|cr|kur server=URL anchors=FILE new_key=FILE subject=NAME [implicit=1] [accept_differences=1]
- *            (reference=TEXT secret=TEXT | key=FILE certificate=FILE [chain=FILE])
+ *            (reference=TEXT secret=TEXT [pbmac1=1] | key=FILE certificate=FILE [chain=FILE])
  *
  * Prints `name=value` lines: sent (each message), pki_status, certificate (hexadecimal), or error, message, fail_info,
  * authenticated, text. Exits with 0 if the certificate is issued and confirmed, 1 if that failed, 2 if called wrongly.
@@ -106,8 +106,11 @@ static int set_credential(devid_config *config)
 
     if (given("secret") != NULL) {
         const char *reference = needed("reference"), *secret = given("secret");
-        return failed(devid_config_set_secret(config, (const uint8_t *)reference, strlen(reference),
-                                              (const uint8_t *)secret, strlen(secret), &err), &err);
+        bad = failed(devid_config_set_secret(config, (const uint8_t *)reference, strlen(reference),
+                                             (const uint8_t *)secret, strlen(secret), &err), &err);
+        if (!bad && is_on("pbmac1"))
+            bad = failed(devid_config_set_mac(config, DEVID_MAC_PBMAC1, "SHA256", "SHA256", 1000, &err), &err);
+        return bad;
     }
     files[0] = needed("certificate");
     files[1] = given("chain");

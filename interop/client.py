@@ -18,6 +18,8 @@ def main() -> int:
     config.add_enrolment_anchors(anchors)
     if "secret" in given:
         config.set_secret(given["reference"].encode(), given["secret"].encode())
+        if given.get("pbmac1") == "1":
+            config.set_mac(pbmac1=True, iterations=1000)
     else:
         chain = Path(given["chain"]).read_bytes() if "chain" in given else b""
         config.set_credential(

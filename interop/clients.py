@@ -29,6 +29,8 @@ class Job:
     key: Path | None = None
     certificate: Path | None = None
     chain: Path | None = None
+    intermediates: Path | None = None
+    """Helps clients that do not build paths from what comes with an answer."""
 
 
 class OurClient:
@@ -44,8 +46,9 @@ class OurClient:
         arguments += [f"new_key={job.new_key}", f"subject={job.subject}", f"implicit={int(case.is_implicit)}"]
         # Only here is a certificate taken that is not quite what was asked for.
         arguments += [f"accept_differences={int(case.ending == 'grantedWithMods')}"]
-        if case.protection == "PBM":
+        if case.is_by_secret:
             arguments += [f"reference={job.reference}", f"secret={job.secret}"]
+            arguments += ["pbmac1=1"] if case.protection == "PBMAC1" else []
         else:
             arguments += [f"key={job.key}", f"certificate={job.certificate}"]
             arguments += [f"chain={job.chain}"] if job.chain else []
@@ -111,12 +114,14 @@ class OpensslClient:
             arguments += ["-trusted", job.anchors, "-out_trusted", job.anchors, "-certout", folder / "new.pem"]
             if case.command != "kur":
                 arguments += ["-subject", _slashes(job.subject)]
-            if case.protection == "PBM":
+            if case.is_by_secret:
                 arguments += ["-ref", job.reference, "-secret", f"pass:{job.secret}"]
                 arguments += ["-recipient", "/CN=Issuing CA"]
             else:
                 arguments += ["-key", job.key, "-cert", job.certificate]
-                arguments += ["-extracerts", job.chain, "-untrusted", job.chain] if job.chain else []
+                arguments += ["-extracerts", job.chain] if job.chain else []
+            if job.intermediates:
+                arguments += ["-untrusted", job.intermediates]
             if case.command == "kur" and job.certificate:
                 arguments += ["-oldcert", job.certificate]
             if case.is_implicit:

@@ -31,7 +31,7 @@ def complaint(case: Case, outcome: Outcome, expected: bytes | None, server_text:
 
 
 def _ending(case: Case, outcome: Outcome, expected: bytes | None, server_text: str) -> str:
-    if case.ending in ("granted", "grantedWithMods"):
+    if case.ends_well:
         if outcome.error or outcome.certificate is None:
             return f"no certificate: {outcome.error or 'no reason given'} {'; '.join(outcome.texts)}".strip()
         if expected is not None and outcome.certificate != expected:
@@ -62,11 +62,13 @@ def _messages(case: Case, outcome: Outcome, delays_pki_conf: bool) -> str:
         return ""
     polls = ["pollReq"] * (POLLS if case.is_polled else 0)
     wanted = [case.command]
-    if case.ending in ("granted", "grantedWithMods"):
+    if case.ends_well:
         wanted += polls
         if not case.is_implicit:
             # A server that delays whatever it sends lets the client poll for pkiConf, too.
             wanted += ["certConf", *(polls if delays_pki_conf else [])]
+        if case.ending == "delayed pkiConf":
+            wanted += ["pollReq"] * POLLS
     if outcome.sent != wanted:
         return f"sent {', '.join(outcome.sent) or 'nothing'}; expected {', '.join(wanted)}"
     return ""

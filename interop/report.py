@@ -30,6 +30,7 @@ COLUMNS: list[tuple[str, Callable[[Case], bool]]] = [
     ("rejection", lambda c: c.ending == "rejection"),
     ("error", lambda c: c.ending == "error"),
     ("wrong cred.", lambda c: c.ending == "wrong credential"),
+    ("late pkiConf", lambda c: c.ending == "delayed pkiConf"),
 ]
 MARKS = {"pass": "ok", "fail": "FAIL"}
 
@@ -43,7 +44,7 @@ def table(results: list[Result]) -> str:
         lines += ["", f"{pair[0]} client, {pair[1]} server", ""]
         lines.append("  " + "".join([f"{'':<14}", *(f"{name.strip():<13}" for name, _ in COLUMNS)]).rstrip())
         for command in COMMANDS:
-            for protection in PROTECTIONS:
+            for protection in [*PROTECTIONS, "PBMAC1"]:
                 row = [r for r in mine if r.case.command == command and r.case.protection == protection]
                 cells = [_cell([r for r in row if wanted(r.case)], notes) for _, wanted in COLUMNS]
                 if row:

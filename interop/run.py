@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Conversations with OpenSSL: our C and Python clients with its mock servers.
+"""Conversations with OpenSSL: our C and Python clients with its mock servers, its clients with our test CA.
 
 Prints a table, writes JSON, exits with 1 if anything is neither as it must be nor explained. Needs Python's standard
-library, a C compiler, the system's openssl, and a built libdevid.
+library, a C compiler, the system's openssl, and a built libdevid and devid-testca.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ sys.path.insert(0, str(HERE))
 
 import peers  # noqa: E402
 import report  # noqa: E402
-from cases import OURS, Case, Obstacle, conversations, obstacle  # noqa: E402
-from clients import Job, OurClient, certificate_der  # noqa: E402
+from authority import Authorities  # noqa: E402
+from cases import OUR_CA, OURS, Case, Obstacle, conversations, obstacle  # noqa: E402
+from clients import Job, OpensslClient, OurClient, certificate_der  # noqa: E402
 from material import REFERENCE, SECRET, SUBJECT, Material  # noqa: E402
 from outcome import ANSWERED, complaint  # noqa: E402
 from peers import Peer  # noqa: E402
@@ -47,7 +48,11 @@ def main() -> int:
         for peer in all_peers:
             for label in OURS:
                 tasks += [with_mock_server(c, peer, material, ours[label]) for c in conversations(peer.label, label)]
-        results = list(run_all(selected(tasks, options.only), options.jobs))
+        package = ROOT / "bindings" / "python" / "src"
+        with Authorities(options.testca.resolve(), library, package, material) as authorities:
+            for peer in all_peers:
+                tasks += [with_our_ca(c, peer, authorities) for c in conversations(OUR_CA, peer.label)]
+            results = list(run_all(selected(tasks, options.only), options.jobs))
     words = report.table(results)
     print(words)
     if options.json:
@@ -66,6 +71,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library", type=Path, required=True, help="libdevid.so")
     parser.add_argument("--include", type=Path, default=ROOT / "include", help="directory of devid.h")
+    parser.add_argument("--testca", type=Path, required=True, help="the program devid-testca")
     parser.add_argument("--short", action="store_true", help="the system's OpenSSL only")
     parser.add_argument("--json", type=Path, help="where the results are written")
     parser.add_argument("--jobs", type=int, default=4 * (os.cpu_count() or 1), help="conversations at the same time")
@@ -147,6 +153,20 @@ def with_mock_server(case: Case, peer: Peer, material: Material, client: OurClie
             return words and f"{words} | client: {outcome.log.strip()[-600:]} | server: {server.log.strip()[-600:]}"
 
     return Task(case, obstacle(case, peer.version, None), converse)
+
+
+def with_our_ca(case: Case, peer: Peer, authorities: Authorities) -> Task:
+    """A client of OpenSSL with our test CA."""
+
+    def converse(case: Case) -> str:
+        authority = authorities.of(case, peer)
+        job = authority.job(case)
+        outcome = OpensslClient(peer).run(job)
+        words = complaint(case, outcome, None, authority.server_text(case), delays_pki_conf=False)
+        words = words or authority.complaint(case, job, outcome)
+        return words and f"{words} | client: {outcome.log.strip()[-900:]}"
+
+    return Task(case, obstacle(case, None, peer.version), converse)
 
 
 def selected(tasks: list[Task], words: str) -> list[Task]:

@@ -15,6 +15,8 @@ if [ ! -e "$stamp" ]; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check 'pytest>=8,<10' 'mypy>=1.11,<3' 'setuptools>=70.1' wheel
     touch "$stamp"
 fi
+cargo build --locked --quiet -p devid-testca
+export DEVID_TESTCA=${CARGO_TARGET_DIR:-$PWD/target}/debug/devid-testca
 export DEVID_LIBRARY=$library PYTHONPATH=$here/src PYTHONDONTWRITEBYTECODE=1
 python=$PWD/$venv/bin/python
 cd bindings/python

@@ -543,7 +543,8 @@ impl TestCa {
             transaction.nonce.clone_from(&nonce);
             // The final answer after polling names the request that was delayed (RFC 9483 section 4.4).
             if request_body == Some(25) && tag != 26 && !transaction.delayed_nonce.is_empty() {
-                recip_nonce = Some(std::mem::take(&mut transaction.delayed_nonce));
+                let delayed = std::mem::take(&mut transaction.delayed_nonce);
+                recip_nonce = if knobs.last_recip_nonce { recip_nonce } else { Some(delayed) };
             }
             implicit = transaction.implicit && kind == "first";
         }

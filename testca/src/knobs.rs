@@ -61,6 +61,7 @@ knobs! {
     broken_protection: bool = false, "broken-protection", "One bit of the protection changed.";
     no_protection: bool = false, "no-protection", "No protection.";
     signer: String = "good".to_owned(), "signer", "Who signs: good, issuing (the CA itself), expired, no-usage (keyUsage without digitalSignature), stranger.";
+    last_recip_nonce: bool = false, "last-recip-nonce", "After polling, recipNonce names the last pollReq, not the delayed request: what OpenSSL before 3.3 expects.";
     sign_macs: bool = false, "sign-macs", "Answer MAC-protected requests with a signature.";
     wrong_secret: bool = false, "wrong-secret", "Make MACs under another secret.";
     mac_iterations: i64 = 0, "mac-iterations", "Iteration count in the MAC's parameters; 0 takes the request's. The value is named, not computed, above 1000000.";

@@ -16,6 +16,7 @@ impl TestCa {
     /// | `root.pem`, `issuing.pem` | the operator's CAs |
     /// | `supplier-root.pem`, `supplier.pem` | the supplier's CAs |
     /// | `idevid.pem`, `idevid.key`, `idevid-chain.pem` | the device's supplier-provided identity |
+    /// | `idevid-rsa.*`, `idevid-ed25519.*` | the same with other keys |
     /// | `peer-good.*`, `peer-revoked.*`, `peer-rsa.*` | peers: `.pem`, `.key`; names `good.peer.example`, ... |
     /// | `issuing.crl`, `root.crl` | DER |
     /// | `reference.txt`, `secret.txt` | a reference value and its secret |
@@ -33,6 +34,8 @@ impl TestCa {
         certificate("supplier-root.pem", &self.supplier_root.certificate)?;
         certificate("supplier.pem", &self.supplier.certificate)?;
         holder("idevid", &self.idevid("devid test device 1", KeyType::P256, now))?;
+        holder("idevid-rsa", &self.idevid("devid test device 1", KeyType::Rsa2048, now))?;
+        holder("idevid-ed25519", &self.idevid("devid test device 1", KeyType::Ed25519, now))?;
         certificate("idevid-chain.pem", &self.supplier.certificate)?;
         holder("peer-good", &self.peer("good.peer.example", KeyType::P256, now))?;
         holder("peer-rsa", &self.peer("rsa.peer.example", KeyType::Rsa2048, now))?;
