@@ -24,7 +24,7 @@ pub struct Crl {
 
 enum Body {
     /// All of it, in place.
-    Whole { list: CertificateList, index: OnceLock<Option<CrlIndex>> },
+    Whole { list: Box<CertificateList>, index: OnceLock<Option<CrlIndex>> },
     /// What one pass over a list that was never held in memory found out about some serial numbers.
     Extract(Extract),
 }
@@ -76,7 +76,7 @@ impl Crl {
             head: list.head().clone(),
             tail: list.tail().clone(),
             signature: list.signature().into(),
-            body: Body::Whole { list, index: OnceLock::new() },
+            body: Body::Whole { list: Box::new(list), index: OnceLock::new() },
             signatures: Mutex::default(),
         })
     }

@@ -146,13 +146,15 @@ fn an_indirect_list_speaks_for_whoever_its_entries_name() {
     let check = |crl: CrlBuilder| world.check_with(&crl_sources(&[crl.build()]), &World::leaf_checks(), &[&desk]);
 
     assert_good(&check(indirect()));
-    assert_revoked(&check(indirect().entry(serial, &[ca_name.clone()])));
+    assert_revoked(&check(indirect().entry(serial, std::slice::from_ref(&ca_name))));
     // Without a name the entry is about the list's own issuer's certificates.
     assert_good(&check(indirect().entry(serial, &[])));
-    assert_good(&check(indirect().entry(serial, &[other_name.clone()])));
+    assert_good(&check(indirect().entry(serial, std::slice::from_ref(&other_name))));
     // The name stays in force for the entries that follow, until the next one.
-    assert_revoked(&check(indirect().entry(&[1], &[ca_name.clone()]).entry(&[2], &[]).entry(serial, &[])));
-    assert_good(&check(indirect().entry(&[1], &[ca_name.clone()]).entry(&[2], &[other_name]).entry(serial, &[])));
+    assert_revoked(&check(indirect().entry(&[1], std::slice::from_ref(&ca_name)).entry(&[2], &[]).entry(serial, &[])));
+    assert_good(&check(
+        indirect().entry(&[1], std::slice::from_ref(&ca_name)).entry(&[2], &[other_name]).entry(serial, &[]),
+    ));
 }
 
 #[test]

@@ -56,8 +56,8 @@ fn soft_fail_still_refuses_who_is_listed() {
 fn the_whole_chain_needs_a_status_unless_the_leaf_alone_is_asked_about() {
     let world = World::new();
     let of_ca = CrlBuilder::of(&world.ca).build();
-    assert_good(&world.by_crls(&[of_ca.clone()]));
-    let report = world.check(&crl_sources(&[of_ca.clone()]), &World::chain_checks());
+    assert_good(&world.by_crls(std::slice::from_ref(&of_ca)));
+    let report = world.check(&crl_sources(std::slice::from_ref(&of_ca)), &World::chain_checks());
     assert_unknown(&report, "another issuer");
     assert_eq!(report.error().unwrap().facts().certificate_index, Some(1));
     let of_root = CrlBuilder::of(&world.root).build();
@@ -93,7 +93,7 @@ fn offline_grace_prolongs_and_is_said() {
     let old = CrlBuilder::of(&world.ca).times(now().plus(-2 * DAY), Some(now().plus(-100))).build();
     let mut checks = World::leaf_checks();
     checks.revocation.offline_grace_seconds = 100;
-    let report = world.check(&crl_sources(&[old.clone()]), &checks);
+    let report = world.check(&crl_sources(std::slice::from_ref(&old)), &checks);
     assert_good(&report);
     assert!(report.findings().iter().any(|f| f.text.contains("grace")), "{:?}", report.findings());
     checks.revocation.offline_grace_seconds = 99;
@@ -301,7 +301,7 @@ fn a_delta_that_came_late_still_revokes() {
 fn a_current_delta_keeps_an_old_base_in_use() {
     let world = World::new();
     let base = CrlBuilder::of(&world.ca).number(10).times(now().plus(-9 * DAY), Some(now().plus(-DAY))).build();
-    assert_unknown(&world.by_crls(&[base.clone()]), "out of date");
+    assert_unknown(&world.by_crls(std::slice::from_ref(&base)), "out of date");
     let delta = CrlBuilder::of(&world.ca).number(12).delta_to(9).build();
     assert_good(&world.by_crls(&[base, delta]));
 }

@@ -327,7 +327,7 @@ fn whichever_source_says_revoked_is_believed_whatever_is_preferred() {
         let mut checks = World::leaf_checks();
         checks.revocation.prefer = prefer;
         for (crl, ocsp) in [(&good_list, &revoked), (&revoking_list, &good)] {
-            let status = StatusSources { crls: vec![crl.clone()], ..ocsp_sources(&[ocsp.clone()]) };
+            let status = StatusSources { crls: vec![crl.clone()], ..ocsp_sources(std::slice::from_ref(ocsp)) };
             assert_revoked(&world.check(&status, &checks));
         }
     }
