@@ -11,8 +11,8 @@ DEBUG := $(TARGET)/debug
 # Where `make demo` installs to.
 STAGE := $(CURDIR)/build/stage
 
-.PHONY: all release install header test test-rust test-c test-header test-abi test-install test-python test-interop \
-	demo interop bench lint clean help build-dir setup-build setup-test setup-demo
+.PHONY: all release install header test test-dependencies test-rust test-c test-header test-abi test-install test-python test-interop \
+	demo interop bench fuzz lint clean help build-dir setup-build setup-test setup-demo
 
 all: release
 
@@ -24,6 +24,7 @@ help:
 	@echo "make header     writes include/devid.h and the golden lists anew"
 	@echo "make interop    against OpenSSL as server and as client"
 	@echo "make bench      against OpenSSL and rustls-webpki, in the same run; SHORT=1: less of it"
+	@echo "make fuzz       every parser and the operation, FUZZ_SECONDS each (60)"
 	@echo "make lint       formatting and clippy"
 
 build-dir:
@@ -50,8 +51,11 @@ header:
 	bash scripts/check-abi.sh --update
 	python3 bindings/python/tools/generate_abi.py
 
-test: setup-test test-rust test-header test-abi test-c test-install test-python test-interop
+test: setup-test test-dependencies test-rust test-header test-abi test-c test-install test-python test-interop
 	@echo "make test: all parts passed"
+
+test-dependencies:
+	python3 scripts/check_dependencies.py
 
 test-rust: build-dir
 	$(CARGO) test --locked --workspace
@@ -92,6 +96,9 @@ interop: setup-test debug-libraries
 
 bench: setup-test
 	python3 benches/run.py $(if $(SHORT),--short)
+
+fuzz: build-dir
+	bash scripts/fuzz.sh
 
 lint:
 	$(CARGO) fmt --all --check

@@ -202,7 +202,9 @@ impl fmt::Debug for Config {
 #[derive(Clone, Debug)]
 pub struct Client {
     pub(super) context: Arc<Context>,
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "for the built-in HTTP client"))]
     server_url: Option<String>,
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "for the built-in HTTP client"))]
     proxy_url: Option<String>,
     exchange_limits: ExchangeLimits,
     pub(super) max_retries: u32,

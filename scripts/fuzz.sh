@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Runs every fuzz target for a while: FUZZ_SECONDS each (default 60), or the targets named as arguments.
+# Corpora grow in fuzz/corpus/ (not committed); messages made by others in tests/vectors/ are the seeds.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${FUZZ_SECONDS:-60}
+
+if ! cargo fuzz --version >/dev/null 2>&1; then
+    echo "installing cargo-fuzz"
+    cargo install cargo-fuzz --locked --version 0.13.2
+fi
+# A stable compiler fuzzes without sanitizers: the library has no unsafe code below its C face, panics are what is looked for.
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(sed -n 's/^path = "fuzz_targets\/\(.*\)\.rs"/\1/p' fuzz/Cargo.toml)
+
+passed=0
+for target in "${targets[@]}"; do
+    corpus=fuzz/corpus/$target
+    mkdir -p "$corpus"
+    find tests/vectors -type f -size -64k ! -name '*.md' -exec cp -n {} "$corpus/" \;
+    echo "fuzz: $target for $seconds s"
+    RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none "$target" "$corpus" -- -max_total_time="$seconds" -rss_limit_mb=2048 \
+        -timeout=10 -print_final_stats=1 2>&1 | grep -E "panicked|ERROR|SUMMARY|stat::number_of_executed_units|artifact" || true
+    if [ -n "$(find fuzz/artifacts/"$target" -type f 2>/dev/null)" ]; then
+        echo "fuzz: $target failed; the input is in fuzz/artifacts/$target"
+        exit 1
+    fi
+    passed=$((passed + 1))
+done
+echo "$passed passed, 0 failed"
