@@ -139,3 +139,52 @@ fn rsa_lists_are_read_in_one_pass_too() {
     let good = CrlBuilder::of(&world.ca).der();
     assert_good(&world.by_crls(&[read(&good, &[serial], 100).unwrap()]));
 }
+
+#[test]
+fn both_readers_agree_on_thousands_of_damaged_lists() {
+    let world = World::new();
+    let name = common_name("Other");
+    let lists = [
+        CrlBuilder::of(&world.ca).entry(&[5], &[]).revokes_for(&world.device, 6).der(),
+        CrlBuilder { version: None, ..CrlBuilder::of(&world.ca) }.entry(&[5], &[]).entry(&[0, 0x80], &[]).der(),
+        CrlBuilder::of(&world.ca).scope(&[flag(INDIRECT)]).entry(&[5], &[certificate_issuer(&name)]).der(),
+    ];
+    let serials: [&[u8]; 3] = [&[5], &[0, 0x80], world.device.certificate.serial()];
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let mut taken = 0;
+    for round in 0..6000 {
+        let mut der = lists[round % lists.len()].clone();
+        for _ in 0..1 + random(3) {
+            let at = random(der.len());
+            match random(4) {
+                0 => der[at] = random(256) as u8,
+                1 => der[at] ^= 1 << random(8),
+                2 => drop(der.remove(at)),
+                _ => der.insert(at, random(256) as u8),
+            }
+        }
+        let whole = Crl::from_der(der.clone());
+        let streamed = read(&der, &serials, 1 + random(40));
+        if let Ok(streamed) = &streamed {
+            let whole = whole.as_ref().expect("the one-pass reader takes nothing that the other refuses");
+            taken += 1;
+            for serial in serials {
+                assert_eq!(whole.find(serial), streamed.find(serial));
+            }
+            assert_eq!((whole.issuer(), whole.next_update()), (streamed.issuer(), streamed.next_update()));
+            assert_eq!(whole.issuing_distribution_point(), streamed.issuing_distribution_point());
+        } else if let Err(error) = &streamed
+            && whole.is_ok()
+        {
+            // What the one-pass reader alone refuses: algorithms that it cannot name.
+            assert_eq!(error.code(), Code::Algorithm, "{error}");
+        }
+    }
+    assert!(taken > 500, "only {taken} damaged lists were still lists");
+}
