@@ -21,5 +21,6 @@ export DEVID_LIBRARY=$library PYTHONPATH=$here/src PYTHONDONTWRITEBYTECODE=1
 python=$PWD/$venv/bin/python
 cd bindings/python
 "$python" -m mypy
-"$python" -m mypy --strict --cache-dir .mypy_cache/tests tests
+"$python" -m mypy --strict --cache-dir .mypy_cache/tests tests ../../examples/python
+(cd ../../interop && "$python" -m mypy --strict --cache-dir "$here/.mypy_cache/interop" ./*.py)
 exec "$python" -m pytest -q -p no:cacheprovider

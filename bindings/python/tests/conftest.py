@@ -11,6 +11,8 @@ import pytest
 
 import devid
 
+pytest_plugins = ["devid.testing.plugin"]
+
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
-from typing import Dict, Optional, Tuple, Type, Union
+from typing import TYPE_CHECKING, Dict, Optional, Tuple, Type, Union
 
 from ._abi import Class, Code
+
+if TYPE_CHECKING:
+    from .validation import Report
 
 
 class PkiStatus(IntEnum):
@@ -76,7 +79,7 @@ class Error(Exception):
         super().__init__(message)
         self.message = message
         """For people: what was expected, what came, where. Never a secret."""
-        self.code: Union[Code, int] = _known(code)
+        self.code: Union[Code, int] = code_of(code)
         """Which failure; a plain number if this package does not know it."""
         self.name = name or _name(code)
         """The code's name, such as ``EXPIRED``."""
@@ -132,6 +135,9 @@ class StoreError(Error, OSError):
 class ValidationError(Error):
     """A certificate is not to be trusted."""
 
+    report: Optional[Report] = None
+    """Everything that the validation found, where one was made."""
+
 
 class ApplicationError(Error):
     """A callback of the program failed with a number of its own."""
@@ -158,7 +164,8 @@ def pki_status_of(number: int) -> Union[PkiStatus, int]:
         return number
 
 
-def _known(number: int) -> Union[Code, int]:
+def code_of(number: int) -> Union[Code, int]:
+    """The code by number; the number itself if this package does not know it."""
     try:
         return Code(number)
     except ValueError:
@@ -166,5 +173,5 @@ def _known(number: int) -> Union[Code, int]:
 
 
 def _name(number: int) -> str:
-    known = _known(number)
+    known = code_of(number)
     return known.name if isinstance(known, Code) else "APPLICATION" if number <= Code.APPLICATION else "UNKNOWN"

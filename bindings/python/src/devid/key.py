@@ -50,6 +50,15 @@ class Key(Handle):
         token = TOKENS.put(sign)
         return cls._made_by("devid_key_from_callback", spki, len(spki), _SIGN, token, DESTROY)
 
+    @classmethod
+    def deferred(cls, public_key: BytesLike) -> Key:
+        """A key that lives elsewhere and is asked by stepping: operations answer :attr:`Action.SIGN` when it is to sign.
+
+        ``public_key`` is its SubjectPublicKeyInfo, DER.
+        """
+        spki = data(public_key, "public_key")
+        return cls._made_by("devid_key_deferred", spki, len(spki))
+
     @property
     def kind(self) -> str:
         """Type and size, such as ``P-256`` or ``RSA-2048``."""

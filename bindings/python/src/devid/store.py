@@ -1,0 +1,235 @@
+"""Device memory: identities in generations, and what must survive a reboot on the way to them."""
+
+from __future__ import annotations
+
+import os
+import time
+from ctypes import POINTER, byref, c_int32
+from dataclasses import dataclass
+from datetime import datetime
+from typing import List, Optional, Sequence, Tuple, Union
+
+from . import _abi
+from ._call import BytesLike, Moment, bytes_of, call, data, moment_of, optional_text, seconds, text, text_of
+from ._handle import Handle
+from ._library import library
+from .certificate import Certificate, CertificateList, Certificates, listed
+from .key import Key
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One generation of an identity: key, certificate and chain."""
+
+    name: str
+    key: Key
+    """The private key; deferred if device memory does not hold it."""
+    key_reference: str
+    """The words by which a key that device memory does not hold is found; empty if it holds it."""
+    certificate: Certificate
+    chain: Tuple[Certificate, ...]
+    """The certificate and those above it, as :meth:`Config.set_credential` takes them."""
+    generation: int
+    """Counts up with each installation, from 1."""
+    purpose: str
+    """What it is for, such as ``ldevid``."""
+    created: datetime
+    """When it was installed, by the clock of who did it."""
+
+
+class Store(Handle):
+    """Device memory in a directory. May be used by several threads and processes: what changes something takes a lock.
+
+    Names of identities, labels and operations are 1 to 64 of ``A-Z a-z 0-9 . _ -``, not beginning with a dot or a dash.
+    """
+
+    _type = "devid_store"
+    _is_shared = True
+
+    def __init__(self, path: Union[str, "os.PathLike[str]"], secret: Optional[BytesLike] = None) -> None:
+        """Opens a directory, which is created if it is missing.
+
+        ``secret`` encrypts private keys at rest; without it keys are plain files that the owner alone can read.
+        """
+        key = None if secret is None else data(secret, "secret")
+        self._own(self._pointer_from("devid_store_open_dir", text(os.fspath(path), "path"), key, len(key or b"")))
+
+    def install(
+        self,
+        name: str,
+        key: Key,
+        certificate: Certificate,
+        chain: Sequence[Certificate] = (),
+        *,
+        purpose: str = "ldevid",
+        reference: Optional[str] = None,
+        now: Optional[Moment] = None,
+    ) -> None:
+        """Writes an identity as a new generation, reads it back, and switches to it in one atomic step.
+
+        The generation that was in use becomes the previous one. On any failure the identity in use is the one from before,
+        whole. ``chain`` holds the certificates above; ``reference`` tells where a key is that cannot be exported; ``now``
+        is the system's clock unless given.
+        """
+        self._put("devid_store_install", name, key, certificate, chain, purpose, reference, now)
+
+    def stage(
+        self,
+        name: str,
+        key: Key,
+        certificate: Certificate,
+        chain: Sequence[Certificate] = (),
+        *,
+        purpose: str = "ldevid",
+        reference: Optional[str] = None,
+        now: Optional[Moment] = None,
+    ) -> None:
+        """The first half of :meth:`install`, for a certificate that is issued and not confirmed yet: all but the switch."""
+        self._put("devid_store_stage", name, key, certificate, chain, purpose, reference, now)
+
+    def _put(
+        self,
+        function: str,
+        name: str,
+        key: Key,
+        certificate: Certificate,
+        chain: Sequence[Certificate],
+        purpose: str,
+        reference: Optional[str],
+        now: Optional[Moment],
+    ) -> None:
+        with self._use() as store, key._use() as private, certificate._use() as leaf, listed(chain) as above:
+            call(
+                function,
+                store,
+                text(name, "name"),
+                private,
+                optional_text(reference, "reference"),
+                leaf,
+                above,
+                text(purpose, "purpose"),
+                int(time.time()) if now is None else seconds(now, "now"),
+            )
+
+    def promote(self, name: str) -> None:
+        """The staged generation comes into use in one atomic step."""
+        self._named("devid_store_promote", name)
+
+    def discard(self, name: str) -> None:
+        """Drops the staged generation."""
+        self._named("devid_store_discard", name)
+
+    def rollback(self, name: str) -> None:
+        """Back to the previous generation in one atomic step; a second call undoes the first."""
+        self._named("devid_store_rollback", name)
+
+    def remove(self, name: str) -> None:
+        """Removes an identity with all its generations."""
+        self._named("devid_store_remove", name)
+
+    def current(self, name: str) -> Identity:
+        """The identity in use, read and checked."""
+        return self._identity("devid_store_current", name)
+
+    def previous(self, name: str) -> Identity:
+        """The generation before the one in use."""
+        return self._identity("devid_store_previous", name)
+
+    def pending(self, name: str) -> Identity:
+        """The staged generation."""
+        return self._identity("devid_store_pending", name)
+
+    def last_good(self, name: str) -> Tuple[Identity, bool]:
+        """The identity in use or, if that is damaged, the best one there is; and whether it is damaged."""
+        damaged = c_int32()
+        with self._use() as store:
+            pointer = POINTER(_abi.devid_identity)()
+            call("devid_store_last_good", store, text(name, "name"), byref(pointer), byref(damaged))
+        return _read(name, IdentityHandle._adopt(pointer)), damaged.value == 1
+
+    def _identity(self, function: str, name: str) -> Identity:
+        with self._use() as store:
+            return _read(name, IdentityHandle._made_by(function, store, text(name, "name")))
+
+    def identities(self) -> List[str]:
+        """The names of all identities."""
+        with self._use() as store:
+            return bytes_of("devid_store_identities", store).decode().splitlines()
+
+    def verify(self, *, mend: bool = False) -> List[str]:
+        """Looks everything over, and on request puts right what can be without guessing. A line for each problem found."""
+        with self._use() as store:
+            return bytes_of("devid_store_verify", store, int(mend)).decode().splitlines()
+
+    def put_pending_key(self, label: str, key: Key, *, reference: Optional[str] = None) -> None:
+        """Keeps a new key whose certificate has not come yet, so that it survives a reboot."""
+        with self._use() as store, key._use() as private:
+            where = optional_text(reference, "reference")
+            call("devid_store_put_pending_key", store, text(label, "label"), private, where)
+
+    def pending_key(self, label: str) -> Key:
+        """A key that is waiting for its certificate."""
+        with self._use() as store:
+            return Key._made_by("devid_store_pending_key", store, text(label, "label"))
+
+    def remove_pending_key(self, label: str) -> None:
+        """Removes a key that was waiting: its identity is installed, or given up."""
+        self._named("devid_store_remove_pending_key", label)
+
+    def put_operation(self, name: str, saved: BytesLike) -> None:
+        """Keeps a saved operation under a name; an earlier one of that name is replaced."""
+        content = data(saved, "saved")
+        with self._use() as store:
+            call("devid_store_put_operation", store, text(name, "name"), content, len(content))
+
+    def operation(self, name: str) -> bytes:
+        """A saved operation, for :meth:`Client.restore`."""
+        with self._use() as store:
+            return bytes_of("devid_store_operation", store, text(name, "name"))
+
+    def remove_operation(self, name: str) -> None:
+        """Removes a saved operation."""
+        self._named("devid_store_remove_operation", name)
+
+    def put_anchors(self, use: str, certificates: Certificates) -> None:
+        """Keeps the trust anchors for one use: ``cmp``, ``enrolment``, ``tls`` or ``peer``. Earlier ones are replaced."""
+        with self._use() as store, listed(certificates) as anchors:
+            call("devid_store_put_anchors", store, text(use, "use"), anchors)
+
+    def anchors(self, use: str) -> List[Certificate]:
+        """The trust anchors kept for one use."""
+        with self._use() as store:
+            with CertificateList._made_by("devid_store_anchors", store, text(use, "use")) as found:
+                return found.certificates()
+
+    def _named(self, function: str, name: str) -> None:
+        with self._use() as store:
+            call(function, store, text(name, "name"))
+
+    def __repr__(self) -> str:
+        return "<Store, closed>" if self.closed else "<Store>"
+
+
+class IdentityHandle(Handle):
+    """An identity on its way through the C face."""
+
+    _type = "devid_identity"
+    _is_shared = True
+
+
+def _read(name: str, handle: IdentityHandle) -> Identity:
+    lib = library()
+    with handle, handle._use() as pointer:
+        with CertificateList._made_by("devid_identity_chain", pointer) as chain:
+            return Identity(
+                name,
+                Key._made_by("devid_identity_key", pointer),
+                text_of(lib.devid_identity_key_reference(pointer)),
+                Certificate._made_by("devid_identity_certificate", pointer),
+                tuple(chain.certificates()),
+                int(lib.devid_identity_generation(pointer)),
+                text_of(lib.devid_identity_purpose(pointer)),
+                moment_of(lib.devid_identity_created(pointer)),
+            )
+
+

@@ -1,0 +1,42 @@
+"""Validates a peer's certificate and encrypts something for the peer, which only a valid one allows.
+
+validate.py ANCHORS.pem PEER.pem DNS-NAME [CRL...]: with CRLs every certificate of the path must be known not to be revoked.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import devid
+
+
+def main() -> int:
+    anchors, peer_file, name, *crls = sys.argv[1:]
+    peer_certificate, *others = devid.load_certificates(Path(peer_file).read_bytes())
+    validator = devid.Validator(
+        devid.Trust(Path(anchors).read_bytes()),
+        purposes=["serverAuth"],
+        dns=[name],
+        revocation=devid.Revocation.HARD if crls else devid.Revocation.OFF,
+    )
+    for certificate in others:
+        validator.add_intermediates(certificate.der)
+    for crl in crls:
+        validator.add_crls(Path(crl).read_bytes())
+    now = int(time.time())
+    try:
+        peer = validator.validate(peer_certificate, now)
+    except devid.ValidationError as error:
+        print(f"refused: {error}", file=sys.stderr)
+        for finding in error.report.findings if error.report else ():
+            print(f"  certificate {finding.certificate_index}: {finding.text}", file=sys.stderr)
+        return 1
+    # There is no other way to a peer's public key: an unchecked certificate gives none away.
+    message = peer.encrypt(b"for your eyes only", now)
+    print(f"{peer.certificate.subject} is valid; its key can be used until {peer.expires}")
+    print(f"encrypted for it: {len(message)} bytes of CMS")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
