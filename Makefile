@@ -12,7 +12,7 @@ DEBUG := $(TARGET)/debug
 STAGE := $(CURDIR)/build/stage
 
 .PHONY: all release install header test test-dependencies test-rust test-c test-header test-abi test-install test-python test-interop \
-	demo interop bench fuzz lint clean help build-dir setup-build setup-test setup-demo
+	demo interop pkits bench fuzz lint clean help build-dir setup-build setup-test setup-demo
 
 all: release
 
@@ -23,6 +23,7 @@ help:
 	@echo "make test       every test; parts: test-rust test-c test-header test-abi test-install test-python test-interop"
 	@echo "make header     writes include/devid.h and the golden lists anew"
 	@echo "make interop    against OpenSSL as server and as client"
+	@echo "make pkits      NIST's path validation suite, fetched from PyPI"
 	@echo "make bench      against OpenSSL and rustls-webpki, in the same run; SHORT=1: less of it"
 	@echo "make fuzz       every parser and the operation, FUZZ_SECONDS each (60)"
 	@echo "make lint       formatting and clippy"
@@ -101,6 +102,9 @@ demo-python: release
 
 interop: setup-test debug-libraries
 	bash interop/run.sh
+
+pkits: build-dir
+	bash scripts/pkits.sh
 
 bench: setup-test
 	python3 benches/run.py $(if $(SHORT),--short)

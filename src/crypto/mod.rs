@@ -6,6 +6,7 @@
 pub mod algorithm;
 #[cfg(feature = "crypto-awslc")]
 pub mod awslc;
+pub(crate) mod dsa;
 pub mod external;
 pub mod keys;
 pub mod public_key;

@@ -11,7 +11,7 @@ use crate::asn1::der::Cursor;
 use crate::asn1::oid;
 use crate::asn1::x509::{Certificate, read_oid};
 use crate::codes::Code;
-use crate::crypto::{CryptoError, KeyKind, Provider, SignatureAlgorithm};
+use crate::crypto::{CryptoError, DigestAlgorithm, KeyKind, Provider, SignatureAlgorithm, dsa};
 
 /// A reason against a certificate.
 #[derive(Clone)]
@@ -86,7 +86,7 @@ pub(super) fn against_validity(certificate: &Certificate, at: CheckTime) -> Opti
 /// RFC 5280 section 4.2.1.12. A CA that restricts its own purposes restricts what it can issue for.
 fn against_purposes(facts: &Facts<'_>, checks: &Checks) -> Option<Objection> {
     for wanted in &checks.extended_key_usages {
-        let Some(mut purposes) = facts.purposes() else { return None };
+        let mut purposes = facts.purposes()?;
         let any = oid::ANY_EXTENDED_KEY_USAGE;
         if !purposes.any(|found| found == wanted.as_bytes() || found == any.as_bytes()) {
             return objection(Code::KeyUsage, format!("extendedKeyUsage does not allow the purpose {wanted}"));
@@ -156,13 +156,16 @@ fn against_names(facts: &Facts<'_>, names: &NameCheck) -> Option<Objection> {
     }
 }
 
-/// What speaks against the signature on `signed` by the key of `signer`: algorithm, key, and the signature itself.
+/// What speaks against the signature on `signed` by a key: algorithm, key, and the signature itself.
 pub(super) fn against_signature(
     provider: &dyn Provider,
     signed: &Certificate,
-    signer: &Certificate,
+    signer_spki: &[u8],
     allow_weak: bool,
 ) -> Option<Objection> {
+    if let Some(digest) = dsa::digest_of(signed.signature_algorithm()) {
+        return against_dsa_signature(provider, digest, signed, signer_spki, allow_weak);
+    }
     let algorithm = match SignatureAlgorithm::from_der(signed.signature_algorithm()) {
         Ok(algorithm) => algorithm,
         Err(error) => return objection(Code::Algorithm, error.to_string()),
@@ -170,7 +173,7 @@ pub(super) fn against_signature(
     if algorithm.is_weak() && !allow_weak {
         return objection(Code::WeakAlgorithm, "the signature is over a SHA-1 digest");
     }
-    let kind = match KeyKind::of_spki(signer.spki()) {
+    let kind = match KeyKind::of_spki(signer_spki) {
         Ok(kind) => kind,
         Err(error) => return objection(Code::BadKey, format!("the issuer's key: {error}")),
     };
@@ -183,12 +186,31 @@ pub(super) fn against_signature(
             format!("the issuer's key is {kind}, the signature is of another kind"),
         );
     }
-    match provider.verify(&algorithm, signer.spki(), signed.tbs(), signed.signature(), allow_weak) {
+    match provider.verify(&algorithm, signer_spki, signed.tbs(), signed.signature(), allow_weak) {
         Ok(()) => None,
         Err(CryptoError::Mismatch) => {
             objection(Code::SignatureInvalid, "the signature does not match the issuer's key")
         }
         Err(CryptoError::Unsupported(what)) => objection(Code::Algorithm, what),
+        Err(error) => objection(Code::BadKey, format!("the issuer's key: {error}")),
+    }
+}
+
+fn against_dsa_signature(
+    provider: &dyn Provider,
+    digest: DigestAlgorithm,
+    signed: &Certificate,
+    signer_spki: &[u8],
+    allow_weak: bool,
+) -> Option<Objection> {
+    if !allow_weak {
+        return objection(Code::WeakAlgorithm, "the signature is made with DSA");
+    }
+    match dsa::verify(provider, digest, signer_spki, signed.tbs(), signed.signature()) {
+        Ok(()) => None,
+        Err(CryptoError::Mismatch) => {
+            objection(Code::SignatureInvalid, "the signature does not match the issuer's key")
+        }
         Err(error) => objection(Code::BadKey, format!("the issuer's key: {error}")),
     }
 }

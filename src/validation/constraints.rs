@@ -197,7 +197,8 @@ impl<'a> Base<'a> {
         let value = match name {
             GeneralName::Dns(value) => {
                 let host = without_final_dot(value);
-                if !(host.is_empty() && value.is_empty()) && !is_host(host.strip_prefix(b".").unwrap_or(host)) {
+                // The empty name is the root: all hosts are below it.
+                if !value.is_empty() && !is_host(host.strip_prefix(b".").unwrap_or(host)) {
                     return Err(Asn1Error::invalid(WHAT, "a dNSName that is no host name"));
                 }
                 host

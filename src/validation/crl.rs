@@ -9,7 +9,7 @@ use crate::asn1::crl::{Bytes, CertificateList, CrlHead, CrlNumber, CrlReason, Cr
 use crate::asn1::distribution_point::IssuingDistributionPoint;
 use crate::asn1::oid::Oid;
 use crate::asn1::{Asn1Error, pem};
-use crate::crypto::{CryptoError, DigestValue, Provider, SignatureAlgorithm};
+use crate::crypto::{CryptoError, DigestValue, Provider, SignatureAlgorithm, dsa};
 use crate::time::Time;
 
 /// A revocation list: parsed, not believed. Share it by `Arc`: the index and the verified signature are kept inside, so
@@ -203,6 +203,11 @@ impl Crl {
     pub(crate) fn verify(&self, provider: &dyn Provider, spki: &[u8], allow_weak: bool) -> Result<(), CryptoError> {
         let mut memory = self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
         memory.recall_or(spki, allow_weak, || {
+            if let (Some(digest), Body::Whole { list, .. }, true) =
+                (dsa::digest_of(&self.head.signature_algorithm), &self.body, allow_weak)
+            {
+                return dsa::verify(provider, digest, spki, list.tbs(), &self.signature);
+            }
             let algorithm = SignatureAlgorithm::from_der(&self.head.signature_algorithm)
                 .map_err(|e| CryptoError::Unsupported(e.to_string()))?;
             match &self.body {

@@ -13,7 +13,7 @@ use crate::asn1::der::Cursor;
 use crate::asn1::distribution_point::ReasonSet;
 use crate::asn1::name::display;
 use crate::asn1::x509::Certificate;
-use crate::crypto::DigestAlgorithm;
+use crate::crypto::{DigestAlgorithm, dsa};
 use crate::time::Time;
 
 /// What one list, with its delta, says about a certificate.
@@ -177,7 +177,11 @@ impl StatusSearch<'_> {
         if crl.is_weak() && !self.checks.allow_weak {
             return Err("its signature is over a SHA-1 digest".to_owned());
         }
-        crl.verify(self.provider, signer.spki(), self.checks.allow_weak).map_err(|e| format!("its signature: {e}"))
+        // A DSA key may have its parameters from the keys above it on the path (RFC 5280 section 6.1.4 (f)).
+        let place = self.path.iter().position(|c| c == signer).unwrap_or(self.path.len());
+        let above = self.path.iter().skip(place + 1).map(Certificate::spki);
+        let spki = dsa::working_key(signer.spki(), above);
+        crl.verify(self.provider, &spki, self.checks.allow_weak).map_err(|e| format!("its signature: {e}"))
     }
 
     /// Delta CRLs that are later than this list and of its series, the newest first (RFC 5280 section 5.2.4).

@@ -3,6 +3,7 @@
 //! Candidates are found by name alone; key identifiers only order them. What can be said about a candidate by itself is
 //! checked when it is tried, what depends on the whole path when an anchor is reached, signatures then and once each.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::certificate::{Objection, against_end_entity, against_issuer, against_signature, objection};
@@ -20,7 +21,7 @@ use crate::asn1::Asn1Error;
 use crate::asn1::name::display;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
-use crate::crypto::Provider;
+use crate::crypto::{Provider, dsa};
 use crate::time::Time;
 
 /// Looks for a path from `leaf` to one of `anchors` over certificates of `pool`, in any order, that passes `checks`.
@@ -382,7 +383,7 @@ impl<'a> Search<'a> {
             }
         };
         for k in 0..path.len() - 1 {
-            match self.check_signature(path[k], path[k + 1]) {
+            match self.check_signature(path, k) {
                 None => return Next::Stop,
                 Some(None) => {}
                 Some(Some(reason)) => {
@@ -482,19 +483,26 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Checks one signature, once; `None` if the budget does not allow it.
-    fn check_signature(&mut self, certificate: usize, issuer: usize) -> Option<Option<Objection>> {
+    /// Checks the signature on one certificate of the path, once; `None` if the budget does not allow it.
+    fn check_signature(&mut self, path: &[usize], k: usize) -> Option<Option<Objection>> {
+        let (certificate, issuer) = (path[k], path[k + 1]);
         if let Some(known) = self.edge(certificate, issuer) {
             return Some(known.clone());
         }
-        let Some(left) = self.signatures_left.checked_sub(1) else {
+        let signed = self.nodes[certificate].certificate;
+        let cost = if dsa::digest_of(signed.signature_algorithm()).is_some() { DSA_COST } else { 1 };
+        let Some(left) = self.signatures_left.checked_sub(cost) else {
             self.exhausted = Some("signatures");
             return None;
         };
         self.signatures_left = left;
-        let (signed, signer) = (self.nodes[certificate].certificate, self.nodes[issuer].certificate);
-        let wrong = against_signature(self.provider, signed, signer, self.checks.allow_weak);
-        self.edges.push((certificate, self.key_of(issuer), wrong.clone()));
+        let mut keys = path[k + 1..].iter().map(|node| self.nodes[*node].certificate.spki());
+        let signer = dsa::working_key(keys.next()?, keys);
+        let wrong = against_signature(self.provider, signed, &signer, self.checks.allow_weak);
+        // With inherited parameters the outcome belongs to this path alone.
+        if matches!(signer, Cow::Borrowed(_)) {
+            self.edges.push((certificate, self.key_of(issuer), wrong.clone()));
+        }
         Some(wrong)
     }
 
@@ -526,3 +534,6 @@ impl<'a> Search<'a> {
 }
 
 const DEPTH: &str = "depth";
+
+/// What a DSA signature counts, in signatures of other kinds.
+const DSA_COST: u32 = 10;

@@ -244,7 +244,7 @@ fn keep_certificate_policies(
             .map(|p| Node { policy: *p, parents: Vec::new(), reachable: false })
             .collect();
         level.nodes.extend(new);
-        level.nodes.sort_unstable_by(|a, b| a.policy.cmp(&b.policy));
+        level.nodes.sort_unstable_by_key(|n| n.policy);
     }
     Ok(())
 }
@@ -263,7 +263,7 @@ fn map_policies(certificate: &PathCertificate<'_>, level: &mut Level, allowed: b
                 .map(|p| Node { policy: *p, parents: Vec::new(), reachable: false })
                 .collect();
             level.nodes.extend(new);
-            level.nodes.sort_unstable_by(|a, b| a.policy.cmp(&b.policy));
+            level.nodes.sort_unstable_by_key(|n| n.policy);
         }
     } else {
         // (b)(2): a mapped policy ends here.
@@ -274,7 +274,7 @@ fn map_policies(certificate: &PathCertificate<'_>, level: &mut Level, allowed: b
     for node in level.nodes.iter().filter(|n| mapped.binary_search(&n.policy).is_err()) {
         mappings.push((node.policy, node.policy));
     }
-    mappings.sort_unstable_by(|a, b| (a.1, a.0).cmp(&(b.1, b.0)));
+    mappings.sort_unstable_by_key(|(issuer, subject)| (*subject, *issuer));
     let mut next = Level { nodes: Vec::new(), has_any: level.has_any };
     for (issuer, subject) in mappings {
         if level.find(&issuer).is_none() {

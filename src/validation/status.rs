@@ -72,7 +72,7 @@ pub(super) struct StatusSearch<'a> {
     pub checks: &'a Checks,
     pub sources: &'a StatusSources,
     pub pool: &'a [Certificate],
-    path: &'a [Certificate],
+    pub path: &'a [Certificate],
     anchors: &'a TrustAnchors,
     budget: &'a StatusBudget,
     /// Signers whose own status is being looked for.
@@ -264,8 +264,9 @@ impl<'a> StatusSearch<'a> {
             return Err("the algorithm inside the signature differs from the one beside it".to_owned());
         }
         self.spend_signature()?;
-        let objection = certificate::against_validity(responder, self.checks.at)
-            .or_else(|| certificate::against_signature(self.provider, responder, issuer, self.checks.allow_weak));
+        let objection = certificate::against_validity(responder, self.checks.at).or_else(|| {
+            certificate::against_signature(self.provider, responder, issuer.spki(), self.checks.allow_weak)
+        });
         objection.map_or(Ok(()), |found| Err(found.text))
     }
 

@@ -245,6 +245,20 @@ fn sha1_is_taken_only_by_the_weak_switch() {
 }
 
 #[test]
+fn dsa_is_looked_at_only_by_the_weak_switch() {
+    let root = Party::root("Root");
+    let dsa_with_sha1 = sequence(&[&encode_oid(Oid::new_unwrap("1.2.840.10040.4.3"))]);
+    let leaf = Builder {
+        inner_algorithm: Some(dsa_with_sha1.clone()),
+        outer_algorithm: Some(dsa_with_sha1),
+        ..Builder::leaf("device")
+    };
+    let leaf = leaf.signed_by(&root);
+    assert_refused(&check(&root, &leaf, &[], &plain()), Code::WeakAlgorithm);
+    assert_refused(&check(&root, &leaf, &[], &Checks { allow_weak: true, ..plain() }), Code::BadKey);
+}
+
+#[test]
 fn explicit_curve_parameters_are_refused() {
     // specifiedCurve where a name belongs (RFC 5480 section 2.1.1; CVE-2020-0601, CVE-2022-0778).
     let point = [&[0x00, 0x04][..], &[0x11; 64]].concat();
