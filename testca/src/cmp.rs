@@ -10,16 +10,17 @@ use crate::keys::{KeyType, random, verify};
 use crate::knobs::Knobs;
 use crate::tlv::{Node, bits, generalized_time, int, octets, oid, seq, tlv, unix_of, utf8};
 
-const PBM: &str = "1.2.840.113533.7.66.13";
-const PBMAC1: &str = "1.2.840.113549.1.5.14";
+pub(crate) const PBM: &str = "1.2.840.113533.7.66.13";
+pub(crate) const PBMAC1: &str = "1.2.840.113549.1.5.14";
 const IMPLICIT_CONFIRM: &str = "1.3.6.1.5.5.7.4.13";
 const CONFIRM_WAIT_TIME: &str = "1.3.6.1.5.5.7.4.14";
 
 /// Bits of failInfo.
-mod bit {
+pub(crate) mod bit {
     pub const BAD_ALG: u32 = 0;
     pub const BAD_MESSAGE_CHECK: u32 = 1;
     pub const BAD_REQUEST: u32 = 2;
+    pub const BAD_TIME: u32 = 3;
     pub const BAD_CERT_ID: u32 = 4;
     pub const BAD_DATA_FORMAT: u32 = 5;
     pub const BAD_POP: u32 = 9;
@@ -34,11 +35,11 @@ mod bit {
 
 /// Why a request is refused.
 pub(crate) struct Refusal {
-    bit: u32,
-    text: String,
+    pub(crate) bit: u32,
+    pub(crate) text: String,
 }
 
-fn refuse<T>(bit: u32, text: impl Into<String>) -> Result<T, Refusal> {
+pub(crate) fn refuse<T>(bit: u32, text: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { bit, text: text.into() })
 }
 
@@ -62,28 +63,30 @@ pub struct Received {
 /// A transaction under way.
 pub(crate) struct Transaction {
     nonce: Vec<u8>,
-    credential: Credential,
+    pub(crate) credential: Credential,
     pending: Option<(u8, Vec<u8>)>,
     polls_left: u32,
     delayed_nonce: Vec<u8>,
     issued: Option<Vec<u8>>,
     implicit: bool,
+    /// certReqId of the response: confirmations and polls repeat it.
+    id: i64,
 }
 
 #[derive(Clone, PartialEq)]
-enum Credential {
+pub(crate) enum Credential {
     Mac(String),
     Certificate(Vec<u8>),
 }
 
 /// A request's header, read.
-struct Header {
+pub(crate) struct Header {
     pvno: i64,
     sender: Node,
     message_time: Option<String>,
-    algorithm: Option<Node>,
-    sender_kid: Option<Vec<u8>>,
-    transaction: Vec<u8>,
+    pub(crate) algorithm: Option<Node>,
+    pub(crate) sender_kid: Option<Vec<u8>>,
+    pub(crate) transaction: Vec<u8>,
     sender_nonce: Vec<u8>,
     recip_nonce: Option<Vec<u8>>,
     info: HashMap<String, Option<Node>>,
@@ -152,6 +155,7 @@ impl TestCa {
         let credential = self.check_protection(header, message, number, now)?;
         if knobs.strict {
             check_rules(header, number, is_first, &credential)?;
+            check_time(header, knobs.time_window, now)?;
         }
         let known = self.transactions.get(&header.transaction);
         match known {
@@ -178,6 +182,7 @@ impl TestCa {
                 delayed_nonce,
                 issued,
                 implicit,
+                id: knobs.cert_req_id,
             };
             self.transactions.insert(header.transaction.clone(), fresh);
         }
@@ -194,74 +199,6 @@ impl TestCa {
             25 => self.poll(header, content, knobs),
             _ => refuse(bit::BAD_REQUEST, format!("{} is not served", body_name(i32::from(number)))),
         }
-    }
-
-    fn check_protection(&self, header: &Header, message: &Node, number: u8, now: i64) -> Result<Credential, Refusal> {
-        // The body of ir carries the tag a0 too: protection comes behind it.
-        let Some(protection) = message.children.iter().skip(2).find(|c| c.tag == 0xa0) else {
-            return refuse(bit::BAD_MESSAGE_CHECK, "the request is not protected");
-        };
-        let protection = protection.inner()?.bits()?;
-        let Some(algorithm) = &header.algorithm else {
-            return refuse(bit::BAD_MESSAGE_CHECK, "protection without protectionAlg");
-        };
-        let protected = seq(&[&message.at(0)?.bytes, &message.at(1)?.bytes]);
-        let name = algorithm.at(0)?.oid()?;
-        if name == PBM || name == PBMAC1 {
-            let reference = String::from_utf8_lossy(header.sender_kid.as_deref().unwrap_or_default()).into_owned();
-            let Some(secret) = self.secrets.get(&reference) else {
-                return refuse(bit::BAD_MESSAGE_CHECK, format!("no secret for reference value \"{reference}\""));
-            };
-            let expected = mac(algorithm, secret, &protected)?;
-            if expected != protection {
-                return refuse(bit::BAD_MESSAGE_CHECK, "the MAC does not match");
-            }
-            // RFC 9483 section 4.1.5: not for kur and rr.
-            if matches!(number, 7 | 11) {
-                return refuse(bit::WRONG_INTEGRITY, "a key update or revocation under a MAC");
-            }
-            return Ok(Credential::Mac(reference));
-        }
-        let certificates: Vec<Parsed> = match message.children.iter().skip(2).find(|c| c.tag == 0xa1) {
-            Some(list) => list.inner()?.children.iter().filter_map(|c| Parsed::read(&c.bytes).ok()).collect(),
-            None => Vec::new(),
-        };
-        // RFC 9483 section 3.3: the protection certificate comes first.
-        let Some(signer) = certificates.first() else {
-            return refuse(bit::SIGNER_NOT_TRUSTED, "extraCerts does not begin with the protection certificate");
-        };
-        if let (Some(kid), Some(found)) = (&header.sender_kid, signer.key_id())
-            && *kid != found
-        {
-            return refuse(bit::BAD_MESSAGE_CHECK, "senderKID is not the first certificate's subjectKeyIdentifier");
-        }
-        verify(algorithm, &signer.spki, &protected, protection)
-            .map_err(|e| Refusal { bit: bit::BAD_MESSAGE_CHECK, text: e })?;
-        self.trust(signer, &certificates, now)?;
-        if self.is_revoked(&signer.serial) {
-            return refuse(bit::NOT_AUTHORIZED, "the protection certificate is revoked");
-        }
-        Ok(Credential::Certificate(signer.der.clone()))
-    }
-
-    /// A path of at most four certificates to the supplier's or the operator's root.
-    fn trust(&self, signer: &Parsed, others: &[Parsed], now: i64) -> Result<(), Refusal> {
-        let own = [&self.root, &self.issuing, &self.supplier_root, &self.supplier];
-        let own: Vec<Parsed> = own.iter().map(|h| Parsed::read(&h.certificate).expect("made here")).collect();
-        let anchors = [&own[0].der, &own[2].der];
-        let mut current = signer.clone();
-        for _ in 0..4 {
-            let mut issuers = own.iter().chain(others);
-            let Some(issuer) = issuers.find(|i| current.check_issued_by(i, now).is_ok()) else {
-                let text = "no path from the protection certificate to a root of this CA or of the supplier";
-                return refuse(bit::SIGNER_NOT_TRUSTED, text);
-            };
-            if anchors.contains(&&issuer.der) {
-                return Ok(());
-            }
-            current = issuer.clone();
-        }
-        refuse(bit::SIGNER_NOT_TRUSTED, "the path of the protection certificate is too long")
     }
 
     fn certificate_request(
@@ -315,6 +252,9 @@ impl TestCa {
         let Credential::Certificate(old) = credential else {
             return refuse(bit::WRONG_INTEGRITY, "a key update is protected with the certificate that is updated");
         };
+        if !self.issued.contains(old) {
+            return refuse(bit::BAD_CERT_ID, "a key update of a certificate that was not issued here");
+        }
         let old = Parsed::read(old)?;
         // RFC 9483 section 4.1.3: same subject and subjectAltName.
         if old.subject != subject {
@@ -401,6 +341,7 @@ impl TestCa {
             _ => asked,
         };
         transaction.issued = Some(certificate.clone());
+        transaction.id = knobs.cert_req_id;
         let refused = matches!(knobs.status, 2 | 3) || knobs.status > 6;
         let body = if refused || knobs.no_certificate { None } else { Some(&certificate) };
         let anchors = knobs.ca_pubs.then(|| self.root.certificate.clone());
@@ -439,7 +380,7 @@ impl TestCa {
         if status.at(0)?.value() != digest_by_name(&digest)?(&issued) {
             return refuse(bit::BAD_CERT_ID, "certHash is not the digest of the certificate issued");
         }
-        if status.at(1)?.integer()? != knobs.cert_req_id {
+        if status.at(1)?.integer()? != transaction.id {
             return refuse(bit::BAD_REQUEST, "certReqId is not the one of the response");
         }
         let accepted = match status.children.iter().skip(2).find(|c| c.tag == 0x30) {
@@ -473,7 +414,7 @@ impl TestCa {
         let Some((tag, _)) = &transaction.pending else {
             return refuse(bit::BAD_REQUEST, "nothing is delayed");
         };
-        let expected = if *tag == 19 || knobs.waiting_by_error { -1 } else { knobs.cert_req_id };
+        let expected = if *tag == 19 || knobs.waiting_by_error { -1 } else { transaction.id };
         if id != expected {
             return refuse(bit::BAD_REQUEST, format!("polled for certReqId {id}, expected {expected}"));
         }
@@ -494,8 +435,12 @@ impl TestCa {
         let Credential::Certificate(signer) = credential else {
             return refuse(bit::WRONG_INTEGRITY, "a revocation request under a MAC");
         };
-        if Parsed::read(signer)?.serial != serial {
+        let signer = Parsed::read(signer)?;
+        if signer.serial != serial {
             return refuse(bit::NOT_AUTHORIZED, "signed by another certificate than the one to revoke");
+        }
+        if !self.issued.contains(&signer.der) || template.tagged(0xa3).is_none_or(|i| i.value() != signer.issuer) {
+            return refuse(bit::BAD_CERT_ID, "issuer is missing or is not this CA");
         }
         let reason = match details.children.get(1) {
             Some(list) => {
@@ -674,11 +619,23 @@ fn check_rules(header: &Header, number: u8, is_first: bool, credential: &Credent
             }
         }
     }
-    if header.info.contains_key(IMPLICIT_CONFIRM) && !matches!(number, 0 | 2 | 4 | 7) {
-        return refuse(bit::BAD_REQUEST, "implicitConfirm outside a request for a certificate");
+    match header.info.get(IMPLICIT_CONFIRM) {
+        Some(_) if !matches!(number, 0 | 2 | 4 | 7) => {
+            refuse(bit::BAD_REQUEST, "implicitConfirm outside a request for a certificate")
+        }
+        Some(value) if value.as_ref().is_none_or(|value| value.bytes != [5, 0]) => {
+            refuse(bit::BAD_DATA_FORMAT, "the value of implicitConfirm is not NULL")
+        }
+        _ => Ok(()),
     }
-    if let Some(time) = &header.message_time {
-        unix_of(time)?;
+}
+
+/// RFC 9483 section 3.5: a messageTime is near the time of this CA.
+fn check_time(header: &Header, window: i64, now: i64) -> Result<(), Refusal> {
+    let Some(time) = &header.message_time else { return Ok(()) };
+    let off = unix_of(time)? - now;
+    if window > 0 && off.abs() > window {
+        return refuse(bit::BAD_TIME, format!("messageTime is {off} seconds off"));
     }
     Ok(())
 }
@@ -770,7 +727,7 @@ fn hmac_by_name(name: &str) -> Result<hmac::Algorithm, String> {
 }
 
 /// PasswordBasedMac (RFC 4211 section 4.4) or PBMAC1 (RFC 8018 section 7.1).
-fn mac(algorithm: &Node, secret: &[u8], message: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn mac(algorithm: &Node, secret: &[u8], message: &[u8]) -> Result<Vec<u8>, Refusal> {
     const MOST: i64 = 1_000_000;
     let parameters = algorithm.at(1)?;
     let bounded = |count: i64| {

@@ -85,6 +85,7 @@ knobs! {
     redirect: String = String::new(), "redirect", "Answer with a 302 to this URL.";
     ocsp_unavailable: bool = false, "ocsp-unavailable", "OCSP answers tryLater.";
     strict: bool = true, "strict", "Refuse requests that break a rule of RFC 9483.";
+    time_window: i64 = 3600, "time-window", "How far messageTime of a request may be off, in seconds; 0 does not look.";
     requests: u32 = 0, "requests", "The knobs hold for this many CMP requests, then fall back to their defaults; 0: for all.";
 }
 

@@ -22,6 +22,7 @@ pub mod material;
 mod ocsp;
 pub mod server;
 pub mod tlv;
+mod trust;
 
 use std::collections::HashMap;
 

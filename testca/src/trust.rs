@@ -1,0 +1,109 @@
+//! Who protected a request, and whether that is to be believed (RFC 9483 sections 3.2, 3.3, 3.5).
+
+use crate::TestCa;
+use crate::certs::Parsed;
+use crate::cmp::{Credential, Header, PBM, PBMAC1, Refusal, bit, mac, refuse};
+use crate::keys::verify;
+use crate::tlv::{Node, seq};
+
+const KEY_USAGE: &str = "2.5.29.15";
+const BASIC_CONSTRAINTS: &str = "2.5.29.19";
+const DIGITAL_SIGNATURE: u8 = 0;
+const KEY_CERT_SIGN: u8 = 5;
+
+impl TestCa {
+    pub(crate) fn check_protection(
+        &self,
+        header: &Header,
+        message: &Node,
+        number: u8,
+        now: i64,
+    ) -> Result<Credential, Refusal> {
+        // The body of ir carries the tag a0 too: protection comes behind it.
+        let Some(protection) = message.children.iter().skip(2).find(|c| c.tag == 0xa0) else {
+            return refuse(bit::BAD_MESSAGE_CHECK, "the request is not protected");
+        };
+        let protection = protection.inner()?.bits()?;
+        let Some(algorithm) = &header.algorithm else {
+            return refuse(bit::BAD_MESSAGE_CHECK, "protection without protectionAlg");
+        };
+        let protected = seq(&[&message.at(0)?.bytes, &message.at(1)?.bytes]);
+        let name = algorithm.at(0)?.oid()?;
+        if name == PBM || name == PBMAC1 {
+            let reference = String::from_utf8_lossy(header.sender_kid.as_deref().unwrap_or_default()).into_owned();
+            let Some(secret) = self.secrets.get(&reference) else {
+                return refuse(bit::BAD_MESSAGE_CHECK, format!("no secret for reference value \"{reference}\""));
+            };
+            let expected = mac(algorithm, secret, &protected)?;
+            if expected != protection {
+                return refuse(bit::BAD_MESSAGE_CHECK, "the MAC does not match");
+            }
+            // RFC 9483 section 4.1.5: not for kur and rr.
+            if matches!(number, 7 | 11) {
+                return refuse(bit::WRONG_INTEGRITY, "a key update or revocation under a MAC");
+            }
+            return Ok(Credential::Mac(reference));
+        }
+        let mut certificates = Vec::new();
+        if let Some(list) = message.children.iter().skip(2).find(|c| c.tag == 0xa1) {
+            for certificate in &list.inner()?.children {
+                certificates.push(Parsed::read(&certificate.bytes)?);
+            }
+        }
+        // RFC 9483 section 3.3: the protection certificate comes first; it may be left out of certConf and pollReq.
+        let remembered = self.transactions.get(&header.transaction).map(|known| &known.credential);
+        let signer = match (certificates.first(), remembered) {
+            (Some(first), _) => first.clone(),
+            (None, Some(Credential::Certificate(der))) if matches!(number, 24 | 25) => Parsed::read(der)?,
+            _ => return refuse(bit::SIGNER_NOT_TRUSTED, "extraCerts does not begin with the protection certificate"),
+        };
+        if let (Some(kid), Some(found)) = (&header.sender_kid, signer.key_id())
+            && *kid != found
+        {
+            return refuse(bit::BAD_MESSAGE_CHECK, "senderKID is not the first certificate's subjectKeyIdentifier");
+        }
+        verify(algorithm, &signer.spki, &protected, protection)
+            .map_err(|text| Refusal { bit: bit::BAD_MESSAGE_CHECK, text })?;
+        if !allows(&signer, DIGITAL_SIGNATURE) {
+            return refuse(bit::BAD_MESSAGE_CHECK, "keyUsage of the protection certificate lacks digitalSignature");
+        }
+        self.trust(&signer, &certificates, now)?;
+        if self.is_revoked(&signer.serial) {
+            return refuse(bit::NOT_AUTHORIZED, "the protection certificate is revoked");
+        }
+        Ok(Credential::Certificate(signer.der))
+    }
+
+    /// A path of at most four certificates to the supplier's or the operator's root.
+    fn trust(&self, signer: &Parsed, others: &[Parsed], now: i64) -> Result<(), Refusal> {
+        let own = [&self.root, &self.issuing, &self.supplier_root, &self.supplier];
+        let own: Vec<Parsed> = own.iter().map(|h| Parsed::read(&h.certificate).expect("made here")).collect();
+        let anchors = [&own[0].der, &own[2].der];
+        let mut current = signer.clone();
+        for _ in 0..4 {
+            let mut issuers = own.iter().chain(others).filter(|i| is_authority(i) && allows(i, KEY_CERT_SIGN));
+            let Some(issuer) = issuers.find(|i| current.check_issued_by(i, now).is_ok()) else {
+                let text = "no path from the protection certificate to a root of this CA or of the supplier";
+                return refuse(bit::SIGNER_NOT_TRUSTED, text);
+            };
+            if anchors.contains(&&issuer.der) {
+                return Ok(());
+            }
+            current = issuer.clone();
+        }
+        refuse(bit::SIGNER_NOT_TRUSTED, "the path of the protection certificate is too long")
+    }
+}
+
+/// Whether keyUsage has this bit, or is absent.
+fn allows(certificate: &Parsed, bit: u8) -> bool {
+    let Some(value) = certificate.extension(KEY_USAGE) else { return true };
+    let octets = Node::parse(value).map(|node| node.value().to_vec()).unwrap_or_default();
+    octets.get(1 + usize::from(bit / 8)).is_some_and(|octet| octet & (0x80 >> (bit % 8)) != 0)
+}
+
+/// Whether basicConstraints say cA.
+fn is_authority(certificate: &Parsed) -> bool {
+    let value = certificate.extension(BASIC_CONSTRAINTS).and_then(|value| Node::parse(value).ok());
+    value.is_some_and(|node| node.at(0).is_ok_and(|first| first.tag == 0x01 && first.value() == [0xff]))
+}
