@@ -37,6 +37,6 @@ pub use names::same_name;
 pub use ocsp::{OcspRequest, OcspResponse};
 pub use path::validate;
 pub use peer::{PeerKey, PeerRequest, Purpose};
-pub use report::{Finding, Report, ValidPath};
+pub use report::{Check, Finding, Report, ValidPath};
 pub use revocation::{RevocationMode, RevocationPolicy, RevocationScope, StatusPreference, StatusSources};
 pub use trust::TrustAnchors;

@@ -408,7 +408,7 @@ impl<'a> Search<'a> {
         }
         self.notes.extend(status.findings);
         let not_after = chain.iter().map(Certificate::not_after).min().unwrap_or(Time::FOREVER);
-        Next::Found(Box::new(ValidPath::new(chain, not_after, status.valid_until, policies)))
+        Next::Found(Box::new(ValidPath::new(chain, not_after, status.valid_until, policies, self.checks)))
     }
 
     /// RFC 5280 section 6.1.3 (b), (c): the constraints of each issuer on the names of all certificates below it.

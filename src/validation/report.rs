@@ -1,5 +1,7 @@
 //! What a validation found: never a bare yes or no.
 
+use super::checks::{Checks, NameCheck, Profile};
+use super::revocation::{RevocationMode, RevocationScope};
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
@@ -20,6 +22,65 @@ pub struct ValidPath {
     not_after: Time,
     status_until: Option<Time>,
     policies: Option<Vec<Oid>>,
+    asked: Asked,
+}
+
+/// One kind of check that a certificate of a valid path passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Check {
+    /// Every extension that is known is well-formed, every critical one is known.
+    Extensions,
+    /// The key of the next certificate made its signature; algorithm and key are strong enough.
+    Signature,
+    /// It is within its validity.
+    Validity,
+    /// It may issue certificates, and so many below it.
+    Authority,
+    /// Its names satisfy the constraints of all above it.
+    NameConstraints,
+    /// The certificate policies (RFC 9618).
+    Policies,
+    /// The purposes asked for.
+    Purposes,
+    /// The uses of its key asked for.
+    KeyUsages,
+    /// The names asked for.
+    Names,
+    /// Its status was looked for; where none was found and none is demanded, a finding says so.
+    Status,
+    /// What RFC 5280 demands of its issuer (strict profile).
+    IssuerDuties,
+}
+
+/// What the caller asked for beyond what is always checked.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    validity: bool,
+    purposes: bool,
+    key_usages: bool,
+    names: bool,
+    issuer_duties: bool,
+    /// How many certificates of the path need a status, from the first on.
+    status_count: usize,
+}
+
+impl Asked {
+    fn new(checks: &Checks, length: usize) -> Self {
+        let status_count = match (checks.revocation.mode, checks.revocation.scope) {
+            (RevocationMode::Off, _) => 0,
+            (_, RevocationScope::LeafOnly) => 1,
+            (_, RevocationScope::WholeChain) => length - 1,
+        };
+        Asked {
+            validity: checks.at.known().is_some(),
+            purposes: !checks.extended_key_usages.is_empty(),
+            key_usages: !checks.key_usages.is_empty(),
+            names: checks.names != NameCheck::NotChecked,
+            issuer_duties: checks.profile == Profile::Strict,
+            status_count,
+        }
+    }
 }
 
 /// One thing found.
@@ -82,8 +143,35 @@ impl ValidPath {
         not_after: Time,
         status_until: Option<Time>,
         policies: Option<Vec<Oid>>,
+        checks: &Checks,
     ) -> Self {
-        ValidPath { chain, not_after, status_until, policies }
+        let asked = Asked::new(checks, chain.len());
+        ValidPath { chain, not_after, status_until, policies, asked }
+    }
+
+    /// What was checked of one certificate of the path, 0 being the one that was asked about. Empty beyond the anchor.
+    pub fn checks_made(&self, index: usize) -> Vec<Check> {
+        if index >= self.chain.len() {
+            return Vec::new();
+        }
+        let (is_leaf, is_anchor) = (index == 0, index + 1 == self.chain.len());
+        let asked = &self.asked;
+        [
+            (Check::Extensions, true),
+            (Check::Signature, !is_anchor),
+            (Check::Validity, asked.validity),
+            (Check::Authority, !is_leaf),
+            (Check::NameConstraints, !is_anchor),
+            (Check::Policies, !is_anchor),
+            (Check::Purposes, asked.purposes),
+            (Check::KeyUsages, asked.key_usages && is_leaf),
+            (Check::Names, asked.names && is_leaf),
+            (Check::Status, index < asked.status_count),
+            (Check::IssuerDuties, asked.issuer_duties),
+        ]
+        .into_iter()
+        .filter_map(|(check, made)| made.then_some(check))
+        .collect()
     }
 
     /// The certificate that was asked about first, the trust anchor last.

@@ -2,7 +2,7 @@
 
 use devid::Code;
 use devid::asn1::oid;
-use devid::validation::{Checks, same_name};
+use devid::validation::{Check, Checks, same_name};
 
 use crate::certificates::{Builder, Party, common_name, date, key, name, now};
 use crate::{assert_refused, assert_valid, check, check_all, plain};
@@ -248,6 +248,23 @@ fn a_device_without_a_clock_validates_and_the_report_says_so() {
     assert_eq!(report.findings()[0].code, Code::ClockMissing);
     assert!(!report.findings()[0].fatal);
     assert_refused(&check(&root, &leaf, &[], &plain()), Code::Expired);
+}
+
+#[test]
+fn the_report_says_per_certificate_what_was_checked() {
+    let root = Party::root("Root");
+    let ca = root.ca("CA");
+    let leaf = ca.leaf("device");
+    let report = check(&root, &leaf, &[&ca], &plain().for_purpose(oid::KP_CLIENT_AUTH));
+    let path = report.path().unwrap();
+    let of_leaf = path.checks_made(0);
+    assert!(of_leaf.contains(&Check::Signature) && of_leaf.contains(&Check::Purposes));
+    assert!(!of_leaf.contains(&Check::Names) && !of_leaf.contains(&Check::Status), "nobody asked for these");
+    assert!(path.checks_made(1).contains(&Check::Authority));
+    assert!(!path.checks_made(2).contains(&Check::Signature), "an anchor is believed without proof");
+    assert!(path.checks_made(3).is_empty());
+    let timeless = check(&root, &leaf, &[&ca], &Checks::at_unknown_time());
+    assert!(!timeless.path().unwrap().checks_made(0).contains(&Check::Validity));
 }
 
 #[test]
