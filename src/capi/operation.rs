@@ -60,7 +60,7 @@ pub const DEVID_SIGN_NEW_KEY: i32 = 1;
 pub const DEVID_SIGN_PROTECTION: i32 = 2;
 
 impl Op {
-    fn new(session: &Session, operation: Operation) -> *mut devid_op {
+    fn into_handle(session: &Session, operation: Operation) -> *mut devid_op {
         let mut op = Op {
             operation,
             session: session.clone(),
@@ -122,7 +122,7 @@ pub unsafe extern "C" fn devid_op_enroll(
                 handle_ref(subject, "subject")?,
             )
         };
-        *out_op = Op::new(&session, session.client.enroll(key.signer.clone(), &subject)?);
+        *out_op = Op::into_handle(&session, session.client.enroll(key.signer.clone(), &subject)?);
         Ok(())
     })
 }
@@ -154,7 +154,7 @@ pub unsafe extern "C" fn devid_op_enroll_further(
                 handle_ref(subject, "subject")?,
             )
         };
-        *out_op = Op::new(&session, session.client.enroll_further(key.signer.clone(), &subject)?);
+        *out_op = Op::into_handle(&session, session.client.enroll_further(key.signer.clone(), &subject)?);
         Ok(())
     })
 }
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn devid_op_renew(
         // SAFETY: as the header says.
         let (out_op, session, key) =
             unsafe { (out(out_op, "out_op")?, handle_ref(client, "client")?, handle_ref(key, "key")?) };
-        *out_op = Op::new(&session, session.client.renew(key.signer.clone())?);
+        *out_op = Op::into_handle(&session, session.client.renew(key.signer.clone())?);
         Ok(())
     })
 }
@@ -213,7 +213,7 @@ pub unsafe extern "C" fn devid_op_restore(
                 bytes_in(saved, saved_len, "saved")?,
             )
         };
-        *out_op = Op::new(&session, session.client.restore(key.signer.clone(), saved)?);
+        *out_op = Op::into_handle(&session, session.client.restore(key.signer.clone(), saved)?);
         Ok(())
     })
 }

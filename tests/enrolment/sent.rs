@@ -51,7 +51,8 @@ fn a_signed_message_names_its_signer_and_brings_its_certificates() {
         assert_eq!(header.sender.as_deref(), Some(idevid.certificate.subject()));
         assert_eq!(header.sender_kid.as_deref(), idevid.certificate.subject_key_identifier());
         assert_eq!(message.extra_certs()[0], idevid.certificate, "the protection certificate comes first");
-        assert_eq!(message.extra_certs()[1..], [supplier_ca.certificate.clone()], "its chain, without the root");
+        let chain = &message.extra_certs()[1..];
+        assert_eq!(chain, std::slice::from_ref(&supplier_ca.certificate), "its chain, without the root");
         let algorithm = KeyKind::P256.default_signature();
         assert_eq!(header.protection_alg, Some(algorithm.to_der()));
     }
