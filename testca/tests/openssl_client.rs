@@ -148,6 +148,33 @@ fn a_device_of_another_supplier_is_refused() {
 }
 
 #[test]
+fn a_device_that_plays_authority_is_refused() {
+    let Some(bench) = Bench::new("forged") else { return };
+    bench.enrol("first.pem");
+    bench.openssl(&["req", "-new", "-key", "second.key", "-subj", "/CN=forged", "-out", "forged.csr"]).done();
+    bench.write("v3.cnf", "keyUsage=critical,digitalSignature\nsubjectKeyIdentifier=hash\n");
+    let forge = ["x509", "-req", "-in", "forged.csr", "-CA", "first.pem", "-CAkey", "new.key", "-CAcreateserial"];
+    bench.openssl(&[&forge[..], &["-extfile", "v3.cnf", "-out", "forged.pem"]].concat()).done();
+    let read = |file: &str| std::fs::read_to_string(bench.directory.join(file)).expect("written");
+    bench.write("chain.pem", &(read("first.pem") + &read("issuing.pem")));
+
+    let credential = ["-cert", "forged.pem", "-key", "second.key", "-extracerts", "chain.pem", "-trusted", "root.pem"];
+    let request = ["-cmd", "cr", "-newkey", "new.key", "-subject", "/CN=device", "-certout", "issued.pem"];
+    let answer = bench.cmp(&[&request[..], &credential].concat());
+
+    assert!(answer.failed_with("signerNotTrusted"), "{answer:?}");
+}
+
+#[test]
+fn the_page_of_documentation_names_every_knob_with_its_default() {
+    let page = include_str!("../../docs/testca.md");
+    for (name, default, meaning) in devid_testca::Knobs::table() {
+        let line = format!("| `{name}` | {default} | {meaning} |");
+        assert!(page.lines().any(|found| found == line), "missing or out of date: {line}");
+    }
+}
+
+#[test]
 fn openssl_accepts_crl_and_ocsp_and_finds_the_revoked_peer_there() {
     let Some(bench) = Bench::new("status") else { return };
     let [good, bad] = ["good.example", "bad.example"].map(|name| {
