@@ -63,6 +63,7 @@ SAMPLES = {
     ("*", "use_for"): '"peer"',
     ("*", "max_len"): "1000",
     ("*", "mend"): "0",
+    ("devid_store_open_dir", "path"): "store_folder",
     ("devid_validator_add_name", "name"): '"router-7.example"',
     ("devid_validator_add_crls", "data"): "crl",
     ("devid_validator_add_crls", "data_len"): "crl_len",
