@@ -69,6 +69,9 @@ test-abi: debug-libraries
 
 test-c: debug-libraries
 	PANIC_LIBRARY=build/panic/libdevid.so bash tests/c/run.sh build/debug
+	bash tests/c/examples.sh build/debug $(DEBUG)/devid-testca
+	@if [ -n "$$DEVID_VECTORS" ]; then DEVID_LIBRARY=build/debug/libdevid.so PYTHONPATH=bindings/python/src \
+		PYTHONDONTWRITEBYTECODE=1 python3 tests/conformance/worker.py --check "$$DEVID_VECTORS"; fi
 
 test-install: debug-libraries
 	bash tests/c/install.sh build/debug
@@ -86,7 +89,7 @@ debug-libraries: build-dir
 	@mkdir -p build/debug build/panic
 	$(CARGO) build --locked -p devid --features capi-panic-injection
 	cp $(DEBUG)/libdevid.so build/panic/
-	$(CARGO) build --locked -p devid
+	$(CARGO) build --locked -p devid -p devid-testca
 	cp $(DEBUG)/libdevid.so $(DEBUG)/libdevid.a build/debug/
 
 demo: setup-demo

@@ -24,7 +24,7 @@
  *             registering call fails. A callback returns 0 to go on; numbers at or below -10000 are yours and come back
  *             unchanged as the status. Do not longjmp or throw through the library.
  * State       No global state, no init and cleanup, no hidden threads, no environment variables, no output to stderr. The
- *             clock is never read: the time is an argument, in seconds since 1970-01-01T00:00:00Z.
+ *             time is an argument, in seconds since 1970-01-01T00:00:00Z; devid_op_run() alone reads the clock.
  * Inside      An internal error gives DEVID_E_PANIC; the handle then answers DEVID_E_POISONED and can only be freed. When
  *             memory is exhausted the process is aborted; limits on everything a peer sends keep that far away.
  */

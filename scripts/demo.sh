@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# `make demo`: builds and installs the release library under build/stage, compiles the C example against what was installed,
+# and runs it, then the Python one, against the test CA.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo=${CARGO:-cargo}
+target=${CARGO_TARGET_DIR:-$PWD/target}
+stage=$PWD/build/stage
+
+make --no-print-directory install PREFIX="$stage" > build/demo-build.log 2>&1 &
+builder=$!
+echo "building the release library (the first time takes a few minutes; build/demo-build.log)"
+wait $builder || { tail -n 30 build/demo-build.log >&2; exit 1; }
+$cargo build --locked --release -p devid-testca >> build/demo-build.log 2>&1 || { tail -n 30 build/demo-build.log >&2; exit 1; }
+
+export PKG_CONFIG_PATH=$stage/lib/pkgconfig
+gcc -std=c99 -D_XOPEN_SOURCE=700 -O2 -Wall -Wextra -Werror examples/c/demo.c -o build/demo \
+    $(pkg-config --cflags --libs devid) -Wl,-rpath,"$stage/lib"
+readelf -d build/demo 2> /dev/null | grep 'libdevid.so' || true
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+testca() { python3 scripts/with_testca.py "$target/release/devid-testca" "$work/$1" --waiting=1 -- "${@:2}"; }
+testca c sh -c 'exec build/demo "$TESTCA_DIR" "$TESTCA_CMP" "$TESTCA_OCSP" "$TESTCA_CRL" "$0"' "$work/memory-c"
+if [ -f examples/python/demo.py ]; then
+    export PYTHONPATH=$PWD/bindings/python/src DEVID_LIBRARY=$stage/lib/libdevid.so PYTHONDONTWRITEBYTECODE=1
+    testca python sh -c 'exec python3 examples/python/demo.py "$TESTCA_DIR" "$TESTCA_CMP" "$TESTCA_OCSP" "$TESTCA_CRL" "$0"' "$work/memory-python"
+fi

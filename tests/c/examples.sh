@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Each C example compiles without a warning and does what it says, against the test CA. README quotes enroll.c as it is.
+#   examples.sh LIBRARY-FOLDER TESTCA
+set -euo pipefail
+libraries=$(cd "${1:?usage: examples.sh LIBRARY-FOLDER TESTCA}" && pwd)
+testca=$(realpath "${2:?usage: examples.sh LIBRARY-FOLDER TESTCA}")
+cd "$(dirname "$0")/../.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+DESTDIR= PREFIX=$work sh bindings/c/install.sh "$libraries" > /dev/null
+export PKG_CONFIG_PATH=$work/lib/pkgconfig LD_LIBRARY_PATH=$work/lib
+for source in examples/c/*.c; do
+    gcc -std=c99 -D_XOPEN_SOURCE=700 -pedantic -Wall -Wextra -Werror "$source" -o "$work/$(basename "$source" .c)" \
+        $(pkg-config --cflags --libs devid)
+done
+python3 - <<'PY'
+from pathlib import Path
+code = Path("examples/c/enroll.c").read_text()
+assert f"```c\n{code}```" in Path("README.md").read_text(), "README.md does not quote examples/c/enroll.c as it is"
+PY
+cat > "$work/all.sh" <<'SH'
+set -eu
+cd "$1"
+expect() { grep -q -- "$1" out || { echo "examples: no '$1' in:" >&2; cat out >&2; exit 1; }; }
+run() { "$@" > out 2>&1 || { echo "examples: $1 failed" >&2; cat out >&2; exit 1; }; }
+
+run ./enroll "$TESTCA_CMP" "$(cat "$TESTCA_DIR/reference.txt")" "$(cat "$TESTCA_DIR/secret.txt")" "$TESTCA_DIR/root.pem" CN=router-7 memory-1
+expect "^CN=router-7, serial"
+[ -f memory-1/identity/device/current ] || [ -e memory-1/identity ] || { echo "examples: enroll installed nothing" >&2; exit 1; }
+if ./enroll "$TESTCA_CMP" "$(cat "$TESTCA_DIR/reference.txt")" wrong "$TESTCA_DIR/root.pem" CN=router-7 memory-2 > out 2>&1; then
+    echo "examples: a wrong secret was accepted" >&2; exit 1
+fi
+expect "^DEVID_E_"
+
+run ./install "$TESTCA_DIR" "$TESTCA_CMP" memory-3 stop
+expect "to be continued"
+run ./install "$TESTCA_DIR" "$TESTCA_CMP" memory-3
+expect "going on with the operation"
+expect "in use"
+
+run ./external_key "$TESTCA_DIR" "$TESTCA_CMP"
+expect "signed [2-9]* times"
+
+port=${TESTCA_CMP#http://127.0.0.1:}
+run ./event_loop "$TESTCA_DIR" "${port%/cmp}"
+expect "device 2: done"
+
+cp "$TESTCA_DIR"/*.pem "$TESTCA_DIR"/issuing.crl .
+run ./validate root.pem peer-good.pem good.peer.example issuing.pem issuing.crl
+expect "public key: 30"
+code=0; ./validate root.pem peer-revoked.pem revoked.peer.example issuing.pem issuing.crl > out 2>&1 || code=$?
+[ $code = 1 ] || { echo "examples: a revoked peer gave exit status $code" >&2; cat out >&2; exit 1; }
+expect DEVID_E_REVOKED
+code=0; ./validate root.pem peer-good.pem another.example issuing.pem > out 2>&1 || code=$?
+[ $code = 1 ] || { echo "examples: another name gave exit status $code" >&2; exit 1; }
+
+run ./demo "$TESTCA_DIR" "$TESTCA_CMP" "$TESTCA_OCSP" "$TESTCA_CRL" memory-4
+expect "every step succeeded"
+SH
+python3 scripts/with_testca.py "$testca" "$work/material" --waiting=1 -- sh "$work/all.sh" "$work"
+echo "examples: $(ls examples/c/*.c | wc -l) C programs compiled and ran against the test CA"
