@@ -44,17 +44,16 @@ static int is_on(const char *name)
     return value != NULL && strcmp(value, "1") == 0;
 }
 
-/* A whole file, ended with NUL. */
+/* A whole file of at most 64 KiB. */
 static uint8_t *read_file(const char *path, size_t *len)
 {
+    const size_t most = 1 << 16;
     FILE *file = fopen(path, "rb");
-    uint8_t *data = malloc(1 << 16);
-    if (file == NULL || data == NULL) {
+    uint8_t *data = malloc(most);
+    if (file == NULL || data == NULL || (*len = fread(data, 1, most, file)) == most || ferror(file)) {
         fprintf(stderr, "client: cannot read %s\n", path);
         exit(2);
     }
-    *len = fread(data, 1, (1 << 16) - 1, file);
-    data[*len] = 0;
     fclose(file);
     return data;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -20,7 +21,11 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.importorskip("wheel", reason="setuptools before 70.1 needs the package wheel to build one")
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
-    source = checkout / "bindings" / "python"
+    # From a copy: setuptools leaves its traces beside what it builds.
+    source = folder / "checkout" / "bindings" / "python"
+    leave = shutil.ignore_patterns("tests", "*.egg-info", "build", "__pycache__", ".*")
+    shutil.copytree(checkout / "bindings" / "python", source, ignore=leave)
+    shutil.copy(checkout / "Cargo.toml", folder / "checkout")
     outcome = subprocess.run([*map(str, command), str(source)], capture_output=True, text=True)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     return next(folder.glob("*.whl"))
@@ -31,7 +36,7 @@ def test_wheel_is_for_any_python_on_this_platform(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         metadata = next(name for name in archive.namelist() if name.endswith(".dist-info/WHEEL"))
         assert "Root-Is-Purelib: false" in archive.read(metadata).decode()
-        assert "devid/py.typed" in archive.namelist()
+        assert "devid/py.typed" in archive.namelist() and "devid/testing/plugin.py" in archive.namelist()
 
 
 def test_installed_package_works_with_the_library_inside(wheel: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from ctypes import byref, c_int32, string_at
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from ._handle import Handle
 from ._library import library
 from .certificate import Certificate, CertificateList
 from .config import Config, Subject
-from .errors import InternalError, PkiStatus, pki_status_of
+from .errors import Error, InternalError, PkiStatus, pki_status_of
 from .key import Key
 
 
@@ -166,15 +167,23 @@ class Operation(Handle):
                 self._let("devid_op_set_decide", operation, _DECIDE, decide)
                 self._let("devid_op_set_wait", operation, _WAIT, wait or time.sleep)
                 call("devid_op_run", operation)
-            finally:
-                if not self._is_closed:
-                    for function, kind in (
-                        ("devid_op_set_exchange", _abi.devid_exchange_fn),
-                        ("devid_op_set_decide", _abi.devid_decide_fn),
-                        ("devid_op_set_wait", _abi.devid_wait_fn),
-                    ):
-                        call(function, operation, kind(), None, _abi.devid_destroy_fn())
+            except BaseException:
+                # A handle that failed internally can only be freed; that is not to hide why.
+                with contextlib.suppress(Error):
+                    self._forget(operation)
+                raise
+            self._forget(operation)
             return self._issued(operation)
+
+    @staticmethod
+    def _forget(operation: Any) -> None:
+        """Lets go of the callbacks of a run."""
+        for function, kind in (
+            ("devid_op_set_exchange", _abi.devid_exchange_fn),
+            ("devid_op_set_decide", _abi.devid_decide_fn),
+            ("devid_op_set_wait", _abi.devid_wait_fn),
+        ):
+            call(function, operation, kind(), None, _abi.devid_destroy_fn())
 
     @staticmethod
     def _let(function: str, operation: Any, callback: Any, program: Optional[Callable[..., Any]]) -> None:
