@@ -236,6 +236,13 @@ fn plain_header(input: &[u8]) -> Option<(Tag, usize, usize)> {
     (value_len <= input.len() - header_len).then_some((tag, header_len, value_len))
 }
 
+/// The same of any element, by the full decoder. The value need not be there.
+fn full_header(input: &[u8]) -> ::der::Result<(Tag, usize, usize)> {
+    let mut reader = SliceReader::new(input)?;
+    let header = Header::decode(&mut reader)?;
+    Ok((header.tag(), u32::from(reader.position()) as usize, u32::from(header.length()) as usize))
+}
+
 #[inline]
 const fn plain_tag(byte: u8) -> Option<Tag> {
     Some(match byte {
@@ -316,12 +323,14 @@ pub fn check_depth(bytes: &[u8], structure: &'static str) -> Result<(), Asn1Erro
         while depth > 0 && open_ends[depth - 1] <= position {
             depth -= 1;
         }
-        let mut cursor = SliceReader::new(&bytes[position..]).map_err(|e| Asn1Error::from_der(structure, e))?;
-        let header = Header::decode(&mut cursor)
-            .map_err(|e| Asn1Error { offset: position, ..Asn1Error::from_der(structure, e) })?;
-        let content = position + u32::from(cursor.position()) as usize;
-        let end = content + u32::from(header.length()) as usize;
-        if header.tag().is_constructed() {
+        let (tag, header_len, value_len) = match plain_header(&bytes[position..]) {
+            Some(parts) => parts,
+            None => full_header(&bytes[position..])
+                .map_err(|e| Asn1Error { offset: position, ..Asn1Error::from_der(structure, e) })?,
+        };
+        let content = position + header_len;
+        let end = content + value_len;
+        if tag.is_constructed() {
             if depth == open_ends.len() {
                 let problem = Problem::TooLarge {
                     what: "nesting",
