@@ -120,7 +120,7 @@ int main(int argc, char **argv)
 
     key = load_key(argv[3], "new-key.pem");
     CHECK(devid_subject_new(&subject, &error));
-    CHECK(devid_subject_set_name(subject, "O=devid bench,CN=Device 4711", &error));
+    CHECK(devid_subject_set_name(subject, "CN=Device 4711,O=devid bench", &error));
     CHECK(devid_op_enroll(client, key, subject, &op, &error));
     CHECK(devid_op_run(op, &error));
     save(op, argv[3]);

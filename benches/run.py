@@ -110,8 +110,14 @@ def processes(rivals: list[tuple[str, Path | None]], objects: list[str], short: 
         source = [BENCHES / "process.c"]
         run(["cargo", "rustc", "--release", "-p", "devid", "--lib", "--crate-type", "cdylib,staticlib"])
         ours["devid, C program with libdevid.so"] = compile_c(
-            "process-shared", flags, source, [f"-L{library}", f"-Wl,-rpath,{library}", "-ldevid"]
+            "process-shared", flags, source, [f"-L{library}", f"-Wl,-rpath,{WORK}", "-ldevid"]
         )
+        # It is looked for by its SONAME, which installing gives it.
+        dynamic = subprocess.run(["readelf", "-d", library / "libdevid.so"], capture_output=True, text=True, check=True)
+        soname = re.search(r"SONAME.*\[(.*)\]", dynamic.stdout)
+        link = WORK / (soname[1] if soname else "libdevid.so")
+        link.unlink(missing_ok=True)
+        link.symlink_to(library / "libdevid.so")
         ours["devid, C program with libdevid.a"] = compile_c(
             "process-static", flags, source, ["-Wl,--gc-sections", str(library / "libdevid.a"), *NATIVE_LIBRARIES]
         )

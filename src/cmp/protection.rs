@@ -100,10 +100,7 @@ impl Recipe {
             Stretch::PasswordBased(owf) => {
                 // RFC 9810 section 5.1.3.1. HMAC takes a key of any length, so BASEKEY is used whole: K is not above H
                 // and the expansion does not arise.
-                let mut value = provider.digest(owf, &[secret, &self.salt])?;
-                for _ in 1..self.iterations {
-                    value = provider.digest(owf, &[&value])?;
-                }
+                let value = provider.digest_repeated(owf, &[secret, &self.salt], self.iterations)?;
                 Ok(Zeroizing::new(value.to_vec()))
             }
             Stretch::Pbkdf2 { prf, key_len } => {

@@ -135,6 +135,21 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// Digest over the parts, one after the other.
     fn digest(&self, algorithm: DigestAlgorithm, parts: &[&[u8]]) -> Result<DigestValue, CryptoError>;
 
+    /// Digest over the parts, then over its own result, `count` times in all, at least once: the key derivation of
+    /// PasswordBasedMac (RFC 4210 section 5.1.3.1).
+    fn digest_repeated(
+        &self,
+        algorithm: DigestAlgorithm,
+        parts: &[&[u8]],
+        count: u32,
+    ) -> Result<DigestValue, CryptoError> {
+        let mut value = self.digest(algorithm, parts)?;
+        for _ in 1..count {
+            value = self.digest(algorithm, &[&value])?;
+        }
+        Ok(value)
+    }
+
     /// A digest that is fed piece by piece: for input that is never whole in memory.
     fn digest_start(&self, algorithm: DigestAlgorithm) -> Result<Box<dyn DigestStream>, CryptoError>;
 

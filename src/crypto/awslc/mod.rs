@@ -44,6 +44,22 @@ impl Provider for AwsLc {
         Ok(DigestValue::new(context.finish().as_ref()))
     }
 
+    fn digest_repeated(
+        &self,
+        algorithm: DigestAlgorithm,
+        parts: &[&[u8]],
+        count: u32,
+    ) -> Result<DigestValue, CryptoError> {
+        let algorithm = digest_algorithm(algorithm);
+        let mut context = digest::Context::new(algorithm);
+        parts.iter().for_each(|part| context.update(part));
+        let mut value = context.finish();
+        for _ in 1..count {
+            value = digest::digest(algorithm, value.as_ref());
+        }
+        Ok(DigestValue::new(value.as_ref()))
+    }
+
     fn digest_start(&self, algorithm: DigestAlgorithm) -> Result<Box<dyn DigestStream>, CryptoError> {
         Ok(Box::new(Stream(digest::Context::new(digest_algorithm(algorithm)))))
     }
