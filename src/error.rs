@@ -38,6 +38,7 @@ pub struct Facts {
 
 impl Error {
     /// With a code and a message for people.
+    #[cold]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Error { code, application_code: None, message: message.into(), facts: Box::default() }
     }

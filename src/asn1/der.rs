@@ -53,16 +53,19 @@ pub enum Problem {
 
 impl Asn1Error {
     /// An input that breaks a rule of its standard.
+    #[cold]
     pub fn invalid(structure: &'static str, rule: &'static str) -> Self {
         Asn1Error { structure, problem: Problem::Invalid(rule), offset: 0 }
     }
 
     /// An input above a limit.
+    #[cold]
     pub fn too_large(structure: &'static str, what: &'static str, limit: usize, found: usize) -> Self {
         Asn1Error { structure, problem: Problem::TooLarge { what, limit, found }, offset: 0 }
     }
 
     /// The `der` crate's error, told which structure it befell.
+    #[cold]
     pub fn from_der(structure: &'static str, error: ::der::Error) -> Self {
         let offset = error.position().map_or(0, |p| u32::from(p) as usize);
         Asn1Error { structure, problem: Problem::NotDer(error.kind().to_string()), offset }
@@ -206,10 +209,12 @@ impl<'a> Cursor<'a> {
         Ok((header.tag(), bytes.len() - value_len, value_len))
     }
 
+    #[cold]
     fn unexpected(&self, expected: &'static str, found: Option<Tag>) -> Asn1Error {
         Asn1Error { structure: self.structure, problem: Problem::Unexpected { expected, found }, offset: self.offset() }
     }
 
+    #[cold]
     fn failed(&self, error: ::der::Error) -> Asn1Error {
         let inner = Asn1Error::from_der(self.structure, error);
         Asn1Error { offset: self.offset() + inner.offset, ..inner }

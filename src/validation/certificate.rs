@@ -20,6 +20,7 @@ pub(super) struct Objection {
     pub text: String,
 }
 
+#[cold]
 pub(super) fn objection(code: Code, text: impl Into<String>) -> Option<Objection> {
     Some(Objection { code, text: text.into() })
 }
