@@ -40,7 +40,7 @@ struct Spans {
 
 #[derive(Clone)]
 struct ExtensionSpan {
-    oid: Oid,
+    oid: Range<u32>,
     critical: bool,
     value: Range<u32>,
 }
@@ -53,6 +53,14 @@ pub struct Extension<'a> {
     /// Whether a reader that does not know it must refuse.
     pub critical: bool,
     /// The content of extnValue: DER of the type that the identifier names.
+    pub value: &'a [u8],
+}
+
+/// One extension with the content of its identifier as it came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawExtension<'a> {
+    pub oid: &'a [u8],
+    pub critical: bool,
     pub value: &'a [u8],
 }
 
@@ -98,13 +106,15 @@ impl Certificate {
             if version != 3 {
                 return Err(Asn1Error::invalid("TBSCertificate", "extensions in a certificate that is not version 3"));
             }
-            for extension in Extensions::parse(field.value, "Extensions")? {
-                let extension = extension?;
-                if extensions.iter().any(|e: &ExtensionSpan| e.oid == extension.oid) {
+            let mut list = Extensions::parse(field.value, "Extensions")?;
+            while !list.cursor.is_empty() {
+                let extension = list.read()?;
+                let part = |span: &Range<u32>| &der[span.start as usize..span.end as usize];
+                if extensions.iter().any(|e: &ExtensionSpan| part(&e.oid) == extension.oid) {
                     return Err(Asn1Error::invalid("Extensions", "the same extension twice"));
                 }
                 extensions.push(ExtensionSpan {
-                    oid: extension.oid,
+                    oid: span(extension.oid),
                     critical: extension.critical,
                     value: span(extension.value),
                 });
@@ -210,14 +220,28 @@ impl Certificate {
         self.part(&self.spans.spki)
     }
 
-    /// All extensions in the order they came.
+    /// All extensions in the order they came, but for those whose identifier has numbers above 32 bits (such as
+    /// UUIDs): none that is known here has.
     pub fn extensions(&self) -> impl Iterator<Item = Extension<'_>> {
-        self.extensions.iter().map(|e| Extension { oid: e.oid, critical: e.critical, value: self.part(&e.value) })
+        self.raw_extensions().filter_map(|e| {
+            let oid = Oid::from_bytes(e.oid).ok()?;
+            Some(Extension { oid, critical: e.critical, value: e.value })
+        })
     }
 
     /// One extension.
     pub fn extension(&self, oid: Oid) -> Option<Extension<'_>> {
-        self.extensions().find(|e| e.oid == oid)
+        let found = self.raw_extensions().find(|e| e.oid == oid.as_bytes())?;
+        Some(Extension { oid, critical: found.critical, value: found.value })
+    }
+
+    /// All extensions in the order they came.
+    pub(crate) fn raw_extensions(&self) -> impl Iterator<Item = RawExtension<'_>> {
+        self.extensions.iter().map(|e| RawExtension {
+            oid: self.part(&e.oid),
+            critical: e.critical,
+            value: self.part(&e.value),
+        })
     }
 
     /// One extension, decoded; `None` if it is not there.
@@ -284,13 +308,13 @@ impl<'a> Extensions<'a> {
         Ok(Extensions { cursor, count: 0 })
     }
 
-    fn read(&mut self) -> Result<Extension<'a>, Asn1Error> {
+    fn read(&mut self) -> Result<RawExtension<'a>, Asn1Error> {
         self.count += 1;
         if self.count > limits::MAX_EXTENSIONS {
             return Err(Asn1Error::too_large("Extensions", "count", limits::MAX_EXTENSIONS, self.count));
         }
         let mut fields = Cursor::new(self.cursor.expect(Tag::Sequence, "an Extension")?.value, "Extension")?;
-        let oid = read_oid(&mut fields)?;
+        let oid = read_oid_content(&mut fields)?;
         let critical = match fields.optional(Tag::Boolean)? {
             None => false,
             Some(Tlv { value: [0xff], .. }) => true,
@@ -300,7 +324,7 @@ impl<'a> Extensions<'a> {
         };
         let value = fields.expect(Tag::OctetString, "extnValue")?.value;
         fields.finish()?;
-        Ok(Extension { oid, critical, value })
+        Ok(RawExtension { oid, critical, value })
     }
 }
 
@@ -308,16 +332,41 @@ impl<'a> Iterator for Extensions<'a> {
     type Item = Result<Extension<'a>, Asn1Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.cursor.is_empty() { None } else { Some(self.read()) }
+        if self.cursor.is_empty() {
+            return None;
+        }
+        Some(
+            self.read().and_then(|RawExtension { oid, critical, value }| {
+                Ok(Extension { oid: parse_oid(oid)?, critical, value })
+            }),
+        )
     }
 }
 
 /// Reads an object identifier of at most [`limits::MAX_OID_BYTES`].
 pub fn read_oid(cursor: &mut Cursor<'_>) -> Result<Oid, Asn1Error> {
+    parse_oid(read_oid_content(cursor)?)
+}
+
+/// The same as it came, for identifiers that may have numbers above 32 bits.
+pub(crate) fn read_oid_content<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], Asn1Error> {
+    const WHAT: &str = "OBJECT IDENTIFIER";
     let content = cursor.expect(Tag::ObjectIdentifier, "an OBJECT IDENTIFIER")?.value;
     if content.len() > limits::MAX_OID_BYTES {
-        return Err(Asn1Error::too_large("OBJECT IDENTIFIER", "size in bytes", limits::MAX_OID_BYTES, content.len()));
+        return Err(Asn1Error::too_large(WHAT, "size in bytes", limits::MAX_OID_BYTES, content.len()));
     }
+    // X.690 section 8.19.2: the last byte of each number has bit 8 clear, and none begins with 0x80.
+    let ends = content.last().is_some_and(|b| b & 0x80 == 0);
+    let mut begins = true;
+    let shortest = content.iter().all(|b| {
+        let is_padding = begins && *b == 0x80;
+        begins = b & 0x80 == 0;
+        !is_padding
+    });
+    if ends && shortest { Ok(content) } else { Err(Asn1Error::invalid(WHAT, "malformed")) }
+}
+
+fn parse_oid(content: &[u8]) -> Result<Oid, Asn1Error> {
     Oid::from_bytes(content).map_err(|_| Asn1Error::invalid("OBJECT IDENTIFIER", "malformed"))
 }
 

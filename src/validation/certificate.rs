@@ -58,7 +58,7 @@ fn against_any(certificate: &Certificate, facts: &Facts<'_>, checks: &Checks, ro
         // RFC 5280 section 4.1.1.2. As bytes: parameters that differ are a difference.
         return objection(Code::Malformed, "the algorithm inside the signature differs from the one beside it");
     }
-    if let Some(unknown) = facts.unknown_critical {
+    if let Some(unknown) = facts.unknown_critical() {
         return objection(Code::CriticalExtension, format!("the critical extension {unknown} is not understood"));
     }
     against_validity(certificate, checks.at).or_else(|| against_purposes(facts, checks)).or_else(|| {

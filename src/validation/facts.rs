@@ -8,7 +8,7 @@ use super::general_name::{GeneralName, GeneralNames};
 use crate::asn1::Asn1Error;
 use crate::asn1::der::Cursor;
 use crate::asn1::oid::{self, Oid};
-use crate::asn1::x509::{Certificate, Extension, read_oid};
+use crate::asn1::x509::{Certificate, RawExtension, hex, read_oid_content};
 
 /// What a certificate's extensions say; absent differs from empty.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,8 +26,7 @@ pub(super) struct Facts<'a> {
     pub inhibit_any_policy: Option<u32>,
     /// keyIdentifier of the authorityKeyIdentifier.
     pub authority_key_id: Option<&'a [u8]>,
-    /// The first critical extension that is not understood here.
-    pub unknown_critical: Option<Oid>,
+    unknown_critical: Option<&'a [u8]>,
 }
 
 /// basicConstraints (RFC 5280 section 4.2.1.9).
@@ -49,7 +48,7 @@ impl<'a> Facts<'a> {
     /// checks asked for need it or not: a malformed one is what two readers read differently.
     pub(super) fn read(certificate: &'a Certificate) -> Result<Self, Asn1Error> {
         let mut facts = Facts::default();
-        for extension in certificate.extensions() {
+        for extension in certificate.raw_extensions() {
             facts.take(extension)?;
         }
         Ok(facts)
@@ -59,10 +58,16 @@ impl<'a> Facts<'a> {
     pub(super) fn read_but_names(certificate: &'a Certificate) -> Result<Self, Asn1Error> {
         let mut facts = Facts::default();
         let named = [oid::CE_SUBJECT_ALT_NAME, oid::CE_ISSUER_ALT_NAME];
-        for extension in certificate.extensions().filter(|e| !named.contains(&e.oid)) {
+        for extension in certificate.raw_extensions().filter(|e| named.iter().all(|n| n.as_bytes() != e.oid)) {
             facts.take(extension)?;
         }
         Ok(facts)
+    }
+
+    /// The first critical extension that is not understood here, for people.
+    pub(super) fn unknown_critical(&self) -> Option<String> {
+        let content = self.unknown_critical?;
+        Some(Oid::from_bytes(content).map_or_else(|_| hex(content), |oid| oid.to_string()))
     }
 
     /// Whether the certificate may be used to sign certificates by its own words.
@@ -86,9 +91,9 @@ impl<'a> Facts<'a> {
         }))
     }
 
-    fn take(&mut self, extension: Extension<'a>) -> Result<(), Asn1Error> {
+    fn take(&mut self, extension: RawExtension<'a>) -> Result<(), Asn1Error> {
         let value = extension.value;
-        match extension.oid.as_bytes() {
+        match extension.oid {
             // id-ce, 2.5.29
             [0x55, 0x1d, arc] => match arc {
                 14 => {
@@ -131,7 +136,7 @@ impl<'a> Facts<'a> {
         Ok(())
     }
 
-    fn note_unknown(&mut self, extension: &Extension<'_>) {
+    fn note_unknown(&mut self, extension: &RawExtension<'a>) {
         if extension.critical && self.unknown_critical.is_none() {
             self.unknown_critical = Some(extension.oid);
         }
@@ -245,7 +250,7 @@ fn check_access_descriptions(der: &[u8]) -> Result<(), Asn1Error> {
     }
     while !descriptions.is_empty() {
         let mut fields = Cursor::new(descriptions.expect(Tag::Sequence, "an AccessDescription")?.value, WHAT)?;
-        read_oid(&mut fields)?;
+        read_oid_content(&mut fields)?;
         GeneralName::read(&mut fields)?;
         fields.finish()?;
     }

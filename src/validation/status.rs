@@ -222,7 +222,7 @@ impl<'a> StatusSearch<'a> {
         if self.in_progress.borrow().contains(responder) {
             return Ok(None);
         }
-        if let Some(unknown) = facts.unknown_critical {
+        if let Some(unknown) = facts.unknown_critical() {
             return Err(format!("a critical extension of the responder's certificate is not understood: {unknown}"));
         }
         self.issued_directly(responder, issuer).map_err(|why| format!("the responder's certificate: {why}"))?;

@@ -102,6 +102,36 @@ fn an_unknown_critical_extension_refuses_wherever_it_stands() {
 }
 
 #[test]
+fn identifiers_with_a_uuid_in_them_are_extensions_like_others() {
+    // 2.25.<128-bit number> (X.667): above what fits 32 bits, and legal.
+    let uuid = [&[0x69u8, 0x83][..], &[0xaa; 17], &[0x2a]].concat();
+    let root = Party::root("Root");
+    let built = |critical: &[u8], oid: &[u8]| {
+        let extension = sequence(&[&element(0x06, &[oid]), critical, &element(0x04, &[&[0x05, 0x00]])]);
+        let good = root.leaf("device").certificate;
+        let fields = [
+            &[0xa0, 0x03, 0x02, 0x01, 0x02, 0x02, 0x01, 0x07][..],
+            good.signature_algorithm(),
+            good.issuer(),
+            good.validity(),
+            good.subject(),
+            root.key.spki(),
+            &element(0xa3, &[&sequence(&[&extension])]),
+        ];
+        let tbs = sequence(&fields);
+        let signature = root.key.sign(&root.key.kind().default_signature(), &tbs).unwrap();
+        let der = devid::asn1::x509::assemble_signed(&tbs, good.signature_algorithm(), &signature);
+        Certificate::from_der(&der).map(|certificate| Party { certificate, key: root.key.clone() })
+    };
+    assert_valid(&check(&root, &built(&[], &uuid).unwrap(), &[], &plain()));
+    let critical = built(&[0x01, 0x01, 0xff], &uuid).unwrap();
+    assert_refused(&check(&root, &critical, &[], &plain()), Code::CriticalExtension);
+    for malformed in [&[][..], &[0x2a, 0x80, 0x01], &[0x2a, 0x81]] {
+        assert!(built(&[], malformed).is_err(), "{malformed:02x?}");
+    }
+}
+
+#[test]
 fn malformed_known_extensions_refuse_even_if_they_are_not_asked_for() {
     let root = Party::root("Root");
     let nonsense: &[(Oid, Vec<u8>)] = &[
