@@ -16,13 +16,12 @@ $cargo build --locked --release -p devid-testca >> build/demo-build.log 2>&1 || 
 export PKG_CONFIG_PATH=$stage/lib/pkgconfig
 gcc -std=c99 -D_XOPEN_SOURCE=700 -O2 -Wall -Wextra -Werror examples/c/demo.c -o build/demo \
     $(pkg-config --cflags --libs devid) -Wl,-rpath,"$stage/lib"
-readelf -d build/demo 2> /dev/null | grep 'libdevid.so' || true
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-testca() { python3 scripts/with_testca.py "$target/release/devid-testca" "$work/$1" --waiting=1 -- "${@:2}"; }
-testca c sh -c 'exec build/demo "$TESTCA_DIR" "$TESTCA_CMP" "$TESTCA_OCSP" "$TESTCA_CRL" "$0"' "$work/memory-c"
-if [ -f examples/python/demo.py ]; then
-    export PYTHONPATH=$PWD/bindings/python/src DEVID_LIBRARY=$stage/lib/libdevid.so PYTHONDONTWRITEBYTECODE=1
-    testca python sh -c 'exec python3 examples/python/demo.py "$TESTCA_DIR" "$TESTCA_CMP" "$TESTCA_OCSP" "$TESTCA_CRL" "$0"' "$work/memory-python"
-fi
+python3 scripts/with_testca.py "$target/release/devid-testca" "$work/material" --waiting=1 -- \
+    sh -c 'exec build/demo "$TESTCA_DIR" "$TESTCA_CMP" "$TESTCA_OCSP" "$TESTCA_CRL" "$0"' "$work/memory"
+
+echo
+PYTHONPATH=$PWD/bindings/python/src PYTHONDONTWRITEBYTECODE=1 DEVID_LIBRARY=$stage/lib/libdevid.so \
+    DEVID_TESTCA=$target/release/devid-testca python3 examples/python/demo.py
