@@ -59,8 +59,9 @@ def library():
         return Path(named)
     if not (CHECKOUT / "src" / "capi").is_dir():
         raise SystemExit("devid: this is not a checkout of the project; name the library's file with DEVID_LIBRARY")
-    # One crate type at a time: link-time optimization is left out without a word where the Rust library is built along.
-    command = ["cargo", "rustc", "--release", "--lib", "--crate-type", "cdylib", "--locked"]
+    # As `make` does it, so that what is built already is used. With the Rust library among the crate types cargo would leave
+    # link-time optimization out without a word.
+    command = ["cargo", "rustc", "--locked", "--release", "-p", "devid", "--lib", "--crate-type", "cdylib,staticlib"]
     print("devid:", *command, flush=True)
     try:
         subprocess.run(command, cwd=CHECKOUT, check=True)
