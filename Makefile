@@ -94,14 +94,6 @@ debug-libraries: build-dir
 
 demo: setup-demo
 	@bash scripts/demo.sh
-	@$(MAKE) --no-print-directory demo-python
-
-# The story once more, from Python.
-.PHONY: demo-python
-demo-python: release
-	@$(CARGO) build --quiet --locked --release -p devid-testca
-	@DEVID_LIBRARY="$(RELEASE)/libdevid.so" DEVID_TESTCA="$(RELEASE)/devid-testca" \
-		PYTHONPATH="$(CURDIR)/bindings/python/src" PYTHONDONTWRITEBYTECODE=1 python3 examples/python/demo.py
 
 interop: setup-test debug-libraries
 	bash interop/run.sh
