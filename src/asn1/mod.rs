@@ -14,6 +14,7 @@ pub mod ocsp;
 #[allow(missing_docs, reason = "the constants are named after the identifiers they are")]
 pub mod oid;
 pub mod pem;
+pub mod pkcs10;
 pub mod pkcs8;
 pub mod x509;
 

@@ -123,6 +123,9 @@ pub const KP_CMC_CA: Oid = oid("1.3.6.1.5.5.7.3.27");
 pub const KP_CMC_RA: Oid = oid("1.3.6.1.5.5.7.3.28");
 pub const KP_CM_KGA: Oid = oid("1.3.6.1.5.5.7.3.32");
 
+// Names of hardware: RFC 4108 section 5.
+pub const ON_HARDWARE_MODULE_NAME: Oid = oid("1.3.6.1.5.5.7.8.4");
+
 // PKCS#9 and CMS: RFC 2985, RFC 5652.
 pub const EXTENSION_REQUEST: Oid = oid("1.2.840.113549.1.9.14");
 pub const CHALLENGE_PASSWORD: Oid = oid("1.2.840.113549.1.9.7");

@@ -97,7 +97,11 @@ impl Client {
             let words = format!("an enrolment for \"{}\" is unfinished: resume or abandon it first", to.name);
             return Err(Error::new(Code::State, words));
         }
-        // A pending key without an operation is left from a crash before anything was sent: nobody knows it.
+        if to.store.pending_request(to.name)?.is_some() {
+            let words = format!("a request for \"{}\" is out: import its certificate or abandon it first", to.name);
+            return Err(Error::new(Code::State, words));
+        }
+        // A pending key without an operation or a request is left from a crash before anything was sent: nobody knows it.
         to.store.remove_pending_key(to.name)?;
         to.store.put_pending_key(to.name, &NewKey::Held(&**key))?;
         self.drive(to, &mut operation, exchange, owner)

@@ -6,15 +6,21 @@
 //! | [`subject`] | what a certificate is asked for: names, key usage, validity |
 //! | [`enroll`] | a new operation: first certificate, a further one, key update; continued after a restart |
 //! | [`install`] | enrolment straight into device memory: no crash loses or mixes an identity |
+//! | [`offline`] | enrolment without a network: PKCS#10 goes out, its key and the request are kept |
+//! | [`import`] | a certificate that comes back by any means finds its key and is installed |
 //! | [`run`] | drives an operation with a blocking exchange |
 
 pub mod config;
 pub mod enroll;
+pub mod import;
 pub mod install;
+pub mod offline;
 pub mod run;
 pub mod subject;
 
 pub use config::{Client, Config};
+pub use import::{Import, Imported};
 pub use install::{Destination, abandon};
+pub use offline::{RequestOptions, UnsignedRequest, keep_request, request_into};
 pub use run::{Decision, Event, Owner, Unattended, run};
 pub use subject::Subject;

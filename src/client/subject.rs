@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::asn1::crmf::{CertTemplate, TemplateExtension};
-use crate::asn1::der::{element, sequence};
+use crate::asn1::der::{Cursor, element, sequence};
 use crate::asn1::name::Name;
 use crate::asn1::oid::{self, Oid};
 use crate::codes::Code;
@@ -68,6 +68,27 @@ impl Subject {
         self
     }
 
+    /// Adds a name of another kind (otherName): identifier in dotted form, DER of its value.
+    pub fn other_name(mut self, identifier: &str, value: &[u8]) -> Result<Self, Error> {
+        let mut one = Cursor::new(value, "otherName")?;
+        one.any("value")?;
+        one.finish()?;
+        let value = element(0xa0, &[value]);
+        self.alternative_names.push(element(0xa0, &[&encode_oid(parse_oid(identifier)?), &value]));
+        Ok(self)
+    }
+
+    /// Adds a hardwareModuleName (RFC 4108 section 5): the type of the hardware, named by its maker's object identifier
+    /// in dotted form, and the serial number. IEEE 802.1AR puts it into the certificates that devices are born with.
+    pub fn hardware_module(self, hardware_type: &str, serial_number: &[u8]) -> Result<Self, Error> {
+        if serial_number.is_empty() {
+            return Err(Error::new(Code::InvalidArgument, "a hardware module without a serial number"));
+        }
+        let hardware_type = encode_oid(parse_oid(hardware_type)?);
+        let value = sequence(&[&hardware_type, &element(0x04, &[serial_number])]);
+        self.other_name(&oid::ON_HARDWARE_MODULE_NAME.to_string(), &value)
+    }
+
     /// Adds a key usage by its name in RFC 5280 section 4.2.1.3, such as `digitalSignature`.
     pub fn key_usage(mut self, usage: &str) -> Result<Self, Error> {
         let usage = KeyUsage::from_name(usage)
@@ -85,8 +106,7 @@ impl Subject {
 
     /// Adds any extension: identifier in dotted form, DER of its value.
     pub fn extension(mut self, identifier: &str, critical: bool, value: &[u8]) -> Result<Self, Error> {
-        let oid = Oid::new(identifier)
-            .map_err(|_| Error::new(Code::InvalidArgument, format!("\"{identifier}\" is no object identifier")))?;
+        let oid = parse_oid(identifier)?;
         self.extensions.push(TemplateExtension { oid, critical, value: value.to_vec() });
         Ok(self)
     }
@@ -154,6 +174,10 @@ impl Subject {
     }
 }
 
+fn parse_oid(dotted: &str) -> Result<Oid, Error> {
+    Oid::new(dotted).map_err(|_| Error::new(Code::InvalidArgument, format!("\"{dotted}\" is no object identifier")))
+}
+
 /// The identifier of a purpose by its name in RFC 5280 section 4.2.1.12, or in dotted form.
 pub fn purpose_oid(purpose: &str) -> Result<Oid, Error> {
     match purpose {
@@ -202,6 +226,20 @@ mod tests {
         assert!(matches!(&names.0[0], GeneralName::DnsName(n) if n.as_str() == "meter-1.example"));
         let usage = x509_cert::ext::pkix::KeyUsage::from_der(&template.extensions[1].value).unwrap();
         assert!(usage.digital_signature() && usage.decipher_only() && !usage.key_agreement());
+    }
+
+    #[test]
+    fn a_device_is_named_by_its_hardware() {
+        let subject = Subject::new().hardware_module("1.3.6.1.4.1.32473.7", &[0x00, 0xff]).unwrap();
+        let template = subject.to_template().unwrap();
+        let names = SubjectAltName::from_der(&template.extensions[0].value).unwrap();
+        let GeneralName::OtherName(name) = &names.0[0] else { panic!("{names:?}") };
+        assert_eq!(name.type_id.to_string(), "1.3.6.1.5.5.7.8.4");
+        let value = name.value.value();
+        assert_eq!(&value[value.len() - 4..], [0x04, 0x02, 0x00, 0xff]);
+
+        assert!(Subject::new().hardware_module("a maker", &[1]).is_err());
+        assert!(Subject::new().hardware_module("1.3.6.1.4.1.32473.7", &[]).is_err());
     }
 
     #[test]

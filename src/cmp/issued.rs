@@ -5,6 +5,7 @@ use std::fmt;
 use super::context::Context;
 use super::request::CertificateRequest;
 use crate::asn1::cmp::{PkiStatus, PkiStatusInfo};
+use crate::asn1::crmf::CertTemplate;
 use crate::asn1::name;
 use crate::asn1::oid;
 use crate::asn1::x509::{Certificate, hex};
@@ -83,9 +84,8 @@ pub(super) fn check_issued(
     }
 }
 
-/// Everything in which the certificate differs from the template.
-pub(super) fn differences(request: &CertificateRequest, certificate: &Certificate) -> Vec<Difference> {
-    let template = &request.template;
+/// Everything in which the certificate differs from the template, but for the key.
+pub fn differences(template: &CertTemplate, certificate: &Certificate) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut differ = |field: &str, requested: String, issued: String| {
         found.push(Difference { field: field.to_owned(), requested, issued });

@@ -23,6 +23,6 @@ pub mod snapshot;
 mod transaction;
 
 pub use context::{Context, Credential, MacParameters, SignerAuthorisation, Tolerance};
-pub use issued::{Difference, Issued};
+pub use issued::{Difference, Issued, differences};
 pub use operation::{Action, Operation, SignRequest, SignRole};
 pub use request::{CertificateRequest, RequestKind, Signer};

@@ -478,7 +478,7 @@ impl Operation {
         };
         let helpers: Vec<Certificate> = came.extra_certs.iter().chain(&ca_pubs).cloned().collect();
         let checked = issued::check_issued(&self.context, &self.request, &certificate, &helpers, &trusted, now);
-        let differences = issued::differences(&self.request, &certificate);
+        let differences = issued::differences(&self.request.template, &certificate);
         let (chain, refused) = match checked {
             Ok(chain) => (chain, None),
             Err(error) => (Vec::new(), Some(error)),

@@ -100,7 +100,7 @@ impl Operation {
         let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
         let mut issued = if fields.is_empty() { None } else { Some(read_issued(&mut fields)?) };
         if let Some(issued) = &mut issued {
-            issued.differences = differences(&request, &issued.certificate);
+            issued.differences = differences(&request.template, &issued.certificate);
         }
         let state = match (number, under_way, &issued) {
             (0, Some(under_way), _) => State::Sent { output, under_way },

@@ -8,6 +8,7 @@ use super::generations::{Home, KeyRecord};
 use super::identity::{AnchorSet, NewKey, PendingKey};
 use super::{BLOB, NUMBER, OPERATION, Shelf, Store, record};
 use crate::asn1::pem;
+use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
 use crate::crypto::keys;
 
@@ -77,6 +78,37 @@ impl Store {
             }
         }
         Ok(None)
+    }
+
+    /// Keeps the request that went out for a pending key, replacing an older one: the certificate that comes, perhaps
+    /// much later, is compared with it. A PEM file that a person can carry to the CA.
+    pub fn put_pending_request(&self, label: &str, request: &CertificationRequest) -> Result<(), StoreError> {
+        check_name(label)?;
+        self.changing(|home| {
+            let place = format!("pending/{label}");
+            if !home.pending_labels()?.contains(&label.to_owned()) {
+                return Err(StoreError::not_found(place, "there is no pending key with this label"));
+            }
+            if !keys::same_public_key(home.load_key(&place)?.key.spki(), request.spki()) {
+                let detail = "the request is not for the key that is pending under this label";
+                return Err(StoreError::new(StoreErrorKind::KeyMismatch, place, detail));
+            }
+            home.backend.write(&request_key(label), request.to_pem().as_bytes())?;
+            home.backend.sync()?;
+            match home.load_request(label) {
+                Ok(Some(found)) if found == *request => Ok(()),
+                _ => {
+                    let detail = "what was read back is not what was written";
+                    Err(StoreError::new(StoreErrorKind::VerifyAfterWrite, request_key(label), detail))
+                }
+            }
+        })
+    }
+
+    /// The request that went out for a pending key; `None` if none was kept.
+    pub fn pending_request(&self, label: &str) -> Result<Option<CertificationRequest>, StoreError> {
+        check_name(label)?;
+        self.reading(|home| home.load_request(label))
     }
 
     /// Gives a pending key up. It is no error if there is none.
@@ -227,7 +259,15 @@ impl Home<'_> {
         Ok(labels)
     }
 
+    pub(super) fn load_request(&mut self, label: &str) -> Result<Option<CertificationRequest>, StoreError> {
+        let key = request_key(label);
+        let Some(bytes) = self.backend.read(&key)? else { return Ok(None) };
+        CertificationRequest::from_bytes(&bytes).map(Some).map_err(|e| StoreError::asn1(&key, &e))
+    }
+
+    /// The request goes first: one without its key would be a riddle, a key without its request is not.
     pub(super) fn remove_pending(&mut self, label: &str) -> Result<(), StoreError> {
+        self.backend.remove(&request_key(label), true)?;
         self.backend.remove(&format!("pending/{label}/key.pem"), true)?;
         self.backend.remove(&format!("pending/{label}/key.ref"), false)?;
         self.backend.sync()
@@ -258,6 +298,10 @@ impl Home<'_> {
             self.backend.read(&place)?.ok_or_else(|| StoreError::not_found(&place, "there is no such record"))?;
         record::unwrap(&stored, kind, &place, &**self.provider).map(|bytes| Zeroizing::new(bytes.to_vec()))
     }
+}
+
+fn request_key(label: &str) -> String {
+    format!("pending/{label}/request.pem")
 }
 
 fn anchors_key(set: AnchorSet) -> String {

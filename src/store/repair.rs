@@ -231,6 +231,14 @@ fn examine_record(home: &mut Home<'_>, key: &str, mend: bool, problems: &mut Vec
             return Ok(());
         }
         ["pending", label, "key.pem" | "key.ref"] => home.load_key(&format!("pending/{label}")).map(drop).err(),
+        ["pending", label, "request.pem"] if home.pending_labels()?.iter().all(|l| l != label) => {
+            if mend {
+                home.backend.remove(key, true)?;
+            }
+            problems.push(Problem::new(ProblemKind::Leftover, key, "a request without its key").mended(mend));
+            return Ok(());
+        }
+        ["pending", label, "request.pem"] => home.load_request(label).map(drop).err(),
         ["operation", name] => home.load_blob(OPERATION, name).map(drop).err(),
         ["blob", name] => home.load_blob(BLOB, name).map(drop).err(),
         ["number", name] => home.load_blob(NUMBER, name).map(drop).err(),

@@ -1,0 +1,273 @@
+//! A certificate comes back by any means: it finds its pending key, is checked like one that came online, and is
+//! installed in one atomic step.
+
+use std::sync::Arc;
+
+use crate::asn1::Asn1Error;
+use crate::asn1::crmf::CertTemplate;
+use crate::asn1::der::Cursor;
+use crate::asn1::name::{self, Name};
+use crate::asn1::pem;
+use crate::asn1::pkcs10::CertificationRequest;
+use crate::asn1::x509::Certificate;
+use crate::cmp::{Difference, differences};
+use crate::cms::certificates_from_pkcs7;
+use crate::codes::Code;
+use crate::crypto::keys::same_public_key;
+use crate::crypto::{Provider, default_provider};
+use crate::error::Error;
+use crate::limits;
+use crate::store::{Identity, IdentityKey, NewIdentity, NewKey, Store, StoreErrorKind};
+use crate::time::Time;
+use crate::validation::{Checks, StatusSources, TrustAnchors, validate};
+
+/// How certificates are taken in.
+#[derive(Clone, Debug)]
+pub struct Import<'a> {
+    /// Device memory with the pending keys.
+    pub store: &'a Store,
+    /// Verifies signatures.
+    pub provider: Arc<dyn Provider>,
+    /// Where the certificate must lead.
+    pub anchors: &'a TrustAnchors,
+    /// Untrusted helpers for the path, besides those that come with the certificate.
+    pub intermediates: &'a [Certificate],
+    /// CRLs and OCSP answers at hand.
+    pub status: StatusSources,
+    /// What the path is checked for; by default RFC 5280 section 6.1 at the present.
+    pub checks: Checks,
+    /// Only this pending key is looked at; `None`: all are.
+    pub name: Option<&'a str>,
+    /// What the identity is for, such as `ldevid`.
+    pub purpose: &'a str,
+    /// The present; the identity is marked with it.
+    pub at: Time,
+}
+
+/// A certificate that came for a pending key, checked and not yet installed. Only [`Import::check`] makes one.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    name: String,
+    certificate: Certificate,
+    chain: Vec<Certificate>,
+    request: Option<CertificationRequest>,
+    differences: Vec<Difference>,
+}
+
+impl Imported {
+    /// The label of the key, and the name under which the identity is installed.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Certificates above it, next issuer first, the anchor last.
+    pub fn chain(&self) -> &[Certificate] {
+        &self.chain
+    }
+
+    /// The request that went out, if it was kept.
+    pub fn request(&self) -> Option<&CertificationRequest> {
+        self.request.as_ref()
+    }
+
+    /// Where the certificate is not what was asked for; empty also if the request is not known.
+    pub fn differences(&self) -> &[Difference] {
+        &self.differences
+    }
+}
+
+impl<'a> Import<'a> {
+    /// With the default provider, no helpers, no revocation, any pending key.
+    pub fn new(store: &'a Store, anchors: &'a TrustAnchors, purpose: &'a str, at: Time) -> Self {
+        Import {
+            store,
+            provider: default_provider(),
+            anchors,
+            intermediates: &[],
+            status: StatusSources::none(),
+            checks: Checks::at(at),
+            name: None,
+            purpose,
+            at,
+        }
+    }
+
+    /// Finds the certificate for a pending key in a file and checks it. Nothing changes.
+    ///
+    /// The file: certificates and PKCS#7 (`.p7b`), PEM or DER, in any order, with or without the issuers.
+    ///
+    /// Errors: [`Code::NotFound`] if no pending key is certified; [`Code::InvalidArgument`] if several certificates or
+    /// keys match; [`Code::Expired`], [`Code::NoPath`], [`Code::Revoked`] and others of the validation.
+    pub fn check(&self, input: &[u8]) -> Result<Imported, Error> {
+        let certificates = certificates_from_bytes(input)?;
+        let (name, certificate) = self.find(&certificates)?;
+        let mut pool = certificates;
+        pool.retain(|other| *other != certificate);
+        pool.extend_from_slice(self.intermediates);
+        let report = validate(&*self.provider, self.anchors, &certificate, &pool, &self.status, &self.checks);
+        let Some(path) = report.path() else {
+            let words = format!("the certificate for \"{name}\" does not stand up to the enrolment anchors");
+            let error = report.error().unwrap_or_else(|| Error::new(Code::NoPath, "no path"));
+            return Err(error.context(&words));
+        };
+        let chain = path.chain()[1..].to_vec();
+        let request = self.request_of(&name, &certificate)?;
+        let differences = match &request {
+            Some(request) => differences(&template_of(request)?, &certificate),
+            None => Vec::new(),
+        };
+        Ok(Imported { name, certificate, chain, request, differences })
+    }
+
+    /// Installs it: the identity is in use, its key pending no more. To be called again after a crash: a certificate that
+    /// is in use already is not installed twice.
+    pub fn install(&self, imported: &Imported) -> Result<Identity, Error> {
+        let name = &imported.name;
+        if let Some(identity) = in_use(self.store, name, &imported.certificate)? {
+            self.store.remove_pending_key(name)?;
+            return Ok(identity);
+        }
+        let new = NewIdentity {
+            key: NewKey::Pending(name),
+            certificate: &imported.certificate,
+            chain: &imported.chain,
+            purpose: self.purpose,
+            at: self.at,
+        };
+        Ok(self.store.install(name, &new)?)
+    }
+
+    /// Checks and installs a certificate that is what was asked for.
+    ///
+    /// Errors: as [`Import::check`]; [`Code::WrongCertificate`] if there are differences.
+    pub fn run(&self, input: &[u8]) -> Result<Identity, Error> {
+        let imported = self.check(input)?;
+        if let Some(first) = imported.differences.first() {
+            let words = format!("the certificate for \"{}\" is not what was asked for: {first}", imported.name);
+            return Err(Error::new(Code::WrongCertificate, words));
+        }
+        self.install(&imported)
+    }
+
+    /// The one pair of pending key and certificate.
+    fn find(&self, certificates: &[Certificate]) -> Result<(String, Certificate), Error> {
+        let mut labels = self.store.pending_keys()?;
+        labels.retain(|label| self.name.is_none_or(|name| name == label));
+        let mut damaged = Vec::new();
+        let mut pairs = Vec::new();
+        for label in &labels {
+            match self.store.pending_key(label) {
+                Ok(pending) => pairs.extend(certified(&pending.key, certificates).map(|c| (label.clone(), c.clone()))),
+                // One damaged key does not hide the others.
+                Err(error) => damaged.push(error.to_string()),
+            }
+        }
+        match pairs.len() {
+            1 => Ok(pairs.remove(0)),
+            0 => Err(self.no_match(certificates, &labels, &damaged)),
+            count => {
+                let shown: Vec<_> = pairs.iter().take(4).map(|(label, c)| format!("\"{label}\" and {c:?}")).collect();
+                let words = format!("{count} pairs of pending key and certificate match: {}", shown.join("; "));
+                Err(Error::new(Code::InvalidArgument, words))
+            }
+        }
+    }
+
+    fn no_match(&self, certificates: &[Certificate], labels: &[String], damaged: &[String]) -> Error {
+        let identities = self.store.identities().unwrap_or_default();
+        let used = identities.iter().filter(|name| self.name.is_none_or(|wanted| wanted == *name));
+        for name in used {
+            for certificate in certificates {
+                if let Ok(Some(_)) = in_use(self.store, name, certificate) {
+                    let words = format!("the certificate is in use already, as identity \"{name}\"");
+                    return Error::new(Code::Exists, words);
+                }
+            }
+        }
+        let names: Vec<_> = certificates.iter().take(4).map(|c| name::display(c.subject())).collect();
+        let mut words = match self.name {
+            Some(name) => format!("the pending key \"{name}\" is certified by none of these: {}", names.join("; ")),
+            None => format!("no pending key is certified by any of these: {}", names.join("; ")),
+        };
+        match labels {
+            [] => words.push_str("; no such key is pending"),
+            _ => words.push_str(&format!("; looked at {} pending keys", labels.len())),
+        }
+        if !damaged.is_empty() {
+            words.push_str(&format!("; not readable: {}", damaged.join("; ")));
+        }
+        Error::new(Code::NotFound, words)
+    }
+
+    /// The request that was kept, if it is readable and for this key: without it the certificate is as good.
+    fn request_of(&self, name: &str, certificate: &Certificate) -> Result<Option<CertificationRequest>, Error> {
+        match self.store.pending_request(name) {
+            Ok(Some(request)) if same_public_key(request.spki(), certificate.spki()) => Ok(Some(request)),
+            Ok(_) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// All certificates in a file: certificates and PKCS#7, PEM or DER. Doubles and private keys are passed over.
+///
+/// Some CAs armour PKCS#7 as `CERTIFICATE`: what a block is, is told from its content.
+pub fn certificates_from_bytes(input: &[u8]) -> Result<Vec<Certificate>, Error> {
+    let mut found: Vec<Certificate> = Vec::new();
+    let mut take = |der: &[u8]| -> Result<(), Error> {
+        let all = if is_content_info(der) { certificates_from_pkcs7(der)? } else { vec![Certificate::from_der(der)?] };
+        for certificate in all {
+            if !found.contains(&certificate) {
+                found.push(certificate);
+            }
+        }
+        let limit = limits::MAX_CMS_CERTIFICATES;
+        if found.len() > limit {
+            return Err(Error::from(Asn1Error::too_large("PEM", "count of certificates", limit, found.len())));
+        }
+        Ok(())
+    };
+    if !pem::is_pem(input) {
+        take(input)?;
+        return Ok(found);
+    }
+    const LABELS: [&str; 5] = ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE", "PKCS7", "CMS"];
+    for block in pem::parse(input)?.iter().filter(|block| LABELS.contains(&block.label.as_str())) {
+        take(&block.der)?;
+    }
+    if found.is_empty() {
+        return Err(Error::new(Code::Pem, "neither a CERTIFICATE nor a PKCS7 block with certificates"));
+    }
+    Ok(found)
+}
+
+/// A ContentInfo begins with its type; a certificate with its tbsCertificate.
+fn is_content_info(der: &[u8]) -> bool {
+    Cursor::sequence(der, "ContentInfo").is_ok_and(|fields| fields.peek() == Some(::der::Tag::ObjectIdentifier))
+}
+
+fn certified<'c>(key: &IdentityKey, certificates: &'c [Certificate]) -> impl Iterator<Item = &'c Certificate> {
+    let spki = key.spki().to_vec();
+    certificates.iter().filter(move |certificate| same_public_key(certificate.spki(), &spki))
+}
+
+/// The identity in use, if it has this certificate.
+fn in_use(store: &Store, name: &str, certificate: &Certificate) -> Result<Option<Identity>, Error> {
+    match store.current(name) {
+        Ok(identity) if identity.certificate == *certificate => Ok(Some(identity)),
+        Ok(_) => Ok(None),
+        // A damaged identity is replaced by the new one.
+        Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn template_of(request: &CertificationRequest) -> Result<CertTemplate, Error> {
+    let subject = Some(Name::from_der(request.subject())?);
+    Ok(CertTemplate { subject, extensions: request.extensions().to_vec(), ..CertTemplate::default() })
+}
