@@ -350,7 +350,7 @@ fn keys_that_live_elsewhere_sign_here_and_now_or_later() {
     let unsigned = UnsignedRequest::new(&subject(), &signer, &options).unwrap();
     let signature = remote.sign(&unsigned.algorithm(), unsigned.to_sign()).unwrap();
     let wrong = key().sign(&unsigned.algorithm(), unsigned.to_sign()).unwrap();
-    refusal(unsigned.with_signature(&**provider(), &wrong), Code::SignatureInvalid, "the request");
+    refusal(unsigned.with_signature(&**provider(), &wrong), Code::Signer, "the request");
     refusal(unsigned.sign(&*key()), Code::KeyMismatch, "another key");
     let sent = unsigned.with_signature(&**provider(), &signature).unwrap();
     let reference = KeyReference { reference: "slot 3".to_owned(), spki: remote.spki().to_vec() };

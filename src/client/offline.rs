@@ -95,11 +95,11 @@ impl UnsignedRequest {
 
     /// Takes the signature that was made elsewhere.
     ///
-    /// Errors: [`Code::SignatureInvalid`] if it is not one by this key over [`UnsignedRequest::to_sign`].
+    /// Errors: [`Code::Signer`] if it is not one by this key over [`UnsignedRequest::to_sign`].
     pub fn with_signature(&self, provider: &dyn Provider, signature: &[u8]) -> Result<CertificationRequest, Error> {
         provider
             .verify(&self.algorithm, &self.spki, &self.info, signature, true)
-            .map_err(|error| Error::from(error).context("the signature under the request"))?;
+            .map_err(|error| Error::new(Code::Signer, format!("the signature under the request: {error}")))?;
         Ok(CertificationRequest::assemble(&self.info, &self.algorithm.to_der(), signature)?)
     }
 }

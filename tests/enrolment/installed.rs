@@ -2,7 +2,7 @@
 
 use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 use devid::asn1::der::sequence;
-use devid::client::{Client, Destination, Owner, abandon};
+use devid::client::{Client, Destination, Owner, RequestOptions, abandon, request_into};
 use devid::cmp::Signer;
 use devid::store::{Identity, Store};
 use devid::transport::{Exchange, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
@@ -177,6 +177,20 @@ fn an_unconfirmed_certificate_stays_staged_and_out_of_use() {
     abandon(place(&store)).unwrap();
     assert!(is_tidy(&store));
     ca.bend = None;
+    enroll(&client, &store, &mut ca).expect("a fresh start");
+}
+
+/// The key of a request that is out, on paper or a stick, is not thrown away for an enrolment over the network.
+#[test]
+fn an_online_enrolment_does_not_run_over_a_request_that_is_out() {
+    let (mut ca, store) = (MockCa::new(), memory());
+    let client = Device::config(&ca).build().unwrap();
+    let request = request_into(place(&store), &*key(), None, &Device::subject(), &RequestOptions::default()).unwrap();
+
+    assert_eq!(enroll(&client, &store, &mut ca).unwrap_err().code(), Code::State);
+
+    assert_eq!(store.pending_request("router").unwrap(), Some(request));
+    abandon(place(&store)).unwrap();
     enroll(&client, &store, &mut ca).expect("a fresh start");
 }
 
