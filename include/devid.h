@@ -889,6 +889,26 @@ DEVID_API
 int64_t devid_cert_not_after(const devid_cert *cert);
 
 /**
+ * How many names the certificate carries in its subjectAltName.
+ *
+ * @param cert  May be NULL (gives 0).
+ * @return 0 if there is none, or none that can be read.
+ */
+DEVID_API size_t devid_cert_name_count(const devid_cert *cert);
+
+/**
+ * A name in the certificate's subjectAltName, for people. To check a peer's name, tell a validator.
+ *
+ * @param cert   May be NULL (gives NULL).
+ * @param index  From 0 to devid_cert_name_count() - 1.
+ * @return Such as "DNS:router-7.example" or "IP:192.0.2.7"; NULL if there is no such name; valid until the certificate is
+ *         freed.
+ */
+DEVID_API
+const char *devid_cert_name(const devid_cert *cert,
+                            size_t index);
+
+/**
  * A URL in a certificate, in the order there. Chosen by whoever issued it: see devid_fetch().
  *
  * @param cert   May be NULL (gives NULL).

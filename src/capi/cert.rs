@@ -11,6 +11,7 @@ use super::guard::{guard, guard_value};
 use crate::asn1::distribution_point::{ca_issuers_urls, cdp_urls, ocsp_urls};
 use crate::asn1::x509::{Certificate, hex};
 use crate::asn1::{name, pem};
+use crate::validation::alternative_names;
 use crate::{Code, Error};
 
 /// A certificate as it came. Nothing in it is checked or to be believed: see devid_validate().
@@ -25,6 +26,7 @@ pub struct Cert {
     issuer: CString,
     serial: CString,
     urls: [Vec<CString>; 3],
+    names: Vec<CString>,
 }
 
 /// Where CRLs for the certificate are (cRLDistributionPoints).
@@ -45,6 +47,7 @@ impl devid_cert {
             subject: c_text(&name::display(certificate.subject())),
             issuer: c_text(&name::display(certificate.issuer())),
             serial: c_text(&hex(certificate.serial())),
+            names: alternative_names(&certificate).iter().map(|n| c_text(n)).collect(),
             urls: [cdp_urls, ocsp_urls, ca_issuers_urls]
                 .map(|find| find(&certificate).iter().map(|u| c_text(u)).collect()),
             certificate,
@@ -171,6 +174,28 @@ pub unsafe extern "C" fn devid_cert_not_before(cert: *const devid_cert) -> i64 {
 pub unsafe extern "C" fn devid_cert_not_after(cert: *const devid_cert) -> i64 {
     // SAFETY: as the header says.
     unsafe { peek(cert, 0, |c| c.certificate.not_after().unix()) }
+}
+
+/// How many names the certificate carries in its subjectAltName.
+///
+/// @param cert  May be NULL (gives 0).
+/// @return 0 if there is none, or none that can be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_cert_name_count(cert: *const devid_cert) -> usize {
+    // SAFETY: as the header says.
+    unsafe { peek(cert, 0, |c| c.names.len()) }
+}
+
+/// A name in the certificate's subjectAltName, for people. To check a peer's name, tell a validator.
+///
+/// @param cert   May be NULL (gives NULL).
+/// @param index  From 0 to devid_cert_name_count() - 1.
+/// @return Such as "DNS:router-7.example" or "IP:192.0.2.7"; NULL if there is no such name; valid until the certificate is
+///         freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_cert_name(cert: *const devid_cert, index: usize) -> *const c_char {
+    // SAFETY: as the header says.
+    unsafe { peek(cert, ptr::null(), |c| c.names.get(index).map_or(ptr::null(), |n| n.as_ptr())) }
 }
 
 /// A URL in a certificate, in the order there. Chosen by whoever issued it: see devid_fetch().

@@ -1,8 +1,13 @@
 //! GeneralName (RFC 5280 section 4.2.1.6): a typed view of bytes, so that one form is never read as another.
 
+use std::fmt;
+use std::net::IpAddr;
+
 use ::der::{Tag, TagNumber};
 
 use crate::asn1::der::{Asn1Error, Cursor};
+use crate::asn1::x509::{Certificate, hex};
+use crate::asn1::{name, oid};
 
 /// One name in one of its nine forms; contents are as they came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +77,38 @@ impl<'a> GeneralName<'a> {
             GeneralName::RegisteredId(_) => 8,
         }
     }
+}
+
+/// In words such as `DNS:router-7.example`; control characters of a stranger's name are shown as U+FFFD.
+impl fmt::Display for GeneralName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes: &[u8]| -> String {
+            String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+        };
+        match self {
+            GeneralName::Dns(name) => write!(f, "DNS:{}", text(name)),
+            GeneralName::Rfc822(address) => write!(f, "email:{}", text(address)),
+            GeneralName::Uri(uri) => write!(f, "URI:{}", text(uri)),
+            GeneralName::Directory(name) => write!(f, "dirName:{}", name::display(name)),
+            GeneralName::Ip(octets) => match (<[u8; 4]>::try_from(*octets), <[u8; 16]>::try_from(*octets)) {
+                (Ok(octets), _) => write!(f, "IP:{}", IpAddr::from(octets)),
+                (_, Ok(octets)) => write!(f, "IP:{}", IpAddr::from(octets)),
+                _ => write!(f, "IP:{}", hex(octets)),
+            },
+            GeneralName::Other(content)
+            | GeneralName::X400(content)
+            | GeneralName::EdiParty(content)
+            | GeneralName::RegisteredId(content) => write!(f, "[{}]:{}", self.form(), hex(content)),
+        }
+    }
+}
+
+/// The names in a certificate's subjectAltName in words, in their order. None if the extension is absent or malformed:
+/// validation reports that.
+pub fn alternative_names(certificate: &Certificate) -> Vec<String> {
+    let Some(extension) = certificate.extension(oid::CE_SUBJECT_ALT_NAME) else { return Vec::new() };
+    let names = GeneralNames::parse(extension.value, "SubjectAltName").and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    names.unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 /// The names in the content of a GeneralNames, one by one.

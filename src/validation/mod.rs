@@ -32,6 +32,7 @@ pub use checks::{CheckTime, Checks, KeyUsage, NameCheck, PolicyInputs, Profile};
 pub use crl::Crl;
 pub use crl_numbers::{CrlNumberTable, CrlNumbers};
 pub use crl_stream::CrlStream;
+pub use general_name::alternative_names;
 pub use identity::PeerName;
 pub use names::same_name;
 pub use ocsp::{OcspRequest, OcspResponse};

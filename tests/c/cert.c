@@ -12,6 +12,8 @@ static void a_certificate_tells_what_it_says(const char *folder)
     OK(devid_cert_parse(data, len, &cert, &err));
     CHECK(strcmp(devid_cert_subject(cert), "CN=router-7,O=Example") == 0);
     CHECK(strcmp(devid_cert_issuer(cert), "CN=Test Root,O=Example") == 0);
+    CHECK(devid_cert_name_count(cert) == 2 && devid_cert_name(cert, 2) == NULL);
+    CHECK(strcmp(devid_cert_name(cert, 0), "DNS:router-7.example") == 0 && strcmp(devid_cert_name(cert, 1), "IP:192.0.2.7") == 0);
     CHECK(strcmp(devid_cert_url(cert, DEVID_URL_CRL, 0), "http://crl.example/ca.crl") == 0);
     CHECK(strcmp(devid_cert_url(cert, DEVID_URL_OCSP, 0), "http://ocsp.example/") == 0);
     CHECK(strcmp(devid_cert_url(cert, DEVID_URL_CA_ISSUERS, 0), "http://ca.example/ca.cer") == 0);

@@ -373,6 +373,8 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_cert_serial": (c_char_p, (POINTER(devid_cert),)),
     "devid_cert_not_before": (c_int64, (POINTER(devid_cert),)),
     "devid_cert_not_after": (c_int64, (POINTER(devid_cert),)),
+    "devid_cert_name_count": (c_size_t, (POINTER(devid_cert),)),
+    "devid_cert_name": (c_char_p, (POINTER(devid_cert), c_size_t)),
     "devid_cert_url": (c_char_p, (POINTER(devid_cert), c_int32, c_size_t)),
     "devid_cert_free": (None, (POINTER(devid_cert),)),
     "devid_cert_list_new": (c_int32, (POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
