@@ -13,13 +13,17 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod answer;
 #[allow(missing_docs, reason = "the names say it")]
 pub mod certs;
+mod check;
 pub mod cmp;
 pub mod keys;
 pub mod knobs;
+mod mac;
 pub mod material;
 mod ocsp;
+mod read;
 pub mod server;
 pub mod tlv;
 mod trust;

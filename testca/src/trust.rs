@@ -2,8 +2,10 @@
 
 use crate::TestCa;
 use crate::certs::Parsed;
-use crate::cmp::{Credential, Header, PBM, PBMAC1, Refusal, bit, mac, refuse};
+use crate::cmp::{Credential, Refusal, bit, refuse};
 use crate::keys::verify;
+use crate::mac::{PBM, PBMAC1, mac};
+use crate::read::Header;
 use crate::tlv::{Node, seq};
 
 const KEY_USAGE: &str = "2.5.29.15";

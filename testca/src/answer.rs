@@ -1,0 +1,155 @@
+//! Puts an answer together, bent as the knobs say.
+
+use crate::TestCa;
+use crate::certs::{Holder, Parsed};
+use crate::cmp::IMPLICIT_CONFIRM;
+use crate::keys::{KeyType, random};
+use crate::knobs::Knobs;
+use crate::mac::{PBM, PBMAC1, mac, mac_algorithm};
+use crate::read::Header;
+use crate::tlv::{Node, bits, generalized_time, int, octets, oid, seq, tlv, utf8};
+
+const CONFIRM_WAIT_TIME: &str = "1.3.6.1.5.5.7.4.14";
+
+impl TestCa {
+    /// Puts the answer together, bent as the knobs say.
+    pub(crate) fn compose(
+        &mut self,
+        request: Option<&Header>,
+        request_body: Option<i32>,
+        tag: u8,
+        content: Vec<u8>,
+        knobs: &Knobs,
+        now: i64,
+    ) -> Vec<u8> {
+        let kind = match tag {
+            1 | 3 | 8 => "first",
+            19 => "pkiconf",
+            26 => "pollrep",
+            _ => "error",
+        };
+        let plain = Knobs::default();
+        let bent = if knobs.at == kind || knobs.at == "any" { knobs } else { &plain };
+        if bent.garbage {
+            return b"this is no PKIMessage".to_vec();
+        }
+        let nonce = if bent.short_sender_nonce { random(8) } else { random(16) };
+        let mut recip_nonce = request.map(|h| h.sender_nonce.clone());
+        let mut implicit = false;
+        if let Some(transaction) = request.and_then(|h| self.transactions.get_mut(&h.transaction)) {
+            transaction.nonce.clone_from(&nonce);
+            // The final answer after polling names the request that was delayed (RFC 9483 section 4.4).
+            if request_body == Some(25) && tag != 26 && !transaction.delayed_nonce.is_empty() {
+                let delayed = std::mem::take(&mut transaction.delayed_nonce);
+                recip_nonce = if knobs.last_recip_nonce { recip_nonce } else { Some(delayed) };
+            }
+            implicit = transaction.implicit && kind == "first";
+        }
+        if bent.wrong_recip_nonce {
+            recip_nonce = Some(random(16));
+        }
+        if bent.no_recip_nonce {
+            recip_nonce = None;
+        }
+        let is_mac = request
+            .and_then(|h| h.algorithm.as_ref())
+            .is_some_and(|a| matches!(a.at(0).and_then(Node::oid).as_deref(), Ok(PBM | PBMAC1)))
+            && !knobs.sign_macs;
+        let secret = request
+            .and_then(|h| h.sender_kid.as_ref())
+            .and_then(|kid| self.secrets.get(&*String::from_utf8_lossy(kid)).cloned());
+        let (signer, is_mac) = (self.signer(&bent.signer), is_mac && secret.is_some());
+        let algorithm = match (is_mac, request.and_then(|h| h.algorithm.as_ref())) {
+            (true, Some(theirs)) => mac_algorithm(theirs, bent.mac_iterations),
+            _ => signer.key.algorithm(),
+        };
+        let mut kid = match (is_mac, request.and_then(|h| h.sender_kid.clone())) {
+            (true, theirs) => theirs,
+            _ => Parsed::read(&signer.certificate).ok().and_then(|c| c.key_id()),
+        };
+        if bent.wrong_sender_kid {
+            kid = Some(vec![1, 2, 3, 4]);
+        }
+        let mut info = Vec::new();
+        if implicit {
+            info.extend(seq(&[&oid(IMPLICIT_CONFIRM), &[5, 0]]));
+        }
+        if knobs.confirm_wait_seconds != 0 && kind == "first" {
+            info.extend(seq(&[&oid(CONFIRM_WAIT_TIME), &generalized_time(now + knobs.confirm_wait_seconds)]));
+        }
+        let explicit = |tag: u8, value: Option<Vec<u8>>| value.map_or_else(Vec::new, |v| tlv(tag, &[&octets(&v)]));
+        let transaction =
+            if bent.wrong_transaction { Some(random(16)) } else { request.map(|h| h.transaction.clone()) };
+        let recipient = request.map_or_else(|| tlv(0xa4, &[&[0x30, 0x00]]), |h| h.sender.bytes.clone());
+        let (tag, content) = if bent.wrong_body { (22, seq(&[])) } else { (tag, content) };
+        let header = seq(&[
+            &int(bent.pvno),
+            &tlv(0xa4, &[&signer.name()]),
+            &recipient,
+            &tlv(0xa0, &[&generalized_time(now + bent.message_time_off)]),
+            &tlv(0xa1, &[&algorithm]),
+            &explicit(0xa2, kid),
+            &explicit(0xa4, transaction),
+            &explicit(0xa5, Some(nonce)),
+            &explicit(0xa6, recip_nonce),
+            &if bent.oversize > 0 {
+                tlv(0xa7, &[&seq(&[&utf8(&"x".repeat(bent.oversize as usize))])])
+            } else {
+                Vec::new()
+            },
+            &if info.is_empty() { Vec::new() } else { tlv(0xa8, &[&seq(&[&info])]) },
+        ]);
+        let body = tlv(0xa0 | tag, &[&content]);
+        let protected = seq(&[&header, &body]);
+        let mut protection = match secret.filter(|_| is_mac) {
+            Some(secret) => {
+                let secret = if bent.wrong_secret { b"another secret".to_vec() } else { secret };
+                let parameters = Node::parse(&algorithm).expect("made or read here");
+                mac(&parameters, &secret, &protected).unwrap_or_else(|_| random(32))
+            }
+            None => signer.key.sign(&protected),
+        };
+        if bent.broken_protection {
+            protection[0] ^= 1;
+        }
+        let mut certificates = Vec::new();
+        for n in 0..bent.extra_certs {
+            let stranger = Holder::root(&format!("unrelated {n}"), KeyType::P256, now - 3600, now + 3600);
+            certificates.extend(stranger.certificate);
+        }
+        if !is_mac {
+            certificates.extend(&signer.certificate);
+        }
+        certificates.extend(&self.issuing.certificate);
+        let extra = if bent.no_extra_certs { Vec::new() } else { tlv(0xa1, &[&seq(&[&certificates])]) };
+        let protection = if bent.no_protection { Vec::new() } else { tlv(0xa0, &[&bits(&protection)]) };
+        let mut message = seq(&[&header, &body, &protection, &extra]);
+        if bent.truncate > 0 {
+            message.truncate(bent.truncate as usize);
+        }
+        message
+    }
+
+    fn signer(&self, which: &str) -> &Holder {
+        match which {
+            "issuing" => &self.issuing,
+            "expired" => &self.expired_signer,
+            "no-usage" => &self.no_usage_signer,
+            "stranger" => &self.stranger,
+            _ => &self.cmp_signer,
+        }
+    }
+}
+
+pub(crate) fn status_info(status: i64, fail_info: u32, text: &str) -> Vec<u8> {
+    let text = if text.is_empty() { Vec::new() } else { seq(&[&utf8(text)]) };
+    let numbers: Vec<u8> = (0..32).filter(|n| fail_info >> n & 1 == 1).collect();
+    let bits = if numbers.is_empty() { Vec::new() } else { crate::certs::named_bits(&numbers) };
+    seq(&[&int(status), &text, &bits])
+}
+
+pub(crate) fn cert_rep(id: i64, status: &[u8], certificate: Option<&Vec<u8>>, anchor: Option<Vec<u8>>) -> Vec<u8> {
+    let pair = certificate.map_or_else(Vec::new, |c| seq(&[&tlv(0xa0, &[c])]));
+    let anchors = anchor.map_or_else(Vec::new, |a| tlv(0xa1, &[&seq(&[&a])]));
+    seq(&[&anchors, &seq(&[&seq(&[&int(id), status, &pair])])])
+}

@@ -1,0 +1,106 @@
+//! What a client is held to, apart from who it is: header, time, possession, rules of a key update.
+
+use crate::TestCa;
+use crate::certs::{Parsed, SUBJECT_ALT_NAME, common_name};
+use crate::cmp::{Credential, IMPLICIT_CONFIRM, Refusal, bit, refuse};
+use crate::keys::verify;
+use crate::read::Header;
+use crate::tlv::{Node, unix_of};
+
+impl TestCa {
+    pub(crate) fn check_key_update(
+        &self,
+        request: &Node,
+        subject: &[u8],
+        extensions: &[(String, bool, Vec<u8>)],
+        credential: &Credential,
+    ) -> Result<(), Refusal> {
+        let Credential::Certificate(old) = credential else {
+            return refuse(bit::WRONG_INTEGRITY, "a key update is protected with the certificate that is updated");
+        };
+        if !self.issued.contains(old) {
+            return refuse(bit::BAD_CERT_ID, "a key update of a certificate that was not issued here");
+        }
+        let old = Parsed::read(old)?;
+        // RFC 9483 section 4.1.3: same subject and subjectAltName.
+        if old.subject != subject {
+            return refuse(bit::BAD_CERT_TEMPLATE, "a key update for another subject");
+        }
+        let asked = extensions.iter().find(|e| e.0 == SUBJECT_ALT_NAME).map(|e| &e.2[..]);
+        if asked != old.extension(SUBJECT_ALT_NAME) {
+            return refuse(bit::BAD_CERT_TEMPLATE, "a key update for other alternative names");
+        }
+        for control in request.children.get(2).into_iter().flat_map(|c| &c.children) {
+            if control.at(0)?.oid()? == "1.3.6.1.5.5.7.5.1.5" {
+                let id = control.at(1)?;
+                if id.at(0)?.inner()?.bytes != old.issuer || id.at(1)?.value() != old.serial {
+                    return refuse(bit::BAD_CERT_ID, "oldCertID is not the protection certificate");
+                }
+                return Ok(());
+            }
+        }
+        refuse(bit::BAD_CERT_ID, "a key update without oldCertID")
+    }
+}
+
+/// What RFC 9483 sections 3.1 to 3.3 and 4 ask of an end entity's header.
+pub(crate) fn check_rules(header: &Header, number: u8, is_first: bool, credential: &Credential) -> Result<(), Refusal> {
+    if header.transaction.len() < 16 {
+        return refuse(bit::BAD_DATA_FORMAT, "transactionID of fewer than 128 bits");
+    }
+    if header.sender_nonce.len() < 16 {
+        return refuse(bit::BAD_SENDER_NONCE, "senderNonce of fewer than 128 bits");
+    }
+    if is_first == header.recip_nonce.is_some() {
+        return refuse(bit::BAD_RECIPIENT_NONCE, "recipNonce belongs in every message but the first");
+    }
+    header.sender.expect(0xa4, "sender")?;
+    let sender = &header.sender.inner()?.bytes;
+    match credential {
+        Credential::Mac(reference) => {
+            // RFC 9483 section 3.1 asks for commonName = reference value; clients in the field send other names too.
+            if *sender != common_name(reference) && sender.len() <= 2 && header.sender_kid.is_none() {
+                return refuse(bit::BAD_MESSAGE_CHECK, "neither sender nor senderKID tells which secret");
+            }
+        }
+        Credential::Certificate(der) => {
+            let certificate = Parsed::read(der)?;
+            if *sender != certificate.subject {
+                return refuse(bit::BAD_MESSAGE_CHECK, "sender is not the subject of the protection certificate");
+            }
+            if certificate.key_id().is_some() && header.sender_kid.is_none() {
+                return refuse(bit::BAD_MESSAGE_CHECK, "senderKID is missing");
+            }
+        }
+    }
+    match header.info.get(IMPLICIT_CONFIRM) {
+        Some(_) if !matches!(number, 0 | 2 | 4 | 7) => {
+            refuse(bit::BAD_REQUEST, "implicitConfirm outside a request for a certificate")
+        }
+        Some(value) if value.as_ref().is_none_or(|value| value.bytes != [5, 0]) => {
+            refuse(bit::BAD_DATA_FORMAT, "the value of implicitConfirm is not NULL")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// RFC 9483 section 3.5: a messageTime is near the time of this CA.
+pub(crate) fn check_time(header: &Header, window: i64, now: i64) -> Result<(), Refusal> {
+    let Some(time) = &header.message_time else { return Ok(()) };
+    let off = unix_of(time)? - now;
+    if window > 0 && off.abs() > window {
+        return refuse(bit::BAD_TIME, format!("messageTime is {off} seconds off"));
+    }
+    Ok(())
+}
+
+/// Proof of possession by signature over the CertRequest (RFC 4211 section 4.1).
+pub(crate) fn check_possession(message: &Node, request: &Node, spki: &[u8]) -> Result<(), Refusal> {
+    let Some(popo) = message.children.iter().skip(1).find(|c| c.tag == 0xa1) else {
+        return refuse(bit::BAD_POP, "no proof of possession by signature");
+    };
+    if popo.tagged(0xa0).is_some() {
+        return refuse(bit::BAD_POP, "poposkInput beside a complete template");
+    }
+    verify(popo.at(0)?, spki, &request.bytes, popo.at(1)?.bits()?).map_err(|text| Refusal { bit: bit::BAD_POP, text })
+}
