@@ -23,7 +23,7 @@ impl TestCa {
         now: i64,
     ) -> Vec<u8> {
         let kind = match tag {
-            1 | 3 | 8 => "first",
+            1 | 3 | 8 | 12 | 22 => "first",
             19 => "pkiconf",
             26 => "pollrep",
             _ => "error",
@@ -81,7 +81,9 @@ impl TestCa {
         let transaction =
             if bent.wrong_transaction { Some(random(16)) } else { request.map(|h| h.transaction.clone()) };
         let recipient = request.map_or_else(|| tlv(0xa4, &[&[0x30, 0x00]]), |h| h.sender.bytes.clone());
+        let is_error = tag == 23;
         let (tag, content) = if bent.wrong_body { (22, seq(&[])) } else { (tag, content) };
+        let tag = u8::try_from(bent.body).map_or(tag, |other| other & 0x1f);
         let header = seq(&[
             &int(bent.pvno),
             &tlv(0xa4, &[&signer.name()]),
@@ -112,17 +114,30 @@ impl TestCa {
         if bent.broken_protection {
             protection[0] ^= 1;
         }
-        let mut certificates = Vec::new();
+        let mut certificates: Vec<Vec<u8>> = Vec::new();
         for n in 0..bent.extra_certs {
             let stranger = Holder::root(&format!("unrelated {n}"), KeyType::P256, now - 3600, now + 3600);
-            certificates.extend(stranger.certificate);
+            certificates.push(stranger.certificate);
         }
         if !is_mac {
-            certificates.extend(&signer.certificate);
+            certificates.push(signer.certificate.clone());
         }
-        certificates.extend(&self.issuing.certificate);
-        let extra = if bent.no_extra_certs { Vec::new() } else { tlv(0xa1, &[&seq(&[&certificates])]) };
-        let protection = if bent.no_protection { Vec::new() } else { tlv(0xa0, &[&bits(&protection)]) };
+        if !bent.no_chain {
+            certificates.push(self.issuing.certificate.clone());
+        }
+        if bent.reversed_extra_certs {
+            certificates.reverse();
+        }
+        if bent.doubled_extra_certs {
+            certificates = certificates.into_iter().flat_map(|c| [c.clone(), c]).collect();
+        }
+        let extra = if bent.no_extra_certs || certificates.is_empty() {
+            Vec::new()
+        } else {
+            tlv(0xa1, &[&seq(&[&certificates.concat()])])
+        };
+        let is_bare = bent.no_protection || (is_error && knobs.unprotected_error);
+        let protection = if is_bare { Vec::new() } else { tlv(0xa0, &[&bits(&protection)]) };
         let mut message = seq(&[&header, &body, &protection, &extra]);
         if bent.truncate > 0 {
             message.truncate(bent.truncate as usize);

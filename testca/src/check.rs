@@ -84,6 +84,25 @@ pub(crate) fn check_rules(header: &Header, number: u8, is_first: bool, credentia
     }
 }
 
+/// RFC 9483 section 3.1: version 3 only where its syntax is used or expected. Here that is hashAlg in certConf; a
+/// request that brings its public key and proves possession of it by signature expects nothing of the kind.
+pub(crate) fn check_version(header: &Header, body: &Node) -> Result<(), Refusal> {
+    if header.pvno != 3 {
+        return Ok(());
+    }
+    let content = body.inner()?;
+    let is_needless = match body.tag & 0x1f {
+        0 | 2 | 7 => content.children.iter().all(|message| {
+            let template = message.at(0).and_then(|request| request.at(1));
+            template.is_ok_and(|t| t.tagged(0xa6).is_some()) && message.tagged(0xa1).is_some()
+        }),
+        4 | 11 => true,
+        24 => content.children.iter().all(|status| status.tagged(0xa0).is_none()),
+        _ => false,
+    };
+    if is_needless { refuse(bit::UNSUPPORTED_VERSION, "pvno 3 where 2 is due") } else { Ok(()) }
+}
+
 /// RFC 9483 section 3.5: a messageTime is near the time of this CA.
 pub(crate) fn check_time(header: &Header, window: i64, now: i64) -> Result<(), Refusal> {
     let Some(time) = &header.message_time else { return Ok(()) };

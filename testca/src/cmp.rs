@@ -3,7 +3,7 @@
 use crate::TestCa;
 use crate::answer::{cert_rep, status_info};
 use crate::certs::{Parsed, SUBJECT_ALT_NAME, common_name};
-use crate::check::{check_possession, check_rules, check_time};
+use crate::check::{check_possession, check_rules, check_time, check_version};
 use crate::keys::{KeyType, verify};
 use crate::knobs::Knobs;
 use crate::mac::digest_by_name;
@@ -11,6 +11,9 @@ use crate::read::{Header, bound};
 use crate::tlv::{Node, int, oid, seq, utf8};
 
 pub(crate) const IMPLICIT_CONFIRM: &str = "1.3.6.1.5.5.7.4.13";
+
+/// How many transactions are remembered, finished ones included.
+const MAX_TRANSACTIONS: usize = 1000;
 
 /// Bits of failInfo.
 pub(crate) mod bit {
@@ -66,6 +69,8 @@ pub(crate) struct Transaction {
     pub(crate) delayed_nonce: Vec<u8>,
     pub(crate) issued: Option<Vec<u8>>,
     pub(crate) implicit: bool,
+    /// senderNonces of the client so far.
+    pub(crate) seen_nonces: Vec<Vec<u8>>,
     /// certReqId of the response: confirmations and polls repeat it.
     pub(crate) id: i64,
 }
@@ -90,7 +95,6 @@ impl TestCa {
     /// Answers one PKIMessage. `now` in seconds since 1970.
     pub fn answer(&mut self, request: &[u8], now: i64) -> Vec<u8> {
         let knobs = self.knobs.clone();
-        self.count_down();
         let (header, body, outcome) = match self.take_apart(request) {
             Ok((header, body, message)) => {
                 let number = i32::from(body.tag & 0x1f);
@@ -109,7 +113,9 @@ impl TestCa {
             Ok(answer) => answer,
             Err(refusal) => (23, seq(&[&status_info(2, 1 << refusal.bit, &refusal.text)])),
         };
-        self.compose(header.as_ref(), body, tag, content, &knobs, now)
+        let answer = self.compose(header.as_ref(), body, tag, content, &knobs, now);
+        self.count_down();
+        answer
     }
 
     fn process(
@@ -127,6 +133,7 @@ impl TestCa {
         let is_first = matches!(number, 0 | 2 | 4 | 7 | 11 | 21);
         let credential = self.check_protection(header, message, number, now)?;
         if knobs.strict {
+            check_version(header, body)?;
             check_rules(header, number, is_first, &credential)?;
             check_time(header, knobs.time_window, now)?;
         }
@@ -137,6 +144,10 @@ impl TestCa {
             Some(known) => {
                 if header.recip_nonce.as_ref() != Some(&known.nonce) {
                     return refuse(bit::BAD_RECIPIENT_NONCE, "recipNonce is not the senderNonce of our last message");
+                }
+                // RFC 9483 section 3.5: fresh in every message.
+                if knobs.strict && known.seen_nonces.contains(&header.sender_nonce) {
+                    return refuse(bit::BAD_SENDER_NONCE, "senderNonce was used before in this transaction");
                 }
                 if known.credential != credential {
                     return refuse(bit::BAD_MESSAGE_CHECK, "protected with another credential than the first request");
@@ -156,14 +167,17 @@ impl TestCa {
                 issued,
                 implicit,
                 id: knobs.cert_req_id,
+                seen_nonces: Vec::new(),
             };
-            self.transactions.insert(header.transaction.clone(), fresh);
+            self.remember(header.transaction.clone(), fresh);
         }
+        let transaction = self.transactions.get_mut(&header.transaction).expect("known by now");
+        transaction.seen_nonces.push(header.sender_nonce.clone());
         if knobs.error && number != 25 {
             return Ok((23, seq(&[&status_info(2, knobs.fail_info, &knobs.text)])));
         }
         let content = body.inner()?;
-        match number {
+        let answer = match number {
             0 | 2 | 7 => self.certificate_request(header, number, content, &credential, knobs, now),
             4 => self.pkcs10_request(header, content, knobs, now),
             11 => self.revocation_request(content, &credential),
@@ -171,7 +185,32 @@ impl TestCa {
             24 => self.confirmation(header, content, knobs),
             25 => self.poll(header, content, knobs),
             _ => refuse(bit::BAD_REQUEST, format!("{} is not served", body_name(i32::from(number)))),
+        }?;
+        Ok(if matches!(number, 11 | 21) && knobs.other_waiting > 0 {
+            self.delay(header, answer, knobs)
+        } else {
+            answer
+        })
+    }
+
+    /// Keeps the answer back and says waiting in its place.
+    fn delay(&mut self, header: &Header, answer: (u8, Vec<u8>), knobs: &Knobs) -> (u8, Vec<u8>) {
+        let transaction = self.transactions.get_mut(&header.transaction).expect("known by now");
+        transaction.pending = Some(answer);
+        transaction.polls_left = knobs.other_waiting;
+        transaction.delayed_nonce = header.sender_nonce.clone();
+        (23, seq(&[&status_info(3, 0, &knobs.poll_reason)]))
+    }
+
+    /// Begins a transaction; the oldest is forgotten where there are too many.
+    fn remember(&mut self, id: Vec<u8>, transaction: Transaction) {
+        if self.transaction_order.len() >= MAX_TRANSACTIONS
+            && let Some(oldest) = self.transaction_order.pop_front()
+        {
+            self.transactions.remove(&oldest);
         }
+        self.transaction_order.push_back(id.clone());
+        self.transactions.insert(id, transaction);
     }
 
     fn certificate_request(
@@ -353,7 +392,7 @@ impl TestCa {
         let Some((tag, _)) = &transaction.pending else {
             return refuse(bit::BAD_REQUEST, "nothing is delayed");
         };
-        let expected = if *tag == 19 || knobs.waiting_by_error { -1 } else { transaction.id };
+        let expected = if matches!(tag, 12 | 19 | 22) || knobs.waiting_by_error { -1 } else { transaction.id };
         if id != expected {
             return refuse(bit::BAD_REQUEST, format!("polled for certReqId {id}, expected {expected}"));
         }

@@ -35,6 +35,7 @@ knobs! {
     waiting: u32 = 0, "waiting", "Answer a certificate request with status waiting, and this many polls with pollRep, before issuing.";
     waiting_by_error: bool = false, "waiting-by-error", "Say waiting by an error message instead of a certificate response.";
     waiting_fail_info: bool = false, "waiting-fail-info", "Put failInfo beside the status waiting.";
+    other_waiting: u32 = 0, "other-waiting", "Delay answers to rr and genm: an error with status waiting, then this many pollReps.";
     check_after: i64 = 1, "check-after", "checkAfter in pollRep, in seconds; may be negative or absurd.";
     poll_reason: String = String::new(), "poll-reason", "reason in pollRep.";
     confirm_waiting: u32 = 0, "confirm-waiting", "Delay pkiConf: an error with status waiting, then this many pollReps.";
@@ -51,15 +52,17 @@ knobs! {
     no_certificate: bool = false, "no-certificate", "Say accepted and send no certificate.";
     cert_req_id: i64 = 0, "cert-req-id", "certReqId in answers.";
     error: bool = false, "error", "Answer requests with an error message.";
-    at: String = "first".to_owned(), "at", "Which answer the following knobs bend: first (ip, cp, kup), pkiconf, pollrep, error, or any.";
+    at: String = "first".to_owned(), "at", "Which answer the following knobs bend: first (ip, cp, kup, rp, genp), pkiconf, pollrep, error, or any.";
     wrong_recip_nonce: bool = false, "wrong-recip-nonce", "Another recipNonce.";
     no_recip_nonce: bool = false, "no-recip-nonce", "No recipNonce.";
     short_sender_nonce: bool = false, "short-sender-nonce", "A senderNonce of 8 bytes.";
     wrong_transaction: bool = false, "wrong-transaction", "Another transactionID.";
     pvno: i64 = 2, "pvno", "pvno.";
     wrong_body: bool = false, "wrong-body", "A body that does not belong there.";
+    body: i64 = -1, "body", "Tag number of the body in place of the right one, over the same content; -1 leaves it.";
     broken_protection: bool = false, "broken-protection", "One bit of the protection changed.";
     no_protection: bool = false, "no-protection", "No protection.";
+    unprotected_error: bool = false, "unprotected-error", "Error messages, and nothing else, go without protection.";
     signer: String = "good".to_owned(), "signer", "Who signs: good, issuing (the CA itself), expired, no-usage (keyUsage without digitalSignature), stranger.";
     last_recip_nonce: bool = false, "last-recip-nonce", "After polling, recipNonce names the last pollReq, not the delayed request: what OpenSSL before 3.3 expects.";
     sign_macs: bool = false, "sign-macs", "Answer MAC-protected requests with a signature.";
@@ -68,6 +71,9 @@ knobs! {
     wrong_sender_kid: bool = false, "wrong-sender-kid", "Another senderKID.";
     message_time_off: i64 = 0, "message-time-off", "Seconds added to messageTime.";
     extra_certs: u32 = 0, "extra-certs", "This many unrelated certificates in front of those that belong in extraCerts.";
+    reversed_extra_certs: bool = false, "reversed-extra-certs", "extraCerts back to front: the signer comes last.";
+    doubled_extra_certs: bool = false, "doubled-extra-certs", "Every certificate in extraCerts twice.";
+    no_chain: bool = false, "no-chain", "The signer in extraCerts without its issuer.";
     no_extra_certs: bool = false, "no-extra-certs", "No extraCerts.";
     ca_pubs: bool = false, "ca-pubs", "Offer the root in caPubs.";
     garbage: bool = false, "garbage", "Bytes that are no message.";
@@ -75,7 +81,7 @@ knobs! {
     oversize: u64 = 0, "oversize", "Fill the message with this many bytes of text.";
     delay_ms: u64 = 0, "delay-ms", "Milliseconds before the HTTP answer.";
     drip_ms: u64 = 0, "drip-ms", "Milliseconds between the bytes of the HTTP answer.";
-    cut_after: i64 = -1, "cut-after", "Close the connection after this many bytes of the HTTP answer; -1 does not.";
+    cut_after: i64 = -1, "cut-after", "Close the connection after this many bytes of the HTTP answer, 0 without any; -1 does not.";
     http_status: u32 = 200, "http-status", "HTTP status; the message stays in the body.";
     html: bool = false, "html", "An HTML page in place of the message.";
     retry_after: i64 = -1, "retry-after", "Retry-After in seconds; -1 sends none.";

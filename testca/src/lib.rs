@@ -24,11 +24,13 @@ mod mac;
 pub mod material;
 mod ocsp;
 mod read;
+#[cfg(test)]
+mod rules;
 pub mod server;
 pub mod tlv;
 mod trust;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 pub use certs::{Holder, Parsed, pem};
 pub use cmp::Received;
@@ -98,8 +100,8 @@ pub struct TestCa {
     revoked: Vec<(Vec<u8>, i64, u8)>,
     crl_number: i64,
     transactions: HashMap<Vec<u8>, Transaction>,
+    transaction_order: VecDeque<Vec<u8>>,
     base_url: String,
-    requests_left: Option<u32>,
 }
 
 impl TestCa {
@@ -140,8 +142,8 @@ impl TestCa {
             revoked: Vec::new(),
             crl_number: 1,
             transactions: HashMap::new(),
+            transaction_order: VecDeque::new(),
             base_url: options.base_url,
-            requests_left: None,
         }
     }
 
@@ -216,18 +218,12 @@ impl TestCa {
         profile.with("2.5.29.31", false, seq(&[&point])).with("1.3.6.1.5.5.7.1.1", false, seq(&[&ocsp, &issuer]))
     }
 
-    /// Lets knobs that hold for a number of requests run out.
+    /// Lets knobs that hold for a number of requests run out: after an answer.
     fn count_down(&mut self) {
-        if self.knobs.requests == 0 {
-            self.requests_left = None;
-            return;
-        }
-        let left = self.requests_left.unwrap_or(self.knobs.requests);
-        if left == 0 {
-            self.knobs = Knobs::default();
-            self.requests_left = None;
-        } else {
-            self.requests_left = Some(left - 1);
+        match self.knobs.requests {
+            0 => {}
+            1 => self.knobs = Knobs::default(),
+            more => self.knobs.requests = more - 1,
         }
     }
 }
