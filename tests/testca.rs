@@ -13,6 +13,7 @@ use devid::crypto::keys::load_private_key;
 use devid::crypto::{DigestAlgorithm, KeyKind, default_provider};
 use devid::{Code, Error, Time};
 use devid_testca::server::system_time as seconds_now;
+use devid_testca::tlv::Node;
 use devid_testca::{Holder, KeyType, Knobs, Options, Server, TestCa};
 
 const REFERENCE: &str = "4711";
@@ -390,6 +391,58 @@ fn a_connection_that_closes_at_any_byte_is_a_transport_error_and_nothing_is_take
 }
 
 #[test]
+fn a_connection_that_closes_while_the_certificate_is_confirmed_can_be_tried_again() {
+    let bench = Bench::new(P256);
+    for count in [0, 1, 50, 200] {
+        bench.set(&[("broken-protection", "0")]);
+        let client = bench.config().build().unwrap();
+        let key = default_provider().generate_key(KeyKind::P256).unwrap();
+        let subject = Subject::new().name("CN=device 1").unwrap();
+        let mut operation = client.enroll(Signer::Key(key), &subject).unwrap();
+        let ca = &bench.server;
+        let cut = |body: &str| {
+            if body == "certConf" {
+                ca.with(|ca| ca.knobs.cut_after = count);
+            }
+        };
+        let mut story = Meddling { story: Story::default(), meddle: Box::new(cut) };
+        let error = client.run(&mut operation, &mut story).unwrap_err();
+        assert_eq!(error.code(), Code::Transport, "closed after {count} bytes: {error}");
+        assert_eq!(error.facts().phase, Some("certConf"));
+        assert_eq!(story.story.sent, ["ir", "certConf"]);
+        assert!(!operation.has_failed(), "the certificate is not lost");
+
+        // This CA took the first certConf and refuses a second one: the device knows that it does not know.
+        ca.with(|ca| ca.knobs.cut_after = -1);
+        let error = client.run(&mut operation, &mut Story::default()).unwrap_err();
+        assert_eq!(error.code(), Code::Unconfirmed, "{error}");
+        assert!(operation.issued().is_some());
+    }
+}
+
+#[test]
+fn a_request_with_a_changed_byte_gets_no_certificate_from_the_ca() {
+    for by in [P256, By::Pbm] {
+        let bench = Bench::new(by);
+        bench.set::<&str>(&[]);
+        enroll(&bench.config()).0.expect("issued");
+        let (now, request) = (seconds_now(), bench.server.with(|ca| ca.received[0].der.clone()));
+        let end = request.len() - extra_certs_len(&request);
+        let ip = 0xa1;
+        for at in 0..request.len() {
+            let mut changed = request.clone();
+            changed[at] ^= 1 << (at % 8);
+            // In a transaction of its own the request as it came would be served.
+            let answer = bench.server.with(|ca| ca.answer(&changed, now));
+            let body = body_tag(&answer);
+            assert!(body == 0xb7 || (body == ip && at >= end), "{by:?}: byte {at} of {end}: {body:02x}");
+            let answer = bench.server.with(|ca| ca.answer(&request[..at], now));
+            assert_eq!(body_tag(&answer), 0xb7, "{by:?}: cut after {at} bytes");
+        }
+    }
+}
+
+#[test]
 fn an_answer_that_does_not_come_or_drips_ends_at_the_deadline() {
     let bench = Bench::new(P256);
     let mut config = bench.config();
@@ -408,6 +461,7 @@ fn an_answer_above_the_limit_is_not_read_and_one_below_is() {
     config.limits.max_message_bytes = 100_000;
     bench.expect_of(&config, &[("oversize", "200000")], Code::TooLarge, &["ir"]);
     bench.expect_of(&config, &[("oversize", "200000"), ("chunked", "1")], Code::TooLarge, &["ir"]);
+    bench.expect_of(&config, &[("endless", "1")], Code::TooLarge, &["ir"]);
     config.limits.max_message_bytes = 300_000;
     bench.set(&[("oversize", "200000")]);
     enroll(&config).0.expect("200 kB of freeText are allowed");
@@ -549,6 +603,17 @@ impl Bench {
     }
 }
 
+/// Tag of the body of a message.
+fn body_tag(der: &[u8]) -> u8 {
+    Node::parse(der).unwrap().at(1).unwrap().tag
+}
+
+/// Bytes of extraCerts at the end of a message; 0 without them.
+fn extra_certs_len(der: &[u8]) -> usize {
+    let message = Node::parse(der).unwrap();
+    message.children.iter().skip(2).find(|c| c.tag == 0xa1).map_or(0, |c| c.bytes.len())
+}
+
 fn enroll(config: &Config) -> (Result<Issued, Error>, Story) {
     enroll_as(config, Story::default())
 }
@@ -560,6 +625,29 @@ fn enroll_as(config: &Config, mut story: Story) -> (Result<Issued, Error>, Story
     let mut operation = client.enroll(Signer::Key(key), &subject).unwrap();
     let issued = client.run(&mut operation, &mut story);
     (issued, story)
+}
+
+/// An owner that does something before each message goes out.
+struct Meddling<'a> {
+    story: Story,
+    meddle: Box<dyn Fn(&str) + 'a>,
+}
+
+impl Owner for Meddling<'_> {
+    fn now(&mut self) -> Time {
+        self.story.now()
+    }
+
+    fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error> {
+        self.story.wait(seconds, reason)
+    }
+
+    fn observe(&mut self, event: Event<'_>) {
+        if let Event::Sending { body, .. } = &event {
+            (self.meddle)(body.name());
+        }
+        self.story.observe(event);
+    }
 }
 
 /// An owner that pretends to wait and writes down what happens.

@@ -12,6 +12,9 @@ use crate::tlv::{Node, int, oid, seq, utf8};
 
 pub(crate) const IMPLICIT_CONFIRM: &str = "1.3.6.1.5.5.7.4.13";
 
+/// How many messages are kept for tests to look at, at least.
+const KEPT_MESSAGES: usize = 10_000;
+
 /// How many transactions are remembered, finished ones included.
 const MAX_TRANSACTIONS: usize = 1000;
 
@@ -95,6 +98,9 @@ impl TestCa {
     /// Answers one PKIMessage. `now` in seconds since 1970.
     pub fn answer(&mut self, request: &[u8], now: i64) -> Vec<u8> {
         let knobs = self.knobs.clone();
+        if self.received.len() >= 2 * KEPT_MESSAGES {
+            self.received.drain(..KEPT_MESSAGES);
+        }
         let (header, body, outcome) = match self.take_apart(request) {
             Ok((header, body, message)) => {
                 let number = i32::from(body.tag & 0x1f);

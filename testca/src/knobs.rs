@@ -79,6 +79,7 @@ knobs! {
     garbage: bool = false, "garbage", "Bytes that are no message.";
     truncate: u64 = 0, "truncate", "Cut the message after this many bytes; 0 does not.";
     oversize: u64 = 0, "oversize", "Fill the message with this many bytes of text.";
+    endless: bool = false, "endless", "A body that goes on after the message, in chunks, until the client leaves or has 64 MiB.";
     delay_ms: u64 = 0, "delay-ms", "Milliseconds before the HTTP answer.";
     drip_ms: u64 = 0, "drip-ms", "Milliseconds between the bytes of the HTTP answer.";
     cut_after: i64 = -1, "cut-after", "Close the connection after this many bytes of the HTTP answer, 0 without any; -1 does not.";

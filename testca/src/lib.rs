@@ -87,7 +87,7 @@ pub struct TestCa {
     pub ocsp_responder: Holder,
     /// Reference values and secrets.
     pub secrets: HashMap<String, Vec<u8>>,
-    /// Every message received, in order.
+    /// Every message received, in order; of very many the last.
     pub received: Vec<Received>,
     /// Certificates the client confirmed, and those it rejected.
     pub confirmed: Vec<Vec<u8>>,

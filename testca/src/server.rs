@@ -1,5 +1,6 @@
 //! The test CA behind HTTP on loopback: sockets by hand, because the knobs reach down to the single byte.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +13,18 @@ use crate::{Knobs, TestCa};
 /// Largest request taken.
 const MAX_REQUEST_BYTES: usize = 8 * 1024 * 1024;
 
+/// Where an endless body ends, should the client be as patient.
+const ENDLESS_BYTES: usize = 64 * 1024 * 1024;
+
+/// Open connections by number, for [`Server::stop`].
+type Connections = Arc<Mutex<HashMap<u64, TcpStream>>>;
+
 /// A running server; stopped by [`Server::stop`] or when it is dropped.
 pub struct Server {
     ca: Arc<Mutex<TestCa>>,
     address: SocketAddr,
     is_stopped: Arc<AtomicBool>,
-    connections: Arc<Mutex<Vec<TcpStream>>>,
+    connections: Connections,
 }
 
 impl Server {
@@ -42,16 +49,20 @@ impl Server {
         let (ca, is_stopped) = (Arc::clone(&server.ca), Arc::clone(&server.is_stopped));
         let connections = Arc::clone(&server.connections);
         thread::spawn(move || {
-            for stream in listener.incoming() {
+            for (number, stream) in (0..).zip(listener.incoming()) {
                 if is_stopped.load(Ordering::SeqCst) {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
                 if let Ok(copy) = stream.try_clone() {
-                    connections.lock().unwrap_or_else(PoisonError::into_inner).push(copy);
+                    connections.lock().unwrap_or_else(PoisonError::into_inner).insert(number, copy);
                 }
-                let ca = Arc::clone(&ca);
-                thread::spawn(move || drop(serve(stream, &ca)));
+                let (ca, connections) = (Arc::clone(&ca), Arc::clone(&connections));
+                thread::spawn(move || {
+                    // A client that goes away is its own business.
+                    drop(serve(stream, &ca));
+                    connections.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+                });
             }
         });
         Ok(server)
@@ -81,7 +92,7 @@ impl Server {
     pub fn stop(&self) {
         if !self.is_stopped.swap(true, Ordering::SeqCst) {
             let _ = TcpStream::connect(self.address);
-            for stream in self.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            for (_, stream) in self.connections.lock().unwrap_or_else(PoisonError::into_inner).drain() {
                 let _ = stream.shutdown(Shutdown::Both);
             }
         }
@@ -120,7 +131,7 @@ fn serve(mut stream: TcpStream, ca: &Mutex<TestCa>) -> io::Result<()> {
     while let Some(request) = read_request(&mut stream, &mut pending)? {
         let keep_alive = request.keep_alive;
         let response = dispatch(&request, ca);
-        let closes = response.knobs.as_ref().is_some_and(|k| k.close || k.cut_after >= 0);
+        let closes = response.knobs.as_ref().is_some_and(|k| k.close || k.endless || k.cut_after >= 0);
         send(&mut stream, &response, keep_alive && !closes)?;
         if closes || !keep_alive {
             break;
@@ -268,7 +279,7 @@ fn send(stream: &mut TcpStream, response: &Response, keep_alive: bool) -> io::Re
         head.push_str("Connection: close\r\n");
     }
     let mut bytes;
-    if knobs.chunked {
+    if knobs.chunked || knobs.endless {
         head.push_str("Transfer-Encoding: chunked\r\n\r\n");
         bytes = head.into_bytes();
         for chunk in response.body.chunks(100) {
@@ -276,7 +287,9 @@ fn send(stream: &mut TcpStream, response: &Response, keep_alive: bool) -> io::Re
             bytes.extend_from_slice(chunk);
             bytes.extend_from_slice(b"\r\n");
         }
-        bytes.extend_from_slice(b"0\r\n\r\n");
+        if !knobs.endless {
+            bytes.extend_from_slice(b"0\r\n\r\n");
+        }
     } else {
         head.push_str(&format!("Content-Length: {}\r\n\r\n", response.body.len()));
         bytes = head.into_bytes();
@@ -293,5 +306,12 @@ fn send(stream: &mut TcpStream, response: &Response, keep_alive: bool) -> io::Re
         }
         return Ok(());
     }
-    stream.write_all(&bytes)
+    stream.write_all(&bytes)?;
+    if knobs.endless {
+        let chunk = [format!("{:x}\r\n", 64 * 1024).as_bytes(), &[0; 64 * 1024], b"\r\n"].concat();
+        for _ in 0..ENDLESS_BYTES / (64 * 1024) {
+            stream.write_all(&chunk)?;
+        }
+    }
+    Ok(())
 }
