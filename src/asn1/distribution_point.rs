@@ -221,11 +221,21 @@ impl<'a> IssuingDistributionPoint<'a> {
 /// The URLs in a certificate's cRLDistributionPoints, in their order, whatever their scheme. Malformed ones are left
 /// out: they cannot be fetched, and validation reports the extension.
 pub fn cdp_urls(certificate: &Certificate) -> Vec<String> {
+    cdp_url_groups(certificate).concat()
+}
+
+/// The same point by point: the URLs of one point all lead to the same list, and each point has a list of its own.
+pub fn cdp_url_groups(certificate: &Certificate) -> Vec<Vec<String>> {
     point_urls(certificate, oid::CE_CRL_DISTRIBUTION_POINTS)
 }
 
 /// The URLs in a certificate's freshestCRL extension: where delta CRLs are (RFC 5280 section 4.2.1.15).
 pub fn freshest_crl_urls(certificate: &Certificate) -> Vec<String> {
+    freshest_crl_url_groups(certificate).concat()
+}
+
+/// The same point by point.
+pub fn freshest_crl_url_groups(certificate: &Certificate) -> Vec<Vec<String>> {
     point_urls(certificate, oid::CE_FRESHEST_CRL)
 }
 
@@ -239,14 +249,14 @@ pub fn ca_issuers_urls(certificate: &Certificate) -> Vec<String> {
     access_urls(certificate, oid::AD_CA_ISSUERS)
 }
 
-fn point_urls(certificate: &Certificate, extension: Oid) -> Vec<String> {
+fn point_urls(certificate: &Certificate, extension: Oid) -> Vec<Vec<String>> {
     let Some(extension) = certificate.extension(extension) else { return Vec::new() };
     let names = distribution_points(extension.value).unwrap_or_default().into_iter().filter_map(|point| point.name);
     let full = names.filter_map(|name| match name {
         DistributionPointName::Full(names) => Some(names),
         DistributionPointName::Relative(_) => None,
     });
-    full.flatten().filter_map(url).collect()
+    full.map(|names| names.into_iter().filter_map(url).collect()).collect()
 }
 
 fn access_urls(certificate: &Certificate, method: Oid) -> Vec<String> {

@@ -9,6 +9,7 @@
 //! | [`offline`] | enrolment without a network: PKCS#10 goes out, its key and the request are kept |
 //! | [`import`] | a certificate that comes back by any means finds its key and is installed |
 //! | [`run`] | drives an operation with a blocking exchange |
+//! | [`status`] | a validation that gets status data and missing issuers by URL, and keeps what is good |
 
 pub mod config;
 pub mod enroll;
@@ -16,6 +17,7 @@ pub mod import;
 pub mod install;
 pub mod offline;
 pub mod run;
+pub mod status;
 pub mod subject;
 
 pub use config::{Client, Config};
@@ -23,4 +25,5 @@ pub use import::{Import, Imported};
 pub use install::{Destination, abandon};
 pub use offline::{RequestOptions, UnsignedRequest, keep_request, request_into};
 pub use run::{Decision, Event, Owner, Unattended, run};
+pub use status::{StatusFetcher, StatusOptions};
 pub use subject::Subject;

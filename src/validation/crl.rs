@@ -219,6 +219,11 @@ impl Crl {
         })
     }
 
+    /// Whether the signature was found to be that of some key that the list was checked with.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.signatures.lock().unwrap_or_else(PoisonError::into_inner).is_verified()
+    }
+
     /// Why the list can be used for no certificate at all; `None` if it can.
     pub(super) fn unusable(&self) -> Option<String> {
         let unknown = |what: &str, oid| format!("a critical {what} extension of the CRL is not understood: {oid}");

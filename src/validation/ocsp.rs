@@ -136,6 +136,11 @@ impl OcspResponse {
         self.message.basic.as_ref()
     }
 
+    /// Whether the signature was found to be that of some key that the response was checked with.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.signatures.lock().unwrap_or_else(PoisonError::into_inner).is_verified()
+    }
+
     fn verify(
         &self,
         basic: &BasicResponse,

@@ -109,6 +109,12 @@ impl Report {
         Report { path: None, findings }
     }
 
+    /// The same with notes behind its findings: what the caller of the validator could not get.
+    pub(crate) fn with_notes(mut self, notes: impl IntoIterator<Item = Finding>) -> Self {
+        self.findings.extend(notes.into_iter().map(|note| Finding { fatal: false, ..note }));
+        self
+    }
+
     /// Whether a path was found that nothing fatal speaks against.
     pub fn is_valid(&self) -> bool {
         self.path.is_some() && self.findings.iter().all(|f| !f.fatal)

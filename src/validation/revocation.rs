@@ -124,6 +124,8 @@ pub struct StatusOutcome {
     pub findings: Vec<Finding>,
     /// Last second at which the status data that was used is current; `None` if none was.
     pub valid_until: Option<Time>,
+    /// Indexes of the certificates without a usable status.
+    pub unknown: Vec<usize>,
 }
 
 /// Checks the status of the certificates of a path (leaf first, anchor last) whose signatures and RFC 5280 section 6.1
@@ -174,6 +176,7 @@ pub(super) fn check_path_within(
                 let text = format!("no usable status: {}", summary(&reasons));
                 let code = if search.is_exhausted() { Code::Budget } else { Code::RevocationUnknown };
                 outcome.findings.push(Finding { code, certificate_index: Some(index), text, fatal });
+                outcome.unknown.push(index);
             }
         }
     }

@@ -42,6 +42,13 @@ impl SignatureMemory {
     }
 }
 
+impl SignatureMemory {
+    /// Whether some key was found to have made the signature.
+    pub(super) fn is_verified(&self) -> bool {
+        self.checked.iter().any(|c| c.outcome.is_ok())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,258 @@
+//! What is kept: documents that were verified, in memory and in device memory.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::is_current;
+use crate::asn1::pem;
+use crate::asn1::x509::{Certificate, hex};
+use crate::cms::certificates_from_pkcs7;
+use crate::codes::Code;
+use crate::crypto::{DigestAlgorithm, Provider};
+use crate::error::Error;
+use crate::store::Store;
+use crate::time::Time;
+use crate::validation::{Checks, Crl, OcspResponse};
+
+/// Most CRLs taken from one PEM document, most certificates from one PKCS #7.
+const MAX_ITEMS: usize = 16;
+/// Longest ETag or Last-Modified kept, in bytes; they are opaque and short.
+const MAX_VALIDATOR_BYTES: usize = 256;
+/// Names of records in device memory.
+const PREFIX: &str = "status-";
+/// Format of a record and its version.
+const MAGIC: &[u8] = b"status-1\n";
+
+/// What a document holds.
+#[derive(Clone, Debug)]
+pub(super) enum Item {
+    Crls(Vec<Arc<Crl>>),
+    Ocsp(Arc<OcspResponse>),
+    Issuers(Vec<Certificate>),
+}
+
+/// A document.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub item: Item,
+    /// SHA-256 of its bytes.
+    pub digest: [u8; 32],
+    /// Its bytes; not held once it is kept.
+    pub bytes: Option<Arc<Vec<u8>>>,
+    pub len: usize,
+    pub etag: Option<String>,
+    pub last_modified: Option<String>,
+}
+
+impl Item {
+    fn read(kind: char, bytes: &Arc<Vec<u8>>) -> Result<Self, Error> {
+        match kind {
+            CRL if pem::is_pem(bytes) => {
+                let lists = Crl::many_from_bytes(bytes)?;
+                if lists.len() > MAX_ITEMS {
+                    let text = format!("{} CRLs in one document, the limit is {MAX_ITEMS}", lists.len());
+                    return Err(Error::new(Code::Limit, text));
+                }
+                Ok(Item::Crls(lists.into_iter().map(Arc::new).collect()))
+            }
+            CRL => Ok(Item::Crls(vec![Arc::new(Crl::from_bytes(bytes.clone())?)])),
+            OCSP => Ok(Item::Ocsp(Arc::new(OcspResponse::from_der(bytes)?))),
+            // RFC 5280 section 4.2.2.1: a certificate or a "certs-only" CMS message; the content type may be wrong.
+            _ => {
+                let certificates = match Certificate::many_from_bytes(bytes) {
+                    Ok(certificates) if !certificates.is_empty() => certificates,
+                    Ok(_) => certificates_from_pkcs7(bytes)?,
+                    Err(error) => certificates_from_pkcs7(bytes).map_err(|_| error)?,
+                };
+                if certificates.len() > MAX_ITEMS {
+                    let text = format!("{} certificates, the limit is {MAX_ITEMS}", certificates.len());
+                    return Err(Error::new(Code::Limit, text));
+                }
+                Ok(Item::Issuers(certificates))
+            }
+        }
+    }
+
+    /// Whether all signatures in it were checked, and by whom does not matter here.
+    pub fn is_verified(&self) -> bool {
+        match self {
+            Item::Crls(lists) => lists.iter().all(|crl| crl.is_verified()),
+            Item::Ocsp(response) => response.is_verified(),
+            Item::Issuers(_) => false,
+        }
+    }
+
+    /// From when it is, the oldest part counting, and the last second until it can stand for a new one.
+    fn times(&self) -> (Time, Option<Time>) {
+        let parts: Vec<(Time, Option<Time>)> = match self {
+            Item::Crls(lists) => lists.iter().map(|crl| (crl.this_update(), crl.next_update())).collect(),
+            Item::Ocsp(response) => {
+                let entries = response.basic().map(|basic| &basic.responses[..]).unwrap_or_default();
+                entries.iter().map(|entry| (entry.this_update, entry.next_update)).collect()
+            }
+            Item::Issuers(all) => all.iter().map(|c| (c.not_before(), Some(c.not_after()))).collect(),
+        };
+        let this_update = parts.iter().map(|part| part.0).min().unwrap_or(Time::FOREVER);
+        (this_update, parts.iter().map(|part| part.1).min().flatten())
+    }
+}
+
+impl Entry {
+    pub fn is_current(&self, checks: &Checks) -> bool {
+        let (this_update, until) = self.item.times();
+        // Certificates have no age that a revocation policy could bound.
+        let this_update = if matches!(self.item, Item::Issuers(_)) { Time::FOREVER } else { this_update };
+        is_current(this_update, until, checks)
+    }
+
+    fn until(&self) -> Time {
+        self.item.times().1.unwrap_or(Time::from_unix(0))
+    }
+}
+
+/// Kinds of documents, the first letters of their keys.
+pub(super) const CRL: char = 'c';
+pub(super) const OCSP: char = 'o';
+pub(super) const ISSUER: char = 'i';
+
+/// Documents by key: a kind, and what tells one from another (a URL; for OCSP the certificate too).
+pub(super) struct Cache {
+    provider: Arc<dyn Provider>,
+    store: Option<Arc<Store>>,
+    entries: HashMap<String, Entry>,
+    max_entries: usize,
+    max_bytes: usize,
+}
+
+impl Cache {
+    pub fn new(provider: Arc<dyn Provider>, store: Option<Arc<Store>>, max_entries: usize, max_bytes: usize) -> Self {
+        Cache { provider, store, entries: HashMap::new(), max_entries, max_bytes }
+    }
+
+    /// The document kept under a key. Records that cannot be read count as absent: they can be fetched again.
+    pub fn find(&mut self, key: &str) -> Option<Entry> {
+        if let Some(entry) = self.entries.get(key) {
+            return Some(entry.clone());
+        }
+        let name = self.record_name(key).ok()?;
+        let record = self.store.as_ref()?.blob(&name).ok()?;
+        let (found, etag, last_modified, body) = split_record(&record)?;
+        if found != key {
+            return None;
+        }
+        let entry = self.read(key.chars().next()?, body.to_vec(), etag, last_modified).ok()?;
+        let entry = Entry { bytes: None, ..entry };
+        self.hold(key, entry.clone());
+        Some(entry)
+    }
+
+    /// Reads a document. One that is held already is not read a second time: its index and the signature that was
+    /// verified are used again.
+    pub fn read(
+        &self,
+        kind: char,
+        bytes: Vec<u8>,
+        etag: Option<String>,
+        last_modified: Option<String>,
+    ) -> Result<Entry, Error> {
+        let digest = self.digest(&[&bytes])?;
+        let bytes = Arc::new(bytes);
+        let same_kind = |item: &Item| match item {
+            Item::Crls(_) => kind == CRL,
+            Item::Ocsp(_) => kind == OCSP,
+            Item::Issuers(_) => kind == ISSUER,
+        };
+        let held = self.entries.values().find(|entry| entry.digest == digest && same_kind(&entry.item));
+        let item = match held {
+            Some(entry) => entry.item.clone(),
+            None => Item::read(kind, &bytes)?,
+        };
+        let short = |text: Option<String>| text.filter(|t| t.len() <= MAX_VALIDATOR_BYTES);
+        let (etag, last_modified) = (short(etag), short(last_modified));
+        Ok(Entry { item, digest, len: bytes.len(), bytes: Some(bytes), etag, last_modified })
+    }
+
+    /// Keeps a document that was found good.
+    pub fn keep(&mut self, key: &str, mut entry: Entry) -> Result<(), Error> {
+        let bytes = entry.bytes.take();
+        if entry.len > self.max_bytes || self.max_entries == 0 {
+            return Ok(());
+        }
+        let record = bytes.map(|bytes| join_record(key, &entry, &bytes));
+        self.hold(key, entry);
+        match (self.store.clone(), record) {
+            (Some(store), Some(record)) => {
+                let name = self.record_name(key)?;
+                self.make_room(&store, &name)?;
+                Ok(store.put_blob(&name, &record)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub fn digest(&self, parts: &[&[u8]]) -> Result<[u8; 32], Error> {
+        let value = self.provider.digest(DigestAlgorithm::Sha256, parts)?;
+        <[u8; 32]>::try_from(&*value).map_err(|_| Error::new(Code::Algorithm, "a SHA-256 digest of another length"))
+    }
+
+    fn hold(&mut self, key: &str, entry: Entry) {
+        self.entries.remove(key);
+        let mut total = self.entries.values().map(|e| e.len).sum::<usize>();
+        while self.entries.len() >= self.max_entries.max(1) || total.saturating_add(entry.len) > self.max_bytes {
+            let Some(first) = self.entries.iter().min_by_key(|(_, e)| e.until()).map(|(key, _)| key.clone()) else {
+                break;
+            };
+            total -= self.entries.remove(&first).map_or(0, |e| e.len);
+        }
+        self.entries.insert(key.to_owned(), entry);
+    }
+
+    /// Removes records until one more has its place: damaged ones first, then those that expire first.
+    fn make_room(&self, store: &Store, name: &str) -> Result<(), Error> {
+        let mut names: Vec<String> = store.blobs()?.into_iter().filter(|n| n.starts_with(PREFIX)).collect();
+        if names.len() < self.max_entries || names.iter().any(|n| n == name) {
+            return Ok(());
+        }
+        let until = |name: &String| {
+            let record = store.blob(name).ok()?;
+            let (key, _, _, body) = split_record(&record)?;
+            let item = Item::read(key.chars().next()?, &Arc::new(body.to_vec())).ok()?;
+            item.times().1
+        };
+        names.sort_by_cached_key(until);
+        for name in &names[..names.len() + 1 - self.max_entries] {
+            store.remove_blob(name)?;
+        }
+        Ok(())
+    }
+
+    fn record_name(&self, key: &str) -> Result<String, Error> {
+        Ok(format!("{PREFIX}{}", hex(&self.digest(&[key.as_bytes()])?[..28])))
+    }
+}
+
+fn join_record(key: &str, entry: &Entry, bytes: &[u8]) -> Vec<u8> {
+    let mut record = MAGIC.to_vec();
+    for field in [Some(key), entry.etag.as_deref(), entry.last_modified.as_deref()] {
+        let field = field.unwrap_or_default();
+        record.extend_from_slice(&(field.len() as u32).to_be_bytes());
+        record.extend_from_slice(field.as_bytes());
+    }
+    record.extend_from_slice(bytes);
+    record
+}
+
+type Record<'a> = (&'a str, Option<String>, Option<String>, &'a [u8]);
+
+fn split_record(record: &[u8]) -> Option<Record<'_>> {
+    let mut rest = record.strip_prefix(MAGIC)?;
+    let mut field = || {
+        let (len, behind) = rest.split_first_chunk::<4>()?;
+        let (text, behind) = behind.split_at_checked(usize::try_from(u32::from_be_bytes(*len)).ok()?)?;
+        rest = behind;
+        std::str::from_utf8(text).ok()
+    };
+    let (key, etag, last_modified) = (field()?, field()?, field()?);
+    let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Some((key, known(etag), known(last_modified), rest))
+}

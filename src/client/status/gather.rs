@@ -1,0 +1,457 @@
+//! Which data for which certificate, from memory or by URL.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::cache::{CRL, Entry, ISSUER, Item, OCSP};
+use super::requests::Requests;
+use super::{FetchEvent, FetchOutcome, OcspNonce, StatusFetcher, StatusQuestion, Wanted};
+use crate::asn1::distribution_point::{cdp_url_groups, freshest_crl_url_groups, ocsp_urls};
+use crate::asn1::x509::Certificate;
+use crate::codes::Code;
+use crate::error::Error;
+use crate::transport::{Fetch, FetchRequest, Fetched};
+use crate::validation::revocation::{StatusOutcome, check_path};
+use crate::validation::{
+    Checks, OcspRequest, OcspResponse, Report, RevocationMode, RevocationPolicy, RevocationScope, StatusPreference,
+    StatusSources, validate,
+};
+
+/// Most paths that status data is fetched for: a revoked intermediate leads to the next one.
+const MAX_PATHS: usize = 4;
+/// Most certificates whose documents are looked for in memory before any path is known.
+const MAX_RECALLED: usize = 16;
+
+/// All that was found for a question.
+pub(super) struct Gathered {
+    /// The verdict, where it is clear without another validation.
+    pub verdict: Option<Report>,
+    pub status: StatusSources,
+    pub pool: Vec<Certificate>,
+    pub log: Vec<FetchEvent>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Ocsp,
+    Crl,
+}
+
+/// How a document was got in this validation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Kept,
+    Network,
+    Nowhere,
+}
+
+/// A document that came and is kept if it turns out to be good.
+struct Pending {
+    key: String,
+    wanted: Wanted,
+    url: String,
+    index: Option<usize>,
+    entry: Entry,
+}
+
+/// The state of one validation.
+#[derive(Default)]
+pub(super) struct Hand {
+    pub status: StatusSources,
+    pub pool: Vec<Certificate>,
+    taken: HashMap<String, Origin>,
+    pending: Vec<Pending>,
+}
+
+/// One document that is wanted.
+pub(super) struct Want<'a> {
+    pub wanted: Wanted,
+    pub url: &'a str,
+    pub index: Option<usize>,
+    pub certificate: &'a Certificate,
+    /// For OCSP.
+    pub request: Option<&'a OcspRequest>,
+    /// Ask even if a copy at hand is current: it was of no use.
+    pub anew: bool,
+}
+
+impl StatusFetcher {
+    pub(super) fn gather(&mut self, question: &StatusQuestion<'_>, fetch: &mut dyn Fetch) -> Gathered {
+        let mut status = question.known.clone();
+        if status.crl_numbers.is_none() {
+            status.crl_numbers = Some(self.numbers.clone());
+        }
+        if let Some(gathered) = self.answer_from_memory(question, &status) {
+            return gathered;
+        }
+        let options = self.options.clone();
+        let mut requests = Requests::new(fetch, &options);
+        let mut hand = Hand { status, pool: question.pool.to_vec(), ..Hand::default() };
+        let trusted = Checks { revocation: RevocationPolicy::off(), ..question.checks.clone() };
+        let look = |fetcher: &Self, pool: &[Certificate]| {
+            let none = StatusSources::none();
+            validate(&*fetcher.provider, question.anchors, question.leaf, pool, &none, &trusted)
+        };
+        let mut found = look(self, &hand.pool);
+        if options.issuers && !found.is_valid() {
+            found = self.find_issuers(&mut requests, &mut hand, question, &trusted, found);
+        }
+        if !found.is_valid() || question.checks.revocation.mode == RevocationMode::Off {
+            self.keep_good(&mut requests, &mut hand, found.path().map(|p| p.chain()), &[]);
+            let Hand { status, pool, .. } = hand;
+            return Gathered { verdict: Some(found), status, pool, log: requests.log };
+        }
+        let mut usable = hand.pool.clone();
+        for _ in 0..MAX_PATHS {
+            let Some(path) = found.path() else { break };
+            let chain = path.chain();
+            let outcome = self.gather_for_path(&mut requests, &mut hand, question, chain);
+            self.keep_good(&mut requests, &mut hand, Some(chain), &outcome.unknown);
+            let revoked = outcome.findings.iter().find(|f| f.code == Code::Revoked && f.fatal);
+            let Some(index @ 1..) = revoked.and_then(|f| f.certificate_index) else { break };
+            // Another path may lead around the revoked certificate.
+            let bad = chain[index].clone();
+            usable.retain(|c| *c != bad);
+            found = look(self, &usable);
+        }
+        let Hand { status, pool, .. } = hand;
+        Gathered { verdict: None, status, pool, log: requests.log }
+    }
+
+    /// A positive verdict on what is kept alone: the usual case on a device that talks to the same peers.
+    fn answer_from_memory(&mut self, question: &StatusQuestion<'_>, status: &StatusSources) -> Option<Gathered> {
+        let checks = question.checks;
+        if checks.revocation.mode == RevocationMode::Off || question.pool.len() >= MAX_RECALLED {
+            return None;
+        }
+        let mut hand = Hand { status: status.clone(), pool: question.pool.to_vec(), ..Hand::default() };
+        let mut log = Vec::new();
+        for certificate in std::iter::once(question.leaf).chain(question.pool) {
+            let lists =
+                [(Wanted::Crl, cdp_url_groups(certificate)), (Wanted::DeltaCrl, freshest_crl_url_groups(certificate))];
+            let lists =
+                lists.into_iter().flat_map(|(wanted, groups)| groups.concat().into_iter().map(move |u| (wanted, u)));
+            let responders = ocsp_urls(certificate).into_iter().map(|url| (Wanted::Ocsp, url));
+            for (wanted, url) in lists.chain(responders).take(2 * self.options.max_urls_per_certificate) {
+                let key = self.key(wanted, &url, certificate).ok()?;
+                if let Some(entry) = self.cache.find(&key).filter(|entry| entry.is_current(checks)) {
+                    hand.add(&entry.item);
+                    log.push(FetchEvent { wanted, url, certificate_index: None, outcome: FetchOutcome::Kept });
+                }
+            }
+        }
+        if log.is_empty() {
+            return None;
+        }
+        let Hand { status, pool, .. } = hand;
+        let report = validate(&*self.provider, question.anchors, question.leaf, &pool, &status, checks);
+        let is_whole = report.is_valid() && report.findings().iter().all(|f| f.code != Code::RevocationUnknown);
+        is_whole.then_some(Gathered { verdict: Some(report), status, pool, log })
+    }
+
+    /// Preferred sources first, then the others, then again without what is kept, as long as a status is missing.
+    fn gather_for_path(
+        &mut self,
+        requests: &mut Requests<'_>,
+        hand: &mut Hand,
+        question: &StatusQuestion<'_>,
+        chain: &[Certificate],
+    ) -> StatusOutcome {
+        let policy = &question.checks.revocation;
+        let below_anchor = chain.len().saturating_sub(1);
+        let count = match policy.scope {
+            RevocationScope::LeafOnly => below_anchor.min(1),
+            RevocationScope::WholeChain => below_anchor,
+        };
+        let order = match policy.prefer {
+            StatusPreference::Ocsp => [Source::Ocsp, Source::Crl],
+            StatusPreference::Crl => [Source::Crl, Source::Ocsp],
+        };
+        let mut outcome = self.judge(hand, question, chain);
+        // What is at hand only by grace, or with a doubt, is not good enough to ask nobody.
+        let has_clock = question.checks.at.known().is_some();
+        let doubtful: Vec<usize> = outcome
+            .findings
+            .iter()
+            .filter(|f| has_clock && f.code == Code::RevocationUnknown)
+            .filter_map(|f| f.certificate_index)
+            .collect();
+        for (pass, (source, anew)) in [false, true].into_iter().flat_map(|anew| order.map(|s| (s, anew))).enumerate() {
+            for index in 0..count {
+                if outcome.findings.iter().any(|f| f.code == Code::Revoked && f.fatal) {
+                    return outcome;
+                }
+                if outcome.unknown.contains(&index) || (pass == 0 && doubtful.contains(&index)) {
+                    outcome = match source {
+                        Source::Ocsp => self.gather_ocsp(requests, hand, question, chain, index, anew),
+                        Source::Crl => self.gather_crls(requests, hand, question, chain, index, anew),
+                    };
+                }
+            }
+            if outcome.unknown.is_empty() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    fn judge(&self, hand: &Hand, question: &StatusQuestion<'_>, chain: &[Certificate]) -> StatusOutcome {
+        check_path(&*self.provider, chain, question.anchors, &hand.pool, &hand.status, question.checks)
+    }
+
+    fn gather_ocsp(
+        &mut self,
+        requests: &mut Requests<'_>,
+        hand: &mut Hand,
+        question: &StatusQuestion<'_>,
+        chain: &[Certificate],
+        index: usize,
+        anew: bool,
+    ) -> StatusOutcome {
+        let (certificate, issuer) = (&chain[index], &chain[index + 1]);
+        let urls = if self.options.ocsp { ocsp_urls(certificate) } else { Vec::new() };
+        for url in urls.iter().take(self.options.max_urls_per_certificate) {
+            let digest = self.options.ocsp_digest;
+            let made = match self.options.nonce {
+                OcspNonce::Unused => OcspRequest::without_nonce(&*self.provider, certificate, issuer, digest),
+                _ => OcspRequest::with_nonce(&*self.provider, certificate, issuer, digest),
+            };
+            let request = match made {
+                Ok(request) => request,
+                Err(error) => {
+                    requests.note(Wanted::Ocsp, url, Some(index), FetchOutcome::Failed(error));
+                    break;
+                }
+            };
+            let want =
+                Want { wanted: Wanted::Ocsp, url, index: Some(index), certificate, request: Some(&request), anew };
+            if self.obtain(requests, hand, question.checks, &want) {
+                let outcome = self.judge(hand, question, chain);
+                if !outcome.unknown.contains(&index) {
+                    return outcome;
+                }
+            }
+        }
+        self.judge(hand, question, chain)
+    }
+
+    fn gather_crls(
+        &mut self,
+        requests: &mut Requests<'_>,
+        hand: &mut Hand,
+        question: &StatusQuestion<'_>,
+        chain: &[Certificate],
+        index: usize,
+        anew: bool,
+    ) -> StatusOutcome {
+        let certificate = &chain[index];
+        if !self.options.crls {
+            return self.judge(hand, question, chain);
+        }
+        let deltas = freshest_crl_url_groups(certificate).into_iter().map(|urls| (Wanted::DeltaCrl, urls));
+        let complete = cdp_url_groups(certificate).into_iter().map(|urls| (Wanted::Crl, urls));
+        let mut left = self.options.max_urls_per_certificate;
+        // Deltas first: once there is a status, no further complete list is asked for.
+        for (wanted, mut urls) in deltas.chain(complete) {
+            // URLs that the built-in client knows come first; the others may all lead to the same list.
+            urls.sort_by_key(|url| !url.to_ascii_lowercase().starts_with("http"));
+            for url in &urls {
+                if left == 0 {
+                    let text = format!("{} URLs were tried for the certificate", self.options.max_urls_per_certificate);
+                    let error = Error::new(Code::Limit, text);
+                    requests.note(wanted, url, Some(index), FetchOutcome::Failed(error));
+                    return self.judge(hand, question, chain);
+                }
+                left -= 1;
+                let want = Want { wanted, url, index: Some(index), certificate, request: None, anew };
+                if self.obtain(requests, hand, question.checks, &want) {
+                    break;
+                }
+            }
+            if wanted == Wanted::Crl {
+                let outcome = self.judge(hand, question, chain);
+                if !outcome.unknown.contains(&index) {
+                    return outcome;
+                }
+            }
+        }
+        self.judge(hand, question, chain)
+    }
+
+    /// Gets one document to hand; `false` if there is none, or only one that is out of date.
+    pub(super) fn obtain(
+        &mut self,
+        requests: &mut Requests<'_>,
+        hand: &mut Hand,
+        checks: &Checks,
+        want: &Want<'_>,
+    ) -> bool {
+        let Want { wanted, url, index, .. } = *want;
+        let failed = FetchOutcome::Failed;
+        let key = match self.key(wanted, url, want.certificate) {
+            Ok(key) => key,
+            Err(error) => {
+                requests.note(wanted, url, index, failed(error));
+                return false;
+            }
+        };
+        match hand.taken.get(&key) {
+            Some(Origin::Kept) if want.anew => {}
+            Some(origin) => return *origin != Origin::Nowhere,
+            None if want.anew => return false,
+            None => {}
+        }
+        let kept = self.cache.find(&key);
+        if let Some(entry) = kept.as_ref().filter(|entry| !want.anew && entry.is_current(checks)) {
+            hand.add(&entry.item);
+            hand.taken.insert(key, Origin::Kept);
+            requests.note(wanted, url, index, FetchOutcome::Kept);
+            return true;
+        }
+        let (origin, outcome) = match self.ask(requests, want, kept.as_ref().filter(|_| !want.anew)) {
+            Ok(Some(entry)) => {
+                hand.add(&entry.item);
+                hand.pending.push(Pending { key: key.clone(), wanted, url: url.to_owned(), index, entry });
+                (Origin::Network, FetchOutcome::Fetched)
+            }
+            Ok(None) => {
+                hand.add_kept(kept.as_ref());
+                (Origin::Network, FetchOutcome::NotModified)
+            }
+            Err(error) => {
+                hand.add_kept(kept.as_ref());
+                (Origin::Nowhere, failed(error))
+            }
+        };
+        hand.taken.insert(key, origin);
+        requests.note(wanted, url, index, outcome);
+        origin == Origin::Network
+    }
+
+    /// Asks for a document; `None`: the copy at hand is the current one.
+    fn ask(&self, requests: &mut Requests<'_>, want: &Want<'_>, kept: Option<&Entry>) -> Result<Option<Entry>, Error> {
+        let Want { wanted, url, request: ocsp, .. } = *want;
+        let get_url = ocsp.filter(|_| requests.options().ocsp_by_get).and_then(|request| request.get_url(url));
+        let request = match (ocsp, &get_url) {
+            (Some(_), Some(get_url)) => {
+                FetchRequest { accept: Some(OcspRequest::RESPONSE_CONTENT_TYPE), ..FetchRequest::get(get_url) }
+            }
+            (Some(ocsp), None) => FetchRequest::ocsp(url, ocsp.as_der()),
+            (None, _) => FetchRequest {
+                if_none_match: kept.and_then(|entry| entry.etag.as_deref()),
+                if_modified_since: kept.and_then(|entry| entry.last_modified.as_deref()),
+                ..FetchRequest::get(url)
+            },
+        };
+        let is_conditional = request.if_none_match.is_some() || request.if_modified_since.is_some();
+        let document = match requests.perform(wanted, url, &request)? {
+            Fetched::Document(document) => document,
+            Fetched::NotModified if is_conditional => return Ok(None),
+            Fetched::NotModified => {
+                let text = "the server says that a copy is current, and none was announced";
+                return Err(Error::new(Code::Transport, text));
+            }
+        };
+        let mut expected = Ok(());
+        if let Some(request) = ocsp {
+            expected = self.check_answer(request, &document.bytes);
+        }
+        expected?;
+        let entry = self.cache.read(kind(wanted), document.bytes, document.etag, document.last_modified)?;
+        if let Item::Issuers(certificates) = &entry.item {
+            super::issuers::check_issuers(want.certificate, certificates)?;
+        }
+        Ok(Some(entry))
+    }
+
+    /// Whether this is an answer to our request: one at all, and with our nonce.
+    fn check_answer(&self, request: &OcspRequest, der: &[u8]) -> Result<(), Error> {
+        let response = match request.read_response(der) {
+            Err(error) if error.code() == Code::Nonce && self.options.nonce == OcspNonce::Tolerated => {
+                let response = OcspResponse::from_der(der)?;
+                if response.basic().is_some_and(|basic| basic.nonce.is_some()) {
+                    return Err(error);
+                }
+                response
+            }
+            other => other?,
+        };
+        match response.basic() {
+            Some(_) => Ok(()),
+            None => Err(Error::new(Code::Transport, format!("the responder answered {}", response.status()))),
+        }
+    }
+
+    /// Keeps what was verified and served a certificate whose status is known now: a forged document must not stay.
+    fn keep_good(
+        &mut self,
+        requests: &mut Requests<'_>,
+        hand: &mut Hand,
+        chain: Option<&[Certificate]>,
+        unknown: &[usize],
+    ) {
+        for Pending { key, wanted, url, index, entry } in hand.pending.drain(..) {
+            let is_good = match &entry.item {
+                Item::Issuers(certificates) => {
+                    chain.is_some_and(|chain| certificates.iter().any(|c| chain.contains(c)))
+                }
+                item => index.is_some_and(|index| !unknown.contains(&index)) && item.is_verified(),
+            };
+            if is_good && let Err(error) = self.cache.keep(&key, entry) {
+                requests.note(wanted, &url, index, FetchOutcome::NotStored(error));
+            }
+        }
+    }
+
+    /// CRLs and issuers are told apart by URL; OCSP responses by certificate too.
+    fn key(&self, wanted: Wanted, url: &str, certificate: &Certificate) -> Result<String, Error> {
+        let kind = kind(wanted);
+        Ok(match wanted {
+            Wanted::Ocsp => {
+                let digest = self.cache.digest(&[certificate.as_der()])?;
+                format!("{kind} {} {url}", crate::asn1::x509::hex(&digest))
+            }
+            _ => format!("{kind} {url}"),
+        })
+    }
+}
+
+const fn kind(wanted: Wanted) -> char {
+    match wanted {
+        Wanted::Crl | Wanted::DeltaCrl => CRL,
+        Wanted::Ocsp => OCSP,
+        Wanted::Issuer => ISSUER,
+    }
+}
+
+impl Hand {
+    fn add(&mut self, item: &Item) {
+        match item {
+            Item::Crls(lists) => {
+                for crl in lists {
+                    if !self.status.crls.iter().any(|known| Arc::ptr_eq(known, crl)) {
+                        self.status.crls.push(crl.clone());
+                    }
+                }
+            }
+            Item::Ocsp(response) => {
+                if !self.status.ocsp.iter().any(|known| Arc::ptr_eq(known, response)) {
+                    self.status.ocsp.push(response.clone());
+                }
+            }
+            Item::Issuers(certificates) => {
+                for certificate in certificates {
+                    if !self.pool.contains(certificate) {
+                        self.pool.push(certificate.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_kept(&mut self, kept: Option<&Entry>) {
+        if let Some(entry) = kept {
+            self.add(&entry.item);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Missing issuers by caIssuers (RFC 5280 section 4.2.2.1): candidates for the path, no more trusted than a peer's own.
+
+use super::gather::{Hand, Want};
+use super::requests::Requests;
+use super::{StatusFetcher, StatusQuestion, Wanted};
+use crate::asn1::distribution_point::ca_issuers_urls;
+use crate::asn1::name::display;
+use crate::asn1::x509::Certificate;
+use crate::codes::Code;
+use crate::error::Error;
+use crate::validation::{Checks, Report, StatusSources, same_name, validate};
+
+/// Most documents fetched to complete a path; the deepest PKIs in use have five certificates.
+const MAX_DOCUMENTS: usize = 8;
+/// Most certificates of the pool that are followed upwards.
+const MAX_FOLLOWED: usize = 32;
+
+impl StatusFetcher {
+    /// Fetches issuers one by one until there is a path, or none more to ask for. Only where the issuer's name is not
+    /// among the certificates at hand: a path that fails for another reason asks nobody.
+    pub(super) fn find_issuers(
+        &mut self,
+        requests: &mut Requests<'_>,
+        hand: &mut Hand,
+        question: &StatusQuestion<'_>,
+        trusted: &Checks,
+        mut found: Report,
+    ) -> Report {
+        let mut asked: Vec<String> = Vec::new();
+        while asked.len() < MAX_DOCUMENTS && found.error().is_some_and(|error| error.code() == Code::NoPath) {
+            let Some((certificate, url)) = next_missing(question, &hand.pool, &asked) else { break };
+            let want = Want {
+                wanted: Wanted::Issuer,
+                url: &url,
+                index: None,
+                certificate: &certificate,
+                request: None,
+                anew: false,
+            };
+            let came = self.obtain(requests, hand, question.checks, &want);
+            asked.push(url);
+            if came {
+                let none = StatusSources::none();
+                found = validate(&*self.provider, question.anchors, question.leaf, &hand.pool, &none, trusted);
+            }
+        }
+        found
+    }
+}
+
+/// A certificate on the way up from the leaf whose issuer is not at hand, and a URL of it that was not asked yet.
+fn next_missing(
+    question: &StatusQuestion<'_>,
+    pool: &[Certificate],
+    asked: &[String],
+) -> Option<(Certificate, String)> {
+    let mut followed: Vec<&Certificate> = vec![question.leaf];
+    let mut next = 0;
+    while next < followed.len() && next < MAX_FOLLOWED {
+        let certificate = followed[next];
+        next += 1;
+        if same_name(certificate.subject(), certificate.issuer())
+            || question.anchors.iter().any(|anchor| same_name(anchor.subject(), certificate.issuer()))
+        {
+            continue;
+        }
+        let issuers: Vec<&Certificate> =
+            pool.iter().filter(|c| same_name(c.subject(), certificate.issuer())).take(MAX_FOLLOWED).collect();
+        if issuers.is_empty() {
+            let url = ca_issuers_urls(certificate).into_iter().find(|url| !asked.contains(url));
+            if let Some(url) = url {
+                return Some((certificate.clone(), url));
+            }
+        }
+        for issuer in issuers {
+            if !followed.contains(&issuer) {
+                followed.push(issuer);
+            }
+        }
+    }
+    None
+}
+
+/// Whether the issuer is among the certificates that came.
+pub(super) fn check_issuers(certificate: &Certificate, came: &[Certificate]) -> Result<(), Error> {
+    if came.iter().any(|c| same_name(c.subject(), certificate.issuer())) {
+        return Ok(());
+    }
+    let found = came.first().map_or_else(|| "none".to_owned(), |c| format!("that of {}", display(c.subject())));
+    let text = format!("expected the certificate of {}, found {found}", display(certificate.issuer()));
+    Err(Error::new(Code::NoPath, text))
+}

@@ -1,0 +1,146 @@
+//! Requests of one validation, one after the other, under all caps.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::{FetchEvent, FetchOutcome, StatusOptions, Wanted};
+use crate::codes::Code;
+use crate::error::Error;
+use crate::transport::{ExchangeLimits, Fetch, FetchRequest, Fetched, Url};
+
+/// What one validation has asked for so far.
+pub(super) struct Requests<'a> {
+    fetch: &'a mut dyn Fetch,
+    options: &'a StatusOptions,
+    started: Instant,
+    count: u32,
+    hosts: BTreeSet<String>,
+    /// Who did not answer at all is not waited for a second time.
+    silent: BTreeSet<String>,
+    pub log: Vec<FetchEvent>,
+}
+
+impl<'a> Requests<'a> {
+    pub fn new(fetch: &'a mut dyn Fetch, options: &'a StatusOptions) -> Self {
+        Requests {
+            fetch,
+            options,
+            started: Instant::now(),
+            count: 0,
+            hosts: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            log: Vec::new(),
+        }
+    }
+
+    pub fn options(&self) -> &'a StatusOptions {
+        self.options
+    }
+
+    /// One request. `url` is the one in the certificate; that of the request may carry an OCSP request too.
+    pub fn perform(&mut self, wanted: Wanted, url: &str, request: &FetchRequest<'_>) -> Result<Fetched, Error> {
+        let place = Place::of(url)?;
+        let mut limits = self.admit(&place)?;
+        limits.max_reply_bytes = self.options.max_bytes(wanted);
+        match self.fetch.fetch(request, &limits) {
+            Ok(Fetched::Document(document)) if document.bytes.len() > limits.max_reply_bytes => {
+                // A fetch of the caller's need not know our limits.
+                let (len, limit) = (document.bytes.len(), limits.max_reply_bytes);
+                Err(Error::new(Code::TooLarge, format!("{len} bytes, the limit is {limit}")))
+            }
+            Ok(fetched) => Ok(fetched),
+            Err(error) => {
+                let error = Error::from(error);
+                if matches!(error.code(), Code::Connect | Code::Tls | Code::Timeout) {
+                    self.silent.insert(place.authority);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub fn note(&mut self, wanted: Wanted, url: &str, certificate_index: Option<usize>, outcome: FetchOutcome) {
+        self.log.push(FetchEvent { wanted, url: url.to_owned(), certificate_index, outcome });
+    }
+
+    fn admit(&mut self, place: &Place) -> Result<ExchangeLimits, Error> {
+        let limit = |text: String| Err(Error::new(Code::Limit, text));
+        let options = self.options;
+        if !options.schemes.contains(&place.scheme) {
+            let text = format!("URLs of the scheme {} are left to a fetch of the caller's", place.scheme);
+            return Err(Error::new(Code::Unsupported, text));
+        }
+        if let Some(allowed) = &options.allowed_hosts
+            && !allowed.contains(&place.host)
+        {
+            return limit(format!("the host {} is not among the allowed ones", place.host));
+        }
+        if self.silent.contains(&place.authority) {
+            return Err(Error::new(Code::Connect, format!("{} did not answer before", place.authority)));
+        }
+        if self.count >= options.max_requests {
+            return limit(format!("{} requests were made, the limit is reached", self.count));
+        }
+        if !self.hosts.contains(&place.host) && self.hosts.len() >= options.max_hosts {
+            return limit(format!("{} hosts were asked, the limit is reached", self.hosts.len()));
+        }
+        let left = options.total_timeout.saturating_sub(self.started.elapsed());
+        if left.is_zero() {
+            let seconds = options.total_timeout.as_secs_f32();
+            return Err(Error::new(Code::Timeout, format!("the {seconds} s for all requests are over")));
+        }
+        self.count += 1;
+        self.hosts.insert(place.host.clone());
+        let mut limits = options.exchange.clone();
+        limits.total_timeout = limits.total_timeout.min(left);
+        limits.connect_timeout = limits.connect_timeout.min(left);
+        Ok(limits)
+    }
+}
+
+/// Where a URL leads.
+struct Place {
+    scheme: String,
+    host: String,
+    authority: String,
+}
+
+impl Place {
+    fn of(url: &str) -> Result<Self, Error> {
+        let invalid = || Error::new(Code::InvalidArgument, "not a URL with a scheme");
+        let (scheme, rest) = url.split_once(':').ok_or_else(invalid)?;
+        let scheme = scheme.to_ascii_lowercase();
+        if matches!(scheme.as_str(), "http" | "https") {
+            let url = Url::parse(url)?;
+            let authority = format!("{}:{}", url.host(), url.port());
+            return Ok(Place { scheme, host: url.host().to_owned(), authority });
+        }
+        let authority = rest.strip_prefix("//").unwrap_or_default();
+        let authority = authority.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        let host = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => host.split(':').next().unwrap_or_default(),
+        };
+        Ok(Place { scheme, host: host.to_owned(), authority })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_from_urls_of_every_scheme() {
+        let read = |url| Place::of(url).map(|p| (p.scheme, p.host)).ok();
+        let place = |scheme: &str, host: &str| Some((scheme.to_owned(), host.to_owned()));
+        assert_eq!(read("http://CRL.example:8080/a"), place("http", "crl.example"));
+        assert_eq!(read("LDAP://Directory.example:389/cn=x?y"), place("ldap", "directory.example"));
+        assert_eq!(read("ldap://[2001:db8::1]:389/cn=x"), place("ldap", "2001:db8::1"));
+        assert_eq!(read("ldap://user@host.example/"), place("ldap", "host.example"));
+        assert_eq!(read("ldap:///cn=x"), place("ldap", ""));
+        assert_eq!(read("file:/etc/passwd"), place("file", ""));
+        assert_eq!(read("no url"), None);
+        assert_eq!(read("http://user@host/"), None, "credentials do not belong there");
+    }
+}
