@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """`make bench`: builds what is measured, measures it beside its rivals, writes docs/performance.md.
 
-    run.py [--short] [--output FILE]
+    run.py [--short] [--no-build] [--output FILE]
 
 --short takes a sixth of the rounds, leaves out the CRL of a million entries and the sizes that need builds of their own,
-and takes OpenSSL 4.0.3 only if it is built already; its page goes to build/bench/performance.md.
+and takes OpenSSL 4.0.3 only if it is built already; its page goes to build/bench/performance.md. --no-build measures what
+was built before.
 """
 
 import argparse
@@ -22,17 +23,21 @@ BENCHES = ROOT / "benches"
 WORK = ROOT / "build" / "bench"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 CC = os.environ.get("CC", "cc")
+CARGO = [os.environ.get("CARGO", "cargo")]
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--short", action="store_true")
+    arguments.add_argument("--no-build", action="store_true")
     arguments.add_argument("--output", type=Path)
     settings = arguments.parse_args()
+    if settings.no_build:
+        CARGO[:] = ["true"]
     WORK.mkdir(parents=True, exist_ok=True)
 
     rivals = openssl_versions(settings.short)
-    run(["cargo", "build", "--release", "-p", "devid-bench"])
+    run([*CARGO, "build", "--release", "-p", "devid-bench"])
     objects = [shared_object(name, source) for name, source in rivals]
     heap = compile_c("heap.so", ["-O2", "-fPIC", "-shared"], [BENCHES / "heap.c"])
     results: dict = {"short": settings.short, "sizes": sizes(settings.short), "processes": processes(rivals, objects, settings.short)}
@@ -108,7 +113,7 @@ def processes(rivals: list[tuple[str, Path | None]], objects: list[str], short: 
     ours = {}
     if (ROOT / "include" / "devid.h").exists():
         source = [BENCHES / "process.c"]
-        run(["cargo", "rustc", "--release", "-p", "devid", "--lib", "--crate-type", "cdylib,staticlib"])
+        run([*CARGO, "rustc", "--release", "-p", "devid", "--lib", "--crate-type", "cdylib,staticlib"])
         ours["devid, C program with libdevid.so"] = compile_c(
             "process-shared", flags, source, [f"-L{library}", f"-Wl,-rpath,{WORK}", "-ldevid"]
         )
@@ -176,10 +181,10 @@ def sizes(short: bool) -> list[dict]:
         rows.append({"what": what, "bytes": stripped.stat().st_size, "aim": aim})
 
     # One crate type of C at a time and without the Rust library: with that among them cargo would skip LTO.
-    run(["cargo", "rustc", "--release", "-p", "devid", "--lib", "--crate-type", "cdylib,staticlib"])
+    run([*CARGO, "rustc", "--release", "-p", "devid", "--lib", "--crate-type", "cdylib,staticlib"])
     row("libdevid.so, as it is by default", TARGET / "release" / "libdevid.so", 4.8e6)
     small = ["--profile", "small", "--no-default-features", "--features", "crypto-rust,http"]
-    run(["cargo", "rustc", *small, "-p", "devid", "--lib", "--crate-type", "cdylib,staticlib"])
+    run([*CARGO, "rustc", *small, "-p", "devid", "--lib", "--crate-type", "cdylib,staticlib"])
     row("libdevid.so, profile small: RustCrypto, HTTP without TLS", TARGET / "small" / "libdevid.so", 1.6e6)
     if (ROOT / "include" / "devid.h").exists():
         flags = ["-Os", f"-I{ROOT}/include"]
