@@ -389,7 +389,7 @@ pub unsafe extern "C" fn devid_key_free(key: *mut devid_key) {
     unsafe { free(key) }
 }
 
-fn in_form(form: i32, label: &str, der: &[u8]) -> Result<*mut devid_bytes, Error> {
+pub(super) fn in_form(form: i32, label: &str, der: &[u8]) -> Result<*mut devid_bytes, Error> {
     match form {
         DEVID_FORM_DER => Ok(devid_bytes::from_slice(der)),
         DEVID_FORM_PEM => Ok(devid_bytes::from_slice(pem::encode(label, der).as_bytes())),

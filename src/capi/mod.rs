@@ -37,3 +37,5 @@ pub mod peer;
 pub mod fetch;
 
 pub mod store;
+
+pub mod offline;

@@ -41,7 +41,7 @@ pub struct Kept {
 }
 
 impl devid_identity {
-    fn of(identity: Identity) -> *mut devid_identity {
+    pub(super) fn of(identity: Identity) -> *mut devid_identity {
         let reference = match &identity.key {
             IdentityKey::Held(_) => "",
             IdentityKey::External(reference) => &reference.reference,
@@ -746,7 +746,7 @@ unsafe fn look_up(
 }
 
 /// Where a key is that does not leave its home; `None` for one that does.
-fn key_reference(signer: &Signer, reference: Option<&str>) -> Result<Option<KeyReference>, Error> {
+pub(super) fn key_reference(signer: &Signer, reference: Option<&str>) -> Result<Option<KeyReference>, Error> {
     let exportable = matches!(signer, Signer::Key(key) if key.to_pkcs8().is_some());
     match (exportable, reference) {
         (true, _) => Ok(None),
@@ -757,7 +757,7 @@ fn key_reference(signer: &Signer, reference: Option<&str>) -> Result<Option<KeyR
     }
 }
 
-fn new_key<'a>(signer: &'a Signer, reference: Option<&'a KeyReference>) -> NewKey<'a> {
+pub(super) fn new_key<'a>(signer: &'a Signer, reference: Option<&'a KeyReference>) -> NewKey<'a> {
     match (signer, reference) {
         (_, Some(reference)) => NewKey::External(reference),
         (Signer::Key(key), None) => NewKey::Held(&**key as &dyn PrivateKey),

@@ -122,6 +122,37 @@ pub unsafe extern "C" fn devid_subject_add_ip(
     unsafe { change(subject, address, "address", err, add) }
 }
 
+/// Adds the name of a hardware module (RFC 4108 section 5), as the certificates have that devices are born with.
+///
+/// @param subject            Not NULL.
+/// @param hardware_type      The maker's identifier for the type, such as "1.3.6.1.4.1.32473.7". Not NULL.
+/// @param serial_number      Not NULL.
+/// @param serial_number_len  Length of `serial_number` in bytes.
+/// @param err                Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_subject_add_hardware_module(
+    subject: *mut devid_subject,
+    hardware_type: *const c_char,
+    serial_number: *const u8,
+    serial_number_len: usize,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut subject, hardware_type, serial_number) = unsafe {
+            (
+                handle_mut(subject, "subject")?,
+                text_in(hardware_type, "hardware_type")?,
+                bytes_in(serial_number, serial_number_len, "serial_number")?,
+            )
+        };
+        *subject = subject.clone().hardware_module(hardware_type, serial_number)?;
+        Ok(())
+    })
+}
+
 /// Adds a use of the key (RFC 5280 section 4.2.1.3).
 ///
 /// @param subject  Not NULL.

@@ -35,6 +35,7 @@ FIXTURES = {
     "devid_identity": "OK(devid_key_load(pem_key, pem_key_len, NULL, 0, &unused_key, &err)); "
                       "OK(devid_store_install(fix_devid_store, \"a\", unused_key, NULL, fix_devid_cert, NULL, \"ldevid\", 1, &err)); "
                       "devid_key_free(unused_key); OK(devid_store_current(fix_devid_store, \"a\", &{x}, &err))",
+    "devid_request": "OK(devid_request_new(fix_devid_key, fix_devid_subject, NULL, &{x}, &err))",
     "devid_op": "OK(devid_op_enroll(fix_devid_client, fix_devid_key, fix_devid_subject, &{x}, &err))",
 }
 
@@ -44,6 +45,9 @@ SAMPLES = {
     ("*", "algorithm"): '"ECDSA-SHA256"',
     ("*", "feature"): '"http"',
     ("*", "form"): "DEVID_FORM_DER",
+    ("*", "hardware_type"): '"1.2.3.4"',
+    ("devid_store_put_request", "name"): '"waiting"',
+    ("devid_store_import", "name"): '"waiting"',
     ("*", "iterations"): "1000",
     ("*", "index"): "0",
     ("*", "status"): "DEVID_E_DER",

@@ -38,6 +38,7 @@ from .errors import (
     ValidationError,
 )
 from .key import Key, Sign
+from .request import Request
 from .store import Identity, Store
 from .validation import (
     Finding,
@@ -80,6 +81,7 @@ __all__ = [
     "Prefer",
     "ProtocolError",
     "Report",
+    "Request",
     "Revocation",
     "Scope",
     "Sign",

@@ -28,6 +28,9 @@ from .key import Key
 Extension = Tuple[str, bool, bytes]
 """An extension: identifier in dotted form, whether critical, DER of its value."""
 
+HardwareModule = Tuple[str, bytes]
+"""The name of a hardware module (RFC 4108): the maker's identifier for the type in dotted form, serial number."""
+
 
 class Subject:
     """What a certificate is asked for: names, uses, lifetime. Some name must be there; nothing else need be.
@@ -45,6 +48,7 @@ class Subject:
         ip: Iterable[str] = (),
         uri: Iterable[str] = (),
         email: Iterable[str] = (),
+        hardware_modules: Iterable[HardwareModule] = (),
         key_usages: Iterable[str] = (),
         purposes: Iterable[str] = (),
         extensions: Iterable[Extension] = (),
@@ -55,6 +59,7 @@ class Subject:
         self.name, self.issuer = name, issuer
         self.dns, self.ip, self.uri, self.email = (_texts(names) for names in (dns, ip, uri, email))
         self.key_usages, self.purposes = _texts(key_usages), _texts(purposes)
+        self.hardware_modules = list(hardware_modules)
         self.extensions = list(extensions)
         self.not_before, self.not_after = not_before, not_after
 
@@ -84,6 +89,10 @@ class Subject:
             ):
                 for value in values:
                     call(function, pointer, text(value, what))
+            for hardware_type, serial_number in self.hardware_modules:
+                content = data(serial_number, "a hardware module's serial number")
+                name = text(hardware_type, "a hardware module's type")
+                call("devid_subject_add_hardware_module", pointer, name, content, len(content))
             for identifier, critical, der in self.extensions:
                 content = data(der, "an extension's value")
                 name = text(identifier, "an extension's identifier")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from ctypes import POINTER, byref, c_int32
+from ctypes import POINTER, byref, c_int32, string_at
 from dataclasses import dataclass
 from datetime import datetime
 from typing import List, Optional, Sequence, Tuple, Union
@@ -15,6 +15,8 @@ from ._handle import Handle
 from ._library import library
 from .certificate import Certificate, CertificateList, Certificates, listed
 from .key import Key
+from .request import Request
+from .validation import Trust
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,52 @@ class Store(Handle):
     def remove_pending_key(self, label: str) -> None:
         """Removes a key that was waiting: its identity is installed, or given up."""
         self._named("devid_store_remove_pending_key", label)
+
+    def put_request(self, name: str, key: Key, request: Request, *, reference: Optional[str] = None) -> None:
+        """Keeps a request and its key until the certificate comes, perhaps weeks and reboots later."""
+        with self._use() as store, key._use() as private, request._use() as signed:
+            where = optional_text(reference, "reference")
+            call("devid_store_put_request", store, text(name, "name"), private, where, signed)
+
+    def import_certificate(
+        self,
+        certificates: BytesLike,
+        anchors: Trust,
+        *,
+        intermediates: Certificates = (),
+        name: Optional[str] = None,
+        purpose: str = "ldevid",
+        accept_differences: bool = False,
+        now: Optional[Moment] = None,
+    ) -> Identity:
+        """Takes in a certificate that came by any means: it finds its pending key, is validated and installed.
+
+        ``certificates`` is a file as the CA gave it: certificates and PKCS#7 (.p7b), PEM or DER, in any order. ``name``
+        looks at one pending key only. A certificate that is not what was asked for is refused (``WRONG_CERTIFICATE``)
+        unless differences are accepted. ``now`` is the system's clock unless given.
+        """
+        content = data(certificates, "certificates")
+        out_name = POINTER(_abi.devid_bytes)()
+        lib = library()
+        with self._use() as store, anchors._use() as trust, listed(intermediates) as helpers:
+            try:
+                identity = IdentityHandle._made_by(
+                    "devid_store_import",
+                    store,
+                    optional_text(name, "name"),
+                    content,
+                    len(content),
+                    trust,
+                    helpers,
+                    text(purpose, "purpose"),
+                    int(bool(accept_differences)),
+                    int(time.time()) if now is None else seconds(now, "now"),
+                    byref(out_name),
+                )
+                found = string_at(lib.devid_bytes_data(out_name), lib.devid_bytes_len(out_name)).decode()
+            finally:
+                lib.devid_bytes_free(out_name)
+        return _read(found, identity)
 
     def put_operation(self, name: str, saved: BytesLike) -> None:
         """Keeps a saved operation under a name; an earlier one of that name is replaced."""
