@@ -150,6 +150,11 @@ typedef struct devid_identity devid_identity;
  */
 typedef struct devid_store devid_store;
 
+/**
+ * A PKCS#10 request (RFC 2986), signed or waiting for its signature.
+ */
+typedef struct devid_request devid_request;
+
 /* ---- Status codes and errors ---- */
 
 /** Success. */
@@ -1097,6 +1102,24 @@ DEVID_MUST_USE
 devid_status devid_subject_add_ip(devid_subject *subject,
                                   const char *address,
                                   devid_error **err);
+
+/**
+ * Adds the name of a hardware module (RFC 4108 section 5), as the certificates have that devices are born with.
+ *
+ * @param subject            Not NULL.
+ * @param hardware_type      The maker's identifier for the type, such as "1.3.6.1.4.1.32473.7". Not NULL.
+ * @param serial_number      Not NULL.
+ * @param serial_number_len  Length of `serial_number` in bytes.
+ * @param err                Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_add_hardware_module(devid_subject *subject,
+                                               const char *hardware_type,
+                                               const uint8_t *serial_number,
+                                               size_t serial_number_len,
+                                               devid_error **err);
 
 /**
  * Adds a use of the key (RFC 5280 section 4.2.1.3).
@@ -3283,6 +3306,146 @@ DEVID_API int64_t devid_identity_created(const devid_identity *identity);
  * @param identity  May be NULL.
  */
 DEVID_API void devid_identity_free(devid_identity *identity);
+
+
+/* ---- Enrolment without a network: a request goes out by any means, and the certificate that comes back finds its key ---- */
+
+/**
+ * Makes a PKCS#10 request, for a CA that is reached by other means than CMP. A key at hand signs it at once; for a deferred key
+ * see devid_request_to_sign().
+ *
+ * @param key                 The key that is to be certified. Not NULL.
+ * @param subject             What is asked for, without issuer and validity: the format has no place for them. Not NULL.
+ * @param challenge_password  1 to 255 characters that all who handle the request can read. NULL: none. May be NULL.
+ * @param out_request         Receives the request; free with devid_request_free(). Not NULL.
+ * @param err                 Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_SIGNER.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_request_new(const devid_key *key,
+                               const devid_subject *subject,
+                               const char *challenge_password,
+                               devid_request **out_request,
+                               devid_error **err);
+
+/**
+ * What is to be signed, whole and not its digest.
+ *
+ * @param request      Not NULL.
+ * @param out_message  Receives the message; free with devid_bytes_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if the request is signed.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_request_to_sign(const devid_request *request,
+                                   devid_bytes **out_message,
+                                   devid_error **err);
+
+/**
+ * With which algorithm the request is, or is to be, signed, as in devid_sign_fn.
+ *
+ * @param request  May be NULL (gives NULL).
+ * @return Valid as long as the request.
+ */
+DEVID_API const char *devid_request_sign_algorithm(const devid_request *request);
+
+/**
+ * Hands in the signature of a deferred key. It is checked with the public key.
+ *
+ * @param request        Not NULL.
+ * @param signature      ECDSA as Ecdsa-Sig-Value (DER), others as their standard says. Not NULL.
+ * @param signature_len  Length of `signature` in bytes.
+ * @param err            Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if the request is signed, DEVID_E_SIGNER if the signature does not match (the request waits
+ *         for a right one).
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_request_signature(devid_request *request,
+                                     const uint8_t *signature,
+                                     size_t signature_len,
+                                     devid_error **err);
+
+/**
+ * The signed request, as a CA takes it. It should not go out before devid_store_put_request() has kept its key.
+ *
+ * @param request   Not NULL.
+ * @param form      DEVID_FORM_DER or DEVID_FORM_PEM.
+ * @param out_data  Receives the request; free with devid_bytes_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if it is not signed yet.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_request_data(const devid_request *request,
+                                int32_t form,
+                                devid_bytes **out_data,
+                                devid_error **err);
+
+/**
+ * Frees the request.
+ *
+ * @param request  May be NULL.
+ */
+DEVID_API void devid_request_free(devid_request *request);
+
+/**
+ * Keeps a request and its key until the certificate comes, perhaps weeks and reboots later.
+ *
+ * @param store      Not NULL.
+ * @param name       The label of the pending key, and the name of the identity to be. Not NULL.
+ * @param key        The key that the request is for. Not NULL.
+ * @param reference  As devid_store_install(). May be NULL.
+ * @param request    Signed. Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_EXISTS if another key is pending under the name, DEVID_E_STATE if an online enrolment is unfinished
+ *         under it, or if the request is not signed.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_put_request(const devid_store *store,
+                                     const char *name,
+                                     const devid_key *key,
+                                     const char *reference,
+                                     const devid_request *request,
+                                     devid_error **err);
+
+/**
+ * Takes in a certificate that came by any means: it finds its pending key by the public key, is validated, compared with the
+ * request that was kept, and installed in one atomic step.
+ *
+ * @param store               Not NULL.
+ * @param name                Looks at the pending key of this label only. NULL: at all of them. May be NULL.
+ * @param data                Certificates and PKCS#7 (.p7b), PEM or DER, in any order, with or without the issuers. Not NULL.
+ * @param data_len            Length of `data` in bytes.
+ * @param anchors             Where the certificate must lead. Not NULL.
+ * @param intermediates       Untrusted helpers for the path. NULL: none. May be NULL.
+ * @param purpose             What the identity is for, such as "ldevid". Not NULL.
+ * @param accept_differences  1: also a certificate that is not what was asked for; 0: only one that is.
+ * @param now                 The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_name            Receives the name of the identity; free with devid_bytes_free(). May be NULL.
+ * @param out_identity        Receives the identity; free with devid_identity_free(). May be NULL.
+ * @param err                 Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND if no pending key is certified, DEVID_E_EXISTS if the certificate is in use already,
+ *         DEVID_E_INVALID_ARGUMENT if several match, DEVID_E_WRONG_CERTIFICATE if it is not what was asked for,
+ *         DEVID_E_NO_PATH, DEVID_E_EXPIRED and others of devid_validate().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_import(const devid_store *store,
+                                const char *name,
+                                const uint8_t *data,
+                                size_t data_len,
+                                const devid_trust *anchors,
+                                const devid_cert_list *intermediates,
+                                const char *purpose,
+                                int32_t accept_differences,
+                                int64_t now,
+                                devid_bytes **out_name,
+                                devid_identity **out_identity,
+                                devid_error **err);
 #ifdef __cplusplus
 }
 #endif

@@ -315,6 +315,10 @@ class devid_store(Structure):
     """
 
 
+class devid_request(Structure):
+    """A PKCS#10 request (RFC 2986), signed or waiting for its signature."""
+
+
 # user, algorithm, message, message_len, signature
 devid_sign_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(c_uint8), c_size_t, POINTER(devid_bytes))
 # user
@@ -390,6 +394,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_subject_add_email": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_subject_add_uri": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_subject_add_ip": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_subject_add_hardware_module": (c_int32, (POINTER(devid_subject), c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_subject_add_key_usage": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_subject_add_purpose": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_subject_add_extension": (c_int32, (POINTER(devid_subject), c_char_p, c_int32, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
@@ -531,4 +536,12 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_identity_purpose": (c_char_p, (POINTER(devid_identity),)),
     "devid_identity_created": (c_int64, (POINTER(devid_identity),)),
     "devid_identity_free": (None, (POINTER(devid_identity),)),
+    "devid_request_new": (c_int32, (POINTER(devid_key), POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_request)), POINTER(POINTER(devid_error)))),
+    "devid_request_to_sign": (c_int32, (POINTER(devid_request), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_request_sign_algorithm": (c_char_p, (POINTER(devid_request),)),
+    "devid_request_signature": (c_int32, (POINTER(devid_request), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_request_data": (c_int32, (POINTER(devid_request), c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_request_free": (None, (POINTER(devid_request),)),
+    "devid_store_put_request": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_key), c_char_p, POINTER(devid_request), POINTER(POINTER(devid_error)))),
+    "devid_store_import": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, POINTER(devid_trust), POINTER(devid_cert_list), c_char_p, c_int32, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
 }
