@@ -1,0 +1,27 @@
+//! Our client against the test CA, over HTTP: every good way through an enrolment, and every knob that bends an answer.
+//!
+//! The clock is pretended, so that waits take no time.
+
+#![cfg(feature = "http")]
+
+mod bench;
+mod bent;
+mod good;
+mod wire;
+
+use devid_testca::Knobs;
+
+#[test]
+fn every_knob_of_the_table_is_turned_here() {
+    // One bends what OCSP answers, which the tests of revocation ask for; one waits for requests that the CA's own
+    // tests send.
+    let elsewhere = ["ocsp-unavailable", "other-waiting"];
+    let text = [include_str!("bent.rs"), include_str!("good.rs"), include_str!("wire.rs")].concat();
+    for (name, ..) in Knobs::table() {
+        let turned = text.contains(&format!("(\"{name}\", ")) || elsewhere.contains(&name);
+        assert!(turned, "no test turns {name}");
+    }
+    assert!(Knobs::default().set("no-such-knob", "1").is_err());
+    assert!(Knobs::default().set("waiting", "often").is_err());
+    assert!(Knobs::default().set("error", "perhaps").is_err());
+}
