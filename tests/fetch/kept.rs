@@ -1,12 +1,13 @@
 //! What is kept, for how long, and what must not stay.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use devid::Code;
 use devid::client::StatusFetcher;
 use devid::client::status::Wanted;
-use devid::store::Store;
+use devid::store::{Backend, MemoryBackend, Store, StoreError, StoreErrorKind, StoreOptions};
 use devid::transport::fetch::Document;
 use devid::transport::{FetchFn, Fetched};
 use devid::validation::{RevocationMode, StatusPreference};
@@ -195,4 +196,66 @@ fn device_memory_holds_a_bounded_count_of_documents() {
         assert!(answer.report.is_valid(), "{}", texts(&answer));
     }
     assert_eq!(store.blobs().unwrap().len(), 2);
+}
+
+/// Device memory whose numbers cannot be read, or nothing written, while the switch is on.
+struct Failing {
+    inner: MemoryBackend,
+    numbers: Arc<AtomicBool>,
+    writing: Arc<AtomicBool>,
+}
+
+fn broken() -> StoreError {
+    StoreError::new(StoreErrorKind::Io, "flash", "worn out")
+}
+
+impl Backend for Failing {
+    fn read(&mut self, key: &str) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, StoreError> {
+        if key.starts_with("number/") && self.numbers.load(Ordering::SeqCst) {
+            return Err(broken());
+        }
+        self.inner.read(key)
+    }
+    fn write(&mut self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.writing.load(Ordering::SeqCst) {
+            return Err(broken());
+        }
+        self.inner.write(key, bytes)
+    }
+    fn remove(&mut self, key: &str, wipe: bool) -> Result<(), StoreError> {
+        self.inner.remove(key, wipe)
+    }
+    fn list(&mut self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.inner.list(prefix)
+    }
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.inner.sync()
+    }
+}
+
+#[test]
+fn device_memory_that_fails_is_named_and_never_opens_the_way_back() {
+    let cell = Arc::default();
+    let web = changing(&cell);
+    let pki = Pki::with_crl_at(web.url("/ca.crl"));
+    *cell.lock().unwrap() = CrlBuilder::of(&pki.ca).number(5).der();
+    let (numbers, writing) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
+    let backend = Failing { inner: MemoryBackend::new(), numbers: numbers.clone(), writing: writing.clone() };
+    let store = Arc::new(Store::new(Box::new(backend), provider().clone(), StoreOptions::default()));
+    let start = || StatusFetcher::with_store(provider().clone(), options(), store.clone());
+    let hard = checks(now(), RevocationMode::HardFail);
+
+    let answer = ask(&mut start(), &pki, &hard);
+    assert!(answer.report.is_valid(), "what cannot be kept was good all the same: {}", texts(&answer));
+    assert_eq!(story(&answer), [(Wanted::Crl, "fetched"), (Wanted::Crl, "not stored")]);
+    assert!(texts(&answer).contains("CRL numbers: flash: worn out"), "{}", texts(&answer));
+
+    writing.store(false, Ordering::SeqCst);
+    numbers.store(true, Ordering::SeqCst);
+    let answer = ask(&mut start(), &pki, &hard);
+    assert_eq!(code_of(&answer), Some(Code::RevocationUnknown), "what was seen before is not known");
+    assert!(texts(&answer).contains("CRL numbers: flash: worn out"), "{}", texts(&answer));
+
+    numbers.store(false, Ordering::SeqCst);
+    assert!(ask(&mut start(), &pki, &hard).report.is_valid());
 }
