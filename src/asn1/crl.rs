@@ -65,6 +65,23 @@ impl CrlReason {
         }
     }
 
+    /// The number of the ENUMERATED.
+    pub const fn number(self) -> u8 {
+        match self {
+            CrlReason::Unspecified => 0,
+            CrlReason::KeyCompromise => 1,
+            CrlReason::CaCompromise => 2,
+            CrlReason::AffiliationChanged => 3,
+            CrlReason::Superseded => 4,
+            CrlReason::CessationOfOperation => 5,
+            CrlReason::CertificateHold => 6,
+            CrlReason::RemoveFromCrl => 8,
+            CrlReason::PrivilegeWithdrawn => 9,
+            CrlReason::AaCompromise => 10,
+            CrlReason::Other(number) => number,
+        }
+    }
+
     /// From a CRLReason, DER: an ENUMERATED of one byte.
     pub fn from_der(value: &[u8]) -> Result<Self, Asn1Error> {
         match value {

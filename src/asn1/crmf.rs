@@ -1,8 +1,9 @@
 //! Certificate requests (RFC 4211): template, controls, proof of possession. The module's tags are IMPLICIT.
 
-use super::der::{element, encode, sequence};
+use super::der::{Asn1Error, Cursor, element, encode, sequence};
 use super::name::Name;
 use super::oid::{self, Oid};
+use super::x509::{Extensions, read_time};
 use crate::crypto::algorithm::encode_oid;
 use crate::time::Time;
 
@@ -80,6 +81,49 @@ impl CertTemplate {
             content.extend(element(0xa9, &[&all]));
         }
         sequence(&[&content])
+    }
+}
+
+impl CertTemplate {
+    /// From a CertTemplate that a CA sends as a pattern for requests (RFC 9483 section 4.3.3). The NULL-DN and an empty
+    /// extension value stand for "to be filled in"; fields that a request must not have are passed over.
+    pub fn from_der(der: &[u8]) -> Result<Self, Asn1Error> {
+        const WHAT: &str = "CertTemplate";
+        let mut template = CertTemplate::default();
+        let mut fields = Cursor::sequence(der, WHAT)?;
+        fields.optional_context(0, false)?;
+        fields.optional_context(1, false)?;
+        fields.optional_context(2, true)?;
+        template.issuer = fields.optional_context(3, true)?.map(|f| Name::from_der(f.value)).transpose()?;
+        if let Some(field) = fields.optional_context(4, true)? {
+            let mut bounds = Cursor::new(field.value, "OptionalValidity")?;
+            let mut bound = |number| -> Result<Option<Time>, Asn1Error> {
+                let field = bounds.optional_context(number, true)?;
+                field.map(|f| read_time(&mut Cursor::new(f.value, "Time")?, "Time")).transpose()
+            };
+            (template.not_before, template.not_after) = (bound(0)?, bound(1)?);
+            bounds.finish()?;
+        }
+        template.subject = fields.optional_context(5, true)?.map(|f| Name::from_der(f.value)).transpose()?;
+        fields.optional_context(6, true)?;
+        fields.optional_context(7, false)?;
+        fields.optional_context(8, false)?;
+        if let Some(field) = fields.optional_context(9, true)?
+            && !field.value.is_empty()
+        {
+            template.extensions = TemplateExtension::read_all(&sequence(&[field.value]))?;
+        }
+        fields.finish()?;
+        Ok(template)
+    }
+}
+
+impl TemplateExtension {
+    /// From `Extensions`, DER.
+    pub fn read_all(der: &[u8]) -> Result<Vec<Self>, Asn1Error> {
+        let all = Extensions::parse(der, "Extensions")?;
+        all.map(|e| e.map(|e| TemplateExtension { oid: e.oid, critical: e.critical, value: e.value.to_vec() }))
+            .collect()
     }
 }
 

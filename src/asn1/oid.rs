@@ -72,14 +72,23 @@ pub const ECDH_STD_SHA384_KDF: Oid = oid("1.3.132.1.11.2");
 pub const ECDH_STD_SHA512_KDF: Oid = oid("1.3.132.1.11.3");
 
 // CMP information types and CRMF controls: RFC 9810 section 5.1.1 and 5.3.19, RFC 4211 section 6.
+pub const IT_CURRENT_CRL: Oid = oid("1.3.6.1.5.5.7.4.6");
 pub const IT_IMPLICIT_CONFIRM: Oid = oid("1.3.6.1.5.5.7.4.13");
 pub const IT_CONFIRM_WAIT_TIME: Oid = oid("1.3.6.1.5.5.7.4.14");
 pub const IT_ORIG_PKI_MESSAGE: Oid = oid("1.3.6.1.5.5.7.4.15");
 pub const IT_SUPP_LANG_TAGS: Oid = oid("1.3.6.1.5.5.7.4.16");
+pub const IT_CA_CERTS: Oid = oid("1.3.6.1.5.5.7.4.17");
+pub const IT_ROOT_CA_KEY_UPDATE: Oid = oid("1.3.6.1.5.5.7.4.18");
+pub const IT_CERT_REQ_TEMPLATE: Oid = oid("1.3.6.1.5.5.7.4.19");
+pub const IT_ROOT_CA_CERT: Oid = oid("1.3.6.1.5.5.7.4.20");
 pub const IT_CERT_PROFILE: Oid = oid("1.3.6.1.5.5.7.4.21");
+pub const IT_CRL_STATUS_LIST: Oid = oid("1.3.6.1.5.5.7.4.22");
+pub const IT_CRLS: Oid = oid("1.3.6.1.5.5.7.4.23");
 pub const REG_CTRL_REG_TOKEN: Oid = oid("1.3.6.1.5.5.7.5.1.1");
 pub const REG_CTRL_AUTHENTICATOR: Oid = oid("1.3.6.1.5.5.7.5.1.2");
 pub const REG_CTRL_OLD_CERT_ID: Oid = oid("1.3.6.1.5.5.7.5.1.5");
+pub const REG_CTRL_ALG_ID: Oid = oid("1.3.6.1.5.5.7.5.1.11");
+pub const REG_CTRL_RSA_KEY_LEN: Oid = oid("1.3.6.1.5.5.7.5.1.12");
 
 // Certificate and CRL extensions: RFC 5280.
 pub const CE_SUBJECT_KEY_IDENTIFIER: Oid = oid("2.5.29.14");

@@ -12,7 +12,7 @@ use super::guard::guard;
 use super::key::devid_destroy_fn;
 use super::operation::{Op, devid_op};
 use crate::client::run::system_time;
-use crate::client::{Decision, Event, Owner, Unattended, run};
+use crate::client::{Decision, Event, Owner, Unattended, complete};
 use crate::cmp::Issued;
 use crate::transport::{Exchange, ExchangeLimits, Reply, TransportError};
 use crate::{Code, Error, Time};
@@ -151,13 +151,13 @@ pub unsafe extern "C" fn devid_op_run(op: *mut devid_op, err: *mut *mut devid_er
         let mut op = unsafe { handle_mut(op, "op")? };
         let result = with_exchange(&mut op, |operation, exchange, callbacks, session| {
             let mut owner = Program { callbacks, log: &session.log };
-            run(operation, exchange, session.client.exchange_limits(), session.client.max_retries(), &mut owner)
+            complete(operation, exchange, session.client.exchange_limits(), session.client.max_retries(), &mut owner)
         });
         op.refresh();
         if let Err(error) = &result {
             Log::line(&op.session.log, DEVID_LOG_ERROR, || error.to_string());
         }
-        result.map(|_| ())
+        result
     })
 }
 

@@ -1,11 +1,13 @@
-//! A new operation: the first certificate, a further one, a key update; or one continued after a restart.
+//! A new operation: the first certificate, a further one, a key update, one for a PKCS #10 request; or one continued
+//! after a restart.
 
 use std::sync::Arc;
 
 use super::config::Client;
 use super::subject::Subject;
+use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
-use crate::cmp::{CertificateRequest, Credential, Operation, RequestKind, Signer};
+use crate::cmp::{CertificateRequest, Credential, Operation, Request, RequestKind, Signer};
 use crate::codes::Code;
 use crate::error::Error;
 
@@ -33,14 +35,25 @@ impl Client {
         Operation::new(Arc::clone(&self.context), CertificateRequest::key_update(key, &certificate)?)
     }
 
+    /// p10cr: a certificate for a PKCS #10 request, DER or PEM, our own or someone else's (RFC 9483 section 4.1.4).
+    pub fn enroll_pkcs10(&self, request: &[u8]) -> Result<Operation, Error> {
+        let request = CertificationRequest::from_bytes(request)?;
+        self.operation(CertificateRequest::from_pkcs10(request.as_der())?)
+    }
+
     /// Any request.
-    pub fn operation(&self, request: CertificateRequest) -> Result<Operation, Error> {
+    pub fn operation(&self, request: impl Into<Request>) -> Result<Operation, Error> {
         Operation::new(Arc::clone(&self.context), request)
     }
 
     /// Continues a saved operation with the new key it belongs to.
     pub fn restore(&self, key: Signer, saved: &[u8]) -> Result<Operation, Error> {
         Operation::restore(Arc::clone(&self.context), key, saved)
+    }
+
+    /// Continues a saved operation that has no new key of ours: a revocation, a question, p10cr.
+    pub fn restore_keyless(&self, saved: &[u8]) -> Result<Operation, Error> {
+        Operation::restore_keyless(Arc::clone(&self.context), saved)
     }
 
     fn request(&self, kind: RequestKind, key: Signer, subject: &Subject) -> Result<Operation, Error> {

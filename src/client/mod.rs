@@ -8,6 +8,7 @@
 //! | [`install`] | enrolment straight into device memory: no crash loses or mixes an identity |
 //! | [`offline`] | enrolment without a network: PKCS#10 goes out, its key and the request are kept |
 //! | [`import`] | a certificate that comes back by any means finds its key and is installed |
+//! | [`support`] | revocation, and questions: CA certificates, a root's successor, templates, CRLs |
 //! | [`run`] | drives an operation with a blocking exchange |
 //! | [`status`] | a validation that gets status data and missing issuers by URL, and keeps what is good |
 
@@ -19,11 +20,12 @@ pub mod offline;
 pub mod run;
 pub mod status;
 pub mod subject;
+pub mod support;
 
 pub use config::{Client, Config};
 pub use import::{Import, Imported};
 pub use install::{Destination, abandon};
 pub use offline::{RequestOptions, UnsignedRequest, keep_request, request_into};
-pub use run::{Decision, Event, Owner, Unattended, run};
+pub use run::{Decision, Event, Owner, Unattended, complete, run};
 pub use status::{StatusFetcher, StatusOptions};
 pub use subject::Subject;

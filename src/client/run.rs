@@ -109,6 +109,22 @@ impl Client {
         run(operation, &mut self.http()?, self.exchange_limits(), self.max_retries, owner)
     }
 
+    /// Runs any operation over the built-in HTTP client: see [`complete`].
+    #[cfg(feature = "http")]
+    pub fn complete(&self, operation: &mut Operation, owner: &mut dyn Owner) -> Result<(), Error> {
+        complete(operation, &mut self.http()?, self.exchange_limits(), self.max_retries, owner)
+    }
+
+    /// Runs any operation over the caller's own exchange: see [`complete`].
+    pub fn complete_over(
+        &self,
+        operation: &mut Operation,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<(), Error> {
+        complete(operation, exchange, self.exchange_limits(), self.max_retries, owner)
+    }
+
     /// Runs an operation over the caller's own exchange: see [`run`].
     pub fn run_over(
         &self,
@@ -120,10 +136,9 @@ impl Client {
     }
 }
 
-/// Runs an operation to its end, or to a failure of the way to the server, after which it can be run again.
+/// Runs an enrolment to its end: see [`complete`].
 ///
-/// Blocks. A message is repeated at most `max_retries` times and only where the server cannot have seen it: a server
-/// that saw it would take the repetition for a second transaction.
+/// Errors: [`Code::InvalidArgument`] before anything is sent if the operation is not about a new certificate.
 pub fn run(
     operation: &mut Operation,
     exchange: &mut dyn Exchange,
@@ -131,6 +146,25 @@ pub fn run(
     max_retries: u32,
     owner: &mut dyn Owner,
 ) -> Result<Issued, Error> {
+    if operation.request().certificate().is_none() {
+        return Err(Error::new(Code::InvalidArgument, "no certificate comes of this operation: complete it"));
+    }
+    complete(operation, exchange, limits, max_retries, owner)?;
+    Ok(operation.issued().expect("done means issued").clone())
+}
+
+/// Runs any operation to its end, or to a failure of the way to the server, after which it can be run again. What came
+/// of it is in the operation: see [`Action::Done`].
+///
+/// Blocks. A message is repeated at most `max_retries` times and only where the server cannot have seen it: a server
+/// that saw it would take the repetition for a second transaction.
+pub fn complete(
+    operation: &mut Operation,
+    exchange: &mut dyn Exchange,
+    limits: &ExchangeLimits,
+    max_retries: u32,
+    owner: &mut dyn Owner,
+) -> Result<(), Error> {
     loop {
         let action = operation.step(owner.now())?;
         if matches!(action, Action::Send | Action::Wait | Action::Accept) {
@@ -157,7 +191,7 @@ pub fn run(
                     Decision::Reject(reason) => operation.reject(&reason)?,
                 }
             }
-            Action::Done => return Ok(operation.issued().expect("done means issued").clone()),
+            Action::Done => return Ok(()),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::request::Signer;
 use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
+use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, Provider, SignatureAlgorithm};
 use crate::error::Error;
 use crate::limits::Limits;
@@ -74,6 +75,40 @@ impl Context {
             limits: Limits::default(),
             tolerance: Tolerance::default(),
         }
+    }
+
+    /// Refuses settings that contradict themselves, before anything is sent.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match &self.credential {
+            Credential::Signature { signer, certificate, algorithm, .. } => {
+                if !same_public_key(signer.spki(), certificate.spki()) {
+                    let words = "the protection certificate does not belong to the key that signs";
+                    return Err(Error::new(Code::KeyMismatch, words));
+                }
+                if !algorithm.fits(signer.kind()) {
+                    let words = format!("{algorithm:?} cannot be made by a key of type {}", signer.kind());
+                    return Err(Error::new(Code::Algorithm, words));
+                }
+                if self.cmp_anchors.is_empty() {
+                    let words = "no CMP anchors: nothing could say who may sign answers";
+                    return Err(Error::new(Code::InvalidArgument, words));
+                }
+            }
+            Credential::Mac { reference, secret, parameters } => {
+                if reference.is_empty() || secret.is_empty() {
+                    return Err(Error::new(Code::InvalidArgument, "reference value or secret is empty"));
+                }
+                let (MacParameters::PasswordBased { iterations, .. } | MacParameters::Pbmac1 { iterations, .. }) =
+                    *parameters;
+                // RFC 9045 section 4.3 and RFC 4211 section 4.4: at least 100.
+                if iterations < 100 || iterations > self.limits.max_mac_iterations {
+                    let most = self.limits.max_mac_iterations;
+                    let words = format!("{iterations} iterations for the MAC; 100 to {most} are taken");
+                    return Err(Error::new(Code::MacParameters, words));
+                }
+            }
+        }
+        Ok(())
     }
 }
 

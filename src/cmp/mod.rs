@@ -6,23 +6,31 @@
 //! | file | |
 //! | --- | --- |
 //! | [`context`] | what holds for all operations of a client: credential, anchors, limits, tolerances |
-//! | [`request`] | what the caller wants certified, as ir, cr or kur |
+//! | [`request`] | what the caller wants: a certificate by ir, cr, kur or p10cr, or another of the following |
+//! | [`revoke`] | the revocation of a certificate: rr and its answer |
+//! | [`info`] | questions and their answers: CA certificates, a root's successor, templates, CRLs |
 //! | [`protection`] | MAC and signature over header and body |
 //! | [`response`] | an answer is checked against its request before anything in it is believed (RFC 9483 section 3.5) |
 //! | [`issued`] | the issued certificate is compared with what was asked |
 //! | [`operation`] | the state machine: step, feed, action |
+//! | `enrolment` | the exchange that brings a certificate, as far as its confirmation |
 //! | [`snapshot`] | save and restore across a reboot |
 
 pub mod context;
+mod enrolment;
+pub mod info;
 pub mod issued;
 pub mod operation;
 pub mod protection;
 pub mod request;
 pub mod response;
+pub mod revoke;
 pub mod snapshot;
 mod transaction;
 
 pub use context::{Context, Credential, MacParameters, SignerAuthorisation, Tolerance};
+pub use info::{Information, Question, RequestTemplate, RootUpdate};
 pub use issued::{Difference, Issued, differences};
 pub use operation::{Action, Operation, SignRequest, SignRole};
-pub use request::{CertificateRequest, RequestKind, Signer};
+pub use request::{CertificateRequest, Request, RequestKind, Signer};
+pub use revoke::{RevocationRequest, Revoked};

@@ -3,11 +3,14 @@
 //! ```text
 //!            +--------- Sign <-> signature() ---------+
 //!            v                                        |
-//!  begin -> build ir/cr/kur -> Send -> feed() -> check answer -> waiting? -> Wait -> build pollReq -> Send ...
-//!                                                     |
-//!                                                     v
-//!                             Accept -> accept()/reject() -> build certConf -> Send -> feed() -> pkiConf -> Done
+//!  begin -> build request -> Send -> feed() -> check answer -> waiting? -> Wait -> build pollReq -> Send ...
+//!                                                   |    |
+//!                                                   |    +-- rp, genp ----------------------------------> Done
+//!                                                   v
+//!                    ip, cp, kup: Accept -> accept()/reject() -> build certConf -> Send -> feed() -> pkiConf -> Done
 //! ```
+//!
+//! What is particular to one kind of exchange stands in a file of its own: `enrolment`, `revoke`, `info`.
 //!
 //! A step never blocks, never sleeps, reads no clock and starts no thread. A failure ends the operation for good; every
 //! later step answers the same error (RFC 9483 section 3.6.1). An end entity never sends error messages.
@@ -15,21 +18,16 @@
 use std::sync::Arc;
 
 use super::context::{Context, Credential};
-use super::issued::{self, Issued};
-use super::request::{CertificateRequest, RequestKind, Signer};
-use super::response::{self, Checked, ProtectedBy, refusal};
+use super::enrolment::Came;
+use super::info::{self, Information};
+use super::issued::Issued;
+use super::request::{Request, Signer};
+use super::response::{self, Checked};
+use super::revoke::{self, Revoked};
 use super::transaction::{Transaction, Unprotected};
-use crate::asn1::cmp::{
-    BodyType, CertOrEncCert, CertRepMessage, CertStatus, PkiBody, PkiStatus, PkiStatusInfo, PollRep, poll,
-};
-use crate::asn1::crmf;
-use crate::asn1::der::sequence;
-use crate::asn1::oid;
-use crate::asn1::x509::Certificate;
+use crate::asn1::cmp::{BodyType, PkiBody, PkiStatus, PkiStatusInfo, PollRep, poll};
 use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
-use crate::crypto::algorithm::encode_oid;
-use crate::crypto::keys::same_public_key;
 use crate::error::Error;
 use crate::time::Time;
 
@@ -44,7 +42,8 @@ pub enum Action {
     Sign,
     /// Look at [`Operation::issued`], install it, then [`Operation::accept`] or [`Operation::reject`].
     Accept,
-    /// The certificate is issued and confirmed.
+    /// The certificate is issued and confirmed, revoked, or the question answered: see [`Operation::issued`],
+    /// [`Operation::revoked`], [`Operation::information`].
     Done,
 }
 
@@ -79,11 +78,11 @@ pub(super) struct UnderWay {
     pub polling: Option<i64>,
 }
 
-/// The two exchanges of an enrolment.
+/// The exchanges of an operation; only an enrolment has the second one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The certificate is asked for.
-    Certificate,
+    /// The request is out.
+    Request,
     /// The certificate is being confirmed.
     Confirmation,
 }
@@ -103,16 +102,22 @@ pub(super) enum State {
     Deciding,
     /// The owner has decided.
     Decided { rejection: Option<Error> },
-    /// Issued and confirmed.
+    /// Over, as wished.
     Done,
     /// Over.
     Failed(Error),
 }
 
-/// One enrolment: from the request to the confirmed certificate.
+/// What came of an operation that is not about a new certificate.
+pub(super) enum Outcome {
+    Revoked(Revoked),
+    Information(Information),
+}
+
+/// One operation: an enrolment from the request to the confirmed certificate, a revocation, or a question.
 pub struct Operation {
     pub(super) context: Arc<Context>,
-    pub(super) request: CertificateRequest,
+    pub(super) request: Request,
     pub(super) transaction: Option<Transaction>,
     pub(super) state: State,
     pub(super) inbox: Option<Vec<u8>>,
@@ -122,19 +127,17 @@ pub struct Operation {
     pub(super) issued: Option<Issued>,
     /// Why the certificate is being refused, while certConf says so.
     pub(super) rejection: Option<Error>,
+    pub(super) outcome: Option<Outcome>,
 }
 
 impl Operation {
-    /// Begins an enrolment. Nothing is sent or signed before the first step.
+    /// Begins an operation. Nothing is sent or signed before the first step.
     ///
     /// Errors: the request or the settings contradict themselves or RFC 9483.
-    pub fn new(context: Arc<Context>, request: CertificateRequest) -> Result<Self, Error> {
-        request.check()?;
-        check_context(&context)?;
-        if context.enrolment_anchors.is_empty() && !context.accept_ca_pubs {
-            let words = "no enrolment anchors: nothing could say whether the issued certificate is the right CA's";
-            return Err(Error::new(Code::InvalidArgument, words));
-        }
+    pub fn new(context: Arc<Context>, request: impl Into<Request>) -> Result<Self, Error> {
+        let request = request.into();
+        request.check(&context)?;
+        context.check()?;
         Ok(Operation {
             context,
             request,
@@ -146,6 +149,7 @@ impl Operation {
             wait_reason: Vec::new(),
             issued: None,
             rejection: None,
+            outcome: None,
         })
     }
 
@@ -208,11 +212,7 @@ impl Operation {
     /// What to sign, after [`Action::Sign`].
     pub fn to_sign(&self) -> Option<SignRequest> {
         match &self.state {
-            State::SignPossession { cert_request } => Some(SignRequest {
-                role: SignRole::NewKey,
-                algorithm: self.request.pop_algorithm,
-                message: cert_request.clone(),
-            }),
+            State::SignPossession { cert_request } => Some(self.possession_to_sign(cert_request)),
             State::SignMessage { unprotected, .. } => match &self.context.credential {
                 Credential::Signature { algorithm, .. } => Some(SignRequest {
                     role: SignRole::Protection,
@@ -233,13 +233,13 @@ impl Operation {
             return Err(Error::new(Code::State, "a signature was handed in, but none is asked for"));
         };
         let spki = match wanted.role {
-            SignRole::NewKey => self.request.key.spki(),
+            SignRole::NewKey => self.request.new_key().map_or(&[][..], Signer::spki),
             SignRole::Protection => protection_spki(&self.context),
         };
         let verified = self.context.provider.verify(&wanted.algorithm, spki, &wanted.message, signature, false);
         verified.map_err(|e| Error::new(Code::Signer, format!("the external key's signature: {e}")))?;
         match std::mem::replace(&mut self.state, State::Begin) {
-            State::SignPossession { cert_request } => self.send_request(&cert_request, signature, now),
+            State::SignPossession { cert_request } => self.possession_signed(&cert_request, signature, now),
             State::SignMessage { unprotected, under_way } => {
                 let transaction = self.transaction.as_ref().expect("a message was written in it");
                 let output = transaction.finish(&self.context, &unprotected, signature);
@@ -270,8 +270,24 @@ impl Operation {
         self.decide(Some(Error::new(Code::Refused, format!("the caller refused the certificate: {reason}"))))
     }
 
+    /// What became of a request for revocation, once that is done.
+    pub fn revoked(&self) -> Option<&Revoked> {
+        match &self.outcome {
+            Some(Outcome::Revoked(revoked)) => Some(revoked),
+            _ => None,
+        }
+    }
+
+    /// The answer to a question, once it is here.
+    pub fn information(&self) -> Option<&Information> {
+        match &self.outcome {
+            Some(Outcome::Information(information)) => Some(information),
+            _ => None,
+        }
+    }
+
     /// What was asked for.
-    pub fn request(&self) -> &CertificateRequest {
+    pub fn request(&self) -> &Request {
         &self.request
     }
 
@@ -331,44 +347,28 @@ impl Operation {
     }
 
     fn begin(&mut self, now: Time) -> Result<(), Error> {
-        // RFC 9483 section 4.1.3: the certificate to be updated must not have expired.
-        if let (RequestKind::KeyUpdate, Credential::Signature { certificate, .. }) =
-            (self.request.kind, &self.context.credential)
-            && certificate.not_after() < now
-        {
-            let words = format!(
-                "the certificate to be updated expired {}; enrol anew with the supplier's certificate",
-                certificate.not_after()
-            );
-            return Err(Error::new(Code::Expired, words));
-        }
         self.transaction = Some(Transaction::begin(&self.context, now)?);
-        let cert_request = self.request.cert_request();
-        match &self.request.key {
-            Signer::Deferred { .. } => {
-                self.state = State::SignPossession { cert_request };
-                Ok(())
+        match &self.request {
+            Request::Certificate(_) => self.begin_enrolment(now),
+            Request::Revocation(request) => {
+                request.check_validity(&self.context, now)?;
+                self.send_first(&request.content(), now)
             }
-            Signer::Key(key) => {
-                let signature = key
-                    .sign(&self.request.pop_algorithm, &cert_request)
-                    .map_err(|e| Error::new(Code::Signer, format!("proof of possession: {e}")))?;
-                self.send_request(&cert_request, &signature, now)
-            }
+            Request::Information(question) => self.send_first(&question.content(), now),
         }
     }
 
-    fn send_request(&mut self, cert_request: &[u8], pop_signature: &[u8], now: Time) -> Result<(), Error> {
-        let content = crmf::cert_req_messages(cert_request, &self.request.pop_algorithm.to_der(), pop_signature);
-        let body = self.request.kind.body();
-        self.send(UnderWay { body, phase: Phase::Certificate, polling: None }, &content, 2, now)
+    /// Sends the request with this content.
+    pub(super) fn send_first(&mut self, content: &[u8], now: Time) -> Result<(), Error> {
+        self.send(UnderWay { body: self.request.body(), phase: Phase::Request, polling: None }, content, 2, now)
     }
 
     /// Writes a message and protects it, or asks for the signature.
-    fn send(&mut self, under_way: UnderWay, content: &[u8], pvno: i64, now: Time) -> Result<(), Error> {
+    pub(super) fn send(&mut self, under_way: UnderWay, content: &[u8], pvno: i64, now: Time) -> Result<(), Error> {
         let context = Arc::clone(&self.context);
         let transaction = self.transaction.as_mut().expect("begun before anything is sent");
-        let unprotected = transaction.write(&context, now, under_way.body, content, pvno)?;
+        let names_profile = under_way.body == self.request.body() && self.request.may_name_profile();
+        let unprotected = transaction.write(&context, now, under_way.body, content, pvno, names_profile)?;
         let protection = match &context.credential {
             Credential::Mac { .. } => {
                 let key = transaction.own_mac(&context)?;
@@ -391,7 +391,7 @@ impl Operation {
         let context = Arc::clone(&self.context);
         let transaction = self.transaction.as_mut().expect("a message is under way in it");
         let final_answer = match under_way.phase {
-            Phase::Certificate => self.request.kind.answer(),
+            Phase::Request => self.request.answer(),
             Phase::Confirmation => BodyType::PKICONF,
         };
         let allowed: &[BodyType] =
@@ -401,16 +401,24 @@ impl Operation {
             PkiBody::PollRep(entries) => self.told_to_wait(&entries, under_way, now),
             // RFC 9483 section 4.4: any message but a certificate response is delayed by an error with status waiting.
             PkiBody::Error(content) if content.status.status == PkiStatus::Waiting => {
-                self.check_no_fail_info(&content.status)?;
+                response::check_no_fail_info(&context, &content.status)?;
                 self.start_polling(-1, &content.status, under_way, now)
             }
             PkiBody::Error(content) => Err(response::server_error(&content)),
             PkiBody::CertRep(rep) => {
-                let header = message.header();
-                let granted = header.info(oid::IT_IMPLICIT_CONFIRM).is_some();
-                let confirm_before = header.info(oid::IT_CONFIRM_WAIT_TIME).and_then(generalized_time);
-                let came = Came { extra_certs: message.extra_certs(), protected_by, granted, confirm_before };
-                self.certificate_answered(rep, &came, under_way, now)
+                self.certificate_answered(rep, &Came::with(&message, protected_by), under_way, now)
+            }
+            PkiBody::RevRep(content) => {
+                let request = self.request.revocation().expect("rp is only allowed as answer to rr");
+                self.outcome = Some(Outcome::Revoked(revoke::check_answer(&context, request, content)?));
+                self.state = State::Done;
+                Ok(())
+            }
+            PkiBody::GenRep(items) => {
+                let question = self.request.question().expect("genp is only allowed as answer to genm");
+                self.outcome = Some(Outcome::Information(info::check_answer(&context, question, items, now)?));
+                self.state = State::Done;
+                Ok(())
             }
             PkiBody::PkiConf => {
                 self.state = match self.rejection.take() {
@@ -423,119 +431,8 @@ impl Operation {
         }
     }
 
-    fn certificate_answered(
-        &mut self,
-        rep: CertRepMessage,
-        came: &Came<'_>,
-        under_way: UnderWay,
-        now: Time,
-    ) -> Result<(), Error> {
-        let CertRepMessage { ca_pubs, responses } = rep;
-        let [response] = <[_; 1]>::try_from(responses).map_err(|all: Vec<_>| {
-            Error::new(Code::Protocol, format!("{} certificate responses to one request", all.len()))
-        })?;
-        if response.cert_req_id != 0 {
-            let words = format!("the answer's certReqId is {}, the request's 0", response.cert_req_id);
-            return Err(Error::new(Code::Protocol, words));
-        }
-        let status = response.status;
-        if status.status == PkiStatus::Waiting {
-            self.check_no_fail_info(&status)?;
-            return self.start_polling(response.cert_req_id, &status, under_way, now);
-        }
-        if !issued::is_success(status.status) {
-            // RFC 9483 section 4.1.1: no certConf after a rejection.
-            return Err(refusal(Code::Rejected, "the server refused the request", &status, true));
-        }
-        self.check_no_fail_info(&status)?;
-        let Some(pair) = response.certified_key_pair else {
-            let words = format!("the server answered {}, but sent no certificate", status.status.name());
-            return Err(Error::new(Code::Protocol, words));
-        };
-        let certificate = match pair.cert_or_enc_cert {
-            CertOrEncCert::Certificate(certificate) => certificate,
-            CertOrEncCert::Encrypted(_) => {
-                let words = "the server sent the certificate encrypted, which was not asked for";
-                return Err(Error::new(Code::Unsupported, words));
-            }
-        };
-        self.certificate_came(certificate, status, ca_pubs, came, now)
-    }
-
-    fn certificate_came(
-        &mut self,
-        certificate: Certificate,
-        status: PkiStatusInfo,
-        ca_pubs: Vec<Certificate>,
-        came: &Came<'_>,
-        now: Time,
-    ) -> Result<(), Error> {
-        // RFC 9483 section 4.1.5, RFC 9810 section 8.9: new anchors only under the shared secret.
-        let offered = if came.protected_by == ProtectedBy::Mac { ca_pubs.clone() } else { Vec::new() };
-        let trusted: Vec<Certificate> = match self.context.accept_ca_pubs {
-            true => offered.iter().filter(|c| c.is_self_issued()).cloned().collect(),
-            false => Vec::new(),
-        };
-        let helpers: Vec<Certificate> = came.extra_certs.iter().chain(&ca_pubs).cloned().collect();
-        let checked = issued::check_issued(&self.context, &self.request, &certificate, &helpers, &trusted, now);
-        let differences = issued::differences(&self.request.template, &certificate);
-        let (chain, refused) = match checked {
-            Ok(chain) => (chain, None),
-            Err(error) => (Vec::new(), Some(error)),
-        };
-        self.issued = Some(Issued {
-            certificate,
-            chain,
-            status,
-            differences,
-            ca_pubs: offered,
-            implicitly_confirmed: came.granted,
-            confirm_before: came.confirm_before,
-            cert_req_id: 0,
-        });
-        self.state = match refused {
-            None => State::Deciding,
-            rejection => State::Decided { rejection },
-        };
-        Ok(())
-    }
-
-    fn decided(&mut self, rejection: Option<Error>, now: Time) -> Result<(), Error> {
-        let issued = self.issued.as_ref().expect("there is a certificate to decide on");
-        if issued.implicitly_confirmed {
-            // RFC 9483 section 3.6.1: with implicit confirmation a refusal just ends the operation.
-            return match rejection {
-                Some(error) => Err(error),
-                None => {
-                    self.state = State::Done;
-                    Ok(())
-                }
-            };
-        }
-        let (digest, name_it) = issued::cert_hash_algorithm(&issued.certificate);
-        let cert_hash = self.context.provider.digest(digest, &[issued.certificate.as_der()])?;
-        let status = rejection.as_ref().map(|error| {
-            // failInfo: badPOP has no place here; incorrectData says that what came is not what was asked (bit 7).
-            let mut info = PkiStatusInfo::new(PkiStatus::Rejection);
-            info.fail_info = Some(1 << 7);
-            info.texts.push(error.message().to_owned());
-            info
-        });
-        let content = CertStatus {
-            cert_hash: cert_hash.to_vec(),
-            cert_req_id: issued.cert_req_id,
-            status,
-            hash_alg: name_it.then(|| sequence(&[&encode_oid(digest.oid())])),
-        };
-        // RFC 9810 section 7: version 3 where hashAlg is used.
-        let pvno = if name_it { 3 } else { 2 };
-        self.rejection = rejection;
-        let under_way = UnderWay { body: BodyType::CERTCONF, phase: Phase::Confirmation, polling: None };
-        self.send(under_way, &content.to_confirm_content(), pvno, now)
-    }
-
     /// A first answer says waiting: poll at once, the answer tells how long to wait (RFC 9483 section 4.4).
-    fn start_polling(
+    pub(super) fn start_polling(
         &mut self,
         cert_req_id: i64,
         status: &PkiStatusInfo,
@@ -577,14 +474,6 @@ impl Operation {
         Ok(())
     }
 
-    /// RFC 9483 sections 4.1.1 and 4.4: failInfo must be absent where the status is no failure.
-    fn check_no_fail_info(&self, status: &PkiStatusInfo) -> Result<(), Error> {
-        if status.fail_info.is_some() && !self.context.tolerance.fail_info_with_success {
-            return Err(refusal(Code::Protocol, "failInfo beside a status that is no failure", status, true));
-        }
-        Ok(())
-    }
-
     fn check_total_time(&self, now: Time) -> Result<(), Error> {
         let most = self.context.limits.max_total_seconds;
         let running = matches!(self.state, State::Sent { .. } | State::Waiting { .. });
@@ -622,49 +511,6 @@ impl Operation {
     }
 }
 
-/// What came with a certificate response.
-struct Came<'a> {
-    extra_certs: &'a [Certificate],
-    protected_by: ProtectedBy,
-    granted: bool,
-    confirm_before: Option<Time>,
-}
-
-/// Refuses settings that contradict themselves, before anything is sent.
-pub(super) fn check_context(context: &Context) -> Result<(), Error> {
-    use super::context::MacParameters;
-    match &context.credential {
-        Credential::Signature { signer, certificate, algorithm, .. } => {
-            if !same_public_key(signer.spki(), certificate.spki()) {
-                let words = "the protection certificate does not belong to the key that signs";
-                return Err(Error::new(Code::KeyMismatch, words));
-            }
-            if !algorithm.fits(signer.kind()) {
-                let words = format!("{algorithm:?} cannot be made by a key of type {}", signer.kind());
-                return Err(Error::new(Code::Algorithm, words));
-            }
-            if context.cmp_anchors.is_empty() {
-                let words = "no CMP anchors: nothing could say who may sign answers";
-                return Err(Error::new(Code::InvalidArgument, words));
-            }
-        }
-        Credential::Mac { reference, secret, parameters } => {
-            if reference.is_empty() || secret.is_empty() {
-                return Err(Error::new(Code::InvalidArgument, "reference value or secret is empty"));
-            }
-            let (MacParameters::PasswordBased { iterations, .. } | MacParameters::Pbmac1 { iterations, .. }) =
-                *parameters;
-            // RFC 9045 section 4.3 and RFC 4211 section 4.4: at least 100.
-            if iterations < 100 || iterations > context.limits.max_mac_iterations {
-                let most = context.limits.max_mac_iterations;
-                let words = format!("{iterations} iterations for the MAC; 100 to {most} are taken");
-                return Err(Error::new(Code::MacParameters, words));
-            }
-        }
-    }
-    Ok(())
-}
-
 fn protection_spki(context: &Context) -> &[u8] {
     match &context.credential {
         Credential::Signature { signer, .. } => signer.spki(),
@@ -675,9 +521,4 @@ fn protection_spki(context: &Context) -> &[u8] {
 fn in_phase(error: Error, body: BodyType) -> Error {
     let name = body.name();
     error.context(&format!("answer to {name}")).with(|facts| facts.phase = Some(name))
-}
-
-fn generalized_time(value: &[u8]) -> Option<Time> {
-    let mut cursor = crate::asn1::der::Cursor::new(value, "confirmWaitTime").ok()?;
-    Time::from_generalized_time(cursor.expect(::der::Tag::GeneralizedTime, "a time").ok()?.value)
 }

@@ -1,10 +1,17 @@
-//! What the caller wants certified, and how it becomes ir, cr or kur (RFC 9483 sections 4.1.1 to 4.1.3).
+//! What the caller wants: a certificate by ir, cr, kur or p10cr (RFC 9483 sections 4.1.1 to 4.1.4), or another of the
+//! requests that have a file of their own.
 
 use std::fmt;
 use std::sync::Arc;
 
+use super::context::Context;
+use super::info::Question;
+use super::revoke::RevocationRequest;
 use crate::asn1::cmp::BodyType;
 use crate::asn1::crmf::{self, CertTemplate};
+use crate::asn1::name::Name;
+use crate::asn1::oid;
+use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::{KeyKind, PrivateKey, SignatureAlgorithm};
@@ -55,6 +62,89 @@ impl fmt::Debug for Signer {
     }
 }
 
+/// What an operation asks for.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// A certificate.
+    Certificate(CertificateRequest),
+    /// The revocation of one.
+    Revocation(RevocationRequest),
+    /// Information.
+    Information(Question),
+}
+
+impl Request {
+    /// The body of the request.
+    pub fn body(&self) -> BodyType {
+        match self {
+            Request::Certificate(request) => request.kind.body(),
+            Request::Revocation(_) => BodyType::RR,
+            Request::Information(_) => BodyType::GENM,
+        }
+    }
+
+    /// The body of a proper answer.
+    pub fn answer(&self) -> BodyType {
+        match self {
+            Request::Certificate(request) => request.kind.answer(),
+            Request::Revocation(_) => BodyType::RP,
+            Request::Information(_) => BodyType::GENP,
+        }
+    }
+
+    /// The request for a certificate, if it is one.
+    pub fn certificate(&self) -> Option<&CertificateRequest> {
+        if let Request::Certificate(request) = self { Some(request) } else { None }
+    }
+
+    /// The request for revocation, if it is one.
+    pub fn revocation(&self) -> Option<&RevocationRequest> {
+        if let Request::Revocation(request) = self { Some(request) } else { None }
+    }
+
+    /// The question, if it is one.
+    pub fn question(&self) -> Option<&Question> {
+        if let Request::Information(question) = self { Some(question) } else { None }
+    }
+
+    /// The key that is to be certified.
+    pub fn new_key(&self) -> Option<&Signer> {
+        self.certificate().map(|request| &request.key)
+    }
+
+    /// RFC 9483 section 3.1: certProfile belongs in requests for certificates and in questions for a template.
+    pub(super) fn may_name_profile(&self) -> bool {
+        matches!(self, Request::Certificate(_) | Request::Information(Question::RequestTemplate))
+    }
+
+    /// Refuses what the profile does not allow, before anything is sent.
+    pub(super) fn check(&self, context: &Context) -> Result<(), Error> {
+        match self {
+            Request::Certificate(request) => request.check(context),
+            Request::Revocation(request) => request.check(context),
+            Request::Information(_) => Ok(()),
+        }
+    }
+}
+
+impl From<CertificateRequest> for Request {
+    fn from(request: CertificateRequest) -> Self {
+        Request::Certificate(request)
+    }
+}
+
+impl From<RevocationRequest> for Request {
+    fn from(request: RevocationRequest) -> Self {
+        Request::Revocation(request)
+    }
+}
+
+impl From<Question> for Request {
+    fn from(question: Question) -> Self {
+        Request::Information(question)
+    }
+}
+
 /// Which request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
@@ -64,6 +154,8 @@ pub enum RequestKind {
     Further,
     /// kur: a new key for a certificate that is to be updated.
     KeyUpdate,
+    /// p10cr: a certificate asked for by PKCS #10, for CAs that do not know CRMF.
+    Pkcs10,
 }
 
 impl RequestKind {
@@ -73,6 +165,7 @@ impl RequestKind {
             RequestKind::Initial => BodyType::IR,
             RequestKind::Further => BodyType::CR,
             RequestKind::KeyUpdate => BodyType::KUR,
+            RequestKind::Pkcs10 => BodyType::P10CR,
         }
     }
 
@@ -80,7 +173,7 @@ impl RequestKind {
     pub const fn answer(self) -> BodyType {
         match self {
             RequestKind::Initial => BodyType::IP,
-            RequestKind::Further => BodyType::CP,
+            RequestKind::Further | RequestKind::Pkcs10 => BodyType::CP,
             RequestKind::KeyUpdate => BodyType::KUP,
         }
     }
@@ -99,6 +192,7 @@ pub struct CertificateRequest {
     pub template: CertTemplate,
     /// Controls, each an AttributeTypeAndValue in DER.
     pub controls: Vec<Vec<u8>>,
+    pub(super) pkcs10: Option<CertificationRequest>,
 }
 
 impl CertificateRequest {
@@ -106,16 +200,13 @@ impl CertificateRequest {
     pub fn new(kind: RequestKind, key: Signer, mut template: CertTemplate) -> Self {
         template.public_key = Some(key.spki().to_vec());
         let pop_algorithm = key.kind().default_signature();
-        CertificateRequest { kind, key, pop_algorithm, template, controls: Vec::new() }
+        CertificateRequest { kind, key, pop_algorithm, template, controls: Vec::new(), pkcs10: None }
     }
 
     /// kur for `old`: same subject, same subjectAltName, the control oldCertID (RFC 9483 section 4.1.3).
     pub fn key_update(key: Signer, old: &Certificate) -> Result<Self, Error> {
         use crate::asn1::oid::CE_SUBJECT_ALT_NAME;
-        let mut template = CertTemplate {
-            subject: Some(crate::asn1::name::Name::from_der(old.subject())?),
-            ..CertTemplate::default()
-        };
+        let mut template = CertTemplate { subject: Some(Name::from_der(old.subject())?), ..CertTemplate::default() };
         if let Some(names) = old.extension(CE_SUBJECT_ALT_NAME) {
             let extension =
                 crmf::TemplateExtension { oid: names.oid, critical: names.critical, value: names.value.to_vec() };
@@ -126,13 +217,46 @@ impl CertificateRequest {
         Ok(request)
     }
 
+    /// p10cr with a PKCS #10 request, DER: our own or someone else's. It is sent as it is; its key need not be at hand.
+    ///
+    /// Errors: not a request of version 0, or a key of a type that is not known here.
+    pub fn from_pkcs10(der: &[u8]) -> Result<Self, Error> {
+        let csr = CertificationRequest::from_der(der)?;
+        let template = CertTemplate {
+            subject: Some(Name::from_der(csr.subject())?),
+            extensions: csr.extensions().to_vec(),
+            ..CertTemplate::default()
+        };
+        let key = Signer::deferred(csr.spki().to_vec())?;
+        Ok(CertificateRequest { pkcs10: Some(csr), ..CertificateRequest::new(RequestKind::Pkcs10, key, template) })
+    }
+
+    /// The PKCS #10 request, if this is p10cr.
+    pub fn pkcs10(&self) -> Option<&CertificationRequest> {
+        self.pkcs10.as_ref()
+    }
+
     /// The CertRequest that the proof of possession signs, DER.
     pub(super) fn cert_request(&self) -> Vec<u8> {
         crmf::cert_request(0, &self.template, &self.controls)
     }
 
     /// Refuses what the profile does not allow, before anything is sent.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    fn check(&self, context: &Context) -> Result<(), Error> {
+        if context.enrolment_anchors.is_empty() && !context.accept_ca_pubs {
+            let words = "no enrolment anchors: nothing could say whether the issued certificate is the right CA's";
+            return Err(Error::new(Code::InvalidArgument, words));
+        }
+        match &self.pkcs10 {
+            Some(csr) => check_pkcs10(context, csr),
+            None if self.kind == RequestKind::Pkcs10 => {
+                Err(Error::new(Code::InvalidArgument, "p10cr is made from a PKCS #10 request: see from_pkcs10"))
+            }
+            None => self.check_template(),
+        }
+    }
+
+    fn check_template(&self) -> Result<(), Error> {
         if self.template.subject.is_none() {
             // RFC 9483 section 4.1.1: subject MUST be present, the NULL-DN where only subjectAltName tells who it is.
             return Err(Error::new(
@@ -151,4 +275,15 @@ impl CertificateRequest {
         }
         Ok(())
     }
+}
+
+/// RFC 9483 section 4.1.4: a subject or alternative name, and a signature by the key that is to be certified.
+fn check_pkcs10(context: &Context, csr: &CertificationRequest) -> Result<(), Error> {
+    if csr.subject() == Name::null().as_der() && !csr.extensions().iter().any(|e| e.oid == oid::CE_SUBJECT_ALT_NAME) {
+        return Err(Error::new(Code::InvalidArgument, "the PKCS #10 request names nobody"));
+    }
+    let algorithm = SignatureAlgorithm::from_der(csr.signature_algorithm())?;
+    // Weak digests are let pass: what the CA makes of someone's request is the CA's affair.
+    let verified = context.provider.verify(&algorithm, csr.spki(), csr.info(), csr.signature(), true);
+    verified.map_err(|e| Error::new(Code::SignatureInvalid, format!("the PKCS #10 request's own signature: {e}")))
 }

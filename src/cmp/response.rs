@@ -306,6 +306,14 @@ fn check_time(context: &Context, message: &PkiMessage, now: Time) -> Result<(), 
     Ok(())
 }
 
+/// RFC 9483 sections 4.1.1 and 4.4: failInfo must be absent where the status is no failure.
+pub(super) fn check_no_fail_info(context: &Context, status: &PkiStatusInfo) -> Result<(), Error> {
+    if status.fail_info.is_some() && !context.tolerance.fail_info_with_success {
+        return Err(refusal(Code::Protocol, "failInfo beside a status that is no failure", status, true));
+    }
+    Ok(())
+}
+
 /// An answer without protection is never a success. Its words are passed on for what they are worth, marked as not
 /// authenticated (RFC 9483 section 3.6.4: error messages may come unprotected).
 fn unprotected(context: &Context, transaction: &Transaction, message: &PkiMessage) -> Error {
@@ -316,6 +324,7 @@ fn unprotected(context: &Context, transaction: &Transaction, message: &PkiMessag
         Ok(PkiBody::CertRep(rep)) => {
             rep.responses.into_iter().next().map(|r| r.status).filter(|s| !is_success(s.status))
         }
+        Ok(PkiBody::RevRep(rep)) => rep.statuses.into_iter().next().filter(|s| !is_success(s.status)),
         _ => None,
     };
     let code = if believed && told.is_some() { Code::Rejected } else { Code::Unprotected };

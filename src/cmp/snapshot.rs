@@ -10,12 +10,15 @@ use std::sync::Arc;
 use ::der::{Decode, Tag};
 
 use super::context::{Context, Credential};
+use super::info::Question;
 use super::issued::{Issued, differences};
-use super::operation::{Operation, Phase, State, UnderWay, check_context};
+use super::operation::{Operation, Phase, State, UnderWay};
 use super::protection::MacKey;
-use super::request::{CertificateRequest, RequestKind, Signer};
+use super::request::{CertificateRequest, Request, RequestKind, Signer};
+use super::revoke::RevocationRequest;
 use super::transaction::Transaction;
-use crate::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
+use crate::asn1::cmp::{BodyType, CrlSource, InfoTypeAndValue, PkiStatus, PkiStatusInfo};
+use crate::asn1::crl::CrlReason;
 use crate::asn1::crmf::{CertTemplate, TemplateExtension};
 use crate::asn1::der::{Cursor, element, encode, sequence};
 use crate::asn1::name::Name;
@@ -28,8 +31,13 @@ use crate::error::Error;
 use crate::time::Time;
 
 /// Changes whenever the saved form does.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 const WHAT: &str = "saved operation";
+
+/// Numbers of requests, after 0 to 2 for ir, cr and kur.
+const PKCS10: i64 = 3;
+const REVOCATION: i64 = 4;
+const QUESTION: i64 = 5;
 
 impl Operation {
     /// The operation as bytes, whenever the last step answered Send, Wait or Accept.
@@ -73,7 +81,18 @@ impl Operation {
     /// Errors: [`Code::Corrupt`] for damaged bytes, [`Code::UnknownVersion`] for another version's,
     /// [`Code::KeyMismatch`] for another key.
     pub fn restore(context: Arc<Context>, key: Signer, saved: &[u8]) -> Result<Operation, Error> {
-        check_context(&context)?;
+        Self::restore_with(context, Some(key), saved)
+    }
+
+    /// Continues a saved operation that has no new key of ours: a revocation, a question, p10cr.
+    ///
+    /// Errors: as [`Operation::restore`]; [`Code::KeyMismatch`] if it does have one.
+    pub fn restore_keyless(context: Arc<Context>, saved: &[u8]) -> Result<Operation, Error> {
+        Self::restore_with(context, None, saved)
+    }
+
+    fn restore_with(context: Arc<Context>, key: Option<Signer>, saved: &[u8]) -> Result<Operation, Error> {
+        context.check()?;
         let damaged = |error: crate::asn1::Asn1Error| Error::new(Code::Corrupt, error.to_string());
         let mut outer = Cursor::sequence(saved, WHAT).map_err(damaged)?;
         let content = outer.expect(Tag::Sequence, "the content").map_err(damaged)?;
@@ -99,7 +118,7 @@ impl Operation {
         transaction.started = Time::from_unix(counts.decode()?);
         let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
         let mut issued = if fields.is_empty() { None } else { Some(read_issued(&mut fields)?) };
-        if let Some(issued) = &mut issued {
+        if let (Some(issued), Some(request)) = (&mut issued, request.certificate()) {
             issued.differences = differences(&request.template, &issued.certificate);
         }
         let state = match (number, under_way, &issued) {
@@ -119,10 +138,13 @@ impl Operation {
             wait_reason: Vec::new(),
             issued,
             rejection,
+            outcome: None,
         })
     }
 
     /// SubjectPublicKeyInfo (DER) of the new key that a saved operation belongs to, to find that key in device memory.
+    ///
+    /// Errors: [`Code::State`] for a revocation or a question, which have none.
     pub fn saved_key(saved: &[u8]) -> Result<Vec<u8>, Error> {
         let mut content =
             Cursor::new(Cursor::sequence(saved, WHAT)?.expect(Tag::Sequence, "the content")?.value, WHAT)?;
@@ -130,7 +152,11 @@ impl Operation {
         content.any("the transaction")?;
         let mut request = Cursor::new(content.expect(Tag::Sequence, "the request")?.value, WHAT)?;
         request.any("the kind")?;
-        read_octets(&mut request)
+        let spki = read_octets(&mut request)?;
+        if spki.is_empty() {
+            return Err(Error::new(Code::State, "the saved operation has no new key"));
+        }
+        Ok(spki)
     }
 }
 
@@ -175,12 +201,97 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
     Ok(Transaction { id, sent_nonce, delayed_nonce, peer_nonce, peer_name, signer, own_mac, peer_mac: None, started })
 }
 
-fn write_request(request: &CertificateRequest) -> Vec<u8> {
+fn write_request(request: &Request) -> Vec<u8> {
+    match request {
+        Request::Certificate(request) => write_certificate_request(request),
+        Request::Revocation(request) => {
+            let reason = encode(&i64::from(request.reason.number()));
+            sequence(&[&encode(&REVOCATION), &octets(&[]), &octets(&request.issuer), &octets(&request.serial), &reason])
+        }
+        Request::Information(question) => {
+            let (number, fields) = write_question(question);
+            sequence(&[&encode(&QUESTION), &octets(&[]), &encode(&number), &fields])
+        }
+    }
+}
+
+fn read_request(key: Option<Signer>, fields: &mut Cursor<'_>) -> Result<Request, Error> {
+    let mut fields = Cursor::new(fields.expect(Tag::Sequence, "the request")?.value, WHAT)?;
+    let kind = fields.decode::<i64>()?;
+    let spki = read_octets(&mut fields)?;
+    match (kind, key) {
+        (REVOCATION, None) => {
+            let (issuer, serial) = (read_octets(&mut fields)?, read_octets(&mut fields)?);
+            let reason = CrlReason::from_number(fields.decode()?);
+            Ok(RevocationRequest { issuer, serial, reason }.into())
+        }
+        (QUESTION, None) => Ok(read_question(fields.decode()?, &mut fields)?.into()),
+        (PKCS10, key) if key.as_ref().is_none_or(|key| key.spki() == spki) => {
+            Ok(CertificateRequest::from_pkcs10(&read_octets(&mut fields)?)?.into())
+        }
+        (0..=2, Some(key)) if key.spki() == spki => Ok(read_certificate_request(kind, key, fields)?.into()),
+        (0..=2 | PKCS10, Some(_)) => Err(Error::new(Code::KeyMismatch, "the saved operation belongs to another key")),
+        (0..=2, None) => Err(Error::new(Code::KeyMismatch, "the saved operation belongs to a key, and none was given")),
+        (REVOCATION | QUESTION, Some(_)) => {
+            Err(Error::new(Code::KeyMismatch, "the saved operation has no new key, and one was given"))
+        }
+        (other, _) => Err(Error::new(Code::Corrupt, format!("the saved operation is of unknown kind {other}"))),
+    }
+}
+
+fn write_question(question: &Question) -> (i64, Vec<u8>) {
+    match question {
+        Question::CaCerts => (0, Vec::new()),
+        Question::RootUpdate { old } => (1, octets(old.as_der())),
+        Question::RequestTemplate => (2, Vec::new()),
+        Question::Crl { source, this_update } => {
+            let time = this_update.map_or_else(Vec::new, |t| encode(&t.unix()));
+            let (tag, text) = match source {
+                CrlSource::DistributionPoint(uri) => (0xa0, uri.as_bytes()),
+                CrlSource::Issuer(name) => (0xa1, name.as_der()),
+            };
+            (3, [element(tag, &[&octets(text)]), time].concat())
+        }
+        Question::CurrentCrl => (4, Vec::new()),
+        Question::Other(info) => (5, [encode_oid(info.info_type), octets(&info.value)].concat()),
+    }
+}
+
+fn read_question(number: i64, fields: &mut Cursor<'_>) -> Result<Question, Error> {
+    Ok(match number {
+        0 => Question::CaCerts,
+        1 => Question::RootUpdate { old: Certificate::from_der(&read_octets(fields)?)? },
+        2 => Question::RequestTemplate,
+        3 => {
+            let source = match fields.optional_context(0, true)? {
+                Some(field) => {
+                    let uri = read_octets(&mut Cursor::new(field.value, WHAT)?)?;
+                    CrlSource::DistributionPoint(String::from_utf8_lossy(&uri).into_owned())
+                }
+                None => {
+                    let field = fields.expect(crate::asn1::der::context(1, true), "the CRL's issuer")?;
+                    CrlSource::Issuer(Name::from_der(&read_octets(&mut Cursor::new(field.value, WHAT)?)?)?)
+                }
+            };
+            let this_update = if fields.is_empty() { None } else { Some(Time::from_unix(fields.decode()?)) };
+            Question::Crl { source, this_update }
+        }
+        4 => Question::CurrentCrl,
+        5 => Question::Other(InfoTypeAndValue { info_type: read_oid(fields)?, value: read_octets(fields)? }),
+        other => return Err(Error::new(Code::Corrupt, format!("the saved question is of unknown kind {other}"))),
+    })
+}
+
+fn write_certificate_request(request: &CertificateRequest) -> Vec<u8> {
     let kind: i64 = match request.kind {
         RequestKind::Initial => 0,
         RequestKind::Further => 1,
         RequestKind::KeyUpdate => 2,
+        RequestKind::Pkcs10 => PKCS10,
     };
+    if let Some(csr) = request.pkcs10() {
+        return sequence(&[&encode(&kind), &octets(request.key.spki()), &octets(csr.as_der())]);
+    }
     let template = &request.template;
     let name = |name: &Option<Name>| name.as_ref().map_or_else(Vec::new, |n| n.as_der().to_vec());
     let time = |time: Option<Time>| time.map_or_else(Vec::new, |t| encode(&t.unix()));
@@ -203,17 +314,12 @@ fn write_request(request: &CertificateRequest) -> Vec<u8> {
     ])
 }
 
-fn read_request(key: Signer, fields: &mut Cursor<'_>) -> Result<CertificateRequest, Error> {
-    let mut fields = Cursor::new(fields.expect(Tag::Sequence, "the request")?.value, WHAT)?;
-    let kind = match fields.decode::<i64>()? {
+fn read_certificate_request(kind: i64, key: Signer, mut fields: Cursor<'_>) -> Result<CertificateRequest, Error> {
+    let kind = match kind {
         0 => RequestKind::Initial,
         1 => RequestKind::Further,
-        2 => RequestKind::KeyUpdate,
-        other => return Err(Error::new(Code::Corrupt, format!("the saved operation is of unknown kind {other}"))),
+        _ => RequestKind::KeyUpdate,
     };
-    if read_octets(&mut fields)? != key.spki() {
-        return Err(Error::new(Code::KeyMismatch, "the saved operation belongs to another key"));
-    }
     let pop_algorithm = SignatureAlgorithm::from_der(fields.expect(Tag::Sequence, "the algorithm")?.bytes)?;
     let mut optional = |number| -> Result<Option<&[u8]>, Error> {
         let field = fields.optional_context(number, true)?.map(|f| f.value);
@@ -240,7 +346,7 @@ fn read_request(key: Signer, fields: &mut Cursor<'_>) -> Result<CertificateReque
     }
     let public_key = Some(key.spki().to_vec());
     let template = CertTemplate { issuer, not_before, not_after, subject, public_key, extensions };
-    Ok(CertificateRequest { kind, key, pop_algorithm, template, controls })
+    Ok(CertificateRequest { pop_algorithm, controls, ..CertificateRequest::new(kind, key, template) })
 }
 
 fn write_under_way(under_way: &UnderWay) -> Vec<u8> {
@@ -255,7 +361,7 @@ fn read_under_way(content: &[u8]) -> Result<Option<UnderWay>, Error> {
     }
     let mut fields = Cursor::new(content, WHAT)?;
     let body = BodyType(fields.decode()?);
-    let phase = if fields.decode::<i64>()? == 1 { Phase::Confirmation } else { Phase::Certificate };
+    let phase = if fields.decode::<i64>()? == 1 { Phase::Confirmation } else { Phase::Request };
     let polling = if fields.is_empty() { None } else { Some(fields.decode()?) };
     Ok(Some(UnderWay { body, phase, polling }))
 }

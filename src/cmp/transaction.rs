@@ -67,7 +67,7 @@ impl Transaction {
         })
     }
 
-    /// Header and body of the next message, under a fresh senderNonce.
+    /// Header and body of the next message, under a fresh senderNonce. `names_profile`: certProfile belongs in it.
     pub fn write(
         &mut self,
         context: &Context,
@@ -75,6 +75,7 @@ impl Transaction {
         body_type: BodyType,
         content: &[u8],
         pvno: i64,
+        names_profile: bool,
     ) -> Result<Unprotected, Error> {
         self.sent_nonce = random(context)?;
         let (sender, sender_kid, protection_alg) = match &context.credential {
@@ -104,7 +105,7 @@ impl Transaction {
             sender_nonce: Some(self.sent_nonce.clone()),
             recip_nonce: self.peer_nonce.clone(),
             free_text: Vec::new(),
-            general_info: general_info(context, body_type),
+            general_info: general_info(context, body_type, names_profile),
         };
         Ok(Unprotected { header: header.to_der(), body: encode_body(body_type, content) })
     }
@@ -145,18 +146,18 @@ impl Transaction {
     }
 }
 
-/// implicitConfirm and certProfile stand in requests for certificates only (RFC 9483 section 3.1).
-fn general_info(context: &Context, body_type: BodyType) -> Vec<InfoTypeAndValue> {
+/// implicitConfirm stands in requests for certificates only, certProfile in those and in questions for a template
+/// (RFC 9483 section 3.1).
+fn general_info(context: &Context, body_type: BodyType, names_profile: bool) -> Vec<InfoTypeAndValue> {
     let mut items = Vec::new();
-    if matches!(body_type, BodyType::IR | BodyType::CR | BodyType::KUR | BodyType::P10CR) {
-        if context.ask_implicit_confirm {
-            items.push(InfoTypeAndValue { info_type: oid::IT_IMPLICIT_CONFIRM, value: vec![0x05, 0x00] });
-        }
-        if let Some(profile) = &context.cert_profile {
-            // CertProfileValue ::= SEQUENCE SIZE (1..MAX) OF UTF8String
-            let value = sequence(&[&element(0x0c, &[profile.as_bytes()])]);
-            items.push(InfoTypeAndValue { info_type: oid::IT_CERT_PROFILE, value });
-        }
+    let asks_for_certificate = matches!(body_type, BodyType::IR | BodyType::CR | BodyType::KUR | BodyType::P10CR);
+    if asks_for_certificate && context.ask_implicit_confirm {
+        items.push(InfoTypeAndValue { info_type: oid::IT_IMPLICIT_CONFIRM, value: vec![0x05, 0x00] });
+    }
+    if let Some(profile) = context.cert_profile.as_ref().filter(|_| names_profile) {
+        // CertProfileValue ::= SEQUENCE SIZE (1..MAX) OF UTF8String
+        let value = sequence(&[&element(0x0c, &[profile.as_bytes()])]);
+        items.push(InfoTypeAndValue { info_type: oid::IT_CERT_PROFILE, value });
     }
     items
 }

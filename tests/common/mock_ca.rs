@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use devid::asn1::cmp::body::encode_body;
-use devid::asn1::cmp::{BodyType, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo, message};
+use devid::asn1::cmp::{BodyType, InfoTypeAndValue, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo, message};
 use devid::asn1::der::{Cursor, Tag, element, encode, sequence};
 use devid::asn1::oid;
+use devid::asn1::pkcs10::CertificationRequest;
 use devid::asn1::x509::Certificate;
 use devid::client::{Config, Subject};
 use devid::cmp::{Action, Issued, MacParameters, Operation, Signer};
@@ -54,6 +55,10 @@ pub struct MockCa {
     pub grant_implicit: bool,
     pub status: PkiStatusInfo,
     pub cert_req_id: i64,
+    /// RevRepContent in place of one status.
+    pub rev_rep: Option<Vec<u8>>,
+    /// What genp says.
+    pub info: Vec<InfoTypeAndValue>,
     /// Issues in place of `issuing`, which stays in extraCerts.
     pub other_issuer: Option<Party>,
     /// Changes what is issued.
@@ -84,6 +89,8 @@ impl MockCa {
             grant_implicit: false,
             status: PkiStatusInfo::new(PkiStatus::Accepted),
             cert_req_id: 0,
+            rev_rep: None,
+            info: Vec::new(),
             other_issuer: None,
             issue: Box::new(|builder| builder),
             bend: None,
@@ -176,8 +183,25 @@ impl MockCa {
 
     fn decide(&mut self, request: &PkiMessage) -> (BodyType, Vec<u8>) {
         match request.body_type() {
-            BodyType::IR | BodyType::CR | BodyType::KUR => {
-                let answer_type = BodyType(request.body_type().0 + 1);
+            BodyType::RR | BodyType::GENM => {
+                let (answer_type, content) = match (request.body_type(), &self.rev_rep) {
+                    (BodyType::GENM, _) => {
+                        (BodyType::GENP, sequence(&[&self.info.iter().flat_map(|i| i.to_der()).collect::<Vec<u8>>()]))
+                    }
+                    (_, Some(content)) => (BodyType::RP, content.clone()),
+                    (_, None) => (BodyType::RP, sequence(&[&sequence(&[&self.status.to_der()])])),
+                };
+                if self.waits == 0 {
+                    return (answer_type, content);
+                }
+                self.delay(self.waits, answer_type, content, request);
+                (BodyType::ERROR, sequence(&[&PkiStatusInfo::new(PkiStatus::Waiting).to_der()]))
+            }
+            BodyType::IR | BodyType::CR | BodyType::KUR | BodyType::P10CR => {
+                let answer_type = match request.body_type() {
+                    BodyType::P10CR => BodyType::CP,
+                    other => BodyType(other.0 + 1),
+                };
                 let content = self.issue_for(request);
                 if self.waits == 0 {
                     return (answer_type, content);
@@ -233,9 +257,13 @@ pub struct Wanted {
 
 impl Wanted {
     pub fn read(request: &PkiMessage) -> Self {
-        let devid::asn1::cmp::PkiBody::Other(content) = request.body(&Limits::default()).unwrap() else {
-            panic!("a request's body")
-        };
+        let content = content_of(request);
+        if request.body_type() == BodyType::P10CR {
+            let csr = CertificationRequest::from_der(&content).unwrap();
+            let extensions = csr.extensions().iter().map(|e| (e.oid, e.critical, e.value.clone())).collect();
+            let (subject, spki) = (csr.subject().to_vec(), csr.spki().to_vec());
+            return Wanted { subject, spki, extensions, controls: Vec::new() };
+        }
         let mut messages = Cursor::sequence(&content, "CertReqMessages").unwrap();
         let mut message = Cursor::new(messages.expect(Tag::Sequence, "one").unwrap().value, "CertReqMsg").unwrap();
         messages.finish().expect("exactly one request");
@@ -265,6 +293,14 @@ impl Wanted {
     }
 }
 
+/// The content of a request's body.
+pub fn content_of(request: &PkiMessage) -> Vec<u8> {
+    match request.body(&Limits::default()).unwrap() {
+        devid::asn1::cmp::PkiBody::Other(content) => content,
+        other => panic!("a request's body, not {other:?}"),
+    }
+}
+
 pub fn cert_rep(cert_req_id: i64, status: &PkiStatusInfo, certificate: Option<&Certificate>) -> Vec<u8> {
     let pair = certificate.map_or_else(Vec::new, |c| sequence(&[&element(0xa0, &[c.as_der()])]));
     let response = sequence(&[&encode(&cert_req_id), &status.to_der(), &pair]);
@@ -276,7 +312,7 @@ pub fn poll_rep(cert_req_id: i64, check_after: i64) -> Vec<u8> {
 }
 
 fn poll_id(request: &PkiMessage) -> i64 {
-    let devid::asn1::cmp::PkiBody::Other(content) = request.body(&Limits::default()).unwrap() else { panic!() };
+    let content = content_of(request);
     let mut list = Cursor::sequence(&content, "PollReqContent").unwrap();
     Cursor::new(list.any("an entry").unwrap().value, "entry").unwrap().decode().unwrap()
 }
@@ -387,6 +423,26 @@ impl Device {
             match self.step()? {
                 Action::Send => self.exchange(ca),
                 other => return Ok(other),
+            }
+        }
+    }
+
+    /// An operation that is not about a new key.
+    pub fn doing(operation: Operation) -> Self {
+        Self::with(operation, key())
+    }
+
+    /// Runs an operation without a decision to the end; the clock jumps over waits.
+    pub fn complete(&mut self, ca: &mut MockCa) -> Result<(), Error> {
+        loop {
+            match self.exchange_until_other(ca)? {
+                Action::Wait => {
+                    let seconds = self.operation.wait_seconds();
+                    self.waits.push(seconds);
+                    self.clock = self.clock.plus(i64::from(seconds));
+                }
+                Action::Done => return Ok(()),
+                other => panic!("unexpected {other:?}"),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Enrolment as stories: a device, a CA in memory, a pretend clock; no network, no sleeping.
+//! Enrolment, revocation and questions as stories: a device, a CA in memory, a pretend clock; no network, no sleeping.
 
 #[path = "../common/certificates.rs"]
 mod certificates;
@@ -10,7 +10,10 @@ mod status;
 mod broken;
 mod elsewhere;
 mod good;
+mod information;
 mod installed;
+mod pkcs10;
 mod refused;
+mod revoked;
 mod saved;
 mod sent;

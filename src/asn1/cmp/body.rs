@@ -5,7 +5,9 @@ use std::fmt;
 use ::der::{Tag, TagNumber};
 
 use super::certrep::CertRepMessage;
+use super::header::{InfoTypeAndValue, read_general_info};
 use super::poll::PollRep;
+use super::revocation::RevRepContent;
 use super::status::ErrorMsgContent;
 use crate::asn1::der::{Asn1Error, Tlv, element};
 use crate::limits::Limits;
@@ -23,7 +25,11 @@ impl BodyType {
     pub const P10CR: BodyType = BodyType(4);
     pub const KUR: BodyType = BodyType(7);
     pub const KUP: BodyType = BodyType(8);
+    pub const RR: BodyType = BodyType(11);
+    pub const RP: BodyType = BodyType(12);
     pub const PKICONF: BodyType = BodyType(19);
+    pub const GENM: BodyType = BodyType(21);
+    pub const GENP: BodyType = BodyType(22);
     pub const ERROR: BodyType = BodyType(23);
     pub const CERTCONF: BodyType = BodyType(24);
     pub const POLLREQ: BodyType = BodyType(25);
@@ -57,6 +63,10 @@ impl fmt::Display for BodyType {
 pub enum PkiBody {
     /// ip, cp, kup.
     CertRep(CertRepMessage),
+    /// rp.
+    RevRep(RevRepContent),
+    /// genp.
+    GenRep(Vec<InfoTypeAndValue>),
     /// error.
     Error(ErrorMsgContent),
     /// pkiconf.
@@ -81,6 +91,8 @@ impl PkiBody {
             BodyType::IP | BodyType::CP | BodyType::KUP => {
                 CertRepMessage::parse(content, limits.max_certificates).map(PkiBody::CertRep)
             }
+            BodyType::RP => RevRepContent::parse(content, limits.max_certificates).map(PkiBody::RevRep),
+            BodyType::GENP => read_general_info(content).map(PkiBody::GenRep),
             BodyType::ERROR => ErrorMsgContent::parse(content).map(PkiBody::Error),
             BodyType::PKICONF if content == [0x05, 0x00] => Ok(PkiBody::PkiConf),
             BodyType::PKICONF => Err(Asn1Error::invalid("PKIConfirmContent", "not NULL")),

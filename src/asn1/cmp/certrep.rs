@@ -153,7 +153,7 @@ impl CertStatus {
 }
 
 /// Certificates of a list; one that cannot be read is an error, as the list stands inside the protection.
-fn read_certificates(mut list: Cursor<'_>, most: usize) -> Result<Vec<Certificate>, Asn1Error> {
+pub(super) fn read_certificates(mut list: Cursor<'_>, most: usize) -> Result<Vec<Certificate>, Asn1Error> {
     let mut certificates = Vec::new();
     while !list.is_empty() {
         if certificates.len() == most {

@@ -6,14 +6,18 @@
 
 pub mod body;
 pub mod certrep;
+pub mod general;
 pub mod header;
 pub mod message;
 pub mod poll;
+pub mod revocation;
 pub mod status;
 
 pub use body::{BodyType, PkiBody};
 pub use certrep::{CertOrEncCert, CertRepMessage, CertResponse, CertStatus, CertifiedKeyPair};
+pub use general::{CrlSource, RootCaKeyUpdate};
 pub use header::{InfoTypeAndValue, PkiHeader};
 pub use message::PkiMessage;
 pub use poll::PollRep;
+pub use revocation::RevRepContent;
 pub use status::{ErrorMsgContent, PkiStatus, PkiStatusInfo};

@@ -1,0 +1,211 @@
+//! The certificate exchange: ir, cr, kur or p10cr, its answer, the owner's decision, certConf (RFC 9483 section 4.1).
+
+use super::context::Credential;
+use super::issued::{self, Issued};
+use super::operation::{Operation, Phase, SignRequest, SignRole, State, UnderWay};
+use super::request::{CertificateRequest, RequestKind, Signer};
+use super::response::{self, ProtectedBy, refusal};
+use crate::asn1::cmp::{
+    BodyType, CertOrEncCert, CertRepMessage, CertStatus, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo,
+};
+use crate::asn1::crmf;
+use crate::asn1::der::sequence;
+use crate::asn1::oid;
+use crate::asn1::x509::Certificate;
+use crate::codes::Code;
+use crate::crypto::algorithm::encode_oid;
+use crate::error::Error;
+use crate::time::Time;
+
+/// What came with a certificate response.
+pub(super) struct Came<'a> {
+    pub extra_certs: &'a [Certificate],
+    pub protected_by: ProtectedBy,
+    pub granted: bool,
+    pub confirm_before: Option<Time>,
+}
+
+impl<'a> Came<'a> {
+    pub fn with(message: &'a PkiMessage, protected_by: ProtectedBy) -> Self {
+        let header: &PkiHeader = message.header();
+        Came {
+            extra_certs: message.extra_certs(),
+            protected_by,
+            granted: header.info(oid::IT_IMPLICIT_CONFIRM).is_some(),
+            confirm_before: header.info(oid::IT_CONFIRM_WAIT_TIME).and_then(generalized_time),
+        }
+    }
+}
+
+impl Operation {
+    /// Asks for the certificate, after proof of possession of the new key.
+    pub(super) fn begin_enrolment(&mut self, now: Time) -> Result<(), Error> {
+        let request = self.certificate_request().clone();
+        // RFC 9483 section 4.1.3: the certificate to be updated must not have expired.
+        if let (RequestKind::KeyUpdate, Credential::Signature { certificate, .. }) =
+            (request.kind, &self.context.credential)
+            && certificate.not_after() < now
+        {
+            let words = format!(
+                "the certificate to be updated expired {}; enrol anew with the supplier's certificate",
+                certificate.not_after()
+            );
+            return Err(Error::new(Code::Expired, words));
+        }
+        if let Some(csr) = request.pkcs10() {
+            // It brings its proof of possession along.
+            return self.send_first(csr.as_der(), now);
+        }
+        let cert_request = request.cert_request();
+        match &request.key {
+            Signer::Deferred { .. } => {
+                self.state = State::SignPossession { cert_request };
+                Ok(())
+            }
+            Signer::Key(key) => {
+                let signature = key
+                    .sign(&request.pop_algorithm, &cert_request)
+                    .map_err(|e| Error::new(Code::Signer, format!("proof of possession: {e}")))?;
+                self.possession_signed(&cert_request, &signature, now)
+            }
+        }
+    }
+
+    /// What the new key is asked to sign.
+    pub(super) fn possession_to_sign(&self, cert_request: &[u8]) -> SignRequest {
+        let algorithm = self.certificate_request().pop_algorithm;
+        SignRequest { role: SignRole::NewKey, algorithm, message: cert_request.to_vec() }
+    }
+
+    /// The new key has signed.
+    pub(super) fn possession_signed(&mut self, cert_request: &[u8], signature: &[u8], now: Time) -> Result<(), Error> {
+        let algorithm = self.certificate_request().pop_algorithm.to_der();
+        self.send_first(&crmf::cert_req_messages(cert_request, &algorithm, signature), now)
+    }
+
+    /// ip, cp or kup came.
+    pub(super) fn certificate_answered(
+        &mut self,
+        rep: CertRepMessage,
+        came: &Came<'_>,
+        under_way: UnderWay,
+        now: Time,
+    ) -> Result<(), Error> {
+        let CertRepMessage { ca_pubs, responses } = rep;
+        let [response] = <[_; 1]>::try_from(responses).map_err(|all: Vec<_>| {
+            Error::new(Code::Protocol, format!("{} certificate responses to one request", all.len()))
+        })?;
+        let (kind, id) = (self.certificate_request().kind, response.cert_req_id);
+        // RFC 9483 section 4.1.4: -1 in the answer to p10cr, which has no certReqId of its own; servers that say 0 exist.
+        if id != 0 && !(id == -1 && kind == RequestKind::Pkcs10) {
+            let words = format!("the answer's certReqId is {id}, the request's 0");
+            return Err(Error::new(Code::Protocol, words));
+        }
+        let status = response.status;
+        if status.status == PkiStatus::Waiting {
+            response::check_no_fail_info(&self.context, &status)?;
+            return self.start_polling(id, &status, under_way, now);
+        }
+        if !issued::is_success(status.status) {
+            // RFC 9483 section 4.1.1: no certConf after a rejection.
+            return Err(refusal(Code::Rejected, "the server refused the request", &status, true));
+        }
+        response::check_no_fail_info(&self.context, &status)?;
+        let Some(pair) = response.certified_key_pair else {
+            let words = format!("the server answered {}, but sent no certificate", status.status.name());
+            return Err(Error::new(Code::Protocol, words));
+        };
+        let certificate = match pair.cert_or_enc_cert {
+            CertOrEncCert::Certificate(certificate) => certificate,
+            CertOrEncCert::Encrypted(_) => {
+                let words = "the server sent the certificate encrypted, which was not asked for";
+                return Err(Error::new(Code::Unsupported, words));
+            }
+        };
+        self.certificate_came(certificate, status, ca_pubs, id, came, now)
+    }
+
+    fn certificate_came(
+        &mut self,
+        certificate: Certificate,
+        status: PkiStatusInfo,
+        ca_pubs: Vec<Certificate>,
+        cert_req_id: i64,
+        came: &Came<'_>,
+        now: Time,
+    ) -> Result<(), Error> {
+        // RFC 9483 section 4.1.5, RFC 9810 section 8.9: new anchors only under the shared secret.
+        let offered = if came.protected_by == ProtectedBy::Mac { ca_pubs.clone() } else { Vec::new() };
+        let trusted: Vec<Certificate> = match self.context.accept_ca_pubs {
+            true => offered.iter().filter(|c| c.is_self_issued()).cloned().collect(),
+            false => Vec::new(),
+        };
+        let helpers: Vec<Certificate> = came.extra_certs.iter().chain(&ca_pubs).cloned().collect();
+        let request = self.certificate_request();
+        let checked = issued::check_issued(&self.context, request, &certificate, &helpers, &trusted, now);
+        let differences = issued::differences(&request.template, &certificate);
+        let (chain, refused) = match checked {
+            Ok(chain) => (chain, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        self.issued = Some(Issued {
+            certificate,
+            chain,
+            status,
+            differences,
+            ca_pubs: offered,
+            implicitly_confirmed: came.granted,
+            confirm_before: came.confirm_before,
+            cert_req_id,
+        });
+        self.state = match refused {
+            None => State::Deciding,
+            rejection => State::Decided { rejection },
+        };
+        Ok(())
+    }
+
+    /// The owner has decided: the CA is told, unless it does without.
+    pub(super) fn decided(&mut self, rejection: Option<Error>, now: Time) -> Result<(), Error> {
+        let issued = self.issued.as_ref().expect("there is a certificate to decide on");
+        if issued.implicitly_confirmed {
+            // RFC 9483 section 3.6.1: with implicit confirmation a refusal just ends the operation.
+            return match rejection {
+                Some(error) => Err(error),
+                None => {
+                    self.state = State::Done;
+                    Ok(())
+                }
+            };
+        }
+        let (digest, name_it) = issued::cert_hash_algorithm(&issued.certificate);
+        let cert_hash = self.context.provider.digest(digest, &[issued.certificate.as_der()])?;
+        let status = rejection.as_ref().map(|error| {
+            // failInfo: badPOP has no place here; incorrectData says that what came is not what was asked (bit 7).
+            let mut info = PkiStatusInfo::new(PkiStatus::Rejection);
+            info.fail_info = Some(1 << 7);
+            info.texts.push(error.message().to_owned());
+            info
+        });
+        let content = CertStatus {
+            cert_hash: cert_hash.to_vec(),
+            cert_req_id: issued.cert_req_id,
+            status,
+            hash_alg: name_it.then(|| sequence(&[&encode_oid(digest.oid())])),
+        };
+        // RFC 9810 section 7: version 3 where hashAlg is used.
+        let pvno = if name_it { 3 } else { 2 };
+        self.rejection = rejection;
+        let under_way = UnderWay { body: BodyType::CERTCONF, phase: Phase::Confirmation, polling: None };
+        self.send(under_way, &content.to_confirm_content(), pvno, now)
+    }
+
+    fn certificate_request(&self) -> &CertificateRequest {
+        self.request.certificate().expect("only who asked for a certificate comes here")
+    }
+}
+
+fn generalized_time(value: &[u8]) -> Option<Time> {
+    let mut cursor = crate::asn1::der::Cursor::new(value, "confirmWaitTime").ok()?;
+    Time::from_generalized_time(cursor.expect(::der::Tag::GeneralizedTime, "a time").ok()?.value)
+}

@@ -1,0 +1,278 @@
+//! Questions to the server and what it answers: genm and genp (RFC 9483 section 4.3).
+
+use super::context::Context;
+use crate::asn1::cmp::general::{self, KeySpec};
+use crate::asn1::cmp::{CrlSource, InfoTypeAndValue, RootCaKeyUpdate};
+use crate::asn1::crmf::CertTemplate;
+use crate::asn1::der::{element, sequence};
+use crate::asn1::distribution_point::cdp_urls;
+use crate::asn1::name::Name;
+use crate::asn1::oid::{self, Oid};
+use crate::asn1::x509::Certificate;
+use crate::codes::Code;
+use crate::crypto::keys::same_public_key;
+use crate::crypto::{KeyKind, SignatureAlgorithm};
+use crate::error::Error;
+use crate::time::Time;
+use crate::validation::{Checks, Crl, StatusSources, TrustAnchors, same_name, validate};
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Certificates of the CAs, as helpers for paths (RFC 9483 section 4.3.1).
+    CaCerts,
+    /// The successor of a root that is trusted here (section 4.3.2).
+    RootUpdate {
+        /// The trusted root: what comes is checked with its key.
+        old: Certificate,
+    },
+    /// What requests for certificates are to look like (section 4.3.3); names the certificate profile of the settings.
+    RequestTemplate,
+    /// A list that is newer than the one at hand (section 4.3.4).
+    Crl {
+        /// Which list.
+        source: CrlSource,
+        /// thisUpdate of the one at hand.
+        this_update: Option<Time>,
+    },
+    /// The current list, whichever the server means (RFC 9810 section 5.3.19.6).
+    CurrentCrl,
+    /// Any other: an identifier and its value, such as a vendor's.
+    Other(InfoTypeAndValue),
+}
+
+/// What was answered, of the same kind as the question.
+#[derive(Clone, Debug)]
+pub enum Information {
+    /// CA certificates. They may help to build a path; nothing is trusted for being here.
+    CaCerts(Vec<Certificate>),
+    /// The root's successor, checked; `None` if the server knows of none.
+    RootUpdate(Option<RootUpdate>),
+    /// The template; `None` if the CA asks for nothing in particular.
+    RequestTemplate(Option<RequestTemplate>),
+    /// Lists as DER, for [`Crl::from_der`]; their signatures are checked in validation. None if there is nothing newer.
+    Crls(Vec<Vec<u8>>),
+    /// Everything that came.
+    Other(Vec<InfoTypeAndValue>),
+}
+
+/// A new root that the old one vouches for. Made only where the links were verified with the trusted old key.
+#[derive(Clone, Debug)]
+pub struct RootUpdate {
+    links: RootCaKeyUpdate,
+}
+
+impl RootUpdate {
+    /// The new root, to be installed as an anchor.
+    pub fn new_root(&self) -> &Certificate {
+        &self.links.new_with_new
+    }
+
+    /// The new key signed with the old one: leads those who trust the old root to certificates under the new one.
+    pub fn new_with_old(&self) -> &Certificate {
+        self.links.new_with_old.as_ref().expect("checked when it was made")
+    }
+
+    /// The old key signed with the new one.
+    pub fn old_with_new(&self) -> Option<&Certificate> {
+        self.links.old_with_new.as_ref()
+    }
+}
+
+/// What requests for certificates are to look like.
+#[derive(Clone, Debug)]
+pub struct RequestTemplate {
+    /// CertReqTemplateContent as it came, DER.
+    pub der: Vec<u8>,
+    /// Fields to be asked for. The NULL-DN, an empty text in a name, and an empty extension value are to be filled in.
+    pub template: CertTemplate,
+    /// Keys that the CA certifies, in its words; empty: no particular ones.
+    pub key_specs: Vec<KeySpec>,
+}
+
+impl RequestTemplate {
+    /// The keys that the CA certifies, as far as they are of types known here.
+    pub fn key_kinds(&self) -> Vec<KeyKind> {
+        let kind_of = |spec: &KeySpec| match spec {
+            KeySpec::RsaBits(bits) => Some(KeyKind::Rsa(*bits)),
+            // The type stands in the AlgorithmIdentifier: no key is needed to read it.
+            KeySpec::Algorithm(algorithm) => KeyKind::of_spki(&sequence(&[algorithm, &element(0x03, &[&[0]])])).ok(),
+        };
+        self.key_specs.iter().filter_map(kind_of).collect()
+    }
+}
+
+impl Question {
+    /// The list of revoked certificates that a certificate points to: by its distribution point if it has one with an
+    /// URI, else by its issuer (RFC 9483 section 4.3.4).
+    pub fn crl_for(certificate: &Certificate, known: Option<&Crl>) -> Result<Self, Error> {
+        let source = match cdp_urls(certificate).into_iter().next() {
+            Some(url) => CrlSource::DistributionPoint(url),
+            None => CrlSource::Issuer(Name::from_der(certificate.issuer())?),
+        };
+        Ok(Question::Crl { source, this_update: known.map(Crl::this_update) })
+    }
+
+    /// GenMsgContent, DER.
+    pub(super) fn content(&self) -> Vec<u8> {
+        let (info_type, value) = match self {
+            Question::CaCerts => (oid::IT_CA_CERTS, Vec::new()),
+            Question::RootUpdate { old } => (oid::IT_ROOT_CA_CERT, old.as_der().to_vec()),
+            Question::RequestTemplate => (oid::IT_CERT_REQ_TEMPLATE, Vec::new()),
+            Question::Crl { source, this_update } => {
+                (oid::IT_CRL_STATUS_LIST, general::crl_status_list(source, *this_update))
+            }
+            Question::CurrentCrl => (oid::IT_CURRENT_CRL, Vec::new()),
+            Question::Other(info) => (info.info_type, info.value.clone()),
+        };
+        general::gen_msg(&InfoTypeAndValue { info_type, value })
+    }
+
+    /// infoType of the answer; `None`: any.
+    fn answer_type(&self) -> Option<Oid> {
+        Some(match self {
+            Question::CaCerts => oid::IT_CA_CERTS,
+            Question::RootUpdate { .. } => oid::IT_ROOT_CA_KEY_UPDATE,
+            Question::RequestTemplate => oid::IT_CERT_REQ_TEMPLATE,
+            Question::Crl { .. } => oid::IT_CRLS,
+            Question::CurrentCrl => oid::IT_CURRENT_CRL,
+            Question::Other(_) => return None,
+        })
+    }
+}
+
+/// Reads the answer to a question, and checks what can be checked here.
+pub(super) fn check_answer(
+    context: &Context,
+    question: &Question,
+    items: Vec<InfoTypeAndValue>,
+    now: Time,
+) -> Result<Information, Error> {
+    let Some(wanted) = question.answer_type() else { return Ok(Information::Other(items)) };
+    // RFC 9483 section 4.3 has exactly one; servers that send others beside it are put up with.
+    let Some(info) = items.into_iter().find(|info| info.info_type == wanted) else {
+        return Err(Error::new(Code::Protocol, format!("the answer has no information of type {wanted}")));
+    };
+    // Absent means "nothing there"; NULL is how some servers write that.
+    let value = Some(&info.value[..]).filter(|v| !v.is_empty() && *v != [0x05, 0x00]);
+    let most = context.limits.max_certificates;
+    Ok(match question {
+        Question::CaCerts => {
+            Information::CaCerts(value.map(|v| general::read_ca_certs(v, most)).transpose()?.unwrap_or_default())
+        }
+        Question::RootUpdate { old } => {
+            Information::RootUpdate(value.map(|v| check_root_update(context, old, v, now)).transpose()?)
+        }
+        Question::RequestTemplate => Information::RequestTemplate(value.map(read_template).transpose()?),
+        Question::Crl { source, this_update } => {
+            let crls = value.map(|v| general::read_crls(v, most)).transpose()?.unwrap_or_default();
+            for der in &crls {
+                check_crl(der, source, *this_update)?;
+            }
+            Information::Crls(crls)
+        }
+        Question::CurrentCrl => {
+            let crls: Vec<Vec<u8>> = value.map(<[u8]>::to_vec).into_iter().collect();
+            for der in &crls {
+                Crl::from_der(der.clone())?;
+            }
+            Information::Crls(crls)
+        }
+        Question::Other(_) => unreachable!("answered above"),
+    })
+}
+
+fn read_template(value: &[u8]) -> Result<RequestTemplate, Error> {
+    let (template, key_specs) = general::read_cert_req_template(value)?;
+    Ok(RequestTemplate { der: value.to_vec(), template, key_specs })
+}
+
+/// The list that was asked for, and no older one in place of the one at hand.
+fn check_crl(der: &[u8], source: &CrlSource, known: Option<Time>) -> Result<(), Error> {
+    let crl = Crl::from_der(der.to_vec())?;
+    if let Some(known) = known
+        && crl.this_update() <= known
+    {
+        let words = format!("the server sent a CRL of {}, the one at hand is of {known}", crl.this_update());
+        return Err(Error::new(Code::Protocol, words));
+    }
+    if let CrlSource::Issuer(name) = source
+        && !same_name(name.as_der(), crl.issuer())
+    {
+        let issuer = crate::asn1::name::display(crl.issuer());
+        return Err(Error::new(Code::Protocol, format!("a CRL of {name} was asked for, one of {issuer} came")));
+    }
+    Ok(())
+}
+
+/// The links of a root update hold together and hang on the trusted old key (RFC 9810 section 4.4, RFC 9483 section
+/// 4.3.2). The message's own protection says nothing about this: an RA may protect messages, and may not appoint roots.
+fn check_root_update(context: &Context, old: &Certificate, value: &[u8], now: Time) -> Result<RootUpdate, Error> {
+    let refuse = |words: &str| Err(Error::new(Code::WrongCertificate, format!("the root update is refused: {words}")));
+    let links = RootCaKeyUpdate::from_der(value)?;
+    let new = &links.new_with_new;
+    let Some(new_with_old) = &links.new_with_old else {
+        return refuse("newWithOld is missing, without which nothing vouches for the new root");
+    };
+    if !new.is_self_issued() || !same_name(new.subject(), new_with_old.subject()) {
+        return refuse("newWithNew and newWithOld are not about one root");
+    }
+    if !same_public_key(new.spki(), new_with_old.spki()) {
+        return refuse("newWithNew and newWithOld hold different keys");
+    }
+    leads_to(context, new_with_old, old, now, "newWithOld to the trusted root")?;
+    is_signed_by(context, new, new, "newWithNew by its own key")?;
+    if now < new.not_before() || new.not_after() < now {
+        return refuse("newWithNew is not valid now");
+    }
+    if !is_ca(new)? || !is_ca(new_with_old)? {
+        return refuse("the new root is not a CA that signs certificates");
+    }
+    if let Some(old_with_new) = &links.old_with_new {
+        if !same_public_key(old_with_new.spki(), old.spki()) || !same_name(old_with_new.subject(), old.subject()) {
+            return refuse("oldWithNew is not about the trusted root");
+        }
+        if !same_name(old_with_new.issuer(), new.subject()) {
+            return refuse("oldWithNew names another issuer than the new root");
+        }
+        is_signed_by(context, old_with_new, new, "oldWithNew by the new key")?;
+    }
+    Ok(RootUpdate { links })
+}
+
+fn leads_to(
+    context: &Context,
+    certificate: &Certificate,
+    anchor: &Certificate,
+    now: Time,
+    what: &str,
+) -> Result<(), Error> {
+    let anchors: TrustAnchors = [anchor.clone()].into_iter().collect();
+    let report = validate(&*context.provider, &anchors, certificate, &[], &StatusSources::none(), &Checks::at(now));
+    if report.path().is_some() {
+        return Ok(());
+    }
+    let cause = report.error().map_or_else(|| "no path".to_owned(), |e| e.to_string());
+    Err(Error::new(Code::WrongCertificate, format!("the root update is refused: no path from {what}: {cause}")))
+}
+
+fn is_signed_by(context: &Context, certificate: &Certificate, issuer: &Certificate, what: &str) -> Result<(), Error> {
+    let refused =
+        |cause: String| Error::new(Code::WrongCertificate, format!("the root update is refused: {what}: {cause}"));
+    let algorithm =
+        SignatureAlgorithm::from_der(certificate.signature_algorithm()).map_err(|e| refused(e.to_string()))?;
+    if certificate.signature_algorithm() != certificate.tbs_signature_algorithm() {
+        return Err(refused("the two algorithm fields differ".to_owned()));
+    }
+    let verified =
+        context.provider.verify(&algorithm, issuer.spki(), certificate.tbs(), certificate.signature(), false);
+    verified.map_err(|e| refused(e.to_string()))
+}
+
+fn is_ca(certificate: &Certificate) -> Result<bool, Error> {
+    use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
+    let constraints: Option<BasicConstraints> =
+        certificate.decode_extension(oid::CE_BASIC_CONSTRAINTS, "BasicConstraints")?;
+    let usage: Option<KeyUsage> = certificate.decode_extension(oid::CE_KEY_USAGE, "KeyUsage")?;
+    Ok(constraints.is_some_and(|c| c.ca) && usage.is_none_or(|u| u.key_cert_sign()))
+}

@@ -1,0 +1,115 @@
+//! The revocation of a certificate: rr and what the server answers (RFC 9483 section 4.2).
+
+use super::context::{Context, Credential};
+use super::response::{check_no_fail_info, refusal};
+use crate::asn1::cmp::revocation::rev_req;
+use crate::asn1::cmp::{PkiStatus, PkiStatusInfo, RevRepContent};
+use crate::asn1::crl::CrlReason;
+use crate::asn1::name;
+use crate::asn1::x509::{Certificate, hex};
+use crate::codes::Code;
+use crate::error::Error;
+use crate::time::Time;
+use crate::validation::same_name;
+
+/// Which certificate is to be revoked, and why.
+///
+/// An end entity protects the request with the key of that very certificate; whether another credential is authorised,
+/// such as an RA's, is for the server to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationRequest {
+    /// The issuer's Name, DER.
+    pub issuer: Vec<u8>,
+    /// Content of the serial number.
+    pub serial: Vec<u8>,
+    /// Why; [`CrlReason::CertificateHold`] can be taken back by [`CrlReason::RemoveFromCrl`] where the CA does that.
+    pub reason: CrlReason,
+}
+
+/// The server has revoked.
+#[derive(Clone, Debug)]
+pub struct Revoked {
+    /// accepted, grantedWithMods or a warning, with the server's words.
+    pub status: PkiStatusInfo,
+    /// CRLs that came along, DER; not checked: that is `validation`'s part.
+    pub crls: Vec<Vec<u8>>,
+}
+
+impl RevocationRequest {
+    /// For this certificate.
+    pub fn new(certificate: &Certificate, reason: CrlReason) -> Self {
+        RevocationRequest { issuer: certificate.issuer().to_vec(), serial: certificate.serial().to_vec(), reason }
+    }
+
+    /// RevReqContent, DER.
+    pub(super) fn content(&self) -> Vec<u8> {
+        rev_req(&self.issuer, &self.serial, self.reason)
+    }
+
+    pub(super) fn check(&self, context: &Context) -> Result<(), Error> {
+        name::Name::from_der(&self.issuer)?;
+        if self.serial.is_empty() {
+            return Err(Error::new(Code::InvalidArgument, "a revocation without serial number"));
+        }
+        if let CrlReason::Other(number) = self.reason {
+            return Err(Error::new(Code::InvalidArgument, format!("{number} is no reason of RFC 5280 section 5.3.1")));
+        }
+        // RFC 9483 section 4.1.5: the shared secret protects enrolment; a revocation is signed.
+        if matches!(context.credential, Credential::Mac { .. }) {
+            let words =
+                "a revocation is signed with the certificate that is to be revoked, not protected with a secret";
+            return Err(Error::new(Code::InvalidArgument, words));
+        }
+        Ok(())
+    }
+
+    /// RFC 9483 section 4.2: the certificate has not expired, as far as that is known here.
+    pub(super) fn check_validity(&self, context: &Context, now: Time) -> Result<(), Error> {
+        if let Credential::Signature { certificate, .. } = &context.credential
+            && self.is_about(Some(certificate.issuer()), certificate.serial())
+            && certificate.not_after() < now
+        {
+            let words = format!("the certificate to be revoked expired {} anyway", certificate.not_after());
+            return Err(Error::new(Code::Expired, words));
+        }
+        Ok(())
+    }
+
+    fn is_about(&self, issuer: Option<&[u8]>, serial: &[u8]) -> bool {
+        serial == self.serial && issuer.is_some_and(|issuer| same_name(issuer, &self.issuer))
+    }
+}
+
+/// One status, which says yes, about the certificate that was meant.
+pub(super) fn check_answer(
+    context: &Context,
+    request: &RevocationRequest,
+    content: RevRepContent,
+) -> Result<Revoked, Error> {
+    let [status] = <[_; 1]>::try_from(content.statuses).map_err(|all: Vec<_>| {
+        Error::new(Code::Protocol, format!("{} statuses in the answer to one request for revocation", all.len()))
+    })?;
+    match status.status {
+        PkiStatus::Accepted
+        | PkiStatus::GrantedWithMods
+        | PkiStatus::RevocationWarning
+        | PkiStatus::RevocationNotification => {}
+        // RFC 9483 section 4.4: an answer to rr is delayed by an error message; there is nothing in rp to poll for.
+        PkiStatus::Waiting => return Err(refusal(Code::Protocol, "rp cannot be waited for", &status, true)),
+        _ => return Err(refusal(Code::Rejected, "the server refused to revoke", &status, true)),
+    }
+    check_no_fail_info(context, &status)?;
+    for certificate in &content.certificates {
+        if !request.is_about(certificate.issuer.as_deref(), &certificate.serial) {
+            let (issuer, serial) = (certificate.issuer.as_deref().unwrap_or_default(), &certificate.serial);
+            let words = format!(
+                "revocation of serial {} was asked for, the server speaks of serial {} of {}",
+                hex(&request.serial),
+                hex(serial),
+                name::display(issuer)
+            );
+            return Err(Error::new(Code::Protocol, words));
+        }
+    }
+    Ok(Revoked { status, crls: content.crls })
+}
