@@ -20,6 +20,7 @@ def enrol(ca: TestCa, **run: Any) -> devid.Issued:
 def test_device_enrols_with_its_idevid(devid_testca: TestCa) -> None:
     issued = enrol(devid_testca)
     assert issued.certificate.subject == "CN=device" and len(issued.chain) == 2
+    assert issued.certificate.names == ["DNS:d.example"] and issued.chain[-1].names == []
     assert devid_testca.received() == ["ir", "certConf"] and devid_testca.complaints() == []
 
 

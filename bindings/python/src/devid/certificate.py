@@ -48,6 +48,14 @@ class Certificate(Handle):
             return text_of(library().devid_cert_issuer(pointer))
 
     @property
+    def names(self) -> List[str]:
+        """Its subjectAltNames for people, such as ``DNS:router-7.example``. To check a peer's name, tell a :class:`Validator`."""
+        with self._use() as pointer:
+            lib = library()
+            count = lib.devid_cert_name_count(pointer)
+            return [text_of(lib.devid_cert_name(pointer, index)) for index in range(count)]
+
+    @property
     def serial(self) -> str:
         """The serial number's bytes in lower-case hexadecimal digits."""
         with self._use() as pointer:
