@@ -18,7 +18,7 @@ use devid::client::{abandon, run::system_time};
 use devid::cmp::Signer;
 use devid::crypto::external::ExternalKey;
 use devid::crypto::{CryptoError, KeyKind, PrivateKey, SignatureAlgorithm};
-use devid::store::{KeyReference, NewKey, Store, StoreOptions};
+use devid::store::{KeyReference, NewKey, ProblemKind, Store, StoreOptions};
 use devid::validation::TrustAnchors;
 use devid::{Code, Error};
 
@@ -424,4 +424,29 @@ fn a_pending_request_is_not_lost_by_accident() {
     store.save_operation("router", b"an online enrolment under way").unwrap();
     let late = request_into(to, &*key(), None, &subject(), &RequestOptions::default()).map(drop);
     refusal(late, Code::State, "unfinished");
+}
+
+#[test]
+fn a_damaged_request_costs_the_comparison_and_not_the_identity() {
+    let home = std::env::temp_dir().join(format!("devid-offline-damage-{}", std::process::id()));
+    let root = Party::root("Root");
+    let (store, anchors) =
+        (Store::open_directory(&home, provider().clone(), StoreOptions::default()).unwrap(), anchor(&root));
+    let sent = request(&store, "router", &key());
+    let certificate = issued(&sent).signed_by(&root).certificate;
+    let take = Import::new(&store, &anchors, "ldevid", now());
+    let file = home.join("pending/router/request.pem");
+    std::fs::write(&file, "-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n").unwrap();
+    assert_eq!(store.verify().unwrap()[0].place, "pending/router/request.pem");
+    refusal(take.run(certificate.as_der()), Code::WrongCertificate, "request.pem");
+    take.install(&take.check(certificate.as_der()).unwrap()).unwrap();
+    assert!(store.verify().unwrap().is_empty());
+
+    // A request whose key is gone, as an interrupted removal leaves it, is cleared away.
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, sent.to_pem()).unwrap();
+    let problems = store.repair().unwrap();
+    assert!(problems.iter().any(|p| p.kind == ProblemKind::Leftover && p.is_mended), "{problems:?}");
+    assert!(!file.exists() && store.verify().unwrap().is_empty());
+    std::fs::remove_dir_all(&home).unwrap();
 }

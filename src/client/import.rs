@@ -17,7 +17,7 @@ use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, default_provider};
 use crate::error::Error;
 use crate::limits;
-use crate::store::{Identity, IdentityKey, NewIdentity, NewKey, Store, StoreErrorKind};
+use crate::store::{Identity, IdentityKey, NewIdentity, NewKey, Store, StoreError, StoreErrorKind};
 use crate::time::Time;
 use crate::validation::{Checks, StatusSources, TrustAnchors, validate};
 
@@ -75,7 +75,7 @@ impl Imported {
         self.request.as_ref()
     }
 
-    /// Where the certificate is not what was asked for; empty also if the request is not known.
+    /// Where the certificate is not what was asked for. Empty also if no request was kept; a damaged one is a difference.
     pub fn differences(&self) -> &[Difference] {
         &self.differences
     }
@@ -116,10 +116,15 @@ impl<'a> Import<'a> {
             return Err(error.context(&words));
         };
         let chain = path.chain()[1..].to_vec();
-        let request = self.request_of(&name, &certificate)?;
-        let differences = match &request {
-            Some(request) => differences(&template_of(request)?, &certificate),
-            None => Vec::new(),
+        let (request, differences) = match self.store.pending_request(&name) {
+            Ok(Some(request)) if same_public_key(request.spki(), certificate.spki()) => {
+                let found = differences(&template_of(&request)?, &certificate);
+                (Some(request), found)
+            }
+            Ok(_) => (None, Vec::new()),
+            // Nobody knows any more what was asked for: for the owner to decide, not a reason to lose the identity.
+            Err(error) if error.is_damage() => (None, vec![unreadable(&error, &certificate)]),
+            Err(error) => return Err(error.into()),
         };
         Ok(Imported { name, certificate, chain, request, differences })
     }
@@ -203,15 +208,6 @@ impl<'a> Import<'a> {
         }
         Error::new(Code::NotFound, words)
     }
-
-    /// The request that was kept, if it is readable and for this key: without it the certificate is as good.
-    fn request_of(&self, name: &str, certificate: &Certificate) -> Result<Option<CertificationRequest>, Error> {
-        match self.store.pending_request(name) {
-            Ok(Some(request)) if same_public_key(request.spki(), certificate.spki()) => Ok(Some(request)),
-            Ok(_) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
 }
 
 /// All certificates in a file: certificates and PKCS#7, PEM or DER. Doubles and private keys are passed over.
@@ -265,6 +261,11 @@ fn in_use(store: &Store, name: &str, certificate: &Certificate) -> Result<Option
         Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+fn unreadable(error: &StoreError, certificate: &Certificate) -> Difference {
+    let (requested, issued) = (format!("not known ({error})"), name::display(certificate.subject()));
+    Difference { field: "request".to_owned(), requested, issued }
 }
 
 fn template_of(request: &CertificationRequest) -> Result<CertTemplate, Error> {
