@@ -77,6 +77,8 @@ impl TestCa {
         if knobs.confirm_wait_seconds != 0 && kind == "first" {
             info.extend(seq(&[&oid(CONFIRM_WAIT_TIME), &generalized_time(now + knobs.confirm_wait_seconds)]));
         }
+        let stranger = crate::certs::common_name("somebody else");
+        let sender = if bent.wrong_sender { stranger } else { signer.name() };
         let explicit = |tag: u8, value: Option<Vec<u8>>| value.map_or_else(Vec::new, |v| tlv(tag, &[&octets(&v)]));
         let transaction =
             if bent.wrong_transaction { Some(random(16)) } else { request.map(|h| h.transaction.clone()) };
@@ -86,13 +88,17 @@ impl TestCa {
         let tag = u8::try_from(bent.body).map_or(tag, |other| other & 0x1f);
         let header = seq(&[
             &int(bent.pvno),
-            &tlv(0xa4, &[&signer.name()]),
+            &tlv(0xa4, &[&sender]),
             &recipient,
-            &tlv(0xa0, &[&generalized_time(now + bent.message_time_off)]),
+            &if bent.no_message_time {
+                Vec::new()
+            } else {
+                tlv(0xa0, &[&generalized_time(now + bent.message_time_off)])
+            },
             &tlv(0xa1, &[&algorithm]),
             &explicit(0xa2, kid),
-            &explicit(0xa4, transaction),
-            &explicit(0xa5, Some(nonce)),
+            &explicit(0xa4, transaction.filter(|_| !bent.no_transaction)),
+            &explicit(0xa5, Some(nonce).filter(|_| !bent.no_sender_nonce)),
             &explicit(0xa6, recip_nonce),
             &if bent.oversize > 0 {
                 tlv(0xa7, &[&seq(&[&utf8(&"x".repeat(bent.oversize as usize))])])
@@ -113,6 +119,9 @@ impl TestCa {
         };
         if bent.broken_protection {
             protection[0] ^= 1;
+        }
+        if bent.empty_protection {
+            protection.clear();
         }
         let mut certificates: Vec<Vec<u8>> = Vec::new();
         for n in 0..bent.extra_certs {
@@ -139,6 +148,12 @@ impl TestCa {
         let is_bare = bent.no_protection || (is_error && knobs.unprotected_error);
         let protection = if is_bare { Vec::new() } else { tlv(0xa0, &[&bits(&protection)]) };
         let mut message = seq(&[&header, &body, &protection, &extra]);
+        message.resize(message.len() + bent.append as usize, 0);
+        if let Ok(bit) = usize::try_from(bent.flip_bit)
+            && let Some(byte) = message.get_mut(bit / 8)
+        {
+            *byte ^= 0x80 >> (bit % 8);
+        }
         if bent.truncate > 0 {
             message.truncate(bent.truncate as usize);
         }

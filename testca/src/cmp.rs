@@ -180,7 +180,10 @@ impl TestCa {
         let transaction = self.transactions.get_mut(&header.transaction).expect("known by now");
         transaction.seen_nonces.push(header.sender_nonce.clone());
         if knobs.error && number != 25 {
-            return Ok((23, seq(&[&status_info(2, knobs.fail_info, &knobs.text)])));
+            let code = if knobs.error_code == 0 { Vec::new() } else { int(knobs.error_code) };
+            let details = &knobs.error_details;
+            let details = if details.is_empty() { Vec::new() } else { seq(&[&utf8(details)]) };
+            return Ok((23, seq(&[&status_info(2, knobs.fail_info, &knobs.text), &code, &details])));
         }
         let content = body.inner()?;
         let answer = match number {
@@ -305,7 +308,13 @@ impl TestCa {
                 profile = profile.with(id, *critical, value.clone());
             }
         }
-        let certificate = profile.signed(&self.issuing.name(), &self.issuing.key);
+        let issuer = if knobs.certificate_from_stranger { &self.stranger } else { &self.issuing };
+        let mut certificate = profile.signed(&issuer.name(), &issuer.key);
+        if knobs.broken_certificate
+            && let Some(last) = certificate.last_mut()
+        {
+            *last ^= 1;
+        }
         self.issued.push(certificate.clone());
         certificate
     }
@@ -331,6 +340,7 @@ impl TestCa {
         let anchors = knobs.ca_pubs.then(|| self.root.certificate.clone());
         let content =
             cert_rep(knobs.cert_req_id, &status_info(knobs.status, knobs.fail_info, &knobs.text), body, anchors);
+        let content = if knobs.two_responses { doubled(&content) } else { content };
         if knobs.waiting == 0 {
             return Ok((tag, content));
         }
@@ -443,4 +453,13 @@ impl TestCa {
         let value = if kind == "1.3.6.1.5.5.7.4.17" { seq(&[&self.issuing.certificate]) } else { Vec::new() };
         Ok((22, seq(&[&seq(&[&oid(&kind), &value])])))
     }
+}
+
+/// A CertRepMessage with its responses twice.
+fn doubled(content: &[u8]) -> Vec<u8> {
+    let message = Node::parse(content).expect("made here");
+    let fields: Vec<Vec<u8>> = message.children.iter().map(|field| field.bytes.clone()).collect();
+    let (responses, rest) = fields.split_last().expect("responses are not optional");
+    let responses = Node::parse(responses).expect("made here").value().repeat(2);
+    seq(&[&rest.concat(), &seq(&[&responses])])
 }

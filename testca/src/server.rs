@@ -133,7 +133,8 @@ fn serve(mut stream: TcpStream, ca: &Mutex<TestCa>) -> io::Result<()> {
         let response = dispatch(&request, ca);
         let closes = response.knobs.as_ref().is_some_and(|k| k.close || k.endless || k.cut_after >= 0);
         send(&mut stream, &response, keep_alive && !closes)?;
-        if closes || !keep_alive {
+        let closes_silently = response.knobs.as_ref().is_some_and(|k| k.close_silently);
+        if closes || closes_silently || !keep_alive {
             break;
         }
     }

@@ -13,7 +13,14 @@ fn an_answer_that_is_not_to_be_believed_ends_the_operation_and_nothing_more_is_s
         ("wrong-recip-nonce", "1", Code::Nonce),
         ("no-recip-nonce", "1", Code::Nonce),
         ("short-sender-nonce", "1", Code::Nonce),
+        ("no-sender-nonce", "1", Code::Nonce),
         ("wrong-transaction", "1", Code::TransactionId),
+        ("no-transaction", "1", Code::TransactionId),
+        ("empty-protection", "1", Code::ProtectionInvalid),
+        ("wrong-sender", "1", Code::ProtectionInvalid),
+        ("two-responses", "1", Code::Protocol),
+        ("append", "1", Code::Der),
+        ("flip-bit", "300", Code::ProtectionInvalid),
         ("pvno", "1", Code::UnknownVersion),
         ("pvno", "4", Code::UnknownVersion),
         ("wrong-body", "1", Code::UnexpectedBody),
@@ -129,6 +136,8 @@ fn what_was_issued_otherwise_than_asked_is_refused_and_the_ca_is_told() {
     for (name, value, code) in [
         ("wrong-key", "1", Code::WrongCertificate),
         ("certificate-days", "-1", Code::WrongCertificate),
+        ("certificate-from-stranger", "1", Code::WrongCertificate),
+        ("broken-certificate", "1", Code::WrongCertificate),
         ("modify-subject", "1", Code::Refused),
         ("drop-alt-names", "1", Code::Refused),
     ] {
@@ -187,4 +196,13 @@ fn a_request_with_a_changed_byte_gets_no_certificate_from_the_ca() {
             assert_eq!(body_tag(&answer), 0xb7, "{by:?}: cut after {at} bytes");
         }
     }
+}
+
+#[test]
+fn errorcode_and_errordetails_reach_the_caller() {
+    let bench = Bench::new(P256);
+    let knobs = [("error", "1"), ("error-code", "4711"), ("error-details", "line 12"), ("text", "no")];
+    let error = bench.expect(&knobs, Code::Rejected, &["ir"]);
+    assert!(error.message().contains("errorCode 4711"), "{error}");
+    assert_eq!(error.facts().server_texts, ["no", "line 12"]);
 }

@@ -107,6 +107,20 @@ fn the_order_of_extracerts_and_repetitions_do_not_matter_but_the_chain_does() {
 }
 
 #[test]
+fn an_answer_without_messagetime_is_taken() {
+    Bench::new(P256).expect_issued(&[("no-message-time", "1"), ("at", "any")]);
+}
+
+#[test]
+fn a_sender_that_is_not_the_signer_is_taken_where_that_is_tolerated() {
+    let bench = Bench::new(P256);
+    bench.set(&[("wrong-sender", "1"), ("at", "any")]);
+    let mut config = bench.config();
+    config.tolerance.other_sender_name = true;
+    enroll(&config).0.expect("the signature and the path are right");
+}
+
+#[test]
 fn a_ca_that_signs_itself_is_taken_where_its_key_usage_is_tolerated() {
     let bench = Bench::new(P256);
     bench.set(&[("signer", "issuing")]);

@@ -107,6 +107,7 @@ fn http_may_be_chunked_closed_after_each_answer_and_wrongly_labelled() {
     let bench = Bench::new(P256);
     bench.expect_issued(&[("chunked", "1")]);
     bench.expect_issued(&[("close", "1")]);
+    bench.expect_issued(&[("close-silently", "1"), ("waiting", "1")]);
     bench.expect_issued(&[("content-type", "text/plain")]);
     bench.expect_issued(&[("content-type", "")]);
     bench.expect(&[("content-type", "text/plain"), ("garbage", "1")], Code::ContentType, &["ir"]);
