@@ -9,11 +9,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use devid::asn1::cmp::InfoTypeAndValue;
+use devid::asn1::crl::CrlReason;
 use devid::asn1::pem;
 use devid::asn1::x509::Certificate;
 use devid::client::run::system_time;
 use devid::client::{Client, Config, Decision, Event, Owner, Subject};
-use devid::cmp::{Issued, MacParameters, Signer};
+use devid::cmp::{Information, Issued, MacParameters, Question, Signer};
 use devid::crypto::{DigestAlgorithm, KeyKind, PrivateKey, default_provider};
 use devid::{Code, Error, Time};
 
@@ -278,6 +280,42 @@ fn a_dead_server_is_a_transport_error_and_the_operation_can_be_run_again() {
     let server = bench.serve(&[]);
     config.server_url = Some(server.url());
     config.build().unwrap().run(&mut operation, &mut Story::default()).expect("issued by the server that came back");
+}
+
+#[test]
+fn a_certificate_is_revoked_with_its_own_key_and_another_is_not() {
+    let bench = Bench::new(KeyKind::P256, "/CN=device");
+    let server = bench.serve(&[]);
+    let mut config = bench.config(&server);
+    config.protect_with_certificate(bench.signer(), bench.certificate(), Vec::new());
+    let client = config.build().unwrap();
+
+    let mut operation = client.revoke(&bench.certificate(), CrlReason::KeyCompromise).unwrap();
+    let mut story = Story::default();
+    client.complete(&mut operation, &mut story).unwrap_or_else(|e| panic!("{e}\n{}", server.log()));
+    assert!(operation.revoked().is_some());
+    assert_eq!(story.sent, ["rr"]);
+
+    let mut operation = client.revoke(&bench.anchor(), CrlReason::Unspecified).unwrap();
+    let error = client.complete(&mut operation, &mut Story::default()).unwrap_err();
+    assert_eq!(error.code(), Code::Rejected, "the server knows one certificate");
+}
+
+#[test]
+fn a_question_comes_back_from_a_server_that_repeats_it() {
+    let bench = Bench::new(KeyKind::P256, "/CN=device");
+    let server = bench.serve(&[]);
+    let client = bench.client_with_secret(&server, SECRET);
+    let info_type = devid::asn1::oid::Oid::new_unwrap("1.3.6.1.4.1.99999.1");
+    let question = InfoTypeAndValue { info_type, value: vec![0x0c, 0x02, b'h', b'i'] };
+
+    let mut operation = client.ask(Question::Other(question.clone())).unwrap();
+    let mut story = Story::default();
+    client.complete(&mut operation, &mut story).unwrap_or_else(|e| panic!("{e}\n{}", server.log()));
+
+    let Some(Information::Other(items)) = operation.information() else { panic!("not answered") };
+    assert_eq!(items, &[question]);
+    assert_eq!(story.sent, ["genm"]);
 }
 
 /// Asks for a certificate over the prepared key.

@@ -2,13 +2,13 @@
 
 use crate::TestCa;
 use crate::answer::{cert_rep, status_info};
-use crate::certs::{Parsed, SUBJECT_ALT_NAME, common_name};
+use crate::certs::{Parsed, Profile, SUBJECT_ALT_NAME, common_name};
 use crate::check::{check_possession, check_rules, check_time, check_version};
 use crate::keys::{KeyType, verify};
 use crate::knobs::Knobs;
 use crate::mac::digest_by_name;
 use crate::read::{Header, bound};
-use crate::tlv::{Node, int, oid, seq, utf8};
+use crate::tlv::{Node, int, oid, seq, tlv, unix_of, utf8};
 
 pub(crate) const IMPLICIT_CONFIRM: &str = "1.3.6.1.5.5.7.4.13";
 
@@ -190,7 +190,7 @@ impl TestCa {
             0 | 2 | 7 => self.certificate_request(header, number, content, &credential, knobs, now),
             4 => self.pkcs10_request(header, content, knobs, now),
             11 => self.revocation_request(content, &credential),
-            21 => self.general_message(content),
+            21 => self.general_message(content, now),
             24 => self.confirmation(header, content, knobs),
             25 => self.poll(header, content, knobs),
             _ => refuse(bit::BAD_REQUEST, format!("{} is not served", body_name(i32::from(number)))),
@@ -447,12 +447,43 @@ impl TestCa {
         Ok((12, seq(&[&seq(&[&status_info(0, 0, "")])])))
     }
 
-    fn general_message(&self, content: &Node) -> Result<(u8, Vec<u8>), Refusal> {
-        let kind = content.at(0)?.at(0)?.oid()?;
-        // caCerts (RFC 9483 section 4.3.1); anything else is answered without a value.
-        let value = if kind == "1.3.6.1.5.5.7.4.17" { seq(&[&self.issuing.certificate]) } else { Vec::new() };
+    fn general_message(&self, content: &Node, now: i64) -> Result<(u8, Vec<u8>), Refusal> {
+        let item = content.at(0)?;
+        let kind = item.at(0)?.oid()?;
+        // RFC 9483 section 4.3 and currentCRL; anything else is answered without a value.
+        let (kind, value) = match kind.strip_prefix("1.3.6.1.5.5.7.4.") {
+            Some("6") => (kind, self.crl(now)),
+            Some("17") => (kind, seq(&[&self.issuing.certificate])),
+            Some("19") => (kind, request_template()),
+            Some("20") => ("1.3.6.1.5.5.7.4.18".to_owned(), self.root_update(now)),
+            Some("22") => {
+                let known = item.at(1)?.at(0)?.children.get(1).map(|t| String::from_utf8_lossy(t.value()).into_owned());
+                let known = known.map(|t| unix_of(&if t.len() == 13 { format!("20{t}") } else { t })).transpose()?;
+                let is_newer = known.is_none_or(|known| known < now - 60);
+                ("1.3.6.1.5.5.7.4.23".to_owned(), if is_newer { seq(&[&self.crl(now)]) } else { Vec::new() })
+            }
+            _ => (kind, Vec::new()),
+        };
         Ok((22, seq(&[&seq(&[&oid(&kind), &value])])))
     }
+
+    /// A new root with the links from and to the old one.
+    fn root_update(&self, now: i64) -> Vec<u8> {
+        let (from, to) = (now - 3600, now + 10 * 365 * 86_400);
+        let new = crate::Holder::root("devid test root 2", KeyType::P256, from, to);
+        let link = |subject: Vec<u8>, key: &crate::Key| Profile::new(subject, key.spki.clone(), from, to).ca();
+        let new_with_old = link(new.name(), &new.key).signed(&self.root.name(), &self.root.key);
+        let old_with_new = link(self.root.name(), &self.root.key).signed(&new.name(), &new.key);
+        seq(&[&new.certificate, &tlv(0xa0, &[&new_with_old]), &tlv(0xa1, &[&old_with_new])])
+    }
+}
+
+/// CertReqTemplateContent: a subject to be filled in, over P-256 or RSA of 2048 bits.
+fn request_template() -> Vec<u8> {
+    let control = |kind: &str, value: &[u8]| seq(&[&oid(kind), value]);
+    let p256 = seq(&[&oid("1.2.840.10045.2.1"), &oid("1.2.840.10045.3.1.7")]);
+    let keys = [control("1.3.6.1.5.5.7.5.1.11", &p256), control("1.3.6.1.5.5.7.5.1.12", &int(2048))];
+    seq(&[&seq(&[&tlv(0xa5, &[&[0x30, 0x00]])]), &seq(&[&keys.concat()])])
 }
 
 /// A CertRepMessage with its responses twice.

@@ -17,3 +17,4 @@ mod refused;
 mod revoked;
 mod saved;
 mod sent;
+mod with_testca;
