@@ -17,6 +17,7 @@ use crate::mock_ca::{Answer, Device, LIGHT_MAC, MockCa, REFERENCE, SECRET, conte
 
 /// Asks a CA that answers with one item.
 fn ask(ca: &mut MockCa, question: Question, answer: Oid, value: Vec<u8>) -> Result<Information, Error> {
+    ca.received.clear();
     ca.info = vec![InfoTypeAndValue { info_type: answer, value }];
     let client = Device::config(ca).build().unwrap();
     let mut device = Device::doing(client.ask(question)?);
@@ -326,4 +327,41 @@ fn every_question_survives_a_reboot() {
         assert_eq!(restored.output(), device.operation.output());
     }
     ca.received.clear();
+}
+
+/// The damage stands under the RA's good protection: only the links themselves can give it away.
+#[test]
+fn no_root_update_with_a_changed_byte_is_offered() {
+    let mut ca = MockCa::new();
+    let good = Rollover::of(&ca.root).value();
+    assert!(root_update(&mut ca, good.clone()).is_ok());
+    for at in 0..good.len() {
+        let mut changed = good.clone();
+        changed[at] ^= 1 << (at % 8);
+        assert!(root_update(&mut ca, changed).is_err(), "byte {at} was changed and the root offered");
+    }
+}
+
+#[test]
+fn damaged_values_in_good_answers_are_errors_or_answers_and_never_panics() {
+    let mut ca = MockCa::new();
+    let list = crl(&ca);
+    let point =
+        Question::Crl { source: CrlSource::DistributionPoint("http://ca.example/crl".to_owned()), this_update: None };
+    let template = sequence(&[&sequence(&[&element(0xa5, &[&common_name("x")]), &element(0xa9, &[])])]);
+    for (question, answer, value) in [
+        (Question::CaCerts, oid::IT_CA_CERTS, sequence(&[ca.issuing.certificate.as_der()])),
+        (Question::RequestTemplate, oid::IT_CERT_REQ_TEMPLATE, template),
+        (point, oid::IT_CRLS, sequence(&[&list])),
+        (Question::CurrentCrl, oid::IT_CURRENT_CRL, list.clone()),
+    ] {
+        ask(&mut ca, question.clone(), answer, value.clone()).expect("undamaged");
+        for at in (0..value.len()).step_by(5) {
+            let mut changed = value.clone();
+            changed[at] ^= 1 << (at % 8);
+            let _ = ask(&mut ca, question.clone(), answer, changed);
+            // One infoValue, cut short.
+            assert!(ask(&mut ca, question.clone(), answer, value[..at].to_vec()).is_err() || at == 0, "cut at {at}");
+        }
+    }
 }
