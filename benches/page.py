@@ -79,7 +79,7 @@ WHY_SIZE = (
 )
 WHY_SMALL_SIZE = (
     "it has every algorithm of the other: the arithmetic of P-256, P-384, P-521, Ed25519, RSA and ML-DSA is about a third of "
-    "it (tables of base points alone 0.3 MB), the standard library a sixth; there is no feature yet that leaves curves out"
+    "it, the standard library a sixth; there is no feature yet that leaves curves out"
 )
 
 
