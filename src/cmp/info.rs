@@ -59,7 +59,7 @@ pub enum Information {
 /// A new root that the old one vouches for. Made only where the links were verified with the trusted old key.
 #[derive(Clone, Debug)]
 pub struct RootUpdate {
-    links: RootCaKeyUpdate,
+    links: Box<RootCaKeyUpdate>,
 }
 
 impl RootUpdate {
@@ -237,7 +237,7 @@ fn check_root_update(context: &Context, old: &Certificate, value: &[u8], now: Ti
         }
         is_signed_by(context, old_with_new, new, "oldWithNew by the new key")?;
     }
-    Ok(RootUpdate { links })
+    Ok(RootUpdate { links: Box::new(links) })
 }
 
 fn leads_to(
