@@ -207,7 +207,7 @@ fn a_document_that_the_callers_fetch_makes_too_large_is_refused() {
 #[test]
 fn ldap_is_left_to_a_fetch_of_the_callers() {
     let ldap = "ldap://directory.example/cn=ca?certificateRevocationList".to_owned();
-    let pki = Pki::new(&[ldap.clone()], &[], &[]);
+    let pki = Pki::new(std::slice::from_ref(&ldap), &[], &[]);
     let crl = CrlBuilder::of(&pki.ca).der();
 
     let answer = ask_by(&mut fetcher(), &pki, &checks(now(), RevocationMode::HardFail), &mut Nobody);
