@@ -113,14 +113,14 @@ typedef struct devid_config devid_config;
 typedef struct devid_op devid_op;
 
 /**
- * What a validation found. Never changes.
- */
-typedef struct devid_report devid_report;
-
-/**
  * Certificates that are believed without proof. Sets for different uses are best kept apart.
  */
 typedef struct devid_trust devid_trust;
+
+/**
+ * What a validation found. Never changes.
+ */
+typedef struct devid_report devid_report;
 
 /**
  * What is checked, and the data to check it with. Once set up it may be shared by threads as const.
@@ -2089,7 +2089,176 @@ devid_status devid_op_exchange(devid_op *op,
                                devid_error **err);
 
 
-/* ---- Validation: whom to believe, what to check, and what was found ---- */
+/* ---- Trust anchors: certificates that are believed without proof ---- */
+
+/**
+ * An empty set: nothing is trusted.
+ *
+ * @param out_trust  Receives the set; free with devid_trust_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API DEVID_MUST_USE devid_status devid_trust_new(devid_trust **out_trust, devid_error **err);
+
+/**
+ * Adds trust anchors. Constraints that an anchor carries are enforced (RFC 5937).
+ *
+ * @param trust     Not NULL.
+ * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data_len  Length of `data` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_trust_add_bytes(devid_trust *trust,
+                                   const uint8_t *data,
+                                   size_t data_len,
+                                   devid_error **err);
+
+/**
+ * Adds a trust anchor.
+ *
+ * @param trust  Not NULL.
+ * @param cert   Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_trust_add(devid_trust *trust,
+                             const devid_cert *cert,
+                             devid_error **err);
+
+/**
+ * How many anchors there are.
+ *
+ * @param trust  May be NULL (gives 0).
+ * @return The number.
+ */
+DEVID_API size_t devid_trust_count(const devid_trust *trust);
+
+/**
+ * Frees a set.
+ *
+ * @param trust  May be NULL.
+ */
+DEVID_API void devid_trust_free(devid_trust *trust);
+
+
+/* ---- What a validation found ---- */
+
+/**
+ * Whether the certificate is valid.
+ *
+ * @param report  May be NULL (gives 0).
+ * @return 1 yes, 0 no.
+ */
+DEVID_API int32_t devid_report_is_valid(const devid_report *report);
+
+/**
+ * How many findings there are, the most telling first. A valid certificate can have some: checks that could not be made.
+ *
+ * @param report  May be NULL (gives 0).
+ * @return The number.
+ */
+DEVID_API
+size_t devid_report_finding_count(const devid_report *report);
+
+/**
+ * The code of a finding.
+ *
+ * @param report  May be NULL (gives 0).
+ * @param index   From 0 to devid_report_finding_count() - 1.
+ * @return One of DEVID_E_*; 0 if there is no such finding.
+ */
+DEVID_API devid_status devid_report_finding_code(const devid_report *report, size_t index);
+
+/**
+ * Which certificate of the path a finding is about.
+ *
+ * @param report  May be NULL (gives -1).
+ * @param index   From 0 to devid_report_finding_count() - 1.
+ * @return 0 is the certificate that was asked about; -1 if it is about none in particular.
+ */
+DEVID_API int32_t devid_report_finding_certificate(const devid_report *report, size_t index);
+
+/**
+ * A finding in words for people.
+ *
+ * @param report  May be NULL (gives NULL).
+ * @param index   From 0 to devid_report_finding_count() - 1.
+ * @return NULL if there is no such finding; valid until the report is freed.
+ */
+DEVID_API const char *devid_report_finding_text(const devid_report *report, size_t index);
+
+/**
+ * Whether a finding alone refuses the certificate.
+ *
+ * @param report  May be NULL (gives 0).
+ * @param index   From 0 to devid_report_finding_count() - 1.
+ * @return 1 yes, 0 no.
+ */
+DEVID_API int32_t devid_report_finding_is_fatal(const devid_report *report, size_t index);
+
+/**
+ * The path that passed: the certificate that was asked about first, the anchor last.
+ *
+ * @param report    Not NULL.
+ * @param out_path  Receives the list; free with devid_cert_list_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NO_PATH if the certificate is not valid.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_report_path(const devid_report *report,
+                               devid_cert_list **out_path,
+                               devid_error **err);
+
+/**
+ * Last second at which all certificates of the path are within their validity.
+ *
+ * @param report  May be NULL (gives 0).
+ * @return Seconds since 1970-01-01T00:00:00Z; 0 if the certificate is not valid.
+ */
+DEVID_API int64_t devid_report_not_after(const devid_report *report);
+
+/**
+ * Last second at which the status data that the verdict rests on is current.
+ *
+ * @param report  May be NULL (gives 0).
+ * @return Seconds since 1970-01-01T00:00:00Z; 0 if it rests on none.
+ */
+DEVID_API int64_t devid_report_status_until(const devid_report *report);
+
+/**
+ * How many certificate policies the path is valid for.
+ *
+ * @param report  May be NULL (gives 0).
+ * @return -1: any policy.
+ */
+DEVID_API int32_t devid_report_policy_count(const devid_report *report);
+
+/**
+ * One of the certificate policies.
+ *
+ * @param report  May be NULL (gives NULL).
+ * @param index   From 0 to devid_report_policy_count() - 1.
+ * @return Such as "2.16.840.1.101.3.2.1.48.1"; NULL if there is no such one; valid until the report is freed.
+ */
+DEVID_API
+const char *devid_report_policy(const devid_report *report,
+                                size_t index);
+
+/**
+ * Frees a report.
+ *
+ * @param report  May be NULL.
+ */
+DEVID_API void devid_report_free(devid_report *report);
+
+
+/* ---- Validation: what to check, and with which data ---- */
 
 /**
  * Revocation is not checked.
@@ -2155,60 +2324,6 @@ devid_status devid_op_exchange(devid_op *op,
  * A URI.
  */
 #define DEVID_NAME_URI 4
-
-/**
- * An empty set: nothing is trusted.
- *
- * @param out_trust  Receives the set; free with devid_trust_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API DEVID_MUST_USE devid_status devid_trust_new(devid_trust **out_trust, devid_error **err);
-
-/**
- * Adds trust anchors. Constraints that an anchor carries are enforced (RFC 5937).
- *
- * @param trust     Not NULL.
- * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
- * @param data_len  Length of `data` in bytes.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_trust_add_bytes(devid_trust *trust,
-                                   const uint8_t *data,
-                                   size_t data_len,
-                                   devid_error **err);
-
-/**
- * Adds a trust anchor.
- *
- * @param trust  Not NULL.
- * @param cert   Not NULL.
- * @param err    Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_trust_add(devid_trust *trust,
-                             const devid_cert *cert,
-                             devid_error **err);
-
-/**
- * How many anchors there are.
- *
- * @param trust  May be NULL (gives 0).
- * @return The number.
- */
-DEVID_API size_t devid_trust_count(const devid_trust *trust);
-
-/**
- * Frees a set.
- *
- * @param trust  May be NULL.
- */
-DEVID_API void devid_trust_free(devid_trust *trust);
 
 /**
  * A validator with a copy of the anchors. Before it is used, it must be told what the certificates are to be for
@@ -2546,115 +2661,6 @@ devid_status devid_validate_without_time(const devid_validator *validator,
                                          devid_peer **out_peer,
                                          devid_error **err);
 
-/**
- * Whether the certificate is valid.
- *
- * @param report  May be NULL (gives 0).
- * @return 1 yes, 0 no.
- */
-DEVID_API int32_t devid_report_is_valid(const devid_report *report);
-
-/**
- * How many findings there are, the most telling first. A valid certificate can have some: checks that could not be made.
- *
- * @param report  May be NULL (gives 0).
- * @return The number.
- */
-DEVID_API
-size_t devid_report_finding_count(const devid_report *report);
-
-/**
- * The code of a finding.
- *
- * @param report  May be NULL (gives 0).
- * @param index   From 0 to devid_report_finding_count() - 1.
- * @return One of DEVID_E_*; 0 if there is no such finding.
- */
-DEVID_API devid_status devid_report_finding_code(const devid_report *report, size_t index);
-
-/**
- * Which certificate of the path a finding is about.
- *
- * @param report  May be NULL (gives -1).
- * @param index   From 0 to devid_report_finding_count() - 1.
- * @return 0 is the certificate that was asked about; -1 if it is about none in particular.
- */
-DEVID_API int32_t devid_report_finding_certificate(const devid_report *report, size_t index);
-
-/**
- * A finding in words for people.
- *
- * @param report  May be NULL (gives NULL).
- * @param index   From 0 to devid_report_finding_count() - 1.
- * @return NULL if there is no such finding; valid until the report is freed.
- */
-DEVID_API const char *devid_report_finding_text(const devid_report *report, size_t index);
-
-/**
- * Whether a finding alone refuses the certificate.
- *
- * @param report  May be NULL (gives 0).
- * @param index   From 0 to devid_report_finding_count() - 1.
- * @return 1 yes, 0 no.
- */
-DEVID_API int32_t devid_report_finding_is_fatal(const devid_report *report, size_t index);
-
-/**
- * The path that passed: the certificate that was asked about first, the anchor last.
- *
- * @param report    Not NULL.
- * @param out_path  Receives the list; free with devid_cert_list_free(). Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NO_PATH if the certificate is not valid.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_report_path(const devid_report *report,
-                               devid_cert_list **out_path,
-                               devid_error **err);
-
-/**
- * Last second at which all certificates of the path are within their validity.
- *
- * @param report  May be NULL (gives 0).
- * @return Seconds since 1970-01-01T00:00:00Z; 0 if the certificate is not valid.
- */
-DEVID_API int64_t devid_report_not_after(const devid_report *report);
-
-/**
- * Last second at which the status data that the verdict rests on is current.
- *
- * @param report  May be NULL (gives 0).
- * @return Seconds since 1970-01-01T00:00:00Z; 0 if it rests on none.
- */
-DEVID_API int64_t devid_report_status_until(const devid_report *report);
-
-/**
- * How many certificate policies the path is valid for.
- *
- * @param report  May be NULL (gives 0).
- * @return -1: any policy.
- */
-DEVID_API int32_t devid_report_policy_count(const devid_report *report);
-
-/**
- * One of the certificate policies.
- *
- * @param report  May be NULL (gives NULL).
- * @param index   From 0 to devid_report_policy_count() - 1.
- * @return Such as "2.16.840.1.101.3.2.1.48.1"; NULL if there is no such one; valid until the report is freed.
- */
-DEVID_API
-const char *devid_report_policy(const devid_report *report,
-                                size_t index);
-
-/**
- * Frees a report.
- *
- * @param report  May be NULL.
- */
-DEVID_API void devid_report_free(devid_report *report);
-
 
 /* ---- The way to a peer's public key: it opens behind a positive verdict and closes when the verdict's time is over ---- */
 
@@ -2860,6 +2866,91 @@ devid_status devid_fetch(const char *url,
                          size_t max_len,
                          devid_bytes **out_document,
                          devid_error **err);
+
+
+/* ---- An identity as device memory keeps it: one generation of key, certificate and chain ---- */
+
+/**
+ * An identity's private key.
+ *
+ * @param identity  Not NULL.
+ * @param out_key   Receives the key, or a deferred one if device memory does not hold it; free with devid_key_free(). Not
+ *                  NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_identity_key(const devid_identity *identity,
+                                devid_key **out_key,
+                                devid_error **err);
+
+/**
+ * The words by which a key that device memory does not hold is found.
+ *
+ * @param identity  May be NULL (gives "").
+ * @return "" if device memory holds the key; valid until the identity is freed.
+ */
+DEVID_API const char *devid_identity_key_reference(const devid_identity *identity);
+
+/**
+ * An identity's certificate.
+ *
+ * @param identity  Not NULL.
+ * @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_identity_certificate(const devid_identity *identity,
+                                        devid_cert **out_cert,
+                                        devid_error **err);
+
+/**
+ * An identity's certificate and those above it: the certificate first. As devid_config_set_credential() takes it.
+ *
+ * @param identity   Not NULL.
+ * @param out_chain  Receives the list; free with devid_cert_list_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_identity_chain(const devid_identity *identity,
+                                  devid_cert_list **out_chain,
+                                  devid_error **err);
+
+/**
+ * The number of an identity's generation; it counts up with each installation.
+ *
+ * @param identity  May be NULL (gives 0).
+ * @return From 1.
+ */
+DEVID_API uint32_t devid_identity_generation(const devid_identity *identity);
+
+/**
+ * What an identity is for, such as "ldevid".
+ *
+ * @param identity  May be NULL (gives "").
+ * @return Never NULL; valid until the identity is freed.
+ */
+DEVID_API const char *devid_identity_purpose(const devid_identity *identity);
+
+/**
+ * When an identity was installed, by the clock of who did it.
+ *
+ * @param identity  May be NULL (gives 0).
+ * @return Seconds since 1970-01-01T00:00:00Z.
+ */
+DEVID_API int64_t devid_identity_created(const devid_identity *identity);
+
+/**
+ * Frees an identity; device memory keeps it.
+ *
+ * @param identity  May be NULL.
+ */
+DEVID_API void devid_identity_free(devid_identity *identity);
 
 
 /* ---- Device memory: identities (key, certificate, chain) in generations, switched as one; pending keys, saved operations, anchors ---- */
@@ -3224,88 +3315,6 @@ devid_status devid_store_anchors(const devid_store *store,
  * @param store  May be NULL.
  */
 DEVID_API void devid_store_free(devid_store *store);
-
-/**
- * An identity's private key.
- *
- * @param identity  Not NULL.
- * @param out_key   Receives the key, or a deferred one if device memory does not hold it; free with devid_key_free(). Not
- *                  NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_identity_key(const devid_identity *identity,
-                                devid_key **out_key,
-                                devid_error **err);
-
-/**
- * The words by which a key that device memory does not hold is found.
- *
- * @param identity  May be NULL (gives "").
- * @return "" if device memory holds the key; valid until the identity is freed.
- */
-DEVID_API const char *devid_identity_key_reference(const devid_identity *identity);
-
-/**
- * An identity's certificate.
- *
- * @param identity  Not NULL.
- * @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_identity_certificate(const devid_identity *identity,
-                                        devid_cert **out_cert,
-                                        devid_error **err);
-
-/**
- * An identity's certificate and those above it: the certificate first. As devid_config_set_credential() takes it.
- *
- * @param identity   Not NULL.
- * @param out_chain  Receives the list; free with devid_cert_list_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_identity_chain(const devid_identity *identity,
-                                  devid_cert_list **out_chain,
-                                  devid_error **err);
-
-/**
- * The number of an identity's generation; it counts up with each installation.
- *
- * @param identity  May be NULL (gives 0).
- * @return From 1.
- */
-DEVID_API uint32_t devid_identity_generation(const devid_identity *identity);
-
-/**
- * What an identity is for, such as "ldevid".
- *
- * @param identity  May be NULL (gives "").
- * @return Never NULL; valid until the identity is freed.
- */
-DEVID_API const char *devid_identity_purpose(const devid_identity *identity);
-
-/**
- * When an identity was installed, by the clock of who did it.
- *
- * @param identity  May be NULL (gives 0).
- * @return Seconds since 1970-01-01T00:00:00Z.
- */
-DEVID_API int64_t devid_identity_created(const devid_identity *identity);
-
-/**
- * Frees an identity; device memory keeps it.
- *
- * @param identity  May be NULL.
- */
-DEVID_API void devid_identity_free(devid_identity *identity);
 
 
 /* ---- Enrolment without a network: a request goes out by any means, and the certificate that comes back finds its key ---- */

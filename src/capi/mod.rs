@@ -30,11 +30,17 @@ pub mod operation;
 
 pub mod run;
 
+pub mod trust;
+
+pub mod report;
+
 pub mod validation;
 
 pub mod peer;
 
 pub mod fetch;
+
+pub mod identity;
 
 pub mod store;
 

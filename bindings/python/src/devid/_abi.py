@@ -281,12 +281,12 @@ class devid_op(Structure):
     """
 
 
-class devid_report(Structure):
-    """What a validation found. Never changes."""
-
-
 class devid_trust(Structure):
     """Certificates that are believed without proof. Sets for different uses are best kept apart."""
+
+
+class devid_report(Structure):
+    """What a validation found. Never changes."""
 
 
 class devid_validator(Structure):
@@ -460,6 +460,18 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_trust_add": (c_int32, (POINTER(devid_trust), POINTER(devid_cert), POINTER(POINTER(devid_error)))),
     "devid_trust_count": (c_size_t, (POINTER(devid_trust),)),
     "devid_trust_free": (None, (POINTER(devid_trust),)),
+    "devid_report_is_valid": (c_int32, (POINTER(devid_report),)),
+    "devid_report_finding_count": (c_size_t, (POINTER(devid_report),)),
+    "devid_report_finding_code": (c_int32, (POINTER(devid_report), c_size_t)),
+    "devid_report_finding_certificate": (c_int32, (POINTER(devid_report), c_size_t)),
+    "devid_report_finding_text": (c_char_p, (POINTER(devid_report), c_size_t)),
+    "devid_report_finding_is_fatal": (c_int32, (POINTER(devid_report), c_size_t)),
+    "devid_report_path": (c_int32, (POINTER(devid_report), POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
+    "devid_report_not_after": (c_int64, (POINTER(devid_report),)),
+    "devid_report_status_until": (c_int64, (POINTER(devid_report),)),
+    "devid_report_policy_count": (c_int32, (POINTER(devid_report),)),
+    "devid_report_policy": (c_char_p, (POINTER(devid_report), c_size_t)),
+    "devid_report_free": (None, (POINTER(devid_report),)),
     "devid_validator_new": (c_int32, (POINTER(devid_trust), POINTER(POINTER(devid_validator)), POINTER(POINTER(devid_error)))),
     "devid_validator_add_intermediates": (c_int32, (POINTER(devid_validator), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_validator_add_crls": (c_int32, (POINTER(devid_validator), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
@@ -482,18 +494,6 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_validator_free": (None, (POINTER(devid_validator),)),
     "devid_validate": (c_int32, (POINTER(devid_validator), POINTER(devid_cert), c_int64, POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
     "devid_validate_without_time": (c_int32, (POINTER(devid_validator), POINTER(devid_cert), POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
-    "devid_report_is_valid": (c_int32, (POINTER(devid_report),)),
-    "devid_report_finding_count": (c_size_t, (POINTER(devid_report),)),
-    "devid_report_finding_code": (c_int32, (POINTER(devid_report), c_size_t)),
-    "devid_report_finding_certificate": (c_int32, (POINTER(devid_report), c_size_t)),
-    "devid_report_finding_text": (c_char_p, (POINTER(devid_report), c_size_t)),
-    "devid_report_finding_is_fatal": (c_int32, (POINTER(devid_report), c_size_t)),
-    "devid_report_path": (c_int32, (POINTER(devid_report), POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
-    "devid_report_not_after": (c_int64, (POINTER(devid_report),)),
-    "devid_report_status_until": (c_int64, (POINTER(devid_report),)),
-    "devid_report_policy_count": (c_int32, (POINTER(devid_report),)),
-    "devid_report_policy": (c_char_p, (POINTER(devid_report), c_size_t)),
-    "devid_report_free": (None, (POINTER(devid_report),)),
     "devid_peer_certificate": (c_int32, (POINTER(devid_peer), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
     "devid_peer_expires": (c_int64, (POINTER(devid_peer),)),
     "devid_peer_public_key": (c_int32, (POINTER(devid_peer), c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
@@ -506,6 +506,14 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_ocsp_request_der": (POINTER(c_uint8), (POINTER(devid_ocsp_request), POINTER(c_size_t))),
     "devid_ocsp_request_free": (None, (POINTER(devid_ocsp_request),)),
     "devid_fetch": (c_int32, (c_char_p, c_char_p, c_size_t, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_identity_key": (c_int32, (POINTER(devid_identity), POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
+    "devid_identity_key_reference": (c_char_p, (POINTER(devid_identity),)),
+    "devid_identity_certificate": (c_int32, (POINTER(devid_identity), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
+    "devid_identity_chain": (c_int32, (POINTER(devid_identity), POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
+    "devid_identity_generation": (c_uint32, (POINTER(devid_identity),)),
+    "devid_identity_purpose": (c_char_p, (POINTER(devid_identity),)),
+    "devid_identity_created": (c_int64, (POINTER(devid_identity),)),
+    "devid_identity_free": (None, (POINTER(devid_identity),)),
     "devid_store_open_dir": (c_int32, (c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_store)), POINTER(POINTER(devid_error)))),
     "devid_store_install": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_key), c_char_p, POINTER(devid_cert), POINTER(devid_cert_list), c_char_p, c_int64, POINTER(POINTER(devid_error)))),
     "devid_store_stage": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_key), c_char_p, POINTER(devid_cert), POINTER(devid_cert_list), c_char_p, c_int64, POINTER(POINTER(devid_error)))),
@@ -528,14 +536,6 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_store_put_anchors": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_cert_list), POINTER(POINTER(devid_error)))),
     "devid_store_anchors": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
     "devid_store_free": (None, (POINTER(devid_store),)),
-    "devid_identity_key": (c_int32, (POINTER(devid_identity), POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
-    "devid_identity_key_reference": (c_char_p, (POINTER(devid_identity),)),
-    "devid_identity_certificate": (c_int32, (POINTER(devid_identity), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
-    "devid_identity_chain": (c_int32, (POINTER(devid_identity), POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
-    "devid_identity_generation": (c_uint32, (POINTER(devid_identity),)),
-    "devid_identity_purpose": (c_char_p, (POINTER(devid_identity),)),
-    "devid_identity_created": (c_int64, (POINTER(devid_identity),)),
-    "devid_identity_free": (None, (POINTER(devid_identity),)),
     "devid_request_new": (c_int32, (POINTER(devid_key), POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_request)), POINTER(POINTER(devid_error)))),
     "devid_request_to_sign": (c_int32, (POINTER(devid_request), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_request_sign_algorithm": (c_char_p, (POINTER(devid_request),)),
