@@ -159,8 +159,8 @@ impl Store {
         self.remove(BLOB, name)
     }
 
-    /// Raises a number that must never go back: the highest CRL number seen (RFC 5280 section 5.2.3), the last known
-    /// time. Big endian, unsigned. `false`, and nothing changes, if it is not above what is kept.
+    /// Raises a number that must never go back: the highest CRL number seen (RFC 5280 section 5.2.3). Big endian,
+    /// unsigned. `false`, and nothing changes, if it is not above what is kept.
     pub fn raise_number(&self, name: &str, value: &[u8]) -> Result<bool, StoreError> {
         check_name(name)?;
         let value = without_leading_zeros(value);

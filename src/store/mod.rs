@@ -8,6 +8,7 @@
 
 mod backend;
 mod callback;
+mod clock;
 #[cfg(unix)]
 mod dir;
 mod error;

@@ -62,6 +62,7 @@ pub(super) fn examine(home: &mut Home<'_>, mend: bool) -> Result<Vec<Problem>, S
     for name in identity_names(&keys) {
         examine_identity(home, &name, mend, &mut problems)?;
     }
+    home.examine_time(mend, &mut problems)?;
     for key in &keys {
         examine_record(home, key, mend, &mut problems)?;
     }
@@ -223,7 +224,7 @@ fn finish_removal(
 fn examine_record(home: &mut Home<'_>, key: &str, mend: bool, problems: &mut Vec<Problem>) -> Result<(), StoreError> {
     let names: Vec<_> = key.split('/').collect();
     let damage = match names.as_slice() {
-        ["identity", _, "current" | "current.copy"] => return Ok(()),
+        ["identity", _, "current" | "current.copy"] | ["clock", "time" | "time.copy"] => return Ok(()),
         ["identity", _, generation, file]
             if generation_number(generation).is_some()
                 && ["key.pem", "key.ref", "certificate.pem", "chain.pem", "meta", "unconfirmed"].contains(file) =>

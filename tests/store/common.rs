@@ -40,21 +40,41 @@ pub fn certificate(subject: &str, key_number: usize, issuer: &str, serial: u8) -
 }
 
 fn issue(subject: &str, key_number: usize, issuer: &str, serial: u8) -> Certificate {
+    certificate_valid(
+        subject,
+        key_number,
+        issuer,
+        serial,
+        &[element(0x17, &[b"260101000000Z"]), element(0x17, &[b"360101000000Z"])],
+    )
+}
+
+/// The same with another validity: two encoded times.
+pub fn certificate_valid(
+    subject: &str,
+    key_number: usize,
+    issuer: &str,
+    serial: u8,
+    validity: &[Vec<u8>; 2],
+) -> Certificate {
+    Certificate::from_der(&certificate_der(subject, key_number, issuer, serial, validity)).unwrap()
+}
+
+pub fn certificate_der(subject: &str, key_number: usize, issuer: &str, serial: u8, validity: &[Vec<u8>; 2]) -> Vec<u8> {
     // ecdsa-with-SHA256.
     let algorithm = sequence(&[&[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]]);
     let name = |text: &str| Name::parse(text).unwrap().as_der().to_vec();
-    let validity = sequence(&[&element(0x17, &[b"260101000000Z"]), &element(0x17, &[b"360101000000Z"])]);
     let subject_key = key(key_number);
     let tbs = sequence(&[
         &element(0x02, &[&[serial]]),
         &algorithm,
         &name(issuer),
-        &validity,
+        &sequence(&[&validity[0], &validity[1]]),
         &name(subject),
         subject_key.spki(),
     ]);
     let signature = key(0).sign(&SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256), &tbs).unwrap();
-    Certificate::from_der(&assemble_signed(&tbs, &algorithm, &signature)).unwrap()
+    assemble_signed(&tbs, &algorithm, &signature)
 }
 
 pub fn ca_chain() -> Vec<Certificate> {

@@ -1,5 +1,6 @@
 //! Device memory: what it keeps, what it refuses, and what is left of it when everything goes wrong.
 
+mod clock;
 mod common;
 #[cfg(unix)]
 mod directory;
