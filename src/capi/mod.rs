@@ -26,6 +26,8 @@ pub mod subject;
 
 pub mod config;
 
+pub mod ra;
+
 pub mod operation;
 
 pub mod run;

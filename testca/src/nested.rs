@@ -38,7 +38,10 @@ impl TestCa {
         let (first_header, ..) = take_apart(&first.bytes)?;
         if first_header.transaction == header.transaction {
             if inner.len() != 1 || first_header.sender_nonce != header.sender_nonce {
-                return refuse(bit::BAD_REQUEST, "transactionID of the inner message, but not its senderNonce, or several");
+                return refuse(
+                    bit::BAD_REQUEST,
+                    "transactionID of the inner message, but not its senderNonce, or several",
+                );
             }
             return Ok(Unnested::Answer(self.answer(&first.bytes, now)));
         }

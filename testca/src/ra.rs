@@ -93,8 +93,7 @@ impl TestCa {
     pub fn ra(&mut self, mode: RaMode, now: i64) -> Ra {
         let kind = self.ra_key;
         let (from, to) = (now - 3600, now + 365 * 86_400);
-        let signer =
-            self.issuing.issue("devid test RA", kind, from, to, |p| p.key_usage(&[0]).purposes(&[CMC_RA]));
+        let signer = self.issuing.issue("devid test RA", kind, from, to, |p| p.key_usage(&[0]).purposes(&[CMC_RA]));
         self.ra_certificates.push(signer.certificate.clone());
         self.ra_with(mode, signer)
     }
@@ -164,8 +163,7 @@ impl Ra {
                 self.check(request, now).map_err(|(header, refusal)| self.error(header.as_deref(), None, &refusal, now))
             })
             .collect();
-        let good: Vec<&[u8]> =
-            requests.iter().zip(&checked).filter(|(_, c)| c.is_ok()).map(|(r, _)| &r[..]).collect();
+        let good: Vec<&[u8]> = requests.iter().zip(&checked).filter(|(_, c)| c.is_ok()).map(|(r, _)| &r[..]).collect();
         let (transaction, nonce) = (random(16), random(16));
         let brought = if good.is_empty() {
             Ok(Vec::new())
@@ -196,9 +194,7 @@ impl Ra {
     /// Protection, and possession of the new key (RFC 9483 sections 3.5 and 5.2).
     #[allow(clippy::type_complexity, reason = "a refusal needs the header that it answers, where there is one")]
     fn check(&mut self, request: &[u8], now: i64) -> Result<Passed, (Option<Box<Header>>, Refusal)> {
-        let taken = take_apart(request).and_then(|(header, body, node)| {
-            Ok((header, body.tag & 0x1f, body, node))
-        });
+        let taken = take_apart(request).and_then(|(header, body, node)| Ok((header, body.tag & 0x1f, body, node)));
         let (header, number, body, node) = match taken {
             Ok(taken) => taken,
             Err(refusal) => {
@@ -389,7 +385,8 @@ impl Ra {
     /// The RA's own certificates first, then what the message brought.
     fn extra_certs(&self, message: &Node, is_signed: bool) -> Vec<u8> {
         // Requests are ir to kur, rr, nested, genm, certConf and pollReq; the rest goes down.
-        let goes_down = message.at(1).is_ok_and(|body| !matches!(body.tag & 0x1f, 0 | 2 | 4 | 7 | 11 | 20 | 21 | 24 | 25));
+        let goes_down =
+            message.at(1).is_ok_and(|body| !matches!(body.tag & 0x1f, 0 | 2 | 4 | 7 | 11 | 20 | 21 | 24 | 25));
         if self.sends_no_certificates && goes_down {
             return Vec::new();
         }

@@ -3,7 +3,7 @@
 use devid::Code;
 use devid::asn1::x509::Certificate;
 use devid::client::Config;
-use devid::cmp::{Question, SignerAuthorisation, Signer};
+use devid::cmp::{Question, Signer, SignerAuthorisation};
 use devid::crypto::{KeyKind, default_provider};
 use devid_testca::server::system_time as seconds_now;
 use devid_testca::tlv::Node;
@@ -138,9 +138,7 @@ fn an_ras_certificate_comes_by_file_by_genm_or_with_the_answer() {
     let mut asking = client.ask(Question::CaCerts).unwrap();
     client.complete(&mut asking, &mut Story::default()).unwrap();
     let told = format!("{:?}", asking.information());
-    let Some(devid::cmp::Information::CaCerts(told_certificates)) = asking.information() else {
-        panic!("{told}")
-    };
+    let Some(devid::cmp::Information::CaCerts(told_certificates)) = asking.information() else { panic!("{told}") };
     assert!(told_certificates.contains(&certificate_of(&ra)), "{told}");
 
     ra.with(|ra| ra.sends_no_certificates = true);
