@@ -14,6 +14,8 @@ mod information;
 mod installed;
 mod pkcs10;
 mod refused;
+mod renewal;
+mod renewal_clock;
 mod revoked;
 mod saved;
 mod sent;
