@@ -530,7 +530,8 @@ uint32_t devid_abi_version(void);
  * Whether a feature was compiled in. Every build exports the same functions; what is not compiled in answers
  * DEVID_E_UNSUPPORTED.
  *
- * @param feature  Not NULL. Known: "http" (the built-in HTTP client), "crypto-awslc" and "crypto-rust" (providers).
+ * @param feature  Not NULL. Known: "http" (the built-in HTTP client), "crypto-awslc" and "crypto-rust" (providers),
+ *                 "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens).
  * @return 1 yes; 0 no, or not known to this version.
  */
 DEVID_API
@@ -1017,6 +1018,67 @@ devid_status devid_cert_list_pem(const devid_cert_list *list,
  * @param list  May be NULL.
  */
 DEVID_API void devid_cert_list_free(devid_cert_list *list);
+
+
+/* ---- PKCS#12 (RFC 7292): key and certificates in one file under a password ---- */
+
+/**
+ * Reads a PKCS#12 file, DER or BER. What comes out is not trusted: validate the certificate before use.
+ *
+ * Protected by PBES2 and HMAC or PBMAC1 as today's tools write them; triple DES, RC2 and SHA-1 of older tools where built in,
+ * see devid_supports("legacy-ciphers").
+ *
+ * @param data          Not NULL.
+ * @param data_len      Length of `data` in bytes.
+ * @param password      UTF-8; opens both the contents and the MAC. May be NULL (the empty password).
+ * @param password_len  Length of `password` in bytes.
+ * @param out_key       Receives the first private key that a certificate in the file is for; NULL if there is none. Free with
+ *                      devid_key_free(). May be NULL.
+ * @param out_cert      Receives the certificate of that key, else NULL; free with devid_cert_free(). May be NULL.
+ * @param out_others    Receives all other certificates in their order; free with devid_cert_list_free(). May be NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_WRONG_SECRET if the password opens nothing in it, DEVID_E_CORRUPT if it does and the file was changed,
+ *         DEVID_E_DER, DEVID_E_LIMIT, DEVID_E_ALGORITHM, DEVID_E_NOT_UTF8.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_pkcs12_read(const uint8_t *data,
+                               size_t data_len,
+                               const uint8_t *password,
+                               size_t password_len,
+                               devid_key **out_key,
+                               devid_cert **out_cert,
+                               devid_cert_list **out_others,
+                               devid_error **err);
+
+/**
+ * Writes a PKCS#12 file: PBES2 with AES-256-CBC and PBKDF2-HMAC-SHA256, and a MAC with SHA-256.
+ *
+ * @param key           The private key. Not NULL.
+ * @param cert          Its certificate. Not NULL.
+ * @param chain         The certificates above, nearest first. NULL: none. May be NULL.
+ * @param name          What software shows people for key and certificate (friendlyName). NULL: nothing. May be NULL.
+ * @param password      UTF-8. Not NULL.
+ * @param password_len  Length of `password` in bytes; not 0.
+ * @param mac           "HMAC", which everyone reads, or "PBMAC1" (RFC 9579). NULL: "HMAC". May be NULL.
+ * @param iterations    Of each of the three key derivations; 0 means 100000. .NET reads up to 300000.
+ * @param out_data      Receives the file, DER; free with devid_bytes_free(). Not NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_KEY_MISMATCH if the certificate is for another key, DEVID_E_UNSUPPORTED if the key cannot leave its
+ *         home, DEVID_E_INVALID_ARGUMENT, DEVID_E_NOT_UTF8.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_pkcs12_write(const devid_key *key,
+                                const devid_cert *cert,
+                                const devid_cert_list *chain,
+                                const char *name,
+                                const uint8_t *password,
+                                size_t password_len,
+                                const char *mac,
+                                uint32_t iterations,
+                                devid_bytes **out_data,
+                                devid_error **err);
 
 
 /* ---- What a certificate is asked for: names, uses, lifetime ---- */
@@ -1612,27 +1674,6 @@ devid_status devid_client_new(const devid_config *config,
  * @param client  May be NULL.
  */
 DEVID_API void devid_client_free(devid_client *client);
-
-
-/* ---- Behind and beside a registration authority: whose answers count, and what an RA does with messages of others ---- */
-
-/**
- * Only these certificates may sign answers: an RA's, known from a file or from the CA. They still need a valid path to the
- * CMP anchors; one that has none is added to the anchors as well. Replaces what devid_config_set_signer() said; further
- * calls add certificates.
- *
- * @param config    Not NULL.
- * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
- * @param data_len  Length of `data` in bytes.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_pin_signers(devid_config *config,
-                                      const uint8_t *data,
-                                      size_t data_len,
-                                      devid_error **err);
 
 
 /* ---- Operations: enrolment and renewal, step by step or in one blocking run ---- */
@@ -3476,6 +3517,44 @@ devid_status devid_store_import(const devid_store *store,
                                 devid_bytes **out_name,
                                 devid_identity **out_identity,
                                 devid_error **err);
+
+/**
+ * The same from a PKCS#12 file, which may bring the private key too: if no pending key is certified in it, the key and its
+ * certificate are installed as one, after the same checks.
+ *
+ * @param store               Not NULL.
+ * @param name                Under which name a key of the file's own is installed; of the pending keys, this one alone is
+ *                            looked at. NULL: at all pending keys, and a key of its own is refused. May be NULL.
+ * @param data                PKCS#12, as devid_pkcs12_read(). Not NULL.
+ * @param data_len            Length of `data` in bytes.
+ * @param password            UTF-8. May be NULL (the empty password).
+ * @param password_len        Length of `password` in bytes.
+ * @param anchors             Where the certificate must lead. Not NULL.
+ * @param intermediates       Untrusted helpers for the path. NULL: none. May be NULL.
+ * @param purpose             What the identity is for, such as "ldevid". Not NULL.
+ * @param accept_differences  As devid_store_import().
+ * @param now                 The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_name            Receives the name of the identity; free with devid_bytes_free(). May be NULL.
+ * @param out_identity        Receives the identity; free with devid_identity_free(). May be NULL.
+ * @param err                 Receives details on failure, else NULL. May be NULL.
+ * @return As devid_store_import(); DEVID_E_WRONG_SECRET, DEVID_E_CORRUPT and others of devid_pkcs12_read().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_import_pkcs12(const devid_store *store,
+                                       const char *name,
+                                       const uint8_t *data,
+                                       size_t data_len,
+                                       const uint8_t *password,
+                                       size_t password_len,
+                                       const devid_trust *anchors,
+                                       const devid_cert_list *intermediates,
+                                       const char *purpose,
+                                       int32_t accept_differences,
+                                       int64_t now,
+                                       devid_bytes **out_name,
+                                       devid_identity **out_identity,
+                                       devid_error **err);
 #ifdef __cplusplus
 }
 #endif

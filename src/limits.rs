@@ -79,6 +79,22 @@ pub const MAX_SIGNATURE_BYTES: usize = 64 * 1024;
 /// Most signers read from one SignedData. CMP demands exactly one.
 pub const MAX_CMS_SIGNERS: usize = 16;
 
+/// Largest PKCS#12 file read, in bytes. A key with its chain takes 5 KiB; exported trust stores reach a few hundred.
+pub const MAX_PKCS12_BYTES: usize = 4 * 1024 * 1024;
+
+/// Most bags read from one PKCS#12 file.
+pub const MAX_PKCS12_BAGS: usize = 1024;
+
+/// Most private keys read from one PKCS#12 file: opening each costs a key derivation.
+pub const MAX_PKCS12_KEYS: usize = 16;
+
+/// How deep bags of bags nest in a PKCS#12 file. Nobody writes even one such bag.
+pub const MAX_PKCS12_DEPTH: usize = 4;
+
+/// Most iterations of key derivation that one PKCS#12 file may ask for in all, tries of a wrong password included:
+/// some seconds of work. Files that are in use ask for thousands up to a million.
+pub const MAX_PKCS12_ITERATIONS: u64 = 20_000_000;
+
 /// Longest text copied from a server into an error, in bytes; the rest is cut.
 pub const MAX_SERVER_TEXT_BYTES: usize = 1024;
 

@@ -3,6 +3,8 @@
 
 #[path = "common/certificates.rs"]
 mod certificates;
+#[path = "offline/pkcs12.rs"]
+mod pkcs12;
 
 use std::path::PathBuf;
 use std::process::Command;

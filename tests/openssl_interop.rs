@@ -2,6 +2,9 @@
 //!
 //! Needs OpenSSL 3; without the command the tests say SKIPPED and pass.
 
+#[path = "openssl_interop/pkcs12.rs"]
+mod pkcs12;
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 //! Certificates, revocation lists and protected messages keep the bytes that came: a signature is always checked over
 //! those, never over a re-encoding.
 
+pub mod ber;
 pub mod cmp;
 pub mod crl;
 pub mod crmf;

@@ -147,6 +147,20 @@ pub const CMS_SIGNED_DATA: Oid = oid("1.2.840.113549.1.7.2");
 pub const CMS_ENVELOPED_DATA: Oid = oid("1.2.840.113549.1.7.3");
 pub const CMS_AUTH_ENVELOPED_DATA: Oid = oid("1.2.840.113549.1.9.16.1.23");
 
+// PKCS#12: RFC 7292, RFC 2985.
+pub const CMS_ENCRYPTED_DATA: Oid = oid("1.2.840.113549.1.7.6");
+pub const FRIENDLY_NAME: Oid = oid("1.2.840.113549.1.9.20");
+pub const LOCAL_KEY_ID: Oid = oid("1.2.840.113549.1.9.21");
+pub const X509_CERTIFICATE_BAG: Oid = oid("1.2.840.113549.1.9.22.1");
+pub const PBE_SHA1_3DES_3KEY: Oid = oid("1.2.840.113549.1.12.1.3");
+pub const PBE_SHA1_3DES_2KEY: Oid = oid("1.2.840.113549.1.12.1.4");
+pub const PBE_SHA1_RC2_128: Oid = oid("1.2.840.113549.1.12.1.5");
+pub const PBE_SHA1_RC2_40: Oid = oid("1.2.840.113549.1.12.1.6");
+pub const BAG_KEY: Oid = oid("1.2.840.113549.1.12.10.1.1");
+pub const BAG_SHROUDED_KEY: Oid = oid("1.2.840.113549.1.12.10.1.2");
+pub const BAG_CERTIFICATE: Oid = oid("1.2.840.113549.1.12.10.1.3");
+pub const BAG_SAFE_CONTENTS: Oid = oid("1.2.840.113549.1.12.10.1.6");
+
 // Attribute types of names: X.520, RFC 4519.
 pub const AT_COMMON_NAME: Oid = oid("2.5.4.3");
 pub const AT_SURNAME: Oid = oid("2.5.4.4");

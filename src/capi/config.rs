@@ -31,7 +31,7 @@ handle!(devid_client: Session);
 
 #[doc(hidden)]
 pub struct Settings {
-    pub(super) config: Config,
+    config: Config,
     log: Option<Arc<Log>>,
 }
 

@@ -22,11 +22,11 @@ pub mod key;
 
 pub mod cert;
 
+pub mod pkcs12;
+
 pub mod subject;
 
 pub mod config;
-
-pub mod ra;
 
 pub mod operation;
 

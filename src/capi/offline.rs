@@ -15,6 +15,7 @@ use super::error::{devid_error, devid_status};
 use super::guard::guard;
 use super::identity::devid_identity;
 use super::key::{devid_key, in_form};
+use super::pkcs12::password_text;
 use super::store::{devid_store, key_reference, new_key};
 use super::subject::devid_subject;
 use super::trust::devid_trust;
@@ -257,22 +258,100 @@ pub unsafe extern "C" fn devid_store_import(
     out_identity: *mut *mut devid_identity,
     err: *mut *mut devid_error,
 ) -> devid_status {
+    // SAFETY: as the header says.
+    unsafe {
+        import(
+            (store, name, anchors, intermediates, purpose),
+            (data, data_len),
+            None,
+            (accept_differences, now),
+            (out_name, out_identity, err),
+        )
+    }
+}
+
+/// The same from a PKCS#12 file, which may bring the private key too: if no pending key is certified in it, the key and its
+/// certificate are installed as one, after the same checks.
+///
+/// @param store               Not NULL.
+/// @param name                Under which name a key of the file's own is installed; of the pending keys, this one alone is
+///                            looked at. NULL: at all pending keys, and a key of its own is refused. May be NULL.
+/// @param data                PKCS#12, as devid_pkcs12_read(). Not NULL.
+/// @param data_len            Length of `data` in bytes.
+/// @param password            UTF-8. May be NULL (the empty password).
+/// @param password_len        Length of `password` in bytes.
+/// @param anchors             Where the certificate must lead. Not NULL.
+/// @param intermediates       Untrusted helpers for the path. NULL: none. May be NULL.
+/// @param purpose             What the identity is for, such as "ldevid". Not NULL.
+/// @param accept_differences  As devid_store_import().
+/// @param now                 The present, in seconds since 1970-01-01T00:00:00Z.
+/// @param out_name            Receives the name of the identity; free with devid_bytes_free(). May be NULL.
+/// @param out_identity        Receives the identity; free with devid_identity_free(). May be NULL.
+/// @param err                 Receives details on failure, else NULL. May be NULL.
+/// @return As devid_store_import(); DEVID_E_WRONG_SECRET, DEVID_E_CORRUPT and others of devid_pkcs12_read().
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_store_import_pkcs12(
+    store: *const devid_store,
+    name: *const c_char,
+    data: *const u8,
+    data_len: usize,
+    password: *const u8,
+    password_len: usize,
+    anchors: *const devid_trust,
+    intermediates: *const devid_cert_list,
+    purpose: *const c_char,
+    accept_differences: i32,
+    now: i64,
+    out_name: *mut *mut devid_bytes,
+    out_identity: *mut *mut devid_identity,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    // SAFETY: as the header says.
+    unsafe {
+        import(
+            (store, name, anchors, intermediates, purpose),
+            (data, data_len),
+            Some((password, password_len)),
+            (accept_differences, now),
+            (out_name, out_identity, err),
+        )
+    }
+}
+
+type Into = (*const devid_store, *const c_char, *const devid_trust, *const devid_cert_list, *const c_char);
+type Results = (*mut *mut devid_bytes, *mut *mut devid_identity, *mut *mut devid_error);
+
+/// # Safety
+/// As the header says of devid_store_import_pkcs12().
+unsafe fn import(
+    (store, name, anchors, intermediates, purpose): Into,
+    (data, data_len): (*const u8, usize),
+    password: Option<(*const u8, usize)>,
+    (accept_differences, now): (i32, i64),
+    (out_name, out_identity, err): Results,
+) -> devid_status {
     guard(err, || {
-        // SAFETY: as the header says.
-        let (out_name, out_identity, store, name, data, anchors, intermediates, purpose) = unsafe {
+        // SAFETY: by the caller's promise.
+        let (out_name, out_identity, store, name, data, password, anchors, intermediates, purpose) = unsafe {
             (
                 out_opt(out_name),
                 out_opt(out_identity),
                 handle_ref(store, "store")?,
                 text_in_opt(name, "name")?,
                 bytes_in(data, data_len, "data")?,
+                match password {
+                    Some((password, len)) => Some(password_text(bytes_in(password, len, "password")?)?),
+                    None => None,
+                },
                 handle_ref(anchors, "anchors")?,
                 if intermediates.is_null() { None } else { Some(handle_ref(intermediates, "intermediates")?) },
                 text_in(purpose, "purpose")?,
             )
         };
         let intermediates = intermediates.as_ref().map_or(&[][..], |list| &list[..]);
-        let import = Import { name, intermediates, ..Import::new(&store, &anchors, purpose, Time::from_unix(now)) };
+        let at = Time::from_unix(now);
+        let import = Import { name, password, intermediates, ..Import::new(&store, &anchors, purpose, at) };
         let identity =
             if switch(accept_differences)? { import.install(&import.check(data)?)? } else { import.run(data)? };
         if let Some(out_name) = out_name {

@@ -1,7 +1,10 @@
 //! A certificate comes back by any means: it finds its pending key, is checked like one that came online, and is
-//! installed in one atomic step.
+//! installed in one atomic step. A PKCS#12 file may bring the key as well.
 
+use std::fmt;
 use std::sync::Arc;
+
+use zeroize::Zeroizing;
 
 use crate::asn1::Asn1Error;
 use crate::asn1::crmf::CertTemplate;
@@ -11,13 +14,14 @@ use crate::asn1::pem;
 use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
 use crate::cmp::{Difference, differences};
-use crate::cms::certificates_from_pkcs7;
+use crate::cms::pkcs12::is_pkcs12;
+use crate::cms::{Pkcs12, Pkcs12Key, certificates_from_pkcs7};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, default_provider};
 use crate::error::Error;
 use crate::limits;
-use crate::store::{Identity, IdentityKey, NewIdentity, NewKey, Store, StoreError, StoreErrorKind};
+use crate::store::{Identity, NewIdentity, NewKey, Store, StoreError, StoreErrorKind};
 use crate::time::Time;
 use crate::validation::{Checks, StatusSources, TrustAnchors, validate};
 
@@ -36,15 +40,17 @@ pub struct Import<'a> {
     pub status: StatusSources,
     /// What the path is checked for; by default RFC 5280 section 6.1 at the present.
     pub checks: Checks,
-    /// Only this pending key is looked at; `None`: all are.
+    /// Only this pending key is looked at; `None`: all are. A key that a PKCS#12 file brings is installed under this name.
     pub name: Option<&'a str>,
+    /// Opens a PKCS#12 file; other files need none.
+    pub password: Option<&'a str>,
     /// What the identity is for, such as `ldevid`.
     pub purpose: &'a str,
     /// The present; the identity is marked with it.
     pub at: Time,
 }
 
-/// A certificate that came for a pending key, checked and not yet installed. Only [`Import::check`] makes one.
+/// A certificate that came for a pending key, or with its key, checked and not yet installed. Only [`Import::check`] makes one.
 #[derive(Clone, Debug)]
 pub struct Imported {
     name: String,
@@ -52,6 +58,17 @@ pub struct Imported {
     chain: Vec<Certificate>,
     request: Option<CertificationRequest>,
     differences: Vec<Difference>,
+    brought: Option<Brought>,
+}
+
+/// The private key that came along, PKCS#8.
+#[derive(Clone)]
+struct Brought(Zeroizing<Vec<u8>>);
+
+impl fmt::Debug for Brought {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Brought")
+    }
 }
 
 impl Imported {
@@ -75,6 +92,11 @@ impl Imported {
         self.request.as_ref()
     }
 
+    /// Whether the file brought the private key too, and it is that key that will be installed.
+    pub fn brings_key(&self) -> bool {
+        self.brought.is_some()
+    }
+
     /// Where the certificate is not what was asked for. Empty also if no request was kept; a damaged one is a difference.
     pub fn differences(&self) -> &[Difference] {
         &self.differences
@@ -92,6 +114,7 @@ impl<'a> Import<'a> {
             status: StatusSources::none(),
             checks: Checks::at(at),
             name: None,
+            password: None,
             purpose,
             at,
         }
@@ -99,13 +122,15 @@ impl<'a> Import<'a> {
 
     /// Finds the certificate for a pending key in a file and checks it. Nothing changes.
     ///
-    /// The file: certificates and PKCS#7 (`.p7b`), PEM or DER, in any order, with or without the issuers.
+    /// The file: certificates and PKCS#7 (`.p7b`), PEM or DER, in any order, with or without the issuers; or PKCS#12,
+    /// whose own private key is taken where no pending key is certified.
     ///
     /// Errors: [`Code::NotFound`] if no pending key is certified; [`Code::InvalidArgument`] if several certificates or
-    /// keys match; [`Code::Expired`], [`Code::NoPath`], [`Code::Revoked`] and others of the validation.
+    /// keys match, or a key came and there is no name for it; [`Code::WrongSecret`], [`Code::Corrupt`] of PKCS#12 files;
+    /// [`Code::Expired`], [`Code::NoPath`], [`Code::Revoked`] and others of the validation.
     pub fn check(&self, input: &[u8]) -> Result<Imported, Error> {
-        let certificates = certificates_from_bytes(input)?;
-        let (name, certificate) = self.find(&certificates)?;
+        let (certificates, keys) = self.read(input)?;
+        let (name, certificate, brought) = self.find(&certificates, &keys)?;
         let mut pool = certificates;
         pool.retain(|other| *other != certificate);
         pool.extend_from_slice(self.intermediates);
@@ -126,7 +151,7 @@ impl<'a> Import<'a> {
             Err(error) if error.is_damage() => (None, vec![unreadable(&error, &certificate)]),
             Err(error) => return Err(error.into()),
         };
-        Ok(Imported { name, certificate, chain, request, differences })
+        Ok(Imported { name, certificate, chain, request, differences, brought })
     }
 
     /// Installs it: the identity is in use, its key pending no more. To be called again after a crash: a certificate that
@@ -134,11 +159,13 @@ impl<'a> Import<'a> {
     pub fn install(&self, imported: &Imported) -> Result<Identity, Error> {
         let name = &imported.name;
         if let Some(identity) = in_use(self.store, name, &imported.certificate)? {
-            self.store.remove_pending_key(name)?;
+            if !imported.brings_key() {
+                self.store.remove_pending_key(name)?;
+            }
             return Ok(identity);
         }
         let new = NewIdentity {
-            key: NewKey::Pending(name),
+            key: imported.brought.as_ref().map_or(NewKey::Pending(name), |key| NewKey::Pkcs8(&key.0)),
             certificate: &imported.certificate,
             chain: &imported.chain,
             purpose: self.purpose,
@@ -159,25 +186,58 @@ impl<'a> Import<'a> {
         self.install(&imported)
     }
 
-    /// The one pair of pending key and certificate.
-    fn find(&self, certificates: &[Certificate]) -> Result<(String, Certificate), Error> {
+    /// Certificates, and the private keys of a PKCS#12 file.
+    fn read(&self, input: &[u8]) -> Result<(Vec<Certificate>, Vec<Pkcs12Key>), Error> {
+        if !is_pkcs12(input) {
+            return Ok((certificates_from_bytes(input)?, Vec::new()));
+        }
+        let Some(password) = self.password else {
+            return Err(Error::new(Code::WrongSecret, "the file is PKCS#12 and opens with its password only"));
+        };
+        let found = Pkcs12::open(&*self.provider, input, password)?;
+        Ok((found.certificates, found.keys))
+    }
+
+    /// The one pair of key and certificate: a pending key, or else one that came along.
+    fn find(
+        &self,
+        certificates: &[Certificate],
+        keys: &[Pkcs12Key],
+    ) -> Result<(String, Certificate, Option<Brought>), Error> {
         let mut labels = self.store.pending_keys()?;
         labels.retain(|label| self.name.is_none_or(|name| name == label));
         let mut damaged = Vec::new();
         let mut pairs = Vec::new();
         for label in &labels {
             match self.store.pending_key(label) {
-                Ok(pending) => pairs.extend(certified(&pending.key, certificates).map(|c| (label.clone(), c.clone()))),
+                Ok(pending) => {
+                    pairs.extend(certified(pending.key.spki(), certificates).map(|c| (label.clone(), c.clone(), None)))
+                }
                 // One damaged key does not hide the others.
                 Err(error) => damaged.push(error.to_string()),
+            }
+        }
+        if pairs.is_empty() {
+            for key in keys {
+                let spki = self.provider.import_pkcs8(&key.pkcs8)?.spki().to_vec();
+                let name = self.name.unwrap_or_default();
+                let brought = Brought(key.pkcs8.clone());
+                pairs.extend(
+                    certified(&spki, certificates).map(|c| (name.to_owned(), c.clone(), Some(brought.clone()))),
+                );
+            }
+            if !pairs.is_empty() && self.name.is_none() {
+                let words = "the file brings a private key of its own: say under which name to install it";
+                return Err(Error::new(Code::InvalidArgument, words));
             }
         }
         match pairs.len() {
             1 => Ok(pairs.remove(0)),
             0 => Err(self.no_match(certificates, &labels, &damaged)),
             count => {
-                let shown: Vec<_> = pairs.iter().take(4).map(|(label, c)| format!("\"{label}\" and {c:?}")).collect();
-                let words = format!("{count} pairs of pending key and certificate match: {}", shown.join("; "));
+                let shown: Vec<_> =
+                    pairs.iter().take(4).map(|(label, c, _)| format!("\"{label}\" and {c:?}")).collect();
+                let words = format!("{count} pairs of key and certificate match: {}", shown.join("; "));
                 Err(Error::new(Code::InvalidArgument, words))
             }
         }
@@ -247,9 +307,8 @@ fn is_content_info(der: &[u8]) -> bool {
     Cursor::sequence(der, "ContentInfo").is_ok_and(|fields| fields.peek() == Some(::der::Tag::ObjectIdentifier))
 }
 
-fn certified<'c>(key: &IdentityKey, certificates: &'c [Certificate]) -> impl Iterator<Item = &'c Certificate> {
-    let spki = key.spki().to_vec();
-    certificates.iter().filter(move |certificate| same_public_key(certificate.spki(), &spki))
+fn certified<'c>(spki: &[u8], certificates: &'c [Certificate]) -> impl Iterator<Item = &'c Certificate> {
+    certificates.iter().filter(move |certificate| same_public_key(certificate.spki(), spki))
 }
 
 /// The identity in use, if it has this certificate.

@@ -8,7 +8,6 @@
 //! | [`install`] | enrolment straight into device memory: no crash loses or mixes an identity |
 //! | [`offline`] | enrolment without a network: PKCS#10 goes out, its key and the request are kept |
 //! | [`import`] | a certificate that comes back by any means finds its key and is installed |
-//! | [`renewal`] | what is due and when to ask again; does a due step; devices without a clock |
 //! | [`support`] | revocation, and questions: CA certificates, a root's successor, templates, CRLs |
 //! | [`run`] | drives an operation with a blocking exchange |
 //! | [`status`] | a validation that gets status data and missing issuers by URL, and keeps what is good |
@@ -18,7 +17,6 @@ pub mod enroll;
 pub mod import;
 pub mod install;
 pub mod offline;
-pub mod renewal;
 pub mod run;
 pub mod status;
 pub mod subject;
@@ -28,7 +26,6 @@ pub use config::{Client, Config};
 pub use import::{Import, Imported};
 pub use install::{Destination, abandon};
 pub use offline::{RequestOptions, UnsignedRequest, keep_request, request_into};
-pub use renewal::{Plan, Planner, Policy, Renewal, Step};
 pub use run::{Decision, Event, Owner, Unattended, complete, run};
 pub use status::{StatusFetcher, StatusOptions};
 pub use subject::Subject;

@@ -1,9 +1,10 @@
 //! Cryptographic Message Syntax (RFC 5652) as far as a device needs it: opening and sealing enveloped data, verifying
-//! signed data, reading the certificates of a `.p7b` file.
+//! signed data, reading the certificates of a `.p7b` file; and PKCS#12 (RFC 7292), which is built of CMS.
 //!
-//! DER only. What streams in BER with indefinite lengths is refused by the reader.
+//! DER only, but for PKCS#12. What streams in BER with indefinite lengths is refused by the reader.
 
 pub mod enveloped;
+pub mod pkcs12;
 mod recipient;
 pub mod signed;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use std::fmt;
 use ::der::Tag;
 
 pub use enveloped::{ContentEncryption, OpenOptions, Opened, open, open_content, seal, seal_content};
+pub use pkcs12::{NewPkcs12, Pkcs12, Pkcs12Key, Pkcs12Mac};
 pub use recipient::{Recipient, RecipientIdentifier};
 pub use signed::{SignedData, sign, sign_content};
 
@@ -37,6 +39,8 @@ pub enum CmsError {
         /// How many recipients or signers there are.
         recipients: usize,
     },
+    /// The password opens it, and its integrity check fails: it was changed on its way.
+    Damaged(&'static str),
 }
 
 impl fmt::Display for CmsError {
@@ -47,6 +51,7 @@ impl fmt::Display for CmsError {
             CmsError::NotForUs { recipients } => {
                 write!(f, "CMS: none of the {recipients} recipients or signers is the key at hand")
             }
+            CmsError::Damaged(what) => write!(f, "{what} fails its integrity check although the password is right"),
         }
     }
 }
@@ -71,6 +76,7 @@ impl From<CmsError> for crate::Error {
             CmsError::Malformed(error) => error.into(),
             CmsError::Crypto(error) => error.into(),
             CmsError::NotForUs { .. } => crate::Error::new(Code::Decrypt, error.to_string()),
+            CmsError::Damaged(_) => crate::Error::new(Code::Corrupt, error.to_string()),
         }
     }
 }

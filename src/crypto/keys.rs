@@ -66,20 +66,31 @@ pub fn encrypt_pkcs8(
     if iterations == 0 || iterations > limits::MAX_KEY_FILE_ITERATIONS {
         return Err(CryptoError::Unsupported(format!("PBKDF2 with {iterations} iterations")));
     }
+    let (algorithm, ciphertext) = pbes2_encrypt(provider, pkcs8, password, iterations)?;
+    Ok(sequence(&[&algorithm, &element(0x04, &[&ciphertext])]))
+}
+
+/// PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC: the AlgorithmIdentifier, DER, and the ciphertext. The caller has
+/// bounded `iterations`.
+pub(crate) fn pbes2_encrypt(
+    provider: &dyn Provider,
+    plaintext: &[u8],
+    password: &[u8],
+    iterations: u32,
+) -> Result<(Vec<u8>, Vec<u8>), CryptoError> {
     let (mut salt, mut iv) = ([0u8; 16], [0u8; 16]);
     provider.random(&mut salt)?;
     provider.random(&mut iv)?;
     let mut key = Zeroizing::new([0u8; 32]);
     provider.pbkdf2(DigestAlgorithm::Sha256, password, &salt, iterations, &mut *key)?;
-    let ciphertext = provider.encrypt(CipherAlgorithm::AesCbc, &*key, &iv, &[], pkcs8)?;
+    let ciphertext = provider.encrypt(CipherAlgorithm::AesCbc, &*key, &iv, &[], plaintext)?;
 
     let object = |found: Oid| element(0x06, &[found.as_bytes()]);
     let prf = sequence(&[&object(oid::HMAC_WITH_SHA256), &[0x05, 0x00]]);
     let parameters = sequence(&[&element(0x04, &[&salt]), &der::encode(&iterations), &prf]);
     let derivation = sequence(&[&object(oid::PBKDF2), &parameters]);
     let encryption = sequence(&[&object(oid::AES256_CBC), &element(0x04, &[&iv])]);
-    let algorithm = sequence(&[&object(oid::PBES2), &sequence(&[&derivation, &encryption])]);
-    Ok(sequence(&[&algorithm, &element(0x04, &[&ciphertext])]))
+    Ok((sequence(&[&object(oid::PBES2), &sequence(&[&derivation, &encryption])]), ciphertext))
 }
 
 /// Whether the certificate certifies this key.
@@ -144,6 +155,21 @@ fn decrypt_pkcs8(
         return Err(outdated(info.algorithm));
     }
     let parameters = info.parameters.ok_or_else(|| CryptoError::BadKey("PBES2 without parameters".to_owned()))?;
+    let opened = pbes2_decrypt(provider, parameters, password, info.ciphertext, limits::MAX_KEY_FILE_ITERATIONS)?;
+    // One wrong password in 256 leaves padding that looks right; what it opens is no key.
+    PrivateKeyInfo::from_der(&opened).map_err(|_| CryptoError::WrongSecret)?;
+    Ok(opened)
+}
+
+/// Decrypts by PBES2-params (RFC 8018 appendix A.4): PBKDF2 or scrypt, AES-CBC. Padding that is not right is
+/// [`CryptoError::WrongSecret`]; one wrong password in 256 passes.
+pub(crate) fn pbes2_decrypt(
+    provider: &dyn Provider,
+    parameters: Tlv<'_>,
+    password: Option<&[u8]>,
+    ciphertext: &[u8],
+    most_iterations: u32,
+) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
     let mut fields = Cursor::sequence(parameters.bytes, "PBES2-params")?;
     let (derivation, derivation_parameters) = algorithm_identifier(fields.expect(Tag::Sequence, "keyDerivationFunc")?)?;
     let (encryption, encryption_parameters) = algorithm_identifier(fields.expect(Tag::Sequence, "encryptionScheme")?)?;
@@ -165,18 +191,12 @@ fn decrypt_pkcs8(
     let key = &mut key[..key_len];
     match derivation {
         oid::PBKDF2 => {
-            let most = (limits::MAX_KEY_FILE_ITERATIONS, usize::MAX);
-            derive_pbkdf2(provider, derivation_parameters, password, most, key)?;
+            derive_pbkdf2(provider, derivation_parameters, password, (most_iterations, usize::MAX), key)?;
         }
         oid::SCRYPT => derive_scrypt(provider, derivation_parameters, password, key)?,
         other => return Err(CryptoError::Unsupported(format!("key derivation {other}; PBKDF2 and scrypt are"))),
     }
-    let opened = provider
-        .decrypt(CipherAlgorithm::AesCbc, key, iv.value, &[], info.ciphertext)
-        .map_err(|_| CryptoError::WrongSecret)?;
-    // One wrong password in 256 leaves padding that looks right; what it opens is no key.
-    PrivateKeyInfo::from_der(&opened).map_err(|_| CryptoError::WrongSecret)?;
-    Ok(opened)
+    provider.decrypt(CipherAlgorithm::AesCbc, key, iv.value, &[], ciphertext).map_err(|_| CryptoError::WrongSecret)
 }
 
 /// Derives a key by PBKDF2-params (RFC 8018 appendix A.2) within limits on iterations and salt.

@@ -9,6 +9,8 @@ pub mod awslc;
 pub(crate) mod dsa;
 pub mod external;
 pub mod keys;
+#[cfg(feature = "legacy-ciphers")]
+pub(crate) mod legacy;
 pub mod public_key;
 #[cfg(feature = "crypto-rust")]
 pub mod rust;

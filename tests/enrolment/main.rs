@@ -14,8 +14,6 @@ mod information;
 mod installed;
 mod pkcs10;
 mod refused;
-mod renewal;
-mod renewal_clock;
 mod revoked;
 mod saved;
 mod sent;

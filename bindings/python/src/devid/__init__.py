@@ -38,6 +38,7 @@ from .errors import (
     ValidationError,
 )
 from .key import Key, Sign
+from .pkcs12 import Pkcs12, read_pkcs12, write_pkcs12
 from .request import Request
 from .store import Identity, Store
 from .validation import (
@@ -77,6 +78,7 @@ __all__ = [
     "OcspRequest",
     "Operation",
     "Peer",
+    "Pkcs12",
     "PkiStatus",
     "Prefer",
     "ProtocolError",
@@ -98,9 +100,11 @@ __all__ = [
     "Wait",
     "fetch",
     "load_certificates",
+    "read_pkcs12",
     "saved_key",
     "supports",
     "version",
+    "write_pkcs12",
 ]
 
 
@@ -110,5 +114,6 @@ def version() -> str:
 
 
 def supports(feature: str) -> bool:
-    """Whether the library was built with a feature: ``http``, ``crypto-awslc``, ``crypto-rust``."""
+    """Whether the library was built with a feature: ``http``, ``crypto-awslc``, ``crypto-rust``, ``legacy-ciphers``,
+    ``pkcs11``."""
     return bool(_library.library().devid_supports(text(feature, "feature")))

@@ -388,6 +388,8 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_cert_list_at": (c_int32, (POINTER(devid_cert_list), c_size_t, POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
     "devid_cert_list_pem": (c_int32, (POINTER(devid_cert_list), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_cert_list_free": (None, (POINTER(devid_cert_list),)),
+    "devid_pkcs12_read": (c_int32, (c_char_p, c_size_t, c_char_p, c_size_t, POINTER(POINTER(devid_key)), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
+    "devid_pkcs12_write": (c_int32, (POINTER(devid_key), POINTER(devid_cert), POINTER(devid_cert_list), c_char_p, c_char_p, c_size_t, c_char_p, c_uint32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_subject_new": (c_int32, (POINTER(POINTER(devid_subject)), POINTER(POINTER(devid_error)))),
     "devid_subject_set_name": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_subject_add_dns": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
@@ -425,7 +427,6 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_free": (None, (POINTER(devid_config),)),
     "devid_client_new": (c_int32, (POINTER(devid_config), POINTER(POINTER(devid_client)), POINTER(POINTER(devid_error)))),
     "devid_client_free": (None, (POINTER(devid_client),)),
-    "devid_config_pin_signers": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_op_enroll": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_enroll_further": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_renew": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
@@ -545,4 +546,5 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_request_free": (None, (POINTER(devid_request),)),
     "devid_store_put_request": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_key), c_char_p, POINTER(devid_request), POINTER(POINTER(devid_error)))),
     "devid_store_import": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, POINTER(devid_trust), POINTER(devid_cert_list), c_char_p, c_int32, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
+    "devid_store_import_pkcs12": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(devid_trust), POINTER(devid_cert_list), c_char_p, c_int32, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
 }

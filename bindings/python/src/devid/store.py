@@ -191,6 +191,7 @@ class Store(Handle):
         *,
         intermediates: Certificates = (),
         name: Optional[str] = None,
+        password: Optional[str] = None,
         purpose: str = "ldevid",
         accept_differences: bool = False,
         now: Optional[Moment] = None,
@@ -198,7 +199,8 @@ class Store(Handle):
         """Takes in a certificate that came by any means: it finds its pending key, is validated and installed.
 
         ``certificates`` is a file as the CA gave it: certificates and PKCS#7 (.p7b), PEM or DER, in any order. ``name``
-        looks at one pending key only. A certificate that is not what was asked for is refused (``WRONG_CERTIFICATE``)
+        looks at one pending key only. A ``password`` says that the file is PKCS#12, whose own key is installed under
+        ``name`` where no pending key is certified in it. A certificate that is not what was asked for is refused (``WRONG_CERTIFICATE``)
         unless differences are accepted. ``now`` is the system's clock unless given.
         """
         content = data(certificates, "certificates")
@@ -206,12 +208,14 @@ class Store(Handle):
         lib = library()
         with self._use() as store, anchors._use() as trust, listed(intermediates) as helpers:
             try:
+                secret = None if password is None else text(password, "password")
                 identity = IdentityHandle._made_by(
-                    "devid_store_import",
+                    "devid_store_import" if secret is None else "devid_store_import_pkcs12",
                     store,
                     optional_text(name, "name"),
                     content,
                     len(content),
+                    *(() if secret is None else (secret, len(secret))),
                     trust,
                     helpers,
                     text(purpose, "purpose"),
