@@ -108,9 +108,15 @@ typedef struct devid_client devid_client;
 typedef struct devid_config devid_config;
 
 /**
- * One enrolment or renewal, from the request to the confirmed certificate. It does nothing by itself: it is stepped.
+ * One enrolment or renewal, from the request to the confirmed certificate; or a revocation, or a question. It does nothing by
+ * itself: it is stepped.
  */
 typedef struct devid_op devid_op;
+
+/**
+ * What a CA wants requests for certificates to look like (RFC 9483 section 4.3.3). Never changes.
+ */
+typedef struct devid_template devid_template;
 
 /**
  * Certificates that are believed without proof. Sets for different uses are best kept apart.
@@ -1676,7 +1682,7 @@ devid_status devid_client_new(const devid_config *config,
 DEVID_API void devid_client_free(devid_client *client);
 
 
-/* ---- Operations: enrolment and renewal, step by step or in one blocking run ---- */
+/* ---- Operations: enrolment, renewal and others, step by step or in one blocking run ---- */
 
 /**
  * Send devid_op_output() to the server and hand its answer to devid_op_feed().
@@ -1699,7 +1705,7 @@ DEVID_API void devid_client_free(devid_client *client);
 #define DEVID_ACTION_ACCEPT 4
 
 /**
- * The certificate is issued and confirmed.
+ * The certificate is issued and confirmed, or revoked, or the question is answered.
  */
 #define DEVID_ACTION_DONE 5
 
@@ -1776,7 +1782,8 @@ devid_status devid_op_renew(const devid_client *client,
  * Continues an operation that was saved, perhaps by another process.
  *
  * @param client     With the same settings as then. Not NULL.
- * @param key        The new key of that operation: see devid_op_saved_key(). Not NULL.
+ * @param key        The new key of that operation: see devid_op_saved_key(). NULL for an operation that has none: a
+ *                   revocation, a question, p10cr. May be NULL.
  * @param saved      What devid_op_save() gave. Not NULL.
  * @param saved_len  Length of `saved` in bytes.
  * @param out_op     Receives the operation; free with devid_op_free(). Not NULL.
@@ -1814,7 +1821,7 @@ devid_status devid_op_save(const devid_op *op,
  * @param saved_len  Length of `saved` in bytes.
  * @param out_spki   Receives the public half, SubjectPublicKeyInfo (DER); free with devid_bytes_free(). Not NULL.
  * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER.
+ * @return DEVID_OK; DEVID_E_STATE if it has no new key (a revocation, a question); DEVID_E_DER.
  */
 DEVID_API
 DEVID_MUST_USE
@@ -1852,7 +1859,7 @@ const uint8_t *devid_op_output(const devid_op *op,
                                size_t *out_len);
 
 /**
- * What the message to send is: "ir", "cr", "kur", "pollReq", "certConf".
+ * What the message to send is: "ir", "cr", "kur", "p10cr", "rr", "genm", "pollReq", "certConf".
  *
  * @param op  May be NULL (gives NULL).
  * @return NULL if none is to be sent; valid until the operation is changed or freed.
@@ -1983,12 +1990,13 @@ devid_status devid_op_ca_pubs(const devid_op *op,
                               devid_error **err);
 
 /**
- * PKIStatus that came with the certificate.
+ * PKIStatus that came with the certificate, or with the revocation.
  *
  * @param op  May be NULL (gives -1).
- * @return 0 accepted, 1 grantedWithMods, 4 or more: a warning; -1 if no certificate is there yet.
+ * @return 0 accepted, 1 grantedWithMods, 4 or more: a warning, see devid_op_warning(); -1 if none is there yet.
  */
-DEVID_API int64_t devid_op_pki_status(const devid_op *op);
+DEVID_API
+int64_t devid_op_pki_status(const devid_op *op);
 
 /**
  * In how many ways the issued certificate is not what was asked for.
@@ -2128,7 +2136,7 @@ devid_status devid_op_set_wait(devid_op *op,
  *
  * @param op   Not NULL.
  * @param err  Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK: the certificate is issued and confirmed, see devid_op_certificate(). Else as devid_op_step(), or
+ * @return DEVID_OK: the certificate is issued and confirmed, see devid_op_certificate(); or what else was asked for is done. Else as devid_op_step(), or
  *         DEVID_CLASS_TRANSPORT, or what a callback returned.
  */
 DEVID_API
@@ -2149,6 +2157,553 @@ DEVID_API
 DEVID_MUST_USE
 devid_status devid_op_exchange(devid_op *op,
                                devid_error **err);
+
+
+/* ---- Operations besides enrolment: revocation, questions to the server, requests made by others ---- */
+
+/**
+ * No reason is given (RFC 5280 section 5.3.1, as are the following).
+ */
+#define DEVID_REASON_UNSPECIFIED 0
+
+/**
+ * The private key is, or may be, in other hands.
+ */
+#define DEVID_REASON_KEY_COMPROMISE 1
+
+/**
+ * The CA's private key is, or may be, in other hands.
+ */
+#define DEVID_REASON_CA_COMPROMISE 2
+
+/**
+ * The names in the certificate hold no more.
+ */
+#define DEVID_REASON_AFFILIATION_CHANGED 3
+
+/**
+ * Another certificate has taken its place.
+ */
+#define DEVID_REASON_SUPERSEDED 4
+
+/**
+ * The device is out of service.
+ */
+#define DEVID_REASON_CESSATION_OF_OPERATION 5
+
+/**
+ * On hold: it can be taken back with DEVID_REASON_REMOVE_FROM_CRL, where the CA does that.
+ */
+#define DEVID_REASON_CERTIFICATE_HOLD 6
+
+/**
+ * Not on hold any more.
+ */
+#define DEVID_REASON_REMOVE_FROM_CRL 8
+
+/**
+ * A right that the certificate gave was withdrawn.
+ */
+#define DEVID_REASON_PRIVILEGE_WITHDRAWN 9
+
+/**
+ * The attribute authority's key is, or may be, in other hands.
+ */
+#define DEVID_REASON_AA_COMPROMISE 10
+
+/**
+ * Begins the enrolment for a PKCS#10 request, our own or someone else's: p10cr (RFC 9483 section 4.1.4). The request goes out as
+ * it is; its key need not be at hand.
+ *
+ * @param client       Not NULL.
+ * @param request      PKCS#10, DER or PEM. Not NULL.
+ * @param request_len  Length of `request` in bytes.
+ * @param out_op       Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_SIGNATURE_INVALID if the request's own signature does not hold.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_enroll_pkcs10(const devid_client *client,
+                                    const uint8_t *request,
+                                    size_t request_len,
+                                    devid_op **out_op,
+                                    devid_error **err);
+
+/**
+ * Begins the revocation of a certificate: rr (RFC 9483 section 4.2). An end entity signs with the key of that very certificate,
+ * so the client's credential is the certificate itself, or one that the CA authorises, such as an RA's. When the operation
+ * is done, devid_op_pki_status() and devid_op_warning() tell what the CA said.
+ *
+ * @param client  Its credential is a certificate. Not NULL.
+ * @param cert    Which one is to be revoked. Not NULL.
+ * @param reason  One of DEVID_REASON_*.
+ * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the client's credential is a shared secret or the reason is none.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_revoke(const devid_client *client,
+                             const devid_cert *cert,
+                             int32_t reason,
+                             devid_op **out_op,
+                             devid_error **err);
+
+/**
+ * As devid_op_revoke(), for a certificate that is not at hand.
+ *
+ * @param client  Its credential is a certificate. Not NULL.
+ * @param issuer  The name of its issuer, such as "CN=Issuing CA,O=Example". Where the client's settings hold a certificate of
+ *                that issuer, the name goes out as it is written there. Not NULL.
+ * @param serial  Hexadecimal digits, as devid_cert_serial() gives them; colons and spaces are passed over. Not NULL.
+ * @param reason  One of DEVID_REASON_*.
+ * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return As devid_op_revoke(); DEVID_E_DER if the text is no name, DEVID_E_INVALID_ARGUMENT if the serial number is none.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_revoke_serial(const devid_client *client,
+                                    const char *issuer,
+                                    const char *serial,
+                                    int32_t reason,
+                                    devid_op **out_op,
+                                    devid_error **err);
+
+/**
+ * Asks for certificates of the CAs (RFC 9483 section 4.3.1): devid_op_ca_certs() when it is done. They help to build paths and
+ * are trusted for nothing.
+ *
+ * @param client  Not NULL.
+ * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_ask_ca_certs(const devid_client *client,
+                                   devid_op **out_op,
+                                   devid_error **err);
+
+/**
+ * Asks for the successor of a trusted root (RFC 9483 section 4.3.2): devid_op_root_update() when it is done.
+ *
+ * @param client  Not NULL.
+ * @param root    The root that is trusted today: its successor is checked with its key. Not NULL.
+ * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_ask_root_update(const devid_client *client,
+                                      const devid_cert *root,
+                                      devid_op **out_op,
+                                      devid_error **err);
+
+/**
+ * Asks what requests for certificates are to look like (RFC 9483 section 4.3.3), for the profile of the settings if there is
+ * one: devid_op_template() when it is done.
+ *
+ * @param client  Not NULL.
+ * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_ask_template(const devid_client *client,
+                                   devid_op **out_op,
+                                   devid_error **err);
+
+/**
+ * Asks for the CRL that a certificate points to (RFC 9483 section 4.3.4), by its distribution point or else its issuer:
+ * devid_op_crl() when it is done. There is none if the server has nothing newer.
+ *
+ * @param client     Not NULL.
+ * @param cert       Not NULL.
+ * @param known      The CRL at hand, DER: only a newer one is wanted. NULL: any. May be NULL.
+ * @param known_len  Length of `known` in bytes.
+ * @param out_op     Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER if `known` is no CRL.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_ask_crl(const devid_client *client,
+                              const devid_cert *cert,
+                              const uint8_t *known,
+                              size_t known_len,
+                              devid_op **out_op,
+                              devid_error **err);
+
+/**
+ * As devid_op_ask_crl(), by name.
+ *
+ * @param client       Not NULL.
+ * @param url          A distribution point as certificates name it. NULL: by issuer. May be NULL.
+ * @param issuer       The issuer of the CRL, such as "CN=Issuing CA,O=Example"; with a URL NULL. May be NULL.
+ * @param this_update  thisUpdate of the CRL at hand, in seconds since 1970-01-01T00:00:00Z; -1: there is none.
+ * @param out_op       Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if both or neither name it.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_ask_crl_of(const devid_client *client,
+                                 const char *url,
+                                 const char *issuer,
+                                 int64_t this_update,
+                                 devid_op **out_op,
+                                 devid_error **err);
+
+/**
+ * Asks for the current CRL, whichever the server means (RFC 9810 section 5.3.19.6): devid_op_crl() when it is done.
+ *
+ * @param client  Not NULL.
+ * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_ask_current_crl(const devid_client *client,
+                                      devid_op **out_op,
+                                      devid_error **err);
+
+/**
+ * Asks anything else, such as a vendor's question: devid_op_info_type() and devid_op_info_value() when it is done.
+ *
+ * @param client      Not NULL.
+ * @param identifier  infoType in dotted form, such as "1.3.6.1.5.5.7.4.2". Not NULL.
+ * @param value       infoValue, DER. NULL: none. May be NULL.
+ * @param value_len   Length of `value` in bytes.
+ * @param out_op      Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_DER if the value is not one element of DER.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_ask_other(const devid_client *client,
+                                const char *identifier,
+                                const uint8_t *value,
+                                size_t value_len,
+                                devid_op **out_op,
+                                devid_error **err);
+
+
+/* ---- What came of an operation that is not about a new certificate: the CA's answers, and its warnings ---- */
+
+/**
+ * The operation is no question, or is not known here.
+ */
+#define DEVID_QUESTION_NONE 0
+
+/**
+ * Asked by devid_op_ask_ca_certs().
+ */
+#define DEVID_QUESTION_CA_CERTS 1
+
+/**
+ * Asked by devid_op_ask_root_update().
+ */
+#define DEVID_QUESTION_ROOT_UPDATE 2
+
+/**
+ * Asked by devid_op_ask_template().
+ */
+#define DEVID_QUESTION_TEMPLATE 3
+
+/**
+ * Asked by devid_op_ask_crl(), devid_op_ask_crl_of() or devid_op_ask_current_crl().
+ */
+#define DEVID_QUESTION_CRL 4
+
+/**
+ * Asked by devid_op_ask_other().
+ */
+#define DEVID_QUESTION_OTHER 5
+
+/**
+ * What an operation asks for, also one that was restored: "ir", "cr", "kur", "p10cr", "rr", "genm".
+ *
+ * @param op  May be NULL (gives NULL).
+ * @return Valid until the operation is freed.
+ */
+DEVID_API const char *devid_op_request_name(const devid_op *op);
+
+/**
+ * Which question an operation asks, also one that was restored.
+ *
+ * @param op  May be NULL (gives DEVID_QUESTION_NONE).
+ * @return One of DEVID_QUESTION_*; more may be added.
+ */
+DEVID_API int32_t devid_op_question(const devid_op *op);
+
+/**
+ * Whether an operation is done, as DEVID_ACTION_DONE says.
+ *
+ * @param op  May be NULL (gives 0).
+ * @return 1 or 0.
+ */
+DEVID_API int32_t devid_op_is_done(const devid_op *op);
+
+/**
+ * How many warnings came with a success: a PKIStatus that is not accepted, in words, and the CA's own texts.
+ *
+ * @param op  May be NULL (gives 0).
+ * @return 0: none, or nothing was answered yet.
+ */
+DEVID_API
+size_t devid_op_warning_count(const devid_op *op);
+
+/**
+ * One warning, such as "keyUpdateWarning: the old certificate's key was updated before".
+ *
+ * @param op     May be NULL (gives NULL).
+ * @param index  From 0 to devid_op_warning_count() - 1.
+ * @return NULL if there is no such warning; valid until the operation is changed or freed.
+ */
+DEVID_API const char *devid_op_warning(const devid_op *op, size_t index);
+
+/**
+ * The answer to devid_op_ask_ca_certs(): helpers for paths, trusted for nothing.
+ *
+ * @param op         Done. Not NULL.
+ * @param out_certs  Receives the list, perhaps an empty one; free with devid_cert_list_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if that was not asked or is not answered yet.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_ca_certs(const devid_op *op,
+                               devid_cert_list **out_certs,
+                               devid_error **err);
+
+/**
+ * The answer to devid_op_ask_root_update(). The new root comes out only after the trusted root's key was found to vouch for it,
+ * and all links between the two hold (RFC 9810 section 4.4); devid_store_add_root() puts it among the anchors.
+ *
+ * @param op                Done. Not NULL.
+ * @param out_root          Receives the new root; NULL if the server knows of none. Free with devid_cert_free(). Not NULL.
+ * @param out_new_with_old  Receives the new key signed with the old one: helps those who trust the old root alone. Free with
+ *                          devid_cert_free(). NULL if not wanted. May be NULL.
+ * @param out_old_with_new  Receives the old key signed with the new one, if the server sent that; free with devid_cert_free().
+ *                          NULL if not wanted. May be NULL.
+ * @param err               Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if that was not asked or is not answered yet.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_root_update(const devid_op *op,
+                                  devid_cert **out_root,
+                                  devid_cert **out_new_with_old,
+                                  devid_cert **out_old_with_new,
+                                  devid_error **err);
+
+/**
+ * The answer to devid_op_ask_template().
+ *
+ * @param op            Done. Not NULL.
+ * @param out_template  Receives the template; NULL if the CA asks for nothing in particular. Free with devid_template_free().
+ *                      Not NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if that was not asked or is not answered yet.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_template(const devid_op *op,
+                               devid_template **out_template,
+                               devid_error **err);
+
+/**
+ * How many CRLs came: in answer to devid_op_ask_crl() and its kin, or along with a revocation.
+ *
+ * @param op  May be NULL (gives 0).
+ * @return 0: none, or nothing was answered yet.
+ */
+DEVID_API size_t devid_op_crl_count(const devid_op *op);
+
+/**
+ * One CRL that came, DER. Its signature is not checked: devid_store_put_crl() and devid_validator_add_crls() take it.
+ *
+ * @param op       May be NULL (gives NULL).
+ * @param index    From 0 to devid_op_crl_count() - 1.
+ * @param out_len  Receives the length in bytes. May be NULL.
+ * @return NULL if there is no such CRL; valid until the operation is changed or freed.
+ */
+DEVID_API
+const uint8_t *devid_op_crl(const devid_op *op,
+                            size_t index,
+                            size_t *out_len);
+
+/**
+ * How many items came in answer to devid_op_ask_other().
+ *
+ * @param op  May be NULL (gives 0).
+ * @return 0: none, or nothing was answered yet.
+ */
+DEVID_API size_t devid_op_info_count(const devid_op *op);
+
+/**
+ * infoType of an item, in dotted form.
+ *
+ * @param op     May be NULL (gives NULL).
+ * @param index  From 0 to devid_op_info_count() - 1.
+ * @return NULL if there is no such item; valid until the operation is changed or freed.
+ */
+DEVID_API const char *devid_op_info_type(const devid_op *op, size_t index);
+
+/**
+ * infoValue of an item, DER.
+ *
+ * @param op       May be NULL (gives NULL).
+ * @param index    From 0 to devid_op_info_count() - 1.
+ * @param out_len  Receives the length in bytes, 0 if the item has no value. May be NULL.
+ * @return NULL if there is no such item; valid until the operation is changed or freed.
+ */
+DEVID_API const uint8_t *devid_op_info_value(const devid_op *op, size_t index, size_t *out_len);
+
+
+/* ---- What a CA wants requests to look like, and how that is followed ---- */
+
+/**
+ * Reads a template that was kept.
+ *
+ * @param der           What devid_template_der() gave. Not NULL.
+ * @param der_len       Length of `der` in bytes.
+ * @param out_template  Receives the template; free with devid_template_free(). Not NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_template_parse(const uint8_t *der,
+                                  size_t der_len,
+                                  devid_template **out_template,
+                                  devid_error **err);
+
+/**
+ * CertReqTemplateContent as the CA sent it, DER.
+ *
+ * @param tmpl     May be NULL (gives NULL).
+ * @param out_len  Receives the length in bytes. May be NULL.
+ * @return Valid until the template is freed.
+ */
+DEVID_API const uint8_t *devid_template_der(const devid_template *tmpl, size_t *out_len);
+
+/**
+ * The subject that requests are to have, as text; attributes without a value are to be filled in, and so is all of "".
+ *
+ * @param tmpl  May be NULL (gives NULL).
+ * @return NULL if the template does not speak of it; valid until the template is freed.
+ */
+DEVID_API
+const char *devid_template_subject(const devid_template *tmpl);
+
+/**
+ * How many types of keys the CA certifies, of those that are known here.
+ *
+ * @param tmpl  May be NULL (gives 0).
+ * @return 0: the template does not speak of keys, or of unknown ones only; see devid_template_check_key().
+ */
+DEVID_API
+size_t devid_template_key_count(const devid_template *tmpl);
+
+/**
+ * A type of key that the CA certifies, as devid_key_generate() takes it.
+ *
+ * @param tmpl   May be NULL (gives NULL).
+ * @param index  From 0 to devid_template_key_count() - 1, in the CA's order.
+ * @return NULL if there is no such type; valid until the template is freed.
+ */
+DEVID_API const char *devid_template_key(const devid_template *tmpl, size_t index);
+
+/**
+ * How many extensions requests are to have.
+ *
+ * @param tmpl  May be NULL (gives 0).
+ * @return The number.
+ */
+DEVID_API size_t devid_template_extension_count(const devid_template *tmpl);
+
+/**
+ * An extension that requests are to have.
+ *
+ * @param tmpl   May be NULL (gives NULL).
+ * @param index  From 0 to devid_template_extension_count() - 1.
+ * @return Its identifier in dotted form; NULL if there is no such extension; valid until the template is freed.
+ */
+DEVID_API
+const char *devid_template_extension(const devid_template *tmpl,
+                                     size_t index);
+
+/**
+ * The value that an extension is to have, DER.
+ *
+ * @param tmpl     May be NULL (gives NULL).
+ * @param index    From 0 to devid_template_extension_count() - 1.
+ * @param out_len  Receives the length in bytes; 0: it is to be filled in. May be NULL.
+ * @return NULL if there is no such extension; valid until the template is freed.
+ */
+DEVID_API
+const uint8_t *devid_template_extension_value(const devid_template *tmpl,
+                                              size_t index,
+                                              size_t *out_len);
+
+/**
+ * Refuses a key of a type that the CA does not certify.
+ *
+ * @param tmpl  Not NULL.
+ * @param key   Not NULL.
+ * @param err   Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_ALGORITHM.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_template_check_key(const devid_template *tmpl,
+                                      const devid_key *key,
+                                      devid_error **err);
+
+/**
+ * Makes a new key of the first type in the CA's list that can be made here; P-256 if the CA has no wishes.
+ *
+ * @param tmpl     Not NULL.
+ * @param out_key  Receives the key; free with devid_key_free(). Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_ALGORITHM if none can.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_template_generate_key(const devid_template *tmpl,
+                                         devid_key **out_key,
+                                         devid_error **err);
+
+/**
+ * Makes what is asked for follow the CA's template: values that the template gives are taken over, places that it leaves empty
+ * keep what was asked for, and what it does not have is asked for no more.
+ *
+ * @param subject      What the device would ask for by itself. Not NULL.
+ * @param tmpl         Not NULL.
+ * @param out_changes  Receives what was left out or replaced, and what the device does not have, a line each; free with
+ *                     devid_bytes_free(). NULL if not wanted. May be NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_apply_template(devid_subject *subject,
+                                          const devid_template *tmpl,
+                                          devid_bytes **out_changes,
+                                          devid_error **err);
+
+/**
+ * Frees a template.
+ *
+ * @param tmpl  May be NULL.
+ */
+DEVID_API void devid_template_free(devid_template *tmpl);
 
 
 /* ---- Trust anchors: certificates that are believed without proof ---- */
@@ -3377,6 +3932,166 @@ devid_status devid_store_anchors(const devid_store *store,
  * @param store  May be NULL.
  */
 DEVID_API void devid_store_free(devid_store *store);
+
+
+/* ---- What device memory keeps besides identities: anchors with their successors, CRLs, the program's own records ---- */
+
+/**
+ * Puts the new root that a server announced among the trust anchors of one use, beside the old one. It must have come in answer
+ * to devid_op_ask_root_update(), so that the trusted root's key was found to vouch for it.
+ *
+ * @param store    Not NULL.
+ * @param use_for  "cmp", "enrolment", "tls" or "peer"; the old root must be an anchor there. Not NULL.
+ * @param op       Done, with a root update. Not NULL.
+ * @param out_new  Receives 1 if the root was added, 0 if it was there already. NULL if not wanted. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND if the old root is no anchor for this use, DEVID_E_STATE if no new root came.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_add_root(const devid_store *store,
+                                  const char *use_for,
+                                  const devid_op *op,
+                                  int32_t *out_new,
+                                  devid_error **err);
+
+/**
+ * Keeps a CRL if it speaks about a certificate: its scope, its signer's authority, its signature, its times, and that it is not
+ * older than one seen before (RFC 5280 section 6.3.3) are checked on the way. Later validations with this device memory find
+ * it as if it had been fetched.
+ *
+ * @param store          Not NULL.
+ * @param crl            DER or PEM. Not NULL.
+ * @param crl_len        Length of `crl` in bytes.
+ * @param cert           The certificate whose status the CRL is to tell. Not NULL.
+ * @param intermediates  Untrusted helpers for its path. NULL: none. May be NULL.
+ * @param anchors        Where the path must lead. Not NULL.
+ * @param now            The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param err            Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_REVOKED if the CRL was kept and the certificate is on it; DEVID_E_REVOCATION_UNKNOWN if it says
+ *         nothing about the certificate that could be believed, and others of devid_validate().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_put_crl(const devid_store *store,
+                                 const uint8_t *crl,
+                                 size_t crl_len,
+                                 const devid_cert *cert,
+                                 const devid_cert_list *intermediates,
+                                 const devid_trust *anchors,
+                                 int64_t now,
+                                 devid_error **err);
+
+/**
+ * The CRLs that device memory keeps, whether they were fetched or put there: devid_validator_add_crls() takes them and checks
+ * them again.
+ *
+ * @param store     Not NULL.
+ * @param out_crls  Receives PEM, empty if there are none; free with devid_bytes_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_crls(const devid_store *store,
+                              devid_bytes **out_crls,
+                              devid_error **err);
+
+/**
+ * Keeps bytes that need no secrecy, such as a configuration; an earlier record of that name is replaced.
+ *
+ * @param store     Not NULL.
+ * @param name      As names of identities; not beginning with "status-" or "crl-", which are the library's. Not NULL.
+ * @param data      At most 64 MiB. May be NULL if `data_len` is 0.
+ * @param data_len  Length of `data` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_put_blob(const devid_store *store,
+                                  const char *name,
+                                  const uint8_t *data,
+                                  size_t data_len,
+                                  devid_error **err);
+
+/**
+ * Bytes that devid_store_put_blob() kept.
+ *
+ * @param store     Not NULL.
+ * @param name      Not NULL.
+ * @param out_data  Receives the bytes; free with devid_bytes_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND, DEVID_E_CORRUPT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_blob(const devid_store *store,
+                              const char *name,
+                              devid_bytes **out_data,
+                              devid_error **err);
+
+/**
+ * The names of all records of the program's own, one a line.
+ *
+ * @param store      Not NULL.
+ * @param out_names  Receives the names; free with devid_bytes_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_blobs(const devid_store *store,
+                               devid_bytes **out_names,
+                               devid_error **err);
+
+/**
+ * Removes bytes that devid_store_put_blob() kept. It is no error if there are none.
+ *
+ * @param store  Not NULL.
+ * @param name   Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_remove_blob(const devid_store *store,
+                                     const char *name,
+                                     devid_error **err);
+
+/**
+ * Raises a number that must never go back, such as a firmware's version: on no path does it become lower.
+ *
+ * @param store       Not NULL.
+ * @param name        As names of identities; not beginning with "status-" or "crl-". Not NULL.
+ * @param value       Not negative.
+ * @param out_raised  Receives 1 if it was raised, 0 if it is that high already. NULL if not wanted. May be NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a negative value, DEVID_E_CORRUPT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_raise_number(const devid_store *store,
+                                      const char *name,
+                                      int64_t value,
+                                      int32_t *out_raised,
+                                      devid_error **err);
+
+/**
+ * A number that devid_store_raise_number() kept.
+ *
+ * @param store      Not NULL.
+ * @param name       Not NULL.
+ * @param out_value  Receives the number; 0 if there is none. Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_CORRUPT; DEVID_E_LIMIT if it is larger than an int64_t holds.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_number(const devid_store *store,
+                                const char *name,
+                                int64_t *out_value,
+                                devid_error **err);
 
 
 /* ---- Enrolment without a network: a request goes out by any means, and the certificate that comes back finds its key ---- */

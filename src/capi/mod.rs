@@ -32,6 +32,12 @@ pub mod operation;
 
 pub mod run;
 
+pub mod support;
+
+pub mod answer;
+
+pub mod template;
+
 pub mod trust;
 
 pub mod report;
@@ -45,5 +51,7 @@ pub mod fetch;
 pub mod identity;
 
 pub mod store;
+
+pub mod kept;
 
 pub mod offline;

@@ -1,4 +1,4 @@
-//! Operations: enrolment and renewal, step by step or in one blocking run.
+//! Operations: enrolment, renewal and others, step by step or in one blocking run.
 
 use std::ffi::{CString, c_char};
 use std::ptr;
@@ -6,16 +6,18 @@ use std::ptr;
 use super::args::{Handle, Slot, bytes_in, c_text, free, handle, handle_mut, handle_ref, lend, out, peek, text_in};
 use super::bytes::devid_bytes;
 use super::cert::{devid_cert, devid_cert_list};
-use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, Log, Session, devid_client};
+use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, DEVID_LOG_WARNING, Log, Session, devid_client};
 use super::error::{devid_error, devid_status};
 use super::guard::{guard, guard_value};
 use super::key::devid_key;
 use super::run::Callbacks;
 use super::subject::devid_subject;
+use crate::asn1::cmp::PkiStatusInfo;
 use crate::cmp::{Action, Issued, Operation, SignRole};
 use crate::{Code, Error, Time};
 
-/// One enrolment or renewal, from the request to the confirmed certificate. It does nothing by itself: it is stepped.
+/// One enrolment or renewal, from the request to the confirmed certificate; or a revocation, or a question. It does nothing by
+/// itself: it is stepped.
 #[allow(non_camel_case_types)]
 pub struct devid_op(Slot<Op>);
 handle!(devid_op: Op);
@@ -27,16 +29,20 @@ pub struct Op {
     pub(super) callbacks: Callbacks,
     #[cfg(feature = "http")]
     pub(super) http: Option<crate::transport::HttpExchange>,
-    words: Words,
+    pub(super) request_name: CString,
+    pub(super) words: Words,
 }
 
 /// What getters lend as text; renewed after each change.
+#[doc(hidden)]
 #[derive(Default)]
-struct Words {
+pub struct Words {
     output: Option<CString>,
     wait_reason: CString,
     algorithm: Option<CString>,
     differences: Vec<CString>,
+    pub(super) warnings: Vec<CString>,
+    pub(super) info_types: Vec<CString>,
 }
 
 /// What devid_op_step() asks for: one of DEVID_ACTION_*. More may be added.
@@ -51,7 +57,7 @@ pub const DEVID_ACTION_WAIT: i32 = 2;
 pub const DEVID_ACTION_SIGN: i32 = 3;
 /// Look at devid_op_certificate(), install it, then devid_op_accept() or devid_op_reject().
 pub const DEVID_ACTION_ACCEPT: i32 = 4;
-/// The certificate is issued and confirmed.
+/// The certificate is issued and confirmed, or revoked, or the question is answered.
 pub const DEVID_ACTION_DONE: i32 = 5;
 
 /// The new key is to sign: proof of possession.
@@ -60,8 +66,9 @@ pub const DEVID_SIGN_NEW_KEY: i32 = 1;
 pub const DEVID_SIGN_PROTECTION: i32 = 2;
 
 impl Op {
-    fn into_handle(session: &Session, operation: Operation) -> *mut devid_op {
+    pub(super) fn into_handle(session: &Session, operation: Operation) -> *mut devid_op {
         let mut op = Op {
+            request_name: c_text(operation.request().body().name()),
             operation,
             session: session.clone(),
             callbacks: Callbacks::default(),
@@ -82,7 +89,17 @@ impl Op {
             algorithm: self.operation.to_sign().map(|request| c_text(&request.algorithm.name())),
             differences: issued
                 .map_or_else(Vec::new, |i| i.differences.iter().map(|d| c_text(&d.to_string())).collect()),
+            warnings: self
+                .status()
+                .map_or_else(Vec::new, |status| status.warnings().iter().map(|t| c_text(t)).collect()),
+            info_types: self.items().iter().map(|item| c_text(&item.info_type.to_string())).collect(),
         };
+    }
+
+    /// What the CA said to a success.
+    fn status(&self) -> Option<&PkiStatusInfo> {
+        let issued = self.operation.issued().map(|issued| &issued.status);
+        issued.or_else(|| self.operation.revoked().map(|revoked| &revoked.status))
     }
 
     fn issued(&self) -> Result<&Issued, Error> {
@@ -187,7 +204,8 @@ pub unsafe extern "C" fn devid_op_renew(
 /// Continues an operation that was saved, perhaps by another process.
 ///
 /// @param client     With the same settings as then. Not NULL.
-/// @param key        The new key of that operation: see devid_op_saved_key(). Not NULL.
+/// @param key        The new key of that operation: see devid_op_saved_key(). NULL for an operation that has none: a
+///                   revocation, a question, p10cr. May be NULL.
 /// @param saved      What devid_op_save() gave. Not NULL.
 /// @param saved_len  Length of `saved` in bytes.
 /// @param out_op     Receives the operation; free with devid_op_free(). Not NULL.
@@ -209,11 +227,15 @@ pub unsafe extern "C" fn devid_op_restore(
             (
                 out(out_op, "out_op")?,
                 handle_ref(client, "client")?,
-                handle_ref(key, "key")?,
+                if key.is_null() { None } else { Some(handle_ref(key, "key")?) },
                 bytes_in(saved, saved_len, "saved")?,
             )
         };
-        *out_op = Op::into_handle(&session, session.client.restore(key.signer.clone(), saved)?);
+        let operation = match key {
+            Some(key) => session.client.restore(key.signer.clone(), saved)?,
+            None => session.client.restore_keyless(saved)?,
+        };
+        *out_op = Op::into_handle(&session, operation);
         Ok(())
     })
 }
@@ -246,7 +268,7 @@ pub unsafe extern "C" fn devid_op_save(
 /// @param saved_len  Length of `saved` in bytes.
 /// @param out_spki   Receives the public half, SubjectPublicKeyInfo (DER); free with devid_bytes_free(). Not NULL.
 /// @param err        Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK; DEVID_E_DER.
+/// @return DEVID_OK; DEVID_E_STATE if it has no new key (a revocation, a question); DEVID_E_DER.
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn devid_op_saved_key(
@@ -292,6 +314,11 @@ pub unsafe extern "C" fn devid_op_step(
             Ok(Action::Wait) => {
                 op.log(DEVID_LOG_INFO, || format!("the server asks to wait {} s", op.operation.wait_seconds()));
             }
+            Ok(Action::Accept) => {
+                for warning in op.status().map(PkiStatusInfo::warnings).unwrap_or_default() {
+                    op.log(DEVID_LOG_WARNING, || warning);
+                }
+            }
             Ok(_) => {}
             Err(error) => op.log(DEVID_LOG_ERROR, || error.to_string()),
         }
@@ -322,7 +349,7 @@ pub unsafe extern "C" fn devid_op_output(op: *const devid_op, out_len: *mut usiz
     })
 }
 
-/// What the message to send is: "ir", "cr", "kur", "pollReq", "certConf".
+/// What the message to send is: "ir", "cr", "kur", "p10cr", "rr", "genm", "pollReq", "certConf".
 ///
 /// @param op  May be NULL (gives NULL).
 /// @return NULL if none is to be sent; valid until the operation is changed or freed.
@@ -512,14 +539,14 @@ pub unsafe extern "C" fn devid_op_ca_pubs(
     })
 }
 
-/// PKIStatus that came with the certificate.
+/// PKIStatus that came with the certificate, or with the revocation.
 ///
 /// @param op  May be NULL (gives -1).
-/// @return 0 accepted, 1 grantedWithMods, 4 or more: a warning; -1 if no certificate is there yet.
+/// @return 0 accepted, 1 grantedWithMods, 4 or more: a warning, see devid_op_warning(); -1 if none is there yet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn devid_op_pki_status(op: *const devid_op) -> i64 {
     // SAFETY: as the header says.
-    unsafe { peek(op, -1, |op| op.operation.issued().map_or(-1, |issued| issued.status.status.number())) }
+    unsafe { peek(op, -1, |op| op.status().map_or(-1, |status| status.status.number())) }
 }
 
 /// In how many ways the issued certificate is not what was asked for.

@@ -141,7 +141,7 @@ pub unsafe extern "C" fn devid_op_set_wait(
 ///
 /// @param op   Not NULL.
 /// @param err  Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK: the certificate is issued and confirmed, see devid_op_certificate(). Else as devid_op_step(), or
+/// @return DEVID_OK: the certificate is issued and confirmed, see devid_op_certificate(); or what else was asked for is done. Else as devid_op_step(), or
 ///         DEVID_CLASS_TRANSPORT, or what a callback returned.
 #[must_use]
 #[unsafe(no_mangle)]
@@ -252,6 +252,9 @@ impl Owner for Program<'_> {
     }
 
     fn decide(&mut self, issued: &Issued) -> Result<Decision, Error> {
+        for warning in issued.warnings() {
+            Log::line(self.log, DEVID_LOG_WARNING, || warning);
+        }
         let Some((decide, user)) = &self.callbacks.decide else {
             return Unattended.decide(issued);
         };

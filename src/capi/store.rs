@@ -22,8 +22,8 @@ use crate::{Code, Error, Time};
 ///
 /// Names of identities, labels and operations are 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash.
 #[allow(non_camel_case_types)]
-pub struct devid_store(Slot<Store>);
-handle!(devid_store: Store);
+pub struct devid_store(Slot<Arc<Store>>);
+handle!(devid_store: Arc<Store>);
 
 /// Opens device memory in a directory, which is created if it is missing.
 ///
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn devid_store_open_dir(
         }
         #[cfg(unix)]
         {
-            *out_store = devid_store::into_raw(Store::open_directory(path, default_provider(), options)?);
+            *out_store = devid_store::into_raw(Arc::new(Store::open_directory(path, default_provider(), options)?));
             Ok(())
         }
         #[cfg(not(unix))]
@@ -625,7 +625,7 @@ pub(super) fn new_key<'a>(signer: &'a Signer, reference: Option<&'a KeyReference
     }
 }
 
-fn anchor_set(name: &str) -> Result<AnchorSet, Error> {
+pub(super) fn anchor_set(name: &str) -> Result<AnchorSet, Error> {
     let found = AnchorSet::ALL.into_iter().find(|set| set.name() == name);
     found.ok_or_else(|| Error::new(Code::InvalidArgument, format!("'{name}' is no use of anchors such as 'peer'")))
 }

@@ -9,6 +9,8 @@
 //! | [`offline`] | enrolment without a network: PKCS#10 goes out, its key and the request are kept |
 //! | [`import`] | a certificate that comes back by any means finds its key and is installed |
 //! | [`support`] | revocation, and questions: CA certificates, a root's successor, templates, CRLs |
+//! | [`template`] | what a CA's template makes of the next request |
+//! | [`roots`] | a root's successor takes its place beside it |
 //! | [`run`] | drives an operation with a blocking exchange |
 //! | [`status`] | a validation that gets status data and missing issuers by URL, and keeps what is good |
 
@@ -17,15 +19,19 @@ pub mod enroll;
 pub mod import;
 pub mod install;
 pub mod offline;
+pub mod roots;
 pub mod run;
 pub mod status;
 pub mod subject;
 pub mod support;
+pub mod template;
 
 pub use config::{Client, Config};
 pub use import::{Import, Imported};
 pub use install::{Destination, abandon};
 pub use offline::{RequestOptions, UnsignedRequest, keep_request, request_into};
+pub use roots::add_root;
 pub use run::{Decision, Event, Owner, Unattended, complete, run};
-pub use status::{StatusFetcher, StatusOptions};
+pub use status::{CrlSubject, StatusFetcher, StatusOptions, keep_crl, kept_crls};
 pub use subject::Subject;
+pub use template::Applied;

@@ -12,17 +12,20 @@
 //! | `requests` | one request after the other under all caps |
 //! | `cache` | what is kept, and its form in device memory |
 //! | `issuers` | missing issuers |
+//! | `kept` | revocation lists that came by another way |
 //! | `numbers` | the highest CRL numbers in device memory |
 
 mod cache;
 mod gather;
 mod issuers;
+mod kept;
 mod numbers;
 mod requests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use kept::{CrlSubject, keep_crl, kept_crls};
 pub use numbers::StoredCrlNumbers;
 
 use crate::asn1::x509::Certificate;

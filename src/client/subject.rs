@@ -127,10 +127,17 @@ impl Subject {
 
     /// The template that asks for it; the public key is filled in by the request.
     pub fn to_template(&self) -> Result<CertTemplate, Error> {
-        if self.name.is_none() && self.alternative_names.is_empty() {
+        let template = self.template()?;
+        let has_alternative_name = template.extensions.iter().any(|e| e.oid == oid::CE_SUBJECT_ALT_NAME);
+        if template.subject.as_ref().is_none_or(Name::is_null) && !has_alternative_name {
             let words = "a certificate is asked for without any name: neither subject nor alternative name";
             return Err(Error::new(Code::InvalidArgument, words));
         }
+        Ok(CertTemplate { subject: Some(template.subject.unwrap_or_else(Name::null)), ..template })
+    }
+
+    /// What is said so far; perhaps nobody is named.
+    pub(super) fn template(&self) -> Result<CertTemplate, Error> {
         let mut extensions = Vec::new();
         if !self.alternative_names.is_empty() {
             // RFC 5280 section 4.2.1.6: critical where the subject is empty.
@@ -158,10 +165,22 @@ impl Subject {
             issuer: self.issuer.clone(),
             not_before: self.not_before,
             not_after: self.not_after,
-            subject: Some(self.name.clone().unwrap_or_else(Name::null)),
+            subject: self.name.clone(),
             public_key: None,
             extensions,
         })
+    }
+
+    /// The same that a template says, as it says it.
+    pub(super) fn from_template(template: CertTemplate) -> Self {
+        Subject {
+            name: template.subject,
+            extensions: template.extensions,
+            issuer: template.issuer,
+            not_before: template.not_before,
+            not_after: template.not_after,
+            ..Subject::default()
+        }
     }
 
     fn ia5(mut self, tag: u8, text: &str, what: &str) -> Result<Self, Error> {

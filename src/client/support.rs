@@ -4,9 +4,11 @@
 
 use super::config::Client;
 use crate::asn1::crl::CrlReason;
+use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;
-use crate::cmp::{Operation, Question, RevocationRequest};
+use crate::cmp::{Credential, Operation, Question, RevocationRequest};
 use crate::error::Error;
+use crate::validation::same_name;
 
 impl Client {
     /// rr: asks for the revocation of a certificate. An end entity signs it with that certificate's own key, so the
@@ -17,8 +19,32 @@ impl Client {
         self.operation(RevocationRequest::new(certificate, reason))
     }
 
+    /// rr for a certificate that is not at hand: by its issuer's name and the content of its serial number. Where the
+    /// client holds a certificate of that issuer, the name goes out as it is written there.
+    pub fn revoke_serial(&self, issuer: &Name, serial: &[u8], reason: CrlReason) -> Result<Operation, Error> {
+        let issuer = self.name_as_certified(issuer.as_der());
+        self.operation(RevocationRequest { issuer, serial: serial.to_vec(), reason })
+    }
+
     /// genm: asks for CA certificates, a root's successor, a template for requests, a CRL, or anything else.
     pub fn ask(&self, question: Question) -> Result<Operation, Error> {
         self.operation(question)
+    }
+
+    /// The same name as a CA wrote it: servers compare bytes, and people type text.
+    fn name_as_certified(&self, name: &[u8]) -> Vec<u8> {
+        let context = &self.context;
+        let own: &[Certificate] = match &context.credential {
+            Credential::Signature { certificate, .. } => std::slice::from_ref(certificate),
+            Credential::Mac { .. } => &[],
+        };
+        let chain: &[Certificate] = match &context.credential {
+            Credential::Signature { chain, .. } => chain,
+            Credential::Mac { .. } => &[],
+        };
+        let anchors = context.enrolment_anchors.iter().chain(context.cmp_anchors.iter());
+        let names = own.iter().map(Certificate::issuer);
+        let subjects = chain.iter().chain(&context.intermediates).chain(anchors).map(Certificate::subject);
+        names.chain(subjects).find(|known| same_name(known, name)).unwrap_or(name).to_vec()
     }
 }

@@ -4,7 +4,7 @@ use super::context::Context;
 use crate::asn1::cmp::general::{self, KeySpec};
 use crate::asn1::cmp::{CrlSource, InfoTypeAndValue, RootCaKeyUpdate};
 use crate::asn1::crmf::CertTemplate;
-use crate::asn1::der::{element, sequence};
+use crate::asn1::der::{Cursor, element, sequence};
 use crate::asn1::distribution_point::cdp_urls;
 use crate::asn1::name::Name;
 use crate::asn1::oid::{self, Oid};
@@ -59,10 +59,16 @@ pub enum Information {
 /// A new root that the old one vouches for. Made only where the links were verified with the trusted old key.
 #[derive(Clone, Debug)]
 pub struct RootUpdate {
+    old: Certificate,
     links: Box<RootCaKeyUpdate>,
 }
 
 impl RootUpdate {
+    /// The trusted root that vouches for the new one.
+    pub fn old_root(&self) -> &Certificate {
+        &self.old
+    }
+
     /// The new root, to be installed as an anchor.
     pub fn new_root(&self) -> &Certificate {
         &self.links.new_with_new
@@ -111,6 +117,18 @@ impl Question {
             None => CrlSource::Issuer(Name::from_der(certificate.issuer())?),
         };
         Ok(Question::Crl { source, this_update: known.map(Crl::this_update) })
+    }
+
+    /// Any other question.
+    ///
+    /// Errors: the value is neither empty nor one element of DER.
+    pub fn other(info_type: Oid, value: &[u8]) -> Result<Self, Error> {
+        if !value.is_empty() {
+            let mut one = Cursor::new(value, "infoValue")?;
+            one.any("one element")?;
+            one.finish()?;
+        }
+        Ok(Question::Other(InfoTypeAndValue { info_type, value: value.to_vec() }))
     }
 
     /// GenMsgContent, DER.
@@ -237,7 +255,7 @@ fn check_root_update(context: &Context, old: &Certificate, value: &[u8], now: Ti
         }
         is_signed_by(context, old_with_new, new, "oldWithNew by the new key")?;
     }
-    Ok(RootUpdate { links: Box::new(links) })
+    Ok(RootUpdate { old: old.clone(), links: Box::new(links) })
 }
 
 fn leads_to(

@@ -38,6 +38,13 @@ pub struct Issued {
     pub(super) cert_req_id: i64,
 }
 
+impl Issued {
+    /// What the CA wants its owner to know although it issued: see [`PkiStatusInfo::warnings`].
+    pub fn warnings(&self) -> Vec<String> {
+        self.status.warnings()
+    }
+}
+
 /// One way in which an issued certificate is not what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {

@@ -296,6 +296,11 @@ impl Operation {
         &self.context
     }
 
+    /// Whether the operation is over, as wished.
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
     /// Whether the operation is over without success.
     pub fn has_failed(&self) -> bool {
         matches!(self.state, State::Failed(_))

@@ -388,6 +388,7 @@ fn write_issued(issued: &Issued) -> Vec<u8> {
         &encode(&issued.implicitly_confirmed),
         &encode(&issued.confirm_before.map_or(i64::MAX, Time::unix)),
         &encode(&issued.cert_req_id),
+        &sequence(&[&issued.status.texts.iter().flat_map(|text| octets(text.as_bytes())).collect::<Vec<u8>>()]),
     ])
 }
 
@@ -404,10 +405,17 @@ fn read_issued(fields: &mut Cursor<'_>) -> Result<Issued, Error> {
         Ok(all)
     };
     let (chain, ca_pubs) = (list()?, list()?);
-    let status = PkiStatusInfo::new(PkiStatus::from_number(fields.decode()?));
+    let mut status = PkiStatusInfo::new(PkiStatus::from_number(fields.decode()?));
     let implicitly_confirmed = fields.decode()?;
     let confirm_before = Some(fields.decode::<i64>()?).filter(|t| *t != i64::MAX).map(Time::from_unix);
     let cert_req_id = fields.decode()?;
+    // Older snapshots end here.
+    if let Some(texts) = fields.optional(Tag::Sequence)? {
+        let mut texts = Cursor::new(texts.value, WHAT)?;
+        while !texts.is_empty() {
+            status.texts.push(String::from_utf8_lossy(&read_octets(&mut texts)?).into_owned());
+        }
+    }
     fields.finish()?;
     Ok(Issued {
         certificate,

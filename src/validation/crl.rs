@@ -94,6 +94,14 @@ impl Crl {
         Ok(crl)
     }
 
+    /// The list as it came, DER; `None` for one that was read in one pass.
+    pub fn der(&self) -> Option<&[u8]> {
+        match &self.body {
+            Body::Whole { list, .. } => Some(list.as_der()),
+            Body::Extract(_) => None,
+        }
+    }
+
     /// The index in a form to be kept; `None` for lists so small that they need none, and for lists that were read in
     /// one pass.
     pub fn index_to_bytes(&self) -> Option<Vec<u8>> {

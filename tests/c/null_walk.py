@@ -36,6 +36,7 @@ FIXTURES = {
                       "OK(devid_store_install(fix_devid_store, \"a\", unused_key, NULL, fix_devid_cert, NULL, \"ldevid\", 1, &err)); "
                       "devid_key_free(unused_key); OK(devid_store_current(fix_devid_store, \"a\", &{x}, &err))",
     "devid_request": "OK(devid_request_new(fix_devid_key, fix_devid_subject, NULL, &{x}, &err))",
+    "devid_template": "OK(devid_template_parse((const uint8_t *)\"0\\0020\\0\", 4, &{x}, &err))",
     "devid_op": "OK(devid_op_enroll(fix_devid_client, fix_devid_key, fix_devid_subject, &{x}, &err))",
 }
 
@@ -67,6 +68,17 @@ SAMPLES = {
     ("*", "purpose"): '"clientAuth"',
     ("*", "policy"): '"1.2.3"',
     ("*", "use_for"): '"peer"',
+    ("devid_template_parse", "der"): '(const uint8_t *)"0\\0020\\0"',
+    ("devid_template_parse", "der_len"): "4",
+    ("*", "serial"): '"1f"',
+    ("devid_op_revoke_serial", "issuer"): '"CN=issuer"',
+    ("*", "crl"): "crl",
+    ("*", "crl_len"): "crl_len",
+    ("devid_store_put_blob", "name"): '"blob"',
+    ("devid_store_blob", "name"): '"blob"',
+    ("devid_store_remove_blob", "name"): '"blob"',
+    ("devid_store_raise_number", "name"): '"number"',
+    ("devid_store_number", "name"): '"number"',
     ("*", "max_len"): "1000",
     ("*", "mend"): "0",
     ("devid_store_open_dir", "path"): "store_folder",

@@ -132,6 +132,19 @@ impl PkiStatusInfo {
         PkiStatusInfo { status, texts: Vec::new(), fail_info: None }
     }
 
+    /// What a success is accompanied by, in words: a status other than accepted, and the server's texts, one each.
+    pub fn warnings(&self) -> Vec<String> {
+        // RFC 9810 section 5.2.3.
+        let meaning = match self.status {
+            PkiStatus::GrantedWithMods => Some("grantedWithMods: something other than what was asked for was granted"),
+            PkiStatus::RevocationWarning => Some("revocationWarning: a revocation is imminent"),
+            PkiStatus::RevocationNotification => Some("revocationNotification: a revocation has happened"),
+            PkiStatus::KeyUpdateWarning => Some("keyUpdateWarning: the old certificate's key was updated before"),
+            _ => None,
+        };
+        meaning.map(str::to_owned).into_iter().chain(self.texts.iter().cloned()).collect()
+    }
+
     pub(super) fn parse(content: &[u8]) -> Result<Self, Asn1Error> {
         let mut fields = Cursor::new(content, "PKIStatusInfo")?;
         let status = PkiStatus::from_number(fields.decode()?);

@@ -146,6 +146,17 @@ impl Cache {
         Some(entry)
     }
 
+    /// All documents of one kind in device memory. Records that cannot be read count as absent.
+    pub fn stored(&self, kind: char) -> Result<Vec<Item>, Error> {
+        let Some(store) = &self.store else { return Ok(Vec::new()) };
+        let read = |name: &String| {
+            let record = store.blob(name).ok()?;
+            let (key, _, _, body) = split_record(&record)?;
+            (key.starts_with(kind)).then(|| Item::read(kind, &Arc::new(body.to_vec())).ok())?
+        };
+        Ok(store.blobs()?.iter().filter(|name| name.starts_with(PREFIX)).filter_map(read).collect())
+    }
+
     /// Reads a document. One that is held already is not read a second time: its index and the signature that was
     /// verified are used again.
     pub fn read(

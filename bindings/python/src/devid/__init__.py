@@ -10,18 +10,7 @@ from . import _library
 from ._abi import Class, Code
 from ._call import BytesLike, text, text_of
 from .certificate import Certificate, Certificates, load_certificates
-from .client import (
-    Action,
-    Client,
-    Decide,
-    Exchange,
-    Issued,
-    Operation,
-    SignRequest,
-    SignRole,
-    Wait,
-    saved_key,
-)
+from .client import Client, saved_key
 from .config import Config, Subject
 from .errors import (
     ApplicationError,
@@ -38,9 +27,22 @@ from .errors import (
     ValidationError,
 )
 from .key import Key, Sign
+from .operation import (
+    Action,
+    Decide,
+    Exchange,
+    Issued,
+    Operation,
+    SignRequest,
+    SignRole,
+    Steps,
+    Wait,
+)
 from .pkcs12 import Pkcs12, read_pkcs12, write_pkcs12
 from .request import Request
 from .store import Identity, Store
+from .support import Question, Reason, Revoked, Revoking, RootUpdate
+from .template import Template
 from .validation import (
     Finding,
     OcspRequest,
@@ -82,16 +84,23 @@ __all__ = [
     "PkiStatus",
     "Prefer",
     "ProtocolError",
+    "Question",
+    "Reason",
     "Report",
     "Request",
     "Revocation",
+    "Revoked",
+    "Revoking",
+    "RootUpdate",
     "Scope",
     "Sign",
     "SignRequest",
     "SignRole",
+    "Steps",
     "Store",
     "StoreError",
     "Subject",
+    "Template",
     "TransportError",
     "Trust",
     "UsageError",

@@ -216,6 +216,22 @@ DEVID_ACTION_ACCEPT = 4
 DEVID_ACTION_DONE = 5
 DEVID_SIGN_NEW_KEY = 1
 DEVID_SIGN_PROTECTION = 2
+DEVID_REASON_UNSPECIFIED = 0
+DEVID_REASON_KEY_COMPROMISE = 1
+DEVID_REASON_CA_COMPROMISE = 2
+DEVID_REASON_AFFILIATION_CHANGED = 3
+DEVID_REASON_SUPERSEDED = 4
+DEVID_REASON_CESSATION_OF_OPERATION = 5
+DEVID_REASON_CERTIFICATE_HOLD = 6
+DEVID_REASON_REMOVE_FROM_CRL = 8
+DEVID_REASON_PRIVILEGE_WITHDRAWN = 9
+DEVID_REASON_AA_COMPROMISE = 10
+DEVID_QUESTION_NONE = 0
+DEVID_QUESTION_CA_CERTS = 1
+DEVID_QUESTION_ROOT_UPDATE = 2
+DEVID_QUESTION_TEMPLATE = 3
+DEVID_QUESTION_CRL = 4
+DEVID_QUESTION_OTHER = 5
 DEVID_REVOCATION_OFF = 1
 DEVID_REVOCATION_SOFT = 2
 DEVID_REVOCATION_HARD = 3
@@ -276,8 +292,14 @@ class devid_config(Structure):
 
 
 class devid_op(Structure):
-    """One enrolment or renewal, from the request to the confirmed certificate. It does nothing by
-    itself: it is stepped.
+    """One enrolment or renewal, from the request to the confirmed certificate; or a revocation, or
+    a question. It does nothing by itself: it is stepped.
+    """
+
+
+class devid_template(Structure):
+    """What a CA wants requests for certificates to look like (RFC 9483 section 4.3.3). Never
+    changes.
     """
 
 
@@ -457,6 +479,41 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_op_set_wait": (c_int32, (POINTER(devid_op), devid_wait_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_op_run": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
     "devid_op_exchange": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
+    "devid_op_enroll_pkcs10": (c_int32, (POINTER(devid_client), c_char_p, c_size_t, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_revoke": (c_int32, (POINTER(devid_client), POINTER(devid_cert), c_int32, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_revoke_serial": (c_int32, (POINTER(devid_client), c_char_p, c_char_p, c_int32, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_ask_ca_certs": (c_int32, (POINTER(devid_client), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_ask_root_update": (c_int32, (POINTER(devid_client), POINTER(devid_cert), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_ask_template": (c_int32, (POINTER(devid_client), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_ask_crl": (c_int32, (POINTER(devid_client), POINTER(devid_cert), c_char_p, c_size_t, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_ask_crl_of": (c_int32, (POINTER(devid_client), c_char_p, c_char_p, c_int64, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_ask_current_crl": (c_int32, (POINTER(devid_client), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_ask_other": (c_int32, (POINTER(devid_client), c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_request_name": (c_char_p, (POINTER(devid_op),)),
+    "devid_op_question": (c_int32, (POINTER(devid_op),)),
+    "devid_op_is_done": (c_int32, (POINTER(devid_op),)),
+    "devid_op_warning_count": (c_size_t, (POINTER(devid_op),)),
+    "devid_op_warning": (c_char_p, (POINTER(devid_op), c_size_t)),
+    "devid_op_ca_certs": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
+    "devid_op_root_update": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
+    "devid_op_template": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_template)), POINTER(POINTER(devid_error)))),
+    "devid_op_crl_count": (c_size_t, (POINTER(devid_op),)),
+    "devid_op_crl": (POINTER(c_uint8), (POINTER(devid_op), c_size_t, POINTER(c_size_t))),
+    "devid_op_info_count": (c_size_t, (POINTER(devid_op),)),
+    "devid_op_info_type": (c_char_p, (POINTER(devid_op), c_size_t)),
+    "devid_op_info_value": (POINTER(c_uint8), (POINTER(devid_op), c_size_t, POINTER(c_size_t))),
+    "devid_template_parse": (c_int32, (c_char_p, c_size_t, POINTER(POINTER(devid_template)), POINTER(POINTER(devid_error)))),
+    "devid_template_der": (POINTER(c_uint8), (POINTER(devid_template), POINTER(c_size_t))),
+    "devid_template_subject": (c_char_p, (POINTER(devid_template),)),
+    "devid_template_key_count": (c_size_t, (POINTER(devid_template),)),
+    "devid_template_key": (c_char_p, (POINTER(devid_template), c_size_t)),
+    "devid_template_extension_count": (c_size_t, (POINTER(devid_template),)),
+    "devid_template_extension": (c_char_p, (POINTER(devid_template), c_size_t)),
+    "devid_template_extension_value": (POINTER(c_uint8), (POINTER(devid_template), c_size_t, POINTER(c_size_t))),
+    "devid_template_check_key": (c_int32, (POINTER(devid_template), POINTER(devid_key), POINTER(POINTER(devid_error)))),
+    "devid_template_generate_key": (c_int32, (POINTER(devid_template), POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
+    "devid_subject_apply_template": (c_int32, (POINTER(devid_subject), POINTER(devid_template), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_template_free": (None, (POINTER(devid_template),)),
     "devid_trust_new": (c_int32, (POINTER(POINTER(devid_trust)), POINTER(POINTER(devid_error)))),
     "devid_trust_add_bytes": (c_int32, (POINTER(devid_trust), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_trust_add": (c_int32, (POINTER(devid_trust), POINTER(devid_cert), POINTER(POINTER(devid_error)))),
@@ -538,6 +595,15 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_store_put_anchors": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_cert_list), POINTER(POINTER(devid_error)))),
     "devid_store_anchors": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
     "devid_store_free": (None, (POINTER(devid_store),)),
+    "devid_store_add_root": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_op), POINTER(c_int32), POINTER(POINTER(devid_error)))),
+    "devid_store_put_crl": (c_int32, (POINTER(devid_store), c_char_p, c_size_t, POINTER(devid_cert), POINTER(devid_cert_list), POINTER(devid_trust), c_int64, POINTER(POINTER(devid_error)))),
+    "devid_store_crls": (c_int32, (POINTER(devid_store), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_store_put_blob": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_store_blob": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_store_blobs": (c_int32, (POINTER(devid_store), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_store_remove_blob": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_store_raise_number": (c_int32, (POINTER(devid_store), c_char_p, c_int64, POINTER(c_int32), POINTER(POINTER(devid_error)))),
+    "devid_store_number": (c_int32, (POINTER(devid_store), c_char_p, POINTER(c_int64), POINTER(POINTER(devid_error)))),
     "devid_request_new": (c_int32, (POINTER(devid_key), POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_request)), POINTER(POINTER(devid_error)))),
     "devid_request_to_sign": (c_int32, (POINTER(devid_request), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_request_sign_algorithm": (c_char_p, (POINTER(devid_request),)),

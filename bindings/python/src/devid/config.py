@@ -12,6 +12,7 @@ from ._call import (
     TOKENS,
     BytesLike,
     Moment,
+    bytes_of,
     call,
     data,
     keep,
@@ -24,6 +25,7 @@ from ._handle import Handle
 from .certificate import Certificates, listed
 from .errors import UsageError
 from .key import Key
+from .template import Template
 
 Extension = Tuple[str, bool, bytes]
 """An extension: identifier in dotted form, whether critical, DER of its value."""
@@ -38,6 +40,9 @@ class Subject:
     The name has the form of RFC 4514, such as ``CN=router-7,O=Example``. Key usages and purposes are named as in
     RFC 5280, such as ``digitalSignature`` and ``serverAuth``; purposes also by number. Dates that are not given are left
     to the CA.
+
+    A CA's ``template`` is followed: values that it gives are taken over, places that it leaves empty are filled from here,
+    and what it does not have is not asked for; :meth:`changes` tells the difference.
     """
 
     def __init__(
@@ -55,8 +60,9 @@ class Subject:
         issuer: Optional[str] = None,
         not_before: Optional[Moment] = None,
         not_after: Optional[Moment] = None,
+        template: Optional[Template] = None,
     ) -> None:
-        self.name, self.issuer = name, issuer
+        self.name, self.issuer, self.template = name, issuer, template
         self.dns, self.ip, self.uri, self.email = (_texts(names) for names in (dns, ip, uri, email))
         self.key_usages, self.purposes = _texts(key_usages), _texts(purposes)
         self.hardware_modules = list(hardware_modules)
@@ -65,6 +71,11 @@ class Subject:
 
     def __repr__(self) -> str:
         return f"<Subject {self.name or ', '.join(self.dns + self.ip + self.uri + self.email)!r}>"
+
+    def changes(self) -> List[str]:
+        """What the template leaves out or replaces, and what it wants and is not given here; a line each."""
+        with SubjectHandle._made_by("devid_subject_new") as made:
+            return self._fill(made)
 
     def _handle(self) -> SubjectHandle:
         made = SubjectHandle._made_by("devid_subject_new")
@@ -75,7 +86,7 @@ class Subject:
             raise
         return made
 
-    def _fill(self, made: SubjectHandle) -> None:
+    def _fill(self, made: SubjectHandle) -> List[str]:
         with made._use() as pointer:
             if self.name is not None:
                 call("devid_subject_set_name", pointer, text(self.name, "name"))
@@ -101,6 +112,10 @@ class Subject:
                 call("devid_subject_set_issuer", pointer, text(self.issuer, "issuer"))
             if self.not_before is not None or self.not_after is not None:
                 call("devid_subject_set_validity", pointer, _date(self.not_before), _date(self.not_after))
+            if self.template is None:
+                return []
+            with self.template._use() as template:
+                return bytes_of("devid_subject_apply_template", pointer, template).decode().splitlines()
 
 
 class SubjectHandle(Handle):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from ctypes import POINTER, byref, c_int32, string_at
+from ctypes import POINTER, byref, c_int32, c_int64, string_at
 from dataclasses import dataclass
 from datetime import datetime
 from typing import List, Optional, Sequence, Tuple, Union
@@ -16,6 +16,7 @@ from ._library import library
 from .certificate import Certificate, CertificateList, Certificates, listed
 from .key import Key
 from .request import Request
+from .support import Question, RootUpdate
 from .validation import Trust
 
 
@@ -253,6 +254,74 @@ class Store(Handle):
         with self._use() as store:
             with CertificateList._made_by("devid_store_anchors", store, text(use, "use")) as found:
                 return found.certificates()
+
+    def add_root(self, use: str, question: Question[Optional[RootUpdate]]) -> bool:
+        """Puts the new root that a question brought among the anchors for one use, beside the old one.
+
+        The old root must be an anchor there. False: it was there already.
+        """
+        is_new = c_int32()
+        with self._use() as store, question._use() as operation:
+            call("devid_store_add_root", store, text(use, "use"), operation, byref(is_new))
+        return is_new.value == 1
+
+    def put_crl(
+        self,
+        crl: BytesLike,
+        certificate: Certificate,
+        anchors: Trust,
+        *,
+        intermediates: Certificates = (),
+        now: Optional[Moment] = None,
+    ) -> None:
+        """Keeps a CRL (DER or PEM) if it speaks about the certificate, so that later validations find it.
+
+        Scope, signer, signature, times and its number are checked. :class:`ValidationError` ``REVOKED``: it was kept, and
+        the certificate is on it; ``REVOCATION_UNKNOWN``: it says nothing that could be believed.
+        """
+        content = data(crl, "crl")
+        with self._use() as store, certificate._use() as cert, listed(intermediates) as helpers, anchors._use() as trust:
+            at = int(time.time()) if now is None else seconds(now, "now")
+            call("devid_store_put_crl", store, content, len(content), cert, helpers, trust, at)
+
+    def crls(self) -> bytes:
+        """All CRLs in device memory as PEM, for :meth:`Validator.add_crls`, which checks them again."""
+        with self._use() as store:
+            return bytes_of("devid_store_crls", store)
+
+    def put_blob(self, name: str, content: BytesLike) -> None:
+        """Keeps bytes that need no secrecy; an earlier record of that name is replaced."""
+        kept = data(content, "content")
+        with self._use() as store:
+            call("devid_store_put_blob", store, text(name, "name"), kept, len(kept))
+
+    def blob(self, name: str) -> bytes:
+        """Bytes that :meth:`put_blob` kept."""
+        with self._use() as store:
+            return bytes_of("devid_store_blob", store, text(name, "name"))
+
+    def blobs(self) -> List[str]:
+        """The names of all records that :meth:`put_blob` kept."""
+        with self._use() as store:
+            return bytes_of("devid_store_blobs", store).decode().splitlines()
+
+    def remove_blob(self, name: str) -> None:
+        """Removes what :meth:`put_blob` kept."""
+        self._named("devid_store_remove_blob", name)
+
+    def raise_number(self, name: str, value: int) -> bool:
+        """Raises a number that must never go back, such as a firmware's version. False: it is that high already."""
+        raised = c_int32()
+        with self._use() as store:
+            call("devid_store_raise_number", store, text(name, "name"), value, byref(raised))
+        return raised.value == 1
+
+    def number(self, name: str) -> int:
+        """A number that :meth:`raise_number` kept; 0 if there is none."""
+        value = c_int64()
+        with self._use() as store:
+            call("devid_store_number", store, text(name, "name"), byref(value))
+        return value.value
 
     def _named(self, function: str, name: str) -> None:
         with self._use() as store:

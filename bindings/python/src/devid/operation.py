@@ -1,0 +1,322 @@
+"""Operations: an enrolment or another exchange, run as a whole or stepped by its owner."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from ctypes import byref, c_int32, string_at
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Callable, List, Optional, Tuple, Union
+
+from . import _abi
+from ._abi import Code
+from ._call import (
+    DESTROY,
+    TOKENS,
+    BytesLike,
+    Moment,
+    append,
+    borrowed,
+    bytes_of,
+    call,
+    data,
+    guarded,
+    optional_text_of,
+    seconds,
+    text,
+    text_of,
+)
+from ._handle import Handle
+from ._library import library
+from .certificate import Certificate, CertificateList
+from .errors import Error, InternalError, PkiStatus, pki_status_of
+
+
+class Action(IntEnum):
+    """What :meth:`Operation.step` asks for."""
+
+    SEND = 1
+    """Send :attr:`Operation.output` to the server and :meth:`Operation.feed` its answer."""
+    WAIT = 2
+    """Step again after :attr:`Operation.wait_seconds`; the operation can be saved meanwhile."""
+    SIGN = 3
+    """Sign :attr:`Operation.to_sign` and hand the result to :meth:`Operation.signature`."""
+    ACCEPT = 4
+    """Look at :attr:`Operation.issued`, install it, then :meth:`Operation.accept` or :meth:`Operation.reject`."""
+    DONE = 5
+    """The certificate is issued and confirmed, or revoked, or the question is answered."""
+
+
+class SignRole(IntEnum):
+    """Which key is to sign."""
+
+    NEW_KEY = 1
+    """The new key: proof of possession."""
+    PROTECTION = 2
+    """The key of the credential: protection of the message."""
+
+
+@dataclass(frozen=True)
+class SignRequest:
+    """What an external key is asked to sign."""
+
+    role: SignRole
+    algorithm: str
+    message: bytes
+    """The whole message, not its digest."""
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A certificate that the CA has issued. Its key, and its path to an enrolment anchor, are checked."""
+
+    certificate: Certificate
+    chain: Tuple[Certificate, ...]
+    """The certificates above it, next issuer first, the anchor last."""
+    differences: Tuple[str, ...] = ()
+    """Where it is not what was asked for; empty: it is."""
+    pki_status: Union[PkiStatus, int, None] = None
+    """PKIStatus that came with it; None inside a decision of :meth:`Operation.run`."""
+    ca_pubs: Tuple[Certificate, ...] = ()
+    """Certificates that the CA offers as anchors, if its answer was protected by the shared secret."""
+    warnings: Tuple[str, ...] = ()
+    """What the CA said to it: a PKIStatus that is not accepted, in words, and its own texts."""
+
+    @property
+    def pem(self) -> str:
+        """Certificate and chain as PEM text, the anchor left out if it is self-signed."""
+        above = [c for c in self.chain if c.subject != c.issuer]
+        return "".join(c.pem for c in (self.certificate, *above))
+
+
+Exchange = Callable[[bytes], bytes]
+"""Carries a message to the server and answers the body of its answer."""
+Decide = Callable[[Issued], bool]
+"""Decides on an issued certificate; the place to install it."""
+Wait = Callable[[int], None]
+"""Waits so many seconds."""
+
+
+class Steps(Handle):
+    """What all operations have in common: they are stepped, saved, or driven to their end.
+
+    Nothing here blocks but :meth:`exchange` and the ``run`` of the kinds below, and no clock is read but by ``run``. A
+    failure ends an operation, unless it is one of the way to the server or of a callback.
+    """
+
+    _type = "devid_op"
+
+    def _complete(
+        self, operation: Any, exchange: Optional[Exchange], decide: Optional[Decide], wait: Optional[Wait]
+    ) -> None:
+        """Runs it to its end. Blocks."""
+        try:
+            self._let("devid_op_set_exchange", operation, _EXCHANGE, exchange)
+            self._let("devid_op_set_decide", operation, _DECIDE, decide)
+            self._let("devid_op_set_wait", operation, _WAIT, wait or time.sleep)
+            call("devid_op_run", operation)
+        except BaseException:
+            # A handle that failed internally can only be freed; that is not to hide why.
+            with contextlib.suppress(Error):
+                self._forget(operation)
+            raise
+        self._forget(operation)
+
+    @staticmethod
+    def _forget(operation: Any) -> None:
+        """Lets go of the callbacks of a run."""
+        for function, kind in (
+            ("devid_op_set_exchange", _abi.devid_exchange_fn),
+            ("devid_op_set_decide", _abi.devid_decide_fn),
+            ("devid_op_set_wait", _abi.devid_wait_fn),
+        ):
+            call(function, operation, kind(), None, _abi.devid_destroy_fn())
+
+    @staticmethod
+    def _let(function: str, operation: Any, callback: Any, program: Optional[Callable[..., Any]]) -> None:
+        if program is not None:
+            if not callable(program):
+                raise TypeError(f"expected something to call, not {type(program).__name__}")
+            call(function, operation, callback, TOKENS.put(program), DESTROY)
+
+    def step(self, now: Moment) -> Action:
+        """Moves on as far as it goes without its owner, and says what is to be done next. Never blocks."""
+        action = c_int32()
+        with self._use() as operation:
+            call("devid_op_step", operation, seconds(now, "now"), byref(action))
+        try:
+            return Action(action.value)
+        except ValueError:
+            words = f"the library asks for action {action.value}, which this package does not know"
+            raise InternalError(words, Code.UNSUPPORTED) from None
+
+    def exchange(self) -> None:
+        """Sends the message under way with the built-in HTTP client and feeds the answer. Blocks."""
+        with self._use() as operation:
+            call("devid_op_exchange", operation)
+
+    @property
+    def output(self) -> Optional[bytes]:
+        """The message to send: one PKIMessage, DER, content type application/pkixcmp."""
+        with self._use() as operation:
+            return borrowed("devid_op_output", operation)
+
+    @property
+    def output_name(self) -> Optional[str]:
+        """What the message to send is: ``ir``, ``cr``, ``kur``, ``p10cr``, ``rr``, ``genm``, ``pollReq``, ``certConf``."""
+        with self._use() as operation:
+            return optional_text_of(library().devid_op_output_name(operation))
+
+    def feed(self, answer: BytesLike) -> None:
+        """Hands in the server's answer; the next step looks at it."""
+        content = data(answer, "answer")
+        with self._use() as operation:
+            call("devid_op_feed", operation, content, len(content))
+
+    @property
+    def wait_seconds(self) -> int:
+        """How long to wait."""
+        with self._use() as operation:
+            return int(library().devid_op_wait_seconds(operation))
+
+    @property
+    def wait_reason(self) -> str:
+        """The server's words on why it is waited, one a line."""
+        with self._use() as operation:
+            return text_of(library().devid_op_wait_reason(operation))
+
+    @property
+    def to_sign(self) -> Optional[SignRequest]:
+        """What is to be signed elsewhere."""
+        with self._use() as operation:
+            role = library().devid_op_sign_role(operation)
+            if not role:
+                return None
+            algorithm = text_of(library().devid_op_sign_algorithm(operation))
+            return SignRequest(SignRole(role), algorithm, bytes_of("devid_op_to_sign", operation))
+
+    def signature(self, signature: BytesLike, now: Moment) -> None:
+        """Hands in a signature; ECDSA as DER Ecdsa-Sig-Value. It is checked before it is used."""
+        content = data(signature, "signature")
+        with self._use() as operation:
+            call("devid_op_signature", operation, content, len(content), seconds(now, "now"))
+
+    def save(self) -> bytes:
+        """The operation as bytes, whenever the last step asked to send, wait or accept.
+
+        No private key and no secret is in them; keep them where the keys are.
+        """
+        with self._use() as operation:
+            return bytes_of("devid_op_save", operation)
+
+    @property
+    def request_name(self) -> str:
+        """What it asks for: ``ir``, ``cr``, ``kur``, ``p10cr``, ``rr``, ``genm``."""
+        with self._use() as operation:
+            return text_of(library().devid_op_request_name(operation))
+
+    @property
+    def warnings(self) -> Tuple[str, ...]:
+        """What the CA said to a success: a PKIStatus that is not accepted, in words, and its own texts."""
+        with self._use() as operation:
+            return _warnings(operation)
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"<{name}, closed>" if self.closed else f"<{name} {self.request_name}>"
+
+
+class Operation(Steps):
+    """One enrolment or renewal, from the request to the confirmed certificate.
+
+    :meth:`run` does all of it. Or step it.
+    """
+
+    def run(
+        self,
+        *,
+        exchange: Optional[Exchange] = None,
+        decide: Optional[Decide] = None,
+        wait: Optional[Wait] = None,
+    ) -> Issued:
+        """Runs the operation to its end and answers the certificate, issued and confirmed. Blocks.
+
+        ``exchange`` replaces the built-in HTTP client. Without ``decide`` a certificate is taken if it is what was asked
+        for, and refused otherwise. Without ``wait`` the thread sleeps. What they raise ends the run and comes out of
+        here; the operation can be run again, stepped or saved.
+        """
+        with self._use() as operation:
+            self._complete(operation, exchange, decide, wait)
+            return self._issued(operation)
+
+    @property
+    def issued(self) -> Optional[Issued]:
+        """The issued certificate, from :attr:`Action.ACCEPT` on."""
+        with self._use() as operation:
+            return None if library().devid_op_pki_status(operation) < 0 else self._issued(operation)
+
+    @staticmethod
+    def _issued(operation: Any) -> Issued:
+        lib = library()
+        count = lib.devid_op_difference_count(operation)
+        with CertificateList._made_by("devid_op_chain", operation) as chain:
+            with CertificateList._made_by("devid_op_ca_pubs", operation) as ca_pubs:
+                return Issued(
+                    Certificate._made_by("devid_op_certificate", operation),
+                    tuple(chain.certificates()),
+                    tuple(text_of(lib.devid_op_difference(operation, i)) for i in range(count)),
+                    pki_status_of(lib.devid_op_pki_status(operation)),
+                    tuple(ca_pubs.certificates()),
+                    _warnings(operation),
+                )
+
+    def accept(self) -> None:
+        """Takes the issued certificate; the next step confirms it."""
+        with self._use() as operation:
+            call("devid_op_accept", operation)
+
+    def reject(self, reason: str) -> None:
+        """Refuses the issued certificate. The next steps tell the CA; then the operation fails with ``REFUSED``."""
+        with self._use() as operation:
+            call("devid_op_reject", operation, text(reason, "reason"))
+
+
+def _warnings(operation: Any) -> Tuple[str, ...]:
+    lib = library()
+    return tuple(text_of(lib.devid_op_warning(operation, i)) for i in range(lib.devid_op_warning_count(operation)))
+
+
+@guarded
+def _on_exchange(user: Optional[int], request: Any, request_len: int, reply: Any) -> int:
+    exchange: Exchange = TOKENS.at(user)
+    append(reply, exchange(string_at(request, request_len)), "the exchange's answer")
+    return 0
+
+
+@guarded
+def _on_decide(user: Optional[int], cert: Any, chain: Any, differences: bytes, out_accept: Any) -> int:
+    decide: Decide = TOKENS.at(user)
+    lib = library()
+    certificate = Certificate.parse(borrowed("devid_cert_der", cert) or b"")
+    above: List[Certificate] = []
+    for index in range(lib.devid_cert_list_count(chain)):
+        above.append(Certificate._made_by("devid_cert_list_at", chain, index))
+    lines = text_of(differences).splitlines()
+    verdict = decide(Issued(certificate, tuple(above), tuple(lines)))
+    if not isinstance(verdict, bool):
+        raise TypeError(f"a decision is True or False, not {type(verdict).__name__}")
+    out_accept[0] = int(verdict)
+    return 0
+
+
+@guarded
+def _on_wait(user: Optional[int], wait_seconds: int) -> int:
+    wait: Wait = TOKENS.at(user)
+    wait(wait_seconds)
+    return 0
+
+
+_EXCHANGE = _abi.devid_exchange_fn(_on_exchange)
+_DECIDE = _abi.devid_decide_fn(_on_decide)
+_WAIT = _abi.devid_wait_fn(_on_wait)

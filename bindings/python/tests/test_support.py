@@ -1,0 +1,185 @@
+"""Revocation, questions to the CA, PKCS#10 requests, and what is done with the answers."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Tuple
+
+import pytest
+
+import devid
+from devid.testing import TestCa
+
+
+def config(ca: TestCa) -> devid.Config:
+    return devid.Config(ca.cmp_url, cmp_anchors=ca.root, enrolment_anchors=ca.root)
+
+
+def newcomer(ca: TestCa) -> devid.Client:
+    with config(ca) as settings:
+        settings.set_credential(*ca.idevid())
+        return devid.Client(settings)
+
+
+def enrolled(ca: TestCa) -> Tuple[devid.Issued, devid.Client]:
+    """A certificate, and the client that signs with it."""
+    key = devid.Key.generate()
+    issued = newcomer(ca).enroll(key, "CN=device").run()
+    with config(ca) as settings:
+        settings.set_credential(key, [issued.certificate, *issued.chain])
+        return issued, devid.Client(settings)
+
+
+def trust(ca: TestCa) -> devid.Trust:
+    return devid.Trust(ca.root)
+
+
+def test_device_revokes_its_certificate_and_the_crl_that_says_so_is_kept(devid_testca: TestCa, tmp_path: Path) -> None:
+    issued, client = enrolled(devid_testca)
+    store, anchors = devid.Store(tmp_path / "store"), trust(devid_testca)
+    store.put_crl(devid_testca.crl(), issued.certificate, anchors, intermediates=issued.chain)
+
+    revoked = client.revoke(issued.certificate, devid.Reason.CESSATION_OF_OPERATION).run()
+
+    assert revoked.pki_status is devid.PkiStatus.ACCEPTED and revoked.warnings == () and revoked.crls == ()
+    with pytest.raises(devid.ValidationError) as on_it:
+        store.put_crl(devid_testca.crl(), issued.certificate, anchors, intermediates=issued.chain)
+    assert on_it.value.code is devid.Code.REVOKED and "cessationOfOperation" in str(on_it.value)
+    issuers = "".join(c.pem for c in issued.chain).encode()
+    validator = devid.Validator(
+        anchors, purposes=None, any_name=True, intermediates=issuers, revocation=devid.Revocation.HARD
+    )
+    validator.add_crls(store.crls())
+    report = validator.examine(issued.certificate, int(time.time()))
+    assert not report.is_valid and report.findings[0].code is devid.Code.REVOKED
+    assert devid_testca.received()[-1] == "rr" and devid_testca.complaints() == []
+
+
+def test_certificate_is_named_by_issuer_and_serial_and_the_wait_survives_a_restart(devid_testca: TestCa) -> None:
+    issued, client = enrolled(devid_testca)
+    devid_testca.set(other_waiting=1, check_after=1)
+    with client.revoke_serial(issued.certificate.issuer, issued.certificate.serial) as operation:
+        assert operation.request_name == "rr" and operation.revoked is None
+        while operation.step(int(time.time())) is not devid.Action.WAIT:
+            operation.exchange()
+        saved = operation.save()
+    with pytest.raises(devid.UsageError, match="rr"):
+        client.restore_question(saved)
+    assert client.restore_revocation(saved).run(wait=time.sleep).pki_status is devid.PkiStatus.ACCEPTED
+    assert devid_testca.received()[-3:] == ["rr", "pollReq", "pollReq"]
+
+
+def test_revocation_that_the_ca_refuses_or_nobody_may_ask_for_is_an_error(devid_testca: TestCa) -> None:
+    issued, client = enrolled(devid_testca)
+    with pytest.raises(devid.ProtocolError) as refused:
+        newcomer(devid_testca).revoke(issued.certificate).run()
+    assert refused.value.code is devid.Code.REJECTED and devid.FailInfo.NOT_AUTHORIZED in refused.value.fail_info
+    with pytest.raises(devid.UsageError):
+        client.revoke(issued.certificate, 7)  # type: ignore[arg-type]
+    for serial in ("", "0x12", "device"):
+        with pytest.raises(devid.UsageError):
+            client.revoke_serial("CN=CA", serial)
+    with config(devid_testca) as settings:
+        settings.set_secret(devid_testca.reference, devid_testca.secret)
+        with pytest.raises(devid.UsageError):
+            devid.Client(settings).revoke(issued.certificate)
+
+
+def test_pkcs10_request_is_brought_to_the_ca_for_someone_else(devid_testca: TestCa) -> None:
+    with devid.Key.generate() as key, devid.Request(key, devid.Subject("CN=neighbour")) as request:
+        csr = request.export()
+    issued = newcomer(devid_testca).enroll_pkcs10(csr).run()
+    assert issued.certificate.subject == "CN=neighbour"
+    assert devid_testca.received() == ["p10cr", "certConf"]
+    with pytest.raises(devid.InputError):
+        newcomer(devid_testca).enroll_pkcs10(b"no request")
+
+
+def test_every_question_has_its_answer(devid_testca: TestCa) -> None:
+    client = newcomer(devid_testca)
+    issuing = devid.Certificate.parse(devid_testca.read("issuing.pem"))
+    assert client.ask_ca_certs().run() == [issuing]
+    with client.ask_template() as question:
+        with pytest.raises(devid.UsageError):
+            question.answer
+    crls = client.ask_current_crl().run()
+    assert len(crls) == 1
+    assert len(client.ask_crl_of(issuer=issuing.subject).run()) == 1
+    assert client.ask_crl(devid.Certificate.parse(devid_testca.read("peer-good.pem")), crls[0]).run() == []
+    with pytest.raises(devid.UsageError):
+        client.ask_crl_of()
+    answer = client.ask_other("1.3.6.1.4.1.32473.1", b"\x05\x00").run()
+    assert answer == [("1.3.6.1.4.1.32473.1", b"")]
+    with pytest.raises(devid.Error):
+        client.ask_other("1.3.6.1.4.1.32473.1", b"no DER")
+
+
+def test_new_root_joins_the_anchors_that_hold_the_old_one(devid_testca: TestCa, tmp_path: Path) -> None:
+    client, store = newcomer(devid_testca), devid.Store(tmp_path / "store")
+    root = devid.Certificate.parse(devid_testca.root)
+    question = client.ask_root_update(root)
+    with pytest.raises(devid.UsageError):
+        store.add_root("enrolment", question)
+    update = question.run()
+    assert update is not None and update.new_root != root and update.old_with_new is not None
+    with pytest.raises(devid.StoreError) as untrusted:
+        store.add_root("enrolment", question)
+    assert untrusted.value.code is devid.Code.NOT_FOUND
+    store.put_anchors("enrolment", [root])
+    assert store.add_root("enrolment", question) and not store.add_root("enrolment", question)
+    assert store.anchors("enrolment") == [root, update.new_root] and store.anchors("cmp") == []
+
+
+def test_template_of_the_ca_is_followed(devid_testca: TestCa) -> None:
+    client = newcomer(devid_testca)
+    template = client.ask_template().run()
+    assert template is not None and template.subject == "" and template.key_kinds == ["P-256", "RSA-2048"]
+    kept = devid.Template.parse(template.der)
+    wishes = devid.Subject("CN=device", dns=["device.example"], template=kept)
+    assert wishes.changes() == ["extension 2.5.29.17 was left out"]
+    with pytest.raises(devid.CryptoError) as wrong:
+        kept.check_key(devid.Key.generate("Ed25519"))
+    assert wrong.value.code is devid.Code.ALGORITHM
+    key = kept.generate_key()
+    assert key.kind == "P-256"
+    issued = client.enroll(key, wishes).run()
+    assert issued.certificate.subject == "CN=device" and issued.certificate.names == [] and issued.differences == ()
+
+
+def test_success_with_a_warning_says_so(devid_testca: TestCa) -> None:
+    devid_testca.set(status=6, text="renewed twice today")
+    _, client = enrolled(devid_testca)
+    issued = client.renew(devid.Key.generate()).run()
+    assert issued.pki_status is devid.PkiStatus.KEY_UPDATE_WARNING and issued.differences == ()
+    assert issued.warnings[0].startswith("keyUpdateWarning") and issued.warnings[1] == "renewed twice today"
+
+
+def test_forged_or_foreign_crl_is_not_kept(devid_testca: TestCa, tmp_path: Path) -> None:
+    issued, _ = enrolled(devid_testca)
+    store, anchors = devid.Store(tmp_path / "store"), trust(devid_testca)
+    good = devid_testca.crl()
+    forged = good[:-1] + bytes([good[-1] ^ 1])
+    with pytest.raises(devid.ValidationError) as refused:
+        store.put_crl(forged, issued.certificate, anchors, intermediates=issued.chain)
+    assert refused.value.code is devid.Code.REVOCATION_UNKNOWN
+    with pytest.raises(devid.ValidationError):
+        store.put_crl(devid_testca.read("root.crl"), issued.certificate, anchors, intermediates=issued.chain)
+    with pytest.raises(devid.InputError):
+        store.put_crl(b"", issued.certificate, anchors)
+    assert store.crls() == b""
+
+
+def test_own_records_and_numbers_are_kept_beside_those_of_the_library(tmp_path: Path) -> None:
+    store = devid.Store(tmp_path / "store")
+    store.put_blob("settings", b"\0colour=blue")
+    assert store.blob("settings") == b"\0colour=blue" and store.blobs() == ["settings"]
+    store.remove_blob("settings")
+    with pytest.raises(devid.StoreError):
+        store.blob("settings")
+    assert store.number("firmware") == 0
+    assert store.raise_number("firmware", 2**62) and not store.raise_number("firmware", 7)
+    assert store.number("firmware") == 2**62
+    for refused in (lambda: store.put_blob("status-1", b""), lambda: store.raise_number("firmware", -1)):
+        with pytest.raises(devid.UsageError):
+            refused()

@@ -1,0 +1,98 @@
+//! Revocation lists that came by another way than their URL, such as in an answer of the CA: checked, then kept where a
+//! validation looks for what it has fetched before.
+
+use std::sync::Arc;
+
+use super::cache::{CRL, Cache, Item};
+use super::{StatusOptions, StoredCrlNumbers};
+use crate::asn1::distribution_point::cdp_urls;
+use crate::asn1::x509::{Certificate, hex};
+use crate::codes::Code;
+use crate::crypto::Provider;
+use crate::error::Error;
+use crate::store::Store;
+use crate::time::Time;
+use crate::validation::{
+    Checks, Crl, RevocationMode, RevocationPolicy, RevocationScope, StatusPreference, StatusSources, TrustAnchors,
+    validate,
+};
+
+/// For which certificate a list is to speak, and what leads from it to an anchor.
+#[derive(Clone, Copy, Debug)]
+pub struct CrlSubject<'a> {
+    /// The certificate whose status the list tells.
+    pub certificate: &'a Certificate,
+    /// Untrusted helpers for its path.
+    pub intermediates: &'a [Certificate],
+    /// Where the path must lead.
+    pub anchors: &'a TrustAnchors,
+    /// The present.
+    pub at: Time,
+}
+
+/// Keeps a CRL (DER or PEM) in device memory if it speaks about the certificate: its scope, its signer's authority, its
+/// signature, its times, and that it is not older than one seen before (RFC 5280 section 6.3.3) are checked on the way. A
+/// later validation finds it as if it had been fetched.
+///
+/// Errors: [`Code::Revoked`], after it was kept, if the certificate is on it; [`Code::RevocationUnknown`], and nothing was
+/// kept, if it says nothing about the certificate that could be believed.
+pub fn keep_crl(
+    provider: &Arc<dyn Provider>,
+    store: &Arc<Store>,
+    crl: &[u8],
+    about: &CrlSubject<'_>,
+) -> Result<(), Error> {
+    let options = StatusOptions::default();
+    if crl.len() > options.max_crl_bytes {
+        let words = format!("a CRL of {} bytes, the limit is {}", crl.len(), options.max_crl_bytes);
+        return Err(Error::new(Code::TooLarge, words));
+    }
+    let mut cache = Cache::new(provider.clone(), Some(store.clone()), options.max_kept, options.max_kept_bytes);
+    let entry = cache.read(CRL, crl.to_vec(), None, None)?;
+    let Item::Crls(crls) = &entry.item else { unreachable!("read as CRLs") };
+    let numbers = Arc::new(StoredCrlNumbers::new(Some(store.clone())));
+    let status = StatusSources { crls: crls.clone(), crl_numbers: Some(numbers.clone()), ..StatusSources::none() };
+    let policy = RevocationPolicy {
+        mode: RevocationMode::HardFail,
+        scope: RevocationScope::LeafOnly,
+        prefer: StatusPreference::Crl,
+        ..RevocationPolicy::off()
+    };
+    let checks = Checks { revocation: policy, ..Checks::at(about.at) };
+    let report = validate(&**provider, about.anchors, about.certificate, about.intermediates, &status, &checks);
+    let verdict = report.error();
+    match &verdict {
+        None => {}
+        Some(error) if error.code() == Code::Revoked => {}
+        Some(error) => return Err(error.clone()),
+    }
+    if let Some(trouble) = numbers.take_troubles().into_iter().next() {
+        return Err(trouble);
+    }
+    let urls = cdp_urls(about.certificate);
+    let keys = match &urls[..] {
+        [] => vec![format!("{CRL} issuer {}", hex(&cache.digest(&[about.certificate.issuer()])?))],
+        urls => urls.iter().map(|url| format!("{CRL} {url}")).collect(),
+    };
+    for key in keys {
+        cache.keep(&key, entry.clone())?;
+    }
+    verdict.map_or(Ok(()), Err)
+}
+
+/// All CRLs that device memory keeps, fetched or put there; nothing in them is believed before it is checked again.
+pub fn kept_crls(provider: &Arc<dyn Provider>, store: &Arc<Store>) -> Result<Vec<Arc<Crl>>, Error> {
+    let options = StatusOptions::default();
+    let cache = Cache::new(provider.clone(), Some(store.clone()), options.max_kept, options.max_kept_bytes);
+    let mut all: Vec<Arc<Crl>> = Vec::new();
+    for item in cache.stored(CRL)? {
+        let Item::Crls(crls) = item else { continue };
+        for crl in crls {
+            // One list stands under each URL of its distribution point.
+            if !all.iter().any(|known| known.der() == crl.der()) {
+                all.push(crl);
+            }
+        }
+    }
+    Ok(all)
+}
