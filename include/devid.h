@@ -1682,6 +1682,27 @@ devid_status devid_client_new(const devid_config *config,
 DEVID_API void devid_client_free(devid_client *client);
 
 
+/* ---- Behind and beside a registration authority: whose answers count, and what an RA does with messages of others ---- */
+
+/**
+ * Only these certificates may sign answers: an RA's, known from a file or from the CA. They still need a valid path to the
+ * CMP anchors; one that has none is added to the anchors as well. Replaces what devid_config_set_signer() said; further
+ * calls add certificates.
+ *
+ * @param config    Not NULL.
+ * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data_len  Length of `data` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_pin_signers(devid_config *config,
+                                      const uint8_t *data,
+                                      size_t data_len,
+                                      devid_error **err);
+
+
 /* ---- Operations: enrolment, renewal and others, step by step or in one blocking run ---- */
 
 /**

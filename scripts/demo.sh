@@ -19,7 +19,7 @@ gcc -std=c99 -D_XOPEN_SOURCE=700 -O2 -Wall -Wextra -Werror examples/c/demo.c -o 
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-python3 scripts/with_testca.py "$target/release/devid-testca" "$work/material" --waiting=1 -- \
+python3 scripts/with_testca.py "$target/release/devid-testca" "$work/material" --waiting=1 --ra=ra-verified -- \
     sh -c 'exec build/demo "$TESTCA_DIR" "$TESTCA_CMP" "$TESTCA_OCSP" "$TESTCA_CRL" "$0"' "$work/memory"
 
 echo

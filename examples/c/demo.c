@@ -305,9 +305,18 @@ int main(int argc, char **argv)
     secret = read_file(material, "secret.txt", &secret_len);
     OK(devid_config_set_secret(config, reference, reference_len, secret, secret_len, &err));
     enrol(config, store, "device-by-secret", "CN=device-2,O=Operator");
+    devid_config_free(config);
+
+    if (getenv("TESTCA_RA") != NULL) {
+        step(7, "The same through a registration authority: device -> RA -> CA");
+        config = settings(material, getenv("TESTCA_RA"));
+        OK(devid_config_set_secret(config, reference, reference_len, secret, secret_len, &err));
+        enrol(config, store, "device-behind-ra", "CN=device-3,O=Operator");
+        tell("RA", "checked who asks and that the key is theirs, and vouched for it to the CA");
+        devid_config_free(config);
+    }
     free(reference);
     free(secret);
-    devid_config_free(config);
     devid_store_free(store);
     printf("\nC: every step succeeded.\n");
     return 0;

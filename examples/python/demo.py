@@ -167,12 +167,21 @@ def story(ca: TestCa, memory: Path) -> None:
         else:
             raise StepFailed("a wrong secret was taken")
 
+    with step(7, "through a registration authority: device -> RA -> CA"):
+        ca.reset()
+        behind_ra = devid.Config(ca.ra_url, cmp_anchors=ca.root, enrolment_anchors=ca.root)
+        behind_ra.set_signer(cmc_purpose=True)
+        behind_ra.set_credential(*ca.idevid())
+        run(devid.Client(behind_ra).enroll(devid.Key.generate("P-256"), subject), ca)
+        require(ca.received() == ["ir", "certConf"], f"the CA received {ca.received()}")
+        say("the RA's answers are signed by a certificate with the purpose cmcRA")
+
 
 def main() -> int:
     print(f"devid {devid.version()} from Python {sys.version.split()[0]}: a device gets, keeps and checks its identity")
     begun = time.monotonic()
     try:
-        with tempfile.TemporaryDirectory(prefix="devid-demo-") as folder, TestCa() as ca:
+        with tempfile.TemporaryDirectory(prefix="devid-demo-") as folder, TestCa(arguments=["--ra=ra-verified"]) as ca:
             story(ca, Path(folder) / "device-memory")
     except (StepFailed, devid.Error) as error:
         print(f"\nFAILED: {error}", file=sys.stderr)

@@ -31,7 +31,7 @@ handle!(devid_client: Session);
 
 #[doc(hidden)]
 pub struct Settings {
-    config: Config,
+    pub(super) config: Config,
     log: Option<Arc<Log>>,
 }
 

@@ -156,6 +156,16 @@ impl Config {
         }
     }
 
+    /// Only these certificates, and those pinned before, may sign answers: see [`SignerAuthorisation::Pinned`]. They also
+    /// help to build paths, so that answers need not bring them.
+    pub fn pin_signers(&mut self, certificates: Vec<Certificate>) {
+        self.intermediates.extend(certificates.iter().cloned());
+        match &mut self.authorisation {
+            SignerAuthorisation::Pinned(pinned) => pinned.extend(certificates),
+            other => *other = SignerAuthorisation::Pinned(certificates),
+        }
+    }
+
     /// Checks the settings and makes the client.
     pub fn build(&self) -> Result<Client, Error> {
         let credential = self.credential.clone().ok_or_else(|| {

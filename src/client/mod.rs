@@ -8,6 +8,7 @@
 //! | [`install`] | enrolment straight into device memory: no crash loses or mixes an identity |
 //! | [`offline`] | enrolment without a network: PKCS#10 goes out, its key and the request are kept |
 //! | [`import`] | a certificate that comes back by any means finds its key and is installed |
+//! | [`renewal`] | what is due and when to ask again; does a due step; devices without a clock |
 //! | [`support`] | revocation, and questions: CA certificates, a root's successor, templates, CRLs |
 //! | [`template`] | what a CA's template makes of the next request |
 //! | [`roots`] | a root's successor takes its place beside it |
@@ -19,6 +20,7 @@ pub mod enroll;
 pub mod import;
 pub mod install;
 pub mod offline;
+pub mod renewal;
 pub mod roots;
 pub mod run;
 pub mod status;
@@ -30,6 +32,7 @@ pub use config::{Client, Config};
 pub use import::{Import, Imported};
 pub use install::{Destination, abandon};
 pub use offline::{RequestOptions, UnsignedRequest, keep_request, request_into};
+pub use renewal::{Plan, Planner, Policy, Renewal, Step};
 pub use roots::add_root;
 pub use run::{Decision, Event, Owner, Unattended, complete, run};
 pub use status::{CrlSubject, StatusFetcher, StatusOptions, keep_crl, kept_crls};

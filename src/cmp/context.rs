@@ -191,6 +191,9 @@ pub enum SignerAuthorisation {
     CmcPurpose,
     /// The certificate with this subject.
     Subject(Name),
+    /// These certificates and no others: an RA's, known from a file or from genm caCerts. They still need a valid path to
+    /// the CMP anchors; one that has none is made an anchor itself.
+    Pinned(Vec<Certificate>),
 }
 
 /// Deviations of servers that can be put up with, each by name. None makes an unauthenticated answer a success.

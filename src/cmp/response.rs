@@ -266,6 +266,11 @@ fn validate_signer(context: &Context, message: &PkiMessage, signer: &Certificate
                 return refuse(format!("the answer's signer {signer:?} is not {name}"));
             }
         }
+        SignerAuthorisation::Pinned(pins) => {
+            if !pins.contains(signer) {
+                return refuse(format!("the answer's signer {signer:?} is none of the {} pinned", pins.len()));
+            }
+        }
     }
     let pool: Vec<Certificate> = message.extra_certs().iter().chain(&context.intermediates).cloned().collect();
     let mut checks = Checks::at(now);

@@ -26,6 +26,7 @@ impl TestCa {
             1 | 3 | 8 | 12 | 22 => "first",
             19 => "pkiconf",
             26 => "pollrep",
+            20 => "nested",
             _ => "error",
         };
         let plain = Knobs::default();

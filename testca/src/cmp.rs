@@ -7,7 +7,8 @@ use crate::check::{check_possession, check_rules, check_time, check_version};
 use crate::keys::{KeyType, verify};
 use crate::knobs::Knobs;
 use crate::mac::digest_by_name;
-use crate::read::{Header, bound};
+use crate::nested::Unnested;
+use crate::read::{Header, bound, take_apart};
 use crate::tlv::{Node, int, oid, seq, tlv, unix_of, utf8};
 
 pub(crate) const IMPLICIT_CONFIRM: &str = "1.3.6.1.5.5.7.4.13";
@@ -101,7 +102,20 @@ impl TestCa {
         if self.received.len() >= 2 * KEPT_MESSAGES {
             self.received.drain(..KEPT_MESSAGES);
         }
-        let (header, body, outcome) = match self.take_apart(request) {
+        let (header, body, outcome) = match take_apart(request) {
+            Ok((header, body, message)) if body.tag & 0x1f == 20 => {
+                let at = self.received.len();
+                self.received.push(Received { der: request.to_vec(), body: 20, complaint: None });
+                let outcome = match self.unnest(&header, &body, &message, &knobs, now) {
+                    Ok(Unnested::Answer(answer)) => return answer,
+                    Ok(Unnested::Body(tag, content)) => Ok((tag, content)),
+                    Err(refusal) => {
+                        self.received[at].complaint = Some(refusal.text.clone());
+                        Err(refusal)
+                    }
+                };
+                (Some(header), Some(20), outcome)
+            }
             Ok((header, body, message)) => {
                 let number = i32::from(body.tag & 0x1f);
                 let outcome = self.process(&header, &body, &message, &knobs, now);
@@ -254,7 +268,13 @@ impl TestCa {
         if subject == [0x30, 0x00] && !extensions.iter().any(|e| e.0 == SUBJECT_ALT_NAME) {
             return refuse(bit::BAD_CERT_TEMPLATE, "neither subject nor subjectAltName");
         }
-        check_possession(message, request, &spki)?;
+        if message.children.iter().skip(1).any(|field| field.tag == 0x80) {
+            if !self.is_own_ra(credential) {
+                return refuse(bit::NOT_AUTHORIZED, "raVerified from someone who is no RA of this CA");
+            }
+        } else {
+            check_possession(message, request, &spki)?;
+        }
         if number == 7 {
             self.check_key_update(request, &subject, &extensions, credential)?;
         }
@@ -453,7 +473,7 @@ impl TestCa {
         // RFC 9483 section 4.3 and currentCRL; anything else is answered without a value.
         let (kind, value) = match kind.strip_prefix("1.3.6.1.5.5.7.4.") {
             Some("6") => (kind, self.crl(now)),
-            Some("17") => (kind, seq(&[&self.issuing.certificate])),
+            Some("17") => (kind, seq(&[&self.issuing.certificate, &self.ra_certificates.concat()])),
             Some("19") => (kind, request_template()),
             Some("20") => ("1.3.6.1.5.5.7.4.18".to_owned(), self.root_update(now)),
             Some("22") => {

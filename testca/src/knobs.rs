@@ -57,7 +57,7 @@ knobs! {
     error: bool = false, "error", "Answer requests with an error message.";
     error_code: i64 = 0, "error-code", "errorCode beside the knob error; 0 sends none.";
     error_details: String = String::new(), "error-details", "errorDetails beside the knob error.";
-    at: String = "first".to_owned(), "at", "Which answer the following knobs bend: first (ip, cp, kup, rp, genp), pkiconf, pollrep, error, or any.";
+    at: String = "first".to_owned(), "at", "Which answer the following knobs bend: first (ip, cp, kup, rp, genp), pkiconf, pollrep, nested, error, or any.";
     wrong_recip_nonce: bool = false, "wrong-recip-nonce", "Another recipNonce.";
     no_recip_nonce: bool = false, "no-recip-nonce", "No recipNonce.";
     short_sender_nonce: bool = false, "short-sender-nonce", "A senderNonce of 8 bytes.";
@@ -103,6 +103,8 @@ knobs! {
     close: bool = false, "close", "Connection: close after each answer.";
     close_silently: bool = false, "close-silently", "Close after each answer without having said so.";
     redirect: String = String::new(), "redirect", "Answer with a 302 to this URL.";
+    batch_missing: bool = false, "batch-missing", "Leave the last answer out of a nested answer.";
+    batch_extra: bool = false, "batch-extra", "Put an answer that nobody asked for into a nested answer.";
     ocsp_unavailable: bool = false, "ocsp-unavailable", "OCSP answers tryLater.";
     strict: bool = true, "strict", "Refuse requests that break a rule of RFC 9483.";
     time_window: i64 = 3600, "time-window", "How far messageTime of a request may be off, in seconds; 0 does not look.";

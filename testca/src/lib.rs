@@ -22,7 +22,9 @@ pub mod keys;
 pub mod knobs;
 mod mac;
 pub mod material;
+mod nested;
 mod ocsp;
+pub mod ra;
 mod read;
 #[cfg(test)]
 mod rules;
@@ -36,6 +38,7 @@ pub use certs::{Holder, Parsed, pem};
 pub use cmp::Received;
 pub use keys::{Key, KeyType};
 pub use knobs::Knobs;
+pub use ra::{Ra, RaMode, RaServer};
 pub use server::Server;
 
 use certs::{Profile, SUBJECT_ALT_NAME};
@@ -93,6 +96,8 @@ pub struct TestCa {
     pub confirmed: Vec<Vec<u8>>,
     /// See `confirmed`.
     pub rejected: Vec<Vec<u8>>,
+    ra_key: KeyType,
+    ra_certificates: Vec<Vec<u8>>,
     expired_signer: Holder,
     no_usage_signer: Holder,
     stranger: Holder,
@@ -135,6 +140,8 @@ impl TestCa {
             received: Vec::new(),
             confirmed: Vec::new(),
             rejected: Vec::new(),
+            ra_key: options.signer_key,
+            ra_certificates: Vec::new(),
             expired_signer,
             no_usage_signer,
             stranger,

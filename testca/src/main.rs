@@ -4,7 +4,8 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use devid_testca::{KeyType, Knobs, Options, Server, TestCa};
+use devid_testca::server::system_time;
+use devid_testca::{KeyType, Knobs, Options, RaMode, RaServer, Server, TestCa};
 
 fn main() -> ExitCode {
     match run() {
@@ -20,6 +21,7 @@ fn run() -> Result<(), String> {
     let mut options = Options::default();
     let mut knobs = Knobs::default();
     let (mut port, mut directory, mut until_stdin_closes) = (0u16, None::<PathBuf>, false);
+    let mut ra_mode = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let (name, inline) = match argument.split_once('=') {
@@ -35,6 +37,11 @@ fn run() -> Result<(), String> {
             "--port" => port = value()?.parse().map_err(|_| "--port needs a number".to_owned())?,
             "--dir" => directory = Some(value()?.into()),
             "--until-stdin-closes" => until_stdin_closes = true,
+            "--ra" => {
+                let name = value()?;
+                let mode = RaMode::from_name(&name).ok_or(format!("--ra: {name} is no way to pass requests on"))?;
+                ra_mode = Some(mode);
+            }
             "--ca-key" => options.ca_key = key_type(&value()?)?,
             "--signer-key" => options.signer_key = key_type(&value()?)?,
             "--secret" => {
@@ -51,6 +58,14 @@ fn run() -> Result<(), String> {
     let mut ca = TestCa::new(options);
     ca.knobs = knobs;
     let server = Server::start_at(ca, port).map_err(|e| format!("port {port}: {e}"))?;
+    let ra = match ra_mode {
+        Some(mode) => {
+            let ra = server.with(|ca| ca.ra(mode, system_time()));
+            Some(RaServer::start(ra, &server.cmp_url()).map_err(|e| format!("the RA: {e}"))?)
+        }
+        None => None,
+    };
+    let ra_shown = ra.as_ref().map_or_else(String::new, |ra| format!(",\"ra\":\"{}\"", ra.cmp_url()));
     let shown = match &directory {
         Some(directory) => {
             server.with(|ca| ca.write_material(directory)).map_err(|e| format!("{}: {e}", directory.display()))?;
@@ -60,7 +75,7 @@ fn run() -> Result<(), String> {
     };
     let url = server.url();
     println!(
-        "{{\"ready\":true,\"port\":{},\"url\":\"{url}\",\"cmp\":\"{url}/cmp\",\"ocsp\":\"{url}/ocsp\",\"crl\":\"{url}/crl/issuing.crl\",\"control\":\"{url}/control\"{shown}}}",
+        "{{\"ready\":true,\"port\":{},\"url\":\"{url}\",\"cmp\":\"{url}/cmp\",\"ocsp\":\"{url}/ocsp\",\"crl\":\"{url}/crl/issuing.crl\",\"control\":\"{url}/control\"{ra_shown}{shown}}}",
         server.port()
     );
     io::stdout().flush().map_err(|e| e.to_string())?;
@@ -86,6 +101,8 @@ fn help() -> String {
          --secret REF:SECRET     the reference value and its secret (4711:correct-horse-battery-staple)\n\
          --ca-key TYPE           keys of the CAs: p256, p384, rsa2048, ed25519\n\
          --signer-key TYPE       key of the CMP signer\n\
+         --ra WAY                an RA in front of the CA, with a URL of its own (\"ra\" in the line of JSON); it passes\n\
+         \x20                       requests on as WAY says: forward, nested, batch, replace, ra-verified\n\
          --until-stdin-closes    stop when standard input closes\n\n\
          Paths: POST /cmp, /pkix/, /.well-known/cmp...; POST and GET /ocsp; GET /crl/issuing.crl, /crl/root.crl,\n\
          /ca/issuing.crt, /ca/root.crt; POST /control with lines KNOB=VALUE, reset, forget, revoke=SERIAL[,REASON],\n\

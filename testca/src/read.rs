@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use crate::TestCa;
 use crate::cmp::{Refusal, bit, refuse};
 use crate::tlv::{Node, unix_of};
 
@@ -19,17 +18,15 @@ pub(crate) struct Header {
     pub(crate) info: HashMap<String, Option<Node>>,
 }
 
-impl TestCa {
-    pub(crate) fn take_apart(&self, request: &[u8]) -> Result<(Header, Node, Node), Refusal> {
-        let message = Node::parse(request)?;
-        message.expect(0x30, "PKIMessage")?;
-        let header = read_header(message.at(0)?)?;
-        let body = message.at(1)?.clone();
-        if body.tag & 0xe0 != 0xa0 || body.tag & 0x1f > 26 {
-            return refuse(bit::BAD_DATA_FORMAT, format!("{:02x} is no tag of a body", body.tag));
-        }
-        Ok((header, body, message))
+pub(crate) fn take_apart(request: &[u8]) -> Result<(Header, Node, Node), Refusal> {
+    let message = Node::parse(request)?;
+    message.expect(0x30, "PKIMessage")?;
+    let header = read_header(message.at(0)?)?;
+    let body = message.at(1)?.clone();
+    if body.tag & 0xe0 != 0xa0 || body.tag & 0x1f > 26 {
+        return refuse(bit::BAD_DATA_FORMAT, format!("{:02x} is no tag of a body", body.tag));
     }
+    Ok((header, body, message))
 }
 
 pub(crate) fn read_header(node: &Node) -> Result<Header, Refusal> {

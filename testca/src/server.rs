@@ -22,9 +22,7 @@ type Connections = Arc<Mutex<HashMap<u64, TcpStream>>>;
 /// A running server; stopped by [`Server::stop`] or when it is dropped.
 pub struct Server {
     ca: Arc<Mutex<TestCa>>,
-    address: SocketAddr,
-    is_stopped: Arc<AtomicBool>,
-    connections: Connections,
+    listener: Listener,
 }
 
 impl Server {
@@ -35,42 +33,19 @@ impl Server {
 
     /// On a port of 127.0.0.1; 0 lets the system choose.
     pub fn start_at(mut ca: TestCa, port: u16) -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", port))?;
-        let address = listener.local_addr()?;
+        let socket = TcpListener::bind(("127.0.0.1", port))?;
         if ca.base_url.is_empty() {
-            ca.base_url = format!("http://{address}");
+            ca.base_url = format!("http://{}", socket.local_addr()?);
         }
-        let server = Server {
-            ca: Arc::new(Mutex::new(ca)),
-            address,
-            is_stopped: Arc::new(AtomicBool::new(false)),
-            connections: Arc::default(),
-        };
-        let (ca, is_stopped) = (Arc::clone(&server.ca), Arc::clone(&server.is_stopped));
-        let connections = Arc::clone(&server.connections);
-        thread::spawn(move || {
-            for (number, stream) in (0..).zip(listener.incoming()) {
-                if is_stopped.load(Ordering::SeqCst) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                if let Ok(copy) = stream.try_clone() {
-                    connections.lock().unwrap_or_else(PoisonError::into_inner).insert(number, copy);
-                }
-                let (ca, connections) = (Arc::clone(&ca), Arc::clone(&connections));
-                thread::spawn(move || {
-                    // A client that goes away is its own business.
-                    drop(serve(stream, &ca));
-                    connections.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
-                });
-            }
-        });
-        Ok(server)
+        let ca = Arc::new(Mutex::new(ca));
+        let shared = Arc::clone(&ca);
+        let listener = Listener::start(socket, move |request| dispatch(request, &shared))?;
+        Ok(Server { ca, listener })
     }
 
     /// `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.listener.url()
     }
 
     /// Where CMP is spoken.
@@ -80,7 +55,7 @@ impl Server {
 
     /// The port.
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.listener.address.port()
     }
 
     /// Does something with the CA: set knobs, look at what was received.
@@ -90,6 +65,54 @@ impl Server {
 
     /// Stops listening and closes all connections.
     pub fn stop(&self) {
+        self.listener.stop();
+    }
+}
+
+/// Listens on loopback and has each request answered; stopped when it is dropped.
+pub(crate) struct Listener {
+    address: SocketAddr,
+    is_stopped: Arc<AtomicBool>,
+    connections: Connections,
+}
+
+impl Listener {
+    /// Answers requests until it is stopped.
+    pub(crate) fn start(
+        socket: TcpListener,
+        answer: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let listener =
+            Listener { address: socket.local_addr()?, is_stopped: Arc::default(), connections: Connections::default() };
+        let (is_stopped, connections) = (Arc::clone(&listener.is_stopped), Arc::clone(&listener.connections));
+        let answer = Arc::new(answer);
+        thread::spawn(move || {
+            for (number, stream) in (0..).zip(socket.incoming()) {
+                if is_stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                let Ok(stream) = stream else { continue };
+                if let Ok(copy) = stream.try_clone() {
+                    connections.lock().unwrap_or_else(PoisonError::into_inner).insert(number, copy);
+                }
+                let (answer, connections) = (Arc::clone(&answer), Arc::clone(&connections));
+                thread::spawn(move || {
+                    // A client that goes away is its own business.
+                    drop(serve(stream, &*answer));
+                    connections.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+                });
+            }
+        });
+        Ok(listener)
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops listening and closes all connections.
+    pub(crate) fn stop(&self) {
         if !self.is_stopped.swap(true, Ordering::SeqCst) {
             let _ = TcpStream::connect(self.address);
             for (_, stream) in self.connections.lock().unwrap_or_else(PoisonError::into_inner).drain() {
@@ -99,7 +122,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Listener {
     fn drop(&mut self) {
         self.stop();
     }
@@ -110,14 +133,14 @@ pub fn system_time() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
 }
 
-struct Request {
-    method: String,
-    path: String,
-    body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) body: Vec<u8>,
     keep_alive: bool,
 }
 
-struct Response {
+pub(crate) struct Response {
     status: u32,
     content_type: String,
     body: Vec<u8>,
@@ -125,12 +148,18 @@ struct Response {
     knobs: Option<Knobs>,
 }
 
-fn serve(mut stream: TcpStream, ca: &Mutex<TestCa>) -> io::Result<()> {
+impl Response {
+    pub(crate) fn plain(status: u32, content_type: &str, body: Vec<u8>) -> Self {
+        Response { status, content_type: content_type.to_owned(), body, knobs: None }
+    }
+}
+
+fn serve(mut stream: TcpStream, answer: &dyn Fn(&Request) -> Response) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut pending = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut pending)? {
         let keep_alive = request.keep_alive;
-        let response = dispatch(&request, ca);
+        let response = answer(&request);
         let closes = response.knobs.as_ref().is_some_and(|k| k.close || k.endless || k.cut_after >= 0);
         send(&mut stream, &response, keep_alive && !closes)?;
         let closes_silently = response.knobs.as_ref().is_some_and(|k| k.close_silently);
@@ -182,12 +211,7 @@ fn read_request(stream: &mut TcpStream, pending: &mut Vec<u8>) -> io::Result<Opt
 fn dispatch(request: &Request, ca: &Mutex<TestCa>) -> Response {
     let mut ca = ca.lock().unwrap_or_else(PoisonError::into_inner);
     let now = system_time();
-    let plain = |status, content_type: &str, body| Response {
-        status,
-        content_type: content_type.to_owned(),
-        body,
-        knobs: None,
-    };
+    let plain = Response::plain;
     let path = request.path.split('?').next().unwrap_or_default();
     match (request.method.as_str(), path) {
         ("POST", "/cmp" | "/pkix/") => cmp(&mut ca, &request.body, now),

@@ -1,7 +1,9 @@
 //! Who protected a request, and whether that is to be believed (RFC 9483 sections 3.2, 3.3, 3.5).
 
+use std::collections::HashMap;
+
 use crate::TestCa;
-use crate::certs::Parsed;
+use crate::certs::{EXT_KEY_USAGE, Parsed};
 use crate::cmp::{Credential, Refusal, bit, refuse};
 use crate::keys::verify;
 use crate::mac::{PBM, PBMAC1, mac};
@@ -9,11 +11,47 @@ use crate::read::Header;
 use crate::tlv::{Node, seq};
 
 const KEY_USAGE: &str = "2.5.29.15";
+pub(crate) const CMC_RA: &str = "1.3.6.1.5.5.7.3.28";
 const BASIC_CONSTRAINTS: &str = "2.5.29.19";
 const DIGITAL_SIGNATURE: u8 = 0;
 const KEY_CERT_SIGN: u8 = 5;
 
 impl TestCa {
+    pub(crate) fn check_protection(
+        &self,
+        header: &Header,
+        message: &Node,
+        number: u8,
+        now: i64,
+    ) -> Result<Credential, Refusal> {
+        let judge = Judge {
+            secrets: &self.secrets,
+            own: &[&self.root, &self.issuing, &self.supplier_root, &self.supplier].map(|h| h.certificate.clone()),
+            remembered: self.transactions.get(&header.transaction).map(|known| &known.credential),
+        };
+        let credential = judge.check_protection(header, message, number, now)?;
+        // Who has just revoked its own certificate may still poll for the answer.
+        if let Credential::Certificate(der) = &credential
+            && number != 25
+            && self.is_revoked(&Parsed::read(der)?.serial)
+        {
+            return refuse(bit::NOT_AUTHORIZED, "the protection certificate is revoked");
+        }
+        Ok(credential)
+    }
+}
+
+/// Whom a receiver of requests knows.
+pub(crate) struct Judge<'a> {
+    /// Reference values and secrets.
+    pub(crate) secrets: &'a HashMap<String, Vec<u8>>,
+    /// Authorities; the self-signed ones are trusted.
+    pub(crate) own: &'a [Vec<u8>],
+    /// Who protected the first message of the transaction.
+    pub(crate) remembered: Option<&'a Credential>,
+}
+
+impl Judge<'_> {
     pub(crate) fn check_protection(
         &self,
         header: &Header,
@@ -53,8 +91,7 @@ impl TestCa {
             }
         }
         // RFC 9483 section 3.3: the protection certificate comes first; it may be left out of certConf and pollReq.
-        let remembered = self.transactions.get(&header.transaction).map(|known| &known.credential);
-        let signer = match (certificates.first(), remembered) {
+        let signer = match (certificates.first(), self.remembered) {
             (Some(first), _) => first.clone(),
             (None, Some(Credential::Certificate(der))) if matches!(number, 24 | 25) => Parsed::read(der)?,
             _ => return refuse(bit::SIGNER_NOT_TRUSTED, "extraCerts does not begin with the protection certificate"),
@@ -70,18 +107,13 @@ impl TestCa {
             return refuse(bit::BAD_MESSAGE_CHECK, "keyUsage of the protection certificate lacks digitalSignature");
         }
         self.trust(&signer, &certificates, now)?;
-        // Who has just revoked its own certificate may still poll for the answer.
-        if self.is_revoked(&signer.serial) && number != 25 {
-            return refuse(bit::NOT_AUTHORIZED, "the protection certificate is revoked");
-        }
         Ok(Credential::Certificate(signer.der))
     }
 
     /// A path of at most four certificates to the supplier's or the operator's root.
     fn trust(&self, signer: &Parsed, others: &[Parsed], now: i64) -> Result<(), Refusal> {
-        let own = [&self.root, &self.issuing, &self.supplier_root, &self.supplier];
-        let own: Vec<Parsed> = own.iter().map(|h| Parsed::read(&h.certificate).expect("made here")).collect();
-        let anchors = [&own[0].der, &own[2].der];
+        let own: Vec<Parsed> = self.own.iter().map(|der| Parsed::read(der).expect("made here")).collect();
+        let anchors: Vec<&Vec<u8>> = own.iter().filter(|c| c.subject == c.issuer).map(|c| &c.der).collect();
         let mut current = signer.clone();
         for _ in 0..4 {
             let mut issuers = own.iter().chain(others).filter(|i| is_authority(i) && allows(i, KEY_CERT_SIGN));
@@ -109,4 +141,11 @@ fn allows(certificate: &Parsed, bit: u8) -> bool {
 fn is_authority(certificate: &Parsed) -> bool {
     let value = certificate.extension(BASIC_CONSTRAINTS).and_then(|value| Node::parse(value).ok());
     value.is_some_and(|node| node.at(0).is_ok_and(|first| first.tag == 0x01 && first.value() == [0xff]))
+}
+
+/// Whether a certificate is an RA's: purpose cmcRA (RFC 9810 section 4.5).
+pub(crate) fn is_ra(certificate: &[u8]) -> bool {
+    let purposes = Parsed::read(certificate).ok().and_then(|c| c.extension(EXT_KEY_USAGE).map(<[u8]>::to_vec));
+    let purposes = purposes.and_then(|value| Node::parse(&value).ok());
+    purposes.is_some_and(|list| list.children.iter().any(|p| p.oid().as_deref() == Ok(CMC_RA)))
 }

@@ -55,7 +55,8 @@ code=0; ./validate root.pem peer-good.pem another.example issuing.pem > out 2>&1
 [ $code = 1 ] || { echo "examples: another name gave exit status $code" >&2; exit 1; }
 
 run ./demo "$TESTCA_DIR" "$TESTCA_CMP" "$TESTCA_OCSP" "$TESTCA_CRL" memory-4
+expect "device -> RA -> CA"
 expect "every step succeeded"
 SH
-python3 scripts/with_testca.py "$testca" "$work/material" --waiting=1 -- sh "$work/all.sh" "$work"
+python3 scripts/with_testca.py "$testca" "$work/material" --waiting=1 --ra=ra-verified -- sh "$work/all.sh" "$work"
 echo "examples: $(ls examples/c/*.c | wc -l) C programs compiled and ran against the test CA"

@@ -15,6 +15,8 @@ mod installed;
 mod kept;
 mod pkcs10;
 mod refused;
+mod renewal;
+mod renewal_clock;
 mod revoked;
 mod saved;
 mod sent;

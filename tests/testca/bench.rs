@@ -11,7 +11,7 @@ use devid::crypto::{DigestAlgorithm, KeyKind, PrivateKey, default_provider};
 use devid::{Code, Error, Time};
 use devid_testca::server::system_time as seconds_now;
 use devid_testca::tlv::Node;
-use devid_testca::{Holder, KeyType, Knobs, Options, Server, TestCa};
+use devid_testca::{Holder, KeyType, Knobs, Options, Ra, RaServer, Server, TestCa};
 
 const REFERENCE: &str = "4711";
 
@@ -103,6 +103,14 @@ impl Bench {
         let subject = Subject::new().name("CN=device 1").unwrap().dns("device-1.example").unwrap();
         let mut operation = client.enroll(Signer::Key(Arc::clone(&key)), &subject).unwrap();
         (client.run(&mut operation, &mut Story::default()).unwrap(), key)
+    }
+
+    /// The same settings with an RA in front of the CA, and the RA.
+    pub fn behind(&self, make: impl FnOnce(&mut TestCa) -> Ra) -> (Config, RaServer) {
+        let ra = RaServer::start(self.server.with(make), &self.server.cmp_url()).unwrap();
+        let mut config = self.config();
+        config.server_url = Some(ra.cmp_url());
+        (config, ra)
     }
 
     /// With these knobs the enrolment fails with this code, after these messages, of which the CA finds nothing to say.

@@ -7,6 +7,7 @@
 mod bench;
 mod bent;
 mod good;
+mod ra;
 mod wire;
 
 use devid_testca::Knobs;
@@ -16,7 +17,8 @@ fn every_knob_of_the_table_is_turned_here() {
     // One bends what OCSP answers, which the tests of revocation ask for; one waits for requests that the CA's own
     // tests send.
     let elsewhere = ["ocsp-unavailable", "other-waiting"];
-    let text = [include_str!("bent.rs"), include_str!("good.rs"), include_str!("wire.rs")].concat();
+    let text =
+        [include_str!("bent.rs"), include_str!("good.rs"), include_str!("ra.rs"), include_str!("wire.rs")].concat();
     for (name, ..) in Knobs::table() {
         let turned = text.contains(&format!("(\"{name}\", ")) || elsewhere.contains(&name);
         assert!(turned, "no test turns {name}");

@@ -449,6 +449,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_free": (None, (POINTER(devid_config),)),
     "devid_client_new": (c_int32, (POINTER(devid_config), POINTER(POINTER(devid_client)), POINTER(POINTER(devid_error)))),
     "devid_client_free": (None, (POINTER(devid_client),)),
+    "devid_config_pin_signers": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_op_enroll": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_enroll_further": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_renew": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),

@@ -251,6 +251,14 @@ class Config(Handle):
         who = who if subject is None else _abi.DEVID_SIGNER_SUBJECT
         self._set("devid_config_set_signer", who, optional_text(subject, "subject"))
 
+    def pin_signers(self, certificates: BytesLike) -> None:
+        """Only these certificates, PEM or DER, may sign answers: an RA's, known beforehand. Further calls add some.
+
+        They still need a valid path to the CMP anchors; one that has none is added to the anchors as well.
+        """
+        content = data(certificates, "certificates")
+        self._set("devid_config_pin_signers", content, len(content))
+
     def set_implicit_confirm(self, on: bool) -> None:
         """Ask the CA to do without a confirmation of the issued certificate. It need not agree."""
         self._set("devid_config_set_implicit_confirm", int(bool(on)))

@@ -58,6 +58,8 @@ class TestCa:
         self.cmp_url: str = ready["cmp"]
         self.ocsp_url: str = ready["ocsp"]
         self.crl_url: str = ready["crl"]
+        self.ra_url: Optional[str] = ready.get("ra")
+        """Where the RA in front of the CA listens, if it was started with ``arguments=["--ra=WAY"]``."""
 
     def read(self, name: str) -> bytes:
         """A file of its folder."""

@@ -1,0 +1,155 @@
+//! Devices without a clock: the time comes from messageTime in answers of the CA, once they have proved authentic.
+//!
+//! Such a time is a lower bound: it is at least as late as the CA said. It is kept in device memory and never goes back
+//! ([`Store::note_time`](crate::store::Store::note_time)).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::asn1::cmp::PkiMessage;
+use crate::client::Client;
+use crate::client::run::{Decision, Event, Owner};
+use crate::cmp::{Issued, Operation, SignRequest};
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::store::Store;
+use crate::time::Time;
+use crate::transport::Exchange;
+
+/// Tells an operation the time, and learns it from the operation's authentic answers.
+///
+/// With a clock, the present goes on from what the clock said. Without one, it is the lower bound before an answer came;
+/// an answer is judged as of its own messageTime, if that is not before the lower bound: who could forge it could forge
+/// the answer, and the nonces show that it is no old one (RFC 9483 section 3.1). Either way the time is
+/// [learnt](Timekeeper::learn) only when the operation has proved the answer authentic.
+pub struct Timekeeper<'a> {
+    owner: &'a mut dyn Owner,
+    start: Time,
+    /// When the clock said `start`; `None`: there is no clock.
+    began: Option<Instant>,
+    waited_seconds: i64,
+    /// messageTime of the latest answer, not to be trusted before the operation has taken it.
+    said: Option<Time>,
+}
+
+impl<'a> Timekeeper<'a> {
+    /// With a clock that says `now`.
+    pub fn with_clock(owner: &'a mut dyn Owner, now: Time) -> Self {
+        Timekeeper { owner, start: now, began: Some(Instant::now()), waited_seconds: 0, said: None }
+    }
+
+    /// Without a clock: it is at least this late.
+    pub fn without_clock(owner: &'a mut dyn Owner, at_least: Time) -> Self {
+        Timekeeper { owner, start: at_least, began: None, waited_seconds: 0, said: None }
+    }
+
+    /// What the latest answer said, if `outcome` shows that it was authentic: success, or an error in an authentic
+    /// answer. From then on it is the lower bound.
+    pub fn learn<T>(&mut self, outcome: &Result<T, Error>) -> Option<Time> {
+        let is_authentic = match outcome {
+            Ok(_) => true,
+            Err(error) => error.facts().server_authenticated,
+        };
+        let said = self.said.take().filter(|_| is_authentic)?;
+        if self.began.is_none() {
+            (self.start, self.waited_seconds) = (said, 0);
+        }
+        Some(said)
+    }
+}
+
+impl Owner for Timekeeper<'_> {
+    fn now(&mut self) -> Time {
+        match self.began {
+            // Whoever waits by other means than sleeping, as tests do, is later by that.
+            Some(began) => {
+                let passed = i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX);
+                self.start.plus(passed.max(self.waited_seconds))
+            }
+            None => self.said.unwrap_or(self.start).plus(self.waited_seconds),
+        }
+    }
+
+    fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error> {
+        self.owner.wait(seconds, reason)?;
+        self.waited_seconds = self.waited_seconds.saturating_add(i64::from(seconds));
+        Ok(())
+    }
+
+    fn decide(&mut self, issued: &Issued) -> Result<Decision, Error> {
+        self.owner.decide(issued)
+    }
+
+    fn sign(&mut self, request: &SignRequest) -> Result<Vec<u8>, Error> {
+        self.owner.sign(request)
+    }
+
+    fn checkpoint(&mut self, operation: &Operation) -> Result<(), Error> {
+        self.owner.checkpoint(operation)
+    }
+
+    fn observe(&mut self, event: Event<'_>) {
+        if let Event::Received { message, .. } = &event {
+            let message = PkiMessage::from_der(message.to_vec(), &Limits::default()).ok();
+            let time = message.and_then(|message| message.header().message_time);
+            let earliest = if self.began.is_none() { self.start } else { Time::from_unix(0) };
+            // A time at the end of the calendar would be a mistake for ever.
+            self.said = time.filter(|time| (earliest..LATEST).contains(time));
+            if self.said.is_some() && self.began.is_none() {
+                self.waited_seconds = 0;
+            }
+        }
+        self.owner.observe(event);
+    }
+}
+
+/// No messageTime at or after the year 9000 is believed.
+const LATEST: Time = Time::from_unix(221_845_392_000);
+
+impl Client {
+    /// The same client for a device without a clock: it tells no time in its messages, does not compare those in answers
+    /// with its own, and does not count how long an operation takes, since the first answer may be years after its
+    /// beginning (the count of polls has its limit).
+    #[must_use]
+    pub fn without_clock(&self) -> Client {
+        let mut client = self.clone();
+        let context = Arc::make_mut(&mut client.context);
+        (context.send_message_time, context.message_time_window_seconds) = (false, None);
+        context.limits.max_total_seconds = u32::MAX;
+        client
+    }
+
+    /// Runs an operation of a client [without a clock](Client::without_clock), and keeps the time that was learnt in
+    /// device memory.
+    ///
+    /// `at_least`: a lower bound known otherwise, such as the build date of the firmware; what device memory knows counts
+    /// if it is later.
+    ///
+    /// What was learnt is returned, also beside an error; `None`: no authentic answer had a time.
+    pub fn complete_without_clock(
+        &self,
+        operation: &mut Operation,
+        store: &Store,
+        at_least: Time,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> (Result<(), Error>, Option<Time>) {
+        let known = match store.last_known_time() {
+            Ok(known) => known.map_or(at_least, |known| known.max(at_least)),
+            Err(error) => return (Err(error.into()), None),
+        };
+        let mut keeper = Timekeeper::without_clock(owner, known);
+        let outcome = self.complete_over(operation, exchange, &mut keeper);
+        let learnt = keeper.learn(&outcome);
+        match learnt.map(|time| store.note_time(time)).transpose() {
+            Ok(noted) => (outcome, noted),
+            Err(error) => (outcome.and(Err(error.into())), None),
+        }
+    }
+}
+
+impl std::fmt::Debug for Timekeeper<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Timekeeper").field("start", &self.start).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,306 @@
+//! Renewal that never forgets: a planner that says what is due and when to ask again, and a step that does it.
+//!
+//! ```text
+//!   now, device memory -> Planner::plan  -> Plan      what is due, when to ask again, how much to worry
+//!   Plan               -> Renewal::run_due            does one due step over an exchange, and remembers how it went
+//! ```
+//!
+//! The planner has no thread and no clock. What it remembers (failures, waits, refusals) is in device memory, so that a
+//! reboot does not begin the waiting anew; if that record is missing or damaged, it plans as for the first time.
+//! Programs that step operations by themselves tell it of an attempt before it is made
+//! ([`Planner::note_attempt`]) and of its failure ([`Planner::note_failure`]).
+//!
+//! | file | |
+//! | --- | --- |
+//! | `policy` | the rules, and the arithmetic of time behind them |
+//! | `decide` | what is due, from facts alone |
+//! | `progress` | what is remembered, and its form in device memory |
+//! | `perform` | does a due step |
+//! | `clock` | devices without a clock: the time from authentic answers |
+
+mod clock;
+mod decide;
+mod perform;
+mod policy;
+mod progress;
+
+use std::sync::Arc;
+
+pub use clock::Timekeeper;
+pub use decide::{Alarm, Anchor, AnchorFacts, Clock, Facts, Plan, Standing, Step, decide};
+pub use perform::{Done, Renewal, Report};
+pub use policy::{Policy, Seed};
+pub use progress::{Attempts, Progress};
+
+use crate::asn1::oid;
+use crate::asn1::x509::Certificate;
+use crate::codes::Code;
+use crate::crypto::{Provider, default_provider};
+use crate::error::Error;
+use crate::store::{AnchorSet, Identity, Store, StoreErrorKind};
+use crate::time::Time;
+use crate::validation::same_name;
+use progress::{Mark, mark_of};
+
+/// PKIFailureInfo certRevoked (RFC 9810 section 5.2.3).
+const CERT_REVOKED: u32 = 1 << 10;
+
+/// Says what is due for the identities in a device memory.
+#[derive(Clone)]
+pub struct Planner {
+    /// The rules.
+    pub policy: Policy,
+    /// What names the device: it spreads the devices of a fleet over time. `None`: the names in the certificate, which
+    /// stay the same from one to the next.
+    pub device_id: Option<Vec<u8>>,
+    provider: Arc<dyn Provider>,
+}
+
+impl Planner {
+    /// With the default rules.
+    pub fn new() -> Self {
+        Planner::with_provider(default_provider())
+    }
+
+    /// With another provider.
+    pub fn with_provider(provider: Arc<dyn Provider>) -> Self {
+        Planner { policy: Policy::default(), device_id: None, provider }
+    }
+
+    /// For this device: a serial number, a hardware address.
+    #[must_use]
+    pub fn for_device(mut self, id: &[u8]) -> Self {
+        self.device_id = Some(id.to_vec());
+        self
+    }
+
+    /// Says what is due for the identity `name`. `clock`: what the device's clock says, `None` if it has none.
+    ///
+    /// Changes nothing. Errors: device memory cannot be read.
+    pub fn plan(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<Plan, Error> {
+        let scene = self.scene(store, name, clock)?;
+        let mut plan = decide(&self.policy, scene.seed, scene.clock, &scene.facts);
+        plan.is_memory_damaged = scene.is_memory_damaged;
+        Ok(plan)
+    }
+
+    /// Remembers that `step` is attempted now, before it is: if the device dies on the way, that was a failure.
+    ///
+    /// Errors: device memory; the attempt must not be made then, or nothing would slow its repetition.
+    pub fn note_attempt(&self, store: &Store, name: &str, step: &Step, clock: Option<Time>) -> Result<(), Error> {
+        let mut scene = self.scene(store, name, clock)?;
+        let now = scene.now();
+        if let Step::AskForRoot(anchor) = step {
+            let mark = self.anchor_mark(store, anchor)?;
+            let mut attempts = scene.progress.anchor(&mark);
+            attempts.begin(now, &self.policy, scene.seed, None);
+            // Also the answer "there is none yet" is not asked for more often than this.
+            attempts.wait_seconds = attempts.wait_seconds.max(self.policy.anchor_interval_seconds);
+            scene.progress.set_anchor(mark, attempts);
+        } else {
+            let left = scene.left_seconds();
+            scene.progress.attempts.begin(now, &self.policy, scene.seed, left);
+        }
+        scene.progress.save(store, &*self.provider, name)
+    }
+
+    /// Remembers how an attempt at `step` failed. Only what an authentic answer says counts as a refusal by the CA: anybody else
+    /// could make the device give up. Returns the seconds to wait before the next attempt.
+    pub fn note_failure(
+        &self,
+        store: &Store,
+        name: &str,
+        step: &Step,
+        error: &Error,
+        clock: Option<Time>,
+    ) -> Result<u32, Error> {
+        let mut scene = self.scene(store, name, clock)?;
+        let (now, left) = (scene.now(), scene.left_seconds());
+        let facts = error.facts();
+        let progress = &mut scene.progress;
+        if let Step::AskForRoot(anchor) = step {
+            let mark = self.anchor_mark(store, anchor)?;
+            let mut attempts = progress.anchor(&mark);
+            let wait = self.policy.retry_seconds(scene.seed, attempts.count, facts.retry_after_seconds, None);
+            (attempts.last, attempts.wait_seconds) = (Some(now), wait);
+            progress.set_anchor(mark, attempts);
+            progress.save(store, &*self.provider, name)?;
+            return Ok(wait);
+        }
+        if error.code() == Code::Rejected && facts.server_authenticated {
+            progress.refusals = progress.refusals.saturating_add(1);
+            let was_signed_by_it = *step == Step::Update || facts.phase == Some("kur");
+            progress.is_revoked |= was_signed_by_it && facts.fail_info.is_some_and(|bits| bits & CERT_REVOKED != 0);
+        }
+        let attempts = &mut progress.attempts;
+        attempts.count = attempts.count.max(1);
+        attempts.last = Some(now);
+        attempts.wait_seconds = self.policy.retry_seconds(scene.seed, attempts.count, facts.retry_after_seconds, left);
+        // Another way is open at once: it is not made to wait for the one that is closed.
+        if progress.is_revoked {
+            progress.attempts = Attempts::default();
+        }
+        let wait = progress.attempts.wait_seconds;
+        progress.save(store, &*self.provider, name)?;
+        Ok(wait)
+    }
+
+    /// Remembers that the CA asked to wait: no failure, and no attempt before then.
+    pub fn note_waiting(&self, store: &Store, name: &str, seconds: u32, clock: Option<Time>) -> Result<(), Error> {
+        let mut scene = self.scene(store, name, clock)?;
+        scene.progress.attempts = Attempts { count: 0, last: Some(scene.now()), wait_seconds: seconds };
+        scene.progress.save(store, &*self.provider, name)
+    }
+
+    /// Remembers that the time was learnt: what is due by it need not wait, and if that fails it waits as long as it would
+    /// have without this attempt.
+    pub fn note_time_learnt(&self, store: &Store, name: &str, plan: &Plan) -> Result<(), Error> {
+        let (mut progress, _) = Progress::load(store, &*self.provider, name)?;
+        progress.attempts = Attempts { count: plan.attempts, ..Attempts::default() };
+        progress.save(store, &*self.provider, name)
+    }
+
+    /// Remembers that an attempt succeeded. (A new certificate does the same by itself.)
+    pub fn note_success(&self, store: &Store, name: &str) -> Result<(), Error> {
+        let (mut progress, _) = Progress::load(store, &*self.provider, name)?;
+        if progress.attempts != Attempts::default() || progress.refusals != 0 {
+            (progress.attempts, progress.refusals) = (Attempts::default(), 0);
+            progress.save(store, &*self.provider, name)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets all failures and refusals: for people who have put right what was wrong.
+    pub fn reset(&self, store: &Store, name: &str) -> Result<(), Error> {
+        Progress::forget(store, &*self.provider, name)
+    }
+
+    fn scene(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<Scene, Error> {
+        let (progress, is_memory_damaged) = Progress::load(store, &*self.provider, name)?;
+        let (identity, is_damaged) = match store.current(name) {
+            Ok(identity) => (Some(identity), false),
+            Err(error) if error.kind == StoreErrorKind::NotFound => (None, false),
+            Err(error) if error.is_damage() => (None, true),
+            Err(error) => return Err(error.into()),
+        };
+        let last_known = match store.last_known_time() {
+            Ok(known) => known,
+            // As if none had been noted; the next one that is noted mends it.
+            Err(error) if error.is_damage() => None,
+            Err(error) => return Err(error.into()),
+        };
+        let mark: Mark = match &identity {
+            Some(identity) => mark_of(&*self.provider, &identity.certificate)?,
+            None => Mark::default(),
+        };
+        let progress = progress.about(mark);
+        let is_staged = store.state(name).map(|state| state.pending.is_some());
+        let is_staged = match is_staged {
+            Ok(is_staged) => is_staged,
+            Err(error) if error.is_damage() => false,
+            Err(error) => return Err(error.into()),
+        };
+        let is_unfinished = is_staged || store.operations()?.iter().any(|saved| saved == name);
+        // A request that cannot be read is out all the same.
+        let is_request_out = store.pending_request(name).map_or_else(|error| error.is_damage(), |r| r.is_some());
+        let facts = Facts {
+            validity: identity.as_ref().map(|i| (i.certificate.not_before(), i.certificate.not_after())),
+            is_damaged,
+            is_revoked: progress.is_revoked,
+            is_unfinished,
+            is_request_out,
+            attempts: progress.attempts,
+            refusals: progress.refusals,
+            anchors: self.ageing_anchors(store, &progress)?,
+        };
+        let seed = Seed::from_id(&*self.provider, &self.id_of(name, identity.as_ref()))?;
+        Ok(Scene { clock: Clock::new(clock, last_known), seed, facts, progress, is_memory_damaged })
+    }
+
+    /// Names stay from certificate to certificate; keys do not.
+    fn id_of(&self, name: &str, identity: Option<&Identity>) -> Vec<u8> {
+        match (&self.device_id, identity) {
+            (Some(id), _) => id.clone(),
+            (None, Some(identity)) => {
+                let names = identity.certificate.extension(oid::CE_SUBJECT_ALT_NAME).map_or(&[][..], |e| e.value);
+                [identity.certificate.subject(), names].concat()
+            }
+            (None, None) => name.as_bytes().to_vec(),
+        }
+    }
+
+    fn anchor_mark(&self, store: &Store, anchor: &Anchor) -> Result<Mark, Error> {
+        mark_of(&*self.provider, &anchor_of(store, anchor)?)
+    }
+
+    /// Roots with an end whose successor is not here yet; one that is in several sets counts once.
+    fn ageing_anchors(&self, store: &Store, progress: &Progress) -> Result<Vec<AnchorFacts>, Error> {
+        let mut found: Vec<AnchorFacts> = Vec::new();
+        let mut seen = Vec::new();
+        for set in [AnchorSet::Cmp, AnchorSet::Enrolment] {
+            let anchors = match store.anchors(set) {
+                Ok(anchors) => anchors,
+                // Reported by the store's own `verify`; renewal of the identity goes on.
+                Err(error) if error.is_damage() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            for (index, root) in anchors.iter().enumerate() {
+                let is_open = root.is_self_issued() && root.not_after() < Time::FOREVER;
+                if !is_open || anchors.iter().any(|other| succeeds(other, root)) {
+                    continue;
+                }
+                let mark = mark_of(&*self.provider, root)?;
+                if !seen.contains(&mark) {
+                    seen.push(mark);
+                    let validity = (root.not_before(), root.not_after());
+                    let attempts = progress.anchor(&mark);
+                    found.push(AnchorFacts { anchor: Anchor { set, index }, validity, attempts });
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Default for Planner {
+    fn default() -> Self {
+        Planner::new()
+    }
+}
+
+impl std::fmt::Debug for Planner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Planner").field("policy", &self.policy).field("device_id", &self.device_id).finish()
+    }
+}
+
+/// All that a decision rests on.
+struct Scene {
+    clock: Clock,
+    seed: Seed,
+    facts: Facts,
+    progress: Progress,
+    is_memory_damaged: bool,
+}
+
+impl Scene {
+    fn now(&self) -> Time {
+        self.clock.at_least().unwrap_or(Time::from_unix(0))
+    }
+
+    /// Seconds until the certificate in use ends, where that can be told.
+    fn left_seconds(&self) -> Option<i64> {
+        let (_, end) = self.facts.validity.filter(|_| self.clock.is_known())?;
+        Some(end.since(self.now()))
+    }
+}
+
+fn anchor_of(store: &Store, anchor: &Anchor) -> Result<Certificate, Error> {
+    let gone = || Error::new(Code::NotFound, "the trust anchors changed since the plan was made");
+    Ok(store.anchors(anchor.set)?.into_iter().nth(anchor.index).ok_or_else(gone)?)
+}
+
+/// Whether one root takes the place of the other: the same name, a later end.
+fn succeeds(new: &Certificate, old: &Certificate) -> bool {
+    new != old && new.is_self_issued() && new.not_after() > old.not_after() && same_name(new.subject(), old.subject())
+}
