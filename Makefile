@@ -11,8 +11,8 @@ DEBUG := $(TARGET)/debug
 # Where `make demo` installs to.
 STAGE := $(CURDIR)/build/stage
 
-.PHONY: all release install header test test-dependencies test-rust test-c test-header test-abi test-install test-python test-interop \
-	demo interop pkits bench fuzz lint clean help build-dir setup-build setup-test setup-demo
+.PHONY: all release install header test test-dependencies test-rust test-c test-header test-abi test-install test-python test-messages test-interop \
+	demo interop pkits bench fuzz lint clean help build-dir setup-build setup-test setup-demo setup-interop
 
 all: release
 
@@ -20,9 +20,9 @@ help:
 	@echo "make            release libraries in target/release"
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR= : header, shared and static library, devid.pc"
 	@echo "make demo       a device gets its identity, checks a peer and renews, against a test CA on this machine"
-	@echo "make test       every test; parts: test-rust test-c test-header test-abi test-install test-python test-interop"
+	@echo "make test       every test; parts: test-rust test-c test-header test-abi test-install test-python test-messages test-interop"
 	@echo "make header     writes include/devid.h and the golden lists anew"
-	@echo "make interop    against OpenSSL as server and as client"
+	@echo "make interop    against OpenSSL and Siemens' CmpRaComponent, as servers and as clients"
 	@echo "make pkits      NIST's path validation suite, fetched from PyPI"
 	@echo "make bench      against OpenSSL and rustls-webpki, in the same run; SHORT=1: less of it"
 	@echo "make fuzz       every parser and the operation, FUZZ_SECONDS each (60)"
@@ -40,6 +40,9 @@ setup-test: build-dir
 setup-demo: build-dir
 	@bash scripts/setup.sh demo
 
+setup-interop: build-dir
+	@bash scripts/setup.sh interop
+
 # Both library types in one compiler run without the Rust library: with it among them cargo would skip LTO without a word.
 release: setup-build
 	$(CARGO) rustc --locked --release -p devid --lib --crate-type cdylib,staticlib
@@ -52,14 +55,16 @@ header:
 	bash scripts/check-abi.sh --update
 	python3 bindings/python/tools/generate_abi.py
 
-test: setup-test test-dependencies test-rust test-header test-abi test-c test-install test-python test-interop
+test: setup-test test-dependencies test-rust test-header test-abi test-c test-install test-python test-messages test-interop
 	@echo "make test: all parts passed"
 
 test-dependencies:
 	python3 scripts/check_dependencies.py
 
+# The test CA keeps one of each shape of the messages that it gets, for `test-messages`.
 test-rust: build-dir
-	$(CARGO) test --locked --workspace
+	rm -rf build/messages
+	DEVID_TESTCA_RECORD=$(CURDIR)/build/messages $(CARGO) test --locked --workspace
 
 test-header: build-dir
 	bash scripts/check-header.sh
@@ -79,6 +84,10 @@ test-install: debug-libraries
 test-python: debug-libraries
 	@if [ -x bindings/python/test.sh ]; then bash bindings/python/test.sh build/debug; fi
 
+# What the tests have sent, read by a decoder that others wrote; with the tools of `test-python`.
+test-messages:
+	build/python/bin/python interop/decode.py build/messages
+
 test-interop: debug-libraries
 	@if [ -x interop/run.sh ]; then bash interop/run.sh --short; fi
 
@@ -95,7 +104,7 @@ debug-libraries: build-dir
 demo: setup-demo
 	@bash scripts/demo.sh
 
-interop: setup-test debug-libraries
+interop: setup-interop debug-libraries
 	bash interop/run.sh
 
 pkits: build-dir

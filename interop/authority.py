@@ -8,11 +8,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from cases import FAILURE_BIT, POLLS, Case
+from cases import FAILURE_BIT, POLLS, Case, Version
 from clients import Job
 from material import SUBJECT, Material, Pair
 from outcome import Outcome
-from peers import Peer
 
 WORDS = "key is on the list"
 FILES = {"RSA": "idevid-rsa", "P-256": "idevid", "Ed25519": "idevid-ed25519"}
@@ -29,10 +28,10 @@ class Authorities:
         self._lock = threading.Lock()
         self._running: dict[tuple[object, ...], Authority] = {}
 
-    def of(self, case: Case, client: Peer) -> Authority:
-        """The CA that behaves as a case wants."""
+    def of(self, case: Case, client_version: Version | None = None) -> Authority:
+        """The CA that behaves as a case wants. The version is given where the client is OpenSSL."""
         knobs = _knobs(case)
-        if case.is_polled and client.version < (3, 3, 0):
+        if case.is_polled and client_version and client_version < (3, 3, 0):
             # RFC 9483 section 4.4: the final answer repeats the nonce of the request that was delayed, or of the last
             # poll. Clients before delayed delivery was complete know the second way only.
             knobs["last_recip_nonce"] = True
@@ -89,6 +88,11 @@ class Authority:
         certificate = ca.folder / f"current-{kind}.pem"
         certificate.write_text(issued.certificate.pem)
         return Pair(self._material.current[kind].key, certificate)
+
+    @property
+    def folder(self) -> Path:
+        """What the test CA wrote: roots, chains, credentials."""
+        return self._ca.folder
 
     def job(self, case: Case) -> Job:
         """What a client is to do."""

@@ -11,6 +11,11 @@ ENDINGS = ["granted", "grantedWithMods", "rejection", "error", "wrong credential
 
 OURS = ["C", "Python"]
 OUR_CA = "devid-testca"
+SIEMENS = "4.1.4"
+SIEMENS_CLIENT = f"CmpClient {SIEMENS}"
+RA_FORWARDING = f"CmpRaComponent {SIEMENS}, forwarding,"
+RA_ADDING = f"CmpRaComponent {SIEMENS}, nesting,"
+RA_REPLACING = f"CmpRaComponent {SIEMENS}, replacing,"
 Version = tuple[int, int, int]
 POLLS = 2
 FAILURE_BIT = 9
@@ -52,6 +57,21 @@ class Case:
         return f"{self.command} {self.protection} {confirm} {polled} {self.ending}"
 
 
+def conversations_through_an_ra(server: str, client: str) -> Iterator[Case]:
+    """What our clients try where an RA stands before our test CA: an RA of others may delay, but not misbehave on demand."""
+    for command in COMMANDS:
+        for protection in [*PROTECTIONS, "PBMAC1"]:
+            case = Case(server, client, command, protection)
+            if command == "kur" and case.is_by_secret:
+                # Our clients do not send that, whoever listens.
+                continue
+            for is_implicit in (False, True):
+                yield replace(case, is_implicit=is_implicit)
+            yield replace(case, is_polled=True)
+            for ending in ENDINGS[1:]:
+                yield replace(case, ending=ending)
+
+
 def conversations(server: str, client: str) -> Iterator[Case]:
     """Every combination of request, protection, confirmation and polling that ends well; every other ending for each
     request and protection."""
@@ -65,7 +85,7 @@ def conversations(server: str, client: str) -> Iterator[Case]:
                 yield replace(case, ending=ending)
             if server == OUR_CA:
                 yield replace(case, ending="delayed pkiConf")
-    if client in OURS:
+    if client in OURS or client == SIEMENS_CLIENT:
         yield Case(server, client, "ir", "PBMAC1")
 
 
@@ -89,6 +109,19 @@ def obstacle(case: Case, server_version: Version | None, client_version: Version
             return Obstacle(f"our client refuses: {words}", "INVALID_ARGUMENT")
         if case.ending != "wrong credential":
             return Obstacle(f"our test CA refuses: {words}", "under a MAC")
+    is_siemens = SIEMENS in case.server or case.client == SIEMENS_CLIENT
+    if is_siemens and case.protection == "PBMAC1" and case.ending != "wrong credential":
+        words = "CmpRaComponent before 4.3.0 names the length of the PBMAC1 key in bits, where PBKDF2 counts bytes"
+        return Obstacle(words, "MAC does not match" if case.client in OURS else "PBMAC1 protection check failed")
+    if case.server == RA_ADDING and case.is_polled:
+        words = "this RA cannot both nest and put off: it takes its own \"waiting\" for a wrong answer"
+        return Obstacle(words, "request was not answered by cert response")
+    if case.server == RA_REPLACING and case.command == "kur" and case.ends_well and not case.is_implicit and not case.is_polled:
+        words = "this RA passes on kur as it is but replaces the protection of its certConf, which is one transaction"
+        return Obstacle(words, "protected with another credential than the first request")
+    if case.client == SIEMENS_CLIENT and case.ending == "delayed pkiConf":
+        words = "this client polls for pkiConf with certReqId 0, where RFC 9483 section 4.4 has -1"
+        return Obstacle(words, "polled for certReqId 0")
     if server_version and case.protection == "PBMAC1":
         return Obstacle("OpenSSL does not know PBMAC1 in CMP: it takes it for a signature", "no suitable sender cert")
     if client_version and client_version < (3, 2, 0):

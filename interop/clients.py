@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from cases import Case
 from outcome import Outcome
@@ -31,6 +32,15 @@ class Job:
     chain: Path | None = None
     intermediates: Path | None = None
     """Helps clients that do not build paths from what comes with an answer."""
+
+
+class Client(Protocol):
+    """What does a job and tells what came of it."""
+
+    label: str
+
+    def run(self, job: Job) -> Outcome:
+        """One enrolment."""
 
 
 class OurClient:

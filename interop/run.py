@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Conversations with OpenSSL: our C and Python clients with its mock servers, its clients with our test CA.
+"""Conversations with CMP code of others: our C and Python clients with OpenSSL's mock servers and through an RA, clients of
+others with our test CA.
 
 Prints a table, writes JSON, exits with 1 if anything is neither as it must be nor explained. Needs Python's standard
 library, a C compiler, the system's openssl, and a built libdevid and devid-testca.
@@ -8,6 +9,7 @@ library, a C compiler, the system's openssl, and a built libdevid and devid-test
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import os
 import platform
@@ -17,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -25,9 +28,20 @@ sys.path.insert(0, str(HERE))
 
 import peers  # noqa: E402
 import report  # noqa: E402
+import siemens  # noqa: E402
 from authority import Authorities  # noqa: E402
-from cases import OUR_CA, OURS, Case, Obstacle, conversations, obstacle  # noqa: E402
-from clients import Job, OpensslClient, OurClient, certificate_der  # noqa: E402
+from cases import (  # noqa: E402
+    OUR_CA,
+    OURS,
+    Case,
+    Obstacle,
+    Version,
+    conversations,
+    conversations_through_an_ra,
+    obstacle,
+)
+from clients import Client, Job, OpensslClient, OurClient, certificate_der  # noqa: E402
+from jvm import Jvm, Missing  # noqa: E402
 from material import REFERENCE, SECRET, SUBJECT, Material  # noqa: E402
 from outcome import ANSWERED, complaint  # noqa: E402
 from peers import Peer  # noqa: E402
@@ -40,30 +54,41 @@ def main() -> int:
     library = options.library.resolve()
     system = peers.system()
     all_peers = [system] if options.short else [system, peers.built()]
-    with tempfile.TemporaryDirectory(prefix="devid-interop-") as name:
-        folder = Path(name)
+    missing: list[str] = []
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="devid-interop-")))
         material = Material(system, folder)
         ours = our_clients(library, options.include, folder)
+        package = ROOT / "bindings" / "python" / "src"
+        authorities = stack.enter_context(Authorities(options.testca.resolve(), library, package, material))
         tasks: list[Task] = []
         for peer in all_peers:
             for label in OURS:
                 tasks += [with_mock_server(c, peer, material, ours[label]) for c in conversations(peer.label, label)]
-        package = ROOT / "bindings" / "python" / "src"
-        with Authorities(options.testca.resolve(), library, package, material) as authorities:
-            for peer in all_peers:
-                tasks += [with_our_ca(c, peer, authorities) for c in conversations(OUR_CA, peer.label)]
-            results = list(run_all(selected(tasks, options.only), options.jobs))
+        clients: list[tuple[Client, Version | None]] = [(OpensslClient(peer), peer.version) for peer in all_peers]
+        if not options.short:
+            try:
+                jvm = stack.enter_context(siemens.start())
+            except Missing as reason:
+                missing.append(f"CmpRaComponent: {reason}")
+            else:
+                clients.append((siemens.Client(jvm, system, material), None))
+                tasks += through_an_ra(jvm, ours, authorities)
+        for client, version in clients:
+            tasks += [with_our_ca(c, client, version, authorities) for c in conversations(OUR_CA, client.label)]
+        results = list(run_all(selected(tasks, options.only), options.jobs))
     words = report.table(results)
     print(words)
+    print("".join(f"missing: {peer}\n" for peer in missing), end="")
     if options.json:
         about = {
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "machine": platform.platform(),
-            "peers": ", ".join(p.label for p in all_peers),
+            "peers": ", ".join(dict.fromkeys(name for r in results for name in (r.case.server, r.case.client))),
         }
         report.write(options.json, results, about)
         print(f"written to {options.json}")
-    return 1 if any(r.verdict == "fail" for r in results) else 0
+    return 1 if missing or any(r.verdict == "fail" for r in results) else 0
 
 
 def arguments() -> argparse.Namespace:
@@ -155,18 +180,35 @@ def with_mock_server(case: Case, peer: Peer, material: Material, client: OurClie
     return Task(case, obstacle(case, peer.version, None), converse)
 
 
-def with_our_ca(case: Case, peer: Peer, authorities: Authorities) -> Task:
-    """A client of OpenSSL with our test CA."""
+def with_our_ca(case: Case, client: Client, version: Version | None, authorities: Authorities) -> Task:
+    """A client of others with our test CA."""
 
     def converse(case: Case) -> str:
-        authority = authorities.of(case, peer)
+        authority = authorities.of(case, version)
         job = authority.job(case)
-        outcome = OpensslClient(peer).run(job)
+        outcome = client.run(job)
         words = complaint(case, outcome, None, authority.server_text(case), delays_pki_conf=False)
         words = words or authority.complaint(case, job, outcome)
         return words and f"{words} | client: {outcome.log.strip()[-900:]}"
 
-    return Task(case, obstacle(case, None, peer.version), converse)
+    return Task(case, obstacle(case, None, version), converse)
+
+
+def through_an_ra(jvm: Jvm, ours: dict[str, OurClient], authorities: Authorities) -> list[Task]:
+    """Our clients with our test CA, and an RA of others in between."""
+    ra = siemens.Ra(jvm)
+
+    def converse(case: Case) -> str:
+        # It is the RA that puts off, not the CA.
+        authority = authorities.of(replace(case, is_polled=False))
+        job = ra.between(case, authority.job(case), authority.folder)
+        outcome = ours[case.client].run(job)
+        words = complaint(case, outcome, None, authority.server_text(case), delays_pki_conf=False)
+        words = words or authority.complaint(case, job, outcome)
+        return words and f"{words} | client: {outcome.log.strip()[-600:]}"
+
+    cases = [case for way in siemens.WAYS for label in OURS for case in conversations_through_an_ra(way, label)]
+    return [Task(case, obstacle(case, None, None), converse) for case in cases]
 
 
 def selected(tasks: list[Task], words: str) -> list[Task]:

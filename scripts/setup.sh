@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Looks for the tools that a target needs; installs what is missing where that is possible without asking.
-#   setup.sh build|test|demo
+#   setup.sh build|test|demo|interop
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,6 +24,10 @@ demo)
     need readelf binutils
     python3 -c 'import venv, ensurepip' 2> /dev/null || missing+=(python3-venv)
     [ -e /usr/include/openssl/cmp.h ] || missing+=(libssl-dev)
+    if [ "${1:-test}" = interop ]; then
+        need javac default-jdk-headless
+        need perl perl
+    fi
     ;;
 esac
 [ ${#missing[@]} -gt 0 ] || exit 0

@@ -7,12 +7,13 @@ library=$(cd "${1:?usage: test.sh DIRECTORY-OF-LIBDEVID}" && pwd)/libdevid.so
 cd "$here/../.."
 # pytest and mypy live in an environment of their own; the package itself needs nothing but Python.
 venv=build/python
-stamp=$venv/devid-tools-2
+stamp=$venv/devid-tools-3
 if [ ! -e "$stamp" ]; then
     mkdir -p build
     rm -rf "$venv"
     python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check 'pytest>=8,<10' 'mypy>=1.11,<3' 'setuptools>=70.1' wheel 'cryptography>=42'
+    "$venv/bin/pip" install --quiet --disable-pip-version-check 'pytest>=8,<10' 'mypy>=1.11,<3' 'setuptools>=70.1' wheel \
+        'cryptography>=42' pyasn1-alt-modules==0.4.10
     touch "$stamp"
 fi
 cargo build --locked --quiet -p devid-testca

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,19 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import jvm
 import report
 import run
-from cases import OUR_CA, Case, Obstacle, conversations, obstacle
+from cases import (
+    OUR_CA,
+    RA_ADDING,
+    RA_REPLACING,
+    Case,
+    Obstacle,
+    conversations,
+    conversations_through_an_ra,
+    obstacle,
+)
 from clients import _explain, _sent
 from outcome import Outcome, complaint
 
@@ -87,6 +98,23 @@ def test_matrix_is_whole() -> None:
     assert len(list(conversations(OUR_CA, "OpenSSL 4.0.3"))) == 3 * 4 * 9
     excused = [c for c in cases if obstacle(c, (4, 0, 3), None)]
     assert {(c.command, c.protection) for c in excused} == {("kur", "PBM"), ("ir", "PBMAC1")}
+
+
+def test_matrix_through_an_ra_is_whole_and_says_what_that_ra_cannot() -> None:
+    cases = list(conversations_through_an_ra(RA_ADDING, "C"))
+    assert len(cases) == len(set(cases)) == (2 * 5 + 3) * 7
+    excused = {(c.protection, c.is_polled) for c in cases if obstacle(c, None, None)}
+    assert excused == {(p, True) for p in ("RSA", "P-256", "Ed25519", "PBM", "PBMAC1")} | {("PBMAC1", False)}
+    replacing = [c for c in conversations_through_an_ra(RA_REPLACING, "C") if obstacle(c, None, None)]
+    assert {c.command for c in replacing if c.protection != "PBMAC1"} == {"kur"}
+
+
+def test_library_with_another_digest_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jvm, "_cache", lambda: tmp_path)
+    (tmp_path / "peer.jar").write_bytes(b"library")
+    assert jvm._jar("a/peer.jar", hashlib.sha256(b"library").hexdigest()) == tmp_path / "peer.jar"
+    with pytest.raises(SystemExit, match="digest"):
+        jvm._jar("a/peer.jar", hashlib.sha256(b"another").hexdigest())
 
 
 def test_table_shows_failures_and_reasons() -> None:

@@ -120,6 +120,9 @@ impl TestCa {
                 let number = i32::from(body.tag & 0x1f);
                 let outcome = self.process(&header, &body, &message, &knobs, now);
                 let complaint = outcome.as_ref().err().map(|r| r.text.clone());
+                if complaint.is_none() {
+                    crate::record::request(request);
+                }
                 self.received.push(Received { der: request.to_vec(), body: number, complaint });
                 (Some(header), Some(number), outcome)
             }

@@ -26,6 +26,7 @@ mod nested;
 mod ocsp;
 pub mod ra;
 mod read;
+mod record;
 #[cfg(test)]
 mod rules;
 pub mod server;

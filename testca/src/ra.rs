@@ -91,11 +91,15 @@ impl TestCa {
     /// An RA with a certificate of this CA, purpose cmcRA. It knows the CA's secrets and the supplier; the CA names its
     /// certificate among the CA certificates.
     pub fn ra(&mut self, mode: RaMode, now: i64) -> Ra {
-        let kind = self.ra_key;
-        let (from, to) = (now - 3600, now + 365 * 86_400);
-        let signer = self.issuing.issue("devid test RA", kind, from, to, |p| p.key_usage(&[0]).purposes(&[CMC_RA]));
+        let signer = self.ra_credential(now);
         self.ra_certificates.push(signer.certificate.clone());
         self.ra_with(mode, signer)
+    }
+
+    /// Key and certificate for an RA, also for one that others wrote.
+    pub(crate) fn ra_credential(&mut self, now: i64) -> Holder {
+        let (from, to) = (now - 3600, now + 365 * 86_400);
+        self.issuing.issue("devid test RA", self.ra_key, from, to, |p| p.key_usage(&[0]).purposes(&[CMC_RA]))
     }
 
     /// The same without the purpose: nothing says that it may be an RA.
