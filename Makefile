@@ -12,7 +12,7 @@ DEBUG := $(TARGET)/debug
 STAGE := $(CURDIR)/build/stage
 
 .PHONY: all release install header test test-dependencies test-rust test-c test-header test-abi test-install test-python test-messages test-interop \
-	demo interop pkits bench fuzz lint clean help build-dir setup-build setup-test setup-demo setup-interop
+	demo interop pkits bench faults fuzz lint clean help build-dir setup-build setup-test setup-demo setup-interop
 
 all: release
 
@@ -25,6 +25,7 @@ help:
 	@echo "make interop    against OpenSSL and Siemens' CmpRaComponent, as servers and as clients"
 	@echo "make pkits      NIST's path validation suite, fetched from PyPI"
 	@echo "make bench      against OpenSSL and rustls-webpki, in the same run; SHORT=1: less of it"
+	@echo "make faults     device memory stopped, failing, without power at every call; prints the points tried"
 	@echo "make fuzz       every parser and the operation, FUZZ_SECONDS each (60)"
 	@echo "make lint       formatting and clippy"
 
@@ -112,6 +113,10 @@ pkits: build-dir
 
 bench: setup-test
 	python3 benches/run.py $(if $(SHORT),--short)
+
+# Minutes. Fails if anything is lost, mixed or left over anywhere.
+faults: build-dir
+	$(CARGO) test --locked --quiet --test store -- --ignored --exact faults::every_point --nocapture
 
 fuzz: build-dir
 	bash scripts/fuzz.sh

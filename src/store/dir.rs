@@ -6,16 +6,17 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, OFlags, Stat};
 use zeroize::Zeroizing;
 
 use super::backend::{Backend, key_names};
+use super::calls::{At, Calls, Witness};
 use super::error::{StoreError, StoreErrorKind};
 use super::repair::{Problem, ProblemKind};
 use crate::limits::MAX_STORED_RECORD_BYTES;
@@ -24,14 +25,9 @@ const MARKER: &str = "devid-store";
 const MARKER_TEXT: &[u8] = b"devid store 1\n";
 const LOCK: &str = "lock";
 const TEMPORARY: &str = ".tmp-";
-const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Gets each entry of a walk: the home, the directory's handle and key, the entry's name and type.
-type Visitor<'a> = dyn FnMut(&DirectoryBackend, &OwnedFd, &str, &str, FileType) -> Result<(), StoreError> + 'a;
-
-/// Called before each system call that changes something, with its name and the key concerned; an error stops the call.
-/// For fault-injection tests.
-pub type Probe = Arc<dyn Fn(&'static str, &str) -> io::Result<()> + Send + Sync>;
+/// Gets each entry of a walk: the home, the directory, the entry's name and type.
+type Visitor<'a> = dyn FnMut(&DirectoryBackend, At<'_>, &str, FileType) -> Result<(), StoreError> + 'a;
 
 /// How a directory is opened.
 #[derive(Clone, Default)]
@@ -40,15 +36,16 @@ pub struct DirectoryOptions {
     pub must_exist: bool,
     /// How long to wait for another process that holds the lock; not at all by default.
     pub lock_wait: Duration,
-    /// For fault-injection tests.
-    pub probe: Option<Probe>,
+    /// Sees every system call. For fault-injection tests.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 /// A home in a directory: directories with mode 0700, files with mode 0600.
 pub struct DirectoryBackend {
     path: PathBuf,
     root: OwnedFd,
-    options: DirectoryOptions,
+    calls: Calls,
+    lock_wait: Duration,
     lock: Option<File>,
     lock_depth: usize,
     /// Directories whose entries changed since the last sync, as keys; the root is "".
@@ -65,24 +62,19 @@ impl DirectoryBackend {
     pub fn open(path: impl AsRef<Path>, options: DirectoryOptions) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
         let place = path.display().to_string();
-        let probe = |what| options.probe.as_ref().map_or(Ok(()), |probe| probe(what, ""));
+        let calls = Calls(options.witness);
         let fail = |doing: &str, e: io::Error| StoreError::io(&place, doing, &e);
-        if !options.must_exist && !path.exists() {
-            let made = probe("mkdir").and_then(|()| Ok(rustix::fs::mkdir(&path, Mode::RWXU)?));
-            match made {
+        if !options.must_exist && !calls.root_exists(&path) {
+            match calls.make_root(&path) {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(fail("creating the directory", e)),
                 _ => {}
             }
             let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            probe("fsync-dir")
-                .and_then(|()| File::open(parent)?.sync_all())
-                .map_err(|e| fail("syncing the parent", e))?;
+            calls.sync_parent(parent).map_err(|e| fail("syncing the parent", e))?;
         }
-        // The path itself is the administrator's choice and may lead through symbolic links.
-        let flags = DIRECTORY_FLAGS.difference(OFlags::NOFOLLOW);
-        let root =
-            rustix::fs::open(&path, flags, Mode::empty()).map_err(|e| fail("opening the directory", e.into()))?;
-        let stat = rustix::fs::fstat(&root).map_err(|e| fail("reading the directory's mode", e.into()))?;
+        let root = calls.open_root(&path).map_err(|e| fail("opening the directory", e))?;
+        let at = At { handle: &root, key: "" };
+        let stat = calls.stat(at, "", &root).map_err(|e| fail("reading the directory's mode", e))?;
         check_owner(&stat, &place)?;
         if stat.st_mode & 0o022 != 0 {
             let detail = format!("others may write to the directory (mode {:o}); expected 700", stat.st_mode & 0o7777);
@@ -91,7 +83,8 @@ impl DirectoryBackend {
         let mut home = DirectoryBackend {
             path,
             root,
-            options,
+            calls,
+            lock_wait: options.lock_wait,
             lock: None,
             lock_depth: 0,
             dirty: BTreeSet::new(),
@@ -119,7 +112,8 @@ impl DirectoryBackend {
             Some(_) => Err(StoreError::corrupt(place, format!("{MARKER} does not hold what it should"))),
             None => {
                 let is_ours = |name: &str| name == LOCK || name.starts_with(TEMPORARY);
-                if entries(&self.root).map_err(|e| self.fail("", "listing", e))?.iter().any(|(n, _)| !is_ours(n)) {
+                let entries = self.calls.list(self.root()).map_err(|e| self.fail("", "listing", e))?;
+                if entries.iter().any(|(n, _)| !is_ours(n)) {
                     let detail = format!("the directory holds files but no {MARKER}: it is not device memory");
                     return Err(StoreError::corrupt(place, detail));
                 }
@@ -131,12 +125,11 @@ impl DirectoryBackend {
         }
     }
 
-    fn probe(&self, what: &'static str, key: &str) -> io::Result<()> {
-        self.options.probe.as_ref().map_or(Ok(()), |probe| probe(what, key))
+    fn root(&self) -> At<'_> {
+        At { handle: &self.root, key: "" }
     }
 
-    fn fail(&self, key: &str, doing: &str, error: impl Into<io::Error>) -> StoreError {
-        let error = error.into();
+    fn fail(&self, key: &str, doing: &str, error: io::Error) -> StoreError {
         let is_link = matches!(error.raw_os_error(), Some(code)
             if code == rustix::io::Errno::LOOP.raw_os_error() || code == rustix::io::Errno::NOTDIR.raw_os_error());
         if is_link {
@@ -148,37 +141,36 @@ impl DirectoryBackend {
 
     /// Opens the directory with this key, step by step; with `create`, makes what is missing.
     fn directory(&mut self, key: &str, create: bool) -> Result<Option<OwnedFd>, StoreError> {
-        let mut at = self.root.try_clone().map_err(|e| self.fail(key, "opening", e))?;
         let mut walked = String::new();
-        for name in key.split('/').filter(|n| !n.is_empty()) {
-            let opened = match rustix::fs::openat(&at, name, DIRECTORY_FLAGS, Mode::empty()) {
-                Err(rustix::io::Errno::NOENT) if create => {
+        let mut opened: Option<OwnedFd> = None;
+        // "." is device memory's own directory.
+        for name in if key.is_empty() { "." } else { key }.split('/') {
+            let at = At { handle: opened.as_ref().unwrap_or(&self.root), key: &walked };
+            let next = match self.calls.open_directory(at, name) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound && create => {
                     self.dirty.insert(walked.clone());
-                    self.probe("mkdir", key)
-                        .and_then(|()| Ok(rustix::fs::mkdirat(&at, name, Mode::RWXU)?))
-                        .map_err(|e| self.fail(key, "creating the directory", e))?;
-                    rustix::fs::openat(&at, name, DIRECTORY_FLAGS, Mode::empty())
+                    self.calls.make_directory(at, name).map_err(|e| self.fail(key, "creating the directory", e))?;
+                    self.calls.open_directory(at, name)
                 }
-                Err(rustix::io::Errno::NOENT) => return Ok(None),
-                opened => opened,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                next => next,
             };
-            at = opened.map_err(|e| self.fail(key, "opening the directory", e))?;
+            opened = Some(next.map_err(|e| self.fail(key, "opening the directory", e))?);
             walked = join(&walked, name);
         }
-        Ok(Some(at))
+        Ok(opened)
     }
 
     fn read_file(&mut self, directory: &str, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let key = join(directory, name);
-        let Some(at) = self.directory(directory, false)? else { return Ok(None) };
-        // NONBLOCK: a pipe put in a file's place must not hold us.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = match rustix::fs::openat(&at, name, flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(rustix::io::Errno::NOENT) => return Ok(None),
+        let Some(handle) = self.directory(directory, false)? else { return Ok(None) };
+        let at = At { handle: &handle, key: directory };
+        let file = match self.calls.open(at, name, OFlags::RDONLY) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(self.fail(&key, "opening", e)),
         };
-        let stat = rustix::fs::fstat(&file).map_err(|e| self.fail(&key, "reading the mode", e))?;
+        let stat = self.calls.stat(at, name, &file).map_err(|e| self.fail(&key, "reading the mode", e))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(StoreError::new(StoreErrorKind::Permission, key, "not a regular file"));
         }
@@ -192,24 +184,20 @@ impl DirectoryBackend {
             let detail = format!("{size} bytes, the limit is {MAX_STORED_RECORD_BYTES}");
             return Err(StoreError::new(StoreErrorKind::Limit, key, detail));
         }
-        // Room for everything at once: growing would leave copies of a key behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(size + 1));
-        let read = file.take(MAX_STORED_RECORD_BYTES as u64).read_to_end(&mut bytes);
-        read.map_err(|e| self.fail(&key, "reading", e))?;
-        Ok(Some(bytes))
+        self.calls.read(at, name, &file, size).map(Some).map_err(|e| self.fail(&key, "reading", e))
     }
 
     fn write_file(&mut self, directory: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let key = join(directory, name);
-        let at = self.directory(directory, true)?.expect("created if missing");
+        let handle = self.directory(directory, true)?.expect("created if missing");
+        let at = At { handle: &handle, key: directory };
         let temporary = self.temporary_name();
-        let written = self.put(&at, &temporary, name, &key, bytes);
-        if written.is_err() && self.probe("unlink", &key).is_ok() {
-            let _ = rustix::fs::unlinkat(&at, &temporary, AtFlags::empty());
-        }
-        written.map_err(|e| self.fail(&key, "writing", e))?;
         self.dirty.insert(directory.to_owned());
-        Ok(())
+        let written = self.put(at, &temporary, name, bytes);
+        if written.is_err() {
+            let _ = self.calls.unlink(at, &temporary);
+        }
+        written.map_err(|e| self.fail(&key, "writing", e))
     }
 
     /// A name nobody else uses: writers hold the lock, and leftovers of a process of the same number are gone by then.
@@ -218,39 +206,32 @@ impl DirectoryBackend {
         format!("{TEMPORARY}{}-{}", std::process::id(), self.temporary_count)
     }
 
-    fn put(&self, at: &OwnedFd, temporary: &str, name: &str, key: &str, bytes: &[u8]) -> io::Result<()> {
-        self.probe("create", key)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::openat(at, temporary, flags, Mode::RUSR | Mode::WUSR)?);
-        self.probe("write", key)?;
-        file.write_all(bytes)?;
-        self.probe("fsync", key)?;
-        file.sync_all()?;
-        self.probe("rename", key)?;
-        Ok(rustix::fs::renameat(at, temporary, at, name)?)
+    fn put(&self, at: At<'_>, temporary: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let file = self.calls.create(at, temporary)?;
+        self.calls.write(at, temporary, &file, bytes)?;
+        self.calls.sync(at, temporary, &file)?;
+        self.calls.rename(at, temporary, name)
     }
 
     /// Overwrites a file in place. Best effort: flash, journals and snapshots may keep the old blocks.
-    fn wipe(&self, at: &OwnedFd, name: &str, key: &str) -> io::Result<()> {
-        let file = rustix::fs::openat(at, name, OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-        let mut file = File::from(file);
-        let stat = rustix::fs::fstat(&file)?;
+    fn wipe(&self, at: At<'_>, name: &str) -> io::Result<()> {
+        let file = self.calls.open(at, name, OFlags::WRONLY)?;
+        let stat = self.calls.stat(at, name, &file)?;
         // A second link is someone's backup; removing ours is all we may do.
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_nlink > 1 {
             return Ok(());
         }
-        self.probe("wipe", key)?;
         let len = usize::try_from(stat.st_size).unwrap_or(0).min(MAX_STORED_RECORD_BYTES);
-        file.write_all(&vec![0; len])?;
-        self.probe("fsync", key)?;
-        file.sync_all()
+        self.calls.write(at, name, &file, &vec![0; len])?;
+        self.calls.sync(at, name, &file)
     }
 
     /// Calls `visit` for every entry below the directory with this key.
     fn walk(&mut self, directory: &str, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
-        let Some(at) = self.directory(directory, false)? else { return Ok(()) };
-        for (name, kind) in entries(&at).map_err(|e| self.fail(directory, "listing", e))? {
-            visit(self, &at, directory, &name, kind)?;
+        let Some(handle) = self.directory(directory, false)? else { return Ok(()) };
+        let at = At { handle: &handle, key: directory };
+        for (name, kind) in self.calls.list(at).map_err(|e| self.fail(directory, "listing", e))? {
+            visit(self, at, &name, kind)?;
             if kind == FileType::Directory && directory.matches('/').count() < 6 {
                 self.walk(&join(directory, &name), visit)?;
             }
@@ -258,15 +239,20 @@ impl DirectoryBackend {
         Ok(())
     }
 
-    /// Removes temporary files of a process that was stopped. Only under the lock: nobody else is writing then.
+    /// Removes temporary files of a process that was stopped, and has all directories synced: what that process did last
+    /// can be seen, and perhaps is not durable yet. Only under the lock: nobody else is writing then.
     fn tidy(&mut self) -> Result<(), StoreError> {
         let mut leftovers = Vec::new();
-        self.walk("", &mut |_, _, directory, name, _| {
-            if name.starts_with(TEMPORARY) {
-                leftovers.push((directory.to_owned(), name.to_owned()));
+        let mut directories = vec![String::new()];
+        self.walk("", &mut |_, at, name, kind| {
+            if kind == FileType::Directory {
+                directories.push(join(at.key, name));
+            } else if name.starts_with(TEMPORARY) {
+                leftovers.push((at.key.to_owned(), name.to_owned()));
             }
             Ok(())
         })?;
+        self.dirty.extend(directories);
         for (directory, name) in leftovers {
             self.remove_file(&directory, &name, true)?;
         }
@@ -276,41 +262,37 @@ impl DirectoryBackend {
 
     fn remove_file(&mut self, directory: &str, name: &str, wipe: bool) -> Result<(), StoreError> {
         let key = join(directory, name);
-        let Some(at) = self.directory(directory, false)? else { return Ok(()) };
-        let removed = if wipe { self.unlink_wiped(&at, name, &key) } else { self.unlink(&at, name, &key) };
-        match removed {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            removed => removed.map_err(|e| self.fail(&key, "removing", e))?,
+        let Some(handle) = self.directory(directory, false)? else { return Ok(()) };
+        let at = At { handle: &handle, key: directory };
+        let removed = if wipe { self.unlink_wiped(at, name) } else { self.calls.unlink(at, name) };
+        if matches!(&removed, Err(e) if e.kind() == io::ErrorKind::NotFound) {
+            return Ok(());
         }
+        // Also after a failure: the name may be gone already.
         self.dirty.insert(directory.to_owned());
+        removed.map_err(|e| self.fail(&key, "removing", e))?;
         self.remove_empty(directory)
     }
 
-    fn unlink(&self, at: &OwnedFd, name: &str, key: &str) -> io::Result<()> {
-        self.probe("unlink", key)?;
-        Ok(rustix::fs::unlinkat(at, name, AtFlags::empty())?)
-    }
-
-    /// Takes the record's name away first: a stop in the middle must not leave zeros where a key belongs.
-    fn unlink_wiped(&mut self, at: &OwnedFd, name: &str, key: &str) -> io::Result<()> {
-        let mut nameless = name.to_owned();
-        if !name.starts_with(TEMPORARY) {
-            nameless = self.temporary_name();
-            self.probe("rename", key)?;
-            rustix::fs::renameat(at, name, at, &nameless)?;
+    /// Takes the record's name away first, durably: zeros must never stand where a key belongs.
+    fn unlink_wiped(&mut self, at: At<'_>, name: &str) -> io::Result<()> {
+        if name.starts_with(TEMPORARY) {
+            let _ = self.wipe(at, name);
+            return self.calls.unlink(at, name);
         }
+        let nameless = self.temporary_name();
+        self.calls.rename(at, name, &nameless)?;
         // A file that cannot be overwritten is removed all the same.
-        let _ = self.wipe(at, &nameless, key);
-        self.unlink(at, &nameless, key)
+        let _ = self.calls.sync_directory(at).and_then(|()| self.wipe(at, &nameless));
+        self.calls.unlink(at, &nameless)
     }
 
     /// Removes directories that became empty, upwards, but not those of the first level.
     fn remove_empty(&mut self, directory: &str) -> Result<(), StoreError> {
         let mut key = directory;
         while let Some((parent, name)) = key.rsplit_once('/') {
-            let Some(at) = self.directory(parent, false)? else { return Ok(()) };
-            self.probe("rmdir", key).map_err(|e| self.fail(key, "removing", e))?;
-            match rustix::fs::unlinkat(&at, name, AtFlags::REMOVEDIR) {
+            let Some(handle) = self.directory(parent, false)? else { return Ok(()) };
+            match self.calls.remove_directory(At { handle: &handle, key: parent }, name) {
                 Ok(()) => {
                     self.dirty.remove(key);
                     self.dirty.insert(parent.to_owned());
@@ -323,22 +305,18 @@ impl DirectoryBackend {
     }
 
     fn take_lock(&mut self) -> Result<File, StoreError> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.root, LOCK, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|e| self.fail(LOCK, "opening the lock file", e))?;
-        let file = File::from(file);
-        let deadline = Instant::now() + self.options.lock_wait;
+        let file = self.calls.open_lock(self.root(), LOCK).map_err(|e| self.fail(LOCK, "opening the lock file", e))?;
+        let deadline = Instant::now() + self.lock_wait;
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(std::fs::TryLockError::Error(e)) => return Err(self.fail(LOCK, "locking", e)),
-                Err(std::fs::TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                    let place = self.path.display().to_string();
-                    let detail = "another process or handle is changing device memory; try again when it is done";
-                    return Err(StoreError::new(StoreErrorKind::Locked, place, detail));
-                }
-                Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+            if self.calls.try_lock(self.root(), LOCK, &file).map_err(|e| self.fail(LOCK, "locking", e))? {
+                return Ok(file);
             }
+            if Instant::now() >= deadline {
+                let place = self.path.display().to_string();
+                let detail = "another process or handle is changing device memory; try again when it is done";
+                return Err(StoreError::new(StoreErrorKind::Locked, place, detail));
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
@@ -364,10 +342,10 @@ impl Backend for DirectoryBackend {
 
     fn list(&mut self, prefix: &str) -> Result<Vec<String>, StoreError> {
         let mut keys = Vec::new();
-        self.walk(prefix.trim_end_matches('/'), &mut |_, _, directory, name, kind| {
-            let is_own = directory.is_empty() && (name == LOCK || name == MARKER);
+        self.walk(prefix.trim_end_matches('/'), &mut |_, at, name, kind| {
+            let is_own = at.key.is_empty() && (name == LOCK || name == MARKER);
             if kind != FileType::Directory && !name.starts_with(TEMPORARY) && !is_own {
-                keys.push(join(directory, name));
+                keys.push(join(at.key, name));
             }
             Ok(())
         })?;
@@ -375,15 +353,13 @@ impl Backend for DirectoryBackend {
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
-        for key in std::mem::take(&mut self.dirty) {
-            let synced = match self.directory(&key, false)? {
-                Some(at) => self.probe("fsync-dir", &key).and_then(|()| Ok(rustix::fs::fsync(&at)?)),
-                None => Ok(()),
-            };
-            if let Err(e) = synced {
-                self.dirty.insert(key.clone());
-                return Err(self.fail(&key, "syncing the directory", e));
+        // What fails, and all that comes after it, stays to be synced by the next call.
+        while let Some(key) = self.dirty.first().cloned() {
+            if let Some(handle) = self.directory(&key, false)? {
+                let at = At { handle: &handle, key: &key };
+                self.calls.sync_directory(at).map_err(|e| self.fail(&key, "syncing the directory", e))?;
             }
+            self.dirty.remove(&key);
         }
         Ok(())
     }
@@ -412,19 +388,18 @@ impl Backend for DirectoryBackend {
     fn inspect(&mut self, mend: bool) -> Result<Vec<Problem>, StoreError> {
         let mut problems = Vec::new();
         let mut leftovers = Vec::new();
-        self.walk("", &mut |home, at, directory, name, kind| {
-            let key = join(directory, name);
+        self.walk("", &mut |home, at, name, kind| {
+            let key = join(at.key, name);
             if name.starts_with(TEMPORARY) {
                 problems.push(Problem::new(ProblemKind::Leftover, &key, "a write was interrupted").mended(mend));
-                leftovers.push((directory.to_owned(), name.to_owned()));
+                leftovers.push((at.key.to_owned(), name.to_owned()));
                 return Ok(());
             }
             if !matches!(kind, FileType::Directory | FileType::RegularFile) {
                 problems.push(Problem::new(ProblemKind::Foreign, &key, "neither a file nor a directory; not followed"));
                 return Ok(());
             }
-            let stat = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|e| home.fail(&key, "reading the mode", e))?;
+            let stat = home.calls.stat_entry(at, name).map_err(|e| home.fail(&key, "reading the mode", e))?;
             if let Err(e) = check_owner(&stat, &key) {
                 problems.push(Problem::new(ProblemKind::Access, &key, &e.detail));
             }
@@ -433,7 +408,7 @@ impl Backend for DirectoryBackend {
                 if is_secret(name) {
                     text.push_str("; the private key may have been read: replace it");
                 }
-                let is_mended = mend && narrow(at, name, kind).is_ok();
+                let is_mended = mend && home.calls.narrow(at, name, kind).is_ok();
                 problems.push(Problem::new(ProblemKind::Access, &key, &text).mended(is_mended));
             }
             Ok(())
@@ -464,35 +439,4 @@ fn check_owner(stat: &Stat, place: &str) -> Result<(), StoreError> {
     }
     let detail = format!("belongs to user {}; expected user {me} or root", stat.st_uid);
     Err(StoreError::new(StoreErrorKind::Permission, place, detail))
-}
-
-/// Takes everybody else's access away.
-fn narrow(at: &OwnedFd, name: &str, kind: FileType) -> io::Result<()> {
-    let (flags, mode) = match kind {
-        FileType::Directory => (DIRECTORY_FLAGS, Mode::RWXU),
-        _ => (OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::RUSR | Mode::WUSR),
-    };
-    Ok(rustix::fs::fchmod(rustix::fs::openat(at, name, flags, Mode::empty())?, mode)?)
-}
-
-/// Names and types in a directory, sorted. Names that are not text cannot be ours and are left out.
-fn entries(at: impl AsFd) -> io::Result<Vec<(String, FileType)>> {
-    let mut found = Vec::new();
-    for entry in Dir::read_from(&at)? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().to_str() else { continue };
-        if name == "." || name == ".." {
-            continue;
-        }
-        let kind = match entry.file_type() {
-            FileType::Unknown => {
-                let stat = rustix::fs::statat(&at, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                FileType::from_raw_mode(stat.st_mode)
-            }
-            kind => kind,
-        };
-        found.push((name.to_owned(), kind));
-    }
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(found)
 }

@@ -35,6 +35,15 @@ pub(super) struct KeyRecord {
     pub bytes: zeroize::Zeroizing<Vec<u8>>,
 }
 
+/// What to do about a generation that cannot be read now, and perhaps can be later.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// Look further: for callers that change nothing.
+    Skip,
+    /// Give up: an older one must not take its place for good.
+    Fail,
+}
+
 const HELD: &str = "key.pem";
 const REFERENCE: &str = "key.ref";
 
@@ -198,12 +207,22 @@ impl Home<'_> {
     }
 
     /// The newest generation that is whole and confirmed, and not one of `except`.
-    pub fn newest_good(&mut self, name: &str, except: &[u32]) -> Result<Option<Identity>, StoreError> {
+    pub fn newest_good(
+        &mut self,
+        name: &str,
+        except: &[u32],
+        unreadable: Unreadable,
+    ) -> Result<Option<Identity>, StoreError> {
         for number in self.numbers(name)?.into_iter().rev().filter(|n| !except.contains(n)) {
-            if !self.is_unconfirmed(name, number)?
-                && let Ok(identity) = self.load(name, number)
-            {
-                return Ok(Some(identity));
+            let loaded = match self.is_unconfirmed(name, number) {
+                Ok(true) => continue,
+                Ok(false) => self.load(name, number),
+                Err(error) => Err(error),
+            };
+            match loaded {
+                Ok(identity) => return Ok(Some(identity)),
+                Err(error) if error.is_damage() || unreadable == Unreadable::Skip => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(None)

@@ -8,6 +8,8 @@
 
 mod backend;
 mod callback;
+#[cfg(unix)]
+mod calls;
 mod clock;
 #[cfg(unix)]
 mod dir;
@@ -19,12 +21,15 @@ mod memory;
 mod record;
 mod repair;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use backend::{Backend, key_names};
 pub use callback::{CallbackBackend, RawStorage};
 #[cfg(unix)]
-pub use dir::{DirectoryBackend, DirectoryOptions, Probe};
+pub use calls::{Call, CallKind, Verdict, Witness};
+#[cfg(unix)]
+pub use dir::{DirectoryBackend, DirectoryOptions};
 pub use error::{StoreError, StoreErrorKind};
 pub use identity::{
     AnchorSet, Identity, IdentityKey, IdentityState, KeyReference, KeySecret, NewIdentity, NewKey, PendingKey,
@@ -35,7 +40,7 @@ pub use repair::{Problem, ProblemKind};
 
 use crate::crypto::{Provider, keys};
 use backend::check_name;
-use generations::{Home, identity_key};
+use generations::{Home, Unreadable, identity_key};
 
 /// Folder and kind of the records that are wrapped blobs.
 type Shelf = (&'static str, &'static str);
@@ -51,6 +56,8 @@ const NUMBER: Shelf = ("number", "number");
 /// (storage, the secret for keys) must not call the store again.
 pub struct Store {
     backend: Mutex<Box<dyn Backend>>,
+    /// What was there at the start is durable.
+    is_settled: AtomicBool,
     provider: Arc<dyn Provider>,
     options: StoreOptions,
 }
@@ -58,7 +65,7 @@ pub struct Store {
 impl Store {
     /// In any home.
     pub fn new(backend: Box<dyn Backend>, provider: Arc<dyn Provider>, options: StoreOptions) -> Self {
-        Store { backend: Mutex::new(backend), provider, options }
+        Store { backend: Mutex::new(backend), is_settled: AtomicBool::new(false), provider, options }
     }
 
     /// In a directory, which is created if it is missing (its parent must exist).
@@ -191,13 +198,14 @@ impl Store {
     pub fn last_good(&self, name: &str) -> Result<(Identity, Option<StoreError>), StoreError> {
         let damage = match self.current(name) {
             Ok(identity) => return Ok((identity, None)),
-            Err(damage) if damage.is_damage() => damage,
+            // A medium that cannot read it any more, too: this call changes nothing.
+            Err(damage) if damage.is_damage() || damage.kind == StoreErrorKind::Io => damage,
             Err(other) => return Err(other),
         };
         if let Ok(previous) = self.previous(name) {
             return Ok((previous, Some(damage)));
         }
-        match self.reading(|home| home.newest_good(name, &[]))? {
+        match self.reading(|home| home.newest_good(name, &[], Unreadable::Skip))? {
             Some(identity) => Ok((identity, Some(damage))),
             None => Err(damage),
         }
@@ -264,6 +272,11 @@ impl Store {
         let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
         backend.lock()?;
         let locked = Locked(&mut **backend);
+        // A process that was stopped may have left changes that can be seen and are not durable: nothing is built on them.
+        if !self.is_settled.load(Ordering::Relaxed) {
+            locked.0.sync()?;
+            self.is_settled.store(true, Ordering::Relaxed);
+        }
         call(&mut Home { backend: &mut *locked.0, provider: &self.provider, options: &self.options })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::error::{StoreError, StoreErrorKind};
-use super::generations::{Home, generation_number, identity_key};
+use super::generations::{Home, Unreadable, generation_number, identity_key};
 use super::identity::{AnchorSet, IdentityState};
 use super::{BLOB, NUMBER, OPERATION};
 use crate::asn1::x509::Certificate;
@@ -91,12 +91,12 @@ fn examine_identity(
 
     // In use: damaged means that the last good generation takes its place.
     if let Some(number) = state.current
-        && let Err(damage) = home.load(name, number)
-        && damage.is_damage()
+        && let Some(damage) = damage_of(home, name, number, problems)
     {
         let replacement = match state.previous.map(|previous| home.load(name, previous)) {
             Some(Ok(previous)) => Some(previous),
-            _ => home.newest_good(name, &[number])?,
+            Some(Err(unreadable)) if !unreadable.is_damage() => return Err(unreadable),
+            _ => home.newest_good(name, &[number], Unreadable::Fail)?,
         };
         let words = match &replacement {
             Some(good) => format!("{damage}; generation {} is good and takes its place", good.generation),
@@ -110,8 +110,7 @@ fn examine_identity(
         }
     }
     if let Some(number) = state.previous
-        && let Err(damage) = home.load(name, number)
-        && damage.is_damage()
+        && let Some(damage) = damage_of(home, name, number, problems)
     {
         let place = format!("{key}/gen-{number:06}");
         problems.push(Problem::new(ProblemKind::Generation, &place, &damage.to_string()).mended(mend));
@@ -119,12 +118,12 @@ fn examine_identity(
     }
     if let Some(number) = state.pending {
         let place = format!("{key}/gen-{number:06}");
-        match home.load(name, number) {
-            Err(damage) if damage.is_damage() => {
+        match damage_of(home, name, number, problems) {
+            Some(damage) => {
                 problems.push(Problem::new(ProblemKind::Generation, &place, &damage.to_string()).mended(mend));
                 state.pending = None;
             }
-            _ => {
+            None => {
                 problems.push(Problem::new(ProblemKind::Unresolved, &place, "issued, neither confirmed nor discarded"))
             }
         }
@@ -153,6 +152,16 @@ fn examine_identity(
     Ok(())
 }
 
+/// What is damaged in a generation. One that cannot be read now is a problem for somebody else.
+fn damage_of(home: &mut Home<'_>, name: &str, number: u32, problems: &mut Vec<Problem>) -> Option<StoreError> {
+    let error = home.load(name, number).err()?;
+    if error.is_damage() {
+        return Some(error);
+    }
+    problems.push(Problem::new(ProblemKind::Access, &error.place, &error.detail));
+    None
+}
+
 /// The pointer's state, restored if need be; `None` if the identity holds nothing.
 fn examine_pointer(
     home: &mut Home<'_>,
@@ -168,11 +177,15 @@ fn examine_pointer(
         (Err(other), _) if other.kind != StoreErrorKind::Corrupt => return Err(other.clone()),
         (_, Ok(Some(copy))) => *copy,
         _ => {
-            let newest = home.newest_good(name, &[])?.map(|i| i.generation);
+            let newest = home.newest_good(name, &[], Unreadable::Fail)?.map(|i| i.generation);
             let mut pending = None;
             for number in home.numbers(name)? {
-                if home.is_unconfirmed(name, number)? && home.load(name, number).is_ok() {
-                    pending = Some(number);
+                if home.is_unconfirmed(name, number)? {
+                    match home.load(name, number) {
+                        Ok(_) => pending = Some(number),
+                        Err(damage) if damage.is_damage() => {}
+                        Err(unreadable) => return Err(unreadable),
+                    }
                 }
             }
             IdentityState { current: newest, previous: None, pending }

@@ -317,24 +317,35 @@ fn old_generations_go_when_the_retention_count_is_reached() {
 #[test]
 fn an_old_key_is_overwritten_before_it_is_removed() {
     let place = Place::new();
-    let steps = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let seen = steps.clone();
-    let probe: Probe = Arc::new(move |what, key| {
-        seen.lock().unwrap().push(format!("{what} {key}"));
-        Ok(())
-    });
-    let options = DirectoryOptions { probe: Some(probe), ..Default::default() };
+    let listener = Arc::new(Listener::default());
+    let options = DirectoryOptions { witness: Some(listener.clone()), ..Default::default() };
     let home = DirectoryBackend::open(place.memory(), options).unwrap();
     let store = Store::new(Box::new(home), provider(), StoreOptions::default());
     for number in 1..=3 {
         store.install("device", &issued(number).new_identity()).unwrap();
     }
-    let steps = steps.lock().unwrap();
-    let at = |step: &str| steps.iter().rposition(|s| s == step).unwrap_or_else(|| panic!("{step} in {steps:#?}"));
-    let key = "identity/device/gen-000001/key.pem";
-    assert!(at("rename identity/device/current") < at(&format!("wipe {key}")), "not before the new one is in use");
-    assert!(at(&format!("unlink {}", key.replace("key.pem", "meta"))) < at(&format!("wipe {key}")));
-    assert!(at(&format!("wipe {key}")) < at(&format!("unlink {key}")));
+    let steps = listener.0.lock().unwrap();
+    let after = |from: usize, what: &str| {
+        let found = steps[from..].iter().position(|step| step.contains(what));
+        from + found.unwrap_or_else(|| panic!("{what} after step {from} of {steps:#?}"))
+    };
+    let switched = steps.iter().rposition(|s| s.starts_with("renameat") && s.ends_with("-> current")).unwrap();
+    let is_torso = after(switched, "unlinkat identity/device/gen-000001/meta");
+    let nameless = after(is_torso, "renameat identity/device/gen-000001/key.pem -> .tmp-");
+    let durable = after(nameless, "fsync identity/device/gen-000001/");
+    let wiped = after(durable, "write identity/device/gen-000001/.tmp-");
+    let synced = after(wiped, "fsync identity/device/gen-000001/.tmp-");
+    after(synced, "unlinkat identity/device/gen-000001/.tmp-");
+}
+
+/// Writes down what is done.
+#[derive(Default)]
+struct Listener(std::sync::Mutex<Vec<String>>);
+
+impl Witness for Listener {
+    fn after(&self, call: &Call<'_>) {
+        self.0.lock().unwrap().push(call.to_string());
+    }
 }
 
 #[test]
