@@ -41,6 +41,14 @@ impl Client {
         self.operation(CertificateRequest::from_pkcs10(request.as_der())?)
     }
 
+    /// ir on behalf of whoever made a PKCS #10 request, DER or PEM; the client's credential is an RA's (RFC 9483 section
+    /// 5.3.1). The request's own signature is checked here, and raVerified stands in its place. That its subject is who
+    /// brought it is the RA's to know.
+    pub fn enroll_on_behalf(&self, request: &[u8]) -> Result<Operation, Error> {
+        let request = CertificationRequest::from_bytes(request)?;
+        self.operation(CertificateRequest::on_behalf(RequestKind::Initial, request.as_der())?)
+    }
+
     /// Any request.
     pub fn operation(&self, request: impl Into<Request>) -> Result<Operation, Error> {
         Operation::new(Arc::clone(&self.context), request)

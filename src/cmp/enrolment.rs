@@ -3,6 +3,7 @@
 use super::context::Credential;
 use super::issued::{self, Issued};
 use super::operation::{Operation, Phase, SignRequest, SignRole, State, UnderWay};
+use super::possession;
 use super::request::{CertificateRequest, RequestKind, Signer};
 use super::response::{self, ProtectedBy, refusal};
 use crate::asn1::cmp::{
@@ -52,11 +53,15 @@ impl Operation {
             );
             return Err(Error::new(Code::Expired, words));
         }
-        if let Some(csr) = request.pkcs10() {
+        if let (Some(csr), RequestKind::Pkcs10) = (request.pkcs10(), request.kind) {
             // It brings its proof of possession along.
             return self.send_first(csr.as_der(), now);
         }
         let cert_request = request.cert_request();
+        if request.pkcs10().is_some() {
+            // On behalf of others: their proof was checked before the operation was made.
+            return self.send_first(&possession::ra_verified(&cert_request, &[]), now);
+        }
         match &request.key {
             Signer::Deferred { .. } => {
                 self.state = State::SignPossession { cert_request };

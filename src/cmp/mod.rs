@@ -9,6 +9,7 @@
 //! | [`request`] | what the caller wants: a certificate by ir, cr, kur or p10cr, or another of the following |
 //! | [`revoke`] | the revocation of a certificate: rr and its answer |
 //! | [`info`] | questions and their answers: CA certificates, a root's successor, templates, CRLs |
+//! | [`ra`], [`nested`] | what a registration authority does with the messages of others |
 //! | [`protection`] | MAC and signature over header and body |
 //! | [`response`] | an answer is checked against its request before anything in it is believed (RFC 9483 section 3.5) |
 //! | [`issued`] | the issued certificate is compared with what was asked |
@@ -20,8 +21,11 @@ pub mod context;
 mod enrolment;
 pub mod info;
 pub mod issued;
+pub mod nested;
 pub mod operation;
+mod possession;
 pub mod protection;
+pub mod ra;
 pub mod request;
 pub mod response;
 pub mod revoke;
@@ -31,6 +35,8 @@ mod transaction;
 pub use context::{Context, Credential, MacParameters, SignerAuthorisation, Tolerance};
 pub use info::{Information, Question, RequestTemplate, RootUpdate};
 pub use issued::{Difference, Issued, differences};
+pub use nested::{Batch, Nested};
 pub use operation::{Action, Operation, SignRequest, SignRole};
+pub use ra::{Device, DeviceRequest, Proof, RegistrationAuthority, fail_info_of};
 pub use request::{CertificateRequest, Request, RequestKind, Signer};
 pub use revoke::{RevocationRequest, Revoked};

@@ -4,8 +4,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::context::Context;
+use super::context::{Context, Credential};
 use super::info::Question;
+use super::possession;
 use super::revoke::RevocationRequest;
 use crate::asn1::cmp::BodyType;
 use crate::asn1::crmf::{self, CertTemplate};
@@ -231,7 +232,18 @@ impl CertificateRequest {
         Ok(CertificateRequest { pkcs10: Some(csr), ..CertificateRequest::new(RequestKind::Pkcs10, key, template) })
     }
 
-    /// The PKCS #10 request, if this is p10cr.
+    /// ir or cr on behalf of whoever made a PKCS #10 request, DER (RFC 9483 section 5.3.1): the RA that asks has checked
+    /// the request's own signature and says raVerified in its place. Only an RA's credential makes sense of it.
+    ///
+    /// Errors: as [`Self::from_pkcs10`]; [`Code::InvalidArgument`] for another kind of request.
+    pub fn on_behalf(kind: RequestKind, der: &[u8]) -> Result<Self, Error> {
+        if !matches!(kind, RequestKind::Initial | RequestKind::Further) {
+            return Err(Error::new(Code::InvalidArgument, "on behalf of others is asked by ir or cr"));
+        }
+        Ok(CertificateRequest { kind, ..Self::from_pkcs10(der)? })
+    }
+
+    /// The PKCS #10 request, if this is p10cr or comes of one.
     pub fn pkcs10(&self) -> Option<&CertificationRequest> {
         self.pkcs10.as_ref()
     }
@@ -248,6 +260,13 @@ impl CertificateRequest {
             return Err(Error::new(Code::InvalidArgument, words));
         }
         match &self.pkcs10 {
+            Some(csr) if self.kind != RequestKind::Pkcs10 => {
+                if matches!(context.credential, Credential::Mac { .. }) {
+                    let words = "only an RA asks on behalf of others, with a certificate of its own";
+                    return Err(Error::new(Code::InvalidArgument, words));
+                }
+                possession::check_pkcs10(context, csr)
+            }
             Some(csr) => check_pkcs10(context, csr),
             None if self.kind == RequestKind::Pkcs10 => {
                 Err(Error::new(Code::InvalidArgument, "p10cr is made from a PKCS #10 request: see from_pkcs10"))

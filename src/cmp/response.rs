@@ -167,7 +167,7 @@ fn check_mac(
 
 /// Finds the signer, validates it once, checks the signature. A certificate from extraCerts is never trusted for having
 /// come along: extraCerts is not protected (RFC 9483 section 3.3).
-fn check_signature(
+pub(super) fn check_signature(
     context: &Context,
     transaction: &mut Transaction,
     message: &PkiMessage,
@@ -287,13 +287,13 @@ fn validate_signer(context: &Context, message: &PkiMessage, signer: &Certificate
 }
 
 /// RFC 9483 section 3.5: digitalSignature, if keyUsage is there.
-fn may_sign(signer: &Certificate) -> Result<bool, Error> {
+pub(super) fn may_sign(signer: &Certificate) -> Result<bool, Error> {
     use x509_cert::ext::pkix::KeyUsage;
     let usage: Option<KeyUsage> = signer.decode_extension(oid::CE_KEY_USAGE, "KeyUsage")?;
     Ok(usage.is_none_or(|usage| usage.digital_signature()))
 }
 
-fn has_cmc_purpose(signer: &Certificate) -> Result<bool, Error> {
+pub(super) fn has_cmc_purpose(signer: &Certificate) -> Result<bool, Error> {
     use x509_cert::ext::pkix::ExtendedKeyUsage;
     let purposes: Option<ExtendedKeyUsage> = signer.decode_extension(oid::CE_EXT_KEY_USAGE, "ExtKeyUsageSyntax")?;
     Ok(purposes.is_some_and(|p| p.0.contains(&oid::KP_CMC_CA) || p.0.contains(&oid::KP_CMC_RA)))

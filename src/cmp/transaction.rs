@@ -162,7 +162,7 @@ fn general_info(context: &Context, body_type: BodyType, names_profile: bool) -> 
     items
 }
 
-fn random(context: &Context) -> Result<Vec<u8>, Error> {
+pub(super) fn random(context: &Context) -> Result<Vec<u8>, Error> {
     let mut bytes = vec![0u8; NONCE_LEN];
     context.provider.random(&mut bytes)?;
     Ok(bytes)

@@ -8,6 +8,7 @@ mod bench;
 mod bent;
 mod good;
 mod ra;
+mod ra_side;
 mod wire;
 
 use devid_testca::Knobs;
@@ -18,7 +19,7 @@ fn every_knob_of_the_table_is_turned_here() {
     // tests send.
     let elsewhere = ["ocsp-unavailable", "other-waiting"];
     let text =
-        [include_str!("bent.rs"), include_str!("good.rs"), include_str!("ra.rs"), include_str!("wire.rs")].concat();
+        [include_str!("bent.rs"), include_str!("good.rs"), include_str!("ra.rs"), include_str!("ra_side.rs"), include_str!("wire.rs")].concat();
     for (name, ..) in Knobs::table() {
         let turned = text.contains(&format!("(\"{name}\", ")) || elsewhere.contains(&name);
         assert!(turned, "no test turns {name}");

@@ -28,6 +28,7 @@ impl BodyType {
     pub const RR: BodyType = BodyType(11);
     pub const RP: BodyType = BodyType(12);
     pub const PKICONF: BodyType = BodyType(19);
+    pub const NESTED: BodyType = BodyType(20);
     pub const GENM: BodyType = BodyType(21);
     pub const GENP: BodyType = BodyType(22);
     pub const ERROR: BodyType = BodyType(23);

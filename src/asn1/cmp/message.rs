@@ -86,6 +86,11 @@ impl PkiMessage {
         PkiBody::parse(self.body_type, self.slice(&self.body_content), limits)
     }
 
+    /// The body's content, DER, unread.
+    pub fn body_content(&self) -> &[u8] {
+        self.slice(&self.body_content)
+    }
+
     /// The protection: a signature or MAC value.
     pub fn protection(&self) -> Option<&[u8]> {
         self.protection.as_ref().map(|span| self.slice(span))
