@@ -453,10 +453,13 @@ impl TestCa {
             return refuse(bit::WRONG_INTEGRITY, "a revocation request under a MAC");
         };
         let signer = Parsed::read(signer)?;
-        if signer.serial != serial {
+        // RFC 9483 section 5.3.2: an RA may ask for others.
+        let is_ra = self.is_own_ra(credential);
+        if signer.serial != serial && !is_ra {
             return refuse(bit::NOT_AUTHORIZED, "signed by another certificate than the one to revoke");
         }
-        if !self.issued.contains(&signer.der) || template.tagged(0xa3).is_none_or(|i| i.value() != signer.issuer) {
+        let is_issued = |der: &Vec<u8>| Parsed::read(der).is_ok_and(|c| c.serial == serial);
+        if !self.issued.iter().any(is_issued) || template.tagged(0xa3).is_none_or(|i| i.value() != signer.issuer) {
             return refuse(bit::BAD_CERT_ID, "issuer is missing or is not this CA");
         }
         let reason = match details.children.get(1) {

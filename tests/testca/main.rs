@@ -18,8 +18,14 @@ fn every_knob_of_the_table_is_turned_here() {
     // One bends what OCSP answers, which the tests of revocation ask for; one waits for requests that the CA's own
     // tests send.
     let elsewhere = ["ocsp-unavailable", "other-waiting"];
-    let text =
-        [include_str!("bent.rs"), include_str!("good.rs"), include_str!("ra.rs"), include_str!("ra_side.rs"), include_str!("wire.rs")].concat();
+    let text = [
+        include_str!("bent.rs"),
+        include_str!("good.rs"),
+        include_str!("ra.rs"),
+        include_str!("ra_side.rs"),
+        include_str!("wire.rs"),
+    ]
+    .concat();
     for (name, ..) in Knobs::table() {
         let turned = text.contains(&format!("(\"{name}\", ")) || elsewhere.contains(&name);
         assert!(turned, "no test turns {name}");

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use devid::asn1::cmp::{BodyType, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo};
+use devid::asn1::crl::CrlReason;
 use devid::asn1::oid;
 use devid::asn1::x509::Certificate;
 use devid::client::run::system_time;
@@ -14,13 +15,14 @@ use devid::cmp::{
     SignerAuthorisation, fail_info_of,
 };
 use devid::crypto::keys::load_private_key;
-use devid::crypto::{KeyKind, PrivateKey, default_provider};
+use devid::crypto::{CryptoError, KeyKind, PrivateKey, SignatureAlgorithm, default_provider};
 use devid::limits::Limits;
 use devid::transport::{Exchange, ExchangeLimits, Reply, TransportError};
 use devid::validation::TrustAnchors;
 use devid::{Code, Error};
 use devid_testca::server::system_time as seconds_now;
 use devid_testca::{Holder, KeyType, RaMode};
+use zeroize::Zeroizing;
 
 use crate::bench::{Bench, By, P256, Story};
 
@@ -188,9 +190,8 @@ fn replaced_protection_keeps_identifiers_and_can_carry_the_original() {
     assert_eq!(request.device(), &Device::Reference(b"4711".to_vec()));
     assert_eq!(request.subject().unwrap().to_string(), "CN=device 1");
     let replaced = authority.replace(&request, Proof::Keep, true, system_time()).unwrap();
-    let header = |der: &[u8]| -> PkiHeader {
-        PkiMessage::from_der(der.to_vec(), &Limits::default()).unwrap().header().clone()
-    };
+    let header =
+        |der: &[u8]| -> PkiHeader { PkiMessage::from_der(der.to_vec(), &Limits::default()).unwrap().header().clone() };
     let (before, after) = (header(operation.output().unwrap()), header(&replaced));
     assert_eq!(before.transaction_id, after.transaction_id);
     assert_eq!(before.sender_nonce, after.sender_nonce);
@@ -250,9 +251,41 @@ fn a_request_whose_proof_does_not_match_is_refused_under_good_protection() {
     let vouched = authority.replace(&request, Proof::RaVerified, false, system_time()).unwrap();
     let error = authority.check(&vouched, None, system_time()).unwrap_err();
     assert_eq!((error.code(), fail_info_of(&error)), (Code::SignatureInvalid, 1 << 9), "{error}");
-    // A proof by another key, under the RA's good signature: the message rebuilt around a broken proof.
-    let broken = authority.replace(&request, Proof::Keep, false, system_time()).unwrap();
-    authority.check(&broken, None, system_time()).expect("the device's proof is still there and good");
+    let kept = authority.replace(&request, Proof::Keep, false, system_time()).unwrap();
+    authority.check(&kept, None, system_time()).expect("the device's proof is still there and good");
+
+    // Somebody else's public key, and a signature by one's own.
+    let make = || default_provider().generate_key(KeyKind::P256).unwrap();
+    let key = Signer::Key(Arc::new(Pretender { shown: make(), own: make() }));
+    let client = bench.config().build().unwrap();
+    let mut operation = client.enroll(key, &Subject::new().name("CN=device 1").unwrap()).unwrap();
+    operation.step(system_time()).unwrap();
+    let error = authority.check(operation.output().unwrap(), None, system_time()).unwrap_err();
+    assert_eq!((error.code(), fail_info_of(&error)), (Code::SignatureInvalid, 1 << 9), "{error}");
+}
+
+#[derive(Debug)]
+struct Pretender {
+    shown: Arc<dyn PrivateKey>,
+    own: Arc<dyn PrivateKey>,
+}
+
+impl PrivateKey for Pretender {
+    fn spki(&self) -> &[u8] {
+        self.shown.spki()
+    }
+
+    fn kind(&self) -> KeyKind {
+        self.shown.kind()
+    }
+
+    fn sign(&self, algorithm: &SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        self.own.sign(algorithm, message)
+    }
+
+    fn to_pkcs8(&self) -> Option<Zeroizing<Vec<u8>>> {
+        None
+    }
 }
 
 fn first_message(bench: &Bench) -> Vec<u8> {
@@ -416,6 +449,22 @@ fn an_ra_asks_on_behalf_of_who_made_a_pkcs10_request() {
     assert_eq!(error.facts().fail_info, Some(1 << 23), "{error}");
     let by_secret = Bench::new(By::Pbm).config().build().unwrap();
     assert_eq!(by_secret.enroll_on_behalf(csr.as_der()).err().map(|e| e.code()), Some(Code::InvalidArgument));
+}
+
+#[test]
+fn an_ra_has_the_certificate_of_another_revoked() {
+    let bench = Bench::new(P256);
+    let (issued, _) = bench.first_certificate();
+    let revoke = |holder: &Holder| {
+        let mut config = bench.config();
+        config.protect_with_certificate(key_of(holder), certificate_of(holder), vec![issuing(&bench)]);
+        let client = config.build().unwrap();
+        let mut operation = client.revoke(&issued.certificate, CrlReason::CessationOfOperation).unwrap();
+        client.complete(&mut operation, &mut Story::default()).map(|()| operation.revoked().is_some())
+    };
+    let plain = bench.server.with(|ca| ca.ra_without_purpose(RaMode::Forward, seconds_now())).signer;
+    assert_eq!(revoke(&plain).unwrap_err().facts().fail_info, Some(1 << 23));
+    assert_eq!(revoke(&holder(&bench)), Ok(true));
 }
 
 #[test]
