@@ -2037,13 +2037,16 @@ DEVID_API size_t devid_op_difference_count(const devid_op *op);
 DEVID_API const char *devid_op_difference(const devid_op *op, size_t index);
 
 /**
- * Takes the issued certificate; the next step confirms it.
+ * Takes the issued certificate; the next step confirms it. One that is bound to device memory is staged there first.
  *
  * @param op   Not NULL.
  * @param err  Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_STATE if no certificate waits for a decision.
  */
-DEVID_API DEVID_MUST_USE devid_status devid_op_accept(devid_op *op, devid_error **err);
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_accept(devid_op *op,
+                             devid_error **err);
 
 /**
  * Refuses the issued certificate. The next steps tell the CA; the operation then fails with DEVID_E_REFUSED.
@@ -4113,6 +4116,120 @@ devid_status devid_store_number(const devid_store *store,
                                 const char *name,
                                 int64_t *out_value,
                                 devid_error **err);
+
+
+/* ---- Enrolment straight into device memory: an operation that is bound to it keeps it in step by itself ---- */
+
+/**
+ * A generation is in use.
+ */
+#define DEVID_STATE_CURRENT 1
+
+/**
+ * There is a previous generation to roll back to.
+ */
+#define DEVID_STATE_PREVIOUS 2
+
+/**
+ * A certificate is issued and not confirmed yet: it is staged, and not in use. devid_op_resume() resolves that with the CA.
+ */
+#define DEVID_STATE_UNCONFIRMED 4
+
+/**
+ * An operation is saved that devid_op_resume() continues.
+ */
+#define DEVID_STATE_OPERATION 8
+
+/**
+ * A new key waits for its certificate.
+ */
+#define DEVID_STATE_PENDING_KEY 16
+
+/**
+ * A PKCS#10 request is out: devid_store_import() takes its certificate.
+ */
+#define DEVID_STATE_REQUEST 32
+
+/**
+ * Binds an enrolment or renewal to device memory, so that no crash loses or mixes an identity: the new key is kept before the
+ * request leaves, the operation before each message and wait, the certificate before it is confirmed; when the operation is
+ * done, key, certificate and chain come into use in one atomic step, and the generation before is kept for rollback. The
+ * operation is stepped or run as without. If it fails for good, what was kept is given up; if it was interrupted,
+ * devid_op_resume() continues.
+ *
+ * @param op         Not stepped yet. Not NULL.
+ * @param store      Not NULL.
+ * @param name       The identity's name; also the label of its pending key and of its saved operation. Not NULL.
+ * @param purpose    What the identity is for, such as "ldevid". Not NULL.
+ * @param reference  Where the new key is, for a key that cannot be exported, such as a PKCS#11 URI; else ignored. May be NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if the operation is under way, or if an earlier one under this name is unfinished
+ *         (devid_op_resume() or devid_store_abandon() it first); DEVID_E_INVALID_ARGUMENT for a revocation or a question.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_install_into(devid_op *op,
+                                   const devid_store *store,
+                                   const char *name,
+                                   const char *purpose,
+                                   const char *reference,
+                                   devid_error **err);
+
+/**
+ * Continues what was interrupted under a name in device memory: by a crash, a reboot, a server out of reach, a CA that takes
+ * days. The operation stays bound to device memory.
+ *
+ * @param client   With the same settings as then. Not NULL.
+ * @param store    Not NULL.
+ * @param name     The identity's name. Not NULL.
+ * @param purpose  As devid_op_install_into(). Not NULL.
+ * @param key      Stands for the new key, where device memory has only its reference. NULL: the pending key of device memory;
+ *                 one that it can only name signs as a step. May be NULL.
+ * @param out_op   Receives the operation; free with devid_op_free(). NULL if the interruption came when all was done: the
+ *                 identity is in use. Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND if nothing is unfinished under this name; DEVID_E_KEY_MISMATCH.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_resume(const devid_client *client,
+                             const devid_store *store,
+                             const char *name,
+                             const char *purpose,
+                             const devid_key *key,
+                             devid_op **out_op,
+                             devid_error **err);
+
+/**
+ * Gives an unfinished enrolment up: the saved operation, the staged certificate and the pending key are removed. The CA is not
+ * told, and the identity in use is not touched.
+ *
+ * @param store  Not NULL.
+ * @param name   The identity's name. Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK, also if nothing was unfinished; or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_abandon(const devid_store *store,
+                                 const char *name,
+                                 devid_error **err);
+
+/**
+ * What device memory holds under a name.
+ *
+ * @param store      Not NULL.
+ * @param name       The identity's name. Not NULL.
+ * @param out_state  Receives the sum of DEVID_STATE_* that hold; 0: nothing. More may be added. Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_CORRUPT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_state(const devid_store *store,
+                               const char *name,
+                               int32_t *out_state,
+                               devid_error **err);
 
 
 /* ---- Enrolment without a network: a request goes out by any means, and the certificate that comes back finds its key ---- */

@@ -56,4 +56,6 @@ pub mod store;
 
 pub mod kept;
 
+pub mod install;
+
 pub mod offline;

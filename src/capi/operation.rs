@@ -9,6 +9,7 @@ use super::cert::{devid_cert, devid_cert_list};
 use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, DEVID_LOG_WARNING, Log, Session, devid_client};
 use super::error::{devid_error, devid_status};
 use super::guard::{guard, guard_value};
+use super::install::Installing;
 use super::key::devid_key;
 use super::run::Callbacks;
 use super::subject::devid_subject;
@@ -29,6 +30,7 @@ pub struct Op {
     pub(super) callbacks: Callbacks,
     #[cfg(feature = "http")]
     pub(super) http: Option<crate::transport::HttpExchange>,
+    pub(super) installing: Option<Installing>,
     pub(super) request_name: CString,
     pub(super) words: Words,
 }
@@ -67,7 +69,17 @@ pub const DEVID_SIGN_PROTECTION: i32 = 2;
 
 impl Op {
     pub(super) fn into_handle(session: &Session, operation: Operation) -> *mut devid_op {
+        devid_op::into_raw(Op::new(session, operation))
+    }
+
+    /// One that keeps device memory in step.
+    pub(super) fn bound(session: &Session, operation: Operation, installing: Installing) -> *mut devid_op {
+        devid_op::into_raw(Op { installing: Some(installing), ..Op::new(session, operation) })
+    }
+
+    fn new(session: &Session, operation: Operation) -> Op {
         let mut op = Op {
+            installing: None,
             request_name: c_text(operation.request().body().name()),
             operation,
             session: session.clone(),
@@ -77,7 +89,7 @@ impl Op {
             words: Words::default(),
         };
         op.refresh();
-        devid_op::into_raw(op)
+        op
     }
 
     /// Makes the texts that getters lend.
@@ -322,6 +334,7 @@ pub unsafe extern "C" fn devid_op_step(
             Ok(_) => {}
             Err(error) => op.log(DEVID_LOG_ERROR, || error.to_string()),
         }
+        op.keep_in_step(&result, Time::from_unix(now))?;
         *out_action = match result? {
             Action::Send => DEVID_ACTION_SEND,
             Action::Wait => DEVID_ACTION_WAIT,
@@ -570,7 +583,7 @@ pub unsafe extern "C" fn devid_op_difference(op: *const devid_op, index: usize) 
     unsafe { peek(op, ptr::null(), |op| op.words.differences.get(index).map_or(ptr::null(), |t| t.as_ptr())) }
 }
 
-/// Takes the issued certificate; the next step confirms it.
+/// Takes the issued certificate; the next step confirms it. One that is bound to device memory is staged there first.
 ///
 /// @param op   Not NULL.
 /// @param err  Receives details on failure, else NULL. May be NULL.
@@ -581,6 +594,7 @@ pub unsafe extern "C" fn devid_op_accept(op: *mut devid_op, err: *mut *mut devid
     guard(err, || {
         // SAFETY: as the header says.
         let mut op = unsafe { handle_mut(op, "op")? };
+        op.stage()?;
         op.operation.accept()
     })
 }

@@ -12,7 +12,7 @@ use super::guard::guard;
 use super::key::devid_destroy_fn;
 use super::operation::{Op, devid_op};
 use crate::client::run::system_time;
-use crate::client::{Decision, Event, Owner, Unattended, complete};
+use crate::client::{Decision, Event, Owner, Unattended};
 use crate::cmp::Issued;
 use crate::transport::{Exchange, ExchangeLimits, Reply, TransportError};
 use crate::{Code, Error, Time};
@@ -149,10 +149,20 @@ pub unsafe extern "C" fn devid_op_run(op: *mut devid_op, err: *mut *mut devid_er
     guard(err, || {
         // SAFETY: as the header says.
         let mut op = unsafe { handle_mut(op, "op")? };
+        // Lent out: the closure has the rest of the operation.
+        let mut installing = op.installing.take();
         let result = with_exchange(&mut op, |operation, exchange, callbacks, session| {
             let mut owner = Program { callbacks, log: &session.log };
-            complete(operation, exchange, session.client.exchange_limits(), session.client.max_retries(), &mut owner)
+            match installing.as_mut().filter(|bound| !bound.is_finished) {
+                Some(bound) => {
+                    let result = session.client.complete_into(bound.destination(), operation, exchange, &mut owner);
+                    bound.is_finished = result.is_ok() || operation.has_failed();
+                    result.map(|_| ())
+                }
+                None => session.client.complete_over(operation, exchange, &mut owner),
+            }
         });
+        op.installing = installing;
         op.refresh();
         if let Err(error) = &result {
             Log::line(&op.session.log, DEVID_LOG_ERROR, || error.to_string());

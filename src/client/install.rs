@@ -73,16 +73,10 @@ impl Client {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
-        let saved = to.store.load_operation(to.name)?;
-        if let Some(identity) = finished(to, &saved)? {
-            return Ok(identity);
+        match to.continued(self, None)? {
+            Continued::Installed(identity) => Ok(*identity),
+            Continued::Operation(mut operation) => self.complete_into(to, &mut operation, exchange, owner),
         }
-        let signer = match to.store.pending_key(to.name)?.key {
-            IdentityKey::Held(key) => Signer::Key(key),
-            IdentityKey::External(reference) => Signer::deferred(reference.spki)?,
-        };
-        let mut operation = self.restore(signer, &saved)?;
-        self.drive(to, &mut operation, exchange, owner)
     }
 
     fn install_new(
@@ -93,21 +87,13 @@ impl Client {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
-        if to.store.state(to.name)?.pending.is_some() || to.store.operations()?.iter().any(|name| name == to.name) {
-            let words = format!("an enrolment for \"{}\" is unfinished: resume or abandon it first", to.name);
-            return Err(Error::new(Code::State, words));
-        }
-        if to.store.pending_request(to.name)?.is_some() {
-            let words = format!("a request for \"{}\" is out: import its certificate or abandon it first", to.name);
-            return Err(Error::new(Code::State, words));
-        }
-        // A pending key without an operation or a request is left from a crash before anything was sent: nobody knows it.
-        to.store.remove_pending_key(to.name)?;
-        to.store.put_pending_key(to.name, &NewKey::Held(&**key))?;
-        self.drive(to, &mut operation, exchange, owner)
+        to.begin(&operation, &NewKey::Held(&**key))?;
+        self.complete_into(to, &mut operation, exchange, owner)
     }
 
-    fn drive(
+    /// Runs an operation that [`Destination::begin`] or [`Destination::continued`] has prepared, and installs what comes of
+    /// it.
+    pub fn complete_into(
         &self,
         to: Destination<'_>,
         operation: &mut Operation,
@@ -116,18 +102,113 @@ impl Client {
     ) -> Result<Identity, Error> {
         let mut installing = Installing { to, owner };
         match self.run_over(operation, exchange, &mut installing) {
-            Ok(_) => {
-                let identity = to.store.promote(to.name)?;
-                to.store.remove_operation(to.name)?;
-                Ok(identity)
-            }
+            Ok(_) => to.finish(),
             Err(error) => {
-                if is_final(operation, &error) {
-                    abandon(to)?;
-                }
+                to.settle(operation, &error)?;
                 Err(error)
             }
         }
+    }
+}
+
+/// What an interrupted enrolment has come to.
+#[allow(missing_debug_implementations, reason = "an operation has none: it may hold what is secret")]
+pub enum Continued {
+    /// The interruption came after the switch: the identity is in use.
+    Installed(Box<Identity>),
+    /// It goes on from here.
+    Operation(Box<Operation>),
+}
+
+/// The steps that keep device memory ahead of an operation; [`Client::complete_into`] makes them for who runs one, and who
+/// steps one makes them: [`Destination::begin`], then [`Destination::checkpoint`] before each message, wait and decision,
+/// [`Destination::stage`] before the certificate is accepted, and at the end [`Destination::finish`] or
+/// [`Destination::settle`].
+impl Destination<'_> {
+    /// Keeps the new key of an operation that has not begun.
+    ///
+    /// Errors: [`Code::State`] if an earlier enrolment under this name is unfinished, or the operation is under way.
+    pub fn begin(&self, operation: &Operation, key: &NewKey<'_>) -> Result<(), Error> {
+        let Some(signer) = operation.request().new_key() else {
+            return Err(Error::new(Code::InvalidArgument, "the operation is not about a new key: nothing to install"));
+        };
+        if operation.transaction_id().is_some() {
+            return Err(Error::new(Code::State, "the operation is under way: device memory would come too late"));
+        }
+        if self.store.state(self.name)?.pending.is_some()
+            || self.store.operations()?.iter().any(|name| name == self.name)
+        {
+            let words = format!("an enrolment for \"{}\" is unfinished: resume or abandon it first", self.name);
+            return Err(Error::new(Code::State, words));
+        }
+        if let Some(kept) = self.store.pending_request(self.name)? {
+            let is_this_one =
+                operation.request().certificate().and_then(|r| r.pkcs10()).is_some_and(|csr| *csr == kept);
+            if is_this_one && same_public_key(kept.spki(), signer.spki()) {
+                return Ok(());
+            }
+            let words = format!("a request for \"{}\" is out: import its certificate or abandon it first", self.name);
+            return Err(Error::new(Code::State, words));
+        }
+        // A pending key without an operation or a request is left from a crash before anything was sent: nobody knows it.
+        self.store.remove_pending_key(self.name)?;
+        Ok(self.store.put_pending_key(self.name, key)?)
+    }
+
+    /// What was interrupted: a crash, a reboot, a server out of reach, a CA that takes days. `key` stands for the pending
+    /// key, where that is one that device memory can only name.
+    ///
+    /// Errors: [`Code::NotFound`] if nothing is unfinished under this name.
+    pub fn continued(&self, client: &Client, key: Option<Signer>) -> Result<Continued, Error> {
+        let saved = self.store.load_operation(self.name)?;
+        if let Some(identity) = finished(*self, &saved)? {
+            return Ok(Continued::Installed(Box::new(identity)));
+        }
+        let signer = match key {
+            Some(key) => key,
+            None => match self.store.pending_key(self.name)?.key {
+                IdentityKey::Held(key) => Signer::Key(key),
+                IdentityKey::External(reference) => Signer::deferred(reference.spki)?,
+            },
+        };
+        Ok(Continued::Operation(Box::new(client.restore(signer, &saved)?)))
+    }
+
+    /// Saves an operation that is about to send, wait or ask for a decision.
+    pub fn checkpoint(&self, operation: &Operation) -> Result<(), Error> {
+        Ok(self.store.save_operation(self.name, &operation.save()?)?)
+    }
+
+    /// Stages the certificate that is about to be accepted: what the CA considers confirmed is never lost.
+    pub fn stage(&self, issued: &Issued, at: Time) -> Result<(), Error> {
+        let new = NewIdentity {
+            key: NewKey::Pending(self.name),
+            certificate: &issued.certificate,
+            chain: &issued.chain,
+            purpose: self.purpose,
+            at,
+        };
+        match self.store.stage(self.name, &new) {
+            Ok(_) => Ok(()),
+            // Staged before the interruption that this run continues from.
+            Err(error) if error.kind == StoreErrorKind::Exists => {
+                let staged = self.store.pending(self.name)?;
+                if staged.certificate == issued.certificate { Ok(()) } else { Err(error.into()) }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The operation is done: what is staged comes into use.
+    pub fn finish(&self) -> Result<Identity, Error> {
+        let identity = self.store.promote(self.name)?;
+        self.store.remove_operation(self.name)?;
+        Ok(identity)
+    }
+
+    /// The operation failed: if nothing can come of it any more, it is given up.
+    pub fn settle(&self, operation: &Operation, error: &Error) -> Result<(), Error> {
+        if is_final(operation, error) { abandon(*self) } else { Ok(()) }
     }
 }
 
@@ -186,36 +267,15 @@ impl Owner for Installing<'_> {
     }
 
     fn checkpoint(&mut self, operation: &Operation) -> Result<(), Error> {
-        self.to.store.save_operation(self.to.name, &operation.save()?)?;
+        self.to.checkpoint(operation)?;
         self.owner.checkpoint(operation)
     }
 
     fn decide(&mut self, issued: &Issued) -> Result<Decision, Error> {
         let decision = self.owner.decide(issued)?;
         if decision == Decision::Accept {
-            self.stage(issued)?;
+            self.to.stage(issued, self.owner.now())?;
         }
         Ok(decision)
-    }
-}
-
-impl Installing<'_> {
-    fn stage(&mut self, issued: &Issued) -> Result<(), Error> {
-        let new = NewIdentity {
-            key: NewKey::Pending(self.to.name),
-            certificate: &issued.certificate,
-            chain: &issued.chain,
-            purpose: self.to.purpose,
-            at: self.owner.now(),
-        };
-        match self.to.store.stage(self.to.name, &new) {
-            Ok(_) => Ok(()),
-            // Staged before the interruption that this run continues from.
-            Err(error) if error.kind == StoreErrorKind::Exists => {
-                let staged = self.to.store.pending(self.to.name)?;
-                if staged.certificate == issued.certificate { Ok(()) } else { Err(error.into()) }
-            }
-            Err(error) => Err(error.into()),
-        }
     }
 }

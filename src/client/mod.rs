@@ -30,7 +30,7 @@ pub mod template;
 
 pub use config::{Client, Config};
 pub use import::{Import, Imported};
-pub use install::{Destination, abandon};
+pub use install::{Continued, Destination, abandon};
 pub use offline::{RequestOptions, UnsignedRequest, keep_request, request_into};
 pub use renewal::{Plan, Planner, Policy, Renewal, Step};
 pub use roots::add_root;

@@ -296,6 +296,11 @@ impl Operation {
         &self.context
     }
 
+    /// Whether a certificate waits for [`Operation::accept`] or [`Operation::reject`].
+    pub fn is_deciding(&self) -> bool {
+        matches!(self.state, State::Deciding)
+    }
+
     /// Whether the operation is over, as wished.
     pub fn is_done(&self) -> bool {
         matches!(self.state, State::Done)

@@ -40,7 +40,7 @@ from .operation import (
 )
 from .pkcs12 import Pkcs12, read_pkcs12, write_pkcs12
 from .request import Request
-from .store import Identity, Store
+from .store import Identity, State, Store
 from .support import Question, Reason, Revoked, Revoking, RootUpdate
 from .template import Template
 from .validation import (
@@ -96,6 +96,7 @@ __all__ = [
     "Sign",
     "SignRequest",
     "SignRole",
+    "State",
     "Steps",
     "Store",
     "StoreError",

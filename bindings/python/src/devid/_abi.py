@@ -247,6 +247,12 @@ DEVID_NAME_EMAIL = 3
 DEVID_NAME_URI = 4
 DEVID_ENCRYPTION_GCM = 1
 DEVID_ENCRYPTION_CBC = 2
+DEVID_STATE_CURRENT = 1
+DEVID_STATE_PREVIOUS = 2
+DEVID_STATE_UNCONFIRMED = 4
+DEVID_STATE_OPERATION = 8
+DEVID_STATE_PENDING_KEY = 16
+DEVID_STATE_REQUEST = 32
 
 
 class devid_error(Structure):
@@ -605,6 +611,10 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_store_remove_blob": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_store_raise_number": (c_int32, (POINTER(devid_store), c_char_p, c_int64, POINTER(c_int32), POINTER(POINTER(devid_error)))),
     "devid_store_number": (c_int32, (POINTER(devid_store), c_char_p, POINTER(c_int64), POINTER(POINTER(devid_error)))),
+    "devid_op_install_into": (c_int32, (POINTER(devid_op), POINTER(devid_store), c_char_p, c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_op_resume": (c_int32, (POINTER(devid_client), POINTER(devid_store), c_char_p, c_char_p, POINTER(devid_key), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_store_abandon": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_store_state": (c_int32, (POINTER(devid_store), c_char_p, POINTER(c_int32), POINTER(POINTER(devid_error)))),
     "devid_request_new": (c_int32, (POINTER(devid_key), POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_request)), POINTER(POINTER(devid_error)))),
     "devid_request_to_sign": (c_int32, (POINTER(devid_request), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_request_sign_algorithm": (c_char_p, (POINTER(devid_request),)),

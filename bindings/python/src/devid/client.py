@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from ctypes import POINTER, byref
 from typing import Any, List, Optional, Tuple, Type, TypeVar, Union
 
+from . import _abi
 from ._abi import Code
-from ._call import BytesLike, Moment, bytes_of, data, optional_text, seconds, text
+from ._call import BytesLike, Moment, bytes_of, call, data, optional_text, seconds, text
 from ._handle import Handle, used
 from .certificate import Certificate
 from .config import Config, Subject
 from .errors import UsageError
 from .key import Key
 from .operation import Operation, Steps
+from .store import Store
 from .support import Question, Reason, Revoking, RootUpdate
 from .template import Template
 
@@ -114,6 +117,20 @@ class Client(Handle):
         """
         with used(key) as new:
             return self._restore(Operation, ("ir", "cr", "kur", "p10cr"), new, saved)
+
+    def resume(
+        self, store: Store, name: str, *, purpose: str = "ldevid", key: Optional[Key] = None
+    ) -> Optional[Operation]:
+        """Continues what was interrupted under a name in device memory; see :meth:`Operation.install_into`.
+
+        ``key`` stands for the new key where device memory has only its reference. None: the interruption came when all was
+        done, the identity is in use. Raises :class:`StoreError` (``NOT_FOUND``) if nothing is unfinished.
+        """
+        pointer = POINTER(_abi.devid_op)()
+        with self._use() as client, store._use() as memory, used(key) as new:
+            names = text(name, "name"), text(purpose, "purpose")
+            call("devid_op_resume", client, memory, *names, new, byref(pointer))
+        return Operation._adopt(pointer) if pointer else None
 
     def restore_revocation(self, saved: BytesLike) -> Revoking:
         """Continues a revocation that was saved."""

@@ -7,7 +7,7 @@ import time
 from ctypes import byref, c_int32, string_at
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Callable, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Union
 
 from . import _abi
 from ._abi import Code
@@ -22,6 +22,7 @@ from ._call import (
     call,
     data,
     guarded,
+    optional_text,
     optional_text_of,
     seconds,
     text,
@@ -31,6 +32,9 @@ from ._handle import Handle
 from ._library import library
 from .certificate import Certificate, CertificateList
 from .errors import Error, InternalError, PkiStatus, pki_status_of
+
+if TYPE_CHECKING:
+    from .store import Store
 
 
 class Action(IntEnum):
@@ -230,8 +234,23 @@ class Steps(Handle):
 class Operation(Steps):
     """One enrolment or renewal, from the request to the confirmed certificate.
 
-    :meth:`run` does all of it. Or step it.
+    :meth:`run` does all of it. Or step it. :meth:`install_into` first, and no crash loses or mixes an identity.
     """
+
+    def install_into(
+        self, store: Store, name: str, *, purpose: str = "ldevid", reference: Optional[str] = None
+    ) -> Operation:
+        """Binds it to device memory, before it is run or stepped, and answers itself.
+
+        The new key is kept before the request leaves, the operation before each message and wait, the certificate before it
+        is confirmed. When the operation is done, all come into use in one atomic step. If it fails for good, what was kept is
+        given up; if it was interrupted, :meth:`Client.resume` continues. ``reference`` tells where a key is that cannot be
+        exported.
+        """
+        names = text(name, "name"), text(purpose, "purpose"), optional_text(reference, "reference")
+        with self._use() as operation, store._use() as memory:
+            call("devid_op_install_into", operation, memory, *names)
+        return self
 
     def run(
         self,

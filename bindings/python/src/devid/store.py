@@ -7,6 +7,7 @@ import time
 from ctypes import POINTER, byref, c_int32, c_int64, string_at
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntFlag
 from typing import List, Optional, Sequence, Tuple, Union
 
 from . import _abi
@@ -38,6 +39,23 @@ class Identity:
     """What it is for, such as ``ldevid``."""
     created: datetime
     """When it was installed, by the clock of who did it."""
+
+
+class State(IntFlag):
+    """What device memory holds under a name."""
+
+    CURRENT = 1
+    """A generation is in use."""
+    PREVIOUS = 2
+    """There is a previous generation to roll back to."""
+    UNCONFIRMED = 4
+    """A certificate is issued and not confirmed yet: it is staged, and not in use. :meth:`Client.resume` resolves that."""
+    OPERATION = 8
+    """An operation is saved that :meth:`Client.resume` continues."""
+    PENDING_KEY = 16
+    """A new key waits for its certificate."""
+    REQUEST = 32
+    """A PKCS#10 request is out: :meth:`Store.import_certificate` takes its certificate."""
 
 
 class Store(Handle):
@@ -254,6 +272,17 @@ class Store(Handle):
         with self._use() as store:
             with CertificateList._made_by("devid_store_anchors", store, text(use, "use")) as found:
                 return found.certificates()
+
+    def state(self, name: str) -> State:
+        """What there is under a name."""
+        found = c_int32()
+        with self._use() as store:
+            call("devid_store_state", store, text(name, "name"), byref(found))
+        return State(found.value)
+
+    def abandon(self, name: str) -> None:
+        """Gives an unfinished enrolment up: saved operation, staged certificate and pending key. The CA is not told."""
+        self._named("devid_store_abandon", name)
 
     def add_root(self, use: str, question: Question[Optional[RootUpdate]]) -> bool:
         """Puts the new root that a question brought among the anchors for one use, beside the old one.
