@@ -13,7 +13,7 @@ use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, SignatureAlgorithm, default_provider};
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::transport::ExchangeLimits;
+use crate::transport::{ExchangeLimits, TlsConfig};
 use crate::validation::{RevocationPolicy, StatusSources, TrustAnchors};
 
 /// What a client is to be; [`Config::build`] checks it and makes the client.
@@ -28,6 +28,12 @@ pub struct Config {
     pub server_url: Option<String>,
     /// HTTP proxy, `http://host:port`; the environment is never asked.
     pub proxy_url: Option<String>,
+    /// User name and password for the proxy (RFC 7617).
+    pub proxy_login: Option<(String, Zeroizing<String>)>,
+    /// Speak HTTP/1.0, for servers that know nothing else.
+    pub use_http_1_0: bool,
+    /// For `https`: who the server may be, and how the client shows itself. Its anchors are a set of their own.
+    pub tls: TlsConfig,
     /// Timeouts and sizes of one exchange.
     pub exchange_limits: ExchangeLimits,
     /// How often a message is sent again when the server was not reached or was busy, so that it cannot have been
@@ -76,10 +82,13 @@ impl Config {
     /// Defaults with another provider.
     pub fn with_provider(provider: Arc<dyn Provider>) -> Self {
         Config {
+            tls: TlsConfig::with_provider(Arc::clone(&provider)),
             provider,
             credential: None,
             server_url: None,
             proxy_url: None,
+            proxy_login: None,
+            use_http_1_0: false,
             exchange_limits: ExchangeLimits::default(),
             max_retries: 0,
             cmp_anchors: TrustAnchors::new(),
@@ -191,8 +200,13 @@ impl Config {
         exchange_limits.max_reply_bytes = self.limits.max_message_bytes;
         Ok(Client {
             context: Arc::new(context),
-            server_url: self.server_url.clone(),
-            proxy_url: self.proxy_url.clone(),
+            way: Arc::new(Way {
+                server_url: self.server_url.clone(),
+                proxy_url: self.proxy_url.clone(),
+                proxy_login: self.proxy_login.clone(),
+                use_http_1_0: self.use_http_1_0,
+                tls: Arc::new(self.tls.clone()),
+            }),
             exchange_limits,
             max_retries: self.max_retries,
         })
@@ -213,11 +227,25 @@ impl fmt::Debug for Config {
 pub struct Client {
     pub(super) context: Arc<Context>,
     #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "for the built-in HTTP client"))]
-    server_url: Option<String>,
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "for the built-in HTTP client"))]
-    proxy_url: Option<String>,
+    way: Arc<Way>,
     exchange_limits: ExchangeLimits,
     pub(super) max_retries: u32,
+}
+
+/// The way to the server.
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "for the built-in HTTP client"))]
+struct Way {
+    server_url: Option<String>,
+    proxy_url: Option<String>,
+    proxy_login: Option<(String, Zeroizing<String>)>,
+    use_http_1_0: bool,
+    tls: Arc<TlsConfig>,
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Way").field("server_url", &self.server_url).field("tls", &self.tls).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -240,10 +268,18 @@ impl Client {
     #[cfg(feature = "http")]
     pub fn http(&self) -> Result<crate::transport::HttpExchange, Error> {
         use crate::transport::{HttpConfig, HttpExchange, Url};
-        let url = self.server_url.as_deref().ok_or_else(|| {
+        let way = &*self.way;
+        let url = way.server_url.as_deref().ok_or_else(|| {
             Error::new(Code::InvalidArgument, "no server URL in the settings, and no exchange was given")
         })?;
-        let proxy = self.proxy_url.as_deref().map(Url::parse).transpose()?;
-        Ok(HttpExchange::new(url, HttpConfig { proxy, ..HttpConfig::default() })?)
+        let login = way.proxy_login.as_ref();
+        let config = HttpConfig {
+            tls: (!way.tls.anchors.is_empty()).then(|| Arc::clone(&way.tls)),
+            proxy: way.proxy_url.as_deref().map(Url::parse).transpose()?,
+            proxy_authorization: login.map(|(user, password)| HttpConfig::basic(user, password)).transpose()?,
+            use_http_1_0: way.use_http_1_0,
+            ..HttpConfig::default()
+        };
+        Ok(HttpExchange::new(url, config)?)
     }
 }

@@ -1,4 +1,4 @@
-//! TCP connections for the HTTP client: the seam where TLS will be put on top.
+//! TCP connections for the HTTP client, with TLS on top where the URL says so.
 //!
 //! What the HTTP library's own connector does not do is done here: a connection attempt can be cancelled, a request
 //! leaves in one piece, an answer that comes while the request is still being sent is read, a proxy is spoken to in
@@ -15,10 +15,12 @@ use ureq::Timeout;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport};
+use zeroize::Zeroizing;
 
-use super::error::Phase;
+use super::error::{Phase, TransportError};
+use super::tls::{Session, TlsClient};
 use super::url::Url;
-use super::{Cancel, Interrupt};
+use super::{Cancel, Interrupt, tunnel};
 
 /// How often a connection attempt looks at the cancel flag.
 const CONNECT_SLICE: Duration = Duration::from_millis(20);
@@ -64,29 +66,39 @@ impl Resolve for ThreadResolver {
 }
 
 /// What one HTTP client knows about its connections and the exchange in progress; shared with the canceller.
-#[derive(Debug)]
 pub(super) struct Link {
     phase: AtomicU8,
     has_received: AtomicBool,
     is_fresh: AtomicBool,
+    is_mutual: AtomicBool,
     cancel: Mutex<Option<Cancel>>,
     sockets: Mutex<Vec<Weak<TcpStream>>>,
     known: Mutex<Option<(String, Vec<SocketAddr>)>>,
     resolver: Arc<dyn Resolve>,
+    tls: Option<TlsClient>,
     proxy: Option<Url>,
+    proxy_authorization: Option<Zeroizing<String>>,
 }
 
 impl Link {
-    pub(super) fn new(resolver: Arc<dyn Resolve>, proxy: Option<Url>) -> Arc<Self> {
+    pub(super) fn new(
+        resolver: Arc<dyn Resolve>,
+        tls: Option<TlsClient>,
+        proxy: Option<Url>,
+        proxy_authorization: Option<Zeroizing<String>>,
+    ) -> Arc<Self> {
         Arc::new(Link {
             phase: AtomicU8::new(0),
             has_received: AtomicBool::new(false),
             is_fresh: AtomicBool::new(false),
+            is_mutual: AtomicBool::new(false),
             cancel: Mutex::default(),
             sockets: Mutex::default(),
             known: Mutex::default(),
             resolver,
+            tls,
             proxy,
+            proxy_authorization,
         })
     }
 
@@ -95,6 +107,7 @@ impl Link {
         self.enter(Phase::Prepare);
         self.has_received.store(false, Ordering::Relaxed);
         self.is_fresh.store(false, Ordering::Relaxed);
+        self.is_mutual.store(false, Ordering::Relaxed);
         *lock(&self.cancel) = cancel.cloned();
         if let Some(cancel) = cancel {
             let link: Weak<Link> = Arc::downgrade(self);
@@ -118,6 +131,11 @@ impl Link {
     /// Whether the exchange made its connection itself.
     pub(super) fn is_fresh(&self) -> bool {
         self.is_fresh.load(Ordering::Relaxed)
+    }
+
+    /// Whether the exchange's connection is one of TLS in which both sides showed their certificates.
+    pub(super) fn is_mutual(&self) -> bool {
+        self.is_mutual.load(Ordering::Relaxed)
     }
 
     /// Looks the address up again next time: the server may have moved.
@@ -154,6 +172,12 @@ impl Link {
     }
 }
 
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("phase", &self.phase()).field("proxy", &self.proxy).finish_non_exhaustive()
+    }
+}
+
 impl Interrupt for Link {
     fn interrupt(&self) {
         for socket in lock(&self.sockets).iter().filter_map(Weak::upgrade) {
@@ -177,10 +201,7 @@ impl Resolver for LinkResolver {
         self.0.enter(Phase::Resolve);
         let (host, port) = match &self.0.proxy {
             Some(proxy) => (proxy.host(), proxy.port()),
-            None => {
-                let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
-                (host.trim_start_matches('[').trim_end_matches(']'), uri.port_u16().unwrap_or(80))
-            }
+            None => target(uri)?,
         };
         let addresses = self.0.addresses(host, port, timeout.not_zero().map(|d| *d))?;
         let mut out = self.empty();
@@ -209,12 +230,18 @@ impl Connector for LinkConnector {
             return Err(cancelled().into());
         }
         link.is_fresh.store(true, Ordering::Relaxed);
-        let prefix = link.proxy.as_ref().map(|_| {
+        let session = match details.needs_tls() {
+            true => Some(Box::new(self.secure(details, &stream, deadline)?)),
+            false => None,
+        };
+        // A tunnel is no proxy any more.
+        let prefix = link.proxy.as_ref().filter(|_| session.is_none()).map(|_| {
             let authority = details.uri.authority().map_or("", |a| a.as_str());
             format!("http://{authority}")
         });
         Ok(Some(LinkTransport {
             stream,
+            session,
             buffers: LazyBuffers::new(16 * 1024, 16 * 1024),
             pending: Vec::new(),
             send_error: None,
@@ -227,9 +254,44 @@ impl Connector for LinkConnector {
     }
 }
 
+impl LinkConnector {
+    /// A tunnel where there is a proxy, then TLS.
+    fn secure(
+        &self,
+        details: &ConnectionDetails,
+        stream: &TcpStream,
+        deadline: Option<Instant>,
+    ) -> Result<Session, ureq::Error> {
+        let link = &self.0;
+        link.enter(Phase::Tls);
+        let (host, port) = target(details.uri)?;
+        let outcome = match &link.proxy {
+            Some(_) => tunnel::open(stream, host, port, link.proxy_authorization.as_deref(), deadline),
+            None => Ok(()),
+        };
+        let tls = link.tls.as_ref().ok_or(ureq::Error::TlsRequired)?;
+        let outcome = outcome.and_then(|()| tls.connect(host, stream, deadline));
+        let session = outcome.map_err(|e| match is_timeout(&e) {
+            true => ureq::Error::Timeout(Timeout::Connect),
+            false => e.into(),
+        })?;
+        stream.set_read_timeout(None)?;
+        stream.set_write_timeout(None)?;
+        Ok(session)
+    }
+}
+
+/// Host, an IPv6 address without its brackets, and port of a URL.
+fn target(uri: &Uri) -> Result<(&str, u16), ureq::Error> {
+    let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
+    let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    Ok((host.trim_start_matches('[').trim_end_matches(']'), uri.port_u16().unwrap_or(default_port)))
+}
+
 /// One TCP connection.
 pub(super) struct LinkTransport {
     stream: Arc<TcpStream>,
+    session: Option<Box<Session>>,
     buffers: LazyBuffers,
     /// Written by the HTTP library, not yet sent.
     pending: Vec<u8>,
@@ -255,7 +317,11 @@ impl LinkTransport {
             self.stream.set_write_timeout(wanted)?;
             self.write_timeout = wanted;
         }
-        match (&*self.stream).write_all(&pending) {
+        let written = match &mut self.session {
+            Some(session) => session.write_all(&self.stream, &pending),
+            None => (&*self.stream).write_all(&pending),
+        };
+        match written {
             Ok(()) => Ok(()),
             Err(e) if is_timeout(&e) => Err(ureq::Error::Timeout(timeout.reason)),
             Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
@@ -275,7 +341,12 @@ impl LinkTransport {
                 self.stream.set_read_timeout(left)?;
                 self.read_timeout = left;
             }
-            match (&*self.stream).read(self.buffers.input_append_buf()) {
+            let buffer = self.buffers.input_append_buf();
+            let outcome = match &mut self.session {
+                Some(session) => session.read(&self.stream, buffer),
+                None => (&*self.stream).read(buffer),
+            };
+            match outcome {
                 Ok(count) => return Ok(count),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {
                     left = end.map(|end| end.saturating_duration_since(Instant::now()));
@@ -297,6 +368,7 @@ impl Transport for LinkTransport {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.link.enter(Phase::Send);
+        self.link.is_mutual.store(self.session.as_ref().is_some_and(|s| s.is_mutual()), Ordering::Relaxed);
         let output = &self.buffers.output()[..amount];
         match &self.prefix {
             // The request line comes first and whole: "POST /path HTTP/1.1".
@@ -322,6 +394,10 @@ impl Transport for LinkTransport {
         }
         let received = self.receive(timeout);
         let count = match (received, self.send_error.take()) {
+            // What the server said in TLS before it closed its side tells more than that it did.
+            (Err(ureq::Error::Io(e)), Some(_)) if e.get_ref().is_some_and(|e| e.is::<TransportError>()) => {
+                return Err(e.into());
+            }
             (Ok(0) | Err(ureq::Error::Io(_)), Some(send_error)) => return Err(send_error.into()),
             (received, _) => received?,
         };
@@ -334,13 +410,29 @@ impl Transport for LinkTransport {
 
     fn is_open(&mut self) -> bool {
         // A kept connection must be silent: bytes nobody asked for, an end or an error make it unusable.
-        let is_silent = |mut stream: &TcpStream| -> io::Result<bool> {
+        let session = &mut self.session;
+        let mut is_silent = |mut stream: &TcpStream| -> io::Result<bool> {
             stream.set_nonblocking(true)?;
-            let silent = matches!(stream.read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+            let silent = match session {
+                Some(session) => session.is_silent(stream),
+                None => matches!(stream.read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock),
+            };
             stream.set_nonblocking(false)?;
             Ok(silent)
         };
         is_silent(&self.stream).unwrap_or(false)
+    }
+
+    fn is_tls(&self) -> bool {
+        self.session.is_some()
+    }
+}
+
+impl Drop for LinkTransport {
+    fn drop(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.close(&self.stream);
+        }
     }
 }
 

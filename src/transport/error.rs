@@ -71,12 +71,14 @@ pub enum Phase {
     Resolve = 1,
     /// Connecting.
     Connect = 2,
+    /// Asking a proxy for a tunnel, and the TLS handshake.
+    Tls = 3,
     /// Sending the request.
-    Send = 3,
+    Send = 4,
     /// Waiting for the answer to begin, up to the end of its header.
-    Await = 4,
+    Await = 5,
     /// Reading the answer's body.
-    Body = 5,
+    Body = 6,
 }
 
 impl Phase {
@@ -86,6 +88,7 @@ impl Phase {
             Phase::Prepare => "prepare",
             Phase::Resolve => "resolve",
             Phase::Connect => "connect",
+            Phase::Tls => "tls",
             Phase::Send => "send",
             Phase::Await => "await",
             Phase::Body => "body",
@@ -94,9 +97,9 @@ impl Phase {
 
     #[cfg(feature = "http")]
     pub(super) fn from_number(number: u8) -> Self {
-        const ALL: [Phase; 6] =
-            [Phase::Prepare, Phase::Resolve, Phase::Connect, Phase::Send, Phase::Await, Phase::Body];
-        ALL[usize::from(number).min(5)]
+        use Phase::{Await, Body, Connect, Prepare, Resolve, Send, Tls};
+        const ALL: [Phase; 7] = [Prepare, Resolve, Connect, Tls, Send, Await, Body];
+        ALL[usize::from(number).min(6)]
     }
 }
 

@@ -12,8 +12,8 @@ pub use super::wire::HttpConfig;
 
 /// The built-in HTTP client: one server, connections kept between exchanges.
 ///
-/// No redirects, no environment variables, no threads (unless [`ThreadResolver`] is chosen). `http` only in this
-/// build's features; CMP messages protect themselves.
+/// No redirects, no environment variables, no threads (unless [`ThreadResolver`] is chosen). CMP messages protect
+/// themselves; `https` hides them as well, and needs anchors for the server ([`HttpConfig::tls`]).
 pub struct HttpExchange {
     url: Url,
     wire: Wire,
@@ -22,7 +22,10 @@ pub struct HttpExchange {
 impl HttpExchange {
     /// For the server at `url`, whose path is sent as written.
     pub fn new(url: &str, config: HttpConfig) -> Result<Self, TransportError> {
-        Ok(HttpExchange { url: Url::parse(url)?, wire: Wire::new(config)? })
+        let url = Url::parse(url)?;
+        let wire = Wire::new(config)?;
+        wire.check_scheme(&url)?;
+        Ok(HttpExchange { url, wire })
     }
 
     /// The server's URL.
@@ -113,6 +116,7 @@ fn judge(reply: WireReply, strict: bool) -> Result<Reply, TransportError> {
             status: Some(reply.status),
             content_type_is_unusual: !is_pkixcmp,
             connection_was_reused: reply.connection_was_reused,
+            is_mutually_authenticated: reply.is_mutually_authenticated,
             content_type,
             body: reply.body,
         }),

@@ -1,6 +1,6 @@
 //! How bytes travel: one request out, one answer back, over HTTP, through files, or by whatever the caller brings.
 //!
-//! This room knows nothing of certificates and keys. An [`Exchange`] carries one CMP message and returns the answer's
+//! Messages are bytes here; certificates and keys occur in [`tls`] alone. An [`Exchange`] carries one CMP message and returns the answer's
 //! bytes; a [`Fetch`] gets a CRL, a certificate or an OCSP response by URL. Both are traits, so that a host may bring
 //! its own network stack. Failures are [`TransportError`]s with every fact that is known.
 
@@ -11,6 +11,9 @@ pub mod fetch;
 pub mod file;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod tls;
+#[cfg(feature = "http")]
+mod tunnel;
 mod url;
 #[cfg(feature = "http")]
 mod wire;
@@ -23,6 +26,7 @@ pub use error::{Phase, TransportError, TransportErrorKind};
 pub use fetch::{Fetch, FetchFn, FetchRequest, Fetched};
 #[cfg(feature = "http")]
 pub use http::{HttpConfig, HttpExchange};
+pub use tls::TlsConfig;
 pub use url::{Scheme, Url, well_known_url};
 
 /// Carries one CMP message to a server and brings its answer.
@@ -110,6 +114,8 @@ pub struct Reply {
     pub content_type_is_unusual: bool,
     /// The exchange used a connection kept from an earlier one.
     pub connection_was_reused: bool,
+    /// It came by TLS from a server that was authenticated and that asked for the client's certificate and got it.
+    pub is_mutually_authenticated: bool,
 }
 
 impl Reply {

@@ -1,15 +1,18 @@
 //! One HTTP request and its answer, under limits; what CMP exchanges and fetches share.
 
+use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64ct::{Base64, Encoding};
 use ureq::http::{HeaderMap, Method, Request, Version, header};
 use zeroize::Zeroizing;
 
 use super::ExchangeLimits;
 use super::connection::{Link, LinkConnector, LinkResolver, Resolve, SystemResolver};
 use super::error::{Phase, TransportError, TransportErrorKind};
+use super::tls::{TlsClient, TlsConfig};
 use super::url::{Scheme, Url};
 
 /// Longest header of an answer, in bytes. Real ones stay under 2 KiB.
@@ -19,11 +22,14 @@ const MAX_HEADER_BYTES: usize = 32 * 1024;
 const IDLE_AGE: Duration = Duration::from_secs(3600);
 
 /// Settings of the built-in HTTP client. Nothing is read from the environment.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpConfig {
-    /// An HTTP proxy, `http://host:port`. Asked in absolute form (RFC 9112 section 3.2.2).
+    /// For `https`; without it, such URLs are refused.
+    pub tls: Option<Arc<TlsConfig>>,
+    /// An HTTP proxy, `http://host:port`. Asked in absolute form for `http`, for a tunnel (CONNECT) for `https` (RFC 9112
+    /// sections 3.2.2 and 3.2.3).
     pub proxy: Option<Url>,
-    /// Value of Proxy-Authorization, such as `Basic dXNlcjpwdw==`.
+    /// Value of Proxy-Authorization, such as [`HttpConfig::basic`] gives. For the proxy's eyes alone.
     pub proxy_authorization: Option<Zeroizing<String>>,
     /// Speak HTTP/1.0, for servers that know nothing else.
     pub use_http_1_0: bool,
@@ -40,6 +46,7 @@ pub struct HttpConfig {
 impl Default for HttpConfig {
     fn default() -> Self {
         HttpConfig {
+            tls: None,
             proxy: None,
             proxy_authorization: None,
             use_http_1_0: false,
@@ -48,6 +55,34 @@ impl Default for HttpConfig {
             strict_content_type: false,
             resolver: Arc::new(SystemResolver),
         }
+    }
+}
+
+impl HttpConfig {
+    /// The value of Proxy-Authorization for a user name and a password (RFC 7617).
+    pub fn basic(user: &str, password: &str) -> Result<Zeroizing<String>, TransportError> {
+        // RFC 7617 section 2: a colon would end the name, control characters have no place.
+        if user.contains(':') || user.chars().chain(password.chars()).any(char::is_control) {
+            let words = "a user name with a colon, or a control character in it or in the password";
+            return Err(TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, words));
+        }
+        let pair = Zeroizing::new(format!("{user}:{password}"));
+        let encoded = Zeroizing::new(Base64::encode_string(pair.as_bytes()));
+        Ok(Zeroizing::new(format!("Basic {}", *encoded)))
+    }
+}
+
+impl fmt::Debug for HttpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values of headers may be secrets: names only.
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("HttpConfig")
+            .field("tls", &self.tls)
+            .field("proxy", &self.proxy)
+            .field("has_proxy_authorization", &self.proxy_authorization.is_some())
+            .field("use_http_1_0", &self.use_http_1_0)
+            .field("headers", &headers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -75,6 +110,7 @@ pub(super) struct WireReply {
     pub body: Vec<u8>,
     pub body_error: Option<TransportError>,
     pub connection_was_reused: bool,
+    pub is_mutually_authenticated: bool,
 }
 
 impl Wire {
@@ -84,7 +120,9 @@ impl Wire {
         {
             return Err(unsupported(format!("{proxy}: a proxy is spoken to by http")));
         }
-        let link = Link::new(config.resolver.clone(), config.proxy.clone());
+        let tls = config.tls.as_ref().map(TlsClient::new).transpose()?;
+        let authorization = config.proxy_authorization.clone();
+        let link = Link::new(config.resolver.clone(), tls, config.proxy.clone(), authorization);
         let settings = ureq::Agent::config_builder()
             // Never from the environment; the proxy is the connector's business.
             .proxy(None)
@@ -104,6 +142,20 @@ impl Wire {
         &self.config
     }
 
+    /// Refuses URLs that this client cannot serve, before anything is sent.
+    pub(super) fn check_scheme(&self, url: &Url) -> Result<(), TransportError> {
+        match url.scheme() {
+            Scheme::Https if self.config.tls.is_none() => {
+                if !super::tls::IS_BUILT_IN {
+                    return Err(unsupported(format!("{url}: https needs the feature `tls`, which this build lacks")));
+                }
+                let words = format!("{url}: https needs TLS anchors: nothing could say who the server is");
+                Err(TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, words))
+            }
+            Scheme::Http | Scheme::Https => Ok(()),
+        }
+    }
+
     /// Sends a request and reads the answer. A connection that was kept and turns out to be closed before a byte of the
     /// answer came is replaced once: the server most likely closed it while idle (RFC 9112 section 9.3.1).
     pub(super) fn perform(
@@ -111,9 +163,7 @@ impl Wire {
         request: &WireRequest<'_>,
         limits: &ExchangeLimits,
     ) -> Result<WireReply, TransportError> {
-        if request.url.scheme() == Scheme::Https {
-            return Err(unsupported(format!("{}: https needs the feature `tls`, which this build lacks", request.url)));
-        }
+        self.check_scheme(request.url)?;
         let deadline = Instant::now() + limits.total_timeout;
         match self.attempt(request, limits, deadline) {
             Err((error, true)) => {
@@ -152,6 +202,7 @@ impl Wire {
                 body,
                 body_error,
                 connection_was_reused: !self.link.is_fresh(),
+                is_mutually_authenticated: self.link.is_mutual(),
             })
         });
         outcome.map_err(|error| {
@@ -215,7 +266,10 @@ impl Wire {
         for (name, value) in &self.config.headers {
             builder = builder.header(name, value);
         }
-        if let (Some(value), Some(_)) = (&self.config.proxy_authorization, &self.config.proxy) {
+        // Inside a tunnel the proxy reads nothing, and the server must not.
+        if let (Some(value), Some(_), Scheme::Http) =
+            (&self.config.proxy_authorization, &self.config.proxy, request.url.scheme())
+        {
             builder = builder.header(header::PROXY_AUTHORIZATION, value.as_str());
         }
         builder.body(()).map_err(|e| invalid(format!("a header cannot be sent: {e}")))
@@ -275,7 +329,11 @@ impl Wire {
         if limits.is_cancelled() {
             return cancelled(phase);
         }
-        let broken = if phase < Phase::Send { TransportErrorKind::Connect } else { TransportErrorKind::Broken };
+        let broken = match phase {
+            Phase::Prepare | Phase::Resolve | Phase::Connect => TransportErrorKind::Connect,
+            Phase::Tls => TransportErrorKind::Tls,
+            Phase::Send | Phase::Await | Phase::Body => TransportErrorKind::Broken,
+        };
         let (kind, detail) = match error {
             ureq::Error::Timeout(which) => (TransportErrorKind::Timeout, describe_timeout(which, limits)),
             ureq::Error::HostNotFound => (TransportErrorKind::Connect, "the host has no address".to_owned()),
@@ -285,7 +343,10 @@ impl Wire {
             ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::TimedOut => {
                 (TransportErrorKind::Timeout, e.to_string())
             }
-            ureq::Error::Io(e) => (broken, e.to_string()),
+            ureq::Error::Io(e) => match e.get_ref().and_then(|e| e.downcast_ref::<TransportError>()) {
+                Some(known) => return known.clone(),
+                None => (broken, e.to_string()),
+            },
             ureq::Error::Protocol(e) => (TransportErrorKind::Broken, format!("not an HTTP answer: {e}")),
             ureq::Error::BadUri(e) => (TransportErrorKind::Invalid, e),
             ureq::Error::Http(e) => (TransportErrorKind::Invalid, e.to_string()),

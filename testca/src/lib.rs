@@ -30,6 +30,7 @@ mod record;
 #[cfg(test)]
 mod rules;
 pub mod server;
+pub mod tls;
 pub mod tlv;
 mod trust;
 

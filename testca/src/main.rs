@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use devid_testca::server::system_time;
+use devid_testca::tls::{TlsOptions, TlsServer};
 use devid_testca::{KeyType, Knobs, Options, RaMode, RaServer, Server, TestCa};
 
 fn main() -> ExitCode {
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
 fn run() -> Result<(), String> {
     let mut options = Options::default();
     let mut knobs = Knobs::default();
+    let (mut is_tls, mut is_mutual_tls) = (false, false);
     let (mut port, mut directory, mut until_stdin_closes) = (0u16, None::<PathBuf>, false);
     let mut ra_mode = None;
     let mut arguments = std::env::args().skip(1);
@@ -36,6 +38,8 @@ fn run() -> Result<(), String> {
             }
             "--port" => port = value()?.parse().map_err(|_| "--port needs a number".to_owned())?,
             "--dir" => directory = Some(value()?.into()),
+            "--tls" => is_tls = true,
+            "--tls-client-auth" => (is_tls, is_mutual_tls) = (true, true),
             "--until-stdin-closes" => until_stdin_closes = true,
             "--ra" => {
                 let name = value()?;
@@ -73,9 +77,19 @@ fn run() -> Result<(), String> {
         }
         None => String::new(),
     };
+    let options = server.with(|ca| TlsOptions {
+        client_anchors: match is_mutual_tls {
+            true => vec![ca.root.certificate.clone(), ca.supplier_root.certificate.clone()],
+            false => Vec::new(),
+        },
+        ..TlsOptions::default()
+    });
+    // Kept until the end: it stops when it is dropped.
+    let tls = is_tls.then(|| TlsServer::start(&server, options)).transpose().map_err(|e| format!("HTTPS: {e}"))?;
+    let https = tls.as_ref().map_or_else(String::new, |tls| format!(",\"https\":\"{}\"", tls.url()));
     let url = server.url();
     println!(
-        "{{\"ready\":true,\"port\":{},\"url\":\"{url}\",\"cmp\":\"{url}/cmp\",\"ocsp\":\"{url}/ocsp\",\"crl\":\"{url}/crl/issuing.crl\",\"control\":\"{url}/control\"{ra_shown}{shown}}}",
+        "{{\"ready\":true,\"port\":{},\"url\":\"{url}\",\"cmp\":\"{url}/cmp\",\"ocsp\":\"{url}/ocsp\",\"crl\":\"{url}/crl/issuing.crl\",\"control\":\"{url}/control\"{https}{ra_shown}{shown}}}",
         server.port()
     );
     io::stdout().flush().map_err(|e| e.to_string())?;
@@ -103,6 +117,8 @@ fn help() -> String {
          --signer-key TYPE       key of the CMP signer\n\
          --ra WAY                an RA in front of the CA, with a URL of its own (\"ra\" in the line of JSON); it passes\n\
          \x20                       requests on as WAY says: forward, nested, batch, replace, ra-verified\n\
+         --tls                   HTTPS too, on another port, by a certificate of the issuing CA for localhost\n\
+         --tls-client-auth       the same, for clients with a certificate of the supplier or the operator only\n\
          --until-stdin-closes    stop when standard input closes\n\n\
          Paths: POST /cmp, /pkix/, /.well-known/cmp...; POST and GET /ocsp; GET /crl/issuing.crl, /crl/root.crl,\n\
          /ca/issuing.crt, /ca/root.crt; POST /control with lines KNOB=VALUE, reset, forget, revoke=SERIAL[,REASON],\n\

@@ -67,6 +67,12 @@ impl Server {
     pub fn stop(&self) {
         self.listener.stop();
     }
+
+    /// Answers a request, for other ways to the same CA.
+    pub(crate) fn answer(&self) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
+        let ca = Arc::clone(&self.ca);
+        move |request| dispatch(request, &ca)
+    }
 }
 
 /// Listens on loopback and has each request answered; stopped when it is dropped.
@@ -98,7 +104,7 @@ impl Listener {
                 let (answer, connections) = (Arc::clone(&answer), Arc::clone(&connections));
                 thread::spawn(move || {
                     // A client that goes away is its own business.
-                    drop(serve(stream, &*answer));
+                    drop(serve_plain(stream, &*answer));
                     connections.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
                 });
             }
@@ -154,23 +160,29 @@ impl Response {
     }
 }
 
-fn serve(mut stream: TcpStream, answer: &dyn Fn(&Request) -> Response) -> io::Result<()> {
+fn serve_plain(mut stream: TcpStream, answer: &dyn Fn(&Request) -> Response) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    serve(&mut stream, answer)?;
+    stream.shutdown(Shutdown::Both)
+}
+
+/// Answers requests until the connection is to be closed.
+pub(crate) fn serve(stream: &mut (impl Read + Write), answer: &dyn Fn(&Request) -> Response) -> io::Result<()> {
     let mut pending = Vec::new();
-    while let Some(request) = read_request(&mut stream, &mut pending)? {
+    while let Some(request) = read_request(stream, &mut pending)? {
         let keep_alive = request.keep_alive;
         let response = answer(&request);
         let closes = response.knobs.as_ref().is_some_and(|k| k.close || k.endless || k.cut_after >= 0);
-        send(&mut stream, &response, keep_alive && !closes)?;
+        send(stream, &response, keep_alive && !closes)?;
         let closes_silently = response.knobs.as_ref().is_some_and(|k| k.close_silently);
         if closes || closes_silently || !keep_alive {
             break;
         }
     }
-    stream.shutdown(Shutdown::Both)
+    Ok(())
 }
 
-fn read_request(stream: &mut TcpStream, pending: &mut Vec<u8>) -> io::Result<Option<Request>> {
+fn read_request(stream: &mut impl Read, pending: &mut Vec<u8>) -> io::Result<Option<Request>> {
     let bad = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text.to_owned());
     let mut buffer = [0u8; 16 * 1024];
     loop {
@@ -287,7 +299,7 @@ fn decode_get(text: &str) -> Option<Vec<u8>> {
     Base64::decode_vec(&plain.replace("%3D", "=").replace("%3d", "=")).ok()
 }
 
-fn send(stream: &mut TcpStream, response: &Response, keep_alive: bool) -> io::Result<()> {
+fn send(stream: &mut impl Write, response: &Response, keep_alive: bool) -> io::Result<()> {
     let defaults = Knobs::default();
     let knobs = response.knobs.as_ref().unwrap_or(&defaults);
     let mut head = format!("HTTP/1.1 {} {}\r\n", response.status, if response.status == 200 { "OK" } else { "Other" });
@@ -327,11 +339,13 @@ fn send(stream: &mut TcpStream, response: &Response, keep_alive: bool) -> io::Re
     if knobs.drip_ms > 0 {
         for byte in bytes {
             stream.write_all(&[byte])?;
+            stream.flush()?;
             thread::sleep(Duration::from_millis(knobs.drip_ms));
         }
         return Ok(());
     }
     stream.write_all(&bytes)?;
+    stream.flush()?;
     if knobs.endless {
         let chunk = [format!("{:x}\r\n", 64 * 1024).as_bytes(), &[0; 64 * 1024], b"\r\n"].concat();
         for _ in 0..ENDLESS_BYTES / (64 * 1024) {

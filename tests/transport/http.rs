@@ -1,5 +1,4 @@
 //! How the built-in HTTP client behaves towards servers that are kind, old, slow, broken or hostile.
-#![cfg(feature = "http")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -596,12 +595,19 @@ fn a_look_up_in_a_helper_thread_ends_in_time() {
 
 #[test]
 fn https_says_what_is_missing() {
-    let error = HttpExchange::new("https://ca.example/", HttpConfig::default())
+    let error = HttpExchange::new("https://ca.example/", HttpConfig::default()).unwrap_err();
+    let fetched = HttpFetch::new(HttpConfig::default(), FetchLimits::default())
         .unwrap()
-        .exchange(&message(1), &quick())
+        .fetch(&FetchRequest::get("https://ca.example/root.crl"), &quick())
         .unwrap_err();
-    assert_eq!((error.kind, error.code()), (Kind::Unsupported, Code::Unsupported));
-    assert!(error.detail.contains("`tls`"), "{error}");
+    assert_eq!(error, fetched);
+    if devid::transport::tls::IS_BUILT_IN {
+        assert_eq!((error.kind, error.code()), (Kind::Invalid, Code::InvalidArgument));
+        assert!(error.detail.contains("TLS anchors"), "{error}");
+    } else {
+        assert_eq!((error.kind, error.code()), (Kind::Unsupported, Code::Unsupported));
+        assert!(error.detail.contains("`tls`"), "{error}");
+    }
 }
 
 #[test]

@@ -1,0 +1,230 @@
+//! One TLS session over one TCP connection, with our deadlines and our words for its failures.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rustls::client::Resumption;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, OtherError};
+
+use super::sign::{Answer, certified};
+use super::verify::Verifier;
+use super::{TlsConfig, TlsVersion};
+use crate::crypto::CryptoError;
+use crate::error::Error;
+use crate::transport::error::{Phase, TransportError, TransportErrorKind};
+
+/// Makes the sessions of one HTTP client.
+pub(in crate::transport) struct TlsClient {
+    config: ClientConfig,
+    certified: Option<Arc<CertifiedKey>>,
+    server_name: Option<String>,
+}
+
+impl TlsClient {
+    pub(in crate::transport) fn new(config: &Arc<TlsConfig>) -> Result<Self, TransportError> {
+        if config.anchors.is_empty() {
+            let words = "https needs TLS anchors: nothing could say who the server is";
+            return Err(TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, words));
+        }
+        let versions: &[_] = match config.min_version {
+            TlsVersion::Tls12 => &[&TLS13, &TLS12],
+            TlsVersion::Tls13 => &[&TLS13],
+        };
+        let mut made = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(versions)
+            .map_err(|e| TransportError::new(TransportErrorKind::Tls, Phase::Prepare, e.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier(config.clone())))
+            .with_no_client_auth();
+        // A resumed session would not look at the server's certificate again, nor show ours.
+        made.resumption = Resumption::disabled();
+        Ok(TlsClient {
+            config: made,
+            certified: config.credential.as_ref().map(certified),
+            server_name: config.server_name.clone(),
+        })
+    }
+
+    /// Performs the handshake with `host`, or with the name of the settings.
+    pub(in crate::transport) fn connect(
+        &self,
+        host: &str,
+        stream: &TcpStream,
+        deadline: Option<Instant>,
+    ) -> io::Result<Session> {
+        let host = self.server_name.as_deref().unwrap_or(host);
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+            let words = format!("{host:?} is no name that a server can have in TLS");
+            failed(TransportError::new(TransportErrorKind::Invalid, Phase::Tls, words))
+        })?;
+        let answer = Answer::new(self.certified.clone());
+        let mut config = self.config.clone();
+        config.client_auth_cert_resolver = answer.clone();
+        let connection = ClientConnection::new(Arc::new(config), name).map_err(|e| explain(e, &answer, Phase::Tls))?;
+        let mut session = Session { connection, answer };
+        session.handshake(stream, deadline)?;
+        Ok(session)
+    }
+}
+
+/// A connection whose server is known.
+pub(in crate::transport) struct Session {
+    connection: ClientConnection,
+    answer: Arc<Answer>,
+}
+
+impl Session {
+    fn handshake(&mut self, stream: &TcpStream, deadline: Option<Instant>) -> io::Result<()> {
+        let mut stream_ref = stream;
+        while self.connection.is_handshaking() || self.connection.wants_write() {
+            if let Some(deadline) = deadline {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                stream.set_read_timeout(Some(left))?;
+                stream.set_write_timeout(Some(left))?;
+            }
+            let moved = match self.connection.wants_write() {
+                true => self.connection.write_tls(&mut stream_ref).map(|_| true),
+                false => self.connection.read_tls(&mut stream_ref).map(|count| count > 0),
+            };
+            match moved {
+                Ok(true) => {}
+                Ok(false) => {
+                    let words = "the server closed the connection during the TLS handshake";
+                    return Err(failed(TransportError::new(TransportErrorKind::Tls, Phase::Tls, words)));
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            }
+            if let Err(error) = self.connection.process_new_packets() {
+                // The server is told why, as far as it listens.
+                let _ = self.connection.write_tls(&mut stream_ref);
+                return Err(explain(error, &self.answer, Phase::Tls));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what the server sends; 0 at the proper end of the session.
+    pub(in crate::transport) fn read(&mut self, mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+        let outcome = rustls::Stream::new(&mut self.connection, &mut stream).read(buffer);
+        outcome.map_err(|e| self.translate(e))
+    }
+
+    pub(in crate::transport) fn write_all(&mut self, mut stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+        let mut tls = rustls::Stream::new(&mut self.connection, &mut stream);
+        let outcome = tls.write_all(bytes).and_then(|()| tls.flush());
+        outcome.map_err(|e| self.translate(e))
+    }
+
+    /// Whether the kept connection is still there and the server has said nothing that matters. `stream` does not block.
+    pub(in crate::transport) fn is_silent(&mut self, mut stream: &TcpStream) -> bool {
+        loop {
+            match self.connection.read_tls(&mut stream) {
+                Ok(0) => return false,
+                // Session tickets and the like come at any time.
+                Ok(_) => match self.connection.process_new_packets() {
+                    Ok(state) if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed() => {}
+                    _ => return false,
+                },
+                Err(e) => return e.kind() == io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+
+    /// Says goodbye, if that can be done without waiting.
+    pub(in crate::transport) fn close(&mut self, mut stream: &TcpStream) {
+        self.connection.send_close_notify();
+        if stream.set_write_timeout(Some(Duration::from_millis(100))).is_ok() {
+            let _ = self.connection.write_tls(&mut stream);
+        }
+    }
+
+    /// Whether the server asked for the client's certificate and got it.
+    pub(in crate::transport) fn is_mutual(&self) -> bool {
+        self.answer.was_given.load(Ordering::Relaxed)
+    }
+
+    fn translate(&self, error: io::Error) -> io::Error {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(inner) => explain(inner.clone(), &self.answer, Phase::Await),
+            None => error,
+        }
+    }
+}
+
+fn failed(error: TransportError) -> io::Error {
+    io::Error::other(error)
+}
+
+/// What went wrong, in words that name it: certificate expired, name not carried, client certificate refused.
+fn explain(error: rustls::Error, answer: &Answer, phase: Phase) -> io::Error {
+    let mut made = TransportError::new(TransportErrorKind::Tls, phase, String::new());
+    made.detail = match &error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) => {
+            match reason.downcast_ref::<Error>() {
+                Some(reason) => format!("the server's certificate is refused: {reason}"),
+                None => format!("the server's certificate is refused: {reason}"),
+            }
+        }
+        rustls::Error::Other(OtherError(reason)) => {
+            if let Some(CryptoError::External(code @ i32::MIN..=-10_000, _)) = reason.downcast_ref::<CryptoError>() {
+                made.kind = TransportErrorKind::Application(*code);
+            }
+            format!("the client certificate's key: {reason}")
+        }
+        rustls::Error::AlertReceived(alert) => {
+            let (words, refuses_client) = describe_alert(*alert, answer);
+            // Nothing of a request is looked at before the client's certificate is taken.
+            made.is_possibly_delivered &= !refuses_client;
+            words
+        }
+        rustls::Error::InvalidMessage(_) => format!("the server does not speak TLS here: {error}"),
+        other => format!("the TLS handshake or record layer failed: {other}"),
+    };
+    failed(made)
+}
+
+/// RFC 8446 section 6.2. Also says whether it is the client's certificate that the server does not like.
+fn describe_alert(alert: AlertDescription, answer: &Answer) -> (String, bool) {
+    use AlertDescription as A;
+    let was_asked = answer.was_asked.load(Ordering::Relaxed);
+    let was_given = answer.was_given.load(Ordering::Relaxed);
+    let about_certificates = matches!(
+        alert,
+        A::NoCertificate
+            | A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::UnknownCA
+            | A::AccessDenied
+            | A::CertificateRequired
+            | A::DecryptError
+    );
+    // TLS 1.2 knows no alert of its own for a certificate that is missing.
+    let about_missing = about_certificates || alert == A::HandshakeFailure;
+    match (was_asked, was_given) {
+        (true, true) if about_certificates => {
+            (format!("the server refuses the client certificate: alert {alert:?}"), true)
+        }
+        (true, false) if about_missing && answer.certified.is_some() => {
+            let words = "the server asks for a client certificate by algorithms that its key does not have";
+            (format!("{words}: alert {alert:?}"), true)
+        }
+        (true, false) if about_missing => {
+            (format!("the server demands a client certificate, and none is set: alert {alert:?}"), true)
+        }
+        _ => (format!("the server ended the TLS session: alert {alert:?}"), false),
+    }
+}

@@ -1,0 +1,9 @@
+//! How the built-in clients behave towards servers that are kind, old, slow, broken or hostile.
+#![cfg(feature = "http")]
+
+mod http;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls_others;
+mod tunnel;
