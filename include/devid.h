@@ -536,8 +536,8 @@ uint32_t devid_abi_version(void);
  * Whether a feature was compiled in. Every build exports the same functions; what is not compiled in answers
  * DEVID_E_UNSUPPORTED.
  *
- * @param feature  Not NULL. Known: "http" (the built-in HTTP client), "crypto-awslc" and "crypto-rust" (providers),
- *                 "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens).
+ * @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "crypto-awslc" and "crypto-rust"
+ *                 (providers), "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens).
  * @return 1 yes; 0 no, or not known to this version.
  */
 DEVID_API
@@ -1338,7 +1338,8 @@ devid_status devid_config_new(devid_config **out_config,
  * The CMP server for the built-in HTTP client.
  *
  * @param config  Not NULL.
- * @param url     Such as "http://ca.example:8080/.well-known/cmp"; the path is used as it stands. Not NULL.
+ * @param url     Such as "http://ca.example:8080/.well-known/cmp"; the path is used as it stands. "https://..." needs
+ *                devid_config_add_tls_anchors(). Not NULL.
  * @param err     Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
  */
@@ -1349,7 +1350,7 @@ devid_status devid_config_set_server(devid_config *config,
                                      devid_error **err);
 
 /**
- * The HTTP proxy on the way to the server. The environment is never asked.
+ * The HTTP proxy on the way to the server; to an "https" server it makes a tunnel. The environment is never asked.
  *
  * @param config  Not NULL.
  * @param url     "http://host:port"; NULL for none. May be NULL.
@@ -1701,6 +1702,203 @@ devid_status devid_config_pin_signers(devid_config *config,
                                       const uint8_t *data,
                                       size_t data_len,
                                       devid_error **err);
+
+
+/* ---- The way to the server: TLS, and what proxies and old servers want ---- */
+
+/**
+ * SHA-256 of a SubjectPublicKeyInfo (DER): outlives the renewal of the certificate.
+ */
+#define DEVID_PIN_PUBLIC_KEY 1
+
+/**
+ * SHA-256 of a whole certificate (DER).
+ */
+#define DEVID_PIN_CERTIFICATE 2
+
+/**
+ * TLS 1.2 (RFC 5246), with forward secrecy and authenticated encryption.
+ */
+#define DEVID_TLS_1_2 12
+
+/**
+ * TLS 1.3 (RFC 8446).
+ */
+#define DEVID_TLS_1_3 13
+
+/**
+ * The system's clock.
+ */
+#define DEVID_CLOCK_SYSTEM 1
+
+/**
+ * A time that the program gives.
+ */
+#define DEVID_CLOCK_GIVEN 2
+
+/**
+ * None: validity periods are not looked at.
+ */
+#define DEVID_CLOCK_NONE 3
+
+/**
+ * Adds trust anchors for HTTPS servers. They count for TLS alone, and TLS counts none but them. May be the CA's own
+ * certificate, if the CA issued the server's.
+ *
+ * @param config    Not NULL.
+ * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data_len  Length of `data` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_UNSUPPORTED if HTTPS is not built in.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_add_tls_anchors(devid_config *config,
+                                          const uint8_t *data,
+                                          size_t data_len,
+                                          devid_error **err);
+
+/**
+ * The certificate to show to HTTPS servers that ask for one: the supplier's (IDevID), or one issued before. It need not be
+ * the one that protects messages.
+ *
+ * @param config  Not NULL.
+ * @param key     Its private key, in memory or elsewhere, but one that signs when asked. Not NULL.
+ * @param chain   The certificate first, then its issuers as far as they are to be sent. Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_KEY_MISMATCH if key and certificate do not belong together; DEVID_E_UNSUPPORTED for a key that
+ *         signs as a step of an operation, and if HTTPS is not built in.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_tls_credential(devid_config *config,
+                                             const devid_key *key,
+                                             const devid_cert_list *chain,
+                                             devid_error **err);
+
+/**
+ * The HTTPS server's name, where it is not the URL's host: it is asked for (SNI) and demanded of the certificate.
+ *
+ * @param config  Not NULL.
+ * @param name    A host name or an address; NULL for the URL's host. May be NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_tls_server_name(devid_config *config,
+                                              const char *name,
+                                              devid_error **err);
+
+/**
+ * Adds a fingerprint. If there are any, one of them must occur on the HTTPS server's path, from its certificate to the
+ * anchor, besides everything else.
+ *
+ * @param config           Not NULL.
+ * @param kind             DEVID_PIN_PUBLIC_KEY or DEVID_PIN_CERTIFICATE.
+ * @param fingerprint      SHA-256. Not NULL.
+ * @param fingerprint_len  32.
+ * @param err              Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_add_tls_pin(devid_config *config,
+                                      int32_t kind,
+                                      const uint8_t *fingerprint,
+                                      size_t fingerprint_len,
+                                      devid_error **err);
+
+/**
+ * The oldest version of TLS that is spoken.
+ *
+ * @param config   Not NULL.
+ * @param version  DEVID_TLS_1_2 (the default) or DEVID_TLS_1_3.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_tls_min_version(devid_config *config,
+                                              int32_t version,
+                                              devid_error **err);
+
+/**
+ * The time at which an HTTPS server's certificate must be valid.
+ *
+ * @param config  Not NULL.
+ * @param clock   One of DEVID_CLOCK_*; DEVID_CLOCK_SYSTEM is the default.
+ * @param at_utc  With DEVID_CLOCK_GIVEN: seconds since 1970-01-01T00:00:00Z; else ignored.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_tls_clock(devid_config *config,
+                                        int32_t clock,
+                                        int64_t at_utc,
+                                        devid_error **err);
+
+/**
+ * Whether the status of HTTPS servers is asked about: in lists given by devid_config_add_tls_crls(), and in the OCSP response
+ * that the server staples. Nothing is fetched for it.
+ *
+ * @param config  Not NULL.
+ * @param mode    One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_tls_revocation(devid_config *config,
+                                             int32_t mode,
+                                             devid_error **err);
+
+/**
+ * Adds CRLs that HTTPS servers are looked up in.
+ *
+ * @param config    Not NULL.
+ * @param data      CRLs, DER (one) or PEM (any number). Not NULL.
+ * @param data_len  Length of `data` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_add_tls_crls(devid_config *config,
+                                       const uint8_t *data,
+                                       size_t data_len,
+                                       devid_error **err);
+
+/**
+ * User name and password for the proxy (RFC 7617). They are sent to the proxy alone, and shown nowhere.
+ *
+ * @param config    Not NULL.
+ * @param user      Without a colon; NULL for none. May be NULL.
+ * @param password  NULL only if `user` is. May be NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_proxy_login(devid_config *config,
+                                          const char *user,
+                                          const char *password,
+                                          devid_error **err);
+
+/**
+ * Speak HTTP/1.0, for servers that know nothing else.
+ *
+ * @param config  Not NULL.
+ * @param on      1 yes, 0 no (the default).
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_http_1_0(devid_config *config,
+                                       int32_t on,
+                                       devid_error **err);
 
 
 /* ---- Operations: enrolment, renewal and others, step by step or in one blocking run ---- */

@@ -103,7 +103,8 @@ pub unsafe extern "C" fn devid_config_new(
 /// The CMP server for the built-in HTTP client.
 ///
 /// @param config  Not NULL.
-/// @param url     Such as "http://ca.example:8080/.well-known/cmp"; the path is used as it stands. Not NULL.
+/// @param url     Such as "http://ca.example:8080/.well-known/cmp"; the path is used as it stands. "https://..." needs
+///                devid_config_add_tls_anchors(). Not NULL.
 /// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK or a failure.
 #[must_use]
@@ -121,7 +122,7 @@ pub unsafe extern "C" fn devid_config_set_server(
     })
 }
 
-/// The HTTP proxy on the way to the server. The environment is never asked.
+/// The HTTP proxy on the way to the server; to an "https" server it makes a tunnel. The environment is never asked.
 ///
 /// @param config  Not NULL.
 /// @param url     "http://host:port"; NULL for none. May be NULL.

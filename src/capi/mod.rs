@@ -30,6 +30,8 @@ pub mod config;
 
 pub mod ra;
 
+pub mod transport;
+
 pub mod operation;
 
 pub mod run;

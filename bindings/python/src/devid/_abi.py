@@ -209,6 +209,13 @@ DEVID_SIGNER_SUBJECT = 3
 DEVID_LOG_ERROR = 1
 DEVID_LOG_WARNING = 2
 DEVID_LOG_INFO = 3
+DEVID_PIN_PUBLIC_KEY = 1
+DEVID_PIN_CERTIFICATE = 2
+DEVID_TLS_1_2 = 12
+DEVID_TLS_1_3 = 13
+DEVID_CLOCK_SYSTEM = 1
+DEVID_CLOCK_GIVEN = 2
+DEVID_CLOCK_NONE = 3
 DEVID_ACTION_SEND = 1
 DEVID_ACTION_WAIT = 2
 DEVID_ACTION_SIGN = 3
@@ -456,6 +463,16 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_client_new": (c_int32, (POINTER(devid_config), POINTER(POINTER(devid_client)), POINTER(POINTER(devid_error)))),
     "devid_client_free": (None, (POINTER(devid_client),)),
     "devid_config_pin_signers": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_config_add_tls_anchors": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_config_set_tls_credential": (c_int32, (POINTER(devid_config), POINTER(devid_key), POINTER(devid_cert_list), POINTER(POINTER(devid_error)))),
+    "devid_config_set_tls_server_name": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_config_add_tls_pin": (c_int32, (POINTER(devid_config), c_int32, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_config_set_tls_min_version": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_config_set_tls_clock": (c_int32, (POINTER(devid_config), c_int32, c_int64, POINTER(POINTER(devid_error)))),
+    "devid_config_set_tls_revocation": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_config_add_tls_crls": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_config_set_proxy_login": (c_int32, (POINTER(devid_config), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_config_set_http_1_0": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
     "devid_op_enroll": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_enroll_further": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_renew": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),

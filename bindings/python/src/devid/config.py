@@ -144,9 +144,9 @@ def _texts(values: Iterable[str]) -> List[str]:
 class Config(Handle):
     """Settings from which clients are made; a client does not change with them.
 
-    Three sets of anchors are kept apart: who may sign the CA's answers (``cmp_anchors``, not needed where a shared secret
-    protects), where issued certificates must lead (``enrolment_anchors``), and those of a :class:`Trust` for peers. None
-    is filled from anywhere but here.
+    Four sets of anchors are kept apart: who may sign the CA's answers (``cmp_anchors``, not needed where a shared secret
+    protects), where issued certificates must lead (``enrolment_anchors``), whom HTTPS servers must lead to
+    (``tls_anchors``), and those of a :class:`Trust` for peers. None is filled from anywhere but here.
     """
 
     _type = "devid_config"
@@ -156,6 +156,7 @@ class Config(Handle):
         server: Optional[str] = None,
         *,
         proxy: Optional[str] = None,
+        tls_anchors: Optional[BytesLike] = None,
         cmp_anchors: Optional[BytesLike] = None,
         enrolment_anchors: Optional[BytesLike] = None,
         intermediates: Optional[BytesLike] = None,
@@ -172,6 +173,8 @@ class Config(Handle):
             self.set_server(server)
         if proxy is not None:
             self.set_proxy(proxy)
+        if tls_anchors is not None:
+            self.add_tls_anchors(tls_anchors)
         if cmp_anchors is not None:
             self.add_cmp_anchors(cmp_anchors)
         if enrolment_anchors is not None:
@@ -189,12 +192,64 @@ class Config(Handle):
             self.set_tolerance(name, on)
 
     def set_server(self, url: str) -> None:
-        """The CMP server for the built-in HTTP client; the path is used as it stands."""
+        """The CMP server for the built-in HTTP client; the path is used as it stands. ``https`` needs TLS anchors."""
         self._set("devid_config_set_server", text(url, "url"))
 
     def set_proxy(self, url: Optional[str]) -> None:
-        """The HTTP proxy, ``http://host:port``; the environment is never asked."""
+        """The HTTP proxy, ``http://host:port``; to an ``https`` server it makes a tunnel. The environment is never asked."""
         self._set("devid_config_set_proxy", optional_text(url, "url"))
+
+    def set_proxy_login(self, user: Optional[str], password: Optional[str] = None) -> None:
+        """User name and password for the proxy; they are sent to the proxy alone, and shown nowhere."""
+        self._set("devid_config_set_proxy_login", optional_text(user, "user"), optional_text(password, "password"))
+
+    def set_http_1_0(self, on: bool) -> None:
+        """Speak HTTP/1.0, for servers that know nothing else."""
+        self._set("devid_config_set_http_1_0", int(bool(on)))
+
+    def add_tls_anchors(self, certificates: BytesLike) -> None:
+        """Anchors of HTTPS servers, PEM or DER. They count for TLS alone, and TLS counts none but them."""
+        self._add("devid_config_add_tls_anchors", certificates)
+
+    def set_tls_credential(self, key: Key, certificates: Certificates) -> None:
+        """The certificate to show to HTTPS servers that ask for one; its issuers behind it as far as they are to be sent."""
+        with key._use() as key_pointer, listed(certificates) as chain:
+            self._set("devid_config_set_tls_credential", key_pointer, chain)
+
+    def set_tls_server_name(self, name: Optional[str]) -> None:
+        """The HTTPS server's name, where it is not the URL's host: asked for (SNI) and demanded of its certificate."""
+        self._set("devid_config_set_tls_server_name", optional_text(name, "name"))
+
+    def add_tls_pin(self, *, public_key: Optional[BytesLike] = None, certificate: Optional[BytesLike] = None) -> None:
+        """A SHA-256 fingerprint; if there are any, one must occur on the HTTPS server's path, besides everything else."""
+        if (public_key is None) == (certificate is None):
+            raise UsageError("a pin is either of a public key or of a certificate", Code.INVALID_ARGUMENT)
+        for kind, pin in ((_abi.DEVID_PIN_PUBLIC_KEY, public_key), (_abi.DEVID_PIN_CERTIFICATE, certificate)):
+            if pin is not None:
+                content = data(pin, "a fingerprint")
+                self._set("devid_config_add_tls_pin", kind, content, len(content))
+
+    def set_tls_min_version(self, version: str) -> None:
+        """The oldest version of TLS that is spoken, ``1.2`` or ``1.3``."""
+        versions = {"1.2": _abi.DEVID_TLS_1_2, "1.3": _abi.DEVID_TLS_1_3}
+        if version not in versions:
+            raise UsageError(f"{version!r} is no version of TLS that is spoken here", Code.INVALID_ARGUMENT)
+        self._set("devid_config_set_tls_min_version", versions[version])
+
+    def set_tls_clock(self, at: Optional[Moment]) -> None:
+        """The time at which an HTTPS server must be valid, instead of the system's; None: the device has no clock."""
+        clock = _abi.DEVID_CLOCK_NONE if at is None else _abi.DEVID_CLOCK_GIVEN
+        self._set("devid_config_set_tls_clock", clock, 0 if at is None else seconds(at, "at"))
+
+    def set_tls_revocation(self, *, demanded: bool, crls: Optional[BytesLike] = None) -> None:
+        """Asks about the status of HTTPS servers, in these lists and in what the server staples; nothing is fetched.
+
+        If it is ``demanded``, a server whose status is unknown is refused; else only one that is known to be revoked.
+        """
+        if crls is not None:
+            self._add("devid_config_add_tls_crls", crls)
+        mode = _abi.DEVID_REVOCATION_HARD if demanded else _abi.DEVID_REVOCATION_SOFT
+        self._set("devid_config_set_tls_revocation", mode)
 
     def set_timeouts(self, *, connect_seconds: int = 0, read_seconds: int = 0, total_seconds: int = 0) -> None:
         """How long one exchange may take; 0 leaves a limit as it is."""

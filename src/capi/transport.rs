@@ -1,0 +1,299 @@
+//! The way to the server: TLS, and what proxies and old servers want.
+
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::args::{bytes_in, handle_mut, handle_ref, null, text_in_opt};
+use super::cert::devid_cert_list;
+use super::config::{Settings, devid_config, invalid, switch};
+use super::error::{devid_error, devid_status};
+use super::guard::guard;
+use super::key::devid_key;
+use super::validation::{DEVID_REVOCATION_HARD, DEVID_REVOCATION_OFF, DEVID_REVOCATION_SOFT};
+use crate::transport::TlsConfig;
+use crate::transport::tls::{self, Pin, TlsTime, TlsVersion};
+use crate::validation::{Crl, RevocationPolicy};
+use crate::{Code, Error, Time};
+
+/// SHA-256 of a SubjectPublicKeyInfo (DER): outlives the renewal of the certificate.
+pub const DEVID_PIN_PUBLIC_KEY: i32 = 1;
+/// SHA-256 of a whole certificate (DER).
+pub const DEVID_PIN_CERTIFICATE: i32 = 2;
+
+/// TLS 1.2 (RFC 5246), with forward secrecy and authenticated encryption.
+pub const DEVID_TLS_1_2: i32 = 12;
+/// TLS 1.3 (RFC 8446).
+pub const DEVID_TLS_1_3: i32 = 13;
+
+/// The system's clock.
+pub const DEVID_CLOCK_SYSTEM: i32 = 1;
+/// A time that the program gives.
+pub const DEVID_CLOCK_GIVEN: i32 = 2;
+/// None: validity periods are not looked at.
+pub const DEVID_CLOCK_NONE: i32 = 3;
+
+/// The TLS settings, where the build has TLS.
+fn tls_of(settings: &mut Settings) -> Result<&mut TlsConfig, Error> {
+    match tls::IS_BUILT_IN {
+        true => Ok(&mut settings.config.tls),
+        false => Err(Error::new(Code::Unsupported, "https is not built in")),
+    }
+}
+
+/// Adds trust anchors for HTTPS servers. They count for TLS alone, and TLS counts none but them. May be the CA's own
+/// certificate, if the CA issued the server's.
+///
+/// @param config    Not NULL.
+/// @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+/// @param data_len  Length of `data` in bytes.
+/// @param err       Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_UNSUPPORTED if HTTPS is not built in.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_config_add_tls_anchors(
+    config: *mut devid_config,
+    data: *const u8,
+    data_len: usize,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut settings, data) = unsafe { (handle_mut(config, "config")?, bytes_in(data, data_len, "data")?) };
+        tls_of(&mut settings)?.anchors.add_bytes(data)?;
+        Ok(())
+    })
+}
+
+/// The certificate to show to HTTPS servers that ask for one: the supplier's (IDevID), or one issued before. It need not be
+/// the one that protects messages.
+///
+/// @param config  Not NULL.
+/// @param key     Its private key, in memory or elsewhere, but one that signs when asked. Not NULL.
+/// @param chain   The certificate first, then its issuers as far as they are to be sent. Not NULL.
+/// @param err     Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_KEY_MISMATCH if key and certificate do not belong together; DEVID_E_UNSUPPORTED for a key that
+///         signs as a step of an operation, and if HTTPS is not built in.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_config_set_tls_credential(
+    config: *mut devid_config,
+    key: *const devid_key,
+    chain: *const devid_cert_list,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut settings, key, chain) =
+            unsafe { (handle_mut(config, "config")?, handle_ref(key, "key")?, handle_ref(chain, "chain")?) };
+        let key = Arc::clone(key.at_hand()?);
+        tls_of(&mut settings)?.set_credential(key, &chain)
+    })
+}
+
+/// The HTTPS server's name, where it is not the URL's host: it is asked for (SNI) and demanded of the certificate.
+///
+/// @param config  Not NULL.
+/// @param name    A host name or an address; NULL for the URL's host. May be NULL.
+/// @param err     Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_config_set_tls_server_name(
+    config: *mut devid_config,
+    name: *const c_char,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut settings, name) = unsafe { (handle_mut(config, "config")?, text_in_opt(name, "name")?) };
+        tls_of(&mut settings)?.server_name = name.map(str::to_owned);
+        Ok(())
+    })
+}
+
+/// Adds a fingerprint. If there are any, one of them must occur on the HTTPS server's path, from its certificate to the
+/// anchor, besides everything else.
+///
+/// @param config           Not NULL.
+/// @param kind             DEVID_PIN_PUBLIC_KEY or DEVID_PIN_CERTIFICATE.
+/// @param fingerprint      SHA-256. Not NULL.
+/// @param fingerprint_len  32.
+/// @param err              Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_config_add_tls_pin(
+    config: *mut devid_config,
+    kind: i32,
+    fingerprint: *const u8,
+    fingerprint_len: usize,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut settings, fingerprint) =
+            unsafe { (handle_mut(config, "config")?, bytes_in(fingerprint, fingerprint_len, "fingerprint")?) };
+        let sha256: [u8; 32] = fingerprint
+            .try_into()
+            .map_err(|_| invalid(format!("a SHA-256 fingerprint has 32 bytes, not {}", fingerprint.len())))?;
+        tls_of(&mut settings)?.pins.push(match kind {
+            DEVID_PIN_PUBLIC_KEY => Pin::PublicKey(sha256),
+            DEVID_PIN_CERTIFICATE => Pin::Certificate(sha256),
+            other => return Err(invalid(format!("{other} is none of DEVID_PIN_*"))),
+        });
+        Ok(())
+    })
+}
+
+/// The oldest version of TLS that is spoken.
+///
+/// @param config   Not NULL.
+/// @param version  DEVID_TLS_1_2 (the default) or DEVID_TLS_1_3.
+/// @param err      Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_config_set_tls_min_version(
+    config: *mut devid_config,
+    version: i32,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let mut settings = unsafe { handle_mut(config, "config")? };
+        tls_of(&mut settings)?.min_version = match version {
+            DEVID_TLS_1_2 => TlsVersion::Tls12,
+            DEVID_TLS_1_3 => TlsVersion::Tls13,
+            other => return Err(invalid(format!("{other} is none of DEVID_TLS_*"))),
+        };
+        Ok(())
+    })
+}
+
+/// The time at which an HTTPS server's certificate must be valid.
+///
+/// @param config  Not NULL.
+/// @param clock   One of DEVID_CLOCK_*; DEVID_CLOCK_SYSTEM is the default.
+/// @param at_utc  With DEVID_CLOCK_GIVEN: seconds since 1970-01-01T00:00:00Z; else ignored.
+/// @param err     Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_config_set_tls_clock(
+    config: *mut devid_config,
+    clock: i32,
+    at_utc: i64,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let mut settings = unsafe { handle_mut(config, "config")? };
+        tls_of(&mut settings)?.time = match clock {
+            DEVID_CLOCK_SYSTEM => TlsTime::System,
+            DEVID_CLOCK_GIVEN => TlsTime::At(Time::from_unix(at_utc)),
+            DEVID_CLOCK_NONE => TlsTime::Unknown,
+            other => return Err(invalid(format!("{other} is none of DEVID_CLOCK_*"))),
+        };
+        Ok(())
+    })
+}
+
+/// Whether the status of HTTPS servers is asked about: in lists given by devid_config_add_tls_crls(), and in the OCSP response
+/// that the server staples. Nothing is fetched for it.
+///
+/// @param config  Not NULL.
+/// @param mode    One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
+/// @param err     Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_config_set_tls_revocation(
+    config: *mut devid_config,
+    mode: i32,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let mut settings = unsafe { handle_mut(config, "config")? };
+        tls_of(&mut settings)?.revocation = match mode {
+            DEVID_REVOCATION_OFF => RevocationPolicy::off(),
+            DEVID_REVOCATION_SOFT => RevocationPolicy::soft_fail(),
+            DEVID_REVOCATION_HARD => RevocationPolicy::hard_fail(),
+            other => return Err(invalid(format!("{other} is none of DEVID_REVOCATION_*"))),
+        };
+        Ok(())
+    })
+}
+
+/// Adds CRLs that HTTPS servers are looked up in.
+///
+/// @param config    Not NULL.
+/// @param data      CRLs, DER (one) or PEM (any number). Not NULL.
+/// @param data_len  Length of `data` in bytes.
+/// @param err       Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_config_add_tls_crls(
+    config: *mut devid_config,
+    data: *const u8,
+    data_len: usize,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut settings, data) = unsafe { (handle_mut(config, "config")?, bytes_in(data, data_len, "data")?) };
+        tls_of(&mut settings)?.status.crls.extend(Crl::many_from_bytes(data)?.into_iter().map(Arc::new));
+        Ok(())
+    })
+}
+
+/// User name and password for the proxy (RFC 7617). They are sent to the proxy alone, and shown nowhere.
+///
+/// @param config    Not NULL.
+/// @param user      Without a colon; NULL for none. May be NULL.
+/// @param password  NULL only if `user` is. May be NULL.
+/// @param err       Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_config_set_proxy_login(
+    config: *mut devid_config,
+    user: *const c_char,
+    password: *const c_char,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut settings, user, password) =
+            unsafe { (handle_mut(config, "config")?, text_in_opt(user, "user")?, text_in_opt(password, "password")?) };
+        settings.config.proxy_login = match (user, password) {
+            (None, _) => None,
+            (Some(_), None) => return Err(null("password")),
+            (Some(user), Some(password)) => Some((user.to_owned(), Zeroizing::new(password.to_owned()))),
+        };
+        Ok(())
+    })
+}
+
+/// Speak HTTP/1.0, for servers that know nothing else.
+///
+/// @param config  Not NULL.
+/// @param on      1 yes, 0 no (the default).
+/// @param err     Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_config_set_http_1_0(
+    config: *mut devid_config,
+    on: i32,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        unsafe { handle_mut(config, "config")? }.config.use_http_1_0 = switch(on)?;
+        Ok(())
+    })
+}

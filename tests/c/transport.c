@@ -1,0 +1,98 @@
+/* The way to the server: what is refused when it is set, and what is missing when it is used. */
+#include "test.h"
+
+static devid_op *enrolment(const devid_config *config)
+{
+    devid_error *err = NULL;
+    devid_client *client;
+    devid_subject *subject;
+    devid_key *key;
+    devid_op *op;
+    OK(devid_client_new(config, &client, &err));
+    OK(devid_key_generate("P-256", &key, &err));
+    OK(devid_subject_new(&subject, &err));
+    OK(devid_subject_set_name(subject, "CN=router-7", &err));
+    OK(devid_op_enroll(client, key, subject, &op, &err));
+    devid_subject_free(subject);
+    devid_key_free(key);
+    devid_client_free(client);
+    return op;
+}
+
+static void settings_for_tls_are_checked_when_they_are_set(const char *folder)
+{
+    static const uint8_t fingerprint[32] = {7};
+    devid_error *err = NULL;
+    devid_config *config;
+    devid_key *key, *stranger;
+    devid_cert_list *chain;
+    size_t len, key_len, cert_len;
+    uint8_t *anchor = read_file(folder, "ca.pem", &len);
+    uint8_t *cert = read_file(folder, "device.pem", &cert_len);
+    uint8_t *pkcs8 = read_file(folder, "device.key", &key_len);
+    OK(devid_config_new(&config, &err));
+    if (!devid_supports("tls")) {
+        FAILS(DEVID_E_UNSUPPORTED, devid_config_add_tls_anchors(config, anchor, len, &err));
+    } else {
+        OK(devid_config_add_tls_anchors(config, anchor, len, &err));
+        FAILS(DEVID_E_DER, devid_config_add_tls_anchors(config, fingerprint, 32, &err));
+        OK(devid_key_load(pkcs8, key_len, NULL, 0, &key, &err));
+        OK(devid_key_generate("P-256", &stranger, &err));
+        OK(devid_cert_list_new(&chain, &err));
+        FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_tls_credential(config, key, chain, &err));
+        OK(devid_cert_list_add_bytes(chain, cert, cert_len, &err));
+        FAILS(DEVID_E_KEY_MISMATCH, devid_config_set_tls_credential(config, stranger, chain, &err));
+        OK(devid_config_set_tls_credential(config, key, chain, &err));
+        OK(devid_config_set_tls_server_name(config, "ca.example", &err));
+        OK(devid_config_set_tls_server_name(config, NULL, &err));
+        OK(devid_config_add_tls_pin(config, DEVID_PIN_PUBLIC_KEY, fingerprint, 32, &err));
+        FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_add_tls_pin(config, DEVID_PIN_CERTIFICATE, fingerprint, 20, &err));
+        FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_add_tls_pin(config, 3, fingerprint, 32, &err));
+        OK(devid_config_set_tls_min_version(config, DEVID_TLS_1_3, &err));
+        FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_tls_min_version(config, 11, &err));
+        OK(devid_config_set_tls_clock(config, DEVID_CLOCK_GIVEN, 1800000000, &err));
+        FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_tls_clock(config, 0, 0, &err));
+        OK(devid_config_set_tls_revocation(config, DEVID_REVOCATION_HARD, &err));
+        FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_tls_revocation(config, 9, &err));
+        devid_cert_list_free(chain);
+        devid_key_free(key);
+        devid_key_free(stranger);
+    }
+    OK(devid_config_set_proxy_login(config, "device", "secret", &err));
+    FAILS(DEVID_E_NULL, devid_config_set_proxy_login(config, "device", NULL, &err));
+    OK(devid_config_set_proxy_login(config, NULL, NULL, &err));
+    OK(devid_config_set_http_1_0(config, 1, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_http_1_0(config, 2, &err));
+    devid_config_free(config);
+    free(anchor);
+    free(cert);
+    free(pkcs8);
+}
+
+static void https_without_anchors_of_its_own_is_refused(const char *folder)
+{
+    devid_error *err = NULL;
+    devid_config *config;
+    devid_op *op;
+    size_t len;
+    uint8_t *anchor = read_file(folder, "ca.pem", &len);
+    devid_status expected = devid_supports("tls") ? DEVID_E_INVALID_ARGUMENT : DEVID_E_UNSUPPORTED;
+    OK(devid_config_new(&config, &err));
+    OK(devid_config_add_enrolment_anchors(config, anchor, len, &err));
+    OK(devid_config_add_cmp_anchors(config, anchor, len, &err));
+    OK(devid_config_set_secret(config, (const uint8_t *)"4711", 4, (const uint8_t *)"very secret", 11, &err));
+    OK(devid_config_set_server(config, "https://127.0.0.1:9/cmp", &err));
+    op = enrolment(config);
+    FAILS(expected, devid_op_run(op, &err));
+    devid_op_free(op);
+    devid_config_free(config);
+    free(anchor);
+}
+
+int main(int argc, char **argv)
+{
+    const char *folder = data_folder(argc, argv);
+    settings_for_tls_are_checked_when_they_are_set(folder);
+    https_without_anchors_of_its_own_is_refused(folder);
+    return 0;
+}
