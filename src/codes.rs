@@ -108,6 +108,7 @@ codes! {
     NotACa = -713, "NOT_A_CA", "A certificate issues others without being a CA.";
     Malformed = -714, "MALFORMED", "A certificate breaks the profile.";
     Stale = -715, "STALE", "The verdict's time is over; check again.";
+    CrlRollback = -716, "CRL_ROLLBACK", "A CRL is older than one that was seen before.";
 
     Application = -10_000, "APPLICATION", "A callback of the application failed; its own code, at or below this one, is passed through.";
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use ::der::Tag;
 
 use super::der::{Asn1Error, Cursor};
-use super::distribution_point::{GeneralName, IssuingDistributionPoint, general_names};
+use super::distribution_point::IssuingDistributionPoint;
+use super::general_name::{GeneralName, general_names};
 use super::name::Name;
 use super::oid::{self, Oid};
 use super::x509::{Extension, Extensions, bit_string, read_time, span_of};

@@ -1,14 +1,14 @@
 //! Where revocation lists are and what they are for: distribution points (RFC 5280 section 4.2.1.13), the issuing
-//! distribution point of a CRL (section 5.2.5), the general names in both (section 4.2.1.6), and the reasons that a
-//! list may be limited to.
+//! distribution point of a CRL (section 5.2.5), and the reasons that a list may be limited to.
 
 use ::der::Tag;
 
 use super::der::{Asn1Error, Cursor, Tlv, context};
+use super::general_name::{GeneralName, general_names};
 use super::oid::{self, Oid};
 use super::x509::{Certificate, read_oid};
 
-/// Most names, points or access descriptions read from one extension; real ones have one to four.
+/// Most points or access descriptions read from one extension; real ones have one to four.
 const MAX_ITEMS: usize = 64;
 
 /// A set of revocation reasons: bit n is bit n of ReasonFlags (RFC 5280 section 4.2.1.13).
@@ -52,50 +52,6 @@ impl ReasonSet {
         }
         Ok(ReasonSet(set))
     }
-}
-
-/// One GeneralName as it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GeneralName<'a> {
-    /// `uniformResourceIdentifier [6]`: the characters.
-    Uri(&'a [u8]),
-    /// `directoryName [4]`: the Name as DER.
-    Directory(&'a [u8]),
-    /// Any other form: its tag number and content.
-    Other(u32, &'a [u8]),
-}
-
-impl<'a> GeneralName<'a> {
-    fn from_element(element: Tlv<'a>) -> Result<Self, Asn1Error> {
-        const WHAT: &str = "GeneralName";
-        match element.tag {
-            Tag::ContextSpecific { constructed: false, number } if number.0 == 6 => Ok(GeneralName::Uri(element.value)),
-            Tag::ContextSpecific { constructed: true, number } if number.0 == 4 => {
-                let mut inner = Cursor::new(element.value, WHAT)?;
-                let name = inner.expect(Tag::Sequence, "a directoryName")?.bytes;
-                inner.finish()?;
-                Ok(GeneralName::Directory(name))
-            }
-            Tag::ContextSpecific { number, .. } if number.0 <= 8 => Ok(GeneralName::Other(number.0, element.value)),
-            _ => Err(Asn1Error::invalid(WHAT, "not one of the nine forms")),
-        }
-    }
-}
-
-/// Reads the content of a GeneralNames; an empty list is refused (SIZE 1..MAX).
-pub fn general_names(content: &[u8]) -> Result<Vec<GeneralName<'_>>, Asn1Error> {
-    let mut cursor = Cursor::new(content, "GeneralNames")?;
-    let mut names = Vec::new();
-    while !cursor.is_empty() {
-        if names.len() == MAX_ITEMS {
-            return Err(Asn1Error::too_large("GeneralNames", "count", MAX_ITEMS, names.len() + 1));
-        }
-        names.push(GeneralName::from_element(cursor.any("a GeneralName")?)?);
-    }
-    if names.is_empty() {
-        return Err(Asn1Error::invalid("GeneralNames", "an empty list"));
-    }
-    Ok(names)
 }
 
 /// DistributionPointName.
@@ -268,7 +224,7 @@ fn access_urls(certificate: &Certificate, method: Oid) -> Vec<String> {
             let description = cursor.expect(Tag::Sequence, "an AccessDescription")?;
             let mut fields = Cursor::new(description.value, "AccessDescription")?;
             let found = read_oid(&mut fields)?;
-            let location = GeneralName::from_element(fields.any("accessLocation")?)?;
+            let location = GeneralName::read(&mut fields)?;
             fields.finish()?;
             if found == method {
                 urls.extend(url(location));

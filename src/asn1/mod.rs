@@ -5,11 +5,13 @@
 //! those, never over a re-encoding.
 
 pub mod ber;
+pub mod any_oid;
 pub mod cmp;
 pub mod crl;
 pub mod crmf;
 pub mod der;
 pub mod distribution_point;
+pub mod general_name;
 pub mod name;
 pub mod ocsp;
 #[allow(missing_docs, reason = "the constants are named after the identifiers they are")]

@@ -112,6 +112,8 @@ pub const CE_POLICY_CONSTRAINTS: Oid = oid("2.5.29.36");
 pub const CE_EXT_KEY_USAGE: Oid = oid("2.5.29.37");
 pub const CE_FRESHEST_CRL: Oid = oid("2.5.29.46");
 pub const CE_INHIBIT_ANY_POLICY: Oid = oid("2.5.29.54");
+// RFC 9608.
+pub const CE_NO_REV_AVAIL: Oid = oid("2.5.29.56");
 pub const PE_AUTHORITY_INFO_ACCESS: Oid = oid("1.3.6.1.5.5.7.1.1");
 pub const PE_SUBJECT_INFO_ACCESS: Oid = oid("1.3.6.1.5.5.7.1.11");
 pub const AD_OCSP: Oid = oid("1.3.6.1.5.5.7.48.1");

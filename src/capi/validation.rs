@@ -12,7 +12,7 @@ use super::guard::guard;
 use super::peer::devid_peer;
 use super::report::devid_report;
 use super::trust::devid_trust;
-use crate::asn1::oid::Oid;
+use crate::asn1::any_oid::AnyOid;
 use crate::asn1::x509::Certificate;
 use crate::client::subject::purpose_oid;
 use crate::crypto::{Provider, default_provider};
@@ -476,7 +476,7 @@ pub unsafe extern "C" fn devid_validator_add_policy(
     guard(err, || {
         // SAFETY: as the header says.
         let (mut validator, policy) = unsafe { (handle_mut(validator, "validator")?, text_in(policy, "policy")?) };
-        let policy = Oid::new(policy).map_err(|_| invalid(format!("'{policy}' is no object identifier")))?;
+        let policy: AnyOid = policy.parse().map_err(|_| invalid(format!("'{policy}' is no object identifier")))?;
         validator.checks.policy.initial_set.push(policy);
         Ok(())
     })

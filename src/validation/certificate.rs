@@ -61,6 +61,9 @@ fn against_any(certificate: &Certificate, facts: &Facts<'_>, checks: &Checks, ro
     if let Some(unknown) = facts.unknown_critical() {
         return objection(Code::CriticalExtension, format!("the critical extension {unknown} is not understood"));
     }
+    if let Some(text) = contradicts_no_rev_avail(facts) {
+        return objection(Code::Malformed, text);
+    }
     against_validity(certificate, checks.at).or_else(|| against_purposes(facts, checks)).or_else(|| {
         match checks.profile {
             Profile::Default => None,
@@ -69,6 +72,17 @@ fn against_any(certificate: &Certificate, facts: &Facts<'_>, checks: &Checks, ro
             }
         }
     })
+}
+
+/// RFC 9608 section 3: who says that there is no status data neither is a CA nor says where it is.
+fn contradicts_no_rev_avail(facts: &Facts<'_>) -> Option<String> {
+    if !facts.no_rev_avail {
+        return None;
+    }
+    if facts.basic_constraints.is_some_and(|basic| basic.ca) {
+        return Some("noRevAvail in the certificate of a CA".to_owned());
+    }
+    facts.status_pointer.map(|pointer| format!("noRevAvail beside {pointer}"))
 }
 
 /// RFC 5280 section 6.1.3 (a)(2); both ends are inclusive (section 4.1.2.5).

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ::der::Tag;
 
-use super::general_name::{GeneralName, GeneralNames};
+use crate::asn1::general_name::{GeneralName, GeneralNames};
 use super::names;
 use crate::asn1::Asn1Error;
 use crate::asn1::der::{Cursor, Tlv};

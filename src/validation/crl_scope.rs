@@ -5,8 +5,9 @@ use super::names::same_name;
 use crate::asn1::Asn1Error;
 use crate::asn1::der::{Cursor, element, sequence};
 use crate::asn1::distribution_point::{
-    DistributionPoint, DistributionPointName, GeneralName, ReasonSet, distribution_points, general_names,
+    DistributionPoint, DistributionPointName, ReasonSet, distribution_points,
 };
+use crate::asn1::general_name::{GeneralName, general_names};
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 
@@ -135,7 +136,7 @@ fn directory_names<'n>(names: &'n [GeneralName<'n>]) -> impl Iterator<Item = &'n
 enum OwnedName {
     Uri(Vec<u8>),
     Directory(Vec<u8>),
-    Other(u32, Vec<u8>),
+    Other(u8, Vec<u8>),
 }
 
 impl OwnedName {
@@ -143,7 +144,7 @@ impl OwnedName {
         match name {
             GeneralName::Uri(uri) => OwnedName::Uri(uri.to_vec()),
             GeneralName::Directory(name) => OwnedName::Directory(name.to_vec()),
-            GeneralName::Other(form, content) => OwnedName::Other(*form, content.to_vec()),
+            other => OwnedName::Other(other.form(), other.content().to_vec()),
         }
     }
 

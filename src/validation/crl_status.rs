@@ -215,9 +215,13 @@ impl StatusSearch<'_> {
         let series = self.series(crl, anchor)?;
         match (number, numbers.highest(&series)) {
             (Some(number), Some(highest)) if *number < highest => {
+                self.rollback.set(true);
                 Err(format!("rollback: CRL number {number}, but {highest} was seen before"))
             }
-            (None, Some(highest)) => Err(format!("rollback: no CRL number, but {highest} was seen before")),
+            (None, Some(highest)) => {
+                self.rollback.set(true);
+                Err(format!("rollback: no CRL number, but {highest} was seen before"))
+            }
             (Some(number), _) => {
                 numbers.record(&series, number);
                 Ok(())

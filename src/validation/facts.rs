@@ -4,7 +4,7 @@ use ::der::Tag;
 
 use super::checks::KeyUsage;
 use super::constraints;
-use super::general_name::{GeneralName, GeneralNames};
+use crate::asn1::general_name::{GeneralName, GeneralNames};
 use crate::asn1::Asn1Error;
 use crate::asn1::der::Cursor;
 use crate::asn1::oid::{self, Oid};
@@ -26,6 +26,10 @@ pub(super) struct Facts<'a> {
     pub inhibit_any_policy: Option<u32>,
     /// keyIdentifier of the authorityKeyIdentifier.
     pub authority_key_id: Option<&'a [u8]>,
+    /// noRevAvail (RFC 9608).
+    pub no_rev_avail: bool,
+    /// What says where status data is: what a certificate with noRevAvail must not have.
+    pub status_pointer: Option<&'static str>,
     unknown_critical: Option<&'a [u8]>,
 }
 
@@ -112,7 +116,10 @@ impl<'a> Facts<'a> {
                     constraints::check_form(value)?;
                     self.name_constraints = Some(value);
                 }
-                31 | 46 => check_distribution_points(value)?,
+                31 | 46 => {
+                    check_distribution_points(value)?;
+                    self.status_pointer = Some(if *arc == 31 { "cRLDistributionPoints" } else { "freshestCRL" });
+                }
                 32 => self.certificate_policies = Some(value),
                 33 => self.policy_mappings = Some(value),
                 35 => self.authority_key_id = read_authority_key_id(value)?,
@@ -127,10 +134,20 @@ impl<'a> Facts<'a> {
                         Some(small_number(cursor.expect(Tag::Integer, "SkipCerts")?.value, "InhibitAnyPolicy")?);
                     cursor.finish()?;
                 }
+                56 => {
+                    if value != [0x05, 0x00] {
+                        return Err(Asn1Error::invalid("NoRevAvail", "not NULL"));
+                    }
+                    self.no_rev_avail = true;
+                }
                 _ => self.note_unknown(&extension),
             },
             // id-pe-authorityInfoAccess and id-pe-subjectInfoAccess, 1.3.6.1.5.5.7.1.1 and .11
-            [0x2b, 6, 1, 5, 5, 7, 1, 1 | 11] => check_access_descriptions(value)?,
+            [0x2b, 6, 1, 5, 5, 7, 1, last @ (1 | 11)] => {
+                if check_access_descriptions(value)? && *last == 1 {
+                    self.status_pointer = Some("authorityInfoAccess with a responder");
+                }
+            }
             _ => self.note_unknown(&extension),
         }
         Ok(())
@@ -241,20 +258,21 @@ fn check_distribution_points(der: &[u8]) -> Result<(), Asn1Error> {
     Ok(())
 }
 
-/// AuthorityInfoAccessSyntax and SubjectInfoAccessSyntax (RFC 5280 section 4.2.2.1).
-fn check_access_descriptions(der: &[u8]) -> Result<(), Asn1Error> {
+/// AuthorityInfoAccessSyntax and SubjectInfoAccessSyntax (RFC 5280 section 4.2.2.1); whether an OCSP responder is named.
+fn check_access_descriptions(der: &[u8]) -> Result<bool, Asn1Error> {
     const WHAT: &str = "InfoAccessSyntax";
     let mut descriptions = Cursor::sequence(der, WHAT)?;
     if descriptions.is_empty() {
         return Err(Asn1Error::invalid(WHAT, "an empty list of descriptions"));
     }
+    let mut names_responder = false;
     while !descriptions.is_empty() {
         let mut fields = Cursor::new(descriptions.expect(Tag::Sequence, "an AccessDescription")?.value, WHAT)?;
-        read_oid_content(&mut fields)?;
+        names_responder |= read_oid_content(&mut fields)? == oid::AD_OCSP.as_bytes();
         GeneralName::read(&mut fields)?;
         fields.finish()?;
     }
-    Ok(())
+    Ok(names_responder)
 }
 
 /// An INTEGER (0..MAX); what does not fit is as good as unlimited for the length of a path.

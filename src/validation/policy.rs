@@ -6,9 +6,10 @@ use ::der::Tag;
 use super::checks::PolicyInputs;
 use super::facts::Facts;
 use crate::asn1::Asn1Error;
+use crate::asn1::any_oid::AnyOid;
 use crate::asn1::der::Cursor;
-use crate::asn1::oid::{self, Oid};
-use crate::asn1::x509::read_oid;
+use crate::asn1::oid;
+use crate::asn1::x509::read_oid_content;
 use crate::codes::Code;
 
 /// What policy processing needs of each certificate, the one below the anchor first.
@@ -27,14 +28,19 @@ pub(super) struct Refusal {
 }
 
 /// The policies the path is valid for: `None` means any.
-pub(super) type ValidPolicies = Option<Vec<Oid>>;
+pub(super) type ValidPolicies = Option<Vec<AnyOid>>;
+
+/// A policy: the content of its identifier, whose numbers may be of any size.
+type Policy<'a> = &'a [u8];
+
+const ANY_POLICY: Policy<'static> = oid::ANY_POLICY.as_bytes();
 
 /// RFC 5280 sections 6.1.2 to 6.1.5 as far as they concern policies, with the graph of RFC 9618 section 5. `anchor` are
 /// the anchor's own extensions, which are inputs (RFC 5937 section 3.2).
-pub(super) fn process(
-    path: &[PathCertificate<'_>],
-    anchor: &Facts<'_>,
-    inputs: &PolicyInputs,
+pub(super) fn process<'a>(
+    path: &[PathCertificate<'a>],
+    anchor: &'a Facts<'a>,
+    inputs: &'a PolicyInputs,
 ) -> Result<ValidPolicies, Refusal> {
     let initial = InitialState::new(anchor, inputs, path.len())?;
     // Without a demand for an explicit policy no outcome can refuse the path. The extensions must be well-formed still.
@@ -52,15 +58,15 @@ pub(super) fn process(
 /// Most policies or mappings read from one certificate. Real ones have fewer than ten; US federal bridges about forty.
 const MAX_POLICIES: usize = 512;
 
-struct InitialState {
-    initial_set: Option<Vec<Oid>>,
+struct InitialState<'a> {
+    initial_set: Option<Vec<Policy<'a>>>,
     explicit_policy: usize,
     policy_mapping: usize,
     inhibit_any: usize,
 }
 
-impl InitialState {
-    fn new(anchor: &Facts<'_>, inputs: &PolicyInputs, length: usize) -> Result<Self, Refusal> {
+impl<'a> InitialState<'a> {
+    fn new(anchor: &'a Facts<'a>, inputs: &'a PolicyInputs, length: usize) -> Result<Self, Refusal> {
         let start = |inhibited: bool| if inhibited { 0 } else { length + 1 };
         let mut state = InitialState {
             initial_set: None,
@@ -68,8 +74,8 @@ impl InitialState {
             policy_mapping: start(inputs.inhibit_mapping),
             inhibit_any: start(inputs.inhibit_any),
         };
-        if !inputs.initial_set.is_empty() && !inputs.initial_set.contains(&oid::ANY_POLICY) {
-            let mut set = inputs.initial_set.clone();
+        if !inputs.initial_set.is_empty() && !inputs.initial_set.iter().any(|p| *p == oid::ANY_POLICY) {
+            let mut set: Vec<Policy<'a>> = inputs.initial_set.iter().map(AnyOid::as_bytes).collect();
             set.sort_unstable();
             state.initial_set = Some(set);
         }
@@ -81,7 +87,7 @@ impl InitialState {
         }
         if let Some(der) = anchor.certificate_policies {
             let policies = read_policies(der).map_err(|e| malformed(length, &e))?;
-            if !policies.contains(&oid::ANY_POLICY) {
+            if !policies.contains(&ANY_POLICY) {
                 state.initial_set = Some(match state.initial_set.take() {
                     Some(set) => set.into_iter().filter(|p| policies.binary_search(p).is_ok()).collect(),
                     None => policies,
@@ -103,36 +109,36 @@ impl InitialState {
 
 /// The nodes of the graph at one depth, sorted by policy.
 #[derive(Default)]
-struct Level {
-    nodes: Vec<Node>,
+struct Level<'a> {
+    nodes: Vec<Node<'a>>,
     /// Whether the level holds the node of anyPolicy.
     has_any: bool,
 }
 
-struct Node {
-    policy: Oid,
+struct Node<'a> {
+    policy: Policy<'a>,
     /// Policies of the parents in the level above; empty: the parent is anyPolicy's node.
-    parents: Vec<Oid>,
+    parents: Vec<Policy<'a>>,
     reachable: bool,
 }
 
-impl Level {
+impl Level<'_> {
     fn is_empty(&self) -> bool {
         self.nodes.is_empty() && !self.has_any
     }
 
-    fn find(&self, policy: &Oid) -> Option<usize> {
+    fn find(&self, policy: &Policy<'_>) -> Option<usize> {
         self.nodes.binary_search_by(|n| n.policy.cmp(policy)).ok()
     }
 }
 
-struct Processing {
-    state: InitialState,
-    levels: Vec<Level>,
+struct Processing<'a> {
+    state: InitialState<'a>,
+    levels: Vec<Level<'a>>,
 }
 
-impl Processing {
-    fn run(mut self, path: &[PathCertificate<'_>]) -> Result<ValidPolicies, Refusal> {
+impl<'a> Processing<'a> {
+    fn run(mut self, path: &[PathCertificate<'a>]) -> Result<ValidPolicies, Refusal> {
         let mut level = Level { nodes: Vec::new(), has_any: true };
         for (i, certificate) in path.iter().enumerate() {
             let is_last = i + 1 == path.len();
@@ -185,10 +191,10 @@ impl Processing {
 
     /// Walks from the last level up to the nodes whose parent is anyPolicy: those are in terms of the anchor's domain.
     fn user_constrained_policies(&mut self) -> ValidPolicies {
-        let Some(last) = self.levels.last_mut() else { return self.state.initial_set.clone() };
+        let Some(last) = self.levels.last_mut() else { return owned(self.state.initial_set.as_deref()) };
         if last.has_any {
             // anyPolicy at the end of the path: every policy asked for is valid.
-            return self.state.initial_set.clone();
+            return owned(self.state.initial_set.as_deref());
         }
         last.nodes.iter_mut().for_each(|n| n.reachable = true);
         let mut valid = Vec::new();
@@ -211,7 +217,7 @@ impl Processing {
         }
         valid.sort_unstable();
         valid.dedup();
-        Some(valid)
+        owned(Some(&valid))
     }
 
     fn refuse(&self, index: usize) -> Refusal {
@@ -220,10 +226,14 @@ impl Processing {
     }
 }
 
+fn owned(policies: Option<&[Policy<'_>]>) -> ValidPolicies {
+    policies.map(|policies| policies.iter().map(|policy| AnyOid::from_checked(policy)).collect())
+}
+
 /// RFC 5280 section 6.1.3 (d) and (e) on the level that the mappings of the certificate above made.
-fn keep_certificate_policies(
-    certificate: &PathCertificate<'_>,
-    level: &mut Level,
+fn keep_certificate_policies<'a>(
+    certificate: &PathCertificate<'a>,
+    level: &mut Level<'a>,
     any_allowed: bool,
 ) -> Result<(), Refusal> {
     let Some(der) = certificate.facts.certificate_policies else {
@@ -231,16 +241,16 @@ fn keep_certificate_policies(
         return Ok(());
     };
     let policies = read_policies(der).map_err(|e| malformed(certificate.index, &e))?;
-    let keeps_all = any_allowed && policies.binary_search(&oid::ANY_POLICY).is_ok();
+    let keeps_all = any_allowed && policies.binary_search(&ANY_POLICY).is_ok();
     let had_any = level.has_any;
     if !keeps_all {
         level.nodes.retain(|n| policies.binary_search(&n.policy).is_ok());
         level.has_any = false;
     }
     if had_any {
-        let new: Vec<Node> = policies
+        let new: Vec<Node<'a>> = policies
             .iter()
-            .filter(|p| **p != oid::ANY_POLICY && level.find(p).is_none())
+            .filter(|p| **p != ANY_POLICY && level.find(p).is_none())
             .map(|p| Node { policy: *p, parents: Vec::new(), reachable: false })
             .collect();
         level.nodes.extend(new);
@@ -250,14 +260,18 @@ fn keep_certificate_policies(
 }
 
 /// RFC 5280 section 6.1.4 (a) and (b): what the next level expects, given this one.
-fn map_policies(certificate: &PathCertificate<'_>, level: &mut Level, allowed: bool) -> Result<Level, Refusal> {
+fn map_policies<'a>(
+    certificate: &PathCertificate<'a>,
+    level: &mut Level<'a>,
+    allowed: bool,
+) -> Result<Level<'a>, Refusal> {
     let mut mappings = read_mappings(certificate)?;
-    let mut mapped: Vec<Oid> = mappings.iter().map(|(issuer, _)| *issuer).collect();
+    let mut mapped: Vec<Policy<'a>> = mappings.iter().map(|(issuer, _)| *issuer).collect();
     mapped.dedup();
     if allowed {
         if level.has_any {
             // (b)(1): a mapped policy that only anyPolicy covers gets a node of its own.
-            let new: Vec<Node> = mapped
+            let new: Vec<Node<'a>> = mapped
                 .iter()
                 .filter(|p| level.find(p).is_none())
                 .map(|p| Node { policy: *p, parents: Vec::new(), reachable: false })
@@ -289,13 +303,13 @@ fn map_policies(certificate: &PathCertificate<'_>, level: &mut Level, allowed: b
 }
 
 /// The policies of certificatePolicies, sorted. Qualifiers are for people and are not looked into.
-fn read_policies(der: &[u8]) -> Result<Vec<Oid>, Asn1Error> {
+fn read_policies(der: &[u8]) -> Result<Vec<Policy<'_>>, Asn1Error> {
     const WHAT: &str = "CertificatePolicies";
     let mut cursor = Cursor::sequence(der, WHAT)?;
     let mut policies = Vec::new();
     while !cursor.is_empty() {
         let mut fields = Cursor::new(cursor.expect(Tag::Sequence, "a PolicyInformation")?.value, WHAT)?;
-        policies.push(read_oid(&mut fields)?);
+        policies.push(read_oid_content(&mut fields)?);
         fields.optional(Tag::Sequence)?;
         fields.finish()?;
         if policies.len() > MAX_POLICIES {
@@ -314,15 +328,15 @@ fn read_policies(der: &[u8]) -> Result<Vec<Oid>, Asn1Error> {
 }
 
 /// The pairs (issuerDomainPolicy, subjectDomainPolicy) of policyMappings, sorted.
-fn read_mappings(certificate: &PathCertificate<'_>) -> Result<Vec<(Oid, Oid)>, Refusal> {
+fn read_mappings<'a>(certificate: &PathCertificate<'a>) -> Result<Vec<(Policy<'a>, Policy<'a>)>, Refusal> {
     const WHAT: &str = "PolicyMappings";
     let Some(der) = certificate.facts.policy_mappings else { return Ok(Vec::new()) };
-    let read = || -> Result<Vec<(Oid, Oid)>, Asn1Error> {
+    let read = || -> Result<Vec<(Policy<'a>, Policy<'a>)>, Asn1Error> {
         let mut cursor = Cursor::sequence(der, WHAT)?;
         let mut mappings = Vec::new();
         while !cursor.is_empty() {
             let mut fields = Cursor::new(cursor.expect(Tag::Sequence, "a mapping")?.value, WHAT)?;
-            mappings.push((read_oid(&mut fields)?, read_oid(&mut fields)?));
+            mappings.push((read_oid_content(&mut fields)?, read_oid_content(&mut fields)?));
             fields.finish()?;
             if mappings.len() > MAX_POLICIES {
                 return Err(Asn1Error::too_large(WHAT, "count", MAX_POLICIES, mappings.len()));
@@ -337,7 +351,7 @@ fn read_mappings(certificate: &PathCertificate<'_>) -> Result<Vec<(Oid, Oid)>, R
     };
     let mappings = read().map_err(|e| malformed(certificate.index, &e))?;
     // RFC 5280 section 6.1.4 (a).
-    if mappings.iter().any(|(a, b)| *a == oid::ANY_POLICY || *b == oid::ANY_POLICY) {
+    if mappings.iter().any(|(a, b)| *a == ANY_POLICY || *b == ANY_POLICY) {
         let text = "policyMappings maps from or to anyPolicy".to_owned();
         return Err(Refusal { code: Code::Policy, index: Some(certificate.index), text });
     }

@@ -2,7 +2,7 @@
 
 use super::checks::{Checks, NameCheck, Profile};
 use super::revocation::{RevocationMode, RevocationScope};
-use crate::asn1::oid::Oid;
+use crate::asn1::any_oid::AnyOid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::error::Error;
@@ -21,7 +21,7 @@ pub struct ValidPath {
     chain: Vec<Certificate>,
     not_after: Time,
     status_until: Option<Time>,
-    policies: Option<Vec<Oid>>,
+    policies: Option<Vec<AnyOid>>,
     asked: Asked,
 }
 
@@ -148,7 +148,7 @@ impl ValidPath {
         chain: Vec<Certificate>,
         not_after: Time,
         status_until: Option<Time>,
-        policies: Option<Vec<Oid>>,
+        policies: Option<Vec<AnyOid>>,
         checks: &Checks,
     ) -> Self {
         let asked = Asked::new(checks, chain.len());
@@ -196,7 +196,7 @@ impl ValidPath {
     }
 
     /// The policies the path is valid for (RFC 5280 section 6.1.6); `None` means any policy, empty means none.
-    pub fn policies(&self) -> Option<&[Oid]> {
+    pub fn policies(&self) -> Option<&[AnyOid]> {
         self.policies.as_deref()
     }
 
@@ -229,6 +229,7 @@ pub(super) fn rank(code: Code) -> u8 {
     match code {
         Code::Budget => 200,
         Code::Revoked => 100,
+        Code::CrlRollback => 96,
         Code::RevocationUnknown | Code::Stale => 95,
         Code::Name => 90,
         Code::Policy => 85,

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::checks::Checks;
 use super::crl::Crl;
 use super::crl_numbers::CrlNumbers;
+use super::facts::Facts;
 use super::ocsp::OcspResponse;
 use super::report::Finding;
 use super::status::{Status, StatusBudget, StatusSearch};
 use super::trust::TrustAnchors;
+use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::Provider;
@@ -33,6 +35,9 @@ pub struct RevocationPolicy {
     pub offline_grace_seconds: u32,
     /// How far in the future thisUpdate may lie, in seconds: clocks differ.
     pub clock_skew_seconds: u32,
+    /// OCSP responders that are believed about every certificate by the device's own configuration (RFC 6960 section
+    /// 4.2.2.2, first case). Nobody else need have certified them; the device answers for them.
+    pub trusted_responders: Vec<Certificate>,
 }
 
 /// What a missing status means.
@@ -95,6 +100,7 @@ impl RevocationPolicy {
             max_age_seconds: None,
             offline_grace_seconds: 0,
             clock_skew_seconds: 0,
+            trusted_responders: Vec::new(),
         }
     }
 }
@@ -126,6 +132,8 @@ pub struct StatusOutcome {
     pub valid_until: Option<Time>,
     /// Indexes of the certificates without a usable status.
     pub unknown: Vec<usize>,
+    /// Signers of status data whose own status is not known: each with its chain to the anchor.
+    pub unknown_signers: Vec<Vec<Certificate>>,
 }
 
 /// Checks the status of the certificates of a path (leaf first, anchor last) whose signatures and RFC 5280 section 6.1
@@ -165,6 +173,7 @@ pub(super) fn check_path_within(
         RevocationScope::WholeChain => below_anchor,
     };
     for index in 0..count {
+        search.take_rollback();
         match search.status(&path[index], &path[index + 1..]) {
             Status::Good { until, notes } => {
                 outcome.valid_until = Some(outcome.valid_until.map_or(until, |known| known.min(until)));
@@ -172,15 +181,33 @@ pub(super) fn check_path_within(
                 outcome.findings.extend(notes);
             }
             Status::Revoked(text) => outcome.findings.push(Finding::fatal(Code::Revoked, Some(index), text)),
+            Status::Unknown(_) if index == 0 && has_no_status(&path[index]) => {
+                let text = "its issuer makes no revocation information available for it (RFC 9608)";
+                outcome.findings.push(Finding::note(Code::RevocationUnknown, Some(index), text));
+            }
             Status::Unknown(reasons) => {
                 let text = format!("no usable status: {}", summary(&reasons));
-                let code = if search.is_exhausted() { Code::Budget } else { Code::RevocationUnknown };
+                let code = match (search.is_exhausted(), search.take_rollback()) {
+                    (true, _) => Code::Budget,
+                    (false, true) => Code::CrlRollback,
+                    (false, false) => Code::RevocationUnknown,
+                };
                 outcome.findings.push(Finding { code, certificate_index: Some(index), text, fatal });
                 outcome.unknown.push(index);
             }
         }
     }
+    outcome.unknown_signers = search.into_unknown_signers();
     outcome
+}
+
+/// RFC 9608 section 4: an end entity's certificate with noRevAvail, or a responder's with ocsp-nocheck, is not asked
+/// about. Status data at hand that revokes it counts all the same.
+fn has_no_status(certificate: &Certificate) -> bool {
+    let Ok(facts) = Facts::read_but_names(certificate) else { return false };
+    let is_ca = facts.basic_constraints.is_some_and(|basic| basic.ca);
+    let is_responder = || facts.purposes().is_some_and(|mut p| p.any(|p| p == oid::KP_OCSP_SIGNING.as_bytes()));
+    !is_ca && (facts.no_rev_avail || (certificate.extension(oid::OCSP_NOCHECK).is_some() && is_responder()))
 }
 
 /// The first reasons and how many more there are: a store may hold thousands of lists.

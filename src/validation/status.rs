@@ -19,6 +19,9 @@ use crate::time::Time;
 /// Most certificates of one name that are put in order as signers of a CRL; the best of them are tried.
 const MAX_NAMESAKES: usize = 64;
 
+/// Most signers of status data that are named as without a status.
+const MAX_UNKNOWN_SIGNERS: usize = 8;
+
 /// What is known about one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Status {
@@ -75,6 +78,10 @@ pub(super) struct StatusSearch<'a> {
     pub path: &'a [Certificate],
     anchors: &'a TrustAnchors,
     budget: &'a StatusBudget,
+    /// Whether a list older than one seen before was met.
+    pub(super) rollback: Cell<bool>,
+    /// Signers of status data whose own status was looked for and not found, with their chains to the anchor.
+    unknown_signers: RefCell<Vec<Vec<Certificate>>>,
     /// Signers whose own status is being looked for.
     in_progress: RefCell<Vec<Certificate>>,
     /// Signers of CRLs found good or bad, with the anchor of the path.
@@ -99,6 +106,8 @@ impl<'a> StatusSearch<'a> {
             path,
             anchors,
             budget,
+            rollback: Cell::new(false),
+            unknown_signers: RefCell::default(),
             in_progress: RefCell::default(),
             authorised: RefCell::default(),
         }
@@ -111,6 +120,23 @@ impl<'a> StatusSearch<'a> {
     /// Whether the budget of signatures was used up.
     pub(super) fn is_exhausted(&self) -> bool {
         self.budget.exhausted.get()
+    }
+
+    /// Whether a list older than one seen before was met since the last call.
+    pub(super) fn take_rollback(&self) -> bool {
+        self.rollback.take()
+    }
+
+    /// Signers of status data whose own status is not known: each with its chain to the anchor.
+    pub(super) fn into_unknown_signers(self) -> Vec<Vec<Certificate>> {
+        self.unknown_signers.into_inner()
+    }
+
+    fn note_unknown_signer(&self, signer: &Certificate, above: &[Certificate]) {
+        let mut signers = self.unknown_signers.borrow_mut();
+        if signers.len() < MAX_UNKNOWN_SIGNERS && !signers.iter().any(|chain| chain[0] == *signer) {
+            signers.push(std::iter::once(signer).chain(above).cloned().collect());
+        }
     }
 
     /// The status of a certificate; `above` is its chain from its issuer to the anchor.
@@ -235,6 +261,7 @@ impl<'a> StatusSearch<'a> {
                 Status::Revoked(text) => Err(format!("the responder's certificate is revoked: {text}")),
                 // Section 4.2.2.2.1: neither nocheck nor a status leaves it to the reader.
                 Status::Unknown(_) => {
+                    self.note_unknown_signer(responder, above);
                     Ok(Some("the status of the OCSP responder's certificate is not known".to_owned()))
                 }
             }
@@ -302,8 +329,14 @@ impl<'a> StatusSearch<'a> {
         match self.status(certificate, above) {
             Status::Good { .. } => Ok(()),
             Status::Revoked(text) => Err(format!("{} is revoked: {text}", named())),
-            Status::Unknown(_) if !needed => Ok(()),
-            Status::Unknown(reasons) => Err(format!("{} has no usable status: {}", named(), reasons.join("; "))),
+            Status::Unknown(_) if !needed => {
+                self.note_unknown_signer(certificate, above);
+                Ok(())
+            }
+            Status::Unknown(reasons) => {
+                self.note_unknown_signer(certificate, above);
+                 Err(format!("{} has no usable status: {}", named(), reasons.join("; ")))
+            }
         }
     }
 }

@@ -49,7 +49,7 @@ fn checks(request: &Value) -> Checks {
     let policy = &request["policy"];
     if !policy.is_null() {
         checks.policy = PolicyInputs {
-            initial_set: texts(&policy["set"]).map(|t| Oid::new(t).expect("an identifier")).collect(),
+            initial_set: texts(&policy["set"]).map(|t| t.parse().expect("an identifier")).collect(),
             require_explicit: policy["explicit"] == true,
             inhibit_mapping: policy["inhibit_map"] == true,
             inhibit_any: policy["inhibit_any"] == true,

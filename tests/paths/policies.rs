@@ -1,6 +1,7 @@
 //! Certificate policies (RFC 5280 section 6.1, RFC 9618).
 
 use devid::Code;
+use devid::asn1::any_oid::AnyOid;
 use devid::asn1::oid::{ANY_POLICY, CE_CERTIFICATE_POLICIES, CE_POLICY_CONSTRAINTS, CE_POLICY_MAPPINGS, Oid};
 use devid::validation::{Checks, PolicyInputs, Report};
 
@@ -13,13 +14,13 @@ const BRONZE: Oid = Oid::new_unwrap("1.3.6.1.4.1.99999.1.3");
 
 /// An explicit policy out of this set is demanded.
 fn demanding(set: &[Oid]) -> Checks {
-    let policy = PolicyInputs { initial_set: set.to_vec(), require_explicit: true, ..PolicyInputs::default() };
+    let policy = PolicyInputs { initial_set: set.iter().map(|policy| (*policy).into()).collect(), require_explicit: true, ..PolicyInputs::default() };
     Checks { policy, ..plain() }
 }
 
-fn policies_of(report: &Report) -> Option<Vec<Oid>> {
+fn policies_of(report: &Report) -> Option<Vec<AnyOid>> {
     assert_valid(report);
-    report.path().unwrap().policies().map(<[Oid]>::to_vec)
+    report.path().unwrap().policies().map(<[AnyOid]>::to_vec)
 }
 
 #[test]

@@ -145,7 +145,7 @@ impl StatusFetcher {
         }
         let Hand { status, pool, .. } = hand;
         let report = validate(&*self.provider, question.anchors, question.leaf, &pool, &status, checks);
-        let is_whole = report.is_valid() && report.findings().iter().all(|f| f.code != Code::RevocationUnknown);
+        let is_whole = report.is_valid() && report.findings().iter().all(|f| !matches!(f.code, Code::RevocationUnknown | Code::CrlRollback));
         is_whole.then_some(Gathered { verdict: Some(report), status, pool, log })
     }
 
@@ -173,7 +173,7 @@ impl StatusFetcher {
         let doubtful: Vec<usize> = outcome
             .findings
             .iter()
-            .filter(|f| has_clock && f.code == Code::RevocationUnknown)
+            .filter(|f| has_clock && matches!(f.code, Code::RevocationUnknown | Code::CrlRollback))
             .filter_map(|f| f.certificate_index)
             .collect();
         for (pass, (source, anew)) in [false, true].into_iter().flat_map(|anew| order.map(|s| (s, anew))).enumerate() {

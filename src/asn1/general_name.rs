@@ -1,17 +1,18 @@
-//! GeneralName (RFC 5280 section 4.2.1.6): a typed view of bytes, so that one form is never read as another.
+//! GeneralName (RFC 5280 section 4.2.1.6): a typed view of bytes, so that one form is never read as another. The one reader
+//! of such names: in certificates, in CRLs and in distribution points.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use ::der::{Tag, TagNumber};
 
-use crate::asn1::der::{Asn1Error, Cursor};
-use crate::asn1::x509::{Certificate, hex};
-use crate::asn1::{name, oid};
+use super::der::{Asn1Error, Cursor};
+use super::x509::{Certificate, hex};
+use super::{name, oid};
 
 /// One name in one of its nine forms; contents are as they came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GeneralName<'a> {
+pub enum GeneralName<'a> {
     /// otherName: content of the SEQUENCE.
     Other(&'a [u8]),
     /// rfc822Name: ASCII.
@@ -34,7 +35,7 @@ pub(crate) enum GeneralName<'a> {
 
 impl<'a> GeneralName<'a> {
     /// Reads the next one.
-    pub(crate) fn read(cursor: &mut Cursor<'a>) -> Result<Self, Asn1Error> {
+    pub fn read(cursor: &mut Cursor<'a>) -> Result<Self, Asn1Error> {
         const WHAT: &str = "GeneralName";
         let element = cursor.any("a GeneralName")?;
         let Tag::ContextSpecific { constructed, number: TagNumber(number) } = element.tag else {
@@ -64,7 +65,7 @@ impl<'a> GeneralName<'a> {
     }
 
     /// The number of the form: the tag's.
-    pub(crate) fn form(&self) -> u8 {
+    pub fn form(&self) -> u8 {
         match self {
             GeneralName::Other(_) => 0,
             GeneralName::Rfc822(_) => 1,
@@ -75,6 +76,23 @@ impl<'a> GeneralName<'a> {
             GeneralName::Uri(_) => 6,
             GeneralName::Ip(_) => 7,
             GeneralName::RegisteredId(_) => 8,
+        }
+    }
+}
+
+impl<'a> GeneralName<'a> {
+    /// The content of the form, as it came; a directoryName with tag and length.
+    pub fn content(&self) -> &'a [u8] {
+        match *self {
+            GeneralName::Other(content)
+            | GeneralName::Rfc822(content)
+            | GeneralName::Dns(content)
+            | GeneralName::X400(content)
+            | GeneralName::Directory(content)
+            | GeneralName::EdiParty(content)
+            | GeneralName::Uri(content)
+            | GeneralName::Ip(content)
+            | GeneralName::RegisteredId(content) => content,
         }
     }
 }
@@ -133,6 +151,21 @@ impl<'a> GeneralNames<'a> {
         }
         Ok(GeneralNames(cursor))
     }
+}
+
+/// Most names read into one list; real ones have one to four.
+const MAX_NAMES: usize = 64;
+
+/// All names in the content of a GeneralNames; an empty list is refused (SIZE 1..MAX).
+pub fn general_names(content: &[u8]) -> Result<Vec<GeneralName<'_>>, Asn1Error> {
+    let mut names = Vec::new();
+    for name in GeneralNames::from_content(content, "GeneralNames")? {
+        if names.len() == MAX_NAMES {
+            return Err(Asn1Error::too_large("GeneralNames", "count", MAX_NAMES, names.len() + 1));
+        }
+        names.push(name?);
+    }
+    Ok(names)
 }
 
 impl<'a> Iterator for GeneralNames<'a> {
