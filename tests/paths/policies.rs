@@ -1,7 +1,6 @@
 //! Certificate policies (RFC 5280 section 6.1, RFC 9618).
 
 use devid::Code;
-use devid::asn1::any_oid::AnyOid;
 use devid::asn1::oid::{ANY_POLICY, CE_CERTIFICATE_POLICIES, CE_POLICY_CONSTRAINTS, CE_POLICY_MAPPINGS, Oid};
 use devid::validation::{Checks, PolicyInputs, Report};
 
@@ -18,9 +17,9 @@ fn demanding(set: &[Oid]) -> Checks {
     Checks { policy, ..plain() }
 }
 
-fn policies_of(report: &Report) -> Option<Vec<AnyOid>> {
+fn policies_of(report: &Report) -> Option<Vec<Oid>> {
     assert_valid(report);
-    report.path().unwrap().policies().map(<[AnyOid]>::to_vec)
+    report.path().unwrap().policies().map(|found| found.iter().map(|p| Oid::from_bytes(p.as_bytes()).unwrap()).collect())
 }
 
 #[test]
