@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ::der::Tag;
 
 use super::der::{Asn1Error, Cursor};
-use super::distribution_point::IssuingDistributionPoint;
+use super::distribution_point::{IssuingDistributionPoint, point_url_groups};
 use super::general_name::{GeneralName, general_names};
 use super::name::Name;
 use super::oid::{self, Oid};
@@ -227,6 +227,7 @@ pub struct CrlTail {
     /// An extension that is critical and must not be, or the opposite (sections 5.2.1 to 5.2.7).
     pub wrong_criticality: Option<Oid>,
     issuing_distribution_point: Option<Box<[u8]>>,
+    freshest_crl: Option<Box<[u8]>>,
 }
 
 impl CrlTail {
@@ -258,12 +259,18 @@ impl CrlTail {
                 }
                 oid::CE_AUTHORITY_KEY_IDENTIFIER => tail.authority_key_identifier = Some(extension.value.into()),
                 // They help to find data and change nothing about what the list says.
-                oid::CE_ISSUER_ALT_NAME | oid::CE_FRESHEST_CRL | oid::PE_AUTHORITY_INFO_ACCESS => {}
+                oid::CE_FRESHEST_CRL => tail.freshest_crl = Some(extension.value.into()),
+                oid::CE_ISSUER_ALT_NAME | oid::PE_AUTHORITY_INFO_ACCESS => {}
                 other if extension.critical => tail.unknown_critical = tail.unknown_critical.or(Some(other)),
                 _ => {}
             }
         }
         Ok(tail)
+    }
+
+    /// The URLs of delta CRLs, point by point (freshestCRL, section 5.2.6).
+    pub fn freshest_crl_url_groups(&self) -> Vec<Vec<String>> {
+        self.freshest_crl.as_deref().map(point_url_groups).unwrap_or_default()
     }
 
     /// The value of issuingDistributionPoint as it came.

@@ -206,8 +206,12 @@ pub fn ca_issuers_urls(certificate: &Certificate) -> Vec<String> {
 }
 
 fn point_urls(certificate: &Certificate, extension: Oid) -> Vec<Vec<String>> {
-    let Some(extension) = certificate.extension(extension) else { return Vec::new() };
-    let names = distribution_points(extension.value).unwrap_or_default().into_iter().filter_map(|point| point.name);
+    certificate.extension(extension).map(|extension| point_url_groups(extension.value)).unwrap_or_default()
+}
+
+/// The URLs in the value of a cRLDistributionPoints or freshestCRL extension, point by point; none if it is malformed.
+pub(crate) fn point_url_groups(value: &[u8]) -> Vec<Vec<String>> {
+    let names = distribution_points(value).unwrap_or_default().into_iter().filter_map(|point| point.name);
     let full = names.filter_map(|name| match name {
         DistributionPointName::Full(names) => Some(names),
         DistributionPointName::Relative(_) => None,

@@ -11,6 +11,7 @@
 //! | `gather` | which data for which certificate, from memory or by URL |
 //! | `requests` | one request after the other under all caps |
 //! | `cache` | what is kept, and its form in device memory |
+//! | `memory` | the same for everyone who asks: validators, open peers |
 //! | `issuers` | missing issuers |
 //! | `kept` | revocation lists that came by another way |
 //! | `numbers` | the highest CRL numbers in device memory |
@@ -19,13 +20,16 @@ mod cache;
 mod gather;
 mod issuers;
 mod kept;
+mod memory;
 mod numbers;
 mod requests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use kept::{CrlSubject, keep_crl, kept_crls};
+pub use memory::StatusMemory;
 pub use numbers::StoredCrlNumbers;
 
 use crate::asn1::x509::Certificate;
@@ -36,10 +40,10 @@ use crate::limits;
 use crate::store::Store;
 use crate::time::Time;
 use crate::transport::{ExchangeLimits, Fetch};
+use crate::validation::peer::StatusWatch;
 use crate::validation::{
     Checks, Finding, PeerKey, PeerRequest, Purpose, Report, StatusSources, TrustAnchors, validate,
 };
-use cache::Cache;
 use gather::Gathered;
 
 /// What is fetched, how, and how much of it. URLs in certificates are chosen by others: everything has a cap.
@@ -68,12 +72,16 @@ pub struct StatusOptions {
     pub max_hosts: usize,
     /// Most requests in one validation; redirects are counted by the [`Fetch`].
     pub max_requests: u32,
+    /// Most redirects followed for one document by the built-in client.
+    pub max_redirects: u32,
     /// Most URLs of one kind tried for one certificate.
     pub max_urls_per_certificate: usize,
     /// Largest CRL, in bytes.
     pub max_crl_bytes: usize,
     /// Longest time for all requests of one validation.
     pub total_timeout: Duration,
+    /// How long a host that did not answer is not asked again. A dead host costs its time once, not at every validation.
+    pub silence: Duration,
     /// Times for one request, and the way to cancel; its size is replaced by the ones here.
     pub exchange: ExchangeLimits,
     /// Most documents kept, in memory and again in device memory; the one that expires first makes room.
@@ -108,9 +116,11 @@ impl Default for StatusOptions {
             allowed_hosts: None,
             max_hosts: 8,
             max_requests: 16,
+            max_redirects: 3,
             max_urls_per_certificate: 4,
             max_crl_bytes: 16 * 1024 * 1024,
             total_timeout: Duration::from_secs(30),
+            silence: Duration::from_secs(60),
             exchange: ExchangeLimits {
                 connect_timeout: Duration::from_secs(5),
                 read_timeout: Duration::from_secs(5),
@@ -124,6 +134,30 @@ impl Default for StatusOptions {
 }
 
 impl StatusOptions {
+    /// Sets a number by the name of its field; times in seconds, as `total_timeout_seconds`.
+    pub fn set(&mut self, name: &str, value: i64) -> Result<(), Error> {
+        let refused = || Error::new(Code::InvalidArgument, format!("{value} is out of range for {name}"));
+        let positive = || u32::try_from(value).ok().filter(|n| *n > 0).ok_or_else(refused);
+        let count = || usize::try_from(value).map_err(|_| refused());
+        let seconds = || Ok::<_, Error>(Duration::from_secs(u64::from(positive()?)));
+        match name {
+            "max_requests" => self.max_requests = positive()?,
+            "max_redirects" => self.max_redirects = u32::try_from(value).map_err(|_| refused())?,
+            "max_hosts" => self.max_hosts = count()?,
+            "max_urls_per_certificate" => self.max_urls_per_certificate = count()?,
+            "max_crl_bytes" => self.max_crl_bytes = count()?,
+            "max_kept" => self.max_kept = count()?,
+            "max_kept_bytes" => self.max_kept_bytes = count()?,
+            "total_timeout_seconds" => self.total_timeout = seconds()?,
+            "request_timeout_seconds" => self.exchange.total_timeout = seconds()?,
+            "connect_timeout_seconds" => self.exchange.connect_timeout = seconds()?,
+            "read_timeout_seconds" => self.exchange.read_timeout = seconds()?,
+            "silence_seconds" => self.silence = Duration::from_secs(u64::try_from(value).map_err(|_| refused())?),
+            other => return Err(Error::new(Code::InvalidArgument, format!("'{other}' is no limit of a fetcher"))),
+        }
+        Ok(())
+    }
+
     fn max_bytes(&self, wanted: Wanted) -> usize {
         match wanted {
             Wanted::Crl | Wanted::DeltaCrl => self.max_crl_bytes.min(limits::MAX_CRL_BYTES),
@@ -219,28 +253,32 @@ pub enum FetchOutcome {
 pub struct StatusFetcher {
     provider: Arc<dyn Provider>,
     options: StatusOptions,
-    numbers: Arc<StoredCrlNumbers>,
-    cache: Cache,
+    memory: Arc<StatusMemory>,
+    /// Who did not answer, and until when nobody waits for it again.
+    silent: HashMap<String, Instant>,
 }
 
 impl StatusFetcher {
     /// Without device memory: what is kept, and the highest CRL numbers, last as long as this does.
     pub fn new(provider: Arc<dyn Provider>, options: StatusOptions) -> Self {
-        Self::build(provider, options, None)
+        let memory = Arc::new(StatusMemory::new(provider.clone(), None));
+        Self::with_memory(provider, options, memory)
     }
 
     /// With device memory: documents and the highest CRL numbers outlive restarts.
     pub fn with_store(provider: Arc<dyn Provider>, options: StatusOptions, store: Arc<Store>) -> Self {
-        Self::build(provider, options, Some(store))
+        let memory = Arc::new(StatusMemory::new(provider.clone(), Some(store)));
+        Self::with_memory(provider, options, memory)
     }
 
-    fn build(provider: Arc<dyn Provider>, options: StatusOptions, store: Option<Arc<Store>>) -> Self {
-        StatusFetcher {
-            numbers: Arc::new(StoredCrlNumbers::new(store.clone())),
-            cache: Cache::new(provider.clone(), store, options.max_kept, options.max_kept_bytes),
-            provider,
-            options,
-        }
+    /// With what others keep too.
+    pub fn with_memory(provider: Arc<dyn Provider>, options: StatusOptions, memory: Arc<StatusMemory>) -> Self {
+        StatusFetcher { memory, provider, options, silent: HashMap::new() }
+    }
+
+    /// What is kept. A peer that was opened without this fetcher can watch it too.
+    pub fn memory(&self) -> &Arc<StatusMemory> {
+        &self.memory
     }
 
     /// The options; changes hold from the next validation on.
@@ -262,7 +300,7 @@ impl StatusFetcher {
     }
 
     /// Opens the gate to a peer's key with status data that is fetched as [`Self::validate`] does. The handle is there
-    /// exactly when the report is positive.
+    /// exactly when the report is positive, and closes at once when newer status data that is kept revokes the peer.
     pub fn open_peer(
         &mut self,
         request: PeerRequest<'_>,
@@ -284,10 +322,12 @@ impl StatusFetcher {
             known: request.status,
             checks: &checks,
         };
+        let mark = self.memory.mark();
         let gathered = self.gather(&question, fetch);
         let notes = self.notes(&gathered);
         let Gathered { status, pool, log, .. } = gathered;
         let (report, key) = PeerKey::open(&self.provider, PeerRequest { status: &status, pool: &pool, ..request })?;
+        let key = key.map(|key| key.watching(self.memory.clone(), mark));
         Ok((StatusAnswer { report: report.with_notes(notes), status, pool, log }, key))
     }
 
@@ -304,7 +344,7 @@ impl StatusFetcher {
             let text = format!("{} {verb} from {}: {}", event.wanted.name(), event.url, error.message());
             notes.push(note(error.code(), event.certificate_index, text));
         }
-        let troubles = self.numbers.take_troubles().into_iter();
+        let troubles = self.memory.take_troubles().into_iter();
         notes.extend(troubles.map(|error| note(error.code(), None, format!("CRL numbers: {}", error.message()))));
         notes
     }
@@ -325,7 +365,8 @@ pub fn fetch_status(
     store: Option<Arc<Store>>,
 ) -> Result<StatusAnswer, Error> {
     let mut fetch = built_in(&options)?;
-    Ok(StatusFetcher::build(provider.clone(), options, store).validate(question, &mut fetch))
+    let memory = Arc::new(StatusMemory::new(provider.clone(), store));
+    Ok(StatusFetcher::with_memory(provider.clone(), options, memory).validate(question, &mut fetch))
 }
 
 /// The built-in HTTP client, held to the hosts and counts of these options also where it follows redirects.
@@ -333,6 +374,7 @@ pub fn fetch_status(
 pub fn built_in(options: &StatusOptions) -> Result<crate::transport::fetch::HttpFetch, Error> {
     use crate::transport::fetch::{FetchLimits, HttpFetch};
     let fetch_limits = FetchLimits {
+        max_redirects: options.max_redirects,
         max_requests: options.max_requests.saturating_mul(2),
         max_hosts: options.max_hosts,
         allowed_hosts: options.allowed_hosts.clone(),

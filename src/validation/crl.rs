@@ -165,6 +165,11 @@ impl Crl {
         self.tail.issuing_distribution_point()
     }
 
+    /// The URLs of delta CRLs for this list, point by point (freshestCRL, RFC 5280 section 5.2.6).
+    pub fn freshest_crl_url_groups(&self) -> Vec<Vec<String>> {
+        self.tail.freshest_crl_url_groups()
+    }
+
     /// How many entries the list has; `None` where it was not kept.
     pub fn entry_count(&self) -> Option<u32> {
         match &self.body {

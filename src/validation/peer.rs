@@ -82,6 +82,15 @@ pub struct PeerRequest<'a> {
     pub use_until: Option<Time>,
 }
 
+/// Where status data newer than a verdict turns up: device memory, usually.
+pub trait StatusWatch: Send + Sync + fmt::Debug {
+    /// A number that rises whenever there is newer status data about anyone.
+    fn mark(&self) -> u64;
+
+    /// What there is about these certificates now, and the mark; `None` if nothing is newer than the mark `seen`.
+    fn newer(&self, certificates: &[Certificate], seen: u64) -> Option<(u64, StatusSources)>;
+}
+
 /// A peer's public key behind a positive verdict. Shared between threads by `Arc`.
 ///
 /// Every use names the present time. Once the verdict's time is over (the earliest of the certificates' notAfter, the
@@ -95,6 +104,9 @@ pub struct PeerKey {
     checks: Checks,
     use_until: Option<Time>,
     key_usage: Option<u16>,
+    /// Certificates of the path below the anchor.
+    path: Vec<Certificate>,
+    watch: Option<Arc<dyn StatusWatch>>,
     state: Mutex<State>,
 }
 
@@ -106,6 +118,8 @@ struct State {
     latest: Option<Time>,
     /// Why it is refused for good.
     refused: Option<Error>,
+    /// Up to which mark of the watched status data the verdict stands.
+    mark: u64,
 }
 
 impl PeerKey {
@@ -127,6 +141,7 @@ impl PeerKey {
             until: expiry(path.not_after(), path.status_until(), request.use_until),
             latest: checks.at.known(),
             refused: None,
+            mark: 0,
         };
         let key = PeerKey {
             provider: provider.clone(),
@@ -135,10 +150,21 @@ impl PeerKey {
             pool: request.pool.to_vec(),
             use_until: request.use_until,
             key_usage: Facts::read(path.leaf())?.key_usage,
+            path: path.chain()[..path.chain().len() - 1].to_vec(),
+            watch: None,
             checks,
             state: Mutex::new(state),
         };
         Ok((report, Some(key)))
+    }
+
+    /// Looks at this status data before every use that comes after something new in it: a peer that it revokes is refused at
+    /// once, and not at the verdict's end. `since` is the mark from before the verdict.
+    #[must_use]
+    pub fn watching(mut self, watch: Arc<dyn StatusWatch>, since: u64) -> Self {
+        self.watch = Some(watch);
+        self.state().mark = since;
+        self
     }
 
     /// Validates again with the status data there is now. A positive verdict sets a new expiry.
@@ -148,12 +174,7 @@ impl PeerKey {
     /// it too.
     pub fn recheck(&self, status: &StatusSources, now: Time) -> Result<Report, Error> {
         let now = self.advance(now);
-        let mut checks = self.checks.clone();
-        checks.at = CheckTime::At(now);
-        if checks.revocation.mode == RevocationMode::Off {
-            checks.revocation.mode = RevocationMode::SoftFail;
-        }
-        let report = path::validate(&*self.provider, &self.anchors, &self.certificate, &self.pool, status, &checks);
+        let report = self.judge(status, now);
         let mut state = self.state();
         match (report.path(), report.error()) {
             (Some(path), _) if state.refused.is_none() => {
@@ -241,10 +262,46 @@ impl PeerKey {
                 format!("the verdict was good until {}, now it is {now}", state.until),
             ));
         }
+        drop(state);
+        self.look_for_newer(now)?;
         if now < self.certificate.not_before() {
             return Err(Error::new(Code::NotYetValid, format!("valid from {}", self.certificate.not_before())));
         }
         Ok(())
+    }
+
+    /// Judges status data that came after the verdict.
+    fn look_for_newer(&self, now: Time) -> Result<(), Error> {
+        let Some(watch) = &self.watch else { return Ok(()) };
+        let seen = self.state().mark;
+        let Some((mark, status)) = watch.newer(&self.path, seen) else { return Ok(()) };
+        let report = self.judge(&status, now);
+        let mut state = self.state();
+        state.mark = mark;
+        match (report.path(), report.error()) {
+            (Some(path), _) if report.findings().is_empty() && path.status_until().is_some() => {
+                state.until = state.until.max(expiry(path.not_after(), path.status_until(), self.use_until));
+            }
+            (None, Some(error)) if error.code() == Code::Revoked => {
+                state.refused.get_or_insert(error);
+            }
+            // Newer data that says nothing usable changes nothing: the verdict stands until its end.
+            _ => {}
+        }
+        match &state.refused {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Validates with this status data. Revocation is looked at even if it was not asked about when the handle was opened.
+    fn judge(&self, status: &StatusSources, now: Time) -> Report {
+        let mut checks = self.checks.clone();
+        checks.at = CheckTime::At(now);
+        if checks.revocation.mode == RevocationMode::Off {
+            checks.revocation.mode = RevocationMode::SoftFail;
+        }
+        path::validate(&*self.provider, &self.anchors, &self.certificate, &self.pool, status, &checks)
     }
 
     /// RFC 5280 section 4.2.1.3: a key with keyUsage does nothing else.

@@ -68,7 +68,7 @@ fn an_old_list_is_refused_after_a_restart() {
     let tomorrow = |number| CrlBuilder::of(&pki.ca).number(number).times(later(1), Some(later(9))).der();
     *cell.lock().unwrap() = tomorrow(4);
     let answer = ask(&mut start(), &pki, &checks(later(2), RevocationMode::HardFail));
-    assert_eq!(code_of(&answer), Some(Code::RevocationUnknown));
+    assert_eq!(code_of(&answer), Some(Code::CrlRollback));
     assert!(texts(&answer).contains("rollback: CRL number 4, but 5 was seen before"), "{}", texts(&answer));
 
     *cell.lock().unwrap() = tomorrow(6);
@@ -253,7 +253,7 @@ fn device_memory_that_fails_is_named_and_never_opens_the_way_back() {
     writing.store(false, Ordering::SeqCst);
     numbers.store(true, Ordering::SeqCst);
     let answer = ask(&mut start(), &pki, &hard);
-    assert_eq!(code_of(&answer), Some(Code::RevocationUnknown), "what was seen before is not known");
+    assert_eq!(code_of(&answer), Some(Code::CrlRollback), "what was seen before is not known");
     assert!(texts(&answer).contains("CRL numbers: flash: worn out"), "{}", texts(&answer));
 
     numbers.store(false, Ordering::SeqCst);

@@ -20,6 +20,8 @@ const MAX_ITEMS: usize = 16;
 const MAX_VALIDATOR_BYTES: usize = 256;
 /// Names of records in device memory.
 const PREFIX: &str = "status-";
+/// Name of the mark in device memory.
+const MARK: &str = "status-mark";
 /// Format of a record and its version.
 const MAGIC: &[u8] = b"status-1\n";
 
@@ -120,13 +122,37 @@ pub(super) struct Cache {
     provider: Arc<dyn Provider>,
     store: Option<Arc<Store>>,
     entries: HashMap<String, Entry>,
-    max_entries: usize,
-    max_bytes: usize,
+    /// Rises with every status document that is kept, by anyone with the same device memory.
+    mark: u64,
+    pub max_entries: usize,
+    pub max_bytes: usize,
 }
 
 impl Cache {
     pub fn new(provider: Arc<dyn Provider>, store: Option<Arc<Store>>, max_entries: usize, max_bytes: usize) -> Self {
-        Cache { provider, store, entries: HashMap::new(), max_entries, max_bytes }
+        Cache { provider, store, entries: HashMap::new(), mark: 0, max_entries, max_bytes }
+    }
+
+    /// Lets go of what another process has replaced in device memory. The mark: a new one means that there is something new.
+    pub fn sync(&mut self) -> u64 {
+        // Device memory that cannot be read tells nothing new.
+        let stored = self.store.as_ref().and_then(|store| store.number(MARK).ok()).flatten();
+        let stored = stored.map_or(0, |bytes| bytes.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte)));
+        if stored > self.mark {
+            self.entries.clear();
+            self.mark = stored;
+        }
+        self.mark
+    }
+
+    /// Tells everyone that there is something new.
+    fn raise_mark(&mut self) -> Result<(), Error> {
+        self.sync();
+        self.mark += 1;
+        match &self.store {
+            Some(store) => store.raise_number(MARK, &self.mark.to_be_bytes()).map(|_| ()).map_err(Error::from),
+            None => Ok(()),
+        }
     }
 
     /// The document kept under a key. Records that cannot be read count as absent: they can be fetched again.
@@ -190,15 +216,22 @@ impl Cache {
             return Ok(());
         }
         let record = bytes.map(|bytes| join_record(key, &entry, &bytes));
-        self.hold(key, entry);
-        match (self.store.clone(), record) {
-            (Some(store), Some(record)) => {
-                let name = self.record_name(key)?;
-                self.make_room(&store, &name)?;
-                Ok(store.put_blob(&name, &record)?)
-            }
+        let is_status = !matches!(entry.item, Item::Issuers(_));
+        self.hold(key, entry.clone());
+        let written = match (self.store.clone(), record) {
+            (Some(store), Some(record)) => self.write(&store, key, &record),
             _ => Ok(()),
-        }
+        };
+        let raised = if is_status { self.raise_mark() } else { Ok(()) };
+        // Raising the mark may have let go of everything for what another process wrote.
+        self.hold(key, entry);
+        written.and(raised)
+    }
+
+    fn write(&self, store: &Store, key: &str, record: &[u8]) -> Result<(), Error> {
+        let name = self.record_name(key)?;
+        self.make_room(store, &name)?;
+        Ok(store.put_blob(&name, record)?)
     }
 
     pub fn digest(&self, parts: &[&[u8]]) -> Result<[u8; 32], Error> {

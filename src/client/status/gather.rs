@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::cache::{CRL, Entry, ISSUER, Item, OCSP};
+use super::memory::{document_key, ocsp_key};
 use super::requests::Requests;
 use super::{FetchEvent, FetchOutcome, OcspNonce, StatusFetcher, StatusQuestion, Wanted};
 use crate::asn1::distribution_point::{cdp_url_groups, freshest_crl_url_groups, ocsp_urls};
@@ -19,6 +20,10 @@ use crate::validation::{
 
 /// Most paths that status data is fetched for: a revoked intermediate leads to the next one.
 const MAX_PATHS: usize = 4;
+/// Most signers of status data whose own status is fetched.
+const MAX_SIGNERS: usize = 4;
+/// Most delta CRLs fetched because a complete one names them.
+const MAX_NAMED_DELTAS: usize = 2;
 /// Most certificates whose documents are looked for in memory before any path is known.
 const MAX_RECALLED: usize = 16;
 
@@ -77,15 +82,27 @@ pub(super) struct Want<'a> {
 
 impl StatusFetcher {
     pub(super) fn gather(&mut self, question: &StatusQuestion<'_>, fetch: &mut dyn Fetch) -> Gathered {
+        {
+            let mut cache = self.memory.cache();
+            (cache.max_entries, cache.max_bytes) = (self.options.max_kept, self.options.max_kept_bytes);
+            cache.sync();
+        }
         let mut status = question.known.clone();
         if status.crl_numbers.is_none() {
-            status.crl_numbers = Some(self.numbers.clone());
+            status.crl_numbers = Some(self.memory.crl_numbers());
         }
         if let Some(gathered) = self.answer_from_memory(question, &status) {
             return gathered;
         }
         let options = self.options.clone();
-        let mut requests = Requests::new(fetch, &options);
+        let mut silent = std::mem::take(&mut self.silent);
+        let gathered = self.gather_by(question, status, Requests::new(fetch, &options, &mut silent));
+        self.silent = silent;
+        gathered
+    }
+
+    fn gather_by(&mut self, question: &StatusQuestion<'_>, status: StatusSources, mut requests: Requests<'_>) -> Gathered {
+        let options = requests.options();
         let mut hand = Hand { status, pool: question.pool.to_vec(), ..Hand::default() };
         let trusted = Checks { revocation: RevocationPolicy::off(), ..question.checks.clone() };
         let look = |fetcher: &Self, pool: &[Certificate]| {
@@ -134,9 +151,18 @@ impl StatusFetcher {
             let responders = ocsp_urls(certificate).into_iter().map(|url| (Wanted::Ocsp, url));
             for (wanted, url) in lists.chain(responders).take(2 * self.options.max_urls_per_certificate) {
                 let key = self.key(wanted, &url, certificate).ok()?;
-                if let Some(entry) = self.cache.find(&key).filter(|entry| entry.is_current(checks)) {
+                let kept = self.memory.cache().find(&key).filter(|entry| entry.is_current(checks));
+                if let Some(entry) = kept {
                     hand.add(&entry.item);
                     log.push(FetchEvent { wanted, url, certificate_index: None, outcome: FetchOutcome::Kept });
+                    // A list that names its deltas is not asked without them.
+                    for urls in deltas_of(&entry.item) {
+                        let delta = urls.iter().find_map(|url| {
+                            let found = self.memory.cache().find(&document_key(CRL, url));
+                            found.filter(|entry| entry.is_current(checks))
+                        });
+                        hand.add(&delta?.item);
+                    }
                 }
             }
         }
@@ -192,7 +218,61 @@ impl StatusFetcher {
                 break;
             }
         }
+        if !outcome.findings.iter().any(|f| f.code == Code::Revoked && f.fatal) && !outcome.unknown_signers.is_empty() {
+            outcome = self.gather_for_signers(requests, hand, question, chain, outcome);
+        }
         outcome
+    }
+
+    /// The status of those who signed the status data, where it is not known: a CRL issuer of its own, an OCSP responder
+    /// without nocheck (RFC 6960 section 4.2.2.2.1).
+    fn gather_for_signers(
+        &mut self,
+        requests: &mut Requests<'_>,
+        hand: &mut Hand,
+        question: &StatusQuestion<'_>,
+        chain: &[Certificate],
+        mut outcome: StatusOutcome,
+    ) -> StatusOutcome {
+        for signer in std::mem::take(&mut outcome.unknown_signers).iter().take(MAX_SIGNERS) {
+            let [certificate, issuer, ..] = &signer[..] else { continue };
+            let ocsp = self.options.ocsp.then(|| ocsp_urls(certificate)).unwrap_or_default();
+            let lists = self.options.crls.then(|| cdp_url_groups(certificate).concat()).unwrap_or_default();
+            let responders = ocsp.into_iter().map(|url| (Wanted::Ocsp, url));
+            let urls: Vec<_> = responders.chain(lists.into_iter().map(|url| (Wanted::Crl, url))).collect();
+            for (wanted, url) in urls.iter().take(self.options.max_urls_per_certificate) {
+                let request = match wanted {
+                    Wanted::Ocsp => self.ocsp_request(certificate, issuer).ok(),
+                    _ => None,
+                };
+                if *wanted == Wanted::Ocsp && request.is_none() {
+                    continue;
+                }
+                let want = Want {
+                    wanted: *wanted,
+                    url,
+                    index: None,
+                    certificate,
+                    request: request.as_ref(),
+                    anew: false,
+                };
+                if self.obtain(requests, hand, question.checks, &want) {
+                    outcome = self.judge(hand, question, chain);
+                    if !outcome.unknown_signers.iter().any(|unknown| unknown[0] == *certificate) {
+                        break;
+                    }
+                }
+            }
+        }
+        outcome
+    }
+
+    fn ocsp_request(&self, certificate: &Certificate, issuer: &Certificate) -> Result<OcspRequest, Error> {
+        let digest = self.options.ocsp_digest;
+        match self.options.nonce {
+            OcspNonce::Unused => OcspRequest::without_nonce(&*self.provider, certificate, issuer, digest),
+            _ => OcspRequest::with_nonce(&*self.provider, certificate, issuer, digest),
+        }
     }
 
     fn judge(&self, hand: &Hand, question: &StatusQuestion<'_>, chain: &[Certificate]) -> StatusOutcome {
@@ -211,12 +291,7 @@ impl StatusFetcher {
         let (certificate, issuer) = (&chain[index], &chain[index + 1]);
         let urls = if self.options.ocsp { ocsp_urls(certificate) } else { Vec::new() };
         for url in urls.iter().take(self.options.max_urls_per_certificate) {
-            let digest = self.options.ocsp_digest;
-            let made = match self.options.nonce {
-                OcspNonce::Unused => OcspRequest::without_nonce(&*self.provider, certificate, issuer, digest),
-                _ => OcspRequest::with_nonce(&*self.provider, certificate, issuer, digest),
-            };
-            let request = match made {
+            let request = match self.ocsp_request(certificate, issuer) {
                 Ok(request) => request,
                 Err(error) => {
                     requests.note(Wanted::Ocsp, url, Some(index), FetchOutcome::Failed(error));
@@ -265,6 +340,9 @@ impl StatusFetcher {
                 left -= 1;
                 let want = Want { wanted, url, index: Some(index), certificate, request: None, anew };
                 if self.obtain(requests, hand, question.checks, &want) {
+                    if wanted == Wanted::Crl {
+                        self.gather_named_deltas(requests, hand, question, &want);
+                    }
                     break;
                 }
             }
@@ -276,6 +354,26 @@ impl StatusFetcher {
             }
         }
         self.judge(hand, question, chain)
+    }
+
+    /// The delta CRLs that the complete list just obtained names itself (freshestCRL, RFC 5280 section 5.2.6).
+    fn gather_named_deltas(
+        &mut self,
+        requests: &mut Requests<'_>,
+        hand: &mut Hand,
+        question: &StatusQuestion<'_>,
+        complete: &Want<'_>,
+    ) {
+        let Ok(key) = self.key(complete.wanted, complete.url, complete.certificate) else { return };
+        let pending = hand.pending.iter().find(|pending| pending.key == key).map(|pending| pending.entry.item.clone());
+        let kept = pending.or_else(|| self.memory.cache().find(&key).map(|entry| entry.item));
+        for urls in kept.as_ref().map(deltas_of).unwrap_or_default() {
+            for url in urls.iter().take(self.options.max_urls_per_certificate) {
+                if self.obtain(requests, hand, question.checks, &Want { wanted: Wanted::DeltaCrl, url, ..*complete }) {
+                    break;
+                }
+            }
+        }
     }
 
     /// Gets one document to hand; `false` if there is none, or only one that is out of date.
@@ -301,7 +399,7 @@ impl StatusFetcher {
             None if want.anew => return false,
             None => {}
         }
-        let kept = self.cache.find(&key);
+        let kept = self.memory.cache().find(&key);
         if let Some(entry) = kept.as_ref().filter(|entry| !want.anew && entry.is_current(checks)) {
             hand.add(&entry.item);
             hand.taken.insert(key, Origin::Kept);
@@ -357,7 +455,7 @@ impl StatusFetcher {
             expected = self.check_answer(request, &document.bytes);
         }
         expected?;
-        let entry = self.cache.read(kind(wanted), document.bytes, document.etag, document.last_modified)?;
+        let entry = self.memory.cache().read(kind(wanted), document.bytes, document.etag, document.last_modified)?;
         if let Item::Issuers(certificates) = &entry.item {
             super::issuers::check_issuers(want.certificate, certificates)?;
         }
@@ -395,24 +493,19 @@ impl StatusFetcher {
                 Item::Issuers(certificates) => {
                     chain.is_some_and(|chain| certificates.iter().any(|c| chain.contains(c)))
                 }
-                item => index.is_some_and(|index| !unknown.contains(&index)) && item.is_verified(),
+                item => index.is_none_or(|index| !unknown.contains(&index)) && item.is_verified(),
             };
-            if is_good && let Err(error) = self.cache.keep(&key, entry) {
+            if is_good && let Err(error) = self.memory.cache().keep(&key, entry) {
                 requests.note(wanted, &url, index, FetchOutcome::NotStored(error));
             }
         }
     }
 
-    /// CRLs and issuers are told apart by URL; OCSP responses by certificate too.
     fn key(&self, wanted: Wanted, url: &str, certificate: &Certificate) -> Result<String, Error> {
-        let kind = kind(wanted);
-        Ok(match wanted {
-            Wanted::Ocsp => {
-                let digest = self.cache.digest(&[certificate.as_der()])?;
-                format!("{kind} {} {url}", crate::asn1::x509::hex(&digest))
-            }
-            _ => format!("{kind} {url}"),
-        })
+        match wanted {
+            Wanted::Ocsp => ocsp_key(&*self.provider, certificate, url),
+            _ => Ok(document_key(kind(wanted), url)),
+        }
     }
 }
 
@@ -422,6 +515,12 @@ const fn kind(wanted: Wanted) -> char {
         Wanted::Ocsp => OCSP,
         Wanted::Issuer => ISSUER,
     }
+}
+
+/// Where the deltas of complete lists are, by the lists' own word.
+pub(super) fn deltas_of(item: &Item) -> Vec<Vec<String>> {
+    let Item::Crls(lists) = item else { return Vec::new() };
+    lists.iter().flat_map(|crl| crl.freshest_crl_url_groups()).take(MAX_NAMED_DELTAS).collect()
 }
 
 impl Hand {

@@ -1,12 +1,15 @@
 //! Requests of one validation, one after the other, under all caps.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
 use super::{FetchEvent, FetchOutcome, StatusOptions, Wanted};
 use crate::codes::Code;
 use crate::error::Error;
 use crate::transport::{ExchangeLimits, Fetch, FetchRequest, Fetched, Url};
+
+/// Most hosts remembered as silent.
+const MAX_SILENT: usize = 256;
 
 /// What one validation has asked for so far.
 pub(super) struct Requests<'a> {
@@ -15,20 +18,25 @@ pub(super) struct Requests<'a> {
     started: Instant,
     count: u32,
     hosts: BTreeSet<String>,
-    /// Who did not answer at all is not waited for a second time.
-    silent: BTreeSet<String>,
+    /// Who did not answer at all is not waited for a second time, now and for a while.
+    silent: &'a mut HashMap<String, Instant>,
     pub log: Vec<FetchEvent>,
 }
 
 impl<'a> Requests<'a> {
-    pub fn new(fetch: &'a mut dyn Fetch, options: &'a StatusOptions) -> Self {
+    pub fn new(
+        fetch: &'a mut dyn Fetch,
+        options: &'a StatusOptions,
+        silent: &'a mut HashMap<String, Instant>,
+    ) -> Self {
+        silent.retain(|_, until| Instant::now() < *until);
         Requests {
             fetch,
             options,
             started: Instant::now(),
             count: 0,
             hosts: BTreeSet::new(),
-            silent: BTreeSet::new(),
+            silent,
             log: Vec::new(),
         }
     }
@@ -52,7 +60,7 @@ impl<'a> Requests<'a> {
             Err(error) => {
                 let error = Error::from(error);
                 if matches!(error.code(), Code::Connect | Code::Tls | Code::Timeout) {
-                    self.silent.insert(place.authority);
+                    self.mute(place.authority);
                 }
                 Err(error)
             }
@@ -61,6 +69,15 @@ impl<'a> Requests<'a> {
 
     pub fn note(&mut self, wanted: Wanted, url: &str, certificate_index: Option<usize>, outcome: FetchOutcome) {
         self.log.push(FetchEvent { wanted, url: url.to_owned(), certificate_index, outcome });
+    }
+
+    /// Remembers who did not answer; at most so many, as the hosts are chosen by others.
+    fn mute(&mut self, authority: String) {
+        if self.silent.len() >= MAX_SILENT {
+            let first = self.silent.iter().min_by_key(|(_, until)| **until).map(|(authority, _)| authority.clone());
+            first.map(|authority| self.silent.remove(&authority));
+        }
+        self.silent.insert(authority, Instant::now() + self.options.silence);
     }
 
     fn admit(&mut self, place: &Place) -> Result<ExchangeLimits, Error> {
@@ -75,7 +92,7 @@ impl<'a> Requests<'a> {
         {
             return limit(format!("the host {} is not among the allowed ones", place.host));
         }
-        if self.silent.contains(&place.authority) {
+        if self.silent.contains_key(&place.authority) {
             return Err(Error::new(Code::Connect, format!("{} did not answer before", place.authority)));
         }
         if self.count >= options.max_requests {

@@ -1,0 +1,133 @@
+//! Status data that is kept, for everyone who asks about it: fetchers, validators without a network, and the peers whose
+//! keys must close when newer data revokes them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::cache::{CRL, Cache, Item, OCSP};
+use super::gather::deltas_of;
+use super::numbers::StoredCrlNumbers;
+use crate::asn1::distribution_point::{cdp_url_groups, freshest_crl_url_groups, ocsp_urls};
+use crate::asn1::x509::{Certificate, hex};
+use crate::crypto::{DigestAlgorithm, Provider};
+use crate::error::Error;
+use crate::store::Store;
+use crate::validation::peer::StatusWatch;
+use crate::validation::{CrlNumbers, StatusSources};
+
+/// Most documents looked for about one certificate.
+const MAX_DOCUMENTS: usize = 16;
+/// Documents kept where nothing else was said.
+const MAX_KEPT: usize = 64;
+const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
+
+/// CRLs and OCSP responses that were verified, and the highest CRL numbers seen; in device memory too, if there is one.
+///
+/// Shared by `Arc`: what one fetcher keeps, every validator and every open peer with the same memory sees at once, also over
+/// several processes with the same device memory.
+pub struct StatusMemory {
+    provider: Arc<dyn Provider>,
+    numbers: Arc<StoredCrlNumbers>,
+    cache: Mutex<Cache>,
+}
+
+impl StatusMemory {
+    /// With device memory, or without: then all lasts as long as this does.
+    pub fn new(provider: Arc<dyn Provider>, store: Option<Arc<Store>>) -> Self {
+        StatusMemory {
+            numbers: Arc::new(StoredCrlNumbers::new(store.clone())),
+            cache: Mutex::new(Cache::new(provider.clone(), store, MAX_KEPT, MAX_KEPT_BYTES)),
+            provider,
+        }
+    }
+
+    /// The highest CRL numbers seen.
+    pub fn crl_numbers(&self) -> Arc<dyn CrlNumbers> {
+        self.numbers.clone()
+    }
+
+    /// What went wrong with the numbers in device memory since the last call.
+    pub fn take_troubles(&self) -> Vec<Error> {
+        self.numbers.take_troubles()
+    }
+
+    /// Adds what is kept about these certificates, by the URLs in them, to other status data.
+    pub fn recall(&self, certificates: &[Certificate], status: &mut StatusSources) {
+        let mut cache = self.cache();
+        cache.sync();
+        for certificate in certificates {
+            for key in keys_about(&*self.provider, certificate) {
+                let Some(item) = cache.find(&key).map(|entry| entry.item) else { continue };
+                for url in deltas_of(&item).concat() {
+                    if let Some(delta) = cache.find(&document_key(CRL, &url)) {
+                        add(status, delta.item);
+                    }
+                }
+                add(status, item);
+            }
+        }
+        if status.crl_numbers.is_none() {
+            status.crl_numbers = Some(self.numbers.clone());
+        }
+    }
+
+    pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StatusWatch for StatusMemory {
+    fn mark(&self) -> u64 {
+        self.cache().sync()
+    }
+
+    fn newer(&self, certificates: &[Certificate], seen: u64) -> Option<(u64, StatusSources)> {
+        let mark = self.mark();
+        if mark == seen {
+            return None;
+        }
+        let mut status = StatusSources::none();
+        self.recall(certificates, &mut status);
+        Some((mark, status))
+    }
+}
+
+impl std::fmt::Debug for StatusMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StatusMemory").finish_non_exhaustive()
+    }
+}
+
+fn add(status: &mut StatusSources, item: Item) {
+    match item {
+        Item::Crls(lists) => {
+            for list in lists {
+                if !status.crls.iter().any(|known| Arc::ptr_eq(known, &list)) {
+                    status.crls.push(list);
+                }
+            }
+        }
+        Item::Ocsp(response) if !status.ocsp.iter().any(|known| Arc::ptr_eq(known, &response)) => {
+            status.ocsp.push(response);
+        }
+        Item::Ocsp(_) | Item::Issuers(_) => {}
+    }
+}
+
+/// The keys under which documents about a certificate are kept.
+fn keys_about(provider: &dyn Provider, certificate: &Certificate) -> Vec<String> {
+    let lists = [cdp_url_groups(certificate), freshest_crl_url_groups(certificate)].concat().concat();
+    let lists = lists.into_iter().map(|url| document_key(CRL, &url));
+    let responders = ocsp_urls(certificate).into_iter().filter_map(|url| ocsp_key(provider, certificate, &url).ok());
+    lists.chain(responders).take(MAX_DOCUMENTS).collect()
+}
+
+/// CRLs and issuers are told apart by URL.
+pub(super) fn document_key(kind: char, url: &str) -> String {
+    format!("{kind} {url}")
+}
+
+/// OCSP responses are told apart by certificate too.
+pub(super) fn ocsp_key(provider: &dyn Provider, certificate: &Certificate, url: &str) -> Result<String, Error> {
+    let digest = provider.digest(DigestAlgorithm::Sha256, &[certificate.as_der()])?;
+    Ok(format!("{OCSP} {} {url}", hex(&digest)))
+}
