@@ -11,6 +11,7 @@ use super::guard::{guard, guard_value};
 use crate::asn1::distribution_point::{ca_issuers_urls, cdp_urls, ocsp_urls};
 use crate::asn1::x509::{Certificate, hex};
 use crate::asn1::{name, pem};
+use crate::client::import::certificates_from_bytes;
 use crate::validation::alternative_names;
 use crate::{Code, Error};
 
@@ -238,8 +239,8 @@ pub unsafe extern "C" fn devid_cert_list_new(
     })
 }
 
-/// Adds the certificates in DER (one) or PEM (each CERTIFICATE block, other blocks are skipped) at the end of the list. On
-/// failure the list is unchanged.
+/// Adds the certificates in DER (one), PEM (each CERTIFICATE block, other blocks are skipped) or PKCS#7 (DER or PEM) at the end of
+/// the list; one that is there twice is added once. On failure the list is unchanged.
 ///
 /// @param list      Not NULL.
 /// @param data      Copied. Not NULL.
@@ -257,7 +258,7 @@ pub unsafe extern "C" fn devid_cert_list_add_bytes(
     guard(err, || {
         // SAFETY: as the header says.
         let (mut list, data) = unsafe { (handle_mut(list, "list")?, bytes_in(data, data_len, "data")?) };
-        list.extend(Certificate::many_from_bytes(data)?);
+        list.extend(certificates_from_bytes(data)?);
         Ok(())
     })
 }

@@ -57,6 +57,11 @@ pub mod identity;
 pub mod store;
 
 pub mod kept;
+mod mapped;
+
+pub mod status_data;
+
+pub mod status;
 
 pub mod install;
 

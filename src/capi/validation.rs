@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::sync::Arc;
 
 use super::args::{Handle, Slot, bytes_in, free, handle, handle_mut, handle_ref, out, out_opt, text_in};
-use super::cert::devid_cert;
+use super::cert::{devid_cert, devid_cert_list};
 use super::config::{invalid, switch};
 use super::error::{devid_error, devid_status};
 use super::fetch::devid_ocsp_request;
@@ -14,13 +14,16 @@ use super::report::devid_report;
 use super::trust::devid_trust;
 use crate::asn1::any_oid::AnyOid;
 use crate::asn1::x509::Certificate;
+use crate::client::import::certificates_from_bytes;
+use crate::client::peer_certificates::end_entity_of;
+use crate::client::status::StatusMemory;
 use crate::client::subject::purpose_oid;
 use crate::crypto::{Provider, default_provider};
 use crate::validation::peer::PeerRequest;
 use crate::validation::revocation::{RevocationMode, RevocationScope, StatusPreference};
 use crate::validation::{
-    CheckTime, Checks, Crl, KeyUsage, NameCheck, OcspResponse, PeerKey, PeerName, Profile, Purpose, StatusSources,
-    TrustAnchors,
+    CheckTime, Checks, Crl, KeyUsage, NameCheck, OcspResponse, PeerKey, PeerName, Profile, Purpose, Report,
+    StatusSources, TrustAnchors,
 };
 use crate::{Code, Error, Time};
 
@@ -31,15 +34,17 @@ handle!(devid_validator: Validator);
 
 #[doc(hidden)]
 pub struct Validator {
-    provider: Arc<dyn Provider>,
+    pub(super) provider: Arc<dyn Provider>,
     anchors: TrustAnchors,
     pool: Vec<Certificate>,
     pub(super) status: StatusSources,
-    checks: Checks,
+    pub(super) checks: Checks,
     /// Neither purposes nor names are left out by forgetting them.
     purpose: Option<Purpose>,
     names: Option<NameCheck>,
     use_until: Option<Time>,
+    /// Device memory: highest CRL numbers, and status data that was kept.
+    pub(super) memory: Option<Arc<StatusMemory>>,
 }
 
 /// Revocation is not checked.
@@ -100,6 +105,7 @@ pub unsafe extern "C" fn devid_validator_new(
             purpose: None,
             names: None,
             use_until: None,
+            memory: None,
         });
         Ok(())
     })
@@ -108,7 +114,7 @@ pub unsafe extern "C" fn devid_validator_new(
 /// Adds certificates that may stand between others and an anchor, in any order. They are not trusted.
 ///
 /// @param validator  Not NULL.
-/// @param data       Certificates, DER (one) or PEM (any number). Not NULL.
+/// @param data       Certificates: DER (one), PEM (any number) or PKCS#7. Not NULL.
 /// @param data_len   Length of `data` in bytes.
 /// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
@@ -123,7 +129,7 @@ pub unsafe extern "C" fn devid_validator_add_intermediates(
     guard(err, || {
         // SAFETY: as the header says.
         let (mut validator, data) = unsafe { (handle_mut(validator, "validator")?, bytes_in(data, data_len, "data")?) };
-        validator.pool.extend(Certificate::many_from_bytes(data)?);
+        validator.pool.extend(certificates_from_bytes(data)?);
         Ok(())
     })
 }
@@ -186,7 +192,7 @@ pub unsafe extern "C" fn devid_validator_add_ocsp(
     })
 }
 
-/// Forgets all CRLs and OCSP responses, to make room for newer ones.
+/// Forgets all CRLs and OCSP responses, to make room for newer ones. Device memory keeps what it has.
 ///
 /// @param validator  Not NULL.
 /// @param err        Receives details on failure, else NULL. May be NULL.
@@ -199,7 +205,8 @@ pub unsafe extern "C" fn devid_validator_clear_status(
 ) -> devid_status {
     guard(err, || {
         // SAFETY: as the header says.
-        unsafe { handle_mut(validator, "validator")? }.status = StatusSources::none();
+        let mut validator = unsafe { handle_mut(validator, "validator")? };
+        validator.status = StatusSources { crl_numbers: validator.status.crl_numbers.take(), ..StatusSources::none() };
         Ok(())
     })
 }
@@ -611,6 +618,36 @@ pub unsafe extern "C" fn devid_validate_without_time(
     unsafe { run(validator, cert, CheckTime::Unknown, out_report, out_peer, err) }
 }
 
+/// devid_validate() for what a peer sent: its certificate and others, in any order. The peer's own is the one that issued none of
+/// the others. Those others serve this validation only.
+///
+/// @param validator   Not NULL.
+/// @param sent        As devid_cert_list_add_bytes() reads it from PEM, DER or PKCS#7. Not NULL.
+/// @param at          Time of the check, in seconds since 1970-01-01T00:00:00Z.
+/// @param out_report  As devid_validate(). May be NULL.
+/// @param out_peer    As devid_validate(). May be NULL.
+/// @param err         Receives details on failure, else NULL. May be NULL.
+/// @return As devid_validate(); DEVID_E_INVALID_ARGUMENT for an empty list.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_validate_sent(
+    validator: *const devid_validator,
+    sent: *const devid_cert_list,
+    at: i64,
+    out_report: *mut *mut devid_report,
+    out_peer: *mut *mut devid_peer,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (out_report, out_peer, validator, sent) = unsafe {
+            (out_opt(out_report), out_opt(out_peer), handle_ref(validator, "validator")?, handle_ref(sent, "sent")?)
+        };
+        let (certificate, others) = end_entity_of(&sent)?;
+        validator.open(&certificate, &others, CheckTime::At(Time::from_unix(at)), out_report, out_peer)
+    })
+}
+
 /// # Safety
 /// As the functions that pass their arguments here.
 unsafe fn run(
@@ -626,31 +663,74 @@ unsafe fn run(
         let (out_report, out_peer, validator, cert) = unsafe {
             (out_opt(out_report), out_opt(out_peer), handle_ref(validator, "validator")?, handle_ref(cert, "cert")?)
         };
-        let unsaid = |what: &str| invalid(format!("the validator was not told {what}"));
-        let request = PeerRequest {
-            anchors: &validator.anchors,
-            certificate: &cert.certificate,
-            pool: &validator.pool,
-            status: &validator.status,
-            checks: Checks { at, ..validator.checks.clone() },
-            purpose: validator.purpose.clone().ok_or_else(|| unsaid("what the certificate is to be for"))?,
-            names: validator.names.clone().ok_or_else(|| unsaid("which names the certificate must carry"))?,
-            use_until: validator.use_until,
-        };
-        let (report, peer) = PeerKey::open(&validator.provider, request)?;
-        let refusal = report.error();
-        if let Some(out_report) = out_report {
-            *out_report = devid_report::of(report);
-        }
-        match (peer, refusal) {
-            (_, Some(error)) => Err(error),
-            (None, None) => Err(Error::new(Code::NoPath, "no positive verdict")),
-            (Some(peer), None) => {
-                if let Some(out_peer) = out_peer {
-                    *out_peer = devid_peer::into_raw(peer);
-                }
-                Ok(())
-            }
-        }
+        validator.open(&cert.certificate, &[], at, out_report, out_peer)
     })
+}
+
+impl Validator {
+    /// Everything this validator was told, about one certificate.
+    pub(super) fn request<'a>(
+        &'a self,
+        certificate: &'a Certificate,
+        pool: &'a [Certificate],
+        at: CheckTime,
+    ) -> Result<PeerRequest<'a>, Error> {
+        let unsaid = |what: &str| invalid(format!("the validator was not told {what}"));
+        Ok(PeerRequest {
+            anchors: &self.anchors,
+            certificate,
+            pool,
+            status: &self.status,
+            checks: Checks { at, ..self.checks.clone() },
+            purpose: self.purpose.clone().ok_or_else(|| unsaid("what the certificate is to be for"))?,
+            names: self.names.clone().ok_or_else(|| unsaid("which names the certificate must carry"))?,
+            use_until: self.use_until,
+        })
+    }
+
+    /// The validator's own certificates and those that came with the one that is asked about.
+    pub(super) fn pool_with(&self, sent: &[Certificate]) -> Vec<Certificate> {
+        [&self.pool, sent].concat()
+    }
+
+    /// Validates with the data at hand and what device memory keeps.
+    fn open(
+        &self,
+        certificate: &Certificate,
+        sent: &[Certificate],
+        at: CheckTime,
+        out_report: Option<&mut *mut devid_report>,
+        out_peer: Option<&mut *mut devid_peer>,
+    ) -> Result<(), Error> {
+        let pool = self.pool_with(sent);
+        let request = self.request(certificate, &pool, at)?;
+        let (report, peer) = match &self.memory {
+            Some(memory) => memory.open_peer(&self.provider, request)?,
+            None => PeerKey::open(&self.provider, request)?,
+        };
+        hand_out(report, peer, out_report, out_peer)
+    }
+}
+
+/// A verdict in the form that crosses the boundary.
+pub(super) fn hand_out(
+    report: Report,
+    peer: Option<PeerKey>,
+    out_report: Option<&mut *mut devid_report>,
+    out_peer: Option<&mut *mut devid_peer>,
+) -> Result<(), Error> {
+    let refusal = report.error();
+    if let Some(out_report) = out_report {
+        *out_report = devid_report::of(report);
+    }
+    match (peer, refusal) {
+        (_, Some(error)) => Err(error),
+        (None, None) => Err(Error::new(Code::NoPath, "no positive verdict")),
+        (Some(peer), None) => {
+            if let Some(out_peer) = out_peer {
+                *out_peer = devid_peer::into_raw(peer);
+            }
+            Ok(())
+        }
+    }
 }

@@ -13,6 +13,7 @@
 //! | [`template`] | what a CA's template makes of the next request |
 //! | [`roots`] | a root's successor takes its place beside it |
 //! | [`run`] | drives an operation with a blocking exchange |
+//! | [`peer_certificates`] | which of the certificates that a peer sent is its own |
 //! | [`status`] | a validation that gets status data and missing issuers by URL, and keeps what is good |
 
 pub mod config;
@@ -22,6 +23,7 @@ pub mod install;
 pub mod offline;
 pub mod renewal;
 pub mod roots;
+pub mod peer_certificates;
 pub mod run;
 pub mod status;
 pub mod subject;

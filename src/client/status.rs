@@ -14,9 +14,11 @@
 //! | `memory` | the same for everyone who asks: validators, open peers |
 //! | `issuers` | missing issuers |
 //! | `kept` | revocation lists that came by another way |
+//! | `certificate_store` | certificates by what they hold (RFC 4387) |
 //! | `numbers` | the highest CRL numbers in device memory |
 
 mod cache;
+mod certificate_store;
 mod gather;
 mod issuers;
 mod kept;
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use kept::{CrlSubject, keep_crl, kept_crls};
+pub use certificate_store::CertificateQuery;
 pub use memory::StatusMemory;
 pub use numbers::StoredCrlNumbers;
 
@@ -56,6 +59,9 @@ pub struct StatusOptions {
     /// Get missing issuers by caIssuers (RFC 5280 section 4.2.2.1). Off by default: there is no path yet whose
     /// signatures could be checked, so whoever made the certificate chooses what is asked for.
     pub issuers: bool,
+    /// An HTTP certificate store (RFC 4387) that is asked for missing issuers, before caIssuers. The device's own choice, so
+    /// it is asked also while no path holds.
+    pub certificate_store: Option<String>,
     /// The nonce in OCSP requests.
     pub nonce: OcspNonce,
     /// OCSP by GET where the URL stays short enough for caches (RFC 5019 section 5); otherwise, and by default, POST.
@@ -109,6 +115,7 @@ impl Default for StatusOptions {
             ocsp: true,
             crls: true,
             issuers: false,
+            certificate_store: None,
             nonce: OcspNonce::Required,
             ocsp_by_get: false,
             ocsp_digest: DigestAlgorithm::Sha1,

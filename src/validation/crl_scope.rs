@@ -189,7 +189,7 @@ fn expand(name: &DistributionPointName<'_>, issuer: &[u8]) -> Option<Vec<OwnedNa
 }
 
 /// Whether basicConstraints says cA.
-fn is_ca(certificate: &Certificate) -> Result<bool, Asn1Error> {
+pub(crate) fn is_ca(certificate: &Certificate) -> Result<bool, Asn1Error> {
     let Some(extension) = certificate.extension(oid::CE_BASIC_CONSTRAINTS) else { return Ok(false) };
     let mut fields = Cursor::sequence(extension.value, "BasicConstraints")?;
     Ok(fields.optional(::der::Tag::Boolean)?.is_some_and(|ca| ca.value != [0]))

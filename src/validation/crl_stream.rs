@@ -1,6 +1,8 @@
 //! A revocation list in one pass, for a device that cannot hold it: chunks go in, what remains is the answer about a
 //! few serial numbers and the digest that the signature is checked with.
 
+use std::sync::Arc;
+
 use super::crl::{Crl, Extract, FoundEntry};
 use crate::asn1::Asn1Error;
 use crate::asn1::crl::{CrlEntry, CrlHead, CrlTail, header, issuer_names, shortest_integer};
@@ -26,8 +28,8 @@ const MAX_FOUND: usize = 24;
 /// At most 256 KiB of heap, whatever the list's size. [`CrlStream::finish`] gives a [`Crl`] that can be used like any
 /// other, but knows about the serial numbers asked for only. Its signature is checked, as with any list, when a
 /// validation uses it. Algorithms that take the message whole (Ed25519, ML-DSA) cannot be used this way.
-pub struct CrlStream<'p> {
-    provider: &'p dyn Provider,
+pub struct CrlStream {
+    provider: Arc<dyn Provider>,
     asked: Vec<Box<[u8]>>,
     buffer: Vec<u8>,
     /// Bytes in front of the buffer, all dealt with.
@@ -63,9 +65,9 @@ enum Progress {
     NeedsMore,
 }
 
-impl<'p> CrlStream<'p> {
+impl CrlStream {
     /// Begins a list that is to be asked about these serial numbers (contents of the INTEGERs), at most 256.
-    pub fn new(provider: &'p dyn Provider, serials: &[&[u8]]) -> Result<Self, Error> {
+    pub fn new(provider: Arc<dyn Provider>, serials: &[&[u8]]) -> Result<Self, Error> {
         if serials.len() > MAX_SERIALS || serials.iter().any(|s| s.len() > limits::MAX_CERTIFICATE_BYTES / 1024) {
             return Err(Error::new(Code::Limit, format!("more than {MAX_SERIALS} serial numbers, or too long ones")));
         }

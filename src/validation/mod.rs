@@ -29,6 +29,7 @@ pub mod trust;
 
 pub use checks::{CheckTime, Checks, KeyUsage, NameCheck, PolicyInputs, Profile};
 pub use crl::Crl;
+pub(crate) use crl_scope::is_ca;
 pub use crl_numbers::{CrlNumberTable, CrlNumbers};
 pub use crl_stream::CrlStream;
 pub use crate::asn1::general_name::alternative_names;

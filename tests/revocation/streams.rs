@@ -11,7 +11,7 @@ use crate::status::{CrlBuilder, INDIRECT, certificate_issuer, crl_issuer, flag, 
 use crate::{World, assert_code, assert_good, assert_revoked, assert_unknown};
 
 fn read(der: &[u8], serials: &[&[u8]], chunk_len: usize) -> Result<Arc<Crl>, devid::Error> {
-    let mut stream = CrlStream::new(&**provider(), serials)?;
+    let mut stream = CrlStream::new(provider().clone(), serials)?;
     for chunk in der.chunks(chunk_len) {
         stream.feed(chunk)?;
     }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::certificate_store::certificates_in;
 use super::is_current;
 use crate::asn1::pem;
 use crate::asn1::x509::{Certificate, hex};
-use crate::cms::certificates_from_pkcs7;
 use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
@@ -14,7 +14,7 @@ use crate::store::Store;
 use crate::time::Time;
 use crate::validation::{Checks, Crl, OcspResponse};
 
-/// Most CRLs taken from one PEM document, most certificates from one PKCS #7.
+/// Most CRLs taken from one PEM document.
 const MAX_ITEMS: usize = 16;
 /// Longest ETag or Last-Modified kept, in bytes; they are opaque and short.
 const MAX_VALIDATOR_BYTES: usize = 256;
@@ -61,16 +61,7 @@ impl Item {
             OCSP => Ok(Item::Ocsp(Arc::new(OcspResponse::from_der(bytes)?))),
             // RFC 5280 section 4.2.2.1: a certificate or a "certs-only" CMS message; the content type may be wrong.
             _ => {
-                let certificates = match Certificate::many_from_bytes(bytes) {
-                    Ok(certificates) if !certificates.is_empty() => certificates,
-                    Ok(_) => certificates_from_pkcs7(bytes)?,
-                    Err(error) => certificates_from_pkcs7(bytes).map_err(|_| error)?,
-                };
-                if certificates.len() > MAX_ITEMS {
-                    let text = format!("{} certificates, the limit is {MAX_ITEMS}", certificates.len());
-                    return Err(Error::new(Code::Limit, text));
-                }
-                Ok(Item::Issuers(certificates))
+                Ok(Item::Issuers(certificates_in(bytes)?))
             }
         }
     }

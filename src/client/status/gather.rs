@@ -110,7 +110,7 @@ impl StatusFetcher {
             validate(&*fetcher.provider, question.anchors, question.leaf, pool, &none, &trusted)
         };
         let mut found = look(self, &hand.pool);
-        if options.issuers && !found.is_valid() {
+        if (options.issuers || options.certificate_store.is_some()) && !found.is_valid() {
             found = self.find_issuers(&mut requests, &mut hand, question, &trusted, found);
         }
         if !found.is_valid() || question.checks.revocation.mode == RevocationMode::Off {

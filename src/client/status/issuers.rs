@@ -2,7 +2,7 @@
 
 use super::gather::{Hand, Want};
 use super::requests::Requests;
-use super::{StatusFetcher, StatusQuestion, Wanted};
+use super::{CertificateQuery, StatusFetcher, StatusQuestion, Wanted};
 use crate::asn1::distribution_point::ca_issuers_urls;
 use crate::asn1::name::display;
 use crate::asn1::x509::Certificate;
@@ -28,7 +28,8 @@ impl StatusFetcher {
     ) -> Report {
         let mut asked: Vec<String> = Vec::new();
         while asked.len() < MAX_DOCUMENTS && found.error().is_some_and(|error| error.code() == Code::NoPath) {
-            let Some((certificate, url)) = next_missing(question, &hand.pool, &asked) else { break };
+            let sources = |certificate: &Certificate| self.issuer_urls(certificate);
+            let Some((certificate, url)) = next_missing(question, &hand.pool, &asked, &sources) else { break };
             let want = Want {
                 wanted: Wanted::Issuer,
                 url: &url,
@@ -46,6 +47,18 @@ impl StatusFetcher {
         }
         found
     }
+
+    /// Where the issuer of a certificate may be found.
+    fn issuer_urls(&self, certificate: &Certificate) -> Vec<String> {
+        let subject = CertificateQuery::Subject(certificate.issuer());
+        let store = self.options.certificate_store.as_ref();
+        let mut urls: Vec<String> =
+            store.and_then(|store| subject.url(&*self.provider, store).ok()).into_iter().collect();
+        if self.options.issuers {
+            urls.extend(ca_issuers_urls(certificate));
+        }
+        urls
+    }
 }
 
 /// A certificate on the way up from the leaf whose issuer is not at hand, and a URL of it that was not asked yet.
@@ -53,6 +66,7 @@ fn next_missing(
     question: &StatusQuestion<'_>,
     pool: &[Certificate],
     asked: &[String],
+    sources: &dyn Fn(&Certificate) -> Vec<String>,
 ) -> Option<(Certificate, String)> {
     let mut followed: Vec<&Certificate> = vec![question.leaf];
     let mut next = 0;
@@ -67,7 +81,7 @@ fn next_missing(
         let issuers: Vec<&Certificate> =
             pool.iter().filter(|c| same_name(c.subject(), certificate.issuer())).take(MAX_FOLLOWED).collect();
         if issuers.is_empty() {
-            let url = ca_issuers_urls(certificate).into_iter().find(|url| !asked.contains(url));
+            let url = sources(certificate).into_iter().find(|url| !asked.contains(url));
             if let Some(url) = url {
                 return Some((certificate.clone(), url));
             }

@@ -12,10 +12,12 @@ use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
 use crate::store::Store;
 use crate::validation::peer::StatusWatch;
-use crate::validation::{CrlNumbers, StatusSources};
+use crate::validation::{CrlNumbers, Finding, PeerKey, PeerRequest, Report, RevocationMode, StatusSources};
 
 /// Most documents looked for about one certificate.
 const MAX_DOCUMENTS: usize = 16;
+/// Most certificates looked for documents about.
+const MAX_CERTIFICATES: usize = 16;
 /// Documents kept where nothing else was said.
 const MAX_KEPT: usize = 64;
 const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
@@ -68,6 +70,31 @@ impl StatusMemory {
         if status.crl_numbers.is_none() {
             status.crl_numbers = Some(self.numbers.clone());
         }
+    }
+
+    /// Opens the gate to a peer's key with what is kept besides the request's own status data; asks nobody. The peer is
+    /// refused at once when newer data that is kept revokes it.
+    pub fn open_peer(
+        self: &Arc<Self>,
+        provider: &Arc<dyn Provider>,
+        request: PeerRequest<'_>,
+    ) -> Result<(Report, Option<PeerKey>), Error> {
+        let mark = self.mark();
+        let mut status = request.status.clone();
+        status.crl_numbers.get_or_insert_with(|| self.numbers.clone());
+        if request.checks.revocation.mode != RevocationMode::Off {
+            let certificates: Vec<Certificate> =
+                std::iter::once(request.certificate).chain(request.pool).take(MAX_CERTIFICATES).cloned().collect();
+            self.recall(&certificates, &mut status);
+        }
+        let (report, key) = PeerKey::open(provider, PeerRequest { status: &status, ..request })?;
+        let troubles = self.take_troubles().into_iter().map(|error| Finding {
+            code: error.code(),
+            certificate_index: None,
+            text: format!("CRL numbers: {}", error.message()),
+            fatal: false,
+        });
+        Ok((report.with_notes(troubles), key.map(|key| key.watching(self.clone(), mark))))
     }
 
     pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
