@@ -133,7 +133,7 @@ fn stream(path: &str) {
     assert!(validate(&**provider(), &anchors, &device, &[], &StatusSources::none(), &plain).is_valid());
     let before = resident_kib("VmHWM");
     let (took, ()) = time(|| {
-        let mut stream = CrlStream::new(&**provider(), &[device.serial()]).expect("one serial number");
+        let mut stream = CrlStream::new(provider().clone(), &[device.serial()]).expect("one serial number");
         loop {
             let count = file.read(&mut chunk).expect("a readable file");
             if count == 0 {

@@ -13,7 +13,7 @@ const SERIALS: [&[u8]; 3] = [&[1], &[5], &[0x00, 0x80]];
 fuzz_target!(|input: &[u8]| {
     let whole = Crl::from_bytes(Arc::new(input.to_vec()));
     let provider = default_provider();
-    let mut stream = CrlStream::new(&*provider, &SERIALS).expect("three serial numbers");
+    let mut stream = CrlStream::new(provider.clone(), &SERIALS).expect("three serial numbers");
     let fed = input.chunks(7).try_for_each(|chunk| stream.feed(chunk));
     let streamed = fed.and_then(|()| stream.finish());
     if let (Ok(whole), Ok(streamed)) = (&whole, &streamed) {

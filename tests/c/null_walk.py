@@ -32,6 +32,9 @@ FIXTURES = {
     "devid_peer": "OK(devid_validate(fix_devid_validator, fix_devid_cert, 1800000000, NULL, &{x}, &err))",
     "devid_ocsp_request": "OK(devid_ocsp_request_new(fix_devid_cert, fix_devid_cert, \"SHA1\", 1, &{x}, &err))",
     "devid_store": "OK(devid_key_load(pem_key, pem_key_len, NULL, 0, &key_of_device, &err)); OK(devid_store_open_dir(folder_for_store(), NULL, 0, &{x}, &err))",
+    "devid_store": "OK(devid_store_open_dir(folder_for_store(), NULL, 0, &{x}, &err))",
+    "devid_fetcher": "OK(devid_fetcher_new(fix_devid_store, &{x}, &err))",
+    "devid_crl_stream": "OK(devid_crl_stream_new(fix_devid_cert_list, &{x}, &err))",
     "devid_identity": "OK(devid_key_load(pem_key, pem_key_len, NULL, 0, &unused_key, &err)); "
                       "OK(devid_store_install(fix_devid_store, \"a\", unused_key, NULL, fix_devid_cert, NULL, \"ldevid\", 1, &err)); "
                       "devid_key_free(unused_key); OK(devid_store_current(fix_devid_store, \"a\", &{x}, &err))",
@@ -82,6 +85,12 @@ SAMPLES = {
     ("*", "max_len"): "1000",
     ("*", "mend"): "0",
     ("devid_store_open_dir", "path"): "store_folder",
+    ("*", "nonce"): "DEVID_NONCE_REQUIRED",
+    ("devid_ocsp_request_new", "nonce"): "1",
+    ("*", "schemes"): '"ldap"',
+    ("*", "store_url"): '"http://127.0.0.1:9/"',
+    ("*", "attribute"): '"uri"',
+    ("devid_fetcher_set_limit", "name"): '"max_requests"',
     ("devid_validator_add_name", "name"): '"router-7.example"',
     ("devid_validator_add_crls", "data"): "crl",
     ("devid_validator_add_crls", "data_len"): "crl_len",

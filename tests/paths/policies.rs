@@ -191,3 +191,29 @@ fn more_policies_than_anyone_has_are_a_matter_of_budget() {
     let leaf = Builder::leaf("device").policies(&many).signed_by(&root);
     assert_refused(&check(&root, &leaf, &[], &plain()), Code::Budget);
 }
+
+#[test]
+fn a_policy_named_by_a_uuid_is_a_policy_like_any_other() {
+    // 2.25 and 128 bits: a number that fits no machine word.
+    let policy: devid::asn1::any_oid::AnyOid = "2.25.329800735698586629295641978511506172918".parse().unwrap();
+    let other: devid::asn1::any_oid::AnyOid = "2.25.329800735698586629295641978511506172919".parse().unwrap();
+    let of = |policy: &devid::asn1::any_oid::AnyOid| {
+        let id = devid::asn1::der::element(0x06, &[policy.as_bytes()]);
+        devid::asn1::der::sequence(&[&devid::asn1::der::sequence(&[&id])])
+    };
+    let root = Party::root("root");
+    let ca = Builder::ca("CA").with(CE_CERTIFICATE_POLICIES, false, of(&policy)).signed_by(&root);
+    let leaf = Builder::leaf("leaf").with(CE_CERTIFICATE_POLICIES, false, of(&policy)).signed_by(&ca);
+    let demanding = |set: &[&devid::asn1::any_oid::AnyOid]| {
+        let initial_set = set.iter().map(|p| (*p).clone()).collect();
+        let policy = PolicyInputs { initial_set, require_explicit: true, ..PolicyInputs::default() };
+        Checks { policy, ..plain() }
+    };
+    let report = check(&root, &leaf, &[&ca], &demanding(&[&policy]));
+    assert_eq!(report.path().unwrap().policies(), Some(&[policy.clone()][..]));
+    let report = check(&root, &leaf, &[&ca], &demanding(&[&other]));
+    assert_eq!(report.error().unwrap().code(), Code::Policy);
+    let apart = Builder::leaf("leaf").with(CE_CERTIFICATE_POLICIES, false, of(&other)).signed_by(&ca);
+    let report = check(&root, &apart, &[&ca], &demanding(&[]));
+    assert_eq!(report.error().unwrap().code(), Code::Policy);
+}

@@ -23,7 +23,7 @@ fn crl_with(issuer: &Party, rest: &[&[u8]]) -> Vec<u8> {
 
 fn refused(der: Vec<u8>) -> String {
     // Both readers must agree that it is nothing.
-    let mut stream = CrlStream::new(&**provider(), &[&[1]]).unwrap();
+    let mut stream = CrlStream::new(provider().clone(), &[&[1]]).unwrap();
     let streamed = stream.feed(&der).and_then(|()| stream.finish().map(|_| ()));
     assert!(streamed.is_err(), "the one-pass reader takes what the other refuses");
     Crl::from_der(der).expect_err("malformed").to_string()

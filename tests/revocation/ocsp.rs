@@ -348,3 +348,69 @@ fn the_preferred_source_gives_the_expiry() {
         assert_eq!(report.path().unwrap().status_until(), Some(now().plus(seconds)));
     }
 }
+
+#[test]
+fn a_responder_that_the_device_trusts_is_believed_whoever_certified_it() {
+    let world = World::new();
+    let elsewhere = Party::root("Elsewhere");
+    let responder = |change: fn(Builder) -> Builder| change(Builder::leaf("Local responder")).signed_by(&elsewhere);
+    let trusted = responder(|b| b);
+    let ask = |party: &Party, single: Single, trusts: &[&Party]| {
+        let mut checks = World::leaf_checks();
+        checks.revocation.trusted_responders = trusts.iter().map(|p| p.certificate.clone()).collect();
+        world.check(&ocsp_sources(&[OcspBuilder::by(party).says(single).build()]), &checks)
+    };
+    assert_good(&ask(&trusted, world.good(), &[&trusted]));
+    assert_revoked(&ask(&trusted, world.good().revoked(1), &[&trusted]));
+    assert_unknown(&ask(&trusted, world.good(), &[]), "nobody at hand");
+    // Trust is in this key, not in this name, and not for ever.
+    let namesake = responder(|b| b);
+    assert_unknown(&ask(&namesake, world.good(), &[&trusted]), "signature");
+    let expired = responder(|b| b.valid(date(2020, 1, 1), date(2021, 1, 1)));
+    assert_unknown(&ask(&expired, world.good(), &[&expired]), "valid until");
+    // It speaks of what it was asked about only.
+    let other = Party::root("Other");
+    let about_another = Single { issuer_spki: other.key.spki().to_vec(), ..world.good() };
+    assert_unknown(&ask(&trusted, about_another, &[&trusted]), "does not speak");
+}
+
+#[test]
+fn a_certificate_without_revocation_information_is_not_asked_about() {
+    let null = || vec![0x05, 0x00];
+    let world = World::with_device(|b| b.with(oid::CE_NO_REV_AVAIL, false, null()));
+    let report = world.check(&StatusSources::none(), &World::leaf_checks());
+    assert_good(&report);
+    assert!(report.findings()[0].text.contains("RFC 9608"), "{:?}", report.findings());
+    // Only itself: the CA above it needs its status.
+    assert_unknown(&world.check(&StatusSources::none(), &World::chain_checks()), "no CRL");
+    // What lists it in spite of that is believed.
+    let listed = CrlBuilder::of(&world.ca).revokes(&world.device).build();
+    assert_revoked(&world.by_crls(&[listed]));
+
+    // RFC 9608 section 3: neither CAs nor certificates that say where status data is.
+    let refused = |change: &dyn Fn(Builder) -> Builder| {
+        let world = World::with_device(|b| change(b.with(oid::CE_NO_REV_AVAIL, false, null())));
+        let report = world.check(&StatusSources::none(), &devid::validation::Checks::at(now()));
+        assert_eq!(report.error().unwrap().code(), Code::Malformed, "{:?}", report.findings());
+    };
+    let point = || crate::status::points(&[&[crate::status::point_url("http://crl.example/a.crl")]]);
+    let access = |method: Oid| {
+        let uri = crate::certificates::uri("http://ca.example/");
+        let method = devid::crypto::algorithm::encode_oid(method);
+        devid::asn1::der::sequence(&[&devid::asn1::der::sequence(&[&method, &uri])])
+    };
+    refused(&|b| b.with(oid::CE_CRL_DISTRIBUTION_POINTS, false, point()));
+    refused(&|b| b.with(oid::CE_FRESHEST_CRL, false, point()));
+    refused(&|b| b.with(oid::PE_AUTHORITY_INFO_ACCESS, false, access(oid::AD_OCSP)));
+    refused(&|b| b.with(oid::CE_BASIC_CONSTRAINTS, true, crate::certificates::basic_constraints(true, None)));
+    refused(&|b| b.with(oid::CE_NO_REV_AVAIL, false, vec![0x30, 0x00]));
+    let world = World::with_device(|b| {
+        b.with(oid::CE_NO_REV_AVAIL, false, null()).with(oid::PE_AUTHORITY_INFO_ACCESS, false, access(oid::AD_CA_ISSUERS))
+    });
+    assert_good(&world.check(&StatusSources::none(), &World::leaf_checks()));
+    let ca = Builder::ca("CA").with(oid::CE_NO_REV_AVAIL, false, null()).signed_by(&world.root);
+    let device = Builder::leaf("device").signed_by(&ca);
+    let world = World { root: world.root, ca, device };
+    let report = world.check(&StatusSources::none(), &devid::validation::Checks::at(now()));
+    assert_eq!(report.error().unwrap().code(), Code::Malformed);
+}

@@ -150,7 +150,7 @@ fn a_crl_of_openssl_ca_is_taken_in_der_and_pem_whole_and_in_one_pass() {
     assert_eq!(crl.number().unwrap().to_string(), "10");
     bench.assert_statuses(&crl_sources(&[Arc::new(crl)]));
     let serials = [bench.good.serial(), bench.revoked.serial()];
-    let mut stream = devid::validation::CrlStream::new(&**provider(), &serials).unwrap();
+    let mut stream = devid::validation::CrlStream::new(provider().clone(), &serials).unwrap();
     for chunk in der.chunks(50) {
         stream.feed(chunk).unwrap();
     }

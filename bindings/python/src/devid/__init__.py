@@ -26,6 +26,7 @@ from .errors import (
     UsageError,
     ValidationError,
 )
+from .fetcher import Fetch, Fetcher, Nonce
 from .key import Key, Sign
 from .operation import (
     Action,
@@ -71,12 +72,15 @@ __all__ = [
     "Error",
     "Exchange",
     "FailInfo",
+    "Fetch",
+    "Fetcher",
     "Finding",
     "Identity",
     "InputError",
     "InternalError",
     "Issued",
     "Key",
+    "Nonce",
     "OcspRequest",
     "Operation",
     "Peer",

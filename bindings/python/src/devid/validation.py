@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from ctypes import POINTER, byref, string_at
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, Iterable, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Tuple, Union
 
 from . import _abi
 from ._abi import Code
 from ._call import BytesLike, Moment, borrowed, bytes_of, call, data, moment_of, seconds, text, text_of
 from ._handle import Handle, used
 from ._library import library
-from .certificate import Certificate, CertificateList
+from .certificate import Certificate, CertificateList, Certificates, listed
 from .config import _texts
 from .errors import UsageError, ValidationError, code_of
+
+
+if TYPE_CHECKING:
+    from .store import Store
+
+PathLike = Union[str, bytes, "os.PathLike[str]"]
+Sent = Certificates
+"""What a peer sent: its certificate, or it and others in any order and form."""
+_Outcome = Tuple["Report", Optional["Peer"], Optional[ValidationError]]
 
 
 class Revocation(IntEnum):
@@ -203,7 +213,7 @@ class Validator(Handle):
         self._set("devid_validator_set_profile", profile)
 
     def add_intermediates(self, certificates: BytesLike) -> None:
-        """Certificates that may stand between others and an anchor, PEM or DER. They are not trusted."""
+        """Certificates that may stand between others and an anchor: PEM, DER or PKCS#7. They are not trusted."""
         self._add("devid_validator_add_intermediates", certificates, "certificates")
 
     def add_crls(self, crls: BytesLike) -> None:
@@ -216,8 +226,38 @@ class Validator(Handle):
         with used(request) as asked:
             self._set("devid_validator_add_ocsp", content, len(content), asked)
 
+    def add_crl_file(self, path: PathLike, index: Optional[PathLike] = None) -> None:
+        """A big CRL in a DER file, which is mapped and not read: memory holds its index, or nothing if that has a file too.
+
+        An index that is missing or does not fit is made anew and written. Replace the files by renaming new ones over them;
+        never change them in place.
+        """
+        where = None if index is None else os.fsencode(index)
+        self._set("devid_validator_add_crl_file", os.fsencode(path), where)
+
+    def add_crl_chunks(self, chunks: Iterable[BytesLike], certificates: Certificates) -> None:
+        """A big CRL as it comes, in pieces that are not kept: what it says about these certificates, and nothing else."""
+        with listed(certificates) as asked:
+            stream = _CrlStream._made_by("devid_crl_stream_new", asked)
+        with stream, stream._use() as pointer:
+            for chunk in chunks:
+                content = data(chunk, "chunks")
+                call("devid_crl_stream_feed", pointer, content, len(content))
+            self._set("devid_validator_add_crl_stream", pointer)
+
+    def add_trusted_responder(self, responder: Certificate) -> None:
+        """An OCSP responder that is believed about every certificate, whoever issued its own (RFC 6960 section 4.2.2.2)."""
+        with responder._use() as certificate:
+            self._set("devid_validator_add_trusted_responder", certificate)
+
+    def set_store(self, store: Store) -> None:
+        """Device memory: an older CRL than one seen before is refused also after a restart (``CRL_ROLLBACK``), status data
+        that fetchers keep there is used, and peers are refused at once when newer such data revokes them."""
+        with store._use() as memory:
+            self._set("devid_validator_set_store", memory)
+
     def clear_status(self) -> None:
-        """Forgets all CRLs and OCSP responses, to make room for newer ones."""
+        """Forgets all CRLs and OCSP responses, to make room for newer ones. Device memory keeps what it has."""
         self._set("devid_validator_clear_status")
 
     def set_status_age(
@@ -254,45 +294,32 @@ class Validator(Handle):
         """Until when keys of validated peers may be used at most, whatever certificates and status data say."""
         self._set("devid_validator_set_use_until", 0 if until is None else seconds(until, "until"))
 
-    def validate(self, certificate: Certificate, at: Optional[Moment]) -> Peer:
+    def validate(self, certificate: Sent, at: Optional[Moment]) -> Peer:
         """The way to the certificate's public key, if it passes every check at a time (RFC 5280 section 6.1).
+
+        Instead of a certificate, all that a peer sent will do: PEM, DER or PKCS#7, or certificates, in any order.
 
         Raises :class:`ValidationError` with the most telling reason, and the whole ``report``. Nothing is fetched, no clock
         is read. ``at`` None is for a device that does not know the time: periods of validity are then not checked.
         """
-        report, peer, error = self._validate(certificate, at, with_peer=True)
-        if error is not None:
-            error.report = report
-            raise error
-        assert peer is not None, "the library answers success with a peer"
-        return peer
+        return _verdict(*self._validate(certificate, at, with_peer=True))
 
-    def examine(self, certificate: Certificate, at: Optional[Moment]) -> Report:
+    def examine(self, certificate: Sent, at: Optional[Moment]) -> Report:
         """As :meth:`validate`, for those who want to know more than yes or no: the report, whatever it says."""
         report, _, _ = self._validate(certificate, at, with_peer=False)
         return report
 
-    def _validate(
-        self, certificate: Certificate, at: Optional[Moment], *, with_peer: bool
-    ) -> Tuple[Report, Optional[Peer], Optional[ValidationError]]:
-        report, peer = POINTER(_abi.devid_report)(), POINTER(_abi.devid_peer)()
-        failure: Optional[ValidationError] = None
-        with self._use() as validator, certificate._use() as cert:
-            outputs = (byref(report), byref(peer) if with_peer else None)
-            try:
+    def _validate(self, certificate: Sent, at: Optional[Moment], *, with_peer: bool) -> _Outcome:
+        with self._use() as validator:
+            if not isinstance(certificate, Certificate):
                 if at is None:
-                    call("devid_validate_without_time", validator, cert, *outputs)
-                else:
-                    call("devid_validate", validator, cert, seconds(at, "at"), *outputs)
-            except ValidationError as error:
-                if not report:
-                    raise
-                failure = error
-            finally:
-                found = _report(report) if report else None
-                way = Peer._adopt(peer) if peer else None
-        assert found is not None, "the library answers with a report"
-        return found, way, failure
+                    raise UsageError("without a time, give the peer's certificate alone", Code.INVALID_ARGUMENT)
+                with listed(certificate) as sent:
+                    return _run("devid_validate_sent", validator, sent, seconds(at, "at"), with_peer=with_peer)
+            with certificate._use() as cert:
+                if at is None:
+                    return _run("devid_validate_without_time", validator, cert, with_peer=with_peer)
+                return _run("devid_validate", validator, cert, seconds(at, "at"), with_peer=with_peer)
 
     def _set(self, function: str, *values: Any) -> None:
         with self._use() as validator:
@@ -367,11 +394,43 @@ class Peer(Handle):
         return _report(report)
 
 
+class _CrlStream(Handle):
+    """A CRL on its way in pieces."""
+
+    _type = "devid_crl_stream"
+
+
 class ReportHandle(Handle):
     """A report on its way through the C face."""
 
     _type = "devid_report"
     _is_shared = True
+
+
+def _run(function: str, *arguments: Any, with_peer: bool) -> _Outcome:
+    """One validation: its report, the peer if it passed, and the reason if it did not."""
+    report, peer = POINTER(_abi.devid_report)(), POINTER(_abi.devid_peer)()
+    failure: Optional[ValidationError] = None
+    try:
+        call(function, *arguments, byref(report), byref(peer) if with_peer else None)
+    except ValidationError as error:
+        if not report:
+            raise
+        failure = error
+    finally:
+        found = _report(report) if report else None
+        way = Peer._adopt(peer) if peer else None
+    assert found is not None, "the library answers with a report"
+    return found, way, failure
+
+
+def _verdict(report: Report, peer: Optional[Peer], error: Optional[ValidationError]) -> Peer:
+    """The peer, or the reason with its report."""
+    if error is not None:
+        error.report = report
+        raise error
+    assert peer is not None, "the library answers success with a peer"
+    return peer
 
 
 def _report(pointer: Any) -> Report:

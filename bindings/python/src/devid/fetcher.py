@@ -1,0 +1,127 @@
+"""Validation that fetches: status data and missing issuers by the URLs in certificates, kept in device memory."""
+
+from __future__ import annotations
+
+from ctypes import string_at
+from enum import IntEnum
+from typing import Any, Callable, Iterable, List, Optional
+
+from . import _abi
+from ._call import DESTROY, TOKENS, BytesLike, Moment, append, call, guarded, optional_text, seconds, text, text_of
+from ._handle import Handle, used
+from .certificate import Certificate, CertificateList, listed
+from .config import _texts
+from .store import Store
+from .validation import Peer, Report, Sent, Validator, _Outcome, _run, _verdict
+
+Fetch = Callable[[str, Optional[bytes], int], BytesLike]
+"""Gets a document: ``fetch(url, request, max_len)``; ``request`` is an OCSP request to POST, None means GET. An ``OSError``
+means that it is not there; anything else that is raised ends the validation."""
+
+
+class Nonce(IntEnum):
+    """The nonce in OCSP requests."""
+
+    REQUIRED = 1
+    """Sent; a response without it is refused."""
+    TOLERATED = 2
+    """Sent; a response without any is taken by its own times."""
+    UNUSED = 3
+    """Not sent: for responders of pre-signed responses."""
+
+
+class Fetcher(Handle):
+    """Fetches what a validation lacks and keeps what was verified until its nextUpdate. One for many validations.
+
+    URLs in certificates are chosen by strangers: nobody is asked about a path whose signatures do not hold, and everything
+    has a limit (:meth:`set_limit`).
+    """
+
+    _type = "devid_fetcher"
+
+    def __init__(
+        self,
+        store: Optional[Store] = None,
+        *,
+        ocsp: bool = True,
+        crls: bool = True,
+        issuers: bool = False,
+        nonce: Nonce = Nonce.REQUIRED,
+        ocsp_by_get: bool = False,
+        ocsp_digest: str = "SHA1",
+        hosts: Optional[Iterable[str]] = None,
+        certificate_store: Optional[str] = None,
+        fetch: Optional[Fetch] = None,
+        schemes: str = "ldap",
+    ) -> None:
+        """``store`` keeps documents and the highest CRL numbers over restarts. ``hosts``: only these are asked.
+        ``issuers``: missing issuers are fetched by caIssuers. ``certificate_store``: the URL of an HTTP certificate store
+        (RFC 4387) that is asked for them first. ``fetch`` serves URLs of ``schemes``, such as ``"http,https,ldap"``."""
+        with used(store) as memory:
+            self._own(self._pointer_from("devid_fetcher_new", memory))
+        self._set("devid_fetcher_set_sources", int(bool(ocsp)), int(bool(crls)), int(bool(issuers)))
+        self._set("devid_fetcher_set_ocsp", int(nonce), int(bool(ocsp_by_get)), text(ocsp_digest, "ocsp_digest"))
+        for host in _texts(hosts or ()):
+            self._set("devid_fetcher_allow_host", text(host, "hosts"))
+        self._set("devid_fetcher_set_certificate_store", optional_text(certificate_store, "certificate_store"))
+        if fetch is not None:
+            self._set("devid_fetcher_set_fetch", text(schemes, "schemes"), _FETCH, TOKENS.put(fetch), DESTROY)
+
+    def set_limit(self, name: str, value: int) -> None:
+        """One limit, such as ``total_timeout_seconds`` (30) or ``max_crl_bytes``; all are listed at
+        devid_fetcher_set_limit()."""
+        self._set("devid_fetcher_set_limit", text(name, "name"), value)
+
+    def validate(self, validator: Validator, certificate: Sent, at: Moment) -> Peer:
+        """As :meth:`Validator.validate`, with what is missing fetched. Blocks.
+
+        The peer is refused at once when newer status data that is kept revokes it.
+        """
+        return _verdict(*self._validate(validator, certificate, at, with_peer=True))
+
+    def examine(self, validator: Validator, certificate: Sent, at: Moment) -> Report:
+        """As :meth:`validate`: the report, whatever it says."""
+        report, _, _ = self._validate(validator, certificate, at, with_peer=False)
+        return report
+
+    def look_up(self, store_url: str, *, uri: Optional[str] = None, name: Optional[str] = None) -> List[Certificate]:
+        """Certificates in an HTTP certificate store (RFC 4387) by a host name, address or mailbox, or by common name. They
+        are as unproven as what a peer sends."""
+        if (uri is None) == (name is None):
+            raise TypeError("say either uri or name")
+        attribute, value = ("uri", uri) if uri is not None else ("name", name)
+        with self._use() as fetcher:
+            question = text(store_url, "store_url"), text(attribute, "attribute"), text(value or "", attribute)
+            with CertificateList._made_by("devid_fetcher_look_up", fetcher, *question) as found:
+                return found.certificates()
+
+    def _validate(self, validator: Validator, certificate: Sent, at: Moment, *, with_peer: bool) -> _Outcome:
+        moment = seconds(at, "at")
+        with self._use() as fetcher, validator._use() as checks:
+            if isinstance(certificate, Certificate):
+                with certificate._use() as cert:
+                    return _run("devid_fetcher_validate", fetcher, checks, cert, moment, with_peer=with_peer)
+            with listed(certificate) as sent:
+                return _run("devid_fetcher_validate_sent", fetcher, checks, sent, moment, with_peer=with_peer)
+
+    def _set(self, function: str, *values: Any) -> None:
+        with self._use() as fetcher:
+            call(function, fetcher, *values)
+
+
+_NOT_THERE = -10_000
+
+
+@guarded
+def _on_fetch(user: Optional[int], url: bytes, request: Any, request_len: int, max_len: int, document: Any) -> int:
+    asked = string_at(request, request_len) if request else None
+    program: Fetch = TOKENS.at(user)
+    try:
+        found = program(text_of(url), asked, max_len)
+    except OSError:
+        return _NOT_THERE
+    append(document, found, "what fetch answers")
+    return 0
+
+
+_FETCH = _abi.devid_fetch_fn(_on_fetch)
