@@ -157,6 +157,16 @@ typedef struct devid_identity devid_identity;
 typedef struct devid_store devid_store;
 
 /**
+ * A CRL that is read in pieces and never held: what it says about a few certificates, in less than 256 KiB of heap.
+ */
+typedef struct devid_crl_stream devid_crl_stream;
+
+/**
+ * Fetches status data and missing issuers, and keeps what was verified until its nextUpdate. One for many validations.
+ */
+typedef struct devid_fetcher devid_fetcher;
+
+/**
  * A PKCS#10 request (RFC 2986), signed or waiting for its signature.
  */
 typedef struct devid_request devid_request;
@@ -301,6 +311,8 @@ typedef struct devid_request devid_request;
 #define DEVID_E_MALFORMED (-714)
 /** The verdict's time is over; check again. */
 #define DEVID_E_STALE (-715)
+/** A CRL is older than one that was seen before. */
+#define DEVID_E_CRL_ROLLBACK (-716)
 /** A callback of the application failed; its own code, at or below this one, is passed through. */
 #define DEVID_E_APPLICATION (-10000)
 
@@ -950,8 +962,8 @@ devid_status devid_cert_list_new(devid_cert_list **out_list,
                                  devid_error **err);
 
 /**
- * Adds the certificates in DER (one) or PEM (each CERTIFICATE block, other blocks are skipped) at the end of the list. On
- * failure the list is unchanged.
+ * Adds the certificates in DER (one), PEM (each CERTIFICATE block, other blocks are skipped) or PKCS#7 (DER or PEM) at the end of
+ * the list; one that is there twice is added once. On failure the list is unchanged.
  *
  * @param list      Not NULL.
  * @param data      Copied. Not NULL.
@@ -3184,7 +3196,7 @@ devid_status devid_validator_new(const devid_trust *trust,
  * Adds certificates that may stand between others and an anchor, in any order. They are not trusted.
  *
  * @param validator  Not NULL.
- * @param data       Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data       Certificates: DER (one), PEM (any number) or PKCS#7. Not NULL.
  * @param data_len   Length of `data` in bytes.
  * @param err        Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
@@ -3231,7 +3243,7 @@ devid_status devid_validator_add_ocsp(devid_validator *validator,
                                       devid_error **err);
 
 /**
- * Forgets all CRLs and OCSP responses, to make room for newer ones.
+ * Forgets all CRLs and OCSP responses, to make room for newer ones. Device memory keeps what it has.
  *
  * @param validator  Not NULL.
  * @param err        Receives details on failure, else NULL. May be NULL.
@@ -3499,6 +3511,27 @@ devid_status devid_validate_without_time(const devid_validator *validator,
                                          devid_report **out_report,
                                          devid_peer **out_peer,
                                          devid_error **err);
+
+/**
+ * devid_validate() for what a peer sent: its certificate and others, in any order. The peer's own is the one that issued none of
+ * the others. Those others serve this validation only.
+ *
+ * @param validator   Not NULL.
+ * @param sent        As devid_cert_list_add_bytes() reads it from PEM, DER or PKCS#7. Not NULL.
+ * @param at          Time of the check, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_report  As devid_validate(). May be NULL.
+ * @param out_peer    As devid_validate(). May be NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return As devid_validate(); DEVID_E_INVALID_ARGUMENT for an empty list.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validate_sent(const devid_validator *validator,
+                                 const devid_cert_list *sent,
+                                 int64_t at,
+                                 devid_report **out_report,
+                                 devid_peer **out_peer,
+                                 devid_error **err);
 
 
 /* ---- The way to a peer's public key: it opens behind a positive verdict and closes when the verdict's time is over ---- */
@@ -4314,6 +4347,338 @@ devid_status devid_store_number(const devid_store *store,
                                 const char *name,
                                 int64_t *out_value,
                                 devid_error **err);
+
+
+/* ---- What a validator can have besides bytes in memory: device memory, big CRLs in files or in pieces, trusted responders ---- */
+
+/**
+ * Gives a validator device memory: the highest CRL numbers seen, so that an older CRL is refused also after a restart
+ * (DEVID_E_CRL_ROLLBACK), and the status data that fetchers keep there. A peer that the validator lets through is refused at
+ * once when newer status data in device memory revokes it.
+ *
+ * @param validator  Not NULL.
+ * @param store      Shared with the validator; may be freed afterwards. Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_set_store(devid_validator *validator,
+                                       const devid_store *store,
+                                       devid_error **err);
+
+/**
+ * Adds an OCSP responder that is believed about every certificate by the device's own configuration (RFC 6960 section 4.2.2.2,
+ * first case), whoever issued its certificate.
+ *
+ * @param validator  Not NULL.
+ * @param responder  Its certificate, which must be within its validity when it answers. Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_add_trusted_responder(devid_validator *validator,
+                                                   const devid_cert *responder,
+                                                   devid_error **err);
+
+/**
+ * Adds a big CRL in a file, which is mapped and not copied: the heap holds its index only, or nothing if the index has a file of
+ * its own. Replace the files by renaming new ones over them; a file that is changed or cut while it is in use makes reading
+ * it undefined.
+ *
+ * @param validator   Not NULL.
+ * @param path        The CRL, DER. Not NULL.
+ * @param index_path  Where its index is kept: read if it fits the CRL, else made anew and written there if that is possible. It is
+ *                    checked, so that a damaged one hides nothing. NULL: the index is made each time. May be NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND, DEVID_E_IO, DEVID_E_DER.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_add_crl_file(devid_validator *validator,
+                                          const char *path,
+                                          const char *index_path,
+                                          devid_error **err);
+
+/**
+ * Begins a CRL that comes in pieces.
+ *
+ * @param certs       The certificates whose status it is to be asked about, at most 256: the peer's and those above it. Not NULL.
+ * @param out_stream  Receives the stream; free with devid_crl_stream_free(). Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_LIMIT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_crl_stream_new(const devid_cert_list *certs,
+                                  devid_crl_stream **out_stream,
+                                  devid_error **err);
+
+/**
+ * Takes the next bytes of the CRL, as many as there are.
+ *
+ * @param stream    Not NULL.
+ * @param data      DER. May be NULL if `data_len` is 0.
+ * @param data_len  Length of `data` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER and others, after which the stream is of no use; DEVID_E_UNSUPPORTED for algorithms that take a
+ *         CRL whole (Ed25519, ML-DSA); DEVID_E_STATE after its end.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_crl_stream_feed(devid_crl_stream *stream,
+                                   const uint8_t *data,
+                                   size_t data_len,
+                                   devid_error **err);
+
+/**
+ * Ends a CRL that came in pieces, and adds what it says to a validator. Its signature is checked, as any CRL's, when a validation
+ * uses it; about other certificates than those it was asked about it says nothing.
+ *
+ * @param validator  Not NULL.
+ * @param stream     Is at its end afterwards; still to be freed. Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER if the CRL is not whole; DEVID_E_STATE if the stream was at its end.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_add_crl_stream(devid_validator *validator,
+                                            devid_crl_stream *stream,
+                                            devid_error **err);
+
+/**
+ * Frees a stream.
+ *
+ * @param stream  May be NULL.
+ */
+DEVID_API void devid_crl_stream_free(devid_crl_stream *stream);
+
+
+/* ---- Validation that fetches status data and missing issuers by the URLs in certificates, and keeps what is good ---- */
+
+/**
+ * A nonce is sent; an OCSP response without it is refused.
+ */
+#define DEVID_NONCE_REQUIRED 1
+
+/**
+ * A nonce is sent; a response without any is taken by its own times, one with another is refused.
+ */
+#define DEVID_NONCE_TOLERATED 2
+
+/**
+ * No nonce: for responders of pre-signed responses (RFC 5019).
+ */
+#define DEVID_NONCE_UNUSED 3
+
+/**
+ * Gets a document by URL. request: an OCSP request to POST, or NULL: GET. max_len: what is longer is refused. document: give its
+ * bytes with devid_bytes_append(). Return 0, or a number at or below -10000: the document counts as not there.
+ */
+typedef int32_t (*devid_fetch_fn)(void *user,
+                                  const char *url,
+                                  const uint8_t *request,
+                                  size_t request_len,
+                                  size_t max_len,
+                                  devid_bytes *document);
+
+/**
+ * A fetcher with the built-in HTTP client: OCSP and CRLs, 16 requests to 8 hosts in 30 s for one validation, CRLs to 16 MiB, a
+ * nonce that must come back; missing issuers are not fetched.
+ *
+ * @param store        Keeps documents and the highest CRL numbers over restarts; may be freed afterwards. NULL: they last as long
+ *                     as the fetcher. May be NULL.
+ * @param out_fetcher  Receives the fetcher; free with devid_fetcher_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetcher_new(const devid_store *store,
+                               devid_fetcher **out_fetcher,
+                               devid_error **err);
+
+/**
+ * What is fetched.
+ *
+ * @param fetcher  Not NULL.
+ * @param ocsp     1 (the default): OCSP responders are asked. 0: not.
+ * @param crls     1 (the default): CRLs and delta CRLs are fetched. 0: not.
+ * @param issuers  1: missing issuers are fetched by caIssuers. There is no path yet whose signatures could be checked, so whoever
+ *                 made the certificate chooses what is asked for. 0 is the default.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetcher_set_sources(devid_fetcher *fetcher,
+                                       int32_t ocsp,
+                                       int32_t crls,
+                                       int32_t issuers,
+                                       devid_error **err);
+
+/**
+ * How OCSP responders are asked.
+ *
+ * @param fetcher  Not NULL.
+ * @param nonce    One of DEVID_NONCE_*; REQUIRED is the default.
+ * @param by_get   1: by GET where the URL stays short enough for caches (RFC 5019 section 5). 0 (the default): by POST.
+ * @param digest   Of the certificate's identifier, such as "SHA1" (the default: what every responder knows). It protects nothing.
+ *                 Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetcher_set_ocsp(devid_fetcher *fetcher,
+                                    int32_t nonce,
+                                    int32_t by_get,
+                                    const char *digest,
+                                    devid_error **err);
+
+/**
+ * Sets one limit; they hold for each validation. URLs in certificates are chosen by strangers: everything has a cap.
+ *
+ * @param fetcher  Not NULL.
+ * @param name     "max_requests" (16), "max_redirects" for one document (3), "max_hosts" (8), "max_urls_per_certificate" (4),
+ *                 "max_crl_bytes" (16 MiB), "max_kept" documents (64), "max_kept_bytes" (64 MiB), "total_timeout_seconds" (30),
+ *                 "request_timeout_seconds" (10), "connect_timeout_seconds" (5), "read_timeout_seconds" (5), "silence_seconds":
+ *                 how long a host that did not answer is not asked again (60). Not NULL.
+ * @param value    Its new value.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name or a value out of range.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetcher_set_limit(devid_fetcher *fetcher,
+                                     const char *name,
+                                     int64_t value,
+                                     devid_error **err);
+
+/**
+ * Asks only hosts that are allowed, also where a server redirects. Without any, all may be asked.
+ *
+ * @param fetcher  Not NULL.
+ * @param host     Name or address without port, compared as it is in lower case. Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetcher_allow_host(devid_fetcher *fetcher,
+                                      const char *host,
+                                      devid_error **err);
+
+/**
+ * Asks an HTTP certificate store (RFC 4387) for missing issuers, before caIssuers.
+ *
+ * @param fetcher  Not NULL.
+ * @param url      Such as "http://store.example/search.cgi"; NULL: none (the default). May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetcher_set_certificate_store(devid_fetcher *fetcher,
+                                                 const char *url,
+                                                 devid_error **err);
+
+/**
+ * Lets a function of the program fetch, such as by LDAP.
+ *
+ * @param fetcher  Not NULL.
+ * @param schemes  The schemes of URLs that it serves, with commas: "ldap" or "http,https,ldap". Others are left to the built-in
+ *                 client. Not NULL.
+ * @param fetch    NULL: the built-in client again. May be NULL.
+ * @param user     Passed to `fetch` and `destroy`. May be NULL.
+ * @param destroy  Called once, when the fetcher is freed, another function is set, or this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetcher_set_fetch(devid_fetcher *fetcher,
+                                     const char *schemes,
+                                     devid_fetch_fn fetch,
+                                     void *user,
+                                     devid_destroy_fn destroy,
+                                     devid_error **err);
+
+/**
+ * devid_validate() with status data that is fetched where there is none at hand. Blocks. The path is validated without revocation
+ * first: for a path whose signatures or other checks do not hold, nobody is asked. What could not be fetched is a finding of
+ * the report, and the validator's revocation rules decide what follows. The peer is refused at once when newer status data
+ * that the fetcher, or another one with the same device memory, keeps revokes it.
+ *
+ * @param fetcher     Not NULL.
+ * @param validator   Not NULL.
+ * @param cert        The certificate that is asked about. Not NULL.
+ * @param at          Time of the check, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_report  As devid_validate(). May be NULL.
+ * @param out_peer    As devid_validate(). May be NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return As devid_validate(); DEVID_E_REENTRANT from within a fetch function.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetcher_validate(devid_fetcher *fetcher,
+                                    const devid_validator *validator,
+                                    const devid_cert *cert,
+                                    int64_t at,
+                                    devid_report **out_report,
+                                    devid_peer **out_peer,
+                                    devid_error **err);
+
+/**
+ * The same for what a peer sent, as devid_validate_sent().
+ *
+ * @param fetcher     Not NULL.
+ * @param validator   Not NULL.
+ * @param sent        The peer's certificate and others, in any order. Not NULL.
+ * @param at          Time of the check, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_report  As devid_validate(). May be NULL.
+ * @param out_peer    As devid_validate(). May be NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return As devid_fetcher_validate().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetcher_validate_sent(devid_fetcher *fetcher,
+                                         const devid_validator *validator,
+                                         const devid_cert_list *sent,
+                                         int64_t at,
+                                         devid_report **out_report,
+                                         devid_peer **out_peer,
+                                         devid_error **err);
+
+/**
+ * Looks certificates up in an HTTP certificate store (RFC 4387) by a name in them. Blocks. What comes is as unproven as what a
+ * peer sends.
+ *
+ * @param fetcher    Not NULL.
+ * @param store_url  Such as "http://store.example/search.cgi". Not NULL.
+ * @param attribute  "uri": host name, address or mailbox; "name": the subject's common name. Not NULL.
+ * @param value      The name. Not NULL.
+ * @param out_list   Receives what was found; free with devid_cert_list_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_HTTP_STATUS if there is none; others of DEVID_CLASS_TRANSPORT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetcher_look_up(devid_fetcher *fetcher,
+                                   const char *store_url,
+                                   const char *attribute,
+                                   const char *value,
+                                   devid_cert_list **out_list,
+                                   devid_error **err);
+
+/**
+ * Frees a fetcher. Peers made with it go on watching what it kept.
+ *
+ * @param fetcher  May be NULL.
+ */
+DEVID_API void devid_fetcher_free(devid_fetcher *fetcher);
 
 
 /* ---- Enrolment straight into device memory: an operation that is bound to it keeps it in step by itself ---- */

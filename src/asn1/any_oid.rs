@@ -43,9 +43,8 @@ impl FromStr for AnyOid {
 
     fn from_str(text: &str) -> Result<Self, Asn1Error> {
         let malformed = || Asn1Error::invalid(WHAT, "not numbers with dots between them");
-        let is_number = |n: &&str| {
-            !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()) && (n.len() == 1 || !n.starts_with('0'))
-        };
+        let is_number =
+            |n: &&str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()) && (n.len() == 1 || !n.starts_with('0'));
         // Digits cost the square of their count.
         if text.len() > 4 * limits::MAX_OID_BYTES {
             return Err(Asn1Error::too_large(WHAT, "size in characters", 4 * limits::MAX_OID_BYTES, text.len()));
@@ -156,9 +155,18 @@ mod tests {
 
     #[test]
     fn small_identifiers_are_those_of_everyone() {
-        for text in ["0.0", "0.39.1", "1.2.840.113549.1.1.1", "1.39", "2.0", "2.5.29.32.0", "2.16.840.1.101.3.2.1.48.1",
-            "2.47.1", "2.48", "2.999.4294967295"]
-        {
+        for text in [
+            "0.0",
+            "0.39.1",
+            "1.2.840.113549.1.1.1",
+            "1.39",
+            "2.0",
+            "2.5.29.32.0",
+            "2.16.840.1.101.3.2.1.48.1",
+            "2.47.1",
+            "2.48",
+            "2.999.4294967295",
+        ] {
             let ours: AnyOid = text.parse().unwrap();
             assert_eq!(ours, AnyOid::from(Oid::new(text).unwrap()), "{text}");
             assert_eq!(ours.to_string(), text);

@@ -4,8 +4,8 @@
 //! Certificates, revocation lists and protected messages keep the bytes that came: a signature is always checked over
 //! those, never over a re-encoding.
 
-pub mod ber;
 pub mod any_oid;
+pub mod ber;
 pub mod cmp;
 pub mod crl;
 pub mod crmf;

@@ -12,7 +12,8 @@ pub fn end_entity_of(certificates: &[Certificate]) -> Result<(Certificate, Vec<C
         certificates.iter().any(|c| c != candidate && same_name(c.issuer(), candidate.subject()))
     };
     let mut candidates = certificates.iter().filter(|c| !issues(c));
-    let found = candidates.clone().find(|c| !is_ca(c).unwrap_or(false)).or_else(|| candidates.next()).or(certificates.first());
+    let found =
+        candidates.clone().find(|c| !is_ca(c).unwrap_or(false)).or_else(|| candidates.next()).or(certificates.first());
     let found = found.ok_or_else(|| Error::new(Code::InvalidArgument, "no certificate at all"))?;
     Ok((found.clone(), certificates.iter().filter(|c| *c != found).cloned().collect()))
 }

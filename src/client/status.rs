@@ -30,8 +30,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use kept::{CrlSubject, keep_crl, kept_crls};
 pub use certificate_store::CertificateQuery;
+pub use kept::{CrlSubject, keep_crl, kept_crls};
 pub use memory::StatusMemory;
 pub use numbers::StoredCrlNumbers;
 

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use ::der::Tag;
 
-use crate::asn1::general_name::{GeneralName, GeneralNames};
 use super::names;
 use crate::asn1::Asn1Error;
 use crate::asn1::der::{Cursor, Tlv};
+use crate::asn1::general_name::{GeneralName, GeneralNames};
 
 const WHAT: &str = "NameConstraints";
 /// The form of dNSName.

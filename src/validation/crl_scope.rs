@@ -4,9 +4,7 @@ use super::crl::Crl;
 use super::names::same_name;
 use crate::asn1::Asn1Error;
 use crate::asn1::der::{Cursor, element, sequence};
-use crate::asn1::distribution_point::{
-    DistributionPoint, DistributionPointName, ReasonSet, distribution_points,
-};
+use crate::asn1::distribution_point::{DistributionPoint, DistributionPointName, ReasonSet, distribution_points};
 use crate::asn1::general_name::{GeneralName, general_names};
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;

@@ -4,9 +4,9 @@ use ::der::Tag;
 
 use super::checks::KeyUsage;
 use super::constraints;
-use crate::asn1::general_name::{GeneralName, GeneralNames};
 use crate::asn1::Asn1Error;
 use crate::asn1::der::Cursor;
+use crate::asn1::general_name::{GeneralName, GeneralNames};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::{Certificate, RawExtension, hex, read_oid_content};
 

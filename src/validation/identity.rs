@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::constraints::{is_host, uri_authority};
-use crate::asn1::general_name::{GeneralName, GeneralNames};
 use crate::asn1::Asn1Error;
+use crate::asn1::general_name::{GeneralName, GeneralNames};
 
 /// A name the caller knows its peer by: RFC 9525's reference identifier. Only subjectAltName is looked at, never the
 /// common name.

@@ -27,12 +27,12 @@ mod signed;
 mod status;
 pub mod trust;
 
+pub use crate::asn1::general_name::alternative_names;
 pub use checks::{CheckTime, Checks, KeyUsage, NameCheck, PolicyInputs, Profile};
 pub use crl::Crl;
-pub(crate) use crl_scope::is_ca;
 pub use crl_numbers::{CrlNumberTable, CrlNumbers};
+pub(crate) use crl_scope::is_ca;
 pub use crl_stream::CrlStream;
-pub use crate::asn1::general_name::alternative_names;
 pub use identity::PeerName;
 pub use names::same_name;
 pub use ocsp::{OcspRequest, OcspResponse};

@@ -185,7 +185,9 @@ impl PeerKey {
                 };
                 state.until = expiry(path.not_after(), status_until, self.use_until);
             }
-            (None, Some(error)) if !matches!(error.code(), Code::RevocationUnknown | Code::CrlRollback | Code::Budget) => {
+            (None, Some(error))
+                if !matches!(error.code(), Code::RevocationUnknown | Code::CrlRollback | Code::Budget) =>
+            {
                 state.refused.get_or_insert(error);
             }
             _ => {}

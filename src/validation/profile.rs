@@ -2,8 +2,8 @@
 //! validator.
 
 use super::facts::Facts;
-use crate::asn1::general_name::{GeneralName, GeneralNames};
 use crate::asn1::der::Cursor;
+use crate::asn1::general_name::{GeneralName, GeneralNames};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::Certificate;
 

@@ -335,7 +335,7 @@ impl<'a> StatusSearch<'a> {
             }
             Status::Unknown(reasons) => {
                 self.note_unknown_signer(certificate, above);
-                 Err(format!("{} has no usable status: {}", named(), reasons.join("; ")))
+                Err(format!("{} has no usable status: {}", named(), reasons.join("; ")))
             }
         }
     }

@@ -10,15 +10,13 @@ use devid::asn1::x509::Certificate;
 use devid::client::status::{CertificateQuery, OcspNonce, StatusOptions, StatusQuestion, Wanted, built_in};
 use devid::client::{StatusFetcher, status::StatusMemory};
 use devid::store::Store;
-use devid::validation::{
-    NameCheck, PeerKey, PeerRequest, Purpose, RevocationMode, StatusPreference, StatusSources,
-};
+use devid::validation::{NameCheck, PeerKey, PeerRequest, Purpose, RevocationMode, StatusPreference, StatusSources};
 
 use super::certificates::{Builder, Party};
 use super::status::{CrlBuilder, OcspBuilder, Single, point_url, points};
 use super::{
-    Nobody, Pki, Web, anchors, ask, ask_by, checks, code_of, fetcher, http, later, now, ok, options, pointing, provider,
-    story, texts,
+    Nobody, Pki, Web, anchors, ask, ask_by, checks, code_of, fetcher, http, later, now, ok, options, pointing,
+    provider, story, texts,
 };
 
 /// Serves documents by path; others are 404.
@@ -145,13 +143,8 @@ fn a_missing_issuer_comes_from_a_certificate_store_that_the_device_names() {
     let mut fetcher = StatusFetcher::new(provider().clone(), options.clone());
     let (anchors, known) = (anchors(&pki.root.certificate), StatusSources::none());
     let plain = devid::validation::Checks::at(now());
-    let question = StatusQuestion {
-        anchors: &anchors,
-        leaf: &pki.leaf.certificate,
-        pool: &[],
-        known: &known,
-        checks: &plain,
-    };
+    let question =
+        StatusQuestion { anchors: &anchors, leaf: &pki.leaf.certificate, pool: &[], known: &known, checks: &plain };
     let answer = fetcher.validate(&question, &mut built_in(&options).unwrap());
     assert!(answer.report.is_valid(), "{}", texts(&answer));
     assert_eq!(story(&answer), [(Wanted::Issuer, "fetched")]);

@@ -13,13 +13,21 @@ const BRONZE: Oid = Oid::new_unwrap("1.3.6.1.4.1.99999.1.3");
 
 /// An explicit policy out of this set is demanded.
 fn demanding(set: &[Oid]) -> Checks {
-    let policy = PolicyInputs { initial_set: set.iter().map(|policy| (*policy).into()).collect(), require_explicit: true, ..PolicyInputs::default() };
+    let policy = PolicyInputs {
+        initial_set: set.iter().map(|policy| (*policy).into()).collect(),
+        require_explicit: true,
+        ..PolicyInputs::default()
+    };
     Checks { policy, ..plain() }
 }
 
 fn policies_of(report: &Report) -> Option<Vec<Oid>> {
     assert_valid(report);
-    report.path().unwrap().policies().map(|found| found.iter().map(|p| Oid::from_bytes(p.as_bytes()).unwrap()).collect())
+    report
+        .path()
+        .unwrap()
+        .policies()
+        .map(|found| found.iter().map(|p| Oid::from_bytes(p.as_bytes()).unwrap()).collect())
 }
 
 #[test]

@@ -405,7 +405,11 @@ fn a_certificate_without_revocation_information_is_not_asked_about() {
     refused(&|b| b.with(oid::CE_BASIC_CONSTRAINTS, true, crate::certificates::basic_constraints(true, None)));
     refused(&|b| b.with(oid::CE_NO_REV_AVAIL, false, vec![0x30, 0x00]));
     let world = World::with_device(|b| {
-        b.with(oid::CE_NO_REV_AVAIL, false, null()).with(oid::PE_AUTHORITY_INFO_ACCESS, false, access(oid::AD_CA_ISSUERS))
+        b.with(oid::CE_NO_REV_AVAIL, false, null()).with(
+            oid::PE_AUTHORITY_INFO_ACCESS,
+            false,
+            access(oid::AD_CA_ISSUERS),
+        )
     });
     assert_good(&world.check(&StatusSources::none(), &World::leaf_checks()));
     let ca = Builder::ca("CA").with(oid::CE_NO_REV_AVAIL, false, null()).signed_by(&world.root);

@@ -60,9 +60,7 @@ impl Item {
             CRL => Ok(Item::Crls(vec![Arc::new(Crl::from_bytes(bytes.clone())?)])),
             OCSP => Ok(Item::Ocsp(Arc::new(OcspResponse::from_der(bytes)?))),
             // RFC 5280 section 4.2.2.1: a certificate or a "certs-only" CMS message; the content type may be wrong.
-            _ => {
-                Ok(Item::Issuers(certificates_in(bytes)?))
-            }
+            _ => Ok(Item::Issuers(certificates_in(bytes)?)),
         }
     }
 

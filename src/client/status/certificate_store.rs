@@ -5,8 +5,8 @@ use base64ct::{Base64Unpadded, Encoding};
 use super::requests::Requests;
 use super::{StatusFetcher, Wanted};
 use crate::asn1::der::{element, sequence};
-use crate::asn1::x509::Certificate;
 use crate::asn1::pem;
+use crate::asn1::x509::Certificate;
 use crate::client::import::certificates_from_bytes;
 use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, Provider};
@@ -99,7 +99,8 @@ fn parts_of(document: &[u8]) -> Option<Vec<&[u8]>> {
         let part = rest[..end].strip_suffix(b"\n").map_or(&rest[..end], |p| p.strip_suffix(b"\r").unwrap_or(p));
         let body = ["\r\n\r\n", "\n\n"].iter().find_map(|gap| find(part, gap.as_bytes()).map(|at| at + gap.len()));
         // Headers may be absent: then the part begins with the empty line.
-        let body = body.or_else(|| part.starts_with(b"\r\n").then_some(2)).or_else(|| part.starts_with(b"\n").then_some(1));
+        let body =
+            body.or_else(|| part.starts_with(b"\r\n").then_some(2)).or_else(|| part.starts_with(b"\n").then_some(1));
         parts.push(&part[body?..]);
         rest = &rest[end + boundary.len()..];
         if rest.starts_with(b"--") {

@@ -101,7 +101,12 @@ impl StatusFetcher {
         gathered
     }
 
-    fn gather_by(&mut self, question: &StatusQuestion<'_>, status: StatusSources, mut requests: Requests<'_>) -> Gathered {
+    fn gather_by(
+        &mut self,
+        question: &StatusQuestion<'_>,
+        status: StatusSources,
+        mut requests: Requests<'_>,
+    ) -> Gathered {
         let options = requests.options();
         let mut hand = Hand { status, pool: question.pool.to_vec(), ..Hand::default() };
         let trusted = Checks { revocation: RevocationPolicy::off(), ..question.checks.clone() };
@@ -171,7 +176,8 @@ impl StatusFetcher {
         }
         let Hand { status, pool, .. } = hand;
         let report = validate(&*self.provider, question.anchors, question.leaf, &pool, &status, checks);
-        let is_whole = report.is_valid() && report.findings().iter().all(|f| !matches!(f.code, Code::RevocationUnknown | Code::CrlRollback));
+        let is_whole = report.is_valid()
+            && report.findings().iter().all(|f| !matches!(f.code, Code::RevocationUnknown | Code::CrlRollback));
         is_whole.then_some(Gathered { verdict: Some(report), status, pool, log })
     }
 
@@ -248,14 +254,8 @@ impl StatusFetcher {
                 if *wanted == Wanted::Ocsp && request.is_none() {
                     continue;
                 }
-                let want = Want {
-                    wanted: *wanted,
-                    url,
-                    index: None,
-                    certificate,
-                    request: request.as_ref(),
-                    anew: false,
-                };
+                let want =
+                    Want { wanted: *wanted, url, index: None, certificate, request: request.as_ref(), anew: false };
                 if self.obtain(requests, hand, question.checks, &want) {
                     outcome = self.judge(hand, question, chain);
                     if !outcome.unknown_signers.iter().any(|unknown| unknown[0] == *certificate) {

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use super::cache::{CRL, Cache, Item};
+use super::memory::{document_key, issuer_key};
 use super::{StatusOptions, StoredCrlNumbers};
 use crate::asn1::distribution_point::cdp_urls;
-use crate::asn1::x509::{Certificate, hex};
+use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::Provider;
 use crate::error::Error;
@@ -71,8 +72,8 @@ pub fn keep_crl(
     }
     let urls = cdp_urls(about.certificate);
     let keys = match &urls[..] {
-        [] => vec![format!("{CRL} issuer {}", hex(&cache.digest(&[about.certificate.issuer()])?))],
-        urls => urls.iter().map(|url| format!("{CRL} {url}")).collect(),
+        [] => vec![issuer_key(&**provider, about.certificate)?],
+        urls => urls.iter().map(|url| document_key(CRL, url)).collect(),
     };
     for key in keys {
         cache.keep(&key, entry.clone())?;

@@ -145,12 +145,19 @@ fn keys_about(provider: &dyn Provider, certificate: &Certificate) -> Vec<String>
     let lists = [cdp_url_groups(certificate), freshest_crl_url_groups(certificate)].concat().concat();
     let lists = lists.into_iter().map(|url| document_key(CRL, &url));
     let responders = ocsp_urls(certificate).into_iter().filter_map(|url| ocsp_key(provider, certificate, &url).ok());
-    lists.chain(responders).take(MAX_DOCUMENTS).collect()
+    let by_issuer = issuer_key(provider, certificate).ok().into_iter();
+    by_issuer.chain(lists).chain(responders).take(MAX_DOCUMENTS).collect()
 }
 
 /// CRLs and issuers are told apart by URL.
 pub(super) fn document_key(kind: char, url: &str) -> String {
     format!("{kind} {url}")
+}
+
+/// A list that came by another way, about certificates that name no URL.
+pub(super) fn issuer_key(provider: &dyn Provider, certificate: &Certificate) -> Result<String, Error> {
+    let digest = provider.digest(DigestAlgorithm::Sha256, &[certificate.issuer()])?;
+    Ok(format!("{CRL} issuer {}", hex(&digest)))
 }
 
 /// OCSP responses are told apart by certificate too.

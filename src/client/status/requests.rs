@@ -24,21 +24,9 @@ pub(super) struct Requests<'a> {
 }
 
 impl<'a> Requests<'a> {
-    pub fn new(
-        fetch: &'a mut dyn Fetch,
-        options: &'a StatusOptions,
-        silent: &'a mut HashMap<String, Instant>,
-    ) -> Self {
+    pub fn new(fetch: &'a mut dyn Fetch, options: &'a StatusOptions, silent: &'a mut HashMap<String, Instant>) -> Self {
         silent.retain(|_, until| Instant::now() < *until);
-        Requests {
-            fetch,
-            options,
-            started: Instant::now(),
-            count: 0,
-            hosts: BTreeSet::new(),
-            silent,
-            log: Vec::new(),
-        }
+        Requests { fetch, options, started: Instant::now(), count: 0, hosts: BTreeSet::new(), silent, log: Vec::new() }
     }
 
     pub fn options(&self) -> &'a StatusOptions {

@@ -162,6 +162,8 @@ class Code(IntEnum):
     """A certificate breaks the profile."""
     STALE = -715
     """The verdict's time is over; check again."""
+    CRL_ROLLBACK = -716
+    """A CRL is older than one that was seen before."""
     APPLICATION = -10000
     """A callback of the application failed; its own code, at or below this one, is passed through."""
 
@@ -254,6 +256,9 @@ DEVID_NAME_EMAIL = 3
 DEVID_NAME_URI = 4
 DEVID_ENCRYPTION_GCM = 1
 DEVID_ENCRYPTION_CBC = 2
+DEVID_NONCE_REQUIRED = 1
+DEVID_NONCE_TOLERATED = 2
+DEVID_NONCE_UNUSED = 3
 DEVID_STATE_CURRENT = 1
 DEVID_STATE_PREVIOUS = 2
 DEVID_STATE_UNCONFIRMED = 4
@@ -350,6 +355,18 @@ class devid_store(Structure):
     """
 
 
+class devid_crl_stream(Structure):
+    """A CRL that is read in pieces and never held: what it says about a few certificates, in less
+    than 256 KiB of heap.
+    """
+
+
+class devid_fetcher(Structure):
+    """Fetches status data and missing issuers, and keeps what was verified until its nextUpdate.
+    One for many validations.
+    """
+
+
 class devid_request(Structure):
     """A PKCS#10 request (RFC 2986), signed or waiting for its signature."""
 
@@ -366,6 +383,8 @@ devid_exchange_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(c_uint8), c_size_t, POI
 devid_decide_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(devid_cert), POINTER(devid_cert_list), c_char_p, POINTER(c_int32))
 # user, seconds
 devid_wait_fn = CFUNCTYPE(c_int32, c_void_p, c_uint32)
+# user, url, request, request_len, max_len, document
+devid_fetch_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(c_uint8), c_size_t, c_size_t, POINTER(devid_bytes))
 
 
 # Name: result, parameters.
@@ -577,6 +596,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_validator_free": (None, (POINTER(devid_validator),)),
     "devid_validate": (c_int32, (POINTER(devid_validator), POINTER(devid_cert), c_int64, POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
     "devid_validate_without_time": (c_int32, (POINTER(devid_validator), POINTER(devid_cert), POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
+    "devid_validate_sent": (c_int32, (POINTER(devid_validator), POINTER(devid_cert_list), c_int64, POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
     "devid_peer_certificate": (c_int32, (POINTER(devid_peer), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
     "devid_peer_expires": (c_int64, (POINTER(devid_peer),)),
     "devid_peer_public_key": (c_int32, (POINTER(devid_peer), c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
@@ -628,6 +648,24 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_store_remove_blob": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_store_raise_number": (c_int32, (POINTER(devid_store), c_char_p, c_int64, POINTER(c_int32), POINTER(POINTER(devid_error)))),
     "devid_store_number": (c_int32, (POINTER(devid_store), c_char_p, POINTER(c_int64), POINTER(POINTER(devid_error)))),
+    "devid_validator_set_store": (c_int32, (POINTER(devid_validator), POINTER(devid_store), POINTER(POINTER(devid_error)))),
+    "devid_validator_add_trusted_responder": (c_int32, (POINTER(devid_validator), POINTER(devid_cert), POINTER(POINTER(devid_error)))),
+    "devid_validator_add_crl_file": (c_int32, (POINTER(devid_validator), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_crl_stream_new": (c_int32, (POINTER(devid_cert_list), POINTER(POINTER(devid_crl_stream)), POINTER(POINTER(devid_error)))),
+    "devid_crl_stream_feed": (c_int32, (POINTER(devid_crl_stream), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_validator_add_crl_stream": (c_int32, (POINTER(devid_validator), POINTER(devid_crl_stream), POINTER(POINTER(devid_error)))),
+    "devid_crl_stream_free": (None, (POINTER(devid_crl_stream),)),
+    "devid_fetcher_new": (c_int32, (POINTER(devid_store), POINTER(POINTER(devid_fetcher)), POINTER(POINTER(devid_error)))),
+    "devid_fetcher_set_sources": (c_int32, (POINTER(devid_fetcher), c_int32, c_int32, c_int32, POINTER(POINTER(devid_error)))),
+    "devid_fetcher_set_ocsp": (c_int32, (POINTER(devid_fetcher), c_int32, c_int32, c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_fetcher_set_limit": (c_int32, (POINTER(devid_fetcher), c_char_p, c_int64, POINTER(POINTER(devid_error)))),
+    "devid_fetcher_allow_host": (c_int32, (POINTER(devid_fetcher), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_fetcher_set_certificate_store": (c_int32, (POINTER(devid_fetcher), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_fetcher_set_fetch": (c_int32, (POINTER(devid_fetcher), c_char_p, devid_fetch_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_fetcher_validate": (c_int32, (POINTER(devid_fetcher), POINTER(devid_validator), POINTER(devid_cert), c_int64, POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
+    "devid_fetcher_validate_sent": (c_int32, (POINTER(devid_fetcher), POINTER(devid_validator), POINTER(devid_cert_list), c_int64, POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
+    "devid_fetcher_look_up": (c_int32, (POINTER(devid_fetcher), c_char_p, c_char_p, c_char_p, POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
+    "devid_fetcher_free": (None, (POINTER(devid_fetcher),)),
     "devid_op_install_into": (c_int32, (POINTER(devid_op), POINTER(devid_store), c_char_p, c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
     "devid_op_resume": (c_int32, (POINTER(devid_client), POINTER(devid_store), c_char_p, c_char_p, POINTER(devid_key), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_store_abandon": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_error)))),
