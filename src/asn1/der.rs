@@ -170,6 +170,15 @@ impl<'a> Cursor<'a> {
         self.optional(context(number, constructed))
     }
 
+    /// Element and content of what comes next, if it begins with this byte: for types that the decoder has no tag for.
+    pub fn optional_raw(&mut self, tag_byte: u8) -> Option<(&'a [u8], &'a [u8])> {
+        let rest = self.rest();
+        let (header_len, value_len) = super::crl::header(rest, tag_byte)?;
+        let bytes = rest.get(..header_len.checked_add(value_len)?)?;
+        self.position += bytes.len();
+        Some((bytes, &bytes[header_len..]))
+    }
+
     /// The next tag, `None` at the end or where no tag can be read.
     pub fn peek(&self) -> Option<Tag> {
         let first = *self.rest().first()?;

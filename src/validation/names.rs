@@ -101,15 +101,37 @@ const MAX_ATTRIBUTES: usize = 32;
 
 struct Attribute<'a> {
     oid: &'a [u8],
-    value: Tlv<'a>,
+    value: Value<'a>,
 }
+
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Plain(Tlv<'a>),
+    /// UniversalString: the whole element, and its content, four bytes a character (ISO 10646 UCS-4).
+    Universal(&'a [u8], &'a [u8]),
+}
+
+impl<'a> Value<'a> {
+    fn bytes(&self) -> &'a [u8] {
+        match self {
+            Value::Plain(element) => element.bytes,
+            Value::Universal(bytes, _) => bytes,
+        }
+    }
+}
+
+/// Tag of UniversalString, which the decoder does not know.
+const UNIVERSAL_STRING: u8 = 0x1c;
 
 impl<'a> Attribute<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, Asn1Error> {
         let fields = cursor.expect(Tag::Sequence, "an AttributeTypeAndValue")?;
         let mut fields = Cursor::new(fields.value, "AttributeTypeAndValue")?;
         let oid = fields.expect(Tag::ObjectIdentifier, "a type")?.value;
-        let value = fields.any("a value")?;
+        let value = match fields.optional_raw(UNIVERSAL_STRING) {
+            Some((bytes, content)) => Value::Universal(bytes, content),
+            None => Value::Plain(fields.any("a value")?),
+        };
         fields.finish()?;
         Ok(Attribute { oid, value })
     }
@@ -118,7 +140,7 @@ impl<'a> Attribute<'a> {
         if self.oid != other.oid {
             return false;
         }
-        if self.value.bytes == other.value.bytes {
+        if self.value.bytes() == other.value.bytes() {
             return true;
         }
         match (decode_text(&self.value), decode_text(&other.value)) {
@@ -131,7 +153,15 @@ impl<'a> Attribute<'a> {
 }
 
 /// The text of a DirectoryString or IA5String; `None` for other types and for text that breaks its encoding.
-fn decode_text<'a>(value: &Tlv<'a>) -> Option<Cow<'a, str>> {
+fn decode_text<'a>(value: &Value<'a>) -> Option<Cow<'a, str>> {
+    let value = match value {
+        Value::Plain(element) => element,
+        Value::Universal(_, content) => {
+            let characters = content.chunks(4).map(|c| <[u8; 4]>::try_from(c).ok().map(u32::from_be_bytes));
+            let text: Option<String> = characters.map(|c| char::from_u32(c?)).collect();
+            return text.map(Cow::Owned);
+        }
+    };
     match value.tag {
         Tag::Utf8String | Tag::PrintableString | Tag::Ia5String | Tag::NumericString | Tag::VisibleString => {
             std::str::from_utf8(value.value).ok().map(Cow::Borrowed)
@@ -167,11 +197,14 @@ fn prepare_ascii(text: &str) -> impl Iterator<Item = u8> + '_ {
     })
 }
 
-/// String preparation of RFC 4518 section 2: map, fold case, collapse white space.
+/// String preparation of RFC 4518 section 2: map, fold case, normalise (NFKC), collapse white space.
 fn prepare(text: &str) -> String {
+    let mapped = text.chars().filter(|c| !is_dropped(*c)).map(|c| if is_space(c) { ' ' } else { c });
+    // Normalised before folding too: what folds may only appear then (a letter in a circle, a ligature).
+    let folded: String = normal(mapped).chars().flat_map(fold).collect();
     let mut out = String::with_capacity(text.len());
     let mut pending_space = false;
-    for c in text.chars().filter(|c| !is_dropped(*c)) {
+    for c in normal(folded.chars()).chars() {
         if is_space(c) {
             pending_space = !out.is_empty();
             continue;
@@ -179,9 +212,29 @@ fn prepare(text: &str) -> String {
         if std::mem::take(&mut pending_space) {
             out.push(' ');
         }
-        out.extend(c.to_lowercase());
+        out.push(c);
     }
     out
+}
+
+/// NFKC (RFC 4518 section 2.3).
+#[cfg(feature = "unicode-names")]
+fn normal(characters: impl Iterator<Item = char>) -> String {
+    unicode_normalization::UnicodeNormalization::nfkc(characters).collect()
+}
+
+/// Without the tables, compatible forms of one letter stay different: nothing is taken for the same that is not.
+#[cfg(not(feature = "unicode-names"))]
+fn normal(characters: impl Iterator<Item = char>) -> String {
+    characters.collect()
+}
+
+/// Folds case as RFC 3454 table B.2 does, letters that become several (the German sharp s) included: up and down again. The
+/// dotless i is no i there.
+fn fold(c: char) -> impl Iterator<Item = char> {
+    let is_dotless = c == '\u{131}';
+    let lower = c.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    is_dotless.then_some(c).into_iter().chain(lower.filter(move |_| !is_dotless))
 }
 
 /// RFC 4518 section 2.2: mapped to SPACE.
@@ -216,7 +269,7 @@ fn hash_name(der: &[u8]) -> Result<u64, Asn1Error> {
             rdn = rdn.wrapping_add(match decode_text(&attribute.value) {
                 Some(text) if text.is_ascii() => fnv(start, prepare_ascii(&text)),
                 Some(text) => fnv(start, prepare(&text).bytes()),
-                None => fnv(start, attribute.value.bytes.iter().copied()),
+                None => fnv(start, attribute.value.bytes().iter().copied()),
             });
         }
         hash = fnv(hash, rdn.to_be_bytes().into_iter());

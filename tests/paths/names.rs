@@ -123,3 +123,49 @@ fn a_name_with_a_zero_byte_matches_nothing_shorter() {
     assert!(!carries(&[dns("device.example.com\0.evil.org")], host("device.example.com")));
     assert!(!carries(&[email("joe@example.com\0.evil.org")], PeerName::Email("joe@example.com".to_owned())));
 }
+
+/// A Name with a commonName as this string type.
+fn named(tag: u8, content: &[u8]) -> Vec<u8> {
+    crate::certificates::name(&[(devid::asn1::oid::AT_COMMON_NAME, tag, content)])
+}
+
+#[test]
+fn names_in_every_string_type_are_the_same_name() {
+    let text = "Zähler 7 Straße";
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let ucs4: Vec<u8> = text.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect();
+    let latin: Vec<u8> = text.chars().map(|c| c as u8).collect();
+    let forms = [named(0x0c, text.as_bytes()), named(0x1e, &utf16), named(0x1c, &ucs4), named(0x14, &latin)];
+    for a in &forms {
+        for b in &forms {
+            assert!(devid::validation::same_name(a, b));
+        }
+        assert!(devid::validation::same_name(a, &named(0x0c, "  zÄHLER  7 STRASSE ".as_bytes())));
+        assert!(!devid::validation::same_name(a, &named(0x0c, "Zahler 7 Straße".as_bytes())));
+    }
+    // What breaks its encoding equals itself alone.
+    for (tag, broken) in [(0x1c, &ucs4[..ucs4.len() - 1]), (0x1c, &[0, 0x11, 0, 0][..]), (0x1e, &utf16[..3])] {
+        assert!(devid::validation::same_name(&named(tag, broken), &named(tag, broken)));
+        assert!(!devid::validation::same_name(&named(tag, broken), &named(0x0c, text.as_bytes())));
+    }
+    // A path is found over them.
+    let root = Builder::ca("x").subject(forms[2].clone()).self_signed();
+    let ca = Builder::ca("CA").sign(&forms[0], &root.key);
+    let leaf = Builder::leaf("leaf").signed_by(&ca);
+    assert_valid(&check(&root, &leaf, &[&ca], &plain()));
+}
+
+#[test]
+#[cfg(feature = "unicode-names")]
+fn compatible_forms_of_a_letter_are_one_letter() {
+    let same = |a: &str, b: &str| devid::validation::same_name(&named(0x0c, a.as_bytes()), &named(0x0c, b.as_bytes()));
+    assert!(same("Z\u{e4}hler", "Za\u{308}hler"), "composed or not");
+    assert!(same("\u{ff2d}eter", "METER"), "full width");
+    assert!(same("\u{fb01}eld", "FIELD"), "a ligature");
+    assert!(same("\u{2168}", "ix"), "a Roman number");
+    assert!(same("Ma\u{df}", "MASS") && same("\u{1e9e}", "ss") && same("\u{3c3}", "\u{3c2}"), "sharp s, final sigma");
+    assert!(same("a\u{ad}b\u{200b}c", "abc") && same("a\u{a0}\u{3000}b", "a b"), "dropped, and white space");
+    assert!(!same("a\u{131}", "ai"), "a dotless i is no i");
+    assert!(!same("\u{430}", "a"), "a Cyrillic letter is no Latin one");
+    assert!(!same("a\u{300}", "a") && !same("", "\u{301}"));
+}
