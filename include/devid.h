@@ -157,6 +157,11 @@ typedef struct devid_identity devid_identity;
 typedef struct devid_store devid_store;
 
 /**
+ * How device memory behaves. Setters copy; a store does not change with the options it was opened with.
+ */
+typedef struct devid_store_options devid_store_options;
+
+/**
  * A CRL that is read in pieces and never held: what it says about a few certificates, in less than 256 KiB of heap.
  */
 typedef struct devid_crl_stream devid_crl_stream;
@@ -4187,6 +4192,226 @@ devid_status devid_store_anchors(const devid_store *store,
  * @param store  May be NULL.
  */
 DEVID_API void devid_store_free(devid_store *store);
+
+
+/* ---- Homes of device memory: a directory, memory, the program's own storage; and how it behaves ---- */
+
+/**
+ * The record is there: its bytes were given.
+ */
+#define DEVID_RECORD_FOUND 1
+
+/**
+ * There is no such record.
+ */
+#define DEVID_RECORD_ABSENT 2
+
+/**
+ * Gives the secret that encrypts private keys at rest with devid_bytes_append(), such as a device-unique key. Return 0, or a
+ * number at or below -10000 to fail.
+ */
+typedef int32_t (*devid_secret_fn)(void *user, devid_bytes *secret);
+
+/**
+ * Reads a record: give its bytes with devid_bytes_append() and write DEVID_RECORD_FOUND, or write DEVID_RECORD_ABSENT. *out_found
+ * is 0 and counts as a failure. key: one to four names of A-Z a-z 0-9 . _ - separated by "/", perhaps with a "~" behind.
+ * Return 0, or a number at or below -10000 to fail.
+ */
+typedef int32_t (*devid_storage_read_fn)(void *user,
+                                         const char *key,
+                                         devid_bytes *data,
+                                         int32_t *out_found);
+
+/**
+ * Puts or replaces a record. An interrupted one may leave any bytes, or none, in that record and only there. Return 0, or a
+ * number at or below -10000 to fail.
+ */
+typedef int32_t (*devid_storage_write_fn)(void *user,
+                                          const char *key,
+                                          const uint8_t *data,
+                                          size_t data_len);
+
+/**
+ * Removes a record; it is no error if there is none. wipe: 1 if it held a private key, which is to be overwritten as well as the
+ * storage can. Return 0, or a number at or below -10000 to fail.
+ */
+typedef int32_t (*devid_storage_remove_fn)(void *user, const char *key, int32_t wipe);
+
+/**
+ * Lists the keys that begin with `prefix`, in any order: give them with devid_bytes_append(), a newline behind each. Return 0, or
+ * a number at or below -10000 to fail.
+ */
+typedef int32_t (*devid_storage_list_fn)(void *user, const char *prefix, devid_bytes *keys);
+
+/**
+ * Makes everything that was written or removed before durable, in front of everything that follows. Return 0, or a number at or
+ * below -10000 to fail.
+ */
+typedef int32_t (*devid_storage_sync_fn)(void *user);
+
+/**
+ * Keeps other users of the storage out (on is 1), or lets them in again (0); calls nest. Return 0, or a number at or below -10000
+ * to fail.
+ */
+typedef int32_t (*devid_storage_lock_fn)(void *user, int32_t on);
+
+/**
+ * New options: two generations kept, keys at rest not encrypted.
+ *
+ * @param out_options  Receives the options; free with devid_store_options_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_options_new(devid_store_options **out_options,
+                                     devid_error **err);
+
+/**
+ * Encrypts private keys at rest (PBES2: PBKDF2, AES-256).
+ *
+ * @param options     Not NULL.
+ * @param secret      Such as a device-unique key. NULL: keys are kept as plain PKCS#8. May be NULL.
+ * @param secret_len  Length of `secret` in bytes.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_options_set_secret(devid_store_options *options,
+                                            const uint8_t *secret,
+                                            size_t secret_len,
+                                            devid_error **err);
+
+/**
+ * The same with a secret that is asked for whenever a key is read or written, so that it need not stay in memory.
+ *
+ * @param options  Not NULL.
+ * @param secret   NULL: keys are kept as plain PKCS#8. Must not use the store. May be NULL.
+ * @param user     Passed to `secret` and `destroy`. May be NULL.
+ * @param destroy  Called once, when everything opened with the options is gone, or when this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_options_set_secret_callback(devid_store_options *options,
+                                                     devid_secret_fn secret,
+                                                     void *user,
+                                                     devid_destroy_fn destroy,
+                                                     devid_error **err);
+
+/**
+ * How often the secret is stretched for new keys. A device-unique random secret needs little, a password much.
+ *
+ * @param options     Not NULL.
+ * @param iterations  PBKDF2 iterations, from 1000; default 100000.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_options_set_iterations(devid_store_options *options,
+                                                uint32_t iterations,
+                                                devid_error **err);
+
+/**
+ * How many generations of an identity are kept, the one in use included. One that is staged is kept besides.
+ *
+ * @param options  Not NULL.
+ * @param count    2 (the default) to 1000: there is always one to roll back to.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_options_set_retention(devid_store_options *options,
+                                               uint32_t count,
+                                               devid_error **err);
+
+/**
+ * For devid_store_open_storage(): an interrupted write always leaves the old or the new bytes. Saves a second copy of each record.
+ *
+ * @param options  Not NULL.
+ * @param on       1 yes, 0 no (the default).
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_options_set_atomic_writes(devid_store_options *options,
+                                                   int32_t on,
+                                                   devid_error **err);
+
+/**
+ * Frees options. Stores that were opened with them go on.
+ *
+ * @param options  May be NULL.
+ */
+DEVID_API void devid_store_options_free(devid_store_options *options);
+
+/**
+ * Opens device memory in a directory, as devid_store_open_dir(), with options.
+ *
+ * @param path       The directory; its parent must exist. Not NULL.
+ * @param options    NULL: the defaults. May be NULL.
+ * @param out_store  Receives the store; free with devid_store_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_PERMISSION, DEVID_E_IO, DEVID_E_UNSUPPORTED on systems without such a store.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_open(const char *path,
+                              const devid_store_options *options,
+                              devid_store **out_store,
+                              devid_error **err);
+
+/**
+ * Opens device memory that ends with the process: for tests, and for devices that get a new identity at each start.
+ *
+ * @param options    NULL: the defaults. May be NULL.
+ * @param out_store  Receives the store; free with devid_store_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_open_memory(const devid_store_options *options,
+                                     devid_store **out_store,
+                                     devid_error **err);
+
+/**
+ * Opens device memory in the program's own storage: a flash translation layer, NVRAM, a secure element, a database. Nothing that
+ * the functions do needs to be atomic: each record carries its length and a check, and new bytes are durable beside the old
+ * ones before they take their place. The functions are called one at a time, in the thread that uses the store, and must not
+ * use it.
+ *
+ * @param read       Not NULL.
+ * @param write      Not NULL.
+ * @param remove     Not NULL.
+ * @param list       Not NULL.
+ * @param sync       Not NULL.
+ * @param lock       NULL: nobody else uses the storage. May be NULL.
+ * @param user       Passed to all of them and to `destroy`. May be NULL.
+ * @param destroy    Called once, when the store and all that uses it is gone, or when this call fails. May be NULL.
+ * @param options    NULL: the defaults. May be NULL.
+ * @param out_store  Receives the store; free with devid_store_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure. Calls with the store answer what the functions return, or DEVID_E_APPLICATION.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_open_storage(devid_storage_read_fn read,
+                                      devid_storage_write_fn write,
+                                      devid_storage_remove_fn remove,
+                                      devid_storage_list_fn list,
+                                      devid_storage_sync_fn sync,
+                                      devid_storage_lock_fn lock,
+                                      void *user,
+                                      devid_destroy_fn destroy,
+                                      const devid_store_options *options,
+                                      devid_store **out_store,
+                                      devid_error **err);
 
 
 /* ---- What device memory keeps besides identities: anchors with their successors, CRLs, the program's own records ---- */

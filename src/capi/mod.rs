@@ -56,6 +56,8 @@ pub mod identity;
 
 pub mod store;
 
+pub mod storage;
+
 pub mod kept;
 mod mapped;
 

@@ -3,8 +3,6 @@
 use std::ffi::c_char;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use super::args::{Handle, Slot, bytes_in, bytes_in_opt, free, handle, handle_ref, out, out_opt, text_in, text_in_opt};
 use super::bytes::devid_bytes;
 use super::cert::{devid_cert, devid_cert_list};
@@ -13,6 +11,7 @@ use super::error::{devid_error, devid_status};
 use super::guard::guard;
 use super::identity::{devid_identity, signer};
 use super::key::devid_key;
+use super::storage::constant_secret;
 use crate::cmp::Signer;
 use crate::crypto::{PrivateKey, default_provider};
 use crate::store::{AnchorSet, Identity, KeyReference, NewIdentity, NewKey, Store, StoreError, StoreOptions};
@@ -50,8 +49,7 @@ pub unsafe extern "C" fn devid_store_open_dir(
         };
         let mut options = StoreOptions::default();
         if let Some(secret) = secret {
-            let secret = Zeroizing::new(secret.to_vec());
-            options.key_secret = Some(Arc::new(move || Ok::<_, StoreError>(secret.clone())));
+            options.key_secret = Some(constant_secret(secret));
         }
         #[cfg(unix)]
         {

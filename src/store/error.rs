@@ -55,6 +55,8 @@ pub enum StoreErrorKind {
     Limit,
     /// The random generator failed.
     Random,
+    /// A callback of the store called it again.
+    Reentrant,
     /// The caller's own storage failed, with its own code.
     Application(i32),
 }
@@ -124,6 +126,7 @@ impl StoreError {
             StoreErrorKind::Chain => Code::NoPath,
             StoreErrorKind::Limit => Code::Limit,
             StoreErrorKind::Random => Code::Random,
+            StoreErrorKind::Reentrant => Code::Reentrant,
             StoreErrorKind::Application(_) => Code::Application,
         }
     }

@@ -21,6 +21,7 @@ mod memory;
 mod record;
 mod repair;
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -259,16 +260,19 @@ impl Store {
 
     /// Keeps the home's lock until the guard is dropped, over as many calls as are made meanwhile.
     pub fn hold(&self) -> Result<Hold<'_>, StoreError> {
+        let _entered = Entered::by(self)?;
         self.backend.lock().unwrap_or_else(PoisonError::into_inner).lock()?;
         Ok(Hold { store: self })
     }
 
     fn reading<T>(&self, call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let _entered = Entered::by(self)?;
         let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
         call(&mut Home { backend: &mut **backend, provider: &self.provider, options: &self.options })
     }
 
     fn changing<T>(&self, call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let _entered = Entered::by(self)?;
         let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
         backend.lock()?;
         let locked = Locked(&mut **backend);
@@ -307,6 +311,34 @@ impl Store {
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").field("retention_count", &self.options.retention_count).finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    /// The stores in whose calls this thread is, by address.
+    static ENTERED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A call of a store on this thread. A callback that called the store again would wait for itself for ever: it is refused.
+struct Entered;
+
+impl Entered {
+    fn by(store: &Store) -> Result<Self, StoreError> {
+        let address = std::ptr::from_ref(store).addr();
+        ENTERED.with_borrow_mut(|entered| {
+            if entered.contains(&address) {
+                let words = "a callback of device memory must not use it";
+                return Err(StoreError::new(StoreErrorKind::Reentrant, "", words));
+            }
+            entered.push(address);
+            Ok(Entered)
+        })
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        ENTERED.with_borrow_mut(|entered| entered.pop());
     }
 }
 

@@ -41,6 +41,7 @@ from .operation import (
 )
 from .pkcs12 import Pkcs12, read_pkcs12, write_pkcs12
 from .request import Request
+from .storage import Secret, Storage
 from .store import Identity, State, Store
 from .support import Question, Reason, Revoked, Revoking, RootUpdate
 from .template import Template
@@ -97,11 +98,13 @@ __all__ = [
     "Revoking",
     "RootUpdate",
     "Scope",
+    "Secret",
     "Sign",
     "SignRequest",
     "SignRole",
     "State",
     "Steps",
+    "Storage",
     "Store",
     "StoreError",
     "Subject",

@@ -256,6 +256,8 @@ DEVID_NAME_EMAIL = 3
 DEVID_NAME_URI = 4
 DEVID_ENCRYPTION_GCM = 1
 DEVID_ENCRYPTION_CBC = 2
+DEVID_RECORD_FOUND = 1
+DEVID_RECORD_ABSENT = 2
 DEVID_NONCE_REQUIRED = 1
 DEVID_NONCE_TOLERATED = 2
 DEVID_NONCE_UNUSED = 3
@@ -355,6 +357,12 @@ class devid_store(Structure):
     """
 
 
+class devid_store_options(Structure):
+    """How device memory behaves. Setters copy; a store does not change with the options it was
+    opened with.
+    """
+
+
 class devid_crl_stream(Structure):
     """A CRL that is read in pieces and never held: what it says about a few certificates, in less
     than 256 KiB of heap.
@@ -383,6 +391,20 @@ devid_exchange_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(c_uint8), c_size_t, POI
 devid_decide_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(devid_cert), POINTER(devid_cert_list), c_char_p, POINTER(c_int32))
 # user, seconds
 devid_wait_fn = CFUNCTYPE(c_int32, c_void_p, c_uint32)
+# user, secret
+devid_secret_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(devid_bytes))
+# user, key, data, out_found
+devid_storage_read_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(devid_bytes), POINTER(c_int32))
+# user, key, data, data_len
+devid_storage_write_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(c_uint8), c_size_t)
+# user, key, wipe
+devid_storage_remove_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_int32)
+# user, prefix, keys
+devid_storage_list_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(devid_bytes))
+# user
+devid_storage_sync_fn = CFUNCTYPE(c_int32, c_void_p)
+# user, on
+devid_storage_lock_fn = CFUNCTYPE(c_int32, c_void_p, c_int32)
 # user, url, request, request_len, max_len, document
 devid_fetch_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(c_uint8), c_size_t, c_size_t, POINTER(devid_bytes))
 
@@ -639,6 +661,16 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_store_put_anchors": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_cert_list), POINTER(POINTER(devid_error)))),
     "devid_store_anchors": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
     "devid_store_free": (None, (POINTER(devid_store),)),
+    "devid_store_options_new": (c_int32, (POINTER(POINTER(devid_store_options)), POINTER(POINTER(devid_error)))),
+    "devid_store_options_set_secret": (c_int32, (POINTER(devid_store_options), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_store_options_set_secret_callback": (c_int32, (POINTER(devid_store_options), devid_secret_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_store_options_set_iterations": (c_int32, (POINTER(devid_store_options), c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_store_options_set_retention": (c_int32, (POINTER(devid_store_options), c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_store_options_set_atomic_writes": (c_int32, (POINTER(devid_store_options), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_store_options_free": (None, (POINTER(devid_store_options),)),
+    "devid_store_open": (c_int32, (c_char_p, POINTER(devid_store_options), POINTER(POINTER(devid_store)), POINTER(POINTER(devid_error)))),
+    "devid_store_open_memory": (c_int32, (POINTER(devid_store_options), POINTER(POINTER(devid_store)), POINTER(POINTER(devid_error)))),
+    "devid_store_open_storage": (c_int32, (devid_storage_read_fn, devid_storage_write_fn, devid_storage_remove_fn, devid_storage_list_fn, devid_storage_sync_fn, devid_storage_lock_fn, c_void_p, devid_destroy_fn, POINTER(devid_store_options), POINTER(POINTER(devid_store)), POINTER(POINTER(devid_error)))),
     "devid_store_add_root": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_op), POINTER(c_int32), POINTER(POINTER(devid_error)))),
     "devid_store_put_crl": (c_int32, (POINTER(devid_store), c_char_p, c_size_t, POINTER(devid_cert), POINTER(devid_cert_list), POINTER(devid_trust), c_int64, POINTER(POINTER(devid_error)))),
     "devid_store_crls": (c_int32, (POINTER(devid_store), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),

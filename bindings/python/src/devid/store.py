@@ -11,12 +11,13 @@ from enum import IntFlag
 from typing import List, Optional, Sequence, Tuple, Union
 
 from . import _abi
-from ._call import BytesLike, Moment, bytes_of, call, data, moment_of, optional_text, seconds, text, text_of
+from ._call import DESTROY, TOKENS, BytesLike, Moment, bytes_of, call, data, moment_of, optional_text, seconds, text, text_of
 from ._handle import Handle
 from ._library import library
 from .certificate import Certificate, CertificateList, Certificates, listed
 from .key import Key
 from .request import Request
+from .storage import CALLBACKS, Secret, Storage, store_options
 from .support import Question, RootUpdate
 from .validation import Trust
 
@@ -59,7 +60,9 @@ class State(IntFlag):
 
 
 class Store(Handle):
-    """Device memory in a directory. May be used by several threads and processes: what changes something takes a lock.
+    """Device memory: in a directory, in memory, or over the program's own storage.
+
+    May be used by several threads and processes: what changes something takes a lock.
 
     Names of identities, labels and operations are 1 to 64 of ``A-Z a-z 0-9 . _ -``, not beginning with a dot or a dash.
     """
@@ -67,13 +70,46 @@ class Store(Handle):
     _type = "devid_store"
     _is_shared = True
 
-    def __init__(self, path: Union[str, "os.PathLike[str]"], secret: Optional[BytesLike] = None) -> None:
+    def __init__(
+        self,
+        path: Union[str, "os.PathLike[str]"],
+        secret: Optional[Secret] = None,
+        *,
+        retention: int = 2,
+        iterations: Optional[int] = None,
+    ) -> None:
         """Opens a directory, which is created if it is missing.
 
-        ``secret`` encrypts private keys at rest; without it keys are plain files that the owner alone can read.
+        ``secret`` encrypts private keys at rest, stretched by so many ``iterations``; without it keys are plain files that
+        the owner alone can read. ``retention`` tells how many generations of an identity are kept, the one in use included.
         """
-        key = None if secret is None else data(secret, "secret")
-        self._own(self._pointer_from("devid_store_open_dir", text(os.fspath(path), "path"), key, len(key or b"")))
+        with store_options(secret, retention, iterations) as options:
+            self._own(self._pointer_from("devid_store_open", text(os.fspath(path), "path"), options))
+
+    @classmethod
+    def in_memory(cls, *, secret: Optional[Secret] = None, retention: int = 2) -> Store:
+        """Device memory that ends with the process: for tests, and for devices that get a new identity at each start."""
+        with store_options(secret, retention, None) as options:
+            return cls._made_by("devid_store_open_memory", options)
+
+    @classmethod
+    def over(
+        cls,
+        storage: Storage,
+        *,
+        secret: Optional[Secret] = None,
+        retention: int = 2,
+        iterations: Optional[int] = None,
+        atomic_writes: bool = False,
+    ) -> Store:
+        """Device memory in the program's own storage.
+
+        ``atomic_writes``: an interrupted write always leaves the old or the new bytes, so that no second copy is needed.
+        """
+        if not isinstance(storage, Storage):
+            raise TypeError(f"storage must be a Storage, not {type(storage).__name__}")
+        with store_options(secret, retention, iterations, atomic_writes) as options:
+            return cls._made_by("devid_store_open_storage", *CALLBACKS, TOKENS.put(storage), DESTROY, options)
 
     def install(
         self,

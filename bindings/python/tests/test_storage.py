@@ -1,0 +1,151 @@
+"""Homes of device memory: the program's own storage, memory; secrets that are asked for; retention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, Iterable, List, Optional
+
+import pytest
+
+import devid
+from devid.testing import TestCa
+
+
+class Flash(devid.Storage):
+    """Records in a dictionary; may lose power in a write, or refuse to sync."""
+
+    def __init__(self) -> None:
+        self.records: Dict[str, bytes] = {}
+        self.wiped: List[str] = []
+        self.writes_left: Optional[int] = None
+        self.locks = 0
+        self.store: Optional[devid.Store] = None
+
+    def read(self, key: str) -> Optional[bytes]:
+        if self.store is not None:
+            self.store.identities()
+        return self.records.get(key)
+
+    def write(self, key: str, content: bytes) -> None:
+        if self.writes_left is not None:
+            if self.writes_left == 0:
+                self.records[key] = content[: len(content) // 2]
+                raise PowerCut(key)
+            self.writes_left -= 1
+        self.records[key] = content
+
+    def remove(self, key: str, wipe: bool) -> None:
+        self.records.pop(key, None)
+        if wipe:
+            self.wiped.append(key)
+
+    def list(self, prefix: str) -> Iterable[str]:
+        return [key for key in self.records if key.startswith(prefix)]
+
+    def sync(self) -> None:
+        pass
+
+    def lock(self) -> None:
+        self.locks += 1
+
+    def unlock(self) -> None:
+        self.locks -= 1
+
+
+class PowerCut(Exception):
+    """In the middle of a write."""
+
+
+def client(ca: TestCa) -> devid.Client:
+    with devid.Config(ca.cmp_url, enrolment_anchors=ca.root) as config:
+        config.set_secret(ca.reference, ca.secret)
+        return devid.Client(config)
+
+
+def enrol_into(store: devid.Store, ca: TestCa) -> devid.Issued:
+    return client(ca).enroll(devid.Key.generate(), "CN=device").install_into(store, "device").run()
+
+
+def test_identity_lives_in_the_programs_own_storage(devid_testca: TestCa) -> None:
+    flash = Flash()
+    with devid.Store.over(flash) as store:
+        issued = enrol_into(store, devid_testca)
+    with devid.Store.over(flash) as again:
+        assert again.current("device").certificate == issued.certificate and again.verify() == []
+    assert flash.locks == 0 and any(key.startswith("pending/device/") for key in flash.wiped)
+
+
+def test_power_cut_at_any_write_costs_no_identity(devid_testca: TestCa) -> None:
+    flash = Flash()
+    first = enrol_into(devid.Store.over(flash), devid_testca)
+    before, points = dict(flash.records), 0
+    while True:
+        flash.records, flash.writes_left = dict(before), points
+        try:
+            with devid.Store.over(flash) as store:
+                second = enrol_into(store, devid_testca)
+            break
+        except PowerCut:
+            points += 1
+        flash.writes_left = None
+        with devid.Store.over(flash) as store:
+            store.verify(mend=True)
+            identity = store.current("device")
+            assert identity.certificate == first.certificate or identity.generation == 2
+            store.abandon("device")
+            assert store.verify() == []
+    assert points >= 8, "the second enrolment writes key, operation, certificate, chain and pointer"
+    assert devid.Store.over(flash).current("device").certificate == second.certificate
+
+
+def test_what_storage_raises_comes_out_and_calling_the_store_from_it_is_refused() -> None:
+    flash = Flash()
+    with devid.Store.over(flash) as store:
+        flash.writes_left = 0
+        with pytest.raises(PowerCut):
+            store.put_blob("a", b"1")
+        flash.writes_left, flash.store = None, store
+        with pytest.raises(devid.UsageError) as again:
+            store.blob("a")
+        assert again.value.code is devid.Code.REENTRANT
+        flash.store = None
+    with pytest.raises(TypeError):
+        devid.Store.over(object())  # type: ignore[arg-type]
+
+
+def test_keys_are_encrypted_under_a_secret_that_is_asked_for(devid_testca: TestCa, tmp_path: Path) -> None:
+    asked: List[int] = []
+
+    def secret() -> bytes:
+        asked.append(1)
+        return b"fused into the chip"
+
+    with devid.Store(tmp_path / "store", secret, iterations=1000) as store:
+        issued = enrol_into(store, devid_testca)
+        assert store.current("device").certificate == issued.certificate and asked
+    keys = [file.read_bytes() for file in (tmp_path / "store").rglob("key.pem")]
+    assert keys and all(b"BEGIN ENCRYPTED PRIVATE KEY" in key for key in keys)
+    with devid.Store(tmp_path / "store", b"guessed") as thief:
+        with pytest.raises(devid.CryptoError) as wrong:
+            thief.current("device")
+        assert wrong.value.code is devid.Code.WRONG_SECRET
+
+    def locked() -> bytes:
+        raise PowerCut
+
+    with devid.Store(tmp_path / "store", locked) as store, pytest.raises(PowerCut):
+        store.current("device")
+
+
+def test_memory_is_a_home_as_well_and_old_generations_go_after_the_count(devid_testca: TestCa, tmp_path: Path) -> None:
+    with devid.Store.in_memory() as store:
+        enrol_into(store, devid_testca)
+        assert store.identities() == ["device"]
+    with devid.Store(tmp_path / "store", retention=3) as store:
+        for _ in range(5):
+            enrol_into(store, devid_testca)
+    generations = sorted(path.name for path in (tmp_path / "store" / "identity" / "device").glob("gen-*"))
+    assert generations == ["gen-000003", "gen-000004", "gen-000005"]
+    for count in (0, 1, 1001):
+        with pytest.raises(devid.UsageError):
+            devid.Store(tmp_path / "store", retention=count)
