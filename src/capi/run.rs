@@ -11,7 +11,7 @@ use super::error::{devid_error, devid_status};
 use super::guard::guard;
 use super::key::devid_destroy_fn;
 use super::operation::{Op, devid_op};
-use crate::client::run::system_time;
+use crate::client::run::{feed, system_time};
 use crate::client::{Decision, Event, Owner, Unattended};
 use crate::cmp::Issued;
 use crate::transport::{Exchange, ExchangeLimits, Reply, TransportError};
@@ -188,7 +188,7 @@ pub unsafe extern "C" fn devid_op_exchange(op: *mut devid_op, err: *mut *mut dev
             let no_message = || Error::new(Code::State, "no message is to be sent");
             let message = operation.output().ok_or_else(no_message)?;
             let reply = exchange.exchange(message, session.client.exchange_limits())?;
-            operation.feed(&reply.body)
+            feed(operation, &reply)
         })
     })
 }

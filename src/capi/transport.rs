@@ -250,6 +250,30 @@ pub unsafe extern "C" fn devid_config_add_tls_crls(
     })
 }
 
+/// Leave messages without protection of their own, because client and server know each other by TLS with certificates on
+/// both sides: for CAs that want it so (HashiCorp Vault). Needs an "https" server, devid_config_add_tls_anchors() and
+/// devid_config_set_tls_credential(). Answers without protection count only if they came over such a connection of the
+/// built-in HTTP client, never by devid_op_feed() or a function of the program; answers with a signature are checked as
+/// always. Replaces an earlier credential.
+///
+/// @param config  Not NULL.
+/// @param err     Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_UNSUPPORTED if HTTPS is not built in.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_config_protect_by_mutual_tls(
+    config: *mut devid_config,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let mut settings = unsafe { handle_mut(config, "config")? };
+        tls_of(&mut settings)?;
+        settings.config.protect_by_mutual_tls();
+        Ok(())
+    })
+}
+
 /// User name and password for the proxy (RFC 7617). They are sent to the proxy alone, and shown nowhere.
 ///
 /// @param config    Not NULL.

@@ -133,6 +133,12 @@ impl Config {
         Ok(())
     }
 
+    /// Do not protect requests at all: client and server know each other by TLS with certificates on both sides. Needs
+    /// an `https` server, TLS anchors and a TLS credential. For CAs that want it so; see [`Credential::MutualTls`].
+    pub fn protect_by_mutual_tls(&mut self) {
+        self.credential = Some(Credential::MutualTls { sender: Vec::new() });
+    }
+
     /// How the MAC under the shared secret is made.
     pub fn set_mac_parameters(&mut self, wanted: MacParameters) -> Result<(), Error> {
         match &mut self.credential {
@@ -180,6 +186,15 @@ impl Config {
         let credential = self.credential.clone().ok_or_else(|| {
             Error::new(Code::InvalidArgument, "no credential: set a certificate with its key, or a shared secret")
         })?;
+        let credential = match credential {
+            Credential::MutualTls { .. } => {
+                let no_certificate = "mutual TLS is to protect messages, and there is no TLS certificate to show";
+                let certificate = self.tls.certificate();
+                let certificate = certificate.ok_or_else(|| Error::new(Code::InvalidArgument, no_certificate))?;
+                Credential::MutualTls { sender: certificate.subject().to_vec() }
+            }
+            other => other,
+        };
         let context = Context {
             cmp_anchors: self.cmp_anchors.clone(),
             enrolment_anchors: self.enrolment_anchors.clone(),
@@ -267,11 +282,16 @@ impl Client {
     /// The built-in HTTP client for the server of the settings.
     #[cfg(feature = "http")]
     pub fn http(&self) -> Result<crate::transport::HttpExchange, Error> {
-        use crate::transport::{HttpConfig, HttpExchange, Url};
+        use crate::transport::{HttpConfig, HttpExchange, Scheme, Url};
         let way = &*self.way;
         let url = way.server_url.as_deref().ok_or_else(|| {
             Error::new(Code::InvalidArgument, "no server URL in the settings, and no exchange was given")
         })?;
+        let is_https = Url::parse(url)?.scheme() == Scheme::Https;
+        if matches!(self.context.credential, Credential::MutualTls { .. }) && !is_https {
+            let words = format!("{url}: mutual TLS is to protect messages, and this server is not asked by https");
+            return Err(Error::new(Code::InvalidArgument, words));
+        }
         let login = way.proxy_login.as_ref();
         let config = HttpConfig {
             tls: (!way.tls.anchors.is_empty()).then(|| Arc::clone(&way.tls)),

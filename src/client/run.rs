@@ -8,7 +8,7 @@ use crate::cmp::{Action, Issued, Operation, SignRequest};
 use crate::codes::Code;
 use crate::error::Error;
 use crate::time::Time;
-use crate::transport::{Exchange, ExchangeLimits, TransportError};
+use crate::transport::{Exchange, ExchangeLimits, Reply, TransportError};
 
 /// What the owner of an operation is asked while it runs. Every method has a sensible default but the clock.
 pub trait Owner {
@@ -173,7 +173,7 @@ pub fn complete(
         match action {
             Action::Send => {
                 let answer = send(operation, exchange, limits, max_retries, owner)?;
-                operation.feed(&answer)?;
+                feed(operation, &answer)?;
             }
             Action::Wait => {
                 let seconds = operation.wait_seconds();
@@ -196,13 +196,21 @@ pub fn complete(
     }
 }
 
+/// Hands in an answer as what it is: [`Operation::feed`], or [`Operation::feed_mutually_authenticated`].
+pub(crate) fn feed(operation: &mut Operation, reply: &Reply) -> Result<(), Error> {
+    match reply.is_mutually_authenticated {
+        true => operation.feed_mutually_authenticated(&reply.body),
+        false => operation.feed(&reply.body),
+    }
+}
+
 fn send(
     operation: &Operation,
     exchange: &mut dyn Exchange,
     limits: &ExchangeLimits,
     max_retries: u32,
     owner: &mut dyn Owner,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Reply, Error> {
     let message = operation.output().expect("the step said that a message is to be sent");
     let body = operation.output_body().expect("a message has a body");
     let mut retries = 0;
@@ -212,7 +220,7 @@ fn send(
         match exchange.exchange(message, limits) {
             Ok(reply) => {
                 owner.observe(Event::Received { message: &reply.body, elapsed: begun.elapsed() });
-                return Ok(reply.body);
+                return Ok(reply);
             }
             Err(error) if retries < max_retries && may_repeat(&error) => {
                 retries += 1;

@@ -36,11 +36,11 @@ impl Client {
         let context = &self.context;
         let own: &[Certificate] = match &context.credential {
             Credential::Signature { certificate, .. } => std::slice::from_ref(certificate),
-            Credential::Mac { .. } => &[],
+            Credential::Mac { .. } | Credential::MutualTls { .. } => &[],
         };
         let chain: &[Certificate] = match &context.credential {
             Credential::Signature { chain, .. } => chain,
-            Credential::Mac { .. } => &[],
+            Credential::Mac { .. } | Credential::MutualTls { .. } => &[],
         };
         let anchors = context.enrolment_anchors.iter().chain(context.cmp_anchors.iter());
         let names = own.iter().map(Certificate::issuer);

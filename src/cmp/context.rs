@@ -94,6 +94,8 @@ impl Context {
                     return Err(Error::new(Code::InvalidArgument, words));
                 }
             }
+            // Signed answers are checked as always; those without protection by where they came from.
+            Credential::MutualTls { .. } => {}
             Credential::Mac { reference, secret, parameters } => {
                 if reference.is_empty() || secret.is_empty() {
                     return Err(Error::new(Code::InvalidArgument, "reference value or secret is empty"));
@@ -135,6 +137,14 @@ pub enum Credential {
         /// How the MAC is made.
         parameters: MacParameters,
     },
+    /// Not at all: client and server know each other by TLS with certificates on both sides, and the CA wants it that way
+    /// (HashiCorp Vault). Answers without protection count only if they came that way:
+    /// [`Operation::feed_mutually_authenticated`](super::Operation::feed_mutually_authenticated). RFC 9810 section 5.1.3
+    /// allows protection to be left out where something outside the message gives it.
+    MutualTls {
+        /// The client's name in messages: the subject of its TLS certificate, DER.
+        sender: Vec<u8>,
+    },
 }
 
 impl fmt::Debug for Credential {
@@ -144,6 +154,7 @@ impl fmt::Debug for Credential {
                 write!(f, "Signature({certificate:?}, {algorithm:?})")
             }
             Credential::Mac { parameters, .. } => write!(f, "Mac({parameters:?})"),
+            Credential::MutualTls { .. } => f.write_str("MutualTls"),
         }
     }
 }

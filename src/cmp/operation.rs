@@ -22,7 +22,7 @@ use super::enrolment::Came;
 use super::info::{self, Information};
 use super::issued::Issued;
 use super::request::{Request, Signer};
-use super::response::{self, Checked};
+use super::response::{self, Checked, Inbox};
 use super::revoke::{self, Revoked};
 use super::transaction::{Transaction, Unprotected};
 use crate::asn1::cmp::{BodyType, PkiBody, PkiStatus, PkiStatusInfo, PollRep, poll};
@@ -120,7 +120,7 @@ pub struct Operation {
     pub(super) request: Request,
     pub(super) transaction: Option<Transaction>,
     pub(super) state: State,
-    pub(super) inbox: Option<Vec<u8>>,
+    pub(super) inbox: Option<Inbox>,
     pub(super) polls: u32,
     pub(super) wait_seconds: u32,
     pub(super) wait_reason: Vec<String>,
@@ -171,6 +171,16 @@ impl Operation {
     ///
     /// Errors: no message is under way (the bytes are dropped, the operation goes on), or the answer is above the limit.
     pub fn feed(&mut self, answer: &[u8]) -> Result<(), Error> {
+        self.receive(answer, false)
+    }
+
+    /// The same for an answer that came by TLS in which the server was authenticated and the client showed its own
+    /// certificate. It differs only with [`Credential::MutualTls`]: there, such answers need no protection of their own.
+    pub fn feed_mutually_authenticated(&mut self, answer: &[u8]) -> Result<(), Error> {
+        self.receive(answer, true)
+    }
+
+    fn receive(&mut self, answer: &[u8], is_mutually_authenticated: bool) -> Result<(), Error> {
         if !matches!(self.state, State::Sent { .. }) {
             return Err(Error::new(Code::State, "an answer was fed, but no message is under way"));
         }
@@ -179,7 +189,7 @@ impl Operation {
             let words = format!("the answer has {} bytes, the limit is {most}", answer.len());
             return Err(Error::new(Code::TooLarge, words));
         }
-        self.inbox = Some(answer.to_vec());
+        self.inbox = Some(Inbox { answer: answer.to_vec(), is_mutually_authenticated });
         Ok(())
     }
 
@@ -219,7 +229,7 @@ impl Operation {
                     algorithm: *algorithm,
                     message: unprotected.protected_part(),
                 }),
-                Credential::Mac { .. } => None,
+                Credential::Mac { .. } | Credential::MutualTls { .. } => None,
             },
             _ => None,
         }
@@ -242,7 +252,7 @@ impl Operation {
             State::SignPossession { cert_request } => self.possession_signed(&cert_request, signature, now),
             State::SignMessage { unprotected, under_way } => {
                 let transaction = self.transaction.as_ref().expect("a message was written in it");
-                let output = transaction.finish(&self.context, &unprotected, signature);
+                let output = transaction.finish(&self.context, &unprotected, Some(signature));
                 self.state = State::Sent { output, under_way };
                 Ok(())
             }
@@ -382,22 +392,24 @@ impl Operation {
         let protection = match &context.credential {
             Credential::Mac { .. } => {
                 let key = transaction.own_mac(&context)?;
-                key.protect(&*context.provider, &unprotected.protected_part())?.to_vec()
+                Some(key.protect(&*context.provider, &unprotected.protected_part())?.to_vec())
             }
-            Credential::Signature { signer: Signer::Key(key), algorithm, .. } => key
-                .sign(algorithm, &unprotected.protected_part())
-                .map_err(|e| Error::new(Code::Signer, format!("protection of {}: {e}", under_way.body)))?,
+            Credential::MutualTls { .. } => None,
+            Credential::Signature { signer: Signer::Key(key), algorithm, .. } => Some(
+                key.sign(algorithm, &unprotected.protected_part())
+                    .map_err(|e| Error::new(Code::Signer, format!("protection of {}: {e}", under_way.body)))?,
+            ),
             Credential::Signature { signer: Signer::Deferred { .. }, .. } => {
                 self.state = State::SignMessage { unprotected, under_way };
                 return Ok(());
             }
         };
-        let output = transaction.finish(&context, &unprotected, &protection);
+        let output = transaction.finish(&context, &unprotected, protection.as_deref());
         self.state = State::Sent { output, under_way };
         Ok(())
     }
 
-    fn answered(&mut self, answer: Vec<u8>, under_way: UnderWay, now: Time) -> Result<(), Error> {
+    fn answered(&mut self, answer: Inbox, under_way: UnderWay, now: Time) -> Result<(), Error> {
         let context = Arc::clone(&self.context);
         let transaction = self.transaction.as_mut().expect("a message is under way in it");
         let final_answer = match under_way.phase {
@@ -524,7 +536,7 @@ impl Operation {
 fn protection_spki(context: &Context) -> &[u8] {
     match &context.credential {
         Credential::Signature { signer, .. } => signer.spki(),
-        Credential::Mac { .. } => &[],
+        Credential::Mac { .. } | Credential::MutualTls { .. } => &[],
     }
 }
 

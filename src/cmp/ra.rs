@@ -363,7 +363,7 @@ impl RegistrationAuthority {
     pub(super) fn certificate(&self) -> &Certificate {
         match &self.context.credential {
             Credential::Signature { certificate, .. } => certificate,
-            Credential::Mac { .. } => unreachable!("refused when the RA was made"),
+            Credential::Mac { .. } | Credential::MutualTls { .. } => unreachable!("refused when the RA was made"),
         }
     }
 }

@@ -261,7 +261,7 @@ impl CertificateRequest {
         }
         match &self.pkcs10 {
             Some(csr) if self.kind != RequestKind::Pkcs10 => {
-                if matches!(context.credential, Credential::Mac { .. }) {
+                if !matches!(context.credential, Credential::Signature { .. }) {
                     let words = "only an RA asks on behalf of others, with a certificate of its own";
                     return Err(Error::new(Code::InvalidArgument, words));
                 }

@@ -31,6 +31,14 @@ pub(super) struct Checked {
 pub(super) enum ProtectedBy {
     Signature,
     Mac,
+    /// Nothing of its own: TLS with certificates on both sides.
+    MutualTls,
+}
+
+/// An answer as it was handed in.
+pub(super) struct Inbox {
+    pub answer: Vec<u8>,
+    pub is_mutually_authenticated: bool,
 }
 
 /// Checks an answer. `allowed` are the bodies that belong in this state; an error message belongs in every one.
@@ -38,14 +46,18 @@ pub(super) fn check(
     context: &Context,
     transaction: &mut Transaction,
     now: Time,
-    der: Vec<u8>,
+    inbox: Inbox,
     allowed: &[BodyType],
 ) -> Result<Checked, Error> {
-    let message = PkiMessage::from_der(der, &context.limits)?;
+    let message = PkiMessage::from_der(inbox.answer, &context.limits)?;
     let header = message.header();
     let is_error = message.body_type() == BodyType::ERROR;
 
-    if message.protection().is_none() {
+    // RFC 9810 section 5.1.3: protection may be external. Here: TLS with certificates on both sides, if the settings say so.
+    let by_channel = message.protection().is_none()
+        && inbox.is_mutually_authenticated
+        && matches!(context.credential, Credential::MutualTls { .. });
+    if message.protection().is_none() && !by_channel {
         return Err(unprotected(context, transaction, &message));
     }
     if !matches!(header.pvno, 2 | 3) {
@@ -64,7 +76,10 @@ pub(super) fn check(
     if !lenient {
         check_nonces(transaction, &message)?;
     }
-    let protected_by = check_protection(context, transaction, &message, now)?;
+    let protected_by = match by_channel {
+        true => ProtectedBy::MutualTls,
+        false => check_protection(context, transaction, &message, now)?,
+    };
     check_time(context, &message, now)?;
     let body = message.body(&context.limits)?;
     transaction.peer_nonce = message.header().sender_nonce.clone();
@@ -132,6 +147,10 @@ fn check_protection(
         }
         (Credential::Mac { .. }, false) if !context.tolerance.signature_answers_mac => {
             let words = "a MAC-protected request was answered with a signature (RFC 9483 section 3.5: wrongIntegrity)";
+            Err(Error::new(Code::ProtectionInvalid, words))
+        }
+        (Credential::MutualTls { .. }, true) => {
+            let words = "an answer with a MAC, and no secret is shared with the server";
             Err(Error::new(Code::ProtectionInvalid, words))
         }
         (Credential::Signature { .. }, true) => {

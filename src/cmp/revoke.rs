@@ -55,7 +55,7 @@ impl RevocationRequest {
             return Err(Error::new(Code::InvalidArgument, format!("{number} is no reason of RFC 5280 section 5.3.1")));
         }
         // RFC 9483 section 4.1.5: the shared secret protects enrolment; a revocation is signed.
-        if matches!(context.credential, Credential::Mac { .. }) {
+        if !matches!(context.credential, Credential::Signature { .. }) {
             let words =
                 "a revocation is signed with the certificate that is to be revoked, not protected with a secret";
             return Err(Error::new(Code::InvalidArgument, words));

@@ -191,7 +191,7 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
         (Some(algorithm), Credential::Mac { secret, .. }) => {
             Some(MacKey::from_algorithm(&*context.provider, algorithm, secret, &context.limits)?)
         }
-        (None, Credential::Signature { .. }) => None,
+        (None, Credential::Signature { .. } | Credential::MutualTls { .. }) => None,
         _ => {
             let words = "the saved operation was protected in another way than these settings say";
             return Err(Error::new(Code::InvalidArgument, words));

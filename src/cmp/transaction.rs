@@ -83,22 +83,23 @@ impl Transaction {
                 certificate.subject().to_vec(),
                 // RFC 9483 section 3.1: the subjectKeyIdentifier of the protection certificate, if it has one.
                 certificate.subject_key_identifier().map(<[u8]>::to_vec),
-                algorithm.to_der(),
+                Some(algorithm.to_der()),
             ),
             Credential::Mac { reference, .. } => {
                 // RFC 9483 section 3.1: commonName = reference value, the same bytes in senderKID.
                 let text = std::str::from_utf8(reference)
                     .map_err(|_| Error::new(Code::NotUtf8, "the reference value is not UTF-8"))?;
                 let name = Name::common_name(text).as_der().to_vec();
-                (name, Some(reference.clone()), self.own_mac(context)?.algorithm().to_vec())
+                (name, Some(reference.clone()), Some(self.own_mac(context)?.algorithm().to_vec()))
             }
+            Credential::MutualTls { sender } => (sender.clone(), None, None),
         };
         let header = PkiHeader {
             pvno,
             sender: Some(sender),
             recipient: Some(self.recipient(context)),
             message_time: context.send_message_time.then_some(now),
-            protection_alg: Some(protection_alg),
+            protection_alg,
             sender_kid,
             recip_kid: None,
             transaction_id: Some(self.id.clone()),
@@ -113,16 +114,16 @@ impl Transaction {
     /// The message with its protection and the certificates that let the peer check it.
     ///
     /// They go with every message: RFC 9483 section 4.4 recommends it, and servers that keep no state need them.
-    pub fn finish(&self, context: &Context, unprotected: &Unprotected, protection: &[u8]) -> Vec<u8> {
+    pub fn finish(&self, context: &Context, unprotected: &Unprotected, protection: Option<&[u8]>) -> Vec<u8> {
         let certificates: Vec<&Certificate> = match &context.credential {
             // RFC 9483 section 3.3: the protection certificate first, then its chain in order, without the root.
             Credential::Signature { certificate, chain, .. } => {
                 std::iter::once(certificate).chain(chain.iter().filter(|c| !c.is_self_issued())).collect()
             }
             // RFC 9483 section 4.1.5: no protection certificates with a MAC.
-            Credential::Mac { .. } => Vec::new(),
+            Credential::Mac { .. } | Credential::MutualTls { .. } => Vec::new(),
         };
-        message::assemble(&unprotected.header, &unprotected.body, Some(protection), certificates.into_iter())
+        message::assemble(&unprotected.header, &unprotected.body, protection, certificates.into_iter())
     }
 
     /// The key of our MAC, derived once (RFC 9810 section 5.1.3.1: constant parameters within a transaction).

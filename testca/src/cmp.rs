@@ -83,6 +83,8 @@ pub(crate) struct Transaction {
 pub(crate) enum Credential {
     Mac(String),
     Certificate(Vec<u8>),
+    /// None of its own: the client is known by TLS.
+    Channel,
 }
 
 /// Names of bodies by tag number.

@@ -70,6 +70,7 @@ knobs! {
     broken_protection: bool = false, "broken-protection", "One bit of the protection changed.";
     empty_protection: bool = false, "empty-protection", "A protection of no bits.";
     no_protection: bool = false, "no-protection", "No protection.";
+    take_unprotected: bool = false, "take-unprotected", "Take requests without protection, as a CA does that knows its clients by mutual TLS.";
     unprotected_error: bool = false, "unprotected-error", "Error messages, and nothing else, go without protection.";
     signer: String = "good".to_owned(), "signer", "Who signs: good, issuing (the CA itself), expired, no-usage (keyUsage without digitalSignature), stranger.";
     last_recip_nonce: bool = false, "last-recip-nonce", "After polling, recipNonce names the last pollReq, not the delayed request: what OpenSSL before 3.3 expects.";

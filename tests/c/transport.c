@@ -57,6 +57,7 @@ static void settings_for_tls_are_checked_when_they_are_set(const char *folder)
         devid_cert_list_free(chain);
         devid_key_free(key);
         devid_key_free(stranger);
+        OK(devid_config_protect_by_mutual_tls(config, &err));
     }
     OK(devid_config_set_proxy_login(config, "device", "secret", &err));
     FAILS(DEVID_E_NULL, devid_config_set_proxy_login(config, "device", NULL, &err));
@@ -89,10 +90,32 @@ static void https_without_anchors_of_its_own_is_refused(const char *folder)
     free(anchor);
 }
 
+/* Without a certificate to show there is no mutual TLS that could stand for the messages' protection. */
+static void mutual_tls_without_a_certificate_is_refused(const char *folder)
+{
+    devid_error *err = NULL;
+    devid_config *config;
+    devid_client *client;
+    size_t len;
+    uint8_t *anchor = read_file(folder, "ca.pem", &len);
+    OK(devid_config_new(&config, &err));
+    OK(devid_config_add_enrolment_anchors(config, anchor, len, &err));
+    if (devid_supports("tls")) {
+        OK(devid_config_protect_by_mutual_tls(config, &err));
+        FAILS(DEVID_E_INVALID_ARGUMENT, devid_client_new(config, &client, &err));
+        CHECK(client == NULL);
+    } else {
+        FAILS(DEVID_E_UNSUPPORTED, devid_config_protect_by_mutual_tls(config, &err));
+    }
+    devid_config_free(config);
+    free(anchor);
+}
+
 int main(int argc, char **argv)
 {
     const char *folder = data_folder(argc, argv);
     settings_for_tls_are_checked_when_they_are_set(folder);
     https_without_anchors_of_its_own_is_refused(folder);
+    mutual_tls_without_a_certificate_is_refused(folder);
     return 0;
 }

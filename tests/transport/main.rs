@@ -3,6 +3,8 @@
 
 mod http;
 #[cfg(feature = "tls")]
+mod mutual;
+#[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_others;

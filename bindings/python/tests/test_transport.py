@@ -50,6 +50,20 @@ def test_key_in_a_token_shows_the_idevid(https_ca: TestCa) -> None:
     assert run(config).certificate.subject == "CN=router-7"
 
 
+def test_device_known_by_tls_alone_enrols_without_protection(https_ca: TestCa) -> None:
+    https_ca.set(take_unprotected=True, no_protection=True, at="any")
+    config = config_for(https_ca, tls_anchors=https_ca.root)
+    show_idevid(config, https_ca)
+    with pytest.raises(devid.ProtocolError) as refused:
+        run(config)
+    assert refused.value.code is devid.Code.UNPROTECTED, "not unless it is asked for"
+    config.protect_by_mutual_tls()
+    assert run(config).certificate.subject == "CN=router-7"
+    config.set_server(https_ca.cmp_url)
+    with pytest.raises(devid.UsageError):
+        run(config)
+
+
 def test_server_that_misses_our_certificate_says_so(https_ca: TestCa) -> None:
     with pytest.raises(devid.TransportError, match="demands a client certificate, and none is set") as refused:
         run(config_for(https_ca, tls_anchors=https_ca.root))

@@ -135,9 +135,9 @@ impl TlsConfig {
         Ok(())
     }
 
-    /// Whether there is a certificate to show.
-    pub fn has_credential(&self) -> bool {
-        self.credential.is_some()
+    /// The certificate to show, if there is one.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.credential.as_ref().map(|c| &c.chain[0])
     }
 }
 

@@ -512,6 +512,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_set_tls_clock": (c_int32, (POINTER(devid_config), c_int32, c_int64, POINTER(POINTER(devid_error)))),
     "devid_config_set_tls_revocation": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
     "devid_config_add_tls_crls": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_config_protect_by_mutual_tls": (c_int32, (POINTER(devid_config), POINTER(POINTER(devid_error)))),
     "devid_config_set_proxy_login": (c_int32, (POINTER(devid_config), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
     "devid_config_set_http_1_0": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
     "devid_op_enroll": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),

@@ -216,6 +216,14 @@ class Config(Handle):
         with key._use() as key_pointer, listed(certificates) as chain:
             self._set("devid_config_set_tls_credential", key_pointer, chain)
 
+    def protect_by_mutual_tls(self) -> None:
+        """Leave messages without protection of their own: client and server know each other by certificates in TLS.
+
+        For CAs that want it so (HashiCorp Vault). Answers without protection count only if they came over such a
+        connection, never by :meth:`Operation.feed` or an exchange of the program.
+        """
+        self._set("devid_config_protect_by_mutual_tls")
+
     def set_tls_server_name(self, name: Optional[str]) -> None:
         """The HTTPS server's name, where it is not the URL's host: asked for (SNI) and demanded of its certificate."""
         self._set("devid_config_set_tls_server_name", optional_text(name, "name"))
