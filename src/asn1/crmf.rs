@@ -155,7 +155,12 @@ pub fn text_control(control: Oid, text: &str) -> Vec<u8> {
     sequence(&[&encode_oid(control), &element(0x0c, &[text.as_bytes()])])
 }
 
-/// `CertReqMessages` with one `CertReqMsg`: the request and its proof of possession by signature.
+/// `CertReqMessages` with one `CertReqMsg`: the request and its proof of possession, DER; an empty `popo` is left out.
+pub fn cert_req_messages(cert_request: &[u8], popo: &[u8]) -> Vec<u8> {
+    sequence(&[&sequence(&[cert_request, popo])])
+}
+
+/// Proof of possession by signature over the CertRequest: ProofOfPossession, DER.
 ///
 /// ```text
 /// POPOSigningKey ::= SEQUENCE {
@@ -163,10 +168,25 @@ pub fn text_control(control: Oid, text: &str) -> Vec<u8> {
 ///     algorithmIdentifier  AlgorithmIdentifier,
 ///     signature            BIT STRING }
 /// ```
-pub fn cert_req_messages(cert_request: &[u8], pop_algorithm: &[u8], pop_signature: &[u8]) -> Vec<u8> {
+pub fn popo_signature(algorithm: &[u8], signature: &[u8]) -> Vec<u8> {
     // ProofOfPossession: signature [1], implicit.
-    let popo = element(0xa1, &[pop_algorithm, &element(0x03, &[&[0], pop_signature])]);
-    sequence(&[&sequence(&[cert_request, &popo])])
+    element(0xa1, &[algorithm, &element(0x03, &[&[0], signature])])
+}
+
+/// How possession of a key that cannot sign is proved after the request (RFC 4211 section 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubsequentMessage {
+    /// encrCert: the certificate is sent encrypted with the new key, and confirmed by its digest.
+    EncryptedCertificate = 0,
+    /// challengeResp: a number is sent encrypted with the new key, and sent back.
+    Challenge = 1,
+}
+
+/// Proof of possession by a later message: ProofOfPossession, DER. `agrees`: the new key agrees on secrets
+/// (keyAgreement [3]) and does not decrypt or decapsulate (keyEncipherment [2]).
+pub fn popo_subsequent(agrees: bool, message: SubsequentMessage) -> Vec<u8> {
+    // POPOPrivKey is a CHOICE, its tag explicit inside; subsequentMessage [1] is an implicit INTEGER.
+    element(if agrees { 0xa3 } else { 0xa2 }, &[&element(0x81, &[&[message as u8]])])
 }
 
 /// The same element under another tag byte: IMPLICIT tagging of an encoded SEQUENCE.

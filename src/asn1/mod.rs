@@ -11,6 +11,7 @@ pub mod crl;
 pub mod crmf;
 pub mod der;
 pub mod distribution_point;
+pub mod encrypted_key;
 pub mod general_name;
 pub mod name;
 pub mod ocsp;

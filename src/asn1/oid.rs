@@ -13,7 +13,7 @@ pub const SHA256: Oid = oid("2.16.840.1.101.3.4.2.1");
 pub const SHA384: Oid = oid("2.16.840.1.101.3.4.2.2");
 pub const SHA512: Oid = oid("2.16.840.1.101.3.4.2.3");
 
-// Keys: RFC 3279, 5480, 8410, 9881.
+// Keys: RFC 3279, 5480, 8410, 9881, 9935.
 pub const RSA_ENCRYPTION: Oid = oid("1.2.840.113549.1.1.1");
 pub const RSAES_OAEP: Oid = oid("1.2.840.113549.1.1.7");
 pub const EC_PUBLIC_KEY: Oid = oid("1.2.840.10045.2.1");
@@ -25,6 +25,9 @@ pub const X25519: Oid = oid("1.3.101.110");
 pub const ML_DSA_44: Oid = oid("2.16.840.1.101.3.4.3.17");
 pub const ML_DSA_65: Oid = oid("2.16.840.1.101.3.4.3.18");
 pub const ML_DSA_87: Oid = oid("2.16.840.1.101.3.4.3.19");
+pub const ML_KEM_512: Oid = oid("2.16.840.1.101.3.4.4.1");
+pub const ML_KEM_768: Oid = oid("2.16.840.1.101.3.4.4.2");
+pub const ML_KEM_1024: Oid = oid("2.16.840.1.101.3.4.4.3");
 
 // Signatures: RFC 9481 section 3, RFC 4055, RFC 5758.
 pub const SHA1_WITH_RSA: Oid = oid("1.2.840.113549.1.1.5");
@@ -43,6 +46,10 @@ pub const ECDSA_WITH_SHA512: Oid = oid("1.2.840.10045.4.3.4");
 // MACs and key derivation: RFC 9481 section 6, RFC 8018, RFC 4210.
 pub const PASSWORD_BASED_MAC: Oid = oid("1.2.840.113533.7.66.13");
 pub const PBMAC1: Oid = oid("1.2.840.113549.1.5.14");
+pub const KEM_BASED_MAC: Oid = oid("1.2.840.113533.7.66.16");
+pub const HKDF_WITH_SHA256: Oid = oid("1.2.840.113549.1.9.16.3.28");
+pub const HKDF_WITH_SHA384: Oid = oid("1.2.840.113549.1.9.16.3.29");
+pub const HKDF_WITH_SHA512: Oid = oid("1.2.840.113549.1.9.16.3.30");
 pub const PBES2: Oid = oid("1.2.840.113549.1.5.13");
 pub const PBKDF2: Oid = oid("1.2.840.113549.1.5.12");
 pub const SCRYPT: Oid = oid("1.3.6.1.4.1.11591.4.11");
@@ -69,6 +76,9 @@ pub const ECDH_STD_SHA1_KDF: Oid = oid("1.3.133.16.840.63.0.2");
 pub const ECDH_STD_SHA224_KDF: Oid = oid("1.3.132.1.11.0");
 pub const ECDH_STD_SHA256_KDF: Oid = oid("1.3.132.1.11.1");
 pub const ECDH_STD_SHA384_KDF: Oid = oid("1.3.132.1.11.2");
+pub const ECDH_STD_HKDF_SHA256: Oid = oid("1.2.840.113549.1.9.16.3.19");
+pub const ECDH_STD_HKDF_SHA384: Oid = oid("1.2.840.113549.1.9.16.3.20");
+pub const ECDH_STD_HKDF_SHA512: Oid = oid("1.2.840.113549.1.9.16.3.21");
 pub const ECDH_STD_SHA512_KDF: Oid = oid("1.3.132.1.11.3");
 
 // CMP information types and CRMF controls: RFC 9810 section 5.1.1 and 5.3.19, RFC 4211 section 6.
@@ -83,6 +93,8 @@ pub const IT_CERT_REQ_TEMPLATE: Oid = oid("1.3.6.1.5.5.7.4.19");
 pub const IT_ROOT_CA_CERT: Oid = oid("1.3.6.1.5.5.7.4.20");
 pub const IT_CERT_PROFILE: Oid = oid("1.3.6.1.5.5.7.4.21");
 pub const IT_CRL_STATUS_LIST: Oid = oid("1.3.6.1.5.5.7.4.22");
+pub const IT_REV_PASSPHRASE: Oid = oid("1.3.6.1.5.5.7.4.12");
+pub const IT_KEM_CIPHERTEXT_INFO: Oid = oid("1.3.6.1.5.5.7.4.24");
 pub const IT_CRLS: Oid = oid("1.3.6.1.5.5.7.4.23");
 pub const REG_CTRL_REG_TOKEN: Oid = oid("1.3.6.1.5.5.7.5.1.1");
 pub const REG_CTRL_AUTHENTICATOR: Oid = oid("1.3.6.1.5.5.7.5.1.2");
@@ -147,6 +159,7 @@ pub const CT_KP_KEY_PACKAGE: Oid = oid("2.16.840.1.101.2.1.2.78.5");
 pub const CMS_DATA: Oid = oid("1.2.840.113549.1.7.1");
 pub const CMS_SIGNED_DATA: Oid = oid("1.2.840.113549.1.7.2");
 pub const CMS_ENVELOPED_DATA: Oid = oid("1.2.840.113549.1.7.3");
+pub const CMS_ORI_KEM: Oid = oid("1.2.840.113549.1.9.16.13.3");
 pub const CMS_AUTH_ENVELOPED_DATA: Oid = oid("1.2.840.113549.1.9.16.1.23");
 
 // PKCS#12: RFC 7292, RFC 2985.

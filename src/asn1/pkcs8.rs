@@ -157,36 +157,35 @@ pub fn absent_or_null(parameters: Option<Tlv<'_>>, structure: &'static str) -> R
     }
 }
 
-/// ML-DSA-PrivateKey (RFC 9881 section 6): seed, expanded key, or both.
-pub struct MlDsaPrivateKey<'a> {
-    /// The 32 bytes that everything else follows from.
+/// ML-DSA-PrivateKey (RFC 9881 section 6) and ML-KEM-PrivateKey (RFC 9935 section 6): seed, expanded key, or both.
+pub struct SeededPrivateKey<'a> {
+    /// The bytes that everything else follows from.
     pub seed: Option<&'a [u8]>,
-    /// The key as FIPS 204 writes it.
+    /// The key as FIPS 204 or FIPS 203 writes it.
     pub expanded: Option<&'a [u8]>,
 }
 
-impl<'a> MlDsaPrivateKey<'a> {
+impl<'a> SeededPrivateKey<'a> {
     /// Reads the content of PKCS#8's privateKey.
-    pub fn from_der(bytes: &'a [u8]) -> Result<Self, Asn1Error> {
-        const WHAT: &str = "ML-DSA-PrivateKey";
-        let mut fields = Cursor::new(bytes, WHAT)?;
+    pub fn from_der(bytes: &'a [u8], structure: &'static str, seed_len: usize) -> Result<Self, Asn1Error> {
+        let mut fields = Cursor::new(bytes, structure)?;
         let key = match fields.peek() {
             Some(Tag::Sequence) => {
-                let mut both = Cursor::new(fields.any("both")?.value, WHAT)?;
+                let mut both = Cursor::new(fields.any("both")?.value, structure)?;
                 let seed = both.expect(Tag::OctetString, "seed")?.value;
                 let expanded = both.expect(Tag::OctetString, "expandedKey")?.value;
                 both.finish()?;
-                MlDsaPrivateKey { seed: Some(seed), expanded: Some(expanded) }
+                SeededPrivateKey { seed: Some(seed), expanded: Some(expanded) }
             }
-            Some(Tag::OctetString) => MlDsaPrivateKey { seed: None, expanded: Some(fields.any("expandedKey")?.value) },
+            Some(Tag::OctetString) => SeededPrivateKey { seed: None, expanded: Some(fields.any("expandedKey")?.value) },
             _ => {
                 let seed = fields.expect(super::der::context(0, false), "seed")?.value;
-                MlDsaPrivateKey { seed: Some(seed), expanded: None }
+                SeededPrivateKey { seed: Some(seed), expanded: None }
             }
         };
         fields.finish()?;
-        if key.seed.is_some_and(|seed| seed.len() != 32) {
-            return Err(Asn1Error::invalid(WHAT, "a seed that is not 32 bytes"));
+        if key.seed.is_some_and(|seed| seed.len() != seed_len) {
+            return Err(Asn1Error::invalid(structure, "a seed of another length"));
         }
         Ok(key)
     }

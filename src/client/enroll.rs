@@ -9,6 +9,7 @@ use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
 use crate::cmp::{CertificateRequest, Credential, Operation, Request, RequestKind, Signer};
 use crate::codes::Code;
+use crate::crypto::KeyKind;
 use crate::error::Error;
 
 impl Client {
@@ -28,11 +29,29 @@ impl Client {
     /// Errors: the credential is a shared secret, which cannot protect a key update (RFC 9483 section 4.1.5).
     pub fn renew(&self, key: Signer) -> Result<Operation, Error> {
         let Credential::Signature { certificate, .. } = &self.context.credential else {
-            let words = "a key update is protected with the certificate that is updated, not with a shared secret";
-            return Err(Error::new(Code::InvalidArgument, words));
+            return Err(needs_certificate());
         };
         let certificate: Certificate = certificate.clone();
         Operation::new(Arc::clone(&self.context), CertificateRequest::key_update(key, &certificate)?)
+    }
+
+    /// ir, cr or kur over a key that the CA's side makes (RFC 9483 section 4.1.6), of this type, if one is preferred. The key
+    /// comes in [`Issued::private_key`](crate::cmp::Issued::private_key), encrypted on its way to the client's credential.
+    ///
+    /// For [`RequestKind::KeyUpdate`] the names are those of the credential's certificate, and `subject` is not looked at.
+    pub fn enroll_central(
+        &self,
+        kind: RequestKind,
+        key_kind: Option<KeyKind>,
+        subject: &Subject,
+    ) -> Result<Operation, Error> {
+        match (kind, &self.context.credential) {
+            (RequestKind::KeyUpdate, Credential::Signature { certificate, .. }) => {
+                self.operation(CertificateRequest::central_key_update(key_kind, certificate)?)
+            }
+            (RequestKind::KeyUpdate, Credential::Mac { .. }) => Err(needs_certificate()),
+            _ => self.operation(CertificateRequest::central(kind, key_kind, subject.to_template()?)),
+        }
     }
 
     /// p10cr: a certificate for a PKCS #10 request, DER or PEM, our own or someone else's (RFC 9483 section 4.1.4).
@@ -59,7 +78,8 @@ impl Client {
         Operation::restore(Arc::clone(&self.context), key, saved)
     }
 
-    /// Continues a saved operation that has no new key of ours: a revocation, a question, p10cr.
+    /// Continues a saved operation that has no new key of ours: a revocation, a question, p10cr, a key that the CA's side is
+    /// to make and that has not come yet.
     pub fn restore_keyless(&self, saved: &[u8]) -> Result<Operation, Error> {
         Operation::restore_keyless(Arc::clone(&self.context), saved)
     }
@@ -67,4 +87,9 @@ impl Client {
     fn request(&self, kind: RequestKind, key: Signer, subject: &Subject) -> Result<Operation, Error> {
         self.operation(CertificateRequest::new(kind, key, subject.to_template()?))
     }
+}
+
+fn needs_certificate() -> Error {
+    let words = "a key update is protected with the certificate that is updated, not with a shared secret";
+    Error::new(Code::InvalidArgument, words)
 }

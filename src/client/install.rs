@@ -1,7 +1,8 @@
 //! Enrolment straight into device memory, so that no crash loses or mixes an identity.
 //!
 //! ```text
-//!   new key  -> pending key            before the request leaves: a certificate can always find its key
+//!   new key  -> pending key            before the request leaves: a certificate can always find its key; one that the CA
+//!                                      makes, before anything else is done with it
 //!   request  -> saved operation        before each message and each wait: the transaction outlives the process
 //!   issued   -> staged generation      before certConf: what the CA considers confirmed is never lost
 //!   pkiConf  -> promoted: in use       in one atomic step; the generation before is kept for rollback
@@ -14,10 +15,10 @@ use std::sync::Arc;
 use super::config::Client;
 use super::run::{Decision, Event, Owner};
 use super::subject::Subject;
-use crate::cmp::{Issued, Operation, SignRequest, Signer};
+use crate::cmp::{Issued, Operation, RequestKind, SignRequest, Signer};
 use crate::codes::{Class, Code};
-use crate::crypto::PrivateKey;
 use crate::crypto::keys::same_public_key;
+use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
 use crate::store::{Identity, IdentityKey, NewIdentity, NewKey, Store, StoreErrorKind};
 use crate::time::Time;
@@ -48,7 +49,21 @@ impl Client {
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
         let operation = self.enroll(Signer::Key(Arc::clone(key)), subject)?;
-        self.install_new(to, key, operation, exchange, owner)
+        self.install_new(to, Some(&**key), operation, exchange, owner)
+    }
+
+    /// ir, cr or kur over a key that the CA's side makes (RFC 9483 section 4.1.6), installed under `to`. The key goes into
+    /// device memory before anything else is done with it: see [`Client::enroll_central`].
+    pub fn enroll_central_into(
+        &self,
+        to: Destination<'_>,
+        (kind, key_kind): (RequestKind, Option<KeyKind>),
+        subject: &Subject,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<Identity, Error> {
+        let operation = self.enroll_central(kind, key_kind, subject)?;
+        self.install_new(to, None, operation, exchange, owner)
     }
 
     /// kur with a new key for the identity of the client's credential, installed under `to`: the new generation comes
@@ -61,7 +76,7 @@ impl Client {
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
         let operation = self.renew(Signer::Key(Arc::clone(key)))?;
-        self.install_new(to, key, operation, exchange, owner)
+        self.install_new(to, Some(&**key), operation, exchange, owner)
     }
 
     /// Continues what was interrupted: a crash, a reboot, a server out of reach, a CA that takes days.
@@ -82,12 +97,15 @@ impl Client {
     fn install_new(
         &self,
         to: Destination<'_>,
-        key: &Arc<dyn PrivateKey>,
+        key: Option<&dyn PrivateKey>,
         mut operation: Operation,
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
-        to.begin(&operation, &NewKey::Held(&**key))?;
+        match key {
+            Some(key) => to.begin(&operation, &NewKey::Held(key))?,
+            None => to.begin_central(&operation)?,
+        }
         self.complete_into(to, &mut operation, exchange, owner)
     }
 
@@ -132,6 +150,38 @@ impl Destination<'_> {
         let Some(signer) = operation.request().new_key() else {
             return Err(Error::new(Code::InvalidArgument, "the operation is not about a new key: nothing to install"));
         };
+        self.check_unused(operation)?;
+        if let Some(kept) = self.store.pending_request(self.name)? {
+            let is_this_one =
+                operation.request().certificate().and_then(|r| r.pkcs10()).is_some_and(|csr| *csr == kept);
+            if is_this_one && same_public_key(kept.spki(), signer.spki()) {
+                return Ok(());
+            }
+            return Err(self.request_is_out());
+        }
+        // A pending key without an operation or a request is left from a crash before anything was sent: nobody knows it.
+        self.store.remove_pending_key(self.name)?;
+        Ok(self.store.put_pending_key(self.name, key)?)
+    }
+
+    /// The same for an operation whose key the CA's side is to make: it is kept as soon as it comes.
+    pub fn begin_central(&self, operation: &Operation) -> Result<(), Error> {
+        if operation.request().certificate().is_none_or(|request| request.key.own().is_some()) {
+            return Err(Error::new(Code::InvalidArgument, "the operation does not ask for a key: nothing will come"));
+        }
+        self.check_unused(operation)?;
+        if self.store.pending_request(self.name)?.is_some() {
+            return Err(self.request_is_out());
+        }
+        Ok(self.store.remove_pending_key(self.name)?)
+    }
+
+    fn request_is_out(&self) -> Error {
+        let words = format!("a request for \"{}\" is out: import its certificate or abandon it first", self.name);
+        Error::new(Code::State, words)
+    }
+
+    fn check_unused(&self, operation: &Operation) -> Result<(), Error> {
         if operation.transaction_id().is_some() {
             return Err(Error::new(Code::State, "the operation is under way: device memory would come too late"));
         }
@@ -141,18 +191,7 @@ impl Destination<'_> {
             let words = format!("an enrolment for \"{}\" is unfinished: resume or abandon it first", self.name);
             return Err(Error::new(Code::State, words));
         }
-        if let Some(kept) = self.store.pending_request(self.name)? {
-            let is_this_one =
-                operation.request().certificate().and_then(|r| r.pkcs10()).is_some_and(|csr| *csr == kept);
-            if is_this_one && same_public_key(kept.spki(), signer.spki()) {
-                return Ok(());
-            }
-            let words = format!("a request for \"{}\" is out: import its certificate or abandon it first", self.name);
-            return Err(Error::new(Code::State, words));
-        }
-        // A pending key without an operation or a request is left from a crash before anything was sent: nobody knows it.
-        self.store.remove_pending_key(self.name)?;
-        Ok(self.store.put_pending_key(self.name, key)?)
+        Ok(())
     }
 
     /// What was interrupted: a crash, a reboot, a server out of reach, a CA that takes days. `key` stands for the pending
@@ -163,6 +202,9 @@ impl Destination<'_> {
         let saved = self.store.load_operation(self.name)?;
         if let Some(identity) = finished(*self, &saved)? {
             return Ok(Continued::Installed(Box::new(identity)));
+        }
+        if Operation::awaits_key(&saved)? {
+            return Ok(Continued::Operation(Box::new(client.restore_keyless(&saved)?)));
         }
         let signer = match key {
             Some(key) => key,
@@ -176,7 +218,22 @@ impl Destination<'_> {
 
     /// Saves an operation that is about to send, wait or ask for a decision.
     pub fn checkpoint(&self, operation: &Operation) -> Result<(), Error> {
+        if let Some(key) = operation.issued().and_then(|issued| issued.private_key.as_ref()) {
+            self.keep(&**key)?;
+        }
         Ok(self.store.save_operation(self.name, &operation.save()?)?)
+    }
+
+    /// Keeps a key that the CA's side has made, before the saved operation says that it came. One that is there from an
+    /// answer whose trace was lost belongs to no certificate of ours.
+    fn keep(&self, key: &dyn PrivateKey) -> Result<(), Error> {
+        match self.store.pending_key(self.name) {
+            Ok(kept) if same_public_key(kept.key.spki(), key.spki()) => return Ok(()),
+            Ok(_) => self.store.remove_pending_key(self.name)?,
+            Err(error) if error.kind == StoreErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(self.store.put_pending_key(self.name, &NewKey::Held(key))?)
     }
 
     /// Stages the certificate that is about to be accepted: what the CA considers confirmed is never lost.
@@ -215,7 +272,7 @@ impl Destination<'_> {
 /// The identity in use, if it is the one that the saved operation was for: the interruption came after the switch.
 fn finished(to: Destination<'_>, saved: &[u8]) -> Result<Option<Identity>, Error> {
     let state = to.store.state(to.name)?;
-    if state.current.is_none() || state.pending.is_some() {
+    if state.current.is_none() || state.pending.is_some() || Operation::awaits_key(saved)? {
         return Ok(None);
     }
     let identity = to.store.current(to.name)?;

@@ -225,6 +225,11 @@ pub struct Tolerance {
     pub fail_info_with_success: bool,
     /// Take a signed answer whose sender is not the signer's subject.
     pub other_sender_name: bool,
+    /// Take keys, certificates and challenges encrypted in the old way, EncryptedValue (RFC 4210), which nobody signs; RSA
+    /// PKCS#1 v1.5 with it.
+    pub encrypted_value: bool,
+    /// Take RSA PKCS#1 v1.5 as key transport in EnvelopedData, as OpenSSL's server uses it.
+    pub pkcs1_key_transport: bool,
 }
 
 impl Default for Tolerance {
@@ -237,6 +242,8 @@ impl Default for Tolerance {
             signer_key_usage: false,
             fail_info_with_success: true,
             other_sender_name: false,
+            encrypted_value: false,
+            pkcs1_key_transport: false,
         }
     }
 }
@@ -252,6 +259,8 @@ impl Tolerance {
             "signer_key_usage" => &mut self.signer_key_usage,
             "fail_info_with_success" => &mut self.fail_info_with_success,
             "other_sender_name" => &mut self.other_sender_name,
+            "encrypted_value" => &mut self.encrypted_value,
+            "pkcs1_key_transport" => &mut self.pkcs1_key_transport,
             _ => return Err(Error::new(Code::InvalidArgument, format!("there is no tolerance named '{name}'"))),
         };
         *place = on;

@@ -1,13 +1,19 @@
 //! The certificate exchange: ir, cr, kur or p10cr, its answer, the owner's decision, certConf (RFC 9483 section 4.1).
 
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
 use super::context::Credential;
 use super::issued::{self, Issued};
-use super::operation::{Operation, Phase, SignRequest, SignRole, State, UnderWay};
+use super::keygen::open_generated_key;
+use super::operation::{Operation, Phase, State, UnderWay};
 use super::possession;
+use super::proof::{Possession, RequestedKey, answer_challenges, open_certificate};
 use super::request::{CertificateRequest, RequestKind, Signer};
 use super::response::{self, ProtectedBy, refusal};
 use crate::asn1::cmp::{
-    BodyType, CertOrEncCert, CertRepMessage, CertStatus, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo,
+    BodyType, CertOrEncCert, CertRepMessage, CertStatus, Challenge, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo,
 };
 use crate::asn1::crmf;
 use crate::asn1::der::sequence;
@@ -15,6 +21,7 @@ use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
+use crate::crypto::{PrivateKey, SignatureAlgorithm};
 use crate::error::Error;
 use crate::time::Time;
 
@@ -62,30 +69,49 @@ impl Operation {
             // On behalf of others: their proof was checked before the operation was made.
             return self.send_first(&possession::ra_verified(&cert_request, &[]), now);
         }
-        match &request.key {
-            Signer::Deferred { .. } => {
-                self.state = State::SignPossession { cert_request };
+        match (request.possession, &request.key) {
+            (Possession::Signature(algorithm), RequestedKey::Own(Signer::Deferred { .. })) => {
+                self.state = State::SignPossession { cert_request, algorithm };
                 Ok(())
             }
-            Signer::Key(key) => {
+            (Possession::Signature(algorithm), RequestedKey::Own(Signer::Key(key))) => {
                 let signature = key
-                    .sign(&request.pop_algorithm, &cert_request)
+                    .sign(&algorithm, &cert_request)
                     .map_err(|e| Error::new(Code::Signer, format!("proof of possession: {e}")))?;
-                self.possession_signed(&cert_request, &signature, now)
+                self.possession_signed(&cert_request, algorithm, &signature, now)
+            }
+            (possession, key) => {
+                let content = crmf::cert_req_messages(&cert_request, &possession.announcement(key));
+                self.send_first(&content, now)
             }
         }
     }
 
-    /// What the new key is asked to sign.
-    pub(super) fn possession_to_sign(&self, cert_request: &[u8]) -> SignRequest {
-        let algorithm = self.certificate_request().pop_algorithm;
-        SignRequest { role: SignRole::NewKey, algorithm, message: cert_request.to_vec() }
+    /// The new key has signed.
+    pub(super) fn possession_signed(
+        &mut self,
+        cert_request: &[u8],
+        algorithm: SignatureAlgorithm,
+        signature: &[u8],
+        now: Time,
+    ) -> Result<(), Error> {
+        let popo = crmf::popo_signature(&algorithm.to_der(), signature);
+        self.send_first(&crmf::cert_req_messages(cert_request, &popo), now)
     }
 
-    /// The new key has signed.
-    pub(super) fn possession_signed(&mut self, cert_request: &[u8], signature: &[u8], now: Time) -> Result<(), Error> {
-        let algorithm = self.certificate_request().pop_algorithm.to_der();
-        self.send_first(&crmf::cert_req_messages(cert_request, &algorithm, signature), now)
+    /// popdecc came: the number in it goes back (RFC 9810 section 5.2.8.3.3).
+    pub(super) fn challenge_came(
+        &mut self,
+        challenges: &[Challenge],
+        sender: Option<&[u8]>,
+        now: Time,
+    ) -> Result<(), Error> {
+        let key = self.request.opening_key().expect("popdecc is only allowed where the key opens it");
+        let content = Zeroizing::new(answer_challenges(&self.context, key, challenges, sender)?);
+        let transaction = self.transaction.as_mut().expect("a message is under way in it");
+        transaction.challenged = true;
+        transaction.delayed_nonce = None;
+        self.send(UnderWay { body: BodyType::POPDECR, phase: Phase::Request, polling: None }, &content, 2, now)
     }
 
     /// ip, cp or kup came.
@@ -122,17 +148,20 @@ impl Operation {
         };
         let certificate = match pair.cert_or_enc_cert {
             CertOrEncCert::Certificate(certificate) => certificate,
-            CertOrEncCert::Encrypted(_) => {
-                let words = "the server sent the certificate encrypted, which was not asked for";
-                return Err(Error::new(Code::Unsupported, words));
-            }
+            CertOrEncCert::Encrypted(encrypted) => match self.request.opening_key() {
+                Some(key) => open_certificate(&self.context, key, &encrypted)?,
+                None => {
+                    let words = "the server sent the certificate encrypted, which was not asked for";
+                    return Err(Error::new(Code::Protocol, words));
+                }
+            },
         };
-        self.certificate_came(certificate, status, ca_pubs, id, came, now)
+        self.certificate_came((certificate, pair.private_key), status, ca_pubs, id, came, now)
     }
 
     fn certificate_came(
         &mut self,
-        certificate: Certificate,
+        (certificate, private_key): (Certificate, Option<Vec<u8>>),
         status: PkiStatusInfo,
         ca_pubs: Vec<Certificate>,
         cert_req_id: i64,
@@ -148,19 +177,26 @@ impl Operation {
         let helpers: Vec<Certificate> = came.extra_certs.iter().chain(&ca_pubs).cloned().collect();
         let request = self.certificate_request();
         let checked = issued::check_issued(&self.context, request, &certificate, &helpers, &trusted, now);
-        let differences = issued::differences(&request.template, &certificate);
-        let (chain, refused) = match checked {
-            Ok(chain) => (chain, None),
-            Err(error) => (Vec::new(), Some(error)),
+        let differences = issued::all_differences(request, &certificate);
+        let checked = checked.and_then(|chain| {
+            let key = self.generated_key(private_key.as_deref(), &certificate, &chain, came, now)?;
+            Ok((chain, key))
+        });
+        let ((chain, private_key), refused) = match checked {
+            Ok(good) => (good, None),
+            Err(error) => ((Vec::new(), None), Some(error)),
         };
+        // A grant that was not asked for does not spare the proof that certConf is.
+        let granted = came.granted && self.request.may_be_confirmed_implicitly();
         self.issued = Some(Issued {
             certificate,
             chain,
             status,
             differences,
             ca_pubs: offered,
-            implicitly_confirmed: came.granted,
+            implicitly_confirmed: granted,
             confirm_before: came.confirm_before,
+            private_key,
             cert_req_id,
         });
         self.state = match refused {
@@ -168,6 +204,29 @@ impl Operation {
             rejection => State::Decided { rejection },
         };
         Ok(())
+    }
+
+    /// The key that came along, where it was asked for.
+    fn generated_key(
+        &self,
+        encrypted: Option<&[u8]>,
+        certificate: &Certificate,
+        chain: &[Certificate],
+        came: &Came<'_>,
+        now: Time,
+    ) -> Result<Option<Arc<dyn PrivateKey>>, Error> {
+        match (&self.certificate_request().key, encrypted) {
+            (RequestedKey::Own(_), None) => Ok(None),
+            (RequestedKey::Own(_), Some(_)) => {
+                Err(Error::new(Code::Protocol, "the server sent a private key, and none was asked for"))
+            }
+            (RequestedKey::Central(_), None) => {
+                Err(Error::new(Code::Protocol, "the server sent a certificate without the key it was to make"))
+            }
+            (RequestedKey::Central(_), Some(encrypted)) => {
+                open_generated_key(&self.context, encrypted, came, certificate, chain, now).map(Some)
+            }
+        }
     }
 
     /// The owner has decided: the CA is told, unless it does without.

@@ -1,8 +1,10 @@
 //! The issued certificate is compared with what was asked: the key always, then everything else the template said.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::context::Context;
+use super::proof::RequestedKey;
 use super::request::CertificateRequest;
 use crate::asn1::cmp::{PkiStatus, PkiStatusInfo};
 use crate::asn1::crmf::CertTemplate;
@@ -11,7 +13,7 @@ use crate::asn1::oid;
 use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
-use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
+use crate::crypto::{DigestAlgorithm, KeyKind, PrivateKey, SignatureAlgorithm};
 use crate::error::Error;
 use crate::time::Time;
 use crate::validation::StatusSources;
@@ -35,6 +37,9 @@ pub struct Issued {
     pub implicitly_confirmed: bool,
     /// certConf must be sent before this (confirmWaitTime, RFC 9810 section 5.1.1.2).
     pub confirm_before: Option<Time>,
+    /// The key pair that the CA's side made, where that was asked for: checked to be the certificate's, signed by a key
+    /// generation authority. In clear in memory only; it is not part of a saved operation.
+    pub private_key: Option<Arc<dyn PrivateKey>>,
     pub(super) cert_req_id: i64,
 }
 
@@ -71,7 +76,7 @@ pub(super) fn check_issued(
     extra_anchors: &[Certificate],
     now: Time,
 ) -> Result<Vec<Certificate>, Error> {
-    if !same_public_key(certificate.spki(), request.key.spki()) {
+    if request.key.own().is_some_and(|key| !same_public_key(certificate.spki(), key.spki())) {
         let words = "the issued certificate holds another public key than the one requested";
         return Err(Error::new(Code::WrongCertificate, words));
     }
@@ -89,6 +94,24 @@ pub(super) fn check_issued(
             Err(Error::new(Code::WrongCertificate, words))
         }
     }
+}
+
+/// Everything in which the certificate differs from the request: the template, and the type of a generated key.
+pub(super) fn all_differences(request: &CertificateRequest, certificate: &Certificate) -> Vec<Difference> {
+    let mut found = differences(&request.template, certificate);
+    if let RequestedKey::Central(Some(wanted)) = request.key {
+        let issued = KeyKind::of_spki(certificate.spki());
+        // The size of an RSA key cannot be asked for.
+        let fits = match (&issued, wanted) {
+            (Ok(KeyKind::Rsa(_)), KeyKind::Rsa(_)) => true,
+            (issued, wanted) => *issued == Ok(wanted),
+        };
+        if !fits {
+            let issued = issued.map_or_else(|_| "an unknown type".to_owned(), |kind| kind.to_string());
+            found.push(Difference { field: "publicKey".to_owned(), requested: wanted.to_string(), issued });
+        }
+    }
+    found
 }
 
 /// Everything in which the certificate differs from the template, but for the key.

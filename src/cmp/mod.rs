@@ -8,22 +8,28 @@
 //! | [`context`] | what holds for all operations of a client: credential, anchors, limits, tolerances |
 //! | [`request`] | what the caller wants: a certificate by ir, cr, kur or p10cr, or another of the following |
 //! | [`revoke`] | the revocation of a certificate: rr and its answer |
+//! | [`proof`] | the key that is to be certified, and the proofs of having it |
+//! | `keygen` | keys that the CA's side makes |
 //! | [`info`] | questions and their answers: CA certificates, a root's successor, templates, CRLs |
 //! | [`ra`], [`nested`] | what a registration authority does with the messages of others |
 //! | [`protection`] | MAC and signature over header and body |
 //! | [`response`] | an answer is checked against its request before anything in it is believed (RFC 9483 section 3.5) |
 //! | [`issued`] | the issued certificate is compared with what was asked |
 //! | [`operation`] | the state machine: step, feed, action |
+//! | `answered` | what an answer leads to: waiting, polling, another version, the end |
 //! | `enrolment` | the exchange that brings a certificate, as far as its confirmation |
 //! | [`snapshot`] | save and restore across a reboot |
 
+mod answered;
 pub mod context;
 mod enrolment;
 pub mod info;
 pub mod issued;
+mod keygen;
 pub mod nested;
 pub mod operation;
 mod possession;
+pub mod proof;
 pub mod protection;
 pub mod ra;
 pub mod request;
@@ -37,6 +43,7 @@ pub use info::{Information, Question, RequestTemplate, RootUpdate};
 pub use issued::{Difference, Issued, differences};
 pub use nested::{Batch, Nested};
 pub use operation::{Action, Operation, SignRequest, SignRole};
+pub use proof::{Possession, RequestedKey};
 pub use ra::{Device, DeviceRequest, Proof, RegistrationAuthority, fail_info_of};
 pub use request::{CertificateRequest, Request, RequestKind, Signer};
 pub use revoke::{RevocationRequest, Revoked};

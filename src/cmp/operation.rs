@@ -10,7 +10,8 @@
 //!                    ip, cp, kup: Accept -> accept()/reject() -> build certConf -> Send -> feed() -> pkiConf -> Done
 //! ```
 //!
-//! What is particular to one kind of exchange stands in a file of its own: `enrolment`, `revoke`, `info`.
+//! What is particular to one kind of exchange stands in a file of its own: `enrolment`, `revoke`, `info`; what an answer
+//! leads to, in `answered`.
 //!
 //! A step never blocks, never sleeps, reads no clock and starts no thread. A failure ends the operation for good; every
 //! later step answers the same error (RFC 9483 section 3.6.1). An end entity never sends error messages.
@@ -18,14 +19,13 @@
 use std::sync::Arc;
 
 use super::context::{Context, Credential};
-use super::enrolment::Came;
-use super::info::{self, Information};
+use super::info::Information;
 use super::issued::Issued;
 use super::request::{Request, Signer};
-use super::response::{self, Checked, Inbox};
-use super::revoke::{self, Revoked};
-use super::transaction::{Transaction, Unprotected};
-use crate::asn1::cmp::{BodyType, PkiBody, PkiStatus, PkiStatusInfo, PollRep, poll};
+use super::response::Inbox;
+use super::revoke::Revoked;
+use super::transaction::{Transaction, Unprotected, general_info};
+use crate::asn1::cmp::BodyType;
 use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
 use crate::error::Error;
@@ -91,7 +91,7 @@ pub(super) enum State {
     /// Nothing sent yet.
     Begin,
     /// The new key must sign the CertRequest.
-    SignPossession { cert_request: Vec<u8> },
+    SignPossession { cert_request: Vec<u8>, algorithm: SignatureAlgorithm },
     /// The protection key must sign the message.
     SignMessage { unprotected: Unprotected, under_way: UnderWay },
     /// A message is out.
@@ -128,6 +128,8 @@ pub struct Operation {
     /// Why the certificate is being refused, while certConf says so.
     pub(super) rejection: Option<Error>,
     pub(super) outcome: Option<Outcome>,
+    /// The version to speak because the server does not know the first one.
+    pub(super) other_version: Option<i64>,
 }
 
 impl Operation {
@@ -150,6 +152,7 @@ impl Operation {
             issued: None,
             rejection: None,
             outcome: None,
+            other_version: None,
         })
     }
 
@@ -222,7 +225,9 @@ impl Operation {
     /// What to sign, after [`Action::Sign`].
     pub fn to_sign(&self) -> Option<SignRequest> {
         match &self.state {
-            State::SignPossession { cert_request } => Some(self.possession_to_sign(cert_request)),
+            State::SignPossession { cert_request, algorithm } => {
+                Some(SignRequest { role: SignRole::NewKey, algorithm: *algorithm, message: cert_request.clone() })
+            }
             State::SignMessage { unprotected, .. } => match &self.context.credential {
                 Credential::Signature { algorithm, .. } => Some(SignRequest {
                     role: SignRole::Protection,
@@ -249,7 +254,9 @@ impl Operation {
         let verified = self.context.provider.verify(&wanted.algorithm, spki, &wanted.message, signature, false);
         verified.map_err(|e| Error::new(Code::Signer, format!("the external key's signature: {e}")))?;
         match std::mem::replace(&mut self.state, State::Begin) {
-            State::SignPossession { cert_request } => self.possession_signed(&cert_request, signature, now),
+            State::SignPossession { cert_request, algorithm } => {
+                self.possession_signed(&cert_request, algorithm, signature, now)
+            }
             State::SignMessage { unprotected, under_way } => {
                 let transaction = self.transaction.as_ref().expect("a message was written in it");
                 let output = transaction.finish(&self.context, &unprotected, Some(signature));
@@ -367,7 +374,9 @@ impl Operation {
     }
 
     fn begin(&mut self, now: Time) -> Result<(), Error> {
-        self.transaction = Some(Transaction::begin(&self.context, now)?);
+        let version = self.other_version.unwrap_or(self.request.version());
+        let started = self.transaction.as_ref().map_or(now, |earlier| earlier.started);
+        self.transaction = Some(Transaction { started, ..Transaction::begin(&self.context, version, now)? });
         match &self.request {
             Request::Certificate(_) => self.begin_enrolment(now),
             Request::Revocation(request) => {
@@ -387,8 +396,8 @@ impl Operation {
     pub(super) fn send(&mut self, under_way: UnderWay, content: &[u8], pvno: i64, now: Time) -> Result<(), Error> {
         let context = Arc::clone(&self.context);
         let transaction = self.transaction.as_mut().expect("begun before anything is sent");
-        let names_profile = under_way.body == self.request.body() && self.request.may_name_profile();
-        let unprotected = transaction.write(&context, now, under_way.body, content, pvno, names_profile)?;
+        let info = general_info(&context, &self.request, under_way.body);
+        let unprotected = transaction.write(&context, now, under_way.body, content, pvno, info)?;
         let protection = match &context.credential {
             Credential::Mac { .. } => {
                 let key = transaction.own_mac(&context)?;
@@ -406,93 +415,6 @@ impl Operation {
         };
         let output = transaction.finish(&context, &unprotected, protection.as_deref());
         self.state = State::Sent { output, under_way };
-        Ok(())
-    }
-
-    fn answered(&mut self, answer: Inbox, under_way: UnderWay, now: Time) -> Result<(), Error> {
-        let context = Arc::clone(&self.context);
-        let transaction = self.transaction.as_mut().expect("a message is under way in it");
-        let final_answer = match under_way.phase {
-            Phase::Request => self.request.answer(),
-            Phase::Confirmation => BodyType::PKICONF,
-        };
-        let allowed: &[BodyType] =
-            if under_way.polling.is_some() { &[final_answer, BodyType::POLLREP] } else { &[final_answer] };
-        let Checked { message, body, protected_by } = response::check(&context, transaction, now, answer, allowed)?;
-        match body {
-            PkiBody::PollRep(entries) => self.told_to_wait(&entries, under_way, now),
-            // RFC 9483 section 4.4: any message but a certificate response is delayed by an error with status waiting.
-            PkiBody::Error(content) if content.status.status == PkiStatus::Waiting => {
-                response::check_no_fail_info(&context, &content.status)?;
-                self.start_polling(-1, &content.status, under_way, now)
-            }
-            PkiBody::Error(content) => Err(response::server_error(&content)),
-            PkiBody::CertRep(rep) => {
-                self.certificate_answered(rep, &Came::with(&message, protected_by), under_way, now)
-            }
-            PkiBody::RevRep(content) => {
-                let request = self.request.revocation().expect("rp is only allowed as answer to rr");
-                self.outcome = Some(Outcome::Revoked(revoke::check_answer(&context, request, content)?));
-                self.state = State::Done;
-                Ok(())
-            }
-            PkiBody::GenRep(items) => {
-                let question = self.request.question().expect("genp is only allowed as answer to genm");
-                self.outcome = Some(Outcome::Information(info::check_answer(&context, question, items, now)?));
-                self.state = State::Done;
-                Ok(())
-            }
-            PkiBody::PkiConf => {
-                self.state = match self.rejection.take() {
-                    Some(error) => State::Failed(error),
-                    None => State::Done,
-                };
-                Ok(())
-            }
-            PkiBody::Other(_) => Err(Error::new(Code::UnexpectedBody, "a body that does not belong here")),
-        }
-    }
-
-    /// A first answer says waiting: poll at once, the answer tells how long to wait (RFC 9483 section 4.4).
-    pub(super) fn start_polling(
-        &mut self,
-        cert_req_id: i64,
-        status: &PkiStatusInfo,
-        under_way: UnderWay,
-        now: Time,
-    ) -> Result<(), Error> {
-        self.wait_reason.clone_from(&status.texts);
-        let polling = UnderWay { polling: Some(cert_req_id), ..under_way };
-        if under_way.polling.is_some() {
-            // "waiting" again where a final answer belongs: wait a little, so that no loop runs hot.
-            self.state = State::Waiting { until: now.plus(5), under_way: polling };
-            return Ok(());
-        }
-        let transaction = self.transaction.as_mut().expect("a message is under way in it");
-        transaction.delayed_nonce = Some(transaction.sent_nonce.clone());
-        self.poll(polling, now)
-    }
-
-    fn poll(&mut self, under_way: UnderWay, now: Time) -> Result<(), Error> {
-        let most = self.context.limits.max_polls;
-        if self.polls >= most {
-            return Err(Error::new(Code::PollExhausted, format!("the server is still waiting after {most} polls")));
-        }
-        self.polls += 1;
-        let cert_req_id = under_way.polling.expect("only what is delayed is polled for");
-        self.send(UnderWay { body: BodyType::POLLREQ, ..under_way }, &poll::poll_req(&[cert_req_id]), 2, now)
-    }
-
-    fn told_to_wait(&mut self, entries: &[PollRep], under_way: UnderWay, now: Time) -> Result<(), Error> {
-        let wanted = under_way.polling.expect("pollRep is only allowed while polling");
-        let Some(entry) = entries.iter().find(|e| e.cert_req_id == wanted) else {
-            let words = format!("pollRep has no entry for certReqId {wanted}");
-            return Err(Error::new(Code::Protocol, words));
-        };
-        self.wait_reason.clone_from(&entry.reason);
-        // Negative and absurd values are cut to what the caller allows.
-        let seconds = entry.check_after.clamp(1, i64::from(self.context.limits.max_check_after_seconds).max(1));
-        self.state = State::Waiting { until: now.plus(seconds), under_way };
         Ok(())
     }
 

@@ -211,7 +211,7 @@ impl RegistrationAuthority {
         let Some(algorithm) = message.header().protection_alg.clone().filter(|a| !is_mac(a)) else {
             return Err(Error::new(Code::ProtectionInvalid, "the CA's answer to a signed message is not signed"));
         };
-        let mut transaction = Transaction::begin(&self.context, now)?;
+        let mut transaction = Transaction::begin(&self.context, 2, now)?;
         response::check_signature(&self.context, &mut transaction, &message, &algorithm, now)?;
         Ok(message)
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::context::{Context, Credential};
 use super::info::Question;
+use super::keygen;
 use super::possession;
+use super::proof::{Possession, RequestedKey};
 use super::revoke::RevocationRequest;
 use crate::asn1::cmp::BodyType;
 use crate::asn1::crmf::{self, CertTemplate};
@@ -108,9 +110,31 @@ impl Request {
         if let Request::Information(question) = self { Some(question) } else { None }
     }
 
-    /// The key that is to be certified.
+    /// The key that is to be certified, where it is ours.
     pub fn new_key(&self) -> Option<&Signer> {
-        self.certificate().map(|request| &request.key)
+        self.certificate().and_then(|request| request.key.own())
+    }
+
+    /// The protocol version to begin with: 3 where EnvelopedData is expected (RFC 9483 section 3.1, RFC 9810 section 7).
+    pub(super) fn version(&self) -> i64 {
+        match self {
+            Request::Certificate(request) if request.pkcs10.is_none() && request.possession.expects_encryption() => 3,
+            _ => 2,
+        }
+    }
+
+    /// Whether the CA may do without certConf: not where certConf is the proof of possession (RFC 9810 section 5.2.8.3.2).
+    pub(super) fn may_be_confirmed_implicitly(&self) -> bool {
+        self.certificate().is_some_and(|request| request.possession != Possession::EncryptedCertificate)
+    }
+
+    /// The key that opens what is encrypted to the new key, where possession is proved that way.
+    pub(super) fn opening_key(&self) -> Option<&Arc<dyn PrivateKey>> {
+        let request = self.certificate()?;
+        match (request.possession, request.key.own()) {
+            (Possession::EncryptedCertificate | Possession::Challenge, Some(Signer::Key(key))) => Some(key),
+            _ => None,
+        }
     }
 
     /// RFC 9483 section 3.1: certProfile belongs in requests for certificates and in questions for a template.
@@ -185,10 +209,10 @@ impl RequestKind {
 pub struct CertificateRequest {
     /// Which request.
     pub kind: RequestKind,
-    /// The new key pair; its proof of possession is a signature.
-    pub key: Signer,
-    /// Algorithm of the proof of possession; must fit the key.
-    pub pop_algorithm: SignatureAlgorithm,
+    /// The new key pair, or that the CA is to make it.
+    pub key: RequestedKey,
+    /// How possession of it is proved; must fit the key.
+    pub possession: Possession,
     /// What is asked for; publicKey is filled in from `key`.
     pub template: CertTemplate,
     /// Controls, each an AttributeTypeAndValue in DER.
@@ -197,15 +221,35 @@ pub struct CertificateRequest {
 }
 
 impl CertificateRequest {
-    /// Asks for a certificate over `key` as `template` says.
-    pub fn new(kind: RequestKind, key: Signer, mut template: CertTemplate) -> Self {
-        template.public_key = Some(key.spki().to_vec());
-        let pop_algorithm = key.kind().default_signature();
-        CertificateRequest { kind, key, pop_algorithm, template, controls: Vec::new(), pkcs10: None }
+    /// Asks for a certificate over `key` as `template` says. Possession is proved by signature, or by encrCert for keys
+    /// that cannot sign.
+    pub fn new(kind: RequestKind, key: Signer, template: CertTemplate) -> Self {
+        Self::over(kind, RequestedKey::Own(key), template)
+    }
+
+    /// Asks for a certificate over a key that the CA's side makes (RFC 9483 section 4.1.6); of this type, if one is
+    /// preferred. The key comes in [`Issued::private_key`](super::Issued::private_key).
+    pub fn central(kind: RequestKind, key_kind: Option<KeyKind>, template: CertTemplate) -> Self {
+        Self::over(kind, RequestedKey::Central(key_kind), template)
+    }
+
+    pub(super) fn over(kind: RequestKind, key: RequestedKey, mut template: CertTemplate) -> Self {
+        template.public_key = key.template_spki();
+        let possession = Possession::of(&key);
+        CertificateRequest { kind, key, possession, template, controls: Vec::new(), pkcs10: None }
     }
 
     /// kur for `old`: same subject, same subjectAltName, the control oldCertID (RFC 9483 section 4.1.3).
     pub fn key_update(key: Signer, old: &Certificate) -> Result<Self, Error> {
+        Self::key_update_over(RequestedKey::Own(key), old)
+    }
+
+    /// The same over a key that the CA's side makes.
+    pub fn central_key_update(key_kind: Option<KeyKind>, old: &Certificate) -> Result<Self, Error> {
+        Self::key_update_over(RequestedKey::Central(key_kind), old)
+    }
+
+    fn key_update_over(key: RequestedKey, old: &Certificate) -> Result<Self, Error> {
         use crate::asn1::oid::CE_SUBJECT_ALT_NAME;
         let mut template = CertTemplate { subject: Some(Name::from_der(old.subject())?), ..CertTemplate::default() };
         if let Some(names) = old.extension(CE_SUBJECT_ALT_NAME) {
@@ -213,7 +257,7 @@ impl CertificateRequest {
                 crmf::TemplateExtension { oid: names.oid, critical: names.critical, value: names.value.to_vec() };
             template.extensions.push(extension);
         }
-        let mut request = CertificateRequest::new(RequestKind::KeyUpdate, key, template);
+        let mut request = CertificateRequest::over(RequestKind::KeyUpdate, key, template);
         request.controls.push(crmf::old_cert_id(old.issuer(), old.serial()));
         Ok(request)
     }
@@ -271,7 +315,12 @@ impl CertificateRequest {
             None if self.kind == RequestKind::Pkcs10 => {
                 Err(Error::new(Code::InvalidArgument, "p10cr is made from a PKCS #10 request: see from_pkcs10"))
             }
-            None => self.check_template(),
+            None => {
+                if matches!(self.key, RequestedKey::Central(_)) {
+                    keygen::check_credential(context)?;
+                }
+                self.check_template()
+            }
         }
     }
 
@@ -283,10 +332,7 @@ impl CertificateRequest {
                 "the request has no subject; use the NULL-DN with a subjectAltName to be known by that alone",
             ));
         }
-        if !self.pop_algorithm.fits(self.key.kind()) {
-            let (algorithm, kind) = (self.pop_algorithm, self.key.kind());
-            return Err(Error::new(Code::Algorithm, format!("{algorithm:?} cannot be made by a key of type {kind}")));
-        }
+        self.possession.check(&self.key)?;
         if let (Some(first), Some(last)) = (self.template.not_before, self.template.not_after)
             && first > last
         {

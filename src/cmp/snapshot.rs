@@ -11,8 +11,9 @@ use ::der::{Decode, Tag};
 
 use super::context::{Context, Credential};
 use super::info::Question;
-use super::issued::{Issued, differences};
+use super::issued::{Issued, all_differences};
 use super::operation::{Operation, Phase, State, UnderWay};
+use super::proof::{Possession, RequestedKey};
 use super::protection::MacKey;
 use super::request::{CertificateRequest, Request, RequestKind, Signer};
 use super::revoke::RevocationRequest;
@@ -26,12 +27,12 @@ use crate::asn1::oid::Oid;
 use crate::asn1::x509::{Certificate, read_oid};
 use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
-use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
+use crate::crypto::{DigestAlgorithm, KeyKind, SignatureAlgorithm};
 use crate::error::Error;
 use crate::time::Time;
 
 /// Changes whenever the saved form does.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 const WHAT: &str = "saved operation";
 
 /// Numbers of requests, after 0 to 2 for ir, cr and kur.
@@ -58,7 +59,8 @@ impl Operation {
         let transaction = self.transaction.as_ref().expect("begun before any of these states");
         let under_way = under_way.map_or_else(Vec::new, write_under_way);
         let state = sequence(&[&encode(&state), &octets(output), &encode(&until.unix()), &sequence(&[&under_way])]);
-        let counts = sequence(&[&encode(&self.polls), &encode(&transaction.started.unix())]);
+        let other_version = encode(&self.other_version.unwrap_or(0));
+        let counts = sequence(&[&encode(&self.polls), &encode(&transaction.started.unix()), &other_version]);
         // While certConf refuses the certificate: why. Without it a restored operation would take pkiConf for success.
         let rejection = self.rejection.as_ref().map_or_else(Vec::new, |error| {
             sequence(&[&encode(&error.code().number()), &octets(error.message().as_bytes())])
@@ -66,7 +68,7 @@ impl Operation {
         let content = sequence(&[
             &encode(&VERSION),
             &write_transaction(transaction),
-            &write_request(&self.request),
+            &write_request(&self.request, self.issued.as_ref()),
             &state,
             &counts,
             &sequence(&[&rejection]),
@@ -108,6 +110,7 @@ impl Operation {
             return Err(Error::new(Code::UnknownVersion, words));
         }
         let mut transaction = read_transaction(&context, &mut fields)?;
+        let generated = if let Some(Signer::Key(key)) = &key { Some(Arc::clone(key)) } else { None };
         let request = read_request(key, &mut fields)?;
         let mut state = Cursor::new(fields.expect(Tag::Sequence, "the state")?.value, WHAT)?;
         let (number, output): (i64, Vec<u8>) = (state.decode()?, read_octets(&mut state)?);
@@ -116,10 +119,14 @@ impl Operation {
         let mut counts = Cursor::new(fields.expect(Tag::Sequence, "the counts")?.value, WHAT)?;
         let polls = counts.decode()?;
         transaction.started = Time::from_unix(counts.decode()?);
+        let other_version = Some(counts.decode::<i64>()?).filter(|version| *version != 0);
         let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
         let mut issued = if fields.is_empty() { None } else { Some(read_issued(&mut fields)?) };
         if let (Some(issued), Some(request)) = (&mut issued, request.certificate()) {
-            issued.differences = differences(&request.template, &issued.certificate);
+            issued.differences = all_differences(request, &issued.certificate);
+            if let (RequestedKey::Central(_), Some(key)) = (&request.key, generated) {
+                issued.private_key = Some(key);
+            }
         }
         let state = match (number, under_way, &issued) {
             (0, Some(under_way), _) => State::Sent { output, under_way },
@@ -139,25 +146,37 @@ impl Operation {
             issued,
             rejection,
             outcome: None,
+            other_version,
         })
     }
 
     /// SubjectPublicKeyInfo (DER) of the new key that a saved operation belongs to, to find that key in device memory.
     ///
-    /// Errors: [`Code::State`] for a revocation or a question, which have none.
+    /// A key that the CA's side makes is there once the certificate is: who keeps the saved form keeps that key too.
+    ///
+    /// Errors: [`Code::State`] for a revocation or a question, which have none, and for a generated key that has not come.
     pub fn saved_key(saved: &[u8]) -> Result<Vec<u8>, Error> {
-        let mut content =
-            Cursor::new(Cursor::sequence(saved, WHAT)?.expect(Tag::Sequence, "the content")?.value, WHAT)?;
-        content.any("the version")?;
-        content.any("the transaction")?;
-        let mut request = Cursor::new(content.expect(Tag::Sequence, "the request")?.value, WHAT)?;
-        request.any("the kind")?;
-        let spki = read_octets(&mut request)?;
+        let (_, spki) = saved_request(saved)?;
         if spki.is_empty() {
             return Err(Error::new(Code::State, "the saved operation has no new key"));
         }
         Ok(spki)
     }
+
+    /// Whether a saved operation waits for a key that the CA's side makes: it is restored without one.
+    pub fn awaits_key(saved: &[u8]) -> Result<bool, Error> {
+        let (kind, spki) = saved_request(saved)?;
+        Ok((0..=2).contains(&kind) && spki.is_empty())
+    }
+}
+
+/// Kind and key of a saved request.
+fn saved_request(saved: &[u8]) -> Result<(i64, Vec<u8>), Error> {
+    let mut content = Cursor::new(Cursor::sequence(saved, WHAT)?.expect(Tag::Sequence, "the content")?.value, WHAT)?;
+    content.any("the version")?;
+    content.any("the transaction")?;
+    let mut request = Cursor::new(content.expect(Tag::Sequence, "the request")?.value, WHAT)?;
+    Ok((request.decode()?, read_octets(&mut request)?))
 }
 
 fn write_transaction(transaction: &Transaction) -> Vec<u8> {
@@ -171,6 +190,8 @@ fn write_transaction(transaction: &Transaction) -> Vec<u8> {
         &element(0xa3, &[transaction.signer.as_ref().map_or(&[][..], Certificate::as_der)]),
         // The salt of our MAC, so that parameters stay the same (RFC 9483 section 4.1.5); the key is derived anew.
         &element(0xa4, &[transaction.own_mac.as_ref().map_or(&[][..], MacKey::algorithm)]),
+        &encode(&transaction.pvno),
+        &encode(&transaction.challenged),
     ])
 }
 
@@ -197,13 +218,25 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
             return Err(Error::new(Code::InvalidArgument, words));
         }
     };
-    let started = Time::from_unix(0);
-    Ok(Transaction { id, sent_nonce, delayed_nonce, peer_nonce, peer_name, signer, own_mac, peer_mac: None, started })
+    let (pvno, challenged) = (fields.decode()?, fields.decode()?);
+    Ok(Transaction {
+        id,
+        sent_nonce,
+        delayed_nonce,
+        peer_nonce,
+        peer_name,
+        signer,
+        own_mac,
+        peer_mac: None,
+        started: Time::from_unix(0),
+        pvno,
+        challenged,
+    })
 }
 
-fn write_request(request: &Request) -> Vec<u8> {
+fn write_request(request: &Request, issued: Option<&Issued>) -> Vec<u8> {
     match request {
-        Request::Certificate(request) => write_certificate_request(request),
+        Request::Certificate(request) => write_certificate_request(request, issued),
         Request::Revocation(request) => {
             let reason = encode(&i64::from(request.reason.number()));
             sequence(&[&encode(&REVOCATION), &octets(&[]), &octets(&request.issuer), &octets(&request.serial), &reason])
@@ -229,7 +262,9 @@ fn read_request(key: Option<Signer>, fields: &mut Cursor<'_>) -> Result<Request,
         (PKCS10, key) if key.as_ref().is_none_or(|key| key.spki() == spki) => {
             Ok(CertificateRequest::from_pkcs10(&read_octets(&mut fields)?)?.into())
         }
-        (0..=2, Some(key)) if key.spki() == spki => Ok(read_certificate_request(kind, key, fields)?.into()),
+        (0..=2, key) if key.as_ref().map_or(&[][..], Signer::spki) == spki => {
+            Ok(read_certificate_request(kind, key, fields)?.into())
+        }
         (0..=2 | PKCS10, Some(_)) => Err(Error::new(Code::KeyMismatch, "the saved operation belongs to another key")),
         (0..=2, None) => Err(Error::new(Code::KeyMismatch, "the saved operation belongs to a key, and none was given")),
         (REVOCATION | QUESTION, Some(_)) => {
@@ -282,16 +317,30 @@ fn read_question(number: i64, fields: &mut Cursor<'_>) -> Result<Question, Error
     })
 }
 
-fn write_certificate_request(request: &CertificateRequest) -> Vec<u8> {
+fn write_certificate_request(request: &CertificateRequest, issued: Option<&Issued>) -> Vec<u8> {
     let kind: i64 = match request.kind {
         RequestKind::Initial => 0,
         RequestKind::Further => 1,
         RequestKind::KeyUpdate => 2,
         RequestKind::Pkcs10 => PKCS10,
     };
+    let spki = match &request.key {
+        RequestedKey::Own(signer) => signer.spki(),
+        RequestedKey::Central(_) => {
+            let generated = issued.and_then(|issued| issued.private_key.as_ref());
+            generated.map_or(&[][..], |key| key.spki())
+        }
+    };
     if let Some(csr) = request.pkcs10() {
-        return sequence(&[&encode(&kind), &octets(request.key.spki()), &octets(csr.as_der())]);
+        return sequence(&[&encode(&kind), &octets(spki), &octets(csr.as_der())]);
     }
+    let (number, possession): (i64, Vec<u8>) = match (&request.key, request.possession) {
+        (_, Possession::Signature(algorithm)) => (0, algorithm.to_der()),
+        (_, Possession::EncryptedCertificate) => (1, Vec::new()),
+        (_, Possession::Challenge) => (2, Vec::new()),
+        (RequestedKey::Central(Some(kind)), Possession::None) => (3, octets(kind.to_string().as_bytes())),
+        (_, Possession::None) => (3, Vec::new()),
+    };
     let template = &request.template;
     let name = |name: &Option<Name>| name.as_ref().map_or_else(Vec::new, |n| n.as_der().to_vec());
     let time = |time: Option<Time>| time.map_or_else(Vec::new, |t| encode(&t.unix()));
@@ -303,8 +352,8 @@ fn write_certificate_request(request: &CertificateRequest) -> Vec<u8> {
     let controls: Vec<u8> = request.controls.concat();
     sequence(&[
         &encode(&kind),
-        &octets(request.key.spki()),
-        &request.pop_algorithm.to_der(),
+        &octets(spki),
+        &sequence(&[&encode(&number), &possession]),
         &element(0xa0, &[&name(&template.issuer)]),
         &element(0xa1, &[&time(template.not_before)]),
         &element(0xa2, &[&time(template.not_after)]),
@@ -314,13 +363,24 @@ fn write_certificate_request(request: &CertificateRequest) -> Vec<u8> {
     ])
 }
 
-fn read_certificate_request(kind: i64, key: Signer, mut fields: Cursor<'_>) -> Result<CertificateRequest, Error> {
+fn read_certificate_request(
+    kind: i64,
+    key: Option<Signer>,
+    mut fields: Cursor<'_>,
+) -> Result<CertificateRequest, Error> {
     let kind = match kind {
         0 => RequestKind::Initial,
         1 => RequestKind::Further,
         _ => RequestKind::KeyUpdate,
     };
-    let pop_algorithm = SignatureAlgorithm::from_der(fields.expect(Tag::Sequence, "the algorithm")?.bytes)?;
+    let (possession, central) = read_possession(fields.expect(Tag::Sequence, "the possession")?.value)?;
+    let key = match (central, key) {
+        (Some(central), _) => central,
+        (None, Some(signer)) => RequestedKey::Own(signer),
+        (None, None) => {
+            return Err(Error::new(Code::Corrupt, "the saved operation has no key of ours and asks for none"));
+        }
+    };
     let mut optional = |number| -> Result<Option<&[u8]>, Error> {
         let field = fields.optional_context(number, true)?.map(|f| f.value);
         Ok(field.filter(|value| !value.is_empty()))
@@ -344,9 +404,30 @@ fn read_certificate_request(kind: i64, key: Signer, mut fields: Cursor<'_>) -> R
     while !list.is_empty() {
         controls.push(list.any("a control")?.bytes.to_vec());
     }
-    let public_key = Some(key.spki().to_vec());
-    let template = CertTemplate { issuer, not_before, not_after, subject, public_key, extensions };
-    Ok(CertificateRequest { pop_algorithm, controls, ..CertificateRequest::new(kind, key, template) })
+    let template = CertTemplate { issuer, not_before, not_after, subject, public_key: None, extensions };
+    Ok(CertificateRequest { possession, controls, ..CertificateRequest::over(kind, key, template) })
+}
+
+/// The proof of possession; with it, the request for a generated key.
+fn read_possession(content: &[u8]) -> Result<(Possession, Option<RequestedKey>), Error> {
+    let mut fields = Cursor::new(content, WHAT)?;
+    Ok(match fields.decode::<i64>()? {
+        0 => {
+            let algorithm = fields.expect(Tag::Sequence, "the algorithm")?.bytes;
+            (Possession::Signature(SignatureAlgorithm::from_der(algorithm)?), None)
+        }
+        1 => (Possession::EncryptedCertificate, None),
+        2 => (Possession::Challenge, None),
+        3 if fields.is_empty() => (Possession::None, Some(RequestedKey::Central(None))),
+        3 => {
+            let name = read_octets(&mut fields)?;
+            let kind = std::str::from_utf8(&name).ok().and_then(KeyKind::from_name);
+            (Possession::None, Some(RequestedKey::Central(kind)))
+        }
+        other => {
+            return Err(Error::new(Code::Corrupt, format!("the saved proof of possession is of unknown kind {other}")));
+        }
+    })
 }
 
 fn write_under_way(under_way: &UnderWay) -> Vec<u8> {
@@ -425,6 +506,7 @@ fn read_issued(fields: &mut Cursor<'_>) -> Result<Issued, Error> {
         ca_pubs,
         implicitly_confirmed,
         confirm_before,
+        private_key: None,
         cert_req_id,
     })
 }

@@ -3,6 +3,7 @@
 
 use super::context::{Context, Credential};
 use super::protection::MacKey;
+use super::request::Request;
 use crate::asn1::cmp::body::encode_body;
 use crate::asn1::cmp::{BodyType, InfoTypeAndValue, PkiHeader, message};
 use crate::asn1::der::{element, sequence};
@@ -36,6 +37,10 @@ pub(super) struct Transaction {
     pub peer_mac: Option<MacKey>,
     /// When the operation began.
     pub started: Time,
+    /// The least protocol version of what we send.
+    pub pvno: i64,
+    /// Whether a challenge has been answered: there is one at most.
+    pub challenged: bool,
 }
 
 /// A message without its protection: what is signed when the signature is made elsewhere.
@@ -53,7 +58,7 @@ impl Unprotected {
 
 impl Transaction {
     /// A new transaction: a fresh transactionID, nothing known of the peer.
-    pub fn begin(context: &Context, now: Time) -> Result<Self, Error> {
+    pub fn begin(context: &Context, pvno: i64, now: Time) -> Result<Self, Error> {
         Ok(Transaction {
             id: random(context)?,
             sent_nonce: Vec::new(),
@@ -64,10 +69,12 @@ impl Transaction {
             own_mac: None,
             peer_mac: None,
             started: now,
+            pvno,
+            challenged: false,
         })
     }
 
-    /// Header and body of the next message, under a fresh senderNonce. `names_profile`: certProfile belongs in it.
+    /// Header and body of the next message, under a fresh senderNonce.
     pub fn write(
         &mut self,
         context: &Context,
@@ -75,7 +82,7 @@ impl Transaction {
         body_type: BodyType,
         content: &[u8],
         pvno: i64,
-        names_profile: bool,
+        info: Vec<InfoTypeAndValue>,
     ) -> Result<Unprotected, Error> {
         self.sent_nonce = random(context)?;
         let (sender, sender_kid, protection_alg) = match &context.credential {
@@ -95,7 +102,7 @@ impl Transaction {
             Credential::MutualTls { sender } => (sender.clone(), None, None),
         };
         let header = PkiHeader {
-            pvno,
+            pvno: pvno.max(self.pvno),
             sender: Some(sender),
             recipient: Some(self.recipient(context)),
             message_time: context.send_message_time.then_some(now),
@@ -106,7 +113,7 @@ impl Transaction {
             sender_nonce: Some(self.sent_nonce.clone()),
             recip_nonce: self.peer_nonce.clone(),
             free_text: Vec::new(),
-            general_info: general_info(context, body_type, names_profile),
+            general_info: info,
         };
         Ok(Unprotected { header: header.to_der(), body: encode_body(body_type, content) })
     }
@@ -149,13 +156,15 @@ impl Transaction {
 
 /// implicitConfirm stands in requests for certificates only, certProfile in those and in questions for a template
 /// (RFC 9483 section 3.1).
-fn general_info(context: &Context, body_type: BodyType, names_profile: bool) -> Vec<InfoTypeAndValue> {
+pub(super) fn general_info(context: &Context, request: &Request, body_type: BodyType) -> Vec<InfoTypeAndValue> {
     let mut items = Vec::new();
-    let asks_for_certificate = matches!(body_type, BodyType::IR | BodyType::CR | BodyType::KUR | BodyType::P10CR);
-    if asks_for_certificate && context.ask_implicit_confirm {
+    if body_type != request.body() {
+        return items;
+    }
+    if context.ask_implicit_confirm && request.may_be_confirmed_implicitly() {
         items.push(InfoTypeAndValue { info_type: oid::IT_IMPLICIT_CONFIRM, value: vec![0x05, 0x00] });
     }
-    if let Some(profile) = context.cert_profile.as_ref().filter(|_| names_profile) {
+    if let Some(profile) = context.cert_profile.as_ref().filter(|_| request.may_name_profile()) {
         // CertProfileValue ::= SEQUENCE SIZE (1..MAX) OF UTF8String
         let value = sequence(&[&element(0x0c, &[profile.as_bytes()])]);
         items.push(InfoTypeAndValue { info_type: oid::IT_CERT_PROFILE, value });

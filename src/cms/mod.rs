@@ -3,7 +3,9 @@
 //!
 //! DER only, but for PKCS#12. What streams in BER with indefinite lengths is refused by the reader.
 
+mod encrypted_value;
 pub mod enveloped;
+pub(crate) mod kem;
 pub mod pkcs12;
 mod recipient;
 pub mod signed;
@@ -14,6 +16,7 @@ use std::fmt;
 
 use ::der::Tag;
 
+pub use encrypted_value::open_value;
 pub use enveloped::{ContentEncryption, OpenOptions, Opened, open, open_content, seal, seal_content};
 pub use pkcs12::{NewPkcs12, Pkcs12, Pkcs12Key, Pkcs12Mac};
 pub use recipient::{Recipient, RecipientIdentifier};

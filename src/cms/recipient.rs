@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::CmsError;
 use super::enveloped::OpenOptions;
+use super::kem::{open_by_decapsulation, seal_by_encapsulation};
 use crate::asn1::der::{self, Asn1Error, Cursor, Tlv, element, sequence};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::{absent_or_null, algorithm_identifier};
@@ -16,7 +17,8 @@ use crate::limits::Limits;
 /// Somebody to seal for.
 #[derive(Clone, Copy)]
 pub enum Recipient<'a> {
-    /// The holder of a private key: RSA by OAEP with SHA-256, EC by ephemeral-static ECDH (RFC 5753).
+    /// The holder of a private key: RSA by OAEP with SHA-256, EC and X25519 by ephemeral-static ECDH (RFC 5753, RFC 8418),
+    /// ML-KEM by encapsulation (RFC 9629).
     Key {
         /// The public half, SubjectPublicKeyInfo, DER. The caller has validated whose it is.
         spki: &'a [u8],
@@ -56,6 +58,8 @@ impl<'a> Recipient<'a> {
     pub(super) fn enveloped_version(&self) -> Result<u8, CryptoError> {
         match self {
             Recipient::Password { .. } => Ok(3),
+            // With OtherRecipientInfo.
+            Recipient::Key { spki, .. } if matches!(PublicKey::from_spki(spki)?, PublicKey::MlKem { .. }) => Ok(3),
             Recipient::Key { spki, identifier: RecipientIdentifier::IssuerAndSerial(..) }
                 if matches!(PublicKey::from_spki(spki)?, PublicKey::Rsa(_)) =>
             {
@@ -72,7 +76,9 @@ impl<'a> Recipient<'a> {
             Recipient::Key { spki, identifier } => match PublicKey::from_spki(spki)? {
                 PublicKey::Rsa(_) => seal_by_transport(provider, spki, identifier, key),
                 PublicKey::Ec { kind, .. } => seal_by_agreement(provider, spki, kind, identifier, key),
-                _ => Err(CryptoError::Unsupported("sealing for keys other than RSA and EC".to_owned())),
+                PublicKey::X25519(_) => seal_by_agreement(provider, spki, KeyKind::X25519, identifier, key),
+                PublicKey::MlKem { kind, .. } => seal_by_encapsulation(provider, spki, kind, identifier, key),
+                other => Err(CryptoError::Unsupported(format!("sealing for keys of type {}", other.kind()))),
             },
         }
     }
@@ -107,6 +113,8 @@ fn seal_by_agreement(
 ) -> Result<Vec<u8>, CryptoError> {
     let (point, secret) = provider.agree_ephemeral(spki)?;
     let (scheme, digest) = match kind {
+        // RFC 8418 section 2.2.
+        KeyKind::X25519 => (oid::ECDH_STD_HKDF_SHA256, DigestAlgorithm::Sha256),
         KeyKind::P384 => (oid::ECDH_STD_SHA384_KDF, DigestAlgorithm::Sha384),
         KeyKind::P521 => (oid::ECDH_STD_SHA512_KDF, DigestAlgorithm::Sha512),
         _ => (oid::ECDH_STD_SHA256_KDF, DigestAlgorithm::Sha256),
@@ -116,11 +124,12 @@ fn seal_by_agreement(
     provider.random(&mut ukm)?;
     let wrap = sequence(&[&object(oid::AES256_WRAP)]);
     let mut kek = Zeroizing::new([0u8; 32]);
-    derive_x963(provider, digest, &secret, &wrap, Some(&ukm), &mut *kek)?;
+    derive(provider, scheme, digest, &secret, &wrap, Some(&ukm), &mut *kek)?;
     let wrapped = provider.wrap_key(&*kek, key)?;
 
     // The curve is left out beside the ephemeral key (RFC 5753 section 3.1.1 lets it be absent); OpenSSL wants it so.
-    let public = element(0xa1, &[&sequence(&[&object(oid::EC_PUBLIC_KEY)]), &element(0x03, &[&[0], &point])]);
+    let algorithm = if kind == KeyKind::X25519 { oid::X25519 } else { oid::EC_PUBLIC_KEY };
+    let public = element(0xa1, &[&sequence(&[&object(algorithm)]), &element(0x03, &[&[0], &point])]);
     let identifier = match identifier {
         RecipientIdentifier::IssuerAndSerial(issuer, serial) => issuer_and_serial(issuer, serial),
         RecipientIdentifier::SubjectKeyIdentifier(identifier) => element(0xa0, &[&element(0x04, &[identifier])]),
@@ -167,12 +176,16 @@ pub(super) fn open_key(
 ) -> Result<Option<Zeroizing<Vec<u8>>>, CmsError> {
     const KEY_AGREEMENT: Tag = der::context(1, true);
     const PASSWORD: Tag = der::context(3, true);
+    const OTHER: Tag = der::context(4, true);
     match (info.tag, options.key, options.password) {
         (Tag::Sequence, Some(key), _) if matches!(key.kind(), KeyKind::Rsa(_)) => {
             open_by_transport(provider, info.value, key, options, key_len)
         }
-        (KEY_AGREEMENT, Some(key), _) if matches!(key.kind(), KeyKind::P256 | KeyKind::P384 | KeyKind::P521) => {
+        (KEY_AGREEMENT, Some(key), _) if key.kind().can_agree() => {
             open_by_agreement(provider, info.value, key, options)
+        }
+        (OTHER, Some(key), _) if key.kind().can_decapsulate() => {
+            open_by_decapsulation(provider, info.value, key, options)
         }
         (PASSWORD, _, Some(secret)) => open_by_password(provider, info.value, secret, options.limits).map(Some),
         _ => Ok(None),
@@ -257,14 +270,14 @@ fn open_by_agreement(
     let digest = match scheme {
         oid::ECDH_STD_SHA1_KDF => DigestAlgorithm::Sha1,
         oid::ECDH_STD_SHA224_KDF => DigestAlgorithm::Sha224,
-        oid::ECDH_STD_SHA256_KDF => DigestAlgorithm::Sha256,
-        oid::ECDH_STD_SHA384_KDF => DigestAlgorithm::Sha384,
-        oid::ECDH_STD_SHA512_KDF => DigestAlgorithm::Sha512,
+        oid::ECDH_STD_SHA256_KDF | oid::ECDH_STD_HKDF_SHA256 => DigestAlgorithm::Sha256,
+        oid::ECDH_STD_SHA384_KDF | oid::ECDH_STD_HKDF_SHA384 => DigestAlgorithm::Sha384,
+        oid::ECDH_STD_SHA512_KDF | oid::ECDH_STD_HKDF_SHA512 => DigestAlgorithm::Sha512,
         other => return Err(CryptoError::Unsupported(format!("key agreement {other}")).into()),
     };
     let wrap = wrap.ok_or_else(|| Asn1Error::invalid(WHAT, "no key wrap algorithm"))?;
     let kek_len = wrap_key_len(wrap)?;
-    let point = originator_point(originator, options)?;
+    let point = originator_point(originator, key.kind(), options)?;
     // Why an agreement fails is not told: a point off the curve is the attack itself.
     let secret = key.agree(point).map_err(|error| match error {
         CryptoError::KeyCannot(_) => error,
@@ -272,7 +285,7 @@ fn open_by_agreement(
     })?;
     let mut kek = Zeroizing::new([0u8; 32]);
     let kek = &mut kek[..kek_len];
-    derive_x963(provider, digest, &secret, wrap.bytes, ukm, kek)?;
+    derive(provider, scheme, digest, &secret, wrap.bytes, ukm, kek)?;
     Ok(Some(provider.unwrap_key(kek, sealed)?))
 }
 
@@ -323,7 +336,7 @@ pub(super) fn is_for(
 }
 
 /// The sender's point: written there, or that of the sender's certificate.
-fn originator_point<'a>(originator: Tlv<'a>, options: &OpenOptions<'a>) -> Result<&'a [u8], CmsError> {
+fn originator_point<'a>(originator: Tlv<'a>, kind: KeyKind, options: &OpenOptions<'a>) -> Result<&'a [u8], CmsError> {
     const WHAT: &str = "OriginatorIdentifierOrKey";
     let mut choice = Cursor::new(originator.value, WHAT)?;
     let found = choice.any("originator")?;
@@ -331,25 +344,27 @@ fn originator_point<'a>(originator: Tlv<'a>, options: &OpenOptions<'a>) -> Resul
     if found.tag == der::context(1, true) {
         let mut key = Cursor::new(found.value, WHAT)?;
         let (algorithm, _) = algorithm_identifier(key.expect(Tag::Sequence, "algorithm")?)?;
-        if algorithm != oid::EC_PUBLIC_KEY {
-            return Err(Asn1Error::invalid(WHAT, "the originator's key is not an EC key").into());
+        let expected = if kind == KeyKind::X25519 { oid::X25519 } else { oid::EC_PUBLIC_KEY };
+        if algorithm != expected {
+            return Err(Asn1Error::invalid(WHAT, "the originator's key is of another type than ours").into());
         }
         let point = bit_string(key.expect(Tag::BitString, "publicKey")?, WHAT, "publicKey has unused bits")?;
         key.finish()?;
         return Ok(point);
     }
     match options.originator_spki.map(PublicKey::from_spki) {
-        Some(Ok(PublicKey::Ec { point, .. })) => Ok(point),
+        Some(Ok(PublicKey::Ec { point, .. } | PublicKey::X25519(point))) => Ok(point),
         _ => {
             Err(CryptoError::Unsupported("an originator named by a certificate that is not at hand".to_owned()).into())
         }
     }
 }
 
-/// The key derivation function of ANSI X9.63 with ECC-CMS-SharedInfo (RFC 5753 section 7.2). `wrap` is the received
-/// AlgorithmIdentifier, byte for byte.
-fn derive_x963(
+/// The key derivation function that a scheme names, over ECC-CMS-SharedInfo (RFC 5753 section 7.2): that of ANSI X9.63, or
+/// HKDF (RFC 8418 section 2.2). `wrap` is the received AlgorithmIdentifier, byte for byte.
+fn derive(
     provider: &dyn Provider,
+    scheme: Oid,
     digest: DigestAlgorithm,
     secret: &[u8],
     wrap: &[u8],
@@ -359,6 +374,9 @@ fn derive_x963(
     let bits = (kek.len() as u32 * 8).to_be_bytes();
     let entity = ukm.map(|ukm| element(0xa0, &[&element(0x04, &[ukm])])).unwrap_or_default();
     let shared = sequence(&[wrap, &entity, &element(0xa2, &[&element(0x04, &[&bits])])]);
+    if matches!(scheme, oid::ECDH_STD_HKDF_SHA256 | oid::ECDH_STD_HKDF_SHA384 | oid::ECDH_STD_HKDF_SHA512) {
+        return provider.hkdf(digest, secret, &[], &shared, kek);
+    }
     for (counter, block) in (1u32..).zip(kek.chunks_mut(digest.output_len())) {
         let value = provider.digest(digest, &[secret, &counter.to_be_bytes(), &shared])?;
         block.copy_from_slice(&value[..block.len()]);
@@ -367,7 +385,7 @@ fn derive_x963(
 }
 
 /// RSAES-OAEP-params (RFC 4055 section 4.1): one digest throughout, empty label.
-fn oaep_parameters(parameters: Option<Tlv<'_>>) -> Result<DigestAlgorithm, CmsError> {
+pub(super) fn oaep_parameters(parameters: Option<Tlv<'_>>) -> Result<DigestAlgorithm, CmsError> {
     const WHAT: &str = "RSAES-OAEP-params";
     let Some(parameters) = parameters else { return Err(Asn1Error::invalid(WHAT, "absent").into()) };
     let mut fields = Cursor::sequence(parameters.bytes, WHAT)?;
@@ -399,7 +417,7 @@ fn oaep_parameters(parameters: Option<Tlv<'_>>) -> Result<DigestAlgorithm, CmsEr
 }
 
 /// The length of the key-encryption key of an AES key wrap (RFC 3565 section 2.3.2: parameters absent; NULL is met).
-fn wrap_key_len(identifier: Tlv<'_>) -> Result<usize, CmsError> {
+pub(super) fn wrap_key_len(identifier: Tlv<'_>) -> Result<usize, CmsError> {
     let mut outer = Cursor::new(identifier.bytes, "KeyWrapAlgorithm")?;
     let (algorithm, parameters) = algorithm_identifier(outer.expect(Tag::Sequence, "an AlgorithmIdentifier")?)?;
     absent_or_null(parameters, "KeyWrapAlgorithm")?;
@@ -411,10 +429,10 @@ fn wrap_key_len(identifier: Tlv<'_>) -> Result<usize, CmsError> {
     }
 }
 
-fn issuer_and_serial(issuer: &[u8], serial: &[u8]) -> Vec<u8> {
+pub(super) fn issuer_and_serial(issuer: &[u8], serial: &[u8]) -> Vec<u8> {
     sequence(&[issuer, &element(0x02, &[serial])])
 }
 
-fn object(found: Oid) -> Vec<u8> {
+pub(super) fn object(found: Oid) -> Vec<u8> {
     element(0x06, &[found.as_bytes()])
 }

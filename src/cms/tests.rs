@@ -5,7 +5,16 @@ use crate::asn1::oid;
 use crate::crypto::{ExternalKey, KeyKind, PrivateKey, Provider, default_provider};
 use crate::limits::{self, Limits};
 
-const KINDS: [KeyKind; 4] = [KeyKind::Rsa(2048), KeyKind::P256, KeyKind::P384, KeyKind::P521];
+const KINDS: [KeyKind; 8] = [
+    KeyKind::Rsa(2048),
+    KeyKind::P256,
+    KeyKind::P384,
+    KeyKind::P521,
+    KeyKind::X25519,
+    KeyKind::MlKem512,
+    KeyKind::MlKem768,
+    KeyKind::MlKem1024,
+];
 const ENCRYPTIONS: [ContentEncryption; 2] = [ContentEncryption::Aes256Cbc, ContentEncryption::Aes256Gcm];
 
 fn sealed_for(

@@ -123,11 +123,40 @@ pub enum KeyKind {
     MlDsa65,
     /// ML-DSA-87.
     MlDsa87,
+    /// X25519: agrees on secrets, signs nothing (RFC 8410).
+    X25519,
+    /// ML-KEM-512: decapsulates, signs nothing (RFC 9935).
+    MlKem512,
+    /// ML-KEM-768.
+    MlKem768,
+    /// ML-KEM-1024.
+    MlKem1024,
 }
 
 impl KeyKind {
+    /// Whether such a key makes signatures.
+    pub const fn can_sign(self) -> bool {
+        !matches!(self, KeyKind::X25519 | KeyKind::MlKem512 | KeyKind::MlKem768 | KeyKind::MlKem1024)
+    }
+
+    /// Whether such a key agrees on a secret with another of its kind.
+    pub const fn can_agree(self) -> bool {
+        matches!(self, KeyKind::P256 | KeyKind::P384 | KeyKind::P521 | KeyKind::X25519)
+    }
+
+    /// Whether a secret is encapsulated to such a key.
+    pub const fn can_decapsulate(self) -> bool {
+        matches!(self, KeyKind::MlKem512 | KeyKind::MlKem768 | KeyKind::MlKem1024)
+    }
+
+    /// Whether something can be encrypted to such a key: by transport, agreement or encapsulation.
+    pub const fn can_receive(self) -> bool {
+        self.can_agree() || self.can_decapsulate() || matches!(self, KeyKind::Rsa(_))
+    }
+
     /// The signature algorithm used with such a key unless the caller says otherwise: RSA PKCS#1 v1.5 with SHA-256
-    /// (mandatory under RFC 9810's profiles), ECDSA with the digest of the curve's size.
+    /// (mandatory under RFC 9810's profiles), ECDSA with the digest of the curve's size. For keys that cannot sign it is
+    /// one that does not fit them: see [`KeyKind::can_sign`] and [`SignatureAlgorithm::fits`].
     pub const fn default_signature(self) -> SignatureAlgorithm {
         match self {
             KeyKind::Rsa(_) => SignatureAlgorithm::RsaPkcs1(DigestAlgorithm::Sha256),
@@ -138,12 +167,13 @@ impl KeyKind {
             KeyKind::MlDsa44 => SignatureAlgorithm::MlDsa44,
             KeyKind::MlDsa65 => SignatureAlgorithm::MlDsa65,
             KeyKind::MlDsa87 => SignatureAlgorithm::MlDsa87,
+            KeyKind::X25519 | KeyKind::MlKem512 | KeyKind::MlKem768 | KeyKind::MlKem1024 => SignatureAlgorithm::Ed25519,
         }
     }
 
     /// By the name that [`Display`](fmt::Display) writes, such as `RSA-2048`, `P-256` or `Ed25519`; letter case is free.
     pub fn from_name(name: &str) -> Option<Self> {
-        const FIXED: [KeyKind; 7] = [
+        const FIXED: [KeyKind; 11] = [
             KeyKind::P256,
             KeyKind::P384,
             KeyKind::P521,
@@ -151,6 +181,10 @@ impl KeyKind {
             KeyKind::MlDsa44,
             KeyKind::MlDsa65,
             KeyKind::MlDsa87,
+            KeyKind::X25519,
+            KeyKind::MlKem512,
+            KeyKind::MlKem768,
+            KeyKind::MlKem1024,
         ];
         if let Some(kind) = FIXED.into_iter().find(|kind| name.eq_ignore_ascii_case(&kind.to_string())) {
             return Some(kind);
@@ -192,6 +226,10 @@ impl KeyKind {
             oid::ML_DSA_44 => Ok(KeyKind::MlDsa44),
             oid::ML_DSA_65 => Ok(KeyKind::MlDsa65),
             oid::ML_DSA_87 => Ok(KeyKind::MlDsa87),
+            oid::X25519 => Ok(KeyKind::X25519),
+            oid::ML_KEM_512 => Ok(KeyKind::MlKem512),
+            oid::ML_KEM_768 => Ok(KeyKind::MlKem768),
+            oid::ML_KEM_1024 => Ok(KeyKind::MlKem1024),
             _ => Err(Asn1Error::invalid(WHAT, "an unknown type of key")),
         }
     }
@@ -208,6 +246,10 @@ impl fmt::Display for KeyKind {
             KeyKind::MlDsa44 => f.write_str("ML-DSA-44"),
             KeyKind::MlDsa65 => f.write_str("ML-DSA-65"),
             KeyKind::MlDsa87 => f.write_str("ML-DSA-87"),
+            KeyKind::X25519 => f.write_str("X25519"),
+            KeyKind::MlKem512 => f.write_str("ML-KEM-512"),
+            KeyKind::MlKem768 => f.write_str("ML-KEM-768"),
+            KeyKind::MlKem1024 => f.write_str("ML-KEM-1024"),
         }
     }
 }
@@ -468,7 +510,8 @@ mod tests {
 
     #[test]
     fn names_are_found_again_and_unknown_ones_refused() {
-        for name in ["RSA-2048", "RSA-4096", "P-256", "P-384", "P-521", "Ed25519", "ML-DSA-65"] {
+        for name in ["RSA-2048", "RSA-4096", "P-256", "P-384", "P-521", "Ed25519", "ML-DSA-65", "X25519", "ML-KEM-768"]
+        {
             assert_eq!(KeyKind::from_name(name).unwrap().to_string(), name);
             assert_eq!(KeyKind::from_name(&name.to_lowercase()), KeyKind::from_name(name));
         }

@@ -30,7 +30,7 @@ impl ExternalKey {
         spki: &[u8],
         sign: impl Fn(&SignatureAlgorithm, &[u8]) -> Result<Vec<u8>, CryptoError> + Send + Sync + 'static,
     ) -> Result<Self, CryptoError> {
-        let kind = PublicKey::from_spki(spki)?.kind().ok_or(CryptoError::KeyCannot("sign"))?;
+        let kind = PublicKey::from_spki(spki)?.kind();
         Ok(ExternalKey { spki: spki.to_vec(), kind, sign: Box::new(sign), decrypt: None, agree: None })
     }
 

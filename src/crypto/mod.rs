@@ -237,6 +237,9 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// One-sided key agreement: makes an ephemeral key on the curve of `spki`, returns its public point (uncompressed,
     /// or 32 bytes for X25519) and the shared secret.
     fn agree_ephemeral(&self, spki: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), CryptoError>;
+
+    /// A fresh secret for the holder of a KEM key in a SubjectPublicKeyInfo (ML-KEM): its ciphertext, and the secret.
+    fn encapsulate(&self, spki: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), CryptoError>;
 }
 
 /// A digest in progress.
@@ -266,7 +269,13 @@ pub trait PrivateKey: Send + Sync + fmt::Debug {
         Err(CryptoError::KeyCannot("decrypt"))
     }
 
-    /// Shared secret with the holder of a public point (EC keys); the point as in a SubjectPublicKeyInfo's BIT STRING.
+    /// The secret in a KEM's ciphertext (ML-KEM keys). A ciphertext of the right length that was made for another key gives
+    /// another secret, not an error (FIPS 203 section 6.3).
+    fn decapsulate(&self, _ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        Err(CryptoError::KeyCannot("decapsulate"))
+    }
+
+    /// Shared secret with the holder of a public point (EC keys, X25519); the point as in a SubjectPublicKeyInfo's BIT STRING.
     fn agree(&self, _peer_point: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         Err(CryptoError::KeyCannot("agree on a secret"))
     }

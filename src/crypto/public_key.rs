@@ -32,6 +32,13 @@ pub enum PublicKey<'a> {
         /// The encoded key.
         key: &'a [u8],
     },
+    /// ML-KEM.
+    MlKem {
+        /// The parameter set.
+        kind: KeyKind,
+        /// The encapsulation key.
+        key: &'a [u8],
+    },
 }
 
 /// The numbers of an RSA key.
@@ -105,17 +112,21 @@ impl<'a> PublicKey<'a> {
             oid::ML_DSA_44 => plain(1312).map(|key| PublicKey::MlDsa { kind: KeyKind::MlDsa44, key }),
             oid::ML_DSA_65 => plain(1952).map(|key| PublicKey::MlDsa { kind: KeyKind::MlDsa65, key }),
             oid::ML_DSA_87 => plain(2592).map(|key| PublicKey::MlDsa { kind: KeyKind::MlDsa87, key }),
+            // FIPS 203 table 3; RFC 9935 section 3: parameters MUST be absent.
+            oid::ML_KEM_512 => plain(800).map(|key| PublicKey::MlKem { kind: KeyKind::MlKem512, key }),
+            oid::ML_KEM_768 => plain(1184).map(|key| PublicKey::MlKem { kind: KeyKind::MlKem768, key }),
+            oid::ML_KEM_1024 => plain(1568).map(|key| PublicKey::MlKem { kind: KeyKind::MlKem1024, key }),
             other => Err(CryptoError::Unsupported(format!("keys of type {other}"))),
         }
     }
 
-    /// Type and size; `None` for keys that only agree (X25519).
-    pub fn kind(&self) -> Option<KeyKind> {
+    /// Type and size.
+    pub fn kind(&self) -> KeyKind {
         match self {
-            PublicKey::Rsa(rsa) => Some(KeyKind::Rsa(rsa.bits)),
-            PublicKey::Ec { kind, .. } | PublicKey::MlDsa { kind, .. } => Some(*kind),
-            PublicKey::Ed25519(_) => Some(KeyKind::Ed25519),
-            PublicKey::X25519(_) => None,
+            PublicKey::Rsa(rsa) => KeyKind::Rsa(rsa.bits),
+            PublicKey::Ec { kind, .. } | PublicKey::MlDsa { kind, .. } | PublicKey::MlKem { kind, .. } => *kind,
+            PublicKey::Ed25519(_) => KeyKind::Ed25519,
+            PublicKey::X25519(_) => KeyKind::X25519,
         }
     }
 
@@ -124,9 +135,8 @@ impl<'a> PublicKey<'a> {
         if algorithm.is_weak() && !allow_weak {
             return Err(CryptoError::Unsupported(format!("{algorithm} is too weak")));
         }
-        let kind = self.kind().filter(|kind| algorithm.fits(*kind));
-        if kind.is_none() {
-            let found = self.kind().map_or("X25519".to_owned(), |kind| kind.to_string());
+        let found = self.kind();
+        if !algorithm.fits(found) {
             return Err(CryptoError::BadKey(format!("a key of type {found} makes no signatures of type {algorithm}")));
         }
         if let PublicKey::Rsa(rsa) = self {
@@ -217,7 +227,7 @@ pub(super) const fn coordinate_len(kind: KeyKind) -> usize {
 }
 
 /// A SubjectPublicKeyInfo from a key in the form its type defines.
-pub(super) fn encode_spki(kind: KeyKind, key: &[u8]) -> Vec<u8> {
+pub(crate) fn encode_spki(kind: KeyKind, key: &[u8]) -> Vec<u8> {
     let object = |found: Oid| element(0x06, &[found.as_bytes()]);
     let identifier = match kind {
         KeyKind::Rsa(_) => sequence(&[&object(oid::RSA_ENCRYPTION), &[0x05, 0x00]]),
@@ -228,6 +238,10 @@ pub(super) fn encode_spki(kind: KeyKind, key: &[u8]) -> Vec<u8> {
         KeyKind::MlDsa44 => sequence(&[&object(oid::ML_DSA_44)]),
         KeyKind::MlDsa65 => sequence(&[&object(oid::ML_DSA_65)]),
         KeyKind::MlDsa87 => sequence(&[&object(oid::ML_DSA_87)]),
+        KeyKind::X25519 => sequence(&[&object(oid::X25519)]),
+        KeyKind::MlKem512 => sequence(&[&object(oid::ML_KEM_512)]),
+        KeyKind::MlKem768 => sequence(&[&object(oid::ML_KEM_768)]),
+        KeyKind::MlKem1024 => sequence(&[&object(oid::ML_KEM_1024)]),
     };
     sequence(&[&identifier, &element(0x03, &[&[0], key])])
 }

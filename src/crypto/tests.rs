@@ -321,9 +321,61 @@ fn a_key_bound_to_pss_verifies_pss_and_nothing_else() {
 }
 
 #[test]
+fn keys_that_only_receive_do_so_across_providers_and_sign_nothing() {
+    for (maker, other) in providers().iter().flat_map(|a| providers().into_iter().map(move |b| (a.clone(), b))) {
+        for kind in [KeyKind::X25519, KeyKind::MlKem512, KeyKind::MlKem768, KeyKind::MlKem1024] {
+            let key = maker.generate_key(kind).unwrap();
+            assert_eq!((key.kind(), KeyKind::of_spki(key.spki()).unwrap()), (kind, kind));
+            let again = other.import_pkcs8(&key.to_pkcs8().unwrap()).unwrap();
+            assert_eq!(again.spki(), key.spki(), "{kind}: {} and {}", maker.name(), other.name());
+            if kind == KeyKind::X25519 {
+                let (point, secret) = other.agree_ephemeral(key.spki()).unwrap();
+                assert_eq!(key.agree(&point).unwrap(), secret);
+                assert_eq!(again.agree(&point).unwrap(), secret);
+                assert!(key.agree(&[0; 32]).is_err(), "a point of small order");
+            } else {
+                let (ciphertext, secret) = other.encapsulate(key.spki()).unwrap();
+                assert_eq!(key.decapsulate(&ciphertext).unwrap(), secret);
+                assert_eq!(again.decapsulate(&ciphertext).unwrap(), secret);
+                let mut changed = ciphertext.clone();
+                changed[0] ^= 1;
+                assert_ne!(key.decapsulate(&changed).unwrap(), secret, "FIPS 203: another secret, not an error");
+                assert_eq!(key.decapsulate(&ciphertext[1..]).unwrap_err(), CryptoError::Decrypt);
+            }
+            for algorithm in [kind.default_signature(), SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256)] {
+                assert!(key.sign(&algorithm, b"m").is_err());
+            }
+            assert!(other.encapsulate(other.generate_key(KeyKind::P256).unwrap().spki()).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_damaged_ml_kem_key_is_refused() {
+    for provider in providers() {
+        let pkcs8 = provider.generate_key(KeyKind::MlKem768).unwrap().to_pkcs8().unwrap();
+        let key = crate::asn1::pkcs8::PrivateKeyInfo::from_der(&pkcs8).unwrap().key.to_vec();
+        let form = crate::asn1::pkcs8::SeededPrivateKey::from_der(&key, "test", 64).unwrap();
+        let expanded = form.expanded.unwrap();
+        assert_eq!(expanded.len(), 2400);
+        // The private half, the public half, and its hash; the last 32 bytes are random and may be anything.
+        for place in [0, 1151, 1152, 2335, 2336, 2367] {
+            let mut changed = expanded.to_vec();
+            changed[place] ^= 1;
+            let content = crate::asn1::der::element(0x04, &[&changed]);
+            let damaged = crate::asn1::pkcs8::encode_private_key_info(oid::ML_KEM_768, &[], &content);
+            assert!(matches!(provider.import_pkcs8(&damaged), Err(CryptoError::BadKey(_))), "byte {place}");
+        }
+        let short = crate::asn1::der::element(0x04, &[&expanded[1..]]);
+        let short = crate::asn1::pkcs8::encode_private_key_info(oid::ML_KEM_768, &[], &short);
+        assert!(matches!(provider.import_pkcs8(&short), Err(CryptoError::BadKey(_))));
+    }
+}
+
+#[test]
 fn ml_dsa_keys_are_read_in_the_three_forms_of_rfc_9881() {
     use crate::asn1::der::{element, sequence};
-    use crate::asn1::pkcs8::{MlDsaPrivateKey, PrivateKeyInfo, encode_private_key_info};
+    use crate::asn1::pkcs8::{PrivateKeyInfo, SeededPrivateKey, encode_private_key_info};
     for (kind, identifier) in
         [(KeyKind::MlDsa44, oid::ML_DSA_44), (KeyKind::MlDsa65, oid::ML_DSA_65), (KeyKind::MlDsa87, oid::ML_DSA_87)]
     {
@@ -346,7 +398,10 @@ fn ml_dsa_keys_are_read_in_the_three_forms_of_rfc_9881() {
                     assert_eq!(alone.spki(), key.spki());
                     let kept = alone.to_pkcs8().unwrap();
                     let content = PrivateKeyInfo::from_der(&kept).unwrap().key;
-                    assert_eq!(MlDsaPrivateKey::from_der(content).unwrap().expanded, Some(&expanded[..]));
+                    assert_eq!(
+                        SeededPrivateKey::from_der(content, "ML-DSA-PrivateKey", 32).unwrap().expanded,
+                        Some(&expanded[..])
+                    );
                     let signature = alone.sign(&kind.default_signature(), b"m").unwrap();
                     let verdict = provider.verify(&kind.default_signature(), key.spki(), b"m", &signature, false);
                     assert_eq!(verdict, Ok(()));

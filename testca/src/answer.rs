@@ -23,7 +23,7 @@ impl TestCa {
         now: i64,
     ) -> Vec<u8> {
         let kind = match tag {
-            1 | 3 | 8 | 12 | 22 => "first",
+            1 | 3 | 5 | 8 | 12 | 22 => "first",
             19 => "pkiconf",
             26 => "pollrep",
             20 => "nested",
@@ -88,7 +88,7 @@ impl TestCa {
         let (tag, content) = if bent.wrong_body { (22, seq(&[])) } else { (tag, content) };
         let tag = u8::try_from(bent.body).map_or(tag, |other| other & 0x1f);
         let header = seq(&[
-            &int(bent.pvno),
+            &int(if knobs.only_version != 0 { knobs.only_version } else { version(request, bent) }),
             &tlv(0xa4, &[&sender]),
             &recipient,
             &if bent.no_message_time {
@@ -161,7 +161,7 @@ impl TestCa {
         message
     }
 
-    fn signer(&self, which: &str) -> &Holder {
+    pub(crate) fn signer(&self, which: &str) -> &Holder {
         match which {
             "issuing" => &self.issuing,
             "expired" => &self.expired_signer,
@@ -172,6 +172,14 @@ impl TestCa {
     }
 }
 
+/// RFC 9810 section 7: the version of the request, unless a knob says another one.
+fn version(request: Option<&Header>, knobs: &Knobs) -> i64 {
+    match request {
+        Some(header) if knobs.pvno == 2 && header.pvno == 3 => 3,
+        _ => knobs.pvno,
+    }
+}
+
 pub(crate) fn status_info(status: i64, fail_info: u32, text: &str) -> Vec<u8> {
     let text = if text.is_empty() { Vec::new() } else { seq(&[&utf8(text)]) };
     let numbers: Vec<u8> = (0..32).filter(|n| fail_info >> n & 1 == 1).collect();
@@ -179,8 +187,9 @@ pub(crate) fn status_info(status: i64, fail_info: u32, text: &str) -> Vec<u8> {
     seq(&[&int(status), &text, &bits])
 }
 
-pub(crate) fn cert_rep(id: i64, status: &[u8], certificate: Option<&Vec<u8>>, anchor: Option<Vec<u8>>) -> Vec<u8> {
-    let pair = certificate.map_or_else(Vec::new, |c| seq(&[&tlv(0xa0, &[c])]));
+/// CertRepMessage with one response; `pair` is the content of CertifiedKeyPair, if there is one.
+pub(crate) fn cert_rep(id: i64, status: &[u8], pair: Option<&[u8]>, anchor: Option<Vec<u8>>) -> Vec<u8> {
+    let pair = pair.map_or_else(Vec::new, |pair| seq(&[pair]));
     let anchors = anchor.map_or_else(Vec::new, |a| tlv(0xa1, &[&seq(&[&a])]));
     seq(&[&anchors, &seq(&[&seq(&[&int(id), status, &pair])])])
 }

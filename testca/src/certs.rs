@@ -178,6 +178,12 @@ impl Parsed {
         self.extension(SUBJECT_KEY_ID).and_then(|v| Node::parse(v).ok()).map(|n| n.value().to_vec())
     }
 
+    /// The named curve of its key, if it is on one.
+    pub fn spki_curve(&self) -> Option<&'static str> {
+        let curve = Node::parse(&self.spki).ok()?.at(0).ok()?.children.get(1)?.oid().ok()?;
+        ["1.2.840.10045.3.1.7", "1.3.132.0.34", "1.3.132.0.35"].into_iter().find(|known| *known == curve)
+    }
+
     /// Whether `issuer` issued it and it is valid at this time.
     pub fn check_issued_by(&self, issuer: &Parsed, now: i64) -> Result<(), String> {
         if self.issuer != issuer.subject {

@@ -87,8 +87,9 @@ pub(crate) fn check_rules(header: &Header, number: u8, is_first: bool, credentia
 
 /// RFC 9483 section 3.1: version 3 only where its syntax is used or expected. Here that is hashAlg in certConf; a
 /// request that brings its public key and proves possession of it by signature expects nothing of the kind.
-pub(crate) fn check_version(header: &Header, body: &Node) -> Result<(), Refusal> {
-    if header.pvno != 3 {
+pub(crate) fn check_version(header: &Header, body: &Node, begun_with: Option<i64>) -> Result<(), Refusal> {
+    // What began with version 3 goes on with it.
+    if header.pvno != 3 || begun_with == Some(3) {
         return Ok(());
     }
     let content = body.inner()?;

@@ -4,10 +4,11 @@ use crate::TestCa;
 use crate::answer::{cert_rep, status_info};
 use crate::certs::{Parsed, Profile, SUBJECT_ALT_NAME, common_name};
 use crate::check::{check_possession, check_rules, check_time, check_version};
-use crate::keys::{KeyType, verify};
+use crate::keys::{Key, KeyType, verify};
 use crate::knobs::Knobs;
 use crate::mac::digest_by_name;
 use crate::nested::Unnested;
+use crate::possession::{Possession, announced, wanted_key};
 use crate::read::{Header, bound, take_apart};
 use crate::tlv::{Node, int, oid, seq, tlv, unix_of, utf8};
 
@@ -77,6 +78,15 @@ pub(crate) struct Transaction {
     pub(crate) seen_nonces: Vec<Vec<u8>>,
     /// certReqId of the response: confirmations and polls repeat it.
     pub(crate) id: i64,
+    /// pvno of the first request.
+    pub(crate) version: i64,
+    /// The number that a challenge hides, and the request that waits for it.
+    pub(crate) challenge: Option<Vec<u8>>,
+    pub(crate) challenged_request: Option<(u8, Node)>,
+    /// Whether the challenge was answered rightly.
+    pub(crate) is_proved: bool,
+    /// Whether confirming the certificate proves possession.
+    pub(crate) proves_by_confirming: bool,
 }
 
 #[derive(Clone, PartialEq)]
@@ -151,14 +161,14 @@ impl TestCa {
         knobs: &Knobs,
         now: i64,
     ) -> Result<(u8, Vec<u8>), Refusal> {
-        if !matches!(header.pvno, 2 | 3) {
+        if !matches!(header.pvno, 2 | 3) || (knobs.only_version != 0 && header.pvno != knobs.only_version) {
             return refuse(bit::UNSUPPORTED_VERSION, format!("pvno {}", header.pvno));
         }
         let number = body.tag & 0x1f;
         let is_first = matches!(number, 0 | 2 | 4 | 7 | 11 | 21);
         let credential = self.check_protection(header, message, number, now)?;
         if knobs.strict {
-            check_version(header, body)?;
+            check_version(header, body, self.transactions.get(&header.transaction).map(|t| t.version))?;
             check_rules(header, number, is_first, &credential)?;
             check_time(header, knobs.time_window, now)?;
         }
@@ -193,6 +203,11 @@ impl TestCa {
                 implicit,
                 id: knobs.cert_req_id,
                 seen_nonces: Vec::new(),
+                version: header.pvno,
+                challenge: None,
+                challenged_request: None,
+                is_proved: false,
+                proves_by_confirming: false,
             };
             self.remember(header.transaction.clone(), fresh);
         }
@@ -207,6 +222,13 @@ impl TestCa {
         let content = body.inner()?;
         let answer = match number {
             0 | 2 | 7 => self.certificate_request(header, number, content, &credential, knobs, now),
+            6 => {
+                self.check_challenge_answer(header, content)?;
+                let transaction = self.transactions.get_mut(&header.transaction).expect("known by now");
+                transaction.is_proved = true;
+                let (number, content) = transaction.challenged_request.take().expect("kept with the challenge");
+                self.certificate_request(header, number, &content, &credential, knobs, now)
+            }
             4 => self.pkcs10_request(header, content, knobs, now),
             11 => self.revocation_request(content, &credential),
             21 => self.general_message(content, now),
@@ -264,8 +286,12 @@ impl TestCa {
             }
         }
         let subject = template.tagged(0xa5).ok_or("the template has no subject".to_owned())?.inner()?.bytes.clone();
-        let key = template.tagged(0xa6).ok_or("the template has no publicKey".to_owned())?;
-        let spki = seq(&[key.value()]);
+        let made = wanted_key(template)?.map(Key::generate);
+        let spki = match (&made, template.tagged(0xa6)) {
+            (None, Some(key)) => seq(&[key.value()]),
+            (Some(made), _) => made.spki.clone(),
+            (None, None) => return refuse(bit::BAD_CERT_TEMPLATE, "the template has no publicKey"),
+        };
         let mut extensions = Vec::new();
         if let Some(list) = template.tagged(0xa9) {
             extensions = crate::certs::read_extensions(list)?;
@@ -273,19 +299,56 @@ impl TestCa {
         if subject == [0x30, 0x00] && !extensions.iter().any(|e| e.0 == SUBJECT_ALT_NAME) {
             return refuse(bit::BAD_CERT_TEMPLATE, "neither subject nor subjectAltName");
         }
-        if message.children.iter().skip(1).any(|field| field.tag == 0x80) {
-            if !self.is_own_ra(credential) {
-                return refuse(bit::NOT_AUTHORIZED, "raVerified from someone who is no RA of this CA");
+        let possession = announced(message)?;
+        let expects_encryption = made.is_some() || possession != Possession::Signature;
+        if knobs.strict && header.pvno != 3 && expects_encryption && !knobs.encrypted_value {
+            return refuse(bit::UNSUPPORTED_VERSION, "pvno 2 where 3 is due");
+        }
+        let is_answer = self.transactions.get(&header.transaction).is_some_and(|t| t.is_proved);
+        let is_vouched_for = message.children.iter().skip(1).any(|field| field.tag == 0x80);
+        if is_vouched_for && !self.is_own_ra(credential) {
+            return refuse(bit::NOT_AUTHORIZED, "raVerified from someone who is no RA of this CA");
+        }
+        match possession {
+            _ if is_vouched_for => {}
+            _ if made.is_some() && message.children.len() > 1 => {
+                return refuse(bit::BAD_POP, "a proof of possession of a key that is yet to be made");
             }
-        } else {
-            check_possession(message, request, &spki)?;
+            _ if made.is_some() => {}
+            Possession::Signature => check_possession(message, request, &spki)?,
+            Possession::EncryptedCertificate if knobs.no_possession == "encrCert" => {
+                return refuse(bit::BAD_POP, "encrCert is not served");
+            }
+            Possession::Challenge if knobs.no_possession == "challengeResp" => {
+                return refuse(bit::BAD_POP, "challengeResp is not served");
+            }
+            Possession::Challenge if !is_answer => {
+                let (challenge, hidden) = self.challenge(&spki, knobs)?;
+                let transaction = self.transactions.get_mut(&header.transaction).expect("begun above");
+                transaction.challenge = Some(hidden);
+                transaction.challenged_request = Some((number, content.clone()));
+                return Ok((5, challenge));
+            }
+            Possession::EncryptedCertificate | Possession::Challenge => {}
         }
         if number == 7 {
             self.check_key_update(request, &subject, &extensions, credential)?;
         }
         let validity = template.tagged(0xa4).map(|v| (bound(v, 0xa0), bound(v, 0xa1)));
         let certificate = self.issue_requested(&subject, &spki, &extensions, validity, knobs, now);
-        self.respond(header, number + 1, certificate, knobs)
+        let proves_by_confirming = possession == Possession::EncryptedCertificate;
+        let transaction = self.transactions.get_mut(&header.transaction).expect("begun above");
+        transaction.proves_by_confirming = proves_by_confirming;
+        let mut pair = if proves_by_confirming && !knobs.clear_certificate {
+            tlv(0xa1, &[&self.wrapped_certificate(&certificate, knobs)?])
+        } else {
+            tlv(0xa0, &[&certificate])
+        };
+        let unasked = knobs.unasked_key.then(|| Key::generate(KeyType::P256));
+        if let Some(made) = made.or(unasked).filter(|_| !knobs.no_generated_key) {
+            pair.extend(tlv(0xa0, &[&self.wrapped_key(&made, credential, knobs)?]));
+        }
+        self.respond(header, number + 1, certificate, &pair, knobs)
     }
 
     fn pkcs10_request(
@@ -307,7 +370,8 @@ impl TestCa {
         }
         let certificate = self.issue_requested(&subject, &spki, &extensions, None, knobs, now);
         let knobs = Knobs { cert_req_id: -1, ..knobs.clone() };
-        self.respond(header, 3, certificate, &knobs)
+        let pair = tlv(0xa0, &[&certificate]);
+        self.respond(header, 3, certificate, &pair, &knobs)
     }
 
     fn issue_requested(
@@ -349,6 +413,7 @@ impl TestCa {
         header: &Header,
         tag: u8,
         certificate: Vec<u8>,
+        pair: &[u8],
         knobs: &Knobs,
     ) -> Result<(u8, Vec<u8>), Refusal> {
         let transaction = self.transactions.get_mut(&header.transaction).expect("begun above");
@@ -356,12 +421,13 @@ impl TestCa {
         transaction.implicit = match knobs.implicit_confirm.as_str() {
             "ignore" => false,
             "always" => true,
-            _ => asked,
+            // RFC 9810 section 5.2.8.3.2: certConf is the proof.
+            _ => asked && !transaction.proves_by_confirming,
         };
-        transaction.issued = Some(certificate.clone());
+        transaction.issued = Some(certificate);
         transaction.id = knobs.cert_req_id;
         let refused = matches!(knobs.status, 2 | 3) || knobs.status > 6;
-        let body = if refused || knobs.no_certificate { None } else { Some(&certificate) };
+        let body = if refused || knobs.no_certificate { None } else { Some(pair) };
         let anchors = knobs.ca_pubs.then(|| self.root.certificate.clone());
         let content =
             cert_rep(knobs.cert_req_id, &status_info(knobs.status, knobs.fail_info, &knobs.text), body, anchors);

@@ -18,12 +18,14 @@ mod answer;
 pub mod certs;
 mod check;
 pub mod cmp;
+mod envelope;
 pub mod keys;
 pub mod knobs;
 mod mac;
 pub mod material;
 mod nested;
 mod ocsp;
+mod possession;
 pub mod ra;
 mod read;
 mod record;
@@ -100,6 +102,9 @@ pub struct TestCa {
     pub rejected: Vec<Vec<u8>>,
     ra_key: KeyType,
     ra_certificates: Vec<Vec<u8>>,
+    /// Signs keys that it makes for devices; purpose cmKGA.
+    pub key_authority: Holder,
+    strange_key_authority: Holder,
     expired_signer: Holder,
     no_usage_signer: Holder,
     stranger: Holder,
@@ -129,6 +134,10 @@ impl TestCa {
         let expired_signer = issuing.issue("devid test CMP server", options.signer_key, from - 86_400, from, expired);
         let no_usage_signer =
             issuing.issue("devid test CMP server", options.signer_key, from, to, |p| p.key_usage(&[4]));
+        let cm_kga = |p: Profile| p.key_usage(&[0]).purposes(&["1.3.6.1.5.5.7.3.32"]);
+        let key_authority = issuing.issue("devid test key generation authority", options.signer_key, from, to, cm_kga);
+        let strange_key_authority =
+            supplier.issue("devid test key generation authority", options.signer_key, from, to, cm_kga);
         let stranger = Holder::root("devid test CMP server", options.signer_key, from, to);
         TestCa {
             knobs: Knobs::default(),
@@ -144,6 +153,8 @@ impl TestCa {
             rejected: Vec::new(),
             ra_key: options.signer_key,
             ra_certificates: Vec::new(),
+            key_authority,
+            strange_key_authority,
             expired_signer,
             no_usage_signer,
             stranger,

@@ -9,6 +9,7 @@ mod status;
 
 mod broken;
 mod elsewhere;
+mod encrypted;
 mod good;
 mod information;
 mod installed;

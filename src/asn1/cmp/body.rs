@@ -5,6 +5,7 @@ use std::fmt;
 use ::der::{Tag, TagNumber};
 
 use super::certrep::CertRepMessage;
+use super::challenge::Challenge;
 use super::header::{InfoTypeAndValue, read_general_info};
 use super::poll::PollRep;
 use super::revocation::RevRepContent;
@@ -23,6 +24,8 @@ impl BodyType {
     pub const CR: BodyType = BodyType(2);
     pub const CP: BodyType = BodyType(3);
     pub const P10CR: BodyType = BodyType(4);
+    pub const POPDECC: BodyType = BodyType(5);
+    pub const POPDECR: BodyType = BodyType(6);
     pub const KUR: BodyType = BodyType(7);
     pub const KUP: BodyType = BodyType(8);
     pub const RR: BodyType = BodyType(11);
@@ -64,6 +67,8 @@ impl fmt::Display for BodyType {
 pub enum PkiBody {
     /// ip, cp, kup.
     CertRep(CertRepMessage),
+    /// popdecc.
+    Challenges(Vec<Challenge>),
     /// rp.
     RevRep(RevRepContent),
     /// genp.
@@ -92,6 +97,7 @@ impl PkiBody {
             BodyType::IP | BodyType::CP | BodyType::KUP => {
                 CertRepMessage::parse(content, limits.max_certificates).map(PkiBody::CertRep)
             }
+            BodyType::POPDECC => Challenge::parse_all(content).map(PkiBody::Challenges),
             BodyType::RP => RevRepContent::parse(content, limits.max_certificates).map(PkiBody::RevRep),
             BodyType::GENP => read_general_info(content).map(PkiBody::GenRep),
             BodyType::ERROR => ErrorMsgContent::parse(content).map(PkiBody::Error),

@@ -6,6 +6,7 @@
 
 pub mod body;
 pub mod certrep;
+pub mod challenge;
 pub mod general;
 pub mod header;
 pub mod message;
@@ -15,6 +16,7 @@ pub mod status;
 
 pub use body::{BodyType, PkiBody};
 pub use certrep::{CertOrEncCert, CertRepMessage, CertResponse, CertStatus, CertifiedKeyPair};
+pub use challenge::{Challenge, Rand};
 pub use general::{CrlSource, RootCaKeyUpdate};
 pub use header::{InfoTypeAndValue, PkiHeader};
 pub use message::PkiMessage;

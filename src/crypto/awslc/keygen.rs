@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::agreement;
 use aws_lc_rs::encoding::AsRawBytes;
 use aws_lc_rs::error::{KeyRejected, Unspecified};
+use aws_lc_rs::kem::DecapsulationKey;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair,
@@ -16,9 +18,10 @@ use zeroize::Zeroizing;
 use super::super::keys::same_public_key;
 use super::super::public_key::{self, PublicKey, encode_spki};
 use super::super::{CryptoError, KeyKind, PrivateKey};
+use super::kem;
 use super::sign::{Key, Pair};
 use crate::asn1::oid;
-use crate::asn1::pkcs8::{EcPrivateKey, MlDsaPrivateKey, PrivateKeyInfo, curve_private_key};
+use crate::asn1::pkcs8::{EcPrivateKey, PrivateKeyInfo, SeededPrivateKey, curve_private_key};
 
 pub(super) fn generate(kind: KeyKind) -> Result<Arc<dyn PrivateKey>, CryptoError> {
     let failed = |_: Unspecified| CryptoError::Random;
@@ -38,6 +41,13 @@ pub(super) fn generate(kind: KeyKind) -> Result<Arc<dyn PrivateKey>, CryptoError
         KeyKind::Ed25519 => Pair::Ed25519(Ed25519KeyPair::generate().map_err(failed)?),
         KeyKind::MlDsa44 | KeyKind::MlDsa65 | KeyKind::MlDsa87 => {
             Pair::MlDsa(PqdsaKeyPair::generate(ml_dsa(kind)).map_err(failed)?, None)
+        }
+        KeyKind::X25519 => {
+            let pair = agreement::PrivateKey::generate(&agreement::X25519).map_err(failed)?;
+            return x25519(pair).map(|key| Arc::new(key) as _);
+        }
+        KeyKind::MlKem512 | KeyKind::MlKem768 | KeyKind::MlKem1024 => {
+            return Ok(Arc::new(ml_kem(kind, kem::generate(kind)?)));
         }
     };
     Ok(Arc::new(key(kind, pair)))
@@ -67,6 +77,13 @@ pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
         oid::ML_DSA_44 => import_ml_dsa(KeyKind::MlDsa44, info.key, pkcs8)?,
         oid::ML_DSA_65 => import_ml_dsa(KeyKind::MlDsa65, info.key, pkcs8)?,
         oid::ML_DSA_87 => import_ml_dsa(KeyKind::MlDsa87, info.key, pkcs8)?,
+        oid::X25519 => {
+            let seed = curve_private_key(info.key)?;
+            x25519(agreement::PrivateKey::from_private_key(&agreement::X25519, seed).map_err(rejected)?)?
+        }
+        oid::ML_KEM_512 => ml_kem(KeyKind::MlKem512, kem::import(KeyKind::MlKem512, info.key)?),
+        oid::ML_KEM_768 => ml_kem(KeyKind::MlKem768, kem::import(KeyKind::MlKem768, info.key)?),
+        oid::ML_KEM_1024 => ml_kem(KeyKind::MlKem1024, kem::import(KeyKind::MlKem1024, info.key)?),
         other => return Err(CryptoError::Unsupported(format!("private keys of type {other}"))),
     };
     // RFC 5958 section 2: the public key that may stand beside it is this key's.
@@ -78,7 +95,7 @@ pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
 }
 
 fn import_ml_dsa(kind: KeyKind, content: &[u8], pkcs8: &[u8]) -> Result<Key, CryptoError> {
-    let MlDsaPrivateKey { seed, expanded } = MlDsaPrivateKey::from_der(content)?;
+    let SeededPrivateKey { seed, expanded } = SeededPrivateKey::from_der(content, "ML-DSA-PrivateKey", 32)?;
     let algorithm = ml_dsa(kind);
     let (pair, kept) = match (seed, expanded) {
         (Some(seed), expanded) => {
@@ -100,12 +117,22 @@ fn import_ml_dsa(kind: KeyKind, content: &[u8], pkcs8: &[u8]) -> Result<Key, Cry
     Ok(key(kind, Pair::MlDsa(pair, kept)))
 }
 
+fn x25519(pair: agreement::PrivateKey) -> Result<Key, CryptoError> {
+    let public = pair.compute_public_key().map_err(|_| CryptoError::KeyCannot("be read"))?;
+    Ok(Key { spki: encode_spki(KeyKind::X25519, public.as_ref()), kind: KeyKind::X25519, pair: Pair::X25519(pair) })
+}
+
+fn ml_kem(kind: KeyKind, (pair, public): (DecapsulationKey, Vec<u8>)) -> Key {
+    Key { spki: encode_spki(kind, &public), kind, pair: Pair::MlKem(pair) }
+}
+
 fn key(kind: KeyKind, pair: Pair) -> Key {
     let public = match &pair {
         Pair::Rsa(pair) => pair.public_key().as_ref(),
         Pair::Ecdsa(pair) => pair.public_key().as_ref(),
         Pair::Ed25519(pair) => pair.public_key().as_ref(),
         Pair::MlDsa(pair, _) => pair.public_key().as_ref(),
+        Pair::X25519(_) | Pair::MlKem(_) => unreachable!("made by functions of their own"),
     };
     Key { spki: encode_spki(kind, public), kind, pair }
 }

@@ -5,6 +5,7 @@
 
 mod cipher;
 mod kdf;
+mod kem;
 mod keygen;
 mod mac;
 mod sign;
@@ -156,6 +157,10 @@ impl Provider for AwsLc {
 
     fn agree_ephemeral(&self, spki: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), CryptoError> {
         cipher::agree_ephemeral(spki)
+    }
+
+    fn encapsulate(&self, spki: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), CryptoError> {
+        kem::encapsulate(spki)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsBigEndian, AsDer, Curve25519SeedBin, Pkcs8V1Der};
+use aws_lc_rs::kem::DecapsulationKey;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{OaepPrivateDecryptingKey, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey};
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, PqdsaKeyPair, RsaEncoding, RsaKeyPair};
@@ -10,7 +11,10 @@ use aws_lc_rs::{agreement, digest};
 use zeroize::Zeroizing;
 
 use super::super::{CryptoError, DigestAlgorithm, KeyKind, PrivateKey, RsaEncryption, SignatureAlgorithm};
-use super::{cipher, digest_algorithm, for_curve};
+use super::{cipher, digest_algorithm, for_curve, kem};
+use crate::asn1::der::element;
+use crate::asn1::oid;
+use crate::asn1::pkcs8::encode_private_key_info;
 
 /// A key in this process's memory. AWS-LC wipes it when it is dropped.
 pub(super) struct Key {
@@ -25,6 +29,8 @@ pub(super) enum Pair {
     Ed25519(Ed25519KeyPair),
     /// With the PKCS#8 it came in, where AWS-LC cannot write one: keys without their seed.
     MlDsa(PqdsaKeyPair, Option<Zeroizing<Vec<u8>>>),
+    X25519(agreement::PrivateKey),
+    MlKem(DecapsulationKey),
 }
 
 impl fmt::Debug for Key {
@@ -82,6 +88,12 @@ impl PrivateKey for Key {
             Pair::Ecdsa(pair) => Some(written(pair.to_pkcs8v1().ok()?.as_ref())),
             Pair::Ed25519(pair) => Some(written(pair.to_pkcs8v1().ok()?.as_ref())),
             Pair::MlDsa(_, Some(kept)) => Some(kept.clone()),
+            Pair::X25519(pair) => {
+                let seed: Curve25519SeedBin<'_> = pair.as_be_bytes().ok()?;
+                let content = Zeroizing::new(element(0x04, &[seed.as_ref()]));
+                Some(encode_private_key_info(oid::X25519, &[], &content))
+            }
+            Pair::MlKem(pair) => kem::to_pkcs8(self.kind, pair),
             Pair::MlDsa(pair, None) => Some(written(pair.to_pkcs8v1().ok()?.as_ref())),
         }
     }
@@ -109,12 +121,20 @@ impl PrivateKey for Key {
 
     fn agree(&self, peer_point: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let refused = CryptoError::KeyCannot("agree on a secret");
+        if let Pair::X25519(own) = &self.pair {
+            return cipher::agree(own, peer_point);
+        }
         let (Pair::Ecdsa(pair), Some(algorithm)) = (&self.pair, cipher::ecdh(self.kind)) else { return Err(refused) };
         let Ok(pkcs8) = pair.to_pkcs8v1() else { return Err(refused) };
         let Ok(own) = agreement::PrivateKey::from_private_key_der(algorithm, pkcs8.as_ref()) else {
             return Err(refused);
         };
         cipher::agree(&own, peer_point)
+    }
+
+    fn decapsulate(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        let Pair::MlKem(pair) = &self.pair else { return Err(CryptoError::KeyCannot("decapsulate")) };
+        kem::decapsulate(pair, ciphertext)
     }
 }
 

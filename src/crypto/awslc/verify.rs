@@ -45,7 +45,7 @@ pub(super) fn verify(
         PublicKey::MlDsa { kind: KeyKind::MlDsa44, key } => raw(&signature::ML_DSA_44, key, message, signature),
         PublicKey::MlDsa { kind: KeyKind::MlDsa65, key } => raw(&signature::ML_DSA_65, key, message, signature),
         PublicKey::MlDsa { key, .. } => raw(&signature::ML_DSA_87, key, message, signature),
-        PublicKey::X25519(_) => Err(CryptoError::KeyCannot("sign")),
+        PublicKey::X25519(_) | PublicKey::MlKem { .. } => Err(CryptoError::KeyCannot("sign")),
     }
 }
 

@@ -138,16 +138,20 @@ pub(super) fn agree_ephemeral(spki: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>
             let mut scalar = Zeroizing::new([0u8; 32]);
             getrandom::fill(&mut *scalar).map_err(|_| CryptoError::Random)?;
             let own = MontgomeryPoint::mul_base_clamped(*scalar);
-            let peer = MontgomeryPoint(point.try_into().map_err(|_| bad_point())?);
-            let secret = Zeroizing::new(peer.mul_clamped(*scalar).to_bytes().to_vec());
-            // RFC 7748 section 6.1: points of small order give zeros, whatever the key.
-            if secret.iter().fold(0, |all, byte| all | byte) == 0 {
-                return Err(bad_point());
-            }
-            Ok((own.to_bytes().to_vec(), secret))
+            Ok((own.to_bytes().to_vec(), agree_x25519(&scalar, point)?))
         }
         _ => Err(CryptoError::KeyCannot("agree on a secret")),
     }
+}
+
+pub(super) fn agree_x25519(scalar: &[u8; 32], point: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    let peer = MontgomeryPoint(point.try_into().map_err(|_| bad_point())?);
+    let secret = Zeroizing::new(peer.mul_clamped(*scalar).to_bytes().to_vec());
+    // RFC 7748 section 6.1: points of small order give zeros, whatever the key.
+    if secret.iter().fold(0, |all, byte| all | byte) == 0 {
+        return Err(bad_point());
+    }
+    Ok(secret)
 }
 
 pub(super) fn agree(kind: KeyKind, scalar: &[u8], point: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {

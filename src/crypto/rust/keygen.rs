@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use curve25519_dalek::MontgomeryPoint;
 use getrandom::SysRng;
 use rsa::RsaPrivateKey;
 use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPublicKey};
@@ -12,10 +13,11 @@ use zeroize::Zeroizing;
 
 use super::super::public_key::{self, PublicKey, coordinate_len, encode_spki};
 use super::super::{CryptoError, KeyKind, PrivateKey};
+use super::kem::KemSecret;
 use super::sign::{Key, Secret};
 use super::{with_curve, with_ml_dsa};
 use crate::asn1::oid;
-use crate::asn1::pkcs8::{EcPrivateKey, MlDsaPrivateKey, PrivateKeyInfo, curve_private_key};
+use crate::asn1::pkcs8::{EcPrivateKey, PrivateKeyInfo, SeededPrivateKey, curve_private_key};
 use crate::limits;
 
 pub(super) fn generate(kind: KeyKind) -> Result<Arc<dyn PrivateKey>, CryptoError> {
@@ -28,6 +30,8 @@ pub(super) fn generate(kind: KeyKind) -> Result<Arc<dyn PrivateKey>, CryptoError
         KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => Secret::Ec(random_scalar(kind)?),
         KeyKind::Ed25519 => Secret::Ed25519(Box::new(ed25519_dalek::SigningKey::from_bytes(&*random_seed()?))),
         KeyKind::MlDsa44 | KeyKind::MlDsa65 | KeyKind::MlDsa87 => Secret::MlDsa(random_seed()?),
+        KeyKind::X25519 => Secret::X25519(random_seed()?),
+        KeyKind::MlKem512 | KeyKind::MlKem768 | KeyKind::MlKem1024 => Secret::MlKem(KemSecret::generate(kind)?),
     };
     Ok(Arc::new(key(kind, secret)?))
 }
@@ -64,6 +68,10 @@ pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
         oid::ML_DSA_44 => import_ml_dsa(KeyKind::MlDsa44, info.key)?,
         oid::ML_DSA_65 => import_ml_dsa(KeyKind::MlDsa65, info.key)?,
         oid::ML_DSA_87 => import_ml_dsa(KeyKind::MlDsa87, info.key)?,
+        oid::X25519 => key(KeyKind::X25519, Secret::X25519(Zeroizing::new(*curve_private_key(info.key)?)))?,
+        oid::ML_KEM_512 => import_ml_kem(KeyKind::MlKem512, info.key)?,
+        oid::ML_KEM_768 => import_ml_kem(KeyKind::MlKem768, info.key)?,
+        oid::ML_KEM_1024 => import_ml_kem(KeyKind::MlKem1024, info.key)?,
         other => return Err(CryptoError::Unsupported(format!("private keys of type {other}"))),
     };
     // RFC 5958 section 2: the public key that may stand beside it is this key's.
@@ -105,7 +113,7 @@ pub(super) fn public_point(kind: KeyKind, scalar: &[u8]) -> Result<Vec<u8>, Cryp
 
 /// Keys without their seed are refused: the crate's reader of expanded keys does not check them.
 fn import_ml_dsa(kind: KeyKind, content: &[u8]) -> Result<Key, CryptoError> {
-    let MlDsaPrivateKey { seed, expanded } = MlDsaPrivateKey::from_der(content)?;
+    let SeededPrivateKey { seed, expanded } = SeededPrivateKey::from_der(content, "ML-DSA-PrivateKey", 32)?;
     let seed: &[u8; 32] = seed
         .and_then(|seed| seed.try_into().ok())
         .ok_or_else(|| CryptoError::Unsupported("ML-DSA keys without their seed".to_owned()))?;
@@ -122,6 +130,10 @@ fn import_ml_dsa(kind: KeyKind, content: &[u8]) -> Result<Key, CryptoError> {
     key(kind, Secret::MlDsa(Zeroizing::new(*seed)))
 }
 
+fn import_ml_kem(kind: KeyKind, content: &[u8]) -> Result<Key, CryptoError> {
+    key(kind, Secret::MlKem(KemSecret::import(kind, content)?))
+}
+
 fn key(kind: KeyKind, secret: Secret) -> Result<Key, CryptoError> {
     let public = match &secret {
         Secret::Rsa(key) => {
@@ -130,6 +142,8 @@ fn key(kind: KeyKind, secret: Secret) -> Result<Key, CryptoError> {
         }
         Secret::Ec(scalar) => public_point(kind, scalar)?,
         Secret::Ed25519(key) => key.verifying_key().to_bytes().to_vec(),
+        Secret::X25519(scalar) => MontgomeryPoint::mul_base_clamped(**scalar).to_bytes().to_vec(),
+        Secret::MlKem(secret) => secret.public(kind)?,
         Secret::MlDsa(seed) => with_ml_dsa!(kind, P => {
             ml_dsa::SigningKey::<P>::from_seed(&(**seed).into()).expanded_key().verifying_key().encode().to_vec()
         }),

@@ -7,6 +7,7 @@
 
 mod cipher;
 mod kdf;
+mod kem;
 mod keygen;
 mod mac;
 mod sign;
@@ -205,6 +206,10 @@ impl Provider for RustCrypto {
 
     fn agree_ephemeral(&self, spki: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), CryptoError> {
         cipher::agree_ephemeral(spki)
+    }
+
+    fn encapsulate(&self, spki: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), CryptoError> {
+        kem::encapsulate(spki)
     }
 }
 

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::super::public_key::curve_oid;
 use super::super::{CryptoError, DigestAlgorithm, KeyKind, PrivateKey, RsaEncryption, SignatureAlgorithm};
+use super::kem::KemSecret;
 use super::{cipher, digest, keygen, with_curve, with_digest, with_ml_dsa};
 use crate::asn1::der::element;
 use crate::asn1::oid;
@@ -30,6 +31,9 @@ pub(super) enum Secret {
     Ed25519(Box<ed25519_dalek::SigningKey>),
     /// The seed.
     MlDsa(Zeroizing<[u8; 32]>),
+    /// The scalar, not yet clamped.
+    X25519(Zeroizing<[u8; 32]>),
+    MlKem(KemSecret),
 }
 
 impl fmt::Debug for Key {
@@ -108,6 +112,11 @@ impl PrivateKey for Key {
                 let content = Zeroizing::new(element(0x04, &[key.as_bytes()]));
                 Some(encode_private_key_info(oid::ED25519, &[], &content))
             }
+            Secret::X25519(scalar) => {
+                let content = Zeroizing::new(element(0x04, &[&**scalar]));
+                Some(encode_private_key_info(oid::X25519, &[], &content))
+            }
+            Secret::MlKem(secret) => Some(secret.to_pkcs8(self.kind)),
             Secret::MlDsa(seed) => {
                 let content = Zeroizing::new(element(0x80, &[&**seed]));
                 let algorithm = match self.kind {
@@ -133,7 +142,15 @@ impl PrivateKey for Key {
     }
 
     fn agree(&self, peer_point: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-        let Secret::Ec(scalar) = &self.secret else { return Err(CryptoError::KeyCannot("agree on a secret")) };
-        cipher::agree(self.kind, scalar, peer_point)
+        match &self.secret {
+            Secret::Ec(scalar) => cipher::agree(self.kind, scalar, peer_point),
+            Secret::X25519(scalar) => cipher::agree_x25519(scalar, peer_point),
+            _ => Err(CryptoError::KeyCannot("agree on a secret")),
+        }
+    }
+
+    fn decapsulate(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        let Secret::MlKem(secret) = &self.secret else { return Err(CryptoError::KeyCannot("decapsulate")) };
+        secret.decapsulate(self.kind, ciphertext)
     }
 }

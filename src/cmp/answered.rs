@@ -1,0 +1,132 @@
+//! What a checked answer leads to: waiting and polling, another version, a challenge, or the end.
+
+use std::sync::Arc;
+
+use super::enrolment::Came;
+use super::info;
+use super::operation::{Operation, Outcome, Phase, State, UnderWay};
+use super::proof::Possession;
+use super::response::{self, Checked, Inbox};
+use super::revoke;
+use crate::asn1::cmp::{BodyType, ErrorMsgContent, PkiBody, PkiStatus, PkiStatusInfo, PollRep, poll};
+use crate::codes::Code;
+use crate::error::Error;
+use crate::time::Time;
+
+/// Bit of failInfo (RFC 9810 section 5.2.3).
+const UNSUPPORTED_VERSION: u32 = 22;
+
+impl Operation {
+    pub(super) fn answered(&mut self, answer: Inbox, under_way: UnderWay, now: Time) -> Result<(), Error> {
+        let context = Arc::clone(&self.context);
+        let transaction = self.transaction.as_mut().expect("a message is under way in it");
+        let final_answer = match under_way.phase {
+            Phase::Request => self.request.answer(),
+            Phase::Confirmation => BodyType::PKICONF,
+        };
+        let mut allowed = vec![final_answer];
+        if under_way.polling.is_some() {
+            allowed.push(BodyType::POLLREP);
+        }
+        let may_be_challenged = self.request.certificate().is_some_and(|r| r.possession == Possession::Challenge);
+        if under_way.phase == Phase::Request && may_be_challenged && !transaction.challenged {
+            allowed.push(BodyType::POPDECC);
+        }
+        let Checked { message, body, protected_by } = response::check(&context, transaction, now, answer, &allowed)?;
+        match body {
+            PkiBody::PollRep(entries) => self.told_to_wait(&entries, under_way, now),
+            // RFC 9483 section 4.4: any message but a certificate response is delayed by an error with status waiting.
+            PkiBody::Error(content) if content.status.status == PkiStatus::Waiting => {
+                response::check_no_fail_info(&context, &content.status)?;
+                self.start_polling(-1, &content.status, under_way, now)
+            }
+            PkiBody::Error(content) => match self.version_to_try(&content, message.header().pvno, under_way) {
+                Some(version) => {
+                    self.other_version = Some(version);
+                    self.state = State::Begin;
+                    Ok(())
+                }
+                None => Err(response::server_error(&content)),
+            },
+            PkiBody::Challenges(challenges) => {
+                self.challenge_came(&challenges, message.header().sender.as_deref(), now)
+            }
+            PkiBody::CertRep(rep) => {
+                self.certificate_answered(rep, &Came::with(&message, protected_by), under_way, now)
+            }
+            PkiBody::RevRep(content) => {
+                let request = self.request.revocation().expect("rp is only allowed as answer to rr");
+                self.outcome = Some(Outcome::Revoked(revoke::check_answer(&context, request, content)?));
+                self.state = State::Done;
+                Ok(())
+            }
+            PkiBody::GenRep(items) => {
+                let question = self.request.question().expect("genp is only allowed as answer to genm");
+                self.outcome = Some(Outcome::Information(info::check_answer(&context, question, items, now)?));
+                self.state = State::Done;
+                Ok(())
+            }
+            PkiBody::PkiConf => {
+                self.state = match self.rejection.take() {
+                    Some(error) => State::Failed(error),
+                    None => State::Done,
+                };
+                Ok(())
+            }
+            PkiBody::Other(_) => Err(Error::new(Code::UnexpectedBody, "a body that does not belong here")),
+        }
+    }
+
+    /// RFC 9810 section 7: a server that does not know the version names one that it does; the request is made once more
+    /// with that, in a new transaction. Only a protected error leads here, so that nobody else chooses the version.
+    fn version_to_try(&self, content: &ErrorMsgContent, theirs: i64, under_way: UnderWay) -> Option<i64> {
+        let ours = self.transaction.as_ref().map_or(0, |transaction| transaction.pvno);
+        let is_version = content.status.fail_info.is_some_and(|bits| bits >> UNSUPPORTED_VERSION & 1 == 1);
+        let is_first = under_way.body == self.request.body() && under_way.polling.is_none();
+        let is_new = self.other_version.is_none() && theirs != ours && matches!(theirs, 2 | 3);
+        (is_version && is_first && is_new).then_some(theirs)
+    }
+
+    /// A first answer says waiting: poll at once, the answer tells how long to wait (RFC 9483 section 4.4).
+    pub(super) fn start_polling(
+        &mut self,
+        cert_req_id: i64,
+        status: &PkiStatusInfo,
+        under_way: UnderWay,
+        now: Time,
+    ) -> Result<(), Error> {
+        self.wait_reason.clone_from(&status.texts);
+        let polling = UnderWay { polling: Some(cert_req_id), ..under_way };
+        if under_way.polling.is_some() {
+            // "waiting" again where a final answer belongs: wait a little, so that no loop runs hot.
+            self.state = State::Waiting { until: now.plus(5), under_way: polling };
+            return Ok(());
+        }
+        let transaction = self.transaction.as_mut().expect("a message is under way in it");
+        transaction.delayed_nonce = Some(transaction.sent_nonce.clone());
+        self.poll(polling, now)
+    }
+
+    pub(super) fn poll(&mut self, under_way: UnderWay, now: Time) -> Result<(), Error> {
+        let most = self.context.limits.max_polls;
+        if self.polls >= most {
+            return Err(Error::new(Code::PollExhausted, format!("the server is still waiting after {most} polls")));
+        }
+        self.polls += 1;
+        let cert_req_id = under_way.polling.expect("only what is delayed is polled for");
+        self.send(UnderWay { body: BodyType::POLLREQ, ..under_way }, &poll::poll_req(&[cert_req_id]), 2, now)
+    }
+
+    fn told_to_wait(&mut self, entries: &[PollRep], under_way: UnderWay, now: Time) -> Result<(), Error> {
+        let wanted = under_way.polling.expect("pollRep is only allowed while polling");
+        let Some(entry) = entries.iter().find(|e| e.cert_req_id == wanted) else {
+            let words = format!("pollRep has no entry for certReqId {wanted}");
+            return Err(Error::new(Code::Protocol, words));
+        };
+        self.wait_reason.clone_from(&entry.reason);
+        // Negative and absurd values are cut to what the caller allows.
+        let seconds = entry.check_after.clamp(1, i64::from(self.context.limits.max_check_after_seconds).max(1));
+        self.state = State::Waiting { until: now.plus(seconds), under_way };
+        Ok(())
+    }
+}

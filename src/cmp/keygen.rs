@@ -1,0 +1,208 @@
+//! Central key generation (RFC 9483 section 4.1.6): the CA's side makes the key pair and sends it in EnvelopedData, signed by
+//! a key generation authority.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::context::{Context, Credential};
+use super::enrolment::Came;
+use super::proof::old_form_allowed;
+use super::request::Signer;
+use super::response::{ProtectedBy, may_sign};
+use crate::asn1::encrypted_key::EncryptedKey;
+use crate::asn1::oid;
+use crate::asn1::pkcs8::asymmetric_key_package;
+use crate::asn1::x509::Certificate;
+use crate::cms::{self, CmsError, OpenOptions, SignedData};
+use crate::codes::Code;
+use crate::crypto::keys::same_public_key;
+use crate::crypto::{CryptoError, PrivateKey};
+use crate::error::Error;
+use crate::time::Time;
+use crate::validation::{Checks, validate};
+
+/// Refuses credentials to which nothing can be encrypted, before anything is sent.
+pub(super) fn check_credential(context: &Context) -> Result<(), Error> {
+    match &context.credential {
+        Credential::Mac { .. } => Ok(()),
+        Credential::MutualTls { .. } => {
+            let words =
+                "a generated key comes encrypted to the credential of the messages, and there is none beside TLS";
+            Err(Error::new(Code::Unsupported, words))
+        }
+        Credential::Signature { signer: Signer::Key(key), .. } if key.kind().can_receive() => Ok(()),
+        Credential::Signature { signer: Signer::Key(key), .. } => {
+            let words = format!(
+                "a generated key comes encrypted to the credential, and nothing can be encrypted to a key of type {}; \
+                 an RSA or EC key or a shared secret can receive it",
+                key.kind()
+            );
+            Err(Error::new(Code::Algorithm, words))
+        }
+        Credential::Signature { signer: Signer::Deferred { .. }, .. } => {
+            let words = "a generated key comes encrypted to the credential, whose key signs by a step of the caller's \
+                         and opens nothing";
+            Err(Error::new(Code::Unsupported, words))
+        }
+    }
+}
+
+/// Opens a generated key, checks who made it, and that it is the key of `certificate`, whose `chain` is known to be good.
+pub(super) fn open_generated_key(
+    context: &Context,
+    encrypted: &[u8],
+    came: &Came<'_>,
+    certificate: &Certificate,
+    chain: &[Certificate],
+    now: Time,
+) -> Result<Arc<dyn PrivateKey>, Error> {
+    let key = match EncryptedKey::from_der(encrypted)? {
+        EncryptedKey::Enveloped(fields) => {
+            let signed = open_envelope(context, fields)?;
+            let Some(signed) = signed.as_signed_data() else { return Err(unreadable()) };
+            check_signed(context, &signed, came, chain, now)?;
+            import(context, signed.content.unwrap_or_default())?
+        }
+        EncryptedKey::Value(value) => {
+            // Nobody signed it: what stands behind it is the protection of the answer alone.
+            old_form_allowed(context)?;
+            let Credential::Signature { signer: Signer::Key(own), .. } = &context.credential else {
+                return Err(Error::new(Code::Unsupported, "EncryptedValue under a shared secret"));
+            };
+            let pkcs8 = cms::open_value(&*context.provider, &value, &**own)?;
+            context.provider.import_pkcs8(&pkcs8).map_err(|_| unreadable())?
+        }
+    };
+    // G9: whatever else it is, it is this certificate's.
+    if !same_public_key(key.spki(), certificate.spki()) {
+        return Err(Error::new(Code::KeyMismatch, "the generated key is not the key of the issued certificate"));
+    }
+    Ok(key)
+}
+
+/// Opened content of an envelope, wiped with it.
+struct Envelope(Zeroizing<Vec<u8>>);
+
+impl Envelope {
+    fn as_signed_data(&self) -> Option<SignedData<'_>> {
+        SignedData::from_der(&self.0).ok()
+    }
+}
+
+fn open_envelope(context: &Context, fields: &[u8]) -> Result<Envelope, Error> {
+    let mut options = OpenOptions {
+        allow_pkcs1_transport: context.tolerance.pkcs1_key_transport,
+        ..OpenOptions::new(&context.limits)
+    };
+    match &context.credential {
+        // RFC 9483 section 4.1.6.3: by password if and only if the request was protected by the secret.
+        Credential::Mac { secret, .. } => options.password = Some(secret),
+        Credential::Signature { signer: Signer::Key(key), certificate, .. } => {
+            options.key = Some(&**key);
+            options.certificate = Some(certificate);
+        }
+        Credential::Signature { .. } | Credential::MutualTls { .. } => {}
+    }
+    let opened = cms::open_content(&*context.provider, oid::CMS_ENVELOPED_DATA, fields, &options);
+    let opened = opened.map_err(|error| match error {
+        CmsError::NotForUs { .. } => Error::new(Code::Decrypt, "the generated key is encrypted to somebody else"),
+        other => Error::from(other).context("the generated key"),
+    })?;
+    if opened.content_type != oid::CMS_SIGNED_DATA {
+        return Err(Error::new(Code::Protocol, "the generated key is not wrapped in SignedData"));
+    }
+    Ok(Envelope(opened.content))
+}
+
+/// RFC 9483 section 4.1.6: signed by an authority with the purpose cmKGA; RFC 9810 section 4.5 lets the CA itself be it.
+/// Under the shared secret the authority need not be known: its signature must be right all the same.
+fn check_signed(
+    context: &Context,
+    signed: &SignedData<'_>,
+    came: &Came<'_>,
+    chain: &[Certificate],
+    now: Time,
+) -> Result<(), Error> {
+    if signed.content_type != oid::CT_KP_KEY_PACKAGE || signed.content.is_none() {
+        return Err(Error::new(Code::Protocol, "what the key generation authority signed is no key package"));
+    }
+    let mut first_failure = None;
+    for authority in signed.signer_certificates() {
+        let outcome = match came.protected_by {
+            ProtectedBy::Mac => Ok(()),
+            ProtectedBy::Signature | ProtectedBy::MutualTls => {
+                check_authority(context, authority, signed, came, chain, now)
+            }
+        };
+        let outcome = outcome.and_then(|()| {
+            let verified = signed.verify_by(&*context.provider, authority, authority.spki(), false);
+            verified.map_err(|e| {
+                let words = format!("the generated key's signature by {authority:?}: {e}");
+                Error::new(Code::SignatureInvalid, words)
+            })
+        });
+        match outcome {
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                first_failure.get_or_insert(error);
+            }
+        }
+    }
+    Err(first_failure.unwrap_or_else(|| {
+        Error::new(Code::SignatureInvalid, "the generated key is not signed by anyone whose certificate came with it")
+    }))
+}
+
+fn check_authority(
+    context: &Context,
+    authority: &Certificate,
+    signed: &SignedData<'_>,
+    came: &Came<'_>,
+    chain: &[Certificate],
+    now: Time,
+) -> Result<(), Error> {
+    let refuse = |words: String| Err(Error::new(Code::SignatureInvalid, words));
+    if !context.tolerance.signer_key_usage && !may_sign(authority)? {
+        return refuse(format!("the key generation authority {authority:?} has a keyUsage without digitalSignature"));
+    }
+    // The issuer of the certificate that came: its path is known already.
+    if chain.first().is_some_and(|issuer| issuer == authority) {
+        return Ok(());
+    }
+    if !is_key_generation_authority(authority)? {
+        return refuse(format!(
+            "{authority:?} signed the generated key, and has neither the purpose cmKGA nor issued the certificate"
+        ));
+    }
+    let along = signed.certificates.iter().chain(came.extra_certs).chain(&context.intermediates);
+    let pool: Vec<Certificate> = along.cloned().collect();
+    let mut checks = Checks::at(now);
+    checks.revocation = context.signer_revocation.clone();
+    let report = validate(&*context.provider, &context.cmp_anchors, authority, &pool, &context.signer_status, &checks);
+    match report.error() {
+        None => Ok(()),
+        Some(cause) => refuse(format!("the key generation authority {authority:?} is not trusted: {cause}")),
+    }
+}
+
+fn is_key_generation_authority(certificate: &Certificate) -> Result<bool, Error> {
+    use x509_cert::ext::pkix::ExtendedKeyUsage;
+    let purposes: Option<ExtendedKeyUsage> =
+        certificate.decode_extension(oid::CE_EXT_KEY_USAGE, "ExtKeyUsageSyntax")?;
+    Ok(purposes.is_some_and(|p| p.0.contains(&oid::KP_CM_KGA)))
+}
+
+/// The one key of an AsymmetricKeyPackage.
+fn import(context: &Context, package: &[u8]) -> Result<Arc<dyn PrivateKey>, Error> {
+    let keys = asymmetric_key_package(package)?;
+    let [key] = keys[..] else {
+        return Err(Error::new(Code::Protocol, format!("{} generated keys for one certificate", keys.len())));
+    };
+    context.provider.import_pkcs8(key).map_err(|e| Error::from(e).context("the generated key"))
+}
+
+/// One error for everything that depends on what was decrypted before its signature is known to be good.
+fn unreadable() -> Error {
+    Error::from(CryptoError::Decrypt).context("the generated key")
+}
