@@ -172,6 +172,11 @@ typedef struct devid_crl_stream devid_crl_stream;
 typedef struct devid_fetcher devid_fetcher;
 
 /**
+ * How identities are written for other software. May be used any number of times.
+ */
+typedef struct devid_export devid_export;
+
+/**
  * A PKCS#10 request (RFC 2986), signed or waiting for its signature.
  */
 typedef struct devid_request devid_request;
@@ -5034,6 +5039,179 @@ devid_status devid_store_state(const devid_store *store,
                                const char *name,
                                int32_t *out_state,
                                devid_error **err);
+
+
+/* ---- Identities for other software: its files in its layout; and being told what came into use ---- */
+
+/**
+ * A new generation came into use: installed or promoted.
+ */
+#define DEVID_CHANGE_INSTALLED 1
+
+/**
+ * The previous generation came back into use.
+ */
+#define DEVID_CHANGE_ROLLED_BACK 2
+
+/**
+ * The identity was written for other software, and its new files are in use.
+ */
+#define DEVID_CHANGE_EXPORTED 3
+
+/**
+ * Is told what came into use, when all is done and durable: the moment to reload a server, or to export for one.
+ *
+ * change: one of DEVID_CHANGE_..., perhaps a later one. name: the identity's. generation: the one in use now, or exported.
+ * folder: where it was exported to, else NULL. All are borrowed for the call. The store may be used from within, as const. It
+ * cannot undo what happened.
+ */
+typedef void (*devid_change_fn)(void *user,
+                                int32_t change,
+                                const char *name,
+                                uint32_t generation,
+                                const char *folder);
+
+/**
+ * Prepares exports.
+ *
+ * The files are written beside the old ones, made durable, read back, and switched by one rename: a program never finds a
+ * private key beside another key's certificate. Private keys have mode 0600, all else 0644. Layouts:
+ *
+ *   "pem"         FOLDER/NAME.pem: key, certificate and chain in one file
+ *   "pkcs12"      FOLDER/NAME.p12; needs a password
+ *   "openssl"     FOLDER/current/key.pem, cert.pem, chain.pem
+ *   "nginx"       FOLDER/current/privkey.pem, fullchain.pem, chain.pem, and ca.pem with the anchors if there are any
+ *   "mosquitto"   FOLDER/current/keyfile.pem, certfile.pem, cafile.pem
+ *   "strongswan"  FOLDER/private/NAME.HEX.pem, FOLDER/x509ca/NAME.N.pem, FOLDER/x509/NAME.pem: swanctl's own folders, so
+ *                 one rename a file, the key first and the old key removed last
+ *
+ * `current` is a symbolic link to a set of files of which the one before is kept.
+ *
+ * @param layout      One of the names above. Not NULL.
+ * @param folder      Created if it is missing (its parent must exist). Must belong to this user or root, and nobody else may
+ *                    write to it. One identity a folder, but for "pem", "pkcs12" and "strongswan". Not NULL.
+ * @param out_export  Receives the object; free with devid_export_free(). Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown layout.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_export_new(const char *layout,
+                              const char *folder,
+                              devid_export **out_export,
+                              devid_error **err);
+
+/**
+ * Encrypts the private key: PBES2 in PEM files, all of a PKCS#12 file.
+ *
+ * @param export        Not NULL.
+ * @param password      UTF-8. Not NULL.
+ * @param password_len  Length of `password` in bytes; not 0.
+ * @param iterations    Of each key derivation; 0 means 100000.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_NOT_UTF8.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_export_set_password(devid_export *export_,
+                                       const uint8_t *password,
+                                       size_t password_len,
+                                       uint32_t iterations,
+                                       devid_error **err);
+
+/**
+ * How a PKCS#12 file is authenticated.
+ *
+ * @param export  Not NULL.
+ * @param mac     "HMAC", the default, or "PBMAC1" (RFC 9579). Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_export_set_mac(devid_export *export_,
+                                  const char *mac,
+                                  devid_error **err);
+
+/**
+ * Whom the software shall trust: these certificates are written where its layout has a place for them.
+ *
+ * @param export   Not NULL.
+ * @param anchors  Copied; replaces those from before. Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_export_set_anchors(devid_export *export_,
+                                      const devid_cert_list *anchors,
+                                      devid_error **err);
+
+/**
+ * Whom private keys are given to, for software that does not read them as this user. Needs the right to do so.
+ *
+ * @param export  Not NULL.
+ * @param user    Number of the user.
+ * @param group   Number of the group.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_export_set_key_owner(devid_export *export_,
+                                        uint32_t user,
+                                        uint32_t group,
+                                        devid_error **err);
+
+/**
+ * Writes the identity in use for other software, and switches to the new files. On any failure the files from before are still
+ * in use, whole.
+ *
+ * @param store           Not NULL.
+ * @param name            The identity's name. Not NULL.
+ * @param export          Not NULL.
+ * @param out_files       Receives the paths by which a configuration refers to the files, each followed by a line feed, the
+ *                        private key's first; free with devid_bytes_free(). May be NULL.
+ * @param out_generation  Receives the generation that was written. May be NULL.
+ * @param err             Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND, DEVID_E_BAD_KEY if the key cannot leave its home, DEVID_E_PERMISSION if others may write to
+ *         the folder, DEVID_E_EXISTS if something else has the name of a file, DEVID_E_LOCKED, DEVID_E_WRONG_SECRET if PKCS#12
+ *         has no password, DEVID_E_FULL, DEVID_E_IO.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_export(const devid_store *store,
+                                const char *name,
+                                const devid_export *export_,
+                                devid_bytes **out_files,
+                                uint32_t *out_generation,
+                                devid_error **err);
+
+/**
+ * Frees the object.
+ *
+ * @param export  May be NULL.
+ */
+DEVID_API void devid_export_free(devid_export *export_);
+
+/**
+ * Has a function called after each install, promotion and rollback through this handle, and after each export. It replaces an
+ * earlier one. The store may be in use by other threads.
+ *
+ * @param store    Not NULL.
+ * @param told     Called in the thread that made the change. Not NULL.
+ * @param user     Passed to `told` and `destroy`. May be NULL.
+ * @param destroy  Called once, when `told` is replaced or the store freed, or when this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_on_change(const devid_store *store,
+                                   devid_change_fn told,
+                                   void *user,
+                                   devid_destroy_fn destroy,
+                                   devid_error **err);
 
 
 /* ---- Enrolment without a network: a request goes out by any means, and the certificate that comes back finds its key ---- */

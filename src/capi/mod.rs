@@ -67,4 +67,6 @@ pub mod status;
 
 pub mod install;
 
+pub mod export;
+
 pub mod offline;

@@ -432,7 +432,7 @@ fn join(directory: &str, name: &str) -> String {
     if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }
 
-fn check_owner(stat: &Stat, place: &str) -> Result<(), StoreError> {
+pub(super) fn check_owner(stat: &Stat, place: &str) -> Result<(), StoreError> {
     let me = rustix::process::geteuid().as_raw();
     if stat.st_uid == me || stat.st_uid == 0 {
         return Ok(());

@@ -10,10 +10,12 @@ mod backend;
 mod callback;
 #[cfg(unix)]
 mod calls;
+mod change;
 mod clock;
 #[cfg(unix)]
 mod dir;
 mod error;
+pub mod export;
 mod generations;
 mod identity;
 mod keeping;
@@ -29,6 +31,7 @@ pub use backend::{Backend, key_names};
 pub use callback::{CallbackBackend, RawStorage};
 #[cfg(unix)]
 pub use calls::{Call, CallKind, Verdict, Witness};
+pub use change::{Change, ChangeKind};
 #[cfg(unix)]
 pub use dir::{DirectoryBackend, DirectoryOptions};
 pub use error::{StoreError, StoreErrorKind};
@@ -61,12 +64,19 @@ pub struct Store {
     is_settled: AtomicBool,
     provider: Arc<dyn Provider>,
     options: StoreOptions,
+    on_change: Mutex<Option<change::OnChange>>,
 }
 
 impl Store {
     /// In any home.
     pub fn new(backend: Box<dyn Backend>, provider: Arc<dyn Provider>, options: StoreOptions) -> Self {
-        Store { backend: Mutex::new(backend), is_settled: AtomicBool::new(false), provider, options }
+        Store {
+            backend: Mutex::new(backend),
+            is_settled: AtomicBool::new(false),
+            provider,
+            options,
+            on_change: Mutex::default(),
+        }
     }
 
     /// In a directory, which is created if it is missing (its parent must exist).
@@ -94,7 +104,7 @@ impl Store {
     /// if making the switch itself durable fails, the new one may be in use already; both are whole.)
     pub fn install(&self, name: &str, new: &NewIdentity<'_>) -> Result<Identity, StoreError> {
         check_name(name)?;
-        self.changing(|home| {
+        let outcome = self.changing(|home| {
             let before = home.state(name)?;
             let identity = home.write(name, new, true)?;
             let state = IdentityState {
@@ -105,7 +115,8 @@ impl Store {
             home.switch(name, state, identity.generation)?;
             home.clear_up(name, state, &new.key);
             Ok(identity)
-        })
+        });
+        self.told(ChangeKind::Installed, outcome)
     }
 
     /// The first half of [`Store::install`]: everything but the switch. For a certificate that the CA has issued and
@@ -131,7 +142,7 @@ impl Store {
     /// The second half: the staged generation comes into use in one atomic step.
     pub fn promote(&self, name: &str) -> Result<Identity, StoreError> {
         check_name(name)?;
-        self.changing(|home| {
+        let outcome = self.changing(|home| {
             let before = home.state(name)?;
             let number = before.pending.ok_or_else(|| absent(name, "nothing is waiting to be confirmed"))?;
             let identity = home.load(name, number)?;
@@ -146,7 +157,8 @@ impl Store {
             let key = twin.as_deref().map_or(NewKey::Current, NewKey::Pending);
             home.clear_up(name, state, &key);
             Ok(identity)
-        })
+        });
+        self.told(ChangeKind::Installed, outcome)
     }
 
     /// Drops the staged generation: the CA, or the caller, turned it down.
@@ -169,14 +181,15 @@ impl Store {
     /// call undoes the first.
     pub fn rollback(&self, name: &str) -> Result<Identity, StoreError> {
         check_name(name)?;
-        self.changing(|home| {
+        let outcome = self.changing(|home| {
             let before = home.state(name)?;
             let number = before.previous.ok_or_else(|| absent(name, "there is no previous generation"))?;
             let identity = home.load(name, number)?;
             let state = IdentityState { current: Some(number), previous: before.current, ..before };
             home.write_pointer(name, state)?;
             Ok(identity)
-        })
+        });
+        self.told(ChangeKind::RolledBack, outcome)
     }
 
     /// The identity in use, read and checked. [`StoreError::is_damage`] says whether `repair` or [`Store::last_good`]

@@ -39,6 +39,7 @@ FIXTURES = {
     "devid_identity": "OK(devid_key_load(pem_key, pem_key_len, NULL, 0, &unused_key, &err)); "
                       "OK(devid_store_install(fix_devid_store, \"a\", unused_key, NULL, fix_devid_cert, NULL, \"ldevid\", 1, &err)); "
                       "devid_key_free(unused_key); OK(devid_store_current(fix_devid_store, \"a\", &{x}, &err))",
+    "devid_export": "OK(devid_export_new(\"nginx\", \"/nonexistent/devid\", &{x}, &err))",
     "devid_request": "OK(devid_request_new(fix_devid_key, fix_devid_subject, NULL, &{x}, &err))",
     "devid_template": "OK(devid_template_parse((const uint8_t *)\"0\\0020\\0\", 4, &{x}, &err))",
     "devid_op": "OK(devid_op_enroll(fix_devid_client, fix_devid_key, fix_devid_subject, &{x}, &err))",
@@ -59,6 +60,8 @@ SAMPLES = {
     ("*", "spki"): "devid_bytes_data(fix_devid_bytes)",
     ("*", "spki_len"): "devid_bytes_len(fix_devid_bytes)",
     ("*", "url"): '"http://127.0.0.1:9/"',
+    ("devid_export_set_mac", "mac"): '"HMAC"',
+    ("devid_export_new", "layout"): '"nginx"',
     ("devid_pkcs12_write", "mac"): '"HMAC"',
     ("devid_pkcs12_write", "key"): "key_of_device",
     ("*", "derivation"): '"SHA256"',

@@ -4,5 +4,7 @@ mod clock;
 mod common;
 #[cfg(unix)]
 mod directory;
+#[cfg(unix)]
+mod export;
 mod faults;
 mod stories;

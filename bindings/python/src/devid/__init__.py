@@ -26,6 +26,7 @@ from .errors import (
     UsageError,
     ValidationError,
 )
+from .export import Change, ChangeKind, Exported, OnChange
 from .fetcher import Fetch, Fetcher, Nonce
 from .key import Key, Sign
 from .operation import (
@@ -64,6 +65,8 @@ __all__ = [
     "BytesLike",
     "Certificate",
     "Certificates",
+    "Change",
+    "ChangeKind",
     "Class",
     "Client",
     "Code",
@@ -72,6 +75,7 @@ __all__ = [
     "Decide",
     "Error",
     "Exchange",
+    "Exported",
     "FailInfo",
     "Fetch",
     "Fetcher",
@@ -83,6 +87,7 @@ __all__ = [
     "Key",
     "Nonce",
     "OcspRequest",
+    "OnChange",
     "Operation",
     "Peer",
     "Pkcs12",

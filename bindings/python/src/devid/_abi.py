@@ -267,6 +267,9 @@ DEVID_STATE_UNCONFIRMED = 4
 DEVID_STATE_OPERATION = 8
 DEVID_STATE_PENDING_KEY = 16
 DEVID_STATE_REQUEST = 32
+DEVID_CHANGE_INSTALLED = 1
+DEVID_CHANGE_ROLLED_BACK = 2
+DEVID_CHANGE_EXPORTED = 3
 
 
 class devid_error(Structure):
@@ -375,6 +378,10 @@ class devid_fetcher(Structure):
     """
 
 
+class devid_export(Structure):
+    """How identities are written for other software. May be used any number of times."""
+
+
 class devid_request(Structure):
     """A PKCS#10 request (RFC 2986), signed or waiting for its signature."""
 
@@ -407,6 +414,8 @@ devid_storage_sync_fn = CFUNCTYPE(c_int32, c_void_p)
 devid_storage_lock_fn = CFUNCTYPE(c_int32, c_void_p, c_int32)
 # user, url, request, request_len, max_len, document
 devid_fetch_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(c_uint8), c_size_t, c_size_t, POINTER(devid_bytes))
+# user, change, name, generation, folder
+devid_change_fn = CFUNCTYPE(None, c_void_p, c_int32, c_char_p, c_uint32, c_char_p)
 
 
 # Name: result, parameters.
@@ -703,6 +712,14 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_op_resume": (c_int32, (POINTER(devid_client), POINTER(devid_store), c_char_p, c_char_p, POINTER(devid_key), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_store_abandon": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_store_state": (c_int32, (POINTER(devid_store), c_char_p, POINTER(c_int32), POINTER(POINTER(devid_error)))),
+    "devid_export_new": (c_int32, (c_char_p, c_char_p, POINTER(POINTER(devid_export)), POINTER(POINTER(devid_error)))),
+    "devid_export_set_password": (c_int32, (POINTER(devid_export), c_char_p, c_size_t, c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_export_set_mac": (c_int32, (POINTER(devid_export), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_export_set_anchors": (c_int32, (POINTER(devid_export), POINTER(devid_cert_list), POINTER(POINTER(devid_error)))),
+    "devid_export_set_key_owner": (c_int32, (POINTER(devid_export), c_uint32, c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_store_export": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_export), POINTER(POINTER(devid_bytes)), POINTER(c_uint32), POINTER(POINTER(devid_error)))),
+    "devid_export_free": (None, (POINTER(devid_export),)),
+    "devid_store_on_change": (c_int32, (POINTER(devid_store), devid_change_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_request_new": (c_int32, (POINTER(devid_key), POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_request)), POINTER(POINTER(devid_error)))),
     "devid_request_to_sign": (c_int32, (POINTER(devid_request), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_request_sign_algorithm": (c_char_p, (POINTER(devid_request),)),

@@ -15,6 +15,7 @@ from ._call import DESTROY, TOKENS, BytesLike, Moment, bytes_of, call, data, mom
 from ._handle import Handle
 from ._library import library
 from .certificate import Certificate, CertificateList, Certificates, listed
+from .export import ON_CHANGE, Exported, OnChange, export
 from .key import Key
 from .request import Request
 from .storage import CALLBACKS, Secret, Storage, store_options
@@ -207,6 +208,48 @@ class Store(Handle):
     def _identity(self, function: str, name: str) -> Identity:
         with self._use() as store:
             return _read(name, IdentityHandle._made_by(function, store, text(name, "name")))
+
+    def export(
+        self,
+        name: str,
+        layout: str,
+        folder: Union[str, "os.PathLike[str]"],
+        *,
+        anchors: Certificates = (),
+        password: Optional[str] = None,
+        iterations: int = 0,
+        mac: str = "HMAC",
+        key_owner: Optional[Tuple[int, int]] = None,
+    ) -> Exported:
+        """Writes the identity in use for other software, and switches to the new files by one rename.
+
+        Layouts: ``pem`` (one file), ``pkcs12`` (one file, needs a password), ``openssl``, ``nginx`` and ``mosquitto`` (a
+        set of files behind the link ``folder/current``), ``strongswan`` (swanctl's folders). ``anchors`` are whom the
+        software shall trust; ``key_owner`` is a user's and a group's number. Private keys have mode 0600.
+        """
+        with self._use() as store:
+            return export(
+                store,
+                name,
+                layout,
+                folder,
+                anchors=anchors,
+                password=password,
+                iterations=iterations,
+                mac=mac,
+                key_owner=key_owner,
+            )
+
+    def on_change(self, told: OnChange) -> None:
+        """Has ``told`` called after each install, promotion and rollback by this object, and after each export.
+
+        It replaces an earlier one, runs in the thread that made the change, and may use the store. What it raises comes out
+        of the call that made the change, which has happened all the same.
+        """
+        if not callable(told):
+            raise TypeError(f"told must be callable, not {type(told).__name__}")
+        with self._use() as store:
+            call("devid_store_on_change", store, ON_CHANGE, TOKENS.put(told), DESTROY)
 
     def identities(self) -> List[str]:
         """The names of all identities."""
