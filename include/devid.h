@@ -181,6 +181,13 @@ typedef struct devid_export devid_export;
  */
 typedef struct devid_request devid_request;
 
+/**
+ * The renewal of one identity: rules, settings, and the last plan that was made.
+ *
+ * What it remembers (failures, waits, refusals) is in device memory; a new handle after a reboot goes on from there.
+ */
+typedef struct devid_renewal devid_renewal;
+
 /* ---- Status codes and errors ---- */
 
 /** Success. */
@@ -5390,6 +5397,555 @@ devid_status devid_store_import_pkcs12(const devid_store *store,
                                        devid_bytes **out_name,
                                        devid_identity **out_identity,
                                        devid_error **err);
+
+
+/* ---- Renewal: what is due, when to ask again, and a step that does it ---- */
+
+/**
+ * Nothing, for now.
+ */
+#define DEVID_STEP_NOTHING 0
+
+/**
+ * The first certificate: ir.
+ */
+#define DEVID_STEP_ENROLL 1
+
+/**
+ * A key update: kur, protected with the identity in use.
+ */
+#define DEVID_STEP_UPDATE 2
+
+/**
+ * The identity in use has expired, is revoked or damaged: ir with the factory's identity or the settings' credential.
+ */
+#define DEVID_STEP_ENROLL_AGAIN 3
+
+/**
+ * Continue an operation that was interrupted or that waits for the CA.
+ */
+#define DEVID_STEP_RESUME 4
+
+/**
+ * Ask for the successor of a trust anchor in device memory.
+ */
+#define DEVID_STEP_ASK_FOR_ROOT 5
+
+/**
+ * Learn the time from the CA, since what is due depends on it.
+ */
+#define DEVID_STEP_LEARN_TIME 6
+
+/**
+ * Nothing was due.
+ */
+#define DEVID_DONE_NOTHING 0
+
+/**
+ * A new certificate is in use.
+ */
+#define DEVID_DONE_INSTALLED 1
+
+/**
+ * The CA asks to wait; the operation is saved.
+ */
+#define DEVID_DONE_WAITING 2
+
+/**
+ * A root's successor is among the anchors.
+ */
+#define DEVID_DONE_ROOT_ADDED 3
+
+/**
+ * The CA knows of no successor of the root yet.
+ */
+#define DEVID_DONE_NO_SUCCESSOR 4
+
+/**
+ * An unfinished operation could not be continued and is given up; a fresh one is due.
+ */
+#define DEVID_DONE_ABANDONED 5
+
+/**
+ * The time was learnt, and by it nothing is due.
+ */
+#define DEVID_DONE_TIME_LEARNT 6
+
+/**
+ * No plan was made yet.
+ */
+#define DEVID_STANDING_NOT_ASKED 0
+
+/**
+ * There is no identity.
+ */
+#define DEVID_STANDING_ABSENT 1
+
+/**
+ * It is valid, as far as time and the CA's words go.
+ */
+#define DEVID_STANDING_VALID 2
+
+/**
+ * Its notBefore lies ahead: rather the clock is wrong.
+ */
+#define DEVID_STANDING_NOT_YET_VALID 3
+
+/**
+ * Its notAfter has passed.
+ */
+#define DEVID_STANDING_EXPIRED 4
+
+/**
+ * The CA refused it as revoked.
+ */
+#define DEVID_STANDING_REVOKED 5
+
+/**
+ * It cannot be read: see devid_store_verify() and devid_store_last_good().
+ */
+#define DEVID_STANDING_DAMAGED 6
+
+/**
+ * Whether it has expired cannot be told without the time.
+ */
+#define DEVID_STANDING_UNKNOWN 7
+
+/**
+ * Not at all.
+ */
+#define DEVID_ALARM_QUIET 0
+
+/**
+ * The renewal is late.
+ */
+#define DEVID_ALARM_LATE 1
+
+/**
+ * The end is near.
+ */
+#define DEVID_ALARM_URGENT 2
+
+/**
+ * There is no usable identity.
+ */
+#define DEVID_ALARM_UNUSABLE 3
+
+/**
+ * For `now`: there is no clock.
+ */
+#define DEVID_NO_CLOCK -1
+
+/**
+ * The clock is believed.
+ */
+#define DEVID_CLOCK_KNOWN 1
+
+/**
+ * The clock says less than the last known time, which counts in its place.
+ */
+#define DEVID_CLOCK_BEHIND 2
+
+/**
+ * There is no clock.
+ */
+#define DEVID_CLOCK_UNKNOWN 3
+
+/**
+ * What is due: one of DEVID_STEP_*. More may be added.
+ */
+typedef int32_t devid_step;
+
+/**
+ * What a step did: one of DEVID_DONE_*. More may be added.
+ */
+typedef int32_t devid_done;
+
+/**
+ * How much people should worry: one of DEVID_ALARM_*, higher is worse.
+ */
+typedef int32_t devid_alarm;
+
+/**
+ * How an identity stands: one of DEVID_STANDING_*. More may be added.
+ */
+typedef int32_t devid_standing;
+
+/**
+ * What is known about the time: one of DEVID_CLOCK_*.
+ */
+typedef int32_t devid_clock;
+
+/**
+ * Begins to look after an identity. Nothing is sent and device memory is not touched.
+ *
+ * @param config       Server, anchors, and the credential for the first certificate (not needed with
+ *                     devid_renewal_set_factory()); copied. Anchors in device memory count as well. Not NULL.
+ * @param name         The identity's name in device memory. Not NULL.
+ * @param purpose      What it is for, such as "ldevid". Not NULL.
+ * @param out_renewal  Receives the renewal; free with devid_renewal_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_new(const devid_config *config,
+                               const char *name,
+                               const char *purpose,
+                               devid_renewal **out_renewal,
+                               devid_error **err);
+
+/**
+ * Names the device, so that those of a fleet renew at different times. Default: the names in the certificate.
+ *
+ * @param renewal  Not NULL.
+ * @param id       Such as a serial number; the same after each reboot. Not NULL.
+ * @param id_len   Length of `id` in bytes.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_set_device_id(devid_renewal *renewal,
+                                         const uint8_t *id,
+                                         size_t id_len,
+                                         devid_error **err);
+
+/**
+ * What the first certificate is asked for, and one after an expiry. Default: what the certificate in use says.
+ *
+ * @param renewal  Not NULL.
+ * @param subject  Copied. Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_set_subject(devid_renewal *renewal,
+                                       const devid_subject *subject,
+                                       devid_error **err);
+
+/**
+ * The factory's identity (IDevID) in device memory: protects what the identity itself cannot.
+ *
+ * @param renewal  Not NULL.
+ * @param name     Its name in device memory. NULL: the credential of the settings. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_set_factory(devid_renewal *renewal,
+                                       const char *name,
+                                       devid_error **err);
+
+/**
+ * When certificates are renewed. Default: at 667 thousandths of the lifetime, up to 333 thousandths earlier while a device
+ * finds its own place among all.
+ *
+ * @param renewal          Not NULL.
+ * @param share_permille   1 to 1000: the share of the lifetime, in thousandths.
+ * @param spread_permille  0 to `share_permille`: how much earlier it may be, in thousandths of the lifetime.
+ * @param err              Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_set_schedule(devid_renewal *renewal,
+                                        uint32_t share_permille,
+                                        uint32_t spread_permille,
+                                        devid_error **err);
+
+/**
+ * How failures are waited out: the wait doubles from the first to the longest. Default: 900 s, 86400 s, 8 refusals.
+ *
+ * @param renewal          Not NULL.
+ * @param first_seconds    The wait after the first failure, from 1.
+ * @param longest_seconds  The longest wait between attempts; also bounds what a server asks for by Retry-After.
+ * @param max_refusals     How often the CA may refuse before the device gives up; 0: it never does.
+ * @param err              Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_set_retry(devid_renewal *renewal,
+                                     uint32_t first_seconds,
+                                     uint32_t longest_seconds,
+                                     uint32_t max_refusals,
+                                     devid_error **err);
+
+/**
+ * The longest wait that devid_renewal_run() sleeps through when the CA asks to wait. Default: 30 s.
+ *
+ * @param renewal          Not NULL.
+ * @param longest_seconds  0: it never sleeps.
+ * @param err              Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_set_longest_nap(devid_renewal *renewal,
+                                           uint32_t longest_seconds,
+                                           devid_error **err);
+
+/**
+ * Whether renewals keep the key. Default: a new one each time, of the same kind.
+ *
+ * @param renewal  Not NULL.
+ * @param same     1: the same key; 0: a new one.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_set_same_key(devid_renewal *renewal,
+                                        int32_t same,
+                                        devid_error **err);
+
+/**
+ * Carry the messages of devid_renewal_run() by a function of the program instead of the built-in HTTP client.
+ *
+ * @param renewal   Not NULL.
+ * @param exchange  NULL: the built-in HTTP client. May be NULL.
+ * @param user      Passed to `exchange` and `destroy`. May be NULL.
+ * @param destroy   Called once, when the renewal is freed, another function is set, or this call fails. May be NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_set_exchange(devid_renewal *renewal,
+                                        devid_exchange_fn exchange,
+                                        void *user,
+                                        devid_destroy_fn destroy,
+                                        devid_error **err);
+
+/**
+ * Says what is due. Never blocks on a network and changes nothing; reads device memory.
+ *
+ * @param renewal      Keeps the plan for devid_renewal_alarm() and others. Not NULL.
+ * @param store        Not NULL.
+ * @param now          The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NO_CLOCK if there is no clock.
+ * @param out_step     Receives one of DEVID_STEP_*. Not NULL.
+ * @param out_seconds  Receives after how many seconds to ask again if nothing changes; 0 while a step is due. May be NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; a failure of device memory.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_due(devid_renewal *renewal,
+                               const devid_store *store,
+                               int64_t now,
+                               devid_step *out_step,
+                               uint32_t *out_seconds,
+                               devid_error **err);
+
+/**
+ * Does what is due, at most one step, and remembers how it went: the loop of a daemon is this call and a sleep. Without a clock
+ * it learns the time first, where that matters. Blocks.
+ *
+ * @param renewal      Not NULL.
+ * @param store        Not NULL.
+ * @param now          The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NO_CLOCK if there is no clock. The system's clock
+ *                     is never read.
+ * @param out_done     Receives one of DEVID_DONE_*. May be NULL.
+ * @param out_seconds  Receives after how many seconds to come back, also on failure; 0: at once, more is due. Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; what went wrong, as devid_op_run() or device memory says: it is waited out like everything else.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_run(devid_renewal *renewal,
+                               const devid_store *store,
+                               int64_t now,
+                               devid_done *out_done,
+                               uint32_t *out_seconds,
+                               devid_error **err);
+
+/**
+ * For programs that step operations themselves: remembers that what devid_renewal_due() said is attempted now, before it is. If
+ * the device dies on the way, that was a failure.
+ *
+ * @param renewal  Not NULL.
+ * @param store    Not NULL.
+ * @param now      As devid_renewal_due().
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if nothing was due; a failure of device memory, after which no attempt should be made.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_begun(const devid_renewal *renewal,
+                                 const devid_store *store,
+                                 int64_t now,
+                                 devid_error **err);
+
+/**
+ * For programs that step operations themselves: remembers how the attempt ended.
+ *
+ * @param renewal      Not NULL.
+ * @param store        Not NULL.
+ * @param why          The error it ended with. NULL: it succeeded. May be NULL.
+ * @param now          As devid_renewal_due().
+ * @param out_seconds  Receives the wait before the next attempt. May be NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if nothing was due; a failure of device memory.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_ended(const devid_renewal *renewal,
+                                 const devid_store *store,
+                                 const devid_error *why,
+                                 int64_t now,
+                                 uint32_t *out_seconds,
+                                 devid_error **err);
+
+/**
+ * Forgets failures and refusals: for people who have put right what was wrong.
+ *
+ * @param renewal  Not NULL.
+ * @param store    Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure of device memory.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_reset(const devid_renewal *renewal,
+                                 const devid_store *store,
+                                 devid_error **err);
+
+/**
+ * How much people should worry, by the last plan.
+ *
+ * @param renewal  May be NULL (gives DEVID_ALARM_QUIET).
+ * @return One of DEVID_ALARM_*.
+ */
+DEVID_API devid_alarm devid_renewal_alarm(const devid_renewal *renewal);
+
+/**
+ * How the identity in use stands, by the last plan.
+ *
+ * @param renewal  May be NULL (gives DEVID_STANDING_NOT_ASKED).
+ * @return One of DEVID_STANDING_*.
+ */
+DEVID_API devid_standing devid_renewal_standing(const devid_renewal *renewal);
+
+/**
+ * When the certificate in use is to be renewed, by the last plan.
+ *
+ * @param renewal  May be NULL (gives -1).
+ * @return Seconds since 1970-01-01T00:00:00Z; -1: never, or there is none.
+ */
+DEVID_API int64_t devid_renewal_at(const devid_renewal *renewal);
+
+/**
+ * Failures in a row, by the last plan.
+ *
+ * @param renewal  May be NULL (gives 0).
+ * @return 0 or more.
+ */
+DEVID_API uint32_t devid_renewal_attempts(const devid_renewal *renewal);
+
+/**
+ * Whether the CA refused so often that it is not asked again with this certificate: see devid_renewal_reset().
+ *
+ * @param renewal  May be NULL (gives 0).
+ * @return 1 or 0.
+ */
+DEVID_API
+int32_t devid_renewal_has_given_up(const devid_renewal *renewal);
+
+/**
+ * What is known about the time, by the last plan.
+ *
+ * @param renewal  May be NULL (gives DEVID_CLOCK_UNKNOWN).
+ * @return One of DEVID_CLOCK_*.
+ */
+DEVID_API devid_clock devid_renewal_clock(const devid_renewal *renewal);
+
+/**
+ * How late it is at least, by the last plan: after devid_renewal_run() without a clock, the time that was learnt.
+ *
+ * @param renewal  May be NULL (gives -1).
+ * @return Seconds since 1970-01-01T00:00:00Z; -1 if nothing is known.
+ */
+DEVID_API
+int64_t devid_renewal_time(const devid_renewal *renewal);
+
+/**
+ * Frees a renewal; what it remembers stays in device memory.
+ *
+ * @param renewal  May be NULL.
+ */
+DEVID_API void devid_renewal_free(devid_renewal *renewal);
+
+
+/* ---- Devices without a clock: the last known time, and operations that learn the time from authentic answers ---- */
+
+/**
+ * Notes in device memory that it is at least this late. What is kept never goes back.
+ *
+ * @param store      Not NULL.
+ * @param time       A time that was proven, in seconds since 1970-01-01T00:00:00Z: by an authentic answer, a signed CRL, a person.
+ * @param out_known  Receives how late it is at least now. May be NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_LIMIT for a time after the year 9999; a failure of device memory.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_note_time(const devid_store *store,
+                                   int64_t time,
+                                   int64_t *out_known,
+                                   devid_error **err);
+
+/**
+ * How late it is at least, as far as device memory knows.
+ *
+ * @param store     Not NULL.
+ * @param out_time  Receives seconds since 1970-01-01T00:00:00Z, or DEVID_NO_CLOCK if no time was noted yet. Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_CORRUPT if the record is damaged, which the next devid_store_note_time() mends.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_last_known_time(const devid_store *store,
+                                         int64_t *out_time,
+                                         devid_error **err);
+
+/**
+ * The same client for a device without a clock: it tells no time in its messages and does not compare those in answers with
+ * its own.
+ *
+ * @param client      Not NULL.
+ * @param out_client  Receives the client; free with devid_client_free(). Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_client_without_clock(const devid_client *client,
+                                        devid_client **out_client,
+                                        devid_error **err);
+
+/**
+ * Runs an operation of a client without a clock, as devid_op_run() does, and learns the time: an answer is judged as of its own
+ * messageTime, if that is not before what is known, and only an authentic one is learnt from. Kept in device memory. Blocks. The
+ * system's clock is not read.
+ *
+ * @param op          Of a client that devid_client_without_clock() made. Not NULL.
+ * @param store       Not NULL.
+ * @param at_least    A lower bound known otherwise, such as the build date of the firmware; 0 if there is none. What device memory
+ *                    knows counts if it is later.
+ * @param out_learnt  Receives the time that was learnt, also on failure; DEVID_NO_CLOCK if none was. Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return As devid_op_run().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_run_without_clock(devid_op *op,
+                                        const devid_store *store,
+                                        int64_t at_least,
+                                        int64_t *out_learnt,
+                                        devid_error **err);
 #ifdef __cplusplus
 }
 #endif

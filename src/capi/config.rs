@@ -32,7 +32,7 @@ handle!(devid_client: Session);
 #[doc(hidden)]
 pub struct Settings {
     pub(super) config: Config,
-    log: Option<Arc<Log>>,
+    pub(super) log: Option<Arc<Log>>,
 }
 
 #[doc(hidden)]

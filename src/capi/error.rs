@@ -59,6 +59,18 @@ pub struct Failure {
     phase: Option<CString>,
 }
 
+impl Failure {
+    /// The error as the rooms below know it.
+    pub(super) fn to_error(&self) -> Error {
+        let message = self.message.to_string_lossy();
+        let error = match Code::from_number(self.number) {
+            Some(code) => Error::new(code, message),
+            None => Error::application(self.number, message),
+        };
+        error.with(|facts| *facts = self.facts.clone())
+    }
+}
+
 impl devid_error {
     pub(super) fn into_raw(error: Error) -> *mut devid_error {
         let facts = error.facts().clone();

@@ -70,3 +70,7 @@ pub mod install;
 pub mod export;
 
 pub mod offline;
+
+pub mod renewal;
+
+pub mod clock;

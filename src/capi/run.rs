@@ -50,7 +50,7 @@ type WaitFn = unsafe extern "C" fn(*mut c_void, u32) -> i32;
 /// What the program does itself while an operation runs.
 #[derive(Default)]
 pub(super) struct Callbacks {
-    exchange: Option<(ExchangeFn, User)>,
+    pub(super) exchange: Option<(ExchangeFn, User)>,
     decide: Option<(DecideFn, User)>,
     wait: Option<(WaitFn, User)>,
 }
@@ -194,7 +194,7 @@ pub unsafe extern "C" fn devid_op_exchange(op: *mut devid_op, err: *mut *mut dev
 }
 
 /// Lends the parts of an operation with the program's exchange, or the built-in one, whose connection is kept.
-fn with_exchange<T>(
+pub(super) fn with_exchange<T>(
     op: &mut Op,
     use_it: impl FnOnce(
         &mut crate::cmp::Operation,
@@ -219,8 +219,8 @@ fn with_exchange<T>(
     Err(Error::new(Code::Unsupported, "the HTTP client is not built in: set an exchange function"))
 }
 
-struct ProgramExchange<'a> {
-    callbacks: &'a Callbacks,
+pub(super) struct ProgramExchange<'a> {
+    pub(super) callbacks: &'a Callbacks,
 }
 
 impl Exchange for ProgramExchange<'_> {
@@ -239,9 +239,9 @@ impl Exchange for ProgramExchange<'_> {
 }
 
 /// The program as the owner of a running operation.
-struct Program<'a> {
-    callbacks: &'a Callbacks,
-    log: &'a Option<std::sync::Arc<Log>>,
+pub(super) struct Program<'a> {
+    pub(super) callbacks: &'a Callbacks,
+    pub(super) log: &'a Option<std::sync::Arc<Log>>,
 }
 
 impl Owner for Program<'_> {

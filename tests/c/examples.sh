@@ -57,6 +57,26 @@ code=0; ./validate root.pem peer-good.pem another.example issuing.pem > out 2>&1
 run ./demo "$TESTCA_DIR" "$TESTCA_CMP" "$TESTCA_OCSP" "$TESTCA_CRL" memory-4
 expect "device -> RA -> CA"
 expect "every step succeeded"
+
+# The factory's identity is there from the story before; anchors are files that a person may put there.
+mkdir -p memory-4/anchors
+cp root.pem memory-4/anchors/cmp.pem
+cp root.pem memory-4/anchors/enrolment.pem
+rm -rf memory-4/identity/device
+knob() { python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], sys.argv[2].encode()).read()' "$TESTCA_CONTROL" "$1"; }
+knob waiting=0
+knob certificate-seconds=9
+run ./daemon "$TESTCA_CMP" memory-4 CN=device-7 SN-7 once
+expect "device: generation 1 is in use"
+knob certificate-seconds=0
+sleep 7
+run ./daemon "$TESTCA_CMP" memory-4 CN=device-7 SN-7 once
+expect "device: generation 2 is in use"
+run ./daemon "$TESTCA_CMP" memory-4 CN=device-7 SN-7 once
+expect "nothing is due; next look in [0-9]* s"
+code=0; ./daemon http://127.0.0.1:9/ memory-5 CN=device-7 SN-7 once > out 2>&1 || code=$?
+[ $code = 1 ] || { echo "examples: a daemon without an identity gave exit status $code" >&2; cat out >&2; exit 1; }
+expect "ALARM: there is no usable identity"
 SH
 python3 scripts/with_testca.py "$testca" "$work/material" --waiting=1 --ra=ra-verified -- sh "$work/all.sh" "$work"
 echo "examples: $(ls examples/c/*.c | wc -l) C programs compiled and ran against the test CA"

@@ -42,6 +42,7 @@ FIXTURES = {
     "devid_export": "OK(devid_export_new(\"nginx\", \"/nonexistent/devid\", &{x}, &err))",
     "devid_request": "OK(devid_request_new(fix_devid_key, fix_devid_subject, NULL, &{x}, &err))",
     "devid_template": "OK(devid_template_parse((const uint8_t *)\"0\\0020\\0\", 4, &{x}, &err))",
+    "devid_renewal": "OK(devid_renewal_new(fix_devid_config, \"b\", \"ldevid\", &{x}, &err))",
     "devid_op": "OK(devid_op_enroll(fix_devid_client, fix_devid_key, fix_devid_subject, &{x}, &err))",
 }
 
@@ -69,6 +70,8 @@ SAMPLES = {
     ("*", "name"): '"CN=name"',
     ("*", "identifier"): '"1.2.3.4"',
     ("*", "now"): "1800000000",
+    ("*", "time"): "1800000000",
+    ("*", "spread_permille"): "0",
     ("*", "at"): "1800000000",
     ("*", "digest"): '"SHA1"',
     ("*", "usage"): '"digitalSignature"',

@@ -68,6 +68,9 @@ pub enum Alarm {
     Unusable,
 }
 
+/// How far two clocks may differ that are both right, in seconds.
+const CLOSE_SECONDS: i64 = 3600;
+
 /// What is known about the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
@@ -88,10 +91,14 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// From what a clock says, if there is one, and from the last known time.
+    /// From what a clock says, if there is one, and from the last known time. Clocks that differ by less than an hour are
+    /// both believed: the later one counts.
     pub fn new(says: Option<Time>, last_known: Option<Time>) -> Self {
         match (says, last_known) {
-            (Some(now), Some(known)) if now < known => Clock::Behind { known, seconds: known.since(now) },
+            (Some(now), Some(known)) if now < known => match known.since(now) {
+                0..CLOSE_SECONDS => Clock::Known(known),
+                seconds => Clock::Behind { known, seconds },
+            },
             (Some(now), _) => Clock::Known(now),
             (None, at_least) => Clock::Unknown { at_least },
         }
@@ -117,6 +124,8 @@ impl Clock {
 pub struct Facts {
     /// Validity of the certificate in use.
     pub validity: Option<(Time, Time)>,
+    /// When it was installed: CAs set notBefore back by minutes or days, and what was over before counts for nothing.
+    pub installed: Option<Time>,
     /// The identity in use cannot be read.
     pub is_damaged: bool,
     /// The CA said that it is revoked.
@@ -131,6 +140,15 @@ pub struct Facts {
     pub refusals: u32,
     /// Anchors with an end and without a successor.
     pub anchors: Vec<AnchorFacts>,
+}
+
+impl Facts {
+    /// The time that the certificate has here: from its installation, or from notBefore if that is not known or not to be
+    /// believed.
+    fn in_use(&self) -> Option<(Time, Time)> {
+        let (begin, end) = self.validity?;
+        Some((self.installed.filter(|at| (begin..end).contains(at)).unwrap_or(begin), end))
+    }
 }
 
 /// What a decision about an anchor rests on.
@@ -176,7 +194,7 @@ const LONGEST_PAUSE_SECONDS: i64 = 7 * 86_400;
 pub fn decide(policy: &Policy, seed: Seed, clock: Clock, facts: &Facts) -> Plan {
     let now = clock.at_least();
     let standing = standing(clock, facts);
-    let renewal_at = facts.validity.and_then(|(begin, end)| policy.due_at(seed, begin, end));
+    let renewal_at = facts.in_use().and_then(|(begin, end)| policy.due_at(seed, begin, end));
     let has_given_up = policy.max_refusals > 0 && facts.refusals >= policy.max_refusals && standing == Standing::Valid;
     let mut plan = Plan {
         step: Step::Nothing,
@@ -254,7 +272,7 @@ fn alarm(policy: &Policy, now: Option<Time>, standing: Standing, facts: &Facts) 
         Standing::Absent | Standing::Expired | Standing::Revoked | Standing::Damaged => return Alarm::Unusable,
         Standing::Valid | Standing::NotYetValid | Standing::Unknown => {}
     }
-    let (Some(now), Some((begin, end))) = (now, facts.validity) else { return Alarm::Quiet };
+    let (Some(now), Some((begin, end))) = (now, facts.in_use()) else { return Alarm::Quiet };
     if end >= Time::FOREVER {
         return Alarm::Quiet;
     }
@@ -270,10 +288,10 @@ fn alarm(policy: &Policy, now: Option<Time>, standing: Standing, facts: &Facts) 
 
 /// When something about the identity changes by itself.
 fn moments(policy: &Policy, renewal_at: Option<Time>, facts: &Facts) -> [Option<Time>; 5] {
-    let Some((begin, end)) = facts.validity else { return [None; 5] };
+    let (Some((not_before, _)), Some((begin, end))) = (facts.validity, facts.in_use()) else { return [None; 5] };
     let ends = (end < Time::FOREVER).then_some(end);
     let [late, urgent] = policy.alarm_times(begin, end).map(|at| ends.map(|_| at));
-    [Some(begin), renewal_at, late, urgent, ends.map(|end| end.plus(1))]
+    [Some(not_before), renewal_at, late, urgent, ends.map(|end| end.plus(1))]
 }
 
 fn anchor_step(policy: &Policy, seed: Seed, now: Time, facts: &Facts, pauses: &mut Vec<i64>) -> Step {
@@ -338,6 +356,21 @@ mod tests {
         let first = Facts::default();
         assert_eq!(on_day(0, &first).step, Step::Enroll);
         assert_eq!(on_day(0, &Facts { is_damaged: true, ..first }).step, Step::EnrollAgain);
+    }
+
+    #[test]
+    fn lifetime_counts_from_the_installation_so_that_a_certificate_set_back_is_not_renewed_at_once() {
+        let exact = Policy { spread_permille: 0, ..Policy::default() };
+        let now = BEGIN.plus(300);
+        let facts = |installed| Facts {
+            validity: Some((BEGIN, BEGIN.plus(400))),
+            installed: Some(installed),
+            ..Facts::default()
+        };
+        let at = |facts: &Facts| decide(&exact, seed(), Clock::Known(now), facts).renewal_at.unwrap().since(now);
+        assert_eq!(at(&facts(now)), 66);
+        assert_eq!(at(&facts(Time::from_unix(5))), 266 - 300, "a clock of 1970 at the time is not believed");
+        assert_eq!(at(&facts(BEGIN.plus(401))), 266 - 300, "nor one of the future");
     }
 
     #[test]
@@ -416,6 +449,7 @@ mod tests {
         assert_eq!(unanswered.step, Step::Update, "due whatever the time is");
         let ahead = Clock::new(Some(known.plus(5)), Some(known));
         assert_eq!(ahead, Clock::Known(known.plus(5)));
+        assert_eq!(Clock::new(Some(known.plus(-5)), Some(known)), Clock::Known(known), "a small difference");
         let early = decide(&Policy::default(), seed(), Clock::Known(Time::from_unix(0)), &year());
         assert_eq!((early.step, early.standing), (Step::LearnTime, Standing::NotYetValid));
     }

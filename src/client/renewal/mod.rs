@@ -205,6 +205,7 @@ impl Planner {
         let is_request_out = store.pending_request(name).map_or_else(|error| error.is_damage(), |r| r.is_some());
         let facts = Facts {
             validity: identity.as_ref().map(|i| (i.certificate.not_before(), i.certificate.not_after())),
+            installed: identity.as_ref().map(|i| i.created),
             is_damaged,
             is_revoked: progress.is_revoked,
             is_unfinished,

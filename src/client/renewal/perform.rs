@@ -16,6 +16,8 @@ use crate::error::Error;
 use crate::store::{AnchorSet, Identity, IdentityKey};
 use crate::time::Time;
 use crate::transport::Exchange;
+#[cfg(feature = "http")]
+use crate::transport::{ExchangeLimits, HttpExchange, Phase, Reply, TransportError, TransportErrorKind};
 
 /// How often an unfinished operation is continued in vain, with answers but without success, before it is given up.
 const MOST_RESUMPTIONS: u32 = 5;
@@ -133,6 +135,12 @@ impl Renewal<'_> {
         let later = clock.map(|_| keeper.now());
         let refused_seconds = napping.refused_seconds;
         self.conclude(plan, outcome, refused_seconds, learnt, later)
+    }
+
+    /// [`Renewal::run_due`] over the built-in HTTP client, which is made when something is due.
+    #[cfg(feature = "http")]
+    pub fn run_due_http(&self, clock: Option<Time>, owner: &mut dyn Owner) -> Result<Report, Error> {
+        self.run_due(clock, &mut LazyHttp { renewal: self, http: None }, owner)
     }
 
     /// Remembers how it went, and says when to come back.
@@ -346,6 +354,26 @@ impl Renewal<'_> {
 impl std::fmt::Debug for Renewal<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Renewal").field("name", &self.to.name).field("planner", &self.planner).finish_non_exhaustive()
+    }
+}
+
+/// The built-in HTTP client, once something is to be sent.
+#[cfg(feature = "http")]
+struct LazyHttp<'a> {
+    renewal: &'a Renewal<'a>,
+    http: Option<HttpExchange>,
+}
+
+#[cfg(feature = "http")]
+impl Exchange for LazyHttp<'_> {
+    fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
+        if self.http.is_none() {
+            let made = self.renewal.best_client(Standing::Valid, true).and_then(|client| client.http());
+            let unusable =
+                |e: Error| TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, e.message().to_owned());
+            self.http = Some(made.map_err(unusable)?);
+        }
+        self.http.as_mut().expect("made above").exchange(request, limits)
     }
 }
 

@@ -41,6 +41,20 @@ from .operation import (
     Wait,
 )
 from .pkcs12 import Pkcs12, read_pkcs12, write_pkcs12
+from .renewal import (
+    Alarm,
+    Clock,
+    Done,
+    Plan,
+    Renewal,
+    Standing,
+    Step,
+    last_known_time,
+    note_time,
+    run_without_clock,
+    without_clock,
+)
+from .renewal import Report as RenewalReport
 from .request import Request
 from .storage import Secret, Storage
 from .store import Identity, State, Store
@@ -61,6 +75,7 @@ from .validation import (
 
 __all__ = [
     "Action",
+    "Alarm",
     "ApplicationError",
     "BytesLike",
     "Certificate",
@@ -69,10 +84,12 @@ __all__ = [
     "ChangeKind",
     "Class",
     "Client",
+    "Clock",
     "Code",
     "Config",
     "CryptoError",
     "Decide",
+    "Done",
     "Error",
     "Exchange",
     "Exported",
@@ -92,10 +109,13 @@ __all__ = [
     "Peer",
     "Pkcs12",
     "PkiStatus",
+    "Plan",
     "Prefer",
     "ProtocolError",
     "Question",
     "Reason",
+    "Renewal",
+    "RenewalReport",
     "Report",
     "Request",
     "Revocation",
@@ -107,7 +127,9 @@ __all__ = [
     "Sign",
     "SignRequest",
     "SignRole",
+    "Standing",
     "State",
+    "Step",
     "Steps",
     "Storage",
     "Store",
@@ -121,11 +143,15 @@ __all__ = [
     "Validator",
     "Wait",
     "fetch",
+    "last_known_time",
     "load_certificates",
+    "note_time",
     "read_pkcs12",
+    "run_without_clock",
     "saved_key",
     "supports",
     "version",
+    "without_clock",
     "write_pkcs12",
 ]
 

@@ -270,6 +270,36 @@ DEVID_STATE_REQUEST = 32
 DEVID_CHANGE_INSTALLED = 1
 DEVID_CHANGE_ROLLED_BACK = 2
 DEVID_CHANGE_EXPORTED = 3
+DEVID_STEP_NOTHING = 0
+DEVID_STEP_ENROLL = 1
+DEVID_STEP_UPDATE = 2
+DEVID_STEP_ENROLL_AGAIN = 3
+DEVID_STEP_RESUME = 4
+DEVID_STEP_ASK_FOR_ROOT = 5
+DEVID_STEP_LEARN_TIME = 6
+DEVID_DONE_NOTHING = 0
+DEVID_DONE_INSTALLED = 1
+DEVID_DONE_WAITING = 2
+DEVID_DONE_ROOT_ADDED = 3
+DEVID_DONE_NO_SUCCESSOR = 4
+DEVID_DONE_ABANDONED = 5
+DEVID_DONE_TIME_LEARNT = 6
+DEVID_STANDING_NOT_ASKED = 0
+DEVID_STANDING_ABSENT = 1
+DEVID_STANDING_VALID = 2
+DEVID_STANDING_NOT_YET_VALID = 3
+DEVID_STANDING_EXPIRED = 4
+DEVID_STANDING_REVOKED = 5
+DEVID_STANDING_DAMAGED = 6
+DEVID_STANDING_UNKNOWN = 7
+DEVID_ALARM_QUIET = 0
+DEVID_ALARM_LATE = 1
+DEVID_ALARM_URGENT = 2
+DEVID_ALARM_UNUSABLE = 3
+DEVID_NO_CLOCK = -1
+DEVID_CLOCK_KNOWN = 1
+DEVID_CLOCK_BEHIND = 2
+DEVID_CLOCK_UNKNOWN = 3
 
 
 class devid_error(Structure):
@@ -384,6 +414,10 @@ class devid_export(Structure):
 
 class devid_request(Structure):
     """A PKCS#10 request (RFC 2986), signed or waiting for its signature."""
+
+
+class devid_renewal(Structure):
+    """The renewal of one identity: rules, settings, and the last plan that was made."""
 
 
 # user, algorithm, message, message_len, signature
@@ -729,4 +763,30 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_store_put_request": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_key), c_char_p, POINTER(devid_request), POINTER(POINTER(devid_error)))),
     "devid_store_import": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, POINTER(devid_trust), POINTER(devid_cert_list), c_char_p, c_int32, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
     "devid_store_import_pkcs12": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(devid_trust), POINTER(devid_cert_list), c_char_p, c_int32, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
+    "devid_renewal_new": (c_int32, (POINTER(devid_config), c_char_p, c_char_p, POINTER(POINTER(devid_renewal)), POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_device_id": (c_int32, (POINTER(devid_renewal), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_subject": (c_int32, (POINTER(devid_renewal), POINTER(devid_subject), POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_factory": (c_int32, (POINTER(devid_renewal), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_schedule": (c_int32, (POINTER(devid_renewal), c_uint32, c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_retry": (c_int32, (POINTER(devid_renewal), c_uint32, c_uint32, c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_longest_nap": (c_int32, (POINTER(devid_renewal), c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_same_key": (c_int32, (POINTER(devid_renewal), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_exchange": (c_int32, (POINTER(devid_renewal), devid_exchange_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_renewal_due": (c_int32, (POINTER(devid_renewal), POINTER(devid_store), c_int64, POINTER(c_int32), POINTER(c_uint32), POINTER(POINTER(devid_error)))),
+    "devid_renewal_run": (c_int32, (POINTER(devid_renewal), POINTER(devid_store), c_int64, POINTER(c_int32), POINTER(c_uint32), POINTER(POINTER(devid_error)))),
+    "devid_renewal_begun": (c_int32, (POINTER(devid_renewal), POINTER(devid_store), c_int64, POINTER(POINTER(devid_error)))),
+    "devid_renewal_ended": (c_int32, (POINTER(devid_renewal), POINTER(devid_store), POINTER(devid_error), c_int64, POINTER(c_uint32), POINTER(POINTER(devid_error)))),
+    "devid_renewal_reset": (c_int32, (POINTER(devid_renewal), POINTER(devid_store), POINTER(POINTER(devid_error)))),
+    "devid_renewal_alarm": (c_int32, (POINTER(devid_renewal),)),
+    "devid_renewal_standing": (c_int32, (POINTER(devid_renewal),)),
+    "devid_renewal_at": (c_int64, (POINTER(devid_renewal),)),
+    "devid_renewal_attempts": (c_uint32, (POINTER(devid_renewal),)),
+    "devid_renewal_has_given_up": (c_int32, (POINTER(devid_renewal),)),
+    "devid_renewal_clock": (c_int32, (POINTER(devid_renewal),)),
+    "devid_renewal_time": (c_int64, (POINTER(devid_renewal),)),
+    "devid_renewal_free": (None, (POINTER(devid_renewal),)),
+    "devid_store_note_time": (c_int32, (POINTER(devid_store), c_int64, POINTER(c_int64), POINTER(POINTER(devid_error)))),
+    "devid_store_last_known_time": (c_int32, (POINTER(devid_store), POINTER(c_int64), POINTER(POINTER(devid_error)))),
+    "devid_client_without_clock": (c_int32, (POINTER(devid_client), POINTER(POINTER(devid_client)), POINTER(POINTER(devid_error)))),
+    "devid_op_run_without_clock": (c_int32, (POINTER(devid_op), POINTER(devid_store), c_int64, POINTER(c_int64), POINTER(POINTER(devid_error)))),
 }

@@ -1,0 +1,270 @@
+"""Renewal: what is due, when to ask again, and a step that does it. Remembered in device memory, over reboots."""
+
+from __future__ import annotations
+
+from ctypes import byref, c_int32, c_int64, c_uint32
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from typing import Any, Optional, Union
+
+from ._abi import DEVID_NO_CLOCK
+from ._call import DESTROY, TOKENS, BytesLike, Moment, call, data, moment_of, optional_text, seconds, text
+from ._handle import Handle
+from ._library import library
+from .client import Client
+from .operation import _EXCHANGE, Exchange, Operation
+from .config import Config, Subject
+from .errors import Error
+from .store import Store
+
+
+class Step(IntEnum):
+    """What is due."""
+
+    NOTHING = 0
+    """Nothing, for now."""
+    ENROLL = 1
+    """The first certificate: ir."""
+    UPDATE = 2
+    """A key update: kur, protected with the identity in use."""
+    ENROLL_AGAIN = 3
+    """The identity in use has expired, is revoked or damaged: ir with another credential."""
+    RESUME = 4
+    """Continue an operation that was interrupted or that waits for the CA."""
+    ASK_FOR_ROOT = 5
+    """Ask for the successor of a trust anchor in device memory."""
+    LEARN_TIME = 6
+    """Learn the time from the CA, since what is due depends on it."""
+
+
+class Done(IntEnum):
+    """What a step did."""
+
+    NOTHING = 0
+    """Nothing was due."""
+    INSTALLED = 1
+    """A new certificate is in use."""
+    WAITING = 2
+    """The CA asks to wait; the operation is saved."""
+    ROOT_ADDED = 3
+    """A root's successor is among the anchors."""
+    NO_SUCCESSOR = 4
+    """The CA knows of no successor of the root yet."""
+    ABANDONED = 5
+    """An unfinished operation could not be continued and is given up; a fresh one is due."""
+    TIME_LEARNT = 6
+    """The time was learnt, and by it nothing is due."""
+
+
+class Standing(IntEnum):
+    """How an identity stands."""
+
+    ABSENT = 1
+    """There is none."""
+    VALID = 2
+    """It is valid, as far as time and the CA's words go."""
+    NOT_YET_VALID = 3
+    """Its notBefore lies ahead: rather the clock is wrong."""
+    EXPIRED = 4
+    """Its notAfter has passed."""
+    REVOKED = 5
+    """The CA refused it as revoked."""
+    DAMAGED = 6
+    """It cannot be read: see :meth:`Store.verify` and :meth:`Store.last_good`."""
+    UNKNOWN = 7
+    """Whether it has expired cannot be told without the time."""
+
+
+class Alarm(IntEnum):
+    """How much people should worry; higher is worse."""
+
+    QUIET = 0
+    """Not at all."""
+    LATE = 1
+    """The renewal is late."""
+    URGENT = 2
+    """The end is near."""
+    UNUSABLE = 3
+    """There is no usable identity."""
+
+
+class Clock(IntEnum):
+    """What is known about the time."""
+
+    KNOWN = 1
+    """The clock is believed."""
+    BEHIND = 2
+    """The clock says less than the last known time, which counts in its place."""
+    UNKNOWN = 3
+    """There is no clock."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is due, and when to ask again."""
+
+    step: Step
+    ask_again_seconds: int
+    """Ask again after so many seconds if nothing changes; 0 while a step is due."""
+    standing: Standing
+    alarm: Alarm
+    renewal_at: Optional[datetime]
+    """When the certificate in use is to be renewed; None if never, or if there is none."""
+    attempts: int
+    """Failures in a row."""
+    has_given_up: bool
+    """The CA refused so often that it is not asked again with this certificate: see :meth:`Renewal.reset`."""
+    clock: Clock
+    at_least: Optional[datetime]
+    """How late it is at least, as far as is known."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a step went."""
+
+    done: Optional[Done]
+    """What it did; None if it failed."""
+    error: Optional[Error]
+    """Why it failed. It is remembered; the next plan takes it into account."""
+    wait_seconds: int
+    """Come back after so many seconds; 0: at once, more is due."""
+    plan: Plan
+    """The plan after the step."""
+
+
+class Renewal(Handle):
+    """Looks after one identity in device memory. A new object after a restart goes on where the last one was."""
+
+    _type = "devid_renewal"
+
+    def __init__(
+        self,
+        config: Config,
+        name: str,
+        *,
+        purpose: str = "ldevid",
+        device_id: Optional[BytesLike] = None,
+        subject: Union[Subject, str, None] = None,
+        factory: Optional[str] = None,
+        share_permille: int = 667,
+        spread_permille: int = 333,
+        first_retry_seconds: int = 900,
+        longest_retry_seconds: int = 86_400,
+        max_refusals: int = 8,
+        longest_nap_seconds: int = 30,
+        same_key: bool = False,
+        exchange: Optional[Exchange] = None,
+    ) -> None:
+        """``config`` has server, anchors, and the credential for the first certificate; with ``factory`` that is an identity
+        in device memory instead.
+
+        ``device_id`` spreads the devices of a fleet over time (default: the names in the certificate). ``subject`` is needed
+        for the first certificate; after that the certificate in use says what is asked for. A certificate is renewed when
+        ``share_permille`` thousandths of its lifetime are over, up to ``spread_permille`` earlier while the device finds its
+        place among all. Failures are waited out, doubling from the first to the longest wait. ``exchange`` carries the
+        messages instead of the built-in HTTP client.
+        """
+        with config._use() as settings:
+            self._own(self._pointer_from("devid_renewal_new", settings, text(name, "name"), text(purpose, "purpose")))
+        with self._use() as renewal:
+            if device_id is not None:
+                content = data(device_id, "device_id")
+                call("devid_renewal_set_device_id", renewal, content, len(content))
+            if subject is not None:
+                wanted = Subject(subject) if isinstance(subject, str) else subject
+                with wanted._handle() as made, made._use() as asked:
+                    call("devid_renewal_set_subject", renewal, asked)
+            call("devid_renewal_set_factory", renewal, optional_text(factory, "factory"))
+            call("devid_renewal_set_schedule", renewal, share_permille, spread_permille)
+            call("devid_renewal_set_retry", renewal, first_retry_seconds, longest_retry_seconds, max_refusals)
+            call("devid_renewal_set_longest_nap", renewal, longest_nap_seconds)
+            call("devid_renewal_set_same_key", renewal, int(bool(same_key)))
+            if exchange is not None:
+                if not callable(exchange):
+                    raise TypeError(f"expected something to call, not {type(exchange).__name__}")
+                call("devid_renewal_set_exchange", renewal, _EXCHANGE, TOKENS.put(exchange), DESTROY)
+
+    def due(self, store: Store, now: Optional[Moment]) -> Plan:
+        """Says what is due. Changes nothing. ``now`` is None if there is no clock."""
+        step, wait = c_int32(), c_uint32()
+        with self._use() as renewal, store._use() as memory:
+            call("devid_renewal_due", renewal, memory, _clock(now), byref(step), byref(wait))
+            return self._plan(renewal, Step(step.value), wait.value)
+
+    def run(self, store: Store, now: Optional[Moment]) -> Report:
+        """Does what is due, at most one step, and remembers how it went. Blocks.
+
+        ``now`` is None if there is no clock: then the time is learnt first, where that matters. What goes wrong with the step
+        is in the report, not raised: it is waited out like everything else. What device memory cannot do is raised.
+        """
+        done, wait = c_int32(), c_uint32()
+        error: Optional[Error] = None
+        with self._use() as renewal, store._use() as memory:
+            try:
+                call("devid_renewal_run", renewal, memory, _clock(now), byref(done), byref(wait))
+            except Error as failure:
+                error = failure
+            at = library().devid_renewal_time(renewal)
+        plan = self.due(store, now if at < 0 or now is not None else at)
+        return Report(None if error else Done(done.value), error, wait.value, plan)
+
+    def reset(self, store: Store) -> None:
+        """Forgets failures and refusals: for people who have put right what was wrong."""
+        with self._use() as renewal, store._use() as memory:
+            call("devid_renewal_reset", renewal, memory)
+
+    @staticmethod
+    def _plan(renewal: Any, step: Step, wait: int) -> Plan:
+        lib = library()
+        at, known = lib.devid_renewal_at(renewal), lib.devid_renewal_time(renewal)
+        return Plan(
+            step,
+            wait,
+            Standing(lib.devid_renewal_standing(renewal)),
+            Alarm(lib.devid_renewal_alarm(renewal)),
+            None if at < 0 else moment_of(at),
+            int(lib.devid_renewal_attempts(renewal)),
+            lib.devid_renewal_has_given_up(renewal) == 1,
+            Clock(lib.devid_renewal_clock(renewal)),
+            None if known < 0 else moment_of(known),
+        )
+
+
+def _clock(now: Optional[Moment]) -> int:
+    return DEVID_NO_CLOCK if now is None else seconds(now, "now")
+
+
+def note_time(store: Store, time: Moment) -> datetime:
+    """Notes in device memory that it is at least this late, and says how late it is at least. It never goes back."""
+    known = c_int64()
+    with store._use() as memory:
+        call("devid_store_note_time", memory, seconds(time), byref(known))
+    return moment_of(known.value)
+
+
+def last_known_time(store: Store) -> Optional[datetime]:
+    """How late it is at least, as far as device memory knows; None if no time was noted yet."""
+    known = c_int64()
+    with store._use() as memory:
+        call("devid_store_last_known_time", memory, byref(known))
+    return None if known.value == DEVID_NO_CLOCK else moment_of(known.value)
+
+
+def without_clock(client: Client) -> Client:
+    """The same client for a device without a clock: it tells no time, and compares none with its own."""
+    with client._use() as settings:
+        return Client._made_by("devid_client_without_clock", settings)
+
+
+def run_without_clock(operation: Operation, store: Store, at_least: Moment = 0) -> Optional[datetime]:
+    """Runs an operation of a client :func:`without_clock` and learns the time from authentic answers.
+
+    ``at_least`` is a lower bound known otherwise, such as the build date of the firmware. What was learnt is kept in device
+    memory and answered; None: no authentic answer had a time.
+    """
+    learnt = c_int64()
+    with operation._use() as stepped, store._use() as memory:
+        call("devid_op_run_without_clock", stepped, memory, seconds(at_least), byref(learnt))
+    return None if learnt.value == DEVID_NO_CLOCK else moment_of(learnt.value)

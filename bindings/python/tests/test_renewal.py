@@ -1,0 +1,146 @@
+"""Renewal: an identity is kept up by asking what is due."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+import devid
+from devid.testing import TestCa
+
+DAY = 86_400
+
+
+def factory(ca: TestCa, folder: Path) -> devid.Store:
+    """Device memory as it leaves the factory, with the operator's anchors."""
+    store = devid.Store(folder / "memory")
+    key, chain = ca.idevid()
+    idevid, *above = devid.load_certificates(chain)
+    store.install("idevid", key, idevid, above, purpose="idevid")
+    for use in ("cmp", "enrolment"):
+        store.put_anchors(use, ca.root)
+    return store
+
+
+def keeper(ca: TestCa, **settings: object) -> devid.Renewal:
+    settings.setdefault("device_id", b"SN-7")
+    settings.setdefault("subject", devid.Subject("CN=router-7", dns=["router-7.example"]))
+    return devid.Renewal(devid.Config(ca.cmp_url), "router", factory="idevid", **settings)  # type: ignore[arg-type]
+
+
+def test_device_enrols_and_renews_when_it_is_due(devid_testca: TestCa, tmp_path: Path) -> None:
+    ca, store = devid_testca, factory(devid_testca, tmp_path)
+    ca.set(certificate_seconds=6)
+    renewal = keeper(ca, spread_permille=0)
+    assert renewal.due(store, int(time.time())).step is devid.Step.ENROLL
+    first = renewal.run(store, int(time.time()))
+    assert first.done is devid.Done.INSTALLED and first.error is None
+    assert first.plan.standing is devid.Standing.VALID and first.plan.alarm is devid.Alarm.QUIET
+    assert 0 < first.wait_seconds <= 6
+
+    time.sleep(first.wait_seconds + 0.5)
+    # A restart: nothing but device memory is left.
+    ca.set(certificate_seconds=0)
+    renewal = keeper(ca, subject=None)
+    assert renewal.due(store, int(time.time())).step in (devid.Step.UPDATE, devid.Step.ENROLL_AGAIN)
+    assert renewal.run(store, int(time.time())).done is devid.Done.INSTALLED
+    assert store.current("router").generation == 2
+    assert ca.received() == ["ir", "certConf", "kur", "certConf"]
+    plan = renewal.due(store, int(time.time()))
+    assert plan.step is devid.Step.NOTHING and plan.renewal_at is not None
+    assert 100 < (plan.renewal_at - store.current("router").created).days < 260
+    assert not ca.complaints()
+
+
+def test_failure_is_waited_out_and_remembered(devid_testca: TestCa, tmp_path: Path) -> None:
+    ca, store = devid_testca, factory(devid_testca, tmp_path)
+    ca.set(status=2, fail_info=4, text="not today")
+    now = int(time.time())
+    report = keeper(ca).run(store, now)
+    assert report.done is None and report.error is not None and report.error.code is devid.Code.REJECTED
+    assert report.error.server_texts == ("not today",)
+    assert 450 <= report.wait_seconds <= 900 and report.plan.attempts == 1
+    ca.reset()
+    later = keeper(ca)
+    assert later.run(store, now + 1).done is devid.Done.NOTHING
+    later.reset(store)
+    assert later.run(store, now + 1).done is devid.Done.INSTALLED
+
+
+def test_ca_that_takes_its_time_is_asked_again(devid_testca: TestCa, tmp_path: Path) -> None:
+    ca, store = devid_testca, factory(devid_testca, tmp_path)
+    ca.set(waiting=1, check_after=2)
+    renewal = keeper(ca, longest_nap_seconds=0)
+    report = renewal.run(store, int(time.time()))
+    assert report.done is devid.Done.WAITING and report.wait_seconds <= 2
+    time.sleep(report.wait_seconds + 1)
+    assert renewal.due(store, int(time.time())).step is devid.Step.RESUME
+    assert renewal.run(store, int(time.time())).done is devid.Done.INSTALLED
+    assert ca.received() == ["ir", "pollReq", "pollReq", "certConf"]
+
+
+def test_device_without_a_clock_learns_the_time_from_the_ca(devid_testca: TestCa, tmp_path: Path) -> None:
+    ca, store = devid_testca, factory(devid_testca, tmp_path)
+    assert devid.last_known_time(store) is None
+    renewal = keeper(ca)
+    report = renewal.run(store, None)
+    assert report.done is devid.Done.INSTALLED, report
+    known = devid.last_known_time(store)
+    assert known is not None and abs(known.timestamp() - time.time()) < 60
+    plan = renewal.due(store, None)
+    assert plan.step is devid.Step.LEARN_TIME and plan.clock is devid.Clock.UNKNOWN and plan.at_least == known
+    assert plan.standing is devid.Standing.UNKNOWN
+    behind = renewal.due(store, 1000)
+    assert behind.clock is devid.Clock.BEHIND and behind.at_least == known
+    report = renewal.run(store, None)
+    assert report.done is devid.Done.TIME_LEARNT and report.wait_seconds > DAY
+    assert devid.note_time(store, 0) == devid.last_known_time(store), "it never goes back"
+
+    config = devid.Config(ca.cmp_url, cmp_anchors=ca.root, enrolment_anchors=ca.root)
+    config.set_secret(ca.reference, ca.secret)
+    client = devid.without_clock(devid.Client(config))
+    operation = client.enroll(devid.Key.generate(), "CN=other")
+    learnt = devid.run_without_clock(operation, store)
+    assert learnt is not None and operation.issued is not None
+    ca.set(broken_protection=True)
+    with pytest.raises(devid.ProtocolError):
+        devid.run_without_clock(client.enroll(devid.Key.generate(), "CN=other"), store)
+
+
+def test_messages_can_be_carried_by_the_program(devid_testca: TestCa, tmp_path: Path) -> None:
+    store = factory(devid_testca, tmp_path)
+
+    def no_line(_request: bytes) -> bytes:
+        raise ConnectionError("no line")
+
+    renewal = keeper(devid_testca, exchange=no_line)
+    with pytest.raises(ConnectionError):
+        renewal.run(store, int(time.time()))
+    assert renewal.due(store, int(time.time())).attempts == 1
+
+
+def test_rules_that_make_no_sense_are_refused(devid_testca: TestCa, tmp_path: Path) -> None:
+    for settings in ({"share_permille": 0}, {"spread_permille": 900}, {"first_retry_seconds": 0}):
+        with pytest.raises(devid.UsageError):
+            keeper(devid_testca, **settings)
+    with pytest.raises(TypeError):
+        keeper(devid_testca, exchange=3)
+
+
+def test_units_for_systemd_are_well_formed(checkout: Path) -> None:
+    units = sorted((checkout / "examples" / "systemd").glob("devid-renew.*"))
+    assert [unit.suffix for unit in units] == [".service", ".timer"]
+    for unit in units:
+        section = ""
+        for line in unit.read_text().splitlines():
+            if line.startswith("["):
+                section = line
+            elif line and not line.startswith("#"):
+                assert section and "=" in line, f"{unit}: {line}"
+    try:
+        subprocess.run(["systemd-analyze", "--version"], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("systemd-analyze is not here")
