@@ -266,6 +266,21 @@ impl Medium {
         found.into_values().collect()
     }
 
+    /// One of them, with each choice below the number given.
+    pub fn image(&self, choose: &mut dyn FnMut(usize) -> usize) -> Image {
+        let names = self.names();
+        let choice: Vec<usize> = names.values().map(|history| choose(history.len())).collect();
+        let entries = self.survivors(Loss::ByName, &choice, &names);
+        let left = |file: &File| {
+            let options = file.options(true);
+            (options[choose(options.len())].clone(), file.durable_mode)
+        };
+        let files: Vec<_> = self.files.iter().map(left).collect();
+        let mut image = Image::default();
+        collect(&entries, &files, ROOT, "", &mut image);
+        image
+    }
+
     /// Every name with unsynced changes, and what it stood for since the last sync.
     fn names(&self) -> BTreeMap<(usize, String), Vec<Option<Node>>> {
         let mut names = BTreeMap::new();

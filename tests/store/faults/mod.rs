@@ -7,16 +7,21 @@
 //! | `world` | places where device memory lives and anything can go wrong |
 //! | `scenarios` | what is interrupted, and what can be seen of device memory |
 //! | `run` | tries every point of a scenario, and checks what is left |
-//! | `process` | real processes, killed |
+//! | `enrolment` | the same for enrolments with a CA |
+//! | `process` | real processes, killed at random |
+//! | `traced` | real processes, watched, failed and killed at each call by `strace` |
 //!
 //! `make test` tries a sample of the points, `make faults` all of them.
 
+mod enrolment;
 mod medium;
 mod plan;
 #[cfg(unix)]
 mod process;
 mod run;
 mod scenarios;
+#[cfg(target_os = "linux")]
+mod traced;
 mod world;
 
 use std::sync::Mutex;
@@ -63,26 +68,40 @@ fn damage_file(world: &Directory, damage: Damage) {
     }
 }
 
-/// All scenarios in all homes, on all processors; in the order of scenarios and homes, plain and sealed.
+/// All scenarios in all homes, in the order of scenarios and homes, plain and sealed.
 fn suite(effort: Effort) -> Vec<Vec<Outcome>> {
     let width = HOMES.len() * 2;
-    let outcomes = Mutex::new(vec![vec![Outcome::default(); width]; SCENARIOS.len()]);
+    let outcomes = on_all_processors(SCENARIOS.len() * width, |job| {
+        let column = job % width;
+        in_home(&SCENARIOS[job / width], HOMES[column / 2].1, column % 2 == 1, effort)
+    });
+    outcomes.chunks(width).map(<[Outcome]>::to_vec).collect()
+}
+
+/// All stories with a CA, plain and sealed.
+fn enrolments(effort: Effort) -> Vec<[(Outcome, enrolment::Endings); 2]> {
+    let outcomes = on_all_processors(enrolment::STORIES * 2, |job| enrolment::run(job / 2, job % 2 == 1, effort));
+    outcomes.chunks(2).map(|pair| [pair[0].clone(), pair[1].clone()]).collect()
+}
+
+fn on_all_processors<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
-    let worker = || {
-        loop {
-            let job = next.fetch_add(1, Ordering::SeqCst);
-            let (row, column) = (job / width, job % width);
-            let Some(scenario) = SCENARIOS.get(row) else { return };
-            let outcome = in_home(scenario, HOMES[column / 2].1, column % 2 == 1, effort);
-            outcomes.lock().unwrap()[row][column] = outcome;
-        }
-    };
+    let done: Mutex<Vec<Option<T>>> = Mutex::new((0..count).map(|_| None).collect());
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(worker);
+            scope.spawn(|| {
+                loop {
+                    let job = next.fetch_add(1, Ordering::SeqCst);
+                    if job >= count {
+                        return;
+                    }
+                    let outcome = work(job);
+                    done.lock().unwrap()[job] = Some(outcome);
+                }
+            });
         }
     });
-    outcomes.into_inner().unwrap()
+    done.into_inner().unwrap().into_iter().flatten().collect()
 }
 
 #[test]
@@ -92,6 +111,26 @@ fn whatever_goes_wrong_wherever_one_whole_identity_is_in_use_and_nothing_is_lost
     eprintln!("{} points of some ten thousands (make faults), {} violations", total.points(), total.violations.len());
     assert!(total.violations.is_empty(), "{:#?}", total.violations);
     assert!(total.points() > 1000 && total.power_lost > 100 && total.tried_again > 50, "{total:?}");
+}
+
+#[test]
+fn an_enrolment_interrupted_anywhere_is_resumed_or_resolved_with_the_ca() {
+    for (outcome, endings) in enrolments(Effort { stride: 43, images: 1 }).into_iter().flatten() {
+        eprintln!("{} points, {endings:?}", outcome.points());
+        assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn strace_sees_the_system_calls_that_the_witness_sees_and_no_others() {
+    if let Some(reason) = traced::is_missing() {
+        eprintln!("skipped: {reason}");
+        return;
+    }
+    let trace = traced::run(19);
+    assert!(trace.violations.is_empty(), "{:#?}", trace.violations);
+    assert!(trace.calls > 200 && trace.killed > 1 && trace.failed > 2, "{trace:?}");
 }
 
 /// Media that do not do what they say. The suite notices each, or it could notice nothing.
@@ -142,7 +181,46 @@ fn every_point() {
         total.power_lost
     );
     println!("{:>8} stopped or failed, done again, then power lost", total.tried_again);
-    println!("{:>8} points, {} violations, {} s", total.points(), total.violations.len(), begun.elapsed().as_secs());
+    println!("{:>8} points, {} violations", total.points(), total.violations.len());
+    let mut with_ca = Outcome::default();
+    println!(
+        "\nIn a directory, with a CA. Afterwards the transaction is resumed, begun afresh, or given up and done anew:\n"
+    );
+    println!(
+        "{:36}{:>11}{:>9}{:>12}{:>10}{:>10}{:>12}",
+        "", "plain", "sealed", "resumed", "afresh", "resolved", "violations"
+    );
+    for (story, [plain, sealed]) in enrolments(Effort::EVERYTHING).into_iter().enumerate() {
+        let ends = |ending: fn(&enrolment::Endings) -> usize| ending(&plain.1) + ending(&sealed.1);
+        print!("{:36}{:>11}{:>9}", enrolment::name(story), plain.0.points(), sealed.0.points());
+        print!("{:>12}{:>10}{:>10}", ends(|e| e.resumed), ends(|e| e.afresh), ends(|e| e.resolved));
+        println!("{:>12}", plain.0.violations.len() + sealed.0.violations.len());
+        [plain, sealed].into_iter().for_each(|(outcome, _)| with_ca.add(outcome));
+    }
+    total.add(with_ca);
+    println!("\n{:>8} points, {} violations, {} s", total.points(), total.violations.len(), begun.elapsed().as_secs());
+    #[cfg(target_os = "linux")]
+    {
+        println!("\nThe same seen by strace:");
+        match traced::is_missing() {
+            Some(reason) => println!("skipped: {reason}"),
+            None => {
+                let mut trace = traced::run(1);
+                let words = match trace.violations.iter().any(|v| v.contains("the witness saw")) {
+                    true => "are not the ones",
+                    false => "are the ones",
+                };
+                println!("{:>8} system calls in a key update {words} that the witness sees", trace.calls);
+                println!(
+                    "{:>8} processes killed, {} calls failed by strace, {} violations",
+                    trace.killed,
+                    trace.failed,
+                    trace.violations.len()
+                );
+                total.violations.append(&mut trace.violations);
+            }
+        }
+    }
     println!("\nMedia that lie, and must be found out:");
     for (lie, home) in LIARS {
         let scenario = SCENARIOS.iter().find(|s| s.name.starts_with("key update")).unwrap();

@@ -76,13 +76,7 @@ pub fn run<W: World>(
     scenario.damage.iter().for_each(|d| damage(&world, *d));
     let prepared = world.fork();
 
-    let clean = prepared.fork();
-    let store = clean.reopen();
-    let mut sights = vec![see(&store)];
-    for step in scenario.steps {
-        step(&store).unwrap_or_else(|e| panic!("{}: without a fault: {e}", scenario.name));
-        sights.push(see(&store));
-    }
+    let sights = sights_of(scenario, &prepared);
     let plan = Arc::new(Plan::none());
     act(scenario, &prepared.fork(), &plan).0.unwrap();
     let calls = plan.seen();
@@ -113,6 +107,18 @@ pub fn run<W: World>(
         }
     }
     trial.outcome
+}
+
+/// What is seen before the first step and after each when nothing goes wrong.
+pub fn sights_of<W: World>(scenario: &Scenario, prepared: &W) -> Vec<Sight> {
+    let clean = prepared.fork();
+    let store = clean.reopen();
+    let mut sights = vec![see(&store)];
+    for step in scenario.steps {
+        step(&store).unwrap_or_else(|e| panic!("{}: without a fault: {e}", scenario.name));
+        sights.push(see(&store));
+    }
+    sights
 }
 
 /// Opens device memory and does what the scenario does.
@@ -233,7 +239,7 @@ impl<W: World> Trial<'_, W> {
 }
 
 /// Everything that must hold after a restart.
-fn check<W: World>(scenario: &Scenario, sights: &[Sight], world: &W, must_be_done: bool) -> Result<(), String> {
+pub fn check<W: World>(scenario: &Scenario, sights: &[Sight], world: &W, must_be_done: bool) -> Result<(), String> {
     no_secret_is_open(world)?;
     let store = world.open(&Arc::new(Plan::none())).map_err(|e| format!("device memory does not open: {e}"))?;
     let stage = is_one_of(scenario, sights, &store, must_be_done, "after the restart")?;
@@ -311,7 +317,7 @@ fn keys_work(store: &Store) -> Result<(), String> {
     Ok(())
 }
 
-fn is_clean(store: &Store) -> Result<(), String> {
+pub fn is_clean(store: &Store) -> Result<(), String> {
     let left = store.verify().map_err(|e| format!("verify: {e}"))?;
     match left.iter().find(|p| p.kind != ProblemKind::Unresolved) {
         Some(problem) => Err(format!("verify finds {problem:?}")),
@@ -320,7 +326,7 @@ fn is_clean(store: &Store) -> Result<(), String> {
 }
 
 /// Nobody else can read anything; a sealed home holds no key in the clear, not even for a moment.
-fn no_secret_is_open<W: World>(world: &W) -> Result<(), String> {
+pub fn no_secret_is_open<W: World>(world: &W) -> Result<(), String> {
     for (name, bytes, is_open) in world.contents() {
         if is_open {
             return Err(format!("{name} can be read by others"));

@@ -67,6 +67,16 @@ impl Directory {
         self.place.memory()
     }
 
+    /// After the power was lost now, and with it all that was not synced.
+    pub fn oldest(&self) -> Self {
+        self.of(&self.medium.lock().unwrap().image(&mut |_| 0))
+    }
+
+    /// After the power was lost now, one of the ways.
+    pub fn by_chance(&self, dice: &mut Dice) -> Self {
+        self.of(&self.medium.lock().unwrap().image(&mut |arity| dice.below(arity)))
+    }
+
     fn of(&self, image: &Image) -> Self {
         let place = Place::new();
         if self.path().exists() {
@@ -85,15 +95,20 @@ struct Recorder {
 
 impl Witness for Recorder {
     fn before(&self, call: &Call<'_>) -> Verdict {
-        self.plan.next(Seen {
-            text: call.to_string(),
-            changes_something: call.kind.changes_something(),
-            can_be_short: matches!(call.kind, CallKind::Write(_) | CallKind::Read),
-        })
+        self.plan.next(seen(call))
     }
 
     fn after(&self, call: &Call<'_>) {
         self.medium.lock().unwrap().record(call);
+    }
+}
+
+/// A system call in words.
+pub fn seen(call: &Call<'_>) -> Seen {
+    Seen {
+        text: call.to_string(),
+        changes_something: call.kind.changes_something(),
+        can_be_short: matches!(call.kind, CallKind::Write(_) | CallKind::Read),
     }
 }
 
