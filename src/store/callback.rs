@@ -10,8 +10,8 @@ use super::record;
 use super::repair::{Problem, ProblemKind};
 use crate::crypto::Provider;
 
-/// What the caller provides. Nothing here needs to be atomic: a `write` that is interrupted may leave any bytes, or none,
-/// in that record (and only there).
+/// What the caller provides. Nothing here needs to be atomic: a `write` or `remove` that is interrupted may leave any
+/// bytes, or none, in that record (and only there).
 ///
 /// Keys are the ones of [`Backend`], some with a `~` behind. Values are opaque and carry their own check.
 pub trait RawStorage: Send {
@@ -30,7 +30,8 @@ pub trait RawStorage: Send {
     /// Makes everything before it durable, in front of everything after it. Storage that does so at once returns `Ok`.
     fn sync(&mut self) -> Result<(), StoreError>;
 
-    /// Whether an interrupted `write` always leaves the old or the new bytes. Saves a second copy of each record.
+    /// Whether an interrupted `write` always leaves the old or the new bytes, and an interrupted `remove` the record or
+    /// nothing. Saves a second copy of each record.
     fn has_atomic_writes(&self) -> bool {
         false
     }
@@ -47,7 +48,8 @@ pub trait RawStorage: Send {
 /// Makes a [`Backend`] of [`RawStorage`].
 ///
 /// Each record is framed with its length and SHA-256. Where writes are not atomic, new bytes go to `<key>~` first, are
-/// made durable, and only then replace `<key>`: at every moment one of the two is whole, and a reader takes that one.
+/// made durable, and only then replace `<key>`: at every moment one of the two is whole, and a reader takes that one. A
+/// removal is announced in `<key>~` likewise.
 pub struct CallbackBackend<S> {
     storage: S,
     provider: Arc<dyn Provider>,
@@ -56,7 +58,28 @@ pub struct CallbackBackend<S> {
 /// A record's bytes, or what is wrong with them.
 type Whole = Result<Zeroizing<Vec<u8>>, StoreError>;
 
+/// What stands beside a record.
+enum Beside {
+    Nothing,
+    /// The record's new bytes: its write was interrupted.
+    Bytes(Zeroizing<Vec<u8>>),
+    /// Its removal was begun.
+    Removal,
+    /// What was interrupted itself counts for nothing.
+    Torso,
+}
+
 const KIND: &str = "frame";
+const REMOVAL: &str = "removal";
+
+fn beside(key: &str) -> String {
+    format!("{key}~")
+}
+
+/// A private key, or a request that goes with one.
+fn is_wiped(key: &str) -> bool {
+    key.ends_with(".pem")
+}
 
 impl<S: RawStorage> CallbackBackend<S> {
     /// Around the caller's storage; the provider computes the checks.
@@ -69,6 +92,25 @@ impl<S: RawStorage> CallbackBackend<S> {
         let Some(stored) = self.storage.read(key)? else { return Ok(None) };
         Ok(Some(record::unwrap(&stored, KIND, key, &*self.provider).map(|bytes| Zeroizing::new(bytes.to_vec()))))
     }
+
+    fn read_beside(&mut self, key: &str) -> Result<Beside, StoreError> {
+        let place = beside(key);
+        let Some(stored) = self.storage.read(&place)? else { return Ok(Beside::Nothing) };
+        if record::unwrap(&stored, REMOVAL, &place, &*self.provider).is_ok() {
+            return Ok(Beside::Removal);
+        }
+        Ok(match record::unwrap(&stored, KIND, &place, &*self.provider) {
+            Ok(bytes) => Beside::Bytes(Zeroizing::new(bytes.to_vec())),
+            Err(_) => Beside::Torso,
+        })
+    }
+
+    /// The announcement stays until the record is gone for good.
+    fn finish_removal(&mut self, key: &str, wipe: bool) -> Result<(), StoreError> {
+        self.storage.remove(key, wipe)?;
+        self.storage.sync()?;
+        self.storage.remove(&beside(key), false)
+    }
 }
 
 impl<S: RawStorage> Backend for CallbackBackend<S> {
@@ -79,11 +121,11 @@ impl<S: RawStorage> Backend for CallbackBackend<S> {
             Some(Err(damage)) => Some(damage),
             None => None,
         };
-        // A write was interrupted after its copy was durable, or before the first record was ever complete.
-        match (self.read_whole(&format!("{key}~"))?, damage) {
-            (Some(Ok(bytes)), _) => Ok(Some(bytes)),
+        // A write or removal was interrupted after it was announced, or before there was anything.
+        match (self.read_beside(key)?, damage) {
+            (Beside::Bytes(bytes), _) => Ok(Some(bytes)),
+            (Beside::Removal, _) | (_, None) => Ok(None),
             (_, Some(damage)) => Err(damage),
-            (_, None) => Ok(None),
         }
     }
 
@@ -93,28 +135,39 @@ impl<S: RawStorage> Backend for CallbackBackend<S> {
         if self.storage.has_atomic_writes() {
             return self.storage.write(key, &framed);
         }
-        let copy = format!("{key}~");
-        self.storage.write(&copy, &framed)?;
+        self.storage.write(&beside(key), &framed)?;
         self.storage.sync()?;
         self.storage.write(key, &framed)?;
         self.storage.sync()?;
-        self.storage.remove(&copy, key.ends_with(".pem"))
+        self.storage.remove(&beside(key), is_wiped(key))
     }
 
     fn remove(&mut self, key: &str, wipe: bool) -> Result<(), StoreError> {
-        // The copy first: it must not come back in place of what was removed.
-        self.storage.remove(&format!("{key}~"), wipe)?;
-        self.storage.remove(key, wipe)
+        if self.storage.has_atomic_writes() {
+            // First what must not come back in its place: from days when writes were not atomic.
+            self.storage.remove(&beside(key), wipe)?;
+            return self.storage.remove(key, wipe);
+        }
+        if self.storage.read(key)?.is_none() && matches!(self.read_beside(key)?, Beside::Nothing) {
+            return Ok(());
+        }
+        let announcement = record::wrap(REMOVAL, b"", &*self.provider)?;
+        self.storage.write(&beside(key), &announcement)?;
+        self.storage.sync()?;
+        self.finish_removal(key, wipe)
     }
 
     fn list(&mut self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let (copies, mut keys): (Vec<_>, Vec<_>) =
+        let (interrupted, mut keys): (Vec<_>, Vec<_>) =
             self.storage.list(prefix)?.into_iter().partition(|key| key.ends_with('~'));
-        for copy in copies {
-            let key = copy.trim_end_matches('~').to_owned();
-            // A copy that stands alone is the record if it is whole, and nothing if it is not.
-            if !keys.contains(&key) && matches!(self.read_whole(&copy)?, Some(Ok(_))) {
-                keys.push(key);
+        for place in interrupted {
+            // The reader says what is there.
+            let key = place.trim_end_matches('~');
+            keys.retain(|other| other != key);
+            match self.read(key) {
+                Ok(None) => {}
+                Err(error) if !error.is_damage() => return Err(error),
+                _ => keys.push(key.to_owned()),
             }
         }
         keys.sort();
@@ -123,16 +176,18 @@ impl<S: RawStorage> Backend for CallbackBackend<S> {
 
     fn inspect(&mut self, mend: bool) -> Result<Vec<Problem>, StoreError> {
         let mut problems = Vec::new();
-        for copy in self.storage.list("")?.into_iter().filter(|key| key.ends_with('~')) {
-            let key = copy.trim_end_matches('~');
+        for place in self.storage.list("")?.into_iter().filter(|key| key.ends_with('~')) {
+            let key = place.trim_end_matches('~');
             if mend {
-                match (self.read_whole(key)?, self.read_whole(&copy)?) {
-                    // The interrupted write is finished; it ends by removing the copy.
-                    (None | Some(Err(_)), Some(Ok(bytes))) => self.write(key, &bytes)?,
-                    _ => self.storage.remove(&copy, copy.ends_with(".pem~"))?,
+                // What was interrupted is finished.
+                match (self.read_beside(key)?, self.read_whole(key)?) {
+                    (Beside::Removal, _) => self.finish_removal(key, is_wiped(key))?,
+                    (Beside::Bytes(bytes), None | Some(Err(_))) => self.write(key, &bytes)?,
+                    _ => self.storage.remove(&place, is_wiped(key))?,
                 }
             }
-            problems.push(Problem::new(ProblemKind::Leftover, &copy, "a write was interrupted").mended(mend));
+            let text = "a write or removal was interrupted";
+            problems.push(Problem::new(ProblemKind::Leftover, &place, text).mended(mend));
         }
         if mend {
             self.storage.sync()?;

@@ -42,7 +42,7 @@ pub enum CallKind<'a> {
     Lock,
     /// `write` of these bytes, which follow what was written through the same handle before.
     Write(&'a [u8]),
-    /// `fsync` of a file.
+    /// `fsync` of a file; of an entry, whatever it is, after `fchmod`.
     Sync,
     /// `fsync` of a directory.
     SyncDirectory,
@@ -311,13 +311,14 @@ impl Calls {
         self.make(call, || Ok(rustix::fs::unlinkat(at.handle, name, AtFlags::REMOVEDIR)?))
     }
 
-    /// Takes everybody else's access away.
+    /// Takes everybody else's access away, durably.
     pub fn narrow(&self, at: At<'_>, name: &str, kind: FileType) -> io::Result<()> {
         let (handle, mode) = match kind {
             FileType::Directory => (self.open_directory(at, name)?, Mode::RWXU),
             _ => (self.open(at, name, OFlags::RDONLY)?, OWNER_ONLY),
         };
-        self.make(at.call(CallKind::Narrow, name), || Ok(rustix::fs::fchmod(&handle, mode)?))
+        self.make(at.call(CallKind::Narrow, name), || Ok(rustix::fs::fchmod(&handle, mode)?))?;
+        self.sync(at, name, &handle)
     }
 
     /// Names and types in a directory, sorted. Names that are not text cannot be ours and are left out.

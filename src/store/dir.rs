@@ -387,7 +387,7 @@ impl Backend for DirectoryBackend {
 
     fn inspect(&mut self, mend: bool) -> Result<Vec<Problem>, StoreError> {
         let mut problems = Vec::new();
-        let mut leftovers = Vec::new();
+        let (mut leftovers, mut narrowed) = (Vec::new(), Vec::new());
         self.walk("", &mut |home, at, name, kind| {
             let key = join(at.key, name);
             if name.starts_with(TEMPORARY) {
@@ -409,11 +409,13 @@ impl Backend for DirectoryBackend {
                     text.push_str("; the private key may have been read: replace it");
                 }
                 let is_mended = mend && home.calls.narrow(at, name, kind).is_ok();
+                narrowed.push(at.key.to_owned());
                 problems.push(Problem::new(ProblemKind::Access, &key, &text).mended(is_mended));
             }
             Ok(())
         })?;
         if mend {
+            self.dirty.extend(narrowed);
             for (directory, name) in leftovers {
                 self.remove_file(&directory, &name, true)?;
             }

@@ -8,7 +8,8 @@
 //! - in any order: each change to a directory there or not;
 //! - name by name: even a rename is two halves, of which either may be missing.
 //!
-//! Unsynced bytes are there, or missing, or half there, or zeros.
+//! Unsynced bytes are there, or missing, or half there, or zeros. Access rights are durable after
+//! `fsync` of the file or of its directory, and until then the old ones.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -166,6 +167,8 @@ impl Medium {
                 file.unsynced.push((file.offset, bytes.to_vec()));
                 file.offset += bytes.len();
             }
+            // Of a directory's access rights.
+            CallKind::Sync if matches!(self.lookup(directory, call.name), Some(Node::Directory(_))) => {}
             CallKind::Sync if !self.lies.file_sync => {
                 let file = self.file(directory, call.name);
                 file.durable = file.now();
@@ -180,6 +183,11 @@ impl Medium {
                 self.changes = rest;
                 for (name, node) in Vec::into_iter(synced).flat_map(|c| c.entries) {
                     apply(&mut self.directories[directory], name, node);
+                }
+                for node in self.directories[directory].values() {
+                    if let Node::File(id) = node {
+                        self.files[*id].durable_mode = self.files[*id].mode;
+                    }
                 }
             }
             CallKind::Rename(to) => {

@@ -57,7 +57,7 @@ fn in_home(scenario: &Scenario, home: Home, is_sealed: bool, effort: Effort) -> 
 }
 
 fn damage_file(world: &Directory, damage: Damage) {
-    let (Damage::Truncate(key) | Damage::Remove(key)) = damage;
+    let (Damage::Truncate(key) | Damage::Remove(key) | Damage::Open(key)) = damage;
     let path = world.path().join(key);
     match damage {
         Damage::Truncate(_) => {
@@ -65,6 +65,10 @@ fn damage_file(world: &Directory, damage: Damage) {
             std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
         }
         Damage::Remove(_) => std::fs::remove_file(path).unwrap(),
+        Damage::Open(_) => {
+            let wide = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+            std::fs::set_permissions(path, wide).unwrap();
+        }
     }
 }
 

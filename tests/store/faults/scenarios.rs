@@ -27,6 +27,8 @@ pub enum Damage {
     Truncate(&'static str),
     /// It is gone.
     Remove(&'static str),
+    /// Others may read it, where there are others.
+    Open(&'static str),
 }
 
 /// What can be seen of device memory.
@@ -282,6 +284,13 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "repair of lost pointers",
         prepare: Some(staged),
         damage: &[Damage::Remove("identity/device/current"), Damage::Truncate("identity/device/current.copy")],
+        steps: &[mend],
+        always: anything,
+    },
+    Scenario {
+        name: "repair of access rights",
+        prepare: Some(two),
+        damage: &[Damage::Open("identity/device/gen-000002/key.pem"), Damage::Open("identity/device/current")],
         steps: &[mend],
         always: anything,
     },

@@ -238,18 +238,19 @@ impl World for Primitives {
     fn after_power_loss(&self, dice: &mut Dice, most: usize) -> Vec<Self> {
         let records = self.records.lock().unwrap().clone();
         let tears = self.promise.tears();
-        let arity = |value: &Option<Vec<u8>>| if tears && value.is_some() { 5 } else { 2 };
-        let arities: Vec<usize> = records.unsynced.iter().map(|(_, value)| arity(value)).collect();
+        let arities = vec![if tears { 5 } else { 2 }; records.unsynced.len()];
         let mut found = BTreeMap::new();
         for choice in dice.combinations(&arities, most) {
             let mut left = records.durable.clone();
             for (((key, value), chosen), arity) in records.unsynced.iter().zip(choice).zip(&arities) {
-                match (chosen, value) {
-                    (0, _) => {}
-                    (chosen, value) if chosen == arity - 1 => set(&mut left, key, value.as_deref()),
-                    // "Any bytes, or none, in this record."
-                    (1, Some(bytes)) => set(&mut left, key, Some(&bytes[..bytes.len() / 2])),
-                    (2, Some(bytes)) => set(&mut left, key, Some(&vec![0xff; bytes.len()])),
+                let old = left.get(key).cloned().unwrap_or_default();
+                let bytes = value.as_ref().unwrap_or(&old);
+                match chosen {
+                    0 => {}
+                    _ if chosen == arity - 1 => set(&mut left, key, value.as_deref()),
+                    // "Any bytes, or none, in this record", whether it was written or removed.
+                    1 => set(&mut left, key, Some(&bytes[..bytes.len() / 2])),
+                    2 => set(&mut left, key, Some(&vec![0xff; bytes.len()])),
                     _ => set(&mut left, key, None),
                 }
             }
@@ -318,9 +319,16 @@ impl Planned {
     }
 
     fn drop_record(&self, key: &str) -> Result<(), StoreError> {
-        self.call("remove", key, true)?;
-        self.push(key, None);
-        Ok(())
+        let outcome = self.call("remove", key, true);
+        if outcome.is_ok() {
+            self.push(key, None);
+        } else if self.promise.tears() && self.plan.is_now() {
+            let old = self.records.lock().unwrap().now().remove(key);
+            if let Some(bytes) = old {
+                self.push(key, Some(&vec![0; bytes.len()]));
+            }
+        }
+        outcome
     }
 
     fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
@@ -391,6 +399,7 @@ impl Primitives {
                 bytes.truncate(bytes.len() / 2);
             }
             Damage::Remove(key) => drop(records.durable.remove(key)),
+            Damage::Open(_) => {}
         }
     }
 }
