@@ -114,7 +114,7 @@ fn whatever_goes_wrong_wherever_one_whole_identity_is_in_use_and_nothing_is_lost
     suite(Effort::SAMPLE).into_iter().flatten().for_each(|outcome| total.add(outcome));
     eprintln!("{} points of some ten thousands (make faults), {} violations", total.points(), total.violations.len());
     assert!(total.violations.is_empty(), "{:#?}", total.violations);
-    assert!(total.points() > 1000 && total.power_lost > 100 && total.tried_again > 50, "{total:?}");
+    assert!(total.points() > 500 && total.power_lost > 50 && total.tried_again > 20, "{total:?}");
 }
 
 #[test]
