@@ -9,6 +9,7 @@ mod status;
 mod crl_scopes;
 mod crls;
 mod gate;
+mod heap;
 mod hostile;
 mod ocsp;
 mod openssl;
