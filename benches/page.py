@@ -40,8 +40,9 @@ VALIDATION = """\
 ## Validation
 
 CPU in microseconds: leaf, intermediate, root; the purpose serverAuth and the host name are checked. *Chain*: all three
-decoded from DER each time. *Store kept*: root, intermediate and CRLs are decoded once, the leaf comes anew. CRL signatures are
-verified by everyone; we remember that they were, in a store that is kept. rustls-webpki uses ring; it has no OCSP. For OCSP, leaf, issuer
+decoded from DER each time. *Store kept*: root, intermediate and CRLs are decoded once, the leaf comes anew. *Status from
+device memory*: the CRLs were kept there by an earlier validation, and the peer's key is opened behind the verdict. CRL
+signatures are verified by everyone; we remember that they were, in a store that is kept. rustls-webpki uses ring; it has no OCSP. For OCSP, leaf, issuer
 and response are decoded, the response verified and its answer for the leaf taken.
 """
 

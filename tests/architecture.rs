@@ -118,9 +118,8 @@ fn every_test_that_a_map_names_exists() {
         }
     }
     // In Rust, C and Python.
-    let exists = |name: &str| {
-        ["fn ", "static void ", "def "].iter().any(|kind| code.contains(&format!("{kind}{name}(")))
-    };
+    let exists =
+        |name: &str| ["fn ", "static void ", "def "].iter().any(|kind| code.contains(&format!("{kind}{name}(")));
     let is_test_name = |word: &&str| word.matches('_').count() >= 2 && !word.contains(['/', '.', ':', ' ']);
     for (page, least) in MAPS_OF_TESTS {
         let map = fs::read_to_string(page).unwrap();

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use devid::asn1::oid;
 use devid::asn1::x509::Certificate;
+use devid::client::status::{CrlSubject, StatusMemory, keep_crl};
 use devid::crypto::default_provider;
+use devid::store::Store;
 use devid::time::Time;
 use devid::validation::revocation::check_path;
 use devid::validation::{
-    Checks, Crl, OcspResponse, PeerName, RevocationPolicy, RevocationScope, StatusSources, TrustAnchors, validate,
+    Checks, Crl, OcspResponse, PeerName, PeerRequest, Purpose, RevocationPolicy, RevocationScope, StatusSources,
+    TrustAnchors, validate,
 };
 use rustls_pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime};
 use serde_json::{Value, json};
@@ -45,6 +48,7 @@ pub fn measure(settings: &Settings) -> Result<Value> {
             let big = make_crl(&pki, Item::Issuing, Item::IssuingKey, 100_000)?;
             keep("chain, store kept with a CRL of 100,000 entries", from_store(settings, &pki, &[&big, &root_crl])?);
         }
+        keep("chain, status from device memory", from_device_memory(settings, &pki, &small)?);
         keep("OCSP response signed by the CA", ocsp(settings, &pki, Item::OcspByCa)?);
         keep("OCSP response, delegated responder", ocsp(settings, &pki, Item::OcspDelegated)?);
     }
@@ -99,6 +103,59 @@ fn from_store(settings: &Settings, pki: &Pki, crls: &[&[u8]]) -> Result<Vec<(Str
             let leaf = Certificate::from_der(chain[0])?;
             let report = validate(&*provider, &anchors, &leaf, &pool, &status, &checks);
             report.error().map_or(Ok(()), |error| Err(error.into()))
+        }),
+        Runner::batch("rustls-webpki", BATCH, || Webpki::new(pki)?.check(&kept, RevocationCheckDepth::Chain)),
+    ];
+    for openssl in &settings.openssl {
+        let store = openssl.make_store(&chain, crls)?;
+        let leaf = chain[0];
+        candidates.push(Runner::batch(&openssl.name, BATCH, move || store.validate(leaf, now.unix())));
+    }
+    in_turns(settings.rounds(100), &mut candidates)
+}
+
+/// The same with CRLs that were fetched before and wait in device memory, and the peer's key opened behind the verdict.
+fn from_device_memory(settings: &Settings, pki: &Pki, crls: &[&[u8]]) -> Result<Vec<(String, f64)>> {
+    let provider = default_provider();
+    let chain = pki.chain();
+    let checks = tls_checks(true);
+    let now = system_time();
+    let mut anchors = TrustAnchors::new();
+    anchors.add(Certificate::from_der(chain[2])?);
+    let pool = [Certificate::from_der(chain[1])?];
+    let store = Arc::new(Store::in_memory(provider.clone()));
+    let leaf = Certificate::from_der(chain[0])?;
+    for (certificate, crl) in [&leaf, &pool[0]].into_iter().zip(crls) {
+        keep_crl(
+            &provider,
+            &store,
+            crl,
+            &CrlSubject { certificate, intermediates: &pool, anchors: &anchors, at: now },
+        )?;
+    }
+    let memory = Arc::new(StatusMemory::new(provider.clone(), Some(store)));
+    let none = StatusSources::none();
+    let kept = crls.iter().map(|der| Ok(OwnedCertRevocationList::from_der(der)?.into()));
+    let kept: Vec<CertRevocationList<'_>> = kept.collect::<Result<_>>()?;
+    let kept: Vec<&CertRevocationList<'_>> = kept.iter().collect();
+    let mut candidates = vec![
+        Runner::batch("devid", BATCH, || {
+            let leaf = Certificate::from_der(chain[0])?;
+            let request = PeerRequest {
+                anchors: &anchors,
+                certificate: &leaf,
+                pool: &pool,
+                status: &none,
+                checks: checks.clone(),
+                purpose: Purpose::For(checks.extended_key_usages.clone()),
+                names: checks.names.clone(),
+                use_until: None,
+            };
+            let (report, peer) = memory.open_peer(&provider, request)?;
+            match (report.error(), peer) {
+                (None, Some(_)) => Ok(()),
+                (error, _) => Err(format!("{error:?}").into()),
+            }
         }),
         Runner::batch("rustls-webpki", BATCH, || Webpki::new(pki)?.check(&kept, RevocationCheckDepth::Chain)),
     ];

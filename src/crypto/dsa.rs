@@ -1,5 +1,10 @@
 //! DSA signatures (FIPS 186-4 section 4.7), verification only, for certificates of CAs that are older than ECDSA.
 //! Reached through the *weak* switch alone: neither provider has DSA, and nothing here ever touches a secret.
+//!
+//! Kept because NIST's PKITS asks for it (4.1.4 valid signatures, 4.1.5 parameters inherited from the issuer, 4.1.6), and old
+//! government PKIs still hold such roots. Own code because no crate fits: the stable `dsa` crate brings a second bignum that
+//! nothing else here needs, the new one is a pre-release, and neither knows inherited parameters. The arithmetic is public data
+//! only, checked against OpenSSL's signatures, 128-bit integers and Fermat's theorem below.
 
 use std::borrow::Cow;
 

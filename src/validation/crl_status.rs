@@ -100,7 +100,7 @@ impl StatusSearch<'_> {
         let mut removed = false;
         for delta in self.deltas(crl) {
             let usable = self.is_current_update(crl, delta);
-            if delta.unusable().is_some() || self.verify(delta, &signer).is_err() {
+            if delta.unusable().is_some() || self.verify(delta, signer).is_err() {
                 continue;
             }
             let entry = entry_for(delta, certificate)?;
@@ -142,27 +142,27 @@ impl StatusSearch<'_> {
     }
 
     /// Who signed the list: (f) and (g).
-    fn signer(&self, crl: &Crl, above: &[Certificate]) -> Result<Certificate, String> {
+    fn signer<'s>(&'s self, crl: &Crl, above: &'s [Certificate]) -> Result<&'s Certificate, String> {
         let anchor = above.last().ok_or("the certificate has no issuer")?;
         let key_id = crl.tail().authority_key_identifier.as_deref().and_then(key_identifier);
         let mut why = None;
         // A signer whose key fits and who may not sign tells more than one whose key does not fit.
         let mut is_telling = false;
         for (candidate, in_chain) in self.signers_named(crl.issuer(), key_id, above) {
-            if let Err(reason) = self.verify(crl, &candidate) {
+            if let Err(reason) = self.verify(crl, candidate) {
                 if !is_telling {
                     why = Some(reason);
                 }
                 continue;
             }
-            let allowed = match Facts::read(&candidate) {
+            let allowed = match Facts::read_but_names(candidate) {
                 Ok(facts) if facts.allows(KeyUsage::CrlSign) => Ok(()),
                 Ok(_) => Err("its issuer's keyUsage does not allow to sign CRLs".to_owned()),
                 Err(error) => Err(format!("its issuer's certificate: {error}")),
             };
             let authorised = allowed.and_then(|()| match in_chain {
                 true => Ok(()),
-                false => self.authorise_crl_signer(&candidate, anchor),
+                false => self.authorise_crl_signer(candidate, anchor),
             });
             match authorised {
                 Ok(()) => return Ok(candidate),

@@ -173,21 +173,21 @@ impl<'a> StatusSearch<'a> {
 
     /// Certificates with this subject that may have signed a CRL: those of the chain, then the pool's and the anchors'.
     /// The flag tells whether the path to it is validated already.
-    pub(super) fn signers_named(
-        &self,
+    pub(super) fn signers_named<'s>(
+        &'s self,
         name: &[u8],
         key_id: Option<&[u8]>,
-        above: &[Certificate],
-    ) -> Vec<(Certificate, bool)> {
-        let mut found: Vec<(Certificate, bool)> = Vec::new();
+        above: &'s [Certificate],
+    ) -> Vec<(&'s Certificate, bool)> {
+        let mut found: Vec<(&Certificate, bool)> = Vec::new();
         let chain = above.iter().map(|c| (c, true));
         let others = self.pool.iter().chain(self.path).chain(self.anchors.iter()).map(|c| (c, false));
         for (candidate, in_chain) in chain.chain(others) {
             if found.len() == MAX_NAMESAKES {
                 break;
             }
-            if same_name(candidate.subject(), name) && !found.iter().any(|(known, _)| known == candidate) {
-                found.push((candidate.clone(), in_chain));
+            if same_name(candidate.subject(), name) && !found.iter().any(|(known, _)| *known == candidate) {
+                found.push((candidate, in_chain));
             }
         }
         // A hint only, as in path building: it decides the order of tries, not who may sign.

@@ -59,7 +59,8 @@ fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
 const ENTRIES: u32 = 100_000;
 
 fn big_list(world: &World, revokes: bool) -> Vec<u8> {
-    let list = (0..ENTRIES).fold(CrlBuilder::of(&world.ca), |crl, n| crl.entry(&[&[1], &n.to_be_bytes()[..]].concat(), &[]));
+    let list =
+        (0..ENTRIES).fold(CrlBuilder::of(&world.ca), |crl, n| crl.entry(&[&[1], &n.to_be_bytes()[..]].concat(), &[]));
     if revokes { list.revokes(&world.device).der() } else { list.der() }
 }
 
