@@ -5946,6 +5946,39 @@ devid_status devid_op_run_without_clock(devid_op *op,
                                         int64_t at_least,
                                         int64_t *out_learnt,
                                         devid_error **err);
+
+
+/* ---- The inspector: what stands in a message, certificate, request, CRL or OCSP response ---- */
+
+/**
+ * Indented lines.
+ */
+#define DEVID_INSPECT_TEXT 1
+
+/**
+ * One line of JSON (RFC 8259).
+ */
+#define DEVID_INSPECT_JSON 2
+
+/**
+ * Shows what stands in a PKIMessage, certificate, PKCS#10 request, CRL, OCSP request or response, CMS or key file, also where
+ * it is broken. For people and logs: nothing is verified, nothing becomes trusted. Private keys, tokens and passwords appear as
+ * their length only, and so do public keys.
+ *
+ * @param input     PEM, with one structure or several, or DER. Not NULL.
+ * @param input_len Length of `input` in bytes; at most 64 MiB.
+ * @param format    DEVID_INSPECT_TEXT or DEVID_INSPECT_JSON.
+ * @param out_text  Receives UTF-8 text; free with devid_bytes_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM if it is neither; DEVID_E_LIMIT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_inspect(const uint8_t *input,
+                           size_t input_len,
+                           int32_t format,
+                           devid_bytes **out_text,
+                           devid_error **err);
 #ifdef __cplusplus
 }
 #endif

@@ -5,6 +5,7 @@
 //! | room | knows |
 //! | --- | --- |
 //! | [`asn1`] | types and bytes |
+//! | [`inspect`] | any structure as readable text or JSON |
 //! | [`crypto`] | traits for algorithms and keys, two providers |
 //! | [`cms`] | enveloped and signed data over `asn1` and `crypto` |
 //! | [`validation`] | paths, revocation, trust, the gate to a peer's key |
@@ -24,6 +25,7 @@ pub mod cms;
 pub mod codes;
 pub mod crypto;
 pub mod error;
+pub mod inspect;
 pub mod limits;
 pub mod store;
 pub mod time;

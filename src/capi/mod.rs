@@ -74,3 +74,5 @@ pub mod offline;
 pub mod renewal;
 
 pub mod clock;
+
+pub mod inspect;

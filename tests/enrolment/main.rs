@@ -12,6 +12,7 @@ mod elsewhere;
 mod encrypted;
 mod good;
 mod information;
+mod inspected;
 mod installed;
 mod kept;
 mod pkcs10;

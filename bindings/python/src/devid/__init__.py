@@ -28,6 +28,7 @@ from .errors import (
 )
 from .export import Change, ChangeKind, Exported, OnChange
 from .fetcher import Fetch, Fetcher, Nonce
+from .inspector import inspect, inspect_fields
 from .key import Key, Sign
 from .operation import (
     Action,
@@ -143,6 +144,8 @@ __all__ = [
     "Validator",
     "Wait",
     "fetch",
+    "inspect",
+    "inspect_fields",
     "last_known_time",
     "load_certificates",
     "note_time",

@@ -300,6 +300,8 @@ DEVID_NO_CLOCK = -1
 DEVID_CLOCK_KNOWN = 1
 DEVID_CLOCK_BEHIND = 2
 DEVID_CLOCK_UNKNOWN = 3
+DEVID_INSPECT_TEXT = 1
+DEVID_INSPECT_JSON = 2
 
 
 class devid_error(Structure):
@@ -789,4 +791,5 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_store_last_known_time": (c_int32, (POINTER(devid_store), POINTER(c_int64), POINTER(POINTER(devid_error)))),
     "devid_client_without_clock": (c_int32, (POINTER(devid_client), POINTER(POINTER(devid_client)), POINTER(POINTER(devid_error)))),
     "devid_op_run_without_clock": (c_int32, (POINTER(devid_op), POINTER(devid_store), c_int64, POINTER(c_int64), POINTER(POINTER(devid_error)))),
+    "devid_inspect": (c_int32, (c_char_p, c_size_t, c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
 }

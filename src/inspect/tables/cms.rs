@@ -1,0 +1,199 @@
+//! CMS (RFC 5652, RFC 5083, RFC 9629), private keys (RFC 5958) and PKCS#12 (RFC 7292).
+
+use super::super::shape::{Shape, field};
+use super::x509::{ATTRIBUTES, CERTIFICATE};
+use crate::asn1::oid::{self, Oid};
+
+pub(in super::super) static CONTENT_INFO: Shape = Shape::Sequence(&[
+    field("contentType", &Shape::Oid),
+    field("content", &Shape::ByOid(content)).explicit(0).optional(),
+]);
+
+fn content(oid: Oid) -> Option<&'static Shape> {
+    Some(match oid {
+        oid::CMS_DATA => &Shape::OctetString,
+        oid::CMS_SIGNED_DATA => &SIGNED_DATA,
+        oid::CMS_ENVELOPED_DATA => &ENVELOPED_DATA,
+        oid::CMS_AUTH_ENVELOPED_DATA => &AUTH_ENVELOPED_DATA,
+        oid::CMS_ENCRYPTED_DATA => &ENCRYPTED_DATA,
+        _ => return None,
+    })
+}
+
+pub(super) static SIGNED_DATA: Shape = Shape::Sequence(&[
+    field("version", &Shape::Integer),
+    field("digestAlgorithms", &ALGORITHMS),
+    field("encapContentInfo", &ENCAPSULATED),
+    field("certificates", &CERTIFICATES).implicit(0).optional(),
+    field("crls", &Shape::Any).implicit(1).optional(),
+    field("signerInfos", &SIGNER_INFOS),
+]);
+static ALGORITHMS: Shape = Shape::SetOf(&Shape::Algorithm);
+static ENCAPSULATED: Shape = Shape::Sequence(&[
+    field("eContentType", &Shape::Oid),
+    field("eContent", &Shape::InsideByOid(encapsulated)).explicit(0).optional(),
+]);
+
+fn encapsulated(oid: Oid) -> Option<&'static Shape> {
+    (oid == oid::CT_KP_KEY_PACKAGE).then_some(&KEY_PACKAGE)
+}
+
+static CERTIFICATE_SET: Shape = Shape::Choice(&[field("certificate", &CERTIFICATE), field("other", &Shape::Any)]);
+static CERTIFICATES: Shape = Shape::SetOf(&CERTIFICATE_SET);
+static SIGNER_INFOS: Shape = Shape::SetOf(&SIGNER_INFO);
+static SIGNER_INFO: Shape = Shape::Sequence(&[
+    field("version", &Shape::Integer),
+    field("sid", &IDENTIFIER),
+    field("digestAlgorithm", &Shape::Algorithm),
+    field("signedAttrs", &ATTRIBUTES).implicit(0).optional(),
+    field("signatureAlgorithm", &Shape::Algorithm),
+    field("signature", &Shape::OctetString),
+    field("unsignedAttrs", &ATTRIBUTES).implicit(1).optional(),
+]);
+static ISSUER_AND_SERIAL: Shape =
+    Shape::Sequence(&[field("issuer", &Shape::Name), field("serialNumber", &Shape::Integer)]);
+static IDENTIFIER: Shape = Shape::Choice(&[
+    field("issuerAndSerialNumber", &ISSUER_AND_SERIAL),
+    field("subjectKeyIdentifier", &Shape::OctetString).implicit(0),
+]);
+
+pub(super) static ENVELOPED_DATA: Shape = Shape::Sequence(&[
+    field("version", &Shape::Integer),
+    field("originatorInfo", &Shape::Any).implicit(0).optional(),
+    field("recipientInfos", &RECIPIENTS),
+    field("encryptedContentInfo", &ENCRYPTED_CONTENT),
+    field("unprotectedAttrs", &ATTRIBUTES).implicit(1).optional(),
+]);
+static AUTH_ENVELOPED_DATA: Shape = Shape::Sequence(&[
+    field("version", &Shape::Integer),
+    field("originatorInfo", &Shape::Any).implicit(0).optional(),
+    field("recipientInfos", &RECIPIENTS),
+    field("authEncryptedContentInfo", &ENCRYPTED_CONTENT),
+    field("authAttrs", &ATTRIBUTES).implicit(1).optional(),
+    field("mac", &Shape::OctetString),
+    field("unauthAttrs", &ATTRIBUTES).implicit(2).optional(),
+]);
+static ENCRYPTED_DATA: Shape = Shape::Sequence(&[
+    field("version", &Shape::Integer),
+    field("encryptedContentInfo", &ENCRYPTED_CONTENT),
+    field("unprotectedAttrs", &ATTRIBUTES).implicit(1).optional(),
+]);
+static ENCRYPTED_CONTENT: Shape = Shape::Sequence(&[
+    field("contentType", &Shape::Oid),
+    field("contentEncryptionAlgorithm", &Shape::Algorithm),
+    field("encryptedContent", &Shape::OctetString).implicit(0).optional(),
+]);
+static RECIPIENTS: Shape = Shape::SetOf(&RECIPIENT);
+static RECIPIENT: Shape = Shape::Choice(&[
+    field("ktri", &KTRI),
+    field("kari", &KARI).implicit(1),
+    field("kekri", &Shape::Any).implicit(2),
+    field("pwri", &PWRI).implicit(3),
+    field("ori", &ORI).implicit(4),
+]);
+static KTRI: Shape = Shape::Sequence(&[
+    field("version", &Shape::Integer),
+    field("rid", &IDENTIFIER),
+    field("keyEncryptionAlgorithm", &Shape::Algorithm),
+    field("encryptedKey", &Shape::OctetString),
+]);
+static KARI: Shape = Shape::Sequence(&[
+    field("version", &Shape::Integer),
+    field("originator", &ORIGINATOR).explicit(0),
+    field("ukm", &Shape::OctetString).explicit(1).optional(),
+    field("keyEncryptionAlgorithm", &Shape::Algorithm),
+    field("recipientEncryptedKeys", &Shape::Any),
+]);
+static ORIGINATOR: Shape = Shape::Choice(&[
+    field("issuerAndSerialNumber", &ISSUER_AND_SERIAL),
+    field("subjectKeyIdentifier", &Shape::OctetString).implicit(0),
+    field("originatorKey", &ORIGINATOR_KEY).implicit(1),
+]);
+static ORIGINATOR_KEY: Shape =
+    Shape::Sequence(&[field("algorithm", &Shape::Algorithm), field("publicKey", &Shape::PublicKey)]);
+static PWRI: Shape = Shape::Sequence(&[
+    field("version", &Shape::Integer),
+    field("keyDerivationAlgorithm", &Shape::Algorithm).implicit(0).optional(),
+    field("keyEncryptionAlgorithm", &Shape::Algorithm),
+    field("encryptedKey", &Shape::OctetString),
+]);
+static ORI: Shape =
+    Shape::Sequence(&[field("oriType", &Shape::Oid), field("oriValue", &Shape::ByOid(other_recipient))]);
+
+/// id-ori-kem (RFC 9629 section 3).
+const KEM: Oid = Oid::new_unwrap("1.2.840.113549.1.9.16.13.3");
+
+fn other_recipient(oid: Oid) -> Option<&'static Shape> {
+    (oid == KEM).then_some(&KEMRI)
+}
+
+static KEMRI: Shape = Shape::Sequence(&[
+    field("version", &Shape::Integer),
+    field("rid", &IDENTIFIER),
+    field("kem", &Shape::Algorithm),
+    field("kemct", &Shape::OctetString),
+    field("kdf", &Shape::Algorithm),
+    field("kekLength", &Shape::Integer),
+    field("ukm", &Shape::OctetString).explicit(0).optional(),
+    field("wrap", &Shape::Algorithm),
+    field("encryptedKey", &Shape::OctetString),
+]);
+
+pub(in super::super) static PRIVATE_KEY: Shape = Shape::Sequence(&[
+    field("version", &Shape::Integer),
+    field("privateKeyAlgorithm", &Shape::Algorithm),
+    field("privateKey", &Shape::Secret),
+    field("attributes", &ATTRIBUTES).implicit(0).optional(),
+    field("publicKey", &Shape::PublicKey).implicit(1).optional(),
+]);
+/// RFC 8017 appendix A.1.2.
+pub(in super::super) static RSA_PRIVATE_KEY: Shape = Shape::Sequence(&[
+    field("version", &Shape::Integer),
+    field("modulus", &Shape::Secret),
+    field("publicExponent", &Shape::Integer),
+    field("privateExponent", &Shape::Secret),
+    field("prime1", &Shape::Secret),
+    field("prime2", &Shape::Secret),
+    field("exponent1", &Shape::Secret),
+    field("exponent2", &Shape::Secret),
+    field("coefficient", &Shape::Secret),
+    field("otherPrimeInfos", &Shape::Secret).optional(),
+]);
+/// RFC 5915 section 3.
+pub(in super::super) static EC_PRIVATE_KEY: Shape = Shape::Sequence(&[
+    field("version", &Shape::Integer),
+    field("privateKey", &Shape::Secret),
+    field("parameters", &Shape::Oid).explicit(0).optional(),
+    field("publicKey", &Shape::PublicKey).explicit(1).optional(),
+]);
+static KEY_PACKAGE: Shape = Shape::SequenceOf(&PRIVATE_KEY);
+pub(in super::super) static ENCRYPTED_PRIVATE_KEY: Shape =
+    Shape::Sequence(&[field("encryptionAlgorithm", &Shape::Algorithm), field("encryptedData", &Shape::OctetString)]);
+
+pub(in super::super) static PFX: Shape = Shape::Sequence(&[
+    field("version", &Shape::Integer),
+    field("authSafe", &PROTECTED_CONTENT),
+    field("macData", &MAC_DATA).optional(),
+]);
+/// What stands in the clear inside may be a private key.
+static PROTECTED_CONTENT: Shape =
+    Shape::Sequence(&[field("contentType", &Shape::Oid), field("content", &Shape::Secret).explicit(0).optional()]);
+static MAC_DATA: Shape = Shape::Sequence(&[
+    field("mac", &DIGEST_INFO),
+    field("macSalt", &Shape::OctetString),
+    field("iterations", &Shape::Integer).optional(),
+]);
+static DIGEST_INFO: Shape =
+    Shape::Sequence(&[field("digestAlgorithm", &Shape::Algorithm), field("digest", &Shape::OctetString)]);
+/// EncryptedValue of old CMP (RFC 4211 section 2.1): a certificate or a key for the one who can decrypt it.
+pub(super) static ENCRYPTED_VALUE: Shape = Shape::Sequence(&[
+    field("intendedAlg", &Shape::Algorithm).implicit(0).optional(),
+    field("symmAlg", &Shape::Algorithm).implicit(1).optional(),
+    field("encSymmKey", &Shape::BitString).implicit(2).optional(),
+    field("keyAlg", &Shape::Algorithm).implicit(3).optional(),
+    field("valueHint", &Shape::OctetString).implicit(4).optional(),
+    field("encValue", &Shape::BitString),
+]);
+/// EncryptedKey (RFC 9810 section 5.2.2).
+pub(super) static ENCRYPTED_KEY: Shape =
+    Shape::Choice(&[field("encryptedValue", &ENCRYPTED_VALUE), field("envelopedData", &ENVELOPED_DATA).implicit(0)]);
