@@ -114,6 +114,12 @@ typedef struct devid_config devid_config;
 typedef struct devid_op devid_op;
 
 /**
+ * A switch that ends blocking calls from another thread, or from none: it may be used by any number of operations, and is thrown
+ * once. Shared by threads as const.
+ */
+typedef struct devid_cancel devid_cancel;
+
+/**
  * What a CA wants requests for certificates to look like (RFC 9483 section 4.3.3). Never changes.
  */
 typedef struct devid_template devid_template;
@@ -1946,6 +1952,127 @@ devid_status devid_config_set_http_1_0(devid_config *config,
                                        devid_error **err);
 
 
+/* ---- Settings about who signs answers and whether those certificates are revoked; further header fields of requests ---- */
+
+/**
+ * Whether certificates that sign answers are checked for revocation, with the data that devid_config_add_signer_crls() and its kin
+ * give: nothing is fetched.
+ *
+ * @param config  Not NULL.
+ * @param mode    One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
+ * @param scope   One of DEVID_SCOPE_*.
+ * @param prefer  One of DEVID_PREFER_*.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT. With a signer that is revoked, or whose status must be known and is not, operations
+ *         fail with DEVID_E_PROTECTION_INVALID.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_signer_revocation(devid_config *config,
+                                                int32_t mode,
+                                                int32_t scope,
+                                                int32_t prefer,
+                                                devid_error **err);
+
+/**
+ * How old status data about signers may be.
+ *
+ * @param config           Not NULL.
+ * @param max_age_seconds  Oldest accepted, from its thisUpdate; -1: until its nextUpdate (the default).
+ * @param grace_seconds    How long after nextUpdate it may still be used; 0 is the default.
+ * @param skew_seconds     How far thisUpdate may lie in the future; 0 is the default.
+ * @param err              Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_signer_status_age(devid_config *config,
+                                                int64_t max_age_seconds,
+                                                uint32_t grace_seconds,
+                                                uint32_t skew_seconds,
+                                                devid_error **err);
+
+/**
+ * Adds CRLs about signers of answers and the CAs above them.
+ *
+ * @param config    Not NULL.
+ * @param crls      DER (one) or PEM (any number). Not NULL.
+ * @param crls_len  Length of `crls` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_add_signer_crls(devid_config *config,
+                                          const uint8_t *crls,
+                                          size_t crls_len,
+                                          devid_error **err);
+
+/**
+ * Adds an OCSP response about a signer of answers.
+ *
+ * @param config        Not NULL.
+ * @param response      OCSPResponse, DER. Not NULL.
+ * @param response_len  Length of `response` in bytes.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_add_signer_ocsp(devid_config *config,
+                                          const uint8_t *response,
+                                          size_t response_len,
+                                          devid_error **err);
+
+/**
+ * Uses what device memory keeps for signers of answers: its CRLs as they are now, and the highest CRL numbers seen, so that an
+ * older list cannot be played back.
+ *
+ * @param config  Not NULL.
+ * @param store   Used as long as clients made with these settings are. Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_use_signer_store(devid_config *config,
+                                           const devid_store *store,
+                                           devid_error **err);
+
+/**
+ * Adds a field to generalInfo of requests (RFC 9810 section 5.1.1), such as a vendor's. Profile, implicitConfirm and what else this
+ * library sets by itself have functions of their own.
+ *
+ * @param config      Not NULL.
+ * @param identifier  infoType in dotted form. Not NULL.
+ * @param value       infoValue, DER. NULL: none. May be NULL.
+ * @param value_len   Length of `value` in bytes.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_DER if the value is not one element of DER.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_add_general_info(devid_config *config,
+                                           const char *identifier,
+                                           const uint8_t *value,
+                                           size_t value_len,
+                                           devid_error **err);
+
+/**
+ * Whether requests say when they were made (messageTime). For devices without a clock: a wrong time is worse than none.
+ *
+ * @param config  Not NULL.
+ * @param on      1 yes (the default), 0 no.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_message_time(devid_config *config,
+                                           int32_t on,
+                                           devid_error **err);
+
+
 /* ---- Operations: enrolment, renewal and others, step by step or in one blocking run ---- */
 
 /**
@@ -2424,6 +2551,61 @@ DEVID_API
 DEVID_MUST_USE
 devid_status devid_op_exchange(devid_op *op,
                                devid_error **err);
+
+
+/* ---- Ending a blocking call from another thread ---- */
+
+/**
+ * Makes a switch that is not thrown.
+ *
+ * @param out_cancel  Receives the switch; free with devid_cancel_free(). Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_cancel_new(devid_cancel **out_cancel,
+                              devid_error **err);
+
+/**
+ * Throws the switch: devid_op_run() and devid_op_exchange() of operations that have it return soon with DEVID_E_CANCELLED, and
+ * so does every later call of theirs. The operations stand where they were: they can be saved, or go on with another switch.
+ * Returns at once; may be called from a thread of any kind, but not from a signal handler.
+ *
+ * @param cancel  May be NULL.
+ */
+DEVID_API
+void devid_cancel_throw(const devid_cancel *cancel);
+
+/**
+ * Whether the switch was thrown.
+ *
+ * @param cancel  May be NULL (gives 0).
+ * @return 1 or 0.
+ */
+DEVID_API int32_t devid_cancel_is_thrown(const devid_cancel *cancel);
+
+/**
+ * Frees a switch. Operations that have it keep what they need of it.
+ *
+ * @param cancel  May be NULL.
+ */
+DEVID_API void devid_cancel_free(devid_cancel *cancel);
+
+/**
+ * Gives an operation a switch by which its blocking calls end: exchanges by the built-in HTTP client at any moment, waits without a
+ * function of the program at any moment, and functions of the program when they return.
+ *
+ * @param op      Not NULL.
+ * @param cancel  NULL: none. May be NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_set_cancel(devid_op *op,
+                                 const devid_cancel *cancel,
+                                 devid_error **err);
 
 
 /* ---- Operations besides enrolment: revocation, questions to the server, requests made by others ---- */

@@ -110,7 +110,8 @@ pub unsafe extern "C" fn devid_op_run_without_clock(
         let bound = clock(at_least).max(store.last_known_time()?).unwrap_or(Time::from_unix(0));
         let mut learnt = None;
         let outcome = with_exchange(&mut op, |operation, exchange, callbacks, session| {
-            let mut owner = Program { callbacks, log: &session.log };
+            let cancel = session.client.exchange_limits().cancel.as_ref();
+            let mut owner = Program { callbacks, log: &session.log, cancel };
             let mut keeper = Timekeeper::without_clock(&mut owner, bound);
             let client = &session.client;
             let outcome = complete(operation, exchange, client.exchange_limits(), client.max_retries(), &mut keeper);

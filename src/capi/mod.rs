@@ -32,9 +32,13 @@ pub mod ra;
 
 pub mod transport;
 
+pub mod signer;
+
 pub mod operation;
 
 pub mod run;
+
+pub mod cancel;
 
 pub mod support;
 

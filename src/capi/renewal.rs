@@ -632,7 +632,7 @@ impl Keeper {
             subject: self.subject.as_ref(),
             new_key: None,
         };
-        let mut owner = Program { callbacks: &self.callbacks, log: &self.log };
+        let mut owner = Program { callbacks: &self.callbacks, log: &self.log, cancel: None };
         if self.callbacks.exchange.is_some() {
             return renewal.run_due(clock, &mut ProgramExchange { callbacks: &self.callbacks }, &mut owner);
         }

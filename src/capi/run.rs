@@ -11,10 +11,10 @@ use super::error::{devid_error, devid_status};
 use super::guard::guard;
 use super::key::devid_destroy_fn;
 use super::operation::{Op, devid_op};
-use crate::client::run::{feed, system_time};
+use crate::client::run::{feed, sleep_unless, system_time};
 use crate::client::{Decision, Event, Owner, Unattended};
-use crate::cmp::Issued;
-use crate::transport::{Exchange, ExchangeLimits, Reply, TransportError};
+use crate::cmp::{Issued, Operation};
+use crate::transport::{Cancel, Exchange, ExchangeLimits, Reply, TransportError};
 use crate::{Code, Error, Time};
 
 /// Carries a message to the server and brings the answer. request: one PKIMessage, DER. reply: give the answer's body with
@@ -152,7 +152,8 @@ pub unsafe extern "C" fn devid_op_run(op: *mut devid_op, err: *mut *mut devid_er
         // Lent out: the closure has the rest of the operation.
         let mut installing = op.installing.take();
         let result = with_exchange(&mut op, |operation, exchange, callbacks, session| {
-            let mut owner = Program { callbacks, log: &session.log };
+            let cancel = session.client.exchange_limits().cancel.as_ref();
+            let mut owner = Program { callbacks, log: &session.log, cancel };
             match installing.as_mut().filter(|bound| !bound.is_finished) {
                 Some(bound) => {
                     let result = session.client.complete_into(bound.destination(), operation, exchange, &mut owner);
@@ -242,6 +243,7 @@ impl Exchange for ProgramExchange<'_> {
 pub(super) struct Program<'a> {
     pub(super) callbacks: &'a Callbacks,
     pub(super) log: &'a Option<std::sync::Arc<Log>>,
+    pub(super) cancel: Option<&'a Cancel>,
 }
 
 impl Owner for Program<'_> {
@@ -252,7 +254,7 @@ impl Owner for Program<'_> {
     fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error> {
         Log::line(self.log, DEVID_LOG_INFO, || format!("waiting {seconds} s {}", reason.join(" ")));
         let Some((wait, user)) = &self.callbacks.wait else {
-            return Unattended.wait(seconds, reason);
+            return sleep_unless(self.cancel, seconds);
         };
         // SAFETY: as the header says.
         match unsafe { wait(user.pointer(), seconds) } {
@@ -284,6 +286,14 @@ impl Owner for Program<'_> {
             (0, 1) => Ok(Decision::Accept),
             (0, _) => Ok(Decision::Reject("refused by the program".to_owned())),
             (number, _) => Err(Error::application(number.min(-10_000), refused("decide", number))),
+        }
+    }
+
+    /// The moments at which a switch ends also a run whose functions are all the program's.
+    fn checkpoint(&mut self, _operation: &Operation) -> Result<(), Error> {
+        match self.cancel.is_some_and(Cancel::is_cancelled) {
+            true => Err(Error::new(Code::Cancelled, "cancelled by the caller")),
+            false => Ok(()),
         }
     }
 

@@ -349,22 +349,7 @@ pub unsafe extern "C" fn devid_validator_set_revocation(
     guard(err, || {
         // SAFETY: as the header says.
         let mut validator = unsafe { handle_mut(validator, "validator")? };
-        let mode = match mode {
-            DEVID_REVOCATION_OFF => RevocationMode::Off,
-            DEVID_REVOCATION_SOFT => RevocationMode::SoftFail,
-            DEVID_REVOCATION_HARD => RevocationMode::HardFail,
-            other => return Err(invalid(format!("{other} is none of DEVID_REVOCATION_*"))),
-        };
-        let scope = match scope {
-            DEVID_SCOPE_LEAF => RevocationScope::LeafOnly,
-            DEVID_SCOPE_CHAIN => RevocationScope::WholeChain,
-            other => return Err(invalid(format!("{other} is none of DEVID_SCOPE_*"))),
-        };
-        let prefer = match prefer {
-            DEVID_PREFER_OCSP => StatusPreference::Ocsp,
-            DEVID_PREFER_CRL => StatusPreference::Crl,
-            other => return Err(invalid(format!("{other} is none of DEVID_PREFER_*"))),
-        };
+        let (mode, scope, prefer) = revocation_policy(mode, scope, prefer)?;
         let policy = &mut validator.checks.revocation;
         (policy.mode, policy.scope, policy.prefer) = (mode, scope, prefer);
         Ok(())
@@ -733,4 +718,29 @@ pub(super) fn hand_out(
             Ok(())
         }
     }
+}
+
+/// The words of C for a policy.
+pub(super) fn revocation_policy(
+    mode: i32,
+    scope: i32,
+    prefer: i32,
+) -> Result<(RevocationMode, RevocationScope, StatusPreference), Error> {
+    let mode = match mode {
+        DEVID_REVOCATION_OFF => RevocationMode::Off,
+        DEVID_REVOCATION_SOFT => RevocationMode::SoftFail,
+        DEVID_REVOCATION_HARD => RevocationMode::HardFail,
+        other => return Err(invalid(format!("{other} is none of DEVID_REVOCATION_*"))),
+    };
+    let scope = match scope {
+        DEVID_SCOPE_LEAF => RevocationScope::LeafOnly,
+        DEVID_SCOPE_CHAIN => RevocationScope::WholeChain,
+        other => return Err(invalid(format!("{other} is none of DEVID_SCOPE_*"))),
+    };
+    let prefer = match prefer {
+        DEVID_PREFER_OCSP => StatusPreference::Ocsp,
+        DEVID_PREFER_CRL => StatusPreference::Crl,
+        other => return Err(invalid(format!("{other} is none of DEVID_PREFER_*"))),
+    };
+    Ok((mode, scope, prefer))
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::asn1::cmp::InfoTypeAndValue;
+use crate::asn1::der::Cursor;
 use crate::asn1::name::Name;
+use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::Certificate;
 use crate::cmp::{Context, Credential, MacParameters, Signer, SignerAuthorisation, Tolerance};
 use crate::codes::Code;
@@ -13,7 +16,7 @@ use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, SignatureAlgorithm, default_provider};
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::transport::{ExchangeLimits, TlsConfig};
+use crate::transport::{Cancel, ExchangeLimits, TlsConfig};
 use crate::validation::{RevocationPolicy, StatusSources, TrustAnchors};
 
 /// What a client is to be; [`Config::build`] checks it and makes the client.
@@ -57,6 +60,9 @@ pub struct Config {
     pub ask_implicit_confirm: bool,
     /// See [`Context::cert_profile`].
     pub cert_profile: Option<String>,
+    general_info: Vec<InfoTypeAndValue>,
+    /// See [`Context::send_message_time`].
+    pub send_message_time: bool,
     /// See [`Context::accept_ca_pubs`].
     pub accept_ca_pubs: bool,
     /// See [`Context::message_time_window_seconds`].
@@ -100,6 +106,8 @@ impl Config {
             signer_revocation: RevocationPolicy::default(),
             ask_implicit_confirm: false,
             cert_profile: None,
+            general_info: Vec::new(),
+            send_message_time: true,
             accept_ca_pubs: false,
             message_time_window_seconds: Some(3600),
             limits: Limits::default(),
@@ -181,6 +189,23 @@ impl Config {
         }
     }
 
+    /// Adds an item to generalInfo of requests, such as a vendor's: its identifier, and its value in DER or nothing.
+    ///
+    /// Errors: the value is not one element of DER; the item is one that this library sets by itself.
+    pub fn add_general_info(&mut self, info_type: Oid, value: &[u8]) -> Result<(), Error> {
+        if !value.is_empty() {
+            let mut one = Cursor::new(value, "infoValue")?;
+            one.any("one element")?;
+            one.finish()?;
+        }
+        if [oid::IT_IMPLICIT_CONFIRM, oid::IT_CERT_PROFILE].contains(&info_type) {
+            let words = format!("{info_type} has a setting of its own");
+            return Err(Error::new(Code::InvalidArgument, words));
+        }
+        self.general_info.push(InfoTypeAndValue { info_type, value: value.to_vec() });
+        Ok(())
+    }
+
     /// Checks the settings and makes the client.
     pub fn build(&self) -> Result<Client, Error> {
         let credential = self.credential.clone().ok_or_else(|| {
@@ -205,6 +230,8 @@ impl Config {
             signer_revocation: self.signer_revocation.clone(),
             ask_implicit_confirm: self.ask_implicit_confirm,
             cert_profile: self.cert_profile.clone(),
+            general_info: self.general_info.clone(),
+            send_message_time: self.send_message_time,
             accept_ca_pubs: self.accept_ca_pubs,
             message_time_window_seconds: self.message_time_window_seconds,
             limits: self.limits.clone(),
@@ -272,6 +299,13 @@ impl Client {
     /// How often a message is sent again: see [`Config::max_retries`].
     pub fn max_retries(&self) -> u32 {
         self.max_retries
+    }
+
+    /// The same client, whose blocking calls end when the switch is thrown; `None`: by no switch.
+    #[must_use]
+    pub fn with_cancel(&self, cancel: Option<Cancel>) -> Client {
+        let exchange_limits = ExchangeLimits { cancel, ..self.exchange_limits.clone() };
+        Client { exchange_limits, ..self.clone() }
     }
 
     /// Timeouts and sizes of one exchange.

@@ -1,5 +1,6 @@
 //! Drives an operation to its end with a blocking exchange: comfort on top of step and feed, not a second engine.
 
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::config::Client;
@@ -8,7 +9,7 @@ use crate::cmp::{Action, Issued, Operation, SignRequest};
 use crate::codes::Code;
 use crate::error::Error;
 use crate::time::Time;
-use crate::transport::{Exchange, ExchangeLimits, Reply, TransportError};
+use crate::transport::{Cancel, Exchange, ExchangeLimits, Interrupt, Reply, TransportError};
 
 /// What the owner of an operation is asked while it runs. Every method has a sensible default but the clock.
 pub trait Owner {
@@ -91,6 +92,39 @@ impl Owner for Unattended {
     fn wait(&mut self, seconds: u32, _reason: &[String]) -> Result<(), Error> {
         std::thread::sleep(Duration::from_secs(u64::from(seconds)));
         Ok(())
+    }
+}
+
+/// Sleeps; [`Cancel::cancel`] ends it at once, with [`Code::Cancelled`].
+pub fn sleep_unless(cancel: Option<&Cancel>, seconds: u32) -> Result<(), Error> {
+    let time = Duration::from_secs(u64::from(seconds));
+    let Some(cancel) = cancel else {
+        std::thread::sleep(time);
+        return Ok(());
+    };
+    let sleeper: Arc<Sleeper> = Arc::default();
+    let watcher: Weak<Sleeper> = Arc::downgrade(&sleeper);
+    cancel.watch(watcher);
+    let is_woken = sleeper.is_woken.lock().unwrap_or_else(PoisonError::into_inner);
+    let waited = sleeper.condition.wait_timeout_while(is_woken, time, |is_woken| !*is_woken);
+    drop(waited.unwrap_or_else(PoisonError::into_inner));
+    match cancel.is_cancelled() {
+        true => Err(Error::new(Code::Cancelled, "cancelled by the caller while waiting")),
+        false => Ok(()),
+    }
+}
+
+/// A thread that sleeps and can be woken.
+#[derive(Default)]
+struct Sleeper {
+    is_woken: Mutex<bool>,
+    condition: Condvar,
+}
+
+impl Interrupt for Sleeper {
+    fn interrupt(&self) {
+        *self.is_woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.condition.notify_all();
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::request::Signer;
+use crate::asn1::cmp::InfoTypeAndValue;
 use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
@@ -41,6 +42,8 @@ pub struct Context {
     pub ask_implicit_confirm: bool,
     /// Name of a certificate profile to ask for (RFC 9810 section 5.1.1.4).
     pub cert_profile: Option<String>,
+    /// Further items of generalInfo in requests, such as a vendor's (RFC 9810 section 5.1.1).
+    pub general_info: Vec<InfoTypeAndValue>,
     /// Self-signed certificates in caPubs become enrolment anchors of the operation, if the answer is MAC-protected
     /// (RFC 9483 section 4.1.5). Never if it is signed.
     pub accept_ca_pubs: bool,
@@ -69,6 +72,7 @@ impl Context {
             signer_revocation: RevocationPolicy::default(),
             ask_implicit_confirm: false,
             cert_profile: None,
+            general_info: Vec::new(),
             accept_ca_pubs: false,
             message_time_window_seconds: Some(3600),
             send_message_time: true,

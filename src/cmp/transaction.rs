@@ -169,6 +169,9 @@ pub(super) fn general_info(context: &Context, request: &Request, body_type: Body
         let value = sequence(&[&element(0x0c, &[profile.as_bytes()])]);
         items.push(InfoTypeAndValue { info_type: oid::IT_CERT_PROFILE, value });
     }
+    if !matches!(body_type, BodyType::POLLREQ | BodyType::CERTCONF) {
+        items.extend(context.general_info.iter().cloned());
+    }
     items
 }
 

@@ -43,6 +43,7 @@ FIXTURES = {
     "devid_request": "OK(devid_request_new(fix_devid_key, fix_devid_subject, NULL, &{x}, &err))",
     "devid_template": "OK(devid_template_parse((const uint8_t *)\"0\\0020\\0\", 4, &{x}, &err))",
     "devid_renewal": "OK(devid_renewal_new(fix_devid_config, \"b\", \"ldevid\", &{x}, &err))",
+    "devid_cancel": "OK(devid_cancel_new(&{x}, &err))",
     "devid_op": "OK(devid_op_enroll(fix_devid_client, fix_devid_key, fix_devid_subject, &{x}, &err))",
 }
 
@@ -83,6 +84,8 @@ SAMPLES = {
     ("*", "serial"): '"1f"',
     ("devid_op_revoke_serial", "issuer"): '"CN=issuer"',
     ("*", "crl"): "crl",
+    ("devid_config_add_signer_crls", "crls"): "crl",
+    ("devid_config_add_signer_crls", "crls_len"): "crl_len",
     ("*", "crl_len"): "crl_len",
     ("devid_store_put_blob", "name"): '"blob"',
     ("devid_store_blob", "name"): '"blob"',

@@ -32,6 +32,7 @@ from .inspector import inspect, inspect_fields
 from .key import Key, Sign
 from .operation import (
     Action,
+    Cancel,
     Decide,
     Exchange,
     Issued,
@@ -79,6 +80,7 @@ __all__ = [
     "Alarm",
     "ApplicationError",
     "BytesLike",
+    "Cancel",
     "Certificate",
     "Certificates",
     "Change",

@@ -352,6 +352,12 @@ class devid_op(Structure):
     """
 
 
+class devid_cancel(Structure):
+    """A switch that ends blocking calls from another thread, or from none: it may be used by any
+    number of operations, and is thrown once. Shared by threads as const.
+    """
+
+
 class devid_template(Structure):
     """What a CA wants requests for certificates to look like (RFC 9483 section 4.3.3). Never
     changes.
@@ -560,6 +566,13 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_protect_by_mutual_tls": (c_int32, (POINTER(devid_config), POINTER(POINTER(devid_error)))),
     "devid_config_set_proxy_login": (c_int32, (POINTER(devid_config), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
     "devid_config_set_http_1_0": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_config_set_signer_revocation": (c_int32, (POINTER(devid_config), c_int32, c_int32, c_int32, POINTER(POINTER(devid_error)))),
+    "devid_config_set_signer_status_age": (c_int32, (POINTER(devid_config), c_int64, c_uint32, c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_config_add_signer_crls": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_config_add_signer_ocsp": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_config_use_signer_store": (c_int32, (POINTER(devid_config), POINTER(devid_store), POINTER(POINTER(devid_error)))),
+    "devid_config_add_general_info": (c_int32, (POINTER(devid_config), c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_config_set_message_time": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
     "devid_op_enroll": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_enroll_further": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_renew": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
@@ -590,6 +603,11 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_op_set_wait": (c_int32, (POINTER(devid_op), devid_wait_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_op_run": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
     "devid_op_exchange": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
+    "devid_cancel_new": (c_int32, (POINTER(POINTER(devid_cancel)), POINTER(POINTER(devid_error)))),
+    "devid_cancel_throw": (None, (POINTER(devid_cancel),)),
+    "devid_cancel_is_thrown": (c_int32, (POINTER(devid_cancel),)),
+    "devid_cancel_free": (None, (POINTER(devid_cancel),)),
+    "devid_op_set_cancel": (c_int32, (POINTER(devid_op), POINTER(devid_cancel), POINTER(POINTER(devid_error)))),
     "devid_op_enroll_pkcs10": (c_int32, (POINTER(devid_client), c_char_p, c_size_t, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_revoke": (c_int32, (POINTER(devid_client), POINTER(devid_cert), c_int32, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_revoke_serial": (c_int32, (POINTER(devid_client), c_char_p, c_char_p, c_int32, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),

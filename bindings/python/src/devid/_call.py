@@ -7,7 +7,7 @@ import itertools
 import threading
 from ctypes import POINTER, byref, string_at
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Dict, List, Optional, Union
+from typing import Any, Callable, Dict, Iterable, List, Optional, Union
 
 from . import _abi
 from ._library import library
@@ -94,6 +94,13 @@ def text(value: str, what: str) -> bytes:
     if b"\0" in encoded:
         raise UsageError(f"{what} must not contain a NUL character", Code.INVALID_ARGUMENT)
     return encoded
+
+
+def texts(values: Iterable[str]) -> List[str]:
+    """A list of texts; one text alone, which Python would take apart into letters, is refused."""
+    if isinstance(values, str):
+        raise TypeError(f"expected several texts, such as [{values!r}], not one")
+    return list(values)
 
 
 def optional_text(value: Optional[str], what: str) -> Optional[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Iterable, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Tuple
 
 from . import _abi
 from ._abi import Code
@@ -20,12 +20,17 @@ from ._call import (
     seconds,
     text,
     text_of,
+    texts,
 )
 from ._handle import Handle
 from .certificate import Certificates, listed
 from .errors import UsageError
 from .key import Key
 from .template import Template
+from .validation import Prefer, Revocation, Scope
+
+if TYPE_CHECKING:
+    from .store import Store
 
 Extension = Tuple[str, bool, bytes]
 """An extension: identifier in dotted form, whether critical, DER of its value."""
@@ -63,8 +68,8 @@ class Subject:
         template: Optional[Template] = None,
     ) -> None:
         self.name, self.issuer, self.template = name, issuer, template
-        self.dns, self.ip, self.uri, self.email = (_texts(names) for names in (dns, ip, uri, email))
-        self.key_usages, self.purposes = _texts(key_usages), _texts(purposes)
+        self.dns, self.ip, self.uri, self.email = (texts(names) for names in (dns, ip, uri, email))
+        self.key_usages, self.purposes = texts(key_usages), texts(purposes)
         self.hardware_modules = list(hardware_modules)
         self.extensions = list(extensions)
         self.not_before, self.not_after = not_before, not_after
@@ -132,13 +137,6 @@ def _date(moment: Optional[Moment]) -> int:
     if second == 0:
         raise UsageError("a certificate cannot begin or end in the first second of 1970", Code.INVALID_ARGUMENT)
     return second
-
-
-def _texts(values: Iterable[str]) -> List[str]:
-    """A list of texts; one text alone, which Python would take apart into letters, is refused."""
-    if isinstance(values, str):
-        raise TypeError(f"expected several texts, such as [{values!r}], not one")
-    return list(values)
 
 
 class Config(Handle):
@@ -337,6 +335,41 @@ class Config(Handle):
     def set_time_window(self, seconds: Optional[int]) -> None:
         """How far the time in an answer may lie from the present; None: not looked at, for devices without a clock."""
         self._set("devid_config_set_time_window", -1 if seconds is None else seconds)
+
+    def set_message_time(self, on: bool) -> None:
+        """Whether requests say when they were made; off for devices without a clock: a wrong time is worse than none."""
+        self._set("devid_config_set_message_time", int(bool(on)))
+
+    def add_general_info(self, identifier: str, value: BytesLike = b"") -> None:
+        """Adds a field to generalInfo of requests, such as a vendor's: identifier in dotted form, value in DER or empty."""
+        content = data(value, "value")
+        self._set("devid_config_add_general_info", text(identifier, "identifier"), content, len(content))
+
+    def set_signer_revocation(
+        self, mode: Revocation, *, scope: Scope = Scope.CHAIN, prefer: Prefer = Prefer.OCSP
+    ) -> None:
+        """Whether certificates that sign answers are checked for revocation, with the data given here: nothing is fetched."""
+        self._set("devid_config_set_signer_revocation", int(mode), int(scope), int(prefer))
+
+    def set_signer_status_age(
+        self, *, max_age_seconds: Optional[int] = None, grace_seconds: int = 0, skew_seconds: int = 0
+    ) -> None:
+        """How old status data about signers may be; None: until its nextUpdate. Grace: how long after that."""
+        age = -1 if max_age_seconds is None else max_age_seconds
+        self._set("devid_config_set_signer_status_age", age, grace_seconds, skew_seconds)
+
+    def add_signer_crls(self, crls: BytesLike) -> None:
+        """CRLs about signers of answers and the CAs above them, PEM or DER."""
+        self._add("devid_config_add_signer_crls", crls)
+
+    def add_signer_ocsp(self, response: BytesLike) -> None:
+        """An OCSP response about a signer of answers, DER."""
+        self._add("devid_config_add_signer_ocsp", response)
+
+    def use_signer_store(self, store: Store) -> None:
+        """Uses what device memory keeps: its CRLs as they are now, and the highest CRL numbers seen."""
+        with store._use() as memory:
+            self._set("devid_config_use_signer_store", memory)
 
     def set_limit(self, name: str, value: int) -> None:
         """A limit on what a server may make the client do, such as ``max_polls`` or ``max_message_bytes``."""

@@ -7,10 +7,9 @@ from enum import IntEnum
 from typing import Any, Callable, Iterable, List, Optional
 
 from . import _abi
-from ._call import DESTROY, TOKENS, BytesLike, Moment, append, call, guarded, optional_text, seconds, text, text_of
+from ._call import DESTROY, TOKENS, BytesLike, Moment, append, call, guarded, optional_text, seconds, text, text_of, texts
 from ._handle import Handle, used
 from .certificate import Certificate, CertificateList, listed
-from .config import _texts
 from .store import Store
 from .validation import Peer, Report, Sent, Validator, _Outcome, _run, _verdict
 
@@ -61,7 +60,7 @@ class Fetcher(Handle):
             self._own(self._pointer_from("devid_fetcher_new", memory))
         self._set("devid_fetcher_set_sources", int(bool(ocsp)), int(bool(crls)), int(bool(issuers)))
         self._set("devid_fetcher_set_ocsp", int(nonce), int(bool(ocsp_by_get)), text(ocsp_digest, "ocsp_digest"))
-        for host in _texts(hosts or ()):
+        for host in texts(hosts or ()):
             self._set("devid_fetcher_allow_host", text(host, "hosts"))
         self._set("devid_fetcher_set_certificate_store", optional_text(certificate_store, "certificate_store"))
         if fetch is not None:

@@ -28,7 +28,7 @@ from ._call import (
     text,
     text_of,
 )
-from ._handle import Handle
+from ._handle import Handle, used
 from ._library import library
 from .certificate import Certificate, CertificateList
 from .errors import Error, InternalError, PkiStatus, pki_status_of
@@ -102,6 +102,27 @@ Wait = Callable[[int], None]
 """Waits so many seconds."""
 
 
+class Cancel(Handle):
+    """A switch that ends blocking calls from another thread; thrown once."""
+
+    _type = "devid_cancel"
+    _is_shared = True
+
+    def __init__(self) -> None:
+        self._own(self._pointer_from("devid_cancel_new"))
+
+    def throw(self) -> None:
+        """Ends every run that was given this switch, and all that will be. Returns at once."""
+        with self._use() as cancel:
+            library().devid_cancel_throw(cancel)
+
+    @property
+    def is_thrown(self) -> bool:
+        """Whether it was thrown."""
+        with self._use() as cancel:
+            return bool(library().devid_cancel_is_thrown(cancel))
+
+
 class Steps(Handle):
     """What all operations have in common: they are stepped, saved, or driven to their end.
 
@@ -112,13 +133,22 @@ class Steps(Handle):
     _type = "devid_op"
 
     def _complete(
-        self, operation: Any, exchange: Optional[Exchange], decide: Optional[Decide], wait: Optional[Wait]
+        self,
+        operation: Any,
+        exchange: Optional[Exchange],
+        decide: Optional[Decide],
+        wait: Optional[Wait],
+        cancel: Optional[Cancel],
     ) -> None:
         """Runs it to its end. Blocks."""
+        # A sleep of Python's ends at Ctrl-C, one of the library's when the switch is thrown.
+        wait = wait or (time.sleep if cancel is None else None)
+        with used(cancel) as switch:
+            call("devid_op_set_cancel", operation, switch)
         try:
             self._let("devid_op_set_exchange", operation, _EXCHANGE, exchange)
             self._let("devid_op_set_decide", operation, _DECIDE, decide)
-            self._let("devid_op_set_wait", operation, _WAIT, wait or time.sleep)
+            self._let("devid_op_set_wait", operation, _WAIT, wait)
             call("devid_op_run", operation)
         except BaseException:
             # A handle that failed internally can only be freed; that is not to hide why.
@@ -130,6 +160,7 @@ class Steps(Handle):
     @staticmethod
     def _forget(operation: Any) -> None:
         """Lets go of the callbacks of a run."""
+        call("devid_op_set_cancel", operation, None)
         for function, kind in (
             ("devid_op_set_exchange", _abi.devid_exchange_fn),
             ("devid_op_set_decide", _abi.devid_decide_fn),
@@ -258,15 +289,17 @@ class Operation(Steps):
         exchange: Optional[Exchange] = None,
         decide: Optional[Decide] = None,
         wait: Optional[Wait] = None,
+        cancel: Optional[Cancel] = None,
     ) -> Issued:
         """Runs the operation to its end and answers the certificate, issued and confirmed. Blocks.
 
         ``exchange`` replaces the built-in HTTP client. Without ``decide`` a certificate is taken if it is what was asked
         for, and refused otherwise. Without ``wait`` the thread sleeps. What they raise ends the run and comes out of
-        here; the operation can be run again, stepped or saved.
+        here, and so does :class:`TransportError` (``CANCELLED``) when ``cancel`` is thrown by another thread; the operation
+        can be run again, stepped or saved.
         """
         with self._use() as operation:
-            self._complete(operation, exchange, decide, wait)
+            self._complete(operation, exchange, decide, wait, cancel)
             return self._issued(operation)
 
     @property

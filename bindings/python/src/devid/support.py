@@ -13,7 +13,7 @@ from ._call import borrowed, call, text_of
 from ._library import library
 from .certificate import Certificate, CertificateList
 from .errors import PkiStatus, UsageError, pki_status_of
-from .operation import Exchange, Steps, Wait
+from .operation import Cancel, Exchange, Steps, Wait
 from .template import Template
 
 T = TypeVar("T")
@@ -49,10 +49,12 @@ class Revoked:
 class Revoking(Steps):
     """A revocation under way: :meth:`run` it, or step it."""
 
-    def run(self, *, exchange: Optional[Exchange] = None, wait: Optional[Wait] = None) -> Revoked:
+    def run(
+        self, *, exchange: Optional[Exchange] = None, wait: Optional[Wait] = None, cancel: Optional[Cancel] = None
+    ) -> Revoked:
         """Runs it to its end; arguments as in :meth:`Operation.run`. Blocks."""
         with self._use() as operation:
-            self._complete(operation, exchange, None, wait)
+            self._complete(operation, exchange, None, wait, cancel)
         revoked = self.revoked
         assert revoked is not None, "done means revoked"
         return revoked
@@ -81,10 +83,12 @@ class RootUpdate:
 class Question(Steps, Generic[T]):
     """A question under way: :meth:`run` it, or step it. What it answers depends on what was asked."""
 
-    def run(self, *, exchange: Optional[Exchange] = None, wait: Optional[Wait] = None) -> T:
+    def run(
+        self, *, exchange: Optional[Exchange] = None, wait: Optional[Wait] = None, cancel: Optional[Cancel] = None
+    ) -> T:
         """Runs it to its end and answers the answer; arguments as in :meth:`Operation.run`. Blocks."""
         with self._use() as operation:
-            self._complete(operation, exchange, None, wait)
+            self._complete(operation, exchange, None, wait, cancel)
         return self.answer
 
     @property

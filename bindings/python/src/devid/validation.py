@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Tuple, Union
 
 from . import _abi
 from ._abi import Code
-from ._call import BytesLike, Moment, borrowed, bytes_of, call, data, moment_of, seconds, text, text_of
+from ._call import BytesLike, Moment, borrowed, bytes_of, call, data, moment_of, seconds, text, text_of, texts
 from ._handle import Handle, used
 from ._library import library
 from .certificate import Certificate, CertificateList, Certificates, listed
-from .config import _texts
 from .errors import UsageError, ValidationError, code_of
 
 
@@ -185,7 +184,7 @@ class Validator(Handle):
                 (_abi.DEVID_NAME_EMAIL, email),
                 (_abi.DEVID_NAME_URI, uri),
             )
-            for name in _texts(given)
+            for name in texts(given)
         ]
         if bool(names) == any_name:
             words = "say either whose name the certificate must carry, or any_name=True"
@@ -197,12 +196,12 @@ class Validator(Handle):
         if purposes is None:
             self._set("devid_validator_any_purpose")
         else:
-            wanted = _texts(purposes)
+            wanted = texts(purposes)
             if not wanted:
                 raise UsageError("say at least one purpose, or None for any", Code.INVALID_ARGUMENT)
             for purpose in wanted:
                 self._set("devid_validator_add_purpose", text(purpose, "purposes"))
-        for usage in _texts(key_usages):
+        for usage in texts(key_usages):
             self._set("devid_validator_add_key_usage", text(usage, "key_usages"))
         if intermediates is not None:
             self.add_intermediates(intermediates)

@@ -26,7 +26,7 @@ Knob = Union[str, int, bool]
 class TestCa:
     """A running test CA, stopped by :meth:`stop` or at the end of ``with``.
 
-    Files of its folder: ``root.pem``, ``issuing.pem``, ``supplier-root.pem``, a supplier's credential ``idevid.key``,
+    Files of its folder: ``root.pem``, ``issuing.pem``, ``cmp-signer.pem``, ``supplier-root.pem``, a supplier's credential ``idevid.key``,
     ``idevid.pem``, ``idevid-chain.pem``, peers ``peer-good``, ``peer-rsa``, ``peer-revoked`` (``.key`` and ``.pem``), CRLs
     ``issuing.crl``, ``root.crl``, and a shared secret in ``reference.txt`` and ``secret.txt``.
     """
