@@ -150,16 +150,12 @@ static void enrol(const devid_config *config, devid_store *store, const char *na
     devid_client_free(client);
 }
 
-/* A validator with fresh status: the CRL by URL, and an OCSP response about this certificate. */
-static devid_validator *validator_for(const char *material, const devid_cert *peer, const char *name, const char *ocsp_url, const char *crl_url)
+/* A validator for a peer of this name, hard about its status, with no status data yet. */
+static devid_validator *validator_without_status(const char *material, const char *name)
 {
     devid_trust *trust;
     devid_validator *validator;
-    devid_cert *issuing = read_cert(material, "issuing.pem");
-    devid_ocsp_request *request;
-    devid_bytes *document;
     size_t len;
-    const uint8_t *der;
     uint8_t *data = read_file(material, "root.pem", &len);
     OK(devid_trust_new(&trust, &err));
     OK(devid_trust_add_bytes(trust, data, len, &err));
@@ -171,6 +167,19 @@ static devid_validator *validator_for(const char *material, const devid_cert *pe
     OK(devid_validator_any_purpose(validator, &err));
     OK(devid_validator_add_name(validator, DEVID_NAME_DNS, name, &err));
     OK(devid_validator_set_revocation(validator, DEVID_REVOCATION_HARD, DEVID_SCOPE_LEAF, DEVID_PREFER_OCSP, &err));
+    devid_trust_free(trust);
+    return validator;
+}
+
+/* The same with fresh status: the CRL by URL, and an OCSP response about this certificate. */
+static devid_validator *validator_for(const char *material, const devid_cert *peer, const char *name, const char *ocsp_url, const char *crl_url)
+{
+    devid_validator *validator = validator_without_status(material, name);
+    devid_cert *issuing = read_cert(material, "issuing.pem");
+    devid_ocsp_request *request;
+    devid_bytes *document;
+    size_t len;
+    const uint8_t *der;
 
     OK(devid_fetch(crl_url, NULL, 0, 0, &document, &err));
     OK(devid_validator_add_crls(validator, devid_bytes_data(document), devid_bytes_len(document), &err));
@@ -185,7 +194,6 @@ static devid_validator *validator_for(const char *material, const devid_cert *pe
     devid_bytes_free(document);
     devid_ocsp_request_free(request);
     devid_cert_free(issuing);
-    devid_trust_free(trust);
     return validator;
 }
 
@@ -195,6 +203,7 @@ static void peers(const char *material, const char *ocsp_url, const char *crl_ur
     devid_cert *good = read_cert(material, "peer-good.pem"), *revoked = read_cert(material, "peer-revoked.pem");
     devid_key *theirs = read_key(material, "peer-good.key");
     devid_validator *validator;
+    devid_fetcher *fetcher;
     devid_peer *peer;
     devid_bytes *cms, *opened;
     devid_status status;
@@ -214,6 +223,15 @@ static void peers(const char *material, const char *ocsp_url, const char *crl_ur
     devid_bytes_free(opened);
     devid_bytes_free(cms);
     devid_peer_free(peer);
+    devid_validator_free(validator);
+
+    /* The same without knowing where: by the URLs in the certificate, and only once its path holds. */
+    validator = validator_without_status(material, "good.peer.example");
+    OK(devid_fetcher_new(NULL, &fetcher, &err));
+    OK(devid_fetcher_validate(fetcher, validator, good, utc_now(), NULL, &peer, &err));
+    printf("   %-9s its status by the URLs in its certificate; kept for %ld s\n", "fetched", (long)(devid_peer_expires(peer) - utc_now()));
+    devid_peer_free(peer);
+    devid_fetcher_free(fetcher);
     devid_validator_free(validator);
 
     tell("peer", devid_cert_subject(revoked));

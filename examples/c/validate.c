@@ -1,5 +1,5 @@
 /* Validates a peer's certificate and shows what was found; prints the public key only if everything holds.
- *   ./validate ANCHORS.pem CERT.pem DNS-NAME [INTERMEDIATES.pem [CRL]]
+ *   ./validate ANCHORS.pem CERT.pem DNS-NAME [INTERMEDIATES.pem [CRL]]     "fetch" for CRL: by the URLs in the certificate
  * Exit status: 0 valid, 1 refused, 2 something else. */
 #include "common.h"
 
@@ -13,6 +13,7 @@ int main(int argc, char **argv)
 {
     devid_trust *trust;
     devid_validator *validator;
+    devid_fetcher *fetcher = NULL;
     devid_cert *cert;
     devid_report *report;
     devid_peer *peer;
@@ -37,7 +38,10 @@ int main(int argc, char **argv)
         OK(devid_validator_add_intermediates(validator, data, len, &err));
         free(data);
     }
-    if (argc > 5) {
+    if (argc > 5 && strcmp(argv[5], "fetch") == 0) {
+        OK(devid_fetcher_new(NULL, &fetcher, &err));
+        OK(devid_validator_set_revocation(validator, DEVID_REVOCATION_HARD, DEVID_SCOPE_LEAF, DEVID_PREFER_OCSP, &err));
+    } else if (argc > 5) {
         data = document(argv[5], &len);
         OK(devid_validator_add_crls(validator, data, len, &err));
         OK(devid_validator_set_revocation(validator, DEVID_REVOCATION_HARD, DEVID_SCOPE_LEAF, DEVID_PREFER_CRL, &err));
@@ -47,7 +51,10 @@ int main(int argc, char **argv)
     OK(devid_cert_parse(data, len, &cert, &err));
     free(data);
 
-    status = devid_validate(validator, cert, utc_now(), &report, &peer, &err);
+    if (fetcher != NULL)
+        status = devid_fetcher_validate(fetcher, validator, cert, utc_now(), &report, &peer, &err);
+    else
+        status = devid_validate(validator, cert, utc_now(), &report, &peer, &err);
     printf("%s: %s\n", devid_cert_subject(cert), status == DEVID_OK ? "valid" : devid_status_name(status));
     for (i = 0; i < devid_report_finding_count(report); i++)
         printf("  certificate %ld: %s %s\n", (long)devid_report_finding_certificate(report, i),
@@ -64,6 +71,7 @@ int main(int argc, char **argv)
     devid_peer_free(peer);
     devid_report_free(report);
     devid_cert_free(cert);
+    devid_fetcher_free(fetcher);
     devid_validator_free(validator);
     devid_trust_free(trust);
     if (status == DEVID_OK) return 0;

@@ -126,6 +126,11 @@ def story(ca: TestCa, memory: Path) -> None:
         message = peer.encrypt(b"meter reading: 42 kWh", now())
         say(f"{peer.certificate.subject} is valid, its key can be used until {peer.expires}")
         say(f"encrypted for it: {len(message)} bytes of CMS")
+        by_urls = devid.Validator(
+            devid.Trust(ca.root), purposes=["serverAuth"], dns=["good.peer.example"], revocation=devid.Revocation.HARD, scope=devid.Scope.LEAF
+        )
+        again = devid.Fetcher(issuers=True).validate(by_urls, good, now())
+        say(f"the same by the URLs in its certificate, issuer and status fetched: until {again.expires}")
         for source, prefer in (("OCSP", devid.Prefer.OCSP), ("CRL", devid.Prefer.CRL)):
             against = checks("revoked.peer.example", prefer)
             if prefer is devid.Prefer.OCSP:

@@ -1,6 +1,7 @@
 """Validates a peer's certificate and encrypts something for the peer, which only a valid one allows.
 
-validate.py ANCHORS.pem PEER.pem DNS-NAME [CRL...]: with CRLs every certificate of the path must be known not to be revoked.
+validate.py ANCHORS.pem PEER.pem DNS-NAME [CRL... | fetch]: with CRLs every certificate of the path must be known not to be
+revoked, with "fetch" the peer's own: by the URLs in it, its issuers too.
 """
 
 import sys
@@ -12,20 +13,23 @@ import devid
 
 def main() -> int:
     anchors, peer_file, name, *crls = sys.argv[1:]
-    peer_certificate, *others = devid.load_certificates(Path(peer_file).read_bytes())
+    sent = Path(peer_file).read_bytes()
+    is_fetching = crls == ["fetch"]
     validator = devid.Validator(
         devid.Trust(Path(anchors).read_bytes()),
         purposes=["serverAuth"],
         dns=[name],
         revocation=devid.Revocation.HARD if crls else devid.Revocation.OFF,
+        scope=devid.Scope.LEAF if is_fetching else devid.Scope.CHAIN,
     )
-    for certificate in others:
-        validator.add_intermediates(certificate.der)
-    for crl in crls:
+    for crl in [] if is_fetching else crls:
         validator.add_crls(Path(crl).read_bytes())
     now = int(time.time())
     try:
-        peer = validator.validate(peer_certificate, now)
+        if is_fetching:
+            peer = devid.Fetcher(issuers=True).validate(validator, sent, now)
+        else:
+            peer = validator.validate(sent, now)
     except devid.ValidationError as error:
         print(f"refused: {error}", file=sys.stderr)
         for finding in error.report.findings if error.report else ():

@@ -48,6 +48,11 @@ expect "device 2: done"
 cp "$TESTCA_DIR"/*.pem "$TESTCA_DIR"/issuing.crl .
 run ./validate root.pem peer-good.pem good.peer.example issuing.pem issuing.crl
 expect "public key: 30"
+run ./validate root.pem peer-good.pem good.peer.example issuing.pem fetch
+expect "public key: 30"
+code=0; ./validate root.pem peer-revoked.pem revoked.peer.example issuing.pem fetch > out 2>&1 || code=$?
+[ $code = 1 ] || { echo "examples: a revoked peer that was asked about gave exit status $code" >&2; cat out >&2; exit 1; }
+expect DEVID_E_REVOKED
 code=0; ./validate root.pem peer-revoked.pem revoked.peer.example issuing.pem issuing.crl > out 2>&1 || code=$?
 [ $code = 1 ] || { echo "examples: a revoked peer gave exit status $code" >&2; cat out >&2; exit 1; }
 expect DEVID_E_REVOKED

@@ -34,6 +34,10 @@ def test_validate_tells_good_from_revoked(checkout: Path, devid_testca: TestCa) 
     crls = [folder / "issuing.crl", folder / "root.crl"]
     outcome = run(checkout, "validate.py", folder / "root.pem", both, "good.peer.example", *crls)
     assert outcome.returncode == 0 and "is valid" in outcome.stdout, outcome.stderr
+    outcome = run(checkout, "validate.py", folder / "root.pem", folder / "peer-good.pem", "good.peer.example", "fetch")
+    assert outcome.returncode == 0 and "is valid" in outcome.stdout, outcome.stderr
+    outcome = run(checkout, "validate.py", folder / "root.pem", folder / "peer-revoked.pem", "revoked.peer.example", "fetch")
+    assert outcome.returncode == 1 and "REVOKED" in outcome.stderr
     both.write_bytes(devid_testca.read("peer-revoked.pem") + devid_testca.read("issuing.pem"))
     outcome = run(checkout, "validate.py", folder / "root.pem", both, "revoked.peer.example", *crls)
     assert outcome.returncode == 1 and "REVOKED" in outcome.stderr

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::cache::{CRL, Entry, ISSUER, Item, OCSP};
-use super::memory::{document_key, ocsp_key};
+use super::memory::{document_key, issuer_key, ocsp_key};
 use super::requests::Requests;
 use super::{FetchEvent, FetchOutcome, OcspNonce, StatusFetcher, StatusQuestion, Wanted};
 use crate::asn1::distribution_point::{cdp_url_groups, freshest_crl_url_groups, ocsp_urls};
@@ -91,6 +91,7 @@ impl StatusFetcher {
         if status.crl_numbers.is_none() {
             status.crl_numbers = Some(self.memory.crl_numbers());
         }
+        self.recall_kept(question, &mut status);
         if let Some(gathered) = self.answer_from_memory(question, &status) {
             return gathered;
         }
@@ -138,6 +139,19 @@ impl StatusFetcher {
         }
         let Hand { status, pool, .. } = hand;
         Gathered { verdict: None, status, pool, log: requests.log }
+    }
+
+    /// Lists that came by another way than a URL, where certificates name none.
+    fn recall_kept(&self, question: &StatusQuestion<'_>, status: &mut StatusSources) {
+        let mut cache = self.memory.cache();
+        for certificate in std::iter::once(question.leaf).chain(question.pool).take(MAX_RECALLED) {
+            let key = issuer_key(&*self.provider, certificate).ok();
+            if let Some(Item::Crls(lists)) = key.and_then(|key| cache.find(&key)).map(|entry| entry.item) {
+                let new = lists.into_iter().filter(|list| !status.crls.iter().any(|known| Arc::ptr_eq(known, list)));
+                let new: Vec<_> = new.collect();
+                status.crls.extend(new);
+            }
+        }
     }
 
     /// A positive verdict on what is kept alone: the usual case on a device that talks to the same peers.
