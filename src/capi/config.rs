@@ -542,8 +542,10 @@ pub unsafe extern "C" fn devid_config_set_limit(
 /// Puts up with one deviation of a server from RFC 9483. None of them makes an unauthenticated answer a success.
 ///
 /// @param config  Not NULL.
-/// @param name    "unprotected_errors", "unmatched_errors", "signature_answers_mac" (on by default), "wrong_sender_kid",
-///                "signer_key_usage", "fail_info_with_success" (on by default), "other_sender_name". Not NULL.
+/// @param name    Off by default: "unprotected_errors", "unmatched_errors", "wrong_sender_kid", "other_sender_name",
+///                "signer_key_usage", "pbes2_in_pbmac1", "null_mac_sender", "never_confirm". On by default:
+///                "old_version_errors", "signature_answers_mac", "null_sender", "signer_may_change",
+///                "fail_info_with_success", "other_content_type". docs/known-cas.md says what each is for. Not NULL.
 /// @param on      1 yes, 0 no.
 /// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.

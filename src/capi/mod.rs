@@ -28,6 +28,8 @@ pub mod subject;
 
 pub mod config;
 
+pub mod profile;
+
 pub mod ra;
 
 pub mod transport;

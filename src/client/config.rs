@@ -10,7 +10,7 @@ use crate::asn1::der::Cursor;
 use crate::asn1::name::Name;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::Certificate;
-use crate::cmp::{Context, Credential, MacParameters, Signer, SignerAuthorisation, Tolerance};
+use crate::cmp::{Context, Credential, MacParameters, Profile, Signer, SignerAuthorisation, Tolerance};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, SignatureAlgorithm, default_provider};
@@ -27,6 +27,7 @@ use crate::validation::{RevocationPolicy, StatusSources, TrustAnchors};
 pub struct Config {
     provider: Arc<dyn Provider>,
     credential: Option<Credential>,
+    profile_mac: Option<MacParameters>,
     /// URL of the CMP server for the built-in HTTP client; the path is used as it stands.
     pub server_url: Option<String>,
     /// HTTP proxy, `http://host:port`; the environment is never asked.
@@ -65,6 +66,8 @@ pub struct Config {
     pub send_message_time: bool,
     /// See [`Context::accept_ca_pubs`].
     pub accept_ca_pubs: bool,
+    /// See [`Context::adopt_root_of_ip`].
+    pub adopt_root_of_ip: bool,
     /// See [`Context::message_time_window_seconds`].
     pub message_time_window_seconds: Option<u32>,
     /// See [`Context::limits`].
@@ -109,6 +112,8 @@ impl Config {
             general_info: Vec::new(),
             send_message_time: true,
             accept_ca_pubs: false,
+            adopt_root_of_ip: false,
+            profile_mac: None,
             message_time_window_seconds: Some(3600),
             limits: Limits::default(),
             tolerance: Tolerance::default(),
@@ -179,6 +184,19 @@ impl Config {
         }
     }
 
+    /// What a known CA needs, by name: see [`Profile::NAMES`] and `docs/known-cas.md`. Replaces the tolerances set so far;
+    /// switches set later hold on top of it. Its MAC parameters hold where they are left at the default.
+    ///
+    /// Errors: [`Code::InvalidArgument`] for an unknown name.
+    pub fn apply_profile(&mut self, name: &str) -> Result<(), Error> {
+        let profile = Profile::named(name)?;
+        self.tolerance = profile.tolerance;
+        self.profile_mac = profile.mac;
+        self.ask_implicit_confirm = profile.ask_implicit_confirm.unwrap_or(self.ask_implicit_confirm);
+        self.max_retries = profile.max_retries.unwrap_or(self.max_retries);
+        Ok(())
+    }
+
     /// Only these certificates, and those pinned before, may sign answers: see [`SignerAuthorisation::Pinned`]. They also
     /// help to build paths, so that answers need not bring them.
     pub fn pin_signers(&mut self, certificates: Vec<Certificate>) {
@@ -208,10 +226,10 @@ impl Config {
 
     /// Checks the settings and makes the client.
     pub fn build(&self) -> Result<Client, Error> {
-        let credential = self.credential.clone().ok_or_else(|| {
+        let mut credential = self.credential.clone().ok_or_else(|| {
             Error::new(Code::InvalidArgument, "no credential: set a certificate with its key, or a shared secret")
         })?;
-        let credential = match credential {
+        credential = match credential {
             Credential::MutualTls { .. } => {
                 let no_certificate = "mutual TLS is to protect messages, and there is no TLS certificate to show";
                 let certificate = self.tls.certificate();
@@ -220,6 +238,11 @@ impl Config {
             }
             other => other,
         };
+        if let (Credential::Mac { parameters, .. }, Some(wanted)) = (&mut credential, self.profile_mac)
+            && *parameters == MacParameters::PASSWORD_BASED
+        {
+            *parameters = wanted;
+        }
         let context = Context {
             cmp_anchors: self.cmp_anchors.clone(),
             enrolment_anchors: self.enrolment_anchors.clone(),
@@ -233,6 +256,7 @@ impl Config {
             general_info: self.general_info.clone(),
             send_message_time: self.send_message_time,
             accept_ca_pubs: self.accept_ca_pubs,
+            adopt_root_of_ip: self.adopt_root_of_ip,
             message_time_window_seconds: self.message_time_window_seconds,
             limits: self.limits.clone(),
             tolerance: self.tolerance.clone(),
@@ -332,6 +356,7 @@ impl Client {
             proxy: way.proxy_url.as_deref().map(Url::parse).transpose()?,
             proxy_authorization: login.map(|(user, password)| HttpConfig::basic(user, password)).transpose()?,
             use_http_1_0: way.use_http_1_0,
+            strict_content_type: !self.context.tolerance.other_content_type,
             ..HttpConfig::default()
         };
         Ok(HttpExchange::new(url, config)?)

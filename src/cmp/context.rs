@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::request::Signer;
 use crate::asn1::cmp::InfoTypeAndValue;
+use super::tolerance::Tolerance;
 use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
@@ -47,6 +48,10 @@ pub struct Context {
     /// Self-signed certificates in caPubs become enrolment anchors of the operation, if the answer is MAC-protected
     /// (RFC 9483 section 4.1.5). Never if it is signed.
     pub accept_ca_pubs: bool,
+    /// Devices without an operator's root (3GPP TS 33.310 section 9.5.4.3): a self-signed certificate in extraCerts of ip
+    /// anchors signer and new certificate of this ir, where no configured anchor does. The device then believes whoever
+    /// answers first: only for networks where nobody else can. Off.
+    pub adopt_root_of_ip: bool,
     /// How far messageTime may be from the caller's time; `None` if that time is not reliable (RFC 9483 section 3.5).
     pub message_time_window_seconds: Option<u32>,
     /// Put messageTime into requests.
@@ -74,6 +79,7 @@ impl Context {
             cert_profile: None,
             general_info: Vec::new(),
             accept_ca_pubs: false,
+            adopt_root_of_ip: false,
             message_time_window_seconds: Some(3600),
             send_message_time: true,
             limits: Limits::default(),
@@ -93,7 +99,7 @@ impl Context {
                     let words = format!("{algorithm:?} cannot be made by a key of type {}", signer.kind());
                     return Err(Error::new(Code::Algorithm, words));
                 }
-                if self.cmp_anchors.is_empty() {
+                if self.cmp_anchors.is_empty() && !self.adopt_root_of_ip {
                     let words = "no CMP anchors: nothing could say who may sign answers";
                     return Err(Error::new(Code::InvalidArgument, words));
                 }
@@ -209,70 +215,4 @@ pub enum SignerAuthorisation {
     /// These certificates and no others: an RA's, known from a file or from genm caCerts. They still need a valid path to
     /// the CMP anchors; one that has none is made an anchor itself.
     Pinned(Vec<Certificate>),
-}
-
-/// Deviations of servers that can be put up with, each by name. None makes an unauthenticated answer a success.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tolerance {
-    /// Believe the words of an unprotected error or rejection enough to report them as the server's decision
-    /// (the operation fails either way).
-    pub unprotected_errors: bool,
-    /// Take an error with another or no transactionID or recipNonce for the answer (the operation fails either way).
-    pub unmatched_errors: bool,
-    /// Take a signature as answer to a MAC-protected request, if its signer is trusted.
-    pub signature_answers_mac: bool,
-    /// Take answers whose senderKID names no key that is there, if another certificate that came verifies.
-    pub wrong_sender_kid: bool,
-    /// Take signers whose keyUsage lacks digitalSignature.
-    pub signer_key_usage: bool,
-    /// Take failInfo next to accepted, grantedWithMods or waiting.
-    pub fail_info_with_success: bool,
-    /// Take a signed answer whose sender is not the signer's subject.
-    pub other_sender_name: bool,
-    /// Take keys, certificates and challenges encrypted in the old way, EncryptedValue (RFC 4210), which nobody signs; RSA
-    /// PKCS#1 v1.5 with it.
-    pub encrypted_value: bool,
-    /// Take RSA PKCS#1 v1.5 as key transport in EnvelopedData, as OpenSSL's server uses it.
-    pub pkcs1_key_transport: bool,
-}
-
-impl Default for Tolerance {
-    fn default() -> Self {
-        Tolerance {
-            unprotected_errors: false,
-            unmatched_errors: false,
-            signature_answers_mac: true,
-            wrong_sender_kid: false,
-            signer_key_usage: false,
-            fail_info_with_success: true,
-            other_sender_name: false,
-            encrypted_value: false,
-            pkcs1_key_transport: false,
-        }
-    }
-}
-
-impl Tolerance {
-    /// Switches one deviation by its name.
-    pub fn set(&mut self, name: &str, on: bool) -> Result<(), Error> {
-        let place = match name {
-            "unprotected_errors" => &mut self.unprotected_errors,
-            "unmatched_errors" => &mut self.unmatched_errors,
-            "signature_answers_mac" => &mut self.signature_answers_mac,
-            "wrong_sender_kid" => &mut self.wrong_sender_kid,
-            "signer_key_usage" => &mut self.signer_key_usage,
-            "fail_info_with_success" => &mut self.fail_info_with_success,
-            "other_sender_name" => &mut self.other_sender_name,
-            "encrypted_value" => &mut self.encrypted_value,
-            "pkcs1_key_transport" => &mut self.pkcs1_key_transport,
-            _ => return Err(Error::new(Code::InvalidArgument, format!("there is no tolerance named '{name}'"))),
-        };
-        *place = on;
-        Ok(())
-    }
-
-    /// Nothing that RFC 9483 does not allow.
-    pub fn strict_rfc9483() -> Self {
-        Tolerance { signature_answers_mac: false, fail_info_with_success: false, ..Tolerance::default() }
-    }
 }

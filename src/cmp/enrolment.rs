@@ -168,15 +168,18 @@ impl Operation {
         came: &Came<'_>,
         now: Time,
     ) -> Result<(), Error> {
-        // RFC 9483 section 4.1.5, RFC 9810 section 8.9: new anchors only under the shared secret.
-        let offered = if came.protected_by == ProtectedBy::Mac { ca_pubs.clone() } else { Vec::new() };
+        // RFC 9483 section 4.1.5, RFC 9810 section 8.9: new anchors only under the shared secret; in cp and kup caPubs have
+        // no place (sections 4.1.2 and 4.1.3).
+        let offers = came.protected_by == ProtectedBy::Mac && self.certificate_request().kind == RequestKind::Initial;
+        let offered = if offers { ca_pubs.clone() } else { Vec::new() };
         let trusted: Vec<Certificate> = match self.context.accept_ca_pubs {
             true => offered.iter().filter(|c| c.is_self_issued()).cloned().collect(),
             false => Vec::new(),
         };
         let helpers: Vec<Certificate> = came.extra_certs.iter().chain(&ca_pubs).cloned().collect();
         let request = self.certificate_request();
-        let checked = issued::check_issued(&self.context, request, &certificate, &helpers, &trusted, now);
+        let checked = issued::check_issued(&self.context, request, &certificate, &helpers, &trusted, now)
+            .or_else(|error| self.adopted(&certificate, &helpers, came.extra_certs, now).ok_or(error));
         let differences = issued::all_differences(request, &certificate);
         let checked = checked.and_then(|chain| {
             let key = self.generated_key(private_key.as_deref(), &certificate, &chain, came, now)?;
@@ -229,10 +232,28 @@ impl Operation {
         }
     }
 
+    /// The chain to a root that came with ip, where the device asked to believe it: the same root vouches for the signer of
+    /// the answer and for the certificate.
+    fn adopted(
+        &self,
+        certificate: &Certificate,
+        helpers: &[Certificate],
+        came: &[Certificate],
+        now: Time,
+    ) -> Option<Vec<Certificate>> {
+        let request = self.certificate_request();
+        if !self.context.adopt_root_of_ip || request.kind != RequestKind::Initial {
+            return None;
+        }
+        let signer = self.transaction.as_ref()?.signer.as_ref()?;
+        response::roots_that_came(came)
+            .find_map(|root| issued::chain_under(&self.context, request, [signer, certificate], helpers, root, now))
+    }
+
     /// The owner has decided: the CA is told, unless it does without.
     pub(super) fn decided(&mut self, rejection: Option<Error>, now: Time) -> Result<(), Error> {
         let issued = self.issued.as_ref().expect("there is a certificate to decide on");
-        if issued.implicitly_confirmed {
+        if issued.implicitly_confirmed || self.context.tolerance.never_confirm {
             // RFC 9483 section 3.6.1: with implicit confirmation a refusal just ends the operation.
             return match rejection {
                 Some(error) => Err(error),

@@ -114,6 +114,24 @@ pub(super) fn all_differences(request: &CertificateRequest, certificate: &Certif
     found
 }
 
+/// The chain of the certificate where one root is the anchor of both: the signer of the answer, and the certificate.
+pub(super) fn chain_under(
+    context: &Context,
+    request: &CertificateRequest,
+    [signer, certificate]: [&Certificate; 2],
+    helpers: &[Certificate],
+    root: &Certificate,
+    now: Time,
+) -> Option<Vec<Certificate>> {
+    let mut anchors = TrustAnchors::new();
+    anchors.add(root.clone());
+    let pool: Vec<Certificate> = helpers.iter().chain(&context.intermediates).cloned().collect();
+    let report = validate(&*context.provider, &anchors, signer, &pool, &StatusSources::none(), &Checks::at(now));
+    report.path()?;
+    let only_this = Context { enrolment_anchors: anchors, ..context.clone() };
+    check_issued(&only_this, request, certificate, helpers, &[], now).ok()
+}
+
 /// Everything in which the certificate differs from the template, but for the key.
 pub fn differences(template: &CertTemplate, certificate: &Certificate) -> Vec<Difference> {
     let mut found = Vec::new();

@@ -6,6 +6,7 @@
 //! | file | |
 //! | --- | --- |
 //! | [`context`] | what holds for all operations of a client: credential, anchors, limits, tolerances |
+//! | [`tolerance`], [`profile`] | deviations that are put up with, by name; bundles of them for known CAs |
 //! | [`request`] | what the caller wants: a certificate by ir, cr, kur or p10cr, or another of the following |
 //! | [`revoke`] | the revocation of a certificate: rr and its answer |
 //! | [`proof`] | the key that is to be certified, and the proofs of having it |
@@ -29,6 +30,7 @@ mod keygen;
 pub mod nested;
 pub mod operation;
 mod possession;
+pub mod profile;
 pub mod proof;
 pub mod protection;
 pub mod ra;
@@ -36,14 +38,17 @@ pub mod request;
 pub mod response;
 pub mod revoke;
 pub mod snapshot;
+pub mod tolerance;
 mod transaction;
 
-pub use context::{Context, Credential, MacParameters, SignerAuthorisation, Tolerance};
+pub use context::{Context, Credential, MacParameters, SignerAuthorisation};
 pub use info::{Information, Question, RequestTemplate, RootUpdate};
 pub use issued::{Difference, Issued, differences};
 pub use nested::{Batch, Nested};
 pub use operation::{Action, Operation, SignRequest, SignRole};
+pub use profile::Profile;
 pub use proof::{Possession, RequestedKey};
 pub use ra::{Device, DeviceRequest, Proof, RegistrationAuthority, fail_info_of};
 pub use request::{CertificateRequest, Request, RequestKind, Signer};
 pub use revoke::{RevocationRequest, Revoked};
+pub use tolerance::Tolerance;

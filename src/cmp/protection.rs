@@ -32,6 +32,18 @@ impl MacKey {
         Ok(MacKey { algorithm: recipe.to_der(), mac: recipe.mac, key: recipe.derive(provider, secret)? })
     }
 
+    /// The same key under an AlgorithmIdentifier that names PBES2 where PBKDF2 belongs: what Bouncy Castle writes and, in
+    /// old versions, wants.
+    #[must_use]
+    pub fn naming_pbes2(mut self) -> Self {
+        let (right, wrong) = (encode_oid(oid::PBKDF2), encode_oid(oid::PBES2));
+        // Both identifiers have the same length, so that no length around them changes.
+        if let Some(at) = self.algorithm.windows(right.len()).position(|window| window == right) {
+            self.algorithm[at..at + wrong.len()].copy_from_slice(&wrong);
+        }
+        self
+    }
+
     /// Derives the key for an AlgorithmIdentifier that came with a message or was saved, within the limits.
     pub fn from_algorithm(
         provider: &dyn Provider,

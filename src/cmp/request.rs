@@ -299,7 +299,8 @@ impl CertificateRequest {
 
     /// Refuses what the profile does not allow, before anything is sent.
     fn check(&self, context: &Context) -> Result<(), Error> {
-        if context.enrolment_anchors.is_empty() && !context.accept_ca_pubs {
+        let may_come = context.accept_ca_pubs || (context.adopt_root_of_ip && self.kind == RequestKind::Initial);
+        if context.enrolment_anchors.is_empty() && !may_come {
             let words = "no enrolment anchors: nothing could say whether the issued certificate is the right CA's";
             return Err(Error::new(Code::InvalidArgument, words));
         }

@@ -13,7 +13,7 @@ use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
 use crate::error::Error;
 use crate::time::Time;
-use crate::validation::{Checks, same_name, validate};
+use crate::validation::{Checks, TrustAnchors, same_name, validate};
 
 /// RFC 9483 section 3.5: a senderNonce of at least 128 bits.
 const SHORTEST_NONCE_BYTES: usize = 16;
@@ -60,7 +60,8 @@ pub(super) fn check(
     if message.protection().is_none() && !by_channel {
         return Err(unprotected(context, transaction, &message));
     }
-    if !matches!(header.pvno, 2 | 3) {
+    let is_old_error = is_error && header.pvno == 1 && context.tolerance.old_version_errors;
+    if !matches!(header.pvno, 2 | 3) && !is_old_error {
         let words = format!("the answer has pvno {}; 2 and 3 are spoken here", header.pvno);
         return Err(Error::new(Code::UnknownVersion, words));
     }
@@ -82,6 +83,10 @@ pub(super) fn check(
     };
     check_time(context, &message, now)?;
     let body = message.body(&context.limits)?;
+    if let (true, PkiBody::Error(content)) = (is_old_error, &body) {
+        // Whatever it says, it ends here: nobody polls in version 1.
+        return Err(server_error(content));
+    }
     transaction.peer_nonce = message.header().sender_nonce.clone();
     transaction.peer_name = message.header().sender.clone();
     Ok(Checked { message, body, protected_by })
@@ -199,10 +204,14 @@ pub(super) fn check_signature(
         return Err(Error::new(Code::WeakAlgorithm, format!("the answer is protected with {algorithm:?}")));
     }
     let mut first_failure = None;
-    let candidates = candidates(context, transaction, message);
+    let mut candidates = candidates(context, transaction, message);
+    if let Some(first) = transaction.signer.as_ref().filter(|_| !context.tolerance.signer_may_change) {
+        candidates.retain(|candidate| candidate == first);
+    }
     let described = candidates.len();
     for candidate in candidates {
-        match try_signer(context, transaction, message, &algorithm, &candidate, now) {
+        let tried = try_signer(context, transaction, message, &algorithm, &candidate, now);
+        match tried.or_else(|error| adopt(context, transaction, message, &algorithm, &candidate, now).ok_or(error)) {
             Ok(()) => {
                 transaction.signer = Some(candidate);
                 return Ok(());
@@ -237,7 +246,7 @@ fn candidates(context: &Context, transaction: &Transaction, message: &PkiMessage
     let known = transaction.signer.iter().chain(message.extra_certs()).chain(&context.intermediates);
     for certificate in known.chain(context.cmp_anchors.iter()).filter(fits) {
         let named = match header.sender.as_deref() {
-            None | Some([0x30, 0x00]) => true,
+            None | Some([0x30, 0x00]) => context.tolerance.null_sender,
             Some(sender) => context.tolerance.other_sender_name || same_name(sender, certificate.subject()),
         };
         // A handful: each costs a path and a signature check.
@@ -266,6 +275,32 @@ fn try_signer(
         Ok(()) => Ok(()),
         Err(error) => refuse(format!("the answer's signature by {signer:?}: {error}")),
     }
+}
+
+/// 3GPP TS 33.310 section 9.5.4.3, where the device has asked for it: a root that came with ip vouches for its signer.
+fn adopt(
+    context: &Context,
+    transaction: &Transaction,
+    message: &PkiMessage,
+    algorithm: &SignatureAlgorithm,
+    signer: &Certificate,
+    now: Time,
+) -> Option<()> {
+    // Not behind an error or a poll, and not once a signer is known: it was known by this very rule or a better one.
+    if !context.adopt_root_of_ip || message.body_type() != BodyType::IP || transaction.signer.is_some() {
+        return None;
+    }
+    roots_that_came(message.extra_certs()).find_map(|root| {
+        let mut anchors = TrustAnchors::new();
+        anchors.add(root.clone());
+        let adopting = Context { cmp_anchors: anchors, ..context.clone() };
+        try_signer(&adopting, transaction, message, algorithm, signer, now).ok()
+    })
+}
+
+/// Self-signed certificates in extraCerts; a handful, as each costs a path.
+pub(super) fn roots_that_came(certificates: &[Certificate]) -> impl Iterator<Item = &Certificate> {
+    certificates.iter().filter(|c| c.is_self_issued()).take(4)
 }
 
 fn validate_signer(context: &Context, message: &PkiMessage, signer: &Certificate, now: Time) -> Result<(), Error> {

@@ -96,7 +96,8 @@ impl Transaction {
                 // RFC 9483 section 3.1: commonName = reference value, the same bytes in senderKID.
                 let text = std::str::from_utf8(reference)
                     .map_err(|_| Error::new(Code::NotUtf8, "the reference value is not UTF-8"))?;
-                let name = Name::common_name(text).as_der().to_vec();
+                let name = if context.tolerance.null_mac_sender { Name::null() } else { Name::common_name(text) };
+                let name = name.as_der().to_vec();
                 (name, Some(reference.clone()), Some(self.own_mac(context)?.algorithm().to_vec()))
             }
             Credential::MutualTls { sender } => (sender.clone(), None, None),
@@ -139,7 +140,8 @@ impl Transaction {
             let Credential::Mac { secret, parameters, .. } = &context.credential else {
                 return Err(Error::new(Code::State, "the credential is not a shared secret"));
             };
-            self.own_mac = Some(MacKey::make(&*context.provider, *parameters, secret)?);
+            let key = MacKey::make(&*context.provider, *parameters, secret)?;
+            self.own_mac = Some(if context.tolerance.pbes2_in_pbmac1 { key.naming_pbes2() } else { key });
         }
         Ok(self.own_mac.as_ref().expect("made above"))
     }

@@ -61,7 +61,8 @@ impl TestCa {
             .and_then(|kid| self.secrets.get(&*String::from_utf8_lossy(kid)).cloned());
         let (signer, is_mac) = (self.signer(&bent.signer), is_mac && secret.is_some());
         let algorithm = match (is_mac, request.and_then(|h| h.algorithm.as_ref())) {
-            (true, Some(theirs)) => mac_algorithm(theirs, bent.mac_iterations),
+            (true, Some(theirs)) if knobs.request_salt => theirs.bytes.clone(),
+            (true, Some(theirs)) => mac_algorithm(theirs, bent.mac_iterations, knobs.pbes2_answers),
             _ => signer.key.algorithm(),
         };
         let mut kid = match (is_mac, request.and_then(|h| h.sender_kid.clone())) {
@@ -70,6 +71,9 @@ impl TestCa {
         };
         if bent.wrong_sender_kid {
             kid = Some(vec![1, 2, 3, 4]);
+        }
+        if bent.no_sender_kid {
+            kid = None;
         }
         let mut info = Vec::new();
         if implicit {
@@ -84,6 +88,9 @@ impl TestCa {
         let transaction =
             if bent.wrong_transaction { Some(random(16)) } else { request.map(|h| h.transaction.clone()) };
         let recipient = request.map_or_else(|| tlv(0xa4, &[&[0x30, 0x00]]), |h| h.sender.bytes.clone());
+        let nobody = || vec![0x30, 0x00];
+        let (sender, recipient) =
+            if bent.null_names { (nobody(), tlv(0xa4, &[&nobody()])) } else { (sender, recipient) };
         let is_error = tag == 23;
         let (tag, content) = if bent.wrong_body { (22, seq(&[])) } else { (tag, content) };
         let tag = u8::try_from(bent.body).map_or(tag, |other| other & 0x1f);
@@ -135,6 +142,9 @@ impl TestCa {
         if !bent.no_chain {
             certificates.push(self.issuing.certificate.clone());
         }
+        if bent.root_in_extra_certs {
+            certificates.push(self.root.certificate.clone());
+        }
         if bent.reversed_extra_certs {
             certificates.reverse();
         }
@@ -166,6 +176,7 @@ impl TestCa {
             "issuing" => &self.issuing,
             "expired" => &self.expired_signer,
             "no-usage" => &self.no_usage_signer,
+            "second" => &self.second_signer,
             "stranger" => &self.stranger,
             _ => &self.cmp_signer,
         }
@@ -178,6 +189,20 @@ fn version(request: Option<&Header>, knobs: &Knobs) -> i64 {
         Some(header) if knobs.pvno == 2 && header.pvno == 3 => 3,
         _ => knobs.pvno,
     }
+}
+
+/// PKIStatusInfo with its text written in another way.
+pub(crate) fn status_with(status: i64, fail_info: u32, text: &str, form: &str) -> Vec<u8> {
+    let plain = status_info(status, fail_info, text);
+    let other = match form {
+        // 0xe9 begins no character of UTF-8 here.
+        "latin1" => seq(&[&tlv(0x0c, &[text.as_bytes(), &[0xe9]])]),
+        "empty" => seq(&[]),
+        _ => return plain,
+    };
+    let fields = Node::parse(&plain).expect("made here").children;
+    let bits = fields.iter().find(|field| field.tag == 0x03).map_or_else(Vec::new, |field| field.bytes.clone());
+    seq(&[&int(status), &other, &bits])
 }
 
 pub(crate) fn status_info(status: i64, fail_info: u32, text: &str) -> Vec<u8> {

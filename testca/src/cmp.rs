@@ -1,7 +1,7 @@
 //! CMP from the other side: what becomes of a request, from its transaction to the content of the answer.
 
 use crate::TestCa;
-use crate::answer::{cert_rep, status_info};
+use crate::answer::{cert_rep, status_info, status_with};
 use crate::certs::{Parsed, Profile, SUBJECT_ALT_NAME, common_name};
 use crate::check::{check_possession, check_rules, check_time, check_version};
 use crate::keys::{Key, KeyType, verify};
@@ -153,6 +153,14 @@ impl TestCa {
         answer
     }
 
+    /// Notes a request that is not looked at.
+    pub(crate) fn turn_away(&mut self, request: &[u8]) -> Vec<u8> {
+        let body = take_apart(request).map_or(-1, |(_, body, _)| i32::from(body.tag & 0x1f));
+        self.received.push(Received { der: request.to_vec(), body, complaint: None });
+        self.count_down();
+        Vec::new()
+    }
+
     fn process(
         &mut self,
         header: &Header,
@@ -217,7 +225,7 @@ impl TestCa {
             let code = if knobs.error_code == 0 { Vec::new() } else { int(knobs.error_code) };
             let details = &knobs.error_details;
             let details = if details.is_empty() { Vec::new() } else { seq(&[&utf8(details)]) };
-            return Ok((23, seq(&[&status_info(2, knobs.fail_info, &knobs.text), &code, &details])));
+            return Ok((23, seq(&[&status_with(2, knobs.fail_info, &knobs.text, &knobs.text_form), &code, &details])));
         }
         let content = body.inner()?;
         let answer = match number {
@@ -369,7 +377,7 @@ impl TestCa {
             }
         }
         let certificate = self.issue_requested(&subject, &spki, &extensions, None, knobs, now);
-        let knobs = Knobs { cert_req_id: -1, ..knobs.clone() };
+        let knobs = Knobs { cert_req_id: knobs.pkcs10_id, ..knobs.clone() };
         let pair = tlv(0xa0, &[&certificate]);
         self.respond(header, 3, certificate, &pair, &knobs)
     }
@@ -429,8 +437,12 @@ impl TestCa {
         let refused = matches!(knobs.status, 2 | 3) || knobs.status > 6;
         let body = if refused || knobs.no_certificate { None } else { Some(pair) };
         let anchors = knobs.ca_pubs.then(|| self.root.certificate.clone());
-        let content =
-            cert_rep(knobs.cert_req_id, &status_info(knobs.status, knobs.fail_info, &knobs.text), body, anchors);
+        let content = cert_rep(
+            knobs.cert_req_id,
+            &status_with(knobs.status, knobs.fail_info, &knobs.text, &knobs.text_form),
+            body,
+            anchors,
+        );
         let content = if knobs.two_responses { doubled(&content) } else { content };
         if knobs.waiting == 0 {
             return Ok((tag, content));
@@ -447,6 +459,9 @@ impl TestCa {
     }
 
     fn confirmation(&mut self, header: &Header, content: &Node, knobs: &Knobs) -> Result<(u8, Vec<u8>), Refusal> {
+        if knobs.no_confirmations {
+            return refuse(bit::BAD_REQUEST, "no certConf is taken here");
+        }
         let transaction = self.transactions.get_mut(&header.transaction).expect("known by now");
         let Some(issued) = transaction.issued.clone() else {
             return refuse(bit::BAD_REQUEST, "nothing to confirm");

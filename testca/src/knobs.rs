@@ -68,6 +68,9 @@ knobs! {
     wrong_witness: bool = false, "wrong-witness", "A witness that does not fit the challenge.";
     no_possession: String = String::new(), "no-possession", "Refuse, with badPOP, requests that announce encrCert or challengeResp: the name of the one.";
     only_version: i64 = 0, "only-version", "Speak this pvno alone and refuse others with unsupportedVersion; 0: 2 and 3.";
+    pkcs10_id: i64 = -1, "pkcs10-id", "certReqId in answers to p10cr.";
+    text_form: String = "utf8".to_owned(), "text-form", "statusString: utf8, latin1 (not UTF-8), or empty (a sequence of none).";
+    no_confirmations: bool = false, "no-confirmations", "Refuse certConf.";
     error: bool = false, "error", "Answer requests with an error message.";
     error_code: i64 = 0, "error-code", "errorCode beside the knob error; 0 sends none.";
     error_details: String = String::new(), "error-details", "errorDetails beside the knob error.";
@@ -86,11 +89,17 @@ knobs! {
     no_protection: bool = false, "no-protection", "No protection.";
     take_unprotected: bool = false, "take-unprotected", "Take requests without protection, as a CA does that knows its clients by mutual TLS.";
     unprotected_error: bool = false, "unprotected-error", "Error messages, and nothing else, go without protection.";
-    signer: String = "good".to_owned(), "signer", "Who signs: good, issuing (the CA itself), expired, no-usage (keyUsage without digitalSignature), stranger.";
+    signer: String = "good".to_owned(), "signer", "Who signs: good, issuing (the CA itself), expired, no-usage (keyUsage without digitalSignature), second (another good one), stranger.";
     last_recip_nonce: bool = false, "last-recip-nonce", "After polling, recipNonce names the last pollReq, not the delayed request: what OpenSSL before 3.3 expects.";
     sign_macs: bool = false, "sign-macs", "Answer MAC-protected requests with a signature.";
     wrong_secret: bool = false, "wrong-secret", "Make MACs under another secret.";
     mac_iterations: i64 = 0, "mac-iterations", "Iteration count in the MAC's parameters; 0 takes the request's. The value is named, not computed, above 1000000.";
+    request_salt: bool = false, "request-salt", "Make MACs under the parameters of the request, salt included.";
+    pbes2_answers: bool = false, "pbes2-answers", "Name PBES2 where PBKDF2 belongs in the parameters of PBMAC1, as Bouncy Castle does.";
+    pbes2_requests: bool = false, "pbes2-requests", "Take requests under PBMAC1 only if they do the same.";
+    old_macs: bool = false, "old-macs", "Refuse PasswordBasedMac with more than 2047 iterations or another HMAC than with SHA-1.";
+    null_names: bool = false, "null-names", "An empty sender and recipient.";
+    no_sender_kid: bool = false, "no-sender-kid", "No senderKID.";
     wrong_sender: bool = false, "wrong-sender", "A sender that is not the signer's subject.";
     wrong_sender_kid: bool = false, "wrong-sender-kid", "Another senderKID.";
     message_time_off: i64 = 0, "message-time-off", "Seconds added to messageTime.";
@@ -100,6 +109,7 @@ knobs! {
     doubled_extra_certs: bool = false, "doubled-extra-certs", "Every certificate in extraCerts twice.";
     no_chain: bool = false, "no-chain", "The signer in extraCerts without its issuer.";
     no_extra_certs: bool = false, "no-extra-certs", "No extraCerts.";
+    root_in_extra_certs: bool = false, "root-in-extra-certs", "The root in extraCerts as well.";
     ca_pubs: bool = false, "ca-pubs", "Offer the root in caPubs.";
     garbage: bool = false, "garbage", "Bytes that are no message.";
     truncate: u64 = 0, "truncate", "Cut the message after this many bytes; 0 does not.";

@@ -107,6 +107,7 @@ pub struct TestCa {
     strange_key_authority: Holder,
     expired_signer: Holder,
     no_usage_signer: Holder,
+    second_signer: Holder,
     stranger: Holder,
     issued: Vec<Vec<u8>>,
     revoked: Vec<(Vec<u8>, i64, u8)>,
@@ -127,6 +128,7 @@ impl TestCa {
         let cmc_ra = "1.3.6.1.5.5.7.3.28";
         let signing = |p: Profile| p.key_usage(&[0]).purposes(&[cmc_ra]);
         let cmp_signer = issuing.issue("devid test CMP server", options.signer_key, from, to, signing);
+        let second_signer = issuing.issue("devid test CMP server", options.signer_key, from, to, signing);
         let ocsp_responder = issuing.issue("devid test OCSP responder", options.ca_key, from, to, |p| {
             p.key_usage(&[0]).purposes(&["1.3.6.1.5.5.7.3.9"]).with("1.3.6.1.5.5.7.48.1.5", false, vec![5, 0])
         });
@@ -157,6 +159,7 @@ impl TestCa {
             strange_key_authority,
             expired_signer,
             no_usage_signer,
+            second_signer,
             stranger,
             issued: Vec::new(),
             revoked: Vec::new(),

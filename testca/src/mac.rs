@@ -4,10 +4,32 @@ use aws_lc_rs::{digest, hmac, pbkdf2};
 
 use crate::cmp::{Refusal, bit, refuse};
 use crate::keys::random;
-use crate::tlv::{Node, int, octets, seq};
+use crate::tlv::{Node, int, octets, oid, seq};
 
 pub(crate) const PBM: &str = "1.2.840.113533.7.66.13";
 pub(crate) const PBMAC1: &str = "1.2.840.113549.1.5.14";
+
+const PBKDF2: &str = "1.2.840.113549.1.5.12";
+const PBES2: &str = "1.2.840.113549.1.5.13";
+
+/// Whether PBMAC1 names PBES2 where PBKDF2 belongs.
+pub(crate) fn names_pbes2(algorithm: &Node) -> bool {
+    let function = algorithm.at(1).and_then(|p| p.at(0)?.at(0)?.oid());
+    algorithm.at(0).and_then(Node::oid).as_deref() == Ok(PBMAC1) && function.as_deref() == Ok(PBES2)
+}
+
+/// Refuses what servers of a known make refuse.
+pub(crate) fn check_old(algorithm: &Node) -> Result<(), Refusal> {
+    if algorithm.at(0)?.oid()? != PBM {
+        return refuse(bit::BAD_ALG, "a MAC other than PasswordBasedMac");
+    }
+    let parameters = algorithm.at(1)?;
+    let mac = parameters.at(3)?.at(0)?.oid()?;
+    if parameters.at(2)?.integer()? > 2047 || !["1.3.6.1.5.5.8.1.2", "1.2.840.113549.2.7"].contains(&&*mac) {
+        return refuse(bit::BAD_ALG, "MAC parameters");
+    }
+    Ok(())
+}
 
 type DigestOf = fn(&[u8]) -> Vec<u8>;
 
@@ -47,7 +69,7 @@ pub(crate) fn mac(algorithm: &Node, secret: &[u8], message: &[u8]) -> Result<Vec
         (hmac_by_name(&parameters.at(3)?.at(0)?.oid()?)?, key)
     } else {
         let derivation = parameters.at(0)?;
-        if derivation.at(0)?.oid()? != "1.2.840.113549.1.5.12" {
+        if ![PBKDF2, PBES2].contains(&&*derivation.at(0)?.oid()?) {
             return refuse(bit::BAD_ALG, "PBMAC1 without PBKDF2");
         }
         let inner = derivation.at(1)?;
@@ -68,7 +90,7 @@ pub(crate) fn mac(algorithm: &Node, secret: &[u8], message: &[u8]) -> Result<Vec
 }
 
 /// The request's MAC algorithm, under a salt of our own and perhaps another iteration count.
-pub(crate) fn mac_algorithm(theirs: &Node, iterations: i64) -> Vec<u8> {
+pub(crate) fn mac_algorithm(theirs: &Node, iterations: i64, pbes2: bool) -> Vec<u8> {
     let rebuild = || -> Result<Vec<u8>, String> {
         let parameters = theirs.at(1)?;
         let count = |found: &Node| if iterations == 0 { found.bytes.clone() } else { int(iterations) };
@@ -80,7 +102,7 @@ pub(crate) fn mac_algorithm(theirs: &Node, iterations: i64) -> Vec<u8> {
             let inner = parameters.at(0)?.at(1)?;
             let rest: Vec<u8> = inner.children[2..].iter().flat_map(|c| c.bytes.clone()).collect();
             let inner = seq(&[&salt, &count(inner.at(1)?), &rest]);
-            let derivation = seq(&[&parameters.at(0)?.at(0)?.bytes, &inner]);
+            let derivation = seq(&[&oid(if pbes2 { PBES2 } else { PBKDF2 }), &inner]);
             seq(&[&theirs.at(0)?.bytes, &seq(&[&derivation, &parameters.at(1)?.bytes])])
         })
     };

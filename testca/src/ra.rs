@@ -338,7 +338,7 @@ impl Ra {
     ) -> Vec<u8> {
         match (credential, &request.algorithm) {
             (Credential::Mac(reference), Some(theirs)) => {
-                let (algorithm, secret) = (mac_algorithm(theirs, 0), &self.secrets[reference]);
+                let (algorithm, secret) = (mac_algorithm(theirs, 0, false), &self.secrets[reference]);
                 self.rewrite(message, body, sender, recipient, &algorithm, reference.as_bytes(), Some(secret))
             }
             _ => {

@@ -252,7 +252,9 @@ fn dispatch(request: &Request, ca: &Mutex<TestCa>) -> Response {
 
 fn cmp(ca: &mut TestCa, body: &[u8], now: i64) -> Response {
     let knobs = ca.knobs.clone();
-    let answer = ca.answer(body, now);
+    // A front end that is busy lets nothing through.
+    let is_busy = knobs.html && knobs.http_status == 503;
+    let answer = if is_busy { ca.turn_away(body) } else { ca.answer(body, now) };
     let (content_type, body) = if knobs.html {
         ("text/html".to_owned(), b"<html><body>The service is busy.</body></html>".to_vec())
     } else {

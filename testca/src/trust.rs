@@ -6,7 +6,7 @@ use crate::TestCa;
 use crate::certs::{EXT_KEY_USAGE, Parsed};
 use crate::cmp::{Credential, Refusal, bit, refuse};
 use crate::keys::verify;
-use crate::mac::{PBM, PBMAC1, mac};
+use crate::mac::{PBM, PBMAC1, check_old, mac, names_pbes2};
 use crate::read::Header;
 use crate::tlv::{Node, seq};
 
@@ -24,6 +24,16 @@ impl TestCa {
         number: u8,
         now: i64,
     ) -> Result<Credential, Refusal> {
+        if let Some(algorithm) = &header.algorithm {
+            let is_mac = matches!(algorithm.at(0).and_then(Node::oid).as_deref(), Ok(PBM | PBMAC1));
+            if is_mac && self.knobs.old_macs {
+                check_old(algorithm)?;
+            }
+            let is_pbmac1 = algorithm.at(0)?.oid()? == PBMAC1;
+            if is_pbmac1 && names_pbes2(algorithm) != self.knobs.pbes2_requests {
+                return refuse(bit::BAD_ALG, "PBMAC1 without PBKDF2, or without what Bouncy Castle takes for it");
+            }
+        }
         let judge = Judge {
             secrets: &self.secrets,
             own: &[&self.root, &self.issuing, &self.supplier_root, &self.supplier].map(|h| h.certificate.clone()),

@@ -110,6 +110,7 @@ SAMPLES = {
     ("devid_config_add_enrolment_anchors", "data_len"): "ca_len",
     ("devid_config_set_limit", "name"): '"max_polls"',
     ("devid_config_set_tolerance", "name"): '"wrong_sender_kid"',
+    ("devid_config_set_profile", "name"): '"ejbca"',
     ("devid_key_load", "data"): "devid_bytes_data(pkcs8)",
     ("devid_key_load", "data_len"): "devid_bytes_len(pkcs8)",
 }

@@ -121,6 +121,10 @@ static void settings_that_contradict_are_refused(const char *folder)
     OK(devid_config_set_signer(config, DEVID_SIGNER_SUBJECT, "CN=RA", &err));
     FAILS(DEVID_E_NULL, devid_config_set_signer(config, DEVID_SIGNER_SUBJECT, NULL, &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_signer(config, 4, NULL, &err));
+    OK(devid_config_set_profile(config, "ejbca", &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_profile(config, "acme", &err));
+    OK(devid_config_set_adopt_root(config, 0, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_adopt_root(config, 2, &err));
     OK(devid_config_pin_signers(config, cert, len, &err));
     FAILS(DEVID_E_DER, devid_config_pin_signers(config, pkcs8, 3, &err));
     OK(devid_config_set_time_window(config, -1, &err));

@@ -6,40 +6,43 @@ use devid_testca::server::system_time as seconds_now;
 
 use crate::bench::{Bench, By, P256, Story, body_tag, enroll, enroll_as, extra_certs_len};
 
+/// One knob each that spoils the first answer to a signed request.
+pub const REFUSED: &[(&str, &str, Code)] = &[
+    ("wrong-recip-nonce", "1", Code::Nonce),
+    ("no-recip-nonce", "1", Code::Nonce),
+    ("short-sender-nonce", "1", Code::Nonce),
+    ("no-sender-nonce", "1", Code::Nonce),
+    ("wrong-transaction", "1", Code::TransactionId),
+    ("no-transaction", "1", Code::TransactionId),
+    ("empty-protection", "1", Code::ProtectionInvalid),
+    ("wrong-sender", "1", Code::ProtectionInvalid),
+    ("two-responses", "1", Code::Protocol),
+    ("append", "1", Code::Der),
+    ("flip-bit", "300", Code::ProtectionInvalid),
+    ("pvno", "1", Code::UnknownVersion),
+    ("pvno", "4", Code::UnknownVersion),
+    ("wrong-body", "1", Code::UnexpectedBody),
+    ("broken-protection", "1", Code::ProtectionInvalid),
+    ("no-protection", "1", Code::Unprotected),
+    ("signer", "issuing", Code::ProtectionInvalid),
+    ("signer", "expired", Code::ProtectionInvalid),
+    ("signer", "no-usage", Code::ProtectionInvalid),
+    ("signer", "stranger", Code::ProtectionInvalid),
+    ("wrong-sender-kid", "1", Code::ProtectionInvalid),
+    ("no-extra-certs", "1", Code::ProtectionInvalid),
+    ("extra-certs", "70", Code::Limit),
+    ("message-time-off", "7200", Code::MessageTime),
+    ("message-time-off", "-7200", Code::MessageTime),
+    ("garbage", "1", Code::Der),
+    ("truncate", "100", Code::Transport),
+    ("cert-req-id", "7", Code::Protocol),
+    ("no-certificate", "1", Code::Protocol),
+];
+
 #[test]
 fn an_answer_that_is_not_to_be_believed_ends_the_operation_and_nothing_more_is_sent() {
     let bench = Bench::new(P256);
-    for (name, value, code) in [
-        ("wrong-recip-nonce", "1", Code::Nonce),
-        ("no-recip-nonce", "1", Code::Nonce),
-        ("short-sender-nonce", "1", Code::Nonce),
-        ("no-sender-nonce", "1", Code::Nonce),
-        ("wrong-transaction", "1", Code::TransactionId),
-        ("no-transaction", "1", Code::TransactionId),
-        ("empty-protection", "1", Code::ProtectionInvalid),
-        ("wrong-sender", "1", Code::ProtectionInvalid),
-        ("two-responses", "1", Code::Protocol),
-        ("append", "1", Code::Der),
-        ("flip-bit", "300", Code::ProtectionInvalid),
-        ("pvno", "1", Code::UnknownVersion),
-        ("pvno", "4", Code::UnknownVersion),
-        ("wrong-body", "1", Code::UnexpectedBody),
-        ("broken-protection", "1", Code::ProtectionInvalid),
-        ("no-protection", "1", Code::Unprotected),
-        ("signer", "issuing", Code::ProtectionInvalid),
-        ("signer", "expired", Code::ProtectionInvalid),
-        ("signer", "no-usage", Code::ProtectionInvalid),
-        ("signer", "stranger", Code::ProtectionInvalid),
-        ("wrong-sender-kid", "1", Code::ProtectionInvalid),
-        ("no-extra-certs", "1", Code::ProtectionInvalid),
-        ("extra-certs", "70", Code::Limit),
-        ("message-time-off", "7200", Code::MessageTime),
-        ("message-time-off", "-7200", Code::MessageTime),
-        ("garbage", "1", Code::Der),
-        ("truncate", "100", Code::Transport),
-        ("cert-req-id", "7", Code::Protocol),
-        ("no-certificate", "1", Code::Protocol),
-    ] {
+    for &(name, value, code) in REFUSED {
         bench.expect(&[(name, value)], code, &["ir"]);
     }
 }

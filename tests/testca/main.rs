@@ -7,6 +7,7 @@
 mod bench;
 mod bent;
 mod good;
+mod quirks;
 mod ra;
 mod ra_side;
 mod wire;
@@ -21,6 +22,7 @@ fn every_knob_of_the_table_is_turned_here() {
     let text = [
         include_str!("bent.rs"),
         include_str!("good.rs"),
+        include_str!("quirks.rs"),
         include_str!("ra.rs"),
         include_str!("ra_side.rs"),
         include_str!("wire.rs"),

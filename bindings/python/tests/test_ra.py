@@ -1,4 +1,4 @@
-"""A device behind a registration authority."""
+"""A device behind a registration authority, and with CAs of known makes."""
 
 from __future__ import annotations
 
@@ -33,3 +33,36 @@ def test_an_ra_that_is_not_the_one_pinned_is_not_believed() -> None:
             devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7").run()
         assert caught.value.code is devid.Code.PROTECTION_INVALID
         assert "pinned" in caught.value.message
+
+
+PROFILES = ["ejbca", "insta", "nokia-ncm", "3gpp", "vault", "openssl-mock", "strict-rfc9483"]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_enrols_with_a_ca_by_the_book(devid_testca: TestCa, profile: str) -> None:
+    config = devid.Config(devid_testca.cmp_url, enrolment_anchors=devid_testca.root, profile=profile)
+    config.set_secret(devid_testca.reference, devid_testca.secret)
+    devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7").run()
+
+
+def test_a_profile_makes_the_macs_that_its_ca_takes(devid_testca: TestCa) -> None:
+    devid_testca.set(old_macs=True)
+    config = devid.Config(devid_testca.cmp_url, enrolment_anchors=devid_testca.root)
+    config.set_secret(devid_testca.reference, devid_testca.secret)
+    with pytest.raises(devid.ProtocolError):
+        devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7").run()
+    config.set_profile("insta")
+    devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7").run()
+    with pytest.raises(devid.UsageError, match="no profile 'acme'"):
+        config.set_profile("acme")
+
+
+def test_an_operators_root_is_adopted_only_where_that_is_wanted(devid_testca: TestCa) -> None:
+    devid_testca.set(root_in_extra_certs=True)
+    config = devid.Config(devid_testca.cmp_url, adopt_root=True)
+    config.set_credential(*devid_testca.idevid())
+    issued = devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7").run()
+    assert issued.chain[-1] == devid.Certificate.parse(devid_testca.root)
+    config.set_adopt_root(False)
+    with pytest.raises(devid.UsageError):
+        devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7")

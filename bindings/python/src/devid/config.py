@@ -164,6 +164,8 @@ class Config(Handle):
         cert_profile: Optional[str] = None,
         accept_ca_pubs: bool = False,
         limits: Optional[Mapping[str, int]] = None,
+        profile: Optional[str] = None,
+        adopt_root: bool = False,
         tolerances: Optional[Mapping[str, bool]] = None,
     ) -> None:
         self._own(self._pointer_from("devid_config_new"))
@@ -186,6 +188,9 @@ class Config(Handle):
         self.set_accept_ca_pubs(accept_ca_pubs)
         for name, limit in (limits or {}).items():
             self.set_limit(name, limit)
+        if profile is not None:
+            self.set_profile(profile)
+        self.set_adopt_root(adopt_root)
         for name, on in (tolerances or {}).items():
             self.set_tolerance(name, on)
 
@@ -374,6 +379,20 @@ class Config(Handle):
     def set_limit(self, name: str, value: int) -> None:
         """A limit on what a server may make the client do, such as ``max_polls`` or ``max_message_bytes``."""
         self._set("devid_config_set_limit", text(name, "name"), value)
+
+    def set_profile(self, name: str) -> None:
+        """What a known CA needs: ``ejbca``, ``insta``, ``nokia-ncm``, ``3gpp``, ``vault``, ``openssl-mock``, ``strict-rfc9483``.
+
+        Replaces the tolerances set so far; what is set later holds on top.
+        """
+        self._set("devid_config_set_profile", text(name, "name"))
+
+    def set_adopt_root(self, on: bool) -> None:
+        """Believe a root that comes with ip where no configured anchor does (3GPP TS 33.310 section 9.5.4.3).
+
+        The device then believes whoever answers first: only for networks where nobody else can, or over TLS.
+        """
+        self._set("devid_config_set_adopt_root", int(bool(on)))
 
     def set_tolerance(self, name: str, on: bool) -> None:
         """Puts up with one deviation of a server, such as ``unprotected_errors``; none makes a forged answer a success."""

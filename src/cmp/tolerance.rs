@@ -1,0 +1,64 @@
+//! Deviations of servers from RFC 9483 that can be put up with, each by name, in one table.
+
+use crate::codes::Code;
+use crate::error::Error;
+
+macro_rules! tolerances {
+    ($($field:ident: $default:literal, $strict:literal, $text:literal;)*) => {
+        /// Deviations of servers that can be put up with, each by name. None makes an unauthenticated answer a success.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Tolerance { $(#[doc = $text] pub $field: bool,)* }
+
+        impl Default for Tolerance {
+            fn default() -> Self {
+                Tolerance { $($field: $default,)* }
+            }
+        }
+
+        impl Tolerance {
+            /// Every switch: name, whether it is on by default, meaning.
+            pub const TABLE: &[(&str, bool, &str)] = &[$((stringify!($field), $default, $text),)*];
+
+            /// Nothing that RFC 9483 does not allow.
+            pub fn strict_rfc9483() -> Self {
+                Tolerance { $($field: $strict,)* }
+            }
+
+            /// Everything: for tests, which show that even then nothing unauthenticated is taken.
+            pub fn everything() -> Self {
+                Tolerance { $($field: stringify!($field) != "",)* }
+            }
+
+            /// Switches one deviation by its name.
+            pub fn set(&mut self, name: &str, on: bool) -> Result<(), Error> {
+                match name {
+                    $(stringify!($field) => self.$field = on,)*
+                    _ => {
+                        return Err(Error::new(Code::InvalidArgument, format!("there is no tolerance named '{name}'")));
+                    }
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+// Name: by default, under strict-rfc9483, meaning.
+tolerances! {
+    unprotected_errors: false, false, "Believe the words of an unprotected error or rejection enough to report them as the server's decision (the operation fails either way).";
+    unmatched_errors: false, false, "Take an error with another or no transactionID or recipNonce for the answer (the operation fails either way).";
+    old_version_errors: true, false, "Report the words of an error message in CMP version 1 (the operation fails either way).";
+    signature_answers_mac: true, false, "Take a signature as answer to a MAC-protected request, if its signer is trusted.";
+    wrong_sender_kid: false, false, "Take answers whose senderKID names no key that is there, if another certificate that came verifies.";
+    other_sender_name: false, false, "Take a signed answer whose sender is not the signer's subject.";
+    null_sender: true, false, "Take a signed answer whose sender is empty.";
+    signer_key_usage: false, false, "Take signers whose keyUsage lacks digitalSignature.";
+    signer_may_change: true, false, "Take later answers by another signer than the first, if that one is trusted too.";
+    fail_info_with_success: true, false, "Take failInfo next to accepted, grantedWithMods or waiting.";
+    other_content_type: true, false, "Take an answer over HTTP whose Content-Type is not application/pkixcmp, if it is a message.";
+    encrypted_value: false, false, "Take keys, certificates and challenges encrypted in the old way, EncryptedValue (RFC 4210), which nobody signs; RSA PKCS#1 v1.5 with it.";
+    pkcs1_key_transport: false, false, "Take RSA PKCS#1 v1.5 as key transport in EnvelopedData, as OpenSSL's server uses it.";
+    pbes2_in_pbmac1: false, false, "Write the identifier of PBES2 around the parameters of PBKDF2 in PBMAC1, as old versions of Bouncy Castle want it; both forms are always read.";
+    null_mac_sender: false, false, "With a shared secret, send an empty sender in place of the reference value as commonName; senderKID still carries it.";
+    never_confirm: false, false, "Send no certConf even where the server did not agree to do without; for servers that cannot take one.";
+}
