@@ -34,6 +34,16 @@ pub struct Facts {
     pub certificate_index: Option<u32>,
     /// Where in the operation: `ir`, `pollReq`, `certConf`, ...
     pub phase: Option<&'static str>,
+    /// Path of the URL that the message went to.
+    pub http_path: Option<String>,
+    /// The rule that was broken, such as `RFC 9483 section 3.5 (P5)`; the letters name rows of `docs/requirements.md`.
+    pub requirement: Option<&'static str>,
+    /// What that rule asks for.
+    pub expected: Option<String>,
+    /// What came, in words; nobody vouches for them.
+    pub found: Option<String>,
+    /// What is known of servers that answer like this, and which setting may help.
+    pub hint: Option<&'static str>,
 }
 
 impl Error {
@@ -80,6 +90,32 @@ impl Error {
     /// For people: expectation, finding, place.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// Everything that is known of the failure, one fact a line: for logs, and for who asks "why?".
+    pub fn report(&self) -> String {
+        let facts = &self.facts;
+        let mut lines = vec![self.to_string()];
+        let mut tell = |what: &str, words: Option<String>| {
+            if let Some(words) = words {
+                lines.push(format!("  {what}: {words}"));
+            }
+        };
+        tell("phase", facts.phase.map(str::to_owned));
+        tell("rule", facts.requirement.map(str::to_owned));
+        tell("expected", facts.expected.clone());
+        tell("found", facts.found.clone());
+        tell("HTTP path", facts.http_path.clone());
+        tell("HTTP status", facts.http_status.map(|status| status.to_string()));
+        tell("PKIStatus", facts.pki_status.map(|status| status.to_string()));
+        tell("failInfo", facts.fail_info.map(crate::asn1::cmp::status::fail_info_names));
+        let told = if facts.server_authenticated { "server" } else { "server, not authenticated" };
+        for text in &facts.server_texts {
+            // Written by someone else: no line of its own.
+            tell(told, Some(text.escape_debug().to_string()));
+        }
+        tell("hint", facts.hint.map(str::to_owned));
+        lines.join("\n")
     }
 
     /// For programs.

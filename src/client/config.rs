@@ -337,6 +337,17 @@ impl Client {
         &self.exchange_limits
     }
 
+    /// The error with the path of the server's URL among its facts, if it is about an exchange with it.
+    #[cfg(feature = "http")]
+    pub(crate) fn with_path(&self, error: Error) -> Error {
+        let url = self.way.server_url.as_deref().and_then(|url| crate::transport::Url::parse(url).ok());
+        match url {
+            Some(url) if error.facts().phase.is_some() => error
+                .with(|facts| facts.http_path = Some(url.target().split('?').next().unwrap_or_default().to_owned())),
+            _ => error,
+        }
+    }
+
     /// The built-in HTTP client for the server of the settings.
     #[cfg(feature = "http")]
     pub fn http(&self) -> Result<crate::transport::HttpExchange, Error> {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::config::Client;
 use crate::asn1::cmp::BodyType;
-use crate::cmp::{Action, Issued, Operation, SignRequest};
+use crate::cmp::{Action, Issued, Operation, SignRequest, diagnose_transport};
 use crate::codes::Code;
 use crate::error::Error;
 use crate::time::Time;
@@ -140,13 +140,15 @@ impl Client {
     /// Runs an operation over the built-in HTTP client: see [`run`].
     #[cfg(feature = "http")]
     pub fn run(&self, operation: &mut Operation, owner: &mut dyn Owner) -> Result<Issued, Error> {
-        run(operation, &mut self.http()?, self.exchange_limits(), self.max_retries, owner)
+        let done = run(operation, &mut self.http()?, self.exchange_limits(), self.max_retries, owner);
+        done.map_err(|error| self.with_path(error))
     }
 
     /// Runs any operation over the built-in HTTP client: see [`complete`].
     #[cfg(feature = "http")]
     pub fn complete(&self, operation: &mut Operation, owner: &mut dyn Owner) -> Result<(), Error> {
-        complete(operation, &mut self.http()?, self.exchange_limits(), self.max_retries, owner)
+        let done = complete(operation, &mut self.http()?, self.exchange_limits(), self.max_retries, owner);
+        done.map_err(|error| self.with_path(error))
     }
 
     /// Runs any operation over the caller's own exchange: see [`complete`].
@@ -265,7 +267,8 @@ fn send(
             }
             Err(error) => {
                 let sending = format!("sending {body}");
-                return Err(Error::from(error).context(&sending).with(|f| f.phase = Some(body.name())));
+                let error = diagnose_transport(Error::from(error));
+                return Err(error.context(&sending).with(|f| f.phase = Some(body.name())));
             }
         }
     }

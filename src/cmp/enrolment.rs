@@ -5,6 +5,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::context::Credential;
+use super::diagnosis::diagnose;
 use super::issued::{self, Issued};
 use super::keygen::open_generated_key;
 use super::operation::{Operation, Phase, State, UnderWay};
@@ -187,7 +188,11 @@ impl Operation {
         });
         let ((chain, private_key), refused) = match checked {
             Ok(good) => (good, None),
-            Err(error) => ((Vec::new(), None), Some(error)),
+            Err(error) => {
+                let body = request.kind.body();
+                let error = diagnose(error, &self.context, body, &[]).with(|facts| facts.phase = Some(body.name()));
+                ((Vec::new(), None), Some(error))
+            }
         };
         // A grant that was not asked for does not spare the proof that certConf is.
         let granted = came.granted && self.request.may_be_confirmed_implicitly();

@@ -18,11 +18,13 @@
 //! | [`issued`] | the issued certificate is compared with what was asked |
 //! | [`operation`] | the state machine: step, feed, action |
 //! | `answered` | what an answer leads to: waiting, polling, another version, the end |
+//! | `diagnosis` | what is known of a failure: rule, expectation, finding, hint |
 //! | `enrolment` | the exchange that brings a certificate, as far as its confirmation |
 //! | [`snapshot`] | save and restore across a reboot |
 
 mod answered;
 pub mod context;
+mod diagnosis;
 mod enrolment;
 pub mod info;
 pub mod issued;
@@ -42,6 +44,7 @@ pub mod tolerance;
 mod transaction;
 
 pub use context::{Context, Credential, MacParameters, SignerAuthorisation};
+pub use diagnosis::diagnose_transport;
 pub use info::{Information, Question, RequestTemplate, RootUpdate};
 pub use issued::{Difference, Issued, differences};
 pub use nested::{Batch, Nested};

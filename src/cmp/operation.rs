@@ -19,6 +19,7 @@
 use std::sync::Arc;
 
 use super::context::{Context, Credential};
+use super::diagnosis::diagnose;
 use super::info::Information;
 use super::issued::Issued;
 use super::request::{Request, Signer};
@@ -351,7 +352,10 @@ impl Operation {
                 None => Ok(Some(Action::Send)),
                 Some(answer) => {
                     let under_way = *under_way;
-                    self.answered(answer, under_way, now).map_err(|e| in_phase(e, under_way.body)).map(|()| None)
+                    let bytes = answer.answer.clone();
+                    let looked_at = self.answered(answer, under_way, now);
+                    let explained = |e| diagnose(in_phase(e, under_way.body), &self.context, under_way.body, &bytes);
+                    looked_at.map_err(explained).map(|()| None)
                 }
             },
             State::Waiting { until, under_way } => {
@@ -436,6 +440,8 @@ impl Operation {
         if let State::Failed(known) = &self.state {
             return known.clone();
         }
+        let is_explained = error.facts().requirement.is_some();
+        let error = if is_explained { error } else { diagnose(error, &self.context, self.request.body(), &[]) };
         let confirming = matches!(
             self.state,
             State::Sent { under_way: UnderWay { phase: Phase::Confirmation, .. }, .. }

@@ -209,6 +209,18 @@ fn ca_pubs_arrive_under_a_mac_and_under_nothing_else() {
         }
         assert_eq!(story.sent, ["ir", "certConf"]);
     }
+    // In cp they have no place, and count for nothing under a MAC either.
+    let bench = Bench::new(By::Pbm);
+    bench.set(&[("ca-pubs", "1")]);
+    let mut config = bench.config();
+    config.accept_ca_pubs = true;
+    config.enrolment_anchors = Default::default();
+    let client = config.build().unwrap();
+    let key = Signer::Key(default_provider().generate_key(KeyKind::P256).unwrap());
+    let mut operation = client.enroll_further(key, &Subject::new().name("CN=device 1").unwrap()).unwrap();
+    let error = client.run(&mut operation, &mut Story::default()).unwrap_err();
+    assert_eq!(error.code(), Code::WrongCertificate);
+    assert_eq!(operation.issued().unwrap().ca_pubs, []);
 }
 
 #[test]

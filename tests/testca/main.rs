@@ -6,6 +6,7 @@
 
 mod bench;
 mod bent;
+mod diagnosis;
 mod good;
 mod quirks;
 mod ra;

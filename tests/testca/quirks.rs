@@ -311,3 +311,15 @@ fn the_suppliers_chain_goes_along_in_order_and_the_signer_first() {
         assert_eq!(list.at(1).unwrap().bytes, supplier);
     }
 }
+
+#[test]
+fn the_page_about_servers_in_the_field_names_every_switch_and_every_profile() {
+    let page = include_str!("../../docs/known-cas.md");
+    for (name, default, text) in Tolerance::TABLE {
+        let row = format!("| `{name}` | {} | {text} |", if *default { "on" } else { "off" });
+        assert!(page.contains(&row), "{row}");
+    }
+    for name in Profile::NAMES {
+        assert!(page.contains(&format!("| `{name}` |")), "{name}");
+    }
+}

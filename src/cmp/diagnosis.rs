@@ -1,0 +1,368 @@
+//! What people ask when an operation fails: which rule, what was expected, what came, and whether that is something
+//! known of a server of this make. One table of rules, one of hints.
+//!
+//! Nothing here decides anything: it is asked once a failure is certain, and only adds to its facts.
+
+use super::context::{Context, Credential, MacParameters};
+use super::protection::is_mac;
+use super::response::may_sign;
+use crate::asn1::cmp::{BodyType, PkiMessage};
+use crate::asn1::name;
+use crate::asn1::x509::hex;
+use crate::codes::Code;
+use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
+use crate::error::Error;
+use crate::validation::same_name;
+
+/// A failure, and what led to it.
+struct Case<'a> {
+    error: &'a Error,
+    context: &'a Context,
+    /// The message that was answered.
+    sent: BodyType,
+    /// The answer, as far as it can be read.
+    answer: Option<&'a PkiMessage>,
+}
+
+/// The error with the facts that help: rule, expectation, finding, hint.
+pub(super) fn diagnose(error: Error, context: &Context, sent: BodyType, answer: &[u8]) -> Error {
+    let answer = PkiMessage::from_der(answer.to_vec(), &context.limits).ok();
+    let case = Case { error: &error, context, sent, answer: answer.as_ref() };
+    let (requirement, expected) = rule(&case);
+    let (found, hint) = (found(&case), hint(&case));
+    error.with(|facts| {
+        facts.requirement = requirement;
+        facts.expected = expected;
+        facts.found = found;
+        facts.hint = hint;
+    })
+}
+
+/// The same for a failure on the way to the server.
+pub fn diagnose_transport(error: Error) -> Error {
+    let status = error.facts().http_status;
+    let says_html = error.message().contains("text/html");
+    let (requirement, expected, hint) = match error.code() {
+        Code::HttpStatus => ("RFC 9811 section 3.2 (T1, T2)", "HTTP status 200, or a PKIMessage in the body", status),
+        Code::ContentType => ("RFC 9811 section 3.1 (T1, T4)", "a PKIMessage of type application/pkixcmp", status),
+        Code::Busy => ("RFC 9110 section 15.6.4 (28)", "an answer, not a request to come back", Some(503)),
+        Code::Timeout => ("RFC 9483 section 6 (E12)", "an answer in the time allowed", None),
+        Code::TooLarge => ("the limit max_message_bytes", "an answer below the limit", None),
+        Code::Tls => ("RFC 9483 section 6.1 (T6)", "a TLS server that the anchors for TLS vouch for", None),
+        Code::Connect => ("RFC 9483 section 6.1", "a connection to the server", None),
+        _ => return error,
+    };
+    let hint = match (error.code(), hint) {
+        (Code::HttpStatus, Some(404)) => Some(
+            "the server has no such path: some want '/pkix/' with the slash at its end (Insta), some '/' alone (OpenSSL's mock server), most '/.well-known/cmp/p/NAME'; the path is used as it is given",
+        ),
+        (Code::HttpStatus, Some(300..=399)) => {
+            Some("redirects are not followed (RFC 9811 section 5): set the URL it points to")
+        }
+        (Code::HttpStatus, Some(401 | 403 | 407)) => {
+            Some("the server or a proxy wants a login, or a client certificate in TLS")
+        }
+        (Code::HttpStatus, Some(405)) => Some("this path takes no POST: it is not the one for CMP"),
+        (Code::Busy, _) => Some(
+            "a front end that limits the rate turned the message away (seen at Nokia NCM and Insta): it was not processed; profile nokia-ncm tries again, or set max_retries",
+        ),
+        (Code::ContentType, _) if says_html => {
+            Some("a web page answered: the URL leads to a web server or a login page, not to CMP")
+        }
+        (Code::Tls, _) => Some("anchors for TLS are a set of their own, besides those for CMP and for certificates"),
+        _ => None,
+    };
+    error.with(|facts| {
+        facts.requirement = Some(requirement);
+        facts.expected = Some(expected.to_owned());
+        facts.hint = hint;
+    })
+}
+
+/// Which rule is broken, and what it asks for. The letters name rows of `docs/requirements.md`.
+fn rule(case: &Case<'_>) -> (Option<&'static str>, Option<String>) {
+    let sent = case.sent;
+    let (section, expected) = match case.error.code() {
+        Code::Der | Code::TrailingData => ("RFC 9483 section 3.5 (E1)", "one PKIMessage in DER".to_owned()),
+        Code::UnknownVersion => ("RFC 9483 section 3.5 (H3)", "pvno 2 or 3".to_owned()),
+        Code::TransactionId => ("RFC 9483 section 3.5 (H14)", format!("the transactionID of the {sent}")),
+        Code::Nonce => (
+            "RFC 9483 section 3.5 (H17, H18)",
+            format!("a senderNonce of 128 bits, and that of the {sent} as recipNonce"),
+        ),
+        Code::UnexpectedBody => ("RFC 9483 section 3.5 (E1)", format!("a body that answers {sent}")),
+        Code::Unprotected => ("RFC 9483 section 3.5 (P5)", "an answer with protection".to_owned()),
+        Code::ProtectionInvalid | Code::WeakAlgorithm | Code::Algorithm => match case.context.credential {
+            Credential::Mac { .. } => ("RFC 9483 section 3.5 (P6 to P8)", "a MAC under the shared secret".to_owned()),
+            Credential::Signature { .. } => (
+                "RFC 9483 section 3.5 (P6, P9)",
+                "a signature by someone with a path to the CMP anchors who may sign answers".to_owned(),
+            ),
+            Credential::MutualTls { .. } => (
+                "RFC 9810 section 5.1.3",
+                "a signature by someone with a path to the CMP anchors, or TLS with certificates on both sides"
+                    .to_owned(),
+            ),
+        },
+        Code::MacParameters => {
+            let most = case.context.limits.max_mac_iterations;
+            ("RFC 9045 section 4.3 (P18)", format!("MAC parameters within the limits, at most {most} iterations"))
+        }
+        Code::MessageTime => {
+            let window = case.context.message_time_window_seconds.unwrap_or_default();
+            ("RFC 9483 section 3.5 (H11)", format!("messageTime within {window} seconds of the device's clock"))
+        }
+        Code::Rejected => ("RFC 9483 section 3.6.4 (E6)", format!("a positive answer to {sent}")),
+        Code::Protocol => ("RFC 9483 section 4", format!("an answer to {sent} by the rules of its kind")),
+        Code::PollExhausted => ("RFC 9483 section 4.4 (D3)", "an answer within the limits on polling".to_owned()),
+        Code::WrongCertificate => (
+            "RFC 9483 section 3.6.1 (C20)",
+            "a certificate over the new key with a path to an enrolment anchor".to_owned(),
+        ),
+        Code::Unconfirmed => {
+            ("RFC 9483 section 4.1.1 (K5, K6)", "pkiConf, by who signed the certificate response".to_owned())
+        }
+        Code::Limit => ("the limits of the settings", "an answer within the limits".to_owned()),
+        _ => return (None, None),
+    };
+    (Some(section), Some(expected))
+}
+
+/// The answer, in words: none of them is to be believed.
+fn found(case: &Case<'_>) -> Option<String> {
+    let answer = case.answer?;
+    let header = answer.header();
+    let mut words = format!("{}, pvno {}", answer.body_type(), header.pvno);
+    words.push_str(&match (&header.protection_alg, answer.protection()) {
+        (_, None) => ", no protection".to_owned(),
+        (None, Some(_)) => ", protection without protectionAlg".to_owned(),
+        (Some(algorithm), Some(_)) if is_mac(algorithm) => ", protected by a MAC".to_owned(),
+        (Some(algorithm), Some(_)) => match SignatureAlgorithm::from_der(algorithm) {
+            Ok(algorithm) => format!(", signed with {algorithm}"),
+            Err(_) => ", protected in a way that is not known here".to_owned(),
+        },
+    });
+    if let Some(sender) = &header.sender {
+        words.push_str(&format!(", sender '{}'", name::display(sender)));
+    }
+    if let Some(kid) = &header.sender_kid {
+        words.push_str(&format!(", senderKID {}", hex(kid)));
+    }
+    words.push_str(&format!(", {} certificates in extraCerts", answer.extra_certs().len()));
+    Some(words)
+}
+
+type Rule = (fn(&Case<'_>) -> bool, &'static str);
+
+/// Known deviations and misunderstandings, the most particular first. The switches are those of `docs/known-cas.md`.
+const HINTS: &[Rule] = &[
+    (
+        |c| c.is(Code::ProtectionInvalid) && c.by_mac() && c.is_signed() && !c.context.tolerance.signature_answers_mac,
+        "the CA answered a MAC request with a signature: EJBCA's responseprotection=signature; see switch signature_answers_mac, which takes it if the signer has a path to the CMP anchors",
+    ),
+    (
+        |c| c.is(Code::ProtectionInvalid) && c.by_mac() && c.is_signed(),
+        "the CA answered a MAC request with a signature: EJBCA's responseprotection=signature; the signer's root must be among the CMP anchors, which a shared secret alone does not need",
+    ),
+    (
+        |c| c.is(Code::ProtectionInvalid) && c.adopts_nothing(),
+        "a root came with the answer and no anchor is at its place: an operator by 3GPP TS 33.310 who provisions no root; see adopt_root and its risk, or set the operator's root as anchor",
+    ),
+    (
+        |c| c.is(Code::ProtectionInvalid) && c.reflects_sender_kid(),
+        "the server repeated the request's senderKID, which names no key of its own; see switch wrong_sender_kid",
+    ),
+    (
+        |c| c.is(Code::ProtectionInvalid) && c.signer_lacks_usage(),
+        "the signer's keyUsage has no digitalSignature: a CA that signs CMP with its CA key, as Vault does; see switch signer_key_usage, profile vault",
+    ),
+    (
+        |c| c.is(Code::ProtectionInvalid) && c.sender_is_not_signer(),
+        "the sender is not the subject of the first certificate that came; see switch other_sender_name",
+    ),
+    (
+        |c| c.is(Code::ProtectionInvalid) && c.sender_is_null() && !c.context.tolerance.null_sender,
+        "the sender is empty; see switch null_sender",
+    ),
+    (
+        |c| c.is(Code::ProtectionInvalid) && c.answer.is_some_and(|a| a.extra_certs().is_empty()) && c.is_signed(),
+        "the answer brings no certificates: give the server's or the RA's certificate to the client (intermediates, or by genm caCerts)",
+    ),
+    (
+        |c| {
+            c.is(Code::ProtectionInvalid)
+                && c.by_mac()
+                && c.answer.is_some_and(|a| !a.extra_certs().is_empty() || a.protection().is_some())
+        },
+        "another secret on either side, or reference values that were mixed up",
+    ),
+    (
+        |c| c.is(Code::Unprotected),
+        "errors and rejections without protection are what EJBCA sends by default; anybody on the way could have written the words. See switch unprotected_errors, profile ejbca: the operation fails either way",
+    ),
+    (
+        |c| {
+            (c.is(Code::TransactionId) || c.is(Code::Nonce))
+                && c.answer.is_some_and(|a| a.body_type() == BodyType::ERROR)
+        },
+        "the server could not read the request and answered out of its transaction, as Insta does; see switch unmatched_errors, profile insta: the operation fails either way",
+    ),
+    (
+        |c| c.is(Code::UnknownVersion) && c.answer.is_some_and(|a| a.header().pvno == 1),
+        "the server speaks the CMP of 1999, or has an error message of that version; see switch old_version_errors",
+    ),
+    (
+        |c| c.is(Code::MessageTime),
+        "one of the clocks is wrong; a device without a reliable clock sets the time window off",
+    ),
+    (
+        |c| c.is(Code::MacParameters),
+        "the server wants the MAC stretched beyond the limit: it may be raised (max_mac_iterations), and costs the device time",
+    ),
+    (
+        |c| c.is(Code::Rejected) && c.sent == BodyType::CERTCONF,
+        "the server did not take the confirmation; for one that can take none see switch never_confirm. Ask the CA what became of the certificate before it is used",
+    ),
+    (
+        |c| c.is(Code::Rejected) && c.says(0) && c.uses_strong_password_mac(),
+        "the server refuses the algorithm: Insta Certifier takes PasswordBasedMac with at most 2047 iterations and HMAC-SHA1 only; profile insta",
+    ),
+    (
+        |c| c.is(Code::Rejected) && c.says(0) && matches!(c.mac(), Some(MacParameters::Pbmac1 { .. })),
+        "the server refuses the algorithm: it may know no PBMAC1, or only with SHA-256, or only as Bouncy Castle writes it (switch pbes2_in_pbmac1)",
+    ),
+    (
+        |c| c.is(Code::Rejected) && c.says(1) && c.by_mac(),
+        "the server does not find or does not believe the secret: check reference value and secret; some servers want an empty sender (switch null_mac_sender)",
+    ),
+    (
+        |c| c.is(Code::Rejected) && c.says(1),
+        "the server does not find the signer: Nokia NCM wants the protection certificate first in extraCerts and its chain behind it; EJBCA looks it up among its own certificates",
+    ),
+    (
+        |c| c.is(Code::Rejected) && (c.says(21) || c.says(26)),
+        "the server has seen this request: a certificate may have been issued already; look before asking again, in a new transaction",
+    ),
+    (
+        |c| {
+            c.is(Code::Rejected)
+                && c.texts_contain(&["NEW, FAILED or INPROCESS", "status GENERATED", "Wrong username or password"])
+        },
+        "EJBCA: an enrolment code is good for one request; the end entity must have the status NEW, and the subject must be the one registered",
+    ),
+    (
+        |c| c.is(Code::Rejected) && c.says(20),
+        "the CA does not trust the credential: it must know the supplier's CA (in EJBCA: vendor certificate mode), and the chain must go along",
+    ),
+    (|c| c.is(Code::Rejected) && c.says(3), "the CA finds the device's clock wrong"),
+    (
+        |c| c.is(Code::Rejected) && c.says(9),
+        "the CA does not accept the proof that the device has the new key: an RA that changed the request must say raVerified",
+    ),
+    (
+        |c| c.is(Code::Rejected) && c.says(23),
+        "the device is known, and may not have this: the CA's or the RA's policy decides",
+    ),
+    (
+        |c| c.is(Code::Rejected) && (c.says(24) || c.says(25)),
+        "the server is out of order at the moment: try again later, in a new transaction",
+    ),
+    (
+        |c| c.is(Code::WrongCertificate),
+        "the certificate's root is not among the enrolment anchors, which are a set of their own besides the CMP anchors; or an issuing certificate is missing (intermediates)",
+    ),
+];
+
+fn hint(case: &Case<'_>) -> Option<&'static str> {
+    HINTS.iter().find(|(applies, _)| applies(case)).map(|(_, words)| *words)
+}
+
+impl Case<'_> {
+    fn is(&self, code: Code) -> bool {
+        self.error.code() == code
+    }
+
+    fn by_mac(&self) -> bool {
+        matches!(self.context.credential, Credential::Mac { .. })
+    }
+
+    fn mac(&self) -> Option<MacParameters> {
+        match self.context.credential {
+            Credential::Mac { parameters, .. } => Some(parameters),
+            Credential::Signature { .. } | Credential::MutualTls { .. } => None,
+        }
+    }
+
+    fn uses_strong_password_mac(&self) -> bool {
+        matches!(self.mac(), Some(MacParameters::PasswordBased { mac, iterations, .. })
+            if iterations > 2047 || mac != DigestAlgorithm::Sha1)
+    }
+
+    fn is_signed(&self) -> bool {
+        self.answer.is_some_and(|answer| answer.header().protection_alg.as_ref().is_some_and(|a| !is_mac(a)))
+    }
+
+    /// A bit of failInfo.
+    fn says(&self, bit: u32) -> bool {
+        self.error.facts().fail_info.is_some_and(|bits| bits >> bit & 1 == 1)
+    }
+
+    fn texts_contain(&self, any: &[&str]) -> bool {
+        self.error.facts().server_texts.iter().any(|text| any.iter().any(|part| text.contains(part)))
+    }
+
+    fn adopts_nothing(&self) -> bool {
+        let is_ip = self.sent == BodyType::IR && self.is_signed();
+        let came = self.answer.filter(|a| a.body_type() == BodyType::IP && is_ip);
+        let is_known = |root: &crate::asn1::x509::Certificate| self.context.cmp_anchors.iter().any(|a| a == root);
+        !self.context.adopt_root_of_ip
+            && came.is_some_and(|a| a.extra_certs().iter().any(|c| c.is_self_issued() && !is_known(c)))
+            && !came.is_some_and(|a| a.extra_certs().iter().any(is_known))
+    }
+
+    fn reflects_sender_kid(&self) -> bool {
+        let ours = match &self.context.credential {
+            Credential::Signature { certificate, .. } => certificate.subject_key_identifier(),
+            Credential::Mac { .. } | Credential::MutualTls { .. } => None,
+        };
+        ours.is_some() && self.answer.is_some_and(|answer| answer.header().sender_kid.as_deref() == ours)
+    }
+
+    fn first_certificate(&self) -> Option<&crate::asn1::x509::Certificate> {
+        self.answer.filter(|_| self.is_signed()).and_then(|answer| answer.extra_certs().first())
+    }
+
+    fn signer_lacks_usage(&self) -> bool {
+        !self.context.tolerance.signer_key_usage && self.first_certificate().is_some_and(|c| may_sign(c) == Ok(false))
+    }
+
+    fn sender_is_null(&self) -> bool {
+        self.answer.is_some_and(|answer| matches!(answer.header().sender.as_deref(), None | Some([0x30, 0x00])))
+    }
+
+    fn sender_is_not_signer(&self) -> bool {
+        let sender = self.answer.and_then(|answer| answer.header().sender.as_deref());
+        let (Some(sender), Some(first)) = (sender, self.first_certificate()) else { return false };
+        !self.sender_is_null() && !self.context.tolerance.other_sender_name && !same_name(sender, first.subject())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmp::Tolerance;
+
+    #[test]
+    fn a_hint_that_names_a_switch_names_one_that_there_is() {
+        for (_, words) in HINTS {
+            for after in words.split("switch ").skip(1) {
+                let name: String = after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                assert!(Tolerance::TABLE.iter().any(|(known, ..)| *known == name), "{name}");
+            }
+            for after in words.split("profile ").skip(1) {
+                let name: String = after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+                assert!(crate::cmp::Profile::NAMES.contains(&&*name), "{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Why did it fail? Each failure says phase, rule, expectation and finding, the server's words for what they are worth, and
+//! what is known of servers that answer like this.
+
+use devid::client::Config;
+use devid::cmp::{MacParameters, Tolerance};
+use devid::{Code, Error};
+
+use crate::bench::{Bench, By, P256, enroll};
+use crate::bent::REFUSED;
+
+fn failure(bench: &Bench, config: &Config, knobs: &[(&str, &str)]) -> Error {
+    bench.set(knobs);
+    enroll(config).0.map(|_| ()).expect_err(&format!("{knobs:?}"))
+}
+
+#[test]
+fn every_refused_answer_names_phase_rule_expectation_and_finding() {
+    let bench = Bench::new(P256);
+    for &(name, value, code) in REFUSED {
+        let error = failure(&bench, &bench.config(), &[(name, value)]);
+        let facts = error.facts();
+        assert_eq!((error.code(), facts.phase, facts.http_path.as_deref()), (code, Some("ir"), Some("/cmp")), "{name}");
+        if code == Code::Transport {
+            continue;
+        }
+        let rule = facts.requirement.unwrap_or_else(|| panic!("{name}: {error}"));
+        assert!(rule.contains("RFC") || rule.contains("limits"), "{name}: {rule}");
+        assert!(facts.expected.is_some(), "{name}");
+        // What can be read is described, and what cannot be read is not.
+        let unreadable = ["append", "garbage", "extra-certs"].contains(&name);
+        assert_eq!(facts.found.is_none(), unreadable, "{name}: {:?}", facts.found);
+        let report = error.report();
+        for line in ["phase: ir", "rule: ", "expected: ", "HTTP path: /cmp"] {
+            assert!(report.contains(line), "{name}: no '{line}' in\n{report}");
+        }
+    }
+}
+
+#[test]
+fn known_deviations_are_recognised() {
+    let (signed, by_secret) = (Bench::new(P256), Bench::new(By::Pbm));
+    let strict = |bench: &Bench| {
+        let mut config = bench.config();
+        config.tolerance = Tolerance::strict_rfc9483();
+        config
+    };
+    let mut without_anchors = by_secret.config();
+    without_anchors.cmp_anchors = Default::default();
+    let mut stretched = by_secret.config();
+    stretched.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
+    let mut guessed = by_secret.config();
+    guessed.protect_with_secret(b"4711", b"guessed", MacParameters::PASSWORD_BASED);
+    let mut elsewhere = signed.config();
+    elsewhere.server_url = Some(format!("{}/pkix", signed.server.url()));
+    let mut homeless = signed.config();
+    homeless.cmp_anchors = Default::default();
+    homeless.cmp_anchors.add(Bench::new(P256).root());
+    let mut foreign = signed.config();
+    foreign.enrolment_anchors = homeless.cmp_anchors.clone();
+    let plain = signed.config();
+    let refused = |bits: &'static str| vec![("status", "2"), ("fail-info", bits)];
+    for (config, bench, knobs, words) in [
+        (&strict(&by_secret), &by_secret, vec![("sign-macs", "1")], "see switch signature_answers_mac"),
+        (&without_anchors, &by_secret, vec![("sign-macs", "1")], "must be among the CMP anchors"),
+        (&plain, &signed, vec![("error", "1"), ("unprotected-error", "1")], "profile ejbca"),
+        (&plain, &signed, vec![("error", "1"), ("at", "error"), ("no-transaction", "1")], "switch unmatched_errors"),
+        (&strict(&signed), &signed, vec![("error", "1"), ("at", "error"), ("pvno", "1")], "the CMP of 1999"),
+        (&plain, &signed, vec![("signer", "issuing")], "switch signer_key_usage"),
+        (&plain, &signed, vec![("wrong-sender", "1")], "switch other_sender_name"),
+        (&strict(&signed), &signed, vec![("null-names", "1")], "switch null_sender"),
+        (&plain, &signed, vec![("no-extra-certs", "1")], "brings no certificates"),
+        (&homeless, &signed, vec![("root-in-extra-certs", "1")], "adopt_root"),
+        (&foreign, &signed, vec![], "enrolment anchors"),
+        (&plain, &signed, vec![("message-time-off", "7200")], "clocks"),
+        (&plain, &signed, vec![("no-confirmations", "1")], "switch never_confirm"),
+        (&stretched, &by_secret, vec![("old-macs", "1")], "profile insta"),
+        (&guessed, &by_secret, vec![], "reference value"),
+        (&by_secret.config(), &by_secret, vec![("wrong-secret", "1")], "another secret"),
+        (&by_secret.config(), &by_secret, vec![("mac-iterations", "2000000")], "max_mac_iterations"),
+        (&plain, &signed, refused("2097152"), "may have been issued already"),
+        (&plain, &signed, refused("1048576"), "vendor certificate mode"),
+        (&plain, &signed, refused("512"), "raVerified"),
+        (&plain, &signed, refused("33554432"), "out of order"),
+        (
+            &plain,
+            &signed,
+            vec![
+                ("status", "2"),
+                ("text", "Got request with status GENERATED (40), NEW, FAILED or INPROCESS required"),
+            ],
+            "EJBCA",
+        ),
+        (&elsewhere, &signed, vec![], "no such path"),
+        (&plain, &signed, vec![("http-status", "503"), ("html", "1")], "profile nokia-ncm"),
+        (&plain, &signed, vec![("html", "1")], "a web page answered"),
+        (&plain, &signed, vec![("redirect", "http://127.0.0.1:9/")], "redirects are not followed"),
+    ] {
+        let error = failure(bench, config, &knobs);
+        let hint = error.facts().hint.unwrap_or_else(|| panic!("no hint for {knobs:?}: {}", error.report()));
+        assert!(hint.contains(words), "{knobs:?}: {hint}\n{}", error.report());
+        assert!(error.report().contains(hint));
+    }
+}
+
+#[test]
+fn the_servers_own_words_are_told_as_what_they_are() {
+    let bench = Bench::new(P256);
+    let knobs = [("error", "1"), ("text", "go away\nhint: switch everything off")];
+    let report = failure(&bench, &bench.config(), &knobs).report();
+    assert!(report.contains("\n  server: go away"), "{report}");
+    // No word of a server becomes a line of ours.
+    assert!(!report.lines().any(|line| line.trim_start().starts_with("hint")), "{report}");
+    let report = failure(&bench, &bench.config(), &[&knobs[..], &[("unprotected-error", "1")]].concat()).report();
+    assert!(report.contains("\n  server, not authenticated: go away"), "{report}");
+}
+
+#[test]
+fn a_failure_says_which_body_came_and_how_it_was_protected() {
+    let bench = Bench::new(P256);
+    let error = failure(&bench, &bench.config(), &[("wrong-transaction", "1")]);
+    let found = error.facts().found.clone().unwrap();
+    assert!(found.starts_with("ip, pvno 2, signed with ECDSA"), "{found}");
+    assert!(found.contains("sender 'CN=devid test CMP server'") && found.contains("2 certificates"), "{found}");
+    let bench = Bench::new(By::Pbm);
+    let error = failure(&bench, &bench.config(), &[("wrong-transaction", "1")]);
+    assert!(error.facts().found.clone().unwrap().contains("protected by a MAC"));
+    let error = failure(&bench, &bench.config(), &[("no-protection", "1")]);
+    assert!(error.facts().found.clone().unwrap().contains("no protection"));
+}
