@@ -1658,8 +1658,11 @@ devid_status devid_config_set_limit(devid_config *config,
  * Puts up with one deviation of a server from RFC 9483. None of them makes an unauthenticated answer a success.
  *
  * @param config  Not NULL.
- * @param name    "unprotected_errors", "unmatched_errors", "signature_answers_mac" (on by default), "wrong_sender_kid",
- *                "signer_key_usage", "fail_info_with_success" (on by default), "other_sender_name". Not NULL.
+ * @param name    Off by default: "unprotected_errors", "unmatched_errors", "wrong_sender_kid", "other_sender_name",
+ *                "signer_key_usage", "encrypted_value", "pkcs1_key_transport", "pbes2_in_pbmac1", "null_mac_sender",
+ *                "never_confirm". On by default:
+ *                "old_version_errors", "signature_answers_mac", "null_sender", "signer_may_change",
+ *                "fail_info_with_success", "other_content_type". docs/known-cas.md says what each is for. Not NULL.
  * @param on      1 yes, 0 no.
  * @param err     Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.
@@ -1716,6 +1719,40 @@ devid_status devid_client_new(const devid_config *config,
  * @param client  May be NULL.
  */
 DEVID_API void devid_client_free(devid_client *client);
+
+
+/* ---- What a known CA needs, by name ---- */
+
+/**
+ * Settings for a known CA. Replaces the tolerances set so far; switches set later hold on top. Its MAC parameters hold
+ * where devid_config_set_mac() is not called. Nothing in a profile loosens who is believed.
+ *
+ * @param config  Not NULL.
+ * @param name    "ejbca", "insta", "nokia-ncm", "3gpp", "vault", "openssl-mock", "strict-rfc9483". Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_profile(devid_config *config,
+                                      const char *name,
+                                      devid_error **err);
+
+/**
+ * Believe a self-signed certificate that comes in extraCerts of ip, for signer and new certificate of that ir, where no
+ * configured anchor does (3GPP TS 33.310 section 9.5.4.3). The device then believes whoever answers first: only for
+ * networks where nobody else can, or over TLS. The chain's last certificate is what was believed: see devid_op_chain().
+ *
+ * @param config  Not NULL.
+ * @param on      1 yes, 0 no (the default).
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_adopt_root(devid_config *config,
+                                         int32_t on,
+                                         devid_error **err);
 
 
 /* ---- Behind and beside a registration authority: whose answers count, and what an RA does with messages of others ---- */

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::request::Signer;
-use crate::asn1::cmp::InfoTypeAndValue;
 use super::tolerance::Tolerance;
+use crate::asn1::cmp::InfoTypeAndValue;
 use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;

@@ -18,8 +18,8 @@ use devid_testca::Knobs;
 #[test]
 fn every_knob_of_the_table_is_turned_here() {
     // One bends what OCSP answers, which the tests of revocation ask for; one waits for requests that the CA's own
-    // tests send.
-    let elsewhere = ["ocsp-unavailable", "other-waiting"];
+    // tests send; one takes what only TLS protects.
+    let elsewhere = ["ocsp-unavailable", "other-waiting", "take-unprotected"];
     let text = [
         include_str!("bent.rs"),
         include_str!("good.rs"),
@@ -27,6 +27,7 @@ fn every_knob_of_the_table_is_turned_here() {
         include_str!("ra.rs"),
         include_str!("ra_side.rs"),
         include_str!("wire.rs"),
+        include_str!("../enrolment/encrypted.rs"),
     ]
     .concat();
     for (name, ..) in Knobs::table() {

@@ -554,6 +554,8 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_free": (None, (POINTER(devid_config),)),
     "devid_client_new": (c_int32, (POINTER(devid_config), POINTER(POINTER(devid_client)), POINTER(POINTER(devid_error)))),
     "devid_client_free": (None, (POINTER(devid_client),)),
+    "devid_config_set_profile": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_config_set_adopt_root": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
     "devid_config_pin_signers": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_config_add_tls_anchors": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_config_set_tls_credential": (c_int32, (POINTER(devid_config), POINTER(devid_key), POINTER(devid_cert_list), POINTER(POINTER(devid_error)))),
