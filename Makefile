@@ -26,6 +26,7 @@ help:
 	@echo "make pkits      NIST's path validation suite, fetched from PyPI"
 	@echo "make bench      against OpenSSL and rustls-webpki, in the same run; SHORT=1: less of it"
 	@echo "make faults     device memory stopped, failing, without power at every call; prints the points tried"
+	@echo "make fleet      a million devices renew for four years: writes docs/fleet.svg and the figures in docs/fleet.md"
 	@echo "make fuzz       every parser and the operation, FUZZ_SECONDS each (60)"
 	@echo "make lint       formatting and clippy"
 
@@ -120,6 +121,10 @@ faults: build-dir
 
 fuzz: build-dir
 	bash scripts/fuzz.sh
+
+# The planner is quick enough in a debug build.
+fleet: build-dir
+	$(CARGO) run --locked --quiet --example fleet
 
 lint:
 	@if $(CARGO) fmt --version >/dev/null 2>&1; then $(CARGO) fmt --all --check; else echo "lint: rustfmt is not installed, skipped"; fi

@@ -230,7 +230,7 @@ fn a_dead_line_is_waited_out_and_a_reboot_does_not_begin_the_waiting_anew() {
         assert!(matches!(life.run().outcome, Ok(Done::Nothing)), "too early");
         life = life.later(i64::from(report.wait_seconds) + 2);
     }
-    assert!(waits.windows(2).all(|pair| pair[1] > pair[0]) && waits[6] > 8 * 3600, "{waits:?}");
+    assert!(waits[0] <= 900 && waits[1..].iter().all(|wait| (12 * 3600..=24 * 3600).contains(wait)), "{waits:?}");
     assert_eq!(life.generation(), 1);
 
     life.line_is_dead = false;
@@ -441,7 +441,7 @@ fn without_a_way_to_make_a_key_the_step_says_what_is_missing() {
         certificate: &certificate,
         chain: &[],
         purpose: "ldevid",
-        at: now(),
+        at: now().plus(-300 * DAY),
     };
     life.store.install("router", &new).unwrap();
     let report = life.run();

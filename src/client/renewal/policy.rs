@@ -132,8 +132,9 @@ impl Policy {
 
     /// Seconds to wait after the n-th failure in a row, n from 1.
     ///
-    /// Doubling and capped, half of it by the device's own number; never more than a quarter of the time that is left
-    /// until `not_after`. What a server asks for by Retry-After is kept, within the same bounds and stretched by up to a
+    /// Doubling and capped, half of it by the device's own number. While there is plenty of time until the end, `left`,
+    /// the second wait and further ones are no shorter than a hundredth of it: nothing is urgent, and after an outage the
+    /// devices come back spread over a day instead of within the hour. None is longer than a quarter of that time. What a server asks for by Retry-After is kept, within the same bounds and stretched by up to a
     /// half, since it asks all devices the same.
     pub fn retry_seconds(
         &self,
@@ -144,7 +145,8 @@ impl Policy {
     ) -> u32 {
         let longest = i64::from(self.longest_retry_seconds).max(SHORTEST_RETRY_SECONDS);
         let doublings = attempts.saturating_sub(1).min(31);
-        let full = (i64::from(self.first_retry_seconds) << doublings).clamp(1, longest);
+        let unhurried = left_seconds.filter(|_| doublings > 0).map_or(1, |left| (left / 100).clamp(1, longest));
+        let full = (i64::from(self.first_retry_seconds) << doublings).clamp(unhurried, longest);
         let mut wait = full - seed.below(full / 2 + 1, u64::from(attempts) << 8 | 3);
         if let Some(asked) = retry_after_seconds {
             let asked = i64::from(asked).min(longest);
@@ -245,6 +247,8 @@ mod tests {
         assert!((450..=900).contains(&waits[0]) && (900..=1800).contains(&waits[1]), "{waits:?}");
         assert!(waits.iter().all(|w| *w <= 86_400) && waits[38] >= 43_200, "{waits:?}");
         assert_eq!(policy.retry_seconds(seed(7), 20, None, Some(4000)), 1000);
+        let plenty: Vec<u32> = (1..4).map(|n| policy.retry_seconds(seed(7), n, None, Some(120 * DAY))).collect();
+        assert!(plenty[0] <= 900 && plenty[1] >= 43_200 && plenty[2] >= 43_200, "no hurry: {plenty:?}");
         assert_eq!(policy.retry_seconds(seed(7), 20, None, Some(4)), 30, "no hammering at the end");
         assert!(policy.retry_seconds(seed(7), 20, None, Some(-4)) >= 43_200, "nor behind it");
     }
