@@ -654,7 +654,8 @@ typedef void (*devid_destroy_fn)(void *user);
 /**
  * Makes a new key pair in memory.
  *
- * @param kind     "P-256", "P-384", "P-521", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519". Not NULL.
+ * @param kind     "P-256", "P-384", "P-521", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519", "ML-DSA-44", "ML-DSA-65",
+ *                 "ML-DSA-87"; keys that do not sign: "X25519", "ML-KEM-512", "ML-KEM-768", "ML-KEM-1024". Not NULL.
  * @param out_key  Receives the key; free with devid_key_free(). Not NULL.
  * @param err      Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown kind, DEVID_E_ALGORITHM for one that is not built in.
@@ -2211,7 +2212,7 @@ devid_status devid_op_renew(const devid_client *client,
  *
  * @param client     With the same settings as then. Not NULL.
  * @param key        The new key of that operation: see devid_op_saved_key(). NULL for an operation that has none: a
- *                   revocation, a question, p10cr. May be NULL.
+ *                   revocation, a question, p10cr, a key that the CA's side makes and that has not come. May be NULL.
  * @param saved      What devid_op_save() gave. Not NULL.
  * @param saved_len  Length of `saved` in bytes.
  * @param out_op     Receives the operation; free with devid_op_free(). Not NULL.
@@ -2475,6 +2476,64 @@ devid_status devid_op_reject(devid_op *op,
  * @param op  May be NULL.
  */
 DEVID_API void devid_op_free(devid_op *op);
+
+
+/* ---- Keys that the CA's side makes, and proofs of possession of keys that cannot sign ---- */
+
+/**
+ * Begins an enrolment or renewal over a key that the CA's side makes (RFC 9483 section 4.1.6). The key comes encrypted to the
+ * client's credential: an RSA or EC key at hand, or the shared secret.
+ *
+ * @param client    Not NULL.
+ * @param request   "ir", "cr" or "kur". Not NULL.
+ * @param key_kind  The type of key preferred, as devid_key_generate(); of RSA keys the CA chooses the size. NULL: any. May be
+ *                  NULL.
+ * @param subject   What is asked for; NULL for "kur", whose names are those of the credential's certificate. May be NULL.
+ * @param out_op    Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT; DEVID_E_ALGORITHM or DEVID_E_UNSUPPORTED if nothing can be encrypted to the
+ *         credential.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_enroll_central(const devid_client *client,
+                                     const char *request,
+                                     const char *key_kind,
+                                     const devid_subject *subject,
+                                     devid_op **out_op,
+                                     devid_error **err);
+
+/**
+ * The key that the CA's side made, from DEVID_ACTION_ACCEPT on: it is the certificate's, and was signed by a key generation
+ * authority. A saved operation does not hold it: keep it before devid_op_accept(), unless devid_op_install_into() does.
+ *
+ * @param op       Not NULL.
+ * @param out_key  Receives the key; free with devid_key_free(). Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if no certificate is there yet, or its key is the device's own.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_private_key(const devid_op *op,
+                                  devid_key **out_key,
+                                  devid_error **err);
+
+/**
+ * Chooses how possession of new keys is proved to which something can be encrypted (RFC 9810 section 5.2.8). Without it, keys
+ * that can sign do so, and others take "encrCert".
+ *
+ * @param config      Not NULL.
+ * @param possession  "encrCert": the certificate is sent encrypted to the new key and confirmed by its digest;
+ *                    "challengeResp": a number is sent encrypted to the new key and sent back; "signature" where the key can.
+ *                    Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another word.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_possession(devid_config *config,
+                                         const char *possession,
+                                         devid_error **err);
 
 
 /* ---- Running operations: blocking comfort on top of the steps ---- */

@@ -61,6 +61,7 @@ impl Op {
         match result {
             Ok(Action::Send | Action::Wait | Action::Accept) => {
                 let saved = self.operation.save()?;
+                installing.destination().keep_generated_key(&self.operation)?;
                 if saved != installing.saved {
                     installing.store.save_operation(&installing.name, &saved)?;
                     installing.saved = saved;
@@ -128,6 +129,12 @@ pub unsafe extern "C" fn devid_op_install_into(
         };
         if op.installing.is_some() {
             return Err(Error::new(Code::State, "the operation is bound to device memory already"));
+        }
+        if op.operation.request().certificate().is_some_and(|request| request.key.own().is_none()) {
+            let installing = Installing::new(&store, name, purpose);
+            installing.destination().begin_central(&op.operation)?;
+            op.installing = Some(installing);
+            return Ok(());
         }
         let Some(signer) = op.operation.request().new_key().cloned() else {
             return Err(Error::new(Code::InvalidArgument, "the operation is not about a new key: nothing to install"));

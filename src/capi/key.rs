@@ -78,7 +78,8 @@ impl devid_key {
 
 /// Makes a new key pair in memory.
 ///
-/// @param kind     "P-256", "P-384", "P-521", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519". Not NULL.
+/// @param kind     "P-256", "P-384", "P-521", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519", "ML-DSA-44", "ML-DSA-65",
+///                 "ML-DSA-87"; keys that do not sign: "X25519", "ML-KEM-512", "ML-KEM-768", "ML-KEM-1024". Not NULL.
 /// @param out_key  Receives the key; free with devid_key_free(). Not NULL.
 /// @param err      Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown kind, DEVID_E_ALGORITHM for one that is not built in.

@@ -38,6 +38,8 @@ pub mod signer;
 
 pub mod operation;
 
+pub mod central;
+
 pub mod run;
 
 pub mod cancel;

@@ -114,7 +114,7 @@ impl Op {
         issued.or_else(|| self.operation.revoked().map(|revoked| &revoked.status))
     }
 
-    fn issued(&self) -> Result<&Issued, Error> {
+    pub(super) fn issued(&self) -> Result<&Issued, Error> {
         self.operation.issued().ok_or_else(|| Error::new(Code::State, "no certificate has been issued yet"))
     }
 
@@ -217,7 +217,7 @@ pub unsafe extern "C" fn devid_op_renew(
 ///
 /// @param client     With the same settings as then. Not NULL.
 /// @param key        The new key of that operation: see devid_op_saved_key(). NULL for an operation that has none: a
-///                   revocation, a question, p10cr. May be NULL.
+///                   revocation, a question, p10cr, a key that the CA's side makes and that has not come. May be NULL.
 /// @param saved      What devid_op_save() gave. Not NULL.
 /// @param saved_len  Length of `saved` in bytes.
 /// @param out_op     Receives the operation; free with devid_op_free(). Not NULL.

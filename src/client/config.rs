@@ -10,7 +10,7 @@ use crate::asn1::der::Cursor;
 use crate::asn1::name::Name;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::Certificate;
-use crate::cmp::{Context, Credential, MacParameters, Profile, Signer, SignerAuthorisation, Tolerance};
+use crate::cmp::{Context, Credential, MacParameters, Possession, Profile, Signer, SignerAuthorisation, Tolerance};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, SignatureAlgorithm, default_provider};
@@ -74,6 +74,8 @@ pub struct Config {
     pub limits: Limits,
     /// See [`Context::tolerance`].
     pub tolerance: Tolerance,
+    /// How possession of new keys is proved, where not in the usual way; see [`Config::set_possession`].
+    pub possession: Option<Possession>,
 }
 
 impl Default for Config {
@@ -117,6 +119,7 @@ impl Config {
             message_time_window_seconds: Some(3600),
             limits: Limits::default(),
             tolerance: Tolerance::default(),
+            possession: None,
         }
     }
 
@@ -224,6 +227,21 @@ impl Config {
         Ok(())
     }
 
+    /// How possession of new keys is proved (RFC 9810 section 5.2.8): `encrCert` or `challengeResp`, by keys to which
+    /// something can be encrypted; `signature`, by keys that can sign, which is usual.
+    pub fn set_possession(&mut self, name: &str) -> Result<(), Error> {
+        self.possession = match name {
+            "signature" => None,
+            "encrCert" => Some(Possession::EncryptedCertificate),
+            "challengeResp" => Some(Possession::Challenge),
+            other => {
+                let words = format!("'{other}' is no proof of possession: signature, encrCert and challengeResp are");
+                return Err(Error::new(Code::InvalidArgument, words));
+            }
+        };
+        Ok(())
+    }
+
     /// Checks the settings and makes the client.
     pub fn build(&self) -> Result<Client, Error> {
         let mut credential = self.credential.clone().ok_or_else(|| {
@@ -275,6 +293,7 @@ impl Config {
             }),
             exchange_limits,
             max_retries: self.max_retries,
+            possession: self.possession,
         })
     }
 }
@@ -296,6 +315,7 @@ pub struct Client {
     way: Arc<Way>,
     exchange_limits: ExchangeLimits,
     pub(super) max_retries: u32,
+    pub(super) possession: Option<Possession>,
 }
 
 /// The way to the server.

@@ -32,7 +32,17 @@ impl Client {
             return Err(needs_certificate());
         };
         let certificate: Certificate = certificate.clone();
-        Operation::new(Arc::clone(&self.context), CertificateRequest::key_update(key, &certificate)?)
+        self.operation(self.proved(CertificateRequest::key_update(key, &certificate)?))
+    }
+
+    /// With the proof of possession that the settings say, where the key can give it.
+    fn proved(&self, mut request: CertificateRequest) -> CertificateRequest {
+        if let (Some(possession), Some(key)) = (self.possession, request.key.own())
+            && key.kind().can_receive()
+        {
+            request.possession = possession;
+        }
+        request
     }
 
     /// ir, cr or kur over a key that the CA's side makes (RFC 9483 section 4.1.6), of this type, if one is preferred. The key
@@ -85,7 +95,7 @@ impl Client {
     }
 
     fn request(&self, kind: RequestKind, key: Signer, subject: &Subject) -> Result<Operation, Error> {
-        self.operation(CertificateRequest::new(kind, key, subject.to_template()?))
+        self.operation(self.proved(CertificateRequest::new(kind, key, subject.to_template()?)))
     }
 }
 

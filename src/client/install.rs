@@ -218,22 +218,21 @@ impl Destination<'_> {
 
     /// Saves an operation that is about to send, wait or ask for a decision.
     pub fn checkpoint(&self, operation: &Operation) -> Result<(), Error> {
-        if let Some(key) = operation.issued().and_then(|issued| issued.private_key.as_ref()) {
-            self.keep(&**key)?;
-        }
+        self.keep_generated_key(operation)?;
         Ok(self.store.save_operation(self.name, &operation.save()?)?)
     }
 
-    /// Keeps a key that the CA's side has made, before the saved operation says that it came. One that is there from an
-    /// answer whose trace was lost belongs to no certificate of ours.
-    fn keep(&self, key: &dyn PrivateKey) -> Result<(), Error> {
+    /// Keeps a key that the CA's side has made, if one came, before the saved operation says so. One that is there from an
+    /// answer whose trace was lost belongs to no certificate of ours. [`Destination::checkpoint`] does it too.
+    pub fn keep_generated_key(&self, operation: &Operation) -> Result<(), Error> {
+        let Some(key) = operation.issued().and_then(|issued| issued.private_key.as_ref()) else { return Ok(()) };
         match self.store.pending_key(self.name) {
             Ok(kept) if same_public_key(kept.key.spki(), key.spki()) => return Ok(()),
             Ok(_) => self.store.remove_pending_key(self.name)?,
             Err(error) if error.kind == StoreErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(self.store.put_pending_key(self.name, &NewKey::Held(key))?)
+        Ok(self.store.put_pending_key(self.name, &NewKey::Held(&**key))?)
     }
 
     /// Stages the certificate that is about to be accepted: what the CA considers confirmed is never lost.

@@ -44,6 +44,26 @@ class Client(Handle):
         with self._use() as client, key._use() as new:
             return Operation._made_by("devid_op_renew", client, new)
 
+    def enroll_central(
+        self,
+        subject: Union[Subject, str, None] = None,
+        *,
+        request: str = "ir",
+        key_kind: Optional[str] = None,
+    ) -> Operation:
+        """ir, cr or kur over a key that the CA's side makes, of this kind if one is preferred (RFC 9483 section 4.1.6).
+
+        The key comes in :attr:`Issued.private_key`, encrypted on its way to the client's credential: an RSA or EC key, or the
+        shared secret. kur takes no subject: the names are those of the credential's certificate.
+        """
+        words = text(request, "request"), optional_text(key_kind, "key_kind")
+        wanted = Subject(subject) if isinstance(subject, str) else subject
+        with self._use() as client:
+            if wanted is None:
+                return Operation._made_by("devid_op_enroll_central", client, *words, None)
+            with wanted._handle() as made, made._use() as asked:
+                return Operation._made_by("devid_op_enroll_central", client, *words, asked)
+
     def enroll_pkcs10(self, request: BytesLike) -> Operation:
         """p10cr: a certificate for a PKCS#10 request, DER or PEM, our own or someone else's (RFC 9483 section 4.1.4)."""
         content = data(request, "request")

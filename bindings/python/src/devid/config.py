@@ -266,6 +266,14 @@ class Config(Handle):
         """How long one exchange may take; 0 leaves a limit as it is."""
         self._set("devid_config_set_timeouts", connect_seconds, read_seconds, total_seconds)
 
+    def set_possession(self, possession: str) -> None:
+        """How possession is proved of new keys to which something can be encrypted (RFC 9810 section 5.2.8).
+
+        ``encrCert``: the certificate comes encrypted to the new key; ``challengeResp``: a number does, and goes back;
+        ``signature``, which is usual, where the key can sign.
+        """
+        self._set("devid_config_set_possession", text(possession, "possession"))
+
     def set_max_retries(self, max_retries: int) -> None:
         """How often a message is sent again where the server cannot have seen it."""
         self._set("devid_config_set_max_retries", max_retries)

@@ -31,7 +31,8 @@ from ._call import (
 from ._handle import Handle, used
 from ._library import library
 from .certificate import Certificate, CertificateList
-from .errors import Error, InternalError, PkiStatus, pki_status_of
+from .errors import Error, InternalError, PkiStatus, UsageError, pki_status_of
+from .key import Key
 
 if TYPE_CHECKING:
     from .store import Store
@@ -86,6 +87,8 @@ class Issued:
     """Certificates that the CA offers as anchors, if its answer was protected by the shared secret."""
     warnings: Tuple[str, ...] = ()
     """What the CA said to it: a PKIStatus that is not accepted, in words, and its own texts."""
+    private_key: Optional[Key] = None
+    """The key that the CA's side made, after :meth:`Client.enroll_central`; None inside a decision of :meth:`Operation.run`."""
 
     @property
     def pem(self) -> str:
@@ -321,6 +324,7 @@ class Operation(Steps):
                     pki_status_of(lib.devid_op_pki_status(operation)),
                     tuple(ca_pubs.certificates()),
                     _warnings(operation),
+                    _generated_key(operation),
                 )
 
     def accept(self) -> None:
@@ -360,6 +364,13 @@ def _on_decide(user: Optional[int], cert: Any, chain: Any, differences: bytes, o
         raise TypeError(f"a decision is True or False, not {type(verdict).__name__}")
     out_accept[0] = int(verdict)
     return 0
+
+
+def _generated_key(operation: Any) -> Optional[Key]:
+    try:
+        return Key._made_by("devid_op_private_key", operation)
+    except UsageError:
+        return None
 
 
 @guarded
