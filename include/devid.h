@@ -4754,7 +4754,8 @@ devid_status devid_store_add_root(const devid_store *store,
  * @param anchors        Where the path must lead. Not NULL.
  * @param now            The present, in seconds since 1970-01-01T00:00:00Z.
  * @param err            Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_REVOKED if the CRL was kept and the certificate is on it; DEVID_E_REVOCATION_UNKNOWN if it says
+ * @return DEVID_OK; DEVID_E_REVOKED if the CRL was kept and the certificate is on it; DEVID_E_CRL_ROLLBACK if it is older than
+ *         one seen before; DEVID_E_REVOCATION_UNKNOWN if it says
  *         nothing about the certificate that could be believed, and others of devid_validate().
  */
 DEVID_API

@@ -385,7 +385,6 @@ pub fn built_in(options: &StatusOptions) -> Result<crate::transport::fetch::Http
         max_requests: options.max_requests.saturating_mul(2),
         max_hosts: options.max_hosts,
         allowed_hosts: options.allowed_hosts.clone(),
-        ..FetchLimits::default()
     };
     Ok(HttpFetch::new(crate::transport::HttpConfig::default(), fetch_limits)?)
 }

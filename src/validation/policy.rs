@@ -251,7 +251,7 @@ fn keep_certificate_policies<'a>(
         let new: Vec<Node<'a>> = policies
             .iter()
             .filter(|p| **p != ANY_POLICY && level.find(p).is_none())
-            .map(|p| Node { policy: *p, parents: Vec::new(), reachable: false })
+            .map(|p| Node { policy: p, parents: Vec::new(), reachable: false })
             .collect();
         level.nodes.extend(new);
         level.nodes.sort_unstable_by_key(|n| n.policy);
@@ -274,7 +274,7 @@ fn map_policies<'a>(
             let new: Vec<Node<'a>> = mapped
                 .iter()
                 .filter(|p| level.find(p).is_none())
-                .map(|p| Node { policy: *p, parents: Vec::new(), reachable: false })
+                .map(|p| Node { policy: p, parents: Vec::new(), reachable: false })
                 .collect();
             level.nodes.extend(new);
             level.nodes.sort_unstable_by_key(|n| n.policy);

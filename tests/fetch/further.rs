@@ -21,7 +21,10 @@ use super::{
 
 /// Serves documents by path; others are 404.
 #[derive(Clone, Default)]
-struct Shelf(Arc<Mutex<Vec<(String, Vec<u8>)>>>);
+struct Shelf(Arc<Mutex<Vec<Document>>>);
+
+/// Its path and its bytes.
+type Document = (String, Vec<u8>);
 
 impl Shelf {
     fn open() -> (Self, Web) {
@@ -152,7 +155,7 @@ fn a_missing_issuer_comes_from_a_certificate_store_that_the_device_names() {
     let mut fetch = built_in(&options).unwrap();
     let url = web.url("/search.cgi");
     let found = fetcher.look_up(&url, &CertificateQuery::Uri("leaf.example"), &mut fetch).unwrap();
-    assert_eq!(found, [pki.leaf.certificate.clone()]);
+    assert_eq!(found, std::slice::from_ref(&pki.leaf.certificate));
     let nobody = fetcher.look_up(&url, &CertificateQuery::Uri("other.example"), &mut fetch).unwrap_err();
     assert_eq!((nobody.code(), nobody.facts().http_status), (Code::HttpStatus, Some(404)));
     let junk = [b"--x\r\n\r\n".to_vec(), sequence(&[b"\x05\x00"]), b"\r\n--x--".to_vec()].concat();

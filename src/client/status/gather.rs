@@ -256,8 +256,8 @@ impl StatusFetcher {
     ) -> StatusOutcome {
         for signer in std::mem::take(&mut outcome.unknown_signers).iter().take(MAX_SIGNERS) {
             let [certificate, issuer, ..] = &signer[..] else { continue };
-            let ocsp = self.options.ocsp.then(|| ocsp_urls(certificate)).unwrap_or_default();
-            let lists = self.options.crls.then(|| cdp_url_groups(certificate).concat()).unwrap_or_default();
+            let ocsp = if self.options.ocsp { ocsp_urls(certificate) } else { Vec::new() };
+            let lists = if self.options.crls { cdp_url_groups(certificate).concat() } else { Vec::new() };
             let responders = ocsp.into_iter().map(|url| (Wanted::Ocsp, url));
             let urls: Vec<_> = responders.chain(lists.into_iter().map(|url| (Wanted::Crl, url))).collect();
             for (wanted, url) in urls.iter().take(self.options.max_urls_per_certificate) {

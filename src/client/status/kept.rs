@@ -35,7 +35,8 @@ pub struct CrlSubject<'a> {
 /// signature, its times, and that it is not older than one seen before (RFC 5280 section 6.3.3) are checked on the way. A
 /// later validation finds it as if it had been fetched.
 ///
-/// Errors: [`Code::Revoked`], after it was kept, if the certificate is on it; [`Code::RevocationUnknown`], and nothing was
+/// Errors: [`Code::Revoked`], after it was kept, if the certificate is on it; [`Code::CrlRollback`], and nothing was kept, if it
+/// is older than one seen before; [`Code::RevocationUnknown`], and nothing was
 /// kept, if it says nothing about the certificate that could be believed.
 pub fn keep_crl(
     provider: &Arc<dyn Provider>,
