@@ -66,7 +66,7 @@ test-dependencies:
 # The test CA keeps one of each shape of the messages that it gets, for `test-messages`.
 test-rust: build-dir
 	rm -rf build/messages
-	DEVID_TESTCA_RECORD=$(CURDIR)/build/messages $(CARGO) test --locked --workspace
+	DEVID_TESTCA_RECORD=$(CURDIR)/build/messages $(CARGO) test --locked --workspace --features devid/pkcs11
 
 test-header: build-dir
 	bash scripts/check-header.sh
@@ -93,14 +93,14 @@ test-messages:
 test-interop: debug-libraries
 	@if [ -x interop/run.sh ]; then bash interop/run.sh --short; fi
 
-# The tests' libraries: quick to build, with overflow checks. The one that panics on demand is built first, as cargo keeps
+# The tests' libraries: quick to build, with overflow checks, with PKCS#11. The one that panics on demand is built first, as cargo keeps
 # one file of that name.
 .PHONY: debug-libraries
 debug-libraries: build-dir
 	@mkdir -p build/debug build/panic
 	$(CARGO) build --locked -p devid --features capi-panic-injection
 	cp $(DEBUG)/libdevid.so build/panic/
-	$(CARGO) build --locked -p devid -p devid-testca
+	$(CARGO) build --locked -p devid -p devid-testca --features devid/pkcs11
 	cp $(DEBUG)/libdevid.so $(DEBUG)/libdevid.a build/debug/
 
 demo: setup-demo

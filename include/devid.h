@@ -23,7 +23,8 @@
  * Callbacks   `user` is passed through untouched. Where a `destroy` function can be given it runs exactly once, also if the
  *             registering call fails. A callback returns 0 to go on; numbers at or below -10000 are yours and come back
  *             unchanged as the status. Do not longjmp or throw through the library.
- * State       No global state, no init and cleanup, no hidden threads, no environment variables, no output to stderr. The
+ * State       No global state, no init and cleanup, no hidden threads, no environment variables, no output to stderr (but
+ *             PKCS#11 modules, which may have all of these, and stay loaded as they can be initialized once a process). The
  *             time is an argument, in seconds since 1970-01-01T00:00:00Z; devid_op_run() alone reads the clock.
  * Inside      An internal error gives DEVID_E_PANIC; the handle then answers DEVID_E_POISONED and can only be freed. When
  *             memory is exhausted the process is aborted; limits on everything a peer sends keep that far away.
@@ -835,6 +836,101 @@ devid_status devid_key_decrypt(const devid_key *key,
  * @param key  May be NULL.
  */
 DEVID_API void devid_key_free(devid_key *key);
+
+
+/* ---- Private keys in PKCS#11 tokens: HSMs, smart cards, secure elements ---- */
+
+/**
+ * Gives the user's PIN for a token. Called when the token wants a login, in the thread that uses the key; must not use the key.
+ *
+ * token, serial: label and serial number of the token. final_try: 1 if one more wrong PIN locks it, else 0. pin: give the PIN
+ * (UTF-8) with devid_bytes_append(). Return 0, or a negative number to fail.
+ */
+typedef int32_t (*devid_pin_fn)(void *user,
+                                const char *token,
+                                const char *serial,
+                                int32_t final_try,
+                                devid_bytes *pin);
+
+/**
+ * A private key in a PKCS#11 token. It signs by RSA (PKCS#1 v1.5 and PSS) or ECDSA on P-256, P-384 and P-521.
+ *
+ * A module is loaded once and stays until the process ends. A session that ends, and a token that is taken out and put back,
+ * are opened again when the key is used. devid_store_install() and others keep devid_key_reference() of such a key by
+ * themselves.
+ *
+ * @param module   Path of the token's PKCS#11 library; it is loaded into the process, so it must be as trustworthy as the
+ *                 program. NULL: the URI's module-path. May be NULL.
+ * @param uri      Names token and key (RFC 7512), such as "pkcs11:token=device;object=idevid". One of each must fit. PINs in
+ *                 the URI are refused. Not NULL.
+ * @param pin      Gives the PIN. Not NULL.
+ * @param user     Passed to `pin` and `destroy`. May be NULL.
+ * @param destroy  Called once, when the key and everything made with it is gone, or when this call fails. May be NULL.
+ * @param out_key  Receives the key; free with devid_key_free(). Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND if token or key is not there, DEVID_E_WRONG_SECRET if the token does not take the PIN,
+ *         DEVID_E_INVALID_ARGUMENT for a URI that is not understood or not clear, DEVID_E_SIGNER if module or token fails,
+ *         DEVID_E_UNSUPPORTED if it was not compiled in: see devid_supports("pkcs11").
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_key_open_pkcs11(const char *module,
+                                   const char *uri,
+                                   devid_pin_fn pin,
+                                   void *user,
+                                   devid_destroy_fn destroy,
+                                   devid_key **out_key,
+                                   devid_error **err);
+
+/**
+ * Makes a key pair in a token, which neither shows the private half nor lets it out.
+ *
+ * @param module   As devid_key_open_pkcs11(). May be NULL.
+ * @param uri      Names the token and, by `object`, the key to be; without `id` a random one is taken. Not NULL.
+ * @param kind     "P-256", "P-384", "P-521", "RSA-2048", "RSA-3072", "RSA-4096". Not NULL.
+ * @param pin      Gives the PIN. Not NULL.
+ * @param user     Passed to `pin` and `destroy`. May be NULL.
+ * @param destroy  As devid_key_open_pkcs11(). May be NULL.
+ * @param out_key  Receives the key; free with devid_key_free(). Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return As devid_key_open_pkcs11(); DEVID_E_EXISTS if such a key is there already, DEVID_E_ALGORITHM for other kinds.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_key_generate_pkcs11(const char *module,
+                                       const char *uri,
+                                       const char *kind,
+                                       devid_pin_fn pin,
+                                       void *user,
+                                       devid_destroy_fn destroy,
+                                       devid_key **out_key,
+                                       devid_error **err);
+
+/**
+ * Destroys a private key in a token, and its public half: when the identity it was for is gone for good.
+ *
+ * @param module   As devid_key_open_pkcs11(). May be NULL.
+ * @param uri      Names token and key. Not NULL.
+ * @param pin      Gives the PIN. Not NULL.
+ * @param user     Passed to `pin`. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return As devid_key_open_pkcs11().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_key_destroy_pkcs11(const char *module,
+                                      const char *uri,
+                                      devid_pin_fn pin,
+                                      void *user,
+                                      devid_error **err);
+
+/**
+ * By what words a key that cannot leave its home is found again: the URI of a key in a token.
+ *
+ * @param key  May be NULL (gives "").
+ * @return "" for other keys; valid until the key is freed.
+ */
+DEVID_API const char *devid_key_reference(const devid_key *key);
 
 
 /* ---- Certificates and lists of certificates ---- */
@@ -4164,8 +4260,8 @@ devid_status devid_store_open_dir(const char *path,
  * @param store      Not NULL.
  * @param name       The identity's name, such as "router". Not NULL.
  * @param key        Its private key. Not NULL.
- * @param reference  For a key that cannot be exported: words by which the program finds it again, such as a PKCS#11 URI.
- *                   May be NULL.
+ * @param reference  For a key that cannot be exported: words by which the program finds it again. NULL: its own, see
+ *                   devid_key_reference(). May be NULL.
  * @param cert       Its certificate; validated by the caller. Not NULL.
  * @param chain      The certificates above, nearest first. NULL: none. May be NULL.
  * @param purpose    What it is for, such as "ldevid". Not NULL.

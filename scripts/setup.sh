@@ -21,6 +21,7 @@ demo)
     need g++ g++
     need valgrind valgrind
     need openssl openssl
+    need softhsm2-util softhsm2
     need readelf binutils
     python3 -c 'import venv, ensurepip' 2> /dev/null || missing+=(python3-venv)
     [ -e /usr/include/openssl/cmp.h ] || missing+=(libssl-dev)

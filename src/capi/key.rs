@@ -26,6 +26,7 @@ handle!(devid_key: Key);
 pub struct Key {
     pub(super) signer: Signer,
     kind: CString,
+    pub(super) reference: CString,
 }
 
 impl Key {
@@ -72,7 +73,11 @@ impl devid_key {
 
     pub(super) fn of_signer(signer: Signer) -> *mut devid_key {
         let kind = c_text(&signer.kind().to_string());
-        <Self as Handle>::into_raw(Key { signer, kind })
+        let reference = match &signer {
+            Signer::Key(key) => c_text(key.reference().unwrap_or_default()),
+            Signer::Deferred { .. } => CString::default(),
+        };
+        <Self as Handle>::into_raw(Key { signer, kind, reference })
     }
 }
 
@@ -95,13 +100,7 @@ pub unsafe extern "C" fn devid_key_generate(
     guard(err, || {
         // SAFETY: as the header says.
         let (out_key, kind) = unsafe { (out(out_key, "out_key")?, text_in(kind, "kind")?) };
-        let kind = KeyKind::from_name(kind).ok_or_else(|| {
-            Error::new(
-                Code::InvalidArgument,
-                format!("'{kind}' is no kind of key; known are P-256, RSA-2048, Ed25519, ..."),
-            )
-        })?;
-        *out_key = devid_key::of(default_provider().generate_key(kind)?);
+        *out_key = devid_key::of(default_provider().generate_key(kind_named(kind)?)?);
         Ok(())
     })
 }
@@ -388,6 +387,11 @@ pub unsafe extern "C" fn devid_key_decrypt(
 pub unsafe extern "C" fn devid_key_free(key: *mut devid_key) {
     // SAFETY: as the header says.
     unsafe { free(key) }
+}
+
+pub(super) fn kind_named(name: &str) -> Result<KeyKind, Error> {
+    let words = || format!("'{name}' is no kind of key; known are P-256, RSA-2048, Ed25519, ...");
+    KeyKind::from_name(name).ok_or_else(|| Error::new(Code::InvalidArgument, words()))
 }
 
 pub(super) fn in_form(form: i32, label: &str, der: &[u8]) -> Result<*mut devid_bytes, Error> {

@@ -20,6 +20,8 @@ pub mod bytes;
 
 pub mod key;
 
+pub mod token;
+
 pub mod cert;
 
 pub mod pkcs12;

@@ -70,8 +70,8 @@ pub unsafe extern "C" fn devid_store_open_dir(
 /// @param store      Not NULL.
 /// @param name       The identity's name, such as "router". Not NULL.
 /// @param key        Its private key. Not NULL.
-/// @param reference  For a key that cannot be exported: words by which the program finds it again, such as a PKCS#11 URI.
-///                   May be NULL.
+/// @param reference  For a key that cannot be exported: words by which the program finds it again. NULL: its own, see
+///                   devid_key_reference(). May be NULL.
 /// @param cert       Its certificate; validated by the caller. Not NULL.
 /// @param chain      The certificates above, nearest first. NULL: none. May be NULL.
 /// @param purpose    What it is for, such as "ldevid". Not NULL.
@@ -606,7 +606,11 @@ unsafe fn look_up(
 /// Where a key is that does not leave its home; `None` for one that does.
 pub(super) fn key_reference(signer: &Signer, reference: Option<&str>) -> Result<Option<KeyReference>, Error> {
     let exportable = matches!(signer, Signer::Key(key) if key.to_pkcs8().is_some());
-    match (exportable, reference) {
+    let own = match signer {
+        Signer::Key(key) => key.reference(),
+        Signer::Deferred { .. } => None,
+    };
+    match (exportable, reference.or(own)) {
         (true, _) => Ok(None),
         (false, Some(reference)) => {
             Ok(Some(KeyReference { reference: reference.to_owned(), spki: signer.spki().to_vec() }))

@@ -11,6 +11,8 @@ pub mod external;
 pub mod keys;
 #[cfg(feature = "legacy-ciphers")]
 pub(crate) mod legacy;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
 pub mod public_key;
 #[cfg(feature = "crypto-rust")]
 pub mod rust;
@@ -263,6 +265,12 @@ pub trait PrivateKey: Send + Sync + fmt::Debug {
 
     /// Unencrypted PKCS#8, DER; `None` where the key cannot leave its home.
     fn to_pkcs8(&self) -> Option<Zeroizing<Vec<u8>>>;
+
+    /// By what words a key that cannot leave its home is found again, such as a `pkcs11:` URI; `None` where it does not
+    /// know, and where it leaves.
+    fn reference(&self) -> Option<&str> {
+        None
+    }
 
     /// Decrypts a short secret (RSA keys). Failures are `Decrypt` whatever the reason.
     fn decrypt(&self, _scheme: RsaEncryption, _ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {

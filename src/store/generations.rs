@@ -310,12 +310,7 @@ impl Home<'_> {
 
     fn new_key(&mut self, name: &str, state: IdentityState, key: &NewKey<'_>) -> Result<KeyRecord, StoreError> {
         match key {
-            NewKey::Held(key) => {
-                let exported = key.to_pkcs8().ok_or_else(|| {
-                    StoreError::new(StoreErrorKind::Key, name, "the key cannot leave its home; keep a reference to it")
-                })?;
-                self.seal(name, &exported)
-            }
+            NewKey::Held(key) => self.hold(name, *key),
             NewKey::Pkcs8(pkcs8) => self.seal(name, pkcs8),
             NewKey::External(reference) => self.refer(name, reference),
             NewKey::Pending(label) => {
@@ -352,6 +347,21 @@ impl Home<'_> {
         };
         let bytes = zeroize::Zeroizing::new(text.as_bytes().to_vec());
         Ok(KeyRecord { key: IdentityKey::Held(key), file: HELD, bytes })
+    }
+
+    /// A key at hand: sealed, or referred to if it cannot leave its home and knows where that is.
+    pub fn hold(&mut self, place: &str, key: &dyn PrivateKey) -> Result<KeyRecord, StoreError> {
+        match (key.to_pkcs8(), key.reference()) {
+            (Some(pkcs8), _) => self.seal(place, &pkcs8),
+            (None, Some(reference)) => {
+                let reference = reference.to_owned();
+                self.refer(place, &KeyReference { reference, spki: key.spki().to_vec() })
+            }
+            (None, None) => {
+                let detail = "the key cannot leave its home; keep a reference to it";
+                Err(StoreError::new(StoreErrorKind::Key, place, detail))
+            }
+        }
     }
 
     /// A reference as its record.

@@ -67,7 +67,8 @@ pub struct KeyReference {
 /// A key on its way into device memory.
 #[derive(Clone, Copy, Debug)]
 pub enum NewKey<'a> {
-    /// A software key; kept as PKCS#8, encrypted if the store has a secret.
+    /// A software key; kept as PKCS#8, encrypted if the store has a secret. One that cannot leave its home and knows its own
+    /// reference, such as a key in a PKCS#11 token, is kept as that.
     Held(&'a dyn PrivateKey),
     /// Unencrypted PKCS#8, DER.
     Pkcs8(&'a [u8]),

@@ -25,13 +25,7 @@ impl Store {
                 return Err(StoreError::new(StoreErrorKind::Exists, place, "a key with this label is waiting already"));
             }
             let record = match key {
-                NewKey::Held(key) => match key.to_pkcs8() {
-                    Some(pkcs8) => home.seal(&place, &pkcs8)?,
-                    None => {
-                        let detail = "the key cannot leave its home; keep a reference to it";
-                        return Err(StoreError::new(StoreErrorKind::Key, place, detail));
-                    }
-                },
+                NewKey::Held(key) => home.hold(&place, *key)?,
                 NewKey::Pkcs8(pkcs8) => home.seal(&place, pkcs8)?,
                 NewKey::External(reference) => home.refer(&place, reference)?,
                 NewKey::Pending(_) | NewKey::Current => {

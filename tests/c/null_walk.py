@@ -50,6 +50,9 @@ FIXTURES = {
 # (function or *, parameter): C expression for a value that is fine.
 SAMPLES = {
     ("devid_key_generate", "kind"): '"P-256"',
+    ("*", "module"): '"/nonexistent/module.so"',
+    ("*", "uri"): '"pkcs11:object=a"',
+    ("devid_key_generate_pkcs11", "kind"): '"P-256"',
     ("*", "algorithm"): '"ECDSA-SHA256"',
     ("*", "feature"): '"http"',
     ("*", "form"): "DEVID_FORM_DER",

@@ -4,6 +4,9 @@
 mod certificates;
 #[path = "../common/mock_ca.rs"]
 mod mock_ca;
+#[cfg(feature = "pkcs11")]
+#[path = "../common/softhsm.rs"]
+mod softhsm;
 #[path = "../common/status.rs"]
 mod status;
 
@@ -23,4 +26,6 @@ mod revoked;
 mod saved;
 mod sent;
 mod template;
+#[cfg(feature = "pkcs11")]
+mod token;
 mod with_testca;

@@ -7,4 +7,9 @@ mod directory;
 #[cfg(unix)]
 mod export;
 mod faults;
+#[cfg(feature = "pkcs11")]
+#[path = "../common/softhsm.rs"]
+mod softhsm;
 mod stories;
+#[cfg(feature = "pkcs11")]
+mod token;

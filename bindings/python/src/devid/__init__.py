@@ -29,7 +29,7 @@ from .errors import (
 from .export import Change, ChangeKind, Exported, OnChange
 from .fetcher import Fetch, Fetcher, Nonce
 from .inspector import inspect, inspect_fields
-from .key import Key, Sign
+from .key import Key, Pin, PinRequest, Sign
 from .operation import (
     Action,
     Cancel,
@@ -110,6 +110,8 @@ __all__ = [
     "OnChange",
     "Operation",
     "Peer",
+    "Pin",
+    "PinRequest",
     "Pkcs12",
     "PkiStatus",
     "Plan",

@@ -432,6 +432,8 @@ class devid_renewal(Structure):
 devid_sign_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(c_uint8), c_size_t, POINTER(devid_bytes))
 # user
 devid_destroy_fn = CFUNCTYPE(None, c_void_p)
+# user, token, serial, final_try, pin
+devid_pin_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_char_p, c_int32, POINTER(devid_bytes))
 # user, level, message
 devid_log_fn = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
 # user, request, request_len, reply
@@ -496,6 +498,10 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_key_sign": (c_int32, (POINTER(devid_key), c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_key_decrypt": (c_int32, (POINTER(devid_key), POINTER(devid_cert), c_char_p, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_key_free": (None, (POINTER(devid_key),)),
+    "devid_key_open_pkcs11": (c_int32, (c_char_p, c_char_p, devid_pin_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
+    "devid_key_generate_pkcs11": (c_int32, (c_char_p, c_char_p, c_char_p, devid_pin_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
+    "devid_key_destroy_pkcs11": (c_int32, (c_char_p, c_char_p, devid_pin_fn, c_void_p, POINTER(POINTER(devid_error)))),
+    "devid_key_reference": (c_char_p, (POINTER(devid_key),)),
     "devid_cert_parse": (c_int32, (c_char_p, c_size_t, POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
     "devid_cert_der": (POINTER(c_uint8), (POINTER(devid_cert), POINTER(c_size_t))),
     "devid_cert_pem": (c_int32, (POINTER(devid_cert), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),

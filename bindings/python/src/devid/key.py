@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ctypes import string_at
+from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from . import _abi
@@ -10,11 +11,27 @@ from ._call import DESTROY, TOKENS, BytesLike, append, bytes_of, call, data, gua
 from ._handle import Handle
 from ._library import library
 
+
+@dataclass(frozen=True)
+class PinRequest:
+    """For which token a PIN is asked."""
+
+    token: str
+    """The token's label."""
+    serial: str
+    """Its serial number."""
+    is_final_try: bool
+    """One more wrong PIN locks the token."""
+
+
 Sign = Callable[[str, bytes], bytes]
 """Signs a whole message: ``sign(algorithm, message)`` answers the signature, ECDSA as DER Ecdsa-Sig-Value.
 
 Algorithms: ``RSA-PKCS1-SHA256``, ``RSA-PSS-SHA256``, ``ECDSA-SHA256``, ``Ed25519`` and the same with other digests.
 """
+
+Pin = Callable[[PinRequest], str]
+"""Gives the PIN of a token."""
 
 
 class Key(Handle):
@@ -58,6 +75,43 @@ class Key(Handle):
         """
         spki = data(public_key, "public_key")
         return cls._made_by("devid_key_deferred", spki, len(spki))
+
+    @classmethod
+    def open_pkcs11(cls, uri: str, pin: Pin, *, module: Optional[str] = None) -> Key:
+        """A key in a PKCS#11 token, named by its URI (RFC 7512), such as ``pkcs11:token=device;object=idevid``.
+
+        ``module`` is the path of the token's library, which is loaded into this process; without it the URI's
+        ``module-path``. ``pin`` is called when the token wants a login. Raises :class:`UsageError` (``UNSUPPORTED``) if the
+        library was built without it: see :func:`supports`.
+        """
+        return cls._in_token("devid_key_open_pkcs11", pin, optional_text(module, "module"), text(uri, "uri"))
+
+    @classmethod
+    def generate_pkcs11(cls, uri: str, pin: Pin, kind: str = "P-256", *, module: Optional[str] = None) -> Key:
+        """A new key pair in a token. The URI names the token and, by ``object``, the key to be."""
+        where = optional_text(module, "module"), text(uri, "uri")
+        return cls._in_token("devid_key_generate_pkcs11", pin, *where, text(kind, "kind"))
+
+    @classmethod
+    def _in_token(cls, function: str, pin: Pin, *where: Optional[bytes]) -> Key:
+        if not callable(pin):
+            raise TypeError(f"pin must be callable, not {type(pin).__name__}")
+        return cls._made_by(function, *where, _PIN, TOKENS.put(pin), DESTROY)
+
+    @staticmethod
+    def destroy_pkcs11(uri: str, pin: Pin, *, module: Optional[str] = None) -> None:
+        """Destroys a private key in a token, and its public half."""
+        token = TOKENS.put(pin)
+        try:
+            call("devid_key_destroy_pkcs11", optional_text(module, "module"), text(uri, "uri"), _PIN, token)
+        finally:
+            TOKENS.drop(token)
+
+    @property
+    def reference(self) -> str:
+        """By what words a key that cannot leave its home is found again: the URI of one in a token. Empty for others."""
+        with self._use() as pointer:
+            return text_of(library().devid_key_reference(pointer))
 
     @property
     def kind(self) -> str:
@@ -106,3 +160,14 @@ def _on_sign(user: Optional[int], algorithm: bytes, message: Any, message_len: i
 
 
 _SIGN = _abi.devid_sign_fn(_on_sign)
+
+
+@guarded
+def _on_pin(user: Optional[int], token: bytes, serial: bytes, final_try: int, pin: Any) -> int:
+    ask: Pin = TOKENS.at(user)
+    given = ask(PinRequest(text_of(token), text_of(serial), final_try == 1))
+    append(pin, text(given, "PIN"), "PIN")
+    return 0
+
+
+_PIN = _abi.devid_pin_fn(_on_pin)

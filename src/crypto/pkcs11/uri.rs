@@ -1,0 +1,179 @@
+//! Which key in which token: the `pkcs11:` URI (RFC 7512).
+
+use std::fmt;
+
+/// The parts of a `pkcs11:` URI that name a private key. What is absent matches everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenUri {
+    /// `token`: the token's label.
+    pub token: Option<String>,
+    /// `manufacturer` of the token.
+    pub manufacturer: Option<String>,
+    /// `serial` number of the token.
+    pub serial: Option<String>,
+    /// `model` of the token.
+    pub model: Option<String>,
+    /// `slot-id`: some modules give another one after each start.
+    pub slot_id: Option<u64>,
+    /// `object`: the key's label.
+    pub object: Option<String>,
+    /// `id`: the key's CKA_ID.
+    pub id: Option<Vec<u8>>,
+    /// `module-path`, from the query.
+    pub module_path: Option<String>,
+}
+
+impl TokenUri {
+    /// Reads one.
+    ///
+    /// Refused, in words: what is no URI of this scheme; attributes twice; types other than `private`; attributes that
+    /// are not known here, as they would not be looked at; `pin-value` and `pin-source`, as a PIN does not belong into
+    /// something that is kept and shown.
+    pub fn parse(uri: &str) -> Result<Self, String> {
+        let rest = match uri.split_at_checked(7) {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("pkcs11:") => rest,
+            _ => return Err("a key in a token is named by a URI that begins with pkcs11:".to_owned()),
+        };
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let mut found = TokenUri::default();
+        let mut seen = Vec::new();
+        let attributes = path.split(';').map(|part| (part, false)).chain(query.split('&').map(|part| (part, true)));
+        for (attribute, is_query) in attributes.filter(|(part, _)| !part.is_empty()) {
+            let Some((name, value)) = attribute.split_once('=') else {
+                return Err(format!("{attribute:?} in the URI is not of the form name=value"));
+            };
+            if seen.contains(&name) {
+                return Err(format!("the URI says {name} twice"));
+            }
+            seen.push(name);
+            let octets = decode(value).ok_or_else(|| format!("the value of {name} in the URI is not well encoded"))?;
+            if name == "id" && !is_query {
+                found.id = Some(octets);
+                continue;
+            }
+            if matches!((name, is_query), ("pin-value" | "pin-source", true)) {
+                return Err(format!("{name} in the URI: the PIN comes from the program's callback"));
+            }
+            let text = String::from_utf8(octets).map_err(|_| format!("the value of {name} in the URI is not UTF-8"))?;
+            match (name, is_query) {
+                ("token", false) => found.token = Some(fitting(name, text, 32)?),
+                ("manufacturer", false) => found.manufacturer = Some(fitting(name, text, 32)?),
+                ("model", false) => found.model = Some(fitting(name, text, 16)?),
+                ("serial", false) => found.serial = Some(fitting(name, text, 16)?),
+                ("object", false) => found.object = Some(text),
+                ("slot-id", false) => {
+                    found.slot_id = Some(text.parse().map_err(|_| "slot-id in the URI is not a number".to_owned())?);
+                }
+                ("type", false) if text == "private" => {}
+                ("type", false) => return Err(format!("type {text} in the URI; a private key is asked for")),
+                ("module-path", true) => found.module_path = Some(text),
+                _ => return Err(format!("{name} in the URI is not looked at here")),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// RFC 7512 section 2.3: a value that PKCS#11 could not hold makes the URI invalid.
+fn fitting(name: &str, value: String, most: usize) -> Result<String, String> {
+    if value.len() > most { Err(format!("{name} in the URI is longer than {most} bytes")) } else { Ok(value) }
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = match (first, tail) {
+            (b'%', [high, low, tail @ ..]) => {
+                let digit = |c: &u8| char::from(*c).to_digit(16);
+                out.push((digit(high)? * 16 + digit(low)?) as u8);
+                tail
+            }
+            (b'%', _) => return None,
+            (other, tail) => {
+                out.push(*other);
+                tail
+            }
+        };
+    }
+    Some(out)
+}
+
+impl fmt::Display for TokenUri {
+    /// The path alone, `type=private` included: where the module lies is another machine's affair.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("pkcs11:")?;
+        let text = |value: &Option<String>| value.as_ref().map(|value| encode(value.as_bytes(), false));
+        for (name, value) in [
+            ("token", text(&self.token)),
+            ("manufacturer", text(&self.manufacturer)),
+            ("serial", text(&self.serial)),
+            ("model", text(&self.model)),
+            ("slot-id", self.slot_id.map(|id| id.to_string())),
+            ("object", text(&self.object)),
+            ("id", self.id.as_ref().map(|id| encode(id, true))),
+        ] {
+            if let Some(value) = value {
+                write!(f, "{name}={value};")?;
+            }
+        }
+        f.write_str("type=private")
+    }
+}
+
+fn encode(value: &[u8], is_binary: bool) -> String {
+    let mut out = String::new();
+    for byte in value {
+        let is_plain = byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+        match is_plain && !is_binary {
+            true => out.push(char::from(*byte)),
+            false => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_is_read_and_written_again() {
+        let uri = "pkcs11:model=SoftHSM%20v2;manufacturer=SoftHSM%20project;serial=3a1f;token=my%20token;id=%00%ff%41;\
+                   object=device%2fkey;type=private?module-path=/usr/lib/softhsm/libsofthsm2.so";
+        let found = TokenUri::parse(uri).unwrap();
+        assert_eq!(found.token.as_deref(), Some("my token"));
+        assert_eq!(found.id.as_deref(), Some(&[0x00, 0xff, 0x41][..]));
+        assert_eq!(found.object.as_deref(), Some("device/key"));
+        assert_eq!(found.module_path.as_deref(), Some("/usr/lib/softhsm/libsofthsm2.so"));
+        let written = found.to_string();
+        assert!(written.contains("id=%00%FF%41;") && written.ends_with(";type=private"), "{written}");
+        let again = TokenUri::parse(&written).unwrap();
+        assert_eq!(again, TokenUri { module_path: None, ..found });
+        assert_eq!(TokenUri::parse("PKCS11:").unwrap(), TokenUri::default());
+    }
+
+    #[test]
+    fn a_uri_that_is_not_understood_in_full_is_refused() {
+        for (uri, words) in [
+            ("", "begins with"),
+            ("pkcs12:token=a", "begins with"),
+            ("http://a", "begins with"),
+            ("pkcs11:token", "name=value"),
+            ("pkcs11:token=a;token=b", "twice"),
+            ("pkcs11:token=%4", "encoded"),
+            ("pkcs11:token=%zz", "encoded"),
+            ("pkcs11:token=%ff", "UTF-8"),
+            ("pkcs11:serial=12345678901234567", "longer"),
+            ("pkcs11:type=cert", "private key"),
+            ("pkcs11:slot-id=x", "number"),
+            ("pkcs11:colour=blue", "not looked at"),
+            ("pkcs11:object=a?pin-value=1234", "callback"),
+            ("pkcs11:object=a?pin-source=file:/pin", "callback"),
+        ] {
+            let refused = TokenUri::parse(uri).unwrap_err();
+            assert!(refused.contains(words), "{uri}: {refused}");
+            assert!(!refused.contains("1234"), "no PIN in words");
+        }
+    }
+}

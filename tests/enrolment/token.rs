@@ -1,0 +1,85 @@
+//! Enrolment and key update with keys in a PKCS#11 token, by a CA that has a decoder of its own.
+
+use std::sync::Arc;
+
+use devid::asn1::x509::Certificate;
+use devid::client::{Client, Config, Destination, Owner, Subject};
+use devid::cmp::Signer;
+use devid::crypto::pkcs11::TokenKey;
+use devid::crypto::{KeyKind, PrivateKey};
+use devid::store::{IdentityKey, Store, StoreOptions};
+use devid::transport::{Exchange, ExchangeLimits, Reply, TransportError};
+use devid::{Error, Time};
+use devid_testca::{KeyType, Options, TestCa};
+
+use crate::certificates::provider;
+use crate::softhsm::{PIN, module, new_key, pin};
+
+struct Line<'a>(&'a mut TestCa, Time);
+
+impl Exchange for Line<'_> {
+    fn exchange(&mut self, request: &[u8], _limits: &ExchangeLimits) -> Result<Reply, TransportError> {
+        Ok(Reply::from_body(self.0.answer(request, self.1.unix())))
+    }
+}
+
+struct AtOnce(Time);
+
+impl Owner for AtOnce {
+    fn now(&mut self) -> Time {
+        self.0
+    }
+
+    fn wait(&mut self, _seconds: u32, _reason: &[String]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+fn client(ca: &TestCa, key: Arc<dyn PrivateKey>, certificate: Certificate, chain: Vec<Certificate>) -> Client {
+    let mut config = Config::new();
+    config.protect_with_certificate(Signer::Key(key), certificate, chain);
+    let root = Certificate::from_der(&ca.root.certificate).unwrap();
+    config.cmp_anchors.add(root.clone());
+    config.enrolment_anchors.add(root);
+    config.build().unwrap()
+}
+
+#[test]
+fn a_device_with_its_keys_in_a_token_enrols_restarts_and_renews() {
+    let Some(module) = module() else { return };
+    for kind in [KeyKind::P256, KeyKind::Rsa(2048)] {
+        let options = Options::default();
+        let now = Time::from_unix(options.now);
+        let mut ca = TestCa::new(options);
+        let home = std::env::temp_dir().join(format!("devid-token-{}-{kind}", std::process::id()));
+        let open = || Store::open_directory(&home, provider().clone(), StoreOptions::default()).unwrap();
+        let new = |name: &str| -> Arc<dyn PrivateKey> { Arc::new(new_key(&format!("{name}-{kind}"), kind).unwrap()) };
+
+        let idevid = ca.idevid("device 1", KeyType::P256, now.unix());
+        let supplier = devid::crypto::keys::load_private_key(&**provider(), &idevid.key.pkcs8, None).unwrap();
+        let enrolling = client(&ca, supplier, Certificate::from_der(&idevid.certificate).unwrap(), Vec::new());
+        let subject = Subject::new().name("CN=router-7").unwrap();
+        {
+            let store = open();
+            let to = Destination { store: &store, name: "router", purpose: "ldevid" };
+            let (mut line, key) = (Line(&mut ca, now), new("enrolled"));
+            let identity = enrolling.enroll_into(to, &key, &subject, &mut line, &mut AtOnce(now)).unwrap();
+            assert_eq!(identity.key.spki(), key.spki());
+        }
+
+        // The program starts anew: device memory says which key it was.
+        let store = open();
+        let identity = store.current("router").unwrap();
+        let IdentityKey::External(reference) = &identity.key else { panic!("the key left its token") };
+        let key = Arc::new(TokenKey::open(Some(module), &reference.reference, pin(PIN)).unwrap());
+        let renewing = client(&ca, key, identity.certificate.clone(), identity.chain.clone());
+        let to = Destination { store: &store, name: "router", purpose: "ldevid" };
+        let next = new("renewed");
+        let renewed = renewing.renew_into(to, &next, &mut Line(&mut ca, now), &mut AtOnce(now));
+        let renewed = renewed.unwrap_or_else(|error| panic!("{kind}: {error} {:?}", ca.complaints()));
+        assert_eq!((renewed.generation, renewed.key.spki()), (2, next.spki()));
+        assert_eq!(ca.confirmed.len(), 2);
+        drop(store);
+        std::fs::remove_dir_all(&home).unwrap();
+    }
+}
