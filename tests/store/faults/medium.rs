@@ -359,11 +359,20 @@ fn collect(directories: &[Entries], files: &[(Vec<u8>, u32)], at: usize, prefix:
     }
 }
 
+/// What tells contents apart. A sealed key looks different each time: its length and what is zero or not stand for it.
+pub fn content(bytes: &[u8]) -> (usize, Vec<u8>) {
+    let is_sealed = bytes.windows(SEALED.len()).any(|window| window == SEALED);
+    let zeros = bytes.iter().filter(|b| **b == 0).count();
+    (bytes.len(), if is_sealed { zeros.to_be_bytes().to_vec() } else { bytes.to_vec() })
+}
+
+const SEALED: &[u8] = b"BEGIN ENCRYPTED PRIVATE KEY";
+
 impl Image {
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for (path, node) in &self.0 {
-            (path, node.as_ref().map(|(_, bytes, mode)| (bytes, mode))).hash(&mut hasher);
+            (path, node.as_ref().map(|(_, bytes, mode)| (content(bytes), mode))).hash(&mut hasher);
         }
         hasher.finish()
     }

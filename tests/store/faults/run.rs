@@ -181,7 +181,9 @@ impl<W: World> Trial<'_, W> {
             self.check(&label, &world.fork(), outcome.is_ok());
         }
         self.outcome.failed += 1;
-        if matches!(fault, Fault::FailFromHere(_)) {
+        // Nothing is left to be done where the medium stays broken, or nothing was noticed.
+        let is_unnoticed = matches!(fault, Fault::Fail(EINTR) | Fault::Short) && outcome.is_ok();
+        if matches!(fault, Fault::FailFromHere(_)) || is_unnoticed {
             return;
         }
         if let Some(store) = store {

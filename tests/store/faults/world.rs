@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use devid::store::*;
 use zeroize::Zeroizing;
 
-use super::medium::{Image, Lies, Medium};
+use super::medium::{Image, Lies, Medium, content};
 use super::plan::{Dice, EIO, ENOSPC, EROFS, Plan, Seen};
 use crate::common::*;
 
@@ -231,7 +231,9 @@ impl World for Primitives {
 
     fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.records.lock().unwrap().now().hash(&mut hasher);
+        for (key, bytes) in self.records.lock().unwrap().now() {
+            (key, content(&bytes)).hash(&mut hasher);
+        }
         hasher.finish()
     }
 
