@@ -572,8 +572,8 @@ uint32_t devid_abi_version(void);
  * Whether a feature was compiled in. Every build exports the same functions; what is not compiled in answers
  * DEVID_E_UNSUPPORTED.
  *
- * @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "crypto-awslc" and "crypto-rust"
- *                 (providers), "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens).
+ * @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "crypto-awslc" and
+ *                 "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens).
  * @return 1 yes; 0 no, or not known to this version.
  */
 DEVID_API
@@ -1467,11 +1467,11 @@ devid_status devid_config_new(devid_config **out_config,
                               devid_error **err);
 
 /**
- * The CMP server for the built-in HTTP client.
+ * The CMP server for the built-in client.
  *
  * @param config  Not NULL.
  * @param url     Such as "http://ca.example:8080/.well-known/cmp"; the path is used as it stands. "https://..." needs
- *                devid_config_add_tls_anchors(). Not NULL.
+ *                devid_config_add_tls_anchors(); "coap://..." goes by UDP (RFC 9482). Not NULL.
  * @param err     Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
  */
@@ -2054,6 +2054,25 @@ DEVID_API
 DEVID_MUST_USE
 devid_status devid_config_protect_by_mutual_tls(devid_config *config,
                                                 devid_error **err);
+
+/**
+ * For "coap" servers: sizes and times (RFC 7252 section 4.8, RFC 7959).
+ *
+ * @param config          Not NULL.
+ * @param block_bytes     Largest block: 16, 32, 64, 128, 256, 512 or 1024; 0 leaves it as it is (1024).
+ * @param ack_millis      Until the first repetition of a message, and up to half of it more at random; each further one takes
+ *                        twice as long. 0 leaves it as it is (2000).
+ * @param max_retransmit  How often a message is repeated; -1 leaves it as it is (4).
+ * @param err             Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for other values; DEVID_E_UNSUPPORTED if CoAP is not built in.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_coap(devid_config *config,
+                                   uint32_t block_bytes,
+                                   uint32_t ack_millis,
+                                   int32_t max_retransmit,
+                                   devid_error **err);
 
 /**
  * User name and password for the proxy (RFC 7617). They are sent to the proxy alone, and shown nowhere.

@@ -25,6 +25,8 @@ demo)
     # A second look at faults; a test that can do without.
     [ "$(id -u)" != 0 ] || need strace strace
     need readelf binutils
+    command -v coap-client > /dev/null || command -v coap-client-notls > /dev/null || missing+=(libcoap3-bin)
+    [ -e /usr/include/coap3/coap.h ] || missing+=(libcoap3-dev)
     python3 -c 'import venv, ensurepip' 2> /dev/null || missing+=(python3-venv)
     [ -e /usr/include/openssl/cmp.h ] || missing+=(libssl-dev)
     if [ "${1:-test}" = interop ]; then

@@ -100,11 +100,11 @@ pub unsafe extern "C" fn devid_config_new(
     })
 }
 
-/// The CMP server for the built-in HTTP client.
+/// The CMP server for the built-in client.
 ///
 /// @param config  Not NULL.
 /// @param url     Such as "http://ca.example:8080/.well-known/cmp"; the path is used as it stands. "https://..." needs
-///                devid_config_add_tls_anchors(). Not NULL.
+///                devid_config_add_tls_anchors(); "coap://..." goes by UDP (RFC 9482). Not NULL.
 /// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK or a failure.
 #[must_use]

@@ -28,8 +28,7 @@ pub struct Op {
     pub(super) operation: Operation,
     pub(super) session: Session,
     pub(super) callbacks: Callbacks,
-    #[cfg(feature = "http")]
-    pub(super) http: Option<crate::transport::HttpExchange>,
+    pub(super) built_in: Option<Box<dyn crate::transport::Exchange + Send + Sync>>,
     pub(super) installing: Option<Installing>,
     pub(super) request_name: CString,
     pub(super) words: Words,
@@ -84,8 +83,7 @@ impl Op {
             operation,
             session: session.clone(),
             callbacks: Callbacks::default(),
-            #[cfg(feature = "http")]
-            http: None,
+            built_in: None,
             words: Words::default(),
         };
         op.refresh();

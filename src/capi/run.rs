@@ -208,16 +208,11 @@ pub(super) fn with_exchange<T>(
         let mut exchange = ProgramExchange { callbacks: &op.callbacks };
         return use_it(&mut op.operation, &mut exchange, &op.callbacks, &op.session);
     }
-    #[cfg(feature = "http")]
-    {
-        let http = match &mut op.http {
-            Some(http) => http,
-            empty => empty.insert(op.session.client.http()?),
-        };
-        use_it(&mut op.operation, http, &op.callbacks, &op.session)
-    }
-    #[cfg(not(feature = "http"))]
-    Err(Error::new(Code::Unsupported, "the HTTP client is not built in: set an exchange function"))
+    let built_in = match &mut op.built_in {
+        Some(built_in) => built_in,
+        empty => empty.insert(op.session.client.exchange()?),
+    };
+    use_it(&mut op.operation, built_in, &op.callbacks, &op.session)
 }
 
 pub(super) struct ProgramExchange<'a> {

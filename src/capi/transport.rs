@@ -274,6 +274,53 @@ pub unsafe extern "C" fn devid_config_protect_by_mutual_tls(
     })
 }
 
+/// For "coap" servers: sizes and times (RFC 7252 section 4.8, RFC 7959).
+///
+/// @param config          Not NULL.
+/// @param block_bytes     Largest block: 16, 32, 64, 128, 256, 512 or 1024; 0 leaves it as it is (1024).
+/// @param ack_millis      Until the first repetition of a message, and up to half of it more at random; each further one takes
+///                        twice as long. 0 leaves it as it is (2000).
+/// @param max_retransmit  How often a message is repeated; -1 leaves it as it is (4).
+/// @param err             Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for other values; DEVID_E_UNSUPPORTED if CoAP is not built in.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_config_set_coap(
+    config: *mut devid_config,
+    block_bytes: u32,
+    ack_millis: u32,
+    max_retransmit: i32,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let mut settings = unsafe { handle_mut(config, "config")? };
+        #[cfg(feature = "coap")]
+        {
+            let coap = &mut settings.config.coap;
+            match block_bytes {
+                0 => {}
+                16 | 32 | 64 | 128 | 256 | 512 | 1024 => coap.block_bytes = block_bytes as u16,
+                other => return Err(invalid(format!("blocks of {other} bytes; CoAP knows 16, 32, 64, ... 1024"))),
+            }
+            if ack_millis != 0 {
+                coap.ack_timeout = std::time::Duration::from_millis(ack_millis.into());
+            }
+            match max_retransmit {
+                -1 => {}
+                0..=20 => coap.max_retransmit = max_retransmit as u32,
+                other => return Err(invalid(format!("{other} repetitions; 0 to 20 are taken"))),
+            }
+            Ok(())
+        }
+        #[cfg(not(feature = "coap"))]
+        {
+            let _ = (&mut settings, block_bytes, ack_millis, max_retransmit);
+            Err(Error::new(Code::Unsupported, "CoAP is not built in"))
+        }
+    })
+}
+
 /// User name and password for the proxy (RFC 7617). They are sent to the proxy alone, and shown nowhere.
 ///
 /// @param config    Not NULL.

@@ -49,8 +49,8 @@ pub extern "C" fn devid_abi_version() -> u32 {
 /// Whether a feature was compiled in. Every build exports the same functions; what is not compiled in answers
 /// DEVID_E_UNSUPPORTED.
 ///
-/// @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "crypto-awslc" and "crypto-rust"
-///                 (providers), "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens).
+/// @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "crypto-awslc" and
+///                 "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens).
 /// @return 1 yes; 0 no, or not known to this version.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn devid_supports(feature: *const c_char) -> i32 {
@@ -60,6 +60,7 @@ pub unsafe extern "C" fn devid_supports(feature: *const c_char) -> i32 {
         i32::from(match feature.unwrap_or_default() {
             "http" => cfg!(feature = "http"),
             "tls" => cfg!(feature = "tls"),
+            "coap" => cfg!(feature = "coap"),
             "crypto-awslc" => cfg!(feature = "crypto-awslc"),
             "crypto-rust" => cfg!(feature = "crypto-rust"),
             "legacy-ciphers" => cfg!(feature = "legacy-ciphers"),

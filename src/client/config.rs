@@ -16,7 +16,7 @@ use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, SignatureAlgorithm, default_provider};
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::transport::{Cancel, ExchangeLimits, TlsConfig};
+use crate::transport::{Cancel, Exchange, ExchangeLimits, Scheme, TlsConfig, Url};
 use crate::validation::{RevocationPolicy, StatusSources, TrustAnchors};
 
 /// What a client is to be; [`Config::build`] checks it and makes the client.
@@ -38,6 +38,9 @@ pub struct Config {
     pub use_http_1_0: bool,
     /// For `https`: who the server may be, and how the client shows itself. Its anchors are a set of their own.
     pub tls: TlsConfig,
+    /// For `coap`: sizes and times.
+    #[cfg(feature = "coap")]
+    pub coap: crate::transport::CoapConfig,
     /// Timeouts and sizes of one exchange.
     pub exchange_limits: ExchangeLimits,
     /// How often a message is sent again when the server was not reached or was busy, so that it cannot have been
@@ -100,6 +103,8 @@ impl Config {
             proxy_url: None,
             proxy_login: None,
             use_http_1_0: false,
+            #[cfg(feature = "coap")]
+            coap: crate::transport::CoapConfig::default(),
             exchange_limits: ExchangeLimits::default(),
             max_retries: 0,
             cmp_anchors: TrustAnchors::new(),
@@ -290,6 +295,8 @@ impl Config {
                 proxy_login: self.proxy_login.clone(),
                 use_http_1_0: self.use_http_1_0,
                 tls: Arc::new(self.tls.clone()),
+                #[cfg(feature = "coap")]
+                coap: self.coap.clone(),
             }),
             exchange_limits,
             max_retries: self.max_retries,
@@ -311,7 +318,6 @@ impl fmt::Debug for Config {
 #[derive(Clone, Debug)]
 pub struct Client {
     pub(super) context: Arc<Context>,
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "for the built-in HTTP client"))]
     way: Arc<Way>,
     exchange_limits: ExchangeLimits,
     pub(super) max_retries: u32,
@@ -326,6 +332,8 @@ struct Way {
     proxy_login: Option<(String, Zeroizing<String>)>,
     use_http_1_0: bool,
     tls: Arc<TlsConfig>,
+    #[cfg(feature = "coap")]
+    coap: crate::transport::CoapConfig,
 }
 
 impl fmt::Debug for Way {
@@ -358,9 +366,8 @@ impl Client {
     }
 
     /// The error with the path of the server's URL among its facts, if it is about an exchange with it.
-    #[cfg(feature = "http")]
     pub(crate) fn with_path(&self, error: Error) -> Error {
-        let url = self.way.server_url.as_deref().and_then(|url| crate::transport::Url::parse(url).ok());
+        let url = self.way.server_url.as_deref().and_then(|url| Url::parse(url).ok());
         match url {
             Some(url) if error.facts().phase.is_some() => error
                 .with(|facts| facts.http_path = Some(url.target().split('?').next().unwrap_or_default().to_owned())),
@@ -368,19 +375,53 @@ impl Client {
         }
     }
 
-    /// The built-in HTTP client for the server of the settings.
-    #[cfg(feature = "http")]
-    pub fn http(&self) -> Result<crate::transport::HttpExchange, Error> {
-        use crate::transport::{HttpConfig, HttpExchange, Scheme, Url};
-        let way = &*self.way;
-        let url = way.server_url.as_deref().ok_or_else(|| {
+    /// The built-in client for the server of the settings: HTTP, HTTPS or CoAP, as its URL says.
+    ///
+    /// Errors: no URL; [`Code::Unsupported`] if the build lacks the client for it; settings that do not fit to it.
+    pub fn exchange(&self) -> Result<Box<dyn Exchange + Send + Sync>, Error> {
+        let (url, scheme) = self.server()?;
+        match scheme {
+            #[cfg(feature = "http")]
+            Scheme::Http | Scheme::Https => Ok(Box::new(self.http()?)),
+            #[cfg(feature = "coap")]
+            Scheme::Coap => Ok(Box::new(crate::transport::CoapExchange::new(url, self.way.coap.clone())?)),
+            #[cfg(not(all(feature = "http", feature = "coap")))]
+            _ => {
+                let words = format!("{url}: the {} client is not built in; bring an exchange", scheme.name());
+                Err(Error::new(Code::Unsupported, words))
+            }
+        }
+    }
+
+    /// CoAP over the caller's own datagrams, to the server of the settings.
+    #[cfg(feature = "coap")]
+    pub fn coap_over(
+        &self,
+        datagrams: Box<dyn crate::transport::coap::Datagrams>,
+    ) -> Result<crate::transport::CoapExchange, Error> {
+        let (url, _) = self.server()?;
+        Ok(crate::transport::CoapExchange::over(url, self.way.coap.clone(), datagrams)?)
+    }
+
+    /// The server's URL, checked against the rest of the settings.
+    fn server(&self) -> Result<(&str, Scheme), Error> {
+        let url = self.way.server_url.as_deref().ok_or_else(|| {
             Error::new(Code::InvalidArgument, "no server URL in the settings, and no exchange was given")
         })?;
-        let is_https = Url::parse(url)?.scheme() == Scheme::Https;
-        if matches!(self.context.credential, Credential::MutualTls { .. }) && !is_https {
+        let scheme = Url::parse(url)?.scheme();
+        if matches!(self.context.credential, Credential::MutualTls { .. }) && scheme != Scheme::Https {
             let words = format!("{url}: mutual TLS is to protect messages, and this server is not asked by https");
             return Err(Error::new(Code::InvalidArgument, words));
         }
+        Ok((url, scheme))
+    }
+
+    /// The built-in HTTP client for the server of the settings.
+    #[cfg(feature = "http")]
+    pub fn http(&self) -> Result<crate::transport::HttpExchange, Error> {
+        use crate::transport::{HttpConfig, HttpExchange};
+        let way = &*self.way;
+        let (url, _) = self.server()?;
         let login = way.proxy_login.as_ref();
         let config = HttpConfig {
             tls: (!way.tls.anchors.is_empty()).then(|| Arc::clone(&way.tls)),

@@ -137,17 +137,15 @@ pub fn system_time() -> Time {
 }
 
 impl Client {
-    /// Runs an operation over the built-in HTTP client: see [`run`].
-    #[cfg(feature = "http")]
+    /// Runs an operation over the built-in client: see [`run`].
     pub fn run(&self, operation: &mut Operation, owner: &mut dyn Owner) -> Result<Issued, Error> {
-        let done = run(operation, &mut self.http()?, self.exchange_limits(), self.max_retries, owner);
+        let done = run(operation, &mut self.exchange()?, self.exchange_limits(), self.max_retries, owner);
         done.map_err(|error| self.with_path(error))
     }
 
-    /// Runs any operation over the built-in HTTP client: see [`complete`].
-    #[cfg(feature = "http")]
+    /// Runs any operation over the built-in client: see [`complete`].
     pub fn complete(&self, operation: &mut Operation, owner: &mut dyn Owner) -> Result<(), Error> {
-        let done = complete(operation, &mut self.http()?, self.exchange_limits(), self.max_retries, owner);
+        let done = complete(operation, &mut self.exchange()?, self.exchange_limits(), self.max_retries, owner);
         done.map_err(|error| self.with_path(error))
     }
 

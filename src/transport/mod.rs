@@ -4,6 +4,8 @@
 //! bytes; a [`Fetch`] gets a CRL, a certificate or an OCSP response by URL. Both are traits, so that a host may bring
 //! its own network stack. Failures are [`TransportError`]s with every fact that is known.
 
+#[cfg(feature = "coap")]
+pub mod coap;
 #[cfg(feature = "http")]
 mod connection;
 mod error;
@@ -22,6 +24,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+#[cfg(feature = "coap")]
+pub use coap::{CoapConfig, CoapExchange};
 pub use error::{Phase, TransportError, TransportErrorKind};
 pub use fetch::{Fetch, FetchFn, FetchRequest, Fetched};
 #[cfg(feature = "http")]

@@ -14,14 +14,17 @@ pub enum Scheme {
     Http,
     /// HTTP over TLS.
     Https,
+    /// CoAP over UDP.
+    Coap,
 }
 
 impl Scheme {
-    /// `http` or `https`.
+    /// `http`, `https` or `coap`.
     pub const fn name(self) -> &'static str {
         match self {
             Scheme::Http => "http",
             Scheme::Https => "https",
+            Scheme::Coap => "coap",
         }
     }
 
@@ -29,11 +32,13 @@ impl Scheme {
         match self {
             Scheme::Http => 80,
             Scheme::Https => 443,
+            // RFC 7252 section 6.1.
+            Scheme::Coap => 5683,
         }
     }
 }
 
-/// An absolute `http` or `https` URL. Path and query are kept byte for byte: `//`, a trailing `/` and `%2F` mean
+/// An absolute `http`, `https` or `coap` URL. Path and query are kept byte for byte: `//`, a trailing `/` and `%2F` mean
 /// something to some servers (a CMP path that must end with `/` is common).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
@@ -59,7 +64,8 @@ impl Url {
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
-            other => return Err(invalid(format!("the URL's scheme is {other}; http and https are known"))),
+            "coap" => Scheme::Coap,
+            other => return Err(invalid(format!("the URL's scheme is {other}; http, https and coap are known"))),
         };
         if rest.contains('#') {
             return Err(invalid("the URL has a fragment (#), which is never sent".to_owned()));

@@ -153,6 +153,7 @@ impl Wire {
                 Err(TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, words))
             }
             Scheme::Http | Scheme::Https => Ok(()),
+            Scheme::Coap => Err(unsupported(format!("{url}: this is the HTTP client"))),
         }
     }
 

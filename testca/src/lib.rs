@@ -18,6 +18,7 @@ mod answer;
 pub mod certs;
 mod check;
 pub mod cmp;
+pub mod coap;
 mod envelope;
 pub mod keys;
 pub mod knobs;

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use devid_testca::coap::{CoapOptions, CoapServer};
 use devid_testca::server::system_time;
 use devid_testca::tls::{TlsOptions, TlsServer};
 use devid_testca::{KeyType, Knobs, Options, RaMode, RaServer, Server, TestCa};
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
 fn run() -> Result<(), String> {
     let mut options = Options::default();
     let mut knobs = Knobs::default();
-    let (mut is_tls, mut is_mutual_tls) = (false, false);
+    let (mut is_tls, mut is_mutual_tls, mut is_coap) = (false, false, false);
     let (mut port, mut directory, mut until_stdin_closes) = (0u16, None::<PathBuf>, false);
     let mut ra_mode = None;
     let mut arguments = std::env::args().skip(1);
@@ -39,6 +40,7 @@ fn run() -> Result<(), String> {
             "--port" => port = value()?.parse().map_err(|_| "--port needs a number".to_owned())?,
             "--dir" => directory = Some(value()?.into()),
             "--tls" => is_tls = true,
+            "--coap" => is_coap = true,
             "--tls-client-auth" => (is_tls, is_mutual_tls) = (true, true),
             "--until-stdin-closes" => until_stdin_closes = true,
             "--ra" => {
@@ -87,9 +89,12 @@ fn run() -> Result<(), String> {
     // Kept until the end: it stops when it is dropped.
     let tls = is_tls.then(|| TlsServer::start(&server, options)).transpose().map_err(|e| format!("HTTPS: {e}"))?;
     let https = tls.as_ref().map_or_else(String::new, |tls| format!(",\"https\":\"{}\"", tls.url()));
+    let coap = is_coap.then(|| CoapServer::start(&server, CoapOptions::default())).transpose();
+    let coap = coap.map_err(|e| format!("CoAP: {e}"))?;
+    let coap_shown = coap.as_ref().map_or_else(String::new, |coap| format!(",\"coap\":\"{}\"", coap.url()));
     let url = server.url();
     println!(
-        "{{\"ready\":true,\"port\":{},\"url\":\"{url}\",\"cmp\":\"{url}/cmp\",\"ocsp\":\"{url}/ocsp\",\"crl\":\"{url}/crl/issuing.crl\",\"control\":\"{url}/control\"{https}{ra_shown}{shown}}}",
+        "{{\"ready\":true,\"port\":{},\"url\":\"{url}\",\"cmp\":\"{url}/cmp\",\"ocsp\":\"{url}/ocsp\",\"crl\":\"{url}/crl/issuing.crl\",\"control\":\"{url}/control\"{https}{coap_shown}{ra_shown}{shown}}}",
         server.port()
     );
     io::stdout().flush().map_err(|e| e.to_string())?;
@@ -119,6 +124,7 @@ fn help() -> String {
          \x20                       requests on as WAY says: forward, nested, batch, replace, ra-verified\n\
          --tls                   HTTPS too, on another port, by a certificate of the issuing CA for localhost\n\
          --tls-client-auth       the same, for clients with a certificate of the supplier or the operator only\n\
+         --coap                  CoAP too, on a UDP port (\"coap\" in the line of JSON)\n\
          --until-stdin-closes    stop when standard input closes\n\n\
          Paths: POST /cmp, /pkix/, /.well-known/cmp...; POST and GET /ocsp; GET /crl/issuing.crl, /crl/root.crl,\n\
          /ca/issuing.crt, /ca/root.crt; POST /control with lines KNOB=VALUE, reset, forget, revoke=SERIAL[,REASON],\n\

@@ -154,7 +154,21 @@ pub(crate) struct Response {
     knobs: Option<Knobs>,
 }
 
+impl Request {
+    pub(crate) fn post(path: String, body: Vec<u8>) -> Self {
+        Request { method: "POST".to_owned(), path, body, keep_alive: true }
+    }
+}
+
 impl Response {
+    pub(crate) fn status(&self) -> u32 {
+        self.status
+    }
+
+    pub(crate) fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+
     pub(crate) fn plain(status: u32, content_type: &str, body: Vec<u8>) -> Self {
         Response { status, content_type: content_type.to_owned(), body, knobs: None }
     }

@@ -59,6 +59,14 @@ static void settings_for_tls_are_checked_when_they_are_set(const char *folder)
         devid_key_free(stranger);
         OK(devid_config_protect_by_mutual_tls(config, &err));
     }
+    if (devid_supports("coap")) {
+        OK(devid_config_set_coap(config, 64, 500, 3, &err));
+        OK(devid_config_set_coap(config, 0, 0, -1, &err));
+        FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_coap(config, 2048, 0, -1, &err));
+        FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_coap(config, 0, 0, 21, &err));
+    } else {
+        FAILS(DEVID_E_UNSUPPORTED, devid_config_set_coap(config, 64, 500, 3, &err));
+    }
     OK(devid_config_set_proxy_login(config, "device", "secret", &err));
     FAILS(DEVID_E_NULL, devid_config_set_proxy_login(config, "device", NULL, &err));
     OK(devid_config_set_proxy_login(config, NULL, NULL, &err));

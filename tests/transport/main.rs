@@ -1,6 +1,10 @@
 //! How the built-in clients behave towards servers that are kind, old, slow, broken or hostile.
 #![cfg(feature = "http")]
 
+#[cfg(feature = "coap")]
+mod coap;
+#[cfg(feature = "coap")]
+mod coap_others;
 mod http;
 #[cfg(feature = "tls")]
 mod mutual;

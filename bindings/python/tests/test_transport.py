@@ -127,3 +127,18 @@ def test_old_server_is_spoken_to_in_http_1_0() -> None:
         config.set_secret(ca.reference, ca.secret)
         config.set_http_1_0(True)
         assert run(config).certificate.subject == "CN=router-7"
+
+
+def test_device_enrols_over_coap() -> None:
+    with TestCa(arguments=["--coap"]) as ca:
+        config = devid.Config(f"{ca.coap_url}/cmp", enrolment_anchors=ca.root)
+        config.set_secret(ca.reference, ca.secret)
+        assert run(config).certificate.subject == "CN=router-7"
+        config.set_coap(block_bytes=64, ack_millis=500, max_retransmit=3)
+        assert run(config).certificate.subject == "CN=router-7"
+        with pytest.raises(devid.UsageError):
+            config.set_coap(block_bytes=100)
+        config.set_server(f"{ca.coap_url}/nowhere")
+        with pytest.raises(devid.TransportError, match=r"4\.04") as refused:
+            run(config)
+        assert refused.value.code is devid.Code.HTTP_STATUS and refused.value.http_status == 404

@@ -572,6 +572,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_set_tls_revocation": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
     "devid_config_add_tls_crls": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_config_protect_by_mutual_tls": (c_int32, (POINTER(devid_config), POINTER(POINTER(devid_error)))),
+    "devid_config_set_coap": (c_int32, (POINTER(devid_config), c_uint32, c_uint32, c_int32, POINTER(POINTER(devid_error)))),
     "devid_config_set_proxy_login": (c_int32, (POINTER(devid_config), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
     "devid_config_set_http_1_0": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
     "devid_config_set_signer_revocation": (c_int32, (POINTER(devid_config), c_int32, c_int32, c_int32, POINTER(POINTER(devid_error)))),

@@ -195,7 +195,7 @@ class Config(Handle):
             self.set_tolerance(name, on)
 
     def set_server(self, url: str) -> None:
-        """The CMP server for the built-in HTTP client; the path is used as it stands. ``https`` needs TLS anchors."""
+        """The CMP server; the path is used as it stands. ``https`` needs TLS anchors, ``coap`` goes by UDP."""
         self._set("devid_config_set_server", text(url, "url"))
 
     def set_proxy(self, url: Optional[str]) -> None:
@@ -209,6 +209,10 @@ class Config(Handle):
     def set_http_1_0(self, on: bool) -> None:
         """Speak HTTP/1.0, for servers that know nothing else."""
         self._set("devid_config_set_http_1_0", int(bool(on)))
+
+    def set_coap(self, *, block_bytes: int = 0, ack_millis: int = 0, max_retransmit: int = -1) -> None:
+        """For ``coap`` servers: the largest block, the time until the first repetition, how often; 0 and -1 leave it."""
+        self._set("devid_config_set_coap", block_bytes, ack_millis, max_retransmit)
 
     def add_tls_anchors(self, certificates: BytesLike) -> None:
         """Anchors of HTTPS servers, PEM or DER. They count for TLS alone, and TLS counts none but them."""

@@ -60,6 +60,8 @@ class TestCa:
         self.crl_url: str = ready["crl"]
         self.ra_url: Optional[str] = ready.get("ra")
         """Where the RA in front of the CA listens, if it was started with ``arguments=["--ra=WAY"]``."""
+        self.coap_url: Optional[str] = ready.get("coap")
+        """Where CoAP is spoken: with the argument ``--coap``."""
         self.https_url: Optional[str] = ready.get("https")
         """Where the same paths are by HTTPS, under the operator's root: with the arguments ``--tls`` or ``--tls-client-auth``."""
 
