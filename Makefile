@@ -22,7 +22,7 @@ help:
 	@echo "make demo       a device gets its identity, checks a peer and renews, against a test CA on this machine"
 	@echo "make test       every test; parts: test-rust test-c test-header test-abi test-install test-python test-messages test-interop"
 	@echo "make header     writes include/devid.h and the golden lists anew"
-	@echo "make interop    against OpenSSL and Siemens' CmpRaComponent, as servers and as clients"
+	@echo "make interop    against OpenSSL, Siemens' CmpRaComponent and Bouncy Castle"
 	@echo "make pkits      NIST's path validation suite, fetched from PyPI"
 	@echo "make bench      against OpenSSL and rustls-webpki, in the same run; SHORT=1: less of it"
 	@echo "make faults     device memory stopped, failing, without power at every call; prints the points tried"

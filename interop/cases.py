@@ -11,6 +11,7 @@ ENDINGS = ["granted", "grantedWithMods", "rejection", "error", "wrong credential
 
 OURS = ["C", "Python"]
 OUR_CA = "devid-testca"
+BOUNCY_CA = "Bouncy Castle 1.86"
 SIEMENS = "4.1.4"
 SIEMENS_CLIENT = f"CmpClient {SIEMENS}"
 RA_FORWARDING = f"CmpRaComponent {SIEMENS}, forwarding,"
@@ -87,6 +88,14 @@ def conversations(server: str, client: str) -> Iterator[Case]:
                 yield replace(case, ending="delayed pkiConf")
     if client in OURS or client == SIEMENS_CLIENT:
         yield Case(server, client, "ir", "PBMAC1")
+
+
+def conversations_with_bouncy_castle(client: str) -> Iterator[Case]:
+    """What the responder on Bouncy Castle's classes can: it neither polls nor changes what it is asked for."""
+    for command in ("ir", "cr"):
+        for protection in ("P-256", "PBMAC1"):
+            case = Case(BOUNCY_CA, client, command, protection)
+            yield from (case, replace(case, is_implicit=True), replace(case, ending="wrong credential"))
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,18 @@ HERE = Path(__file__).resolve().parent
 ANSWER_SECONDS = 60
 
 BOUNCY_CASTLE = {
+    "org/bouncycastle/bcprov-jdk18on/1.86/bcprov-jdk18on-1.86.jar": "2af190b300cbb0b35e248ccf5f4a06b6072030aeb3da7a98ec73abe5b4cb371f",
+    "org/bouncycastle/bcpkix-jdk18on/1.86/bcpkix-jdk18on-1.86.jar": "8d8b41a4b149bdae8d331f059a578870954d1e3ff29f8269a9eb3ee19a7e4ef7",
+    "org/bouncycastle/bcutil-jdk18on/1.86/bcutil-jdk18on-1.86.jar": "1c268e15f785aafb1e4670d8d6e5f856f69475e96c162dadcd1ff9b350e9139f",
+}
+OLD_BOUNCY_CASTLE = {
     "org/bouncycastle/bcprov-jdk18on/1.78.1/bcprov-jdk18on-1.78.1.jar": "add5915e6acfc6ab5836e1fd8a5e21c6488536a8c1f21f386eeb3bf280b702d7",
     "org/bouncycastle/bcpkix-jdk18on/1.78.1/bcpkix-jdk18on-1.78.1.jar": "4b48ea084e5232b9d79ebca1887b9de037b124931807cd60710748c2aee08cc9",
     "org/bouncycastle/bcutil-jdk18on/1.78.1/bcutil-jdk18on-1.78.1.jar": "d9fa56f97b0f761ce3bc8d9d74c5d7137a987bf5bd3abfe1003f9bafa45a1d2f",
 }
 SIEMENS = {
     "com/siemens/pki/CmpRaComponent/4.1.4/CmpRaComponent-4.1.4.jar": "38a9574469b5668e966eb105250151c73d62d43deacd246ac4b1186bcf82a961",
-    **BOUNCY_CASTLE,
+    **OLD_BOUNCY_CASTLE,
     "org/slf4j/slf4j-api/2.0.13/slf4j-api-2.0.13.jar": "e7c2a48e8515ba1f49fa637d57b4e2f590b3f5bd97407ac699c3aa5efb1204a9",
     "org/slf4j/slf4j-simple/2.0.13/slf4j-simple-2.0.13.jar": "3153fe1d689cffb94f1530b58470c306685ba68844de8857116e3b6ebb81d9f7",
     "com/fasterxml/jackson/core/jackson-core/2.17.1/jackson-core-2.17.1.jar": "ddb26c8a1f1a84535e8213c48b35b253370434e3287b3cf15777856fc4e58ce6",
@@ -136,8 +141,9 @@ def _compiled(name: str, jars: list[Path]) -> Path:
     for tool in ("javac", "java"):
         if shutil.which(tool) is None:
             raise Missing(f"there is no {tool}; on Debian: apt-get install default-jdk-headless")
-    source = HERE / "java" / f"{name}.java"
-    stamp = hashlib.sha256(source.read_bytes() + "".join(map(str, jars)).encode()).hexdigest()[:16]
+    sources = [HERE / "java" / f"{file}.java" for file in (name, "Jobs")]
+    content = b"".join(source.read_bytes() for source in sources)
+    stamp = hashlib.sha256(content + "".join(map(str, jars)).encode()).hexdigest()[:16]
     folder = _cache() / f"{name}-{stamp}"
     with open(_cache() / "compile.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -145,7 +151,7 @@ def _compiled(name: str, jars: list[Path]) -> Path:
             unfinished = folder.with_suffix(".unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
             libraries = os.pathsep.join(map(str, jars))
-            command = ["javac", "-Xlint:all,-path", "-Werror", "-d", str(unfinished), "-cp", libraries, str(source)]
+            command = ["javac", "-Xlint:all,-path", "-Werror", "-d", str(unfinished), "-cp", libraries, *map(str, sources)]
             subprocess.run(command, check=True)
             unfinished.rename(folder)
     return folder

@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(HERE))
 
+import bouncy  # noqa: E402
 import peers  # noqa: E402
 import report  # noqa: E402
 import siemens  # noqa: E402
@@ -38,6 +39,7 @@ from cases import (  # noqa: E402
     Version,
     conversations,
     conversations_through_an_ra,
+    conversations_with_bouncy_castle,
     obstacle,
 )
 from clients import Client, Job, OpensslClient, OurClient, certificate_der  # noqa: E402
@@ -74,6 +76,10 @@ def main() -> int:
             else:
                 clients.append((siemens.Client(jvm, system, material), None))
                 tasks += through_an_ra(jvm, ours, authorities)
+            try:
+                tasks += with_bouncy_castle(bouncy.Ca(stack.enter_context(bouncy.start()), material), ours)
+            except Missing as reason:
+                missing.append(f"Bouncy Castle: {reason}")
         for client, version in clients:
             tasks += [with_our_ca(c, client, version, authorities) for c in conversations(OUR_CA, client.label)]
         results = list(run_all(selected(tasks, options.only), options.jobs))
@@ -209,6 +215,18 @@ def through_an_ra(jvm: Jvm, ours: dict[str, OurClient], authorities: Authorities
 
     cases = [case for way in siemens.WAYS for label in OURS for case in conversations_through_an_ra(way, label)]
     return [Task(case, obstacle(case, None, None), converse) for case in cases]
+
+
+def with_bouncy_castle(ca: bouncy.Ca, ours: dict[str, OurClient]) -> list[Task]:
+    """Our clients with a CA of Bouncy Castle's classes."""
+
+    def converse(case: Case) -> str:
+        job = ca.job(case)
+        outcome = ours[case.client].run(job)
+        words = complaint(case, outcome, None, "", delays_pki_conf=False)
+        return words and f"{words} | client: {outcome.log.strip()[-600:]}"
+
+    return [Task(c, None, converse) for label in OURS for c in conversations_with_bouncy_castle(label)]
 
 
 def selected(tasks: list[Task], words: str) -> list[Task]:

@@ -18,21 +18,11 @@ import com.siemens.pki.cmpracomponent.configuration.VerificationContext;
 import com.siemens.pki.cmpracomponent.main.CmpRaComponent;
 import com.siemens.pki.cmpracomponent.main.CmpRaComponent.CmpRaInterface;
 import com.siemens.pki.cmpracomponent.main.CmpRaComponent.UpstreamExchange;
-import com.sun.net.httpserver.HttpServer;
-import java.io.BufferedReader;
-import java.io.InputStreamReader;
-import java.io.PrintStream;
-import java.io.StringReader;
 import java.math.BigInteger;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.security.KeyPair;
 import java.security.PrivateKey;
 import java.security.PublicKey;
@@ -41,96 +31,62 @@ import java.security.cert.X509Certificate;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.EnumSet;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.atomic.AtomicInteger;
 import org.bouncycastle.asn1.cmp.CertRepMessage;
 import org.bouncycastle.asn1.cmp.ErrorMsgContent;
 import org.bouncycastle.asn1.cmp.PKIBody;
 import org.bouncycastle.asn1.cmp.PKIMessage;
 import org.bouncycastle.asn1.cmp.PKIStatusInfo;
-import org.bouncycastle.asn1.pkcs.PrivateKeyInfo;
-import org.bouncycastle.asn1.x509.SubjectPublicKeyInfo;
-import org.bouncycastle.cert.X509CertificateHolder;
-import org.bouncycastle.cert.jcajce.JcaX509CertificateConverter;
 import org.bouncycastle.jce.provider.BouncyCastleProvider;
-import org.bouncycastle.openssl.PEMParser;
-import org.bouncycastle.openssl.jcajce.JcaPEMKeyConverter;
 
 /**
- * Siemens' CmpRaComponent for the harness, as RA in front of a CA and as client. Takes one job a line from standard input,
- * `id TAB operation TAB name=value TAB ...`, and prints `id TAB ok|error TAB words` for each; ends with standard input.
+ * Siemens' CmpRaComponent for the harness, as RA in front of a CA and as client.
  */
 public final class Siemens {
     private static final HttpClient HTTP = HttpClient.newHttpClient();
-    private static final AtomicInteger ENDPOINTS = new AtomicInteger();
+    private static Jobs jobs;
 
     public static void main(String[] arguments) throws Exception {
         Security.addProvider(new BouncyCastleProvider());
-        // What others print must not get between the answers.
-        PrintStream answers = System.out;
-        System.setOut(System.err);
-        HttpServer server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-        ExecutorService workers = Executors.newCachedThreadPool();
-        server.setExecutor(workers);
-        server.start();
-        answers.println("ready\t" + server.getAddress().getPort());
-        BufferedReader jobs = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-        for (String line = jobs.readLine(); line != null; line = jobs.readLine()) {
-            String[] words = line.split("\t");
-            Job job = new Job(words);
-            workers.submit(() -> {
-                String answer;
-                try {
-                    answer = words[0] + "\tok\t" + run(job, words[1], server);
-                } catch (Throwable failure) {
-                    answer = words[0] + "\terror\t" + reasons(failure).replace('\t', ' ') + "\t" + refusal(job.lastAnswer);
-                }
-                synchronized (answers) {
-                    answers.println(answer.replace('\n', ' '));
-                    answers.flush();
-                }
-            });
-        }
-        System.exit(0);
+        jobs = new Jobs();
+        jobs.work(new Jobs.Worker() {
+            @Override
+            public String run(Jobs.Job job, String operation) throws Exception {
+                return Siemens.run(job, operation);
+            }
+
+            @Override
+            public String about(Jobs.Job job) {
+                return refusal(job.lastAnswer);
+            }
+        });
     }
 
-    private static String run(Job job, String operation, HttpServer server) throws Exception {
+    private static String run(Jobs.Job job, String operation) throws Exception {
         switch (operation) {
             case "serve":
-                return serve(job, server);
+                return serve(job);
             case "enrol":
                 return enrol(job);
             case "revoke":
                 return String.valueOf(client(job, null, revocation(job)).invokeRevocation());
             case "cacerts":
                 List<X509Certificate> found = client(job, null, null).getCaCertificates();
-                return hex(found == null ? new byte[0] : found.get(0).getEncoded());
+                return Jobs.hex(found == null ? new byte[0] : found.get(0).getEncoded());
             case "template":
-                return hex(client(job, null, null).getCertificateRequestTemplate());
+                return Jobs.hex(client(job, null, null).getCertificateRequestTemplate());
             case "root":
-                return hex(client(job, null, null).getRootCaCertificateUpdate(job.certificates("old_root").get(0))
+                return Jobs.hex(client(job, null, null).getRootCaCertificateUpdate(job.certificates("old_root").get(0))
                         .getNewWithNew().getEncoded());
             case "crls":
-                return hex(client(job, null, null).getCrls(null, null, new String[] {job.get("issuer")}, null)
+                return Jobs.hex(client(job, null, null).getCrls(null, null, new String[] {job.get("issuer")}, null)
                         .get(0).getEncoded());
             default:
                 throw new IllegalArgumentException("unknown operation " + operation);
         }
-    }
-
-    /** The words of a failure and of what caused it. */
-    private static String reasons(Throwable failure) {
-        StringBuilder words = new StringBuilder();
-        for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
-            words.append(words.length() == 0 ? "" : ": ").append(cause);
-        }
-        return words.toString();
     }
 
     /** What the last answer refused with: PKIStatus, failInfo and text; the client itself tells nothing of it. */
@@ -160,8 +116,7 @@ public final class Siemens {
 
     // ---- RA ----
 
-    private static String serve(Job job, HttpServer server) throws Exception {
-        String path = "/" + ENDPOINTS.incrementAndGet();
+    private static String serve(Jobs.Job job) throws Exception {
         List<CmpRaInterface> self = new ArrayList<>();
         // Transactions that are put off, until the device has polled once.
         Map<String, CountDownLatch> delayed = new ConcurrentHashMap<>();
@@ -183,29 +138,14 @@ public final class Siemens {
             return null;
         };
         self.add(CmpRaComponent.instantiateCmpRaComponent(new Endpoint(job), upstream));
-        server.createContext(path, exchange -> {
-            byte[] answer;
-            try {
-                byte[] request = exchange.getRequestBody().readAllBytes();
-                answer = self.get(0).processRequest(request);
-                CountDownLatch polled = delayed.get(transaction(PKIMessage.getInstance(request)));
-                if (polled != null) {
-                    polled.countDown();
-                }
-            } catch (Throwable failure) {
-                failure.printStackTrace();
-                answer = null;
+        return jobs.serve(request -> {
+            byte[] answer = self.get(0).processRequest(request);
+            CountDownLatch polled = delayed.get(transaction(PKIMessage.getInstance(request)));
+            if (polled != null) {
+                polled.countDown();
             }
-            if (answer == null) {
-                exchange.sendResponseHeaders(500, -1);
-            } else {
-                exchange.getResponseHeaders().set("Content-Type", "application/pkixcmp");
-                exchange.sendResponseHeaders(200, answer.length);
-                exchange.getResponseBody().write(answer);
-            }
-            exchange.close();
+            return answer;
         });
-        return path;
     }
 
     private static String transaction(PKIMessage message) {
@@ -220,17 +160,17 @@ public final class Siemens {
 
     /** How the RA behaves towards the device and towards the CA. */
     private static final class Endpoint implements Configuration {
-        private final Job job;
+        private final Jobs.Job job;
         private final CmpMessageInterface device;
         private final CmpMessageInterface authority;
 
-        Endpoint(Job job) throws Exception {
+        Endpoint(Jobs.Job job) throws Exception {
             this.job = job;
-            CredentialContext toDevice = job.has("secret") ? job.secret() : job.has("ra_key") ? job.signer("ra") : null;
-            device = new Side(job.trust("device_trust"), toDevice, job.mode("answers"), null);
+            CredentialContext toDevice = job.has("secret") ? secret(job) : job.has("ra_key") ? signer(job, "ra") : null;
+            device = new Side(trust(job, "device_trust"), toDevice, mode(job, "answers"), null);
             NestedEndpointContext nested = job.is("nested") ? new Nested(job) : null;
             authority = new Side(
-                    job.trust("ca_trust"), job.has("ra_key") ? job.signer("ra") : null, job.mode("requests"), nested);
+                    trust(job, "ca_trust"), job.has("ra_key") ? signer(job, "ra") : null, mode(job, "requests"), nested);
         }
 
         @Override
@@ -254,7 +194,7 @@ public final class Siemens {
 
         @Override
         public VerificationContext getEnrollmentTrust(String profile, int type) {
-            return job.trust("ca_trust");
+            return trust(job, "ca_trust");
         }
 
         @Override
@@ -340,20 +280,20 @@ public final class Siemens {
 
     /** Added protection (RFC 9483 section 5.2.2). */
     private static final class Nested implements NestedEndpointContext {
-        private final Job job;
+        private final Jobs.Job job;
 
-        Nested(Job job) {
+        Nested(Jobs.Job job) {
             this.job = job;
         }
 
         @Override
         public VerificationContext getInputVerification() {
-            return job.trust("ca_trust");
+            return trust(job, "ca_trust");
         }
 
         @Override
         public CredentialContext getOutputCredentials() {
-            return job.signer("ra");
+            return signer(job, "ra");
         }
 
         @Override
@@ -364,9 +304,9 @@ public final class Siemens {
 
     /** The key generation authority: the RA makes the key. */
     private static final class KeyGeneration implements CkgContext {
-        private final Job job;
+        private final Jobs.Job job;
 
-        KeyGeneration(Job job) throws Exception {
+        KeyGeneration(Jobs.Job job) throws Exception {
             this.job = job;
         }
 
@@ -392,18 +332,18 @@ public final class Siemens {
 
         @Override
         public CkgPasswordContext getPasswordContext() {
-            return () -> job.secret();
+            return () -> secret(job);
         }
 
         @Override
         public SignatureCredentialContext getSigningCredentials() {
-            return job.signer("kga");
+            return signer(job, "kga");
         }
     }
 
     // ---- client ----
 
-    private static String enrol(Job job) throws Exception {
+    private static String enrol(Jobs.Job job) throws Exception {
         int type = Map.of("ir", PKIBody.TYPE_INIT_REQ, "cr", PKIBody.TYPE_CERT_REQ, "kur", PKIBody.TYPE_KEY_UPDATE_REQ,
                 "p10cr", PKIBody.TYPE_P10_CERT_REQ).get(job.get("command"));
         KeyPair pair = job.has("new_key") ? new KeyPair(job.publicKey("new_public"), job.key("new_key")) : null;
@@ -415,12 +355,12 @@ public final class Siemens {
 
             @Override
             public byte[] getCertificationRequest() {
-                return job.has("request") ? job.bytes("request") : null;
+                return job.has("request") ? job.file("request") : null;
             }
 
             @Override
             public VerificationContext getEnrollmentTrust() {
-                return job.trust("anchors");
+                return trust(job, "anchors");
             }
 
             @Override
@@ -452,11 +392,11 @@ public final class Siemens {
         if (result == null) {
             throw new IllegalStateException("no certificate");
         }
-        String key = pair == null ? "\t" + hex(result.getPrivateKey().getEncoded()) : "";
-        return hex(result.getEnrolledCertificate().getEncoded()) + key;
+        String key = pair == null ? "\t" + Jobs.hex(result.getPrivateKey().getEncoded()) : "";
+        return Jobs.hex(result.getEnrolledCertificate().getEncoded()) + key;
     }
 
-    private static RevocationContext revocation(Job job) {
+    private static RevocationContext revocation(Jobs.Job job) {
         X509Certificate certificate = job.certificates("certificate").get(0);
         return new RevocationContext() {
             @Override
@@ -471,10 +411,10 @@ public final class Siemens {
         };
     }
 
-    private static CmpClient client(Job job, EnrollmentContext enrollment, RevocationContext revocation) throws Exception {
-        CredentialContext credential = job.has("secret") ? job.secret() : job.signer("device");
+    private static CmpClient client(Jobs.Job job, EnrollmentContext enrollment, RevocationContext revocation) throws Exception {
+        CredentialContext credential = job.has("secret") ? secret(job) : signer(job, "device");
         CmpMessageInterface side =
-                new Side(job.trust("anchors"), credential, CmpMessageInterface.ReprotectMode.reprotect, null);
+                new Side(trust(job, "anchors"), credential, CmpMessageInterface.ReprotectMode.reprotect, null);
         UpstreamExchange upstream = (message, profile, type) -> job.lastAnswer = post(job.get("url"), message);
         return new CmpClient(null, upstream, side, new ClientContext() {
             @Override
@@ -489,168 +429,82 @@ public final class Siemens {
         });
     }
 
-    // ---- what a job says ----
+    // ---- credentials and trust ----
 
-    private static final class Job {
-        private final Map<String, String> values = new HashMap<>();
-        private byte[] lastAnswer;
-
-        Job(String[] words) {
-            for (int i = 2; i < words.length; i++) {
-                int end = words[i].indexOf('=');
-                values.put(words[i].substring(0, end), words[i].substring(end + 1));
+    private static SignatureCredentialContext signer(Jobs.Job job, String name) {
+        List<X509Certificate> chain = job.certificates(name + "_chain");
+        PrivateKey key = job.key(name + "_key");
+        return new SignatureCredentialContext() {
+            @Override
+            public List<X509Certificate> getCertificateChain() {
+                return chain;
             }
-        }
 
-        boolean has(String name) {
-            return values.containsKey(name);
-        }
-
-        boolean is(String name) {
-            return "1".equals(values.get(name));
-        }
-
-        String get(String name) {
-            String value = values.get(name);
-            if (value == null) {
-                throw new IllegalArgumentException("the job has no " + name);
+            @Override
+            public PrivateKey getPrivateKey() {
+                return key;
             }
-            return value;
-        }
-
-        CmpMessageInterface.ReprotectMode mode(String name) {
-            return CmpMessageInterface.ReprotectMode.valueOf(values.getOrDefault(name, "keep"));
-        }
-
-        byte[] bytes(String name) {
-            try {
-                return Files.readAllBytes(Path.of(get(name)));
-            } catch (Exception failure) {
-                throw new IllegalArgumentException(failure);
-            }
-        }
-
-        private List<Object> pem(String name) {
-            List<Object> found = new ArrayList<>();
-            for (String file : get(name).split(",")) {
-                try (PEMParser parser = new PEMParser(new StringReader(Files.readString(Path.of(file))))) {
-                    for (Object entry = parser.readObject(); entry != null; entry = parser.readObject()) {
-                        found.add(entry);
-                    }
-                } catch (Exception failure) {
-                    throw new IllegalArgumentException(file, failure);
-                }
-            }
-            return found;
-        }
-
-        List<X509Certificate> certificates(String name) {
-            List<X509Certificate> found = new ArrayList<>();
-            for (Object entry : pem(name)) {
-                try {
-                    found.add(new JcaX509CertificateConverter().getCertificate((X509CertificateHolder) entry));
-                } catch (Exception failure) {
-                    throw new IllegalArgumentException(failure);
-                }
-            }
-            return found;
-        }
-
-        PrivateKey key(String name) {
-            try {
-                return new JcaPEMKeyConverter().setProvider("BC").getPrivateKey((PrivateKeyInfo) pem(name).get(0));
-            } catch (Exception failure) {
-                throw new IllegalArgumentException(failure);
-            }
-        }
-
-        PublicKey publicKey(String name) {
-            try {
-                return new JcaPEMKeyConverter().setProvider("BC").getPublicKey((SubjectPublicKeyInfo) pem(name).get(0));
-            } catch (Exception failure) {
-                throw new IllegalArgumentException(failure);
-            }
-        }
-
-        SignatureCredentialContext signer(String name) {
-            List<X509Certificate> chain = certificates(name + "_chain");
-            PrivateKey key = key(name + "_key");
-            return new SignatureCredentialContext() {
-                @Override
-                public List<X509Certificate> getCertificateChain() {
-                    return chain;
-                }
-
-                @Override
-                public PrivateKey getPrivateKey() {
-                    return key;
-                }
-            };
-        }
-
-        SharedSecretCredentialContext secret() {
-            boolean isPbmac1 = "pbmac1".equals(values.get("mac"));
-            return new SharedSecretCredentialContext() {
-                @Override
-                public String getPasswordBasedMacAlgorithm() {
-                    return isPbmac1 ? "PBMAC1" : "PASSWORDBASEDMAC";
-                }
-
-                @Override
-                public int getIterationCount() {
-                    return 1000;
-                }
-
-                @Override
-                public int getkeyLength() {
-                    return 32;
-                }
-
-                @Override
-                public byte[] getSenderKID() {
-                    return get("reference").getBytes(StandardCharsets.UTF_8);
-                }
-
-                @Override
-                public byte[] getSharedSecret() {
-                    return get("secret").getBytes(StandardCharsets.UTF_8);
-                }
-            };
-        }
-
-        /** Anchors, and the secret where one is shared. */
-        VerificationContext trust(String name) {
-            Collection<X509Certificate> anchors = has(name) ? certificates(name) : List.of();
-            Collection<X509Certificate> others = has("intermediates") ? certificates("intermediates") : List.of();
-            return new VerificationContext() {
-                @Override
-                public Collection<X509Certificate> getTrustedCertificates() {
-                    return anchors;
-                }
-
-                @Override
-                public Collection<X509Certificate> getAdditionalCerts() {
-                    return others;
-                }
-
-                @Override
-                public byte[] getSharedSecret(byte[] senderKid) {
-                    return has("secret") ? get("secret").getBytes(StandardCharsets.UTF_8) : null;
-                }
-
-                @Override
-                public EnumSet<java.security.cert.PKIXRevocationChecker.Option> getPKIXRevocationCheckerOptions() {
-                    return null;
-                }
-            };
-        }
+        };
     }
 
-    private static String hex(byte[] bytes) {
-        StringBuilder text = new StringBuilder();
-        for (byte b : bytes) {
-            text.append(String.format("%02x", b));
-        }
-        return text.toString();
+    private static SharedSecretCredentialContext secret(Jobs.Job job) {
+        boolean isPbmac1 = "pbmac1".equals(job.get("mac", ""));
+        return new SharedSecretCredentialContext() {
+            @Override
+            public String getPasswordBasedMacAlgorithm() {
+                return isPbmac1 ? "PBMAC1" : "PASSWORDBASEDMAC";
+            }
+
+            @Override
+            public int getIterationCount() {
+                return 1000;
+            }
+
+            @Override
+            public int getkeyLength() {
+                return 32;
+            }
+
+            @Override
+            public byte[] getSenderKID() {
+                return job.octets("reference");
+            }
+
+            @Override
+            public byte[] getSharedSecret() {
+                return job.octets("secret");
+            }
+        };
+    }
+
+    /** Anchors, and the secret where one is shared. */
+    private static VerificationContext trust(Jobs.Job job, String name) {
+        Collection<X509Certificate> anchors = job.has(name) ? job.certificates(name) : List.of();
+        Collection<X509Certificate> others = job.has("intermediates") ? job.certificates("intermediates") : List.of();
+        return new VerificationContext() {
+            @Override
+            public Collection<X509Certificate> getTrustedCertificates() {
+                return anchors;
+            }
+
+            @Override
+            public Collection<X509Certificate> getAdditionalCerts() {
+                return others;
+            }
+
+            @Override
+            public byte[] getSharedSecret(byte[] senderKid) {
+                return job.has("secret") ? job.octets("secret") : null;
+            }
+
+            @Override
+            public EnumSet<java.security.cert.PKIXRevocationChecker.Option> getPKIXRevocationCheckerOptions() {
+                return null;
+            }
+        };
+    }
+
+    private static CmpMessageInterface.ReprotectMode mode(Jobs.Job job, String name) {
+        return CmpMessageInterface.ReprotectMode.valueOf(job.get(name, "keep"));
     }
 }
