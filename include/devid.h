@@ -3895,6 +3895,9 @@ devid_status devid_validator_set_use_until(devid_validator *validator,
  */
 DEVID_API void devid_validator_free(devid_validator *validator);
 
+
+/* ---- Validation: the verdict, and the way to a peer's key behind it ---- */
+
 /**
  * Looks for a path from a certificate to an anchor that passes every check (RFC 5280 section 6.1; revocation by section
  * 6.3 and RFC 6960). Does not block, fetches nothing.

@@ -58,6 +58,8 @@ pub mod report;
 
 pub mod validation;
 
+pub mod validate;
+
 pub mod peer;
 
 pub mod fetch;
