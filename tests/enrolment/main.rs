@@ -11,6 +11,7 @@ mod softhsm;
 mod status;
 
 mod broken;
+mod broken_encrypted;
 mod elsewhere;
 mod encrypted;
 mod good;
