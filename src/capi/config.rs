@@ -543,7 +543,8 @@ pub unsafe extern "C" fn devid_config_set_limit(
 ///
 /// @param config  Not NULL.
 /// @param name    Off by default: "unprotected_errors", "unmatched_errors", "wrong_sender_kid", "other_sender_name",
-///                "signer_key_usage", "encrypted_value", "pkcs1_key_transport", "pbes2_in_pbmac1", "null_mac_sender",
+///                "signer_key_usage", "encrypted_value", "pkcs1_key_transport", "bare_generated_key",
+///                "pbes2_in_pbmac1", "null_mac_sender",
 ///                "never_confirm". On by default:
 ///                "old_version_errors", "signature_answers_mac", "null_sender", "signer_may_change",
 ///                "fail_info_with_success", "other_content_type". docs/known-cas.md says what each is for. Not NULL.

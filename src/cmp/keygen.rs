@@ -16,7 +16,7 @@ use crate::asn1::pkcs8::asymmetric_key_package;
 use crate::asn1::x509::Certificate;
 use crate::cms::{self, CmsError, OpenOptions, SignedData};
 use crate::codes::Code;
-use crate::crypto::keys::same_public_key;
+use crate::crypto::keys::{load_private_key, same_public_key};
 use crate::crypto::{CryptoError, PrivateKey};
 use crate::error::Error;
 use crate::time::Time;
@@ -62,7 +62,12 @@ pub(super) fn open_generated_key(
             let signed = open_envelope(context, fields)?;
             let Some(signed) = signed.as_signed_data() else { return Err(unreadable()) };
             check_signed(context, &signed, came, chain, now)?;
-            import(context, signed.content.unwrap_or_default())?
+            let content = signed.content.unwrap_or_default();
+            if signed.content_type == oid::CMS_DATA {
+                import_bare(context, content)?
+            } else {
+                import(context, content)?
+            }
         }
         EncryptedKey::Value(value) => {
             // Nobody signed it: what stands behind it is the protection of the answer alone.
@@ -109,7 +114,8 @@ fn open_envelope(context: &Context, fields: &[u8]) -> Result<Envelope, Error> {
         CmsError::NotForUs { .. } => Error::new(Code::Decrypt, "the generated key is encrypted to somebody else"),
         other => Error::from(other).context("the generated key"),
     })?;
-    if opened.content_type != oid::CMS_SIGNED_DATA {
+    let is_bare = opened.content_type == oid::CMS_DATA && context.tolerance.bare_generated_key;
+    if opened.content_type != oid::CMS_SIGNED_DATA && !is_bare {
         return Err(Error::new(Code::Protocol, "the generated key is not wrapped in SignedData"));
     }
     Ok(Envelope(opened.content))
@@ -124,7 +130,8 @@ fn check_signed(
     chain: &[Certificate],
     now: Time,
 ) -> Result<(), Error> {
-    if signed.content_type != oid::CT_KP_KEY_PACKAGE || signed.content.is_none() {
+    let is_bare = signed.content_type == oid::CMS_DATA && context.tolerance.bare_generated_key;
+    if (signed.content_type != oid::CT_KP_KEY_PACKAGE && !is_bare) || signed.content.is_none() {
         return Err(Error::new(Code::Protocol, "what the key generation authority signed is no key package"));
     }
     let mut first_failure = None;
@@ -200,6 +207,11 @@ fn import(context: &Context, package: &[u8]) -> Result<Arc<dyn PrivateKey>, Erro
         return Err(Error::new(Code::Protocol, format!("{} generated keys for one certificate", keys.len())));
     };
     context.provider.import_pkcs8(key).map_err(|e| Error::from(e).context("the generated key"))
+}
+
+/// A key in any form that files have, where a package belongs.
+fn import_bare(context: &Context, key: &[u8]) -> Result<Arc<dyn PrivateKey>, Error> {
+    load_private_key(&*context.provider, key, None).map_err(|e| Error::from(e).context("the generated key"))
 }
 
 /// One error for everything that depends on what was decrypted before its signature is known to be good.

@@ -75,7 +75,13 @@ impl Profile {
                 )
             },
             "openssl-mock" => Profile {
-                tolerance: Tolerance { unprotected_errors: true, unmatched_errors: true, ..Tolerance::default() },
+                tolerance: Tolerance {
+                    unprotected_errors: true,
+                    unmatched_errors: true,
+                    pkcs1_key_transport: true,
+                    bare_generated_key: true,
+                    ..Tolerance::default()
+                },
                 ..plain("openssl-mock", "OpenSSL's mock server: errors before a request is understood are bare")
             },
             "strict-rfc9483" => Profile {

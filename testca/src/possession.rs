@@ -86,14 +86,20 @@ impl TestCa {
         let public = tlv(0x81, &[public.at(1)?.value()]);
         // OneAsymmetricKey, version 2 (RFC 5958 section 2).
         let one = seq(&[&int(1), &private.at(1)?.bytes, &private.at(2)?.bytes, &public]);
-        let signed = self.signed_key(&seq(&[&one]), knobs)?;
-        let content_type = if knobs.unsigned_key == "bare" { KEY_PACKAGE } else { SIGNED_DATA };
+        let (package, inner) =
+            if knobs.bare_generated_key { (key.pkcs8.clone(), DATA) } else { (seq(&[&one]), KEY_PACKAGE) };
+        let signed = self.signed_key(&package, inner, knobs)?;
+        let content_type = match knobs.unsigned_key.as_str() {
+            "bare" => KEY_PACKAGE,
+            _ if knobs.bare_generated_key => DATA,
+            _ => SIGNED_DATA,
+        };
         let content = if knobs.unsigned_key == "bare" { seq(&[&one]) } else { signed };
         Ok(bent(encrypted_key(&enveloped(&recipient, content_type, &content, knobs.pkcs1_transport)?), knobs))
     }
 
     /// SignedData as RFC 9483 section 4.1.6 wants it.
-    fn signed_key(&self, package: &[u8], knobs: &Knobs) -> Result<Vec<u8>, Refusal> {
+    fn signed_key(&self, package: &[u8], content_type: &str, knobs: &Knobs) -> Result<Vec<u8>, Refusal> {
         let signer: &Holder = match knobs.key_signer.as_str() {
             "issuing" => &self.issuing,
             "no-purpose" => &self.cmp_signer,
@@ -108,9 +114,11 @@ impl TestCa {
         };
         let digest = digest_by_name(digest_name)?(package);
         let attribute = |kind: &str, value: &[u8]| seq(&[&oid(kind), &tlv(0x31, &[value])]);
-        let attributes =
-            [attribute("1.2.840.113549.1.9.3", &oid(KEY_PACKAGE)), attribute("1.2.840.113549.1.9.4", &octets(&digest))]
-                .concat();
+        let attributes = [
+            attribute("1.2.840.113549.1.9.3", &oid(content_type)),
+            attribute("1.2.840.113549.1.9.4", &octets(&digest)),
+        ]
+        .concat();
         let mut signature = signer.key.sign(&tlv(0x31, &[&attributes]));
         if knobs.unsigned_key == "broken" {
             let last = signature.len() - 1;
@@ -130,7 +138,7 @@ impl TestCa {
         Ok(seq(&[
             &int(3),
             &tlv(0x31, &[&algorithm]),
-            &seq(&[&oid(KEY_PACKAGE), &tlv(0xa0, &[&octets(package)])]),
+            &seq(&[&oid(content_type), &tlv(0xa0, &[&octets(package)])]),
             &certificates,
             &tlv(0x31, &[&info]),
         ]))

@@ -277,6 +277,24 @@ fn rsa_pkcs1_as_key_transport_is_a_switch() {
     assert_eq!(bench.central().unwrap_err().code(), Code::Decrypt);
 }
 
+/// What OpenSSL 4.0's server sends: signed and encrypted, but labelled id-data, and no key package.
+#[test]
+fn a_generated_key_as_openssl_writes_it_is_a_switch_and_must_be_signed_all_the_same() {
+    for by in [By::Ec, By::Secret] {
+        let error = Bench::new(by).knob("bare-generated-key", "1").central().unwrap_err();
+        assert_eq!(error.code(), Code::Protocol, "{error}");
+        let with = |knob: &str, value: &str| {
+            let mut bench = Bench::new(by).knob("bare-generated-key", "1").knob(knob, value);
+            bench.config.tolerance.set("bare_generated_key", true).unwrap();
+            bench.central()
+        };
+        with("waiting", "0").unwrap();
+        assert_eq!(with("unsigned-key", "broken").unwrap_err().code(), Code::SignatureInvalid);
+        assert_eq!(with("unsigned-key", "unsigned").unwrap_err().code(), Code::SignatureInvalid);
+        assert_eq!(with("other-generated-key", "1").unwrap_err().code(), Code::KeyMismatch);
+    }
+}
+
 #[test]
 fn the_form_before_enveloped_data_is_a_switch() {
     for possession in [Possession::None, Possession::EncryptedCertificate, Possession::Challenge] {
@@ -402,7 +420,7 @@ fn a_server_of_another_version_is_asked_again_once_and_no_more() {
     // A version that is not spoken here (RFC 9810 section 7.1.1: abort).
     let mut bench = Bench::new(By::Ec).knob("only-version", "1");
     let error = bench.over(&key_of(KeyKind::P256)).unwrap_err();
-    assert_eq!(error.code(), Code::UnknownVersion, "{error}");
+    assert_eq!(error.code(), Code::Rejected, "{error}");
     assert_eq!(bench.ca.bodies(), ["ir"]);
     // One that refuses every version and names our own.
     let mut bench = Bench::new(By::Ec).knob("error", "1").knob("fail-info", "4194304");
