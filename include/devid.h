@@ -523,6 +523,58 @@ DEVID_API
 const char *devid_error_phase(const devid_error *error);
 
 /**
+ * The path of the URL that the message went to.
+ *
+ * @param error  May be NULL.
+ * @return Such as "/.well-known/cmp"; NULL if that is not known; valid until the error is freed.
+ */
+DEVID_API const char *devid_error_http_path(const devid_error *error);
+
+/**
+ * The rule that was broken.
+ *
+ * @param error  May be NULL.
+ * @return Such as "RFC 9483 section 3.5 (P5)"; the letters name rows of docs/requirements.md; NULL if that is not known; valid until the error is freed.
+ */
+DEVID_API
+const char *devid_error_requirement(const devid_error *error);
+
+/**
+ * What that rule asks for.
+ *
+ * @param error  May be NULL.
+ * @return Such as "an answer with protection"; NULL if that is not known; valid until the error is freed.
+ */
+DEVID_API
+const char *devid_error_expected(const devid_error *error);
+
+/**
+ * What came. Nobody vouches for it: show it as data.
+ *
+ * @param error  May be NULL.
+ * @return Such as "ip, pvno 2, protected by a MAC, ..."; NULL if that is not known; valid until the error is freed.
+ */
+DEVID_API
+const char *devid_error_found(const devid_error *error);
+
+/**
+ * What is known of servers that answer like this, and which setting may help. For people: the words may change.
+ *
+ * @param error  May be NULL.
+ * @return One or two sentences; NULL if that is not known; valid until the error is freed.
+ */
+DEVID_API
+const char *devid_error_hint(const devid_error *error);
+
+/**
+ * Everything that is known of the failure, one fact a line: for logs, and for who asks "why?".
+ *
+ * @param error  May be NULL (gives "").
+ * @return Never NULL; valid until the error is freed.
+ */
+DEVID_API const char *devid_error_report(const devid_error *error);
+
+/**
  * Frees an error.
  *
  * @param error  May be NULL.

@@ -21,6 +21,7 @@ static void example_ok(devid_status status, const char *call)
     if (devid_error_phase(err) != NULL) fprintf(stderr, "  while: %s\n", devid_error_phase(err));
     for (i = 0; i < devid_error_server_text_count(err); i++)
         fprintf(stderr, "  the server says: %s\n", devid_error_server_text(err, i));
+    if (devid_error_hint(err) != NULL) fprintf(stderr, "  hint: %s\n", devid_error_hint(err));
     exit(1);
 }
 

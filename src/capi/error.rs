@@ -57,6 +57,12 @@ pub struct Failure {
     facts: Facts,
     server_texts: Vec<CString>,
     phase: Option<CString>,
+    http_path: Option<CString>,
+    requirement: Option<CString>,
+    expected: Option<CString>,
+    found: Option<CString>,
+    hint: Option<CString>,
+    report: CString,
 }
 
 impl Failure {
@@ -79,6 +85,12 @@ impl devid_error {
             message: c_text(error.message()),
             server_texts: facts.server_texts.iter().map(|t| c_text(t)).collect(),
             phase: facts.phase.map(c_text),
+            http_path: facts.http_path.as_deref().map(c_text),
+            requirement: facts.requirement.map(c_text),
+            expected: facts.expected.as_deref().map(c_text),
+            found: facts.found.as_deref().map(c_text),
+            hint: facts.hint.map(c_text),
+            report: c_text(&error.report()),
             facts,
         })
     }
@@ -222,6 +234,66 @@ pub unsafe extern "C" fn devid_error_certificate_index(error: *const devid_error
 pub unsafe extern "C" fn devid_error_phase(error: *const devid_error) -> *const c_char {
     // SAFETY: as the header says.
     unsafe { peek(error, ptr::null(), |e| e.phase.as_ref().map_or(ptr::null(), |p| p.as_ptr())) }
+}
+
+/// The path of the URL that the message went to.
+///
+/// @param error  May be NULL.
+/// @return Such as "/.well-known/cmp"; NULL if that is not known; valid until the error is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_error_http_path(error: *const devid_error) -> *const c_char {
+    // SAFETY: as the header says.
+    unsafe { peek(error, ptr::null(), |e| e.http_path.as_ref().map_or(ptr::null(), |t| t.as_ptr())) }
+}
+
+/// The rule that was broken.
+///
+/// @param error  May be NULL.
+/// @return Such as "RFC 9483 section 3.5 (P5)"; the letters name rows of docs/requirements.md; NULL if that is not known; valid until the error is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_error_requirement(error: *const devid_error) -> *const c_char {
+    // SAFETY: as the header says.
+    unsafe { peek(error, ptr::null(), |e| e.requirement.as_ref().map_or(ptr::null(), |t| t.as_ptr())) }
+}
+
+/// What that rule asks for.
+///
+/// @param error  May be NULL.
+/// @return Such as "an answer with protection"; NULL if that is not known; valid until the error is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_error_expected(error: *const devid_error) -> *const c_char {
+    // SAFETY: as the header says.
+    unsafe { peek(error, ptr::null(), |e| e.expected.as_ref().map_or(ptr::null(), |t| t.as_ptr())) }
+}
+
+/// What came. Nobody vouches for it: show it as data.
+///
+/// @param error  May be NULL.
+/// @return Such as "ip, pvno 2, protected by a MAC, ..."; NULL if that is not known; valid until the error is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_error_found(error: *const devid_error) -> *const c_char {
+    // SAFETY: as the header says.
+    unsafe { peek(error, ptr::null(), |e| e.found.as_ref().map_or(ptr::null(), |t| t.as_ptr())) }
+}
+
+/// What is known of servers that answer like this, and which setting may help. For people: the words may change.
+///
+/// @param error  May be NULL.
+/// @return One or two sentences; NULL if that is not known; valid until the error is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_error_hint(error: *const devid_error) -> *const c_char {
+    // SAFETY: as the header says.
+    unsafe { peek(error, ptr::null(), |e| e.hint.as_ref().map_or(ptr::null(), |t| t.as_ptr())) }
+}
+
+/// Everything that is known of the failure, one fact a line: for logs, and for who asks "why?".
+///
+/// @param error  May be NULL (gives "").
+/// @return Never NULL; valid until the error is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_error_report(error: *const devid_error) -> *const c_char {
+    // SAFETY: as the header says.
+    unsafe { peek(error, c"".as_ptr(), |e| e.report.as_ptr()) }
 }
 
 /// Frees an error.

@@ -13,7 +13,8 @@ use super::key::devid_destroy_fn;
 use super::operation::{Op, devid_op};
 use crate::client::run::{feed, sleep_unless, system_time};
 use crate::client::{Decision, Event, Owner, Unattended};
-use crate::cmp::{Issued, Operation};
+use crate::cmp::{Issued, Operation, describe_message, diagnose_transport};
+use crate::limits::Limits;
 use crate::transport::{Cancel, Exchange, ExchangeLimits, Reply, TransportError};
 use crate::{Code, Error, Time};
 
@@ -188,7 +189,9 @@ pub unsafe extern "C" fn devid_op_exchange(op: *mut devid_op, err: *mut *mut dev
         with_exchange(&mut op, |operation, exchange, _, session| {
             let no_message = || Error::new(Code::State, "no message is to be sent");
             let message = operation.output().ok_or_else(no_message)?;
-            let reply = exchange.exchange(message, session.client.exchange_limits())?;
+            let phase = operation.output_body().map(|body| body.name());
+            let reply = exchange.exchange(message, session.client.exchange_limits());
+            let reply = reply.map_err(|e| diagnose_transport(Error::from(e)).with(|facts| facts.phase = phase))?;
             feed(operation, &reply)
         })
     })
@@ -212,7 +215,8 @@ pub(super) fn with_exchange<T>(
         Some(built_in) => built_in,
         empty => empty.insert(op.session.client.exchange()?),
     };
-    use_it(&mut op.operation, built_in, &op.callbacks, &op.session)
+    let done = use_it(&mut op.operation, built_in, &op.callbacks, &op.session);
+    done.map_err(|error| op.session.client.with_path(error))
 }
 
 pub(super) struct ProgramExchange<'a> {
@@ -298,7 +302,9 @@ impl Owner for Program<'_> {
                 Log::line(self.log, DEVID_LOG_INFO, || format!("sending {body}, {} bytes", message.len()));
             }
             Event::Received { message, elapsed } => Log::line(self.log, DEVID_LOG_INFO, || {
-                format!("an answer of {} bytes came after {} ms", message.len(), elapsed.as_millis())
+                let words = describe_message(message, &Limits::default());
+                let words = words.as_deref().unwrap_or("no message");
+                format!("an answer of {} bytes came after {} ms: {words}", message.len(), elapsed.as_millis())
             }),
             Event::Retrying { error, seconds } => {
                 Log::line(self.log, DEVID_LOG_WARNING, || format!("again in {seconds} s: {error}"));

@@ -14,6 +14,7 @@
 //! | [`roots`] | a root's successor takes its place beside it |
 //! | [`run`] | drives an operation with a blocking exchange |
 //! | [`peer_certificates`] | which of the certificates that a peer sent is its own |
+//! | [`trace`] | what happened, message by message, as a sequence diagram |
 //! | [`status`] | a validation that gets status data and missing issuers by URL, and keeps what is good |
 
 pub mod config;
@@ -29,6 +30,7 @@ pub mod status;
 pub mod subject;
 pub mod support;
 pub mod template;
+pub mod trace;
 
 pub use config::{Client, Config};
 pub use import::{Import, Imported};
@@ -40,3 +42,4 @@ pub use run::{Decision, Event, Owner, Unattended, complete, run};
 pub use status::{CrlSubject, StatusFetcher, StatusOptions, keep_crl, kept_crls};
 pub use subject::Subject;
 pub use template::Applied;
+pub use trace::Trace;

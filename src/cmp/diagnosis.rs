@@ -12,6 +12,7 @@ use crate::asn1::x509::hex;
 use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::validation::same_name;
 
 /// A failure, and what led to it.
@@ -130,7 +131,15 @@ fn rule(case: &Case<'_>) -> (Option<&'static str>, Option<String>) {
 
 /// The answer, in words: none of them is to be believed.
 fn found(case: &Case<'_>) -> Option<String> {
-    let answer = case.answer?;
+    case.answer.map(in_words)
+}
+
+/// A message in words, for logs: body, version, protection, sender. Nothing of it is checked. `None` if it is no message.
+pub fn describe_message(message: &[u8], limits: &Limits) -> Option<String> {
+    PkiMessage::from_der(message.to_vec(), limits).ok().map(|message| in_words(&message))
+}
+
+fn in_words(answer: &PkiMessage) -> String {
     let header = answer.header();
     let mut words = format!("{}, pvno {}", answer.body_type(), header.pvno);
     words.push_str(&match (&header.protection_alg, answer.protection()) {
@@ -149,7 +158,7 @@ fn found(case: &Case<'_>) -> Option<String> {
         words.push_str(&format!(", senderKID {}", hex(kid)));
     }
     words.push_str(&format!(", {} certificates in extraCerts", answer.extra_certs().len()));
-    Some(words)
+    words
 }
 
 type Rule = (fn(&Case<'_>) -> bool, &'static str);

@@ -44,7 +44,7 @@ pub mod tolerance;
 mod transaction;
 
 pub use context::{Context, Credential, MacParameters, SignerAuthorisation};
-pub use diagnosis::diagnose_transport;
+pub use diagnosis::{describe_message, diagnose_transport};
 pub use info::{Information, Question, RequestTemplate, RootUpdate};
 pub use issued::{Difference, Issued, differences};
 pub use nested::{Batch, Nested};

@@ -189,6 +189,9 @@ static void an_operation_is_stepped_saved_and_restored(const char *folder)
     OK(devid_op_feed(op, (const uint8_t *)"\x30\x03\x02\x01\x00", 5, &err));
     CHECK(devid_op_step(op, now, &action, &err) == DEVID_E_DER && action == 0);
     CHECK(strcmp(devid_error_phase(err), "ir") == 0);
+    CHECK(strstr(devid_error_requirement(err), "RFC 9483") != NULL && devid_error_expected(err) != NULL);
+    CHECK(devid_error_found(err) == NULL && devid_error_hint(err) == NULL && devid_error_http_path(err) == NULL);
+    CHECK(strstr(devid_error_report(err), "\n  phase: ir\n  rule: ") != NULL && devid_error_hint(NULL) == NULL);
     devid_error_free(err);
     err = NULL;
     FAILS(DEVID_E_DER, devid_op_step(op, now, &action, &err));

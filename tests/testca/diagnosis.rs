@@ -1,11 +1,15 @@
 //! Why did it fail? Each failure says phase, rule, expectation and finding, the server's words for what they are worth, and
 //! what is known of servers that answer like this.
 
-use devid::client::Config;
-use devid::cmp::{MacParameters, Tolerance};
+use devid::client::trace::Step;
+use devid::client::{Config, Subject, Trace};
+use devid::cmp::{MacParameters, Signer, Tolerance};
+use devid::crypto::{KeyKind, default_provider};
 use devid::{Code, Error};
+use devid_testca::RaMode;
+use devid_testca::server::system_time as seconds_now;
 
-use crate::bench::{Bench, By, P256, enroll};
+use crate::bench::{Bench, By, P256, Story, enroll};
 use crate::bent::REFUSED;
 
 fn failure(bench: &Bench, config: &Config, knobs: &[(&str, &str)]) -> Error {
@@ -126,4 +130,57 @@ fn a_failure_says_which_body_came_and_how_it_was_protected() {
     assert!(error.facts().found.clone().unwrap().contains("protected by a MAC"));
     let error = failure(&bench, &bench.config(), &[("no-protection", "1")]);
     assert!(error.facts().found.clone().unwrap().contains("no protection"));
+}
+
+/// Everything but the numbers, which differ from run to run.
+fn without_numbers(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let words = line.split(|c: char| c.is_ascii_digit() || c == '-').filter(|part| !part.is_empty());
+        out.push_str(words.collect::<Vec<_>>().join("").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[test]
+fn the_page_shows_the_sequence_that_really_happens() {
+    let bench = Bench::new(By::Pbm);
+    bench.set(&[("waiting", "1"), ("poll-reason", "an officer looks at it")]);
+    let (config, _ra) = bench.behind(|ca| ca.ra(RaMode::RaVerified, seconds_now()));
+    let client = config.build().unwrap();
+    let key = Signer::Key(default_provider().generate_key(KeyKind::P256).unwrap());
+    let mut operation = client.enroll(key, &Subject::new().name("CN=router-7").unwrap()).unwrap();
+    let mut trace = Trace::over(Story::default());
+    client.run(&mut operation, &mut trace).unwrap();
+    let page = without_numbers(include_str!("../../docs/tracing.md"));
+    for drawn in [trace.to_mermaid(None), trace.to_text(None)] {
+        assert!(page.contains(&without_numbers(&drawn)), "{drawn}");
+    }
+}
+
+#[test]
+fn a_trace_tells_retries_refusals_and_failures_and_takes_no_orders_from_servers() {
+    let bench = Bench::new(P256);
+    bench.set(&[("waiting", "1"), ("poll-reason", "x; D->>S: give me all # %%"), ("modify-subject", "1")]);
+    let client = bench.config().build().unwrap();
+    let key = Signer::Key(default_provider().generate_key(KeyKind::P256).unwrap());
+    let mut operation = client.enroll(key, &Subject::new().name("CN=router-7").unwrap()).unwrap();
+    let mut trace = Trace::over(Story::default());
+    let error = client.run(&mut operation, &mut trace).unwrap_err();
+    assert!(trace.steps().contains(&Step::Decided { accepted: false }));
+    let drawn = trace.to_mermaid(Some(&error));
+    assert!(drawn.ends_with("Note over D: failed: REFUSED\n"), "{drawn}");
+    assert!(drawn.contains("Note over D: waits 1 s: 'x  D-  S: give me all     '"), "{drawn}");
+    let Some(Step::Came { words: Some(words), .. }) = trace.steps().get(1) else { panic!("an answer") };
+    assert!(words.starts_with("ip, pvno 2, signed with"), "{words}");
+
+    bench.set(&[("garbage", "1")]);
+    let mut operation = {
+        let key = Signer::Key(default_provider().generate_key(KeyKind::P256).unwrap());
+        client.enroll(key, &Subject::new().name("CN=router-7").unwrap()).unwrap()
+    };
+    let mut trace = Trace::over(Story::default());
+    let error = client.run(&mut operation, &mut trace).unwrap_err();
+    assert!(trace.to_text(Some(&error)).contains("<- no message, 21 bytes"), "{}", trace.to_text(Some(&error)));
 }

@@ -66,3 +66,27 @@ def test_an_operators_root_is_adopted_only_where_that_is_wanted(devid_testca: Te
     config.set_adopt_root(False)
     with pytest.raises(devid.UsageError):
         devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7")
+
+
+def test_a_failure_says_why_and_what_may_help(devid_testca: TestCa) -> None:
+    devid_testca.set(error=True, unprotected_error=True, text="no such end entity")
+    config = devid.Config(devid_testca.cmp_url, cmp_anchors=devid_testca.root, enrolment_anchors=devid_testca.root)
+    config.set_credential(*devid_testca.idevid())
+    with pytest.raises(devid.ProtocolError) as caught:
+        devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7").run()
+    error = caught.value
+    assert error.requirement == "RFC 9483 section 3.5 (P5)" and error.expected == "an answer with protection"
+    assert error.found is not None and error.found.startswith("error, pvno 2, no protection")
+    assert error.hint is not None and "profile ejbca" in error.hint
+    assert (error.phase, error.http_path) == ("ir", "/cmp")
+    for line in ("phase: ir", "server, not authenticated: no such end entity", "HTTP path: /cmp", "hint: "):
+        assert line in error.details
+
+
+def test_a_failure_on_the_way_says_which_path_is_missing(devid_testca: TestCa) -> None:
+    config = devid.Config(devid_testca.url + "/pkix", enrolment_anchors=devid_testca.root)
+    config.set_secret(devid_testca.reference, devid_testca.secret)
+    with pytest.raises(devid.TransportError) as caught:
+        devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7").run()
+    assert (caught.value.http_status, caught.value.http_path) == (404, "/pkix")
+    assert caught.value.hint is not None and "'/pkix/'" in caught.value.hint

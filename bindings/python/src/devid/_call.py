@@ -78,6 +78,12 @@ def _error(status: int, error: Any) -> BaseException:
         retry_after_seconds=None if retry_after < 0 else retry_after,
         certificate_index=None if index < 0 else index,
         phase=optional_text_of(lib.devid_error_phase(error)),
+        http_path=optional_text_of(lib.devid_error_http_path(error)),
+        requirement=optional_text_of(lib.devid_error_requirement(error)),
+        expected=optional_text_of(lib.devid_error_expected(error)),
+        found=optional_text_of(lib.devid_error_found(error)),
+        hint=optional_text_of(lib.devid_error_hint(error)),
+        details=text_of(lib.devid_error_report(error)),
     )
 
 

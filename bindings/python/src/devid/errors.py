@@ -75,6 +75,12 @@ class Error(Exception):
         retry_after_seconds: Optional[int] = None,
         certificate_index: Optional[int] = None,
         phase: Optional[str] = None,
+        http_path: Optional[str] = None,
+        requirement: Optional[str] = None,
+        expected: Optional[str] = None,
+        found: Optional[str] = None,
+        hint: Optional[str] = None,
+        details: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -99,6 +105,18 @@ class Error(Exception):
         """Which certificate of the chain it is about; 0 is the end entity."""
         self.phase = phase
         """Where in an operation: ``ir``, ``pollReq``, ``certConf``..."""
+        self.http_path = http_path
+        """Path of the URL that the message went to."""
+        self.requirement = requirement
+        """The rule that was broken, such as ``RFC 9483 section 3.5 (P5)``."""
+        self.expected = expected
+        """What that rule asks for."""
+        self.found = found
+        """What came, in words. Nobody vouches for them: show them as data."""
+        self.hint = hint
+        """What is known of servers that answer like this, and which setting may help; the words may change."""
+        self.details = details or str(self)
+        """Everything that is known of the failure, one fact a line."""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.message}"
