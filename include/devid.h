@@ -5680,15 +5680,18 @@ devid_status devid_store_on_change(const devid_store *store,
  * @param key                 The key that is to be certified. Not NULL.
  * @param subject             What is asked for, without issuer and validity: the format has no place for them. Not NULL.
  * @param challenge_password  1 to 255 characters that all who handle the request can read. NULL: none. May be NULL.
+ * @param algorithm           How it is signed, as in devid_sign_fn, such as "RSA-PSS-SHA256". NULL: the key's usual one. May be
+ *                            NULL.
  * @param out_request         Receives the request; free with devid_request_free(). Not NULL.
  * @param err                 Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_SIGNER.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_ALGORITHM if the key cannot sign so, DEVID_E_SIGNER.
  */
 DEVID_API
 DEVID_MUST_USE
 devid_status devid_request_new(const devid_key *key,
                                const devid_subject *subject,
                                const char *challenge_password,
+                               const char *algorithm,
                                devid_request **out_request,
                                devid_error **err);
 
@@ -5847,6 +5850,37 @@ devid_status devid_store_import_pkcs12(const devid_store *store,
                                        devid_bytes **out_name,
                                        devid_identity **out_identity,
                                        devid_error **err);
+
+/**
+ * As devid_store_import(), with all that a validator checks: its anchors and intermediates, CRLs and OCSP responses at hand,
+ * revocation rules, purposes, names, policies. A certificate that is on a CRL never comes into use.
+ *
+ * @param store               Not NULL.
+ * @param name                Looks at the pending key of this label only. NULL: at all of them. May be NULL.
+ * @param data                As devid_store_import(). Not NULL.
+ * @param data_len            Length of `data` in bytes.
+ * @param validator           What is checked. Purposes and names are for the device's own certificate here. Not NULL.
+ * @param purpose             What the identity is for, such as "ldevid". Not NULL.
+ * @param accept_differences  As devid_store_import().
+ * @param now                 The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_name            Receives the name of the identity; free with devid_bytes_free(). May be NULL.
+ * @param out_identity        Receives the identity; free with devid_identity_free(). May be NULL.
+ * @param err                 Receives details on failure, else NULL. May be NULL.
+ * @return As devid_store_import(); DEVID_E_REVOKED, DEVID_E_REVOCATION_UNKNOWN and others of devid_validate().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_import_checked(const devid_store *store,
+                                        const char *name,
+                                        const uint8_t *data,
+                                        size_t data_len,
+                                        const devid_validator *validator,
+                                        const char *purpose,
+                                        int32_t accept_differences,
+                                        int64_t now,
+                                        devid_bytes **out_name,
+                                        devid_identity **out_identity,
+                                        devid_error **err);
 
 
 /* ---- Renewal: what is due, when to ask again, and a step that does it ---- */
@@ -6429,6 +6463,32 @@ devid_status devid_inspect(const uint8_t *input,
                            int32_t format,
                            devid_bytes **out_text,
                            devid_error **err);
+
+
+/* ---- CMP by files, for devices that never see a network (RFC 9483 section 6.4.1): a message a file, carried by people ---- */
+
+/**
+ * Let the messages of an operation of any kind travel as files instead of over a network: requests go to
+ * NAME-1-request.pki, NAME-2-request.pki and so on, answers are expected in NAME-1-answer.pki and so on, each one PKIMessage in
+ * DER. A file appears whole or not at all, and is on the medium when the call returns: a stick may be pulled.
+ *
+ * As long as an answer is not there, devid_op_run() and devid_op_exchange() answer DEVID_E_BUSY. The operation stands where it
+ * was: saved, or bound by devid_op_install_into(), it goes on weeks and reboots later, finds its own request again and looks for
+ * the answer once more.
+ *
+ * @param op      Not NULL.
+ * @param folder  An existing directory, such as where the stick is mounted. NULL: the network again. May be NULL.
+ * @param name    Keeps transactions apart: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot. NULL only if `folder` is. May be
+ *                NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NULL for a folder without a name, DEVID_E_INVALID_ARGUMENT for a name that cannot be used.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_set_files(devid_op *op,
+                                const char *folder,
+                                const char *name,
+                                devid_error **err);
 #ifdef __cplusplus
 }
 #endif

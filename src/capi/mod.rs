@@ -88,3 +88,5 @@ pub mod renewal;
 pub mod clock;
 
 pub mod inspect;
+
+pub mod files;

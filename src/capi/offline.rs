@@ -10,7 +10,7 @@ use super::args::{
 };
 use super::bytes::devid_bytes;
 use super::cert::devid_cert_list;
-use super::config::switch;
+use super::config::{invalid, switch};
 use super::error::{devid_error, devid_status};
 use super::guard::guard;
 use super::identity::devid_identity;
@@ -19,10 +19,11 @@ use super::pkcs12::password_text;
 use super::store::{devid_store, key_reference, new_key};
 use super::subject::devid_subject;
 use super::trust::devid_trust;
+use super::validation::devid_validator;
 use crate::asn1::pkcs10::CertificationRequest;
 use crate::client::{Destination, Import, RequestOptions, UnsignedRequest, keep_request};
 use crate::cmp::Signer;
-use crate::crypto::default_provider;
+use crate::crypto::{SignatureAlgorithm, default_provider};
 use crate::{Code, Error, Time};
 
 /// A PKCS#10 request (RFC 2986), signed or waiting for its signature.
@@ -63,30 +64,38 @@ impl Pkcs10 {
 /// @param key                 The key that is to be certified. Not NULL.
 /// @param subject             What is asked for, without issuer and validity: the format has no place for them. Not NULL.
 /// @param challenge_password  1 to 255 characters that all who handle the request can read. NULL: none. May be NULL.
+/// @param algorithm           How it is signed, as in devid_sign_fn, such as "RSA-PSS-SHA256". NULL: the key's usual one. May be
+///                            NULL.
 /// @param out_request         Receives the request; free with devid_request_free(). Not NULL.
 /// @param err                 Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_SIGNER.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_ALGORITHM if the key cannot sign so, DEVID_E_SIGNER.
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn devid_request_new(
     key: *const devid_key,
     subject: *const devid_subject,
     challenge_password: *const c_char,
+    algorithm: *const c_char,
     out_request: *mut *mut devid_request,
     err: *mut *mut devid_error,
 ) -> devid_status {
     guard(err, || {
         // SAFETY: as the header says.
-        let (out_request, key, subject, password) = unsafe {
+        let (out_request, key, subject, password, algorithm) = unsafe {
             (
                 out(out_request, "out_request")?,
                 handle_ref(key, "key")?,
                 handle_ref(subject, "subject")?,
                 text_in_opt(challenge_password, "challenge_password")?,
+                text_in_opt(algorithm, "algorithm")?,
             )
         };
         let challenge_password = password.map(|text| Zeroizing::new(text.to_owned()));
-        let options = RequestOptions { challenge_password, algorithm: None };
+        let known = |name| {
+            let words = format!("'{name}' is no signature algorithm such as ECDSA-SHA256");
+            SignatureAlgorithm::from_name(name).ok_or_else(|| invalid(words))
+        };
+        let options = RequestOptions { challenge_password, algorithm: algorithm.map(known).transpose()? };
         let unsigned = UnsignedRequest::new(&subject, &key.signer, &options)?;
         let algorithm = c_text(&unsigned.algorithm().name());
         let state = match &key.signer {
@@ -319,6 +328,81 @@ pub unsafe extern "C" fn devid_store_import_pkcs12(
     }
 }
 
+/// As devid_store_import(), with all that a validator checks: its anchors and intermediates, CRLs and OCSP responses at hand,
+/// revocation rules, purposes, names, policies. A certificate that is on a CRL never comes into use.
+///
+/// @param store               Not NULL.
+/// @param name                Looks at the pending key of this label only. NULL: at all of them. May be NULL.
+/// @param data                As devid_store_import(). Not NULL.
+/// @param data_len            Length of `data` in bytes.
+/// @param validator           What is checked. Purposes and names are for the device's own certificate here. Not NULL.
+/// @param purpose             What the identity is for, such as "ldevid". Not NULL.
+/// @param accept_differences  As devid_store_import().
+/// @param now                 The present, in seconds since 1970-01-01T00:00:00Z.
+/// @param out_name            Receives the name of the identity; free with devid_bytes_free(). May be NULL.
+/// @param out_identity        Receives the identity; free with devid_identity_free(). May be NULL.
+/// @param err                 Receives details on failure, else NULL. May be NULL.
+/// @return As devid_store_import(); DEVID_E_REVOKED, DEVID_E_REVOCATION_UNKNOWN and others of devid_validate().
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_store_import_checked(
+    store: *const devid_store,
+    name: *const c_char,
+    data: *const u8,
+    data_len: usize,
+    validator: *const devid_validator,
+    purpose: *const c_char,
+    accept_differences: i32,
+    now: i64,
+    out_name: *mut *mut devid_bytes,
+    out_identity: *mut *mut devid_identity,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (out_name, out_identity, store, name, data, validator, purpose) = unsafe {
+            (
+                out_opt(out_name),
+                out_opt(out_identity),
+                handle_ref(store, "store")?,
+                text_in_opt(name, "name")?,
+                bytes_in(data, data_len, "data")?,
+                handle_ref(validator, "validator")?,
+                text_in(purpose, "purpose")?,
+            )
+        };
+        let at = Time::from_unix(now);
+        let base = Import::new(&store, &validator.anchors, purpose, at);
+        let import = Import {
+            name,
+            provider: std::sync::Arc::clone(&validator.provider),
+            intermediates: &validator.pool,
+            status: validator.status.clone(),
+            checks: validator.own_checks(at)?,
+            ..base
+        };
+        take_in(&import, data, accept_differences, out_name, out_identity)
+    })
+}
+
+fn take_in(
+    import: &Import<'_>,
+    data: &[u8],
+    accept_differences: i32,
+    out_name: Option<&mut *mut devid_bytes>,
+    out_identity: Option<&mut *mut devid_identity>,
+) -> Result<(), Error> {
+    let identity =
+        if switch(accept_differences)? { import.install(&import.check(data)?)? } else { import.run(data)? };
+    if let Some(out_name) = out_name {
+        *out_name = devid_bytes::from_slice(identity.name.as_bytes());
+    }
+    if let Some(out_identity) = out_identity {
+        *out_identity = devid_identity::of(identity);
+    }
+    Ok(())
+}
+
 type Into = (*const devid_store, *const c_char, *const devid_trust, *const devid_cert_list, *const c_char);
 type Results = (*mut *mut devid_bytes, *mut *mut devid_identity, *mut *mut devid_error);
 
@@ -352,14 +436,6 @@ unsafe fn import(
         let intermediates = intermediates.as_ref().map_or(&[][..], |list| &list[..]);
         let at = Time::from_unix(now);
         let import = Import { name, password, intermediates, ..Import::new(&store, &anchors, purpose, at) };
-        let identity =
-            if switch(accept_differences)? { import.install(&import.check(data)?)? } else { import.run(data)? };
-        if let Some(out_name) = out_name {
-            *out_name = devid_bytes::from_slice(identity.name.as_bytes());
-        }
-        if let Some(out_identity) = out_identity {
-            *out_identity = devid_identity::of(identity);
-        }
-        Ok(())
+        take_in(&import, data, accept_differences, out_name, out_identity)
     })
 }

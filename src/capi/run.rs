@@ -51,6 +51,8 @@ type WaitFn = unsafe extern "C" fn(*mut c_void, u32) -> i32;
 /// What the program does itself while an operation runs.
 #[derive(Default)]
 pub(super) struct Callbacks {
+    /// Messages travel as files: see devid_op_set_files().
+    pub(super) files: Option<crate::transport::file::FileExchange>,
     pub(super) exchange: Option<(ExchangeFn, User)>,
     decide: Option<(DecideFn, User)>,
     wait: Option<(WaitFn, User)>,
@@ -207,6 +209,10 @@ pub(super) fn with_exchange<T>(
         &super::config::Session,
     ) -> Result<T, Error>,
 ) -> Result<T, Error> {
+    if let Some(files) = &op.callbacks.files {
+        let mut exchange = files.clone();
+        return use_it(&mut op.operation, &mut exchange, &op.callbacks, &op.session);
+    }
     if op.callbacks.exchange.is_some() {
         let mut exchange = ProgramExchange { callbacks: &op.callbacks };
         return use_it(&mut op.operation, &mut exchange, &op.callbacks, &op.session);

@@ -11,7 +11,7 @@ use super::validation::{Validator, devid_validator};
 use crate::asn1::x509::Certificate;
 use crate::client::peer_certificates::end_entity_of;
 use crate::validation::peer::PeerRequest;
-use crate::validation::{CheckTime, Checks, PeerKey, Report};
+use crate::validation::{CheckTime, Checks, PeerKey, Purpose, Report};
 use crate::{Code, Error, Time};
 
 /// Looks for a path from a certificate to an anchor that passes every check (RFC 5280 section 6.1; revocation by section
@@ -113,6 +113,18 @@ unsafe fn run(
 }
 
 impl Validator {
+    /// What the device's own certificate is checked for. Neither purposes nor names are left out by forgetting them.
+    pub(super) fn own_checks(&self, at: Time) -> Result<Checks, Error> {
+        let unsaid = |what: &str| invalid(format!("the validator was not told {what}"));
+        let names = self.names.clone().ok_or_else(|| unsaid("which names the certificate must carry"))?;
+        let extended_key_usages = match self.purpose.clone() {
+            Some(Purpose::For(purposes)) => purposes,
+            Some(Purpose::Any) => Vec::new(),
+            None => return Err(unsaid("what the certificate is to be for")),
+        };
+        Ok(Checks { at: CheckTime::At(at), names, extended_key_usages, ..self.checks.clone() })
+    }
+
     /// Everything this validator was told, about one certificate.
     pub(super) fn request<'a>(
         &'a self,

@@ -82,6 +82,15 @@ expect "nothing is due; next look in [0-9]* s"
 code=0; ./daemon http://127.0.0.1:9/ memory-5 CN=device-7 SN-7 once > out 2>&1 || code=$?
 [ $code = 1 ] || { echo "examples: a daemon without an identity gave exit status $code" >&2; cat out >&2; exit 1; }
 expect "ALARM: there is no usable identity"
+
+knob forget
+knob waiting=1
+mkdir stick
+run sh "$SCRIPTS/stick.sh" ./offline memory-6 stick
+expect "pollReq is on the stick"
+expect "4. the certificate from a file found its key"
+expect "every step succeeded, without a network"
 SH
+export SCRIPTS=$PWD/scripts PYTHONPATH=$PWD/bindings/python/src PYTHONDONTWRITEBYTECODE=1 DEVID_LIBRARY=$work/lib/libdevid.so
 python3 scripts/with_testca.py "$testca" "$work/material" --waiting=1 --ra=ra-verified -- sh "$work/all.sh" "$work"
 echo "examples: $(ls examples/c/*.c | wc -l) C programs compiled and ran against the test CA"

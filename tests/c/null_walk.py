@@ -40,7 +40,7 @@ FIXTURES = {
                       "OK(devid_store_install(fix_devid_store, \"a\", unused_key, NULL, fix_devid_cert, NULL, \"ldevid\", 1, &err)); "
                       "devid_key_free(unused_key); OK(devid_store_current(fix_devid_store, \"a\", &{x}, &err))",
     "devid_export": "OK(devid_export_new(\"nginx\", \"/nonexistent/devid\", &{x}, &err))",
-    "devid_request": "OK(devid_request_new(fix_devid_key, fix_devid_subject, NULL, &{x}, &err))",
+    "devid_request": "OK(devid_request_new(fix_devid_key, fix_devid_subject, NULL, NULL, &{x}, &err))",
     "devid_template": "OK(devid_template_parse((const uint8_t *)\"0\\0020\\0\", 4, &{x}, &err))",
     "devid_renewal": "OK(devid_renewal_new(fix_devid_config, \"b\", \"ldevid\", &{x}, &err))",
     "devid_cancel": "OK(devid_cancel_new(&{x}, &err))",
@@ -59,6 +59,9 @@ SAMPLES = {
     ("*", "hardware_type"): '"1.2.3.4"',
     ("devid_store_put_request", "name"): '"waiting"',
     ("devid_store_import", "name"): '"waiting"',
+    ("devid_store_import_checked", "name"): '"waiting"',
+    ("devid_op_set_files", "folder"): '"/tmp"',
+    ("devid_op_set_files", "name"): '"device"',
     ("*", "iterations"): "1000",
     ("*", "index"): "0",
     ("*", "status"): "DEVID_E_DER",

@@ -63,7 +63,7 @@ static void a_certificate_finds_its_key_after_a_restart(const char *folder)
     devid_key *pending;
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_subject_add_hardware_module(f.subject, "a maker", f.cert, 4, &err));
     OK(devid_subject_add_hardware_module(f.subject, "1.3.6.1.4.1.32473.7", (const uint8_t *)"SN-1", 4, &err));
-    OK(devid_request_new(f.key, f.subject, "let me in", &request, &err));
+    OK(devid_request_new(f.key, f.subject, "let me in", NULL, &request, &err));
     CHECK(strcmp(devid_request_sign_algorithm(request), "ECDSA-SHA256") == 0);
     FAILS(DEVID_E_KEY_MISMATCH, devid_store_put_request(f.store, "router", f.stranger, NULL, request, &err));
     FAILS(DEVID_E_NOT_FOUND, devid_store_pending_key(f.store, "router", &pending, &err));
@@ -98,7 +98,7 @@ static void a_certificate_without_a_key_is_not_installed(const char *folder)
     struct fixture f = set_up(folder);
     devid_request *request;
     devid_identity *identity;
-    OK(devid_request_new(f.stranger, f.subject, NULL, &request, &err));
+    OK(devid_request_new(f.stranger, f.subject, NULL, NULL, &request, &err));
     OK(devid_store_put_request(f.store, "other", f.stranger, NULL, request, &err));
     FAILS(DEVID_E_NOT_FOUND, import(&f, f.anchors, 1, now, &identity));
     FAILS(DEVID_E_DER, devid_store_import(f.store, NULL, f.cert, 5, f.anchors, NULL, "ldevid", 1, now, NULL, NULL, &err));
@@ -115,7 +115,7 @@ static void a_key_elsewhere_signs_later(const char *folder)
     devid_identity *identity;
     OK(devid_key_public(f.key, &spki, &err));
     OK(devid_key_deferred(devid_bytes_data(spki), devid_bytes_len(spki), &deferred, &err));
-    OK(devid_request_new(deferred, f.subject, NULL, &request, &err));
+    OK(devid_request_new(deferred, f.subject, NULL, NULL, &request, &err));
     FAILS(DEVID_E_STATE, devid_request_data(request, DEVID_FORM_DER, &der, &err));
     FAILS(DEVID_E_STATE, devid_store_put_request(f.store, "chip", deferred, "slot 1", request, &err));
     OK(devid_request_to_sign(request, &message, &err));
@@ -139,11 +139,99 @@ static void a_key_elsewhere_signs_later(const char *folder)
     tear_down(&f);
 }
 
+static void a_request_is_signed_as_the_program_says(const char *folder)
+{
+    struct fixture f = set_up(folder);
+    devid_key *rsa;
+    devid_request *request;
+    FAILS(DEVID_E_ALGORITHM, devid_request_new(f.key, f.subject, NULL, "RSA-PSS-SHA256", &request, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_request_new(f.key, f.subject, NULL, "ROT13", &request, &err));
+    CHECK(request == NULL);
+    OK(devid_key_generate("RSA-2048", &rsa, &err));
+    OK(devid_request_new(rsa, f.subject, NULL, "RSA-PSS-SHA256", &request, &err));
+    CHECK(strcmp(devid_request_sign_algorithm(request), "RSA-PSS-SHA256") == 0);
+    devid_request_free(request);
+    devid_key_free(rsa);
+    tear_down(&f);
+}
+
+static void what_a_validator_refuses_is_not_imported(const char *folder)
+{
+    struct fixture f = set_up(folder);
+    devid_request *request;
+    devid_validator *validator;
+    devid_identity *identity;
+    devid_bytes *name;
+    size_t crl_len;
+    uint8_t *crl = read_file(folder, "good.crl.pem", &crl_len);
+    OK(devid_request_new(f.key, f.subject, NULL, NULL, &request, &err));
+    OK(devid_store_put_request(f.store, "router", f.key, NULL, request, &err));
+    OK(devid_validator_new(f.anchors, &validator, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_store_import_checked(f.store, NULL, f.cert, f.cert_len, validator, "tls", 1, now, NULL, &identity, &err));
+    OK(devid_validator_any_name(validator, &err));
+    OK(devid_validator_any_purpose(validator, &err));
+    OK(devid_validator_set_revocation(validator, DEVID_REVOCATION_HARD, DEVID_SCOPE_LEAF, DEVID_PREFER_CRL, &err));
+    FAILS(DEVID_E_REVOCATION_UNKNOWN, devid_store_import_checked(f.store, NULL, f.cert, f.cert_len, validator, "tls", 1, now, NULL, &identity, &err));
+    CHECK(identity == NULL);
+    OK(devid_validator_add_crls(validator, crl, crl_len, &err));
+    OK(devid_store_import_checked(f.store, NULL, f.cert, f.cert_len, validator, "tls", 1, now, &name, &identity, &err));
+    CHECK(strcmp((const char *)devid_bytes_data(name), "router") == 0 && strcmp(devid_identity_purpose(identity), "tls") == 0);
+    devid_bytes_free(name);
+    devid_identity_free(identity);
+    devid_validator_free(validator);
+    devid_request_free(request);
+    free(crl);
+    tear_down(&f);
+}
+
+static void messages_wait_on_a_stick(const char *folder)
+{
+    struct fixture f = set_up(folder);
+    char path[128];
+    size_t len;
+    uint8_t *written, *ca = read_file(folder, "ca.pem", &len);
+    const uint8_t *output;
+    devid_config *config;
+    devid_client *client;
+    devid_op *op;
+    FILE *file;
+    OK(devid_config_new(&config, &err));
+    OK(devid_config_add_enrolment_anchors(config, ca, len, &err));
+    OK(devid_config_set_secret(config, (const uint8_t *)"4711", 4, (const uint8_t *)"secret", 6, &err));
+    OK(devid_client_new(config, &client, &err));
+    OK(devid_op_enroll(client, f.key, f.subject, &op, &err));
+    FAILS(DEVID_E_NULL, devid_op_set_files(op, f.path, NULL, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_op_set_files(op, f.path, "../x", &err));
+    OK(devid_op_set_files(op, f.path, "router", &err));
+    FAILS(DEVID_E_BUSY, devid_op_run(op, &err));
+    FAILS(DEVID_E_BUSY, devid_op_run(op, &err));
+    output = devid_op_output(op, &len);
+    written = read_file(f.path, "router-1-request.pki", &len);
+    CHECK(memcmp(written, output, len) == 0);
+    snprintf(path, sizeof path, "%s/router-2-request.pki", f.path);
+    CHECK(fopen(path, "rb") == NULL);
+    snprintf(path, sizeof path, "%s/router-1-answer.pki", f.path);
+    file = fopen(path, "wb");
+    CHECK(file != NULL && fwrite("half", 1, 4, file) == 4 && fclose(file) == 0);
+    FAILS(DEVID_E_CONTENT_TYPE, devid_op_run(op, &err));
+    OK(devid_op_set_files(op, NULL, NULL, &err));
+    CHECK(devid_op_exchange(op, NULL) != DEVID_OK);
+    free(written);
+    free(ca);
+    devid_op_free(op);
+    devid_client_free(client);
+    devid_config_free(config);
+    tear_down(&f);
+}
+
 int main(int argc, char **argv)
 {
     const char *folder = data_folder(argc, argv);
     a_certificate_finds_its_key_after_a_restart(folder);
     a_certificate_without_a_key_is_not_installed(folder);
     a_key_elsewhere_signs_later(folder);
+    a_request_is_signed_as_the_program_says(folder);
+    what_a_validator_refuses_is_not_imported(folder);
+    messages_wait_on_a_stick(folder);
     return 0;
 }

@@ -12,6 +12,7 @@ mod status;
 
 mod broken;
 mod broken_encrypted;
+mod by_file;
 mod elsewhere;
 mod encrypted;
 mod good;

@@ -60,6 +60,13 @@ def test_demo_tells_the_whole_story(checkout: Path) -> None:
         assert f"  {number}. " in outcome.stdout
 
 
+def test_offline_story_needs_no_network(checkout: Path) -> None:
+    outcome = run(checkout, "offline.py")
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    for words in ("ir is on the stick", "pollReq is on the stick", "certConf is on the stick", "without a network"):
+        assert words in outcome.stdout
+
+
 PAGES = ["README.md", "bindings/python/README.md"]
 
 

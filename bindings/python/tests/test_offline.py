@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
 import devid
+from devid.testing import TestCa
 
 NEW = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key"
 
@@ -96,3 +99,85 @@ def test_deferred_key_signs_the_request_later() -> None:
     assert request.export(der=True)[0] == 0x30
     with pytest.raises(devid.UsageError):
         request.to_sign
+
+
+@pytest.mark.parametrize(
+    ("kind", "algorithm"),
+    [
+        ("P-256", None),
+        ("P-384", "ECDSA-SHA384"),
+        ("P-521", "ECDSA-SHA512"),
+        ("Ed25519", None),
+        ("RSA-2048", "RSA-PKCS1-SHA512"),
+        ("RSA-2048", "RSA-PSS-SHA256"),
+    ],
+)
+def test_requests_are_verified_by_openssl_and_by_cryptography(tmp_path: Path, kind: str, algorithm: Optional[str]) -> None:
+    x509 = pytest.importorskip("cryptography.x509")
+    key = devid.Key.generate(kind)
+    request = devid.Request(key, subject(), algorithm=algorithm)
+    (tmp_path / "router.csr").write_bytes(request.export())
+    assert "verify OK" in openssl(tmp_path, "req -verify -noout -text -in router.csr")
+    read = x509.load_der_x509_csr(request.export(der=True))
+    assert read.is_signature_valid
+    assert read.subject.rfc4514_string() == "CN=router-7"
+    names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["router-7.example"]
+    assert read.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
+    with pytest.raises(devid.CryptoError):
+        devid.Request(devid.Key.generate("P-256"), subject(), algorithm="RSA-PSS-SHA256")
+    with pytest.raises(devid.UsageError):
+        devid.Request(key, subject(), algorithm="ROT13")
+
+
+def test_certificate_on_a_crl_is_not_imported(ca: Path) -> None:
+    key, store = devid.Key.generate(), devid.Store(ca / "memory")
+    request = devid.Request(key, subject())
+    store.put_request("router", key, request)
+    answer = issue(ca, request)
+    (ca / "index.txt").write_text("")
+    (ca / "crlnumber").write_text("01\n")
+    (ca / "ca.cnf").write_text(
+        "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\ncrlnumber=crlnumber\ndefault_md=sha256\ndefault_crl_days=1\n"
+        "unique_subject=no\n"
+    )
+    sign = "-config ca.cnf -cert ca.pem -keyfile ca.key"
+
+    def validator(crls: "bytes | None") -> devid.Validator:
+        hard = devid.Revocation.HARD
+        trust = devid.Trust((ca / "ca.pem").read_bytes())
+        return devid.Validator(trust, purposes=None, any_name=True, crls=crls, revocation=hard, prefer=devid.Prefer.CRL)
+
+    with pytest.raises(devid.ValidationError) as unknown:
+        store.import_certificate(answer, validator(None))
+    assert unknown.value.code is devid.Code.REVOCATION_UNKNOWN
+    openssl(ca, f"ca {sign} -gencrl -out clean.crl")
+    openssl(ca, f"ca {sign} -revoke router.pem")
+    openssl(ca, f"ca {sign} -gencrl -out revoked.crl")
+    with pytest.raises(devid.ValidationError) as revoked:
+        store.import_certificate(answer, validator((ca / "revoked.crl").read_bytes()))
+    assert revoked.value.code is devid.Code.REVOKED
+    with pytest.raises(devid.UsageError):
+        store.import_certificate(answer, validator(None), password="x")
+    identity = store.import_certificate(answer, validator((ca / "clean.crl").read_bytes()))
+    assert identity.name == "router"
+
+
+def test_messages_wait_on_a_stick(devid_testca: TestCa, tmp_path: Path) -> None:
+    config = devid.Config(enrolment_anchors=devid_testca.root)
+    config.set_secret(devid_testca.reference, devid_testca.secret)
+    operation = devid.Client(config).enroll(devid.Key.generate(), "CN=router-7")
+    operation.set_files(tmp_path, "router")
+    for _ in range(2):
+        with pytest.raises(devid.TransportError) as busy:
+            operation.run()
+        assert busy.value.code is devid.Code.BUSY
+    assert [path.name for path in tmp_path.iterdir()] == ["router-1-request.pki"]
+    assert (tmp_path / "router-1-request.pki").read_bytes() == operation.output
+    carry = Path(__file__).resolve().parents[3] / "scripts" / "carry.py"
+    subprocess.run([sys.executable, str(carry), str(tmp_path), devid_testca.cmp_url], check=True, capture_output=True)
+    with pytest.raises(devid.TransportError):
+        operation.run()
+    assert operation.output_name == "certConf"
+    subprocess.run([sys.executable, str(carry), str(tmp_path), devid_testca.cmp_url], check=True, capture_output=True)
+    assert operation.run().certificate.subject == "CN=router-7"

@@ -792,7 +792,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_store_export": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_export), POINTER(POINTER(devid_bytes)), POINTER(c_uint32), POINTER(POINTER(devid_error)))),
     "devid_export_free": (None, (POINTER(devid_export),)),
     "devid_store_on_change": (c_int32, (POINTER(devid_store), devid_change_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
-    "devid_request_new": (c_int32, (POINTER(devid_key), POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_request)), POINTER(POINTER(devid_error)))),
+    "devid_request_new": (c_int32, (POINTER(devid_key), POINTER(devid_subject), c_char_p, c_char_p, POINTER(POINTER(devid_request)), POINTER(POINTER(devid_error)))),
     "devid_request_to_sign": (c_int32, (POINTER(devid_request), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_request_sign_algorithm": (c_char_p, (POINTER(devid_request),)),
     "devid_request_signature": (c_int32, (POINTER(devid_request), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
@@ -801,6 +801,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_store_put_request": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_key), c_char_p, POINTER(devid_request), POINTER(POINTER(devid_error)))),
     "devid_store_import": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, POINTER(devid_trust), POINTER(devid_cert_list), c_char_p, c_int32, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
     "devid_store_import_pkcs12": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(devid_trust), POINTER(devid_cert_list), c_char_p, c_int32, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
+    "devid_store_import_checked": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, POINTER(devid_validator), c_char_p, c_int32, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
     "devid_renewal_new": (c_int32, (POINTER(devid_config), c_char_p, c_char_p, POINTER(POINTER(devid_renewal)), POINTER(POINTER(devid_error)))),
     "devid_renewal_set_device_id": (c_int32, (POINTER(devid_renewal), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_renewal_set_subject": (c_int32, (POINTER(devid_renewal), POINTER(devid_subject), POINTER(POINTER(devid_error)))),
@@ -828,4 +829,5 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_client_without_clock": (c_int32, (POINTER(devid_client), POINTER(POINTER(devid_client)), POINTER(POINTER(devid_error)))),
     "devid_op_run_without_clock": (c_int32, (POINTER(devid_op), POINTER(devid_store), c_int64, POINTER(c_int64), POINTER(POINTER(devid_error)))),
     "devid_inspect": (c_int32, (c_char_p, c_size_t, c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_op_set_files": (c_int32, (POINTER(devid_op), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
 }

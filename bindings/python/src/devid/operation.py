@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from ctypes import byref, c_int32, string_at
 from dataclasses import dataclass
@@ -177,6 +178,17 @@ class Steps(Handle):
             if not callable(program):
                 raise TypeError(f"expected something to call, not {type(program).__name__}")
             call(function, operation, callback, TOKENS.put(program), DESTROY)
+
+    def set_files(self, folder: Union[str, "os.PathLike[str]", None], name: str = "device") -> None:
+        """Lets the messages travel as files, such as on a stick, instead of over a network (RFC 9483 section 6.4.1).
+
+        Requests go to ``NAME-1-request.pki`` and so on, answers are expected in ``NAME-1-answer.pki`` and so on. As long as
+        an answer is not there, :class:`TransportError` ``BUSY`` is raised and the operation stands where it was: it can be
+        saved, and goes on weeks and reboots later. None: the network again.
+        """
+        place = None if folder is None else text(os.fspath(folder), "folder")
+        with self._use() as operation:
+            call("devid_op_set_files", operation, place, text(name, "name"))
 
     def step(self, now: Moment) -> Action:
         """Moves on as far as it goes without its owner, and says what is to be done next. Never blocks."""

@@ -16,14 +16,23 @@ class Request(Handle):
 
     _type = "devid_request"
 
-    def __init__(self, key: Key, subject: Subject, *, challenge_password: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        key: Key,
+        subject: Subject,
+        *,
+        challenge_password: Optional[str] = None,
+        algorithm: Optional[str] = None,
+    ) -> None:
         """Asks for a certificate over the key, which signs at once; a deferred one is served with :meth:`set_signature`.
 
         The format has no place for an issuer or a validity. All who handle the request can read the challenge password.
+        ``algorithm`` as in :data:`Sign`, such as ``RSA-PSS-SHA256``; the key's usual one if None.
         """
         password = optional_text(challenge_password, "challenge_password")
+        how = optional_text(algorithm, "algorithm")
         with key._use() as private, subject._handle() as wanted, wanted._use() as names:
-            self._own(self._pointer_from("devid_request_new", private, names, password))
+            self._own(self._pointer_from("devid_request_new", private, names, password, how))
 
     @property
     def to_sign(self) -> bytes:

@@ -8,19 +8,21 @@ from ctypes import POINTER, byref, c_int32, c_int64, string_at
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntFlag
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 from . import _abi
+from ._abi import Code
 from ._call import DESTROY, TOKENS, BytesLike, Moment, bytes_of, call, data, moment_of, optional_text, seconds, text, text_of
 from ._handle import Handle
 from ._library import library
 from .certificate import Certificate, CertificateList, Certificates, listed
+from .errors import UsageError
 from .export import ON_CHANGE, Exported, OnChange, export
 from .key import Key
 from .request import Request
 from .storage import CALLBACKS, Secret, Storage, store_options
 from .support import Question, RootUpdate
-from .validation import Trust
+from .validation import Trust, Validator
 
 
 @dataclass(frozen=True)
@@ -285,7 +287,7 @@ class Store(Handle):
     def import_certificate(
         self,
         certificates: BytesLike,
-        anchors: Trust,
+        anchors: Union[Trust, Validator],
         *,
         intermediates: Certificates = (),
         name: Optional[str] = None,
@@ -296,31 +298,32 @@ class Store(Handle):
     ) -> Identity:
         """Takes in a certificate that came by any means: it finds its pending key, is validated and installed.
 
-        ``certificates`` is a file as the CA gave it: certificates and PKCS#7 (.p7b), PEM or DER, in any order. ``name``
-        looks at one pending key only. A ``password`` says that the file is PKCS#12, whose own key is installed under
-        ``name`` where no pending key is certified in it. A certificate that is not what was asked for is refused (``WRONG_CERTIFICATE``)
-        unless differences are accepted. ``now`` is the system's clock unless given.
+        ``certificates`` is a file as the CA gave it: certificates and PKCS#7 (.p7b), PEM or DER, in any order. ``anchors``
+        say where it must lead; a validator in their place has it checked in all that the validator checks, CRLs among it.
+        ``name`` looks at one pending key only. A ``password`` says that the file is PKCS#12, whose own key is installed
+        under ``name`` where no pending key is certified in it. A certificate that is not what was asked for is refused
+        (``WRONG_CERTIFICATE``) unless differences are accepted. ``now`` is the system's clock unless given.
         """
         content = data(certificates, "certificates")
+        if isinstance(anchors, Validator) and (password is not None or intermediates):
+            words = "a validator takes intermediates itself, and no PKCS#12"
+            raise UsageError(words, Code.INVALID_ARGUMENT)
+        secret = None if password is None else text(password, "password")
         out_name = POINTER(_abi.devid_bytes)()
         lib = library()
+        first = (optional_text(name, "name"), content, len(content))
+        at = int(time.time()) if now is None else seconds(now, "now")
+        last = (text(purpose, "purpose"), int(bool(accept_differences)), at, byref(out_name))
+        middle: Tuple[Any, ...]
         with self._use() as store, anchors._use() as trust, listed(intermediates) as helpers:
             try:
-                secret = None if password is None else text(password, "password")
-                identity = IdentityHandle._made_by(
-                    "devid_store_import" if secret is None else "devid_store_import_pkcs12",
-                    store,
-                    optional_text(name, "name"),
-                    content,
-                    len(content),
-                    *(() if secret is None else (secret, len(secret))),
-                    trust,
-                    helpers,
-                    text(purpose, "purpose"),
-                    int(bool(accept_differences)),
-                    int(time.time()) if now is None else seconds(now, "now"),
-                    byref(out_name),
-                )
+                if isinstance(anchors, Validator):
+                    function, middle = "devid_store_import_checked", (trust,)
+                elif secret is None:
+                    function, middle = "devid_store_import", (trust, helpers)
+                else:
+                    function, middle = "devid_store_import_pkcs12", (secret, len(secret), trust, helpers)
+                identity = IdentityHandle._made_by(function, store, *first, *middle, *last)
                 found = string_at(lib.devid_bytes_data(out_name), lib.devid_bytes_len(out_name)).decode()
             finally:
                 lib.devid_bytes_free(out_name)

@@ -1,0 +1,197 @@
+//! CMP by files (RFC 9483 section 6.4.1): any operation begins on the device, travels on a stick, and goes on after reboots.
+
+use std::path::{Path, PathBuf};
+
+use devid::asn1::cmp::InfoTypeAndValue;
+use devid::asn1::crl::CrlReason;
+use devid::asn1::oid;
+use devid::client::{Client, Config, Destination, Unattended, renewal::Done};
+use devid::client::{Planner, Renewal, Step};
+use devid::cmp::{Information, Operation, Question, Signer};
+use devid::store::{AnchorSet, Store};
+use devid::transport::file::{FileExchange, read_message, write_message};
+use devid::{Code, Error, Time};
+
+use crate::certificates::{key, now, provider};
+use crate::mock_ca::{Device, MockCa};
+
+/// A stick, removed at the end.
+struct Stick(PathBuf);
+
+impl Stick {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("devid-stick-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir(&folder).unwrap();
+        Stick(folder)
+    }
+
+    fn exchange(&self) -> FileExchange {
+        FileExchange::new(&self.0, "router").unwrap()
+    }
+
+    /// Carried to the CA and back; how many files were new.
+    fn carry(&self, ca: &mut MockCa) -> usize {
+        let mut count = 0;
+        for number in 1.. {
+            let (request, answer) = (self.exchange().request_path(number), self.exchange().answer_path(number));
+            if !request.exists() {
+                return count;
+            }
+            if !answer.exists() {
+                write_message(&answer, &ca.answer(&read_message(&request, 1 << 20).unwrap())).unwrap();
+                count += 1;
+            }
+        }
+        unreachable!("the numbers end")
+    }
+}
+
+impl Drop for Stick {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The clock stands at the tests' day, and waits are over at once.
+struct Patient(Time);
+
+impl devid::client::Owner for Patient {
+    fn now(&mut self) -> Time {
+        self.0
+    }
+
+    fn wait(&mut self, seconds: u32, _reason: &[String]) -> Result<(), Error> {
+        self.0 = self.0.plus(i64::from(seconds));
+        Ok(())
+    }
+}
+
+/// Runs an operation that device memory does not know, saved and restored between the trips.
+fn travel(client: &Client, mut operation: Operation, stick: &Stick, ca: &mut MockCa) -> (Operation, usize) {
+    let mut clock = Patient(now());
+    for trips in 0..20 {
+        let mut saved = None;
+        match client.complete_over(&mut operation, &mut stick.exchange(), &mut clock) {
+            Ok(()) => return (operation, trips),
+            Err(error) => {
+                assert_eq!(error.code(), Code::Busy, "{error}");
+                saved.replace(operation.save().unwrap());
+            }
+        }
+        // A reboot, and nothing but the saved form is left.
+        operation = client.restore_keyless(&saved.expect("saved")).unwrap();
+        assert_eq!(stick.carry(ca), 1);
+    }
+    panic!("the operation does not end")
+}
+
+#[test]
+fn an_enrolment_and_a_key_update_travel_on_a_stick() {
+    let (mut ca, store, stick) =
+        (MockCa::new().answers_waiting(1, 60), Store::in_memory(provider().clone()), Stick::new("ir"));
+    let to = Destination { store: &store, name: "router", purpose: "ldevid" };
+    let mut config = Device::config(&ca);
+    for generation in 1..=2 {
+        let client = config.build().unwrap();
+        let mut exchange = stick.exchange();
+        let mut outcome = match generation {
+            1 => client.enroll_into(to, &key(), &Device::subject(), &mut exchange, &mut Patient(now())),
+            _ => client.renew_into(to, &key(), &mut exchange, &mut Patient(now())),
+        };
+        let mut trips = 0;
+        while let Err(error) = outcome {
+            assert_eq!(error.code(), Code::Busy, "{error}");
+            // Looking again before the stick is back changes nothing.
+            assert_eq!(client.resume(to, &mut stick.exchange(), &mut Patient(now())).unwrap_err().code(), Code::Busy);
+            assert_eq!(stick.carry(&mut ca), 1, "one message at a time");
+            trips += 1;
+            outcome = client.resume(to, &mut stick.exchange(), &mut Patient(now().plus(600 * trips)));
+        }
+        let identity = outcome.unwrap();
+        assert_eq!((identity.generation, trips), (generation, 4), "request, two polls, certConf");
+        let signer = Signer::Key(identity.key.held().unwrap().clone());
+        config.protect_with_certificate(signer, identity.certificate.clone(), identity.chain.clone());
+    }
+    assert!(stick.exchange().answer_path(8).exists());
+}
+
+#[test]
+fn questions_revocation_and_pkcs10_travel_on_a_stick() {
+    let mut ca = MockCa::new().answers_waiting(1, 60);
+    ca.info = vec![InfoTypeAndValue { info_type: oid::IT_CA_CERTS, value: Vec::new() }];
+    let client = Device::config(&ca).build().unwrap();
+
+    let stick = Stick::new("genm");
+    let (asked, trips) = travel(&client, client.ask(Question::CaCerts).unwrap(), &stick, &mut ca);
+    assert!(matches!(asked.information(), Some(Information::CaCerts(_))) && trips == 3);
+
+    let stick = Stick::new("rr");
+    let revoked = ca.issuing.leaf("router-7").certificate;
+    let (done, _) = travel(&client, client.revoke(&revoked, CrlReason::Superseded).unwrap(), &stick, &mut ca);
+    assert!(done.revoked().is_some());
+
+    let stick = Stick::new("p10cr");
+    let key = key();
+    let signer = Signer::Key(key.clone());
+    let request = devid::client::UnsignedRequest::new(&Device::subject(), &signer, &Default::default()).unwrap();
+    let request = request.sign(&*key).unwrap();
+    let (done, trips) = travel(&client, client.enroll_pkcs10(request.as_der()).unwrap(), &stick, &mut ca);
+    let issued = done.issued().unwrap();
+    assert!(issued.certificate.as_der().windows(key.spki().len()).any(|w| w == key.spki()));
+    assert_eq!(trips, 4);
+}
+
+/// The planner's steps go over files as over a network: an answer that is not there yet is waited out.
+#[test]
+fn a_renewal_by_the_planner_travels_on_a_stick() {
+    let (mut ca, store, stick) = (MockCa::new(), Store::in_memory(provider().clone()), Stick::new("plan"));
+    store.set_anchors(AnchorSet::Cmp, std::slice::from_ref(&ca.root.certificate)).unwrap();
+    let (planner, config, subject) = (Planner::new(), Device::config(&ca), Device::subject());
+    let renewal = |config| Renewal {
+        planner: &planner,
+        config,
+        to: Destination { store: &store, name: "router", purpose: "ldevid" },
+        factory: None,
+        subject: Some(&subject),
+        new_key: None,
+    };
+    let mut clock = now();
+    for trip in 0..3 {
+        let report = renewal(&config).run_due(Some(clock), &mut stick.exchange(), &mut Unattended).unwrap();
+        if trip == 2 {
+            assert!(matches!(report.outcome, Ok(Done::Installed(_))), "{report:?}");
+            return;
+        }
+        assert_eq!(report.outcome.unwrap_err().code(), Code::Busy);
+        assert_eq!(report.plan.step, if trip == 0 { Step::Enroll } else { Step::Resume });
+        assert_eq!(stick.carry(&mut ca), 1);
+        clock = clock.plus(i64::from(report.wait_seconds));
+    }
+}
+
+/// Half a file, another transaction's answer, something else: the device says what it found and asks again later.
+#[test]
+fn what_is_not_the_answer_is_not_taken_for_it() {
+    let mut ca = MockCa::new();
+    let store = Store::in_memory(provider().clone());
+    let to = Destination { store: &store, name: "router", purpose: "ldevid" };
+    let config: Config = Device::config(&ca);
+    let client = config.build().unwrap();
+    let stick = Stick::new("bad");
+    let first = client.enroll_into(to, &key(), &Device::subject(), &mut stick.exchange(), &mut Patient(now()));
+    assert_eq!(first.unwrap_err().code(), Code::Busy);
+    stick.carry(&mut ca);
+    let answer = stick.exchange().answer_path(1);
+    let good = std::fs::read(&answer).unwrap();
+    let resume = |path: &Path, bytes: &[u8]| {
+        std::fs::write(path, bytes).unwrap();
+        client.resume(to, &mut stick.exchange(), &mut Patient(now()))
+    };
+    for (what, bytes) in [("half", &good[..good.len() / 2]), ("PEM", b"-----BEGIN CERT"), ("empty", b"")] {
+        assert_eq!(resume(&answer, bytes).unwrap_err().code(), Code::ContentType, "{what}");
+        assert_eq!(store.operations().unwrap(), ["router"], "{what}: it can still go on");
+    }
+    let error = resume(&answer, &good).unwrap_err();
+    assert_eq!(error.code(), Code::Busy, "the answer is taken, certConf is on the stick: {error}");
+}
