@@ -1964,6 +1964,17 @@ devid_status devid_config_pin_signers(devid_config *config,
 #define DEVID_CLOCK_NONE 3
 
 /**
+ * Sends one datagram to the server. Return 0, or a number at or below -10000, which becomes the status of the call.
+ */
+typedef int32_t (*devid_send_datagram_fn)(void *user, const uint8_t *datagram, size_t datagram_len);
+
+/**
+ * Waits for one datagram from the server, at most so many milliseconds. datagram: give it with devid_bytes_append(), at most
+ * 4096 bytes; nothing if none came. Return 0, or a number at or below -10000, which becomes the status of the call.
+ */
+typedef int32_t (*devid_receive_datagram_fn)(void *user, uint32_t wait_millis, devid_bytes *datagram);
+
+/**
  * Adds trust anchors for HTTPS servers. They count for TLS alone, and TLS counts none but them. May be the CA's own
  * certificate, if the CA issued the server's.
  *
@@ -2156,6 +2167,27 @@ DEVID_MUST_USE
 devid_status devid_config_set_http_1_0(devid_config *config,
                                        int32_t on,
                                        devid_error **err);
+
+/**
+ * Carry the datagrams to a "coap" server by functions of the program instead of the built-in UDP socket: over a modem of its
+ * own, or inside DTLS. Blocks, repetitions and their times stay the library's business.
+ *
+ * @param op       Made with settings whose server is a "coap" URL. Not NULL.
+ * @param send     NULL: the built-in socket. May be NULL.
+ * @param receive  NULL exactly if `send` is. May be NULL.
+ * @param user     Passed to all three. May be NULL.
+ * @param destroy  Called once, when the operation is freed, other functions are set, or this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the server is none of CoAP; DEVID_E_UNSUPPORTED if CoAP is not built in.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_set_datagrams(devid_op *op,
+                                    devid_send_datagram_fn send,
+                                    devid_receive_datagram_fn receive,
+                                    void *user,
+                                    devid_destroy_fn destroy,
+                                    devid_error **err);
 
 
 /* ---- Settings about who signs answers and whether those certificates are revoked; further header fields of requests ---- */

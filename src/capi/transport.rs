@@ -1,18 +1,29 @@
 //! The way to the server: TLS, and what proxies and old servers want.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
+#[cfg(feature = "coap")]
+use std::io;
 use std::sync::Arc;
+#[cfg(feature = "coap")]
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::args::{bytes_in, handle_mut, handle_ref, null, text_in_opt};
+use super::bytes::devid_bytes;
+use super::callback::User;
 use super::cert::devid_cert_list;
 use super::config::{Settings, devid_config, invalid, switch};
 use super::error::{devid_error, devid_status};
 use super::guard::guard;
-use super::key::devid_key;
+use super::key::{devid_destroy_fn, devid_key};
+use super::operation::devid_op;
 use super::validation::{DEVID_REVOCATION_HARD, DEVID_REVOCATION_OFF, DEVID_REVOCATION_SOFT};
 use crate::transport::TlsConfig;
+#[cfg(feature = "coap")]
+use crate::transport::TransportError;
+#[cfg(feature = "coap")]
+use crate::transport::coap::Datagrams;
 use crate::transport::tls::{self, Pin, TlsTime, TlsVersion};
 use crate::validation::{Crl, RevocationPolicy};
 use crate::{Code, Error, Time};
@@ -304,7 +315,7 @@ pub unsafe extern "C" fn devid_config_set_coap(
                 other => return Err(invalid(format!("blocks of {other} bytes; CoAP knows 16, 32, 64, ... 1024"))),
             }
             if ack_millis != 0 {
-                coap.ack_timeout = std::time::Duration::from_millis(ack_millis.into());
+                coap.ack_timeout = Duration::from_millis(ack_millis.into());
             }
             match max_retransmit {
                 -1 => {}
@@ -367,4 +378,102 @@ pub unsafe extern "C" fn devid_config_set_http_1_0(
         unsafe { handle_mut(config, "config")? }.config.use_http_1_0 = switch(on)?;
         Ok(())
     })
+}
+
+/// Sends one datagram to the server. Return 0, or a number at or below -10000, which becomes the status of the call.
+#[allow(non_camel_case_types)]
+pub type devid_send_datagram_fn =
+    Option<unsafe extern "C" fn(user: *mut c_void, datagram: *const u8, datagram_len: usize) -> i32>;
+
+/// Waits for one datagram from the server, at most so many milliseconds. datagram: give it with devid_bytes_append(), at most
+/// 4096 bytes; nothing if none came. Return 0, or a number at or below -10000, which becomes the status of the call.
+#[allow(non_camel_case_types)]
+pub type devid_receive_datagram_fn =
+    Option<unsafe extern "C" fn(user: *mut c_void, wait_millis: u32, datagram: *mut devid_bytes) -> i32>;
+
+/// Carry the datagrams to a "coap" server by functions of the program instead of the built-in UDP socket: over a modem of its
+/// own, or inside DTLS. Blocks, repetitions and their times stay the library's business.
+///
+/// @param op       Made with settings whose server is a "coap" URL. Not NULL.
+/// @param send     NULL: the built-in socket. May be NULL.
+/// @param receive  NULL exactly if `send` is. May be NULL.
+/// @param user     Passed to all three. May be NULL.
+/// @param destroy  Called once, when the operation is freed, other functions are set, or this call fails. May be NULL.
+/// @param err      Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the server is none of CoAP; DEVID_E_UNSUPPORTED if CoAP is not built in.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_op_set_datagrams(
+    op: *mut devid_op,
+    send: devid_send_datagram_fn,
+    receive: devid_receive_datagram_fn,
+    user: *mut c_void,
+    destroy: devid_destroy_fn,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        let user = User::new(user, destroy);
+        // SAFETY: as the header says.
+        let mut op = unsafe { handle_mut(op, "op")? };
+        #[cfg(feature = "coap")]
+        {
+            op.built_in = match (send, receive) {
+                (None, None) => None,
+                (Some(send), Some(receive)) => {
+                    let datagrams = Box::new(ProgramDatagrams { send, receive, user });
+                    Some(Box::new(op.session.client.coap_over(datagrams)?))
+                }
+                (None, _) => return Err(null("send")),
+                (_, None) => return Err(null("receive")),
+            };
+            Ok(())
+        }
+        #[cfg(not(feature = "coap"))]
+        {
+            let _ = (&mut op, send, receive, user);
+            Err(Error::new(Code::Unsupported, "CoAP is not built in"))
+        }
+    })
+}
+
+/// The program's way for datagrams.
+#[cfg(feature = "coap")]
+struct ProgramDatagrams {
+    send: unsafe extern "C" fn(*mut c_void, *const u8, usize) -> i32,
+    receive: unsafe extern "C" fn(*mut c_void, u32, *mut devid_bytes) -> i32,
+    user: User,
+}
+
+#[cfg(feature = "coap")]
+impl Datagrams for ProgramDatagrams {
+    fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+        // SAFETY: as the header says: the program's function takes these for the duration of the call.
+        match unsafe { (self.send)(self.user.pointer(), datagram.as_ptr(), datagram.len()) } {
+            0 => Ok(()),
+            number => Err(failed("sending datagrams", number)),
+        }
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<Option<usize>> {
+        let millis = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        let (status, datagram) = devid_bytes::filled_by(buffer.len(), |datagram| {
+            // SAFETY: as the header says: the program's function takes these for the duration of the call.
+            unsafe { (self.receive)(self.user.pointer(), millis, datagram) }
+        });
+        match (status, datagram) {
+            (0, Ok(datagram)) => {
+                buffer[..datagram.len()].copy_from_slice(&datagram);
+                Ok((!datagram.is_empty()).then_some(datagram.len()))
+            }
+            // No CoAP server sends as much: nothing that could be an answer.
+            (0, Err(_)) => Ok(None),
+            (number, _) => Err(failed("receiving datagrams", number)),
+        }
+    }
+}
+
+#[cfg(feature = "coap")]
+fn failed(what: &str, number: i32) -> io::Error {
+    let words = format!("the function for {what} returned {number}");
+    io::Error::other(TransportError::application(number.min(-10_000), words))
 }

@@ -165,6 +165,9 @@ mod client {
     }
 
     /// The built-in HTTP client for documents. One per validation: its limits count over its life.
+    ///
+    /// `https` only with TLS anchors in its [`HttpConfig`]: documents are signed, and asking for the status of a TLS
+    /// server through a TLS server can go round in circles (RFC 5280 section 8). The handshake itself fetches nothing.
     pub struct HttpFetch {
         wire: Wire,
         limits: FetchLimits,

@@ -320,7 +320,7 @@ fn describe(packet: &Packet) -> String {
     let mut words = match packet.header.code {
         MessageClass::Empty => return format!("{kind} empty"),
         MessageClass::Request(method) => format!("{kind} {method:?} {}", path(packet)).replace("Post", "POST"),
-        MessageClass::Response(code) if code == ResponseType::UnKnown => format!("{kind} response"),
+        MessageClass::Response(ResponseType::UnKnown) => format!("{kind} response"),
         other => format!("{kind} {other}"),
     };
     for (name, option) in [("1", CoapOption::Block1), ("2", CoapOption::Block2)] {

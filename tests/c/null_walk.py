@@ -102,6 +102,8 @@ SAMPLES = {
     ("devid_store_raise_number", "name"): '"number"',
     ("devid_store_number", "name"): '"number"',
     ("*", "max_len"): "1000",
+    ("devid_op_set_datagrams", "send"): "0",
+    ("devid_op_set_datagrams", "receive"): "0",
     ("*", "mend"): "0",
     ("devid_store_open_dir", "path"): "store_folder",
     ("*", "nonce"): "DEVID_NONCE_REQUIRED",

@@ -119,11 +119,90 @@ static void mutual_tls_without_a_certificate_is_refused(const char *folder)
     free(anchor);
 }
 
+struct modem {
+    int sent;
+    int received;
+    int destroyed;
+    int32_t answer;
+    uint8_t last[4096];
+    size_t len;
+};
+
+static int32_t modem_send(void *user, const uint8_t *datagram, size_t datagram_len)
+{
+    struct modem *modem = user;
+    CHECK(datagram_len > 12 && datagram_len <= sizeof modem->last);
+    memcpy(modem->last, datagram, datagram_len);
+    modem->len = datagram_len;
+    modem->sent++;
+    return modem->answer;
+}
+
+/* The server at the other end of the modem: says 5.03 to every message, with a word of its own. */
+static int32_t modem_receive(void *user, uint32_t wait_millis, devid_bytes *datagram)
+{
+    struct modem *modem = user;
+    devid_error *err = NULL;
+    uint8_t answer[32];
+    CHECK(wait_millis > 0 && (modem->last[0] & 0xf0) == 0x40 && modem->last[1] == 0x02);
+    if (modem->sent == modem->received) return 0;
+    modem->received = modem->sent;
+    memcpy(answer, modem->last, 12);
+    answer[0] = 0x68;
+    answer[1] = 0xa3;
+    memcpy(answer + 12, "\xff" "asleep", 7);
+    OK(devid_bytes_append(datagram, answer, 19, &err));
+    return 0;
+}
+
+static void modem_destroy(void *user)
+{
+    ((struct modem *)user)->destroyed++;
+}
+
+static void a_program_carries_the_datagrams_of_coap(const char *folder)
+{
+    devid_error *err = NULL;
+    devid_config *config;
+    devid_op *op;
+    struct modem modem = {0}, broken = {0};
+    size_t len;
+    uint8_t *anchor = read_file(folder, "ca.pem", &len);
+    OK(devid_config_new(&config, &err));
+    OK(devid_config_add_enrolment_anchors(config, anchor, len, &err));
+    OK(devid_config_set_secret(config, (const uint8_t *)"4711", 4, (const uint8_t *)"very secret", 11, &err));
+    OK(devid_config_set_server(config, "coap://ca.example/.well-known/cmp", &err));
+    op = enrolment(config);
+    if (!devid_supports("coap")) {
+        FAILS(DEVID_E_UNSUPPORTED, devid_op_set_datagrams(op, modem_send, modem_receive, &modem, modem_destroy, &err));
+        CHECK(modem.destroyed == 1);
+    } else {
+        FAILS(DEVID_E_NULL, devid_op_set_datagrams(op, modem_send, NULL, &modem, modem_destroy, &err));
+        CHECK(modem.destroyed == 1);
+        OK(devid_op_set_datagrams(op, modem_send, modem_receive, &modem, modem_destroy, &err));
+        FAILS(DEVID_E_BUSY, devid_op_run(op, &err));
+        CHECK(modem.sent == 1 && modem.received == 1);
+        broken.answer = -10042;
+        OK(devid_op_set_datagrams(op, modem_send, modem_receive, &broken, modem_destroy, &err));
+        CHECK(modem.destroyed == 2 && broken.destroyed == 0);
+        FAILS(-10042, devid_op_run(op, &err));
+    }
+    devid_op_free(op);
+    CHECK(!devid_supports("coap") || broken.destroyed == 1);
+    OK(devid_config_set_server(config, "http://ca.example/", &err));
+    op = enrolment(config);
+    CHECK(devid_op_set_datagrams(op, modem_send, modem_receive, &broken, modem_destroy, NULL) != DEVID_OK);
+    devid_op_free(op);
+    devid_config_free(config);
+    free(anchor);
+}
+
 int main(int argc, char **argv)
 {
     const char *folder = data_folder(argc, argv);
     settings_for_tls_are_checked_when_they_are_set(folder);
     https_without_anchors_of_its_own_is_refused(folder);
     mutual_tls_without_a_certificate_is_refused(folder);
+    a_program_carries_the_datagrams_of_coap(folder);
     return 0;
 }

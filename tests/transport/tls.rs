@@ -10,10 +10,11 @@ use devid::cmp::{MacParameters, Signer};
 use devid::crypto::external::ExternalKey;
 use devid::crypto::keys::load_private_key;
 use devid::crypto::{CryptoError, KeyKind, PrivateKey, default_provider};
+use devid::transport::fetch::{FetchLimits, HttpFetch};
 use devid::transport::tls::{Pin, TlsConfig, TlsTime, TlsVersion};
 use devid::transport::{
-    Cancel, Exchange, ExchangeLimits, HttpConfig, HttpExchange, Phase, Reply, TransportError,
-    TransportErrorKind as Kind,
+    Cancel, Exchange, ExchangeLimits, Fetch, FetchRequest, Fetched, HttpConfig, HttpExchange, Phase, Reply,
+    TransportError, TransportErrorKind as Kind,
 };
 use devid::validation::{RevocationPolicy, RevocationScope};
 use devid::{Code, Time};
@@ -290,6 +291,18 @@ fn a_revoked_server_is_refused_where_its_status_is_asked_for() {
     let crl = by_list.ca.with(|ca| devid::validation::Crl::from_der(ca.crl(system_time())).unwrap());
     by_list.config.status.crls.push(Arc::new(crl));
     assert!(by_list.refusal().contains("REVOKED"));
+}
+
+#[test]
+fn documents_come_by_https_where_the_caller_gave_anchors() {
+    let bench = Bench::plain();
+    let config = HttpConfig { tls: Some(Arc::new(bench.config.clone())), ..HttpConfig::default() };
+    let url = format!("{}/crl/issuing.crl", bench.tls.url());
+    let fetched = HttpFetch::new(config, FetchLimits::default()).unwrap().fetch(&FetchRequest::get(&url), &quick());
+    assert!(matches!(fetched, Ok(Fetched::Document(document)) if document.bytes[0] == 0x30));
+
+    let mut without = HttpFetch::new(HttpConfig::default(), FetchLimits::default()).unwrap();
+    assert_eq!(without.fetch(&FetchRequest::get(&url), &quick()).unwrap_err().kind, Kind::Invalid);
 }
 
 // ---- the client --------------------------------------------------------------------------------------------------

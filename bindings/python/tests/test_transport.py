@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import socket
+import urllib.parse
 from typing import Iterator, Optional
 
 import pytest
@@ -127,6 +129,34 @@ def test_old_server_is_spoken_to_in_http_1_0() -> None:
         config.set_secret(ca.reference, ca.secret)
         config.set_http_1_0(True)
         assert run(config).certificate.subject == "CN=router-7"
+
+
+def test_program_carries_the_datagrams_of_coap() -> None:
+    with TestCa(arguments=["--coap"]) as ca:
+        parts = urllib.parse.urlsplit(ca.coap_url or "")
+        config = devid.Config("coap://ca.nowhere.invalid/cmp", enrolment_anchors=ca.root)
+        config.set_secret(ca.reference, ca.secret)
+        operation = devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as modem:
+            modem.connect((parts.hostname, parts.port))
+
+            def receive(wait_seconds: float) -> Optional[bytes]:
+                modem.settimeout(wait_seconds)
+                try:
+                    return modem.recv(4096)
+                except socket.timeout:
+                    return None
+
+            operation.set_datagrams(lambda datagram: modem.sendall(datagram), receive)
+            assert operation.run().certificate.subject == "CN=router-7"
+
+        def unplugged(_: bytes) -> None:
+            raise ConnectionResetError("antenna")
+
+        second = devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7")
+        second.set_datagrams(unplugged, receive)
+        with pytest.raises(ConnectionResetError, match="antenna"):
+            second.run()
 
 
 def test_device_enrols_over_coap() -> None:

@@ -17,7 +17,7 @@ use crate::store::{AnchorSet, Identity, IdentityKey};
 use crate::time::Time;
 use crate::transport::Exchange;
 #[cfg(feature = "http")]
-use crate::transport::{ExchangeLimits, HttpExchange, Phase, Reply, TransportError, TransportErrorKind};
+use crate::transport::{ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
 
 /// How often an unfinished operation is continued in vain, with answers but without success, before it is given up.
 const MOST_RESUMPTIONS: u32 = 5;
@@ -357,18 +357,18 @@ impl std::fmt::Debug for Renewal<'_> {
     }
 }
 
-/// The built-in HTTP client, once something is to be sent.
+/// The built-in client, once something is to be sent.
 #[cfg(feature = "http")]
 struct LazyHttp<'a> {
     renewal: &'a Renewal<'a>,
-    http: Option<HttpExchange>,
+    http: Option<Box<dyn Exchange + Send + Sync>>,
 }
 
 #[cfg(feature = "http")]
 impl Exchange for LazyHttp<'_> {
     fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
         if self.http.is_none() {
-            let made = self.renewal.best_client(Standing::Valid, true).and_then(|client| client.http());
+            let made = self.renewal.best_client(Standing::Valid, true).and_then(|client| client.exchange());
             let unusable =
                 |e: Error| TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, e.message().to_owned());
             self.http = Some(made.map_err(unusable)?);

@@ -436,6 +436,10 @@ devid_destroy_fn = CFUNCTYPE(None, c_void_p)
 devid_pin_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_char_p, c_int32, POINTER(devid_bytes))
 # user, level, message
 devid_log_fn = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
+# user, datagram, datagram_len
+devid_send_datagram_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(c_uint8), c_size_t)
+# user, wait_millis, datagram
+devid_receive_datagram_fn = CFUNCTYPE(c_int32, c_void_p, c_uint32, POINTER(devid_bytes))
 # user, request, request_len, reply
 devid_exchange_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(c_uint8), c_size_t, POINTER(devid_bytes))
 # user, cert, chain, differences, out_accept
@@ -581,6 +585,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_set_coap": (c_int32, (POINTER(devid_config), c_uint32, c_uint32, c_int32, POINTER(POINTER(devid_error)))),
     "devid_config_set_proxy_login": (c_int32, (POINTER(devid_config), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
     "devid_config_set_http_1_0": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_op_set_datagrams": (c_int32, (POINTER(devid_op), devid_send_datagram_fn, devid_receive_datagram_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_config_set_signer_revocation": (c_int32, (POINTER(devid_config), c_int32, c_int32, c_int32, POINTER(POINTER(devid_error)))),
     "devid_config_set_signer_status_age": (c_int32, (POINTER(devid_config), c_int64, c_uint32, c_uint32, POINTER(POINTER(devid_error)))),
     "devid_config_add_signer_crls": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),

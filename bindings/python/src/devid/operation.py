@@ -104,6 +104,10 @@ Decide = Callable[[Issued], bool]
 """Decides on an issued certificate; the place to install it."""
 Wait = Callable[[int], None]
 """Waits so many seconds."""
+SendDatagram = Callable[[bytes], None]
+"""Sends one datagram to the server."""
+ReceiveDatagram = Callable[[float], Optional[bytes]]
+"""Waits so many seconds for one datagram from the server; None if none came."""
 
 
 class Cancel(Handle):
@@ -189,6 +193,17 @@ class Steps(Handle):
         place = None if folder is None else text(os.fspath(folder), "folder")
         with self._use() as operation:
             call("devid_op_set_files", operation, place, text(name, "name"))
+
+    def set_datagrams(self, send: SendDatagram, receive: ReceiveDatagram) -> None:
+        """Carries the datagrams to a ``coap`` server, over a modem or inside DTLS, instead of the built-in UDP socket.
+
+        Blocks, repetitions and their times stay the library's business. What the two raise comes out of ``run``.
+        """
+        for program in (send, receive):
+            if not callable(program):
+                raise TypeError(f"expected something to call, not {type(program).__name__}")
+        with self._use() as operation:
+            call("devid_op_set_datagrams", operation, _SEND, _RECEIVE, TOKENS.put((send, receive)), DESTROY)
 
     def step(self, now: Moment) -> Action:
         """Moves on as far as it goes without its owner, and says what is to be done next. Never blocks."""
@@ -392,6 +407,24 @@ def _on_wait(user: Optional[int], wait_seconds: int) -> int:
     return 0
 
 
+@guarded
+def _on_send(user: Optional[int], datagram: Any, datagram_len: int) -> int:
+    send: SendDatagram = TOKENS.at(user)[0]
+    send(string_at(datagram, datagram_len))
+    return 0
+
+
+@guarded
+def _on_receive(user: Optional[int], wait_millis: int, datagram: Any) -> int:
+    receive: ReceiveDatagram = TOKENS.at(user)[1]
+    came = receive(wait_millis / 1000)
+    if came is not None:
+        append(datagram, came, "a datagram")
+    return 0
+
+
 _EXCHANGE = _abi.devid_exchange_fn(_on_exchange)
+_SEND = _abi.devid_send_datagram_fn(_on_send)
+_RECEIVE = _abi.devid_receive_datagram_fn(_on_receive)
 _DECIDE = _abi.devid_decide_fn(_on_decide)
 _WAIT = _abi.devid_wait_fn(_on_wait)
