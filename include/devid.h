@@ -977,6 +977,27 @@ devid_status devid_key_destroy_pkcs11(const char *module,
                                       devid_error **err);
 
 /**
+ * Has device memory open the keys that it names by "pkcs11:" URIs, when they are needed: devid_identity_key() and
+ * devid_store_pending_key() then give keys that sign, and operations continue with them.
+ *
+ * @param store    Not NULL.
+ * @param module   As devid_key_open_pkcs11(). May be NULL.
+ * @param pin      Gives the PIN. Not NULL.
+ * @param user     Passed to `pin` and `destroy`. May be NULL.
+ * @param destroy  Called once, when the store and all that came out of it is gone, or when this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_UNSUPPORTED if it was not compiled in. What fails later is told by the calls that need the key.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_use_pkcs11(const devid_store *store,
+                                    const char *module,
+                                    devid_pin_fn pin,
+                                    void *user,
+                                    devid_destroy_fn destroy,
+                                    devid_error **err);
+
+/**
  * By what words a key that cannot leave its home is found again: the URI of a key in a token.
  *
  * @param key  May be NULL (gives "").
@@ -4260,8 +4281,8 @@ devid_status devid_fetch(const char *url,
  * An identity's private key.
  *
  * @param identity  Not NULL.
- * @param out_key   Receives the key, or a deferred one if device memory does not hold it; free with devid_key_free(). Not
- *                  NULL.
+ * @param out_key   Receives the key, or a deferred one if device memory does not hold it and does not open it either, see
+ *                  devid_store_use_pkcs11(); free with devid_key_free(). Not NULL.
  * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
  */

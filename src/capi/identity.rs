@@ -1,7 +1,6 @@
 //! An identity as device memory keeps it: one generation of key, certificate and chain.
 
 use std::ffi::{CString, c_char};
-use std::sync::Arc;
 
 use super::args::{Handle, Slot, c_text, free, handle, handle_ref, out, peek};
 use super::cert::{devid_cert, devid_cert_list};
@@ -10,7 +9,7 @@ use super::guard::guard;
 use super::key::devid_key;
 use crate::Error;
 use crate::cmp::Signer;
-use crate::store::{Identity, IdentityKey};
+use crate::store::{Identity, IdentityKey, KeyOpener, Store, open_key};
 
 /// One generation of an identity: key, certificate and chain. Never changes.
 #[allow(non_camel_case_types)]
@@ -20,25 +19,27 @@ handle!(devid_identity: Kept);
 #[doc(hidden)]
 pub struct Kept {
     identity: Identity,
+    opener: Option<KeyOpener>,
     purpose: CString,
     reference: CString,
 }
 
 impl devid_identity {
-    pub(super) fn of(identity: Identity) -> *mut devid_identity {
+    pub(super) fn of(identity: Identity, store: &Store) -> *mut devid_identity {
         let reference = match &identity.key {
             IdentityKey::Held(_) => "",
             IdentityKey::External(reference) => &reference.reference,
         };
-        Self::into_raw(Kept { purpose: c_text(&identity.purpose), reference: c_text(reference), identity })
+        let (purpose, reference) = (c_text(&identity.purpose), c_text(reference));
+        Self::into_raw(Kept { opener: store.key_opener(), purpose, reference, identity })
     }
 }
 
 /// An identity's private key.
 ///
 /// @param identity  Not NULL.
-/// @param out_key   Receives the key, or a deferred one if device memory does not hold it; free with devid_key_free(). Not
-///                  NULL.
+/// @param out_key   Receives the key, or a deferred one if device memory does not hold it and does not open it either, see
+///                  devid_store_use_pkcs11(); free with devid_key_free(). Not NULL.
 /// @param err       Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK or a failure.
 #[must_use]
@@ -51,7 +52,7 @@ pub unsafe extern "C" fn devid_identity_key(
     guard(err, || {
         // SAFETY: as the header says.
         let (out_key, kept) = unsafe { (out(out_key, "out_key")?, handle_ref(identity, "identity")?) };
-        *out_key = devid_key::of_signer(signer(&kept.identity.key)?);
+        *out_key = devid_key::of_signer(signer(kept.opener.as_ref(), &kept.identity.key)?);
         Ok(())
     })
 }
@@ -149,9 +150,9 @@ pub unsafe extern "C" fn devid_identity_free(identity: *mut devid_identity) {
     unsafe { free(identity) }
 }
 
-pub(super) fn signer(key: &IdentityKey) -> Result<Signer, Error> {
-    match key {
-        IdentityKey::Held(key) => Ok(Signer::Key(Arc::clone(key))),
-        IdentityKey::External(reference) => Signer::deferred(reference.spki.clone()),
+pub(super) fn signer(opener: Option<&KeyOpener>, key: &IdentityKey) -> Result<Signer, Error> {
+    match open_key(opener, key)? {
+        Some(key) => Ok(Signer::Key(key)),
+        None => Signer::deferred(key.spki().to_vec()),
     }
 }

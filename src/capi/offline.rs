@@ -398,7 +398,7 @@ fn take_in(
         *out_name = devid_bytes::from_slice(identity.name.as_bytes());
     }
     if let Some(out_identity) = out_identity {
-        *out_identity = devid_identity::of(identity);
+        *out_identity = devid_identity::of(identity, import.store);
     }
     Ok(())
 }

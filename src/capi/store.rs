@@ -278,7 +278,7 @@ pub unsafe extern "C" fn devid_store_last_good(
             )
         };
         let (identity, damage) = store.last_good(name)?;
-        *out_identity = devid_identity::of(identity);
+        *out_identity = devid_identity::of(identity, &store);
         if let Some(out_damaged) = out_damaged {
             *out_damaged = i32::from(damage.is_some());
         }
@@ -385,7 +385,7 @@ pub unsafe extern "C" fn devid_store_pending_key(
         // SAFETY: as the header says.
         let (out_key, store, label) =
             unsafe { (out(out_key, "out_key")?, handle_ref(store, "store")?, text_in(label, "label")?) };
-        *out_key = devid_key::of_signer(signer(&store.pending_key(label)?.key)?);
+        *out_key = devid_key::of_signer(signer(store.key_opener().as_ref(), &store.pending_key(label)?.key)?);
         Ok(())
     })
 }
@@ -598,7 +598,7 @@ unsafe fn look_up(
         // SAFETY: by the caller's promise.
         let (out_identity, store, name) =
             unsafe { (out(out_identity, "out_identity")?, handle_ref(store, "store")?, text_in(name, "name")?) };
-        *out_identity = devid_identity::of(find(&store, name)?);
+        *out_identity = devid_identity::of(find(&store, name)?, &store);
         Ok(())
     })
 }

@@ -2,13 +2,15 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::args::{null, out, peek, text_in, text_in_opt};
+use super::args::{handle_ref, null, out, peek, text_in, text_in_opt};
 use super::bytes::devid_bytes;
 use super::callback::{Destroy, User};
 use super::error::{devid_error, devid_status};
 use super::guard::guard;
 use super::key::{devid_destroy_fn, devid_key};
+use super::store::devid_store;
 use crate::Error;
+use crate::store::Store;
 
 /// Gives the user's PIN for a token. Called when the token wants a login, in the thread that uses the key; must not use the key.
 ///
@@ -126,6 +128,35 @@ pub unsafe extern "C" fn devid_key_destroy_pkcs11(
     })
 }
 
+/// Has device memory open the keys that it names by "pkcs11:" URIs, when they are needed: devid_identity_key() and
+/// devid_store_pending_key() then give keys that sign, and operations continue with them.
+///
+/// @param store    Not NULL.
+/// @param module   As devid_key_open_pkcs11(). May be NULL.
+/// @param pin      Gives the PIN. Not NULL.
+/// @param user     Passed to `pin` and `destroy`. May be NULL.
+/// @param destroy  Called once, when the store and all that came out of it is gone, or when this call fails. May be NULL.
+/// @param err      Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_UNSUPPORTED if it was not compiled in. What fails later is told by the calls that need the key.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_store_use_pkcs11(
+    store: *const devid_store,
+    module: *const c_char,
+    pin: devid_pin_fn,
+    user: *mut c_void,
+    destroy: devid_destroy_fn,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        let user = User::new(user, destroy as Destroy);
+        // SAFETY: as the header says.
+        let (store, module) = unsafe { (handle_ref(store, "store")?, text_in_opt(module, "module")?) };
+        let pin = pin.ok_or_else(|| null("pin"))?;
+        built_in::use_in(&store, module, pin, user)
+    })
+}
+
 /// By what words a key that cannot leave its home is found again: the URI of a key in a token.
 ///
 /// @param key  May be NULL (gives "").
@@ -190,6 +221,11 @@ mod built_in {
     pub fn destroy(module: Option<&str>, uri: &str, pin: Pin, user: User) -> Result<(), Error> {
         Ok(TokenKey::destroy(module, uri, source(pin, user))?)
     }
+
+    pub fn use_in(store: &Store, module: Option<&str>, pin: Pin, user: User) -> Result<(), Error> {
+        crate::client::open_token_keys(store, module, source(pin, user));
+        Ok(())
+    }
 }
 
 #[cfg(not(feature = "pkcs11"))]
@@ -210,6 +246,10 @@ mod built_in {
     }
 
     pub fn destroy(_: Option<&str>, _: &str, _: Pin, _: User) -> Result<(), Error> {
+        missing()
+    }
+
+    pub fn use_in(_: &Store, _: Option<&str>, _: Pin, _: User) -> Result<(), Error> {
         missing()
     }
 }

@@ -208,10 +208,7 @@ impl Destination<'_> {
         }
         let signer = match key {
             Some(key) => key,
-            None => match self.store.pending_key(self.name)?.key {
-                IdentityKey::Held(key) => Signer::Key(key),
-                IdentityKey::External(reference) => Signer::deferred(reference.spki)?,
-            },
+            None => signer_of(self.store, &self.store.pending_key(self.name)?.key)?,
         };
         Ok(Continued::Operation(Box::new(client.restore(signer, &saved)?)))
     }
@@ -265,6 +262,14 @@ impl Destination<'_> {
     /// The operation failed: if nothing can come of it any more, it is given up.
     pub fn settle(&self, operation: &Operation, error: &Error) -> Result<(), Error> {
         if is_final(operation, error) { abandon(*self) } else { Ok(()) }
+    }
+}
+
+/// A key of device memory as it can sign: at hand, or as a step of the operation.
+pub(in crate::client) fn signer_of(store: &Store, key: &IdentityKey) -> Result<Signer, Error> {
+    match store.open_key(key)? {
+        Some(key) => Ok(Signer::Key(key)),
+        None => Signer::deferred(key.spki().to_vec()),
     }
 }
 

@@ -30,6 +30,8 @@ pub mod status;
 pub mod subject;
 pub mod support;
 pub mod template;
+#[cfg(feature = "pkcs11")]
+pub mod token;
 pub mod trace;
 
 pub use config::{Client, Config};
@@ -42,4 +44,6 @@ pub use run::{Decision, Event, Owner, Unattended, complete, run};
 pub use status::{CrlSubject, StatusFetcher, StatusOptions, keep_crl, kept_crls};
 pub use subject::Subject;
 pub use template::Applied;
+#[cfg(feature = "pkcs11")]
+pub use token::open_token_keys;
 pub use trace::Trace;

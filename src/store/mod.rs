@@ -20,6 +20,7 @@ mod generations;
 mod identity;
 mod keeping;
 mod memory;
+mod opener;
 mod record;
 mod repair;
 
@@ -40,6 +41,7 @@ pub use identity::{
     StoreOptions,
 };
 pub use memory::MemoryBackend;
+pub use opener::{KeyOpener, open_key};
 pub use repair::{Problem, ProblemKind};
 
 use crate::crypto::{Provider, keys};
@@ -65,6 +67,7 @@ pub struct Store {
     provider: Arc<dyn Provider>,
     options: StoreOptions,
     on_change: Mutex<Option<change::OnChange>>,
+    opener: Mutex<Option<KeyOpener>>,
 }
 
 impl Store {
@@ -76,6 +79,7 @@ impl Store {
             provider,
             options,
             on_change: Mutex::default(),
+            opener: Mutex::default(),
         }
     }
 

@@ -51,7 +51,8 @@ static void without_the_feature_the_answers_say_so(void)
     FAILS(DEVID_E_UNSUPPORTED, devid_key_open_pkcs11("m", "pkcs11:object=a", give_pin, "1234", on_end, &key, &err));
     FAILS(DEVID_E_UNSUPPORTED, devid_key_generate_pkcs11("m", "pkcs11:object=a", "P-256", give_pin, "1234", NULL, &key, &err));
     FAILS(DEVID_E_UNSUPPORTED, devid_key_destroy_pkcs11("m", "pkcs11:object=a", give_pin, "1234", &err));
-    CHECK(key == NULL && ended == 1);
+    FAILS(DEVID_E_NULL, devid_store_use_pkcs11(NULL, "m", give_pin, "1234", on_end, &err));
+    CHECK(key == NULL && ended == 2);
 }
 
 static void a_key_in_a_token_is_used_and_found_again(const char *module, const char *folder)
@@ -83,10 +84,18 @@ static void a_key_in_a_token_is_used_and_found_again(const char *module, const c
     snprintf(reference, sizeof reference, "%s", devid_key_reference(key));
     CHECK(strncmp(reference, "pkcs11:token=device;serial=", 27) == 0);
     CHECK(devid_key_reference(deferred)[0] == 0);
+    FAILS(DEVID_E_UNSUPPORTED, devid_key_sign(deferred, NULL, (const uint8_t *)"m", 1, &signature, &err));
     devid_key_free(deferred);
+    OK(devid_store_use_pkcs11(store, module, give_pin, "1234", on_end, &err));
+    OK(devid_store_pending_key(store, "idevid", &deferred, &err));
+    OK(devid_key_sign(deferred, NULL, (const uint8_t *)"m", 1, &signature, &err));
+    devid_bytes_free(signature);
+    devid_key_free(deferred);
+    CHECK(ended == 3);
     devid_store_free(store);
-    devid_key_free(key);
     CHECK(ended == 4);
+    devid_key_free(key);
+    CHECK(ended == 5);
 
     OK(devid_key_open_pkcs11(module, reference, give_pin, "1234", on_end, &again, &err));
     OK(devid_key_sign(again, "ECDSA-SHA256", (const uint8_t *)"m", 1, &signature, &err));
@@ -98,7 +107,7 @@ static void a_key_in_a_token_is_used_and_found_again(const char *module, const c
     FAILS(DEVID_E_NOT_FOUND, devid_key_open_pkcs11(module, "pkcs11:token=nobody", give_pin, "1234", on_end, &again, &err));
     FAILS(DEVID_E_SIGNER, devid_key_open_pkcs11("/nonexistent.so", uri, give_pin, "1234", on_end, &again, &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_key_open_pkcs11(module, "pkcs11:?pin-value=1", give_pin, "1", on_end, &again, &err));
-    CHECK(again == NULL && ended == 9);
+    CHECK(again == NULL && ended == 10);
 }
 
 int main(int argc, char **argv)

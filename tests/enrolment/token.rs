@@ -3,19 +3,32 @@
 use std::sync::Arc;
 
 use devid::asn1::x509::Certificate;
-use devid::client::{Client, Config, Destination, Owner, Subject};
+use devid::client::{Client, Config, Destination, Owner, Subject, open_token_keys};
 use devid::cmp::Signer;
 use devid::crypto::pkcs11::TokenKey;
 use devid::crypto::{KeyKind, PrivateKey};
 use devid::store::{IdentityKey, Store, StoreOptions};
-use devid::transport::{Exchange, ExchangeLimits, Reply, TransportError};
-use devid::{Error, Time};
+use devid::transport::{Exchange, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
+use devid::{Code, Error, Time};
 use devid_testca::{KeyType, Options, TestCa};
 
 use crate::certificates::provider;
 use crate::softhsm::{PIN, module, new_key, pin};
 
 struct Line<'a>(&'a mut TestCa, Time);
+
+/// After so many exchanges the line is dead.
+struct ShortLine<'a>(Line<'a>, u32);
+
+impl Exchange for ShortLine<'_> {
+    fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
+        if self.1 == 0 {
+            return Err(TransportError::new(TransportErrorKind::Connect, Phase::Connect, "the line is dead"));
+        }
+        self.1 -= 1;
+        self.0.exchange(request, limits)
+    }
+}
 
 impl Exchange for Line<'_> {
     fn exchange(&mut self, request: &[u8], _limits: &ExchangeLimits) -> Result<Reply, TransportError> {
@@ -82,4 +95,42 @@ fn a_device_with_its_keys_in_a_token_enrols_restarts_and_renews() {
         drop(store);
         std::fs::remove_dir_all(&home).unwrap();
     }
+}
+
+#[test]
+fn an_enrolment_that_was_interrupted_finds_its_key_in_the_token_by_itself() {
+    let Some(module) = module() else { return };
+    let options = Options::default();
+    let now = Time::from_unix(options.now);
+    let mut ca = TestCa::new(options);
+    let idevid = ca.idevid("device 1", KeyType::P256, now.unix());
+    let factory: Arc<dyn PrivateKey> = Arc::new(new_key("factory", KeyKind::P256).unwrap());
+    let certificate = Certificate::from_der(&idevid.certificate).unwrap();
+    let supplier = devid::crypto::keys::load_private_key(&**provider(), &idevid.key.pkcs8, None).unwrap();
+    let client = client(&ca, supplier, certificate, Vec::new());
+    let store = Store::in_memory(provider().clone());
+    let to = Destination { store: &store, name: "router", purpose: "ldevid" };
+    let subject = Subject::new().name("CN=router-7").unwrap();
+    for exchanges in 0..2 {
+        let mut line = ShortLine(Line(&mut ca, now), exchanges);
+        let error = match exchanges {
+            0 => client.enroll_into(to, &factory, &subject, &mut line, &mut AtOnce(now)).unwrap_err(),
+            _ => client.resume(to, &mut line, &mut AtOnce(now)).unwrap_err(),
+        };
+        assert_eq!(error.code(), Code::Connect, "{error}");
+    }
+    // Nobody had said how keys in tokens are opened. Now the program does.
+    open_token_keys(&store, Some(module), pin(PIN));
+    let identity = client.resume(to, &mut Line(&mut ca, now), &mut AtOnce(now)).unwrap();
+    assert_eq!(identity.key.spki(), factory.spki());
+    let key = store.open_key(&identity.key).unwrap().expect("opened");
+    assert!(key.sign(&key.kind().default_signature(), b"m").is_ok());
+
+    // Another key under the same words is not taken for it.
+    let other = new_key("other", KeyKind::P256).unwrap().reference().unwrap().to_owned();
+    let reference = devid::store::KeyReference { reference: other, spki: factory.spki().to_vec() };
+    let refused = store.open_key(&IdentityKey::External(reference)).unwrap_err();
+    assert_eq!(refused.code(), Code::KeyMismatch);
+    let elsewhere = devid::store::KeyReference { reference: "slot 1".to_owned(), spki: factory.spki().to_vec() };
+    assert!(store.open_key(&IdentityKey::External(elsewhere)).unwrap().is_none(), "not a URI of a token");
 }

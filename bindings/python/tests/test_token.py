@@ -51,7 +51,12 @@ def test_key_in_a_token_signs_and_is_found_again(module: str, tmp_path: Path) ->
     assert verified.returncode == 0 and "OK" in verified.stdout + verified.stderr
     with devid.Store(tmp_path / "memory") as store:
         store.put_request("router", key, request)
-        assert store.pending_key("router").public_key == key.public_key
+        deferred = store.pending_key("router")
+        assert deferred.public_key == key.public_key
+        with pytest.raises(devid.UsageError):
+            deferred.sign(b"message")
+        store.use_pkcs11(pin, module=module)
+        assert store.pending_key("router").sign(b"message")
     reference, public_key = key.reference, key.public_key
     key.close()
 

@@ -7,13 +7,14 @@ use super::decide::{Anchor, Clock, Plan, Standing, Step};
 use super::{Planner, anchor_of};
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
+use crate::client::install::signer_of;
 use crate::client::run::{Decision, Event, Owner};
 use crate::client::{Client, Config, Destination, Subject, abandon};
-use crate::cmp::{Information, Issued, Operation, Question, SignRequest, Signer};
+use crate::cmp::{Information, Issued, Operation, Question, SignRequest};
 use crate::codes::{Class, Code};
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
-use crate::store::{AnchorSet, Identity, IdentityKey};
+use crate::store::{AnchorSet, Identity};
 use crate::time::Time;
 use crate::transport::Exchange;
 #[cfg(feature = "http")]
@@ -306,10 +307,7 @@ impl Renewal<'_> {
 
     fn with_identity(&self, name: &str) -> Result<Config, Error> {
         let identity = self.to.store.current(name)?;
-        let signer = match identity.key {
-            IdentityKey::Held(key) => Signer::Key(key),
-            IdentityKey::External(reference) => Signer::deferred(reference.spki)?,
-        };
+        let signer = signer_of(self.to.store, &identity.key)?;
         let mut config = self.config.clone();
         config.protect_with_certificate(signer, identity.certificate, identity.chain);
         Ok(config)
@@ -329,8 +327,10 @@ impl Renewal<'_> {
     fn key(&self) -> Result<Arc<dyn PrivateKey>, Error> {
         let current = self.to.store.current(self.to.name).ok();
         let held = current.as_ref().and_then(|identity| identity.key.held());
-        if let (true, Some(key)) = (self.planner.policy.same_key, held) {
-            return Ok(Arc::clone(key));
+        if let (true, Some(identity)) = (self.planner.policy.same_key, &current)
+            && let Some(key) = self.to.store.open_key(&identity.key)?
+        {
+            return Ok(key);
         }
         if let Some(new_key) = self.new_key {
             return new_key();

@@ -511,6 +511,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_key_open_pkcs11": (c_int32, (c_char_p, c_char_p, devid_pin_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
     "devid_key_generate_pkcs11": (c_int32, (c_char_p, c_char_p, c_char_p, devid_pin_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
     "devid_key_destroy_pkcs11": (c_int32, (c_char_p, c_char_p, devid_pin_fn, c_void_p, POINTER(POINTER(devid_error)))),
+    "devid_store_use_pkcs11": (c_int32, (POINTER(devid_store), c_char_p, devid_pin_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_key_reference": (c_char_p, (POINTER(devid_key),)),
     "devid_cert_parse": (c_int32, (c_char_p, c_size_t, POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
     "devid_cert_der": (POINTER(c_uint8), (POINTER(devid_cert), POINTER(c_size_t))),

@@ -96,14 +96,14 @@ class Key(Handle):
     def _in_token(cls, function: str, pin: Pin, *where: Optional[bytes]) -> Key:
         if not callable(pin):
             raise TypeError(f"pin must be callable, not {type(pin).__name__}")
-        return cls._made_by(function, *where, _PIN, TOKENS.put(pin), DESTROY)
+        return cls._made_by(function, *where, PIN, TOKENS.put(pin), DESTROY)
 
     @staticmethod
     def destroy_pkcs11(uri: str, pin: Pin, *, module: Optional[str] = None) -> None:
         """Destroys a private key in a token, and its public half."""
         token = TOKENS.put(pin)
         try:
-            call("devid_key_destroy_pkcs11", optional_text(module, "module"), text(uri, "uri"), _PIN, token)
+            call("devid_key_destroy_pkcs11", optional_text(module, "module"), text(uri, "uri"), PIN, token)
         finally:
             TOKENS.drop(token)
 
@@ -170,4 +170,5 @@ def _on_pin(user: Optional[int], token: bytes, serial: bytes, final_try: int, pi
     return 0
 
 
-_PIN = _abi.devid_pin_fn(_on_pin)
+PIN = _abi.devid_pin_fn(_on_pin)
+"""The function for all tokens; what is asked stands in TOKENS."""

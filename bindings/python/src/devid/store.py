@@ -18,7 +18,7 @@ from ._library import library
 from .certificate import Certificate, CertificateList, Certificates, listed
 from .errors import UsageError
 from .export import ON_CHANGE, Exported, OnChange, export
-from .key import Key
+from .key import PIN, Key, Pin
 from .request import Request
 from .storage import CALLBACKS, Secret, Storage, store_options
 from .support import Question, RootUpdate
@@ -252,6 +252,17 @@ class Store(Handle):
             raise TypeError(f"told must be callable, not {type(told).__name__}")
         with self._use() as store:
             call("devid_store_on_change", store, ON_CHANGE, TOKENS.put(told), DESTROY)
+
+    def use_pkcs11(self, pin: Pin, *, module: Optional[str] = None) -> None:
+        """Opens keys that device memory names by ``pkcs11:`` URIs when they are needed; see :meth:`Key.open_pkcs11`.
+
+        The keys of identities, and pending ones, then sign by themselves instead of being deferred.
+        """
+        if not callable(pin):
+            raise TypeError(f"pin must be callable, not {type(pin).__name__}")
+        with self._use() as store:
+            where = optional_text(module, "module")
+            call("devid_store_use_pkcs11", store, where, PIN, TOKENS.put(pin), DESTROY)
 
     def identities(self) -> List[str]:
         """The names of all identities."""
