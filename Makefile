@@ -12,7 +12,7 @@ DEBUG := $(TARGET)/debug
 STAGE := $(CURDIR)/build/stage
 
 .PHONY: all release install header test test-dependencies test-rust test-c test-header test-abi test-install test-python test-messages test-interop \
-	demo interop pkits bench faults fuzz lint clean help build-dir setup-build setup-test setup-demo setup-interop
+	demo interop pkits bench faults fuzz cross lint clean help build-dir setup-build setup-test setup-demo setup-interop
 
 all: release
 
@@ -27,7 +27,8 @@ help:
 	@echo "make bench      against OpenSSL and rustls-webpki, in the same run; SHORT=1: less of it"
 	@echo "make faults     device memory stopped, failing, without power at every call; prints the points tried"
 	@echo "make fleet      a million devices renew for four years: writes docs/fleet.svg and the figures in docs/fleet.md"
-	@echo "make fuzz       every parser and the operation, FUZZ_SECONDS each (60)"
+	@echo "make fuzz       every parser and the operation, FUZZ_SECONDS each (60); SHORT=1: seconds, or without a fuzzer the seeds"
+	@echo "make cross      the portable provider's tests on 32-bit and big-endian machines, under qemu"
 	@echo "make lint       formatting and clippy"
 
 build-dir:
@@ -114,13 +115,18 @@ pkits: build-dir
 
 bench: setup-test
 	python3 benches/run.py $(if $(SHORT),--short)
+	$(if $(SHORT),,bash scripts/check_size.sh)
 
 # Minutes. Fails if anything is lost, mixed or left over anywhere.
 faults: build-dir
 	$(CARGO) test --locked --quiet --test store -- --ignored --exact faults::every_point --nocapture
 
 fuzz: build-dir
-	bash scripts/fuzz.sh
+	bash scripts/fuzz.sh $(if $(SHORT),--short)
+
+# Not part of `make test`: it compiles everything once more for each machine.
+cross: build-dir
+	bash scripts/cross.sh
 
 # The planner is quick enough in a debug build.
 fleet: build-dir

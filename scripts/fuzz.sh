@@ -1,9 +1,36 @@
 #!/usr/bin/env bash
 # Runs every fuzz target for a while: FUZZ_SECONDS each (default 60), or the targets named as arguments.
+#   --short: 5 s each where cargo-fuzz is installed; else each target is fed with the seeds, as they are and damaged
+#   (FUZZ_REPLAY=1: in any case).
 # Corpora grow in fuzz/corpus/ (not committed); messages made by others in tests/vectors/ are the seeds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${FUZZ_SECONDS:-60}
+is_short=
+if [ "${1:-}" = --short ]; then
+    is_short=1 seconds=${FUZZ_SECONDS:-5}
+    shift
+fi
+
+# A target without fuzzer: the same program, fed by fuzz/replay.
+if [ -n "$is_short" ] && { [ -n "${FUZZ_REPLAY:-}" ] || ! cargo fuzz --version > /dev/null 2>&1; }; then
+    echo "fuzz: no fuzzer, the seeds are replayed"
+    # The versions that the library is built with anyway: nothing is compiled twice.
+    cp Cargo.lock fuzz/replay/Cargo.lock
+    export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+    cargo build --quiet --manifest-path fuzz/replay/Cargo.toml --bins
+    passed=0
+    for path in fuzz/fuzz_targets/*.rs; do
+        target=$(basename "$path" .rs)
+        printf 'fuzz: %s: ' "$target"
+        timeout 120 "$CARGO_TARGET_DIR/debug/$target" tests/vectors > build/fuzz.log 2>&1 ||
+            { tail -n 20 build/fuzz.log >&2; echo "fuzz: $target failed" >&2; exit 1; }
+        tail -n 1 build/fuzz.log
+        passed=$((passed + 1))
+    done
+    echo "$passed passed, 0 failed"
+    exit 0
+fi
 
 if ! cargo fuzz --version >/dev/null 2>&1; then
     echo "installing cargo-fuzz"

@@ -14,6 +14,7 @@ mod broken;
 mod broken_encrypted;
 mod by_file;
 mod elsewhere;
+#[cfg(feature = "crypto-awslc")] // the test CA stands on it
 mod encrypted;
 mod good;
 mod information;
@@ -30,4 +31,5 @@ mod sent;
 mod template;
 #[cfg(feature = "pkcs11")]
 mod token;
+#[cfg(feature = "crypto-awslc")] // the test CA stands on it
 mod with_testca;

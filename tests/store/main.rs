@@ -6,6 +6,7 @@ mod common;
 mod directory;
 #[cfg(unix)]
 mod export;
+#[cfg(feature = "crypto-awslc")] // stories with the test CA, which stands on it
 mod faults;
 #[cfg(feature = "pkcs11")]
 #[path = "../common/softhsm.rs"]

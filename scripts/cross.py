@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Writes build/cross/Cargo.toml: the package as it is, without the test dependencies that stand on AWS-LC, so that the portable
+provider is tested on machines that AWS-LC would first have to be built for. The sources are links to the real ones."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "build" / "cross"
+# What needs neither the test CA nor a second validator nor sockets with TLS.
+TESTS = ["crypto_vectors", "enrolment", "offline", "paths", "revocation", "store"]
+
+
+def main() -> None:
+    manifest = (ROOT / "Cargo.toml").read_text()
+    head, rest = manifest.split("[package]", 1)
+    shared = dict(re.findall(r'^(\w[\w-]*) = (.+)$', head.split("[workspace.package]")[1], re.M))
+    rest = re.sub(r"^([\w-]+)\.workspace = true$", lambda found: f"{found[1]} = {shared[found[1]]}", rest, flags=re.M)
+    rest = rest.replace("[lib]\n", "autotests = false\nautoexamples = false\n\n[lib]\n", 1)
+    rest = rest.replace('crate-type = ["lib", "cdylib", "staticlib"]', 'crate-type = ["lib"]')
+    rest = re.sub(r"^(devid-testca|rustls-webpki|rustls-pki-types) = .*\n", "", rest, flags=re.M)
+    rest = re.sub(r"^\[\[(?:example|bench)\]\]\n(?:.+\n)+", "", rest, flags=re.M)
+    tests = "".join(f'\n[[test]]\nname = "{name}"\npath = "{path(name)}"\n' for name in TESTS)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "Cargo.toml").write_text(f"[workspace]\n\n[package]{rest}{tests}")
+    (FOLDER / "Cargo.lock").write_text((ROOT / "Cargo.lock").read_text())
+    for name in ("src", "tests", "testca", "examples"):
+        link = FOLDER / name
+        if (ROOT / name).exists() and not link.is_symlink():
+            link.symlink_to(Path("../..") / name)
+
+
+def path(name: str) -> str:
+    return f"tests/{name}.rs" if (ROOT / "tests" / f"{name}.rs").exists() else f"tests/{name}/main.rs"
+
+
+if __name__ == "__main__":
+    main()
