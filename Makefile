@@ -12,7 +12,7 @@ DEBUG := $(TARGET)/debug
 STAGE := $(CURDIR)/build/stage
 
 .PHONY: all release install header test test-dependencies test-rust test-c test-header test-abi test-install test-python test-messages test-interop \
-	demo interop pkits bench faults fuzz cross lint clean help build-dir setup-build setup-test setup-demo setup-interop
+	demo interop pkits bench faults fleet fuzz cross lint clean help build-dir setup-build setup-test setup-demo setup-interop
 
 all: release
 
