@@ -195,6 +195,21 @@ typedef struct devid_request devid_request;
  */
 typedef struct devid_renewal devid_renewal;
 
+/**
+ * A registration authority: its credential, whom it believes among devices, and whom among CAs.
+ */
+typedef struct devid_ra devid_ra;
+
+/**
+ * Requests on their way to the CA in one nested message.
+ */
+typedef struct devid_ra_batch devid_ra_batch;
+
+/**
+ * A device's message whose protection, and whose proof of possession if it has one, have been checked. Never changes.
+ */
+typedef struct devid_ra_request devid_ra_request;
+
 /* ---- Status codes and errors ---- */
 
 /** Success. */
@@ -6483,6 +6498,348 @@ devid_status devid_op_run_without_clock(devid_op *op,
                                         int64_t at_least,
                                         int64_t *out_learnt,
                                         devid_error **err);
+
+
+/* ---- A registration authority: messages of devices are checked and passed on (RFC 9483 section 5.2) ---- */
+
+/**
+ * The device's own proof of possession goes up (RFC 9483 section 5.2.3.1).
+ */
+#define DEVID_PROOF_KEEP 1
+
+/**
+ * raVerified in its place: the RA has checked it and vouches for it (RFC 9483 section 5.2.3.2).
+ */
+#define DEVID_PROOF_RA_VERIFIED 2
+
+/**
+ * Makes a registration authority.
+ *
+ * @param client   Its credential is the RA's certificate and key, its CMP anchors are the CA's. Not NULL.
+ * @param devices  Where paths of devices' certificates end; may be an empty set. Not NULL.
+ * @param out_ra   Receives the RA; free with devid_ra_free(). Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the credential is not a certificate with a key that signs here.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_ra_new(const devid_client *client,
+                          const devid_trust *devices,
+                          devid_ra **out_ra,
+                          devid_error **err);
+
+/**
+ * A secret shared with devices; replaces an earlier one of the same reference value.
+ *
+ * @param ra             Not NULL.
+ * @param reference      Reference value. Not NULL.
+ * @param reference_len  Length of `reference` in bytes.
+ * @param secret         Not NULL.
+ * @param secret_len     Length of `secret` in bytes.
+ * @param err            Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_ra_add_secret(devid_ra *ra,
+                                 const uint8_t *reference,
+                                 size_t reference_len,
+                                 const uint8_t *secret,
+                                 size_t secret_len,
+                                 devid_error **err);
+
+/**
+ * Checks a device's message: form, protection, possession of the new key. Whether this device may have what it asks for is
+ * still to be decided, above all whether devid_ra_request_subject() is who protected the message (RFC 9483 section 5.1.1).
+ *
+ * @param ra           Not NULL.
+ * @param earlier      The request that began the transaction, for certConf and pollReq; NULL at its beginning. May be NULL.
+ * @param message      One PKIMessage, DER. Not NULL.
+ * @param message_len  Length of `message` in bytes.
+ * @param now          The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_request  Receives the request; free with devid_ra_request_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; else devid_ra_refuse() tells the device.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_ra_check(const devid_ra *ra,
+                            const devid_ra_request *earlier,
+                            const uint8_t *message,
+                            size_t message_len,
+                            int64_t now,
+                            devid_ra_request **out_request,
+                            devid_error **err);
+
+/**
+ * Which message it is.
+ *
+ * @param request  May be NULL (gives "").
+ * @return Such as "ir" or "certConf"; never NULL; valid until the request is freed.
+ */
+DEVID_API const char *devid_ra_request_body(const devid_ra_request *request);
+
+/**
+ * The subject of the certificate asked for.
+ *
+ * @param request  May be NULL.
+ * @return Such as "CN=router-7"; NULL where no certificate is asked for; valid until the request is freed.
+ */
+DEVID_API
+const char *devid_ra_request_subject(const devid_ra_request *request);
+
+/**
+ * The reference value of the secret that protected the message.
+ *
+ * @param request  May be NULL.
+ * @param out_len  Receives the length in bytes. May be NULL.
+ * @return NULL if a certificate protected it; valid until the request is freed.
+ */
+DEVID_API
+const uint8_t *devid_ra_request_reference(const devid_ra_request *request,
+                                          size_t *out_len);
+
+/**
+ * The certificate that protected the message.
+ *
+ * @param request   Not NULL.
+ * @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND if a shared secret protected it.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_ra_request_certificate(const devid_ra_request *request,
+                                          devid_cert **out_cert,
+                                          devid_error **err);
+
+/**
+ * Whether the device's protection must reach the CA (key updates, revocations, keys made by the CA): then the message is
+ * nested, not replaced (RFC 9483 section 5.2.3).
+ *
+ * @param request  May be NULL (gives 0).
+ * @return 1 yes, 0 no.
+ */
+DEVID_API
+int32_t devid_ra_request_keeps_protection(const devid_ra_request *request);
+
+/**
+ * The request with the RA's approval around it (RFC 9483 section 5.2.2.1). The CA's answer goes to the device as it is.
+ *
+ * @param ra           Not NULL.
+ * @param request      Not NULL.
+ * @param now          The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_message  Receives the message for the CA; free with devid_bytes_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_ra_nest(const devid_ra *ra,
+                           const devid_ra_request *request,
+                           int64_t now,
+                           devid_bytes **out_message,
+                           devid_error **err);
+
+/**
+ * The request under the RA's signature in place of the device's protection (RFC 9483 section 5.2.3). transactionID and nonces
+ * stay. devid_ra_answer() makes the CA's answer into the device's.
+ *
+ * @param ra             Not NULL.
+ * @param request        Not NULL.
+ * @param proof          One of DEVID_PROOF_*.
+ * @param with_original  1: the device's message goes along (origPKIMessage), 0: it does not.
+ * @param now            The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_message    Receives the message for the CA; free with devid_bytes_free(). Not NULL.
+ * @param err            Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for what must keep its protection.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_ra_replace(const devid_ra *ra,
+                              const devid_ra_request *request,
+                              int32_t proof,
+                              int32_t with_original,
+                              int64_t now,
+                              devid_bytes **out_message,
+                              devid_error **err);
+
+/**
+ * The CA's answer to a replaced request, checked, under the protection that the device expects. The nonces are the device's to
+ * check.
+ *
+ * @param ra           Not NULL.
+ * @param request      What was replaced. Not NULL.
+ * @param answer       The CA's answer, DER. Not NULL.
+ * @param answer_len   Length of `answer` in bytes.
+ * @param now          The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_message  Receives the message for the device; free with devid_bytes_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_PROTECTION_INVALID, DEVID_E_TRANSACTION_ID, ...: it is not the CA's answer to this.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_ra_answer(const devid_ra *ra,
+                             const devid_ra_request *request,
+                             const uint8_t *answer,
+                             size_t answer_len,
+                             int64_t now,
+                             devid_bytes **out_message,
+                             devid_error **err);
+
+/**
+ * An error message of the RA's own (RFC 9483 section 3.6): status rejection.
+ *
+ * @param ra           Not NULL.
+ * @param message      The device's message, as it came. Not NULL.
+ * @param message_len  Length of `message` in bytes.
+ * @param checked      The same, checked: the refusal comes under the protection that the device expects. NULL: under the RA's
+ *                     signature. May be NULL.
+ * @param fail_info    Bits of PKIFailureInfo, bit n (value 1 << n) for bit n; 0 for none.
+ * @param text         Words for the device; NULL for none. May be NULL.
+ * @param now          The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_message  Receives the message for the device; free with devid_bytes_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_ra_refuse(const devid_ra *ra,
+                             const uint8_t *message,
+                             size_t message_len,
+                             const devid_ra_request *checked,
+                             uint32_t fail_info,
+                             const char *text,
+                             int64_t now,
+                             devid_bytes **out_message,
+                             devid_error **err);
+
+/**
+ * Frees a request.
+ *
+ * @param request  May be NULL.
+ */
+DEVID_API void devid_ra_request_free(devid_ra_request *request);
+
+/**
+ * An empty batch.
+ *
+ * @param out_batch  Receives the batch; free with devid_ra_batch_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_ra_batch_new(devid_ra_batch **out_batch,
+                                devid_error **err);
+
+/**
+ * Adds a request.
+ *
+ * @param batch    Not NULL.
+ * @param request  Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE once devid_ra_batch_message() was called.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_ra_batch_add(devid_ra_batch *batch,
+                                const devid_ra_request *request,
+                                devid_error **err);
+
+/**
+ * The nested message with all requests (RFC 9483 section 5.2.2.2). Once made it stays the same.
+ *
+ * @param batch        Not NULL.
+ * @param ra           Not NULL.
+ * @param now          The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_message  Receives the message for the CA; free with devid_bytes_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for no requests, too many, or two of one transaction.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_ra_batch_message(devid_ra_batch *batch,
+                                    const devid_ra *ra,
+                                    int64_t now,
+                                    devid_bytes **out_message,
+                                    devid_error **err);
+
+/**
+ * Takes the CA's nested answer apart: a reply for each request, in their order. Answers that nobody asked for are dropped, lost
+ * ones become errors with systemUnavail.
+ *
+ * @param batch       After devid_ra_batch_message(). Not NULL.
+ * @param ra          Not NULL.
+ * @param answer      The CA's answer, DER; NULL if none came: every device is told. May be NULL.
+ * @param answer_len  Length of `answer` in bytes.
+ * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if no message was made; a failure if it is not the CA's answer to this batch.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_ra_batch_feed(devid_ra_batch *batch,
+                                 const devid_ra *ra,
+                                 const uint8_t *answer,
+                                 size_t answer_len,
+                                 int64_t now,
+                                 devid_error **err);
+
+/**
+ * How many replies there are.
+ *
+ * @param batch  May be NULL (gives 0).
+ * @return One for each request after devid_ra_batch_feed(), else 0.
+ */
+DEVID_API size_t devid_ra_batch_reply_count(const devid_ra_batch *batch);
+
+/**
+ * The reply to one request, as it goes to the device.
+ *
+ * @param batch    May be NULL (gives NULL).
+ * @param index    From 0 to devid_ra_batch_reply_count() - 1, in the order of devid_ra_batch_add().
+ * @param out_len  Receives the length in bytes. May be NULL.
+ * @return DER; NULL if there is no such reply; valid until the batch is changed or freed.
+ */
+DEVID_API
+const uint8_t *devid_ra_batch_reply(const devid_ra_batch *batch,
+                                    size_t index,
+                                    size_t *out_len);
+
+/**
+ * Frees a batch.
+ *
+ * @param batch  May be NULL.
+ */
+DEVID_API void devid_ra_batch_free(devid_ra_batch *batch);
+
+/**
+ * Frees an RA. Its requests and batches go on.
+ *
+ * @param ra  May be NULL.
+ */
+DEVID_API void devid_ra_free(devid_ra *ra);
+
+/**
+ * Begins an enrolment on behalf of whoever made a PKCS#10 request: ir with raVerified (RFC 9483 section 5.3.1). The request's own
+ * signature is checked; that its subject is who brought it is the RA's to know.
+ *
+ * @param client       Its credential is an RA's certificate. Not NULL.
+ * @param request      PKCS#10, DER or PEM. Not NULL.
+ * @param request_len  Length of `request` in bytes.
+ * @param out_op       Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_SIGNATURE_INVALID if the request's own signature does not hold; DEVID_E_INVALID_ARGUMENT if the
+ *         credential is a shared secret.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_enroll_on_behalf(const devid_client *client,
+                                       const uint8_t *request,
+                                       size_t request_len,
+                                       devid_op **out_op,
+                                       devid_error **err);
 
 
 /* ---- The inspector: what stands in a message, certificate, request, CRL or OCSP response ---- */

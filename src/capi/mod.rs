@@ -87,6 +87,8 @@ pub mod renewal;
 
 pub mod clock;
 
+pub mod authority;
+
 pub mod inspect;
 
 pub mod files;

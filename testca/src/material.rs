@@ -19,6 +19,7 @@ impl TestCa {
     /// | `idevid.pem`, `idevid.key`, `idevid-chain.pem` | the device's supplier-provided identity |
     /// | `idevid-rsa.*`, `idevid-ed25519.*` | the same with other keys |
     /// | `peer-good.*`, `peer-revoked.*`, `peer-rsa.*` | peers: `.pem`, `.key`; names `good.peer.example`, ... |
+    /// | `ra.pem`, `ra.key` | a registration authority of the CA, purpose cmcRA |
     /// | `issuing.crl`, `root.crl` | DER |
     /// | `reference.txt`, `secret.txt` | a reference value and its secret |
     pub fn write_material(&mut self, directory: &Path) -> io::Result<()> {
@@ -40,6 +41,8 @@ impl TestCa {
         holder("idevid-ed25519", &self.idevid("devid test device 1", KeyType::Ed25519, now))?;
         certificate("idevid-chain.pem", &self.supplier.certificate)?;
         holder("ra", &self.ra_credential(now))?;
+        let ra = self.ra(crate::RaMode::Forward, now);
+        holder("ra", &ra.signer)?;
         holder("peer-good", &self.peer("good.peer.example", KeyType::P256, now))?;
         holder("peer-rsa", &self.peer("rsa.peer.example", KeyType::Rsa2048, now))?;
         let revoked = self.peer("revoked.peer.example", KeyType::P256, now);

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+import urllib.request
+from typing import Dict
 import pytest
 
 import devid
@@ -90,3 +93,89 @@ def test_a_failure_on_the_way_says_which_path_is_missing(devid_testca: TestCa) -
         devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7").run()
     assert (caught.value.http_status, caught.value.http_path) == (404, "/pkix")
     assert caught.value.hint is not None and "'/pkix/'" in caught.value.hint
+
+
+def post(url: str, message: bytes) -> bytes:
+    request = urllib.request.Request(url, message, {"Content-Type": "application/pkixcmp"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as answer:
+        content: bytes = answer.read()
+        return content
+
+
+def authority_of(ca: TestCa) -> devid.RegistrationAuthority:
+    config = devid.Config(cmp_anchors=ca.root, enrolment_anchors=ca.root, intermediates=ca.read("supplier.pem"))
+    config.set_credential(devid.Key.load(ca.read("ra.key")), ca.read("ra.pem") + ca.read("issuing.pem"))
+    made = devid.RegistrationAuthority(devid.Client(config), devid.Trust(ca.read("supplier-root.pem")))
+    made.add_secret(ca.reference, ca.secret)
+    return made
+
+
+@pytest.mark.parametrize("way", ["nest", "batch", "keep", "ra-verified"])
+@pytest.mark.parametrize("by", ["certificate", "secret"])
+def test_this_package_is_a_registration_authority(devid_testca: TestCa, way: str, by: str) -> None:
+    ca, authority = devid_testca, authority_of(devid_testca)
+    begun: Dict[str, devid.DeviceRequest] = {}
+
+    def relay(message: bytes) -> bytes:
+        now = int(time.time())
+        request = authority.check(message, now, earlier=begun.get("request"))
+        begun.setdefault("request", request)
+        if way == "nest":
+            return post(ca.cmp_url, authority.nest(request, now))
+        if way == "batch":
+            batch = devid.Batch()
+            batch.add(request)
+            (reply,) = authority.unbundle(batch, post(ca.cmp_url, authority.batch(batch, now)), now)
+            return reply
+        proof = devid.Proof.KEEP if way == "keep" else devid.Proof.RA_VERIFIED
+        return authority.answer(request, post(ca.cmp_url, authority.replace(request, now, proof=proof)), now)
+
+    config = devid.Config(cmp_anchors=ca.root, enrolment_anchors=ca.root)
+    if by == "secret":
+        config.set_secret(ca.reference, ca.secret)
+    else:
+        config.set_credential(*ca.idevid())
+    operation = devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7")
+    issued = operation.run(exchange=relay)
+    assert issued.certificate.subject == "CN=router-7"
+    first = begun["request"]
+    assert (first.body, first.subject, first.keeps_protection) == ("ir", "CN=router-7", False)
+    if by == "secret":
+        assert first.reference == ca.reference
+        with pytest.raises(devid.StoreError):
+            _ = first.certificate
+    else:
+        assert first.reference is None and first.certificate.subject == "CN=devid test device 1"
+    assert ca.complaints() == []
+
+
+def test_a_request_that_is_not_believed_is_refused_with_words(devid_testca: TestCa) -> None:
+    ca, authority = devid_testca, authority_of(devid_testca)
+
+    def relay(message: bytes) -> bytes:
+        now = int(time.time())
+        with pytest.raises(devid.ProtocolError):
+            authority.check(message[:-1] + bytes([message[-1] ^ 1]), now)
+        request = authority.check(message, now)
+        with pytest.raises(devid.ProtocolError):
+            authority.answer(request, message, now)
+        return authority.refuse(
+            message, now, checked=request, fail_info=devid.FailInfo.NOT_AUTHORIZED, words="not on the list"
+        )
+
+    config = devid.Config(enrolment_anchors=ca.root)
+    config.set_secret(ca.reference, ca.secret)
+    with pytest.raises(devid.ProtocolError) as caught:
+        devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7").run(exchange=relay)
+    assert caught.value.server_texts == ("not on the list",) and caught.value.server_authenticated
+    assert caught.value.fail_info == devid.FailInfo.NOT_AUTHORIZED
+    assert ca.received() == []
+
+
+def test_an_ra_asks_on_behalf_of_others(devid_testca: TestCa) -> None:
+    ca = devid_testca
+    config = devid.Config(ca.cmp_url, cmp_anchors=ca.root, enrolment_anchors=ca.root)
+    config.set_credential(devid.Key.load(ca.read("ra.key")), ca.read("ra.pem") + ca.read("issuing.pem"))
+    request = devid.Request(devid.Key.generate("P-256"), devid.Subject("CN=printer 3"))
+    issued = devid.Client(config).enroll_on_behalf(request.export()).run()
+    assert issued.certificate.subject == "CN=printer 3"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from . import _library
 from ._abi import Class, Code
 from ._call import BytesLike, text, text_of
+from .authority import Batch, DeviceRequest, Proof, RegistrationAuthority
 from .certificate import Certificate, Certificates, load_certificates
 from .client import Client, saved_key
 from .config import Config, Subject
@@ -79,6 +80,7 @@ __all__ = [
     "Action",
     "Alarm",
     "ApplicationError",
+    "Batch",
     "BytesLike",
     "Cancel",
     "Certificate",
@@ -92,6 +94,7 @@ __all__ = [
     "Config",
     "CryptoError",
     "Decide",
+    "DeviceRequest",
     "Done",
     "Error",
     "Exchange",
@@ -116,9 +119,11 @@ __all__ = [
     "PkiStatus",
     "Plan",
     "Prefer",
+    "Proof",
     "ProtocolError",
     "Question",
     "Reason",
+    "RegistrationAuthority",
     "Renewal",
     "RenewalReport",
     "Report",

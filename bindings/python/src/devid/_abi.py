@@ -300,6 +300,8 @@ DEVID_NO_CLOCK = -1
 DEVID_CLOCK_KNOWN = 1
 DEVID_CLOCK_BEHIND = 2
 DEVID_CLOCK_UNKNOWN = 3
+DEVID_PROOF_KEEP = 1
+DEVID_PROOF_RA_VERIFIED = 2
 DEVID_INSPECT_TEXT = 1
 DEVID_INSPECT_JSON = 2
 
@@ -426,6 +428,20 @@ class devid_request(Structure):
 
 class devid_renewal(Structure):
     """The renewal of one identity: rules, settings, and the last plan that was made."""
+
+
+class devid_ra(Structure):
+    """A registration authority: its credential, whom it believes among devices, and whom among CAs."""
+
+
+class devid_ra_batch(Structure):
+    """Requests on their way to the CA in one nested message."""
+
+
+class devid_ra_request(Structure):
+    """A device's message whose protection, and whose proof of possession if it has one, have been
+    checked. Never changes.
+    """
 
 
 # user, algorithm, message, message_len, signature
@@ -834,6 +850,28 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_store_last_known_time": (c_int32, (POINTER(devid_store), POINTER(c_int64), POINTER(POINTER(devid_error)))),
     "devid_client_without_clock": (c_int32, (POINTER(devid_client), POINTER(POINTER(devid_client)), POINTER(POINTER(devid_error)))),
     "devid_op_run_without_clock": (c_int32, (POINTER(devid_op), POINTER(devid_store), c_int64, POINTER(c_int64), POINTER(POINTER(devid_error)))),
+    "devid_ra_new": (c_int32, (POINTER(devid_client), POINTER(devid_trust), POINTER(POINTER(devid_ra)), POINTER(POINTER(devid_error)))),
+    "devid_ra_add_secret": (c_int32, (POINTER(devid_ra), c_char_p, c_size_t, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_ra_check": (c_int32, (POINTER(devid_ra), POINTER(devid_ra_request), c_char_p, c_size_t, c_int64, POINTER(POINTER(devid_ra_request)), POINTER(POINTER(devid_error)))),
+    "devid_ra_request_body": (c_char_p, (POINTER(devid_ra_request),)),
+    "devid_ra_request_subject": (c_char_p, (POINTER(devid_ra_request),)),
+    "devid_ra_request_reference": (POINTER(c_uint8), (POINTER(devid_ra_request), POINTER(c_size_t))),
+    "devid_ra_request_certificate": (c_int32, (POINTER(devid_ra_request), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
+    "devid_ra_request_keeps_protection": (c_int32, (POINTER(devid_ra_request),)),
+    "devid_ra_nest": (c_int32, (POINTER(devid_ra), POINTER(devid_ra_request), c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_ra_replace": (c_int32, (POINTER(devid_ra), POINTER(devid_ra_request), c_int32, c_int32, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_ra_answer": (c_int32, (POINTER(devid_ra), POINTER(devid_ra_request), c_char_p, c_size_t, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_ra_refuse": (c_int32, (POINTER(devid_ra), c_char_p, c_size_t, POINTER(devid_ra_request), c_uint32, c_char_p, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_ra_request_free": (None, (POINTER(devid_ra_request),)),
+    "devid_ra_batch_new": (c_int32, (POINTER(POINTER(devid_ra_batch)), POINTER(POINTER(devid_error)))),
+    "devid_ra_batch_add": (c_int32, (POINTER(devid_ra_batch), POINTER(devid_ra_request), POINTER(POINTER(devid_error)))),
+    "devid_ra_batch_message": (c_int32, (POINTER(devid_ra_batch), POINTER(devid_ra), c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_ra_batch_feed": (c_int32, (POINTER(devid_ra_batch), POINTER(devid_ra), c_char_p, c_size_t, c_int64, POINTER(POINTER(devid_error)))),
+    "devid_ra_batch_reply_count": (c_size_t, (POINTER(devid_ra_batch),)),
+    "devid_ra_batch_reply": (POINTER(c_uint8), (POINTER(devid_ra_batch), c_size_t, POINTER(c_size_t))),
+    "devid_ra_batch_free": (None, (POINTER(devid_ra_batch),)),
+    "devid_ra_free": (None, (POINTER(devid_ra),)),
+    "devid_op_enroll_on_behalf": (c_int32, (POINTER(devid_client), c_char_p, c_size_t, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_inspect": (c_int32, (c_char_p, c_size_t, c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_op_set_files": (c_int32, (POINTER(devid_op), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
 }

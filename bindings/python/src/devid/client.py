@@ -70,6 +70,15 @@ class Client(Handle):
         with self._use() as client:
             return Operation._made_by("devid_op_enroll_pkcs10", client, content, len(content))
 
+    def enroll_on_behalf(self, request: BytesLike) -> Operation:
+        """ir with raVerified on behalf of whoever made a PKCS#10 request; the credential is an RA's (RFC 9483 section 5.3.1).
+
+        The request's own signature is checked; that its subject is who brought it is the RA's to know.
+        """
+        content = data(request, "request")
+        with self._use() as client:
+            return Operation._made_by("devid_op_enroll_on_behalf", client, content, len(content))
+
     def revoke(self, certificate: Certificate, reason: Reason = Reason.UNSPECIFIED) -> Revoking:
         """rr: asks for the revocation of a certificate (RFC 9483 section 4.2).
 
