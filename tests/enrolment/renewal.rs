@@ -341,6 +341,18 @@ fn a_device_gives_up_after_refusals_says_so_and_begins_again_when_told() {
     assert!(matches!(life.run().outcome, Ok(Done::Installed(_))));
 }
 
+/// RFC 9483 section 3.6.4: transactionIdInUse, systemUnavail and systemFailure call for another try.
+#[test]
+fn a_ca_that_is_out_of_order_does_not_refuse() {
+    let mut life = Life::due();
+    for bit in [21, 24, 25].into_iter().cycle().take(12) {
+        life.ca.status = rejected(Some(1 << bit));
+        assert_eq!(life.run().outcome.unwrap_err().code(), Code::Rejected);
+        life = life.later(2 * DAY);
+    }
+    assert!(!life.plan().has_given_up && life.plan().step == Step::Update);
+}
+
 /// Anyone on the way can answer with an unprotected error.
 #[test]
 fn refusals_that_are_not_authentic_do_not_make_a_device_give_up_or_believe_itself_revoked() {

@@ -44,6 +44,8 @@ use progress::{Mark, mark_of};
 
 /// PKIFailureInfo certRevoked (RFC 9810 section 5.2.3).
 const CERT_REVOKED: u32 = 1 << 10;
+/// transactionIdInUse, systemUnavail, systemFailure: another transaction may succeed later (RFC 9483 section 3.6.4).
+const ANOTHER_TIME: u32 = 1 << 21 | 1 << 24 | 1 << 25;
 
 /// Says what is due for the identities in a device memory.
 #[derive(Clone)]
@@ -105,7 +107,7 @@ impl Planner {
     }
 
     /// Remembers how an attempt at `step` failed. Only what an authentic answer says counts as a refusal by the CA: anybody else
-    /// could make the device give up. Returns the seconds to wait before the next attempt.
+    /// could make the device give up. A CA that is out of order does not refuse. Returns the seconds to wait before the next attempt.
     pub fn note_failure(
         &self,
         store: &Store,
@@ -128,7 +130,8 @@ impl Planner {
             return Ok(wait);
         }
         if error.code() == Code::Rejected && facts.server_authenticated {
-            progress.refusals = progress.refusals.saturating_add(1);
+            let is_refusal = facts.fail_info.is_none_or(|bits| bits & ANOTHER_TIME == 0);
+            progress.refusals = progress.refusals.saturating_add(u32::from(is_refusal));
             let was_signed_by_it = *step == Step::Update || facts.phase == Some("kur");
             progress.is_revoked |= was_signed_by_it && facts.fail_info.is_some_and(|bits| bits & CERT_REVOKED != 0);
         }
