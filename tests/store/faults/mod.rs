@@ -109,7 +109,7 @@ fn whatever_goes_wrong_wherever_one_whole_identity_is_in_use_and_nothing_is_lost
     for scenario in SCENARIOS {
         in_all_homes(scenario, Effort::SAMPLE).into_iter().for_each(|outcome| total.add(outcome));
     }
-    eprintln!("{} points of some ten thousands (make faults), {} violations", total.points(), total.violations.len());
+    eprintln!("{} points of some 50,000 (make faults), {} violations", total.points(), total.violations.len());
     assert!(total.violations.is_empty(), "{:#?}", total.violations);
     assert!(total.points() > 500 && total.power_lost > 50 && total.tried_again > 20, "{total:?}");
 }
