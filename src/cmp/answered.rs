@@ -23,6 +23,7 @@ impl Operation {
         let final_answer = match under_way.phase {
             Phase::Request => self.request.answer(),
             Phase::Confirmation => BodyType::PKICONF,
+            Phase::Encapsulation => BodyType::GENP,
         };
         let mut allowed = vec![final_answer];
         if under_way.polling.is_some() {
@@ -60,6 +61,7 @@ impl Operation {
                 self.state = State::Done;
                 Ok(())
             }
+            PkiBody::GenRep(items) if under_way.phase == Phase::Encapsulation => self.ciphertext_came(&items, now),
             PkiBody::GenRep(items) => {
                 let question = self.request.question().expect("genp is only allowed as answer to genm");
                 self.outcome = Some(Outcome::Information(info::check_answer(&context, question, items, now)?));

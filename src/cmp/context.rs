@@ -95,7 +95,12 @@ impl Context {
                     let words = "the protection certificate does not belong to the key that signs";
                     return Err(Error::new(Code::KeyMismatch, words));
                 }
-                if !algorithm.fits(signer.kind()) {
+                let is_kem = signer.kind().can_decapsulate();
+                if is_kem && matches!(signer, Signer::Deferred { .. }) {
+                    let words = "a KEM key that signs by a step of the caller's cannot open what is encapsulated to it";
+                    return Err(Error::new(Code::Unsupported, words));
+                }
+                if !is_kem && !algorithm.fits(signer.kind()) {
                     let words = format!("{algorithm:?} cannot be made by a key of type {}", signer.kind());
                     return Err(Error::new(Code::Algorithm, words));
                 }
@@ -127,7 +132,8 @@ impl Context {
 /// How requests are protected; one kind for a whole operation (RFC 9483 section 3.2).
 #[derive(Clone)]
 pub enum Credential {
-    /// By signature with the key of a certificate: the supplier's (IDevID), or one issued before.
+    /// By the key of a certificate, the supplier's (IDevID) or one issued before: by signature, or, with a KEM key, by a MAC
+    /// under a secret that the server encapsulates to it (RFC 9810 section 5.1.3.4).
     Signature {
         /// The key.
         signer: Signer,
@@ -135,7 +141,7 @@ pub enum Credential {
         certificate: Certificate,
         /// The chain above the certificate, next issuer first; the root may be left out.
         chain: Vec<Certificate>,
-        /// The algorithm; must fit the key.
+        /// The algorithm; must fit the key. Of no meaning with a KEM key.
         algorithm: SignatureAlgorithm,
     },
     /// By a MAC under a secret shared with the CA.
@@ -155,6 +161,13 @@ pub enum Credential {
         /// The client's name in messages: the subject of its TLS certificate, DER.
         sender: Vec<u8>,
     },
+}
+
+impl Credential {
+    /// Whether messages are protected by a MAC under an encapsulated secret.
+    pub(super) fn is_kem(&self) -> bool {
+        matches!(self, Credential::Signature { signer, .. } if signer.kind().can_decapsulate())
+    }
 }
 
 impl fmt::Debug for Credential {

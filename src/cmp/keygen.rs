@@ -138,7 +138,7 @@ fn check_signed(
     for authority in signed.signer_certificates() {
         let outcome = match came.protected_by {
             ProtectedBy::Mac => Ok(()),
-            ProtectedBy::Signature | ProtectedBy::MutualTls => {
+            ProtectedBy::Signature | ProtectedBy::MutualTls | ProtectedBy::Nothing => {
                 check_authority(context, authority, signed, came, chain, now)
             }
         };

@@ -10,6 +10,7 @@
 //! | [`request`] | what the caller wants: a certificate by ir, cr, kur or p10cr, or another of the following |
 //! | [`revoke`] | the revocation of a certificate: rr and its answer |
 //! | [`proof`] | the key that is to be certified, and the proofs of having it |
+//! | `kem_mac` | protection with a KEM key: a secret is encapsulated first |
 //! | `keygen` | keys that the CA's side makes |
 //! | [`info`] | questions and their answers: CA certificates, a root's successor, templates, CRLs |
 //! | [`ra`], [`nested`] | what a registration authority does with the messages of others |
@@ -28,6 +29,7 @@ mod diagnosis;
 mod enrolment;
 pub mod info;
 pub mod issued;
+mod kem_mac;
 mod keygen;
 pub mod nested;
 pub mod operation;

@@ -79,13 +79,15 @@ pub(super) struct UnderWay {
     pub polling: Option<i64>,
 }
 
-/// The exchanges of an operation; only an enrolment has the second one.
+/// The exchanges of an operation; only an enrolment has the second one, only a KEM key the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// The request is out.
     Request,
     /// The certificate is being confirmed.
     Confirmation,
+    /// Before the request: a secret is being encapsulated to our KEM key.
+    Encapsulation,
 }
 
 pub(super) enum State {
@@ -381,6 +383,14 @@ impl Operation {
         let version = self.other_version.unwrap_or(self.request.version());
         let started = self.transaction.as_ref().map_or(now, |earlier| earlier.started);
         self.transaction = Some(Transaction { started, ..Transaction::begin(&self.context, version, now)? });
+        if self.context.credential.is_kem() {
+            return self.ask_for_ciphertext(now);
+        }
+        self.begin_request(now)
+    }
+
+    /// Makes the request, once it can be protected.
+    pub(super) fn begin_request(&mut self, now: Time) -> Result<(), Error> {
         match &self.request {
             Request::Certificate(_) => self.begin_enrolment(now),
             Request::Revocation(request) => {
@@ -400,7 +410,10 @@ impl Operation {
     pub(super) fn send(&mut self, under_way: UnderWay, content: &[u8], pvno: i64, now: Time) -> Result<(), Error> {
         let context = Arc::clone(&self.context);
         let transaction = self.transaction.as_mut().expect("begun before anything is sent");
-        let info = general_info(&context, &self.request, under_way.body);
+        let info = match under_way.phase {
+            Phase::Encapsulation => Vec::new(),
+            _ => general_info(&context, &self.request, under_way.body),
+        };
         let unprotected = transaction.write(&context, now, under_way.body, content, pvno, info)?;
         let protection = match &context.credential {
             Credential::Mac { .. } => {
@@ -408,6 +421,10 @@ impl Operation {
                 Some(key.protect(&*context.provider, &unprotected.protected_part())?.to_vec())
             }
             Credential::MutualTls { .. } => None,
+            credential if credential.is_kem() => match &transaction.own_mac {
+                Some(key) => Some(key.protect(&*context.provider, &unprotected.protected_part())?.to_vec()),
+                None => None,
+            },
             Credential::Signature { signer: Signer::Key(key), algorithm, .. } => Some(
                 key.sign(algorithm, &unprotected.protected_part())
                     .map_err(|e| Error::new(Code::Signer, format!("protection of {}: {e}", under_way.body)))?,

@@ -56,6 +56,31 @@ impl MacKey {
         Ok(MacKey { algorithm: algorithm.to_vec(), mac: recipe.mac, key: recipe.derive(provider, secret)? })
     }
 
+    /// Derives the key for what we send from an encapsulated secret (RFC 9810 section 5.1.3.4): HKDF with SHA-256 over
+    /// KemOtherInfo, HMAC with SHA-256.
+    ///
+    /// ```text
+    /// KemBMParameter ::= SEQUENCE {
+    ///     kdf             AlgorithmIdentifier,
+    ///     kemContext  [0] OCTET STRING  OPTIONAL,
+    ///     len             INTEGER (1..MAX),
+    ///     mac             AlgorithmIdentifier }
+    /// KemOtherInfo ::= SEQUENCE {
+    ///     staticString    PKIFreeText,  -- "CMP-KEM"
+    ///     transactionID   OCTET STRING,
+    ///     kemContext  [0] OCTET STRING  OPTIONAL }
+    /// ```
+    pub fn of_kem(provider: &dyn Provider, secret: &[u8], transaction_id: &[u8]) -> Result<Self, CryptoError> {
+        let context = sequence(&[&sequence(&[&element(0x0c, &[b"CMP-KEM"])]), &element(0x04, &[transaction_id])]);
+        let mut key = Zeroizing::new(vec![0u8; 32]);
+        provider.hkdf(DigestAlgorithm::Sha256, secret, &[], &context, &mut key)?;
+        let kdf = sequence(&[&encode_oid(oid::HKDF_WITH_SHA256)]);
+        let mac = sequence(&[&encode_oid(oid::HMAC_WITH_SHA256), &[0x05, 0x00]]);
+        let parameters = sequence(&[&kdf, &encode(&32u32), &mac]);
+        let algorithm = sequence(&[&encode_oid(oid::KEM_BASED_MAC), &parameters]);
+        Ok(MacKey { algorithm, mac: DigestAlgorithm::Sha256, key })
+    }
+
     /// The AlgorithmIdentifier for protectionAlg, DER.
     pub fn algorithm(&self) -> &[u8] {
         &self.algorithm

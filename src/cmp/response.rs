@@ -33,6 +33,8 @@ pub(super) enum ProtectedBy {
     Mac,
     /// Nothing of its own: TLS with certificates on both sides.
     MutualTls,
+    /// Nothing: a ciphertext.
+    Nothing,
 }
 
 /// An answer as it was handed in.
@@ -57,7 +59,13 @@ pub(super) fn check(
     let by_channel = message.protection().is_none()
         && inbox.is_mutually_authenticated
         && matches!(context.credential, Credential::MutualTls { .. });
-    if message.protection().is_none() && !by_channel {
+    // RFC 9810 section 5.1.3.4: the ciphertext for a KEM key comes before anything can be protected, and is believed by
+    // nobody's word.
+    let is_ciphertext = message.protection().is_none()
+        && context.credential.is_kem()
+        && transaction.own_mac.is_none()
+        && message.body_type() == BodyType::GENP;
+    if message.protection().is_none() && !by_channel && !is_ciphertext {
         return Err(unprotected(context, transaction, &message));
     }
     let is_old_error = is_error && header.pvno == 1 && context.tolerance.old_version_errors;
@@ -79,6 +87,7 @@ pub(super) fn check(
     }
     let protected_by = match by_channel {
         true => ProtectedBy::MutualTls,
+        false if is_ciphertext => ProtectedBy::Nothing,
         false => check_protection(context, transaction, &message, now)?,
     };
     check_time(context, &message, now)?;

@@ -12,6 +12,7 @@ use ::der::{Decode, Tag};
 use super::context::{Context, Credential};
 use super::info::Question;
 use super::issued::{Issued, all_differences};
+use super::kem_mac;
 use super::operation::{Operation, Phase, State, UnderWay};
 use super::proof::{Possession, RequestedKey};
 use super::protection::MacKey;
@@ -189,9 +190,17 @@ fn write_transaction(transaction: &Transaction) -> Vec<u8> {
         &element(0xa2, &[transaction.peer_name.as_deref().unwrap_or_default()]),
         &element(0xa3, &[transaction.signer.as_ref().map_or(&[][..], Certificate::as_der)]),
         // The salt of our MAC, so that parameters stay the same (RFC 9483 section 4.1.5); the key is derived anew.
-        &element(0xa4, &[transaction.own_mac.as_ref().map_or(&[][..], MacKey::algorithm)]),
+        // A key from an encapsulated secret is derived from the ciphertext below.
+        &element(
+            0xa4,
+            &[match &transaction.own_mac {
+                Some(key) if transaction.kem_ciphertext.is_none() => key.algorithm(),
+                _ => &[],
+            }],
+        ),
         &encode(&transaction.pvno),
         &encode(&transaction.challenged),
+        &octets(transaction.kem_ciphertext.as_deref().unwrap_or_default()),
     ])
 }
 
@@ -219,7 +228,8 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
         }
     };
     let (pvno, challenged) = (fields.decode()?, fields.decode()?);
-    Ok(Transaction {
+    let kem_ciphertext = Some(read_octets(&mut fields)?).filter(|ciphertext| !ciphertext.is_empty());
+    let mut transaction = Transaction {
         id,
         sent_nonce,
         delayed_nonce,
@@ -230,8 +240,13 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
         peer_mac: None,
         started: Time::from_unix(0),
         pvno,
+        kem_ciphertext,
         challenged,
-    })
+    };
+    if transaction.kem_ciphertext.is_some() {
+        transaction.own_mac = Some(kem_mac::derive(context, &transaction)?);
+    }
+    Ok(transaction)
 }
 
 fn write_request(request: &Request, issued: Option<&Issued>) -> Vec<u8> {
@@ -431,7 +446,11 @@ fn read_possession(content: &[u8]) -> Result<(Possession, Option<RequestedKey>),
 }
 
 fn write_under_way(under_way: &UnderWay) -> Vec<u8> {
-    let phase: i64 = if under_way.phase == Phase::Confirmation { 1 } else { 0 };
+    let phase: i64 = match under_way.phase {
+        Phase::Request => 0,
+        Phase::Confirmation => 1,
+        Phase::Encapsulation => 2,
+    };
     let polling = under_way.polling.map_or_else(Vec::new, |id| encode(&id));
     [encode(&i64::from(under_way.body.0)), encode(&phase), polling].concat()
 }
@@ -442,7 +461,11 @@ fn read_under_way(content: &[u8]) -> Result<Option<UnderWay>, Error> {
     }
     let mut fields = Cursor::new(content, WHAT)?;
     let body = BodyType(fields.decode()?);
-    let phase = if fields.decode::<i64>()? == 1 { Phase::Confirmation } else { Phase::Request };
+    let phase = match fields.decode::<i64>()? {
+        1 => Phase::Confirmation,
+        2 => Phase::Encapsulation,
+        _ => Phase::Request,
+    };
     let polling = if fields.is_empty() { None } else { Some(fields.decode()?) };
     Ok(Some(UnderWay { body, phase, polling }))
 }

@@ -39,6 +39,8 @@ pub(super) struct Transaction {
     pub started: Time,
     /// The least protocol version of what we send.
     pub pvno: i64,
+    /// KemCiphertextInfo that our MAC's key comes from, DER, where it does.
+    pub kem_ciphertext: Option<Vec<u8>>,
     /// Whether a challenge has been answered: there is one at most.
     pub challenged: bool,
 }
@@ -70,6 +72,7 @@ impl Transaction {
             peer_mac: None,
             started: now,
             pvno,
+            kem_ciphertext: None,
             challenged: false,
         })
     }
@@ -90,7 +93,11 @@ impl Transaction {
                 certificate.subject().to_vec(),
                 // RFC 9483 section 3.1: the subjectKeyIdentifier of the protection certificate, if it has one.
                 certificate.subject_key_identifier().map(<[u8]>::to_vec),
-                Some(algorithm.to_der()),
+                match context.credential.is_kem() {
+                    // The question for the ciphertext goes out before there is a key.
+                    true => self.own_mac.as_ref().map(|key| key.algorithm().to_vec()),
+                    false => Some(algorithm.to_der()),
+                },
             ),
             Credential::Mac { reference, .. } => {
                 // RFC 9483 section 3.1: commonName = reference value, the same bytes in senderKID.

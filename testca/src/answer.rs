@@ -34,6 +34,9 @@ impl TestCa {
         if bent.garbage {
             return b"this is no PKIMessage".to_vec();
         }
+        // RFC 9810 section 5.1.3.4: the ciphertext for a KEM key goes unprotected.
+        let is_ciphertext = tag == 22
+            && request.is_some_and(|h| h.algorithm.is_none() && self.kem_secrets.contains_key(&h.transaction));
         let nonce = if bent.short_sender_nonce { random(8) } else { random(16) };
         let mut recip_nonce = request.map(|h| h.sender_nonce.clone());
         let mut implicit = false;
@@ -103,7 +106,7 @@ impl TestCa {
             } else {
                 tlv(0xa0, &[&generalized_time(now + bent.message_time_off)])
             },
-            &tlv(0xa1, &[&algorithm]),
+            &if is_ciphertext { Vec::new() } else { tlv(0xa1, &[&algorithm]) },
             &explicit(0xa2, kid),
             &explicit(0xa4, transaction.filter(|_| !bent.no_transaction)),
             &explicit(0xa5, Some(nonce).filter(|_| !bent.no_sender_nonce)),
@@ -156,7 +159,7 @@ impl TestCa {
         } else {
             tlv(0xa1, &[&seq(&[&certificates.concat()])])
         };
-        let is_bare = bent.no_protection || (is_error && knobs.unprotected_error);
+        let is_bare = is_ciphertext || bent.no_protection || (is_error && knobs.unprotected_error);
         let protection = if is_bare { Vec::new() } else { tlv(0xa0, &[&bits(&protection)]) };
         let mut message = seq(&[&header, &body, &protection, &extra]);
         message.resize(message.len() + bent.append as usize, 0);

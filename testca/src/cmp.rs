@@ -173,11 +173,15 @@ impl TestCa {
             return refuse(bit::UNSUPPORTED_VERSION, format!("pvno {}", header.pvno));
         }
         let number = body.tag & 0x1f;
+        if crate::kem::is_question(header, body, message) {
+            return self.encapsulated(header, message, now);
+        }
         let is_first = matches!(number, 0 | 2 | 4 | 7 | 11 | 21);
         let credential = self.check_protection(header, message, number, now)?;
         if knobs.strict {
             check_version(header, body, self.transactions.get(&header.transaction).map(|t| t.version))?;
-            check_rules(header, number, is_first, &credential)?;
+            let is_opening = is_first && !self.kem_secrets.contains_key(&header.transaction);
+            check_rules(header, number, is_opening, &credential)?;
             check_time(header, knobs.time_window, now)?;
         }
         let known = self.transactions.get(&header.transaction);

@@ -56,6 +56,7 @@ knobs! {
     cert_req_id: i64 = 0, "cert-req-id", "certReqId in answers.";
     key_signer: String = "authority".to_owned(), "key-signer", "Who signs a generated key: authority (purpose cmKGA), issuing (the CA itself), no-purpose, stranger.";
     unsigned_key: String = String::new(), "unsigned-key", "A generated key with a broken signature (broken), without signers (unsigned), or without SignedData (bare).";
+    no_ciphertext: bool = false, "no-ciphertext", "Answer the question for a KEM ciphertext without one; broken-envelope sends a wrong one.";
     bare_generated_key: bool = false, "bare-generated-key", "A generated key as OpenSSL's server writes it: id-data on both layers, PKCS#8 in place of a key package.";
     other_generated_key: bool = false, "other-generated-key", "Send another private key than the certificate's.";
     no_generated_key: bool = false, "no-generated-key", "Send no private key where one is to be made.";

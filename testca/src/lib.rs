@@ -20,6 +20,7 @@ mod check;
 pub mod cmp;
 pub mod coap;
 mod envelope;
+mod kem;
 pub mod keys;
 pub mod knobs;
 mod mac;
@@ -106,6 +107,8 @@ pub struct TestCa {
     /// Signs keys that it makes for devices; purpose cmKGA.
     pub key_authority: Holder,
     strange_key_authority: Holder,
+    /// Secrets encapsulated to clients, by transaction, with the certificate.
+    kem_secrets: HashMap<Vec<u8>, (Vec<u8>, Vec<u8>)>,
     expired_signer: Holder,
     no_usage_signer: Holder,
     second_signer: Holder,
@@ -158,6 +161,7 @@ impl TestCa {
             ra_certificates: Vec::new(),
             key_authority,
             strange_key_authority,
+            kem_secrets: HashMap::new(),
             expired_signer,
             no_usage_signer,
             second_signer,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::TestCa;
 use crate::certs::{EXT_KEY_USAGE, Parsed};
 use crate::cmp::{Credential, Refusal, bit, refuse};
+use crate::kem::KEM_BASED_MAC;
 use crate::keys::verify;
 use crate::mac::{PBM, PBMAC1, check_old, mac, names_pbes2};
 use crate::read::Header;
@@ -17,6 +18,10 @@ const DIGITAL_SIGNATURE: u8 = 0;
 const KEY_CERT_SIGN: u8 = 5;
 
 impl TestCa {
+    pub(crate) fn own_authorities(&self) -> [Vec<u8>; 4] {
+        [&self.root, &self.issuing, &self.supplier_root, &self.supplier].map(|h| h.certificate.clone())
+    }
+
     pub(crate) fn check_protection(
         &self,
         header: &Header,
@@ -36,9 +41,12 @@ impl TestCa {
         }
         let judge = Judge {
             secrets: &self.secrets,
-            own: &[&self.root, &self.issuing, &self.supplier_root, &self.supplier].map(|h| h.certificate.clone()),
+            own: &self.own_authorities(),
             remembered: self.transactions.get(&header.transaction).map(|known| &known.credential),
         };
+        if header.algorithm.as_ref().is_some_and(|a| a.at(0).and_then(Node::oid).as_deref() == Ok(KEM_BASED_MAC)) {
+            return self.check_kem_mac(header, message);
+        }
         let is_bare = !message.children.iter().skip(2).any(|c| c.tag == 0xa0);
         if is_bare && self.knobs.take_unprotected && header.algorithm.is_none() {
             return Ok(Credential::Channel);
@@ -125,7 +133,7 @@ impl Judge<'_> {
     }
 
     /// A path of at most four certificates to the supplier's or the operator's root.
-    fn trust(&self, signer: &Parsed, others: &[Parsed], now: i64) -> Result<(), Refusal> {
+    pub(crate) fn trust(&self, signer: &Parsed, others: &[Parsed], now: i64) -> Result<(), Refusal> {
         let own: Vec<Parsed> = self.own.iter().map(|der| Parsed::read(der).expect("made here")).collect();
         let anchors: Vec<&Vec<u8>> = own.iter().filter(|c| c.subject == c.issuer).map(|c| &c.der).collect();
         let mut current = signer.clone();

@@ -572,3 +572,75 @@ fn a_refused_generated_key_leaves_no_trace_in_device_memory() {
     assert!(store.pending_keys().unwrap().is_empty() && store.operations().unwrap().is_empty());
     assert!(store.current("router").is_err());
 }
+
+/// A device whose certificate holds a KEM key.
+fn with_kem_key(kind: KeyKind) -> Bench {
+    let mut bench = Bench::new(By::Ec);
+    let key = key_of(kind);
+    let certificate = bench.over(&key).unwrap().certificate;
+    bench.config.protect_with_certificate(Signer::Key(key), certificate, Vec::new());
+    bench.ca.received.clear();
+    bench
+}
+
+#[test]
+fn a_kem_key_protects_by_a_mac_under_an_encapsulated_secret() {
+    for kind in [KeyKind::MlKem512, KeyKind::MlKem768, KeyKind::MlKem1024] {
+        let mut bench = with_kem_key(kind).knob("waiting", "1");
+        let issued = bench.over(&key_of(KeyKind::P256));
+        issued.unwrap_or_else(|e| panic!("{kind}: {e} {:?}", bench.ca.complaints()));
+        assert_eq!(bench.ca.bodies(), ["genm", "ir", "pollReq", "pollReq", "certConf"]);
+        assert_eq!(bench.ca.complaints(), [""; 0]);
+        // And the same key receives what the CA makes (KEMRecipientInfo).
+        let mut bench = with_kem_key(kind);
+        bench.central().unwrap_or_else(|e| panic!("{kind}: {e} {:?}", bench.ca.complaints()));
+        let operation = bench.client().ask(devid::cmp::Question::CaCerts).unwrap();
+        let mut operation = operation;
+        while operation.step(bench.now).unwrap() == Action::Send {
+            let answer = bench.ca.answer(operation.output().unwrap(), bench.now.unix());
+            operation.feed(&answer).unwrap();
+        }
+        assert!(operation.information().is_some());
+    }
+}
+
+/// The ciphertext is nobody's word: a wrong one leads to messages that the server refuses, and to nothing else.
+#[test]
+fn a_wrong_ciphertext_or_none_ends_the_operation() {
+    let mut bench = with_kem_key(KeyKind::MlKem768).knob("broken-envelope", "1");
+    let error = bench.over(&key_of(KeyKind::P256)).unwrap_err();
+    assert_eq!(error.facts().fail_info, Some(1 << 1), "badMessageCheck: {error}");
+    let mut bench = with_kem_key(KeyKind::MlKem768).knob("no-ciphertext", "1");
+    let error = bench.over(&key_of(KeyKind::P256)).unwrap_err();
+    assert_eq!(error.code(), Code::Protocol, "{error}");
+    assert_eq!(bench.ca.bodies(), ["genm"]);
+    for knob in ["wrong-transaction", "wrong-recip-nonce", "short-sender-nonce"] {
+        let mut bench = with_kem_key(KeyKind::MlKem768).knob(knob, "1");
+        assert!(bench.over(&key_of(KeyKind::P256)).is_err());
+        assert_eq!(bench.ca.bodies(), ["genm"], "{knob}");
+    }
+}
+
+/// Only the ciphertext comes bare: every answer after it must be signed by someone who is trusted.
+#[test]
+fn after_the_ciphertext_nothing_unprotected_is_believed() {
+    let mut bench = with_kem_key(KeyKind::MlKem768);
+    let mut operation = bench.client().enroll(Signer::Key(key_of(KeyKind::P256)), &subject()).unwrap();
+    assert_eq!(operation.step(bench.now), Ok(Action::Send));
+    let answer = bench.ca.answer(operation.output().unwrap(), bench.now.unix());
+    operation.feed(&answer).unwrap();
+    assert_eq!(operation.step(bench.now), Ok(Action::Send));
+    let saved = operation.save().unwrap();
+    let signer = operation.request().new_key().unwrap().clone();
+    let answer = bench.ca.answer(operation.output().unwrap(), bench.now.unix());
+    let bare = crate::mock_ca::strip_protection(&answer);
+    let after = |answer: &[u8]| {
+        // Saved and restored: the key of the MAC is derived anew from the ciphertext.
+        let mut operation = bench.client().restore(signer.clone(), &saved).unwrap();
+        operation.step(bench.now).unwrap();
+        operation.feed(answer).unwrap();
+        operation.step(bench.now)
+    };
+    assert_eq!(after(&bare).unwrap_err().code(), Code::Unprotected);
+    assert_eq!(after(&answer), Ok(Action::Accept));
+}
