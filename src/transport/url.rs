@@ -144,9 +144,10 @@ impl std::str::FromStr for Url {
 
 /// The well-known URL of RFC 9483 section 6.1: `<server>/.well-known/cmp[/p/<profile>][/<operation>]`.
 ///
-/// `server` is `http://host[:port]`; the labels may hold what a path segment may hold (RFC 3986 section 3.3), the
+/// `server` is `http://host[:port]`, or the same with `https` or `coap`; the labels may hold what a path segment may hold (RFC 3986 section 3.3), the
 /// operations are `initialization`, `certification`, `keyupdate`, `pkcs10`, `revocation`, `getcacerts`,
-/// `getrootupdate`, `getcertreqtemplate`, `getcrls`, `nested`.
+/// `getrootupdate`, `getcertreqtemplate`, `getcrls`, `nested`; over CoAP (section 6.2) `ir`, `cr`, `kur`, `p10`, `rr`, `crts`,
+/// `rcu`, `att`, `crls`, `nest`.
 pub fn well_known_url(server: &str, profile: Option<&str>, operation: Option<&str>) -> Result<Url, TransportError> {
     let is_segment = |label: &str| {
         !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%".contains(&b))
@@ -257,6 +258,8 @@ mod tests {
         assert_eq!(text(None, None), "http://h:81/.well-known/cmp");
         assert_eq!(text(None, Some("initialization")), "http://h:81/.well-known/cmp/initialization");
         assert_eq!(text(Some("iot"), Some("keyupdate")), "http://h:81/.well-known/cmp/p/iot/keyupdate");
+        let coap = well_known_url("coap://h", Some("iot"), Some("ir")).unwrap();
+        assert_eq!((coap.to_string().as_str(), coap.port()), ("coap://h/.well-known/cmp/p/iot/ir", 5683));
         assert!(well_known_url("http://h", Some("a/b"), None).is_err());
         assert!(well_known_url("http://h/path", None, None).is_err());
     }
