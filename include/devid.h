@@ -5629,7 +5629,7 @@ devid_status devid_export_new(const char *layout,
 /**
  * Encrypts the private key: PBES2 in PEM files, all of a PKCS#12 file.
  *
- * @param export        Not NULL.
+ * @param how           Not NULL.
  * @param password      UTF-8. Not NULL.
  * @param password_len  Length of `password` in bytes; not 0.
  * @param iterations    Of each key derivation; 0 means 100000.
@@ -5638,7 +5638,7 @@ devid_status devid_export_new(const char *layout,
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_export_set_password(devid_export *export_,
+devid_status devid_export_set_password(devid_export *how,
                                        const uint8_t *password,
                                        size_t password_len,
                                        uint32_t iterations,
@@ -5647,35 +5647,35 @@ devid_status devid_export_set_password(devid_export *export_,
 /**
  * How a PKCS#12 file is authenticated.
  *
- * @param export  Not NULL.
+ * @param how     Not NULL.
  * @param mac     "HMAC", the default, or "PBMAC1" (RFC 9579). Not NULL.
  * @param err     Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_export_set_mac(devid_export *export_,
+devid_status devid_export_set_mac(devid_export *how,
                                   const char *mac,
                                   devid_error **err);
 
 /**
  * Whom the software shall trust: these certificates are written where its layout has a place for them.
  *
- * @param export   Not NULL.
+ * @param how      Not NULL.
  * @param anchors  Copied; replaces those from before. Not NULL.
  * @param err      Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_export_set_anchors(devid_export *export_,
+devid_status devid_export_set_anchors(devid_export *how,
                                       const devid_cert_list *anchors,
                                       devid_error **err);
 
 /**
  * Whom private keys are given to, for software that does not read them as this user. Needs the right to do so.
  *
- * @param export  Not NULL.
+ * @param how     Not NULL.
  * @param user    Number of the user.
  * @param group   Number of the group.
  * @param err     Receives details on failure, else NULL. May be NULL.
@@ -5683,7 +5683,7 @@ devid_status devid_export_set_anchors(devid_export *export_,
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_export_set_key_owner(devid_export *export_,
+devid_status devid_export_set_key_owner(devid_export *how,
                                         uint32_t user,
                                         uint32_t group,
                                         devid_error **err);
@@ -5694,7 +5694,7 @@ devid_status devid_export_set_key_owner(devid_export *export_,
  *
  * @param store           Not NULL.
  * @param name            The identity's name. Not NULL.
- * @param export          Not NULL.
+ * @param how             Not NULL.
  * @param out_files       Receives the paths by which a configuration refers to the files, each followed by a line feed, the
  *                        private key's first; free with devid_bytes_free(). May be NULL.
  * @param out_generation  Receives the generation that was written. May be NULL.
@@ -5707,7 +5707,7 @@ DEVID_API
 DEVID_MUST_USE
 devid_status devid_store_export(const devid_store *store,
                                 const char *name,
-                                const devid_export *export_,
+                                const devid_export *how,
                                 devid_bytes **out_files,
                                 uint32_t *out_generation,
                                 devid_error **err);
@@ -5715,9 +5715,9 @@ devid_status devid_store_export(const devid_store *store,
 /**
  * Frees the object.
  *
- * @param export  May be NULL.
+ * @param how  May be NULL.
  */
-DEVID_API void devid_export_free(devid_export *export_);
+DEVID_API void devid_export_free(devid_export *how);
 
 /**
  * Has a function called after each install, promotion and rollback through this handle, and after each export. It replaces an

@@ -89,7 +89,7 @@ pub unsafe extern "C" fn devid_export_new(
 
 /// Encrypts the private key: PBES2 in PEM files, all of a PKCS#12 file.
 ///
-/// @param export        Not NULL.
+/// @param how           Not NULL.
 /// @param password      UTF-8. Not NULL.
 /// @param password_len  Length of `password` in bytes; not 0.
 /// @param iterations    Of each key derivation; 0 means 100000.
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn devid_export_new(
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn devid_export_set_password(
-    export: *mut devid_export,
+    how: *mut devid_export,
     password: *const u8,
     password_len: usize,
     iterations: u32,
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn devid_export_set_password(
 ) -> devid_status {
     guard(err, || {
         // SAFETY: as the header says.
-        let (mut export, password) = unsafe { (handle_mut(export, "export")?, not_null(password, password_len)?) };
+        let (mut export, password) = unsafe { (handle_mut(how, "how")?, not_null(password, password_len)?) };
         export.password = Some(Zeroizing::new(password_text(password)?.to_owned()));
         export.iterations = if iterations == 0 { DEFAULT_ITERATIONS } else { iterations };
         Ok(())
@@ -115,20 +115,20 @@ pub unsafe extern "C" fn devid_export_set_password(
 
 /// How a PKCS#12 file is authenticated.
 ///
-/// @param export  Not NULL.
+/// @param how     Not NULL.
 /// @param mac     "HMAC", the default, or "PBMAC1" (RFC 9579). Not NULL.
 /// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn devid_export_set_mac(
-    export: *mut devid_export,
+    how: *mut devid_export,
     mac: *const c_char,
     err: *mut *mut devid_error,
 ) -> devid_status {
     guard(err, || {
         // SAFETY: as the header says.
-        let (mut export, mac) = unsafe { (handle_mut(export, "export")?, text_in(mac, "mac")?) };
+        let (mut export, mac) = unsafe { (handle_mut(how, "how")?, text_in(mac, "mac")?) };
         export.mac = mac_named(Some(mac))?;
         Ok(())
     })
@@ -136,20 +136,20 @@ pub unsafe extern "C" fn devid_export_set_mac(
 
 /// Whom the software shall trust: these certificates are written where its layout has a place for them.
 ///
-/// @param export   Not NULL.
+/// @param how      Not NULL.
 /// @param anchors  Copied; replaces those from before. Not NULL.
 /// @param err      Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK or a failure.
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn devid_export_set_anchors(
-    export: *mut devid_export,
+    how: *mut devid_export,
     anchors: *const devid_cert_list,
     err: *mut *mut devid_error,
 ) -> devid_status {
     guard(err, || {
         // SAFETY: as the header says.
-        let (mut export, anchors) = unsafe { (handle_mut(export, "export")?, handle_ref(anchors, "anchors")?) };
+        let (mut export, anchors) = unsafe { (handle_mut(how, "how")?, handle_ref(anchors, "anchors")?) };
         export.anchors = anchors.to_vec();
         Ok(())
     })
@@ -157,7 +157,7 @@ pub unsafe extern "C" fn devid_export_set_anchors(
 
 /// Whom private keys are given to, for software that does not read them as this user. Needs the right to do so.
 ///
-/// @param export  Not NULL.
+/// @param how     Not NULL.
 /// @param user    Number of the user.
 /// @param group   Number of the group.
 /// @param err     Receives details on failure, else NULL. May be NULL.
@@ -165,14 +165,14 @@ pub unsafe extern "C" fn devid_export_set_anchors(
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn devid_export_set_key_owner(
-    export: *mut devid_export,
+    how: *mut devid_export,
     user: u32,
     group: u32,
     err: *mut *mut devid_error,
 ) -> devid_status {
     guard(err, || {
         // SAFETY: as the header says.
-        unsafe { handle_mut(export, "export")? }.key_owner = Some((user, group));
+        unsafe { handle_mut(how, "how")? }.key_owner = Some((user, group));
         Ok(())
     })
 }
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn devid_export_set_key_owner(
 ///
 /// @param store           Not NULL.
 /// @param name            The identity's name. Not NULL.
-/// @param export          Not NULL.
+/// @param how             Not NULL.
 /// @param out_files       Receives the paths by which a configuration refers to the files, each followed by a line feed, the
 ///                        private key's first; free with devid_bytes_free(). May be NULL.
 /// @param out_generation  Receives the generation that was written. May be NULL.
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn devid_export_set_key_owner(
 pub unsafe extern "C" fn devid_store_export(
     store: *const devid_store,
     name: *const c_char,
-    export: *const devid_export,
+    how: *const devid_export,
     out_files: *mut *mut devid_bytes,
     out_generation: *mut u32,
     err: *mut *mut devid_error,
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn devid_store_export(
                 out_opt(out_generation),
                 handle_ref(store, "store")?,
                 text_in(name, "name")?,
-                handle_ref(export, "export")?,
+                handle_ref(how, "how")?,
             )
         };
         let exported = store.export(name, &export)?;
@@ -225,11 +225,11 @@ pub unsafe extern "C" fn devid_store_export(
 
 /// Frees the object.
 ///
-/// @param export  May be NULL.
+/// @param how  May be NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_export_free(export: *mut devid_export) {
+pub unsafe extern "C" fn devid_export_free(how: *mut devid_export) {
     // SAFETY: as the header says.
-    unsafe { free(export) }
+    unsafe { free(how) }
 }
 
 /// Has a function called after each install, promotion and rollback through this handle, and after each export. It replaces an

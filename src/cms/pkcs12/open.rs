@@ -17,9 +17,6 @@ use crate::crypto::keys::{derive_pbkdf2, pbes2_decrypt};
 use crate::crypto::{CryptoError, DigestAlgorithm, Provider};
 use crate::limits;
 
-/// What one scrypt derivation counts in iterations: its time at the largest parameters that are accepted.
-const SCRYPT_ITERATIONS: u64 = 4_000_000;
-
 impl Pkcs12 {
     /// Opens a file, DER or BER.
     ///
@@ -383,7 +380,15 @@ fn pbes2_cost(parameters: Tlv<'_>) -> Result<u64, Asn1Error> {
     let (function, parameters) = algorithm_identifier(fields.expect(Tag::Sequence, "keyDerivationFunc")?)?;
     match (function, parameters) {
         (oid::PBKDF2, Some(parameters)) => pbkdf2_cost(parameters).map(|(iterations, _)| iterations),
-        _ => Ok(SCRYPT_ITERATIONS),
+        (oid::SCRYPT, Some(parameters)) => {
+            // N, r and p (RFC 7914 section 7.1); what is above its limits is refused before it costs.
+            let mut fields = Cursor::sequence(parameters.bytes, "scrypt-params")?;
+            fields.expect(Tag::OctetString, "salt")?;
+            let (n, r, p): (u64, u32, u32) = (fields.decode()?, fields.decode()?, fields.decode()?);
+            Ok(n.saturating_mul(r.into()).saturating_mul(p.into()).saturating_mul(2))
+        }
+        // Refused by name when it is used.
+        _ => Ok(1),
     }
 }
 
