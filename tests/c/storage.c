@@ -14,7 +14,8 @@ struct record {
 
 struct flash {
     struct record records[MOST];
-    int writes_left; /* -1: any number */
+    int writes_left; /* -1: any number; 0: the power fails in the next one, and is off from then on */
+    int is_off;
     int destroyed, wiped, locks, synced;
     int32_t lie;     /* what read writes for a record that is there; 0: the truth */
     const devid_store *store;
@@ -33,6 +34,7 @@ static int32_t flash_read(void *user, const char *key, devid_bytes *data, int32_
     struct flash *flash = user;
     struct record *record = find(flash, key);
     CHECK(*out_found == 0);
+    if (flash->is_off) return -10042;
     if (flash->store != NULL) {
         devid_bytes *names = (devid_bytes *)&err;
         devid_error *inner = NULL;
@@ -52,6 +54,8 @@ static int32_t flash_write(void *user, const char *key, const uint8_t *data, siz
     struct flash *flash = user;
     struct record *record = find(flash, key);
     int is_cut = flash->writes_left == 0;
+    if (flash->is_off) return -10042;
+    flash->is_off = is_cut;
     if (record == NULL) {
         record = find(flash, "");
         CHECK(record != NULL && strlen(key) < sizeof record->key);
@@ -70,6 +74,7 @@ static int32_t flash_remove(void *user, const char *key, int32_t wipe)
 {
     struct flash *flash = user;
     struct record *record = find(flash, key);
+    if (flash->is_off) return -10042;
     flash->wiped += wipe;
     if (record == NULL || key[0] == 0) return 0;
     free(record->data);
@@ -81,6 +86,7 @@ static int32_t flash_list(void *user, const char *prefix, devid_bytes *keys)
 {
     struct flash *flash = user;
     int i;
+    if (flash->is_off) return -10042;
     for (i = 0; i < MOST; i++) {
         const char *key = flash->records[i].key;
         if (key[0] == 0 || strncmp(key, prefix, strlen(prefix)) != 0) continue;
@@ -93,7 +99,7 @@ static int32_t flash_list(void *user, const char *prefix, devid_bytes *keys)
 static int32_t flash_sync(void *user)
 {
     ((struct flash *)user)->synced++;
-    return 0;
+    return ((struct flash *)user)->is_off ? -10042 : 0;
 }
 
 static int32_t flash_lock(void *user, int32_t on)
@@ -166,6 +172,7 @@ static void power_may_fail_in_any_write(const struct identity *one, int atomic)
         devid_store_free(store);
         CHECK(flash.destroyed == ++opened);
         flash.writes_left = -1;
+        flash.is_off = 0;
         store = open_flash(&flash, options);
         /* Storage with atomic writes that tears one all the same breaks its word; only the other kind is put to the test. */
         if (!atomic || status == DEVID_OK) {

@@ -135,7 +135,7 @@ static void a_request_made_elsewhere_goes_out_as_it_is(const char *folder)
     OK(devid_key_generate("P-256", &key, &err));
     OK(devid_subject_new(&subject, &err));
     OK(devid_subject_set_name(subject, "CN=neighbour", &err));
-    OK(devid_request_new(key, subject, NULL, &request, &err));
+    OK(devid_request_new(key, subject, NULL, NULL, &request, &err));
     OK(devid_request_data(request, DEVID_FORM_DER, &pem, &err));
     OK(devid_op_enroll_pkcs10(client, devid_bytes_data(pem), devid_bytes_len(pem), &op, &err));
     CHECK(devid_op_question(op) == DEVID_QUESTION_NONE);

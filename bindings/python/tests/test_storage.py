@@ -18,32 +18,43 @@ class Flash(devid.Storage):
         self.records: Dict[str, bytes] = {}
         self.wiped: List[str] = []
         self.writes_left: Optional[int] = None
+        """After so many the power fails in the middle of one, and is off from then on."""
+        self.is_off = False
         self.locks = 0
         self.store: Optional[devid.Store] = None
 
     def read(self, key: str) -> Optional[bytes]:
+        self.needs_power()
         if self.store is not None:
             self.store.identities()
         return self.records.get(key)
 
     def write(self, key: str, content: bytes) -> None:
+        self.needs_power()
         if self.writes_left is not None:
             if self.writes_left == 0:
+                self.is_off = True
                 self.records[key] = content[: len(content) // 2]
                 raise PowerCut(key)
             self.writes_left -= 1
         self.records[key] = content
 
     def remove(self, key: str, wipe: bool) -> None:
+        self.needs_power()
         self.records.pop(key, None)
         if wipe:
             self.wiped.append(key)
 
     def list(self, prefix: str) -> Iterable[str]:
+        self.needs_power()
         return [key for key in self.records if key.startswith(prefix)]
 
     def sync(self) -> None:
-        pass
+        self.needs_power()
+
+    def needs_power(self) -> None:
+        if self.is_off:
+            raise PowerCut
 
     def lock(self) -> None:
         self.locks += 1
@@ -87,7 +98,7 @@ def test_power_cut_at_any_write_costs_no_identity(devid_testca: TestCa) -> None:
             break
         except PowerCut:
             points += 1
-        flash.writes_left = None
+        flash.writes_left, flash.is_off = None, False
         with devid.Store.over(flash) as store:
             store.verify(mend=True)
             identity = store.current("device")
@@ -104,7 +115,7 @@ def test_what_storage_raises_comes_out_and_calling_the_store_from_it_is_refused(
         flash.writes_left = 0
         with pytest.raises(PowerCut):
             store.put_blob("a", b"1")
-        flash.writes_left, flash.store = None, store
+        flash.writes_left, flash.is_off, flash.store = None, False, store
         with pytest.raises(devid.UsageError) as again:
             store.blob("a")
         assert again.value.code is devid.Code.REENTRANT

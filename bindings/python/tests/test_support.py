@@ -99,7 +99,7 @@ def test_pkcs10_request_is_brought_to_the_ca_for_someone_else(devid_testca: Test
 def test_every_question_has_its_answer(devid_testca: TestCa) -> None:
     client = newcomer(devid_testca)
     issuing = devid.Certificate.parse(devid_testca.read("issuing.pem"))
-    assert client.ask_ca_certs().run() == [issuing]
+    assert issuing in client.ask_ca_certs().run()
     with client.ask_template() as question:
         with pytest.raises(devid.UsageError):
             question.answer
