@@ -27,6 +27,9 @@ pub struct Batch {
     requests: Vec<DeviceRequest>,
 }
 
+/// An answer in a nested one: transactionID, and the whole message.
+type Came = (Option<Vec<u8>>, Vec<u8>);
+
 /// A nested message from another RA, its signature checked.
 #[derive(Clone, Debug)]
 pub struct Nested {
@@ -147,7 +150,7 @@ impl RegistrationAuthority {
         self.write(id, nonce, theirs, Some(nested.signer.subject().to_vec()), answers, now)
     }
 
-    fn open_answer(&self, batch: &Batch, answer: &[u8], now: Time) -> Result<Vec<(Option<Vec<u8>>, Vec<u8>)>, Error> {
+    fn open_answer(&self, batch: &Batch, answer: &[u8], now: Time) -> Result<Vec<Came>, Error> {
         let message = self.check_answer(answer, now)?;
         let header = message.header();
         if header.transaction_id.as_ref() != Some(&batch.transaction_id) {

@@ -198,7 +198,7 @@ impl Ra {
     /// Protection, and possession of the new key (RFC 9483 sections 3.5 and 5.2).
     #[allow(clippy::type_complexity, reason = "a refusal needs the header that it answers, where there is one")]
     fn check(&mut self, request: &[u8], now: i64) -> Result<Passed, (Option<Box<Header>>, Refusal)> {
-        let taken = take_apart(request).and_then(|(header, body, node)| Ok((header, body.tag & 0x1f, body, node)));
+        let taken = take_apart(request).map(|(header, body, node)| (header, body.tag & 0x1f, body, node));
         let (header, number, body, node) = match taken {
             Ok(taken) => taken,
             Err(refusal) => {

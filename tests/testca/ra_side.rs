@@ -79,11 +79,13 @@ fn authority(bench: &Bench, holder: &Holder) -> RegistrationAuthority {
     authority
 }
 
+type ToCa<'a> = Box<dyn FnMut(&[u8]) -> Vec<u8> + 'a>;
+
 /// device -> RA of this library -> CA, all in memory.
 struct Relay<'a> {
     authority: &'a RegistrationAuthority,
     way: Way,
-    ca: Box<dyn FnMut(&[u8]) -> Vec<u8> + 'a>,
+    ca: ToCa<'a>,
     begun: HashMap<Vec<u8>, DeviceRequest>,
 }
 
