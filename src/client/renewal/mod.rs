@@ -301,7 +301,7 @@ impl Scene {
 
 fn anchor_of(store: &Store, anchor: &Anchor) -> Result<Certificate, Error> {
     let gone = || Error::new(Code::NotFound, "the trust anchors changed since the plan was made");
-    Ok(store.anchors(anchor.set)?.into_iter().nth(anchor.index).ok_or_else(gone)?)
+    store.anchors(anchor.set)?.into_iter().nth(anchor.index).ok_or_else(gone)
 }
 
 /// Whether one root takes the place of the other: the same name, a later end.
