@@ -41,6 +41,12 @@ class Authorities:
                 self._running[key] = Authority(self._program, self._material, knobs)
             return self._running[key]
 
+    def another(self) -> Any:
+        """A test CA for the caller alone, stopped at the end of its `with` block."""
+        from devid.testing import TestCa
+
+        return TestCa(self._program)
+
     def __enter__(self) -> Authorities:
         return self
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cases import Case
+from cases import BOUNCY_CA, Case
 from clients import Job
 from jvm import BOUNCY_CASTLE, Jvm
 from material import REFERENCE, SECRET, SUBJECT, Material
@@ -11,12 +11,14 @@ from material import REFERENCE, SECRET, SUBJECT, Material
 class Ca:
     """The CA, with an endpoint for each kind of protection."""
 
+    label = BOUNCY_CA
+
     def __init__(self, jvm: Jvm, material: Material) -> None:
         self._jvm, self._material = jvm, material
 
-    def job(self, case: Case) -> Job:
-        """What a client is to do with it."""
-        material, kind = self._material, case.key_kind
+    def endpoint(self, protection: str) -> str:
+        """The URL of a CA that protects like this."""
+        material, is_by_secret = self._material, protection == "PBMAC1"
         signer = material.servers["P-256"]
         path = self._jvm.ask(
             "serve",
@@ -24,14 +26,19 @@ class Ca:
             ca=material.root.certificate,
             signer_key=signer.key,
             signer=signer.certificate,
-            reference=REFERENCE if case.is_by_secret else None,
-            secret=SECRET if case.is_by_secret else None,
+            reference=REFERENCE if is_by_secret else None,
+            secret=SECRET if is_by_secret else None,
         )[0]
+        return f"http://127.0.0.1:{self._jvm.port}{path}"
+
+    def job(self, case: Case) -> Job:
+        """What a client is to do with it."""
+        material, kind = self._material, case.key_kind
         is_wrong = case.ending == "wrong credential"
         credential = material.strangers[kind] if is_wrong else material.suppliers[kind]
         return Job(
             case,
-            f"http://127.0.0.1:{self._jvm.port}{path}",
+            self.endpoint(case.protection),
             material.root.certificate,
             material.new_keys[kind],
             SUBJECT,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cases import COMMANDS, PROTECTIONS, Case
+from further import Conversation
 
 
 @dataclass
@@ -71,8 +72,14 @@ def _cell(results: list[Result], notes: list[str]) -> str:
     return MARKS[worst.verdict]
 
 
-def write(path: Path, results: list[Result], about: dict[str, str]) -> None:
+def write(
+    path: Path, results: list[Result], more: list[tuple[Conversation, str, str]], about: dict[str, str]
+) -> None:
     """Everything, as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [{**asdict(r.case), "verdict": r.verdict, "words": r.words, "milliseconds": r.milliseconds} for r in results]
-    path.write_text(json.dumps({**about, "results": rows}, indent=1) + "\n")
+    others = [
+        {"client": c.client, "server": c.server, "operation": c.operation, "verdict": verdict, "words": words}
+        for c, verdict, words in more
+    ]
+    path.write_text(json.dumps({**about, "results": rows, "further": others}, indent=1) + "\n")

@@ -27,6 +27,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(HERE))
 
 import bouncy  # noqa: E402
+import further  # noqa: E402
 import peers  # noqa: E402
 import report  # noqa: E402
 import siemens  # noqa: E402
@@ -57,6 +58,7 @@ def main() -> int:
     system = peers.system()
     all_peers = [system] if options.short else [system, peers.built()]
     missing: list[str] = []
+    more: list[further.Conversation] = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="devid-interop-")))
         material = Material(system, folder)
@@ -68,6 +70,10 @@ def main() -> int:
             for label in OURS:
                 tasks += [with_mock_server(c, peer, material, ours[label]) for c in conversations(peer.label, label)]
         clients: list[tuple[Client, Version | None]] = [(OpensslClient(peer), peer.version) for peer in all_peers]
+        testca = stack.enter_context(authorities.another())
+        beyond = further.Further(testca, system, material, folder)
+        for peer in all_peers:
+            more += beyond.from_openssl(peer)
         if not options.short:
             try:
                 jvm = stack.enter_context(siemens.start())
@@ -76,15 +82,22 @@ def main() -> int:
             else:
                 clients.append((siemens.Client(jvm, system, material), None))
                 tasks += through_an_ra(jvm, ours, authorities)
+                more += [*beyond.through_siemens(jvm), *beyond.from_siemens(jvm)]
             try:
-                tasks += with_bouncy_castle(bouncy.Ca(stack.enter_context(bouncy.start()), material), ours)
+                ca = bouncy.Ca(stack.enter_context(bouncy.start()), material)
             except Missing as reason:
                 missing.append(f"Bouncy Castle: {reason}")
+            else:
+                tasks += with_bouncy_castle(ca, ours)
+                more += beyond.with_bouncy_castle(ca)
         for client, version in clients:
             tasks += [with_our_ca(c, client, version, authorities) for c in conversations(OUR_CA, client.label)]
         results = list(run_all(selected(tasks, options.only), options.jobs))
+        chosen = [c for c in more if options.only in f"{c.client} {c.server} {c.operation}"]
+        further_results = [(c, *c()) for c in chosen]
     words = report.table(results)
     print(words)
+    print(further.table(further_results))
     print("".join(f"missing: {peer}\n" for peer in missing), end="")
     if options.json:
         about = {
@@ -92,9 +105,10 @@ def main() -> int:
             "machine": platform.platform(),
             "peers": ", ".join(dict.fromkeys(name for r in results for name in (r.case.server, r.case.client))),
         }
-        report.write(options.json, results, about)
+        report.write(options.json, results, further_results, about)
         print(f"written to {options.json}")
-    return 1 if missing or any(r.verdict == "fail" for r in results) else 0
+    verdicts = [r.verdict for r in results] + [verdict for _, verdict, _ in further_results]
+    return 1 if missing or "fail" in verdicts else 0
 
 
 def arguments() -> argparse.Namespace:

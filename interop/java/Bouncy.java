@@ -27,7 +27,9 @@ import org.bouncycastle.asn1.crmf.ProofOfPossession;
 import org.bouncycastle.asn1.crmf.SubsequentMessage;
 import org.bouncycastle.asn1.nist.NISTObjectIdentifiers;
 import org.bouncycastle.asn1.pkcs.PKCSObjectIdentifiers;
+import org.bouncycastle.asn1.pkcs.RSAESOAEPparams;
 import org.bouncycastle.asn1.x500.X500Name;
+import org.bouncycastle.asn1.x509.AlgorithmIdentifier;
 import org.bouncycastle.asn1.x509.Extension;
 import org.bouncycastle.asn1.x509.GeneralName;
 import org.bouncycastle.asn1.x509.SubjectPublicKeyInfo;
@@ -68,6 +70,12 @@ import org.bouncycastle.pkcs.jcajce.JcePBMac1CalculatorProviderBuilder;
  */
 public final class Bouncy {
     private static final SecureRandom RANDOM = new SecureRandom();
+    private static final AlgorithmIdentifier SHA256 = new AlgorithmIdentifier(NISTObjectIdentifiers.id_sha256);
+    private static final AlgorithmIdentifier OAEP = new AlgorithmIdentifier(
+            PKCSObjectIdentifiers.id_RSAES_OAEP,
+            new RSAESOAEPparams(
+                    SHA256, new AlgorithmIdentifier(PKCSObjectIdentifiers.id_mgf1, SHA256),
+                    RSAESOAEPparams.DEFAULT_P_SOURCE_ALGORITHM));
     private static Jobs jobs;
 
     public static void main(String[] arguments) throws Exception {
@@ -207,8 +215,9 @@ public final class Bouncy {
                     byte[] identifier = new JcaX509ExtensionUtils().createSubjectKeyIdentifier(publicKey).getKeyIdentifier();
                     RecipientInfoGenerator recipient = publicKey.getAlgorithm().startsWith("ML-KEM")
                             ? new JceKEMRecipientInfoGenerator(identifier, publicKey, NISTObjectIdentifiers.id_aes256_wrap)
+                                    .setKDF(new AlgorithmIdentifier(PKCSObjectIdentifiers.id_alg_hkdf_with_sha256))
                                     .setProvider("BC")
-                            : new JceKeyTransRecipientInfoGenerator(identifier, publicKey).setProvider("BC");
+                            : new JceKeyTransRecipientInfoGenerator(identifier, OAEP, publicKey).setProvider("BC");
                     if (SubsequentMessage.encrCert.equals(how.getValue())) {
                         issue(begun, builder, recipient);
                     } else {
@@ -228,9 +237,9 @@ public final class Bouncy {
             number[0] = (byte) (number[0] & 0x7f | 1);
             begun.challenge = number;
             POPODecryptionKeyChallengeContentBuilder content = new POPODecryptionKeyChallengeContentBuilder(
-                    digests.get(new org.bouncycastle.asn1.x509.AlgorithmIdentifier(NISTObjectIdentifiers.id_sha256)),
+                    digests.get(SHA256),
                     NISTObjectIdentifiers.id_aes256_CBC);
-            builder.setBody(content.addChallenge(recipient, name(), number).build());
+            builder.setBody(content.addChallenge(recipient, sender(), number).build());
         }
 
         private void issue(Transaction begun, ProtectedPKIMessageBuilder builder, RecipientInfoGenerator recipient)
@@ -282,17 +291,17 @@ public final class Bouncy {
             return false;
         }
 
-        private GeneralName name() {
-            return new GeneralName(X500Name.getInstance(certificate.getSubjectX500Principal().getEncoded()));
+        /** The CA itself under a secret, else the signer. */
+        private GeneralName sender() throws Exception {
+            X509Certificate whose = job.has("secret") ? certificate : job.certificates("signer").get(0);
+            return new GeneralName(X500Name.getInstance(whose.getSubjectX500Principal().getEncoded()));
         }
 
         private ProtectedPKIMessageBuilder answering(PKIHeader header) throws Exception {
             byte[] nonce = new byte[16];
             RANDOM.nextBytes(nonce);
             int version = header.getPvno().intValueExact();
-            GeneralName sender = job.has("secret")
-                    ? name() : new GeneralName(new JcaX509CertificateHolder(job.certificates("signer").get(0)).getSubject());
-            ProtectedPKIMessageBuilder builder = new ProtectedPKIMessageBuilder(version, sender, header.getSender())
+            ProtectedPKIMessageBuilder builder = new ProtectedPKIMessageBuilder(version, sender(), header.getSender())
                     .setMessageTime(new Date()).setTransactionID(header.getTransactionID().getOctets())
                     .setSenderNonce(nonce).setRecipNonce(header.getSenderNonce().getOctets());
             if (job.has("secret")) {

@@ -319,6 +319,16 @@ public final class Siemens {
                 }
 
                 @Override
+                public String getKeyAgreementAlg() {
+                    return "1.3.132.1.11.1"; // dhSinglePass-stdDH-sha256kdf-scheme
+                }
+
+                @Override
+                public String getKeyEncryptionAlg() {
+                    return "2.16.840.1.101.3.4.1.5"; // id-aes128-wrap
+                }
+
+                @Override
                 public PublicKey getOwnPublicKey() {
                     return job.certificates("kga_chain").get(0).getPublicKey();
                 }

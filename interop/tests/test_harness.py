@@ -11,12 +11,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import further
 import jvm
 import report
 import run
 from cases import (
     OUR_CA,
     RA_ADDING,
+    RA_FORWARDING,
     RA_REPLACING,
     Case,
     Obstacle,
@@ -115,6 +117,20 @@ def test_library_with_another_digest_is_not_taken(tmp_path: Path, monkeypatch: p
     assert jvm._jar("a/peer.jar", hashlib.sha256(b"library").hexdigest()) == tmp_path / "peer.jar"
     with pytest.raises(SystemExit, match="digest"):
         jvm._jar("a/peer.jar", hashlib.sha256(b"another").hexdigest())
+
+
+def test_excuse_of_a_further_conversation_counts_only_while_it_is_true() -> None:
+    def fails(words: str) -> further.Conversation:
+        def converse() -> None:
+            raise RuntimeError(words)
+
+        return further.Conversation("Python", RA_FORWARDING, "p10cr", converse)
+
+    assert fails("CertReqId must be 0")()[0] == "explained"
+    assert fails("the library crashed")()[0] == "fail"
+    works = further.Conversation("Python", RA_FORWARDING, "p10cr", lambda: None)
+    assert works()[0] == "fail" and further.Conversation("Python", RA_FORWARDING, "rr", lambda: None)() == ("pass", "")
+    assert "FAIL" in further.table([(works, *works())]) and "1 failed" in further.table([(works, *works())])
 
 
 def test_table_shows_failures_and_reasons() -> None:

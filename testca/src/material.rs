@@ -41,6 +41,7 @@ impl TestCa {
         holder("idevid-ed25519", &self.idevid("devid test device 1", KeyType::Ed25519, now))?;
         certificate("idevid-chain.pem", &self.supplier.certificate)?;
         holder("ra", &self.ra_credential(now))?;
+        holder("kga", &self.key_authority)?;
         holder("peer-good", &self.peer("good.peer.example", KeyType::P256, now))?;
         holder("peer-rsa", &self.peer("rsa.peer.example", KeyType::Rsa2048, now))?;
         let revoked = self.peer("revoked.peer.example", KeyType::P256, now);
