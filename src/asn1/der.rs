@@ -343,7 +343,8 @@ pub fn check_depth(bytes: &[u8], structure: &'static str) -> Result<(), Asn1Erro
                 .map_err(|e| Asn1Error { offset: position, ..Asn1Error::from_der(structure, e) })?,
         };
         let content = position + header_len;
-        let end = content + value_len;
+        // A length near the end of the address space is a lie; where that has 32 bits it must not wrap into a truth.
+        let end = content.saturating_add(value_len);
         if tag.is_constructed() {
             if depth == open_ends.len() {
                 let problem = Problem::TooLarge {
