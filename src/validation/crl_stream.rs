@@ -345,6 +345,8 @@ impl CrlStream {
     fn header(&self, at: usize, tag: u8, expected: &'static str) -> Result<Option<(usize, usize)>, Error> {
         let bytes = self.buffer.get(at..).unwrap_or_default();
         match header(bytes, tag) {
+            // Sums of positions and lengths stay within 32 bits: no list has gigabytes.
+            Some((_, length)) if length > 1 << 30 => Err(too_large(expected, 1 << 30, length)),
             Some(lengths) => Ok(Some(lengths)),
             // A header has at most six bytes: what cannot be read then never can.
             None if bytes.len() < 6 && bytes.first().is_none_or(|first| *first == tag) => Ok(None),
