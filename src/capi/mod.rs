@@ -84,6 +84,7 @@ pub mod export;
 pub mod offline;
 
 pub mod renewal;
+mod renewal_words;
 
 pub mod clock;
 

@@ -5,9 +5,12 @@
 mod coap;
 #[cfg(feature = "coap")]
 mod coap_others;
+mod fetching;
+mod files;
 mod http;
 #[cfg(feature = "tls")]
 mod mutual;
+mod server;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tls")]
