@@ -43,6 +43,13 @@ struct Folder<'a> {
     root: OwnedFd,
 }
 
+/// By name, not by closing: a child that another thread is just starting holds the same lock until it has become its program.
+impl Drop for Folder<'_> {
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.root, FlockOperation::Unlock);
+    }
+}
+
 impl<'a> Folder<'a> {
     fn open(export: &'a Export) -> Result<Self, StoreError> {
         let path: &Path = &export.folder;
