@@ -7,6 +7,7 @@ use devid::asn1::der::element;
 use devid::store::{StoreErrorKind as Kind, *};
 
 use crate::common::*;
+use crate::kinds::*;
 
 /// The first second that a 32-bit `time_t` cannot hold.
 const AFTER_2038: Time = Time::from_unix(2_147_483_648);
@@ -53,12 +54,12 @@ fn times_beyond_32_bits_are_kept_and_times_beyond_the_calendar_are_refused() {
 #[test]
 fn a_certificate_without_an_end_is_installed_after_2038_and_read_again() {
     let validity = [element(0x18, &[b"20381231000000Z"]), element(0x18, &[b"99991231235959Z"])];
-    let endless = certificate_valid("CN=device", 1, "CN=Issuing CA,O=Factory", 9, &validity);
     every_home(|home, store| {
-        let first = issued(1);
+        let first = home.issued(1);
+        let endless = certificate_valid(first.key.spki(), "CN=device", "CN=Issuing CA,O=Factory", 9, &validity);
         let new = NewIdentity { certificate: &endless, at: Time::FOREVER, ..first.new_identity() };
         store.install("device", &new).unwrap();
-        let found = store.current("device").unwrap();
+        let found = home.current("device");
         assert_eq!((found.certificate.not_after(), found.created), (Time::FOREVER, Time::FOREVER), "{home}");
         assert_eq!(found.certificate.not_before().to_string(), "2038-12-31T00:00:00Z");
         assert_eq!(store.verify().unwrap(), []);
@@ -69,7 +70,7 @@ fn a_certificate_without_an_end_is_installed_after_2038_and_read_again() {
 #[test]
 fn a_certificate_that_ends_after_the_calendar_is_not_read() {
     let validity = [element(0x18, &[b"20381231000000Z"]), element(0x18, &[b"99991231235960Z"])];
-    let der = certificate_der("CN=device", 1, "CN=Issuing CA,O=Factory", 9, &validity);
+    let der = certificate_der(key(1).spki(), "CN=device", "CN=Issuing CA,O=Factory", 9, &validity);
     assert!(devid::asn1::x509::Certificate::from_der(&der).is_err());
 }
 

@@ -1,4 +1,4 @@
-//! Keys and certificates made on the spot, and homes of every kind.
+//! Keys and certificates made on the spot, and places for device memory.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,45 +33,34 @@ pub fn key(number: usize) -> Arc<dyn PrivateKey> {
 /// A certificate for `subject` with the key of that number, issued in the name of `issuer`, signed by key 0.
 /// The same one every time: signatures differ from call to call, so the first is remembered.
 pub fn certificate(subject: &str, key_number: usize, issuer: &str, serial: u8) -> Certificate {
-    static MADE: LazyLock<Mutex<BTreeMap<String, Certificate>>> = LazyLock::new(Mutex::default);
-    let name = format!("{subject} {key_number} {issuer} {serial}");
-    let mut made = MADE.lock().unwrap();
-    made.entry(name).or_insert_with(|| issue(subject, key_number, issuer, serial)).clone()
+    certificate_for(key(key_number).spki(), subject, issuer, serial)
 }
 
-fn issue(subject: &str, key_number: usize, issuer: &str, serial: u8) -> Certificate {
-    certificate_valid(
-        subject,
-        key_number,
-        issuer,
-        serial,
-        &[element(0x17, &[b"260101000000Z"]), element(0x17, &[b"360101000000Z"])],
-    )
+/// The same for any key's public half.
+pub fn certificate_for(spki: &[u8], subject: &str, issuer: &str, serial: u8) -> Certificate {
+    static MADE: LazyLock<Mutex<BTreeMap<String, Certificate>>> = LazyLock::new(Mutex::default);
+    let name = format!("{subject} {issuer} {serial} {spki:02x?}");
+    let validity = [element(0x17, &[b"260101000000Z"]), element(0x17, &[b"360101000000Z"])];
+    let make = || certificate_valid(spki, subject, issuer, serial, &validity);
+    MADE.lock().unwrap().entry(name).or_insert_with(make).clone()
 }
 
 /// The same with another validity: two encoded times.
-pub fn certificate_valid(
-    subject: &str,
-    key_number: usize,
-    issuer: &str,
-    serial: u8,
-    validity: &[Vec<u8>; 2],
-) -> Certificate {
-    Certificate::from_der(&certificate_der(subject, key_number, issuer, serial, validity)).unwrap()
+pub fn certificate_valid(spki: &[u8], subject: &str, issuer: &str, serial: u8, validity: &[Vec<u8>; 2]) -> Certificate {
+    Certificate::from_der(&certificate_der(spki, subject, issuer, serial, validity)).unwrap()
 }
 
-pub fn certificate_der(subject: &str, key_number: usize, issuer: &str, serial: u8, validity: &[Vec<u8>; 2]) -> Vec<u8> {
+pub fn certificate_der(spki: &[u8], subject: &str, issuer: &str, serial: u8, validity: &[Vec<u8>; 2]) -> Vec<u8> {
     // ecdsa-with-SHA256.
     let algorithm = sequence(&[&[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]]);
     let name = |text: &str| Name::parse(text).unwrap().as_der().to_vec();
-    let subject_key = key(key_number);
     let tbs = sequence(&[
         &element(0x02, &[&[serial]]),
         &algorithm,
         &name(issuer),
         &sequence(&[&validity[0], &validity[1]]),
         &name(subject),
-        subject_key.spki(),
+        spki,
     ]);
     let signature = key(0).sign(&SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256), &tbs).unwrap();
     assemble_signed(&tbs, &algorithm, &signature)
@@ -92,8 +81,13 @@ pub struct Issued {
 }
 
 pub fn issued(number: usize) -> Issued {
-    let certificate = certificate("CN=device", number, "CN=Issuing CA,O=Factory", 100 + number as u8);
-    Issued { key: key(number), certificate, chain: ca_chain() }
+    issued_for(key(number), number)
+}
+
+/// Number `number` with a key of any kind.
+pub fn issued_for(key: Arc<dyn PrivateKey>, number: usize) -> Issued {
+    let certificate = certificate_for(key.spki(), "CN=device", "CN=Issuing CA,O=Factory", 100 + number as u8);
+    Issued { key, certificate, chain: ca_chain() }
 }
 
 impl Issued {
@@ -105,7 +99,7 @@ impl Issued {
         NewIdentity { key, certificate: &self.certificate, chain: &self.chain, purpose: "ldevid", at: NOW }
     }
 
-    /// Whether this identity is that key and that certificate, and the key really works.
+    /// Whether this identity is that key, that certificate and that chain.
     pub fn is(&self, found: &Identity) -> bool {
         found.certificate == self.certificate && found.chain == self.chain && found.key.spki() == self.key.spki()
     }
@@ -179,30 +173,6 @@ impl RawStorage for MapStorage {
 
     fn has_atomic_writes(&self) -> bool {
         self.is_atomic
-    }
-}
-
-/// Every home, once with keys in the clear and once with keys encrypted.
-pub fn every_home(test: impl Fn(&str, &Store)) {
-    for secret in [None, Some(device_secret())] {
-        let is_sealed = secret.is_some();
-        // Few iterations: the tests are about storage.
-        let options = || StoreOptions { key_secret: secret.clone(), key_iterations: 10, ..StoreOptions::default() };
-        let place = Place::new();
-        let homes: Vec<(&str, Box<dyn Backend>)> = vec![
-            ("memory", Box::new(MemoryBackend::new())),
-            ("callback", Box::new(CallbackBackend::new(MapStorage::default(), provider()))),
-            (
-                "atomic callback",
-                Box::new(CallbackBackend::new(MapStorage { is_atomic: true, ..Default::default() }, provider())),
-            ),
-            #[cfg(unix)]
-            ("directory", Box::new(DirectoryBackend::open(place.memory(), DirectoryOptions::default()).unwrap())),
-        ];
-        for (name, home) in homes {
-            let label = format!("{name}, {}", if is_sealed { "sealed keys" } else { "plain keys" });
-            test(&label, &Store::new(home, provider(), options()));
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use devid::Code;
 use devid::store::{StoreErrorKind as Kind, *};
 
 use crate::common::*;
+use crate::kinds::*;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
@@ -25,10 +26,14 @@ fn open_error(path: &Path) -> StoreError {
 
 /// A store with two generations of one identity, closed.
 fn two_generations() -> Place {
+    two_generations_of(Keys::Plain)
+}
+
+fn two_generations_of(keys: Keys) -> Place {
     let place = Place::new();
-    let store = place.open();
-    store.install("device", &issued(1).new_identity()).unwrap();
-    store.install("device", &issued(2).new_identity()).unwrap();
+    let store = keys.open(&place);
+    store.install("device", &keys.issued(1).new_identity()).unwrap();
+    store.install("device", &keys.issued(2).new_identity()).unwrap();
     place
 }
 
@@ -180,137 +185,163 @@ fn a_pipe_in_a_files_place_does_not_hold_the_reader() {
 
 #[test]
 fn a_damaged_generation_in_use_gives_way_to_the_last_good_one() {
-    for (file, damage) in [
-        ("certificate.pem", "truncated"),
-        ("certificate.pem", "other"),
-        ("chain.pem", "truncated"),
-        ("chain.pem", "missing"),
-        ("key.pem", "truncated"),
-        ("key.pem", "other"),
-        ("key.pem", "missing"),
-        ("meta", "truncated"),
-        ("meta", "missing"),
-    ] {
-        let place = two_generations();
-        let generation = place.memory().join("identity/device/gen-000002");
-        let path = generation.join(file);
-        let content = fs::read(&path).unwrap();
-        match damage {
-            "truncated" => fs::write(&path, &content[..content.len() / 2]).unwrap(),
-            "other" => {
-                fs::write(&path, fs::read(place.memory().join("identity/device/gen-000001").join(file)).unwrap())
-                    .unwrap()
+    for keys in every_kind_of_key() {
+        for (file, damage) in [
+            ("certificate.pem", "truncated"),
+            ("certificate.pem", "other"),
+            ("chain.pem", "truncated"),
+            ("chain.pem", "missing"),
+            (keys.file(), "truncated"),
+            (keys.file(), "other"),
+            (keys.file(), "missing"),
+            ("meta", "truncated"),
+            ("meta", "missing"),
+        ] {
+            let place = two_generations_of(keys);
+            let generation = place.memory().join("identity/device/gen-000002");
+            let path = generation.join(file);
+            let content = fs::read(&path).unwrap();
+            match damage {
+                "truncated" => fs::write(&path, &content[..content.len() / 2]).unwrap(),
+                "other" => {
+                    fs::write(&path, fs::read(place.memory().join("identity/device/gen-000001").join(file)).unwrap())
+                        .unwrap()
+                }
+                _ => fs::remove_file(&path).unwrap(),
             }
-            _ => fs::remove_file(&path).unwrap(),
+
+            let store = keys.open(&place);
+            let error = store.current("device").unwrap_err();
+            assert!(
+                error.is_damage() && error.to_string().contains("gen-000002"),
+                "{keys:?}: {file} {damage}: {error}"
+            );
+            let (good, why) = store.last_good("device").unwrap();
+            assert!(keys.issued(1).is(&good) && why.is_some(), "{keys:?} {file} {damage}");
+            assert!(store.open_key(&good.key).unwrap().is_some(), "and its key can be used");
+            assert!(store.verify().unwrap().iter().any(|p| p.kind == ProblemKind::Generation && !p.is_mended));
+            assert!(store.current("device").is_err(), "verify changes nothing");
+
+            let mended = store.repair().unwrap();
+            assert!(
+                mended.iter().any(|p| p.kind == ProblemKind::Generation && p.is_mended),
+                "{keys:?}: {file} {damage}: {mended:?}"
+            );
+            assert!(keys.issued(1).is(&store.current("device").unwrap()), "{keys:?}: {file} {damage}");
+            assert!(store.repair().unwrap().is_empty(), "{keys:?}: {file} {damage}: a second look finds nothing");
+            store.install("device", &keys.issued(3).new_identity()).unwrap();
+            assert!(keys.issued(3).is(&store.current("device").unwrap()));
         }
-
-        let store = place.open();
-        let error = store.current("device").unwrap_err();
-        assert!(error.is_damage() && error.to_string().contains("gen-000002"), "{file} {damage}: {error}");
-        let (good, why) = store.last_good("device").unwrap();
-        assert!(issued(1).is(&good) && why.is_some(), "{file} {damage}");
-        assert!(store.verify().unwrap().iter().any(|p| p.kind == ProblemKind::Generation && !p.is_mended));
-        assert!(store.current("device").is_err(), "verify changes nothing");
-
-        let mended = store.repair().unwrap();
-        assert!(mended.iter().any(|p| p.kind == ProblemKind::Generation && p.is_mended), "{file} {damage}: {mended:?}");
-        assert!(issued(1).is(&store.current("device").unwrap()), "{file} {damage}");
-        assert!(store.repair().unwrap().is_empty(), "{file} {damage}: a second look finds nothing");
-        store.install("device", &issued(3).new_identity()).unwrap();
-        assert!(issued(3).is(&store.current("device").unwrap()));
     }
 }
 
 #[test]
 fn a_damaged_pointer_is_restored_from_its_copy_and_both_from_what_is_there() {
-    for (damaged, expected) in [(&["current"][..], 2), (&["current.copy"], 2), (&["current", "current.copy"], 2)] {
-        for removed in [false, true] {
-            let place = two_generations();
-            for file in damaged {
-                let path = place.memory().join("identity/device").join(file);
-                if removed {
-                    fs::remove_file(path).unwrap()
-                } else {
-                    fs::write(path, "devid-pointer 1\ncurrent 1\n").unwrap()
+    for keys in every_kind_of_key() {
+        for (damaged, expected) in [(&["current"][..], 2), (&["current.copy"], 2), (&["current", "current.copy"], 2)] {
+            for removed in [false, true] {
+                let place = two_generations_of(keys);
+                for file in damaged {
+                    let path = place.memory().join("identity/device").join(file);
+                    if removed {
+                        fs::remove_file(path).unwrap()
+                    } else {
+                        fs::write(path, "devid-pointer 1\ncurrent 1\n").unwrap()
+                    }
                 }
+                let store = keys.open(&place);
+                if damaged.len() == 1 {
+                    assert!(keys.issued(expected).is(&store.current("device").unwrap()), "the copy serves meanwhile");
+                } else {
+                    assert!(store.current("device").is_err());
+                }
+                let mended = store.repair().unwrap();
+                assert!(mended.iter().all(|p| p.kind == ProblemKind::Pointer && p.is_mended), "{mended:?}");
+                assert!(keys.issued(expected).is(&store.current("device").unwrap()), "{keys:?} {damaged:?}");
+                assert_eq!(store.verify().unwrap(), []);
             }
-            let store = place.open();
-            if damaged.len() == 1 {
-                assert!(issued(expected).is(&store.current("device").unwrap()), "the copy serves meanwhile");
-            } else {
-                assert!(store.current("device").is_err());
-            }
-            let mended = store.repair().unwrap();
-            assert!(mended.iter().all(|p| p.kind == ProblemKind::Pointer && p.is_mended), "{mended:?}");
-            assert!(issued(expected).is(&store.current("device").unwrap()), "{damaged:?}");
-            assert_eq!(store.verify().unwrap(), []);
         }
     }
 }
 
 #[test]
 fn an_unconfirmed_generation_does_not_come_into_use_by_repair() {
-    let place = Place::new();
-    let store = place.open();
-    store.install("device", &issued(1).new_identity()).unwrap();
-    store.stage("device", &issued(2).new_identity()).unwrap();
-    for file in ["current", "current.copy"] {
-        fs::remove_file(place.memory().join("identity/device").join(file)).unwrap();
+    for keys in every_kind_of_key() {
+        let place = Place::new();
+        let store = keys.open(&place);
+        store.install("device", &keys.issued(1).new_identity()).unwrap();
+        store.stage("device", &keys.issued(2).new_identity()).unwrap();
+        for file in ["current", "current.copy"] {
+            fs::remove_file(place.memory().join("identity/device").join(file)).unwrap();
+        }
+        store.repair().unwrap();
+        assert!(keys.issued(1).is(&store.current("device").unwrap()));
+        assert!(keys.issued(2).is(&store.pending("device").unwrap()));
     }
-    store.repair().unwrap();
-    assert!(issued(1).is(&store.current("device").unwrap()));
-    assert!(issued(2).is(&store.pending("device").unwrap()));
 }
 
 #[test]
 fn damaged_records_are_named_and_only_the_useless_ones_removed() {
-    let place = two_generations();
-    let store = place.open();
-    store.save_operation("enrol", b"state").unwrap();
-    store.put_blob("crl", b"crl").unwrap();
-    store.raise_number("crl", &[7]).unwrap();
-    store.set_anchors(AnchorSet::Cmp, &ca_chain()).unwrap();
-    store.put_pending_key("waiting", &NewKey::Held(&*key(5))).unwrap();
-    let root = place.memory();
-    for path in ["operation/enrol", "blob/crl", "number/crl", "anchors/cmp.pem", "pending/waiting/key.pem"] {
-        fs::write(root.join(path), "-----BEGIN damage").unwrap();
+    for keys in every_kind_of_key() {
+        let place = two_generations_of(keys);
+        let store = keys.open(&place);
+        store.save_operation("enrol", b"state").unwrap();
+        store.put_blob("crl", b"crl").unwrap();
+        store.raise_number("crl", &[7]).unwrap();
+        store.set_anchors(AnchorSet::Cmp, &ca_chain()).unwrap();
+        store.put_pending_key("waiting", &NewKey::Held(&*keys.key(5))).unwrap();
+        let root = place.memory();
+        for path in [
+            "operation/enrol",
+            "blob/crl",
+            "number/crl",
+            "anchors/cmp.pem",
+            &format!("pending/waiting/{}", keys.file()),
+        ] {
+            fs::write(root.join(path), "-----BEGIN damage").unwrap();
+        }
+        fs::write(root.join("identity/readme.txt"), "by hand").unwrap();
+        fs::write(root.join("identity/.tmp-1-1"), "half a key").unwrap();
+
+        let found = store.verify().unwrap();
+        let damaged = |p: &&Problem| p.kind == ProblemKind::Damaged;
+        assert_eq!(found.iter().filter(damaged).count(), 5, "{found:?}");
+        assert!(found.iter().any(|p| p.kind == ProblemKind::Foreign && p.place == "identity/readme.txt"));
+        assert!(found.iter().any(|p| p.kind == ProblemKind::Leftover && p.place == "identity/.tmp-1-1"));
+        assert_eq!(store.load_operation("enrol").unwrap_err().code(), Code::Corrupt);
+        assert_eq!(store.raise_number("crl", &[8]).unwrap_err().kind, Kind::Corrupt, "no way back below 7");
+
+        store.remove_number("crl").unwrap();
+        assert!(store.raise_number("crl", &[1]).unwrap(), "unless a person says so");
+        fs::write(root.join("number/crl"), "-----BEGIN damage").unwrap();
+
+        let mended = store.repair().unwrap();
+        let gone: Vec<_> =
+            mended.iter().filter(|p| p.kind == ProblemKind::Damaged && p.is_mended).map(|p| p.place.as_str()).collect();
+        assert_eq!(gone, ["blob/crl", "operation/enrol"]);
+        assert!(root.join("identity/readme.txt").exists() && root.join("pending/waiting").join(keys.file()).exists());
+        assert!(!root.join("identity/.tmp-1-1").exists());
+        assert_eq!(store.blob("crl").unwrap_err().kind, Kind::NotFound);
     }
-    fs::write(root.join("identity/readme.txt"), "by hand").unwrap();
-    fs::write(root.join("identity/.tmp-1-1"), "half a key").unwrap();
-
-    let found = store.verify().unwrap();
-    let damaged = |p: &&Problem| p.kind == ProblemKind::Damaged;
-    assert_eq!(found.iter().filter(damaged).count(), 5, "{found:?}");
-    assert!(found.iter().any(|p| p.kind == ProblemKind::Foreign && p.place == "identity/readme.txt"));
-    assert!(found.iter().any(|p| p.kind == ProblemKind::Leftover && p.place == "identity/.tmp-1-1"));
-    assert_eq!(store.load_operation("enrol").unwrap_err().code(), Code::Corrupt);
-    assert_eq!(store.raise_number("crl", &[8]).unwrap_err().kind, Kind::Corrupt, "no way back below 7");
-
-    store.remove_number("crl").unwrap();
-    assert!(store.raise_number("crl", &[1]).unwrap(), "unless a person says so");
-    fs::write(root.join("number/crl"), "-----BEGIN damage").unwrap();
-
-    let mended = store.repair().unwrap();
-    let gone: Vec<_> =
-        mended.iter().filter(|p| p.kind == ProblemKind::Damaged && p.is_mended).map(|p| p.place.as_str()).collect();
-    assert_eq!(gone, ["blob/crl", "operation/enrol"]);
-    assert!(root.join("identity/readme.txt").exists() && root.join("pending/waiting/key.pem").exists());
-    assert!(!root.join("identity/.tmp-1-1").exists());
-    assert_eq!(store.blob("crl").unwrap_err().kind, Kind::NotFound);
 }
 
 #[test]
 fn old_generations_go_when_the_retention_count_is_reached() {
-    for retention_count in [0, 2, 4] {
-        let place = Place::new();
-        let options = StoreOptions { retention_count, ..StoreOptions::default() };
-        let store = Store::open_directory(place.memory(), provider(), options).unwrap();
-        for number in 1..=6 {
-            store.install("device", &issued(number).new_identity()).unwrap();
+    for keys in every_kind_of_key() {
+        for retention_count in [0, 2, 4] {
+            let place = Place::new();
+            let options = StoreOptions { retention_count, ..keys.options() };
+            let store = keys.open_with(&place, options);
+            for number in 1..=6 {
+                store.install("device", &keys.issued(number).new_identity()).unwrap();
+            }
+            let kept = files_below(&place.memory()).iter().filter(|p| p.ends_with(keys.file())).count();
+            assert_eq!(kept, retention_count.max(2), "there is always one to roll back to");
+            assert!(
+                keys.issued(6).is(&store.current("device").unwrap())
+                    && keys.issued(5).is(&store.previous("device").unwrap())
+            );
         }
-        let keys = files_below(&place.memory()).iter().filter(|p| p.ends_with("key.pem")).count();
-        assert_eq!(keys, retention_count.max(2), "there is always one to roll back to");
-        assert!(issued(6).is(&store.current("device").unwrap()) && issued(5).is(&store.previous("device").unwrap()));
     }
 }
 

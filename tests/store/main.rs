@@ -8,6 +8,7 @@ mod directory;
 mod export;
 #[cfg(feature = "crypto-awslc")] // stories with the test CA, which stands on it
 mod faults;
+mod kinds;
 #[cfg(feature = "pkcs11")]
 #[path = "../common/softhsm.rs"]
 mod softhsm;

@@ -4,26 +4,27 @@ use devid::store::{StoreErrorKind as Kind, *};
 use devid::{Code, Error};
 
 use crate::common::*;
+use crate::kinds::*;
 
 #[test]
 fn an_installed_identity_is_in_use_and_the_one_before_is_kept() {
     every_home(|home, store| {
-        let (first, second, third) = (issued(1), issued(2), issued(3));
+        let (first, second, third) = (home.issued(1), home.issued(2), home.issued(3));
         assert_eq!(store.current("device").unwrap_err().kind, Kind::NotFound, "{home}");
 
         store.install("device", &first.new_identity()).unwrap();
-        let found = store.current("device").unwrap();
+        let found = home.current("device");
         assert!(first.is(&found), "{home}");
         assert_eq!((found.purpose.as_str(), found.created, found.generation), ("ldevid", NOW, 1));
         assert_eq!(store.previous("device").unwrap_err().kind, Kind::NotFound);
 
         store.install("device", &second.new_identity()).unwrap();
-        assert!(second.is(&store.current("device").unwrap()), "{home}");
-        assert!(first.is(&store.previous("device").unwrap()), "{home}");
+        assert!(second.is(&home.current("device")), "{home}");
+        assert!(first.is(&home.previous("device")), "{home}");
 
         store.install("device", &third.new_identity()).unwrap();
-        assert!(third.is(&store.current("device").unwrap()), "{home}");
-        assert!(second.is(&store.previous("device").unwrap()), "{home}");
+        assert!(third.is(&home.current("device")), "{home}");
+        assert!(second.is(&home.previous("device")), "{home}");
         assert_eq!(store.identities().unwrap(), ["device"]);
         assert_eq!(store.verify().unwrap(), [], "{home}");
     });
@@ -32,50 +33,50 @@ fn an_installed_identity_is_in_use_and_the_one_before_is_kept() {
 #[test]
 fn the_key_that_comes_back_signs_for_the_certificate() {
     every_home(|home, store| {
-        store.install("device", &issued(1).new_identity()).unwrap();
-        let found = store.current("device").unwrap();
-        let key = found.key.held().expect("a software key");
+        store.install("device", &home.issued(1).new_identity()).unwrap();
+        let found = home.current("device");
+        let key = store.open_key(&found.key).unwrap().expect("device memory holds it, or the token does");
         let algorithm = key.kind().default_signature();
         let signature = key.sign(&algorithm, b"message").unwrap();
-        provider().verify(&algorithm, issued(1).key.spki(), b"message", &signature, false).expect(home);
+        provider().verify(&algorithm, home.issued(1).key.spki(), b"message", &signature, false).expect(&home.label);
     });
 }
 
 #[test]
 fn rollback_is_one_call_and_a_second_one_undoes_it() {
     every_home(|home, store| {
-        let (first, second) = (issued(1), issued(2));
+        let (first, second) = (home.issued(1), home.issued(2));
         store.install("device", &first.new_identity()).unwrap();
         assert_eq!(store.rollback("device").unwrap_err().kind, Kind::NotFound, "{home}");
         store.install("device", &second.new_identity()).unwrap();
 
         assert!(first.is(&store.rollback("device").unwrap()));
-        assert!(first.is(&store.current("device").unwrap()), "{home}");
+        assert!(first.is(&home.current("device")), "{home}");
         assert!(second.is(&store.rollback("device").unwrap()));
-        assert!(second.is(&store.current("device").unwrap()), "{home}");
+        assert!(second.is(&home.current("device")), "{home}");
     });
 }
 
 #[test]
 fn a_staged_identity_waits_until_it_is_promoted() {
     every_home(|home, store| {
-        let (first, second) = (issued(1), issued(2));
+        let (first, second) = (home.issued(1), home.issued(2));
         store.install("device", &first.new_identity()).unwrap();
         store.put_pending_key("renewal", &NewKey::Held(&*second.key)).unwrap();
 
         store.stage("device", &second.with(NewKey::Pending("renewal"))).unwrap();
-        assert!(first.is(&store.current("device").unwrap()), "{home}");
-        assert!(second.is(&store.pending("device").unwrap()), "{home}");
+        assert!(first.is(&home.current("device")), "{home}");
+        assert!(second.is(&home.pending("device")), "{home}");
         assert_eq!(
             store.state("device").unwrap(),
             IdentityState { current: Some(1), previous: None, pending: Some(2) }
         );
         assert_eq!(store.verify().unwrap().iter().map(|p| p.kind).collect::<Vec<_>>(), [ProblemKind::Unresolved]);
-        assert_eq!(store.stage("device", &issued(3).new_identity()).unwrap_err().kind, Kind::Exists);
+        assert_eq!(store.stage("device", &home.issued(3).new_identity()).unwrap_err().kind, Kind::Exists);
 
         store.promote("device").unwrap();
-        assert!(second.is(&store.current("device").unwrap()), "{home}");
-        assert!(first.is(&store.previous("device").unwrap()), "{home}");
+        assert!(second.is(&home.current("device")), "{home}");
+        assert!(first.is(&home.previous("device")), "{home}");
         assert_eq!(store.promote("device").unwrap_err().kind, Kind::NotFound);
         assert!(store.pending_keys().unwrap().is_empty(), "{home}");
         assert_eq!(store.verify().unwrap(), []);
@@ -85,7 +86,7 @@ fn a_staged_identity_waits_until_it_is_promoted() {
 #[test]
 fn a_staged_identity_that_is_turned_down_leaves_nothing_and_its_key_can_be_tried_again() {
     every_home(|home, store| {
-        let second = issued(2);
+        let second = home.issued(2);
         store.put_pending_key("first-try", &NewKey::Held(&*second.key)).unwrap();
         store.stage("device", &second.with(NewKey::Pending("first-try"))).unwrap();
         store.discard("device").unwrap();
@@ -94,7 +95,7 @@ fn a_staged_identity_that_is_turned_down_leaves_nothing_and_its_key_can_be_tried
         assert_eq!(store.pending_keys().unwrap(), ["first-try"]);
         assert_eq!(store.verify().unwrap(), []);
         store.install("device", &second.with(NewKey::Pending("first-try"))).unwrap();
-        assert!(second.is(&store.current("device").unwrap()));
+        assert!(second.is(&home.current("device")));
     });
 }
 
@@ -102,32 +103,36 @@ fn a_staged_identity_that_is_turned_down_leaves_nothing_and_its_key_can_be_tried
 fn a_pending_key_is_found_by_the_certificate_made_for_it() {
     every_home(|home, store| {
         for (label, number) in [("a", 1), ("b", 2), ("c", 3)] {
-            store.put_pending_key(label, &NewKey::Held(&*key(number))).unwrap();
+            store.put_pending_key(label, &NewKey::Held(&*home.key(number))).unwrap();
         }
-        let second = issued(2);
-        let found = store.pending_key_for(&second.certificate).unwrap().expect(home);
+        let second = home.issued(2);
+        let found = store.pending_key_for(&second.certificate).unwrap().expect(&home.label);
         assert_eq!((found.label.as_str(), found.key.spki()), ("b", second.key.spki()));
+        home.signs(&home.reopened().pending_key("b").unwrap().key);
 
         store.install("device", &second.with(NewKey::Pending(&found.label))).unwrap();
         assert_eq!(store.pending_keys().unwrap(), ["a", "c"], "{home}");
         assert!(store.pending_key_for(&second.certificate).unwrap().is_none());
         assert_eq!(store.pending_key("b").unwrap_err().kind, Kind::NotFound);
-        let again = store.put_pending_key("a", &NewKey::Held(&*key(4))).unwrap_err();
+        let again = store.put_pending_key("a", &NewKey::Held(&*home.key(4))).unwrap_err();
         assert_eq!(again.kind, Kind::Exists, "a waiting key is never overwritten");
         store.remove_pending_key("a").unwrap();
-        store.put_pending_key("a", &NewKey::Held(&*key(4))).unwrap();
+        store.put_pending_key("a", &NewKey::Held(&*home.key(4))).unwrap();
     });
 }
 
 #[test]
 fn a_new_certificate_can_keep_the_current_key() {
     every_home(|home, store| {
-        store.install("device", &issued(1).new_identity()).unwrap();
-        let renewed = Issued { certificate: certificate("CN=device", 1, "CN=Issuing CA,O=Factory", 77), ..issued(1) };
+        store.install("device", &home.issued(1).new_identity()).unwrap();
+        let renewed = Issued {
+            certificate: certificate_for(home.key(1).spki(), "CN=device", "CN=Issuing CA,O=Factory", 77),
+            ..home.issued(1)
+        };
         store.install("device", &renewed.with(NewKey::Current)).unwrap();
-        assert!(renewed.is(&store.current("device").unwrap()), "{home}");
+        assert!(renewed.is(&home.current("device")), "{home}");
 
-        let other = issued(2);
+        let other = home.issued(2);
         let error = store.install("device", &other.with(NewKey::Current)).unwrap_err();
         assert_eq!(error.kind, Kind::KeyMismatch);
         assert_eq!(store.install("new", &other.with(NewKey::Current)).unwrap_err().kind, Kind::NotFound);
@@ -137,7 +142,7 @@ fn a_new_certificate_can_keep_the_current_key() {
 #[test]
 fn a_key_in_hardware_stays_a_reference() {
     every_home(|home, store| {
-        let first = issued(1);
+        let first = home.issued(1);
         let reference =
             KeyReference { reference: "pkcs11:token=device;object=idevid".to_owned(), spki: first.key.spki().to_vec() };
         store.install("idevid", &first.with(NewKey::External(&reference))).unwrap();
@@ -145,7 +150,7 @@ fn a_key_in_hardware_stays_a_reference() {
         assert!(matches!(&found.key, IdentityKey::External(found) if *found == reference), "{home}");
         assert!(found.key.held().is_none());
 
-        let error = store.install("other", &issued(2).with(NewKey::External(&reference))).unwrap_err();
+        let error = store.install("other", &home.issued(2).with(NewKey::External(&reference))).unwrap_err();
         assert_eq!(error.kind, Kind::KeyMismatch);
         let two_lines = KeyReference { reference: "a\ncheck x".to_owned(), ..reference };
         assert_eq!(store.install("other", &first.with(NewKey::External(&two_lines))).unwrap_err().kind, Kind::Key);
@@ -155,13 +160,13 @@ fn a_key_in_hardware_stays_a_reference() {
 #[test]
 fn what_does_not_belong_together_is_refused_and_nothing_changes() {
     every_home(|home, store| {
-        let (first, second) = (issued(1), issued(2));
+        let (first, second) = (home.issued(1), home.issued(2));
         store.install("device", &first.new_identity()).unwrap();
 
         let error = store.install("device", &second.with(NewKey::Held(&*first.key))).unwrap_err();
         assert_eq!((error.kind, error.code()), (Kind::KeyMismatch, Code::KeyMismatch));
 
-        let mut shuffled = issued(2);
+        let mut shuffled = home.issued(2);
         shuffled.chain.reverse();
         let error = store.install("device", &shuffled.new_identity()).unwrap_err();
         assert_eq!((error.kind, error.code()), (Kind::Chain, Code::NoPath));
@@ -173,7 +178,7 @@ fn what_does_not_belong_together_is_refused_and_nothing_changes() {
         let odd = NewIdentity { purpose: "a purpose", ..second.new_identity() };
         assert_eq!(store.install("device", &odd).unwrap_err().kind, Kind::Name);
 
-        assert!(first.is(&store.current("device").unwrap()), "{home}");
+        assert!(first.is(&home.current("device")), "{home}");
         assert_eq!(store.state("device").unwrap(), IdentityState { current: Some(1), ..Default::default() });
         assert_eq!(store.verify().unwrap(), []);
     });
@@ -181,13 +186,13 @@ fn what_does_not_belong_together_is_refused_and_nothing_changes() {
 
 #[test]
 fn names_that_lead_elsewhere_are_refused_everywhere() {
-    every_home(|_, store| {
+    every_home(|home, store| {
         for name in ["", "..", ".x", "../x", "a/b", "/etc", "a b", "-x", "ä"] {
             let kinds = [
-                store.install(name, &issued(1).new_identity()).unwrap_err().kind,
+                store.install(name, &home.issued(1).new_identity()).unwrap_err().kind,
                 store.current(name).unwrap_err().kind,
                 store.rollback(name).unwrap_err().kind,
-                store.put_pending_key(name, &NewKey::Held(&*key(1))).unwrap_err().kind,
+                store.put_pending_key(name, &NewKey::Held(&*home.key(1))).unwrap_err().kind,
                 store.save_operation(name, b"x").unwrap_err().kind,
                 store.put_blob(name, b"x").unwrap_err().kind,
                 store.raise_number(name, b"x").unwrap_err().kind,
@@ -201,15 +206,15 @@ fn names_that_lead_elsewhere_are_refused_everywhere() {
 #[test]
 fn identities_are_kept_apart_and_removed_one_by_one() {
     every_home(|home, store| {
-        store.install("one", &issued(1).new_identity()).unwrap();
-        store.install("two", &issued(2).new_identity()).unwrap();
-        store.install("two", &issued(3).new_identity()).unwrap();
+        store.install("one", &home.issued(1).new_identity()).unwrap();
+        store.install("two", &home.issued(2).new_identity()).unwrap();
+        store.install("two", &home.issued(3).new_identity()).unwrap();
         assert_eq!(store.identities().unwrap(), ["one", "two"]);
         store.remove_identity("two").unwrap();
         assert_eq!(store.identities().unwrap(), ["one"], "{home}");
         assert_eq!(store.current("two").unwrap_err().kind, Kind::NotFound);
         assert_eq!(store.remove_identity("two").unwrap_err().kind, Kind::NotFound);
-        assert!(issued(1).is(&store.current("one").unwrap()));
+        assert!(home.issued(1).is(&home.current("one")));
         assert_eq!(store.verify().unwrap(), [], "{home}");
     });
 }

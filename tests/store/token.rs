@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use devid::crypto::pkcs11::{TokenError, TokenKey};
 use devid::crypto::{CryptoError, DigestAlgorithm, KeyKind, PrivateKey, SignatureAlgorithm};
+use devid::store::export::{Export, Layout};
 use devid::store::*;
 use devid::{Code, Error};
 
 use crate::common::*;
+use crate::kinds::Keys;
 use crate::softhsm::{PIN, module, new_key, no_pin, pin};
 
 #[test]
@@ -40,63 +42,77 @@ fn a_key_in_a_token_makes_every_signature_of_its_kind() {
     ));
 }
 
-/// The identity cases of every other kind of key, in every home: install, rollback, stage, promote, pending.
+/// What runs with keys in memory and has no meaning here: a secret for keys at rest (nothing is sealed; the suite's one
+/// would fail if it were asked for), an export (there is nothing to write), and overwriting an old key (it is not there).
 #[test]
-fn identities_with_keys_in_a_token_live_like_others() {
-    let Some(module) = module() else { return };
-    let round = std::sync::atomic::AtomicU32::new(0);
-    every_home(|home, store| {
-        let number = round.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let key = |name: &str| new_key(&format!("{name}-{number}"), KeyKind::P256).unwrap();
-        let (first, second) = (key("first"), key("second"));
-        let chain = ca_chain();
-        let certificates = [certificate_for(&first, 10), certificate_for(&second, 11)];
-        let new = |key, which: usize| NewIdentity {
-            key,
-            certificate: &certificates[which],
-            chain: &chain,
-            purpose: "ldevid",
-            at: NOW,
+fn of_a_key_in_a_token_nothing_secret_is_kept_sealed_or_exported() {
+    if module().is_none() {
+        return;
+    }
+    let place = Place::new();
+    let store = Keys::Token.open(&place);
+    store.install("device", &Keys::Token.issued(1).new_identity()).unwrap();
+    store.put_pending_key("renewal", &NewKey::Held(&*Keys::Token.key(2))).unwrap();
+
+    let files = files_below(&place.memory());
+    let references = files.iter().filter(|path| path.ends_with("key.ref")).count();
+    assert_eq!(references, 2, "{files:?}");
+    for path in &files {
+        let bytes = std::fs::read(path).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains("PRIVATE KEY"), "{}", path.display());
+    }
+    for layout in ["pem", "openssl", "nginx", "strongswan", "mosquitto", "pkcs12"] {
+        let folder = place.0.join(layout);
+        let export = Export {
+            password: Some("secret".to_owned().into()),
+            ..Export::new(Layout::from_name(layout).unwrap(), &folder)
         };
-
-        store.install("device", &new(NewKey::Held(&first), 0)).unwrap();
-        store.put_pending_key("renewal", &NewKey::Held(&second)).unwrap();
-        store.stage("device", &new(NewKey::Pending("renewal"), 1)).unwrap();
-        store.promote("device").unwrap();
-        assert!(store.pending_keys().unwrap().is_empty(), "{home}");
-        assert_eq!(store.current("device").unwrap().certificate, certificates[1], "{home}");
-        assert_eq!(store.rollback("device").unwrap().certificate, certificates[0], "{home}");
-        assert!(store.install("device", &new(NewKey::Held(&second), 0)).is_err(), "{home}: another key's certificate");
-        assert!(store.verify().unwrap().is_empty(), "{home}");
-
-        // After a restart the words in device memory lead back to the key.
-        let IdentityKey::External(reference) = store.current("device").unwrap().key else { panic!("{home}: a copy?") };
-        assert!(reference.reference.starts_with("pkcs11:token=device;serial="), "{}", reference.reference);
-        let again = TokenKey::open(Some(module), &reference.reference, pin(PIN)).unwrap();
-        assert_eq!(again.spki(), first.spki());
-        assert_eq!(again.reference(), Some(reference.reference.as_str()), "the same words again");
-        let algorithm = again.kind().default_signature();
-        let signature = again.sign(&algorithm, b"m").unwrap();
-        assert_eq!(provider().verify(&algorithm, first.spki(), b"m", &signature, false), Ok(()));
-    });
+        let refused = store.export("device", &export).unwrap_err();
+        assert_eq!(
+            (refused.kind, Error::from(refused.clone()).code()),
+            (StoreErrorKind::Key, Code::BadKey),
+            "{layout}"
+        );
+        assert!(refused.detail.contains("cannot leave its home"), "{refused}");
+        assert!(!folder.exists(), "{layout}: nothing was begun");
+    }
 }
 
-/// A certificate of the factory's issuing CA for any key.
-fn certificate_for(key: &dyn PrivateKey, serial: u8) -> devid::asn1::x509::Certificate {
-    use devid::asn1::der::{element, sequence};
-    let algorithm = SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256).to_der();
-    let name = |text: &str| devid::asn1::name::Name::parse(text).unwrap().as_der().to_vec();
-    let tbs = sequence(&[
-        &element(0x02, &[&[serial]]),
-        &algorithm,
-        &name("CN=Issuing CA,O=Factory"),
-        &sequence(&[&element(0x17, &[b"260101000000Z"]), &element(0x17, &[b"360101000000Z"])]),
-        &name("CN=device"),
-        key.spki(),
-    ]);
-    let signature = crate::common::key(0).sign(&SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256), &tbs).unwrap();
-    let der = devid::asn1::x509::assemble_signed(&tbs, &algorithm, &signature);
-    devid::asn1::x509::Certificate::from_der(&der).unwrap()
+#[test]
+fn a_generation_that_is_swept_leaves_its_key_in_the_token_until_it_is_destroyed() {
+    let Some(module) = module() else { return };
+    let place = Place::new();
+    let store = Keys::Token.open(&place);
+    let key: Arc<dyn PrivateKey> = Arc::new(new_key("swept", KeyKind::P256).unwrap());
+    let uri = key.reference().unwrap().to_owned();
+    let first = issued_for(key, 1);
+    store.install("device", &first.new_identity()).unwrap();
+    for number in [2, 3] {
+        store.install("device", &Keys::Token.issued(number).new_identity()).unwrap();
+    }
+    let kept = files_below(&place.memory()).iter().filter(|path| path.ends_with("key.ref")).count();
+    assert_eq!(kept, 2, "device memory has forgotten it");
+    assert_eq!(TokenKey::open(Some(module), &uri, pin(PIN)).unwrap().spki(), first.key.spki());
+    TokenKey::destroy(Some(module), &uri, pin(PIN)).unwrap();
+    code(TokenKey::open(Some(module), &uri, pin(PIN)), Code::NotFound, "no private key");
+}
+
+/// The dark side of reopening: device memory is whole, and the key is gone or another one.
+#[test]
+fn an_identity_whose_key_left_the_token_is_found_and_cannot_sign() {
+    let Some(module) = module() else { return };
+    let place = Place::new();
+    let key: Arc<dyn PrivateKey> = Arc::new(new_key("leaves;id=%2a", KeyKind::P256).unwrap());
+    let uri = key.reference().unwrap().to_owned();
+    Keys::Token.open(&place).install("device", &issued_for(key, 1).new_identity()).unwrap();
+    TokenKey::destroy(Some(module), &uri, pin(PIN)).unwrap();
+
+    let store = Keys::Token.open(&place);
+    let found = store.current("device").unwrap();
+    assert_eq!(store.verify().unwrap(), [], "nothing is wrong with device memory");
+    assert_eq!(store.open_key(&found.key).unwrap_err().code(), Code::NotFound);
+    new_key("leaves;id=%2a", KeyKind::P256).unwrap();
+    assert_eq!(store.open_key(&found.key).unwrap_err().code(), Code::KeyMismatch, "another key under the same words");
 }
 
 fn code<T: std::fmt::Debug>(outcome: Result<T, TokenError>, code: Code, words: &str) {

@@ -123,7 +123,10 @@ impl World for Directory {
 
     fn open(&self, plan: &Arc<Plan>) -> Result<Store, StoreError> {
         let recorder = Recorder { plan: plan.clone(), medium: self.medium.clone() };
-        let directory = DirectoryOptions { witness: Some(Arc::new(recorder)), ..DirectoryOptions::default() };
+        // A process that another test starts has our lock for a moment, until it is the other program.
+        let lock_wait = std::time::Duration::from_secs(5);
+        let directory =
+            DirectoryOptions { lock_wait, witness: Some(Arc::new(recorder)), ..DirectoryOptions::default() };
         let home = DirectoryBackend::open(self.path(), directory)?;
         Ok(Store::new(Box::new(home), provider(), options(self.is_sealed)))
     }
