@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// Most damaged forms of one file.
-const FORMS: usize = 400;
+/// Places of a file that are damaged, at most; FUZZ_PLACES names another number.
+const PLACES: usize = 400;
 
 /// As libFuzzer's: makes the program of a target.
 #[macro_export]
@@ -19,6 +19,7 @@ macro_rules! fuzz_target {
 
 /// Feeds the target with each file of the folders named as arguments. A panic ends the program as it ends a fuzzer.
 pub fn replay(target: impl Fn(&[u8])) -> i32 {
+    let places = std::env::var("FUZZ_PLACES").ok().and_then(|n| n.parse().ok()).unwrap_or(PLACES);
     let mut files = Vec::new();
     for folder in std::env::args().skip(1) {
         collect(Path::new(&folder), &mut files);
@@ -28,7 +29,7 @@ pub fn replay(target: impl Fn(&[u8])) -> i32 {
     target(&[]);
     for file in &files {
         let Ok(bytes) = std::fs::read(file) else { continue };
-        let step = (bytes.len() / FORMS).max(1);
+        let step = (bytes.len() / places).max(1);
         let mut input = bytes.clone();
         target(&input);
         for at in (0..bytes.len()).step_by(step) {
