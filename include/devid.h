@@ -3053,6 +3053,54 @@ devid_status devid_op_revoke_serial(const devid_client *client,
                                     devid_error **err);
 
 /**
+ * As devid_op_revoke_serial(), by whoever lost the certificate's key: protected by a MAC under the passphrase that the CA was given
+ * with devid_op_leave_revocation_passphrase() (RFC 9810 appendix B).
+ *
+ * @param client  Its credential is that passphrase and its reference value: devid_config_set_secret(). Not NULL.
+ * @param issuer  The name of its issuer. Not NULL.
+ * @param serial  Hexadecimal digits, as devid_cert_serial() gives them; colons and spaces are passed over. Not NULL.
+ * @param reason  One of DEVID_REASON_*.
+ * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return As devid_op_revoke_serial(); DEVID_E_INVALID_ARGUMENT if the client's credential is no shared secret.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_revoke_with_passphrase(const devid_client *client,
+                                             const char *issuer,
+                                             const char *serial,
+                                             int32_t reason,
+                                             devid_op **out_op,
+                                             devid_error **err);
+
+/**
+ * Gives the CA a passphrase with which the certificate of the client's credential can be revoked when its key is lost (RFC 9810
+ * section 5.3.19.9). It is encrypted at once: neither the operation nor what is saved of it holds it in clear. A passphrase
+ * protects as well as it is hard to guess.
+ *
+ * @param client          Its credential is the certificate. Not NULL.
+ * @param recipient       A certificate of the CA whose key can be encrypted to; it must lead to the CMP anchors. Not NULL.
+ * @param reference       By which the CA finds the passphrase again: the reference value of the later revocation. Not NULL.
+ * @param passphrase      Not NULL.
+ * @param passphrase_len  Length of `passphrase` in bytes.
+ * @param now             The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_op          Receives the operation, which is done when the CA has it; free with devid_op_free(). Not NULL.
+ * @param err             Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the reference value or the passphrase is empty; DEVID_E_NO_PATH and others of
+ *         devid_validate() about the recipient.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_leave_revocation_passphrase(const devid_client *client,
+                                                  const devid_cert *recipient,
+                                                  const char *reference,
+                                                  const uint8_t *passphrase,
+                                                  size_t passphrase_len,
+                                                  int64_t now,
+                                                  devid_op **out_op,
+                                                  devid_error **err);
+
+/**
  * Asks for certificates of the CAs (RFC 9483 section 4.3.1): devid_op_ca_certs() when it is done. They help to build paths and
  * are trusted for nothing.
  *
@@ -3205,6 +3253,11 @@ devid_status devid_op_ask_other(const devid_client *client,
  * Asked by devid_op_ask_other().
  */
 #define DEVID_QUESTION_OTHER 5
+
+/**
+ * No question, but a passphrase for a later revocation: devid_op_leave_revocation_passphrase().
+ */
+#define DEVID_QUESTION_REV_PASSPHRASE 6
 
 /**
  * What an operation asks for, also one that was restored: "ir", "cr", "kur", "p10cr", "rr", "genm".

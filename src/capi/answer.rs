@@ -24,6 +24,8 @@ pub const DEVID_QUESTION_TEMPLATE: i32 = 3;
 pub const DEVID_QUESTION_CRL: i32 = 4;
 /// Asked by devid_op_ask_other().
 pub const DEVID_QUESTION_OTHER: i32 = 5;
+/// No question, but a passphrase for a later revocation: devid_op_leave_revocation_passphrase().
+pub const DEVID_QUESTION_REV_PASSPHRASE: i32 = 6;
 
 /// What an operation asks for, also one that was restored: "ir", "cr", "kur", "p10cr", "rr", "genm".
 ///
@@ -47,6 +49,7 @@ pub unsafe extern "C" fn devid_op_question(op: *const devid_op) -> i32 {
         Some(Question::RootUpdate { .. }) => DEVID_QUESTION_ROOT_UPDATE,
         Some(Question::RequestTemplate) => DEVID_QUESTION_TEMPLATE,
         Some(Question::Crl { .. } | Question::CurrentCrl) => DEVID_QUESTION_CRL,
+        Some(Question::RevocationPassphrase(_)) => DEVID_QUESTION_REV_PASSPHRASE,
         Some(Question::Other(_)) => DEVID_QUESTION_OTHER,
     };
     // SAFETY: as the header says.

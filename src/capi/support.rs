@@ -129,6 +129,87 @@ pub unsafe extern "C" fn devid_op_revoke_serial(
     })
 }
 
+/// As devid_op_revoke_serial(), by whoever lost the certificate's key: protected by a MAC under the passphrase that the CA was given
+/// with devid_op_leave_revocation_passphrase() (RFC 9810 appendix B).
+///
+/// @param client  Its credential is that passphrase and its reference value: devid_config_set_secret(). Not NULL.
+/// @param issuer  The name of its issuer. Not NULL.
+/// @param serial  Hexadecimal digits, as devid_cert_serial() gives them; colons and spaces are passed over. Not NULL.
+/// @param reason  One of DEVID_REASON_*.
+/// @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
+/// @param err     Receives details on failure, else NULL. May be NULL.
+/// @return As devid_op_revoke_serial(); DEVID_E_INVALID_ARGUMENT if the client's credential is no shared secret.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_op_revoke_with_passphrase(
+    client: *const devid_client,
+    issuer: *const c_char,
+    serial: *const c_char,
+    reason: i32,
+    out_op: *mut *mut devid_op,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (out_op, session, issuer, serial) = unsafe {
+            (
+                out(out_op, "out_op")?,
+                handle_ref(client, "client")?,
+                text_in(issuer, "issuer")?,
+                text_in(serial, "serial")?,
+            )
+        };
+        let (issuer, serial) = (Name::parse(issuer)?, serial_of(serial)?);
+        let operation = session.client.revoke_with_passphrase(&issuer, &serial, reason_of(reason)?)?;
+        *out_op = Op::into_handle(&session, operation);
+        Ok(())
+    })
+}
+
+/// Gives the CA a passphrase with which the certificate of the client's credential can be revoked when its key is lost (RFC 9810
+/// section 5.3.19.9). It is encrypted at once: neither the operation nor what is saved of it holds it in clear. A passphrase
+/// protects as well as it is hard to guess.
+///
+/// @param client          Its credential is the certificate. Not NULL.
+/// @param recipient       A certificate of the CA whose key can be encrypted to; it must lead to the CMP anchors. Not NULL.
+/// @param reference       By which the CA finds the passphrase again: the reference value of the later revocation. Not NULL.
+/// @param passphrase      Not NULL.
+/// @param passphrase_len  Length of `passphrase` in bytes.
+/// @param now             The present, in seconds since 1970-01-01T00:00:00Z.
+/// @param out_op          Receives the operation, which is done when the CA has it; free with devid_op_free(). Not NULL.
+/// @param err             Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the reference value or the passphrase is empty; DEVID_E_NO_PATH and others of
+///         devid_validate() about the recipient.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_op_leave_revocation_passphrase(
+    client: *const devid_client,
+    recipient: *const devid_cert,
+    reference: *const c_char,
+    passphrase: *const u8,
+    passphrase_len: usize,
+    now: i64,
+    out_op: *mut *mut devid_op,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (out_op, session, recipient, reference, passphrase) = unsafe {
+            (
+                out(out_op, "out_op")?,
+                handle_ref(client, "client")?,
+                handle_ref(recipient, "recipient")?,
+                text_in(reference, "reference")?,
+                bytes_in(passphrase, passphrase_len, "passphrase")?,
+            )
+        };
+        let (recipient, now) = (&recipient.certificate, Time::from_unix(now));
+        let operation = session.client.leave_revocation_passphrase(recipient, reference, passphrase, now)?;
+        *out_op = Op::into_handle(&session, operation);
+        Ok(())
+    })
+}
+
 /// Asks for certificates of the CAs (RFC 9483 section 4.3.1): devid_op_ca_certs() when it is done. They help to build paths and
 /// are trusted for nothing.
 ///

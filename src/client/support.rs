@@ -6,8 +6,9 @@ use super::config::Client;
 use crate::asn1::crl::CrlReason;
 use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;
-use crate::cmp::{Credential, Operation, Question, RevocationRequest};
+use crate::cmp::{Credential, Operation, Question, RevocationRequest, SealedPassphrase};
 use crate::error::Error;
+use crate::time::Time;
 use crate::validation::same_name;
 
 impl Client {
@@ -23,7 +24,33 @@ impl Client {
     /// client holds a certificate of that issuer, the name goes out as it is written there.
     pub fn revoke_serial(&self, issuer: &Name, serial: &[u8], reason: CrlReason) -> Result<Operation, Error> {
         let issuer = self.name_as_certified(issuer.as_der());
-        self.operation(RevocationRequest { issuer, serial: serial.to_vec(), reason })
+        self.operation(RevocationRequest { issuer, serial: serial.to_vec(), reason, by_passphrase: false })
+    }
+
+    /// rr by whoever lost the certificate's key: the client's credential is the passphrase that the CA was given for this,
+    /// and its reference value (RFC 9810 appendix B). Nothing but this call protects a revocation with a secret; one for
+    /// enrolment is the wrong one.
+    ///
+    /// Errors: the credential is no shared secret.
+    pub fn revoke_with_passphrase(&self, issuer: &Name, serial: &[u8], reason: CrlReason) -> Result<Operation, Error> {
+        let issuer = self.name_as_certified(issuer.as_der());
+        self.operation(RevocationRequest { issuer, serial: serial.to_vec(), reason, by_passphrase: true })
+    }
+
+    /// genm: gives the CA a passphrase with which the certificate of the client's credential can be revoked when its key is
+    /// lost, encrypted to `recipient`, a certificate of the CA that leads to the CMP anchors (RFC 9810 section 5.3.19.9). The
+    /// operation holds it encrypted only. `reference` is the value by which the CA finds it again; `now`, the present.
+    ///
+    /// Errors: one of the two is empty; the certificate is not valid or its key cannot be encrypted to.
+    pub fn leave_revocation_passphrase(
+        &self,
+        recipient: &Certificate,
+        reference: &str,
+        passphrase: &[u8],
+        now: Time,
+    ) -> Result<Operation, Error> {
+        let sealed = SealedPassphrase::seal(&self.context, recipient, reference, passphrase, now)?;
+        self.operation(Question::RevocationPassphrase(sealed))
     }
 
     /// genm: asks for CA certificates, a root's successor, a template for requests, a CRL, or anything else.

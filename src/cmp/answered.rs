@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::enrolment::Came;
-use super::info;
+use super::info::{self, Question};
 use super::operation::{Operation, Outcome, Phase, State, UnderWay};
 use super::proof::Possession;
 use super::response::{self, Checked, Inbox};
@@ -86,7 +86,9 @@ impl Operation {
         let is_version = content.status.fail_info.is_some_and(|bits| bits >> UNSUPPORTED_VERSION & 1 == 1);
         let is_first = under_way.body == self.request.body() && under_way.polling.is_none();
         let is_new = self.other_version.is_none() && theirs != ours && matches!(theirs, 2 | 3);
-        (is_version && is_first && is_new).then_some(theirs)
+        // RFC 9810 appendix B: EnvelopedData is not known to version 2.
+        let may_change = !matches!(self.request.question(), Some(Question::RevocationPassphrase(_)));
+        (is_version && is_first && is_new && may_change).then_some(theirs)
     }
 
     /// A first answer says waiting: poll at once, the answer tells how long to wait (RFC 9483 section 4.4).

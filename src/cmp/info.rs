@@ -1,6 +1,7 @@
 //! Questions to the server and what it answers: genm and genp (RFC 9483 section 4.3).
 
 use super::context::Context;
+use super::passphrase::SealedPassphrase;
 use crate::asn1::cmp::general::{self, KeySpec};
 use crate::asn1::cmp::{CrlSource, InfoTypeAndValue, RootCaKeyUpdate};
 use crate::asn1::crmf::CertTemplate;
@@ -37,6 +38,8 @@ pub enum Question {
     },
     /// The current list, whichever the server means (RFC 9810 section 5.3.19.6).
     CurrentCrl,
+    /// No question: brings the CA a passphrase for a later revocation (RFC 9810 section 5.3.19.9).
+    RevocationPassphrase(SealedPassphrase),
     /// Any other: an identifier and its value, such as a vendor's.
     Other(InfoTypeAndValue),
 }
@@ -52,6 +55,8 @@ pub enum Information {
     RequestTemplate(Option<RequestTemplate>),
     /// Lists as DER, for [`Crl::from_der`]; their signatures are checked in validation. None if there is nothing newer.
     Crls(Vec<Vec<u8>>),
+    /// The CA has the revocation passphrase.
+    PassphraseTaken,
     /// Everything that came.
     Other(Vec<InfoTypeAndValue>),
 }
@@ -141,6 +146,7 @@ impl Question {
                 (oid::IT_CRL_STATUS_LIST, general::crl_status_list(source, *this_update))
             }
             Question::CurrentCrl => (oid::IT_CURRENT_CRL, Vec::new()),
+            Question::RevocationPassphrase(sealed) => (oid::IT_REV_PASSPHRASE, sealed.as_der().to_vec()),
             Question::Other(info) => (info.info_type, info.value.clone()),
         };
         general::gen_msg(&InfoTypeAndValue { info_type, value })
@@ -154,6 +160,7 @@ impl Question {
             Question::RequestTemplate => oid::IT_CERT_REQ_TEMPLATE,
             Question::Crl { .. } => oid::IT_CRLS,
             Question::CurrentCrl => oid::IT_CURRENT_CRL,
+            Question::RevocationPassphrase(_) => oid::IT_REV_PASSPHRASE,
             Question::Other(_) => return None,
         })
     }
@@ -195,6 +202,12 @@ pub(super) fn check_answer(
                 Crl::from_der(der.clone())?;
             }
             Information::Crls(crls)
+        }
+        // RFC 9810 section 5.3.19.9: the same identifier without a value is the receipt.
+        Question::RevocationPassphrase(_) if value.is_none() => Information::PassphraseTaken,
+        Question::RevocationPassphrase(_) => {
+            let words = "the CA sent a value where it was to say that it has the revocation passphrase";
+            return Err(Error::new(Code::Protocol, words));
         }
         Question::Other(_) => unreachable!("answered above"),
     })

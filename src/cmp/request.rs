@@ -119,6 +119,7 @@ impl Request {
     pub(super) fn version(&self) -> i64 {
         match self {
             Request::Certificate(request) if request.pkcs10.is_none() && request.possession.expects_encryption() => 3,
+            Request::Information(Question::RevocationPassphrase(_)) => 3,
             _ => 2,
         }
     }

@@ -24,6 +24,9 @@ pub struct RevocationRequest {
     pub serial: Vec<u8>,
     /// Why; [`CrlReason::CertificateHold`] can be taken back by [`CrlReason::RemoveFromCrl`] where the CA does that.
     pub reason: CrlReason,
+    /// The settings' shared secret is a passphrase that the CA was given for this (RFC 9810 appendix B), and protects the
+    /// request in place of the certificate's key.
+    pub by_passphrase: bool,
 }
 
 /// The server has revoked.
@@ -38,7 +41,12 @@ pub struct Revoked {
 impl RevocationRequest {
     /// For this certificate.
     pub fn new(certificate: &Certificate, reason: CrlReason) -> Self {
-        RevocationRequest { issuer: certificate.issuer().to_vec(), serial: certificate.serial().to_vec(), reason }
+        RevocationRequest {
+            issuer: certificate.issuer().to_vec(),
+            serial: certificate.serial().to_vec(),
+            reason,
+            by_passphrase: false,
+        }
     }
 
     /// RevReqContent, DER.
@@ -53,6 +61,15 @@ impl RevocationRequest {
         }
         if let CrlReason::Other(number) = self.reason {
             return Err(Error::new(Code::InvalidArgument, format!("{number} is no reason of RFC 5280 section 5.3.1")));
+        }
+        if self.by_passphrase {
+            return match context.credential {
+                Credential::Mac { .. } => Ok(()),
+                _ => {
+                    let words = "a revocation by passphrase needs the passphrase and its reference value as credential";
+                    Err(Error::new(Code::InvalidArgument, words))
+                }
+            };
         }
         // RFC 9483 section 4.1.5: the shared secret protects enrolment; a revocation is signed.
         if !matches!(context.credential, Credential::Signature { .. }) {

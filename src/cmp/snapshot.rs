@@ -14,6 +14,7 @@ use super::info::Question;
 use super::issued::{Issued, all_differences};
 use super::kem_mac;
 use super::operation::{Operation, Phase, State, UnderWay};
+use super::passphrase::SealedPassphrase;
 use super::proof::{Possession, RequestedKey};
 use super::protection::MacKey;
 use super::request::{CertificateRequest, Request, RequestKind, Signer};
@@ -40,6 +41,7 @@ const WHAT: &str = "saved operation";
 const PKCS10: i64 = 3;
 const REVOCATION: i64 = 4;
 const QUESTION: i64 = 5;
+const PASSPHRASE_REVOCATION: i64 = 6;
 
 impl Operation {
     /// The operation as bytes, whenever the last step answered Send, Wait or Accept.
@@ -254,7 +256,8 @@ fn write_request(request: &Request, issued: Option<&Issued>) -> Vec<u8> {
         Request::Certificate(request) => write_certificate_request(request, issued),
         Request::Revocation(request) => {
             let reason = encode(&i64::from(request.reason.number()));
-            sequence(&[&encode(&REVOCATION), &octets(&[]), &octets(&request.issuer), &octets(&request.serial), &reason])
+            let kind = if request.by_passphrase { PASSPHRASE_REVOCATION } else { REVOCATION };
+            sequence(&[&encode(&kind), &octets(&[]), &octets(&request.issuer), &octets(&request.serial), &reason])
         }
         Request::Information(question) => {
             let (number, fields) = write_question(question);
@@ -268,10 +271,10 @@ fn read_request(key: Option<Signer>, fields: &mut Cursor<'_>) -> Result<Request,
     let kind = fields.decode::<i64>()?;
     let spki = read_octets(&mut fields)?;
     match (kind, key) {
-        (REVOCATION, None) => {
+        (REVOCATION | PASSPHRASE_REVOCATION, None) => {
             let (issuer, serial) = (read_octets(&mut fields)?, read_octets(&mut fields)?);
             let reason = CrlReason::from_number(fields.decode()?);
-            Ok(RevocationRequest { issuer, serial, reason }.into())
+            Ok(RevocationRequest { issuer, serial, reason, by_passphrase: kind == PASSPHRASE_REVOCATION }.into())
         }
         (QUESTION, None) => Ok(read_question(fields.decode()?, &mut fields)?.into()),
         (PKCS10, key) if key.as_ref().is_none_or(|key| key.spki() == spki) => {
@@ -282,7 +285,7 @@ fn read_request(key: Option<Signer>, fields: &mut Cursor<'_>) -> Result<Request,
         }
         (0..=2 | PKCS10, Some(_)) => Err(Error::new(Code::KeyMismatch, "the saved operation belongs to another key")),
         (0..=2, None) => Err(Error::new(Code::KeyMismatch, "the saved operation belongs to a key, and none was given")),
-        (REVOCATION | QUESTION, Some(_)) => {
+        (REVOCATION | PASSPHRASE_REVOCATION | QUESTION, Some(_)) => {
             Err(Error::new(Code::KeyMismatch, "the saved operation has no new key, and one was given"))
         }
         (other, _) => Err(Error::new(Code::Corrupt, format!("the saved operation is of unknown kind {other}"))),
@@ -303,6 +306,7 @@ fn write_question(question: &Question) -> (i64, Vec<u8>) {
             (3, [element(tag, &[&octets(text)]), time].concat())
         }
         Question::CurrentCrl => (4, Vec::new()),
+        Question::RevocationPassphrase(sealed) => (6, octets(sealed.as_der())),
         Question::Other(info) => (5, [encode_oid(info.info_type), octets(&info.value)].concat()),
     }
 }
@@ -328,6 +332,7 @@ fn read_question(number: i64, fields: &mut Cursor<'_>) -> Result<Question, Error
         }
         4 => Question::CurrentCrl,
         5 => Question::Other(InfoTypeAndValue { info_type: read_oid(fields)?, value: read_octets(fields)? }),
+        6 => Question::RevocationPassphrase(SealedPassphrase::from_der(read_octets(fields)?)?),
         other => return Err(Error::new(Code::Corrupt, format!("the saved question is of unknown kind {other}"))),
     })
 }

@@ -7,6 +7,7 @@ use crate::asn1::oid::{self, Oid};
 /// Arcs below id-pkix that CMP and CRMF use: RFC 9810 section 5.3.19, RFC 4211 section 6, RFC 9483.
 const CMP: &[(Oid, &str)] = &[
     (oid::IT_CURRENT_CRL, "currentCRL"),
+    (oid::IT_REV_PASSPHRASE, "revPassphrase"),
     (oid::IT_IMPLICIT_CONFIRM, "implicitConfirm"),
     (oid::IT_CONFIRM_WAIT_TIME, "confirmWaitTime"),
     (oid::IT_ORIG_PKI_MESSAGE, "origPKIMessage"),

@@ -59,9 +59,13 @@ impl TestCa {
             .and_then(|h| h.algorithm.as_ref())
             .is_some_and(|a| matches!(a.at(0).and_then(Node::oid).as_deref(), Ok(PBM | PBMAC1)))
             && !knobs.sign_macs;
+        let number = request_body.and_then(|number| u8::try_from(number).ok()).unwrap_or_default();
+        let passphrase = request.and_then(|h| self.passphrase_of(h, number)).map(|(_, secret)| secret.to_vec());
         let secret = request
             .and_then(|h| h.sender_kid.as_ref())
-            .and_then(|kid| self.secrets.get(&*String::from_utf8_lossy(kid)).cloned());
+            .and_then(|kid| self.secrets.get(&*String::from_utf8_lossy(kid)).cloned())
+            .filter(|_| passphrase.is_none())
+            .or(passphrase);
         let (signer, is_mac) = (self.signer(&bent.signer), is_mac && secret.is_some());
         let algorithm = match (is_mac, request.and_then(|h| h.algorithm.as_ref())) {
             (true, Some(theirs)) if knobs.request_salt => theirs.bytes.clone(),

@@ -58,7 +58,7 @@ pub(crate) fn check_rules(header: &Header, number: u8, is_first: bool, credentia
     let sender = &header.sender.inner()?.bytes;
     match credential {
         Credential::Channel => {}
-        Credential::Mac(reference) => {
+        Credential::Mac(reference) | Credential::Passphrase(reference) => {
             // RFC 9483 section 3.1 asks for commonName = reference value; clients in the field send other names too.
             if *sender != common_name(reference) && sender.len() <= 2 && header.sender_kid.is_none() {
                 return refuse(bit::BAD_MESSAGE_CHECK, "neither sender nor senderKID tells which secret");

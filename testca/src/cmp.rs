@@ -93,6 +93,8 @@ pub(crate) struct Transaction {
 pub(crate) enum Credential {
     Mac(String),
     Certificate(Vec<u8>),
+    /// A revocation passphrase, by its reference value.
+    Passphrase(String),
     /// None of its own: the client is known by TLS.
     Channel,
 }
@@ -243,7 +245,7 @@ impl TestCa {
             }
             4 => self.pkcs10_request(header, content, knobs, now),
             11 => self.revocation_request(content, &credential),
-            21 => self.general_message(content, now),
+            21 => self.general_message(content, &credential, now),
             24 => self.confirmation(header, content, knobs),
             25 => self.poll(header, content, knobs),
             _ => refuse(bit::BAD_REQUEST, format!("{} is not served", body_name(i32::from(number)))),
@@ -536,17 +538,23 @@ impl TestCa {
         };
         let template = details.at(0)?;
         let serial = template.tagged(0x81).ok_or("no serialNumber in certDetails".to_owned())?.value().to_vec();
-        let Credential::Certificate(signer) = credential else {
-            return refuse(bit::WRONG_INTEGRITY, "a revocation request under a MAC");
+        let issuer = match credential {
+            Credential::Certificate(signer) => {
+                let signer = Parsed::read(signer)?;
+                // RFC 9483 section 5.3.2: an RA may ask for others.
+                if signer.serial != serial && !self.is_own_ra(credential) {
+                    return refuse(bit::NOT_AUTHORIZED, "signed by another certificate than the one to revoke");
+                }
+                signer.issuer
+            }
+            Credential::Passphrase(reference) if self.is_passphrase_for(reference, &serial) => self.issuing.name(),
+            Credential::Passphrase(_) => {
+                return refuse(bit::NOT_AUTHORIZED, "the revocation passphrase is for another certificate");
+            }
+            _ => return refuse(bit::WRONG_INTEGRITY, "a revocation request under a MAC"),
         };
-        let signer = Parsed::read(signer)?;
-        // RFC 9483 section 5.3.2: an RA may ask for others.
-        let is_ra = self.is_own_ra(credential);
-        if signer.serial != serial && !is_ra {
-            return refuse(bit::NOT_AUTHORIZED, "signed by another certificate than the one to revoke");
-        }
         let is_issued = |der: &Vec<u8>| Parsed::read(der).is_ok_and(|c| c.serial == serial);
-        if !self.issued.iter().any(is_issued) || template.tagged(0xa3).is_none_or(|i| i.value() != signer.issuer) {
+        if !self.issued.iter().any(is_issued) || template.tagged(0xa3).is_none_or(|i| i.value() != issuer) {
             return refuse(bit::BAD_CERT_ID, "issuer is missing or is not this CA");
         }
         let reason = match details.children.get(1) {
@@ -560,12 +568,16 @@ impl TestCa {
         Ok((12, seq(&[&seq(&[&status_info(0, 0, "")])])))
     }
 
-    fn general_message(&self, content: &Node, now: i64) -> Result<(u8, Vec<u8>), Refusal> {
+    fn general_message(&mut self, content: &Node, credential: &Credential, now: i64) -> Result<(u8, Vec<u8>), Refusal> {
         let item = content.at(0)?;
         let kind = item.at(0)?.oid()?;
         // RFC 9483 section 4.3 and currentCRL; anything else is answered without a value.
         let (kind, value) = match kind.strip_prefix("1.3.6.1.5.5.7.4.") {
             Some("6") => (kind, self.crl(now)),
+            Some("12") => {
+                self.take_passphrase(item.at(1)?, credential)?;
+                (kind, Vec::new())
+            }
             Some("17") => (kind, seq(&[&self.issuing.certificate, &self.ra_certificates.concat()])),
             Some("19") => (kind, request_template()),
             Some("20") => ("1.3.6.1.5.5.7.4.18".to_owned(), self.root_update(now)),

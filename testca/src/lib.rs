@@ -27,6 +27,7 @@ mod mac;
 pub mod material;
 mod nested;
 mod ocsp;
+mod passphrase;
 mod possession;
 pub mod ra;
 mod read;
@@ -107,6 +108,9 @@ pub struct TestCa {
     /// Signs keys that it makes for devices; purpose cmKGA.
     pub key_authority: Holder,
     strange_key_authority: Holder,
+    /// Revocation passphrases are encrypted to its key.
+    pub passphrase_holder: Holder,
+    passphrases: HashMap<String, passphrase::Passphrase>,
     /// Secrets encapsulated to clients, by transaction, with the certificate.
     kem_secrets: HashMap<Vec<u8>, (Vec<u8>, Vec<u8>)>,
     expired_signer: Holder,
@@ -144,6 +148,7 @@ impl TestCa {
         let key_authority = issuing.issue("devid test key generation authority", options.signer_key, from, to, cm_kga);
         let strange_key_authority =
             supplier.issue("devid test key generation authority", options.signer_key, from, to, cm_kga);
+        let passphrase_holder = issuing.issue("devid test revocation", KeyType::P256, from, to, |p| p.key_usage(&[4]));
         let stranger = Holder::root("devid test CMP server", options.signer_key, from, to);
         TestCa {
             knobs: Knobs::default(),
@@ -161,6 +166,8 @@ impl TestCa {
             ra_certificates: Vec::new(),
             key_authority,
             strange_key_authority,
+            passphrase_holder,
+            passphrases: HashMap::new(),
             kem_secrets: HashMap::new(),
             expired_signer,
             no_usage_signer,

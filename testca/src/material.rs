@@ -20,6 +20,7 @@ impl TestCa {
     /// | `idevid-rsa.*`, `idevid-ed25519.*` | the same with other keys |
     /// | `peer-good.*`, `peer-revoked.*`, `peer-rsa.*` | peers: `.pem`, `.key`; names `good.peer.example`, ... |
     /// | `ra.pem`, `ra.key` | a registration authority of the CA, purpose cmcRA |
+    /// | `passphrase.pem` | to whom revocation passphrases are encrypted |
     /// | `issuing.crl`, `root.crl` | DER |
     /// | `reference.txt`, `secret.txt` | a reference value and its secret |
     pub fn write_material(&mut self, directory: &Path) -> io::Result<()> {
@@ -42,6 +43,7 @@ impl TestCa {
         certificate("idevid-chain.pem", &self.supplier.certificate)?;
         holder("ra", &self.ra_credential(now))?;
         holder("kga", &self.key_authority)?;
+        certificate("passphrase.pem", &self.passphrase_holder.certificate)?;
         holder("peer-good", &self.peer("good.peer.example", KeyType::P256, now))?;
         holder("peer-rsa", &self.peer("rsa.peer.example", KeyType::Rsa2048, now))?;
         let revoked = self.peer("revoked.peer.example", KeyType::P256, now);

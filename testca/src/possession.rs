@@ -62,7 +62,9 @@ impl TestCa {
         let key = if knobs.other_generated_key { &stranger } else { key };
         let recipient = match credential {
             Credential::Mac(reference) => Recipient::Password(self.secrets.get(reference).cloned().unwrap_or_default()),
-            Credential::Channel => return refuse(bit::BAD_REQUEST, "a key to be made for nobody that is known here"),
+            Credential::Passphrase(_) | Credential::Channel => {
+                return refuse(bit::BAD_REQUEST, "a key to be made for nobody that is known here");
+            }
             Credential::Certificate(der) => {
                 let holder = Parsed::read(der)?;
                 match holder.key_id() {

@@ -39,6 +39,13 @@ impl TestCa {
                 return refuse(bit::BAD_ALG, "PBMAC1 without PBKDF2, or without what Bouncy Castle takes for it");
             }
         }
+        let is_signed = header
+            .algorithm
+            .as_ref()
+            .is_some_and(|a| !matches!(a.at(0).and_then(Node::oid).as_deref(), Ok(PBM | PBMAC1)));
+        if let Some(passphrase) = self.passphrase_of(header, number).filter(|_| !is_signed) {
+            return self.check_passphrase(header, message, passphrase);
+        }
         let judge = Judge {
             secrets: &self.secrets,
             own: &self.own_authorities(),

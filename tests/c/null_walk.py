@@ -101,6 +101,7 @@ SAMPLES = {
     ("devid_template_parse", "der_len"): "4",
     ("*", "serial"): '"1f"',
     ("devid_op_revoke_serial", "issuer"): '"CN=issuer"',
+    ("devid_op_revoke_with_passphrase", "issuer"): '"CN=issuer"',
     ("*", "crl"): "crl",
     ("devid_config_add_signer_crls", "crls"): "crl",
     ("devid_config_add_signer_crls", "crls_len"): "crl_len",

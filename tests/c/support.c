@@ -77,6 +77,67 @@ static void revocations_go_out_by_certificate_and_by_number(const char *folder)
     devid_client_free(client);
 }
 
+static int holds(const uint8_t *data, size_t len, const char *text)
+{
+    size_t i, wanted = strlen(text);
+    for (i = 0; i + wanted <= len; i++)
+        if (memcmp(data + i, text, wanted) == 0)
+            return 1;
+    return 0;
+}
+
+static void a_passphrase_goes_out_encrypted_and_revokes_later_where_it_is_the_credential(const char *folder)
+{
+    static const char passphrase[] = "seven old kettles sing over the harbour";
+    const uint8_t *bytes = (const uint8_t *)passphrase;
+    const size_t bytes_len = sizeof passphrase - 1;
+    devid_cert *cert, *ca;
+    devid_client *client = device(folder, &cert), *bearer;
+    devid_config *config;
+    devid_action action;
+    devid_bytes *saved;
+    devid_op *op;
+    const uint8_t *message;
+    size_t len;
+    uint8_t *data = read_file(folder, "ca.pem", &len);
+    OK(devid_cert_parse(data, len, &ca, &err));
+    OK(devid_op_leave_revocation_passphrase(client, cert, "lost key 1", bytes, bytes_len, now, &op, &err));
+    CHECK(devid_op_question(op) == DEVID_QUESTION_REV_PASSPHRASE);
+    OK(devid_op_step(op, now, &action, &err));
+    OK(devid_op_save(op, &saved, &err));
+    CHECK(!holds(devid_bytes_data(saved), devid_bytes_len(saved), passphrase));
+    devid_bytes_free(saved);
+    message = devid_op_output(op, &len);
+    CHECK(holds(message, len, "lost key 1") && !holds(message, len, passphrase));
+    goes_out_as(client, op, "genm");
+    /* The CA's own key signs: nothing is encrypted to it. */
+    FAILS(DEVID_E_KEY_USAGE, devid_op_leave_revocation_passphrase(client, ca, "lost key 1", bytes, bytes_len, now, &op, &err));
+    CHECK(op == NULL);
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_op_leave_revocation_passphrase(client, cert, "", bytes, bytes_len, now, &op, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_op_leave_revocation_passphrase(client, cert, "lost key 1", bytes, 0, now, &op, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT,
+          devid_op_revoke_with_passphrase(client, devid_cert_issuer(cert), devid_cert_serial(cert), 0, &op, &err));
+
+    free(data);
+    data = read_file(folder, "ca.pem", &len);
+    OK(devid_config_new(&config, &err));
+    OK(devid_config_add_enrolment_anchors(config, data, len, &err));
+    OK(devid_config_set_secret(config, (const uint8_t *)"lost key 1", 10, bytes, bytes_len, &err));
+    OK(devid_client_new(config, &bearer, &err));
+    OK(devid_op_revoke_with_passphrase(bearer, devid_cert_issuer(cert), devid_cert_serial(cert), DEVID_REASON_KEY_COMPROMISE, &op,
+                                       &err));
+    goes_out_as(bearer, op, "rr");
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_op_revoke(bearer, cert, 0, &op, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_op_revoke_with_passphrase(bearer, "CN=CA", "", 0, &op, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_op_revoke_with_passphrase(bearer, "CN=CA", "1", 7, &op, &err));
+    free(data);
+    devid_config_free(config);
+    devid_client_free(bearer);
+    devid_client_free(client);
+    devid_cert_free(cert);
+    devid_cert_free(ca);
+}
+
 static void every_question_goes_out_and_has_no_answer_yet(const char *folder)
 {
     devid_cert *cert, *root;
@@ -201,6 +262,7 @@ int main(int argc, char **argv)
 {
     const char *folder = data_folder(argc, argv);
     revocations_go_out_by_certificate_and_by_number(folder);
+    a_passphrase_goes_out_encrypted_and_revokes_later_where_it_is_the_credential(folder);
     every_question_goes_out_and_has_no_answer_yet(folder);
     a_request_made_elsewhere_goes_out_as_it_is(folder);
     a_template_is_followed();

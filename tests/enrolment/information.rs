@@ -65,6 +65,27 @@ fn a_question_without_an_answer_is_told_from_one_that_was_not_understood() {
     assert_eq!(error.code(), Code::Der);
 }
 
+/// RFC 9810 section 5.3.19.9: the receipt has no value; appendix B: EnvelopedData is a matter of version 3.
+#[test]
+fn the_receipt_for_a_revocation_passphrase_has_no_value() {
+    let mut ca = MockCa::new();
+    let recipient = Builder::leaf("revocation").key_usage(&[KeyUsage::KeyAgreement]).signed_by(&ca.root).certificate;
+    let mut leave = |value: Vec<u8>| {
+        let client = Device::config(&ca).build().unwrap();
+        ca.info = vec![InfoTypeAndValue { info_type: oid::IT_REV_PASSPHRASE, value }];
+        let passphrase = b"seven old kettles";
+        let mut device =
+            Device::doing(client.leave_revocation_passphrase(&recipient, "router 7", passphrase, now()).unwrap());
+        device.complete(&mut ca)?;
+        assert_eq!(ca.received.last().unwrap().header().pvno, 3);
+        Ok::<_, Error>(device.operation.information().cloned())
+    };
+    for absent in [Vec::new(), vec![5, 0]] {
+        assert!(matches!(leave(absent), Ok(Some(Information::PassphraseTaken))));
+    }
+    assert_eq!(leave(encode(&7)).unwrap_err().code(), Code::Protocol);
+}
+
 #[test]
 fn the_answer_to_a_question_is_checked_like_any_other() {
     fn bent(bend: impl FnMut(&mut Answer) + 'static) -> Code {

@@ -8,6 +8,7 @@ mod bench;
 mod bent;
 mod diagnosis;
 mod good;
+mod passphrase;
 mod quirks;
 mod ra;
 mod ra_side;

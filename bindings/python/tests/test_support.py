@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 from typing import Tuple
@@ -84,6 +85,69 @@ def test_revocation_that_the_ca_refuses_or_nobody_may_ask_for_is_an_error(devid_
         settings.set_secret(devid_testca.reference, devid_testca.secret)
         with pytest.raises(devid.UsageError):
             devid.Client(settings).revoke(issued.certificate)
+
+
+def test_certificate_whose_key_is_lost_is_revoked_by_the_passphrase_that_was_left(devid_testca: TestCa) -> None:
+    issued, client = enrolled(devid_testca)
+    names = issued.certificate.issuer, issued.certificate.serial
+    to, passphrase = devid.Certificate.parse(devid_testca.read("passphrase.pem")), b"seven old kettles over the harbour"
+
+    def bearer(secret: bytes) -> devid.Client:
+        with config(devid_testca) as settings:
+            settings.set_secret(b"lost key 1", secret)
+            return devid.Client(settings)
+
+    # A certificate of the CA whose key only signs.
+    signer = devid.Certificate.parse(devid_testca.read("cmp-signer.pem"))
+    with pytest.raises(devid.ValidationError) as signs_only:
+        client.leave_revocation_passphrase(signer, "lost key 1", passphrase, int(time.time()))
+    assert signs_only.value.code is devid.Code.KEY_USAGE
+    with client.leave_revocation_passphrase(to, "lost key 1", passphrase, int(time.time())) as leaving:
+        with pytest.raises(devid.UsageError):
+            leaving.answer
+        leaving.step(int(time.time()))
+        assert passphrase not in leaving.save() and passphrase not in (leaving.output or b"")
+        leaving.run()
+        assert leaving.answer is None
+
+    with pytest.raises(devid.ProtocolError):
+        bearer(b"six old kettles").revoke_with_passphrase(*names).run()
+    with pytest.raises(devid.ProtocolError) as another:
+        other, _ = enrolled(devid_testca)
+        bearer(passphrase).revoke_with_passphrase(other.certificate.issuer, other.certificate.serial).run()
+    assert devid.FailInfo.NOT_AUTHORIZED in another.value.fail_info
+    with pytest.raises(devid.UsageError):
+        client.revoke_with_passphrase(*names)
+    with pytest.raises(devid.UsageError):
+        bearer(passphrase).revoke_serial(*names)
+    revoked = bearer(passphrase).revoke_with_passphrase(*names, devid.Reason.KEY_COMPROMISE).run()
+    assert revoked.pki_status is devid.PkiStatus.ACCEPTED
+    with pytest.raises(devid.ProtocolError, match="revoked"):
+        client.ask_ca_certs().run()
+
+
+@pytest.mark.parametrize("holder", ["peer-good", "peer-rsa"])
+def test_passphrase_that_is_left_is_opened_by_openssl(devid_testca: TestCa, tmp_path: Path, holder: str) -> None:
+    _, client = enrolled(devid_testca)
+    recipient = devid.Certificate.parse(devid_testca.read(holder + ".pem"))
+    with client.leave_revocation_passphrase(recipient, "lost key 2", b"seven kettles", int(time.time())) as leaving:
+        leaving.step(int(time.time()))
+        message = leaving.output or b""
+    # infoType, and behind it EncryptedKey: [0] IMPLICIT EnvelopedData, of 256 to 65535 bytes.
+    at = message.index(bytes.fromhex("06082b0601050507040c")) + 10
+    assert message[at : at + 2] == b"\xa0\x82"
+    enveloped = b"\x30" + message[at + 1 : at + 4 + int.from_bytes(message[at + 2 : at + 4], "big")]
+    for name in (holder + ".pem", holder + ".key"):
+        (tmp_path / name).write_bytes(devid_testca.read(name))
+
+    def tlv(tag: bytes, content: bytes) -> bytes:
+        return tag + b"\x82" + len(content).to_bytes(2, "big") + content
+
+    enveloped_data = bytes.fromhex("06092a864886f70d010703")
+    (tmp_path / "sealed").write_bytes(tlv(b"\x30", enveloped_data + tlv(b"\xa0", enveloped)))
+    command = f"openssl cms -decrypt -binary -inform DER -in sealed -recip {holder}.pem -inkey {holder}.key"
+    opened = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, check=True)
+    assert opened.stdout == b"seven kettles"
 
 
 def test_pkcs10_request_is_brought_to_the_ca_for_someone_else(devid_testca: TestCa) -> None:

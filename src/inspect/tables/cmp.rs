@@ -212,6 +212,7 @@ fn information(oid: Oid) -> Option<&'static Shape> {
         oid::IT_IMPLICIT_CONFIRM => &Shape::Null,
         oid::IT_CONFIRM_WAIT_TIME => &Shape::Time,
         oid::IT_ORIG_PKI_MESSAGE => &PKI_MESSAGES,
+        oid::IT_REV_PASSPHRASE => &ENCRYPTED_KEY,
         oid::IT_SUPP_LANG_TAGS | oid::IT_CERT_PROFILE => &TEXTS,
         oid::IT_CA_CERTS => &CERTIFICATES,
         oid::IT_ROOT_CA_CERT => &CERTIFICATE,

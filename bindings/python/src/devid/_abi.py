@@ -241,6 +241,7 @@ DEVID_QUESTION_ROOT_UPDATE = 2
 DEVID_QUESTION_TEMPLATE = 3
 DEVID_QUESTION_CRL = 4
 DEVID_QUESTION_OTHER = 5
+DEVID_QUESTION_REV_PASSPHRASE = 6
 DEVID_REVOCATION_OFF = 1
 DEVID_REVOCATION_SOFT = 2
 DEVID_REVOCATION_HARD = 3
@@ -651,6 +652,8 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_op_enroll_pkcs10": (c_int32, (POINTER(devid_client), c_char_p, c_size_t, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_revoke": (c_int32, (POINTER(devid_client), POINTER(devid_cert), c_int32, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_revoke_serial": (c_int32, (POINTER(devid_client), c_char_p, c_char_p, c_int32, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_revoke_with_passphrase": (c_int32, (POINTER(devid_client), c_char_p, c_char_p, c_int32, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
+    "devid_op_leave_revocation_passphrase": (c_int32, (POINTER(devid_client), POINTER(devid_cert), c_char_p, c_char_p, c_size_t, c_int64, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_ask_ca_certs": (c_int32, (POINTER(devid_client), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_ask_root_update": (c_int32, (POINTER(devid_client), POINTER(devid_cert), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_ask_template": (c_int32, (POINTER(devid_client), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),

@@ -94,6 +94,30 @@ class Client(Handle):
         with self._use() as client:
             return Revoking._made_by("devid_op_revoke_serial", client, *names, int(reason))
 
+    def revoke_with_passphrase(self, issuer: str, serial: str, reason: Reason = Reason.UNSPECIFIED) -> Revoking:
+        """As :meth:`revoke_serial`, by whoever lost the certificate's key (RFC 9810 appendix B).
+
+        The client's credential is the passphrase that the CA was given with :meth:`leave_revocation_passphrase`, and its
+        reference value: :meth:`Config.set_secret`.
+        """
+        names = text(issuer, "issuer"), text(serial, "serial")
+        with self._use() as client:
+            return Revoking._made_by("devid_op_revoke_with_passphrase", client, *names, int(reason))
+
+    def leave_revocation_passphrase(
+        self, recipient: Certificate, reference: str, passphrase: BytesLike, now: Moment
+    ) -> Question[None]:
+        """Gives the CA a passphrase to revoke the certificate of the client's credential with, when its key is lost.
+
+        It is encrypted to ``recipient``, a certificate of the CA that leads to the CMP anchors, at once: nothing of the
+        operation holds it in clear (RFC 9810 section 5.3.19.9). ``reference`` is how the CA finds it again.
+        """
+        content, name, moment = data(passphrase, "passphrase"), text(reference, "reference"), seconds(now, "now")
+        with self._use() as client, recipient._use() as to:
+            return Question._made_by(
+                "devid_op_leave_revocation_passphrase", client, to, name, content, len(content), moment
+            )
+
     def ask_ca_certs(self) -> Question[List[Certificate]]:
         """Asks for certificates of the CAs: helpers for paths, trusted for nothing (RFC 9483 section 4.3.1)."""
         with self._use() as client:

@@ -150,4 +150,5 @@ _READERS: Dict[int, Any] = {
     _abi.DEVID_QUESTION_TEMPLATE: _read_template,
     _abi.DEVID_QUESTION_CRL: _read_crls,
     _abi.DEVID_QUESTION_OTHER: _read_other,
+    _abi.DEVID_QUESTION_REV_PASSPHRASE: _answered,
 }
