@@ -29,12 +29,20 @@ def main() -> None:
     print(listener.getsockname()[1], flush=True)
     threading.Thread(target=accept, args=(listener, context, names, behind), daemon=True).start()
     sys.stdin.read()
+    # What is still being said belongs to the output.
+    for thread in CONNECTIONS:
+        thread.join(timeout=5)
+
+
+CONNECTIONS: list = []
 
 
 def accept(listener: socket.socket, context: ssl.SSLContext, names: dict, behind: int) -> None:
     while True:
         plain, _ = listener.accept()
-        threading.Thread(target=serve, args=(plain, context, names, behind), daemon=True).start()
+        thread = threading.Thread(target=serve, args=(plain, context, names, behind), daemon=True)
+        CONNECTIONS.append(thread)
+        thread.start()
 
 
 def serve(plain: socket.socket, context: ssl.SSLContext, names: dict, behind: int) -> None:
