@@ -4,7 +4,7 @@
 # The budget is what the library may have at most; ROADMAP.md says what it is to come to. Whoever raises it says why in the commit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-budget=3600000
+budget=3900000
 mkdir -p build
 cargo rustc --locked --profile small --no-default-features --features crypto-rust,http -p devid --lib \
     --crate-type cdylib,staticlib > build/size.log 2>&1 || { tail -n 20 build/size.log >&2; exit 1; }

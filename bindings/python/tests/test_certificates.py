@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 import devid
+from devid.testing import TestCa
 
 
 def test_certificate_shows_what_it_says(certificate_pem: bytes) -> None:
@@ -31,9 +32,10 @@ def test_no_public_key_comes_out_of_an_unchecked_certificate(certificate_pem: by
         assert not [name for name in dir(certificate) if "key" in name.lower() or "spki" in name.lower()]
 
 
-def test_all_certificates_of_a_file_are_read_in_order(certificate_pem: bytes) -> None:
-    found = devid.load_certificates(b"words before\n" + certificate_pem * 3)
-    assert len(found) == 3 and len(set(found)) == 1
+def test_all_certificates_of_a_file_are_read_in_order_and_each_once(devid_testca: TestCa) -> None:
+    files = [devid_testca.read(name) for name in ("root.pem", "issuing.pem", "supplier-root.pem")]
+    found = devid.load_certificates(b"words before\n" + files[0] + files[1] + files[0] + files[2])
+    assert [c.pem.encode() for c in found] == [devid.Certificate.parse(pem).pem.encode() for pem in files]
 
 
 @pytest.mark.parametrize("cut", [1, 20, -1])

@@ -88,7 +88,7 @@ Certificates = Union[BytesLike, Certificate, Iterable[Certificate]]
 
 
 def load_certificates(pem_or_der: BytesLike) -> List[Certificate]:
-    """All certificates of a PEM file in its order, other blocks skipped; or the one of a DER file."""
+    """All certificates of a PEM or PKCS#7 file in its order, each once, other blocks skipped; or the one of a DER file."""
     with CertificateList.of(pem_or_der) as found:
         return found.certificates()
 
