@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from bouncy import Ca
-from cases import OUR_CA, RA_FORWARDING, SIEMENS_CLIENT, Obstacle
+from cases import OUR_CA, RA_FORWARDING, SIEMENS_CLIENT, Case, Obstacle
 from jvm import Jvm, Refused
 from material import SUBJECT, Material
 from peers import Peer
+from servers import MockServer
 
 QUESTIONS = {"caCerts": "cacerts", "rootCaCert": "root", "certReqTemplate": "template", "crlStatusList": "crls"}
 """Questions by their RFC 9810 names, and what the Java program calls them."""
@@ -124,6 +125,15 @@ class Further:
                     "Python", ca.label, f"{possession}, {kind}",
                     lambda kind=kind, possession=possession: self._encrypted(ca, kind, possession),  # type: ignore[misc]
                 )  # fmt: skip
+
+    def with_openssl(self, peer: Peer) -> Iterator[Conversation]:
+        """Our Python client with OpenSSL's mock server, which makes keys since 3.5."""
+        if peer.version >= (3, 5, 0):
+            for by, kind in KEYS.items():
+                if kind != "secret":
+                    yield Conversation(
+                        "Python", peer.label, f"central key, {by}", lambda kind=kind: self._openssl_central(peer, kind)  # type: ignore[misc]
+                    )
 
     def from_siemens(self, jvm: Jvm) -> Iterator[Conversation]:
         """Siemens' client with our test CA."""
@@ -283,6 +293,22 @@ class Further:
                   "-cert", certificate or folder / "idevid.pem", "-extracerts", chain]  # fmt: skip
         outcome = peer.run(*common, *arguments, folder=self._folder)
         assert outcome.returncode == 0, (outcome.stderr + outcome.stdout).strip()[-600:]
+
+    def _openssl_central(self, peer: Peer, kind: str) -> None:
+        devid, material = self._devid, self._material
+        root, credential = material.root.certificate.read_bytes(), material.suppliers[kind]
+        authority = material.key_authorities[kind]
+        more = ["-rsp_key", material.new_keys[kind], "-srv_cert", authority.certificate, "-srv_key", authority.key]
+        with MockServer(peer, material, Case(peer.label, "Python", "ir", kind), more) as server:
+            config = devid.Config(server.url, cmp_anchors=root, enrolment_anchors=root)
+            # Its messages about keys are of an own kind: see docs/known-cas.md.
+            config.set_profile("openssl-mock")
+            config.set_credential(devid.Key.load(credential.key.read_bytes()), credential.certificate.read_bytes())
+            try:
+                issued = devid.Client(config).enroll_central(SUBJECT).run()
+            except devid.Error as error:
+                raise RuntimeError(f"{error} | server: {server.log[-600:]}") from error
+        assert issued.private_key is not None and issued.private_key.public_key in issued.certificate.der, "not that key"
 
     def _openssl_p10cr(self, peer: Peer) -> None:
         with tempfile.TemporaryDirectory(dir=self._folder) as name:

@@ -36,9 +36,16 @@ class Material:
     def __init__(self, openssl: Peer, folder: Path) -> None:
         self._openssl, self.folder = openssl, folder
         (folder / "leaf.ext").write_text(EXTENSIONS)
+        # cmKGA: RFC 9810 section 4.5.
+        (folder / "kga.ext").write_text(EXTENSIONS + "extendedKeyUsage=1.3.6.1.5.5.7.3.32\n")
         self.root = self._authority("root", "/CN=Interop Root")
         self.stranger = self._authority("stranger", "/CN=Another Root")
         self.servers = {kind: self._certified(f"server-{kind}", kind, "/CN=CMP server") for kind in KINDS}
+        # The same keys, for a server that also makes keys.
+        self.key_authorities = {
+            kind: Pair(server.key, self._certify(f"kga-{kind}", server.key, "/CN=CMP server", self.root, None, "kga.ext"))
+            for kind, server in self.servers.items()
+        }
         self.suppliers = {kind: self._certified(f"idevid-{kind}", kind, "/CN=device/O=Supplier") for kind in KINDS}
         self.strangers = {
             kind: self._certified(f"stranger-{kind}", kind, "/CN=device/O=Nobody", self.stranger) for kind in KINDS
@@ -72,12 +79,13 @@ class Material:
         key = self._key(name, kind)
         return Pair(key, self._certify(name, key, subject, by or self.root, serial))
 
-    def _certify(self, name: str, key: Path, subject: str, by: Pair, serial: int | None) -> Path:
+    def _certify(self, name: str, key: Path, subject: str, by: Pair, serial: int | None,
+                 extensions: str = "leaf.ext") -> Path:
         certificate, request = self.folder / f"{name}.pem", self.folder / f"{name}.csr"
         self._openssl.check("req", "-new", "-key", key, "-subj", subject, "-out", request, folder=self.folder)
         number = ["-set_serial", serial] if serial else ["-CAcreateserial"]
         self._openssl.check(
             "x509", "-req", "-in", request, "-CA", by.certificate, "-CAkey", by.key, *number, "-days", 30,
-            "-extfile", self.folder / "leaf.ext", "-out", certificate, folder=self.folder,
+            "-extfile", self.folder / extensions, "-out", certificate, folder=self.folder,
         )  # fmt: skip
         return certificate

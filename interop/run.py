@@ -73,7 +73,7 @@ def main() -> int:
         testca = stack.enter_context(authorities.another())
         beyond = further.Further(testca, system, material, folder)
         for peer in all_peers:
-            more += beyond.from_openssl(peer)
+            more += [*beyond.from_openssl(peer), *beyond.with_openssl(peer)]
         if not options.short:
             try:
                 jvm = stack.enter_context(siemens.start())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
+from collections.abc import Sequence
 
 from cases import FAILURE_BIT, POLLS, Case
 from material import REFERENCE, SECRET, Material
@@ -13,9 +14,9 @@ from peers import Peer, environment
 class MockServer:
     """`openssl cmp -port 0` as a server that acts as a case wants."""
 
-    def __init__(self, peer: Peer, material: Material, case: Case) -> None:
+    def __init__(self, peer: Peer, material: Material, case: Case, more: Sequence[object] = ()) -> None:
         self._log: list[str] = []
-        command = [str(peer.program), "cmp", "-config", "", "-port", "0", *_options(peer, material, case)]
+        command = [str(peer.program), "cmp", "-config", "", "-port", "0", *_options(peer, material, case), *map(str, more)]
         self._process = subprocess.Popen(
             command,
             cwd=material.folder,
