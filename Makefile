@@ -11,13 +11,14 @@ DEBUG := $(TARGET)/debug
 # Where `make demo` installs to.
 STAGE := $(CURDIR)/build/stage
 
-.PHONY: all release install header test test-dependencies test-rust test-c test-header test-abi test-install test-python test-messages test-interop \
+.PHONY: all release command install header test test-dependencies test-rust test-c test-header test-abi test-install test-python test-messages test-interop \
 	demo interop pkits bench faults fleet fuzz cross lint clean help build-dir setup-build setup-test setup-demo setup-interop
 
 all: release
 
 help:
 	@echo "make            release libraries in target/release"
+	@echo "make command    the command devid in target/release"
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR= : header, shared and static library, devid.pc"
 	@echo "make demo       a device gets its identity, checks a peer and renews, against a test CA on this machine"
 	@echo "make test       every test; parts: test-rust test-c test-header test-abi test-install test-python test-messages test-interop"
@@ -49,6 +50,10 @@ setup-interop: build-dir
 # Both library types in one compiler run without the Rust library: with it among them cargo would skip LTO without a word.
 release: setup-build
 	$(CARGO) rustc --locked --release -p devid --lib --crate-type cdylib,staticlib
+
+# The command, beside the libraries.
+command: setup-build
+	$(CARGO) build --locked --release -p devid-cli
 
 install: release
 	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" sh bindings/c/install.sh "$(RELEASE)"

@@ -1,0 +1,133 @@
+//! Attends an operation for a person or a timer: the clock, waits that can be interrupted, words on what happens, a trace.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use devid::asn1::name;
+use devid::client::run::{sleep_unless, system_time};
+use devid::client::{Event, Owner};
+use devid::cmp::{Issued, describe_message};
+use devid::transport::Cancel;
+use devid::{Code, Error, Time};
+
+use crate::output::{self, Output};
+use crate::trace::Trace;
+
+/// The switch that signals throw; one for the process.
+static CANCEL: OnceLock<Cancel> = OnceLock::new();
+
+/// Thrown by SIGINT and SIGTERM.
+pub fn cancel() -> &'static Cancel {
+    CANCEL.get_or_init(Cancel::new)
+}
+
+/// Makes SIGINT and SIGTERM end what is at work, with its place kept; a second one ends the process.
+pub fn watch_signals() {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]) else { return };
+    std::thread::spawn(move || {
+        for (count, signal) in signals.forever().enumerate() {
+            if count > 0 {
+                std::process::exit(128 + signal);
+            }
+            cancel().cancel();
+        }
+    });
+}
+
+/// Attends one operation after the other.
+pub struct Attendant<'a> {
+    output: Output,
+    /// Leave at the first wait instead of waiting.
+    no_wait: bool,
+    trace: Option<&'a mut Trace>,
+    /// What the CA asked to wait, if it was not waited for.
+    pub left_waiting: Option<u32>,
+}
+
+impl<'a> Attendant<'a> {
+    /// Speaks as the command does.
+    pub fn new(output: Output, no_wait: bool, trace: Option<&'a mut Trace>) -> Self {
+        Attendant { output, no_wait, trace, left_waiting: None }
+    }
+}
+
+impl Owner for Attendant<'_> {
+    fn now(&mut self) -> Time {
+        system_time()
+    }
+
+    fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error> {
+        let said = match reason {
+            [] => "the CA asks to wait".to_owned(),
+            words => format!("the CA asks to wait: {}", words.join("; ").escape_debug()),
+        };
+        if let Some(trace) = &mut self.trace {
+            trace.waited(seconds, &said);
+        }
+        if self.no_wait {
+            self.left_waiting = Some(seconds);
+            return Err(Error::new(
+                Code::Cancelled,
+                format!("{said}; the request is kept and goes on at the next call"),
+            ));
+        }
+        self.output
+            .say(&format!("{said}; next question in {}, Ctrl-C keeps the place", output::span(u64::from(seconds))));
+        for left in (1..=seconds).rev() {
+            self.output.progress(&format!("next question in {}", output::span(u64::from(left))));
+            if let Err(error) = sleep_unless(Some(cancel()), 1) {
+                self.output.end_progress();
+                return Err(error);
+            }
+        }
+        self.output.end_progress();
+        Ok(())
+    }
+
+    fn decide(&mut self, issued: &Issued) -> Result<devid::client::Decision, Error> {
+        let shown = name::display(issued.certificate.subject());
+        self.output
+            .say(&format!("certificate came: {shown}, valid until {}", output::date(issued.certificate.not_after())));
+        for difference in &issued.differences {
+            self.output.say(&format!("  differs from the request: {difference}"));
+        }
+        for warning in issued.warnings() {
+            self.output.say(&format!("  the CA warns: {}", warning.escape_debug()));
+        }
+        devid::client::Unattended.decide(issued)
+    }
+
+    fn observe(&mut self, event: Event<'_>) {
+        match &event {
+            Event::Sending { body, message } => self.output.say(&format!("{body} sent, {} bytes", message.len())),
+            Event::Received { message, elapsed } => {
+                let words = match self.output.verbose {
+                    0 => String::new(),
+                    _ => describe(message).map(|words| format!(" ({words}, not checked yet)")).unwrap_or_default(),
+                };
+                self.output.say(&format!("{} bytes came back in {} ms{words}", message.len(), elapsed.as_millis()));
+            }
+            Event::Retrying { error, seconds } => self.output.say(&format!("{error}; again in {seconds} s")),
+        }
+        if self.output.verbose > 2
+            && let Event::Sending { message, .. } | Event::Received { message, .. } = &event
+            && let Ok(text) = devid::inspect::inspect(message, devid::inspect::Format::Text)
+        {
+            self.output.say(&text);
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.event(&event);
+        }
+    }
+}
+
+/// What a message says of itself.
+pub fn describe(message: &[u8]) -> Option<String> {
+    describe_message(message, &devid::limits::Limits::default()).map(|words| words.escape_debug().to_string())
+}
+
+/// Milliseconds, for the trace.
+pub fn millis(elapsed: Duration) -> u128 {
+    elapsed.as_millis()
+}

@@ -1,0 +1,99 @@
+//! `config`: the settings themselves.
+
+use serde_json::{Value, json};
+
+use crate::arguments::{Arguments, Config, ConfigAction};
+use crate::failure::{Exit, Failure};
+use crate::output::{Output, print};
+use crate::settings::{self, keys, keys::Kind};
+
+pub fn run(command: &Config, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    let loaded = || settings::load(arguments.config.as_deref(), &arguments.option, arguments.memory.as_deref());
+    match &command.action {
+        ConfigAction::Show => {
+            let loaded = loaded()?;
+            let text = toml::to_string_pretty(&loaded.table).map_err(|e| Failure::settings(e.to_string()))?;
+            output.result("config show", &text, json!({ "files": loaded.files, "settings": loaded.table }));
+        }
+        ConfigAction::Check => {
+            let loaded = loaded()?;
+            let files: Vec<String> = loaded.files.iter().map(|path| path.display().to_string()).collect();
+            let words = if files.is_empty() {
+                "no settings file; defaults and options are good".to_owned()
+            } else {
+                format!("{}: good", files.join(", "))
+            };
+            output.result("config check", &words, json!({ "files": files }));
+        }
+        ConfigAction::Explain { key: None } => {
+            let rows: Vec<String> = keys::ALL.iter().map(|key| format!("{:<40} {}", key.path, key.meaning)).collect();
+            print(&format!("{}\n", rows.join("\n")));
+        }
+        ConfigAction::Explain { key: Some(name) } => {
+            let key = keys::find(name).ok_or_else(|| {
+                let near = keys::nearest(name).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                Failure::usage(format!("unknown setting {name}{near}"))
+            })?;
+            let text =
+                format!("{}\n  {}\n  value:   {}\n  default: {}", key.path, key.meaning, key.kind.words(), key.default);
+            output.result(
+                "config explain",
+                &text,
+                json!({ "key": key.path, "meaning": key.meaning, "default": key.default }),
+            );
+        }
+        ConfigAction::Schema => print(&format!("{:#}\n", schema())),
+    }
+    Ok(Exit::Done)
+}
+
+/// JSON Schema of devid.toml, from the table of settings.
+pub fn schema() -> Value {
+    let mut root = object();
+    for key in keys::ALL {
+        insert(&mut root, &key.path.split('.').collect::<Vec<_>>(), key);
+    }
+    root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    root["title"] = json!("devid.toml");
+    root
+}
+
+fn object() -> Value {
+    json!({ "type": "object", "additionalProperties": false, "properties": {} })
+}
+
+fn insert(into: &mut Value, path: &[&str], key: &keys::Key) {
+    let [first, rest @ ..] = path else { return };
+    if *first == "*" {
+        if !into["additionalProperties"].is_object() {
+            into["additionalProperties"] = object();
+        }
+        return insert(&mut into["additionalProperties"], rest, key);
+    }
+    let Some(properties) = into["properties"].as_object_mut() else { return };
+    if rest.is_empty() {
+        properties.insert((*first).to_owned(), value_schema(key));
+        return;
+    }
+    // Exports are a list of tables; everything else with a name below it is a table.
+    if *first == "export" {
+        let list = properties.entry("export").or_insert_with(|| json!({ "type": "array", "items": object() }));
+        return insert(&mut list["items"], rest, key);
+    }
+    insert(properties.entry(*first).or_insert_with(object), rest, key);
+}
+
+fn value_schema(key: &keys::Key) -> Value {
+    let mut schema = match key.kind {
+        Kind::Text | Kind::Path => json!({ "type": "string" }),
+        Kind::Span => json!({ "type": "string", "pattern": "^[0-9]+[smhd]$" }),
+        Kind::Secret => json!({ "type": "string", "pattern": "^(file:.+|fd:[0-9]+|cred:[^/]+|env:.+|prompt)$" }),
+        Kind::Number => json!({ "type": "integer", "minimum": 0 }),
+        Kind::Share => json!({ "type": "number", "minimum": 0, "exclusiveMaximum": 1 }),
+        Kind::Switch => json!({ "type": "boolean" }),
+        Kind::Paths | Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::OneOf(names) => json!({ "enum": names }),
+    };
+    schema["description"] = json!(key.meaning);
+    schema
+}

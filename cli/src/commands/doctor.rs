@@ -1,0 +1,322 @@
+//! `doctor`: what would fail, step by step, and how to mend it. Changes nothing; what depends on something that failed is
+//! not tried.
+
+use std::net::ToSocketAddrs;
+use std::time::Duration;
+
+use devid::Class;
+use devid::asn1::name::display;
+use devid::client::run::system_time;
+use devid::cmp::Question;
+use devid::store::AnchorSet;
+use devid::transport::Url;
+use serde_json::{Value, json};
+
+use super::status;
+use crate::arguments::{Arguments, Doctor};
+use crate::attendant::{Attendant, cancel, watch_signals};
+use crate::device::Device;
+use crate::failure::{Exit, Failure};
+use crate::output::{Output, date};
+use crate::settings::{self, Settings};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    Warning,
+    Error,
+    Skipped,
+}
+
+struct Check {
+    name: &'static str,
+    verdict: Verdict,
+    fact: String,
+    mend: Option<String>,
+}
+
+#[derive(Default)]
+struct Findings(Vec<Check>);
+
+impl Findings {
+    fn add(&mut self, name: &'static str, verdict: Verdict, fact: impl Into<String>, mend: Option<String>) {
+        self.0.push(Check { name, verdict, fact: fact.into(), mend });
+    }
+
+    fn good(&mut self, name: &'static str, fact: impl Into<String>) {
+        self.add(name, Verdict::Good, fact, None);
+    }
+
+    fn skip(&mut self, names: &[&'static str], because: &str) {
+        for name in names {
+            self.add(name, Verdict::Skipped, format!("skipped: {because}"), None);
+        }
+    }
+
+    fn count(&self, verdict: Verdict) -> usize {
+        self.0.iter().filter(|check| check.verdict == verdict).count()
+    }
+}
+
+pub fn run(command: &Doctor, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    watch_signals();
+    let mut findings = Findings::default();
+    let loaded = settings::load(arguments.config.as_deref(), &arguments.option, arguments.memory.as_deref());
+    match &loaded {
+        Err(failure) => {
+            findings.add("settings.read", Verdict::Error, failure.to_string(), Some("devid config explain".to_owned()))
+        }
+        Ok(loaded) => {
+            let from = loaded.files.first().map_or_else(|| "no file".to_owned(), |path| path.display().to_string());
+            findings.good("settings.read", from);
+            look(&loaded.settings, command.offline, output, &mut findings);
+        }
+    }
+    tell(&findings, output);
+    Ok(if findings.count(Verdict::Error) > 0 { Exit::Invalid } else { Exit::Done })
+}
+
+fn look(settings: &Settings, is_offline: bool, output: Output, findings: &mut Findings) {
+    clock(findings);
+    let device = match Device::open(settings, false) {
+        Err(failure) => {
+            findings.add("memory.open", Verdict::Error, failure.to_string(), Some("devid init".to_owned()));
+            findings.skip(&["memory.verify", "identity", "anchors", "login", "cmp.answer"], "memory.open");
+            None
+        }
+        Ok(device) => {
+            findings.good("memory.open", settings.device.memory.display().to_string());
+            memory(&device, findings);
+            Some(device)
+        }
+    };
+    let is_reached = if is_offline {
+        findings.skip(&["net.dns", "net.tcp"], "--offline");
+        false
+    } else {
+        way(settings, findings)
+    };
+    let Some(device) = device else { return };
+    let has_anchors = anchors(&device, findings);
+    let has_login = login(&device, findings);
+    match (is_reached, has_anchors && has_login) {
+        (true, true) => answer(&device, output, findings),
+        (false, _) => {
+            findings.skip(&["cmp.answer"], if is_offline { "--offline" } else { "the server was not reached" })
+        }
+        (_, false) => findings.skip(&["cmp.answer"], "anchors or login"),
+    }
+}
+
+/// A day before this library was written is not today.
+const EARLIEST: i64 = 1_764_547_200;
+
+fn clock(findings: &mut Findings) {
+    let now = system_time();
+    match now.unix() >= EARLIEST {
+        true => findings.good("clock", date(now)),
+        false => findings.add(
+            "clock",
+            Verdict::Error,
+            format!("the clock says {}, which is in the past", date(now)),
+            Some("set the clock, or device.clock = \"none\" to learn the time from the CA".to_owned()),
+        ),
+    }
+}
+
+fn memory(device: &Device, findings: &mut Findings) {
+    match device.store.verify() {
+        Err(error) => {
+            findings.add("memory.verify", Verdict::Error, error.to_string(), Some("devid store repair".to_owned()))
+        }
+        Ok(problems) if problems.is_empty() => findings.good("memory.verify", "everything can be read"),
+        Ok(problems) => {
+            let words: Vec<String> =
+                problems.iter().map(|problem| format!("{}: {}", problem.place, problem.text)).collect();
+            findings.add("memory.verify", Verdict::Warning, words.join("; "), Some("devid store repair".to_owned()));
+        }
+    }
+    let Ok(names) = device.names(&[]) else {
+        let mend = "set [identity.NAME] with a subject".to_owned();
+        return findings.add("identity", Verdict::Error, "no identity is named in the settings", Some(mend));
+    };
+    for name in names {
+        match (status::line(device, &name), device.subject(&name, &device.identity(&name))) {
+            (Err(failure), _) | (_, Err(failure)) => {
+                findings.add("identity", Verdict::Error, format!("{name}: {failure}"), None)
+            }
+            (Ok(_), Ok(None)) if device.store.state(&name).is_ok_and(|state| state.current.is_none()) => {
+                let mend = format!("set identity.{name}.subject");
+                findings.add(
+                    "identity",
+                    Verdict::Error,
+                    format!("{name}: nothing says which name to ask for"),
+                    Some(mend),
+                );
+            }
+            (Ok(line), Ok(_)) => findings.good("identity", line),
+        }
+    }
+}
+
+fn anchors(device: &Device, findings: &mut Findings) -> bool {
+    let config = match device.config(false) {
+        Ok(config) => config,
+        Err(failure) => {
+            findings.add("anchors", Verdict::Error, failure.to_string(), None);
+            return false;
+        }
+    };
+    let is_https = device.settings.ca.server.as_deref().is_some_and(|url| url.starts_with("https:"));
+    let sets = [
+        ("anchors.answers", "answers", &config.cmp_anchors, true),
+        ("anchors.issued", "issued", &config.enrolment_anchors, true),
+        ("anchors.tls", "tls", &config.tls.anchors, is_https),
+    ];
+    let mut is_good = true;
+    for (name, word, set, is_needed) in sets {
+        if set.is_empty() && is_needed {
+            is_good = false;
+            let mend = format!("devid anchors add {word} FILE");
+            findings.add(name, Verdict::Error, format!("nobody is trusted for {word}"), Some(mend));
+        }
+        for anchor in set.iter() {
+            let words = format!("{}, until {}", display(anchor.subject()), date(anchor.not_after()));
+            match anchor.not_after() < system_time() {
+                true => findings.add(name, Verdict::Warning, format!("{words}: it has expired"), None),
+                false => findings.good(name, words),
+            }
+        }
+    }
+    if device.store.anchors(AnchorSet::Peer).is_ok_and(|set| set.is_empty()) && device.settings.peers.trust.is_empty() {
+        findings.add("anchors.peers", Verdict::Warning, "no roots for peers: devid validate needs --trust", None);
+    }
+    is_good
+}
+
+fn login(device: &Device, findings: &mut Findings) -> bool {
+    match device.config(true).and_then(|config| Ok(config.build()?)) {
+        Ok(_) => {
+            findings.good("login", "the credential for the first certificate can be used");
+            true
+        }
+        Err(failure) => {
+            // An identity that vouches for itself needs no other credential until it ends.
+            let names = device.names(&[]).unwrap_or_default();
+            let is_enrolled = names.iter().any(|name| device.client_of(name).is_ok());
+            let verdict = if is_enrolled { Verdict::Warning } else { Verdict::Error };
+            findings.add("login", verdict, failure.to_string(), Some("devid config explain ca.login.kind".to_owned()));
+            is_enrolled
+        }
+    }
+}
+
+/// Name and connection, each by itself. Whether the server was reached.
+fn way(settings: &Settings, findings: &mut Findings) -> bool {
+    let Some(server) = &settings.ca.server else {
+        findings.add(
+            "net.dns",
+            Verdict::Error,
+            "ca.server is not set",
+            Some("devid config explain ca.server".to_owned()),
+        );
+        findings.skip(&["net.tcp"], "net.dns");
+        return false;
+    };
+    let url = match Url::parse(server) {
+        Ok(url) => url,
+        Err(error) => {
+            findings.add("net.dns", Verdict::Error, error.to_string(), None);
+            findings.skip(&["net.tcp"], "net.dns");
+            return false;
+        }
+    };
+    if settings.ca.proxy.is_some() || server.starts_with("coap") {
+        findings.skip(&["net.dns", "net.tcp"], "not by a connection of our own");
+        return true;
+    }
+    let host = url.host().trim_matches(['[', ']']);
+    let addresses: Vec<_> = match (host, url.port()).to_socket_addrs() {
+        Ok(addresses) => addresses.collect(),
+        Err(error) => {
+            findings.add("net.dns", Verdict::Error, format!("{host}: {error}"), None);
+            findings.skip(&["net.tcp"], "net.dns");
+            return false;
+        }
+    };
+    let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+    findings.good("net.dns", format!("{host} is {}", shown.join(", ")));
+    let mut last = String::new();
+    for address in &addresses {
+        match std::net::TcpStream::connect_timeout(address, Duration::from_secs(5)) {
+            Ok(_) => {
+                findings.good("net.tcp", format!("{address} answers"));
+                return true;
+            }
+            Err(error) => last = format!("{address}: {error}"),
+        }
+    }
+    findings.add(
+        "net.tcp",
+        Verdict::Error,
+        last,
+        Some("is the port right, and does a firewall let it through?".to_owned()),
+    );
+    false
+}
+
+/// One harmless question: what comes back tells about TLS, HTTP, the protection and the signer.
+fn answer(device: &Device, output: Output, findings: &mut Findings) {
+    let name = device.names(&[]).ok().and_then(|names| names.into_iter().next()).unwrap_or_default();
+    let asked = device.any_client(&name).and_then(|client| {
+        let client = client.with_cancel(Some(cancel().clone()));
+        let mut operation = client.ask(Question::CaCerts)?;
+        let quiet = Output { quiet: true, ..output };
+        Ok(client.complete(&mut operation, &mut Attendant::new(quiet, true, None))?)
+    });
+    match asked {
+        Ok(()) => findings.good("cmp.answer", "the CA answers, and its answer is believed"),
+        // The CA was reached and spoke CMP: it does not take this question, and enrolment may work all the same.
+        Err(Failure::Library(error)) if error.facts().server_authenticated => {
+            findings.add("cmp.answer", Verdict::Warning, error.report(), None);
+        }
+        Err(Failure::Library(error)) => {
+            let mend = match (error.facts().hint, error.class()) {
+                (Some(hint), _) => Some(hint.to_string()),
+                (None, Class::Transport) => {
+                    Some("devid enroll --trace why.html shows what went over the wire".to_owned())
+                }
+                (None, _) => None,
+            };
+            findings.add("cmp.answer", Verdict::Error, error.report(), mend);
+        }
+        Err(failure) => findings.add("cmp.answer", Verdict::Error, failure.to_string(), None),
+    }
+}
+
+fn tell(findings: &Findings, output: Output) {
+    let word = |verdict: Verdict| match verdict {
+        Verdict::Good => "ok",
+        Verdict::Warning => "warning",
+        Verdict::Error => "ERROR",
+        Verdict::Skipped => "-",
+    };
+    let mut lines = Vec::new();
+    for check in &findings.0 {
+        lines.push(format!(
+            "{:<8} {:<16} {}",
+            word(check.verdict),
+            check.name,
+            check.fact.replace('\n', "\n                          ")
+        ));
+        lines.extend(check.mend.iter().map(|mend| format!("{:<25} mend: {mend}", "")));
+    }
+    let (errors, warnings) = (findings.count(Verdict::Error), findings.count(Verdict::Warning));
+    lines.push(format!("{errors} errors, {warnings} warnings. Nothing was changed."));
+    let checks: Vec<Value> = findings
+        .0
+        .iter()
+        .map(|c| json!({ "name": c.name, "verdict": word(c.verdict).to_lowercase(), "fact": c.fact, "mend": c.mend }))
+        .collect();
+    output.result("doctor", &lines.join("\n"), json!({ "errors": errors, "warnings": warnings, "checks": checks }));
+}

@@ -1,0 +1,24 @@
+//! `export`: an identity for other software, once. Lasting exports stand in the settings.
+
+use serde_json::json;
+
+use crate::arguments::Export;
+use crate::device::Device;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::settings::{self, Source};
+
+pub fn run(command: &Export, device: &Device, output: Output) -> Result<Exit, Failure> {
+    let password = command.password.as_deref().map(Source::parse).transpose().map_err(Failure::usage)?;
+    let wanted = settings::Export {
+        layout: command.layout.clone(),
+        folder: command.folder.clone(),
+        anchors: command.anchors.clone(),
+        password,
+        then: Vec::new(),
+    };
+    let exported = device.store.export(&command.name, &device.export_of(&wanted)?)?;
+    let files: Vec<String> = exported.files.iter().map(|path| path.display().to_string()).collect();
+    output.result("export", &files.join("\n"), json!({ "generation": exported.generation, "files": files }));
+    Ok(Exit::Done)
+}

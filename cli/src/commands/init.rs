@@ -1,0 +1,100 @@
+//! `init`: a settings file and device memory from a few values.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use devid::asn1::name::Name;
+use devid::client::run::system_time;
+use devid::store::{NewIdentity, NewKey};
+use serde_json::json;
+
+use super::anchors;
+use crate::arguments::{Arguments, Init, Set};
+use crate::device::{Device, read_certificates, read_key};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::settings::{self, Source};
+
+pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    let path =
+        command.output.clone().or_else(|| arguments.config.clone()).unwrap_or_else(|| settings::DEFAULT_FILE.into());
+    if path.exists() {
+        let words = format!("{} exists already, and nothing is written over; --output names another", path.display());
+        return Err(Failure::usage(words));
+    }
+    // Everything that was given is looked at before anything is written.
+    Name::parse(&command.subject)?;
+    devid::transport::Url::parse(&command.server).map_err(|e| Failure::from(devid::Error::from(e)))?;
+    if let Some(source) = &command.secret {
+        Source::parse(source).map_err(Failure::usage)?;
+    }
+    let anchors = read_certificates(&command.trust)?;
+    let signers = absolute(&command.signer)?;
+    read_certificates(&signers)?;
+    let factory = match (&command.factory_key, &command.factory_certificates) {
+        (Some(key), Some(certificates)) => Some((read_key(key, None)?, read_certificates([certificates])?)),
+        _ => None,
+    };
+    let memory = arguments.memory.clone().unwrap_or_else(|| settings::Settings::default().device.memory);
+    let text = settings_text(command, &memory, &signers);
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| Failure::Own(Exit::Internal, e.to_string()))?;
+    let read: settings::Settings =
+        table.try_into().map_err(|e: toml::de::Error| Failure::settings(e.message().to_owned()))?;
+    let device = Device::open(&read, true)?;
+    anchors::add(&device, Set::All, &anchors)?;
+    if let Some((key, chain)) = factory {
+        let [certificate, above @ ..] = &chain[..] else {
+            return Err(Failure::usage("--factory-certificates: there is no certificate in the file"));
+        };
+        let new =
+            NewIdentity { key: NewKey::Held(&*key), certificate, chain: above, purpose: "idevid", at: system_time() };
+        device.store.install(device.factory_name(), &new)?;
+    }
+    // Created anew or not at all: nobody's file is written over.
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| Failure::file(&path, &e))?;
+    let words = format!(
+        "{} and device memory at {} are made; next: devid doctor, devid enroll",
+        path.display(),
+        memory.display()
+    );
+    output.say(&words);
+    output.result("init", "", json!({ "settings": path, "memory": memory, "anchors": anchors.len() }));
+    Ok(Exit::Done)
+}
+
+fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    paths.iter().map(|path| std::path::absolute(path).map_err(|e| Failure::file(path, &e))).collect()
+}
+
+fn settings_text(command: &Init, memory: &std::path::Path, signers: &[PathBuf]) -> String {
+    let text = |value: &str| toml::Value::from(value).to_string();
+    let list = |values: &[String]| toml::Value::from(values.to_vec()).to_string();
+    let mut lines = vec![
+        "# Settings of devid. `devid config explain` tells what there is besides.".to_owned(),
+        "[device]".to_owned(),
+        format!("memory = {}", text(&memory.display().to_string())),
+        String::new(),
+        "[ca]".to_owned(),
+        format!("server = {}", text(&command.server)),
+    ];
+    lines.extend(command.profile.as_ref().map(|profile| format!("profile = {}", text(profile))));
+    if let (Some(reference), Some(secret)) = (&command.reference, &command.secret) {
+        lines.extend([String::new(), "[ca.login]".to_owned(), "kind = \"secret\"".to_owned()]);
+        lines.extend([format!("reference = {}", text(reference)), format!("secret = {}", text(secret))]);
+    }
+    if !signers.is_empty() {
+        let paths: Vec<String> = signers.iter().map(|path| path.display().to_string()).collect();
+        lines.extend([String::new(), "[ca.trust]".to_owned(), format!("signers = {}", list(&paths))]);
+    }
+    lines.extend([
+        String::new(),
+        format!("[identity.{}]", command.identity),
+        format!("subject = {}", text(&command.subject)),
+    ]);
+    if !command.dns.is_empty() {
+        lines.push(format!("dns = {}", list(&command.dns)));
+    }
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,60 @@
+//! `request` and `import`: enrolment without a network.
+
+use devid::client::run::system_time;
+use devid::client::{Import, RequestOptions, request_into};
+use devid::crypto::default_provider;
+use serde_json::json;
+
+use super::{hooks, status};
+use crate::arguments::{Import as ImportCommand, Request};
+use crate::device::{Device, read_file};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::settings::Source;
+
+/// A PKCS#10 request; its key is kept before it goes out.
+pub fn request(command: &Request, device: &Device, output: Output) -> Result<Exit, Failure> {
+    let name = device.name(command.name.as_deref())?;
+    let identity = device.identity(&name);
+    // The same request again, if it is out: two keys for one name would fit no certificate for sure.
+    let request = match device.store.pending_request(&name)? {
+        Some(request) => request,
+        None => {
+            let missing =
+                || Failure::settings(format!("identity.{name} says no name to ask for: set its subject or dns"));
+            let subject = device.subject(&name, &identity)?.ok_or_else(missing)?;
+            let key = default_provider().generate_key(device.key_kind(&name, &identity)?)?;
+            let to = device.destination(&name, &identity);
+            request_into(to, &*key, None, &subject, &RequestOptions::default())?
+        }
+    };
+    let text = request.to_pem();
+    match &command.output {
+        Some(path) => {
+            std::fs::write(path, &text).map_err(|e| Failure::file(path, &e))?;
+            output.result("request", "", json!({ "name": name, "file": path }));
+        }
+        None => output.result("request", &text, json!({ "name": name, "pem": text })),
+    }
+    output.say(&format!("{name}: the key waits in device memory; devid import takes the certificate"));
+    Ok(Exit::Done)
+}
+
+/// A certificate that came back.
+pub fn import(command: &ImportCommand, device: &Device, output: Output) -> Result<Exit, Failure> {
+    let password = command.password.as_deref().map(Source::parse).transpose().map_err(Failure::usage)?;
+    let password = password.map(|source| source.read_text("the password of the file")).transpose()?;
+    let config = device.config(false)?;
+    let named = command.name.clone().or_else(|| device.name(None).ok());
+    let identity = device.identity(named.as_deref().unwrap_or_default());
+    let mut import = Import::new(&device.store, &config.enrolment_anchors, &identity.purpose, system_time());
+    import.intermediates = &config.intermediates;
+    import.name = command.name.as_deref();
+    import.password = password.as_ref().map(|password| password.as_str());
+    let kept = import.run(&read_file(&command.file)?)?;
+    let (exports, is_exported) = hooks::exports(device, &kept.name, &device.identity(&kept.name), true, output);
+    let mut document = status::document(device, &kept.name)?;
+    document["exports"] = exports;
+    output.result("import", &status::line(device, &kept.name)?, json!({ "changed": true, "identities": [document] }));
+    Ok(if is_exported { Exit::Done } else { Exit::Hook })
+}

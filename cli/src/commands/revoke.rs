@@ -1,0 +1,39 @@
+//! `revoke`: asks the CA to revoke the certificate in use.
+
+use devid::asn1::crl::CrlReason;
+use serde_json::json;
+
+use super::traced;
+use crate::arguments::Revoke;
+use crate::attendant::{Attendant, cancel, watch_signals};
+use crate::device::Device;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+
+const REASONS: [(&str, CrlReason); 6] = [
+    ("unspecified", CrlReason::Unspecified),
+    ("key-compromise", CrlReason::KeyCompromise),
+    ("affiliation-changed", CrlReason::AffiliationChanged),
+    ("superseded", CrlReason::Superseded),
+    ("cessation-of-operation", CrlReason::CessationOfOperation),
+    ("privilege-withdrawn", CrlReason::PrivilegeWithdrawn),
+];
+
+pub fn run(command: &Revoke, device: &Device, output: Output) -> Result<Exit, Failure> {
+    let reason = REASONS.iter().find(|(name, _)| *name == command.reason).map(|(_, reason)| *reason);
+    let reason = reason.ok_or_else(|| {
+        let known: Vec<&str> = REASONS.iter().map(|(name, _)| *name).collect();
+        Failure::usage(format!("--reason {}: {} are reasons", command.reason, known.join(", ")))
+    })?;
+    let name = device.name(command.name.as_deref())?;
+    let certificate = device.store.current(&name)?.certificate;
+    watch_signals();
+    traced(command.talk.trace.as_deref(), "devid revoke", |trace| {
+        let client = device.client_of(&name)?.with_cancel(Some(cancel().clone()));
+        let mut operation = client.revoke(&certificate, reason)?;
+        let mut attendant = Attendant::new(output, command.talk.no_wait, trace);
+        Ok(client.complete(&mut operation, &mut attendant)?)
+    })?;
+    output.result("revoke", &format!("{name}: the CA has revoked its certificate"), json!({ "name": name }));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,126 @@
+//! `status` and `show`: how identities stand, and parts of them.
+
+use devid::asn1::name::display;
+use devid::asn1::pem;
+use devid::asn1::x509::Certificate;
+use devid::client::Plan;
+use devid::client::renewal::{Alarm, Standing};
+use devid::store::StoreErrorKind;
+use serde_json::{Value, json};
+
+use super::keep::certificate_json;
+use crate::arguments::{Part, Show, Status};
+use crate::device::Device;
+use crate::failure::{Exit, Failure};
+use crate::output::{Output, date, print, rfc3339};
+
+/// How identities stand.
+pub fn status(command: &Status, device: &Device, output: Output) -> Result<Exit, Failure> {
+    let (mut documents, mut lines, mut is_alarming) = (Vec::new(), Vec::new(), false);
+    for name in device.names(&command.names)? {
+        let document = document(device, &name)?;
+        is_alarming |= document["alarm"] != "quiet";
+        lines.push(line(device, &name)?);
+        documents.push(document);
+    }
+    output.result("status", &lines.join("\n"), json!({ "identities": documents }));
+    Ok(if command.check && is_alarming { Exit::Alarm } else { Exit::Done })
+}
+
+fn plan(device: &Device, name: &str) -> Result<Plan, Failure> {
+    Ok(device.planner(&device.identity(name)).plan(&device.store, name, device.clock())?)
+}
+
+/// Everything that is known of an identity.
+pub fn document(device: &Device, name: &str) -> Result<Value, Failure> {
+    let plan = plan(device, name)?;
+    let state = device.store.state(name)?;
+    let current = match device.store.current(name) {
+        Ok(identity) => Some(identity),
+        Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => None,
+        Err(error) => return Err(error.into()),
+    };
+    let is_unfinished = device.store.operations()?.iter().any(|saved| saved == name);
+    Ok(json!({
+        "name": name,
+        "standing": standing(plan.standing),
+        "alarm": alarm(plan.alarm),
+        "generation": state.current,
+        "previous": state.previous,
+        "pending": state.pending,
+        "unfinished": is_unfinished,
+        "certificate": current.as_ref().map(|identity| certificate_json(&identity.certificate)),
+        "renewal": {
+            "step": format!("{:?}", plan.step),
+            "at": plan.renewal_at.map(rfc3339),
+            "ask_again_s": plan.ask_again_seconds,
+            "attempts": plan.attempts,
+            "given_up": plan.has_given_up,
+        },
+    }))
+}
+
+/// The same in one line for people.
+pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
+    let plan = plan(device, name)?;
+    let mut words = vec![format!("{name}  {}", standing(plan.standing))];
+    if let Ok(identity) = device.store.current(name) {
+        words.push(display(identity.certificate.subject()));
+        words.push(format!("until {}", date(identity.certificate.not_after())));
+    }
+    if let Some(at) = plan.renewal_at {
+        words.push(format!("renewal about {}", date(at)));
+    }
+    if device.store.operations()?.iter().any(|saved| saved == name) {
+        words.push("a request is under way".to_owned());
+    }
+    if plan.attempts > 0 {
+        words.push(format!("{} attempts failed", plan.attempts));
+    }
+    if plan.alarm != Alarm::Quiet {
+        words.push(format!("alarm: {}", alarm(plan.alarm)));
+    }
+    Ok(words.join("  "))
+}
+
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Absent => "absent",
+        Standing::Valid => "valid",
+        Standing::NotYetValid => "not-yet-valid",
+        Standing::Expired => "expired",
+        Standing::Revoked => "revoked",
+        Standing::Damaged => "damaged",
+        Standing::Unknown => "unknown",
+    }
+}
+
+fn alarm(alarm: Alarm) -> &'static str {
+    match alarm {
+        Alarm::Quiet => "quiet",
+        Alarm::Late => "late",
+        Alarm::Urgent => "urgent",
+        Alarm::Unusable => "unusable",
+    }
+}
+
+/// A part of an identity. The private key is no part that is printed: `export` writes it where it belongs.
+pub fn show(command: &Show, device: &Device, output: Output) -> Result<Exit, Failure> {
+    let identity = device.store.current(&command.name)?;
+    let certificate = pem_of(&identity.certificate);
+    let chain: String = identity.chain.iter().map(pem_of).collect();
+    match command.part {
+        Part::Text if output.json => output.result("show", "", json!({ "identity": document(device, &command.name)? })),
+        Part::Text => print(&devid::inspect::inspect(identity.certificate.as_der(), devid::inspect::Format::Text)?),
+        Part::Cert => print(&certificate),
+        Part::Chain => print(&chain),
+        Part::Fullchain => print(&format!("{certificate}{chain}")),
+        Part::PublicKey => print(&pem::encode("PUBLIC KEY", identity.key.spki())),
+    }
+    Ok(Exit::Done)
+}
+
+/// PEM of one certificate.
+pub fn pem_of(certificate: &Certificate) -> String {
+    pem::encode("CERTIFICATE", certificate.as_der()).to_string()
+}

@@ -1,0 +1,55 @@
+//! `store`: device memory.
+
+use devid::client::abandon;
+use serde_json::json;
+
+use super::status;
+use crate::arguments::{Store, StoreAction};
+use crate::device::Device;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+
+pub fn run(command: &Store, device: &Device, output: Output) -> Result<Exit, Failure> {
+    let store = &device.store;
+    match &command.action {
+        StoreAction::List => {
+            let (identities, operations, keys) = (store.identities()?, store.operations()?, store.pending_keys()?);
+            let mut lines: Vec<String> = identities.iter().map(|name| format!("identity {name}")).collect();
+            lines.extend(operations.iter().map(|name| format!("unfinished {name}")));
+            lines.extend(keys.iter().map(|name| format!("pending-key {name}")));
+            let fields = json!({ "identities": identities, "unfinished": operations, "pending_keys": keys });
+            output.result("store list", &lines.join("\n"), fields);
+        }
+        StoreAction::Verify | StoreAction::Repair => {
+            let is_repair = matches!(command.action, StoreAction::Repair);
+            let problems = if is_repair { store.repair()? } else { store.verify()? };
+            let told = |problem: &devid::store::Problem| {
+                let mended = if problem.is_mended { " (put right)" } else { "" };
+                format!("{}: {}{mended}", problem.place, problem.text)
+            };
+            let lines: Vec<String> = problems.iter().map(told).collect();
+            let open = problems.iter().filter(|problem| !problem.is_mended).count();
+            let text = if lines.is_empty() { "device memory is as it should be".to_owned() } else { lines.join("\n") };
+            output.result("store", &text, json!({ "problems": lines, "open": open }));
+            return Ok(if open > 0 { Exit::Store } else { Exit::Done });
+        }
+        StoreAction::Rollback { name } => {
+            let kept = store.rollback(name)?;
+            output.result("store rollback", &status::line(device, name)?, json!({ "generation": kept.generation }));
+        }
+        StoreAction::Abandon { name } => {
+            let identity = device.identity(name);
+            abandon(device.destination(name, &identity))?;
+            output.result("store abandon", "", json!({ "name": name }));
+        }
+        StoreAction::Reset { name } => {
+            device.planner(&device.identity(name)).reset(store, name)?;
+            output.result("store reset", "", json!({ "name": name }));
+        }
+        StoreAction::Remove { name, .. } => {
+            store.remove_identity(name)?;
+            output.result("store remove", "", json!({ "name": name }));
+        }
+    }
+    Ok(Exit::Done)
+}

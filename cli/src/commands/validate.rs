@@ -1,0 +1,160 @@
+//! `validate`: whether a certificate is to be trusted, and why not.
+
+use std::path::Path;
+
+use devid::Time;
+use devid::asn1::name::display;
+use devid::asn1::pem;
+use devid::asn1::x509::Certificate;
+use devid::client::StatusFetcher;
+use devid::client::run::system_time;
+use devid::client::status::{StatusOptions, StatusQuestion, built_in};
+use devid::client::subject::purpose_oid;
+use devid::crypto::default_provider;
+use devid::store::AnchorSet;
+use devid::validation::{
+    Checks, Crl, NameCheck, OcspResponse, PeerName, Report, RevocationMode, RevocationPolicy, StatusSources,
+    TrustAnchors, validate,
+};
+use serde_json::json;
+
+use crate::arguments::Validate;
+use crate::device::{Device, read_certificates, read_file};
+use crate::failure::{Exit, Failure, error_json};
+use crate::output::{Output, date, rfc3339};
+use crate::settings::{Settings, StatusCheck};
+
+pub fn run(command: &Validate, settings: &Settings, output: Output) -> Result<Exit, Failure> {
+    // The first is the one that is asked about, and nobody else's choice; the others may be on its path.
+    let sent = read_certificates([&command.file])?;
+    let [leaf, pool @ ..] = &sent[..] else {
+        return Err(Failure::Own(Exit::Input, format!("{}: there is no certificate in it", command.file.display())));
+    };
+    let mut pool = pool.to_vec();
+    pool.extend(read_certificates(&command.untrusted)?);
+    let anchors = anchors(command, settings)?;
+    let status = status(command)?;
+    let checks = checks(command, settings, system_time())?;
+    let provider = default_provider();
+    let report = if command.fetch || settings.peers.fetch {
+        let options = StatusOptions::default();
+        let mut fetch = built_in(&options)?;
+        let question = StatusQuestion { anchors: &anchors, leaf, pool: &pool, known: &status, checks: &checks };
+        StatusFetcher::new(provider, options).validate(&question, &mut fetch).report
+    } else {
+        validate(&*provider, &anchors, leaf, &pool, &status, &checks)
+    };
+    tell(&report, leaf, output)
+}
+
+fn tell(report: &Report, leaf: &Certificate, output: Output) -> Result<Exit, Failure> {
+    let findings: Vec<_> = report
+        .findings()
+        .iter()
+        .map(|f| json!({ "code": f.code.name(), "certificate_index": f.certificate_index, "fatal": f.fatal, "text": f.text }))
+        .collect();
+    let mut lines =
+        vec![format!("{}  {}", if report.is_valid() { "valid" } else { "NOT VALID" }, display(leaf.subject()))];
+    let path: Vec<String> =
+        report.path().map(|path| path.chain().iter().map(|c| display(c.subject())).collect()).unwrap_or_default();
+    if let Some(valid) = report.path() {
+        lines
+            .extend(path.iter().enumerate().skip(1).map(|(depth, name)| format!("{}under {name}", "  ".repeat(depth))));
+        lines.push(format!("  the verdict holds until {}", date(valid.not_after())));
+    }
+    lines.extend(report.findings().iter().map(|f| {
+        let place = f.certificate_index.map(|n| format!(" (certificate {n})")).unwrap_or_default();
+        format!("  {}{}: {}{place}", if f.fatal { "" } else { "note: " }, f.code.name(), f.text)
+    }));
+    let until = report
+        .path()
+        .map(|path| rfc3339(path.status_until().map_or(path.not_after(), |t: Time| t.min(path.not_after()))));
+    output.result(
+        "validate",
+        &lines.join("\n"),
+        json!({
+            "valid": report.is_valid(), "path": path, "until": until, "findings": findings,
+            "error": report.error().as_ref().map(error_json),
+        }),
+    );
+    Ok(if report.is_valid() { Exit::Done } else { Exit::Invalid })
+}
+
+fn anchors(command: &Validate, settings: &Settings) -> Result<TrustAnchors, Failure> {
+    let mut anchors = TrustAnchors::new();
+    let files = if command.trust.is_empty() { &settings.peers.trust } else { &command.trust };
+    for certificate in read_certificates(files)? {
+        anchors.add(certificate);
+    }
+    if files.is_empty() && settings.device.memory.is_dir() {
+        for certificate in Device::open(settings, false)?.store.anchors(AnchorSet::Peer)? {
+            anchors.add(certificate);
+        }
+    }
+    match anchors.is_empty() {
+        true => Err(Failure::settings("nobody is trusted: --trust FILE, peers.trust or devid anchors add peers FILE")),
+        false => Ok(anchors),
+    }
+}
+
+fn status(command: &Validate) -> Result<StatusSources, Failure> {
+    let read = |path: &Path| -> Result<Vec<u8>, Failure> { read_file(path) };
+    let mut status = StatusSources::none();
+    for path in &command.crl {
+        status.crls.push(std::sync::Arc::new(crl(&read(path)?)?));
+    }
+    for path in &command.ocsp {
+        status.ocsp.push(std::sync::Arc::new(OcspResponse::from_der(&read(path)?)?));
+    }
+    Ok(status)
+}
+
+/// A list as DER or PEM.
+fn crl(input: &[u8]) -> Result<Crl, Failure> {
+    let der = match pem::is_pem(input) {
+        false => input.to_vec(),
+        true => {
+            let found = pem::parse(input)?.into_iter().find(|block| block.label == "X509 CRL");
+            let missing = || Failure::Own(Exit::Input, "no X509 CRL block in the PEM file".to_owned());
+            found.ok_or_else(missing)?.der.to_vec()
+        }
+    };
+    Ok(Crl::from_der(der)?)
+}
+
+fn checks(command: &Validate, settings: &Settings, now: Time) -> Result<Checks, Failure> {
+    let mut checks = Checks::at(now);
+    checks.names = NameCheck::NotChecked;
+    if command.name.iter().any(|name| name == "any") {
+        if command.name.len() > 1 {
+            return Err(Failure::usage("--name any: no other name goes with it"));
+        }
+    } else {
+        for name in &command.name {
+            checks = checks.with_name(peer_name(name)?);
+        }
+    }
+    match command.purpose.as_deref().or(settings.peers.purpose.as_deref()) {
+        None | Some("any") => {}
+        Some(purpose) => checks = checks.for_purpose(purpose_oid(purpose)?),
+    }
+    let mode = command.status.or(settings.peers.status).unwrap_or(StatusCheck::Soft);
+    checks.revocation = match mode {
+        StatusCheck::Off => RevocationPolicy::off(),
+        StatusCheck::Soft => RevocationPolicy { mode: RevocationMode::SoftFail, ..RevocationPolicy::default() },
+        StatusCheck::Hard => RevocationPolicy { mode: RevocationMode::HardFail, ..RevocationPolicy::default() },
+    };
+    Ok(checks)
+}
+
+fn peer_name(text: &str) -> Result<PeerName, Failure> {
+    let wrong =
+        || Failure::usage(format!("--name {text}: dns:HOST, ip:ADDRESS, email:MAILBOX or uri:URI is expected, or any"));
+    Ok(match text.split_once(':').ok_or_else(wrong)? {
+        ("dns", host) => PeerName::Dns(host.to_owned()),
+        ("ip", address) => PeerName::Ip(address.parse().map_err(|_| wrong())?),
+        ("email", mailbox) => PeerName::Email(mailbox.to_owned()),
+        ("uri", uri) => PeerName::Uri(uri.to_owned()),
+        _ => return Err(wrong()),
+    })
+}

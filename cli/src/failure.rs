@@ -1,0 +1,220 @@
+//! Why a command failed, and the exit status that says so.
+
+use std::fmt;
+
+use devid::{Class, Code, Error};
+use serde_json::{Value, json};
+
+/// Exit status by what a caller can do about it. `docs/command.md` has the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    Done = 0,
+    Internal = 1,
+    Usage = 2,
+    Input = 3,
+    Crypto = 4,
+    Protocol = 5,
+    Rejected = 6,
+    Transport = 7,
+    Store = 8,
+    Invalid = 9,
+    Locked = 10,
+    NotAsAsked = 11,
+    Unconfirmed = 12,
+    Hook = 13,
+    Alarm = 14,
+    NothingDue = 20,
+    Waiting = 21,
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// Every status with its meaning, for the manual.
+    pub const ALL: &'static [(Exit, &'static str)] = &[
+        (Exit::Done, "done, or nothing was to be done"),
+        (Exit::Internal, "an internal error, or a limit of the system"),
+        (Exit::Usage, "the command line or the settings are wrong"),
+        (Exit::Input, "a file or a structure cannot be read"),
+        (Exit::Crypto, "a key, a token, a secret or an algorithm"),
+        (Exit::Protocol, "the server's answer cannot be believed or is not CMP"),
+        (Exit::Rejected, "the CA refused"),
+        (Exit::Transport, "the server was not reached: try again later"),
+        (Exit::Store, "device memory"),
+        (Exit::Invalid, "a certificate is not valid; doctor found an error"),
+        (Exit::Locked, "another process is at work"),
+        (Exit::NotAsAsked, "a certificate was issued, but not the one that was asked for"),
+        (Exit::Unconfirmed, "a certificate was issued, but whether the CA knows that it arrived is unknown"),
+        (Exit::Hook, "the identity is as it should be, but an export or a program run after it failed"),
+        (Exit::Alarm, "status --check: a renewal is late, or there is no usable identity"),
+        (Exit::NothingDue, "keep --exit-code: nothing was due"),
+        (Exit::Waiting, "the CA asks to wait; the request is kept and goes on at the next call"),
+        (Exit::Interrupted, "interrupted; the place is kept"),
+    ];
+
+    /// By the library's code.
+    pub fn of(code: Code) -> Self {
+        match code {
+            Code::Rejected => Exit::Rejected,
+            Code::Locked => Exit::Locked,
+            Code::Refused | Code::WrongCertificate => Exit::NotAsAsked,
+            Code::Unconfirmed => Exit::Unconfirmed,
+            Code::Cancelled => Exit::Interrupted,
+            other => match other.class() {
+                Class::Ok => Exit::Done,
+                Class::Usage => Exit::Usage,
+                Class::Input => Exit::Input,
+                Class::Crypto => Exit::Crypto,
+                Class::Protocol => Exit::Protocol,
+                Class::Transport => Exit::Transport,
+                Class::Store => Exit::Store,
+                Class::Validation => Exit::Invalid,
+                Class::Internal | Class::Application => Exit::Internal,
+            },
+        }
+    }
+
+    /// The number.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// A command that did not do what it was asked for.
+#[derive(Debug)]
+pub enum Failure {
+    /// By the library.
+    Library(Box<Error>),
+    /// By the command itself.
+    Own(Exit, String),
+}
+
+impl Failure {
+    /// The command line is wrong.
+    pub fn usage(words: impl Into<String>) -> Self {
+        Failure::Own(Exit::Usage, words.into())
+    }
+
+    /// The settings are wrong.
+    pub fn settings(words: impl Into<String>) -> Self {
+        Failure::Own(Exit::Usage, words.into())
+    }
+
+    /// A file cannot be read or written.
+    pub fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
+        Failure::Own(Exit::Input, format!("{}: {error}", path.display()))
+    }
+
+    /// The exit status.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Failure::Library(error) => Exit::of(error.code()),
+            Failure::Own(exit, _) => *exit,
+        }
+    }
+
+    /// Everything that is known, for people.
+    pub fn report(&self) -> String {
+        match self {
+            Failure::Library(error) => error.report(),
+            Failure::Own(_, words) => words.clone(),
+        }
+    }
+
+    /// Everything that is known, for programs.
+    pub fn json(&self) -> Value {
+        match self {
+            Failure::Own(exit, words) => json!({ "exit": exit.number(), "message": words }),
+            Failure::Library(error) => error_json(error),
+        }
+    }
+}
+
+/// The error object.
+pub fn error_json(error: &Error) -> Value {
+    let facts = error.facts();
+    let fail_info: Option<Vec<u32>> = facts.fail_info.map(|bits| (0..32).filter(|n| bits >> n & 1 == 1).collect());
+    json!({
+        "exit": Exit::of(error.code()).number(),
+        "code": error.code().name(),
+        "number": error.number(),
+        "class": format!("{:?}", error.class()).to_lowercase(),
+        "message": error.message(),
+        "phase": facts.phase,
+        "rule": facts.requirement,
+        "expected": facts.expected,
+        "found": facts.found,
+        "hint": facts.hint,
+        "http": { "status": facts.http_status, "path": facts.http_path, "retry_after_s": facts.retry_after_seconds },
+        "pki": {
+            "status": facts.pki_status,
+            "fail_info_bits": fail_info,
+            "texts": facts.server_texts,
+            "authenticated": facts.server_authenticated,
+        },
+        "certificate_index": facts.certificate_index,
+    })
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Library(error) => error.fmt(f),
+            Failure::Own(_, words) => f.write_str(words),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Library(Box::new(error))
+    }
+}
+
+impl From<devid::store::StoreError> for Failure {
+    fn from(error: devid::store::StoreError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<devid::crypto::CryptoError> for Failure {
+    fn from(error: devid::crypto::CryptoError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<devid::asn1::Asn1Error> for Failure {
+    fn from(error: devid::asn1::Asn1Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_the_library_has_a_status_and_no_error_is_success() {
+        for code in Code::ALL {
+            let exit = Exit::of(*code);
+            assert_ne!(exit, Exit::Done, "{}", code.name());
+            assert!(Exit::ALL.iter().any(|(known, _)| *known == exit), "{exit:?} is not in the table");
+        }
+    }
+
+    #[test]
+    fn the_page_has_every_status() {
+        let page = include_str!("../../docs/command.md");
+        for (exit, words) in Exit::ALL {
+            let row = page.lines().find(|line| line.starts_with(&format!("| {} |", exit.number())));
+            let row = row.unwrap_or_else(|| panic!("no row for {exit:?}")).replace('`', "");
+            assert!(row.contains(words), "{row}");
+        }
+    }
+
+    #[test]
+    fn statuses_are_told_apart() {
+        let numbers: std::collections::BTreeSet<u8> = Exit::ALL.iter().map(|(exit, _)| exit.number()).collect();
+        assert_eq!(numbers.len(), Exit::ALL.len());
+    }
+}

@@ -1,0 +1,68 @@
+//! `devid`: the command that gets, keeps and checks a device's identity. See `docs/command.md`.
+//!
+//! | file | |
+//! | --- | --- |
+//! | `arguments` | the command line |
+//! | `settings/` | `devid.toml` and sources of secrets |
+//! | `device` | from settings to the library |
+//! | `attendant`, `trace` | what an operation asks and tells while it runs |
+//! | `commands/` | one file a command |
+//! | `output`, `failure` | how a command answers: text, JSON, exit status |
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod attendant;
+mod commands;
+mod device;
+mod failure;
+mod output;
+mod settings;
+mod trace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use failure::{Exit, Failure};
+use output::Output;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output { json: arguments.json, quiet: arguments.quiet, verbose: arguments.verbose };
+    let name = arguments.command.name();
+    match run(&arguments, output) {
+        Ok(exit) => ExitCode::from(exit.number()),
+        Err(failure) => {
+            output.failure(name, &failure);
+            ExitCode::from(failure.exit().number())
+        }
+    }
+}
+
+fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    let loaded = || settings::load(arguments.config.as_deref(), &arguments.option, arguments.memory.as_deref());
+    let open = || device::Device::open(&loaded()?.settings, false);
+    match &arguments.command {
+        Command::Init(command) => commands::init::run(command, arguments, output),
+        Command::Enroll(command) => commands::keep::enroll(command, &open()?, output),
+        Command::Keep(command) => commands::keep::keep(command, &open()?, output),
+        Command::Renew(command) => commands::keep::renew(command, &open()?, output),
+        Command::Run => commands::run::run(arguments, output),
+        Command::Status(command) => commands::status::status(command, &open()?, output),
+        Command::Show(command) => commands::status::show(command, &open()?, output),
+        Command::Export(command) => commands::export::run(command, &open()?, output),
+        Command::Validate(command) => commands::validate::run(command, &loaded()?.settings, output),
+        Command::Revoke(command) => commands::revoke::run(command, &open()?, output),
+        Command::Request(command) => commands::offline::request(command, &open()?, output),
+        Command::Import(command) => commands::offline::import(command, &open()?, output),
+        Command::Ca(command) => commands::ca::run(command, &open()?, output),
+        Command::Store(command) => commands::store::run(command, &open()?, output),
+        Command::Anchors(command) => commands::anchors::run(command, &open()?, output),
+        Command::Inspect(command) => commands::inspect::run(command, output),
+        Command::Doctor(command) => commands::doctor::run(command, arguments, output),
+        Command::Config(command) => commands::config::run(command, arguments, output),
+        Command::Completions { shell } => commands::help::completions(*shell),
+        Command::Man { all } => commands::help::man(all.as_deref()),
+    }
+}

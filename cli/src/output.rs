@@ -1,0 +1,119 @@
+//! Results on standard output, words for people on standard error.
+
+use std::io::{IsTerminal, Write};
+
+use devid::Time;
+use devid::client::run::system_time;
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+
+/// Increased when a field changes its meaning or goes; new ones may come at any time.
+const SCHEMA: u32 = 1;
+
+/// How a command speaks.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    pub json: bool,
+    pub quiet: bool,
+    pub verbose: u8,
+}
+
+impl Output {
+    /// The result: text for people, or one JSON document.
+    pub fn result(self, command: &str, text: &str, fields: Value) {
+        if self.json {
+            let mut document =
+                json!({ "schema": SCHEMA, "devid": env!("CARGO_PKG_VERSION"), "command": command, "ok": true });
+            if let (Some(document), Value::Object(fields)) = (document.as_object_mut(), fields) {
+                document.extend(fields);
+            }
+            print(&format!("{document}\n"));
+        } else if !text.is_empty() {
+            print(if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }.as_str());
+        }
+    }
+
+    /// A line for people while the command works.
+    pub fn say(self, words: &str) {
+        if !self.quiet {
+            eprintln!("{words}");
+        }
+    }
+
+    /// A line that is replaced by the next one, on terminals.
+    pub fn progress(self, words: &str) {
+        if !self.quiet && std::io::stderr().is_terminal() {
+            eprint!("\r\x1b[K{words}");
+            let _ = std::io::stderr().flush();
+        }
+    }
+
+    /// Ends what `progress` wrote.
+    pub fn end_progress(self) {
+        if !self.quiet && std::io::stderr().is_terminal() {
+            eprint!("\r\x1b[K");
+        }
+    }
+
+    /// What went wrong.
+    pub fn failure(self, command: &str, failure: &Failure) {
+        eprintln!("devid {command}: {}", failure.report());
+        if self.json {
+            let document = json!({
+                "schema": SCHEMA, "devid": env!("CARGO_PKG_VERSION"), "command": command, "ok": false, "error": failure.json(),
+            });
+            print(&format!("{document}\n"));
+        }
+    }
+}
+
+/// A reader that went away is no fault of ours: what it read was enough for it.
+pub fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stdout().flush();
+}
+
+/// RFC 3339, in UTC.
+pub fn rfc3339(time: Time) -> String {
+    let (year, month, day, hour, minute, second) = time.civil();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// A date, and how far away it is.
+pub fn date(time: Time) -> String {
+    if time >= Time::FOREVER {
+        return "without end".to_owned();
+    }
+    let (year, month, day, hour, minute, _) = time.civil();
+    let away = time.since(system_time());
+    let distance = span(away.unsigned_abs());
+    let words = if away >= 0 { format!("in {distance}") } else { format!("{distance} ago") };
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC ({words})")
+}
+
+/// A span of time in its largest unit.
+pub fn span(seconds: u64) -> String {
+    let (count, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7200 => (seconds / 60, "minute"),
+        7200..172_800 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_for_programs_and_for_people() {
+        assert_eq!(rfc3339(Time::from_unix(1_700_000_000)), "2023-11-14T22:13:20Z");
+        assert_eq!(
+            (span(1), span(119), span(120), span(86_400 * 3)),
+            ("1 second".into(), "119 seconds".into(), "2 minutes".into(), "3 days".into())
+        );
+        assert_eq!(date(Time::FOREVER), "without end");
+    }
+}

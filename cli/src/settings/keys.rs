@@ -1,0 +1,366 @@
+//! What each setting means: for `config explain`, for the schema, and to refuse names that are not there.
+
+/// One setting.
+pub struct Key {
+    /// Its name; `*` stands for a name of the user's own.
+    pub path: &'static str,
+    /// What its value looks like.
+    pub kind: Kind,
+    /// Its default, in words.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+/// What a value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Number,
+    Share,
+    Switch,
+    Span,
+    Secret,
+    Path,
+    Paths,
+    Texts,
+    OneOf(&'static [&'static str]),
+}
+
+impl Kind {
+    /// For people.
+    pub fn words(self) -> String {
+        match self {
+            Kind::Text => "text".to_owned(),
+            Kind::Number => "a whole number".to_owned(),
+            Kind::Share => "a number from 0 to below 1".to_owned(),
+            Kind::Switch => "true or false".to_owned(),
+            Kind::Span => "a span of time with its unit: 90s, 15m, 12h, 7d".to_owned(),
+            Kind::Secret => "the source of a secret: file:PATH, fd:NUMBER, cred:NAME, env:NAME, prompt".to_owned(),
+            Kind::Path => "a path".to_owned(),
+            Kind::Paths => "a list of paths".to_owned(),
+            Kind::Texts => "a list of texts".to_owned(),
+            Kind::OneOf(names) => names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", "),
+        }
+    }
+}
+
+const fn key(path: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Key {
+    Key { path, kind, default, meaning }
+}
+
+/// Every setting.
+pub const ALL: &[Key] = &[
+    key(
+        "device.memory",
+        Kind::Path,
+        "/var/lib/devid",
+        "Folder of device memory: keys, certificates, trust anchors, what is unfinished.",
+    ),
+    key(
+        "device.retention",
+        Kind::Number,
+        "2",
+        "How many generations of an identity are kept, the one in use included.",
+    ),
+    key("device.seal", Kind::Secret, "none: keys are kept unencrypted", "Encrypts private keys at rest."),
+    key(
+        "device.id",
+        Kind::Text,
+        "the names in the certificate",
+        "What tells this device from others: its place among a fleet's renewals. Text, or file:PATH.",
+    ),
+    key(
+        "device.clock",
+        Kind::OneOf(&["system", "none"]),
+        "system",
+        "\"none\" for devices without a clock: the time is learnt from authentic answers.",
+    ),
+    key("device.pkcs11.module", Kind::Path, "none", "The library of a PKCS#11 token that holds keys."),
+    key("device.pkcs11.pin", Kind::Secret, "none", "The user's PIN of that token."),
+    key("ca.server", Kind::Text, "none", "URL of the CMP server: http, https or coap."),
+    key("ca.profile", Kind::Text, "none", "What a known CA needs, by name: see docs/known-cas.md."),
+    key(
+        "ca.recipient",
+        Kind::Text,
+        "the issuer of the credential",
+        "The CA's name in the first message, such as CN=Issuing CA.",
+    ),
+    key(
+        "ca.cert-profile",
+        Kind::Text,
+        "none",
+        "Name of the certificate profile to ask for (RFC 9810 section 5.1.1.4).",
+    ),
+    key(
+        "ca.confirm",
+        Kind::OneOf(&["explicit", "implicit"]),
+        "explicit",
+        "\"implicit\" asks the CA to do without certConf (RFC 9483 section 4.1.1).",
+    ),
+    key("ca.time-window", Kind::Span, "1h", "How far the time in answers may be from the clock."),
+    key(
+        "ca.accept-ca-pubs",
+        Kind::Switch,
+        "false",
+        "Take trust anchors that come with the first certificate, where the answer is protected by the shared secret.",
+    ),
+    key("ca.proxy.url", Kind::Text, "none", "HTTP proxy, http://host:port. The environment is never asked."),
+    key("ca.proxy.user", Kind::Text, "none", "User name for the proxy."),
+    key("ca.proxy.password", Kind::Secret, "none", "Password for the proxy."),
+    key("ca.http.connect", Kind::Span, "15s", "Longest time to connect."),
+    key("ca.http.read", Kind::Span, "60s", "Longest silence of the server."),
+    key("ca.http.total", Kind::Span, "120s", "Longest time of one exchange."),
+    key("ca.http.retries", Kind::Number, "0", "How often a message is sent again that cannot have been processed."),
+    key(
+        "ca.login.kind",
+        Kind::OneOf(&["secret", "factory", "file"]),
+        "by what is given",
+        "How the first certificate is asked for: by a shared secret, by the identity from the factory in device memory, by key and certificate in files.",
+    ),
+    key(
+        "ca.login.reference",
+        Kind::Text,
+        "none",
+        "Reference value: tells the CA which secret. Text, or hex:... for octets.",
+    ),
+    key("ca.login.secret", Kind::Secret, "none", "The secret shared with the CA."),
+    key(
+        "ca.login.mac",
+        Kind::OneOf(&["password-based", "pbmac1"]),
+        "password-based, or what the profile says",
+        "How the MAC under the secret is made (RFC 9481 section 6.1).",
+    ),
+    key("ca.login.factory", Kind::Text, "idevid", "Name of the factory's identity in device memory."),
+    key("ca.login.key", Kind::Path, "none", "File with the private key to log in with."),
+    key("ca.login.certificates", Kind::Path, "none", "File with its certificate first, and its issuers."),
+    key("ca.login.password", Kind::Secret, "none", "Opens that key."),
+    key("ca.trust.all", Kind::Paths, "none", "Root certificates that count as answers, issued and tls in one word."),
+    key("ca.trust.answers", Kind::Paths, "none", "Roots of those who may protect CMP answers."),
+    key("ca.trust.issued", Kind::Paths, "none", "Roots that certificates issued to this device must lead to."),
+    key("ca.trust.tls", Kind::Paths, "none", "Roots of HTTPS servers."),
+    key(
+        "ca.trust.intermediates",
+        Kind::Paths,
+        "none",
+        "Certificates that help to find paths; nothing is trusted for being here.",
+    ),
+    key("ca.trust.signers", Kind::Paths, "none", "Only these certificates may protect answers."),
+    key("ca.tls.name", Kind::Text, "the URL's host", "The server's name in its certificate."),
+    key("ca.tls.key", Kind::Path, "none", "File with the key of the TLS client certificate."),
+    key("ca.tls.certificates", Kind::Path, "none", "File with the TLS client certificate first, and its issuers."),
+    key("ca.tls.password", Kind::Secret, "none", "Opens that key."),
+    key("identity.*.purpose", Kind::Text, "ldevid", "What the identity is for: a plain name kept beside it."),
+    key(
+        "identity.*.subject",
+        Kind::Text,
+        "none",
+        "The subject to ask for, such as CN=router-7,O=Example. ${id} stands for device.id.",
+    ),
+    key("identity.*.dns", Kind::Texts, "none", "Host names to ask for."),
+    key("identity.*.ip", Kind::Texts, "none", "Addresses to ask for."),
+    key("identity.*.uri", Kind::Texts, "none", "URIs to ask for."),
+    key("identity.*.email", Kind::Texts, "none", "Mailboxes to ask for."),
+    key(
+        "identity.*.hardware-module.type",
+        Kind::Text,
+        "none",
+        "Type of the hardware: its maker's object identifier (RFC 4108 section 5).",
+    ),
+    key("identity.*.hardware-module.serial", Kind::Text, "none", "Serial number of the hardware."),
+    key("identity.*.key-usage", Kind::Texts, "the CA decides", "Key usages to ask for, such as digitalSignature."),
+    key("identity.*.extended-key-usage", Kind::Texts, "the CA decides", "Purposes to ask for, such as clientAuth."),
+    key(
+        "identity.*.key",
+        Kind::Text,
+        "P-256",
+        "Type of the keys: P-256, P-384, P-521, Ed25519, RSA-2048, RSA-3072, RSA-4096, ML-DSA-44, ...",
+    ),
+    key("identity.*.renew.at", Kind::Share, "0.667", "Renew when this share of the lifetime is over."),
+    key(
+        "identity.*.renew.spread",
+        Kind::Share,
+        "0.333",
+        "How much earlier a device may renew to get to its own place in a fleet.",
+    ),
+    key("identity.*.renew.same-key", Kind::Switch, "false", "Renew with the key at hand instead of a new one."),
+    key(
+        "identity.*.renew.first-wait",
+        Kind::Span,
+        "15m",
+        "The wait after the first failure; it doubles with each further one.",
+    ),
+    key("identity.*.renew.longest-wait", Kind::Span, "1d", "The longest wait between attempts."),
+    key("identity.*.renew.refusals", Kind::Number, "8", "How often the CA may refuse before the device asks rarely."),
+    key(
+        "identity.*.export.layout",
+        Kind::OneOf(&["pem", "openssl", "nginx", "strongswan", "mosquitto", "pkcs12"]),
+        "none",
+        "For which software the files are written.",
+    ),
+    key("identity.*.export.folder", Kind::Path, "none", "Where to."),
+    key("identity.*.export.anchors", Kind::Paths, "none", "Whom that software shall trust."),
+    key("identity.*.export.password", Kind::Secret, "none", "Encrypts the private key in the files."),
+    key(
+        "identity.*.export.then",
+        Kind::Texts,
+        "none",
+        "Program and arguments to run when the files have changed; no shell.",
+    ),
+    key("hooks.changed", Kind::Texts, "none", "Run when an identity has changed."),
+    key("hooks.waiting", Kind::Texts, "none", "Run when the CA asks to wait."),
+    key("hooks.failed", Kind::Texts, "none", "Run when an attempt has failed."),
+    key("hooks.alarm", Kind::Texts, "none", "Run when a renewal is late or there is no usable identity."),
+    key("peers.trust", Kind::Paths, "the set peer of device memory", "Roots of peers, for devid validate."),
+    key("peers.purpose", Kind::Text, "any", "What a peer's certificate must be for, such as serverAuth."),
+    key("peers.status", Kind::OneOf(&["off", "soft", "hard"]), "soft", "How revocation is looked at."),
+    key("peers.fetch", Kind::Switch, "false", "Fetch CRLs and OCSP answers by the URLs in certificates."),
+    key("run.status-file", Kind::Path, "none", "devid run keeps the JSON of devid status there."),
+];
+
+/// Refuses a table with a name that is not a setting.
+pub fn check(table: &toml::Table) -> Result<(), String> {
+    let mut found = Vec::new();
+    paths(&toml::Value::Table(table.clone()), "", &mut found);
+    match found.iter().find(|(path, is_value)| !is_known(path, *is_value)) {
+        None => Ok(()),
+        Some((path, _)) => {
+            let near = nearest(path).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+            Err(format!("unknown setting {path}{near} (devid config explain lists all)"))
+        }
+    }
+}
+
+/// The setting of this name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    ALL.iter().find(|key| key.path == name || matches(key.path, name))
+}
+
+/// The setting whose name is most like this one, with the user's own names put in.
+pub fn nearest(name: &str) -> Option<String> {
+    let filled = ALL.iter().map(|key| fill(key.path, name));
+    let (distance, best) = filled.map(|path| (distance(&path, name), path)).min()?;
+    (distance <= name.len() / 3 + 1).then_some(best)
+}
+
+/// All names in a table, and whether each is a value.
+fn paths(value: &toml::Value, at: &str, out: &mut Vec<(String, bool)>) {
+    let below = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
+    match value {
+        toml::Value::Table(table) => {
+            if !at.is_empty() {
+                out.push((at.to_owned(), false));
+            }
+            for (name, value) in table {
+                paths(value, &below(name), out);
+            }
+        }
+        toml::Value::Array(items) if items.iter().any(toml::Value::is_table) => {
+            items.iter().for_each(|item| paths(item, at, out));
+        }
+        _ => out.push((at.to_owned(), true)),
+    }
+}
+
+fn is_known(path: &str, is_value: bool) -> bool {
+    ALL.iter().any(|key| matches(key.path, path) || (!is_value && is_above(key.path, path)))
+}
+
+fn matches(pattern: &str, path: &str) -> bool {
+    pattern.split('.').count() == path.split('.').count() && is_above_or_same(pattern, path)
+}
+
+fn is_above(pattern: &str, path: &str) -> bool {
+    path.split('.').count() < pattern.split('.').count() && is_above_or_same(pattern, path)
+}
+
+fn is_above_or_same(pattern: &str, path: &str) -> bool {
+    pattern.split('.').zip(path.split('.')).all(|(p, part)| p == "*" || p == part)
+}
+
+fn fill(pattern: &str, name: &str) -> String {
+    let mut own = name.split('.');
+    pattern
+        .split('.')
+        .map(|part| {
+            let given = own.next();
+            if part == "*" { given.unwrap_or("*") } else { part }
+        })
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let next = (row[j + 1] + 1).min(row[j] + 1).min(corner + usize::from(ca != *cb));
+            corner = std::mem::replace(&mut row[j + 1], next);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table and the structures cannot drift apart: each setting with a value of its kind is read.
+    #[test]
+    fn every_setting_of_the_table_is_read() {
+        for key in ALL {
+            let value = match key.kind {
+                Kind::Text | Kind::Path => "\"x\"",
+                Kind::Number => "3",
+                Kind::Share => "0.5",
+                Kind::Switch => "true",
+                Kind::Span => "\"15m\"",
+                Kind::Secret => "\"file:/x\"",
+                Kind::Paths | Kind::Texts => "[\"x\"]",
+                Kind::OneOf(names) => &format!("\"{}\"", names[0]),
+            };
+            let path = key.path.replace('*', "device");
+            let text = match path.strip_prefix("identity.device.export.") {
+                Some(last) => {
+                    let mut lines = vec!["[[identity.device.export]]".to_owned(), format!("{last} = {value}")];
+                    for (name, value) in [("layout", "\"pem\""), ("folder", "\"/x\"")] {
+                        if name != last {
+                            lines.push(format!("{name} = {value}"));
+                        }
+                    }
+                    lines.join("\n")
+                }
+                None => format!("{path} = {value}"),
+            };
+            // What stands beside it in its own table and cannot be left out.
+            let beside = match key.path {
+                "ca.proxy.user" | "ca.proxy.password" => "\nca.proxy.url = \"http://p:1\"",
+                "identity.*.hardware-module.type" => "\nidentity.device.hardware-module.serial = \"1\"",
+                "identity.*.hardware-module.serial" => "\nidentity.device.hardware-module.type = \"1.2.3\"",
+                _ => "",
+            };
+            let text = text + beside;
+            let table: toml::Table = text.parse().unwrap();
+            check(&table).unwrap_or_else(|words| panic!("{text}: {words}"));
+            let read: Result<super::super::Settings, _> = table.try_into();
+            assert!(read.is_ok(), "{text}: {}", read.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_refused_at_every_level() {
+        for text in [
+            "x = 1",
+            "[sa]\nserver = \"x\"",
+            "[identity.a.renew]\natt = 0.5",
+            "[[identity.a.export]]\nlayuot = \"pem\"",
+        ] {
+            assert!(check(&text.parse().unwrap()).is_err(), "{text}");
+        }
+        assert!(check(&"[identity.a]\n[identity.b.renew]\nat = 0.5".parse().unwrap()).is_ok());
+    }
+}

@@ -1,0 +1,398 @@
+//! `devid.toml`: every setting, read once, with the place of each mistake.
+//!
+//! The structures below are the settings; [`keys`] says what each of them means and refuses names that are not there.
+
+pub mod keys;
+pub mod secret;
+mod values;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::failure::Failure;
+pub use secret::Source;
+pub use values::Span;
+
+/// Where settings are looked for when no file is named.
+pub const DEFAULT_FILE: &str = "/etc/devid/devid.toml";
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Settings {
+    pub device: Device,
+    pub ca: Ca,
+    pub identity: BTreeMap<String, Identity>,
+    pub hooks: Hooks,
+    pub peers: Peers,
+    pub run: Run,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Device {
+    pub memory: PathBuf,
+    pub retention: usize,
+    pub seal: Option<Source>,
+    pub id: Option<String>,
+    pub clock: Clock,
+    pub pkcs11: Option<Pkcs11>,
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Device {
+            memory: "/var/lib/devid".into(),
+            retention: 2,
+            seal: None,
+            id: None,
+            clock: Clock::System,
+            pkcs11: None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Clock {
+    System,
+    None,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Pkcs11 {
+    #[cfg_attr(not(feature = "pkcs11"), allow(dead_code, reason = "for keys in tokens"))]
+    pub module: Option<String>,
+    #[cfg_attr(not(feature = "pkcs11"), allow(dead_code, reason = "for keys in tokens"))]
+    pub pin: Option<Source>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Ca {
+    pub server: Option<String>,
+    pub profile: Option<String>,
+    pub recipient: Option<String>,
+    pub cert_profile: Option<String>,
+    pub confirm: Confirm,
+    pub time_window: Option<Span>,
+    pub accept_ca_pubs: bool,
+    pub proxy: Option<Proxy>,
+    pub http: Http,
+    pub login: Login,
+    pub trust: Trust,
+    pub tls: Tls,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confirm {
+    #[default]
+    Explicit,
+    Implicit,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Proxy {
+    pub url: String,
+    pub user: Option<String>,
+    pub password: Option<Source>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Http {
+    pub connect: Option<Span>,
+    pub read: Option<Span>,
+    pub total: Option<Span>,
+    pub retries: u32,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Login {
+    pub kind: Option<LoginKind>,
+    pub reference: Option<String>,
+    pub secret: Option<Source>,
+    pub mac: Option<MacKind>,
+    pub factory: Option<String>,
+    pub key: Option<PathBuf>,
+    pub certificates: Option<PathBuf>,
+    pub password: Option<Source>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoginKind {
+    /// Reference value and secret.
+    Secret,
+    /// An identity that device memory holds from the factory.
+    Factory,
+    /// Key and certificate in files.
+    File,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MacKind {
+    PasswordBased,
+    Pbmac1,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Trust {
+    pub all: Vec<PathBuf>,
+    pub answers: Vec<PathBuf>,
+    pub issued: Vec<PathBuf>,
+    pub tls: Vec<PathBuf>,
+    pub intermediates: Vec<PathBuf>,
+    pub signers: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Tls {
+    pub name: Option<String>,
+    pub key: Option<PathBuf>,
+    pub certificates: Option<PathBuf>,
+    pub password: Option<Source>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Identity {
+    pub purpose: String,
+    pub subject: Option<String>,
+    pub dns: Vec<String>,
+    pub ip: Vec<String>,
+    pub uri: Vec<String>,
+    pub email: Vec<String>,
+    pub hardware_module: Option<HardwareModule>,
+    pub key_usage: Vec<String>,
+    pub extended_key_usage: Vec<String>,
+    pub key: String,
+    pub renew: Renew,
+    pub export: Vec<Export>,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Identity {
+            purpose: "ldevid".to_owned(),
+            subject: None,
+            dns: Vec::new(),
+            ip: Vec::new(),
+            uri: Vec::new(),
+            email: Vec::new(),
+            hardware_module: None,
+            key_usage: Vec::new(),
+            extended_key_usage: Vec::new(),
+            key: "P-256".to_owned(),
+            renew: Renew::default(),
+            export: Vec::new(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HardwareModule {
+    pub r#type: String,
+    pub serial: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Renew {
+    pub at: Option<f64>,
+    pub spread: Option<f64>,
+    pub same_key: bool,
+    pub first_wait: Option<Span>,
+    pub longest_wait: Option<Span>,
+    pub refusals: Option<u32>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Export {
+    pub layout: String,
+    pub folder: PathBuf,
+    #[serde(default)]
+    pub anchors: Vec<PathBuf>,
+    pub password: Option<Source>,
+    /// Run when the files have changed: a program and its arguments, without a shell.
+    #[serde(default)]
+    pub then: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Hooks {
+    pub changed: Vec<String>,
+    pub waiting: Vec<String>,
+    pub failed: Vec<String>,
+    pub alarm: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Peers {
+    pub trust: Vec<PathBuf>,
+    pub purpose: Option<String>,
+    pub status: Option<StatusCheck>,
+    pub fetch: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatusCheck {
+    /// Revocation is not looked at.
+    Off,
+    /// Status data at hand counts; where there is none the certificate is taken, and the report says so.
+    Soft,
+    /// Without a status the certificate is refused.
+    Hard,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Run {
+    pub status_file: Option<PathBuf>,
+}
+
+/// Settings with what they were read from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// The merged table.
+    pub table: toml::Table,
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads a file (the default one if none is named and it exists) and puts `KEY=VALUE` from the command line over it.
+pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) -> Result<Loaded, Failure> {
+    let path = match file {
+        Some(path) => Some(path.to_owned()),
+        None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
+    };
+    let mut table = toml::Table::new();
+    if let Some(path) = &path {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Failure::settings(format!("{}: cannot be read: {e}", path.display())))?;
+        // For the line and column that only the parser knows; types are checked once everything is merged.
+        table = text.parse().map_err(|e| misread(path, &text, &e))?;
+        keys::check(&table).map_err(|words| Failure::settings(format!("{}: {words}", path.display())))?;
+        toml::from_str::<Settings>(&text).map_err(|e| misread(path, &text, &e))?;
+    }
+    for text in overrides {
+        values::put(&mut table, text)?;
+    }
+    if let Some(memory) = memory {
+        let memory = memory.to_str().ok_or_else(|| Failure::usage("the folder of device memory is not UTF-8"))?;
+        values::put(&mut table, &format!("device.memory={}", toml::Value::from(memory)))?;
+    }
+    keys::check(&table).map_err(Failure::settings)?;
+    let settings = table.clone().try_into().map_err(|e: toml::de::Error| Failure::settings(e.message().to_owned()))?;
+    let loaded = Loaded { settings, table, files: path.into_iter().collect() };
+    check(&loaded.settings)?;
+    Ok(loaded)
+}
+
+/// Where and why a file cannot be read. The line itself is not shown: a secret may stand in it by mistake.
+fn misread(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
+    let place = error.span().and_then(|span| text.get(..span.start)).map_or_else(String::new, |before| {
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!(" line {line}, column {column}:")
+    });
+    Failure::settings(format!("{}:{place} {}", path.display(), error.message()))
+}
+
+/// What no type can say.
+fn check(settings: &Settings) -> Result<(), Failure> {
+    let login = &settings.ca.login;
+    let wants = |key: &str, is_there: bool, kind: &str| match is_there {
+        true => Ok(()),
+        false => Err(Failure::settings(format!("ca.login.kind is \"{kind}\", and ca.login.{key} is missing"))),
+    };
+    match login.kind {
+        Some(LoginKind::Secret) => {
+            wants("reference", login.reference.is_some(), "secret")?;
+            wants("secret", login.secret.is_some(), "secret")?;
+        }
+        Some(LoginKind::File) => {
+            wants("key", login.key.is_some(), "file")?;
+            wants("certificates", login.certificates.is_some(), "file")?;
+        }
+        Some(LoginKind::Factory) | None => {}
+    }
+    if settings.ca.tls.key.is_some() != settings.ca.tls.certificates.is_some() {
+        return Err(Failure::settings("ca.tls.key and ca.tls.certificates belong together: one of them is missing"));
+    }
+    for (name, identity) in &settings.identity {
+        for (key, share) in [("at", identity.renew.at), ("spread", identity.renew.spread)] {
+            if share.is_some_and(|share| !(0.0..1.0).contains(&share)) {
+                let words = format!("identity.{name}.renew.{key} is a share of the lifetime, from 0 to below 1");
+                return Err(Failure::settings(words));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Settings, String> {
+        let folder = std::env::temp_dir().join(format!("devid-settings-{}-{:p}", std::process::id(), text));
+        std::fs::write(&folder, text).unwrap();
+        let outcome = load(Some(&folder), &[], None);
+        std::fs::remove_file(&folder).unwrap();
+        outcome.map(|loaded| loaded.settings).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_mistyped_key_is_refused_with_the_nearest_name() {
+        let words = read("[ca]\nsever = \"http://ca.example\"\n").unwrap_err();
+        assert!(words.contains("ca.sever") && words.contains("ca.server"), "{words}");
+        let words = read("[identity.device]\nsubjekt = \"CN=a\"\n").unwrap_err();
+        assert!(words.contains("identity.device.subject"), "{words}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_shown_with_its_line() {
+        let words = read("[device]\nretention = \"two\"\n").unwrap_err();
+        assert!(words.contains("line 2, column 13") && words.contains("two"), "{words}");
+    }
+
+    #[test]
+    fn what_belongs_together_is_asked_for_together() {
+        let words = read("[ca.login]\nkind = \"secret\"\nreference = \"1\"\n").unwrap_err();
+        assert!(words.contains("ca.login.secret is missing"), "{words}");
+        assert!(read("[ca.login]\nkind = \"secret\"\nreference = \"1\"\nsecret = \"env:X\"\n").is_ok());
+    }
+
+    #[test]
+    fn a_secret_in_clear_is_refused() {
+        let words = read("[ca.login]\nkind = \"secret\"\nreference = \"1\"\nsecret = \"hunter2\"\n").unwrap_err();
+        assert!(words.contains("file:") && !words.contains("hunter2"), "{words}");
+        for wrong in ["secret = 8472001", "secret = hunter2", "secret = [\"hunter2\"]"] {
+            let words = read(&format!("[ca.login]\n{wrong}\n")).unwrap_err();
+            assert!(!words.contains("hunter2") && !words.contains("8472001"), "{words}");
+        }
+    }
+
+    #[test]
+    fn options_of_the_command_line_lie_over_the_file() {
+        let over = ["ca.server=\"http://b.example\"".to_owned(), "device.retention=5".to_owned()];
+        let settings = load(None, &over, Some(Path::new("/tmp/m"))).unwrap().settings;
+        assert_eq!(settings.ca.server.as_deref(), Some("http://b.example"));
+        assert_eq!((settings.device.retention, settings.device.memory), (5, PathBuf::from("/tmp/m")));
+        assert!(load(None, &["ca.sever=1".to_owned()], None).is_err());
+    }
+}

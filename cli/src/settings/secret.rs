@@ -1,0 +1,201 @@
+//! Where secrets come from. None stands in the settings or on the command line.
+
+use std::fmt;
+use std::io::{IsTerminal, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// Secrets are small; whatever is larger is the wrong file.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// Where a secret is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `file:PATH`, which nobody else may read.
+    File(PathBuf),
+    /// `fd:N`, an open file descriptor of the process that started this one.
+    Descriptor(u32),
+    /// `cred:NAME`, a credential that systemd handed over (`LoadCredential=`).
+    Credential(String),
+    /// `env:NAME`.
+    Environment(String),
+    /// `prompt`: asked for at the terminal.
+    Prompt,
+}
+
+impl Source {
+    /// Reads the written form. What is none is not repeated: it may be the secret itself.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let words = "a secret is named by its source: file:PATH, fd:NUMBER, cred:NAME, env:NAME or prompt";
+        match text.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => Ok(Source::File(path.into())),
+            Some(("fd", number)) => number.parse().map(Source::Descriptor).map_err(|_| words.to_owned()),
+            Some(("cred", name)) if !name.is_empty() && !name.contains('/') => Ok(Source::Credential(name.to_owned())),
+            Some(("env", name)) if !name.is_empty() => Ok(Source::Environment(name.to_owned())),
+            None if text == "prompt" => Ok(Source::Prompt),
+            _ => Err(words.to_owned()),
+        }
+    }
+
+    /// Reads the secret. One newline at its end is not part of it.
+    pub fn read(&self, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let mut secret = match self {
+            Source::File(path) => read_private(path)?,
+            Source::Credential(name) => {
+                let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
+                    Failure::settings(format!("{self}: systemd gave no credentials (CREDENTIALS_DIRECTORY is not set)"))
+                })?;
+                read_file(&Path::new(&folder).join(name))?
+            }
+            Source::Descriptor(number) => read_descriptor(*number)?,
+            Source::Environment(name) => {
+                let value = std::env::var_os(name)
+                    .ok_or_else(|| Failure::settings(format!("{self}: there is no such environment variable")))?;
+                Zeroizing::new(std::os::unix::ffi::OsStringExt::into_vec(value))
+            }
+            Source::Prompt => ask(what)?,
+        };
+        if secret.last() == Some(&b'\n') {
+            secret.pop();
+            if secret.last() == Some(&b'\r') {
+                secret.pop();
+            }
+        }
+        if secret.is_empty() {
+            return Err(Failure::settings(format!("{self}: {what} is empty")));
+        }
+        Ok(secret)
+    }
+
+    /// The same as text.
+    pub fn read_text(&self, what: &str) -> Result<Zeroizing<String>, Failure> {
+        let secret = self.read(what)?;
+        let text =
+            std::str::from_utf8(&secret).map_err(|_| Failure::settings(format!("{self}: {what} is not UTF-8")))?;
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::File(path) => write!(f, "file:{}", path.display()),
+            Source::Descriptor(number) => write!(f, "fd:{number}"),
+            Source::Credential(name) => write!(f, "cred:{name}"),
+            Source::Environment(name) => write!(f, "env:{name}"),
+            Source::Prompt => f.write_str("prompt"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Source {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        // Not by way of String: its error would show a number that stands where a source should.
+        let value = toml::Value::deserialize(from)?;
+        Source::parse(value.as_str().unwrap_or_default()).map_err(D::Error::custom)
+    }
+}
+
+/// A file that others may read holds no secret.
+fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let about = std::fs::metadata(path).map_err(|e| Failure::settings(format!("file:{}: {e}", path.display())))?;
+    if about.is_file() && about.mode() & 0o077 != 0 {
+        let (shown, mode) = (path.display(), about.mode() & 0o7777);
+        return Err(Failure::settings(format!(
+            "file:{shown}: others may read it (mode {mode:04o}); a secret needs 0600: chmod 600 {shown}"
+        )));
+    }
+    read_file(path)
+}
+
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let wrong = |words: String| Failure::settings(format!("{}: {words}", path.display()));
+    // A pipe without a writer would be waited for for ever.
+    let about = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?;
+    if !about.is_file() {
+        return Err(wrong("is not a regular file".to_owned()));
+    }
+    let file = std::fs::File::open(path).map_err(|e| wrong(e.to_string()))?;
+    read_all(file).map_err(wrong)
+}
+
+fn read_all(from: impl Read) -> Result<Zeroizing<Vec<u8>>, String> {
+    let mut secret = Zeroizing::new(Vec::with_capacity(4096));
+    from.take(MAX_BYTES + 1).read_to_end(&mut secret).map_err(|e| e.to_string())?;
+    match secret.len() as u64 > MAX_BYTES {
+        true => Err(format!("is larger than {MAX_BYTES} bytes: not a secret")),
+        false => Ok(secret),
+    }
+}
+
+fn read_descriptor(number: u32) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    // By name and not by number, so that no descriptor of our own can be closed by mistake.
+    let path = format!("/dev/fd/{number}");
+    let file = std::fs::File::open(&path).map_err(|e| Failure::settings(format!("fd:{number}: {e}")))?;
+    read_all(file).map_err(|words| Failure::settings(format!("fd:{number}: {words}")))
+}
+
+/// Asks at the terminal, without showing what is typed.
+fn ask(what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let mut terminal = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")
+        .ok()
+        .filter(IsTerminal::is_terminal)
+        .ok_or_else(|| Failure::settings(format!("prompt: there is no terminal to ask for {what}")))?;
+    let before = tcgetattr(terminal.as_fd()).map_err(|e| Failure::settings(format!("prompt: {e}")))?;
+    let mut hidden = before.clone();
+    hidden.local_modes -= LocalModes::ECHO;
+    let _ = write!(terminal, "{what}: ");
+    let _ = terminal.flush();
+    tcsetattr(terminal.as_fd(), OptionalActions::Flush, &hidden)
+        .map_err(|e| Failure::settings(format!("prompt: {e}")))?;
+    let mut secret = Zeroizing::new(Vec::with_capacity(256));
+    let mut byte = [0u8; 1];
+    while matches!(terminal.read(&mut byte), Ok(1)) && byte[0] != b'\n' && (secret.len() as u64) < MAX_BYTES {
+        secret.push(byte[0]);
+    }
+    let _ = tcsetattr(terminal.as_fd(), OptionalActions::Flush, &before);
+    let _ = writeln!(terminal);
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn sources_are_named_and_never_repeated() {
+        assert_eq!(Source::parse("file:/a/b"), Ok(Source::File("/a/b".into())));
+        assert_eq!(Source::parse("fd:3"), Ok(Source::Descriptor(3)));
+        for wrong in ["hunter2", "pass:hunter2", "file:", "fd:x", "cred:../x", ""] {
+            let words = Source::parse(wrong).unwrap_err();
+            assert!(!words.contains("hunter2"), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_is_refused_and_a_newline_cut() {
+        let path = std::env::temp_dir().join(format!("devid-secret-{}", std::process::id()));
+        std::fs::write(&path, b"s3cret\n").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        let source = Source::File(path.clone());
+        let words = source.read("the secret").unwrap_err().to_string();
+        assert!(words.contains("0644") && words.contains("chmod 600"), "{words}");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        assert_eq!(source.read("the secret").unwrap().as_slice(), b"s3cret");
+        std::fs::write(&path, b"\n").unwrap();
+        assert!(source.read("the secret").unwrap_err().to_string().contains("empty"));
+        std::fs::remove_file(&path).unwrap();
+        assert!(Source::File("/dev/null".into()).read("x").unwrap_err().to_string().contains("regular file"));
+    }
+}

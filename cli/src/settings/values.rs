@@ -1,0 +1,79 @@
+//! Values of their own kind: spans of time with a unit, and `KEY=VALUE` from the command line.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use crate::failure::Failure;
+
+/// A span of time, written with its unit: `90s`, `15m`, `12h`, `7d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// Whole seconds, as the library counts them.
+    pub fn seconds(self) -> u32 {
+        u32::try_from(self.0.as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Reads the written form.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("\"{text}\" is not a span of time: a whole number with its unit, such as 90s, 15m, 12h or 7d");
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let number: u64 = digits.parse().map_err(|_| wrong())?;
+        let unit = match &text[digits.len()..] {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => return Err(wrong()),
+        };
+        number.checked_mul(unit).map(|seconds| Span(Duration::from_secs(seconds))).ok_or_else(wrong)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Span::parse(&String::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
+/// Puts `a.b=VALUE` into a table. VALUE is TOML; what is not is taken as text.
+pub fn put(table: &mut toml::Table, text: &str) -> Result<(), Failure> {
+    let Some((key, value)) = text.split_once('=') else {
+        return Err(Failure::usage(format!(
+            "-o {text}: KEY=VALUE is expected, such as ca.server=http://ca.example/cmp"
+        )));
+    };
+    let value = format!("v = {value}")
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut one| one.remove("v"))
+        .unwrap_or_else(|| toml::Value::from(value));
+    let mut here = table;
+    let mut parts: Vec<&str> = key.trim().split('.').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        let entry = here.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        here = entry
+            .as_table_mut()
+            .ok_or_else(|| Failure::usage(format!("-o {key}: {part} holds a value, not settings")))?;
+    }
+    here.insert(last.to_owned(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_units() {
+        assert_eq!(Span::parse("15m"), Ok(Span(Duration::from_secs(900))));
+        assert_eq!(Span::parse("7d").unwrap().seconds(), 604_800);
+        for wrong in ["", "15", "m", "1.5h", "-3s", "15 m", "1w", "99999999999999999999s", "999999999999999999d"] {
+            assert!(Span::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

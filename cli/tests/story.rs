@@ -1,0 +1,223 @@
+//! The command as a person uses it, against the test CA: each good way with its dark twin.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use devid_testca::{Options, Server, TestCa};
+
+/// A device in a folder of its own, and the CA that it talks to.
+struct Story {
+    folder: PathBuf,
+    server: Server,
+}
+
+impl Story {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("devid-command-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let server = Server::start_at(TestCa::new(Options::default()), 0).unwrap();
+        server.with(|ca| ca.write_material(&folder)).unwrap();
+        private(&folder.join("secret.txt"));
+        Story { folder, server }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let settings = self.path("devid.toml");
+        let memory = self.path("memory");
+        Command::new(env!("CARGO_BIN_EXE_devid"))
+            .args(["--config", &settings, "--memory", &memory])
+            .args(arguments)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a command that is to end well, and answers what it printed.
+    fn good(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {words}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command that is to fail, and answers its status and its words.
+    fn bad(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.run(arguments);
+        assert_ne!(output.status.code(), Some(0), "{arguments:?} ended well");
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn init_with_secret(&self) {
+        let reference = std::fs::read_to_string(self.folder.join("reference.txt")).unwrap();
+        let secret = format!("file:{}", self.path("secret.txt"));
+        let (server, root) = (self.server.cmp_url(), self.path("root.pem"));
+        let mut arguments = vec!["init", "--server", &server, "--trust", &root, "--subject", "CN=router-7,O=Example"];
+        arguments.extend(["--reference", &reference, "--secret", &secret]);
+        self.good(&arguments);
+        // The CA's answers are signed by a certificate below the same root: which one may speak for it is said.
+        let signer = self.path("cmp-signer.pem");
+        let text = std::fs::read_to_string(self.folder.join("devid.toml")).unwrap();
+        std::fs::write(self.folder.join("devid.toml"), format!("{text}\n[ca.trust]\nsigners = [{signer:?}]\n"))
+            .unwrap();
+    }
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+#[test]
+fn a_device_enrols_renews_exports_and_revokes_by_commands() {
+    let story = Story::new("whole");
+    story.init_with_secret();
+    let doctor = json(&story.good(&["--json", "doctor"]));
+    assert_eq!(doctor["errors"], 0, "{doctor}");
+
+    let page = story.path("trace.html");
+    let enrolled = json(&story.good(&["--json", "enroll", "--trace", &page]));
+    assert_eq!(enrolled["changed"], true);
+    assert_eq!(enrolled["identities"][0]["generation"], 1);
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("certConf") && page.contains("data:application/pkixcmp;base64,"));
+    assert!(!page.contains("correct-horse"), "the secret is in the trace");
+
+    let status = story.good(&["status"]);
+    assert!(status.contains("valid") && status.contains("router-7"), "{status}");
+    assert_eq!(story.run(&["keep", "--exit-code"]).status.code(), Some(20), "nothing is due");
+    story.good(&["keep"]);
+    story.good(&["renew", "--now"]);
+    assert_eq!(json(&story.good(&["--json", "status"]))["identities"][0]["generation"], 2);
+    assert_eq!(json(&story.good(&["--json", "store", "rollback", "device"]))["generation"], 1);
+    story.good(&["store", "rollback", "device"]);
+
+    let files = story.good(&["export", "device", "nginx", &story.path("nginx")]);
+    assert!(files.lines().all(|file| Path::new(file).exists()), "{files}");
+    assert!(story.good(&["show", "device", "fullchain"]).matches("BEGIN CERTIFICATE").count() >= 2);
+    assert!(!story.good(&["show", "device", "text"]).contains("PRIVATE"));
+
+    story.good(&["revoke", "--reason", "superseded"]);
+}
+
+#[test]
+fn what_is_wrong_is_told_with_a_status_of_its_own() {
+    let story = Story::new("wrong");
+    let (status, words) = story.bad(&["status"]);
+    assert_eq!(status, 2, "no settings file yet: {words}");
+    story.init_with_secret();
+
+    let (status, words) = story.bad(&["-o", "ca.sever=x", "status"]);
+    assert!(status == 2 && words.contains("ca.server"), "{status} {words}");
+
+    std::fs::write(story.folder.join("wrong.txt"), "wrong").unwrap();
+    private(&story.folder.join("wrong.txt"));
+    let wrong = format!("ca.login.secret=\"file:{}\"", story.path("wrong.txt"));
+    let (status, words) = story.bad(&["-o", &wrong, "enroll"]);
+    assert!((5..=6).contains(&status), "a wrong secret: {status} {words}");
+    assert!(!words.contains("correct-horse"), "{words}");
+
+    story.good(&["store", "reset", "device"]);
+    let (status, words) = story.bad(&["-o", "ca.server=\"http://127.0.0.1:1/cmp\"", "enroll"]);
+    assert_eq!(status, 7, "nobody listens: {words}");
+
+    let failed = story.run(&["--json", "show", "device", "cert"]);
+    let error = json(&String::from_utf8(failed.stdout).unwrap());
+    assert_eq!((error["ok"].as_bool(), error["error"]["code"].as_str()), (Some(false), Some("NOT_FOUND")));
+
+    let (status, words) =
+        story.bad(&["init", "--server", "http://a.example/", "--trust", &story.path("root.pem"), "--subject", "CN=a"]);
+    assert!(status == 2 && words.contains("exists already"), "{words}");
+}
+
+#[test]
+fn a_request_goes_out_and_its_certificate_comes_back_by_files() {
+    let story = Story::new("offline");
+    story.init_with_secret();
+    let first = story.good(&["request"]);
+    assert_eq!(first, story.good(&["request"]), "the same request, over the same key");
+    let shown = {
+        std::fs::write(story.folder.join("r.csr"), &first).unwrap();
+        story.good(&["inspect", &story.path("r.csr")])
+    };
+    assert!(shown.contains("router-7"), "{shown}");
+    let (status, words) = story.bad(&["import", &story.path("peer-good.pem")]);
+    assert!(words.contains("NOT_FOUND"), "somebody else's certificate: {status} {words}");
+}
+
+#[test]
+fn peers_are_judged_by_the_first_certificate_of_the_file() {
+    let story = Story::new("peers");
+    story.init_with_secret();
+    let (root, issuing, crl) = (story.path("root.pem"), story.path("issuing.pem"), story.path("issuing.crl"));
+    let check = |peer: &str, name: &str, status: &str| {
+        let peer = story.path(peer);
+        story.run(&[
+            "--json",
+            "validate",
+            &peer,
+            "--trust",
+            &root,
+            "--untrusted",
+            &issuing,
+            "--name",
+            name,
+            "--crl",
+            &crl,
+            "--status",
+            status,
+        ])
+    };
+    let good = check("peer-good.pem", "dns:good.peer.example", "soft");
+    assert_eq!(good.status.code(), Some(0), "{}", String::from_utf8_lossy(&good.stderr));
+    assert_eq!(json(&String::from_utf8(good.stdout).unwrap())["valid"], true);
+    for (peer, name, code) in
+        [("peer-good.pem", "dns:other.example", "NAME"), ("peer-revoked.pem", "dns:revoked.peer.example", "REVOKED")]
+    {
+        let refused = check(peer, name, "soft");
+        assert_eq!(refused.status.code(), Some(9), "{peer}");
+        assert_eq!(json(&String::from_utf8(refused.stdout).unwrap())["error"]["code"], code);
+    }
+}
+
+#[test]
+fn a_certificate_that_waits_for_approval_is_fetched_by_the_next_call() {
+    let story = Story::new("waiting");
+    story.init_with_secret();
+    story.server.with(|ca| ca.knobs.set("waiting", "1")).unwrap();
+    let waiting = story.run(&["enroll", "--no-wait"]);
+    assert_eq!(waiting.status.code(), Some(21), "{}", String::from_utf8_lossy(&waiting.stderr));
+    assert!(story.good(&["status"]).contains("under way"));
+    let went_on = json(&story.good(&["--json", "enroll"]));
+    assert_eq!(went_on["identities"][0]["did"], "installed");
+    assert_eq!(story.server.with(|ca| ca.received.iter().filter(|message| message.body == 0).count()), 1, "one ir");
+}
+
+#[test]
+fn every_command_has_help_and_a_page() {
+    let story = Story::new("help");
+    let folder = story.path("man");
+    story.good(&["man", "--all", &folder]);
+    let count = std::fs::read_dir(&folder).unwrap().count();
+    assert!(count > 15, "{count} pages");
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(story.good(&["completions", shell]).contains("devid"));
+    }
+    let schema = json(&story.good(&["config", "schema"]));
+    assert_eq!(schema["properties"]["ca"]["properties"]["server"]["type"], "string");
+    assert_eq!(schema["properties"]["identity"]["additionalProperties"]["properties"]["export"]["type"], "array");
+    assert!(story.good(&["config", "explain", "identity.device.subject"]).contains("subject"));
+}
