@@ -4116,8 +4116,9 @@ devid_status devid_validate_without_time(const devid_validator *validator,
                                          devid_error **err);
 
 /**
- * devid_validate() for what a peer sent: its certificate and others, in any order. The peer's own is the one that issued none of
- * the others. Those others serve this validation only.
+ * devid_validate() for what a peer sent: its certificate and others. The first is the peer's own, as TLS and others prove
+ * possession of its key, unless it is a CA's: then the one that issued none of the others is judged, and the first must be a CA
+ * above it, else the verdict is DEVID_E_NO_PATH. Those others serve this validation only.
  *
  * @param validator   Not NULL.
  * @param sent        As devid_cert_list_add_bytes() reads it from PEM, DER or PKCS#7. Not NULL.

@@ -295,7 +295,7 @@ pub unsafe extern "C" fn devid_fetcher_validate(
                 handle_ref(cert, "cert")?,
             )
         };
-        fetcher.open(&validator, &cert.certificate, &[], at, out_report, out_peer)
+        fetcher.open(&validator, &cert.certificate, &[], None, at, out_report, out_peer)
     })
 }
 
@@ -332,7 +332,7 @@ pub unsafe extern "C" fn devid_fetcher_validate_sent(
             )
         };
         let (certificate, others) = end_entity_of(&sent)?;
-        fetcher.open(&validator, &certificate, &others, at, out_report, out_peer)
+        fetcher.open(&validator, &certificate, &others, sent.first(), at, out_report, out_peer)
     })
 }
 
@@ -394,12 +394,13 @@ impl Fetcher {
         validator: &Validator,
         certificate: &Certificate,
         sent: &[Certificate],
+        presented: Option<&Certificate>,
         at: i64,
         out_report: Option<&mut *mut devid_report>,
         out_peer: Option<&mut *mut devid_peer>,
     ) -> Result<(), Error> {
         let pool = validator.pool_with(sent);
-        let request = validator.request(certificate, &pool, CheckTime::At(Time::from_unix(at)))?;
+        let request = validator.request(certificate, &pool, presented, CheckTime::At(Time::from_unix(at)))?;
         let Fetcher { fetcher, program } = self;
         let mut fetch = ProgramFetch::new(fetcher.options_mut(), program)?;
         let (answer, peer) = fetcher.open_peer(request, &mut fetch)?;

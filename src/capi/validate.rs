@@ -63,8 +63,9 @@ pub unsafe extern "C" fn devid_validate_without_time(
     unsafe { run(validator, cert, CheckTime::Unknown, out_report, out_peer, err) }
 }
 
-/// devid_validate() for what a peer sent: its certificate and others, in any order. The peer's own is the one that issued none of
-/// the others. Those others serve this validation only.
+/// devid_validate() for what a peer sent: its certificate and others. The first is the peer's own, as TLS and others prove
+/// possession of its key, unless it is a CA's: then the one that issued none of the others is judged, and the first must be a CA
+/// above it, else the verdict is DEVID_E_NO_PATH. Those others serve this validation only.
 ///
 /// @param validator   Not NULL.
 /// @param sent        As devid_cert_list_add_bytes() reads it from PEM, DER or PKCS#7. Not NULL.
@@ -89,7 +90,8 @@ pub unsafe extern "C" fn devid_validate_sent(
             (out_opt(out_report), out_opt(out_peer), handle_ref(validator, "validator")?, handle_ref(sent, "sent")?)
         };
         let (certificate, others) = end_entity_of(&sent)?;
-        validator.open(&certificate, &others, CheckTime::At(Time::from_unix(at)), out_report, out_peer)
+        let at = CheckTime::At(Time::from_unix(at));
+        validator.open(&certificate, &others, sent.first(), at, out_report, out_peer)
     })
 }
 
@@ -108,7 +110,7 @@ unsafe fn run(
         let (out_report, out_peer, validator, cert) = unsafe {
             (out_opt(out_report), out_opt(out_peer), handle_ref(validator, "validator")?, handle_ref(cert, "cert")?)
         };
-        validator.open(&cert.certificate, &[], at, out_report, out_peer)
+        validator.open(&cert.certificate, &[], None, at, out_report, out_peer)
     })
 }
 
@@ -125,11 +127,12 @@ impl Validator {
         Ok(Checks { at: CheckTime::At(at), names, extended_key_usages, ..self.checks.clone() })
     }
 
-    /// Everything this validator was told, about one certificate.
+    /// Everything this validator was told, about one certificate; `presented` is what the peer sent first.
     pub(super) fn request<'a>(
         &'a self,
         certificate: &'a Certificate,
         pool: &'a [Certificate],
+        presented: Option<&Certificate>,
         at: CheckTime,
     ) -> Result<PeerRequest<'a>, Error> {
         let unsaid = |what: &str| invalid(format!("the validator was not told {what}"));
@@ -138,7 +141,7 @@ impl Validator {
             certificate,
             pool,
             status: &self.status,
-            checks: Checks { at, ..self.checks.clone() },
+            checks: Checks { at, presented: presented.cloned(), ..self.checks.clone() },
             purpose: self.purpose.clone().ok_or_else(|| unsaid("what the certificate is to be for"))?,
             names: self.names.clone().ok_or_else(|| unsaid("which names the certificate must carry"))?,
             use_until: self.use_until,
@@ -155,12 +158,13 @@ impl Validator {
         &self,
         certificate: &Certificate,
         sent: &[Certificate],
+        presented: Option<&Certificate>,
         at: CheckTime,
         out_report: Option<&mut *mut devid_report>,
         out_peer: Option<&mut *mut devid_peer>,
     ) -> Result<(), Error> {
         let pool = self.pool_with(sent);
-        let request = self.request(certificate, &pool, at)?;
+        let request = self.request(certificate, &pool, presented, at)?;
         let (report, peer) = match &self.memory {
             Some(memory) => memory.open_peer(&self.provider, request)?,
             None => PeerKey::open(&self.provider, request)?,

@@ -1,19 +1,39 @@
 //! What a peer sends of certificates, in any order: which one is the peer's own.
 
+use std::collections::HashMap;
+
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::error::Error;
+use crate::validation::names::name_hash;
 use crate::validation::{is_ca, same_name};
 
-/// The end entity among certificates, and the others. It is the one that issued none of the others; where several did not,
-/// the first that is no CA. This only picks what is to be validated.
+/// The peer's own certificate among those that it sent, and the others in their order.
+///
+/// The first, if it is no CA: transports that prove possession of a key, such as TLS (RFC 8446 section 4.4.2), do so for the
+/// key of the first. Else the one that issued none of the others; where several did not, the first that is no CA. This
+/// only picks what is to be validated: where it is not the first, [`Checks::presented`](crate::validation::Checks::presented)
+/// must be the first, so that nobody is judged by a certificate whose key he need not hold.
 pub fn end_entity_of(certificates: &[Certificate]) -> Result<(Certificate, Vec<Certificate>), Error> {
-    let issues = |candidate: &Certificate| {
-        certificates.iter().any(|c| c != candidate && same_name(c.issuer(), candidate.subject()))
+    let first = certificates.first().ok_or_else(|| Error::new(Code::InvalidArgument, "no certificate at all"))?;
+    let found = match is_ca(first) {
+        Ok(false) => first,
+        _ => end_of_any_order(certificates).unwrap_or(first),
     };
-    let mut candidates = certificates.iter().filter(|c| !issues(c));
-    let found =
-        candidates.clone().find(|c| !is_ca(c).unwrap_or(false)).or_else(|| candidates.next()).or(certificates.first());
-    let found = found.ok_or_else(|| Error::new(Code::InvalidArgument, "no certificate at all"))?;
     Ok((found.clone(), certificates.iter().filter(|c| *c != found).cloned().collect()))
+}
+
+/// Each name is read once and only equal hashes are compared: how many certificates there are, and how long their names,
+/// is the peer's choice.
+fn end_of_any_order(certificates: &[Certificate]) -> Option<&Certificate> {
+    let mut issued: HashMap<u64, Vec<&Certificate>> = HashMap::new();
+    for certificate in certificates {
+        issued.entry(name_hash(certificate.issuer())).or_default().push(certificate);
+    }
+    let issues = |candidate: &Certificate| {
+        let below = issued.get(&name_hash(candidate.subject())).map(Vec::as_slice).unwrap_or_default();
+        below.iter().any(|c| *c != candidate && same_name(c.issuer(), candidate.subject()))
+    };
+    let ends: Vec<&Certificate> = certificates.iter().filter(|c| !issues(c)).collect();
+    ends.iter().find(|c| !is_ca(c).unwrap_or(false)).or_else(|| ends.first()).copied()
 }

@@ -335,7 +335,7 @@ fn validate_signer(context: &Context, message: &PkiMessage, signer: &Certificate
             }
         }
     }
-    let pool: Vec<Certificate> = message.extra_certs().iter().chain(&context.intermediates).cloned().collect();
+    let pool: Vec<Certificate> = context.intermediates.iter().chain(message.extra_certs()).cloned().collect();
     let mut checks = Checks::at(now);
     checks.revocation = context.signer_revocation.clone();
     let report = validate(&*context.provider, &context.cmp_anchors, signer, &pool, &context.signer_status, &checks);

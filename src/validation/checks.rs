@@ -4,6 +4,7 @@ use super::identity::PeerName;
 use super::revocation::RevocationPolicy;
 use crate::asn1::any_oid::AnyOid;
 use crate::asn1::oid::Oid;
+use crate::asn1::x509::Certificate;
 use crate::limits::PathBudget;
 use crate::time::Time;
 
@@ -35,6 +36,10 @@ pub struct Checks {
     pub budget: PathBudget,
     /// How revocation is checked.
     pub revocation: RevocationPolicy,
+    /// The certificate whose key the peer proved to hold, where it is not known to be the one that is asked about: the
+    /// first that it sent. It must be that one or a CA above it; else a peer could present one key and be judged by the
+    /// certificate of another.
+    pub presented: Option<Certificate>,
 }
 
 impl Checks {
@@ -85,6 +90,7 @@ impl Checks {
             allow_dotted_dns_constraints: false,
             budget: PathBudget::default(),
             revocation: RevocationPolicy::off(),
+            presented: None,
         }
     }
 }

@@ -232,6 +232,39 @@ impl Crl {
         })
     }
 
+    /// Whether the signature was checked by this key before: asking again costs nothing.
+    pub(super) fn knows_signature_by(&self, spki: &[u8], allow_weak: bool) -> bool {
+        self.signatures.lock().unwrap_or_else(PoisonError::into_inner).knows(spki, allow_weak)
+    }
+
+    /// Whether this list is of the series of another and older: the same issuer and scope, by the same key where both
+    /// were verified, else by the same key identifier, and a lower number (RFC 5280 section 5.2.3).
+    pub(crate) fn is_older_than(&self, other: &Crl) -> bool {
+        let scope = |crl: &Crl| crl.tail.issuing_distribution_point_der().map(<[u8]>::to_vec);
+        let is_older = match (self.number(), other.number()) {
+            (Some(number), Some(theirs)) => number < theirs,
+            (None, Some(_)) => self.this_update() < other.this_update(),
+            (_, None) => false,
+        };
+        is_older
+            && self.base_number().is_some() == other.base_number().is_some()
+            && super::names::same_name(self.issuer(), other.issuer())
+            && scope(self) == scope(other)
+            && self.has_signer_of(other)
+    }
+
+    fn has_signer_of(&self, other: &Crl) -> bool {
+        let keys = |crl: &Crl| -> Vec<Box<[u8]>> {
+            let memory = crl.signatures.lock().unwrap_or_else(PoisonError::into_inner);
+            memory.signers().map(Into::into).collect()
+        };
+        let (ours, theirs) = (keys(self), keys(other));
+        match ours.is_empty() || theirs.is_empty() {
+            true => self.tail.authority_key_identifier == other.tail.authority_key_identifier,
+            false => ours.iter().any(|key| theirs.contains(key)),
+        }
+    }
+
     /// Whether the signature was found to be that of some key that the list was checked with.
     pub(crate) fn is_verified(&self) -> bool {
         self.signatures.lock().unwrap_or_else(PoisonError::into_inner).is_verified()

@@ -49,6 +49,28 @@ impl<'a> Points<'a> {
         })
     }
 
+    /// The issuer's own lists alone, for a certificate whose distribution points cannot be read: what they do not list
+    /// proves nothing, though what they list is revoked.
+    pub(super) fn of_issuer_alone(certificate: &'a Certificate) -> Self {
+        let names = vec![GeneralName::Directory(certificate.issuer())];
+        Points {
+            certificate,
+            is_ca: is_ca(certificate).unwrap_or(false),
+            points: Vec::new(),
+            issuer_point: DistributionPoint {
+                name: Some(DistributionPointName::Full(names)),
+                reasons: None,
+                crl_issuer: Vec::new(),
+            },
+            handed_over: true,
+        }
+    }
+
+    /// Whether a point of the certificate names this issuer of CRLs (cRLIssuer).
+    pub(super) fn name_crl_issuer(&self, name: &[u8]) -> bool {
+        self.points.iter().any(|point| directory_names(&point.crl_issuer).any(|named| same_name(named, name)))
+    }
+
     /// The reasons that this list covers for the certificate, over all of its points and its issuer's own, and all
     /// names in them. None: only what it lists tells something. `Err`: why the list does not speak about it.
     pub(super) fn scope(&self, crl: &Crl) -> Result<ReasonSet, &'static str> {

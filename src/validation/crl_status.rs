@@ -2,12 +2,13 @@
 
 use super::checks::{KeyUsage, Profile};
 use super::crl::{Crl, Found, FoundEntry};
-use super::crl_numbers::CrlSeries;
+use super::crl_numbers::{CrlNumbers, CrlSeries};
 use super::crl_scope::{Points, same_series};
 use super::facts::Facts;
 use super::freshness::{Freshness, Window};
-use super::names::same_name;
-use super::status::{Status, StatusSearch};
+use super::knowledge::Source;
+use super::names::{name_hash, same_name};
+use super::status::{Standing, Status, StatusSearch};
 use crate::asn1::crl::{CrlNumber, CrlReason};
 use crate::asn1::der::Cursor;
 use crate::asn1::distribution_point::ReasonSet;
@@ -19,55 +20,78 @@ use crate::time::Time;
 /// What one list, with its delta, says about a certificate.
 enum Said {
     Revoked(String),
-    NotRevoked { until: Time, note: Option<String> },
+    /// The certificate is not on it; until when that can be relied upon, or why not at all.
+    NotListed(Result<(Time, Option<String>), String>),
+}
+
+/// A list whose signer is known and entitled.
+struct Authentic<'s> {
+    crl: &'s Crl,
+    signer: &'s Certificate,
+    standing: Standing,
+}
+
+/// What was found about one certificate while its lists are gone through, the newest of each series first.
+#[derive(Default)]
+struct Lists<'s> {
+    /// Why a list is of no use, put into words only where there is no status.
+    against: Vec<(&'s Crl, String)>,
+    /// Lists that do not list the certificate.
+    clear: Vec<Authentic<'s>>,
+    /// Lists from an entitled signer that cannot be read for this certificate.
+    blind: Vec<Authentic<'s>>,
 }
 
 impl StatusSearch<'_> {
-    /// The certificate's status by the CRLs at hand; `above` is its chain from its issuer to the anchor.
+    /// The certificate's status by the CRLs at hand; `above` is its chain from its issuer to the anchor. All lists that
+    /// speak about it are asked, whatever their numbers, and one that revokes decides.
     pub(super) fn crl_status(&self, certificate: &Certificate, above: &[Certificate]) -> Status {
-        let points = match Points::of(certificate) {
-            Ok(points) => points,
-            Err(error) => return Status::Unknown(vec![error.to_string()]),
+        let (points, unreadable) = match Points::of(certificate) {
+            Ok(points) => (points, None),
+            // Which lists clear it cannot be told; its issuer's lists revoke it all the same.
+            Err(error) => (Points::of_issuer_alone(certificate), Some(error.to_string())),
         };
-        // Put into words only where there is no status.
-        let mut against: Vec<(&Crl, String)> = Vec::new();
+        let mut lists = Lists::default();
         let mut covered = ReasonSet::NONE;
         let mut until = Time::FOREVER;
         let mut notes = Vec::new();
         for crl in self.complete_lists() {
-            if covered == ReasonSet::ALL {
-                break;
-            }
-            let mut explain = |why: String| against.push((crl, why));
             let scope = match points.scope(crl) {
                 Ok(scope) => scope,
                 Err(why) => {
-                    explain(why.to_owned());
+                    // It speaks about other certificates (RFC 5280 section 6.3.3 (b)): nothing is lost with it.
+                    lists.against.push((crl, why.to_owned()));
                     continue;
                 }
             };
-            // (e); a list that covers nothing new may still not list the certificate, and is not asked.
-            if scope != ReasonSet::NONE && covered.contains(scope) {
-                continue;
-            }
-            match self.ask(crl, certificate, above) {
+            let said = self.ask(crl, certificate, above, &points, &mut lists);
+            match said {
                 Ok(Said::Revoked(text)) => return Status::Revoked(text),
-                Ok(Said::NotRevoked { .. }) if scope == ReasonSet::NONE => {
-                    explain("the certificate hands its revocation over to another CRL issuer".to_owned());
+                Ok(Said::NotListed(_)) if scope == ReasonSet::NONE => {
+                    let why = "the certificate hands its revocation over to another CRL issuer";
+                    lists.against.push((crl, why.to_owned()));
                 }
-                Ok(Said::NotRevoked { until: until_here, note }) => {
+                // (e); the newest list that covers a reason says until when.
+                Ok(Said::NotListed(Ok(_))) if covered.contains(scope) => {}
+                Ok(Said::NotListed(Ok((until_here, note)))) => {
                     covered = covered.union(scope);
                     until = until.min(until_here);
                     notes.extend(note);
                 }
-                Err(why) => explain(why),
+                // Not lost: what revokes is looked at before whether a list can be relied upon; and a budget that ended
+                // is remembered in the knowledge.
+                Ok(Said::NotListed(Err(why))) | Err(why) => lists.against.push((crl, why)),
             }
         }
-        if covered == ReasonSet::ALL {
+        if let Some(text) = self.revoked_by_a_delta(certificate, above, &points, &mut lists) {
+            return Status::Revoked(text);
+        }
+        if covered == ReasonSet::ALL && unreadable.is_none() {
             return Status::Good { until, notes };
         }
         let mut reasons: Vec<String> =
-            against.iter().map(|(crl, why)| format!("{}: {why}", self.describe(crl))).collect();
+            lists.against.iter().map(|(crl, why)| format!("{}: {why}", self.describe(crl))).collect();
+        reasons.extend(unreadable);
         if covered != ReasonSet::NONE {
             reasons.push("the usable CRLs cover only some reasons".to_owned());
         }
@@ -86,31 +110,54 @@ impl StatusSearch<'_> {
     }
 
     /// Steps (f) to (k) for a list whose scope fits.
-    fn ask(&self, crl: &Crl, certificate: &Certificate, above: &[Certificate]) -> Result<Said, String> {
-        if let Some(why) = crl.unusable() {
-            return Err(why);
-        }
-        // The search for a signer is work too, whether or not it finds one.
-        self.spend_signature()?;
-        let anchor = above.last().ok_or("the certificate has no issuer")?;
-        let signer = self.signer(crl, above)?;
-        let listed = entry_for(crl, certificate)?;
+    fn ask<'s>(
+        &'s self,
+        crl: &'s Crl,
+        certificate: &Certificate,
+        above: &'s [Certificate],
+        points: &Points<'_>,
+        lists: &mut Lists<'s>,
+    ) -> Result<Said, String> {
+        let listed = entry_for(crl, certificate);
+        let authentic = self.signer(crl, above, points, matches!(&listed, Ok(Some(entry)) if revokes(entry)))?;
+        let (signer, standing) = (authentic.signer, authentic.standing);
+        let listed = match crl.unusable().map_or(listed, Err) {
+            Ok(listed) => listed,
+            Err(why) => {
+                lists.blind.push(authentic);
+                return Err(why);
+            }
+        };
         let mut window = Window { this_update: crl.this_update(), next_update: crl.next_update() };
         let mut number = crl.number();
         let mut removed = false;
+        let mut unread = None;
         for delta in self.deltas(crl) {
             let usable = self.is_current_update(crl, delta);
-            if delta.unusable().is_some() || self.verify(delta, signer).is_err() {
+            if self.verify(delta, signer).is_err() {
+                // Not this signer's word, so it takes nothing away and adds nothing; where the budget ended, the
+                // knowledge has it and the verdict is a refusal.
                 continue;
             }
-            let entry = entry_for(delta, certificate)?;
+            let entry = match delta.unusable().map_or_else(|| entry_for(delta, certificate), Err) {
+                Ok(entry) => entry,
+                Err(why) => {
+                    // Later than the list and by its signer, and it cannot be read: the list alone clears nobody.
+                    unread = Some(format!("{}: {why}", self.describe(delta)));
+                    continue;
+                }
+            };
             match entry {
                 // Also from a delta that cannot be combined with this list: it is later, and says revoked.
                 Some(entry) if entry.reason != CrlReason::RemoveFromCrl => {
+                    self.note(delta, signer, standing)?;
                     return Ok(Said::Revoked(self.revoked_text(delta, &entry)));
                 }
                 Some(_) if usable => removed = true,
                 _ => {}
+            }
+            if usable {
+                lists.clear.push(Authentic { crl: delta, signer, standing });
             }
             if usable {
                 window = Window { this_update: delta.this_update(), next_update: delta.next_update() };
@@ -118,38 +165,108 @@ impl StatusSearch<'_> {
                 break;
             }
         }
+        // Before the verdict: a list that revokes must not be followed by an older one that does not.
+        let older = self.guard(crl, number, signer, standing)?;
         if let Some(entry) = listed
             && !removed
-            && entry.reason != CrlReason::RemoveFromCrl
+            && revokes(&entry)
+            && !self.is_lifted(crl, signer, &entry, lists)
         {
             return Ok(Said::Revoked(self.revoked_text(crl, &entry)));
         }
+        let blind =
+            lists.blind.iter().any(|blind| blind.signer.spki() == signer.spki() && crl.is_older_than(blind.crl));
+        lists.clear.push(authentic);
+        let usable = match (older, unread) {
+            (Some(rollback), _) => Err(rollback),
+            (None, Some(why)) => Err(why),
+            (None, None) if blind => Err("a newer list of its series is at hand and cannot be read".to_owned()),
+            (None, None) if standing == Standing::RevocationsOnly => {
+                Err("its signer clears nobody on this path: it was certified under another anchor or issuer".to_owned())
+            }
+            (None, None) => self.reliance(crl, window),
+        };
+        Ok(Said::NotListed(usable))
+    }
+
+    /// Until when a list can be relied upon for those whom it does not list.
+    fn reliance(&self, crl: &Crl, window: Window) -> Result<(Time, Option<String>), String> {
         if self.checks.profile == Profile::Strict
             && let Some(duty) = crl.broken_duty()
         {
             return Err(duty.to_owned());
         }
-        let (until, note) = match self.judge(window, "CRL") {
-            Freshness::Current { until } => (until, None),
-            Freshness::Grace { until, text } => (until, Some(format!("{text}, used within the offline grace"))),
+        match self.judge(window, "CRL") {
+            Freshness::Current { until } => Ok((until, None)),
+            Freshness::Grace { until, text } => Ok((until, Some(format!("{text}, used within the offline grace")))),
             Freshness::NotJudged { until } => {
-                (until, Some("the time is unknown: whether the CRL is current was not checked".to_owned()))
+                Ok((until, Some("the time is unknown: whether the CRL is current was not checked".to_owned())))
             }
-            Freshness::Refused(why) => return Err(why),
-        };
-        self.guard(crl, number, anchor)?;
-        Ok(Said::NotRevoked { until, note })
+            Freshness::Refused(why) => Err(why),
+        }
     }
 
-    /// Who signed the list: (f) and (g).
-    fn signer<'s>(&'s self, crl: &Crl, above: &'s [Certificate]) -> Result<&'s Certificate, String> {
-        let anchor = above.last().ok_or("the certificate has no issuer")?;
+    /// Whether a hold (RFC 5280 section 5.3.1) was lifted by a later list of the same series and signer; a delta tells of
+    /// changes only, so that its silence lifts nothing that a complete list holds. Other reasons are for good: what an older
+    /// list revoked for them is revoked.
+    fn is_lifted(&self, crl: &Crl, signer: &Certificate, entry: &FoundEntry, lists: &Lists<'_>) -> bool {
+        entry.reason == CrlReason::CertificateHold
+            && lists.clear.iter().any(|clear| {
+                let speaks = clear.crl.base_number().is_none() || crl.base_number().is_some();
+                speaks && clear.signer.spki() == signer.spki() && is_earlier(crl, clear.crl)
+            })
+    }
+
+    /// A delta that revokes, though there is no complete list at hand that it could be combined with.
+    fn revoked_by_a_delta<'s>(
+        &'s self,
+        certificate: &Certificate,
+        above: &'s [Certificate],
+        points: &Points<'_>,
+        lists: &mut Lists<'s>,
+    ) -> Option<String> {
+        // A delta without a number (RFC 5280 section 5.2.3: MUST) has no place in any series.
+        let is_delta = |crl: &&Crl| crl.base_number().is_some() && crl.number().is_some();
+        let deltas = self.sources.crls.iter().map(|crl| &**crl).filter(is_delta);
+        for delta in deltas.filter(|delta| points.scope(delta).is_ok()) {
+            let entry = match entry_for(delta, certificate) {
+                Ok(Some(entry)) if revokes(&entry) => entry,
+                // It does not revoke, or it was not read for this certificate: alone it clears nobody either.
+                _ => continue,
+            };
+            let authentic = match self.signer(delta, above, points, true) {
+                Ok(authentic) if delta.unusable().is_none() => authentic,
+                // Nobody's word, or one that cannot be understood; a budget that ended is in the knowledge.
+                Ok(_) => continue,
+                Err(why) => {
+                    lists.against.push((delta, why));
+                    continue;
+                }
+            };
+            if !self.is_lifted(delta, authentic.signer, &entry, lists) {
+                return Some(self.revoked_text(delta, &entry));
+            }
+        }
+        None
+    }
+
+    /// Who signed the list: (f) and (g). `revokes`: it lists the certificate.
+    fn signer<'s>(
+        &'s self,
+        crl: &'s Crl,
+        above: &'s [Certificate],
+        points: &Points<'_>,
+        revokes: bool,
+    ) -> Result<Authentic<'s>, String> {
         let key_id = crl.tail().authority_key_identifier.as_deref().and_then(key_identifier);
+        let is_named = points.name_crl_issuer(crl.issuer());
         let mut why = None;
         // A signer whose key fits and who may not sign tells more than one whose key does not fit.
         let mut is_telling = false;
+        let mut lesser = None;
         for (candidate, in_chain) in self.signers_named(crl.issuer(), key_id, above) {
             if let Err(reason) = self.verify(crl, candidate) {
+                // Not this key; where the budget ended, that is remembered and decides.
                 if !is_telling {
                     why = Some(reason);
                 }
@@ -161,19 +278,26 @@ impl StatusSearch<'_> {
                 Err(error) => Err(format!("its issuer's certificate: {error}")),
             };
             let authorised = allowed.and_then(|()| match in_chain {
-                true => Ok(()),
-                false => self.authorise_crl_signer(candidate, anchor),
+                true => Ok(Standing::Full),
+                false => self.authorise_crl_signer(candidate, above, is_named),
             });
             match authorised {
-                Ok(()) => return Ok(candidate),
+                Ok(standing @ Standing::Full) => return Ok(Authentic { crl, signer: candidate, standing }),
+                Ok(standing) => lesser = Some(Authentic { crl, signer: candidate, standing }),
                 Err(reason) => (why, is_telling) = (Some(reason), true),
             }
+        }
+        if let Some(lesser) = lesser {
+            return Ok(lesser);
+        }
+        if is_telling && revokes {
+            // Perhaps entitled on another path: this one is not taken before the others were looked at.
+            self.contested.set(true);
         }
         Err(why.unwrap_or_else(|| format!("no certificate of its issuer {}", display(crl.issuer()))))
     }
 
     fn verify(&self, crl: &Crl, signer: &Certificate) -> Result<(), String> {
-        self.spend_signature()?;
         if crl.is_weak() && !self.checks.allow_weak {
             return Err("its signature is over a SHA-1 digest".to_owned());
         }
@@ -181,6 +305,9 @@ impl StatusSearch<'_> {
         let place = self.path.iter().position(|c| c == signer).unwrap_or(self.path.len());
         let above = self.path.iter().skip(place + 1).map(Certificate::spki);
         let spki = dsa::working_key(signer.spki(), above);
+        if !crl.knows_signature_by(&spki, self.checks.allow_weak) {
+            self.spend_signature(Source::Crl)?;
+        }
         crl.verify(self.provider, &spki, self.checks.allow_weak).map_err(|e| format!("its signature: {e}"))
     }
 
@@ -209,31 +336,49 @@ impl StatusSearch<'_> {
         starts_in_time && !matches!(self.judge(window, "delta CRL"), Freshness::Refused(_))
     }
 
-    /// Refuses a list that is older than one that was seen before.
-    fn guard(&self, crl: &Crl, number: Option<&CrlNumber>, anchor: &Certificate) -> Result<(), String> {
-        let Some(numbers) = &self.sources.crl_numbers else { return Ok(()) };
-        let series = self.series(crl, anchor)?;
-        match (number, numbers.highest(&series)) {
+    /// Notes the number of a list, and answers why it clears nobody if it is older than one seen before: `Some`.
+    fn guard(
+        &self,
+        crl: &Crl,
+        number: Option<&CrlNumber>,
+        signer: &Certificate,
+        standing: Standing,
+    ) -> Result<Option<String>, String> {
+        if standing != Standing::Full {
+            return Ok(None);
+        }
+        let numbers: &dyn CrlNumbers = match &self.sources.crl_numbers {
+            Some(numbers) => &**numbers,
+            None => &self.knowledge.numbers,
+        };
+        let series = self.series(crl, signer)?;
+        let why = match (number, numbers.highest(&series)) {
             (Some(number), Some(highest)) if *number < highest => {
-                self.rollback.set(true);
-                Err(format!("rollback: CRL number {number}, but {highest} was seen before"))
+                format!("rollback: CRL number {number}, but {highest} was seen before")
             }
-            (None, Some(highest)) => {
-                self.rollback.set(true);
-                Err(format!("rollback: no CRL number, but {highest} was seen before"))
-            }
+            (None, Some(highest)) => format!("rollback: no CRL number, but {highest} was seen before"),
             (Some(number), _) => {
                 numbers.record(&series, number);
-                Ok(())
+                return Ok(None);
             }
-            (None, None) => Ok(()),
-        }
+            (None, None) => return Ok(None),
+        };
+        self.rollback.set(true);
+        Ok(Some(why))
     }
 
-    fn series(&self, crl: &Crl, anchor: &Certificate) -> Result<CrlSeries, String> {
+    /// Notes the number of a list that revokes.
+    fn note(&self, crl: &Crl, signer: &Certificate, standing: Standing) -> Result<(), String> {
+        self.guard(crl, crl.number(), signer, standing).map(|_| ())
+    }
+
+    /// Numbers rise within one issuer's scope (RFC 5280 section 5.2.3); the issuer is known by its key, as its name can be
+    /// taken by others.
+    fn series(&self, crl: &Crl, signer: &Certificate) -> Result<CrlSeries, String> {
         let scope = crl.tail().issuing_distribution_point_der().unwrap_or_default();
+        let name = name_hash(crl.issuer()).to_be_bytes();
         let mut parts = Vec::new();
-        for part in [anchor.subject(), anchor.spki(), crl.issuer(), scope] {
+        for part in [signer.spki(), &name, scope] {
             // Each with its length: no two series run together into the same bytes.
             parts.extend_from_slice(&(part.len() as u64).to_be_bytes());
             parts.extend_from_slice(part);
@@ -252,6 +397,16 @@ impl StatusSearch<'_> {
         let number = crl.number().map_or_else(String::new, |n| format!(" number {n}"));
         format!("{kind}{number} of {} from {}", display(crl.issuer()), crl.this_update())
     }
+}
+
+/// Whether an entry revokes.
+fn revokes(entry: &FoundEntry) -> bool {
+    entry.reason != CrlReason::RemoveFromCrl
+}
+
+/// Whether a list, complete or delta, is of the same scope as a complete one and not later.
+fn is_earlier(crl: &Crl, complete: &Crl) -> bool {
+    same_series(complete, crl) && matches!((crl.number(), complete.number()), (Some(a), Some(b)) if a <= b)
 }
 
 /// The entry about this certificate: serial number and certificate issuer both match (RFC 5280 section 5.3.3). Among

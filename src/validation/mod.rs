@@ -15,6 +15,7 @@ mod crl_stream;
 mod facts;
 mod freshness;
 pub mod identity;
+mod knowledge;
 pub mod names;
 pub mod ocsp;
 pub mod path;

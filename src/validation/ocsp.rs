@@ -7,6 +7,7 @@ use base64ct::{Base64, Encoding};
 
 use super::certificate;
 use super::freshness::{Freshness, Window};
+use super::knowledge::Source;
 use super::names::same_name;
 use super::signed::SignatureMemory;
 use super::status::{Status, StatusSearch};
@@ -249,6 +250,8 @@ impl StatusSearch<'_> {
         let serial = shortest_integer(certificate.serial());
         let mut about = Vec::new();
         for entry in basic.responses.iter().filter(|entry| *entry.cert_id.serial == *serial) {
+            // By a digest that is not known here nobody can tell whether the entry is about this certificate: it says
+            // nothing, neither good nor revoked.
             let Some(digest) = entry.cert_id.digest else { continue };
             let hash = |bytes: &[u8]| self.provider.digest(digest, &[bytes]).map_err(|e| e.to_string());
             let name_matches = *entry.cert_id.issuer_name_hash == *hash(certificate.issuer())?;
@@ -273,8 +276,9 @@ impl StatusSearch<'_> {
         let trusted = &self.policy().trusted_responders;
         let candidates = std::iter::once(issuer).chain(trusted).chain(&basic.certificates).chain(self.pool);
         for candidate in candidates.filter(|candidate| self.is_responder(candidate, &basic.responder_id)) {
-            self.spend_signature()?;
+            self.spend_signature(Source::Ocsp)?;
             if let Err(error) = response.verify(basic, self.provider, candidate.spki(), self.checks.allow_weak) {
+                // Not the key that made it: another candidate may be. If none is, it is nobody's word.
                 why = format!("its signature: {error}");
                 continue;
             }

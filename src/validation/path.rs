@@ -10,12 +10,12 @@ use super::certificate::{Objection, against_end_entity, against_issuer, against_
 use super::checks::{CheckTime, Checks};
 use super::constraints::{ConstrainedNames, Constraints, Violation};
 use super::facts::Facts;
+use super::knowledge::Knowledge;
 use super::names;
 use super::policy::{self, PathCertificate};
 use super::profile::Role;
 use super::report::{Finding, Report, ValidPath, rank};
 use super::revocation::{self, StatusSources};
-use super::status::StatusBudget;
 use super::trust::TrustAnchors;
 use crate::asn1::Asn1Error;
 use crate::asn1::name::display;
@@ -49,8 +49,10 @@ pub fn validate(
         steps_left: checks.budget.steps,
         names_left: checks.budget.name_comparisons,
         signatures_left: checks.budget.signatures,
-        status_budget: StatusBudget::default(),
+        knowledge: Knowledge::default(),
         exhausted: None,
+        revoked: false,
+        contested: None,
         worst: None,
         notes: Vec::new(),
     };
@@ -113,8 +115,13 @@ struct Search<'a> {
     steps_left: u32,
     names_left: u32,
     signatures_left: u32,
-    status_budget: StatusBudget,
+    knowledge: Knowledge,
     exhausted: Option<&'static str>,
+    /// Whether the certificate that was asked about is revoked: then it is on every path, and the search has ended.
+    revoked: bool,
+    /// A path that holds, while a list is at hand that revokes a certificate of it and whose signer may be entitled on
+    /// another path.
+    contested: Option<Box<(ValidPath, Vec<Finding>)>>,
     /// The most telling failure so far.
     worst: Option<Vec<Finding>>,
     notes: Vec<Finding>,
@@ -137,13 +144,75 @@ impl<'a> Search<'a> {
         let mut path = Vec::with_capacity(8);
         path.push(0);
         match self.extend(&mut path) {
-            Next::Found(path) => Report::valid(*path, std::mem::take(&mut self.notes)),
-            Next::Other | Next::Back(_) | Next::Stop => self.refused(),
+            Next::Found(path) => self.valid(*path),
+            Next::Other | Next::Back(_) | Next::Stop => self.without_other_path(),
         }
+    }
+
+    fn valid(&mut self, path: ValidPath) -> Report {
+        Report::valid(path, std::mem::take(&mut self.notes))
+    }
+
+    /// No path was found that ends the search: a contested one that all others left standing, or the certificate's own
+    /// standing as an anchor, or none.
+    fn without_other_path(&mut self) -> Report {
+        // Revoked, or not looked at to the end: nothing below outweighs that.
+        if self.revoked || self.exhausted.is_some_and(|what| what != DEPTH) || self.knowledge.exhausted().is_some() {
+            return self.refused();
+        }
+        if let Some((path, notes)) = self.contested.take().map(|held| *held) {
+            self.notes.extend(notes);
+            return self.valid(path);
+        }
+        if self.is_itself_an_anchor() {
+            let leaf = self.nodes[0].certificate;
+            let path = ValidPath::new(vec![leaf.clone()], leaf.not_after(), None, None, self.checks);
+            if let Some(reason) = self.against_presented(&path) {
+                self.record(0, &reason);
+                return self.refused();
+            }
+            return self.valid(path);
+        }
+        self.refused()
+    }
+
+    /// Whether the certificate that was asked about is a configured anchor, CA or not: its name and key are believed
+    /// without proof (RFC 5280 section 6.1.1 (d)), and it ends its own path. Another certificate of the anchor's name and
+    /// key counts if that key made it; else its content would be anybody's.
+    fn is_itself_an_anchor(&self) -> bool {
+        let leaf = self.nodes[0].certificate;
+        let is_remade = |anchor: &Certificate| {
+            anchor.spki() == leaf.spki()
+                && names::same_name(anchor.subject(), leaf.subject())
+                && names::same_name(leaf.issuer(), leaf.subject())
+                && against_signature(self.provider, leaf, anchor.spki(), self.checks.allow_weak).is_none()
+        };
+        self.anchors.iter().any(|anchor| anchor == leaf || is_remade(anchor))
+    }
+
+    /// Whoever proved to hold the key of one certificate must not be taken for the holder of another: what the transport
+    /// presented first is the certificate that was asked about, or a CA above it.
+    fn against_presented(&self, path: &ValidPath) -> Option<Objection> {
+        let presented = self.checks.presented.as_ref()?;
+        let same = |c: &Certificate| {
+            c == presented || (c.spki() == presented.spki() && names::same_name(c.subject(), presented.subject()))
+        };
+        if path.leaf() == presented || path.chain()[1..].iter().any(same) {
+            return None;
+        }
+        let text = format!(
+            "the first certificate that was sent, of {}, is neither the one that is judged nor a CA above it",
+            display(presented.subject())
+        );
+        objection(Code::NoPath, text)
     }
 
     fn refused(&mut self) -> Report {
         let mut findings = Vec::new();
+        if self.revoked {
+            // What is known for certain comes before what was not looked at.
+            findings.append(self.worst.get_or_insert_default());
+        }
         if let Some(what) = self.exhausted {
             let text = format!("the budget of {what} was used up before the search ended");
             findings.push(Finding::fatal(Code::Budget, None, text));
@@ -369,19 +438,12 @@ impl<'a> Search<'a> {
         *is_self_issued.get_or_init(|| names::same_name(certificate.issuer(), certificate.subject()))
     }
 
-    /// The path reached an anchor: everything that depends on the whole of it.
+    /// The path reached an anchor: everything that depends on the whole of it. Signatures before policies, whose cost
+    /// whoever made the certificates chooses: one signature that does not hold ends all paths over it.
     fn complete(&mut self, path: &[usize]) -> Next {
         if let Some(next) = self.check_constraints(path) {
             return next;
         }
-        let policies = match self.check_policies(path) {
-            Ok(policies) => policies,
-            Err(refusal) => {
-                let index = refusal.index.unwrap_or(0);
-                self.record(index, &Objection { code: refusal.code, text: refusal.text });
-                return Next::Other;
-            }
-        };
         for k in 0..path.len() - 1 {
             match self.check_signature(path, k) {
                 None => return Next::Stop,
@@ -392,6 +454,22 @@ impl<'a> Search<'a> {
                 }
             }
         }
+        if !self.spend_policies(path) {
+            return Next::Stop;
+        }
+        let policies = match self.check_policies(path) {
+            Ok(policies) => policies,
+            Err(refusal) => {
+                let index = refusal.index.unwrap_or(0);
+                self.record(index, &Objection { code: refusal.code, text: refusal.text });
+                return Next::Other;
+            }
+        };
+        self.check_status(path, policies)
+    }
+
+    /// The status of the certificates of a path on which everything else holds.
+    fn check_status(&mut self, path: &[usize], policies: policy::ValidPolicies) -> Next {
         let chain: Vec<Certificate> = path.iter().map(|i| self.nodes[*i].certificate.clone()).collect();
         let status = revocation::check_path_within(
             self.provider,
@@ -400,15 +478,47 @@ impl<'a> Search<'a> {
             self.pool,
             self.status,
             self.checks,
-            &self.status_budget,
+            &self.knowledge,
         );
+        let revoked = |f: &&Finding| f.fatal && f.code == Code::Revoked;
+        let revoked = status.findings.iter().filter(revoked).filter_map(|f| f.certificate_index).min();
         if status.findings.iter().any(|f| f.fatal) {
             self.record_all(status.findings);
+            if revoked == Some(0) {
+                // Its issuer's name and key are the same on every path: so is the verdict.
+                self.revoked = true;
+                return Next::Stop;
+            }
+            return match (self.knowledge.exhausted(), revoked) {
+                (Some(_), _) => Next::Stop,
+                (None, Some(index)) => Next::Back(index + 1),
+                (None, None) => Next::Other,
+            };
+        }
+        let not_after = chain.iter().map(Certificate::not_after).min().unwrap_or(Time::FOREVER);
+        let found = ValidPath::new(chain, not_after, status.valid_until, policies, self.checks)
+            .with_status_unknown(&status.unknown);
+        if let Some(reason) = self.against_presented(&found) {
+            self.record(0, &reason);
+            return Next::Other;
+        }
+        if status.contested {
+            self.contested.get_or_insert_with(|| Box::new((found, status.findings)));
             return Next::Other;
         }
         self.notes.extend(status.findings);
-        let not_after = chain.iter().map(Certificate::not_after).min().unwrap_or(Time::FOREVER);
-        Next::Found(Box::new(ValidPath::new(chain, not_after, status.valid_until, policies, self.checks)))
+        Next::Found(Box::new(found))
+    }
+
+    /// Takes what the policies of a path cost out of the budget of names: identifiers are compared like names.
+    fn spend_policies(&mut self, path: &[usize]) -> bool {
+        let len = |der: Option<&[u8]>| der.map_or(0, <[u8]>::len);
+        let cost: usize = path
+            .iter()
+            .filter_map(|i| self.nodes[*i].facts().ok())
+            .map(|facts| len(facts.certificate_policies) + len(facts.policy_mappings))
+            .sum();
+        self.spend_names(cost / 16)
     }
 
     /// RFC 5280 section 6.1.3 (b), (c): the constraints of each issuer on the names of all certificates below it.
@@ -417,6 +527,9 @@ impl<'a> Search<'a> {
         let mut below: Vec<Option<ConstrainedNames<'a>>> = Vec::new();
         for k in 1..path.len() {
             let Some(der) = facts(self, k)?.name_constraints else { continue };
+            if !self.spend_names(der.len() / 16) {
+                return Some(Next::Stop);
+            }
             let constraints = match Constraints::parse(der, self.checks.allow_dotted_dns_constraints) {
                 Ok(constraints) => constraints,
                 Err(error) => return Some(self.fail(k, Code::Malformed, error.to_string())),
@@ -431,6 +544,10 @@ impl<'a> Search<'a> {
                 }
                 if below[j].is_none() {
                     let subject = self.nodes[path[j]].certificate.subject();
+                    let alternative = facts(self, j)?.subject_alt_name.map_or(0, <[u8]>::len);
+                    if !self.spend_names((subject.len() + alternative) / 16) {
+                        return Some(Next::Stop);
+                    }
                     match ConstrainedNames::read(subject, facts(self, j)?.subject_alt_name) {
                         Ok(names) => below[j] = Some(names),
                         Err(error) => return Some(self.fail(j, Code::Malformed, error.to_string())),

@@ -41,7 +41,7 @@ use zeroize::Zeroizing;
 use super::checks::{CheckTime, Checks, KeyUsage, NameCheck};
 use super::facts::Facts;
 use super::path;
-use super::report::Report;
+use super::report::{Report, ValidPath};
 use super::revocation::{RevocationMode, StatusSources};
 use super::trust::TrustAnchors;
 use crate::asn1::oid::{self, Oid};
@@ -120,6 +120,22 @@ struct State {
     refused: Option<Error>,
     /// Up to which mark of the watched status data the verdict stands.
     mark: u64,
+    /// The certificates whose good status the verdict rests on.
+    rests_on: Vec<Certificate>,
+}
+
+impl State {
+    /// Takes over the end of another positive verdict. It is later only where the status of every certificate that the
+    /// verdict rested on is known anew: no data is no good news.
+    fn renew(&mut self, path: &ValidPath, until: Time) {
+        let known_anew = path.status_until().is_some() && self.rests_on.iter().all(|c| path.with_status().contains(c));
+        if known_anew {
+            self.rests_on = path.with_status().to_vec();
+            self.until = until;
+        } else {
+            self.until = self.until.min(until);
+        }
+    }
 }
 
 impl PeerKey {
@@ -142,6 +158,7 @@ impl PeerKey {
             latest: checks.at.known(),
             refused: None,
             mark: 0,
+            rests_on: path.with_status().to_vec(),
         };
         let key = PeerKey {
             provider: provider.clone(),
@@ -178,12 +195,11 @@ impl PeerKey {
         let mut state = self.state();
         match (report.path(), report.error()) {
             (Some(path), _) if state.refused.is_none() => {
-                // Status data that was not asked for when the handle was opened bounds nothing now.
-                let status_until = match self.checks.revocation.mode {
-                    RevocationMode::Off => None,
-                    _ => path.status_until(),
-                };
-                state.until = expiry(path.not_after(), status_until, self.use_until);
+                match self.checks.revocation.mode {
+                    // Status data that was not asked for when the handle was opened bounds nothing now.
+                    RevocationMode::Off => state.until = expiry(path.not_after(), None, self.use_until),
+                    _ => state.renew(path, expiry(path.not_after(), path.status_until(), self.use_until)),
+                }
             }
             (None, Some(error))
                 if !matches!(error.code(), Code::RevocationUnknown | Code::CrlRollback | Code::Budget) =>
@@ -282,7 +298,10 @@ impl PeerKey {
         state.mark = mark;
         match (report.path(), report.error()) {
             (Some(path), _) if report.findings().is_empty() && path.status_until().is_some() => {
-                state.until = state.until.max(expiry(path.not_after(), path.status_until(), self.use_until));
+                let until = expiry(path.not_after(), path.status_until(), self.use_until);
+                if until > state.until {
+                    state.renew(path, until);
+                }
             }
             (None, Some(error)) if error.code() == Code::Revoked => {
                 state.refused.get_or_insert(error);

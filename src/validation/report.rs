@@ -23,6 +23,8 @@ pub struct ValidPath {
     status_until: Option<Time>,
     policies: Option<Vec<AnyOid>>,
     asked: Asked,
+    /// The certificates below the anchor that had a usable status.
+    with_status: Vec<Certificate>,
 }
 
 /// One kind of check that a certificate of a valid path passed.
@@ -69,7 +71,7 @@ impl Asked {
     fn new(checks: &Checks, length: usize) -> Self {
         let status_count = match (checks.revocation.mode, checks.revocation.scope) {
             (RevocationMode::Off, _) => 0,
-            (_, RevocationScope::LeafOnly) => 1,
+            (_, RevocationScope::LeafOnly) => 1.min(length - 1),
             (_, RevocationScope::WholeChain) => length - 1,
         };
         Asked {
@@ -152,7 +154,19 @@ impl ValidPath {
         checks: &Checks,
     ) -> Self {
         let asked = Asked::new(checks, chain.len());
-        ValidPath { chain, not_after, status_until, policies, asked }
+        let with_status = chain.iter().take(asked.status_count).cloned().collect();
+        ValidPath { chain, not_after, status_until, policies, asked, with_status }
+    }
+
+    /// The same where some certificates, by index, had no usable status.
+    pub(super) fn with_status_unknown(mut self, unknown: &[usize]) -> Self {
+        self.with_status.retain(|c| !unknown.iter().any(|index| self.chain.get(*index) == Some(c)));
+        self
+    }
+
+    /// The certificates whose status was found good: what `status_until` rests on.
+    pub(super) fn with_status(&self) -> &[Certificate] {
+        &self.with_status
     }
 
     /// What was checked of one certificate of the path, 0 being the one that was asked about. Empty beyond the anchor.

@@ -6,9 +6,10 @@ use super::checks::Checks;
 use super::crl::Crl;
 use super::crl_numbers::CrlNumbers;
 use super::facts::Facts;
+use super::knowledge::Knowledge;
 use super::ocsp::OcspResponse;
 use super::report::Finding;
-use super::status::{Status, StatusBudget, StatusSearch};
+use super::status::{Status, StatusSearch};
 use super::trust::TrustAnchors;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
@@ -134,6 +135,8 @@ pub struct StatusOutcome {
     pub unknown: Vec<usize>,
     /// Signers of status data whose own status is not known: each with its chain to the anchor.
     pub unknown_signers: Vec<Vec<Certificate>>,
+    /// Whether a list revokes a certificate of the path whose signer is not entitled on this path, but may be on another.
+    pub(super) contested: bool,
 }
 
 /// Checks the status of the certificates of a path (leaf first, anchor last) whose signatures and RFC 5280 section 6.1
@@ -146,10 +149,10 @@ pub fn check_path(
     status: &StatusSources,
     checks: &Checks,
 ) -> StatusOutcome {
-    check_path_within(provider, path, anchors, pool, status, checks, &StatusBudget::default())
+    check_path_within(provider, path, anchors, pool, status, checks, &Knowledge::default())
 }
 
-/// The same for one of several paths that share a budget.
+/// The same for one of several paths that share what is known.
 pub(super) fn check_path_within(
     provider: &dyn Provider,
     path: &[Certificate],
@@ -157,7 +160,7 @@ pub(super) fn check_path_within(
     pool: &[Certificate],
     status: &StatusSources,
     checks: &Checks,
-    budget: &StatusBudget,
+    knowledge: &Knowledge,
 ) -> StatusOutcome {
     let policy = &checks.revocation;
     let mut outcome = StatusOutcome::default();
@@ -166,7 +169,7 @@ pub(super) fn check_path_within(
         RevocationMode::SoftFail => false,
         RevocationMode::HardFail => true,
     };
-    let search = StatusSearch::new(provider, path, anchors, pool, status, checks, budget);
+    let search = StatusSearch::new(provider, path, anchors, pool, status, checks, knowledge);
     let below_anchor = path.len().saturating_sub(1);
     let count = match policy.scope {
         RevocationScope::LeafOnly => below_anchor.min(1),
@@ -187,16 +190,18 @@ pub(super) fn check_path_within(
             }
             Status::Unknown(reasons) => {
                 let text = format!("no usable status: {}", summary(&reasons));
-                let code = match (search.is_exhausted(), search.take_rollback()) {
-                    (true, _) => Code::Budget,
-                    (false, true) => Code::CrlRollback,
-                    (false, false) => Code::RevocationUnknown,
-                };
+                let code = if search.take_rollback() { Code::CrlRollback } else { Code::RevocationUnknown };
                 outcome.findings.push(Finding { code, certificate_index: Some(index), text, fatal });
                 outcome.unknown.push(index);
             }
         }
     }
+    let is_revoked = outcome.findings.iter().any(|f| f.fatal && f.code == Code::Revoked);
+    if let Some(text) = knowledge.exhausted().filter(|_| !is_revoked) {
+        // In every mode and whatever was found good: what was not looked at may revoke.
+        outcome.findings.push(Finding::fatal(Code::Budget, None, text));
+    }
+    outcome.contested = search.contested.get();
     outcome.unknown_signers = search.into_unknown_signers();
     outcome
 }

@@ -43,6 +43,16 @@ impl SignatureMemory {
 }
 
 impl SignatureMemory {
+    /// Whether the answer for this key is there already, so that it costs nothing.
+    pub(super) fn knows(&self, spki: &[u8], allow_weak: bool) -> bool {
+        self.checked.iter().any(|c| *c.spki == *spki && c.allow_weak == allow_weak)
+    }
+
+    /// The keys that were found to have made the signature.
+    pub(super) fn signers(&self) -> impl Iterator<Item = &[u8]> {
+        self.checked.iter().filter(|c| c.outcome.is_ok()).map(|c| &*c.spki)
+    }
+
     /// Whether some key was found to have made the signature.
     pub(super) fn is_verified(&self) -> bool {
         self.checked.iter().any(|c| c.outcome.is_ok())

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use super::checks::{Checks, KeyUsage, NameCheck, PolicyInputs};
 use super::facts::Facts;
 use super::freshness::{Freshness, Window};
+use super::knowledge::{Knowledge, Source};
 use super::names::same_name;
 use super::revocation::{RevocationMode, RevocationPolicy, RevocationScope, StatusPreference, StatusSources};
 use super::trust::TrustAnchors;
@@ -12,12 +13,10 @@ use super::{certificate, path};
 use crate::asn1::name::display;
 use crate::asn1::oid;
 use crate::asn1::x509::{Certificate, hex};
+use crate::codes::Code;
 use crate::crypto::Provider;
 use crate::limits;
 use crate::time::Time;
-
-/// Most certificates of one name that are put in order as signers of a CRL; the best of them are tried.
-const MAX_NAMESAKES: usize = 64;
 
 /// Most signers of status data that are named as without a status.
 const MAX_UNKNOWN_SIGNERS: usize = 8;
@@ -38,36 +37,25 @@ pub(super) enum Status {
     Unknown(Vec<String>),
 }
 
+/// What a signer of CRLs may say about certificates of an issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Who is revoked and who is not.
+    Full,
+    /// Who is revoked: it has authority, but not on this path.
+    RevocationsOnly,
+}
+
+/// A valid path of a signer of CRLs.
+#[derive(Clone, Debug)]
+struct SignerChain {
+    chain: Vec<Certificate>,
+    /// Whether it ends at the anchor of the path that is checked.
+    same_anchor: bool,
+}
+
 /// What the path of a status signer costs, in signatures: it may take as many, and searches besides.
 const PATH_COST: u32 = 8;
-
-/// How much work on status data one validation may take, over all paths that it tries.
-#[derive(Debug)]
-pub(super) struct StatusBudget {
-    signatures_left: Cell<u32>,
-    exhausted: Cell<bool>,
-}
-
-impl Default for StatusBudget {
-    fn default() -> Self {
-        StatusBudget { signatures_left: Cell::new(limits::MAX_STATUS_SIGNATURES), exhausted: Cell::new(false) }
-    }
-}
-
-impl StatusBudget {
-    fn spend(&self, cost: u32) -> Result<(), String> {
-        match self.signatures_left.get().checked_sub(cost) {
-            Some(left) => {
-                self.signatures_left.set(left);
-                Ok(())
-            }
-            None => {
-                self.exhausted.set(true);
-                Err(format!("the budget of {} signatures on status data was used up", limits::MAX_STATUS_SIGNATURES))
-            }
-        }
-    }
-}
 
 /// One status check: its inputs and what it already found out.
 pub(super) struct StatusSearch<'a> {
@@ -77,15 +65,17 @@ pub(super) struct StatusSearch<'a> {
     pub pool: &'a [Certificate],
     pub path: &'a [Certificate],
     anchors: &'a TrustAnchors,
-    budget: &'a StatusBudget,
+    pub(super) knowledge: &'a Knowledge,
+    /// Whether a list that nobody entitled on this path has signed lists a certificate of the path as revoked.
+    pub(super) contested: Cell<bool>,
     /// Whether a list older than one seen before was met.
     pub(super) rollback: Cell<bool>,
     /// Signers of status data whose own status was looked for and not found, with their chains to the anchor.
     unknown_signers: RefCell<Vec<Vec<Certificate>>>,
     /// Signers whose own status is being looked for.
     in_progress: RefCell<Vec<Certificate>>,
-    /// Signers of CRLs found good or bad, with the anchor of the path.
-    authorised: RefCell<Vec<(Certificate, Result<(), String>)>>,
+    /// Signers of CRLs found good or bad.
+    authorised: RefCell<Vec<(Certificate, Result<SignerChain, String>)>>,
 }
 
 impl<'a> StatusSearch<'a> {
@@ -96,7 +86,7 @@ impl<'a> StatusSearch<'a> {
         pool: &'a [Certificate],
         sources: &'a StatusSources,
         checks: &'a Checks,
-        budget: &'a StatusBudget,
+        knowledge: &'a Knowledge,
     ) -> Self {
         StatusSearch {
             provider,
@@ -105,7 +95,8 @@ impl<'a> StatusSearch<'a> {
             pool,
             path,
             anchors,
-            budget,
+            knowledge,
+            contested: Cell::new(false),
             rollback: Cell::new(false),
             unknown_signers: RefCell::default(),
             in_progress: RefCell::default(),
@@ -115,11 +106,6 @@ impl<'a> StatusSearch<'a> {
 
     pub(super) fn policy(&self) -> &RevocationPolicy {
         &self.checks.revocation
-    }
-
-    /// Whether the budget of signatures was used up.
-    pub(super) fn is_exhausted(&self) -> bool {
-        self.budget.exhausted.get()
     }
 
     /// Whether a list older than one seen before was met since the last call.
@@ -141,12 +127,28 @@ impl<'a> StatusSearch<'a> {
 
     /// The status of a certificate; `above` is its chain from its issuer to the anchor.
     pub(super) fn status(&self, certificate: &Certificate, above: &[Certificate]) -> Status {
-        let ocsp = self.ocsp_status(certificate, above);
+        let Some(issuer) = above.first() else {
+            return Status::Unknown(vec!["the certificate has no issuer".to_owned()]);
+        };
+        if let Some(text) = self.knowledge.revoked(certificate, issuer) {
+            return Status::Revoked(text);
+        }
+        let status = self.join(self.ocsp_status(certificate, above), || self.crl_status(certificate, above));
+        // What rests on a signer that is itself in question is no fact yet.
+        if let Status::Revoked(text) = &status
+            && self.in_progress.borrow().is_empty()
+        {
+            self.knowledge.note_revoked(certificate, issuer, text);
+        }
+        status
+    }
+
+    /// Revoked over good over unknown; that a budget ended stands in the knowledge and decides over the last two.
+    fn join(&self, ocsp: Status, crl: impl FnOnce() -> Status) -> Status {
         if let Status::Revoked(_) = ocsp {
             return ocsp;
         }
-        let crl = self.crl_status(certificate, above);
-        match (ocsp, crl) {
+        match (ocsp, crl()) {
             (_, revoked @ Status::Revoked(_)) => revoked,
             (ocsp @ Status::Good { .. }, crl @ Status::Good { .. }) => match self.policy().prefer {
                 StatusPreference::Ocsp => ocsp,
@@ -167,27 +169,25 @@ impl<'a> StatusSearch<'a> {
     }
 
     /// Takes one signature out of the budget.
-    pub(super) fn spend_signature(&self) -> Result<(), String> {
-        self.budget.spend(1)
+    pub(super) fn spend_signature(&self, source: Source) -> Result<(), String> {
+        self.knowledge.spend(source, 1)
     }
 
-    /// Certificates with this subject that may have signed a CRL: those of the chain, then the pool's and the anchors'.
-    /// The flag tells whether the path to it is validated already.
+    /// Certificates with this subject that may have signed a CRL: those of the chain first, then the anchors and the pool
+    /// in the caller's order, who puts what it has of its own before what a peer sent. How many are tried is counted by
+    /// signature, and never cut short in silence. The flag tells whether the path to it is validated already.
     pub(super) fn signers_named<'s>(
         &'s self,
         name: &[u8],
         key_id: Option<&[u8]>,
         above: &'s [Certificate],
     ) -> Vec<(&'s Certificate, bool)> {
-        let mut found: Vec<(&Certificate, bool)> = Vec::new();
-        let chain = above.iter().map(|c| (c, true));
-        let others = self.pool.iter().chain(self.path).chain(self.anchors.iter()).map(|c| (c, false));
-        for (candidate, in_chain) in chain.chain(others) {
-            if found.len() == MAX_NAMESAKES {
-                break;
-            }
-            if same_name(candidate.subject(), name) && !found.iter().any(|(known, _)| *known == candidate) {
-                found.push((candidate, in_chain));
+        let named = |list: &'s [Certificate]| list.iter().filter(|c| same_name(c.subject(), name));
+        let mut found: Vec<(&Certificate, bool)> = named(above).map(|c| (c, true)).collect();
+        let others = self.knowledge.named(name, self.anchors, self.pool);
+        for candidate in others.into_iter().chain(named(self.path)) {
+            if !found.iter().any(|(known, _)| *known == candidate) {
+                found.push((candidate, false));
             }
         }
         // A hint only, as in path building: it decides the order of tries, not who may sign.
@@ -196,30 +196,67 @@ impl<'a> StatusSearch<'a> {
                 (Some(wanted), Some(found)) => wanted != found,
                 _ => false,
             };
-            (other_key, !in_chain)
+            (!in_chain, other_key)
         });
-        found.truncate(limits::MAX_CRL_SIGNERS);
         found
     }
 
-    /// RFC 5280 section 6.3.3 (f): a path of the CRL signer to the same anchor, and the status of what is on it.
-    pub(super) fn authorise_crl_signer(&self, signer: &Certificate, anchor: &Certificate) -> Result<(), String> {
+    /// RFC 5280 section 6.3.3 (f): a path of the CRL signer to the same anchor, and the status of what is on it; and that
+    /// whoever has certified the signer may say who speaks for this issuer: a name alone entitles nobody.
+    ///
+    /// `is_named`: the certificate's distribution points name the list's issuer (cRLIssuer).
+    pub(super) fn authorise_crl_signer(
+        &self,
+        signer: &Certificate,
+        above: &[Certificate],
+        is_named: bool,
+    ) -> Result<Standing, String> {
+        let (issuer, anchor) = match above {
+            [issuer, .., anchor] | [issuer @ anchor] => (issuer, anchor),
+            [] => return Err("the certificate has no issuer".to_owned()),
+        };
+        if self.in_progress.borrow().contains(signer) {
+            // The list that covers its own signer: it may say that the signer is revoked, and then says nothing else.
+            return Ok(Standing::Full);
+        }
+        let SignerChain { chain, same_anchor } = self.signer_chain(signer, anchor)?;
+        let parent = chain.get(1).unwrap_or(signer).spki();
+        let is_family = parent == issuer.spki() || above.get(1).is_some_and(|above| above.spki() == parent);
+        if is_named || is_family {
+            return Ok(if same_anchor { Standing::Full } else { Standing::RevocationsOnly });
+        }
+        if chain.len() <= 2 {
+            // An anchor vouches for it directly: nobody stands above an anchor, so what it revokes is revoked also where a
+            // cross-certificate leads to another one. It clears nobody, though.
+            return Ok(Standing::RevocationsOnly);
+        }
+        Err(format!(
+            "its signer {} was certified neither by the issuer of the certificate nor by the issuer's own issuer",
+            display(signer.subject())
+        ))
+    }
+
+    /// The path of a signer to the anchor of the path that is checked, else to another one.
+    fn signer_chain(&self, signer: &Certificate, anchor: &Certificate) -> Result<SignerChain, String> {
         if let Some((_, known)) = self.authorised.borrow().iter().find(|(known, _)| known == signer) {
             return known.clone();
         }
-        if self.in_progress.borrow().contains(signer) {
-            // The list that covers its own signer: it may say that the signer is revoked, and then says nothing else.
-            return Ok(());
-        }
-        let outcome = self.while_in_progress(signer, || {
-            let anchors: TrustAnchors = std::iter::once(anchor.clone()).collect();
-            let chain = self.validate_signer(signer, &anchors)?;
-            for (index, certificate) in chain.iter().enumerate().take(chain.len() - 1) {
+        let outcome = self.while_in_progress(signer, Source::Crl, || {
+            let own: TrustAnchors = std::iter::once(anchor.clone()).collect();
+            let found = match self.validate_signer(signer, &own) {
+                Ok(chain) => SignerChain { chain, same_anchor: true },
+                Err(why) if self.anchors.len() < 2 => return Err(why),
+                Err(why) => {
+                    let chain = self.validate_signer(signer, self.anchors).map_err(|_| why)?;
+                    SignerChain { chain, same_anchor: false }
+                }
+            };
+            for (index, certificate) in found.chain.iter().enumerate().take(found.chain.len() - 1) {
                 if !self.path.contains(certificate) || certificate == signer {
-                    self.check_signer_status(certificate, &chain[index + 1..])?;
+                    self.check_signer_status(certificate, &found.chain[index + 1..])?;
                 }
             }
-            Ok(())
+            Ok(found)
         });
         // What was found while another signer is still in question rests on that one.
         if self.in_progress.borrow().is_empty() {
@@ -252,7 +289,7 @@ impl<'a> StatusSearch<'a> {
             return Err(format!("a critical extension of the responder's certificate is not understood: {unknown}"));
         }
         self.issued_directly(responder, issuer).map_err(|why| format!("the responder's certificate: {why}"))?;
-        self.while_in_progress(responder, || {
+        self.while_in_progress(responder, Source::Ocsp, || {
             if responder.extension(oid::OCSP_NOCHECK).is_some() {
                 return Ok(None);
             }
@@ -271,10 +308,13 @@ impl<'a> StatusSearch<'a> {
     fn while_in_progress<T>(
         &self,
         signer: &Certificate,
+        source: Source,
         work: impl FnOnce() -> Result<T, String>,
     ) -> Result<T, String> {
         if self.in_progress.borrow().len() >= limits::MAX_STATUS_DEPTH {
-            return Err(format!("status signers hang on each other more than {} deep", limits::MAX_STATUS_DEPTH));
+            let kind = if source == Source::Crl { "CRLs" } else { "OCSP responses" };
+            let limit = limits::MAX_STATUS_DEPTH;
+            return Err(self.knowledge.exhaust(format!("signers of {kind} that hang on each other, {limit} deep,")));
         }
         self.in_progress.borrow_mut().push(signer.clone());
         let outcome = work();
@@ -290,7 +330,7 @@ impl<'a> StatusSearch<'a> {
         if responder.signature_algorithm() != responder.tbs_signature_algorithm() {
             return Err("the algorithm inside the signature differs from the one beside it".to_owned());
         }
-        self.spend_signature()?;
+        self.spend_signature(Source::Ocsp)?;
         let objection = certificate::against_validity(responder, self.checks.at).or_else(|| {
             certificate::against_signature(self.provider, responder, issuer.spki(), self.checks.allow_weak)
         });
@@ -299,7 +339,7 @@ impl<'a> StatusSearch<'a> {
 
     /// Validates the path of a signer of status data; its own status is looked at by the caller.
     fn validate_signer(&self, signer: &Certificate, anchors: &TrustAnchors) -> Result<Vec<Certificate>, String> {
-        self.budget.spend(PATH_COST)?;
+        self.knowledge.spend(Source::Crl, PATH_COST)?;
         let checks = Checks {
             extended_key_usages: Vec::new(),
             key_usages: Vec::new(),
@@ -307,6 +347,7 @@ impl<'a> StatusSearch<'a> {
             max_intermediates: None,
             policy: PolicyInputs::default(),
             revocation: RevocationPolicy::off(),
+            presented: None,
             ..self.checks.clone()
         };
         let pool: Vec<Certificate> = self.pool.iter().chain(self.path).cloned().collect();
@@ -314,7 +355,12 @@ impl<'a> StatusSearch<'a> {
         match report.path() {
             Some(path) => Ok(path.chain().to_vec()),
             None => {
-                let why = report.error().map_or_else(String::new, |e| e.message().to_owned());
+                let error = report.error();
+                if error.as_ref().is_some_and(|e| e.code() == Code::Budget) {
+                    // Not found is not the same as not there.
+                    self.knowledge.exhaust(format!("work on the path of the signer {}", display(signer.subject())));
+                }
+                let why = error.map_or_else(String::new, |e| e.message().to_owned());
                 Err(format!("the signer {} has no valid path: {why}", display(signer.subject())))
             }
         }

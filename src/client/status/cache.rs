@@ -1,6 +1,6 @@
 //! What is kept: documents that were verified, in memory and in device memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::certificate_store::certificates_in;
@@ -111,6 +111,9 @@ pub(super) struct Cache {
     provider: Arc<dyn Provider>,
     store: Option<Arc<Store>>,
     entries: HashMap<String, Entry>,
+    /// The names of the records in device memory, as of the mark: a question about something that is not there costs no
+    /// look into it, so that everything a peer sent can be asked about.
+    names: Option<HashSet<String>>,
     /// Rises with every status document that is kept, by anyone with the same device memory.
     mark: u64,
     pub max_entries: usize,
@@ -119,7 +122,7 @@ pub(super) struct Cache {
 
 impl Cache {
     pub fn new(provider: Arc<dyn Provider>, store: Option<Arc<Store>>, max_entries: usize, max_bytes: usize) -> Self {
-        Cache { provider, store, entries: HashMap::new(), mark: 0, max_entries, max_bytes }
+        Cache { provider, store, entries: HashMap::new(), names: None, mark: 0, max_entries, max_bytes }
     }
 
     /// Lets go of what another process has replaced in device memory. The mark: a new one means that there is something new.
@@ -129,6 +132,7 @@ impl Cache {
         let stored = stored.map_or(0, |bytes| bytes.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte)));
         if stored > self.mark {
             self.entries.clear();
+            self.names = None;
             self.mark = stored;
         }
         self.mark
@@ -150,6 +154,13 @@ impl Cache {
             return Some(entry.clone());
         }
         let name = self.record_name(key).ok()?;
+        if self.names.is_none() {
+            // Where the names cannot be listed, each record is looked for.
+            self.names = self.store.as_ref()?.blobs().ok().map(|names| names.into_iter().collect());
+        }
+        if self.names.as_ref().is_some_and(|names| !names.contains(&name)) {
+            return None;
+        }
         let record = self.store.as_ref()?.blob(&name).ok()?;
         let (found, etag, last_modified, body) = split_record(&record)?;
         if found != key {
@@ -198,8 +209,13 @@ impl Cache {
         Ok(Entry { item, digest, len: bytes.len(), bytes: Some(bytes), etag, last_modified })
     }
 
-    /// Keeps a document that was found good.
+    /// Keeps a document that was found good. A revocation list never takes the place of a newer one of its series.
     pub fn keep(&mut self, key: &str, mut entry: Entry) -> Result<(), Error> {
+        if let (Item::Crls(new), Some(Item::Crls(kept))) = (&entry.item, self.find(key).map(|kept| kept.item))
+            && new.iter().any(|new| kept.iter().any(|kept| new.is_older_than(kept)))
+        {
+            return Err(Error::new(Code::CrlRollback, "a newer CRL of the same issuer and scope is kept already"));
+        }
         let bytes = entry.bytes.take();
         if entry.len > self.max_bytes || self.max_entries == 0 {
             return Ok(());
@@ -217,9 +233,10 @@ impl Cache {
         written.and(raised)
     }
 
-    fn write(&self, store: &Store, key: &str, record: &[u8]) -> Result<(), Error> {
+    fn write(&mut self, store: &Store, key: &str, record: &[u8]) -> Result<(), Error> {
         let name = self.record_name(key)?;
         self.make_room(store, &name)?;
+        self.names = None;
         Ok(store.put_blob(&name, record)?)
     }
 

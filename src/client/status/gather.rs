@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::cache::{CRL, Entry, ISSUER, Item, OCSP};
-use super::memory::{document_key, issuer_key, ocsp_key};
+use super::memory::{document_key, ocsp_key};
 use super::requests::Requests;
 use super::{FetchEvent, FetchOutcome, OcspNonce, StatusFetcher, StatusQuestion, Wanted};
 use crate::asn1::distribution_point::{cdp_url_groups, freshest_crl_url_groups, ocsp_urls};
@@ -24,7 +24,7 @@ const MAX_PATHS: usize = 4;
 const MAX_SIGNERS: usize = 4;
 /// Most delta CRLs fetched because a complete one names them.
 const MAX_NAMED_DELTAS: usize = 2;
-/// Most certificates whose documents are looked for in memory before any path is known.
+/// Most certificates in a question that is answered by what is kept alone; with more, a path is looked for first.
 const MAX_RECALLED: usize = 16;
 
 /// All that was found for a question.
@@ -91,7 +91,7 @@ impl StatusFetcher {
         if status.crl_numbers.is_none() {
             status.crl_numbers = Some(self.memory.crl_numbers());
         }
-        self.recall_kept(question, &mut status);
+        self.memory.recall_by_issuer(std::iter::once(question.leaf).chain(question.pool), &mut status);
         if let Some(gathered) = self.answer_from_memory(question, &status) {
             return gathered;
         }
@@ -137,21 +137,11 @@ impl StatusFetcher {
             usable.retain(|c| *c != bad);
             found = look(self, &usable);
         }
-        let Hand { status, pool, .. } = hand;
+        let Hand { mut status, pool, .. } = hand;
+        // All that is kept about whatever may be on a path, whatever its times and whatever was at hand before: who was
+        // found revoked stays revoked, also where the peer brings an answer from before.
+        self.memory.recall(std::iter::once(question.leaf).chain(&pool), &mut status);
         Gathered { verdict: None, status, pool, log: requests.log }
-    }
-
-    /// Lists that came by another way than a URL, where certificates name none.
-    fn recall_kept(&self, question: &StatusQuestion<'_>, status: &mut StatusSources) {
-        let mut cache = self.memory.cache();
-        for certificate in std::iter::once(question.leaf).chain(question.pool).take(MAX_RECALLED) {
-            let key = issuer_key(&*self.provider, certificate).ok();
-            if let Some(Item::Crls(lists)) = key.and_then(|key| cache.find(&key)).map(|entry| entry.item) {
-                let new = lists.into_iter().filter(|list| !status.crls.iter().any(|known| Arc::ptr_eq(known, list)));
-                let new: Vec<_> = new.collect();
-                status.crls.extend(new);
-            }
-        }
     }
 
     /// A positive verdict on what is kept alone: the usual case on a device that talks to the same peers.
@@ -188,7 +178,8 @@ impl StatusFetcher {
         if log.is_empty() {
             return None;
         }
-        let Hand { status, pool, .. } = hand;
+        let Hand { mut status, pool, .. } = hand;
+        self.memory.recall(std::iter::once(question.leaf).chain(&pool), &mut status);
         let report = validate(&*self.provider, question.anchors, question.leaf, &pool, &status, checks);
         let is_whole = report.is_valid()
             && report.findings().iter().all(|f| !matches!(f.code, Code::RevocationUnknown | Code::CrlRollback));

@@ -1,6 +1,7 @@
 //! Status data that is kept, for everyone who asks about it: fetchers, validators without a network, and the peers whose
 //! keys must close when newer data revokes them.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cache::{CRL, Cache, Item, OCSP};
@@ -14,10 +15,6 @@ use crate::store::Store;
 use crate::validation::peer::StatusWatch;
 use crate::validation::{CrlNumbers, Finding, PeerKey, PeerRequest, Report, RevocationMode, StatusSources};
 
-/// Most documents looked for about one certificate.
-const MAX_DOCUMENTS: usize = 16;
-/// Most certificates looked for documents about.
-const MAX_CERTIFICATES: usize = 16;
 /// Documents kept where nothing else was said.
 const MAX_KEPT: usize = 64;
 const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
@@ -52,11 +49,16 @@ impl StatusMemory {
         self.numbers.take_troubles()
     }
 
-    /// Adds what is kept about these certificates, by the URLs in them, to other status data.
-    pub fn recall(&self, certificates: &[Certificate], status: &mut StatusSources) {
+    /// Adds what is kept about these certificates, by the URLs in them and by their issuers, to other status data. All of
+    /// them are asked about: how many there are is the peer's choice, and what is kept must not hide behind it.
+    pub fn recall<'c>(&self, certificates: impl IntoIterator<Item = &'c Certificate>, status: &mut StatusSources) {
         let mut cache = self.cache();
         cache.sync();
+        let mut asked: HashSet<Vec<u8>> = HashSet::new();
         for certificate in certificates {
+            if !asked.insert(certificate.as_der().to_vec()) {
+                continue;
+            }
             for key in keys_about(&*self.provider, certificate) {
                 let Some(item) = cache.find(&key).map(|entry| entry.item) else { continue };
                 for url in deltas_of(&item).concat() {
@@ -72,6 +74,22 @@ impl StatusMemory {
         }
     }
 
+    /// Adds the lists that came by another way than a URL, for certificates that name none.
+    pub(super) fn recall_by_issuer<'c>(
+        &self,
+        certificates: impl IntoIterator<Item = &'c Certificate>,
+        status: &mut StatusSources,
+    ) {
+        let mut cache = self.cache();
+        let keys: HashSet<String> =
+            certificates.into_iter().filter_map(|c| issuer_key(&*self.provider, c).ok()).collect();
+        for key in keys {
+            if let Some(entry) = cache.find(&key) {
+                add(status, entry.item);
+            }
+        }
+    }
+
     /// Opens the gate to a peer's key with what is kept besides the request's own status data; asks nobody. The peer is
     /// refused at once when newer data that is kept revokes it.
     pub fn open_peer(
@@ -83,9 +101,7 @@ impl StatusMemory {
         let mut status = request.status.clone();
         status.crl_numbers.get_or_insert_with(|| self.numbers.clone());
         if request.checks.revocation.mode != RevocationMode::Off {
-            let certificates: Vec<Certificate> =
-                std::iter::once(request.certificate).chain(request.pool).take(MAX_CERTIFICATES).cloned().collect();
-            self.recall(&certificates, &mut status);
+            self.recall(std::iter::once(request.certificate).chain(request.pool), &mut status);
         }
         let (report, key) = PeerKey::open(provider, PeerRequest { status: &status, ..request })?;
         let troubles = self.take_troubles().into_iter().map(|error| Finding {
@@ -146,7 +162,7 @@ fn keys_about(provider: &dyn Provider, certificate: &Certificate) -> Vec<String>
     let lists = lists.into_iter().map(|url| document_key(CRL, &url));
     let responders = ocsp_urls(certificate).into_iter().filter_map(|url| ocsp_key(provider, certificate, &url).ok());
     let by_issuer = issuer_key(provider, certificate).ok().into_iter();
-    by_issuer.chain(lists).chain(responders).take(MAX_DOCUMENTS).collect()
+    by_issuer.chain(lists).chain(responders).collect()
 }
 
 /// CRLs and issuers are told apart by URL.

@@ -1,0 +1,133 @@
+//! What one validation knows and has left, whatever path it looks at.
+//!
+//! Knowledge is kept apart from the search for paths. Facts only join, in one order: revoked over exhausted over unknown
+//! over good. A certificate that an entitled source has revoked is revoked on every path of this validation, under the
+//! name and key of its issuer and its serial number; and once a budget has ended below a verdict, the verdict is a
+//! refusal, whatever was found good: what was not looked at is not the same as what was looked at and says nothing.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+
+use super::crl_numbers::CrlNumberTable;
+use super::names::{name_hash, same_name};
+use super::trust::TrustAnchors;
+use crate::asn1::x509::Certificate;
+use crate::limits;
+
+/// Kinds of status data, each with a budget of its own: what a peer staples does not use up what the device's own lists
+/// need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Crl,
+    Ocsp,
+}
+
+/// Facts and budgets of one validation, over all paths that it tries.
+#[derive(Debug)]
+pub(super) struct Knowledge {
+    crl_signatures_left: Cell<u32>,
+    ocsp_signatures_left: Cell<u32>,
+    exhausted: RefCell<Option<String>>,
+    revoked: RefCell<Vec<RevokedFact>>,
+    /// The highest number of each series of lists at hand, where the caller remembers none.
+    pub(super) numbers: CrlNumberTable,
+    /// Anchors, then the pool, by a hash of their subjects.
+    subjects: OnceCell<HashMap<u64, Vec<usize>>>,
+}
+
+/// That a certificate is revoked: by its issuer's name and key, and its serial number.
+#[derive(Debug)]
+struct RevokedFact {
+    issuer: Box<[u8]>,
+    issuer_key: Box<[u8]>,
+    serial: Box<[u8]>,
+    text: String,
+}
+
+impl RevokedFact {
+    fn is_about(&self, certificate: &Certificate, issuer: &Certificate) -> bool {
+        *self.serial == *certificate.serial()
+            && *self.issuer_key == *issuer.spki()
+            && same_name(&self.issuer, issuer.subject())
+    }
+}
+
+impl Default for Knowledge {
+    fn default() -> Self {
+        Knowledge {
+            crl_signatures_left: Cell::new(limits::MAX_STATUS_SIGNATURES),
+            ocsp_signatures_left: Cell::new(limits::MAX_STATUS_SIGNATURES),
+            exhausted: RefCell::default(),
+            revoked: RefCell::default(),
+            numbers: CrlNumberTable::new(),
+            subjects: OnceCell::new(),
+        }
+    }
+}
+
+impl Knowledge {
+    /// Takes work out of a budget. What is left undone is remembered: see [`Self::exhausted`].
+    pub(super) fn spend(&self, source: Source, cost: u32) -> Result<(), String> {
+        let left = match source {
+            Source::Crl => &self.crl_signatures_left,
+            Source::Ocsp => &self.ocsp_signatures_left,
+        };
+        match left.get().checked_sub(cost) {
+            Some(less) => {
+                left.set(less);
+                Ok(())
+            }
+            None => {
+                let kind = if source == Source::Crl { "CRLs" } else { "OCSP responses" };
+                Err(self.exhaust(format!("{} signatures on {kind} and their signers", limits::MAX_STATUS_SIGNATURES)))
+            }
+        }
+    }
+
+    /// Remembers that a budget ended before everything at hand was looked at. Nothing takes that back.
+    pub(super) fn exhaust(&self, what: String) -> String {
+        let text = format!("the budget of {what} was used up before all status data was looked at");
+        self.exhausted.borrow_mut().get_or_insert(text).clone()
+    }
+
+    /// Which budget ended, if one did.
+    pub(super) fn exhausted(&self) -> Option<String> {
+        self.exhausted.borrow().clone()
+    }
+
+    /// Why this certificate of this issuer is revoked, if that is known.
+    pub(super) fn revoked(&self, certificate: &Certificate, issuer: &Certificate) -> Option<String> {
+        let facts = self.revoked.borrow();
+        facts.iter().find(|fact| fact.is_about(certificate, issuer)).map(|fact| fact.text.clone())
+    }
+
+    pub(super) fn note_revoked(&self, certificate: &Certificate, issuer: &Certificate, text: &str) {
+        if self.revoked(certificate, issuer).is_none() {
+            self.revoked.borrow_mut().push(RevokedFact {
+                issuer: issuer.subject().into(),
+                issuer_key: issuer.spki().into(),
+                serial: certificate.serial().into(),
+                text: text.to_owned(),
+            });
+        }
+    }
+
+    /// Anchors and certificates of the pool with this subject: each name is read once, whatever is asked.
+    pub(super) fn named<'c>(
+        &self,
+        name: &[u8],
+        anchors: &'c TrustAnchors,
+        pool: &'c [Certificate],
+    ) -> Vec<&'c Certificate> {
+        let all = |index: usize| anchors.as_slice().get(index).or_else(|| pool.get(index - anchors.len()));
+        let subjects = self.subjects.get_or_init(|| {
+            let mut subjects: HashMap<u64, Vec<usize>> = HashMap::new();
+            for (index, certificate) in anchors.iter().chain(pool).enumerate() {
+                subjects.entry(name_hash(certificate.subject())).or_default().push(index);
+            }
+            subjects
+        });
+        let found = subjects.get(&name_hash(name)).map(Vec::as_slice).unwrap_or_default();
+        found.iter().filter_map(|index| all(*index)).filter(|c| same_name(c.subject(), name)).collect()
+    }
+}
