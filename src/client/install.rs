@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::config::Client;
 use super::run::{Decision, Event, Owner};
 use super::subject::Subject;
-use crate::cmp::{Issued, Operation, RequestKind, SignRequest, Signer};
+use crate::cmp::{Issued, Operation, RequestKind, SavedOperation, SignRequest, Signer};
 use crate::codes::{Class, Code};
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{KeyKind, PrivateKey};
@@ -81,7 +81,8 @@ impl Client {
 
     /// Continues what was interrupted: a crash, a reboot, a server out of reach, a CA that takes days.
     ///
-    /// Errors: [`Code::NotFound`] if nothing is unfinished under this name.
+    /// Errors: [`Code::NotFound`] if nothing is unfinished under this name; [`Code::KeyMismatch`] if the request was protected
+    /// with another credential than this client's: nothing is changed then.
     pub fn resume(
         &self,
         to: Destination<'_>,
@@ -194,10 +195,29 @@ impl Destination<'_> {
         Ok(())
     }
 
+    /// What is unfinished here, told before it is continued: the request, who has to continue it, since when, what it waits
+    /// for. `None` if nothing is.
+    ///
+    /// Errors: device memory; [`Code::Corrupt`] and [`Code::UnknownVersion`] of the saved form.
+    pub fn unfinished(&self) -> Result<Option<SavedOperation>, Error> {
+        match self.store.load_operation(self.name) {
+            Ok(saved) => SavedOperation::read(&saved).map(Some),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The identity in use, if it is what the saved operation was for: the interruption came after the switch. What is left
+    /// of the operation is cleared away.
+    pub fn already_installed(&self) -> Result<Option<Identity>, Error> {
+        finished(*self, &self.store.load_operation(self.name)?)
+    }
+
     /// What was interrupted: a crash, a reboot, a server out of reach, a CA that takes days. `key` stands for the pending
     /// key, where that is one that device memory can only name.
     ///
-    /// Errors: [`Code::NotFound`] if nothing is unfinished under this name.
+    /// Errors: [`Code::NotFound`] if nothing is unfinished under this name; [`Code::KeyMismatch`] if the request was protected
+    /// with another credential than the client's (see [`Destination::unfinished`]): nothing is changed then.
     pub fn continued(&self, client: &Client, key: Option<Signer>) -> Result<Continued, Error> {
         let saved = self.store.load_operation(self.name)?;
         if let Some(identity) = finished(*self, &saved)? {

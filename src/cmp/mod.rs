@@ -22,6 +22,7 @@
 //! | `diagnosis` | what is known of a failure: rule, expectation, finding, hint |
 //! | `enrolment` | the exchange that brings a certificate, as far as its confirmation |
 //! | [`snapshot`] | save and restore across a reboot |
+//! | [`saved`] | what a saved operation is, told before it is resumed |
 
 mod answered;
 pub mod context;
@@ -42,6 +43,7 @@ pub mod ra;
 pub mod request;
 pub mod response;
 pub mod revoke;
+pub mod saved;
 pub mod snapshot;
 pub mod tolerance;
 mod transaction;
@@ -58,4 +60,5 @@ pub use proof::{Possession, RequestedKey};
 pub use ra::{Device, DeviceRequest, Proof, RegistrationAuthority, fail_info_of};
 pub use request::{CertificateRequest, Request, RequestKind, Signer};
 pub use revoke::{RevocationRequest, Revoked};
+pub use saved::{SavedCredential, SavedOperation, SavedState};
 pub use tolerance::Tolerance;

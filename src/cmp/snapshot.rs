@@ -19,6 +19,7 @@ use super::proof::{Possession, RequestedKey};
 use super::protection::MacKey;
 use super::request::{CertificateRequest, Request, RequestKind, Signer};
 use super::revoke::RevocationRequest;
+use super::saved::SavedCredential;
 use super::transaction::Transaction;
 use crate::asn1::cmp::{BodyType, CrlSource, InfoTypeAndValue, PkiStatus, PkiStatusInfo};
 use crate::asn1::crl::CrlReason;
@@ -33,8 +34,8 @@ use crate::crypto::{DigestAlgorithm, KeyKind, SignatureAlgorithm};
 use crate::error::Error;
 use crate::time::Time;
 
-/// Changes whenever the saved form does.
-const VERSION: i64 = 3;
+/// Changes whenever the saved form does. Others are refused by their number: 3 and older do not say whose they are.
+const VERSION: i64 = 4;
 const WHAT: &str = "saved operation";
 
 /// Numbers of requests, after 0 to 2 for ir, cr and kur.
@@ -70,6 +71,7 @@ impl Operation {
         });
         let content = sequence(&[
             &encode(&VERSION),
+            &SavedCredential::of(&self.context.credential, &*self.context.provider)?.write(),
             &write_transaction(transaction),
             &write_request(&self.request, self.issued.as_ref()),
             &state,
@@ -84,7 +86,7 @@ impl Operation {
     /// Continues a saved operation. `key` is the new key of the request, `context` the settings of the same client.
     ///
     /// Errors: [`Code::Corrupt`] for damaged bytes, [`Code::UnknownVersion`] for another version's,
-    /// [`Code::KeyMismatch`] for another key.
+    /// [`Code::KeyMismatch`] for another key, or another credential than the request was protected with.
     pub fn restore(context: Arc<Context>, key: Signer, saved: &[u8]) -> Result<Operation, Error> {
         Self::restore_with(context, Some(key), saved)
     }
@@ -98,20 +100,12 @@ impl Operation {
 
     fn restore_with(context: Arc<Context>, key: Option<Signer>, saved: &[u8]) -> Result<Operation, Error> {
         context.check()?;
-        let damaged = |error: crate::asn1::Asn1Error| Error::new(Code::Corrupt, error.to_string());
-        let mut outer = Cursor::sequence(saved, WHAT).map_err(damaged)?;
-        let content = outer.expect(Tag::Sequence, "the content").map_err(damaged)?;
-        let digest = outer.expect(Tag::OctetString, "the digest").map_err(damaged)?.value;
-        outer.finish().map_err(damaged)?;
-        if context.provider.digest(DigestAlgorithm::Sha256, &[content.bytes])?[..] != *digest {
+        let (mut fields, content, digest) = opened(saved)?;
+        if context.provider.digest(DigestAlgorithm::Sha256, &[content])?[..] != *digest {
             return Err(Error::new(Code::Corrupt, "the saved operation's digest does not match: it is damaged"));
         }
-        let mut fields = Cursor::new(content.value, WHAT)?;
-        let version: i64 = fields.decode()?;
-        if version != VERSION {
-            let words = format!("the saved operation has version {version}, this library reads {VERSION}");
-            return Err(Error::new(Code::UnknownVersion, words));
-        }
+        // Before anything else is read: another's operation is not touched (RFC 9483 section 4.4: who asked polls).
+        SavedCredential::read(&mut fields)?.check(&SavedCredential::of(&context.credential, &*context.provider)?)?;
         let mut transaction = read_transaction(&context, &mut fields)?;
         let generated = if let Some(Signer::Key(key)) = &key { Some(Arc::clone(key)) } else { None };
         let request = read_request(key, &mut fields)?;
@@ -173,10 +167,26 @@ impl Operation {
     }
 }
 
+/// The fields behind the version, the whole content, and its digest, which is for the caller to check.
+pub(super) fn opened(saved: &[u8]) -> Result<(Cursor<'_>, &[u8], &[u8]), Error> {
+    let damaged = |error: crate::asn1::Asn1Error| Error::new(Code::Corrupt, error.to_string());
+    let mut outer = Cursor::sequence(saved, WHAT).map_err(damaged)?;
+    let content = outer.expect(Tag::Sequence, "the content").map_err(damaged)?;
+    let digest = outer.expect(Tag::OctetString, "the digest").map_err(damaged)?.value;
+    outer.finish().map_err(damaged)?;
+    let mut fields = Cursor::new(content.value, WHAT).map_err(damaged)?;
+    let version: i64 = fields.decode().map_err(damaged)?;
+    if version != VERSION {
+        let words = format!("the saved operation has version {version}, this library reads {VERSION}");
+        return Err(Error::new(Code::UnknownVersion, words));
+    }
+    Ok((fields, content.bytes, digest))
+}
+
 /// Kind and key of a saved request.
 fn saved_request(saved: &[u8]) -> Result<(i64, Vec<u8>), Error> {
-    let mut content = Cursor::new(Cursor::sequence(saved, WHAT)?.expect(Tag::Sequence, "the content")?.value, WHAT)?;
-    content.any("the version")?;
+    let (mut content, _, _) = opened(saved)?;
+    content.any("the credential")?;
     content.any("the transaction")?;
     let mut request = Cursor::new(content.expect(Tag::Sequence, "the request")?.value, WHAT)?;
     Ok((request.decode()?, read_octets(&mut request)?))
@@ -225,8 +235,8 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
         }
         (None, Credential::Signature { .. } | Credential::MutualTls { .. }) => None,
         _ => {
-            let words = "the saved operation was protected in another way than these settings say";
-            return Err(Error::new(Code::InvalidArgument, words));
+            let words = "the saved operation was protected in another way than its credential can";
+            return Err(Error::new(Code::Corrupt, words));
         }
     };
     let (pvno, challenged) = (fields.decode()?, fields.decode()?);
@@ -543,6 +553,6 @@ fn octets(value: &[u8]) -> Vec<u8> {
     element(0x04, &[value])
 }
 
-fn read_octets(fields: &mut Cursor<'_>) -> Result<Vec<u8>, Error> {
+pub(super) fn read_octets(fields: &mut Cursor<'_>) -> Result<Vec<u8>, Error> {
     Ok(fields.expect(Tag::OctetString, "bytes")?.value.to_vec())
 }

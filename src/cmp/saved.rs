@@ -1,0 +1,164 @@
+//! What a saved operation is, told before anybody resumes it: the request, whose it is, since when, what it waits for.
+//!
+//! Whoever polls must be who asked: a request is answered to the credential that protected it (RFC 9483 sections 3.1 and
+//! 4.4). So the saved form names its credential, and an operation is never continued under another.
+
+use ::der::Tag;
+
+use super::context::Credential;
+use super::snapshot::{opened, read_octets};
+use crate::asn1::cmp::BodyType;
+use crate::asn1::der::{Cursor, element, encode, sequence};
+use crate::codes::Code;
+use crate::crypto::{DigestAlgorithm, Provider};
+use crate::error::Error;
+use crate::time::Time;
+
+/// Whose a saved operation is: who protected its request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SavedCredential {
+    /// The key of the certificate with this SHA-256.
+    Certificate([u8; 32]),
+    /// The shared secret that the CA knows by this reference value.
+    Secret(Vec<u8>),
+    /// TLS with the certificate of this subject, DER.
+    MutualTls(Vec<u8>),
+}
+
+impl SavedCredential {
+    /// Of the settings of a client.
+    pub fn of(credential: &Credential, provider: &dyn Provider) -> Result<Self, Error> {
+        Ok(match credential {
+            Credential::Signature { certificate, .. } => Self::of_certificate(certificate.as_der(), provider)?,
+            Credential::Mac { reference, .. } => SavedCredential::Secret(reference.clone()),
+            Credential::MutualTls { sender } => SavedCredential::MutualTls(sender.clone()),
+        })
+    }
+
+    /// Of a certificate, DER.
+    pub fn of_certificate(certificate: &[u8], provider: &dyn Provider) -> Result<Self, Error> {
+        let digest = provider.digest(DigestAlgorithm::Sha256, &[certificate])?;
+        Ok(SavedCredential::Certificate(*digest.first_chunk().expect("SHA-256 has 32 bytes")))
+    }
+
+    pub(super) fn write(&self) -> Vec<u8> {
+        let (number, value): (i64, &[u8]) = match self {
+            SavedCredential::Certificate(digest) => (0, digest),
+            SavedCredential::Secret(reference) => (1, reference),
+            SavedCredential::MutualTls(sender) => (2, sender),
+        };
+        sequence(&[&encode(&number), &element(0x04, &[value])])
+    }
+
+    pub(super) fn read(fields: &mut Cursor<'_>) -> Result<Self, Error> {
+        let mut fields = Cursor::new(fields.expect(Tag::Sequence, "the credential")?.value, "saved operation")?;
+        let (number, value): (i64, Vec<u8>) = (fields.decode()?, read_octets(&mut fields)?);
+        fields.finish()?;
+        match number {
+            0 => match value.try_into() {
+                Ok(digest) => Ok(SavedCredential::Certificate(digest)),
+                Err(_) => Err(Error::new(Code::Corrupt, "the saved operation names a certificate by a digest of another length")),
+            },
+            1 => Ok(SavedCredential::Secret(value)),
+            2 => Ok(SavedCredential::MutualTls(value)),
+            other => Err(Error::new(Code::Corrupt, format!("the saved operation's credential is of unknown kind {other}"))),
+        }
+    }
+
+    /// Refuses to continue with another credential than the request was protected with.
+    pub(super) fn check(&self, ours: &SavedCredential) -> Result<(), Error> {
+        if self == ours {
+            return Ok(());
+        }
+        let words = format!("the saved operation was begun with {self}, and these settings have {ours}");
+        Err(Error::new(Code::KeyMismatch, words))
+    }
+}
+
+impl std::fmt::Display for SavedCredential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SavedCredential::Certificate(digest) => {
+                write!(f, "the certificate with SHA-256 ")?;
+                digest.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+                f.write_str("...")
+            }
+            SavedCredential::Secret(reference) => {
+                write!(f, "the shared secret of reference \"{}\"", reference.escape_ascii())
+            }
+            SavedCredential::MutualTls(_) => f.write_str("mutual TLS"),
+        }
+    }
+}
+
+/// What a saved operation does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SavedState {
+    /// A message of this type is about to be sent, or its answer was not seen.
+    Sending(BodyType),
+    /// The CA asked to be asked again then.
+    Waiting(Time),
+    /// A certificate is here and its owner has not decided.
+    Deciding,
+}
+
+/// What a saved operation is. Told from the saved form alone: no key and no credential is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedOperation {
+    /// The request: ir, cr, p10cr, kur, rr or genm.
+    pub request: BodyType,
+    /// Who protected it, and has to continue it.
+    pub credential: SavedCredential,
+    /// When it began; by the clock of then, which may have been wrong.
+    pub started: Time,
+    /// What comes next.
+    pub state: SavedState,
+    /// How often the CA has been polled.
+    pub polls: u32,
+    /// SubjectPublicKeyInfo (DER) of the new key; empty if it has none, or none yet.
+    pub new_key: Vec<u8>,
+}
+
+impl SavedOperation {
+    /// Reads it.
+    ///
+    /// Errors: [`Code::Corrupt`] for what is no saved operation, or is cut; [`Code::UnknownVersion`].
+    pub fn read(saved: &[u8]) -> Result<Self, Error> {
+        let damaged = |error: Error| match error.code() {
+            Code::UnknownVersion => error,
+            _ => Error::new(Code::Corrupt, error.message().to_owned()),
+        };
+        Self::read_fields(saved).map_err(damaged)
+    }
+
+    fn read_fields(saved: &[u8]) -> Result<Self, Error> {
+        let (mut fields, _, _) = opened(saved)?;
+        let credential = SavedCredential::read(&mut fields)?;
+        fields.any("the transaction")?;
+        let mut request = Cursor::new(fields.expect(Tag::Sequence, "the request")?.value, "saved operation")?;
+        let (kind, new_key): (i64, Vec<u8>) = (request.decode()?, read_octets(&mut request)?);
+        let request = match kind {
+            0 => BodyType::IR,
+            1 => BodyType::CR,
+            2 => BodyType::KUR,
+            3 => BodyType::P10CR,
+            4 | 6 => BodyType::RR,
+            5 => BodyType::GENM,
+            other => return Err(Error::new(Code::Corrupt, format!("a request of unknown kind {other}"))),
+        };
+        let mut state = Cursor::new(fields.expect(Tag::Sequence, "the state")?.value, "saved operation")?;
+        let number: i64 = state.decode()?;
+        read_octets(&mut state)?;
+        let until = Time::from_unix(state.decode()?);
+        let under_way = state.expect(Tag::Sequence, "the message under way")?.value;
+        let state = match number {
+            0 => SavedState::Sending(BodyType(Cursor::new(under_way, "the message under way")?.decode()?)),
+            1 => SavedState::Waiting(until),
+            2 => SavedState::Deciding,
+            other => return Err(Error::new(Code::Corrupt, format!("a state of unknown kind {other}"))),
+        };
+        let mut counts = Cursor::new(fields.expect(Tag::Sequence, "the counts")?.value, "saved operation")?;
+        let (polls, started) = (counts.decode()?, Time::from_unix(counts.decode()?));
+        Ok(SavedOperation { request, credential, started, state, polls, new_key })
+    }
+}
