@@ -8,9 +8,9 @@ use super::operation::devid_op;
 use super::renewal::clock;
 use super::run::{Program, with_exchange};
 use super::store::devid_store;
+use crate::Time;
 use crate::client::renewal::Timekeeper;
 use crate::client::run::complete;
-use crate::{Error, Time};
 
 /// Notes in device memory that it is at least this late. What is kept never goes back.
 ///
@@ -108,19 +108,19 @@ pub unsafe extern "C" fn devid_op_run_without_clock(
             unsafe { (out(out_learnt, "out_learnt")?, handle_mut(op, "op")?, handle_ref(store, "store")?) };
         *out_learnt = i64::from(super::renewal::DEVID_NO_CLOCK);
         let bound = clock(at_least).max(store.last_known_time()?).unwrap_or(Time::from_unix(0));
-        let mut learnt = None;
+        let mut learnt = Ok(None);
         let outcome = with_exchange(&mut op, |operation, exchange, callbacks, session| {
             let cancel = session.client.exchange_limits().cancel.as_ref();
             let mut owner = Program { callbacks, log: &session.log, cancel };
-            let mut keeper = Timekeeper::without_clock(&mut owner, bound);
             let client = &session.client;
+            let mut keeper = Timekeeper::without_clock(&mut owner, bound).up_to(client.end_of_anchors());
             let outcome = complete(operation, exchange, client.exchange_limits(), client.max_retries(), &mut keeper);
-            learnt = keeper.learn(&outcome);
+            learnt = client.learn_into(&store, &mut keeper, &outcome);
             outcome
         });
         op.refresh();
-        if let Some(time) = learnt {
-            *out_learnt = store.note_time(time).map_err(Error::from)?.unix();
+        if let Some(time) = learnt? {
+            *out_learnt = time.unix();
         }
         outcome
     })

@@ -6,7 +6,7 @@
 use ::der::Tag;
 
 use super::context::Credential;
-use super::snapshot::{opened, read_octets};
+use super::snapshot::{check_version, opened, read_octets};
 use crate::asn1::cmp::BodyType;
 use crate::asn1::der::{Cursor, element, encode, sequence};
 use crate::codes::Code;
@@ -57,11 +57,16 @@ impl SavedCredential {
         match number {
             0 => match value.try_into() {
                 Ok(digest) => Ok(SavedCredential::Certificate(digest)),
-                Err(_) => Err(Error::new(Code::Corrupt, "the saved operation names a certificate by a digest of another length")),
+                Err(_) => Err(Error::new(
+                    Code::Corrupt,
+                    "the saved operation names a certificate by a digest of another length",
+                )),
             },
             1 => Ok(SavedCredential::Secret(value)),
             2 => Ok(SavedCredential::MutualTls(value)),
-            other => Err(Error::new(Code::Corrupt, format!("the saved operation's credential is of unknown kind {other}"))),
+            other => {
+                Err(Error::new(Code::Corrupt, format!("the saved operation's credential is of unknown kind {other}")))
+            }
         }
     }
 
@@ -133,6 +138,7 @@ impl SavedOperation {
 
     fn read_fields(saved: &[u8]) -> Result<Self, Error> {
         let (mut fields, _, _) = opened(saved)?;
+        check_version(&mut fields)?;
         let credential = SavedCredential::read(&mut fields)?;
         fields.any("the transaction")?;
         let mut request = Cursor::new(fields.expect(Tag::Sequence, "the request")?.value, "saved operation")?;

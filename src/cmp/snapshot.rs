@@ -104,6 +104,7 @@ impl Operation {
         if context.provider.digest(DigestAlgorithm::Sha256, &[content])?[..] != *digest {
             return Err(Error::new(Code::Corrupt, "the saved operation's digest does not match: it is damaged"));
         }
+        check_version(&mut fields)?;
         // Before anything else is read: another's operation is not touched (RFC 9483 section 4.4: who asked polls).
         SavedCredential::read(&mut fields)?.check(&SavedCredential::of(&context.credential, &*context.provider)?)?;
         let mut transaction = read_transaction(&context, &mut fields)?;
@@ -167,25 +168,31 @@ impl Operation {
     }
 }
 
-/// The fields behind the version, the whole content, and its digest, which is for the caller to check.
+/// The fields, the version first; the whole content; and its digest, which is for the caller to check.
 pub(super) fn opened(saved: &[u8]) -> Result<(Cursor<'_>, &[u8], &[u8]), Error> {
     let damaged = |error: crate::asn1::Asn1Error| Error::new(Code::Corrupt, error.to_string());
     let mut outer = Cursor::sequence(saved, WHAT).map_err(damaged)?;
     let content = outer.expect(Tag::Sequence, "the content").map_err(damaged)?;
     let digest = outer.expect(Tag::OctetString, "the digest").map_err(damaged)?.value;
     outer.finish().map_err(damaged)?;
-    let mut fields = Cursor::new(content.value, WHAT).map_err(damaged)?;
-    let version: i64 = fields.decode().map_err(damaged)?;
-    if version != VERSION {
-        let words = format!("the saved operation has version {version}, this library reads {VERSION}");
-        return Err(Error::new(Code::UnknownVersion, words));
-    }
+    let fields = Cursor::new(content.value, WHAT).map_err(damaged)?;
     Ok((fields, content.bytes, digest))
+}
+
+/// Reads the version. Whoever can check the digest does so first: a damaged version is no other version.
+pub(super) fn check_version(fields: &mut Cursor<'_>) -> Result<(), Error> {
+    let version: i64 = fields.decode().map_err(|error| Error::new(Code::Corrupt, error.to_string()))?;
+    if version == VERSION {
+        return Ok(());
+    }
+    let words = format!("the saved operation has version {version}, this library reads {VERSION}");
+    Err(Error::new(Code::UnknownVersion, words))
 }
 
 /// Kind and key of a saved request.
 fn saved_request(saved: &[u8]) -> Result<(i64, Vec<u8>), Error> {
     let (mut content, _, _) = opened(saved)?;
+    check_version(&mut content)?;
     content.any("the credential")?;
     content.any("the transaction")?;
     let mut request = Cursor::new(content.expect(Tag::Sequence, "the request")?.value, WHAT)?;

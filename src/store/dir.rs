@@ -380,8 +380,12 @@ impl Backend for DirectoryBackend {
 
     fn unlock(&mut self) {
         self.lock_depth = self.lock_depth.saturating_sub(1);
-        if self.lock_depth == 0 {
-            self.lock = None;
+        if self.lock_depth == 0
+            && let Some(file) = self.lock.take()
+        {
+            // By name, not by closing alone: a child that was forked meanwhile has the same open file, and would hold the
+            // lock until it ends.
+            let _ = file.unlock();
         }
     }
 

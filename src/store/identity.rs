@@ -116,6 +116,9 @@ pub struct IdentityState {
 }
 
 /// Trust anchors by what they are trusted for; the sets are separate on purpose.
+///
+/// Renewal adds the first three to the settings of its client ([`Renewal`](crate::client::Renewal)); the last is read by
+/// [`Store::trust`](super::Store::trust).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AnchorSet {
     /// Who may protect CMP messages.

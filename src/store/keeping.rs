@@ -11,6 +11,7 @@ use crate::asn1::pem;
 use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
 use crate::crypto::keys;
+use crate::validation::TrustAnchors;
 
 impl Store {
     // ---- keys that wait for their certificate --------------------------------------------------------------------
@@ -209,6 +210,14 @@ impl Store {
             Some(bytes) => Certificate::many_from_bytes(&bytes).map_err(|e| StoreError::asn1(&key, &e)),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// The same as trust for a validator: [`AnchorSet::Peer`] says who may certify whom the device meets. What renewal trusts
+    /// it reads by itself, see [`AnchorSet`].
+    pub fn trust(&self, set: AnchorSet) -> Result<TrustAnchors, StoreError> {
+        let mut anchors = TrustAnchors::new();
+        self.anchors(set)?.into_iter().for_each(|anchor| anchors.add(anchor));
+        Ok(anchors)
     }
 
     fn save(&self, shelf: Shelf, name: &str, bytes: &[u8]) -> Result<(), StoreError> {

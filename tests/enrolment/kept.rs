@@ -118,7 +118,7 @@ fn a_success_with_a_warning_tells_it_also_after_a_reboot() {
     let warnings = device.operation.issued().unwrap().warnings();
     assert!(warnings[0].starts_with("grantedWithMods") && warnings[1] == "only until Friday", "{warnings:?}");
     let saved = device.operation.save().unwrap();
-    let client = Device::config(&ca).build().unwrap();
-    let restored = client.restore(device.operation.request().new_key().unwrap().clone(), &saved).unwrap();
+    let key = device.operation.request().new_key().unwrap().clone();
+    let restored = devid::cmp::Operation::restore(device.operation.context().clone(), key, &saved).unwrap();
     assert_eq!(restored.issued().unwrap().warnings(), warnings);
 }

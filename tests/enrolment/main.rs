@@ -25,6 +25,7 @@ mod pkcs10;
 mod refused;
 mod renewal;
 mod renewal_clock;
+mod renewal_years;
 mod revoked;
 mod saved;
 mod sent;

@@ -3,7 +3,7 @@
 use devid::asn1::cmp::{BodyType, InfoTypeAndValue, PkiStatus, PkiStatusInfo};
 use devid::asn1::der::{element, sequence};
 use devid::asn1::oid;
-use devid::client::renewal::{Alarm, Done, Report, Standing};
+use devid::client::renewal::{Alarm, Done, Reason, Report, Standing};
 use devid::client::{Config, Destination, Owner, Planner, Renewal, RequestOptions, Step, request_into};
 use devid::cmp::Signer;
 use devid::crypto::{KeyKind, PrivateKey};
@@ -26,6 +26,7 @@ pub struct Life {
     pub clock: Time,
     pub line_is_dead: bool,
     pub retry_after: Option<u32>,
+    pub factory: Option<&'static str>,
 }
 
 /// The way to the CA.
@@ -86,7 +87,17 @@ impl Life {
         }
         let planner = Planner::new().for_device(b"router-7");
         let config = Config::new();
-        Life { ca, store, planner, config, clock: now(), line_is_dead: false, retry_after: None }.issuing_for_a_year()
+        Life {
+            ca,
+            store,
+            planner,
+            config,
+            clock: now(),
+            line_is_dead: false,
+            retry_after: None,
+            factory: Some("idevid"),
+        }
+        .issuing_for_a_year()
     }
 
     /// What is issued begins now and lasts a year.
@@ -110,12 +121,16 @@ impl Life {
             planner: &self.planner,
             config: &self.config,
             to: Destination { store: &self.store, name: "router", purpose: "ldevid" },
-            factory: Some("idevid"),
+            factory: self.factory,
             subject: Some(&subject),
             new_key: None,
         };
         let mut line = Line { ca: &mut self.ca, is_dead: self.line_is_dead, retry_after: self.retry_after };
         renewal.run_due(clock, &mut line, &mut Sleeper).expect("device memory works")
+    }
+
+    pub fn to(&self) -> Destination<'_> {
+        Destination { store: &self.store, name: "router", purpose: "ldevid" }
     }
 
     pub fn run(&mut self) -> Report {
@@ -334,6 +349,7 @@ fn a_device_gives_up_after_refusals_says_so_and_begins_again_when_told() {
     }
     let plan = life.plan();
     assert!(plan.has_given_up && plan.step == Step::Nothing, "{plan:?}");
+    assert_eq!((plan.reason, plan.alarm), (Reason::GivenUp, Alarm::Late), "people are told");
     assert_eq!(life.run().plan.step, Step::Nothing);
 
     life.planner.reset(&life.store, "router").unwrap();

@@ -118,7 +118,7 @@ fn damaged_bytes_and_wrong_keys_are_refused() {
     let mut by_secret = Device::config(&ca);
     by_secret.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
     let error = by_secret.build().unwrap().restore(Signer::Key(device.new_key.clone()), &saved).err().unwrap();
-    assert_eq!(error.code(), Code::InvalidArgument, "another credential");
+    assert_eq!(error.code(), Code::KeyMismatch, "another credential");
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Devices without a clock: the time comes from messageTime in answers of the CA, once they have proved authentic.
 //!
-//! Such a time is a lower bound: it is at least as late as the CA said. It is kept in device memory and never goes back
-//! ([`Store::note_time`](crate::store::Store::note_time)).
+//! Such a time is a lower bound: it is at least as late as the CA said. It is kept in device memory
+//! ([`Store::note_time`](crate::store::Store::note_time)) and goes back only when two answers agree that it was wrong; how far
+//! one answer is believed stands in `learning`.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::learning::{self, Learnt};
 use crate::asn1::cmp::PkiMessage;
+use crate::asn1::x509::Certificate;
 use crate::client::Client;
 use crate::client::run::{Decision, Event, Owner};
 use crate::cmp::{Issued, Operation, SignRequest};
@@ -28,19 +31,55 @@ pub struct Timekeeper<'a> {
     /// When the clock said `start`; `None`: there is no clock.
     began: Option<Instant>,
     waited_seconds: i64,
-    /// messageTime of the latest answer, not to be trusted before the operation has taken it.
+    /// messageTime of the latest answer by which it is judged, not to be trusted before the operation has taken it.
     said: Option<Time>,
+    /// messageTime of the latest answer.
+    heard: Option<Time>,
+    /// An answer that says an earlier time than the lower bound is judged by it as well.
+    hears_earlier: bool,
+    /// No time from here on is believed: the end of the anchors.
+    latest: Time,
 }
 
 impl<'a> Timekeeper<'a> {
     /// With a clock that says `now`.
     pub fn with_clock(owner: &'a mut dyn Owner, now: Time) -> Self {
-        Timekeeper { owner, start: now, began: Some(Instant::now()), waited_seconds: 0, said: None }
+        Timekeeper { began: Some(Instant::now()), ..Timekeeper::without_clock(owner, now) }
     }
 
     /// Without a clock: it is at least this late.
     pub fn without_clock(owner: &'a mut dyn Owner, at_least: Time) -> Self {
-        Timekeeper { owner, start: at_least, began: None, waited_seconds: 0, said: None }
+        Timekeeper {
+            owner,
+            start: at_least,
+            began: None,
+            waited_seconds: 0,
+            said: None,
+            heard: None,
+            hears_earlier: false,
+            latest: LATEST,
+        }
+    }
+
+    /// No time at or after this one is believed: the end of the last anchor.
+    #[must_use]
+    pub fn up_to(mut self, latest: Time) -> Self {
+        self.latest = self.latest.min(latest);
+        self
+    }
+
+    /// For a question about nothing but the time: an answer is judged as of its own messageTime also if that is earlier
+    /// than the lower bound, which may have been learnt from a clock that was wrong.
+    #[must_use]
+    pub fn hearing_earlier(mut self) -> Self {
+        self.hears_earlier = true;
+        self
+    }
+
+    /// How long it has been running, in seconds: waited, or passed by a clock that was given.
+    pub(super) fn passed_seconds(&self) -> i64 {
+        let passed = self.began.map_or(0, |began| i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX));
+        passed.max(self.waited_seconds)
     }
 
     /// What the latest answer said, if `outcome` shows that it was authentic: success, or an error in an authentic
@@ -50,11 +89,11 @@ impl<'a> Timekeeper<'a> {
             Ok(_) => true,
             Err(error) => error.facts().server_authenticated,
         };
-        let said = self.said.take().filter(|_| is_authentic)?;
-        if self.began.is_none() {
+        let (said, heard) = (self.said.take(), self.heard.take());
+        if let (Some(said), true, None) = (said, is_authentic, self.began) {
             (self.start, self.waited_seconds) = (said, 0);
         }
-        Some(said)
+        heard.filter(|_| is_authentic)
     }
 }
 
@@ -92,9 +131,9 @@ impl Owner for Timekeeper<'_> {
         if let Event::Received { message, .. } = &event {
             let message = PkiMessage::from_der(message.to_vec(), &Limits::default()).ok();
             let time = message.and_then(|message| message.header().message_time);
-            let earliest = if self.began.is_none() { self.start } else { Time::from_unix(0) };
-            // A time at the end of the calendar would be a mistake for ever.
-            self.said = time.filter(|time| (earliest..LATEST).contains(time));
+            self.heard = time.filter(|time| (Time::from_unix(0)..self.latest).contains(time));
+            let is_bound = self.began.is_none() && !self.hears_earlier;
+            self.said = self.heard.filter(|time| !is_bound || *time >= self.start);
             if self.said.is_some() && self.began.is_none() {
                 self.waited_seconds = 0;
             }
@@ -103,8 +142,8 @@ impl Owner for Timekeeper<'_> {
     }
 }
 
-/// No messageTime at or after the year 9000 is believed.
-const LATEST: Time = Time::from_unix(221_845_392_000);
+/// No messageTime at or after the year 9000 is believed: one at the end of the calendar would be a mistake for ever.
+pub(super) const LATEST: Time = Time::from_unix(221_845_392_000);
 
 impl Client {
     /// The same client for a device without a clock: it tells no time in its messages, does not compare those in answers
@@ -125,7 +164,8 @@ impl Client {
     /// `at_least`: a lower bound known otherwise, such as the build date of the firmware; what device memory knows counts
     /// if it is later.
     ///
-    /// What was learnt is returned, also beside an error; `None`: no authentic answer had a time.
+    /// What was learnt is returned, also beside an error; `None`: no authentic answer had a time, or the first one was more
+    /// than a year ahead of what is known, or before it, and a second one has to confirm it.
     pub fn complete_without_clock(
         &self,
         operation: &mut Operation,
@@ -138,13 +178,34 @@ impl Client {
             Ok(known) => known.map_or(at_least, |known| known.max(at_least)),
             Err(error) => return (Err(error.into()), None),
         };
-        let mut keeper = Timekeeper::without_clock(owner, known);
+        let mut keeper = Timekeeper::without_clock(owner, known).up_to(self.end_of_anchors());
         let outcome = self.complete_over(operation, exchange, &mut keeper);
-        let learnt = keeper.learn(&outcome);
-        match learnt.map(|time| store.note_time(time)).transpose() {
+        match self.learn_into(store, &mut keeper, &outcome) {
             Ok(noted) => (outcome, noted),
-            Err(error) => (outcome.and(Err(error.into())), None),
+            Err(error) => (outcome.and(Err(error)), None),
         }
+    }
+
+    /// Keeps what an operation [without a clock](Client::without_clock) has taught in device memory, and says how late it is
+    /// now; `None` if no authentic answer had a time, or one that a second answer has to confirm.
+    pub fn learn_into<T>(
+        &self,
+        store: &Store,
+        keeper: &mut Timekeeper<'_>,
+        outcome: &Result<T, Error>,
+    ) -> Result<Option<Time>, Error> {
+        let Some(said) = keeper.learn(outcome) else { return Ok(None) };
+        Ok(match learning::take_in(store, said, None, self.end_of_anchors())? {
+            Learnt::Time(time) => Some(time),
+            Learnt::InQuestion(_) | Learnt::Nothing => None,
+        })
+    }
+
+    /// The end of the last anchor: an authority that says a later time is wrong. Where none has an end, the year 9000.
+    pub fn end_of_anchors(&self) -> Time {
+        let context = self.context();
+        let anchors = context.cmp_anchors.iter().chain(context.enrolment_anchors.iter());
+        anchors.map(Certificate::not_after).max().unwrap_or(LATEST).min(LATEST)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is due, from facts alone: no store, no clock, no certificate objects.
 
 use super::policy::{Policy, Seed};
-use super::progress::Attempts;
+use super::progress::{Attempts, Pace};
 use crate::store::AnchorSet;
 use crate::time::Time;
 
@@ -47,7 +47,7 @@ pub enum Standing {
     NotYetValid,
     /// Its notAfter has passed.
     Expired,
-    /// The CA refused it as revoked.
+    /// The CA refused it as revoked. That is questioned now and then, and does not count for ever.
     Revoked,
     /// It cannot be read; the store's `repair` or `last_good` may help.
     Damaged,
@@ -68,8 +68,28 @@ pub enum Alarm {
     Unusable,
 }
 
+/// Why a plan is as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Nothing is due before the next moment.
+    NothingDue,
+    /// The step is due.
+    Due,
+    /// An attempt failed, and its wait runs.
+    Retrying,
+    /// The CA asked to wait.
+    CaAsksToWait,
+    /// The CA refused too often: it is asked again, but rarely.
+    GivenUp,
+    /// A certificate was installed a moment ago, and another one is due already.
+    Resting,
+    /// A PKCS#10 request is out: its certificate is imported, or it is abandoned.
+    RequestOut,
+}
+
 /// How far two clocks may differ that are both right, in seconds.
-const CLOSE_SECONDS: i64 = 3600;
+pub(super) const CLOSE_SECONDS: i64 = 3600;
 
 /// What is known about the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +142,8 @@ impl Clock {
 /// What a decision rests on.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// Validity of the certificate in use.
+    /// Validity of the certificate in use: up to the earliest end of it and of the certificates above it, since nobody
+    /// accepts it beyond that (RFC 5280 section 6.1.3).
     pub validity: Option<(Time, Time)>,
     /// When it was installed: CAs set notBefore back by minutes or days, and what was over before counts for nothing.
     pub installed: Option<Time>,
@@ -138,6 +159,13 @@ pub struct Facts {
     pub attempts: Attempts,
     /// How often the CA refused.
     pub refusals: u32,
+    /// How often in a row the CA asked to wait.
+    pub waits: u32,
+    /// How fast certificates followed each other.
+    pub pace: Pace,
+    /// The clock, or the last known time, is contradicted by an authentic answer: the time is asked for before it is
+    /// relied on.
+    pub is_time_in_question: bool,
     /// Anchors with an end and without a successor.
     pub anchors: Vec<AnchorFacts>,
 }
@@ -167,6 +195,8 @@ pub struct AnchorFacts {
 pub struct Plan {
     /// What is due now.
     pub step: Step,
+    /// Why that, and why not earlier or later.
+    pub reason: Reason,
     /// Ask again after so many seconds if nothing changes meanwhile; 0 while a step is due.
     pub ask_again_seconds: u32,
     /// When the certificate in use is to be renewed; `None` if never, or if there is none.
@@ -177,7 +207,7 @@ pub struct Plan {
     pub alarm: Alarm,
     /// Failures in a row.
     pub attempts: u32,
-    /// The CA refused so often that it is not asked again with this certificate: see [`Policy::max_refusals`].
+    /// The CA refused so often that it is asked rarely from now on, and people are told: see [`Policy::max_refusals`].
     pub has_given_up: bool,
     /// A PKCS#10 request is out; nothing is asked for online until its certificate is imported or it is abandoned.
     pub is_request_out: bool,
@@ -191,49 +221,45 @@ pub struct Plan {
 const LONGEST_PAUSE_SECONDS: i64 = 7 * 86_400;
 
 /// Says what is due.
+///
+/// Whatever the facts are, the plan has a step, or a moment within a week at which to ask again; and a reason.
 pub fn decide(policy: &Policy, seed: Seed, clock: Clock, facts: &Facts) -> Plan {
     let now = clock.at_least();
     let standing = standing(clock, facts);
     let renewal_at = facts.in_use().and_then(|(begin, end)| policy.due_at(seed, begin, end));
-    let has_given_up = policy.max_refusals > 0 && facts.refusals >= policy.max_refusals && standing == Standing::Valid;
+    let is_usable = matches!(standing, Standing::Valid | Standing::Unknown | Standing::NotYetValid);
+    let has_given_up = policy.max_refusals > 0 && facts.refusals >= policy.max_refusals && is_usable;
     let mut plan = Plan {
         step: Step::Nothing,
+        reason: Reason::NothingDue,
         ask_again_seconds: u32::try_from(LONGEST_PAUSE_SECONDS).expect("a week"),
         renewal_at,
         standing,
-        alarm: alarm(policy, now, standing, facts),
+        alarm: alarm(policy, now, standing, facts).max(if has_given_up { Alarm::Late } else { Alarm::Quiet }),
         attempts: facts.attempts.count,
         has_given_up,
         is_request_out: facts.is_request_out,
         is_memory_damaged: false,
         clock,
     };
-    let wanted = match standing {
-        _ if facts.is_unfinished => Some(Step::Resume),
-        _ if facts.is_request_out || has_given_up => None,
-        Standing::Absent => Some(Step::Enroll),
-        Standing::Expired | Standing::Revoked | Standing::Damaged => Some(Step::EnrollAgain),
-        Standing::Valid if renewal_at.is_some_and(|due| now >= Some(due)) => Some(Step::Update),
-        Standing::Valid => None,
-        // The CA does not tell the time, and a renewal is due whatever the time is.
-        Standing::Unknown if facts.attempts.count >= 3 && now >= renewal_at => Some(Step::Update),
-        // A certificate was rarely made before its notBefore: rather the clock is wrong.
-        Standing::Unknown | Standing::NotYetValid => Some(Step::LearnTime),
-    };
     let mut pauses = vec![LONGEST_PAUSE_SECONDS];
-    let waits = match now {
-        Some(now) if clock.is_known() => i64::from(facts.attempts.left_seconds(now)),
-        // Nobody to measure the wait: whoever asks without a clock has waited.
-        _ => 0,
-    };
-    match wanted {
-        Some(step) if waits <= 0 => plan.step = step,
-        Some(_) => pauses.push(waits),
-        None => {}
+    if facts.is_request_out && !facts.is_unfinished {
+        plan.reason = Reason::RequestOut;
+    } else if let Some(step) = wanted(policy, &plan, facts) {
+        let (wait, reason) = waits(&plan, facts);
+        if wait <= 0 {
+            (plan.step, plan.reason) = (step, Reason::Due);
+        } else {
+            plan.reason = reason;
+            pauses.push(wait);
+        }
     }
     if let (Some(now), true) = (now, clock.is_known()) {
         if plan.step == Step::Nothing {
             plan.step = anchor_step(policy, seed, now, facts, &mut pauses);
+            if plan.step != Step::Nothing {
+                plan.reason = Reason::Due;
+            }
         }
         let ahead = moments(policy, renewal_at, facts).into_iter().flatten().map(|at| at.since(now));
         pauses.extend(ahead.filter(|seconds| *seconds > 0));
@@ -243,6 +269,52 @@ pub fn decide(policy: &Policy, seed: Seed, clock: Clock, facts: &Facts) -> Plan 
         _ => 0,
     };
     plan
+}
+
+/// What is to be done about the identity as soon as no wait runs. Where one way failed, the next attempt takes another one
+/// that may be open: the time may be wrong, the other credential may be believed, what was said against the identity may
+/// not hold any more. The count of failures says whose turn it is; it is never set back but by success.
+fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
+    let (now, count) = (plan.clock.at_least(), facts.attempts.count);
+    let is_odd = count % 2 == 1;
+    let is_time_poor = facts.is_time_in_question || (!plan.clock.is_known() && now.is_some());
+    let rather_learn = |step: Step| Some(if is_time_poor && is_odd { Step::LearnTime } else { step });
+    match plan.standing {
+        _ if facts.is_unfinished => rather_learn(Step::Resume),
+        Standing::Absent => rather_learn(Step::Enroll),
+        Standing::Expired | Standing::Damaged => rather_learn(Step::EnrollAgain),
+        // One answer said so. Asking for an update with it puts that to the test.
+        Standing::Revoked if is_odd => Some(Step::Update),
+        Standing::Revoked => Some(Step::EnrollAgain),
+        Standing::Valid if plan.renewal_at.is_some_and(|due| now >= Some(due)) => {
+            let is_late = now >= facts.in_use().map(|(begin, end)| policy.alarm_times(begin, end)[0]);
+            if plan.has_given_up && is_late && is_odd {
+                return Some(Step::EnrollAgain);
+            }
+            Some(if facts.is_time_in_question && is_odd { Step::LearnTime } else { Step::Update })
+        }
+        Standing::Valid => None,
+        // The CA does not tell the time, and a renewal is due whatever the time is.
+        Standing::Unknown if count >= 3 && is_odd && now >= plan.renewal_at => Some(Step::Update),
+        // The CA has the same time as the clock, or none: the certificate is of no use now.
+        Standing::NotYetValid if count >= 3 && is_odd => Some(Step::EnrollAgain),
+        // A certificate was rarely made before its notBefore: rather the clock is wrong.
+        Standing::Unknown | Standing::NotYetValid => Some(Step::LearnTime),
+    }
+}
+
+/// Seconds until the next attempt, and why.
+fn waits(plan: &Plan, facts: &Facts) -> (i64, Reason) {
+    // Without a clock there is nobody to measure a wait: whoever asks has waited as long as was told.
+    let Clock::Known(now) = plan.clock else { return (0, Reason::Due) };
+    let after_attempt = i64::from(facts.attempts.left_seconds(now));
+    let rest = facts.pace.left_seconds(now);
+    match after_attempt {
+        0.. if rest > after_attempt => (rest, Reason::Resting),
+        wait if facts.waits > 0 && facts.is_unfinished => (wait, Reason::CaAsksToWait),
+        wait if plan.has_given_up => (wait, Reason::GivenUp),
+        wait => (wait, Reason::Retrying),
+    }
 }
 
 fn standing(clock: Clock, facts: &Facts) -> Standing {
@@ -255,11 +327,8 @@ fn standing(clock: Clock, facts: &Facts) -> Standing {
     match clock.at_least() {
         Some(at_least) if at_least > end => Standing::Expired,
         Some(now) if clock.is_known() => {
-            if now < begin {
-                Standing::NotYetValid
-            } else {
-                Standing::Valid
-            }
+            // Clocks that differ by less are both believed; whoever relies on it looks for himself.
+            if now < begin.plus(-CLOSE_SECONDS) { Standing::NotYetValid } else { Standing::Valid }
         }
         // What has no end needs no clock.
         _ if end >= Time::FOREVER => Standing::Valid,
@@ -390,16 +459,28 @@ mod tests {
     }
 
     #[test]
-    fn a_device_gives_up_asking_with_a_certificate_but_not_when_it_has_expired() {
-        let facts = Facts { refusals: 8, ..year() };
+    fn a_device_that_gave_up_says_so_and_asks_again_rarely() {
+        let now = BEGIN.plus(300 * DAY);
+        let waiting = Attempts { count: 8, last: Some(now), wait_seconds: 9000 };
+        let facts = Facts { refusals: 8, attempts: waiting, ..year() };
         let plan = on_day(300, &facts);
         assert_eq!((plan.step, plan.has_given_up, plan.alarm), (Step::Nothing, true, Alarm::Late));
+        assert_eq!((plan.ask_again_seconds, plan.reason), (9000, Reason::GivenUp));
+        let early = on_day(
+            260,
+            &Facts { attempts: Attempts { last: Some(BEGIN.plus(260 * DAY)), ..waiting }, ..facts.clone() },
+        );
+        assert_eq!((early.step, early.alarm), (Step::Nothing, Alarm::Late), "people are told at once");
+        let steps =
+            |count| on_day(300, &Facts { attempts: Attempts { count, ..Attempts::default() }, ..facts.clone() }).step;
+        assert_eq!((steps(8), steps(9)), (Step::Update, Step::EnrollAgain), "the other credential, before the end");
         assert_eq!(on_day(300, &Facts { refusals: 7, ..year() }).step, Step::Update);
         let over = on_day(366, &facts);
         assert_eq!((over.step, over.has_given_up), (Step::EnrollAgain, false));
         let never = Policy { max_refusals: 0, ..Policy::default() };
-        let plan = decide(&never, seed(), Clock::Known(BEGIN.plus(300 * DAY)), &facts);
-        assert_eq!(plan.step, Step::Update);
+        let rested = Facts { attempts: Attempts::default(), ..facts };
+        let plan = decide(&never, seed(), Clock::Known(BEGIN.plus(300 * DAY)), &rested);
+        assert_eq!((plan.step, plan.has_given_up), (Step::Update, false));
     }
 
     #[test]
@@ -452,5 +533,31 @@ mod tests {
         assert_eq!(Clock::new(Some(known.plus(-5)), Some(known)), Clock::Known(known), "a small difference");
         let early = decide(&Policy::default(), seed(), Clock::Known(Time::from_unix(0)), &year());
         assert_eq!((early.step, early.standing), (Step::LearnTime, Standing::NotYetValid));
+        let slow = decide(&Policy::default(), seed(), Clock::Known(BEGIN.plus(-400)), &year());
+        assert_eq!(slow.standing, Standing::Valid, "a clock that is slow by minutes is no other clock");
+    }
+
+    #[test]
+    fn what_was_said_against_an_identity_is_put_to_the_test() {
+        let steps: Vec<Step> = (0..4)
+            .map(|count| {
+                let attempts = Attempts { count, ..Attempts::default() };
+                on_day(300, &Facts { is_revoked: true, attempts, ..year() }).step
+            })
+            .collect();
+        assert_eq!(steps, [Step::EnrollAgain, Step::Update, Step::EnrollAgain, Step::Update]);
+    }
+
+    #[test]
+    fn a_time_in_question_is_asked_for_by_turns() {
+        for facts in [Facts::default(), year(), Facts { is_unfinished: true, ..year() }] {
+            let step = |count| {
+                let attempts = Attempts { count, ..Attempts::default() };
+                on_day(300, &Facts { is_time_in_question: true, attempts, ..facts.clone() }).step
+            };
+            assert_ne!(step(0), Step::LearnTime);
+            assert_eq!(step(1), Step::LearnTime);
+            assert_ne!(step(2), Step::LearnTime);
+        }
     }
 }

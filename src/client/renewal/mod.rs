@@ -17,9 +17,14 @@
 //! | `progress` | what is remembered, and its form in device memory |
 //! | `perform` | does a due step |
 //! | `clock` | devices without a clock: the time from authentic answers |
+//! | `learning` | how far one answer's time is believed |
+//!
+//! **Nothing that one message says is final.** A refusal, "revoked", a time: each is a record with a date, which later answers
+//! correct. Counts of failures belong to the identity: an operation that ends, waits or is given up does not set them back.
 
 mod clock;
 mod decide;
+mod learning;
 mod perform;
 mod policy;
 mod progress;
@@ -27,14 +32,14 @@ mod progress;
 use std::sync::Arc;
 
 pub use clock::Timekeeper;
-pub use decide::{Alarm, Anchor, AnchorFacts, Clock, Facts, Plan, Standing, Step, decide};
+pub use decide::{Alarm, Anchor, AnchorFacts, Clock, Facts, Plan, Reason, Standing, Step, decide};
 pub use perform::{Done, Renewal, Report};
 pub use policy::{Policy, Seed};
-pub use progress::{Attempts, Progress};
+pub use progress::{Attempts, Pace, Progress};
 
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
-use crate::codes::Code;
+use crate::codes::{Class, Code};
 use crate::crypto::{Provider, default_provider};
 use crate::error::Error;
 use crate::store::{AnchorSet, Identity, Store, StoreErrorKind};
@@ -47,6 +52,11 @@ const CERT_REVOKED: u32 = 1 << 10;
 /// transactionIdInUse, systemUnavail, systemFailure: another transaction may succeed later (RFC 9483 section 3.6.4).
 const ANOTHER_TIME: u32 = 1 << 21 | 1 << 24 | 1 << 25;
 
+/// A wait that the CA asks for is looked at again after this time at the latest, in seconds: clocks jump.
+const LONGEST_WAIT_SECONDS: u32 = 7 * 86_400;
+/// No question about a root that was answered is asked again sooner, in seconds.
+const SHORTEST_QUESTION_SECONDS: i64 = 3600;
+
 /// Says what is due for the identities in a device memory.
 #[derive(Clone)]
 pub struct Planner {
@@ -55,6 +65,9 @@ pub struct Planner {
     /// What names the device: it spreads the devices of a fleet over time. `None`: the names in the certificate, which
     /// stay the same from one to the next.
     pub device_id: Option<Vec<u8>>,
+    /// The factory's identity (IDevID) in device memory, if there is one: a clock that says less than the notBefore of its
+    /// certificate is none. [`Renewal`] sets it by itself.
+    pub factory: Option<String>,
     provider: Arc<dyn Provider>,
 }
 
@@ -66,7 +79,7 @@ impl Planner {
 
     /// With another provider.
     pub fn with_provider(provider: Arc<dyn Provider>) -> Self {
-        Planner { policy: Policy::default(), device_id: None, provider }
+        Planner { policy: Policy::default(), device_id: None, factory: None, provider }
     }
 
     /// For this device: a serial number, a hardware address.
@@ -84,6 +97,13 @@ impl Planner {
         let mut plan = decide(&self.policy, scene.seed, scene.clock, &scene.facts);
         plan.is_memory_damaged = scene.is_memory_damaged;
         Ok(plan)
+    }
+
+    /// The plan by a time that an answer has told just now: it is not asked for again.
+    fn plan_by_answer(&self, store: &Store, name: &str, now: Time) -> Result<Plan, Error> {
+        let mut scene = self.scene(store, name, Some(now))?;
+        (scene.clock, scene.facts.is_time_in_question) = (Clock::Known(now), false);
+        Ok(decide(&self.policy, scene.seed, scene.clock, &scene.facts))
     }
 
     /// Remembers that `step` is attempted now, before it is: if the device dies on the way, that was a failure.
@@ -117,42 +137,76 @@ impl Planner {
         clock: Option<Time>,
     ) -> Result<u32, Error> {
         let mut scene = self.scene(store, name, clock)?;
-        let (now, left) = (scene.now(), scene.left_seconds());
-        let facts = error.facts();
-        let progress = &mut scene.progress;
+        let now = scene.now();
         if let Step::AskForRoot(anchor) = step {
             let mark = self.anchor_mark(store, anchor)?;
-            let mut attempts = progress.anchor(&mark);
-            let wait = self.policy.retry_seconds(scene.seed, attempts.count, facts.retry_after_seconds, None);
+            let wait = self.after_root_question(&scene, &mark, error, anchor_of(store, anchor)?.not_after().since(now));
+            let mut attempts = scene.progress.anchor(&mark);
             (attempts.last, attempts.wait_seconds) = (Some(now), wait);
-            progress.set_anchor(mark, attempts);
-            progress.save(store, &*self.provider, name)?;
+            scene.progress.set_anchor(mark, attempts);
+            scene.progress.save(store, &*self.provider, name)?;
             return Ok(wait);
         }
+        self.count_failure(&mut scene, step, error);
+        let wait = scene.progress.attempts.wait_seconds;
+        scene.progress.save(store, &*self.provider, name)?;
+        Ok(wait)
+    }
+
+    /// What an answered question taught is that there is no successor to be had now: that is asked as rarely as after "none
+    /// yet", or each device would ask a CA that does not know the question many times more often than for certificates.
+    fn after_root_question(&self, scene: &Scene, mark: &Mark, error: &Error, left_seconds: i64) -> u32 {
+        let facts = error.facts();
+        let attempts = scene.progress.anchor(mark);
+        let wait = self.policy.retry_seconds(scene.seed, attempts.count, facts.retry_after_seconds, None);
+        if error.class() == Class::Transport {
+            return wait;
+        }
+        let bound = u32::try_from((left_seconds / 4).max(SHORTEST_QUESTION_SECONDS)).unwrap_or(u32::MAX);
+        wait.max(self.policy.anchor_interval_seconds.min(bound))
+    }
+
+    fn count_failure(&self, scene: &mut Scene, step: &Step, error: &Error) {
+        let (now, left) = (scene.now(), scene.left_seconds());
+        let (facts, progress) = (error.facts(), &mut scene.progress);
+        let mut is_refusal = false;
         if error.code() == Code::Rejected && facts.server_authenticated {
-            let is_refusal = facts.fail_info.is_none_or(|bits| bits & ANOTHER_TIME == 0);
+            is_refusal = facts.fail_info.is_none_or(|bits| bits & ANOTHER_TIME == 0);
             progress.refusals = progress.refusals.saturating_add(u32::from(is_refusal));
-            let was_signed_by_it = *step == Step::Update || facts.phase == Some("kur");
-            progress.is_revoked |= was_signed_by_it && facts.fail_info.is_some_and(|bits| bits & CERT_REVOKED != 0);
+        }
+        if matches!(error.code(), Code::MessageTime | Code::NotYetValid | Code::Expired) {
+            progress.doubts_clock = true;
         }
         let attempts = &mut progress.attempts;
         attempts.count = attempts.count.max(1);
         attempts.last = Some(now);
-        attempts.wait_seconds = self.policy.retry_seconds(scene.seed, attempts.count, facts.retry_after_seconds, left);
-        // Another way is open at once: it is not made to wait for the one that is closed.
-        if progress.is_revoked {
-            progress.attempts = Attempts::default();
+        let has_given_up = self.policy.max_refusals > 0 && progress.refusals >= self.policy.max_refusals;
+        let wait = self.policy.retry_seconds(scene.seed, attempts.count, facts.retry_after_seconds, left);
+        attempts.wait_seconds = match has_given_up && is_refusal {
+            true => wait.max(self.policy.rare_seconds(scene.seed, attempts.count, left)),
+            false => wait,
+        };
+        let was_signed_by_it = *step == Step::Update || facts.phase == Some("kur");
+        let is_called_revoked = is_refusal && facts.fail_info.is_some_and(|bits| bits & CERT_REVOKED != 0);
+        if was_signed_by_it && is_called_revoked {
+            // Another way is open at once, the first time: it is not made to wait for the one that is closed.
+            if !progress.is_revoked(Some(now)) {
+                progress.attempts = Attempts::default();
+            }
+            progress.revoked = Some(now);
         }
-        let wait = progress.attempts.wait_seconds;
-        progress.save(store, &*self.provider, name)?;
-        Ok(wait)
     }
 
-    /// Remembers that the CA asked to wait: no failure, and no attempt before then.
-    pub fn note_waiting(&self, store: &Store, name: &str, seconds: u32, clock: Option<Time>) -> Result<(), Error> {
+    /// Remembers that the CA asked to wait: no failure, and no attempt before then. What failed before is not forgotten.
+    /// Returns the seconds to wait: a CA that asks for hardly any time, over and over, is asked more and more slowly.
+    pub fn note_waiting(&self, store: &Store, name: &str, seconds: u32, clock: Option<Time>) -> Result<u32, Error> {
         let mut scene = self.scene(store, name, clock)?;
-        scene.progress.attempts = Attempts { count: 0, last: Some(scene.now()), wait_seconds: seconds };
-        scene.progress.save(store, &*self.provider, name)
+        let longest = self.policy.longest_retry_seconds.max(LONGEST_WAIT_SECONDS);
+        let now = scene.now();
+        scene.progress.wait(seconds, now, longest);
+        let wait = scene.progress.attempts.wait_seconds;
+        scene.progress.save(store, &*self.provider, name)?;
+        Ok(wait)
     }
 
     /// Remembers that the time was learnt: what is due by it need not wait, and if that fails it waits as long as it would
@@ -160,21 +214,57 @@ impl Planner {
     pub fn note_time_learnt(&self, store: &Store, name: &str, plan: &Plan) -> Result<(), Error> {
         let (mut progress, _) = Progress::load(store, &*self.provider, name)?;
         progress.attempts = Attempts { count: plan.attempts, ..Attempts::default() };
+        progress.doubts_clock = false;
         progress.save(store, &*self.provider, name)
     }
 
     /// Remembers that an attempt succeeded. (A new certificate does the same by itself.)
     pub fn note_success(&self, store: &Store, name: &str) -> Result<(), Error> {
-        let (mut progress, _) = Progress::load(store, &*self.provider, name)?;
-        if progress.attempts != Attempts::default() || progress.refusals != 0 {
-            (progress.attempts, progress.refusals) = (Attempts::default(), 0);
+        self.note_success_at(store, name, None)
+    }
+
+    /// The same; `installed`: a certificate came into use then.
+    fn note_success_at(&self, store: &Store, name: &str, installed: Option<Time>) -> Result<(), Error> {
+        let (before, _) = Progress::load(store, &*self.provider, name)?;
+        let mut progress = before.clone();
+        (progress.attempts, progress.refusals, progress.in_vain) = (Attempts::default(), 0, 0);
+        (progress.waits, progress.doubts_clock) = (0, false);
+        if let Some(now) = installed {
+            progress.pace.succeeded(now);
+        }
+        if progress != before {
             progress.save(store, &*self.provider, name)?;
         }
         Ok(())
     }
 
-    /// Forgets all failures and refusals: for people who have put right what was wrong.
+    /// Remembers that an unfinished operation was given up. The failures of the identity stay counted: a fresh operation
+    /// waits as long as this one would have, unless `is_due_now`.
+    fn note_abandoned(&self, store: &Store, name: &str, is_due_now: Option<&Plan>) -> Result<(), Error> {
+        let (mut progress, _) = Progress::load(store, &*self.provider, name)?;
+        (progress.in_vain, progress.waits) = (0, 0);
+        if let Some(plan) = is_due_now {
+            progress.attempts = Attempts { count: plan.attempts, ..Attempts::default() };
+        }
+        progress.save(store, &*self.provider, name)
+    }
+
+    /// Counts that an unfinished operation was continued, and nothing that proves anything came of it; or that it was.
+    /// Returns how often in a row.
+    fn note_in_vain(&self, store: &Store, name: &str, is_in_vain: bool) -> Result<u32, Error> {
+        let (mut progress, _) = Progress::load(store, &*self.provider, name)?;
+        let count = if is_in_vain { progress.in_vain.saturating_add(1) } else { 0 };
+        if count != progress.in_vain {
+            progress.in_vain = count;
+            progress.save(store, &*self.provider, name)?;
+        }
+        Ok(count)
+    }
+
+    /// Forgets all failures, refusals and what was said against the identity: for people who have put right what was wrong. The
+    /// identity, its saved operation and the last known time ([`Store::forget_time`]) stay.
     pub fn reset(&self, store: &Store, name: &str) -> Result<(), Error> {
+        learning::forget(store)?;
         Progress::forget(store, &*self.provider, name)
     }
 
@@ -192,6 +282,7 @@ impl Planner {
             Err(error) if error.is_damage() => None,
             Err(error) => return Err(error.into()),
         };
+        let clock = Clock::new(clock, self.earliest(store, clock)?.max(last_known));
         let mark: Mark = match &identity {
             Some(identity) => mark_of(&*self.provider, &identity.certificate)?,
             None => Mark::default(),
@@ -207,18 +298,32 @@ impl Planner {
         // A request that cannot be read is out all the same.
         let is_request_out = store.pending_request(name).map_or_else(|error| error.is_damage(), |r| r.is_some());
         let facts = Facts {
-            validity: identity.as_ref().map(|i| (i.certificate.not_before(), i.certificate.not_after())),
+            validity: identity.as_ref().map(|i| (i.certificate.not_before(), end_of(i))),
             installed: identity.as_ref().map(|i| i.created),
             is_damaged,
-            is_revoked: progress.is_revoked,
+            is_revoked: progress.is_revoked(clock.at_least().filter(|_| clock.is_known())),
             is_unfinished,
             is_request_out,
             attempts: progress.attempts,
             refusals: progress.refusals,
+            waits: progress.waits,
+            pace: progress.pace,
+            is_time_in_question: progress.doubts_clock || learning::in_question(store)?.is_some(),
             anchors: self.ageing_anchors(store, &progress)?,
         };
         let seed = Seed::from_id(&*self.provider, &self.id_of(name, identity.as_ref()))?;
-        Ok(Scene { clock: Clock::new(clock, last_known), seed, facts, progress, is_memory_damaged })
+        Ok(Scene { clock, seed, facts, progress, is_memory_damaged })
+    }
+
+    /// A clock that says less than this is none: the device has a factory certificate that began later. `None` without a
+    /// clock, since it is no time that an answer was judged by.
+    fn earliest(&self, store: &Store, clock: Option<Time>) -> Result<Option<Time>, Error> {
+        let (Some(factory), Some(now)) = (&self.factory, clock) else { return Ok(None) };
+        match store.current(factory) {
+            Ok(identity) => Ok(Some(identity.certificate.not_before()).filter(|begin| now < *begin)),
+            Err(error) if error.is_damage() || error.kind == StoreErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Names stay from certificate to certificate; keys do not.
@@ -276,6 +381,18 @@ impl std::fmt::Debug for Planner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Planner").field("policy", &self.policy).field("device_id", &self.device_id).finish()
     }
+}
+
+/// The earliest end on the way from the certificate to the top of its chain; of several certificates for one issuer, the
+/// one that lasts longest counts. Beyond it nobody accepts the certificate (RFC 5280 section 6.1.3).
+fn end_of(identity: &Identity) -> Time {
+    let (mut end, mut lowest) = (identity.certificate.not_after(), &identity.certificate);
+    for _ in 0..identity.chain.len() {
+        let issuers = identity.chain.iter().filter(|c| *c != lowest && same_name(c.subject(), lowest.issuer()));
+        let Some(issuer) = issuers.max_by_key(|c| c.not_after()) else { break };
+        (end, lowest) = (end.min(issuer.not_after()), issuer);
+    }
+    end
 }
 
 /// All that a decision rests on.

@@ -2,26 +2,29 @@
 
 use std::sync::Arc;
 
-use super::clock::Timekeeper;
+use super::clock::{LATEST, Timekeeper};
 use super::decide::{Anchor, Clock, Plan, Standing, Step};
+use super::learning::{self, Learnt};
 use super::{Planner, anchor_of};
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::client::install::signer_of;
 use crate::client::run::{Decision, Event, Owner};
 use crate::client::{Client, Config, Destination, Subject, abandon};
-use crate::cmp::{Information, Issued, Operation, Question, SignRequest};
+use crate::cmp::{Information, Issued, Operation, Question, SavedCredential, SignRequest};
 use crate::codes::{Class, Code};
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
-use crate::store::{AnchorSet, Identity};
+use crate::store::{AnchorSet, Identity, StoreErrorKind};
 use crate::time::Time;
 use crate::transport::Exchange;
+use crate::transport::tls::TlsTime;
 #[cfg(feature = "http")]
 use crate::transport::{ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
 
-/// How often an unfinished operation is continued in vain, with answers but without success, before it is given up.
-const MOST_RESUMPTIONS: u32 = 5;
+/// How often in a row an unfinished operation is continued without an answer that proves anything, or without anything to
+/// send, before it is given up. Anybody on the way can send such answers, and the waits between grow to a day.
+const MOST_IN_VAIN: u32 = 16;
 
 /// Everything that renewals of one identity need.
 pub struct Renewal<'a> {
@@ -76,7 +79,7 @@ pub struct Report {
 impl Renewal<'_> {
     /// What is due: see [`Planner::plan`].
     pub fn plan(&self, clock: Option<Time>) -> Result<Plan, Error> {
-        self.planner.plan(self.to.store, self.to.name, clock)
+        self.planner().plan(self.to.store, self.to.name, clock)
     }
 
     /// Does what is due, at most one step; on a device without a clock it learns the time first, where that matters.
@@ -92,22 +95,28 @@ impl Renewal<'_> {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Report, Error> {
+        let planner = self.planner();
+        let (store, name) = (self.to.store, self.to.name);
         let mut plan = self.plan(clock)?;
         let mut learnt = None;
+        let has_clock = plan.clock.is_known();
         if plan.step == Step::LearnTime {
-            self.planner.note_attempt(self.to.store, self.to.name, &plan.step, clock)?;
-            let (outcome, said) = self.learn_time(plan.clock, exchange, owner);
-            let Some(now) = said else {
-                let silent = || Error::new(Code::ClockMissing, "the CA's answer has no messageTime to learn from");
-                let error = outcome.err().unwrap_or_else(silent);
-                let wait_seconds = self.planner.note_failure(self.to.store, self.to.name, &plan.step, &error, clock)?;
+            planner.note_attempt(store, name, &plan.step, clock)?;
+            let (outcome, said) = self.learn_time(plan.clock, clock, exchange, owner)?;
+            let Learnt::Time(now) = said else {
+                let error = outcome.err().unwrap_or_else(|| not_learnt(said));
+                let wait_seconds = planner.note_failure(store, name, &plan.step, &error, clock)?;
                 return Ok(Report { plan, outcome: Err(error), learnt, wait_seconds });
             };
             learnt = Some(now);
-            self.planner.note_time_learnt(self.to.store, self.to.name, &plan)?;
-            let then = self.plan(Some(now))?;
-            if then.step == Step::LearnTime || then.step == Step::Nothing {
-                let wait_seconds = self.after_learning(&then, now)?;
+            let then = planner.plan_by_answer(store, name, now)?;
+            if then.step == Step::LearnTime {
+                return self.after_learning(plan, now, clock);
+            }
+            planner.note_time_learnt(store, name, &plan)?;
+            let then = planner.plan_by_answer(store, name, now)?;
+            if then.step == Step::Nothing {
+                let wait_seconds = then.ask_again_seconds;
                 return Ok(Report { plan, outcome: Ok(Done::TimeLearnt), learnt, wait_seconds });
             }
             plan = then;
@@ -116,75 +125,116 @@ impl Renewal<'_> {
             let wait_seconds = plan.ask_again_seconds;
             return Ok(Report { plan, outcome: Ok(Done::Nothing), learnt, wait_seconds });
         }
-        let clock = learnt.or(clock);
-        self.planner.note_attempt(self.to.store, self.to.name, &plan.step, clock)?;
-        let mut napping =
-            Napping { owner, longest_seconds: self.planner.policy.longest_nap_seconds, refused_seconds: None };
+        // Waits are measured by the clock that is asked about them later.
+        let book = if has_clock { clock } else { learnt.or(clock) };
+        planner.note_attempt(store, name, &plan.step, book)?;
+        let mut napping = Napping::new(owner, planner.policy.longest_nap_seconds);
         let at_least = plan.clock.at_least().unwrap_or(Time::from_unix(0));
         let mut keeper = match plan.clock {
             Clock::Known(now) => Timekeeper::with_clock(&mut napping, now),
             Clock::Behind { .. } | Clock::Unknown { .. } => Timekeeper::without_clock(&mut napping, at_least),
         };
+        let latest = self.end_of_anchors()?;
+        keeper = keeper.up_to(latest);
         let outcome = self.perform(&plan, exchange, &mut keeper);
         if let Some(said) = keeper.learn(&outcome) {
             // Best effort: what was achieved does not depend on it.
-            let noted = self.to.store.note_time(said).unwrap_or(said);
-            if !plan.clock.is_known() {
+            let taken = learning::take_in(store, said, clock, latest).unwrap_or(Learnt::Nothing);
+            if let (Learnt::Time(noted), false) = (taken, plan.clock.is_known()) {
                 learnt = Some(noted);
             }
         }
-        let later = clock.map(|_| keeper.now());
-        let refused_seconds = napping.refused_seconds;
-        self.conclude(plan, outcome, refused_seconds, learnt, later)
+        let later = match (has_clock, clock) {
+            (true, Some(now)) => Some(now.plus(keeper.passed_seconds())),
+            (false, Some(_)) if learnt.is_none() => clock,
+            _ => learnt,
+        };
+        let napped = Napped { refused_seconds: napping.refused_seconds, has_sent: napping.has_sent };
+        self.conclude(plan, outcome, napped, learnt, later)
     }
 
     /// [`Renewal::run_due`] over the built-in HTTP client, which is made when something is due.
     #[cfg(feature = "http")]
     pub fn run_due_http(&self, clock: Option<Time>, owner: &mut dyn Owner) -> Result<Report, Error> {
-        self.run_due(clock, &mut LazyHttp { renewal: self, http: None }, owner)
+        self.run_due(clock, &mut LazyHttp { renewal: self, clock, http: None }, owner)
     }
 
-    /// Remembers how it went, and says when to come back.
+    /// Remembers how it went, and says when to come back. `clock`: what waits are measured by.
     fn conclude(
         &self,
         plan: Plan,
         outcome: Result<Done, Error>,
-        refused_seconds: Option<u32>,
+        napped: Napped,
         learnt: Option<Time>,
         clock: Option<Time>,
     ) -> Result<Report, Error> {
-        let (store, name) = (self.to.store, self.to.name);
+        let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
         let is_about_identity = !matches!(plan.step, Step::AskForRoot(_));
-        let (outcome, wait_seconds) = match (outcome, refused_seconds) {
-            (Err(_), Some(seconds)) if is_about_identity => {
-                self.planner.note_waiting(store, name, seconds, clock)?;
-                (Ok(Done::Waiting), seconds)
-            }
-            (Err(error), _) => {
-                let wait = self.planner.note_failure(store, name, &plan.step, &error, clock)?;
-                if is_unknown_to_all(&plan.step, &error) {
-                    abandon(self.to)?;
-                }
-                if plan.step == Step::Resume && is_hopeless(&error, plan.attempts) {
-                    abandon(self.to)?;
-                    self.planner.note_success(store, name)?;
-                    (Ok(Done::Abandoned(error)), 0)
+        let (outcome, wait_seconds) = match (outcome, napped.refused_seconds) {
+            (Err(error), Some(seconds)) if is_about_identity => {
+                let wait = planner.note_waiting(store, name, seconds, clock)?;
+                // Only a clock that jumped lets an operation wait, time after time, without a poll.
+                let is_in_vain = plan.step == Step::Resume && !napped.has_sent;
+                if planner.note_in_vain(store, name, is_in_vain)? >= MOST_IN_VAIN {
+                    self.give_up(None)?;
+                    (Ok(Done::Abandoned(error)), wait)
                 } else {
-                    (Err(error), wait)
+                    (Ok(Done::Waiting), wait)
                 }
             }
+            (Err(error), _) => self.after_failure(&plan, error, clock)?,
             (Ok(done), _) if is_about_identity => {
-                self.planner.note_success(store, name)?;
+                let is_new = matches!(done, Done::Installed(_));
+                let now = clock.or(learnt).or(plan.clock.at_least()).filter(|_| is_new);
+                planner.note_success_at(store, name, now)?;
                 (Ok(done), 0)
             }
             // The next plan knows when to ask for a root again.
             (Ok(done), _) => (Ok(done), 0),
         };
-        let wait_seconds = match learnt.or(clock) {
-            Some(now) => self.plan(Some(now))?.ask_again_seconds,
+        let wait_seconds = match clock {
+            Some(now) => planner.plan(store, name, Some(now))?.ask_again_seconds,
             None => wait_seconds,
         };
         Ok(Report { plan, outcome, learnt, wait_seconds })
+    }
+
+    fn after_failure(
+        &self,
+        plan: &Plan,
+        error: Error,
+        clock: Option<Time>,
+    ) -> Result<(Result<Done, Error>, u32), Error> {
+        let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
+        let wait = planner.note_failure(store, name, &plan.step, &error, clock)?;
+        if is_unknown_to_all(&plan.step, &error) {
+            abandon(self.to)?;
+        }
+        if plan.step != Step::Resume {
+            return Ok((Err(error), wait));
+        }
+        if is_of_no_use(&error) {
+            self.give_up(Some(plan))?;
+            return Ok((Ok(Done::Abandoned(error)), 0));
+        }
+        let is_in_vain = error.class() == Class::Protocol && !error.facts().server_authenticated;
+        if planner.note_in_vain(store, name, is_in_vain)? >= MOST_IN_VAIN {
+            self.give_up(None)?;
+            return Ok((Ok(Done::Abandoned(error)), wait));
+        }
+        Ok((Err(error), wait))
+    }
+
+    /// Gives the unfinished operation up, not the count of what failed.
+    fn give_up(&self, is_due_now: Option<&Plan>) -> Result<(), Error> {
+        abandon(self.to)?;
+        self.planner().note_abandoned(self.to.store, self.to.name, is_due_now)
+    }
+
+    /// The rules, with the factory's identity of this renewal.
+    fn planner(&self) -> Planner {
+        let factory = self.factory.map(str::to_owned).or_else(|| self.planner.factory.clone());
+        Planner { factory, ..self.planner.clone() }
     }
 
     fn perform(&self, plan: &Plan, exchange: &mut dyn Exchange, owner: &mut dyn Owner) -> Result<Done, Error> {
@@ -208,16 +258,44 @@ impl Renewal<'_> {
         }
     }
 
-    /// The operation was begun by the identity in use or by the other credential; the saved form knows, and refuses the
-    /// wrong one.
+    /// Goes on with the credential of the request: whoever polls must be who asked (RFC 9483 section 4.4).
     fn resume(&self, is_known: bool, exchange: &mut dyn Exchange, owner: &mut dyn Owner) -> Result<Identity, Error> {
-        if let Ok(client) = self.own_client(is_known) {
-            match client.resume(self.to, exchange, owner) {
-                Err(error) if error.code() == Code::KeyMismatch => {}
-                other => return other,
+        if let Some(saved) = self.to.unfinished()?
+            && let Some(client) = self.client_of(&saved.credential, is_known)?
+        {
+            return client.resume(self.to, exchange, owner);
+        }
+        match self.to.already_installed()? {
+            Some(identity) => Ok(identity),
+            None => {
+                let words = "the unfinished operation was begun with a credential that is not here any more";
+                Err(Error::new(Code::KeyMismatch, words))
             }
         }
-        self.factory_client(is_known)?.resume(self.to, exchange, owner)
+    }
+
+    /// The client whose credential this is: of the identity in use, of the factory's, or of the settings.
+    fn client_of(&self, wanted: &SavedCredential, is_known: bool) -> Result<Option<Client>, Error> {
+        let provider = &**self.config.provider();
+        for name in [Some(self.to.name), self.factory].into_iter().flatten() {
+            let identity = match self.to.store.current(name) {
+                Ok(identity) => identity,
+                Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if SavedCredential::of_certificate(identity.certificate.as_der(), provider)? == *wanted {
+                return self.client(self.with_identity(name)?, Standing::Valid, is_known).map(Some);
+            }
+        }
+        match self.client(self.config.clone(), Standing::Valid, is_known) {
+            Ok(client) => {
+                let is_it = SavedCredential::of(&client.context().credential, provider)? == *wanted;
+                Ok(is_it.then_some(client))
+            }
+            // The settings have no credential at all.
+            Err(error) if error.code() == Code::InvalidArgument => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn ask_for_root(
@@ -235,8 +313,8 @@ impl Renewal<'_> {
         };
         let new = update.new_root();
         let mut is_added = false;
-        // The old root stays until it ends: certificates under it are in use.
-        for set in [AnchorSet::Cmp, AnchorSet::Enrolment] {
+        // The old root stays until it ends: certificates under it are in use. Its successor goes where it was, nowhere else.
+        for set in AnchorSet::ALL {
             let mut anchors = self.to.store.anchors(set)?;
             if anchors.contains(&old) && !anchors.contains(new) {
                 anchors.push(new.clone());
@@ -249,36 +327,40 @@ impl Renewal<'_> {
 
     fn learn_time(
         &self,
-        clock: Clock,
+        known: Clock,
+        clock: Option<Time>,
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
-    ) -> (Result<(), Error>, Option<Time>) {
-        let client = match self.best_client(Standing::Unknown, false) {
-            Ok(client) => client,
-            Err(error) => return (Err(error), None),
-        };
-        let mut operation = match client.ask(Question::CaCerts) {
-            Ok(operation) => operation,
-            Err(error) => return (Err(error), None),
+    ) -> Result<(Result<(), Error>, Learnt), Error> {
+        let asked = self.best_client(Standing::Unknown, false).and_then(|client| {
+            let operation = client.ask(Question::CaCerts)?;
+            Ok((client, operation))
+        });
+        let (client, mut operation) = match asked {
+            Ok(asked) => asked,
+            Err(error) => return Ok((Err(error), Learnt::Nothing)),
         };
         // A clock that says less than notBefore of the certificate in use is no lower bound worth anything.
-        let bound = match clock {
+        let bound = match known {
             Clock::Known(_) => Time::from_unix(0),
             other => other.at_least().unwrap_or(Time::from_unix(0)),
         };
-        let mut napping = Napping { owner, longest_seconds: u32::MAX, refused_seconds: None };
-        client.complete_without_clock(&mut operation, self.to.store, bound, exchange, &mut napping)
+        let mut napping = Napping::new(owner, u32::MAX);
+        let mut keeper =
+            Timekeeper::without_clock(&mut napping, bound).up_to(client.end_of_anchors()).hearing_earlier();
+        let outcome = client.complete_over(&mut operation, exchange, &mut keeper);
+        let Some(said) = keeper.learn(&outcome) else { return Ok((outcome, Learnt::Nothing)) };
+        let learnt = learning::take_in(self.to.store, said, clock, client.end_of_anchors())?;
+        Ok((outcome, learnt))
     }
 
-    /// Seconds to come back after the time was learnt and nothing more came of it.
-    fn after_learning(&self, then: &Plan, now: Time) -> Result<u32, Error> {
-        if then.step == Step::Nothing {
-            return Ok(then.ask_again_seconds);
-        }
-        // The certificate really begins later than now.
-        let seconds = self.planner.policy.first_retry_seconds;
-        self.planner.note_waiting(self.to.store, self.to.name, seconds, Some(now))?;
-        Ok(seconds)
+    /// The time was learnt, and the certificate still begins later: that is a failure, waited out like others.
+    fn after_learning(&self, plan: Plan, now: Time, clock: Option<Time>) -> Result<Report, Error> {
+        let words = "the certificate in use begins later than the CA's time";
+        let error = Error::new(Code::NotYetValid, words);
+        let (store, name) = (self.to.store, self.to.name);
+        let wait_seconds = self.planner().note_failure(store, name, &plan.step, &error, clock.or(Some(now)))?;
+        Ok(Report { plan, outcome: Ok(Done::TimeLearnt), learnt: Some(now), wait_seconds })
     }
 
     fn best_client(&self, standing: Standing, is_known: bool) -> Result<Client, Error> {
@@ -293,7 +375,7 @@ impl Renewal<'_> {
     /// Requests are protected by the identity in use.
     fn own_client(&self, is_known: bool) -> Result<Client, Error> {
         let config = self.with_identity(self.to.name)?;
-        self.client(config, is_known)
+        self.client(config, Standing::Valid, is_known)
     }
 
     /// Requests are protected by the factory's identity, or as the settings say.
@@ -302,7 +384,17 @@ impl Renewal<'_> {
             Some(name) => self.with_identity(name)?,
             None => self.config.clone(),
         };
-        self.client(config, is_known)
+        self.client(config, Standing::Absent, is_known)
+    }
+
+    /// See [`Client::end_of_anchors`].
+    fn end_of_anchors(&self) -> Result<Time, Error> {
+        let settings = self.config.cmp_anchors.iter().chain(self.config.enrolment_anchors.iter());
+        let mut latest = settings.map(Certificate::not_after).max();
+        for set in [AnchorSet::Cmp, AnchorSet::Enrolment] {
+            latest = latest.max(self.to.store.anchors(set)?.iter().map(Certificate::not_after).max());
+        }
+        Ok(latest.unwrap_or(LATEST).min(LATEST))
     }
 
     fn with_identity(&self, name: &str) -> Result<Config, Error> {
@@ -313,15 +405,43 @@ impl Renewal<'_> {
         Ok(config)
     }
 
-    fn client(&self, mut config: Config, is_known: bool) -> Result<Client, Error> {
-        for anchor in self.to.store.anchors(AnchorSet::Cmp)? {
-            config.cmp_anchors.add(anchor);
+    /// With all that device memory has for it: its anchors count as well as those of the settings.
+    fn client(&self, mut config: Config, standing: Standing, is_known: bool) -> Result<Client, Error> {
+        for set in AnchorSet::ALL {
+            let anchors = match set {
+                AnchorSet::Cmp => &mut config.cmp_anchors,
+                AnchorSet::Enrolment => &mut config.enrolment_anchors,
+                AnchorSet::Tls => &mut config.tls.anchors,
+                // For whom the device meets, not for its CA: read by `Store::trust`.
+                AnchorSet::Peer => continue,
+            };
+            for anchor in self.to.store.anchors(set)? {
+                anchors.add(anchor);
+            }
         }
-        for anchor in self.to.store.anchors(AnchorSet::Enrolment)? {
-            config.enrolment_anchors.add(anchor);
+        self.show_identity(&mut config, standing);
+        if !is_known && config.tls.time == TlsTime::System {
+            config.tls.time = TlsTime::Unknown;
         }
         let client = config.build()?;
         Ok(if is_known { client } else { client.without_clock() })
+    }
+
+    /// The TLS client certificate, where the settings have none: the identity in use while it is of use, else the factory's.
+    /// Best effort: most servers do not ask for one, and a key that cannot sign at once cannot be shown.
+    fn show_identity(&self, config: &mut Config, standing: Standing) {
+        if config.tls.certificate().is_some() {
+            return;
+        }
+        let own = Some(self.to.name).filter(|_| standing == Standing::Valid);
+        for name in [own, self.factory].into_iter().flatten() {
+            let Ok(identity) = self.to.store.current(name) else { continue };
+            let Ok(Some(key)) = self.to.store.open_key(&identity.key) else { continue };
+            let chain = [std::slice::from_ref(&identity.certificate), &identity.chain[..]].concat();
+            if config.tls.set_credential(key, &chain).is_ok() {
+                return;
+            }
+        }
     }
 
     fn key(&self) -> Result<Arc<dyn PrivateKey>, Error> {
@@ -361,6 +481,7 @@ impl std::fmt::Debug for Renewal<'_> {
 #[cfg(feature = "http")]
 struct LazyHttp<'a> {
     renewal: &'a Renewal<'a>,
+    clock: Option<Time>,
     http: Option<Box<dyn Exchange + Send + Sync>>,
 }
 
@@ -368,7 +489,10 @@ struct LazyHttp<'a> {
 impl Exchange for LazyHttp<'_> {
     fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
         if self.http.is_none() {
-            let made = self.renewal.best_client(Standing::Valid, true).and_then(|client| client.exchange());
+            let made = self
+                .renewal
+                .plan(self.clock)
+                .and_then(|plan| self.renewal.best_client(plan.standing, plan.clock.is_known())?.exchange());
             let unusable =
                 |e: Error| TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, e.message().to_owned());
             self.http = Some(made.map_err(unusable)?);
@@ -395,14 +519,32 @@ fn is_unknown_to_all(step: &Step, error: &Error) -> bool {
     is_new && error.code() == Code::Connect && matches!(error.facts().phase, Some("ir" | "kur"))
 }
 
-/// Whether an unfinished operation is past help: its saved form cannot be used, or the CA's answers lead nowhere.
-fn is_hopeless(error: &Error, failures_before: u32) -> bool {
-    match error.code() {
-        Code::Corrupt | Code::UnknownVersion | Code::NotFound | Code::KeyMismatch | Code::Der | Code::TrailingData => {
-            true
+/// Whether an unfinished operation is of no use to anybody: its saved form cannot be read, or nothing here belongs to it.
+/// What came over the way to the server, which has a phase, says nothing about that.
+fn is_of_no_use(error: &Error) -> bool {
+    let is_local = matches!(
+        error.code(),
+        Code::Corrupt | Code::UnknownVersion | Code::NotFound | Code::KeyMismatch | Code::Der | Code::TrailingData
+    );
+    is_local && error.facts().phase.is_none()
+}
+
+fn not_learnt(what: Learnt) -> Error {
+    let words = match what {
+        Learnt::InQuestion(said) => {
+            format!(
+                "the CA's answer says {said}, more than a year ahead of what is known, or before it: a second one must confirm it"
+            )
         }
-        _ => error.class() == Class::Protocol && failures_before + 1 >= MOST_RESUMPTIONS,
-    }
+        _ => "the CA's answer has no messageTime to learn from".to_owned(),
+    };
+    Error::new(Code::ClockMissing, words)
+}
+
+/// What the owner was asked while a step ran.
+struct Napped {
+    refused_seconds: Option<u32>,
+    has_sent: bool,
 }
 
 /// Lets the owner sleep through short waits only.
@@ -410,6 +552,13 @@ struct Napping<'a> {
     owner: &'a mut dyn Owner,
     longest_seconds: u32,
     refused_seconds: Option<u32>,
+    has_sent: bool,
+}
+
+impl<'a> Napping<'a> {
+    fn new(owner: &'a mut dyn Owner, longest_seconds: u32) -> Self {
+        Napping { owner, longest_seconds, refused_seconds: None, has_sent: false }
+    }
 }
 
 impl Owner for Napping<'_> {
@@ -441,6 +590,7 @@ impl Owner for Napping<'_> {
     }
 
     fn observe(&mut self, event: Event<'_>) {
+        self.has_sent |= matches!(event, Event::Sending { .. });
         self.owner.observe(event);
     }
 }

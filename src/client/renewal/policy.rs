@@ -16,7 +16,8 @@ pub struct Policy {
     pub first_retry_seconds: u32,
     /// The longest wait between attempts, in seconds. Also bounds what a server asks for by Retry-After.
     pub longest_retry_seconds: u32,
-    /// How often the CA may refuse, in answers that are authentic, before the device gives up. 0: never gives up.
+    /// How often the CA may refuse, in answers that are authentic, before the device gives up: people are told, and it is
+    /// asked rarely from then on. 0: never gives up.
     pub max_refusals: u32,
     /// Renew with the key at hand instead of a new one.
     pub same_key: bool,
@@ -56,6 +57,8 @@ const SLACK_PERMILLE: i64 = 40;
 const MOST_HOPS: i64 = 64;
 /// Ten thousand years: more than the calendar of certificates has.
 const LONGEST_LIFETIME_SECONDS: i64 = 10_000 * 366 * 86_400;
+/// A device that gave up asks at least so often, in seconds.
+const LONGEST_RARE_SECONDS: i64 = 30 * 86_400;
 /// No wait is shorter, in seconds.
 const SHORTEST_RETRY_SECONDS: i64 = 30;
 
@@ -156,6 +159,18 @@ impl Policy {
             wait = wait.min(left / 4);
         }
         u32::try_from(wait.max(SHORTEST_RETRY_SECONDS)).unwrap_or(u32::MAX)
+    }
+
+    /// Seconds to wait after a refusal once the CA has refused so often that the device gave up: a share of the time that is
+    /// left, at least the longest wait otherwise and at most a month, stretched by the device's own number. Giving up is
+    /// no end: a CA whose rules were wrong for a while is asked again before the certificate ends.
+    pub(super) fn rare_seconds(&self, seed: Seed, attempts: u32, left_seconds: Option<i64>) -> u32 {
+        let least = i64::from(self.longest_retry_seconds).max(SHORTEST_RETRY_SECONDS);
+        let left = left_seconds.filter(|left| *left > 0);
+        let full = left.map_or(least, |left| left / 16).clamp(least, LONGEST_RARE_SECONDS.max(least));
+        let wait = full - seed.below(full / 4 + 1, u64::from(attempts) << 8 | 5);
+        let bound = left.map_or(wait, |left| (left / 4).max(SHORTEST_RETRY_SECONDS));
+        u32::try_from(wait.min(bound)).unwrap_or(u32::MAX)
     }
 
     /// The moments at which people are to be told, in this order: late, urgent.

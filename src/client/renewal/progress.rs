@@ -4,10 +4,15 @@
 //! Lines of text behind a head line, the record around it carries a digest:
 //!
 //! ```text
-//! devid renewal 1
-//! identity <digest of the certificate, 16 hex digits> <attempts> <refusals> <last, seconds> <wait, seconds> <revoked 0|1>
+//! devid renewal 2
+//! identity <digest of the certificate, 16 hex digits> <attempts> <refusals> <last, seconds> <wait, seconds>
+//! against <called revoked at, seconds> <clock doubted 0|1>
+//! operation <resumed in vain> <waits>
+//! pace <quick successes in a row> <last success, seconds>
 //! anchor <digest, 16 hex digits> <attempts> <last> <wait>
 //! ```
+//!
+//! `-` stands for a time that is not known. Version 1 is read too: it has one line with a flag for "revoked" at its end.
 
 use super::policy::{Policy, Seed};
 use crate::asn1::x509::Certificate;
@@ -16,7 +21,8 @@ use crate::error::Error;
 use crate::store::{Store, StoreError};
 use crate::time::Time;
 
-const HEAD: &str = "devid renewal 1";
+const HEAD: &str = "devid renewal 2";
+const OLD_HEAD: &str = "devid renewal 1";
 /// Most anchors remembered; what is beyond is asked about as if for the first time.
 const MOST_ANCHORS: usize = 32;
 
@@ -67,10 +73,55 @@ pub struct Progress {
     pub attempts: Attempts,
     /// How often the CA refused, in authentic answers.
     pub refusals: u32,
-    /// The CA said that the certificate is revoked.
-    pub is_revoked: bool,
+    /// When the CA said last that the certificate is revoked.
+    pub revoked: Option<Time>,
+    /// An authentic answer, or its refusal here, contradicts the clock.
+    pub doubts_clock: bool,
+    /// How often in a row an unfinished operation was continued without an answer that proves anything.
+    pub in_vain: u32,
+    /// How often in a row the CA asked to wait.
+    pub waits: u32,
+    /// How fast certificates follow each other.
+    pub pace: Pace,
     pub(super) anchors: Vec<(Mark, Attempts)>,
 }
+
+/// How fast certificates follow each other: a CA that issues them for seconds would otherwise be asked without end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Successes in a row, each soon after the one before.
+    pub quick: u32,
+    /// When the last one was.
+    pub last: Option<Time>,
+}
+
+/// A success sooner after another than this is a quick one, in seconds.
+const QUICK_SECONDS: i64 = 600;
+/// The rest after a first success; it doubles with each quick one, in seconds.
+const FIRST_REST_SECONDS: i64 = 4;
+/// The longest rest: certificates of minutes are still renewed in time.
+pub(super) const LONGEST_REST_SECONDS: i64 = 60;
+
+impl Pace {
+    /// One more success.
+    pub(super) fn succeeded(&mut self, now: Time) {
+        let is_quick = self.last.is_some_and(|last| (0..QUICK_SECONDS).contains(&now.since(last)));
+        self.quick = if is_quick { self.quick.saturating_add(1) } else { 0 };
+        self.last = Some(now);
+    }
+
+    /// Seconds until the next request; 0: now.
+    pub(super) fn left_seconds(&self, now: Time) -> i64 {
+        let Some(passed) = self.last.map(|last| now.since(last)).filter(|passed| *passed >= 0) else { return 0 };
+        ((FIRST_REST_SECONDS << self.quick.min(8)).min(LONGEST_REST_SECONDS) - passed).max(0)
+    }
+}
+
+/// What is said against a certificate is believed so long after it was said last, in seconds: then the CA is asked as if it
+/// had not been said, and may say it again.
+pub(super) const REVOKED_SECONDS: i64 = 30 * 86_400;
+/// The most that a wait of the CA is stretched, in seconds; see [`Progress::wait`].
+const LONGEST_STRETCH_SECONDS: u32 = 300;
 
 impl Progress {
     /// About this certificate: what was remembered for an earlier generation is dropped.
@@ -78,7 +129,22 @@ impl Progress {
         if self.certificate == certificate {
             return self;
         }
-        Progress { certificate, anchors: self.anchors, ..Progress::default() }
+        Progress { certificate, anchors: self.anchors, pace: self.pace, ..Progress::default() }
+    }
+
+    /// Whether the certificate counts as revoked: the CA said so not too long ago. Without a time to count from, it does
+    /// until it is said otherwise; [`decide`](super::decide) has it questioned in any case.
+    pub(super) fn is_revoked(&self, now: Option<Time>) -> bool {
+        self.revoked.is_some_and(|said| now.is_none_or(|now| (0..REVOKED_SECONDS).contains(&now.since(said))))
+    }
+
+    /// The CA asked to wait: the attempt that met with this is none that failed, and what failed before is not forgotten.
+    /// A CA that asks for a second, again and again, is asked ever more slowly; one that asks for years is asked in between.
+    pub(super) fn wait(&mut self, seconds: u32, now: Time, longest_seconds: u32) {
+        self.waits = self.waits.saturating_add(1);
+        let stretched = seconds.max(self.waits.min(LONGEST_STRETCH_SECONDS));
+        let count = self.attempts.count.saturating_sub(1);
+        self.attempts = Attempts { count, last: Some(now), wait_seconds: stretched.min(longest_seconds.max(1)) };
     }
 
     pub(super) fn anchor(&self, mark: &Mark) -> Attempts {
@@ -116,52 +182,83 @@ impl Progress {
     fn to_text(&self) -> String {
         let Attempts { count, last, wait_seconds } = self.attempts;
         let mut text = format!(
-            "{HEAD}\nidentity {} {count} {} {} {wait_seconds} {}\n",
+            "{HEAD}\nidentity {} {count} {} {} {wait_seconds}\nagainst {} {}\noperation {} {}\npace {} {}\n",
             hex(&self.certificate),
             self.refusals,
-            last.map_or_else(|| "-".to_owned(), |time| time.unix().to_string()),
-            u8::from(self.is_revoked),
+            written(last),
+            written(self.revoked),
+            u8::from(self.doubts_clock),
+            self.in_vain,
+            self.waits,
+            self.pace.quick,
+            written(self.pace.last),
         );
         for (mark, Attempts { count, last, wait_seconds }) in &self.anchors {
-            let last = last.map_or_else(|| "-".to_owned(), |time| time.unix().to_string());
-            text.push_str(&format!("anchor {} {count} {last} {wait_seconds}\n", hex(mark)));
+            text.push_str(&format!("anchor {} {count} {} {wait_seconds}\n", hex(mark), written(*last)));
         }
         text
     }
 
     fn from_text(text: &str) -> Option<Self> {
         let mut lines = text.lines();
-        if lines.next()? != HEAD {
-            return None;
-        }
-        let mut fields = lines.next()?.split(' ');
-        if fields.next()? != "identity" {
-            return None;
-        }
-        let certificate = from_hex(fields.next()?)?;
-        let (count, refusals) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        let (last, wait_seconds) = (time(fields.next()?)?, fields.next()?.parse().ok()?);
-        let is_revoked = match fields.next()? {
-            "0" => false,
-            "1" => true,
+        let is_old = match lines.next()? {
+            HEAD => false,
+            OLD_HEAD => true,
             _ => return None,
         };
-        if fields.next().is_some() {
-            return None;
+        let identity = fields_of(lines.next()?, "identity", if is_old { 6 } else { 5 })?;
+        let attempts = read_attempts(identity[1], identity[3], identity[4])?;
+        let mut progress = Progress {
+            certificate: from_hex(identity[0])?,
+            attempts,
+            refusals: identity[2].parse().ok()?,
+            ..Progress::default()
+        };
+        if is_old {
+            let said = attempts.last.or(Some(Time::from_unix(0)));
+            progress.revoked = said.filter(|_| flag(identity[5]) == Some(true));
+            flag(identity[5])?;
+        } else {
+            let against = fields_of(lines.next()?, "against", 2)?;
+            (progress.revoked, progress.doubts_clock) = (time(against[0])?, flag(against[1])?);
+            let operation = fields_of(lines.next()?, "operation", 2)?;
+            (progress.in_vain, progress.waits) = (operation[0].parse().ok()?, operation[1].parse().ok()?);
+            let pace = fields_of(lines.next()?, "pace", 2)?;
+            progress.pace = Pace { quick: pace[0].parse().ok()?, last: time(pace[1])? };
         }
-        let mut anchors = Vec::new();
         for line in lines {
-            let mut fields = line.split(' ');
-            if fields.next()? != "anchor" || anchors.len() == MOST_ANCHORS {
+            let anchor = fields_of(line, "anchor", 4)?;
+            if progress.anchors.len() == MOST_ANCHORS {
                 return None;
             }
-            let mark = from_hex(fields.next()?)?;
-            let count = fields.next()?.parse().ok()?;
-            let (last, wait_seconds) = (time(fields.next()?)?, fields.next()?.parse().ok()?);
-            anchors.push((mark, Attempts { count, last, wait_seconds }));
+            progress.anchors.push((from_hex(anchor[0])?, read_attempts(anchor[1], anchor[2], anchor[3])?));
         }
-        Some(Progress { certificate, attempts: Attempts { count, last, wait_seconds }, refusals, is_revoked, anchors })
+        Some(progress)
     }
+}
+
+/// The fields of a line that begins with this word, if there are so many.
+fn fields_of<'a>(line: &'a str, word: &str, count: usize) -> Option<Vec<&'a str>> {
+    let mut fields = line.split(' ');
+    let is_it = fields.next()? == word;
+    let fields: Vec<&str> = fields.collect();
+    (is_it && fields.len() == count).then_some(fields)
+}
+
+fn read_attempts(count: &str, last: &str, wait_seconds: &str) -> Option<Attempts> {
+    Some(Attempts { count: count.parse().ok()?, last: time(last)?, wait_seconds: wait_seconds.parse().ok()? })
+}
+
+fn flag(field: &str) -> Option<bool> {
+    match field {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => None,
+    }
+}
+
+fn written(time: Option<Time>) -> String {
+    time.map_or_else(|| "-".to_owned(), |time| time.unix().to_string())
 }
 
 /// Damaged, or of a newer version that was here before a downgrade.
@@ -202,7 +299,11 @@ mod tests {
             certificate: [1, 2, 3, 4, 5, 6, 7, 0xff],
             attempts: waiting,
             refusals: 2,
-            is_revoked: true,
+            revoked: Some(Time::from_unix(1_700_000_000)),
+            doubts_clock: true,
+            in_vain: 4,
+            waits: 5,
+            pace: Pace { quick: 1, last: Some(Time::from_unix(8)) },
             anchors: vec![([9; 8], Attempts::default()), ([8; 8], waiting)],
         }
     }
@@ -222,8 +323,8 @@ mod tests {
         let text = sample().to_text();
         let mut bad: Vec<String> = (0..text.len() - 1).map(|n| text[..n].to_owned()).collect();
         bad.retain(|cut| Progress::from_text(cut) != Some(sample()));
-        bad.push(text.replace("renewal 1", "renewal 2"));
-        bad.push(text.replace(" 1\n", " 2\n"));
+        bad.push(text.replace("renewal 2", "renewal 3"));
+        bad.push(text.replace("0000 1\n", "0000 2\n"));
         bad.push(text.replace("-7", "99999999999999999999"));
         bad.push(format!("{text}anchor\n"));
         bad.push(format!("{text}{}", "anchor 0808080808080808 0 - 0\n".repeat(40)));
@@ -238,9 +339,54 @@ mod tests {
     #[test]
     fn a_new_generation_begins_without_the_failures_of_the_old_one() {
         let after = sample().about([7; 8]);
-        assert_eq!((after.attempts, after.refusals, after.is_revoked), (Attempts::default(), 0, false));
-        assert_eq!(after.anchors, sample().anchors);
+        assert_eq!((after.attempts, after.refusals, after.revoked), (Attempts::default(), 0, None));
+        assert_eq!((after.anchors, after.pace), (sample().anchors, sample().pace));
         assert_eq!(sample().about(sample().certificate), sample());
+    }
+
+    #[test]
+    fn what_an_older_version_left_is_read() {
+        let text = "devid renewal 1\nidentity 0102030405060708 3 2 1700000000 900 1\nanchor 0808080808080808 1 - 60\n";
+        let read = Progress::from_text(text).unwrap();
+        assert_eq!((read.attempts.count, read.refusals, read.revoked), (3, 2, Some(Time::from_unix(1_700_000_000))));
+        assert_eq!(read.anchors.len(), 1);
+        assert_eq!(Progress::from_text(&text.replace(" 900 1", " 900 0")).unwrap().revoked, None);
+        assert_eq!(Progress::from_text(&text.replace(" 900 1", " 900 2")), None);
+    }
+
+    #[test]
+    fn a_wait_that_the_ca_asks_for_forgets_no_failure_and_neither_spins_nor_sleeps_for_years() {
+        let now = Time::from_unix(1_700_000_000);
+        let mut progress = Progress { attempts: Attempts { count: 4, ..Attempts::default() }, ..Progress::default() };
+        progress.wait(u32::MAX, now, 7 * 86_400);
+        assert_eq!(
+            (progress.attempts.count, progress.attempts.wait_seconds),
+            (3, 7 * 86_400),
+            "its own attempt did not fail"
+        );
+        let mut asked = 0;
+        let mut passed = 0;
+        while passed < 86_400 {
+            progress.attempts.count += 1;
+            progress.wait(0, now, 7 * 86_400);
+            passed += progress.attempts.wait_seconds;
+            asked += 1;
+        }
+        assert!(asked < 500, "a CA that never lets it wait is asked {asked} times on the first day");
+        assert_eq!(progress.attempts.count, 3);
+    }
+
+    #[test]
+    fn certificates_of_a_second_are_not_asked_for_each_second() {
+        let (mut now, mut pace, mut count) = (Time::from_unix(1_700_000_000), Pace::default(), 0);
+        let end = now.plus(86_400);
+        while now < end {
+            pace.succeeded(now);
+            now = now.plus(pace.left_seconds(now).max(1));
+            count += 1;
+        }
+        assert!((1440..1500).contains(&count), "{count}");
+        assert_eq!(pace.left_seconds(now.plus(-1_000_000)), 0, "a clock set back does not prolong it");
     }
 
     #[test]

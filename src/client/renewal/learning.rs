@@ -1,0 +1,182 @@
+//! What is made of a time in an authentic answer. One answer decides nothing that a later one could not correct: the last
+//! known time counts for every later judgement, so a CA whose clock was wrong once would end a device for good.
+//!
+//! | what the answer says | what becomes of it |
+//! | --- | --- |
+//! | beyond the end of every anchor | nothing: that authority has no such time |
+//! | as the clock, within the hour | believed; a last known time that lies ahead of both is given up |
+//! | other than a clock that is not behind | believed for this run, never kept |
+//! | no clock; up to a year after the last known time | believed and kept |
+//! | no clock; further ahead, or before the last known time | kept as a question; believed when a second answer agrees |
+
+use super::decide::{CLOSE_SECONDS, Clock};
+use crate::error::Error;
+use crate::store::{Store, StoreErrorKind};
+use crate::time::Time;
+
+/// Device memory keeps the time in question under this name.
+const RECORD: &str = "renewal-time-in-question";
+const HEAD: &str = "devid time 1\n";
+/// A first answer is believed so far ahead of the last known time, in seconds.
+const YEAR_SECONDS: i64 = 366 * 86_400;
+
+/// What was made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Learnt {
+    /// It is this late.
+    Time(Time),
+    /// A second answer has to say the same.
+    InQuestion(Time),
+    /// Nothing.
+    Nothing,
+}
+
+/// What is to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keep {
+    Later(Time),
+    /// Also if it is earlier than what is known.
+    Instead(Time),
+    Question(Time),
+    Nothing,
+}
+
+/// Takes in what an authentic answer said. `latest`: the end of the anchors.
+pub(super) fn take_in(store: &Store, said: Time, clock: Option<Time>, latest: Time) -> Result<Learnt, Error> {
+    let known = match store.last_known_time() {
+        Ok(known) => known,
+        Err(error) if error.is_damage() => None,
+        Err(error) => return Err(error.into()),
+    };
+    let question = in_question(store)?;
+    let (learnt, keep) = weigh(said, clock, known, question, latest);
+    match keep {
+        Keep::Later(time) => {
+            store.note_time(time)?;
+        }
+        Keep::Instead(time) => {
+            // Dying in between leaves no time, which is learnt like the first one.
+            store.forget_time()?;
+            store.note_time(time)?;
+        }
+        Keep::Question(time) => store.put_blob(RECORD, format!("{HEAD}{}\n", time.unix()).as_bytes())?,
+        Keep::Nothing => {}
+    }
+    if matches!(keep, Keep::Later(_) | Keep::Instead(_)) && question.is_some() {
+        forget(store)?;
+    }
+    Ok(learnt)
+}
+
+/// The time that one answer said and no second one confirmed.
+pub(super) fn in_question(store: &Store) -> Result<Option<Time>, Error> {
+    match store.blob(RECORD) {
+        Ok(bytes) => {
+            let text = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_prefix(HEAD));
+            Ok(text.and_then(|text| text.trim_end().parse().ok()).map(Time::from_unix))
+        }
+        Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives it up.
+pub(super) fn forget(store: &Store) -> Result<(), Error> {
+    Ok(store.remove_blob(RECORD)?)
+}
+
+fn weigh(said: Time, clock: Option<Time>, known: Option<Time>, question: Option<Time>, latest: Time) -> (Learnt, Keep) {
+    if said >= latest {
+        return (Learnt::Nothing, Keep::Nothing);
+    }
+    if let Some(now) = clock {
+        let is_near = said.since(now).abs() <= CLOSE_SECONDS;
+        match Clock::new(clock, known) {
+            // Clock and CA agree, and what is known lies ahead of both.
+            Clock::Behind { .. } if is_near => {
+                let later = now.max(said);
+                return (Learnt::Time(later), Keep::Instead(later));
+            }
+            Clock::Behind { .. } | Clock::Unknown { .. } => {}
+            Clock::Known(_) if is_near => return (Learnt::Time(said), Keep::Later(said)),
+            Clock::Known(_) => return (Learnt::Time(said), Keep::Nothing),
+        }
+    }
+    let Some(known) = known else { return (Learnt::Time(said), Keep::Later(said)) };
+    let is_near = |time: Time| (-CLOSE_SECONDS..=YEAR_SECONDS).contains(&said.since(time));
+    if is_near(known) {
+        let later = said.max(known);
+        return (Learnt::Time(later), Keep::Later(later));
+    }
+    match question.filter(|question| is_near(*question)) {
+        Some(_) if said > known => (Learnt::Time(said), Keep::Later(said)),
+        Some(_) => (Learnt::Time(said), Keep::Instead(said)),
+        None => (Learnt::InQuestion(said), Keep::Question(said)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::default_provider;
+
+    const DAY: i64 = 86_400;
+    const NOW: Time = Time::from_unix(1_800_000_000);
+    const LATEST: Time = Time::from_unix(1_800_000_000 + 30 * 365 * DAY);
+
+    fn says(store: &Store, days: i64, clock: Option<i64>) -> Learnt {
+        take_in(store, NOW.plus(days * DAY), clock.map(|days| NOW.plus(days * DAY)), LATEST).unwrap()
+    }
+
+    fn known(store: &Store) -> Option<i64> {
+        store.last_known_time().unwrap().map(|time| time.since(NOW) / DAY)
+    }
+
+    fn store() -> Store {
+        Store::in_memory(default_provider())
+    }
+
+    #[test]
+    fn without_a_clock_a_leap_of_years_needs_a_second_answer_and_a_wrong_one_is_corrected() {
+        let store = store();
+        assert_eq!(says(&store, 0, None), Learnt::Time(NOW));
+        assert_eq!(says(&store, 200, None), Learnt::Time(NOW.plus(200 * DAY)));
+        assert_eq!(says(&store, 2000, None), Learnt::InQuestion(NOW.plus(2000 * DAY)));
+        assert_eq!(known(&store), Some(200));
+        assert_eq!(says(&store, 201, None), Learnt::Time(NOW.plus(201 * DAY)), "the CA is right again");
+        assert_eq!(in_question(&store).unwrap(), None);
+
+        says(&store, 2000, None);
+        assert_eq!(says(&store, 2001, None), Learnt::Time(NOW.plus(2001 * DAY)), "two agree");
+        assert_eq!(known(&store), Some(2001));
+        assert_eq!(says(&store, 203, None), Learnt::InQuestion(NOW.plus(203 * DAY)));
+        assert_eq!(known(&store), Some(2001), "one answer does not set the time back");
+        assert_eq!(says(&store, 204, None), Learnt::Time(NOW.plus(204 * DAY)));
+        assert_eq!(known(&store), Some(204));
+    }
+
+    #[test]
+    fn no_answer_is_believed_beyond_the_end_of_the_anchors() {
+        let store = store();
+        for _ in 0..3 {
+            assert_eq!(says(&store, 40 * 365, None), Learnt::Nothing);
+            assert_eq!(says(&store, 40 * 365, Some(0)), Learnt::Nothing);
+        }
+        assert_eq!(known(&store), None);
+    }
+
+    #[test]
+    fn with_a_clock_nothing_is_kept_beyond_the_hour_and_what_contradicts_clock_and_ca_is_given_up() {
+        let store = store();
+        says(&store, 0, Some(0));
+        assert_eq!(says(&store, 500, Some(1)), Learnt::Time(NOW.plus(500 * DAY)), "for this run");
+        assert_eq!(known(&store), Some(0));
+        store.note_time(NOW.plus(2000 * DAY)).unwrap();
+        assert_eq!(says(&store, 2, Some(2)), Learnt::Time(NOW.plus(2 * DAY)));
+        assert_eq!(known(&store), Some(2));
+        // A clock that starts in 1970 is none.
+        let early = Some(-NOW.unix() / DAY);
+        assert_eq!(says(&store, 30, early), Learnt::Time(NOW.plus(30 * DAY)));
+        assert_eq!(known(&store), Some(30));
+    }
+}
