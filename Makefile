@@ -145,3 +145,8 @@ lint:
 clean:
 	$(CARGO) clean
 	rm -rf build
+
+# The adversary's properties over many generated PKIs; `test-rust` runs a thousand.
+.PHONY: adversary
+adversary:
+	DEVID_ADVERSARY_PKIS=$${DEVID_ADVERSARY_PKIS:-20000} cargo test --locked -p devid --features devid/pkcs11 --test adversary -- --nocapture

@@ -1,0 +1,41 @@
+//! An adversary against the device's verdicts: stories of attacks, and properties that hold over generated PKIs whatever
+//! a peer adds. A thousand PKIs in the ordinary run; `DEVID_ADVERSARY_PKIS=20000` asks for more (`make adversary`).
+
+#[path = "../common/certificates.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
+mod certificates;
+#[path = "../common/status.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
+mod status;
+
+mod properties;
+mod stories;
+
+use std::sync::Arc;
+
+use certificates::{Party, now, provider};
+use devid::validation::{
+    Checks, Crl, OcspResponse, Report, RevocationMode, RevocationPolicy, StatusSources, TrustAnchors, validate,
+};
+
+const MODES: [RevocationMode; 2] = [RevocationMode::SoftFail, RevocationMode::HardFail];
+
+fn checks(mode: RevocationMode) -> Checks {
+    let mut checks = Checks::at(now());
+    checks.revocation = RevocationPolicy { mode, ..RevocationPolicy::hard_fail() };
+    checks
+}
+
+/// A validation of the first of these, with the rest as helpers.
+fn judge(
+    anchors: &[&Party],
+    sent: &[&Party],
+    crls: &[Arc<Crl>],
+    ocsp: &[Arc<OcspResponse>],
+    mode: RevocationMode,
+) -> Report {
+    let anchors: TrustAnchors = anchors.iter().map(|p| p.certificate.clone()).collect();
+    let pool: Vec<_> = sent[1..].iter().map(|p| p.certificate.clone()).collect();
+    let status = StatusSources { crls: crls.to_vec(), ocsp: ocsp.to_vec(), ..StatusSources::none() };
+    validate(&**provider(), &anchors, &sent[0].certificate, &pool, &status, &checks(mode))
+}

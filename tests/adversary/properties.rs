@@ -1,0 +1,176 @@
+//! Relations between verdicts over generated PKIs: no second implementation is needed, only how a verdict may change when
+//! its inputs do.
+
+use std::sync::Arc;
+
+use devid::validation::{Crl, OcspResponse};
+
+use crate::certificates::{Builder, Party, now};
+use crate::status::{CrlBuilder, OcspBuilder, Single};
+use crate::{MODES, judge};
+
+/// A generator of numbers with a seed (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % sides as u64) as usize
+    }
+
+    fn maybe(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i + 1));
+        }
+    }
+}
+
+struct World {
+    anchors: Vec<Party>,
+    leaf: Party,
+    issuer: Party,
+    pool: Vec<Party>,
+    crls: Vec<Arc<Crl>>,
+    ocsp: Vec<Arc<OcspResponse>>,
+}
+
+impl World {
+    fn random(dice: &mut Dice) -> Self {
+        let mut anchors = vec![Party::root("r0")];
+        let mut pool: Vec<Party> = Vec::new();
+        for depth in 0..dice.below(3) {
+            let ca = pool.last().unwrap_or(&anchors[0]).ca(&format!("c{depth}"));
+            pool.push(ca);
+        }
+        let issuer = pool.last().unwrap_or(&anchors[0]).clone();
+        if dice.maybe(40) && !pool.is_empty() {
+            anchors.push(Party::root("r1"));
+            let cross = Builder::ca("c0").key(&pool[0].key).signed_by(&anchors[1]);
+            pool.push(cross);
+        }
+        let leaf = issuer.leaf("leaf");
+        let mut world = World { anchors, leaf, issuer, pool, crls: Vec::new(), ocsp: Vec::new() };
+        world.add_status(dice);
+        world
+    }
+
+    fn add_status(&mut self, dice: &mut Dice) {
+        let issuers: Vec<Party> = self.anchors.iter().chain(&self.pool).cloned().collect();
+        for issuer in &issuers {
+            let is_cross = issuer.certificate.issuer() == self.anchors.last().unwrap().certificate.subject();
+            if dice.maybe(80)
+                && !(is_cross && self.anchors.len() > 1 && issuer.certificate.subject() != issuer.certificate.issuer())
+            {
+                let mut list = CrlBuilder::of(issuer).number(10);
+                if issuer.certificate.subject() == self.issuer.certificate.subject() && dice.maybe(40) {
+                    list = list.revokes(&self.leaf);
+                }
+                self.crls.push(list.build());
+            }
+        }
+        if dice.maybe(30) {
+            let mut single = Single::good(&self.leaf.certificate, &self.issuer);
+            if dice.maybe(40) {
+                single = single.revoked(1);
+            }
+            self.ocsp.push(OcspBuilder::by(&self.issuer).says(single).build());
+        }
+    }
+
+    fn sent(&self) -> Vec<&Party> {
+        std::iter::once(&self.leaf).chain(&self.pool).collect()
+    }
+
+    fn anchors(&self) -> Vec<&Party> {
+        self.anchors.iter().collect()
+    }
+
+    /// What a peer can make by its own keys, in the names of others.
+    fn junk(&self, dice: &mut Dice) -> Party {
+        let names = ["r0", "c0", "c1", "leaf", "X"];
+        let builder = match dice.below(2) {
+            0 => Builder::ca(names[dice.below(names.len())]),
+            _ => Builder::leaf(names[dice.below(names.len())]),
+        };
+        match dice.below(3) {
+            0 => builder.self_signed(),
+            1 => builder.signed_by(&self.leaf),
+            _ => builder.key(&self.issuer.key).signed_by(&self.leaf),
+        }
+    }
+}
+
+fn count() -> u64 {
+    std::env::var("DEVID_ADVERSARY_PKIS").ok().and_then(|n| n.parse().ok()).unwrap_or(1000)
+}
+
+#[test]
+fn verdicts_change_only_as_they_may() {
+    let (mut valid, mut revoked) = (0, 0);
+    for seed in 0..count() {
+        let mut dice = Dice(seed);
+        let world = World::random(&mut dice);
+        let mode = MODES[dice.below(2)];
+        let base = judge(&world.anchors(), &world.sent(), &world.crls, &world.ocsp, mode);
+        let is_revoked = base.error().is_some_and(|e| e.code() == devid::Code::Revoked);
+        valid += u32::from(base.is_valid());
+        revoked += u32::from(is_revoked);
+
+        // Order and duplicates change nothing.
+        let (mut pool, mut crls, mut anchors) =
+            (world.pool.iter().collect::<Vec<_>>(), world.crls.clone(), world.anchors());
+        if !pool.is_empty() {
+            pool.push(pool[dice.below(pool.len())]);
+        }
+        crls.extend(world.crls.first().cloned());
+        dice.shuffle(&mut pool);
+        dice.shuffle(&mut crls);
+        dice.shuffle(&mut anchors);
+        let sent: Vec<&Party> = std::iter::once(&world.leaf).chain(pool).collect();
+        let other = judge(&anchors, &sent, &crls, &world.ocsp, mode);
+        assert_eq!(other.is_valid(), base.is_valid(), "seed {seed}: {:?} and {:?}", base.findings(), other.findings());
+
+        // What is not valid stays so whatever a peer adds that it can make itself.
+        let junk: Vec<Party> = (0..[0, 1, 5, 20][dice.below(4)]).map(|_| world.junk(&mut dice)).collect();
+        let mut sent: Vec<&Party> = world.pool.iter().chain(&junk).collect();
+        dice.shuffle(&mut sent);
+        sent.insert(0, &world.leaf);
+        let forger = Builder::ca("c0").self_signed();
+        let forged = CrlBuilder::of(&forger).number(99_999).build();
+        let staple = OcspBuilder::by(&forger).says(Single::good(&world.leaf.certificate, &world.issuer)).build();
+        let with = judge(
+            &world.anchors(),
+            &sent,
+            &[&[forged][..], &world.crls].concat(),
+            &[&[staple][..], &world.ocsp].concat(),
+            mode,
+        );
+        assert!(base.is_valid() || !with.is_valid(), "seed {seed}: {:?}", base.findings());
+        if is_revoked {
+            // Older genuine news takes nothing back.
+            let old =
+                CrlBuilder::of(&world.issuer).number(9).times(now().plus(-7200), Some(now().plus(86_400))).build();
+            let with = judge(&world.anchors(), &world.sent(), &[&[old][..], &world.crls].concat(), &world.ocsp, mode);
+            assert!(!with.is_valid(), "seed {seed}");
+        }
+
+        // A list that revokes ends every positive verdict, whatever its number or kind.
+        let lists = [
+            CrlBuilder::of(&world.issuer).number(20),
+            CrlBuilder::of(&world.issuer).number(3),
+            CrlBuilder::of(&world.issuer).number(3).scope(&[crate::status::flag(1)]),
+            CrlBuilder::of(&world.issuer).number(20).delta_to(10),
+        ];
+        let revoking = lists[dice.below(lists.len())].clone().revokes(&world.leaf).build();
+        let with = judge(&world.anchors(), &sent, &[&world.crls[..], &[revoking]].concat(), &world.ocsp, mode);
+        assert!(!with.is_valid(), "seed {seed}");
+    }
+    assert!(valid > 50 && revoked > 50, "the generator makes both: {valid} valid, {revoked} revoked");
+}
