@@ -3712,9 +3712,9 @@ DEVID_API void devid_report_free(devid_report *report);
 /* ---- Validation: what to check, and with which data ---- */
 
 /**
- * Revocation is not checked.
+ * Revocation is not checked. Neither 0 nor 1, which forgotten or ill-typed arguments are.
  */
-#define DEVID_REVOCATION_OFF 1
+#define DEVID_REVOCATION_OFF 4
 
 /**
  * A certificate whose status is not known is taken, and the report says so.
@@ -4052,7 +4052,7 @@ devid_status devid_validator_set_max_intermediates(devid_validator *validator,
  * Until when keys of validated peers may be used at most, whatever certificates and status data say.
  *
  * @param validator  Not NULL.
- * @param until      Last second, since 1970-01-01T00:00:00Z; 0: no bound of one's own (the default).
+ * @param until      Last second, since 1970-01-01T00:00:00Z; -1: no bound of one's own (the default).
  * @param err        Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
  */
@@ -5208,9 +5208,8 @@ devid_status devid_validator_add_trusted_responder(devid_validator *validator,
                                                    devid_error **err);
 
 /**
- * Adds a big CRL in a file, which is mapped and not copied: the heap holds its index only, or nothing if the index has a file of
- * its own. Replace the files by renaming new ones over them; a file that is changed or cut while it is in use makes reading
- * it undefined.
+ * Adds a big CRL in a file, with its index in another one, so that it need not be made anew. Both are read into memory: what
+ * becomes of the files afterwards does not matter. Pipes, devices and folders are refused.
  *
  * @param validator   Not NULL.
  * @param path        The CRL, DER. Not NULL.

@@ -25,6 +25,7 @@ pub mod cms;
 pub mod codes;
 pub mod crypto;
 pub mod error;
+mod files;
 pub mod inspect;
 pub mod limits;
 pub mod store;

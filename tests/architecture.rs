@@ -19,7 +19,7 @@ const FLOORS: [(&str, u8); 10] = [
 ];
 
 /// What every room may use: it knows nothing of any of them.
-const GROUND: [&str; 5] = ["codes", "error", "limits", "time", "Code"];
+const GROUND: [&str; 6] = ["codes", "error", "files", "limits", "time", "Code"];
 
 /// Steps upwards that are accepted, each with its reason.
 const EXCEPTIONS: [(&str, &str, &str); 1] =

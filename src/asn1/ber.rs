@@ -5,68 +5,142 @@
 
 use zeroize::Zeroizing;
 
-use super::der::{Asn1Error, Cursor, element};
+use super::der::{Asn1Error, push_length};
 use crate::limits;
 
 const WHAT: &str = "BER";
 
 /// The one value that `input` must be: lengths definite and in the shortest form, OCTET STRINGs in one piece. Other
 /// values are not touched. May hold a private key: wiped when dropped.
+///
+/// Time and memory grow with the length of the input and not with how it nests: all lengths are measured first, then every
+/// byte is written once, to its last place.
 pub fn with_definite_lengths(input: &[u8]) -> Result<Zeroizing<Vec<u8>>, Asn1Error> {
-    let (value, rest) = read(input, 0)?;
+    let mut tree = Tree { nodes: Vec::new() };
+    let rest = tree.measure(input, 0)?;
     if !rest.is_empty() {
         return Err(Asn1Error::invalid(WHAT, "bytes behind the end"));
     }
-    Ok(value)
+    let mut out = Zeroizing::new(Vec::with_capacity(tree.nodes[0].encoded_len()));
+    tree.write(0, &mut out);
+    Ok(out)
 }
 
-/// One element, anew, and what follows it.
-fn read(input: &[u8], depth: usize) -> Result<(Zeroizing<Vec<u8>>, &[u8]), Asn1Error> {
-    if depth > limits::MAX_DER_DEPTH {
-        return Err(Asn1Error::too_large(WHAT, "nesting", limits::MAX_DER_DEPTH, depth));
+/// The elements of the input, each before those inside it.
+struct Tree<'a> {
+    nodes: Vec<Node<'a>>,
+}
+
+struct Node<'a> {
+    tag: u8,
+    /// Of the content as DER.
+    content_len: usize,
+    content: Content<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Content<'a> {
+    Primitive(&'a [u8]),
+    /// The nodes up to this one are inside.
+    Constructed(usize),
+    /// The same, of an OCTET STRING: only their contents count.
+    Pieces(usize),
+}
+
+impl Node<'_> {
+    fn encoded_len(&self) -> usize {
+        header_len(self.content_len) + self.content_len
     }
-    let header = Header::read(input)?;
-    let body = &input[header.len..];
-    let (content, rest) = match header.content_len {
-        Some(length) if length <= body.len() => {
-            let (content, rest) = body.split_at(length);
-            if !header.is_constructed {
-                return Ok((Zeroizing::new(element(header.tag, &[content])), rest));
-            }
-            let (content, left) = children(content, false, header.is_string(), depth)?;
-            debug_assert!(left.is_empty(), "children of a definite length are read to the end");
-            (content, rest)
-        }
-        Some(_) => return Err(Asn1Error::invalid(WHAT, "a length beyond the end")),
-        None => children(body, true, header.is_string(), depth)?,
-    };
-    let tag = if header.is_string() { OCTET_STRING } else { header.tag };
-    Ok((Zeroizing::new(element(tag, &[&content])), rest))
 }
 
-/// The elements of a constructed value, one after the other; of a string in pieces, their contents. An indefinite length
-/// ends with two zero bytes.
-fn children(
-    mut body: &[u8],
-    is_indefinite: bool,
-    are_pieces: bool,
-    depth: usize,
-) -> Result<(Zeroizing<Vec<u8>>, &[u8]), Asn1Error> {
-    let mut out = Zeroizing::new(Vec::with_capacity(body.len()));
-    loop {
-        match (is_indefinite, body) {
-            (true, [0, 0, rest @ ..]) => return Ok((out, rest)),
-            (false, []) => return Ok((out, body)),
-            _ => {}
+impl<'a> Tree<'a> {
+    /// Adds one element with all inside; what follows it.
+    fn measure(&mut self, input: &'a [u8], depth: usize) -> Result<&'a [u8], Asn1Error> {
+        if depth > limits::MAX_DER_DEPTH {
+            return Err(Asn1Error::too_large(WHAT, "nesting", limits::MAX_DER_DEPTH, depth));
         }
-        let (child, rest) = read(body, depth + 1)?;
-        if are_pieces {
-            let mut piece = Cursor::new(&child, WHAT)?;
-            out.extend_from_slice(piece.expect(::der::Tag::OctetString, "a piece of an OCTET STRING")?.value);
-        } else {
-            out.extend_from_slice(&child);
+        let header = Header::read(input)?;
+        let body = &input[header.len..];
+        let (content, rest) = match header.content_len {
+            Some(length) => {
+                let split = body.split_at_checked(length);
+                let (content, rest) = split.ok_or_else(|| Asn1Error::invalid(WHAT, "a length beyond the end"))?;
+                (content, Some(rest))
+            }
+            None => (body, None),
+        };
+        if !header.is_constructed {
+            self.nodes.push(Node { tag: header.tag, content_len: content.len(), content: Content::Primitive(content) });
+            return Ok(rest.unwrap_or_default());
         }
-        body = rest;
+        let index = self.nodes.len();
+        let tag = if header.is_string() { OCTET_STRING } else { header.tag };
+        self.nodes.push(Node { tag, content_len: 0, content: Content::Constructed(0) });
+        let (content_len, left) = self.measure_inside(content, rest.is_none(), header.is_string(), depth)?;
+        let end = self.nodes.len();
+        self.nodes[index].content_len = content_len;
+        self.nodes[index].content = if header.is_string() { Content::Pieces(end) } else { Content::Constructed(end) };
+        Ok(rest.unwrap_or(left))
+    }
+
+    /// The elements of a constructed value, one after the other; of a string in pieces, their contents. An indefinite length
+    /// ends with two zero bytes. The length as DER, and what follows.
+    fn measure_inside(
+        &mut self,
+        mut body: &'a [u8],
+        is_indefinite: bool,
+        are_pieces: bool,
+        depth: usize,
+    ) -> Result<(usize, &'a [u8]), Asn1Error> {
+        let mut length = 0;
+        loop {
+            match (is_indefinite, body) {
+                (true, [0, 0, rest @ ..]) => return Ok((length, rest)),
+                (false, []) => return Ok((length, body)),
+                _ => {}
+            }
+            let child = self.nodes.len();
+            body = self.measure(body, depth + 1)?;
+            let child = &self.nodes[child];
+            if are_pieces && child.tag != OCTET_STRING {
+                return Err(Asn1Error::invalid(WHAT, "a piece of an OCTET STRING that is none"));
+            }
+            length += if are_pieces { child.content_len } else { child.encoded_len() };
+        }
+    }
+
+    fn write(&self, index: usize, out: &mut Vec<u8>) {
+        out.push(self.nodes[index].tag);
+        push_length(out, self.nodes[index].content_len);
+        self.write_content(index, out);
+    }
+
+    fn write_content(&self, index: usize, out: &mut Vec<u8>) {
+        match self.nodes[index].content {
+            Content::Primitive(bytes) => out.extend_from_slice(bytes),
+            Content::Constructed(end) => self.inside(index, end, |child| self.write(child, out)),
+            Content::Pieces(end) => self.inside(index, end, |child| self.write_content(child, out)),
+        }
+    }
+
+    /// The elements right under one, whose last is before `end`.
+    fn inside(&self, index: usize, end: usize, mut each: impl FnMut(usize)) {
+        let mut child = index + 1;
+        while child < end {
+            each(child);
+            child = match self.nodes[child].content {
+                Content::Primitive(_) => child + 1,
+                Content::Constructed(end) | Content::Pieces(end) => end,
+            };
+        }
+    }
+}
+
+/// Bytes of tag and length before a content of this length.
+fn header_len(content_len: usize) -> usize {
+    match content_len {
+        ..=0x7f => 2,
+        long => 2 + (usize::BITS - long.leading_zeros()).div_ceil(8) as usize,
     }
 }
 
@@ -116,6 +190,20 @@ impl Header {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::asn1::der::element;
+
+    #[test]
+    fn nested_strings_in_pieces_of_every_length_come_out_whole() {
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x1_0000] {
+            let content: Vec<u8> = (0..length).map(|i| i as u8).collect();
+            let (first, second) = content.split_at(length / 3);
+            let inner = [&[0x24, 0x80][..], &element(0x04, &[first]), &[0, 0]].concat();
+            let pieces = [&[0x30, 0x80, 0x24, 0x80][..], &inner, &element(0x04, &[second]), &[0; 4]].concat();
+            let expected = element(0x30, &[&element(0x04, &[&content])]);
+            assert_eq!(with_definite_lengths(&pieces).unwrap()[..], expected, "{length}");
+            assert_eq!(header_len(length) + length, element(0x04, &[&content]).len());
+        }
+    }
 
     #[test]
     fn streamed_values_come_out_as_der() {

@@ -316,7 +316,7 @@ pub fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     element(0x30, parts)
 }
 
-fn push_length(out: &mut Vec<u8>, length: usize) {
+pub(super) fn push_length(out: &mut Vec<u8>, length: usize) {
     if length < 0x80 {
         out.push(length as u8);
         return;

@@ -176,11 +176,16 @@ pub(super) unsafe fn peek<'a, H: Handle + 'a, T>(
 pub(super) unsafe fn free<H: Handle>(handle: *mut H) {
     guard_value((), || {
         // SAFETY: by the caller's promise.
-        let in_use = unsafe { handle.as_ref() }.is_none_or(|h| h.slot().users.load(Ordering::Acquire) != 0);
-        if !in_use {
-            // SAFETY: every handle comes from `Handle::into_raw`, and the header lets each be freed once.
-            drop(unsafe { Box::from_raw(handle) });
+        let Some(slot) = unsafe { handle.as_ref() }.map(Handle::slot) else { return };
+        // In use from here on and for ever: what its value calls when it ends finds a handle that answers nothing, and whose
+        // free is ignored.
+        if slot.users.compare_exchange(0, -1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            return;
         }
+        // SAFETY: nobody else uses the value, by the mark above, nor will.
+        unsafe { std::ptr::drop_in_place(slot.value.get()) };
+        // SAFETY: every handle comes from `Handle::into_raw`, and the header lets each be freed once; what was in it is gone.
+        drop(unsafe { Box::from_raw(handle.cast::<std::mem::ManuallyDrop<H>>()) });
     });
 }
 
@@ -366,6 +371,39 @@ mod tests {
             assert!(handle_mut(handle, "sample").is_ok());
             free(handle);
         }
+    }
+
+    /// What a callback does that is told of the end of its handle.
+    struct Ending(std::sync::Arc<std::sync::atomic::AtomicUsize>, AtomicI32);
+
+    struct Last(Slot<Ending>);
+    handle!(Last: Ending);
+
+    static LAST: std::sync::atomic::AtomicPtr<Last> = std::sync::atomic::AtomicPtr::new(ptr::null_mut());
+
+    impl Drop for Ending {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            let handle = LAST.load(Ordering::Relaxed);
+            unsafe {
+                assert_eq!(
+                    peek(handle, -7, |value| value.1.load(Ordering::Relaxed)),
+                    -7,
+                    "it answers nothing any more"
+                );
+                assert_eq!(handle_mut(handle, "last").err().unwrap().code(), Code::Reentrant);
+                free(handle);
+            }
+        }
+    }
+
+    #[test]
+    fn a_handle_that_ends_is_in_use_and_its_free_from_inside_is_ignored() {
+        let ended = std::sync::Arc::default();
+        let handle = Last::into_raw(Ending(std::sync::Arc::clone(&ended), AtomicI32::new(0)));
+        LAST.store(handle, Ordering::Relaxed);
+        unsafe { free(handle) };
+        assert_eq!(ended.load(Ordering::Relaxed), 1);
     }
 
     #[test]

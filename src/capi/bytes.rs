@@ -22,6 +22,17 @@ impl Buffer {
         &self.0[..self.0.len() - 1]
     }
 
+    /// A copy of the buffer's own data, if that is what C points to: growing would take it away underneath.
+    fn own(&self, data: *const u8, len: usize) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let (begin, at) = (self.0.as_ptr().addr(), data.addr());
+        if len == 0 || at >= begin + self.0.capacity() || at.saturating_add(len) <= begin {
+            return Ok(None);
+        }
+        let part = at.checked_sub(begin).and_then(|offset| self.data().get(offset..offset.checked_add(len)?));
+        let words = "data: begins in the buffer itself and ends outside it, or the opposite";
+        part.map(|part| Some(Zeroizing::new(part.to_vec()))).ok_or_else(|| Error::new(Code::InvalidArgument, words))
+    }
+
     /// Grows by hand: a Vec that reallocates would leave a copy of a secret behind.
     fn append(&mut self, more: &[u8]) -> Result<(), Error> {
         let too_long = || Error::new(Code::Limit, "the buffer would be larger than memory");
@@ -81,7 +92,8 @@ impl devid_bytes {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn devid_bytes_data(bytes: *const devid_bytes) -> *const u8 {
     // SAFETY: as the header says.
-    unsafe { peek(bytes, std::ptr::null(), |b| b.data().as_ptr()) }
+    // Of all bytes: the NUL may be read through it as well.
+    unsafe { peek(bytes, std::ptr::null(), |b| b.0.as_ptr()) }
 }
 
 /// The number of bytes, without the NUL behind them.
@@ -111,8 +123,12 @@ pub unsafe extern "C" fn devid_bytes_append(
 ) -> devid_status {
     guard(err, || {
         // SAFETY: as the header says.
-        let (mut bytes, data) = unsafe { (handle_mut(bytes, "bytes")?, bytes_in(data, data_len, "data")?) };
-        bytes.append(data)
+        let mut bytes = unsafe { handle_mut(bytes, "bytes")? };
+        if let Some(own) = bytes.own(data, data_len)? {
+            return bytes.append(&own);
+        }
+        // SAFETY: as the header says; the data lies outside the buffer, which grows.
+        bytes.append(unsafe { bytes_in(data, data_len, "data")? })
     })
 }
 
@@ -129,6 +145,24 @@ pub unsafe extern "C" fn devid_bytes_free(bytes: *mut devid_bytes) {
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the handles are made beside their use")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_buffer_takes_a_copy_of_its_own_data_and_nothing_half_its_own() {
+        let raw = devid_bytes::from_slice(b"abcdef");
+        for _ in 0..8 {
+            let (data, len) = unsafe { (devid_bytes_data(raw), devid_bytes_len(raw)) };
+            let before = unsafe { std::slice::from_raw_parts(data, len) }.to_vec();
+            assert_eq!(unsafe { devid_bytes_append(raw, data.add(2), len - 2, std::ptr::null_mut()) }, 0);
+            let after = unsafe { std::slice::from_raw_parts(devid_bytes_data(raw), devid_bytes_len(raw)) };
+            assert_eq!(after, [&before[..], &before[2..]].concat());
+        }
+        let data = unsafe { devid_bytes_data(raw) };
+        let len = unsafe { devid_bytes_len(raw) };
+        let status = unsafe { devid_bytes_append(raw, data.wrapping_sub(1), len, std::ptr::null_mut()) };
+        assert_eq!(status, Code::InvalidArgument.number());
+        assert_eq!(unsafe { devid_bytes_len(raw) }, len);
+        unsafe { devid_bytes_free(raw) };
+    }
 
     #[test]
     fn a_nul_stands_behind_the_data_however_it_grows() {

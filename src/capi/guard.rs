@@ -11,19 +11,24 @@ use crate::{Code, Error};
 ///
 /// `err` may be NULL. It is written on every path: NULL on success.
 pub(super) fn guard(err: *mut *mut devid_error, body: impl FnOnce() -> Result<(), Error>) -> i32 {
-    // SAFETY: by the header, `err` is NULL or points to a writable devid_error pointer.
-    if let Some(err) = unsafe { err.as_mut() } {
-        *err = std::ptr::null_mut();
-    }
+    // SAFETY: by the header, `err` is NULL or points to a writable devid_error pointer. What stands there is never looked at,
+    // not even by a reference: it need not be initialised.
+    let tell = |error| {
+        if !err.is_null() {
+            unsafe { err.write(error) }
+        }
+    };
+    tell(std::ptr::null_mut());
     let failure = match caught(body) {
         Some(Ok(())) => return 0,
         Some(Err(error)) => error,
-        None => Error::new(Code::Panic, format!("internal error at {}", PLACE.with(RefCell::take))),
+        None => {
+            Error::new(Code::Panic, format!("internal error at {}", PLACE.try_with(RefCell::take).unwrap_or_default()))
+        }
     };
     let number = failure.number();
-    // SAFETY: as above.
-    if let Some(err) = unsafe { err.as_mut() } {
-        *err = devid_error::into_raw(failure);
+    if !err.is_null() {
+        tell(devid_error::into_raw(failure));
     }
     number
 }
@@ -60,7 +65,8 @@ fn install_quiet_hook() {
                 return previous(info);
             }
             let place = info.location().map_or_else(String::new, |l| format!("{}:{}", l.file(), l.line()));
-            PLACE.with(|p| *p.borrow_mut() = place);
+            // Gone where a thread ends: then the place stays unsaid.
+            let _ = PLACE.try_with(|p| *p.borrow_mut() = place);
         }));
     });
 }

@@ -70,9 +70,8 @@ pub unsafe extern "C" fn devid_validator_add_trusted_responder(
     })
 }
 
-/// Adds a big CRL in a file, which is mapped and not copied: the heap holds its index only, or nothing if the index has a file of
-/// its own. Replace the files by renaming new ones over them; a file that is changed or cut while it is in use makes reading
-/// it undefined.
+/// Adds a big CRL in a file, with its index in another one, so that it need not be made anew. Both are read into memory: what
+/// becomes of the files afterwards does not matter. Pipes, devices and folders are refused.
 ///
 /// @param validator   Not NULL.
 /// @param path        The CRL, DER. Not NULL.

@@ -41,8 +41,8 @@ pub struct Validator {
     pub(super) memory: Option<Arc<StatusMemory>>,
 }
 
-/// Revocation is not checked.
-pub const DEVID_REVOCATION_OFF: i32 = 1;
+/// Revocation is not checked. Neither 0 nor 1, which forgotten or ill-typed arguments are.
+pub const DEVID_REVOCATION_OFF: i32 = 4;
 /// A certificate whose status is not known is taken, and the report says so.
 pub const DEVID_REVOCATION_SOFT: i32 = 2;
 /// A certificate whose status is not known is refused.
@@ -522,7 +522,7 @@ pub unsafe extern "C" fn devid_validator_set_max_intermediates(
 /// Until when keys of validated peers may be used at most, whatever certificates and status data say.
 ///
 /// @param validator  Not NULL.
-/// @param until      Last second, since 1970-01-01T00:00:00Z; 0: no bound of one's own (the default).
+/// @param until      Last second, since 1970-01-01T00:00:00Z; -1: no bound of one's own (the default).
 /// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK or a failure.
 #[must_use]
@@ -534,7 +534,7 @@ pub unsafe extern "C" fn devid_validator_set_use_until(
 ) -> devid_status {
     guard(err, || {
         // SAFETY: as the header says.
-        unsafe { handle_mut(validator, "validator")? }.use_until = (until != 0).then(|| Time::from_unix(until));
+        unsafe { handle_mut(validator, "validator")? }.use_until = (until != -1).then(|| Time::from_unix(until));
         Ok(())
     })
 }

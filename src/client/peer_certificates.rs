@@ -1,11 +1,11 @@
 //! What a peer sends of certificates, in any order: which one is the peer's own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::error::Error;
-use crate::validation::names::name_hash;
+use crate::validation::names::canonical;
 use crate::validation::{is_ca, same_name};
 
 /// The peer's own certificate among those that it sent, and the others in their order.
@@ -23,16 +23,17 @@ pub fn end_entity_of(certificates: &[Certificate]) -> Result<(Certificate, Vec<C
     Ok((found.clone(), certificates.iter().filter(|c| *c != found).cloned().collect()))
 }
 
-/// Each name is read once and only equal hashes are compared: how many certificates there are, and how long their names,
+/// Each name is read once and none is compared with each other: how many certificates there are, and how long their names,
 /// is the peer's choice.
 fn end_of_any_order(certificates: &[Certificate]) -> Option<&Certificate> {
-    let mut issued: HashMap<u64, Vec<&Certificate>> = HashMap::new();
-    for certificate in certificates {
-        issued.entry(name_hash(certificate.issuer())).or_default().push(certificate);
+    let mut seen = HashSet::new();
+    let mut issued: HashMap<Vec<u8>, usize> = HashMap::new();
+    for certificate in certificates.iter().filter(|c| seen.insert(c.as_der())) {
+        *issued.entry(canonical(certificate.issuer())).or_default() += 1;
     }
     let issues = |candidate: &Certificate| {
-        let below = issued.get(&name_hash(candidate.subject())).map(Vec::as_slice).unwrap_or_default();
-        below.iter().any(|c| *c != candidate && same_name(c.issuer(), candidate.subject()))
+        let own = usize::from(same_name(candidate.issuer(), candidate.subject()));
+        issued.get(&canonical(candidate.subject())).is_some_and(|count| *count > own)
     };
     let ends: Vec<&Certificate> = certificates.iter().filter(|c| !issues(c)).collect();
     ends.iter().find(|c| !is_ca(c).unwrap_or(false)).or_else(|| ends.first()).copied()

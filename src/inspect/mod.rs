@@ -1,9 +1,11 @@
 //! The inspector: any message, certificate, request, CRL or OCSP response as readable text or JSON.
 //!
 //! It shows what is there, also where a structure is broken, and judges nothing: no signature is checked and nothing becomes
-//! trusted by being shown. Secrets (private keys, registration tokens, authenticators, challenge passwords) appear as their
-//! length only, and so do public keys, which are for those who have validated the certificate. Broken places are named
-//! "problem", "unexpected" or "(missing...)" and never stop the rest.
+//! trusted by being shown. Bytes appear only inside structures that are known to be public and fit to the last byte; of what
+//! is broken, unknown or encrypted there are tags and lengths, because a key with one byte damaged looks like anything. Secrets
+//! (private keys, registration tokens, authenticators, challenge passwords) appear as their length only, and so do public keys,
+//! which are for those who have validated the certificate. Broken places are named "problem", "unexpected" or "(missing...)"
+//! and never stop the rest.
 
 mod names;
 mod shape;
@@ -95,5 +97,11 @@ fn best_of<'a>(descriptions: &[(&'a str, &'static shape::Shape)], der: &[u8]) ->
             break;
         }
     }
-    best.expect("there are descriptions")
+    match best.expect("there are descriptions") {
+        (0, name, _) => {
+            let (_, shape) = descriptions.iter().find(|(known, _)| *known == name).expect("it is one of them");
+            (0, name, Walk::over_public().whole(shape, der))
+        }
+        broken => broken,
+    }
 }

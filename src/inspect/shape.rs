@@ -44,9 +44,13 @@ pub(super) enum Shape {
     InsideByOid(fn(Oid) -> Option<&'static Shape>),
     /// A public key: its size is told, its bytes are for those who have validated the certificate.
     PublicKey,
-    /// Only its length is told.
+    /// What is public wherever it stands, and cannot be taken for anything else: shown if it fits to the last byte.
+    Public(&'static Shape),
+    /// Of this type; only its length is told.
+    Hidden(&'static Shape),
+    /// Of any type; only its length is told.
     Secret,
-    /// Shown by its tags.
+    /// Shown by its tags and lengths.
     Any,
 }
 
@@ -114,6 +118,7 @@ impl Shape {
             Shape::OctetString | Shape::Address | Shape::InsideByOid(_) => first == 0x04,
             Shape::Text => matches!(first, 0x0c | 0x12..=0x16 | 0x1a..=0x1c | 0x1e),
             Shape::Time => matches!(first, 0x17 | 0x18),
+            Shape::Public(of) | Shape::Hidden(of) => of.fits(first),
             Shape::ByOid(_) | Shape::Secret | Shape::Any => true,
         }
     }
@@ -135,6 +140,7 @@ impl Shape {
             Shape::Time => "a time",
             Shape::Name => "a name",
             Shape::Algorithm => "an AlgorithmIdentifier",
+            Shape::Public(of) | Shape::Hidden(of) => of.words(),
             Shape::ByOid(_) | Shape::Secret | Shape::Any => "anything",
         }
     }

@@ -41,7 +41,9 @@ impl Store {
     /// It runs in the thread that made the change, without the store's lock (unless [`Store::hold`] keeps it), and may
     /// call the store, also to export. It cannot undo what happened: what it has to say of failures is its own affair.
     pub fn on_change(&self, hook: impl Fn(&Change<'_>) + Send + Sync + 'static) {
-        *self.on_change.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(hook));
+        let earlier = self.on_change.lock().unwrap_or_else(PoisonError::into_inner).replace(Arc::new(hook));
+        // Its end may be the program's code, and that may call the store: the lock is open by now.
+        drop(earlier);
     }
 
     pub(super) fn tell(&self, change: &Change<'_>) {

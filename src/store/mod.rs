@@ -24,7 +24,7 @@ mod opener;
 mod record;
 mod repair;
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -332,30 +332,38 @@ impl std::fmt::Debug for Store {
 }
 
 thread_local! {
-    /// The stores in whose calls this thread is, by address.
-    static ENTERED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    /// The stores in whose calls this thread is, by address; 0 where there is none. Nothing here needs to be dropped, so that
+    /// it is still there when a thread ends and its other values are.
+    static ENTERED: Cell<[usize; MAX_ENTERED]> = const { Cell::new([0; MAX_ENTERED]) };
 }
 
+/// Most stores in whose calls one thread is at the same time: a backend of one that asks another, and so on.
+const MAX_ENTERED: usize = 8;
+
 /// A call of a store on this thread. A callback that called the store again would wait for itself for ever: it is refused.
-struct Entered;
+struct Entered(usize);
 
 impl Entered {
     fn by(store: &Store) -> Result<Self, StoreError> {
         let address = std::ptr::from_ref(store).addr();
-        ENTERED.with_borrow_mut(|entered| {
-            if entered.contains(&address) {
-                let words = "a callback of device memory must not use it";
-                return Err(StoreError::new(StoreErrorKind::Reentrant, "", words));
-            }
-            entered.push(address);
-            Ok(Entered)
-        })
+        let mut entered = ENTERED.get();
+        if entered.contains(&address) {
+            let words = "a callback of device memory must not use it";
+            return Err(StoreError::new(StoreErrorKind::Reentrant, "", words));
+        }
+        let Some(place) = entered.iter_mut().find(|place| **place == 0) else {
+            let words = format!("more than {MAX_ENTERED} stores call each other");
+            return Err(StoreError::new(StoreErrorKind::Reentrant, "", words));
+        };
+        *place = address;
+        ENTERED.set(entered);
+        Ok(Entered(address))
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        ENTERED.with_borrow_mut(|entered| entered.pop());
+        ENTERED.set(ENTERED.get().map(|address| if address == self.0 { 0 } else { address }));
     }
 }
 

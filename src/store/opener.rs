@@ -16,7 +16,9 @@ impl Store {
     /// Says how keys are opened that device memory only names. Nothing is opened before the key is needed: by
     /// [`Store::open_key`], an enrolment that is resumed, a renewal. It replaces an earlier opener.
     pub fn open_keys_with(&self, opener: KeyOpener) {
-        *self.opener.lock().unwrap_or_else(PoisonError::into_inner) = Some(opener);
+        let earlier = self.opener.lock().unwrap_or_else(PoisonError::into_inner).replace(opener);
+        // Its end may be the program's code, and that may call the store: the lock is open by now.
+        drop(earlier);
     }
 
     /// The opener in use.

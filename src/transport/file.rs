@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Phase, TransportError, TransportErrorKind};
 use super::{Exchange, ExchangeLimits, Reply, Shape, shape_of};
+use crate::files::open_regular;
 
 /// The extension that RFC 9483 section 6.4.1 demands.
 pub const EXTENSION: &str = "pki";
@@ -32,7 +33,7 @@ pub fn write_message(path: &Path, message: &[u8]) -> Result<(), TransportError> 
 /// A file that is not there (yet) is [`TransportErrorKind::Busy`]: come back later.
 pub fn read_message(path: &Path, max_bytes: usize) -> Result<Vec<u8>, TransportError> {
     check_extension(path)?;
-    let file = match File::open(path) {
+    let file = match open_regular(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let detail = format!("the answer is not there yet: expected the file {}", path.display());

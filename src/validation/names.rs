@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ::der::Tag;
 
 use crate::asn1::Asn1Error;
-use crate::asn1::der::{Cursor, Tlv};
+use crate::asn1::der::{Cursor, Tlv, element};
 
 /// Whether two Names, DER, are the same by RFC 5280 section 7.1: attribute by attribute, strings without regard to case,
 /// to their ASN.1 type and to how much white space stands in or around them. Bytes that are no Name equal nothing but
@@ -22,6 +22,34 @@ pub(crate) fn is_within(name_der: &[u8], base_der: &[u8]) -> Result<bool, Asn1Er
 /// The same for equal names, and with high probability different for others.
 pub(crate) fn name_hash(der: &[u8]) -> u64 {
     hash_name(der).unwrap_or_else(|_| fnv(FNV_START, der.iter().copied()))
+}
+
+/// The same bytes for names that [`same_name`] takes for one, and different bytes for all others: to find a name among many
+/// without comparing each with each. Costs as much as the name is long.
+pub(crate) fn canonical(der: &[u8]) -> Vec<u8> {
+    canonical_name(der).unwrap_or_else(|_| [&[0xff], der].concat())
+}
+
+fn canonical_name(der: &[u8]) -> Result<Vec<u8>, Asn1Error> {
+    let mut out = vec![0x30];
+    let mut rdns = Cursor::sequence(der, "Name")?;
+    while !rdns.is_empty() {
+        let mut attributes = Cursor::new(rdns.expect(Tag::Set, "a RelativeDistinguishedName")?.value, "Name")?;
+        let mut all = Vec::new();
+        while !attributes.is_empty() {
+            let attribute = Attribute::read(&mut attributes)?;
+            let (form, value) = match decode_text(&attribute.value) {
+                Some(text) if text.is_ascii() => (1, prepare_ascii(&text).collect()),
+                Some(text) => (1, prepare(&text).into_bytes()),
+                None => (0, attribute.value.bytes().to_vec()),
+            };
+            all.push(element(form, &[&element(0x06, &[attribute.oid]), &value]));
+        }
+        // Their order means nothing.
+        all.sort();
+        out.extend(element(0x31, &all.iter().map(Vec::as_slice).collect::<Vec<_>>()));
+    }
+    Ok(out)
 }
 
 /// The values of emailAddress attributes (RFC 2985 section 5.2.1) in a Name.

@@ -19,6 +19,7 @@ mod encrypted;
 mod good;
 mod information;
 mod inspected;
+mod inspected_keys;
 mod installed;
 mod kept;
 mod pkcs10;

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Optional
 
 ROOT = Path(__file__).resolve().parents[3]
 TARGET = Path(__file__).resolve().parents[1] / "src" / "devid" / "_abi.py"
@@ -47,6 +48,8 @@ from ctypes import (
 )
 from enum import IntEnum
 from typing import Any, Dict, Optional, Tuple
+
+from ._integers import INT32, INT64, SIZE, SWITCH, UINT32, Choice, Kind
 '''
 
 
@@ -110,6 +113,36 @@ def sentence(doc: str) -> str:
     return " ".join(doc.split("\n\n")[0].split()).replace('"', "'").replace("\\", "\\\\")
 
 
+NUMBERS = {("devid_validator_set_max_intermediates", "count"), ("devid_config_set_coap", "max_retransmit")}
+"""int32_t parameters that are plain numbers; those of a status code are known by their type."""
+
+
+def kind(function: "header.Function", parameter: "header.Parameter", text: str) -> Optional[str]:
+    """How an integer parameter is checked before it goes to C; None for what is no integer.
+
+    The header's words decide: `One of DEVID_X_*` or the constants by name make an enumeration, `1 yes, 0 no` or `1: ...; 0: ...`
+    a switch. An int32_t that is neither stops the generator.
+    """
+    if parameter.ctype in ("devid_status", "uint32_t", "int64_t", "size_t"):
+        return {"devid_status": "INT32", "uint32_t": "UINT32", "int64_t": "INT64", "size_t": "SIZE"}[parameter.ctype]
+    if parameter.ctype != "int32_t":
+        return None
+    doc = parameter.doc
+    referred = re.match(r"As (devid_\w+)\(\)", doc)
+    if referred:
+        other = next(f for f in header.functions(text) if f.name == referred[1])
+        doc = next(p.doc for p in other.parameters if p.name == parameter.name)
+    if (function.name, parameter.name) in NUMBERS:
+        return "INT32"
+    constant = re.search(r"\bDEVID_[A-Z]+_", doc)
+    if constant:
+        values = sorted({value for name, value in constants(text) if name.startswith(constant[0])})
+        return f"Choice({constant[0] + '*'!r}, {', '.join(map(str, values))})"
+    if re.search(r"\b1( yes)?( \(the default\))?[,:]", doc):
+        return "SWITCH"
+    raise SystemExit(f"generate_abi: is {parameter.name} of {function.name} a switch or an enumeration? {doc!r}")
+
+
 def macro_doc(text: str, name: str) -> str:
     comment = re.search(r"/\*\*((?:(?!\*/).)*)\*/\s*#define " + name + r"\b", text, re.S)
     return sentence(re.sub(r"^\s*\* ?", "", comment[1], flags=re.M).strip()) if comment else ""
@@ -168,6 +201,13 @@ def generate(text: str) -> str:
             arguments = arguments.rstrip(",")
         line = f'    "{function.name}": ({types.result(function.result)}, ({arguments})),'
         out.append(line)
+    out += ["}", ""]
+    out += ["# Integer parameters: where they stand, their names, how they are checked.", "INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {"]
+    for function in header.functions(text):
+        checked = [(i, p.name, kind(function, p, text)) for i, p in enumerate(function.parameters)]
+        entries = "".join(f'({i}, "{name}", {word}), ' for i, name, word in checked if word).strip()
+        if entries:
+            out.append(f'    "{function.name}": ({entries}),')
     out += ["}", ""]
     module = "\n".join(out)
     # Only what is used is imported: the tools that check this package say so otherwise.

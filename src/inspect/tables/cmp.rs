@@ -9,7 +9,7 @@ use super::x509::{
 use crate::asn1::oid::{self, Oid};
 
 pub(in super::super) static PKI_MESSAGE: Shape = Shape::Sequence(&[
-    field("header", &HEADER),
+    field("header", &Shape::Public(&HEADER)),
     field("body", &BODY),
     field("protection", &Shape::BitString).explicit(0).optional(),
     field("extraCerts", &CERTIFICATES).explicit(1).optional(),
@@ -134,7 +134,7 @@ static RESPONSE: Shape = Shape::Sequence(&[
     field("certReqId", &Shape::Integer),
     field("status", &STATUS_INFO),
     field("certifiedKeyPair", &CERTIFIED_KEY_PAIR).optional(),
-    field("rspInfo", &Shape::OctetString).optional(),
+    field("rspInfo", &Shape::Hidden(&Shape::OctetString)).optional(),
 ]);
 static CERTIFIED_KEY_PAIR: Shape = Shape::Sequence(&[
     field("certOrEncCert", &CERT_OR_ENC_CERT),

@@ -11,7 +11,8 @@ pub(in super::super) static CONTENT_INFO: Shape = Shape::Sequence(&[
 
 fn content(oid: Oid) -> Option<&'static Shape> {
     Some(match oid {
-        oid::CMS_DATA => &Shape::OctetString,
+        // Of what is in it nothing is known: a key file, perhaps.
+        oid::CMS_DATA => &Shape::Secret,
         oid::CMS_SIGNED_DATA => &SIGNED_DATA,
         oid::CMS_ENVELOPED_DATA => &ENVELOPED_DATA,
         oid::CMS_AUTH_ENVELOPED_DATA => &AUTH_ENVELOPED_DATA,
@@ -34,8 +35,9 @@ static ENCAPSULATED: Shape = Shape::Sequence(&[
     field("eContent", &Shape::InsideByOid(encapsulated)).explicit(0).optional(),
 ]);
 
+/// Signed is not public: content of other types may be anything.
 fn encapsulated(oid: Oid) -> Option<&'static Shape> {
-    (oid == oid::CT_KP_KEY_PACKAGE).then_some(&KEY_PACKAGE)
+    Some(if oid == oid::CT_KP_KEY_PACKAGE { &KEY_PACKAGE } else { &Shape::Secret })
 }
 
 static CERTIFICATE_SET: Shape = Shape::Choice(&[field("certificate", &CERTIFICATE), field("other", &Shape::Any)]);
@@ -81,7 +83,7 @@ static ENCRYPTED_DATA: Shape = Shape::Sequence(&[
 static ENCRYPTED_CONTENT: Shape = Shape::Sequence(&[
     field("contentType", &Shape::Oid),
     field("contentEncryptionAlgorithm", &Shape::Algorithm),
-    field("encryptedContent", &Shape::OctetString).implicit(0).optional(),
+    field("encryptedContent", &Shape::Hidden(&Shape::OctetString)).implicit(0).optional(),
 ]);
 static RECIPIENTS: Shape = Shape::SetOf(&RECIPIENT);
 static RECIPIENT: Shape = Shape::Choice(&[
@@ -95,7 +97,7 @@ static KTRI: Shape = Shape::Sequence(&[
     field("version", &Shape::Integer),
     field("rid", &IDENTIFIER),
     field("keyEncryptionAlgorithm", &Shape::Algorithm),
-    field("encryptedKey", &Shape::OctetString),
+    field("encryptedKey", &Shape::Hidden(&Shape::OctetString)),
 ]);
 static KARI: Shape = Shape::Sequence(&[
     field("version", &Shape::Integer),
@@ -115,7 +117,7 @@ static PWRI: Shape = Shape::Sequence(&[
     field("version", &Shape::Integer),
     field("keyDerivationAlgorithm", &Shape::Algorithm).implicit(0).optional(),
     field("keyEncryptionAlgorithm", &Shape::Algorithm),
-    field("encryptedKey", &Shape::OctetString),
+    field("encryptedKey", &Shape::Hidden(&Shape::OctetString)),
 ]);
 static ORI: Shape =
     Shape::Sequence(&[field("oriType", &Shape::Oid), field("oriValue", &Shape::ByOid(other_recipient))]);
@@ -136,7 +138,7 @@ static KEMRI: Shape = Shape::Sequence(&[
     field("kekLength", &Shape::Integer),
     field("ukm", &Shape::OctetString).explicit(0).optional(),
     field("wrap", &Shape::Algorithm),
-    field("encryptedKey", &Shape::OctetString),
+    field("encryptedKey", &Shape::Hidden(&Shape::OctetString)),
 ]);
 
 pub(in super::super) static PRIVATE_KEY: Shape = Shape::Sequence(&[
@@ -167,8 +169,10 @@ pub(in super::super) static EC_PRIVATE_KEY: Shape = Shape::Sequence(&[
     field("publicKey", &Shape::PublicKey).explicit(1).optional(),
 ]);
 static KEY_PACKAGE: Shape = Shape::SequenceOf(&PRIVATE_KEY);
-pub(in super::super) static ENCRYPTED_PRIVATE_KEY: Shape =
-    Shape::Sequence(&[field("encryptionAlgorithm", &Shape::Algorithm), field("encryptedData", &Shape::OctetString)]);
+pub(in super::super) static ENCRYPTED_PRIVATE_KEY: Shape = Shape::Sequence(&[
+    field("encryptionAlgorithm", &Shape::Algorithm),
+    field("encryptedData", &Shape::Hidden(&Shape::OctetString)),
+]);
 
 pub(in super::super) static PFX: Shape = Shape::Sequence(&[
     field("version", &Shape::Integer),
@@ -189,10 +193,10 @@ static DIGEST_INFO: Shape =
 pub(super) static ENCRYPTED_VALUE: Shape = Shape::Sequence(&[
     field("intendedAlg", &Shape::Algorithm).implicit(0).optional(),
     field("symmAlg", &Shape::Algorithm).implicit(1).optional(),
-    field("encSymmKey", &Shape::BitString).implicit(2).optional(),
+    field("encSymmKey", &Shape::Hidden(&Shape::BitString)).implicit(2).optional(),
     field("keyAlg", &Shape::Algorithm).implicit(3).optional(),
-    field("valueHint", &Shape::OctetString).implicit(4).optional(),
-    field("encValue", &Shape::BitString),
+    field("valueHint", &Shape::Hidden(&Shape::OctetString)).implicit(4).optional(),
+    field("encValue", &Shape::Hidden(&Shape::BitString)),
 ]);
 /// EncryptedKey (RFC 9810 section 5.2.2).
 pub(super) static ENCRYPTED_KEY: Shape =

@@ -24,7 +24,7 @@ fn response(oid: Oid) -> Option<&'static Shape> {
 }
 
 static BASIC_RESPONSE: Shape = Shape::Sequence(&[
-    field("tbsResponseData", &RESPONSE_DATA),
+    field("tbsResponseData", &Shape::Public(&RESPONSE_DATA)),
     field("signatureAlgorithm", &Shape::Algorithm),
     field("signature", &Shape::BitString),
     field("certs", &CERTIFICATES).explicit(0).optional(),

@@ -10,7 +10,7 @@ pub(super) static VALIDITY: Shape =
     Shape::Sequence(&[field("notBefore", &Shape::Time), field("notAfter", &Shape::Time)]);
 
 pub(in super::super) static CERTIFICATE: Shape = Shape::Sequence(&[
-    field("tbsCertificate", &TBS_CERTIFICATE),
+    field("tbsCertificate", &Shape::Public(&TBS_CERTIFICATE)),
     field("signatureAlgorithm", &Shape::Algorithm),
     field("signature", &Shape::BitString),
 ]);
@@ -166,7 +166,7 @@ fn extension(oid: Oid) -> Option<&'static Shape> {
 }
 
 pub(in super::super) static CERTIFICATE_LIST: Shape = Shape::Sequence(&[
-    field("tbsCertList", &TBS_CERT_LIST),
+    field("tbsCertList", &Shape::Public(&TBS_CERT_LIST)),
     field("signatureAlgorithm", &Shape::Algorithm),
     field("signature", &Shape::BitString),
 ]);
@@ -201,12 +201,16 @@ pub(super) static ATTRIBUTES: Shape = Shape::SetOf(&ATTRIBUTE);
 static ATTRIBUTE: Shape = Shape::Sequence(&[field("type", &Shape::Oid), field("values", &Shape::ByOid(attribute))]);
 static EXTENSION_REQUESTS: Shape = Shape::SetOf(&EXTENSIONS);
 static SECRETS: Shape = Shape::SetOf(&Shape::Secret);
+static OID_SET: Shape = Shape::SetOf(&Shape::Oid);
+static DIGESTS: Shape = Shape::SetOf(&Shape::OctetString);
 static ANYTHING: Shape = Shape::SetOf(&Shape::Any);
 
 fn attribute(oid: Oid) -> Option<&'static Shape> {
     Some(match oid {
         oid::EXTENSION_REQUEST => &EXTENSION_REQUESTS,
         oid::CHALLENGE_PASSWORD => &SECRETS,
+        oid::CMS_CONTENT_TYPE => &OID_SET,
+        oid::CMS_MESSAGE_DIGEST => &DIGESTS,
         _ => &ANYTHING,
     })
 }

@@ -252,7 +252,7 @@ impl<'a> Folder<'a> {
 
     fn read_back(&self, at: &OwnedFd, name: &str, output: &Output) -> Result<(), StoreError> {
         let mut found = Zeroizing::new(Vec::with_capacity(output.bytes.len() + 1));
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         rustix::fs::openat(at, name, flags, Mode::empty())
             .map_err(io::Error::from)
             .and_then(|file| File::from(file).take(output.bytes.len() as u64 + 1).read_to_end(&mut found))

@@ -165,6 +165,16 @@ def seconds(moment: Moment, what: str = "time") -> int:
     return moment
 
 
+def moment_or(moment: Optional[Moment], what: str, for_none: int) -> int:
+    """As :func:`seconds`; None becomes the number by which C knows it, which nobody may give as a moment."""
+    if moment is None:
+        return for_none
+    second = seconds(moment, what)
+    if second == for_none:
+        raise UsageError(f"{what}: {second} seconds since 1970 stands for None: give None", Code.INVALID_ARGUMENT)
+    return second
+
+
 def moment_of(value: int) -> datetime:
     """Seconds since 1970-01-01T00:00:00Z as a datetime in UTC."""
     return _EPOCH + timedelta(seconds=value)

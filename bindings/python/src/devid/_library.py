@@ -8,9 +8,10 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import List, Optional
+from typing import Any, List, Optional, Tuple
 
 from . import _abi
+from ._integers import Kind
 
 ENVIRONMENT = "DEVID_LIBRARY"
 
@@ -78,4 +79,21 @@ def _open(name: str, tried: List[str]) -> Optional[ctypes.CDLL]:
     for function, (result, parameters) in _abi.FUNCTIONS.items():
         pointer = getattr(candidate, function)
         pointer.restype, pointer.argtypes = result, parameters
+        if function in _abi.INTEGERS:
+            setattr(candidate, function, _Checked(pointer, _abi.INTEGERS[function]))
     return candidate
+
+
+class _Checked:
+    """A function whose integers are looked at on the way: the only way from this package to the library."""
+
+    def __init__(self, pointer: Any, integers: Tuple[Tuple[int, str, Kind], ...]) -> None:
+        self._pointer, self._integers = pointer, integers
+        self.argtypes, self.restype = pointer.argtypes, pointer.restype
+
+    def __call__(self, *arguments: Any) -> Any:
+        values = list(arguments)
+        for position, name, kind in self._integers:
+            if position < len(values):
+                values[position] = kind.check(values[position], name)
+        return self._pointer(*values)

@@ -118,7 +118,7 @@ class RegistrationAuthority(Handle):
     ) -> bytes:
         """The request under the RA's signature in place of the device's protection; see :meth:`answer`."""
         with self._use() as ra, request._use() as one:
-            return bytes_of("devid_ra_replace", ra, one, int(proof), int(bool(with_original)), seconds(now))
+            return bytes_of("devid_ra_replace", ra, one, proof, with_original, seconds(now))
 
     def answer(self, request: DeviceRequest, answer: BytesLike, now: Moment) -> bytes:
         """The CA's answer to a replaced request, checked, under the protection that the device expects."""
@@ -137,7 +137,7 @@ class RegistrationAuthority(Handle):
     ) -> bytes:
         """An error message; with ``checked`` under the protection that the device expects."""
         content, said = data(message, "message"), optional_text(words, "words")
-        rest = (int(fail_info), said, seconds(now))
+        rest = (fail_info, said, seconds(now))
         with self._use() as ra:
             if checked is None:
                 return bytes_of("devid_ra_refuse", ra, content, len(content), None, *rest)

@@ -7,7 +7,7 @@ from typing import Any, List, Optional, Tuple, Type, TypeVar, Union
 
 from . import _abi
 from ._abi import Code
-from ._call import BytesLike, Moment, bytes_of, call, data, optional_text, seconds, text
+from ._call import BytesLike, Moment, bytes_of, call, data, moment_or, optional_text, seconds, text
 from ._handle import Handle, used
 from .certificate import Certificate
 from .config import Config, Subject
@@ -86,13 +86,13 @@ class Client(Handle):
         one that the CA authorises, such as an RA's.
         """
         with self._use() as client, certificate._use() as cert:
-            return Revoking._made_by("devid_op_revoke", client, cert, int(reason))
+            return Revoking._made_by("devid_op_revoke", client, cert, reason)
 
     def revoke_serial(self, issuer: str, serial: str, reason: Reason = Reason.UNSPECIFIED) -> Revoking:
         """As :meth:`revoke`, by the issuer's name and the serial number in hexadecimal digits."""
         names = text(issuer, "issuer"), text(serial, "serial")
         with self._use() as client:
-            return Revoking._made_by("devid_op_revoke_serial", client, *names, int(reason))
+            return Revoking._made_by("devid_op_revoke_serial", client, *names, reason)
 
     def revoke_with_passphrase(self, issuer: str, serial: str, reason: Reason = Reason.UNSPECIFIED) -> Revoking:
         """As :meth:`revoke_serial`, by whoever lost the certificate's key (RFC 9810 appendix B).
@@ -102,7 +102,7 @@ class Client(Handle):
         """
         names = text(issuer, "issuer"), text(serial, "serial")
         with self._use() as client:
-            return Revoking._made_by("devid_op_revoke_with_passphrase", client, *names, int(reason))
+            return Revoking._made_by("devid_op_revoke_with_passphrase", client, *names, reason)
 
     def leave_revocation_passphrase(
         self, recipient: Certificate, reference: str, passphrase: BytesLike, now: Moment
@@ -146,7 +146,7 @@ class Client(Handle):
         self, *, url: Optional[str] = None, issuer: Optional[str] = None, this_update: Optional[Moment] = None
     ) -> Question[List[bytes]]:
         """As :meth:`ask_crl`, by a distribution point's URL or the name of the CRL's issuer."""
-        known = -1 if this_update is None else seconds(this_update, "this_update")
+        known = moment_or(this_update, "this_update", -1)
         with self._use() as client:
             where = optional_text(url, "url"), optional_text(issuer, "issuer")
             return Question._made_by("devid_op_ask_crl_of", client, *where, known)

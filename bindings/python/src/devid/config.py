@@ -16,12 +16,14 @@ from ._call import (
     call,
     data,
     keep,
+    moment_or,
     optional_text,
     seconds,
     text,
     text_of,
     texts,
 )
+from ._integers import UINT32, switch, unless_none
 from ._handle import Handle
 from .certificate import Certificates, listed
 from .errors import UsageError
@@ -112,7 +114,7 @@ class Subject:
             for identifier, critical, der in self.extensions:
                 content = data(der, "an extension's value")
                 name = text(identifier, "an extension's identifier")
-                call("devid_subject_add_extension", pointer, name, int(bool(critical)), content, len(content))
+                call("devid_subject_add_extension", pointer, name, critical, content, len(content))
             if self.issuer is not None:
                 call("devid_subject_set_issuer", pointer, text(self.issuer, "issuer"))
             if self.not_before is not None or self.not_after is not None:
@@ -131,12 +133,7 @@ class SubjectHandle(Handle):
 
 def _date(moment: Optional[Moment]) -> int:
     """0 leaves the date to the CA."""
-    if moment is None:
-        return 0
-    second = seconds(moment)
-    if second == 0:
-        raise UsageError("a certificate cannot begin or end in the first second of 1970", Code.INVALID_ARGUMENT)
-    return second
+    return moment_or(moment, "a certificate's first or last second", 0)
 
 
 class Config(Handle):
@@ -208,7 +205,7 @@ class Config(Handle):
 
     def set_http_1_0(self, on: bool) -> None:
         """Speak HTTP/1.0, for servers that know nothing else."""
-        self._set("devid_config_set_http_1_0", int(bool(on)))
+        self._set("devid_config_set_http_1_0", on)
 
     def set_coap(self, *, block_bytes: int = 0, ack_millis: int = 0, max_retransmit: int = -1) -> None:
         """For ``coap`` servers: the largest block, the time until the first repetition, how often; 0 and -1 leave it."""
@@ -263,7 +260,7 @@ class Config(Handle):
         """
         if crls is not None:
             self._add("devid_config_add_tls_crls", crls)
-        mode = _abi.DEVID_REVOCATION_HARD if demanded else _abi.DEVID_REVOCATION_SOFT
+        mode = _abi.DEVID_REVOCATION_HARD if switch(demanded, "demanded") else _abi.DEVID_REVOCATION_SOFT
         self._set("devid_config_set_tls_revocation", mode)
 
     def set_timeouts(self, *, connect_seconds: int = 0, read_seconds: int = 0, total_seconds: int = 0) -> None:
@@ -289,8 +286,8 @@ class Config(Handle):
 
     def set_mac(self, *, pbmac1: bool = False, derivation: str = "SHA256", mac: str = "SHA256", iterations: int = 0) -> None:
         """How the MAC under the shared secret is made; call it after :meth:`set_secret`. 0 iterations mean the default."""
-        kind = _abi.DEVID_MAC_PBMAC1 if pbmac1 else _abi.DEVID_MAC_PASSWORD_BASED
-        rounds = iterations or (100_000 if pbmac1 else 10_000)
+        kind = _abi.DEVID_MAC_PBMAC1 if switch(pbmac1, "pbmac1") else _abi.DEVID_MAC_PASSWORD_BASED
+        rounds = UINT32.check(iterations, "iterations") or (100_000 if pbmac1 else 10_000)
         self._set("devid_config_set_mac", kind, text(derivation, "derivation"), text(mac, "mac"), rounds)
 
     def set_credential(self, key: Key, certificates: Certificates) -> None:
@@ -323,7 +320,7 @@ class Config(Handle):
 
     def set_signer(self, *, cmc_purpose: bool = False, subject: Optional[str] = None) -> None:
         """Which signers under the CMP anchors may sign answers: anyone, those with the purpose cmcCA or cmcRA, or one."""
-        if cmc_purpose and subject is not None:
+        if switch(cmc_purpose, "cmc_purpose") and subject is not None:
             raise UsageError("either a purpose or a subject names the signers", Code.INVALID_ARGUMENT)
         who = _abi.DEVID_SIGNER_CMC if cmc_purpose else _abi.DEVID_SIGNER_ANY
         who = who if subject is None else _abi.DEVID_SIGNER_SUBJECT
@@ -339,7 +336,7 @@ class Config(Handle):
 
     def set_implicit_confirm(self, on: bool) -> None:
         """Ask the CA to do without a confirmation of the issued certificate. It need not agree."""
-        self._set("devid_config_set_implicit_confirm", int(bool(on)))
+        self._set("devid_config_set_implicit_confirm", on)
 
     def set_cert_profile(self, profile: Optional[str]) -> None:
         """The certificate profile that the CA is asked for."""
@@ -347,15 +344,15 @@ class Config(Handle):
 
     def set_accept_ca_pubs(self, on: bool) -> None:
         """Take the anchors that the CA sends as anchors of the issued certificate; only ever under a shared secret."""
-        self._set("devid_config_set_accept_ca_pubs", int(bool(on)))
+        self._set("devid_config_set_accept_ca_pubs", on)
 
     def set_time_window(self, seconds: Optional[int]) -> None:
         """How far the time in an answer may lie from the present; None: not looked at, for devices without a clock."""
-        self._set("devid_config_set_time_window", -1 if seconds is None else seconds)
+        self._set("devid_config_set_time_window", unless_none(seconds, "seconds", -1))
 
     def set_message_time(self, on: bool) -> None:
         """Whether requests say when they were made; off for devices without a clock: a wrong time is worse than none."""
-        self._set("devid_config_set_message_time", int(bool(on)))
+        self._set("devid_config_set_message_time", on)
 
     def add_general_info(self, identifier: str, value: BytesLike = b"") -> None:
         """Adds a field to generalInfo of requests, such as a vendor's: identifier in dotted form, value in DER or empty."""
@@ -366,13 +363,13 @@ class Config(Handle):
         self, mode: Revocation, *, scope: Scope = Scope.CHAIN, prefer: Prefer = Prefer.OCSP
     ) -> None:
         """Whether certificates that sign answers are checked for revocation, with the data given here: nothing is fetched."""
-        self._set("devid_config_set_signer_revocation", int(mode), int(scope), int(prefer))
+        self._set("devid_config_set_signer_revocation", mode, scope, prefer)
 
     def set_signer_status_age(
         self, *, max_age_seconds: Optional[int] = None, grace_seconds: int = 0, skew_seconds: int = 0
     ) -> None:
         """How old status data about signers may be; None: until its nextUpdate. Grace: how long after that."""
-        age = -1 if max_age_seconds is None else max_age_seconds
+        age = unless_none(max_age_seconds, "max_age_seconds", -1)
         self._set("devid_config_set_signer_status_age", age, grace_seconds, skew_seconds)
 
     def add_signer_crls(self, crls: BytesLike) -> None:
@@ -404,11 +401,11 @@ class Config(Handle):
 
         The device then believes whoever answers first: only for networks where nobody else can, or over TLS.
         """
-        self._set("devid_config_set_adopt_root", int(bool(on)))
+        self._set("devid_config_set_adopt_root", on)
 
     def set_tolerance(self, name: str, on: bool) -> None:
         """Puts up with one deviation of a server, such as ``unprotected_errors``; none makes a forged answer a success."""
-        self._set("devid_config_set_tolerance", text(name, "name"), int(bool(on)))
+        self._set("devid_config_set_tolerance", text(name, "name"), on)
 
     def set_logger(self, logger: Optional[logging.Logger]) -> None:
         """Tells a logger what happens in operations; no secrets are logged."""

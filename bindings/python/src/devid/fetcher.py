@@ -58,8 +58,8 @@ class Fetcher(Handle):
         (RFC 4387) that is asked for them first. ``fetch`` serves URLs of ``schemes``, such as ``"http,https,ldap"``."""
         with used(store) as memory:
             self._own(self._pointer_from("devid_fetcher_new", memory))
-        self._set("devid_fetcher_set_sources", int(bool(ocsp)), int(bool(crls)), int(bool(issuers)))
-        self._set("devid_fetcher_set_ocsp", int(nonce), int(bool(ocsp_by_get)), text(ocsp_digest, "ocsp_digest"))
+        self._set("devid_fetcher_set_sources", ocsp, crls, issuers)
+        self._set("devid_fetcher_set_ocsp", nonce, ocsp_by_get, text(ocsp_digest, "ocsp_digest"))
         for host in texts(hosts or ()):
             self._set("devid_fetcher_allow_host", text(host, "hosts"))
         self._set("devid_fetcher_set_certificate_store", optional_text(certificate_store, "certificate_store"))

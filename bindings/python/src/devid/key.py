@@ -9,6 +9,7 @@ from typing import Any, Callable, Optional
 from . import _abi
 from ._call import DESTROY, TOKENS, BytesLike, append, bytes_of, call, data, guarded, optional_text, text, text_of
 from ._handle import Handle
+from ._integers import switch
 from ._library import library
 
 
@@ -148,7 +149,7 @@ class Key(Handle):
 
 
 def _form(der: bool) -> int:
-    return _abi.DEVID_FORM_DER if der else _abi.DEVID_FORM_PEM
+    return _abi.DEVID_FORM_DER if switch(der, "der") else _abi.DEVID_FORM_PEM
 
 
 @guarded

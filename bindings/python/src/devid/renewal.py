@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Any, Optional, Union
 
 from ._abi import DEVID_NO_CLOCK
-from ._call import DESTROY, TOKENS, BytesLike, Moment, call, data, moment_of, optional_text, seconds, text
+from ._call import DESTROY, TOKENS, BytesLike, Moment, call, data, moment_of, moment_or, optional_text, seconds, text
 from ._handle import Handle
 from ._library import library
 from .client import Client
@@ -180,7 +180,7 @@ class Renewal(Handle):
             call("devid_renewal_set_schedule", renewal, share_permille, spread_permille)
             call("devid_renewal_set_retry", renewal, first_retry_seconds, longest_retry_seconds, max_refusals)
             call("devid_renewal_set_longest_nap", renewal, longest_nap_seconds)
-            call("devid_renewal_set_same_key", renewal, int(bool(same_key)))
+            call("devid_renewal_set_same_key", renewal, same_key)
             if exchange is not None:
                 if not callable(exchange):
                     raise TypeError(f"expected something to call, not {type(exchange).__name__}")
@@ -233,7 +233,7 @@ class Renewal(Handle):
 
 
 def _clock(now: Optional[Moment]) -> int:
-    return DEVID_NO_CLOCK if now is None else seconds(now, "now")
+    return moment_or(now, "now", DEVID_NO_CLOCK)
 
 
 def note_time(store: Store, time: Moment) -> datetime:

@@ -70,7 +70,7 @@ def store_options(
         call("devid_store_options_set_retention", pointer, retention)
         if iterations is not None:
             call("devid_store_options_set_iterations", pointer, iterations)
-        call("devid_store_options_set_atomic_writes", pointer, int(bool(atomic_writes)))
+        call("devid_store_options_set_atomic_writes", pointer, atomic_writes)
         yield pointer
 
 

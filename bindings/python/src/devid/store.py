@@ -272,7 +272,7 @@ class Store(Handle):
     def verify(self, *, mend: bool = False) -> List[str]:
         """Looks everything over, and on request puts right what can be without guessing. A line for each problem found."""
         with self._use() as store:
-            return bytes_of("devid_store_verify", store, int(mend)).decode().splitlines()
+            return bytes_of("devid_store_verify", store, mend).decode().splitlines()
 
     def put_pending_key(self, label: str, key: Key, *, reference: Optional[str] = None) -> None:
         """Keeps a new key whose certificate has not come yet, so that it survives a reboot."""
@@ -324,7 +324,7 @@ class Store(Handle):
         lib = library()
         first = (optional_text(name, "name"), content, len(content))
         at = int(time.time()) if now is None else seconds(now, "now")
-        last = (text(purpose, "purpose"), int(bool(accept_differences)), at, byref(out_name))
+        last = (text(purpose, "purpose"), accept_differences, at, byref(out_name))
         middle: Tuple[Any, ...]
         with self._use() as store, anchors._use() as trust, listed(intermediates) as helpers:
             try:

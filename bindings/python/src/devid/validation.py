@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Tuple, Union
 
 from . import _abi
 from ._abi import Code
-from ._call import BytesLike, Moment, borrowed, bytes_of, call, data, moment_of, seconds, text, text_of, texts
+from ._call import BytesLike, Moment, borrowed, bytes_of, call, data, moment_of, moment_or, seconds, text, text_of, texts
 from ._handle import Handle, used
+from ._integers import switch, unless_none
 from ._library import library
 from .certificate import Certificate, CertificateList, Certificates, listed
 from .errors import UsageError, ValidationError, code_of
@@ -30,7 +31,7 @@ _Outcome = Tuple["Report", Optional["Peer"], Optional[ValidationError]]
 class Revocation(IntEnum):
     """What happens where it is not known whether a certificate is revoked."""
 
-    OFF = 1
+    OFF = 4
     """Revocation is not checked."""
     SOFT = 2
     """The certificate is taken, and the report says so."""
@@ -126,7 +127,7 @@ class OcspRequest(Handle):
         responder knows (RFC 5019)."""
         with certificate._use() as cert, issuer._use() as above:
             name = text(digest, "digest")
-            self._own(self._pointer_from("devid_ocsp_request_new", cert, above, name, int(bool(nonce))))
+            self._own(self._pointer_from("devid_ocsp_request_new", cert, above, name, nonce))
 
     @property
     def der(self) -> bytes:
@@ -186,7 +187,7 @@ class Validator(Handle):
             )
             for name in texts(given)
         ]
-        if bool(names) == any_name:
+        if bool(names) == switch(any_name, "any_name"):
             words = "say either whose name the certificate must carry, or any_name=True"
             raise UsageError(words, Code.INVALID_ARGUMENT)
         if any_name:
@@ -207,8 +208,8 @@ class Validator(Handle):
             self.add_intermediates(intermediates)
         if crls is not None:
             self.add_crls(crls)
-        self._set("devid_validator_set_revocation", int(revocation), int(scope), int(prefer))
-        profile = _abi.DEVID_PROFILE_STRICT if strict else _abi.DEVID_PROFILE_DEFAULT
+        self._set("devid_validator_set_revocation", revocation, scope, prefer)
+        profile = _abi.DEVID_PROFILE_STRICT if switch(strict, "strict") else _abi.DEVID_PROFILE_DEFAULT
         self._set("devid_validator_set_profile", profile)
 
     def add_intermediates(self, certificates: BytesLike) -> None:
@@ -226,10 +227,9 @@ class Validator(Handle):
             self._set("devid_validator_add_ocsp", content, len(content), asked)
 
     def add_crl_file(self, path: PathLike, index: Optional[PathLike] = None) -> None:
-        """A big CRL in a DER file, which is mapped and not read: memory holds its index, or nothing if that has a file too.
+        """A big CRL in a DER file, read into memory; its index in another file need not be made each time.
 
-        An index that is missing or does not fit is made anew and written. Replace the files by renaming new ones over them;
-        never change them in place.
+        An index that is missing or does not fit is made anew and written.
         """
         where = None if index is None else os.fsencode(index)
         self._set("devid_validator_add_crl_file", os.fsencode(path), where)
@@ -263,16 +263,16 @@ class Validator(Handle):
         self, *, max_age_seconds: Optional[int] = None, grace_seconds: int = 0, skew_seconds: int = 0
     ) -> None:
         """How old status data may be, how long after its nextUpdate it counts, how far in the future it may begin."""
-        oldest = -1 if max_age_seconds is None else max_age_seconds
+        oldest = unless_none(max_age_seconds, "max_age_seconds", -1)
         self._set("devid_validator_set_status_age", oldest, grace_seconds, skew_seconds)
 
     def allow_weak(self, on: bool) -> None:
         """Accept SHA-1 signatures and RSA keys below 2048 bits. For old CAs only."""
-        self._set("devid_validator_allow_weak", int(bool(on)))
+        self._set("devid_validator_allow_weak", on)
 
     def allow_dotted_dns(self, on: bool) -> None:
         """Accept DNS name constraints with a dot in front, as some private CAs write them."""
-        self._set("devid_validator_allow_dotted_dns", int(bool(on)))
+        self._set("devid_validator_allow_dotted_dns", on)
 
     def add_policy(self, policy: str) -> None:
         """Adds a certificate policy to those that are acceptable; without any, all are."""
@@ -282,16 +282,15 @@ class Validator(Handle):
         self, *, require_explicit: bool = False, inhibit_mapping: bool = False, inhibit_any: bool = False
     ) -> None:
         """The switches of policy processing (RFC 5280 section 6.1.1)."""
-        switches = (int(bool(on)) for on in (require_explicit, inhibit_mapping, inhibit_any))
-        self._set("devid_validator_set_policy_rules", *switches)
+        self._set("devid_validator_set_policy_rules", require_explicit, inhibit_mapping, inhibit_any)
 
     def set_max_intermediates(self, count: Optional[int]) -> None:
         """Most CA certificates between the certificate and the anchor; None: only the limits on work count."""
-        self._set("devid_validator_set_max_intermediates", -1 if count is None else count)
+        self._set("devid_validator_set_max_intermediates", unless_none(count, "count", -1))
 
     def set_use_until(self, until: Optional[Moment]) -> None:
         """Until when keys of validated peers may be used at most, whatever certificates and status data say."""
-        self._set("devid_validator_set_use_until", 0 if until is None else seconds(until, "until"))
+        self._set("devid_validator_set_use_until", moment_or(until, "until", -1))
 
     def validate(self, certificate: Sent, at: Optional[Moment]) -> Peer:
         """The way to the certificate's public key, if it passes every check at a time (RFC 5280 section 6.1).
@@ -359,7 +358,7 @@ class Peer(Handle):
         """Encrypts for the peer: CMS (RFC 5652), DER, with AES-256-GCM; CBC for peers that know nothing better."""
         content = data(plain, "plain")
         with self._use() as peer:
-            kind = _abi.DEVID_ENCRYPTION_CBC if cbc else _abi.DEVID_ENCRYPTION_GCM
+            kind = _abi.DEVID_ENCRYPTION_CBC if switch(cbc, "cbc") else _abi.DEVID_ENCRYPTION_GCM
             return bytes_of("devid_peer_encrypt", peer, seconds(now, "now"), kind, content, len(content))
 
     def verify(self, signature: BytesLike, message: BytesLike, algorithm: str, now: Moment) -> None:

@@ -1,0 +1,93 @@
+//! What strangers send costs work in proportion to its length: counted in bytes asked of the allocator, never in time. Copies and
+//! comparisons that grow with the square allocate with it.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+#[path = "common/certificates.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod certificates;
+
+use certificates::{Builder, provider};
+use devid::asn1::der::{element, sequence};
+use devid::asn1::x509::Certificate;
+use devid::client::peer_certificates::end_entity_of;
+use devid::cms::Pkcs12;
+use devid::inspect::{Format, inspect};
+
+struct Counting;
+
+thread_local! {
+    static ASKED: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ASKED.set(ASKED.get() + layout.size() as u64);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Bytes asked for while something runs.
+fn work(run: impl FnOnce()) -> u64 {
+    let before = ASKED.get();
+    run();
+    ASKED.get() - before
+}
+
+/// Four times the input costs no more than four times the work and a half, and that is no more than so much a byte.
+fn is_linear(what: &str, make: impl Fn(usize) -> Vec<u8>, most_per_byte: u64, run: impl Fn(&[u8])) {
+    let sizes = [1, 2, 4].map(|factor| make(factor));
+    let costs = sizes.each_ref().map(|input| work(|| run(input)));
+    let per_byte = [0, 1, 2].map(|i| costs[i] / sizes[i].len() as u64);
+    assert!(per_byte[2] <= per_byte[0] + per_byte[0] / 2 + 1, "{what}: {costs:?} for {:?}", sizes.map(|s| s.len()));
+    assert!(per_byte.iter().all(|cost| *cost <= most_per_byte), "{what}: {per_byte:?} bytes asked for each byte");
+}
+
+/// Indefinite lengths, many, and nested as deep as they may be.
+#[test]
+fn pkcs12_in_ber() {
+    let open = |data: &[u8]| {
+        assert!(Pkcs12::open(&**provider(), data, "x").is_err());
+    };
+    let many = |n: usize| [&[0x30, 0x80][..], &[0x30, 0x80, 0, 0].repeat(n * 4000), &[0, 0]].concat();
+    is_linear("many", many, 200, open);
+    let deep = |n: usize| {
+        let one = [[0x30, 0x80].repeat(20), vec![0; 40]].concat();
+        [&[0x30, 0x80][..], &one.repeat(n * 300), &[0, 0]].concat()
+    };
+    is_linear("deep", deep, 200, open);
+    let pieces = |n: usize| [&[0x24, 0x80][..], &[0x04, 0x01, 7].repeat(n * 5000), &[0, 0]].concat();
+    is_linear("strings in pieces", pieces, 200, open);
+}
+
+#[test]
+fn inspector() {
+    let show = |data: &[u8]| drop(inspect(data, Format::Text));
+    is_linear("many elements", |n| sequence(&[&[0x05, 0x00].repeat(n * 5000)]), 2000, show);
+    is_linear("octets", |n| sequence(&[&element(0x04, &[&vec![7; n * 20_000]])]), 100, show);
+    let nested = |n: usize| (0..40).fold(vec![7; n * 5000], |inner, _| sequence(&[&element(0xa0, &[&inner])]));
+    is_linear("nested", nested, 2000, show);
+}
+
+/// Names that must be prepared to be compared (RFC 4518), each with every other if one is careless.
+#[test]
+fn certificates_that_a_peer_sends() {
+    let costs = [25, 50, 100].map(|count| {
+        let sent: Vec<Certificate> = (0..count)
+            .map(|i| Builder::leaf(&format!("{}{i}", "\u{e4}".repeat(300))).self_signed().certificate.clone())
+            .collect();
+        work(|| drop(end_entity_of(&sent))) / count
+    });
+    assert!(costs[2] <= costs[0] + costs[0] / 2, "{costs:?} for each certificate");
+}
