@@ -74,7 +74,7 @@ fn pkcs12_in_ber() {
 #[test]
 fn inspector() {
     let show = |data: &[u8]| drop(inspect(data, Format::Text));
-    is_linear("many elements", |n| sequence(&[&[0x05, 0x00].repeat(n * 5000)]), 2000, show);
+    is_linear("many elements", |n| sequence(&[&[0x05, 0x00].repeat(n * 5000)]), 4000, show);
     is_linear("octets", |n| sequence(&[&element(0x04, &[&vec![7; n * 20_000]])]), 100, show);
     let nested = |n: usize| (0..40).fold(vec![7; n * 5000], |inner, _| sequence(&[&element(0xa0, &[&inner])]));
     is_linear("nested", nested, 2000, show);
