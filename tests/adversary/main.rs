@@ -8,6 +8,7 @@ mod certificates;
 #[expect(dead_code, reason = "shared with other tests")]
 mod status;
 
+mod limits;
 mod properties;
 mod stories;
 
