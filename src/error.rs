@@ -138,6 +138,7 @@ impl From<Asn1Error> for Error {
         let code = match error.problem {
             Problem::Trailing { .. } => Code::TrailingData,
             Problem::TooLarge { .. } => Code::Limit,
+            Problem::Unknown { .. } => Code::Algorithm,
             _ if error.structure == "PEM" => Code::Pem,
             _ => Code::Der,
         };

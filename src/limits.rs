@@ -14,8 +14,12 @@ pub const MAX_EXTENSIONS: usize = 64;
 /// Deepest nesting of constructed values in anything decoded (the stack is finite: OpenSSL CVE-2018-0739).
 pub const MAX_DER_DEPTH: usize = 24;
 
-/// Longest object identifier in content bytes (OpenSSL CVE-2023-2650: giant identifiers cost quadratic time).
-pub const MAX_OID_BYTES: usize = 39;
+/// Longest object identifier in content bytes (OpenSSL CVE-2023-2650: giant identifiers cost quadratic time). RFC 5280
+/// appendix B demands 20 numbers below 2^28, of four bytes each but for the first two.
+pub const MAX_OID_BYTES: usize = 79;
+
+/// Longest CRL number, in bytes. RFC 5280 section 5.2.3 has issuers keep to 20; its length is remembered in one byte.
+pub const MAX_CRL_NUMBER_BYTES: usize = 255;
 
 /// Smallest RSA key that signs or verifies, in bits (NIST SP 800-131A).
 pub const MIN_RSA_BITS: u32 = 2048;

@@ -83,11 +83,12 @@ impl CrlReason {
         }
     }
 
-    /// From a CRLReason, DER: an ENUMERATED of one byte.
+    /// From a CRLReason, DER: an ENUMERATED that fits a byte.
     pub fn from_der(value: &[u8]) -> Result<Self, Asn1Error> {
         match value {
             [0x0a, 0x01, number] if *number < 0x80 => Ok(Self::from_number(*number)),
-            _ => Err(Asn1Error::invalid("CRLReason", "not an ENUMERATED between 0 and 127")),
+            [0x0a, 0x02, 0x00, number] if *number >= 0x80 => Ok(Self::from_number(*number)),
+            _ => Err(Asn1Error::invalid("CRLReason", "not an ENUMERATED between 0 and 255")),
         }
     }
 }
@@ -110,8 +111,8 @@ impl fmt::Display for CrlReason {
     }
 }
 
-/// A CRLNumber or BaseCRLNumber: content of a non-negative INTEGER of at most 20 octets (RFC 5280 section 5.2.3), kept
-/// without leading zeros and so ordered by length, then bytes.
+/// A CRLNumber or BaseCRLNumber: content of a non-negative INTEGER, kept without leading zeros and so ordered by length,
+/// then bytes. RFC 5280 section 5.2.3 has issuers keep to 20 octets; a longer one is a number all the same.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CrlNumber(Box<[u8]>);
 
@@ -125,9 +126,8 @@ impl CrlNumber {
         match content {
             [] => Err(Asn1Error::invalid(WHAT, "an INTEGER without content")),
             [first, ..] if first & 0x80 != 0 => Err(Asn1Error::invalid(WHAT, "negative")),
-            // Twenty octets with the sign bit free need no 21st; RFC 5280 says "up to 20 octets".
-            _ if content.len() > 21 || (content.len() == 21 && content[0] != 0) => {
-                Err(Asn1Error::too_large(WHAT, "size in bytes", 20, content.len()))
+            _ if content.len() > limits::MAX_CRL_NUMBER_BYTES => {
+                Err(Asn1Error::too_large(WHAT, "size in bytes", limits::MAX_CRL_NUMBER_BYTES, content.len()))
             }
             _ => Ok(Self::from_be_bytes(content)),
         }
@@ -235,7 +235,7 @@ impl CrlTail {
     pub(crate) fn read(content: &[u8]) -> Result<Self, Asn1Error> {
         let mut tail = CrlTail::default();
         let mut seen: Vec<Oid> = Vec::new();
-        for extension in Extensions::parse(content, "crlExtensions")? {
+        for extension in Extensions::parse_or_none(content, "crlExtensions")? {
             let extension = extension?;
             if seen.contains(&extension.oid) {
                 return Err(Asn1Error::invalid("crlExtensions", "the same extension twice"));
@@ -251,7 +251,8 @@ impl CrlTail {
                 tail.wrong_criticality = tail.wrong_criticality.or(Some(extension.oid));
             }
             match extension.oid {
-                oid::CE_CRL_NUMBER => tail.number = Some(CrlNumber::from_der(extension.value)?),
+                // Not critical, and it decides nothing about what the entries say: one that is odd is none.
+                oid::CE_CRL_NUMBER => tail.number = CrlNumber::from_der(extension.value).ok(),
                 oid::CE_DELTA_CRL_INDICATOR => tail.base_number = Some(CrlNumber::from_der(extension.value)?),
                 oid::CE_ISSUING_DISTRIBUTION_POINT => {
                     IssuingDistributionPoint::from_der(extension.value)?;
@@ -290,10 +291,9 @@ impl CrlTail {
 pub struct CrlEntry<'a> {
     /// Content of userCertificate without superfluous leading bytes: see [`shortest_integer`].
     pub serial: &'a [u8],
-    /// When the certificate was revoked; `None` if the digits are no date. Never decides anything: on the list is
-    /// revoked.
+    /// When the certificate was revoked; `None` if that is no date. Never decides anything: on the list is revoked.
     pub revocation_date: Option<Time>,
-    /// crlEntryExtensions with tag and length.
+    /// What is behind the date: crlEntryExtensions with tag and length, if it is as it should be.
     extensions: Option<&'a [u8]>,
 }
 
@@ -304,38 +304,35 @@ pub(crate) struct EntryFacts<'a> {
     pub unknown_critical: Option<Oid>,
     /// Value of certificateIssuer (section 5.3.3).
     pub certificate_issuer: Option<&'a [u8]>,
+    /// There are extensions, and they cannot be read to their end. The certificate is revoked all the same; in an indirect
+    /// list it is not known whose.
+    pub is_odd: bool,
 }
 
 /// `30 0c 30 0a 06 03 <reasonCode> 04 03 0a 01`: how nearly all entry extensions look.
 const REASON_ONLY: [u8; 13] = [0x30, 0x0c, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01];
 
 impl<'a> CrlEntry<'a> {
-    /// Splits the content of one entry.
+    /// Splits the content of one entry: a serial number, and whatever else can be read.
     pub(crate) fn read(content: &'a [u8]) -> Result<Self, Asn1Error> {
         let (entry, date) = Self::split(content).ok_or_else(malformed_entry)?;
-        let revocation_date = match date.0 {
-            0x17 => Time::from_utc_time(date.1),
-            _ => Time::from_generalized_time(date.1),
+        let revocation_date = match date {
+            (0x17, digits) => Time::from_utc_time(digits),
+            (0x18, digits) => Time::from_generalized_time(digits),
+            _ => None,
         };
         Ok(CrlEntry { revocation_date, ..entry })
     }
 
-    /// Checks the content of one entry of a list of this version.
+    /// Checks the content of one entry. Its serial number must be there; the date decides nothing, and neither does what
+    /// is odd about its extensions, or that they stand in a list of version 1 (section 5.1.2.6): it is on the list.
     #[inline]
-    pub(crate) fn check(content: &'a [u8], version: u8) -> Result<EntryFacts<'a>, Asn1Error> {
-        let (entry, (_, date)) = Self::split(content).ok_or_else(malformed_entry)?;
-        // The shape only: the date decides nothing, and a million of them would be converted for nobody.
-        if !date.split_last().is_some_and(|(z, digits)| *z == b'Z' && digits.iter().all(u8::is_ascii_digit)) {
-            return Err(malformed_entry());
-        }
+    pub(crate) fn check(content: &'a [u8]) -> Result<EntryFacts<'a>, Asn1Error> {
+        let (entry, _) = Self::split(content).ok_or_else(malformed_entry)?;
         match entry.extensions {
             None => Ok(EntryFacts::default()),
-            // Section 5.1.2.6: entry extensions only in version 2.
-            Some(_) if version < 2 => {
-                Err(Asn1Error::invalid("revokedCertificates", "entry extensions in a list of version 1"))
-            }
             Some([start @ .., reason]) if start == REASON_ONLY && *reason < 0x80 => Ok(EntryFacts::default()),
-            Some(_) => entry.facts(),
+            Some(_) => Ok(entry.facts()),
         }
     }
 
@@ -350,55 +347,61 @@ impl<'a> CrlEntry<'a> {
     }
 
     fn find(&self, wanted: Oid) -> Option<Extension<'a>> {
-        Extensions::parse(self.extensions?, "crlEntryExtensions").ok()?.flatten().find(|e| e.oid == wanted)
+        Extensions::parse_or_none(self.extensions?, ENTRY_EXTENSIONS).ok()?.flatten().find(|e| e.oid == wanted)
     }
 
     #[inline]
     #[allow(clippy::type_complexity, reason = "a private pair of tag and content")]
     fn split(content: &'a [u8]) -> Option<(Self, (u8, &'a [u8]))> {
         let (serial, rest) = take(content, 0x02)?;
-        let (date, rest) = match *rest.first()? {
-            0x17 => take(rest, 0x17).filter(|(d, _)| d.len() == 13).map(|(d, r)| ((0x17, d), r))?,
-            _ => take(rest, 0x18).filter(|(d, _)| d.len() == 15).map(|(d, r)| ((0x18, d), r))?,
-        };
-        let extensions = if rest.is_empty() {
-            None
-        } else {
-            let (_, behind) = take(rest, 0x30)?;
-            behind.is_empty().then_some(Some(rest))?
+        let (date, behind) = match *rest.first()? {
+            tag @ (0x17 | 0x18) => take(rest, tag).map(|(digits, behind)| ((tag, digits), behind))?,
+            _ => take_any(rest).map(|(tag, content, behind)| ((tag, content), behind))?,
         };
         if serial.is_empty() {
             return None;
         }
+        let extensions = (!behind.is_empty()).then_some(behind);
         Some((CrlEntry { serial: shortest_integer(serial), revocation_date: None, extensions }, date))
     }
 
     #[cold]
-    fn facts(&self) -> Result<EntryFacts<'a>, Asn1Error> {
-        const WHAT: &str = "crlEntryExtensions";
+    fn facts(&self) -> EntryFacts<'a> {
         let mut facts = EntryFacts::default();
-        let mut seen: Vec<Oid> = Vec::new();
-        for extension in Extensions::parse(self.extensions.unwrap_or_default(), WHAT)? {
-            let extension = extension?;
-            if seen.contains(&extension.oid) {
-                return Err(Asn1Error::invalid(WHAT, "the same extension twice"));
-            }
-            seen.push(extension.oid);
+        let Ok(extensions) = Extensions::parse_or_none(self.extensions.unwrap_or_default(), ENTRY_EXTENSIONS) else {
+            return EntryFacts { is_odd: true, ..facts };
+        };
+        for extension in extensions {
+            let Ok(extension) = extension else {
+                return EntryFacts { is_odd: true, ..facts };
+            };
             match extension.oid {
-                oid::CE_CRL_REASON => {
-                    CrlReason::from_der(extension.value)?;
-                }
-                oid::CE_CERTIFICATE_ISSUER => {
-                    issuer_names(extension.value)?;
-                    facts.certificate_issuer = Some(extension.value);
-                }
-                oid::CE_INVALIDITY_DATE => {}
+                oid::CE_CERTIFICATE_ISSUER => match issuer_names(extension.value) {
+                    // Of two issuers nobody knows which is meant.
+                    Ok(_) if facts.certificate_issuer.is_none() => facts.certificate_issuer = Some(extension.value),
+                    _ => facts.is_odd = true,
+                },
+                oid::CE_CRL_REASON | oid::CE_INVALIDITY_DATE => {}
                 other if extension.critical => facts.unknown_critical = facts.unknown_critical.or(Some(other)),
                 _ => {}
             }
         }
-        Ok(facts)
+        facts
     }
+}
+
+const ENTRY_EXTENSIONS: &str = "crlEntryExtensions";
+
+/// What is wrong with a list whose entries have this among them; certificateIssuer has a meaning in indirect lists only
+/// (section 5.3.3), and is passed over elsewhere: the entries are about the list's own issuer.
+pub(crate) fn check_issuers(is_indirect: bool, has_odd_entry: bool) -> Result<(), Asn1Error> {
+    if is_indirect && has_odd_entry {
+        return Err(Asn1Error::invalid(
+            "revokedCertificates",
+            "an entry of an indirect list that does not tell its issuer",
+        ));
+    }
+    Ok(())
 }
 
 /// The names in a certificateIssuer extension's value that are distinguished names, DER; at least one is demanded.
@@ -442,6 +445,12 @@ pub(crate) fn take(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (header_len, content_len) = header(bytes, tag)?;
     let rest = bytes.get(header_len..)?;
     (content_len <= rest.len()).then(|| rest.split_at(content_len))
+}
+
+/// Tag, content and what follows of the element that `bytes` begins with, whatever its type.
+pub(crate) fn take_any(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let tag = *bytes.first().filter(|tag| *tag & 0x1f != 0x1f)?;
+    take(bytes, tag).map(|(content, rest)| (tag, content, rest))
 }
 
 /// Length of the header and of the content of the element with this tag that `bytes` begins with; the content may
@@ -492,9 +501,10 @@ impl CertificateList {
     /// Splits a list and checks the form of each entry. The bytes are kept, not copied; they must not change while
     /// they are owned here (a file that is mapped must not be written to).
     ///
-    /// Refused: anything but one DER CertificateList, versions other than 1 and 2, extensions in version 1, an empty
-    /// revokedCertificates (RFC 5280 section 5.1.2.6), the same extension twice, an algorithm inside the signed part
-    /// that differs from the one beside it (section 5.1.1.2), sizes above `limits`.
+    /// Refused: anything but one DER CertificateList, versions other than 1 and 2, extensions of the list in version 1, the
+    /// same one twice, an entry without a serial number, one of an indirect list that does not tell its issuer, an
+    /// algorithm inside the signed part that differs from the one beside it (RFC 5280 section 5.1.1.2), sizes above
+    /// `limits`. What else is odd about an entry changes nothing: its certificate is revoked.
     pub fn from_der(bytes: Bytes) -> Result<Self, Asn1Error> {
         const WHAT: &str = "CertificateList";
         let der: &[u8] = (*bytes).as_ref();
@@ -514,9 +524,7 @@ impl CertificateList {
             return Err(Asn1Error::invalid(WHAT, "two different signature algorithms"));
         }
         let entries = match fields.optional(Tag::Sequence)? {
-            Some(list) if list.value.is_empty() => {
-                return Err(Asn1Error::invalid("TBSCertList", "an empty list of revoked certificates"));
-            }
+            // An empty one should not be there (RFC 5280 section 5.1.2.6); it says what none says.
             Some(list) => list.value,
             None => &[],
         };
@@ -626,26 +634,23 @@ impl CertificateList {
     fn walk(&mut self, entries: &[u8]) -> Result<(), Asn1Error> {
         let mut rest = entries;
         let mut current_issuer: Option<&[u8]> = None;
+        let mut has_odd = false;
+        let is_indirect = self.tail.issuing_distribution_point().is_some_and(|p| p.indirect_crl);
         while !rest.is_empty() {
             let (content, behind) = take(rest, 0x30).ok_or_else(malformed_entry)?;
-            let facts = CrlEntry::check(content, self.head.version)?;
+            let facts = CrlEntry::check(content)?;
             if facts.unknown_critical.is_some() {
                 self.unknown_critical_entry = self.unknown_critical_entry.or(facts.unknown_critical);
             }
-            if facts.certificate_issuer.is_some() && facts.certificate_issuer != current_issuer {
+            has_odd |= facts.is_odd;
+            if is_indirect && facts.certificate_issuer.is_some() && facts.certificate_issuer != current_issuer {
                 current_issuer = facts.certificate_issuer;
                 self.issuer_switches.push((entries.len() - rest.len()) as u32);
             }
             self.entry_count += 1;
             rest = behind;
         }
-        // Section 5.3.3 speaks of indirect CRLs only; elsewhere the entry would be about a certificate that the list
-        // does not claim to speak for.
-        let indirect = self.tail.issuing_distribution_point().is_some_and(|p| p.indirect_crl);
-        if !self.issuer_switches.is_empty() && !indirect {
-            return Err(Asn1Error::invalid("revokedCertificates", "certificateIssuer in a list that is not indirect"));
-        }
-        Ok(())
+        check_issuers(is_indirect, has_odd)
     }
 }
 

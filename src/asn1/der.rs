@@ -3,6 +3,7 @@
 //! The decoder is the `der` crate's; [`Cursor`] adds the name of the structure being read to each error and hands out
 //! elements as borrowed bytes, so that callers can keep spans instead of copies.
 
+use std::borrow::Cow;
 use std::fmt;
 
 pub use ::der::{Decode, Encode, Tag, TagNumber};
@@ -48,14 +49,27 @@ pub enum Problem {
         found: usize,
     },
     /// Well-formed, but against a rule of the standard.
-    Invalid(&'static str),
+    Invalid(Cow<'static, str>),
+    /// Well-formed, and of a kind that is not known or not taken here: an algorithm, a curve, a type of key.
+    Unknown {
+        /// What is not known.
+        what: &'static str,
+        /// Its identifier.
+        identifier: super::oid::Oid,
+    },
 }
 
 impl Asn1Error {
     /// An input that breaks a rule of its standard.
     #[cold]
-    pub fn invalid(structure: &'static str, rule: &'static str) -> Self {
-        Asn1Error { structure, problem: Problem::Invalid(rule), offset: 0 }
+    pub fn invalid(structure: &'static str, rule: impl Into<Cow<'static, str>>) -> Self {
+        Asn1Error { structure, problem: Problem::Invalid(rule.into()), offset: 0 }
+    }
+
+    /// An algorithm, curve or type of key that is not known here, by its identifier.
+    #[cold]
+    pub fn unknown(structure: &'static str, what: &'static str, identifier: super::oid::Oid) -> Self {
+        Asn1Error { structure, problem: Problem::Unknown { what, identifier }, offset: 0 }
     }
 
     /// An input above a limit.
@@ -82,8 +96,10 @@ impl fmt::Display for Asn1Error {
             Problem::Trailing { count } => write!(f, "{count} bytes behind the end")?,
             Problem::TooLarge { what, limit, found } => write!(f, "{what} is {found}, the limit is {limit}")?,
             Problem::Invalid(rule) => write!(f, "{rule}")?,
+            Problem::Unknown { what, identifier } => write!(f, "{what} that is not known here: {identifier}")?,
         }
-        write!(f, " (offset {})", self.offset)
+        // The very beginning, or no place in particular: not worth a number.
+        if self.offset == 0 { Ok(()) } else { write!(f, " (offset {})", self.offset) }
     }
 }
 
@@ -191,6 +207,11 @@ impl<'a> Cursor<'a> {
         let value = T::decode(&mut reader).map_err(|e| self.failed(e))?;
         self.position += u32::from(reader.position()) as usize;
         Ok(value)
+    }
+
+    /// The same with nothing left to read.
+    pub(crate) fn at_end(&self) -> Self {
+        Cursor { position: self.bytes.len(), ..self.clone() }
     }
 
     /// Refuses anything left over.

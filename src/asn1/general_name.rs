@@ -101,7 +101,10 @@ impl<'a> GeneralName<'a> {
 impl fmt::Display for GeneralName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |bytes: &[u8]| -> String {
-            String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+            String::from_utf8_lossy(bytes)
+                .chars()
+                .map(|c| if name::is_misleading(c) { '\u{fffd}' } else { c })
+                .collect()
         };
         match self {
             GeneralName::Dns(name) => write!(f, "DNS:{}", text(name)),
@@ -121,12 +124,12 @@ impl fmt::Display for GeneralName<'_> {
     }
 }
 
-/// The names in a certificate's subjectAltName in words, in their order. None if the extension is absent or malformed:
-/// validation reports that.
+/// The names in a certificate's subjectAltName in words, in their order. Those that cannot be read are left out: validation
+/// reports them.
 pub fn alternative_names(certificate: &Certificate) -> Vec<String> {
     let Some(extension) = certificate.extension(oid::CE_SUBJECT_ALT_NAME) else { return Vec::new() };
-    let names = GeneralNames::parse(extension.value, "SubjectAltName").and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    names.unwrap_or_default().iter().map(ToString::to_string).collect()
+    let Ok(names) = GeneralNames::parse(extension.value, "SubjectAltName") else { return Vec::new() };
+    names.flatten().map(|name| name.to_string()).collect()
 }
 
 /// The names in the content of a GeneralNames, one by one.
@@ -172,6 +175,15 @@ impl<'a> Iterator for GeneralNames<'a> {
     type Item = Result<GeneralName<'a>, Asn1Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() { None } else { Some(GeneralName::read(&mut self.0)) }
+        if self.0.is_empty() {
+            return None;
+        }
+        let before = self.0.offset();
+        let name = GeneralName::read(&mut self.0);
+        if self.0.offset() == before {
+            // No element that could be stepped over: nothing behind it can be read either.
+            self.0 = self.0.at_end();
+        }
+        Some(name)
     }
 }

@@ -4,16 +4,18 @@
 //! Certificates, revocation lists and protected messages keep the bytes that came: a signature is always checked over
 //! those, never over a re-encoding.
 
-pub mod any_oid;
 pub mod ber;
 pub mod cmp;
 pub mod crl;
 pub mod crmf;
 pub mod der;
+pub(crate) mod directory_string;
 pub mod distribution_point;
 pub mod encrypted_key;
 pub mod general_name;
 pub mod name;
+mod name_text;
+pub mod object_identifier;
 pub mod ocsp;
 #[allow(missing_docs, reason = "the constants are named after the identifiers they are")]
 pub mod oid;

@@ -65,14 +65,9 @@ impl CertId {
         let mut fields = Cursor::new(content, WHAT)?;
         let mut algorithm = Cursor::new(fields.expect(Tag::Sequence, "hashAlgorithm")?.value, WHAT)?;
         let digest = read_oid(&mut algorithm)?;
-        if !algorithm.is_empty() {
-            // Matched to what a digest may have, so that nothing hides in them: NULL or nothing.
-            let parameters = algorithm.expect(Tag::Null, "parameters of a digest")?;
-            if !parameters.value.is_empty() {
-                return Err(Asn1Error::invalid(WHAT, "a NULL with content"));
-            }
-        }
-        algorithm.finish()?;
+        // NULL or nothing; with other parameters it is another digest than those known here.
+        let is_plain = algorithm.is_empty()
+            || (algorithm.optional(Tag::Null)?.is_some_and(|p| p.value.is_empty()) && algorithm.is_empty());
         let name = fields.expect(Tag::OctetString, "issuerNameHash")?.value;
         let key = fields.expect(Tag::OctetString, "issuerKeyHash")?.value;
         let serial = fields.expect(Tag::Integer, "serialNumber")?.value;
@@ -81,7 +76,7 @@ impl CertId {
             return Err(Asn1Error::invalid(WHAT, "serialNumber without content"));
         }
         Ok(CertId {
-            digest: DigestAlgorithm::from_oid(digest),
+            digest: DigestAlgorithm::from_oid(digest).filter(|_| is_plain),
             issuer_name_hash: name.into(),
             issuer_key_hash: key.into(),
             serial: shortest_integer(serial).into(),
@@ -233,12 +228,22 @@ impl BasicResponse {
         let produced_at = generalized_time(&mut fields, "producedAt")?;
         let mut list = Cursor::new(fields.expect(Tag::Sequence, "responses")?.value, "responses")?;
         let mut responses = Vec::new();
+        let mut unread = None;
         while !list.is_empty() {
             if responses.len() == limits::MAX_OCSP_SINGLE_RESPONSES {
                 let found = responses.len() + 1;
                 return Err(Asn1Error::too_large(WHAT, "responses", limits::MAX_OCSP_SINGLE_RESPONSES, found));
             }
-            responses.push(SingleResponse::read(list.expect(Tag::Sequence, "a SingleResponse")?.value)?);
+            match SingleResponse::read(list.expect(Tag::Sequence, "a SingleResponse")?.value) {
+                Ok(single) => responses.push(single),
+                // It says nothing; the others do.
+                Err(error) => {
+                    unread.get_or_insert(error);
+                }
+            }
+        }
+        if let (true, Some(error)) = (responses.is_empty(), unread) {
+            return Err(error);
         }
         let mut nonce = None;
         let mut unknown_critical = None;
@@ -287,18 +292,18 @@ impl SingleResponse {
         } else if choice.tag == context(2, false) && choice.value.is_empty() {
             CertStatus::Unknown
         } else if choice.tag == context(1, true) {
-            let mut info = Cursor::new(choice.value, "RevokedInfo")?;
-            let time = generalized_time(&mut info, "revocationTime")?;
-            let reason = match info.optional_context(0, true)? {
-                Some(field) => CrlReason::from_der(field.value)?,
-                None => CrlReason::Unspecified,
-            };
-            info.finish()?;
-            CertStatus::Revoked { time, reason }
+            return Self::read_revoked(cert_id, choice.value, fields);
         } else {
             return Err(Asn1Error::invalid(WHAT, "certStatus is not good, revoked or unknown"));
         };
         let this_update = generalized_time(&mut fields, "thisUpdate")?;
+        let (next_update, unknown_critical) = Self::read_rest(&mut fields)?;
+        fields.finish()?;
+        Ok(SingleResponse { cert_id, status, this_update, next_update, unknown_critical })
+    }
+
+    /// nextUpdate, and a critical extension that is not understood.
+    fn read_rest(fields: &mut Cursor<'_>) -> Result<(Option<Time>, Option<Oid>), Asn1Error> {
         let next_update = match fields.optional_context(0, true)? {
             Some(field) => {
                 let mut inner = Cursor::new(field.value, "nextUpdate")?;
@@ -320,7 +325,17 @@ impl SingleResponse {
                 Ok(())
             })?;
         }
-        fields.finish()?;
+        Ok((next_update, unknown_critical))
+    }
+
+    /// Revoked is revoked, whatever is odd about when and why, and about the extensions beside it.
+    fn read_revoked(cert_id: CertId, info: &[u8], mut fields: Cursor<'_>) -> Result<Self, Asn1Error> {
+        let this_update = generalized_time(&mut fields, "thisUpdate")?;
+        let mut info = Cursor::new(info, "RevokedInfo")?;
+        let time = generalized_time(&mut info, "revocationTime").unwrap_or(this_update);
+        let reason = info.optional_context(0, true).ok().flatten().and_then(|f| CrlReason::from_der(f.value).ok());
+        let status = CertStatus::Revoked { time, reason: reason.unwrap_or(CrlReason::Unspecified) };
+        let (next_update, unknown_critical) = Self::read_rest(&mut fields).unwrap_or((None, None));
         Ok(SingleResponse { cert_id, status, this_update, next_update, unknown_critical })
     }
 }
@@ -340,7 +355,7 @@ fn read_extensions(
     mut handle: impl FnMut(Oid, &[u8], bool) -> Result<(), Asn1Error>,
 ) -> Result<(), Asn1Error> {
     let mut seen: Vec<Oid> = Vec::new();
-    for extension in Extensions::parse(content, structure)? {
+    for extension in Extensions::parse_or_none(content, structure)? {
         let extension = extension?;
         if seen.contains(&extension.oid) {
             return Err(Asn1Error::invalid(structure, "the same extension twice"));

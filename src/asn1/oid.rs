@@ -1,6 +1,6 @@
 //! Object identifiers by the names their standards give them.
 
-pub use const_oid::ObjectIdentifier as Oid;
+pub use super::object_identifier::ObjectIdentifier as Oid;
 
 const fn oid(text: &str) -> Oid {
     Oid::new_unwrap(text)
@@ -189,5 +189,12 @@ pub const AT_ORGANIZATIONAL_UNIT: Oid = oid("2.5.4.11");
 pub const AT_TITLE: Oid = oid("2.5.4.12");
 pub const AT_GIVEN_NAME: Oid = oid("2.5.4.42");
 pub const AT_DN_QUALIFIER: Oid = oid("2.5.4.46");
+pub const AT_TELEPHONE_NUMBER: Oid = oid("2.5.4.20");
+pub const AT_INITIALS: Oid = oid("2.5.4.43");
+// RFC 3739 section 3.2.2, CA/Browser Forum.
+pub const AT_GENDER: Oid = oid("1.3.6.1.5.5.7.9.3");
+pub const AT_COUNTRY_OF_CITIZENSHIP: Oid = oid("1.3.6.1.5.5.7.9.4");
+pub const AT_COUNTRY_OF_RESIDENCE: Oid = oid("1.3.6.1.5.5.7.9.5");
+pub const AT_JURISDICTION_COUNTRY: Oid = oid("1.3.6.1.4.1.311.60.2.1.3");
 pub const AT_USER_ID: Oid = oid("0.9.2342.19200300.100.1.1");
 pub const AT_DOMAIN_COMPONENT: Oid = oid("0.9.2342.19200300.100.1.25");

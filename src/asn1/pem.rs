@@ -1,41 +1,159 @@
 //! PEM armour (RFC 7468): told from DER by content, read leniently, written strictly.
 
+use std::borrow::Cow;
+
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
-use super::der::Asn1Error;
+use super::der::{Asn1Error, Cursor, Problem};
 
-/// One armoured block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Block {
+/// One armoured block, not yet decoded: what is asked for is, the rest may be anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block<'a> {
     /// The words between BEGIN and the dashes, such as `CERTIFICATE`.
-    pub label: String,
+    pub label: &'a str,
+    body: Result<&'a [u8], &'static str>,
+    /// Which one it is in its file, from 1 on.
+    number: usize,
+}
+
+impl Block<'_> {
     /// The decoded content. May hold a private key: wiped when dropped.
-    pub der: Zeroizing<Vec<u8>>,
+    pub fn decode(&self) -> Result<Zeroizing<Vec<u8>>, Asn1Error> {
+        self.body.and_then(decode_base64).map_err(|rule| bad(format!("block {} ({}): {rule}", self.number, self.label)))
+    }
+
+    /// The same error as one of this block, where there are others.
+    pub fn place(&self, error: Asn1Error) -> Asn1Error {
+        match (error.structure, &error.problem) {
+            (structure, Problem::Invalid(rule)) => {
+                let rule = format!("{rule} (block {}, {})", self.number, self.label);
+                Asn1Error { problem: Problem::Invalid(rule.into()), structure, offset: error.offset }
+            }
+            _ => error,
+        }
+    }
+
+    /// Whether the block has headers of RFC 1421, as traditional keys under a password have.
+    pub fn is_encrypted_traditional(&self) -> bool {
+        self.body.is_err_and(|rule| rule == HEADERS)
+    }
+
+    /// Whether its label is one of a certificate.
+    pub fn is_certificate(&self) -> bool {
+        matches!(self.label, "CERTIFICATE" | "X509 CERTIFICATE" | TRUSTED)
+    }
+
+    /// The certificate of a block of certificates: behind that of a `TRUSTED CERTIFICATE` OpenSSL writes settings of its
+    /// own, which are not part of it.
+    pub fn decode_certificate(&self) -> Result<Zeroizing<Vec<u8>>, Asn1Error> {
+        let mut der = self.decode()?;
+        if self.label == TRUSTED {
+            let end = Cursor::new(&der, "Certificate")?.any("a certificate")?.bytes.len();
+            der.truncate(end);
+        }
+        Ok(der)
+    }
 }
 
-/// Whether the input is PEM: the first thing that is not white space or explanatory text is armour.
+const TRUSTED: &str = "TRUSTED CERTIFICATE";
+const HEADERS: &str =
+    "headers inside the armour (RFC 1421 encryption) are not supported; use PKCS#8: openssl pkcs8 -topk8";
+const BEGIN: &[u8] = b"-----BEGIN ";
+
+/// Whether the input is PEM: a line of it is the beginning of armour, and it is not DER that happens to hold such a line.
 pub fn is_pem(input: &[u8]) -> bool {
-    // DER of everything we read starts with SEQUENCE; a text that starts with '0' would have to be explanatory.
-    input.first() != Some(&0x30) && find(input, b"-----BEGIN ").is_some()
+    !is_der(input) && lines(input).any(|line| begin_label(line.text).is_some())
 }
 
-/// Reads all blocks, skipping explanatory text around them (RFC 7468 section 2). At least one must be there.
-pub fn parse(input: &[u8]) -> Result<Vec<Block>, Asn1Error> {
+/// Whether the input begins as all DER and BER that is read here does, with a SEQUENCE: no text has its second byte.
+/// A text may begin with "0" and another character, and is DER only if that is the length of all the rest.
+fn is_der(input: &[u8]) -> bool {
+    match input {
+        [0x30, 0x80..=0x84, ..] => true,
+        [0x30, length @ ..=0x7f, rest @ ..] => rest.len() == usize::from(*length),
+        _ => false,
+    }
+}
+
+/// All blocks, skipping the text around them (RFC 7468 section 2). At least one must be there.
+///
+/// Nothing is decoded, and a block without an end is one that cannot be: it hides none that follows.
+pub fn parse(input: &[u8]) -> Result<Vec<Block<'_>>, Asn1Error> {
     let mut blocks = Vec::new();
-    let mut rest = input;
-    while let Some(start) = find(rest, b"-----BEGIN ") {
-        let after = &rest[start + 11..];
-        let label_end = find(after, b"-----").ok_or_else(|| bad("the BEGIN line has no closing dashes"))?;
-        let label = std::str::from_utf8(&after[..label_end]).map_err(|_| bad("the label is not text"))?;
-        let body = &after[label_end + 5..];
-        let end_line = format!("-----END {label}-----");
-        let body_end = find(body, end_line.as_bytes()).ok_or_else(|| bad("no END line for the BEGIN line"))?;
-        let der = decode_base64(&body[..body_end])?;
-        blocks.push(Block { label: label.to_owned(), der });
-        rest = &body[body_end + end_line.len()..];
+    let mut open: Option<(&str, usize)> = None;
+    for line in lines(input) {
+        let number = blocks.len() + 1;
+        match (open, begin_label(line.text)) {
+            (before, Some(label)) => {
+                if let Some((unended, _)) = before {
+                    blocks.push(Block { label: unended, body: Err(NO_END), number });
+                }
+                open = Some((label, line.end));
+            }
+            (Some((label, start)), None) if is_end(line.text, label) => {
+                blocks.push(Block { label, body: body(&input[start..line.start]), number });
+                open = None;
+            }
+            _ => {}
+        }
+    }
+    if let Some((label, _)) = open {
+        blocks.push(Block { label, body: Err(NO_END), number: blocks.len() + 1 });
     }
     if blocks.is_empty() { Err(bad("no BEGIN line")) } else { Ok(blocks) }
+}
+
+/// What is not PEM, as DER: base64 without armour, as some exports are, is decoded. Not for private keys.
+pub fn without_armour(input: &[u8]) -> Cow<'_, [u8]> {
+    match bare_base64(input) {
+        Some(der) => Cow::Owned(der.to_vec()),
+        None => Cow::Borrowed(input),
+    }
+}
+
+/// The content of a text that is base64 of a SEQUENCE and nothing else; `None` if it is not. White space is free.
+fn bare_base64(input: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let text = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
+    // Base64 of a SEQUENCE begins with M.
+    if text.trim_ascii_start().first() != Some(&b'M') {
+        return None;
+    }
+    decode_base64(text).ok().filter(|der| der.first() == Some(&0x30))
+}
+
+const NO_END: &str = "no END line for the BEGIN line";
+
+struct Line<'a> {
+    text: &'a [u8],
+    start: usize,
+    end: usize,
+}
+
+/// Lines however they end, without white space behind their text, without a byte order mark before the first.
+fn lines(input: &[u8]) -> impl Iterator<Item = Line<'_>> {
+    let mut start = if input.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    std::iter::from_fn(move || {
+        let rest = input.get(start..).filter(|rest| !rest.is_empty())?;
+        let len = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(rest.len(), |at| at + 1);
+        let line = Line { text: rest[..len].trim_ascii_end(), start, end: start + len };
+        start = line.end;
+        Some(line)
+    })
+}
+
+/// The label of a BEGIN line.
+fn begin_label(line: &[u8]) -> Option<&str> {
+    let label = std::str::from_utf8(line.strip_prefix(BEGIN)?.strip_suffix(b"-----")?).ok()?;
+    (!label.contains("-----")).then_some(label)
+}
+
+fn is_end(line: &[u8], label: &str) -> bool {
+    line.strip_prefix(b"-----END ").and_then(|rest| rest.strip_suffix(b"-----")) == Some(label.as_bytes())
+}
+
+fn body(text: &[u8]) -> Result<&[u8], &'static str> {
+    if text.contains(&b':') { Err(HEADERS) } else { Ok(text) }
 }
 
 /// Writes one block with lines of 64 characters.
@@ -57,23 +175,16 @@ pub fn encode(label: &str, der: &[u8]) -> Zeroizing<String> {
 }
 
 /// Constant in time over the content: it may be a private key.
-fn decode_base64(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Asn1Error> {
-    if text.contains(&b':') {
-        return Err(bad("headers inside the armour (RFC 1421 encryption) are not supported; use PKCS#8"));
-    }
+fn decode_base64(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let mut characters = Zeroizing::new(Vec::with_capacity(text.len()));
     characters.extend(text.iter().filter(|c| !c.is_ascii_whitespace()));
     let mut out = Zeroizing::new(vec![0u8; characters.len() / 4 * 3 + 3]);
-    let length = Base64::decode(&characters[..], &mut out).map_err(|_| bad("the content is not base64"))?.len();
+    let length = Base64::decode(&characters[..], &mut out).map_err(|_| "the content is not base64")?.len();
     out.truncate(length);
     Ok(out)
 }
 
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|w| w == needle)
-}
-
-fn bad(rule: &'static str) -> Asn1Error {
+fn bad(rule: impl Into<Cow<'static, str>>) -> Asn1Error {
     Asn1Error::invalid("PEM", rule)
 }
 
@@ -85,27 +196,84 @@ mod tests {
     fn what_is_written_is_read_again_at_every_length() {
         for length in 0..200usize {
             let der: Vec<u8> = (0..length).map(|i| (i * 7) as u8).collect();
-            let blocks = parse(encode("CERTIFICATE", &der).as_bytes()).unwrap();
-            assert_eq!((blocks[0].label.as_str(), &blocks[0].der[..]), ("CERTIFICATE", &der[..]));
+            let text = encode("CERTIFICATE", &der);
+            let blocks = parse(text.as_bytes()).unwrap();
+            assert_eq!((blocks[0].label, &blocks[0].decode().unwrap()[..]), ("CERTIFICATE", &der[..]));
+        }
+    }
+
+    fn labels(text: &str) -> Vec<&str> {
+        parse(text.as_bytes()).unwrap().iter().map(|block| block.label).collect()
+    }
+
+    #[test]
+    fn blocks_are_found_between_explanations_however_lines_end() {
+        let text =
+            format!("Bag Attributes\r\n  name: x\n{}\nsome words\n{}", &*encode("A", b"one"), &*encode("B C", b"two"));
+        for text in [text.clone(), text.replace('\n', "\r\n"), text.replace('\n', "\r"), format!("\u{feff}{text}")] {
+            assert!(is_pem(text.as_bytes()));
+            assert_eq!(labels(&text), ["A", "B C"]);
+            assert_eq!(parse(text.as_bytes()).unwrap()[1].decode().unwrap()[..], *b"two");
+        }
+        let spaced = encode("A", b"one").replace('\n', " \t\n");
+        assert_eq!(parse(spaced.as_bytes()).unwrap()[0].decode().unwrap()[..], *b"one");
+    }
+
+    #[test]
+    fn armour_begins_a_line_and_what_is_before_it_is_text() {
+        let block = encode("A", b"one");
+        let text = format!("0 depth, see -----BEGIN B-----\n > -----BEGIN C-----\n{}", &*block);
+        assert!(is_pem(text.as_bytes()));
+        assert_eq!(labels(&text), ["A"]);
+        assert!(!is_pem(b"see -----BEGIN B-----\nQUJD\n-----END B-----\n"));
+        // DER may hold a text with armour in it.
+        for inner in [&block[..], &"x".repeat(300)] {
+            let der = crate::asn1::der::sequence(&[format!("{inner}\n{}", &*block).as_bytes()]);
+            assert!(!is_pem(&der));
         }
     }
 
     #[test]
-    fn blocks_are_found_between_explanations() {
-        let text =
-            format!("Bag Attributes\r\n  name: x\n{}\nsome words\n{}", &*encode("A", b"one"), &*encode("B C", b"two"));
-        assert!(is_pem(text.as_bytes()));
-        let labels: Vec<_> = parse(text.as_bytes()).unwrap().into_iter().map(|b| b.label).collect();
-        assert_eq!(labels, ["A", "B C"]);
+    fn a_broken_block_hides_no_other() {
+        let good = encode("A", b"one");
+        let broken = [
+            "-----BEGIN B-----\nQUJD\n".to_owned(),
+            "-----BEGIN B-----\nQU*D\n-----END B-----\n".to_owned(),
+            "-----BEGIN B-----\nQUJDR\n-----END B-----\n".to_owned(),
+            "-----BEGIN B-----\nQUJD\n-----END C-----\n".to_owned(),
+            "-----BEGIN B-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nQUJD\n-----END B-----\n".to_owned(),
+        ];
+        for broken in broken {
+            for text in [format!("{}{broken}", &*good), format!("{broken}{}", &*good)] {
+                let blocks = parse(text.as_bytes()).unwrap();
+                assert_eq!(blocks.len(), 2, "{text}");
+                for block in blocks {
+                    let whole = block.decode().ok().filter(|der| der[..] == *b"one");
+                    assert_eq!(whole.is_some(), block.label == "A", "{text}");
+                }
+            }
+        }
     }
 
     #[test]
-    fn damaged_armour_is_refused_with_the_reason() {
-        let reason = |text: &str| parse(text.as_bytes()).unwrap_err().to_string();
+    fn damaged_armour_is_refused_with_the_reason_and_the_place() {
+        let reason = |text: &str| {
+            parse(text.as_bytes()).and_then(|blocks| blocks.last().unwrap().decode().map(drop)).unwrap_err().to_string()
+        };
         assert!(reason("no armour at all").contains("no BEGIN line"));
         assert!(reason("-----BEGIN A-----\nQUJD\n").contains("no END line"));
         assert!(reason("-----BEGIN A-----\nQU*D\n-----END A-----").contains("not base64"));
-        assert!(reason("-----BEGIN A-----\nQUJDR\n-----END A-----").contains("not base64"));
+        let second = reason("-----BEGIN A-----\nQUJD\n-----END A-----\n-----BEGIN B-----\nQUJDR\n-----END B-----");
+        assert!(second.contains("block 2 (B)") && second.contains("not base64"), "{second}");
         assert!(reason("-----BEGIN A-----\nProc-Type: 4,ENCRYPTED\n\nQUJD\n-----END A-----").contains("PKCS#8"));
+    }
+
+    #[test]
+    fn base64_alone_is_told_from_other_input() {
+        assert_eq!(bare_base64(b" MAMC\r\nAQU=\n").unwrap()[..], [0x30, 0x03, 0x02, 0x01, 0x05]);
+        for other in [&b""[..], b"\n", b"QUJD", b"MAM", b"MA*C", &[0x30, 0x03, 0x02, 0x01, 0x00], b"-----BEGIN A-----"]
+        {
+            assert!(bare_base64(other).is_none());
+        }
     }
 }

@@ -7,6 +7,7 @@ use ::der::Tag;
 
 use super::crmf::TemplateExtension;
 use super::der::{Asn1Error, Cursor, element, sequence};
+use super::directory_string::is_printable;
 use super::name::{self, Name};
 use super::oid;
 use super::pem;
@@ -80,16 +81,16 @@ impl CertificationRequest {
         })
     }
 
-    /// From DER, or from PEM with exactly one request (RFC 7468 section 7).
+    /// From DER, base64, or PEM with exactly one request (RFC 7468 section 7).
     pub fn from_bytes(input: &[u8]) -> Result<Self, Asn1Error> {
         if !pem::is_pem(input) {
-            return Self::from_der(input);
+            return Self::from_der(&pem::without_armour(input));
         }
         let blocks = pem::parse(input)?;
         let mut requests =
-            blocks.iter().filter(|b| matches!(b.label.as_str(), "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST"));
+            blocks.iter().filter(|b| matches!(b.label, "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST"));
         match (requests.next(), requests.next()) {
-            (Some(block), None) => Self::from_der(&block.der),
+            (Some(block), None) => Self::from_der(&block.decode()?).map_err(|error| block.place(error)),
             (None, _) => Err(Asn1Error::invalid("PEM", "no CERTIFICATE REQUEST block")),
             (Some(_), Some(_)) => Err(Asn1Error::invalid("PEM", "more than one CERTIFICATE REQUEST block")),
         }
@@ -171,15 +172,11 @@ pub fn certification_request_info(
     sequence(&[&[0x02, 0x01, 0x00], subject.as_der(), spki, &element(0xa0, &[&attributes.concat()])])
 }
 
-/// The alphabet of PrintableString (X.680 section 41.4).
-fn is_printable(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&byte)
-}
-
 /// The extensions in the attribute extensionRequest; other attributes are passed over.
 fn read_extensions(attributes: &[u8]) -> Result<Vec<TemplateExtension>, Asn1Error> {
     let mut cursor = Cursor::new(attributes, "Attributes")?;
     let mut found = Vec::new();
+    let mut is_there = false;
     while !cursor.is_empty() {
         let mut attribute = Cursor::new(cursor.expect(Tag::Sequence, "an Attribute")?.value, "Attribute")?;
         let kind = read_oid(&mut attribute)?;
@@ -188,8 +185,12 @@ fn read_extensions(attributes: &[u8]) -> Result<Vec<TemplateExtension>, Asn1Erro
         if kind != oid::EXTENSION_REQUEST {
             continue;
         }
-        if !found.is_empty() {
+        if std::mem::replace(&mut is_there, true) {
             return Err(Asn1Error::invalid("Attributes", "extensionRequest twice"));
+        }
+        // Some writers put the attribute there with nothing in it: no value, or an empty list. Nothing is asked for.
+        if matches!(values.value, [] | [0x30, 0x00]) {
+            continue;
         }
         for extension in Extensions::parse(values.value, "extensionRequest")? {
             let extension = extension?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ::der::{Decode, Tag};
 
 use super::der::{Asn1Error, Cursor, Tlv, context, sequence};
+use super::object_identifier::is_well_formed;
 use super::{name, oid::Oid};
 use crate::limits;
 use crate::time::Time;
@@ -138,16 +139,20 @@ impl Certificate {
         Ok(Certificate { der: der.into(), spans, not_before, not_after, version, extensions: extensions.into() })
     }
 
-    /// Reads certificates from DER (one), PEM (any number of CERTIFICATE blocks, others skipped).
+    /// Reads certificates from DER or base64 (one), PEM (any number of CERTIFICATE blocks; others are skipped, whatever is
+    /// in them).
     pub fn many_from_bytes(input: &[u8]) -> Result<Vec<Self>, Asn1Error> {
         if !super::pem::is_pem(input) {
-            return Ok(vec![Self::from_der(input)?]);
+            return Ok(vec![Self::from_der(&super::pem::without_armour(input))?]);
         }
         let blocks = super::pem::parse(input)?;
         let certificates: Vec<_> = blocks
             .iter()
-            .filter(|b| matches!(b.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE"))
-            .map(|b| Self::from_der(&b.der))
+            .filter(|block| block.is_certificate())
+            .map(|block| {
+                let der = block.decode_certificate()?;
+                Self::from_der(&der).map_err(|error| block.place(error))
+            })
             .collect::<Result<_, _>>()?;
         if certificates.is_empty() {
             return Err(Asn1Error::invalid("PEM", "no CERTIFICATE block"));
@@ -220,8 +225,7 @@ impl Certificate {
         self.part(&self.spans.spki)
     }
 
-    /// All extensions in the order they came, but for those whose identifier has numbers above 32 bits (such as
-    /// UUIDs): none that is known here has.
+    /// All extensions in the order they came.
     pub fn extensions(&self) -> impl Iterator<Item = Extension<'_>> {
         self.raw_extensions().filter_map(|e| {
             let oid = Oid::from_bytes(e.oid).ok()?;
@@ -252,6 +256,17 @@ impl Certificate {
         self.extension(oid).map(|e| super::der::decode(e.value, structure)).transpose()
     }
 
+    /// Whether extendedKeyUsage is there and names this purpose.
+    pub fn has_purpose(&self, purpose: Oid) -> Result<bool, Asn1Error> {
+        let Some(extension) = self.extension(super::oid::CE_EXT_KEY_USAGE) else { return Ok(false) };
+        let mut purposes = Cursor::sequence(extension.value, "ExtKeyUsageSyntax")?;
+        let mut found = false;
+        while !purposes.is_empty() {
+            found |= read_oid_content(&mut purposes)? == purpose.as_bytes();
+        }
+        Ok(found)
+    }
+
     /// Content of the subjectKeyIdentifier extension; `None` if it is absent or malformed.
     pub fn subject_key_identifier(&self) -> Option<&[u8]> {
         let value = self.extension(super::oid::CE_SUBJECT_KEY_IDENTIFIER)?.value;
@@ -279,7 +294,7 @@ impl Eq for Certificate {}
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Certificate({}, serial {})", name::display(self.subject()), hex(self.serial()))
+        write!(f, "Certificate({}, serial {})", name::display(self.subject()), serial_text(self.serial()))
     }
 }
 
@@ -290,6 +305,35 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(out, "{b:02x}");
         out
     })
+}
+
+/// A serial number, content of the INTEGER, as it is shown to people: its bytes in hexadecimal digits, such as `00c1f2`. A
+/// negative one (against RFC 5280 section 4.1.2.2, and found in the field) is its magnitude behind a minus sign: `-05`.
+pub fn serial_text(content: &[u8]) -> String {
+    match content.first() {
+        Some(first) if first & 0x80 != 0 => {
+            let magnitude = negated(content);
+            let zeros = magnitude.iter().take_while(|byte| **byte == 0).count().min(magnitude.len() - 1);
+            format!("-{}", hex(&magnitude[zeros..]))
+        }
+        _ => hex(content),
+    }
+}
+
+/// The two's complement of a number, most significant byte first, in as many bytes.
+pub(crate) fn negated(number: &[u8]) -> Vec<u8> {
+    let mut carry = true;
+    let mut bytes: Vec<u8> = number
+        .iter()
+        .rev()
+        .map(|byte| {
+            let (sum, overflows) = (!byte).overflowing_add(u8::from(carry));
+            carry = overflows;
+            sum
+        })
+        .collect();
+    bytes.reverse();
+    bytes
 }
 
 /// The extensions in the content of an `[n] EXPLICIT Extensions`, one by one.
@@ -306,6 +350,11 @@ impl<'a> Extensions<'a> {
             return Err(Asn1Error::invalid(structure, "an empty list of extensions"));
         }
         Ok(Extensions { cursor, count: 0 })
+    }
+
+    /// The same, where an empty list harms nobody: in CRLs, their entries, and OCSP.
+    pub fn parse_or_none(content: &'a [u8], structure: &'static str) -> Result<Self, Asn1Error> {
+        Ok(Extensions { cursor: Cursor::sequence(content, structure)?, count: 0 })
     }
 
     fn read(&mut self) -> Result<RawExtension<'a>, Asn1Error> {
@@ -335,39 +384,25 @@ impl<'a> Iterator for Extensions<'a> {
         if self.cursor.is_empty() {
             return None;
         }
-        Some(
-            self.read().and_then(|RawExtension { oid, critical, value }| {
-                Ok(Extension { oid: parse_oid(oid)?, critical, value })
-            }),
-        )
+        Some(self.read().and_then(|RawExtension { oid, critical, value }| {
+            Ok(Extension { oid: Oid::from_bytes(oid)?, critical, value })
+        }))
     }
 }
 
 /// Reads an object identifier of at most [`limits::MAX_OID_BYTES`].
 pub fn read_oid(cursor: &mut Cursor<'_>) -> Result<Oid, Asn1Error> {
-    parse_oid(read_oid_content(cursor)?)
+    Oid::from_bytes(read_oid_content(cursor)?)
 }
 
-/// The same as it came, for identifiers that may have numbers above 32 bits.
+/// The same as it came: content that is well formed.
 pub(crate) fn read_oid_content<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], Asn1Error> {
     const WHAT: &str = "OBJECT IDENTIFIER";
     let content = cursor.expect(Tag::ObjectIdentifier, "an OBJECT IDENTIFIER")?.value;
     if content.len() > limits::MAX_OID_BYTES {
         return Err(Asn1Error::too_large(WHAT, "size in bytes", limits::MAX_OID_BYTES, content.len()));
     }
-    // X.690 section 8.19.2: the last byte of each number has bit 8 clear, and none begins with 0x80.
-    let ends = content.last().is_some_and(|b| b & 0x80 == 0);
-    let mut begins = true;
-    let shortest = content.iter().all(|b| {
-        let is_padding = begins && *b == 0x80;
-        begins = b & 0x80 == 0;
-        !is_padding
-    });
-    if ends && shortest { Ok(content) } else { Err(Asn1Error::invalid(WHAT, "malformed")) }
-}
-
-fn parse_oid(content: &[u8]) -> Result<Oid, Asn1Error> {
-    Oid::from_bytes(content).map_err(|_| Asn1Error::invalid("OBJECT IDENTIFIER", "malformed"))
+    if is_well_formed(content) { Ok(content) } else { Err(Asn1Error::invalid(WHAT, "malformed")) }
 }
 
 /// Reads a Time: UTCTime or GeneralizedTime in the forms of RFC 5280 section 4.1.2.5.

@@ -9,7 +9,7 @@ use super::bytes::devid_bytes;
 use super::error::{devid_error, devid_status};
 use super::guard::{guard, guard_value};
 use crate::asn1::distribution_point::{ca_issuers_urls, cdp_urls, ocsp_urls};
-use crate::asn1::x509::{Certificate, hex};
+use crate::asn1::x509::{Certificate, serial_text};
 use crate::asn1::{name, pem};
 use crate::client::import::certificates_from_bytes;
 use crate::validation::alternative_names;
@@ -47,7 +47,7 @@ impl devid_cert {
         <Self as Handle>::into_raw(Cert {
             subject: c_text(&name::display(certificate.subject())),
             issuer: c_text(&name::display(certificate.issuer())),
-            serial: c_text(&hex(certificate.serial())),
+            serial: c_text(&serial_text(certificate.serial())),
             names: alternative_names(&certificate).iter().map(|n| c_text(n)).collect(),
             urls: [cdp_urls, ocsp_urls, ca_issuers_urls]
                 .map(|find| find(&certificate).iter().map(|u| c_text(u)).collect()),
@@ -147,7 +147,8 @@ pub unsafe extern "C" fn devid_cert_issuer(cert: *const devid_cert) -> *const c_
     unsafe { peek(cert, c"".as_ptr(), |c| c.issuer.as_ptr()) }
 }
 
-/// The serial number: its encoded bytes in lower-case hexadecimal digits, such as "00c1f2".
+/// The serial number: its encoded bytes in lower-case hexadecimal digits, such as "00c1f2"; a negative one as its magnitude
+/// behind a minus sign, such as "-05".
 ///
 /// @param cert  May be NULL (gives "").
 /// @return Never NULL; valid until the certificate is freed.

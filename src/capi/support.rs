@@ -420,8 +420,12 @@ fn reason_of(reason: i32) -> Result<CrlReason, Error> {
     }
 }
 
-/// Content of a serial number from hexadecimal digits.
+/// Content of a serial number from hexadecimal digits, as [`serial_text`](crate::asn1::x509::serial_text) writes them.
 fn serial_of(text: &str) -> Result<Vec<u8>, Error> {
+    if let Some(magnitude) = text.strip_prefix('-').filter(|rest| !rest.starts_with('-')) {
+        let number = crate::asn1::x509::negated(&[&[0], &serial_of(magnitude)?[..]].concat());
+        return Ok(crate::asn1::crl::shortest_integer(&number).to_vec());
+    }
     let digits: Vec<u8> = text.bytes().filter(|b| !matches!(b, b':' | b' ')).collect();
     let value = |digit: &u8| (*digit as char).to_digit(16).map(|d| d as u8);
     let values: Option<Vec<u8>> = digits.iter().map(value).collect();
@@ -447,10 +451,16 @@ mod tests {
             ("00:81", vec![0, 0x81]),
             ("81", vec![0, 0x81]),
             ("abc", vec![0x0a, 0xbc]),
+            ("-05", vec![0xfb]),
+            ("-1", vec![0xff]),
+            ("-80", vec![0x80]),
+            ("-0100", vec![0xff, 0x00]),
         ] {
             assert_eq!(serial_of(text).unwrap(), bytes, "{text}");
+            let shown = crate::asn1::x509::serial_text(&bytes);
+            assert_eq!(serial_of(&shown).unwrap(), bytes, "{shown}");
         }
-        for text in ["", ":", "0x1f", "-1", "xyz", &"1".repeat(81)] {
+        for text in ["", ":", "0x1f", "-", "--1", "1-", "xyz", &"1".repeat(81)] {
             assert!(serial_of(text).is_err(), "{text}");
         }
         assert!(reason_of(7).is_err() && reason_of(-1).is_err() && reason_of(256).is_err());

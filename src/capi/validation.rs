@@ -9,7 +9,7 @@ use super::error::{devid_error, devid_status};
 use super::fetch::devid_ocsp_request;
 use super::guard::guard;
 use super::trust::devid_trust;
-use crate::asn1::any_oid::AnyOid;
+use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
 use crate::client::import::certificates_from_bytes;
 use crate::client::status::StatusMemory;
@@ -462,7 +462,7 @@ pub unsafe extern "C" fn devid_validator_add_policy(
     guard(err, || {
         // SAFETY: as the header says.
         let (mut validator, policy) = unsafe { (handle_mut(validator, "validator")?, text_in(policy, "policy")?) };
-        let policy: AnyOid = policy.parse().map_err(|_| invalid(format!("'{policy}' is no object identifier")))?;
+        let policy: Oid = policy.parse().map_err(|_| invalid(format!("'{policy}' is no object identifier")))?;
         validator.checks.policy.initial_set.push(policy);
         Ok(())
     })

@@ -8,7 +8,6 @@ use zeroize::Zeroizing;
 
 use crate::asn1::Asn1Error;
 use crate::asn1::crmf::CertTemplate;
-use crate::asn1::der::Cursor;
 use crate::asn1::name::{self, Name};
 use crate::asn1::pem;
 use crate::asn1::pkcs10::CertificationRequest;
@@ -218,13 +217,24 @@ impl<'a> Import<'a> {
             }
         }
         if pairs.is_empty() {
+            let mut unusable = None;
             for key in keys {
-                let spki = self.provider.import_pkcs8(&key.pkcs8)?.spki().to_vec();
+                let spki = match self.provider.import_pkcs8(&key.pkcs8) {
+                    Ok(key) => key.spki().to_vec(),
+                    // One that is not for us does not spoil the right one beside it.
+                    Err(error) => {
+                        unusable.get_or_insert(error);
+                        continue;
+                    }
+                };
                 let name = self.name.unwrap_or_default();
                 let brought = Brought(key.pkcs8.clone());
                 pairs.extend(
                     certified(&spki, certificates).map(|c| (name.to_owned(), c.clone(), Some(brought.clone()))),
                 );
+            }
+            if let (true, Some(error)) = (pairs.is_empty(), unusable) {
+                return Err(error.into());
             }
             if !pairs.is_empty() && self.name.is_none() {
                 let words = "the file brings a private key of its own: say under which name to install it";
@@ -270,12 +280,13 @@ impl<'a> Import<'a> {
     }
 }
 
-/// All certificates in a file: certificates and PKCS#7, PEM or DER. Doubles and private keys are passed over.
+/// All certificates in a file: certificates in PEM, base64 or DER, and PKCS#7, in BER too. Doubles are left out; blocks of
+/// other things (private keys, encrypted or not, what is broken) are skipped.
 ///
 /// Some CAs armour PKCS#7 as `CERTIFICATE`: what a block is, is told from its content.
 pub fn certificates_from_bytes(input: &[u8]) -> Result<Vec<Certificate>, Error> {
     let mut found: Vec<Certificate> = Vec::new();
-    let mut take = |der: &[u8]| -> Result<(), Error> {
+    let mut take = |der: &[u8]| -> Result<(), Asn1Error> {
         let all = if is_content_info(der) { certificates_from_pkcs7(der)? } else { vec![Certificate::from_der(der)?] };
         for certificate in all {
             if !found.contains(&certificate) {
@@ -284,17 +295,21 @@ pub fn certificates_from_bytes(input: &[u8]) -> Result<Vec<Certificate>, Error> 
         }
         let limit = limits::MAX_CMS_CERTIFICATES;
         if found.len() > limit {
-            return Err(Error::from(Asn1Error::too_large("PEM", "count of certificates", limit, found.len())));
+            return Err(Asn1Error::too_large("PEM", "count of certificates", limit, found.len()));
         }
         Ok(())
     };
     if !pem::is_pem(input) {
-        take(input)?;
+        take(&pem::without_armour(input))?;
         return Ok(found);
     }
-    const LABELS: [&str; 5] = ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE", "PKCS7", "CMS"];
-    for block in pem::parse(input)?.iter().filter(|block| LABELS.contains(&block.label.as_str())) {
-        take(&block.der)?;
+    const BUNDLES: [&str; 3] = ["PKCS7", "CMS", "PKCS #7 SIGNED DATA"];
+    for block in pem::parse(input)? {
+        if block.is_certificate() {
+            take(&block.decode_certificate()?).map_err(|error| block.place(error))?;
+        } else if BUNDLES.contains(&block.label) {
+            take(&block.decode()?).map_err(|error| block.place(error))?;
+        }
     }
     if found.is_empty() {
         return Err(Error::new(Code::Pem, "neither a CERTIFICATE nor a PKCS7 block with certificates"));
@@ -302,9 +317,15 @@ pub fn certificates_from_bytes(input: &[u8]) -> Result<Vec<Certificate>, Error> 
     Ok(found)
 }
 
-/// A ContentInfo begins with its type; a certificate with its tbsCertificate.
-fn is_content_info(der: &[u8]) -> bool {
-    Cursor::sequence(der, "ContentInfo").is_ok_and(|fields| fields.peek() == Some(::der::Tag::ObjectIdentifier))
+/// A ContentInfo begins with its type; a certificate with its tbsCertificate. DER or BER.
+fn is_content_info(input: &[u8]) -> bool {
+    match input {
+        [0x30, 0x80, tag, ..] => *tag == 0x06,
+        [0x30, length, rest @ ..] => {
+            rest.get(usize::from(if *length < 0x80 { 0 } else { length & 0x7f })) == Some(&0x06)
+        }
+        _ => false,
+    }
 }
 
 fn certified<'c>(spki: &[u8], certificates: &'c [Certificate]) -> impl Iterator<Item = &'c Certificate> {

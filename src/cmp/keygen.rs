@@ -194,10 +194,7 @@ fn check_authority(
 }
 
 fn is_key_generation_authority(certificate: &Certificate) -> Result<bool, Error> {
-    use x509_cert::ext::pkix::ExtendedKeyUsage;
-    let purposes: Option<ExtendedKeyUsage> =
-        certificate.decode_extension(oid::CE_EXT_KEY_USAGE, "ExtKeyUsageSyntax")?;
-    Ok(purposes.is_some_and(|p| p.0.contains(&oid::KP_CM_KGA)))
+    Ok(certificate.has_purpose(oid::KP_CM_KGA)?)
 }
 
 /// The one key of an AsymmetricKeyPackage.

@@ -357,9 +357,7 @@ pub(super) fn may_sign(signer: &Certificate) -> Result<bool, Error> {
 }
 
 pub(super) fn has_cmc_purpose(signer: &Certificate) -> Result<bool, Error> {
-    use x509_cert::ext::pkix::ExtendedKeyUsage;
-    let purposes: Option<ExtendedKeyUsage> = signer.decode_extension(oid::CE_EXT_KEY_USAGE, "ExtKeyUsageSyntax")?;
-    Ok(purposes.is_some_and(|p| p.0.contains(&oid::KP_CMC_CA) || p.0.contains(&oid::KP_CMC_RA)))
+    Ok(signer.has_purpose(oid::KP_CMC_CA)? || signer.has_purpose(oid::KP_CMC_RA)?)
 }
 
 fn check_time(context: &Context, message: &PkiMessage, now: Time) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use crate::asn1::cmp::revocation::rev_req;
 use crate::asn1::cmp::{PkiStatus, PkiStatusInfo, RevRepContent};
 use crate::asn1::crl::CrlReason;
 use crate::asn1::name;
-use crate::asn1::x509::{Certificate, hex};
+use crate::asn1::x509::{Certificate, serial_text};
 use crate::codes::Code;
 use crate::error::Error;
 use crate::time::Time;
@@ -121,8 +121,8 @@ pub(super) fn check_answer(
             let (issuer, serial) = (certificate.issuer.as_deref().unwrap_or_default(), &certificate.serial);
             let words = format!(
                 "revocation of serial {} was asked for, the server speaks of serial {} of {}",
-                hex(&request.serial),
-                hex(serial),
+                serial_text(&request.serial),
+                serial_text(serial),
                 name::display(issuer)
             );
             return Err(Error::new(Code::Protocol, words));

@@ -1,7 +1,8 @@
 //! Cryptographic Message Syntax (RFC 5652) as far as a device needs it: opening and sealing enveloped data, verifying
 //! signed data, reading the certificates of a `.p7b` file; and PKCS#12 (RFC 7292), which is built of CMS.
 //!
-//! DER only, but for PKCS#12. What streams in BER with indefinite lengths is refused by the reader.
+//! DER only, but for PKCS#12 and for files of certificates. What is signed or encrypted and streams in BER is refused by the
+//! reader.
 
 mod encrypted_value;
 pub mod enveloped;
@@ -24,8 +25,8 @@ pub use signed::{SignedData, sign, sign_content};
 
 use crate::asn1::der::{Asn1Error, Cursor, Tlv, element, sequence};
 use crate::asn1::oid::Oid;
-use crate::asn1::pem;
 use crate::asn1::x509::{Certificate, read_oid};
+use crate::asn1::{ber, pem};
 use crate::codes::Code;
 use crate::crypto::CryptoError;
 
@@ -84,17 +85,37 @@ impl From<CmsError> for crate::Error {
     }
 }
 
-/// All certificates in a SignedData without regard to who signed it: a `.p7b` or `.p7c` file, PEM or DER.
+/// All certificates in a SignedData without regard to who signed it: a `.p7b` or `.p7c` file, PEM, base64, DER or BER
+/// (RFC 5652 section 10.1: nothing here is signed but the certificates, and those keep the bytes that came).
 ///
 /// Attribute certificates and other formats are skipped. Nothing here is trusted: the caller validates.
 pub fn certificates_from_pkcs7(input: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
     if !pem::is_pem(input) {
-        return Ok(SignedData::from_der(input)?.certificates);
+        return certificates_from_signed_data(&pem::without_armour(input));
     }
     let blocks = pem::parse(input)?;
-    let block = blocks.iter().find(|block| matches!(block.label.as_str(), "PKCS7" | "CMS"));
+    let block = blocks.iter().find(|block| matches!(block.label, "PKCS7" | "CMS" | "PKCS #7 SIGNED DATA"));
     let block = block.ok_or_else(|| Asn1Error::invalid("PEM", "no PKCS7 block"))?;
-    Ok(SignedData::from_der(&block.der)?.certificates)
+    certificates_from_signed_data(&block.decode()?).map_err(|error| block.place(error))
+}
+
+fn certificates_from_signed_data(input: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
+    // Whether it is BER shows at its first length, but for lengths that are written too long further inside.
+    match SignedData::from_der(input) {
+        Ok(data) => Ok(data.certificates),
+        Err(as_der) => match ber::with_definite_lengths(input) {
+            Ok(definite) if *definite != *input => {
+                let found = SignedData::from_der(&definite)?.certificates;
+                // A certificate that is DER comes through as it was; one that is not would be a certificate of our making.
+                Ok(found.into_iter().filter(|c| holds(input, c.as_der())).collect())
+            }
+            _ => Err(as_der),
+        },
+    }
+}
+
+fn holds(whole: &[u8], part: &[u8]) -> bool {
+    whole.windows(part.len()).any(|window| window == part)
 }
 
 /// Splits a ContentInfo (RFC 5652 section 3) into type and content; the content is a SEQUENCE for all types we know.

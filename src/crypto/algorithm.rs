@@ -217,7 +217,7 @@ impl KeyKind {
                     oid::CURVE_P256 => Ok(KeyKind::P256),
                     oid::CURVE_P384 => Ok(KeyKind::P384),
                     oid::CURVE_P521 => Ok(KeyKind::P521),
-                    _ => Err(Asn1Error::invalid(WHAT, "a curve other than P-256, P-384 and P-521")),
+                    other => Err(Asn1Error::unknown(WHAT, "a curve", other)),
                 },
                 // RFC 5480 section 2.1.1: implicitCurve and specifiedCurve MUST NOT be used.
                 _ => Err(Asn1Error::invalid(WHAT, "curve parameters that are not a named curve")),
@@ -230,7 +230,7 @@ impl KeyKind {
             oid::ML_KEM_512 => Ok(KeyKind::MlKem512),
             oid::ML_KEM_768 => Ok(KeyKind::MlKem768),
             oid::ML_KEM_1024 => Ok(KeyKind::MlKem1024),
-            _ => Err(Asn1Error::invalid(WHAT, "an unknown type of key")),
+            other => Err(Asn1Error::unknown(WHAT, "a type of key", other)),
         }
     }
 }
@@ -348,7 +348,7 @@ impl SignatureAlgorithm {
             oid::ML_DSA_44 => without(Self::MlDsa44),
             oid::ML_DSA_65 => without(Self::MlDsa65),
             oid::ML_DSA_87 => without(Self::MlDsa87),
-            _ => Err(Asn1Error::invalid(WHAT, "not a signature algorithm that is known here")),
+            other => Err(Asn1Error::unknown(WHAT, "a signature algorithm", other)),
         }
     }
 
@@ -481,7 +481,7 @@ pub fn digest_identifier(bytes: &[u8]) -> Result<DigestAlgorithm, Asn1Error> {
     let found = read_oid(&mut fields)?;
     fields.optional(Tag::Null)?;
     fields.finish()?;
-    DigestAlgorithm::from_oid(found).ok_or_else(|| Asn1Error::invalid(WHAT, "not a digest that is known here"))
+    DigestAlgorithm::from_oid(found).ok_or_else(|| Asn1Error::unknown(WHAT, "a digest", found))
 }
 
 #[cfg(test)]

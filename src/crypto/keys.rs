@@ -39,18 +39,24 @@ pub fn to_pkcs8(
     if !pem::is_pem(input) {
         return der_to_pkcs8(provider, input, password);
     }
-    let mut blocks = pem::parse(input)?.into_iter().filter(|block| block.label.ends_with("PRIVATE KEY"));
-    let Some(block) = blocks.next() else {
-        return Err(CryptoError::BadKey("no PRIVATE KEY block in the PEM input".to_owned()));
+    let blocks: Vec<_> = pem::parse(input)?.into_iter().filter(|block| block.label.ends_with("PRIVATE KEY")).collect();
+    // A key in a form that is not read here does not spoil the one beside it that is.
+    let read = |block: &&pem::Block<'_>| {
+        matches!(block.label, "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" | "EC PRIVATE KEY" | "RSA PRIVATE KEY")
+            && !block.is_encrypted_traditional()
     };
-    if blocks.next().is_some() {
-        return Err(CryptoError::BadKey("more than one private key in the PEM input".to_owned()));
-    }
-    match block.label.as_str() {
-        "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" | "EC PRIVATE KEY" | "RSA PRIVATE KEY" => {
-            der_to_pkcs8(provider, &block.der, password)
+    let mut ours = blocks.iter().filter(read);
+    match (ours.next(), ours.next(), blocks.first()) {
+        (Some(block), None, _) => der_to_pkcs8(provider, &block.decode()?, password),
+        (Some(_), Some(_), _) => Err(CryptoError::BadKey("more than one private key in the PEM input".to_owned())),
+        (None, _, Some(block)) if block.is_encrypted_traditional() => Err(CryptoError::Unsupported(format!(
+            "a traditional {} under a password (RFC 1421); make it PKCS#8: openssl pkcs8 -topk8",
+            block.label
+        ))),
+        (None, _, Some(block)) => {
+            Err(CryptoError::Unsupported(format!("PEM blocks labelled {}; PKCS#8 is", block.label)))
         }
-        other => Err(CryptoError::Unsupported(format!("PEM blocks labelled {other}; PKCS#8 is"))),
+        (None, _, None) => Err(CryptoError::BadKey("no PRIVATE KEY block in the PEM input".to_owned())),
     }
 }
 

@@ -190,9 +190,29 @@ impl<'a> RsaPublicKey<'a> {
     }
 }
 
+/// Refuses an RSAPrivateKey (RFC 8017 appendix A.1.2) of a size that is not taken, by its size.
+pub(super) fn check_rsa_private_key(pkcs1: &[u8]) -> Result<(), CryptoError> {
+    let mut fields = Cursor::sequence(pkcs1, "RSAPrivateKey")?;
+    fields.expect(Tag::Integer, "version")?;
+    check_rsa_size(bit_len(positive(&mut fields, "modulus")?))
+}
+
+pub(super) fn check_rsa_size(bits: u32) -> Result<(), CryptoError> {
+    let (least, most) = (limits::MIN_RSA_BITS, limits::MAX_RSA_BITS);
+    if (least..=most).contains(&bits) {
+        return Ok(());
+    }
+    Err(CryptoError::BadKey(format!(
+        "an RSA private key of {bits} bits; at least {least} and at most {most} are taken"
+    )))
+}
+
 impl From<Asn1Error> for CryptoError {
     fn from(error: Asn1Error) -> Self {
-        CryptoError::BadKey(error.to_string())
+        match error.problem {
+            crate::asn1::Problem::Unknown { .. } => CryptoError::Unsupported(error.to_string()),
+            _ => CryptoError::BadKey(error.to_string()),
+        }
     }
 }
 

@@ -50,7 +50,13 @@ pub fn inspect(input: &[u8], format: Format) -> Result<String, Error> {
         for block in pem::parse(input)?.iter().take(MAX_BLOCKS) {
             // What its label calls a private key is never shown by its tags, however broken it is.
             let is_key = block.label.contains("PRIVATE KEY") && !block.label.contains("ENCRYPTED");
-            found.push(if is_key { private_key(&block.der) } else { named(&block.der) });
+            found.push(match block.decode() {
+                Ok(der) if is_key => private_key(&der),
+                Ok(der) => named(&der),
+                Err(error) => {
+                    Value::Object(vec![(block.label.to_owned(), Value::Text(format!("(not shown: {error})")))])
+                }
+            });
         }
     } else if input.first() == Some(&0x30) {
         found.push(named(input));

@@ -38,7 +38,11 @@ const CMP: &[(Oid, &str)] = &[
 
 /// The name with the number behind it, or the number alone.
 pub(super) fn oid_name(oid: Oid) -> String {
-    let known = CMP.iter().find(|(known, _)| *known == oid).map(|(_, name)| *name).or_else(|| DB.by_oid(&oid));
+    let known = CMP
+        .iter()
+        .find(|(known, _)| *known == oid)
+        .map(|(_, name)| *name)
+        .or_else(|| DB.by_oid(&const_oid::ObjectIdentifier::from_bytes(oid.as_bytes()).ok()?));
     match known {
         Some(name) => format!("{name} ({oid})"),
         None => oid.to_string(),

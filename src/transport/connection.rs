@@ -18,6 +18,7 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBu
 use zeroize::Zeroizing;
 
 use super::error::{Phase, TransportError};
+use super::folding::Folding;
 use super::tls::{Session, TlsClient};
 use super::url::Url;
 use super::{Cancel, Interrupt, tunnel};
@@ -247,6 +248,7 @@ impl Connector for LinkConnector {
             send_error: None,
             prefix,
             begins_request: true,
+            folding: Folding::default(),
             link: link.clone(),
             read_timeout: None,
             write_timeout: None,
@@ -300,6 +302,7 @@ pub(super) struct LinkTransport {
     /// Scheme and authority, put before the path where a proxy is asked (RFC 9112 section 3.2.2).
     prefix: Option<String>,
     begins_request: bool,
+    folding: Folding,
     link: Arc<Link>,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
@@ -342,12 +345,25 @@ impl LinkTransport {
                 self.read_timeout = left;
             }
             let buffer = self.buffers.input_append_buf();
+            let held_len = self.folding.held().len();
+            let Some((held, free)) = buffer.split_at_mut_checked(held_len).filter(|(_, free)| !free.is_empty()) else {
+                return Err(ureq::Error::LargeResponseHeader(buffer.len(), buffer.len()));
+            };
+            held.copy_from_slice(self.folding.held());
             let outcome = match &mut self.session {
-                Some(session) => session.read(&self.stream, buffer),
-                None => (&*self.stream).read(buffer),
+                Some(session) => session.read(&self.stream, free),
+                None => (&*self.stream).read(free),
             };
             match outcome {
-                Ok(count) => return Ok(count),
+                Ok(0) => {
+                    self.folding.end();
+                    return Ok(held_len);
+                }
+                Ok(count) => match self.folding.pass(&mut buffer[..held_len + count]) {
+                    // A line end alone: whether the line goes on is not known yet.
+                    0 => left = end.map(|end| end.saturating_duration_since(Instant::now())),
+                    ready => return Ok(ready),
+                },
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {
                     left = end.map(|end| end.saturating_duration_since(Instant::now()));
                     if left.is_some_and(|l| l.is_zero()) {
@@ -381,6 +397,7 @@ impl Transport for LinkTransport {
             _ => self.pending.extend_from_slice(output),
         }
         self.begins_request = false;
+        self.folding = Folding::default();
         if self.pending.len() > MAX_COALESCED_BYTES { self.flush(timeout) } else { Ok(()) }
     }
 

@@ -23,6 +23,8 @@ pub struct TransportError {
     pub location: Option<String>,
     /// The server may have received the whole request: a certificate may have been issued, a repetition may be refused.
     pub is_possibly_delivered: bool,
+    /// The server's own words in a body that is no message; nobody vouches for them.
+    pub server_words: Option<String>,
     /// For people: expectation, finding, place.
     pub detail: String,
 }
@@ -113,6 +115,7 @@ impl TransportError {
             content_type: None,
             retry_after_seconds: None,
             location: None,
+            server_words: None,
             is_possibly_delivered: phase >= Phase::Send,
             detail: detail.into(),
         }
@@ -153,6 +156,9 @@ impl TransportError {
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.detail)?;
+        if let Some(words) = &self.server_words {
+            write!(f, "; the server says, not authenticated: \"{words}\"")?;
+        }
         let mut facts = Vec::new();
         facts.extend(self.status.map(|s| format!("HTTP status {s}")));
         facts.extend(self.content_type.as_ref().map(|t| format!("content type {t}")));
@@ -176,6 +182,7 @@ impl From<TransportError> for Error {
         };
         public.with(|facts| {
             facts.http_status = error.status;
+            facts.server_texts.extend(error.server_words);
             facts.retry_after_seconds = error.retry_after_seconds;
             facts.phase = Some(error.phase.name());
         })

@@ -142,6 +142,7 @@ mod client {
     use crate::transport::wire::{
         HttpConfig, Wire, WireReply, WireRequest, header_text, location, retry_after_seconds,
     };
+    use crate::transport::words::words_of;
     use crate::transport::{ExchangeLimits, Url};
 
     /// What the URLs in one certificate path may make the client do. Sizes and times are in [`ExchangeLimits`].
@@ -271,6 +272,10 @@ mod client {
             content_type: content_type.clone(),
             retry_after_seconds: retry_after_seconds(&reply.headers),
             location: location(&reply.headers),
+            server_words: match reply.status {
+                200 => None,
+                _ => words_of(&reply.body),
+            },
             ..TransportError::new(kind, Phase::Body, detail)
         };
         match reply.status {

@@ -3,6 +3,7 @@
 use super::error::{Phase, TransportError, TransportErrorKind};
 use super::url::Url;
 use super::wire::{Wire, WireReply, WireRequest, header_text, location, retry_after_seconds};
+use super::words::words_of;
 use super::{Exchange, ExchangeLimits, Reply, Shape, shape_of};
 
 use ureq::http::header;
@@ -72,6 +73,7 @@ fn judge(reply: WireReply, strict: bool) -> Result<Reply, TransportError> {
         content_type: content_type.clone(),
         retry_after_seconds: retry_after_seconds(&reply.headers),
         location: location(&reply.headers),
+        server_words: if reply.body_error.is_none() { words_of(&reply.body) } else { None },
         ..TransportError::new(kind, Phase::Body, detail)
     };
     let found = || match (&content_type, reply.body.is_empty()) {
@@ -107,6 +109,10 @@ fn judge(reply: WireReply, strict: bool) -> Result<Reply, TransportError> {
         Shape::Other if !is_pkixcmp => {
             Err(error(TransportErrorKind::ContentType, format!("expected application/pkixcmp, found {}", found())))
         }
+        Shape::Other if words_of(&reply.body).is_some() => Err(error(
+            TransportErrorKind::ContentType,
+            format!("expected a CMP message, found text that calls itself {}", found()),
+        )),
         Shape::Sequence if !is_pkixcmp && strict => Err(error(
             TransportErrorKind::ContentType,
             format!("expected the content type application/pkixcmp, found {}", found()),

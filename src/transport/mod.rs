@@ -12,6 +12,8 @@ mod error;
 pub mod fetch;
 pub mod file;
 #[cfg(feature = "http")]
+mod folding;
+#[cfg(feature = "http")]
 pub mod http;
 pub mod tls;
 #[cfg(feature = "http")]
@@ -19,6 +21,8 @@ mod tunnel;
 mod url;
 #[cfg(feature = "http")]
 mod wire;
+#[cfg(feature = "http")]
+mod words;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -194,6 +194,7 @@ impl Wire {
         let outcome = outcome.and_then(|mut response| {
             self.link.enter(Phase::Body);
             let (body, body_error) = self.read_body(&mut response, limits);
+            let body_error = body_error.or_else(|| compressed(response.headers(), &body));
             if body_error.as_ref().is_some_and(|e| e.kind == TransportErrorKind::Cancelled) {
                 return Err(cancelled(Phase::Body));
             }
@@ -263,6 +264,10 @@ impl Wire {
         }
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
+        }
+        // RFC 9110 section 12.5.3: nothing here undoes a coding, and a signed message gains nothing by one.
+        if !self.config.headers.iter().any(|(name, _)| name.to_string().eq_ignore_ascii_case("accept-encoding")) {
+            builder = builder.header(header::ACCEPT_ENCODING, "identity");
         }
         for (name, value) in &self.config.headers {
             builder = builder.header(name, value);
@@ -375,6 +380,21 @@ pub(super) fn retry_after_seconds(headers: &HeaderMap) -> Option<u32> {
     }
     // More digits than fit mean "a very long time".
     Some(value.parse().unwrap_or(u32::MAX))
+}
+
+/// Refuses a body that is compressed, by its header or, without one, by the mark of gzip. A header that is not true harms
+/// nobody: what begins like DER or text is not compressed.
+fn compressed(headers: &HeaderMap, body: &[u8]) -> Option<TransportError> {
+    let told =
+        header_text(headers, header::CONTENT_ENCODING).filter(|coding| !coding.trim().eq_ignore_ascii_case("identity"));
+    let coding = match (told, body) {
+        (_, [] | [0x30, ..]) => return None,
+        (Some(coding), _) if super::words::words_of(body).is_none() => coding,
+        (None, [0x1f, 0x8b, 0x08, ..]) => "gzip".to_owned(),
+        _ => return None,
+    };
+    let detail = format!("the answer's body is compressed ({coding}) although only \"identity\" was accepted");
+    Some(TransportError::new(TransportErrorKind::ContentType, Phase::Body, detail))
 }
 
 /// A header's text, cut to a length fit for messages.

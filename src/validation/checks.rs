@@ -2,7 +2,6 @@
 
 use super::identity::PeerName;
 use super::revocation::RevocationPolicy;
-use crate::asn1::any_oid::AnyOid;
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
 use crate::limits::PathBudget;
@@ -137,7 +136,7 @@ pub enum NameCheck {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyInputs {
     /// user-initial-policy-set; empty, or containing anyPolicy, means any policy.
-    pub initial_set: Vec<AnyOid>,
+    pub initial_set: Vec<Oid>,
     /// initial-explicit-policy: the path must be valid for a policy of the set.
     pub require_explicit: bool,
     /// initial-policy-mapping-inhibit.

@@ -113,13 +113,14 @@ impl Crl {
         }
     }
 
-    /// One from DER, or all X509 CRL blocks of a PEM text.
+    /// One from DER or base64, or all X509 CRL blocks of a PEM text; other blocks are skipped, whatever is in them.
     pub fn many_from_bytes(input: &[u8]) -> Result<Vec<Self>, Asn1Error> {
         if !pem::is_pem(input) {
-            return Ok(vec![Self::from_der(input.to_vec())?]);
+            return Ok(vec![Self::from_der(pem::without_armour(input).into_owned())?]);
         }
-        let blocks = pem::parse(input)?.into_iter().filter(|b| matches!(b.label.as_str(), "X509 CRL" | "CRL"));
-        let lists = blocks.map(|b| Self::from_der(b.der.to_vec())).collect::<Result<Vec<_>, _>>()?;
+        let blocks = pem::parse(input)?.into_iter().filter(|block| matches!(block.label, "X509 CRL" | "CRL"));
+        let read = |block: pem::Block<'_>| Self::from_der(block.decode()?.to_vec()).map_err(|error| block.place(error));
+        let lists = blocks.map(read).collect::<Result<Vec<_>, _>>()?;
         if lists.is_empty() {
             return Err(Asn1Error::invalid("PEM", "no X509 CRL block"));
         }

@@ -43,7 +43,7 @@ impl CrlNumberTable {
         while let Some((series, behind)) = rest.split_first_chunk::<32>() {
             let (length, behind) = behind.split_first().ok_or_else(damaged)?;
             let (number, behind) = behind.split_at_checked(usize::from(*length)).ok_or_else(damaged)?;
-            if numbers.len() == MAX_SERIES || number.len() > 20 || number.first() == Some(&0) {
+            if numbers.len() == MAX_SERIES || number.first() == Some(&0) {
                 return Err(damaged());
             }
             numbers.insert(*series, CrlNumber::from_be_bytes(number));

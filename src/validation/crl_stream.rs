@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::crl::{Crl, Extract, FoundEntry};
 use crate::asn1::Asn1Error;
-use crate::asn1::crl::{CrlEntry, CrlHead, CrlTail, header, issuer_names, shortest_integer};
+use crate::asn1::crl::{CrlEntry, CrlHead, CrlTail, check_issuers, header, issuer_names, shortest_integer};
 use crate::asn1::der::Cursor;
 use crate::asn1::x509::bit_string;
 use crate::codes::Code;
@@ -43,6 +43,7 @@ pub struct CrlStream {
     signature: Option<Box<[u8]>>,
     certificate_issuer: Option<Box<[u8]>>,
     unknown_critical_entry: Option<crate::asn1::oid::Oid>,
+    has_odd_entry: bool,
     found: Vec<FoundEntry>,
 }
 
@@ -85,6 +86,7 @@ impl CrlStream {
             signature: None,
             certificate_issuer: None,
             unknown_critical_entry: None,
+            has_odd_entry: false,
             found: Vec::new(),
         })
     }
@@ -224,8 +226,8 @@ impl CrlStream {
                     return Ok(Progress::NeedsMore);
                 };
                 let end = self.position + header_len + content_len;
-                if content_len == 0 || end > self.tbs_end {
-                    return Err(malformed("an empty list of revoked certificates, or one beyond the signed part"));
+                if end > self.tbs_end {
+                    return Err(malformed("a list of revoked certificates beyond the signed part"));
                 }
                 self.take(used, header_len);
                 self.step = Step::Entry { end };
@@ -247,8 +249,8 @@ impl CrlStream {
             return Err(malformed("an entry beyond the list of entries"));
         }
         let content = &self.buffer[*used + element.header_len..*used + length];
-        let version = self.head.as_ref().map_or(1, |head| head.version);
-        let facts = CrlEntry::check(content, version)?;
+        let facts = CrlEntry::check(content)?;
+        self.has_odd_entry |= facts.is_odd;
         self.unknown_critical_entry = self.unknown_critical_entry.or(facts.unknown_critical);
         if let Some(value) = facts.certificate_issuer {
             self.certificate_issuer = Some(value.into());
@@ -313,8 +315,10 @@ impl CrlStream {
             return Err(malformed("bytes behind signatureValue"));
         }
         let indirect = self.tail.issuing_distribution_point().is_some_and(|p| p.indirect_crl);
-        if self.certificate_issuer.is_some() && !indirect {
-            return Err(malformed("certificateIssuer in a list that is not indirect"));
+        check_issuers(indirect, self.has_odd_entry)?;
+        if !indirect {
+            // Without a meaning there: the entries are about the list's own issuer.
+            self.found.iter_mut().for_each(|entry| entry.certificate_issuers.clear());
         }
         self.step = Step::Done;
         Ok(Progress::Made)

@@ -148,6 +148,9 @@ impl<'a> Facts<'a> {
                     self.status_pointer = Some("authorityInfoAccess with a responder");
                 }
             }
+            // id-pkix-ocsp-nocheck, 1.3.6.1.5.5.7.48.1.5: understood, and critical where an issuer makes it so (RFC 6960
+            // section 4.2.2.2.1: SHOULD be non-critical).
+            [0x2b, 6, 1, 5, 5, 7, 48, 1, 5] => {}
             _ => self.note_unknown(&extension),
         }
         Ok(())

@@ -6,6 +6,7 @@ use ::der::Tag;
 
 use crate::asn1::Asn1Error;
 use crate::asn1::der::{Cursor, Tlv, element};
+use crate::asn1::directory_string::{self, UNIVERSAL_STRING};
 
 /// Whether two Names, DER, are the same by RFC 5280 section 7.1: attribute by attribute, strings without regard to case,
 /// to their ASN.1 type and to how much white space stands in or around them. Bytes that are no Name equal nothing but
@@ -148,9 +149,6 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Tag of UniversalString, which the decoder does not know.
-const UNIVERSAL_STRING: u8 = 0x1c;
-
 impl<'a> Attribute<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, Asn1Error> {
         let fields = cursor.expect(Tag::Sequence, "an AttributeTypeAndValue")?;
@@ -182,32 +180,9 @@ impl<'a> Attribute<'a> {
 
 /// The text of a DirectoryString or IA5String; `None` for other types and for text that breaks its encoding.
 fn decode_text<'a>(value: &Value<'a>) -> Option<Cow<'a, str>> {
-    let value = match value {
-        Value::Plain(element) => element,
-        Value::Universal(_, content) => {
-            let characters = content.chunks(4).map(|c| <[u8; 4]>::try_from(c).ok().map(u32::from_be_bytes));
-            let text: Option<String> = characters.map(|c| char::from_u32(c?)).collect();
-            return text.map(Cow::Owned);
-        }
-    };
-    match value.tag {
-        Tag::Utf8String | Tag::PrintableString | Tag::Ia5String | Tag::NumericString | Tag::VisibleString => {
-            std::str::from_utf8(value.value).ok().map(Cow::Borrowed)
-        }
-        // T.61 as everyone has read it since: Latin-1.
-        Tag::TeletexString => Some(match std::str::from_utf8(value.value) {
-            Ok(text) if text.is_ascii() => Cow::Borrowed(text),
-            _ => value.value.iter().map(|b| char::from(*b)).collect::<String>().into(),
-        }),
-        Tag::BmpString => {
-            let units = value.value.chunks(2).map(|pair| match pair {
-                [high, low] => u16::from_be_bytes([*high, *low]),
-                // An odd length: a lone surrogate, which the decoder refuses.
-                _ => 0xd800,
-            });
-            char::decode_utf16(units).collect::<Result<String, _>>().ok().map(Cow::Owned)
-        }
-        _ => None,
+    match value {
+        Value::Plain(element) => directory_string::text(*element.bytes.first()?, element.value),
+        Value::Universal(_, content) => directory_string::text(UNIVERSAL_STRING, content),
     }
 }
 

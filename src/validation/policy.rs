@@ -6,9 +6,8 @@ use ::der::Tag;
 use super::checks::PolicyInputs;
 use super::facts::Facts;
 use crate::asn1::Asn1Error;
-use crate::asn1::any_oid::AnyOid;
 use crate::asn1::der::Cursor;
-use crate::asn1::oid;
+use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::read_oid_content;
 use crate::codes::Code;
 
@@ -28,7 +27,7 @@ pub(super) struct Refusal {
 }
 
 /// The policies the path is valid for: `None` means any.
-pub(super) type ValidPolicies = Option<Vec<AnyOid>>;
+pub(super) type ValidPolicies = Option<Vec<Oid>>;
 
 /// A policy: the content of its identifier, whose numbers may be of any size.
 type Policy<'a> = &'a [u8];
@@ -75,7 +74,7 @@ impl<'a> InitialState<'a> {
             inhibit_any: start(inputs.inhibit_any),
         };
         if !inputs.initial_set.is_empty() && !inputs.initial_set.iter().any(|p| *p == oid::ANY_POLICY) {
-            let mut set: Vec<Policy<'a>> = inputs.initial_set.iter().map(AnyOid::as_bytes).collect();
+            let mut set: Vec<Policy<'a>> = inputs.initial_set.iter().map(Oid::as_bytes).collect();
             set.sort_unstable();
             state.initial_set = Some(set);
         }
@@ -227,7 +226,7 @@ impl<'a> Processing<'a> {
 }
 
 fn owned(policies: Option<&[Policy<'_>]>) -> ValidPolicies {
-    policies.map(|policies| policies.iter().map(|policy| AnyOid::from_checked(policy)).collect())
+    policies.map(|policies| policies.iter().filter_map(|policy| Oid::from_bytes(policy).ok()).collect())
 }
 
 /// RFC 5280 section 6.1.3 (d) and (e) on the level that the mappings of the certificate above made.

@@ -2,9 +2,9 @@
 
 use super::checks::{Checks, NameCheck, Profile};
 use super::revocation::{RevocationMode, RevocationScope};
-use crate::asn1::any_oid::AnyOid;
+use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
-use crate::codes::Code;
+use crate::codes::{Class, Code};
 use crate::error::Error;
 use crate::time::Time;
 
@@ -21,7 +21,7 @@ pub struct ValidPath {
     chain: Vec<Certificate>,
     not_after: Time,
     status_until: Option<Time>,
-    policies: Option<Vec<AnyOid>>,
+    policies: Option<Vec<Oid>>,
     asked: Asked,
     /// The certificates below the anchor that had a usable status.
     with_status: Vec<Certificate>,
@@ -141,7 +141,8 @@ impl Report {
             return Some(Error::new(Code::NoPath, "no path to a trust anchor"));
         };
         let index = finding.certificate_index.and_then(|i| u32::try_from(i).ok());
-        Some(Error::new(finding.code, finding.text.clone()).with(|facts| facts.certificate_index = index))
+        let code = validation_code(finding.code);
+        Some(Error::new(code, finding.text.clone()).with(|facts| facts.certificate_index = index))
     }
 }
 
@@ -150,7 +151,7 @@ impl ValidPath {
         chain: Vec<Certificate>,
         not_after: Time,
         status_until: Option<Time>,
-        policies: Option<Vec<AnyOid>>,
+        policies: Option<Vec<Oid>>,
         checks: &Checks,
     ) -> Self {
         let asked = Asked::new(checks, chain.len());
@@ -210,7 +211,7 @@ impl ValidPath {
     }
 
     /// The policies the path is valid for (RFC 5280 section 6.1.6); `None` means any policy, empty means none.
-    pub fn policies(&self) -> Option<&[AnyOid]> {
+    pub fn policies(&self) -> Option<&[Oid]> {
         self.policies.as_deref()
     }
 
@@ -234,6 +235,17 @@ impl Finding {
     /// A finding that the caller should know of and that refuses nothing.
     pub(super) fn note(code: Code, certificate_index: Option<usize>, text: impl Into<String>) -> Self {
         Finding { code, certificate_index, text: text.into(), fatal: false }
+    }
+}
+
+/// The class of an answer follows the question: whatever a certificate is refused for, the code is one of validation. The
+/// finding keeps the code that says more.
+fn validation_code(code: Code) -> Code {
+    match code.class() {
+        Class::Validation => code,
+        // A signature that does not match, or that nobody here can check, is none: no path.
+        _ if matches!(code, Code::SignatureInvalid | Code::Algorithm) => Code::NoPath,
+        _ => Code::Malformed,
     }
 }
 

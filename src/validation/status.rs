@@ -12,7 +12,7 @@ use super::trust::TrustAnchors;
 use super::{certificate, path};
 use crate::asn1::name::display;
 use crate::asn1::oid;
-use crate::asn1::x509::{Certificate, hex};
+use crate::asn1::x509::{Certificate, serial_text};
 use crate::codes::Code;
 use crate::crypto::Provider;
 use crate::limits;
@@ -368,7 +368,11 @@ impl<'a> StatusSearch<'a> {
 
     fn check_signer_status(&self, certificate: &Certificate, above: &[Certificate]) -> Result<(), String> {
         let named = || {
-            format!("the signer's certificate {} serial {}", display(certificate.subject()), hex(certificate.serial()))
+            format!(
+                "the signer's certificate {} serial {}",
+                display(certificate.subject()),
+                serial_text(certificate.serial())
+            )
         };
         let needed =
             self.policy().mode == RevocationMode::HardFail && self.policy().scope == RevocationScope::WholeChain;

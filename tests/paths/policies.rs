@@ -203,16 +203,16 @@ fn more_policies_than_anyone_has_are_a_matter_of_budget() {
 #[test]
 fn a_policy_named_by_a_uuid_is_a_policy_like_any_other() {
     // 2.25 and 128 bits: a number that fits no machine word.
-    let policy: devid::asn1::any_oid::AnyOid = "2.25.329800735698586629295641978511506172918".parse().unwrap();
-    let other: devid::asn1::any_oid::AnyOid = "2.25.329800735698586629295641978511506172919".parse().unwrap();
-    let of = |policy: &devid::asn1::any_oid::AnyOid| {
+    let policy: devid::asn1::oid::Oid = "2.25.329800735698586629295641978511506172918".parse().unwrap();
+    let other: devid::asn1::oid::Oid = "2.25.329800735698586629295641978511506172919".parse().unwrap();
+    let of = |policy: &devid::asn1::oid::Oid| {
         let id = devid::asn1::der::element(0x06, &[policy.as_bytes()]);
         devid::asn1::der::sequence(&[&devid::asn1::der::sequence(&[&id])])
     };
     let root = Party::root("root");
     let ca = Builder::ca("CA").with(CE_CERTIFICATE_POLICIES, false, of(&policy)).signed_by(&root);
     let leaf = Builder::leaf("leaf").with(CE_CERTIFICATE_POLICIES, false, of(&policy)).signed_by(&ca);
-    let demanding = |set: &[&devid::asn1::any_oid::AnyOid]| {
+    let demanding = |set: &[&devid::asn1::oid::Oid]| {
         let initial_set = set.iter().map(|p| (*p).clone()).collect();
         let policy = PolicyInputs { initial_set, require_explicit: true, ..PolicyInputs::default() };
         Checks { policy, ..plain() }

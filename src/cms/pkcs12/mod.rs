@@ -35,16 +35,27 @@ pub struct Pkcs12 {
 }
 
 impl Pkcs12 {
-    /// The first private key for which there is a certificate; `None` if there is no such pair.
+    /// The first private key for which there is a certificate; `None` if there is no such pair. Keys of types that are not
+    /// known here are passed over; where there is no pair without them, the error names the first.
     pub fn identity(&self, provider: &dyn Provider) -> Result<Option<Pkcs12Identity>, CryptoError> {
+        let mut unusable = None;
         for key in &self.keys {
-            let key = provider.import_pkcs8(&key.pkcs8)?;
+            let key = match provider.import_pkcs8(&key.pkcs8) {
+                Ok(key) => key,
+                Err(error) => {
+                    unusable.get_or_insert(error);
+                    continue;
+                }
+            };
             if let Some(own) = self.certificates.iter().find(|c| key_matches_certificate(&*key, c)) {
                 let others = self.certificates.iter().filter(|other| *other != own).cloned().collect();
                 return Ok(Some(Pkcs12Identity { key, certificate: own.clone(), others }));
             }
         }
-        Ok(None)
+        match unusable {
+            Some(error) => Err(error),
+            None => Ok(None),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::asn1::der::{Asn1Error, Cursor, Tlv};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo, algorithm_identifier};
 use crate::asn1::x509::{Certificate, read_oid};
-use crate::asn1::{ber, der};
+use crate::asn1::{Problem, ber, der, directory_string};
 use crate::cms::CmsError;
 use crate::crypto::algorithm::digest_identifier;
 use crate::crypto::keys::{derive_pbkdf2, pbes2_decrypt};
@@ -50,9 +50,11 @@ impl Pkcs12 {
             found: Pkcs12 { keys: Vec::new(), certificates: Vec::new(), is_outdated: false },
             bags: 0,
             has_opened: false,
+            unread_key: None,
+            unread_certificate: None,
         };
         let is_whole = reader.check_mac(mac, safe)?;
-        let read = reader.read_safe(safe);
+        let read = reader.read_safe(safe).and_then(|()| reader.unread());
         match (is_whole, read) {
             (true, read) => read.map(|()| reader.found),
             // Something that only the right password opens did open.
@@ -70,6 +72,9 @@ struct Reader<'a> {
     bags: usize,
     /// Whether the password has opened something encrypted.
     has_opened: bool,
+    /// Why the first key, and the first certificate, that could not be read could not.
+    unread_key: Option<CmsError>,
+    unread_certificate: Option<CmsError>,
 }
 
 impl Reader<'_> {
@@ -214,30 +219,50 @@ impl Reader<'_> {
             let mut bag = Cursor::new(bags.expect(Tag::Sequence, "a SafeBag")?.value, WHAT)?;
             let kind = read_oid(&mut bag)?;
             let value = bag.expect(der::context(0, true), "bagValue")?.value;
-            let friendly_name = match bag.optional(Tag::Set)? {
-                Some(attributes) => friendly_name(attributes.value)?,
-                None => None,
-            };
+            // Words for people decide nothing, however they are written.
+            let friendly_name = bag.optional(Tag::Set)?.and_then(|set| friendly_name(set.value).ok().flatten());
             bag.finish()?;
             self.bags += 1;
             if self.bags > limits::MAX_PKCS12_BAGS {
                 return Err(Asn1Error::too_large(WHAT, "count of bags", limits::MAX_PKCS12_BAGS, self.bags).into());
             }
+            // What is not for us does not spoil what stands beside it.
             match kind {
-                oid::BAG_KEY => self.take_key(Zeroizing::new(value.to_vec()), friendly_name)?,
-                oid::BAG_SHROUDED_KEY => {
-                    let info = EncryptedPrivateKeyInfo::from_der(value)?;
-                    let is_key = |opened: &[u8]| PrivateKeyInfo::from_der(opened).is_ok();
-                    let pkcs8 = self.decrypt(info.algorithm, info.parameters, info.ciphertext, is_key)?;
-                    self.take_key(pkcs8, friendly_name)?;
+                oid::BAG_KEY => {
+                    let taken = self.take_key(Zeroizing::new(value.to_vec()), friendly_name);
+                    pass_over(taken, &mut self.unread_key)?;
                 }
-                oid::BAG_CERTIFICATE => self.take_certificate(value)?,
+                oid::BAG_SHROUDED_KEY => {
+                    let taken = self.take_shrouded_key(value, friendly_name);
+                    pass_over(taken, &mut self.unread_key)?;
+                }
+                oid::BAG_CERTIFICATE => {
+                    let taken = self.take_certificate(value);
+                    pass_over(taken, &mut self.unread_certificate)?;
+                }
                 oid::BAG_SAFE_CONTENTS => self.read_contents(value, depth + 1)?,
                 // CRLs, secrets and what nobody knows yet.
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// Why there is no key, or no certificate, where there was something of the kind that could not be read.
+    fn unread(&mut self) -> Result<(), CmsError> {
+        let key = self.unread_key.take().filter(|_| self.found.keys.is_empty());
+        let certificate = self.unread_certificate.take().filter(|_| self.found.certificates.is_empty());
+        match key.or(certificate) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn take_shrouded_key(&mut self, value: &[u8], friendly_name: Option<String>) -> Result<(), CmsError> {
+        let info = EncryptedPrivateKeyInfo::from_der(value)?;
+        let is_key = |opened: &[u8]| PrivateKeyInfo::from_der(opened).is_ok();
+        let pkcs8 = self.decrypt(info.algorithm, info.parameters, info.ciphertext, is_key)?;
+        self.take_key(pkcs8, friendly_name)
     }
 
     fn take_key(&mut self, pkcs8: Zeroizing<Vec<u8>>, friendly_name: Option<String>) -> Result<(), CmsError> {
@@ -349,6 +374,18 @@ impl Reader<'_> {
     }
 }
 
+/// Keeps why something was not read, and goes on; limits end it.
+fn pass_over(taken: Result<(), CmsError>, unread: &mut Option<CmsError>) -> Result<(), CmsError> {
+    match taken {
+        Err(CmsError::Malformed(error)) if matches!(error.problem, Problem::TooLarge { .. }) => Err(error.into()),
+        Err(error) => {
+            unread.get_or_insert(error);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
 /// Type and content of a ContentInfo whose content may be an OCTET STRING.
 fn content_info(info: Tlv<'_>) -> Result<(Oid, &[u8]), Asn1Error> {
     let mut fields = Cursor::new(info.value, "ContentInfo")?;
@@ -366,9 +403,10 @@ fn friendly_name(attributes: &[u8]) -> Result<Option<String>, Asn1Error> {
         let mut attribute = Cursor::new(list.expect(Tag::Sequence, "an attribute")?.value, WHAT)?;
         if read_oid(&mut attribute)? == oid::FRIENDLY_NAME {
             let mut values = Cursor::new(attribute.expect(Tag::Set, "attrValues")?.value, WHAT)?;
-            let text = values.expect(Tag::BmpString, "a BMPString")?.value;
-            let units: Vec<u16> = text.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
-            return Ok(String::from_utf16(&units).ok());
+            // PKCS#9 says BMPString; tools write others.
+            let text = values.any("a string")?;
+            let tag = text.bytes.first().copied().unwrap_or_default();
+            return Ok(directory_string::text(tag, text.value).map(std::borrow::Cow::into_owned));
         }
     }
     Ok(None)

@@ -16,6 +16,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::super::keys::same_public_key;
+use super::super::public_key::check_rsa_private_key;
 use super::super::public_key::{self, PublicKey, encode_spki};
 use super::super::{CryptoError, KeyKind, PrivateKey};
 use super::kem;
@@ -57,6 +58,7 @@ pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
     let info = PrivateKeyInfo::from_der(pkcs8)?;
     let made = match info.algorithm {
         oid::RSA_ENCRYPTION | oid::RSASSA_PSS => {
+            check_rsa_private_key(info.key)?;
             let pair = RsaKeyPair::from_der(info.key).map_err(rejected)?;
             let spki = encode_spki(KeyKind::Rsa(0), pair.public_key().as_ref());
             let PublicKey::Rsa(rsa) = PublicKey::from_spki(&spki)? else { unreachable!("encoded as RSA") };
@@ -137,9 +139,9 @@ fn key(kind: KeyKind, pair: Pair) -> Key {
     Key { spki: encode_spki(kind, public), kind, pair }
 }
 
-/// AWS-LC's reason is a fixed word, never bytes of the key.
-fn rejected(reason: KeyRejected) -> CryptoError {
-    CryptoError::BadKey(reason.to_string())
+/// AWS-LC's reason is a word of its own that tells nobody what to do.
+fn rejected(_: KeyRejected) -> CryptoError {
+    CryptoError::BadKey("a private key that is malformed, or whose parts do not belong together".to_owned())
 }
 
 fn ecdsa(kind: KeyKind) -> &'static EcdsaSigningAlgorithm {

@@ -45,9 +45,7 @@ pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
             let private = RsaPrivateKey::from_pkcs1_der(info.key).map_err(|_| refused())?;
             private.validate().map_err(|_| refused())?;
             let bits = private.n().bits();
-            if !(limits::MIN_RSA_BITS..=limits::MAX_RSA_BITS).contains(&bits) {
-                return Err(CryptoError::BadKey(format!("an RSA private key of {bits} bits")));
-            }
+            super::super::public_key::check_rsa_size(bits)?;
             key(KeyKind::Rsa(bits), Secret::Rsa(Box::new(private)))?
         }
         oid::EC_PUBLIC_KEY => {

@@ -57,7 +57,7 @@ class Certificate(Handle):
 
     @property
     def serial(self) -> str:
-        """The serial number's bytes in lower-case hexadecimal digits."""
+        """The serial number's bytes in lower-case hexadecimal digits; a negative one as its magnitude behind a minus sign."""
         with self._use() as pointer:
             return text_of(library().devid_cert_serial(pointer))
 
