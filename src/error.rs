@@ -72,6 +72,13 @@ impl Error {
         self
     }
 
+    /// The same error under the code that this gives for its own; an application's stays.
+    #[must_use]
+    pub(crate) fn recoded(mut self, code: impl FnOnce(Code) -> Code) -> Self {
+        self.code = code(self.code);
+        self
+    }
+
     /// The code.
     pub fn code(&self) -> Code {
         self.code

@@ -135,7 +135,10 @@ impl<'a> Cursor<'a> {
     /// Reads the content of the one SEQUENCE that `bytes` must be, to its last byte.
     pub fn sequence(bytes: &'a [u8], structure: &'static str) -> Result<Self, Asn1Error> {
         let mut outer = Cursor::new(bytes, structure)?;
-        let content = outer.expect(Tag::Sequence, "a SEQUENCE")?.value;
+        let content = outer
+            .expect(Tag::Sequence, "a SEQUENCE")
+            .map_err(|error| as_text(bytes, structure).unwrap_or(error))?
+            .value;
         outer.finish()?;
         Ok(Cursor { bytes: content, position: 0, structure })
     }
@@ -249,6 +252,14 @@ impl<'a> Cursor<'a> {
         let inner = Asn1Error::from_der(self.structure, error);
         Asn1Error { offset: self.offset() + inner.offset, ..inner }
     }
+}
+
+/// The error for input that is text where DER belongs.
+#[cold]
+fn as_text(bytes: &[u8], structure: &'static str) -> Option<Asn1Error> {
+    let head: String = bytes.iter().take(40).map(|byte| char::from(*byte)).collect();
+    let is_text = head.len() >= 8 && head.bytes().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
+    is_text.then(|| Asn1Error::invalid(structure, format!("expected DER, found text that begins with {head:?}")))
 }
 
 /// Tag, length of the header, length of the value, of the elements that certificates are made of: tag in one byte,

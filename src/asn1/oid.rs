@@ -189,6 +189,7 @@ pub const AT_ORGANIZATIONAL_UNIT: Oid = oid("2.5.4.11");
 pub const AT_TITLE: Oid = oid("2.5.4.12");
 pub const AT_GIVEN_NAME: Oid = oid("2.5.4.42");
 pub const AT_DN_QUALIFIER: Oid = oid("2.5.4.46");
+pub const ON_SMTP_UTF8_MAILBOX: Oid = oid("1.3.6.1.5.5.7.8.9");
 pub const AT_TELEPHONE_NUMBER: Oid = oid("2.5.4.20");
 pub const AT_INITIALS: Oid = oid("2.5.4.43");
 // RFC 3739 section 3.2.2, CA/Browser Forum.

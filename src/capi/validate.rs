@@ -180,7 +180,7 @@ pub(super) fn hand_out(
     out_report: Option<&mut *mut devid_report>,
     out_peer: Option<&mut *mut devid_peer>,
 ) -> Result<(), Error> {
-    let refusal = report.error();
+    let refusal = report.refusal();
     if let Some(out_report) = out_report {
         *out_report = devid_report::of(report);
     }

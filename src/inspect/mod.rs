@@ -47,7 +47,11 @@ pub fn inspect(input: &[u8], format: Format) -> Result<String, Error> {
     }
     let mut found = Vec::new();
     if pem::is_pem(input) {
-        for block in pem::parse(input)?.iter().take(MAX_BLOCKS) {
+        let blocks = pem::parse(input)?;
+        if let [only] = &blocks[..] {
+            only.decode()?;
+        }
+        for block in blocks.iter().take(MAX_BLOCKS) {
             // What its label calls a private key is never shown by its tags, however broken it is.
             let is_key = block.label.contains("PRIVATE KEY") && !block.label.contains("ENCRYPTED");
             found.push(match block.decode() {

@@ -6,8 +6,10 @@ use ::der::Tag;
 
 use super::names;
 use crate::asn1::Asn1Error;
-use crate::asn1::der::{Cursor, Tlv};
+use crate::asn1::der::{Cursor, Tlv, context};
 use crate::asn1::general_name::{GeneralName, GeneralNames};
+use crate::asn1::oid;
+use crate::asn1::x509::read_oid;
 
 const WHAT: &str = "NameConstraints";
 /// The form of dNSName.
@@ -30,7 +32,10 @@ impl<'a> ConstrainedNames<'a> {
         }
         if let Some(der) = subject_alt_name {
             for name in GeneralNames::parse(der, "SubjectAltName")? {
-                all.push(name?);
+                let name = name?;
+                all.push(name);
+                // RFC 9598 section 6: constraints on rfc822Name are constraints on these as well.
+                all.extend(smtp_utf8_mailbox(&name).map(GeneralName::Rfc822));
             }
         }
         Ok(ConstrainedNames { names: all, subject_emails })
@@ -40,6 +45,27 @@ impl<'a> ConstrainedNames<'a> {
         let emails = self.subject_emails.iter().map(|text| GeneralName::Rfc822(text.as_bytes()));
         self.names.iter().copied().chain(emails)
     }
+}
+
+/// The mailbox in an otherName of the form SmtpUTF8Mailbox (RFC 9598 section 3), whose domain is written in ASCII; `None` for
+/// other names. One that is malformed is an empty mailbox, which satisfies no constraint.
+fn smtp_utf8_mailbox<'a>(name: &GeneralName<'a>) -> Option<&'a [u8]> {
+    const WHAT: &str = "SmtpUTF8Mailbox";
+    let GeneralName::Other(content) = name else { return None };
+    let mut fields = Cursor::new(content, WHAT).ok()?;
+    if read_oid(&mut fields).ok()? != oid::ON_SMTP_UTF8_MAILBOX {
+        return None;
+    }
+    let read = move || -> Result<&'a [u8], Asn1Error> {
+        let value = fields.expect(context(0, true), "the mailbox")?.value;
+        fields.finish()?;
+        let mut value = Cursor::new(value, WHAT)?;
+        let mailbox = value.expect(Tag::Utf8String, "a UTF8String")?.value;
+        value.finish()?;
+        Ok(mailbox)
+    };
+    let mailbox = read().unwrap_or_default();
+    Some(if std::str::from_utf8(mailbox).is_ok() { mailbox } else { &[] })
 }
 
 /// Why names do not satisfy constraints.

@@ -141,8 +141,13 @@ impl Report {
             return Some(Error::new(Code::NoPath, "no path to a trust anchor"));
         };
         let index = finding.certificate_index.and_then(|i| u32::try_from(i).ok());
-        let code = validation_code(finding.code);
-        Some(Error::new(code, finding.text.clone()).with(|facts| facts.certificate_index = index))
+        Some(Error::new(finding.code, finding.text.clone()).with(|facts| facts.certificate_index = index))
+    }
+
+    /// The same as an answer to the question whether the certificate is valid: a code of the class of validation, whatever it
+    /// is refused for. What the finding's own code says more is in the report.
+    pub fn refusal(&self) -> Option<Error> {
+        self.error().map(|error| error.recoded(validation_code))
     }
 }
 
