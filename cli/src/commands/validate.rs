@@ -116,7 +116,7 @@ fn crl(input: &[u8]) -> Result<Crl, Failure> {
         true => {
             let found = pem::parse(input)?.into_iter().find(|block| block.label == "X509 CRL");
             let missing = || Failure::Own(Exit::Input, "no X509 CRL block in the PEM file".to_owned());
-            found.ok_or_else(missing)?.der.to_vec()
+            found.ok_or_else(missing)?.decode()?.to_vec()
         }
     };
     Ok(Crl::from_der(der)?)
