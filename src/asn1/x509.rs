@@ -384,7 +384,12 @@ impl<'a> Iterator for Extensions<'a> {
         if self.cursor.is_empty() {
             return None;
         }
-        Some(self.read().and_then(|RawExtension { oid, critical, value }| {
+        let read = self.read();
+        if read.is_err() {
+            // Where the next one begins is not known: the iterator ends here, also for callers that pass over errors.
+            self.cursor = self.cursor.at_end();
+        }
+        Some(read.and_then(|RawExtension { oid, critical, value }| {
             Ok(Extension { oid: Oid::from_bytes(oid)?, critical, value })
         }))
     }

@@ -202,7 +202,14 @@ impl<'a> Iterator for Subtrees<'a> {
     type Item = Result<Base<'a>, Asn1Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() { None } else { Some(self.read()) }
+        if self.0.is_empty() {
+            return None;
+        }
+        let read = self.read();
+        if read.is_err() {
+            self.0 = self.0.at_end();
+        }
+        Some(read)
     }
 }
 
