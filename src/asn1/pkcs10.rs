@@ -238,6 +238,32 @@ mod tests {
         assert!(certification_request_info(&Name::null(), SPKI, &[], None).ends_with(&[0xa0, 0x00]));
     }
 
+    /// Some writers put the attribute there for nothing, or others with identifiers made of UUIDs.
+    #[test]
+    fn attributes_that_ask_for_nothing_are_no_obstacle() {
+        let with = |attributes: &[u8]| {
+            let info = sequence(&[&[0x02, 0x01, 0x00], &[0x30, 0x00], SPKI, &element(0xa0, &[attributes])]);
+            CertificationRequest::assemble(&info, ALGORITHM, &[1])
+        };
+        let attribute = |kind: oid::Oid, values: &[u8]| sequence(&[&encode_oid(kind), &element(0x31, &[values])]);
+        let uuid = oid::Oid::new("2.25.329800735698586629295641978511506172918").unwrap();
+        for odd in [
+            vec![],
+            attribute(oid::EXTENSION_REQUEST, &[]),
+            attribute(oid::EXTENSION_REQUEST, &[0x30, 0x00]),
+            attribute(uuid, &[0x05, 0x00]),
+        ] {
+            assert_eq!(with(&odd).unwrap().extensions(), []);
+        }
+        let extensions = sequence(&[&extension().to_der()]);
+        let asked = attribute(oid::EXTENSION_REQUEST, &extensions);
+        assert_eq!(with(&asked).unwrap().extensions(), [extension()]);
+        for twice in [asked.clone(), attribute(oid::EXTENSION_REQUEST, &[])] {
+            assert!(with(&[&twice[..], &asked].concat()).is_err());
+        }
+        assert!(with(&attribute(oid::EXTENSION_REQUEST, &[0x05, 0x00])).is_err());
+    }
+
     #[test]
     fn what_is_no_request_is_refused() {
         let info = certification_request_info(&Name::null(), SPKI, &[extension()], None);

@@ -452,3 +452,42 @@ pub(crate) fn span_of(whole: &[u8], part: &[u8]) -> Range<u32> {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;
     start as u32..(start + part.len()) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asn1::pem;
+
+    const DEVICE: &[u8] = include_bytes!("../../tests/c/data/device.pem");
+
+    #[test]
+    fn certificates_are_found_among_other_blocks_and_texts() {
+        let certificate = Certificate::many_from_bytes(DEVICE).unwrap().remove(0);
+        let plain = pem::encode("CERTIFICATE", certificate.as_der());
+        // OpenSSL's x509 -trustout writes its settings behind the certificate.
+        let trusted = pem::encode("TRUSTED CERTIFICATE", &[certificate.as_der(), &[0x30, 0x02, 0x0c, 0x00]].concat());
+        let key = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nQUJD\n-----END RSA PRIVATE KEY-----\n";
+        for text in [
+            format!("0 s:CN=device\n{}", *plain),
+            trusted.to_string(),
+            format!("{key}{}", *plain),
+            format!("{}-----BEGIN X509 CRL-----\nQUJD\n", *plain),
+        ] {
+            assert_eq!(Certificate::many_from_bytes(text.as_bytes()).unwrap(), [certificate.clone()], "{text}");
+        }
+        // What is asked for is not passed over: a damaged certificate is named by its place.
+        let damaged = format!("{}{}", *plain, plain.replacen("MII", "M*I", 1));
+        assert!(Certificate::many_from_bytes(damaged.as_bytes()).unwrap_err().to_string().contains("block 2"));
+        let behind = [certificate.as_der(), &[0x30, 0x00]].concat();
+        assert!(Certificate::many_from_bytes(pem::encode("CERTIFICATE", &behind).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_negative_serial_number_is_itself() {
+        for (content, text) in
+            [(&[0xfb][..], "-05"), (&[0x00, 0xfb], "00fb"), (&[0x80], "-80"), (&[0xff, 0x00], "-0100")]
+        {
+            assert_eq!(serial_text(content), text);
+        }
+    }
+}

@@ -155,6 +155,36 @@ fn a_file_without_signed_data_gives_no_certificates() {
     assert_eq!(certificates_from_pkcs7(&encode_content_info(oid::CMS_SIGNED_DATA, &empty)), Ok(Vec::new()));
 }
 
+/// EJBCA and Bouncy Castle stream such files in BER; Microsoft's tools write base64 without armour.
+#[test]
+fn files_of_certificates_are_read_in_ber_and_base64_and_certificates_keep_their_bytes() {
+    use base64ct::{Base64, Encoding};
+    let certificate = Certificate::many_from_bytes(include_bytes!("../../tests/c/data/device.pem")).unwrap().remove(0);
+    let streamed = |content: &[u8]| [&[0x30, 0x80][..], content, &[0, 0]].concat();
+    let object = |found: Oid| element(0x06, &[found.as_bytes()]);
+    let file = |certificates: &[u8]| {
+        let set = [&[0xa0, 0x80][..], certificates, &[0, 0]].concat();
+        let encapsulated = streamed(&object(oid::CMS_DATA));
+        let data = [&[0x02, 0x01, 0x01, 0x31, 0x80, 0, 0][..], &encapsulated, &set, &[0x31, 0x80, 0, 0]].concat();
+        let content = [&[0xa0, 0x80][..], &streamed(&data), &[0, 0]].concat();
+        streamed(&[&object(oid::CMS_SIGNED_DATA)[..], &content].concat())
+    };
+    let good = file(certificate.as_der());
+    for input in
+        [good.clone(), Base64::encode_string(&good).into_bytes(), pem::encode("PKCS7", &good).as_bytes().to_vec()]
+    {
+        assert_eq!(certificates_from_pkcs7(&input).unwrap(), [certificate.clone()]);
+        assert_eq!(crate::client::import::certificates_from_bytes(&input).unwrap(), [certificate.clone()]);
+    }
+    // A certificate that is BER itself would be one of our making.
+    let mut fields = Cursor::new(certificate.as_der(), "").unwrap();
+    let as_ber = file(&streamed(fields.any("a certificate").unwrap().value));
+    assert_eq!(certificates_from_pkcs7(&as_ber).unwrap(), []);
+    for length in 0..good.len() {
+        assert!(certificates_from_pkcs7(&good[..length]).is_err(), "cut at {length}");
+    }
+}
+
 /// A certificate with nothing in it but names and a key: enough to be named by a signer.
 fn certificate_for(key: &dyn PrivateKey, serial: u8) -> Certificate {
     let algorithm = key.kind().default_signature().to_der();

@@ -297,6 +297,24 @@ mod tests {
     }
 
     #[test]
+    fn a_key_in_another_form_does_not_spoil_the_one_beside_it() {
+        let provider = default_provider();
+        let key = provider.generate_key(KeyKind::P256).unwrap();
+        let good = pem::encode("PRIVATE KEY", &key.to_pkcs8().unwrap());
+        let traditional = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nQUJD\n\
+                           -----END RSA PRIVATE KEY-----\n";
+        let dsa = pem::encode("DSA PRIVATE KEY", b"any");
+        for other in [traditional, &dsa, "-----BEGIN X-----\nQU*D\n-----END X-----\n"] {
+            for text in [format!("{other}{}", *good), format!("{}{other}", *good)] {
+                assert_eq!(load_private_key(&*provider, text.as_bytes(), None).unwrap().spki(), key.spki());
+            }
+        }
+        let words = load_private_key(&*provider, traditional.as_bytes(), None).unwrap_err().to_string();
+        assert!(words.contains("openssl pkcs8 -topk8"), "{words}");
+        assert!(load_private_key(&*provider, format!("{}{}", *good, *good).as_bytes(), None).is_err());
+    }
+
+    #[test]
     fn a_key_file_cannot_order_unbounded_work() {
         let provider = default_provider();
         let key = provider.generate_key(KeyKind::Ed25519).unwrap().to_pkcs8().unwrap();

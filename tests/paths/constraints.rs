@@ -324,3 +324,24 @@ fn quadratic_names_and_constraints_end_with_the_budget() {
     let few = Builder::leaf("device").alt_names(many(20, "names.test")).signed_by(&ca);
     assert_valid(&check(&root, &few, &[&ca], &plain()));
 }
+
+/// RFC 9598 section 6: constraints on rfc822Name are constraints on SmtpUTF8Mailbox.
+#[test]
+fn mailboxes_beyond_ascii_obey_the_constraints_on_mailboxes() {
+    let kind = Oid::new("1.3.6.1.5.5.7.8.9").unwrap();
+    let mailbox = |text: &str| other_name(kind, &devid::asn1::der::element(0x0c, &[text.as_bytes()]));
+    permits(
+        email("example.com"),
+        &[mailbox("\u{fc}ser@example.com"), mailbox("\u{fc}ser@EXAMPLE.com")],
+        &[mailbox("\u{fc}ser@a.example.com"), mailbox("\u{fc}ser@example.org")],
+    );
+    permits(email(".example.com"), &[mailbox("\u{fc}@a.example.com")], &[mailbox("\u{fc}@example.com")]);
+    let malformed =
+        [other_name(kind, &[0x05, 0x00]), other_name(kind, &[0x0c, 0x01, 0xff]), mailbox("nobody"), mailbox("")];
+    for name in malformed {
+        let name = [name];
+        assert_eq!(outcome(&[email("example.com")], &[], &name), OUTSIDE);
+        assert_eq!(outcome(&[], &[email("example.com")], &name), OUTSIDE);
+        assert_eq!(outcome(&[dns("example.com")], &[], &name), Ok(()), "mailboxes are not constrained");
+    }
+}

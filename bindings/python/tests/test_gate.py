@@ -113,6 +113,19 @@ def test_a_certificate_in_python_shows_no_key(devid_testca: TestCa) -> None:
     assert not [name for name in values if "key" in name]
 
 
+def test_a_forged_certificate_is_refused_by_a_report(devid_testca: TestCa) -> None:
+    der = bytearray(devid.Certificate.parse(devid_testca.read("peer-good.pem")).der)
+    der[-1] ^= 1
+    forged = devid.Certificate.parse(bytes(der))
+    checks = devid.Validator(devid.Trust(devid_testca.root), purposes=None, any_name=True)
+    checks.add_intermediates(devid_testca.read("issuing.pem"))
+    report = checks.examine(forged, NOW)
+    assert not report.is_valid and report.findings
+    with pytest.raises(devid.ValidationError) as refused:
+        checks.validate(forged, NOW)
+    assert refused.value.report is not None
+
+
 def test_a_refused_peer_leaves_nothing_behind(devid_testca: TestCa) -> None:
     point = devid.Key.load(devid_testca.read("peer-good.key")).public_key[-65:]
     checks = devid.Validator(devid.Trust(devid_testca.root), purposes=None, dns=["other.example"])

@@ -43,6 +43,19 @@ fn what_is_written_is_read_again_with_the_password_and_no_other() {
     }
 }
 
+/// The key that a certificate is for is the one that was meant.
+#[test]
+fn a_key_that_is_not_for_us_does_not_spoil_the_right_one() {
+    let provider = default_provider();
+    let mut found = open(&sealed(Pkcs12Mac::Hmac, "pw"), "pw").unwrap();
+    let dsa = crate::asn1::pkcs8::encode_private_key_info(oid::Oid::new_unwrap("1.2.840.10040.4.1"), &[], &[2, 1, 1]);
+    found.keys.insert(0, Pkcs12Key { pkcs8: dsa, friendly_name: None });
+    assert_eq!(found.identity(&*provider).unwrap().unwrap().certificate, found.certificates[0]);
+    // Alone it is named.
+    found.keys.truncate(1);
+    assert!(found.identity(&*provider).unwrap_err().to_string().contains("1.2.840.10040.4.1"));
+}
+
 #[test]
 fn an_empty_password_and_a_count_of_zero_are_refused_on_writing() {
     let provider = default_provider();
