@@ -33,7 +33,7 @@ pub const REFUSED: &[(&str, &str, Code)] = &[
     ("extra-certs", "70", Code::Limit),
     ("message-time-off", "7200", Code::MessageTime),
     ("message-time-off", "-7200", Code::MessageTime),
-    ("garbage", "1", Code::Der),
+    ("garbage", "1", Code::ContentType),
     ("truncate", "100", Code::Transport),
     ("cert-req-id", "7", Code::Protocol),
     ("no-certificate", "1", Code::Protocol),
@@ -69,7 +69,7 @@ fn a_poll_answer_that_is_not_to_be_believed_ends_the_operation() {
         ("wrong-body", Code::UnexpectedBody),
         ("broken-protection", Code::ProtectionInvalid),
         ("no-protection", Code::Unprotected),
-        ("garbage", Code::Der),
+        ("garbage", Code::ContentType),
     ] {
         bench.expect(&[("waiting", "1"), ("at", "pollrep"), (name, "1")], code, &["ir", "pollReq"]);
     }
