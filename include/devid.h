@@ -1096,12 +1096,14 @@ const char *devid_cert_subject(const devid_cert *cert);
 DEVID_API const char *devid_cert_issuer(const devid_cert *cert);
 
 /**
- * The serial number: its encoded bytes in lower-case hexadecimal digits, such as "00c1f2".
+ * The serial number: its encoded bytes in lower-case hexadecimal digits, such as "00c1f2"; a negative one as its magnitude
+ * behind a minus sign, such as "-05".
  *
  * @param cert  May be NULL (gives "").
  * @return Never NULL; valid until the certificate is freed.
  */
-DEVID_API const char *devid_cert_serial(const devid_cert *cert);
+DEVID_API
+const char *devid_cert_serial(const devid_cert *cert);
 
 /**
  * The first second of validity.

@@ -55,7 +55,7 @@ pub enum Problem {
         /// What is not known.
         what: &'static str,
         /// Its identifier.
-        identifier: super::oid::Oid,
+        identifier: Box<super::oid::Oid>,
     },
 }
 
@@ -69,7 +69,7 @@ impl Asn1Error {
     /// An algorithm, curve or type of key that is not known here, by its identifier.
     #[cold]
     pub fn unknown(structure: &'static str, what: &'static str, identifier: super::oid::Oid) -> Self {
-        Asn1Error { structure, problem: Problem::Unknown { what, identifier }, offset: 0 }
+        Asn1Error { structure, problem: Problem::Unknown { what, identifier: Box::new(identifier) }, offset: 0 }
     }
 
     /// An input above a limit.

@@ -228,6 +228,10 @@ impl Calls {
         })
     }
 
+    pub fn unlock(&self, at: At<'_>, name: &str, file: &File) -> io::Result<()> {
+        self.make(at.call(CallKind::Lock, name), || file.unlock())
+    }
+
     /// Of an open file or, with an empty name, of the directory.
     pub fn stat(&self, at: At<'_>, name: &str, handle: impl AsFd) -> io::Result<Stat> {
         self.make(at.call(CallKind::Stat, name), || Ok(rustix::fs::fstat(&handle)?))

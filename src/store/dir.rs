@@ -385,7 +385,7 @@ impl Backend for DirectoryBackend {
         {
             // By name, not by closing alone: a child that was forked meanwhile has the same open file, and would hold the
             // lock until it ends.
-            let _ = file.unlock();
+            let _ = self.calls.unlock(self.root(), LOCK, &file);
         }
     }
 

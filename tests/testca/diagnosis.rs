@@ -5,7 +5,7 @@ use devid::client::trace::Step;
 use devid::client::{Config, Subject, Trace};
 use devid::cmp::{MacParameters, Signer, Tolerance};
 use devid::crypto::{KeyKind, default_provider};
-use devid::{Class, Code, Error};
+use devid::{Class, Error};
 use devid_testca::RaMode;
 use devid_testca::server::system_time as seconds_now;
 

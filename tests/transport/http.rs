@@ -36,7 +36,7 @@ fn a_request_arrives_as_written_and_its_answer_comes_back() {
     assert_eq!(seen.header("cache-control"), Some("no-cache"));
     assert_eq!(seen.header("host"), Some(server.address.to_string().as_str()));
     assert_eq!(seen.header("expect"), None);
-    assert_eq!(seen.header("accept-encoding"), None);
+    assert_eq!(seen.header("accept-encoding"), Some("identity"));
 }
 
 #[test]
@@ -210,8 +210,10 @@ fn success_without_a_body_is_no_answer() {
 
 #[test]
 fn labelled_garbage_is_handed_on_for_the_decoder_to_judge() {
-    let reply = ask(&answering(http("200 OK", PKIXCMP, b"\x31garbage"))).unwrap();
-    assert_eq!(reply.body, b"\x31garbage");
+    let reply = ask(&answering(http("200 OK", PKIXCMP, b"\x31\x00garbage"))).unwrap();
+    assert_eq!(reply.body, b"\x31\x00garbage");
+    // What is text for sure is told as text.
+    assert_eq!(ask(&answering(http("200 OK", PKIXCMP, b"1garbage"))).unwrap_err().kind, Kind::ContentType);
 }
 
 // ---- servers that break off, drip, or never end ------------------------------------------------------------------
