@@ -10,6 +10,7 @@ use super::x509::bit_string;
 
 /// `EncryptedKey ::= CHOICE { encryptedValue EncryptedValue, envelopedData [0] EnvelopedData }`
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, on the stack, and gone at once")]
 pub enum EncryptedKey<'a> {
     /// The content of EnvelopedData, without tag and length.
     Enveloped(&'a [u8]),

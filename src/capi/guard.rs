@@ -15,6 +15,7 @@ pub(super) fn guard(err: *mut *mut devid_error, body: impl FnOnce() -> Result<()
     // not even by a reference: it need not be initialised.
     let tell = |error| {
         if !err.is_null() {
+            // SAFETY: as the header says, `err` is NULL or valid for writing; it is never read.
             unsafe { err.write(error) }
         }
     };

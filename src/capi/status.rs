@@ -389,6 +389,7 @@ pub unsafe extern "C" fn devid_fetcher_free(fetcher: *mut devid_fetcher) {
 }
 
 impl Fetcher {
+    #[allow(clippy::too_many_arguments, reason = "the arguments of two C functions, and what the peer sent first")]
     fn open(
         &mut self,
         validator: &Validator,

@@ -180,6 +180,7 @@ impl Wire {
     }
 
     /// One attempt; on failure also says whether a second one on a new connection is safe.
+    #[allow(clippy::result_large_err, reason = "made once an exchange")]
     fn attempt(
         &self,
         request: &WireRequest<'_>,

@@ -73,7 +73,7 @@ impl<'a> InitialState<'a> {
             policy_mapping: start(inputs.inhibit_mapping),
             inhibit_any: start(inputs.inhibit_any),
         };
-        if !inputs.initial_set.is_empty() && !inputs.initial_set.iter().any(|p| *p == oid::ANY_POLICY) {
+        if !inputs.initial_set.is_empty() && !inputs.initial_set.contains(&oid::ANY_POLICY) {
             let mut set: Vec<Policy<'a>> = inputs.initial_set.iter().map(Oid::as_bytes).collect();
             set.sort_unstable();
             state.initial_set = Some(set);
