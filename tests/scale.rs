@@ -5,7 +5,6 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 #[path = "common/certificates.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
 mod certificates;
 
 use certificates::{Builder, provider};
@@ -47,7 +46,7 @@ fn work(run: impl FnOnce()) -> u64 {
 
 /// Four times the input costs no more than four times the work and a half, and that is no more than so much a byte.
 fn is_linear(what: &str, make: impl Fn(usize) -> Vec<u8>, most_per_byte: u64, run: impl Fn(&[u8])) {
-    let sizes = [1, 2, 4].map(|factor| make(factor));
+    let sizes = [1, 2, 4].map(&make);
     let costs = sizes.each_ref().map(|input| work(|| run(input)));
     let per_byte = [0, 1, 2].map(|i| costs[i] / sizes[i].len() as u64);
     assert!(per_byte[2] <= per_byte[0] + per_byte[0] / 2 + 1, "{what}: {costs:?} for {:?}", sizes.map(|s| s.len()));

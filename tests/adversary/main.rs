@@ -2,10 +2,8 @@
 //! a peer adds. A thousand PKIs in the ordinary run; `DEVID_ADVERSARY_PKIS=20000` asks for more (`make adversary`).
 
 #[path = "../common/certificates.rs"]
-#[expect(dead_code, reason = "shared with other tests")]
 mod certificates;
 #[path = "../common/status.rs"]
-#[expect(dead_code, reason = "shared with other tests")]
 mod status;
 
 mod limits;

@@ -180,7 +180,7 @@ fn of_an_ml_dsa_key() {
 #[test]
 fn the_search_sees_every_form() {
     let secret: Vec<u8> = (100u8..132).collect();
-    let pieces = Pieces::of(&[secret.clone()]);
+    let pieces = Pieces::of(std::slice::from_ref(&secret));
     let hex = |separator: &str| secret.iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(separator);
     assert!(pieces.are_in(&hex("")) && pieces.are_in(&hex(":")) && pieces.are_in(&hex(" ")));
     assert!(pieces.are_in(&secret.iter().map(|b| char::from(*b)).collect::<String>()));
