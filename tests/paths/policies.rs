@@ -13,11 +13,7 @@ const BRONZE: Oid = Oid::new_unwrap("1.3.6.1.4.1.99999.1.3");
 
 /// An explicit policy out of this set is demanded.
 fn demanding(set: &[Oid]) -> Checks {
-    let policy = PolicyInputs {
-        initial_set: set.iter().map(|policy| (*policy).into()).collect(),
-        require_explicit: true,
-        ..PolicyInputs::default()
-    };
+    let policy = PolicyInputs { initial_set: set.to_vec(), require_explicit: true, ..PolicyInputs::default() };
     Checks { policy, ..plain() }
 }
 
@@ -213,12 +209,12 @@ fn a_policy_named_by_a_uuid_is_a_policy_like_any_other() {
     let ca = Builder::ca("CA").with(CE_CERTIFICATE_POLICIES, false, of(&policy)).signed_by(&root);
     let leaf = Builder::leaf("leaf").with(CE_CERTIFICATE_POLICIES, false, of(&policy)).signed_by(&ca);
     let demanding = |set: &[&devid::asn1::oid::Oid]| {
-        let initial_set = set.iter().map(|p| (*p).clone()).collect();
+        let initial_set = set.iter().map(|p| **p).collect();
         let policy = PolicyInputs { initial_set, require_explicit: true, ..PolicyInputs::default() };
         Checks { policy, ..plain() }
     };
     let report = check(&root, &leaf, &[&ca], &demanding(&[&policy]));
-    assert_eq!(report.path().unwrap().policies(), Some(&[policy.clone()][..]));
+    assert_eq!(report.path().unwrap().policies(), Some(&[policy][..]));
     let report = check(&root, &leaf, &[&ca], &demanding(&[&other]));
     assert_eq!(report.error().unwrap().code(), Code::Policy);
     let apart = Builder::leaf("leaf").with(CE_CERTIFICATE_POLICIES, false, of(&other)).signed_by(&ca);
