@@ -54,6 +54,9 @@ pub const MAX_CMS_CERTIFICATES: usize = 512;
 /// Largest revocation list accepted, in bytes: the decoder's own bound. A list of a million entries has 38 MB.
 pub const MAX_CRL_BYTES: usize = 0x0fff_ffff;
 
+/// How far apart two clocks may be that are both right, in seconds, where the caller does not say.
+pub const CLOCK_SKEW_SECONDS: u32 = 300;
+
 /// How long status data without nextUpdate counts as current where the caller sets no maximum age, in seconds: a day,
 /// which is how often careful CAs publish.
 pub const STATUS_WITHOUT_NEXT_UPDATE_SECONDS: i64 = 86_400;

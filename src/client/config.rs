@@ -10,12 +10,14 @@ use crate::asn1::der::Cursor;
 use crate::asn1::name::Name;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::Certificate;
-use crate::cmp::{Context, Credential, MacParameters, Possession, Profile, Signer, SignerAuthorisation, Tolerance};
+use crate::cmp::{
+    Acceptance, Context, Credential, MacParameters, Possession, Profile, Signer, SignerAuthorisation, Tolerance,
+};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, SignatureAlgorithm, default_provider};
 use crate::error::Error;
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 use crate::transport::{Cancel, Exchange, ExchangeLimits, Scheme, TlsConfig, Url};
 use crate::validation::{RevocationPolicy, StatusSources, TrustAnchors};
 
@@ -73,6 +75,11 @@ pub struct Config {
     pub adopt_root_of_ip: bool,
     /// See [`Context::message_time_window_seconds`].
     pub message_time_window_seconds: Option<u32>,
+    /// How far two clocks may be apart, wherever they meet: see [`Context::clock_skew_seconds`]; also for thisUpdate of status
+    /// data about signers where `signer_revocation` leaves it at its default, and for notBefore of TLS servers.
+    pub clock_skew_seconds: u32,
+    /// See [`Context::acceptance`].
+    pub acceptance: Acceptance,
     /// See [`Context::limits`].
     pub limits: Limits,
     /// See [`Context::tolerance`].
@@ -122,6 +129,8 @@ impl Config {
             adopt_root_of_ip: false,
             profile_mac: None,
             message_time_window_seconds: Some(3600),
+            clock_skew_seconds: limits::CLOCK_SKEW_SECONDS,
+            acceptance: Acceptance::default(),
             limits: Limits::default(),
             tolerance: Tolerance::default(),
             possession: None,
@@ -202,6 +211,7 @@ impl Config {
         self.profile_mac = profile.mac;
         self.ask_implicit_confirm = profile.ask_implicit_confirm.unwrap_or(self.ask_implicit_confirm);
         self.max_retries = profile.max_retries.unwrap_or(self.max_retries);
+        self.acceptance = profile.acceptance.unwrap_or(self.acceptance);
         Ok(())
     }
 
@@ -266,6 +276,12 @@ impl Config {
         {
             *parameters = wanted;
         }
+        let mut signer_revocation = self.signer_revocation.clone();
+        if signer_revocation.clock_skew_seconds == limits::CLOCK_SKEW_SECONDS {
+            signer_revocation.clock_skew_seconds = self.clock_skew_seconds;
+        }
+        let mut tls = self.tls.clone();
+        tls.clock_skew_seconds = self.clock_skew_seconds;
         let context = Context {
             cmp_anchors: self.cmp_anchors.clone(),
             enrolment_anchors: self.enrolment_anchors.clone(),
@@ -273,7 +289,7 @@ impl Config {
             recipient: self.recipient.clone(),
             authorisation: self.authorisation.clone(),
             signer_status: self.signer_status.clone(),
-            signer_revocation: self.signer_revocation.clone(),
+            signer_revocation,
             ask_implicit_confirm: self.ask_implicit_confirm,
             cert_profile: self.cert_profile.clone(),
             general_info: self.general_info.clone(),
@@ -281,6 +297,8 @@ impl Config {
             accept_ca_pubs: self.accept_ca_pubs,
             adopt_root_of_ip: self.adopt_root_of_ip,
             message_time_window_seconds: self.message_time_window_seconds,
+            clock_skew_seconds: self.clock_skew_seconds,
+            acceptance: self.acceptance,
             limits: self.limits.clone(),
             tolerance: self.tolerance.clone(),
             ..Context::new(Arc::clone(&self.provider), credential)
@@ -294,7 +312,7 @@ impl Config {
                 proxy_url: self.proxy_url.clone(),
                 proxy_login: self.proxy_login.clone(),
                 use_http_1_0: self.use_http_1_0,
-                tls: Arc::new(self.tls.clone()),
+                tls: Arc::new(tls),
                 #[cfg(feature = "coap")]
                 coap: self.coap.clone(),
             }),

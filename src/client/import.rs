@@ -12,7 +12,7 @@ use crate::asn1::name::{self, Name};
 use crate::asn1::pem;
 use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
-use crate::cmp::{Difference, differences};
+use crate::cmp::{Acceptance, Difference, differences};
 use crate::cms::pkcs12::is_pkcs12;
 use crate::cms::{Pkcs12, Pkcs12Key, certificates_from_pkcs7};
 use crate::codes::Code;
@@ -39,6 +39,8 @@ pub struct Import<'a> {
     pub status: StatusSources,
     /// What the path is checked for; by default RFC 5280 section 6.1 at the present.
     pub checks: Checks,
+    /// Whether a certificate that is not what was asked for is taken by [`Import::run`].
+    pub acceptance: Acceptance,
     /// Only this pending key is looked at; `None`: all are. A key that a PKCS#12 file brings is installed under this name.
     pub name: Option<&'a str>,
     /// Opens a PKCS#12 file; other files need none.
@@ -112,6 +114,7 @@ impl<'a> Import<'a> {
             intermediates: &[],
             status: StatusSources::none(),
             checks: Checks::at(at),
+            acceptance: Acceptance::default(),
             name: None,
             password: None,
             purpose,
@@ -173,14 +176,15 @@ impl<'a> Import<'a> {
         Ok(self.store.install(name, &new)?)
     }
 
-    /// Checks and installs a certificate that is what was asked for.
+    /// Checks and installs a certificate that the policy takes.
     ///
-    /// Errors: as [`Import::check`]; [`Code::WrongCertificate`] if there are differences.
+    /// Errors: as [`Import::check`]; [`Code::WrongCertificate`] if it differs in a way that [`Import::acceptance`] refuses.
     pub fn run(&self, input: &[u8]) -> Result<Identity, Error> {
         let imported = self.check(input)?;
-        if let Some(first) = imported.differences.first() {
-            let words = format!("the certificate for \"{}\" is not what was asked for: {first}", imported.name);
-            return Err(Error::new(Code::WrongCertificate, words));
+        if let Some(objection) = self.acceptance.objection(&imported.differences) {
+            let words = format!("\"{}\": {}", imported.name, objection.message());
+            let hint = objection.facts().hint;
+            return Err(Error::new(Code::WrongCertificate, words).with(|facts| facts.hint = hint));
         }
         self.install(&imported)
     }
@@ -345,7 +349,7 @@ fn in_use(store: &Store, name: &str, certificate: &Certificate) -> Result<Option
 
 fn unreadable(error: &StoreError, certificate: &Certificate) -> Difference {
     let (requested, issued) = (format!("not known ({error})"), name::display(certificate.subject()));
-    Difference { field: "request".to_owned(), requested, issued }
+    Difference::changed("request", requested, issued)
 }
 
 fn template_of(request: &CertificationRequest) -> Result<CertTemplate, Error> {

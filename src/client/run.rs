@@ -19,15 +19,10 @@ pub trait Owner {
     /// Waits. An error ends the run, not the operation: it can be saved and continued.
     fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error>;
 
-    /// Decides on the issued certificate; the place to install it. The default takes it if it is what was asked for.
+    /// Decides on the issued certificate; the place to install it. The default leaves it to the settings' policy: see
+    /// [`Acceptance`](crate::cmp::Acceptance).
     fn decide(&mut self, issued: &Issued) -> Result<Decision, Error> {
-        match issued.differences.first() {
-            None => Ok(Decision::Accept),
-            Some(difference) => {
-                let (field, asked, got) = (&difference.field, &difference.requested, &difference.issued);
-                Ok(Decision::Reject(format!("{field} was requested as {asked} and issued as {got}")))
-            }
-        }
+        Ok(Decision::by_policy(issued))
     }
 
     /// Signs with a key that lives elsewhere.
@@ -52,6 +47,15 @@ pub enum Decision {
     Accept,
     /// Refuse it, for this reason; the CA is told.
     Reject(String),
+    /// The settings' policy does not take it: it is refused for what differs, and the CA is told.
+    NotAsAsked,
+}
+
+impl Decision {
+    /// What the settings' policy says.
+    pub fn by_policy(issued: &Issued) -> Self {
+        if issued.objection().is_none() { Decision::Accept } else { Decision::NotAsAsked }
+    }
 }
 
 /// What happens while an operation runs.
@@ -223,6 +227,7 @@ pub fn complete(
                 match owner.decide(issued)? {
                     Decision::Accept => operation.accept()?,
                     Decision::Reject(reason) => operation.reject(&reason)?,
+                    Decision::NotAsAsked => operation.decide_by_policy()?,
                 }
             }
             Action::Done => return Ok(()),

@@ -15,6 +15,7 @@ use crate::time::Time;
 
 /// Bit of failInfo (RFC 9810 section 5.2.3).
 const UNSUPPORTED_VERSION: u32 = 22;
+const CERT_CONFIRMED: u32 = 11;
 
 impl Operation {
     pub(super) fn answered(&mut self, answer: Inbox, under_way: UnderWay, now: Time) -> Result<(), Error> {
@@ -40,6 +41,17 @@ impl Operation {
             PkiBody::Error(content) if content.status.status == PkiStatus::Waiting => {
                 response::check_no_fail_info(&context, &content.status)?;
                 self.start_polling(-1, &content.status, under_way, now)
+            }
+            // The server has had the confirmation already, and our repetition of it after a broken connection is answered by
+            // that (RFC 9810 section 5.2.3, certConfirmed): authenticated, it confirms as pkiConf does. A refusal that is
+            // answered so stays one: what was confirmed was not this.
+            PkiBody::Error(content)
+                if under_way.phase == Phase::Confirmation
+                    && self.rejection.is_none()
+                    && content.status.fail_info.is_some_and(|bits| bits >> CERT_CONFIRMED & 1 == 1) =>
+            {
+                self.state = State::Done;
+                Ok(())
             }
             PkiBody::Error(content) => match self.version_to_try(&content, message.header().pvno, under_way) {
                 Some(version) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::compare::Acceptance;
 use super::request::Signer;
 use super::tolerance::Tolerance;
 use crate::asn1::cmp::InfoTypeAndValue;
@@ -15,8 +16,8 @@ use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, Provider, SignatureAlgorithm};
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::validation::TrustAnchors;
-use crate::validation::{RevocationPolicy, StatusSources};
+use crate::time::Time;
+use crate::validation::{Checks, RevocationPolicy, StatusSources, TrustAnchors};
 
 /// The settings of a CMP client; shared by its operations, never changed by them.
 #[derive(Clone, Debug)]
@@ -54,6 +55,11 @@ pub struct Context {
     pub adopt_root_of_ip: bool,
     /// How far messageTime may be from the caller's time; `None` if that time is not reliable (RFC 9483 section 3.5).
     pub message_time_window_seconds: Option<u32>,
+    /// How far apart two clocks may be that are both right: notBefore of fresh certificates and of signers, and the least
+    /// window for messageTime. Nothing that has expired lives longer by it.
+    pub clock_skew_seconds: u32,
+    /// Who decides on a certificate that is not what was asked for, where the owner of the operation does not.
+    pub acceptance: Acceptance,
     /// Put messageTime into requests.
     pub send_message_time: bool,
     /// Bounds on what the server may make us do.
@@ -81,10 +87,22 @@ impl Context {
             accept_ca_pubs: false,
             adopt_root_of_ip: false,
             message_time_window_seconds: Some(3600),
+            clock_skew_seconds: crate::limits::CLOCK_SKEW_SECONDS,
+            acceptance: Acceptance::default(),
             send_message_time: true,
             limits: Limits::default(),
             tolerance: Tolerance::default(),
         }
+    }
+
+    /// What a path is checked for where two clocks meet: the one door for certificates that come by CMP.
+    pub(super) fn checks_at(&self, now: Time) -> Checks {
+        Checks { clock_skew_seconds: self.clock_skew_seconds, ..Checks::at(now) }
+    }
+
+    /// How far messageTime may be off; `None`: it is not looked at.
+    pub(super) fn message_time_window(&self) -> Option<u32> {
+        self.message_time_window_seconds.map(|window| window.max(self.clock_skew_seconds))
     }
 
     /// Refuses settings that contradict themselves, before anything is sent.

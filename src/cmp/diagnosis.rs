@@ -35,7 +35,7 @@ pub(super) fn diagnose(error: Error, context: &Context, sent: BodyType, answer: 
         facts.requirement = requirement;
         facts.expected = expected;
         facts.found = found;
-        facts.hint = hint;
+        facts.hint = facts.hint.or(hint);
     })
 }
 
@@ -275,10 +275,6 @@ const HINTS: &[Rule] = &[
     (
         |c| c.is(Code::Rejected) && (c.says(24) || c.says(25)),
         "the server is out of order at the moment: try again later, in a new transaction",
-    ),
-    (
-        |c| c.is(Code::WrongCertificate),
-        "the certificate's root is not among the enrolment anchors, which are a set of their own besides the CMP anchors; or an issuing certificate is missing (intermediates)",
     ),
 ];
 

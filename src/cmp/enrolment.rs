@@ -32,6 +32,8 @@ pub(super) struct Came<'a> {
     pub protected_by: ProtectedBy,
     pub granted: bool,
     pub confirm_before: Option<Time>,
+    /// What the sender's clock says.
+    pub message_time: Option<Time>,
 }
 
 impl<'a> Came<'a> {
@@ -42,6 +44,7 @@ impl<'a> Came<'a> {
             protected_by,
             granted: header.info(oid::IT_IMPLICIT_CONFIRM).is_some(),
             confirm_before: header.info(oid::IT_CONFIRM_WAIT_TIME).and_then(generalized_time),
+            message_time: header.message_time,
         }
     }
 }
@@ -128,6 +131,11 @@ impl Operation {
             Error::new(Code::Protocol, format!("{} certificate responses to one request", all.len()))
         })?;
         let (kind, id) = (self.certificate_request().kind, response.cert_req_id);
+        if !issued::is_success(response.status.status) && response.status.status != PkiStatus::Waiting {
+            // RFC 9483 section 4.1.1: no certConf after a rejection. Its certReqId may be -1 where the server could not read
+            // the request (RFC 9483 section 4.1.4): there is one request only, and the words are about it.
+            return Err(refusal(Code::Rejected, "the server refused the request", &response.status, true));
+        }
         // RFC 9483 section 4.1.4: -1 in the answer to p10cr, which has no certReqId of its own; servers that say 0 exist.
         if id != 0 && !(id == -1 && kind == RequestKind::Pkcs10) {
             let words = format!("the answer's certReqId is {id}, the request's 0");
@@ -137,10 +145,6 @@ impl Operation {
         if status.status == PkiStatus::Waiting {
             response::check_no_fail_info(&self.context, &status)?;
             return self.start_polling(id, &status, under_way, now);
-        }
-        if !issued::is_success(status.status) {
-            // RFC 9483 section 4.1.1: no certConf after a rejection.
-            return Err(refusal(Code::Rejected, "the server refused the request", &status, true));
         }
         response::check_no_fail_info(&self.context, &status)?;
         let Some(pair) = response.certified_key_pair else {
@@ -179,9 +183,10 @@ impl Operation {
         };
         let helpers: Vec<Certificate> = came.extra_certs.iter().chain(&ca_pubs).cloned().collect();
         let request = self.certificate_request();
+        // The answer is authentic, so its messageTime is the CA's clock: what it has just made is not judged earlier.
+        let now = came.message_time.map_or(now, |theirs| theirs.max(now));
         let checked = issued::check_issued(&self.context, request, &certificate, &helpers, &trusted, now)
             .or_else(|error| self.adopted(&certificate, &helpers, came.extra_certs, now).ok_or(error));
-        let differences = issued::all_differences(request, &certificate);
         let checked = checked.and_then(|chain| {
             let key = self.generated_key(private_key.as_deref(), &certificate, &chain, came, now)?;
             Ok((chain, key))
@@ -196,17 +201,21 @@ impl Operation {
         };
         // A grant that was not asked for does not spare the proof that certConf is.
         let granted = came.granted && self.request.may_be_confirmed_implicitly();
-        self.issued = Some(Issued {
+        let mut issued = Issued {
             certificate,
             chain,
             status,
-            differences,
+            differences: Vec::new(),
             ca_pubs: offered,
             implicitly_confirmed: granted,
             confirm_before: came.confirm_before,
             private_key,
             cert_req_id,
-        });
+            lost_uses: Vec::new(),
+            objection: None,
+        };
+        issued.compare(&self.context, self.certificate_request());
+        self.issued = Some(issued);
         self.state = match refused {
             None => State::Deciding,
             rejection => State::Decided { rejection },

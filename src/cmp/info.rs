@@ -15,7 +15,7 @@ use crate::crypto::keys::same_public_key;
 use crate::crypto::{KeyKind, SignatureAlgorithm};
 use crate::error::Error;
 use crate::time::Time;
-use crate::validation::{Checks, Crl, StatusSources, TrustAnchors, same_name, validate};
+use crate::validation::{Crl, StatusSources, TrustAnchors, same_name, validate};
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -253,7 +253,7 @@ fn check_root_update(context: &Context, old: &Certificate, value: &[u8], now: Ti
     }
     leads_to(context, new_with_old, old, now, "newWithOld to the trusted root")?;
     is_signed_by(context, new, new, "newWithNew by its own key")?;
-    if now < new.not_before() || new.not_after() < now {
+    if now.plus(i64::from(context.clock_skew_seconds)) < new.not_before() || new.not_after() < now {
         return refuse("newWithNew is not valid now");
     }
     if !is_ca(new)? || !is_ca(new_with_old)? {
@@ -279,7 +279,8 @@ fn leads_to(
     what: &str,
 ) -> Result<(), Error> {
     let anchors: TrustAnchors = [anchor.clone()].into_iter().collect();
-    let report = validate(&*context.provider, &anchors, certificate, &[], &StatusSources::none(), &Checks::at(now));
+    let report =
+        validate(&*context.provider, &anchors, certificate, &[], &StatusSources::none(), &context.checks_at(now));
     if report.path().is_some() {
         return Ok(());
     }

@@ -1,16 +1,13 @@
 //! The issued certificate is compared with what was asked: the key always, then everything else the template said.
 
-use std::fmt;
 use std::sync::Arc;
 
-use super::context::Context;
+use super::compare::{Difference, PUBLIC_KEY, differences, lost_uses};
+use super::context::{Context, Credential};
 use super::proof::RequestedKey;
-use super::request::CertificateRequest;
+use super::request::{CertificateRequest, RequestKind};
 use crate::asn1::cmp::{PkiStatus, PkiStatusInfo};
-use crate::asn1::crmf::CertTemplate;
-use crate::asn1::name;
-use crate::asn1::oid;
-use crate::asn1::x509::{Certificate, hex};
+use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, KeyKind, PrivateKey, SignatureAlgorithm};
@@ -18,7 +15,7 @@ use crate::error::Error;
 use crate::time::Time;
 use crate::validation::StatusSources;
 use crate::validation::TrustAnchors;
-use crate::validation::{Checks, same_name, validate};
+use crate::validation::validate;
 
 /// A certificate that the CA has issued, checked, and not yet confirmed or installed.
 #[derive(Clone, Debug)]
@@ -41,29 +38,34 @@ pub struct Issued {
     /// generation authority. In clear in memory only; it is not part of a saved operation.
     pub private_key: Option<Arc<dyn PrivateKey>>,
     pub(super) cert_req_id: i64,
+    /// Uses of the certificate that is updated which this one lacks.
+    pub(super) lost_uses: Vec<String>,
+    /// Why the settings' policy does not take it.
+    pub(super) objection: Option<Error>,
 }
 
 impl Issued {
-    /// What the CA wants its owner to know although it issued: see [`PkiStatusInfo::warnings`].
+    /// What its owner should know although it was issued: what the CA says (see [`PkiStatusInfo::warnings`]), and what the
+    /// certificate that was updated could be used for and this one cannot.
     pub fn warnings(&self) -> Vec<String> {
-        self.status.warnings()
+        self.status.warnings().into_iter().chain(self.lost_uses.iter().cloned()).collect()
     }
-}
 
-/// One way in which an issued certificate is not what was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// Which part: `subject`, `subjectAltName`, `keyUsage`, `validity`, ... or an extension's identifier.
-    pub field: String,
-    /// What was asked for, in words.
-    pub requested: String,
-    /// What was issued, in words.
-    pub issued: String,
-}
+    /// Why [`Context::acceptance`] does not take the certificate; `None`: it does. A caller may decide otherwise.
+    pub fn objection(&self) -> Option<&Error> {
+        self.objection.as_ref()
+    }
 
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: requested {}, issued {}", self.field, self.requested, self.issued)
+    /// Compares the certificate with what was asked for.
+    pub(super) fn compare(&mut self, context: &Context, request: &CertificateRequest) {
+        self.differences = all_differences(request, &self.certificate);
+        self.objection = context.acceptance.objection(&self.differences);
+        self.lost_uses = match (request.kind, &context.credential) {
+            (RequestKind::KeyUpdate, Credential::Signature { certificate: old, .. }) => {
+                lost_uses(old, &self.certificate)
+            }
+            _ => Vec::new(),
+        };
     }
 }
 
@@ -85,19 +87,37 @@ pub(super) fn check_issued(
         anchors.add(anchor.clone());
     }
     let pool: Vec<Certificate> = helpers.iter().chain(&context.intermediates).cloned().collect();
-    let report = validate(&*context.provider, &anchors, certificate, &pool, &StatusSources::none(), &Checks::at(now));
+    let checks = context.checks_at(now);
+    let report = validate(&*context.provider, &anchors, certificate, &pool, &StatusSources::none(), &checks);
     match report.path() {
         Some(path) => Ok(path.chain()[1..].to_vec()),
         None => {
-            let cause = report.error().map_or_else(|| "no path".to_owned(), |e| e.to_string());
+            let cause = report.error().unwrap_or_else(|| Error::new(Code::NoPath, "no path"));
             let words = format!("the issued certificate does not lead to an enrolment anchor: {cause}");
-            Err(Error::new(Code::WrongCertificate, words))
+            Err(Error::new(Code::WrongCertificate, words).with(|facts| facts.hint = hint_for(cause.code())))
         }
     }
 }
 
+/// What helps where there is no path, by its cause: only a path that is not there at all is a matter of anchors.
+fn hint_for(cause: Code) -> Option<&'static str> {
+    match cause {
+        Code::NoPath => Some(
+            "the certificate's root is not among the enrolment anchors, which are a set of their own besides the CMP anchors; or an issuing certificate is missing (intermediates)",
+        ),
+        Code::NotYetValid => Some(
+            "the CA's clock is ahead of the device's by more than clock_skew_seconds, which may be set higher; or the device's clock is slow",
+        ),
+        Code::Expired => {
+            Some("the device's clock is fast, or a certificate above the issued one has expired at the CA")
+        }
+        Code::WeakAlgorithm => Some("the CA signs with an algorithm or a key that is too weak to be believed"),
+        _ => None,
+    }
+}
+
 /// Everything in which the certificate differs from the request: the template, and the type of a generated key.
-pub(super) fn all_differences(request: &CertificateRequest, certificate: &Certificate) -> Vec<Difference> {
+fn all_differences(request: &CertificateRequest, certificate: &Certificate) -> Vec<Difference> {
     let mut found = differences(&request.template, certificate);
     if let RequestedKey::Central(Some(wanted)) = request.key {
         let issued = KeyKind::of_spki(certificate.spki());
@@ -108,7 +128,7 @@ pub(super) fn all_differences(request: &CertificateRequest, certificate: &Certif
         };
         if !fits {
             let issued = issued.map_or_else(|_| "an unknown type".to_owned(), |kind| kind.to_string());
-            found.push(Difference { field: "publicKey".to_owned(), requested: wanted.to_string(), issued });
+            found.push(Difference::changed(PUBLIC_KEY, wanted.to_string(), issued));
         }
     }
     found
@@ -126,59 +146,11 @@ pub(super) fn chain_under(
     let mut anchors = TrustAnchors::new();
     anchors.add(root.clone());
     let pool: Vec<Certificate> = helpers.iter().chain(&context.intermediates).cloned().collect();
-    let report = validate(&*context.provider, &anchors, signer, &pool, &StatusSources::none(), &Checks::at(now));
+    let checks = context.checks_at(now);
+    let report = validate(&*context.provider, &anchors, signer, &pool, &StatusSources::none(), &checks);
     report.path()?;
     let only_this = Context { enrolment_anchors: anchors, ..context.clone() };
     check_issued(&only_this, request, certificate, helpers, &[], now).ok()
-}
-
-/// Everything in which the certificate differs from the template, but for the key.
-pub fn differences(template: &CertTemplate, certificate: &Certificate) -> Vec<Difference> {
-    let mut found = Vec::new();
-    let mut differ = |field: &str, requested: String, issued: String| {
-        found.push(Difference { field: field.to_owned(), requested, issued });
-    };
-    if let Some(subject) = &template.subject
-        && !same_name(subject.as_der(), certificate.subject())
-    {
-        differ("subject", subject.to_string(), name::display(certificate.subject()));
-    }
-    if let Some(issuer) = &template.issuer
-        && !same_name(issuer.as_der(), certificate.issuer())
-    {
-        differ("issuer", issuer.to_string(), name::display(certificate.issuer()));
-    }
-    // A CA may start a certificate later or end it earlier than asked, but that is for the caller to know.
-    if let Some(first) = template.not_before
-        && first != certificate.not_before()
-    {
-        differ("notBefore", first.to_string(), certificate.not_before().to_string());
-    }
-    if let Some(last) = template.not_after
-        && last != certificate.not_after()
-    {
-        differ("notAfter", last.to_string(), certificate.not_after().to_string());
-    }
-    for wanted in &template.extensions {
-        let label = extension_label(wanted.oid);
-        match certificate.extension(wanted.oid) {
-            None => differ(&label, hex(&wanted.value), "absent".to_owned()),
-            Some(got) if got.value != wanted.value => differ(&label, hex(&wanted.value), hex(got.value)),
-            Some(_) => {}
-        }
-    }
-    found
-}
-
-fn extension_label(found: oid::Oid) -> String {
-    match found {
-        oid::CE_SUBJECT_ALT_NAME => "subjectAltName".to_owned(),
-        oid::CE_KEY_USAGE => "keyUsage".to_owned(),
-        oid::CE_EXT_KEY_USAGE => "extendedKeyUsage".to_owned(),
-        oid::CE_BASIC_CONSTRAINTS => "basicConstraints".to_owned(),
-        oid::CE_CERTIFICATE_POLICIES => "certificatePolicies".to_owned(),
-        other => format!("extension {other}"),
-    }
 }
 
 /// The digest for certHash: that of the certificate's signature algorithm (RFC 9483 section 4.1.1); SHA-512 for Ed25519

@@ -20,7 +20,7 @@ use crate::crypto::keys::{load_private_key, same_public_key};
 use crate::crypto::{CryptoError, PrivateKey};
 use crate::error::Error;
 use crate::time::Time;
-use crate::validation::{Checks, validate};
+use crate::validation::validate;
 
 /// Refuses credentials to which nothing can be encrypted, before anything is sent.
 pub(super) fn check_credential(context: &Context) -> Result<(), Error> {
@@ -184,7 +184,7 @@ fn check_authority(
     }
     let along = signed.certificates.iter().chain(came.extra_certs).chain(&context.intermediates);
     let pool: Vec<Certificate> = along.cloned().collect();
-    let mut checks = Checks::at(now);
+    let mut checks = context.checks_at(now);
     checks.revocation = context.signer_revocation.clone();
     let report = validate(&*context.provider, &context.cmp_anchors, authority, &pool, &context.signer_status, &checks);
     match report.error() {

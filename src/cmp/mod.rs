@@ -16,7 +16,8 @@
 //! | [`ra`], [`nested`] | what a registration authority does with the messages of others |
 //! | [`protection`] | MAC and signature over header and body |
 //! | [`response`] | an answer is checked against its request before anything in it is believed (RFC 9483 section 3.5) |
-//! | [`issued`] | the issued certificate is compared with what was asked |
+//! | [`issued`] | the issued certificate is checked |
+//! | [`compare`] | it is compared with what was asked, and by whom it is taken if it differs |
 //! | [`operation`] | the state machine: step, feed, action |
 //! | `answered` | what an answer leads to: waiting, polling, another version, the end |
 //! | `diagnosis` | what is known of a failure: rule, expectation, finding, hint |
@@ -25,6 +26,7 @@
 //! | [`saved`] | what a saved operation is, told before it is resumed |
 
 mod answered;
+pub mod compare;
 pub mod context;
 mod diagnosis;
 mod enrolment;
@@ -48,10 +50,11 @@ pub mod snapshot;
 pub mod tolerance;
 mod transaction;
 
+pub use compare::{Acceptance, Deviation, Difference, differences};
 pub use context::{Context, Credential, MacParameters, SignerAuthorisation};
 pub use diagnosis::{describe_message, diagnose_transport};
 pub use info::{Information, Question, RequestTemplate, RootUpdate};
-pub use issued::{Difference, Issued, differences};
+pub use issued::Issued;
 pub use nested::{Batch, Nested};
 pub use operation::{Action, Operation, SignRequest, SignRole};
 pub use passphrase::SealedPassphrase;

@@ -290,6 +290,12 @@ impl Operation {
         self.decide(Some(Error::new(Code::Refused, format!("the caller refused the certificate: {reason}"))))
     }
 
+    /// Refuses the certificate as the settings' policy does ([`Issued::objection`]): the CA is told, and the operation fails
+    /// with [`Code::Refused`] and what differs. Nothing else than [`Operation::accept`] where the policy takes it.
+    pub fn decide_by_policy(&mut self) -> Result<(), Error> {
+        self.decide(self.issued.as_ref().and_then(|issued| issued.objection.clone()))
+    }
+
     /// What became of a request for revocation, once that is done.
     pub fn revoked(&self) -> Option<&Revoked> {
         match &self.outcome {

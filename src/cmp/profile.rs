@@ -1,5 +1,6 @@
 //! Profiles by name: what a known CA needs, in one setting. Nothing in a profile loosens who is believed.
 
+use super::compare::Acceptance;
 use super::context::MacParameters;
 use super::tolerance::Tolerance;
 use crate::codes::Code;
@@ -21,6 +22,8 @@ pub struct Profile {
     pub ask_implicit_confirm: Option<bool>,
     /// How often a message is sent again when the server was not reached or was busy; `None` leaves it as it is.
     pub max_retries: Option<u32>,
+    /// Which differences of an issued certificate are taken; `None` leaves it as it is.
+    pub acceptance: Option<Acceptance>,
 }
 
 impl Profile {
@@ -38,6 +41,7 @@ impl Profile {
             mac: None,
             ask_implicit_confirm: None,
             max_retries: None,
+            acceptance: None,
         };
         Ok(match name {
             // Errors and rejections may come bare; MAC requests are answered with a signature

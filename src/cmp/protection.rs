@@ -6,11 +6,11 @@ use zeroize::Zeroizing;
 use ::der::Tag;
 
 use super::context::MacParameters;
-use crate::asn1::der::{Asn1Error, Cursor, element, encode, sequence};
+use crate::asn1::der::{Cursor, element, encode, sequence};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::read_oid;
 use crate::codes::Code;
-use crate::crypto::algorithm::{digest_identifier, encode_oid};
+use crate::crypto::algorithm::encode_oid;
 use crate::crypto::{CryptoError, DigestAlgorithm, DigestValue, Provider};
 use crate::error::Error;
 use crate::limits::Limits;
@@ -193,9 +193,9 @@ impl Recipe {
         const WHAT: &str = "PBMParameter";
         let mut fields = Cursor::new(content, WHAT)?;
         let salt = fields.expect(Tag::OctetString, "salt")?.value.to_vec();
-        let owf = digest_identifier(fields.expect(Tag::Sequence, "owf")?.bytes)?;
+        let owf = known(fields.expect(Tag::Sequence, "owf")?.bytes, "digest", DigestAlgorithm::from_oid)?;
         let iterations = read_iterations(&mut fields)?;
-        let mac = hmac_identifier(fields.expect(Tag::Sequence, "mac")?.bytes)?;
+        let mac = known(fields.expect(Tag::Sequence, "mac")?.bytes, "HMAC", DigestAlgorithm::from_hmac_oid)?;
         fields.finish()?;
         Ok(Recipe { stretch: Stretch::PasswordBased(owf), salt, iterations, mac })
     }
@@ -214,7 +214,8 @@ impl Recipe {
         const WHAT: &str = "PBMAC1-params";
         let mut fields = Cursor::new(content, WHAT)?;
         let mut derivation = Cursor::new(fields.expect(Tag::Sequence, "keyDerivationFunc")?.value, WHAT)?;
-        let mac = hmac_identifier(fields.expect(Tag::Sequence, "messageAuthScheme")?.bytes)?;
+        let mac = fields.expect(Tag::Sequence, "messageAuthScheme")?.bytes;
+        let mac = known(mac, "HMAC", DigestAlgorithm::from_hmac_oid)?;
         fields.finish()?;
         let function = read_oid(&mut derivation)?;
         // Bouncy Castle writes the identifier of PBES2 around the parameters of PBKDF2.
@@ -230,7 +231,7 @@ impl Recipe {
             _ => mac.output_len(),
         };
         let prf = match parameters.optional(Tag::Sequence)? {
-            Some(identifier) => hmac_identifier(identifier.bytes)?,
+            Some(identifier) => known(identifier.bytes, "HMAC", DigestAlgorithm::from_hmac_oid)?,
             None => DigestAlgorithm::Sha1,
         };
         parameters.finish()?;
@@ -274,14 +275,18 @@ fn read_iterations(fields: &mut Cursor<'_>) -> Result<u32, Error> {
     Ok(<u32 as ::der::Decode>::from_der(count.bytes).unwrap_or(u32::MAX))
 }
 
-/// HMAC's AlgorithmIdentifier: parameters NULL, or absent (RFC 9045 section 4.4 says SHOULD be present).
-fn hmac_identifier(bytes: &[u8]) -> Result<DigestAlgorithm, Asn1Error> {
-    const WHAT: &str = "HMAC AlgorithmIdentifier";
-    let mut fields = Cursor::sequence(bytes, WHAT)?;
+/// A digest or an HMAC by its AlgorithmIdentifier: parameters NULL, or absent (RFC 9045 section 4.4 says SHOULD be present).
+/// One that is not known is an algorithm that is missing here, named by its identifier, and no fault of the message.
+fn known(identifier: &[u8], what: &str, find: fn(Oid) -> Option<DigestAlgorithm>) -> Result<DigestAlgorithm, Error> {
+    let mut fields = Cursor::sequence(identifier, "AlgorithmIdentifier in the MAC's parameters")?;
     let found = read_oid(&mut fields)?;
+    let algorithm = find(found).ok_or_else(|| {
+        let words = format!("the message is protected by a MAC with the {what} {found}, which is not known here");
+        Error::new(Code::Algorithm, words)
+    })?;
     fields.optional(Tag::Null)?;
     fields.finish()?;
-    DigestAlgorithm::from_hmac_oid(found).ok_or_else(|| Asn1Error::invalid(WHAT, "not an HMAC that is known here"))
+    Ok(algorithm)
 }
 
 #[cfg(test)]

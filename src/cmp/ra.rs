@@ -29,7 +29,7 @@ use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
 use crate::error::Error;
 use crate::time::Time;
-use crate::validation::{Checks, StatusSources, TrustAnchors, same_name, validate};
+use crate::validation::{StatusSources, TrustAnchors, same_name, validate};
 
 /// transactionID and nonces have at least 128 bits (RFC 9483 section 3.1).
 const SHORTEST_NONCE_BYTES: usize = 16;
@@ -217,7 +217,7 @@ impl RegistrationAuthority {
     }
 
     fn check_time(&self, message: &PkiMessage, now: Time) -> Result<(), Error> {
-        if let (Some(window), Some(time)) = (self.context.message_time_window_seconds, message.header().message_time)
+        if let (Some(window), Some(time)) = (self.context.message_time_window(), message.header().message_time)
             && time.since(now).unsigned_abs() > u64::from(window)
         {
             let words = format!("the request's messageTime is {time}, now is {now}, {window} seconds are accepted");
@@ -294,7 +294,7 @@ impl RegistrationAuthority {
             let pool: Vec<Certificate> =
                 message.extra_certs().iter().chain(&self.context.intermediates).cloned().collect();
             let provider = &*self.context.provider;
-            let (status, checks) = (StatusSources::none(), Checks::at(now));
+            let (status, checks) = (StatusSources::none(), self.context.checks_at(now));
             let report = validate(provider, &self.devices, signer, &pool, &status, &checks);
             if let Some(cause) = report.error() {
                 return refuse(format!("the request's signer {signer:?} is not trusted: {cause}"));

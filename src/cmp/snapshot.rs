@@ -11,7 +11,7 @@ use ::der::{Decode, Tag};
 
 use super::context::{Context, Credential};
 use super::info::Question;
-use super::issued::{Issued, all_differences};
+use super::issued::Issued;
 use super::kem_mac;
 use super::operation::{Operation, Phase, State, UnderWay};
 use super::passphrase::SealedPassphrase;
@@ -121,7 +121,7 @@ impl Operation {
         let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
         let mut issued = if fields.is_empty() { None } else { Some(read_issued(&mut fields)?) };
         if let (Some(issued), Some(request)) = (&mut issued, request.certificate()) {
-            issued.differences = all_differences(request, &issued.certificate);
+            issued.compare(&context, request);
             if let (RequestedKey::Central(_), Some(key)) = (&request.key, generated) {
                 issued.private_key = Some(key);
             }
@@ -548,6 +548,8 @@ fn read_issued(fields: &mut Cursor<'_>) -> Result<Issued, Error> {
         chain,
         status,
         differences: Vec::new(),
+        lost_uses: Vec::new(),
+        objection: None,
         ca_pubs,
         implicitly_confirmed,
         confirm_before,

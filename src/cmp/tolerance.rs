@@ -50,6 +50,8 @@ tolerances! {
     old_version_errors: true, false, "Report the words of an error message in CMP version 1 (the operation fails either way).";
     signature_answers_mac: true, false, "Take a signature as answer to a MAC-protected request, if its signer is trusted.";
     wrong_sender_kid: false, false, "Take answers whose senderKID names no key that is there, if another certificate that came verifies.";
+    no_sender_nonce: true, false, "Take answers without senderNonce, or with one of less than 128 bits: it protects the server, recipNonce protects the client.";
+    any_mac_sender_kid: true, false, "Take answers whose MAC is right whatever their senderKID.";
     other_sender_name: false, false, "Take a signed answer whose sender is not the signer's subject.";
     null_sender: true, false, "Take a signed answer whose sender is empty.";
     signer_key_usage: false, false, "Take signers whose keyUsage lacks digitalSignature.";

@@ -6,13 +6,14 @@ use super::protection::MacKey;
 use super::request::Request;
 use crate::asn1::cmp::body::encode_body;
 use crate::asn1::cmp::{BodyType, InfoTypeAndValue, PkiHeader, message};
-use crate::asn1::der::{element, sequence};
+use crate::asn1::der::{Cursor, element, sequence};
 use crate::asn1::name::Name;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::error::Error;
 use crate::time::Time;
+use crate::validation::same_name;
 
 /// RFC 9483 section 3.1: 128 bits of random data for transactionID and nonces.
 const NONCE_LEN: usize = 16;
@@ -100,10 +101,14 @@ impl Transaction {
                 },
             ),
             Credential::Mac { reference, .. } => {
-                // RFC 9483 section 3.1: commonName = reference value, the same bytes in senderKID.
-                let text = std::str::from_utf8(reference)
-                    .map_err(|_| Error::new(Code::NotUtf8, "the reference value is not UTF-8"))?;
-                let name = if context.tolerance.null_mac_sender { Name::null() } else { Name::common_name(text) };
+                // RFC 9483 section 3.1: commonName = reference value, the same bytes in senderKID. A reference value is
+                // octets: where they are no text, senderKID alone carries them.
+                let name = match std::str::from_utf8(reference) {
+                    Ok(text) if !context.tolerance.null_mac_sender && !text.chars().any(char::is_control) => {
+                        Name::common_name(text)
+                    }
+                    _ => Name::null(),
+                };
                 let name = name.as_der().to_vec();
                 (name, Some(reference.clone()), Some(self.own_mac(context)?.algorithm().to_vec()))
             }
@@ -132,9 +137,7 @@ impl Transaction {
     pub fn finish(&self, context: &Context, unprotected: &Unprotected, protection: Option<&[u8]>) -> Vec<u8> {
         let certificates: Vec<&Certificate> = match &context.credential {
             // RFC 9483 section 3.3: the protection certificate first, then its chain in order, without the root.
-            Credential::Signature { certificate, chain, .. } => {
-                std::iter::once(certificate).chain(chain.iter().filter(|c| !c.is_self_issued())).collect()
-            }
+            Credential::Signature { certificate, chain, .. } => chain_in_order(certificate, chain),
             // RFC 9483 section 4.1.5: no protection certificates with a MAC.
             Credential::Mac { .. } | Credential::MutualTls { .. } => Vec::new(),
         };
@@ -158,9 +161,47 @@ impl Transaction {
         match (&self.peer_name, &context.recipient) {
             (Some(name), _) => name.clone(),
             (None, Some(name)) => name.as_der().to_vec(),
-            (None, None) => Name::null().as_der().to_vec(),
+            // The issuer of the credential's certificate is the likeliest CA: whoever renews asks it again.
+            (None, None) => match &context.credential {
+                Credential::Signature { certificate, .. } => certificate.issuer().to_vec(),
+                Credential::Mac { .. } | Credential::MutualTls { .. } => Name::null().as_der().to_vec(),
+            },
         }
     }
+}
+
+/// RFC 9483 section 3.3: the protection certificate first, and each next one certifies the one before it. Servers look at the
+/// order (Nokia's does), so it is made here and not left to callers. All that the caller lists is sent: links between an old
+/// and a new root, which are self-issued, and a root too, where somebody put it there.
+fn chain_in_order<'a>(certificate: &'a Certificate, listed: &'a [Certificate]) -> Vec<&'a Certificate> {
+    let mut ordered = vec![certificate];
+    let mut left: Vec<&Certificate> = Vec::new();
+    for other in listed {
+        if other != certificate && !left.contains(&other) {
+            left.push(other);
+        }
+    }
+    let certifies = |above: &Certificate, below: &Certificate| {
+        same_name(above.subject(), below.issuer())
+            && match (authority_key_identifier(below), above.subject_key_identifier()) {
+                (Some(wanted), Some(found)) => wanted == found,
+                _ => true,
+            }
+    };
+    while let Some(last) = ordered.last().copied() {
+        // A root certifies itself; what comes after it is found last.
+        let Some(at) = left.iter().position(|above| certifies(above, last)) else { break };
+        ordered.push(left.remove(at));
+    }
+    ordered.extend(left);
+    ordered
+}
+
+/// keyIdentifier of authorityKeyIdentifier (RFC 5280 section 4.2.1.1).
+fn authority_key_identifier(certificate: &Certificate) -> Option<&[u8]> {
+    let extension = certificate.extension(oid::CE_AUTHORITY_KEY_IDENTIFIER)?;
+    let mut fields = Cursor::sequence(extension.value, "AuthorityKeyIdentifier").ok()?;
+    fields.optional_context(0, false).ok()?.map(|field| field.value)
 }
 
 /// implicitConfirm stands in requests for certificates only, certProfile in those and in questions for a template

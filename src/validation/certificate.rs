@@ -3,7 +3,7 @@
 
 use ::der::Tag;
 
-use super::checks::{CheckTime, Checks, KeyUsage, NameCheck, Profile};
+use super::checks::{Checks, KeyUsage, NameCheck, Profile};
 use super::facts::Facts;
 use super::identity;
 use super::profile::{self, Role};
@@ -64,12 +64,10 @@ fn against_any(certificate: &Certificate, facts: &Facts<'_>, checks: &Checks, ro
     if let Some(text) = contradicts_no_rev_avail(facts) {
         return objection(Code::Malformed, text);
     }
-    against_validity(certificate, checks.at).or_else(|| against_purposes(facts, checks)).or_else(|| {
-        match checks.profile {
-            Profile::Default => None,
-            Profile::Strict => {
-                profile::broken_duty(certificate, facts, role).and_then(|text| objection(Code::Malformed, text))
-            }
+    against_validity(certificate, checks).or_else(|| against_purposes(facts, checks)).or_else(|| match checks.profile {
+        Profile::Default => None,
+        Profile::Strict => {
+            profile::broken_duty(certificate, facts, role).and_then(|text| objection(Code::Malformed, text))
         }
     })
 }
@@ -86,9 +84,10 @@ fn contradicts_no_rev_avail(facts: &Facts<'_>) -> Option<String> {
 }
 
 /// RFC 5280 section 6.1.3 (a)(2); both ends are inclusive (section 4.1.2.5).
-pub(super) fn against_validity(certificate: &Certificate, at: CheckTime) -> Option<Objection> {
-    let at = at.known()?;
-    if at < certificate.not_before() {
+pub(super) fn against_validity(certificate: &Certificate, checks: &Checks) -> Option<Objection> {
+    let at = checks.at.known()?;
+    // Clocks differ: what an issuer has just made may begin in our future. What has expired has expired by any clock.
+    if at.plus(i64::from(checks.clock_skew_seconds)) < certificate.not_before() {
         let text = format!("valid from {}, checked at {at}", certificate.not_before());
         return objection(Code::NotYetValid, text);
     }

@@ -12,6 +12,8 @@ use crate::time::Time;
 pub struct Checks {
     /// The time the certificates must be valid at.
     pub at: CheckTime,
+    /// How far ahead of `at` a certificate may begin: the clock of a CA that has just issued it. Expiry is not put off.
+    pub clock_skew_seconds: u32,
     /// How much of an issuer's duties is demanded.
     pub profile: Profile,
     /// Purposes the certificate must be for, all of them. CA certificates on the path that restrict their purposes
@@ -79,6 +81,7 @@ impl Checks {
     fn with_time(at: CheckTime) -> Self {
         Checks {
             at,
+            clock_skew_seconds: 0,
             profile: Profile::Default,
             extended_key_usages: Vec::new(),
             key_usages: Vec::new(),

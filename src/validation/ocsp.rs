@@ -287,7 +287,7 @@ impl StatusSearch<'_> {
             }
             if trusted.contains(candidate) {
                 // Section 4.2.2.2, first case: by our own configuration, whoever made its certificate.
-                match certificate::against_validity(candidate, self.checks.at) {
+                match certificate::against_validity(candidate, self.checks) {
                     None => return Ok(None),
                     Some(found) => why = format!("the trusted responder's certificate: {}", found.text),
                 }

@@ -100,7 +100,7 @@ impl RevocationPolicy {
             prefer: StatusPreference::Ocsp,
             max_age_seconds: None,
             offline_grace_seconds: 0,
-            clock_skew_seconds: 0,
+            clock_skew_seconds: crate::limits::CLOCK_SKEW_SECONDS,
             trusted_responders: Vec::new(),
         }
     }

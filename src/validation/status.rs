@@ -331,7 +331,7 @@ impl<'a> StatusSearch<'a> {
             return Err("the algorithm inside the signature differs from the one beside it".to_owned());
         }
         self.spend_signature(Source::Ocsp)?;
-        let objection = certificate::against_validity(responder, self.checks.at).or_else(|| {
+        let objection = certificate::against_validity(responder, self.checks).or_else(|| {
             certificate::against_signature(self.provider, responder, issuer.spki(), self.checks.allow_weak)
         });
         objection.map_or(Ok(()), |found| Err(found.text))

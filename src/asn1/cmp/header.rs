@@ -101,11 +101,16 @@ impl PkiHeader {
     }
 
     /// DER. Texts are not written: nothing we send has any.
+    ///
+    /// A sender or recipient that is no Name is written as it stands: another form of GeneralName.
     pub fn to_der(&self) -> Vec<u8> {
         let mut content = encode(&self.pvno);
         for name in [&self.sender, &self.recipient] {
-            let name = name.as_deref().unwrap_or(&[0x30, 0x00]);
-            content.extend(element(0xa4, &[name]));
+            match name.as_deref().unwrap_or(&[0x30, 0x00]) {
+                name @ [0x30, ..] => content.extend(element(0xa4, &[name])),
+                // Another form of GeneralName, whole: one that came as sender goes back as recipient.
+                other => content.extend(other),
+            }
         }
         if let Some(time) = self.message_time {
             content.extend(element(0xa0, &[&element(0x18, &[time.to_generalized_time().as_bytes()])]));

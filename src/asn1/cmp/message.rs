@@ -76,6 +76,18 @@ impl PkiMessage {
         &self.header
     }
 
+    /// The sender as a GeneralName of any form (RFC 9810 section 5.1.1), in the way that [`PkiHeader`] writes it back: the Name
+    /// of a directoryName, another form whole.
+    pub fn sender(&self) -> Option<Vec<u8>> {
+        if let Some(name) = &self.header.sender {
+            return Some(name.clone());
+        }
+        let mut protected = Cursor::new(self.slice(&self.protected), "PKIMessage").ok()?;
+        let mut header = Cursor::new(protected.expect(Tag::Sequence, "header").ok()?.value, "PKIHeader").ok()?;
+        header.any("pvno").ok()?;
+        Some(header.any("sender").ok()?.bytes.to_vec())
+    }
+
     /// Which body it carries.
     pub fn body_type(&self) -> BodyType {
         self.body_type

@@ -50,6 +50,8 @@ pub struct TlsConfig {
     pub min_version: TlsVersion,
     /// The time at which the server's certificate must be valid.
     pub time: TlsTime,
+    /// How far ahead of that time the server's certificate may begin: clocks differ.
+    pub clock_skew_seconds: u32,
     /// Status data about servers. A response that the server staples counts too.
     pub status: StatusSources,
     /// Whether the server's status is asked about.
@@ -115,6 +117,7 @@ impl TlsConfig {
             pins: Vec::new(),
             min_version: TlsVersion::Tls12,
             time: TlsTime::System,
+            clock_skew_seconds: crate::limits::CLOCK_SKEW_SECONDS,
             status: StatusSources::none(),
             revocation: RevocationPolicy::off(),
         }

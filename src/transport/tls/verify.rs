@@ -90,6 +90,7 @@ impl Verifier {
             .for_purpose(oid::KP_SERVER_AUTH)
             .with_key_usage(KeyUsage::DigitalSignature)
             .with_name(PeerName::host(&server_name.to_str()));
+        checks.clock_skew_seconds = config.clock_skew_seconds;
         checks.revocation = config.revocation.clone();
         let mut status = config.status.clone();
         if !ocsp_response.is_empty() {

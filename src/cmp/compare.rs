@@ -1,0 +1,536 @@
+//! What was issued against what was asked for, by meaning: sets are compared as sets, host names without regard to case,
+//! bits by value. What differs is told in words; who decides on it is a policy.
+
+use std::fmt;
+
+use crate::asn1::crmf::{CertTemplate, TemplateExtension};
+use crate::asn1::der::{Asn1Error, Cursor, sequence};
+use crate::asn1::general_name::{GeneralName, GeneralNames};
+use crate::asn1::name;
+use crate::asn1::oid::{self, Oid};
+use crate::asn1::x509::{Certificate, read_oid};
+use crate::codes::Code;
+use crate::error::Error;
+use crate::time::Time;
+use crate::validation::{KeyUsage, same_name};
+
+/// One way in which an issued certificate is not what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Which part: `subject`, `subjectAltName`, `keyUsage`, `notAfter`, ... or an extension's identifier.
+    pub field: String,
+    /// What was asked for, in words.
+    pub requested: String,
+    /// What was issued, in words.
+    pub issued: String,
+    /// In which way it differs: what an [`Acceptance`] judges.
+    pub deviation: Deviation,
+    /// The difference in words, such as `dns:a.example is missing`.
+    pub details: String,
+}
+
+impl Difference {
+    /// A part that is something else than was asked for.
+    pub(crate) fn changed(field: &str, requested: String, issued: String) -> Self {
+        let details = format!("requested {requested}, issued {issued}");
+        Difference { field: field.to_owned(), requested, issued, deviation: Deviation::Changed, details }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.details)
+    }
+}
+
+/// In which way a part of a certificate is not what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Deviation {
+    /// All that was asked for is there, and more.
+    Added,
+    /// A validity that begins later or ends earlier than asked for.
+    Narrowed,
+    /// A subject of the same parts in another order: another name by RFC 5280 section 7.1, though people read it as the same.
+    Reordered,
+    /// Something that was asked for is missing or is something else.
+    Changed,
+}
+
+/// Who decides on a certificate that is not what was asked for, where the caller has not kept that to itself. Another key
+/// than the one requested is never taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Acceptance {
+    /// Only what was asked for.
+    Exact,
+    /// Also what the CA added, and a shorter validity; what it dropped or changed is refused.
+    #[default]
+    SameOrAdded,
+    /// The same, and a subject whose parts come in another order.
+    AnyOrder,
+    /// Everything over the right key.
+    AnythingButTheKey,
+}
+
+impl Acceptance {
+    /// Names of all policies.
+    pub const NAMES: [&str; 4] = ["exact", "same-or-added", "any-order", "anything-but-the-key"];
+
+    /// By name.
+    ///
+    /// Errors: [`Code::InvalidArgument`] for an unknown name.
+    pub fn named(name: &str) -> Result<Self, Error> {
+        Ok(match name {
+            "exact" => Acceptance::Exact,
+            "same-or-added" => Acceptance::SameOrAdded,
+            "any-order" => Acceptance::AnyOrder,
+            "anything-but-the-key" => Acceptance::AnythingButTheKey,
+            other => {
+                let words = format!("'{other}' is no policy of acceptance; there are {}", Self::NAMES.join(", "));
+                return Err(Error::new(Code::InvalidArgument, words));
+            }
+        })
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// Whether a certificate with this difference is taken.
+    pub fn takes(self, difference: &Difference) -> bool {
+        match (self, difference.deviation) {
+            _ if difference.field == PUBLIC_KEY => false,
+            (Acceptance::Exact, _) => false,
+            (_, Deviation::Added | Deviation::Narrowed) | (Acceptance::AnythingButTheKey, _) => true,
+            (Acceptance::AnyOrder, deviation) => deviation == Deviation::Reordered,
+            (Acceptance::SameOrAdded, _) => false,
+        }
+    }
+
+    /// Why a certificate with these differences is not taken; `None`: it is. All differences are told, not the first alone.
+    pub fn objection(self, differences: &[Difference]) -> Option<Error> {
+        let refused: Vec<&Difference> = differences.iter().filter(|difference| !self.takes(difference)).collect();
+        if refused.is_empty() {
+            return None;
+        }
+        let all: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        let words = format!("the certificate is not what was asked for: {}", all.join("; "));
+        let hint = if refused.iter().all(|difference| difference.deviation == Deviation::Reordered) {
+            "some CAs issue the parts of the subject in an order of their own (Trustpoint, EJBCA with LDAP order), and to others that is another name: acceptance policy any-order takes it (profile trustpoint), or ask for the subject in the CA's order"
+        } else if self == Acceptance::Exact {
+            "the acceptance policy is exact: same-or-added takes what the CA adds, anything-but-the-key all over the right key"
+        } else {
+            "the CA dropped or changed what was asked for: ask for what it issues (its certificate template or profile says), or take it by acceptance policy anything-but-the-key"
+        };
+        Some(Error::new(Code::Refused, words).with(|facts| facts.hint = Some(hint)))
+    }
+}
+
+/// The field of a difference in the key itself.
+pub(super) const PUBLIC_KEY: &str = "publicKey";
+
+/// Everything in which the certificate differs from the template by meaning, but for the key.
+pub fn differences(template: &CertTemplate, certificate: &Certificate) -> Vec<Difference> {
+    let mut found = Vec::new();
+    if let Some(subject) = &template.subject {
+        found.extend(subject_difference(subject.as_der(), certificate.subject()));
+    }
+    if let Some(issuer) = &template.issuer
+        && !same_name(issuer.as_der(), certificate.issuer())
+    {
+        found.push(Difference::changed("issuer", issuer.to_string(), name::display(certificate.issuer())));
+    }
+    found
+        .extend(bound_difference("notBefore", template.not_before, certificate.not_before(), |asked, got| got > asked));
+    found.extend(bound_difference("notAfter", template.not_after, certificate.not_after(), |asked, got| got < asked));
+    let mut is_named = false;
+    for wanted in &template.extensions {
+        is_named |= wanted.oid == oid::CE_SUBJECT_ALT_NAME;
+        found.extend(extension_difference(wanted, certificate.extension(wanted.oid).map(|e| e.value)));
+    }
+    if !is_named && let Some(names) = certificate.extension(oid::CE_SUBJECT_ALT_NAME) {
+        // Nobody asked for them: an identity more than the device knows of.
+        found.extend(alternative_names(names.value).ok().and_then(|issued| compare(SUBJECT_ALT_NAME, &[], &issued)));
+    }
+    found
+}
+
+/// What the older of two certificates may be used for and the newer may not, in words: usages and purposes.
+pub(super) fn lost_uses(old: &Certificate, new: &Certificate) -> Vec<String> {
+    let mut lost = Vec::new();
+    for (oid, read) in [(oid::CE_KEY_USAGE, key_usages as Read), (oid::CE_EXT_KEY_USAGE, purposes)] {
+        // Without the extension a key may be used for everything (RFC 5280 sections 4.2.1.3 and 4.2.1.12).
+        let (Some(had), Some(has)) = (old.extension(oid), new.extension(oid)) else { continue };
+        let (Ok(had), Ok(has)) = (read(had.value), read(has.value)) else { continue };
+        lost.extend(missing(&had, &has).map(|part| format!("the new certificate lacks {part}, which the old one had")));
+    }
+    // A purpose that is named nowhere is allowed by no restriction, but peers that ask for it by name find none.
+    if let (Some(had), None) = (old.extension(oid::CE_EXT_KEY_USAGE), new.extension(oid::CE_EXT_KEY_USAGE)) {
+        let had = purposes(had.value).unwrap_or_default();
+        lost.extend(had.iter().map(|part| format!("the new certificate does not name {part}, which the old one did")));
+    }
+    lost
+}
+
+const SUBJECT_ALT_NAME: &str = "subjectAltName";
+
+/// One element of a set: what it means, and how it is told.
+#[derive(Clone, Debug)]
+struct Part {
+    meaning: Vec<u8>,
+    words: String,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+type Read = fn(&[u8]) -> Result<Vec<Part>, Asn1Error>;
+
+fn missing<'a>(from: &'a [Part], all: &'a [Part]) -> impl Iterator<Item = &'a Part> {
+    from.iter().filter(|part| !all.iter().any(|other| other.meaning == part.meaning))
+}
+
+/// Two sets. What is missing makes it changed; what came on top, added.
+fn compare(field: &str, requested: &[Part], issued: &[Part]) -> Option<Difference> {
+    let gone: Vec<&Part> = missing(requested, issued).collect();
+    let new: Vec<&Part> = missing(issued, requested).collect();
+    if gone.is_empty() && new.is_empty() {
+        return None;
+    }
+    let details: Vec<String> = gone
+        .iter()
+        .map(|part| format!("{part} is missing"))
+        .chain(new.iter().map(|part| format!("{part} was added")))
+        .collect();
+    let deviation = if gone.is_empty() { Deviation::Added } else { Deviation::Changed };
+    let [requested, issued] = [requested, issued].map(list);
+    Some(Difference { field: field.to_owned(), requested, issued, deviation, details: details.join("; ") })
+}
+
+fn list(parts: &[Part]) -> String {
+    match parts {
+        [] => "none".to_owned(),
+        _ => parts.iter().map(|part| part.words.as_str()).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// RFC 5280 section 7.1, and where the names are not the same by it: whether something was added, or only the order differs.
+fn subject_difference(requested: &[u8], issued: &[u8]) -> Option<Difference> {
+    if same_name(requested, issued) {
+        return None;
+    }
+    let shown = (name::display(requested), name::display(issued));
+    let changed = Difference::changed("subject", shown.0.clone(), shown.1.clone());
+    let (Ok(wanted), Ok(got)) = (rdns(requested), rdns(issued)) else { return Some(changed) };
+    let mut free: Vec<Option<&Vec<u8>>> = got.iter().map(Some).collect();
+    let mut places = Vec::new();
+    let mut gone = Vec::new();
+    for rdn in &wanted {
+        match free.iter().position(|other| other.is_some_and(|other| same_name(rdn, other))) {
+            Some(at) => {
+                free[at] = None;
+                places.push(at);
+            }
+            None => gone.push(format!("{} is missing", name::display(rdn))),
+        }
+    }
+    let added: Vec<String> =
+        free.into_iter().flatten().map(|rdn| format!("{} was added", name::display(rdn))).collect();
+    let is_ordered = places.is_sorted();
+    let deviation = match (gone.is_empty(), is_ordered) {
+        (false, _) => Deviation::Changed,
+        (true, false) => Deviation::Reordered,
+        (true, true) => Deviation::Added,
+    };
+    let mut details = vec![changed.details.clone()];
+    if deviation != Deviation::Changed || gone.len() < wanted.len() {
+        details.extend(gone);
+        details.extend(added);
+    }
+    if deviation == Deviation::Reordered {
+        details.push("the parts come in another order, which makes it another name (RFC 5280 section 7.1)".to_owned());
+    }
+    Some(Difference { deviation, details: details.join("; "), ..changed })
+}
+
+/// Each RelativeDistinguishedName as a Name of its own.
+fn rdns(der: &[u8]) -> Result<Vec<Vec<u8>>, Asn1Error> {
+    let mut all = Cursor::sequence(der, "Name")?;
+    let mut found = Vec::new();
+    while !all.is_empty() {
+        found.push(sequence(&[all.any("a RelativeDistinguishedName")?.bytes]));
+    }
+    Ok(found)
+}
+
+/// A CA may start a certificate later or end it earlier than asked: it says less than it could.
+fn bound_difference(
+    field: &str,
+    asked: Option<Time>,
+    got: Time,
+    is_narrower: fn(Time, Time) -> bool,
+) -> Option<Difference> {
+    let asked = asked.filter(|asked| *asked != got)?;
+    let changed = Difference::changed(field, asked.to_string(), got.to_string());
+    match is_narrower(asked, got) {
+        true => Some(Difference { deviation: Deviation::Narrowed, ..changed }),
+        false => Some(changed),
+    }
+}
+
+fn extension_difference(wanted: &TemplateExtension, got: Option<&[u8]>) -> Option<Difference> {
+    let (label, read): (String, Read) = match wanted.oid {
+        oid::CE_SUBJECT_ALT_NAME => (SUBJECT_ALT_NAME.to_owned(), alternative_names),
+        oid::CE_KEY_USAGE => ("keyUsage".to_owned(), key_usages),
+        oid::CE_EXT_KEY_USAGE => ("extendedKeyUsage".to_owned(), purposes),
+        oid::CE_BASIC_CONSTRAINTS => ("basicConstraints".to_owned(), basic_constraints),
+        oid::CE_CERTIFICATE_POLICIES => ("certificatePolicies".to_owned(), policies),
+        other => return opaque_difference(other, &wanted.value, got),
+    };
+    if got == Some(&wanted.value[..]) {
+        return None;
+    }
+    let Ok(requested) = read(&wanted.value) else { return opaque_difference(wanted.oid, &wanted.value, got) };
+    match got.map_or_else(|| Ok(Vec::new()), read) {
+        Ok(issued) => compare(&label, &requested, &issued),
+        Err(error) => Some(Difference::changed(&label, list(&requested), format!("what cannot be read ({error})"))),
+    }
+}
+
+/// An extension whose meaning is not known here: only the same bytes are the same.
+fn opaque_difference(oid: Oid, requested: &[u8], issued: Option<&[u8]>) -> Option<Difference> {
+    let bytes = |count: usize| format!("a value of {count} bytes");
+    let (details, issued) = match issued {
+        Some(issued) if issued == requested => return None,
+        Some(issued) => ("another value than was asked for".to_owned(), bytes(issued.len())),
+        None => ("is missing".to_owned(), "absent".to_owned()),
+    };
+    let (field, requested) = (format!("extension {oid}"), bytes(requested.len()));
+    Some(Difference { field, requested, issued, deviation: Deviation::Changed, details })
+}
+
+fn alternative_names(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
+    GeneralNames::parse(der, "SubjectAltName")?.map(|name| Ok(alternative_name(&name?))).collect()
+}
+
+/// RFC 5280 section 7: hosts and the domains of mailboxes have no case (RFC 4343), the local part of a mailbox has; of a URI,
+/// scheme and host have none.
+fn alternative_name(name: &GeneralName<'_>) -> Part {
+    let content = match name {
+        GeneralName::Dns(host) => host.to_ascii_lowercase(),
+        GeneralName::Rfc822(mailbox) => match mailbox.iter().rposition(|b| *b == b'@') {
+            Some(at) => [&mailbox[..at], &mailbox[at..].to_ascii_lowercase()].concat(),
+            None => mailbox.to_ascii_lowercase(),
+        },
+        GeneralName::Uri(uri) => without_case_of_host(uri),
+        GeneralName::Directory(name) => directory_meaning(name),
+        other => other.content().to_vec(),
+    };
+    let words = name.to_string();
+    let words = match words.split_once(':') {
+        Some((form @ ("DNS" | "URI" | "IP"), rest)) => format!("{}:{rest}", form.to_ascii_lowercase()),
+        _ => words,
+    };
+    Part { meaning: [&[name.form()][..], &content].concat(), words }
+}
+
+/// Scheme, and behind `//` and a user the host, in lower case (RFC 5280 section 7.4).
+fn without_case_of_host(uri: &[u8]) -> Vec<u8> {
+    let Some(colon) = uri.iter().position(|b| *b == b':') else { return uri.to_vec() };
+    let mut same = uri.to_vec();
+    same[..colon].make_ascii_lowercase();
+    if uri[colon + 1..].starts_with(b"//") {
+        let begin = colon + 3;
+        let end = uri[begin..].iter().position(|b| b"/?#".contains(b)).map_or(uri.len(), |length| begin + length);
+        let host = uri[begin..end].iter().rposition(|b| *b == b'@').map_or(begin, |at| begin + at + 1);
+        same[host..end].make_ascii_lowercase();
+    }
+    same
+}
+
+/// Names that are the same by RFC 5280 section 7.1 are shown alike but for case and spaces.
+fn directory_meaning(der: &[u8]) -> Vec<u8> {
+    let shown = name::display(der).to_lowercase();
+    shown.split_whitespace().collect::<Vec<_>>().join(" ").into_bytes()
+}
+
+/// The bits that are set: zeros at the end say nothing (RFC 5280 section 4.2.1.3).
+fn key_usages(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
+    let mut cursor = Cursor::new(der, "KeyUsage")?;
+    let bits = cursor.expect(::der::Tag::BitString, "a BIT STRING")?.value;
+    cursor.finish()?;
+    let bytes = bits.get(1..).unwrap_or_default();
+    let is_set = |bit: usize| bytes.get(bit / 8).is_some_and(|byte| byte & (0x80 >> (bit % 8)) != 0);
+    let set = (0..bytes.len() * 8).filter(|bit| is_set(*bit));
+    Ok(set.map(|bit| Part { meaning: vec![bit as u8], words: usage_name(bit) }).collect())
+}
+
+fn usage_name(bit: usize) -> String {
+    const ALL: [KeyUsage; 9] = [
+        KeyUsage::DigitalSignature,
+        KeyUsage::ContentCommitment,
+        KeyUsage::KeyEncipherment,
+        KeyUsage::DataEncipherment,
+        KeyUsage::KeyAgreement,
+        KeyUsage::KeyCertSign,
+        KeyUsage::CrlSign,
+        KeyUsage::EncipherOnly,
+        KeyUsage::DecipherOnly,
+    ];
+    ALL.get(bit).map_or_else(|| format!("bit {bit}"), |usage| usage.name().to_owned())
+}
+
+fn purposes(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
+    identifiers(der, "ExtKeyUsageSyntax", |found| {
+        let named = PURPOSES.iter().find(|(oid, _)| *oid == found);
+        named.map_or_else(|| found.to_string(), |(_, name)| (*name).to_owned())
+    })
+}
+
+/// Purposes by the names that they are asked for by.
+const PURPOSES: [(Oid, &str); 10] = [
+    (oid::ANY_EXTENDED_KEY_USAGE, "anyExtendedKeyUsage"),
+    (oid::KP_SERVER_AUTH, "serverAuth"),
+    (oid::KP_CLIENT_AUTH, "clientAuth"),
+    (oid::KP_CODE_SIGNING, "codeSigning"),
+    (oid::KP_EMAIL_PROTECTION, "emailProtection"),
+    (oid::KP_TIME_STAMPING, "timeStamping"),
+    (oid::KP_OCSP_SIGNING, "OCSPSigning"),
+    (oid::KP_CMC_CA, "cmcCA"),
+    (oid::KP_CMC_RA, "cmcRA"),
+    (oid::KP_CM_KGA, "cmKGA"),
+];
+
+fn identifiers(der: &[u8], what: &'static str, words: fn(Oid) -> String) -> Result<Vec<Part>, Asn1Error> {
+    let mut cursor = Cursor::sequence(der, what)?;
+    let mut found = Vec::new();
+    while !cursor.is_empty() {
+        let oid = read_oid(&mut cursor)?;
+        found.push(Part { meaning: oid.as_bytes().to_vec(), words: words(oid) });
+    }
+    Ok(found)
+}
+
+/// Policies by their identifiers; qualifiers are words for people.
+fn policies(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
+    let mut cursor = Cursor::sequence(der, "certificatePolicies")?;
+    let mut found = Vec::new();
+    while !cursor.is_empty() {
+        let policy = cursor.expect(::der::Tag::Sequence, "a PolicyInformation")?;
+        let oid = read_oid(&mut Cursor::new(policy.value, "PolicyInformation")?)?;
+        found.push(Part { meaning: oid.as_bytes().to_vec(), words: format!("policy {oid}") });
+    }
+    Ok(found)
+}
+
+/// No CA is the same as no extension, and as a FALSE that is written out (RFC 5280 section 4.2.1.9).
+fn basic_constraints(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
+    let mut fields = Cursor::sequence(der, "BasicConstraints")?;
+    let mut found = Vec::new();
+    if let Some(is_ca) = fields.optional(::der::Tag::Boolean)?
+        && is_ca.value != [0]
+    {
+        found.push(Part { meaning: b"ca".to_vec(), words: "cA".to_owned() });
+    }
+    if let Some(length) = fields.optional(::der::Tag::Integer)? {
+        let shown = length.value.iter().fold(0u64, |sum, byte| (sum << 8) | u64::from(*byte));
+        let meaning = [b"length", length.value].concat();
+        found.push(Part { meaning, words: format!("pathLenConstraint {shown}") });
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asn1::der::element;
+    use crate::asn1::name::Name;
+
+    fn names(all: &[(u8, &str)]) -> Vec<u8> {
+        sequence(&[&all.iter().flat_map(|(tag, text)| element(*tag, &[text.as_bytes()])).collect::<Vec<u8>>()])
+    }
+
+    fn san(requested: &[(u8, &str)], issued: &[(u8, &str)]) -> Option<Difference> {
+        let wanted = TemplateExtension { oid: oid::CE_SUBJECT_ALT_NAME, critical: false, value: names(requested) };
+        extension_difference(&wanted, Some(&names(issued)))
+    }
+
+    fn subject(requested: &str, issued: &str) -> Option<Difference> {
+        let [a, b] = [requested, issued].map(|text| Name::parse(text).unwrap());
+        subject_difference(a.as_der(), b.as_der())
+    }
+
+    #[test]
+    fn names_are_a_set_whose_hosts_have_no_case() {
+        let asked = [(0x82, "b.example"), (0x81, "Me@Example.COM"), (0x86, "HTTP://Host.example/A")];
+        let got = [(0x86, "http://HOST.EXAMPLE/A"), (0x82, "B.Example"), (0x81, "Me@example.com")];
+        assert_eq!(san(&asked, &got), None);
+        let path = san(&[(0x86, "http://h/A")], &[(0x86, "http://h/a")]).unwrap();
+        assert_eq!(
+            (path.deviation, path.details.as_str()),
+            (Deviation::Changed, "uri:http://h/A is missing; uri:http://h/a was added")
+        );
+        assert_eq!(san(&[(0x81, "Me@h.example")], &[(0x81, "me@h.example")]).unwrap().deviation, Deviation::Changed);
+        // One form is never the other.
+        assert_eq!(san(&[(0x82, "a.example")], &[(0x81, "a.example")]).unwrap().deviation, Deviation::Changed);
+    }
+
+    #[test]
+    fn what_was_added_is_told_from_what_is_missing() {
+        let added = san(&[(0x82, "a.example")], &[(0x82, "b.example"), (0x82, "a.example")]).unwrap();
+        assert_eq!((added.deviation, added.details.as_str()), (Deviation::Added, "dns:b.example was added"));
+        let gone = san(&[(0x82, "a.example"), (0x82, "b.example")], &[(0x82, "b.example")]).unwrap();
+        assert_eq!((gone.deviation, gone.details.as_str()), (Deviation::Changed, "dns:a.example is missing"));
+    }
+
+    #[test]
+    fn a_subject_in_another_order_is_another_name_and_said_to_be() {
+        assert_eq!(subject("CN=a,O=B", "CN=A,O=b"), None);
+        let reordered = subject("CN=a,O=B", "O=B,CN=a").unwrap();
+        assert_eq!(reordered.deviation, Deviation::Reordered);
+        assert_eq!(subject("CN=a,O=B", "CN=a,OU=X,O=B").unwrap().deviation, Deviation::Added);
+        assert_eq!(subject("CN=a,O=B", "O=B,CN=a,C=SE").unwrap().deviation, Deviation::Reordered);
+        assert_eq!(subject("CN=a,O=B", "CN=a").unwrap().deviation, Deviation::Changed);
+        // The same part twice is not once.
+        assert_eq!(subject("OU=a,OU=a", "OU=a").unwrap().deviation, Deviation::Changed);
+    }
+
+    #[test]
+    fn bits_and_purposes_are_compared_by_value() {
+        let usage = |requested: &[u8], issued: &[u8]| {
+            let wanted = TemplateExtension { oid: oid::CE_KEY_USAGE, critical: true, value: requested.to_vec() };
+            extension_difference(&wanted, Some(issued))
+        };
+        assert_eq!(usage(&[3, 2, 7, 0x80], &[3, 3, 0, 0x80, 0]), None);
+        let added = usage(&[3, 2, 7, 0x80], &[3, 2, 5, 0xa0]).unwrap();
+        assert_eq!(added.details, "keyEncipherment was added");
+        assert_eq!(usage(&[3, 2, 5, 0xa0], &[3, 2, 7, 0x80]).unwrap().details, "keyEncipherment is missing");
+        let constraints = TemplateExtension { oid: oid::CE_BASIC_CONSTRAINTS, critical: true, value: vec![0x30, 0] };
+        assert_eq!(extension_difference(&constraints, None), None);
+        assert_eq!(extension_difference(&constraints, Some(&[0x30, 3, 1, 1, 0])), None);
+        let ca = extension_difference(&constraints, Some(&[0x30, 3, 1, 1, 0xff])).unwrap();
+        assert_eq!(ca.details, "cA was added");
+    }
+
+    #[test]
+    fn the_policies_are_ordered_and_none_takes_another_key() {
+        let difference = |deviation| Difference { deviation, ..Difference::changed("subject", "a".into(), "b".into()) };
+        let all = [Deviation::Added, Deviation::Narrowed, Deviation::Reordered, Deviation::Changed];
+        let taken = |policy: Acceptance| all.map(|deviation| policy.takes(&difference(deviation)));
+        assert_eq!(taken(Acceptance::Exact), [false; 4]);
+        assert_eq!(taken(Acceptance::SameOrAdded), [true, true, false, false]);
+        assert_eq!(taken(Acceptance::AnyOrder), [true, true, true, false]);
+        assert_eq!(taken(Acceptance::AnythingButTheKey), [true; 4]);
+        for name in Acceptance::NAMES {
+            let policy = Acceptance::named(name).unwrap();
+            assert_eq!(policy.name(), name);
+            assert!(!policy.takes(&Difference::changed(PUBLIC_KEY, "P-256".into(), "P-384".into())));
+        }
+        assert!(Acceptance::named("some").is_err());
+    }
+}
