@@ -1850,7 +1850,7 @@ devid_status devid_config_set_limit(devid_config *config,
  *                "pbes2_in_pbmac1", "null_mac_sender",
  *                "never_confirm". On by default:
  *                "old_version_errors", "signature_answers_mac", "null_sender", "signer_may_change",
- *                "fail_info_with_success", "other_content_type". docs/known-cas.md says what each is for. Not NULL.
+ *                "fail_info_with_success", "other_content_type", "no_sender_nonce", "any_mac_sender_kid". docs/known-cas.md says what each is for. Not NULL.
  * @param on      1 yes, 0 no.
  * @param err     Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.
@@ -1916,7 +1916,8 @@ DEVID_API void devid_client_free(devid_client *client);
  * where devid_config_set_mac() is not called. Nothing in a profile loosens who is believed.
  *
  * @param config  Not NULL.
- * @param name    "ejbca", "insta", "nokia-ncm", "3gpp", "vault", "openssl-mock", "strict-rfc9483". Not NULL.
+ * @param name    "ejbca", "insta", "nokia-ncm", "3gpp", "vault", "xipki", "cryptlib", "trustpoint",
+ *                "openssl-mock", "strict-rfc9483". Not NULL.
  * @param err     Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.
  */
@@ -1941,6 +1942,52 @@ DEVID_MUST_USE
 devid_status devid_config_set_adopt_root(devid_config *config,
                                          int32_t on,
                                          devid_error **err);
+
+/**
+ * How far two clocks may be apart that are both right, wherever they meet: the first second of a fresh certificate, of the
+ * signer's and of a TLS server's, messageTime, thisUpdate of status data. Nothing that has expired lives longer by it.
+ *
+ * @param config   Not NULL.
+ * @param seconds  Default 300.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_clock_skew(devid_config *config,
+                                         uint32_t seconds,
+                                         devid_error **err);
+
+/**
+ * Who decides on a certificate that is not what was asked for, where no function of the program does. Another key than the
+ * one requested is never taken.
+ *
+ * @param config  Not NULL.
+ * @param policy  "exact": only what was asked for; "same-or-added" (the default): also what the CA added, and a shorter
+ *                validity; "any-order": also a subject whose parts come in another order; "anything-but-the-key". Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_acceptance(devid_config *config,
+                                         const char *policy,
+                                         devid_error **err);
+
+/**
+ * Whether a key update asks for the usages, purposes and policies of the old certificate too. RFC 9483 section 4.1.3 has the
+ * names alone; some CAs leave out what is not asked for, which devid_op_warning() tells.
+ *
+ * @param config  Not NULL.
+ * @param on      1 yes, 0 no (the default).
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_set_renew_with_uses(devid_config *config,
+                                              int32_t on,
+                                              devid_error **err);
 
 
 /* ---- Behind and beside a registration authority: whose answers count, and what an RA does with messages of others ---- */

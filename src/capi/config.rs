@@ -547,7 +547,7 @@ pub unsafe extern "C" fn devid_config_set_limit(
 ///                "pbes2_in_pbmac1", "null_mac_sender",
 ///                "never_confirm". On by default:
 ///                "old_version_errors", "signature_answers_mac", "null_sender", "signer_may_change",
-///                "fail_info_with_success", "other_content_type". docs/known-cas.md says what each is for. Not NULL.
+///                "fail_info_with_success", "other_content_type", "no_sender_nonce", "any_mac_sender_kid". docs/known-cas.md says what each is for. Not NULL.
 /// @param on      1 yes, 0 no.
 /// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.

@@ -329,7 +329,7 @@ pub unsafe extern "C" fn devid_key_sign(
             )
         };
         let algorithm = match algorithm {
-            None => key.signer.kind().default_signature(),
+            None => key.signer.default_signature(),
             Some(name) => SignatureAlgorithm::from_name(name).ok_or_else(|| {
                 Error::new(Code::InvalidArgument, format!("'{name}' is no signature algorithm such as ECDSA-SHA256"))
             })?,

@@ -99,9 +99,13 @@ impl Op {
             algorithm: self.operation.to_sign().map(|request| c_text(&request.algorithm.name())),
             differences: issued
                 .map_or_else(Vec::new, |i| i.differences.iter().map(|d| c_text(&d.to_string())).collect()),
-            warnings: self
-                .status()
-                .map_or_else(Vec::new, |status| status.warnings().iter().map(|t| c_text(t)).collect()),
+            warnings: match issued {
+                Some(issued) => issued.warnings(),
+                None => self.status().map_or_else(Vec::new, PkiStatusInfo::warnings),
+            }
+            .iter()
+            .map(|text| c_text(text))
+            .collect(),
             info_types: self.items().iter().map(|item| c_text(&item.info_type.to_string())).collect(),
         };
     }

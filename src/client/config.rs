@@ -86,6 +86,8 @@ pub struct Config {
     pub tolerance: Tolerance,
     /// How possession of new keys is proved, where not in the usual way; see [`Config::set_possession`].
     pub possession: Option<Possession>,
+    /// Whether a key update asks for the usages, purposes and policies of the old certificate, not for its names alone.
+    pub renew_with_uses: bool,
 }
 
 impl Default for Config {
@@ -134,6 +136,7 @@ impl Config {
             limits: Limits::default(),
             tolerance: Tolerance::default(),
             possession: None,
+            renew_with_uses: false,
         }
     }
 
@@ -144,7 +147,8 @@ impl Config {
 
     /// Protect requests with the key of a certificate; `chain` holds its issuers, in any order or none.
     pub fn protect_with_certificate(&mut self, signer: Signer, certificate: Certificate, chain: Vec<Certificate>) {
-        let algorithm = signer.kind().default_signature();
+        // By the certificate's identifier of the key: peers verify by that, whatever label the key's own file has.
+        let algorithm = SignatureAlgorithm::default_for(certificate.spki(), signer.kind());
         self.credential = Some(Credential::Signature { signer, certificate, chain, algorithm });
     }
 
@@ -319,6 +323,7 @@ impl Config {
             exchange_limits,
             max_retries: self.max_retries,
             possession: self.possession,
+            renew_with_uses: self.renew_with_uses,
         })
     }
 }
@@ -340,6 +345,7 @@ pub struct Client {
     exchange_limits: ExchangeLimits,
     pub(super) max_retries: u32,
     pub(super) possession: Option<Possession>,
+    pub(super) renew_with_uses: bool,
 }
 
 /// The way to the server.

@@ -32,7 +32,11 @@ impl Client {
             return Err(needs_certificate());
         };
         let certificate: Certificate = certificate.clone();
-        self.operation(self.proved(CertificateRequest::key_update(key, &certificate)?))
+        let mut request = CertificateRequest::key_update(key, &certificate)?;
+        if self.renew_with_uses {
+            request = request.keeping_uses_of(&certificate);
+        }
+        self.operation(self.proved(request))
     }
 
     /// With the proof of possession that the settings say, where the key can give it.

@@ -58,7 +58,7 @@ impl UnsignedRequest {
             return Err(Error::new(Code::InvalidArgument, words));
         }
         let kind = key.kind();
-        let algorithm = options.algorithm.unwrap_or(kind.default_signature());
+        let algorithm = options.algorithm.unwrap_or(key.default_signature());
         if !algorithm.fits(kind) {
             return Err(Error::new(Code::Algorithm, format!("{algorithm} cannot be made by a key of type {kind}")));
         }

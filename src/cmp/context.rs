@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::compare::Acceptance;
 use super::request::Signer;
+use super::response::may_sign;
 use super::tolerance::Tolerance;
 use crate::asn1::cmp::InfoTypeAndValue;
 use crate::asn1::name::Name;
@@ -105,6 +106,20 @@ impl Context {
         self.message_time_window_seconds.map(|window| window.max(self.clock_skew_seconds))
     }
 
+    /// A credential that has expired is named before anything is sent. A device without a reliable clock does not know.
+    pub(super) fn check_credential_at(&self, now: Time) -> Result<(), Error> {
+        if let (Credential::Signature { certificate, .. }, Some(_)) =
+            (&self.credential, self.message_time_window_seconds)
+            && certificate.not_after() < now
+        {
+            let words = format!("the credential's certificate {certificate:?} expired {}", certificate.not_after());
+            let hint =
+                "protect the request with another credential: the supplier's certificate, or a secret from the CA";
+            return Err(Error::new(Code::Expired, words).with(|facts| facts.hint = Some(hint)));
+        }
+        Ok(())
+    }
+
     /// Refuses settings that contradict themselves, before anything is sent.
     pub(super) fn check(&self) -> Result<(), Error> {
         match &self.credential {
@@ -121,6 +136,14 @@ impl Context {
                 if !is_kem && !algorithm.fits(signer.kind()) {
                     let words = format!("{algorithm:?} cannot be made by a key of type {}", signer.kind());
                     return Err(Error::new(Code::Algorithm, words));
+                }
+                // RFC 5280 section 4.2.1.3: a server that looks at it refuses every message, so it is said before the first.
+                if !is_kem && !self.tolerance.signer_key_usage && !may_sign(certificate)? {
+                    let words = format!(
+                        "the credential's certificate {certificate:?} has a keyUsage without digitalSignature: it may not \
+                         protect messages (switch signer_key_usage sends them all the same)"
+                    );
+                    return Err(Error::new(Code::InvalidArgument, words));
                 }
                 if self.cmp_anchors.is_empty() && !self.adopt_root_of_ip {
                     let words = "no CMP anchors: nothing could say who may sign answers";

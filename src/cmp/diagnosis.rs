@@ -44,8 +44,8 @@ pub fn diagnose_transport(error: Error) -> Error {
     let status = error.facts().http_status;
     let says_html = error.message().contains("text/html");
     let (requirement, expected, hint) = match error.code() {
-        Code::HttpStatus => ("RFC 9811 section 3.2 (T1, T2)", "HTTP status 200, or a PKIMessage in the body", status),
-        Code::ContentType => ("RFC 9811 section 3.1 (T1, T4)", "a PKIMessage of type application/pkixcmp", status),
+        Code::HttpStatus => ("RFC 9811 section 3.1 (T1, T2)", "HTTP status 200, or a PKIMessage in the body", status),
+        Code::ContentType => ("RFC 9811 section 3.2 (T1, T4)", "a PKIMessage of type application/pkixcmp", status),
         Code::Busy => ("RFC 9110 section 15.6.4 (28)", "an answer, not a request to come back", Some(503)),
         Code::Timeout => ("RFC 9483 section 6 (E12)", "an answer in the time allowed", None),
         Code::TooLarge => ("the limit max_message_bytes", "an answer below the limit", None),
@@ -166,6 +166,10 @@ type Rule = (fn(&Case<'_>) -> bool, &'static str);
 /// Known deviations and misunderstandings, the most particular first. The switches are those of `docs/known-cas.md`.
 const HINTS: &[Rule] = &[
     (
+        |c| c.is(Code::ProtectionInvalid) && c.by_mac() && c.is_signed() && c.answers(BodyType::ERROR),
+        "the CA answered a MAC request with a signed error: most often it does not know the reference value, or finds the secret used up; its words can be read once the signer's root is among the CMP anchors, which a shared secret alone does not need",
+    ),
+    (
         |c| c.is(Code::ProtectionInvalid) && c.by_mac() && c.is_signed() && !c.context.tolerance.signature_answers_mac,
         "the CA answered a MAC request with a signature: EJBCA's responseprotection=signature; see switch signature_answers_mac, which takes it if the signer has a path to the CMP anchors",
     ),
@@ -285,6 +289,10 @@ fn hint(case: &Case<'_>) -> Option<&'static str> {
 impl Case<'_> {
     fn is(&self, code: Code) -> bool {
         self.error.code() == code
+    }
+
+    fn answers(&self, body: BodyType) -> bool {
+        self.answer.is_some_and(|answer| answer.body_type() == body)
     }
 
     fn by_mac(&self) -> bool {

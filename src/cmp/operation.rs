@@ -22,7 +22,7 @@ use super::context::{Context, Credential};
 use super::diagnosis::diagnose;
 use super::info::Information;
 use super::issued::Issued;
-use super::request::{Request, Signer};
+use super::request::{Request, RequestKind, Signer};
 use super::response::Inbox;
 use super::revoke::Revoked;
 use super::transaction::{Transaction, Unprotected, general_info};
@@ -386,6 +386,11 @@ impl Operation {
     }
 
     fn begin(&mut self, now: Time) -> Result<(), Error> {
+        let is_update = self.request.certificate().is_some_and(|request| request.kind == RequestKind::KeyUpdate);
+        if !is_update && self.request.revocation().is_none() {
+            // Those two have words of their own: the certificate is what they are about.
+            self.context.check_credential_at(now)?;
+        }
         let version = self.other_version.unwrap_or(self.request.version());
         let started = self.transaction.as_ref().map_or(now, |earlier| earlier.started);
         self.transaction = Some(Transaction { started, ..Transaction::begin(&self.context, version, now)? });

@@ -26,9 +26,24 @@ pub struct Profile {
     pub acceptance: Option<Acceptance>,
 }
 
+/// PasswordBasedMac as the oldest servers know it.
+const SHA1_MAC: MacParameters =
+    MacParameters::PasswordBased { owf: DigestAlgorithm::Sha1, mac: DigestAlgorithm::Sha1, iterations: 1000 };
+
 impl Profile {
     /// Names of all profiles.
-    pub const NAMES: [&str; 7] = ["ejbca", "insta", "nokia-ncm", "3gpp", "vault", "openssl-mock", "strict-rfc9483"];
+    pub const NAMES: [&str; 10] = [
+        "ejbca",
+        "insta",
+        "nokia-ncm",
+        "3gpp",
+        "vault",
+        "xipki",
+        "cryptlib",
+        "trustpoint",
+        "openssl-mock",
+        "strict-rfc9483",
+    ];
 
     /// By name.
     ///
@@ -77,6 +92,21 @@ impl Profile {
                     "vault",
                     "Vault: the CA signs answers with its own key, whose keyUsage may lack digitalSignature",
                 )
+            },
+            // Never sends senderNonce, which is taken by default.
+            "xipki" => plain("xipki", "XiPKI: answers without senderNonce"),
+            // Users are known by nine octets that are no text: senderKID carries them.
+            "cryptlib" => Profile {
+                tolerance: Tolerance { null_mac_sender: true, unprotected_errors: true, ..Tolerance::default() },
+                mac: Some(SHA1_MAC),
+                ..plain("cryptlib", "cryptlib: reference values in octets, HMAC with SHA-1")
+            },
+            // senderKID is the CA's own, which is taken by default. The parts of the subject come in another order, and names
+            // are added.
+            "trustpoint" => Profile {
+                mac: Some(SHA1_MAC),
+                acceptance: Some(Acceptance::AnyOrder),
+                ..plain("trustpoint", "Trustpoint: HMAC with SHA-1, subjects in an order of its own")
             },
             "openssl-mock" => Profile {
                 tolerance: Tolerance {

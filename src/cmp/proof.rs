@@ -65,9 +65,7 @@ impl Possession {
     /// The usual one for a key: a signature where it can sign, else encrCert, which RFC 9810 section 5.2.8.4 prefers.
     pub fn of(key: &RequestedKey) -> Self {
         match key {
-            RequestedKey::Own(signer) if signer.kind().can_sign() => {
-                Possession::Signature(signer.kind().default_signature())
-            }
+            RequestedKey::Own(signer) if signer.kind().can_sign() => Possession::Signature(signer.default_signature()),
             RequestedKey::Own(_) => Possession::EncryptedCertificate,
             RequestedKey::Central(_) => Possession::None,
         }

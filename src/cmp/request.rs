@@ -49,6 +49,11 @@ impl Signer {
         }
     }
 
+    /// How it signs unless the caller says otherwise: see [`SignatureAlgorithm::default_for`].
+    pub fn default_signature(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::default_for(self.spki(), self.kind())
+    }
+
     /// Type and size.
     pub fn kind(&self) -> KeyKind {
         match self {
@@ -245,6 +250,19 @@ impl CertificateRequest {
         Self::key_update_over(RequestedKey::Own(key), old)
     }
 
+    /// Asks for the usages, purposes and policies of `old` as well. RFC 9483 section 4.1.3 has the names alone; CAs that take
+    /// the rest from the request leave it out of the new certificate otherwise.
+    #[must_use]
+    pub fn keeping_uses_of(mut self, old: &Certificate) -> Self {
+        for oid in [oid::CE_KEY_USAGE, oid::CE_EXT_KEY_USAGE, oid::CE_CERTIFICATE_POLICIES] {
+            if let Some(found) = old.extension(oid) {
+                let (critical, value) = (found.critical, found.value.to_vec());
+                self.template.extensions.push(crmf::TemplateExtension { oid, critical, value });
+            }
+        }
+        self
+    }
+
     /// The same over a key that the CA's side makes.
     pub fn central_key_update(key_kind: Option<KeyKind>, old: &Certificate) -> Result<Self, Error> {
         Self::key_update_over(RequestedKey::Central(key_kind), old)
@@ -300,7 +318,16 @@ impl CertificateRequest {
 
     /// Refuses what the profile does not allow, before anything is sent.
     fn check(&self, context: &Context) -> Result<(), Error> {
-        let may_come = context.accept_ca_pubs || (context.adopt_root_of_ip && self.kind == RequestKind::Initial);
+        // RFC 9483 section 4.1.5, RFC 9810 section 8.9: caPubs are taken from ip under a shared secret and nowhere else. Asked
+        // for where they cannot come, they are missed here and not after the CA has issued.
+        let is_first = self.kind == RequestKind::Initial;
+        let by_secret = matches!(context.credential, Credential::Mac { .. });
+        let may_come = is_first && ((context.accept_ca_pubs && by_secret) || context.adopt_root_of_ip);
+        if context.enrolment_anchors.is_empty() && !may_come && context.accept_ca_pubs {
+            let words = "no enrolment anchors, and the CA's own (caPubs) are taken from the answer to ir under a shared \
+                         secret only: set anchors, or enrol by ir with a secret";
+            return Err(Error::new(Code::InvalidArgument, words));
+        }
         if context.enrolment_anchors.is_empty() && !may_come {
             let words = "no enrolment anchors: nothing could say whether the issued certificate is the right CA's";
             return Err(Error::new(Code::InvalidArgument, words));

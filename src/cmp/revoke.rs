@@ -107,10 +107,12 @@ pub(super) fn check_answer(
         Error::new(Code::Protocol, format!("{} statuses in the answer to one request for revocation", all.len()))
     })?;
     match status.status {
-        PkiStatus::Accepted
-        | PkiStatus::GrantedWithMods
-        | PkiStatus::RevocationWarning
-        | PkiStatus::RevocationNotification => {}
+        PkiStatus::Accepted | PkiStatus::GrantedWithMods | PkiStatus::RevocationNotification => {}
+        // RFC 9810 section 5.2.3: imminent, so not done.
+        PkiStatus::RevocationWarning => {
+            let words = "the server says that the revocation is imminent: the certificate is not revoked yet";
+            return Err(refusal(Code::Rejected, words, &status, true));
+        }
         // RFC 9483 section 4.4: an answer to rr is delayed by an error message; there is nothing in rp to poll for.
         PkiStatus::Waiting => return Err(refusal(Code::Protocol, "rp cannot be waited for", &status, true)),
         _ => return Err(refusal(Code::Rejected, "the server refused to revoke", &status, true)),

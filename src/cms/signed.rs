@@ -237,7 +237,7 @@ pub fn sign_content(
     let Some(own) = certificates.first() else {
         return Err(CryptoError::BadKey("no certificate to sign with".to_owned()).into());
     };
-    let algorithm = key.kind().default_signature();
+    let algorithm = key.default_signature();
     // RFC 8419 section 2.3 (Ed25519), RFC 9882 section 3.3 (ML-DSA): SHA-512 where the signature names no digest.
     let digest = algorithm.digest().unwrap_or(DigestAlgorithm::Sha512);
     let object = |found: Oid| element(0x06, &[found.as_bytes()]);

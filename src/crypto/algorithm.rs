@@ -267,6 +267,15 @@ pub enum SignatureAlgorithm {
         /// Length of the salt in bytes.
         salt_len: u32,
     },
+    /// RSASSA-PSS whose mask is made with another digest: verified (a weak digest is no weakness there), never made.
+    RsaPssMasked {
+        /// Digest of the message.
+        digest: DigestAlgorithm,
+        /// Digest of MGF1.
+        mask: DigestAlgorithm,
+        /// Length of the salt in bytes.
+        salt_len: u32,
+    },
     /// ECDSA with this digest.
     Ecdsa(DigestAlgorithm),
     /// Ed25519 (RFC 8410).
@@ -289,6 +298,9 @@ impl SignatureAlgorithm {
                 format!("RSA-PSS-{}", digest.short_name())
             }
             Self::RsaPss { digest, salt_len } => format!("RSA-PSS-{}/{salt_len}", digest.short_name()),
+            Self::RsaPssMasked { digest, mask, salt_len } => {
+                format!("RSA-PSS-{}/{salt_len}/MGF1-{}", digest.short_name(), mask.short_name())
+            }
             Self::Ecdsa(digest) => format!("ECDSA-{}", digest.short_name()),
             Self::Ed25519 | Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87 => self.to_string(),
         }
@@ -302,6 +314,16 @@ impl SignatureAlgorithm {
         });
         let mut all = with_digest.chain([Self::Ed25519, Self::MlDsa44, Self::MlDsa65, Self::MlDsa87]);
         all.find(|algorithm| name.eq_ignore_ascii_case(&algorithm.name()))
+    }
+
+    /// How a key signs unless the caller says otherwise. An RSA key whose identifier is id-RSASSA-PSS makes such signatures
+    /// only, with parameters by those (RFC 4055 section 1.2); other keys as [`KeyKind::default_signature`] says.
+    pub fn default_for(spki: &[u8], kind: KeyKind) -> Self {
+        use super::public_key::PublicKey;
+        match PublicKey::from_spki(spki) {
+            Ok(PublicKey::Rsa(rsa)) => rsa.bound_to().unwrap_or(kind.default_signature()),
+            _ => kind.default_signature(),
+        }
     }
 
     /// From an AlgorithmIdentifier, DER. Parameters are checked against what the identifier demands.
@@ -368,15 +390,23 @@ impl SignatureAlgorithm {
                 };
                 sequence(&[&encode_oid(found), NULL])
             }
-            Self::RsaPss { digest, salt_len } => {
+            Self::RsaPss { .. } | Self::RsaPssMasked { .. } => {
+                let (digest, mask, salt_len) = match self {
+                    Self::RsaPssMasked { digest, mask, salt_len } => (digest, mask, salt_len),
+                    Self::RsaPss { digest, salt_len } => (digest, digest, salt_len),
+                    _ => unreachable!("matched above"),
+                };
                 let hash = sequence(&[&encode_oid(digest.oid()), NULL]);
-                let mask = sequence(&[&encode_oid(oid::MGF1), &hash]);
+                let mask_hash = sequence(&[&encode_oid(mask.oid()), NULL]);
+                let mask_generation = sequence(&[&encode_oid(oid::MGF1), &mask_hash]);
                 let salt = crate::asn1::der::encode(&salt_len);
                 // The DEFAULTs of RFC 4055 section 3.1 are SHA-1, MGF1 with SHA-1 and 20: DER leaves those out.
                 let mut parameters = Vec::new();
                 if digest != Sha1 {
                     parameters.extend(element(0xa0, &[&hash]));
-                    parameters.extend(element(0xa1, &[&mask]));
+                }
+                if mask != Sha1 {
+                    parameters.extend(element(0xa1, &[&mask_generation]));
                 }
                 if salt_len != 20 {
                     parameters.extend(element(0xa2, &[&salt]));
@@ -400,7 +430,10 @@ impl SignatureAlgorithm {
     /// The digest that the algorithm applies to the message; `None` where it takes the message whole.
     pub const fn digest(self) -> Option<DigestAlgorithm> {
         match self {
-            Self::RsaPkcs1(digest) | Self::RsaPss { digest, .. } | Self::Ecdsa(digest) => Some(digest),
+            Self::RsaPkcs1(digest)
+            | Self::RsaPss { digest, .. }
+            | Self::RsaPssMasked { digest, .. }
+            | Self::Ecdsa(digest) => Some(digest),
             Self::Ed25519 | Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87 => None,
         }
     }
@@ -414,7 +447,7 @@ impl SignatureAlgorithm {
     pub const fn fits(self, kind: KeyKind) -> bool {
         matches!(
             (self, kind),
-            (Self::RsaPkcs1(_) | Self::RsaPss { .. }, KeyKind::Rsa(_))
+            (Self::RsaPkcs1(_) | Self::RsaPss { .. } | Self::RsaPssMasked { .. }, KeyKind::Rsa(_))
                 | (Self::Ecdsa(_), KeyKind::P256 | KeyKind::P384 | KeyKind::P521)
                 | (Self::Ed25519, KeyKind::Ed25519)
                 | (Self::MlDsa44, KeyKind::MlDsa44)
@@ -429,6 +462,9 @@ impl fmt::Display for SignatureAlgorithm {
         match self {
             Self::RsaPkcs1(digest) => write!(f, "RSA PKCS#1 v1.5 with {digest}"),
             Self::RsaPss { digest, salt_len } => write!(f, "RSASSA-PSS with {digest} and a salt of {salt_len} bytes"),
+            Self::RsaPssMasked { digest, mask, salt_len } => {
+                write!(f, "RSASSA-PSS with {digest}, MGF1 with {mask} and a salt of {salt_len} bytes")
+            }
             Self::Ecdsa(digest) => write!(f, "ECDSA with {digest}"),
             Self::Ed25519 => f.write_str("Ed25519"),
             Self::MlDsa44 => f.write_str("ML-DSA-44"),
@@ -443,7 +479,7 @@ pub fn encode_oid(found: Oid) -> Vec<u8> {
     element(0x06, &[found.as_bytes()])
 }
 
-/// RSASSA-PSS-params (RFC 4055 section 3.1): one digest throughout, MGF1, trailer 1.
+/// RSASSA-PSS-params (RFC 4055 section 3.1): MGF1, trailer 1; one digest throughout is usual.
 pub(super) fn pss_parameters(bytes: &[u8]) -> Result<SignatureAlgorithm, Asn1Error> {
     const WHAT: &str = "RSASSA-PSS-params";
     let mut fields = Cursor::sequence(bytes, WHAT)?;
@@ -469,7 +505,7 @@ pub(super) fn pss_parameters(bytes: &[u8]) -> Result<SignatureAlgorithm, Asn1Err
     }
     fields.finish()?;
     if mask_digest != digest {
-        return Err(Asn1Error::invalid(WHAT, "different digests for message and mask"));
+        return Ok(SignatureAlgorithm::RsaPssMasked { digest, mask: mask_digest, salt_len });
     }
     Ok(SignatureAlgorithm::RsaPss { digest, salt_len })
 }
@@ -525,11 +561,17 @@ mod tests {
     }
 
     #[test]
-    fn pss_with_mixed_digests_is_refused() {
+    fn pss_with_another_digest_in_the_mask_is_told_apart_and_strong_by_the_message() {
         let sha256 = sequence(&[&encode_oid(oid::SHA256), &[5, 0]]);
         let parameters = sequence(&[&element(0xa0, &[&sha256])]);
         let identifier = sequence(&[&encode_oid(oid::RSASSA_PSS), &parameters]);
-        assert!(SignatureAlgorithm::from_der(&identifier).unwrap_err().to_string().contains("different digests"));
+        let (digest, mask) = (DigestAlgorithm::Sha256, DigestAlgorithm::Sha1);
+        let mixed = SignatureAlgorithm::RsaPssMasked { digest, mask, salt_len: 20 };
+        assert_eq!(SignatureAlgorithm::from_der(&identifier), Ok(mixed));
+        assert_eq!(mixed.to_der(), identifier);
+        assert!(!mixed.is_weak());
+        let weak = SignatureAlgorithm::RsaPssMasked { digest: mask, mask: digest, salt_len: 20 };
+        assert!(weak.is_weak());
     }
 
     #[test]

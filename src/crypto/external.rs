@@ -123,7 +123,7 @@ mod tests {
         let hidden = provider.generate_key(KeyKind::P256).unwrap();
         let chip = hidden.clone();
         let key = ExternalKey::new(hidden.spki(), move |algorithm, message| chip.sign(algorithm, message)).unwrap();
-        let algorithm = key.kind().default_signature();
+        let algorithm = key.default_signature();
         let signature = key.sign(&algorithm, b"m").unwrap();
         assert_eq!(provider.verify(&algorithm, key.spki(), b"m", &signature, false), Ok(()));
         assert!(key.to_pkcs8().is_none());
@@ -137,7 +137,7 @@ mod tests {
         let (announced, used) =
             (provider.generate_key(KeyKind::P256).unwrap(), provider.generate_key(KeyKind::P256).unwrap());
         let key = ExternalKey::new(announced.spki(), move |algorithm, message| used.sign(algorithm, message)).unwrap();
-        let refused = key.sign(&key.kind().default_signature(), b"m");
+        let refused = key.sign(&key.default_signature(), b"m");
         assert!(matches!(refused, Err(CryptoError::External(0, _))));
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod legacy;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
 pub mod public_key;
+mod rsa_pss;
 #[cfg(feature = "crypto-rust")]
 pub mod rust;
 mod scrypt;
@@ -259,6 +260,11 @@ pub trait PrivateKey: Send + Sync + fmt::Debug {
 
     /// Type and size.
     fn kind(&self) -> KeyKind;
+
+    /// How it signs unless the caller says otherwise: as its identifier binds it, else as its kind does.
+    fn default_signature(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::default_for(self.spki(), self.kind())
+    }
 
     /// Signs a message. ECDSA signatures are Ecdsa-Sig-Value (DER), the others as their RFC says.
     fn sign(&self, algorithm: &SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, CryptoError>;

@@ -168,6 +168,23 @@ impl<'a> RsaPublicKey<'a> {
         Ok(RsaPublicKey { modulus, exponent, pkcs1, bits, use_only })
     }
 
+    /// The signatures that the key's identifier binds it to; `None`: any. A salt is the least one (RFC 4055 section 3.3), and
+    /// one as long as the digest is what all can make.
+    pub(super) fn bound_to(&self) -> Option<SignatureAlgorithm> {
+        let whole = |digest: super::DigestAlgorithm| digest.output_len() as u32;
+        match self.use_only {
+            RsaUse::Anything => None,
+            RsaUse::Pss => {
+                let digest = super::DigestAlgorithm::Sha256;
+                Some(SignatureAlgorithm::RsaPss { digest, salt_len: whole(digest) })
+            }
+            RsaUse::PssWith(SignatureAlgorithm::RsaPss { digest, salt_len }) => {
+                Some(SignatureAlgorithm::RsaPss { digest, salt_len: salt_len.max(whole(digest)) })
+            }
+            RsaUse::PssWith(other) => Some(other),
+        }
+    }
+
     fn admit(&self, algorithm: &SignatureAlgorithm, allow_weak: bool) -> Result<(), CryptoError> {
         let least = if allow_weak { limits::MIN_WEAK_RSA_BITS } else { limits::MIN_RSA_BITS };
         if self.bits < least {
@@ -175,11 +192,16 @@ impl<'a> RsaPublicKey<'a> {
         }
         // RFC 4055 section 3.3: a key with parameters verifies with its digest, and no shorter salt.
         let admitted = match (self.use_only, *algorithm) {
-            (RsaUse::Anything, _) | (RsaUse::Pss, SignatureAlgorithm::RsaPss { .. }) => true,
+            (RsaUse::Anything, _)
+            | (RsaUse::Pss, SignatureAlgorithm::RsaPss { .. } | SignatureAlgorithm::RsaPssMasked { .. }) => true,
             (
                 RsaUse::PssWith(SignatureAlgorithm::RsaPss { digest: bound, salt_len: least }),
                 SignatureAlgorithm::RsaPss { digest, salt_len },
             ) => bound == digest && salt_len >= least,
+            (
+                RsaUse::PssWith(SignatureAlgorithm::RsaPssMasked { digest: bound, mask: with, salt_len: least }),
+                SignatureAlgorithm::RsaPssMasked { digest, mask, salt_len },
+            ) => bound == digest && with == mask && salt_len >= least,
             _ => false,
         };
         if admitted {
@@ -214,6 +236,18 @@ impl From<Asn1Error> for CryptoError {
             _ => CryptoError::BadKey(error.to_string()),
         }
     }
+}
+
+/// Why an RSAPrivateKey (RFC 8017 appendix A.1.2) is not taken, if that is for its size.
+pub(super) fn rsa_bits_refused(pkcs1: &[u8]) -> Option<CryptoError> {
+    let mut fields = Cursor::sequence(pkcs1, "RSAPrivateKey").ok()?;
+    fields.expect(Tag::Integer, "version").ok()?;
+    let modulus = fields.expect(Tag::Integer, "modulus").ok()?.value;
+    let bytes = &modulus[modulus.iter().position(|b| *b != 0)?..];
+    let bits = bytes.len() as u32 * 8 - bytes[0].leading_zeros();
+    let (least, most) = (limits::MIN_RSA_BITS, limits::MAX_RSA_BITS);
+    let words = format!("RSA of {bits} bits; at least {least} and at most {most} are needed");
+    (!(least..=most).contains(&bits)).then(|| CryptoError::BadKey(words))
 }
 
 /// The kind that belongs to a named curve.

@@ -437,7 +437,7 @@ fn check_pair(
 
 /// A private key whose halves do not fit would be noticed only when the device needs it.
 fn self_test(provider: &dyn Provider, key: &dyn PrivateKey) -> Result<(), CryptoError> {
-    let algorithm = key.kind().default_signature();
+    let algorithm = key.default_signature();
     let message = b"devid: does this key work?";
     let signature = key.sign(&algorithm, message)?;
     provider

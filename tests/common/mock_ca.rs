@@ -382,7 +382,10 @@ impl Device {
     }
 
     pub fn config(ca: &MockCa) -> Config {
-        let idevid = Builder::leaf("IDevID 7").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&ca.supplier);
+        let idevid = Builder::leaf("IDevID 7")
+            .valid(crate::certificates::date(2020, 1, 1), crate::certificates::date(9999, 12, 31))
+            .key_usage(&[KeyUsage::DigitalSignature])
+            .signed_by(&ca.supplier);
         let mut config = Config::new();
         config.protect_with_certificate(Signer::Key(idevid.key), idevid.certificate, Vec::new());
         config.cmp_anchors.add(ca.root.certificate.clone());

@@ -93,7 +93,7 @@ fn the_answer_to_a_question_is_checked_like_any_other() {
         ask(&mut ca, Question::CaCerts, oid::IT_CA_CERTS, Vec::new()).expect_err("not to be taken").code()
     }
     assert_eq!(bent(|a| a.header.recip_nonce = Some(vec![9; 16])), Code::Nonce);
-    assert_eq!(bent(|a| a.header.sender_nonce = None), Code::Nonce);
+    assert_eq!(bent(|a| a.header.recip_nonce = None), Code::Nonce);
     assert_eq!(bent(|a| a.signer.as_mut().unwrap().key = key()), Code::ProtectionInvalid);
     assert_eq!(bent(|a| a.body_type = BodyType::RP), Code::UnexpectedBody);
 }

@@ -30,6 +30,7 @@ mod renewal_years;
 mod revoked;
 mod saved;
 mod sent;
+mod strangers;
 mod template;
 #[cfg(feature = "pkcs11")]
 mod token;

@@ -52,7 +52,8 @@ fn a_signed_message_names_its_signer_and_brings_its_certificates() {
         assert_eq!(header.sender_kid.as_deref(), idevid.certificate.subject_key_identifier());
         assert_eq!(message.extra_certs()[0], idevid.certificate, "the protection certificate comes first");
         let chain = &message.extra_certs()[1..];
-        assert_eq!(chain, std::slice::from_ref(&supplier_ca.certificate), "its chain, without the root");
+        let wanted = [supplier_ca.certificate.clone(), ca.supplier.certificate.clone()];
+        assert_eq!(chain, wanted, "its chain, as far as it was given");
         let algorithm = KeyKind::P256.default_signature();
         assert_eq!(header.protection_alg, Some(algorithm.to_der()));
     }
@@ -86,7 +87,8 @@ fn the_recipient_is_the_ca_at_first_and_then_whoever_answered() {
 
     let mut device = Device::enrolling_with(&ca);
     device.run(&mut ca).unwrap();
-    assert_eq!(sent(&device)[0].header().recipient.as_deref(), Some(Name::null().as_der()), "nobody is known");
+    let issuer = ca.supplier.certificate.subject();
+    assert_eq!(sent(&device)[0].header().recipient.as_deref(), Some(issuer), "the issuer of the credential");
 }
 
 #[test]

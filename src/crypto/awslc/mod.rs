@@ -118,7 +118,7 @@ impl Provider for AwsLc {
     }
 
     fn import_pkcs8(&self, pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
-        keygen::import(pkcs8)
+        super::rsa_pss::labelled(keygen::import(pkcs8)?, &crate::asn1::pkcs8::PrivateKeyInfo::from_der(pkcs8)?)
     }
 
     fn encrypt(

@@ -73,6 +73,9 @@ impl PrivateKey for Key {
                 with_digest!(found, D => key.sign(Pss::<D>::new_with_salt(salt_len), &value))
                     .map_err(|_| CryptoError::Unsupported(format!("signing with {algorithm}")))
             }
+            (Secret::Rsa(_), SignatureAlgorithm::RsaPssMasked { .. }) => {
+                Err(CryptoError::Unsupported(format!("signing with {algorithm}")))
+            }
             (Secret::Ec(scalar), SignatureAlgorithm::Ecdsa(found)) => {
                 let value = digest(found, &[message]);
                 // Randomness beside RFC 6979's derivation: a fault in one of two equal signatures tells nothing.

@@ -75,6 +75,10 @@ fn prehashed(
             with_digest!(digest, D => key.verify(Pss::<D>::new_with_salt(salt_len), value, signature))
                 .map_err(|_| CryptoError::Mismatch)
         }
+        (PublicKey::Rsa(rsa), SignatureAlgorithm::RsaPssMasked { digest: found, mask, salt_len }) => {
+            let hash = |found, parts: &[&[u8]]| digest(found, parts).to_vec();
+            super::super::rsa_pss::verify_masked(rsa, (found, mask, salt_len), value, signature, &hash)
+        }
         (PublicKey::Ec { kind, point }, SignatureAlgorithm::Ecdsa(_)) => with_curve!(*kind, curve => {
             let key = curve::PublicKey::from_sec1_bytes(point)
                 .map_err(|_| CryptoError::BadKey("the key's octets are not a point of its curve".to_owned()))?;

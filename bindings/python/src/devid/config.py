@@ -346,6 +346,20 @@ class Config(Handle):
         """Take the anchors that the CA sends as anchors of the issued certificate; only ever under a shared secret."""
         self._set("devid_config_set_accept_ca_pubs", on)
 
+    def set_clock_skew(self, seconds: int) -> None:
+        """How far two clocks may be apart that are both right, wherever they meet (300). Nothing that has expired lives
+        longer by it."""
+        self._set("devid_config_set_clock_skew", seconds)
+
+    def set_acceptance(self, policy: str) -> None:
+        """Who decides on a certificate that is not what was asked for, where no function does: ``exact``,
+        ``same-or-added`` (the default), ``any-order`` or ``anything-but-the-key``."""
+        self._set("devid_config_set_acceptance", text(policy, "policy"))
+
+    def set_renew_with_uses(self, on: bool) -> None:
+        """Whether a key update asks for the usages, purposes and policies of the old certificate too."""
+        self._set("devid_config_set_renew_with_uses", int(bool(on)))
+
     def set_time_window(self, seconds: Optional[int]) -> None:
         """How far the time in an answer may lie from the present; None: not looked at, for devices without a clock."""
         self._set("devid_config_set_time_window", unless_none(seconds, "seconds", -1))
