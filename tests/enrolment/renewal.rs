@@ -73,7 +73,10 @@ impl Life {
         let signer = Builder::leaf("CMP server").valid(date(2020, 1, 1), date(2050, 1, 1));
         ca.signer = signer.key_usage(&[KeyUsage::DigitalSignature]).signed_by(&ca.issuing);
         let store = Store::in_memory(provider().clone());
-        let idevid = Builder::leaf("IDevID 7").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&ca.supplier);
+        let idevid = Builder::leaf("IDevID 7")
+            .valid(date(2020, 1, 1), date(9999, 12, 31))
+            .key_usage(&[KeyUsage::DigitalSignature])
+            .signed_by(&ca.supplier);
         let new = NewIdentity {
             key: NewKey::Held(&*idevid.key),
             certificate: &idevid.certificate,
