@@ -238,18 +238,6 @@ impl From<Asn1Error> for CryptoError {
     }
 }
 
-/// Why an RSAPrivateKey (RFC 8017 appendix A.1.2) is not taken, if that is for its size.
-pub(super) fn rsa_bits_refused(pkcs1: &[u8]) -> Option<CryptoError> {
-    let mut fields = Cursor::sequence(pkcs1, "RSAPrivateKey").ok()?;
-    fields.expect(Tag::Integer, "version").ok()?;
-    let modulus = fields.expect(Tag::Integer, "modulus").ok()?.value;
-    let bytes = &modulus[modulus.iter().position(|b| *b != 0)?..];
-    let bits = bytes.len() as u32 * 8 - bytes[0].leading_zeros();
-    let (least, most) = (limits::MIN_RSA_BITS, limits::MAX_RSA_BITS);
-    let words = format!("RSA of {bits} bits; at least {least} and at most {most} are needed");
-    (!(least..=most).contains(&bits)).then(|| CryptoError::BadKey(words))
-}
-
 /// The kind that belongs to a named curve.
 pub(super) fn curve_kind(curve: Oid) -> Result<KeyKind, CryptoError> {
     match curve {
