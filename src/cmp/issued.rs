@@ -102,7 +102,8 @@ pub(super) fn check_issued(
 /// What helps where there is no path, by its cause: only a path that is not there at all is a matter of anchors.
 fn hint_for(cause: Code) -> Option<&'static str> {
     match cause {
-        Code::NoPath => Some(
+        // Another CA's root of the same name is met as a signature that does not match.
+        Code::NoPath | Code::SignatureInvalid => Some(
             "the certificate's root is not among the enrolment anchors, which are a set of their own besides the CMP anchors; or an issuing certificate is missing (intermediates)",
         ),
         Code::NotYetValid => Some(

@@ -74,6 +74,20 @@ fn with_every_tolerance_on_nothing_unauthenticated_is_a_success() {
     }
 }
 
+/// RFC 9810 section 5.1.1: senderNonce is OPTIONAL, and it protects the server; recipNonce protects us.
+#[test]
+fn an_answer_without_a_nonce_of_the_servers_own_is_taken_but_by_the_strict_profile() {
+    for by in ALL {
+        let bench = Bench::new(by);
+        for knob in [("short-sender-nonce", "1"), ("no-sender-nonce", "1")] {
+            bench.expect_issued(&[knob]);
+            let mut strict = bench.config();
+            strict.tolerance = Tolerance::strict_rfc9483();
+            assert_eq!(code(outcome(&bench, &strict, &[knob])), Some(Code::Nonce), "{by:?} {knob:?}");
+        }
+    }
+}
+
 #[test]
 fn each_switch_takes_its_deviation_and_without_it_the_deviation_is_refused() {
     let bench = Bench::new(P256);
