@@ -44,14 +44,21 @@ impl TestCa {
 }
 
 /// What RFC 9483 sections 3.1 to 3.3 and 4 ask of an end entity's header.
-pub(crate) fn check_rules(header: &Header, number: u8, is_first: bool, credential: &Credential) -> Result<(), Refusal> {
+/// A CA that sends no senderNonce (`gave_nonce`) gets none back.
+pub(crate) fn check_rules(
+    header: &Header,
+    number: u8,
+    is_first: bool,
+    gave_nonce: bool,
+    credential: &Credential,
+) -> Result<(), Refusal> {
     if header.transaction.len() < 16 {
         return refuse(bit::BAD_DATA_FORMAT, "transactionID of fewer than 128 bits");
     }
     if header.sender_nonce.len() < 16 {
         return refuse(bit::BAD_SENDER_NONCE, "senderNonce of fewer than 128 bits");
     }
-    if is_first == header.recip_nonce.is_some() {
+    if (is_first || gave_nonce) && is_first == header.recip_nonce.is_some() {
         return refuse(bit::BAD_RECIPIENT_NONCE, "recipNonce belongs in every message but the first");
     }
     header.sender.expect(0xa4, "sender")?;

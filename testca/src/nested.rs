@@ -46,7 +46,7 @@ impl TestCa {
             return Ok(Unnested::Answer(self.answer(&first.bytes, now)));
         }
         if knobs.strict {
-            check_rules(header, 20, true, &credential)?;
+            check_rules(header, 20, true, true, &credential)?;
         }
         let mut answers: Vec<Vec<u8>> = inner.iter().map(|one| self.answer(&one.bytes, now)).collect();
         if knobs.batch_missing {
