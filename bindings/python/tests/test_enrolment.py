@@ -109,23 +109,32 @@ def test_server_under_another_root_is_not_believed(bench: Bench) -> None:
     assert refused.value.code is devid.Code.PROTECTION_INVALID
 
 
-def test_certificate_that_is_not_what_was_asked_for_is_refused_unless_the_program_takes_it(bench: Bench) -> None:
-    with bench.serve(ending="grantedWithMods") as server, bench.client(server) as client:
-        with pytest.raises(devid.ProtocolError) as refused:
-            client.enroll(bench.new_key, "CN=device").run()
-        assert refused.value.code is devid.Code.REFUSED
+def test_certificate_that_is_not_what_was_asked_for_is_taken_as_the_policy_or_the_program_says(bench: Bench) -> None:
+    with bench.serve(ending="grantedWithMods") as server:
+        with bench.config(server) as config:
+            config.set_secret(bench.reference, bench.secret)
+            config.set_acceptance("exact")
+            exact = devid.Client(config)
+        with exact, bench.client(server) as client:
+            with pytest.raises(devid.ProtocolError) as refused:
+                exact.enroll(bench.new_key, "CN=device").run()
+            assert refused.value.code is devid.Code.REFUSED
+            assert "subject" in refused.value.message
 
-        seen: List[devid.Issued] = []
+            # By default, what the CA added is taken, and told.
+            added = client.enroll(bench.new_key, "CN=device").run()
+            assert len(added.differences) == 1 and "subject" in added.differences[0]
 
-        def take(issued: devid.Issued) -> bool:
-            seen.append(issued)
-            return True
+            seen: List[devid.Issued] = []
 
-        issued = client.enroll(bench.new_key, "CN=device").run(decide=take)
-        assert len(issued.differences) == 1 and "subject" in issued.differences[0]
-        assert issued.pki_status is devid.PkiStatus.GRANTED_WITH_MODS
-        assert seen[0].differences == issued.differences
-        assert seen[0].certificate == issued.certificate and seen[0].chain == issued.chain
+            def take(issued: devid.Issued) -> bool:
+                seen.append(issued)
+                return True
+
+            issued = exact.enroll(bench.new_key, "CN=device").run(decide=take)
+            assert issued.pki_status is devid.PkiStatus.GRANTED_WITH_MODS
+            assert seen[0].differences == issued.differences == added.differences
+            assert seen[0].certificate == issued.certificate and seen[0].chain == issued.chain
 
 
 def test_program_that_decides_against_the_certificate_tells_the_server(bench: Bench) -> None:

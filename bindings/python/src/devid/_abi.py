@@ -922,6 +922,8 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_config_set_limit": ((2, "value", INT64),),
     "devid_config_set_tolerance": ((2, "on", SWITCH),),
     "devid_config_set_adopt_root": ((1, "on", SWITCH),),
+    "devid_config_set_clock_skew": ((1, "seconds", UINT32),),
+    "devid_config_set_renew_with_uses": ((1, "on", SWITCH),),
     "devid_config_pin_signers": ((2, "data_len", SIZE),),
     "devid_config_add_tls_anchors": ((2, "data_len", SIZE),),
     "devid_config_add_tls_pin": ((1, "kind", Choice('DEVID_PIN_*', 1, 2)), (3, "fingerprint_len", SIZE),),

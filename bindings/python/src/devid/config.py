@@ -358,7 +358,7 @@ class Config(Handle):
 
     def set_renew_with_uses(self, on: bool) -> None:
         """Whether a key update asks for the usages, purposes and policies of the old certificate too."""
-        self._set("devid_config_set_renew_with_uses", int(bool(on)))
+        self._set("devid_config_set_renew_with_uses", on)
 
     def set_time_window(self, seconds: Optional[int]) -> None:
         """How far the time in an answer may lie from the present; None: not looked at, for devices without a clock."""
