@@ -67,6 +67,9 @@ impl PrivateKey for PssKey {
     }
 }
 
+/// A provider's digest over parts, one after the other.
+type Hash<'a> = dyn Fn(DigestAlgorithm, &[&[u8]]) -> Vec<u8> + 'a;
+
 /// Checks a signature whose mask is made with another digest: the public operation, and EMSA-PSS-VERIFY (RFC 8017 section
 /// 9.1.2). Nothing in it is secret.
 pub(super) fn verify_masked(
@@ -74,7 +77,7 @@ pub(super) fn verify_masked(
     (digest, mask, salt_len): (DigestAlgorithm, DigestAlgorithm, u32),
     value: &[u8],
     signature: &[u8],
-    hash: &dyn Fn(DigestAlgorithm, &[&[u8]]) -> Vec<u8>,
+    hash: &Hash<'_>,
 ) -> Result<(), CryptoError> {
     let (hash_len, salt_len) = (digest.output_len(), salt_len as usize);
     let bits = key.bits as usize - 1;
