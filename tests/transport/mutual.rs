@@ -104,7 +104,6 @@ fn an_answer_inside_mutual_tls_must_still_belong_to_the_request() {
     for (knob, code) in [
         ("wrong-transaction", Code::TransactionId),
         ("wrong-recip-nonce", Code::Nonce),
-        ("no-sender-nonce", Code::Nonce),
         ("wrong-body", Code::UnexpectedBody),
     ] {
         let bench = Bench::new(true);
