@@ -15,3 +15,5 @@ mod softhsm;
 mod stories;
 #[cfg(feature = "pkcs11")]
 mod token;
+#[cfg(feature = "pkcs11")]
+mod token_objects;

@@ -5,27 +5,29 @@
 //!
 //! RSA (PKCS#1 v1.5 and PSS) and ECDSA; the message is hashed here, so that the simplest mechanisms of a token are enough.
 
+mod half;
+mod pin;
 mod token;
 mod uri;
+mod words;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ::der::Tag;
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::Session;
+use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
+use cryptoki::session::{Session, UserType};
 use zeroize::Zeroizing;
 
 use super::external::{ExternalKey, ecdsa_signature_to_der};
-use super::public_key::encode_spki;
 use super::{CryptoError, DigestAlgorithm, KeyKind, PrivateKey, RsaEncryption, SignatureAlgorithm, default_provider};
-use crate::asn1::der::{Cursor, element, sequence};
+use crate::asn1::der::{element, sequence};
 use crate::asn1::oid::{self, Oid};
 use crate::codes::Code;
 use crate::error::Error;
-use token::{Module, Token, Way, is_stale};
+use half::{Described, Half};
+use token::{Module, Token, Way, may_begin_anew};
 pub use uri::TokenUri;
 
 /// For which token a PIN is asked.
@@ -123,21 +125,27 @@ impl TokenKey {
     ///
     /// Token and key must be there, and one each. The session is opened again when the token went away and came back.
     pub fn open(module: Option<&str>, uri: &str, pin: PinSource) -> Result<Self, TokenError> {
-        let (way, token) = find(module, uri, pin)?;
+        let way = Way::find(module, uri, pin)?;
+        let _turn = way.module.turn();
+        let token = way.module.token(&way.uri)?;
         let session = token.open(&way.pin, false)?;
         let handle = token.private_key(&session, &way.uri)?;
-        Self::of(way, &token, session, handle)
+        Self::of(&way, &token, session, handle)
     }
 
     /// Makes a key pair in the token, which neither shows the private half nor lets it out. The URI names the token and
     /// the key to be, by `object`; without `id` a random one is taken. No key of that name may be there.
     pub fn generate(module: Option<&str>, uri: &str, kind: KeyKind, pin: PinSource) -> Result<Self, TokenError> {
-        let (mut way, token) = find(module, uri, pin)?;
+        let mut way = Way::find(module, uri, pin)?;
+        let module = way.module.clone();
+        let _turn = module.turn();
+        let token = module.token(&way.uri)?;
         let Some(label) = way.uri.object.clone() else {
             return Err(TokenError::Uri("the URI of a new key needs object=...".to_owned()));
         };
         let session = token.open(&way.pin, true)?;
-        if !token.objects(&session, ObjectClass::PRIVATE_KEY, Some(&label), way.uri.id.as_deref())?.is_empty() {
+        if !token.objects(&session, ObjectClass::PRIVATE_KEY, Some(label.as_bytes()), way.uri.id.as_deref())?.is_empty()
+        {
             return Err(TokenError::Exists(format!("there is a private key for {} already", way.uri)));
         }
         let id = match &way.uri.id {
@@ -160,47 +168,65 @@ impl TokenKey {
             Attribute::Extractable(false),
             Attribute::Sign(true),
         ]);
-        let (_, handle) = session
+        let (twin, handle) = session
             .generate_key_pair(&mechanism, &public, &private)
             .map_err(|error| token.failed("making a key", &error))?;
         Arc::make_mut(&mut way.uri).id = Some(id);
-        Self::of(way, &token, session, handle)
+        let writing = token.open(&way.pin, true);
+        let made = Self::of(&way, &token, session, handle);
+        if let (Err(_), Ok(writing)) = (&made, writing) {
+            // A key that nobody got is in the way of the next try.
+            for object in [handle, twin] {
+                let _ = writing.destroy_object(object);
+            }
+        }
+        made
     }
 
     /// Destroys the private key that a URI names, and its public twin: when the identity it was for is gone for good.
     pub fn destroy(module: Option<&str>, uri: &str, pin: PinSource) -> Result<(), TokenError> {
-        let (way, token) = find(module, uri, pin)?;
+        let way = Way::find(module, uri, pin)?;
+        let _turn = way.module.turn();
+        let token = way.module.token(&way.uri)?;
         let session = token.open(&way.pin, true)?;
         let key = token.private_key(&session, &way.uri)?;
-        let id = session.get_attributes(key, &[AttributeType::Id]);
-        let failed = |error| token.failed("destroying a key", &error);
         let mut objects = vec![key];
-        for attribute in id.map_err(failed)? {
-            if let Attribute::Id(id) = attribute {
-                objects.extend(token.objects(&session, ObjectClass::PUBLIC_KEY, None, Some(&id))?);
-            }
+        // Without a public half that is surely the key's own, no public object goes: it may be a neighbour's.
+        if let Ok(described) = Described::read(&token, &session, key)
+            && let Ok(half) = known_half(&way, &token, &session, &described)
+        {
+            objects.extend(described.twins(&token, &session, &half)?);
         }
+        let failed = |error| token.failed("destroying a key", &error);
         objects.into_iter().try_for_each(|object| session.destroy_object(object)).map_err(failed)
     }
 
-    fn of(way: Way, token: &Token, session: Session, handle: ObjectHandle) -> Result<Self, TokenError> {
-        let (kind, spki) = public_half(token, &session, handle)?;
-        let reference = TokenUri {
+    fn of(way: &Way, token: &Token, session: Session, handle: ObjectHandle) -> Result<Self, TokenError> {
+        let described = Described::read(token, &session, handle)?;
+        let half = known_half(way, token, &session, &described)?;
+        let label = String::from_utf8(described.label.clone()).ok().filter(|label| !label.is_empty());
+        // By every name that the key has: a second one with the same label is no trouble then.
+        let uri = TokenUri {
             token: Some(token.info.label().to_owned()),
             serial: Some(token.info.serial_number().to_owned()),
             manufacturer: None,
             model: None,
             slot_id: None,
             module_path: None,
-            ..TokenUri::clone(&way.uri)
+            object: label.or_else(|| way.uri.object.clone()),
+            id: Some(described.id.clone()).filter(|id| !id.is_empty()).or_else(|| way.uri.id.clone()),
         };
-        let open = Mutex::new(Some((session, handle)));
+        let reference = uri.to_string();
+        let again = Way { uri: Arc::new(TokenUri { slot_id: way.uri.slot_id, ..uri }), ..way.clone() };
+        let held = Held::new(&again.module, session, described);
+        let open = Mutex::new(Some(held));
+        let spki = half.spki.clone();
         let sign = move |algorithm: &SignatureAlgorithm, message: &[u8]| {
             let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
-            Ok(sign(&way, &mut open, kind, algorithm, message)?)
+            Ok(sign(&again, &mut open, half.kind, algorithm, message)?)
         };
         let key = ExternalKey::new(&spki, sign).map_err(|error| TokenError::Unsupported(error.to_string()))?;
-        Ok(TokenKey { key, reference: reference.to_string() })
+        Ok(TokenKey { key, reference })
     }
 }
 
@@ -240,45 +266,117 @@ impl PrivateKey for TokenKey {
     }
 }
 
-fn find(module: Option<&str>, uri: &str, pin: PinSource) -> Result<(Way, Token), TokenError> {
-    let uri = TokenUri::parse(uri).map_err(TokenError::Uri)?;
-    let path = module.or(uri.module_path.as_deref());
-    let path = path.ok_or_else(|| TokenError::Uri("neither a module nor module-path in the URI".to_owned()))?;
-    let module = Module::load(path)?;
-    let token = module.token(&uri)?;
-    Ok((Way { module, uri: Arc::new(uri), pin }, token))
+/// An open session and the key in it.
+struct Held {
+    /// Empty only while it is dropped.
+    session: Option<Session>,
+    key: Described,
+    module: Module,
+    epoch: u64,
+}
+
+impl Held {
+    fn new(module: &Module, session: Session, key: Described) -> Self {
+        Held { session: Some(session), key, epoch: module.epoch(), module: module.clone() }
+    }
+
+    /// The session, unless the module was initialized anew since: then its number may be another session's.
+    fn session(&self) -> Option<&Session> {
+        self.session.as_ref().filter(|_| self.epoch == self.module.epoch())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.epoch != self.module.epoch() {
+            // To close it could close another one.
+            std::mem::forget(self.session.take());
+        }
+    }
+}
+
+/// The public half of a key, by a signature where nothing else tells.
+fn known_half(way: &Way, token: &Token, session: &Session, key: &Described) -> Result<Half, TokenError> {
+    key.public_half(token, session, |half| {
+        const MESSAGE: &[u8] = b"which public key is this key's own";
+        let algorithm = half.kind.default_signature();
+        let (mechanism, data) = mechanism(half.kind, &algorithm, MESSAGE)?;
+        let signature = match sign_once(way, token, session, key, &mechanism, &data)? {
+            Ok(signature) => signature,
+            // A key of another size or curve says so.
+            Err(_) => return Ok(false),
+        };
+        let Ok(signature) = encoded(&algorithm, signature) else { return Ok(false) };
+        Ok(default_provider().verify(&algorithm, &half.spki, MESSAGE, &signature, false).is_ok())
+    })
+}
+
+/// C_SignInit and C_Sign, with the login between that some keys want for each signature (CKA_ALWAYS_AUTHENTICATE,
+/// PKCS#11 2.40 4.9 and 5.6.6).
+fn sign_once(
+    way: &Way,
+    token: &Token,
+    session: &Session,
+    key: &Described,
+    mechanism: &Mechanism<'_>,
+    data: &[u8],
+) -> Result<Result<Vec<u8>, cryptoki::error::Error>, TokenError> {
+    if !key.asks_always {
+        return Ok(session.sign(mechanism, key.handle, data));
+    }
+    if let Err(error) = session.sign_init(mechanism, key.handle) {
+        return Ok(Err(error));
+    }
+    token.login(session, UserType::ContextSpecific, &way.pin)?;
+    Ok(way.module.finish_signing(session, data))
+}
+
+fn encoded(algorithm: &SignatureAlgorithm, signature: Vec<u8>) -> Result<Vec<u8>, TokenError> {
+    match algorithm {
+        SignatureAlgorithm::Ecdsa(_) => {
+            ecdsa_signature_to_der(&signature).map_err(|error| TokenError::Failed(error.to_string()))
+        }
+        _ => Ok(signature),
+    }
 }
 
 /// Signs, with one more session if the one at hand is of no use any more.
 fn sign(
     way: &Way,
-    open: &mut Option<(Session, ObjectHandle)>,
+    open: &mut Option<Held>,
     kind: KeyKind,
     algorithm: &SignatureAlgorithm,
     message: &[u8],
 ) -> Result<Vec<u8>, TokenError> {
     let (mechanism, data) = mechanism(kind, algorithm, message)?;
-    let finish = |signature: Vec<u8>| match algorithm {
-        SignatureAlgorithm::Ecdsa(_) => {
-            ecdsa_signature_to_der(&signature).map_err(|error| TokenError::Failed(error.to_string()))
-        }
-        _ => Ok(signature),
-    };
-    if let Some((session, handle)) = open {
-        match session.sign(&mechanism, *handle, &data) {
-            Ok(signature) => return finish(signature),
-            Err(error) if is_stale(&error) => {}
-            Err(error) => return Err(TokenError::Failed(format!("signing by {}: {error}", way.uri))),
+    let _turn = way.module.turn();
+    if let Some(held) = open
+        && let Some(session) = held.session()
+    {
+        // A key that asks each time needs the token's own words for it.
+        let token = if held.key.asks_always { way.module.token(&way.uri).ok() } else { None };
+        let outcome = match (&token, held.key.asks_always) {
+            (Some(token), _) => Some(sign_once(way, token, session, &held.key, &mechanism, &data)?),
+            (None, false) => Some(session.sign(&mechanism, held.key.handle, &data)),
+            (None, true) => None,
+        };
+        match outcome {
+            Some(Ok(signature)) => return encoded(algorithm, signature),
+            Some(Err(error)) if !may_begin_anew(&error) => {
+                return Err(TokenError::Failed(format!("signing by {}: {}", way.uri, words::name(&error))));
+            }
+            _ => {}
         }
     }
     // The old one goes first: with it, the login may end that the new one finds.
     *open = None;
     let token = way.module.token(&way.uri)?;
     let session = token.open(&way.pin, false)?;
-    let handle = token.private_key(&session, &way.uri)?;
-    let signature = session.sign(&mechanism, handle, &data).map_err(|error| token.failed("signing", &error))?;
-    *open = Some((session, handle));
-    finish(signature)
+    let key = Described::read(&token, &session, token.private_key(&session, &way.uri)?)?;
+    let signature = sign_once(way, &token, &session, &key, &mechanism, &data)?;
+    let signature = signature.map_err(|error| token.failed("signing", &error))?;
+    *open = Some(Held::new(&way.module, session, key));
+    encoded(algorithm, signature)
 }
 
 /// The mechanism that takes a digest, and what it takes.
@@ -335,78 +433,4 @@ fn generation(kind: KeyKind) -> Result<(Mechanism<'static>, Vec<Attribute>), Tok
         }
         other => return Err(TokenError::Unsupported(format!("keys of type {other} in tokens"))),
     })
-}
-
-/// The public half, from the private object or from its public twin, which has the same id.
-fn public_half(token: &Token, session: &Session, key: ObjectHandle) -> Result<(KeyKind, Vec<u8>), TokenError> {
-    let read = |object, what: &[AttributeType]| {
-        session.get_attributes(object, what).map_err(|error| token.failed("reading the key", &error))
-    };
-    let mut objects = vec![key];
-    let mut is_rsa = false;
-    for attribute in read(key, &[AttributeType::KeyType, AttributeType::Id])? {
-        match attribute {
-            Attribute::KeyType(KeyType::RSA) => is_rsa = true,
-            Attribute::KeyType(KeyType::EC) => {}
-            Attribute::KeyType(other) => {
-                return Err(TokenError::Unsupported(format!("keys of type {other} in tokens")));
-            }
-            Attribute::Id(id) => objects.extend(token.objects(session, ObjectClass::PUBLIC_KEY, None, Some(&id))?),
-            _ => {}
-        }
-    }
-    for object in objects {
-        let what = match is_rsa {
-            true => [AttributeType::Modulus, AttributeType::PublicExponent],
-            false => [AttributeType::EcParams, AttributeType::EcPoint],
-        };
-        let (mut first, mut second) = (None, None);
-        for attribute in read(object, &what)? {
-            match attribute {
-                Attribute::Modulus(value) | Attribute::EcParams(value) => first = Some(value),
-                Attribute::PublicExponent(value) | Attribute::EcPoint(value) => second = Some(value),
-                _ => {}
-            }
-        }
-        if let (Some(first), Some(second)) = (first, second) {
-            return if is_rsa { Ok(rsa(&first, &second)) } else { ec(&first, &second) };
-        }
-    }
-    Err(TokenError::NotFound("the token does not hold the public half of the key".to_owned()))
-}
-
-fn rsa(modulus: &[u8], exponent: &[u8]) -> (KeyKind, Vec<u8>) {
-    let significant = |number: &[u8]| number[number.iter().take_while(|b| **b == 0).count()..].to_vec();
-    let integer = |number: &[u8]| match number.first() {
-        None | Some(0x80..) => element(0x02, &[&[0], number]),
-        _ => element(0x02, &[number]),
-    };
-    let (modulus, exponent) = (significant(modulus), significant(exponent));
-    let leading = modulus.first().map_or(0, |byte| byte.leading_zeros());
-    let kind = KeyKind::Rsa(modulus.len() as u32 * 8 - leading);
-    (kind, encode_spki(kind, &sequence(&[&integer(&modulus), &integer(&exponent)])))
-}
-
-/// CKA_EC_POINT is a DER OCTET STRING; some tokens give the point bare.
-fn ec(parameters: &[u8], point: &[u8]) -> Result<(KeyKind, Vec<u8>), TokenError> {
-    let curves = [
-        (KeyKind::P256, oid::CURVE_P256, 65),
-        (KeyKind::P384, oid::CURVE_P384, 97),
-        (KeyKind::P521, oid::CURVE_P521, 133),
-    ];
-    let named = |curve: Oid| parameters == element(0x06, &[curve.as_bytes()]);
-    let Some((kind, _, len)) = curves.into_iter().find(|(_, curve, _)| named(*curve)) else {
-        return Err(TokenError::Unsupported("keys on curves other than P-256, P-384 and P-521 in tokens".to_owned()));
-    };
-    let unwrapped = |bytes| {
-        let mut content = Cursor::new(bytes, "CKA_EC_POINT").ok()?;
-        let point = content.expect(Tag::OctetString, "a point").ok()?.value;
-        content.finish().ok()?;
-        Some(point)
-    };
-    let point = if point.len() == len { Some(point) } else { unwrapped(point) };
-    match point.filter(|point| point.len() == len && point[0] == 4) {
-        Some(point) => Ok((kind, encode_spki(kind, point))),
-        None => Err(TokenError::Failed("the token's public key is no uncompressed point".to_owned())),
-    }
 }

@@ -1,7 +1,8 @@
 //! Modules and tokens: found, opened, logged in to.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
@@ -11,42 +12,105 @@ use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::AuthPin;
 use zeroize::Zeroizing;
 
+use super::pin::PinMemory;
 use super::uri::TokenUri;
-use super::{PinRequest, PinSource, TokenError};
+use super::{PinRequest, PinSource, TokenError, words};
 
 /// A module in use.
 #[derive(Clone, Debug)]
-pub(super) struct Module {
+pub(super) struct Module(Arc<Loaded>);
+
+#[derive(Debug)]
+struct Loaded {
     context: Pkcs11,
+    /// For what `cryptoki` does not offer.
+    beside: devid_pkcs11::Module,
     path: String,
+    /// How often it was initialized: handles of an earlier time mean nothing, or something else.
+    epoch: AtomicU64,
+    /// Taken for each use of a module that was initialized without locks.
+    turn: Mutex<()>,
+    has_locks: AtomicBool,
 }
 
 impl Module {
     /// Loads a module, once in a process: PKCS#11 allows one initialization. It stays until the process ends, as many
     /// modules do not survive being unloaded.
     pub fn load(path: &str) -> Result<Self, TokenError> {
-        static LOADED: Mutex<BTreeMap<String, Pkcs11>> = Mutex::new(BTreeMap::new());
-        let failed = |error: Error| TokenError::Module(format!("the PKCS#11 module {path}: {error}"));
+        static LOADED: Mutex<BTreeMap<String, Module>> = Mutex::new(BTreeMap::new());
+        let failed = |error: Error| TokenError::Module(format!("the PKCS#11 module {path}: {}", words::name(&error)));
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(context) = loaded.get(path) {
-            return Ok(Module { context: context.clone(), path: path.to_owned() });
+        if let Some(module) = loaded.get(path) {
+            return Ok(module.clone());
         }
         let context = Pkcs11::new(path).map_err(failed)?;
-        match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        let beside = devid_pkcs11::Module::new(path).map_err(failed)?;
+        let module = Module(Arc::new(Loaded {
+            context,
+            beside,
+            path: path.to_owned(),
+            epoch: AtomicU64::new(0),
+            turn: Mutex::new(()),
+            has_locks: AtomicBool::new(true),
+        }));
+        module.initialize().map_err(failed)?;
+        loaded.insert(path.to_owned(), module.clone());
+        Ok(module)
+    }
+
+    fn initialize(&self) -> Result<(), Error> {
+        let with_locks = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
+        let outcome = match self.0.context.initialize(with_locks) {
+            // PKCS#11 2.40 5.4: a module may refuse the kind of locking, or arguments altogether. Without, it counts on
+            // one thread at a time.
+            Err(Error::Pkcs11(RvError::CantLock | RvError::ArgumentsBad | RvError::NeedToCreateThreads, _)) => {
+                self.0.has_locks.store(false, Ordering::SeqCst);
+                self.0.beside.initialize_without_arguments()
+            }
+            other => other,
+        };
+        match outcome {
             // Another part of the program uses it too.
-            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-            Err(error) => return Err(failed(error)),
+            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {
+                self.0.epoch.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
-        loaded.insert(path.to_owned(), context.clone());
-        Ok(Module { context, path: path.to_owned() })
+    }
+
+    /// Held while the module is used, where it cannot bear two threads.
+    pub fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        let is_needed = !self.0.has_locks.load(Ordering::SeqCst);
+        is_needed.then(|| self.0.turn.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.0.epoch.load(Ordering::SeqCst)
+    }
+
+    /// C_Sign where C_SignInit went before.
+    pub fn finish_signing(&self, session: &Session, data: &[u8]) -> Result<Vec<u8>, Error> {
+        self.0.beside.sign(session, data)
+    }
+
+    /// A forked child, or a program whose other part ended the module, begins anew (PKCS#11 2.40 5.4).
+    fn slots(&self) -> Result<Vec<Slot>, Error> {
+        match self.0.context.get_slots_with_token() {
+            Err(Error::Pkcs11(RvError::CryptokiNotInitialized, _)) => {
+                self.initialize()?;
+                self.0.context.get_slots_with_token()
+            }
+            other => other,
+        }
     }
 
     /// The one token that the URI names.
     pub fn token(&self, uri: &TokenUri) -> Result<Token, TokenError> {
         let mut matching = Vec::new();
         let mut present = Vec::new();
-        for slot in self.context.get_slots_with_token().map_err(|error| self.failed("listing slots", &error))? {
-            let Ok(info) = self.context.get_token_info(slot) else { continue };
+        for slot in self.slots().map_err(|error| self.failed("listing slots", &error))? {
+            let Ok(info) = self.0.context.get_token_info(slot) else { continue };
             if !info.token_initialized() {
                 continue;
             }
@@ -57,13 +121,13 @@ impl Module {
         }
         match matching.len() {
             1 => Ok(matching.remove(0)),
-            0 => Err(TokenError::NotFound(format!("no token fits {uri}; {} has {}", self.path, list(&present)))),
+            0 => Err(TokenError::NotFound(format!("no token fits {uri}; {} has {}", self.0.path, list(&present)))),
             count => Err(TokenError::Ambiguous(format!("{count} tokens fit {uri}; name it by token and serial"))),
         }
     }
 
     fn failed(&self, doing: &str, error: &Error) -> TokenError {
-        TokenError::Failed(format!("{doing} of {}: {error}", self.path))
+        TokenError::Failed(format!("{doing} of {}: {}", self.0.path, words::name(error)))
     }
 }
 
@@ -88,51 +152,105 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// A session, logged in where the token wants that. A wrong PIN is not tried twice: tokens lock.
+    /// A session, logged in where the token wants that.
     pub fn open(&self, pin: &PinSource, may_write: bool) -> Result<Session, TokenError> {
-        let context = &self.module.context;
+        let context = &self.module.0.context;
         let session = if may_write { context.open_rw_session(self.slot) } else { context.open_ro_session(self.slot) };
         let session = session.map_err(|error| self.failed("opening a session", &error))?;
         if !self.info.login_required() {
             return Ok(session);
         }
-        let info = context.get_token_info(self.slot).map_err(|error| self.failed("reading the token", &error))?;
-        if info.user_pin_locked() {
-            return Err(TokenError::PinLocked(format!("the PIN of token {:?} is locked", info.label())));
-        }
         let is_logged_in = session.get_session_info().is_ok_and(|info| {
             use cryptoki::session::SessionState::{RoUser, RwUser};
             matches!(info.session_state(), RoUser | RwUser)
         });
-        if is_logged_in {
-            return Ok(session);
+        if !is_logged_in {
+            self.login(&session, UserType::User, pin)?;
         }
-        let login = if info.protected_authentication_path() {
-            session.login(UserType::User, None)
-        } else {
-            let request = PinRequest {
-                token: info.label().to_owned(),
-                serial: info.serial_number().to_owned(),
-                is_final_try: info.user_pin_final_try(),
+        Ok(session)
+    }
+
+    /// Gives the PIN. One that the token refused is not given again, and the last try before it locks is left to people:
+    /// whoever loops above this, in this process or the next, cannot lock the token.
+    pub fn login(&self, session: &Session, user: UserType, pin: &PinSource) -> Result<(), TokenError> {
+        let info = self.read_info()?;
+        let label = info.label();
+        let locked = || TokenError::PinLocked(format!("the PIN of token {label:?} is locked (CKR_PIN_LOCKED)"));
+        if info.user_pin_locked() {
+            return Err(locked());
+        }
+        if info.protected_authentication_path() {
+            return match session.login(user, None) {
+                Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+                Err(Error::Pkcs11(RvError::PinLocked, _)) => Err(locked()),
+                Err(error) => Err(self.failed("logging in at the token's own keypad", &error)),
             };
-            let pin: Zeroizing<String> = pin(&request).map_err(TokenError::NoPin)?;
-            session.login(UserType::User, Some(&AuthPin::new(pin.as_str().into())))
-        };
-        match login {
-            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
-            Err(Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _)) => {
-                Err(TokenError::WrongPin(format!("token {:?} does not take the PIN", info.label())))
-            }
-            Err(Error::Pkcs11(RvError::PinLocked, _)) => {
-                Err(TokenError::PinLocked(format!("the PIN of token {:?} is locked", info.label())))
-            }
-            Err(error) => Err(self.failed("logging in", &error)),
         }
+        if info.user_pin_final_try() {
+            let words =
+                "one more wrong PIN locks it: the last try is left to a person. Log in with another program first";
+            return Err(TokenError::WrongPin(format!("the PIN of token {label:?} is not tried, as {words}")));
+        }
+        let request = PinRequest {
+            token: label.to_owned(),
+            serial: info.serial_number().to_owned(),
+            is_final_try: info.user_pin_final_try(),
+        };
+        let pin: Zeroizing<String> = pin(&request).map_err(TokenError::NoPin)?;
+        let memory = PinMemory::of(info.serial_number(), label);
+        if memory.is_refused(&pin).map_err(TokenError::NoPin)? {
+            let words =
+                "the PIN given was refused before; it is not tried again in this process, as wrong ones lock a token";
+            return Err(TokenError::WrongPin(format!("token {label:?}: {words}")));
+        }
+        match session.login(user, Some(&AuthPin::new(pin.as_str().into()))) {
+            Ok(()) => {
+                memory.accepted();
+                Ok(())
+            }
+            Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+            Err(error) => Err(self.refused(&error, &memory, &pin)),
+        }
+    }
+
+    /// What a failed login says about the PIN.
+    fn refused(&self, error: &Error, memory: &PinMemory, pin: &str) -> TokenError {
+        let (label, name) = (self.info.label(), words::name(error));
+        let wrong = || {
+            memory.refused(pin);
+            TokenError::WrongPin(format!("token {label:?} does not take the PIN ({name})"))
+        };
+        match error {
+            Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _) => wrong(),
+            Error::Pkcs11(RvError::PinLocked, _) => {
+                memory.refused(pin);
+                TokenError::PinLocked(format!("the PIN of token {label:?} is locked ({name})"))
+            }
+            error if is_stale(error) => self.failed("logging in", error),
+            // Some modules report a wrong PIN as a general error; the token's own counter tells.
+            _ if self.read_info().is_ok_and(|now| now.user_pin_count_low() && !self.info.user_pin_count_low()) => {
+                wrong()
+            }
+            error => {
+                memory.failed_unclearly(pin);
+                self.failed("logging in", error)
+            }
+        }
+    }
+
+    fn read_info(&self) -> Result<TokenInfo, TokenError> {
+        let info = self.module.0.context.get_token_info(self.slot);
+        info.map_err(|error| self.failed("reading the token", &error))
     }
 
     /// The one private key that the URI names.
     pub fn private_key(&self, session: &Session, uri: &TokenUri) -> Result<ObjectHandle, TokenError> {
-        let found = self.objects(session, ObjectClass::PRIVATE_KEY, uri.object.as_deref(), uri.id.as_deref())?;
+        let found = self.objects(
+            session,
+            ObjectClass::PRIVATE_KEY,
+            uri.object.as_deref().map(str::as_bytes),
+            uri.id.as_deref(),
+        )?;
         match found.as_slice() {
             [key] => Ok(*key),
             [] => Err(TokenError::NotFound(format!("there is no private key for {uri} in the token"))),
@@ -146,22 +264,22 @@ impl Token {
         &self,
         session: &Session,
         class: ObjectClass,
-        label: Option<&str>,
+        label: Option<&[u8]>,
         id: Option<&[u8]>,
     ) -> Result<Vec<ObjectHandle>, TokenError> {
         let mut template = vec![Attribute::Class(class), Attribute::Token(true)];
-        template.extend(label.map(|label| Attribute::Label(label.as_bytes().to_vec())));
+        template.extend(label.map(|label| Attribute::Label(label.to_vec())));
         template.extend(id.map(|id| Attribute::Id(id.to_vec())));
         session.find_objects(&template).map_err(|error| self.failed("looking for keys", &error))
     }
 
     pub fn failed(&self, doing: &str, error: &Error) -> TokenError {
-        TokenError::Failed(format!("{doing} of token {:?}: {error}", self.info.label()))
+        TokenError::Failed(format!("{doing} of token {:?}: {}", self.info.label(), words::name(error)))
     }
 }
 
-/// Whether the session, or what it knew of the token, is gone: a new one may do.
-pub(super) fn is_stale(error: &Error) -> bool {
+/// Whether the session, or what it knew of the token, is gone: no fault of what was asked.
+fn is_stale(error: &Error) -> bool {
     use RvError as Rv;
     matches!(
         error,
@@ -170,12 +288,35 @@ pub(super) fn is_stale(error: &Error) -> bool {
                 | Rv::SessionClosed
                 | Rv::DeviceRemoved
                 | Rv::TokenNotPresent
-                | Rv::UserNotLoggedIn
-                | Rv::KeyHandleInvalid
-                | Rv::ObjectHandleInvalid,
+                | Rv::CryptokiNotInitialized
+                | Rv::FunctionCanceled,
             _
         )
     )
+}
+
+/// Whether a new session may do what this one could not. Modules say anything when a token was away, the process was
+/// forked or another program reset the token; so all but the errors that are about the request itself.
+pub(super) fn may_begin_anew(error: &Error) -> bool {
+    use RvError as Rv;
+    match error {
+        Error::Pkcs11(error, _) => !matches!(
+            error,
+            Rv::MechanismInvalid
+                | Rv::MechanismParamInvalid
+                | Rv::KeyFunctionNotPermitted
+                | Rv::KeyTypeInconsistent
+                | Rv::KeySizeRange
+                | Rv::DataInvalid
+                | Rv::DataLenRange
+                | Rv::FunctionNotSupported
+                | Rv::FunctionCanceled
+                | Rv::PinIncorrect
+                | Rv::PinLocked
+                | Rv::PinExpired
+        ),
+        _ => false,
+    }
 }
 
 /// How a key gets back to its token.
@@ -184,4 +325,14 @@ pub(super) struct Way {
     pub module: Module,
     pub uri: Arc<TokenUri>,
     pub pin: PinSource,
+}
+
+impl Way {
+    /// By module and URI, which must be whole.
+    pub fn find(module: Option<&str>, uri: &str, pin: PinSource) -> Result<Self, TokenError> {
+        let uri = TokenUri::parse(uri).map_err(TokenError::Uri)?;
+        let path = module.or(uri.module_path.as_deref());
+        let path = path.ok_or_else(|| TokenError::Uri("neither a module nor module-path in the URI".to_owned()))?;
+        Ok(Way { module: Module::load(path)?, uri: Arc::new(uri), pin })
+    }
 }
