@@ -26,6 +26,10 @@ use super::{Cancel, Interrupt, tunnel};
 /// How often a connection attempt looks at the cancel flag.
 const CONNECT_SLICE: Duration = Duration::from_millis(20);
 
+/// How long an address is alone before the next one is tried beside it (RFC 8305 section 8).
+#[cfg(unix)]
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
 /// Requests up to this size leave in one write; some small servers read header and body with one call.
 const MAX_COALESCED_BYTES: usize = 64 * 1024;
 
@@ -38,8 +42,8 @@ pub trait Resolve: Send + Sync + fmt::Debug {
     fn resolve(&self, host: &str, port: u16, timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>>;
 }
 
-/// Asks the operating system, in the calling thread: no thread is started behind the caller's back. The system's own
-/// limits (`resolv.conf`) hold then, not the exchange's timeouts.
+/// Asks the operating system. The HTTP client asks every [`Resolve`] in a helper thread, so that its timeouts and its cancel
+/// flag hold for the look-up too; one that is given up lingers in its thread until the system ends it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 
@@ -144,6 +148,15 @@ impl Link {
         *lock(&self.known) = None;
     }
 
+    /// The address that answered comes first next time.
+    fn prefer(&self, good: SocketAddr) {
+        if let Some((_, addresses)) = &mut *lock(&self.known)
+            && let Some(position) = addresses.iter().position(|address| *address == good)
+        {
+            addresses[..=position].rotate_right(1);
+        }
+    }
+
     fn is_cancelled(&self) -> bool {
         lock(&self.cancel).as_ref().is_some_and(Cancel::is_cancelled)
     }
@@ -152,6 +165,35 @@ impl Link {
         let mut sockets = lock(&self.sockets);
         sockets.retain(|s| s.strong_count() > 0);
         sockets.push(Arc::downgrade(stream));
+    }
+
+    /// In a thread of its own where the system's resolver may take longer than the caller allows: what the system says in
+    /// the end is lost then.
+    fn resolve(&self, host: &str, port: u16, timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let (resolver, name) = (self.resolver.clone(), host.to_owned());
+        let asked = std::thread::Builder::new().name("devid-resolve".to_owned()).spawn(move || {
+            let _ = sender.send(resolver.resolve(&name, port, timeout));
+        });
+        if asked.is_err() {
+            return self.resolver.resolve(host, port, timeout);
+        }
+        let end = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            let left = end.map_or(CONNECT_SLICE, |end| end.saturating_duration_since(Instant::now()));
+            match receiver.recv_timeout(left.min(CONNECT_SLICE)) {
+                Ok(outcome) => return outcome,
+                Err(_) if self.is_cancelled() => return Err(cancelled()),
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) if !left.is_zero() => {}
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                    let words = format!("looking up the address of {host} took too long");
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, words));
+                }
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+                    return Err(io::Error::other(format!("looking up the address of {host} ended without an answer")));
+                }
+            }
+        }
     }
 
     fn addresses(&self, host: &str, port: u16, timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>> {
@@ -164,7 +206,7 @@ impl Link {
         {
             return Ok(addresses.clone());
         }
-        let addresses = self.resolver.resolve(host, port, timeout)?;
+        let addresses = self.resolve(host, port, timeout)?;
         if addresses.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address")));
         }
@@ -459,8 +501,93 @@ impl fmt::Debug for LinkTransport {
     }
 }
 
-/// Tries the addresses one after the other; each gets an equal share of the time that is left.
+/// Tries the addresses, and has the one that answered come first next time.
 fn connect_any(addresses: &[SocketAddr], deadline: Option<Instant>, link: &Link) -> Result<TcpStream, ureq::Error> {
+    match race(addresses, deadline, link) {
+        Ok(stream) => {
+            if let Ok(good) = stream.peer_addr() {
+                link.prefer(good);
+            }
+            Ok(stream)
+        }
+        Err(Some(e)) if !link.is_cancelled() && is_timeout(&e) => Err(ureq::Error::Timeout(Timeout::Connect)),
+        Err(Some(e)) => Err(e.into()),
+        Err(None) => Err(ureq::Error::HostNotFound),
+    }
+}
+
+/// RFC 8305 section 5: each address a little after the one before, or as soon as that failed; the first to answer is taken,
+/// and the attempts of the others end.
+#[cfg(unix)]
+fn race(addresses: &[SocketAddr], deadline: Option<Instant>, link: &Link) -> Result<TcpStream, Option<io::Error>> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::net::sockopt::socket_error;
+
+    let mut waiting = addresses.iter();
+    let mut running = Vec::new();
+    let mut last = None;
+    let mut next_at = Instant::now();
+    loop {
+        if link.is_cancelled() {
+            return Err(Some(cancelled()));
+        }
+        let now = Instant::now();
+        if running.is_empty() || now >= next_at {
+            if let Some(address) = waiting.next() {
+                match begin(*address) {
+                    Ok(socket) => running.push((socket, *address)),
+                    Err(e) => last = Some(io::Error::new(e.kind(), format!("{address}: {e}"))),
+                }
+                next_at = now + NEXT_ADDRESS_AFTER;
+                continue;
+            }
+        }
+        if running.is_empty() {
+            return Err(last);
+        }
+        let left = deadline.map_or(CONNECT_SLICE, |d| d.saturating_duration_since(now));
+        if left.is_zero() {
+            return Err(Some(io::ErrorKind::TimedOut.into()));
+        }
+        let slice = Timespec { tv_sec: 0, tv_nsec: left.min(CONNECT_SLICE).as_nanos() as _ };
+        let mut polled: Vec<PollFd<'_>> =
+            running.iter().map(|(socket, _)| PollFd::new(socket, PollFlags::OUT)).collect();
+        match poll(&mut polled, Some(&slice)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(Some(e.into())),
+        }
+        let is_ready: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
+        for index in (0..is_ready.len()).rev().filter(|index| is_ready[*index]) {
+            let (socket, address) = running.remove(index);
+            let outcome = socket_error(&socket).and_then(|state| state);
+            match outcome {
+                Ok(()) => {
+                    let stream = TcpStream::from(socket);
+                    stream.set_nonblocking(false).map_err(Some)?;
+                    return Ok(stream);
+                }
+                Err(e) => last = Some(io::Error::new(io::Error::from(e).kind(), format!("{address}: {e}"))),
+            }
+        }
+    }
+}
+
+/// A socket that is about to connect.
+#[cfg(unix)]
+fn begin(address: SocketAddr) -> io::Result<std::os::fd::OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+    match connect(&socket, &address) {
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS | rustix::io::Errno::INTR) => Ok(socket),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// One after the other; each gets an equal share of the time that is left.
+#[cfg(not(unix))]
+fn race(addresses: &[SocketAddr], deadline: Option<Instant>, link: &Link) -> Result<TcpStream, Option<io::Error>> {
     let mut last = None;
     for (tried, address) in addresses.iter().enumerate() {
         let share = deadline.map(|deadline| {
@@ -469,49 +596,11 @@ fn connect_any(addresses: &[SocketAddr], deadline: Option<Instant>, link: &Link)
         });
         match connect_one(*address, share, link) {
             Ok(stream) => return Ok(stream),
-            Err(e) if link.is_cancelled() => return Err(e.into()),
+            Err(e) if link.is_cancelled() => return Err(Some(e)),
             Err(e) => last = Some(io::Error::new(e.kind(), format!("{address}: {e}"))),
         }
     }
-    match last {
-        Some(e) if is_timeout(&e) => Err(ureq::Error::Timeout(Timeout::Connect)),
-        Some(e) => Err(e.into()),
-        None => Err(ureq::Error::HostNotFound),
-    }
-}
-
-#[cfg(unix)]
-fn connect_one(address: SocketAddr, deadline: Option<Instant>, link: &Link) -> io::Result<TcpStream> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt::socket_error};
-
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
-    match connect(&socket, &address) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::INPROGRESS | rustix::io::Errno::INTR) => loop {
-            if link.is_cancelled() {
-                return Err(cancelled());
-            }
-            let left = deadline.map_or(CONNECT_SLICE, |d| d.saturating_duration_since(Instant::now()));
-            if left.is_zero() {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            let slice = Timespec { tv_sec: 0, tv_nsec: left.min(CONNECT_SLICE).as_nanos() as _ };
-            match poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&slice)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => {
-                    socket_error(&socket)??;
-                    break;
-                }
-                Err(e) => return Err(e.into()),
-            }
-        },
-        Err(e) => return Err(e.into()),
-    }
-    let stream = TcpStream::from(socket);
-    stream.set_nonblocking(false)?;
-    Ok(stream)
+    Err(last)
 }
 
 #[cfg(not(unix))]

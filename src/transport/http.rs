@@ -13,7 +13,7 @@ pub use super::wire::HttpConfig;
 
 /// The built-in HTTP client: one server, connections kept between exchanges.
 ///
-/// No redirects, no environment variables, no threads (unless [`ThreadResolver`] is chosen). CMP messages protect
+/// No redirects, no environment variables, no thread but the one that looks an address up. CMP messages protect
 /// themselves; `https` hides them as well, and needs anchors for the server ([`HttpConfig::tls`]).
 pub struct HttpExchange {
     url: Url,

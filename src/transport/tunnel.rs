@@ -35,17 +35,68 @@ pub(super) fn open(
     request.push_str("\r\n");
     wait_until(stream, deadline)?;
     (&*stream).write_all(request.as_bytes())?;
-    match read_status(stream, deadline)? {
-        200..=299 => Ok(()),
-        407 => Err(with_status(407, "the proxy asks for a user name and a password")),
-        status => Err(with_status(status, &format!("the proxy does not connect to {authority}"))),
+    for _ in 0..=MAX_INTERIM {
+        let answer = read_answer(stream, deadline)?;
+        return match answer.status {
+            // RFC 9110 section 15.2: interim answers come before the final one.
+            100..=199 => continue,
+            200..=299 => Ok(()),
+            407 => Err(answer.failure(TransportErrorKind::HttpStatus, &answer.wanted_login())),
+            status @ (429 | 503) => {
+                let words = format!("the proxy is busy ({status}) and does not connect to {authority} now");
+                Err(answer.failure(TransportErrorKind::Busy, &words))
+            }
+            _ => {
+                let words = format!("the proxy does not connect to {authority}");
+                Err(answer.failure(TransportErrorKind::HttpStatus, &words))
+            }
+        };
+    }
+    let words = format!("the proxy sent more than {MAX_INTERIM} interim answers");
+    Err(refused(TransportErrorKind::Broken, words))
+}
+
+/// Most interim answers before the final one.
+const MAX_INTERIM: usize = 16;
+
+/// The header of a proxy's answer.
+struct Answer {
+    status: u16,
+    fields: Vec<(String, String)>,
+}
+
+impl Answer {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.fields.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// RFC 9110 section 11.7.1: which ways to log in the proxy knows.
+    fn wanted_login(&self) -> String {
+        let schemes: Vec<&str> =
+            self.values("proxy-authenticate").filter_map(|value| value.split([' ', ',']).next()).collect();
+        match schemes.is_empty() {
+            true => "the proxy asks for a user name and a password".to_owned(),
+            false => format!("the proxy asks for a login by {}; Basic is what can be set here", schemes.join(", ")),
+        }
+    }
+
+    fn failure(&self, kind: TransportErrorKind, words: &str) -> io::Error {
+        // RFC 9110 section 10.2.3; the form with a date needs a clock.
+        let seconds =
+            self.values("retry-after").next().filter(|v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_digit()));
+        io::Error::other(TransportError {
+            status: Some(self.status),
+            retry_after_seconds: seconds.map(|value| value.parse().unwrap_or(u32::MAX)),
+            ..TransportError::new(kind, Phase::Tls, words)
+        })
     }
 }
 
-/// Reads the proxy's header and not a byte more: what follows belongs to TLS.
-fn read_status(mut stream: &TcpStream, deadline: Option<Instant>) -> io::Result<u16> {
+/// Reads the proxy's header and not a byte more: what follows belongs to TLS. Lines may end with LF alone (RFC 9112
+/// section 2.2).
+fn read_answer(mut stream: &TcpStream, deadline: Option<Instant>) -> io::Result<Answer> {
     let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
+    while !head.ends_with(b"\n\r\n") && !head.ends_with(b"\n\n") {
         if head.len() >= MAX_HEADER_BYTES {
             let words = format!("the proxy's header is larger than {MAX_HEADER_BYTES} bytes");
             return Err(refused(TransportErrorKind::TooLarge, words));
@@ -62,18 +113,23 @@ fn read_status(mut stream: &TcpStream, deadline: Option<Instant>) -> io::Result<
             Err(e) => return Err(e),
         }
     }
+    let head = String::from_utf8_lossy(&head);
+    let mut lines = head.lines();
     // "HTTP/1.1 200 Connection established"
-    let line = head.split(|b| *b == b'\r').next().unwrap_or_default();
-    let mut words = line.split(|b| *b == b' ');
-    let status = match (words.next(), words.next()) {
+    let mut words = lines.next().unwrap_or_default().split(' ');
+    let status = match (words.next(), words.next().map(str::as_bytes)) {
         (Some(version), Some([a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9']))
-            if version.starts_with(b"HTTP/1.") =>
+            if version.starts_with("HTTP/1.") =>
         {
             Some(u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0'))
         }
         _ => None,
     };
-    status.ok_or_else(|| refused(TransportErrorKind::Broken, "the proxy does not answer in HTTP/1".to_owned()))
+    let status =
+        status.ok_or_else(|| refused(TransportErrorKind::Broken, "the proxy does not answer in HTTP/1".to_owned()))?;
+    let fields = lines.filter_map(|line| line.split_once(':'));
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
+    Ok(Answer { status, fields })
 }
 
 fn wait_until(stream: &TcpStream, deadline: Option<Instant>) -> io::Result<()> {
@@ -84,13 +140,6 @@ fn wait_until(stream: &TcpStream, deadline: Option<Instant>) -> io::Result<()> {
     }
     stream.set_read_timeout(Some(left))?;
     stream.set_write_timeout(Some(left))
-}
-
-fn with_status(status: u16, words: &str) -> io::Error {
-    io::Error::other(TransportError {
-        status: Some(status),
-        ..TransportError::new(TransportErrorKind::HttpStatus, Phase::Tls, words)
-    })
 }
 
 fn refused(kind: TransportErrorKind, words: String) -> io::Error {

@@ -56,6 +56,12 @@ impl Url {
             return Err(invalid(format!("the URL has {} bytes, the limit is {MAX_URL_BYTES}", text.len())));
         }
         if let Some(c) = text.chars().find(|c| !c.is_ascii_graphic()) {
+            let host = text.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
+            if host.chars().any(|c| !c.is_ascii()) {
+                // RFC 5890 section 2.3.2.1: DNS and certificates carry the A-label.
+                let words = "is to be written as an A-label (punycode, xn--...)";
+                return Err(invalid(format!("the URL's host {host:?} holds {c:?}; such a name {words}")));
+            }
             return Err(invalid(format!("the URL holds {c:?}, which must be percent-encoded")));
         }
         let (scheme, rest) = text
@@ -173,6 +179,12 @@ fn split_authority(authority: &str, scheme: Scheme) -> Result<(&str, u16), Trans
         Some(rest) => {
             let (host, port) =
                 rest.split_once(']').ok_or_else(|| invalid(format!("{authority}: the bracket is not closed")))?;
+            if let Some((_, zone)) = host.split_once('%') {
+                // RFC 6874 is not implemented; a zone has a meaning on this host alone.
+                return Err(invalid(format!(
+                    "[{host}] has the zone {zone:?}, which is not supported: use an address without"
+                )));
+            }
             if host.parse::<std::net::Ipv6Addr>().is_err() {
                 return Err(invalid(format!("[{host}] is not an IPv6 address")));
             }
@@ -230,6 +242,8 @@ mod tests {
             ("http://h:+80/", "port"),
             ("http://[::1/", "bracket"),
             ("http://[fe80]/", "IPv6"),
+            ("http://[fe80::1%25eth0]/", "zone"),
+            ("http://m\u{fc}ller.example/", "punycode"),
             ("http://h\"x/", "host name"),
         ] {
             let error = Url::parse(text).unwrap_err();

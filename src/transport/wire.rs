@@ -243,6 +243,7 @@ impl Wire {
             .agent
             .configure_request(request)
             .timeout_global(Some(left))
+            .timeout_resolve(Some(limits.connect_timeout))
             .timeout_connect(Some(limits.connect_timeout))
             .timeout_per_read(Some(limits.read_timeout))
             .timeout_per_write(Some(limits.read_timeout))

@@ -147,6 +147,17 @@ mod https {
         let error = bench.refusal("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
         assert_eq!((error.kind, error.status), (Kind::HttpStatus, Some(403)));
 
+        let challenged = "HTTP/1.1 407 Login\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Negotiate\r\n\r\n";
+        let error = bench.refusal(challenged);
+        assert!(error.detail.contains("NTLM, Negotiate"), "{error}");
+        // RFC 9110 section 15.2: what is interim is not the answer; RFC 9112 section 2.2: LF alone ends a line.
+        let busy = "HTTP/1.1 100 Continue\n\nHTTP/1.1 503 Later\nRetry-After: 30\n\n";
+        let error = bench.refusal(busy);
+        assert_eq!((error.kind, error.status, error.retry_after_seconds), (Kind::Busy, Some(503), Some(30)));
+        static ENDLESS: std::sync::LazyLock<String> =
+            std::sync::LazyLock::new(|| "HTTP/1.1 100 Continue\r\n\r\n".repeat(100));
+        assert_eq!(bench.refusal(&ENDLESS).kind, Kind::Broken);
+
         assert_eq!(bench.refusal("SSH-2.0-x\r\n\r\n").kind, Kind::Broken);
         static LONG: std::sync::LazyLock<String> =
             std::sync::LazyLock::new(|| format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(10_000)));

@@ -162,6 +162,10 @@ impl Session {
     }
 }
 
+/// What a server must share to come to terms.
+const OFFERED: &str = "offered are TLS 1.3, and TLS 1.2 unless it is ruled out, with ECDHE and AES-GCM or ChaCha20-Poly1305, \
+                       and certificates of RSA, ECDSA P-256, P-384, P-521 or Ed25519";
+
 fn failed(error: TransportError) -> io::Error {
     io::Error::other(error)
 }
@@ -224,6 +228,9 @@ fn describe_alert(alert: AlertDescription, answer: &Answer) -> (String, bool) {
         }
         (true, false) if about_missing => {
             (format!("the server demands a client certificate, and none is set: alert {alert:?}"), true)
+        }
+        _ if matches!(alert, A::HandshakeFailure | A::ProtocolVersion | A::InsufficientSecurity) => {
+            (format!("the server ended the TLS session: alert {alert:?}; {OFFERED}"), false)
         }
         _ => (format!("the server ended the TLS session: alert {alert:?}"), false),
     }
