@@ -6,7 +6,7 @@ use cryptoki::object::{Attribute, AttributeType, ObjectClass};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 use devid::crypto::pkcs11::{TokenError, TokenKey};
-use devid::crypto::{KeyKind, PrivateKey};
+use devid::crypto::PrivateKey;
 use devid::{Code, Error};
 
 use crate::softhsm::{PIN, module, pin};
