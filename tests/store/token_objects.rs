@@ -5,8 +5,8 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
-use devid::crypto::pkcs11::{TokenError, TokenKey};
 use devid::crypto::PrivateKey;
+use devid::crypto::pkcs11::{TokenError, TokenKey};
 use devid::{Code, Error};
 
 use crate::softhsm::{PIN, module, pin};
