@@ -532,15 +532,15 @@ fn race(addresses: &[SocketAddr], deadline: Option<Instant>, link: &Link) -> Res
             return Err(Some(cancelled()));
         }
         let now = Instant::now();
-        if running.is_empty() || now >= next_at {
-            if let Some(address) = waiting.next() {
-                match begin(*address) {
-                    Ok(socket) => running.push((socket, *address)),
-                    Err(e) => last = Some(io::Error::new(e.kind(), format!("{address}: {e}"))),
-                }
-                next_at = now + NEXT_ADDRESS_AFTER;
-                continue;
+        if (running.is_empty() || now >= next_at)
+            && let Some(address) = waiting.next()
+        {
+            match begin(*address) {
+                Ok(socket) => running.push((socket, *address)),
+                Err(e) => last = Some(io::Error::new(e.kind(), format!("{address}: {e}"))),
             }
+            next_at = now + NEXT_ADDRESS_AFTER;
+            continue;
         }
         if running.is_empty() {
             return Err(last);

@@ -57,7 +57,7 @@ impl Url {
         }
         if let Some(c) = text.chars().find(|c| !c.is_ascii_graphic()) {
             let host = text.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
-            if host.chars().any(|c| !c.is_ascii()) {
+            if !host.is_ascii() {
                 // RFC 5890 section 2.3.2.1: DNS and certificates carry the A-label.
                 let words = "is to be written as an A-label (punycode, xn--...)";
                 return Err(invalid(format!("the URL's host {host:?} holds {c:?}; such a name {words}")));
