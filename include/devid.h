@@ -910,7 +910,7 @@ DEVID_API void devid_key_free(devid_key *key);
 /**
  * Gives the user's PIN for a token. Called when the token wants a login, in the thread that uses the key; must not use the key.
  *
- * token, serial: label and serial number of the token. final_try: 1 if one more wrong PIN locks it, else 0. pin: give the PIN
+ * token, serial: label and serial number of the token. final_try: 0; where one more wrong PIN would lock the token, no PIN is asked for. pin: give the PIN
  * (UTF-8) with devid_bytes_append(). Return 0, or a negative number to fail.
  */
 typedef int32_t (*devid_pin_fn)(void *user,

@@ -14,7 +14,7 @@ use crate::store::Store;
 
 /// Gives the user's PIN for a token. Called when the token wants a login, in the thread that uses the key; must not use the key.
 ///
-/// token, serial: label and serial number of the token. final_try: 1 if one more wrong PIN locks it, else 0. pin: give the PIN
+/// token, serial: label and serial number of the token. final_try: 0; where one more wrong PIN would lock the token, no PIN is asked for. pin: give the PIN
 /// (UTF-8) with devid_bytes_append(). Return 0, or a negative number to fail.
 #[allow(non_camel_case_types)]
 pub type devid_pin_fn = Option<

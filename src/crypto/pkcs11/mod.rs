@@ -37,7 +37,7 @@ pub struct PinRequest {
     pub token: String,
     /// Its serial number.
     pub serial: String,
-    /// One more wrong PIN locks the token.
+    /// One more wrong PIN locks the token. Never set: no PIN is asked for then, so that no program locks a token by itself.
     pub is_final_try: bool,
 }
 

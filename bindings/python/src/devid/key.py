@@ -21,7 +21,7 @@ class PinRequest:
     """The token's label."""
     serial: str
     """Its serial number."""
-    is_final_try: bool
+    is_final_try: bool  # never set: no PIN is asked for where one more wrong one would lock the token
     """One more wrong PIN locks the token."""
 
 
