@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use devid::crypto::pkcs11::{PinSource, TokenKey};
 use devid::crypto::{CryptoError, KeyKind};
@@ -17,6 +17,13 @@ const PLACES: [&str; 4] = [
     "/usr/lib64/pkcs11/libsofthsm2.so",
     "/usr/local/lib/softhsm/libsofthsm2.so",
 ];
+
+/// One test at a time uses the tokens: SoftHSM answers CKR_GENERAL_ERROR now and then where one thread makes a key while
+/// another looks through the same token's files.
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The path of the module, its tokens made: `device`, `strict`, and `twin` twice.
 pub fn module() -> Option<&'static str> {

@@ -59,6 +59,7 @@ fn client(ca: &TestCa, key: Arc<dyn PrivateKey>, certificate: Certificate, chain
 
 #[test]
 fn a_device_with_its_keys_in_a_token_enrols_restarts_and_renews() {
+    let _turn = crate::softhsm::turn();
     let Some(module) = module() else { return };
     for kind in [KeyKind::P256, KeyKind::Rsa(2048)] {
         let options = Options::default();
@@ -99,6 +100,7 @@ fn a_device_with_its_keys_in_a_token_enrols_restarts_and_renews() {
 
 #[test]
 fn an_enrolment_that_was_interrupted_finds_its_key_in_the_token_by_itself() {
+    let _turn = crate::softhsm::turn();
     let Some(module) = module() else { return };
     let options = Options::default();
     let now = Time::from_unix(options.now);

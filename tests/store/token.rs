@@ -14,6 +14,7 @@ use crate::softhsm::{PIN, module, new_key, no_pin, pin};
 
 #[test]
 fn a_key_in_a_token_makes_every_signature_of_its_kind() {
+    let _turn = crate::softhsm::turn();
     use DigestAlgorithm::{Sha256, Sha384, Sha512};
     for kind in [KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Rsa(2048)] {
         let Some(key) = new_key(&format!("signs-{kind}"), kind) else { return };
@@ -46,6 +47,7 @@ fn a_key_in_a_token_makes_every_signature_of_its_kind() {
 /// would fail if it were asked for), an export (there is nothing to write), and overwriting an old key (it is not there).
 #[test]
 fn of_a_key_in_a_token_nothing_secret_is_kept_sealed_or_exported() {
+    let _turn = crate::softhsm::turn();
     if module().is_none() {
         return;
     }
@@ -80,6 +82,7 @@ fn of_a_key_in_a_token_nothing_secret_is_kept_sealed_or_exported() {
 
 #[test]
 fn a_generation_that_is_swept_leaves_its_key_in_the_token_until_it_is_destroyed() {
+    let _turn = crate::softhsm::turn();
     let Some(module) = module() else { return };
     let place = Place::new();
     let store = Keys::Token.open(&place);
@@ -100,6 +103,7 @@ fn a_generation_that_is_swept_leaves_its_key_in_the_token_until_it_is_destroyed(
 /// The dark side of reopening: device memory is whole, and the key is gone or another one.
 #[test]
 fn an_identity_whose_key_left_the_token_is_found_and_cannot_sign() {
+    let _turn = crate::softhsm::turn();
     let Some(module) = module() else { return };
     let place = Place::new();
     let key: Arc<dyn PrivateKey> = Arc::new(new_key("leaves;id=%2a", KeyKind::P256).unwrap());
@@ -123,6 +127,7 @@ fn code<T: std::fmt::Debug>(outcome: Result<T, TokenError>, code: Code, words: &
 
 #[test]
 fn what_is_missing_or_not_clear_is_said_in_words() {
+    let _turn = crate::softhsm::turn();
     let Some(module) = module() else { return };
     let open = |uri: &str| TokenKey::open(Some(module), uri, pin(PIN));
     let make = |uri: &str| TokenKey::generate(Some(module), uri, KeyKind::P256, pin(PIN));
@@ -150,6 +155,7 @@ fn what_is_missing_or_not_clear_is_said_in_words() {
 /// In a token of its own: who is logged in once is not asked again.
 #[test]
 fn a_wrong_pin_is_said_once_and_the_right_one_is_asked_once_a_login() {
+    let _turn = crate::softhsm::turn();
     let Some(module) = module() else { return };
     let uri = "pkcs11:token=strict;object=a";
     let make = |source| TokenKey::generate(Some(module), uri, KeyKind::P256, source);
@@ -175,6 +181,7 @@ fn a_wrong_pin_is_said_once_and_the_right_one_is_asked_once_a_login() {
 
 #[test]
 fn a_key_that_was_deleted_no_longer_signs() {
+    let _turn = crate::softhsm::turn();
     let Some(key) = new_key("deleted", KeyKind::P256) else { return };
     let algorithm = key.kind().default_signature();
     key.sign(&algorithm, b"m").unwrap();

@@ -53,6 +53,7 @@ fn public_objects(session: &Session, label: &str) -> usize {
 
 #[test]
 fn keys_that_share_an_id_or_have_none_each_find_their_own_public_half() {
+    let _turn = crate::softhsm::turn();
     let Some(module) = module() else { return };
     let beside = session(module);
     for (label, id) in [("noid-a", &[][..]), ("noid-b", &[]), ("shared-a", &[0x77]), ("shared-b", &[0x77])] {
@@ -74,6 +75,7 @@ fn keys_that_share_an_id_or_have_none_each_find_their_own_public_half() {
 
 #[test]
 fn destroying_a_key_leaves_its_neighbours_whole() {
+    let _turn = crate::softhsm::turn();
     let Some(module) = module() else { return };
     let beside = session(module);
     for (label, id) in [("gone-a", &[][..]), ("gone-b", &[]), ("going-a", &[0x78]), ("going-b", &[0x78])] {
@@ -89,6 +91,7 @@ fn destroying_a_key_leaves_its_neighbours_whole() {
 
 #[test]
 fn a_second_key_with_the_same_label_is_no_trouble_to_a_reference() {
+    let _turn = crate::softhsm::turn();
     let Some(module) = module() else { return };
     let beside = session(module);
     make(&beside, "twice", &[0x01, 0x79], false);
@@ -103,6 +106,7 @@ fn a_second_key_with_the_same_label_is_no_trouble_to_a_reference() {
 /// PKCS#11 2.40 4.9: such a key wants the PIN after each C_SignInit.
 #[test]
 fn a_key_that_always_asks_for_the_pin_signs() {
+    let _turn = crate::softhsm::turn();
     let Some(module) = module() else { return };
     let beside = session(module);
     make(&beside, "always", &[0x7a], true);
