@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from enum import Enum
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
 
@@ -94,11 +94,12 @@ METHODS = [
 @pytest.mark.parametrize(("kind", "name"), METHODS, ids=lambda p: p if isinstance(p, str) else p.__name__)
 def test_methods_take_no_bool_for_a_number_and_no_number_for_a_switch(kind: Any, name: str) -> None:
     with devid.Trust() as trust:
-        made = {
+        makers: Dict[Any, Callable[[], Any]] = {
             devid.Config: lambda: devid.Config("http://127.0.0.1:1/"),
             devid.Validator: lambda: devid.Validator(trust, purposes=None, any_name=True),
             devid.Fetcher: devid.Fetcher,
-        }[kind]()
+        }
+        made = makers[kind]()
     method = getattr(made, name)
     wanted = switches_and_numbers(getattr(kind, name))
     others = {
@@ -124,11 +125,12 @@ def test_no_small_number_turns_a_check_off(value: Any) -> None:
         with pytest.raises((TypeError, devid.UsageError)):
             devid.Validator(trust, purposes=None, any_name=True, revocation=value)
         with devid.Validator(trust, purposes=None, any_name=True) as validator:
-            for refused in (
+            calls: List[Callable[[], Any]] = [
                 lambda: validator.set_max_intermediates(-1),
                 lambda: validator.set_status_age(max_age_seconds=-1),
                 lambda: validator.set_use_until(-1),
-            ):
+            ]
+            for refused in calls:
                 with pytest.raises(devid.UsageError):
                     refused()
     with devid.Config("http://127.0.0.1:1/") as config:
