@@ -15,7 +15,7 @@ use super::key::{devid_destroy_fn, devid_key};
 use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;
 use crate::client::{Client, Config};
-use crate::cmp::{MacParameters, SignerAuthorisation};
+use crate::cmp::MacParameters;
 use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
 use crate::{Code, Error};
 
@@ -47,7 +47,8 @@ pub const DEVID_MAC_PASSWORD_BASED: i32 = 1;
 /// PBMAC1 with PBKDF2 (RFC 9481 section 6.1.2): the better one, where the CA knows it.
 pub const DEVID_MAC_PBMAC1: i32 = 2;
 
-/// Whoever has a path to the CMP anchors may sign answers.
+/// Whoever has a path to the CMP anchors may sign answers: also every device under them. Only for anchors that exist for CMP
+/// alone. Restrictions that are set besides still hold.
 pub const DEVID_SIGNER_ANY: i32 = 1;
 /// Only certificates with the purpose cmcCA or cmcRA (RFC 9810 section 4.5) may.
 pub const DEVID_SIGNER_CMC: i32 = 2;
@@ -403,10 +404,12 @@ pub unsafe extern "C" fn devid_config_set_recipient(
     })
 }
 
-/// Which signers under the CMP anchors may sign answers.
+/// Which signers with a path to the CMP anchors may sign answers. Without a call: a CMP anchor itself, a certificate with the
+/// purpose cmcCA or cmcRA, or a CA certificate of the path that issues the device's certificates. Calls add up, also with
+/// devid_config_pin_signers(): a signer must be all that was said.
 ///
 /// @param config   Not NULL.
-/// @param who      One of DEVID_SIGNER_*; DEVID_SIGNER_ANY is the default.
+/// @param who      One of DEVID_SIGNER_*.
 /// @param subject  With DEVID_SIGNER_SUBJECT: the subject, such as "CN=RA,O=Example"; else ignored. May be NULL.
 /// @param err      Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK or a failure.
@@ -421,12 +424,13 @@ pub unsafe extern "C" fn devid_config_set_signer(
     guard(err, || {
         // SAFETY: as the header says.
         let (mut settings, subject) = unsafe { (handle_mut(config, "config")?, text_in_opt(subject, "subject")?) };
-        settings.config.authorisation = match who {
-            DEVID_SIGNER_ANY => SignerAuthorisation::AnyUnderAnchors,
-            DEVID_SIGNER_CMC => SignerAuthorisation::CmcPurpose,
-            DEVID_SIGNER_SUBJECT => SignerAuthorisation::Subject(Name::parse(subject.ok_or_else(|| null("subject"))?)?),
+        let said = &mut settings.config.authorisation;
+        match who {
+            DEVID_SIGNER_ANY => said.any_under_anchors = true,
+            DEVID_SIGNER_CMC => said.cmc_purpose = true,
+            DEVID_SIGNER_SUBJECT => said.subjects.push(Name::parse(subject.ok_or_else(|| null("subject"))?)?),
             other => return Err(invalid(format!("{other} is none of DEVID_SIGNER_*"))),
-        };
+        }
         Ok(())
     })
 }

@@ -7,7 +7,7 @@ use super::guard::guard;
 use crate::asn1::x509::Certificate;
 
 /// Only these certificates may sign answers: an RA's, known from a file or from the CA. They still need a valid path to the
-/// CMP anchors; one that has none is added to the anchors as well. Replaces what devid_config_set_signer() said; further
+/// CMP anchors; one that has none is added to the anchors as well. What devid_config_set_signer() says holds besides; further
 /// calls add certificates.
 ///
 /// @param config    Not NULL.

@@ -219,14 +219,11 @@ impl Config {
         Ok(())
     }
 
-    /// Only these certificates, and those pinned before, may sign answers: see [`SignerAuthorisation::Pinned`]. They also
-    /// help to build paths, so that answers need not bring them.
+    /// Only these certificates, and those pinned before, may sign answers: see [`SignerAuthorisation::pins`]. What else is
+    /// said of the signer holds as well. They also help to build paths, so that answers need not bring them.
     pub fn pin_signers(&mut self, certificates: Vec<Certificate>) {
         self.intermediates.extend(certificates.iter().cloned());
-        match &mut self.authorisation {
-            SignerAuthorisation::Pinned(pinned) => pinned.extend(certificates),
-            other => *other = SignerAuthorisation::Pinned(certificates),
-        }
+        self.authorisation.pins.get_or_insert_default().extend(certificates);
     }
 
     /// Adds an item to generalInfo of requests, such as a vendor's: its identifier, and its value in DER or nothing.

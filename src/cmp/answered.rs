@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::context::Context;
+use super::diagnosis::diagnose;
 use super::enrolment::Came;
 use super::info::{self, Question};
-use super::operation::{Operation, Outcome, Phase, State, UnderWay};
+use super::operation::{Operation, Outcome, Phase, State, UnderWay, in_phase};
 use super::proof::Possession;
-use super::response::{self, Checked, Inbox};
+use super::response::{self, Checked, Failure, Inbox};
 use super::revoke;
 use crate::asn1::cmp::{BodyType, ErrorMsgContent, PkiBody, PkiStatus, PkiStatusInfo, PollRep, poll};
 use crate::codes::Code;
@@ -17,9 +19,52 @@ use crate::time::Time;
 const UNSUPPORTED_VERSION: u32 = 22;
 const CERT_CONFIRMED: u32 = 11;
 
+/// Seconds to the next poll after an answer that proves nothing; doubled each time.
+const FIRST_WAIT_SECONDS: i64 = 60;
+/// The longest of these waits. At the default limits on polls and time, the time ends first.
+const LONGEST_WAIT_SECONDS: i64 = 3600;
+
 impl Operation {
+    /// Errors: what the server has said, or, where nothing is being waited for, what anybody may have said.
     pub(super) fn answered(&mut self, answer: Inbox, under_way: UnderWay, now: Time) -> Result<(), Error> {
-        let context = Arc::clone(&self.context);
+        let bytes = answer.answer.clone();
+        let settings = Arc::clone(&self.context);
+        let explained = |e| diagnose(in_phase(e, under_way.body), &settings, under_way.body, &bytes);
+        let context = self.believing_adopted();
+        match self.proven(&context, answer, under_way, now) {
+            Ok(checked) => self.act_on(checked, under_way, now).map_err(explained),
+            Err(Failure::Unproven(error)) if under_way.polling.is_some() => {
+                let error = explained(error);
+                self.drop_answer(&error, under_way, now);
+                Ok(())
+            }
+            Err(Failure::Unproven(error) | Failure::Authentic(error)) => Err(explained(error)),
+        }
+    }
+
+    /// What proves nothing changes nothing: somebody on the way must not be able to end what the CA has been asked to
+    /// approve. The next poll asks the CA again; the limits on polls and on the whole time are the bound.
+    fn drop_answer(&mut self, error: &Error, under_way: UnderWay, now: Time) {
+        self.dropped = self.dropped.saturating_add(1);
+        self.wait_reason =
+            vec![format!("an answer that proves nothing was dropped ({} so far): {error}", self.dropped)];
+        let seconds = FIRST_WAIT_SECONDS.saturating_mul(1 << self.dropped.min(12).saturating_sub(1));
+        let most = i64::from(self.context.limits.max_check_after_seconds).max(1);
+        self.state = State::Waiting { until: now.plus(seconds.min(most).min(LONGEST_WAIT_SECONDS)), under_way };
+    }
+
+    /// The settings, with the root that came with ip where the device asked to believe it: it goes on vouching for the
+    /// signer of that answer.
+    pub(super) fn believing_adopted(&self) -> Arc<Context> {
+        let root = self.transaction.as_ref().and_then(|transaction| transaction.adopted_root.as_ref());
+        let Some(root) = root.filter(|_| self.context.adopt_root_of_ip) else { return Arc::clone(&self.context) };
+        let mut context = Context::clone(&self.context);
+        context.cmp_anchors.add(root.clone());
+        context.enrolment_anchors.add(root.clone());
+        Arc::new(context)
+    }
+
+    fn proven(&mut self, context: &Context, answer: Inbox, under_way: UnderWay, now: Time) -> Result<Checked, Failure> {
         let transaction = self.transaction.as_mut().expect("a message is under way in it");
         let final_answer = match under_way.phase {
             Phase::Request => self.request.answer(),
@@ -34,7 +79,13 @@ impl Operation {
         if under_way.phase == Phase::Request && may_be_challenged && !transaction.challenged {
             allowed.push(BodyType::POPDECC);
         }
-        let Checked { message, body, protected_by } = response::check(&context, transaction, now, answer, &allowed)?;
+        response::check(context, &self.request, transaction, now, answer, &allowed)
+    }
+
+    /// An authentic answer, and what it leads to.
+    fn act_on(&mut self, checked: Checked, under_way: UnderWay, now: Time) -> Result<(), Error> {
+        let context = Arc::clone(&self.context);
+        let Checked { message, body, protected_by } = checked;
         match body {
             PkiBody::PollRep(entries) => self.told_to_wait(&entries, under_way, now),
             // RFC 9483 section 4.4: any message but a certificate response is delayed by an error with status waiting.

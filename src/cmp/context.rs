@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::authority::{SignerAuthorisation, has_signing_usage};
 use super::compare::Acceptance;
 use super::request::Signer;
-use super::response::may_sign;
 use super::tolerance::Tolerance;
 use crate::asn1::cmp::InfoTypeAndValue;
 use crate::asn1::name::Name;
@@ -79,7 +79,7 @@ impl Context {
             enrolment_anchors: TrustAnchors::new(),
             intermediates: Vec::new(),
             recipient: None,
-            authorisation: SignerAuthorisation::AnyUnderAnchors,
+            authorisation: SignerAuthorisation::default(),
             signer_status: StatusSources::none(),
             signer_revocation: RevocationPolicy::default(),
             ask_implicit_confirm: false,
@@ -138,7 +138,7 @@ impl Context {
                     return Err(Error::new(Code::Algorithm, words));
                 }
                 // RFC 5280 section 4.2.1.3: a server that looks at it refuses every message, so it is said before the first.
-                if !is_kem && !self.tolerance.signer_key_usage && !may_sign(certificate)? {
+                if !is_kem && !self.tolerance.signer_key_usage && !has_signing_usage(certificate)? {
                     let words = format!(
                         "the credential's certificate {certificate:?} has a keyUsage without digitalSignature: it may not \
                          protect messages (switch signer_key_usage sends them all the same)"
@@ -254,19 +254,4 @@ impl MacParameters {
     /// PBMAC1 with SHA-256 throughout and 100,000 iterations.
     pub const PBMAC1: MacParameters =
         MacParameters::Pbmac1 { prf: DigestAlgorithm::Sha256, mac: DigestAlgorithm::Sha256, iterations: 100_000 };
-}
-
-/// Who, of those with a path to the CMP anchors, may sign answers.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub enum SignerAuthorisation {
-    /// Anyone: the anchors exist for CMP alone.
-    #[default]
-    AnyUnderAnchors,
-    /// Certificates with the purpose cmcCA or cmcRA (RFC 6402, RFC 9810 section 4.5).
-    CmcPurpose,
-    /// The certificate with this subject.
-    Subject(Name),
-    /// These certificates and no others: an RA's, known from a file or from genm caCerts. They still need a valid path to
-    /// the CMP anchors; one that has none is made an anchor itself.
-    Pinned(Vec<Certificate>),
 }

@@ -3,9 +3,9 @@
 //!
 //! Nothing here decides anything: it is asked once a failure is certain, and only adds to its facts.
 
+use super::authority::has_signing_usage;
 use super::context::{Context, Credential, MacParameters};
 use super::protection::is_mac;
-use super::response::may_sign;
 use crate::asn1::cmp::{BodyType, PkiMessage};
 use crate::asn1::name;
 use crate::asn1::x509::hex;
@@ -346,7 +346,8 @@ impl Case<'_> {
     }
 
     fn signer_lacks_usage(&self) -> bool {
-        !self.context.tolerance.signer_key_usage && self.first_certificate().is_some_and(|c| may_sign(c) == Ok(false))
+        !self.context.tolerance.signer_key_usage
+            && self.first_certificate().is_some_and(|c| has_signing_usage(c) == Ok(false))
     }
 
     fn sender_is_null(&self) -> bool {

@@ -137,8 +137,9 @@ impl Operation {
             return Err(refusal(Code::Rejected, "the server refused the request", &response.status, true));
         }
         // RFC 9483 section 4.1.4: -1 in the answer to p10cr, which has no certReqId of its own; servers that say 0 exist.
-        if id != 0 && !(id == -1 && kind == RequestKind::Pkcs10) {
-            let words = format!("the answer's certReqId is {id}, the request's 0");
+        let wanted = if kind == RequestKind::Pkcs10 { -1 } else { 0 };
+        if id != wanted && !(id == 0 && self.context.tolerance.zero_cert_req_id) {
+            let words = format!("the answer's certReqId is {id}, the request's {wanted}");
             return Err(Error::new(Code::Protocol, words));
         }
         let status = response.status;
@@ -199,8 +200,10 @@ impl Operation {
                 ((Vec::new(), None), Some(error))
             }
         };
-        // A grant that was not asked for does not spare the proof that certConf is.
-        let granted = came.granted && self.request.may_be_confirmed_implicitly();
+        // RFC 9483 section 4.1.1: granted only if it was asked for. Otherwise certConf is sent: it is a proof of its own, and
+        // the only way to tell the CA that its certificate is refused.
+        let asked = self.context.ask_implicit_confirm && self.request.may_be_confirmed_implicitly();
+        let granted = came.granted && asked;
         let mut issued = Issued {
             certificate,
             chain,
@@ -221,6 +224,29 @@ impl Operation {
             rejection => State::Decided { rejection },
         };
         Ok(())
+    }
+
+    /// A restored certificate is judged as it was when it came: whoever could write the saved form is not believed, and time
+    /// has passed. Where the owner has not decided yet, it is refused like any other that cannot be used.
+    pub(super) fn judge_restored(&mut self, now: Time) -> Result<(), Error> {
+        let Some(issued) = &self.issued else { return Ok(()) };
+        let context = self.believing_adopted();
+        let offered = if context.accept_ca_pubs { &issued.ca_pubs[..] } else { &[] };
+        let trusted: Vec<Certificate> = offered.iter().filter(|c| c.is_self_issued()).cloned().collect();
+        let (request, certificate) = (self.certificate_request(), &issued.certificate);
+        match issued::check_issued(&context, request, certificate, &issued.chain, &trusted, now) {
+            Ok(chain) => {
+                self.issued.as_mut().expect("it is there").chain = chain;
+                Ok(())
+            }
+            Err(error) if matches!(self.state, State::Deciding) => {
+                self.state = State::Decided { rejection: Some(error) };
+                Ok(())
+            }
+            // A refusal on its way to the CA goes on.
+            Err(_) if self.rejection.is_some() => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The key that came along, where it was asked for.
@@ -259,8 +285,11 @@ impl Operation {
         if !self.context.adopt_root_of_ip || request.kind != RequestKind::Initial {
             return None;
         }
-        let signer = self.transaction.as_ref()?.signer.as_ref()?;
-        response::roots_that_came(came)
+        let transaction = self.transaction.as_ref()?;
+        let signer = transaction.bound_signer.as_ref()?;
+        let roots = transaction.adopted_root.iter().chain(response::roots_that_came(came));
+        roots
+            .into_iter()
             .find_map(|root| issued::chain_under(&self.context, request, [signer, certificate], helpers, root, now))
     }
 

@@ -7,7 +7,7 @@ use crate::asn1::cmp::{CrlSource, InfoTypeAndValue, RootCaKeyUpdate};
 use crate::asn1::crmf::CertTemplate;
 use crate::asn1::der::{Cursor, element, sequence};
 use crate::asn1::distribution_point::cdp_urls;
-use crate::asn1::name::Name;
+use crate::asn1::name::{self, Name};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
@@ -230,7 +230,7 @@ fn check_crl(der: &[u8], source: &CrlSource, known: Option<Time>) -> Result<(), 
     if let CrlSource::Issuer(name) = source
         && !same_name(name.as_der(), crl.issuer())
     {
-        let issuer = crate::asn1::name::display(crl.issuer());
+        let issuer = name::display(crl.issuer());
         return Err(Error::new(Code::Protocol, format!("a CRL of {name} was asked for, one of {issuer} came")));
     }
     Ok(())
@@ -238,6 +238,9 @@ fn check_crl(der: &[u8], source: &CrlSource, known: Option<Time>) -> Result<(), 
 
 /// The links of a root update hold together and hang on the trusted old key (RFC 9810 section 4.4, RFC 9483 section
 /// 4.3.2). The message's own protection says nothing about this: an RA may protect messages, and may not appoint roots.
+///
+/// Nor may a CA below the root appoint itself: newWithOld is the root's own key change, not any certificate that the root
+/// has signed. It is self-issued under the root's name, and the new root is bound as the old one is.
 fn check_root_update(context: &Context, old: &Certificate, value: &[u8], now: Time) -> Result<RootUpdate, Error> {
     let refuse = |words: &str| Err(Error::new(Code::WrongCertificate, format!("the root update is refused: {words}")));
     let links = RootCaKeyUpdate::from_der(value)?;
@@ -251,6 +254,19 @@ fn check_root_update(context: &Context, old: &Certificate, value: &[u8], now: Ti
     if !same_public_key(new.spki(), new_with_old.spki()) {
         return refuse("newWithNew and newWithOld hold different keys");
     }
+    if !same_name(new_with_old.issuer(), old.subject()) {
+        return refuse("newWithOld does not name the trusted root as its issuer");
+    }
+    if !same_name(new.subject(), old.subject()) && !context.tolerance.renamed_root {
+        let words = format!(
+            "its name is {}, the trusted root's {}; RFC 9810 section 4.4 has newWithOld self-issued under the root's own \
+             name. A root that is to follow under another name is taken with switch renamed_root",
+            name::display(new.subject()),
+            name::display(old.subject())
+        );
+        return refuse(&words);
+    }
+    is_signed_by(context, new_with_old, old, "newWithOld by the trusted root's key")?;
     leads_to(context, new_with_old, old, now, "newWithOld to the trusted root")?;
     is_signed_by(context, new, new, "newWithNew by its own key")?;
     if now.plus(i64::from(context.clock_skew_seconds)) < new.not_before() || new.not_after() < now {
@@ -259,6 +275,8 @@ fn check_root_update(context: &Context, old: &Certificate, value: &[u8], now: Ti
     if !is_ca(new)? || !is_ca(new_with_old)? {
         return refuse("the new root is not a CA that signs certificates");
     }
+    carries_over(old, new, "the trusted root")?;
+    carries_over(new_with_old, new, "newWithOld")?;
     if let Some(old_with_new) = &links.old_with_new {
         if !same_public_key(old_with_new.spki(), old.spki()) || !same_name(old_with_new.subject(), old.subject()) {
             return refuse("oldWithNew is not about the trusted root");
@@ -269,6 +287,39 @@ fn check_root_update(context: &Context, old: &Certificate, value: &[u8], now: Ti
         is_signed_by(context, old_with_new, new, "oldWithNew by the new key")?;
     }
     Ok(RootUpdate { old: old.clone(), links: Box::new(links) })
+}
+
+/// What binds a root binds its successor (RFC 5937: an anchor's constraints are enforced, and the new root becomes one).
+fn carries_over(from: &Certificate, new: &Certificate, whose: &str) -> Result<(), Error> {
+    const CONSTRAINTS: [(Oid, &str); 5] = [
+        (oid::CE_NAME_CONSTRAINTS, "nameConstraints"),
+        (oid::CE_POLICY_CONSTRAINTS, "policyConstraints"),
+        (oid::CE_INHIBIT_ANY_POLICY, "inhibitAnyPolicy"),
+        (oid::CE_CERTIFICATE_POLICIES, "certificatePolicies"),
+        (oid::CE_EXT_KEY_USAGE, "extendedKeyUsage"),
+    ];
+    let refuse = |what: &str| {
+        let words = format!("the root update is refused: the new root does not carry over {what} of {whose}");
+        Err(Error::new(Code::WrongCertificate, words))
+    };
+    for (id, what) in CONSTRAINTS {
+        if let Some(bound) = from.extension(id)
+            && new.extension(id).is_none_or(|carried| carried.value != bound.value)
+        {
+            return refuse(what);
+        }
+    }
+    match (path_len(from)?, path_len(new)?) {
+        (Some(bound), carried) if carried.is_none_or(|carried| carried > bound) => refuse("pathLenConstraint"),
+        _ => Ok(()),
+    }
+}
+
+fn path_len(certificate: &Certificate) -> Result<Option<u8>, Error> {
+    use x509_cert::ext::pkix::BasicConstraints;
+    let constraints: Option<BasicConstraints> =
+        certificate.decode_extension(oid::CE_BASIC_CONSTRAINTS, "BasicConstraints")?;
+    Ok(constraints.and_then(|c| c.path_len_constraint))
 }
 
 fn leads_to(

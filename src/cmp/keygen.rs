@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::authority::{Act, may_sign};
 use super::context::{Context, Credential};
 use super::enrolment::Came;
 use super::proof::old_form_allowed;
 use super::request::Signer;
-use super::response::{ProtectedBy, may_sign};
+use super::response::ProtectedBy;
 use crate::asn1::encrypted_key::EncryptedKey;
 use crate::asn1::oid;
 use crate::asn1::pkcs8::asymmetric_key_package;
@@ -20,7 +21,6 @@ use crate::crypto::keys::{load_private_key, same_public_key};
 use crate::crypto::{CryptoError, PrivateKey};
 use crate::error::Error;
 use crate::time::Time;
-use crate::validation::validate;
 
 /// Refuses credentials to which nothing can be encrypted, before anything is sent.
 pub(super) fn check_credential(context: &Context) -> Result<(), Error> {
@@ -139,7 +139,9 @@ fn check_signed(
         let outcome = match came.protected_by {
             ProtectedBy::Mac => Ok(()),
             ProtectedBy::Signature | ProtectedBy::MutualTls | ProtectedBy::Nothing => {
-                check_authority(context, authority, signed, came, chain, now)
+                let along: Vec<Certificate> = signed.certificates.iter().chain(came.extra_certs).cloned().collect();
+                let refused = |e: Error| Error::new(Code::SignatureInvalid, e.message().to_owned());
+                may_sign(context, Act::GeneratedKey(chain.first()), authority, &along, now).map_err(refused)
             }
         };
         let outcome = outcome.and_then(|()| {
@@ -159,42 +161,6 @@ fn check_signed(
     Err(first_failure.unwrap_or_else(|| {
         Error::new(Code::SignatureInvalid, "the generated key is not signed by anyone whose certificate came with it")
     }))
-}
-
-fn check_authority(
-    context: &Context,
-    authority: &Certificate,
-    signed: &SignedData<'_>,
-    came: &Came<'_>,
-    chain: &[Certificate],
-    now: Time,
-) -> Result<(), Error> {
-    let refuse = |words: String| Err(Error::new(Code::SignatureInvalid, words));
-    if !context.tolerance.signer_key_usage && !may_sign(authority)? {
-        return refuse(format!("the key generation authority {authority:?} has a keyUsage without digitalSignature"));
-    }
-    // The issuer of the certificate that came: its path is known already.
-    if chain.first().is_some_and(|issuer| issuer == authority) {
-        return Ok(());
-    }
-    if !is_key_generation_authority(authority)? {
-        return refuse(format!(
-            "{authority:?} signed the generated key, and has neither the purpose cmKGA nor issued the certificate"
-        ));
-    }
-    let along = signed.certificates.iter().chain(came.extra_certs).chain(&context.intermediates);
-    let pool: Vec<Certificate> = along.cloned().collect();
-    let mut checks = context.checks_at(now);
-    checks.revocation = context.signer_revocation.clone();
-    let report = validate(&*context.provider, &context.cmp_anchors, authority, &pool, &context.signer_status, &checks);
-    match report.error() {
-        None => Ok(()),
-        Some(cause) => refuse(format!("the key generation authority {authority:?} is not trusted: {cause}")),
-    }
-}
-
-fn is_key_generation_authority(certificate: &Certificate) -> Result<bool, Error> {
-    Ok(certificate.has_purpose(oid::KP_CM_KGA)?)
 }
 
 /// The one key of an AsymmetricKeyPackage.

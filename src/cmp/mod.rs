@@ -26,6 +26,7 @@
 //! | [`saved`] | what a saved operation is, told before it is resumed |
 
 mod answered;
+pub mod authority;
 pub mod compare;
 pub mod context;
 mod diagnosis;
@@ -50,8 +51,9 @@ pub mod snapshot;
 pub mod tolerance;
 mod transaction;
 
+pub use authority::SignerAuthorisation;
 pub use compare::{Acceptance, Deviation, Difference, differences};
-pub use context::{Context, Credential, MacParameters, SignerAuthorisation};
+pub use context::{Context, Credential, MacParameters};
 pub use diagnosis::{describe_message, diagnose_transport};
 pub use info::{Information, Question, RequestTemplate, RootUpdate};
 pub use issued::Issued;

@@ -2,8 +2,8 @@
 
 use ::der::Tag;
 
+use super::authority::Act;
 use super::ra::{Device, DeviceRequest, RegistrationAuthority};
-use super::response::has_cmc_purpose;
 use super::transaction::random;
 use crate::asn1::cmp::{BodyType, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo};
 use crate::asn1::der::{Cursor, sequence};
@@ -115,14 +115,10 @@ impl RegistrationAuthority {
             let words = format!("expected nested, got {}", message.body_type());
             return Err(Error::new(Code::UnexpectedBody, words));
         }
-        let (signer, _) = self.check_protection(&message, None, now)?;
+        let (signer, _) = self.check_protection(&message, None, Act::NestedRequest(&self.devices), now)?;
         let Device::Certificate(signer) = signer else {
             return Err(Error::new(Code::ProtectionInvalid, "a nested message under a MAC (RFC 9483 section 5.2.2)"));
         };
-        if !has_cmc_purpose(&signer)? {
-            let words = format!("the signer {signer:?} of a nested message has neither purpose cmcRA nor cmcCA");
-            return Err(Error::new(Code::ProtectionInvalid, words));
-        }
         let messages = self.messages_in(&message)?;
         let header = message.header().clone();
         let inner: Vec<&PkiHeader> = messages.iter().map(PkiMessage::header).collect();

@@ -15,6 +15,9 @@
 //!
 //! A step never blocks, never sleeps, reads no clock and starts no thread. A failure ends the operation for good; every
 //! later step answers the same error (RFC 9483 section 3.6.1). An end entity never sends error messages.
+//!
+//! While the CA is being waited for, only the CA, the owner or the limits end the operation: an answer to a poll that proves
+//! nothing (no message, another transaction's, without or under a wrong protection) is dropped, and the next poll follows.
 
 use std::sync::Arc;
 
@@ -125,6 +128,8 @@ pub struct Operation {
     pub(super) state: State,
     pub(super) inbox: Option<Inbox>,
     pub(super) polls: u32,
+    /// Answers to polls that proved nothing.
+    pub(super) dropped: u32,
     pub(super) wait_seconds: u32,
     pub(super) wait_reason: Vec<String>,
     pub(super) issued: Option<Issued>,
@@ -133,6 +138,8 @@ pub struct Operation {
     pub(super) outcome: Option<Outcome>,
     /// The version to speak because the server does not know the first one.
     pub(super) other_version: Option<i64>,
+    /// Restored, and not looked at since: what the saved form says of the certificate is not believed yet.
+    pub(super) is_restored: bool,
 }
 
 impl Operation {
@@ -150,12 +157,14 @@ impl Operation {
             state: State::Begin,
             inbox: None,
             polls: 0,
+            dropped: 0,
             wait_seconds: 0,
             wait_reason: Vec::new(),
             issued: None,
             rejection: None,
             outcome: None,
             other_version: None,
+            is_restored: false,
         })
     }
 
@@ -275,8 +284,10 @@ impl Operation {
     }
 
     /// The issued certificate, from [`Action::Accept`] on; also after a failed confirmation.
+    ///
+    /// `None` after [`Operation::restore`] until the next step has judged the certificate anew.
     pub fn issued(&self) -> Option<&Issued> {
-        self.issued.as_ref()
+        self.issued.as_ref().filter(|_| !self.is_restored)
     }
 
     /// Takes the certificate as it is: the next step confirms it.
@@ -353,6 +364,9 @@ impl Operation {
     /// One transition; `None` means: look again.
     fn advance(&mut self, now: Time) -> Result<Option<Action>, Error> {
         self.check_total_time(now)?;
+        if std::mem::take(&mut self.is_restored) {
+            self.judge_restored(now)?;
+        }
         match &mut self.state {
             State::Begin => self.begin(now).map(|()| None),
             State::SignPossession { .. } | State::SignMessage { .. } => Ok(Some(Action::Sign)),
@@ -360,10 +374,7 @@ impl Operation {
                 None => Ok(Some(Action::Send)),
                 Some(answer) => {
                     let under_way = *under_way;
-                    let bytes = answer.answer.clone();
-                    let looked_at = self.answered(answer, under_way, now);
-                    let explained = |e| diagnose(in_phase(e, under_way.body), &self.context, under_way.body, &bytes);
-                    looked_at.map_err(explained).map(|()| None)
+                    self.answered(answer, under_way, now).map(|()| None)
                 }
             },
             State::Waiting { until, under_way } => {
@@ -496,7 +507,7 @@ fn protection_spki(context: &Context) -> &[u8] {
     }
 }
 
-fn in_phase(error: Error, body: BodyType) -> Error {
+pub(super) fn in_phase(error: Error, body: BodyType) -> Error {
     let name = body.name();
     error.context(&format!("answer to {name}")).with(|facts| facts.phase = Some(name))
 }

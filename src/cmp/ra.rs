@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::authority::{Act, may_sign};
 use super::context::{Context, Credential};
 use super::possession::{self, Possession};
 use super::protection::{MacKey, is_mac};
 use super::request::Signer;
-use super::response::{self, may_sign};
+use super::response;
 use super::transaction::Transaction;
 use crate::asn1::cmp::body::encode_body;
 use crate::asn1::cmp::{BodyType, InfoTypeAndValue, PkiHeader, PkiMessage, PkiStatusInfo, message};
@@ -29,7 +30,7 @@ use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
 use crate::error::Error;
 use crate::time::Time;
-use crate::validation::{StatusSources, TrustAnchors, same_name, validate};
+use crate::validation::{TrustAnchors, same_name};
 
 /// transactionID and nonces have at least 128 bits (RFC 9483 section 3.1).
 const SHORTEST_NONCE_BYTES: usize = 16;
@@ -75,7 +76,8 @@ pub enum Proof {
 
 impl RegistrationAuthority {
     /// With the RA's certificate and key as credential and the CA's anchors as CMP anchors; `devices`: where paths of
-    /// devices' certificates end.
+    /// devices' certificates end. Whether a certificate is revoked is asked by the settings for signers
+    /// ([`Context::signer_revocation`]), of devices and other RAs as of the CA.
     ///
     /// Errors: [`Code::InvalidArgument`] if the credential is not a certificate with a key that signs here.
     pub fn new(context: Arc<Context>, devices: TrustAnchors) -> Result<Self, Error> {
@@ -102,7 +104,7 @@ impl RegistrationAuthority {
         let message = PkiMessage::from_der(request.to_vec(), &self.context.limits)?;
         check_header(&message, earlier)?;
         self.check_time(&message, now)?;
-        let (device, mac) = self.check_protection(&message, earlier, now)?;
+        let (device, mac) = self.check_protection(&message, earlier, Act::DeviceRequest(&self.devices), now)?;
         if let Some(earlier) = earlier {
             if device != earlier.device {
                 let words = "the message is protected with another credential than the request that it belongs to";
@@ -212,7 +214,7 @@ impl RegistrationAuthority {
             return Err(Error::new(Code::ProtectionInvalid, "the CA's answer to a signed message is not signed"));
         };
         let mut transaction = Transaction::begin(&self.context, 2, now)?;
-        response::check_signature(&self.context, &mut transaction, &message, &algorithm, now)?;
+        response::check_signature(&self.context, None, &mut transaction, &message, &algorithm, now)?;
         Ok(message)
     }
 
@@ -230,6 +232,7 @@ impl RegistrationAuthority {
         &self,
         message: &PkiMessage,
         earlier: Option<&DeviceRequest>,
+        act: Act<'_>,
         now: Time,
     ) -> Result<(Device, Option<Arc<MacKey>>), Error> {
         let (Some(protection), Some(algorithm)) = (message.protection(), &message.header().protection_alg) else {
@@ -241,7 +244,7 @@ impl RegistrationAuthority {
                 Some(Device::Certificate(certificate)) => Some(certificate),
                 _ => None,
             };
-            return Ok((Device::Certificate(self.check_signature(message, algorithm, known, now)?), None));
+            return Ok((Device::Certificate(self.check_signature(message, algorithm, known, act, now)?), None));
         }
         let Some(kid) = &message.header().sender_kid else { return refuse("a MAC without senderKID: which secret?") };
         let Some((reference, secret)) = self.secrets.iter().find(|(known, _)| known == kid) else {
@@ -267,6 +270,7 @@ impl RegistrationAuthority {
         message: &PkiMessage,
         algorithm: &[u8],
         known: Option<&Certificate>,
+        act: Act<'_>,
         now: Time,
     ) -> Result<Certificate, Error> {
         let refuse = |words: String| Err(Error::new(Code::ProtectionInvalid, words));
@@ -287,19 +291,7 @@ impl RegistrationAuthority {
         if !header.sender.as_deref().is_some_and(|sender| same_name(sender, signer.subject())) {
             return refuse(format!("the request's sender is not the subject of {signer:?}"));
         }
-        if known != Some(signer) {
-            if !may_sign(signer)? {
-                return refuse(format!("the request's signer {signer:?} has a keyUsage without digitalSignature"));
-            }
-            let pool: Vec<Certificate> =
-                message.extra_certs().iter().chain(&self.context.intermediates).cloned().collect();
-            let provider = &*self.context.provider;
-            let (status, checks) = (StatusSources::none(), self.context.checks_at(now));
-            let report = validate(provider, &self.devices, signer, &pool, &status, &checks);
-            if let Some(cause) = report.error() {
-                return refuse(format!("the request's signer {signer:?} is not trusted: {cause}"));
-            }
-        }
+        may_sign(&self.context, act, signer, message.extra_certs(), now)?;
         let protection = message.protection().expect("presence was checked first");
         match self.context.provider.verify(&algorithm, signer.spki(), &message.protected_part(), protection, false) {
             Ok(()) => Ok(signer.clone()),

@@ -1,22 +1,27 @@
 //! An answer is checked against its request before anything in it is believed (RFC 9483 section 3.5), in that
 //! section's order: syntax, version, transaction, body type, nonces, protection, sender and time; only then the body.
 
-use super::context::{Context, Credential, SignerAuthorisation};
+use super::authority::{Act, may_sign, own_certificates};
+use super::context::{Context, Credential};
 use super::issued::is_success;
 use super::protection::{MacKey, is_mac};
+use super::request::Request;
 use super::transaction::Transaction;
 use crate::asn1::cmp::status::fail_info_names;
 use crate::asn1::cmp::{BodyType, ErrorMsgContent, PkiBody, PkiMessage, PkiStatusInfo};
-use crate::asn1::oid;
 use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
+use crate::crypto::keys::same_public_key;
 use crate::error::Error;
 use crate::time::Time;
-use crate::validation::{TrustAnchors, same_name, validate};
+use crate::validation::{TrustAnchors, same_name};
 
 /// RFC 9483 section 3.5: a senderNonce of at least 128 bits.
 const SHORTEST_NONCE_BYTES: usize = 16;
+
+/// Most certificates that came along and are tried as the signer's.
+const MOST_STRANGERS: usize = 16;
 
 /// A checked answer.
 pub(super) struct Checked {
@@ -43,14 +48,45 @@ pub(super) struct Inbox {
     pub is_mutually_authenticated: bool,
 }
 
+/// Why an answer is not taken.
+pub(super) enum Failure {
+    /// Nothing shows that the server said so: anybody on the way can write such an answer, or keep an old one.
+    Unproven(Error),
+    /// The server said so, in answer to this request.
+    Authentic(Error),
+}
+
 /// Checks an answer. `allowed` are the bodies that belong in this state; an error message belongs in every one.
 pub(super) fn check(
     context: &Context,
+    request: &Request,
     transaction: &mut Transaction,
     now: Time,
     inbox: Inbox,
     allowed: &[BodyType],
-) -> Result<Checked, Error> {
+) -> Result<Checked, Failure> {
+    let (message, protected_by) =
+        prove(context, request, transaction, now, inbox, allowed).map_err(Failure::Unproven)?;
+    let body = message.body(&context.limits).map_err(|error| Failure::Authentic(error.into()))?;
+    if let (1, PkiBody::Error(content)) = (message.header().pvno, &body) {
+        // Whatever it says, it ends here: nobody polls in version 1.
+        return Err(Failure::Authentic(server_error(content)));
+    }
+    transaction.peer_nonce = message.header().sender_nonce.clone();
+    transaction.peer_name = message.sender();
+    Ok(Checked { message, body, protected_by })
+}
+
+/// The message, if it is the server's answer to the request that is out. That is more than a right signature: it belongs to
+/// this transaction and to our last nonce, for an old message is authentic as well (RFC 9483 section 3.5).
+fn prove(
+    context: &Context,
+    request: &Request,
+    transaction: &mut Transaction,
+    now: Time,
+    inbox: Inbox,
+    allowed: &[BodyType],
+) -> Result<(PkiMessage, ProtectedBy), Error> {
     let message = PkiMessage::from_der(inbox.answer, &context.limits)?;
     let header = message.header();
     let is_error = message.body_type() == BodyType::ERROR;
@@ -60,10 +96,11 @@ pub(super) fn check(
         && inbox.is_mutually_authenticated
         && matches!(context.credential, Credential::MutualTls { .. });
     // RFC 9810 section 5.1.3.4: the ciphertext for a KEM key comes before anything can be protected, and is believed by
-    // nobody's word.
+    // nobody's word. A server that has signed before signs it too.
     let is_ciphertext = message.protection().is_none()
         && context.credential.is_kem()
         && transaction.own_mac.is_none()
+        && transaction.bound_signer.is_none()
         && message.body_type() == BodyType::GENP;
     if message.protection().is_none() && !by_channel && !is_ciphertext {
         return Err(unprotected(context, transaction, &message));
@@ -73,32 +110,40 @@ pub(super) fn check(
         let words = format!("the answer has pvno {}; 2 and 3 are spoken here", header.pvno);
         return Err(Error::new(Code::UnknownVersion, words));
     }
-    let lenient = is_error && context.tolerance.unmatched_errors;
-    if !lenient {
-        check_transaction_id(transaction, &message)?;
-    }
+    check_transaction_id(transaction, &message).map_err(|error| unmatched(context, &message, error))?;
     if !is_error && !allowed.contains(&message.body_type()) {
         let expected: Vec<&str> = allowed.iter().map(|b| b.name()).collect();
         let words = format!("expected {} or error, got {}", expected.join(" or "), message.body_type());
         return Err(Error::new(Code::UnexpectedBody, words));
     }
-    if !lenient {
-        check_nonces(context, transaction, &message)?;
-    }
+    check_nonces(context, transaction, &message).map_err(|error| unmatched(context, &message, error))?;
+    let before = (transaction.peer_name.is_some(), transaction.bound_signer.is_some());
     let protected_by = match by_channel {
         true => ProtectedBy::MutualTls,
         false if is_ciphertext => ProtectedBy::Nothing,
-        false => check_protection(context, transaction, &message, now)?,
+        false => check_protection(context, request, transaction, &message, now)?,
     };
+    check_kind(context, before, protected_by)?;
     check_time(context, &message, now)?;
-    let body = message.body(&context.limits)?;
-    if let (true, PkiBody::Error(content)) = (is_old_error, &body) {
-        // Whatever it says, it ends here: nobody polls in version 1.
-        return Err(server_error(content));
+    Ok((message, protected_by))
+}
+
+/// RFC 9483 section 3.2: one kind of protection for a whole transaction. Who answered with the shared secret does not go on
+/// with a signature, nor the other way round.
+fn check_kind(context: &Context, (came_before, was_signed): (bool, bool), by: ProtectedBy) -> Result<(), Error> {
+    let changed = match by {
+        ProtectedBy::Signature => {
+            let is_signature = matches!(context.credential, Credential::Signature { .. });
+            came_before && !was_signed && !is_signature && !context.tolerance.signer_may_change
+        }
+        ProtectedBy::Mac | ProtectedBy::MutualTls | ProtectedBy::Nothing => was_signed,
+    };
+    if changed {
+        let words =
+            "the answer is protected in another way than those before it in this transaction (RFC 9483 section 3.2)";
+        return Err(Error::new(Code::ProtectionInvalid, words));
     }
-    transaction.peer_nonce = message.header().sender_nonce.clone();
-    transaction.peer_name = message.sender();
-    Ok(Checked { message, body, protected_by })
+    Ok(())
 }
 
 fn check_transaction_id(transaction: &Transaction, message: &PkiMessage) -> Result<(), Error> {
@@ -142,6 +187,7 @@ fn check_nonces(context: &Context, transaction: &Transaction, message: &PkiMessa
 
 fn check_protection(
     context: &Context,
+    request: &Request,
     transaction: &mut Transaction,
     message: &PkiMessage,
     now: Time,
@@ -154,10 +200,11 @@ fn check_protection(
             check_mac(context, transaction, message, &algorithm, secret)?;
             // RFC 9483 section 3.5: senderKID, if present, names the secret. Once the MAC is right the secret is known, and a
             // name of the CA's own there (Trustpoint, EJBCA, Siemens' mock CA) harms nobody.
-            if let Some(kid) = &message.header().sender_kid
-                && kid != reference
-                && !context.tolerance.any_mac_sender_kid
-            {
+            let names_it = match &message.header().sender_kid {
+                Some(kid) => kid == reference || context.tolerance.any_mac_sender_kid,
+                None => context.tolerance.loose_sender_kid,
+            };
+            if !names_it {
                 let words = "the answer's senderKID is not the reference value of the request";
                 return Err(Error::new(Code::ProtectionInvalid, words));
             }
@@ -176,7 +223,7 @@ fn check_protection(
             Err(Error::new(Code::ProtectionInvalid, words))
         }
         (_, false) => {
-            check_signature(context, transaction, message, &algorithm, now)?;
+            check_signature(context, Some(request), transaction, message, &algorithm, now)?;
             Ok(ProtectedBy::Signature)
         }
     }
@@ -189,23 +236,29 @@ fn check_mac(
     algorithm: &[u8],
     secret: &[u8],
 ) -> Result<(), Error> {
-    let known = |key: &Option<MacKey>| key.as_ref().is_some_and(|key| key.algorithm() == algorithm);
-    if !known(&transaction.own_mac) && !known(&transaction.peer_mac) {
-        let key = MacKey::from_algorithm(&*context.provider, algorithm, secret, &context.limits)?;
-        transaction.peer_mac = Some(key);
-    }
-    let key = if known(&transaction.own_mac) { &transaction.own_mac } else { &transaction.peer_mac };
-    let key = key.as_ref().expect("one of the two is known by now");
+    let known = [&transaction.own_mac, &transaction.peer_mac];
+    let known = known.into_iter().flatten().find(|key| key.algorithm() == algorithm);
+    let made = match known {
+        Some(_) => None,
+        None => Some(MacKey::from_algorithm(&*context.provider, algorithm, secret, &context.limits)?),
+    };
+    let key = known.or(made.as_ref()).expect("one of the two is there");
     let protection = message.protection().expect("presence was checked first");
     key.verify(&*context.provider, &message.protected_part(), protection).map_err(|_| {
         Error::new(Code::ProtectionInvalid, "the answer's MAC does not match: another secret, or changed on the way")
-    })
+    })?;
+    // Remembered only once it has proved itself.
+    if let Some(made) = made {
+        transaction.peer_mac = Some(made);
+    }
+    Ok(())
 }
 
-/// Finds the signer, validates it once, checks the signature. A certificate from extraCerts is never trusted for having
-/// come along: extraCerts is not protected (RFC 9483 section 3.3).
+/// Finds the signer, checks the signature, and whether this signer may. A certificate from extraCerts is never trusted for
+/// having come along: extraCerts is not protected (RFC 9483 section 3.3).
 pub(super) fn check_signature(
     context: &Context,
+    request: Option<&Request>,
     transaction: &mut Transaction,
     message: &PkiMessage,
     algorithm: &[u8],
@@ -216,17 +269,28 @@ pub(super) fn check_signature(
     if algorithm.is_weak() {
         return Err(Error::new(Code::WeakAlgorithm, format!("the answer is protected with {algorithm:?}")));
     }
+    let (own, came) = candidates(context, transaction, message, now);
+    let described = own.len() + came.len();
     let mut first_failure = None;
-    let mut candidates = candidates(context, transaction, message);
-    if let Some(first) = transaction.signer.as_ref().filter(|_| !context.tolerance.signer_may_change) {
-        candidates.retain(|candidate| candidate == first);
-    }
-    let described = candidates.len();
-    for candidate in candidates {
-        let tried = try_signer(context, transaction, message, &algorithm, &candidate, now);
-        match tried.or_else(|error| adopt(context, transaction, message, &algorithm, &candidate, now).ok_or(error)) {
-            Ok(()) => {
-                transaction.signer = Some(candidate);
+    // Keys whose signature this is not.
+    let mut wrong_keys: Vec<&[u8]> = Vec::new();
+    // Whom the owner has named is looked at whatever came along; of the others a number: each costs a signature and a path.
+    for candidate in own.iter().chain(came.iter().take(MOST_STRANGERS)) {
+        if wrong_keys.contains(&candidate.spki()) {
+            continue;
+        }
+        let tried = is_by(context, message, &algorithm, candidate)
+            .inspect_err(|_| wrong_keys.push(candidate.spki()))
+            .and_then(|()| {
+                let may = may_sign(context, Act::Answer(request), candidate, message.extra_certs(), now);
+                may.map(|()| None).or_else(|error| {
+                    adopt(context, request, transaction, message, candidate, now).map(Some).ok_or(error)
+                })
+            });
+        match tried {
+            Ok(adopted) => {
+                transaction.bound_signer = Some(candidate.clone());
+                transaction.adopted_root = adopted.or(transaction.adopted_root.take());
                 return Ok(());
             }
             Err(error) => {
@@ -244,124 +308,90 @@ pub(super) fn check_signature(
     }))
 }
 
-/// Certificates that may have signed, the likeliest first: the signer known from before, those that came, those we have.
-fn candidates(context: &Context, transaction: &Transaction, message: &PkiMessage) -> Vec<Certificate> {
-    let header = message.header();
-    let fits = |certificate: &&Certificate| match &header.sender_kid {
-        // RFC 9483 section 3.5: senderKID, if present, must identify the key. A certificate without
-        // subjectKeyIdentifier can only be found by its name.
-        Some(kid) if !context.tolerance.wrong_sender_kid => {
-            certificate.subject_key_identifier().is_none_or(|found| found == kid)
-        }
-        _ => true,
-    };
-    let mut found: Vec<Certificate> = Vec::new();
-    let known = transaction.signer.iter().chain(message.extra_certs()).chain(&context.intermediates);
-    for certificate in known.chain(context.cmp_anchors.iter()).filter(fits) {
-        let named = match header.sender.as_deref() {
-            None | Some([0x30, 0x00]) => context.tolerance.null_sender,
-            Some(sender) => context.tolerance.other_sender_name || same_name(sender, certificate.subject()),
-        };
-        // A handful: each costs a path and a signature check.
-        if named && found.len() < 4 && !found.contains(certificate) {
-            found.push(certificate.clone());
-        }
-    }
-    found
-}
-
-fn try_signer(
+/// Certificates that may have signed: the owner's own, the signer known from before first among them; and those that came.
+fn candidates(
     context: &Context,
     transaction: &Transaction,
     message: &PkiMessage,
+    now: Time,
+) -> (Vec<Certificate>, Vec<Certificate>) {
+    let header = message.header();
+    let tolerance = &context.tolerance;
+    let fits = |certificate: &Certificate| match (&header.sender_kid, certificate.subject_key_identifier()) {
+        // RFC 9483 section 3.5: senderKID, if present, must identify the key. A certificate without
+        // subjectKeyIdentifier can only be found by its name.
+        (Some(kid), Some(found)) => kid == found || tolerance.wrong_sender_kid,
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => tolerance.loose_sender_kid || tolerance.wrong_sender_kid,
+    };
+    let is_named = |certificate: &Certificate| match header.sender.as_deref() {
+        None | Some([0x30, 0x00]) => tolerance.null_sender,
+        Some(sender) => tolerance.other_sender_name || same_name(sender, certificate.subject()),
+    };
+    let is_bound = |certificate: &Certificate| match &transaction.bound_signer {
+        Some(first) => tolerance.signer_may_change || is_the_same_signer(first, certificate, now),
+        None => true,
+    };
+    let mut own: Vec<Certificate> = Vec::new();
+    let known = transaction.bound_signer.iter().chain(own_certificates(context)).chain(context.cmp_anchors.iter());
+    for certificate in known.filter(|c| fits(c) && is_named(c) && is_bound(c)) {
+        if !own.contains(certificate) {
+            own.push(certificate.clone());
+        }
+    }
+    let mut came: Vec<Certificate> = Vec::new();
+    for certificate in message.extra_certs().iter().filter(|c| fits(c) && is_named(c) && is_bound(c)) {
+        if !own.contains(certificate) && !came.contains(certificate) {
+            came.push(certificate.clone());
+        }
+    }
+    (own, came)
+}
+
+/// Whether this certificate goes on where the first signer of the transaction was: the same one or the same key, or, once
+/// the first has expired, its successor by name. Whether it may sign is asked as of any other.
+fn is_the_same_signer(first: &Certificate, certificate: &Certificate, now: Time) -> bool {
+    certificate == first
+        || same_public_key(certificate.spki(), first.spki())
+        || (first.not_after() < now && same_name(certificate.subject(), first.subject()))
+}
+
+fn is_by(
+    context: &Context,
+    message: &PkiMessage,
     algorithm: &SignatureAlgorithm,
     signer: &Certificate,
-    now: Time,
 ) -> Result<(), Error> {
-    let refuse = |words: String| Err(Error::new(Code::ProtectionInvalid, words));
-    if transaction.signer.as_ref() != Some(signer) {
-        validate_signer(context, message, signer, now)?;
-    }
     let protection = message.protection().expect("presence was checked first");
     let verified = context.provider.verify(algorithm, signer.spki(), &message.protected_part(), protection, false);
-    match verified {
-        Ok(()) => Ok(()),
-        Err(error) => refuse(format!("the answer's signature by {signer:?}: {error}")),
-    }
+    verified
+        .map_err(|error| Error::new(Code::ProtectionInvalid, format!("the answer's signature by {signer:?}: {error}")))
 }
 
 /// 3GPP TS 33.310 section 9.5.4.3, where the device has asked for it: a root that came with ip vouches for its signer.
 fn adopt(
     context: &Context,
+    request: Option<&Request>,
     transaction: &Transaction,
     message: &PkiMessage,
-    algorithm: &SignatureAlgorithm,
     signer: &Certificate,
     now: Time,
-) -> Option<()> {
+) -> Option<Certificate> {
     // Not behind an error or a poll, and not once a signer is known: it was known by this very rule or a better one.
-    if !context.adopt_root_of_ip || message.body_type() != BodyType::IP || transaction.signer.is_some() {
+    if !context.adopt_root_of_ip || message.body_type() != BodyType::IP || transaction.bound_signer.is_some() {
         return None;
     }
-    roots_that_came(message.extra_certs()).find_map(|root| {
-        let mut anchors = TrustAnchors::new();
-        anchors.add(root.clone());
-        let adopting = Context { cmp_anchors: anchors, ..context.clone() };
-        try_signer(&adopting, transaction, message, algorithm, signer, now).ok()
-    })
+    let vouches = |root: &&Certificate| {
+        let anchors: TrustAnchors = [Certificate::clone(root)].into_iter().collect();
+        let adopting = Context { cmp_anchors: anchors.clone(), enrolment_anchors: anchors, ..context.clone() };
+        may_sign(&adopting, Act::Answer(request), signer, message.extra_certs(), now).is_ok()
+    };
+    roots_that_came(message.extra_certs()).find(vouches).cloned()
 }
 
 /// Self-signed certificates in extraCerts; a handful, as each costs a path.
 pub(super) fn roots_that_came(certificates: &[Certificate]) -> impl Iterator<Item = &Certificate> {
     certificates.iter().filter(|c| c.is_self_issued()).take(4)
-}
-
-fn validate_signer(context: &Context, message: &PkiMessage, signer: &Certificate, now: Time) -> Result<(), Error> {
-    let refuse = |words: String| Err(Error::new(Code::ProtectionInvalid, words));
-    if !context.tolerance.signer_key_usage && !may_sign(signer)? {
-        return refuse(format!("the answer's signer {signer:?} has a keyUsage without digitalSignature"));
-    }
-    match &context.authorisation {
-        SignerAuthorisation::AnyUnderAnchors => {}
-        SignerAuthorisation::CmcPurpose => {
-            if !has_cmc_purpose(signer)? {
-                return refuse(format!("the answer's signer {signer:?} has neither purpose cmcCA nor cmcRA"));
-            }
-        }
-        SignerAuthorisation::Subject(name) => {
-            if !same_name(name.as_der(), signer.subject()) {
-                return refuse(format!("the answer's signer {signer:?} is not {name}"));
-            }
-        }
-        SignerAuthorisation::Pinned(pins) => {
-            if !pins.contains(signer) {
-                return refuse(format!("the answer's signer {signer:?} is none of the {} pinned", pins.len()));
-            }
-        }
-    }
-    let pool: Vec<Certificate> = context.intermediates.iter().chain(message.extra_certs()).cloned().collect();
-    let mut checks = context.checks_at(now);
-    checks.revocation = context.signer_revocation.clone();
-    let report = validate(&*context.provider, &context.cmp_anchors, signer, &pool, &context.signer_status, &checks);
-    match report.error() {
-        None => Ok(()),
-        Some(cause) => {
-            let words = format!("the answer's signer {signer:?} is not trusted: {cause}");
-            let index = cause.facts().certificate_index;
-            Err(Error::new(Code::ProtectionInvalid, words).with(|facts| facts.certificate_index = index))
-        }
-    }
-}
-
-/// RFC 9483 section 3.5: digitalSignature, if keyUsage is there.
-pub(super) fn may_sign(signer: &Certificate) -> Result<bool, Error> {
-    use x509_cert::ext::pkix::KeyUsage;
-    let usage: Option<KeyUsage> = signer.decode_extension(oid::CE_KEY_USAGE, "KeyUsage")?;
-    Ok(usage.is_none_or(|usage| usage.digital_signature()))
-}
-
-pub(super) fn has_cmc_purpose(signer: &Certificate) -> Result<bool, Error> {
-    Ok(signer.has_purpose(oid::KP_CMC_CA)? || signer.has_purpose(oid::KP_CMC_RA)?)
 }
 
 fn check_time(context: &Context, message: &PkiMessage, now: Time) -> Result<(), Error> {
@@ -402,6 +432,21 @@ fn unprotected(context: &Context, transaction: &Transaction, message: &PkiMessag
     match told {
         Some(status) => refusal(code, &format!("the server sent an unprotected {body}"), &status, false),
         None => Error::new(code, format!("the server sent an unprotected {body}")),
+    }
+}
+
+/// An answer that belongs to another transaction, or to another message of this one. Of an error, its words are passed on
+/// where the settings say so, and nothing more than its words: it may be an old one, however it is protected.
+fn unmatched(context: &Context, message: &PkiMessage, error: Error) -> Error {
+    if message.body_type() != BodyType::ERROR || !context.tolerance.unmatched_errors {
+        return error;
+    }
+    match message.body(&context.limits) {
+        Ok(PkiBody::Error(content)) => {
+            let status = PkiStatusInfo { texts: [content.status.texts, content.details].concat(), ..content.status };
+            refusal(Code::Rejected, &format!("the server sent an error, but {error}"), &status, false)
+        }
+        _ => error,
     }
 }
 

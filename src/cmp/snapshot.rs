@@ -64,7 +64,8 @@ impl Operation {
         let under_way = under_way.map_or_else(Vec::new, write_under_way);
         let state = sequence(&[&encode(&state), &octets(output), &encode(&until.unix()), &sequence(&[&under_way])]);
         let other_version = encode(&self.other_version.unwrap_or(0));
-        let counts = sequence(&[&encode(&self.polls), &encode(&transaction.started.unix()), &other_version]);
+        let dropped = encode(&self.dropped);
+        let counts = sequence(&[&encode(&self.polls), &encode(&transaction.started.unix()), &other_version, &dropped]);
         // While certConf refuses the certificate: why. Without it a restored operation would take pkiConf for success.
         let rejection = self.rejection.as_ref().map_or_else(Vec::new, |error| {
             sequence(&[&encode(&error.code().number()), &octets(error.message().as_bytes())])
@@ -118,6 +119,8 @@ impl Operation {
         let polls = counts.decode()?;
         transaction.started = Time::from_unix(counts.decode()?);
         let other_version = Some(counts.decode::<i64>()?).filter(|version| *version != 0);
+        // Older snapshots end here.
+        let dropped = if counts.is_empty() { 0 } else { counts.decode()? };
         let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
         let mut issued = if fields.is_empty() { None } else { Some(read_issued(&mut fields)?) };
         if let (Some(issued), Some(request)) = (&mut issued, request.certificate()) {
@@ -139,11 +142,13 @@ impl Operation {
             state,
             inbox: None,
             polls,
+            dropped,
             wait_seconds: 0,
             wait_reason: Vec::new(),
             issued,
             rejection,
             outcome: None,
+            is_restored: true,
             other_version,
         })
     }
@@ -207,7 +212,7 @@ fn write_transaction(transaction: &Transaction) -> Vec<u8> {
         &element(0xa0, &[&optional(transaction.delayed_nonce.as_deref())]),
         &element(0xa1, &[&optional(transaction.peer_nonce.as_deref())]),
         &element(0xa2, &[transaction.peer_name.as_deref().unwrap_or_default()]),
-        &element(0xa3, &[transaction.signer.as_ref().map_or(&[][..], Certificate::as_der)]),
+        &element(0xa3, &[transaction.bound_signer.as_ref().map_or(&[][..], Certificate::as_der)]),
         // The salt of our MAC, so that parameters stay the same (RFC 9483 section 4.1.5); the key is derived anew.
         // A key from an encapsulated secret is derived from the ciphertext below.
         &element(
@@ -220,6 +225,7 @@ fn write_transaction(transaction: &Transaction) -> Vec<u8> {
         &encode(&transaction.pvno),
         &encode(&transaction.challenged),
         &octets(transaction.kem_ciphertext.as_deref().unwrap_or_default()),
+        transaction.adopted_root.as_ref().map_or(&[][..], Certificate::as_der),
     ])
 }
 
@@ -235,7 +241,7 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
     let delayed_nonce = inner(optional(0)?)?;
     let peer_nonce = inner(optional(1)?)?;
     let peer_name = optional(2)?.map(<[u8]>::to_vec);
-    let signer = optional(3)?.map(Certificate::from_der).transpose()?;
+    let bound_signer = optional(3)?.map(Certificate::from_der).transpose()?;
     let own_mac = match (optional(4)?, &context.credential) {
         (Some(algorithm), Credential::Mac { secret, .. }) => {
             Some(MacKey::from_algorithm(&*context.provider, algorithm, secret, &context.limits)?)
@@ -248,13 +254,16 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
     };
     let (pvno, challenged) = (fields.decode()?, fields.decode()?);
     let kem_ciphertext = Some(read_octets(&mut fields)?).filter(|ciphertext| !ciphertext.is_empty());
+    // Older snapshots end here.
+    let adopted_root = if fields.is_empty() { None } else { Some(Certificate::from_der(fields.any("a root")?.bytes)?) };
     let mut transaction = Transaction {
         id,
         sent_nonce,
         delayed_nonce,
         peer_nonce,
         peer_name,
-        signer,
+        bound_signer,
+        adopted_root,
         own_mac,
         peer_mac: None,
         started: Time::from_unix(0),

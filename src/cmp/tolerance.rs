@@ -46,16 +46,19 @@ macro_rules! tolerances {
 // Name: by default, under strict-rfc9483, meaning.
 tolerances! {
     unprotected_errors: false, false, "Believe the words of an unprotected error or rejection enough to report them as the server's decision (the operation fails either way).";
-    unmatched_errors: false, false, "Take an error with another or no transactionID or recipNonce for the answer (the operation fails either way).";
+    unmatched_errors: false, false, "Report the words of an error with another or no transactionID or recipNonce as what the server sent, unauthenticated and whatever protects it (the operation fails either way).";
     old_version_errors: true, false, "Report the words of an error message in CMP version 1 (the operation fails either way).";
     signature_answers_mac: true, false, "Take a signature as answer to a MAC-protected request, if its signer is trusted.";
     wrong_sender_kid: false, false, "Take answers whose senderKID names no key that is there, if another certificate that came verifies.";
     no_sender_nonce: true, false, "Take answers without senderNonce, or with one of less than 128 bits: it protects the server, recipNonce protects the client.";
     any_mac_sender_kid: true, false, "Take answers whose MAC is right whatever their senderKID.";
+    loose_sender_kid: true, false, "Take an answer without senderKID, and a signed one with a senderKID where the signer's certificate has no subjectKeyIdentifier.";
+    renamed_root: false, false, "Take a root's successor that has another name than the root (RFC 9810 section 4.4 has it keep its name).";
+    zero_cert_req_id: true, false, "Take certReqId 0 in the answer to p10cr, where -1 belongs.";
     other_sender_name: false, false, "Take a signed answer whose sender is not the signer's subject.";
     null_sender: true, false, "Take a signed answer whose sender is empty.";
     signer_key_usage: false, false, "Take signers whose keyUsage lacks digitalSignature.";
-    signer_may_change: true, false, "Take later answers by another signer than the first, if that one is trusted too.";
+    signer_may_change: false, false, "Take later answers of a transaction by another signer than the first, or signed where the first had a MAC, if the signer is trusted and authorised too.";
     fail_info_with_success: true, false, "Take failInfo next to accepted, grantedWithMods or waiting.";
     other_content_type: true, false, "Take an answer over HTTP whose Content-Type is not application/pkixcmp, if it is a message.";
     encrypted_value: false, false, "Take keys, certificates and challenges encrypted in the old way, EncryptedValue (RFC 4210), which nobody signs; RSA PKCS#1 v1.5 with it.";

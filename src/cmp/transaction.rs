@@ -30,8 +30,10 @@ pub(super) struct Transaction {
     pub peer_nonce: Option<Vec<u8>>,
     /// Sender of the peer's last message, DER of the Name.
     pub peer_name: Option<Vec<u8>>,
-    /// The validated signer of the first answer; remembered so that its path is checked once.
-    pub signer: Option<Certificate>,
+    /// The signer of the answers so far: later ones are its too. Whether it may sign is asked anew at each.
+    pub bound_signer: Option<Certificate>,
+    /// The root that came with ip and vouched for that signer, where the device asked to believe it.
+    pub adopted_root: Option<Certificate>,
     /// The key of our own MAC.
     pub own_mac: Option<MacKey>,
     /// The key of the peer's last MAC, if its parameters are not ours.
@@ -68,7 +70,8 @@ impl Transaction {
             delayed_nonce: None,
             peer_nonce: None,
             peer_name: None,
-            signer: None,
+            bound_signer: None,
+            adopted_root: None,
             own_mac: None,
             peer_mac: None,
             started: now,

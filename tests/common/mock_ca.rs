@@ -76,7 +76,10 @@ impl MockCa {
     pub fn new() -> Self {
         let root = Party::root("Operator root");
         let issuing = root.ca("Issuing CA");
-        let signer = Builder::leaf("CMP server").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&issuing);
+        let signer = Builder::leaf("CMP server")
+            .key_usage(&[KeyUsage::DigitalSignature])
+            .purposes(&[oid::KP_CMC_RA])
+            .signed_by(&issuing);
         MockCa {
             supplier: Party::root("Supplier root"),
             root,

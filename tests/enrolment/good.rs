@@ -76,14 +76,15 @@ fn implicit_confirmation_is_followed_where_the_server_grants_it() {
 }
 
 #[test]
-fn implicit_confirmation_granted_unasked_is_followed_too() {
+fn implicit_confirmation_granted_unasked_does_not_spare_certconf() {
     let mut ca = MockCa::new();
     ca.grant_implicit = true;
     let mut device = Device::enrolling_with(&ca);
 
-    device.run(&mut ca).expect("issued");
+    let issued = device.run(&mut ca).expect("issued");
 
-    assert_eq!(ca.bodies(), ["ir"], "a CA that does not wait for certConf would answer it with an error");
+    assert!(!issued.implicitly_confirmed);
+    assert_eq!(ca.bodies(), ["ir", "certConf"], "RFC 9483 section 4.1.1: granted only where it was asked for");
 }
 
 #[test]

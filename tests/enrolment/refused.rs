@@ -105,7 +105,8 @@ fn an_expired_signer_is_refused_and_the_reason_is_told() {
 #[test]
 fn a_signer_whose_key_usage_lacks_digitalsignature_is_refused_unless_tolerated() {
     let mut ca = MockCa::new();
-    ca.signer = Builder::leaf("CMP server").key_usage(&[KeyUsage::KeyAgreement]).signed_by(&ca.issuing);
+    let other_usage = Builder::leaf("CMP server").key_usage(&[KeyUsage::KeyAgreement]);
+    ca.signer = other_usage.purposes(&[devid::asn1::oid::KP_CMC_RA]).signed_by(&ca.issuing);
     let error = Device::enrolling_with(&ca).run(&mut ca).unwrap_err();
     assert!(error.message().contains("keyUsage without digitalSignature"), "{error}");
 
@@ -118,14 +119,15 @@ fn a_signer_whose_key_usage_lacks_digitalsignature_is_refused_unless_tolerated()
 fn a_signer_that_is_not_authorised_is_refused() {
     let mut ca = MockCa::new();
     let mut config = Device::config(&ca);
-    config.authorisation = devid::cmp::SignerAuthorisation::CmcPurpose;
+    config.authorisation = devid::cmp::SignerAuthorisation::by_purpose();
+    ca.signer = Builder::leaf("RA").signed_by(&ca.issuing);
     let error = Device::enrolling_as(&config).run(&mut ca).unwrap_err();
     assert!(error.message().contains("cmcCA nor cmcRA"), "{error}");
 
     ca.signer = Builder::leaf("RA").purposes(&[devid::asn1::oid::KP_CMC_RA]).signed_by(&ca.issuing);
     Device::enrolling_as(&config).run(&mut ca).expect("an RA by its purpose");
 
-    config.authorisation = devid::cmp::SignerAuthorisation::Subject(devid::asn1::name::Name::common_name("CA 2"));
+    config.authorisation = devid::cmp::SignerAuthorisation::named(devid::asn1::name::Name::common_name("CA 2"));
     assert!(Device::enrolling_as(&config).run(&mut ca).unwrap_err().message().contains("is not CN=CA 2"));
 }
 
@@ -278,8 +280,22 @@ fn with_implicit_confirmation_a_certificate_that_cannot_be_used_just_ends_the_op
         b
     });
     ca.grant_implicit = true;
-    assert_eq!(Device::enrolling_with(&ca).run(&mut ca).unwrap_err().code(), Code::WrongCertificate);
+    let mut config = Device::config(&ca);
+    config.ask_implicit_confirm = true;
+    assert_eq!(Device::enrolling_as(&config).run(&mut ca).unwrap_err().code(), Code::WrongCertificate);
     assert_eq!(ca.bodies(), ["ir"]);
+}
+
+/// RFC 9483 sections 4.1.1 and 3.6.1: granted without having been asked for, it does not keep the CA from being told.
+#[test]
+fn a_refusal_is_told_to_a_ca_that_grants_what_was_not_asked_for() {
+    let mut ca = MockCa::new().issuing(|mut b| {
+        b.spki = None;
+        b
+    });
+    ca.grant_implicit = true;
+    assert_eq!(Device::enrolling_with(&ca).run(&mut ca).unwrap_err().code(), Code::WrongCertificate);
+    assert_eq!(ca.bodies(), ["ir", "certConf"]);
 }
 
 /// OpenSSL's client compares the public key alone.

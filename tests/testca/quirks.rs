@@ -98,7 +98,6 @@ fn each_switch_takes_its_deviation_and_without_it_the_deviation_is_refused() {
     // On by default; refused where the profile is strict.
     for (knobs, switch, refused) in [
         (vec![("null-names", "1")], "null_sender", Code::ProtectionInvalid),
-        (vec![("at", "pkiconf"), ("signer", "second")], "signer_may_change", Code::Unconfirmed),
         (vec![("content-type", "text/plain")], "other_content_type", Code::ContentType),
     ] {
         outcome(&bench, &bench.config(), &knobs).unwrap_or_else(|e| panic!("{switch}: {e}"));
@@ -107,7 +106,10 @@ fn each_switch_takes_its_deviation_and_without_it_the_deviation_is_refused() {
         strict.apply_profile("strict-rfc9483").unwrap();
         assert_eq!(code(outcome(&bench, &strict, &knobs)), Some(refused), "{switch}");
     }
-    // Another signer later is taken if it is trusted, never if it is not.
+    // Another signer later is taken only where that is said, and if it is trusted; never if it is not.
+    let knobs = [("at", "pkiconf"), ("signer", "second")];
+    assert_eq!(code(outcome(&bench, &bench.config(), &knobs)), Some(Code::Unconfirmed));
+    outcome(&bench, &turned(&bench, "signer_may_change"), &knobs).unwrap();
     let knobs = [("at", "pkiconf"), ("signer", "stranger")];
     assert_eq!(code(outcome(&bench, &bench.config(), &knobs)), Some(Code::Unconfirmed));
 }
@@ -122,6 +124,7 @@ fn errors_out_of_their_transaction_are_reported_where_that_is_wanted() {
         let error = outcome(&bench, &turned(&bench, "unmatched_errors"), &knobs).unwrap_err();
         assert_eq!(error.code(), Code::Rejected, "{name}: {error}");
         assert_eq!(error.facts().server_texts, ["cannot read that"]);
+        assert!(!error.facts().server_authenticated, "{name}: it may be an old one");
     }
 }
 

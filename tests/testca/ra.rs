@@ -103,24 +103,24 @@ fn an_ra_is_authorised_by_its_purpose_or_by_a_pin_and_refused_without() {
         enroll(&config).0.map(|_| ()).map_err(|e| e.code())
     };
     let (config, by_the_book) = bench.behind(ra(RaMode::Replace));
-    assert_eq!(with(&config, SignerAuthorisation::CmcPurpose), Ok(()));
-    assert_eq!(with(&config, SignerAuthorisation::Pinned(vec![certificate_of(&by_the_book)])), Ok(()));
+    assert_eq!(with(&config, SignerAuthorisation::by_purpose()), Ok(()));
+    assert_eq!(with(&config, SignerAuthorisation::pinned(vec![certificate_of(&by_the_book)])), Ok(()));
     // Another of the CA's RAs, with the same name and purpose.
     let (_, other) = bench.behind(ra(RaMode::Replace));
-    let pin = SignerAuthorisation::Pinned(vec![certificate_of(&other)]);
+    let pin = SignerAuthorisation::pinned(vec![certificate_of(&other)]);
     assert_eq!(with(&config, pin), Err(Code::ProtectionInvalid));
-    assert_eq!(with(&config, SignerAuthorisation::Pinned(Vec::new())), Err(Code::ProtectionInvalid));
+    assert_eq!(with(&config, SignerAuthorisation::pinned(Vec::new())), Err(Code::ProtectionInvalid));
 
     // Whose certificate says nothing of an RA: the CA refuses it too, so its own error message is what comes.
     let (config, plain) = bench.behind(|ca| ca.ra_without_purpose(RaMode::Replace, seconds_now()));
-    assert_eq!(with(&config, SignerAuthorisation::CmcPurpose), Err(Code::ProtectionInvalid));
-    let pin = SignerAuthorisation::Pinned(vec![certificate_of(&plain)]);
+    assert_eq!(with(&config, SignerAuthorisation::by_purpose()), Err(Code::ProtectionInvalid));
+    let pin = SignerAuthorisation::pinned(vec![certificate_of(&plain)]);
     assert_eq!(with(&config, pin), Ok(()), "a pin needs no purpose");
 
     // Whose certificate leads nowhere is not helped by a pin, but by an anchor.
     let (mut config, own) = bench.behind(|ca| ca.ra_of_its_own(RaMode::Forward, seconds_now()));
     own.with(|ra| ra.mode = RaMode::Replace);
-    let pin = || SignerAuthorisation::Pinned(vec![certificate_of(&own)]);
+    let pin = || SignerAuthorisation::pinned(vec![certificate_of(&own)]);
     assert_eq!(with(&config, pin()), Err(Code::ProtectionInvalid));
     config.cmp_anchors.add(certificate_of(&own));
     // Now the device understands what this RA says: the CA does not take it for one.

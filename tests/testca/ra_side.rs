@@ -53,7 +53,7 @@ fn certificate_of(holder: &Holder) -> Certificate {
 fn context_of(bench: &Bench, holder: &Holder) -> Arc<Context> {
     let mut config = bench.config();
     config.protect_with_certificate(key_of(holder), certificate_of(holder), vec![issuing(bench)]);
-    config.authorisation = SignerAuthorisation::CmcPurpose;
+    config.authorisation = SignerAuthorisation::by_purpose();
     Arc::clone(config.build().unwrap().context())
 }
 

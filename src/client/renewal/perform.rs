@@ -9,6 +9,7 @@ use super::{Planner, anchor_of};
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::client::install::signer_of;
+use crate::client::roots::add_root_everywhere;
 use crate::client::run::{Decision, Event, Owner};
 use crate::client::{Client, Config, Destination, Subject, abandon};
 use crate::cmp::{Information, Issued, Operation, Question, SavedCredential, SignRequest};
@@ -311,18 +312,8 @@ impl Renewal<'_> {
         let Some(Information::RootUpdate(Some(update))) = operation.information() else {
             return Ok(Done::NoSuccessor);
         };
-        let new = update.new_root();
-        let mut is_added = false;
-        // The old root stays until it ends: certificates under it are in use. Its successor goes where it was, nowhere else.
-        for set in AnchorSet::ALL {
-            let mut anchors = self.to.store.anchors(set)?;
-            if anchors.contains(&old) && !anchors.contains(new) {
-                anchors.push(new.clone());
-                self.to.store.set_anchors(set, &anchors)?;
-                is_added = true;
-            }
-        }
-        Ok(if is_added { Done::RootAdded(Box::new(new.clone())) } else { Done::NoSuccessor })
+        let is_added = add_root_everywhere(self.to.store, update)?;
+        Ok(if is_added { Done::RootAdded(Box::new(update.new_root().clone())) } else { Done::NoSuccessor })
     }
 
     fn learn_time(

@@ -318,13 +318,27 @@ class Config(Handle):
         """Names the CA or RA that requests are addressed to."""
         self._set("devid_config_set_recipient", optional_text(name, "name"))
 
-    def set_signer(self, *, cmc_purpose: bool = False, subject: Optional[str] = None) -> None:
-        """Which signers under the CMP anchors may sign answers: anyone, those with the purpose cmcCA or cmcRA, or one."""
-        if switch(cmc_purpose, "cmc_purpose") and subject is not None:
-            raise UsageError("either a purpose or a subject names the signers", Code.INVALID_ARGUMENT)
-        who = _abi.DEVID_SIGNER_CMC if cmc_purpose else _abi.DEVID_SIGNER_ANY
-        who = who if subject is None else _abi.DEVID_SIGNER_SUBJECT
-        self._set("devid_config_set_signer", who, optional_text(subject, "subject"))
+    def set_signer(
+        self, *, cmc_purpose: bool = False, subject: Optional[str] = None, any_under_anchors: bool = False
+    ) -> None:
+        """Which signers with a path to the CMP anchors may sign answers.
+
+        Without a call: a CMP anchor itself, a certificate with the purpose cmcCA or cmcRA, or a CA certificate of the path
+        that issues the device's certificates. What is said adds up, over calls and with `pin_signers`: the purpose cmcCA
+        or cmcRA, this subject. `any_under_anchors` believes everyone under the CMP anchors, every device among them: only
+        for anchors that exist for CMP alone.
+        """
+        by_purpose, by_anyone = switch(cmc_purpose, "cmc_purpose"), switch(any_under_anchors, "any_under_anchors")
+        if not by_purpose and subject is None and not by_anyone:
+            raise UsageError(
+                "set_signer() says nothing: name cmc_purpose, subject or any_under_anchors", Code.INVALID_ARGUMENT
+            )
+        if by_anyone:
+            self._set("devid_config_set_signer", _abi.DEVID_SIGNER_ANY, None)
+        if by_purpose:
+            self._set("devid_config_set_signer", _abi.DEVID_SIGNER_CMC, None)
+        if subject is not None:
+            self._set("devid_config_set_signer", _abi.DEVID_SIGNER_SUBJECT, optional_text(subject, "subject"))
 
     def pin_signers(self, certificates: BytesLike) -> None:
         """Only these certificates, PEM or DER, may sign answers: an RA's, known beforehand. Further calls add some.

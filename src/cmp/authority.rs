@@ -1,0 +1,317 @@
+//! Who may sign this, for whom, by which key: one question with one answer, for answers of the CA, for generated keys, for
+//! requests of devices at an RA, and for the successor of a root.
+//!
+//! A path to an anchor says who somebody is (authentication). It does not say that this somebody may speak for the CA: under
+//! an operator's root stand the CA, its RA, and every device (RFC 9483 section 3.5: the sender MUST be authorised). What
+//! decides comes from the owner, from the certificate's purpose, or from its place in the path; never from extraCerts, which
+//! nobody protects and which can add a path and take none away.
+
+use super::context::{Context, Credential};
+use super::request::Request;
+use crate::asn1::name::{self, Name};
+use crate::asn1::oid;
+use crate::asn1::x509::{Certificate, hex};
+use crate::codes::Code;
+use crate::crypto::keys::same_public_key;
+use crate::error::Error;
+use crate::time::Time;
+use crate::validation::{Checks, RevocationMode, TrustAnchors, is_ca, same_name, validate};
+
+/// Who, of those with a path to the CMP anchors, may sign answers. What is said here adds up: who is to sign must be all of
+/// it.
+///
+/// Where nothing is said, a signer is authorised that is itself a CMP anchor, or has the purpose cmcCA or cmcRA (RFC 9810
+/// section 4.5), or is a CA certificate of the path that issues the device's certificates. CAs confined by name
+/// constraints speak for nobody but themselves: neither they nor whom they certify are authorised by purpose or place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignerAuthorisation {
+    /// Anyone under the CMP anchors: only where they exist for CMP alone, and no device stands under them.
+    pub any_under_anchors: bool,
+    /// It must have the purpose cmcCA or cmcRA (RFC 6402).
+    pub cmc_purpose: bool,
+    /// It must have this subject; of several, all.
+    pub subjects: Vec<Name>,
+    /// It must be one of these certificates: an RA's, known from a file or from genm caCerts. They still need a valid path
+    /// to the CMP anchors.
+    pub pins: Option<Vec<Certificate>>,
+}
+
+impl SignerAuthorisation {
+    /// Anyone under the CMP anchors.
+    pub fn any() -> Self {
+        SignerAuthorisation { any_under_anchors: true, ..Self::default() }
+    }
+
+    /// Certificates with the purpose cmcCA or cmcRA.
+    pub fn by_purpose() -> Self {
+        SignerAuthorisation { cmc_purpose: true, ..Self::default() }
+    }
+
+    /// The certificate with this subject.
+    pub fn named(subject: Name) -> Self {
+        SignerAuthorisation { subjects: vec![subject], ..Self::default() }
+    }
+
+    /// These certificates.
+    pub fn pinned(certificates: Vec<Certificate>) -> Self {
+        SignerAuthorisation { pins: Some(certificates), ..Self::default() }
+    }
+
+    /// Whether the owner has said who it is.
+    fn is_said(&self) -> bool {
+        self.cmc_purpose || !self.subjects.is_empty() || self.pins.is_some()
+    }
+
+    /// What the owner's words have against a signer.
+    fn against(&self, signer: &Certificate) -> Result<Option<String>, Error> {
+        if let Some(pins) = self.pins.as_ref().filter(|pins| !pins.contains(signer)) {
+            return Ok(Some(format!("is none of the {} pinned", pins.len())));
+        }
+        if self.cmc_purpose && !has_cmc_purpose(signer)? {
+            return Ok(Some("has neither purpose cmcCA nor cmcRA".to_owned()));
+        }
+        let other = self.subjects.iter().find(|name| !same_name(name.as_der(), signer.subject()));
+        Ok(other.map(|name| format!("is not {name}")))
+    }
+}
+
+/// What somebody signs.
+#[derive(Clone, Copy)]
+pub(super) enum Act<'a> {
+    /// An answer; `None`: to whatever an RA has passed on.
+    Answer(Option<&'a Request>),
+    /// A key made for a device; with the issuer of its certificate, whose path is known.
+    GeneratedKey(Option<&'a Certificate>),
+    /// A request of a device under these anchors.
+    DeviceRequest(&'a TrustAnchors),
+    /// A nested message of an RA under these anchors (RFC 9483 section 5.2.2).
+    NestedRequest(&'a TrustAnchors),
+}
+
+impl Act<'_> {
+    /// The signer in words.
+    fn role(&self) -> &'static str {
+        match self {
+            Act::Answer(_) => "the answer's signer",
+            Act::GeneratedKey(_) => "the key generation authority",
+            Act::DeviceRequest(_) => "the request's signer",
+            Act::NestedRequest(_) => "the nested message's signer",
+        }
+    }
+}
+
+/// Whether the holder of `signer` may sign this now. `came`: certificates that came along, unprotected. The signature itself
+/// is the caller's to check, with this very certificate.
+///
+/// It is asked at each message: who was revoked or has expired since the last one is believed no longer.
+pub(super) fn may_sign(
+    context: &Context,
+    act: Act<'_>,
+    signer: &Certificate,
+    came: &[Certificate],
+    now: Time,
+) -> Result<(), Error> {
+    let role = act.role();
+    let refuse = |words: String| Err(Error::new(Code::ProtectionInvalid, format!("{role} {signer:?} {words}")));
+    let is_ours = matches!(act, Act::Answer(_) | Act::GeneratedKey(_));
+    if !(is_ours && context.tolerance.signer_key_usage) && !has_signing_usage(signer)? {
+        return refuse("has a keyUsage without digitalSignature".to_owned());
+    }
+    let objection = match act {
+        Act::Answer(_) => context.authorisation.against(signer)?,
+        // RFC 9810 section 4.5: cmKGA, or the CA itself.
+        Act::GeneratedKey(issuer) if issuer != Some(signer) && !has_purpose(signer, &[oid::KP_CM_KGA])? => {
+            Some("has neither the purpose cmKGA nor issued the certificate".to_owned())
+        }
+        Act::NestedRequest(_) if !has_cmc_purpose(signer)? => Some("has neither purpose cmcRA nor cmcCA".to_owned()),
+        Act::GeneratedKey(_) | Act::DeviceRequest(_) | Act::NestedRequest(_) => None,
+    };
+    if let Some(objection) = objection {
+        return refuse(objection);
+    }
+    let anchors = match act {
+        Act::DeviceRequest(anchors) | Act::NestedRequest(anchors) => anchors,
+        Act::GeneratedKey(Some(issuer)) if issuer == signer => &context.enrolment_anchors,
+        Act::Answer(_) | Act::GeneratedKey(_) => &context.cmp_anchors,
+    };
+    let mut checks = Checks::at(now);
+    checks.revocation = context.signer_revocation.clone();
+    let chain = match path(context, anchors, signer, came, &checks) {
+        Ok(chain) => chain,
+        Err(cause) => {
+            let words = format!("{role} {signer:?} is not trusted: {cause}");
+            let index = cause.facts().certificate_index;
+            return Err(Error::new(Code::ProtectionInvalid, words).with(|facts| facts.certificate_index = index));
+        }
+    };
+    match act {
+        Act::Answer(request) if !speaks_for_the_ca(context, request, &chain, came, now)? => Err(not_authorised(signer)),
+        Act::GeneratedKey(issuer) if issuer != Some(signer) && is_confined(&chain) => {
+            refuse("is certified by a CA that is confined to some names, and makes keys for nobody else".to_owned())
+        }
+        Act::NestedRequest(_) if is_confined(&chain) => {
+            refuse("is certified by a CA that is confined to some names, and is an RA for nobody else".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether who is at the beginning of this path may answer. `chain` ends at a CMP anchor.
+fn speaks_for_the_ca(
+    context: &Context,
+    request: Option<&Request>,
+    chain: &[Certificate],
+    came: &[Certificate],
+    now: Time,
+) -> Result<bool, Error> {
+    let signer = &chain[0];
+    let said = &context.authorisation;
+    if said.pins.is_some() || said.any_under_anchors || context.cmp_anchors.iter().any(|anchor| anchor == signer) {
+        return Ok(true);
+    }
+    if is_certification_authority(signer)? && issues_for_us(context, request, chain, came, now) {
+        return Ok(true);
+    }
+    Ok(!is_confined(chain) && (said.is_said() || has_cmc_purpose(signer)?))
+}
+
+/// Whether a CA certificate is one of the path that issues this device's certificates. That path is known from the
+/// certificate that the device has from there; before the first one, any CA that may issue for the device could be it.
+fn issues_for_us(
+    context: &Context,
+    request: Option<&Request>,
+    chain: &[Certificate],
+    came: &[Certificate],
+    now: Time,
+) -> bool {
+    let signer = &chain[0];
+    // Whether it is revoked has been asked on its path to the CMP anchors.
+    if path(context, &context.enrolment_anchors, signer, came, &Checks::at(now)).is_err() {
+        return false;
+    }
+    // RFC 9483 section 4.2: a revocation is the affair of who issued the certificate.
+    if let Some(revocation) = request.and_then(Request::revocation)
+        && same_name(signer.subject(), &revocation.issuer)
+        && !is_confined(chain)
+    {
+        return true;
+    }
+    match own_path(context, now) {
+        // A CA with a new key keeps its name; a name alone proves nothing where others may give any.
+        Some(ours) => ours[1..].iter().any(|ca| {
+            same_name(ca.subject(), signer.subject())
+                && (same_public_key(ca.spki(), signer.spki()) || !is_confined(chain))
+        }),
+        None => !is_confined(chain) && request.and_then(Request::revocation).is_none(),
+    }
+}
+
+/// The path of the credential's certificate, if it is one of the PKI that the device enrols with.
+fn own_path(context: &Context, now: Time) -> Option<Vec<Certificate>> {
+    let Credential::Signature { certificate, .. } = &context.credential else { return None };
+    path(context, &context.enrolment_anchors, certificate, &[], &Checks::at(now)).ok()
+}
+
+/// Whether a CA in the path, but for the anchor, which the owner has chosen, may certify some names only.
+fn is_confined(chain: &[Certificate]) -> bool {
+    let below = chain.len().saturating_sub(1).max(1);
+    chain[..below].iter().any(|certificate| certificate.extension(oid::CE_NAME_CONSTRAINTS).is_some())
+}
+
+fn is_certification_authority(certificate: &Certificate) -> Result<bool, Error> {
+    use x509_cert::ext::pkix::KeyUsage;
+    let usage: Option<KeyUsage> = certificate.decode_extension(oid::CE_KEY_USAGE, "KeyUsage")?;
+    Ok(is_ca(certificate)? && usage.is_none_or(|usage| usage.key_cert_sign()))
+}
+
+/// The path of a certificate, itself first.
+///
+/// It is looked for with one's own certificates first, with a budget of its own; those that came can add a path. Where the
+/// status is asked for, what is found with them can still be that it is revoked, and that decides.
+fn path(
+    context: &Context,
+    anchors: &TrustAnchors,
+    certificate: &Certificate,
+    came: &[Certificate],
+    checks: &Checks,
+) -> Result<Vec<Certificate>, Error> {
+    let attempt = |pool: &[Certificate]| {
+        let report = validate(&*context.provider, anchors, certificate, pool, &context.signer_status, checks);
+        match (report.path(), report.error()) {
+            (Some(path), _) => Ok(path.chain().to_vec()),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(Error::new(Code::NoPath, "no path to a trust anchor")),
+        }
+    };
+    let decides = |error: &Error| matches!(error.code(), Code::Revoked | Code::Budget);
+    let mut pool: Vec<Certificate> = own_certificates(context).cloned().collect();
+    let with_own = attempt(&pool);
+    let is_settled = match &with_own {
+        Ok(_) => checks.revocation.mode == RevocationMode::Off,
+        Err(error) => decides(error),
+    };
+    let found = if is_settled || came.is_empty() {
+        with_own
+    } else {
+        pool.extend(came.iter().cloned());
+        match (with_own, attempt(&pool)) {
+            (Ok(_), Err(error)) if decides(&error) => Err(error),
+            (Ok(chain), _) => Ok(chain),
+            (Err(_), with_all) => with_all,
+        }
+    };
+    match found {
+        // An anchor is believed without proof: a signer whose certificate the owner has put there needs no issuer.
+        Err(error)
+            if !decides(&error)
+                && anchors.iter().any(|anchor| anchor == certificate)
+                && checks
+                    .at
+                    .known()
+                    .is_none_or(|now| certificate.not_before() <= now && now <= certificate.not_after()) =>
+        {
+            Ok(vec![certificate.clone()])
+        }
+        other => other,
+    }
+}
+
+/// Certificates that the owner has given: signers, helpers for paths, and the chain of the credential.
+pub(super) fn own_certificates(context: &Context) -> impl Iterator<Item = &Certificate> {
+    let chain = match &context.credential {
+        Credential::Signature { chain, .. } => &chain[..],
+        Credential::Mac { .. } | Credential::MutualTls { .. } => &[],
+    };
+    context.authorisation.pins.iter().flatten().chain(&context.intermediates).chain(chain)
+}
+
+/// RFC 9483 section 3.5: digitalSignature, if keyUsage is there.
+pub(super) fn has_signing_usage(signer: &Certificate) -> Result<bool, Error> {
+    use x509_cert::ext::pkix::KeyUsage;
+    let usage: Option<KeyUsage> = signer.decode_extension(oid::CE_KEY_USAGE, "KeyUsage")?;
+    Ok(usage.is_none_or(|usage| usage.digital_signature()))
+}
+
+fn has_cmc_purpose(signer: &Certificate) -> Result<bool, Error> {
+    has_purpose(signer, &[oid::KP_CMC_CA, oid::KP_CMC_RA])
+}
+
+fn has_purpose(signer: &Certificate, wanted: &[oid::Oid]) -> Result<bool, Error> {
+    use x509_cert::ext::pkix::ExtendedKeyUsage;
+    let purposes: Option<ExtendedKeyUsage> = signer.decode_extension(oid::CE_EXT_KEY_USAGE, "ExtKeyUsageSyntax")?;
+    Ok(purposes.is_some_and(|found| wanted.iter().any(|purpose| found.0.contains(purpose))))
+}
+
+/// Says what is missing, and what the owner can do about it.
+fn not_authorised(signer: &Certificate) -> Error {
+    let subject = name::display(signer.subject());
+    let words = format!(
+        "the answer's signer {signer:?} has a path to the CMP anchors, and is not authorised to answer: it is no CMP anchor, \
+         has neither purpose cmcCA nor cmcRA from a CA without name constraints, and is no CA of the path that issues this \
+         device's certificates. If it does answer for the CA, pin the certificate with serial number {} \
+         (devid_config_pin_signers) or name it (devid_config_set_signer, DEVID_SIGNER_SUBJECT, \"{subject}\"); \
+         DEVID_SIGNER_ANY believes everyone under the CMP anchors",
+        hex(signer.serial())
+    );
+    Error::new(Code::ProtectionInvalid, words)
+}
