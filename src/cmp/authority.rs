@@ -103,14 +103,15 @@ impl Act<'_> {
 /// Whether the holder of `signer` may sign this now. `came`: certificates that came along, unprotected. The signature itself
 /// is the caller's to check, with this very certificate.
 ///
-/// It is asked at each message: who was revoked or has expired since the last one is believed no longer.
+/// It is asked at each message: who was revoked or has expired since the last one is believed no longer. Answers the path, the
+/// signer first.
 pub(super) fn may_sign(
     context: &Context,
     act: Act<'_>,
     signer: &Certificate,
     came: &[Certificate],
     now: Time,
-) -> Result<(), Error> {
+) -> Result<Vec<Certificate>, Error> {
     let role = act.role();
     let refuse = |words: String| Err(Error::new(Code::ProtectionInvalid, format!("{role} {signer:?} {words}")));
     let is_ours = matches!(act, Act::Answer(_) | Act::GeneratedKey(_));
@@ -152,7 +153,7 @@ pub(super) fn may_sign(
         Act::NestedRequest(_) if is_confined(&chain) => {
             refuse("is certified by a CA that is confined to some names, and is an RA for nobody else".to_owned())
         }
-        _ => Ok(()),
+        _ => Ok(chain),
     }
 }
 
@@ -297,9 +298,12 @@ fn has_cmc_purpose(signer: &Certificate) -> Result<bool, Error> {
 }
 
 fn has_purpose(signer: &Certificate, wanted: &[oid::Oid]) -> Result<bool, Error> {
-    use x509_cert::ext::pkix::ExtendedKeyUsage;
-    let purposes: Option<ExtendedKeyUsage> = signer.decode_extension(oid::CE_EXT_KEY_USAGE, "ExtKeyUsageSyntax")?;
-    Ok(purposes.is_some_and(|found| wanted.iter().any(|purpose| found.0.contains(purpose))))
+    for purpose in wanted {
+        if signer.has_purpose(*purpose)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Says what is missing, and what the owner can do about it.

@@ -141,7 +141,7 @@ fn check_signed(
             ProtectedBy::Signature | ProtectedBy::MutualTls | ProtectedBy::Nothing => {
                 let along: Vec<Certificate> = signed.certificates.iter().chain(came.extra_certs).cloned().collect();
                 let refused = |e: Error| Error::new(Code::SignatureInvalid, e.message().to_owned());
-                may_sign(context, Act::GeneratedKey(chain.first()), authority, &along, now).map_err(refused)
+                may_sign(context, Act::GeneratedKey(chain.first()), authority, &along, now).map(|_| ()).map_err(refused)
             }
         };
         let outcome = outcome.and_then(|()| {

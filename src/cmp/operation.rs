@@ -285,9 +285,9 @@ impl Operation {
 
     /// The issued certificate, from [`Action::Accept`] on; also after a failed confirmation.
     ///
-    /// `None` after [`Operation::restore`] until the next step has judged the certificate anew.
+    /// After [`Operation::restore`] it is as it was saved; the next step judges it anew before anything comes of it.
     pub fn issued(&self) -> Option<&Issued> {
-        self.issued.as_ref().filter(|_| !self.is_restored)
+        self.issued.as_ref()
     }
 
     /// Takes the certificate as it is: the next step confirms it.

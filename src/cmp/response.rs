@@ -271,6 +271,8 @@ pub(super) fn check_signature(
     }
     let (own, came) = candidates(context, transaction, message, now);
     let described = own.len() + came.len();
+    // What came before helps still; every certificate of it is judged again.
+    let helpers: Vec<Certificate> = message.extra_certs().iter().chain(&transaction.signer_path).cloned().collect();
     let mut first_failure = None;
     // Keys whose signature this is not.
     let mut wrong_keys: Vec<&[u8]> = Vec::new();
@@ -282,13 +284,15 @@ pub(super) fn check_signature(
         let tried = is_by(context, message, &algorithm, candidate)
             .inspect_err(|_| wrong_keys.push(candidate.spki()))
             .and_then(|()| {
-                let may = may_sign(context, Act::Answer(request), candidate, message.extra_certs(), now);
-                may.map(|()| None).or_else(|error| {
-                    adopt(context, request, transaction, message, candidate, now).map(Some).ok_or(error)
+                let may = may_sign(context, Act::Answer(request), candidate, &helpers, now);
+                may.map(|path| (path, None)).or_else(|error| {
+                    let adopted = adopt(context, request, transaction, message, candidate, now);
+                    adopted.map(|root| (message.extra_certs().to_vec(), Some(root))).ok_or(error)
                 })
             });
         match tried {
-            Ok(adopted) => {
+            Ok((path, adopted)) => {
+                transaction.signer_path = path.into_iter().filter(|above| above != candidate).collect();
                 transaction.bound_signer = Some(candidate.clone());
                 transaction.adopted_root = adopted.or(transaction.adopted_root.take());
                 return Ok(());

@@ -225,6 +225,7 @@ fn write_transaction(transaction: &Transaction) -> Vec<u8> {
         &encode(&transaction.pvno),
         &encode(&transaction.challenged),
         &octets(transaction.kem_ciphertext.as_deref().unwrap_or_default()),
+        &sequence(&transaction.signer_path.iter().map(Certificate::as_der).collect::<Vec<_>>()),
         transaction.adopted_root.as_ref().map_or(&[][..], Certificate::as_der),
     ])
 }
@@ -254,7 +255,11 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
     };
     let (pvno, challenged) = (fields.decode()?, fields.decode()?);
     let kem_ciphertext = Some(read_octets(&mut fields)?).filter(|ciphertext| !ciphertext.is_empty());
-    // Older snapshots end here.
+    let mut above = Cursor::new(fields.expect(Tag::Sequence, "the signer's path")?.value, WHAT)?;
+    let mut signer_path = Vec::new();
+    while !above.is_empty() {
+        signer_path.push(Certificate::from_der(above.any("a certificate")?.bytes)?);
+    }
     let adopted_root = if fields.is_empty() { None } else { Some(Certificate::from_der(fields.any("a root")?.bytes)?) };
     let mut transaction = Transaction {
         id,
@@ -263,6 +268,7 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
         peer_nonce,
         peer_name,
         bound_signer,
+        signer_path,
         adopted_root,
         own_mac,
         peer_mac: None,

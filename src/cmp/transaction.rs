@@ -32,6 +32,8 @@ pub(super) struct Transaction {
     pub peer_name: Option<Vec<u8>>,
     /// The signer of the answers so far: later ones are its too. Whether it may sign is asked anew at each.
     pub bound_signer: Option<Certificate>,
+    /// The certificates above that signer, as they were found when it was first believed: later answers need not bring them.
+    pub signer_path: Vec<Certificate>,
     /// The root that came with ip and vouched for that signer, where the device asked to believe it.
     pub adopted_root: Option<Certificate>,
     /// The key of our own MAC.
@@ -71,6 +73,7 @@ impl Transaction {
             peer_nonce: None,
             peer_name: None,
             bound_signer: None,
+            signer_path: Vec::new(),
             adopted_root: None,
             own_mac: None,
             peer_mac: None,
