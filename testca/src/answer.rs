@@ -41,7 +41,8 @@ impl TestCa {
         let mut recip_nonce = request.map(|h| h.sender_nonce.clone());
         let mut implicit = false;
         if let Some(transaction) = request.and_then(|h| self.transactions.get_mut(&h.transaction)) {
-            transaction.nonce.clone_from(&nonce);
+            let earlier = std::mem::replace(&mut transaction.nonce, nonce.clone());
+            transaction.earlier_nonces.push(earlier);
             // The final answer after polling names the request that was delayed (RFC 9483 section 4.4).
             if request_body == Some(25) && tag != 26 && !transaction.delayed_nonce.is_empty() {
                 let delayed = std::mem::take(&mut transaction.delayed_nonce);

@@ -142,8 +142,8 @@ impl TestCa {
         });
         let expired = |p: Profile| signing(p);
         let expired_signer = issuing.issue("devid test CMP server", options.signer_key, from - 86_400, from, expired);
-        let no_usage_signer =
-            issuing.issue("devid test CMP server", options.signer_key, from, to, |p| p.key_usage(&[4]));
+        let no_usage_signer = issuing
+            .issue("devid test CMP server", options.signer_key, from, to, |p| p.key_usage(&[4]).purposes(&[cmc_ra]));
         let cm_kga = |p: Profile| p.key_usage(&[0]).purposes(&["1.3.6.1.5.5.7.3.32"]);
         let key_authority = issuing.issue("devid test key generation authority", options.signer_key, from, to, cm_kga);
         let strange_key_authority =

@@ -153,7 +153,7 @@ fn every_kind_of_key_can_be_certified_and_can_protect() {
 fn every_kind_of_signature_on_an_answer_is_verified() {
     for kind in [KeyKind::Rsa(3072), KeyKind::P384, KeyKind::P521, KeyKind::Ed25519, KeyKind::MlDsa65] {
         let mut ca = MockCa::new();
-        let mut signer = Builder::leaf("CMP server");
+        let mut signer = Builder::leaf("CMP server").purposes(&[devid::asn1::oid::KP_CMC_RA]);
         signer.key = key_of(kind);
         ca.signer = signer.signed_by(&ca.issuing);
         Device::enrolling_with(&ca).run(&mut ca).unwrap_or_else(|e| panic!("{kind}: {e}"));
@@ -184,12 +184,14 @@ fn a_key_update_asks_for_the_same_names_and_names_the_old_certificate() {
 
 #[test]
 fn a_signature_may_answer_a_mac_where_its_signer_is_trusted() {
-    let bend = |ca: MockCa| {
+    // One kind of protection for the whole transaction (RFC 9483 section 3.2).
+    let bend = |mut ca: MockCa| {
         let signer = ca.signer.clone();
-        ca.bending(BodyType::IP, move |answer| {
+        ca.bend = Some(Box::new(move |answer| {
             answer.header.sender_kid = signer.certificate.subject_key_identifier().map(<[u8]>::to_vec);
             answer.signer = Some(signer.clone());
-        })
+        }));
+        ca
     };
     let mut ca = bend(MockCa::new());
     Device::enrolling_by_secret(&ca).run(&mut ca).expect("the signer is trusted");

@@ -123,8 +123,8 @@ struct Rollover {
 
 impl Rollover {
     fn of(old: &Party) -> Self {
-        let new = Party::root("Operator root 2");
-        let new_with_old = Builder::ca("Operator root 2").key(&new.key).signed_by(old);
+        let new = Party::root("Operator root");
+        let new_with_old = Builder::ca("Operator root").key(&new.key).signed_by(old);
         let old_with_new = Builder::ca("x").subject(old.certificate.subject().to_vec()).key(&old.key).signed_by(&new);
         Rollover { old: old.clone(), new, new_with_old, old_with_new }
     }
@@ -180,7 +180,7 @@ fn a_root_swapped_by_the_ra_is_refused_cve_2026_42769() {
     // A root of the same name as ours, with all links, and none of them by our key.
     let impostor = Rollover::of(&Party::root("Operator root"));
     let (new, link) = (&impostor.new.certificate, &impostor.new_with_old.certificate);
-    let self_made = Builder::ca("Operator root 2").key(&impostor.new.key);
+    let self_made = Builder::ca("Operator root").key(&impostor.new.key);
     let self_made = self_made.sign(ca.root.certificate.subject(), &impostor.new.key);
     let swapped = [
         ("a link by another key of our root's name", impostor.value()),
@@ -214,16 +214,16 @@ fn a_new_root_that_is_no_ca_or_not_valid_or_not_signed_by_itself_is_refused() {
         };
         value(&new.certificate, Some(&link.certificate), None)
     };
-    let leaf = Builder::leaf("New").key_usage(&[KeyUsage::DigitalSignature]);
-    let expired = Builder::ca("New").valid(date(2020, 1, 1), date(2025, 1, 1));
+    let leaf = Builder::leaf("Operator root").key_usage(&[KeyUsage::DigitalSignature]);
+    let expired = Builder::ca("Operator root").valid(date(2020, 1, 1), date(2025, 1, 1));
     for (what, value) in [
         ("no CA", update(leaf, None)),
         ("expired", update(expired, None)),
-        ("signed by another", update(Builder::ca("New"), Some(&Party::root("Other")))),
+        ("signed by another", update(Builder::ca("Operator root"), Some(&Party::root("Other")))),
     ] {
         assert_eq!(root_update(&mut ca, value).expect_err(what).code(), Code::WrongCertificate, "{what}");
     }
-    assert!(root_update(&mut ca, update(Builder::ca("New"), None)).is_ok());
+    assert!(root_update(&mut ca, update(Builder::ca("Operator root"), None)).is_ok());
 }
 
 #[test]

@@ -74,8 +74,8 @@ fn a_list_that_names_the_certificate_is_kept_and_says_so() {
 }
 
 fn update(ca: &mut MockCa) -> RootUpdate {
-    let new = Party::root("Operator root 2");
-    let link = Builder::ca("Operator root 2").key(&new.key).signed_by(&ca.root);
+    let new = Party::root("Operator root");
+    let link = Builder::ca("Operator root").key(&new.key).signed_by(&ca.root);
     let value = sequence(&[new.certificate.as_der(), &element(0xa0, &[link.certificate.as_der()])]);
     ca.info = vec![devid::asn1::cmp::InfoTypeAndValue { info_type: oid::IT_ROOT_CA_KEY_UPDATE, value }];
     let old = ca.root.certificate.clone();

@@ -71,7 +71,7 @@ impl Life {
         ca.root = Builder::ca("Operator root").valid(date(2020, 1, 1), date(2060, 1, 1)).self_signed();
         ca.issuing = Builder::ca("Issuing CA").valid(date(2020, 1, 1), date(2059, 1, 1)).signed_by(&ca.root);
         let signer = Builder::leaf("CMP server").valid(date(2020, 1, 1), date(2050, 1, 1));
-        ca.signer = signer.key_usage(&[KeyUsage::DigitalSignature]).signed_by(&ca.issuing);
+        ca.signer = signer.key_usage(&[KeyUsage::DigitalSignature]).purposes(&[oid::KP_CMC_RA]).signed_by(&ca.issuing);
         let store = Store::in_memory(provider().clone());
         let idevid = Builder::leaf("IDevID 7")
             .valid(date(2020, 1, 1), date(9999, 12, 31))
@@ -443,10 +443,10 @@ fn a_root_near_its_end_gets_its_successor_beside_it() {
 
     life = life.later(8 * DAY);
     let old = life.ca.root.clone();
-    let new = Party::root("Operator root 2");
+    let new = Party::root("Operator root");
     let long = |builder: Builder| builder.valid(date(2048, 1, 1), date(2088, 1, 1));
-    let new = long(Builder::ca("Operator root 2").key(&new.key)).self_signed();
-    let link = long(Builder::ca("Operator root 2").key(&new.key)).signed_by(&old);
+    let new = long(Builder::ca("Operator root").key(&new.key)).self_signed();
+    let link = long(Builder::ca("Operator root").key(&new.key)).signed_by(&old);
     let value = sequence(&[new.certificate.as_der(), &element(0xa0, &[link.certificate.as_der()])]);
     life.ca.info = vec![InfoTypeAndValue { info_type: oid::IT_ROOT_CA_KEY_UPDATE, value }];
     let report = life.run();

@@ -196,7 +196,10 @@ fn the_end_is_that_of_the_chain() {
     issuing.not_after = crate::certificates::time(end);
     life.ca.issuing = issuing.signed_by(&root);
     let signer = Builder::leaf("CMP server").valid(date(2020, 1, 1), date(2050, 1, 1));
-    life.ca.signer = signer.key_usage(&[devid::validation::KeyUsage::DigitalSignature]).signed_by(&root);
+    life.ca.signer = signer
+        .key_usage(&[devid::validation::KeyUsage::DigitalSignature])
+        .purposes(&[devid::asn1::oid::KP_CMC_RA])
+        .signed_by(&root);
     life.run().outcome.unwrap();
     let identity = life.store.current("router").unwrap();
     assert!(identity.certificate.not_after() > end && !identity.chain.is_empty());

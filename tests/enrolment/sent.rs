@@ -123,7 +123,7 @@ fn certhash_follows_the_signature_of_the_certificate() {
         let mut issuing = Builder::ca("Issuing CA");
         issuing.key = key_of(kind);
         ca.issuing = issuing.signed_by(&ca.root);
-        ca.signer = Builder::leaf("CMP server").signed_by(&ca.issuing);
+        ca.signer = Builder::leaf("CMP server").purposes(&[devid::asn1::oid::KP_CMC_RA]).signed_by(&ca.issuing);
         let mut device = Device::enrolling_with(&ca);
         let issued = device.run(&mut ca).unwrap();
         let confirmation = &sent(&device)[1];

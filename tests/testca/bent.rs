@@ -1,10 +1,13 @@
 //! Answers that are not to be believed, refusals, certificates that are not what was asked for.
 
 use devid::Code;
+use devid::client::Subject;
 use devid::client::run::system_time;
+use devid::cmp::Signer;
+use devid::crypto::{KeyKind, default_provider};
 use devid_testca::server::system_time as seconds_now;
 
-use crate::bench::{Bench, By, P256, Story, body_tag, enroll, enroll_as, extra_certs_len};
+use crate::bench::{Bench, By, Meddling, P256, Story, body_tag, enroll, enroll_as, extra_certs_len};
 
 /// One knob each that spoils the first answer to a signed request.
 pub const REFUSED: &[(&str, &str, Code)] = &[
@@ -60,18 +63,28 @@ fn an_answer_under_another_secret_or_absurd_parameters_is_not_believed() {
 }
 
 #[test]
-fn a_poll_answer_that_is_not_to_be_believed_ends_the_operation() {
+fn a_poll_answer_that_is_not_to_be_believed_is_dropped_and_the_transaction_goes_on() {
     let bench = Bench::new(P256);
-    for (name, code) in [
-        ("wrong-recip-nonce", Code::Nonce),
-        ("wrong-transaction", Code::TransactionId),
-        ("wrong-body", Code::UnexpectedBody),
-        ("broken-protection", Code::ProtectionInvalid),
-        ("no-protection", Code::Unprotected),
-        ("garbage", Code::ContentType),
-    ] {
-        bench.expect(&[("waiting", "1"), ("at", "pollrep"), (name, "1")], code, &["ir", "pollReq"]);
+    for name in ["wrong-recip-nonce", "wrong-transaction", "wrong-body", "broken-protection", "no-protection"] {
+        bench.set(&[("waiting", "2"), ("at", "pollrep"), (name, "1")]);
+        let polls = std::cell::Cell::new(0);
+        let meddle = |body: &str| {
+            polls.set(polls.get() + u32::from(body == "pollReq"));
+            if polls.get() == 2 {
+                bench.server.with(|ca| ca.knobs.set(name, "0").unwrap());
+            }
+        };
+        let mut owner = Meddling { story: Story::default(), meddle: Box::new(meddle) };
+        let client = bench.config().build().unwrap();
+        let key = Signer::Key(default_provider().generate_key(KeyKind::P256).unwrap());
+        let mut operation = client.enroll(key, &Subject::new().name("CN=device 1").unwrap()).unwrap();
+        client.run(&mut operation, &mut owner).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(owner.story.sent, ["ir", "pollReq", "pollReq", "pollReq", "certConf"], "{name}");
+        assert!(owner.story.waits.contains(&60), "{name}: {:?}", owner.story.waits);
+        assert!(owner.story.reasons.iter().any(|r| r.contains("proves nothing")), "{name}: {:?}", owner.story.reasons);
     }
+    // What is no message at all does not even get there: the transport says so, and the operation can be run again.
+    bench.expect(&[("waiting", "1"), ("at", "pollrep"), ("garbage", "1")], Code::ContentType, &["ir", "pollReq"]);
     let by_error = [("waiting", "1"), ("waiting-by-error", "1"), ("at", "error")];
     bench.expect_issued(&by_error[..2]);
     for (name, code) in [("broken-protection", Code::ProtectionInvalid), ("no-protection", Code::Unprotected)] {
@@ -86,8 +99,12 @@ fn a_confirmation_that_is_not_to_be_believed_leaves_the_certificate_unconfirmed(
         bench.expect(&[("at", "pkiconf"), (name, "1")], Code::Unconfirmed, &["ir", "certConf"]);
         assert_eq!(bench.server.with(|ca| ca.confirmed.len()), 1, "{name}: the CA takes it for confirmed");
     }
+    // While the confirmation waits, an answer that proves nothing is dropped, and the next poll brings it.
     let delayed = [("confirm-waiting", "1"), ("at", "pollrep"), ("broken-protection", "1")];
-    bench.expect(&delayed, Code::Unconfirmed, &["ir", "certConf", "pollReq"]);
+    bench.set(&delayed);
+    let (issued, story) = enroll(&bench.config());
+    issued.expect("confirmed in the end");
+    assert_eq!(story.sent, ["ir", "certConf", "pollReq", "pollReq"]);
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn a_sender_that_is_not_the_signer_is_taken_where_that_is_tolerated() {
 #[test]
 fn a_ca_that_signs_itself_is_taken_where_its_key_usage_is_tolerated() {
     let bench = Bench::new(P256);
-    bench.set(&[("signer", "issuing")]);
+    bench.set(&[("at", "any"), ("signer", "issuing")]);
     let mut config = bench.config();
     config.tolerance.signer_key_usage = true;
     enroll(&config).0.expect("CAs in the field are like that");

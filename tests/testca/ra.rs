@@ -175,13 +175,15 @@ fn a_request_that_the_ra_does_not_believe_never_reaches_the_ca() {
 fn proofs_that_an_ra_vouches_for_are_taken_from_an_ra_only() {
     let bench = Bench::new(P256);
     bench.set::<&str>(&[]);
-    let (config, _ra) = bench.behind(|ca| ca.ra_without_purpose(RaMode::RaVerified, seconds_now()));
+    let (mut config, _ra) = bench.behind(|ca| ca.ra_without_purpose(RaMode::RaVerified, seconds_now()));
+    config.authorisation = SignerAuthorisation::any();
     let error = enroll(&config).0.unwrap_err();
     assert_eq!(error.facts().fail_info, Some(1 << 23), "{error}");
     assert_eq!(bench.complaints(), ["raVerified from someone who is no RA of this CA"]);
 
     bench.set::<&str>(&[]);
-    let (config, _ra) = bench.behind(|ca| ca.ra_without_purpose(RaMode::Nested, seconds_now()));
+    let (mut config, _ra) = bench.behind(|ca| ca.ra_without_purpose(RaMode::Nested, seconds_now()));
+    config.authorisation = SignerAuthorisation::any();
     let error = enroll(&config).0.unwrap_err();
     assert_eq!(error.facts().fail_info, Some(1 << 23), "{error}");
     assert_eq!(bench.complaints(), ["a nested message from someone who is no RA of this CA"]);
