@@ -1510,9 +1510,10 @@ DEVID_API void devid_subject_free(devid_subject *subject);
 #define DEVID_MAC_PBMAC1 2
 
 /**
- * Whoever has a path to the CMP anchors may sign answers.
+ * Whoever has a path to the CMP anchors may sign answers: also every device under them. Only for anchors that exist for CMP
+ * alone. Restrictions that are set besides still hold.
  */
-#define DEVID_SIGNER_ANY 1
+#define DEVID_SIGNER_ANY 4
 
 /**
  * Only certificates with the purpose cmcCA or cmcRA (RFC 9810 section 4.5) may.
@@ -1753,10 +1754,12 @@ devid_status devid_config_set_recipient(devid_config *config,
                                         devid_error **err);
 
 /**
- * Which signers under the CMP anchors may sign answers.
+ * Which signers with a path to the CMP anchors may sign answers. Without a call: a CMP anchor itself, a certificate with the
+ * purpose cmcCA or cmcRA, or a CA certificate of the path that issues the device's certificates. Calls add up, also with
+ * devid_config_pin_signers(): a signer must be all that was said.
  *
  * @param config   Not NULL.
- * @param who      One of DEVID_SIGNER_*; DEVID_SIGNER_ANY is the default.
+ * @param who      One of DEVID_SIGNER_*.
  * @param subject  With DEVID_SIGNER_SUBJECT: the subject, such as "CN=RA,O=Example"; else ignored. May be NULL.
  * @param err      Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
@@ -1994,7 +1997,7 @@ devid_status devid_config_set_renew_with_uses(devid_config *config,
 
 /**
  * Only these certificates may sign answers: an RA's, known from a file or from the CA. They still need a valid path to the
- * CMP anchors; one that has none is added to the anchors as well. Replaces what devid_config_set_signer() said; further
+ * CMP anchors; one that has none is added to the anchors as well. What devid_config_set_signer() says holds besides; further
  * calls add certificates.
  *
  * @param config    Not NULL.

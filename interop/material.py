@@ -36,11 +36,12 @@ class Material:
     def __init__(self, openssl: Peer, folder: Path) -> None:
         self._openssl, self.folder = openssl, folder
         (folder / "leaf.ext").write_text(EXTENSIONS)
-        # cmKGA: RFC 9810 section 4.5.
-        (folder / "kga.ext").write_text(EXTENSIONS + "extendedKeyUsage=1.3.6.1.5.5.7.3.32\n")
+        # cmcRA: who may answer; cmKGA: who may make keys (RFC 9810 section 4.5).
+        (folder / "server.ext").write_text(EXTENSIONS + "extendedKeyUsage=1.3.6.1.5.5.7.3.28\n")
+        (folder / "kga.ext").write_text(EXTENSIONS + "extendedKeyUsage=1.3.6.1.5.5.7.3.28,1.3.6.1.5.5.7.3.32\n")
         self.root = self._authority("root", "/CN=Interop Root")
         self.stranger = self._authority("stranger", "/CN=Another Root")
-        self.servers = {kind: self._certified(f"server-{kind}", kind, "/CN=CMP server") for kind in KINDS}
+        self.servers = {kind: self._server(kind) for kind in KINDS}
         # The same keys, for a server that also makes keys.
         self.key_authorities = {
             kind: Pair(server.key, self._certify(f"kga-{kind}", server.key, "/CN=CMP server", self.root, None, "kga.ext"))
@@ -78,6 +79,10 @@ class Material:
     def _certified(self, name: str, kind: str, subject: str, by: Pair | None = None, serial: int | None = None) -> Pair:
         key = self._key(name, kind)
         return Pair(key, self._certify(name, key, subject, by or self.root, serial))
+
+    def _server(self, kind: str) -> Pair:
+        key = self._key(f"server-{kind}", kind)
+        return Pair(key, self._certify(f"server-{kind}", key, "/CN=CMP server", self.root, None, "server.ext"))
 
     def _certify(self, name: str, key: Path, subject: str, by: Pair, serial: int | None,
                  extensions: str = "leaf.ext") -> Path:

@@ -49,7 +49,7 @@ pub const DEVID_MAC_PBMAC1: i32 = 2;
 
 /// Whoever has a path to the CMP anchors may sign answers: also every device under them. Only for anchors that exist for CMP
 /// alone. Restrictions that are set besides still hold.
-pub const DEVID_SIGNER_ANY: i32 = 1;
+pub const DEVID_SIGNER_ANY: i32 = 4;
 /// Only certificates with the purpose cmcCA or cmcRA (RFC 9810 section 4.5) may.
 pub const DEVID_SIGNER_CMC: i32 = 2;
 /// Only the certificate with a certain subject may.

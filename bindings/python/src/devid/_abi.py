@@ -207,7 +207,7 @@ DEVID_URL_OCSP = 2
 DEVID_URL_CA_ISSUERS = 3
 DEVID_MAC_PASSWORD_BASED = 1
 DEVID_MAC_PBMAC1 = 2
-DEVID_SIGNER_ANY = 1
+DEVID_SIGNER_ANY = 4
 DEVID_SIGNER_CMC = 2
 DEVID_SIGNER_SUBJECT = 3
 DEVID_LOG_ERROR = 1
@@ -915,7 +915,7 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_config_add_cmp_anchors": ((2, "data_len", SIZE),),
     "devid_config_add_enrolment_anchors": ((2, "data_len", SIZE),),
     "devid_config_add_intermediates": ((2, "data_len", SIZE),),
-    "devid_config_set_signer": ((1, "who", Choice('DEVID_SIGNER_*', 1, 2, 3)),),
+    "devid_config_set_signer": ((1, "who", Choice('DEVID_SIGNER_*', 2, 3, 4)),),
     "devid_config_set_implicit_confirm": ((1, "on", SWITCH),),
     "devid_config_set_accept_ca_pubs": ((1, "on", SWITCH),),
     "devid_config_set_time_window": ((1, "seconds", INT64),),
