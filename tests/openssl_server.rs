@@ -416,11 +416,13 @@ impl Bench {
 
     fn certify(&self, name: &str, subject: &str) {
         let [key, csr, out, extensions] = ["key", "csr", "pem", "ext"].map(|e| format!("{name}.{e}"));
-        std::fs::write(
-            self.path(&extensions),
-            "keyUsage=critical,digitalSignature\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n",
-        )
-        .unwrap();
+        let mut text =
+            "keyUsage=critical,digitalSignature\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n".to_owned();
+        if name == "server" {
+            // cmcRA (RFC 9810 section 4.5): it may answer for the CA, under whose root devices stand too.
+            text.push_str("extendedKeyUsage=1.3.6.1.5.5.7.3.28\n");
+        }
+        std::fs::write(self.path(&extensions), text).unwrap();
         self.openssl(&["req", "-new", "-key", &key, "-subj", subject, "-out", &csr]);
         self.openssl(&[
             "x509",
