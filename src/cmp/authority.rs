@@ -115,7 +115,8 @@ pub(super) fn may_sign(
     let role = act.role();
     let refuse = |words: String| Err(Error::new(Code::ProtectionInvalid, format!("{role} {signer:?} {words}")));
     let is_ours = matches!(act, Act::Answer(_) | Act::GeneratedKey(_));
-    if !(is_ours && context.tolerance.signer_key_usage) && !has_signing_usage(signer)? {
+    let is_tolerated = is_ours && context.tolerance.signer_key_usage;
+    if !is_tolerated && !has_signing_usage(signer)? {
         return refuse("has a keyUsage without digitalSignature".to_owned());
     }
     let objection = match act {
