@@ -120,7 +120,7 @@ static void settings_that_contradict_are_refused(const char *folder)
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_tolerance(config, "everything", 1, &err));
     OK(devid_config_set_signer(config, DEVID_SIGNER_SUBJECT, "CN=RA", &err));
     FAILS(DEVID_E_NULL, devid_config_set_signer(config, DEVID_SIGNER_SUBJECT, NULL, &err));
-    FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_signer(config, 4, NULL, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_signer(config, 9, NULL, &err));
     OK(devid_config_set_profile(config, "ejbca", &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_profile(config, "acme", &err));
     OK(devid_config_set_adopt_root(config, 0, &err));
