@@ -47,9 +47,8 @@ setup-demo: build-dir
 setup-interop: build-dir
 	@bash scripts/setup.sh interop
 
-# Both library types in one compiler run without the Rust library: with it among them cargo would skip LTO without a word.
 release: setup-build
-	$(CARGO) rustc --locked --release -p devid --lib --crate-type cdylib,staticlib
+	$(CARGO) build --locked --release -p devid-capi
 
 # The command, beside the libraries.
 command: setup-build
@@ -72,7 +71,7 @@ test-dependencies:
 # The test CA keeps one of each shape of the messages that it gets, for `test-messages`.
 test-rust: build-dir
 	rm -rf build/messages
-	DEVID_TESTCA_RECORD=$(CURDIR)/build/messages $(CARGO) test --locked --workspace --features devid/pkcs11
+	DEVID_TESTCA_RECORD=$(CURDIR)/build/messages $(CARGO) test --locked --workspace --features devid/pkcs11,devid-capi/pkcs11
 
 test-header: build-dir
 	bash scripts/check-header.sh
@@ -104,9 +103,9 @@ test-interop: debug-libraries
 .PHONY: debug-libraries
 debug-libraries: build-dir
 	@mkdir -p build/debug build/panic
-	$(CARGO) build --locked -p devid --features capi-panic-injection
+	$(CARGO) build --locked -p devid-capi --features capi-panic-injection
 	cp $(DEBUG)/libdevid.so build/panic/
-	$(CARGO) build --locked -p devid -p devid-testca --features devid/pkcs11
+	$(CARGO) build --locked -p devid-capi -p devid-testca --features devid-capi/pkcs11
 	cp $(DEBUG)/libdevid.so $(DEBUG)/libdevid.a build/debug/
 
 demo: setup-demo

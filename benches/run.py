@@ -113,7 +113,7 @@ def processes(rivals: list[tuple[str, Path | None]], objects: list[str], short: 
     ours = {}
     if (ROOT / "include" / "devid.h").exists():
         source = [BENCHES / "process.c"]
-        run([*CARGO, "rustc", "--release", "-p", "devid", "--lib", "--crate-type", "cdylib,staticlib"])
+        run([*CARGO, "build", "--release", "-p", "devid-capi"])
         ours["devid, C program with libdevid.so"] = compile_c(
             "process-shared", flags, source, [f"-L{library}", f"-Wl,-rpath,{WORK}", "-ldevid"]
         )
@@ -180,11 +180,10 @@ def sizes(short: bool) -> list[dict]:
         run(["strip", "--strip-unneeded", "-o", str(stripped), str(path)])
         rows.append({"what": what, "bytes": stripped.stat().st_size, "aim": aim})
 
-    # One crate type of C at a time and without the Rust library: with that among them cargo would skip LTO.
-    run([*CARGO, "rustc", "--release", "-p", "devid", "--lib", "--crate-type", "cdylib,staticlib"])
+    run([*CARGO, "build", "--release", "-p", "devid-capi"])
     row("libdevid.so, as it is by default", TARGET / "release" / "libdevid.so", 4.8e6)
     small = ["--profile", "small", "--no-default-features", "--features", "crypto-rust,http"]
-    run([*CARGO, "rustc", *small, "-p", "devid", "--lib", "--crate-type", "cdylib,staticlib"])
+    run([*CARGO, "build", *small, "-p", "devid-capi"])
     row("libdevid.so, profile small: RustCrypto, HTTP without TLS", TARGET / "small" / "libdevid.so", 1.6e6)
     if (ROOT / "include" / "devid.h").exists():
         flags = ["-Os", f"-I{ROOT}/include"]

@@ -6,8 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 budget=3900000
 mkdir -p build
-cargo rustc --locked --profile small --no-default-features --features crypto-rust,http -p devid --lib \
-    --crate-type cdylib,staticlib > build/size.log 2>&1 || { tail -n 20 build/size.log >&2; exit 1; }
+cargo build --locked --profile small --no-default-features --features crypto-rust,http -p devid-capi \
+    > build/size.log 2>&1 || { tail -n 20 build/size.log >&2; exit 1; }
 strip --strip-unneeded -o build/libdevid-small.so "${CARGO_TARGET_DIR:-target}/small/libdevid.so"
 bytes=$(wc -c < build/libdevid-small.so)
 if [ "$bytes" -gt "$budget" ]; then

@@ -57,11 +57,10 @@ def library():
     named = os.environ.get("DEVID_LIBRARY")
     if named:
         return Path(named)
-    if not (CHECKOUT / "src" / "capi").is_dir():
+    if not (CHECKOUT / "bindings" / "c" / "src").is_dir():
         raise SystemExit("devid: this is not a checkout of the project; name the library's file with DEVID_LIBRARY")
-    # As `make` does it, so that what is built already is used. With the Rust library among the crate types cargo would leave
-    # link-time optimization out without a word.
-    command = ["cargo", "rustc", "--locked", "--release", "-p", "devid", "--lib", "--crate-type", "cdylib,staticlib"]
+    # As `make` does it, so that what is built already is used.
+    command = ["cargo", "build", "--locked", "--release", "-p", "devid-capi"]
     print("devid:", *command, flush=True)
     try:
         subprocess.run(command, cwd=CHECKOUT, check=True)

@@ -321,7 +321,7 @@ pub fn serial_text(content: &[u8]) -> String {
 }
 
 /// The two's complement of a number, most significant byte first, in as many bytes.
-pub(crate) fn negated(number: &[u8]) -> Vec<u8> {
+pub fn negated(number: &[u8]) -> Vec<u8> {
     let mut carry = true;
     let mut bytes: Vec<u8> = number
         .iter()

@@ -387,7 +387,7 @@ impl Client {
     }
 
     /// The error with the path of the server's URL among its facts, if it is about an exchange with it.
-    pub(crate) fn with_path(&self, error: Error) -> Error {
+    pub fn with_path(&self, error: Error) -> Error {
         let url = self.way.server_url.as_deref().and_then(|url| Url::parse(url).ok());
         match url {
             Some(url) if error.facts().phase.is_some() => error

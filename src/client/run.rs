@@ -236,7 +236,7 @@ pub fn complete(
 }
 
 /// Hands in an answer as what it is: [`Operation::feed`], or [`Operation::feed_mutually_authenticated`].
-pub(crate) fn feed(operation: &mut Operation, reply: &Reply) -> Result<(), Error> {
+pub fn feed(operation: &mut Operation, reply: &Reply) -> Result<(), Error> {
     match reply.is_mutually_authenticated {
         true => operation.feed_mutually_authenticated(&reply.body),
         false => operation.feed(&reply.body),

@@ -7,7 +7,6 @@ use crate::time::Time;
 
 /// What is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Step {
     /// Nothing, for now.
     Nothing,

@@ -46,7 +46,6 @@ pub struct Renewal<'a> {
 
 /// What a step did.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Done {
     /// Nothing was due.
     Nothing,

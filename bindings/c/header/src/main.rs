@@ -1,6 +1,6 @@
-//! Writes `include/devid.h` and `bindings/c/symbols.txt` from `src/capi`, or with `--check` says whether they differ.
+//! Writes `include/devid.h` and `bindings/c/symbols.txt` from `bindings/c/src`, or with `--check` says whether they differ.
 //!
-//! Each file of `src/capi` becomes a section of the header, in the order of the `pub mod` lines of `src/capi/mod.rs`; its
+//! Each file of `bindings/c/src` becomes a section of the header, in the order of the `pub mod` lines of `bindings/c/src/lib.rs`; its
 //! `//!` comment is the section's title. Status codes come from `src/codes.rs`, the version from the workspace.
 
 use std::error::Error;
@@ -41,7 +41,7 @@ fn header(root: &Path) -> Result<String, Box<dyn Error>> {
     let bottom = config.trailer.take().ok_or("cbindgen.toml has no trailer")?;
 
     let (mut types, mut rest) = (String::new(), String::new());
-    for file in sections(&root.join("src/capi"))? {
+    for file in sections(&root.join("bindings/c/src"))? {
         let source = fs::read_to_string(&file)?;
         writeln!(rest, "\n/* ---- {} ---- */\n", title(&source))?;
         if file.ends_with("version.rs") {
@@ -66,7 +66,7 @@ fn header(root: &Path) -> Result<String, Box<dyn Error>> {
 }
 
 fn sections(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
-    let list = fs::read_to_string(folder.join("mod.rs"))?;
+    let list = fs::read_to_string(folder.join("lib.rs"))?;
     let names = list.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     Ok(names.map(|name| folder.join(name).with_extension("rs")).collect())
 }

@@ -1,0 +1,419 @@
+//! Raw pointers to safe values and back. After these helpers the body of a C function is safe Rust.
+
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, CString, c_char};
+use std::ops::{Deref, DerefMut};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use super::guard::{guard_value, may_panic_on_demand};
+use devid_core::{Code, Error};
+
+/// What stands behind each C handle: the value, who is using it, and whether a panic left it in an unknown state.
+///
+/// The header promises that a handle is used by one thread at a time unless it is passed as `const`. The counter makes
+/// breaking that promise, or calling back into a handle in use, an error instead of undefined behaviour.
+pub struct Slot<T> {
+    /// Readers, or -1 for one writer.
+    users: AtomicI32,
+    poisoned: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: `users` hands out either shared references or one exclusive one, like RwLock, so T needs what RwLock's T does.
+unsafe impl<T: Send + Sync> Sync for Slot<T> {}
+
+impl<T> Slot<T> {
+    pub(super) fn new(value: T) -> Self {
+        Slot { users: AtomicI32::new(0), poisoned: AtomicBool::new(false), value: UnsafeCell::new(value) }
+    }
+}
+
+/// An opaque C type around a [`Slot`].
+pub(super) trait Handle: Sized {
+    type Value: Send + Sync;
+    fn slot(&self) -> &Slot<Self::Value>;
+    fn wrap(slot: Slot<Self::Value>) -> Self;
+
+    /// A new handle that C owns from here on.
+    fn into_raw(value: Self::Value) -> *mut Self {
+        Box::into_raw(Box::new(Self::wrap(Slot::new(value))))
+    }
+}
+
+/// Says that a C type is a handle, and has the compiler check that it may move between and be shared by threads.
+macro_rules! handle {
+    ($name:ident: $value:ty) => {
+        impl $crate::args::Handle for $name {
+            type Value = $value;
+            fn slot(&self) -> &$crate::args::Slot<$value> {
+                &self.0
+            }
+            fn wrap(slot: $crate::args::Slot<$value>) -> Self {
+                $name(slot)
+            }
+        }
+        const _: () = {
+            const fn shareable<T: Send + Sync>() {}
+            shareable::<$name>();
+        };
+    };
+}
+pub(super) use handle;
+
+/// Shared use of a handle; ends when dropped.
+pub(super) struct Shared<'a, T> {
+    slot: &'a Slot<T>,
+    panicking: bool,
+}
+
+/// Exclusive use of a handle; ends when dropped.
+pub(super) struct Exclusive<'a, T> {
+    slot: &'a Slot<T>,
+    panicking: bool,
+}
+
+impl<T> Deref for Shared<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: `users` is above zero while this lives, so no exclusive use exists.
+        unsafe { &*self.slot.value.get() }
+    }
+}
+
+impl<T> Drop for Shared<'_, T> {
+    fn drop(&mut self) {
+        leave(self.slot, self.panicking);
+        self.slot.users.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl<T> Deref for Exclusive<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: `users` is -1 while this lives, so this is the only use.
+        unsafe { &*self.slot.value.get() }
+    }
+}
+
+impl<T> DerefMut for Exclusive<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above.
+        unsafe { &mut *self.slot.value.get() }
+    }
+}
+
+impl<T> Drop for Exclusive<'_, T> {
+    fn drop(&mut self) {
+        leave(self.slot, self.panicking);
+        self.slot.users.store(0, Ordering::Release);
+    }
+}
+
+/// A use that ends in a panic poisons the handle: later calls refuse it, only free works.
+fn leave<T>(slot: &Slot<T>, panicking_before: bool) {
+    if !panicking_before && std::thread::panicking() {
+        slot.poisoned.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A handle for reading.
+///
+/// # Safety
+/// `handle` is NULL or came from this library and has not been freed.
+pub(super) unsafe fn handle_ref<'a, H: Handle + 'a>(
+    handle: *const H,
+    name: &str,
+) -> Result<Shared<'a, H::Value>, Error> {
+    // SAFETY: by the caller's promise.
+    let slot = unsafe { handle.as_ref() }.ok_or_else(|| null(name))?.slot();
+    let entered = slot.users.fetch_update(Ordering::Acquire, Ordering::Relaxed, |n| (n >= 0).then(|| n + 1));
+    entered.map_err(|_| in_use(name))?;
+    let shared = Shared { slot, panicking: std::thread::panicking() };
+    not_poisoned(slot, name)?;
+    may_panic_on_demand();
+    Ok(shared)
+}
+
+/// A handle for changing.
+///
+/// # Safety
+/// `handle` is NULL or came from this library and has not been freed.
+pub(super) unsafe fn handle_mut<'a, H: Handle + 'a>(
+    handle: *mut H,
+    name: &str,
+) -> Result<Exclusive<'a, H::Value>, Error> {
+    // SAFETY: by the caller's promise.
+    let slot = unsafe { handle.as_ref() }.ok_or_else(|| null(name))?.slot();
+    slot.users.compare_exchange(0, -1, Ordering::Acquire, Ordering::Relaxed).map_err(|_| in_use(name))?;
+    let exclusive = Exclusive { slot, panicking: std::thread::panicking() };
+    not_poisoned(slot, name)?;
+    may_panic_on_demand();
+    Ok(exclusive)
+}
+
+/// A getter without an error object: `otherwise` for NULL, a handle in use, a poisoned one.
+///
+/// # Safety
+/// As [`handle_ref`].
+pub(super) unsafe fn peek<'a, H: Handle + 'a, T>(
+    handle: *const H,
+    otherwise: T,
+    look: impl FnOnce(&H::Value) -> T,
+) -> T {
+    guard_value(None, || {
+        // SAFETY: by the caller's promise.
+        unsafe { handle_ref(handle, "") }.ok().map(|value| look(&value))
+    })
+    .unwrap_or(otherwise)
+}
+
+/// Ends a handle. NULL is fine. Freeing a handle from inside its own callback is refused (it leaks): the call further up
+/// still uses it.
+///
+/// # Safety
+/// As [`handle_ref`]; the pointer is not used afterwards.
+pub(super) unsafe fn free<H: Handle>(handle: *mut H) {
+    guard_value((), || {
+        // SAFETY: by the caller's promise.
+        let Some(slot) = unsafe { handle.as_ref() }.map(Handle::slot) else { return };
+        // In use from here on and for ever: what its value calls when it ends finds a handle that answers nothing, and whose
+        // free is ignored.
+        if slot.users.compare_exchange(0, -1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            return;
+        }
+        // SAFETY: nobody else uses the value, by the mark above, nor will.
+        unsafe { std::ptr::drop_in_place(slot.value.get()) };
+        // SAFETY: every handle comes from `Handle::into_raw`, and the header lets each be freed once; what was in it is gone.
+        drop(unsafe { Box::from_raw(handle.cast::<std::mem::ManuallyDrop<H>>()) });
+    });
+}
+
+/// Bytes that C passes; NULL is fine for a length of 0.
+///
+/// # Safety
+/// `data` is NULL or points to `len` readable bytes that nobody changes during the call.
+pub(super) unsafe fn bytes_in<'a>(data: *const u8, len: usize, name: &str) -> Result<&'a [u8], Error> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() {
+        return Err(null(name));
+    }
+    if isize::try_from(len).is_err() {
+        return Err(Error::new(Code::InvalidArgument, format!("{name}: a length of {len} is no length")));
+    }
+    // SAFETY: by the caller's promise; the length fits.
+    Ok(unsafe { std::slice::from_raw_parts(data, len) })
+}
+
+/// Bytes that C may leave out: NULL means "none", an empty value is a value.
+///
+/// # Safety
+/// As [`bytes_in`].
+pub(super) unsafe fn bytes_in_opt<'a>(data: *const u8, len: usize, name: &str) -> Result<Option<&'a [u8]>, Error> {
+    if data.is_null() && len == 0 {
+        return Ok(None);
+    }
+    // SAFETY: by the caller's promise.
+    unsafe { bytes_in(data, len, name) }.map(Some)
+}
+
+/// Text that C passes.
+///
+/// # Safety
+/// `text` is NULL or ends with a NUL and is not changed during the call.
+pub(super) unsafe fn text_in<'a>(text: *const c_char, name: &str) -> Result<&'a str, Error> {
+    // SAFETY: by the caller's promise.
+    unsafe { text_in_opt(text, name) }?.ok_or_else(|| null(name))
+}
+
+/// Text that C may leave out.
+///
+/// # Safety
+/// As [`text_in`].
+pub(super) unsafe fn text_in_opt<'a>(text: *const c_char, name: &str) -> Result<Option<&'a str>, Error> {
+    if text.is_null() {
+        return Ok(None);
+    }
+    may_panic_on_demand();
+    // SAFETY: by the caller's promise.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_str().map(Some).map_err(|_| Error::new(Code::NotUtf8, format!("{name} is not UTF-8")))
+}
+
+/// A place for a result, zeroed first: it is written on every path.
+///
+/// # Safety
+/// `place` is NULL or writable.
+pub(super) unsafe fn out<'a, T: Empty>(place: *mut T, name: &str) -> Result<&'a mut T, Error> {
+    // SAFETY: by the caller's promise.
+    unsafe { out_opt(place) }.ok_or_else(|| null(name))
+}
+
+/// A place for a result that the caller may not want.
+///
+/// # Safety
+/// As [`out`].
+pub(super) unsafe fn out_opt<'a, T: Empty>(place: *mut T) -> Option<&'a mut T> {
+    if place.is_null() {
+        return None;
+    }
+    // SAFETY: by the caller's promise; written before a reference is made, as C may pass uninitialised memory.
+    unsafe {
+        place.write(T::EMPTY);
+        Some(&mut *place)
+    }
+}
+
+/// What an out parameter holds when there is nothing to give.
+pub(super) trait Empty {
+    const EMPTY: Self;
+}
+
+impl<T> Empty for *mut T {
+    const EMPTY: Self = ptr::null_mut();
+}
+
+impl<T> Empty for *const T {
+    const EMPTY: Self = ptr::null();
+}
+
+impl Empty for i32 {
+    const EMPTY: Self = 0;
+}
+
+impl Empty for u32 {
+    const EMPTY: Self = 0;
+}
+
+impl Empty for i64 {
+    const EMPTY: Self = 0;
+}
+
+impl Empty for usize {
+    const EMPTY: Self = 0;
+}
+
+/// Text for C to read. A NUL inside, which only a peer's text can hold, is shown as U+FFFD.
+pub(super) fn c_text(text: &str) -> CString {
+    CString::new(text.replace('\0', "\u{fffd}")).expect("no NUL is left")
+}
+
+/// Borrowed bytes for C: the pointer, and the length through `len` where it is wanted.
+///
+/// # Safety
+/// `len` is NULL or writable.
+pub(super) unsafe fn lend(bytes: Option<&[u8]>, len: *mut usize) -> *const u8 {
+    // SAFETY: by the caller's promise.
+    if let Some(len) = unsafe { out_opt(len) } {
+        *len = bytes.map_or(0, <[u8]>::len);
+    }
+    bytes.map_or(ptr::null(), <[u8]>::as_ptr)
+}
+
+pub(super) fn null(name: &str) -> Error {
+    Error::new(Code::Null, format!("{name} is NULL"))
+}
+
+fn in_use(name: &str) -> Error {
+    Error::new(Code::Reentrant, format!("{name} is in use by a call that has not returned"))
+}
+
+fn not_poisoned<T>(slot: &Slot<T>, name: &str) -> Result<(), Error> {
+    if slot.poisoned.load(Ordering::Relaxed) {
+        return Err(Error::new(Code::Poisoned, format!("an earlier call on {name} failed internally; free it")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::undocumented_unsafe_blocks, reason = "the handles are made beside their use")]
+mod tests {
+    use super::*;
+    use crate::guard::guard;
+
+    struct Sample(Slot<Vec<u8>>);
+    handle!(Sample: Vec<u8>);
+
+    #[test]
+    fn a_panic_in_a_call_poisons_the_handle_and_leaves_others_alone() {
+        let handle = Sample::into_raw(vec![1]);
+        let other = Sample::into_raw(vec![2]);
+        let status = guard(ptr::null_mut(), || {
+            let mut value = unsafe { handle_mut(handle, "sample") }?;
+            value.push(2);
+            panic!("on purpose");
+        });
+        assert_eq!(status, Code::Panic.number());
+        let status = guard(ptr::null_mut(), || unsafe { handle_mut(handle, "sample") }.map(|_| ()));
+        assert_eq!(status, Code::Poisoned.number());
+        assert_eq!(unsafe { peek(handle, -1, |v| v.len() as i32) }, -1);
+        assert_eq!(unsafe { peek(other, -1, |v| v.len() as i32) }, 1);
+        unsafe {
+            free(handle);
+            free(other);
+        }
+    }
+
+    #[test]
+    fn a_handle_in_use_refuses_a_second_user() {
+        let handle = Sample::into_raw(vec![]);
+        unsafe {
+            let writer = handle_mut(handle, "sample").unwrap();
+            assert_eq!(handle_ref(handle, "sample").err().unwrap().code(), Code::Reentrant);
+            assert_eq!(handle_mut(handle, "sample").err().unwrap().code(), Code::Reentrant);
+            free(handle);
+            drop(writer);
+            let readers = (handle_ref(handle, "sample").unwrap(), handle_ref(handle, "sample").unwrap());
+            assert_eq!(handle_mut(handle, "sample").err().unwrap().code(), Code::Reentrant);
+            drop(readers);
+            assert!(handle_mut(handle, "sample").is_ok());
+            free(handle);
+        }
+    }
+
+    /// What a callback does that is told of the end of its handle.
+    struct Ending(std::sync::Arc<std::sync::atomic::AtomicUsize>, AtomicI32);
+
+    struct Last(Slot<Ending>);
+    handle!(Last: Ending);
+
+    static LAST: std::sync::atomic::AtomicPtr<Last> = std::sync::atomic::AtomicPtr::new(ptr::null_mut());
+
+    impl Drop for Ending {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            let handle = LAST.load(Ordering::Relaxed);
+            unsafe {
+                assert_eq!(
+                    peek(handle, -7, |value| value.1.load(Ordering::Relaxed)),
+                    -7,
+                    "it answers nothing any more"
+                );
+                assert_eq!(handle_mut(handle, "last").err().unwrap().code(), Code::Reentrant);
+                free(handle);
+            }
+        }
+    }
+
+    #[test]
+    fn a_handle_that_ends_is_in_use_and_its_free_from_inside_is_ignored() {
+        let ended = std::sync::Arc::default();
+        let handle = Last::into_raw(Ending(std::sync::Arc::clone(&ended), AtomicI32::new(0)));
+        LAST.store(handle, Ordering::Relaxed);
+        unsafe { free(handle) };
+        assert_eq!(ended.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn the_text_of_a_panic_stays_inside() {
+        let mut err = ptr::null_mut();
+        let secret = "hunter2";
+        guard(&mut err, || panic!("{secret}"));
+        let message = unsafe { CStr::from_ptr(crate::error::devid_error_message(err)) };
+        assert!(message.to_str().unwrap().contains("args.rs"));
+        assert!(!message.to_str().unwrap().contains(secret));
+        unsafe { crate::error::devid_error_free(err) };
+    }
+}

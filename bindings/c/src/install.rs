@@ -1,0 +1,252 @@
+//! Enrolment straight into device memory: an operation that is bound to it keeps it in step by itself.
+
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use super::args::{handle_mut, handle_ref, out, text_in, text_in_opt};
+use super::config::devid_client;
+use super::error::{devid_error, devid_status};
+use super::guard::guard;
+use super::key::devid_key;
+use super::operation::{Op, devid_op};
+use super::store::{devid_store, key_reference, new_key};
+use devid_core::client::{Continued, Destination, abandon};
+use devid_core::cmp::Action;
+use devid_core::store::{NewKey, Store};
+use devid_core::{Code, Error, Time};
+
+/// A generation is in use.
+pub const DEVID_STATE_CURRENT: i32 = 1;
+/// There is a previous generation to roll back to.
+pub const DEVID_STATE_PREVIOUS: i32 = 2;
+/// A certificate is issued and not confirmed yet: it is staged, and not in use. devid_op_resume() resolves that with the CA.
+pub const DEVID_STATE_UNCONFIRMED: i32 = 4;
+/// An operation is saved that devid_op_resume() continues.
+pub const DEVID_STATE_OPERATION: i32 = 8;
+/// A new key waits for its certificate.
+pub const DEVID_STATE_PENDING_KEY: i32 = 16;
+/// A PKCS#10 request is out: devid_store_import() takes its certificate.
+pub const DEVID_STATE_REQUEST: i32 = 32;
+
+/// What binds an operation to device memory.
+pub(super) struct Installing {
+    store: Arc<Store>,
+    name: String,
+    purpose: String,
+    /// What was saved last: a step that changes nothing writes nothing.
+    saved: Vec<u8>,
+    /// Installed, or failed for good: another operation may use the name by now.
+    pub(super) is_finished: bool,
+    /// The present, as the last step was told.
+    now: Time,
+}
+
+impl Installing {
+    fn new(store: &Arc<Store>, name: &str, purpose: &str) -> Self {
+        let (name, purpose) = (name.to_owned(), purpose.to_owned());
+        let now = Time::from_unix(0);
+        Installing { store: Arc::clone(store), name, purpose, saved: Vec::new(), is_finished: false, now }
+    }
+
+    pub(super) fn destination(&self) -> Destination<'_> {
+        Destination { store: &self.store, name: &self.name, purpose: &self.purpose }
+    }
+}
+
+impl Op {
+    /// After a step: device memory is ahead of what the program will do next.
+    pub(super) fn keep_in_step(&mut self, result: &Result<Action, Error>, now: Time) -> Result<(), Error> {
+        let Some(installing) = &mut self.installing else { return Ok(()) };
+        installing.now = now;
+        match result {
+            Ok(Action::Send | Action::Wait | Action::Accept) => {
+                let saved = self.operation.save()?;
+                installing.destination().keep_generated_key(&self.operation)?;
+                if saved != installing.saved {
+                    installing.store.save_operation(&installing.name, &saved)?;
+                    installing.saved = saved;
+                }
+            }
+            Ok(Action::Done) if !installing.is_finished => {
+                installing.destination().finish()?;
+                installing.is_finished = true;
+            }
+            Ok(_) => {}
+            Err(error) if !installing.is_finished => {
+                installing.destination().settle(&self.operation, error)?;
+                installing.is_finished = self.operation.has_failed();
+            }
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Before the certificate is accepted: it is staged.
+    pub(super) fn stage(&self) -> Result<(), Error> {
+        match (&self.installing, self.operation.issued()) {
+            (Some(installing), Some(issued)) if self.operation.is_deciding() => {
+                installing.destination().stage(issued, installing.now)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Binds an enrolment or renewal to device memory, so that no crash loses or mixes an identity: the new key is kept before the
+/// request leaves, the operation before each message and wait, the certificate before it is confirmed; when the operation is
+/// done, key, certificate and chain come into use in one atomic step, and the generation before is kept for rollback. The
+/// operation is stepped or run as without. If it fails for good, what was kept is given up; if it was interrupted,
+/// devid_op_resume() continues.
+///
+/// @param op         Not stepped yet. Not NULL.
+/// @param store      Not NULL.
+/// @param name       The identity's name; also the label of its pending key and of its saved operation. Not NULL.
+/// @param purpose    What the identity is for, such as "ldevid". Not NULL.
+/// @param reference  Where the new key is, for a key that cannot be exported, such as a PKCS#11 URI; else ignored. May be NULL.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_STATE if the operation is under way, or if an earlier one under this name is unfinished
+///         (devid_op_resume() or devid_store_abandon() it first); DEVID_E_INVALID_ARGUMENT for a revocation or a question.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_op_install_into(
+    op: *mut devid_op,
+    store: *const devid_store,
+    name: *const c_char,
+    purpose: *const c_char,
+    reference: *const c_char,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (mut op, store, name, purpose, reference) = unsafe {
+            (
+                handle_mut(op, "op")?,
+                handle_ref(store, "store")?,
+                text_in(name, "name")?,
+                text_in(purpose, "purpose")?,
+                text_in_opt(reference, "reference")?,
+            )
+        };
+        if op.installing.is_some() {
+            return Err(Error::new(Code::State, "the operation is bound to device memory already"));
+        }
+        if op.operation.request().certificate().is_some_and(|request| request.key.own().is_none()) {
+            let installing = Installing::new(&store, name, purpose);
+            installing.destination().begin_central(&op.operation)?;
+            op.installing = Some(installing);
+            return Ok(());
+        }
+        let Some(signer) = op.operation.request().new_key().cloned() else {
+            return Err(Error::new(Code::InvalidArgument, "the operation is not about a new key: nothing to install"));
+        };
+        // A request that device memory knows has its key there, wherever that is.
+        let is_kept = op.operation.request().certificate().is_some_and(|request| request.pkcs10().is_some())
+            && store.pending_request(name)?.is_some();
+        let reference = if is_kept { None } else { key_reference(&signer, reference)? };
+        let installing = Installing::new(&store, name, purpose);
+        let key = if is_kept { NewKey::Pending(name) } else { new_key(&signer, reference.as_ref()) };
+        installing.destination().begin(&op.operation, &key)?;
+        op.installing = Some(installing);
+        Ok(())
+    })
+}
+
+/// Continues what was interrupted under a name in device memory: by a crash, a reboot, a server out of reach, a CA that takes
+/// days. The operation stays bound to device memory.
+///
+/// @param client   With the same settings as then. Not NULL.
+/// @param store    Not NULL.
+/// @param name     The identity's name. Not NULL.
+/// @param purpose  As devid_op_install_into(). Not NULL.
+/// @param key      Stands for the new key, where device memory has only its reference. NULL: the pending key of device memory;
+///                 one that it can only name signs as a step. May be NULL.
+/// @param out_op   Receives the operation; free with devid_op_free(). NULL if the interruption came when all was done: the
+///                 identity is in use. Not NULL.
+/// @param err      Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_NOT_FOUND if nothing is unfinished under this name; DEVID_E_KEY_MISMATCH.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_op_resume(
+    client: *const devid_client,
+    store: *const devid_store,
+    name: *const c_char,
+    purpose: *const c_char,
+    key: *const devid_key,
+    out_op: *mut *mut devid_op,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (out_op, session, store, name, purpose, key) = unsafe {
+            (
+                out(out_op, "out_op")?,
+                handle_ref(client, "client")?,
+                handle_ref(store, "store")?,
+                text_in(name, "name")?,
+                text_in(purpose, "purpose")?,
+                if key.is_null() { None } else { Some(handle_ref(key, "key")?.signer.clone()) },
+            )
+        };
+        let installing = Installing::new(&store, name, purpose);
+        match installing.destination().continued(&session.client, key)? {
+            Continued::Installed(_) => {}
+            Continued::Operation(operation) => *out_op = Op::bound(&session, *operation, installing),
+        }
+        Ok(())
+    })
+}
+
+/// Gives an unfinished enrolment up: the saved operation, the staged certificate and the pending key are removed. The CA is not
+/// told, and the identity in use is not touched.
+///
+/// @param store  Not NULL.
+/// @param name   The identity's name. Not NULL.
+/// @param err    Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK, also if nothing was unfinished; or a failure.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_store_abandon(
+    store: *const devid_store,
+    name: *const c_char,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (store, name) = unsafe { (handle_ref(store, "store")?, text_in(name, "name")?) };
+        abandon(Destination { store: &store, name, purpose: "" })
+    })
+}
+
+/// What device memory holds under a name.
+///
+/// @param store      Not NULL.
+/// @param name       The identity's name. Not NULL.
+/// @param out_state  Receives the sum of DEVID_STATE_* that hold; 0: nothing. More may be added. Not NULL.
+/// @param err        Receives details on failure, else NULL. May be NULL.
+/// @return DEVID_OK; DEVID_E_CORRUPT.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn devid_store_state(
+    store: *const devid_store,
+    name: *const c_char,
+    out_state: *mut i32,
+    err: *mut *mut devid_error,
+) -> devid_status {
+    guard(err, || {
+        // SAFETY: as the header says.
+        let (out_state, store, name) =
+            unsafe { (out(out_state, "out_state")?, handle_ref(store, "store")?, text_in(name, "name")?) };
+        let generations = store.state(name)?;
+        let is_in = |names: Vec<String>| names.iter().any(|known| known == name);
+        let states = [
+            (DEVID_STATE_CURRENT, generations.current.is_some()),
+            (DEVID_STATE_PREVIOUS, generations.previous.is_some()),
+            (DEVID_STATE_UNCONFIRMED, generations.pending.is_some()),
+            (DEVID_STATE_OPERATION, is_in(store.operations()?)),
+            (DEVID_STATE_PENDING_KEY, is_in(store.pending_keys()?)),
+            (DEVID_STATE_REQUEST, store.pending_request(name)?.is_some()),
+        ];
+        *out_state = states.iter().filter(|(_, holds)| *holds).map(|(state, _)| state).sum();
+        Ok(())
+    })
+}

@@ -1,0 +1,68 @@
+//! CRLs in files, with their index in another file, so that it need not be made anew.
+
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use devid_core::asn1::crl::Bytes;
+use devid_core::files::open_regular;
+use devid_core::limits::MAX_CRL_BYTES;
+use devid_core::validation::Crl;
+use devid_core::{Code, Error};
+
+/// The CRL in a file, with its index in another one, if that is wanted. An index that is missing, damaged or of another list is
+/// made anew; one that cannot be written is no reason to do without the list.
+pub(super) fn crl_of(path: &Path, index: Option<&Path>) -> Result<Crl, Error> {
+    let list = read(path)?;
+    let Some(index) = index else { return Ok(Crl::from_bytes(list)?) };
+    if let Ok(kept) = read(index)
+        && let Ok(crl) = Crl::from_bytes_with_index(list.clone(), kept)
+    {
+        return Ok(crl);
+    }
+    let crl = Crl::from_bytes(list.clone())?;
+    let Some(made) = crl.index_to_bytes() else { return Ok(crl) };
+    // One that cannot be written is made again the next time.
+    let _ = write_whole(index, &made);
+    Ok(crl)
+}
+
+/// Written beside it and renamed: nobody meets half an index. Every writer has a file of its own, threads and processes alike.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let beside = PathBuf::from(beside);
+    // What stands there already is not ours: left by a process of our number, or put there to be written through.
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&beside)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    written.and_then(|()| std::fs::rename(&beside, path)).inspect_err(|_| {
+        let _ = std::fs::remove_file(&beside);
+    })
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Error {
+    let code = match error.kind() {
+        std::io::ErrorKind::NotFound => Code::NotFound,
+        std::io::ErrorKind::PermissionDenied => Code::Permission,
+        _ => Code::Io,
+    };
+    Error::new(code, format!("{}: {error}", path.display()))
+}
+
+/// All of a file. Read and not mapped: a mapped file that somebody cuts ends the process at the next look.
+fn read(path: &Path) -> Result<Bytes, Error> {
+    let too_large = || Error::new(Code::TooLarge, format!("{}: a file of that size", path.display()));
+    let file = open_regular(path).map_err(|e| failed(path, &e))?;
+    let len = file.metadata().map_err(|e| failed(path, &e))?.len();
+    let len = usize::try_from(len).ok().filter(|len| *len <= MAX_CRL_BYTES).ok_or_else(too_large)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len + 1).map_err(|_| too_large())?;
+    file.take(MAX_CRL_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|e| failed(path, &e))?;
+    if bytes.len() > MAX_CRL_BYTES {
+        return Err(too_large());
+    }
+    Ok(Arc::new(bytes))
+}
