@@ -13,7 +13,8 @@
 //! | [`transport`], [`store`] | how bytes travel; how identities are kept |
 //! | [`client`] | the API people use; ties the rooms together |
 //!
-//! The C face is a crate of its own, in `bindings/c`: it uses what is public here, and holds all `unsafe` of the project.
+//! The C face is a crate of its own, in `bindings/c`: it uses what is public here, and holds the `unsafe` of that boundary;
+//! `bindings/pkcs11` holds that of two calls to tokens.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
