@@ -31,7 +31,8 @@ impl Operation {
         let settings = Arc::clone(&self.context);
         let explained = |e| diagnose(in_phase(e, under_way.body), &settings, under_way.body, &bytes);
         let context = self.believing_adopted();
-        match self.proven(&context, answer, under_way, now) {
+        let proven = self.proven(&context, answer, under_way, now);
+        match proven.and_then(|checked| self.weighed(&context, checked, now).map_err(Failure::Unproven)) {
             Ok(checked) => self.act_on(checked, under_way, now).map_err(explained),
             Err(Failure::Unproven(error)) if under_way.polling.is_some() => {
                 let error = explained(error);
@@ -85,7 +86,7 @@ impl Operation {
     /// An authentic answer, and what it leads to.
     fn act_on(&mut self, checked: Checked, under_way: UnderWay, now: Time) -> Result<(), Error> {
         let context = Arc::clone(&self.context);
-        let Checked { message, body, protected_by } = checked;
+        let Checked { message, body, protected_by, bearer } = checked;
         match body {
             PkiBody::PollRep(entries) => self.told_to_wait(&entries, under_way, now),
             // RFC 9483 section 4.4: any message but a certificate response is delayed by an error with status waiting.
@@ -116,7 +117,10 @@ impl Operation {
                 self.challenge_came(&challenges, message.header().sender.as_deref(), now)
             }
             PkiBody::CertRep(rep) => {
-                self.certificate_answered(rep, &Came::with(&message, protected_by), under_way, now)
+                let mut came = Came::with(&message, protected_by);
+                // The clock of somebody who may not decide moves none.
+                came.message_time.take_if(|_| bearer.is_some());
+                self.certificate_answered(rep, &came, under_way, now)
             }
             PkiBody::RevRep(content) => {
                 let request = self.request.revocation().expect("rp is only allowed as answer to rr");

@@ -177,6 +177,22 @@ fn speaks_for_the_ca(
     Ok(!is_confined(chain) && (said.is_said() || has_cmc_purpose(signer)?))
 }
 
+/// The path of a signer who is under the CMP anchors and may not answer for the CA; `None` where the owner has said who is to
+/// sign, or where the path leads through a CA that speaks for nobody but itself.
+pub(super) fn is_authenticated(
+    context: &Context,
+    signer: &Certificate,
+    came: &[Certificate],
+    now: Time,
+) -> Option<Vec<Certificate>> {
+    if context.authorisation.is_said() || !has_signing_usage(signer).ok()? {
+        return None;
+    }
+    let mut checks = Checks::at(now);
+    checks.revocation = context.signer_revocation.clone();
+    path(context, &context.cmp_anchors, signer, came, &checks).ok().filter(|chain| !is_confined(chain))
+}
+
 /// Whether a CA certificate is one of the path that issues this device's certificates. That path is known from the
 /// certificate that the device has from there; before the first one, any CA that may issue for the device could be it.
 fn issues_for_us(

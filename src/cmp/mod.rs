@@ -19,6 +19,7 @@
 //! | [`issued`] | the issued certificate is checked |
 //! | [`compare`] | it is compared with what was asked, and by whom it is taken if it differs |
 //! | [`operation`] | the state machine: step, feed, action |
+//! | `bearer` | what is taken from a signer that may not decide: what proves itself |
 //! | `answered` | what an answer leads to: waiting, polling, another version, the end |
 //! | `diagnosis` | what is known of a failure: rule, expectation, finding, hint |
 //! | `enrolment` | the exchange that brings a certificate, as far as its confirmation |
@@ -27,6 +28,7 @@
 
 mod answered;
 pub mod authority;
+mod bearer;
 pub mod compare;
 pub mod context;
 mod diagnosis;

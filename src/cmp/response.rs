@@ -2,6 +2,7 @@
 //! section's order: syntax, version, transaction, body type, nonces, protection, sender and time; only then the body.
 
 use super::authority::{Act, may_sign, own_certificates};
+use super::bearer::Bearer;
 use super::context::{Context, Credential};
 use super::issued::is_success;
 use super::protection::{MacKey, is_mac};
@@ -29,6 +30,8 @@ pub(super) struct Checked {
     pub body: PkiBody,
     /// How it was protected.
     pub protected_by: ProtectedBy,
+    /// Its signer, where that is somebody who may not decide: see [`super::bearer`].
+    pub bearer: Option<Bearer>,
 }
 
 /// What stands behind an answer.
@@ -41,6 +44,9 @@ pub(super) enum ProtectedBy {
     /// Nothing: a ciphertext.
     Nothing,
 }
+
+/// The protection, and its maker where that is somebody who may not decide.
+type Protection = (ProtectedBy, Option<Bearer>);
 
 /// An answer as it was handed in.
 pub(super) struct Inbox {
@@ -65,16 +71,18 @@ pub(super) fn check(
     inbox: Inbox,
     allowed: &[BodyType],
 ) -> Result<Checked, Failure> {
-    let (message, protected_by) =
+    let (message, (protected_by, bearer)) =
         prove(context, request, transaction, now, inbox, allowed).map_err(Failure::Unproven)?;
     let body = message.body(&context.limits).map_err(|error| Failure::Authentic(error.into()))?;
+    if bearer.is_some() {
+        return Ok(Checked { message, body, protected_by, bearer });
+    }
     if let (1, PkiBody::Error(content)) = (message.header().pvno, &body) {
         // Whatever it says, it ends here: nobody polls in version 1.
         return Err(Failure::Authentic(server_error(content)));
     }
-    transaction.peer_nonce = message.header().sender_nonce.clone();
-    transaction.peer_name = message.sender();
-    Ok(Checked { message, body, protected_by })
+    transaction.heard(&message);
+    Ok(Checked { message, body, protected_by, bearer })
 }
 
 /// The message, if it is the server's answer to the request that is out. That is more than a right signature: it belongs to
@@ -86,7 +94,7 @@ fn prove(
     now: Time,
     inbox: Inbox,
     allowed: &[BodyType],
-) -> Result<(PkiMessage, ProtectedBy), Error> {
+) -> Result<(PkiMessage, Protection), Error> {
     let message = PkiMessage::from_der(inbox.answer, &context.limits)?;
     let header = message.header();
     let is_error = message.body_type() == BodyType::ERROR;
@@ -119,11 +127,11 @@ fn prove(
     check_nonces(context, transaction, &message).map_err(|error| unmatched(context, &message, error))?;
     let before = (transaction.peer_name.is_some(), transaction.bound_signer.is_some());
     let protected_by = match by_channel {
-        true => ProtectedBy::MutualTls,
-        false if is_ciphertext => ProtectedBy::Nothing,
+        true => (ProtectedBy::MutualTls, None),
+        false if is_ciphertext => (ProtectedBy::Nothing, None),
         false => check_protection(context, request, transaction, &message, now)?,
     };
-    check_kind(context, before, protected_by)?;
+    check_kind(context, before, protected_by.0)?;
     check_time(context, &message, now)?;
     Ok((message, protected_by))
 }
@@ -191,7 +199,7 @@ fn check_protection(
     transaction: &mut Transaction,
     message: &PkiMessage,
     now: Time,
-) -> Result<ProtectedBy, Error> {
+) -> Result<Protection, Error> {
     let Some(algorithm) = message.header().protection_alg.clone() else {
         return Err(Error::new(Code::ProtectionInvalid, "the answer has a protection, but no protectionAlg"));
     };
@@ -208,7 +216,7 @@ fn check_protection(
                 let words = "the answer's senderKID is not the reference value of the request";
                 return Err(Error::new(Code::ProtectionInvalid, words));
             }
-            Ok(ProtectedBy::Mac)
+            Ok((ProtectedBy::Mac, None))
         }
         (Credential::Mac { .. }, false) if !context.tolerance.signature_answers_mac => {
             let words = "a MAC-protected request was answered with a signature (RFC 9483 section 3.5: wrongIntegrity)";
@@ -223,8 +231,8 @@ fn check_protection(
             Err(Error::new(Code::ProtectionInvalid, words))
         }
         (_, false) => {
-            check_signature(context, Some(request), transaction, message, &algorithm, now)?;
-            Ok(ProtectedBy::Signature)
+            let bearer = check_signature(context, Some(request), transaction, message, &algorithm, now)?;
+            Ok((ProtectedBy::Signature, bearer))
         }
     }
 }
@@ -256,6 +264,8 @@ fn check_mac(
 
 /// Finds the signer, checks the signature, and whether this signer may. A certificate from extraCerts is never trusted for
 /// having come along: extraCerts is not protected (RFC 9483 section 3.3).
+///
+/// Answers the signer where it may not decide, and nobody who may has signed.
 pub(super) fn check_signature(
     context: &Context,
     request: Option<&Request>,
@@ -263,7 +273,7 @@ pub(super) fn check_signature(
     message: &PkiMessage,
     algorithm: &[u8],
     now: Time,
-) -> Result<(), Error> {
+) -> Result<Option<Bearer>, Error> {
     let algorithm = SignatureAlgorithm::from_der(algorithm)
         .map_err(|e| Error::new(Code::Algorithm, format!("the answer's protectionAlg: {e}")))?;
     if algorithm.is_weak() {
@@ -274,6 +284,7 @@ pub(super) fn check_signature(
     // What came before helps still; every certificate of it is judged again.
     let helpers: Vec<Certificate> = message.extra_certs().iter().chain(&transaction.signer_path).cloned().collect();
     let mut first_failure = None;
+    let mut bearer = None;
     // Keys whose signature this is not.
     let mut wrong_keys: Vec<&[u8]> = Vec::new();
     // Whom the owner has named is looked at whatever came along; of the others a number: each costs a signature and a path.
@@ -287,6 +298,9 @@ pub(super) fn check_signature(
                 let may = may_sign(context, Act::Answer(request), candidate, &helpers, now);
                 may.map(|path| (path, None)).or_else(|error| {
                     let adopted = adopt(context, request, transaction, message, candidate, now);
+                    if adopted.is_none() && bearer.is_none() {
+                        bearer = Bearer::find(context, request, candidate, &helpers, now, &error);
+                    }
                     adopted.map(|root| (message.extra_certs().to_vec(), Some(root))).ok_or(error)
                 })
             });
@@ -295,12 +309,15 @@ pub(super) fn check_signature(
                 transaction.signer_path = path.into_iter().filter(|above| above != candidate).collect();
                 transaction.bound_signer = Some(candidate.clone());
                 transaction.adopted_root = adopted.or(transaction.adopted_root.take());
-                return Ok(());
+                return Ok(None);
             }
             Err(error) => {
                 first_failure.get_or_insert(error);
             }
         }
+    }
+    if bearer.is_some() {
+        return Ok(bearer);
     }
     Err(first_failure.unwrap_or_else(|| {
         let kid = message.header().sender_kid.as_ref().map_or("absent".to_owned(), |kid| hex(kid));

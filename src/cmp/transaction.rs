@@ -5,7 +5,7 @@ use super::context::{Context, Credential};
 use super::protection::MacKey;
 use super::request::Request;
 use crate::asn1::cmp::body::encode_body;
-use crate::asn1::cmp::{BodyType, InfoTypeAndValue, PkiHeader, message};
+use crate::asn1::cmp::{BodyType, InfoTypeAndValue, PkiHeader, PkiMessage, message};
 use crate::asn1::der::{Cursor, element, sequence};
 use crate::asn1::name::Name;
 use crate::asn1::oid;
@@ -82,6 +82,12 @@ impl Transaction {
             kem_ciphertext: None,
             challenged: false,
         })
+    }
+
+    /// Remembers who has answered, for the next message's recipient and recipNonce.
+    pub fn heard(&mut self, message: &PkiMessage) {
+        self.peer_nonce = message.header().sender_nonce.clone();
+        self.peer_name = message.sender();
     }
 
     /// Header and body of the next message, under a fresh senderNonce.

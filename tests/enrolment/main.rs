@@ -10,6 +10,7 @@ mod softhsm;
 #[path = "../common/status.rs"]
 mod status;
 
+mod bearer;
 mod broken;
 mod broken_encrypted;
 mod by_file;
