@@ -12,7 +12,7 @@ DEBUG := $(TARGET)/debug
 STAGE := $(CURDIR)/build/stage
 
 .PHONY: all release command install header test test-dependencies test-rust test-c test-header test-abi test-install test-python test-messages test-interop \
-	demo interop pkits bench faults fleet fuzz cross lint clean help build-dir setup-build setup-test setup-demo setup-interop
+	demo interop openssl-suite pkits bench faults fleet fuzz cross lint clean help build-dir setup-build setup-test setup-demo setup-interop
 
 all: release
 
@@ -24,6 +24,7 @@ help:
 	@echo "make test       every test; parts: test-rust test-c test-header test-abi test-install test-python test-messages test-interop"
 	@echo "make header     writes include/devid.h and the golden lists anew"
 	@echo "make interop    against OpenSSL, Siemens' CmpRaComponent and Bouncy Castle"
+	@echo "make openssl-suite  OpenSSL's tests of its command cmp, with ours; data from Debian's source package"
 	@echo "make pkits      NIST's path validation suite, fetched from PyPI"
 	@echo "make bench      against OpenSSL and rustls-webpki, in the same run; SHORT=1: less of it"
 	@echo "make faults     device memory stopped, failing, without power at every call; prints the points tried"
@@ -111,8 +112,13 @@ debug-libraries: build-dir
 demo: setup-demo
 	@bash scripts/demo.sh
 
-interop: setup-interop debug-libraries
+interop: setup-interop debug-libraries openssl-suite
 	bash interop/run.sh
+
+# OpenSSL's own tests of its command `cmp`, run with ours; the data come from Debian's source package.
+openssl-suite: build-dir
+	$(CARGO) build --locked --quiet -p devid-cli
+	python3 interop/openssl_suite.py --program $(DEBUG)/devid
 
 pkits: build-dir
 	bash scripts/pkits.sh

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::output::Output;
 use crate::settings::StatusCheck;
 
 /// Gets, keeps and checks a device's identity in a PKI: CMP enrolment, renewal, revocation, validation.
@@ -73,6 +74,13 @@ pub enum Command {
     Doctor(Doctor),
     /// Settings
     Config(Config),
+    /// The options, files and exit status of `openssl cmp`: scripts go over by changing one word
+    #[command(disable_help_flag = true)]
+    Cmp {
+        /// As openssl-cmp(1) has them; -help lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+        options: Vec<std::ffi::OsString>,
+    },
     /// Completions for a shell
     Completions {
         /// Which
@@ -84,6 +92,22 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         all: Option<PathBuf>,
     },
+}
+
+/// The options behind `devid cmp`, which are not read as others are: they have one dash. Before it may stand how the command
+/// speaks.
+pub fn cmp_command(words: impl Iterator<Item = std::ffi::OsString>) -> Option<(Output, Vec<std::ffi::OsString>)> {
+    let mut output = Output { json: false, quiet: false, verbose: 0 };
+    let mut words = words.skip(1);
+    loop {
+        match words.next()?.to_str()? {
+            "cmp" => return Some((output, words.collect())),
+            "--json" => output.json = true,
+            "-q" | "--quiet" => output.quiet = true,
+            "-v" | "--verbose" => output.verbose += 1,
+            _ => return None,
+        }
+    }
 }
 
 impl Command {
@@ -108,6 +132,7 @@ impl Command {
             Command::Inspect(_) => "inspect",
             Command::Doctor(_) => "doctor",
             Command::Config(_) => "config",
+            Command::Cmp { .. } => "cmp",
             Command::Completions { .. } => "completions",
             Command::Man { .. } => "man",
         }

@@ -7,11 +7,13 @@
 //! | `device` | from settings to the library |
 //! | `attendant`, `trace` | what an operation asks and tells while it runs |
 //! | `commands/` | one file a command |
+//! | `cmp/` | the options of `openssl cmp` |
 //! | `output`, `failure` | how a command answers: text, JSON, exit status |
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod attendant;
+mod cmp;
 mod commands;
 mod device;
 mod failure;
@@ -28,6 +30,15 @@ use failure::{Exit, Failure};
 use output::Output;
 
 fn main() -> ExitCode {
+    if let Some((output, options)) = arguments::cmp_command(std::env::args_os()) {
+        return match cmp::run(&options, output) {
+            Ok(exit) => ExitCode::from(u8::from(exit != Exit::Done)),
+            Err(failure) => {
+                output.failure("cmp", &failure);
+                ExitCode::from(1)
+            }
+        };
+    }
     let arguments = Arguments::parse();
     let output = Output { json: arguments.json, quiet: arguments.quiet, verbose: arguments.verbose };
     let name = arguments.command.name();
@@ -62,6 +73,7 @@ fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
         Command::Inspect(command) => commands::inspect::run(command, output),
         Command::Doctor(command) => commands::doctor::run(command, arguments, output),
         Command::Config(command) => commands::config::run(command, arguments, output),
+        Command::Cmp { .. } => Err(Failure::usage("cmp comes right behind devid, and its options behind it")),
         Command::Completions { shell } => commands::help::completions(*shell),
         Command::Man { all } => commands::help::man(all.as_deref()),
     }

@@ -153,8 +153,13 @@ impl Context {
             // Signed answers are checked as always; those without protection by where they came from.
             Credential::MutualTls { .. } => {}
             Credential::Mac { reference, secret, parameters } => {
-                if reference.is_empty() || secret.is_empty() {
-                    return Err(Error::new(Code::InvalidArgument, "reference value or secret is empty"));
+                if secret.is_empty() {
+                    return Err(Error::new(Code::InvalidArgument, "the secret is empty"));
+                }
+                if reference.is_empty() && !self.tolerance.null_mac_sender {
+                    let words = "the reference value is empty: the CA could not tell whose secret this is (switch \
+                                 null_mac_sender sends neither it nor a sender, for CAs with one secret)";
+                    return Err(Error::new(Code::InvalidArgument, words));
                 }
                 let (MacParameters::PasswordBased { iterations, .. } | MacParameters::Pbmac1 { iterations, .. }) =
                     *parameters;

@@ -122,7 +122,8 @@ impl Transaction {
                     _ => Name::null(),
                 };
                 let name = name.as_der().to_vec();
-                (name, Some(reference.clone()), Some(self.own_mac(context)?.algorithm().to_vec()))
+                let sender_kid = Some(reference.clone()).filter(|reference| !reference.is_empty());
+                (name, sender_kid, Some(self.own_mac(context)?.algorithm().to_vec()))
             }
             Credential::MutualTls { sender } => (sender.clone(), None, None),
         };

@@ -1,0 +1,130 @@
+//! Keys, certificates and pass phrases from where OpenSSL's options name them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use devid::asn1::pkcs10::CertificationRequest;
+use devid::asn1::x509::Certificate;
+use devid::client::import::certificates_from_bytes;
+use devid::cms::pkcs12::{Pkcs12, is_pkcs12};
+use devid::crypto::keys::load_private_key;
+use devid::crypto::{PrivateKey, default_provider};
+use devid::validation::TrustAnchors;
+use zeroize::Zeroizing;
+
+use super::options::{Options, items};
+use crate::device::read_file;
+use crate::failure::{Exit, Failure};
+use crate::settings::Source;
+
+/// A pass phrase by its source as openssl-passphrase-options(1) has it: `pass:`, `env:`, `file:` (the first line), `fd:`,
+/// `stdin`; what has no source is the pass phrase itself.
+pub fn pass(options: &Options, name: &'static str) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    let Some(text) = options.text(name) else { return Ok(None) };
+    let first_line = |secret: Zeroizing<Vec<u8>>| {
+        let line = secret.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        Zeroizing::new(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
+    };
+    let secret = match text.split_once(':') {
+        Some(("pass", secret)) => Zeroizing::new(secret.as_bytes().to_vec()),
+        Some(("file", path)) => first_line(Zeroizing::new(read_file(Path::new(path))?)),
+        Some(("env" | "fd", _)) => {
+            let source = Source::parse(text).map_err(|words| Failure::usage(format!("-{name}: {words}")))?;
+            first_line(source.read(&format!("the pass phrase of -{name}"))?)
+        }
+        None if text == "stdin" => first_line(Zeroizing::new(read_file(Path::new("-"))?)),
+        _ => Zeroizing::new(text.as_bytes().to_vec()),
+    };
+    Ok(Some(secret))
+}
+
+/// A pass phrase that has to be there: an empty one is no secret.
+pub fn secret(options: &Options, name: &'static str) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    match pass(options, name)? {
+        Some(secret) if secret.is_empty() => Err(Failure::usage(format!("-{name}: the secret is empty"))),
+        secret => Ok(secret),
+    }
+}
+
+/// The private key of a file: PEM, DER or PKCS#12.
+pub fn key(path: &Path, password: Option<&Zeroizing<Vec<u8>>>) -> Result<Arc<dyn PrivateKey>, Failure> {
+    let input = Zeroizing::new(read_file(path)?);
+    let provider = default_provider();
+    if is_pkcs12(&input) {
+        let file = open(path, &input, password)?;
+        let key = file.keys.first().ok_or_else(|| missing(path, "private key"))?;
+        return Ok(provider.import_pkcs8(&key.pkcs8)?);
+    }
+    let key = load_private_key(&*provider, &input, password.map(|p| p.as_slice()));
+    key.map_err(|e| Failure::from(devid::Error::from(e).context(&path.display().to_string())))
+}
+
+/// All certificates of a file; of a PKCS#12 file, the one of its key first.
+pub fn certificates(path: &Path, password: Option<&Zeroizing<Vec<u8>>>) -> Result<Vec<Certificate>, Failure> {
+    let input = Zeroizing::new(read_file(path)?);
+    if is_pkcs12(&input) {
+        let file = open(path, &input, password)?;
+        let found = match file.identity(&*default_provider())? {
+            Some(own) => std::iter::once(own.certificate).chain(own.others).collect(),
+            None => file.certificates,
+        };
+        return if found.is_empty() { Err(missing(path, "certificate")) } else { Ok(found) };
+    }
+    certificates_from_bytes(&input).map_err(|e| Failure::from(e.context(&path.display().to_string())))
+}
+
+/// The first certificate of the file that an option names.
+pub fn certificate(options: &Options, name: &'static str, pass: &'static str) -> Result<Option<Certificate>, Failure> {
+    let Some(path) = options.path(name) else { return Ok(None) };
+    let password = self::pass(options, pass)?;
+    Ok(certificates(&path, password.as_ref())?.into_iter().next())
+}
+
+/// All certificates of the files that an option names.
+pub fn lists(options: &Options, name: &'static str) -> Result<Vec<Certificate>, Failure> {
+    let password = pass(options, "otherpass")?;
+    let mut found: Vec<Certificate> = Vec::new();
+    for path in options.text(name).into_iter().flat_map(items) {
+        for certificate in certificates(Path::new(path), password.as_ref())? {
+            if !found.contains(&certificate) {
+                found.push(certificate);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Certificates to trust, and those that only help: as in OpenSSL, a certificate that is not self-signed is an anchor with
+/// -partial_chain alone.
+pub fn anchors(options: &Options, name: &'static str) -> Result<(TrustAnchors, Vec<Certificate>), Failure> {
+    let (mut anchors, mut helpers) = (TrustAnchors::new(), Vec::new());
+    for certificate in lists(options, name)? {
+        if certificate.is_self_issued() || options.is_on("partial_chain") {
+            anchors.add(certificate);
+        } else {
+            helpers.push(certificate);
+        }
+    }
+    if anchors.is_empty() && !helpers.is_empty() {
+        let words = format!("-{name}: no certificate is self-signed; -partial_chain makes anchors of the others");
+        return Err(Failure::Own(Exit::Input, words));
+    }
+    Ok((anchors, helpers))
+}
+
+/// The PKCS#10 request of -csr.
+pub fn csr(options: &Options) -> Result<Option<CertificationRequest>, Failure> {
+    let Some(path) = options.path("csr") else { return Ok(None) };
+    let read = CertificationRequest::from_bytes(&read_file(&path)?);
+    read.map(Some).map_err(|e| Failure::from(devid::Error::from(e).context(&path.display().to_string())))
+}
+
+fn open(path: &Path, input: &[u8], password: Option<&Zeroizing<Vec<u8>>>) -> Result<Pkcs12, Failure> {
+    let text = password.map_or("", |p| std::str::from_utf8(p).unwrap_or_default());
+    let opened = Pkcs12::open(&*default_provider(), input, text);
+    opened.map_err(|e| Failure::from(devid::Error::from(e).context(&path.display().to_string())))
+}
+
+fn missing(path: &Path, what: &str) -> Failure {
+    Failure::Own(Exit::Input, format!("{}: there is no {what} in it", path.display()))
+}

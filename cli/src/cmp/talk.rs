@@ -1,0 +1,173 @@
+//! The transaction: steps, messages in files, waits.
+
+use std::path::{Path, PathBuf};
+
+use devid::asn1::cmp::{BodyType, CertOrEncCert, PkiBody, PkiMessage};
+use devid::asn1::x509::Certificate;
+use devid::client::run::{feed, sleep_unless, system_time};
+use devid::client::{Client, Config};
+use devid::cmp::{Action, Operation, Signer};
+use devid::limits::Limits;
+use devid::validation::same_name;
+use devid::{Code, Error, Time};
+
+use super::options::{Options, items};
+use super::{Cmd, client, results};
+use crate::attendant::{cancel, describe};
+use crate::failure::Failure;
+use crate::output::{Output, span};
+
+/// The present, or what -attime says it is.
+pub fn now(options: &Options) -> Time {
+    options.number("attime").map_or_else(system_time, Time::from_unix)
+}
+
+/// What came, in the order of its coming.
+#[derive(Default)]
+pub struct Heard {
+    /// Messages that were believed.
+    pub messages: Vec<PkiMessage>,
+}
+
+/// Runs an operation to its end and writes what came of it.
+pub fn run(
+    options: &Options,
+    cmd: Cmd,
+    config: &Config,
+    (client, operation, key): (Client, Operation, Option<Signer>),
+    output: Output,
+) -> Result<(), Failure> {
+    if let Some(path) = options.path("reqout_only") {
+        let mut operation = operation;
+        operation.step(now(options))?;
+        let message = operation.output().ok_or_else(|| Failure::usage("there is no request to write"))?;
+        return results::write(&path, message);
+    }
+    let mut talk = Talk {
+        options,
+        config,
+        believes: client::believes_the_answer(options, cmd),
+        requests: Files::of(options, "reqout"),
+        answers: Files::of(options, "rspout"),
+        heard: Heard::default(),
+        client,
+        operation,
+        key,
+        output,
+    };
+    talk.go()?;
+    results::save(options, cmd, &talk.operation, &talk.heard, config, output)
+}
+
+struct Talk<'a> {
+    options: &'a Options,
+    config: &'a Config,
+    /// A certificate is believed to be the CA's because the answer was.
+    believes: bool,
+    requests: Files,
+    answers: Files,
+    heard: Heard,
+    client: Client,
+    operation: Operation,
+    key: Option<Signer>,
+    output: Output,
+}
+
+impl Talk<'_> {
+    fn go(&mut self) -> Result<(), Failure> {
+        let begun = std::time::Instant::now();
+        let most = self.options.number("total_timeout").filter(|seconds| *seconds > 0);
+        let mut exchange = self.client.exchange()?;
+        loop {
+            if let Some(most) = most
+                && begun.elapsed().as_secs() >= most as u64
+            {
+                return Err(Error::new(Code::Timeout, format!("{most} seconds (-total_timeout) are over")).into());
+            }
+            match self.operation.step(now(self.options))? {
+                Action::Send => {
+                    let message = self.operation.output().unwrap_or_default().to_vec();
+                    let body = self.operation.output_body().map_or("a message", BodyType::name);
+                    self.requests.write(&message)?;
+                    self.output.say(&format!("sending {body}"));
+                    let sent = exchange.exchange(&message, self.client.exchange_limits());
+                    let reply = sent.map_err(|error| {
+                        let error = devid::cmp::diagnose_transport(Error::from(error));
+                        self.client.with_path(error.context(&format!("sending {body}")))
+                    })?;
+                    self.output.say(&format!("received {}", describe(&reply.body).unwrap_or_default()));
+                    self.answers.write(&reply.body)?;
+                    let came = PkiMessage::from_der(reply.body.clone(), &Limits::default()).ok();
+                    if let (true, Some(came)) = (self.believes, &came) {
+                        self.believe_issuer(came)?;
+                    }
+                    feed(&mut self.operation, &reply)?;
+                    self.heard.messages.extend(came);
+                }
+                Action::Wait => {
+                    let seconds = self.operation.wait_seconds();
+                    self.output.say(&format!("the CA asks to wait {}", span(u64::from(seconds))));
+                    sleep_unless(Some(cancel()), seconds)?;
+                }
+                // Whoever writes scripts with these options takes what the CA issues, over the right key.
+                Action::Accept => self.operation.accept()?,
+                Action::Sign => return Err(Error::new(Code::Signer, "a key signs elsewhere").into()),
+                Action::Done => return Ok(()),
+            }
+        }
+    }
+
+    /// Without -out_trusted the issuer that came along becomes the anchor of this one certificate, before the answer is
+    /// looked at: whether the answer is believed at all is decided by -trusted, -srvcert or the secret.
+    fn believe_issuer(&mut self, came: &PkiMessage) -> Result<(), Failure> {
+        let limits = Limits::default();
+        if !matches!(came.body_type(), BodyType::IP | BodyType::CP | BodyType::KUP) {
+            return Ok(());
+        }
+        let Ok(PkiBody::CertRep(answer)) = came.body(&limits) else { return Ok(()) };
+        let issued = answer.responses.iter().find_map(|response| match &response.certified_key_pair {
+            Some(pair) => match &pair.cert_or_enc_cert {
+                CertOrEncCert::Certificate(certificate) => Some(certificate.clone()),
+                CertOrEncCert::Encrypted(_) => None,
+            },
+            None => None,
+        });
+        let Some(issued) = issued else { return Ok(()) };
+        let known = came.extra_certs().iter().chain(&answer.ca_pubs).chain(&self.config.intermediates);
+        let issuers: Vec<Certificate> =
+            known.filter(|one| same_name(one.subject(), issued.issuer())).cloned().collect();
+        if issuers.is_empty() {
+            return Ok(());
+        }
+        let mut config = self.config.clone();
+        for issuer in issuers {
+            config.enrolment_anchors.add(issuer);
+        }
+        let saved = self.operation.save()?;
+        self.client = config.build()?;
+        self.operation = match &self.key {
+            Some(key) => self.client.restore(key.clone(), &saved)?,
+            None => self.client.restore_keyless(&saved)?,
+        };
+        // What is restored says first what it has said already; the answer to it is here.
+        self.operation.step(now(self.options))?;
+        Ok(())
+    }
+}
+
+/// Names of files, one for each message; the last is used no further.
+struct Files(std::vec::IntoIter<PathBuf>);
+
+impl Files {
+    fn of(options: &Options, name: &'static str) -> Self {
+        let paths: Vec<PathBuf> = options.text(name).into_iter().flat_map(items).map(PathBuf::from).collect();
+        Files(paths.into_iter())
+    }
+
+    fn write(&mut self, message: &[u8]) -> Result<(), Failure> {
+        match self.0.next() {
+            Some(path) => results::write(Path::new(&path), message),
+            None => Ok(()),
+        }
+    }
+}
