@@ -668,10 +668,10 @@ DEVID_API size_t devid_bytes_len(const devid_bytes *bytes);
 /**
  * Adds bytes at the end: how a callback gives its result.
  *
- * @param bytes  Not NULL.
- * @param data   Copied. May be NULL if `data_len` is 0.
+ * @param bytes     Not NULL.
+ * @param data      Copied. May be NULL if `data_len` is 0.
  * @param data_len  Length of `data` in bytes.
- * @param err    Receives details on failure, else NULL. May be NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
  */
 DEVID_API
@@ -879,13 +879,13 @@ devid_status devid_key_sign(const devid_key *key,
 /**
  * Opens what was encrypted for a key of one's own: CMS (RFC 5652) as devid_peer_encrypt() makes it.
  *
- * @param key        Not NULL.
- * @param cert       The key's certificate: recipients that are not named by it are passed over. NULL: every recipient of the
- *                   key's type is tried. May be NULL.
- * @param cms        ContentInfo, DER. Not NULL.
- * @param cms_len    Length of `cms` in bytes.
- * @param out_data   Receives the content; devid_bytes_free() wipes it. Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
+ * @param key       Not NULL.
+ * @param cert      The key's certificate: recipients that are not named by it are passed over. NULL: every recipient of the
+ *                  key's type is tried. May be NULL.
+ * @param cms       ContentInfo, DER. Not NULL.
+ * @param cms_len   Length of `cms` in bytes.
+ * @param out_data  Receives the content; devid_bytes_free() wipes it. Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DECRYPT, DEVID_E_DER.
  */
 DEVID_API
@@ -976,11 +976,11 @@ devid_status devid_key_generate_pkcs11(const char *module,
 /**
  * Destroys a private key in a token, and its public half: when the identity it was for is gone for good.
  *
- * @param module   As devid_key_open_pkcs11(). May be NULL.
- * @param uri      Names token and key. Not NULL.
- * @param pin      Gives the PIN. Not NULL.
- * @param user     Passed to `pin`. May be NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
+ * @param module  As devid_key_open_pkcs11(). May be NULL.
+ * @param uri     Names token and key. Not NULL.
+ * @param pin     Gives the PIN. Not NULL.
+ * @param user    Passed to `pin`. May be NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
  * @return As devid_key_open_pkcs11().
  */
 DEVID_API
@@ -3996,11 +3996,11 @@ devid_status devid_validator_set_revocation(devid_validator *validator,
 /**
  * How old status data may be.
  *
- * @param validator       Not NULL.
+ * @param validator        Not NULL.
  * @param max_age_seconds  Oldest accepted, from its thisUpdate; -1: until its nextUpdate (the default).
- * @param grace_seconds   How long after nextUpdate it may still be used; 0 is the default.
- * @param skew_seconds    How far in the future thisUpdate may lie; 0 is the default.
- * @param err             Receives details on failure, else NULL. May be NULL.
+ * @param grace_seconds    How long after nextUpdate it may still be used; 0 is the default.
+ * @param skew_seconds     How far in the future thisUpdate may lie; 0 is the default.
+ * @param err              Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
  */
 DEVID_API
@@ -4808,10 +4808,10 @@ devid_status devid_store_remove_operation(const devid_store *store,
 /**
  * Keeps the trust anchors for one use; earlier ones are replaced.
  *
- * @param store  Not NULL.
+ * @param store    Not NULL.
  * @param use_for  "cmp", "enrolment", "tls" or "peer". Not NULL.
- * @param certs  Not NULL.
- * @param err    Receives details on failure, else NULL. May be NULL.
+ * @param certs    Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another use.
  */
 DEVID_API
@@ -5752,9 +5752,9 @@ devid_status devid_export_set_password(devid_export *how,
 /**
  * How a PKCS#12 file is authenticated.
  *
- * @param how     Not NULL.
- * @param mac     "HMAC", the default, or "PBMAC1" (RFC 9579). Not NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
+ * @param how  Not NULL.
+ * @param mac  "HMAC", the default, or "PBMAC1" (RFC 9579). Not NULL.
+ * @param err  Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
  */
 DEVID_API
@@ -5780,10 +5780,10 @@ devid_status devid_export_set_anchors(devid_export *how,
 /**
  * Whom private keys are given to, for software that does not read them as this user. Needs the right to do so.
  *
- * @param how     Not NULL.
- * @param user    Number of the user.
- * @param group   Number of the group.
- * @param err     Receives details on failure, else NULL. May be NULL.
+ * @param how    Not NULL.
+ * @param user   Number of the user.
+ * @param group  Number of the group.
+ * @param err    Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
  */
 DEVID_API
@@ -6964,11 +6964,11 @@ devid_status devid_op_enroll_on_behalf(const devid_client *client,
  * it is broken. For people and logs: nothing is verified, nothing becomes trusted. Private keys, tokens and passwords appear as
  * their length only, and so do public keys.
  *
- * @param input     PEM, with one structure or several, or DER. Not NULL.
- * @param input_len Length of `input` in bytes; at most 64 MiB.
- * @param format    DEVID_INSPECT_TEXT or DEVID_INSPECT_JSON.
- * @param out_text  Receives UTF-8 text; free with devid_bytes_free(). Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
+ * @param input      PEM, with one structure or several, or DER. Not NULL.
+ * @param input_len  Length of `input` in bytes; at most 64 MiB.
+ * @param format     DEVID_INSPECT_TEXT or DEVID_INSPECT_JSON.
+ * @param out_text   Receives UTF-8 text; free with devid_bytes_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM if it is neither; DEVID_E_LIMIT.
  */
 DEVID_API

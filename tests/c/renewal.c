@@ -124,7 +124,7 @@ static void a_failure_is_remembered_over_a_reboot(const char *folder)
 
     f.renewal = keeper(&f);
     OK(devid_renewal_run(f.renewal, f.store, now + 1, &done, &again, &err));
-    CHECK(done == DEVID_DONE_NOTHING && exchanges == 1 && again <= seconds);
+    CHECK(done == DEVID_DONE_NOTHING && exchanges == 1 && again >= 1 && again <= 900);
     OK(devid_renewal_due(f.renewal, f.store, now + seconds + 1, &step, NULL, &err));
     /* The message may have been delivered: the same transaction goes on. */
     CHECK(step == DEVID_STEP_RESUME);

@@ -1,16 +1,13 @@
 //! What came of an operation that is not about a new certificate: the CA's answers, and its warnings.
 
-use std::ffi::c_char;
-use std::ptr;
-
-use super::args::{Handle, handle_ref, lend, out, out_opt, peek};
 use super::cert::{devid_cert, devid_cert_list};
-use super::error::{devid_error, devid_status};
-use super::guard::{guard, guard_value};
 use super::operation::{Op, devid_op};
 use super::template::{Pattern, devid_template};
+use devid_core::asn1::x509::Certificate;
 use devid_core::cmp::{Information, Question};
 use devid_core::{Code, Error};
+use devid_macros::export;
+use std::ffi::{CStr, CString};
 
 /// The operation is no question, or is not known here.
 pub const DEVID_QUESTION_NONE: i32 = 0;
@@ -31,19 +28,18 @@ pub const DEVID_QUESTION_REV_PASSPHRASE: i32 = 6;
 ///
 /// @param op  May be NULL (gives NULL).
 /// @return Valid until the operation is freed.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_request_name(op: *const devid_op) -> *const c_char {
-    // SAFETY: as the header says.
-    unsafe { peek(op, ptr::null(), |op| op.request_name.as_ptr()) }
+#[export]
+fn devid_op_request_name(op: &devid_op) -> Option<&CStr> {
+    Some(&op.request_name)
 }
 
 /// Which question an operation asks, also one that was restored.
 ///
 /// @param op  May be NULL (gives DEVID_QUESTION_NONE).
 /// @return One of DEVID_QUESTION_*; more may be added.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_question(op: *const devid_op) -> i32 {
-    let number = |op: &Op| match op.operation.request().question() {
+#[export(otherwise = DEVID_QUESTION_NONE)]
+fn devid_op_question(op: &devid_op) -> i32 {
+    match op.operation.request().question() {
         None => DEVID_QUESTION_NONE,
         Some(Question::CaCerts) => DEVID_QUESTION_CA_CERTS,
         Some(Question::RootUpdate { .. }) => DEVID_QUESTION_ROOT_UPDATE,
@@ -51,29 +47,25 @@ pub unsafe extern "C" fn devid_op_question(op: *const devid_op) -> i32 {
         Some(Question::Crl { .. } | Question::CurrentCrl) => DEVID_QUESTION_CRL,
         Some(Question::RevocationPassphrase(_)) => DEVID_QUESTION_REV_PASSPHRASE,
         Some(Question::Other(_)) => DEVID_QUESTION_OTHER,
-    };
-    // SAFETY: as the header says.
-    unsafe { peek(op, DEVID_QUESTION_NONE, number) }
+    }
 }
 
 /// Whether an operation is done, as DEVID_ACTION_DONE says.
 ///
 /// @param op  May be NULL (gives 0).
 /// @return 1 or 0.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_is_done(op: *const devid_op) -> i32 {
-    // SAFETY: as the header says.
-    unsafe { peek(op, 0, |op| i32::from(op.operation.is_done())) }
+#[export]
+fn devid_op_is_done(op: &devid_op) -> bool {
+    op.operation.is_done()
 }
 
 /// How many warnings came with a success: a PKIStatus that is not accepted, in words, and the CA's own texts.
 ///
 /// @param op  May be NULL (gives 0).
 /// @return 0: none, or nothing was answered yet.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_warning_count(op: *const devid_op) -> usize {
-    // SAFETY: as the header says.
-    unsafe { peek(op, 0, |op| op.words.warnings.len()) }
+#[export]
+fn devid_op_warning_count(op: &devid_op) -> usize {
+    op.warnings().len()
 }
 
 /// One warning, such as "keyUpdateWarning: the old certificate's key was updated before".
@@ -81,34 +73,22 @@ pub unsafe extern "C" fn devid_op_warning_count(op: *const devid_op) -> usize {
 /// @param op     May be NULL (gives NULL).
 /// @param index  From 0 to devid_op_warning_count() - 1.
 /// @return NULL if there is no such warning; valid until the operation is changed or freed.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_warning(op: *const devid_op, index: usize) -> *const c_char {
-    // SAFETY: as the header says.
-    unsafe { peek(op, ptr::null(), |op| op.words.warnings.get(index).map_or(ptr::null(), |t| t.as_ptr())) }
+#[export]
+fn devid_op_warning(op: &devid_op, index: usize) -> Option<&CStr> {
+    op.warnings().get(index).map(CString::as_c_str)
 }
 
 /// The answer to devid_op_ask_ca_certs(): helpers for paths, trusted for nothing.
 ///
 /// @param op         Done. Not NULL.
 /// @param out_certs  Receives the list, perhaps an empty one; free with devid_cert_list_free(). Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_STATE if that was not asked or is not answered yet.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_ca_certs(
-    op: *const devid_op,
-    out_certs: *mut *mut devid_cert_list,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_certs, op) = unsafe { (out(out_certs, "out_certs")?, handle_ref(op, "op")?) };
-        let Information::CaCerts(certificates) = op.information()? else {
-            return Err(another("CA certificates"));
-        };
-        *out_certs = devid_cert_list::into_raw(certificates.clone());
-        Ok(())
-    })
+#[export]
+fn devid_op_ca_certs(op: &devid_op) -> Result<devid_cert_list, Error> {
+    let Information::CaCerts(certificates) = op.information()? else {
+        return Err(another("CA certificates"));
+    };
+    Ok(certificates.clone())
 }
 
 /// The answer to devid_op_ask_root_update(). The new root comes out only after the trusted root's key was found to vouch for it,
@@ -120,35 +100,15 @@ pub unsafe extern "C" fn devid_op_ca_certs(
 ///                          devid_cert_free(). NULL if not wanted. May be NULL.
 /// @param out_old_with_new  Receives the old key signed with the new one, if the server sent that; free with devid_cert_free().
 ///                          NULL if not wanted. May be NULL.
-/// @param err               Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_STATE if that was not asked or is not answered yet.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_root_update(
-    op: *const devid_op,
-    out_root: *mut *mut devid_cert,
-    out_new_with_old: *mut *mut devid_cert,
-    out_old_with_new: *mut *mut devid_cert,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (new_with_old, old_with_new) = unsafe { (out_opt(out_new_with_old), out_opt(out_old_with_new)) };
-        // SAFETY: as the header says.
-        let (out_root, op) = unsafe { (out(out_root, "out_root")?, handle_ref(op, "op")?) };
-        let Information::RootUpdate(update) = op.information()? else {
-            return Err(another("a root update"));
-        };
-        let Some(update) = update else { return Ok(()) };
-        *out_root = devid_cert::of(update.new_root().clone());
-        if let Some(out) = new_with_old {
-            *out = devid_cert::of(update.new_with_old().clone());
-        }
-        if let (Some(out), Some(link)) = (old_with_new, update.old_with_new()) {
-            *out = devid_cert::of(link.clone());
-        }
-        Ok(())
-    })
+#[export]
+fn devid_op_root_update(op: &devid_op) -> Result<(Option<devid_cert>, Option<devid_cert>, Option<devid_cert>), Error> {
+    let Information::RootUpdate(update) = op.information()? else {
+        return Err(another("a root update"));
+    };
+    let Some(update) = update else { return Ok((None, None, None)) };
+    let cert = |certificate: &Certificate| devid_cert::of(certificate.clone());
+    Ok((Some(cert(update.new_root())), Some(cert(update.new_with_old())), update.old_with_new().map(cert)))
 }
 
 /// The answer to devid_op_ask_template().
@@ -156,63 +116,41 @@ pub unsafe extern "C" fn devid_op_root_update(
 /// @param op            Done. Not NULL.
 /// @param out_template  Receives the template; NULL if the CA asks for nothing in particular. Free with devid_template_free().
 ///                      Not NULL.
-/// @param err           Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_STATE if that was not asked or is not answered yet.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_template(
-    op: *const devid_op,
-    out_template: *mut *mut devid_template,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_template, op) = unsafe { (out(out_template, "out_template")?, handle_ref(op, "op")?) };
-        let Information::RequestTemplate(template) = op.information()? else {
-            return Err(another("a template"));
-        };
-        if let Some(template) = template {
-            *out_template = devid_template::into_raw(Pattern::of(template.clone()));
-        }
-        Ok(())
-    })
+#[export]
+fn devid_op_template(op: &devid_op) -> Result<Option<devid_template>, Error> {
+    match op.information()? {
+        Information::RequestTemplate(template) => Ok(template.clone().map(Pattern::of)),
+        _ => Err(another("a template")),
+    }
 }
 
 /// How many CRLs came: in answer to devid_op_ask_crl() and its kin, or along with a revocation.
 ///
 /// @param op  May be NULL (gives 0).
 /// @return 0: none, or nothing was answered yet.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_crl_count(op: *const devid_op) -> usize {
-    // SAFETY: as the header says.
-    unsafe { peek(op, 0, |op| op.crls().len()) }
+#[export]
+fn devid_op_crl_count(op: &devid_op) -> usize {
+    op.crls().len()
 }
 
 /// One CRL that came, DER. Its signature is not checked: devid_store_put_crl() and devid_validator_add_crls() take it.
 ///
 /// @param op       May be NULL (gives NULL).
 /// @param index    From 0 to devid_op_crl_count() - 1.
-/// @param out_len  Receives the length in bytes. May be NULL.
 /// @return NULL if there is no such CRL; valid until the operation is changed or freed.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_crl(op: *const devid_op, index: usize, out_len: *mut usize) -> *const u8 {
-    // SAFETY: as the header says; the bytes live in the operation.
-    guard_value(ptr::null(), || unsafe {
-        match handle_ref(op, "op") {
-            Ok(op) => lend(op.crls().get(index).map(Vec::as_slice), out_len),
-            Err(_) => lend(None, out_len),
-        }
-    })
+#[export]
+fn devid_op_crl(op: &devid_op, index: usize) -> Option<&[u8]> {
+    op.crls().get(index).map(Vec::as_slice)
 }
 
 /// How many items came in answer to devid_op_ask_other().
 ///
 /// @param op  May be NULL (gives 0).
 /// @return 0: none, or nothing was answered yet.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_info_count(op: *const devid_op) -> usize {
-    // SAFETY: as the header says.
-    unsafe { peek(op, 0, |op| op.words.info_types.len()) }
+#[export]
+fn devid_op_info_count(op: &devid_op) -> usize {
+    op.info_types().len()
 }
 
 /// infoType of an item, in dotted form.
@@ -220,10 +158,9 @@ pub unsafe extern "C" fn devid_op_info_count(op: *const devid_op) -> usize {
 /// @param op     May be NULL (gives NULL).
 /// @param index  From 0 to devid_op_info_count() - 1.
 /// @return NULL if there is no such item; valid until the operation is changed or freed.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_info_type(op: *const devid_op, index: usize) -> *const c_char {
-    // SAFETY: as the header says.
-    unsafe { peek(op, ptr::null(), |op| op.words.info_types.get(index).map_or(ptr::null(), |t| t.as_ptr())) }
+#[export]
+fn devid_op_info_type(op: &devid_op, index: usize) -> Option<&CStr> {
+    op.info_types().get(index).map(CString::as_c_str)
 }
 
 /// infoValue of an item, DER.
@@ -232,15 +169,9 @@ pub unsafe extern "C" fn devid_op_info_type(op: *const devid_op, index: usize) -
 /// @param index    From 0 to devid_op_info_count() - 1.
 /// @param out_len  Receives the length in bytes, 0 if the item has no value. May be NULL.
 /// @return NULL if there is no such item; valid until the operation is changed or freed.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_info_value(op: *const devid_op, index: usize, out_len: *mut usize) -> *const u8 {
-    // SAFETY: as the header says; the bytes live in the operation.
-    guard_value(ptr::null(), || unsafe {
-        match handle_ref(op, "op") {
-            Ok(op) => lend(op.items().get(index).map(|item| &item.value[..]), out_len),
-            Err(_) => lend(None, out_len),
-        }
-    })
+#[export]
+fn devid_op_info_value(op: &devid_op, index: usize) -> Option<&[u8]> {
+    op.items().get(index).map(|item| &item.value[..])
 }
 
 impl Op {

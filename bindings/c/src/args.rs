@@ -1,4 +1,10 @@
-//! Raw pointers to safe values and back. After these helpers the body of a C function is safe Rust.
+//! Raw pointers to safe values and back: what the attributes of `devid-macros` call, one function for each kind of parameter.
+//!
+//! They are unsafe to call, and each says why under "Safety". That a call is sound is argued here, once for all rows: an exported
+//! function is called by C programs only, and C programs keep the sentences at the top of `include/devid.h` and what the
+//! text of the parameter says. By "Inputs", a pointer to text or bytes is NULL or readable up to its NUL or its length, and nobody
+//! changes it during the call; by "Handles" and "Ownership", a handle is NULL or came from this library and was not freed; by
+//! "Outputs", a place is NULL or may be written. What reaches a row is a safe value.
 
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char};
@@ -6,8 +12,8 @@ use std::ops::{Deref, DerefMut};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use super::guard::{guard_value, may_panic_on_demand};
-use devid_core::{Code, Error};
+use super::guard::may_panic_on_demand;
+use devid_core::{Code, Error, Time};
 
 /// What stands behind each C handle: the value, who is using it, and whether a panic left it in an unknown state.
 ///
@@ -17,6 +23,8 @@ pub struct Slot<T> {
     /// Readers, or -1 for one writer.
     users: AtomicI32,
     poisoned: AtomicBool,
+    /// Made for the duration of a callback: not the program's to free.
+    is_lent: bool,
     value: UnsafeCell<T>,
 }
 
@@ -24,42 +32,88 @@ pub struct Slot<T> {
 unsafe impl<T: Send + Sync> Sync for Slot<T> {}
 
 impl<T> Slot<T> {
-    pub(super) fn new(value: T) -> Self {
-        Slot { users: AtomicI32::new(0), poisoned: AtomicBool::new(false), value: UnsafeCell::new(value) }
+    fn new(value: T) -> Self {
+        Slot {
+            users: AtomicI32::new(0),
+            poisoned: AtomicBool::new(false),
+            is_lent: false,
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    /// A handle that a function of the program may use while it runs.
+    pub(super) fn lent(value: T) -> Self {
+        Slot { is_lent: true, ..Slot::new(value) }
+    }
+
+    pub(super) fn into_value(self) -> T {
+        self.value.into_inner()
     }
 }
 
-/// An opaque C type around a [`Slot`].
-pub(super) trait Handle: Sized {
-    type Value: Send + Sync;
-    fn slot(&self) -> &Slot<Self::Value>;
-    fn wrap(slot: Slot<Self::Value>) -> Self;
+/// A type that stands behind an opaque C type (`#[handle]`): it may move between and be shared by threads.
+pub(super) trait Handle: Send + Sync + Sized {}
 
-    /// A new handle that C owns from here on.
-    fn into_raw(value: Self::Value) -> *mut Self {
-        Box::into_raw(Box::new(Self::wrap(Slot::new(value))))
+/// What a function can give to C through an out parameter.
+pub(super) trait Give {
+    type C: Empty;
+    fn give(self) -> Self::C;
+}
+
+/// A new handle that C owns from here on.
+impl<T: Handle> Give for T {
+    type C = *mut Slot<T>;
+    fn give(self) -> *mut Slot<T> {
+        Box::into_raw(Box::new(Slot::new(self)))
     }
 }
 
-/// Says that a C type is a handle, and has the compiler check that it may move between and be shared by threads.
-macro_rules! handle {
-    ($name:ident: $value:ty) => {
-        impl $crate::args::Handle for $name {
-            type Value = $value;
-            fn slot(&self) -> &$crate::args::Slot<$value> {
-                &self.0
-            }
-            fn wrap(slot: $crate::args::Slot<$value>) -> Self {
-                $name(slot)
+/// NULL where there is none.
+impl<T: Handle> Give for Option<T> {
+    type C = *mut Slot<T>;
+    fn give(self) -> *mut Slot<T> {
+        self.map_or(ptr::null_mut(), T::give)
+    }
+}
+
+macro_rules! give_numbers {
+    ($($number:ty),*) => {$(
+        impl Give for $number {
+            type C = $number;
+            fn give(self) -> $number {
+                self
             }
         }
-        const _: () = {
-            const fn shareable<T: Send + Sync>() {}
-            shareable::<$name>();
-        };
-    };
+    )*};
 }
-pub(super) use handle;
+give_numbers!(i32, u32, i64, usize);
+
+impl Give for bool {
+    type C = i32;
+    fn give(self) -> i32 {
+        i32::from(self)
+    }
+}
+
+impl Give for Time {
+    type C = i64;
+    fn give(self) -> i64 {
+        self.unix()
+    }
+}
+
+/// An out parameter that is also written where the call fails.
+pub(super) struct Out<'a, T: Give>(&'a mut T::C);
+
+impl<'a, T: Give> Out<'a, T> {
+    pub(super) fn new(place: &'a mut T::C) -> Self {
+        Out(place)
+    }
+
+    pub(super) fn set(&mut self, value: T) {
+        *self.0 = value.give();
+    }
+}
 
 /// Shared use of a handle; ends when dropped.
 pub(super) struct Shared<'a, T> {
@@ -121,12 +175,9 @@ fn leave<T>(slot: &Slot<T>, panicking_before: bool) {
 ///
 /// # Safety
 /// `handle` is NULL or came from this library and has not been freed.
-pub(super) unsafe fn handle_ref<'a, H: Handle + 'a>(
-    handle: *const H,
-    name: &str,
-) -> Result<Shared<'a, H::Value>, Error> {
+pub(super) unsafe fn handle_ref<'a, T>(handle: *const Slot<T>, name: &str) -> Result<Shared<'a, T>, Error> {
     // SAFETY: by the caller's promise.
-    let slot = unsafe { handle.as_ref() }.ok_or_else(|| null(name))?.slot();
+    let slot = unsafe { handle.as_ref() }.ok_or_else(|| null(name))?;
     let entered = slot.users.fetch_update(Ordering::Acquire, Ordering::Relaxed, |n| (n >= 0).then(|| n + 1));
     entered.map_err(|_| in_use(name))?;
     let shared = Shared { slot, panicking: std::thread::panicking() };
@@ -135,16 +186,22 @@ pub(super) unsafe fn handle_ref<'a, H: Handle + 'a>(
     Ok(shared)
 }
 
+/// A handle for reading that C may leave out.
+///
+/// # Safety
+/// As [`handle_ref`].
+pub(super) unsafe fn handle_ref_opt<'a, T>(handle: *const Slot<T>, name: &str) -> Result<Option<Shared<'a, T>>, Error> {
+    // SAFETY: by the caller's promise.
+    (!handle.is_null()).then(|| unsafe { handle_ref(handle, name) }).transpose()
+}
+
 /// A handle for changing.
 ///
 /// # Safety
-/// `handle` is NULL or came from this library and has not been freed.
-pub(super) unsafe fn handle_mut<'a, H: Handle + 'a>(
-    handle: *mut H,
-    name: &str,
-) -> Result<Exclusive<'a, H::Value>, Error> {
+/// As [`handle_ref`].
+pub(super) unsafe fn handle_mut<'a, T>(handle: *mut Slot<T>, name: &str) -> Result<Exclusive<'a, T>, Error> {
     // SAFETY: by the caller's promise.
-    let slot = unsafe { handle.as_ref() }.ok_or_else(|| null(name))?.slot();
+    let slot = unsafe { handle.as_ref() }.ok_or_else(|| null(name))?;
     slot.users.compare_exchange(0, -1, Ordering::Acquire, Ordering::Relaxed).map_err(|_| in_use(name))?;
     let exclusive = Exclusive { slot, panicking: std::thread::panicking() };
     not_poisoned(slot, name)?;
@@ -152,41 +209,33 @@ pub(super) unsafe fn handle_mut<'a, H: Handle + 'a>(
     Ok(exclusive)
 }
 
-/// A getter without an error object: `otherwise` for NULL, a handle in use, a poisoned one.
-///
-/// # Safety
-/// As [`handle_ref`].
-pub(super) unsafe fn peek<'a, H: Handle + 'a, T>(
-    handle: *const H,
-    otherwise: T,
-    look: impl FnOnce(&H::Value) -> T,
-) -> T {
-    guard_value(None, || {
-        // SAFETY: by the caller's promise.
-        unsafe { handle_ref(handle, "") }.ok().map(|value| look(&value))
-    })
-    .unwrap_or(otherwise)
-}
+/// A handle that ends with the call, by the time this is dropped.
+pub(super) struct Owned<T>(*mut Slot<T>);
 
-/// Ends a handle. NULL is fine. Freeing a handle from inside its own callback is refused (it leaks): the call further up
-/// still uses it.
-///
-/// # Safety
-/// As [`handle_ref`]; the pointer is not used afterwards.
-pub(super) unsafe fn free<H: Handle>(handle: *mut H) {
-    guard_value((), || {
+impl<T> Owned<T> {
+    /// None for NULL, and for a handle in use or lent: freeing one from inside its own callback is ignored (it leaks), as the
+    /// call further up still uses it.
+    ///
+    /// # Safety
+    /// As [`handle_ref`]; the pointer is not used afterwards.
+    pub(super) unsafe fn take(handle: *mut Slot<T>) -> Option<Self> {
         // SAFETY: by the caller's promise.
-        let Some(slot) = unsafe { handle.as_ref() }.map(Handle::slot) else { return };
+        let slot = unsafe { handle.as_ref() }.filter(|slot| !slot.is_lent)?;
         // In use from here on and for ever: what its value calls when it ends finds a handle that answers nothing, and whose
         // free is ignored.
-        if slot.users.compare_exchange(0, -1, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            return;
-        }
-        // SAFETY: nobody else uses the value, by the mark above, nor will.
-        unsafe { std::ptr::drop_in_place(slot.value.get()) };
-        // SAFETY: every handle comes from `Handle::into_raw`, and the header lets each be freed once; what was in it is gone.
-        drop(unsafe { Box::from_raw(handle.cast::<std::mem::ManuallyDrop<H>>()) });
-    });
+        slot.users.compare_exchange(0, -1, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        Some(Owned(handle))
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // SAFETY: nobody else uses the value, by the mark of `take`, nor will.
+        unsafe { ptr::drop_in_place((*self.0).value.get()) };
+        // SAFETY: every handle that is not lent comes from `Give`, and the header lets each be freed once; what was in it is
+        // gone.
+        drop(unsafe { Box::from_raw(self.0.cast::<std::mem::ManuallyDrop<Slot<T>>>()) });
+    }
 }
 
 /// Bytes that C passes; NULL is fine for a length of 0.
@@ -242,19 +291,19 @@ pub(super) unsafe fn text_in_opt<'a>(text: *const c_char, name: &str) -> Result<
     text.to_str().map(Some).map_err(|_| Error::new(Code::NotUtf8, format!("{name} is not UTF-8")))
 }
 
-/// A place for a result, zeroed first: it is written on every path.
+/// A switch: 1 or 0, nothing else.
+pub(super) fn switch(on: i32) -> Result<bool, Error> {
+    match on {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(Error::new(Code::InvalidArgument, format!("{other} is neither 0 nor 1"))),
+    }
+}
+
+/// A place for a result, zeroed first: it is written on every path. None for NULL.
 ///
 /// # Safety
 /// `place` is NULL or writable.
-pub(super) unsafe fn out<'a, T: Empty>(place: *mut T, name: &str) -> Result<&'a mut T, Error> {
-    // SAFETY: by the caller's promise.
-    unsafe { out_opt(place) }.ok_or_else(|| null(name))
-}
-
-/// A place for a result that the caller may not want.
-///
-/// # Safety
-/// As [`out`].
 pub(super) unsafe fn out_opt<'a, T: Empty>(place: *mut T) -> Option<&'a mut T> {
     if place.is_null() {
         return None;
@@ -273,10 +322,6 @@ pub(super) trait Empty {
 
 impl<T> Empty for *mut T {
     const EMPTY: Self = ptr::null_mut();
-}
-
-impl<T> Empty for *const T {
-    const EMPTY: Self = ptr::null();
 }
 
 impl Empty for i32 {
@@ -300,13 +345,9 @@ pub(super) fn c_text(text: &str) -> CString {
     CString::new(text.replace('\0', "\u{fffd}")).expect("no NUL is left")
 }
 
-/// Borrowed bytes for C: the pointer, and the length through `len` where it is wanted.
-///
-/// # Safety
-/// `len` is NULL or writable.
-pub(super) unsafe fn lend(bytes: Option<&[u8]>, len: *mut usize) -> *const u8 {
-    // SAFETY: by the caller's promise.
-    if let Some(len) = unsafe { out_opt(len) } {
+/// Borrowed bytes for C: the pointer, and the length where it is wanted.
+pub(super) fn lend(bytes: Option<&[u8]>, len: Option<&mut usize>) -> *const u8 {
+    if let Some(len) = len {
         *len = bytes.map_or(0, <[u8]>::len);
     }
     bytes.map_or(ptr::null(), <[u8]>::as_ptr)
@@ -331,15 +372,24 @@ fn not_poisoned<T>(slot: &Slot<T>, name: &str) -> Result<(), Error> {
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the handles are made beside their use")]
 mod tests {
     use super::*;
-    use crate::guard::guard;
+    use crate::guard::{guard, guard_value};
 
-    struct Sample(Slot<Vec<u8>>);
-    handle!(Sample: Vec<u8>);
+    type Sample = Vec<u8>;
+    impl Handle for Sample {}
+
+    unsafe fn peek<T>(handle: *const Slot<T>, otherwise: i32, look: impl FnOnce(&T) -> i32) -> i32 {
+        let looked = guard_value(None, || unsafe { handle_ref(handle, "") }.ok().map(|value| look(&value)));
+        looked.unwrap_or(otherwise)
+    }
+
+    unsafe fn free<T>(handle: *mut Slot<T>) {
+        guard_value(None, || unsafe { Owned::take(handle) }.map(drop));
+    }
 
     #[test]
     fn a_panic_in_a_call_poisons_the_handle_and_leaves_others_alone() {
-        let handle = Sample::into_raw(vec![1]);
-        let other = Sample::into_raw(vec![2]);
+        let handle = Sample::give(vec![1]);
+        let other = Sample::give(vec![2]);
         let status = guard(ptr::null_mut(), || {
             let mut value = unsafe { handle_mut(handle, "sample") }?;
             value.push(2);
@@ -358,7 +408,7 @@ mod tests {
 
     #[test]
     fn a_handle_in_use_refuses_a_second_user() {
-        let handle = Sample::into_raw(vec![]);
+        let handle = Sample::give(vec![]);
         unsafe {
             let writer = handle_mut(handle, "sample").unwrap();
             assert_eq!(handle_ref(handle, "sample").err().unwrap().code(), Code::Reentrant);
@@ -376,10 +426,9 @@ mod tests {
     /// What a callback does that is told of the end of its handle.
     struct Ending(std::sync::Arc<std::sync::atomic::AtomicUsize>, AtomicI32);
 
-    struct Last(Slot<Ending>);
-    handle!(Last: Ending);
+    impl Handle for Ending {}
 
-    static LAST: std::sync::atomic::AtomicPtr<Last> = std::sync::atomic::AtomicPtr::new(ptr::null_mut());
+    static LAST: std::sync::atomic::AtomicPtr<Slot<Ending>> = std::sync::atomic::AtomicPtr::new(ptr::null_mut());
 
     impl Drop for Ending {
         fn drop(&mut self) {
@@ -400,7 +449,7 @@ mod tests {
     #[test]
     fn a_handle_that_ends_is_in_use_and_its_free_from_inside_is_ignored() {
         let ended = std::sync::Arc::default();
-        let handle = Last::into_raw(Ending(std::sync::Arc::clone(&ended), AtomicI32::new(0)));
+        let handle = Give::give(Ending(std::sync::Arc::clone(&ended), AtomicI32::new(0)));
         LAST.store(handle, Ordering::Relaxed);
         unsafe { free(handle) };
         assert_eq!(ended.load(Ordering::Relaxed), 1);
@@ -411,9 +460,18 @@ mod tests {
         let mut err = ptr::null_mut();
         let secret = "hunter2";
         guard(&mut err, || panic!("{secret}"));
-        let message = unsafe { CStr::from_ptr(crate::error::devid_error_message(err)) };
-        assert!(message.to_str().unwrap().contains("args.rs"));
-        assert!(!message.to_str().unwrap().contains(secret));
-        unsafe { crate::error::devid_error_free(err) };
+        let failure = unsafe { handle_ref(err, "err") }.unwrap();
+        let message = crate::error::devid_error_message(&failure).to_str().unwrap();
+        assert!(message.contains("args.rs"));
+        assert!(!message.contains(secret));
+        drop(failure);
+        unsafe { free(err) };
+    }
+
+    #[test]
+    fn a_handle_that_is_lent_cannot_be_freed() {
+        let slot = Slot::lent(vec![1u8]);
+        unsafe { free(ptr::from_ref(&slot).cast_mut()) };
+        assert_eq!(slot.into_value(), [1]);
     }
 }

@@ -1,17 +1,15 @@
 //! Byte buffers.
 
+use super::args::{Owned, Slot, bytes_in};
+use devid_macros::{export, handle};
 use zeroize::Zeroizing;
 
-use super::args::{Handle, Slot, bytes_in, free, handle, handle_mut, peek};
-use super::error::{devid_error, devid_status};
-use super::guard::guard;
 use devid_core::{Code, Error};
 
 /// Bytes that the library gives, or that a callback fills. One extra NUL stands behind the data, so that PEM and text print
 /// directly. The memory is wiped when freed: it may hold a key.
-#[allow(non_camel_case_types)]
-pub struct devid_bytes(Slot<Buffer>);
-handle!(devid_bytes: Buffer);
+#[handle]
+pub type devid_bytes = Buffer;
 
 /// The data and one NUL.
 #[doc(hidden)]
@@ -51,37 +49,28 @@ impl Buffer {
 }
 
 impl devid_bytes {
-    /// A new buffer for C with a copy of the data.
-    pub(super) fn from_slice(data: &[u8]) -> *mut devid_bytes {
+    /// A buffer with a copy of the data.
+    pub(super) fn from_slice(data: &[u8]) -> devid_bytes {
         let mut buffer = Zeroizing::new(Vec::with_capacity(data.len() + 1));
         buffer.extend_from_slice(data);
         buffer.push(0);
-        <Self as Handle>::into_raw(Buffer(buffer))
+        Buffer(buffer)
     }
 
     /// Lends an empty buffer to a callback and takes what it put there, up to `max_len` bytes.
     pub(super) fn filled_by<T>(
         max_len: usize,
-        fill: impl FnOnce(*mut devid_bytes) -> T,
+        fill: impl FnOnce(&Slot<devid_bytes>) -> T,
     ) -> (T, Result<Zeroizing<Vec<u8>>, Error>) {
-        let raw = Self::from_slice(&[]);
-        let result = fill(raw);
-        // SAFETY: made above; by the header a callback does not free what is lent to it.
-        let data = unsafe { handle_mut(raw, "the callback's buffer") }.and_then(|mut buffer| {
-            let mut data = std::mem::take(&mut buffer.0);
-            data.pop();
-            buffer.0.push(0);
-            if data.len() > max_len {
-                return Err(Error::new(
-                    Code::TooLarge,
-                    format!("a callback gave {} bytes, allowed are {max_len}", data.len()),
-                ));
-            }
-            Ok(data)
-        });
-        // SAFETY: as above.
-        unsafe { free(raw) };
-        (result, data)
+        let slot = Slot::lent(Self::from_slice(&[]));
+        let result = fill(&slot);
+        let mut data = slot.into_value().0;
+        data.pop();
+        if data.len() > max_len {
+            let words = format!("a callback gave {} bytes, allowed are {max_len}", data.len());
+            return (result, Err(Error::new(Code::TooLarge, words)));
+        }
+        (result, Ok(data))
     }
 }
 
@@ -89,95 +78,76 @@ impl devid_bytes {
 ///
 /// @param bytes  May be NULL (gives NULL).
 /// @return Valid until the buffer is freed or appended to.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_bytes_data(bytes: *const devid_bytes) -> *const u8 {
-    // SAFETY: as the header says.
+#[export(otherwise = std::ptr::null())]
+fn devid_bytes_data(bytes: &devid_bytes) -> *const u8 {
     // Of all bytes: the NUL may be read through it as well.
-    unsafe { peek(bytes, std::ptr::null(), |b| b.0.as_ptr()) }
+    bytes.0.as_ptr()
 }
 
 /// The number of bytes, without the NUL behind them.
 ///
 /// @param bytes  May be NULL (gives 0).
 /// @return Length in bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_bytes_len(bytes: *const devid_bytes) -> usize {
-    // SAFETY: as the header says.
-    unsafe { peek(bytes, 0, |b| b.data().len()) }
+#[export]
+fn devid_bytes_len(bytes: &devid_bytes) -> usize {
+    bytes.data().len()
 }
 
 /// Adds bytes at the end: how a callback gives its result.
 ///
-/// @param bytes  Not NULL.
 /// @param data   Copied. May be NULL if `data_len` is 0.
 /// @param data_len  Length of `data` in bytes.
-/// @param err    Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_bytes_append(
-    bytes: *mut devid_bytes,
-    data: *const u8,
-    data_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut bytes = unsafe { handle_mut(bytes, "bytes")? };
-        if let Some(own) = bytes.own(data, data_len)? {
-            return bytes.append(&own);
-        }
-        // SAFETY: as the header says; the data lies outside the buffer, which grows.
-        bytes.append(unsafe { bytes_in(data, data_len, "data")? })
-    })
+#[export]
+fn devid_bytes_append(bytes: &mut devid_bytes, data: *const u8, data_len: usize) -> Result<(), Error> {
+    // Not a slice: what C points to may be the buffer's own, which changes.
+    if let Some(own) = bytes.own(data, data_len)? {
+        return bytes.append(&own);
+    }
+    // SAFETY: as for every pointer to bytes (args.rs); they lie outside the buffer.
+    bytes.append(unsafe { bytes_in(data, data_len, "data")? })
 }
 
 /// Wipes and frees a buffer.
-///
-/// @param bytes  May be NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_bytes_free(bytes: *mut devid_bytes) {
-    // SAFETY: as the header says.
-    unsafe { free(bytes) }
+#[export]
+fn devid_bytes_free(bytes: Owned<devid_bytes>) {
+    drop(bytes)
 }
 
 #[cfg(test)]
-#[allow(clippy::undocumented_unsafe_blocks, reason = "the handles are made beside their use")]
+#[allow(clippy::undocumented_unsafe_blocks, reason = "the handle is made beside its use")]
 mod tests {
     use super::*;
+    use crate::args::handle_mut;
 
     #[test]
     fn a_buffer_takes_a_copy_of_its_own_data_and_nothing_half_its_own() {
-        let raw = devid_bytes::from_slice(b"abcdef");
+        let mut buffer = devid_bytes::from_slice(b"abcdef");
         for _ in 0..8 {
-            let (data, len) = unsafe { (devid_bytes_data(raw), devid_bytes_len(raw)) };
-            let before = unsafe { std::slice::from_raw_parts(data, len) }.to_vec();
-            assert_eq!(unsafe { devid_bytes_append(raw, data.add(2), len - 2, std::ptr::null_mut()) }, 0);
-            let after = unsafe { std::slice::from_raw_parts(devid_bytes_data(raw), devid_bytes_len(raw)) };
-            assert_eq!(after, [&before[..], &before[2..]].concat());
+            let before = buffer.data().to_vec();
+            let (data, len) = (devid_bytes_data(&buffer), devid_bytes_len(&buffer));
+            devid_bytes_append(&mut buffer, data.wrapping_add(2), len - 2).unwrap();
+            assert_eq!(buffer.data(), [&before[..], &before[2..]].concat());
         }
-        let data = unsafe { devid_bytes_data(raw) };
-        let len = unsafe { devid_bytes_len(raw) };
-        let status = unsafe { devid_bytes_append(raw, data.wrapping_sub(1), len, std::ptr::null_mut()) };
-        assert_eq!(status, Code::InvalidArgument.number());
-        assert_eq!(unsafe { devid_bytes_len(raw) }, len);
-        unsafe { devid_bytes_free(raw) };
+        let (data, len) = (devid_bytes_data(&buffer), devid_bytes_len(&buffer));
+        let error = devid_bytes_append(&mut buffer, data.wrapping_sub(1), len).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument);
+        assert_eq!(devid_bytes_len(&buffer), len);
     }
 
     #[test]
     fn a_nul_stands_behind_the_data_however_it_grows() {
-        let raw = devid_bytes::from_slice(b"ab");
+        let mut buffer = devid_bytes::from_slice(b"ab");
         for n in 0..100usize {
-            let data = unsafe { std::slice::from_raw_parts(devid_bytes_data(raw), devid_bytes_len(raw) + 1) };
-            assert_eq!((data.len(), data[data.len() - 1]), (3 + n, 0));
-            assert_eq!(unsafe { devid_bytes_append(raw, b"x".as_ptr(), 1, std::ptr::null_mut()) }, 0);
+            assert_eq!((buffer.0.len(), buffer.0.last()), (3 + n, Some(&0)));
+            devid_bytes_append(&mut buffer, b"x".as_ptr(), 1).unwrap();
         }
-        unsafe { devid_bytes_free(raw) };
     }
 
     #[test]
     fn a_callback_that_gives_too_much_is_refused() {
-        let give = |raw| unsafe { devid_bytes_append(raw, b"12345".as_ptr(), 5, std::ptr::null_mut()) };
+        let give = |slot: &Slot<devid_bytes>| unsafe {
+            handle_mut(std::ptr::from_ref(slot).cast_mut(), "buffer").unwrap().append(b"12345").unwrap();
+        };
         assert_eq!(&**devid_bytes::filled_by(5, give).1.as_ref().unwrap(), b"12345");
         assert_eq!(devid_bytes::filled_by(4, give).1.unwrap_err().code(), Code::TooLarge);
     }

@@ -1,115 +1,72 @@
 //! Keys that the CA's side makes, and proofs of possession of keys that cannot sign.
 
-use std::ffi::c_char;
-
-use super::args::{handle_mut, handle_ref, out, text_in, text_in_opt};
+use super::args::null;
 use super::config::{devid_client, devid_config};
-use super::error::{devid_error, devid_status};
-use super::guard::guard;
 use super::key::devid_key;
-use super::operation::{Op, devid_op};
+use super::operation::devid_op;
 use super::subject::devid_subject;
 use devid_core::client::Subject;
 use devid_core::cmp::RequestKind;
 use devid_core::crypto::KeyKind;
 use devid_core::{Code, Error};
+use devid_macros::export;
 
 /// Begins an enrolment or renewal over a key that the CA's side makes (RFC 9483 section 4.1.6). The key comes encrypted to the
 /// client's credential: an RSA or EC key at hand, or the shared secret.
 ///
-/// @param client    Not NULL.
 /// @param request   "ir", "cr" or "kur". Not NULL.
 /// @param key_kind  The type of key preferred, as devid_key_generate(); of RSA keys the CA chooses the size. NULL: any. May be
 ///                  NULL.
 /// @param subject   What is asked for; NULL for "kur", whose names are those of the credential's certificate. May be NULL.
 /// @param out_op    Receives the operation; free with devid_op_free(). Not NULL.
-/// @param err       Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT; DEVID_E_ALGORITHM or DEVID_E_UNSUPPORTED if nothing can be encrypted to the
 ///         credential.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_enroll_central(
-    client: *const devid_client,
-    request: *const c_char,
-    key_kind: *const c_char,
-    subject: *const devid_subject,
-    out_op: *mut *mut devid_op,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_op, session, request, key_kind) = unsafe {
-            (
-                out(out_op, "out_op")?,
-                handle_ref(client, "client")?,
-                text_in(request, "request")?,
-                text_in_opt(key_kind, "key_kind")?,
-            )
-        };
-        let refuse = |words: String| Error::new(Code::InvalidArgument, words);
-        let request = match request {
-            "ir" => RequestKind::Initial,
-            "cr" => RequestKind::Further,
-            "kur" => RequestKind::KeyUpdate,
-            other => return Err(refuse(format!("'{other}' asks for no key; \"ir\", \"cr\" and \"kur\" do"))),
-        };
-        let kind = |name| KeyKind::from_name(name).ok_or_else(|| refuse(format!("'{name}' is no kind of key")));
-        let key_kind = key_kind.map(kind).transpose()?;
-        let operation = if subject.is_null() && request == RequestKind::KeyUpdate {
-            session.client.enroll_central(request, key_kind, &Subject::new())?
-        } else {
-            // SAFETY: as the header says.
-            let subject = unsafe { handle_ref(subject, "subject")? };
-            session.client.enroll_central(request, key_kind, &subject)?
-        };
-        *out_op = Op::into_handle(&session, operation);
-        Ok(())
-    })
+#[export]
+fn devid_op_enroll_central(
+    client: &devid_client,
+    request: &str,
+    key_kind: Option<&str>,
+    subject: Option<&devid_subject>,
+) -> Result<devid_op, Error> {
+    let refuse = |words: String| Error::new(Code::InvalidArgument, words);
+    let request = match request {
+        "ir" => RequestKind::Initial,
+        "cr" => RequestKind::Further,
+        "kur" => RequestKind::KeyUpdate,
+        other => return Err(refuse(format!("'{other}' asks for no key; \"ir\", \"cr\" and \"kur\" do"))),
+    };
+    let kind = |name| KeyKind::from_name(name).ok_or_else(|| refuse(format!("'{name}' is no kind of key")));
+    let key_kind = key_kind.map(kind).transpose()?;
+    let operation = match subject {
+        None if request == RequestKind::KeyUpdate => {
+            client.client.enroll_central(request, key_kind, &Subject::new())?
+        }
+        None => return Err(null("subject")),
+        Some(subject) => client.client.enroll_central(request, key_kind, subject)?,
+    };
+    Ok(devid_op::new(client, operation))
 }
 
 /// The key that the CA's side made, from DEVID_ACTION_ACCEPT on: it is the certificate's, and was signed by a key generation
 /// authority. A saved operation does not hold it: keep it before devid_op_accept(), unless devid_op_install_into() does.
 ///
-/// @param op       Not NULL.
 /// @param out_key  Receives the key; free with devid_key_free(). Not NULL.
-/// @param err      Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_STATE if no certificate is there yet, or its key is the device's own.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_private_key(
-    op: *const devid_op,
-    out_key: *mut *mut devid_key,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_key, op) = unsafe { (out(out_key, "out_key")?, handle_ref(op, "op")?) };
-        let key = op.issued()?.private_key.clone();
-        let key = key.ok_or_else(|| Error::new(Code::State, "the certificate is over a key of the device's own"))?;
-        *out_key = devid_key::of(key);
-        Ok(())
-    })
+#[export]
+fn devid_op_private_key(op: &devid_op) -> Result<devid_key, Error> {
+    let key = op.issued()?.private_key.clone();
+    let key = key.ok_or_else(|| Error::new(Code::State, "the certificate is over a key of the device's own"))?;
+    Ok(devid_key::of(key))
 }
 
 /// Chooses how possession of new keys is proved to which something can be encrypted (RFC 9810 section 5.2.8). Without it, keys
 /// that can sign do so, and others take "encrCert".
 ///
-/// @param config      Not NULL.
 /// @param possession  "encrCert": the certificate is sent encrypted to the new key and confirmed by its digest;
 ///                    "challengeResp": a number is sent encrypted to the new key and sent back; "signature" where the key can.
 ///                    Not NULL.
-/// @param err         Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another word.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_possession(
-    config: *mut devid_config,
-    possession: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, possession) = unsafe { (handle_mut(config, "config")?, text_in(possession, "possession")?) };
-        settings.config.set_possession(possession)
-    })
+#[export]
+fn devid_config_set_possession(config: &mut devid_config, possession: &str) -> Result<(), Error> {
+    config.config.set_possession(possession)
 }

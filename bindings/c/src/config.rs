@@ -1,17 +1,13 @@
 //! Settings and client: to whom requests go, how they are protected, who is trusted.
 
-use std::ffi::{c_char, c_void};
+use super::args::{Owned, null};
+use super::callback::User;
+use devid_macros::{callback, export, handle};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::{
-    Handle, Slot, bytes_in, c_text, free, handle, handle_mut, handle_ref, null, out, text_in, text_in_opt,
-};
-use super::callback::User;
 use super::cert::devid_cert_list;
-use super::error::{devid_error, devid_status};
-use super::guard::guard;
-use super::key::{devid_destroy_fn, devid_key};
+use super::key::devid_key;
 use devid_core::asn1::name::Name;
 use devid_core::asn1::x509::Certificate;
 use devid_core::client::{Client, Config};
@@ -20,14 +16,12 @@ use devid_core::crypto::{DigestAlgorithm, SignatureAlgorithm};
 use devid_core::{Code, Error};
 
 /// Settings from which clients are made. Setters copy; a client does not change with the settings it was made from.
-#[allow(non_camel_case_types)]
-pub struct devid_config(Slot<Settings>);
-handle!(devid_config: Settings);
+#[handle]
+pub type devid_config = Settings;
 
 /// Checked settings, shared by the operations made with it. Never changes; may be shared by threads.
-#[allow(non_camel_case_types)]
-pub struct devid_client(Slot<Session>);
-handle!(devid_client: Session);
+#[handle]
+pub type devid_client = Session;
 
 #[doc(hidden)]
 pub struct Settings {
@@ -63,21 +57,19 @@ pub const DEVID_LOG_WARNING: i32 = 2;
 pub const DEVID_LOG_INFO: i32 = 3;
 
 /// Is told what happens, in the thread that calls the library. level: one of DEVID_LOG_*. message: one line, no secrets.
-#[allow(non_camel_case_types)]
-pub type devid_log_fn = Option<unsafe extern "C" fn(user: *mut c_void, level: i32, message: *const c_char)>;
+#[callback]
+pub type devid_log_fn = fn(level: i32, message: &str);
 
 #[doc(hidden)]
 pub struct Log {
-    write: unsafe extern "C" fn(*mut c_void, i32, *const c_char),
+    write: devid_log_fn,
     user: User,
 }
 
 impl Log {
     pub(super) fn line(log: &Option<Arc<Log>>, level: i32, words: impl FnOnce() -> String) {
         if let Some(log) = log {
-            let text = c_text(&words());
-            // SAFETY: as the header says: the program's function takes these for the duration of the call.
-            unsafe { (log.write)(log.user.pointer(), level, text.as_ptr()) }
+            devid_log_fn(log.write, &log.user, level, &words());
         }
     }
 }
@@ -85,467 +77,238 @@ impl Log {
 /// New settings, with defaults and without trust in anyone.
 ///
 /// @param out_config  Receives the settings; free with devid_config_free(). Not NULL.
-/// @param err         Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_new(
-    out_config: *mut *mut devid_config,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let out_config = unsafe { out(out_config, "out_config")? };
-        *out_config = devid_config::into_raw(Settings { config: Config::new(), log: None });
-        Ok(())
-    })
+#[export]
+fn devid_config_new() -> Result<devid_config, Error> {
+    Ok(Settings { config: Config::new(), log: None })
 }
 
 /// The CMP server for the built-in client.
 ///
-/// @param config  Not NULL.
 /// @param url     Such as "http://ca.example:8080/.well-known/cmp"; the path is used as it stands. "https://..." needs
 ///                devid_config_add_tls_anchors(); "coap://..." goes by UDP (RFC 9482). Not NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_server(
-    config: *mut devid_config,
-    url: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, url) = unsafe { (handle_mut(config, "config")?, text_in(url, "url")?) };
-        settings.config.server_url = Some(url.to_owned());
-        Ok(())
-    })
+#[export]
+fn devid_config_set_server(config: &mut devid_config, url: &str) -> Result<(), Error> {
+    config.config.server_url = Some(url.to_owned());
+    Ok(())
 }
 
 /// The HTTP proxy on the way to the server; to an "https" server it makes a tunnel. The environment is never asked.
 ///
-/// @param config  Not NULL.
 /// @param url     "http://host:port"; NULL for none. May be NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_proxy(
-    config: *mut devid_config,
-    url: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, url) = unsafe { (handle_mut(config, "config")?, text_in_opt(url, "url")?) };
-        settings.config.proxy_url = url.map(str::to_owned);
-        Ok(())
-    })
+#[export]
+fn devid_config_set_proxy(config: &mut devid_config, url: Option<&str>) -> Result<(), Error> {
+    config.config.proxy_url = url.map(str::to_owned);
+    Ok(())
 }
 
 /// How long one exchange of the built-in HTTP client may take.
 ///
-/// @param config           Not NULL.
 /// @param connect_seconds  To find the address and connect; 0 leaves it as it is (15).
 /// @param read_seconds     For each wait for bytes from the server; 0 leaves it as it is (60).
 /// @param total_seconds    For the whole exchange; 0 leaves it as it is (120).
-/// @param err              Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_timeouts(
-    config: *mut devid_config,
+#[export]
+fn devid_config_set_timeouts(
+    config: &mut devid_config,
     connect_seconds: u32,
     read_seconds: u32,
     total_seconds: u32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut settings = unsafe { handle_mut(config, "config")? };
-        let limits = &mut settings.config.exchange_limits;
-        for (seconds, place) in [
-            (connect_seconds, &mut limits.connect_timeout),
-            (read_seconds, &mut limits.read_timeout),
-            (total_seconds, &mut limits.total_timeout),
-        ] {
-            if seconds != 0 {
-                *place = Duration::from_secs(seconds.into());
-            }
+) -> Result<(), Error> {
+    let limits = &mut config.config.exchange_limits;
+    for (seconds, place) in [
+        (connect_seconds, &mut limits.connect_timeout),
+        (read_seconds, &mut limits.read_timeout),
+        (total_seconds, &mut limits.total_timeout),
+    ] {
+        if seconds != 0 {
+            *place = Duration::from_secs(seconds.into());
         }
-        Ok(())
-    })
+    }
+    Ok(())
 }
 
 /// How often devid_op_run() sends a message again. It does so only where the server cannot have seen the message.
 ///
-/// @param config       Not NULL.
 /// @param max_retries  Default 0.
-/// @param err          Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_max_retries(
-    config: *mut devid_config,
-    max_retries: u32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        unsafe { handle_mut(config, "config")? }.config.max_retries = max_retries;
-        Ok(())
-    })
+#[export]
+fn devid_config_set_max_retries(config: &mut devid_config, max_retries: u32) -> Result<(), Error> {
+    config.config.max_retries = max_retries;
+    Ok(())
 }
 
 /// Protect requests with a secret shared with the CA, and answers by it too. Replaces an earlier credential.
 ///
-/// @param config         Not NULL.
 /// @param reference      Reference value: tells the CA which secret. Not NULL.
-/// @param reference_len  Length of `reference` in bytes.
 /// @param secret         Not NULL.
-/// @param secret_len     Length of `secret` in bytes.
-/// @param err            Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_secret(
-    config: *mut devid_config,
-    reference: *const u8,
-    reference_len: usize,
-    secret: *const u8,
-    secret_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, reference, secret) = unsafe {
-            (
-                handle_mut(config, "config")?,
-                bytes_in(reference, reference_len, "reference")?,
-                bytes_in(secret, secret_len, "secret")?,
-            )
-        };
-        settings.config.protect_with_secret(reference, secret, MacParameters::PASSWORD_BASED);
-        Ok(())
-    })
+#[export]
+fn devid_config_set_secret(config: &mut devid_config, reference: &[u8], secret: &[u8]) -> Result<(), Error> {
+    config.config.protect_with_secret(reference, secret, MacParameters::PASSWORD_BASED);
+    Ok(())
 }
 
 /// How the MAC under the shared secret is made. Call it after devid_config_set_secret(). Some old CAs take no more than 2047
 /// iterations, or SHA1 only.
 ///
-/// @param config      Not NULL.
 /// @param kind        DEVID_MAC_PASSWORD_BASED (the default) or DEVID_MAC_PBMAC1.
 /// @param derivation  Digest of the key derivation: "SHA256" (the default), "SHA1", "SHA384", "SHA512". Not NULL.
 /// @param mac         Digest of the HMAC, likewise. Not NULL.
 /// @param iterations  Default 10000, with PBMAC1 100000; at least 100.
-/// @param err         Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_STATE if no secret is set, DEVID_E_INVALID_ARGUMENT for unknown values.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_mac(
-    config: *mut devid_config,
+#[export]
+fn devid_config_set_mac(
+    config: &mut devid_config,
     kind: i32,
-    derivation: *const c_char,
-    mac: *const c_char,
+    derivation: &str,
+    mac: &str,
     iterations: u32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, derivation, mac) =
-            unsafe { (handle_mut(config, "config")?, text_in(derivation, "derivation")?, text_in(mac, "mac")?) };
-        let digest = |name: &str| {
-            DigestAlgorithm::from_name(name).ok_or_else(|| invalid(format!("'{name}' is no digest such as SHA256")))
-        };
-        let (owf, mac) = (digest(derivation)?, digest(mac)?);
-        settings.config.set_mac_parameters(match kind {
-            DEVID_MAC_PASSWORD_BASED => MacParameters::PasswordBased { owf, mac, iterations },
-            DEVID_MAC_PBMAC1 => MacParameters::Pbmac1 { prf: owf, mac, iterations },
-            other => return Err(invalid(format!("{other} is none of DEVID_MAC_*"))),
-        })
+) -> Result<(), Error> {
+    let digest = |name: &str| {
+        DigestAlgorithm::from_name(name).ok_or_else(|| invalid(format!("'{name}' is no digest such as SHA256")))
+    };
+    let (owf, mac) = (digest(derivation)?, digest(mac)?);
+    config.config.set_mac_parameters(match kind {
+        DEVID_MAC_PASSWORD_BASED => MacParameters::PasswordBased { owf, mac, iterations },
+        DEVID_MAC_PBMAC1 => MacParameters::Pbmac1 { prf: owf, mac, iterations },
+        other => return Err(invalid(format!("{other} is none of DEVID_MAC_*"))),
     })
 }
 
 /// Protect requests by signature with the key of a certificate: the supplier's (IDevID), or one issued before. It is also
 /// the certificate that devid_op_renew() updates. Replaces an earlier credential.
 ///
-/// @param config  Not NULL.
 /// @param key     The certificate's private key. Not NULL.
 /// @param chain   The certificate first, then its issuers as far as they are to be sent. Not NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_KEY_MISMATCH if key and certificate do not belong together.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_credential(
-    config: *mut devid_config,
-    key: *const devid_key,
-    chain: *const devid_cert_list,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, key, chain) =
-            unsafe { (handle_mut(config, "config")?, handle_ref(key, "key")?, handle_ref(chain, "chain")?) };
-        settings.config.set_credential(key.signer.clone(), &chain)
-    })
+#[export]
+fn devid_config_set_credential(
+    config: &mut devid_config,
+    key: &devid_key,
+    chain: &devid_cert_list,
+) -> Result<(), Error> {
+    config.config.set_credential(key.signer.clone(), chain)
 }
 
 /// The signature algorithm of the protection, where the CA does not take the key's usual one. Call it after
 /// devid_config_set_credential().
 ///
-/// @param config     Not NULL.
 /// @param algorithm  As in devid_sign_fn, such as "RSA-PSS-SHA256". Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_STATE if no key is set, DEVID_E_ALGORITHM if the key cannot make it.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_protection_algorithm(
-    config: *mut devid_config,
-    algorithm: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, algorithm) = unsafe { (handle_mut(config, "config")?, text_in(algorithm, "algorithm")?) };
-        let algorithm = SignatureAlgorithm::from_name(algorithm)
-            .ok_or_else(|| invalid(format!("'{algorithm}' is no signature algorithm such as ECDSA-SHA256")))?;
-        settings.config.set_protection_algorithm(algorithm)
-    })
+#[export]
+fn devid_config_set_protection_algorithm(config: &mut devid_config, algorithm: &str) -> Result<(), Error> {
+    let algorithm = SignatureAlgorithm::from_name(algorithm)
+        .ok_or_else(|| invalid(format!("'{algorithm}' is no signature algorithm such as ECDSA-SHA256")))?;
+    config.config.set_protection_algorithm(algorithm)
 }
 
 /// Adds trust anchors under which signers of answers must stand. Not needed where a shared secret protects.
 ///
-/// @param config    Not NULL.
 /// @param data      Certificates, DER (one) or PEM (any number). Not NULL.
-/// @param data_len  Length of `data` in bytes.
-/// @param err       Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_add_cmp_anchors(
-    config: *mut devid_config,
-    data: *const u8,
-    data_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, data) = unsafe { (handle_mut(config, "config")?, bytes_in(data, data_len, "data")?) };
-        settings.config.cmp_anchors.add_bytes(data)?;
-        Ok(())
-    })
+#[export]
+fn devid_config_add_cmp_anchors(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
+    config.config.cmp_anchors.add_bytes(data)?;
+    Ok(())
 }
 
 /// Adds trust anchors to which issued certificates must lead.
 ///
-/// @param config    Not NULL.
 /// @param data      Certificates, DER (one) or PEM (any number). Not NULL.
-/// @param data_len  Length of `data` in bytes.
-/// @param err       Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_add_enrolment_anchors(
-    config: *mut devid_config,
-    data: *const u8,
-    data_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, data) = unsafe { (handle_mut(config, "config")?, bytes_in(data, data_len, "data")?) };
-        settings.config.enrolment_anchors.add_bytes(data)?;
-        Ok(())
-    })
+#[export]
+fn devid_config_add_enrolment_anchors(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
+    config.config.enrolment_anchors.add_bytes(data)?;
+    Ok(())
 }
 
 /// Adds certificates that may stand between others and an anchor. They are not trusted.
 ///
-/// @param config    Not NULL.
 /// @param data      Certificates, DER (one) or PEM (any number). Not NULL.
-/// @param data_len  Length of `data` in bytes.
-/// @param err       Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_add_intermediates(
-    config: *mut devid_config,
-    data: *const u8,
-    data_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, data) = unsafe { (handle_mut(config, "config")?, bytes_in(data, data_len, "data")?) };
-        settings.config.intermediates.extend(Certificate::many_from_bytes(data)?);
-        Ok(())
-    })
+#[export]
+fn devid_config_add_intermediates(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
+    config.config.intermediates.extend(Certificate::many_from_bytes(data)?);
+    Ok(())
 }
 
 /// Names the CA or RA that requests are addressed to. Default: the issuer of the credential's certificate or the anchor.
 ///
-/// @param config  Not NULL.
 /// @param name    Such as "CN=Issuing CA,O=Example"; NULL for the default. May be NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER if the text is no name.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_recipient(
-    config: *mut devid_config,
-    name: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, name) = unsafe { (handle_mut(config, "config")?, text_in_opt(name, "name")?) };
-        settings.config.recipient = name.map(Name::parse).transpose()?;
-        Ok(())
-    })
+#[export]
+fn devid_config_set_recipient(config: &mut devid_config, name: Option<&str>) -> Result<(), Error> {
+    config.config.recipient = name.map(Name::parse).transpose()?;
+    Ok(())
 }
 
 /// Which signers with a path to the CMP anchors may sign answers. Without a call: a CMP anchor itself, a certificate with the
 /// purpose cmcCA or cmcRA, or a CA certificate of the path that issues the device's certificates. Calls add up, also with
 /// devid_config_pin_signers(): a signer must be all that was said.
 ///
-/// @param config   Not NULL.
 /// @param who      One of DEVID_SIGNER_*.
 /// @param subject  With DEVID_SIGNER_SUBJECT: the subject, such as "CN=RA,O=Example"; else ignored. May be NULL.
-/// @param err      Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_signer(
-    config: *mut devid_config,
-    who: i32,
-    subject: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, subject) = unsafe { (handle_mut(config, "config")?, text_in_opt(subject, "subject")?) };
-        let said = &mut settings.config.authorisation;
-        match who {
-            DEVID_SIGNER_ANY => said.any_under_anchors = true,
-            DEVID_SIGNER_CMC => said.cmc_purpose = true,
-            DEVID_SIGNER_SUBJECT => said.subjects.push(Name::parse(subject.ok_or_else(|| null("subject"))?)?),
-            other => return Err(invalid(format!("{other} is none of DEVID_SIGNER_*"))),
-        }
-        Ok(())
-    })
+#[export]
+fn devid_config_set_signer(config: &mut devid_config, who: i32, subject: Option<&str>) -> Result<(), Error> {
+    let said = &mut config.config.authorisation;
+    match who {
+        DEVID_SIGNER_ANY => said.any_under_anchors = true,
+        DEVID_SIGNER_CMC => said.cmc_purpose = true,
+        DEVID_SIGNER_SUBJECT => said.subjects.push(Name::parse(subject.ok_or_else(|| null("subject"))?)?),
+        other => return Err(invalid(format!("{other} is none of DEVID_SIGNER_*"))),
+    }
+    Ok(())
 }
 
 /// Asks the CA to do without a confirmation of the issued certificate (RFC 9483 section 4.1.1). It need not agree.
 ///
-/// @param config  Not NULL.
 /// @param on      1 yes, 0 no (the default).
-/// @param err     Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_implicit_confirm(
-    config: *mut devid_config,
-    on: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        unsafe { handle_mut(config, "config")? }.config.ask_implicit_confirm = switch(on)?;
-        Ok(())
-    })
+#[export]
+fn devid_config_set_implicit_confirm(config: &mut devid_config, on: bool) -> Result<(), Error> {
+    config.config.ask_implicit_confirm = on;
+    Ok(())
 }
 
 /// The certificate profile that the CA is asked for (certProfile, RFC 9810 section 5.1.1.4).
 ///
-/// @param config   Not NULL.
 /// @param profile  The profile's name; NULL for none. May be NULL.
-/// @param err      Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_cert_profile(
-    config: *mut devid_config,
-    profile: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, profile) = unsafe { (handle_mut(config, "config")?, text_in_opt(profile, "profile")?) };
-        settings.config.cert_profile = profile.map(str::to_owned);
-        Ok(())
-    })
+#[export]
+fn devid_config_set_cert_profile(config: &mut devid_config, profile: Option<&str>) -> Result<(), Error> {
+    config.config.cert_profile = profile.map(str::to_owned);
+    Ok(())
 }
 
 /// Take the anchors that the CA sends (caPubs) as anchors of the issued certificate. Only under a shared secret.
 ///
-/// @param config  Not NULL.
 /// @param on      1 yes, 0 no (the default).
-/// @param err     Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_accept_ca_pubs(
-    config: *mut devid_config,
-    on: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        unsafe { handle_mut(config, "config")? }.config.accept_ca_pubs = switch(on)?;
-        Ok(())
-    })
+#[export]
+fn devid_config_set_accept_ca_pubs(config: &mut devid_config, on: bool) -> Result<(), Error> {
+    config.config.accept_ca_pubs = on;
+    Ok(())
 }
 
 /// How far the time in an answer may lie from the present.
 ///
-/// @param config   Not NULL.
 /// @param seconds  Default 3600; -1: not looked at, for devices without a clock.
-/// @param err      Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_time_window(
-    config: *mut devid_config,
-    seconds: i64,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut settings = unsafe { handle_mut(config, "config")? };
-        settings.config.message_time_window_seconds = match seconds {
-            -1 => None,
-            _ => Some(u32::try_from(seconds).map_err(|_| invalid(format!("a window of {seconds} seconds")))?),
-        };
-        Ok(())
-    })
+#[export]
+fn devid_config_set_time_window(config: &mut devid_config, seconds: i64) -> Result<(), Error> {
+    config.config.message_time_window_seconds = match seconds {
+        -1 => None,
+        _ => Some(u32::try_from(seconds).map_err(|_| invalid(format!("a window of {seconds} seconds")))?),
+    };
+    Ok(())
 }
 
 /// A limit on what a server may make the client do.
 ///
-/// @param config  Not NULL.
 /// @param name    "max_message_bytes", "max_certificates", "max_polls", "max_check_after_seconds", "max_total_seconds",
 ///                "max_mac_iterations", "max_mac_salt_bytes". Not NULL.
 /// @param value   The limit.
-/// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name or a value out of range.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_limit(
-    config: *mut devid_config,
-    name: *const c_char,
-    value: i64,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, name) = unsafe { (handle_mut(config, "config")?, text_in(name, "name")?) };
-        settings.config.limits.set(name, value)
-    })
+#[export]
+fn devid_config_set_limit(config: &mut devid_config, name: &str, value: i64) -> Result<(), Error> {
+    config.config.limits.set(name, value)
 }
 
 /// Puts up with one deviation of a server from RFC 9483. None of them makes an unauthenticated answer a success.
 ///
-/// @param config  Not NULL.
 /// @param name    Off by default: "unprotected_errors", "unmatched_errors", "wrong_sender_kid", "other_sender_name",
 ///                "signer_key_usage", "encrypted_value", "pkcs1_key_transport", "bare_generated_key",
 ///                "pbes2_in_pbmac1", "null_mac_sender",
@@ -553,97 +316,44 @@ pub unsafe extern "C" fn devid_config_set_limit(
 ///                "old_version_errors", "signature_answers_mac", "null_sender", "signer_may_change",
 ///                "fail_info_with_success", "other_content_type", "no_sender_nonce", "any_mac_sender_kid". docs/known-cas.md says what each is for. Not NULL.
 /// @param on      1 yes, 0 no.
-/// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_tolerance(
-    config: *mut devid_config,
-    name: *const c_char,
-    on: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, name) = unsafe { (handle_mut(config, "config")?, text_in(name, "name")?) };
-        settings.config.tolerance.set(name, switch(on)?)
-    })
+#[export]
+fn devid_config_set_tolerance(config: &mut devid_config, name: &str, on: bool) -> Result<(), Error> {
+    config.config.tolerance.set(name, on)
 }
 
 /// Tells a function of the program what happens in operations.
 ///
-/// @param config   Not NULL.
 /// @param log      Called in the thread that uses the operation. NULL: no log. May be NULL.
 /// @param user     Passed to `log` and `destroy`. May be NULL.
 /// @param destroy  Called once, when everything made with it is gone, or when this call fails. May be NULL.
-/// @param err      Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_log(
-    config: *mut devid_config,
-    log: devid_log_fn,
-    user: *mut c_void,
-    destroy: devid_destroy_fn,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        let user = User::new(user, destroy);
-        // SAFETY: as the header says.
-        let mut settings = unsafe { handle_mut(config, "config")? };
-        settings.log = log.map(|write| Arc::new(Log { write, user }));
-        Ok(())
-    })
+#[export]
+fn devid_config_set_log(config: &mut devid_config, log: Option<devid_log_fn>, user: User) -> Result<(), Error> {
+    config.log = log.map(|write| Arc::new(Log { write, user }));
+    Ok(())
 }
 
 /// Frees settings. Clients made from them go on.
-///
-/// @param config  May be NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_free(config: *mut devid_config) {
-    // SAFETY: as the header says.
-    unsafe { free(config) }
+#[export]
+fn devid_config_free(config: Owned<devid_config>) {
+    drop(config)
 }
 
 /// Checks settings and makes a client.
 ///
-/// @param config      Not NULL.
 /// @param out_client  Receives the client; free with devid_client_free(). Not NULL.
-/// @param err         Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if something needed is missing.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_client_new(
-    config: *const devid_config,
-    out_client: *mut *mut devid_client,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_client, settings) = unsafe { (out(out_client, "out_client")?, handle_ref(config, "config")?) };
-        *out_client = devid_client::into_raw(Session { client: settings.config.build()?, log: settings.log.clone() });
-        Ok(())
-    })
+#[export]
+fn devid_client_new(config: &devid_config) -> Result<devid_client, Error> {
+    Ok(Session { client: config.config.build()?, log: config.log.clone() })
 }
 
 /// Frees a client. Operations made with it go on.
-///
-/// @param client  May be NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_client_free(client: *mut devid_client) {
-    // SAFETY: as the header says.
-    unsafe { free(client) }
+#[export]
+fn devid_client_free(client: Owned<devid_client>) {
+    drop(client)
 }
 
 pub(super) fn invalid(words: String) -> Error {
     Error::new(Code::InvalidArgument, words)
-}
-
-/// A yes or no of C: 0 or 1 and nothing else.
-pub(super) fn switch(on: i32) -> Result<bool, Error> {
-    match on {
-        0 => Ok(false),
-        1 => Ok(true),
-        other => Err(invalid(format!("{other} is neither 0 nor 1"))),
-    }
 }

@@ -1,12 +1,10 @@
 //! CMP by files, for devices that never see a network (RFC 9483 section 6.4.1): a message a file, carried by people.
 
-use std::ffi::c_char;
-
-use super::args::{handle_mut, null, text_in_opt};
-use super::error::{devid_error, devid_status};
-use super::guard::guard;
+use super::args::null;
 use super::operation::devid_op;
+use devid_core::Error;
 use devid_core::transport::file::FileExchange;
+use devid_macros::export;
 
 /// Let the messages of an operation of any kind travel as files instead of over a network: requests go to
 /// NAME-1-request.pki, NAME-2-request.pki and so on, answers are expected in NAME-1-answer.pki and so on, each one PKIMessage in
@@ -16,28 +14,15 @@ use devid_core::transport::file::FileExchange;
 /// was: saved, or bound by devid_op_install_into(), it goes on weeks and reboots later, finds its own request again and looks for
 /// the answer once more.
 ///
-/// @param op      Not NULL.
 /// @param folder  An existing directory, such as where the stick is mounted. NULL: the network again. May be NULL.
 /// @param name    Keeps transactions apart: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot. NULL only if `folder` is. May be
 ///                NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_NULL for a folder without a name, DEVID_E_INVALID_ARGUMENT for a name that cannot be used.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_set_files(
-    op: *mut devid_op,
-    folder: *const c_char,
-    name: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut op, folder, name) =
-            unsafe { (handle_mut(op, "op")?, text_in_opt(folder, "folder")?, text_in_opt(name, "name")?) };
-        op.callbacks.files = match folder {
-            Some(folder) => Some(FileExchange::new(folder, name.ok_or_else(|| null("name"))?)?),
-            None => None,
-        };
-        Ok(())
-    })
+#[export]
+fn devid_op_set_files(op: &mut devid_op, folder: Option<&str>, name: Option<&str>) -> Result<(), Error> {
+    op.callbacks.files = match folder {
+        Some(folder) => Some(FileExchange::new(folder, name.ok_or_else(|| null("name"))?)?),
+        None => None,
+    };
+    Ok(())
 }

@@ -4,14 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
-use super::error::devid_error;
+use super::args::{Give, Slot};
+use super::error::Failure;
 use devid_core::{Code, Error};
 
 /// Runs the body of a fallible function; turns its error, or a panic, into a status and an error object.
 ///
 /// `err` may be NULL. It is written on every path: NULL on success.
-pub(super) fn guard(err: *mut *mut devid_error, body: impl FnOnce() -> Result<(), Error>) -> i32 {
-    // SAFETY: by the header, `err` is NULL or points to a writable devid_error pointer. What stands there is never looked at,
+pub(super) fn guard(err: *mut *mut Slot<Failure>, body: impl FnOnce() -> Result<(), Error>) -> i32 {
+    // SAFETY: by the header, `err` is NULL or points to a writable pointer. What stands there is never looked at,
     // not even by a reference: it need not be initialised.
     let tell = |error| {
         if !err.is_null() {
@@ -29,7 +30,7 @@ pub(super) fn guard(err: *mut *mut devid_error, body: impl FnOnce() -> Result<()
     };
     let number = failure.number();
     if !err.is_null() {
-        tell(devid_error::into_raw(failure));
+        tell(Failure::from(failure).give());
     }
     number
 }

@@ -1,11 +1,10 @@
 //! The inspector: what stands in a message, certificate, request, CRL or OCSP response.
 
-use super::args::{bytes_in, out};
 use super::bytes::devid_bytes;
 use super::config::invalid;
-use super::error::{devid_error, devid_status};
-use super::guard::guard;
+use devid_core::Error;
 use devid_core::inspect::{Format, inspect};
+use devid_macros::export;
 
 /// Indented lines.
 pub const DEVID_INSPECT_TEXT: i32 = 1;
@@ -20,26 +19,13 @@ pub const DEVID_INSPECT_JSON: i32 = 2;
 /// @param input_len Length of `input` in bytes; at most 64 MiB.
 /// @param format    DEVID_INSPECT_TEXT or DEVID_INSPECT_JSON.
 /// @param out_text  Receives UTF-8 text; free with devid_bytes_free(). Not NULL.
-/// @param err       Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM if it is neither; DEVID_E_LIMIT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_inspect(
-    input: *const u8,
-    input_len: usize,
-    format: i32,
-    out_text: *mut *mut devid_bytes,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_text, input) = unsafe { (out(out_text, "out_text")?, bytes_in(input, input_len, "input")?) };
-        let format = match format {
-            DEVID_INSPECT_TEXT => Format::Text,
-            DEVID_INSPECT_JSON => Format::Json,
-            other => return Err(invalid(format!("{other} is no format of devid_inspect()"))),
-        };
-        *out_text = devid_bytes::from_slice(inspect(input, format)?.as_bytes());
-        Ok(())
-    })
+#[export]
+fn devid_inspect(input: &[u8], format: i32) -> Result<devid_bytes, Error> {
+    let format = match format {
+        DEVID_INSPECT_TEXT => Format::Text,
+        DEVID_INSPECT_JSON => Format::Json,
+        other => return Err(invalid(format!("{other} is no format of devid_inspect()"))),
+    };
+    Ok(devid_bytes::from_slice(inspect(input, format)?.as_bytes()))
 }

@@ -1,12 +1,9 @@
 //! Enrolment straight into device memory: an operation that is bound to it keeps it in step by itself.
 
-use std::ffi::c_char;
+use devid_macros::export;
 use std::sync::Arc;
 
-use super::args::{handle_mut, handle_ref, out, text_in, text_in_opt};
 use super::config::devid_client;
-use super::error::{devid_error, devid_status};
-use super::guard::guard;
 use super::key::devid_key;
 use super::operation::{Op, devid_op};
 use super::store::{devid_store, key_reference, new_key};
@@ -99,154 +96,94 @@ impl Op {
 /// devid_op_resume() continues.
 ///
 /// @param op         Not stepped yet. Not NULL.
-/// @param store      Not NULL.
 /// @param name       The identity's name; also the label of its pending key and of its saved operation. Not NULL.
 /// @param purpose    What the identity is for, such as "ldevid". Not NULL.
 /// @param reference  Where the new key is, for a key that cannot be exported, such as a PKCS#11 URI; else ignored. May be NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_STATE if the operation is under way, or if an earlier one under this name is unfinished
 ///         (devid_op_resume() or devid_store_abandon() it first); DEVID_E_INVALID_ARGUMENT for a revocation or a question.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_install_into(
-    op: *mut devid_op,
-    store: *const devid_store,
-    name: *const c_char,
-    purpose: *const c_char,
-    reference: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut op, store, name, purpose, reference) = unsafe {
-            (
-                handle_mut(op, "op")?,
-                handle_ref(store, "store")?,
-                text_in(name, "name")?,
-                text_in(purpose, "purpose")?,
-                text_in_opt(reference, "reference")?,
-            )
-        };
-        if op.installing.is_some() {
-            return Err(Error::new(Code::State, "the operation is bound to device memory already"));
-        }
-        if op.operation.request().certificate().is_some_and(|request| request.key.own().is_none()) {
-            let installing = Installing::new(&store, name, purpose);
-            installing.destination().begin_central(&op.operation)?;
-            op.installing = Some(installing);
-            return Ok(());
-        }
-        let Some(signer) = op.operation.request().new_key().cloned() else {
-            return Err(Error::new(Code::InvalidArgument, "the operation is not about a new key: nothing to install"));
-        };
-        // A request that device memory knows has its key there, wherever that is.
-        let is_kept = op.operation.request().certificate().is_some_and(|request| request.pkcs10().is_some())
-            && store.pending_request(name)?.is_some();
-        let reference = if is_kept { None } else { key_reference(&signer, reference)? };
-        let installing = Installing::new(&store, name, purpose);
-        let key = if is_kept { NewKey::Pending(name) } else { new_key(&signer, reference.as_ref()) };
-        installing.destination().begin(&op.operation, &key)?;
+#[export]
+fn devid_op_install_into(
+    op: &mut devid_op,
+    store: &devid_store,
+    name: &str,
+    purpose: &str,
+    reference: Option<&str>,
+) -> Result<(), Error> {
+    if op.installing.is_some() {
+        return Err(Error::new(Code::State, "the operation is bound to device memory already"));
+    }
+    if op.operation.request().certificate().is_some_and(|request| request.key.own().is_none()) {
+        let installing = Installing::new(store, name, purpose);
+        installing.destination().begin_central(&op.operation)?;
         op.installing = Some(installing);
-        Ok(())
-    })
+        return Ok(());
+    }
+    let Some(signer) = op.operation.request().new_key().cloned() else {
+        return Err(Error::new(Code::InvalidArgument, "the operation is not about a new key: nothing to install"));
+    };
+    // A request that device memory knows has its key there, wherever that is.
+    let is_kept = op.operation.request().certificate().is_some_and(|request| request.pkcs10().is_some())
+        && store.pending_request(name)?.is_some();
+    let reference = if is_kept { None } else { key_reference(&signer, reference)? };
+    let installing = Installing::new(store, name, purpose);
+    let key = if is_kept { NewKey::Pending(name) } else { new_key(&signer, reference.as_ref()) };
+    installing.destination().begin(&op.operation, &key)?;
+    op.installing = Some(installing);
+    Ok(())
 }
 
 /// Continues what was interrupted under a name in device memory: by a crash, a reboot, a server out of reach, a CA that takes
 /// days. The operation stays bound to device memory.
 ///
 /// @param client   With the same settings as then. Not NULL.
-/// @param store    Not NULL.
 /// @param name     The identity's name. Not NULL.
 /// @param purpose  As devid_op_install_into(). Not NULL.
 /// @param key      Stands for the new key, where device memory has only its reference. NULL: the pending key of device memory;
 ///                 one that it can only name signs as a step. May be NULL.
 /// @param out_op   Receives the operation; free with devid_op_free(). NULL if the interruption came when all was done: the
 ///                 identity is in use. Not NULL.
-/// @param err      Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND if nothing is unfinished under this name; DEVID_E_KEY_MISMATCH.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_resume(
-    client: *const devid_client,
-    store: *const devid_store,
-    name: *const c_char,
-    purpose: *const c_char,
-    key: *const devid_key,
-    out_op: *mut *mut devid_op,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_op, session, store, name, purpose, key) = unsafe {
-            (
-                out(out_op, "out_op")?,
-                handle_ref(client, "client")?,
-                handle_ref(store, "store")?,
-                text_in(name, "name")?,
-                text_in(purpose, "purpose")?,
-                if key.is_null() { None } else { Some(handle_ref(key, "key")?.signer.clone()) },
-            )
-        };
-        let installing = Installing::new(&store, name, purpose);
-        match installing.destination().continued(&session.client, key)? {
-            Continued::Installed(_) => {}
-            Continued::Operation(operation) => *out_op = Op::bound(&session, *operation, installing),
-        }
-        Ok(())
-    })
+#[export]
+fn devid_op_resume(
+    client: &devid_client,
+    store: &devid_store,
+    name: &str,
+    purpose: &str,
+    key: Option<&devid_key>,
+) -> Result<Option<devid_op>, Error> {
+    let installing = Installing::new(store, name, purpose);
+    match installing.destination().continued(&client.client, key.map(|key| key.signer.clone()))? {
+        Continued::Installed(_) => Ok(None),
+        Continued::Operation(operation) => Ok(Some(devid_op::bound(client, *operation, installing))),
+    }
 }
 
 /// Gives an unfinished enrolment up: the saved operation, the staged certificate and the pending key are removed. The CA is not
 /// told, and the identity in use is not touched.
 ///
-/// @param store  Not NULL.
 /// @param name   The identity's name. Not NULL.
-/// @param err    Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK, also if nothing was unfinished; or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_abandon(
-    store: *const devid_store,
-    name: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (store, name) = unsafe { (handle_ref(store, "store")?, text_in(name, "name")?) };
-        abandon(Destination { store: &store, name, purpose: "" })
-    })
+#[export]
+fn devid_store_abandon(store: &devid_store, name: &str) -> Result<(), Error> {
+    abandon(Destination { store, name, purpose: "" })
 }
 
 /// What device memory holds under a name.
 ///
-/// @param store      Not NULL.
 /// @param name       The identity's name. Not NULL.
 /// @param out_state  Receives the sum of DEVID_STATE_* that hold; 0: nothing. More may be added. Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_CORRUPT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_state(
-    store: *const devid_store,
-    name: *const c_char,
-    out_state: *mut i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_state, store, name) =
-            unsafe { (out(out_state, "out_state")?, handle_ref(store, "store")?, text_in(name, "name")?) };
-        let generations = store.state(name)?;
-        let is_in = |names: Vec<String>| names.iter().any(|known| known == name);
-        let states = [
-            (DEVID_STATE_CURRENT, generations.current.is_some()),
-            (DEVID_STATE_PREVIOUS, generations.previous.is_some()),
-            (DEVID_STATE_UNCONFIRMED, generations.pending.is_some()),
-            (DEVID_STATE_OPERATION, is_in(store.operations()?)),
-            (DEVID_STATE_PENDING_KEY, is_in(store.pending_keys()?)),
-            (DEVID_STATE_REQUEST, store.pending_request(name)?.is_some()),
-        ];
-        *out_state = states.iter().filter(|(_, holds)| *holds).map(|(state, _)| state).sum();
-        Ok(())
-    })
+#[export]
+fn devid_store_state(store: &devid_store, name: &str) -> Result<i32, Error> {
+    let generations = store.state(name)?;
+    let is_in = |names: Vec<String>| names.iter().any(|known| known == name);
+    let states = [
+        (DEVID_STATE_CURRENT, generations.current.is_some()),
+        (DEVID_STATE_PREVIOUS, generations.previous.is_some()),
+        (DEVID_STATE_UNCONFIRMED, generations.pending.is_some()),
+        (DEVID_STATE_OPERATION, is_in(store.operations()?)),
+        (DEVID_STATE_PENDING_KEY, is_in(store.pending_keys()?)),
+        (DEVID_STATE_REQUEST, store.pending_request(name)?.is_some()),
+    ];
+    Ok(states.iter().filter(|(_, holds)| *holds).map(|(state, _)| state).sum())
 }

@@ -1,16 +1,13 @@
 //! Private keys: made, loaded, or living elsewhere.
 
-use std::ffi::{CString, c_char, c_void};
+use super::args::{Owned, c_text};
+use super::callback::User;
+use devid_macros::{callback, export, handle};
+use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
-use super::args::{
-    Handle, Slot, bytes_in, bytes_in_opt, c_text, free, handle, handle_ref, out, peek, text_in, text_in_opt,
-};
 use super::bytes::devid_bytes;
-use super::callback::{Destroy, User};
 use super::cert::devid_cert;
-use super::error::{devid_error, devid_status};
-use super::guard::guard;
 use devid_core::asn1::pem;
 use devid_core::cmp::Signer;
 use devid_core::cms::{self, OpenOptions};
@@ -18,9 +15,8 @@ use devid_core::crypto::{CryptoError, ExternalKey, KeyKind, PrivateKey, Signatur
 use devid_core::{Code, Error, limits};
 
 /// A private key, wherever it lives. Never changes; may be shared by threads.
-#[allow(non_camel_case_types)]
-pub struct devid_key(Slot<Key>);
-handle!(devid_key: Key);
+#[handle]
+pub type devid_key = Key;
 
 #[doc(hidden)]
 pub struct Key {
@@ -51,33 +47,25 @@ pub const DEVID_FORM_PEM: i32 = 2;
 /// algorithm: "RSA-PKCS1-SHA256", "RSA-PSS-SHA256" (salt as long as the digest), "ECDSA-SHA256", "Ed25519", ... and the same
 /// with other digests. message: the whole message; hash it as the algorithm says. signature: give the result with
 /// devid_bytes_append(); ECDSA as Ecdsa-Sig-Value (DER). Return 0, or a negative number to fail.
-#[allow(non_camel_case_types)]
-pub type devid_sign_fn = Option<
-    unsafe extern "C" fn(
-        user: *mut c_void,
-        algorithm: *const c_char,
-        message: *const u8,
-        message_len: usize,
-        signature: *mut devid_bytes,
-    ) -> i32,
->;
+#[callback]
+pub type devid_sign_fn = fn(algorithm: &str, message: &[u8], signature: &mut devid_bytes) -> i32;
 
 /// Ends the use of `user`.
-#[allow(non_camel_case_types)]
-pub type devid_destroy_fn = Option<unsafe extern "C" fn(user: *mut c_void)>;
+#[callback]
+pub type devid_destroy_fn = fn();
 
 impl devid_key {
-    pub(super) fn of(key: Arc<dyn PrivateKey>) -> *mut devid_key {
+    pub(super) fn of(key: Arc<dyn PrivateKey>) -> devid_key {
         Self::of_signer(Signer::Key(key))
     }
 
-    pub(super) fn of_signer(signer: Signer) -> *mut devid_key {
+    pub(super) fn of_signer(signer: Signer) -> devid_key {
         let kind = c_text(&signer.kind().to_string());
         let reference = match &signer {
             Signer::Key(key) => c_text(key.reference().unwrap_or_default()),
             Signer::Deferred { .. } => CString::default(),
         };
-        <Self as Handle>::into_raw(Key { signer, kind, reference })
+        Key { signer, kind, reference }
     }
 }
 
@@ -86,23 +74,12 @@ impl devid_key {
 /// @param kind     "P-256", "P-384", "P-521", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519", "ML-DSA-44", "ML-DSA-65",
 ///                 "ML-DSA-87"; keys that do not sign: "X25519", "ML-KEM-512", "ML-KEM-768", "ML-KEM-1024". Not NULL.
 /// @param out_key  Receives the key; free with devid_key_free(). Not NULL.
-/// @param err      Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown kind, DEVID_E_ALGORITHM for one that is not built in.
 ///
 /// RSA keys take from a tenth of a second to several seconds.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_key_generate(
-    kind: *const c_char,
-    out_key: *mut *mut devid_key,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_key, kind) = unsafe { (out(out_key, "out_key")?, text_in(kind, "kind")?) };
-        *out_key = devid_key::of(default_provider().generate_key(kind_named(kind)?)?);
-        Ok(())
-    })
+#[export]
+fn devid_key_generate(kind: &str) -> Result<devid_key, Error> {
+    Ok(devid_key::of(default_provider().generate_key(kind_named(kind)?)?))
 }
 
 /// Reads a private key: PKCS#8, PKCS#8 encrypted with a password (PBES2), PKCS#1, SEC 1.
@@ -110,283 +87,139 @@ pub unsafe extern "C" fn devid_key_generate(
 /// @param data          DER, or PEM with one private key (other blocks are skipped). Not NULL.
 /// @param data_len      Length of `data` in bytes, without a trailing NUL.
 /// @param password      Used only for an encrypted key. May be NULL.
-/// @param password_len  Length of `password` in bytes.
 /// @param out_key       Receives the key; free with devid_key_free(). Not NULL.
-/// @param err           Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_WRONG_SECRET if a password is missing or wrong; DEVID_E_BAD_KEY, DEVID_E_ALGORITHM.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_key_load(
-    data: *const u8,
-    data_len: usize,
-    password: *const u8,
-    password_len: usize,
-    out_key: *mut *mut devid_key,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_key, data, password) = unsafe {
-            (
-                out(out_key, "out_key")?,
-                bytes_in(data, data_len, "data")?,
-                bytes_in_opt(password, password_len, "password")?,
-            )
-        };
-        *out_key = devid_key::of(keys::load_private_key(&*default_provider(), data, password)?);
-        Ok(())
-    })
+#[export]
+fn devid_key_load(data: &[u8], password: Option<&[u8]>) -> Result<devid_key, Error> {
+    Ok(devid_key::of(keys::load_private_key(&*default_provider(), data, password)?))
 }
 
 /// A key that lives elsewhere: each signature is asked from a callback.
 ///
 /// @param spki      The public half: SubjectPublicKeyInfo, DER. Not NULL.
-/// @param spki_len  Length of `spki` in bytes.
 /// @param sign      Signs; called in the thread that uses the key, from several at once if the key is shared. Not NULL.
 /// @param user      Passed to `sign` and `destroy`. May be NULL.
 /// @param destroy   Called once, when the key and everything made with it is gone, or when this call fails. May be NULL.
 /// @param out_key   Receives the key; free with devid_key_free(). Not NULL.
-/// @param err       Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_BAD_KEY, DEVID_E_ALGORITHM if the public half cannot be used.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_key_from_callback(
-    spki: *const u8,
-    spki_len: usize,
-    sign: devid_sign_fn,
-    user: *mut c_void,
-    destroy: devid_destroy_fn,
-    out_key: *mut *mut devid_key,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        let user = User::new(user, destroy as Destroy);
-        // SAFETY: as the header says.
-        let (out_key, spki) = unsafe { (out(out_key, "out_key")?, bytes_in(spki, spki_len, "spki")?) };
-        let sign = sign.ok_or_else(|| super::args::null("sign"))?;
-        let ask = move |algorithm: &SignatureAlgorithm, message: &[u8]| {
-            let name = c_text(&algorithm.name());
-            let (status, signature) = devid_bytes::filled_by(limits::MAX_SIGNATURE_BYTES, |buffer| {
-                // SAFETY: as the header says: the program's function takes these for the duration of the call.
-                unsafe { sign(user.pointer(), name.as_ptr(), message.as_ptr(), message.len(), buffer) }
-            });
-            match (status, signature) {
-                (0, Ok(signature)) => Ok(signature.to_vec()),
-                (0, Err(error)) => Err(CryptoError::External(0, error.message().to_owned())),
-                (number, _) => Err(CryptoError::External(number, format!("the callback answered {number}"))),
-            }
-        };
-        *out_key = devid_key::of(Arc::new(ExternalKey::new(spki, ask)?));
-        Ok(())
-    })
+#[export]
+fn devid_key_from_callback(spki: &[u8], sign: devid_sign_fn, user: User) -> Result<devid_key, Error> {
+    let ask = move |algorithm: &SignatureAlgorithm, message: &[u8]| {
+        let (status, signature) = devid_bytes::filled_by(limits::MAX_SIGNATURE_BYTES, |buffer| {
+            devid_sign_fn(sign, &user, &algorithm.name(), message, buffer)
+        });
+        match (status, signature) {
+            (0, Ok(signature)) => Ok(signature.to_vec()),
+            (0, Err(error)) => Err(CryptoError::External(0, error.message().to_owned())),
+            (number, _) => Err(CryptoError::External(number, format!("the callback answered {number}"))),
+        }
+    };
+    Ok(devid_key::of(Arc::new(ExternalKey::new(spki, ask)?)))
 }
 
 /// A key that signs elsewhere as a step of an operation: devid_op_step() answers DEVID_ACTION_SIGN.
 ///
 /// @param spki      The public half: SubjectPublicKeyInfo, DER. Not NULL.
-/// @param spki_len  Length of `spki` in bytes.
 /// @param out_key   Receives the key; free with devid_key_free(). Not NULL.
-/// @param err       Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER if the public half cannot be read.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_key_deferred(
-    spki: *const u8,
-    spki_len: usize,
-    out_key: *mut *mut devid_key,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_key, spki) = unsafe { (out(out_key, "out_key")?, bytes_in(spki, spki_len, "spki")?) };
-        *out_key = devid_key::of_signer(Signer::deferred(spki.to_vec())?);
-        Ok(())
-    })
+#[export]
+fn devid_key_deferred(spki: &[u8]) -> Result<devid_key, Error> {
+    Ok(devid_key::of_signer(Signer::deferred(spki.to_vec())?))
 }
 
 /// Type and size of a key, such as "P-256" or "RSA-2048".
 ///
 /// @param key  May be NULL (gives "").
 /// @return Never NULL; valid until the key is freed.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_key_kind(key: *const devid_key) -> *const c_char {
-    // SAFETY: as the header says.
-    unsafe { peek(key, c"".as_ptr(), |k| k.kind.as_ptr()) }
+#[export]
+fn devid_key_kind(key: &devid_key) -> &CStr {
+    &key.kind
 }
 
 /// The public half of a key of one's own, SubjectPublicKeyInfo (DER).
 ///
-/// @param key       Not NULL.
 /// @param out_spki  Receives the bytes; free with devid_bytes_free(). Not NULL.
-/// @param err       Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_key_public(
-    key: *const devid_key,
-    out_spki: *mut *mut devid_bytes,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_spki, key) = unsafe { (out(out_spki, "out_spki")?, handle_ref(key, "key")?) };
-        *out_spki = devid_bytes::from_slice(key.signer.spki());
-        Ok(())
-    })
+#[export]
+fn devid_key_public(key: &devid_key) -> Result<devid_bytes, Error> {
+    Ok(devid_bytes::from_slice(key.signer.spki()))
 }
 
 /// The private key unencrypted, PKCS#8 (RFC 5958). For keys that leave memory, devid_key_export_encrypted() is the better
 /// choice.
 ///
-/// @param key        Not NULL.
 /// @param form       DEVID_FORM_DER or DEVID_FORM_PEM.
 /// @param out_pkcs8  Receives the key; devid_bytes_free() wipes it. Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_UNSUPPORTED if the key cannot leave its home.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_key_export_plain(
-    key: *const devid_key,
-    form: i32,
-    out_pkcs8: *mut *mut devid_bytes,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_pkcs8, key) = unsafe { (out(out_pkcs8, "out_pkcs8")?, handle_ref(key, "key")?) };
-        let pkcs8 = key.at_hand()?.to_pkcs8().ok_or(CryptoError::KeyCannot("leave its home"))?;
-        *out_pkcs8 = in_form(form, "PRIVATE KEY", &pkcs8)?;
-        Ok(())
-    })
+#[export]
+fn devid_key_export_plain(key: &devid_key, form: i32) -> Result<devid_bytes, Error> {
+    let pkcs8 = key.at_hand()?.to_pkcs8().ok_or(CryptoError::KeyCannot("leave its home"))?;
+    in_form(form, "PRIVATE KEY", &pkcs8)
 }
 
 /// The private key encrypted with a password: PKCS#8 with PBES2, PBKDF2-HMAC-SHA256 and AES-256-CBC (RFC 8018).
 ///
-/// @param key           Not NULL.
 /// @param password      Not NULL.
 /// @param password_len  Length of `password` in bytes; not 0.
 /// @param iterations    Of PBKDF2; 0 means 600000.
 /// @param form          DEVID_FORM_DER or DEVID_FORM_PEM.
 /// @param out_pkcs8     Receives the encrypted key; free with devid_bytes_free(). Not NULL.
-/// @param err           Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_UNSUPPORTED if the key cannot leave its home.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_key_export_encrypted(
-    key: *const devid_key,
-    password: *const u8,
-    password_len: usize,
+#[export]
+fn devid_key_export_encrypted(
+    key: &devid_key,
+    password: &[u8],
     iterations: u32,
     form: i32,
-    out_pkcs8: *mut *mut devid_bytes,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_pkcs8, key, password) = unsafe {
-            (out(out_pkcs8, "out_pkcs8")?, handle_ref(key, "key")?, bytes_in_opt(password, password_len, "password")?)
-        };
-        let password = password.ok_or_else(|| super::args::null("password"))?;
-        if password.is_empty() {
-            return Err(Error::new(Code::InvalidArgument, "an empty password protects nothing"));
-        }
-        let iterations = if iterations == 0 { 600_000 } else { iterations };
-        let pkcs8 = key.at_hand()?.to_pkcs8().ok_or(CryptoError::KeyCannot("leave its home"))?;
-        let encrypted = keys::encrypt_pkcs8(&*default_provider(), &pkcs8, password, iterations)?;
-        *out_pkcs8 = in_form(form, "ENCRYPTED PRIVATE KEY", &encrypted)?;
-        Ok(())
-    })
+) -> Result<devid_bytes, Error> {
+    if password.is_empty() {
+        return Err(Error::new(Code::InvalidArgument, "an empty password protects nothing"));
+    }
+    let iterations = if iterations == 0 { 600_000 } else { iterations };
+    let pkcs8 = key.at_hand()?.to_pkcs8().ok_or(CryptoError::KeyCannot("leave its home"))?;
+    let encrypted = keys::encrypt_pkcs8(&*default_provider(), &pkcs8, password, iterations)?;
+    in_form(form, "ENCRYPTED PRIVATE KEY", &encrypted)
 }
 
 /// Signs a message with a key of one's own.
 ///
-/// @param key            Not NULL.
 /// @param algorithm      As in devid_sign_fn. NULL means the key's usual one. May be NULL.
 /// @param message        The whole message. May be NULL if `message_len` is 0.
-/// @param message_len    Length of `message` in bytes.
 /// @param out_signature  Receives the signature; free with devid_bytes_free(). Not NULL.
-/// @param err            Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown algorithm, DEVID_E_ALGORITHM for one that does not fit the key,
 ///         DEVID_E_SIGNER.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_key_sign(
-    key: *const devid_key,
-    algorithm: *const c_char,
-    message: *const u8,
-    message_len: usize,
-    out_signature: *mut *mut devid_bytes,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_signature, key, algorithm, message) = unsafe {
-            (
-                out(out_signature, "out_signature")?,
-                handle_ref(key, "key")?,
-                text_in_opt(algorithm, "algorithm")?,
-                bytes_in(message, message_len, "message")?,
-            )
-        };
-        let algorithm = match algorithm {
-            None => key.signer.default_signature(),
-            Some(name) => SignatureAlgorithm::from_name(name).ok_or_else(|| {
-                Error::new(Code::InvalidArgument, format!("'{name}' is no signature algorithm such as ECDSA-SHA256"))
-            })?,
-        };
-        *out_signature = devid_bytes::from_slice(&key.at_hand()?.sign(&algorithm, message)?);
-        Ok(())
-    })
+#[export]
+fn devid_key_sign(key: &devid_key, algorithm: Option<&str>, message: &[u8]) -> Result<devid_bytes, Error> {
+    let algorithm = match algorithm {
+        None => key.signer.default_signature(),
+        Some(name) => SignatureAlgorithm::from_name(name).ok_or_else(|| {
+            Error::new(Code::InvalidArgument, format!("'{name}' is no signature algorithm such as ECDSA-SHA256"))
+        })?,
+    };
+    Ok(devid_bytes::from_slice(&key.at_hand()?.sign(&algorithm, message)?))
 }
 
 /// Opens what was encrypted for a key of one's own: CMS (RFC 5652) as devid_peer_encrypt() makes it.
 ///
-/// @param key        Not NULL.
 /// @param cert       The key's certificate: recipients that are not named by it are passed over. NULL: every recipient of the
 ///                   key's type is tried. May be NULL.
 /// @param cms        ContentInfo, DER. Not NULL.
-/// @param cms_len    Length of `cms` in bytes.
 /// @param out_data   Receives the content; devid_bytes_free() wipes it. Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DECRYPT, DEVID_E_DER.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_key_decrypt(
-    key: *const devid_key,
-    cert: *const devid_cert,
-    cms: *const u8,
-    cms_len: usize,
-    out_data: *mut *mut devid_bytes,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_data, key, cert, cms) = unsafe {
-            (
-                out(out_data, "out_data")?,
-                handle_ref(key, "key")?,
-                if cert.is_null() { None } else { Some(handle_ref(cert, "cert")?) },
-                bytes_in(cms, cms_len, "cms")?,
-            )
-        };
-        let limits = limits::Limits::default();
-        let options = OpenOptions {
-            key: Some(&**key.at_hand()?),
-            certificate: cert.as_ref().map(|cert| &cert.certificate),
-            ..OpenOptions::new(&limits)
-        };
-        *out_data = devid_bytes::from_slice(&cms::open(&*default_provider(), cms, &options)?.content);
-        Ok(())
-    })
+#[export]
+fn devid_key_decrypt(key: &devid_key, cert: Option<&devid_cert>, cms: &[u8]) -> Result<devid_bytes, Error> {
+    let limits = limits::Limits::default();
+    let options = OpenOptions {
+        key: Some(&**key.at_hand()?),
+        certificate: cert.map(|cert| &cert.certificate),
+        ..OpenOptions::new(&limits)
+    };
+    Ok(devid_bytes::from_slice(&cms::open(&*default_provider(), cms, &options)?.content))
 }
 
 /// Frees a key; one in memory is wiped when nothing made with it is left.
-///
-/// @param key  May be NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_key_free(key: *mut devid_key) {
-    // SAFETY: as the header says.
-    unsafe { free(key) }
+#[export]
+fn devid_key_free(key: Owned<devid_key>) {
+    drop(key)
 }
 
 pub(super) fn kind_named(name: &str) -> Result<KeyKind, Error> {
@@ -394,7 +227,7 @@ pub(super) fn kind_named(name: &str) -> Result<KeyKind, Error> {
     KeyKind::from_name(name).ok_or_else(|| Error::new(Code::InvalidArgument, words()))
 }
 
-pub(super) fn in_form(form: i32, label: &str, der: &[u8]) -> Result<*mut devid_bytes, Error> {
+pub(super) fn in_form(form: i32, label: &str, der: &[u8]) -> Result<devid_bytes, Error> {
     match form {
         DEVID_FORM_DER => Ok(devid_bytes::from_slice(der)),
         DEVID_FORM_PEM => Ok(devid_bytes::from_slice(pem::encode(label, der).as_bytes())),

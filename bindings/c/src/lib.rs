@@ -1,17 +1,16 @@
 //! The C face, described by `include/devid.h`.
 //!
-//! Each function turns raw pointers into safe values in its first lines (`args`), makes one call into the Rust library, and
-//! turns the result back. What a program may and may not do is written for C readers in the header and in
-//! `docs/c-conventions.md`; the reasons of `unsafe` here rest on those sentences ("as the header says"). The order of the
-//! modules below is the order of the header's sections.
+//! Each function is one row: documentation for C readers, a signature of safe Rust types, its own work. What C passes for a type,
+//! the checks, the panic guard and the way back follow from the types (`devid-rows`, `args`); what a program may and may not do
+//! is written in the header and in `docs/c-conventions.md`. The order of the modules below is the order of the header's sections.
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 #![deny(clippy::undocumented_unsafe_blocks)]
-#![allow(clippy::missing_safety_doc, reason = "the comments of exported functions are the header's, for C readers")]
 
 mod args;
 mod callback;
 mod guard;
+mod texts;
 
 pub mod error;
 

@@ -1,15 +1,9 @@
 //! Renewal: what is due, when to ask again, and a step that does it. Remembered in device memory, over reboots.
 
-use std::ffi::{c_char, c_void};
-
-use super::args::{
-    Handle, Slot, bytes_in, free, handle, handle_mut, handle_ref, out, out_opt, peek, text_in, text_in_opt,
-};
+use super::args::{Out, Owned};
 use super::callback::User;
-use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, Log, devid_config, invalid, switch};
-use super::error::{devid_error, devid_status};
-use super::guard::guard;
-use super::key::devid_destroy_fn;
+use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, Log, devid_config, invalid};
+use super::error::devid_error;
 use super::renewal_words::{number_of_alarm, number_of_done, number_of_standing, number_of_step, words_of};
 use super::run::{Callbacks, Program, ProgramExchange, devid_exchange_fn};
 use super::store::devid_store;
@@ -18,13 +12,13 @@ use devid_core::client::renewal::{Clock, Plan, Planner, Renewal, Report, Step};
 use devid_core::client::{Config, Destination, Subject};
 use devid_core::store::Store;
 use devid_core::{Code, Error, Time};
+use devid_macros::{export, handle};
 
 /// The renewal of one identity: rules, settings, and the last plan that was made.
 ///
 /// What it remembers (failures, waits, refusals) is in device memory; a new handle after a reboot goes on from there.
-#[allow(non_camel_case_types)]
-pub struct devid_renewal(Slot<Keeper>);
-handle!(devid_renewal: Keeper);
+#[handle]
+pub type devid_renewal = Keeper;
 
 #[doc(hidden)]
 pub struct Keeper {
@@ -132,495 +126,288 @@ pub const DEVID_CLOCK_UNKNOWN: i32 = 3;
 /// @param name         The identity's name in device memory. Not NULL.
 /// @param purpose      What it is for, such as "ldevid". Not NULL.
 /// @param out_renewal  Receives the renewal; free with devid_renewal_free(). Not NULL.
-/// @param err          Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_new(
-    config: *const devid_config,
-    name: *const c_char,
-    purpose: *const c_char,
-    out_renewal: *mut *mut devid_renewal,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_renewal, settings, name, purpose) = unsafe {
-            (
-                out(out_renewal, "out_renewal")?,
-                handle_ref(config, "config")?,
-                text_in(name, "name")?,
-                text_in(purpose, "purpose")?,
-            )
-        };
-        *out_renewal = devid_renewal::into_raw(Keeper {
-            planner: Planner::with_provider(std::sync::Arc::clone(settings.config.provider())),
-            config: settings.config.clone(),
-            log: settings.log.clone(),
-            name: name.to_owned(),
-            purpose: purpose.to_owned(),
-            factory: None,
-            subject: None,
-            callbacks: Callbacks::default(),
-            plan: None,
-        });
-        Ok(())
+#[export]
+fn devid_renewal_new(config: &devid_config, name: &str, purpose: &str) -> Result<devid_renewal, Error> {
+    Ok(Keeper {
+        planner: Planner::with_provider(std::sync::Arc::clone(config.config.provider())),
+        config: config.config.clone(),
+        log: config.log.clone(),
+        name: name.to_owned(),
+        purpose: purpose.to_owned(),
+        factory: None,
+        subject: None,
+        callbacks: Callbacks::default(),
+        plan: None,
     })
 }
 
 /// Names the device, so that those of a fleet renew at different times. Default: the names in the certificate.
 ///
-/// @param renewal  Not NULL.
 /// @param id       Such as a serial number; the same after each reboot. Not NULL.
-/// @param id_len   Length of `id` in bytes.
-/// @param err      Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_set_device_id(
-    renewal: *mut devid_renewal,
-    id: *const u8,
-    id_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut keeper, id) = unsafe { (handle_mut(renewal, "renewal")?, bytes_in(id, id_len, "id")?) };
-        keeper.planner.device_id = Some(id.to_vec());
-        Ok(())
-    })
+#[export]
+fn devid_renewal_set_device_id(renewal: &mut devid_renewal, id: &[u8]) -> Result<(), Error> {
+    renewal.planner.device_id = Some(id.to_vec());
+    Ok(())
 }
 
 /// What the first certificate is asked for, and one after an expiry. Default: what the certificate in use says.
 ///
-/// @param renewal  Not NULL.
 /// @param subject  Copied. Not NULL.
-/// @param err      Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_set_subject(
-    renewal: *mut devid_renewal,
-    subject: *const devid_subject,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut keeper, subject) = unsafe { (handle_mut(renewal, "renewal")?, handle_ref(subject, "subject")?) };
-        keeper.subject = Some(subject.clone());
-        Ok(())
-    })
+#[export]
+fn devid_renewal_set_subject(renewal: &mut devid_renewal, subject: &devid_subject) -> Result<(), Error> {
+    renewal.subject = Some(subject.clone());
+    Ok(())
 }
 
 /// The factory's identity (IDevID) in device memory: protects what the identity itself cannot.
 ///
-/// @param renewal  Not NULL.
 /// @param name     Its name in device memory. NULL: the credential of the settings. May be NULL.
-/// @param err      Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_set_factory(
-    renewal: *mut devid_renewal,
-    name: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut keeper, name) = unsafe { (handle_mut(renewal, "renewal")?, text_in_opt(name, "name")?) };
-        keeper.factory = name.map(str::to_owned);
-        Ok(())
-    })
+#[export]
+fn devid_renewal_set_factory(renewal: &mut devid_renewal, name: Option<&str>) -> Result<(), Error> {
+    renewal.factory = name.map(str::to_owned);
+    Ok(())
 }
 
 /// When certificates are renewed. Default: at 667 thousandths of the lifetime, up to 333 thousandths earlier while a device
 /// finds its own place among all.
 ///
-/// @param renewal          Not NULL.
 /// @param share_permille   1 to 1000: the share of the lifetime, in thousandths.
 /// @param spread_permille  0 to `share_permille`: how much earlier it may be, in thousandths of the lifetime.
-/// @param err              Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_set_schedule(
-    renewal: *mut devid_renewal,
+#[export]
+fn devid_renewal_set_schedule(
+    renewal: &mut devid_renewal,
     share_permille: u32,
     spread_permille: u32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut keeper = unsafe { handle_mut(renewal, "renewal")? };
-        if !(1..=1000).contains(&share_permille) || spread_permille > share_permille {
-            let words = format!("share {share_permille} and spread {spread_permille}: 1 to 1000, 0 to the share");
-            return Err(invalid(words));
-        }
-        keeper.planner.policy.share_permille = share_permille;
-        keeper.planner.policy.spread_permille = spread_permille;
-        Ok(())
-    })
+) -> Result<(), Error> {
+    if !(1..=1000).contains(&share_permille) || spread_permille > share_permille {
+        let words = format!("share {share_permille} and spread {spread_permille}: 1 to 1000, 0 to the share");
+        return Err(invalid(words));
+    }
+    renewal.planner.policy.share_permille = share_permille;
+    renewal.planner.policy.spread_permille = spread_permille;
+    Ok(())
 }
 
 /// How failures are waited out: the wait doubles from the first to the longest. Default: 900 s, 86400 s, 8 refusals.
 ///
-/// @param renewal          Not NULL.
 /// @param first_seconds    The wait after the first failure, from 1.
 /// @param longest_seconds  The longest wait between attempts; also bounds what a server asks for by Retry-After.
 /// @param max_refusals     How often the CA may refuse before the device gives up; 0: it never does.
-/// @param err              Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_set_retry(
-    renewal: *mut devid_renewal,
+#[export]
+fn devid_renewal_set_retry(
+    renewal: &mut devid_renewal,
     first_seconds: u32,
     longest_seconds: u32,
     max_refusals: u32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut keeper = unsafe { handle_mut(renewal, "renewal")? };
-        if first_seconds == 0 || longest_seconds < first_seconds {
-            let words = format!("waits from {first_seconds} s to {longest_seconds} s: from 1 s, and growing");
-            return Err(invalid(words));
-        }
-        let policy = &mut keeper.planner.policy;
-        policy.first_retry_seconds = first_seconds;
-        policy.longest_retry_seconds = longest_seconds;
-        policy.max_refusals = max_refusals;
-        Ok(())
-    })
+) -> Result<(), Error> {
+    if first_seconds == 0 || longest_seconds < first_seconds {
+        let words = format!("waits from {first_seconds} s to {longest_seconds} s: from 1 s, and growing");
+        return Err(invalid(words));
+    }
+    let policy = &mut renewal.planner.policy;
+    policy.first_retry_seconds = first_seconds;
+    policy.longest_retry_seconds = longest_seconds;
+    policy.max_refusals = max_refusals;
+    Ok(())
 }
 
 /// The longest wait that devid_renewal_run() sleeps through when the CA asks to wait. Default: 30 s.
 ///
-/// @param renewal          Not NULL.
 /// @param longest_seconds  0: it never sleeps.
-/// @param err              Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_set_longest_nap(
-    renewal: *mut devid_renewal,
-    longest_seconds: u32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut keeper = unsafe { handle_mut(renewal, "renewal")? };
-        keeper.planner.policy.longest_nap_seconds = longest_seconds;
-        Ok(())
-    })
+#[export]
+fn devid_renewal_set_longest_nap(renewal: &mut devid_renewal, longest_seconds: u32) -> Result<(), Error> {
+    renewal.planner.policy.longest_nap_seconds = longest_seconds;
+    Ok(())
 }
 
 /// Whether renewals keep the key. Default: a new one each time, of the same kind.
 ///
-/// @param renewal  Not NULL.
 /// @param same     1: the same key; 0: a new one.
-/// @param err      Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_set_same_key(
-    renewal: *mut devid_renewal,
-    same: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut keeper = unsafe { handle_mut(renewal, "renewal")? };
-        keeper.planner.policy.same_key = switch(same)?;
-        Ok(())
-    })
+#[export]
+fn devid_renewal_set_same_key(renewal: &mut devid_renewal, same: bool) -> Result<(), Error> {
+    renewal.planner.policy.same_key = same;
+    Ok(())
 }
 
 /// Carry the messages of devid_renewal_run() by a function of the program instead of the built-in HTTP client.
 ///
-/// @param renewal   Not NULL.
 /// @param exchange  NULL: the built-in HTTP client. May be NULL.
 /// @param user      Passed to `exchange` and `destroy`. May be NULL.
 /// @param destroy   Called once, when the renewal is freed, another function is set, or this call fails. May be NULL.
-/// @param err       Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_set_exchange(
-    renewal: *mut devid_renewal,
-    exchange: devid_exchange_fn,
-    user: *mut c_void,
-    destroy: devid_destroy_fn,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        let user = User::new(user, destroy);
-        // SAFETY: as the header says.
-        let mut keeper = unsafe { handle_mut(renewal, "renewal")? };
-        keeper.callbacks.exchange = exchange.map(|exchange| (exchange, user));
-        Ok(())
-    })
+#[export]
+fn devid_renewal_set_exchange(
+    renewal: &mut devid_renewal,
+    exchange: Option<devid_exchange_fn>,
+    user: User,
+) -> Result<(), Error> {
+    renewal.callbacks.exchange = exchange.map(|exchange| (exchange, user));
+    Ok(())
 }
 
 /// Says what is due. Never blocks on a network and changes nothing; reads device memory.
 ///
 /// @param renewal      Keeps the plan for devid_renewal_alarm() and others. Not NULL.
-/// @param store        Not NULL.
 /// @param now          The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NO_CLOCK if there is no clock.
 /// @param out_step     Receives one of DEVID_STEP_*. Not NULL.
 /// @param out_seconds  Receives after how many seconds to ask again if nothing changes; 0 while a step is due. May be NULL.
-/// @param err          Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; a failure of device memory.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_due(
-    renewal: *mut devid_renewal,
-    store: *const devid_store,
-    now: i64,
-    out_step: *mut devid_step,
-    out_seconds: *mut u32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_seconds, out_step, mut keeper, store) = unsafe {
-            (
-                out_opt(out_seconds),
-                out(out_step, "out_step")?,
-                handle_mut(renewal, "renewal")?,
-                handle_ref(store, "store")?,
-            )
-        };
-        let plan = keeper.planner.plan(&store, &keeper.name, clock(now))?;
-        *out_step = number_of_step(&plan.step);
-        if let Some(out_seconds) = out_seconds {
-            *out_seconds = plan.ask_again_seconds;
-        }
-        keeper.plan = Some(plan);
-        Ok(())
-    })
+#[export]
+fn devid_renewal_due(renewal: &mut devid_renewal, store: &devid_store, now: i64) -> Result<(devid_step, u32), Error> {
+    let plan = renewal.planner.plan(store, &renewal.name, clock(now))?;
+    let due = (number_of_step(&plan.step), plan.ask_again_seconds);
+    renewal.plan = Some(plan);
+    Ok(due)
 }
 
 /// Does what is due, at most one step, and remembers how it went: the loop of a daemon is this call and a sleep. Without a clock
 /// it learns the time first, where that matters. Blocks.
 ///
-/// @param renewal      Not NULL.
-/// @param store        Not NULL.
 /// @param now          The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NO_CLOCK if there is no clock. The system's clock
 ///                     is never read.
 /// @param out_done     Receives one of DEVID_DONE_*. May be NULL.
 /// @param out_seconds  Receives after how many seconds to come back, also on failure; 0: at once, more is due. Not NULL.
-/// @param err          Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; what went wrong, as devid_op_run() or device memory says: it is waited out like everything else.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_run(
-    renewal: *mut devid_renewal,
-    store: *const devid_store,
+#[export]
+fn devid_renewal_run(
+    renewal: &mut devid_renewal,
+    store: &devid_store,
     now: i64,
-    out_done: *mut devid_done,
-    out_seconds: *mut u32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_done, out_seconds, mut keeper, store) = unsafe {
-            (
-                out_opt(out_done),
-                out(out_seconds, "out_seconds")?,
-                handle_mut(renewal, "renewal")?,
-                handle_ref(store, "store")?,
-            )
-        };
-        // If not even that can be planned, device memory is out of order: no hurry.
-        *out_seconds = keeper.planner.policy.first_retry_seconds;
-        let report = keeper.run(&store, clock(now))?;
-        *out_seconds = report.wait_seconds;
-        keeper.plan = Some(keeper.planner.plan(&store, &keeper.name, report.learnt.or(clock(now)))?);
-        let done = report.outcome.inspect_err(|error| {
-            Log::line(&keeper.log, DEVID_LOG_ERROR, || format!("{}: {error}", keeper.name));
-        })?;
-        Log::line(&keeper.log, DEVID_LOG_INFO, || {
-            let seconds = report.wait_seconds;
-            format!("{}: {}; next look in {seconds} s", keeper.name, words_of(&done))
-        });
-        if let Some(out_done) = out_done {
-            *out_done = number_of_done(&done);
-        }
-        Ok(())
-    })
+    out_done: Option<Out<devid_done>>,
+    mut out_seconds: Out<u32>,
+) -> Result<(), Error> {
+    // If not even that can be planned, device memory is out of order: no hurry.
+    out_seconds.set(renewal.planner.policy.first_retry_seconds);
+    let report = renewal.run(store, clock(now))?;
+    out_seconds.set(report.wait_seconds);
+    renewal.plan = Some(renewal.planner.plan(store, &renewal.name, report.learnt.or(clock(now)))?);
+    let done = report.outcome.inspect_err(|error| {
+        Log::line(&renewal.log, DEVID_LOG_ERROR, || format!("{}: {error}", renewal.name));
+    })?;
+    Log::line(&renewal.log, DEVID_LOG_INFO, || {
+        let seconds = report.wait_seconds;
+        format!("{}: {}; next look in {seconds} s", renewal.name, words_of(&done))
+    });
+    if let Some(mut out_done) = out_done {
+        out_done.set(number_of_done(&done));
+    }
+    Ok(())
 }
 
 /// For programs that step operations themselves: remembers that what devid_renewal_due() said is attempted now, before it is. If
 /// the device dies on the way, that was a failure.
 ///
-/// @param renewal  Not NULL.
-/// @param store    Not NULL.
 /// @param now      As devid_renewal_due().
-/// @param err      Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_STATE if nothing was due; a failure of device memory, after which no attempt should be made.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_begun(
-    renewal: *const devid_renewal,
-    store: *const devid_store,
-    now: i64,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (keeper, store) = unsafe { (handle_ref(renewal, "renewal")?, handle_ref(store, "store")?) };
-        keeper.planner.note_attempt(&store, &keeper.name, keeper.due_step()?, clock(now))
-    })
+#[export]
+fn devid_renewal_begun(renewal: &devid_renewal, store: &devid_store, now: i64) -> Result<(), Error> {
+    renewal.planner.note_attempt(store, &renewal.name, renewal.due_step()?, clock(now))
 }
 
 /// For programs that step operations themselves: remembers how the attempt ended.
 ///
-/// @param renewal      Not NULL.
-/// @param store        Not NULL.
 /// @param why          The error it ended with. NULL: it succeeded. May be NULL.
 /// @param now          As devid_renewal_due().
 /// @param out_seconds  Receives the wait before the next attempt. May be NULL.
-/// @param err          Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_STATE if nothing was due; a failure of device memory.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_ended(
-    renewal: *const devid_renewal,
-    store: *const devid_store,
-    why: *const devid_error,
+#[export]
+fn devid_renewal_ended(
+    renewal: &devid_renewal,
+    store: &devid_store,
+    why: Option<&devid_error>,
     now: i64,
-    out_seconds: *mut u32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_seconds, keeper, store, why) = unsafe {
-            (
-                out_opt(out_seconds),
-                handle_ref(renewal, "renewal")?,
-                handle_ref(store, "store")?,
-                if why.is_null() { None } else { Some(handle_ref(why, "why")?.to_error()) },
-            )
-        };
-        let step = keeper.due_step()?;
-        let seconds = match why {
-            Some(error) => keeper.planner.note_failure(&store, &keeper.name, step, &error, clock(now))?,
-            None => {
-                keeper.planner.note_success(&store, &keeper.name)?;
-                0
-            }
-        };
-        if let Some(out_seconds) = out_seconds {
-            *out_seconds = seconds;
+) -> Result<u32, Error> {
+    let step = renewal.due_step()?;
+    match why {
+        Some(failure) => renewal.planner.note_failure(store, &renewal.name, step, failure.error(), clock(now)),
+        None => {
+            renewal.planner.note_success(store, &renewal.name)?;
+            Ok(0)
         }
-        Ok(())
-    })
+    }
 }
 
 /// Forgets failures and refusals: for people who have put right what was wrong.
 ///
-/// @param renewal  Not NULL.
-/// @param store    Not NULL.
-/// @param err      Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK or a failure of device memory.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_reset(
-    renewal: *const devid_renewal,
-    store: *const devid_store,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (keeper, store) = unsafe { (handle_ref(renewal, "renewal")?, handle_ref(store, "store")?) };
-        keeper.planner.reset(&store, &keeper.name)
-    })
+#[export]
+fn devid_renewal_reset(renewal: &devid_renewal, store: &devid_store) -> Result<(), Error> {
+    renewal.planner.reset(store, &renewal.name)
 }
 
 /// How much people should worry, by the last plan.
 ///
 /// @param renewal  May be NULL (gives DEVID_ALARM_QUIET).
 /// @return One of DEVID_ALARM_*.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_alarm(renewal: *const devid_renewal) -> devid_alarm {
-    // SAFETY: as the header says.
-    unsafe { by_plan(renewal, DEVID_ALARM_QUIET, |plan| number_of_alarm(plan.alarm)) }
+#[export]
+fn devid_renewal_alarm(renewal: &devid_renewal) -> Option<devid_alarm> {
+    Some(number_of_alarm(renewal.plan.as_ref()?.alarm))
 }
 
 /// How the identity in use stands, by the last plan.
 ///
 /// @param renewal  May be NULL (gives DEVID_STANDING_NOT_ASKED).
 /// @return One of DEVID_STANDING_*.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_standing(renewal: *const devid_renewal) -> devid_standing {
-    // SAFETY: as the header says.
-    unsafe { by_plan(renewal, DEVID_STANDING_NOT_ASKED, |plan| number_of_standing(plan.standing)) }
+#[export]
+fn devid_renewal_standing(renewal: &devid_renewal) -> Option<devid_standing> {
+    Some(number_of_standing(renewal.plan.as_ref()?.standing))
 }
 
 /// When the certificate in use is to be renewed, by the last plan.
 ///
 /// @param renewal  May be NULL (gives -1).
 /// @return Seconds since 1970-01-01T00:00:00Z; -1: never, or there is none.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_at(renewal: *const devid_renewal) -> i64 {
-    // SAFETY: as the header says.
-    unsafe { by_plan(renewal, -1, |plan| plan.renewal_at.map_or(-1, Time::unix)) }
+#[export(otherwise = -1)]
+fn devid_renewal_at(renewal: &devid_renewal) -> Option<i64> {
+    Some(renewal.plan.as_ref()?.renewal_at?.unix())
 }
 
 /// Failures in a row, by the last plan.
 ///
 /// @param renewal  May be NULL (gives 0).
 /// @return 0 or more.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_attempts(renewal: *const devid_renewal) -> u32 {
-    // SAFETY: as the header says.
-    unsafe { by_plan(renewal, 0, |plan| plan.attempts) }
+#[export]
+fn devid_renewal_attempts(renewal: &devid_renewal) -> Option<u32> {
+    Some(renewal.plan.as_ref()?.attempts)
 }
 
 /// Whether the CA refused so often that it is not asked again with this certificate: see devid_renewal_reset().
 ///
 /// @param renewal  May be NULL (gives 0).
 /// @return 1 or 0.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_has_given_up(renewal: *const devid_renewal) -> i32 {
-    // SAFETY: as the header says.
-    unsafe { by_plan(renewal, 0, |plan| i32::from(plan.has_given_up)) }
+#[export]
+fn devid_renewal_has_given_up(renewal: &devid_renewal) -> bool {
+    renewal.plan.as_ref().is_some_and(|plan| plan.has_given_up)
 }
 
 /// What is known about the time, by the last plan.
 ///
 /// @param renewal  May be NULL (gives DEVID_CLOCK_UNKNOWN).
 /// @return One of DEVID_CLOCK_*.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_clock(renewal: *const devid_renewal) -> devid_clock {
-    // SAFETY: as the header says.
-    unsafe {
-        by_plan(renewal, DEVID_CLOCK_UNKNOWN, |plan| match plan.clock {
-            Clock::Known(_) => DEVID_CLOCK_KNOWN,
-            Clock::Behind { .. } => DEVID_CLOCK_BEHIND,
-            Clock::Unknown { .. } => DEVID_CLOCK_UNKNOWN,
-        })
-    }
+#[export(otherwise = DEVID_CLOCK_UNKNOWN)]
+fn devid_renewal_clock(renewal: &devid_renewal) -> Option<devid_clock> {
+    Some(match renewal.plan.as_ref()?.clock {
+        Clock::Known(_) => DEVID_CLOCK_KNOWN,
+        Clock::Behind { .. } => DEVID_CLOCK_BEHIND,
+        Clock::Unknown { .. } => DEVID_CLOCK_UNKNOWN,
+    })
 }
 
 /// How late it is at least, by the last plan: after devid_renewal_run() without a clock, the time that was learnt.
 ///
 /// @param renewal  May be NULL (gives -1).
 /// @return Seconds since 1970-01-01T00:00:00Z; -1 if nothing is known.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_time(renewal: *const devid_renewal) -> i64 {
-    // SAFETY: as the header says.
-    unsafe { by_plan(renewal, -1, |plan| plan.clock.at_least().map_or(-1, Time::unix)) }
+#[export(otherwise = -1)]
+fn devid_renewal_time(renewal: &devid_renewal) -> Option<i64> {
+    Some(renewal.plan.as_ref()?.clock.at_least()?.unix())
 }
 
 /// Frees a renewal; what it remembers stays in device memory.
-///
-/// @param renewal  May be NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_renewal_free(renewal: *mut devid_renewal) {
-    // SAFETY: as the header says.
-    unsafe { free(renewal) }
+#[export]
+fn devid_renewal_free(renewal: Owned<devid_renewal>) {
+    drop(renewal)
 }
 
 impl Keeper {
@@ -651,16 +438,6 @@ impl Keeper {
             _ => Err(Error::new(Code::State, "by the last plan nothing is due: ask what is first")),
         }
     }
-}
-
-/// # Safety
-/// As [`peek`].
-unsafe fn by_plan<T>(renewal: *const devid_renewal, otherwise: T, read: impl FnOnce(&Plan) -> T) -> T
-where
-    T: Copy,
-{
-    // SAFETY: by the caller's promise.
-    unsafe { peek(renewal, otherwise, |keeper| keeper.plan.as_ref().map_or(otherwise, read)) }
 }
 
 /// A time before 1970 is no time of a device's clock.

@@ -1,15 +1,10 @@
 //! Running operations: blocking comfort on top of the steps.
 
-use std::ffi::{CString, c_char, c_void};
-
-use super::args::{Handle, c_text, handle_mut};
+use super::args::Slot;
 use super::bytes::devid_bytes;
 use super::callback::User;
 use super::cert::{devid_cert, devid_cert_list};
 use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, DEVID_LOG_WARNING, Log};
-use super::error::{devid_error, devid_status};
-use super::guard::guard;
-use super::key::devid_destroy_fn;
 use super::operation::{Op, devid_op};
 use devid_core::client::run::{feed, sleep_unless, system_time};
 use devid_core::client::{Decision, Event, Owner, Unattended};
@@ -17,124 +12,66 @@ use devid_core::cmp::{Issued, Operation, describe_message, diagnose_transport};
 use devid_core::limits::Limits;
 use devid_core::transport::{Cancel, Exchange, ExchangeLimits, Reply, TransportError};
 use devid_core::{Code, Error, Time};
+use devid_macros::{callback, export};
 
 /// Carries a message to the server and brings the answer. request: one PKIMessage, DER. reply: give the answer's body with
 /// devid_bytes_append(). Return 0, or a number at or below -10000, which becomes the status of the call.
-#[allow(non_camel_case_types)]
-pub type devid_exchange_fn = Option<
-    unsafe extern "C" fn(user: *mut c_void, request: *const u8, request_len: usize, reply: *mut devid_bytes) -> i32,
->;
+#[callback]
+pub type devid_exchange_fn = fn(request: &[u8], reply: &mut devid_bytes) -> i32;
 
 /// Decides on the issued certificate, and is the place to install it. chain: the certificates above it. differences: where it
 /// is not what was asked for, one a line; "" if nowhere. *out_accept is 0 and refuses; write 1 to take the certificate.
 /// Return 0, or a number at or below -10000 to end the run without a decision.
-#[allow(non_camel_case_types)]
-pub type devid_decide_fn = Option<
-    unsafe extern "C" fn(
-        user: *mut c_void,
-        cert: *const devid_cert,
-        chain: *const devid_cert_list,
-        differences: *const c_char,
-        out_accept: *mut i32,
-    ) -> i32,
->;
+#[callback]
+pub type devid_decide_fn =
+    fn(cert: &devid_cert, chain: &devid_cert_list, differences: &str, out_accept: &mut i32) -> i32;
 
 /// Waits. Return 0 when the time is over, or a number at or below -10000 to end the run; the operation can go on later.
-#[allow(non_camel_case_types)]
-pub type devid_wait_fn = Option<unsafe extern "C" fn(user: *mut c_void, seconds: u32) -> i32>;
-
-type ExchangeFn = unsafe extern "C" fn(*mut c_void, *const u8, usize, *mut devid_bytes) -> i32;
-type DecideFn =
-    unsafe extern "C" fn(*mut c_void, *const devid_cert, *const devid_cert_list, *const c_char, *mut i32) -> i32;
-type WaitFn = unsafe extern "C" fn(*mut c_void, u32) -> i32;
+#[callback]
+pub type devid_wait_fn = fn(seconds: u32) -> i32;
 
 /// What the program does itself while an operation runs.
 #[derive(Default)]
 pub(super) struct Callbacks {
     /// Messages travel as files: see devid_op_set_files().
     pub(super) files: Option<devid_core::transport::file::FileExchange>,
-    pub(super) exchange: Option<(ExchangeFn, User)>,
-    decide: Option<(DecideFn, User)>,
-    wait: Option<(WaitFn, User)>,
+    pub(super) exchange: Option<(devid_exchange_fn, User)>,
+    decide: Option<(devid_decide_fn, User)>,
+    wait: Option<(devid_wait_fn, User)>,
 }
 
 /// Carry the messages by a function of the program instead of the built-in HTTP client.
 ///
-/// @param op        Not NULL.
 /// @param exchange  NULL: the built-in HTTP client. May be NULL.
 /// @param user      Passed to `exchange` and `destroy`. May be NULL.
 /// @param destroy   Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
-/// @param err       Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_set_exchange(
-    op: *mut devid_op,
-    exchange: devid_exchange_fn,
-    user: *mut c_void,
-    destroy: devid_destroy_fn,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        let user = User::new(user, destroy);
-        // SAFETY: as the header says.
-        let mut op = unsafe { handle_mut(op, "op")? };
-        op.callbacks.exchange = exchange.map(|exchange| (exchange, user));
-        Ok(())
-    })
+#[export]
+fn devid_op_set_exchange(op: &mut devid_op, exchange: Option<devid_exchange_fn>, user: User) -> Result<(), Error> {
+    op.callbacks.exchange = exchange.map(|exchange| (exchange, user));
+    Ok(())
 }
 
 /// Let a function of the program decide on the issued certificate. Without one, devid_op_run() takes a certificate that is
 /// what was asked for and refuses any other.
 ///
-/// @param op       Not NULL.
 /// @param decide   NULL: as above. May be NULL.
 /// @param user     Passed to `decide` and `destroy`. May be NULL.
 /// @param destroy  Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
-/// @param err      Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_set_decide(
-    op: *mut devid_op,
-    decide: devid_decide_fn,
-    user: *mut c_void,
-    destroy: devid_destroy_fn,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        let user = User::new(user, destroy);
-        // SAFETY: as the header says.
-        let mut op = unsafe { handle_mut(op, "op")? };
-        op.callbacks.decide = decide.map(|decide| (decide, user));
-        Ok(())
-    })
+#[export]
+fn devid_op_set_decide(op: &mut devid_op, decide: Option<devid_decide_fn>, user: User) -> Result<(), Error> {
+    op.callbacks.decide = decide.map(|decide| (decide, user));
+    Ok(())
 }
 
 /// Let a function of the program wait, or refuse to. Without one, devid_op_run() sleeps.
 ///
-/// @param op       Not NULL.
 /// @param wait     NULL: sleep. May be NULL.
 /// @param user     Passed to `wait` and `destroy`. May be NULL.
 /// @param destroy  Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
-/// @param err      Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_set_wait(
-    op: *mut devid_op,
-    wait: devid_wait_fn,
-    user: *mut c_void,
-    destroy: devid_destroy_fn,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        let user = User::new(user, destroy);
-        // SAFETY: as the header says.
-        let mut op = unsafe { handle_mut(op, "op")? };
-        op.callbacks.wait = wait.map(|wait| (wait, user));
-        Ok(())
-    })
+#[export]
+fn devid_op_set_wait(op: &mut devid_op, wait: Option<devid_wait_fn>, user: User) -> Result<(), Error> {
+    op.callbacks.wait = wait.map(|wait| (wait, user));
+    Ok(())
 }
 
 /// Runs an operation to its end. Blocks. This function alone reads the system's clock.
@@ -142,60 +79,46 @@ pub unsafe extern "C" fn devid_op_set_wait(
 /// After a failure of the way to the server (devid_status_class() gives DEVID_CLASS_TRANSPORT) or of a callback, the operation
 /// stands where it was: it can be run again, stepped or saved.
 ///
-/// @param op   Not NULL.
-/// @param err  Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK: the certificate is issued and confirmed, see devid_op_certificate(); or what else was asked for is done. Else as devid_op_step(), or
 ///         DEVID_CLASS_TRANSPORT, or what a callback returned.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_run(op: *mut devid_op, err: *mut *mut devid_error) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut op = unsafe { handle_mut(op, "op")? };
-        // Lent out: the closure has the rest of the operation.
-        let mut installing = op.installing.take();
-        let result = with_exchange(&mut op, |operation, exchange, callbacks, session| {
-            let cancel = session.client.exchange_limits().cancel.as_ref();
-            let mut owner = Program { callbacks, log: &session.log, cancel };
-            match installing.as_mut().filter(|bound| !bound.is_finished) {
-                Some(bound) => {
-                    let result = session.client.complete_into(bound.destination(), operation, exchange, &mut owner);
-                    bound.is_finished = result.is_ok() || operation.has_failed();
-                    result.map(|_| ())
-                }
-                None => session.client.complete_over(operation, exchange, &mut owner),
+#[export]
+fn devid_op_run(op: &mut devid_op) -> Result<(), Error> {
+    // Lent out: the closure has the rest of the operation.
+    let mut installing = op.installing.take();
+    let result = with_exchange(op, |operation, exchange, callbacks, session| {
+        let cancel = session.client.exchange_limits().cancel.as_ref();
+        let mut owner = Program { callbacks, log: &session.log, cancel };
+        match installing.as_mut().filter(|bound| !bound.is_finished) {
+            Some(bound) => {
+                let result = session.client.complete_into(bound.destination(), operation, exchange, &mut owner);
+                bound.is_finished = result.is_ok() || operation.has_failed();
+                result.map(|_| ())
             }
-        });
-        op.installing = installing;
-        op.refresh();
-        if let Err(error) = &result {
-            Log::line(&op.session.log, DEVID_LOG_ERROR, || error.to_string());
+            None => session.client.complete_over(operation, exchange, &mut owner),
         }
-        result
-    })
+    });
+    op.installing = installing;
+    if let Err(error) = &result {
+        Log::line(&op.session.log, DEVID_LOG_ERROR, || error.to_string());
+    }
+    result
 }
 
 /// Sends the message under way and feeds the answer: one exchange, for programs that step but leave HTTP to the library.
 /// Blocks.
 ///
 /// @param op   After DEVID_ACTION_SEND. Not NULL.
-/// @param err  Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_STATE if no message is under way; a failure of the way to the server, after which the same
 ///         message can be sent again.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_exchange(op: *mut devid_op, err: *mut *mut devid_error) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut op = unsafe { handle_mut(op, "op")? };
-        with_exchange(&mut op, |operation, exchange, _, session| {
-            let no_message = || Error::new(Code::State, "no message is to be sent");
-            let message = operation.output().ok_or_else(no_message)?;
-            let phase = operation.output_body().map(|body| body.name());
-            let reply = exchange.exchange(message, session.client.exchange_limits());
-            let reply = reply.map_err(|e| diagnose_transport(Error::from(e)).with(|facts| facts.phase = phase))?;
-            feed(operation, &reply)
-        })
+#[export]
+fn devid_op_exchange(op: &mut devid_op) -> Result<(), Error> {
+    with_exchange(op, |operation, exchange, _, session| {
+        let no_message = || Error::new(Code::State, "no message is to be sent");
+        let message = operation.output().ok_or_else(no_message)?;
+        let phase = operation.output_body().map(|body| body.name());
+        let reply = exchange.exchange(message, session.client.exchange_limits());
+        let reply = reply.map_err(|e| diagnose_transport(Error::from(e)).with(|facts| facts.phase = phase))?;
+        feed(operation, &reply)
     })
 }
 
@@ -209,6 +132,7 @@ pub(super) fn with_exchange<T>(
         &super::config::Session,
     ) -> Result<T, Error>,
 ) -> Result<T, Error> {
+    op.operation_mut();
     if let Some(files) = &op.callbacks.files {
         let mut exchange = files.clone();
         return use_it(&mut op.operation, &mut exchange, &op.callbacks, &op.session);
@@ -232,10 +156,8 @@ pub(super) struct ProgramExchange<'a> {
 impl Exchange for ProgramExchange<'_> {
     fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
         let (exchange, user) = self.callbacks.exchange.as_ref().expect("only made where there is one");
-        let (status, reply) = devid_bytes::filled_by(limits.max_reply_bytes, |reply| {
-            // SAFETY: as the header says: the program's function takes these for the duration of the call.
-            unsafe { exchange(user.pointer(), request.as_ptr(), request.len(), reply) }
-        });
+        let (status, reply) =
+            devid_bytes::filled_by(limits.max_reply_bytes, |reply| devid_exchange_fn(*exchange, user, request, reply));
         match (status, reply) {
             (0, Ok(reply)) => Ok(Reply::from_body(reply.to_vec())),
             (0, Err(error)) => Err(TransportError::application(-10_000, error.message())),
@@ -261,8 +183,7 @@ impl Owner for Program<'_> {
         let Some((wait, user)) = &self.callbacks.wait else {
             return sleep_unless(self.cancel, seconds);
         };
-        // SAFETY: as the header says.
-        match unsafe { wait(user.pointer(), seconds) } {
+        match devid_wait_fn(*wait, user, seconds) {
             0 => Ok(()),
             number => Err(Error::application(number.min(-10_000), refused("wait", number))),
         }
@@ -276,17 +197,9 @@ impl Owner for Program<'_> {
             return Unattended.decide(issued);
         };
         let differences: Vec<String> = issued.differences.iter().map(ToString::to_string).collect();
-        let differences: CString = c_text(&differences.join("\n"));
-        let (cert, chain) =
-            (devid_cert::of(issued.certificate.clone()), devid_cert_list::into_raw(issued.chain.clone()));
+        let (cert, chain) = (Slot::lent(devid_cert::of(issued.certificate.clone())), Slot::lent(issued.chain.clone()));
         let mut accept = 0;
-        // SAFETY: as the header says: the program's function takes these for the duration of the call.
-        let status = unsafe { decide(user.pointer(), cert, chain, differences.as_ptr(), &mut accept) };
-        // SAFETY: made above, lent to the function as const, so that it does not free them.
-        unsafe {
-            super::cert::devid_cert_free(cert);
-            super::cert::devid_cert_list_free(chain);
-        }
+        let status = devid_decide_fn(*decide, user, &cert, &chain, &differences.join("\n"), &mut accept);
         match (status, accept) {
             (0, 1) => Ok(Decision::Accept),
             (0, _) => Ok(Decision::Reject("refused by the program".to_owned())),

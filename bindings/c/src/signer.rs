@@ -1,12 +1,10 @@
 //! Settings about who signs answers and whether those certificates are revoked; further header fields of requests.
 
-use std::ffi::c_char;
+use devid_core::Error;
+use devid_macros::export;
 use std::sync::Arc;
 
-use super::args::{bytes_in, bytes_in_opt, handle_mut, handle_ref, text_in};
-use super::config::{devid_config, invalid, switch};
-use super::error::{devid_error, devid_status};
-use super::guard::guard;
+use super::config::{devid_config, invalid};
 use super::store::devid_store;
 use super::validation::revocation_policy;
 use devid_core::asn1::oid::Oid;
@@ -18,184 +16,101 @@ use devid_core::validation::{Crl, OcspResponse};
 /// Whether certificates that sign answers are checked for revocation, with the data that devid_config_add_signer_crls() and its kin
 /// give: nothing is fetched.
 ///
-/// @param config  Not NULL.
 /// @param mode    One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
 /// @param scope   One of DEVID_SCOPE_*.
 /// @param prefer  One of DEVID_PREFER_*.
-/// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT. With a signer that is revoked, or whose status must be known and is not, operations
 ///         fail with DEVID_E_PROTECTION_INVALID.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_signer_revocation(
-    config: *mut devid_config,
+#[export]
+fn devid_config_set_signer_revocation(
+    config: &mut devid_config,
     mode: i32,
     scope: i32,
     prefer: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut settings = unsafe { handle_mut(config, "config")? };
-        let (mode, scope, prefer) = revocation_policy(mode, scope, prefer)?;
-        let policy = &mut settings.config.signer_revocation;
-        (policy.mode, policy.scope, policy.prefer) = (mode, scope, prefer);
-        Ok(())
-    })
+) -> Result<(), Error> {
+    let (mode, scope, prefer) = revocation_policy(mode, scope, prefer)?;
+    let policy = &mut config.config.signer_revocation;
+    (policy.mode, policy.scope, policy.prefer) = (mode, scope, prefer);
+    Ok(())
 }
 
 /// How old status data about signers may be.
 ///
-/// @param config           Not NULL.
 /// @param max_age_seconds  Oldest accepted, from its thisUpdate; -1: until its nextUpdate (the default).
 /// @param grace_seconds    How long after nextUpdate it may still be used; 0 is the default.
 /// @param skew_seconds     How far thisUpdate may lie in the future; 0 is the default.
-/// @param err              Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_signer_status_age(
-    config: *mut devid_config,
+#[export]
+fn devid_config_set_signer_status_age(
+    config: &mut devid_config,
     max_age_seconds: i64,
     grace_seconds: u32,
     skew_seconds: u32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut settings = unsafe { handle_mut(config, "config")? };
-        let policy = &mut settings.config.signer_revocation;
-        policy.max_age_seconds = match max_age_seconds {
-            -1 => None,
-            other => Some(u32::try_from(other).map_err(|_| invalid(format!("an age of {other} seconds")))?),
-        };
-        (policy.offline_grace_seconds, policy.clock_skew_seconds) = (grace_seconds, skew_seconds);
-        Ok(())
-    })
+) -> Result<(), Error> {
+    let policy = &mut config.config.signer_revocation;
+    policy.max_age_seconds = match max_age_seconds {
+        -1 => None,
+        other => Some(u32::try_from(other).map_err(|_| invalid(format!("an age of {other} seconds")))?),
+    };
+    (policy.offline_grace_seconds, policy.clock_skew_seconds) = (grace_seconds, skew_seconds);
+    Ok(())
 }
 
 /// Adds CRLs about signers of answers and the CAs above them.
 ///
-/// @param config    Not NULL.
 /// @param crls      DER (one) or PEM (any number). Not NULL.
-/// @param crls_len  Length of `crls` in bytes.
-/// @param err       Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_add_signer_crls(
-    config: *mut devid_config,
-    crls: *const u8,
-    crls_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, crls) = unsafe { (handle_mut(config, "config")?, bytes_in(crls, crls_len, "crls")?) };
-        let crls = Crl::many_from_bytes(crls)?;
-        settings.config.signer_status.crls.extend(crls.into_iter().map(Arc::new));
-        Ok(())
-    })
+#[export]
+fn devid_config_add_signer_crls(config: &mut devid_config, crls: &[u8]) -> Result<(), Error> {
+    let crls = Crl::many_from_bytes(crls)?;
+    config.config.signer_status.crls.extend(crls.into_iter().map(Arc::new));
+    Ok(())
 }
 
 /// Adds an OCSP response about a signer of answers.
 ///
-/// @param config        Not NULL.
 /// @param response      OCSPResponse, DER. Not NULL.
-/// @param response_len  Length of `response` in bytes.
-/// @param err           Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_add_signer_ocsp(
-    config: *mut devid_config,
-    response: *const u8,
-    response_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, response) =
-            unsafe { (handle_mut(config, "config")?, bytes_in(response, response_len, "response")?) };
-        let response = OcspResponse::from_der(response)?;
-        settings.config.signer_status.ocsp.push(Arc::new(response));
-        Ok(())
-    })
+#[export]
+fn devid_config_add_signer_ocsp(config: &mut devid_config, response: &[u8]) -> Result<(), Error> {
+    let response = OcspResponse::from_der(response)?;
+    config.config.signer_status.ocsp.push(Arc::new(response));
+    Ok(())
 }
 
 /// Uses what device memory keeps for signers of answers: its CRLs as they are now, and the highest CRL numbers seen, so that an
 /// older list cannot be played back.
 ///
-/// @param config  Not NULL.
 /// @param store   Used as long as clients made with these settings are. Not NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_use_signer_store(
-    config: *mut devid_config,
-    store: *const devid_store,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, store) = unsafe { (handle_mut(config, "config")?, handle_ref(store, "store")?) };
-        let status = &mut settings.config.signer_status;
-        status.crls.extend(kept_crls(&default_provider(), &store)?);
-        status.crl_numbers = Some(StatusMemory::new(default_provider(), Some(Arc::clone(&store))).crl_numbers());
-        Ok(())
-    })
+#[export]
+fn devid_config_use_signer_store(config: &mut devid_config, store: &devid_store) -> Result<(), Error> {
+    let status = &mut config.config.signer_status;
+    status.crls.extend(kept_crls(&default_provider(), store)?);
+    status.crl_numbers = Some(StatusMemory::new(default_provider(), Some(Arc::clone(store))).crl_numbers());
+    Ok(())
 }
 
 /// Adds a field to generalInfo of requests (RFC 9810 section 5.1.1), such as a vendor's. Profile, implicitConfirm and what else this
 /// library sets by itself have functions of their own.
 ///
-/// @param config      Not NULL.
 /// @param identifier  infoType in dotted form. Not NULL.
 /// @param value       infoValue, DER. NULL: none. May be NULL.
-/// @param value_len   Length of `value` in bytes.
-/// @param err         Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_DER if the value is not one element of DER.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_add_general_info(
-    config: *mut devid_config,
-    identifier: *const c_char,
-    value: *const u8,
-    value_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, identifier, value) = unsafe {
-            (
-                handle_mut(config, "config")?,
-                text_in(identifier, "identifier")?,
-                bytes_in_opt(value, value_len, "value")?.unwrap_or_default(),
-            )
-        };
-        let info_type =
-            Oid::new(identifier).map_err(|_| invalid(format!("\"{identifier}\" is no object identifier")))?;
-        settings.config.add_general_info(info_type, value)
-    })
+#[export]
+fn devid_config_add_general_info(
+    config: &mut devid_config,
+    identifier: &str,
+    value: Option<&[u8]>,
+) -> Result<(), Error> {
+    let info_type = Oid::new(identifier).map_err(|_| invalid(format!("\"{identifier}\" is no object identifier")))?;
+    config.config.add_general_info(info_type, value.unwrap_or_default())
 }
 
 /// Whether requests say when they were made (messageTime). For devices without a clock: a wrong time is worse than none.
 ///
-/// @param config  Not NULL.
 /// @param on      1 yes (the default), 0 no.
-/// @param err     Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_message_time(
-    config: *mut devid_config,
-    on: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        unsafe { handle_mut(config, "config")? }.config.send_message_time = switch(on)?;
-        Ok(())
-    })
+#[export]
+fn devid_config_set_message_time(config: &mut devid_config, on: bool) -> Result<(), Error> {
+    config.config.send_message_time = on;
+    Ok(())
 }

@@ -1,67 +1,37 @@
 //! Device memory: identities (key, certificate, chain) in generations, switched as one; pending keys, saved operations, anchors.
 
-use std::ffi::c_char;
+use super::args::Owned;
+use devid_macros::{export, handle};
 use std::sync::Arc;
 
-use super::args::{Handle, Slot, bytes_in, bytes_in_opt, free, handle, handle_ref, out, out_opt, text_in, text_in_opt};
 use super::bytes::devid_bytes;
 use super::cert::{devid_cert, devid_cert_list};
-use super::config::{invalid, switch};
-use super::error::{devid_error, devid_status};
-use super::guard::guard;
+use super::config::invalid;
 use super::identity::{devid_identity, signer};
 use super::key::devid_key;
-use super::storage::constant_secret;
+use super::storage::{constant_secret, open_directory};
 use devid_core::cmp::Signer;
-use devid_core::crypto::{PrivateKey, default_provider};
-use devid_core::store::{AnchorSet, Identity, KeyReference, NewIdentity, NewKey, Store, StoreError, StoreOptions};
+use devid_core::crypto::PrivateKey;
+use devid_core::store::{AnchorSet, KeyReference, NewIdentity, NewKey, Store, StoreOptions};
 use devid_core::{Code, Error, Time};
 
 /// Device memory. May be shared by threads as const, and used by several processes: calls that change something take a lock.
 ///
 /// Names of identities, labels and operations are 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash.
-#[allow(non_camel_case_types)]
-pub struct devid_store(Slot<Arc<Store>>);
-handle!(devid_store: Arc<Store>);
+#[handle]
+pub type devid_store = Arc<Store>;
 
 /// Opens device memory in a directory, which is created if it is missing.
 ///
 /// @param path        The directory; its parent must exist. Not NULL.
 /// @param secret      Encrypts private keys at rest, such as a device-unique key. NULL: keys are plain files, readable by the
 ///                    owner alone. May be NULL.
-/// @param secret_len  Length of `secret` in bytes.
 /// @param out_store   Receives the store; free with devid_store_free(). Not NULL.
-/// @param err         Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_PERMISSION, DEVID_E_IO, DEVID_E_UNSUPPORTED on systems without such a store.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_open_dir(
-    path: *const c_char,
-    secret: *const u8,
-    secret_len: usize,
-    out_store: *mut *mut devid_store,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_store, path, secret) = unsafe {
-            (out(out_store, "out_store")?, text_in(path, "path")?, bytes_in_opt(secret, secret_len, "secret")?)
-        };
-        let mut options = StoreOptions::default();
-        if let Some(secret) = secret {
-            options.key_secret = Some(constant_secret(secret));
-        }
-        #[cfg(unix)]
-        {
-            *out_store = devid_store::into_raw(Arc::new(Store::open_directory(path, default_provider(), options)?));
-            Ok(())
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = (out_store, path, options);
-            Err(Error::new(Code::Unsupported, "there is no directory store for this system"))
-        }
-    })
+#[export]
+fn devid_store_open_dir(path: &str, secret: Option<&[u8]>) -> Result<devid_store, Error> {
+    let options = StoreOptions { key_secret: secret.map(constant_secret), ..StoreOptions::default() };
+    open_directory(path, options)
 }
 
 /// Installs an identity: checks it, writes it as a new generation, reads it back and switches to it in one atomic step. The
@@ -76,23 +46,21 @@ pub unsafe extern "C" fn devid_store_open_dir(
 /// @param chain      The certificates above, nearest first. NULL: none. May be NULL.
 /// @param purpose    What it is for, such as "ldevid". Not NULL.
 /// @param now        The present, in seconds since 1970-01-01T00:00:00Z.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_KEY_MISMATCH, DEVID_E_VERIFY_AFTER_WRITE, DEVID_E_LOCKED, DEVID_E_FULL, DEVID_E_IO.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_install(
-    store: *const devid_store,
-    name: *const c_char,
-    key: *const devid_key,
-    reference: *const c_char,
-    cert: *const devid_cert,
-    chain: *const devid_cert_list,
-    purpose: *const c_char,
-    now: i64,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    // SAFETY: as the header says.
-    unsafe { put(store, name, key, reference, cert, chain, purpose, now, err, Store::install) }
+#[export]
+fn devid_store_install(
+    store: &devid_store,
+    name: &str,
+    key: &devid_key,
+    reference: Option<&str>,
+    cert: &devid_cert,
+    chain: Option<&devid_cert_list>,
+    purpose: &str,
+    now: Time,
+) -> Result<(), Error> {
+    let reference = key_reference(&key.signer, reference)?;
+    store.install(name, &new_identity(key, reference.as_ref(), cert, chain, purpose, now))?;
+    Ok(())
 }
 
 /// The first half of devid_store_install(): everything but the switch. For a certificate that is issued and not confirmed yet;
@@ -106,91 +74,63 @@ pub unsafe extern "C" fn devid_store_install(
 /// @param chain      The certificates above, nearest first. NULL: none. May be NULL.
 /// @param purpose    What it is for, such as "ldevid". Not NULL.
 /// @param now        The present, in seconds since 1970-01-01T00:00:00Z.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return As devid_store_install(); DEVID_E_EXISTS if another one is waiting already.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_stage(
-    store: *const devid_store,
-    name: *const c_char,
-    key: *const devid_key,
-    reference: *const c_char,
-    cert: *const devid_cert,
-    chain: *const devid_cert_list,
-    purpose: *const c_char,
-    now: i64,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    // SAFETY: as the header says.
-    unsafe { put(store, name, key, reference, cert, chain, purpose, now, err, Store::stage) }
+#[export]
+fn devid_store_stage(
+    store: &devid_store,
+    name: &str,
+    key: &devid_key,
+    reference: Option<&str>,
+    cert: &devid_cert,
+    chain: Option<&devid_cert_list>,
+    purpose: &str,
+    now: Time,
+) -> Result<(), Error> {
+    let reference = key_reference(&key.signer, reference)?;
+    store.stage(name, &new_identity(key, reference.as_ref(), cert, chain, purpose, now))?;
+    Ok(())
 }
 
 /// The second half: the staged generation comes into use in one atomic step.
 ///
 /// @param store  Not NULL.
 /// @param name   The identity's name. Not NULL.
-/// @param err    Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND if nothing is staged.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_promote(
-    store: *const devid_store,
-    name: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    // SAFETY: as the header says.
-    unsafe { by_name(store, name, err, |store, name| store.promote(name).map(|_| ())) }
+#[export]
+fn devid_store_promote(store: &devid_store, name: &str) -> Result<(), Error> {
+    store.promote(name)?;
+    Ok(())
 }
 
 /// Drops the staged generation.
 ///
 /// @param store  Not NULL.
 /// @param name   The identity's name. Not NULL.
-/// @param err    Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND if nothing is staged.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_discard(
-    store: *const devid_store,
-    name: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    // SAFETY: as the header says.
-    unsafe { by_name(store, name, err, Store::discard) }
+#[export]
+fn devid_store_discard(store: &devid_store, name: &str) -> Result<(), Error> {
+    Ok(store.discard(name)?)
 }
 
 /// Back to the previous generation in one atomic step; a second call undoes the first.
 ///
 /// @param store  Not NULL.
 /// @param name   The identity's name. Not NULL.
-/// @param err    Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND if there is no previous generation.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_rollback(
-    store: *const devid_store,
-    name: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    // SAFETY: as the header says.
-    unsafe { by_name(store, name, err, |store, name| store.rollback(name).map(|_| ())) }
+#[export]
+fn devid_store_rollback(store: &devid_store, name: &str) -> Result<(), Error> {
+    store.rollback(name)?;
+    Ok(())
 }
 
 /// Removes an identity with all its generations.
 ///
 /// @param store  Not NULL.
 /// @param name   The identity's name. Not NULL.
-/// @param err    Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_remove(
-    store: *const devid_store,
-    name: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    // SAFETY: as the header says.
-    unsafe { by_name(store, name, err, Store::remove_identity) }
+#[export]
+fn devid_store_remove(store: &devid_store, name: &str) -> Result<(), Error> {
+    Ok(store.remove_identity(name)?)
 }
 
 /// The identity in use, read and checked.
@@ -198,18 +138,10 @@ pub unsafe extern "C" fn devid_store_remove(
 /// @param store         Not NULL.
 /// @param name          The identity's name. Not NULL.
 /// @param out_identity  Receives the identity; free with devid_identity_free(). Not NULL.
-/// @param err           Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND; DEVID_E_CORRUPT and others if it is damaged, see devid_store_last_good().
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_current(
-    store: *const devid_store,
-    name: *const c_char,
-    out_identity: *mut *mut devid_identity,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    // SAFETY: as the header says.
-    unsafe { look_up(store, name, out_identity, err, Store::current) }
+#[export]
+fn devid_store_current(store: &devid_store, name: &str) -> Result<devid_identity, Error> {
+    Ok(devid_identity::of(store.current(name)?, store))
 }
 
 /// The generation before the one in use.
@@ -217,18 +149,10 @@ pub unsafe extern "C" fn devid_store_current(
 /// @param store         Not NULL.
 /// @param name          The identity's name. Not NULL.
 /// @param out_identity  Receives the identity; free with devid_identity_free(). Not NULL.
-/// @param err           Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_previous(
-    store: *const devid_store,
-    name: *const c_char,
-    out_identity: *mut *mut devid_identity,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    // SAFETY: as the header says.
-    unsafe { look_up(store, name, out_identity, err, Store::previous) }
+#[export]
+fn devid_store_previous(store: &devid_store, name: &str) -> Result<devid_identity, Error> {
+    Ok(devid_identity::of(store.previous(name)?, store))
 }
 
 /// The staged generation.
@@ -236,371 +160,150 @@ pub unsafe extern "C" fn devid_store_previous(
 /// @param store         Not NULL.
 /// @param name          The identity's name. Not NULL.
 /// @param out_identity  Receives the identity; free with devid_identity_free(). Not NULL.
-/// @param err           Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_pending(
-    store: *const devid_store,
-    name: *const c_char,
-    out_identity: *mut *mut devid_identity,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    // SAFETY: as the header says.
-    unsafe { look_up(store, name, out_identity, err, Store::pending) }
+#[export]
+fn devid_store_pending(store: &devid_store, name: &str) -> Result<devid_identity, Error> {
+    Ok(devid_identity::of(store.pending(name)?, store))
 }
 
 /// The identity in use or, if it is damaged, the best one there is.
 ///
-/// @param store         Not NULL.
 /// @param name          The identity's name. Not NULL.
 /// @param out_identity  Receives the identity; free with devid_identity_free(). Not NULL.
 /// @param out_damaged   Receives 1 if the one in use is damaged, else 0. May be NULL.
-/// @param err           Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND, or what is wrong if no generation is whole.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_last_good(
-    store: *const devid_store,
-    name: *const c_char,
-    out_identity: *mut *mut devid_identity,
-    out_damaged: *mut i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_damaged, out_identity, store, name) = unsafe {
-            (
-                out_opt(out_damaged),
-                out(out_identity, "out_identity")?,
-                handle_ref(store, "store")?,
-                text_in(name, "name")?,
-            )
-        };
-        let (identity, damage) = store.last_good(name)?;
-        *out_identity = devid_identity::of(identity, &store);
-        if let Some(out_damaged) = out_damaged {
-            *out_damaged = i32::from(damage.is_some());
-        }
-        Ok(())
-    })
+#[export]
+fn devid_store_last_good(store: &devid_store, name: &str) -> Result<(devid_identity, bool), Error> {
+    let (identity, damage) = store.last_good(name)?;
+    Ok((devid_identity::of(identity, store), damage.is_some()))
 }
 
 /// The names of all identities.
 ///
-/// @param store      Not NULL.
 /// @param out_names  Receives the names as text, sorted, each followed by a line feed; free with devid_bytes_free(). Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_identities(
-    store: *const devid_store,
-    out_names: *mut *mut devid_bytes,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_names, store) = unsafe { (out(out_names, "out_names")?, handle_ref(store, "store")?) };
-        *out_names = devid_bytes::from_slice(lines(&store.identities()?).as_bytes());
-        Ok(())
-    })
+#[export]
+fn devid_store_identities(store: &devid_store) -> Result<devid_bytes, Error> {
+    Ok(devid_bytes::from_slice(lines(&store.identities()?).as_bytes()))
 }
 
 /// Looks everything over, and on request puts right what can be without guessing.
 ///
-/// @param store         Not NULL.
 /// @param mend          1: put right; 0: change nothing.
 /// @param out_problems  Receives a line of text for each problem found; free with devid_bytes_free(). Not NULL.
-/// @param err           Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK, also if problems were found; or a failure to look.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_verify(
-    store: *const devid_store,
-    mend: i32,
-    out_problems: *mut *mut devid_bytes,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_problems, store) = unsafe { (out(out_problems, "out_problems")?, handle_ref(store, "store")?) };
-        let problems = if switch(mend)? { store.repair()? } else { store.verify()? };
-        let mended = |is_mended| if is_mended { " (put right)" } else { "" };
-        let texts: Vec<_> =
-            problems.iter().map(|p| format!("{}: {}{}", p.place, p.text, mended(p.is_mended))).collect();
-        *out_problems = devid_bytes::from_slice(lines(&texts).as_bytes());
-        Ok(())
-    })
+#[export]
+fn devid_store_verify(store: &devid_store, mend: bool) -> Result<devid_bytes, Error> {
+    let problems = if mend { store.repair()? } else { store.verify()? };
+    let mended = |is_mended| if is_mended { " (put right)" } else { "" };
+    let texts: Vec<_> = problems.iter().map(|p| format!("{}: {}{}", p.place, p.text, mended(p.is_mended))).collect();
+    Ok(devid_bytes::from_slice(lines(&texts).as_bytes()))
 }
 
 /// Keeps a new key whose certificate has not come yet, so that it survives a reboot.
 ///
-/// @param store      Not NULL.
 /// @param label      Its label. Not NULL.
-/// @param key        Not NULL.
 /// @param reference  As devid_store_install(). May be NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_EXISTS.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_put_pending_key(
-    store: *const devid_store,
-    label: *const c_char,
-    key: *const devid_key,
-    reference: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (store, label, key, reference) = unsafe {
-            (
-                handle_ref(store, "store")?,
-                text_in(label, "label")?,
-                handle_ref(key, "key")?,
-                text_in_opt(reference, "reference")?,
-            )
-        };
-        let reference = key_reference(&key.signer, reference)?;
-        Ok(store.put_pending_key(label, &new_key(&key.signer, reference.as_ref()))?)
-    })
+#[export]
+fn devid_store_put_pending_key(
+    store: &devid_store,
+    label: &str,
+    key: &devid_key,
+    reference: Option<&str>,
+) -> Result<(), Error> {
+    let reference = key_reference(&key.signer, reference)?;
+    Ok(store.put_pending_key(label, &new_key(&key.signer, reference.as_ref()))?)
 }
 
 /// A key that is waiting for its certificate.
 ///
-/// @param store    Not NULL.
 /// @param label    Its label. Not NULL.
 /// @param out_key  Receives the key, or a deferred one if it cannot be exported; free with devid_key_free(). Not NULL.
-/// @param err      Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_pending_key(
-    store: *const devid_store,
-    label: *const c_char,
-    out_key: *mut *mut devid_key,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_key, store, label) =
-            unsafe { (out(out_key, "out_key")?, handle_ref(store, "store")?, text_in(label, "label")?) };
-        *out_key = devid_key::of_signer(signer(store.key_opener().as_ref(), &store.pending_key(label)?.key)?);
-        Ok(())
-    })
+#[export]
+fn devid_store_pending_key(store: &devid_store, label: &str) -> Result<devid_key, Error> {
+    Ok(devid_key::of_signer(signer(store.key_opener().as_ref(), &store.pending_key(label)?.key)?))
 }
 
 /// Removes a key that was waiting: its identity is installed, or given up.
 ///
 /// @param store  Not NULL.
 /// @param label  Its label. Not NULL.
-/// @param err    Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_remove_pending_key(
-    store: *const devid_store,
-    label: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    // SAFETY: as the header says.
-    unsafe { by_name(store, label, err, Store::remove_pending_key) }
+#[export]
+fn devid_store_remove_pending_key(store: &devid_store, label: &str) -> Result<(), Error> {
+    Ok(store.remove_pending_key(label)?)
 }
 
 /// Keeps a saved operation under a name; an earlier one of that name is replaced.
 ///
-/// @param store      Not NULL.
 /// @param name       Not NULL.
 /// @param saved      What devid_op_save() gave. Not NULL.
-/// @param saved_len  Length of `saved` in bytes.
-/// @param err        Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_put_operation(
-    store: *const devid_store,
-    name: *const c_char,
-    saved: *const u8,
-    saved_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (store, name, saved) =
-            unsafe { (handle_ref(store, "store")?, text_in(name, "name")?, bytes_in(saved, saved_len, "saved")?) };
-        Ok(store.save_operation(name, saved)?)
-    })
+#[export]
+fn devid_store_put_operation(store: &devid_store, name: &str, saved: &[u8]) -> Result<(), Error> {
+    Ok(store.save_operation(name, saved)?)
 }
 
 /// A saved operation, for devid_op_restore().
 ///
-/// @param store      Not NULL.
 /// @param name       Not NULL.
 /// @param out_saved  Receives the bytes; free with devid_bytes_free(). Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND, DEVID_E_CORRUPT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_operation(
-    store: *const devid_store,
-    name: *const c_char,
-    out_saved: *mut *mut devid_bytes,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_saved, store, name) =
-            unsafe { (out(out_saved, "out_saved")?, handle_ref(store, "store")?, text_in(name, "name")?) };
-        *out_saved = devid_bytes::from_slice(&store.load_operation(name)?);
-        Ok(())
-    })
+#[export]
+fn devid_store_operation(store: &devid_store, name: &str) -> Result<devid_bytes, Error> {
+    Ok(devid_bytes::from_slice(&store.load_operation(name)?))
 }
 
 /// Removes a saved operation.
 ///
 /// @param store  Not NULL.
 /// @param name   Not NULL.
-/// @param err    Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_remove_operation(
-    store: *const devid_store,
-    name: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    // SAFETY: as the header says.
-    unsafe { by_name(store, name, err, Store::remove_operation) }
+#[export]
+fn devid_store_remove_operation(store: &devid_store, name: &str) -> Result<(), Error> {
+    Ok(store.remove_operation(name)?)
 }
 
 /// Keeps the trust anchors for one use; earlier ones are replaced.
 ///
-/// @param store  Not NULL.
 /// @param use_for  "cmp", "enrolment", "tls" or "peer". Not NULL.
-/// @param certs  Not NULL.
-/// @param err    Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another use.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_put_anchors(
-    store: *const devid_store,
-    use_for: *const c_char,
-    certs: *const devid_cert_list,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (store, use_for, certs) =
-            unsafe { (handle_ref(store, "store")?, text_in(use_for, "use_for")?, handle_ref(certs, "certs")?) };
-        Ok(store.set_anchors(anchor_set(use_for)?, &certs)?)
-    })
+#[export]
+fn devid_store_put_anchors(store: &devid_store, use_for: &str, certs: &devid_cert_list) -> Result<(), Error> {
+    Ok(store.set_anchors(anchor_set(use_for)?, certs)?)
 }
 
 /// The trust anchors kept for one use.
 ///
-/// @param store      Not NULL.
 /// @param use_for    "cmp", "enrolment", "tls" or "peer". Not NULL.
 /// @param out_certs  Receives the list, perhaps an empty one; free with devid_cert_list_free(). Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another use; DEVID_E_CORRUPT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_anchors(
-    store: *const devid_store,
-    use_for: *const c_char,
-    out_certs: *mut *mut devid_cert_list,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_certs, store, use_for) =
-            unsafe { (out(out_certs, "out_certs")?, handle_ref(store, "store")?, text_in(use_for, "use_for")?) };
-        *out_certs = devid_cert_list::into_raw(store.anchors(anchor_set(use_for)?)?);
-        Ok(())
-    })
+#[export]
+fn devid_store_anchors(store: &devid_store, use_for: &str) -> Result<devid_cert_list, Error> {
+    Ok(store.anchors(anchor_set(use_for)?)?)
 }
 
 /// Closes device memory. What was read from it stays.
-///
-/// @param store  May be NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_store_free(store: *mut devid_store) {
-    // SAFETY: as the header says.
-    unsafe { free(store) }
+#[export]
+fn devid_store_free(store: Owned<devid_store>) {
+    drop(store)
 }
 
-/// # Safety
-/// As the functions that pass their arguments here.
-#[allow(clippy::too_many_arguments, reason = "the arguments of the C functions that share it")]
-unsafe fn put(
-    store: *const devid_store,
-    name: *const c_char,
-    key: *const devid_key,
-    reference: *const c_char,
-    cert: *const devid_cert,
-    chain: *const devid_cert_list,
-    purpose: *const c_char,
-    now: i64,
-    err: *mut *mut devid_error,
-    put: impl FnOnce(&Store, &str, &NewIdentity<'_>) -> Result<Identity, StoreError>,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: by the caller's promise.
-        let (store, name, key, reference, cert, chain, purpose) = unsafe {
-            (
-                handle_ref(store, "store")?,
-                text_in(name, "name")?,
-                handle_ref(key, "key")?,
-                text_in_opt(reference, "reference")?,
-                handle_ref(cert, "cert")?,
-                if chain.is_null() { None } else { Some(handle_ref(chain, "chain")?) },
-                text_in(purpose, "purpose")?,
-            )
-        };
-        let reference = key_reference(&key.signer, reference)?;
-        let new = NewIdentity {
-            key: new_key(&key.signer, reference.as_ref()),
-            certificate: &cert.certificate,
-            chain: chain.as_ref().map_or(&[], |chain| &chain[..]),
-            purpose,
-            at: Time::from_unix(now),
-        };
-        put(&store, name, &new)?;
-        Ok(())
-    })
-}
-
-/// # Safety
-/// As the functions that pass their arguments here.
-unsafe fn by_name(
-    store: *const devid_store,
-    name: *const c_char,
-    err: *mut *mut devid_error,
-    call: impl FnOnce(&Store, &str) -> Result<(), StoreError>,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: by the caller's promise.
-        let (store, name) = unsafe { (handle_ref(store, "store")?, text_in(name, "name")?) };
-        Ok(call(&store, name)?)
-    })
-}
-
-/// # Safety
-/// As the functions that pass their arguments here.
-unsafe fn look_up(
-    store: *const devid_store,
-    name: *const c_char,
-    out_identity: *mut *mut devid_identity,
-    err: *mut *mut devid_error,
-    find: impl FnOnce(&Store, &str) -> Result<Identity, StoreError>,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: by the caller's promise.
-        let (out_identity, store, name) =
-            unsafe { (out(out_identity, "out_identity")?, handle_ref(store, "store")?, text_in(name, "name")?) };
-        *out_identity = devid_identity::of(find(&store, name)?, &store);
-        Ok(())
-    })
+fn new_identity<'a>(
+    key: &'a devid_key,
+    reference: Option<&'a KeyReference>,
+    cert: &'a devid_cert,
+    chain: Option<&'a devid_cert_list>,
+    purpose: &'a str,
+    at: Time,
+) -> NewIdentity<'a> {
+    NewIdentity {
+        key: new_key(&key.signer, reference),
+        certificate: &cert.certificate,
+        chain: chain.map_or(&[], Vec::as_slice),
+        purpose,
+        at,
+    }
 }
 
 /// Where a key is that does not leave its home; `None` for one that does.

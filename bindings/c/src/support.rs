@@ -1,13 +1,8 @@
 //! Operations besides enrolment: revocation, questions to the server, requests made by others.
 
-use std::ffi::c_char;
-
-use super::args::{bytes_in, bytes_in_opt, handle_ref, out, text_in, text_in_opt};
 use super::cert::devid_cert;
 use super::config::{devid_client, invalid};
-use super::error::{devid_error, devid_status};
-use super::guard::guard;
-use super::operation::{Op, devid_op};
+use super::operation::devid_op;
 use devid_core::asn1::cmp::CrlSource;
 use devid_core::asn1::crl::CrlReason;
 use devid_core::asn1::name::Name;
@@ -15,6 +10,7 @@ use devid_core::asn1::oid::Oid;
 use devid_core::cmp::Question;
 use devid_core::validation::Crl;
 use devid_core::{Error, Time};
+use devid_macros::export;
 
 /// No reason is given (RFC 5280 section 5.3.1, as are the following).
 pub const DEVID_REASON_UNSPECIFIED: i32 = 0;
@@ -40,29 +36,12 @@ pub const DEVID_REASON_AA_COMPROMISE: i32 = 10;
 /// Begins the enrolment for a PKCS#10 request, our own or someone else's: p10cr (RFC 9483 section 4.1.4). The request goes out as
 /// it is; its key need not be at hand.
 ///
-/// @param client       Not NULL.
 /// @param request      PKCS#10, DER or PEM. Not NULL.
-/// @param request_len  Length of `request` in bytes.
 /// @param out_op       Receives the operation; free with devid_op_free(). Not NULL.
-/// @param err          Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_SIGNATURE_INVALID if the request's own signature does not hold.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_enroll_pkcs10(
-    client: *const devid_client,
-    request: *const u8,
-    request_len: usize,
-    out_op: *mut *mut devid_op,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_op, session, request) = unsafe {
-            (out(out_op, "out_op")?, handle_ref(client, "client")?, bytes_in(request, request_len, "request")?)
-        };
-        *out_op = Op::into_handle(&session, session.client.enroll_pkcs10(request)?);
-        Ok(())
-    })
+#[export]
+fn devid_op_enroll_pkcs10(client: &devid_client, request: &[u8]) -> Result<devid_op, Error> {
+    Ok(devid_op::new(client, client.client.enroll_pkcs10(request)?))
 }
 
 /// Begins the revocation of a certificate: rr (RFC 9483 section 4.2). An end entity signs with the key of that very certificate,
@@ -73,24 +52,10 @@ pub unsafe extern "C" fn devid_op_enroll_pkcs10(
 /// @param cert    Which one is to be revoked. Not NULL.
 /// @param reason  One of DEVID_REASON_*.
 /// @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the client's credential is a shared secret or the reason is none.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_revoke(
-    client: *const devid_client,
-    cert: *const devid_cert,
-    reason: i32,
-    out_op: *mut *mut devid_op,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_op, session, cert) =
-            unsafe { (out(out_op, "out_op")?, handle_ref(client, "client")?, handle_ref(cert, "cert")?) };
-        *out_op = Op::into_handle(&session, session.client.revoke(&cert.certificate, reason_of(reason)?)?);
-        Ok(())
-    })
+#[export]
+fn devid_op_revoke(client: &devid_client, cert: &devid_cert, reason: i32) -> Result<devid_op, Error> {
+    Ok(devid_op::new(client, client.client.revoke(&cert.certificate, reason_of(reason)?)?))
 }
 
 /// As devid_op_revoke(), for a certificate that is not at hand.
@@ -101,32 +66,11 @@ pub unsafe extern "C" fn devid_op_revoke(
 /// @param serial  Hexadecimal digits, as devid_cert_serial() gives them; colons and spaces are passed over. Not NULL.
 /// @param reason  One of DEVID_REASON_*.
 /// @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return As devid_op_revoke(); DEVID_E_DER if the text is no name, DEVID_E_INVALID_ARGUMENT if the serial number is none.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_revoke_serial(
-    client: *const devid_client,
-    issuer: *const c_char,
-    serial: *const c_char,
-    reason: i32,
-    out_op: *mut *mut devid_op,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_op, session, issuer, serial) = unsafe {
-            (
-                out(out_op, "out_op")?,
-                handle_ref(client, "client")?,
-                text_in(issuer, "issuer")?,
-                text_in(serial, "serial")?,
-            )
-        };
-        let (issuer, serial) = (Name::parse(issuer)?, serial_of(serial)?);
-        *out_op = Op::into_handle(&session, session.client.revoke_serial(&issuer, &serial, reason_of(reason)?)?);
-        Ok(())
-    })
+#[export]
+fn devid_op_revoke_serial(client: &devid_client, issuer: &str, serial: &str, reason: i32) -> Result<devid_op, Error> {
+    let (issuer, serial) = (Name::parse(issuer)?, serial_of(serial)?);
+    Ok(devid_op::new(client, client.client.revoke_serial(&issuer, &serial, reason_of(reason)?)?))
 }
 
 /// As devid_op_revoke_serial(), by whoever lost the certificate's key: protected by a MAC under the passphrase that the CA was given
@@ -137,33 +81,17 @@ pub unsafe extern "C" fn devid_op_revoke_serial(
 /// @param serial  Hexadecimal digits, as devid_cert_serial() gives them; colons and spaces are passed over. Not NULL.
 /// @param reason  One of DEVID_REASON_*.
 /// @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return As devid_op_revoke_serial(); DEVID_E_INVALID_ARGUMENT if the client's credential is no shared secret.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_revoke_with_passphrase(
-    client: *const devid_client,
-    issuer: *const c_char,
-    serial: *const c_char,
+#[export]
+fn devid_op_revoke_with_passphrase(
+    client: &devid_client,
+    issuer: &str,
+    serial: &str,
     reason: i32,
-    out_op: *mut *mut devid_op,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_op, session, issuer, serial) = unsafe {
-            (
-                out(out_op, "out_op")?,
-                handle_ref(client, "client")?,
-                text_in(issuer, "issuer")?,
-                text_in(serial, "serial")?,
-            )
-        };
-        let (issuer, serial) = (Name::parse(issuer)?, serial_of(serial)?);
-        let operation = session.client.revoke_with_passphrase(&issuer, &serial, reason_of(reason)?)?;
-        *out_op = Op::into_handle(&session, operation);
-        Ok(())
-    })
+) -> Result<devid_op, Error> {
+    let (issuer, serial) = (Name::parse(issuer)?, serial_of(serial)?);
+    let operation = client.client.revoke_with_passphrase(&issuer, &serial, reason_of(reason)?)?;
+    Ok(devid_op::new(client, operation))
 }
 
 /// Gives the CA a passphrase with which the certificate of the client's credential can be revoked when its key is lost (RFC 9810
@@ -174,243 +102,105 @@ pub unsafe extern "C" fn devid_op_revoke_with_passphrase(
 /// @param recipient       A certificate of the CA whose key can be encrypted to; it must lead to the CMP anchors. Not NULL.
 /// @param reference       By which the CA finds the passphrase again: the reference value of the later revocation. Not NULL.
 /// @param passphrase      Not NULL.
-/// @param passphrase_len  Length of `passphrase` in bytes.
 /// @param now             The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_op          Receives the operation, which is done when the CA has it; free with devid_op_free(). Not NULL.
-/// @param err             Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the reference value or the passphrase is empty; DEVID_E_NO_PATH and others of
 ///         devid_validate() about the recipient.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_leave_revocation_passphrase(
-    client: *const devid_client,
-    recipient: *const devid_cert,
-    reference: *const c_char,
-    passphrase: *const u8,
-    passphrase_len: usize,
+#[export]
+fn devid_op_leave_revocation_passphrase(
+    client: &devid_client,
+    recipient: &devid_cert,
+    reference: &str,
+    passphrase: &[u8],
     now: i64,
-    out_op: *mut *mut devid_op,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_op, session, recipient, reference, passphrase) = unsafe {
-            (
-                out(out_op, "out_op")?,
-                handle_ref(client, "client")?,
-                handle_ref(recipient, "recipient")?,
-                text_in(reference, "reference")?,
-                bytes_in(passphrase, passphrase_len, "passphrase")?,
-            )
-        };
-        let (recipient, now) = (&recipient.certificate, Time::from_unix(now));
-        let operation = session.client.leave_revocation_passphrase(recipient, reference, passphrase, now)?;
-        *out_op = Op::into_handle(&session, operation);
-        Ok(())
-    })
+) -> Result<devid_op, Error> {
+    let (recipient, now) = (&recipient.certificate, Time::from_unix(now));
+    let operation = client.client.leave_revocation_passphrase(recipient, reference, passphrase, now)?;
+    Ok(devid_op::new(client, operation))
 }
 
 /// Asks for certificates of the CAs (RFC 9483 section 4.3.1): devid_op_ca_certs() when it is done. They help to build paths and
 /// are trusted for nothing.
 ///
-/// @param client  Not NULL.
 /// @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_ask_ca_certs(
-    client: *const devid_client,
-    out_op: *mut *mut devid_op,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_op, session) = unsafe { (out(out_op, "out_op")?, handle_ref(client, "client")?) };
-        *out_op = Op::into_handle(&session, session.client.ask(Question::CaCerts)?);
-        Ok(())
-    })
+#[export]
+fn devid_op_ask_ca_certs(client: &devid_client) -> Result<devid_op, Error> {
+    Ok(devid_op::new(client, client.client.ask(Question::CaCerts)?))
 }
 
 /// Asks for the successor of a trusted root (RFC 9483 section 4.3.2): devid_op_root_update() when it is done.
 ///
-/// @param client  Not NULL.
 /// @param root    The root that is trusted today: its successor is checked with its key. Not NULL.
 /// @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_ask_root_update(
-    client: *const devid_client,
-    root: *const devid_cert,
-    out_op: *mut *mut devid_op,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_op, session, root) =
-            unsafe { (out(out_op, "out_op")?, handle_ref(client, "client")?, handle_ref(root, "root")?) };
-        *out_op =
-            Op::into_handle(&session, session.client.ask(Question::RootUpdate { old: root.certificate.clone() })?);
-        Ok(())
-    })
+#[export]
+fn devid_op_ask_root_update(client: &devid_client, root: &devid_cert) -> Result<devid_op, Error> {
+    let question = Question::RootUpdate { old: root.certificate.clone() };
+    Ok(devid_op::new(client, client.client.ask(question)?))
 }
 
 /// Asks what requests for certificates are to look like (RFC 9483 section 4.3.3), for the profile of the settings if there is
 /// one: devid_op_template() when it is done.
 ///
-/// @param client  Not NULL.
 /// @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_ask_template(
-    client: *const devid_client,
-    out_op: *mut *mut devid_op,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_op, session) = unsafe { (out(out_op, "out_op")?, handle_ref(client, "client")?) };
-        *out_op = Op::into_handle(&session, session.client.ask(Question::RequestTemplate)?);
-        Ok(())
-    })
+#[export]
+fn devid_op_ask_template(client: &devid_client) -> Result<devid_op, Error> {
+    Ok(devid_op::new(client, client.client.ask(Question::RequestTemplate)?))
 }
 
 /// Asks for the CRL that a certificate points to (RFC 9483 section 4.3.4), by its distribution point or else its issuer:
 /// devid_op_crl() when it is done. There is none if the server has nothing newer.
 ///
-/// @param client     Not NULL.
-/// @param cert       Not NULL.
 /// @param known      The CRL at hand, DER: only a newer one is wanted. NULL: any. May be NULL.
-/// @param known_len  Length of `known` in bytes.
 /// @param out_op     Receives the operation; free with devid_op_free(). Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER if `known` is no CRL.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_ask_crl(
-    client: *const devid_client,
-    cert: *const devid_cert,
-    known: *const u8,
-    known_len: usize,
-    out_op: *mut *mut devid_op,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_op, session, cert, known) = unsafe {
-            (
-                out(out_op, "out_op")?,
-                handle_ref(client, "client")?,
-                handle_ref(cert, "cert")?,
-                bytes_in_opt(known, known_len, "known")?,
-            )
-        };
-        let known = known.map(|der| Crl::from_der(der.to_vec())).transpose()?;
-        *out_op = Op::into_handle(&session, session.client.ask(Question::crl_for(&cert.certificate, known.as_ref())?)?);
-        Ok(())
-    })
+#[export]
+fn devid_op_ask_crl(client: &devid_client, cert: &devid_cert, known: Option<&[u8]>) -> Result<devid_op, Error> {
+    let known = known.map(|der| Crl::from_der(der.to_vec())).transpose()?;
+    Ok(devid_op::new(client, client.client.ask(Question::crl_for(&cert.certificate, known.as_ref())?)?))
 }
 
 /// As devid_op_ask_crl(), by name.
 ///
-/// @param client       Not NULL.
 /// @param url          A distribution point as certificates name it. NULL: by issuer. May be NULL.
 /// @param issuer       The issuer of the CRL, such as "CN=Issuing CA,O=Example"; with a URL NULL. May be NULL.
 /// @param this_update  thisUpdate of the CRL at hand, in seconds since 1970-01-01T00:00:00Z; -1: there is none.
 /// @param out_op       Receives the operation; free with devid_op_free(). Not NULL.
-/// @param err          Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if both or neither name it.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_ask_crl_of(
-    client: *const devid_client,
-    url: *const c_char,
-    issuer: *const c_char,
+#[export]
+fn devid_op_ask_crl_of(
+    client: &devid_client,
+    url: Option<&str>,
+    issuer: Option<&str>,
     this_update: i64,
-    out_op: *mut *mut devid_op,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_op, session, url, issuer) = unsafe {
-            (
-                out(out_op, "out_op")?,
-                handle_ref(client, "client")?,
-                text_in_opt(url, "url")?,
-                text_in_opt(issuer, "issuer")?,
-            )
-        };
-        let source = match (url, issuer) {
-            (Some(url), None) => CrlSource::DistributionPoint(url.to_owned()),
-            (None, Some(issuer)) => CrlSource::Issuer(Name::parse(issuer)?),
-            _ => return Err(invalid("either a URL or an issuer names the CRL".to_owned())),
-        };
-        let this_update = (this_update != -1).then(|| Time::from_unix(this_update));
-        *out_op = Op::into_handle(&session, session.client.ask(Question::Crl { source, this_update })?);
-        Ok(())
-    })
+) -> Result<devid_op, Error> {
+    let source = match (url, issuer) {
+        (Some(url), None) => CrlSource::DistributionPoint(url.to_owned()),
+        (None, Some(issuer)) => CrlSource::Issuer(Name::parse(issuer)?),
+        _ => return Err(invalid("either a URL or an issuer names the CRL".to_owned())),
+    };
+    let this_update = (this_update != -1).then(|| Time::from_unix(this_update));
+    Ok(devid_op::new(client, client.client.ask(Question::Crl { source, this_update })?))
 }
 
 /// Asks for the current CRL, whichever the server means (RFC 9810 section 5.3.19.6): devid_op_crl() when it is done.
 ///
-/// @param client  Not NULL.
 /// @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_ask_current_crl(
-    client: *const devid_client,
-    out_op: *mut *mut devid_op,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_op, session) = unsafe { (out(out_op, "out_op")?, handle_ref(client, "client")?) };
-        *out_op = Op::into_handle(&session, session.client.ask(Question::CurrentCrl)?);
-        Ok(())
-    })
+#[export]
+fn devid_op_ask_current_crl(client: &devid_client) -> Result<devid_op, Error> {
+    Ok(devid_op::new(client, client.client.ask(Question::CurrentCrl)?))
 }
 
 /// Asks anything else, such as a vendor's question: devid_op_info_type() and devid_op_info_value() when it is done.
 ///
-/// @param client      Not NULL.
 /// @param identifier  infoType in dotted form, such as "1.3.6.1.5.5.7.4.2". Not NULL.
 /// @param value       infoValue, DER. NULL: none. May be NULL.
-/// @param value_len   Length of `value` in bytes.
 /// @param out_op      Receives the operation; free with devid_op_free(). Not NULL.
-/// @param err         Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_DER if the value is not one element of DER.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_ask_other(
-    client: *const devid_client,
-    identifier: *const c_char,
-    value: *const u8,
-    value_len: usize,
-    out_op: *mut *mut devid_op,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_op, session, identifier, value) = unsafe {
-            (
-                out(out_op, "out_op")?,
-                handle_ref(client, "client")?,
-                text_in(identifier, "identifier")?,
-                bytes_in_opt(value, value_len, "value")?,
-            )
-        };
-        let info_type =
-            Oid::new(identifier).map_err(|_| invalid(format!("\"{identifier}\" is no object identifier")))?;
-        let question = Question::other(info_type, value.unwrap_or_default())?;
-        *out_op = Op::into_handle(&session, session.client.ask(question)?);
-        Ok(())
-    })
+#[export]
+fn devid_op_ask_other(client: &devid_client, identifier: &str, value: Option<&[u8]>) -> Result<devid_op, Error> {
+    let info_type = Oid::new(identifier).map_err(|_| invalid(format!("\"{identifier}\" is no object identifier")))?;
+    let question = Question::other(info_type, value.unwrap_or_default())?;
+    Ok(devid_op::new(client, client.client.ask(question)?))
 }
 
 fn reason_of(reason: i32) -> Result<CrlReason, Error> {

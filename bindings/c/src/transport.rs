@@ -1,6 +1,8 @@
 //! The way to the server: TLS, and what proxies and old servers want.
 
-use std::ffi::{c_char, c_void};
+use super::args::null;
+use super::callback::User;
+use devid_macros::{callback, export};
 #[cfg(feature = "coap")]
 use std::io;
 use std::sync::Arc;
@@ -9,14 +11,10 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::args::{bytes_in, handle_mut, handle_ref, null, text_in_opt};
 use super::bytes::devid_bytes;
-use super::callback::User;
 use super::cert::devid_cert_list;
-use super::config::{Settings, devid_config, invalid, switch};
-use super::error::{devid_error, devid_status};
-use super::guard::guard;
-use super::key::{devid_destroy_fn, devid_key};
+use super::config::{Settings, devid_config, invalid};
+use super::key::devid_key;
 use super::operation::devid_op;
 use super::validation::{DEVID_REVOCATION_HARD, DEVID_REVOCATION_OFF, DEVID_REVOCATION_SOFT};
 use devid_core::transport::TlsConfig;
@@ -56,209 +54,110 @@ fn tls_of(settings: &mut Settings) -> Result<&mut TlsConfig, Error> {
 /// Adds trust anchors for HTTPS servers. They count for TLS alone, and TLS counts none but them. May be the CA's own
 /// certificate, if the CA issued the server's.
 ///
-/// @param config    Not NULL.
 /// @param data      Certificates, DER (one) or PEM (any number). Not NULL.
-/// @param data_len  Length of `data` in bytes.
-/// @param err       Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_UNSUPPORTED if HTTPS is not built in.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_add_tls_anchors(
-    config: *mut devid_config,
-    data: *const u8,
-    data_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, data) = unsafe { (handle_mut(config, "config")?, bytes_in(data, data_len, "data")?) };
-        tls_of(&mut settings)?.anchors.add_bytes(data)?;
-        Ok(())
-    })
+#[export]
+fn devid_config_add_tls_anchors(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
+    tls_of(config)?.anchors.add_bytes(data)?;
+    Ok(())
 }
 
 /// The certificate to show to HTTPS servers that ask for one: the supplier's (IDevID), or one issued before. It need not be
 /// the one that protects messages.
 ///
-/// @param config  Not NULL.
 /// @param key     Its private key, in memory or elsewhere, but one that signs when asked. Not NULL.
 /// @param chain   The certificate first, then its issuers as far as they are to be sent. Not NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_KEY_MISMATCH if key and certificate do not belong together; DEVID_E_UNSUPPORTED for a key that
 ///         signs as a step of an operation, and if HTTPS is not built in.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_tls_credential(
-    config: *mut devid_config,
-    key: *const devid_key,
-    chain: *const devid_cert_list,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, key, chain) =
-            unsafe { (handle_mut(config, "config")?, handle_ref(key, "key")?, handle_ref(chain, "chain")?) };
-        let key = Arc::clone(key.at_hand()?);
-        tls_of(&mut settings)?.set_credential(key, &chain)
-    })
+#[export]
+fn devid_config_set_tls_credential(
+    config: &mut devid_config,
+    key: &devid_key,
+    chain: &devid_cert_list,
+) -> Result<(), Error> {
+    let key = Arc::clone(key.at_hand()?);
+    tls_of(config)?.set_credential(key, chain)
 }
 
 /// The HTTPS server's name, where it is not the URL's host: it is asked for (SNI) and demanded of the certificate.
 ///
-/// @param config  Not NULL.
 /// @param name    A host name or an address; NULL for the URL's host. May be NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_tls_server_name(
-    config: *mut devid_config,
-    name: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, name) = unsafe { (handle_mut(config, "config")?, text_in_opt(name, "name")?) };
-        tls_of(&mut settings)?.server_name = name.map(str::to_owned);
-        Ok(())
-    })
+#[export]
+fn devid_config_set_tls_server_name(config: &mut devid_config, name: Option<&str>) -> Result<(), Error> {
+    tls_of(config)?.server_name = name.map(str::to_owned);
+    Ok(())
 }
 
 /// Adds a fingerprint. If there are any, one of them must occur on the HTTPS server's path, from its certificate to the
 /// anchor, besides everything else.
 ///
-/// @param config           Not NULL.
 /// @param kind             DEVID_PIN_PUBLIC_KEY or DEVID_PIN_CERTIFICATE.
 /// @param fingerprint      SHA-256. Not NULL.
 /// @param fingerprint_len  32.
-/// @param err              Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_add_tls_pin(
-    config: *mut devid_config,
-    kind: i32,
-    fingerprint: *const u8,
-    fingerprint_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, fingerprint) =
-            unsafe { (handle_mut(config, "config")?, bytes_in(fingerprint, fingerprint_len, "fingerprint")?) };
-        let sha256: [u8; 32] = fingerprint
-            .try_into()
-            .map_err(|_| invalid(format!("a SHA-256 fingerprint has 32 bytes, not {}", fingerprint.len())))?;
-        tls_of(&mut settings)?.pins.push(match kind {
-            DEVID_PIN_PUBLIC_KEY => Pin::PublicKey(sha256),
-            DEVID_PIN_CERTIFICATE => Pin::Certificate(sha256),
-            other => return Err(invalid(format!("{other} is none of DEVID_PIN_*"))),
-        });
-        Ok(())
-    })
+#[export]
+fn devid_config_add_tls_pin(config: &mut devid_config, kind: i32, fingerprint: &[u8]) -> Result<(), Error> {
+    let sha256: [u8; 32] = fingerprint
+        .try_into()
+        .map_err(|_| invalid(format!("a SHA-256 fingerprint has 32 bytes, not {}", fingerprint.len())))?;
+    tls_of(config)?.pins.push(match kind {
+        DEVID_PIN_PUBLIC_KEY => Pin::PublicKey(sha256),
+        DEVID_PIN_CERTIFICATE => Pin::Certificate(sha256),
+        other => return Err(invalid(format!("{other} is none of DEVID_PIN_*"))),
+    });
+    Ok(())
 }
 
 /// The oldest version of TLS that is spoken.
 ///
-/// @param config   Not NULL.
 /// @param version  DEVID_TLS_1_2 (the default) or DEVID_TLS_1_3.
-/// @param err      Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_tls_min_version(
-    config: *mut devid_config,
-    version: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut settings = unsafe { handle_mut(config, "config")? };
-        tls_of(&mut settings)?.min_version = match version {
-            DEVID_TLS_1_2 => TlsVersion::Tls12,
-            DEVID_TLS_1_3 => TlsVersion::Tls13,
-            other => return Err(invalid(format!("{other} is none of DEVID_TLS_*"))),
-        };
-        Ok(())
-    })
+#[export]
+fn devid_config_set_tls_min_version(config: &mut devid_config, version: i32) -> Result<(), Error> {
+    tls_of(config)?.min_version = match version {
+        DEVID_TLS_1_2 => TlsVersion::Tls12,
+        DEVID_TLS_1_3 => TlsVersion::Tls13,
+        other => return Err(invalid(format!("{other} is none of DEVID_TLS_*"))),
+    };
+    Ok(())
 }
 
 /// The time at which an HTTPS server's certificate must be valid.
 ///
-/// @param config  Not NULL.
 /// @param clock   One of DEVID_CLOCK_*; DEVID_CLOCK_SYSTEM is the default.
 /// @param at_utc  With DEVID_CLOCK_GIVEN: seconds since 1970-01-01T00:00:00Z; else ignored.
-/// @param err     Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_tls_clock(
-    config: *mut devid_config,
-    clock: i32,
-    at_utc: i64,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut settings = unsafe { handle_mut(config, "config")? };
-        tls_of(&mut settings)?.time = match clock {
-            DEVID_CLOCK_SYSTEM => TlsTime::System,
-            DEVID_CLOCK_GIVEN => TlsTime::At(Time::from_unix(at_utc)),
-            DEVID_CLOCK_NONE => TlsTime::Unknown,
-            other => return Err(invalid(format!("{other} is none of DEVID_CLOCK_*"))),
-        };
-        Ok(())
-    })
+#[export]
+fn devid_config_set_tls_clock(config: &mut devid_config, clock: i32, at_utc: Time) -> Result<(), Error> {
+    tls_of(config)?.time = match clock {
+        DEVID_CLOCK_SYSTEM => TlsTime::System,
+        DEVID_CLOCK_GIVEN => TlsTime::At(at_utc),
+        DEVID_CLOCK_NONE => TlsTime::Unknown,
+        other => return Err(invalid(format!("{other} is none of DEVID_CLOCK_*"))),
+    };
+    Ok(())
 }
 
 /// Whether the status of HTTPS servers is asked about: in lists given by devid_config_add_tls_crls(), and in the OCSP response
 /// that the server staples. Nothing is fetched for it.
 ///
-/// @param config  Not NULL.
 /// @param mode    One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
-/// @param err     Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_tls_revocation(
-    config: *mut devid_config,
-    mode: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut settings = unsafe { handle_mut(config, "config")? };
-        tls_of(&mut settings)?.revocation = match mode {
-            DEVID_REVOCATION_OFF => RevocationPolicy::off(),
-            DEVID_REVOCATION_SOFT => RevocationPolicy::soft_fail(),
-            DEVID_REVOCATION_HARD => RevocationPolicy::hard_fail(),
-            other => return Err(invalid(format!("{other} is none of DEVID_REVOCATION_*"))),
-        };
-        Ok(())
-    })
+#[export]
+fn devid_config_set_tls_revocation(config: &mut devid_config, mode: i32) -> Result<(), Error> {
+    tls_of(config)?.revocation = match mode {
+        DEVID_REVOCATION_OFF => RevocationPolicy::off(),
+        DEVID_REVOCATION_SOFT => RevocationPolicy::soft_fail(),
+        DEVID_REVOCATION_HARD => RevocationPolicy::hard_fail(),
+        other => return Err(invalid(format!("{other} is none of DEVID_REVOCATION_*"))),
+    };
+    Ok(())
 }
 
 /// Adds CRLs that HTTPS servers are looked up in.
 ///
-/// @param config    Not NULL.
 /// @param data      CRLs, DER (one) or PEM (any number). Not NULL.
-/// @param data_len  Length of `data` in bytes.
-/// @param err       Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_add_tls_crls(
-    config: *mut devid_config,
-    data: *const u8,
-    data_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, data) = unsafe { (handle_mut(config, "config")?, bytes_in(data, data_len, "data")?) };
-        tls_of(&mut settings)?.status.crls.extend(Crl::many_from_bytes(data)?.into_iter().map(Arc::new));
-        Ok(())
-    })
+#[export]
+fn devid_config_add_tls_crls(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
+    tls_of(config)?.status.crls.extend(Crl::many_from_bytes(data)?.into_iter().map(Arc::new));
+    Ok(())
 }
 
 /// Leave messages without protection of their own, because client and server know each other by TLS with certificates on
@@ -267,129 +166,88 @@ pub unsafe extern "C" fn devid_config_add_tls_crls(
 /// built-in HTTP client, never by devid_op_feed() or a function of the program; answers with a signature are checked as
 /// always. Replaces an earlier credential.
 ///
-/// @param config  Not NULL.
-/// @param err     Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_UNSUPPORTED if HTTPS is not built in.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_protect_by_mutual_tls(
-    config: *mut devid_config,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut settings = unsafe { handle_mut(config, "config")? };
-        tls_of(&mut settings)?;
-        settings.config.protect_by_mutual_tls();
-        Ok(())
-    })
+#[export]
+fn devid_config_protect_by_mutual_tls(config: &mut devid_config) -> Result<(), Error> {
+    tls_of(config)?;
+    config.config.protect_by_mutual_tls();
+    Ok(())
 }
 
 /// For "coap" servers: sizes and times (RFC 7252 section 4.8, RFC 7959).
 ///
-/// @param config          Not NULL.
 /// @param block_bytes     Largest block: 16, 32, 64, 128, 256, 512 or 1024; 0 leaves it as it is (1024).
 /// @param ack_millis      Until the first repetition of a message, and up to half of it more at random; each further one takes
 ///                        twice as long. 0 leaves it as it is (2000).
 /// @param max_retransmit  How often a message is repeated; -1 leaves it as it is (4).
-/// @param err             Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for other values; DEVID_E_UNSUPPORTED if CoAP is not built in.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_coap(
-    config: *mut devid_config,
+#[export]
+fn devid_config_set_coap(
+    config: &mut devid_config,
     block_bytes: u32,
     ack_millis: u32,
     max_retransmit: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut settings = unsafe { handle_mut(config, "config")? };
-        #[cfg(feature = "coap")]
-        {
-            let coap = &mut settings.config.coap;
-            match block_bytes {
-                0 => {}
-                16 | 32 | 64 | 128 | 256 | 512 | 1024 => coap.block_bytes = block_bytes as u16,
-                other => return Err(invalid(format!("blocks of {other} bytes; CoAP knows 16, 32, 64, ... 1024"))),
-            }
-            if ack_millis != 0 {
-                coap.ack_timeout = Duration::from_millis(ack_millis.into());
-            }
-            match max_retransmit {
-                -1 => {}
-                0..=20 => coap.max_retransmit = max_retransmit as u32,
-                other => return Err(invalid(format!("{other} repetitions; 0 to 20 are taken"))),
-            }
-            Ok(())
+) -> Result<(), Error> {
+    #[cfg(feature = "coap")]
+    {
+        let coap = &mut config.config.coap;
+        match block_bytes {
+            0 => {}
+            16 | 32 | 64 | 128 | 256 | 512 | 1024 => coap.block_bytes = block_bytes as u16,
+            other => return Err(invalid(format!("blocks of {other} bytes; CoAP knows 16, 32, 64, ... 1024"))),
         }
-        #[cfg(not(feature = "coap"))]
-        {
-            let _ = (&mut settings, block_bytes, ack_millis, max_retransmit);
-            Err(Error::new(Code::Unsupported, "CoAP is not built in"))
+        if ack_millis != 0 {
+            coap.ack_timeout = Duration::from_millis(ack_millis.into());
         }
-    })
+        match max_retransmit {
+            -1 => {}
+            0..=20 => coap.max_retransmit = max_retransmit as u32,
+            other => return Err(invalid(format!("{other} repetitions; 0 to 20 are taken"))),
+        }
+        Ok(())
+    }
+    #[cfg(not(feature = "coap"))]
+    {
+        let _ = (&mut config, block_bytes, ack_millis, max_retransmit);
+        Err(Error::new(Code::Unsupported, "CoAP is not built in"))
+    }
 }
 
 /// User name and password for the proxy (RFC 7617). They are sent to the proxy alone, and shown nowhere.
 ///
-/// @param config    Not NULL.
 /// @param user      Without a colon; NULL for none. May be NULL.
 /// @param password  NULL only if `user` is. May be NULL.
-/// @param err       Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_proxy_login(
-    config: *mut devid_config,
-    user: *const c_char,
-    password: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut settings, user, password) =
-            unsafe { (handle_mut(config, "config")?, text_in_opt(user, "user")?, text_in_opt(password, "password")?) };
-        settings.config.proxy_login = match (user, password) {
-            (None, _) => None,
-            (Some(_), None) => return Err(null("password")),
-            (Some(user), Some(password)) => Some((user.to_owned(), Zeroizing::new(password.to_owned()))),
-        };
-        Ok(())
-    })
+#[export]
+fn devid_config_set_proxy_login(
+    config: &mut devid_config,
+    user: Option<&str>,
+    password: Option<&str>,
+) -> Result<(), Error> {
+    config.config.proxy_login = match (user, password) {
+        (None, _) => None,
+        (Some(_), None) => return Err(null("password")),
+        (Some(user), Some(password)) => Some((user.to_owned(), Zeroizing::new(password.to_owned()))),
+    };
+    Ok(())
 }
 
 /// Speak HTTP/1.0, for servers that know nothing else.
 ///
-/// @param config  Not NULL.
 /// @param on      1 yes, 0 no (the default).
-/// @param err     Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_config_set_http_1_0(
-    config: *mut devid_config,
-    on: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        unsafe { handle_mut(config, "config")? }.config.use_http_1_0 = switch(on)?;
-        Ok(())
-    })
+#[export]
+fn devid_config_set_http_1_0(config: &mut devid_config, on: bool) -> Result<(), Error> {
+    config.config.use_http_1_0 = on;
+    Ok(())
 }
 
 /// Sends one datagram to the server. Return 0, or a number at or below -10000, which becomes the status of the call.
-#[allow(non_camel_case_types)]
-pub type devid_send_datagram_fn =
-    Option<unsafe extern "C" fn(user: *mut c_void, datagram: *const u8, datagram_len: usize) -> i32>;
+#[callback]
+pub type devid_send_datagram_fn = fn(datagram: &[u8]) -> i32;
 
 /// Waits for one datagram from the server, at most so many milliseconds. datagram: give it with devid_bytes_append(), at most
 /// 4096 bytes; nothing if none came. Return 0, or a number at or below -10000, which becomes the status of the call.
-#[allow(non_camel_case_types)]
-pub type devid_receive_datagram_fn =
-    Option<unsafe extern "C" fn(user: *mut c_void, wait_millis: u32, datagram: *mut devid_bytes) -> i32>;
+#[callback]
+pub type devid_receive_datagram_fn = fn(wait_millis: u32, datagram: &mut devid_bytes) -> i32;
 
 /// Carry the datagrams to a "coap" server by functions of the program instead of the built-in UDP socket: over a modem of its
 /// own, or inside DTLS. Blocks, repetitions and their times stay the library's business.
@@ -399,56 +257,46 @@ pub type devid_receive_datagram_fn =
 /// @param receive  NULL exactly if `send` is. May be NULL.
 /// @param user     Passed to all three. May be NULL.
 /// @param destroy  Called once, when the operation is freed, other functions are set, or this call fails. May be NULL.
-/// @param err      Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the server is none of CoAP; DEVID_E_UNSUPPORTED if CoAP is not built in.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_op_set_datagrams(
-    op: *mut devid_op,
-    send: devid_send_datagram_fn,
-    receive: devid_receive_datagram_fn,
-    user: *mut c_void,
-    destroy: devid_destroy_fn,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        let user = User::new(user, destroy);
-        // SAFETY: as the header says.
-        let mut op = unsafe { handle_mut(op, "op")? };
-        #[cfg(feature = "coap")]
-        {
-            op.built_in = match (send, receive) {
-                (None, None) => None,
-                (Some(send), Some(receive)) => {
-                    let datagrams = Box::new(ProgramDatagrams { send, receive, user });
-                    Some(Box::new(op.session.client.coap_over(datagrams)?))
-                }
-                (None, _) => return Err(null("send")),
-                (_, None) => return Err(null("receive")),
-            };
-            Ok(())
-        }
-        #[cfg(not(feature = "coap"))]
-        {
-            let _ = (&mut op, send, receive, user);
-            Err(Error::new(Code::Unsupported, "CoAP is not built in"))
-        }
-    })
+#[export]
+fn devid_op_set_datagrams(
+    op: &mut devid_op,
+    send: Option<devid_send_datagram_fn>,
+    receive: Option<devid_receive_datagram_fn>,
+    user: User,
+) -> Result<(), Error> {
+    #[cfg(feature = "coap")]
+    {
+        op.built_in = match (send, receive) {
+            (None, None) => None,
+            (Some(send), Some(receive)) => {
+                let datagrams = Box::new(ProgramDatagrams { send, receive, user });
+                Some(Box::new(op.session.client.coap_over(datagrams)?))
+            }
+            (None, _) => return Err(null("send")),
+            (_, None) => return Err(null("receive")),
+        };
+        Ok(())
+    }
+    #[cfg(not(feature = "coap"))]
+    {
+        let _ = (&mut op, send, receive, user);
+        Err(Error::new(Code::Unsupported, "CoAP is not built in"))
+    }
 }
 
 /// The program's way for datagrams.
 #[cfg(feature = "coap")]
 struct ProgramDatagrams {
-    send: unsafe extern "C" fn(*mut c_void, *const u8, usize) -> i32,
-    receive: unsafe extern "C" fn(*mut c_void, u32, *mut devid_bytes) -> i32,
+    send: devid_send_datagram_fn,
+    receive: devid_receive_datagram_fn,
     user: User,
 }
 
 #[cfg(feature = "coap")]
 impl Datagrams for ProgramDatagrams {
     fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
-        // SAFETY: as the header says: the program's function takes these for the duration of the call.
-        match unsafe { (self.send)(self.user.pointer(), datagram.as_ptr(), datagram.len()) } {
+        match devid_send_datagram_fn(self.send, &self.user, datagram) {
             0 => Ok(()),
             number => Err(failed("sending datagrams", number)),
         }
@@ -457,8 +305,7 @@ impl Datagrams for ProgramDatagrams {
     fn receive(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<Option<usize>> {
         let millis = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
         let (status, datagram) = devid_bytes::filled_by(buffer.len(), |datagram| {
-            // SAFETY: as the header says: the program's function takes these for the duration of the call.
-            unsafe { (self.receive)(self.user.pointer(), millis, datagram) }
+            devid_receive_datagram_fn(self.receive, &self.user, millis, datagram)
         });
         match (status, datagram) {
             (0, Ok(datagram)) => {

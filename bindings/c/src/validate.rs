@@ -1,10 +1,8 @@
 //! Validation: the verdict, and the way to a peer's key behind it.
 
-use super::args::{Handle, handle_ref, out_opt};
+use super::args::Out;
 use super::cert::{devid_cert, devid_cert_list};
 use super::config::invalid;
-use super::error::{devid_error, devid_status};
-use super::guard::guard;
 use super::peer::devid_peer;
 use super::report::devid_report;
 use super::validation::{Validator, devid_validator};
@@ -13,6 +11,7 @@ use devid_core::client::peer_certificates::end_entity_of;
 use devid_core::validation::peer::PeerRequest;
 use devid_core::validation::{CheckTime, Checks, PeerKey, Purpose, Report};
 use devid_core::{Code, Error, Time};
+use devid_macros::export;
 
 /// Looks for a path from a certificate to an anchor that passes every check (RFC 5280 section 6.1; revocation by section
 /// 6.3 and RFC 6960). Does not block, fetches nothing.
@@ -24,22 +23,18 @@ use devid_core::{Code, Error, Time};
 ///                    not wanted. May be NULL.
 /// @param out_peer    Receives the way to the certificate's public key, only when all checks passed; free with
 ///                    devid_peer_free(). NULL if not wanted. May be NULL.
-/// @param err         Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK if a path was found and nothing speaks against it. Else the most telling reason: DEVID_E_EXPIRED,
 ///         DEVID_E_REVOKED, DEVID_E_REVOCATION_UNKNOWN, DEVID_E_NAME, DEVID_E_NO_PATH, ... (DEVID_CLASS_VALIDATION);
 ///         DEVID_E_INVALID_ARGUMENT if neither purposes nor names were said.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validate(
-    validator: *const devid_validator,
-    cert: *const devid_cert,
-    at: i64,
-    out_report: *mut *mut devid_report,
-    out_peer: *mut *mut devid_peer,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    // SAFETY: as the header says.
-    unsafe { run(validator, cert, CheckTime::At(Time::from_unix(at)), out_report, out_peer, err) }
+#[export]
+fn devid_validate(
+    validator: &devid_validator,
+    cert: &devid_cert,
+    at: Time,
+    out_report: Option<Out<devid_report>>,
+    out_peer: Option<Out<devid_peer>>,
+) -> Result<(), Error> {
+    validator.open(&cert.certificate, &[], None, CheckTime::At(at))?.hand_out(out_report, out_peer)
 }
 
 /// The same for a device that does not know the time: periods of validity are not checked, and the report says so.
@@ -48,70 +43,36 @@ pub unsafe extern "C" fn devid_validate(
 /// @param cert        The certificate that is asked about. Not NULL.
 /// @param out_report  As devid_validate(). May be NULL.
 /// @param out_peer    As devid_validate(). May be NULL.
-/// @param err         Receives details on failure, else NULL. May be NULL.
 /// @return As devid_validate().
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validate_without_time(
-    validator: *const devid_validator,
-    cert: *const devid_cert,
-    out_report: *mut *mut devid_report,
-    out_peer: *mut *mut devid_peer,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    // SAFETY: as the header says.
-    unsafe { run(validator, cert, CheckTime::Unknown, out_report, out_peer, err) }
+#[export]
+fn devid_validate_without_time(
+    validator: &devid_validator,
+    cert: &devid_cert,
+    out_report: Option<Out<devid_report>>,
+    out_peer: Option<Out<devid_peer>>,
+) -> Result<(), Error> {
+    validator.open(&cert.certificate, &[], None, CheckTime::Unknown)?.hand_out(out_report, out_peer)
 }
 
 /// devid_validate() for what a peer sent: its certificate and others. The first is the peer's own, as TLS and others prove
 /// possession of its key, unless it is a CA's: then the one that issued none of the others is judged, and the first must be a CA
 /// above it, else the verdict is DEVID_E_NO_PATH. Those others serve this validation only.
 ///
-/// @param validator   Not NULL.
 /// @param sent        As devid_cert_list_add_bytes() reads it from PEM, DER or PKCS#7. Not NULL.
 /// @param at          Time of the check, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_report  As devid_validate(). May be NULL.
 /// @param out_peer    As devid_validate(). May be NULL.
-/// @param err         Receives details on failure, else NULL. May be NULL.
 /// @return As devid_validate(); DEVID_E_INVALID_ARGUMENT for an empty list.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validate_sent(
-    validator: *const devid_validator,
-    sent: *const devid_cert_list,
-    at: i64,
-    out_report: *mut *mut devid_report,
-    out_peer: *mut *mut devid_peer,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_report, out_peer, validator, sent) = unsafe {
-            (out_opt(out_report), out_opt(out_peer), handle_ref(validator, "validator")?, handle_ref(sent, "sent")?)
-        };
-        let (certificate, others) = end_entity_of(&sent)?;
-        let at = CheckTime::At(Time::from_unix(at));
-        validator.open(&certificate, &others, sent.first(), at, out_report, out_peer)
-    })
-}
-
-/// # Safety
-/// As the functions that pass their arguments here.
-unsafe fn run(
-    validator: *const devid_validator,
-    cert: *const devid_cert,
-    at: CheckTime,
-    out_report: *mut *mut devid_report,
-    out_peer: *mut *mut devid_peer,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: by the caller's promise.
-        let (out_report, out_peer, validator, cert) = unsafe {
-            (out_opt(out_report), out_opt(out_peer), handle_ref(validator, "validator")?, handle_ref(cert, "cert")?)
-        };
-        validator.open(&cert.certificate, &[], None, at, out_report, out_peer)
-    })
+#[export]
+fn devid_validate_sent(
+    validator: &devid_validator,
+    sent: &devid_cert_list,
+    at: Time,
+    out_report: Option<Out<devid_report>>,
+    out_peer: Option<Out<devid_peer>>,
+) -> Result<(), Error> {
+    let (certificate, others) = end_entity_of(sent)?;
+    validator.open(&certificate, &others, sent.first(), CheckTime::At(at))?.hand_out(out_report, out_peer)
 }
 
 impl Validator {
@@ -160,38 +121,43 @@ impl Validator {
         sent: &[Certificate],
         presented: Option<&Certificate>,
         at: CheckTime,
-        out_report: Option<&mut *mut devid_report>,
-        out_peer: Option<&mut *mut devid_peer>,
-    ) -> Result<(), Error> {
+    ) -> Result<Verdict, Error> {
         let pool = self.pool_with(sent);
         let request = self.request(certificate, &pool, presented, at)?;
         let (report, peer) = match &self.memory {
             Some(memory) => memory.open_peer(&self.provider, request)?,
             None => PeerKey::open(&self.provider, request)?,
         };
-        hand_out(report, peer, out_report, out_peer)
+        Ok(Verdict { report, peer })
     }
 }
 
-/// A verdict in the form that crosses the boundary.
-pub(super) fn hand_out(
-    report: Report,
-    peer: Option<PeerKey>,
-    out_report: Option<&mut *mut devid_report>,
-    out_peer: Option<&mut *mut devid_peer>,
-) -> Result<(), Error> {
-    let refusal = report.refusal();
-    if let Some(out_report) = out_report {
-        *out_report = devid_report::of(report);
-    }
-    match (peer, refusal) {
-        (_, Some(error)) => Err(error),
-        (None, None) => Err(Error::new(Code::NoPath, "no positive verdict")),
-        (Some(peer), None) => {
-            if let Some(out_peer) = out_peer {
-                *out_peer = devid_peer::into_raw(peer);
+/// What a validation ends with.
+pub(super) struct Verdict {
+    pub(super) report: Report,
+    pub(super) peer: Option<PeerKey>,
+}
+
+impl Verdict {
+    /// In the form that crosses the boundary: the report goes out also where the certificate is refused.
+    pub(super) fn hand_out(
+        self,
+        out_report: Option<Out<devid_report>>,
+        out_peer: Option<Out<devid_peer>>,
+    ) -> Result<(), Error> {
+        let refusal = self.report.refusal();
+        if let Some(mut out_report) = out_report {
+            out_report.set(devid_report::of(self.report));
+        }
+        match (self.peer, refusal) {
+            (_, Some(error)) => Err(error),
+            (None, None) => Err(Error::new(Code::NoPath, "no positive verdict")),
+            (Some(peer), None) => {
+                if let Some(mut out_peer) = out_peer {
+                    out_peer.set(peer);
+                }
+                Ok(())
             }
-            Ok(())
         }
     }
 }

@@ -1,13 +1,11 @@
 //! Validation: what to check, and with which data.
 
-use std::ffi::c_char;
+use super::args::Owned;
+use devid_macros::{export, handle};
 use std::sync::Arc;
 
-use super::args::{Handle, Slot, bytes_in, free, handle, handle_mut, handle_ref, out, text_in};
-use super::config::{invalid, switch};
-use super::error::{devid_error, devid_status};
+use super::config::invalid;
 use super::fetch::devid_ocsp_request;
-use super::guard::guard;
 use super::trust::devid_trust;
 use devid_core::asn1::oid::Oid;
 use devid_core::asn1::x509::Certificate;
@@ -22,9 +20,8 @@ use devid_core::validation::{
 use devid_core::{Error, Time};
 
 /// What is checked, and the data to check it with. Once set up it may be shared by threads as const.
-#[allow(non_camel_case_types)]
-pub struct devid_validator(Slot<Validator>);
-handle!(devid_validator: Validator);
+#[handle]
+pub type devid_validator = Validator;
 
 #[doc(hidden)]
 pub struct Validator {
@@ -76,476 +73,261 @@ pub const DEVID_NAME_URI: i32 = 4;
 /// (devid_validator_add_purpose() or devid_validator_any_purpose()) and which names they must carry
 /// (devid_validator_add_name() or devid_validator_any_name()).
 ///
-/// @param trust          Not NULL.
 /// @param out_validator  Receives the validator; free with devid_validator_free(). Not NULL.
-/// @param err            Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_new(
-    trust: *const devid_trust,
-    out_validator: *mut *mut devid_validator,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (out_validator, trust) = unsafe { (out(out_validator, "out_validator")?, handle_ref(trust, "trust")?) };
-        *out_validator = devid_validator::into_raw(Validator {
-            provider: default_provider(),
-            anchors: trust.clone(),
-            pool: Vec::new(),
-            status: StatusSources::none(),
-            checks: Checks::at_unknown_time(),
-            purpose: None,
-            names: None,
-            use_until: None,
-            memory: None,
-        });
-        Ok(())
+#[export]
+fn devid_validator_new(trust: &devid_trust) -> Result<devid_validator, Error> {
+    Ok(Validator {
+        provider: default_provider(),
+        anchors: trust.clone(),
+        pool: Vec::new(),
+        status: StatusSources::none(),
+        checks: Checks::at_unknown_time(),
+        purpose: None,
+        names: None,
+        use_until: None,
+        memory: None,
     })
 }
 
 /// Adds certificates that may stand between others and an anchor, in any order. They are not trusted.
 ///
-/// @param validator  Not NULL.
 /// @param data       Certificates: DER (one), PEM (any number) or PKCS#7. Not NULL.
-/// @param data_len   Length of `data` in bytes.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_add_intermediates(
-    validator: *mut devid_validator,
-    data: *const u8,
-    data_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut validator, data) = unsafe { (handle_mut(validator, "validator")?, bytes_in(data, data_len, "data")?) };
-        validator.pool.extend(certificates_from_bytes(data)?);
-        Ok(())
-    })
+#[export]
+fn devid_validator_add_intermediates(validator: &mut devid_validator, data: &[u8]) -> Result<(), Error> {
+    validator.pool.extend(certificates_from_bytes(data)?);
+    Ok(())
 }
 
 /// Adds CRLs, complete and delta, in any order. They are believed only as far as they prove themselves.
 ///
-/// @param validator  Not NULL.
 /// @param data       CRLs, DER (one) or PEM (any number). Not NULL.
-/// @param data_len   Length of `data` in bytes.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_add_crls(
-    validator: *mut devid_validator,
-    data: *const u8,
-    data_len: usize,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut validator, data) = unsafe { (handle_mut(validator, "validator")?, bytes_in(data, data_len, "data")?) };
-        validator.status.crls.extend(Crl::many_from_bytes(data)?.into_iter().map(Arc::new));
-        Ok(())
-    })
+#[export]
+fn devid_validator_add_crls(validator: &mut devid_validator, data: &[u8]) -> Result<(), Error> {
+    validator.status.crls.extend(Crl::many_from_bytes(data)?.into_iter().map(Arc::new));
+    Ok(())
 }
 
 /// Adds an OCSP response: stapled by the peer, or fetched. It is believed only as far as it proves itself.
 ///
-/// @param validator  Not NULL.
 /// @param data       The response, DER. Not NULL.
-/// @param data_len   Length of `data` in bytes.
 /// @param request    The request it answers, whose nonce it must carry; NULL for a stapled response. May be NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER; DEVID_E_NONCE.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_add_ocsp(
-    validator: *mut devid_validator,
-    data: *const u8,
-    data_len: usize,
-    request: *const devid_ocsp_request,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut validator, data, request) = unsafe {
-            (
-                handle_mut(validator, "validator")?,
-                bytes_in(data, data_len, "data")?,
-                if request.is_null() { None } else { Some(handle_ref(request, "request")?) },
-            )
-        };
-        let response = match request {
-            Some(request) => request.read_response(data)?,
-            None => OcspResponse::from_der(data)?,
-        };
-        validator.status.ocsp.push(Arc::new(response));
-        Ok(())
-    })
+#[export]
+fn devid_validator_add_ocsp(
+    validator: &mut devid_validator,
+    data: &[u8],
+    request: Option<&devid_ocsp_request>,
+) -> Result<(), Error> {
+    let response = match request {
+        Some(request) => request.read_response(data)?,
+        None => OcspResponse::from_der(data)?,
+    };
+    validator.status.ocsp.push(Arc::new(response));
+    Ok(())
 }
 
 /// Forgets all CRLs and OCSP responses, to make room for newer ones. Device memory keeps what it has.
-///
-/// @param validator  Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_clear_status(
-    validator: *mut devid_validator,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut validator = unsafe { handle_mut(validator, "validator")? };
-        validator.status = StatusSources { crl_numbers: validator.status.crl_numbers.take(), ..StatusSources::none() };
-        Ok(())
-    })
+#[export]
+fn devid_validator_clear_status(validator: &mut devid_validator) -> Result<(), Error> {
+    validator.status = StatusSources { crl_numbers: validator.status.crl_numbers.take(), ..StatusSources::none() };
+    Ok(())
 }
 
 /// Adds a purpose that the certificate must be for (extended key usage); all of them must be there.
 ///
-/// @param validator  Not NULL.
 /// @param purpose    Such as "serverAuth" or "clientAuth", or an identifier such as "1.3.6.1.5.5.7.3.1". Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_add_purpose(
-    validator: *mut devid_validator,
-    purpose: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut validator, purpose) = unsafe { (handle_mut(validator, "validator")?, text_in(purpose, "purpose")?) };
-        let purpose = purpose_oid(purpose)?;
-        match &mut validator.purpose {
-            Some(Purpose::For(purposes)) => purposes.push(purpose),
-            _ => validator.purpose = Some(Purpose::For(vec![purpose])),
-        }
-        Ok(())
-    })
+#[export]
+fn devid_validator_add_purpose(validator: &mut devid_validator, purpose: &str) -> Result<(), Error> {
+    let purpose = purpose_oid(purpose)?;
+    match &mut validator.purpose {
+        Some(Purpose::For(purposes)) => purposes.push(purpose),
+        _ => validator.purpose = Some(Purpose::For(vec![purpose])),
+    }
+    Ok(())
 }
 
 /// Any purpose will do: there is a reason not to ask.
-///
-/// @param validator  Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_any_purpose(
-    validator: *mut devid_validator,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        unsafe { handle_mut(validator, "validator")? }.purpose = Some(Purpose::Any);
-        Ok(())
-    })
+#[export]
+fn devid_validator_any_purpose(validator: &mut devid_validator) -> Result<(), Error> {
+    validator.purpose = Some(Purpose::Any);
+    Ok(())
 }
 
 /// Adds a name that the certificate must carry in its subjectAltName (RFC 9525); all of them must be there. The common name
 /// is never looked at.
 ///
-/// @param validator  Not NULL.
 /// @param kind       One of DEVID_NAME_*.
 /// @param name       The name. Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_add_name(
-    validator: *mut devid_validator,
-    kind: i32,
-    name: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut validator, name) = unsafe { (handle_mut(validator, "validator")?, text_in(name, "name")?) };
-        let name = match kind {
-            DEVID_NAME_DNS => PeerName::Dns(name.to_owned()),
-            DEVID_NAME_IP => PeerName::Ip(name.parse().map_err(|_| invalid(format!("'{name}' is no IP address")))?),
-            DEVID_NAME_EMAIL => PeerName::Email(name.to_owned()),
-            DEVID_NAME_URI => PeerName::Uri(name.to_owned()),
-            other => return Err(invalid(format!("{other} is none of DEVID_NAME_*"))),
-        };
-        match &mut validator.names {
-            Some(NameCheck::All(names)) => names.push(name),
-            _ => validator.names = Some(NameCheck::All(vec![name])),
-        }
-        Ok(())
-    })
+#[export]
+fn devid_validator_add_name(validator: &mut devid_validator, kind: i32, name: &str) -> Result<(), Error> {
+    let name = match kind {
+        DEVID_NAME_DNS => PeerName::Dns(name.to_owned()),
+        DEVID_NAME_IP => PeerName::Ip(name.parse().map_err(|_| invalid(format!("'{name}' is no IP address")))?),
+        DEVID_NAME_EMAIL => PeerName::Email(name.to_owned()),
+        DEVID_NAME_URI => PeerName::Uri(name.to_owned()),
+        other => return Err(invalid(format!("{other} is none of DEVID_NAME_*"))),
+    };
+    match &mut validator.names {
+        Some(NameCheck::All(names)) => names.push(name),
+        _ => validator.names = Some(NameCheck::All(vec![name])),
+    }
+    Ok(())
 }
 
 /// Any name will do: the program knows its peer otherwise.
-///
-/// @param validator  Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_any_name(
-    validator: *mut devid_validator,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        unsafe { handle_mut(validator, "validator")? }.names = Some(NameCheck::NotChecked);
-        Ok(())
-    })
+#[export]
+fn devid_validator_any_name(validator: &mut devid_validator) -> Result<(), Error> {
+    validator.names = Some(NameCheck::NotChecked);
+    Ok(())
 }
 
 /// Adds a use of the key that the certificate must allow (RFC 5280 section 4.2.1.3).
 ///
-/// @param validator  Not NULL.
 /// @param usage      Such as "digitalSignature". Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_add_key_usage(
-    validator: *mut devid_validator,
-    usage: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut validator, usage) = unsafe { (handle_mut(validator, "validator")?, text_in(usage, "usage")?) };
-        let usage =
-            KeyUsage::from_name(usage).ok_or_else(|| invalid(format!("'{usage}' is no key usage of RFC 5280")))?;
-        validator.checks.key_usages.push(usage);
-        Ok(())
-    })
+#[export]
+fn devid_validator_add_key_usage(validator: &mut devid_validator, usage: &str) -> Result<(), Error> {
+    let usage = KeyUsage::from_name(usage).ok_or_else(|| invalid(format!("'{usage}' is no key usage of RFC 5280")))?;
+    validator.checks.key_usages.push(usage);
+    Ok(())
 }
 
 /// How revocation is checked.
 ///
-/// @param validator  Not NULL.
 /// @param mode       One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
 /// @param scope      One of DEVID_SCOPE_*; DEVID_SCOPE_CHAIN is the default.
 /// @param prefer     One of DEVID_PREFER_*; DEVID_PREFER_OCSP is the default.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_set_revocation(
-    validator: *mut devid_validator,
+#[export]
+fn devid_validator_set_revocation(
+    validator: &mut devid_validator,
     mode: i32,
     scope: i32,
     prefer: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut validator = unsafe { handle_mut(validator, "validator")? };
-        let (mode, scope, prefer) = revocation_policy(mode, scope, prefer)?;
-        let policy = &mut validator.checks.revocation;
-        (policy.mode, policy.scope, policy.prefer) = (mode, scope, prefer);
-        Ok(())
-    })
+) -> Result<(), Error> {
+    let (mode, scope, prefer) = revocation_policy(mode, scope, prefer)?;
+    let policy = &mut validator.checks.revocation;
+    (policy.mode, policy.scope, policy.prefer) = (mode, scope, prefer);
+    Ok(())
 }
 
 /// How old status data may be.
 ///
-/// @param validator       Not NULL.
 /// @param max_age_seconds  Oldest accepted, from its thisUpdate; -1: until its nextUpdate (the default).
 /// @param grace_seconds   How long after nextUpdate it may still be used; 0 is the default.
 /// @param skew_seconds    How far in the future thisUpdate may lie; 0 is the default.
-/// @param err             Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_set_status_age(
-    validator: *mut devid_validator,
+#[export]
+fn devid_validator_set_status_age(
+    validator: &mut devid_validator,
     max_age_seconds: i64,
     grace_seconds: u32,
     skew_seconds: u32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut validator = unsafe { handle_mut(validator, "validator")? };
-        let policy = &mut validator.checks.revocation;
-        policy.max_age_seconds = match max_age_seconds {
-            -1 => None,
-            age => Some(u32::try_from(age).map_err(|_| invalid(format!("an age of {age} seconds")))?),
-        };
-        (policy.offline_grace_seconds, policy.clock_skew_seconds) = (grace_seconds, skew_seconds);
-        Ok(())
-    })
+) -> Result<(), Error> {
+    let policy = &mut validator.checks.revocation;
+    policy.max_age_seconds = match max_age_seconds {
+        -1 => None,
+        age => Some(u32::try_from(age).map_err(|_| invalid(format!("an age of {age} seconds")))?),
+    };
+    (policy.offline_grace_seconds, policy.clock_skew_seconds) = (grace_seconds, skew_seconds);
+    Ok(())
 }
 
 /// How much is demanded of issuers.
 ///
-/// @param validator  Not NULL.
 /// @param profile    DEVID_PROFILE_DEFAULT (the default) or DEVID_PROFILE_STRICT.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_set_profile(
-    validator: *mut devid_validator,
-    profile: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut validator = unsafe { handle_mut(validator, "validator")? };
-        validator.checks.profile = match profile {
-            DEVID_PROFILE_DEFAULT => Profile::Default,
-            DEVID_PROFILE_STRICT => Profile::Strict,
-            other => return Err(invalid(format!("{other} is none of DEVID_PROFILE_*"))),
-        };
-        Ok(())
-    })
+#[export]
+fn devid_validator_set_profile(validator: &mut devid_validator, profile: i32) -> Result<(), Error> {
+    validator.checks.profile = match profile {
+        DEVID_PROFILE_DEFAULT => Profile::Default,
+        DEVID_PROFILE_STRICT => Profile::Strict,
+        other => return Err(invalid(format!("{other} is none of DEVID_PROFILE_*"))),
+    };
+    Ok(())
 }
 
 /// Accept SHA-1 signatures and RSA keys below 2048 bits. For old CAs only.
 ///
-/// @param validator  Not NULL.
 /// @param on         1 yes, 0 no (the default).
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_allow_weak(
-    validator: *mut devid_validator,
-    on: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        unsafe { handle_mut(validator, "validator")? }.checks.allow_weak = switch(on)?;
-        Ok(())
-    })
+#[export]
+fn devid_validator_allow_weak(validator: &mut devid_validator, on: bool) -> Result<(), Error> {
+    validator.checks.allow_weak = on;
+    Ok(())
 }
 
 /// Accept DNS name constraints with a dot in front, as some private CAs write them.
 ///
-/// @param validator  Not NULL.
 /// @param on         1 yes, 0 no (the default).
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_allow_dotted_dns(
-    validator: *mut devid_validator,
-    on: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        unsafe { handle_mut(validator, "validator")? }.checks.allow_dotted_dns_constraints = switch(on)?;
-        Ok(())
-    })
+#[export]
+fn devid_validator_allow_dotted_dns(validator: &mut devid_validator, on: bool) -> Result<(), Error> {
+    validator.checks.allow_dotted_dns_constraints = on;
+    Ok(())
 }
 
 /// Adds a certificate policy to those that are acceptable (user-initial-policy-set, RFC 5280 section 6.1.1). Without any, all
 /// are.
 ///
-/// @param validator  Not NULL.
 /// @param policy     Such as "2.16.840.1.101.3.2.1.48.1". Not NULL.
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_add_policy(
-    validator: *mut devid_validator,
-    policy: *const c_char,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let (mut validator, policy) = unsafe { (handle_mut(validator, "validator")?, text_in(policy, "policy")?) };
-        let policy: Oid = policy.parse().map_err(|_| invalid(format!("'{policy}' is no object identifier")))?;
-        validator.checks.policy.initial_set.push(policy);
-        Ok(())
-    })
+#[export]
+fn devid_validator_add_policy(validator: &mut devid_validator, policy: &str) -> Result<(), Error> {
+    let policy: Oid = policy.parse().map_err(|_| invalid(format!("'{policy}' is no object identifier")))?;
+    validator.checks.policy.initial_set.push(policy);
+    Ok(())
 }
 
 /// The switches of policy processing (RFC 5280 section 6.1.1 (e) to (g)).
 ///
-/// @param validator         Not NULL.
 /// @param require_explicit  1: the path must be valid for an acceptable policy; 0 is the default.
 /// @param inhibit_mapping   1: policies are not mapped; 0 is the default.
 /// @param inhibit_any       1: anyPolicy counts for nothing; 0 is the default.
-/// @param err               Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_set_policy_rules(
-    validator: *mut devid_validator,
-    require_explicit: i32,
-    inhibit_mapping: i32,
-    inhibit_any: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut validator = unsafe { handle_mut(validator, "validator")? };
-        let rules = (switch(require_explicit)?, switch(inhibit_mapping)?, switch(inhibit_any)?);
-        let policy = &mut validator.checks.policy;
-        (policy.require_explicit, policy.inhibit_mapping, policy.inhibit_any) = rules;
-        Ok(())
-    })
+#[export]
+fn devid_validator_set_policy_rules(
+    validator: &mut devid_validator,
+    require_explicit: bool,
+    inhibit_mapping: bool,
+    inhibit_any: bool,
+) -> Result<(), Error> {
+    let rules = (require_explicit, inhibit_mapping, inhibit_any);
+    let policy = &mut validator.checks.policy;
+    (policy.require_explicit, policy.inhibit_mapping, policy.inhibit_any) = rules;
+    Ok(())
 }
 
 /// Most CA certificates between the certificate and the anchor; self-issued ones do not count.
 ///
-/// @param validator  Not NULL.
 /// @param count      -1: only the limits on work count (the default).
-/// @param err        Receives details on failure, else NULL. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_set_max_intermediates(
-    validator: *mut devid_validator,
-    count: i32,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        let mut validator = unsafe { handle_mut(validator, "validator")? };
-        validator.checks.max_intermediates = match count {
-            -1 => None,
-            count => Some(usize::try_from(count).map_err(|_| invalid(format!("{count} intermediates")))?),
-        };
-        Ok(())
-    })
+#[export]
+fn devid_validator_set_max_intermediates(validator: &mut devid_validator, count: i32) -> Result<(), Error> {
+    validator.checks.max_intermediates = match count {
+        -1 => None,
+        count => Some(usize::try_from(count).map_err(|_| invalid(format!("{count} intermediates")))?),
+    };
+    Ok(())
 }
 
 /// Until when keys of validated peers may be used at most, whatever certificates and status data say.
 ///
-/// @param validator  Not NULL.
 /// @param until      Last second, since 1970-01-01T00:00:00Z; -1: no bound of one's own (the default).
-/// @param err        Receives details on failure, else NULL. May be NULL.
-/// @return DEVID_OK or a failure.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_set_use_until(
-    validator: *mut devid_validator,
-    until: i64,
-    err: *mut *mut devid_error,
-) -> devid_status {
-    guard(err, || {
-        // SAFETY: as the header says.
-        unsafe { handle_mut(validator, "validator")? }.use_until = (until != -1).then(|| Time::from_unix(until));
-        Ok(())
-    })
+#[export]
+fn devid_validator_set_use_until(validator: &mut devid_validator, until: i64) -> Result<(), Error> {
+    validator.use_until = (until != -1).then(|| Time::from_unix(until));
+    Ok(())
 }
 
 /// Frees a validator. Reports and peers made with it go on.
-///
-/// @param validator  May be NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_validator_free(validator: *mut devid_validator) {
-    // SAFETY: as the header says.
-    unsafe { free(validator) }
+#[export]
+fn devid_validator_free(validator: Owned<devid_validator>) {
+    drop(validator)
 }
 
 /// The words of C for a policy.

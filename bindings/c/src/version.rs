@@ -1,10 +1,7 @@
 //! Versions and features.
 
-use std::ffi::c_char;
-
-use super::args::text_in;
-use super::guard::guard_value;
-
+use devid_macros::export;
+use std::ffi::CStr;
 /// Generation of the binary interface. It is the suffix of the shared library's name and changes only when programs linked
 /// before would break.
 pub const DEVID_ABI_VERSION: u32 = 0;
@@ -12,17 +9,17 @@ pub const DEVID_ABI_VERSION: u32 = 0;
 /// The library's version, such as "0.1.0".
 ///
 /// @return Never NULL; valid for ever.
-#[unsafe(no_mangle)]
-pub extern "C" fn devid_version_string() -> *const c_char {
-    const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
-    VERSION.as_ptr().cast()
+#[export]
+fn devid_version_string() -> &'static CStr {
+    const VERSION: &[u8] = concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes();
+    CStr::from_bytes_with_nul(VERSION).unwrap_or(c"")
 }
 
 /// The library's version as one number, comparable with DEVID_VERSION_NUMBER of the header.
 ///
 /// @return 0x00MMmmpp: major, minor, patch.
-#[unsafe(no_mangle)]
-pub extern "C" fn devid_version_number() -> u32 {
+#[export]
+fn devid_version_number() -> u32 {
     const fn part(text: &str) -> u32 {
         let (bytes, mut i, mut n) = (text.as_bytes(), 0, 0);
         while i < bytes.len() {
@@ -41,8 +38,8 @@ pub extern "C" fn devid_version_number() -> u32 {
 /// The library's generation of the binary interface; must equal the DEVID_ABI_VERSION that a program was compiled with.
 ///
 /// @return The number.
-#[unsafe(no_mangle)]
-pub extern "C" fn devid_abi_version() -> u32 {
+#[export]
+fn devid_abi_version() -> u32 {
     DEVID_ABI_VERSION
 }
 
@@ -52,20 +49,16 @@ pub extern "C" fn devid_abi_version() -> u32 {
 /// @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "crypto-awslc" and
 ///                 "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens).
 /// @return 1 yes; 0 no, or not known to this version.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn devid_supports(feature: *const c_char) -> i32 {
-    guard_value(0, || {
-        // SAFETY: as the header says.
-        let feature = unsafe { text_in(feature, "feature") };
-        i32::from(match feature.unwrap_or_default() {
-            "http" => cfg!(feature = "http"),
-            "tls" => cfg!(feature = "tls"),
-            "coap" => cfg!(feature = "coap"),
-            "crypto-awslc" => cfg!(feature = "crypto-awslc"),
-            "crypto-rust" => cfg!(feature = "crypto-rust"),
-            "legacy-ciphers" => cfg!(feature = "legacy-ciphers"),
-            "pkcs11" => cfg!(feature = "pkcs11"),
-            _ => false,
-        })
-    })
+#[export]
+fn devid_supports(feature: &str) -> bool {
+    match feature {
+        "http" => cfg!(feature = "http"),
+        "tls" => cfg!(feature = "tls"),
+        "coap" => cfg!(feature = "coap"),
+        "crypto-awslc" => cfg!(feature = "crypto-awslc"),
+        "crypto-rust" => cfg!(feature = "crypto-rust"),
+        "legacy-ciphers" => cfg!(feature = "legacy-ciphers"),
+        "pkcs11" => cfg!(feature = "pkcs11"),
+        _ => false,
+    }
 }

@@ -1,8 +1,10 @@
 //! Writes `include/devid.h` and `bindings/c/symbols.txt` from `bindings/c/src`, or with `--check` says whether they differ.
 //!
-//! Each file of `bindings/c/src` becomes a section of the header, in the order of the `pub mod` lines of `bindings/c/src/lib.rs`; its
+//! The rows of `bindings/c/src` are read by `devid-rows`, as the attributes of `devid-macros` read them for the compiler; cbindgen turns
+//! the declarations into C. Each file of `bindings/c/src` becomes a section of the header, in the order of the `pub mod` lines of `bindings/c/src/lib.rs`; its
 //! `//!` comment is the section's title. Status codes come from `src/codes.rs`, the version from the workspace.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::fmt::Write;
 use std::fs;
@@ -40,18 +42,28 @@ fn header(root: &Path) -> Result<String, Box<dyn Error>> {
     let top = config.header.take().ok_or("cbindgen.toml has no header")?;
     let bottom = config.trailer.take().ok_or("cbindgen.toml has no trailer")?;
 
+    let files = sections(&root.join("bindings/c/src"))?;
+    let sources = files.iter().map(fs::read_to_string).collect::<Result<Vec<_>, _>>()?;
+    let rows = sources.iter().map(|source| syn::parse_file(source)).collect::<Result<Vec<_>, _>>()?;
+    let handles: HashSet<String> = rows.iter().flat_map(devid_rows::handles).collect();
+
     let (mut types, mut rest) = (String::new(), String::new());
-    for file in sections(&root.join("bindings/c/src"))? {
-        let source = fs::read_to_string(&file)?;
-        writeln!(rest, "\n/* ---- {} ---- */\n", title(&source))?;
+    for ((file, source), rows) in files.iter().zip(&sources).zip(&rows) {
+        writeln!(rest, "\n/* ---- {} ---- */\n", title(source))?;
         if file.ends_with("version.rs") {
             rest.push_str(&version());
         }
         if file.ends_with("error.rs") {
             rest.push_str(&status_codes());
         }
+        let declarations = devid_rows::declarations(rows, &|name| handles.contains(name))
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+        let plain = std::env::temp_dir().join(format!("devid-header-{}.rs", std::process::id()));
+        fs::write(&plain, declarations.to_string())?;
         let mut section = Vec::new();
-        cbindgen::Builder::new().with_config(config.clone()).with_src(&file).generate()?.write(&mut section);
+        let made = cbindgen::Builder::new().with_config(config.clone()).with_src(&plain).generate();
+        fs::remove_file(&plain)?;
+        made?.write(&mut section);
         // Types first: functions of one section take types of another.
         for item in std::str::from_utf8(&section)?.trim().split("\n\n") {
             let place = if item.contains("\ntypedef struct ") { &mut types } else { &mut rest };
