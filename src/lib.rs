@@ -32,6 +32,7 @@ pub mod store;
 pub mod time;
 pub mod transport;
 pub mod validation;
+mod words;
 
 pub use codes::{Class, Code};
 pub use error::{Error, Facts};

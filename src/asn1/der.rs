@@ -82,7 +82,7 @@ impl Asn1Error {
     #[cold]
     pub fn from_der(structure: &'static str, error: ::der::Error) -> Self {
         let offset = error.position().map_or(0, |p| u32::from(p) as usize);
-        Asn1Error { structure, problem: Problem::NotDer(error.kind().to_string()), offset }
+        Asn1Error { structure, problem: Problem::NotDer(in_words(error.kind())), offset }
     }
 }
 
@@ -91,6 +91,10 @@ impl fmt::Display for Asn1Error {
         write!(f, "{}: ", self.structure)?;
         match &self.problem {
             Problem::NotDer(words) => write!(f, "not DER: {words}")?,
+            Problem::Unexpected {
+                expected,
+                found: Some(Tag::Private { number: TagNumber(number @ FOREIGN..), .. }),
+            } => write!(f, "expected {expected}, found the tag {:#04x}", number - FOREIGN)?,
             Problem::Unexpected { expected, found: Some(tag) } => write!(f, "expected {expected}, found {tag}")?,
             Problem::Unexpected { expected, found: None } => write!(f, "expected {expected}, found the end")?,
             Problem::Trailing { count } => write!(f, "{count} bytes behind the end")?,
@@ -143,6 +147,16 @@ impl<'a> Cursor<'a> {
         Ok(Cursor { bytes: content, position: 0, structure })
     }
 
+    /// How long the first element is, if it is whole.
+    pub(super) fn first_element_length(&self) -> Option<usize> {
+        self.clone().any("an element").ok().map(|element| element.bytes.len())
+    }
+
+    /// The tag byte of the next element.
+    pub(super) fn next_byte(&self) -> Option<u8> {
+        self.rest().first().copied()
+    }
+
     /// Whether everything is read.
     pub fn is_empty(&self) -> bool {
         self.position == self.bytes.len()
@@ -161,7 +175,10 @@ impl<'a> Cursor<'a> {
         }
         let (tag, header_len, value_len) = match plain_header(rest) {
             Some(header) => header,
-            None => self.full_header()?,
+            None => match self.full_header() {
+                Ok(header) => header,
+                Err(error) => foreign_header(rest).filter(|_| is_unknown_tag(rest)).ok_or(error)?,
+            },
         };
         let bytes = &rest[..header_len + value_len];
         self.position += bytes.len();
@@ -254,12 +271,43 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The error for input that is text where DER belongs.
+/// The error for input that is text where DER belongs, or nothing at all. It says which kind of text and never quotes it:
+/// what was handed in may be a key.
 #[cold]
 fn as_text(bytes: &[u8], structure: &'static str) -> Option<Asn1Error> {
-    let head: String = bytes.iter().take(40).map(|byte| char::from(*byte)).collect();
-    let is_text = head.len() >= 8 && head.bytes().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
-    is_text.then(|| Asn1Error::invalid(structure, format!("expected DER, found text that begins with {head:?}")))
+    let words = match bytes {
+        [] => "expected DER, found nothing: the input is empty",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "expected DER, found text in UTF-16: save it as UTF-8 or ASCII",
+        [0x1f, 0x8b, ..] => "expected DER, found data compressed by gzip",
+        [b'P', b'K', 3, 4, ..] => "expected DER, found a ZIP archive",
+        _ => {
+            let head = &bytes[..bytes.len().min(4096)];
+            let is_text = head.len() >= 8 && head.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
+            is_text.then(|| kind_of_text(head))?
+        }
+    };
+    Some(Asn1Error::invalid(structure, words))
+}
+
+fn kind_of_text(text: &[u8]) -> &'static str {
+    let trimmed = text.trim_ascii_start();
+    let is = |allowed: fn(&u8) -> bool| text.iter().all(|byte| allowed(byte) || byte.is_ascii_whitespace());
+    if trimmed.is_empty() {
+        "expected DER, found nothing but blanks"
+    } else if trimmed.windows(11).any(|part| part == b"-----BEGIN ") {
+        "expected DER, found text with a BEGIN line that does not stand at the beginning of a line of its own, or whose lines are \
+         joined"
+    } else if is(u8::is_ascii_hexdigit) {
+        "expected DER, found text in hex"
+    } else if is(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte)) {
+        "expected DER, found text in base64 without a BEGIN line"
+    } else if trimmed.starts_with(b"<") {
+        "expected DER, found text that looks like HTML or XML"
+    } else if trimmed.starts_with(b"{") || trimmed.starts_with(b"[") {
+        "expected DER, found text that looks like JSON"
+    } else {
+        "expected DER, found text"
+    }
 }
 
 /// Tag, length of the header, length of the value, of the elements that certificates are made of: tag in one byte,
@@ -311,6 +359,66 @@ const fn plain_tag(byte: u8) -> Option<Tag> {
         0xa0..=0xbe => context((byte & 0x1f) as u32, true),
         _ => return None,
     })
+}
+
+/// Added to the first byte of a tag that the decoder does not know, such as UniversalString's: it stands for it as a private
+/// tag with a number that none has. What nobody needs to understand is stepped over.
+const FOREIGN: u32 = 0x4000_0000;
+
+const fn foreign(first: u8) -> Tag {
+    Tag::Private { constructed: first & 0x20 != 0, number: TagNumber(FOREIGN | first as u32) }
+}
+
+/// Tag, length of the header and of the value of an element whose tag the decoder does not know: any of X.690 section 8.1.2, with
+/// a length as DER has it, and all of the value there.
+#[cold]
+fn foreign_header(input: &[u8]) -> Option<(Tag, usize, usize)> {
+    let first = *input.first().filter(|first| **first != 0)?;
+    let tag_len = match first & 0x1f {
+        // The number is in the bytes behind, seven bits each, the last below 0x80.
+        0x1f => 2 + input[1..].iter().take(4).position(|byte| byte & 0x80 == 0)?,
+        _ => 1,
+    };
+    let (length_len, value_len) = match *input.get(tag_len)? {
+        length @ ..=0x7f => (1, usize::from(length)),
+        count @ 0x81..=0x84 => {
+            let bytes = input.get(tag_len + 1..)?.get(..usize::from(count & 0x7f))?;
+            let length =
+                bytes.iter().try_fold(0usize, |sum, byte| sum.checked_mul(256)?.checked_add(usize::from(*byte)))?;
+            let is_shortest = bytes[0] != 0 && length >= 0x80;
+            (1 + bytes.len(), is_shortest.then_some(length)?)
+        }
+        _ => return None,
+    };
+    let header_len = tag_len + length_len;
+    (value_len <= input.len() - header_len).then_some((foreign(first), header_len, value_len))
+}
+
+/// Whether it is the tag that the decoder does not know, and not something else that is wrong.
+fn is_unknown_tag(input: &[u8]) -> bool {
+    SliceReader::new(input).is_ok_and(|reader| Tag::peek(&reader).is_err())
+}
+
+/// The decoder's complaint in plain words.
+fn in_words(kind: ::der::ErrorKind) -> String {
+    use ::der::ErrorKind;
+    match kind {
+        ErrorKind::IndefiniteLength => "an indefinite length (BER)".to_owned(),
+        ErrorKind::Incomplete { .. } => "it ends too early".to_owned(),
+        ErrorKind::Length { tag } => format!("a wrong length of {tag}"),
+        ErrorKind::Noncanonical { tag } => format!("{tag} in a form that DER does not allow"),
+        ErrorKind::Value { tag } => format!("a value of {tag} that cannot be"),
+        ErrorKind::TagUnknown { byte } => format!("the tag {byte:#04x}, which is not known here"),
+        ErrorKind::TagUnexpected { expected: Some(expected), actual } => format!("expected {expected}, found {actual}"),
+        ErrorKind::TagUnexpected { actual, .. } => format!("{actual} does not belong here"),
+        ErrorKind::TrailingData { .. } => "bytes behind the end".to_owned(),
+        ErrorKind::OidMalformed => "an object identifier that cannot be read".to_owned(),
+        ErrorKind::Utf8(_) => "text that is not UTF-8".to_owned(),
+        ErrorKind::SetOrdering => "a SET whose elements are not in order".to_owned(),
+        ErrorKind::DateTime => "a date that cannot be".to_owned(),
+        ErrorKind::Overflow | ErrorKind::Overlength => "a length or number beyond what is read here".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// The tag `[number]` of the context-specific class.
@@ -371,8 +479,12 @@ pub fn check_depth(bytes: &[u8], structure: &'static str) -> Result<(), Asn1Erro
         }
         let (tag, header_len, value_len) = match plain_header(&bytes[position..]) {
             Some(parts) => parts,
-            None => full_header(&bytes[position..])
-                .map_err(|e| Asn1Error { offset: position, ..Asn1Error::from_der(structure, e) })?,
+            None => match full_header(&bytes[position..]) {
+                Ok(parts) => parts,
+                Err(error) => foreign_header(&bytes[position..])
+                    .filter(|_| is_unknown_tag(&bytes[position..]))
+                    .ok_or_else(|| Asn1Error { offset: position, ..Asn1Error::from_der(structure, error) })?,
+            },
         };
         let content = position + header_len;
         // A length near the end of the address space is a lie; where that has 32 bits it must not wrap into a truth.
@@ -450,6 +562,10 @@ mod tests {
                     let mut reader = SliceReader::new(&input).unwrap();
                     let theirs = Header::peek(&reader).ok().zip(reader.tlv_bytes().ok());
                     let ours = Cursor::new(&input, "Example").unwrap().any("an element").ok();
+                    if ours.is_some_and(|ours| matches!(ours.tag, Tag::Private { number: TagNumber(FOREIGN..), .. })) {
+                        assert!(is_unknown_tag(&input));
+                        continue;
+                    }
                     assert_eq!(
                         ours.map(|o| (o.tag, o.bytes)),
                         theirs.map(|(h, b)| (h.tag(), b)),

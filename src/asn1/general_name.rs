@@ -7,8 +7,9 @@ use std::net::IpAddr;
 use ::der::{Tag, TagNumber};
 
 use super::der::{Asn1Error, Cursor};
-use super::x509::{Certificate, hex};
-use super::{name, oid};
+use super::oid::Oid;
+use super::x509::{Certificate, hex, read_oid};
+use super::{directory_string, name, oid};
 
 /// One name in one of its nine forms; contents are as they came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,12 +117,32 @@ impl fmt::Display for GeneralName<'_> {
                 (_, Ok(octets)) => write!(f, "IP:{}", IpAddr::from(octets)),
                 _ => write!(f, "IP:{}", hex(octets)),
             },
-            GeneralName::Other(content)
-            | GeneralName::X400(content)
-            | GeneralName::EdiParty(content)
-            | GeneralName::RegisteredId(content) => write!(f, "[{}]:{}", self.form(), hex(content)),
+            GeneralName::Other(content) => match other_name(content) {
+                Some((kind, Some(value))) => write!(f, "otherName {kind}:{}", text(value.as_bytes())),
+                Some((kind, None)) => write!(f, "otherName {kind}"),
+                None => f.write_str("otherName that cannot be read"),
+            },
+            GeneralName::RegisteredId(content) => match Oid::from_bytes(content) {
+                Ok(identifier) => write!(f, "registeredID:{identifier}"),
+                Err(_) => f.write_str("registeredID that cannot be read"),
+            },
+            GeneralName::X400(_) => f.write_str("x400Address"),
+            GeneralName::EdiParty(_) => f.write_str("ediPartyName"),
         }
     }
+}
+
+/// The type of an otherName, and its value where that is text.
+fn other_name(content: &[u8]) -> Option<(Oid, Option<String>)> {
+    let mut fields = Cursor::new(content, "otherName").ok()?;
+    let kind = read_oid(&mut fields).ok()?;
+    let value = fields.optional_context(0, true).ok().flatten();
+    let text = value.and_then(|value| {
+        let mut inner = Cursor::new(value.value, "otherName").ok()?;
+        let (tag, value) = (inner.next_byte()?, inner.any("a value").ok()?);
+        directory_string::text(tag, value.value).map(|text| text.into_owned())
+    });
+    Some((kind, text))
 }
 
 /// The names in a certificate's subjectAltName in words, in their order. Those that cannot be read are left out: validation

@@ -119,6 +119,7 @@ impl Client {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
+        operation.hold_until_valid();
         let mut installing = Installing { to, owner };
         match self.run_over(operation, exchange, &mut installing) {
             Ok(_) => to.finish(),

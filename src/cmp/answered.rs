@@ -69,7 +69,7 @@ impl Operation {
         let transaction = self.transaction.as_mut().expect("a message is under way in it");
         let final_answer = match under_way.phase {
             Phase::Request => self.request.answer(),
-            Phase::Confirmation => BodyType::PKICONF,
+            Phase::Confirmation | Phase::Validity => BodyType::PKICONF,
             Phase::Encapsulation => BodyType::GENP,
         };
         let mut allowed = vec![final_answer];
@@ -102,7 +102,7 @@ impl Operation {
                     && self.rejection.is_none()
                     && content.status.fail_info.is_some_and(|bits| bits >> CERT_CONFIRMED & 1 == 1) =>
             {
-                self.state = State::Done;
+                self.confirmed(now);
                 Ok(())
             }
             PkiBody::Error(content) => match self.version_to_try(&content, message.header().pvno, under_way) {
@@ -136,10 +136,10 @@ impl Operation {
                 Ok(())
             }
             PkiBody::PkiConf => {
-                self.state = match self.rejection.take() {
-                    Some(error) => State::Failed(error),
-                    None => State::Done,
-                };
+                match self.rejection.take() {
+                    Some(error) => self.state = State::Failed(error),
+                    None => self.confirmed(now),
+                }
                 Ok(())
             }
             PkiBody::Other(_) => Err(Error::new(Code::UnexpectedBody, "a body that does not belong here")),

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::asn1::crmf::{CertTemplate, TemplateExtension};
-use crate::asn1::der::{Asn1Error, Cursor, sequence};
+use crate::asn1::der::{Asn1Error, Cursor, element, sequence};
 use crate::asn1::general_name::{GeneralName, GeneralNames};
 use crate::asn1::name;
 use crate::asn1::oid::{self, Oid};
@@ -47,11 +47,12 @@ impl fmt::Display for Difference {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Deviation {
-    /// All that was asked for is there, and more.
+    /// All that was asked for is there, and more; a longer validity too.
     Added,
     /// A validity that begins later or ends earlier than asked for.
     Narrowed,
-    /// A subject of the same parts in another order: another name by RFC 5280 section 7.1, though people read it as the same.
+    /// A subject of the same parts in another order or grouping: another name by RFC 5280 section 7.1, though people read it as
+    /// the same.
     Reordered,
     /// Something that was asked for is missing or is something else.
     Changed,
@@ -64,7 +65,8 @@ pub enum Deviation {
 pub enum Acceptance {
     /// Only what was asked for.
     Exact,
-    /// Also what the CA added, and a shorter validity; what it dropped or changed is refused.
+    /// Also what the CA added, and another validity; what it dropped or changed is refused, and who asked for no CA does not
+    /// become one.
     #[default]
     SameOrAdded,
     /// The same, and a subject whose parts come in another order.
@@ -119,6 +121,8 @@ impl Acceptance {
         let words = format!("the certificate is not what was asked for: {}", all.join("; "));
         let hint = if refused.iter().all(|difference| difference.deviation == Deviation::Reordered) {
             "some CAs issue the parts of the subject in an order of their own (Trustpoint, EJBCA with LDAP order), and to others that is another name: acceptance policy any-order takes it (profile trustpoint), or ask for the subject in the CA's order"
+        } else if refused.iter().any(|difference| difference.field == BASIC_CONSTRAINTS) {
+            "the CA made the device a certification authority, whose key could issue certificates for anybody: a mistake in its certificate template; acceptance policy anything-but-the-key takes it"
         } else if self == Acceptance::Exact {
             "the acceptance policy is exact: same-or-added takes what the CA adds, anything-but-the-key all over the right key"
         } else {
@@ -145,16 +149,38 @@ pub fn differences(template: &CertTemplate, certificate: &Certificate) -> Vec<Di
     found
         .extend(bound_difference("notBefore", template.not_before, certificate.not_before(), |asked, got| got > asked));
     found.extend(bound_difference("notAfter", template.not_after, certificate.not_after(), |asked, got| got < asked));
-    let mut is_named = false;
     for wanted in &template.extensions {
-        is_named |= wanted.oid == oid::CE_SUBJECT_ALT_NAME;
         found.extend(extension_difference(wanted, certificate.extension(wanted.oid).map(|e| e.value)));
     }
-    if !is_named && let Some(names) = certificate.extension(oid::CE_SUBJECT_ALT_NAME) {
+    let unasked = |id: Oid| {
+        let is_asked = template.extensions.iter().any(|wanted| wanted.oid == id);
+        certificate.extension(id).filter(|_| !is_asked).map(|extension| extension.value)
+    };
+    if let Some(names) = unasked(oid::CE_SUBJECT_ALT_NAME) {
         // Nobody asked for them: an identity more than the device knows of.
-        found.extend(alternative_names(names.value).ok().and_then(|issued| compare(SUBJECT_ALT_NAME, &[], &issued)));
+        found.extend(alternative_names(names).ok().and_then(|issued| compare(SUBJECT_ALT_NAME, &[], &issued)));
+    }
+    if let Some(constraints) = unasked(oid::CE_BASIC_CONSTRAINTS) {
+        found.extend(constraints_difference(&[], constraints));
+    }
+    if let Some(usage) = unasked(oid::CE_KEY_USAGE) {
+        // Who asks for no usages gets those of the CA's template; power over others is no device's.
+        let issued = key_usages(usage).unwrap_or_default();
+        let power: Vec<Part> = issued.into_iter().filter(|part| matches!(part.meaning[..], [5 | 6])).collect();
+        found.extend(compare("keyUsage", &[], &power));
     }
     found
+}
+
+/// basicConstraints of who asked for no CA: to become one is no addition.
+fn constraints_difference(requested: &[Part], issued: &[u8]) -> Option<Difference> {
+    let issued = basic_constraints(issued).ok()?;
+    let is_ca = |parts: &[Part]| parts.iter().any(|part| part.meaning == b"ca");
+    let found = compare(BASIC_CONSTRAINTS, requested, &issued)?;
+    match is_ca(&issued) && !is_ca(requested) {
+        true => Some(Difference { deviation: Deviation::Changed, ..found }),
+        false => Some(found),
+    }
 }
 
 /// What the older of two certificates may be used for and the newer may not, in words: usages and purposes.
@@ -175,6 +201,7 @@ pub(super) fn lost_uses(old: &Certificate, new: &Certificate) -> Vec<String> {
 }
 
 const SUBJECT_ALT_NAME: &str = "subjectAltName";
+const BASIC_CONSTRAINTS: &str = "basicConstraints";
 
 /// One element of a set: what it means, and how it is told.
 #[derive(Clone, Debug)]
@@ -242,6 +269,11 @@ fn subject_difference(requested: &[u8], issued: &[u8]) -> Option<Difference> {
     let added: Vec<String> =
         free.into_iter().flatten().map(|rdn| format!("{} was added", name::display(rdn))).collect();
     let is_ordered = places.is_sorted();
+    if !gone.is_empty() && attributes(&wanted) == attributes(&got) {
+        let details =
+            format!("{}; the same parts, grouped in another way, which makes it another name", changed.details);
+        return Some(Difference { deviation: Deviation::Reordered, details, ..changed });
+    }
     let deviation = match (gone.is_empty(), is_ordered) {
         (false, _) => Deviation::Changed,
         (true, false) => Deviation::Reordered,
@@ -258,6 +290,21 @@ fn subject_difference(requested: &[u8], issued: &[u8]) -> Option<Difference> {
     Some(Difference { deviation, details: details.join("; "), ..changed })
 }
 
+/// The attributes of all parts, in whatever grouping, as they are shown.
+fn attributes(rdns: &[Vec<u8>]) -> Option<Vec<String>> {
+    let mut all = Vec::new();
+    for rdn in rdns {
+        let mut sets = Cursor::sequence(rdn, "Name").ok()?;
+        let mut set = Cursor::new(sets.any("a RelativeDistinguishedName").ok()?.value, "Name").ok()?;
+        while !set.is_empty() {
+            let alone = element(0x31, &[set.any("an attribute").ok()?.bytes]);
+            all.push(name::display(&sequence(&[&alone])).to_lowercase());
+        }
+    }
+    all.sort();
+    Some(all)
+}
+
 /// Each RelativeDistinguishedName as a Name of its own.
 fn rdns(der: &[u8]) -> Result<Vec<Vec<u8>>, Asn1Error> {
     let mut all = Cursor::sequence(der, "Name")?;
@@ -268,7 +315,8 @@ fn rdns(der: &[u8]) -> Result<Vec<Vec<u8>>, Asn1Error> {
     Ok(found)
 }
 
-/// A CA may start a certificate later or end it earlier than asked: it says less than it could.
+/// A CA may start a certificate later or end it earlier than asked: it says less than it could. Or it has its own idea of how
+/// long certificates last: no part of the identity either way (RFC 4211 section 5).
 fn bound_difference(
     field: &str,
     asked: Option<Time>,
@@ -276,11 +324,8 @@ fn bound_difference(
     is_narrower: fn(Time, Time) -> bool,
 ) -> Option<Difference> {
     let asked = asked.filter(|asked| *asked != got)?;
-    let changed = Difference::changed(field, asked.to_string(), got.to_string());
-    match is_narrower(asked, got) {
-        true => Some(Difference { deviation: Deviation::Narrowed, ..changed }),
-        false => Some(changed),
-    }
+    let deviation = if is_narrower(asked, got) { Deviation::Narrowed } else { Deviation::Added };
+    Some(Difference { deviation, ..Difference::changed(field, asked.to_string(), got.to_string()) })
 }
 
 fn extension_difference(wanted: &TemplateExtension, got: Option<&[u8]>) -> Option<Difference> {
@@ -288,7 +333,7 @@ fn extension_difference(wanted: &TemplateExtension, got: Option<&[u8]>) -> Optio
         oid::CE_SUBJECT_ALT_NAME => (SUBJECT_ALT_NAME.to_owned(), alternative_names),
         oid::CE_KEY_USAGE => ("keyUsage".to_owned(), key_usages),
         oid::CE_EXT_KEY_USAGE => ("extendedKeyUsage".to_owned(), purposes),
-        oid::CE_BASIC_CONSTRAINTS => ("basicConstraints".to_owned(), basic_constraints),
+        oid::CE_BASIC_CONSTRAINTS => (BASIC_CONSTRAINTS.to_owned(), basic_constraints),
         oid::CE_CERTIFICATE_POLICIES => ("certificatePolicies".to_owned(), policies),
         other => return opaque_difference(other, &wanted.value, got),
     };
@@ -296,6 +341,11 @@ fn extension_difference(wanted: &TemplateExtension, got: Option<&[u8]>) -> Optio
         return None;
     }
     let Ok(requested) = read(&wanted.value) else { return opaque_difference(wanted.oid, &wanted.value, got) };
+    if let (oid::CE_BASIC_CONSTRAINTS, Some(got)) = (wanted.oid, got)
+        && basic_constraints(got).is_ok()
+    {
+        return constraints_difference(&requested, got);
+    }
     match got.map_or_else(|| Ok(Vec::new()), read) {
         Ok(issued) => compare(&label, &requested, &issued),
         Err(error) => Some(Difference::changed(&label, list(&requested), format!("what cannot be read ({error})"))),
@@ -322,7 +372,8 @@ fn alternative_names(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
 /// scheme and host have none.
 fn alternative_name(name: &GeneralName<'_>) -> Part {
     let content = match name {
-        GeneralName::Dns(host) => host.to_ascii_lowercase(),
+        // A dot at the end says that the name is whole, as it is in certificates without one.
+        GeneralName::Dns(host) => host.strip_suffix(b".").unwrap_or(host).to_ascii_lowercase(),
         GeneralName::Rfc822(mailbox) => match mailbox.iter().rposition(|b| *b == b'@') {
             Some(at) => [&mailbox[..at], &mailbox[at..].to_ascii_lowercase()].concat(),
             None => mailbox.to_ascii_lowercase(),
@@ -448,7 +499,6 @@ fn basic_constraints(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asn1::der::element;
     use crate::asn1::name::Name;
 
     fn names(all: &[(u8, &str)]) -> Vec<u8> {
@@ -514,7 +564,31 @@ mod tests {
         assert_eq!(extension_difference(&constraints, None), None);
         assert_eq!(extension_difference(&constraints, Some(&[0x30, 3, 1, 1, 0])), None);
         let ca = extension_difference(&constraints, Some(&[0x30, 3, 1, 1, 0xff])).unwrap();
-        assert_eq!(ca.details, "cA was added");
+        assert_eq!((ca.details.as_str(), ca.deviation), ("cA was added", Deviation::Changed));
+    }
+
+    #[test]
+    fn another_validity_is_taken_and_told() {
+        let [early, asked, late] = [1, 2, 3].map(Time::from_unix);
+        let of = |got| bound_difference("notAfter", Some(asked), got, |asked, got| got < asked).map(|d| d.deviation);
+        assert_eq!([early, asked, late].map(of), [Some(Deviation::Narrowed), None, Some(Deviation::Added)]);
+    }
+
+    #[test]
+    fn parts_in_another_grouping_are_another_name_like_parts_in_another_order() {
+        let grouped = subject("CN=a,O=b", "CN=a+O=b").unwrap();
+        assert_eq!(grouped.deviation, Deviation::Reordered);
+        assert!(grouped.details.contains("grouped in another way"), "{grouped}");
+        assert_eq!(subject("CN=a,O=b", "CN=a+O=c").unwrap().deviation, Deviation::Changed);
+    }
+
+    #[test]
+    fn names_of_rare_forms_are_told_in_words() {
+        let upn = element(0xa0, &[&[0x06, 0x03, 0x2a, 0x03, 0x04], &element(0xa0, &[&element(0x0c, &[b"me@x"])])]);
+        let names = sequence(&[&upn, &element(0x88, &[&[0x2a, 0x03]])]);
+        let words: Vec<String> = alternative_names(&names).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(words, ["otherName 1.2.3.4:me@x", "registeredID:1.2.3"]);
+        assert_eq!(san(&[(0x82, "a.example.")], &[(0x82, "a.example")]), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::possession;
 use super::proof::{Possession, RequestedKey, answer_challenges, open_certificate};
 use super::request::{CertificateRequest, RequestKind, Signer};
 use super::response::{self, ProtectedBy, refusal};
+use crate::asn1::Asn1Error;
 use crate::asn1::cmp::{
     BodyType, CertOrEncCert, CertRepMessage, CertStatus, Challenge, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo,
 };
@@ -22,7 +23,7 @@ use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
-use crate::crypto::{PrivateKey, SignatureAlgorithm};
+use crate::crypto::{DigestAlgorithm, PrivateKey, SignatureAlgorithm};
 use crate::error::Error;
 use crate::time::Time;
 
@@ -149,11 +150,12 @@ impl Operation {
         }
         response::check_no_fail_info(&self.context, &status)?;
         let Some(pair) = response.certified_key_pair else {
-            let words = format!("the server answered {}, but sent no certificate", status.status.name());
+            let words = format!("the server answered {}, but sent no certificate", status.status);
             return Err(Error::new(Code::Protocol, words));
         };
         let certificate = match pair.cert_or_enc_cert {
             CertOrEncCert::Certificate(certificate) => certificate,
+            CertOrEncCert::Unreadable { der, error } => return self.unreadable(&der, &error, id, came, now),
             CertOrEncCert::Encrypted(encrypted) => match self.request.opening_key() {
                 Some(key) => open_certificate(&self.context, key, &encrypted)?,
                 None => {
@@ -163,6 +165,38 @@ impl Operation {
             },
         };
         self.certificate_came((certificate, pair.private_key), status, ca_pubs, id, came, now)
+    }
+
+    /// The CA has issued what is no certificate: it is told, so that it does not count it among the good ones.
+    fn unreadable(
+        &mut self,
+        der: &[u8],
+        error: &Asn1Error,
+        cert_req_id: i64,
+        came: &Came<'_>,
+        now: Time,
+    ) -> Result<(), Error> {
+        let refused = Error::new(Code::WrongCertificate, format!("the issued certificate cannot be read: {error}"));
+        if self.is_confirmed_implicitly(came) || self.context.tolerance.never_confirm {
+            return Err(refused);
+        }
+        // RFC 9810 section 5.3.18: where the signature does not say which digest, hashAlg does.
+        let digest = DigestAlgorithm::Sha256;
+        let content = CertStatus {
+            cert_hash: self.context.provider.digest(digest, &[der])?.to_vec(),
+            cert_req_id,
+            status: Some(refusing(&refused)),
+            hash_alg: Some(sequence(&[&encode_oid(digest.oid())])),
+        };
+        self.rejection = Some(refused);
+        let under_way = UnderWay { body: BodyType::CERTCONF, phase: Phase::Confirmation, polling: None };
+        self.send(under_way, &content.to_confirm_content(), 3, now)
+    }
+
+    /// RFC 9483 section 4.1.1: granted only if it was asked for. Otherwise certConf is sent: it is a proof of its own, and the
+    /// only way to tell the CA that its certificate is refused.
+    fn is_confirmed_implicitly(&self, came: &Came<'_>) -> bool {
+        came.granted && self.context.ask_implicit_confirm && self.request.may_be_confirmed_implicitly()
     }
 
     fn certificate_came(
@@ -200,10 +234,7 @@ impl Operation {
                 ((Vec::new(), None), Some(error))
             }
         };
-        // RFC 9483 section 4.1.1: granted only if it was asked for. Otherwise certConf is sent: it is a proof of its own, and
-        // the only way to tell the CA that its certificate is refused.
-        let asked = self.context.ask_implicit_confirm && self.request.may_be_confirmed_implicitly();
-        let granted = came.granted && asked;
+        let granted = self.is_confirmed_implicitly(came);
         let mut issued = Issued {
             certificate,
             chain,
@@ -216,7 +247,9 @@ impl Operation {
             cert_req_id,
             lost_uses: Vec::new(),
             objection: None,
+            begins: None,
         };
+        issued.begins = issued.begins_later(&self.context, now);
         issued.compare(&self.context, self.certificate_request());
         self.issued = Some(issued);
         self.state = match refused {
@@ -236,7 +269,9 @@ impl Operation {
         let (request, certificate) = (self.certificate_request(), &issued.certificate);
         match issued::check_issued(&context, request, certificate, &issued.chain, &trusted, now) {
             Ok(chain) => {
-                self.issued.as_mut().expect("it is there").chain = chain;
+                let begins = issued.begins_later(&context, now);
+                let issued = self.issued.as_mut().expect("it is there");
+                (issued.chain, issued.begins) = (chain, begins);
                 Ok(())
             }
             Err(error) if matches!(self.state, State::Deciding) => {
@@ -301,20 +336,14 @@ impl Operation {
             return match rejection {
                 Some(error) => Err(error),
                 None => {
-                    self.state = State::Done;
+                    self.confirmed(now);
                     Ok(())
                 }
             };
         }
         let (digest, name_it) = issued::cert_hash_algorithm(&issued.certificate);
         let cert_hash = self.context.provider.digest(digest, &[issued.certificate.as_der()])?;
-        let status = rejection.as_ref().map(|error| {
-            // failInfo: badPOP has no place here; incorrectData says that what came is not what was asked (bit 7).
-            let mut info = PkiStatusInfo::new(PkiStatus::Rejection);
-            info.fail_info = Some(1 << 7);
-            info.texts.push(error.message().to_owned());
-            info
-        });
+        let status = rejection.as_ref().map(refusing);
         let content = CertStatus {
             cert_hash: cert_hash.to_vec(),
             cert_req_id: issued.cert_req_id,
@@ -328,9 +357,33 @@ impl Operation {
         self.send(under_way, &content.to_confirm_content(), pvno, now)
     }
 
+    /// The certificate is the device's now. If it begins later and is to come into use by this operation, its time is waited
+    /// for.
+    pub(super) fn confirmed(&mut self, now: Time) {
+        let begins = self.issued.as_ref().and_then(|issued| issued.begins_later(&self.context, now));
+        self.state = match begins.filter(|_| self.holds_until_valid) {
+            Some(begins) => {
+                self.wait_reason = self.issued.iter().map(Issued::valid_from_words).collect();
+                let under_way = UnderWay { body: BodyType::PKICONF, phase: Phase::Validity, polling: None };
+                let skew = i64::from(self.context.clock_skew_seconds);
+                State::Waiting { until: begins.plus(-skew), under_way }
+            }
+            None => State::Done,
+        };
+    }
+
     fn certificate_request(&self) -> &CertificateRequest {
         self.request.certificate().expect("only who asked for a certificate comes here")
     }
+}
+
+/// What certConf says of a certificate that is not taken.
+fn refusing(error: &Error) -> PkiStatusInfo {
+    // failInfo: badPOP has no place here; incorrectData says that what came is not what was asked (bit 7).
+    let mut info = PkiStatusInfo::new(PkiStatus::Rejection);
+    info.fail_info = Some(1 << 7);
+    info.texts.push(error.message().to_owned());
+    info
 }
 
 fn generalized_time(value: &[u8]) -> Option<Time> {

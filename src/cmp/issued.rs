@@ -42,13 +42,27 @@ pub struct Issued {
     pub(super) lost_uses: Vec<String>,
     /// Why the settings' policy does not take it.
     pub(super) objection: Option<Error>,
+    /// From when it is valid, if that was later than now when it came.
+    pub(super) begins: Option<Time>,
 }
 
 impl Issued {
     /// What its owner should know although it was issued: what the CA says (see [`PkiStatusInfo::warnings`]), and what the
     /// certificate that was updated could be used for and this one cannot.
     pub fn warnings(&self) -> Vec<String> {
-        self.status.warnings().into_iter().chain(self.lost_uses.iter().cloned()).collect()
+        let begins = self.begins.map(|begins| format!("the certificate is valid from {begins} on, not yet now"));
+        self.status.warnings().into_iter().chain(self.lost_uses.iter().cloned()).chain(begins).collect()
+    }
+
+    /// What is waited for once it is confirmed.
+    pub(super) fn valid_from_words(&self) -> String {
+        format!("the certificate is confirmed, and valid from {} on", self.certificate.not_before())
+    }
+
+    /// From when the certificate is valid, if that is further ahead than clocks may differ.
+    pub(super) fn begins_later(&self, context: &Context, now: Time) -> Option<Time> {
+        let begins = self.certificate.not_before();
+        (begins > now.plus(i64::from(context.clock_skew_seconds))).then_some(begins)
     }
 
     /// Why [`Context::acceptance`] does not take the certificate; `None`: it does. A caller may decide otherwise.
@@ -87,16 +101,38 @@ pub(super) fn check_issued(
         anchors.add(anchor.clone());
     }
     let pool: Vec<Certificate> = helpers.iter().chain(&context.intermediates).cloned().collect();
-    let checks = context.checks_at(now);
+    let checks = context.checks_at(judged_at(context, request, certificate, now)?);
     let report = validate(&*context.provider, &anchors, certificate, &pool, &StatusSources::none(), &checks);
     match report.path() {
         Some(path) => Ok(path.chain()[1..].to_vec()),
         None => {
             let cause = report.error().unwrap_or_else(|| Error::new(Code::NoPath, "no path"));
-            let words = format!("the issued certificate does not lead to an enrolment anchor: {cause}");
+            let words = match cause.code() {
+                Code::NoPath => format!("the issued certificate does not lead to an enrolment anchor: {cause}"),
+                _ => format!("the issued certificate cannot be used: {cause}"),
+            };
             Err(Error::new(Code::WrongCertificate, words).with(|facts| facts.hint = hint_for(cause.code())))
         }
     }
+}
+
+/// When an issued certificate is judged. One that begins later is judged as of then: it is the CA's word and can only be had
+/// once, so it is kept for its time, whether it was asked for so or the clocks differ. What begins after all operations
+/// would have ended is no certificate for this device.
+fn judged_at(
+    context: &Context,
+    request: &CertificateRequest,
+    certificate: &Certificate,
+    now: Time,
+) -> Result<Time, Error> {
+    let (begins, ends) = (certificate.not_before(), certificate.not_after());
+    if ends < begins {
+        let words = format!("the issued certificate can never be valid: notBefore {begins}, notAfter {ends}");
+        return Err(Error::new(Code::WrongCertificate, words));
+    }
+    let ahead = now.plus(i64::from(context.limits.max_total_seconds));
+    let asked = request.template.not_before.unwrap_or(now);
+    Ok(if begins <= ahead.max(asked) { now.max(begins) } else { now })
 }
 
 /// What helps where there is no path, by its cause: only a path that is not there at all is a matter of anchors.

@@ -91,6 +91,8 @@ pub(super) enum Phase {
     Confirmation,
     /// Before the request: a secret is being encapsulated to our KEM key.
     Encapsulation,
+    /// Everything is said, and the certificate is not valid yet.
+    Validity,
 }
 
 pub(super) enum State {
@@ -140,6 +142,8 @@ pub struct Operation {
     pub(super) other_version: Option<i64>,
     /// Restored, and not looked at since: what the saved form says of the certificate is not believed yet.
     pub(super) is_restored: bool,
+    /// Whether it ends only once the certificate is valid.
+    pub(super) holds_until_valid: bool,
 }
 
 impl Operation {
@@ -165,6 +169,7 @@ impl Operation {
             outcome: None,
             other_version: None,
             is_restored: false,
+            holds_until_valid: false,
         })
     }
 
@@ -307,6 +312,13 @@ impl Operation {
         self.decide(self.issued.as_ref().and_then(|issued| issued.objection.clone()))
     }
 
+    /// For who puts the certificate into use when the operation is done: one that begins later than the clocks may differ is
+    /// confirmed at once, so that the CA keeps it, and then [`Action::Wait`] leads to its time. Otherwise the operation is
+    /// done without waiting, and [`Issued::warnings`] says from when the certificate is valid.
+    pub fn hold_until_valid(&mut self) {
+        self.holds_until_valid = true;
+    }
+
     /// What became of a request for revocation, once that is done.
     pub fn revoked(&self) -> Option<&Revoked> {
         match &self.outcome {
@@ -384,7 +396,11 @@ impl Operation {
                     return Ok(Some(Action::Wait));
                 }
                 let under_way = *under_way;
-                self.poll(under_way, now).map(|()| None)
+                match under_way.phase {
+                    Phase::Validity => self.state = State::Done,
+                    _ => self.poll(under_way, now)?,
+                }
+                Ok(None)
             }
             State::Deciding => Ok(Some(Action::Accept)),
             State::Decided { rejection } => {
@@ -463,7 +479,12 @@ impl Operation {
 
     fn check_total_time(&self, now: Time) -> Result<(), Error> {
         let most = self.context.limits.max_total_seconds;
-        let running = matches!(self.state, State::Sent { .. } | State::Waiting { .. });
+        let running = match &self.state {
+            State::Sent { .. } => true,
+            // Nothing is being asked for any more.
+            State::Waiting { under_way, .. } => under_way.phase != Phase::Validity,
+            _ => false,
+        };
         match &self.transaction {
             Some(transaction) if running && now.since(transaction.started) > i64::from(most) => {
                 let words = format!("the operation began {} and may take {most} seconds", transaction.started);

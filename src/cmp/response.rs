@@ -17,6 +17,7 @@ use crate::crypto::keys::same_public_key;
 use crate::error::Error;
 use crate::time::Time;
 use crate::validation::{TrustAnchors, same_name};
+use crate::words::quoted;
 
 /// RFC 9483 section 3.5: a senderNonce of at least 128 bits.
 const SHORTEST_NONCE_BYTES: usize = 16;
@@ -473,12 +474,12 @@ fn unmatched(context: &Context, message: &PkiMessage, error: Error) -> Error {
 
 /// An error that carries the server's decision.
 pub(super) fn refusal(code: Code, what: &str, status: &PkiStatusInfo, authenticated: bool) -> Error {
-    let mut words = format!("{what}: {}", status.status.name());
+    let mut words = format!("{what}: {}", status.status);
     if let Some(bits) = status.fail_info {
         words.push_str(&format!(", failInfo {}", fail_info_names(bits)));
     }
     for text in &status.texts {
-        words.push_str(&format!(", \"{text}\""));
+        words.push_str(&format!(", {}", quoted(text)));
     }
     if !authenticated {
         words.push_str(" (not authenticated)");
@@ -493,9 +494,10 @@ pub(super) fn refusal(code: Code, what: &str, status: &PkiStatusInfo, authentica
 
 /// The error that a protected error message stands for.
 pub(super) fn server_error(content: &ErrorMsgContent) -> Error {
-    let mut error = refusal(Code::Rejected, "the server sent an error", &content.status, true);
-    if let Some(code) = content.error_code {
-        error = error.context(&format!("errorCode {code}"));
-    }
-    error.with(|facts| facts.server_texts.extend(content.details.iter().cloned()))
+    let what = match &content.error_code {
+        Some(code) => format!("the server sent an error, errorCode {code}"),
+        None => "the server sent an error".to_owned(),
+    };
+    let texts = [&content.status.texts[..], &content.details].concat();
+    refusal(Code::Rejected, &what, &PkiStatusInfo { texts, ..content.status.clone() }, true)
 }

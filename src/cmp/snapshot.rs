@@ -135,6 +135,7 @@ impl Operation {
             (2, None, Some(_)) => State::Deciding,
             _ => return Err(Error::new(Code::Corrupt, "the saved operation's state contradicts itself")),
         };
+        let wait_reason = waiting_for(&state, issued.as_ref());
         Ok(Operation {
             context,
             request,
@@ -144,11 +145,12 @@ impl Operation {
             polls,
             dropped,
             wait_seconds: 0,
-            wait_reason: Vec::new(),
+            wait_reason,
             issued,
             rejection,
             outcome: None,
             is_restored: true,
+            holds_until_valid: true,
             other_version,
         })
     }
@@ -487,6 +489,7 @@ fn write_under_way(under_way: &UnderWay) -> Vec<u8> {
         Phase::Request => 0,
         Phase::Confirmation => 1,
         Phase::Encapsulation => 2,
+        Phase::Validity => 3,
     };
     let polling = under_way.polling.map_or_else(Vec::new, |id| encode(&id));
     [encode(&i64::from(under_way.body.0)), encode(&phase), polling].concat()
@@ -501,10 +504,21 @@ fn read_under_way(content: &[u8]) -> Result<Option<UnderWay>, Error> {
     let phase = match fields.decode::<i64>()? {
         1 => Phase::Confirmation,
         2 => Phase::Encapsulation,
+        3 => Phase::Validity,
         _ => Phase::Request,
     };
     let polling = if fields.is_empty() { None } else { Some(fields.decode()?) };
     Ok(Some(UnderWay { body, phase, polling }))
+}
+
+/// Why a restored operation waits, as far as that can still be said.
+fn waiting_for(state: &State, issued: Option<&Issued>) -> Vec<String> {
+    match (state, issued) {
+        (State::Waiting { under_way: UnderWay { phase: Phase::Validity, .. }, .. }, Some(issued)) => {
+            vec![issued.valid_from_words()]
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn read_rejection(content: &[u8]) -> Result<Option<Error>, Error> {
@@ -565,6 +579,7 @@ fn read_issued(fields: &mut Cursor<'_>) -> Result<Issued, Error> {
         differences: Vec::new(),
         lost_uses: Vec::new(),
         objection: None,
+        begins: None,
         ca_pubs,
         implicitly_confirmed,
         confirm_before,

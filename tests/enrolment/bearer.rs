@@ -193,7 +193,7 @@ fn only_who_brought_the_certificate_may_confirm_it() {
 fn of_information_only_what_an_anchor_vouches_for_is_taken() {
     let mut ca = ordinary();
     let client = Device::config(&ca).build().unwrap();
-    let mut ask = |ca: &mut MockCa, question: Question, items: Vec<InfoTypeAndValue>| -> Result<Information, Error> {
+    let ask = |ca: &mut MockCa, question: Question, items: Vec<InfoTypeAndValue>| -> Result<Information, Error> {
         ca.info = items;
         let mut device = Device::doing(client.ask(question)?);
         device.complete(ca)?;

@@ -23,6 +23,7 @@ mod inspected;
 mod inspected_keys;
 mod installed;
 mod kept;
+mod later;
 mod pkcs10;
 mod refused;
 mod renewal;

@@ -101,8 +101,8 @@ impl PkiBody {
             BodyType::RP => RevRepContent::parse(content, limits.max_certificates).map(PkiBody::RevRep),
             BodyType::GENP => read_general_info(content).map(PkiBody::GenRep),
             BodyType::ERROR => ErrorMsgContent::parse(content).map(PkiBody::Error),
-            BodyType::PKICONF if content == [0x05, 0x00] => Ok(PkiBody::PkiConf),
-            BodyType::PKICONF => Err(Asn1Error::invalid("PKIConfirmContent", "not NULL")),
+            // The tag says it all; NULL is what belongs there, and servers with an empty SEQUENCE or nothing exist.
+            BodyType::PKICONF => Ok(PkiBody::PkiConf),
             BodyType::POLLREP => PollRep::parse_all(content).map(PkiBody::PollRep),
             _ => Ok(PkiBody::Other(content.to_vec())),
         }

@@ -59,13 +59,20 @@ pub enum CertOrEncCert {
     Certificate(Certificate),
     /// EncryptedKey as DER.
     Encrypted(Vec<u8>),
+    /// In the clear, and no certificate that can be read: its DER, and why.
+    Unreadable {
+        /// What came.
+        der: Vec<u8>,
+        /// What is wrong with it.
+        error: Asn1Error,
+    },
 }
 
 impl CertRepMessage {
     pub(super) fn parse(element: &[u8], most_certificates: usize) -> Result<Self, Asn1Error> {
         let mut fields = Cursor::sequence(element, "CertRepMessage")?;
         let ca_pubs = match fields.optional_context(1, true)? {
-            Some(field) => read_certificates(Cursor::sequence(field.value, "caPubs")?, most_certificates)?,
+            Some(field) => read_ca_pubs(Cursor::sequence(field.value, "caPubs")?, most_certificates)?,
             None => Vec::new(),
         };
         let mut responses = Vec::new();
@@ -105,7 +112,10 @@ impl CertifiedKeyPair {
         let mut fields = Cursor::new(content, WHAT)?;
         let choice = fields.any("certOrEncCert")?;
         let cert_or_enc_cert = if choice.tag == context(0, true) {
-            CertOrEncCert::Certificate(Certificate::from_der(choice.value)?)
+            match Certificate::from_der(choice.value) {
+                Ok(certificate) => CertOrEncCert::Certificate(certificate),
+                Err(error) => CertOrEncCert::Unreadable { der: choice.value.to_vec(), error },
+            }
         } else if choice.tag == context(1, true) {
             CertOrEncCert::Encrypted(choice.value.to_vec())
         } else {
@@ -150,6 +160,21 @@ impl CertStatus {
         }
         sequence(&[&sequence(&[&content])])
     }
+}
+
+/// Certificates in caPubs. One that cannot be read becomes no anchor, and spoils neither the others nor the answer.
+fn read_ca_pubs(mut list: Cursor<'_>, most: usize) -> Result<Vec<Certificate>, Asn1Error> {
+    let mut certificates = Vec::new();
+    for count in 0.. {
+        if list.is_empty() {
+            break;
+        }
+        if count == most {
+            return Err(Asn1Error::too_large("caPubs", "count", most, most + 1));
+        }
+        certificates.extend(Certificate::from_der(list.any("a certificate")?.bytes).ok());
+    }
+    Ok(certificates)
 }
 
 /// Certificates of a list; one that cannot be read is an error, as the list stands inside the protection.

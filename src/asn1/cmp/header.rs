@@ -33,7 +33,7 @@ pub struct PkiHeader {
     pub sender: Option<Vec<u8>>,
     /// Whom it is for, likewise.
     pub recipient: Option<Vec<u8>>,
-    /// When the message was made; a present time that cannot be read is an error of the whole message.
+    /// When the message was made. One that cannot be read is as good as none: it is optional, and says nothing else.
     pub message_time: Option<Time>,
     /// AlgorithmIdentifier of the protection, DER.
     pub protection_alg: Option<Vec<u8>>,
@@ -68,7 +68,7 @@ impl PkiHeader {
         let pvno = fields.decode()?;
         let sender = directory_name(fields.any("sender")?)?;
         let recipient = directory_name(fields.any("recipient")?)?;
-        let message_time = fields.optional_context(0, true)?.map(|f| read_message_time(f.value)).transpose()?;
+        let message_time = fields.optional_context(0, true)?.and_then(|f| read_message_time(f.value));
         let protection_alg = fields.optional_context(1, true)?.map(|f| one(f, Tag::Sequence)).transpose()?;
         let mut octets = |number| -> Result<Option<Vec<u8>>, Asn1Error> {
             fields.optional_context(number, true)?.map(|f| octet_string(f.value)).transpose()
@@ -163,18 +163,32 @@ pub(super) fn directory_name(field: Tlv<'_>) -> Result<Option<Vec<u8>>, Asn1Erro
     Ok(Some(Name::from_der(field.value)?.as_der().to_vec()))
 }
 
-fn read_message_time(content: &[u8]) -> Result<Time, Asn1Error> {
-    const WHAT: &str = "messageTime";
-    let mut cursor = Cursor::new(content, WHAT)?;
-    let value = cursor.expect(Tag::GeneralizedTime, "a GeneralizedTime")?.value;
-    cursor.finish()?;
-    // RFC 9810 section 5.1.1 asks for the form of RFC 5280; a fraction of a second before the Z is read past, since
-    // servers that write it exist and the window is seconds wide.
-    let whole: Vec<u8> = match value.iter().position(|b| *b == b'.') {
-        Some(dot) if value.ends_with(b"Z") => [&value[..dot], b"Z"].concat(),
-        _ => value.to_vec(),
+/// RFC 9810 section 5.1.1 asks for the form of RFC 5280; in the field there are also the others of X.680 section 46: without
+/// seconds, with a fraction, with a difference to UTC in place of the Z.
+fn read_message_time(content: &[u8]) -> Option<Time> {
+    let mut cursor = Cursor::new(content, "messageTime").ok()?;
+    let value = cursor.expect(Tag::GeneralizedTime, "a GeneralizedTime").ok()?.value;
+    let text = std::str::from_utf8(value).ok()?;
+    let (local, ahead) = match text.strip_suffix('Z') {
+        Some(local) => (local, 0),
+        None => {
+            let at = text.rfind(['+', '-'])?;
+            let (hours, minutes) = match text[at + 1..].len() {
+                2 => (&text[at + 1..], "0"),
+                4 => text[at + 1..].split_at(2),
+                _ => return None,
+            };
+            let seconds = hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60;
+            (&text[..at], if text[at..].starts_with('-') { -seconds } else { seconds })
+        }
     };
-    Time::from_generalized_time(&whole).ok_or_else(|| Asn1Error::invalid(WHAT, "not in the form YYYYMMDDHHMMSSZ"))
+    let whole = local.split(['.', ',']).next()?;
+    let padded = match whole.len() {
+        10 => format!("{whole}0000Z"),
+        12 => format!("{whole}00Z"),
+        _ => format!("{whole}Z"),
+    };
+    Some(Time::from_generalized_time(padded.as_bytes())?.plus(-ahead))
 }
 
 fn octet_string(content: &[u8]) -> Result<Vec<u8>, Asn1Error> {

@@ -6,7 +6,7 @@ use ::der::Tag;
 
 use super::body::{BodyType, PkiBody};
 use super::header::PkiHeader;
-use crate::asn1::der::{Asn1Error, Cursor, check_depth, element, sequence};
+use crate::asn1::der::{Asn1Error, Cursor, Tlv, check_depth, context, element, sequence};
 use crate::asn1::x509::{Certificate, bit_string, span_of};
 use crate::limits::Limits;
 
@@ -41,8 +41,15 @@ impl PkiMessage {
         if der.len() > limits.max_message_bytes {
             return Err(Asn1Error::too_large(WHAT, "size in bytes", limits.max_message_bytes, der.len()));
         }
-        check_depth(&der, WHAT)?;
+        let mut der = der;
+        if let Some(length) = Cursor::new(&der, WHAT)?.first_element_length()
+            && der[length..].iter().all(|byte| matches!(byte, 0 | b' ' | b'\t' | b'\r' | b'\n'))
+        {
+            // A line end or padding behind the message, as in bodies of HTTP, is no part of it.
+            der.truncate(length);
+        }
         let mut fields = Cursor::sequence(&der, WHAT)?;
+        check_parts(fields.clone(), WHAT)?;
         let header_field = fields.expect(Tag::Sequence, "header")?;
         let body_field = fields.any("body")?;
         let body_type = PkiBody::type_of(&body_field)
@@ -141,6 +148,18 @@ pub fn assemble<'a>(
     sequence(&[header, body, &protection, &extra_certs])
 }
 
+/// Nothing but extraCerts is read where it nests too deep or breaks DER; there, each certificate is looked at by itself.
+fn check_parts(mut fields: Cursor<'_>, what: &'static str) -> Result<(), Asn1Error> {
+    while !fields.is_empty() {
+        let offset = fields.offset();
+        let part = fields.any("a part of the message")?;
+        if part.tag != context(1, true) || offset == 0 {
+            check_depth(part.bytes, what).map_err(|error| Asn1Error { offset: offset + error.offset, ..error })?;
+        }
+    }
+    Ok(())
+}
+
 fn read_extra_certs(mut list: Cursor<'_>, limits: &Limits) -> Result<Vec<Certificate>, Asn1Error> {
     let mut certificates: Vec<Certificate> = Vec::new();
     let mut count = 0;
@@ -149,7 +168,8 @@ fn read_extra_certs(mut list: Cursor<'_>, limits: &Limits) -> Result<Vec<Certifi
         if count > limits.max_certificates {
             return Err(Asn1Error::too_large("extraCerts", "count", limits.max_certificates, count));
         }
-        let bytes = list.any("a certificate")?.bytes;
+        // What has no end that can be seen hides what comes behind it.
+        let Ok(Tlv { bytes, .. }) = list.any("a certificate") else { break };
         if certificates.iter().all(|c| c.as_der() != bytes)
             && let Ok(certificate) = Certificate::from_der(bytes)
         {

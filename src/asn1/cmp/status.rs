@@ -1,8 +1,13 @@
 //! PKIStatusInfo and ErrorMsgContent (RFC 9810 sections 5.2.3 and 5.3.21).
 
+use std::fmt;
+
 use ::der::Tag;
 
-use crate::asn1::der::{Asn1Error, Cursor, element, encode, sequence};
+use crate::asn1::der::{Asn1Error, Cursor, Tlv, element, encode, sequence};
+use crate::asn1::directory_string;
+use crate::asn1::name::is_misleading;
+use crate::asn1::x509::hex;
 use crate::limits;
 
 /// `PKIStatus ::= INTEGER` (RFC 9810 section 5.2.3).
@@ -55,7 +60,7 @@ impl PkiStatus {
         }
     }
 
-    /// The standard's word.
+    /// The standard's word; [`Display`](fmt::Display) says the number of one that is not the standard's.
     pub const fn name(self) -> &'static str {
         match self {
             PkiStatus::Accepted => "accepted",
@@ -66,6 +71,15 @@ impl PkiStatus {
             PkiStatus::RevocationNotification => "revocationNotification",
             PkiStatus::KeyUpdateWarning => "keyUpdateWarning",
             PkiStatus::Unknown(_) => "an unknown status",
+        }
+    }
+}
+
+impl fmt::Display for PkiStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PkiStatus::Unknown(number) => write!(f, "PKIStatus {number}, which RFC 9810 does not know"),
+            known => f.write_str(known.name()),
         }
     }
 }
@@ -147,9 +161,11 @@ impl PkiStatusInfo {
 
     pub(super) fn parse(content: &[u8]) -> Result<Self, Asn1Error> {
         let mut fields = Cursor::new(content, "PKIStatusInfo")?;
-        let status = PkiStatus::from_number(fields.decode()?);
+        let status = PkiStatus::from_number(read_number(&fields.expect(Tag::Integer, "status")?));
         let texts = read_free_text(&mut fields)?;
         let fail_info = fields.optional(Tag::BitString)?.map(|bits| bits_of(bits.value)).transpose()?;
+        // No bit at all says as much as none.
+        let fail_info = fail_info.filter(|bits| *bits != 0);
         fields.finish()?;
         Ok(PkiStatusInfo { status, texts, fail_info })
     }
@@ -173,8 +189,8 @@ impl PkiStatusInfo {
 pub struct ErrorMsgContent {
     /// Status, texts, failure bits.
     pub status: PkiStatusInfo,
-    /// A number that only the server's documentation explains.
-    pub error_code: Option<i64>,
+    /// A number that only the server's documentation explains; one of more than 64 bits in hex.
+    pub error_code: Option<String>,
     /// More texts.
     pub details: Vec<String>,
 }
@@ -183,8 +199,11 @@ impl ErrorMsgContent {
     pub(super) fn parse(element: &[u8]) -> Result<Self, Asn1Error> {
         let mut fields = Cursor::sequence(element, "ErrorMsgContent")?;
         let status = PkiStatusInfo::parse(fields.expect(Tag::Sequence, "pKIStatusInfo")?.value)?;
-        // Vendors put any INTEGER here; one that does not fit is left out rather than failing the message.
-        let error_code = fields.optional(Tag::Integer)?.and_then(|i| ::der::Decode::from_der(i.bytes).ok());
+        // Vendors put any INTEGER here.
+        let error_code = fields.optional(Tag::Integer)?.map(|number| match number.value.len() {
+            ..=8 => read_number(&number).to_string(),
+            _ => format!("0x{}", hex(&number.value[..number.value.len().min(32)])),
+        });
         let details = read_free_text(&mut fields)?;
         fields.finish()?;
         Ok(ErrorMsgContent { status, error_code, details })
@@ -197,15 +216,27 @@ pub(super) fn read_free_text(fields: &mut Cursor<'_>) -> Result<Vec<String>, Asn
     let mut texts = Vec::new();
     let mut cursor = Cursor::new(list.value, "PKIFreeText")?;
     while !cursor.is_empty() && texts.len() < limits::MAX_SERVER_TEXTS {
-        texts.push(show(cursor.any("a UTF8String")?.value));
+        let (tag, element) = (cursor.next_byte(), cursor.any("a UTF8String")?);
+        // Old servers write other string types.
+        texts.push(match directory_string::text(tag.unwrap_or_default(), element.value) {
+            Some(text) => show(text.as_bytes()),
+            None => show(element.value),
+        });
     }
     Ok(texts)
 }
 
-/// A peer's text, made fit to be shown: cut at the limit, without control characters.
+/// The value of an INTEGER; one beyond 64 bits at the end of the range.
+fn read_number(number: &Tlv<'_>) -> i64 {
+    let is_negative = number.value.first().is_some_and(|byte| byte & 0x80 != 0);
+    let end = if is_negative { i64::MIN } else { i64::MAX };
+    ::der::Decode::from_der(number.bytes).unwrap_or(end)
+}
+
+/// A peer's text, made fit to be shown: cut at the limit, without characters that move the cursor or turn the line round.
 pub fn show(bytes: &[u8]) -> String {
     let cut = &bytes[..bytes.len().min(limits::MAX_SERVER_TEXT_BYTES)];
-    String::from_utf8_lossy(cut).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    String::from_utf8_lossy(cut).chars().map(|c| if is_misleading(c) { '\u{fffd}' } else { c }).collect()
 }
 
 fn free_text(texts: &[String]) -> Vec<u8> {

@@ -1,0 +1,118 @@
+//! Certificates that begin later than the clocks may differ: confirmed and kept for their time, not burnt.
+
+use devid::Code;
+use devid::client::{Destination, Owner};
+use devid::cmp::{Action, Issued, Operation, Signer};
+use devid::store::Store;
+use devid::transport::{Exchange, ExchangeFn, ExchangeLimits, Reply};
+use devid::{Error, Time};
+
+use crate::certificates::{Builder, date, now};
+use crate::mock_ca::{Device, MockCa};
+
+const TWO_HOURS: i64 = 7200;
+
+/// A CA whose certificates begin this much later, and whose messages have the device's time.
+fn ahead(seconds: i64) -> MockCa {
+    MockCa::new().issuing(move |builder| builder.valid(now().plus(seconds), date(2030, 1, 1)))
+}
+
+/// An owner with a clock that waits move.
+struct Patient {
+    clock: Time,
+    waits: Vec<u32>,
+    longest: u32,
+}
+
+impl Owner for Patient {
+    fn now(&mut self) -> Time {
+        self.clock
+    }
+
+    fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error> {
+        assert!(reason[0].contains("valid from"), "{reason:?}");
+        if seconds > self.longest {
+            return Err(Error::new(Code::Cancelled, "too long"));
+        }
+        self.waits.push(seconds);
+        self.clock = self.clock.plus(i64::from(seconds));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_certificate_that_begins_later_is_confirmed_and_said_to_begin_later() {
+    let mut ca = ahead(TWO_HOURS);
+    let issued = Device::enrolling_with(&ca).run(&mut ca).unwrap();
+    assert_eq!(ca.bodies(), ["ir", "certConf"]);
+    let begins = now().plus(TWO_HOURS).to_string();
+    assert!(issued.warnings().iter().any(|warning| warning.contains(&begins)), "{:?}", issued.warnings());
+    // Within the tolerance nothing is said.
+    let mut ca = ahead(200);
+    assert!(Device::enrolling_with(&ca).run(&mut ca).unwrap().warnings().is_empty());
+}
+
+#[test]
+fn what_begins_after_every_operation_or_never_is_refused() {
+    let mut ca = ahead(365 * 86_400);
+    let error = Device::enrolling_with(&ca).run(&mut ca).unwrap_err();
+    assert!(error.message().contains("cannot be used: NOT_YET_VALID"), "{error}");
+    assert!(error.facts().hint.unwrap_or_default().contains("clock"), "{error}");
+    let mut ca = MockCa::new().issuing(|builder| builder.valid(date(2027, 1, 1), date(2026, 1, 1)));
+    let error = Device::enrolling_with(&ca).run(&mut ca).unwrap_err();
+    assert!(error.message().contains("can never be valid"), "{error}");
+    assert_eq!(error.facts().hint, None, "no clock is to blame");
+    // Its issuer must be valid then, too.
+    let mut ca = ahead(TWO_HOURS);
+    ca.issuing =
+        Builder::ca("Issuing CA").key(&ca.issuing.key).valid(date(2020, 1, 1), now().plus(3600)).signed_by(&ca.root);
+    let error = Device::enrolling_with(&ca).run(&mut ca).unwrap_err();
+    assert!(error.message().contains("EXPIRED"), "{error}");
+}
+
+#[test]
+fn in_device_memory_it_stays_staged_until_its_time_across_a_reboot() {
+    let mut ca = ahead(TWO_HOURS);
+    let store = Store::in_memory(crate::certificates::provider().clone());
+    let to = Destination { store: &store, name: "device", purpose: "ldevid" };
+    let client = Device::config(&ca).build().unwrap();
+    let key = crate::certificates::key();
+    let mut owner = Patient { clock: now(), waits: Vec::new(), longest: 60 };
+    let mut exchange = exchange_with(&mut ca);
+    let error = client.enroll_into(to, &key, &Device::subject(), &mut exchange, &mut owner).unwrap_err();
+    assert_eq!(error.code(), Code::Cancelled);
+    assert!(store.state("device").unwrap().current.is_none() && store.state("device").unwrap().pending.is_some());
+    drop(exchange);
+    assert_eq!(ca.bodies(), ["ir", "certConf"]);
+
+    // Too early again, then in time: nothing more is said to the CA.
+    let mut silent = ExchangeFn(|_: &[u8], _: &ExchangeLimits| panic!("nothing is to be sent"));
+    assert_eq!(client.resume(to, &mut silent, &mut owner).unwrap_err().code(), Code::Cancelled);
+    let mut owner = Patient { clock: now().plus(60), waits: Vec::new(), longest: 86_400 };
+    let identity = client.resume(to, &mut silent, &mut owner).unwrap();
+    assert_eq!(identity.key.spki(), key.spki());
+    assert_eq!(owner.waits, [(TWO_HOURS - 300 - 60) as u32]);
+    assert!(store.state("device").unwrap().current.is_some());
+}
+
+/// The wait for its time is no wait for the CA: no limit on the operation ends it.
+#[test]
+fn the_wait_for_its_time_is_bound_by_no_limit_of_the_operation() {
+    let mut ca = ahead(29 * 86_400);
+    let mut device = Device::enrolling_with(&ca);
+    device.operation.hold_until_valid();
+    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), Action::Accept);
+    device.operation.accept().unwrap();
+    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), Action::Wait);
+    let saved = device.operation.save().unwrap();
+    let context = device.operation.context().clone();
+    let mut restored = Operation::restore(context, Signer::Key(device.new_key.clone()), &saved).unwrap();
+    assert_eq!(restored.step(now().plus(86_400)).unwrap(), Action::Wait);
+    let issued: &Issued = restored.issued().unwrap();
+    assert!(!issued.warnings().is_empty());
+    assert_eq!(restored.step(now().plus(31 * 86_400)).unwrap(), Action::Done);
+}
+
+fn exchange_with(ca: &mut MockCa) -> impl Exchange + '_ {
+    ExchangeFn(|request: &[u8], _: &ExchangeLimits| Ok(Reply::from_body(ca.answer(request))))
+}
