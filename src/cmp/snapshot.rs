@@ -150,7 +150,7 @@ impl Operation {
             rejection,
             outcome: None,
             is_restored: true,
-            holds_until_valid: true,
+            holds_until_valid: false,
             other_version,
         })
     }

@@ -128,7 +128,7 @@ impl Talk<'_> {
         let issued = answer.responses.iter().find_map(|response| match &response.certified_key_pair {
             Some(pair) => match &pair.cert_or_enc_cert {
                 CertOrEncCert::Certificate(certificate) => Some(certificate.clone()),
-                CertOrEncCert::Encrypted(_) => None,
+                CertOrEncCert::Encrypted(_) | CertOrEncCert::Unreadable { .. } => None,
             },
             None => None,
         });
