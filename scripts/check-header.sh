@@ -3,6 +3,7 @@
 # dialect of C and C++, twice in one file, and in a program of both languages?
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/left_out.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -14,14 +15,14 @@ cp "$work/one.c" "$work/one.cpp"
 warnings="-Iinclude -pedantic -Wall -Wextra -Werror -Wundef -c -o $work/one.o"
 count=0
 for compiler in gcc clang; do
-    command -v "$compiler" > /dev/null || { echo "header: $compiler is not installed, left out"; continue; }
+    command -v "$compiler" > /dev/null || { left_out "$compiler is not installed: the header is not compiled with it"; continue; }
     for std in c89 c99 c11 c2x; do
         "$compiler" -std=$std $warnings -Wstrict-prototypes -Wmissing-prototypes "$work/one.c"
         count=$((count + 1))
     done
 done
 for compiler in g++ clang++; do
-    command -v "$compiler" > /dev/null || { echo "header: $compiler is not installed, left out"; continue; }
+    command -v "$compiler" > /dev/null || { left_out "$compiler is not installed: the header is not compiled with it"; continue; }
     for std in c++98 c++11 c++20; do
         "$compiler" -std=$std $warnings "$work/one.cpp"
         count=$((count + 1))

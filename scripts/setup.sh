@@ -22,9 +22,12 @@ demo)
     need valgrind valgrind
     need openssl openssl
     need softhsm2-util softhsm2
-    # A second look at faults; a test that can do without.
-    [ "$(id -u)" != 0 ] || need strace strace
+    # A second look at faults.
+    need strace strace
     need readelf binutils
+    need clang clang
+    command -v nginx > /dev/null || [ -e /usr/sbin/nginx ] || missing+=(nginx-light)
+    command -v systemd-analyze > /dev/null || missing+=(systemd)
     command -v coap-client > /dev/null || command -v coap-client-notls > /dev/null || missing+=(libcoap3-bin)
     [ -e /usr/include/coap3/coap.h ] || missing+=(libcoap3-dev)
     python3 -c 'import venv, ensurepip' 2> /dev/null || missing+=(python3-venv)

@@ -1,7 +1,9 @@
 //! Keys and enveloped data exchanged with the `openssl` command, both ways.
 //!
-//! Needs OpenSSL 3; without the command the tests say SKIPPED and pass.
+//! Needs OpenSSL 3; without the command the tests say so and pass.
 
+#[path = "common/left_out.rs"]
+mod left_out;
 #[path = "openssl_interop/pkcs12.rs"]
 mod pkcs12;
 
@@ -21,6 +23,8 @@ use devid::crypto::keys::{key_matches_certificate, load_private_key};
 use devid::crypto::{CryptoError, KeyKind, PrivateKey, default_provider};
 use devid::limits::Limits;
 
+use left_out::left_out;
+
 /// A directory of its own for one test, removed at its end.
 struct Bench {
     directory: PathBuf,
@@ -31,7 +35,7 @@ impl Bench {
     fn new() -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         if !Command::new("openssl").arg("version").output().is_ok_and(|out| out.status.success()) {
-            eprintln!("SKIPPED: no openssl command");
+            left_out("no openssl command");
             return None;
         }
         let name = format!("devid-openssl-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));

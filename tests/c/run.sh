@@ -5,6 +5,7 @@
 set -euo pipefail
 libraries=$(cd "${1:?usage: run.sh FOLDER}" && pwd)
 cd "$(dirname "$0")/../.."
+. scripts/left_out.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/lib"
@@ -38,7 +39,7 @@ for source in tests/c/*.c "$work/null_walk.c"; do
         run valgrind "$name" valgrind -q --leak-check=full --show-leak-kinds=definite,indirect,possible \
             --errors-for-leak-kinds=definite,indirect,possible --error-exitcode=9 "$work/$name" tests/c/data
     else
-        echo "c: valgrind is not installed, left out"
+        left_out "valgrind is not installed: C tests under valgrind"
     fi
     gcc $warnings -fsanitize=address,undefined -fno-sanitize-recover=all -Iinclude -Itests/c "$source" \
         -o "$work/$name-asan" -L"$work/lib" -ldevid -lpthread

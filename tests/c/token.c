@@ -122,7 +122,10 @@ int main(int argc, char **argv)
     CHECK(mkdtemp(folder) != NULL);
     module = token_in(folder);
     if (module != NULL) a_key_in_a_token_is_used_and_found_again(module, folder);
-    else puts("SKIPPED: no SoftHSM");
+    else {
+        puts("left out: no SoftHSM");
+        CHECK(getenv("CI") == NULL);
+    }
     remove_folder(folder);
     return 0;
 }

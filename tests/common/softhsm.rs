@@ -1,4 +1,4 @@
-//! Tokens of SoftHSM in a directory of the test's own. Without SoftHSM the tests say SKIPPED and pass.
+//! Tokens of SoftHSM in a directory of the test's own. Without SoftHSM the tests say so and pass.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::path::PathBuf;
@@ -8,6 +8,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use devid::crypto::pkcs11::{PinSource, TokenKey};
 use devid::crypto::{CryptoError, KeyKind};
 use zeroize::Zeroizing;
+
+use crate::left_out::left_out;
 
 pub const PIN: &str = "1234";
 
@@ -30,7 +32,7 @@ pub fn module() -> Option<&'static str> {
     static MODULE: LazyLock<Option<String>> = LazyLock::new(|| {
         let module = PLACES.into_iter().find(|place| std::path::Path::new(place).exists());
         let Some(module) = module.filter(|_| Command::new("softhsm2-util").arg("--version").output().is_ok()) else {
-            eprintln!("SKIPPED: no SoftHSM");
+            left_out("no SoftHSM: nothing is tested with keys in a token");
             return None;
         };
         let folder: PathBuf = std::env::temp_dir().join(format!("devid-softhsm-{}", std::process::id()));

@@ -3,6 +3,8 @@
 
 #[path = "../common/certificates.rs"]
 mod certificates;
+#[path = "../common/left_out.rs"]
+mod left_out;
 #[path = "../common/status.rs"]
 mod status;
 

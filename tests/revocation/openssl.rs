@@ -14,6 +14,7 @@ use devid::validation::{
 };
 
 use crate::certificates::provider;
+use crate::left_out::left_out;
 use crate::{crl_sources, ocsp_sources};
 
 /// A CA of the `openssl` command in a directory of its own.
@@ -28,7 +29,7 @@ impl Bench {
     /// `None` where there is no `openssl`: the set-up of the project's tests installs it.
     fn new(story: &str) -> Option<Self> {
         if Command::new("openssl").arg("version").output().is_err() {
-            eprintln!("skipped: there is no openssl command");
+            left_out("no openssl command");
             return None;
         }
         let directory = std::env::temp_dir().join(format!("devid-revocation-{story}-{}", std::process::id()));

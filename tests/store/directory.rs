@@ -11,6 +11,7 @@ use devid::store::{StoreErrorKind as Kind, *};
 
 use crate::common::*;
 use crate::kinds::*;
+use crate::left_out::left_out;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
@@ -82,7 +83,7 @@ fn other_software_reads_the_files() {
         Err(_) => None,
     };
     let Some((ok, certified)) = openssl(&["x509", "-in", "certificate.pem", "-noout", "-pubkey"]) else {
-        eprintln!("skipped: no openssl command");
+        left_out("no openssl command");
         return;
     };
     let (key_ok, of_key) = openssl(&["pkey", "-in", "key.pem", "-pubout"]).unwrap();
@@ -396,7 +397,7 @@ fn another_process_with_the_lock_is_waited_for_or_named_and_its_death_frees_it()
     let mut other = match Command::new("flock").arg(&lock).args(["sleep", "30"]).spawn() {
         Ok(child) => child,
         Err(_) => {
-            eprintln!("skipped: no flock command");
+            left_out("no flock command");
             return;
         }
     };

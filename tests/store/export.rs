@@ -15,6 +15,7 @@ use devid::store::export::{Export, Layout, Probe};
 use devid::store::{StoreErrorKind as Kind, *};
 
 use crate::common::*;
+use crate::left_out::left_out;
 
 const LAYOUTS: [Layout; 6] =
     [Layout::Pem, Layout::Openssl, Layout::Nginx, Layout::Strongswan, Layout::Mosquitto, Layout::Pkcs12];
@@ -252,7 +253,7 @@ fn made_by_openssl(place: &Place) -> Option<()> {
     };
     let new = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
     if run(&format!("req -x509 {new} -subj /CN=Root -days 30 -keyout ca.key -out ca.pem")).is_none() {
-        eprintln!("SKIPPED: no openssl command");
+        left_out("no openssl command");
         return None;
     }
     run(&format!("req -new {new} -subj /CN=localhost -keyout server.key -out server.csr"))?;
@@ -316,6 +317,6 @@ fn servers_take_what_is_exported() {
     fs::write(&file, configuration).unwrap();
     match Command::new("/usr/sbin/nginx").arg("-t").arg("-c").arg(&file).output() {
         Ok(out) => assert!(out.status.success(), "nginx: {}", String::from_utf8_lossy(&out.stderr)),
-        Err(_) => eprintln!("SKIPPED: no nginx"),
+        Err(_) => left_out("no nginx"),
     }
 }

@@ -9,6 +9,8 @@ mod export;
 #[cfg(feature = "crypto-awslc")] // stories with the test CA, which stands on it
 mod faults;
 mod kinds;
+#[path = "../common/left_out.rs"]
+mod left_out;
 #[cfg(feature = "pkcs11")]
 #[path = "../common/softhsm.rs"]
 mod softhsm;

@@ -1,6 +1,6 @@
 //! CoAP with ends that are not ours: libcoap as the client, and as the server.
 //!
-//! Without Debian's libcoap3-bin and libcoap3-dev the tests say SKIPPED and pass.
+//! Without Debian's libcoap3-bin and libcoap3-dev the tests say so and pass.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ use devid::transport::{Exchange, ExchangeFn, ExchangeLimits, Reply};
 use devid_testca::coap::{CoapOptions, CoapServer};
 use devid_testca::{Options, Server, TestCa};
 
+use crate::left_out::left_out;
+
 fn folder(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("devid-coap-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&path).unwrap();
@@ -27,7 +29,7 @@ fn libcoap_carries_an_enrolment_to_the_test_ca() {
         .into_iter()
         .find(|tool| Command::new(tool).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok());
     let Some(tool) = tool else {
-        eprintln!("SKIPPED: no coap-client (libcoap3-bin)");
+        left_out("no coap-client (libcoap3-bin)");
         return;
     };
     let folder = folder("client");
@@ -74,7 +76,7 @@ impl Echo {
         let made =
             Command::new("gcc").arg(source).arg("-o").arg(&program).args(["-lcoap-3-notls", "-lpthread"]).output();
         if !made.is_ok_and(|out| out.status.success()) {
-            eprintln!("SKIPPED: no libcoap (libcoap3-dev)");
+            left_out("no libcoap (libcoap3-dev)");
             let _ = std::fs::remove_dir_all(folder);
             return None;
         }

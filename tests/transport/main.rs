@@ -8,6 +8,8 @@ mod coap_others;
 mod fetching;
 mod files;
 mod http;
+#[path = "../common/left_out.rs"]
+mod left_out;
 #[cfg(feature = "tls")]
 mod mutual;
 mod server;

@@ -1,6 +1,6 @@
 //! HTTPS with ends that are not ours: Python's ssl, which is OpenSSL, as the server, and `openssl cmp` as the client.
 //!
-//! Without `python3` or OpenSSL 3 the tests say SKIPPED and pass.
+//! Without `python3` or OpenSSL 3 the tests say so and pass.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ use devid_testca::tls::{TlsOptions, TlsServer};
 use devid_testca::{KeyType, Options, Server, TestCa, pem};
 
 use super::tls::{certificate, key_of};
+use crate::left_out::left_out;
 
 /// A directory with the server's material, removed at the end.
 struct Folder(PathBuf);
@@ -61,7 +62,7 @@ impl Python {
             .stdout(Stdio::piped())
             .spawn();
         let Ok(mut child) = started else {
-            eprintln!("SKIPPED: no python3");
+            left_out("no python3");
             return None;
         };
         let mut output = BufReader::new(child.stdout.take().unwrap());
@@ -135,7 +136,7 @@ fn a_server_of_openssl_refuses_a_client_without_a_certificate_and_the_error_says
 fn openssl_enrols_over_https_with_the_test_ca() {
     let version = Command::new("openssl").arg("version").output();
     if !version.is_ok_and(|out| out.status.success() && out.stdout.starts_with(b"OpenSSL 3")) {
-        eprintln!("SKIPPED: no OpenSSL 3");
+        left_out("no OpenSSL 3");
         return;
     }
     let folder = Folder::new("openssl");

@@ -15,7 +15,9 @@ import pytest
 import devid
 from devid.testing import TestCa
 
-NOW = int(time.time())
+def now() -> int:
+    """Seconds since 1970, taken when what it judges was made already."""
+    return int(time.time())
 
 
 @pytest.fixture
@@ -54,30 +56,30 @@ class Directory:
 def test_status_is_fetched_and_nobody_is_asked_again(devid_testca: TestCa, prefer: devid.Prefer, tmp_path: Path) -> None:
     checks, certificate = validator(devid_testca, prefer=prefer), peer_certificate(devid_testca)
     with pytest.raises(devid.ValidationError):
-        checks.validate(certificate, NOW)
+        checks.validate(certificate, now())
     with devid.Store(tmp_path / "memory") as store:
-        peer = devid.Fetcher(store).validate(checks, certificate, NOW)
-        assert peer.public_key(NOW) == devid.Key.load(devid_testca.read("peer-good.key")).public_key
+        peer = devid.Fetcher(store).validate(checks, certificate, now())
+        assert peer.public_key(now()) == devid.Key.load(devid_testca.read("peer-good.key")).public_key
         nobody = Directory()
-        again = devid.Fetcher(store, fetch=nobody, schemes="http").examine(checks, certificate, NOW)
+        again = devid.Fetcher(store, fetch=nobody, schemes="http").examine(checks, certificate, now())
         assert again.is_valid and again.status_until is not None and nobody.asked == []
         checks.set_store(store)
-        assert checks.examine(certificate, NOW).is_valid
+        assert checks.examine(certificate, now()).is_valid
 
 
 def test_revoked_peer_is_refused_and_one_that_is_open_closes(own_ca: TestCa, tmp_path: Path) -> None:
     certificate = peer_certificate(own_ca)
     with pytest.raises(devid.ValidationError) as refused:
-        devid.Fetcher().validate(validator(own_ca, "revoked"), peer_certificate(own_ca, "revoked"), NOW)
+        devid.Fetcher().validate(validator(own_ca, "revoked"), peer_certificate(own_ca, "revoked"), now())
     assert refused.value.code is devid.Code.REVOKED and refused.value.report is not None
 
     by_crl = validator(own_ca, prefer=devid.Prefer.CRL)
     fetcher = devid.Fetcher(devid.Store(tmp_path / "memory"), ocsp=False)
-    peer = fetcher.validate(by_crl, certificate, NOW)
+    peer = fetcher.validate(by_crl, certificate, now())
     own_ca.revoke(certificate.serial, 1)
-    assert peer.public_key(NOW)
+    assert peer.public_key(now())
     by_crl.set_status_age(max_age_seconds=0)
-    later = NOW + 2
+    later = now() + 2
     assert fetcher.examine(by_crl, certificate, later).findings[0].code is devid.Code.REVOKED
     for use in (lambda: peer.public_key(later), lambda: peer.encrypt(b"x", later), lambda: peer.agree(later)):
         with pytest.raises(devid.ValidationError) as closed:
@@ -87,10 +89,10 @@ def test_revoked_peer_is_refused_and_one_that_is_open_closes(own_ca: TestCa, tmp
 
 def test_missing_issuer_is_fetched_where_that_is_wanted(devid_testca: TestCa) -> None:
     checks, certificate = validator(devid_testca, intermediates=None), peer_certificate(devid_testca)
-    assert devid.Fetcher().examine(checks, certificate, NOW).findings[0].code is devid.Code.NO_PATH
-    report = devid.Fetcher(issuers=True).examine(checks, certificate, NOW)
+    assert devid.Fetcher().examine(checks, certificate, now()).findings[0].code is devid.Code.NO_PATH
+    report = devid.Fetcher(issuers=True).examine(checks, certificate, now())
     assert report.is_valid and len(report.path) == 3, report.findings
-    refused = devid.Fetcher(issuers=True, hosts=["ca.example"]).examine(checks, certificate, NOW)
+    refused = devid.Fetcher(issuers=True, hosts=["ca.example"]).examine(checks, certificate, now())
     assert not refused.is_valid and any("not among the allowed" in f.text for f in refused.findings)
 
 
@@ -101,29 +103,29 @@ def test_what_a_peer_sends_is_taken_in_any_order_and_form(devid_testca: TestCa, 
     subprocess.run(command, cwd=tmp_path, check=True)
     checks = validator(devid_testca, intermediates=None)
     for sent in (bundle, (tmp_path / "all.p7b").read_bytes(), devid.load_certificates(bundle)):
-        assert devid.Fetcher().validate(checks, sent, NOW).certificate == peer_certificate(devid_testca)
-    assert devid.Fetcher().examine(checks, peer_certificate(devid_testca), NOW).findings[0].code is devid.Code.NO_PATH
+        assert devid.Fetcher().validate(checks, sent, now()).certificate == peer_certificate(devid_testca)
+    assert devid.Fetcher().examine(checks, peer_certificate(devid_testca), now()).findings[0].code is devid.Code.NO_PATH
     with pytest.raises(devid.UsageError):
         checks.validate(bundle, None)
     with pytest.raises(devid.InputError):
-        checks.validate(b"no certificates", NOW)
+        checks.validate(b"no certificates", now())
 
 
 def test_program_can_fetch_itself(devid_testca: TestCa) -> None:
     checks, certificate = validator(devid_testca, prefer=devid.Prefer.CRL), peer_certificate(devid_testca)
     directory = Directory(devid_testca.crl())
-    assert devid.Fetcher(fetch=directory, schemes="http", ocsp=False).examine(checks, certificate, NOW).is_valid
+    assert devid.Fetcher(fetch=directory, schemes="http", ocsp=False).examine(checks, certificate, now()).is_valid
     assert directory.asked == [devid_testca.crl_url]
 
     closed = Directory()
-    report = devid.Fetcher(fetch=closed, schemes="http", ocsp=False).examine(checks, certificate, NOW)
+    report = devid.Fetcher(fetch=closed, schemes="http", ocsp=False).examine(checks, certificate, now())
     assert not report.is_valid and closed.asked and any("not fetched" in f.text for f in report.findings)
 
     def broken(url: str, request: Optional[bytes], max_len: int) -> bytes:
         raise KeyError("a mistake of the program's own")
 
     with pytest.raises(KeyError):
-        devid.Fetcher(fetch=broken, schemes="http", ocsp=False).examine(checks, certificate, NOW)
+        devid.Fetcher(fetch=broken, schemes="http", ocsp=False).examine(checks, certificate, now())
     with pytest.raises(devid.UsageError):
         devid.Fetcher(fetch=directory, schemes="http,")
 
@@ -184,7 +186,7 @@ def test_hostile_servers_cost_little_and_are_named(devid_testca: TestCa, shelf: 
     fetcher = devid.Fetcher(certificate_store=shelf + path)
     fetcher.set_limit("total_timeout_seconds", 1)
     before = time.monotonic()
-    report = fetcher.examine(checks, peer_certificate(devid_testca), NOW)
+    report = fetcher.examine(checks, peer_certificate(devid_testca), now())
     assert time.monotonic() - before < 10
     assert not report.is_valid and report.findings[0].code is devid.Code.NO_PATH
     assert devid.Code[reason] in [f.code for f in report.findings], report.findings
@@ -193,7 +195,7 @@ def test_hostile_servers_cost_little_and_are_named(devid_testca: TestCa, shelf: 
 def test_limits_are_named_and_checked(devid_testca: TestCa) -> None:
     fetcher = devid.Fetcher()
     fetcher.set_limit("max_crl_bytes", 10)
-    report = fetcher.examine(validator(devid_testca, prefer=devid.Prefer.CRL, crls=None), peer_certificate(devid_testca), NOW)
+    report = fetcher.examine(validator(devid_testca, prefer=devid.Prefer.CRL, crls=None), peer_certificate(devid_testca), now())
     assert report.is_valid, "OCSP is asked where the CRL is too big"
     assert devid.Code.TOO_LARGE in [f.code for f in report.findings], report.findings
     for name, value in (("max_fun", 1), ("max_requests", 0), ("total_timeout_seconds", -1)):
@@ -210,7 +212,7 @@ def test_older_crl_is_refused_after_a_restart(devid_testca: TestCa, tmp_path: Pa
         with devid.Store(tmp_path / "memory") as store:
             checks = validator(devid_testca, crls=crl)
             checks.set_store(store)
-            report = checks.examine(certificate, NOW)
+            report = checks.examine(certificate, now())
         assert report.is_valid is (code is None), report.findings
         if code is not None:
             assert report.findings[0].code is code and report.findings[0].is_fatal
@@ -229,12 +231,12 @@ def test_big_crls_come_from_files_and_in_pieces(own_ca: TestCa, tmp_path: Path) 
         for where in (None, index, index):
             checks = validator(own_ca)
             checks.add_crl_file(path, where)
-            assert checks.examine(good, NOW).is_valid is is_good
+            assert checks.examine(good, now()).is_valid is is_good
         assert index.stat().st_size > 100
         content = path.read_bytes()
         checks = validator(own_ca)
         checks.add_crl_chunks((content[i : i + 1000] for i in range(0, len(content), 1000)), good)
-        assert checks.examine(good, NOW).is_valid is is_good
+        assert checks.examine(good, now()).is_valid is is_good
     with pytest.raises(devid.StoreError):
         validator(own_ca).add_crl_file(tmp_path / "missing.crl")
     with pytest.raises(devid.InputError):

@@ -14,7 +14,9 @@ import pytest
 import devid
 from devid.testing import TestCa
 
-NOW = int(time.time())
+def now() -> int:
+    """Seconds since 1970, taken when what it judges was made already."""
+    return int(time.time())
 
 WHOLE_CERTIFICATES = {"devid_cert_der", "devid_cert_pem", "devid_cert_list_pem"}
 """The certificate as it came, whole: what the program handed in itself."""
@@ -119,10 +121,10 @@ def test_a_forged_certificate_is_refused_by_a_report(devid_testca: TestCa) -> No
     forged = devid.Certificate.parse(bytes(der))
     checks = devid.Validator(devid.Trust(devid_testca.root), purposes=None, any_name=True)
     checks.add_intermediates(devid_testca.read("issuing.pem"))
-    report = checks.examine(forged, NOW)
+    report = checks.examine(forged, now())
     assert not report.is_valid and report.findings
     with pytest.raises(devid.ValidationError) as refused:
-        checks.validate(forged, NOW)
+        checks.validate(forged, now())
     assert refused.value.report is not None
 
 
@@ -131,7 +133,7 @@ def test_a_refused_peer_leaves_nothing_behind(devid_testca: TestCa) -> None:
     checks = devid.Validator(devid.Trust(devid_testca.root), purposes=None, dns=["other.example"])
     checks.add_intermediates(devid_testca.read("issuing.pem"))
     with pytest.raises(devid.ValidationError) as refused:
-        checks.validate(devid.Certificate.parse(devid_testca.read("peer-good.pem")), NOW)
+        checks.validate(devid.Certificate.parse(devid_testca.read("peer-good.pem")), now())
     report = refused.value.report
     assert report is not None and report.path == () and point.hex() not in repr(report)
     assert not [value for value in vars(refused.value).values() if isinstance(value, devid.Peer)]

@@ -14,7 +14,9 @@ import pytest
 import devid
 from devid.testing import TestCa
 
-NOW = int(time.time())
+def now() -> int:
+    """Seconds since 1970, taken when what it judges was made already."""
+    return int(time.time())
 
 
 def peer_certificate(ca: TestCa, name: str) -> devid.Certificate:
@@ -34,8 +36,8 @@ def hard(ca: TestCa, dns: str = "good.peer.example") -> devid.Validator:
 
 def test_valid_peer_can_be_encrypted_for_and_only_it_can_read(devid_testca: TestCa, tmp_path: Path) -> None:
     for name, dns in (("peer-good", "good.peer.example"), ("peer-rsa", "rsa.peer.example")):
-        peer = validator(devid_testca, dns).validate(peer_certificate(devid_testca, name), NOW)
-        (tmp_path / "message.der").write_bytes(peer.encrypt(b"meter reading", NOW, cbc=True))
+        peer = validator(devid_testca, dns).validate(peer_certificate(devid_testca, name), now())
+        (tmp_path / "message.der").write_bytes(peer.encrypt(b"meter reading", now(), cbc=True))
         command = ["openssl", "cms", "-decrypt", "-inform", "DER", "-in", "message.der"]
         command += ["-recip", str(devid_testca.folder / f"{name}.pem"), "-inkey", str(devid_testca.folder / f"{name}.key")]
         read = subprocess.run(command, cwd=tmp_path, capture_output=True)
@@ -43,19 +45,20 @@ def test_valid_peer_can_be_encrypted_for_and_only_it_can_read(devid_testca: Test
 
 
 def test_public_key_is_that_of_the_certificate(devid_testca: TestCa) -> None:
-    peer = validator(devid_testca).validate(peer_certificate(devid_testca, "peer-good"), NOW)
-    assert peer.public_key(NOW) == devid.Key.load(devid_testca.read("peer-good.key")).public_key
+    peer = validator(devid_testca).validate(peer_certificate(devid_testca, "peer-good"), now())
+    assert peer.public_key(now()) == devid.Key.load(devid_testca.read("peer-good.key")).public_key
     assert peer.certificate == peer_certificate(devid_testca, "peer-good")
     assert peer.expires > datetime.now(timezone.utc)
 
 
 def test_key_goes_stale_with_the_verdict(devid_testca: TestCa) -> None:
     checks = validator(devid_testca)
-    checks.set_use_until(NOW + 60)
-    peer = checks.validate(peer_certificate(devid_testca, "peer-good"), NOW)
-    assert peer.expires == datetime.fromtimestamp(NOW + 60, timezone.utc)
+    begin = now()
+    checks.set_use_until(begin + 60)
+    peer = checks.validate(peer_certificate(devid_testca, "peer-good"), begin)
+    assert peer.expires == datetime.fromtimestamp(begin + 60, timezone.utc)
     with pytest.raises(devid.ValidationError) as stale:
-        peer.public_key(NOW + 61)
+        peer.public_key(begin + 61)
     assert stale.value.code is devid.Code.STALE
     with pytest.raises(devid.ValidationError):
         peer.encrypt(b"x", datetime.now(timezone.utc) + timedelta(days=1))
@@ -63,7 +66,7 @@ def test_key_goes_stale_with_the_verdict(devid_testca: TestCa) -> None:
 
 def test_revoked_peer_is_refused_by_crl_with_a_report(devid_testca: TestCa) -> None:
     with pytest.raises(devid.ValidationError) as refused:
-        hard(devid_testca, "revoked.peer.example").validate(peer_certificate(devid_testca, "peer-revoked"), NOW)
+        hard(devid_testca, "revoked.peer.example").validate(peer_certificate(devid_testca, "peer-revoked"), now())
     assert refused.value.code is devid.Code.REVOKED
     report = refused.value.report
     assert report is not None and not report.is_valid and report.path == ()
@@ -78,7 +81,7 @@ def test_revoked_peer_is_refused_by_ocsp(devid_testca: TestCa) -> None:
         checks = validator(devid_testca, f"{name}.peer.example", revocation=devid.Revocation.HARD, scope=devid.Scope.LEAF)
         request = devid.OcspRequest(certificate, issuing)
         checks.add_ocsp(devid.fetch(devid_testca.ocsp_url, request), request)
-        report = checks.examine(certificate, NOW)
+        report = checks.examine(certificate, now())
         assert report.is_valid is is_good, report.findings
         if is_good:
             assert report.status_until is not None and report.not_after is not None
@@ -96,9 +99,9 @@ def test_answer_to_another_ocsp_request_is_not_taken(devid_testca: TestCa) -> No
 def test_unknown_status_refuses_where_it_is_wanted_and_is_told_where_it_is_not(devid_testca: TestCa) -> None:
     certificate = peer_certificate(devid_testca, "peer-good")
     with pytest.raises(devid.ValidationError) as refused:
-        validator(devid_testca, revocation=devid.Revocation.HARD).validate(certificate, NOW)
+        validator(devid_testca, revocation=devid.Revocation.HARD).validate(certificate, now())
     assert refused.value.code is devid.Code.REVOCATION_UNKNOWN
-    soft = validator(devid_testca, revocation=devid.Revocation.SOFT).examine(certificate, NOW)
+    soft = validator(devid_testca, revocation=devid.Revocation.SOFT).examine(certificate, now())
     assert soft.is_valid and devid.Code.REVOCATION_UNKNOWN in [f.code for f in soft.findings]
     assert not any(f.is_fatal for f in soft.findings)
     with pytest.raises(TypeError, match="is_valid"):
@@ -110,12 +113,12 @@ def test_each_reason_has_its_code(devid_testca: TestCa) -> None:
     years = 20 * 365 * 86_400
     stranger = devid.Trust(devid_testca.read("supplier-root.pem"))
     cases: List[Any] = [
-        (validator(devid_testca), NOW + years, devid.Code.EXPIRED),
-        (validator(devid_testca), NOW - years, devid.Code.NOT_YET_VALID),
-        (validator(devid_testca, "other.example"), NOW, devid.Code.NAME),
-        (validator(devid_testca, purposes=["codeSigning"]), NOW, devid.Code.KEY_USAGE),
-        (devid.Validator(stranger, purposes=None, any_name=True), NOW, devid.Code.NO_PATH),
-        (devid.Validator(devid.Trust(), purposes=None, any_name=True), NOW, devid.Code.NO_PATH),
+        (validator(devid_testca), now() + years, devid.Code.EXPIRED),
+        (validator(devid_testca), now() - years, devid.Code.NOT_YET_VALID),
+        (validator(devid_testca, "other.example"), now(), devid.Code.NAME),
+        (validator(devid_testca, purposes=["codeSigning"]), now(), devid.Code.KEY_USAGE),
+        (devid.Validator(stranger, purposes=None, any_name=True), now(), devid.Code.NO_PATH),
+        (devid.Validator(devid.Trust(), purposes=None, any_name=True), now(), devid.Code.NO_PATH),
     ]
     for checks, at, code in cases:
         with pytest.raises(devid.ValidationError) as refused:
@@ -124,7 +127,7 @@ def test_each_reason_has_its_code(devid_testca: TestCa) -> None:
 
 
 def test_path_that_passed_leads_to_the_anchor(devid_testca: TestCa) -> None:
-    report = hard(devid_testca).examine(peer_certificate(devid_testca, "peer-good"), NOW)
+    report = hard(devid_testca).examine(peer_certificate(devid_testca, "peer-good"), now())
     assert report.is_valid and len(report.path) == 3
     assert report.path[0] == peer_certificate(devid_testca, "peer-good")
     assert report.path[-1] == devid.Certificate.parse(devid_testca.root)
@@ -160,17 +163,17 @@ def test_time_must_have_a_zone(devid_testca: TestCa) -> None:
 
 
 def test_signature_of_a_peer_is_checked_with_its_validated_key(devid_testca: TestCa) -> None:
-    peer = validator(devid_testca).validate(peer_certificate(devid_testca, "peer-good"), NOW)
+    peer = validator(devid_testca).validate(peer_certificate(devid_testca, "peer-good"), now())
     signature = devid.Key.load(devid_testca.read("peer-good.key")).sign(b"I am here")
-    peer.verify(signature, b"I am here", "ECDSA-SHA256", NOW)
+    peer.verify(signature, b"I am here", "ECDSA-SHA256", now())
     with pytest.raises(devid.CryptoError) as wrong:
-        peer.verify(signature, b"I am there", "ECDSA-SHA256", NOW)
+        peer.verify(signature, b"I am there", "ECDSA-SHA256", now())
     assert wrong.value.code is devid.Code.SIGNATURE_INVALID
 
 
 def test_secrets_agreed_with_a_peer_are_fresh(devid_testca: TestCa) -> None:
-    peer = validator(devid_testca).validate(peer_certificate(devid_testca, "peer-good"), NOW)
-    (point, secret), (other_point, other_secret) = peer.agree(NOW), peer.agree(NOW)
+    peer = validator(devid_testca).validate(peer_certificate(devid_testca, "peer-good"), now())
+    (point, secret), (other_point, other_secret) = peer.agree(now()), peer.agree(now())
     assert len(secret) == 32 and point != other_point and secret != other_secret
 
 
@@ -183,8 +186,8 @@ def test_peer_that_is_revoked_later_is_refused_for_good(devid_testca: TestCa) ->
         certificate = devid.Client(config).enroll(key, subject).run().certificate
     checks = validator(devid_testca, purposes=None, revocation=devid.Revocation.HARD, scope=devid.Scope.LEAF)
     checks.add_crls(devid_testca.crl())
-    peer = checks.validate(certificate, NOW)
-    peer.recheck(checks, NOW)
+    peer = checks.validate(certificate, now())
+    peer.recheck(checks, now())
     devid_testca.revoke(certificate.serial, 1)
     checks.clear_status()
     checks.add_crls(devid_testca.crl())
@@ -192,7 +195,7 @@ def test_peer_that_is_revoked_later_is_refused_for_good(devid_testca: TestCa) ->
         peer.recheck(checks, int(time.time()))
     assert refused.value.code is devid.Code.REVOKED
     with pytest.raises(devid.ValidationError):
-        peer.public_key(NOW)
+        peer.public_key(now())
 
 
 def test_one_validator_serves_several_threads(devid_testca: TestCa) -> None:
@@ -202,7 +205,7 @@ def test_one_validator_serves_several_threads(devid_testca: TestCa) -> None:
 
     def work() -> None:
         try:
-            verdicts.extend(checks.examine(certificate, NOW).is_valid for _ in range(10))
+            verdicts.extend(checks.examine(certificate, now()).is_valid for _ in range(10))
         except BaseException as error:
             failures.append(error)
 

@@ -17,11 +17,13 @@ pub struct Effort {
     pub stride: usize,
     /// Most images after a loss of power at one call, for each kind of file system.
     pub images: usize,
+    /// One violation is enough: no further call is tried.
+    pub is_enough_with_one: bool,
 }
 
 impl Effort {
-    pub const EVERYTHING: Effort = Effort { stride: 1, images: 24 };
-    pub const SAMPLE: Effort = Effort { stride: 61, images: 3 };
+    pub const EVERYTHING: Effort = Effort { stride: 1, images: 24, is_enough_with_one: false };
+    pub const SAMPLE: Effort = Effort { stride: 61, images: 3, is_enough_with_one: false };
 }
 
 /// What came out.
@@ -86,6 +88,9 @@ pub fn run<W: World>(
     let mut dice = Dice::new(&format!("{} {}", scenario.name, trial.prepared.name()));
     let begin = if effort.stride == 1 { 1 } else { 1 + dice.below(effort.stride) };
     for at in (begin..=calls.len()).step_by(effort.stride).chain([calls.len() + 1]) {
+        if effort.is_enough_with_one && !trial.outcome.violations.is_empty() {
+            break;
+        }
         trial.stop(at, &mut dice, effort.images);
         let Some(call) = calls.get(at - 1) else { continue };
         let faults: &[Fault] = match call.changes_something {
