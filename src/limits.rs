@@ -80,6 +80,11 @@ pub const MAX_OCSP_SINGLE_RESPONSES: usize = 256;
 /// Most certificates read from one OCSP response: the responder's, perhaps with its issuers.
 pub const MAX_OCSP_CERTIFICATES: usize = 16;
 
+/// Most iterations of a password-based MAC in a request that reaches a registration authority, whatever its limits say of
+/// answers: whoever knows a reference value, which is no secret, makes the authority do this work. Devices of this library
+/// ask for 100,000 at most by default; it takes some 50 ms.
+pub const MAX_REQUEST_MAC_ITERATIONS: u32 = 100_000;
+
 /// Longest signature taken from an external key, in bytes. RSA-16384 has 2 KiB, ML-DSA-87 4.6 KiB, SLH-DSA up to 49 KiB.
 pub const MAX_SIGNATURE_BYTES: usize = 64 * 1024;
 
@@ -177,6 +182,13 @@ pub struct PathBudget {
     pub depth: usize,
     /// Certificates given, anchors included.
     pub certificates: usize,
+}
+
+impl PathBudget {
+    /// For a path that a stranger asks for at a registration authority, over certificates that it has sent itself: what the
+    /// deepest real PKIs need, with a renewed CA or two, and no more.
+    pub const STRANGER: Self =
+        PathBudget { signatures: 16, name_comparisons: 20_000, steps: 1000, depth: 8, certificates: 1000 };
 }
 
 impl Default for PathBudget {

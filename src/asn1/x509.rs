@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ::der::{Decode, Tag};
 
@@ -24,6 +24,17 @@ pub struct Certificate {
     not_after: Time,
     version: u8,
     extensions: Arc<[ExtensionSpan]>,
+    signers: Arc<Mutex<Vec<Signer>>>,
+}
+
+/// Most keys remembered as those that made a certificate's signature: an issuer has one. Several can only be made on
+/// purpose.
+const MAX_SIGNERS: usize = 2;
+
+/// A key that was found to have made the signature on a certificate, and whether weak algorithms were allowed.
+struct Signer {
+    spki: Box<[u8]>,
+    allow_weak: bool,
 }
 
 #[derive(Clone)]
@@ -136,7 +147,8 @@ impl Certificate {
             signature_algorithm: span(signature_algorithm.bytes),
             signature: span(signature),
         };
-        Ok(Certificate { der: der.into(), spans, not_before, not_after, version, extensions: extensions.into() })
+        let (der, extensions) = (der.into(), extensions.into());
+        Ok(Certificate { der, spans, not_before, not_after, version, extensions, signers: Arc::default() })
     }
 
     /// Reads certificates from DER or base64 (one), PEM (any number of CERTIFICATE blocks; others are skipped, whatever is
@@ -277,6 +289,23 @@ impl Certificate {
     /// Whether issuer and subject are the same bytes.
     pub fn is_self_issued(&self) -> bool {
         self.issuer() == self.subject()
+    }
+
+    /// Whether the signature on these very bytes is known to be by this key under this rule about weak algorithms.
+    ///
+    /// Only that it is, is remembered, beside the bytes that were read, whose algorithm, content and signature never change;
+    /// copies share it. Another certificate, however alike, knows nothing.
+    pub(crate) fn is_known_to_be_signed_by(&self, spki: &[u8], allow_weak: bool) -> bool {
+        let signers = self.signers.lock().unwrap_or_else(PoisonError::into_inner);
+        signers.iter().any(|known| *known.spki == *spki && known.allow_weak == allow_weak)
+    }
+
+    /// Remembers that it is: for the one place that checks signatures on certificates.
+    pub(crate) fn note_signed_by(&self, spki: &[u8], allow_weak: bool) {
+        let mut signers = self.signers.lock().unwrap_or_else(PoisonError::into_inner);
+        if signers.len() < MAX_SIGNERS {
+            signers.push(Signer { spki: spki.into(), allow_weak });
+        }
     }
 
     fn part(&self, span: &Range<u32>) -> &[u8] {

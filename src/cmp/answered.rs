@@ -21,6 +21,8 @@ const CERT_CONFIRMED: u32 = 11;
 
 /// Seconds to the next poll after an answer that proves nothing; doubled each time.
 const FIRST_WAIT_SECONDS: i64 = 60;
+/// The same where an authentic answer says waiting once more: it may be a recording of the first that did.
+const FIRST_WAIT_AGAIN_SECONDS: i64 = 5;
 /// The longest of these waits. At the default limits on polls and time, the time ends first.
 const LONGEST_WAIT_SECONDS: i64 = 3600;
 
@@ -46,10 +48,15 @@ impl Operation {
     /// What proves nothing changes nothing: somebody on the way must not be able to end what the CA has been asked to
     /// approve. The next poll asks the CA again; the limits on polls and on the whole time are the bound.
     fn drop_answer(&mut self, error: &Error, under_way: UnderWay, now: Time) {
-        self.dropped = self.dropped.saturating_add(1);
+        self.wait_in_vain(FIRST_WAIT_SECONDS, under_way, now);
         self.wait_reason =
             vec![format!("an answer that proves nothing was dropped ({} so far): {error}", self.dropped)];
-        let seconds = FIRST_WAIT_SECONDS.saturating_mul(1 << self.dropped.min(12).saturating_sub(1));
+    }
+
+    /// Waits for the next poll longer each time, so that the limit on polls ends nothing that the limit on time would not.
+    fn wait_in_vain(&mut self, first_seconds: i64, under_way: UnderWay, now: Time) {
+        self.dropped = self.dropped.saturating_add(1);
+        let seconds = first_seconds.saturating_mul(1 << self.dropped.min(12).saturating_sub(1));
         let most = i64::from(self.context.limits.max_check_after_seconds).max(1);
         self.state = State::Waiting { until: now.plus(seconds.min(most).min(LONGEST_WAIT_SECONDS)), under_way };
     }
@@ -169,8 +176,9 @@ impl Operation {
         self.wait_reason.clone_from(&status.texts);
         let polling = UnderWay { polling: Some(cert_req_id), ..under_way };
         if under_way.polling.is_some() {
-            // "waiting" again where a final answer belongs: wait a little, so that no loop runs hot.
-            self.state = State::Waiting { until: now.plus(5), under_way: polling };
+            // "waiting" again where pollRep or a final answer belongs (RFC 9483 section 4.4): a server that has ways of its own,
+            // or somebody who plays back the first answer. Neither makes the loop hot or uses up the polls.
+            self.wait_in_vain(FIRST_WAIT_AGAIN_SECONDS, polling, now);
             return Ok(());
         }
         let transaction = self.transaction.as_mut().expect("a message is under way in it");

@@ -14,6 +14,7 @@ use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::error::Error;
+use crate::limits::PathBudget;
 use crate::time::Time;
 use crate::validation::{Checks, RevocationMode, TrustAnchors, is_ca, same_name, validate};
 
@@ -138,6 +139,9 @@ pub(super) fn may_sign(
     };
     let mut checks = Checks::at(now);
     checks.revocation = context.signer_revocation.clone();
+    if !is_ours {
+        checks.budget = PathBudget::STRANGER;
+    }
     let chain = match path(context, anchors, signer, came, &checks) {
         Ok(chain) => chain,
         Err(cause) => {

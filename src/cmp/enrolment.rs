@@ -216,7 +216,9 @@ impl Operation {
             true => offered.iter().filter(|c| c.is_self_issued()).cloned().collect(),
             false => Vec::new(),
         };
-        let helpers: Vec<Certificate> = came.extra_certs.iter().chain(&ca_pubs).cloned().collect();
+        // The path of the answer's signer first: its signatures are known already.
+        let known = self.transaction.iter().flat_map(|transaction| &transaction.signer_path);
+        let helpers: Vec<Certificate> = known.chain(came.extra_certs).chain(&ca_pubs).cloned().collect();
         let request = self.certificate_request();
         // The answer is authentic, so its messageTime is the CA's clock: what it has just made is not judged earlier.
         let now = came.message_time.map_or(now, |theirs| theirs.max(now));

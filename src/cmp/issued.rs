@@ -100,7 +100,7 @@ pub(super) fn check_issued(
     for anchor in extra_anchors {
         anchors.add(anchor.clone());
     }
-    let pool: Vec<Certificate> = helpers.iter().chain(&context.intermediates).cloned().collect();
+    let pool: Vec<Certificate> = context.intermediates.iter().chain(helpers).cloned().collect();
     let checks = context.checks_at(judged_at(context, request, certificate, now)?);
     let report = validate(&*context.provider, &anchors, certificate, &pool, &StatusSources::none(), &checks);
     match report.path() {
@@ -182,7 +182,7 @@ pub(super) fn chain_under(
 ) -> Option<Vec<Certificate>> {
     let mut anchors = TrustAnchors::new();
     anchors.add(root.clone());
-    let pool: Vec<Certificate> = helpers.iter().chain(&context.intermediates).cloned().collect();
+    let pool: Vec<Certificate> = context.intermediates.iter().chain(helpers).cloned().collect();
     let checks = context.checks_at(now);
     let report = validate(&*context.provider, &anchors, signer, &pool, &StatusSources::none(), &checks);
     report.path()?;

@@ -151,9 +151,14 @@ impl Recipe {
     /// Bounds what a peer may impose before anything is computed (BC CVE-2026-59647).
     fn check(&self, limits: &Limits) -> Result<(), Error> {
         let refuse = |what: String| Err(Error::new(Code::MacParameters, what));
-        if self.iterations > limits.max_mac_iterations {
+        // PBKDF2 makes a key of several blocks by as many passes (RFC 8018 section 5.2).
+        let passes = match self.stretch {
+            Stretch::Pbkdf2 { prf, key_len } => key_len.div_ceil(prf.output_len()).max(1),
+            Stretch::PasswordBased(_) => 1,
+        };
+        if u64::from(self.iterations).saturating_mul(passes as u64) > u64::from(limits.max_mac_iterations) {
             let (found, most) = (self.iterations, limits.max_mac_iterations);
-            return refuse(format!("the MAC's iteration count is {found}, the limit is {most}"));
+            return refuse(format!("the MAC's iteration count is {found}, in {passes} passes, the limit is {most}"));
         }
         if self.salt.len() > limits.max_mac_salt_bytes {
             let (found, most) = (self.salt.len(), limits.max_mac_salt_bytes);
@@ -389,6 +394,8 @@ mod tests {
         refused(recipe(100, 257, 32));
         refused(recipe(100, 16, 8));
         refused(recipe(100, 16, 60_000));
+        refused(recipe(5001, 16, 33));
+        assert!(MacKey::from_algorithm(&*provider, &recipe(5000, 16, 33).to_der(), SECRET, &limits).is_ok());
         refused(Recipe { stretch: Stretch::PasswordBased(mac), ..recipe(u32::MAX, 16, 32) });
         assert!(MacKey::from_algorithm(&*provider, &recipe(10_000, 16, 32).to_der(), SECRET, &limits).is_ok());
     }

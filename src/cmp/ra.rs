@@ -29,6 +29,7 @@ use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
 use crate::error::Error;
+use crate::limits::{Limits, MAX_REQUEST_MAC_ITERATIONS};
 use crate::time::Time;
 use crate::validation::{TrustAnchors, same_name};
 
@@ -254,8 +255,9 @@ impl RegistrationAuthority {
         let key = match known {
             Some(key) => key,
             None => {
-                let key = MacKey::from_algorithm(&*self.context.provider, algorithm, secret, &self.context.limits)?;
-                Arc::new(key)
+                let most = self.context.limits.max_mac_iterations.min(MAX_REQUEST_MAC_ITERATIONS);
+                let limits = Limits { max_mac_iterations: most, ..self.context.limits.clone() };
+                Arc::new(MacKey::from_algorithm(&*self.context.provider, algorithm, secret, &limits)?)
             }
         };
         if key.verify(&*self.context.provider, &message.protected_part(), protection).is_err() {
@@ -291,12 +293,15 @@ impl RegistrationAuthority {
         if !header.sender.as_deref().is_some_and(|sender| same_name(sender, signer.subject())) {
             return refuse(format!("the request's sender is not the subject of {signer:?}"));
         }
-        may_sign(&self.context, act, signer, message.extra_certs(), now)?;
+        // One signature before the many of a path: who does not hold the key is sent away for the price of one.
         let protection = message.protection().expect("presence was checked first");
-        match self.context.provider.verify(&algorithm, signer.spki(), &message.protected_part(), protection, false) {
-            Ok(()) => Ok(signer.clone()),
-            Err(error) => refuse(format!("the request's signature by {signer:?}: {error}")),
+        let verified =
+            self.context.provider.verify(&algorithm, signer.spki(), &message.protected_part(), protection, false);
+        if let Err(error) = verified {
+            return refuse(format!("the request's signature by {signer:?}: {error}"));
         }
+        may_sign(&self.context, act, signer, message.extra_certs(), now)?;
+        Ok(signer.clone())
     }
 
     /// Protects for a device as it protected its request.

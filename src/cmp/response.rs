@@ -282,8 +282,8 @@ pub(super) fn check_signature(
     }
     let (own, came) = candidates(context, transaction, message, now);
     let described = own.len() + came.len();
-    // What came before helps still; every certificate of it is judged again.
-    let helpers: Vec<Certificate> = message.extra_certs().iter().chain(&transaction.signer_path).cloned().collect();
+    // What came before helps still; every certificate of it is judged again, and its signatures are known.
+    let helpers: Vec<Certificate> = transaction.signer_path.iter().chain(message.extra_certs()).cloned().collect();
     let mut first_failure = None;
     let mut bearer = None;
     // Keys whose signature this is not.

@@ -170,8 +170,26 @@ fn against_names(facts: &Facts<'_>, names: &NameCheck) -> Option<Objection> {
     }
 }
 
-/// What speaks against the signature on `signed` by a key: algorithm, key, and the signature itself.
+/// What speaks against the signature on `signed` by a key: algorithm, key, and the signature itself. One that was found
+/// good is not checked again on the same certificate or a copy of it: the key is compared byte for byte, with the
+/// parameters that it may have inherited.
 pub(super) fn against_signature(
+    provider: &dyn Provider,
+    signed: &Certificate,
+    signer_spki: &[u8],
+    allow_weak: bool,
+) -> Option<Objection> {
+    if signed.is_known_to_be_signed_by(signer_spki, allow_weak) {
+        return None;
+    }
+    let against = against_unknown_signature(provider, signed, signer_spki, allow_weak);
+    if against.is_none() {
+        signed.note_signed_by(signer_spki, allow_weak);
+    }
+    against
+}
+
+fn against_unknown_signature(
     provider: &dyn Provider,
     signed: &Certificate,
     signer_spki: &[u8],

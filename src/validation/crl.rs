@@ -1,6 +1,7 @@
 //! A revocation list ready for questions: is this serial number on it, is its signature by this key.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::crl_index::{self, CrlIndex};
@@ -20,6 +21,7 @@ pub struct Crl {
     signature: Box<[u8]>,
     body: Body,
     signatures: Mutex<SignatureMemory>,
+    is_entitled: AtomicBool,
 }
 
 enum Body {
@@ -78,6 +80,7 @@ impl Crl {
             signature: list.signature().into(),
             body: Body::Whole { list: Box::new(list), index: OnceLock::new() },
             signatures: Mutex::default(),
+            is_entitled: AtomicBool::new(false),
         })
     }
 
@@ -128,7 +131,8 @@ impl Crl {
     }
 
     pub(super) fn from_extract(head: CrlHead, tail: CrlTail, signature: Box<[u8]>, extract: Extract) -> Self {
-        Crl { head, tail, signature, body: Body::Extract(extract), signatures: Mutex::default() }
+        let (body, is_entitled) = (Body::Extract(extract), AtomicBool::new(false));
+        Crl { head, tail, signature, body, signatures: Mutex::default(), is_entitled }
     }
 
     /// The issuer's Name, DER.
@@ -239,19 +243,34 @@ impl Crl {
     }
 
     /// Whether this list is of the series of another and older: the same issuer and scope, by the same key where both
-    /// were verified, else by the same key identifier, and a lower number (RFC 5280 section 5.2.3).
+    /// were verified, else by the same key identifier, and a lower number (RFC 5280 section 5.2.3); where one has no number, an
+    /// earlier time.
     pub(crate) fn is_older_than(&self, other: &Crl) -> bool {
-        let scope = |crl: &Crl| crl.tail.issuing_distribution_point_der().map(<[u8]>::to_vec);
         let is_older = match (self.number(), other.number()) {
             (Some(number), Some(theirs)) => number < theirs,
-            (None, Some(_)) => self.this_update() < other.this_update(),
-            (_, None) => false,
+            _ => self.this_update() < other.this_update(),
         };
         is_older
             && self.base_number().is_some() == other.base_number().is_some()
-            && super::names::same_name(self.issuer(), other.issuer())
-            && scope(self) == scope(other)
-            && self.has_signer_of(other)
+            && self.scope_der() == other.scope_der()
+            && self.is_of_signer_of(other)
+    }
+
+    /// Whether this list says all that another says, or what became of it: the same list, a later one of its series, or a
+    /// complete one about all certificates that is not earlier.
+    pub(crate) fn takes_the_place_of(&self, other: &Crl) -> bool {
+        let is_full = self.base_number().is_none() && self.scope_der().is_none();
+        other.is_older_than(self)
+            || (is_full && self.is_of_signer_of(other) && other.this_update() <= self.this_update())
+            || (self.der().is_some() && self.der() == other.der())
+    }
+
+    fn scope_der(&self) -> Option<&[u8]> {
+        self.tail.issuing_distribution_point_der()
+    }
+
+    fn is_of_signer_of(&self, other: &Crl) -> bool {
+        super::names::same_name(self.issuer(), other.issuer()) && self.has_signer_of(other)
     }
 
     fn has_signer_of(&self, other: &Crl) -> bool {
@@ -266,9 +285,14 @@ impl Crl {
         }
     }
 
-    /// Whether the signature was found to be that of some key that the list was checked with.
-    pub(crate) fn is_verified(&self) -> bool {
-        self.signatures.lock().unwrap_or_else(PoisonError::into_inner).is_verified()
+    /// Whether some validation found that it is signed by somebody who may say who is revoked. That the signature is
+    /// somebody's is not enough: a peer signs in any name.
+    pub(crate) fn is_entitled(&self) -> bool {
+        self.is_entitled.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_entitled(&self) {
+        self.is_entitled.store(true, Ordering::Relaxed);
     }
 
     /// Why the list can be used for no certificate at all; `None` if it can.

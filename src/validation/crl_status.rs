@@ -139,6 +139,9 @@ impl StatusSearch<'_> {
                 // knowledge has it and the verdict is a refusal.
                 continue;
             }
+            if !self.is_in_progress(signer) {
+                delta.note_entitled();
+            }
             let entry = match delta.unusable().map_or_else(|| entry_for(delta, certificate), Err) {
                 Ok(entry) => entry,
                 Err(why) => {
@@ -182,7 +185,9 @@ impl StatusSearch<'_> {
             (None, Some(why)) => Err(why),
             (None, None) if blind => Err("a newer list of its series is at hand and cannot be read".to_owned()),
             (None, None) if standing == Standing::RevocationsOnly => {
-                Err("its signer clears nobody on this path: it was certified under another anchor or issuer".to_owned())
+                let why = "its signer clears nobody here: it has no usable status of its own, its certificate is over, or \
+                           another anchor or issuer certified it";
+                Err(why.to_owned())
             }
             (None, None) => self.reliance(crl, window),
         };
@@ -279,8 +284,11 @@ impl StatusSearch<'_> {
             };
             let authorised = allowed.and_then(|()| match in_chain {
                 true => Ok(Standing::Full),
-                false => self.authorise_crl_signer(candidate, above, is_named),
+                false => self.authorise_crl_signer(candidate, above, is_named, crl.this_update()),
             });
+            if authorised.is_ok() && !self.is_in_progress(candidate) {
+                crl.note_entitled();
+            }
             match authorised {
                 Ok(standing @ Standing::Full) => return Ok(Authentic { crl, signer: candidate, standing }),
                 Ok(standing) => lesser = Some(Authentic { crl, signer: candidate, standing }),

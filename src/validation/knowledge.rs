@@ -8,8 +8,10 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 
+use super::checks::Checks;
 use super::crl_numbers::CrlNumberTable;
 use super::names::{name_hash, same_name};
+use super::revocation::{RevocationMode, StatusSources};
 use super::trust::TrustAnchors;
 use crate::asn1::x509::Certificate;
 use crate::limits;
@@ -52,20 +54,23 @@ impl RevokedFact {
     }
 }
 
-impl Default for Knowledge {
-    fn default() -> Self {
-        Knowledge {
+impl Knowledge {
+    /// What is known before a validation: nothing about anyone, and whether the status data at hand is all that was to be had.
+    pub(super) fn before(status: &StatusSources, checks: &Checks) -> Self {
+        let knowledge = Knowledge {
             crl_signatures_left: Cell::new(limits::MAX_STATUS_SIGNATURES),
             ocsp_signatures_left: Cell::new(limits::MAX_STATUS_SIGNATURES),
             exhausted: RefCell::default(),
             revoked: RefCell::default(),
             numbers: CrlNumberTable::new(),
             subjects: OnceCell::new(),
+        };
+        if let Some(bound) = status.cut_short.as_ref().filter(|_| checks.revocation.mode != RevocationMode::Off) {
+            knowledge.exhaust(bound.clone());
         }
+        knowledge
     }
-}
 
-impl Knowledge {
     /// Takes work out of a budget. What is left undone is remembered: see [`Self::exhausted`].
     pub(super) fn spend(&self, source: Source, cost: u32) -> Result<(), String> {
         let left = match source {

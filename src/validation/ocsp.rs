@@ -1,11 +1,11 @@
 //! OCSP: asking (RFC 6960 section 4.1, RFC 9654, RFC 5019) and what an answer is worth (RFC 6960 section 3.2).
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use base64ct::{Base64, Encoding};
 
-use super::certificate;
 use super::freshness::{Freshness, Window};
 use super::knowledge::Source;
 use super::names::same_name;
@@ -21,6 +21,7 @@ use crate::asn1::x509::{Certificate, bit_string};
 use crate::codes::Code;
 use crate::crypto::{CryptoError, DigestAlgorithm, Provider, SignatureAlgorithm};
 use crate::error::Error;
+use crate::time::Time;
 
 /// Octets of the nonce in requests (RFC 9654 section 2.1).
 const NONCE_LEN: usize = 32;
@@ -118,6 +119,7 @@ impl OcspRequest {
 pub struct OcspResponse {
     message: ResponseMessage,
     signatures: Mutex<SignatureMemory>,
+    is_entitled: AtomicBool,
 }
 
 impl OcspResponse {
@@ -125,7 +127,8 @@ impl OcspResponse {
     /// [`ResponseMessage::from_der`] for what is refused. The answer to a request of ours is read by
     /// [`OcspRequest::read_response`].
     pub fn from_der(der: &[u8]) -> Result<Self, Asn1Error> {
-        Ok(OcspResponse { message: ResponseMessage::from_der(der)?, signatures: Mutex::default() })
+        let message = ResponseMessage::from_der(der)?;
+        Ok(OcspResponse { message, signatures: Mutex::default(), is_entitled: AtomicBool::new(false) })
     }
 
     /// Whether the responder answered at all.
@@ -138,9 +141,31 @@ impl OcspResponse {
         self.message.basic.as_ref()
     }
 
-    /// Whether the signature was found to be that of some key that the response was checked with.
-    pub(crate) fn is_verified(&self) -> bool {
-        self.signatures.lock().unwrap_or_else(PoisonError::into_inner).is_verified()
+    /// Whether some validation found that it is signed by somebody who may speak about the certificate that was asked about.
+    /// That the signature is somebody's is not enough: a peer signs in any name.
+    pub(crate) fn is_entitled(&self) -> bool {
+        self.is_entitled.load(Ordering::Relaxed)
+    }
+
+    fn note_entitled(&self) {
+        self.is_entitled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this says less than another about a certificate that the other speaks about: nothing, what was said before,
+    /// or, as of the same time, that it is not revoked where the other says it is.
+    pub(crate) fn is_behind(&self, other: &OcspResponse) -> bool {
+        let entries = |response: &'_ OcspResponse| -> Vec<SingleResponse> {
+            response.basic().map(|basic| basic.responses.clone()).unwrap_or_default()
+        };
+        let revokes = |entry: &SingleResponse| matches!(entry.status, CertStatus::Revoked { .. });
+        let ours = entries(self);
+        entries(other).iter().any(|theirs| {
+            let same = ours.iter().filter(|entry| entry.cert_id.serial == theirs.cert_id.serial);
+            match same.max_by_key(|entry| (entry.this_update, revokes(entry))) {
+                Some(newest) => (newest.this_update, revokes(newest)) < (theirs.this_update, revokes(theirs)),
+                None => true,
+            }
+        })
     }
 
     fn verify(
@@ -210,7 +235,8 @@ impl StatusSearch<'_> {
         if let Some(oid) = unknown {
             return Err(format!("a critical extension is not understood: {oid}"));
         }
-        let note = self.authorise(response, basic, above)?;
+        let revoked = about.iter().find(|entry| matches!(entry.status, CertStatus::Revoked { .. }));
+        let note = self.authorise(response, basic, above, revoked.map(|entry| entry.this_update))?;
         // Every entry is looked at: the first that says good must not hide one that says revoked.
         for entry in &about {
             if let CertStatus::Revoked { time, reason } = entry.status {
@@ -264,12 +290,14 @@ impl StatusSearch<'_> {
     }
 
     /// RFC 6960 sections 3.2 item 4 and 4.2.2.2: signed by the certificate's issuer, or by a responder it has
-    /// certified. Answers with a note about a check on the responder that could not be made.
+    /// certified. Answers with a note about a check on the responder that could not be made. `made`: when the response was,
+    /// if it revokes.
     fn authorise(
         &self,
         response: &OcspResponse,
         basic: &BasicResponse,
         above: &[Certificate],
+        made: Option<Time>,
     ) -> Result<Option<String>, String> {
         let issuer = above.first().ok_or("the certificate has no issuer")?;
         let mut why = "nobody at hand is the responder it names".to_owned();
@@ -282,23 +310,40 @@ impl StatusSearch<'_> {
                 why = format!("its signature: {error}");
                 continue;
             }
-            if candidate == issuer || (candidate.spki() == issuer.spki() && candidate.subject() == issuer.subject()) {
-                return Ok(None);
-            }
-            if trusted.contains(candidate) {
-                // Section 4.2.2.2, first case: by our own configuration, whoever made its certificate.
-                match certificate::against_validity(candidate, self.checks) {
-                    None => return Ok(None),
-                    Some(found) => why = format!("the trusted responder's certificate: {}", found.text),
+            match self.entitle(candidate, above, made) {
+                Ok(note) => {
+                    if !self.is_in_progress(candidate) {
+                        response.note_entitled();
+                    }
+                    return Ok(note);
                 }
-                continue;
-            }
-            match self.authorise_responder(candidate, above) {
-                Ok(note) => return Ok(note),
                 Err(reason) => why = reason,
             }
         }
         Err(why)
+    }
+
+    /// Whether the responder whose signature it is may speak about the certificates of this issuer.
+    fn entitle(
+        &self,
+        candidate: &Certificate,
+        above: &[Certificate],
+        made: Option<Time>,
+    ) -> Result<Option<String>, String> {
+        let is_issuer = |issuer: &Certificate| {
+            candidate == issuer || (candidate.spki() == issuer.spki() && candidate.subject() == issuer.subject())
+        };
+        if above.first().is_some_and(is_issuer) {
+            return Ok(None);
+        }
+        if self.policy().trusted_responders.contains(candidate) {
+            // Section 4.2.2.2, first case: by our own configuration, whoever made its certificate.
+            return match self.against_responders_validity(candidate, made) {
+                None => Ok(None),
+                Some(found) => Err(format!("the trusted responder's certificate: {}", found.text)),
+            };
+        }
+        self.authorise_responder(candidate, above, made)
     }
 
     fn is_responder(&self, candidate: &Certificate, id: &ResponderId) -> bool {

@@ -49,7 +49,7 @@ pub fn validate(
         steps_left: checks.budget.steps,
         names_left: checks.budget.name_comparisons,
         signatures_left: checks.budget.signatures,
-        knowledge: Knowledge::default(),
+        knowledge: Knowledge::before(status, checks),
         exhausted: None,
         revoked: false,
         contested: None,

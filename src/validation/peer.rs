@@ -118,6 +118,8 @@ struct State {
     latest: Option<Time>,
     /// Why it is refused for good.
     refused: Option<Error>,
+    /// Why it is refused until a verdict that was reached: newer status data was not looked at to its end.
+    suspended: Option<Error>,
     /// Up to which mark of the watched status data the verdict stands.
     mark: u64,
     /// The certificates whose good status the verdict rests on.
@@ -157,6 +159,7 @@ impl PeerKey {
             until: expiry(path.not_after(), path.status_until(), request.use_until),
             latest: checks.at.known(),
             refused: None,
+            suspended: None,
             mark: 0,
             rests_on: path.with_status().to_vec(),
         };
@@ -187,23 +190,23 @@ impl PeerKey {
     /// Validates again with the status data there is now. A positive verdict sets a new expiry.
     ///
     /// Status data that revokes ends the handle for good, even if revocation was not asked about when it was opened. If
-    /// nothing usable is known about the status, the handle stays as it was, until its expiry. Every other refusal ends
-    /// it too.
+    /// nothing usable is known about the status, the handle stays as it was, until its expiry. If a budget ended before all
+    /// was looked at, it is closed until a recheck that ends positively. Every other refusal ends it for good.
     pub fn recheck(&self, status: &StatusSources, now: Time) -> Result<Report, Error> {
         let now = self.advance(now);
         let report = self.judge(status, now);
         let mut state = self.state();
         match (report.path(), report.error()) {
             (Some(path), _) if state.refused.is_none() => {
+                state.suspended = None;
                 match self.checks.revocation.mode {
                     // Status data that was not asked for when the handle was opened bounds nothing now.
                     RevocationMode::Off => state.until = expiry(path.not_after(), None, self.use_until),
                     _ => state.renew(path, expiry(path.not_after(), path.status_until(), self.use_until)),
                 }
             }
-            (None, Some(error))
-                if !matches!(error.code(), Code::RevocationUnknown | Code::CrlRollback | Code::Budget) =>
-            {
+            (None, Some(error)) if error.code() == Code::Budget => state.suspended = Some(error),
+            (None, Some(error)) if !matches!(error.code(), Code::RevocationUnknown | Code::CrlRollback) => {
                 state.refused.get_or_insert(error);
             }
             _ => {}
@@ -282,6 +285,9 @@ impl PeerKey {
         }
         drop(state);
         self.look_for_newer(now)?;
+        if let Some(error) = &self.state().suspended {
+            return Err(error.clone());
+        }
         if now < self.certificate.not_before() {
             return Err(Error::new(Code::NotYetValid, format!("valid from {}", self.certificate.not_before())));
         }
@@ -298,6 +304,7 @@ impl PeerKey {
         state.mark = mark;
         match (report.path(), report.error()) {
             (Some(path), _) if report.findings().is_empty() && path.status_until().is_some() => {
+                state.suspended = None;
                 let until = expiry(path.not_after(), path.status_until(), self.use_until);
                 if until > state.until {
                     state.renew(path, until);
@@ -306,6 +313,7 @@ impl PeerKey {
             (None, Some(error)) if error.code() == Code::Revoked => {
                 state.refused.get_or_insert(error);
             }
+            (None, Some(error)) if error.code() == Code::Budget => state.suspended = Some(error),
             // Newer data that says nothing usable changes nothing: the verdict stands until its end.
             _ => {}
         }

@@ -115,6 +115,9 @@ pub struct StatusSources {
     pub ocsp: Vec<Arc<OcspResponse>>,
     /// Memory of the highest CRL numbers seen; lists with lower ones are refused. `None`: no guard.
     pub crl_numbers: Option<Arc<dyn CrlNumbers>>,
+    /// Which bound ended the gathering before everything was asked for, such as `16 requests`; `None`: none did. What was
+    /// not asked for may revoke: where the status is checked, the verdict is a refusal in every mode.
+    pub cut_short: Option<String>,
 }
 
 impl StatusSources {
@@ -149,7 +152,7 @@ pub fn check_path(
     status: &StatusSources,
     checks: &Checks,
 ) -> StatusOutcome {
-    check_path_within(provider, path, anchors, pool, status, checks, &Knowledge::default())
+    check_path_within(provider, path, anchors, pool, status, checks, &Knowledge::before(status, checks))
 }
 
 /// The same for one of several paths that share what is known.

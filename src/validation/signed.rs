@@ -52,11 +52,6 @@ impl SignatureMemory {
     pub(super) fn signers(&self) -> impl Iterator<Item = &[u8]> {
         self.checked.iter().filter(|c| c.outcome.is_ok()).map(|c| &*c.spki)
     }
-
-    /// Whether some key was found to have made the signature.
-    pub(super) fn is_verified(&self) -> bool {
-        self.checked.iter().any(|c| c.outcome.is_ok())
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::checks::{Checks, KeyUsage, NameCheck, PolicyInputs};
+use super::certificate::Objection;
+use super::checks::{CheckTime, Checks, KeyUsage, NameCheck, PolicyInputs};
 use super::facts::Facts;
 use super::freshness::{Freshness, Window};
 use super::knowledge::{Knowledge, Source};
@@ -18,8 +19,8 @@ use crate::crypto::Provider;
 use crate::limits;
 use crate::time::Time;
 
-/// Most signers of status data that are named as without a status.
-const MAX_UNKNOWN_SIGNERS: usize = 8;
+/// Most signers of status data that are named as without a status: whoever fetches theirs looks at fewer.
+const MAX_UNKNOWN_SIGNERS: usize = 16;
 
 /// What is known about one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,10 +53,31 @@ struct SignerChain {
     chain: Vec<Certificate>,
     /// Whether it ends at the anchor of the path that is checked.
     same_anchor: bool,
+    /// Whether the status of what is on it is known as far as the policy asks. Without, it has the power to revoke and not
+    /// the power to clear: a doubt about the signer is no good news about a peer.
+    has_status: bool,
+}
+
+impl SignerChain {
+    fn standing(&self) -> Standing {
+        if self.same_anchor && self.has_status { Standing::Full } else { Standing::RevocationsOnly }
+    }
+}
+
+/// The status of a certificate on the path of a signer.
+enum SignerStatus {
+    /// Good, or not known where the policy does without.
+    Enough,
+    /// Not known where the policy asks for it.
+    Missing,
+    Revoked(String),
 }
 
 /// What the path of a status signer costs, in signatures: it may take as many, and searches besides.
 const PATH_COST: u32 = 8;
+
+/// A signer, as of when where its certificate is over, and what was found.
+type Authorised = (Certificate, Option<Time>, Result<SignerChain, String>);
 
 /// One status check: its inputs and what it already found out.
 pub(super) struct StatusSearch<'a> {
@@ -74,8 +96,8 @@ pub(super) struct StatusSearch<'a> {
     unknown_signers: RefCell<Vec<Vec<Certificate>>>,
     /// Signers whose own status is being looked for.
     in_progress: RefCell<Vec<Certificate>>,
-    /// Signers of CRLs found good or bad.
-    authorised: RefCell<Vec<(Certificate, Result<SignerChain, String>)>>,
+    /// Signers of CRLs found good or bad; with those whose certificate is over, as of when.
+    authorised: RefCell<Vec<Authorised>>,
 }
 
 impl<'a> StatusSearch<'a> {
@@ -204,28 +226,29 @@ impl<'a> StatusSearch<'a> {
     /// RFC 5280 section 6.3.3 (f): a path of the CRL signer to the same anchor, and the status of what is on it; and that
     /// whoever has certified the signer may say who speaks for this issuer: a name alone entitles nobody.
     ///
-    /// `is_named`: the certificate's distribution points name the list's issuer (cRLIssuer).
+    /// `is_named`: the certificate's distribution points name the list's issuer (cRLIssuer). `made`: when the list was.
     pub(super) fn authorise_crl_signer(
         &self,
         signer: &Certificate,
         above: &[Certificate],
         is_named: bool,
+        made: Time,
     ) -> Result<Standing, String> {
         let (issuer, anchor) = match above {
             [issuer, .., anchor] | [issuer @ anchor] => (issuer, anchor),
             [] => return Err("the certificate has no issuer".to_owned()),
         };
-        if self.in_progress.borrow().contains(signer) {
+        if self.is_in_progress(signer) {
             // The list that covers its own signer: it may say that the signer is revoked, and then says nothing else.
             return Ok(Standing::Full);
         }
-        let SignerChain { chain, same_anchor } = self.signer_chain(signer, anchor)?;
-        let parent = chain.get(1).unwrap_or(signer).spki();
+        let found = self.signer_chain(signer, anchor, made)?;
+        let parent = found.chain.get(1).unwrap_or(signer).spki();
         let is_family = parent == issuer.spki() || above.get(1).is_some_and(|above| above.spki() == parent);
         if is_named || is_family {
-            return Ok(if same_anchor { Standing::Full } else { Standing::RevocationsOnly });
+            return Ok(found.standing());
         }
-        if chain.len() <= 2 {
+        if found.chain.len() <= 2 {
             // An anchor vouches for it directly: nobody stands above an anchor, so what it revokes is revoked also where a
             // cross-certificate leads to another one. It clears nobody, though.
             return Ok(Standing::RevocationsOnly);
@@ -237,40 +260,99 @@ impl<'a> StatusSearch<'a> {
     }
 
     /// The path of a signer to the anchor of the path that is checked, else to another one.
-    fn signer_chain(&self, signer: &Certificate, anchor: &Certificate) -> Result<SignerChain, String> {
-        if let Some((_, known)) = self.authorised.borrow().iter().find(|(known, _)| known == signer) {
+    ///
+    /// A signer whose certificate is over by now is judged as of when it signed: it clears nobody any more, but whom it has
+    /// revoked is not forgotten with its certificate.
+    fn signer_chain(&self, signer: &Certificate, anchor: &Certificate, made: Time) -> Result<SignerChain, String> {
+        let then = self.is_over(signer).then_some(made);
+        let is_it = |(known, at, _): &&Authorised| known == signer && *at == then;
+        if let Some((_, _, known)) = self.authorised.borrow().iter().find(is_it) {
             return known.clone();
         }
         let outcome = self.while_in_progress(signer, Source::Crl, || {
+            if let Some(made) = then {
+                let (chain, _) = self.unrevoked_chain(signer, self.anchors, CheckTime::At(made))?;
+                return Ok(SignerChain { chain, same_anchor: false, has_status: false });
+            }
             let own: TrustAnchors = std::iter::once(anchor.clone()).collect();
-            let found = match self.validate_signer(signer, &own) {
-                Ok(chain) => SignerChain { chain, same_anchor: true },
-                Err(why) if self.anchors.len() < 2 => return Err(why),
+            match self.unrevoked_chain(signer, &own, self.checks.at) {
+                Ok((chain, has_status)) => Ok(SignerChain { chain, same_anchor: true, has_status }),
+                Err(why) if self.anchors.len() < 2 => Err(why),
                 Err(why) => {
-                    let chain = self.validate_signer(signer, self.anchors).map_err(|_| why)?;
-                    SignerChain { chain, same_anchor: false }
-                }
-            };
-            for (index, certificate) in found.chain.iter().enumerate().take(found.chain.len() - 1) {
-                if !self.path.contains(certificate) || certificate == signer {
-                    self.check_signer_status(certificate, &found.chain[index + 1..])?;
+                    let (chain, has_status) =
+                        self.unrevoked_chain(signer, self.anchors, self.checks.at).map_err(|_| why)?;
+                    Ok(SignerChain { chain, same_anchor: false, has_status })
                 }
             }
-            Ok(found)
         });
         // What was found while another signer is still in question rests on that one.
         if self.in_progress.borrow().is_empty() {
-            self.authorised.borrow_mut().push((signer.clone(), outcome.clone()));
+            self.authorised.borrow_mut().push((signer.clone(), then, outcome.clone()));
         }
         outcome
     }
 
+    fn is_over(&self, certificate: &Certificate) -> bool {
+        self.checks.at.known().is_some_and(|now| certificate.not_after() < now)
+    }
+
+    /// A path of a signer on which nothing is revoked, and whether the status of what is on it is known as far as the policy
+    /// asks. What stands on one path and is revoked, or without a status, is left aside for another path: whoever sends
+    /// certificates must not choose on which path the signer is looked at. Each path costs from the budget.
+    fn unrevoked_chain(
+        &self,
+        signer: &Certificate,
+        anchors: &TrustAnchors,
+        at: CheckTime,
+    ) -> Result<(Vec<Certificate>, bool), String> {
+        let mut aside: Vec<Certificate> = Vec::new();
+        let mut revoked = None;
+        let mut without_status = None;
+        loop {
+            let chain = match (self.validate_signer(signer, anchors, &aside, at), without_status) {
+                (Ok(chain), known) => {
+                    without_status = known;
+                    chain
+                }
+                (Err(_), Some(chain)) => return Ok((chain, false)),
+                (Err(why), None) => return Err(revoked.unwrap_or(why)),
+            };
+            let mut in_doubt = None;
+            let mut bad = None;
+            for (index, certificate) in chain.iter().enumerate().take(chain.len() - 1) {
+                if self.path.contains(certificate) && certificate != signer {
+                    continue;
+                }
+                match self.signer_status(certificate, &chain[index + 1..]) {
+                    SignerStatus::Enough => {}
+                    SignerStatus::Missing => in_doubt = Some(index),
+                    SignerStatus::Revoked(why) => {
+                        bad = Some(index);
+                        revoked.get_or_insert(why);
+                    }
+                }
+            }
+            match (bad, in_doubt) {
+                (None, None) => return Ok((chain, true)),
+                // The signer itself: no other path changes that.
+                (Some(0), _) => return Err(revoked.unwrap_or_default()),
+                (None, Some(0)) => return Ok((chain, false)),
+                (Some(index), _) => aside.push(chain[index].clone()),
+                (None, Some(index)) => {
+                    aside.push(chain[index].clone());
+                    without_status.get_or_insert(chain);
+                }
+            }
+        }
+    }
+
     /// RFC 6960 section 4.2.2.2: a responder that the issuer itself has certified for this purpose. Answers with a note
-    /// where the responder's own status is not known.
+    /// where the responder's own status is not known. `made`: when the response was, if it revokes.
     pub(super) fn authorise_responder(
         &self,
         responder: &Certificate,
         above: &[Certificate],
+        made: Option<Time>,
     ) -> Result<Option<String>, String> {
         let issuer = above.first().ok_or("the certificate has no issuer")?;
         let facts = Facts::read_but_names(responder).map_err(|e| format!("the responder's certificate: {e}"))?;
@@ -282,13 +364,13 @@ impl<'a> StatusSearch<'a> {
         if !facts.allows(KeyUsage::DigitalSignature) && !facts.allows(KeyUsage::ContentCommitment) {
             return Err("the responder's certificate does not allow signatures (keyUsage)".to_owned());
         }
-        if self.in_progress.borrow().contains(responder) {
+        if self.is_in_progress(responder) {
             return Ok(None);
         }
         if let Some(unknown) = facts.unknown_critical() {
             return Err(format!("a critical extension of the responder's certificate is not understood: {unknown}"));
         }
-        self.issued_directly(responder, issuer).map_err(|why| format!("the responder's certificate: {why}"))?;
+        self.issued_directly(responder, issuer, made).map_err(|why| format!("the responder's certificate: {why}"))?;
         self.while_in_progress(responder, Source::Ocsp, || {
             if responder.extension(oid::OCSP_NOCHECK).is_some() {
                 return Ok(None);
@@ -303,6 +385,11 @@ impl<'a> StatusSearch<'a> {
                 }
             }
         })
+    }
+
+    /// Whether the signer's own status is being looked for: what it says now is not more than what others say of it.
+    pub(super) fn is_in_progress(&self, signer: &Certificate) -> bool {
+        self.in_progress.borrow().contains(signer)
     }
 
     fn while_in_progress<T>(
@@ -322,8 +409,19 @@ impl<'a> StatusSearch<'a> {
         outcome
     }
 
+    /// What speaks against the validity of a responder's certificate now. Whom it has revoked while it was valid is not
+    /// forgotten with it: then the time of the response counts.
+    pub(super) fn against_responders_validity(&self, responder: &Certificate, made: Option<Time>) -> Option<Objection> {
+        let objection = certificate::against_validity(responder, self.checks)?;
+        let was_valid = |made| {
+            let then = Checks { at: CheckTime::At(made), ..self.checks.clone() };
+            certificate::against_validity(responder, &then).is_none()
+        };
+        if made.is_some_and(was_valid) { None } else { Some(objection) }
+    }
+
     /// Whether the issuer itself, by this key, made the certificate, and it is within its validity.
-    fn issued_directly(&self, responder: &Certificate, issuer: &Certificate) -> Result<(), String> {
+    fn issued_directly(&self, responder: &Certificate, issuer: &Certificate, made: Option<Time>) -> Result<(), String> {
         if !same_name(responder.issuer(), issuer.subject()) {
             return Err("it is not from the issuer of the certificate that is asked about".to_owned());
         }
@@ -331,16 +429,24 @@ impl<'a> StatusSearch<'a> {
             return Err("the algorithm inside the signature differs from the one beside it".to_owned());
         }
         self.spend_signature(Source::Ocsp)?;
-        let objection = certificate::against_validity(responder, self.checks).or_else(|| {
+        let objection = self.against_responders_validity(responder, made).or_else(|| {
             certificate::against_signature(self.provider, responder, issuer.spki(), self.checks.allow_weak)
         });
         objection.map_or(Ok(()), |found| Err(found.text))
     }
 
-    /// Validates the path of a signer of status data; its own status is looked at by the caller.
-    fn validate_signer(&self, signer: &Certificate, anchors: &TrustAnchors) -> Result<Vec<Certificate>, String> {
+    /// Validates the path of a signer of status data, over anything at hand but what is left aside; its own status is looked
+    /// at by the caller.
+    fn validate_signer(
+        &self,
+        signer: &Certificate,
+        anchors: &TrustAnchors,
+        aside: &[Certificate],
+        at: CheckTime,
+    ) -> Result<Vec<Certificate>, String> {
         self.knowledge.spend(Source::Crl, PATH_COST)?;
         let checks = Checks {
+            at,
             extended_key_usages: Vec::new(),
             key_usages: Vec::new(),
             names: NameCheck::NotChecked,
@@ -350,7 +456,8 @@ impl<'a> StatusSearch<'a> {
             presented: None,
             ..self.checks.clone()
         };
-        let pool: Vec<Certificate> = self.pool.iter().chain(self.path).cloned().collect();
+        let at_hand = self.pool.iter().chain(self.path);
+        let pool: Vec<Certificate> = at_hand.filter(|certificate| !aside.contains(certificate)).cloned().collect();
         let report = path::validate(self.provider, anchors, signer, &pool, &StatusSources::none(), &checks);
         match report.path() {
             Some(path) => Ok(path.chain().to_vec()),
@@ -366,26 +473,18 @@ impl<'a> StatusSearch<'a> {
         }
     }
 
-    fn check_signer_status(&self, certificate: &Certificate, above: &[Certificate]) -> Result<(), String> {
-        let named = || {
-            format!(
-                "the signer's certificate {} serial {}",
-                display(certificate.subject()),
-                serial_text(certificate.serial())
-            )
-        };
+    fn signer_status(&self, certificate: &Certificate, above: &[Certificate]) -> SignerStatus {
         let needed =
             self.policy().mode == RevocationMode::HardFail && self.policy().scope == RevocationScope::WholeChain;
         match self.status(certificate, above) {
-            Status::Good { .. } => Ok(()),
-            Status::Revoked(text) => Err(format!("{} is revoked: {text}", named())),
-            Status::Unknown(_) if !needed => {
-                self.note_unknown_signer(certificate, above);
-                Ok(())
+            Status::Good { .. } => SignerStatus::Enough,
+            Status::Revoked(text) => {
+                let (name, serial) = (display(certificate.subject()), serial_text(certificate.serial()));
+                SignerStatus::Revoked(format!("the signer's certificate {name} serial {serial} is revoked: {text}"))
             }
-            Status::Unknown(reasons) => {
+            Status::Unknown(_) => {
                 self.note_unknown_signer(certificate, above);
-                Err(format!("{} has no usable status: {}", named(), reasons.join("; ")))
+                if needed { SignerStatus::Missing } else { SignerStatus::Enough }
             }
         }
     }

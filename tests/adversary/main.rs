@@ -6,6 +6,7 @@ mod certificates;
 #[path = "../common/status.rs"]
 mod status;
 
+mod held;
 mod limits;
 mod properties;
 mod stories;

@@ -12,7 +12,7 @@ use devid::asn1::pkcs10::CertificationRequest;
 use devid::asn1::x509::Certificate;
 use devid::client::{Config, Subject};
 use devid::cmp::{Action, Issued, MacParameters, Operation, Signer};
-use devid::crypto::{DigestAlgorithm, KeyKind, PrivateKey};
+use devid::crypto::{DigestAlgorithm, KeyKind, PrivateKey, Provider};
 use devid::limits::Limits;
 use devid::validation::KeyUsage;
 use devid::{Error, Time};
@@ -385,11 +385,16 @@ impl Device {
     }
 
     pub fn config(ca: &MockCa) -> Config {
+        Self::config_by(ca, provider().clone())
+    }
+
+    /// The same with another provider.
+    pub fn config_by(ca: &MockCa, by: Arc<dyn Provider>) -> Config {
         let idevid = Builder::leaf("IDevID 7")
             .valid(crate::certificates::date(2020, 1, 1), crate::certificates::date(9999, 12, 31))
             .key_usage(&[KeyUsage::DigitalSignature])
             .signed_by(&ca.supplier);
-        let mut config = Config::new();
+        let mut config = Config::with_provider(by);
         config.protect_with_certificate(Signer::Key(idevid.key), idevid.certificate, Vec::new());
         config.cmp_anchors.add(ca.root.certificate.clone());
         config.enrolment_anchors.add(ca.root.certificate.clone());

@@ -70,7 +70,7 @@ fn status(request: &Value) -> StatusSources {
             .map(Arc::new)
             .into_iter()
             .collect(),
-        crl_numbers: None,
+        ..StatusSources::none()
     }
 }
 

@@ -4,6 +4,8 @@
 mod certificates;
 #[path = "../common/left_out.rs"]
 mod left_out;
+#[path = "../common/counting.rs"]
+mod counting;
 #[path = "../common/mock_ca.rs"]
 mod mock_ca;
 #[cfg(feature = "pkcs11")]
@@ -16,6 +18,7 @@ mod bearer;
 mod broken;
 mod broken_encrypted;
 mod by_file;
+mod counted;
 mod elsewhere;
 #[cfg(feature = "crypto-awslc")] // the test CA stands on it
 mod encrypted;

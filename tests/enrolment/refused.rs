@@ -366,12 +366,19 @@ fn absurd_waits_are_cut_to_the_limit() {
 #[test]
 fn a_server_that_answers_polls_with_waiting_again_does_not_make_the_loop_hot() {
     let waiting = PkiStatusInfo::new(PkiStatus::Waiting);
-    let mut ca = MockCa::new().answers_waiting(1, 1).bending(BodyType::POLLREP, move |a| {
+    let mut ca = MockCa::new().answers_waiting(20, 1).bending(BodyType::POLLREP, move |a| {
         (a.body_type, a.content) = (BodyType::IP, cert_rep(0, &waiting, None));
     });
     let mut device = Device::enrolling_with(&ca);
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Wait));
-    assert_eq!(device.operation.wait_seconds(), 5);
+    for expected in [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600] {
+        assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Wait));
+        assert_eq!(
+            device.operation.wait_seconds(),
+            expected,
+            "longer each time, so that time ends it and not the polls"
+        );
+        device.clock = device.clock.plus(i64::from(expected));
+    }
 }
 
 #[test]

@@ -174,23 +174,33 @@ fn hosts_and_requests_are_counted() {
     let urls: Vec<String> = (0..6).map(|n| format!("http://h{n}.example/a.crl")).collect();
     let pki = Pki::new(&urls, &[], &[]);
     let ask_with = |change: &dyn Fn(&mut devid::client::StatusOptions)| {
-        let mut fetcher = fetcher();
-        change(fetcher.options_mut());
-        let mut asked = 0;
-        let mut fetch = FetchFn(|_: &FetchRequest<'_>, _: &ExchangeLimits| {
-            asked += 1;
-            Ok(Fetched::Document(Document { bytes: b"no CRL".to_vec(), ..Document::default() }))
-        });
-        let answer = ask_by(&mut fetcher, &pki, &checks(now(), RevocationMode::HardFail), &mut fetch);
-        assert_eq!(code_of(&answer), Some(Code::RevocationUnknown));
-        assert!(texts(&answer).contains("CRL not fetched"), "{}", texts(&answer));
-        asked
+        let ask_in = |mode| {
+            let mut fetcher = fetcher();
+            change(fetcher.options_mut());
+            let mut asked = 0;
+            let mut fetch = FetchFn(|_: &FetchRequest<'_>, _: &ExchangeLimits| {
+                asked += 1;
+                Ok(Fetched::Document(Document { bytes: b"no CRL".to_vec(), ..Document::default() }))
+            });
+            let answer = ask_by(&mut fetcher, &pki, &checks(now(), mode), &mut fetch);
+            assert!(texts(&answer).contains("CRL not fetched"), "{}", texts(&answer));
+            (asked, code_of(&answer))
+        };
+        let (asked, hard) = ask_in(RevocationMode::HardFail);
+        let (again, soft) = ask_in(RevocationMode::SoftFail);
+        assert_eq!(asked, again);
+        (asked, hard, soft)
     };
-    assert_eq!(ask_with(&|_| ()), 4, "URLs of one certificate");
-    assert_eq!(ask_with(&|options| options.max_requests = 2), 2);
-    assert_eq!(ask_with(&|options| options.max_hosts = 3), 3);
-    assert_eq!(ask_with(&|options| options.allowed_hosts = Some(vec!["h1.example".to_owned()])), 1);
-    assert_eq!(ask_with(&|options| options.total_timeout = Duration::ZERO), 0);
+    // What the network or the owner keeps back is unknown, and the policy decides; what a bound keeps back refuses.
+    let unknown = |asked| (asked, Some(Code::RevocationUnknown), None);
+    let cut_short = |asked| (asked, Some(Code::Budget), Some(Code::Budget));
+    assert_eq!(ask_with(&|_| ()), unknown(4), "URLs of one list");
+    assert_eq!(ask_with(&|options| options.max_requests = 4), unknown(4));
+    assert_eq!(ask_with(&|options| options.max_requests = 3), cut_short(3));
+    assert_eq!(ask_with(&|options| options.max_hosts = 4), unknown(4));
+    assert_eq!(ask_with(&|options| options.max_hosts = 3), cut_short(3));
+    assert_eq!(ask_with(&|options| options.allowed_hosts = Some(vec!["h1.example".to_owned()])), unknown(1));
+    assert_eq!(ask_with(&|options| options.total_timeout = Duration::ZERO), unknown(0));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod certificates;
 #[path = "../common/status.rs"]
 mod status;
 
+mod forgotten;
 mod further;
 mod hostile;
 mod issuers;

@@ -2,12 +2,15 @@
 
 #[path = "../common/certificates.rs"]
 mod certificates;
+#[path = "../common/counting.rs"]
+mod counting;
 
 mod building;
 mod constraints;
 mod hostile;
 mod names;
 mod policies;
+mod remembered;
 mod single;
 mod strict;
 

@@ -64,16 +64,37 @@ impl Item {
         }
     }
 
-    /// Whether all signatures in it were checked, and by whom does not matter here.
-    pub fn is_verified(&self) -> bool {
+    /// Whether all in it was found to be signed by somebody who may.
+    pub fn is_entitled(&self) -> bool {
         match self {
-            Item::Crls(lists) => lists.iter().all(|crl| crl.is_verified()),
-            Item::Ocsp(response) => response.is_verified(),
+            Item::Crls(lists) => lists.iter().all(|crl| crl.is_entitled()),
+            Item::Ocsp(response) => response.is_entitled(),
             Item::Issuers(_) => false,
         }
     }
 
-    /// From when it is, the oldest part counting, and the last second until it can stand for a new one.
+    /// What is kept of this and of what was kept in its place before: nothing that was said against anyone is lost to a
+    /// document that says less. Lists of other series stay beside the new ones; an older word replaces no newer one.
+    fn after(&self, kept: &Item) -> Result<Item, Error> {
+        let rollback = |what| Err(Error::new(Code::CrlRollback, format!("a newer {what} is kept already")));
+        match (self, kept) {
+            (Item::Crls(new), Item::Crls(kept)) => {
+                if new.iter().any(|new| kept.iter().any(|kept| new.is_older_than(kept))) {
+                    return rollback("CRL of the same issuer and scope");
+                }
+                let is_left = |old: &&Arc<Crl>| !new.iter().any(|new| new.takes_the_place_of(old));
+                let mut left: Vec<Arc<Crl>> = kept.iter().filter(is_left).cloned().collect();
+                left.sort_by_key(|old| std::cmp::Reverse(old.this_update()));
+                left.truncate(MAX_ITEMS.saturating_sub(new.len()));
+                Ok(Item::Crls(new.iter().cloned().chain(left).collect()))
+            }
+            (Item::Ocsp(new), Item::Ocsp(kept)) if new.is_behind(kept) => rollback("OCSP response"),
+            _ => Ok(self.clone()),
+        }
+    }
+
+    /// From when it is, and the last second until it can stand for a new one. Of several lists the newest counts: others
+    /// stay for whom they revoke.
     fn times(&self) -> (Time, Option<Time>) {
         let parts: Vec<(Time, Option<Time>)> = match self {
             Item::Crls(lists) => lists.iter().map(|crl| (crl.this_update(), crl.next_update())).collect(),
@@ -83,8 +104,13 @@ impl Item {
             }
             Item::Issuers(all) => all.iter().map(|c| (c.not_before(), Some(c.not_after()))).collect(),
         };
-        let this_update = parts.iter().map(|part| part.0).min().unwrap_or(Time::FOREVER);
-        (this_update, parts.iter().map(|part| part.1).min().flatten())
+        let this_update = match self {
+            Item::Crls(_) => parts.iter().map(|part| part.0).max(),
+            _ => parts.iter().map(|part| part.0).min(),
+        };
+        let this_update = this_update.unwrap_or(Time::FOREVER);
+        let counting = parts.iter().filter(|part| !matches!(self, Item::Crls(_)) || part.0 == this_update);
+        (this_update, counting.map(|part| part.1).min().flatten())
     }
 }
 
@@ -199,7 +225,9 @@ impl Cache {
             Item::Ocsp(_) => kind == OCSP,
             Item::Issuers(_) => kind == ISSUER,
         };
-        let held = self.entries.values().find(|entry| entry.digest == digest && same_kind(&entry.item));
+        let is_one = |item: &Item| !matches!(item, Item::Crls(lists) if lists.len() > 1);
+        let is_same = |entry: &&Entry| entry.digest == digest && same_kind(&entry.item) && is_one(&entry.item);
+        let held = self.entries.values().find(is_same);
         let item = match held {
             Some(entry) => entry.item.clone(),
             None => Item::read(kind, &bytes)?,
@@ -209,12 +237,22 @@ impl Cache {
         Ok(Entry { item, digest, len: bytes.len(), bytes: Some(bytes), etag, last_modified })
     }
 
-    /// Keeps a document that was found good. A revocation list never takes the place of a newer one of its series.
+    /// Keeps a document that was found good, after what was kept in its place: see [`Item::after`].
     pub fn keep(&mut self, key: &str, mut entry: Entry) -> Result<(), Error> {
-        if let (Item::Crls(new), Some(Item::Crls(kept))) = (&entry.item, self.find(key).map(|kept| kept.item))
-            && new.iter().any(|new| kept.iter().any(|kept| new.is_older_than(kept)))
-        {
-            return Err(Error::new(Code::CrlRollback, "a newer CRL of the same issuer and scope is kept already"));
+        if let Some(kept) = self.find(key) {
+            let joined = entry.item.after(&kept.item)?;
+            if let (Item::Crls(all), Item::Crls(new)) = (&joined, &entry.item)
+                && all.len() > new.len()
+            {
+                let armoured: String = all
+                    .iter()
+                    .filter_map(|crl| crl.der())
+                    .map(|der| pem::encode("X509 CRL", der).to_string())
+                    .collect();
+                entry.len = armoured.len();
+                entry.bytes = Some(Arc::new(armoured.into_bytes()));
+            }
+            entry.item = joined;
         }
         let bytes = entry.bytes.take();
         if entry.len > self.max_bytes || self.max_entries == 0 {

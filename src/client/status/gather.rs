@@ -21,9 +21,9 @@ use crate::validation::{
 /// Most paths that status data is fetched for: a revoked intermediate leads to the next one.
 const MAX_PATHS: usize = 4;
 /// Most signers of status data whose own status is fetched.
-const MAX_SIGNERS: usize = 4;
+const MAX_SIGNERS: usize = 8;
 /// Most delta CRLs fetched because a complete one names them.
-const MAX_NAMED_DELTAS: usize = 2;
+const MAX_NAMED_DELTAS: usize = 4;
 /// Most certificates in a question that is answered by what is kept alone; with more, a path is looked for first.
 const MAX_RECALLED: usize = 16;
 
@@ -122,11 +122,16 @@ impl StatusFetcher {
         if !found.is_valid() || question.checks.revocation.mode == RevocationMode::Off {
             self.keep_good(&mut requests, &mut hand, found.path().map(|p| p.chain()), &[]);
             let Hand { status, pool, .. } = hand;
-            return Gathered { verdict: Some(found), status, pool, log: requests.log };
+            return Gathered { verdict: Some(found), status, pool, log: requests.finish().1 };
         }
         let mut usable = hand.pool.clone();
-        for _ in 0..MAX_PATHS {
-            let Some(path) = found.path() else { break };
+        let mut paths = 0;
+        while let Some(path) = found.path() {
+            if paths == MAX_PATHS {
+                requests.cut_short(format!("{MAX_PATHS} paths with a revoked certificate"));
+                break;
+            }
+            paths += 1;
             let chain = path.chain();
             let outcome = self.gather_for_path(&mut requests, &mut hand, question, chain);
             self.keep_good(&mut requests, &mut hand, Some(chain), &outcome.unknown);
@@ -141,7 +146,9 @@ impl StatusFetcher {
         // All that is kept about whatever may be on a path, whatever its times and whatever was at hand before: who was
         // found revoked stays revoked, also where the peer brings an answer from before.
         self.memory.recall(std::iter::once(question.leaf).chain(&pool), &mut status);
-        Gathered { verdict: None, status, pool, log: requests.log }
+        let (cut_short, log) = requests.finish();
+        status.cut_short = status.cut_short.or(cut_short);
+        Gathered { verdict: None, status, pool, log }
     }
 
     /// A positive verdict on what is kept alone: the usual case on a device that talks to the same peers.
@@ -245,7 +252,15 @@ impl StatusFetcher {
         chain: &[Certificate],
         mut outcome: StatusOutcome,
     ) -> StatusOutcome {
-        for signer in std::mem::take(&mut outcome.unknown_signers).iter().take(MAX_SIGNERS) {
+        let mut looked_at: Vec<Certificate> = Vec::new();
+        // What is fetched may be by signers whose status is not known either: they come next.
+        while let Some(signer) = outcome.unknown_signers.iter().find(|signer| !looked_at.contains(&signer[0])).cloned()
+        {
+            if looked_at.len() == MAX_SIGNERS {
+                requests.cut_short(format!("{MAX_SIGNERS} signers of status data"));
+                break;
+            }
+            looked_at.push(signer[0].clone());
             let [certificate, issuer, ..] = &signer[..] else { continue };
             let ocsp = if self.options.ocsp { ocsp_urls(certificate) } else { Vec::new() };
             let lists = if self.options.crls { cdp_url_groups(certificate).concat() } else { Vec::new() };
@@ -335,11 +350,15 @@ impl StatusFetcher {
         for (wanted, mut urls) in deltas.chain(complete) {
             // URLs that the built-in client knows come first; the others may all lead to the same list.
             urls.sort_by_key(|url| !url.to_ascii_lowercase().starts_with("http"));
-            for url in &urls {
+            for (number, url) in urls.iter().enumerate() {
                 if left == 0 {
                     let text = format!("{} URLs were tried for the certificate", self.options.max_urls_per_certificate);
-                    let error = Error::new(Code::Limit, text);
+                    let error = Error::new(Code::Limit, text.clone());
                     requests.note(wanted, url, Some(index), FetchOutcome::Failed(error));
+                    if number == 0 {
+                        // Another list, not another place of one that was asked for.
+                        requests.cut_short(text);
+                    }
                     return self.judge(hand, question, chain);
                 }
                 left -= 1;
@@ -372,7 +391,11 @@ impl StatusFetcher {
         let Ok(key) = self.key(complete.wanted, complete.url, complete.certificate) else { return };
         let pending = hand.pending.iter().find(|pending| pending.key == key).map(|pending| pending.entry.item.clone());
         let kept = pending.or_else(|| self.memory.cache().find(&key).map(|entry| entry.item));
-        for urls in kept.as_ref().map(deltas_of).unwrap_or_default() {
+        for (number, urls) in kept.as_ref().map(deltas_of).unwrap_or_default().into_iter().enumerate() {
+            if number == MAX_NAMED_DELTAS {
+                requests.cut_short(format!("{MAX_NAMED_DELTAS} delta CRLs that a list names"));
+                break;
+            }
             for url in urls.iter().take(self.options.max_urls_per_certificate) {
                 if self.obtain(requests, hand, question.checks, &Want { wanted: Wanted::DeltaCrl, url, ..*complete }) {
                     break;
@@ -485,7 +508,8 @@ impl StatusFetcher {
         }
     }
 
-    /// Keeps what was verified and served a certificate whose status is known now: a forged document must not stay.
+    /// Keeps what somebody entitled has signed and served a certificate whose status is known now: a forged document must
+    /// not stay.
     fn keep_good(
         &mut self,
         requests: &mut Requests<'_>,
@@ -498,7 +522,7 @@ impl StatusFetcher {
                 Item::Issuers(certificates) => {
                     chain.is_some_and(|chain| certificates.iter().any(|c| chain.contains(c)))
                 }
-                item => index.is_none_or(|index| !unknown.contains(&index)) && item.is_verified(),
+                item => index.is_none_or(|index| !unknown.contains(&index)) && item.is_entitled(),
             };
             if is_good && let Err(error) = self.memory.cache().keep(&key, entry) {
                 requests.note(wanted, &url, index, FetchOutcome::NotStored(error));
@@ -525,7 +549,7 @@ const fn kind(wanted: Wanted) -> char {
 /// Where the deltas of complete lists are, by the lists' own word.
 pub(super) fn deltas_of(item: &Item) -> Vec<Vec<String>> {
     let Item::Crls(lists) = item else { return Vec::new() };
-    lists.iter().flat_map(|crl| crl.freshest_crl_url_groups()).take(MAX_NAMED_DELTAS).collect()
+    lists.iter().flat_map(|crl| crl.freshest_crl_url_groups()).collect()
 }
 
 impl Hand {

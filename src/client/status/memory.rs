@@ -176,8 +176,9 @@ pub(super) fn issuer_key(provider: &dyn Provider, certificate: &Certificate) -> 
     Ok(format!("{CRL} issuer {}", hex(&digest)))
 }
 
-/// OCSP responses are told apart by certificate too.
+/// OCSP responses are told apart by certificate too: by what its issuer has signed. The signature itself may have another
+/// form, which anybody can give it (the other of two equal ECDSA signatures).
 pub(super) fn ocsp_key(provider: &dyn Provider, certificate: &Certificate, url: &str) -> Result<String, Error> {
-    let digest = provider.digest(DigestAlgorithm::Sha256, &[certificate.as_der()])?;
+    let digest = provider.digest(DigestAlgorithm::Sha256, &[certificate.tbs()])?;
     Ok(format!("{OCSP} {} {url}", hex(&digest)))
 }

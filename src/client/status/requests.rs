@@ -20,13 +20,34 @@ pub(super) struct Requests<'a> {
     hosts: BTreeSet<String>,
     /// Who did not answer at all is not waited for a second time, now and for a while.
     silent: &'a mut HashMap<String, Instant>,
+    /// Which bound ended the asking for status data. What was not asked for may revoke, so no verdict is positive then.
+    cut_short: Option<String>,
     pub log: Vec<FetchEvent>,
 }
 
 impl<'a> Requests<'a> {
     pub fn new(fetch: &'a mut dyn Fetch, options: &'a StatusOptions, silent: &'a mut HashMap<String, Instant>) -> Self {
         silent.retain(|_, until| Instant::now() < *until);
-        Requests { fetch, options, started: Instant::now(), count: 0, hosts: BTreeSet::new(), silent, log: Vec::new() }
+        Requests {
+            fetch,
+            options,
+            started: Instant::now(),
+            count: 0,
+            hosts: BTreeSet::new(),
+            silent,
+            cut_short: None,
+            log: Vec::new(),
+        }
+    }
+
+    /// Remembers that a bound ended before all status data was asked for.
+    pub fn cut_short(&mut self, bound: String) {
+        self.cut_short.get_or_insert(bound);
+    }
+
+    /// Which bound ended the asking for status data, and the log.
+    pub fn finish(self) -> (Option<String>, Vec<FetchEvent>) {
+        (self.cut_short, self.log)
     }
 
     pub fn options(&self) -> &'a StatusOptions {
@@ -36,7 +57,7 @@ impl<'a> Requests<'a> {
     /// One request. `url` is the one in the certificate; that of the request may carry an OCSP request too.
     pub fn perform(&mut self, wanted: Wanted, url: &str, request: &FetchRequest<'_>) -> Result<Fetched, Error> {
         let place = Place::of(url)?;
-        let mut limits = self.admit(&place)?;
+        let mut limits = self.admit(&place, wanted)?;
         limits.max_reply_bytes = self.options.max_bytes(wanted);
         match self.fetch.fetch(request, &limits) {
             Ok(Fetched::Document(document)) if document.bytes.len() > limits.max_reply_bytes => {
@@ -68,9 +89,18 @@ impl<'a> Requests<'a> {
         self.silent.insert(authority, Instant::now() + self.options.silence);
     }
 
-    fn admit(&mut self, place: &Place) -> Result<ExchangeLimits, Error> {
+    /// Whether one more request may be made, and its limits.
+    ///
+    /// Issuers are asked for before any path holds, where whoever made the certificates chooses: they take half of each
+    /// bound at most, and never what status data needs.
+    fn admit(&mut self, place: &Place, wanted: Wanted) -> Result<ExchangeLimits, Error> {
         let limit = |text: String| Err(Error::new(Code::Limit, text));
         let options = self.options;
+        let is_issuer = wanted == Wanted::Issuer;
+        let (max_requests, max_hosts, total_timeout) = match is_issuer {
+            true => (options.max_requests.div_ceil(2), options.max_hosts.div_ceil(2), options.total_timeout / 2),
+            false => (options.max_requests, options.max_hosts, options.total_timeout),
+        };
         if !options.schemes.contains(&place.scheme) {
             let text = format!("URLs of the scheme {} are left to a fetch of the caller's", place.scheme);
             return Err(Error::new(Code::Unsupported, text));
@@ -83,15 +113,24 @@ impl<'a> Requests<'a> {
         if self.silent.contains_key(&place.authority) {
             return Err(Error::new(Code::Connect, format!("{} did not answer before", place.authority)));
         }
-        if self.count >= options.max_requests {
-            return limit(format!("{} requests were made, the limit is reached", self.count));
+        let ended = if self.count >= max_requests {
+            Some(format!("{} requests", self.count))
+        } else if !self.hosts.contains(&place.host) && self.hosts.len() >= max_hosts {
+            Some(format!("{} hosts", self.hosts.len()))
+        } else {
+            None
+        };
+        if let Some(bound) = ended {
+            let text = format!("the limit of {bound} is reached");
+            if !is_issuer {
+                self.cut_short(bound);
+            }
+            return limit(text);
         }
-        if !self.hosts.contains(&place.host) && self.hosts.len() >= options.max_hosts {
-            return limit(format!("{} hosts were asked, the limit is reached", self.hosts.len()));
-        }
-        let left = options.total_timeout.saturating_sub(self.started.elapsed());
+        // Time that is over is the network's doing, and the policy's to judge like a host that does not answer.
+        let left = total_timeout.saturating_sub(self.started.elapsed());
         if left.is_zero() {
-            let seconds = options.total_timeout.as_secs_f32();
+            let seconds = total_timeout.as_secs_f32();
             return Err(Error::new(Code::Timeout, format!("the {seconds} s for all requests are over")));
         }
         self.count += 1;

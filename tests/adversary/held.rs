@@ -1,0 +1,233 @@
+//! What an entitled source has said against a peer is not lost by a doubt about that source: a doubt takes away the power
+//! to clear, never the power to revoke.
+
+use std::sync::Arc;
+
+use devid::Code;
+use devid::asn1::oid;
+use devid::asn1::x509::Certificate;
+use devid::time::Time;
+use devid::validation::{
+    Crl, KeyUsage, OcspResponse, Report, RevocationMode, RevocationScope, StatusSources, TrustAnchors, validate,
+};
+
+use crate::certificates::{Builder, Party, date, now, provider};
+use crate::status::{CrlBuilder, ONLY_CA_CERTS, ONLY_USER_CERTS, OcspBuilder, Single, flag};
+use crate::{MODES, checks};
+
+const DAY: i64 = 86_400;
+
+struct Case {
+    root: Party,
+    ca: Party,
+    peer: Party,
+}
+
+impl Case {
+    fn new() -> Self {
+        let root = Party::root("Root");
+        let ca = root.ca("CA");
+        let peer = ca.leaf("peer");
+        Case { root, ca, peer }
+    }
+
+    /// A genuine word from before the peer was revoked, as a peer staples it.
+    fn old_good(&self) -> Arc<OcspResponse> {
+        let single =
+            Single::good(&self.peer.certificate, &self.ca).times(now().plus(-20 * 3600), Some(now().plus(9 * DAY)));
+        OcspBuilder::by(&self.ca).says(single).build()
+    }
+
+    fn judge(
+        &self,
+        sent: &[&Party],
+        crls: &[Arc<Crl>],
+        ocsp: &[Arc<OcspResponse>],
+        mode: RevocationMode,
+        scope: RevocationScope,
+        at: Time,
+    ) -> Report {
+        let anchors: TrustAnchors = std::iter::once(self.root.certificate.clone()).collect();
+        let pool: Vec<Certificate> = sent.iter().map(|p| p.certificate.clone()).collect();
+        let status = StatusSources { crls: crls.to_vec(), ocsp: ocsp.to_vec(), ..StatusSources::none() };
+        let mut checks = checks(mode);
+        checks.at = devid::validation::CheckTime::At(at);
+        checks.revocation.scope = scope;
+        validate(&**provider(), &anchors, &self.peer.certificate, &pool, &status, &checks)
+    }
+}
+
+fn code(report: &Report) -> Option<Code> {
+    report.error().map(|error| error.code())
+}
+
+const SCOPES: [RevocationScope; 2] = [RevocationScope::LeafOnly, RevocationScope::WholeChain];
+
+/// A signer of lists in the CA's name.
+fn signer_under(above: &Party, change: impl FnOnce(Builder) -> Builder) -> Party {
+    change(Builder::leaf("CA").key_usage(&[KeyUsage::CrlSign])).signed_by(above)
+}
+
+#[test]
+fn a_list_revokes_though_the_status_of_its_signer_is_not_known() {
+    let case = Case::new();
+    let signer = signer_under(&case.root, |b| b);
+    // The root's list is about CAs, so that nothing is known of the signer.
+    let of_cas = CrlBuilder::of(&case.root).scope(&[flag(ONLY_CA_CERTS)]).build();
+    let revoking = CrlBuilder::of(&signer).number(7).revokes(&case.peer).build();
+    let clear = CrlBuilder::of(&signer).number(7).build();
+    let users = CrlBuilder::of(&case.ca).number(6).scope(&[flag(ONLY_USER_CERTS)]).build();
+    let sent = [&case.ca, &signer];
+    for mode in MODES {
+        for scope in SCOPES {
+            let judge = |crls: &[&Arc<Crl>], ocsp: &[Arc<OcspResponse>]| {
+                let crls: Vec<Arc<Crl>> = crls.iter().map(|crl| Arc::clone(crl)).collect();
+                code(&case.judge(&sent, &crls, ocsp, mode, scope, now()))
+            };
+            assert_eq!(judge(&[&of_cas, &revoking], &[]), Some(Code::Revoked), "{mode:?} {scope:?}");
+            assert_eq!(judge(&[&of_cas, &revoking], &[case.old_good()]), Some(Code::Revoked), "{mode:?} {scope:?}");
+            assert_eq!(judge(&[&of_cas, &revoking, &users], &[]), Some(Code::Revoked), "{mode:?} {scope:?}");
+            // The other half of the rule: such a signer clears nobody where its status must be known.
+            let needed = mode == RevocationMode::HardFail && scope == RevocationScope::WholeChain;
+            assert_eq!(judge(&[&of_cas, &clear], &[]), needed.then_some(Code::RevocationUnknown), "{mode:?} {scope:?}");
+            assert_eq!(judge(&[&of_cas, &users], &[]), None, "{mode:?} {scope:?}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_does_not_choose_the_path_on_which_a_signer_is_judged() {
+    let root = Party::root("Root");
+    let middle = root.ca("middle");
+    // Earlier certificates of the same CA, genuine: a signer has room below them, another CA has none.
+    let earlier = |serial: u8| {
+        let mut builder = Builder::ca("middle").key(&middle.key).path_len(0);
+        builder.serial = vec![serial];
+        builder.signed_by(&root)
+    };
+    let old = [earlier(1), earlier(2), earlier(3)];
+    let ca = middle.ca("CA");
+    let case = Case { peer: ca.leaf("peer"), ca, root };
+    let signer = signer_under(&middle, |b| b);
+    let of_middle = CrlBuilder::of(&middle).build();
+    let superseded = old.iter().fold(CrlBuilder::of(&case.root), |list, party| list.revokes_for(party, 4)).build();
+    let unaware = CrlBuilder::of(&case.root).scope(&[flag(ONLY_USER_CERTS)]).build();
+    let revoking = CrlBuilder::of(&signer).number(7).revokes(&case.peer).build();
+    let clear = CrlBuilder::of(&signer).number(7).build();
+    let with_old: Vec<&Party> = [&case.ca].into_iter().chain(&old).chain([&middle, &signer]).collect();
+    for mode in MODES {
+        for of_root in [&superseded, &unaware] {
+            for sent in [&[&case.ca, &middle, &signer][..], &with_old] {
+                let judge = |list: &Arc<Crl>, ocsp: &[Arc<OcspResponse>]| {
+                    let crls = [Arc::clone(list), of_middle.clone(), Arc::clone(of_root)];
+                    code(&case.judge(sent, &crls, ocsp, mode, RevocationScope::WholeChain, now()))
+                };
+                assert_eq!(judge(&revoking, &[]), Some(Code::Revoked), "{mode:?}");
+                assert_eq!(judge(&revoking, &[case.old_good()]), Some(Code::Revoked), "{mode:?}");
+                if Arc::ptr_eq(of_root, &superseded) {
+                    assert_eq!(judge(&clear, &[]), None, "{mode:?}: a good path is found beside the revoked ones");
+                }
+            }
+        }
+    }
+    // A signer that is itself revoked has no power at all.
+    let of_middle = CrlBuilder::of(&middle).revokes(&signer).build();
+    let crls = [revoking, of_middle, superseded];
+    let sent = [&case.ca, &middle, &signer];
+    assert!(case.judge(&sent, &crls, &[], RevocationMode::SoftFail, RevocationScope::WholeChain, now()).is_valid());
+}
+
+#[test]
+fn what_a_signer_has_revoked_outlives_its_certificate() {
+    let case = Case::new();
+    let over = now().plus(5 * DAY);
+    let signer = signer_under(&case.root, |b| b.valid(date(2025, 1, 1), over));
+    let responder = Builder::leaf("responder")
+        .purposes(&[oid::KP_OCSP_SIGNING])
+        .with(oid::OCSP_NOCHECK, false, vec![5, 0])
+        .valid(date(2025, 1, 1), over)
+        .signed_by(&case.ca);
+    let list = |change: &dyn Fn(CrlBuilder) -> CrlBuilder| {
+        let list = CrlBuilder::of(&signer).number(7).times(now().plus(-3600), Some(now().plus(30 * DAY)));
+        [change(list).build(), CrlBuilder::of(&case.root).times(now(), Some(now().plus(30 * DAY))).build()]
+    };
+    let (revoking, clear) = (list(&|l| l.revokes(&case.peer)), list(&|l| l));
+    let word = |single: Single| {
+        let single = single.times(now().plus(-3600), Some(now().plus(30 * DAY)));
+        OcspBuilder::delegated(&responder).says(single).build()
+    };
+    let good = Single::good(&case.peer.certificate, &case.ca);
+    let (bad, good) = (word(good.clone().revoked(1)), word(good));
+    let sent = [&case.ca, &signer];
+    let judge = |crls: &[Arc<Crl>], ocsp: &[Arc<OcspResponse>], days: i64| {
+        let at = now().plus(days * DAY);
+        code(&case.judge(&sent, crls, ocsp, RevocationMode::HardFail, RevocationScope::LeafOnly, at))
+    };
+    for days in [0, 6] {
+        assert_eq!(judge(&revoking, &[case.old_good()], days), Some(Code::Revoked), "list, {days} days later");
+        assert_eq!(
+            judge(&[], &[case.old_good(), bad.clone()], days),
+            Some(Code::Revoked),
+            "response, {days} days later"
+        );
+        // Who is over clears nobody.
+        let refused = (days > 0).then_some(Code::RevocationUnknown);
+        assert_eq!(judge(&clear, &[], days), refused);
+        assert_eq!(judge(&[], std::slice::from_ref(&good), days), refused);
+    }
+    // Whoever signs after its certificate is over is nobody.
+    let late = CrlBuilder::of(&signer).number(8).times(over.plus(3600), Some(now().plus(30 * DAY))).revokes(&case.peer);
+    assert_eq!(judge(&[late.build()], &[case.old_good()], 6), None);
+}
+
+/// What was not looked at to its end closes an open handle, until a look that was.
+#[test]
+fn an_exhausted_recheck_closes_the_handle_until_another() {
+    use devid::validation::{NameCheck, PeerKey, PeerRequest, Purpose};
+    let case = Case::new();
+    // Names of the CA by keys of the peer: each is tried on a list whose key is none of those at hand.
+    let junk: Vec<Party> = (0..130).map(|_| Builder::ca("CA").self_signed()).collect();
+    let former = Builder::ca("CA").self_signed();
+    let stray = CrlBuilder::of(&former).number(9).build();
+    // Made anew each time: a list that was verified once costs nothing the second time.
+    let revoking = || CrlBuilder::of(&case.ca).number(7).revokes(&case.peer).build();
+    let clear = CrlBuilder::of(&case.ca).number(7).build();
+    let anchors: TrustAnchors = std::iter::once(case.root.certificate.clone()).collect();
+    for mode in MODES {
+        let open = |count: usize| {
+            let pool: Vec<Certificate> =
+                std::iter::once(&case.ca).chain(&junk[..count]).map(|p| p.certificate.clone()).collect();
+            let status = StatusSources { crls: vec![clear.clone()], ..StatusSources::none() };
+            let mut checks = checks(mode);
+            checks.revocation.scope = RevocationScope::LeafOnly;
+            let request = PeerRequest {
+                anchors: &anchors,
+                certificate: &case.peer.certificate,
+                pool: &pool,
+                status: &status,
+                checks,
+                purpose: Purpose::Any,
+                names: NameCheck::NotChecked,
+                use_until: None,
+            };
+            PeerKey::open(provider(), request).unwrap().1.expect("a good peer")
+        };
+        let with = |crls: &[&Arc<Crl>]| {
+            let crls = crls.iter().map(|crl| Arc::clone(crl)).collect();
+            StatusSources { crls, ..StatusSources::none() }
+        };
+        for count in [0, 126, 127, 128, 130] {
+            let key = open(count);
+            assert!(key.spki(now()).is_ok());
+            let _ = key.recheck(&with(&[&stray, &revoking()]), now());
+            assert!(key.spki(now()).is_err(), "{count} of junk");
+            if count == 130 {
+                assert_eq!(key.spki(now()).unwrap_err().code(), Code::Budget);
+                // Nothing new is no end of it; a look that was whole is.
+                let _ = key.recheck(&StatusSources::none(), now());
+                let _ = key.recheck(&with(&[&clear]), now());
+                assert!(key.spki(now()).is_ok());
+            }
+        }
+    }
+}
