@@ -2,10 +2,10 @@
 
 #[path = "../common/certificates.rs"]
 mod certificates;
-#[path = "../common/left_out.rs"]
-mod left_out;
 #[path = "../common/counting.rs"]
 mod counting;
+#[path = "../common/left_out.rs"]
+mod left_out;
 #[path = "../common/mock_ca.rs"]
 mod mock_ca;
 #[cfg(feature = "pkcs11")]
