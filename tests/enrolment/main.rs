@@ -30,6 +30,7 @@ mod installed;
 mod kept;
 mod later;
 mod pkcs10;
+mod ra;
 mod refused;
 mod renewal;
 mod renewal_clock;

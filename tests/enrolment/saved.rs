@@ -2,10 +2,12 @@
 
 use devid::Code;
 use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
+use devid::asn1::oid;
 use devid::cmp::{Action, Operation, Signer};
+use devid::validation::KeyUsage;
 
-use crate::certificates::key;
-use crate::mock_ca::{Device, LIGHT_MAC, MockCa, REFERENCE, SECRET};
+use crate::certificates::{Builder, Party, key};
+use crate::mock_ca::{Answer, Device, LIGHT_MAC, MockCa, REFERENCE, SECRET};
 
 /// The same device after a reboot: what it had in memory is gone but the saved bytes and the key in device memory.
 fn reboot(device: Device, config: &devid::client::Config) -> Device {
@@ -128,4 +130,92 @@ fn nothing_is_saved_before_there_is_something_and_after_the_end() {
     assert_eq!(device.operation.save().unwrap_err().code(), Code::State);
     device.run(&mut ca).unwrap_err();
     assert_eq!(device.operation.save().unwrap_err().code(), Code::State);
+}
+
+/// How an operation ended, how often it was told to wait, and what it sent.
+type Course = (Result<(), Code>, usize, Vec<&'static str>);
+
+/// Runs to the end, over reboots at every step or over none.
+fn course(mut ca: MockCa, config: &devid::client::Config, reboots: bool) -> Course {
+    let mut device = Device::enrolling_as(config);
+    let mut waits = 0;
+    let outcome = loop {
+        let action = match device.step() {
+            Ok(Action::Done) => break Ok(()),
+            Ok(action) => action,
+            Err(error) => break Err(error.code()),
+        };
+        if reboots {
+            device = reboot(device, config);
+            assert_eq!(device.step(), Ok(action), "the same action as before the reboot");
+        }
+        match action {
+            Action::Send => device.exchange(&mut ca),
+            Action::Wait => {
+                waits += 1;
+                device.clock = device.clock.plus(i64::from(device.operation.wait_seconds()));
+            }
+            Action::Accept => device.operation.accept().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    };
+    (outcome, waits, ca.bodies())
+}
+
+#[test]
+fn what_protects_a_transaction_protects_it_after_a_reboot_too() {
+    type Bend = fn(&mut Answer, &Party);
+    let bends: [(&str, Bend); 8] = [
+        ("nothing", |_, _| {}),
+        ("another transactionID", |a, _| a.header.transaction_id = Some(vec![1; 16])),
+        ("another recipNonce", |a, _| a.header.recip_nonce = Some(vec![1; 16])),
+        ("no recipNonce", |a, _| a.header.recip_nonce = None),
+        ("another signer, authorised as well", |a, other| {
+            a.header.sender = Some(other.certificate.subject().to_vec());
+            a.header.sender_kid = other.certificate.subject_key_identifier().map(<[u8]>::to_vec);
+            a.extra_certs.insert(0, other.certificate.clone());
+            a.signer = Some(other.clone());
+        }),
+        ("another sender", |a, _| a.header.sender = Some(crate::certificates::common_name("Another CA"))),
+        ("another version", |a, _| a.header.pvno = 4),
+        ("no certificates", |a, _| a.extra_certs.clear()),
+    ];
+    let mut refused = 0;
+    for body in [BodyType::POLLREP, BodyType::IP, BodyType::PKICONF] {
+        for (name, bend) in bends {
+            let world = || {
+                let ca = MockCa::new().answers_waiting(2, 600);
+                let other = Builder::leaf("Second CMP server")
+                    .key_usage(&[KeyUsage::DigitalSignature])
+                    .purposes(&[oid::KP_CMC_RA])
+                    .signed_by(&ca.issuing);
+                (Device::config(&ca), ca.bending(body, move |answer| bend(answer, &other)))
+            };
+            let (config, ca) = world();
+            let without = course(ca, &config, false);
+            let (config, ca) = world();
+            assert_eq!(course(ca, &config, true), without, "{name} in {body}");
+            refused += usize::from(without.0.is_err());
+        }
+    }
+    assert!(refused > 10, "{refused} courses were refused");
+}
+
+#[test]
+fn limits_on_polls_and_time_count_what_was_before_a_reboot() {
+    for (polls, total, code) in
+        [(3, 10_000_000, Some(Code::PollExhausted)), (10_000, 3_000, Some(Code::PollExhausted)), (12, 10_000, None)]
+    {
+        let world = || {
+            let ca = MockCa::new().answers_waiting(10, 600);
+            let mut config = Device::config(&ca);
+            (config.limits.max_polls, config.limits.max_total_seconds) = (polls, total);
+            (config, ca)
+        };
+        let (config, ca) = world();
+        let without = course(ca, &config, false);
+        let (config, ca) = world();
+        assert_eq!(course(ca, &config, true), without, "{polls} polls, {total} seconds");
+        assert_eq!(without.0.err(), code, "{polls} polls, {total} seconds");
+    }
 }
