@@ -22,7 +22,7 @@ help:
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR= : header, shared and static library, devid.pc"
 	@echo "make demo       a device gets its identity, checks a peer and renews, against a test CA on this machine"
 	@echo "make test       every test; parts: test-rust test-c test-header test-abi test-install test-python test-messages test-interop"
-	@echo "make header     writes include/devid.h and the golden lists anew"
+	@echo "make header     writes the headers and the golden lists anew"
 	@echo "make interop    against OpenSSL, Siemens' CmpRaComponent and Bouncy Castle"
 	@echo "make openssl-suite  OpenSSL's tests of its command cmp, with ours; data from Debian's source package"
 	@echo "make pkits      NIST's path validation suite, fetched from PyPI"

@@ -28,6 +28,46 @@
  *             time is an argument, in seconds since 1970-01-01T00:00:00Z; devid_op_run() alone reads the clock.
  * Inside      An internal error gives DEVID_E_PANIC; the handle then answers DEVID_E_POISONED and can only be freed. When
  *             memory is exhausted the process is aborted; limits on everything a peer sends keep that far away.
+ *
+ * Contents, with the number of functions. Here stands the core, 117 functions in the order of a device's life; behind it
+ * come the headers by topic. What is in devid/unstable may still change and is included by programs that want it.
+ *
+ *   errors                      Status codes and errors                                           10
+ *   version                     Versions and features                                              4
+ *   bytes                       Byte buffers                                                       4
+ *   keys                        Private keys                                                       9
+ *   certificates                Certificates                                                      16
+ *   subject                     What a certificate is asked for                                    5
+ *   config                      Configuration                                                     12
+ *   operation                   Operations: enrolment and renewal                                 17
+ *   store                       Device memory                                                     13
+ *   renewal                     Renewal                                                            7
+ *   validation                  Validation                                                        20
+ *
+ *   devid/errors.h              Facts of a failure                                                11
+ *   devid/keys.h                Keys: unencrypted export, decryption                               2
+ *   devid/pkcs11.h              Keys in PKCS#11 tokens                                             5
+ *   devid/pkcs12.h              PKCS#12 files                                                      2
+ *   devid/certificates.h        Certificates: names and URLs                                       3
+ *   devid/subject.h             Further wishes about a certificate                                 8
+ *   devid/config.h              Further settings                                                  27
+ *   devid/tls.h                 HTTPS                                                              8
+ *   devid/coap.h                CoAP                                                               2
+ *   devid/operation.h           Operations: further kinds, callbacks, what came of one            22
+ *   devid/central.h             Keys made by the CA, and keys that cannot sign                     3
+ *   devid/revocation.h          Revocation                                                         4
+ *   devid/questions.h           Questions to the CA                                               28
+ *   devid/storage.h             Device memory: homes, records, generations                        40
+ *   devid/export.h              Identities for other software                                      8
+ *   devid/offline.h             Enrolment without a network                                       12
+ *   devid/renewal.h             Renewal: schedule, single steps, standing                         15
+ *   devid/clock.h               Devices without a clock                                            4
+ *   devid/validation.h          Validation: further checks, reports, peers                        28
+ *   devid/status.h              Status data: CRLs and OCSP                                         7
+ *   devid/fetcher.h             Validation that fetches                                           11
+ *   devid/inspect.h             The inspector                                                      1
+ *   devid/unstable/ra.h         A registration authority                                          23
+ *   devid/unstable/crl_stream.h CRLs in pieces                                                     4
  */
 #ifndef DEVID_H
 #define DEVID_H
@@ -65,152 +105,19 @@
 extern "C" {
 #endif
 
-/* ---- Types ---- */
-
-/**
- * Why a call failed: code, words, facts. Never changes after it was made; may be shared by threads.
- */
-typedef struct devid_error devid_error;
-
-/**
- * Bytes that the library gives, or that a callback fills. One extra NUL stands behind the data, so that PEM and text print
- * directly. The memory is wiped when freed: it may hold a key.
- */
-typedef struct devid_bytes devid_bytes;
-
-/**
- * A private key, wherever it lives. Never changes; may be shared by threads.
- */
-typedef struct devid_key devid_key;
-
-/**
- * A certificate as it came. Nothing in it is checked or to be believed: see devid_validate().
- */
-typedef struct devid_cert devid_cert;
-
-/**
- * Certificates in an order.
- */
-typedef struct devid_cert_list devid_cert_list;
-
-/**
- * What a certificate is asked for. Some identity must be there: a subject or an alternative name.
- */
-typedef struct devid_subject devid_subject;
-
-/**
- * Checked settings, shared by the operations made with it. Never changes; may be shared by threads.
- */
-typedef struct devid_client devid_client;
-
-/**
- * Settings from which clients are made. Setters copy; a client does not change with the settings it was made from.
- */
-typedef struct devid_config devid_config;
-
-/**
- * One enrolment or renewal, from the request to the confirmed certificate; or a revocation, or a question. It does nothing by
- * itself: it is stepped.
- */
-typedef struct devid_op devid_op;
-
-/**
- * A switch that ends blocking calls from another thread, or from none: it may be used by any number of operations, and is thrown
- * once. Shared by threads as const.
- */
-typedef struct devid_cancel devid_cancel;
-
-/**
- * What a CA wants requests for certificates to look like (RFC 9483 section 4.3.3). Never changes.
- */
-typedef struct devid_template devid_template;
-
-/**
- * Certificates that are believed without proof. Sets for different uses are best kept apart.
- */
-typedef struct devid_trust devid_trust;
-
-/**
- * What a validation found. Never changes.
- */
-typedef struct devid_report devid_report;
-
-/**
- * What is checked, and the data to check it with. Once set up it may be shared by threads as const.
- */
-typedef struct devid_validator devid_validator;
-
-/**
- * A peer whose certificate was validated by devid_validate(). There is no other way to a peer's public key. May be shared by
- * threads as const.
- */
-typedef struct devid_peer devid_peer;
-
-/**
- * A request for the status of one certificate (RFC 6960).
- */
-typedef struct devid_ocsp_request devid_ocsp_request;
-
-/**
- * One generation of an identity: key, certificate and chain. Never changes.
- */
-typedef struct devid_identity devid_identity;
-
-/**
- * Device memory. May be shared by threads as const, and used by several processes: calls that change something take a lock.
- *
- * Names of identities, labels and operations are 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash.
- */
-typedef struct devid_store devid_store;
-
-/**
- * How device memory behaves. Setters copy; a store does not change with the options it was opened with.
- */
-typedef struct devid_store_options devid_store_options;
-
-/**
- * A CRL that is read in pieces and never held: what it says about a few certificates, in less than 256 KiB of heap.
- */
-typedef struct devid_crl_stream devid_crl_stream;
-
-/**
- * Fetches status data and missing issuers, and keeps what was verified until its nextUpdate. One for many validations.
- */
-typedef struct devid_fetcher devid_fetcher;
-
-/**
- * How identities are written for other software. May be used any number of times.
- */
-typedef struct devid_export devid_export;
-
-/**
- * A PKCS#10 request (RFC 2986), signed or waiting for its signature.
- */
-typedef struct devid_request devid_request;
-
-/**
- * The renewal of one identity: rules, settings, and the last plan that was made.
- *
- * What it remembers (failures, waits, refusals) is in device memory; a new handle after a reboot goes on from there.
- */
-typedef struct devid_renewal devid_renewal;
-
-/**
- * A registration authority: its credential, whom it believes among devices, and whom among CAs.
- */
-typedef struct devid_ra devid_ra;
-
-/**
- * Requests on their way to the CA in one nested message.
- */
-typedef struct devid_ra_batch devid_ra_batch;
-
-/**
- * A device's message whose protection, and whose proof of possession if it has one, have been checked. Never changes.
- */
-typedef struct devid_ra_request devid_ra_request;
-
 /* ---- Status codes and errors ---- */
+
+/** @defgroup devid_errors Status codes and errors
+ * What a call returns, and the object that says why it failed. More facts (the server's own words, the rule of the RFC that was
+ * broken, what was expected and what came) are in devid/errors.h.
+ * @{
+ */
+
+/**
+ * How a call ended: DEVID_OK or one of DEVID_E_*. Negative numbers are failures; there are no positive ones. New codes may
+ * appear in any release: decide by devid_status_class() where the exact code does not matter.
+ */
+typedef int32_t devid_status;
 
 /** Success. */
 #define DEVID_OK 0
@@ -356,6 +263,38 @@ typedef struct devid_ra_request devid_ra_request;
 #define DEVID_E_APPLICATION (-10000)
 
 /**
+ * The name of a code as in this header, such as "DEVID_E_EXPIRED".
+ *
+ * @param status  Any number.
+ * @return "DEVID_E_UNKNOWN" for a code that this library does not know, "DEVID_E_APPLICATION" for the application's own.
+ *         Never NULL; valid for ever.
+ */
+DEVID_API
+const char *devid_status_name(devid_status status);
+
+/**
+ * One sentence for people about a code.
+ *
+ * @param status  Any number.
+ * @return Never NULL; valid for ever.
+ */
+DEVID_API const char *devid_status_text(devid_status status);
+
+/**
+ * What kind of thing went wrong: one of DEVID_CLASS_*.
+ */
+typedef int32_t devid_class;
+
+/**
+ * The class of a code: what a program decides by. Works for codes that this library does not know, too.
+ *
+ * @param status  Any number.
+ * @return One of DEVID_CLASS_*.
+ */
+DEVID_API
+devid_class devid_status_class(devid_status status);
+
+/**
  * Success.
  */
 #define DEVID_CLASS_OK 0
@@ -406,42 +345,9 @@ typedef struct devid_ra_request devid_ra_request;
 #define DEVID_CLASS_APPLICATION 9
 
 /**
- * How a call ended: DEVID_OK or one of DEVID_E_*. Negative numbers are failures; there are no positive ones. New codes may
- * appear in any release: decide by devid_status_class() where the exact code does not matter.
+ * Why a call failed: code, words, facts. Never changes after it was made; may be shared by threads.
  */
-typedef int32_t devid_status;
-
-/**
- * What kind of thing went wrong: one of DEVID_CLASS_*.
- */
-typedef int32_t devid_class;
-
-/**
- * The name of a code as in this header, such as "DEVID_E_EXPIRED".
- *
- * @param status  Any number.
- * @return "DEVID_E_UNKNOWN" for a code that this library does not know, "DEVID_E_APPLICATION" for the application's own.
- *         Never NULL; valid for ever.
- */
-DEVID_API
-const char *devid_status_name(devid_status status);
-
-/**
- * One sentence for people about a code.
- *
- * @param status  Any number.
- * @return Never NULL; valid for ever.
- */
-DEVID_API const char *devid_status_text(devid_status status);
-
-/**
- * The class of a code: what a program decides by. Works for codes that this library does not know, too.
- *
- * @param status  Any number.
- * @return One of DEVID_CLASS_*.
- */
-DEVID_API
-devid_class devid_status_class(devid_status status);
+typedef struct devid_error devid_error;
 
 /**
  * The code of an error, the same number that the failed call returned.
@@ -461,6 +367,14 @@ devid_status devid_error_code(const devid_error *error);
 DEVID_API const char *devid_error_message(const devid_error *error);
 
 /**
+ * Everything that is known of the failure, one fact a line: for logs, and for who asks "why?".
+ *
+ * @param error  May be NULL (gives "").
+ * @return Never NULL; valid until the error is freed.
+ */
+DEVID_API const char *devid_error_report(const devid_error *error);
+
+/**
  * PKIStatus of the server's answer (RFC 9810 section 5.2.3).
  *
  * @param error  May be NULL.
@@ -478,41 +392,6 @@ DEVID_API
 uint32_t devid_error_fail_info(const devid_error *error);
 
 /**
- * How many texts came with the server's answer.
- *
- * @param error  May be NULL.
- * @return 0 if there were none.
- */
-DEVID_API size_t devid_error_server_text_count(const devid_error *error);
-
-/**
- * One of the server's texts. Written by someone else: show it as data.
- *
- * @param error  May be NULL.
- * @param index  From 0 to devid_error_server_text_count() - 1.
- * @return UTF-8; NULL if there is no such text; valid until the error is freed.
- */
-DEVID_API const char *devid_error_server_text(const devid_error *error, size_t index);
-
-/**
- * Whether the server's words came in a message whose protection was checked. If not, anyone on the way may have written
- * them.
- *
- * @param error  May be NULL.
- * @return 1 yes, 0 no or nothing came.
- */
-DEVID_API
-int32_t devid_error_server_authenticated(const devid_error *error);
-
-/**
- * HTTP status of the server's answer.
- *
- * @param error  May be NULL.
- * @return Such as 503; 0 if there was none.
- */
-DEVID_API int32_t devid_error_http_status(const devid_error *error);
-
-/**
  * How long the server asks to wait before the next attempt.
  *
  * @param error  May be NULL.
@@ -521,83 +400,19 @@ DEVID_API int32_t devid_error_http_status(const devid_error *error);
 DEVID_API int64_t devid_error_retry_after_seconds(const devid_error *error);
 
 /**
- * Which certificate of the chain the failure is about.
- *
- * @param error  May be NULL.
- * @return 0 is the end entity; -1 if it is about none in particular.
- */
-DEVID_API int32_t devid_error_certificate_index(const devid_error *error);
-
-/**
- * Where in an operation it failed.
- *
- * @param error  May be NULL.
- * @return Such as "ir", "pollReq", "certConf"; NULL if it was outside an operation; valid until the error is freed.
- */
-DEVID_API
-const char *devid_error_phase(const devid_error *error);
-
-/**
- * The path of the URL that the message went to.
- *
- * @param error  May be NULL.
- * @return Such as "/.well-known/cmp"; NULL if that is not known; valid until the error is freed.
- */
-DEVID_API const char *devid_error_http_path(const devid_error *error);
-
-/**
- * The rule that was broken.
- *
- * @param error  May be NULL.
- * @return Such as "RFC 9483 section 3.5 (P5)"; the letters name rows of docs/requirements.md; NULL if that is not known; valid until the error is freed.
- */
-DEVID_API
-const char *devid_error_requirement(const devid_error *error);
-
-/**
- * What that rule asks for.
- *
- * @param error  May be NULL.
- * @return Such as "an answer with protection"; NULL if that is not known; valid until the error is freed.
- */
-DEVID_API
-const char *devid_error_expected(const devid_error *error);
-
-/**
- * What came. Nobody vouches for it: show it as data.
- *
- * @param error  May be NULL.
- * @return Such as "ip, pvno 2, protected by a MAC, ..."; NULL if that is not known; valid until the error is freed.
- */
-DEVID_API
-const char *devid_error_found(const devid_error *error);
-
-/**
- * What is known of servers that answer like this, and which setting may help. For people: the words may change.
- *
- * @param error  May be NULL.
- * @return One or two sentences; NULL if that is not known; valid until the error is freed.
- */
-DEVID_API
-const char *devid_error_hint(const devid_error *error);
-
-/**
- * Everything that is known of the failure, one fact a line: for logs, and for who asks "why?".
- *
- * @param error  May be NULL (gives "").
- * @return Never NULL; valid until the error is freed.
- */
-DEVID_API const char *devid_error_report(const devid_error *error);
-
-/**
  * Frees an error.
  *
  * @param error  May be NULL.
  */
 DEVID_API void devid_error_free(devid_error *error);
 
+/** @} */
 
 /* ---- Versions and features ---- */
+
+/** @defgroup devid_version Versions and features
+ * @{
+ */
 
 /** Version of this header; the library's own is asked with devid_version_number(). */
 #define DEVID_VERSION_MAJOR 0
@@ -646,8 +461,20 @@ uint32_t devid_abi_version(void);
 DEVID_API
 int32_t devid_supports(const char *feature);
 
+/** @} */
 
 /* ---- Byte buffers ---- */
+
+/** @defgroup devid_bytes Byte buffers
+ * How bytes come out of the library, and how a callback gives its own.
+ * @{
+ */
+
+/**
+ * Bytes that the library gives, or that a callback fills. One extra NUL stands behind the data, so that PEM and text print
+ * directly. The memory is wiped when freed: it may hold a key.
+ */
+typedef struct devid_bytes devid_bytes;
 
 /**
  * The data. A NUL follows behind the last byte.
@@ -688,8 +515,20 @@ devid_status devid_bytes_append(devid_bytes *bytes,
  */
 DEVID_API void devid_bytes_free(devid_bytes *bytes);
 
+/** @} */
 
-/* ---- Private keys: made, loaded, or living elsewhere ---- */
+/* ---- Private keys ---- */
+
+/** @defgroup devid_keys Private keys
+ * Made, loaded from PKCS#8, PKCS#1 or SEC 1, or living elsewhere: in an HSM, a TPM, a secure element. Keys in PKCS#11 tokens are in
+ * devid/pkcs11.h, PKCS#12 files in devid/pkcs12.h.
+ * @{
+ */
+
+/**
+ * A private key, wherever it lives. Never changes; may be shared by threads.
+ */
+typedef struct devid_key devid_key;
 
 /**
  * Binary form.
@@ -700,24 +539,6 @@ DEVID_API void devid_bytes_free(devid_bytes *bytes);
  * Text form (RFC 7468).
  */
 #define DEVID_FORM_PEM 2
-
-/**
- * Signs with a key that lives elsewhere (HSM, TPM, secure element). The signature is checked before it is used.
- *
- * algorithm: "RSA-PKCS1-SHA256", "RSA-PSS-SHA256" (salt as long as the digest), "ECDSA-SHA256", "Ed25519", ... and the same
- * with other digests. message: the whole message; hash it as the algorithm says. signature: give the result with
- * devid_bytes_append(); ECDSA as Ecdsa-Sig-Value (DER). Return 0, or a negative number to fail.
- */
-typedef int32_t (*devid_sign_fn)(void *user,
-                                 const char *algorithm,
-                                 const uint8_t *message,
-                                 size_t message_len,
-                                 devid_bytes *signature);
-
-/**
- * Ends the use of `user`.
- */
-typedef void (*devid_destroy_fn)(void *user);
 
 /**
  * Makes a new key pair in memory.
@@ -755,6 +576,24 @@ devid_status devid_key_load(const uint8_t *data,
                             size_t password_len,
                             devid_key **out_key,
                             devid_error **err);
+
+/**
+ * Signs with a key that lives elsewhere (HSM, TPM, secure element). The signature is checked before it is used.
+ *
+ * algorithm: "RSA-PKCS1-SHA256", "RSA-PSS-SHA256" (salt as long as the digest), "ECDSA-SHA256", "Ed25519", ... and the same
+ * with other digests. message: the whole message; hash it as the algorithm says. signature: give the result with
+ * devid_bytes_append(); ECDSA as Ecdsa-Sig-Value (DER). Return 0, or a negative number to fail.
+ */
+typedef int32_t (*devid_sign_fn)(void *user,
+                                 const char *algorithm,
+                                 const uint8_t *message,
+                                 size_t message_len,
+                                 devid_bytes *signature);
+
+/**
+ * Ends the use of `user`.
+ */
+typedef void (*devid_destroy_fn)(void *user);
 
 /**
  * A key that lives elsewhere: each signature is asked from a callback.
@@ -817,23 +656,6 @@ devid_status devid_key_public(const devid_key *key,
                               devid_error **err);
 
 /**
- * The private key unencrypted, PKCS#8 (RFC 5958). For keys that leave memory, devid_key_export_encrypted() is the better
- * choice.
- *
- * @param key        Not NULL.
- * @param form       DEVID_FORM_DER or DEVID_FORM_PEM.
- * @param out_pkcs8  Receives the key; devid_bytes_free() wipes it. Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_UNSUPPORTED if the key cannot leave its home.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_key_export_plain(const devid_key *key,
-                                    int32_t form,
-                                    devid_bytes **out_pkcs8,
-                                    devid_error **err);
-
-/**
  * The private key encrypted with a password: PKCS#8 with PBES2, PBKDF2-HMAC-SHA256 and AES-256-CBC (RFC 8018).
  *
  * @param key           Not NULL.
@@ -877,166 +699,25 @@ devid_status devid_key_sign(const devid_key *key,
                             devid_error **err);
 
 /**
- * Opens what was encrypted for a key of one's own: CMS (RFC 5652) as devid_peer_encrypt() makes it.
- *
- * @param key       Not NULL.
- * @param cert      The key's certificate: recipients that are not named by it are passed over. NULL: every recipient of the
- *                  key's type is tried. May be NULL.
- * @param cms       ContentInfo, DER. Not NULL.
- * @param cms_len   Length of `cms` in bytes.
- * @param out_data  Receives the content; devid_bytes_free() wipes it. Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DECRYPT, DEVID_E_DER.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_key_decrypt(const devid_key *key,
-                               const devid_cert *cert,
-                               const uint8_t *cms,
-                               size_t cms_len,
-                               devid_bytes **out_data,
-                               devid_error **err);
-
-/**
  * Frees a key; one in memory is wiped when nothing made with it is left.
  *
  * @param key  May be NULL.
  */
 DEVID_API void devid_key_free(devid_key *key);
 
+/** @} */
 
-/* ---- Private keys in PKCS#11 tokens: HSMs, smart cards, secure elements ---- */
+/* ---- Certificates ---- */
+
+/** @defgroup devid_certificates Certificates
+ * Read, shown, put in lists. Nothing in a certificate is to be believed before it was validated.
+ * @{
+ */
 
 /**
- * Gives the user's PIN for a token. Called when the token wants a login, in the thread that uses the key; must not use the key.
- *
- * token, serial: label and serial number of the token. final_try: 0; where one more wrong PIN would lock the token, no PIN is asked for. pin: give the PIN
- * (UTF-8) with devid_bytes_append(). Return 0, or a negative number to fail.
+ * A certificate as it came. Nothing in it is checked or to be believed: see devid_validate().
  */
-typedef int32_t (*devid_pin_fn)(void *user,
-                                const char *token,
-                                const char *serial,
-                                int32_t final_try,
-                                devid_bytes *pin);
-
-/**
- * A private key in a PKCS#11 token. It signs by RSA (PKCS#1 v1.5 and PSS) or ECDSA on P-256, P-384 and P-521.
- *
- * A module is loaded once and stays until the process ends. A session that ends, and a token that is taken out and put back,
- * are opened again when the key is used. devid_store_install() and others keep devid_key_reference() of such a key by
- * themselves.
- *
- * @param module   Path of the token's PKCS#11 library; it is loaded into the process, so it must be as trustworthy as the
- *                 program. NULL: the URI's module-path. May be NULL.
- * @param uri      Names token and key (RFC 7512), such as "pkcs11:token=device;object=idevid". One of each must fit. PINs in
- *                 the URI are refused. Not NULL.
- * @param pin      Gives the PIN. Not NULL.
- * @param user     Passed to `pin` and `destroy`. May be NULL.
- * @param destroy  Called once, when the key and everything made with it is gone, or when this call fails. May be NULL.
- * @param out_key  Receives the key; free with devid_key_free(). Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND if token or key is not there, DEVID_E_WRONG_SECRET if the token does not take the PIN,
- *         DEVID_E_INVALID_ARGUMENT for a URI that is not understood or not clear, DEVID_E_SIGNER if module or token fails,
- *         DEVID_E_UNSUPPORTED if it was not compiled in: see devid_supports("pkcs11").
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_key_open_pkcs11(const char *module,
-                                   const char *uri,
-                                   devid_pin_fn pin,
-                                   void *user,
-                                   devid_destroy_fn destroy,
-                                   devid_key **out_key,
-                                   devid_error **err);
-
-/**
- * Makes a key pair in a token, which neither shows the private half nor lets it out.
- *
- * @param module   As devid_key_open_pkcs11(). May be NULL.
- * @param uri      Names the token and, by `object`, the key to be; without `id` a random one is taken. Not NULL.
- * @param kind     "P-256", "P-384", "P-521", "RSA-2048", "RSA-3072", "RSA-4096". Not NULL.
- * @param pin      Gives the PIN. Not NULL.
- * @param user     Passed to `pin` and `destroy`. May be NULL.
- * @param destroy  As devid_key_open_pkcs11(). May be NULL.
- * @param out_key  Receives the key; free with devid_key_free(). Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return As devid_key_open_pkcs11(); DEVID_E_EXISTS if such a key is there already, DEVID_E_ALGORITHM for other kinds.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_key_generate_pkcs11(const char *module,
-                                       const char *uri,
-                                       const char *kind,
-                                       devid_pin_fn pin,
-                                       void *user,
-                                       devid_destroy_fn destroy,
-                                       devid_key **out_key,
-                                       devid_error **err);
-
-/**
- * Destroys a private key in a token, and its public half: when the identity it was for is gone for good.
- *
- * @param module  As devid_key_open_pkcs11(). May be NULL.
- * @param uri     Names token and key. Not NULL.
- * @param pin     Gives the PIN. Not NULL.
- * @param user    Passed to `pin`. May be NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return As devid_key_open_pkcs11().
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_key_destroy_pkcs11(const char *module,
-                                      const char *uri,
-                                      devid_pin_fn pin,
-                                      void *user,
-                                      devid_error **err);
-
-/**
- * Has device memory open the keys that it names by "pkcs11:" URIs, when they are needed: devid_identity_key() and
- * devid_store_pending_key() then give keys that sign, and operations continue with them.
- *
- * @param store    Not NULL.
- * @param module   As devid_key_open_pkcs11(). May be NULL.
- * @param pin      Gives the PIN. Not NULL.
- * @param user     Passed to `pin` and `destroy`. May be NULL.
- * @param destroy  Called once, when the store and all that came out of it is gone, or when this call fails. May be NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_UNSUPPORTED if it was not compiled in. What fails later is told by the calls that need the key.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_use_pkcs11(const devid_store *store,
-                                    const char *module,
-                                    devid_pin_fn pin,
-                                    void *user,
-                                    devid_destroy_fn destroy,
-                                    devid_error **err);
-
-/**
- * By what words a key that cannot leave its home is found again: the URI of a key in a token.
- *
- * @param key  May be NULL (gives "").
- * @return "" for other keys; valid until the key is freed.
- */
-DEVID_API const char *devid_key_reference(const devid_key *key);
-
-
-/* ---- Certificates and lists of certificates ---- */
-
-/**
- * Where CRLs for the certificate are (cRLDistributionPoints).
- */
-#define DEVID_URL_CRL 1
-
-/**
- * OCSP responders for the certificate (authorityInfoAccess).
- */
-#define DEVID_URL_OCSP 2
-
-/**
- * Certificates of its issuer (authorityInfoAccess).
- */
-#define DEVID_URL_CA_ISSUERS 3
+typedef struct devid_cert devid_cert;
 
 /**
  * Reads one certificate.
@@ -1123,41 +804,16 @@ DEVID_API
 int64_t devid_cert_not_after(const devid_cert *cert);
 
 /**
- * How many names the certificate carries in its subjectAltName.
- *
- * @param cert  May be NULL (gives 0).
- * @return 0 if there is none, or none that can be read.
- */
-DEVID_API size_t devid_cert_name_count(const devid_cert *cert);
-
-/**
- * A name in the certificate's subjectAltName, for people. To check a peer's name, tell a validator.
- *
- * @param cert   May be NULL (gives NULL).
- * @param index  From 0 to devid_cert_name_count() - 1.
- * @return Such as "DNS:router-7.example" or "IP:192.0.2.7"; NULL if there is no such name; valid until the certificate is
- *         freed.
- */
-DEVID_API
-const char *devid_cert_name(const devid_cert *cert,
-                            size_t index);
-
-/**
- * A URL in a certificate, in the order there. Chosen by whoever issued it: see devid_fetch().
- *
- * @param cert   May be NULL (gives NULL).
- * @param kind   One of DEVID_URL_*.
- * @param index  From 0.
- * @return NULL if there is no such URL; valid until the certificate is freed.
- */
-DEVID_API const char *devid_cert_url(const devid_cert *cert, int32_t kind, size_t index);
-
-/**
  * Frees a certificate.
  *
  * @param cert  May be NULL.
  */
 DEVID_API void devid_cert_free(devid_cert *cert);
+
+/**
+ * Certificates in an order.
+ */
+typedef struct devid_cert_list devid_cert_list;
 
 /**
  * An empty list.
@@ -1247,69 +903,19 @@ devid_status devid_cert_list_pem(const devid_cert_list *list,
  */
 DEVID_API void devid_cert_list_free(devid_cert_list *list);
 
+/** @} */
 
-/* ---- PKCS#12 (RFC 7292): key and certificates in one file under a password ---- */
+/* ---- What a certificate is asked for ---- */
+
+/** @defgroup devid_subject What a certificate is asked for
+ * Names, uses, lifetime of the certificate that the device wants. devid/subject.h has the rest.
+ * @{
+ */
 
 /**
- * Reads a PKCS#12 file, DER or BER. What comes out is not trusted: validate the certificate before use.
- *
- * Protected by PBES2 and HMAC or PBMAC1 as today's tools write them; triple DES, RC2 and SHA-1 of older tools where built in,
- * see devid_supports("legacy-ciphers").
- *
- * @param data          Not NULL.
- * @param data_len      Length of `data` in bytes.
- * @param password      UTF-8; opens both the contents and the MAC. May be NULL (the empty password).
- * @param password_len  Length of `password` in bytes.
- * @param out_key       Receives the first private key that a certificate in the file is for; NULL if there is none. Free with
- *                      devid_key_free(). May be NULL.
- * @param out_cert      Receives the certificate of that key, else NULL; free with devid_cert_free(). May be NULL.
- * @param out_others    Receives all other certificates in their order; free with devid_cert_list_free(). May be NULL.
- * @param err           Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_WRONG_SECRET if the password opens nothing in it, DEVID_E_CORRUPT if it does and the file was changed,
- *         DEVID_E_DER, DEVID_E_LIMIT, DEVID_E_ALGORITHM, DEVID_E_NOT_UTF8.
+ * What a certificate is asked for. Some identity must be there: a subject or an alternative name.
  */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_pkcs12_read(const uint8_t *data,
-                               size_t data_len,
-                               const uint8_t *password,
-                               size_t password_len,
-                               devid_key **out_key,
-                               devid_cert **out_cert,
-                               devid_cert_list **out_others,
-                               devid_error **err);
-
-/**
- * Writes a PKCS#12 file: PBES2 with AES-256-CBC and PBKDF2-HMAC-SHA256, and a MAC with SHA-256.
- *
- * @param key           The private key. Not NULL.
- * @param cert          Its certificate. Not NULL.
- * @param chain         The certificates above, nearest first. NULL: none. May be NULL.
- * @param name          What software shows people for key and certificate (friendlyName). NULL: nothing. May be NULL.
- * @param password      UTF-8. Not NULL.
- * @param password_len  Length of `password` in bytes; not 0.
- * @param mac           "HMAC", which everyone reads, or "PBMAC1" (RFC 9579). NULL: "HMAC". May be NULL.
- * @param iterations    Of each of the three key derivations; 0 means 100000. .NET reads up to 300000.
- * @param out_data      Receives the file, DER; free with devid_bytes_free(). Not NULL.
- * @param err           Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_KEY_MISMATCH if the certificate is for another key, DEVID_E_UNSUPPORTED if the key cannot leave its
- *         home, DEVID_E_INVALID_ARGUMENT, DEVID_E_NOT_UTF8.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_pkcs12_write(const devid_key *key,
-                                const devid_cert *cert,
-                                const devid_cert_list *chain,
-                                const char *name,
-                                const uint8_t *password,
-                                size_t password_len,
-                                const char *mac,
-                                uint32_t iterations,
-                                devid_bytes **out_data,
-                                devid_error **err);
-
-
-/* ---- What a certificate is asked for: names, uses, lifetime ---- */
+typedef struct devid_subject devid_subject;
 
 /**
  * Asks for nothing yet.
@@ -1352,34 +958,6 @@ devid_status devid_subject_add_dns(devid_subject *subject,
                                    devid_error **err);
 
 /**
- * Adds an e-mail address.
- *
- * @param subject  Not NULL.
- * @param address  ASCII. Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_subject_add_email(devid_subject *subject,
-                                     const char *address,
-                                     devid_error **err);
-
-/**
- * Adds a URI.
- *
- * @param subject  Not NULL.
- * @param uri      ASCII. Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_subject_add_uri(devid_subject *subject,
-                                   const char *uri,
-                                   devid_error **err);
-
-/**
  * Adds an IP address.
  *
  * @param subject  Not NULL.
@@ -1394,156 +972,26 @@ devid_status devid_subject_add_ip(devid_subject *subject,
                                   devid_error **err);
 
 /**
- * Adds the name of a hardware module (RFC 4108 section 5), as the certificates have that devices are born with.
- *
- * @param subject            Not NULL.
- * @param hardware_type      The maker's identifier for the type, such as "1.3.6.1.4.1.32473.7". Not NULL.
- * @param serial_number      Not NULL.
- * @param serial_number_len  Length of `serial_number` in bytes.
- * @param err                Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_subject_add_hardware_module(devid_subject *subject,
-                                               const char *hardware_type,
-                                               const uint8_t *serial_number,
-                                               size_t serial_number_len,
-                                               devid_error **err);
-
-/**
- * Adds a use of the key (RFC 5280 section 4.2.1.3).
- *
- * @param subject  Not NULL.
- * @param usage    Such as "digitalSignature" or "keyAgreement". Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_subject_add_key_usage(devid_subject *subject,
-                                         const char *usage,
-                                         devid_error **err);
-
-/**
- * Adds a purpose (extended key usage, RFC 5280 section 4.2.1.12).
- *
- * @param subject  Not NULL.
- * @param purpose  Such as "clientAuth" or "serverAuth", or an identifier such as "1.3.6.1.5.5.7.3.2". Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_subject_add_purpose(devid_subject *subject,
-                                       const char *purpose,
-                                       devid_error **err);
-
-/**
- * Adds any extension.
- *
- * @param subject     Not NULL.
- * @param identifier  Such as "1.2.3.4". Not NULL.
- * @param critical    1 yes, 0 no.
- * @param value       DER of the extension's value. Not NULL.
- * @param value_len   Length of `value` in bytes.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_subject_add_extension(devid_subject *subject,
-                                         const char *identifier,
-                                         int32_t critical,
-                                         const uint8_t *value,
-                                         size_t value_len,
-                                         devid_error **err);
-
-/**
- * Asks for an issuer.
- *
- * @param subject  Not NULL.
- * @param name     In the form of RFC 4514. Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER if the text is no name.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_subject_set_issuer(devid_subject *subject,
-                                      const char *name,
-                                      devid_error **err);
-
-/**
- * Asks for a lifetime. The CA may choose another; that is a difference to be accepted.
- *
- * @param subject     Not NULL.
- * @param not_before  First second, since 1970-01-01T00:00:00Z; 0 leaves it to the CA.
- * @param not_after   Last second; 0 leaves it to the CA.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_subject_set_validity(devid_subject *subject,
-                                        int64_t not_before,
-                                        int64_t not_after,
-                                        devid_error **err);
-
-/**
  * Frees the object.
  *
  * @param subject  May be NULL.
  */
 DEVID_API void devid_subject_free(devid_subject *subject);
 
+/** @} */
 
-/* ---- Settings and client: to whom requests go, how they are protected, who is trusted ---- */
+/* ---- Configuration ---- */
+
+/** @defgroup devid_config Configuration
+ * To which CMP server requests go, how they are protected (a shared secret, or the certificate that the factory put in: the IDevID),
+ * and who is trusted. devid/config.h, devid/tls.h and devid/coap.h have the rest.
+ * @{
+ */
 
 /**
- * PasswordBasedMac (RFC 4211 section 4.4): known by all CAs.
+ * Settings from which clients are made. Setters copy; a client does not change with the settings it was made from.
  */
-#define DEVID_MAC_PASSWORD_BASED 1
-
-/**
- * PBMAC1 with PBKDF2 (RFC 9481 section 6.1.2): the better one, where the CA knows it.
- */
-#define DEVID_MAC_PBMAC1 2
-
-/**
- * Whoever has a path to the CMP anchors may sign answers: also every device under them. Only for anchors that exist for CMP
- * alone. Restrictions that are set besides still hold.
- */
-#define DEVID_SIGNER_ANY 4
-
-/**
- * Only certificates with the purpose cmcCA or cmcRA (RFC 9810 section 4.5) may.
- */
-#define DEVID_SIGNER_CMC 2
-
-/**
- * Only the certificate with a certain subject may.
- */
-#define DEVID_SIGNER_SUBJECT 3
-
-/**
- * Something failed.
- */
-#define DEVID_LOG_ERROR 1
-
-/**
- * Something is odd.
- */
-#define DEVID_LOG_WARNING 2
-
-/**
- * What happens: messages sent and received, waits.
- */
-#define DEVID_LOG_INFO 3
-
-/**
- * Is told what happens, in the thread that calls the library. level: one of DEVID_LOG_*. message: one line, no secrets.
- */
-typedef void (*devid_log_fn)(void *user, int32_t level, const char *message);
+typedef struct devid_config devid_config;
 
 /**
  * New settings, with defaults and without trust in anyone.
@@ -1573,52 +1021,6 @@ devid_status devid_config_set_server(devid_config *config,
                                      devid_error **err);
 
 /**
- * The HTTP proxy on the way to the server; to an "https" server it makes a tunnel. The environment is never asked.
- *
- * @param config  Not NULL.
- * @param url     "http://host:port"; NULL for none. May be NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_proxy(devid_config *config,
-                                    const char *url,
-                                    devid_error **err);
-
-/**
- * How long one exchange of the built-in HTTP client may take.
- *
- * @param config           Not NULL.
- * @param connect_seconds  To find the address and connect; 0 leaves it as it is (15).
- * @param read_seconds     For each wait for bytes from the server; 0 leaves it as it is (60).
- * @param total_seconds    For the whole exchange; 0 leaves it as it is (120).
- * @param err              Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_timeouts(devid_config *config,
-                                       uint32_t connect_seconds,
-                                       uint32_t read_seconds,
-                                       uint32_t total_seconds,
-                                       devid_error **err);
-
-/**
- * How often devid_op_run() sends a message again. It does so only where the server cannot have seen the message.
- *
- * @param config       Not NULL.
- * @param max_retries  Default 0.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_max_retries(devid_config *config,
-                                          uint32_t max_retries,
-                                          devid_error **err);
-
-/**
  * Protect requests with a secret shared with the CA, and answers by it too. Replaces an earlier credential.
  *
  * @param config         Not NULL.
@@ -1639,27 +1041,6 @@ devid_status devid_config_set_secret(devid_config *config,
                                      devid_error **err);
 
 /**
- * How the MAC under the shared secret is made. Call it after devid_config_set_secret(). Some old CAs take no more than 2047
- * iterations, or SHA1 only.
- *
- * @param config      Not NULL.
- * @param kind        DEVID_MAC_PASSWORD_BASED (the default) or DEVID_MAC_PBMAC1.
- * @param derivation  Digest of the key derivation: "SHA256" (the default), "SHA1", "SHA384", "SHA512". Not NULL.
- * @param mac         Digest of the HMAC, likewise. Not NULL.
- * @param iterations  Default 10000, with PBMAC1 100000; at least 100.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if no secret is set, DEVID_E_INVALID_ARGUMENT for unknown values.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_mac(devid_config *config,
-                                  int32_t kind,
-                                  const char *derivation,
-                                  const char *mac,
-                                  uint32_t iterations,
-                                  devid_error **err);
-
-/**
  * Protect requests by signature with the key of a certificate: the supplier's (IDevID), or one issued before. It is also
  * the certificate that devid_op_renew() updates. Replaces an earlier credential.
  *
@@ -1675,21 +1056,6 @@ devid_status devid_config_set_credential(devid_config *config,
                                          const devid_key *key,
                                          const devid_cert_list *chain,
                                          devid_error **err);
-
-/**
- * The signature algorithm of the protection, where the CA does not take the key's usual one. Call it after
- * devid_config_set_credential().
- *
- * @param config     Not NULL.
- * @param algorithm  As in devid_sign_fn, such as "RSA-PSS-SHA256". Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if no key is set, DEVID_E_ALGORITHM if the key cannot make it.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_protection_algorithm(devid_config *config,
-                                                   const char *algorithm,
-                                                   devid_error **err);
 
 /**
  * Adds trust anchors under which signers of answers must stand. Not needed where a shared secret protects.
@@ -1724,146 +1090,57 @@ devid_status devid_config_add_enrolment_anchors(devid_config *config,
                                                 devid_error **err);
 
 /**
- * Adds certificates that may stand between others and an anchor. They are not trusted.
+ * Adds trust anchors for HTTPS servers. They count for TLS alone, and TLS counts none but them. May be the CA's own
+ * certificate, if the CA issued the server's.
  *
  * @param config    Not NULL.
  * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
  * @param data_len  Length of `data` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_UNSUPPORTED if HTTPS is not built in.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_config_add_intermediates(devid_config *config,
-                                            const uint8_t *data,
-                                            size_t data_len,
-                                            devid_error **err);
-
-/**
- * Names the CA or RA that requests are addressed to. Default: the issuer of the credential's certificate or the anchor.
- *
- * @param config  Not NULL.
- * @param name    Such as "CN=Issuing CA,O=Example"; NULL for the default. May be NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER if the text is no name.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_recipient(devid_config *config,
-                                        const char *name,
-                                        devid_error **err);
-
-/**
- * Which signers with a path to the CMP anchors may sign answers. Without a call: a CMP anchor itself, a certificate with the
- * purpose cmcCA or cmcRA, or a CA certificate of the path that issues the device's certificates. Calls add up, also with
- * devid_config_pin_signers(): a signer must be all that was said.
- *
- * @param config   Not NULL.
- * @param who      One of DEVID_SIGNER_*.
- * @param subject  With DEVID_SIGNER_SUBJECT: the subject, such as "CN=RA,O=Example"; else ignored. May be NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_signer(devid_config *config,
-                                     int32_t who,
-                                     const char *subject,
-                                     devid_error **err);
-
-/**
- * Asks the CA to do without a confirmation of the issued certificate (RFC 9483 section 4.1.1). It need not agree.
- *
- * @param config  Not NULL.
- * @param on      1 yes, 0 no (the default).
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_implicit_confirm(devid_config *config,
-                                               int32_t on,
-                                               devid_error **err);
-
-/**
- * The certificate profile that the CA is asked for (certProfile, RFC 9810 section 5.1.1.4).
- *
- * @param config   Not NULL.
- * @param profile  The profile's name; NULL for none. May be NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_cert_profile(devid_config *config,
-                                           const char *profile,
-                                           devid_error **err);
-
-/**
- * Take the anchors that the CA sends (caPubs) as anchors of the issued certificate. Only under a shared secret.
- *
- * @param config  Not NULL.
- * @param on      1 yes, 0 no (the default).
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_accept_ca_pubs(devid_config *config,
-                                             int32_t on,
-                                             devid_error **err);
-
-/**
- * How far the time in an answer may lie from the present.
- *
- * @param config   Not NULL.
- * @param seconds  Default 3600; -1: not looked at, for devices without a clock.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_time_window(devid_config *config,
-                                          int64_t seconds,
+devid_status devid_config_add_tls_anchors(devid_config *config,
+                                          const uint8_t *data,
+                                          size_t data_len,
                                           devid_error **err);
 
 /**
- * A limit on what a server may make the client do.
+ * Settings for a known CA. Replaces the tolerances set so far; switches set later hold on top. Its MAC parameters hold
+ * where devid_config_set_mac() is not called. Nothing in a profile loosens who is believed.
  *
  * @param config  Not NULL.
- * @param name    "max_message_bytes", "max_certificates", "max_polls", "max_check_after_seconds", "max_total_seconds",
- *                "max_mac_iterations", "max_mac_salt_bytes". Not NULL.
- * @param value   The limit.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name or a value out of range.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_limit(devid_config *config,
-                                    const char *name,
-                                    int64_t value,
-                                    devid_error **err);
-
-/**
- * Puts up with one deviation of a server from RFC 9483. None of them makes an unauthenticated answer a success.
- *
- * @param config  Not NULL.
- * @param name    Off by default: "unprotected_errors", "unmatched_errors", "wrong_sender_kid", "other_sender_name",
- *                "signer_key_usage", "encrypted_value", "pkcs1_key_transport", "bare_generated_key",
- *                "pbes2_in_pbmac1", "null_mac_sender",
- *                "never_confirm". On by default:
- *                "old_version_errors", "signature_answers_mac", "null_sender", "signer_may_change",
- *                "fail_info_with_success", "other_content_type", "no_sender_nonce", "any_mac_sender_kid". docs/known-cas.md says what each is for. Not NULL.
- * @param on      1 yes, 0 no.
+ * @param name    "ejbca", "insta", "nokia-ncm", "3gpp", "vault", "xipki", "cryptlib", "trustpoint",
+ *                "openssl-mock", "strict-rfc9483". Not NULL.
  * @param err     Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_config_set_tolerance(devid_config *config,
-                                        const char *name,
-                                        int32_t on,
-                                        devid_error **err);
+devid_status devid_config_set_profile(devid_config *config,
+                                      const char *name,
+                                      devid_error **err);
+
+/**
+ * Something failed.
+ */
+#define DEVID_LOG_ERROR 1
+
+/**
+ * Something is odd.
+ */
+#define DEVID_LOG_WARNING 2
+
+/**
+ * What happens: messages sent and received, waits.
+ */
+#define DEVID_LOG_INFO 3
+
+/**
+ * Is told what happens, in the thread that calls the library. level: one of DEVID_LOG_*. message: one line, no secrets.
+ */
+typedef void (*devid_log_fn)(void *user, int32_t level, const char *message);
 
 /**
  * Tells a function of the program what happens in operations.
@@ -1891,6 +1168,11 @@ devid_status devid_config_set_log(devid_config *config,
 DEVID_API void devid_config_free(devid_config *config);
 
 /**
+ * Checked settings, shared by the operations made with it. Never changes; may be shared by threads.
+ */
+typedef struct devid_client devid_client;
+
+/**
  * Checks settings and makes a client.
  *
  * @param config      Not NULL.
@@ -1911,495 +1193,79 @@ devid_status devid_client_new(const devid_config *config,
  */
 DEVID_API void devid_client_free(devid_client *client);
 
+/** @} */
 
-/* ---- What a known CA needs, by name ---- */
+/* ---- Operations: enrolment and renewal ---- */
 
-/**
- * Settings for a known CA. Replaces the tolerances set so far; switches set later hold on top. Its MAC parameters hold
- * where devid_config_set_mac() is not called. Nothing in a profile loosens who is believed.
- *
- * @param config  Not NULL.
- * @param name    "ejbca", "insta", "nokia-ncm", "3gpp", "vault", "xipki", "cryptlib", "trustpoint",
- *                "openssl-mock", "strict-rfc9483". Not NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.
+/** @defgroup devid_operation Operations: enrolment and renewal
+ * From the request to the confirmed certificate (the LDevID), in one blocking call or step by step without a network of its own.
+ * When the CA answers "waiting", polling is a step like any other, and the operation can be saved over a reboot. Revocation and
+ * questions are operations too: devid/revocation.h, devid/questions.h. A request as a file (CSR) is in devid/offline.h.
+ * @{
  */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_profile(devid_config *config,
-                                      const char *name,
-                                      devid_error **err);
 
 /**
- * Believe a self-signed certificate that comes in extraCerts of ip, for signer and new certificate of that ir, where no
- * configured anchor does (3GPP TS 33.310 section 9.5.4.3). The device then believes whoever answers first: only for
- * networks where nobody else can, or over TLS. The chain's last certificate is what was believed: see devid_op_chain().
- *
- * @param config  Not NULL.
- * @param on      1 yes, 0 no (the default).
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
+ * One enrolment or renewal, from the request to the confirmed certificate; or a revocation, or a question. It does nothing by
+ * itself: it is stepped.
  */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_adopt_root(devid_config *config,
-                                         int32_t on,
-                                         devid_error **err);
+typedef struct devid_op devid_op;
 
 /**
- * How far two clocks may be apart that are both right, wherever they meet: the first second of a fresh certificate, of the
- * signer's and of a TLS server's, messageTime, thisUpdate of status data. Nothing that has expired lives longer by it.
+ * Begins an enrolment with a PKI that does not know the device yet: ir (RFC 9483 section 4.1.1). Nothing is sent before the
+ * first step.
  *
- * @param config   Not NULL.
- * @param seconds  Default 300.
+ * @param client   Not NULL.
+ * @param key      The new key that is to be certified. Not NULL.
+ * @param subject  What is asked for. Not NULL.
+ * @param out_op   Receives the operation; free with devid_op_free(). Not NULL.
  * @param err      Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_config_set_clock_skew(devid_config *config,
-                                         uint32_t seconds,
-                                         devid_error **err);
+devid_status devid_op_enroll(const devid_client *client,
+                             const devid_key *key,
+                             const devid_subject *subject,
+                             devid_op **out_op,
+                             devid_error **err);
 
 /**
- * Who decides on a certificate that is not what was asked for, where no function of the program does. Another key than the
- * one requested is never taken.
+ * Begins a key update: kur (RFC 9483 section 4.1.3). The client's credential is the certificate that is updated; the names
+ * stay.
  *
- * @param config  Not NULL.
- * @param policy  "exact": only what was asked for; "same-or-added" (the default): also what the CA added, and a shorter
- *                validity; "any-order": also a subject whose parts come in another order; "anything-but-the-key". Not NULL.
+ * @param client  With a credential set by devid_config_set_credential(). Not NULL.
+ * @param key     The new key. Not NULL.
+ * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
  * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the client's credential is a shared secret.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_config_set_acceptance(devid_config *config,
-                                         const char *policy,
-                                         devid_error **err);
+devid_status devid_op_renew(const devid_client *client,
+                            const devid_key *key,
+                            devid_op **out_op,
+                            devid_error **err);
 
 /**
- * Whether a key update asks for the usages, purposes and policies of the old certificate too. RFC 9483 section 4.1.3 has the
- * names alone; some CAs leave out what is not asked for, which devid_op_warning() tells.
+ * Runs an operation to its end. Blocks. This function alone reads the system's clock.
  *
- * @param config  Not NULL.
- * @param on      1 yes, 0 no (the default).
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_renew_with_uses(devid_config *config,
-                                              int32_t on,
-                                              devid_error **err);
-
-
-/* ---- Behind and beside a registration authority: whose answers count, and what an RA does with messages of others ---- */
-
-/**
- * Only these certificates may sign answers: an RA's, known from a file or from the CA. They still need a valid path to the
- * CMP anchors; one that has none is added to the anchors as well. What devid_config_set_signer() says holds besides; further
- * calls add certificates.
+ * After a failure of the way to the server (devid_status_class() gives DEVID_CLASS_TRANSPORT) or of a callback, the operation
+ * stands where it was: it can be run again, stepped or saved.
  *
- * @param config    Not NULL.
- * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
- * @param data_len  Length of `data` in bytes.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+ * @param op   Not NULL.
+ * @param err  Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK: the certificate is issued and confirmed, see devid_op_certificate(); or what else was asked for is done. Else as devid_op_step(), or
+ *         DEVID_CLASS_TRANSPORT, or what a callback returned.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_config_pin_signers(devid_config *config,
-                                      const uint8_t *data,
-                                      size_t data_len,
-                                      devid_error **err);
-
-
-/* ---- The way to the server: TLS, and what proxies and old servers want ---- */
+devid_status devid_op_run(devid_op *op,
+                          devid_error **err);
 
 /**
- * SHA-256 of a SubjectPublicKeyInfo (DER): outlives the renewal of the certificate.
+ * What devid_op_step() asks for: one of DEVID_ACTION_*. More may be added.
  */
-#define DEVID_PIN_PUBLIC_KEY 1
-
-/**
- * SHA-256 of a whole certificate (DER).
- */
-#define DEVID_PIN_CERTIFICATE 2
-
-/**
- * TLS 1.2 (RFC 5246), with forward secrecy and authenticated encryption.
- */
-#define DEVID_TLS_1_2 12
-
-/**
- * TLS 1.3 (RFC 8446).
- */
-#define DEVID_TLS_1_3 13
-
-/**
- * The system's clock.
- */
-#define DEVID_CLOCK_SYSTEM 1
-
-/**
- * A time that the program gives.
- */
-#define DEVID_CLOCK_GIVEN 2
-
-/**
- * None: validity periods are not looked at.
- */
-#define DEVID_CLOCK_NONE 3
-
-/**
- * Sends one datagram to the server. Return 0, or a number at or below -10000, which becomes the status of the call.
- */
-typedef int32_t (*devid_send_datagram_fn)(void *user, const uint8_t *datagram, size_t datagram_len);
-
-/**
- * Waits for one datagram from the server, at most so many milliseconds. datagram: give it with devid_bytes_append(), at most
- * 4096 bytes; nothing if none came. Return 0, or a number at or below -10000, which becomes the status of the call.
- */
-typedef int32_t (*devid_receive_datagram_fn)(void *user, uint32_t wait_millis, devid_bytes *datagram);
-
-/**
- * Adds trust anchors for HTTPS servers. They count for TLS alone, and TLS counts none but them. May be the CA's own
- * certificate, if the CA issued the server's.
- *
- * @param config    Not NULL.
- * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
- * @param data_len  Length of `data` in bytes.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_UNSUPPORTED if HTTPS is not built in.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_add_tls_anchors(devid_config *config,
-                                          const uint8_t *data,
-                                          size_t data_len,
-                                          devid_error **err);
-
-/**
- * The certificate to show to HTTPS servers that ask for one: the supplier's (IDevID), or one issued before. It need not be
- * the one that protects messages.
- *
- * @param config  Not NULL.
- * @param key     Its private key, in memory or elsewhere, but one that signs when asked. Not NULL.
- * @param chain   The certificate first, then its issuers as far as they are to be sent. Not NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_KEY_MISMATCH if key and certificate do not belong together; DEVID_E_UNSUPPORTED for a key that
- *         signs as a step of an operation, and if HTTPS is not built in.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_tls_credential(devid_config *config,
-                                             const devid_key *key,
-                                             const devid_cert_list *chain,
-                                             devid_error **err);
-
-/**
- * The HTTPS server's name, where it is not the URL's host: it is asked for (SNI) and demanded of the certificate.
- *
- * @param config  Not NULL.
- * @param name    A host name or an address; NULL for the URL's host. May be NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_tls_server_name(devid_config *config,
-                                              const char *name,
-                                              devid_error **err);
-
-/**
- * Adds a fingerprint. If there are any, one of them must occur on the HTTPS server's path, from its certificate to the
- * anchor, besides everything else.
- *
- * @param config           Not NULL.
- * @param kind             DEVID_PIN_PUBLIC_KEY or DEVID_PIN_CERTIFICATE.
- * @param fingerprint      SHA-256. Not NULL.
- * @param fingerprint_len  32.
- * @param err              Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_add_tls_pin(devid_config *config,
-                                      int32_t kind,
-                                      const uint8_t *fingerprint,
-                                      size_t fingerprint_len,
-                                      devid_error **err);
-
-/**
- * The oldest version of TLS that is spoken.
- *
- * @param config   Not NULL.
- * @param version  DEVID_TLS_1_2 (the default) or DEVID_TLS_1_3.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_tls_min_version(devid_config *config,
-                                              int32_t version,
-                                              devid_error **err);
-
-/**
- * The time at which an HTTPS server's certificate must be valid.
- *
- * @param config  Not NULL.
- * @param clock   One of DEVID_CLOCK_*; DEVID_CLOCK_SYSTEM is the default.
- * @param at_utc  With DEVID_CLOCK_GIVEN: seconds since 1970-01-01T00:00:00Z; else ignored.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_tls_clock(devid_config *config,
-                                        int32_t clock,
-                                        int64_t at_utc,
-                                        devid_error **err);
-
-/**
- * Whether the status of HTTPS servers is asked about: in lists given by devid_config_add_tls_crls(), and in the OCSP response
- * that the server staples. Nothing is fetched for it.
- *
- * @param config  Not NULL.
- * @param mode    One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_tls_revocation(devid_config *config,
-                                             int32_t mode,
-                                             devid_error **err);
-
-/**
- * Adds CRLs that HTTPS servers are looked up in.
- *
- * @param config    Not NULL.
- * @param data      CRLs, DER (one) or PEM (any number). Not NULL.
- * @param data_len  Length of `data` in bytes.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_add_tls_crls(devid_config *config,
-                                       const uint8_t *data,
-                                       size_t data_len,
-                                       devid_error **err);
-
-/**
- * Leave messages without protection of their own, because client and server know each other by TLS with certificates on
- * both sides: for CAs that want it so (HashiCorp Vault). Needs an "https" server, devid_config_add_tls_anchors() and
- * devid_config_set_tls_credential(). Answers without protection count only if they came over such a connection of the
- * built-in HTTP client, never by devid_op_feed() or a function of the program; answers with a signature are checked as
- * always. Replaces an earlier credential.
- *
- * @param config  Not NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_UNSUPPORTED if HTTPS is not built in.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_protect_by_mutual_tls(devid_config *config,
-                                                devid_error **err);
-
-/**
- * For "coap" servers: sizes and times (RFC 7252 section 4.8, RFC 7959).
- *
- * @param config          Not NULL.
- * @param block_bytes     Largest block: 16, 32, 64, 128, 256, 512 or 1024; 0 leaves it as it is (1024).
- * @param ack_millis      Until the first repetition of a message, and up to half of it more at random; each further one takes
- *                        twice as long. 0 leaves it as it is (2000).
- * @param max_retransmit  How often a message is repeated; -1 leaves it as it is (4).
- * @param err             Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for other values; DEVID_E_UNSUPPORTED if CoAP is not built in.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_coap(devid_config *config,
-                                   uint32_t block_bytes,
-                                   uint32_t ack_millis,
-                                   int32_t max_retransmit,
-                                   devid_error **err);
-
-/**
- * User name and password for the proxy (RFC 7617). They are sent to the proxy alone, and shown nowhere.
- *
- * @param config    Not NULL.
- * @param user      Without a colon; NULL for none. May be NULL.
- * @param password  NULL only if `user` is. May be NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_proxy_login(devid_config *config,
-                                          const char *user,
-                                          const char *password,
-                                          devid_error **err);
-
-/**
- * Speak HTTP/1.0, for servers that know nothing else.
- *
- * @param config  Not NULL.
- * @param on      1 yes, 0 no (the default).
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_http_1_0(devid_config *config,
-                                       int32_t on,
-                                       devid_error **err);
-
-/**
- * Carry the datagrams to a "coap" server by functions of the program instead of the built-in UDP socket: over a modem of its
- * own, or inside DTLS. Blocks, repetitions and their times stay the library's business.
- *
- * @param op       Made with settings whose server is a "coap" URL. Not NULL.
- * @param send     NULL: the built-in socket. May be NULL.
- * @param receive  NULL exactly if `send` is. May be NULL.
- * @param user     Passed to all three. May be NULL.
- * @param destroy  Called once, when the operation is freed, other functions are set, or this call fails. May be NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the server is none of CoAP; DEVID_E_UNSUPPORTED if CoAP is not built in.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_set_datagrams(devid_op *op,
-                                    devid_send_datagram_fn send,
-                                    devid_receive_datagram_fn receive,
-                                    void *user,
-                                    devid_destroy_fn destroy,
-                                    devid_error **err);
-
-
-/* ---- Settings about who signs answers and whether those certificates are revoked; further header fields of requests ---- */
-
-/**
- * Whether certificates that sign answers are checked for revocation, with the data that devid_config_add_signer_crls() and its kin
- * give: nothing is fetched.
- *
- * @param config  Not NULL.
- * @param mode    One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
- * @param scope   One of DEVID_SCOPE_*.
- * @param prefer  One of DEVID_PREFER_*.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT. With a signer that is revoked, or whose status must be known and is not, operations
- *         fail with DEVID_E_PROTECTION_INVALID.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_signer_revocation(devid_config *config,
-                                                int32_t mode,
-                                                int32_t scope,
-                                                int32_t prefer,
-                                                devid_error **err);
-
-/**
- * How old status data about signers may be.
- *
- * @param config           Not NULL.
- * @param max_age_seconds  Oldest accepted, from its thisUpdate; -1: until its nextUpdate (the default).
- * @param grace_seconds    How long after nextUpdate it may still be used; 0 is the default.
- * @param skew_seconds     How far thisUpdate may lie in the future; 0 is the default.
- * @param err              Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_signer_status_age(devid_config *config,
-                                                int64_t max_age_seconds,
-                                                uint32_t grace_seconds,
-                                                uint32_t skew_seconds,
-                                                devid_error **err);
-
-/**
- * Adds CRLs about signers of answers and the CAs above them.
- *
- * @param config    Not NULL.
- * @param crls      DER (one) or PEM (any number). Not NULL.
- * @param crls_len  Length of `crls` in bytes.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_add_signer_crls(devid_config *config,
-                                          const uint8_t *crls,
-                                          size_t crls_len,
-                                          devid_error **err);
-
-/**
- * Adds an OCSP response about a signer of answers.
- *
- * @param config        Not NULL.
- * @param response      OCSPResponse, DER. Not NULL.
- * @param response_len  Length of `response` in bytes.
- * @param err           Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_add_signer_ocsp(devid_config *config,
-                                          const uint8_t *response,
-                                          size_t response_len,
-                                          devid_error **err);
-
-/**
- * Uses what device memory keeps for signers of answers: its CRLs as they are now, and the highest CRL numbers seen, so that an
- * older list cannot be played back.
- *
- * @param config  Not NULL.
- * @param store   Used as long as clients made with these settings are. Not NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_use_signer_store(devid_config *config,
-                                           const devid_store *store,
-                                           devid_error **err);
-
-/**
- * Adds a field to generalInfo of requests (RFC 9810 section 5.1.1), such as a vendor's. Profile, implicitConfirm and what else this
- * library sets by itself have functions of their own.
- *
- * @param config      Not NULL.
- * @param identifier  infoType in dotted form. Not NULL.
- * @param value       infoValue, DER. NULL: none. May be NULL.
- * @param value_len   Length of `value` in bytes.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_DER if the value is not one element of DER.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_add_general_info(devid_config *config,
-                                           const char *identifier,
-                                           const uint8_t *value,
-                                           size_t value_len,
-                                           devid_error **err);
-
-/**
- * Whether requests say when they were made (messageTime). For devices without a clock: a wrong time is worse than none.
- *
- * @param config  Not NULL.
- * @param on      1 yes (the default), 0 no.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_message_time(devid_config *config,
-                                           int32_t on,
-                                           devid_error **err);
-
-
-/* ---- Operations: enrolment, renewal and others, step by step or in one blocking run ---- */
+typedef int32_t devid_action;
 
 /**
  * Send devid_op_output() to the server and hand its answer to devid_op_feed().
@@ -2425,127 +1291,6 @@ devid_status devid_config_set_message_time(devid_config *config,
  * The certificate is issued and confirmed, or revoked, or the question is answered.
  */
 #define DEVID_ACTION_DONE 5
-
-/**
- * The new key is to sign: proof of possession.
- */
-#define DEVID_SIGN_NEW_KEY 1
-
-/**
- * The key of the credential is to sign: protection of the message.
- */
-#define DEVID_SIGN_PROTECTION 2
-
-/**
- * What devid_op_step() asks for: one of DEVID_ACTION_*. More may be added.
- */
-typedef int32_t devid_action;
-
-/**
- * Begins an enrolment with a PKI that does not know the device yet: ir (RFC 9483 section 4.1.1). Nothing is sent before the
- * first step.
- *
- * @param client   Not NULL.
- * @param key      The new key that is to be certified. Not NULL.
- * @param subject  What is asked for. Not NULL.
- * @param out_op   Receives the operation; free with devid_op_free(). Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_enroll(const devid_client *client,
-                             const devid_key *key,
-                             const devid_subject *subject,
-                             devid_op **out_op,
-                             devid_error **err);
-
-/**
- * Begins the enrolment of a further certificate with a PKI that knows the device: cr (RFC 9483 section 4.1.2).
- *
- * @param client   Not NULL.
- * @param key      The new key that is to be certified. Not NULL.
- * @param subject  What is asked for. Not NULL.
- * @param out_op   Receives the operation; free with devid_op_free(). Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_enroll_further(const devid_client *client,
-                                     const devid_key *key,
-                                     const devid_subject *subject,
-                                     devid_op **out_op,
-                                     devid_error **err);
-
-/**
- * Begins a key update: kur (RFC 9483 section 4.1.3). The client's credential is the certificate that is updated; the names
- * stay.
- *
- * @param client  With a credential set by devid_config_set_credential(). Not NULL.
- * @param key     The new key. Not NULL.
- * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the client's credential is a shared secret.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_renew(const devid_client *client,
-                            const devid_key *key,
-                            devid_op **out_op,
-                            devid_error **err);
-
-/**
- * Continues an operation that was saved, perhaps by another process.
- *
- * @param client     With the same settings as then. Not NULL.
- * @param key        The new key of that operation: see devid_op_saved_key(). NULL for an operation that has none: a
- *                   revocation, a question, p10cr, a key that the CA's side makes and that has not come. May be NULL.
- * @param saved      What devid_op_save() gave. Not NULL.
- * @param saved_len  Length of `saved` in bytes.
- * @param out_op     Receives the operation; free with devid_op_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_CORRUPT, DEVID_E_UNKNOWN_VERSION, DEVID_E_KEY_MISMATCH.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_restore(const devid_client *client,
-                              const devid_key *key,
-                              const uint8_t *saved,
-                              size_t saved_len,
-                              devid_op **out_op,
-                              devid_error **err);
-
-/**
- * Saves an operation, whenever the last step asked to send, wait or accept. The bytes hold no private key and no secret; keep
- * them where the keys are.
- *
- * @param op         Not NULL.
- * @param out_saved  Receives the bytes; free with devid_bytes_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE at other times.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_save(const devid_op *op,
-                           devid_bytes **out_saved,
-                           devid_error **err);
-
-/**
- * Which new key a saved operation belongs to.
- *
- * @param saved      What devid_op_save() gave. Not NULL.
- * @param saved_len  Length of `saved` in bytes.
- * @param out_spki   Receives the public half, SubjectPublicKeyInfo (DER); free with devid_bytes_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if it has no new key (a revocation, a question); DEVID_E_DER.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_saved_key(const uint8_t *saved,
-                                size_t saved_len,
-                                devid_bytes **out_spki,
-                                devid_error **err);
 
 /**
  * Moves the operation on as far as it goes without the program, and says what is to be done next. Never blocks. A failure
@@ -2576,14 +1321,6 @@ const uint8_t *devid_op_output(const devid_op *op,
                                size_t *out_len);
 
 /**
- * What the message to send is: "ir", "cr", "kur", "p10cr", "rr", "genm", "pollReq", "certConf".
- *
- * @param op  May be NULL (gives NULL).
- * @return NULL if none is to be sent; valid until the operation is changed or freed.
- */
-DEVID_API const char *devid_op_output_name(const devid_op *op);
-
-/**
  * Hands in the server's answer; the next step looks at it.
  *
  * @param op          Not NULL.
@@ -2608,14 +1345,6 @@ devid_status devid_op_feed(devid_op *op,
 DEVID_API uint32_t devid_op_wait_seconds(const devid_op *op);
 
 /**
- * The server's words on why it is waited, one a line.
- *
- * @param op  May be NULL (gives "").
- * @return Never NULL; valid until the operation is changed or freed.
- */
-DEVID_API const char *devid_op_wait_reason(const devid_op *op);
-
-/**
  * What is to be signed, after DEVID_ACTION_SIGN: the message, whole, not its digest.
  *
  * @param op           Not NULL.
@@ -2636,14 +1365,6 @@ devid_status devid_op_to_sign(const devid_op *op,
  * @return NULL if nothing is to be signed; valid until the operation is changed or freed.
  */
 DEVID_API const char *devid_op_sign_algorithm(const devid_op *op);
-
-/**
- * Which key is to sign.
- *
- * @param op  May be NULL (gives 0).
- * @return DEVID_SIGN_NEW_KEY or DEVID_SIGN_PROTECTION; 0 if nothing is to be signed.
- */
-DEVID_API int32_t devid_op_sign_role(const devid_op *op);
 
 /**
  * Hands in a signature. It is checked with the public key before it is used.
@@ -2693,46 +1414,6 @@ devid_status devid_op_chain(const devid_op *op,
                             devid_error **err);
 
 /**
- * The certificates that the CA offers as anchors (caPubs), if its answer was protected by the shared secret.
- *
- * @param op         Not NULL.
- * @param out_certs  Receives the list, perhaps an empty one; free with devid_cert_list_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if no certificate is there yet.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_ca_pubs(const devid_op *op,
-                              devid_cert_list **out_certs,
-                              devid_error **err);
-
-/**
- * PKIStatus that came with the certificate, or with the revocation.
- *
- * @param op  May be NULL (gives -1).
- * @return 0 accepted, 1 grantedWithMods, 4 or more: a warning, see devid_op_warning(); -1 if none is there yet.
- */
-DEVID_API
-int64_t devid_op_pki_status(const devid_op *op);
-
-/**
- * In how many ways the issued certificate is not what was asked for.
- *
- * @param op  May be NULL (gives 0).
- * @return 0: it is what was asked for, or none is there yet.
- */
-DEVID_API size_t devid_op_difference_count(const devid_op *op);
-
-/**
- * One difference in words, such as "subject: requested CN=a, issued CN=b".
- *
- * @param op     May be NULL (gives NULL).
- * @param index  From 0 to devid_op_difference_count() - 1.
- * @return NULL if there is no such difference; valid until the operation is changed or freed.
- */
-DEVID_API const char *devid_op_difference(const devid_op *op, size_t index);
-
-/**
  * Takes the issued certificate; the next step confirms it. One that is bound to device memory is staged there first.
  *
  * @param op   Not NULL.
@@ -2759,1729 +1440,64 @@ devid_status devid_op_reject(devid_op *op,
                              devid_error **err);
 
 /**
+ * Saves an operation, whenever the last step asked to send, wait or accept. The bytes hold no private key and no secret; keep
+ * them where the keys are.
+ *
+ * @param op         Not NULL.
+ * @param out_saved  Receives the bytes; free with devid_bytes_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE at other times.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_save(const devid_op *op,
+                           devid_bytes **out_saved,
+                           devid_error **err);
+
+/**
+ * Continues an operation that was saved, perhaps by another process.
+ *
+ * @param client     With the same settings as then. Not NULL.
+ * @param key        The new key of that operation: see devid_op_saved_key(). NULL for an operation that has none: a
+ *                   revocation, a question, p10cr, a key that the CA's side makes and that has not come. May be NULL.
+ * @param saved      What devid_op_save() gave. Not NULL.
+ * @param saved_len  Length of `saved` in bytes.
+ * @param out_op     Receives the operation; free with devid_op_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_CORRUPT, DEVID_E_UNKNOWN_VERSION, DEVID_E_KEY_MISMATCH.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_restore(const devid_client *client,
+                              const devid_key *key,
+                              const uint8_t *saved,
+                              size_t saved_len,
+                              devid_op **out_op,
+                              devid_error **err);
+
+/**
  * Frees an operation. One that is not done is abandoned; the CA is not told.
  *
  * @param op  May be NULL.
  */
 DEVID_API void devid_op_free(devid_op *op);
 
+/** @} */
 
-/* ---- Keys that the CA's side makes, and proofs of possession of keys that cannot sign ---- */
+/* ---- Device memory ---- */
 
-/**
- * Begins an enrolment or renewal over a key that the CA's side makes (RFC 9483 section 4.1.6). The key comes encrypted to the
- * client's credential: an RSA or EC key at hand, or the shared secret.
- *
- * @param client    Not NULL.
- * @param request   "ir", "cr" or "kur". Not NULL.
- * @param key_kind  The type of key preferred, as devid_key_generate(); of RSA keys the CA chooses the size. NULL: any. May be
- *                  NULL.
- * @param subject   What is asked for; NULL for "kur", whose names are those of the credential's certificate. May be NULL.
- * @param out_op    Receives the operation; free with devid_op_free(). Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT; DEVID_E_ALGORITHM or DEVID_E_UNSUPPORTED if nothing can be encrypted to the
- *         credential.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_enroll_central(const devid_client *client,
-                                     const char *request,
-                                     const char *key_kind,
-                                     const devid_subject *subject,
-                                     devid_op **out_op,
-                                     devid_error **err);
-
-/**
- * The key that the CA's side made, from DEVID_ACTION_ACCEPT on: it is the certificate's, and was signed by a key generation
- * authority. A saved operation does not hold it: keep it before devid_op_accept(), unless devid_op_install_into() does.
- *
- * @param op       Not NULL.
- * @param out_key  Receives the key; free with devid_key_free(). Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if no certificate is there yet, or its key is the device's own.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_private_key(const devid_op *op,
-                                  devid_key **out_key,
-                                  devid_error **err);
-
-/**
- * Chooses how possession of new keys is proved to which something can be encrypted (RFC 9810 section 5.2.8). Without it, keys
- * that can sign do so, and others take "encrCert".
- *
- * @param config      Not NULL.
- * @param possession  "encrCert": the certificate is sent encrypted to the new key and confirmed by its digest;
- *                    "challengeResp": a number is sent encrypted to the new key and sent back; "signature" where the key can.
- *                    Not NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another word.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_set_possession(devid_config *config,
-                                         const char *possession,
-                                         devid_error **err);
-
-
-/* ---- Running operations: blocking comfort on top of the steps ---- */
-
-/**
- * Carries a message to the server and brings the answer. request: one PKIMessage, DER. reply: give the answer's body with
- * devid_bytes_append(). Return 0, or a number at or below -10000, which becomes the status of the call.
- */
-typedef int32_t (*devid_exchange_fn)(void *user,
-                                     const uint8_t *request,
-                                     size_t request_len,
-                                     devid_bytes *reply);
-
-/**
- * Decides on the issued certificate, and is the place to install it. chain: the certificates above it. differences: where it
- * is not what was asked for, one a line; "" if nowhere. *out_accept is 0 and refuses; write 1 to take the certificate.
- * Return 0, or a number at or below -10000 to end the run without a decision.
- */
-typedef int32_t (*devid_decide_fn)(void *user,
-                                   const devid_cert *cert,
-                                   const devid_cert_list *chain,
-                                   const char *differences,
-                                   int32_t *out_accept);
-
-/**
- * Waits. Return 0 when the time is over, or a number at or below -10000 to end the run; the operation can go on later.
- */
-typedef int32_t (*devid_wait_fn)(void *user, uint32_t seconds);
-
-/**
- * Carry the messages by a function of the program instead of the built-in HTTP client.
- *
- * @param op        Not NULL.
- * @param exchange  NULL: the built-in HTTP client. May be NULL.
- * @param user      Passed to `exchange` and `destroy`. May be NULL.
- * @param destroy   Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_set_exchange(devid_op *op,
-                                   devid_exchange_fn exchange,
-                                   void *user,
-                                   devid_destroy_fn destroy,
-                                   devid_error **err);
-
-/**
- * Let a function of the program decide on the issued certificate. Without one, devid_op_run() takes a certificate that is
- * what was asked for and refuses any other.
- *
- * @param op       Not NULL.
- * @param decide   NULL: as above. May be NULL.
- * @param user     Passed to `decide` and `destroy`. May be NULL.
- * @param destroy  Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_set_decide(devid_op *op,
-                                 devid_decide_fn decide,
-                                 void *user,
-                                 devid_destroy_fn destroy,
-                                 devid_error **err);
-
-/**
- * Let a function of the program wait, or refuse to. Without one, devid_op_run() sleeps.
- *
- * @param op       Not NULL.
- * @param wait     NULL: sleep. May be NULL.
- * @param user     Passed to `wait` and `destroy`. May be NULL.
- * @param destroy  Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_set_wait(devid_op *op,
-                               devid_wait_fn wait,
-                               void *user,
-                               devid_destroy_fn destroy,
-                               devid_error **err);
-
-/**
- * Runs an operation to its end. Blocks. This function alone reads the system's clock.
- *
- * After a failure of the way to the server (devid_status_class() gives DEVID_CLASS_TRANSPORT) or of a callback, the operation
- * stands where it was: it can be run again, stepped or saved.
- *
- * @param op   Not NULL.
- * @param err  Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK: the certificate is issued and confirmed, see devid_op_certificate(); or what else was asked for is done. Else as devid_op_step(), or
- *         DEVID_CLASS_TRANSPORT, or what a callback returned.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_run(devid_op *op,
-                          devid_error **err);
-
-/**
- * Sends the message under way and feeds the answer: one exchange, for programs that step but leave HTTP to the library.
- * Blocks.
- *
- * @param op   After DEVID_ACTION_SEND. Not NULL.
- * @param err  Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if no message is under way; a failure of the way to the server, after which the same
- *         message can be sent again.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_exchange(devid_op *op,
-                               devid_error **err);
-
-
-/* ---- Ending a blocking call from another thread ---- */
-
-/**
- * Makes a switch that is not thrown.
- *
- * @param out_cancel  Receives the switch; free with devid_cancel_free(). Not NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_cancel_new(devid_cancel **out_cancel,
-                              devid_error **err);
-
-/**
- * Throws the switch: devid_op_run() and devid_op_exchange() of operations that have it return soon with DEVID_E_CANCELLED, and
- * so does every later call of theirs. The operations stand where they were: they can be saved, or go on with another switch.
- * Returns at once; may be called from a thread of any kind, but not from a signal handler.
- *
- * @param cancel  May be NULL.
- */
-DEVID_API
-void devid_cancel_throw(const devid_cancel *cancel);
-
-/**
- * Whether the switch was thrown.
- *
- * @param cancel  May be NULL (gives 0).
- * @return 1 or 0.
- */
-DEVID_API int32_t devid_cancel_is_thrown(const devid_cancel *cancel);
-
-/**
- * Frees a switch. Operations that have it keep what they need of it.
- *
- * @param cancel  May be NULL.
- */
-DEVID_API void devid_cancel_free(devid_cancel *cancel);
-
-/**
- * Gives an operation a switch by which its blocking calls end: exchanges by the built-in HTTP client at any moment, waits without a
- * function of the program at any moment, and functions of the program when they return.
- *
- * @param op      Not NULL.
- * @param cancel  NULL: none. May be NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_set_cancel(devid_op *op,
-                                 const devid_cancel *cancel,
-                                 devid_error **err);
-
-
-/* ---- Operations besides enrolment: revocation, questions to the server, requests made by others ---- */
-
-/**
- * No reason is given (RFC 5280 section 5.3.1, as are the following).
- */
-#define DEVID_REASON_UNSPECIFIED 0
-
-/**
- * The private key is, or may be, in other hands.
- */
-#define DEVID_REASON_KEY_COMPROMISE 1
-
-/**
- * The CA's private key is, or may be, in other hands.
- */
-#define DEVID_REASON_CA_COMPROMISE 2
-
-/**
- * The names in the certificate hold no more.
- */
-#define DEVID_REASON_AFFILIATION_CHANGED 3
-
-/**
- * Another certificate has taken its place.
- */
-#define DEVID_REASON_SUPERSEDED 4
-
-/**
- * The device is out of service.
- */
-#define DEVID_REASON_CESSATION_OF_OPERATION 5
-
-/**
- * On hold: it can be taken back with DEVID_REASON_REMOVE_FROM_CRL, where the CA does that.
- */
-#define DEVID_REASON_CERTIFICATE_HOLD 6
-
-/**
- * Not on hold any more.
- */
-#define DEVID_REASON_REMOVE_FROM_CRL 8
-
-/**
- * A right that the certificate gave was withdrawn.
- */
-#define DEVID_REASON_PRIVILEGE_WITHDRAWN 9
-
-/**
- * The attribute authority's key is, or may be, in other hands.
- */
-#define DEVID_REASON_AA_COMPROMISE 10
-
-/**
- * Begins the enrolment for a PKCS#10 request, our own or someone else's: p10cr (RFC 9483 section 4.1.4). The request goes out as
- * it is; its key need not be at hand.
- *
- * @param client       Not NULL.
- * @param request      PKCS#10, DER or PEM. Not NULL.
- * @param request_len  Length of `request` in bytes.
- * @param out_op       Receives the operation; free with devid_op_free(). Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_SIGNATURE_INVALID if the request's own signature does not hold.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_enroll_pkcs10(const devid_client *client,
-                                    const uint8_t *request,
-                                    size_t request_len,
-                                    devid_op **out_op,
-                                    devid_error **err);
-
-/**
- * Begins the revocation of a certificate: rr (RFC 9483 section 4.2). An end entity signs with the key of that very certificate,
- * so the client's credential is the certificate itself, or one that the CA authorises, such as an RA's. When the operation
- * is done, devid_op_pki_status() and devid_op_warning() tell what the CA said.
- *
- * @param client  Its credential is a certificate. Not NULL.
- * @param cert    Which one is to be revoked. Not NULL.
- * @param reason  One of DEVID_REASON_*.
- * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the client's credential is a shared secret or the reason is none.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_revoke(const devid_client *client,
-                             const devid_cert *cert,
-                             int32_t reason,
-                             devid_op **out_op,
-                             devid_error **err);
-
-/**
- * As devid_op_revoke(), for a certificate that is not at hand.
- *
- * @param client  Its credential is a certificate. Not NULL.
- * @param issuer  The name of its issuer, such as "CN=Issuing CA,O=Example". Where the client's settings hold a certificate of
- *                that issuer, the name goes out as it is written there. Not NULL.
- * @param serial  Hexadecimal digits, as devid_cert_serial() gives them; colons and spaces are passed over. Not NULL.
- * @param reason  One of DEVID_REASON_*.
- * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return As devid_op_revoke(); DEVID_E_DER if the text is no name, DEVID_E_INVALID_ARGUMENT if the serial number is none.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_revoke_serial(const devid_client *client,
-                                    const char *issuer,
-                                    const char *serial,
-                                    int32_t reason,
-                                    devid_op **out_op,
-                                    devid_error **err);
-
-/**
- * As devid_op_revoke_serial(), by whoever lost the certificate's key: protected by a MAC under the passphrase that the CA was given
- * with devid_op_leave_revocation_passphrase() (RFC 9810 appendix B).
- *
- * @param client  Its credential is that passphrase and its reference value: devid_config_set_secret(). Not NULL.
- * @param issuer  The name of its issuer. Not NULL.
- * @param serial  Hexadecimal digits, as devid_cert_serial() gives them; colons and spaces are passed over. Not NULL.
- * @param reason  One of DEVID_REASON_*.
- * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return As devid_op_revoke_serial(); DEVID_E_INVALID_ARGUMENT if the client's credential is no shared secret.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_revoke_with_passphrase(const devid_client *client,
-                                             const char *issuer,
-                                             const char *serial,
-                                             int32_t reason,
-                                             devid_op **out_op,
-                                             devid_error **err);
-
-/**
- * Gives the CA a passphrase with which the certificate of the client's credential can be revoked when its key is lost (RFC 9810
- * section 5.3.19.9). It is encrypted at once: neither the operation nor what is saved of it holds it in clear. A passphrase
- * protects as well as it is hard to guess.
- *
- * @param client          Its credential is the certificate. Not NULL.
- * @param recipient       A certificate of the CA whose key can be encrypted to; it must lead to the CMP anchors. Not NULL.
- * @param reference       By which the CA finds the passphrase again: the reference value of the later revocation. Not NULL.
- * @param passphrase      Not NULL.
- * @param passphrase_len  Length of `passphrase` in bytes.
- * @param now             The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_op          Receives the operation, which is done when the CA has it; free with devid_op_free(). Not NULL.
- * @param err             Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the reference value or the passphrase is empty; DEVID_E_NO_PATH and others of
- *         devid_validate() about the recipient.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_leave_revocation_passphrase(const devid_client *client,
-                                                  const devid_cert *recipient,
-                                                  const char *reference,
-                                                  const uint8_t *passphrase,
-                                                  size_t passphrase_len,
-                                                  int64_t now,
-                                                  devid_op **out_op,
-                                                  devid_error **err);
-
-/**
- * Asks for certificates of the CAs (RFC 9483 section 4.3.1): devid_op_ca_certs() when it is done. They help to build paths and
- * are trusted for nothing.
- *
- * @param client  Not NULL.
- * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_ask_ca_certs(const devid_client *client,
-                                   devid_op **out_op,
-                                   devid_error **err);
-
-/**
- * Asks for the successor of a trusted root (RFC 9483 section 4.3.2): devid_op_root_update() when it is done.
- *
- * @param client  Not NULL.
- * @param root    The root that is trusted today: its successor is checked with its key. Not NULL.
- * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_ask_root_update(const devid_client *client,
-                                      const devid_cert *root,
-                                      devid_op **out_op,
-                                      devid_error **err);
-
-/**
- * Asks what requests for certificates are to look like (RFC 9483 section 4.3.3), for the profile of the settings if there is
- * one: devid_op_template() when it is done.
- *
- * @param client  Not NULL.
- * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_ask_template(const devid_client *client,
-                                   devid_op **out_op,
-                                   devid_error **err);
-
-/**
- * Asks for the CRL that a certificate points to (RFC 9483 section 4.3.4), by its distribution point or else its issuer:
- * devid_op_crl() when it is done. There is none if the server has nothing newer.
- *
- * @param client     Not NULL.
- * @param cert       Not NULL.
- * @param known      The CRL at hand, DER: only a newer one is wanted. NULL: any. May be NULL.
- * @param known_len  Length of `known` in bytes.
- * @param out_op     Receives the operation; free with devid_op_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER if `known` is no CRL.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_ask_crl(const devid_client *client,
-                              const devid_cert *cert,
-                              const uint8_t *known,
-                              size_t known_len,
-                              devid_op **out_op,
-                              devid_error **err);
-
-/**
- * As devid_op_ask_crl(), by name.
- *
- * @param client       Not NULL.
- * @param url          A distribution point as certificates name it. NULL: by issuer. May be NULL.
- * @param issuer       The issuer of the CRL, such as "CN=Issuing CA,O=Example"; with a URL NULL. May be NULL.
- * @param this_update  thisUpdate of the CRL at hand, in seconds since 1970-01-01T00:00:00Z; -1: there is none.
- * @param out_op       Receives the operation; free with devid_op_free(). Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if both or neither name it.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_ask_crl_of(const devid_client *client,
-                                 const char *url,
-                                 const char *issuer,
-                                 int64_t this_update,
-                                 devid_op **out_op,
-                                 devid_error **err);
-
-/**
- * Asks for the current CRL, whichever the server means (RFC 9810 section 5.3.19.6): devid_op_crl() when it is done.
- *
- * @param client  Not NULL.
- * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_ask_current_crl(const devid_client *client,
-                                      devid_op **out_op,
-                                      devid_error **err);
-
-/**
- * Asks anything else, such as a vendor's question: devid_op_info_type() and devid_op_info_value() when it is done.
- *
- * @param client      Not NULL.
- * @param identifier  infoType in dotted form, such as "1.3.6.1.5.5.7.4.2". Not NULL.
- * @param value       infoValue, DER. NULL: none. May be NULL.
- * @param value_len   Length of `value` in bytes.
- * @param out_op      Receives the operation; free with devid_op_free(). Not NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_DER if the value is not one element of DER.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_ask_other(const devid_client *client,
-                                const char *identifier,
-                                const uint8_t *value,
-                                size_t value_len,
-                                devid_op **out_op,
-                                devid_error **err);
-
-
-/* ---- What came of an operation that is not about a new certificate: the CA's answers, and its warnings ---- */
-
-/**
- * The operation is no question, or is not known here.
- */
-#define DEVID_QUESTION_NONE 0
-
-/**
- * Asked by devid_op_ask_ca_certs().
- */
-#define DEVID_QUESTION_CA_CERTS 1
-
-/**
- * Asked by devid_op_ask_root_update().
- */
-#define DEVID_QUESTION_ROOT_UPDATE 2
-
-/**
- * Asked by devid_op_ask_template().
- */
-#define DEVID_QUESTION_TEMPLATE 3
-
-/**
- * Asked by devid_op_ask_crl(), devid_op_ask_crl_of() or devid_op_ask_current_crl().
- */
-#define DEVID_QUESTION_CRL 4
-
-/**
- * Asked by devid_op_ask_other().
- */
-#define DEVID_QUESTION_OTHER 5
-
-/**
- * No question, but a passphrase for a later revocation: devid_op_leave_revocation_passphrase().
- */
-#define DEVID_QUESTION_REV_PASSPHRASE 6
-
-/**
- * What an operation asks for, also one that was restored: "ir", "cr", "kur", "p10cr", "rr", "genm".
- *
- * @param op  May be NULL (gives NULL).
- * @return Valid until the operation is freed.
- */
-DEVID_API const char *devid_op_request_name(const devid_op *op);
-
-/**
- * Which question an operation asks, also one that was restored.
- *
- * @param op  May be NULL (gives DEVID_QUESTION_NONE).
- * @return One of DEVID_QUESTION_*; more may be added.
- */
-DEVID_API int32_t devid_op_question(const devid_op *op);
-
-/**
- * Whether an operation is done, as DEVID_ACTION_DONE says.
- *
- * @param op  May be NULL (gives 0).
- * @return 1 or 0.
- */
-DEVID_API int32_t devid_op_is_done(const devid_op *op);
-
-/**
- * How many warnings came with a success: a PKIStatus that is not accepted, in words, and the CA's own texts.
- *
- * @param op  May be NULL (gives 0).
- * @return 0: none, or nothing was answered yet.
- */
-DEVID_API
-size_t devid_op_warning_count(const devid_op *op);
-
-/**
- * One warning, such as "keyUpdateWarning: the old certificate's key was updated before".
- *
- * @param op     May be NULL (gives NULL).
- * @param index  From 0 to devid_op_warning_count() - 1.
- * @return NULL if there is no such warning; valid until the operation is changed or freed.
- */
-DEVID_API const char *devid_op_warning(const devid_op *op, size_t index);
-
-/**
- * The answer to devid_op_ask_ca_certs(): helpers for paths, trusted for nothing.
- *
- * @param op         Done. Not NULL.
- * @param out_certs  Receives the list, perhaps an empty one; free with devid_cert_list_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if that was not asked or is not answered yet.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_ca_certs(const devid_op *op,
-                               devid_cert_list **out_certs,
-                               devid_error **err);
-
-/**
- * The answer to devid_op_ask_root_update(). The new root comes out only after the trusted root's key was found to vouch for it,
- * and all links between the two hold (RFC 9810 section 4.4); devid_store_add_root() puts it among the anchors.
- *
- * @param op                Done. Not NULL.
- * @param out_root          Receives the new root; NULL if the server knows of none. Free with devid_cert_free(). Not NULL.
- * @param out_new_with_old  Receives the new key signed with the old one: helps those who trust the old root alone. Free with
- *                          devid_cert_free(). NULL if not wanted. May be NULL.
- * @param out_old_with_new  Receives the old key signed with the new one, if the server sent that; free with devid_cert_free().
- *                          NULL if not wanted. May be NULL.
- * @param err               Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if that was not asked or is not answered yet.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_root_update(const devid_op *op,
-                                  devid_cert **out_root,
-                                  devid_cert **out_new_with_old,
-                                  devid_cert **out_old_with_new,
-                                  devid_error **err);
-
-/**
- * The answer to devid_op_ask_template().
- *
- * @param op            Done. Not NULL.
- * @param out_template  Receives the template; NULL if the CA asks for nothing in particular. Free with devid_template_free().
- *                      Not NULL.
- * @param err           Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if that was not asked or is not answered yet.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_template(const devid_op *op,
-                               devid_template **out_template,
-                               devid_error **err);
-
-/**
- * How many CRLs came: in answer to devid_op_ask_crl() and its kin, or along with a revocation.
- *
- * @param op  May be NULL (gives 0).
- * @return 0: none, or nothing was answered yet.
- */
-DEVID_API size_t devid_op_crl_count(const devid_op *op);
-
-/**
- * One CRL that came, DER. Its signature is not checked: devid_store_put_crl() and devid_validator_add_crls() take it.
- *
- * @param op       May be NULL (gives NULL).
- * @param index    From 0 to devid_op_crl_count() - 1.
- * @param out_len  Receives the length in bytes. May be NULL.
- * @return NULL if there is no such CRL; valid until the operation is changed or freed.
- */
-DEVID_API
-const uint8_t *devid_op_crl(const devid_op *op,
-                            size_t index,
-                            size_t *out_len);
-
-/**
- * How many items came in answer to devid_op_ask_other().
- *
- * @param op  May be NULL (gives 0).
- * @return 0: none, or nothing was answered yet.
- */
-DEVID_API size_t devid_op_info_count(const devid_op *op);
-
-/**
- * infoType of an item, in dotted form.
- *
- * @param op     May be NULL (gives NULL).
- * @param index  From 0 to devid_op_info_count() - 1.
- * @return NULL if there is no such item; valid until the operation is changed or freed.
- */
-DEVID_API const char *devid_op_info_type(const devid_op *op, size_t index);
-
-/**
- * infoValue of an item, DER.
- *
- * @param op       May be NULL (gives NULL).
- * @param index    From 0 to devid_op_info_count() - 1.
- * @param out_len  Receives the length in bytes, 0 if the item has no value. May be NULL.
- * @return NULL if there is no such item; valid until the operation is changed or freed.
- */
-DEVID_API const uint8_t *devid_op_info_value(const devid_op *op, size_t index, size_t *out_len);
-
-
-/* ---- What a CA wants requests to look like, and how that is followed ---- */
-
-/**
- * Reads a template that was kept.
- *
- * @param der           What devid_template_der() gave. Not NULL.
- * @param der_len       Length of `der` in bytes.
- * @param out_template  Receives the template; free with devid_template_free(). Not NULL.
- * @param err           Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_template_parse(const uint8_t *der,
-                                  size_t der_len,
-                                  devid_template **out_template,
-                                  devid_error **err);
-
-/**
- * CertReqTemplateContent as the CA sent it, DER.
- *
- * @param tmpl     May be NULL (gives NULL).
- * @param out_len  Receives the length in bytes. May be NULL.
- * @return Valid until the template is freed.
- */
-DEVID_API const uint8_t *devid_template_der(const devid_template *tmpl, size_t *out_len);
-
-/**
- * The subject that requests are to have, as text; attributes without a value are to be filled in, and so is all of "".
- *
- * @param tmpl  May be NULL (gives NULL).
- * @return NULL if the template does not speak of it; valid until the template is freed.
- */
-DEVID_API
-const char *devid_template_subject(const devid_template *tmpl);
-
-/**
- * How many types of keys the CA certifies, of those that are known here.
- *
- * @param tmpl  May be NULL (gives 0).
- * @return 0: the template does not speak of keys, or of unknown ones only; see devid_template_check_key().
- */
-DEVID_API
-size_t devid_template_key_count(const devid_template *tmpl);
-
-/**
- * A type of key that the CA certifies, as devid_key_generate() takes it.
- *
- * @param tmpl   May be NULL (gives NULL).
- * @param index  From 0 to devid_template_key_count() - 1, in the CA's order.
- * @return NULL if there is no such type; valid until the template is freed.
- */
-DEVID_API const char *devid_template_key(const devid_template *tmpl, size_t index);
-
-/**
- * How many extensions requests are to have.
- *
- * @param tmpl  May be NULL (gives 0).
- * @return The number.
- */
-DEVID_API size_t devid_template_extension_count(const devid_template *tmpl);
-
-/**
- * An extension that requests are to have.
- *
- * @param tmpl   May be NULL (gives NULL).
- * @param index  From 0 to devid_template_extension_count() - 1.
- * @return Its identifier in dotted form; NULL if there is no such extension; valid until the template is freed.
- */
-DEVID_API
-const char *devid_template_extension(const devid_template *tmpl,
-                                     size_t index);
-
-/**
- * The value that an extension is to have, DER.
- *
- * @param tmpl     May be NULL (gives NULL).
- * @param index    From 0 to devid_template_extension_count() - 1.
- * @param out_len  Receives the length in bytes; 0: it is to be filled in. May be NULL.
- * @return NULL if there is no such extension; valid until the template is freed.
- */
-DEVID_API
-const uint8_t *devid_template_extension_value(const devid_template *tmpl,
-                                              size_t index,
-                                              size_t *out_len);
-
-/**
- * Refuses a key of a type that the CA does not certify.
- *
- * @param tmpl  Not NULL.
- * @param key   Not NULL.
- * @param err   Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_ALGORITHM.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_template_check_key(const devid_template *tmpl,
-                                      const devid_key *key,
-                                      devid_error **err);
-
-/**
- * Makes a new key of the first type in the CA's list that can be made here; P-256 if the CA has no wishes.
- *
- * @param tmpl     Not NULL.
- * @param out_key  Receives the key; free with devid_key_free(). Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_ALGORITHM if none can.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_template_generate_key(const devid_template *tmpl,
-                                         devid_key **out_key,
-                                         devid_error **err);
-
-/**
- * Makes what is asked for follow the CA's template: values that the template gives are taken over, places that it leaves empty
- * keep what was asked for, and what it does not have is asked for no more.
- *
- * @param subject      What the device would ask for by itself. Not NULL.
- * @param tmpl         Not NULL.
- * @param out_changes  Receives what was left out or replaced, and what the device does not have, a line each; free with
- *                     devid_bytes_free(). NULL if not wanted. May be NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_subject_apply_template(devid_subject *subject,
-                                          const devid_template *tmpl,
-                                          devid_bytes **out_changes,
-                                          devid_error **err);
-
-/**
- * Frees a template.
- *
- * @param tmpl  May be NULL.
- */
-DEVID_API void devid_template_free(devid_template *tmpl);
-
-
-/* ---- Trust anchors: certificates that are believed without proof ---- */
-
-/**
- * An empty set: nothing is trusted.
- *
- * @param out_trust  Receives the set; free with devid_trust_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API DEVID_MUST_USE devid_status devid_trust_new(devid_trust **out_trust, devid_error **err);
-
-/**
- * Adds trust anchors. Constraints that an anchor carries are enforced (RFC 5937).
- *
- * @param trust     Not NULL.
- * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
- * @param data_len  Length of `data` in bytes.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_trust_add_bytes(devid_trust *trust,
-                                   const uint8_t *data,
-                                   size_t data_len,
-                                   devid_error **err);
-
-/**
- * Adds a trust anchor.
- *
- * @param trust  Not NULL.
- * @param cert   Not NULL.
- * @param err    Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_trust_add(devid_trust *trust,
-                             const devid_cert *cert,
-                             devid_error **err);
-
-/**
- * How many anchors there are.
- *
- * @param trust  May be NULL (gives 0).
- * @return The number.
- */
-DEVID_API size_t devid_trust_count(const devid_trust *trust);
-
-/**
- * Frees a set.
- *
- * @param trust  May be NULL.
- */
-DEVID_API void devid_trust_free(devid_trust *trust);
-
-
-/* ---- What a validation found ---- */
-
-/**
- * Whether the certificate is valid.
- *
- * @param report  May be NULL (gives 0).
- * @return 1 yes, 0 no.
- */
-DEVID_API int32_t devid_report_is_valid(const devid_report *report);
-
-/**
- * How many findings there are, the most telling first. A valid certificate can have some: checks that could not be made.
- *
- * @param report  May be NULL (gives 0).
- * @return The number.
- */
-DEVID_API
-size_t devid_report_finding_count(const devid_report *report);
-
-/**
- * The code of a finding.
- *
- * @param report  May be NULL (gives 0).
- * @param index   From 0 to devid_report_finding_count() - 1.
- * @return One of DEVID_E_*; 0 if there is no such finding.
- */
-DEVID_API devid_status devid_report_finding_code(const devid_report *report, size_t index);
-
-/**
- * Which certificate of the path a finding is about.
- *
- * @param report  May be NULL (gives -1).
- * @param index   From 0 to devid_report_finding_count() - 1.
- * @return 0 is the certificate that was asked about; -1 if it is about none in particular.
+/** @defgroup devid_store Device memory
+ * Identities (key, certificate, chain) in generations that are switched as one, with what an interrupted enrolment needs. An
+ * operation that is bound to it is kept in step by itself. devid/storage.h has the rest.
+ * @{
  */
-DEVID_API int32_t devid_report_finding_certificate(const devid_report *report, size_t index);
 
 /**
- * A finding in words for people.
+ * Device memory. May be shared by threads as const, and used by several processes: calls that change something take a lock.
  *
- * @param report  May be NULL (gives NULL).
- * @param index   From 0 to devid_report_finding_count() - 1.
- * @return NULL if there is no such finding; valid until the report is freed.
+ * Names of identities, labels and operations are 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash.
  */
-DEVID_API const char *devid_report_finding_text(const devid_report *report, size_t index);
-
-/**
- * Whether a finding alone refuses the certificate.
- *
- * @param report  May be NULL (gives 0).
- * @param index   From 0 to devid_report_finding_count() - 1.
- * @return 1 yes, 0 no.
- */
-DEVID_API int32_t devid_report_finding_is_fatal(const devid_report *report, size_t index);
-
-/**
- * The path that passed: the certificate that was asked about first, the anchor last.
- *
- * @param report    Not NULL.
- * @param out_path  Receives the list; free with devid_cert_list_free(). Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NO_PATH if the certificate is not valid.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_report_path(const devid_report *report,
-                               devid_cert_list **out_path,
-                               devid_error **err);
-
-/**
- * Last second at which all certificates of the path are within their validity.
- *
- * @param report  May be NULL (gives 0).
- * @return Seconds since 1970-01-01T00:00:00Z; 0 if the certificate is not valid.
- */
-DEVID_API int64_t devid_report_not_after(const devid_report *report);
-
-/**
- * Last second at which the status data that the verdict rests on is current.
- *
- * @param report  May be NULL (gives 0).
- * @return Seconds since 1970-01-01T00:00:00Z; 0 if it rests on none.
- */
-DEVID_API int64_t devid_report_status_until(const devid_report *report);
-
-/**
- * How many certificate policies the path is valid for.
- *
- * @param report  May be NULL (gives 0).
- * @return -1: any policy.
- */
-DEVID_API int32_t devid_report_policy_count(const devid_report *report);
-
-/**
- * One of the certificate policies.
- *
- * @param report  May be NULL (gives NULL).
- * @param index   From 0 to devid_report_policy_count() - 1.
- * @return Such as "2.16.840.1.101.3.2.1.48.1"; NULL if there is no such one; valid until the report is freed.
- */
-DEVID_API
-const char *devid_report_policy(const devid_report *report,
-                                size_t index);
-
-/**
- * Frees a report.
- *
- * @param report  May be NULL.
- */
-DEVID_API void devid_report_free(devid_report *report);
-
-
-/* ---- Validation: what to check, and with which data ---- */
-
-/**
- * Revocation is not checked. Neither 0 nor 1, which forgotten or ill-typed arguments are.
- */
-#define DEVID_REVOCATION_OFF 4
-
-/**
- * A certificate whose status is not known is taken, and the report says so.
- */
-#define DEVID_REVOCATION_SOFT 2
-
-/**
- * A certificate whose status is not known is refused.
- */
-#define DEVID_REVOCATION_HARD 3
-
-/**
- * Only the certificate that is asked about needs a status.
- */
-#define DEVID_SCOPE_LEAF 1
-
-/**
- * All certificates below the anchor need a status.
- */
-#define DEVID_SCOPE_CHAIN 2
-
-/**
- * OCSP speaks first where both have an answer.
- */
-#define DEVID_PREFER_OCSP 1
-
-/**
- * CRLs speak first where both have an answer.
- */
-#define DEVID_PREFER_CRL 2
-
-/**
- * What RFC 5280 section 6.1 asks of a validator.
- */
-#define DEVID_PROFILE_DEFAULT 1
-
-/**
- * Also what RFC 5280 section 4 asks of issuers.
- */
-#define DEVID_PROFILE_STRICT 2
-
-/**
- * A DNS name; wildcards in the certificate as in RFC 9525.
- */
-#define DEVID_NAME_DNS 1
-
-/**
- * An IP address.
- */
-#define DEVID_NAME_IP 2
-
-/**
- * An e-mail address.
- */
-#define DEVID_NAME_EMAIL 3
-
-/**
- * A URI.
- */
-#define DEVID_NAME_URI 4
-
-/**
- * A validator with a copy of the anchors. Before it is used, it must be told what the certificates are to be for
- * (devid_validator_add_purpose() or devid_validator_any_purpose()) and which names they must carry
- * (devid_validator_add_name() or devid_validator_any_name()).
- *
- * @param trust          Not NULL.
- * @param out_validator  Receives the validator; free with devid_validator_free(). Not NULL.
- * @param err            Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_new(const devid_trust *trust,
-                                 devid_validator **out_validator,
-                                 devid_error **err);
-
-/**
- * Adds certificates that may stand between others and an anchor, in any order. They are not trusted.
- *
- * @param validator  Not NULL.
- * @param data       Certificates: DER (one), PEM (any number) or PKCS#7. Not NULL.
- * @param data_len   Length of `data` in bytes.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_add_intermediates(devid_validator *validator,
-                                               const uint8_t *data,
-                                               size_t data_len,
-                                               devid_error **err);
-
-/**
- * Adds CRLs, complete and delta, in any order. They are believed only as far as they prove themselves.
- *
- * @param validator  Not NULL.
- * @param data       CRLs, DER (one) or PEM (any number). Not NULL.
- * @param data_len   Length of `data` in bytes.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_add_crls(devid_validator *validator,
-                                      const uint8_t *data,
-                                      size_t data_len,
-                                      devid_error **err);
-
-/**
- * Adds an OCSP response: stapled by the peer, or fetched. It is believed only as far as it proves itself.
- *
- * @param validator  Not NULL.
- * @param data       The response, DER. Not NULL.
- * @param data_len   Length of `data` in bytes.
- * @param request    The request it answers, whose nonce it must carry; NULL for a stapled response. May be NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER; DEVID_E_NONCE.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_add_ocsp(devid_validator *validator,
-                                      const uint8_t *data,
-                                      size_t data_len,
-                                      const devid_ocsp_request *request,
-                                      devid_error **err);
-
-/**
- * Forgets all CRLs and OCSP responses, to make room for newer ones. Device memory keeps what it has.
- *
- * @param validator  Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_clear_status(devid_validator *validator,
-                                          devid_error **err);
-
-/**
- * Adds a purpose that the certificate must be for (extended key usage); all of them must be there.
- *
- * @param validator  Not NULL.
- * @param purpose    Such as "serverAuth" or "clientAuth", or an identifier such as "1.3.6.1.5.5.7.3.1". Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_add_purpose(devid_validator *validator,
-                                         const char *purpose,
-                                         devid_error **err);
-
-/**
- * Any purpose will do: there is a reason not to ask.
- *
- * @param validator  Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_any_purpose(devid_validator *validator,
-                                         devid_error **err);
-
-/**
- * Adds a name that the certificate must carry in its subjectAltName (RFC 9525); all of them must be there. The common name
- * is never looked at.
- *
- * @param validator  Not NULL.
- * @param kind       One of DEVID_NAME_*.
- * @param name       The name. Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_add_name(devid_validator *validator,
-                                      int32_t kind,
-                                      const char *name,
-                                      devid_error **err);
-
-/**
- * Any name will do: the program knows its peer otherwise.
- *
- * @param validator  Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_any_name(devid_validator *validator,
-                                      devid_error **err);
-
-/**
- * Adds a use of the key that the certificate must allow (RFC 5280 section 4.2.1.3).
- *
- * @param validator  Not NULL.
- * @param usage      Such as "digitalSignature". Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_add_key_usage(devid_validator *validator,
-                                           const char *usage,
-                                           devid_error **err);
-
-/**
- * How revocation is checked.
- *
- * @param validator  Not NULL.
- * @param mode       One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
- * @param scope      One of DEVID_SCOPE_*; DEVID_SCOPE_CHAIN is the default.
- * @param prefer     One of DEVID_PREFER_*; DEVID_PREFER_OCSP is the default.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_set_revocation(devid_validator *validator,
-                                            int32_t mode,
-                                            int32_t scope,
-                                            int32_t prefer,
-                                            devid_error **err);
-
-/**
- * How old status data may be.
- *
- * @param validator        Not NULL.
- * @param max_age_seconds  Oldest accepted, from its thisUpdate; -1: until its nextUpdate (the default).
- * @param grace_seconds    How long after nextUpdate it may still be used; 0 is the default.
- * @param skew_seconds     How far in the future thisUpdate may lie; 0 is the default.
- * @param err              Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_set_status_age(devid_validator *validator,
-                                            int64_t max_age_seconds,
-                                            uint32_t grace_seconds,
-                                            uint32_t skew_seconds,
-                                            devid_error **err);
-
-/**
- * How much is demanded of issuers.
- *
- * @param validator  Not NULL.
- * @param profile    DEVID_PROFILE_DEFAULT (the default) or DEVID_PROFILE_STRICT.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_set_profile(devid_validator *validator,
-                                         int32_t profile,
-                                         devid_error **err);
-
-/**
- * Accept SHA-1 signatures and RSA keys below 2048 bits. For old CAs only.
- *
- * @param validator  Not NULL.
- * @param on         1 yes, 0 no (the default).
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_allow_weak(devid_validator *validator,
-                                        int32_t on,
-                                        devid_error **err);
-
-/**
- * Accept DNS name constraints with a dot in front, as some private CAs write them.
- *
- * @param validator  Not NULL.
- * @param on         1 yes, 0 no (the default).
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_allow_dotted_dns(devid_validator *validator,
-                                              int32_t on,
-                                              devid_error **err);
-
-/**
- * Adds a certificate policy to those that are acceptable (user-initial-policy-set, RFC 5280 section 6.1.1). Without any, all
- * are.
- *
- * @param validator  Not NULL.
- * @param policy     Such as "2.16.840.1.101.3.2.1.48.1". Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_add_policy(devid_validator *validator,
-                                        const char *policy,
-                                        devid_error **err);
-
-/**
- * The switches of policy processing (RFC 5280 section 6.1.1 (e) to (g)).
- *
- * @param validator         Not NULL.
- * @param require_explicit  1: the path must be valid for an acceptable policy; 0 is the default.
- * @param inhibit_mapping   1: policies are not mapped; 0 is the default.
- * @param inhibit_any       1: anyPolicy counts for nothing; 0 is the default.
- * @param err               Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_set_policy_rules(devid_validator *validator,
-                                              int32_t require_explicit,
-                                              int32_t inhibit_mapping,
-                                              int32_t inhibit_any,
-                                              devid_error **err);
-
-/**
- * Most CA certificates between the certificate and the anchor; self-issued ones do not count.
- *
- * @param validator  Not NULL.
- * @param count      -1: only the limits on work count (the default).
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_set_max_intermediates(devid_validator *validator,
-                                                   int32_t count,
-                                                   devid_error **err);
-
-/**
- * Until when keys of validated peers may be used at most, whatever certificates and status data say.
- *
- * @param validator  Not NULL.
- * @param until      Last second, since 1970-01-01T00:00:00Z; -1: no bound of one's own (the default).
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_set_use_until(devid_validator *validator,
-                                           int64_t until,
-                                           devid_error **err);
-
-/**
- * Frees a validator. Reports and peers made with it go on.
- *
- * @param validator  May be NULL.
- */
-DEVID_API void devid_validator_free(devid_validator *validator);
-
-
-/* ---- Validation: the verdict, and the way to a peer's key behind it ---- */
-
-/**
- * Looks for a path from a certificate to an anchor that passes every check (RFC 5280 section 6.1; revocation by section
- * 6.3 and RFC 6960). Does not block, fetches nothing.
- *
- * @param validator   Not NULL.
- * @param cert        The certificate that is asked about. Not NULL.
- * @param at          Time of the check, in seconds since 1970-01-01T00:00:00Z.
- * @param out_report  Receives what was found, also when the certificate is refused; free with devid_report_free(). NULL if
- *                    not wanted. May be NULL.
- * @param out_peer    Receives the way to the certificate's public key, only when all checks passed; free with
- *                    devid_peer_free(). NULL if not wanted. May be NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK if a path was found and nothing speaks against it. Else the most telling reason: DEVID_E_EXPIRED,
- *         DEVID_E_REVOKED, DEVID_E_REVOCATION_UNKNOWN, DEVID_E_NAME, DEVID_E_NO_PATH, ... (DEVID_CLASS_VALIDATION);
- *         DEVID_E_INVALID_ARGUMENT if neither purposes nor names were said.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validate(const devid_validator *validator,
-                            const devid_cert *cert,
-                            int64_t at,
-                            devid_report **out_report,
-                            devid_peer **out_peer,
-                            devid_error **err);
-
-/**
- * The same for a device that does not know the time: periods of validity are not checked, and the report says so.
- *
- * @param validator   Not NULL.
- * @param cert        The certificate that is asked about. Not NULL.
- * @param out_report  As devid_validate(). May be NULL.
- * @param out_peer    As devid_validate(). May be NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return As devid_validate().
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validate_without_time(const devid_validator *validator,
-                                         const devid_cert *cert,
-                                         devid_report **out_report,
-                                         devid_peer **out_peer,
-                                         devid_error **err);
-
-/**
- * devid_validate() for what a peer sent: its certificate and others. The first is the peer's own, as TLS and others prove
- * possession of its key, unless it is a CA's: then the one that issued none of the others is judged, and the first must be a CA
- * above it, else the verdict is DEVID_E_NO_PATH. Those others serve this validation only.
- *
- * @param validator   Not NULL.
- * @param sent        As devid_cert_list_add_bytes() reads it from PEM, DER or PKCS#7. Not NULL.
- * @param at          Time of the check, in seconds since 1970-01-01T00:00:00Z.
- * @param out_report  As devid_validate(). May be NULL.
- * @param out_peer    As devid_validate(). May be NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return As devid_validate(); DEVID_E_INVALID_ARGUMENT for an empty list.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validate_sent(const devid_validator *validator,
-                                 const devid_cert_list *sent,
-                                 int64_t at,
-                                 devid_report **out_report,
-                                 devid_peer **out_peer,
-                                 devid_error **err);
-
-
-/* ---- The way to a peer's public key: it opens behind a positive verdict and closes when the verdict's time is over ---- */
-
-/**
- * AES-256-GCM in AuthEnvelopedData (RFC 5083).
- */
-#define DEVID_ENCRYPTION_GCM 1
-
-/**
- * AES-256-CBC in EnvelopedData, for peers that know nothing better. Not authenticated.
- */
-#define DEVID_ENCRYPTION_CBC 2
-
-/**
- * The peer's certificate.
- *
- * @param peer      Not NULL.
- * @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_peer_certificate(const devid_peer *peer,
-                                    devid_cert **out_cert,
-                                    devid_error **err);
-
-/**
- * Last second at which the key can be used: the earliest end of the certificates, of the status data and of the validator's
- * own bound.
- *
- * @param peer  May be NULL (gives 0).
- * @return Seconds since 1970-01-01T00:00:00Z.
- */
-DEVID_API
-int64_t devid_peer_expires(const devid_peer *peer);
-
-/**
- * The peer's public key.
- *
- * @param peer      Not NULL.
- * @param now       The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_spki  Receives SubjectPublicKeyInfo, DER; free with devid_bytes_free(). Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STALE when the verdict's time is over, or why devid_peer_recheck() refused the peer.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_peer_public_key(const devid_peer *peer,
-                                   int64_t now,
-                                   devid_bytes **out_spki,
-                                   devid_error **err);
-
-/**
- * Encrypts for the peer: CMS (RFC 5652), DER. RSA keys by OAEP, EC keys by ephemeral ECDH.
- *
- * @param peer        Not NULL.
- * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
- * @param encryption  One of DEVID_ENCRYPTION_*.
- * @param data        What to encrypt. May be NULL if `data_len` is 0.
- * @param data_len    Length of `data` in bytes.
- * @param out_cms     Receives the ContentInfo; free with devid_bytes_free(). Not NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STALE; DEVID_E_KEY_USAGE if the certificate does not allow it.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_peer_encrypt(const devid_peer *peer,
-                                int64_t now,
-                                int32_t encryption,
-                                const uint8_t *data,
-                                size_t data_len,
-                                devid_bytes **out_cms,
-                                devid_error **err);
-
-/**
- * Checks a signature that the peer made.
- *
- * @param peer           Not NULL.
- * @param now            The present, in seconds since 1970-01-01T00:00:00Z.
- * @param algorithm      As in devid_sign_fn, such as "ECDSA-SHA256". Not NULL.
- * @param message        The whole message. May be NULL if `message_len` is 0.
- * @param message_len    Length of `message` in bytes.
- * @param signature      ECDSA as Ecdsa-Sig-Value (DER), others as their standard says. Not NULL.
- * @param signature_len  Length of `signature` in bytes.
- * @param err            Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK if the signature is right; DEVID_E_SIGNATURE_INVALID; DEVID_E_STALE; DEVID_E_KEY_USAGE.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_peer_verify(const devid_peer *peer,
-                               int64_t now,
-                               const char *algorithm,
-                               const uint8_t *message,
-                               size_t message_len,
-                               const uint8_t *signature,
-                               size_t signature_len,
-                               devid_error **err);
-
-/**
- * Agrees on a secret with the peer (ECDH) by a fresh key pair.
- *
- * @param peer        Not NULL.
- * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_point   Receives our public point, for the peer; free with devid_bytes_free(). Not NULL.
- * @param out_secret  Receives the shared secret; devid_bytes_free() wipes it. Not NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STALE; DEVID_E_KEY_USAGE.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_peer_agree(const devid_peer *peer,
-                              int64_t now,
-                              devid_bytes **out_point,
-                              devid_bytes **out_secret,
-                              devid_error **err);
-
-/**
- * Validates the peer again with the status data that a validator holds now. A positive verdict sets a new expiry. Status
- * data that revokes ends the peer for good; if nothing is known, it stays as it was until it expires.
- *
- * @param peer        Not NULL.
- * @param validator   Only its CRLs and OCSP responses are looked at. Not NULL.
- * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_report  Receives what was found; free with devid_report_free(). NULL if not wanted. May be NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK if the peer can go on being used; else why it is refused for good.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_peer_recheck(const devid_peer *peer,
-                                const devid_validator *validator,
-                                int64_t now,
-                                devid_report **out_report,
-                                devid_error **err);
-
-/**
- * Frees a peer.
- *
- * @param peer  May be NULL.
- */
-DEVID_API void devid_peer_free(devid_peer *peer);
-
-
-/* ---- Status data by URL: OCSP requests, and the built-in HTTP client for CRLs, OCSP and certificates ---- */
-
-/**
- * Makes a request for the status of a certificate.
- *
- * @param cert         Not NULL.
- * @param issuer       The certificate of its issuer. Not NULL.
- * @param digest       Of the identifier: "SHA1" is what every responder knows (RFC 5019), "SHA256" what newer ones do. It
- *                     protects nothing. Not NULL.
- * @param nonce        1: with a nonce, which the response must then carry; 0: without, for pre-signed responses.
- * @param out_request  Receives the request; free with devid_ocsp_request_free(). Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_ocsp_request_new(const devid_cert *cert,
-                                    const devid_cert *issuer,
-                                    const char *digest,
-                                    int32_t nonce,
-                                    devid_ocsp_request **out_request,
-                                    devid_error **err);
-
-/**
- * The request as bytes: the body of a POST with content type application/ocsp-request.
- *
- * @param request  May be NULL (gives NULL).
- * @param out_len  Receives the length in bytes. May be NULL.
- * @return DER; valid until the request is freed.
- */
-DEVID_API const uint8_t *devid_ocsp_request_der(const devid_ocsp_request *request, size_t *out_len);
-
-/**
- * Frees a request.
- *
- * @param request  May be NULL.
- */
-DEVID_API void devid_ocsp_request_free(devid_ocsp_request *request);
-
-/**
- * Gets a document by URL with the built-in HTTP client: a CRL, a certificate, or the answer to an OCSP request. Blocks. What
- * comes back is to be judged, not believed. URLs in certificates are chosen by strangers: fetch them for paths whose
- * signatures hold.
- *
- * @param url           "http://...". Not NULL.
- * @param request       An OCSP request to POST; NULL: GET. May be NULL.
- * @param request_len   Length of `request` in bytes.
- * @param max_len       Largest document accepted, in bytes; 0 means 4 MiB.
- * @param out_document  Receives the bytes; free with devid_bytes_free(). Not NULL.
- * @param err           Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_CONNECT, DEVID_E_HTTP_STATUS, ... (DEVID_CLASS_TRANSPORT); DEVID_E_UNSUPPORTED if the HTTP client
- *         is not built in.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_fetch(const char *url,
-                         const uint8_t *request,
-                         size_t request_len,
-                         size_t max_len,
-                         devid_bytes **out_document,
-                         devid_error **err);
-
-
-/* ---- An identity as device memory keeps it: one generation of key, certificate and chain ---- */
-
-/**
- * An identity's private key.
- *
- * @param identity  Not NULL.
- * @param out_key   Receives the key, or a deferred one if device memory does not hold it and does not open it either, see
- *                  devid_store_use_pkcs11(); free with devid_key_free(). Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_identity_key(const devid_identity *identity,
-                                devid_key **out_key,
-                                devid_error **err);
-
-/**
- * The words by which a key that device memory does not hold is found.
- *
- * @param identity  May be NULL (gives "").
- * @return "" if device memory holds the key; valid until the identity is freed.
- */
-DEVID_API const char *devid_identity_key_reference(const devid_identity *identity);
-
-/**
- * An identity's certificate.
- *
- * @param identity  Not NULL.
- * @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_identity_certificate(const devid_identity *identity,
-                                        devid_cert **out_cert,
-                                        devid_error **err);
-
-/**
- * An identity's certificate and those above it: the certificate first. As devid_config_set_credential() takes it.
- *
- * @param identity   Not NULL.
- * @param out_chain  Receives the list; free with devid_cert_list_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_identity_chain(const devid_identity *identity,
-                                  devid_cert_list **out_chain,
-                                  devid_error **err);
-
-/**
- * The number of an identity's generation; it counts up with each installation.
- *
- * @param identity  May be NULL (gives 0).
- * @return From 1.
- */
-DEVID_API uint32_t devid_identity_generation(const devid_identity *identity);
-
-/**
- * What an identity is for, such as "ldevid".
- *
- * @param identity  May be NULL (gives "").
- * @return Never NULL; valid until the identity is freed.
- */
-DEVID_API const char *devid_identity_purpose(const devid_identity *identity);
-
-/**
- * When an identity was installed, by the clock of who did it.
- *
- * @param identity  May be NULL (gives 0).
- * @return Seconds since 1970-01-01T00:00:00Z.
- */
-DEVID_API int64_t devid_identity_created(const devid_identity *identity);
-
-/**
- * Frees an identity; device memory keeps it.
- *
- * @param identity  May be NULL.
- */
-DEVID_API void devid_identity_free(devid_identity *identity);
-
-
-/* ---- Device memory: identities (key, certificate, chain) in generations, switched as one; pending keys, saved operations, anchors ---- */
+typedef struct devid_store devid_store;
 
 /**
  * Opens device memory in a directory, which is created if it is missing.
@@ -4501,1093 +1517,6 @@ devid_status devid_store_open_dir(const char *path,
                                   size_t secret_len,
                                   devid_store **out_store,
                                   devid_error **err);
-
-/**
- * Installs an identity: checks it, writes it as a new generation, reads it back and switches to it in one atomic step. The
- * generation that was in use becomes the previous one. On any failure the identity in use is the one from before, whole.
- *
- * @param store      Not NULL.
- * @param name       The identity's name, such as "router". Not NULL.
- * @param key        Its private key. Not NULL.
- * @param reference  For a key that cannot be exported: words by which the program finds it again. NULL: its own, see
- *                   devid_key_reference(). May be NULL.
- * @param cert       Its certificate; validated by the caller. Not NULL.
- * @param chain      The certificates above, nearest first. NULL: none. May be NULL.
- * @param purpose    What it is for, such as "ldevid". Not NULL.
- * @param now        The present, in seconds since 1970-01-01T00:00:00Z.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_KEY_MISMATCH, DEVID_E_VERIFY_AFTER_WRITE, DEVID_E_LOCKED, DEVID_E_FULL, DEVID_E_IO.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_install(const devid_store *store,
-                                 const char *name,
-                                 const devid_key *key,
-                                 const char *reference,
-                                 const devid_cert *cert,
-                                 const devid_cert_list *chain,
-                                 const char *purpose,
-                                 int64_t now,
-                                 devid_error **err);
-
-/**
- * The first half of devid_store_install(): everything but the switch. For a certificate that is issued and not confirmed yet;
- * it survives a reboot.
- *
- * @param store      Not NULL.
- * @param name       As devid_store_install(). Not NULL.
- * @param key        Its private key. Not NULL.
- * @param reference  As devid_store_install(). May be NULL.
- * @param cert       Its certificate; validated by the caller. Not NULL.
- * @param chain      The certificates above, nearest first. NULL: none. May be NULL.
- * @param purpose    What it is for, such as "ldevid". Not NULL.
- * @param now        The present, in seconds since 1970-01-01T00:00:00Z.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return As devid_store_install(); DEVID_E_EXISTS if another one is waiting already.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_stage(const devid_store *store,
-                               const char *name,
-                               const devid_key *key,
-                               const char *reference,
-                               const devid_cert *cert,
-                               const devid_cert_list *chain,
-                               const char *purpose,
-                               int64_t now,
-                               devid_error **err);
-
-/**
- * The second half: the staged generation comes into use in one atomic step.
- *
- * @param store  Not NULL.
- * @param name   The identity's name. Not NULL.
- * @param err    Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND if nothing is staged.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_promote(const devid_store *store,
-                                 const char *name,
-                                 devid_error **err);
-
-/**
- * Drops the staged generation.
- *
- * @param store  Not NULL.
- * @param name   The identity's name. Not NULL.
- * @param err    Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND if nothing is staged.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_discard(const devid_store *store,
-                                 const char *name,
-                                 devid_error **err);
-
-/**
- * Back to the previous generation in one atomic step; a second call undoes the first.
- *
- * @param store  Not NULL.
- * @param name   The identity's name. Not NULL.
- * @param err    Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND if there is no previous generation.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_rollback(const devid_store *store,
-                                  const char *name,
-                                  devid_error **err);
-
-/**
- * Removes an identity with all its generations.
- *
- * @param store  Not NULL.
- * @param name   The identity's name. Not NULL.
- * @param err    Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_remove(const devid_store *store,
-                                const char *name,
-                                devid_error **err);
-
-/**
- * The identity in use, read and checked.
- *
- * @param store         Not NULL.
- * @param name          The identity's name. Not NULL.
- * @param out_identity  Receives the identity; free with devid_identity_free(). Not NULL.
- * @param err           Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND; DEVID_E_CORRUPT and others if it is damaged, see devid_store_last_good().
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_current(const devid_store *store,
-                                 const char *name,
-                                 devid_identity **out_identity,
-                                 devid_error **err);
-
-/**
- * The generation before the one in use.
- *
- * @param store         Not NULL.
- * @param name          The identity's name. Not NULL.
- * @param out_identity  Receives the identity; free with devid_identity_free(). Not NULL.
- * @param err           Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_previous(const devid_store *store,
-                                  const char *name,
-                                  devid_identity **out_identity,
-                                  devid_error **err);
-
-/**
- * The staged generation.
- *
- * @param store         Not NULL.
- * @param name          The identity's name. Not NULL.
- * @param out_identity  Receives the identity; free with devid_identity_free(). Not NULL.
- * @param err           Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_pending(const devid_store *store,
-                                 const char *name,
-                                 devid_identity **out_identity,
-                                 devid_error **err);
-
-/**
- * The identity in use or, if it is damaged, the best one there is.
- *
- * @param store         Not NULL.
- * @param name          The identity's name. Not NULL.
- * @param out_identity  Receives the identity; free with devid_identity_free(). Not NULL.
- * @param out_damaged   Receives 1 if the one in use is damaged, else 0. May be NULL.
- * @param err           Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND, or what is wrong if no generation is whole.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_last_good(const devid_store *store,
-                                   const char *name,
-                                   devid_identity **out_identity,
-                                   int32_t *out_damaged,
-                                   devid_error **err);
-
-/**
- * The names of all identities.
- *
- * @param store      Not NULL.
- * @param out_names  Receives the names as text, sorted, each followed by a line feed; free with devid_bytes_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_identities(const devid_store *store,
-                                    devid_bytes **out_names,
-                                    devid_error **err);
-
-/**
- * Looks everything over, and on request puts right what can be without guessing.
- *
- * @param store         Not NULL.
- * @param mend          1: put right; 0: change nothing.
- * @param out_problems  Receives a line of text for each problem found; free with devid_bytes_free(). Not NULL.
- * @param err           Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK, also if problems were found; or a failure to look.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_verify(const devid_store *store,
-                                int32_t mend,
-                                devid_bytes **out_problems,
-                                devid_error **err);
-
-/**
- * Keeps a new key whose certificate has not come yet, so that it survives a reboot.
- *
- * @param store      Not NULL.
- * @param label      Its label. Not NULL.
- * @param key        Not NULL.
- * @param reference  As devid_store_install(). May be NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_EXISTS.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_put_pending_key(const devid_store *store,
-                                         const char *label,
-                                         const devid_key *key,
-                                         const char *reference,
-                                         devid_error **err);
-
-/**
- * A key that is waiting for its certificate.
- *
- * @param store    Not NULL.
- * @param label    Its label. Not NULL.
- * @param out_key  Receives the key, or a deferred one if it cannot be exported; free with devid_key_free(). Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_pending_key(const devid_store *store,
-                                     const char *label,
-                                     devid_key **out_key,
-                                     devid_error **err);
-
-/**
- * Removes a key that was waiting: its identity is installed, or given up.
- *
- * @param store  Not NULL.
- * @param label  Its label. Not NULL.
- * @param err    Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_remove_pending_key(const devid_store *store,
-                                            const char *label,
-                                            devid_error **err);
-
-/**
- * Keeps a saved operation under a name; an earlier one of that name is replaced.
- *
- * @param store      Not NULL.
- * @param name       Not NULL.
- * @param saved      What devid_op_save() gave. Not NULL.
- * @param saved_len  Length of `saved` in bytes.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_put_operation(const devid_store *store,
-                                       const char *name,
-                                       const uint8_t *saved,
-                                       size_t saved_len,
-                                       devid_error **err);
-
-/**
- * A saved operation, for devid_op_restore().
- *
- * @param store      Not NULL.
- * @param name       Not NULL.
- * @param out_saved  Receives the bytes; free with devid_bytes_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND, DEVID_E_CORRUPT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_operation(const devid_store *store,
-                                   const char *name,
-                                   devid_bytes **out_saved,
-                                   devid_error **err);
-
-/**
- * Removes a saved operation.
- *
- * @param store  Not NULL.
- * @param name   Not NULL.
- * @param err    Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_remove_operation(const devid_store *store,
-                                          const char *name,
-                                          devid_error **err);
-
-/**
- * Keeps the trust anchors for one use; earlier ones are replaced.
- *
- * @param store    Not NULL.
- * @param use_for  "cmp", "enrolment", "tls" or "peer". Not NULL.
- * @param certs    Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another use.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_put_anchors(const devid_store *store,
-                                     const char *use_for,
-                                     const devid_cert_list *certs,
-                                     devid_error **err);
-
-/**
- * The trust anchors kept for one use.
- *
- * @param store      Not NULL.
- * @param use_for    "cmp", "enrolment", "tls" or "peer". Not NULL.
- * @param out_certs  Receives the list, perhaps an empty one; free with devid_cert_list_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another use; DEVID_E_CORRUPT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_anchors(const devid_store *store,
-                                 const char *use_for,
-                                 devid_cert_list **out_certs,
-                                 devid_error **err);
-
-/**
- * Closes device memory. What was read from it stays.
- *
- * @param store  May be NULL.
- */
-DEVID_API void devid_store_free(devid_store *store);
-
-
-/* ---- Homes of device memory: a directory, memory, the program's own storage; and how it behaves ---- */
-
-/**
- * The record is there: its bytes were given.
- */
-#define DEVID_RECORD_FOUND 1
-
-/**
- * There is no such record.
- */
-#define DEVID_RECORD_ABSENT 2
-
-/**
- * Gives the secret that encrypts private keys at rest with devid_bytes_append(), such as a device-unique key. Return 0, or a
- * number at or below -10000 to fail.
- */
-typedef int32_t (*devid_secret_fn)(void *user, devid_bytes *secret);
-
-/**
- * Reads a record: give its bytes with devid_bytes_append() and write DEVID_RECORD_FOUND, or write DEVID_RECORD_ABSENT. *out_found
- * is 0 and counts as a failure. key: one to four names of A-Z a-z 0-9 . _ - separated by "/", perhaps with a "~" behind.
- * Return 0, or a number at or below -10000 to fail.
- */
-typedef int32_t (*devid_storage_read_fn)(void *user,
-                                         const char *key,
-                                         devid_bytes *data,
-                                         int32_t *out_found);
-
-/**
- * Puts or replaces a record. An interrupted one may leave any bytes, or none, in that record and only there. Return 0, or a
- * number at or below -10000 to fail.
- */
-typedef int32_t (*devid_storage_write_fn)(void *user,
-                                          const char *key,
-                                          const uint8_t *data,
-                                          size_t data_len);
-
-/**
- * Removes a record; it is no error if there is none. wipe: 1 if it held a private key, which is to be overwritten as well as the
- * storage can. Return 0, or a number at or below -10000 to fail.
- */
-typedef int32_t (*devid_storage_remove_fn)(void *user, const char *key, int32_t wipe);
-
-/**
- * Lists the keys that begin with `prefix`, in any order: give them with devid_bytes_append(), a newline behind each. Return 0, or
- * a number at or below -10000 to fail.
- */
-typedef int32_t (*devid_storage_list_fn)(void *user, const char *prefix, devid_bytes *keys);
-
-/**
- * Makes everything that was written or removed before durable, in front of everything that follows. Return 0, or a number at or
- * below -10000 to fail.
- */
-typedef int32_t (*devid_storage_sync_fn)(void *user);
-
-/**
- * Keeps other users of the storage out (on is 1), or lets them in again (0); calls nest. Return 0, or a number at or below -10000
- * to fail.
- */
-typedef int32_t (*devid_storage_lock_fn)(void *user, int32_t on);
-
-/**
- * New options: two generations kept, keys at rest not encrypted.
- *
- * @param out_options  Receives the options; free with devid_store_options_free(). Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_options_new(devid_store_options **out_options,
-                                     devid_error **err);
-
-/**
- * Encrypts private keys at rest (PBES2: PBKDF2, AES-256).
- *
- * @param options     Not NULL.
- * @param secret      Such as a device-unique key. NULL: keys are kept as plain PKCS#8. May be NULL.
- * @param secret_len  Length of `secret` in bytes.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_options_set_secret(devid_store_options *options,
-                                            const uint8_t *secret,
-                                            size_t secret_len,
-                                            devid_error **err);
-
-/**
- * The same with a secret that is asked for whenever a key is read or written, so that it need not stay in memory.
- *
- * @param options  Not NULL.
- * @param secret   NULL: keys are kept as plain PKCS#8. Must not use the store. May be NULL.
- * @param user     Passed to `secret` and `destroy`. May be NULL.
- * @param destroy  Called once, when everything opened with the options is gone, or when this call fails. May be NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_options_set_secret_callback(devid_store_options *options,
-                                                     devid_secret_fn secret,
-                                                     void *user,
-                                                     devid_destroy_fn destroy,
-                                                     devid_error **err);
-
-/**
- * How often the secret is stretched for new keys. A device-unique random secret needs little, a password much.
- *
- * @param options     Not NULL.
- * @param iterations  PBKDF2 iterations, from 1000; default 100000.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_options_set_iterations(devid_store_options *options,
-                                                uint32_t iterations,
-                                                devid_error **err);
-
-/**
- * How many generations of an identity are kept, the one in use included. One that is staged is kept besides.
- *
- * @param options  Not NULL.
- * @param count    2 (the default) to 1000: there is always one to roll back to.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_options_set_retention(devid_store_options *options,
-                                               uint32_t count,
-                                               devid_error **err);
-
-/**
- * For devid_store_open_storage(): an interrupted write always leaves the old or the new bytes. Saves a second copy of each record.
- *
- * @param options  Not NULL.
- * @param on       1 yes, 0 no (the default).
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_options_set_atomic_writes(devid_store_options *options,
-                                                   int32_t on,
-                                                   devid_error **err);
-
-/**
- * Frees options. Stores that were opened with them go on.
- *
- * @param options  May be NULL.
- */
-DEVID_API void devid_store_options_free(devid_store_options *options);
-
-/**
- * Opens device memory in a directory, as devid_store_open_dir(), with options.
- *
- * @param path       The directory; its parent must exist. Not NULL.
- * @param options    NULL: the defaults. May be NULL.
- * @param out_store  Receives the store; free with devid_store_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_PERMISSION, DEVID_E_IO, DEVID_E_UNSUPPORTED on systems without such a store.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_open(const char *path,
-                              const devid_store_options *options,
-                              devid_store **out_store,
-                              devid_error **err);
-
-/**
- * Opens device memory that ends with the process: for tests, and for devices that get a new identity at each start.
- *
- * @param options    NULL: the defaults. May be NULL.
- * @param out_store  Receives the store; free with devid_store_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_open_memory(const devid_store_options *options,
-                                     devid_store **out_store,
-                                     devid_error **err);
-
-/**
- * Opens device memory in the program's own storage: a flash translation layer, NVRAM, a secure element, a database. Nothing that
- * the functions do needs to be atomic: each record carries its length and a check, and new bytes are durable beside the old
- * ones before they take their place. The functions are called one at a time, in the thread that uses the store, and must not
- * use it.
- *
- * @param read       Not NULL.
- * @param write      Not NULL.
- * @param remove     Not NULL.
- * @param list       Not NULL.
- * @param sync       Not NULL.
- * @param lock       NULL: nobody else uses the storage. May be NULL.
- * @param user       Passed to all of them and to `destroy`. May be NULL.
- * @param destroy    Called once, when the store and all that uses it is gone, or when this call fails. May be NULL.
- * @param options    NULL: the defaults. May be NULL.
- * @param out_store  Receives the store; free with devid_store_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure. Calls with the store answer what the functions return, or DEVID_E_APPLICATION.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_open_storage(devid_storage_read_fn read,
-                                      devid_storage_write_fn write,
-                                      devid_storage_remove_fn remove,
-                                      devid_storage_list_fn list,
-                                      devid_storage_sync_fn sync,
-                                      devid_storage_lock_fn lock,
-                                      void *user,
-                                      devid_destroy_fn destroy,
-                                      const devid_store_options *options,
-                                      devid_store **out_store,
-                                      devid_error **err);
-
-
-/* ---- What device memory keeps besides identities: anchors with their successors, CRLs, the program's own records ---- */
-
-/**
- * Puts the new root that a server announced among the trust anchors of one use, beside the old one. It must have come in answer
- * to devid_op_ask_root_update(), so that the trusted root's key was found to vouch for it.
- *
- * @param store    Not NULL.
- * @param use_for  "cmp", "enrolment", "tls" or "peer"; the old root must be an anchor there. Not NULL.
- * @param op       Done, with a root update. Not NULL.
- * @param out_new  Receives 1 if the root was added, 0 if it was there already. NULL if not wanted. May be NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND if the old root is no anchor for this use, DEVID_E_STATE if no new root came.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_add_root(const devid_store *store,
-                                  const char *use_for,
-                                  const devid_op *op,
-                                  int32_t *out_new,
-                                  devid_error **err);
-
-/**
- * Keeps a CRL if it speaks about a certificate: its scope, its signer's authority, its signature, its times, and that it is not
- * older than one seen before (RFC 5280 section 6.3.3) are checked on the way. Later validations with this device memory find
- * it as if it had been fetched.
- *
- * @param store          Not NULL.
- * @param crl            DER or PEM. Not NULL.
- * @param crl_len        Length of `crl` in bytes.
- * @param cert           The certificate whose status the CRL is to tell. Not NULL.
- * @param intermediates  Untrusted helpers for its path. NULL: none. May be NULL.
- * @param anchors        Where the path must lead. Not NULL.
- * @param now            The present, in seconds since 1970-01-01T00:00:00Z.
- * @param err            Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_REVOKED if the CRL was kept and the certificate is on it; DEVID_E_CRL_ROLLBACK if it is older than
- *         one seen before; DEVID_E_REVOCATION_UNKNOWN if it says
- *         nothing about the certificate that could be believed, and others of devid_validate().
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_put_crl(const devid_store *store,
-                                 const uint8_t *crl,
-                                 size_t crl_len,
-                                 const devid_cert *cert,
-                                 const devid_cert_list *intermediates,
-                                 const devid_trust *anchors,
-                                 int64_t now,
-                                 devid_error **err);
-
-/**
- * The CRLs that device memory keeps, whether they were fetched or put there: devid_validator_add_crls() takes them and checks
- * them again.
- *
- * @param store     Not NULL.
- * @param out_crls  Receives PEM, empty if there are none; free with devid_bytes_free(). Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_crls(const devid_store *store,
-                              devid_bytes **out_crls,
-                              devid_error **err);
-
-/**
- * Keeps bytes that need no secrecy, such as a configuration; an earlier record of that name is replaced.
- *
- * @param store     Not NULL.
- * @param name      As names of identities; not beginning with "status-" or "crl-", which are the library's. Not NULL.
- * @param data      At most 64 MiB. May be NULL if `data_len` is 0.
- * @param data_len  Length of `data` in bytes.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_put_blob(const devid_store *store,
-                                  const char *name,
-                                  const uint8_t *data,
-                                  size_t data_len,
-                                  devid_error **err);
-
-/**
- * Bytes that devid_store_put_blob() kept.
- *
- * @param store     Not NULL.
- * @param name      Not NULL.
- * @param out_data  Receives the bytes; free with devid_bytes_free(). Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND, DEVID_E_CORRUPT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_blob(const devid_store *store,
-                              const char *name,
-                              devid_bytes **out_data,
-                              devid_error **err);
-
-/**
- * The names of all records of the program's own, one a line.
- *
- * @param store      Not NULL.
- * @param out_names  Receives the names; free with devid_bytes_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_blobs(const devid_store *store,
-                               devid_bytes **out_names,
-                               devid_error **err);
-
-/**
- * Removes bytes that devid_store_put_blob() kept. It is no error if there are none.
- *
- * @param store  Not NULL.
- * @param name   Not NULL.
- * @param err    Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_remove_blob(const devid_store *store,
-                                     const char *name,
-                                     devid_error **err);
-
-/**
- * Raises a number that must never go back, such as a firmware's version: on no path does it become lower.
- *
- * @param store       Not NULL.
- * @param name        As names of identities; not beginning with "status-" or "crl-". Not NULL.
- * @param value       Not negative.
- * @param out_raised  Receives 1 if it was raised, 0 if it is that high already. NULL if not wanted. May be NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a negative value, DEVID_E_CORRUPT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_raise_number(const devid_store *store,
-                                      const char *name,
-                                      int64_t value,
-                                      int32_t *out_raised,
-                                      devid_error **err);
-
-/**
- * A number that devid_store_raise_number() kept.
- *
- * @param store      Not NULL.
- * @param name       Not NULL.
- * @param out_value  Receives the number; 0 if there is none. Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_CORRUPT; DEVID_E_LIMIT if it is larger than an int64_t holds.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_number(const devid_store *store,
-                                const char *name,
-                                int64_t *out_value,
-                                devid_error **err);
-
-
-/* ---- What a validator can have besides bytes in memory: device memory, big CRLs in files or in pieces, trusted responders ---- */
-
-/**
- * Gives a validator device memory: the highest CRL numbers seen, so that an older CRL is refused also after a restart
- * (DEVID_E_CRL_ROLLBACK), and the status data that fetchers keep there. A peer that the validator lets through is refused at
- * once when newer status data in device memory revokes it.
- *
- * @param validator  Not NULL.
- * @param store      Shared with the validator; may be freed afterwards. Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_set_store(devid_validator *validator,
-                                       const devid_store *store,
-                                       devid_error **err);
-
-/**
- * Adds an OCSP responder that is believed about every certificate by the device's own configuration (RFC 6960 section 4.2.2.2,
- * first case), whoever issued its certificate.
- *
- * @param validator  Not NULL.
- * @param responder  Its certificate, which must be within its validity when it answers. Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_add_trusted_responder(devid_validator *validator,
-                                                   const devid_cert *responder,
-                                                   devid_error **err);
-
-/**
- * Adds a big CRL in a file, with its index in another one, so that it need not be made anew. Both are read into memory: what
- * becomes of the files afterwards does not matter. Pipes, devices and folders are refused.
- *
- * @param validator   Not NULL.
- * @param path        The CRL, DER. Not NULL.
- * @param index_path  Where its index is kept: read if it fits the CRL, else made anew and written there if that is possible. It is
- *                    checked, so that a damaged one hides nothing. NULL: the index is made each time. May be NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND, DEVID_E_IO, DEVID_E_DER.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_add_crl_file(devid_validator *validator,
-                                          const char *path,
-                                          const char *index_path,
-                                          devid_error **err);
-
-/**
- * Begins a CRL that comes in pieces.
- *
- * @param certs       The certificates whose status it is to be asked about, at most 256: the peer's and those above it. Not NULL.
- * @param out_stream  Receives the stream; free with devid_crl_stream_free(). Not NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_LIMIT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_crl_stream_new(const devid_cert_list *certs,
-                                  devid_crl_stream **out_stream,
-                                  devid_error **err);
-
-/**
- * Takes the next bytes of the CRL, as many as there are.
- *
- * @param stream    Not NULL.
- * @param data      DER. May be NULL if `data_len` is 0.
- * @param data_len  Length of `data` in bytes.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER and others, after which the stream is of no use; DEVID_E_UNSUPPORTED for algorithms that take a
- *         CRL whole (Ed25519, ML-DSA); DEVID_E_STATE after its end.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_crl_stream_feed(devid_crl_stream *stream,
-                                   const uint8_t *data,
-                                   size_t data_len,
-                                   devid_error **err);
-
-/**
- * Ends a CRL that came in pieces, and adds what it says to a validator. Its signature is checked, as any CRL's, when a validation
- * uses it; about other certificates than those it was asked about it says nothing.
- *
- * @param validator  Not NULL.
- * @param stream     Is at its end afterwards; still to be freed. Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER if the CRL is not whole; DEVID_E_STATE if the stream was at its end.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_validator_add_crl_stream(devid_validator *validator,
-                                            devid_crl_stream *stream,
-                                            devid_error **err);
-
-/**
- * Frees a stream.
- *
- * @param stream  May be NULL.
- */
-DEVID_API void devid_crl_stream_free(devid_crl_stream *stream);
-
-
-/* ---- Validation that fetches status data and missing issuers by the URLs in certificates, and keeps what is good ---- */
-
-/**
- * A nonce is sent; an OCSP response without it is refused.
- */
-#define DEVID_NONCE_REQUIRED 1
-
-/**
- * A nonce is sent; a response without any is taken by its own times, one with another is refused.
- */
-#define DEVID_NONCE_TOLERATED 2
-
-/**
- * No nonce: for responders of pre-signed responses (RFC 5019).
- */
-#define DEVID_NONCE_UNUSED 3
-
-/**
- * Gets a document by URL. request: an OCSP request to POST, or NULL: GET. max_len: what is longer is refused. document: give its
- * bytes with devid_bytes_append(). Return 0, or a number at or below -10000: the document counts as not there.
- */
-typedef int32_t (*devid_fetch_fn)(void *user,
-                                  const char *url,
-                                  const uint8_t *request,
-                                  size_t request_len,
-                                  size_t max_len,
-                                  devid_bytes *document);
-
-/**
- * A fetcher with the built-in HTTP client: OCSP and CRLs, 16 requests to 8 hosts in 30 s for one validation, CRLs to 16 MiB, a
- * nonce that must come back; missing issuers are not fetched.
- *
- * @param store        Keeps documents and the highest CRL numbers over restarts; may be freed afterwards. NULL: they last as long
- *                     as the fetcher. May be NULL.
- * @param out_fetcher  Receives the fetcher; free with devid_fetcher_free(). Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_fetcher_new(const devid_store *store,
-                               devid_fetcher **out_fetcher,
-                               devid_error **err);
-
-/**
- * What is fetched.
- *
- * @param fetcher  Not NULL.
- * @param ocsp     1 (the default): OCSP responders are asked. 0: not.
- * @param crls     1 (the default): CRLs and delta CRLs are fetched. 0: not.
- * @param issuers  1: missing issuers are fetched by caIssuers. There is no path yet whose signatures could be checked, so whoever
- *                 made the certificate chooses what is asked for. 0 is the default.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_fetcher_set_sources(devid_fetcher *fetcher,
-                                       int32_t ocsp,
-                                       int32_t crls,
-                                       int32_t issuers,
-                                       devid_error **err);
-
-/**
- * How OCSP responders are asked.
- *
- * @param fetcher  Not NULL.
- * @param nonce    One of DEVID_NONCE_*; REQUIRED is the default.
- * @param by_get   1: by GET where the URL stays short enough for caches (RFC 5019 section 5). 0 (the default): by POST.
- * @param digest   Of the certificate's identifier, such as "SHA1" (the default: what every responder knows). It protects nothing.
- *                 Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_fetcher_set_ocsp(devid_fetcher *fetcher,
-                                    int32_t nonce,
-                                    int32_t by_get,
-                                    const char *digest,
-                                    devid_error **err);
-
-/**
- * Sets one limit; they hold for each validation. URLs in certificates are chosen by strangers: everything has a cap.
- *
- * @param fetcher  Not NULL.
- * @param name     "max_requests" (16), "max_redirects" for one document (3), "max_hosts" (8), "max_urls_per_certificate" (4),
- *                 "max_crl_bytes" (16 MiB), "max_kept" documents (64), "max_kept_bytes" (64 MiB), "total_timeout_seconds" (30),
- *                 "request_timeout_seconds" (10), "connect_timeout_seconds" (5), "read_timeout_seconds" (5), "silence_seconds":
- *                 how long a host that did not answer is not asked again (60). Not NULL.
- * @param value    Its new value.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name or a value out of range.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_fetcher_set_limit(devid_fetcher *fetcher,
-                                     const char *name,
-                                     int64_t value,
-                                     devid_error **err);
-
-/**
- * Asks only hosts that are allowed, also where a server redirects. Without any, all may be asked.
- *
- * @param fetcher  Not NULL.
- * @param host     Name or address without port, compared as it is in lower case. Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_fetcher_allow_host(devid_fetcher *fetcher,
-                                      const char *host,
-                                      devid_error **err);
-
-/**
- * Asks an HTTP certificate store (RFC 4387) for missing issuers, before caIssuers.
- *
- * @param fetcher  Not NULL.
- * @param url      Such as "http://store.example/search.cgi"; NULL: none (the default). May be NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_fetcher_set_certificate_store(devid_fetcher *fetcher,
-                                                 const char *url,
-                                                 devid_error **err);
-
-/**
- * Lets a function of the program fetch, such as by LDAP.
- *
- * @param fetcher  Not NULL.
- * @param schemes  The schemes of URLs that it serves, with commas: "ldap" or "http,https,ldap". Others are left to the built-in
- *                 client. Not NULL.
- * @param fetch    NULL: the built-in client again. May be NULL.
- * @param user     Passed to `fetch` and `destroy`. May be NULL.
- * @param destroy  Called once, when the fetcher is freed, another function is set, or this call fails. May be NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_fetcher_set_fetch(devid_fetcher *fetcher,
-                                     const char *schemes,
-                                     devid_fetch_fn fetch,
-                                     void *user,
-                                     devid_destroy_fn destroy,
-                                     devid_error **err);
-
-/**
- * devid_validate() with status data that is fetched where there is none at hand. Blocks. The path is validated without revocation
- * first: for a path whose signatures or other checks do not hold, nobody is asked. What could not be fetched is a finding of
- * the report, and the validator's revocation rules decide what follows. The peer is refused at once when newer status data
- * that the fetcher, or another one with the same device memory, keeps revokes it.
- *
- * @param fetcher     Not NULL.
- * @param validator   Not NULL.
- * @param cert        The certificate that is asked about. Not NULL.
- * @param at          Time of the check, in seconds since 1970-01-01T00:00:00Z.
- * @param out_report  As devid_validate(). May be NULL.
- * @param out_peer    As devid_validate(). May be NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return As devid_validate(); DEVID_E_REENTRANT from within a fetch function.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_fetcher_validate(devid_fetcher *fetcher,
-                                    const devid_validator *validator,
-                                    const devid_cert *cert,
-                                    int64_t at,
-                                    devid_report **out_report,
-                                    devid_peer **out_peer,
-                                    devid_error **err);
-
-/**
- * The same for what a peer sent, as devid_validate_sent().
- *
- * @param fetcher     Not NULL.
- * @param validator   Not NULL.
- * @param sent        The peer's certificate and others, in any order. Not NULL.
- * @param at          Time of the check, in seconds since 1970-01-01T00:00:00Z.
- * @param out_report  As devid_validate(). May be NULL.
- * @param out_peer    As devid_validate(). May be NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return As devid_fetcher_validate().
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_fetcher_validate_sent(devid_fetcher *fetcher,
-                                         const devid_validator *validator,
-                                         const devid_cert_list *sent,
-                                         int64_t at,
-                                         devid_report **out_report,
-                                         devid_peer **out_peer,
-                                         devid_error **err);
-
-/**
- * Looks certificates up in an HTTP certificate store (RFC 4387) by a name in them. Blocks. What comes is as unproven as what a
- * peer sends.
- *
- * @param fetcher    Not NULL.
- * @param store_url  Such as "http://store.example/search.cgi". Not NULL.
- * @param attribute  "uri": host name, address or mailbox; "name": the subject's common name. Not NULL.
- * @param value      The name. Not NULL.
- * @param out_list   Receives what was found; free with devid_cert_list_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_HTTP_STATUS if there is none; others of DEVID_CLASS_TRANSPORT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_fetcher_look_up(devid_fetcher *fetcher,
-                                   const char *store_url,
-                                   const char *attribute,
-                                   const char *value,
-                                   devid_cert_list **out_list,
-                                   devid_error **err);
-
-/**
- * Frees a fetcher. Peers made with it go on watching what it kept.
- *
- * @param fetcher  May be NULL.
- */
-DEVID_API void devid_fetcher_free(devid_fetcher *fetcher);
-
-
-/* ---- Enrolment straight into device memory: an operation that is bound to it keeps it in step by itself ---- */
-
-/**
- * A generation is in use.
- */
-#define DEVID_STATE_CURRENT 1
-
-/**
- * There is a previous generation to roll back to.
- */
-#define DEVID_STATE_PREVIOUS 2
-
-/**
- * A certificate is issued and not confirmed yet: it is staged, and not in use. devid_op_resume() resolves that with the CA.
- */
-#define DEVID_STATE_UNCONFIRMED 4
-
-/**
- * An operation is saved that devid_op_resume() continues.
- */
-#define DEVID_STATE_OPERATION 8
-
-/**
- * A new key waits for its certificate.
- */
-#define DEVID_STATE_PENDING_KEY 16
-
-/**
- * A PKCS#10 request is out: devid_store_import() takes its certificate.
- */
-#define DEVID_STATE_REQUEST 32
 
 /**
  * Binds an enrolment or renewal to device memory, so that no crash loses or mixes an identity: the new key is kept before the
@@ -5640,19 +1569,34 @@ devid_status devid_op_resume(const devid_client *client,
                              devid_error **err);
 
 /**
- * Gives an unfinished enrolment up: the saved operation, the staged certificate and the pending key are removed. The CA is not
- * told, and the identity in use is not touched.
- *
- * @param store  Not NULL.
- * @param name   The identity's name. Not NULL.
- * @param err    Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK, also if nothing was unfinished; or a failure.
+ * A generation is in use.
  */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_abandon(const devid_store *store,
-                                 const char *name,
-                                 devid_error **err);
+#define DEVID_STATE_CURRENT 1
+
+/**
+ * There is a previous generation to roll back to.
+ */
+#define DEVID_STATE_PREVIOUS 2
+
+/**
+ * A certificate is issued and not confirmed yet: it is staged, and not in use. devid_op_resume() resolves that with the CA.
+ */
+#define DEVID_STATE_UNCONFIRMED 4
+
+/**
+ * An operation is saved that devid_op_resume() continues.
+ */
+#define DEVID_STATE_OPERATION 8
+
+/**
+ * A new key waits for its certificate.
+ */
+#define DEVID_STATE_PENDING_KEY 16
+
+/**
+ * A PKCS#10 request is out: devid_store_import() takes its certificate.
+ */
+#define DEVID_STATE_REQUEST 32
 
 /**
  * What device memory holds under a name.
@@ -5670,393 +1614,199 @@ devid_status devid_store_state(const devid_store *store,
                                int32_t *out_state,
                                devid_error **err);
 
-
-/* ---- Identities for other software: its files in its layout; and being told what came into use ---- */
-
 /**
- * A new generation came into use: installed or promoted.
- */
-#define DEVID_CHANGE_INSTALLED 1
-
-/**
- * The previous generation came back into use.
- */
-#define DEVID_CHANGE_ROLLED_BACK 2
-
-/**
- * The identity was written for other software, and its new files are in use.
- */
-#define DEVID_CHANGE_EXPORTED 3
-
-/**
- * Is told what came into use, when all is done and durable: the moment to reload a server, or to export for one.
+ * Gives an unfinished enrolment up: the saved operation, the staged certificate and the pending key are removed. The CA is not
+ * told, and the identity in use is not touched.
  *
- * change: one of DEVID_CHANGE_..., perhaps a later one. name: the identity's. generation: the one in use now, or exported.
- * folder: where it was exported to, else NULL. All are borrowed for the call. The store may be used from within, as const. It
- * cannot undo what happened.
- */
-typedef void (*devid_change_fn)(void *user,
-                                int32_t change,
-                                const char *name,
-                                uint32_t generation,
-                                const char *folder);
-
-/**
- * Prepares exports.
- *
- * The files are written beside the old ones, made durable, read back, and switched by one rename: a program never finds a
- * private key beside another key's certificate. Private keys have mode 0600, all else 0644. Layouts:
- *
- *   "pem"         FOLDER/NAME.pem: key, certificate and chain in one file
- *   "pkcs12"      FOLDER/NAME.p12; needs a password
- *   "openssl"     FOLDER/current/key.pem, cert.pem, chain.pem
- *   "nginx"       FOLDER/current/privkey.pem, fullchain.pem, chain.pem, and ca.pem with the anchors if there are any
- *   "mosquitto"   FOLDER/current/keyfile.pem, certfile.pem, cafile.pem
- *   "strongswan"  FOLDER/private/NAME.HEX.pem, FOLDER/x509ca/NAME.N.pem, FOLDER/x509/NAME.pem: swanctl's own folders, so
- *                 one rename a file, the key first and the old key removed last
- *
- * `current` is a symbolic link to a set of files of which the one before is kept.
- *
- * @param layout      One of the names above. Not NULL.
- * @param folder      Created if it is missing (its parent must exist). Must belong to this user or root, and nobody else may
- *                    write to it. One identity a folder, but for "pem", "pkcs12" and "strongswan". Not NULL.
- * @param out_export  Receives the object; free with devid_export_free(). Not NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown layout.
+ * @param store  Not NULL.
+ * @param name   The identity's name. Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK, also if nothing was unfinished; or a failure.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_export_new(const char *layout,
-                              const char *folder,
-                              devid_export **out_export,
-                              devid_error **err);
+devid_status devid_store_abandon(const devid_store *store,
+                                 const char *name,
+                                 devid_error **err);
 
 /**
- * Encrypts the private key: PBES2 in PEM files, all of a PKCS#12 file.
+ * One generation of an identity: key, certificate and chain. Never changes.
+ */
+typedef struct devid_identity devid_identity;
+
+/**
+ * The identity in use, read and checked.
  *
- * @param how           Not NULL.
- * @param password      UTF-8. Not NULL.
- * @param password_len  Length of `password` in bytes; not 0.
- * @param iterations    Of each key derivation; 0 means 100000.
+ * @param store         Not NULL.
+ * @param name          The identity's name. Not NULL.
+ * @param out_identity  Receives the identity; free with devid_identity_free(). Not NULL.
  * @param err           Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_NOT_UTF8.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND; DEVID_E_CORRUPT and others if it is damaged, see devid_store_last_good().
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_export_set_password(devid_export *how,
-                                       const uint8_t *password,
-                                       size_t password_len,
-                                       uint32_t iterations,
-                                       devid_error **err);
+devid_status devid_store_current(const devid_store *store,
+                                 const char *name,
+                                 devid_identity **out_identity,
+                                 devid_error **err);
 
 /**
- * How a PKCS#12 file is authenticated.
+ * Keeps the trust anchors for one use; earlier ones are replaced.
  *
- * @param how  Not NULL.
- * @param mac  "HMAC", the default, or "PBMAC1" (RFC 9579). Not NULL.
- * @param err  Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ * @param store    Not NULL.
+ * @param use_for  "cmp", "enrolment", "tls" or "peer". Not NULL.
+ * @param certs    Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another use.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_export_set_mac(devid_export *how,
-                                  const char *mac,
+devid_status devid_store_put_anchors(const devid_store *store,
+                                     const char *use_for,
+                                     const devid_cert_list *certs,
+                                     devid_error **err);
+
+/**
+ * The trust anchors kept for one use.
+ *
+ * @param store      Not NULL.
+ * @param use_for    "cmp", "enrolment", "tls" or "peer". Not NULL.
+ * @param out_certs  Receives the list, perhaps an empty one; free with devid_cert_list_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another use; DEVID_E_CORRUPT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_anchors(const devid_store *store,
+                                 const char *use_for,
+                                 devid_cert_list **out_certs,
+                                 devid_error **err);
+
+/**
+ * Closes device memory. What was read from it stays.
+ *
+ * @param store  May be NULL.
+ */
+DEVID_API void devid_store_free(devid_store *store);
+
+/**
+ * An identity's private key.
+ *
+ * @param identity  Not NULL.
+ * @param out_key   Receives the key, or a deferred one if device memory does not hold it and does not open it either, see
+ *                  devid_store_use_pkcs11(); free with devid_key_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_identity_key(const devid_identity *identity,
+                                devid_key **out_key,
+                                devid_error **err);
+
+/**
+ * An identity's certificate.
+ *
+ * @param identity  Not NULL.
+ * @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_identity_certificate(const devid_identity *identity,
+                                        devid_cert **out_cert,
+                                        devid_error **err);
+
+/**
+ * An identity's certificate and those above it: the certificate first. As devid_config_set_credential() takes it.
+ *
+ * @param identity   Not NULL.
+ * @param out_chain  Receives the list; free with devid_cert_list_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_identity_chain(const devid_identity *identity,
+                                  devid_cert_list **out_chain,
                                   devid_error **err);
 
 /**
- * Whom the software shall trust: these certificates are written where its layout has a place for them.
+ * Frees an identity; device memory keeps it.
  *
- * @param how      Not NULL.
- * @param anchors  Copied; replaces those from before. Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
+ * @param identity  May be NULL.
+ */
+DEVID_API void devid_identity_free(devid_identity *identity);
+
+/** @} */
+
+/* ---- Renewal ---- */
+
+/** @defgroup devid_renewal Renewal
+ * One handle for the rest of the device's life: it plans what is due, does it, and says when to ask again. devid/renewal.h has the
+ * schedule and the single steps, devid/clock.h what devices without a clock need.
+ * @{
+ */
+
+/**
+ * The renewal of one identity: rules, settings, and the last plan that was made.
+ *
+ * What it remembers (failures, waits, refusals) is in device memory; a new handle after a reboot goes on from there.
+ */
+typedef struct devid_renewal devid_renewal;
+
+/**
+ * Begins to look after an identity. Nothing is sent and device memory is not touched.
+ *
+ * @param config       Server, anchors, and the credential for the first certificate (not needed with
+ *                     devid_renewal_set_factory()); copied. Anchors in device memory count as well. Not NULL.
+ * @param name         The identity's name in device memory. Not NULL.
+ * @param purpose      What it is for, such as "ldevid". Not NULL.
+ * @param out_renewal  Receives the renewal; free with devid_renewal_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_export_set_anchors(devid_export *how,
-                                      const devid_cert_list *anchors,
-                                      devid_error **err);
-
-/**
- * Whom private keys are given to, for software that does not read them as this user. Needs the right to do so.
- *
- * @param how    Not NULL.
- * @param user   Number of the user.
- * @param group  Number of the group.
- * @param err    Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_export_set_key_owner(devid_export *how,
-                                        uint32_t user,
-                                        uint32_t group,
-                                        devid_error **err);
-
-/**
- * Writes the identity in use for other software, and switches to the new files. On any failure the files from before are still
- * in use, whole.
- *
- * @param store           Not NULL.
- * @param name            The identity's name. Not NULL.
- * @param how             Not NULL.
- * @param out_files       Receives the paths by which a configuration refers to the files, each followed by a line feed, the
- *                        private key's first; free with devid_bytes_free(). May be NULL.
- * @param out_generation  Receives the generation that was written. May be NULL.
- * @param err             Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND, DEVID_E_BAD_KEY if the key cannot leave its home, DEVID_E_PERMISSION if others may write to
- *         the folder, DEVID_E_EXISTS if something else has the name of a file, DEVID_E_LOCKED, DEVID_E_WRONG_SECRET if PKCS#12
- *         has no password, DEVID_E_FULL, DEVID_E_IO.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_export(const devid_store *store,
-                                const char *name,
-                                const devid_export *how,
-                                devid_bytes **out_files,
-                                uint32_t *out_generation,
-                                devid_error **err);
-
-/**
- * Frees the object.
- *
- * @param how  May be NULL.
- */
-DEVID_API void devid_export_free(devid_export *how);
-
-/**
- * Has a function called after each install, promotion and rollback through this handle, and after each export. It replaces an
- * earlier one. The store may be in use by other threads.
- *
- * @param store    Not NULL.
- * @param told     Called in the thread that made the change. Not NULL.
- * @param user     Passed to `told` and `destroy`. May be NULL.
- * @param destroy  Called once, when `told` is replaced or the store freed, or when this call fails. May be NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_on_change(const devid_store *store,
-                                   devid_change_fn told,
-                                   void *user,
-                                   devid_destroy_fn destroy,
-                                   devid_error **err);
-
-
-/* ---- Enrolment without a network: a request goes out by any means, and the certificate that comes back finds its key ---- */
-
-/**
- * Makes a PKCS#10 request, for a CA that is reached by other means than CMP. A key at hand signs it at once; for a deferred key
- * see devid_request_to_sign().
- *
- * @param key                 The key that is to be certified. Not NULL.
- * @param subject             What is asked for, without issuer and validity: the format has no place for them. Not NULL.
- * @param challenge_password  1 to 255 characters that all who handle the request can read. NULL: none. May be NULL.
- * @param algorithm           How it is signed, as in devid_sign_fn, such as "RSA-PSS-SHA256". NULL: the key's usual one. May be
- *                            NULL.
- * @param out_request         Receives the request; free with devid_request_free(). Not NULL.
- * @param err                 Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_ALGORITHM if the key cannot sign so, DEVID_E_SIGNER.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_request_new(const devid_key *key,
-                               const devid_subject *subject,
-                               const char *challenge_password,
-                               const char *algorithm,
-                               devid_request **out_request,
+devid_status devid_renewal_new(const devid_config *config,
+                               const char *name,
+                               const char *purpose,
+                               devid_renewal **out_renewal,
                                devid_error **err);
 
 /**
- * What is to be signed, whole and not its digest.
+ * What the first certificate is asked for, and one after an expiry. Default: what the certificate in use says.
  *
- * @param request      Not NULL.
- * @param out_message  Receives the message; free with devid_bytes_free(). Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if the request is signed.
+ * @param renewal  Not NULL.
+ * @param subject  Copied. Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_request_to_sign(const devid_request *request,
-                                   devid_bytes **out_message,
-                                   devid_error **err);
-
-/**
- * With which algorithm the request is, or is to be, signed, as in devid_sign_fn.
- *
- * @param request  May be NULL (gives NULL).
- * @return Valid as long as the request.
- */
-DEVID_API const char *devid_request_sign_algorithm(const devid_request *request);
-
-/**
- * Hands in the signature of a deferred key. It is checked with the public key.
- *
- * @param request        Not NULL.
- * @param signature      ECDSA as Ecdsa-Sig-Value (DER), others as their standard says. Not NULL.
- * @param signature_len  Length of `signature` in bytes.
- * @param err            Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if the request is signed, DEVID_E_SIGNER if the signature does not match (the request waits
- *         for a right one).
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_request_signature(devid_request *request,
-                                     const uint8_t *signature,
-                                     size_t signature_len,
-                                     devid_error **err);
-
-/**
- * The signed request, as a CA takes it. It should not go out before devid_store_put_request() has kept its key.
- *
- * @param request   Not NULL.
- * @param form      DEVID_FORM_DER or DEVID_FORM_PEM.
- * @param out_data  Receives the request; free with devid_bytes_free(). Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if it is not signed yet.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_request_data(const devid_request *request,
-                                int32_t form,
-                                devid_bytes **out_data,
-                                devid_error **err);
-
-/**
- * Frees the request.
- *
- * @param request  May be NULL.
- */
-DEVID_API void devid_request_free(devid_request *request);
-
-/**
- * Keeps a request and its key until the certificate comes, perhaps weeks and reboots later.
- *
- * @param store      Not NULL.
- * @param name       The label of the pending key, and the name of the identity to be. Not NULL.
- * @param key        The key that the request is for. Not NULL.
- * @param reference  As devid_store_install(). May be NULL.
- * @param request    Signed. Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_EXISTS if another key is pending under the name, DEVID_E_STATE if an online enrolment is unfinished
- *         under it, or if the request is not signed.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_put_request(const devid_store *store,
-                                     const char *name,
-                                     const devid_key *key,
-                                     const char *reference,
-                                     const devid_request *request,
-                                     devid_error **err);
-
-/**
- * Takes in a certificate that came by any means: it finds its pending key by the public key, is validated, compared with the
- * request that was kept, and installed in one atomic step.
- *
- * @param store               Not NULL.
- * @param name                Looks at the pending key of this label only. NULL: at all of them. May be NULL.
- * @param data                Certificates and PKCS#7 (.p7b), PEM or DER, in any order, with or without the issuers. Not NULL.
- * @param data_len            Length of `data` in bytes.
- * @param anchors             Where the certificate must lead. Not NULL.
- * @param intermediates       Untrusted helpers for the path. NULL: none. May be NULL.
- * @param purpose             What the identity is for, such as "ldevid". Not NULL.
- * @param accept_differences  1: also a certificate that is not what was asked for; 0: only one that is.
- * @param now                 The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_name            Receives the name of the identity; free with devid_bytes_free(). May be NULL.
- * @param out_identity        Receives the identity; free with devid_identity_free(). May be NULL.
- * @param err                 Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND if no pending key is certified, DEVID_E_EXISTS if the certificate is in use already,
- *         DEVID_E_INVALID_ARGUMENT if several match, DEVID_E_WRONG_CERTIFICATE if it is not what was asked for,
- *         DEVID_E_NO_PATH, DEVID_E_EXPIRED and others of devid_validate().
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_import(const devid_store *store,
-                                const char *name,
-                                const uint8_t *data,
-                                size_t data_len,
-                                const devid_trust *anchors,
-                                const devid_cert_list *intermediates,
-                                const char *purpose,
-                                int32_t accept_differences,
-                                int64_t now,
-                                devid_bytes **out_name,
-                                devid_identity **out_identity,
-                                devid_error **err);
-
-/**
- * The same from a PKCS#12 file, which may bring the private key too: if no pending key is certified in it, the key and its
- * certificate are installed as one, after the same checks.
- *
- * @param store               Not NULL.
- * @param name                Under which name a key of the file's own is installed; of the pending keys, this one alone is
- *                            looked at. NULL: at all pending keys, and a key of its own is refused. May be NULL.
- * @param data                PKCS#12, as devid_pkcs12_read(). Not NULL.
- * @param data_len            Length of `data` in bytes.
- * @param password            UTF-8. May be NULL (the empty password).
- * @param password_len        Length of `password` in bytes.
- * @param anchors             Where the certificate must lead. Not NULL.
- * @param intermediates       Untrusted helpers for the path. NULL: none. May be NULL.
- * @param purpose             What the identity is for, such as "ldevid". Not NULL.
- * @param accept_differences  As devid_store_import().
- * @param now                 The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_name            Receives the name of the identity; free with devid_bytes_free(). May be NULL.
- * @param out_identity        Receives the identity; free with devid_identity_free(). May be NULL.
- * @param err                 Receives details on failure, else NULL. May be NULL.
- * @return As devid_store_import(); DEVID_E_WRONG_SECRET, DEVID_E_CORRUPT and others of devid_pkcs12_read().
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_store_import_pkcs12(const devid_store *store,
-                                       const char *name,
-                                       const uint8_t *data,
-                                       size_t data_len,
-                                       const uint8_t *password,
-                                       size_t password_len,
-                                       const devid_trust *anchors,
-                                       const devid_cert_list *intermediates,
-                                       const char *purpose,
-                                       int32_t accept_differences,
-                                       int64_t now,
-                                       devid_bytes **out_name,
-                                       devid_identity **out_identity,
+devid_status devid_renewal_set_subject(devid_renewal *renewal,
+                                       const devid_subject *subject,
                                        devid_error **err);
 
 /**
- * As devid_store_import(), with all that a validator checks: its anchors and intermediates, CRLs and OCSP responses at hand,
- * revocation rules, purposes, names, policies. A certificate that is on a CRL never comes into use.
+ * The factory's identity (IDevID) in device memory: protects what the identity itself cannot.
  *
- * @param store               Not NULL.
- * @param name                Looks at the pending key of this label only. NULL: at all of them. May be NULL.
- * @param data                As devid_store_import(). Not NULL.
- * @param data_len            Length of `data` in bytes.
- * @param validator           What is checked. Purposes and names are for the device's own certificate here. Not NULL.
- * @param purpose             What the identity is for, such as "ldevid". Not NULL.
- * @param accept_differences  As devid_store_import().
- * @param now                 The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_name            Receives the name of the identity; free with devid_bytes_free(). May be NULL.
- * @param out_identity        Receives the identity; free with devid_identity_free(). May be NULL.
- * @param err                 Receives details on failure, else NULL. May be NULL.
- * @return As devid_store_import(); DEVID_E_REVOKED, DEVID_E_REVOCATION_UNKNOWN and others of devid_validate().
+ * @param renewal  Not NULL.
+ * @param name     Its name in device memory. NULL: the credential of the settings. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_store_import_checked(const devid_store *store,
-                                        const char *name,
-                                        const uint8_t *data,
-                                        size_t data_len,
-                                        const devid_validator *validator,
-                                        const char *purpose,
-                                        int32_t accept_differences,
-                                        int64_t now,
-                                        devid_bytes **out_name,
-                                        devid_identity **out_identity,
-                                        devid_error **err);
+devid_status devid_renewal_set_factory(devid_renewal *renewal,
+                                       const char *name,
+                                       devid_error **err);
 
-
-/* ---- Renewal: what is due, when to ask again, and a step that does it ---- */
+/**
+ * What is due: one of DEVID_STEP_*. More may be added.
+ */
+typedef int32_t devid_step;
 
 /**
  * Nothing, for now.
@@ -6094,6 +1844,31 @@ devid_status devid_store_import_checked(const devid_store *store,
 #define DEVID_STEP_LEARN_TIME 6
 
 /**
+ * Says what is due. Never blocks on a network and changes nothing; reads device memory.
+ *
+ * @param renewal      Keeps the plan for devid_renewal_alarm() and others. Not NULL.
+ * @param store        Not NULL.
+ * @param now          The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NO_CLOCK if there is no clock.
+ * @param out_step     Receives one of DEVID_STEP_*. Not NULL.
+ * @param out_seconds  Receives after how many seconds to ask again if nothing changes; 0 while a step is due. May be NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; a failure of device memory.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_due(devid_renewal *renewal,
+                               const devid_store *store,
+                               int64_t now,
+                               devid_step *out_step,
+                               uint32_t *out_seconds,
+                               devid_error **err);
+
+/**
+ * What a step did: one of DEVID_DONE_*. More may be added.
+ */
+typedef int32_t devid_done;
+
+/**
  * Nothing was due.
  */
 #define DEVID_DONE_NOTHING 0
@@ -6129,273 +1904,9 @@ devid_status devid_store_import_checked(const devid_store *store,
 #define DEVID_DONE_TIME_LEARNT 6
 
 /**
- * No plan was made yet.
- */
-#define DEVID_STANDING_NOT_ASKED 0
-
-/**
- * There is no identity.
- */
-#define DEVID_STANDING_ABSENT 1
-
-/**
- * It is valid, as far as time and the CA's words go.
- */
-#define DEVID_STANDING_VALID 2
-
-/**
- * Its notBefore lies ahead: rather the clock is wrong.
- */
-#define DEVID_STANDING_NOT_YET_VALID 3
-
-/**
- * Its notAfter has passed.
- */
-#define DEVID_STANDING_EXPIRED 4
-
-/**
- * The CA refused it as revoked.
- */
-#define DEVID_STANDING_REVOKED 5
-
-/**
- * It cannot be read: see devid_store_verify() and devid_store_last_good().
- */
-#define DEVID_STANDING_DAMAGED 6
-
-/**
- * Whether it has expired cannot be told without the time.
- */
-#define DEVID_STANDING_UNKNOWN 7
-
-/**
- * Not at all.
- */
-#define DEVID_ALARM_QUIET 0
-
-/**
- * The renewal is late.
- */
-#define DEVID_ALARM_LATE 1
-
-/**
- * The end is near.
- */
-#define DEVID_ALARM_URGENT 2
-
-/**
- * There is no usable identity.
- */
-#define DEVID_ALARM_UNUSABLE 3
-
-/**
  * For `now`: there is no clock.
  */
 #define DEVID_NO_CLOCK -1
-
-/**
- * The clock is believed.
- */
-#define DEVID_CLOCK_KNOWN 1
-
-/**
- * The clock says less than the last known time, which counts in its place.
- */
-#define DEVID_CLOCK_BEHIND 2
-
-/**
- * There is no clock.
- */
-#define DEVID_CLOCK_UNKNOWN 3
-
-/**
- * What is due: one of DEVID_STEP_*. More may be added.
- */
-typedef int32_t devid_step;
-
-/**
- * What a step did: one of DEVID_DONE_*. More may be added.
- */
-typedef int32_t devid_done;
-
-/**
- * How much people should worry: one of DEVID_ALARM_*, higher is worse.
- */
-typedef int32_t devid_alarm;
-
-/**
- * How an identity stands: one of DEVID_STANDING_*. More may be added.
- */
-typedef int32_t devid_standing;
-
-/**
- * What is known about the time: one of DEVID_CLOCK_*.
- */
-typedef int32_t devid_clock;
-
-/**
- * Begins to look after an identity. Nothing is sent and device memory is not touched.
- *
- * @param config       Server, anchors, and the credential for the first certificate (not needed with
- *                     devid_renewal_set_factory()); copied. Anchors in device memory count as well. Not NULL.
- * @param name         The identity's name in device memory. Not NULL.
- * @param purpose      What it is for, such as "ldevid". Not NULL.
- * @param out_renewal  Receives the renewal; free with devid_renewal_free(). Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_renewal_new(const devid_config *config,
-                               const char *name,
-                               const char *purpose,
-                               devid_renewal **out_renewal,
-                               devid_error **err);
-
-/**
- * Names the device, so that those of a fleet renew at different times. Default: the names in the certificate.
- *
- * @param renewal  Not NULL.
- * @param id       Such as a serial number; the same after each reboot. Not NULL.
- * @param id_len   Length of `id` in bytes.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_renewal_set_device_id(devid_renewal *renewal,
-                                         const uint8_t *id,
-                                         size_t id_len,
-                                         devid_error **err);
-
-/**
- * What the first certificate is asked for, and one after an expiry. Default: what the certificate in use says.
- *
- * @param renewal  Not NULL.
- * @param subject  Copied. Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_renewal_set_subject(devid_renewal *renewal,
-                                       const devid_subject *subject,
-                                       devid_error **err);
-
-/**
- * The factory's identity (IDevID) in device memory: protects what the identity itself cannot.
- *
- * @param renewal  Not NULL.
- * @param name     Its name in device memory. NULL: the credential of the settings. May be NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_renewal_set_factory(devid_renewal *renewal,
-                                       const char *name,
-                                       devid_error **err);
-
-/**
- * When certificates are renewed. Default: at 667 thousandths of the lifetime, up to 333 thousandths earlier while a device
- * finds its own place among all.
- *
- * @param renewal          Not NULL.
- * @param share_permille   1 to 1000: the share of the lifetime, in thousandths.
- * @param spread_permille  0 to `share_permille`: how much earlier it may be, in thousandths of the lifetime.
- * @param err              Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_renewal_set_schedule(devid_renewal *renewal,
-                                        uint32_t share_permille,
-                                        uint32_t spread_permille,
-                                        devid_error **err);
-
-/**
- * How failures are waited out: the wait doubles from the first to the longest. Default: 900 s, 86400 s, 8 refusals.
- *
- * @param renewal          Not NULL.
- * @param first_seconds    The wait after the first failure, from 1.
- * @param longest_seconds  The longest wait between attempts; also bounds what a server asks for by Retry-After.
- * @param max_refusals     How often the CA may refuse before the device gives up; 0: it never does.
- * @param err              Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_renewal_set_retry(devid_renewal *renewal,
-                                     uint32_t first_seconds,
-                                     uint32_t longest_seconds,
-                                     uint32_t max_refusals,
-                                     devid_error **err);
-
-/**
- * The longest wait that devid_renewal_run() sleeps through when the CA asks to wait. Default: 30 s.
- *
- * @param renewal          Not NULL.
- * @param longest_seconds  0: it never sleeps.
- * @param err              Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_renewal_set_longest_nap(devid_renewal *renewal,
-                                           uint32_t longest_seconds,
-                                           devid_error **err);
-
-/**
- * Whether renewals keep the key. Default: a new one each time, of the same kind.
- *
- * @param renewal  Not NULL.
- * @param same     1: the same key; 0: a new one.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_renewal_set_same_key(devid_renewal *renewal,
-                                        int32_t same,
-                                        devid_error **err);
-
-/**
- * Carry the messages of devid_renewal_run() by a function of the program instead of the built-in HTTP client.
- *
- * @param renewal   Not NULL.
- * @param exchange  NULL: the built-in HTTP client. May be NULL.
- * @param user      Passed to `exchange` and `destroy`. May be NULL.
- * @param destroy   Called once, when the renewal is freed, another function is set, or this call fails. May be NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_renewal_set_exchange(devid_renewal *renewal,
-                                        devid_exchange_fn exchange,
-                                        void *user,
-                                        devid_destroy_fn destroy,
-                                        devid_error **err);
-
-/**
- * Says what is due. Never blocks on a network and changes nothing; reads device memory.
- *
- * @param renewal      Keeps the plan for devid_renewal_alarm() and others. Not NULL.
- * @param store        Not NULL.
- * @param now          The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NO_CLOCK if there is no clock.
- * @param out_step     Receives one of DEVID_STEP_*. Not NULL.
- * @param out_seconds  Receives after how many seconds to ask again if nothing changes; 0 while a step is due. May be NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; a failure of device memory.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_renewal_due(devid_renewal *renewal,
-                               const devid_store *store,
-                               int64_t now,
-                               devid_step *out_step,
-                               uint32_t *out_seconds,
-                               devid_error **err);
 
 /**
  * Does what is due, at most one step, and remembers how it went: the loop of a daemon is this call and a sleep. Without a clock
@@ -6420,55 +1931,29 @@ devid_status devid_renewal_run(devid_renewal *renewal,
                                devid_error **err);
 
 /**
- * For programs that step operations themselves: remembers that what devid_renewal_due() said is attempted now, before it is. If
- * the device dies on the way, that was a failure.
- *
- * @param renewal  Not NULL.
- * @param store    Not NULL.
- * @param now      As devid_renewal_due().
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if nothing was due; a failure of device memory, after which no attempt should be made.
+ * How much people should worry: one of DEVID_ALARM_*, higher is worse.
  */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_renewal_begun(const devid_renewal *renewal,
-                                 const devid_store *store,
-                                 int64_t now,
-                                 devid_error **err);
+typedef int32_t devid_alarm;
 
 /**
- * For programs that step operations themselves: remembers how the attempt ended.
- *
- * @param renewal      Not NULL.
- * @param store        Not NULL.
- * @param why          The error it ended with. NULL: it succeeded. May be NULL.
- * @param now          As devid_renewal_due().
- * @param out_seconds  Receives the wait before the next attempt. May be NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if nothing was due; a failure of device memory.
+ * Not at all.
  */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_renewal_ended(const devid_renewal *renewal,
-                                 const devid_store *store,
-                                 const devid_error *why,
-                                 int64_t now,
-                                 uint32_t *out_seconds,
-                                 devid_error **err);
+#define DEVID_ALARM_QUIET 0
 
 /**
- * Forgets failures and refusals: for people who have put right what was wrong.
- *
- * @param renewal  Not NULL.
- * @param store    Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure of device memory.
+ * The renewal is late.
  */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_renewal_reset(const devid_renewal *renewal,
-                                 const devid_store *store,
-                                 devid_error **err);
+#define DEVID_ALARM_LATE 1
+
+/**
+ * The end is near.
+ */
+#define DEVID_ALARM_URGENT 2
+
+/**
+ * There is no usable identity.
+ */
+#define DEVID_ALARM_UNUSABLE 3
 
 /**
  * How much people should worry, by the last plan.
@@ -6479,533 +1964,374 @@ devid_status devid_renewal_reset(const devid_renewal *renewal,
 DEVID_API devid_alarm devid_renewal_alarm(const devid_renewal *renewal);
 
 /**
- * How the identity in use stands, by the last plan.
- *
- * @param renewal  May be NULL (gives DEVID_STANDING_NOT_ASKED).
- * @return One of DEVID_STANDING_*.
- */
-DEVID_API devid_standing devid_renewal_standing(const devid_renewal *renewal);
-
-/**
- * When the certificate in use is to be renewed, by the last plan.
- *
- * @param renewal  May be NULL (gives -1).
- * @return Seconds since 1970-01-01T00:00:00Z; -1: never, or there is none.
- */
-DEVID_API int64_t devid_renewal_at(const devid_renewal *renewal);
-
-/**
- * Failures in a row, by the last plan.
- *
- * @param renewal  May be NULL (gives 0).
- * @return 0 or more.
- */
-DEVID_API uint32_t devid_renewal_attempts(const devid_renewal *renewal);
-
-/**
- * Whether the CA refused so often that it is not asked again with this certificate: see devid_renewal_reset().
- *
- * @param renewal  May be NULL (gives 0).
- * @return 1 or 0.
- */
-DEVID_API
-int32_t devid_renewal_has_given_up(const devid_renewal *renewal);
-
-/**
- * What is known about the time, by the last plan.
- *
- * @param renewal  May be NULL (gives DEVID_CLOCK_UNKNOWN).
- * @return One of DEVID_CLOCK_*.
- */
-DEVID_API devid_clock devid_renewal_clock(const devid_renewal *renewal);
-
-/**
- * How late it is at least, by the last plan: after devid_renewal_run() without a clock, the time that was learnt.
- *
- * @param renewal  May be NULL (gives -1).
- * @return Seconds since 1970-01-01T00:00:00Z; -1 if nothing is known.
- */
-DEVID_API
-int64_t devid_renewal_time(const devid_renewal *renewal);
-
-/**
  * Frees a renewal; what it remembers stays in device memory.
  *
  * @param renewal  May be NULL.
  */
 DEVID_API void devid_renewal_free(devid_renewal *renewal);
 
+/** @} */
 
-/* ---- Devices without a clock: the last known time, and operations that learn the time from authentic answers ---- */
+/* ---- Validation ---- */
+
+/** @defgroup devid_validation Validation
+ * Whether a certificate leads to a trust anchor and is what the program wants, and the way to its key behind a positive verdict
+ * only. devid/validation.h has the rest; devid/fetcher.h fetches CRLs and OCSP responses by itself.
+ * @{
+ */
 
 /**
- * Notes in device memory that it is at least this late. What is kept never goes back.
+ * Certificates that are believed without proof. Sets for different uses are best kept apart.
+ */
+typedef struct devid_trust devid_trust;
+
+/**
+ * An empty set: nothing is trusted.
  *
- * @param store      Not NULL.
- * @param time       A time that was proven, in seconds since 1970-01-01T00:00:00Z: by an authentic answer, a signed CRL, a person.
- * @param out_known  Receives how late it is at least now. May be NULL.
+ * @param out_trust  Receives the set; free with devid_trust_free(). Not NULL.
  * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_LIMIT for a time after the year 9999; a failure of device memory.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API DEVID_MUST_USE devid_status devid_trust_new(devid_trust **out_trust, devid_error **err);
+
+/**
+ * Adds trust anchors. Constraints that an anchor carries are enforced (RFC 5937).
+ *
+ * @param trust     Not NULL.
+ * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data_len  Length of `data` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_store_note_time(const devid_store *store,
-                                   int64_t time,
-                                   int64_t *out_known,
+devid_status devid_trust_add_bytes(devid_trust *trust,
+                                   const uint8_t *data,
+                                   size_t data_len,
                                    devid_error **err);
 
 /**
- * How late it is at least, as far as device memory knows.
+ * Frees a set.
  *
- * @param store     Not NULL.
- * @param out_time  Receives seconds since 1970-01-01T00:00:00Z, or DEVID_NO_CLOCK if no time was noted yet. Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_CORRUPT if the record is damaged, which the next devid_store_note_time() mends.
+ * @param trust  May be NULL.
+ */
+DEVID_API void devid_trust_free(devid_trust *trust);
+
+/**
+ * What is checked, and the data to check it with. Once set up it may be shared by threads as const.
+ */
+typedef struct devid_validator devid_validator;
+
+/**
+ * A validator with a copy of the anchors. Before it is used, it must be told what the certificates are to be for
+ * (devid_validator_add_purpose() or devid_validator_any_purpose()) and which names they must carry
+ * (devid_validator_add_name() or devid_validator_any_name()).
+ *
+ * @param trust          Not NULL.
+ * @param out_validator  Receives the validator; free with devid_validator_free(). Not NULL.
+ * @param err            Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_store_last_known_time(const devid_store *store,
-                                         int64_t *out_time,
+devid_status devid_validator_new(const devid_trust *trust,
+                                 devid_validator **out_validator,
+                                 devid_error **err);
+
+/**
+ * Adds a purpose that the certificate must be for (extended key usage); all of them must be there.
+ *
+ * @param validator  Not NULL.
+ * @param purpose    Such as "serverAuth" or "clientAuth", or an identifier such as "1.3.6.1.5.5.7.3.1". Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_add_purpose(devid_validator *validator,
+                                         const char *purpose,
                                          devid_error **err);
 
 /**
- * The same client for a device without a clock: it tells no time in its messages and does not compare those in answers with
- * its own.
+ * Any purpose will do: there is a reason not to ask.
  *
- * @param client      Not NULL.
- * @param out_client  Receives the client; free with devid_client_free(). Not NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
+ * @param validator  Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_client_without_clock(const devid_client *client,
-                                        devid_client **out_client,
-                                        devid_error **err);
+devid_status devid_validator_any_purpose(devid_validator *validator,
+                                         devid_error **err);
 
 /**
- * Runs an operation of a client without a clock, as devid_op_run() does, and learns the time: an answer is judged as of its own
- * messageTime, if that is not before what is known, and only an authentic one is learnt from. Kept in device memory. Blocks. The
- * system's clock is not read.
+ * A DNS name; wildcards in the certificate as in RFC 9525.
+ */
+#define DEVID_NAME_DNS 1
+
+/**
+ * An IP address.
+ */
+#define DEVID_NAME_IP 2
+
+/**
+ * An e-mail address.
+ */
+#define DEVID_NAME_EMAIL 3
+
+/**
+ * A URI.
+ */
+#define DEVID_NAME_URI 4
+
+/**
+ * Adds a name that the certificate must carry in its subjectAltName (RFC 9525); all of them must be there. The common name
+ * is never looked at.
  *
- * @param op          Of a client that devid_client_without_clock() made. Not NULL.
- * @param store       Not NULL.
- * @param at_least    A lower bound known otherwise, such as the build date of the firmware; 0 if there is none. What device memory
- *                    knows counts if it is later.
- * @param out_learnt  Receives the time that was learnt, also on failure; DEVID_NO_CLOCK if none was. Not NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return As devid_op_run().
+ * @param validator  Not NULL.
+ * @param kind       One of DEVID_NAME_*.
+ * @param name       The name. Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_op_run_without_clock(devid_op *op,
-                                        const devid_store *store,
-                                        int64_t at_least,
-                                        int64_t *out_learnt,
-                                        devid_error **err);
-
-
-/* ---- A registration authority: messages of devices are checked and passed on (RFC 9483 section 5.2) ---- */
+devid_status devid_validator_add_name(devid_validator *validator,
+                                      int32_t kind,
+                                      const char *name,
+                                      devid_error **err);
 
 /**
- * The device's own proof of possession goes up (RFC 9483 section 5.2.3.1).
- */
-#define DEVID_PROOF_KEEP 1
-
-/**
- * raVerified in its place: the RA has checked it and vouches for it (RFC 9483 section 5.2.3.2).
- */
-#define DEVID_PROOF_RA_VERIFIED 2
-
-/**
- * Makes a registration authority.
+ * Any name will do: the program knows its peer otherwise.
  *
- * @param client   Its credential is the RA's certificate and key, its CMP anchors are the CA's. Not NULL.
- * @param devices  Where paths of devices' certificates end; may be an empty set. Not NULL.
- * @param out_ra   Receives the RA; free with devid_ra_free(). Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the credential is not a certificate with a key that signs here.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_ra_new(const devid_client *client,
-                          const devid_trust *devices,
-                          devid_ra **out_ra,
-                          devid_error **err);
-
-/**
- * A secret shared with devices; replaces an earlier one of the same reference value.
- *
- * @param ra             Not NULL.
- * @param reference      Reference value. Not NULL.
- * @param reference_len  Length of `reference` in bytes.
- * @param secret         Not NULL.
- * @param secret_len     Length of `secret` in bytes.
- * @param err            Receives details on failure, else NULL. May be NULL.
+ * @param validator  Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_ra_add_secret(devid_ra *ra,
-                                 const uint8_t *reference,
-                                 size_t reference_len,
-                                 const uint8_t *secret,
-                                 size_t secret_len,
-                                 devid_error **err);
+devid_status devid_validator_any_name(devid_validator *validator,
+                                      devid_error **err);
 
 /**
- * Checks a device's message: form, protection, possession of the new key. Whether this device may have what it asks for is
- * still to be decided, above all whether devid_ra_request_subject() is who protected the message (RFC 9483 section 5.1.1).
+ * Adds CRLs, complete and delta, in any order. They are believed only as far as they prove themselves.
  *
- * @param ra           Not NULL.
- * @param earlier      The request that began the transaction, for certConf and pollReq; NULL at its beginning. May be NULL.
- * @param message      One PKIMessage, DER. Not NULL.
- * @param message_len  Length of `message` in bytes.
- * @param now          The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_request  Receives the request; free with devid_ra_request_free(). Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; else devid_ra_refuse() tells the device.
+ * @param validator  Not NULL.
+ * @param data       CRLs, DER (one) or PEM (any number). Not NULL.
+ * @param data_len   Length of `data` in bytes.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_ra_check(const devid_ra *ra,
-                            const devid_ra_request *earlier,
-                            const uint8_t *message,
-                            size_t message_len,
-                            int64_t now,
-                            devid_ra_request **out_request,
+devid_status devid_validator_add_crls(devid_validator *validator,
+                                      const uint8_t *data,
+                                      size_t data_len,
+                                      devid_error **err);
+
+/**
+ * Revocation is not checked. Neither 0 nor 1, which forgotten or ill-typed arguments are.
+ */
+#define DEVID_REVOCATION_OFF 4
+
+/**
+ * A certificate whose status is not known is taken, and the report says so.
+ */
+#define DEVID_REVOCATION_SOFT 2
+
+/**
+ * A certificate whose status is not known is refused.
+ */
+#define DEVID_REVOCATION_HARD 3
+
+/**
+ * Only the certificate that is asked about needs a status.
+ */
+#define DEVID_SCOPE_LEAF 1
+
+/**
+ * All certificates below the anchor need a status.
+ */
+#define DEVID_SCOPE_CHAIN 2
+
+/**
+ * OCSP speaks first where both have an answer.
+ */
+#define DEVID_PREFER_OCSP 1
+
+/**
+ * CRLs speak first where both have an answer.
+ */
+#define DEVID_PREFER_CRL 2
+
+/**
+ * How revocation is checked.
+ *
+ * @param validator  Not NULL.
+ * @param mode       One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
+ * @param scope      One of DEVID_SCOPE_*; DEVID_SCOPE_CHAIN is the default.
+ * @param prefer     One of DEVID_PREFER_*; DEVID_PREFER_OCSP is the default.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_set_revocation(devid_validator *validator,
+                                            int32_t mode,
+                                            int32_t scope,
+                                            int32_t prefer,
+                                            devid_error **err);
+
+/**
+ * Frees a validator. Reports and peers made with it go on.
+ *
+ * @param validator  May be NULL.
+ */
+DEVID_API void devid_validator_free(devid_validator *validator);
+
+/**
+ * What a validation found. Never changes.
+ */
+typedef struct devid_report devid_report;
+
+/**
+ * A peer whose certificate was validated by devid_validate(). There is no other way to a peer's public key. May be shared by
+ * threads as const.
+ */
+typedef struct devid_peer devid_peer;
+
+/**
+ * Looks for a path from a certificate to an anchor that passes every check (RFC 5280 section 6.1; revocation by section
+ * 6.3 and RFC 6960). Does not block, fetches nothing.
+ *
+ * @param validator   Not NULL.
+ * @param cert        The certificate that is asked about. Not NULL.
+ * @param at          Time of the check, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_report  Receives what was found, also when the certificate is refused; free with devid_report_free(). NULL if
+ *                    not wanted. May be NULL.
+ * @param out_peer    Receives the way to the certificate's public key, only when all checks passed; free with
+ *                    devid_peer_free(). NULL if not wanted. May be NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK if a path was found and nothing speaks against it. Else the most telling reason: DEVID_E_EXPIRED,
+ *         DEVID_E_REVOKED, DEVID_E_REVOCATION_UNKNOWN, DEVID_E_NAME, DEVID_E_NO_PATH, ... (DEVID_CLASS_VALIDATION);
+ *         DEVID_E_INVALID_ARGUMENT if neither purposes nor names were said.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validate(const devid_validator *validator,
+                            const devid_cert *cert,
+                            int64_t at,
+                            devid_report **out_report,
+                            devid_peer **out_peer,
                             devid_error **err);
 
 /**
- * Which message it is.
+ * Whether the certificate is valid.
  *
- * @param request  May be NULL (gives "").
- * @return Such as "ir" or "certConf"; never NULL; valid until the request is freed.
- */
-DEVID_API const char *devid_ra_request_body(const devid_ra_request *request);
-
-/**
- * The subject of the certificate asked for.
- *
- * @param request  May be NULL.
- * @return Such as "CN=router-7"; NULL where no certificate is asked for; valid until the request is freed.
- */
-DEVID_API
-const char *devid_ra_request_subject(const devid_ra_request *request);
-
-/**
- * The reference value of the secret that protected the message.
- *
- * @param request  May be NULL.
- * @param out_len  Receives the length in bytes. May be NULL.
- * @return NULL if a certificate protected it; valid until the request is freed.
- */
-DEVID_API
-const uint8_t *devid_ra_request_reference(const devid_ra_request *request,
-                                          size_t *out_len);
-
-/**
- * The certificate that protected the message.
- *
- * @param request   Not NULL.
- * @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND if a shared secret protected it.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_ra_request_certificate(const devid_ra_request *request,
-                                          devid_cert **out_cert,
-                                          devid_error **err);
-
-/**
- * Whether the device's protection must reach the CA (key updates, revocations, keys made by the CA): then the message is
- * nested, not replaced (RFC 9483 section 5.2.3).
- *
- * @param request  May be NULL (gives 0).
+ * @param report  May be NULL (gives 0).
  * @return 1 yes, 0 no.
  */
-DEVID_API
-int32_t devid_ra_request_keeps_protection(const devid_ra_request *request);
+DEVID_API int32_t devid_report_is_valid(const devid_report *report);
 
 /**
- * The request with the RA's approval around it (RFC 9483 section 5.2.2.1). The CA's answer goes to the device as it is.
+ * How many findings there are, the most telling first. A valid certificate can have some: checks that could not be made.
  *
- * @param ra           Not NULL.
- * @param request      Not NULL.
- * @param now          The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_message  Receives the message for the CA; free with devid_bytes_free(). Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
+ * @param report  May be NULL (gives 0).
+ * @return The number.
+ */
+DEVID_API
+size_t devid_report_finding_count(const devid_report *report);
+
+/**
+ * The code of a finding.
+ *
+ * @param report  May be NULL (gives 0).
+ * @param index   From 0 to devid_report_finding_count() - 1.
+ * @return One of DEVID_E_*; 0 if there is no such finding.
+ */
+DEVID_API devid_status devid_report_finding_code(const devid_report *report, size_t index);
+
+/**
+ * A finding in words for people.
+ *
+ * @param report  May be NULL (gives NULL).
+ * @param index   From 0 to devid_report_finding_count() - 1.
+ * @return NULL if there is no such finding; valid until the report is freed.
+ */
+DEVID_API const char *devid_report_finding_text(const devid_report *report, size_t index);
+
+/**
+ * Frees a report.
+ *
+ * @param report  May be NULL.
+ */
+DEVID_API void devid_report_free(devid_report *report);
+
+/**
+ * The peer's certificate.
+ *
+ * @param peer      Not NULL.
+ * @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_ra_nest(const devid_ra *ra,
-                           const devid_ra_request *request,
-                           int64_t now,
-                           devid_bytes **out_message,
-                           devid_error **err);
-
-/**
- * The request under the RA's signature in place of the device's protection (RFC 9483 section 5.2.3). transactionID and nonces
- * stay. devid_ra_answer() makes the CA's answer into the device's.
- *
- * @param ra             Not NULL.
- * @param request        Not NULL.
- * @param proof          One of DEVID_PROOF_*.
- * @param with_original  1: the device's message goes along (origPKIMessage), 0: it does not.
- * @param now            The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_message    Receives the message for the CA; free with devid_bytes_free(). Not NULL.
- * @param err            Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for what must keep its protection.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_ra_replace(const devid_ra *ra,
-                              const devid_ra_request *request,
-                              int32_t proof,
-                              int32_t with_original,
-                              int64_t now,
-                              devid_bytes **out_message,
-                              devid_error **err);
-
-/**
- * The CA's answer to a replaced request, checked, under the protection that the device expects. The nonces are the device's to
- * check.
- *
- * @param ra           Not NULL.
- * @param request      What was replaced. Not NULL.
- * @param answer       The CA's answer, DER. Not NULL.
- * @param answer_len   Length of `answer` in bytes.
- * @param now          The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_message  Receives the message for the device; free with devid_bytes_free(). Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_PROTECTION_INVALID, DEVID_E_TRANSACTION_ID, ...: it is not the CA's answer to this.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_ra_answer(const devid_ra *ra,
-                             const devid_ra_request *request,
-                             const uint8_t *answer,
-                             size_t answer_len,
-                             int64_t now,
-                             devid_bytes **out_message,
-                             devid_error **err);
-
-/**
- * An error message of the RA's own (RFC 9483 section 3.6): status rejection.
- *
- * @param ra           Not NULL.
- * @param message      The device's message, as it came. Not NULL.
- * @param message_len  Length of `message` in bytes.
- * @param checked      The same, checked: the refusal comes under the protection that the device expects. NULL: under the RA's
- *                     signature. May be NULL.
- * @param fail_info    Bits of PKIFailureInfo, bit n (value 1 << n) for bit n; 0 for none.
- * @param text         Words for the device; NULL for none. May be NULL.
- * @param now          The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_message  Receives the message for the device; free with devid_bytes_free(). Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_ra_refuse(const devid_ra *ra,
-                             const uint8_t *message,
-                             size_t message_len,
-                             const devid_ra_request *checked,
-                             uint32_t fail_info,
-                             const char *text,
-                             int64_t now,
-                             devid_bytes **out_message,
-                             devid_error **err);
-
-/**
- * Frees a request.
- *
- * @param request  May be NULL.
- */
-DEVID_API void devid_ra_request_free(devid_ra_request *request);
-
-/**
- * An empty batch.
- *
- * @param out_batch  Receives the batch; free with devid_ra_batch_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_ra_batch_new(devid_ra_batch **out_batch,
-                                devid_error **err);
-
-/**
- * Adds a request.
- *
- * @param batch    Not NULL.
- * @param request  Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE once devid_ra_batch_message() was called.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_ra_batch_add(devid_ra_batch *batch,
-                                const devid_ra_request *request,
-                                devid_error **err);
-
-/**
- * The nested message with all requests (RFC 9483 section 5.2.2.2). Once made it stays the same.
- *
- * @param batch        Not NULL.
- * @param ra           Not NULL.
- * @param now          The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_message  Receives the message for the CA; free with devid_bytes_free(). Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for no requests, too many, or two of one transaction.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_ra_batch_message(devid_ra_batch *batch,
-                                    const devid_ra *ra,
-                                    int64_t now,
-                                    devid_bytes **out_message,
+devid_status devid_peer_certificate(const devid_peer *peer,
+                                    devid_cert **out_cert,
                                     devid_error **err);
 
 /**
- * Takes the CA's nested answer apart: a reply for each request, in their order. Answers that nobody asked for are dropped, lost
- * ones become errors with systemUnavail.
+ * The peer's public key.
  *
- * @param batch       After devid_ra_batch_message(). Not NULL.
- * @param ra          Not NULL.
- * @param answer      The CA's answer, DER; NULL if none came: every device is told. May be NULL.
- * @param answer_len  Length of `answer` in bytes.
- * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE if no message was made; a failure if it is not the CA's answer to this batch.
+ * @param peer      Not NULL.
+ * @param now       The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_spki  Receives SubjectPublicKeyInfo, DER; free with devid_bytes_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STALE when the verdict's time is over, or why devid_peer_recheck() refused the peer.
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_ra_batch_feed(devid_ra_batch *batch,
-                                 const devid_ra *ra,
-                                 const uint8_t *answer,
-                                 size_t answer_len,
-                                 int64_t now,
-                                 devid_error **err);
+devid_status devid_peer_public_key(const devid_peer *peer,
+                                   int64_t now,
+                                   devid_bytes **out_spki,
+                                   devid_error **err);
 
 /**
- * How many replies there are.
+ * Frees a peer.
  *
- * @param batch  May be NULL (gives 0).
- * @return One for each request after devid_ra_batch_feed(), else 0.
+ * @param peer  May be NULL.
  */
-DEVID_API size_t devid_ra_batch_reply_count(const devid_ra_batch *batch);
+DEVID_API void devid_peer_free(devid_peer *peer);
 
-/**
- * The reply to one request, as it goes to the device.
- *
- * @param batch    May be NULL (gives NULL).
- * @param index    From 0 to devid_ra_batch_reply_count() - 1, in the order of devid_ra_batch_add().
- * @param out_len  Receives the length in bytes. May be NULL.
- * @return DER; NULL if there is no such reply; valid until the batch is changed or freed.
- */
-DEVID_API
-const uint8_t *devid_ra_batch_reply(const devid_ra_batch *batch,
-                                    size_t index,
-                                    size_t *out_len);
+/** @} */
 
-/**
- * Frees a batch.
- *
- * @param batch  May be NULL.
- */
-DEVID_API void devid_ra_batch_free(devid_ra_batch *batch);
-
-/**
- * Frees an RA. Its requests and batches go on.
- *
- * @param ra  May be NULL.
- */
-DEVID_API void devid_ra_free(devid_ra *ra);
-
-/**
- * Begins an enrolment on behalf of whoever made a PKCS#10 request: ir with raVerified (RFC 9483 section 5.3.1). The request's own
- * signature is checked; that its subject is who brought it is the RA's to know.
- *
- * @param client       Its credential is an RA's certificate. Not NULL.
- * @param request      PKCS#10, DER or PEM. Not NULL.
- * @param request_len  Length of `request` in bytes.
- * @param out_op       Receives the operation; free with devid_op_free(). Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_SIGNATURE_INVALID if the request's own signature does not hold; DEVID_E_INVALID_ARGUMENT if the
- *         credential is a shared secret.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_enroll_on_behalf(const devid_client *client,
-                                       const uint8_t *request,
-                                       size_t request_len,
-                                       devid_op **out_op,
-                                       devid_error **err);
-
-
-/* ---- The inspector: what stands in a message, certificate, request, CRL or OCSP response ---- */
-
-/**
- * Indented lines.
- */
-#define DEVID_INSPECT_TEXT 1
-
-/**
- * One line of JSON (RFC 8259).
- */
-#define DEVID_INSPECT_JSON 2
-
-/**
- * Shows what stands in a PKIMessage, certificate, PKCS#10 request, CRL, OCSP request or response, CMS or key file, also where
- * it is broken. For people and logs: nothing is verified, nothing becomes trusted. Private keys, tokens and passwords appear as
- * their length only, and so do public keys.
- *
- * @param input      PEM, with one structure or several, or DER. Not NULL.
- * @param input_len  Length of `input` in bytes; at most 64 MiB.
- * @param format     DEVID_INSPECT_TEXT or DEVID_INSPECT_JSON.
- * @param out_text   Receives UTF-8 text; free with devid_bytes_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM if it is neither; DEVID_E_LIMIT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_inspect(const uint8_t *input,
-                           size_t input_len,
-                           int32_t format,
-                           devid_bytes **out_text,
-                           devid_error **err);
-
-
-/* ---- CMP by files, for devices that never see a network (RFC 9483 section 6.4.1): a message a file, carried by people ---- */
-
-/**
- * Let the messages of an operation of any kind travel as files instead of over a network: requests go to
- * NAME-1-request.pki, NAME-2-request.pki and so on, answers are expected in NAME-1-answer.pki and so on, each one PKIMessage in
- * DER. A file appears whole or not at all, and is on the medium when the call returns: a stick may be pulled.
- *
- * As long as an answer is not there, devid_op_run() and devid_op_exchange() answer DEVID_E_BUSY. The operation stands where it
- * was: saved, or bound by devid_op_install_into(), it goes on weeks and reboots later, finds its own request again and looks for
- * the answer once more.
- *
- * @param op      Not NULL.
- * @param folder  An existing directory, such as where the stick is mounted. NULL: the network again. May be NULL.
- * @param name    Keeps transactions apart: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot. NULL only if `folder` is. May be
- *                NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NULL for a folder without a name, DEVID_E_INVALID_ARGUMENT for a name that cannot be used.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_set_files(devid_op *op,
-                                const char *folder,
-                                const char *name,
-                                devid_error **err);
 #ifdef __cplusplus
 }
 #endif
+
+/* By topic. Each may be included by itself as well: it brings this file along. */
+#include "devid/errors.h"
+#include "devid/keys.h"
+#include "devid/pkcs11.h"
+#include "devid/pkcs12.h"
+#include "devid/certificates.h"
+#include "devid/subject.h"
+#include "devid/config.h"
+#include "devid/tls.h"
+#include "devid/coap.h"
+#include "devid/operation.h"
+#include "devid/central.h"
+#include "devid/revocation.h"
+#include "devid/questions.h"
+#include "devid/storage.h"
+#include "devid/export.h"
+#include "devid/offline.h"
+#include "devid/renewal.h"
+#include "devid/clock.h"
+#include "devid/validation.h"
+#include "devid/status.h"
+#include "devid/fetcher.h"
+#include "devid/inspect.h"
 
 #endif

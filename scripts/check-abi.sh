@@ -13,7 +13,9 @@ python3 - > "$work/constants.c" <<'PY'
 import sys
 sys.path.insert(0, "scripts")
 import header
-print('#include <devid.h>\n#include <stdio.h>\nint main(void) {')
+for path in [header.INCLUDE / "devid.h"] + header.UNSTABLE:
+    print(f"#include <{path.relative_to(header.INCLUDE)}>")
+print('#include <stdio.h>\nint main(void) {')
 for name in header.constants():
     if name.endswith("_STRING"):
         print(f'    printf("{name} %s\\n", {name});')

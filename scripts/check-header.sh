@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# include/devid.h: is it what the generator writes, does every parameter have its documentation, and does it compile in every
-# dialect of C and C++, twice in one file, and in a program of both languages?
+# The headers: are they what the generator writes, does every parameter have its documentation, and do they compile in every dialect
+# of C and C++, each by itself and twice, all in one file in any order, and in a program of both languages?
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/left_out.sh
@@ -10,8 +10,24 @@ trap 'rm -rf "$work"' EXIT
 ${CARGO:-cargo} run --quiet --locked -p devid-header -- --check
 python3 scripts/check_documentation.py
 
-printf '#include <devid.h>\n#include <devid.h>\nint one(void);\nint one(void) { return DEVID_OK; }\n' > "$work/one.c"
+headers=$(cd include && find . -name '*.h' | sed 's|^\./||' | LC_ALL=C sort)
+{
+    for header in $headers $(echo "$headers" | tac); do printf '#include <%s>\n' "$header"; done
+    printf 'int one(void);\nint one(void) { return DEVID_OK; }\n'
+} > "$work/one.c"
 cp "$work/one.c" "$work/one.cpp"
+# Each by itself, first and twice: it brings what it needs, and gives what it declares.
+for header in $headers; do
+    declared=$(python3 - "$header" <<'PY'
+import sys
+sys.path.insert(0, "scripts")
+import header
+print(header.functions((header.INCLUDE / sys.argv[1]).read_text())[0].name)
+PY
+)
+    printf '#include <%s>\n#include <%s>\nextern void *given;\nvoid *given = (void *)%s;\n' "$header" "$header" "$declared" > "$work/alone.c"
+    gcc -std=c99 -Iinclude -Wall -Wextra -Werror -Wundef -c "$work/alone.c" -o "$work/alone.o"
+done
 warnings="-Iinclude -pedantic -Wall -Wextra -Werror -Wundef -c -o $work/one.o"
 count=0
 for compiler in gcc clang; do
@@ -34,4 +50,4 @@ if command -v g++ > /dev/null; then
     g++ -std=c++98 -Iinclude "$work/main.cpp" "$work/c.o" -o "$work/both"
     "$work/both"
 fi
-echo "header: as generated, clean in $count dialects, documented, includable twice and from C and C++ together"
+echo "header: as generated, clean in $count dialects, documented, each by itself, in any order, and from C and C++ together"

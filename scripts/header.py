@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads include/devid.h into functions with types and documentation: the one parser that checks and bindings share.
+"""Reads the headers into functions with types and documentation: the one parser that checks and bindings share.
 
     header.py functions     one prototype a line
     header.py json          everything as JSON
@@ -11,7 +11,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HEADER = ROOT / "include" / "devid.h"
+INCLUDE = ROOT / "include"
+# May still change: not included by devid.h.
+UNSTABLE = sorted((INCLUDE / "devid" / "unstable").glob("*.h"))
+
+
+def whole():
+    """The text of devid.h, of the headers that it includes, and of the unstable ones, in their order."""
+    core = (INCLUDE / "devid.h").read_text()
+    parts = [INCLUDE / path for path in re.findall(r'^#include "(devid/.*)"$', core, re.M)]
+    return "\n".join([core] + [path.read_text() for path in parts + UNSTABLE])
 
 
 class Parameter:
@@ -45,8 +54,8 @@ class Function:
 
 
 def functions(text=None):
-    """All functions of the header in its order."""
-    text = HEADER.read_text() if text is None else text
+    """All functions of the headers in their order."""
+    text = whole() if text is None else text
     found = []
     pattern = re.compile(r"/\*\*((?:(?!\*/).)*)\*/\s*((?:DEVID_\w+(?:\([^)]*\))?\s+)*DEVID_API\b[^;]*);", re.S)
     for comment, prototype in pattern.findall(text):
@@ -96,13 +105,13 @@ def split_arguments(text):
 
 def handles(text=None):
     """Names of the opaque types."""
-    text = HEADER.read_text() if text is None else text
+    text = whole() if text is None else text
     return re.findall(r"typedef struct (devid_\w+) \1;", text)
 
 
 def callbacks(text=None):
     """Callback types: name, result, parameters as (type, name)."""
-    text = HEADER.read_text() if text is None else text
+    text = whole() if text is None else text
     found = []
     for result, name, arguments in re.findall(r"typedef ([\w *]+?)\s*\(\*(devid_\w+)\)\(([^;]*)\);", text):
         parameters = [re.fullmatch(r"(.*?)(\w+)", " ".join(a.split())).groups() for a in split_arguments(arguments)]
@@ -112,7 +121,7 @@ def callbacks(text=None):
 
 def constants(text=None):
     """Names of all macros with a value."""
-    text = HEADER.read_text() if text is None else text
+    text = whole() if text is None else text
     return [name for name, value in re.findall(r"^#define (DEVID_\w+) +([-(0-9\"].*)$", text, re.M)]
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs header, shared library with its links, static library and devid.pc.
+# Installs headers, shared library with its links, static library and devid.pc.
 #   PREFIX=/usr/local DESTDIR= LIBDIR=$PREFIX/lib INCLUDEDIR=$PREFIX/include install.sh BUILT
 # BUILT is the folder where cargo left libdevid.so and libdevid.a.
 set -eu
@@ -16,8 +16,12 @@ abi=$(constant DEVID_ABI_VERSION)
 # The file's name begins with the ABI generation, as the SONAME does, and goes on with the release: unique per release.
 file=libdevid.so.$abi.$(constant DEVID_VERSION_MINOR).$(constant DEVID_VERSION_PATCH)
 
-install -d "$destdir$libdir/pkgconfig" "$destdir$includedir"
-install -m 644 "$root/include/devid.h" "$destdir$includedir/devid.h"
+install -d "$destdir$libdir/pkgconfig" "$destdir$includedir/devid/unstable"
+# Those of an older release may have other names.
+rm -f "$destdir$includedir"/devid/*.h "$destdir$includedir"/devid/unstable/*.h
+(cd "$root/include" && find . -name '*.h') | while read -r header; do
+    install -m 644 "$root/include/$header" "$destdir$includedir/$header"
+done
 install -m 755 "$built/libdevid.so" "$destdir$libdir/$file"
 ln -sf "$file" "$destdir$libdir/libdevid.so.$abi"
 ln -sf "libdevid.so.$abi" "$destdir$libdir/libdevid.so"

@@ -3,6 +3,8 @@
 #define DEVID_TEST_H
 
 #include <devid.h>
+#include <devid/unstable/crl_stream.h>
+#include <devid/unstable/ra.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
