@@ -443,15 +443,34 @@ impl Client {
         use crate::transport::{HttpConfig, HttpExchange};
         let way = &*self.way;
         let (url, _) = self.server()?;
-        let login = way.proxy_login.as_ref();
-        let config = HttpConfig {
-            tls: (!way.tls.anchors.is_empty()).then(|| Arc::clone(&way.tls)),
-            proxy: way.proxy_url.as_deref().map(Url::parse).transpose()?,
-            proxy_authorization: login.map(|(user, password)| HttpConfig::basic(user, password)).transpose()?,
-            use_http_1_0: way.use_http_1_0,
-            strict_content_type: !self.context.tolerance.other_content_type,
-            ..HttpConfig::default()
-        };
+        let network = network(&way.tls, way.proxy_url.as_deref(), way.proxy_login.as_ref(), way.use_http_1_0)?;
+        let config = HttpConfig { strict_content_type: !self.context.tolerance.other_content_type, ..network };
         Ok(HttpExchange::new(url, config)?)
     }
+}
+
+#[cfg(feature = "http")]
+impl Config {
+    /// How these settings go to any server by HTTP: proxy, TLS. For fetching status data and documents the same way.
+    pub fn http_config(&self) -> Result<crate::transport::HttpConfig, Error> {
+        let tls = Arc::new(self.tls.clone());
+        network(&tls, self.proxy_url.as_deref(), self.proxy_login.as_ref(), self.use_http_1_0)
+    }
+}
+
+#[cfg(feature = "http")]
+fn network(
+    tls: &Arc<TlsConfig>,
+    proxy: Option<&str>,
+    login: Option<&(String, Zeroizing<String>)>,
+    use_http_1_0: bool,
+) -> Result<crate::transport::HttpConfig, Error> {
+    use crate::transport::HttpConfig;
+    Ok(HttpConfig {
+        tls: (!tls.anchors.is_empty()).then(|| Arc::clone(tls)),
+        proxy: proxy.map(Url::parse).transpose()?,
+        proxy_authorization: login.map(|(user, password)| HttpConfig::basic(user, password)).transpose()?,
+        use_http_1_0,
+        ..HttpConfig::default()
+    })
 }

@@ -14,6 +14,7 @@
 //! | [`roots`] | a root's successor takes its place beside it |
 //! | [`run`] | drives an operation with a blocking exchange |
 //! | [`peer_certificates`] | which of the certificates that a peer sent is its own |
+//! | `token` | keys in PKCS#11 tokens: opened, made anew, destroyed |
 //! | [`trace`] | what happened, message by message, as a sequence diagram |
 //! | [`status`] | a validation that gets status data and missing issuers by URL, and keeps what is good |
 
@@ -45,5 +46,5 @@ pub use status::{CrlSubject, StatusFetcher, StatusOptions, keep_crl, kept_crls};
 pub use subject::Subject;
 pub use template::Applied;
 #[cfg(feature = "pkcs11")]
-pub use token::open_token_keys;
+pub use token::{check_key_template, open_token_keys};
 pub use trace::Trace;

@@ -94,9 +94,23 @@ impl Owner for Unattended {
     }
 
     fn wait(&mut self, seconds: u32, _reason: &[String]) -> Result<(), Error> {
-        std::thread::sleep(Duration::from_secs(u64::from(seconds)));
-        Ok(())
+        sleep_within_reason(None, seconds)
     }
+}
+
+/// The longest wait that a blocking run sleeps through where its owner says nothing about waits, in seconds.
+pub const LONGEST_SLEEP_SECONDS: u32 = 3600;
+
+/// [`sleep_unless`] for waits up to an hour. A longer one, CAs with manual approval ask for days, is [`Code::Busy`] with the
+/// seconds: the operation stands where it was, to be saved and run again then.
+pub fn sleep_within_reason(cancel: Option<&Cancel>, seconds: u32) -> Result<(), Error> {
+    if seconds <= LONGEST_SLEEP_SECONDS {
+        return sleep_unless(cancel, seconds);
+    }
+    let words = format!(
+        "the server asks to wait {seconds} s, longer than is slept through ({LONGEST_SLEEP_SECONDS} s): save the operation and run it again then"
+    );
+    Err(Error::new(Code::Busy, words).with(|facts| facts.retry_after_seconds = Some(seconds)))
 }
 
 /// Sleeps; [`Cancel::cancel`] ends it at once, with [`Code::Cancelled`].

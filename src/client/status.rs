@@ -379,6 +379,15 @@ pub fn fetch_status(
 /// The built-in HTTP client, held to the hosts and counts of these options also where it follows redirects.
 #[cfg(feature = "http")]
 pub fn built_in(options: &StatusOptions) -> Result<crate::transport::fetch::HttpFetch, Error> {
+    built_in_over(options, crate::transport::HttpConfig::default())
+}
+
+/// The same by a way of its own: a proxy, anchors of HTTPS servers.
+#[cfg(feature = "http")]
+pub fn built_in_over(
+    options: &StatusOptions,
+    network: crate::transport::HttpConfig,
+) -> Result<crate::transport::fetch::HttpFetch, Error> {
     use crate::transport::fetch::{FetchLimits, HttpFetch};
     let fetch_limits = FetchLimits {
         max_redirects: options.max_redirects,
@@ -386,7 +395,7 @@ pub fn built_in(options: &StatusOptions) -> Result<crate::transport::fetch::Http
         max_hosts: options.max_hosts,
         allowed_hosts: options.allowed_hosts.clone(),
     };
-    Ok(HttpFetch::new(crate::transport::HttpConfig::default(), fetch_limits)?)
+    Ok(HttpFetch::new(network, fetch_limits)?)
 }
 
 /// Whether a document from then to then (`None`: it does not say) can stand for a new one now.

@@ -45,7 +45,7 @@ pub(super) enum Unreadable {
 }
 
 const HELD: &str = "key.pem";
-const REFERENCE: &str = "key.ref";
+pub(super) const REFERENCE: &str = "key.ref";
 
 pub(super) fn identity_key(name: &str) -> String {
     format!("identity/{name}")

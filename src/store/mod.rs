@@ -41,7 +41,7 @@ pub use identity::{
     StoreOptions,
 };
 pub use memory::MemoryBackend;
-pub use opener::{KeyOpener, open_key};
+pub use opener::{KeyMaker, KeyOpener, open_key};
 pub use repair::{Problem, ProblemKind};
 
 use crate::crypto::{Provider, keys};
@@ -68,6 +68,7 @@ pub struct Store {
     options: StoreOptions,
     on_change: Mutex<Option<change::OnChange>>,
     opener: Mutex<Option<KeyOpener>>,
+    maker: Mutex<Option<Arc<dyn KeyMaker>>>,
 }
 
 impl Store {
@@ -80,6 +81,7 @@ impl Store {
             options,
             on_change: Mutex::default(),
             opener: Mutex::default(),
+            maker: Mutex::default(),
         }
     }
 

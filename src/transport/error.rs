@@ -105,6 +105,23 @@ impl Phase {
     }
 }
 
+impl TransportErrorKind {
+    /// The kind that a public code stands for; `None` for codes that are about something else.
+    pub fn from_code(code: Code) -> Option<Self> {
+        Some(match code {
+            Code::Connect => TransportErrorKind::Connect,
+            Code::Tls => TransportErrorKind::Tls,
+            Code::HttpStatus => TransportErrorKind::HttpStatus,
+            Code::ContentType => TransportErrorKind::ContentType,
+            Code::Timeout => TransportErrorKind::Timeout,
+            Code::Busy => TransportErrorKind::Busy,
+            Code::Cancelled => TransportErrorKind::Cancelled,
+            Code::Transport => TransportErrorKind::Broken,
+            _ => return None,
+        })
+    }
+}
+
 impl TransportError {
     /// With what went wrong and words for people; the other facts unknown.
     pub fn new(kind: TransportErrorKind, phase: Phase, detail: impl Into<String>) -> Self {

@@ -116,13 +116,24 @@ pub use client::{FetchLimits, HttpFetch};
 /// the default size.
 #[cfg(feature = "http")]
 pub fn fetch_once(url: &str, ocsp_request: Option<&[u8]>, max_bytes: usize) -> Result<Vec<u8>, TransportError> {
-    use super::error::{Phase, TransportErrorKind};
     let mut limits = ExchangeLimits::default();
     if max_bytes != 0 {
         limits.max_reply_bytes = max_bytes;
     }
+    fetch_once_over(super::HttpConfig::default(), url, ocsp_request, &limits)
+}
+
+/// The same by a way of its own, within limits, which can be cancelled.
+#[cfg(feature = "http")]
+pub fn fetch_once_over(
+    network: super::HttpConfig,
+    url: &str,
+    ocsp_request: Option<&[u8]>,
+    limits: &ExchangeLimits,
+) -> Result<Vec<u8>, TransportError> {
+    use super::error::{Phase, TransportErrorKind};
     let request = ocsp_request.map_or_else(|| FetchRequest::get(url), |request| FetchRequest::ocsp(url, request));
-    match HttpFetch::new(super::HttpConfig::default(), FetchLimits::default())?.fetch(&request, &limits)? {
+    match HttpFetch::new(network, FetchLimits::default())?.fetch(&request, limits)? {
         Fetched::Document(document) => Ok(document.bytes),
         Fetched::NotModified => {
             let words = "the server says that a copy is current, and none was announced";

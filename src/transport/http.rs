@@ -63,6 +63,39 @@ impl Exchange for HttpExchange {
     }
 }
 
+/// What an HTTP answer is that a program got by its own means: by the same rules as the built-in client's (RFC 9811
+/// section 3.1). `headers`: those at hand, of which Content-Type, Retry-After and Location are looked at.
+///
+/// Errors: the answer has no message, as [`TransportErrorKind::Busy`] with the seconds to wait, or another kind.
+pub fn judged(
+    status: u16,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+    strict_content_type: bool,
+) -> Result<Reply, TransportError> {
+    let invalid = |words: String| TransportError::new(TransportErrorKind::Invalid, Phase::Await, words);
+    if !(200..=599).contains(&status) {
+        return Err(invalid(format!("{status} is no HTTP status of an answer")));
+    }
+    let mut map = header::HeaderMap::new();
+    for (name, value) in headers {
+        let name = header::HeaderName::from_bytes(name.as_bytes());
+        let (Ok(name), Ok(value)) = (name, header::HeaderValue::from_str(value)) else {
+            return Err(invalid("a header of the answer has characters that none can have".to_owned()));
+        };
+        map.append(name, value);
+    }
+    let reply = WireReply {
+        status,
+        headers: map,
+        body,
+        body_error: None,
+        connection_was_reused: false,
+        is_mutually_authenticated: false,
+    };
+    judge(reply, strict_content_type)
+}
+
 /// Whether an HTTP answer holds a CMP message, whatever its status says, or what to report instead.
 fn judge(reply: WireReply, strict: bool) -> Result<Reply, TransportError> {
     let content_type = header_text(&reply.headers, header::CONTENT_TYPE);

@@ -46,6 +46,12 @@ pub mod run;
 
 pub mod cancel;
 
+pub mod own_transport;
+
+pub mod progress;
+
+pub mod apart;
+
 pub mod support;
 
 pub mod answer;
@@ -83,10 +89,18 @@ pub mod export;
 
 pub mod offline;
 
+pub mod saved;
+
 pub mod renewal;
 mod renewal_words;
 
+pub mod new_key;
+
+pub mod plan;
+
 pub mod clock;
+
+pub mod network;
 
 pub mod authority;
 

@@ -1,5 +1,6 @@
 //! Operations: enrolment, renewal and others, step by step or in one blocking run.
 
+use super::apart::Apart;
 use super::args::{Owned, c_text};
 use super::bytes::devid_bytes;
 use super::cert::{devid_cert, devid_cert_list};
@@ -27,6 +28,7 @@ pub struct Op {
     pub(super) callbacks: Callbacks,
     pub(super) built_in: Option<Box<dyn devid_core::transport::Exchange + Send + Sync>>,
     pub(super) installing: Option<Installing>,
+    pub(super) apart: Apart,
     pub(super) request_name: CString,
     pub(super) texts: OpTexts,
 }
@@ -57,6 +59,8 @@ pub const DEVID_ACTION_SIGN: i32 = 3;
 pub const DEVID_ACTION_ACCEPT: i32 = 4;
 /// The certificate is issued and confirmed, or revoked, or the question is answered.
 pub const DEVID_ACTION_DONE: i32 = 5;
+/// Write device memory by devid_op_keep(), then step again: only after devid_op_set_keep_apart().
+pub const DEVID_ACTION_KEEP: i32 = 6;
 
 /// The new key is to sign: proof of possession.
 pub const DEVID_SIGN_NEW_KEY: i32 = 1;
@@ -67,6 +71,7 @@ impl Op {
     pub(super) fn new(session: &Session, operation: Operation) -> Op {
         Op {
             installing: None,
+            apart: Apart::default(),
             request_name: c_text(operation.request().body().name()),
             operation,
             session: session.clone(),
@@ -115,6 +120,27 @@ impl Op {
 
     fn log(&self, level: i32, words: impl FnOnce() -> String) {
         Log::line(&self.session.log, level, words);
+    }
+
+    /// Logs the outcome of a step.
+    pub(super) fn note(&self, result: &Result<Action, Error>) {
+        match result {
+            Ok(Action::Send) => self.log(DEVID_LOG_INFO, || {
+                let len = self.operation.output().map_or(0, <[u8]>::len);
+                let name = self.operation.output_body().map_or("a message", |body| body.name());
+                format!("{name} is to be sent, {len} bytes")
+            }),
+            Ok(Action::Wait) => {
+                self.log(DEVID_LOG_INFO, || format!("the server asks to wait {} s", self.operation.wait_seconds()));
+            }
+            Ok(Action::Accept) => {
+                for warning in self.status().map(PkiStatusInfo::warnings).unwrap_or_default() {
+                    self.log(DEVID_LOG_WARNING, || warning);
+                }
+            }
+            Ok(_) => {}
+            Err(error) => self.log(DEVID_LOG_ERROR, || error.to_string()),
+        }
     }
 }
 
@@ -188,38 +214,24 @@ fn devid_op_saved_key(saved: &[u8]) -> Result<devid_bytes, Error> {
     Ok(devid_bytes::from_slice(&Operation::saved_key(saved)?))
 }
 
-/// Moves the operation on as far as it goes without the program, and says what is to be done next. Never blocks. A failure
-/// ends the operation; later steps answer the same.
+/// Moves the operation on as far as it goes without the program, and says what is to be done next. A failure ends the operation;
+/// later steps answer the same.
+///
+/// It never waits for a network. An operation that is bound to device memory waits for that: it writes (0.1 s and more on flash),
+/// and waits up to 2 s for another process that changes the same device memory. Event loops have devid_op_set_keep_apart().
 ///
 /// @param now         The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_action  Receives one of DEVID_ACTION_*. Not NULL.
 /// @return DEVID_OK; DEVID_E_REJECTED with the CA's words in `err`, and many others: see devid_status_class().
 #[export]
 fn devid_op_step(op: &mut devid_op, now: Time) -> Result<devid_action, Error> {
-    let result = op.operation_mut().step(now);
-    match &result {
-        Ok(Action::Send) => op.log(DEVID_LOG_INFO, || {
-            let len = op.operation.output().map_or(0, <[u8]>::len);
-            format!("{} is to be sent, {len} bytes", op.operation.output_body().map_or("a message", |b| b.name()))
-        }),
-        Ok(Action::Wait) => {
-            op.log(DEVID_LOG_INFO, || format!("the server asks to wait {} s", op.operation.wait_seconds()));
-        }
-        Ok(Action::Accept) => {
-            for warning in op.status().map(PkiStatusInfo::warnings).unwrap_or_default() {
-                op.log(DEVID_LOG_WARNING, || warning);
-            }
-        }
-        Ok(_) => {}
-        Err(error) => op.log(DEVID_LOG_ERROR, || error.to_string()),
-    }
-    op.keep_in_step(&result, now)?;
-    Ok(match result? {
-        Action::Send => DEVID_ACTION_SEND,
-        Action::Wait => DEVID_ACTION_WAIT,
-        Action::Sign => DEVID_ACTION_SIGN,
-        Action::Accept => DEVID_ACTION_ACCEPT,
-        Action::Done => DEVID_ACTION_DONE,
+    Ok(match op.step_apart(now)? {
+        None => DEVID_ACTION_KEEP,
+        Some(Action::Send) => DEVID_ACTION_SEND,
+        Some(Action::Wait) => DEVID_ACTION_WAIT,
+        Some(Action::Sign) => DEVID_ACTION_SIGN,
+        Some(Action::Accept) => DEVID_ACTION_ACCEPT,
+        Some(Action::Done) => DEVID_ACTION_DONE,
     })
 }
 
@@ -372,8 +384,7 @@ fn devid_op_difference(op: &devid_op, index: usize) -> Option<&CStr> {
 /// @return DEVID_OK; DEVID_E_STATE if no certificate waits for a decision.
 #[export]
 fn devid_op_accept(op: &mut devid_op) -> Result<(), Error> {
-    op.stage()?;
-    op.operation_mut().accept()
+    op.accept_apart()
 }
 
 /// Refuses the issued certificate. The next steps tell the CA; the operation then fails with DEVID_E_REFUSED.

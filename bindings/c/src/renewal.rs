@@ -4,6 +4,8 @@ use super::args::{Out, Owned};
 use super::callback::User;
 use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, Log, devid_config, invalid};
 use super::error::devid_error;
+use super::new_key::NewKeys;
+use super::own_transport::OwnTransport;
 use super::renewal_words::{number_of_alarm, number_of_done, number_of_standing, number_of_step, words_of};
 use super::run::{Callbacks, Program, ProgramExchange, devid_exchange_fn};
 use super::store::devid_store;
@@ -22,15 +24,16 @@ pub type devid_renewal = Keeper;
 
 #[doc(hidden)]
 pub struct Keeper {
-    planner: Planner,
-    config: Config,
+    pub(super) planner: Planner,
+    pub(super) config: Config,
     log: Option<std::sync::Arc<Log>>,
     name: String,
     purpose: String,
     factory: Option<String>,
     subject: Option<Subject>,
-    callbacks: Callbacks,
-    plan: Option<Plan>,
+    pub(super) callbacks: Callbacks,
+    pub(super) new_keys: NewKeys,
+    pub(super) plan: Option<Plan>,
 }
 
 /// What is due: one of DEVID_STEP_*. More may be added.
@@ -137,6 +140,7 @@ fn devid_renewal_new(config: &devid_config, name: &str, purpose: &str) -> Result
         factory: None,
         subject: None,
         callbacks: Callbacks::default(),
+        new_keys: NewKeys::default(),
         plan: None,
     })
 }
@@ -165,6 +169,7 @@ fn devid_renewal_set_subject(renewal: &mut devid_renewal, subject: &devid_subjec
 #[export]
 fn devid_renewal_set_factory(renewal: &mut devid_renewal, name: Option<&str>) -> Result<(), Error> {
     renewal.factory = name.map(str::to_owned);
+    renewal.planner.factory = renewal.factory.clone();
     Ok(())
 }
 
@@ -243,7 +248,7 @@ fn devid_renewal_set_exchange(
     exchange: Option<devid_exchange_fn>,
     user: User,
 ) -> Result<(), Error> {
-    renewal.callbacks.exchange = exchange.map(|exchange| (exchange, user));
+    renewal.callbacks.exchange = exchange.map(|exchange| OwnTransport::Bytes(exchange, user));
     Ok(())
 }
 
@@ -412,15 +417,17 @@ fn devid_renewal_free(renewal: Owned<devid_renewal>) {
 
 impl Keeper {
     fn run(&self, store: &Store, clock: Option<Time>) -> Result<Report, Error> {
+        let make = || self.new_keys.make(store, &self.name);
         let renewal = Renewal {
             planner: &self.planner,
             config: &self.config,
             to: Destination { store, name: &self.name, purpose: &self.purpose },
             factory: self.factory.as_deref(),
             subject: self.subject.as_ref(),
-            new_key: None,
+            new_key: self.new_keys.is_elsewhere().then_some(&make),
         };
-        let mut owner = Program { callbacks: &self.callbacks, log: &self.log, cancel: None };
+        let cancel = self.config.exchange_limits.cancel.as_ref();
+        let mut owner = Program { callbacks: &self.callbacks, log: &self.log, cancel };
         if self.callbacks.exchange.is_some() {
             return renewal.run_due(clock, &mut ProgramExchange { callbacks: &self.callbacks }, &mut owner);
         }

@@ -1,12 +1,16 @@
 //! Running operations: blocking comfort on top of the steps.
 
+use std::time::{Duration, Instant};
+
 use super::args::Slot;
 use super::bytes::devid_bytes;
 use super::callback::User;
 use super::cert::{devid_cert, devid_cert_list};
 use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, DEVID_LOG_WARNING, Log};
 use super::operation::{Op, devid_op};
-use devid_core::client::run::{feed, sleep_unless, system_time};
+use super::own_transport::OwnTransport;
+use super::progress::Checkpoint;
+use devid_core::client::run::{feed, sleep_within_reason, system_time};
 use devid_core::client::{Decision, Event, Owner, Unattended};
 use devid_core::cmp::{Issued, Operation, describe_message, diagnose_transport};
 use devid_core::limits::Limits;
@@ -26,7 +30,8 @@ pub type devid_exchange_fn = fn(request: &[u8], reply: &mut devid_bytes) -> i32;
 pub type devid_decide_fn =
     fn(cert: &devid_cert, chain: &devid_cert_list, differences: &str, out_accept: &mut i32) -> i32;
 
-/// Waits. Return 0 when the time is over, or a number at or below -10000 to end the run; the operation can go on later.
+/// Waits so many seconds; a function that returns earlier has the rest slept by the library. Return 0, or a number at or below
+/// -10000 to end the run; the operation can go on later.
 #[callback]
 pub type devid_wait_fn = fn(seconds: u32) -> i32;
 
@@ -35,7 +40,8 @@ pub type devid_wait_fn = fn(seconds: u32) -> i32;
 pub(super) struct Callbacks {
     /// Messages travel as files: see devid_op_set_files().
     pub(super) files: Option<devid_core::transport::file::FileExchange>,
-    pub(super) exchange: Option<(devid_exchange_fn, User)>,
+    pub(super) exchange: Option<OwnTransport>,
+    pub(super) checkpoint: Option<Checkpoint>,
     decide: Option<(devid_decide_fn, User)>,
     wait: Option<(devid_wait_fn, User)>,
 }
@@ -47,7 +53,7 @@ pub(super) struct Callbacks {
 /// @param destroy   Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
 #[export]
 fn devid_op_set_exchange(op: &mut devid_op, exchange: Option<devid_exchange_fn>, user: User) -> Result<(), Error> {
-    op.callbacks.exchange = exchange.map(|exchange| (exchange, user));
+    op.callbacks.exchange = exchange.map(|exchange| OwnTransport::Bytes(exchange, user));
     Ok(())
 }
 
@@ -63,7 +69,8 @@ fn devid_op_set_decide(op: &mut devid_op, decide: Option<devid_decide_fn>, user:
     Ok(())
 }
 
-/// Let a function of the program wait, or refuse to. Without one, devid_op_run() sleeps.
+/// Let a function of the program wait, or refuse to. Without one, devid_op_run() sleeps for up to 3600 s at a time; where the server
+/// asks for more it answers DEVID_E_BUSY with devid_error_retry_after_seconds().
 ///
 /// @param wait     NULL: sleep. May be NULL.
 /// @param user     Passed to `wait` and `destroy`. May be NULL.
@@ -74,7 +81,9 @@ fn devid_op_set_wait(op: &mut devid_op, wait: Option<devid_wait_fn>, user: User)
     Ok(())
 }
 
-/// Runs an operation to its end. Blocks. This function alone reads the system's clock.
+/// Runs an operation to its end. Blocks: an exchange for as long as devid_config_set_timeouts() says (120 s), a wait for 3600 s at
+/// most, all of it for the limit `max_total_seconds` (30 days). devid_op_set_cancel() ends it at any moment. This function alone
+/// reads the system's clock.
 ///
 /// After a failure of the way to the server (devid_status_class() gives DEVID_CLASS_TRANSPORT) or of a callback, the operation
 /// stands where it was: it can be run again, stepped or saved.
@@ -155,14 +164,7 @@ pub(super) struct ProgramExchange<'a> {
 
 impl Exchange for ProgramExchange<'_> {
     fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
-        let (exchange, user) = self.callbacks.exchange.as_ref().expect("only made where there is one");
-        let (status, reply) =
-            devid_bytes::filled_by(limits.max_reply_bytes, |reply| devid_exchange_fn(*exchange, user, request, reply));
-        match (status, reply) {
-            (0, Ok(reply)) => Ok(Reply::from_body(reply.to_vec())),
-            (0, Err(error)) => Err(TransportError::application(-10_000, error.message())),
-            (number, _) => Err(TransportError::application(number.min(-10_000), refused("exchange", number))),
-        }
+        self.callbacks.exchange.as_ref().expect("only made where there is one").carry(request, limits)
     }
 }
 
@@ -181,10 +183,15 @@ impl Owner for Program<'_> {
     fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error> {
         Log::line(self.log, DEVID_LOG_INFO, || format!("waiting {seconds} s {}", reason.join(" ")));
         let Some((wait, user)) = &self.callbacks.wait else {
-            return sleep_unless(self.cancel, seconds);
+            return sleep_within_reason(self.cancel, seconds);
         };
+        let begun = Instant::now();
         match devid_wait_fn(*wait, user, seconds) {
-            0 => Ok(()),
+            // Asked again it would return at once again, and be asked a million times: what it left of the time is slept here.
+            0 => match Duration::from_secs(seconds.into()).saturating_sub(begun.elapsed()).as_secs_f32().ceil() {
+                left if left > 0.0 => sleep_within_reason(self.cancel, left as u32),
+                _ => Ok(()),
+            },
             number => Err(Error::application(number.min(-10_000), refused("wait", number))),
         }
     }
@@ -208,11 +215,11 @@ impl Owner for Program<'_> {
     }
 
     /// The moments at which a switch ends also a run whose functions are all the program's.
-    fn checkpoint(&mut self, _operation: &Operation) -> Result<(), Error> {
-        match self.cancel.is_some_and(Cancel::is_cancelled) {
-            true => Err(Error::new(Code::Cancelled, "cancelled by the caller")),
-            false => Ok(()),
+    fn checkpoint(&mut self, operation: &Operation) -> Result<(), Error> {
+        if self.cancel.is_some_and(Cancel::is_cancelled) {
+            return Err(Error::new(Code::Cancelled, "cancelled by the caller"));
         }
+        self.callbacks.checkpoint.as_ref().map_or(Ok(()), |checkpoint| checkpoint.tell(operation))
     }
 
     fn observe(&mut self, event: Event<'_>) {

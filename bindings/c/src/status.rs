@@ -14,6 +14,8 @@ use devid_core::asn1::x509::Certificate;
 use devid_core::client::peer_certificates::end_entity_of;
 use devid_core::client::status::{CertificateQuery, OcspNonce, StatusFetcher, StatusOptions};
 use devid_core::crypto::{DigestAlgorithm, default_provider};
+#[cfg(feature = "http")]
+use devid_core::transport::HttpConfig;
 use devid_core::transport::fetch::Document;
 use devid_core::transport::{ExchangeLimits, Fetch, FetchRequest, Fetched, TransportError};
 use devid_core::validation::CheckTime;
@@ -31,7 +33,9 @@ pub type devid_fetch_fn = fn(url: &str, request: Option<&[u8]>, max_len: usize, 
 
 #[doc(hidden)]
 pub struct Fetcher {
-    fetcher: StatusFetcher,
+    pub(super) fetcher: StatusFetcher,
+    #[cfg(feature = "http")]
+    pub(super) network: HttpConfig,
     /// The program's own, and the schemes that it serves.
     program: Option<(Vec<String>, devid_fetch_fn, User)>,
 }
@@ -56,7 +60,12 @@ fn devid_fetcher_new(store: Option<&devid_store>) -> Result<devid_fetcher, Error
         None => StatusFetcher::new(default_provider(), options),
         Some(store) => StatusFetcher::with_store(default_provider(), options, store.clone()),
     };
-    Ok(Fetcher { fetcher, program: None })
+    Ok(Fetcher {
+        fetcher,
+        #[cfg(feature = "http")]
+        network: HttpConfig::default(),
+        program: None,
+    })
 }
 
 /// What is fetched.
@@ -145,7 +154,7 @@ fn devid_fetcher_set_fetch(
     if schemes.iter().any(String::is_empty) {
         return Err(invalid("a scheme without a name".to_owned()));
     }
-    let Fetcher { fetcher, program } = fetcher;
+    let Fetcher { fetcher, program, .. } = fetcher;
     let mut served = StatusOptions::default().schemes;
     *program = fetch.map(|fetch| {
         served.extend(schemes.iter().filter(|s| !StatusOptions::default().schemes.contains(s)).cloned());
@@ -217,8 +226,7 @@ fn devid_fetcher_look_up(
         "name" => CertificateQuery::CommonName(value),
         other => return Err(invalid(format!("'{other}' is neither uri nor name"))),
     };
-    let Fetcher { fetcher, program } = fetcher;
-    let mut fetch = ProgramFetch::new(fetcher.options_mut(), program)?;
+    let (fetcher, mut fetch) = fetcher.parts()?;
     fetcher.look_up(store_url, &query, &mut fetch)
 }
 
@@ -229,6 +237,17 @@ fn devid_fetcher_free(fetcher: Owned<devid_fetcher>) {
 }
 
 impl Fetcher {
+    /// The fetcher and its way, for one call.
+    #[cfg_attr(not(feature = "http"), expect(clippy::unnecessary_wraps, reason = "the client can fail"))]
+    fn parts(&mut self) -> Result<(&mut StatusFetcher, ProgramFetch<'_>), Error> {
+        let way = ProgramFetch {
+            program: &self.program,
+            #[cfg(feature = "http")]
+            built_in: devid_core::client::status::built_in_over(self.fetcher.options_mut(), self.network.clone())?,
+        };
+        Ok((&mut self.fetcher, way))
+    }
+
     fn open(
         &mut self,
         validator: &Validator,
@@ -239,8 +258,7 @@ impl Fetcher {
     ) -> Result<Verdict, Error> {
         let pool = validator.pool_with(sent);
         let request = validator.request(certificate, &pool, presented, CheckTime::At(at))?;
-        let Fetcher { fetcher, program } = self;
-        let mut fetch = ProgramFetch::new(fetcher.options_mut(), program)?;
+        let (fetcher, mut fetch) = self.parts()?;
         let (answer, peer) = fetcher.open_peer(request, &mut fetch)?;
         Ok(Verdict { report: answer.report, peer })
     }
@@ -251,19 +269,6 @@ struct ProgramFetch<'a> {
     program: &'a Option<(Vec<String>, devid_fetch_fn, User)>,
     #[cfg(feature = "http")]
     built_in: devid_core::transport::fetch::HttpFetch,
-}
-
-impl<'a> ProgramFetch<'a> {
-    #[cfg_attr(not(feature = "http"), expect(clippy::unnecessary_wraps, reason = "the client can fail"))]
-    fn new(options: &StatusOptions, program: &'a Option<(Vec<String>, devid_fetch_fn, User)>) -> Result<Self, Error> {
-        #[cfg(not(feature = "http"))]
-        let _ = options;
-        Ok(ProgramFetch {
-            program,
-            #[cfg(feature = "http")]
-            built_in: devid_core::client::status::built_in(options)?,
-        })
-    }
 }
 
 impl Fetch for ProgramFetch<'_> {

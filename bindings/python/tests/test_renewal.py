@@ -99,6 +99,8 @@ def test_device_without_a_clock_learns_the_time_from_the_ca(devid_testca: TestCa
     report = renewal.run(store, None)
     assert report.done is devid.Done.TIME_LEARNT and report.wait_seconds > DAY
     assert devid.note_time(store, 0) == devid.last_known_time(store), "it never goes back"
+    devid.forget_time(store)
+    assert devid.last_known_time(store) is None, "but for people who say so"
 
     config = devid.Config(ca.cmp_url, cmp_anchors=ca.root, enrolment_anchors=ca.root)
     config.set_secret(ca.reference, ca.secret)
@@ -118,9 +120,39 @@ def test_messages_can_be_carried_by_the_program(devid_testca: TestCa, tmp_path: 
         raise ConnectionError("no line")
 
     renewal = keeper(devid_testca, exchange=no_line)
-    with pytest.raises(ConnectionError):
-        renewal.run(store, int(time.time()))
+    report = renewal.run(store, int(time.time()))
+    assert report.error is not None and report.error.code is devid.Code.TRANSPORT
+    assert isinstance(report.error.__cause__, ConnectionError) and "no line" in str(report.error)
     assert renewal.due(store, int(time.time())).attempts == 1
+
+    def of_no_use(_request: bytes) -> bytes:
+        raise KeyError("a mistake in the program")
+
+    renewal = keeper(devid_testca, exchange=of_no_use)
+    renewal.reset(store)
+    with pytest.raises(KeyError):
+        renewal.run(store, int(time.time()))
+
+
+def test_own_transport_that_is_told_to_come_back_later_counts(devid_testca: TestCa, tmp_path: Path) -> None:
+    """As the built-in client would: the wait of the server is in the plan."""
+    store, now = factory(devid_testca, tmp_path), int(time.time())
+    for exchange in (busy_by_status, busy_by_error):
+        renewal = keeper(devid_testca, exchange=exchange)
+        renewal.reset(store)
+        report = renewal.run(store, now)
+        error = report.error
+        assert error is not None and error.code is devid.Code.BUSY and error.retry_after_seconds == 7000, error
+        assert report.wait_seconds >= 7000 and report.plan.why is devid.Why.RETRYING
+        assert report.plan.next_at is not None and report.plan.next_at.timestamp() >= now + 7000
+
+
+def busy_by_status(_request: bytes) -> devid.Reply:
+    return devid.Reply(b"<html>later</html>", 503, "text/html", retry_after_seconds=7000)
+
+
+def busy_by_error(_request: bytes) -> bytes:
+    raise devid.TransportError("the modem says later", devid.Code.BUSY, retry_after_seconds=7000)
 
 
 def test_rules_that_make_no_sense_are_refused(devid_testca: TestCa, tmp_path: Path) -> None:

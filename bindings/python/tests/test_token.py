@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import time
+import urllib.parse
 from pathlib import Path
-from typing import Iterator, List
+from typing import Iterator, List, Optional
 
 import pytest
 
 import devid
+from devid.testing import TestCa
 from left_out import left_out
 
 PLACES = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so"]
@@ -99,3 +103,92 @@ def test_keys_elsewhere_have_no_words_of_their_own() -> None:
         with pytest.raises(devid.UsageError) as refused:
             devid.Key.open_pkcs11(URI, lambda _: "1234", module="m")
         assert refused.value.code is devid.Code.UNSUPPORTED
+
+
+def objects(module: str) -> List[str]:
+    """The labels of the private keys in the token, as another program sees them."""
+    listed = subprocess.run(
+        ["softhsm2-util", "--show-slots", "--module", module], capture_output=True, text=True, check=True
+    )
+    assert "device" in listed.stdout
+    folder = Path(os.environ["SOFTHSM2_CONF"]).parent
+    labels = []
+    for file in folder.rglob("*.object"):
+        content = file.read_bytes()
+        # CKA_CLASS 3 is a private key; the label follows CKA_LABEL as it is.
+        if (b"\x00" * 7 + b"\x03") in content:
+            labels += re.findall(rb"router[^\x00]*", content)
+    return [label.decode() for label in labels]
+
+
+@pytest.mark.parametrize("place", [None, "pkcs11:token=device;object=router"])
+def test_an_identity_of_a_token_is_kept_up_in_it(
+    module: str, devid_testca: TestCa, tmp_path: Path, place: Optional[str]
+) -> None:
+    """Years of renewals: each key is made in the token, and no key is left there that nobody can use."""
+    ca, now = devid_testca, int(time.time())
+    store = devid.Store(tmp_path / "memory")
+    store.use_pkcs11(lambda _: "1234", module=module)
+    settings = devid.Config(ca.cmp_url, cmp_anchors=ca.root, enrolment_anchors=ca.root)
+    settings.set_credential(*ca.idevid())
+    first = "pkcs11:token=device;object=router"
+    if place is None:
+        # The first key was made by hand, as factories do.
+        key = devid.Key.generate_pkcs11(first, lambda _: "1234", module=module)
+        devid.Client(settings).enroll(key, "CN=router-7").install_into(store, "router").run()
+    # Due again after a thousandth of a year; the CA has another clock.
+    settings.set_time_window(None)
+    settings.set_message_time(False)
+    renewal = devid.Renewal(settings, "router", subject="CN=router-7", new_key=place, share_permille=1, spread_permille=0)
+    references = []
+    for turn in range(4):
+        report = renewal.run(store, now + (turn + 1) * 10 * 3600)
+        assert report.done is devid.Done.INSTALLED, (turn, report)
+        identity = store.current("router")
+        assert identity.key_reference.startswith("pkcs11:") and "~" in identity.key_reference
+        assert identity.key.sign(b"message")
+        references.append(identity.key_reference)
+    assert len(set(references)) == len(references)
+    labels = set(objects(module))
+    expected = {urllib.parse.unquote(re.findall(r"object=([^;]*)", r)[0]) for r in references[-2:]}
+    made = {label for label in labels if "~" in label}
+    assert made == expected, "the key in use and the one before it"
+    assert ("router" in labels) is (place is None), "what was made by hand stays"
+    for reference in references[-2:]:
+        devid.Key.destroy_pkcs11(reference, lambda _: "1234", module=module)
+    if place is None:
+        devid.Key.destroy_pkcs11(first, lambda _: "1234", module=module)
+
+
+def test_a_server_that_is_not_there_fills_no_token(module: str, devid_testca: TestCa, tmp_path: Path) -> None:
+    store, now = devid.Store(tmp_path / "memory"), int(time.time())
+    store.use_pkcs11(lambda _: "1234", module=module)
+    settings = devid.Config("http://127.0.0.1:9/", cmp_anchors=devid_testca.root, enrolment_anchors=devid_testca.root)
+    settings.set_credential(*devid_testca.idevid())
+    renewal = devid.Renewal(settings, "router", subject="CN=a", new_key="pkcs11:token=device;object=router")
+    for attempt in range(4):
+        report = renewal.run(store, now + attempt * 90_000)
+        assert report.error is not None and report.error.code is devid.Code.CONNECT
+    assert [label for label in objects(module) if "~" in label] == []
+
+
+def test_where_keys_are_made_is_checked_when_it_is_said(module: str, devid_testca: TestCa, tmp_path: Path) -> None:
+    settings = devid.Config(devid_testca.cmp_url, cmp_anchors=devid_testca.root, enrolment_anchors=devid_testca.root)
+    settings.set_credential(*devid_testca.idevid())
+    for place in ("pkcs11:token=device", "pkcs11:object=a;id=%01", "slot 1", "pkcs11:object=a?pin-value=1234"):
+        with pytest.raises(devid.UsageError):
+            devid.Renewal(settings, "router", new_key=place)
+    renewal = devid.Renewal(settings, "router", subject="CN=a", new_key="pkcs11:token=device;object=router")
+    report = renewal.run(devid.Store(tmp_path / "memory"), int(time.time()))
+    assert report.error is not None and "use_pkcs11" in str(report.error)
+
+    made = []
+
+    def make(kind: Optional[str]) -> devid.Key:
+        made.append(kind)
+        return devid.Key.generate("P-384")
+
+    store = devid.Store(tmp_path / "other")
+    renewal = devid.Renewal(settings, "router", subject="CN=a", new_key=make)
+    assert renewal.run(store, int(time.time())).done is devid.Done.INSTALLED
+    assert made == [None] and store.current("router").key.kind == "P-384"

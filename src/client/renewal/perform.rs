@@ -12,11 +12,11 @@ use crate::client::install::signer_of;
 use crate::client::roots::add_root_everywhere;
 use crate::client::run::{Decision, Event, Owner};
 use crate::client::{Client, Config, Destination, Subject, abandon};
-use crate::cmp::{Information, Issued, Operation, Question, SavedCredential, SignRequest};
+use crate::cmp::{Information, Issued, Operation, Question, SavedCredential, SignRequest, Signer};
 use crate::codes::{Class, Code};
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
-use crate::store::{AnchorSet, Identity, StoreErrorKind};
+use crate::store::{AnchorSet, Identity, IdentityKey, KeyReference, StoreErrorKind};
 use crate::time::Time;
 use crate::transport::Exchange;
 use crate::transport::tls::TlsTime;
@@ -40,7 +40,8 @@ pub struct Renewal<'a> {
     pub factory: Option<&'a str>,
     /// What is asked for; `None`: what the certificate in use says. Needed for the first certificate.
     pub subject: Option<&'a Subject>,
-    /// Makes a new key; `None`: software, of the kind of the key in use, P-256 for the first.
+    /// Makes a new key; `None`: where the key in use is and of its kind ([`Store::make_keys_with`](crate::store::Store)), a
+    /// P-256 key in device memory for the first.
     pub new_key: Option<&'a dyn Fn() -> Result<Arc<dyn PrivateKey>, Error>>,
 }
 
@@ -136,7 +137,9 @@ impl Renewal<'_> {
         };
         let latest = self.end_of_anchors()?;
         keeper = keeper.up_to(latest);
-        let outcome = self.perform(&plan, exchange, &mut keeper);
+        // Best effort, here and below: keys that are left over cost nothing but room.
+        let mut keys = store.makers_keys().unwrap_or_default();
+        let outcome = self.perform(&plan, exchange, &mut keeper, &mut keys);
         if let Some(said) = keeper.learn(&outcome) {
             // Best effort: what was achieved does not depend on it.
             let taken = learning::take_in(store, said, clock, latest).unwrap_or(Learnt::Nothing);
@@ -150,7 +153,9 @@ impl Renewal<'_> {
             _ => learnt,
         };
         let napped = Napped { refused_seconds: napping.refused_seconds, has_sent: napping.has_sent };
-        self.conclude(plan, outcome, napped, learnt, later)
+        let report = self.conclude(plan, outcome, napped, learnt, later);
+        let _ = store.destroy_forgotten_keys(&keys);
+        report
     }
 
     /// [`Renewal::run_due`] over the built-in HTTP client, which is made when something is due.
@@ -237,17 +242,25 @@ impl Renewal<'_> {
         Planner { factory, ..self.planner.clone() }
     }
 
-    fn perform(&self, plan: &Plan, exchange: &mut dyn Exchange, owner: &mut dyn Owner) -> Result<Done, Error> {
+    /// `keys`: receives the reference of a key that is made for it where device memory only names it.
+    fn perform(
+        &self,
+        plan: &Plan,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+        keys: &mut Vec<KeyReference>,
+    ) -> Result<Done, Error> {
         let installed = |identity: Identity| Done::Installed(Box::new(identity));
         let is_known = plan.clock.is_known();
         match &plan.step {
             Step::Enroll | Step::EnrollAgain => {
                 let client = self.factory_client(is_known)?;
                 let subject = self.subject()?;
-                client.enroll_into(self.to, &self.key()?, &subject, exchange, owner).map(installed)
+                client.enroll_into(self.to, &self.noted_key(keys)?, &subject, exchange, owner).map(installed)
             }
             Step::Update => {
-                self.own_client(is_known)?.renew_into(self.to, &self.key()?, exchange, owner).map(installed)
+                let client = self.own_client(is_known)?;
+                client.renew_into(self.to, &self.noted_key(keys)?, exchange, owner).map(installed)
             }
             Step::Resume => self.resume(is_known, exchange, owner).map(installed),
             Step::AskForRoot(anchor) => {
@@ -434,6 +447,14 @@ impl Renewal<'_> {
         }
     }
 
+    fn noted_key(&self, keys: &mut Vec<KeyReference>) -> Result<Arc<dyn PrivateKey>, Error> {
+        let key = self.key()?;
+        if let Some(reference) = key.reference() {
+            keys.push(KeyReference { reference: reference.to_owned(), spki: key.spki().to_vec() });
+        }
+        Ok(key)
+    }
+
     fn key(&self) -> Result<Arc<dyn PrivateKey>, Error> {
         let current = self.to.store.current(self.to.name).ok();
         let held = current.as_ref().and_then(|identity| identity.key.held());
@@ -445,9 +466,12 @@ impl Renewal<'_> {
         if let Some(new_key) = self.new_key {
             return new_key();
         }
-        if current.is_some() && held.is_none() {
-            let words = "the key in use is not in device memory: the program must make the new one";
-            return Err(Error::new(Code::Unsupported, words));
+        if let Some(IdentityKey::External(reference)) = current.as_ref().map(|identity| &identity.key) {
+            let kind = Signer::deferred(reference.spki.clone())?.kind();
+            return self.to.store.make_key(&reference.reference, kind)?.ok_or_else(|| {
+                let words = "the key in use is not in device memory: say where the new one is to be made";
+                Error::new(Code::Unsupported, words)
+            });
         }
         let kind = held.map_or(KeyKind::P256, |key| key.kind());
         Ok(self.config.provider().generate_key(kind)?)

@@ -148,16 +148,30 @@ impl TokenKey {
         {
             return Err(TokenError::Exists(format!("there is a private key for {} already", way.uri)));
         }
-        let id = match &way.uri.id {
-            Some(id) => id.clone(),
-            None => {
-                let mut id = vec![0; 16];
-                default_provider().random(&mut id).map_err(TokenError::NoPin)?;
-                id
-            }
-        };
+        if way.uri.id.is_none() {
+            Arc::make_mut(&mut way.uri).id = Some(fresh_id()?);
+        }
+        Self::make(&way, &token, session, kind)
+    }
+
+    /// Makes a key pair in the token and under the name that the URI says, which may be that of another key: each gets a
+    /// CKA_ID of its own, and the beginning of that behind its name.
+    pub fn generate_marked(module: Option<&str>, uri: &str, kind: KeyKind, pin: PinSource) -> Result<Self, TokenError> {
+        let mut way = Way::find(module, uri, pin)?;
+        let module = way.module.clone();
+        let _turn = module.turn();
+        let token = module.token(&way.uri)?;
+        way.uri = Arc::new(way.uri.marked(fresh_id()?));
+        let session = token.open(&way.pin, true)?;
+        Self::make(&way, &token, session, kind)
+    }
+
+    /// The pair that the URI names in full.
+    fn make(way: &Way, token: &Token, session: Session, kind: KeyKind) -> Result<Self, TokenError> {
+        let label = way.uri.object.clone().unwrap_or_default();
+        let id = way.uri.id.clone().unwrap_or_default();
         let (mechanism, of_kind) = generation(kind)?;
-        let named = [Attribute::Token(true), Attribute::Label(label.into_bytes()), Attribute::Id(id.clone())];
+        let named = [Attribute::Token(true), Attribute::Label(label.into_bytes()), Attribute::Id(id)];
         let mut public = named.to_vec();
         public.extend([Attribute::Private(false), Attribute::Verify(true)]);
         public.extend(of_kind);
@@ -171,9 +185,8 @@ impl TokenKey {
         let (twin, handle) = session
             .generate_key_pair(&mechanism, &public, &private)
             .map_err(|error| token.failed("making a key", &error))?;
-        Arc::make_mut(&mut way.uri).id = Some(id);
         let writing = token.open(&way.pin, true);
-        let made = Self::of(&way, &token, session, handle);
+        let made = Self::of(way, token, session, handle);
         if let (Err(_), Ok(writing)) = (&made, writing) {
             // A key that nobody got is in the way of the next try.
             for object in [handle, twin] {
@@ -416,6 +429,12 @@ fn mechanism(
         }
         _ => return Err(unsupported()),
     })
+}
+
+fn fresh_id() -> Result<Vec<u8>, TokenError> {
+    let mut id = vec![0; 16];
+    default_provider().random(&mut id).map_err(TokenError::NoPin)?;
+    Ok(id)
 }
 
 fn generation(kind: KeyKind) -> Result<(Mechanism<'static>, Vec<Attribute>), TokenError> {

@@ -74,6 +74,33 @@ impl TokenUri {
     }
 }
 
+/// Between the name of a key that was made for an identity and the beginning of its CKA_ID.
+const MARK: char = '~';
+/// How many bytes of the CKA_ID stand in the mark.
+const MARK_BYTES: usize = 4;
+
+impl TokenUri {
+    /// The same place for a new key with this CKA_ID: the name of each is its own, since some programs look for keys by
+    /// nothing but that, and says that it was made here.
+    pub(super) fn marked(&self, id: Vec<u8>) -> TokenUri {
+        let name = self.object.as_deref().unwrap_or_default();
+        let name = if self.is_marked() { name.rsplit_once(MARK).map_or(name, |(name, _)| name) } else { name };
+        let object = Some(format!("{name}{}", mark_of(&id)));
+        TokenUri { object, id: Some(id), ..self.clone() }
+    }
+
+    /// Whether a key of this name was made here: no other one has the beginning of its CKA_ID in its name.
+    pub fn is_marked(&self) -> bool {
+        let (Some(object), Some(id)) = (&self.object, &self.id) else { return false };
+        id.len() >= MARK_BYTES && object.ends_with(&mark_of(id))
+    }
+}
+
+fn mark_of(id: &[u8]) -> String {
+    let digits: String = id.iter().take(MARK_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    format!("{MARK}{digits}")
+}
+
 /// RFC 7512 section 2.3: a value that PKCS#11 could not hold makes the URI invalid.
 fn fitting(name: &str, value: String, most: usize) -> Result<String, String> {
     if value.len() > most { Err(format!("{name} in the URI is longer than {most} bytes")) } else { Ok(value) }
@@ -151,6 +178,22 @@ mod tests {
         let again = TokenUri::parse(&written).unwrap();
         assert_eq!(again, TokenUri { module_path: None, ..found });
         assert_eq!(TokenUri::parse("PKCS11:").unwrap(), TokenUri::default());
+    }
+
+    #[test]
+    fn the_name_of_a_key_that_was_made_here_says_so_and_does_not_grow() {
+        let place = TokenUri::parse("pkcs11:token=device;object=router~1").unwrap();
+        assert!(!place.is_marked());
+        let first = place.marked(vec![0x3f, 0x2a, 0x9c, 0x01, 7]);
+        assert_eq!(first.object.as_deref(), Some("router~1~3f2a9c01"));
+        let next = first.marked(vec![1, 2, 3, 4]);
+        assert_eq!(next.object.as_deref(), Some("router~1~01020304"));
+        for marked in [&first, &next] {
+            assert!(TokenUri::parse(&marked.to_string()).unwrap().is_marked());
+        }
+        let renamed = TokenUri { object: Some("router".to_owned()), ..next.clone() };
+        let other = TokenUri { id: Some(vec![9, 9, 9, 9]), ..next };
+        assert!(!renamed.is_marked() && !other.is_marked());
     }
 
     #[test]

@@ -1,13 +1,15 @@
 """devid: how a device gets, keeps and checks its identity in a PKI.
 
 Enrolment by CMP (RFC 9810, RFC 9483), device memory, and validation, over the C library libdevid. Nothing here reads
-the environment (but for the place of the library), trusts the system's certificates, or starts threads.
+the environment (but for the place of the library) or trusts the system's certificates. A call that blocks on a network is made
+by a thread of its own where the main thread made it, so that signals end it: functions of the program run in the main thread.
 """
 
 from __future__ import annotations
 
 from . import _library
-from ._abi import Class, Code
+from ._abi import DEVID_VERSION_MAJOR, DEVID_VERSION_MINOR, DEVID_VERSION_PATCH, Class, Code
+from ._blocking import Cancel
 from ._call import BytesLike, text, text_of
 from .authority import Batch, DeviceRequest, Proof, RegistrationAuthority
 from .certificate import Certificate, Certificates, load_certificates
@@ -33,25 +35,31 @@ from .inspector import inspect, inspect_fields
 from .key import Key, Pin, PinRequest, Sign
 from .operation import (
     Action,
-    Cancel,
     Decide,
     Exchange,
     Issued,
     Operation,
+    Progress,
+    Reply,
     SignRequest,
     SignRole,
     Steps,
     Wait,
+    WaitSeconds,
+    Watch,
 )
 from .pkcs12 import Pkcs12, read_pkcs12, write_pkcs12
 from .renewal import (
     Alarm,
     Clock,
     Done,
+    NewKey,
     Plan,
     Renewal,
     Standing,
     Step,
+    Why,
+    forget_time,
     last_known_time,
     note_time,
     run_without_clock,
@@ -59,6 +67,7 @@ from .renewal import (
 )
 from .renewal import Report as RenewalReport
 from .request import Request
+from .saved import Saved, SavedBy, SavedState, read_saved, unfinished
 from .storage import Secret, Storage
 from .store import Identity, State, Store
 from .support import Question, Reason, Revoked, Revoking, RootUpdate
@@ -108,6 +117,7 @@ __all__ = [
     "InternalError",
     "Issued",
     "Key",
+    "NewKey",
     "Nonce",
     "OcspRequest",
     "OnChange",
@@ -119,6 +129,7 @@ __all__ = [
     "PkiStatus",
     "Plan",
     "Prefer",
+    "Progress",
     "Proof",
     "ProtocolError",
     "Question",
@@ -126,12 +137,16 @@ __all__ = [
     "RegistrationAuthority",
     "Renewal",
     "RenewalReport",
+    "Reply",
     "Report",
     "Request",
     "Revocation",
     "Revoked",
     "Revoking",
     "RootUpdate",
+    "Saved",
+    "SavedBy",
+    "SavedState",
     "Scope",
     "Secret",
     "Sign",
@@ -152,20 +167,31 @@ __all__ = [
     "ValidationError",
     "Validator",
     "Wait",
+    "WaitSeconds",
+    "Watch",
+    "Why",
+    "__version__",
     "fetch",
+    "forget_time",
     "inspect",
     "inspect_fields",
     "last_known_time",
     "load_certificates",
     "note_time",
     "read_pkcs12",
+    "read_saved",
     "run_without_clock",
     "saved_key",
     "supports",
+    "unfinished",
     "version",
     "without_clock",
     "write_pkcs12",
 ]
+
+
+__version__ = f"{DEVID_VERSION_MAJOR}.{DEVID_VERSION_MINOR}.{DEVID_VERSION_PATCH}"
+"""The version of this package."""
 
 
 def version() -> str:

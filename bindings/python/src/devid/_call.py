@@ -7,12 +7,14 @@ import itertools
 import threading
 from ctypes import POINTER, byref, string_at
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Dict, Iterable, List, Optional, Union
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, TypeVar, Union
 
 from . import _abi
 from ._library import library
 from ._abi import Code
 from .errors import CLASSES, InternalError, UsageError
+
+T = TypeVar("T")
 
 BytesLike = Union[bytes, bytearray, memoryview]
 
@@ -20,13 +22,30 @@ CALLBACK_FAILED = -19_999
 """What our callbacks answer after an exception; the exception itself is raised by :func:`call`."""
 
 
+class Outage(Exception):
+    """Raised by a callback that tells the library, by a code, what the program met on the way to a server."""
+
+    def __init__(self, status: int, cause: BaseException) -> None:
+        super().__init__(status)
+        self.status, self.cause = status, cause
+
+
 class _Frames(threading.local):
     """Calls into the library on this thread, innermost last; each keeps what a callback inside it raised."""
 
     def __init__(self) -> None:
         self.raised: List[Optional[BaseException]] = []
+        self.outages: List[Optional[Outage]] = []
 
 
+class _Relay(threading.local):
+    """How callbacks get to the thread of the caller, where the call is made by a thread beside it."""
+
+    def __init__(self) -> None:
+        self.ask: Optional[Callable[[Callable[..., Any], Tuple[Any, ...]], Any]] = None
+
+
+RELAY = _Relay()
 _frames = _Frames()
 
 
@@ -34,15 +53,19 @@ def call(function: str, *arguments: Any) -> None:
     """Calls a fallible function. A failure is raised: the exception of our own callback, or the library's error."""
     error = POINTER(_abi.devid_error)()
     _frames.raised.append(None)
+    _frames.outages.append(None)
     try:
         status: int = getattr(library(), function)(*arguments, byref(error))
     finally:
-        raised = _frames.raised.pop()
+        raised, outage = _frames.raised.pop(), _frames.outages.pop()
     try:
         if raised is not None:
             raise raised
         if status != Code.OK:
-            raise _error(status, error)
+            failure = _error(status, error)
+            if outage is not None and outage.status == status:
+                raise failure from outage.cause
+            raise failure
     finally:
         library().devid_error_free(error)
         del raised
@@ -222,12 +245,25 @@ def append(buffer: Any, content: BytesLike, what: str) -> None:
     call("devid_bytes_append", buffer, content, len(content))
 
 
+def relayed(function: Callable[..., T], *arguments: Any) -> T:
+    """Runs a callback in the thread of whoever made the call."""
+    ask = RELAY.ask
+    if ask is None:
+        return function(*arguments)
+    result: T = ask(function, arguments)
+    return result
+
+
 def guarded(function: Callable[..., int]) -> Callable[..., int]:
     """A callback that lets no exception into C."""
 
     def run(*arguments: Any) -> int:
         try:
-            return function(*arguments)
+            return relayed(function, *arguments)
+        except Outage as outage:
+            if _frames.outages:
+                _frames.outages[-1] = outage
+            return outage.status
         except BaseException as exception:  # noqa: B902 (also KeyboardInterrupt: C cannot pass it on)
             return keep(exception)
 

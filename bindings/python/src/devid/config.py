@@ -18,6 +18,7 @@ from ._call import (
     keep,
     moment_or,
     optional_text,
+    relayed,
     seconds,
     text,
     text_of,
@@ -152,6 +153,7 @@ class Config(Handle):
         *,
         proxy: Optional[str] = None,
         tls_anchors: Optional[BytesLike] = None,
+        tls_intermediates: Optional[BytesLike] = None,
         cmp_anchors: Optional[BytesLike] = None,
         enrolment_anchors: Optional[BytesLike] = None,
         intermediates: Optional[BytesLike] = None,
@@ -172,6 +174,8 @@ class Config(Handle):
             self.set_proxy(proxy)
         if tls_anchors is not None:
             self.add_tls_anchors(tls_anchors)
+        if tls_intermediates is not None:
+            self.add_tls_intermediates(tls_intermediates)
         if cmp_anchors is not None:
             self.add_cmp_anchors(cmp_anchors)
         if enrolment_anchors is not None:
@@ -214,6 +218,10 @@ class Config(Handle):
     def add_tls_anchors(self, certificates: BytesLike) -> None:
         """Anchors of HTTPS servers, PEM or DER. They count for TLS alone, and TLS counts none but them."""
         self._add("devid_config_add_tls_anchors", certificates)
+
+    def add_tls_intermediates(self, certificates: BytesLike) -> None:
+        """Certificates that may stand between an HTTPS server's and an anchor, for servers that do not send them."""
+        self._add("devid_config_add_tls_intermediates", certificates)
 
     def set_tls_credential(self, key: Key, certificates: Certificates) -> None:
         """The certificate to show to HTTPS servers that ask for one; its issuers behind it as far as they are to be sent."""
@@ -455,7 +463,7 @@ def _on_log(user: Optional[int], level: int, message: bytes) -> None:
     try:
         logger: logging.Logger = TOKENS.at(user)
         words = {_abi.DEVID_LOG_ERROR: logging.ERROR, _abi.DEVID_LOG_WARNING: logging.WARNING}
-        logger.log(words.get(level, logging.INFO), "%s", text_of(message))
+        relayed(logger.log, words.get(level, logging.INFO), "%s", text_of(message))
     except Exception:  # noqa: S110 (a log that fails must not end an enrolment)
         pass
     except BaseException as exception:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from ctypes import string_at
 from enum import IntEnum
-from typing import Any, Callable, Iterable, List, Optional
+from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional
 
 from . import _abi
+from ._blocking import Cancel, beside, switch_for
 from ._call import DESTROY, TOKENS, BytesLike, Moment, append, call, guarded, optional_text, seconds, text, text_of, texts
 from ._handle import Handle, used
 from .certificate import Certificate, CertificateList, listed
+from .config import Config
+from .errors import Error
 from .store import Store
 from .validation import Peer, Report, Sent, Validator, _Outcome, _run, _verdict
 
@@ -52,10 +56,14 @@ class Fetcher(Handle):
         certificate_store: Optional[str] = None,
         fetch: Optional[Fetch] = None,
         schemes: str = "ldap",
+        network: Optional[Config] = None,
+        limits: Optional[Mapping[str, int]] = None,
     ) -> None:
         """``store`` keeps documents and the highest CRL numbers over restarts. ``hosts``: only these are asked.
         ``issuers``: missing issuers are fetched by caIssuers. ``certificate_store``: the URL of an HTTP certificate store
-        (RFC 4387) that is asked for them first. ``fetch`` serves URLs of ``schemes``, such as ``"http,https,ldap"``."""
+        (RFC 4387) that is asked for them first. ``fetch`` serves URLs of ``schemes``, such as ``"http,https,ldap"``. ``network``:
+        servers are asked through the proxy of these settings, and by ``https`` with their TLS anchors; without, no ``https`` URL
+        is asked. ``limits``: see :meth:`set_limit`."""
         with used(store) as memory:
             self._own(self._pointer_from("devid_fetcher_new", memory))
         self._set("devid_fetcher_set_sources", ocsp, crls, issuers)
@@ -65,43 +73,85 @@ class Fetcher(Handle):
         self._set("devid_fetcher_set_certificate_store", optional_text(certificate_store, "certificate_store"))
         if fetch is not None:
             self._set("devid_fetcher_set_fetch", text(schemes, "schemes"), _FETCH, TOKENS.put(fetch), DESTROY)
+        if network is not None:
+            self.set_network(network)
+        for name, limit in (limits or {}).items():
+            self.set_limit(name, limit)
+
+    def set_network(self, network: Optional[Config]) -> None:
+        """Goes to servers as a client of these settings does: by their proxy and TLS settings. None: straight, without https."""
+        with used(network) as settings:
+            self._set("devid_fetcher_set_network", settings)
 
     def set_limit(self, name: str, value: int) -> None:
         """One limit, such as ``total_timeout_seconds`` (30) or ``max_crl_bytes``; all are listed at
         devid_fetcher_set_limit()."""
         self._set("devid_fetcher_set_limit", text(name, "name"), value)
 
-    def validate(self, validator: Validator, certificate: Sent, at: Moment) -> Peer:
-        """As :meth:`Validator.validate`, with what is missing fetched. Blocks.
+    def validate(
+        self, validator: Validator, certificate: Sent, at: Moment, *, cancel: Optional[Cancel] = None
+    ) -> Peer:
+        """As :meth:`Validator.validate`, with what is missing fetched. Blocks, for ``total_timeout_seconds`` at most.
 
-        The peer is refused at once when newer status data that is kept revokes it.
+        The peer is refused at once when newer status data that is kept revokes it. When ``cancel`` is thrown, what was not
+        fetched counts as not there; when the handler of a signal raises, that is raised.
         """
-        return _verdict(*self._validate(validator, certificate, at, with_peer=True))
+        return _verdict(*self._validate(validator, certificate, at, cancel, with_peer=True))
 
-    def examine(self, validator: Validator, certificate: Sent, at: Moment) -> Report:
+    def examine(
+        self, validator: Validator, certificate: Sent, at: Moment, *, cancel: Optional[Cancel] = None
+    ) -> Report:
         """As :meth:`validate`: the report, whatever it says."""
-        report, _, _ = self._validate(validator, certificate, at, with_peer=False)
+        report, _, _ = self._validate(validator, certificate, at, cancel, with_peer=False)
         return report
 
-    def look_up(self, store_url: str, *, uri: Optional[str] = None, name: Optional[str] = None) -> List[Certificate]:
+    def look_up(
+        self,
+        store_url: str,
+        *,
+        uri: Optional[str] = None,
+        name: Optional[str] = None,
+        cancel: Optional[Cancel] = None,
+    ) -> List[Certificate]:
         """Certificates in an HTTP certificate store (RFC 4387) by a host name, address or mailbox, or by common name. They
         are as unproven as what a peer sends."""
         if (uri is None) == (name is None):
             raise TypeError("say either uri or name")
         attribute, value = ("uri", uri) if uri is not None else ("name", name)
-        with self._use() as fetcher:
-            question = text(store_url, "store_url"), text(attribute, "attribute"), text(value or "", attribute)
-            with CertificateList._made_by("devid_fetcher_look_up", fetcher, *question) as found:
+        question = text(store_url, "store_url"), text(attribute, "attribute"), text(value or "", attribute)
+        with self._use() as fetcher, self._ended_by(fetcher, cancel) as switch:
+            found = beside(
+                lambda: CertificateList._made_by("devid_fetcher_look_up", fetcher, *question), switch.throw
+            )
+            with found:
                 return found.certificates()
 
-    def _validate(self, validator: Validator, certificate: Sent, at: Moment, *, with_peer: bool) -> _Outcome:
+    def _validate(
+        self, validator: Validator, certificate: Sent, at: Moment, cancel: Optional[Cancel], *, with_peer: bool
+    ) -> _Outcome:
         moment = seconds(at, "at")
-        with self._use() as fetcher, validator._use() as checks:
+        with self._use() as fetcher, validator._use() as checks, self._ended_by(fetcher, cancel) as switch:
             if isinstance(certificate, Certificate):
                 with certificate._use() as cert:
-                    return _run("devid_fetcher_validate", fetcher, checks, cert, moment, with_peer=with_peer)
+                    arguments = "devid_fetcher_validate", fetcher, checks, cert, moment
+                    return beside(lambda: _run(*arguments, with_peer=with_peer), switch.throw)
             with listed(certificate) as sent:
-                return _run("devid_fetcher_validate_sent", fetcher, checks, sent, moment, with_peer=with_peer)
+                arguments = "devid_fetcher_validate_sent", fetcher, checks, sent, moment
+                return beside(lambda: _run(*arguments, with_peer=with_peer), switch.throw)
+
+    @contextlib.contextmanager
+    def _ended_by(self, fetcher: Any, cancel: Optional[Cancel]) -> Iterator[Cancel]:
+        with switch_for(cancel) as switch:
+            with switch._use() as pointer:
+                call("devid_fetcher_set_cancel", fetcher, pointer)
+            try:
+                yield switch
+            finally:
+                with contextlib.suppress(Error):
+                    call("devid_fetcher_set_cancel", fetcher, None)
+
+    def __repr__(self) -> str:
+        return "<Fetcher, closed>" if self.closed else "<Fetcher>"
 
     def _set(self, function: str, *values: Any) -> None:
         with self._use() as fetcher:

@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
+import socket
 from ctypes import byref, c_int32, string_at
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Optional, Tuple, Union
 
 from . import _abi
 from ._abi import Code
+from ._blocking import Cancel, blocking_call, switch_for
 from ._call import (
     DESTROY,
     TOKENS,
     BytesLike,
     Moment,
+    Outage,
     append,
     borrowed,
     bytes_of,
     call,
     data,
     guarded,
+    keep,
     optional_text,
     optional_text_of,
+    relayed,
     seconds,
     text,
     text_of,
 )
-from ._handle import Handle, used
+from ._handle import Handle
 from ._library import library
 from .certificate import Certificate, CertificateList
-from .errors import Error, InternalError, PkiStatus, UsageError, pki_status_of
+from .errors import Error, InternalError, PkiStatus, TransportError, UsageError, pki_status_of
 from .key import Key
 
 if TYPE_CHECKING:
@@ -52,6 +56,8 @@ class Action(IntEnum):
     """Look at :attr:`Operation.issued`, install it, then :meth:`Operation.accept` or :meth:`Operation.reject`."""
     DONE = 5
     """The certificate is issued and confirmed, or revoked, or the question is answered."""
+    KEEP = 6
+    """Write device memory by :meth:`Steps.keep`, then step again: only after :meth:`Steps.keep_apart`."""
 
 
 class SignRole(IntEnum):
@@ -83,7 +89,7 @@ class Issued:
     differences: Tuple[str, ...] = ()
     """Where it is not what was asked for; empty: it is."""
     pki_status: Union[PkiStatus, int, None] = None
-    """PKIStatus that came with it; None inside a decision of :meth:`Operation.run`."""
+    """PKIStatus that came with it."""
     ca_pubs: Tuple[Certificate, ...] = ()
     """Certificates that the CA offers as anchors, if its answer was protected by the shared secret."""
     warnings: Tuple[str, ...] = ()
@@ -98,37 +104,72 @@ class Issued:
         return "".join(c.pem for c in (self.certificate, *above))
 
 
-Exchange = Callable[[bytes], bytes]
-"""Carries a message to the server and answers the body of its answer."""
+@dataclass(frozen=True)
+class Reply:
+    """What an own transport may answer instead of the bytes alone: it is then judged as what the built-in client gets.
+
+    429 and 503 without a message are :class:`TransportError` ``BUSY``, after which ``max_retries`` and plans wait as long as
+    ``retry_after_seconds`` says.
+    """
+
+    body: BytesLike = b""
+    http_status: Optional[int] = None
+    content_type: Optional[str] = None
+    retry_after_seconds: Optional[int] = None
+
+
+class WaitSeconds(int):
+    """Seconds to wait, with the server's words on why."""
+
+    reason: str = ""
+    """One a line; empty if it gave none, or if it is waited for a server that was not reached."""
+
+    @classmethod
+    def of(cls, seconds: int, reason: str) -> WaitSeconds:
+        """Makes one."""
+        made = cls(seconds)
+        made.reason = reason
+        return made
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a running operation stands: before each message, each wait and each decision."""
+
+    action: Action
+    """What comes next: SEND, WAIT or ACCEPT."""
+    request_name: str
+    """What the operation asks for: ``ir``, ``kur``..."""
+    output_name: Optional[str] = None
+    """What the message to send is."""
+    output: Optional[bytes] = field(default=None, repr=False)
+    """The message itself."""
+    wait_seconds: int = 0
+    """How long it is waited."""
+    wait_reason: str = ""
+    """The server's words on why, one a line."""
+    pki_status: Union[PkiStatus, int, None] = None
+    """PKIStatus that came with the certificate."""
+    saved: bytes = field(default=b"", repr=False)
+    """The operation as bytes, as :meth:`Steps.save` gives it."""
+
+
+Exchange = Callable[[bytes], Union[BytesLike, Reply]]
+"""Carries a message to the server and answers the body of its answer, or a :class:`Reply`.
+
+An ``OSError`` that it raises is an outage: it counts as what the built-in client could have met. ``ConnectionRefusedError`` and
+failed look-ups of names mean that the server has seen nothing (``CONNECT``), ``TimeoutError`` is ``TIMEOUT``, others are
+``TRANSPORT``; a :class:`TransportError` says its code and ``retry_after_seconds`` itself. Anything else ends the call."""
 Decide = Callable[[Issued], bool]
 """Decides on an issued certificate; the place to install it."""
-Wait = Callable[[int], None]
-"""Waits so many seconds."""
+Wait = Callable[[WaitSeconds], None]
+"""Waits so many seconds, ``seconds.reason`` says why. Who returns earlier has the rest slept by the library."""
+Watch = Callable[[Progress], None]
+"""Is told how a running operation stands."""
 SendDatagram = Callable[[bytes], None]
 """Sends one datagram to the server."""
 ReceiveDatagram = Callable[[float], Optional[bytes]]
 """Waits so many seconds for one datagram from the server; None if none came."""
-
-
-class Cancel(Handle):
-    """A switch that ends blocking calls from another thread; thrown once."""
-
-    _type = "devid_cancel"
-    _is_shared = True
-
-    def __init__(self) -> None:
-        self._own(self._pointer_from("devid_cancel_new"))
-
-    def throw(self) -> None:
-        """Ends every run that was given this switch, and all that will be. Returns at once."""
-        with self._use() as cancel:
-            library().devid_cancel_throw(cancel)
-
-    @property
-    def is_thrown(self) -> bool:
-        """Whether it was thrown."""
-        with self._use() as cancel:
-            return bool(library().devid_cancel_is_thrown(cancel))
 
 
 class Steps(Handle):
@@ -140,6 +181,15 @@ class Steps(Handle):
 
     _type = "devid_op"
 
+    _progress: Optional[Progress] = None
+    """How it stands while it runs, when C can be asked nothing."""
+    _offered: Optional[Issued] = None
+    """What a decision is asked about."""
+
+    def _own(self, pointer: Any) -> None:
+        super()._own(pointer)
+        self._request_name = text_of(library().devid_op_request_name(pointer))
+
     def _complete(
         self,
         operation: Any,
@@ -147,41 +197,61 @@ class Steps(Handle):
         decide: Optional[Decide],
         wait: Optional[Wait],
         cancel: Optional[Cancel],
+        watch: Optional[Watch] = None,
     ) -> None:
-        """Runs it to its end. Blocks."""
-        # A sleep of Python's ends at Ctrl-C, one of the library's when the switch is thrown.
-        wait = wait or (time.sleep if cancel is None else None)
-        with used(cancel) as switch:
-            call("devid_op_set_cancel", operation, switch)
+        """Runs it to its end. Blocks, and ends when a signal's handler raises."""
+        with self._callbacks(operation, exchange, decide, wait, watch), switch_for(cancel) as switch:
+            with switch._use() as pointer:
+                call("devid_op_set_cancel", operation, pointer)
+            try:
+                blocking_call(switch, "devid_op_run", operation)
+            except TransportError as error:
+                # What the program's own transport raised comes out as it was.
+                if exchange is not None and isinstance(error.__cause__, OSError):
+                    raise error.__cause__
+                raise
+
+    @contextlib.contextmanager
+    def _callbacks(
+        self,
+        operation: Any,
+        exchange: Optional[Exchange],
+        decide: Optional[Decide],
+        wait: Optional[Wait],
+        watch: Optional[Watch] = None,
+    ) -> Iterator[None]:
+        """The functions of a run, for its time."""
+        programs = {"exchange": exchange, "decide": decide, "wait": wait, "watch": watch}
+        for name, program in programs.items():
+            if program is not None and not callable(program):
+                raise TypeError(f"{name}: expected something to call, not {type(program).__name__}")
+        run = _Run(self, exchange, decide, wait, watch)
         try:
-            self._let("devid_op_set_exchange", operation, _EXCHANGE, exchange)
-            self._let("devid_op_set_decide", operation, _DECIDE, decide)
-            self._let("devid_op_set_wait", operation, _WAIT, wait)
-            call("devid_op_run", operation)
-        except BaseException:
+            call("devid_op_set_checkpoint", operation, _CHECKPOINT, TOKENS.put(run), DESTROY)
+            if exchange is not None:
+                call("devid_op_set_transport", operation, TRANSPORT, TOKENS.put(exchange), DESTROY)
+            if decide is not None:
+                call("devid_op_set_decide", operation, _DECIDE, TOKENS.put(run), DESTROY)
+            if wait is not None:
+                call("devid_op_set_wait", operation, _WAIT, TOKENS.put(run), DESTROY)
+            yield
+        finally:
+            self._progress = self._offered = None
             # A handle that failed internally can only be freed; that is not to hide why.
             with contextlib.suppress(Error):
                 self._forget(operation)
-            raise
-        self._forget(operation)
 
     @staticmethod
     def _forget(operation: Any) -> None:
         """Lets go of the callbacks of a run."""
         call("devid_op_set_cancel", operation, None)
         for function, kind in (
-            ("devid_op_set_exchange", _abi.devid_exchange_fn),
+            ("devid_op_set_checkpoint", _abi.devid_checkpoint_fn),
+            ("devid_op_set_transport", _abi.devid_transport_fn),
             ("devid_op_set_decide", _abi.devid_decide_fn),
             ("devid_op_set_wait", _abi.devid_wait_fn),
         ):
             call(function, operation, kind(), None, _abi.devid_destroy_fn())
-
-    @staticmethod
-    def _let(function: str, operation: Any, callback: Any, program: Optional[Callable[..., Any]]) -> None:
-        if program is not None:
-            if not callable(program):
-                raise TypeError(f"expected something to call, not {type(program).__name__}")
-            call(function, operation, callback, TOKENS.put(program), DESTROY)
 
     def set_files(self, folder: Union[str, "os.PathLike[str]", None], name: str = "device") -> None:
         """Lets the messages travel as files, such as on a stick, instead of over a network (RFC 9483 section 6.4.1).
@@ -206,7 +276,11 @@ class Steps(Handle):
             call("devid_op_set_datagrams", operation, _SEND, _RECEIVE, TOKENS.put((send, receive)), DESTROY)
 
     def step(self, now: Moment) -> Action:
-        """Moves on as far as it goes without its owner, and says what is to be done next. Never blocks."""
+        """Moves on as far as it goes without its owner, and says what is to be done next.
+
+        It never waits for a network. An operation that is bound to device memory waits for that; event loops let it be written
+        apart: :meth:`keep_apart`.
+        """
         action = c_int32()
         with self._use() as operation:
             call("devid_op_step", operation, seconds(now, "now"), byref(action))
@@ -216,20 +290,42 @@ class Steps(Handle):
             words = f"the library asks for action {action.value}, which this package does not know"
             raise InternalError(words, Code.UNSUPPORTED) from None
 
-    def exchange(self) -> None:
-        """Sends the message under way with the built-in HTTP client and feeds the answer. Blocks."""
+    def keep_apart(self, on: bool = True) -> None:
+        """For event loops: device memory is not written by :meth:`step`, which answers :attr:`Action.KEEP` instead, but by
+        :meth:`keep`. Only for operations that are bound to device memory, and not for ``run``."""
         with self._use() as operation:
-            call("devid_op_exchange", operation)
+            call("devid_op_set_keep_apart", operation, on)
+
+    def keep(self) -> None:
+        """Writes device memory, after :attr:`Action.KEEP`. Blocks, so call it in a worker thread; then step again."""
+        with self._use() as operation:
+            call("devid_op_keep", operation)
+
+    def exchange(self, *, cancel: Optional[Cancel] = None) -> None:
+        """Sends the message under way with the built-in HTTP client and feeds the answer. Blocks."""
+        with self._use() as operation, switch_for(cancel) as switch:
+            with switch._use() as pointer:
+                call("devid_op_set_cancel", operation, pointer)
+            try:
+                blocking_call(switch, "devid_op_exchange", operation)
+            finally:
+                call("devid_op_set_cancel", operation, None)
 
     @property
     def output(self) -> Optional[bytes]:
         """The message to send: one PKIMessage, DER, content type application/pkixcmp."""
+        progress = self._progress
+        if progress is not None:
+            return progress.output
         with self._use() as operation:
             return borrowed("devid_op_output", operation)
 
     @property
     def output_name(self) -> Optional[str]:
         """What the message to send is: ``ir``, ``cr``, ``kur``, ``p10cr``, ``rr``, ``genm``, ``pollReq``, ``certConf``."""
+        progress = self._progress
+        if progress is not None:
+            return progress.output_name
         with self._use() as operation:
             return optional_text_of(library().devid_op_output_name(operation))
 
@@ -239,15 +335,30 @@ class Steps(Handle):
         with self._use() as operation:
             call("devid_op_feed", operation, content, len(content))
 
+    def feed_reply(self, reply: Reply) -> None:
+        """As :meth:`feed`, for an answer with its HTTP status: it is judged as the built-in client's.
+
+        :class:`TransportError` (``BUSY`` and others) leaves the message under way, to be sent again.
+        """
+        with self._use() as operation, _ReplyHandle._made_by("devid_reply_new") as made, made._use() as pointer:
+            _fill(pointer, reply)
+            call("devid_op_feed_reply", operation, pointer)
+
     @property
     def wait_seconds(self) -> int:
         """How long to wait."""
+        progress = self._progress
+        if progress is not None:
+            return progress.wait_seconds
         with self._use() as operation:
             return int(library().devid_op_wait_seconds(operation))
 
     @property
     def wait_reason(self) -> str:
         """The server's words on why it is waited, one a line."""
+        progress = self._progress
+        if progress is not None:
+            return progress.wait_reason
         with self._use() as operation:
             return text_of(library().devid_op_wait_reason(operation))
 
@@ -272,14 +383,16 @@ class Steps(Handle):
 
         No private key and no secret is in them; keep them where the keys are.
         """
+        progress = self._progress
+        if progress is not None:
+            return progress.saved
         with self._use() as operation:
             return bytes_of("devid_op_save", operation)
 
     @property
     def request_name(self) -> str:
         """What it asks for: ``ir``, ``cr``, ``kur``, ``p10cr``, ``rr``, ``genm``."""
-        with self._use() as operation:
-            return text_of(library().devid_op_request_name(operation))
+        return self._request_name
 
     @property
     def warnings(self) -> Tuple[str, ...]:
@@ -320,21 +433,27 @@ class Operation(Steps):
         decide: Optional[Decide] = None,
         wait: Optional[Wait] = None,
         cancel: Optional[Cancel] = None,
+        watch: Optional[Watch] = None,
     ) -> Issued:
         """Runs the operation to its end and answers the certificate, issued and confirmed. Blocks.
 
         ``exchange`` replaces the built-in HTTP client. Without ``decide`` a certificate is taken if it is what was asked
-        for, and refused otherwise. Without ``wait`` the thread sleeps. What they raise ends the run and comes out of
-        here, and so does :class:`TransportError` (``CANCELLED``) when ``cancel`` is thrown by another thread; the operation
-        can be run again, stepped or saved.
+        for, and refused otherwise. Without ``wait`` it sleeps. ``watch`` is told how it stands before each message, wait and
+        decision. What they raise ends the run and comes out of here, and so do what the handler of a signal raises, such as
+        ``KeyboardInterrupt``, and :class:`TransportError` (``CANCELLED``) when ``cancel`` is thrown by another thread. The
+        operation can then be run again, stepped or saved; nothing that came is lost.
+
+        It waits as long as the limits of :class:`Config` allow: ``max_wait_seconds`` at a time, ``max_total_seconds`` in all.
         """
         with self._use() as operation:
-            self._complete(operation, exchange, decide, wait, cancel)
+            self._complete(operation, exchange, decide, wait, cancel, watch)
             return self._issued(operation)
 
     @property
     def issued(self) -> Optional[Issued]:
         """The issued certificate, from :attr:`Action.ACCEPT` on."""
+        if self._progress is not None:
+            return self._offered
         with self._use() as operation:
             return None if library().devid_op_pki_status(operation) < 0 else self._issued(operation)
 
@@ -370,23 +489,106 @@ def _warnings(operation: Any) -> Tuple[str, ...]:
     return tuple(text_of(lib.devid_op_warning(operation, i)) for i in range(lib.devid_op_warning_count(operation)))
 
 
+class _ReplyHandle(Handle):
+    """An answer on its way through the C face."""
+
+    _type = "devid_reply"
+
+
+class _Run:
+    """What the callbacks of one run need."""
+
+    def __init__(
+        self,
+        steps: Steps,
+        exchange: Optional[Exchange],
+        decide: Optional[Decide],
+        wait: Optional[Wait],
+        watch: Optional[Watch],
+    ) -> None:
+        self.steps, self.exchange, self.decide, self.wait, self.watch = steps, exchange, decide, wait, watch
+
+
 @guarded
-def _on_exchange(user: Optional[int], request: Any, request_len: int, reply: Any) -> int:
+def _on_transport(user: Optional[int], request: Any, request_len: int, reply: Any) -> int:
     exchange: Exchange = TOKENS.at(user)
-    append(reply, exchange(string_at(request, request_len)), "the exchange's answer")
+    try:
+        answer = exchange(string_at(request, request_len))
+    except TransportError as error:
+        _explain(reply, error.message, error.http_status, error.retry_after_seconds)
+        raise Outage(int(error.code), error) from error
+    except OSError as error:
+        _explain(reply, f"{type(error).__name__}: {error}")
+        raise Outage(_outage_code(error), error) from error
+    _fill(reply, answer if isinstance(answer, Reply) else Reply(answer))
     return 0
+
+
+def _fill(reply: Any, answer: Reply) -> None:
+    body = data(answer.body, "the exchange's answer")
+    call("devid_reply_append", reply, body, len(body))
+    if answer.http_status is not None:
+        content_type = optional_text(answer.content_type, "content_type")
+        call("devid_reply_set_http", reply, answer.http_status, content_type)
+    if answer.retry_after_seconds is not None:
+        call("devid_reply_set_retry_after", reply, answer.retry_after_seconds)
+
+
+def _explain(reply: Any, words: str, http_status: Optional[int] = None, retry_after: Optional[int] = None) -> None:
+    call("devid_reply_set_words", reply, words.replace("\0", " ").encode("utf-8", "replace"))
+    if http_status is not None and 200 <= http_status <= 599:
+        call("devid_reply_set_http", reply, http_status, None)
+    if retry_after is not None:
+        call("devid_reply_set_retry_after", reply, retry_after)
+
+
+def _outage_code(error: OSError) -> Code:
+    if isinstance(error, (ConnectionRefusedError, socket.gaierror)):
+        return Code.CONNECT
+    return Code.TIMEOUT if isinstance(error, (TimeoutError, socket.timeout)) else Code.TRANSPORT
+
+
+def _on_checkpoint(user: Optional[int], view: Any) -> int:
+    try:
+        run: _Run = TOKENS.at(user)
+        run.steps._progress = progress = progress_of(view)
+        if run.watch is not None:
+            relayed(run.watch, progress)
+    except BaseException as exception:  # noqa: B902 (C cannot pass it on)
+        return keep(exception)
+    return 0
+
+
+def progress_of(view: Any) -> Progress:
+    """What C shows of a running operation."""
+    lib = library()
+    status = lib.devid_view_pki_status(view)
+    return Progress(
+        Action(lib.devid_view_action(view)),
+        text_of(lib.devid_view_request_name(view)),
+        optional_text_of(lib.devid_view_output_name(view)),
+        borrowed("devid_view_output", view),
+        int(lib.devid_view_wait_seconds(view)),
+        text_of(lib.devid_view_wait_reason(view)),
+        None if status < 0 else pki_status_of(status),
+        bytes_of("devid_view_save", view),
+    )
 
 
 @guarded
 def _on_decide(user: Optional[int], cert: Any, chain: Any, differences: bytes, out_accept: Any) -> int:
-    decide: Decide = TOKENS.at(user)
+    run: _Run = TOKENS.at(user)
     lib = library()
     certificate = Certificate.parse(borrowed("devid_cert_der", cert) or b"")
     above: List[Certificate] = []
     for index in range(lib.devid_cert_list_count(chain)):
         above.append(Certificate._made_by("devid_cert_list_at", chain, index))
     lines = text_of(differences).splitlines()
-    verdict = decide(Issued(certificate, tuple(above), tuple(lines)))
+    progress = run.steps._progress
+    offered = Issued(certificate, tuple(above), tuple(lines), progress.pki_status if progress else None)
+    run.steps._offered = offered
+    assert run.decide is not None, "only set where there is one"
+    verdict = run.decide(offered)
     if not isinstance(verdict, bool):
         raise TypeError(f"a decision is True or False, not {type(verdict).__name__}")
     out_accept[0] = int(verdict)
@@ -402,8 +604,14 @@ def _generated_key(operation: Any) -> Optional[Key]:
 
 @guarded
 def _on_wait(user: Optional[int], wait_seconds: int) -> int:
-    wait: Wait = TOKENS.at(user)
-    wait(wait_seconds)
+    run: _Run = TOKENS.at(user)
+    progress = run.steps._progress
+    reason = ""
+    if progress is not None:
+        reason = progress.wait_reason if progress.action is Action.WAIT else ""
+        run.steps._progress = replace(progress, wait_seconds=wait_seconds)
+    assert run.wait is not None, "only set where there is one"
+    run.wait(WaitSeconds.of(wait_seconds, reason))
     return 0
 
 
@@ -423,7 +631,9 @@ def _on_receive(user: Optional[int], wait_millis: int, datagram: Any) -> int:
     return 0
 
 
-_EXCHANGE = _abi.devid_exchange_fn(_on_exchange)
+TRANSPORT = _abi.devid_transport_fn(_on_transport)
+"""The function for all own transports; which one stands in TOKENS."""
+_CHECKPOINT = _abi.devid_checkpoint_fn(_on_checkpoint)
 _SEND = _abi.devid_send_datagram_fn(_on_send)
 _RECEIVE = _abi.devid_receive_datagram_fn(_on_receive)
 _DECIDE = _abi.devid_decide_fn(_on_decide)

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 from ctypes import byref, c_int32, c_int64, c_uint32
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, Tuple, Union
 
+from . import _abi
 from ._abi import DEVID_NO_CLOCK
-from ._call import DESTROY, TOKENS, BytesLike, Moment, call, data, moment_of, moment_or, optional_text, seconds, text
+from ._blocking import Cancel, blocking_call, switch_for
+from ._call import (
+    DESTROY,
+    TOKENS,
+    BytesLike,
+    Moment,
+    call,
+    data,
+    guarded,
+    moment_of,
+    moment_or,
+    optional_text,
+    optional_text_of,
+    seconds,
+    text,
+    text_of,
+)
 from ._handle import Handle
 from ._library import library
 from .client import Client
-from .operation import _EXCHANGE, Exchange, Operation
+from .operation import TRANSPORT, Decide, Exchange, Operation, Wait, Watch, progress_of
 from .config import Config, Subject
 from .errors import Error
+from .key import Key
 from .store import Store
+
+NewKey = Callable[[Optional[str]], Key]
+"""Makes a new key, of the kind of the one in use; None for the first."""
 
 
 class Step(IntEnum):
@@ -55,6 +77,25 @@ class Done(IntEnum):
     """An unfinished operation could not be continued and is given up; a fresh one is due."""
     TIME_LEARNT = 6
     """The time was learnt, and by it nothing is due."""
+
+
+class Why(IntEnum):
+    """Why a plan is as it is."""
+
+    NOTHING_DUE = 1
+    """Nothing is due before the next moment."""
+    DUE = 2
+    """The step is due."""
+    RETRYING = 3
+    """An attempt failed, and its wait runs."""
+    CA_ASKS_TO_WAIT = 4
+    """The CA asked to wait."""
+    GIVEN_UP = 5
+    """The CA refused too often: it is asked again, but rarely."""
+    RESTING = 6
+    """A certificate was installed a moment ago, and another one is due already."""
+    REQUEST_OUT = 7
+    """A PKCS#10 request is out: its certificate is imported, or it is abandoned."""
 
 
 class Standing(IntEnum):
@@ -118,6 +159,14 @@ class Plan:
     clock: Clock
     at_least: Optional[datetime]
     """How late it is at least, as far as is known."""
+    why: Union[Why, int]
+    """Why it is so; a number if this package does not know it."""
+    next_at: Optional[datetime]
+    """When to ask again; None without a clock."""
+    root: Optional[Tuple[str, int]] = None
+    """With ASK_FOR_ROOT: in which set of anchors the root is, and where in it."""
+    is_memory_damaged: bool = False
+    """What was remembered about failures was damaged, and counts as nothing."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +204,14 @@ class Renewal(Handle):
         max_refusals: int = 8,
         longest_nap_seconds: int = 30,
         same_key: bool = False,
+        new_key: Union[str, NewKey, None] = None,
+        new_key_kind: str = "P-256",
+        late_permille: int = 800,
+        urgent_permille: int = 930,
+        root_share_permille: int = 700,
+        root_interval_seconds: int = 604_800,
         exchange: Optional[Exchange] = None,
+        watch: Optional[Watch] = None,
     ) -> None:
         """``config`` has server, anchors, and the credential for the first certificate; with ``factory`` that is an identity
         in device memory instead.
@@ -163,11 +219,20 @@ class Renewal(Handle):
         ``device_id`` spreads the devices of a fleet over time (default: the names in the certificate). ``subject`` is needed
         for the first certificate; after that the certificate in use says what is asked for. A certificate is renewed when
         ``share_permille`` thousandths of its lifetime are over, up to ``spread_permille`` earlier while the device finds its
-        place among all. Failures are waited out, doubling from the first to the longest wait. ``exchange`` carries the
-        messages instead of the built-in HTTP client.
+        place among all. Failures are waited out, doubling from the first to the longest wait.
+
+        A new key is made where the one in use is and of its kind: in device memory, or in the same token
+        (:meth:`Store.use_pkcs11`). ``new_key`` names another place, such as ``pkcs11:token=device;object=router``, also for the
+        first key; each gets its own id, and those that are needed no more are destroyed. Or it is called for each new key with
+        the kind of the one in use, and answers a :class:`Key`.
+
+        The alarm is LATE and URGENT from so many thousandths of the lifetime on. Successors of trust anchors are asked for from
+        ``root_share_permille`` of theirs on, every ``root_interval_seconds``. ``exchange`` carries the messages instead of the
+        built-in HTTP client; ``watch`` is told how operations stand.
         """
         with config._use() as settings:
             self._own(self._pointer_from("devid_renewal_new", settings, text(name, "name"), text(purpose, "purpose")))
+        self._name = name
         with self._use() as renewal:
             if device_id is not None:
                 content = data(device_id, "device_id")
@@ -181,10 +246,20 @@ class Renewal(Handle):
             call("devid_renewal_set_retry", renewal, first_retry_seconds, longest_retry_seconds, max_refusals)
             call("devid_renewal_set_longest_nap", renewal, longest_nap_seconds)
             call("devid_renewal_set_same_key", renewal, same_key)
+            call("devid_renewal_set_alarms", renewal, late_permille, urgent_permille)
+            call("devid_renewal_set_root_questions", renewal, root_share_permille, root_interval_seconds)
+            for name, program in (("exchange", exchange), ("watch", watch)):
+                if program is not None and not callable(program):
+                    raise TypeError(f"{name}: expected something to call, not {type(program).__name__}")
+            if callable(new_key):
+                call("devid_renewal_set_key_maker", renewal, _MAKE, TOKENS.put(new_key), DESTROY)
+            elif new_key is not None:
+                place = text(new_key, "new_key"), text(new_key_kind, "new_key_kind")
+                call("devid_renewal_set_new_key", renewal, *place)
             if exchange is not None:
-                if not callable(exchange):
-                    raise TypeError(f"expected something to call, not {type(exchange).__name__}")
-                call("devid_renewal_set_exchange", renewal, _EXCHANGE, TOKENS.put(exchange), DESTROY)
+                call("devid_renewal_set_transport", renewal, TRANSPORT, TOKENS.put(exchange), DESTROY)
+            if watch is not None:
+                call("devid_renewal_set_checkpoint", renewal, _WATCH, TOKENS.put(watch), DESTROY)
 
     def due(self, store: Store, now: Optional[Moment]) -> Plan:
         """Says what is due. Changes nothing. ``now`` is None if there is no clock."""
@@ -193,19 +268,28 @@ class Renewal(Handle):
             call("devid_renewal_due", renewal, memory, _clock(now), byref(step), byref(wait))
             return self._plan(renewal, Step(step.value), wait.value)
 
-    def run(self, store: Store, now: Optional[Moment]) -> Report:
+    def run(self, store: Store, now: Optional[Moment], *, cancel: Optional[Cancel] = None) -> Report:
         """Does what is due, at most one step, and remembers how it went. Blocks.
 
         ``now`` is None if there is no clock: then the time is learnt first, where that matters. What goes wrong with the step
-        is in the report, not raised: it is waited out like everything else. What device memory cannot do is raised.
+        is in the report, not raised: it is waited out like everything else, and an ``OSError`` of the program's own transport
+        is the ``__cause__`` of the error there. Device memory that cannot even be read for the next plan is raised.
+
+        It ends when the handler of a signal raises, or with the error ``CANCELLED`` when ``cancel`` is thrown: what is under way
+        stays in device memory, and a later run goes on from there.
         """
         done, wait = c_int32(), c_uint32()
         error: Optional[Error] = None
-        with self._use() as renewal, store._use() as memory:
+        with self._use() as renewal, store._use() as memory, switch_for(cancel) as switch:
+            with switch._use() as pointer:
+                call("devid_renewal_set_cancel", renewal, pointer)
             try:
-                call("devid_renewal_run", renewal, memory, _clock(now), byref(done), byref(wait))
+                blocking_call(switch, "devid_renewal_run", renewal, memory, _clock(now), byref(done), byref(wait))
             except Error as failure:
                 error = failure
+            finally:
+                with contextlib.suppress(Error):
+                    call("devid_renewal_set_cancel", renewal, None)
             at = library().devid_renewal_time(renewal)
         plan = self.due(store, now if at < 0 or now is not None else at)
         return Report(None if error else Done(done.value), error, wait.value, plan)
@@ -215,9 +299,14 @@ class Renewal(Handle):
         with self._use() as renewal, store._use() as memory:
             call("devid_renewal_reset", renewal, memory)
 
+    def __repr__(self) -> str:
+        return "<Renewal, closed>" if self.closed else f"<Renewal of {self._name!r}>"
+
     @staticmethod
     def _plan(renewal: Any, step: Step, wait: int) -> Plan:
         lib = library()
+        use = optional_text_of(lib.devid_renewal_root_use(renewal))
+        next_at = lib.devid_renewal_next(renewal)
         at, known = lib.devid_renewal_at(renewal), lib.devid_renewal_time(renewal)
         return Plan(
             step,
@@ -229,7 +318,40 @@ class Renewal(Handle):
             lib.devid_renewal_has_given_up(renewal) == 1,
             Clock(lib.devid_renewal_clock(renewal)),
             None if known < 0 else moment_of(known),
+            _why(lib.devid_renewal_reason(renewal)),
+            None if next_at < 0 else moment_of(next_at),
+            None if use is None else (use, int(lib.devid_renewal_root_index(renewal))),
+            lib.devid_renewal_is_memory_damaged(renewal) == 1,
         )
+
+
+def _why(number: int) -> Union[Why, int]:
+    try:
+        return Why(number)
+    except ValueError:
+        return number
+
+
+@guarded
+def _on_make(user: Optional[int], kind: bytes, place: Any) -> int:
+    make: NewKey = TOKENS.at(user)
+    made = make(text_of(kind) or None)
+    if not isinstance(made, Key):
+        raise TypeError(f"new_key answers a Key, not {type(made).__name__}")
+    with made._use() as key:
+        call("devid_new_key_set", place, key)
+    return 0
+
+
+@guarded
+def _on_watch(user: Optional[int], view: Any) -> int:
+    watch: Watch = TOKENS.at(user)
+    watch(progress_of(view))
+    return 0
+
+
+_MAKE = _abi.devid_new_key_fn(_on_make)
+_WATCH = _abi.devid_checkpoint_fn(_on_watch)
 
 
 def _clock(now: Optional[Moment]) -> int:
@@ -252,19 +374,39 @@ def last_known_time(store: Store) -> Optional[datetime]:
     return None if known.value == DEVID_NO_CLOCK else moment_of(known.value)
 
 
+def forget_time(store: Store) -> None:
+    """Makes device memory forget the time that it knows: for people who have put a clock right that ran ahead."""
+    with store._use() as memory:
+        call("devid_store_forget_time", memory)
+
+
 def without_clock(client: Client) -> Client:
     """The same client for a device without a clock: it tells no time, and compares none with its own."""
     with client._use() as settings:
         return Client._made_by("devid_client_without_clock", settings)
 
 
-def run_without_clock(operation: Operation, store: Store, at_least: Moment = 0) -> Optional[datetime]:
+def run_without_clock(
+    operation: Operation,
+    store: Store,
+    at_least: Moment = 0,
+    *,
+    exchange: Optional[Exchange] = None,
+    decide: Optional[Decide] = None,
+    wait: Optional[Wait] = None,
+    cancel: Optional[Cancel] = None,
+) -> Optional[datetime]:
     """Runs an operation of a client :func:`without_clock` and learns the time from authentic answers.
 
     ``at_least`` is a lower bound known otherwise, such as the build date of the firmware. What was learnt is kept in device
-    memory and answered; None: no authentic answer had a time.
+    memory and answered; None: no authentic answer had a time. The other arguments are those of :meth:`Operation.run`.
     """
     learnt = c_int64()
-    with operation._use() as stepped, store._use() as memory:
-        call("devid_op_run_without_clock", stepped, memory, seconds(at_least), byref(learnt))
+    with operation._use() as stepped, store._use() as memory, switch_for(cancel) as switch:
+        with operation._callbacks(stepped, exchange, decide, wait):
+            with switch._use() as pointer:
+                call("devid_op_set_cancel", stepped, pointer)
+            blocking_call(
+                switch, "devid_op_run_without_clock", stepped, memory, seconds(at_least), byref(learnt)
+            )
     return None if learnt.value == DEVID_NO_CLOCK else moment_of(learnt.value)

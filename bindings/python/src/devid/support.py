@@ -13,7 +13,8 @@ from ._call import borrowed, call, text_of
 from ._library import library
 from .certificate import Certificate, CertificateList
 from .errors import PkiStatus, UsageError, pki_status_of
-from .operation import Cancel, Exchange, Steps, Wait
+from ._blocking import Cancel
+from .operation import Exchange, Steps, Wait, Watch
 from .template import Template
 
 T = TypeVar("T")
@@ -50,11 +51,16 @@ class Revoking(Steps):
     """A revocation under way: :meth:`run` it, or step it."""
 
     def run(
-        self, *, exchange: Optional[Exchange] = None, wait: Optional[Wait] = None, cancel: Optional[Cancel] = None
+        self,
+        *,
+        exchange: Optional[Exchange] = None,
+        wait: Optional[Wait] = None,
+        cancel: Optional[Cancel] = None,
+        watch: Optional[Watch] = None,
     ) -> Revoked:
         """Runs it to its end; arguments as in :meth:`Operation.run`. Blocks."""
         with self._use() as operation:
-            self._complete(operation, exchange, None, wait, cancel)
+            self._complete(operation, exchange, None, wait, cancel, watch)
         revoked = self.revoked
         assert revoked is not None, "done means revoked"
         return revoked
@@ -84,11 +90,16 @@ class Question(Steps, Generic[T]):
     """A question under way: :meth:`run` it, or step it. What it answers depends on what was asked."""
 
     def run(
-        self, *, exchange: Optional[Exchange] = None, wait: Optional[Wait] = None, cancel: Optional[Cancel] = None
+        self,
+        *,
+        exchange: Optional[Exchange] = None,
+        wait: Optional[Wait] = None,
+        cancel: Optional[Cancel] = None,
+        watch: Optional[Watch] = None,
     ) -> T:
         """Runs it to its end and answers the answer; arguments as in :meth:`Operation.run`. Blocks."""
         with self._use() as operation:
-            self._complete(operation, exchange, None, wait, cancel)
+            self._complete(operation, exchange, None, wait, cancel, watch)
         return self.answer
 
     @property

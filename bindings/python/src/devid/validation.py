@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Tuple, Union
 
 from . import _abi
 from ._abi import Code
+from ._blocking import Cancel, beside, switch_for
 from ._call import BytesLike, Moment, borrowed, bytes_of, call, data, moment_of, moment_or, seconds, text, text_of, texts
 from ._handle import Handle, used
 from ._integers import switch, unless_none
@@ -20,6 +21,7 @@ from .errors import UsageError, ValidationError, code_of
 
 
 if TYPE_CHECKING:
+    from .config import Config
     from .store import Store
 
 PathLike = Union[str, bytes, "os.PathLike[str]"]
@@ -136,14 +138,26 @@ class OcspRequest(Handle):
             return borrowed("devid_ocsp_request_der", request) or b""
 
 
-def fetch(url: str, request: Union[OcspRequest, BytesLike, None] = None, *, max_len: int = 0) -> bytes:
+def fetch(
+    url: str,
+    request: Union[OcspRequest, BytesLike, None] = None,
+    *,
+    max_len: int = 0,
+    network: Optional[Config] = None,
+    cancel: Optional[Cancel] = None,
+) -> bytes:
     """Gets a document by URL: a CRL, a certificate, or the answer to an OCSP request. Blocks.
 
     What comes back is to be judged, not believed; at most ``max_len`` bytes, 0 means 4 MiB. URLs in certificates are chosen
     by strangers: fetch them for paths whose signatures hold.
+
+    ``network``: by the proxy, the TLS settings and the timeouts of these settings; without, 15 s to connect and 120 s in all. It
+    ends with :class:`TransportError` (``CANCELLED``) when ``cancel`` is thrown, and when the handler of a signal raises.
     """
     body = request.der if isinstance(request, OcspRequest) else None if request is None else data(request, "request")
-    return bytes_of("devid_fetch", text(url, "url"), body, len(body or b""), max_len)
+    with used(network) as settings, switch_for(cancel) as switch, switch._use() as pointer:
+        question = settings, pointer, text(url, "url"), body, len(body or b""), max_len
+        return beside(lambda: bytes_of("devid_fetch_over", *question), switch.throw)
 
 
 class Validator(Handle):

@@ -1,0 +1,144 @@
+//! What else a plan of a renewal says, and the rules behind it.
+
+use std::ffi::CStr;
+
+use super::config::invalid;
+use super::renewal::devid_renewal;
+use super::store::devid_store;
+use devid_core::Error;
+use devid_core::client::renewal::{Anchor, Reason, Step};
+use devid_core::store::AnchorSet;
+use devid_macros::export;
+
+/// When people are told that an identity is late: devid_renewal_alarm(). Default: 800 and 930 thousandths of the lifetime.
+///
+/// @param late_permille    1 to 1000: DEVID_ALARM_LATE from this share of the lifetime on, in thousandths.
+/// @param urgent_permille  `late_permille` to 1000: DEVID_ALARM_URGENT from this share on, in thousandths.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[export]
+fn devid_renewal_set_alarms(
+    renewal: &mut devid_renewal,
+    late_permille: u32,
+    urgent_permille: u32,
+) -> Result<(), Error> {
+    if !(1..=1000).contains(&late_permille) || !(late_permille..=1000).contains(&urgent_permille) {
+        let words = format!("late at {late_permille} and urgent at {urgent_permille}: 1 to 1000, and in this order");
+        return Err(invalid(words));
+    }
+    let policy = &mut renewal.planner.policy;
+    (policy.late_permille, policy.urgent_permille) = (late_permille, urgent_permille);
+    Ok(())
+}
+
+/// When the successors of trust anchors in device memory are asked for. Default: from 700 thousandths of an anchor's lifetime on,
+/// every 604800 s as long as there is none.
+///
+/// @param share_permille    1 to 1000: from this share of an anchor's lifetime on, in thousandths.
+/// @param interval_seconds  How often, from 3600.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[export]
+fn devid_renewal_set_root_questions(
+    renewal: &mut devid_renewal,
+    share_permille: u32,
+    interval_seconds: u32,
+) -> Result<(), Error> {
+    if !(1..=1000).contains(&share_permille) || interval_seconds < 3600 {
+        let words = format!("from {share_permille} thousandths on every {interval_seconds} s: 1 to 1000, from 3600 s");
+        return Err(invalid(words));
+    }
+    let policy = &mut renewal.planner.policy;
+    (policy.anchor_share_permille, policy.anchor_interval_seconds) = (share_permille, interval_seconds);
+    Ok(())
+}
+
+fn asked_for(renewal: &devid_renewal) -> Option<&Anchor> {
+    match &renewal.plan.as_ref()?.step {
+        Step::AskForRoot(anchor) => Some(anchor),
+        _ => None,
+    }
+}
+
+/// In which set the anchor is whose successor is to be asked for, with DEVID_STEP_ASK_FOR_ROOT, by the last plan.
+///
+/// @param renewal  May be NULL (gives NULL).
+/// @return "cmp" or "enrolment"; NULL with other steps. Valid until the process ends.
+#[export]
+fn devid_renewal_root_use(renewal: &devid_renewal) -> Option<&CStr> {
+    Some(match asked_for(renewal)?.set {
+        AnchorSet::Cmp => c"cmp",
+        AnchorSet::Enrolment => c"enrolment",
+        AnchorSet::Tls => c"tls",
+        AnchorSet::Peer => c"peer",
+    })
+}
+
+/// Its place in that set, as devid_store_anchors() gives it.
+///
+/// @param renewal  May be NULL (gives 0).
+/// @return From 0; 0 also with other steps.
+#[export]
+fn devid_renewal_root_index(renewal: &devid_renewal) -> usize {
+    asked_for(renewal).map_or(0, |anchor| anchor.index)
+}
+
+/// Nothing is due before the next moment.
+pub const DEVID_WHY_NOTHING_DUE: i32 = 1;
+/// The step is due.
+pub const DEVID_WHY_DUE: i32 = 2;
+/// An attempt failed, and its wait runs.
+pub const DEVID_WHY_RETRYING: i32 = 3;
+/// The CA asked to wait.
+pub const DEVID_WHY_CA_ASKS_TO_WAIT: i32 = 4;
+/// The CA refused too often: it is asked again, but rarely.
+pub const DEVID_WHY_GIVEN_UP: i32 = 5;
+/// A certificate was installed a moment ago, and another one is due already.
+pub const DEVID_WHY_RESTING: i32 = 6;
+/// A PKCS#10 request is out: its certificate is imported, or it is abandoned.
+pub const DEVID_WHY_REQUEST_OUT: i32 = 7;
+
+/// Why the last plan is as it is.
+///
+/// @param renewal  May be NULL (gives 0).
+/// @return One of DEVID_WHY_*, more may be added; 0 if no plan was made.
+#[export]
+fn devid_renewal_reason(renewal: &devid_renewal) -> Option<i32> {
+    Some(match renewal.plan.as_ref()?.reason {
+        Reason::NothingDue => DEVID_WHY_NOTHING_DUE,
+        Reason::Due => DEVID_WHY_DUE,
+        Reason::Retrying => DEVID_WHY_RETRYING,
+        Reason::CaAsksToWait => DEVID_WHY_CA_ASKS_TO_WAIT,
+        Reason::GivenUp => DEVID_WHY_GIVEN_UP,
+        Reason::Resting => DEVID_WHY_RESTING,
+        Reason::RequestOut => DEVID_WHY_REQUEST_OUT,
+        _ => 0,
+    })
+}
+
+/// When to ask again, by the last plan: the present that it was made for and the seconds that it named.
+///
+/// @param renewal  May be NULL (gives -1).
+/// @return Seconds since 1970-01-01T00:00:00Z; -1 if the time is not known.
+#[export(otherwise = -1)]
+fn devid_renewal_next(renewal: &devid_renewal) -> Option<i64> {
+    let plan = renewal.plan.as_ref()?;
+    let now = plan.clock.at_least().filter(|_| plan.clock.is_known())?;
+    Some(now.plus(i64::from(plan.ask_again_seconds)).unix())
+}
+
+/// Whether what was remembered about failures was damaged, by the last plan; it counts as nothing then.
+///
+/// @param renewal  May be NULL (gives 0).
+/// @return 1 or 0.
+#[export]
+fn devid_renewal_is_memory_damaged(renewal: &devid_renewal) -> bool {
+    renewal.plan.as_ref().is_some_and(|plan| plan.is_memory_damaged)
+}
+
+/// Makes device memory forget the time that it knows: for people who have put a clock right that ran ahead. What it noted last is
+/// else a lower bound for ever.
+///
+/// @return DEVID_OK or a failure of device memory.
+#[export]
+fn devid_store_forget_time(store: &devid_store) -> Result<(), Error> {
+    Ok(store.forget_time()?)
+}

@@ -1,0 +1,201 @@
+"""Blocking calls that signals end at once.
+
+Python runs the handlers of signals in its main thread, and only between two of its own steps: a call that blocks in C would
+put Ctrl-C off until it returns. So such a call of the main thread is made by a thread beside it, while the main thread waits in
+a way that signals interrupt, and serves the callbacks of the call: they run in the caller's thread, as everywhere. What a
+handler raises ends the call by a switch first; then it goes on its way. Calls of other threads, where no handler runs, are made
+where they are.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import signal
+import threading
+from typing import Any, Callable, Iterator, List, Optional, Tuple, TypeVar
+
+from ._call import RELAY, call
+from ._handle import Handle
+from ._library import library
+
+T = TypeVar("T")
+
+_SLICE_SECONDS = 0.25
+"""How long a lock is waited for at a time. A signal that the system gives to the main thread interrupts the wait; one that it
+gives to another thread of the program, and any on Windows, is served when the time is over."""
+
+
+class Cancel(Handle):
+    """A switch that ends blocking calls from another thread; thrown once."""
+
+    _type = "devid_cancel"
+    _is_shared = True
+
+    def __init__(self) -> None:
+        self._own(self._pointer_from("devid_cancel_new"))
+        self._heirs: List[Cancel] = []
+        self._guard = threading.Lock()
+
+    def throw(self) -> None:
+        """Ends every call that was given this switch, and all that will be. Returns at once."""
+        with self._use() as cancel:
+            library().devid_cancel_throw(cancel)
+        with self._guard:
+            heirs = list(self._heirs)
+        for heir in heirs:
+            heir.throw()
+
+    @property
+    def is_thrown(self) -> bool:
+        """Whether it was thrown."""
+        with self._use() as cancel:
+            return bool(library().devid_cancel_is_thrown(cancel))
+
+    @contextlib.contextmanager
+    def _inherited(self) -> Iterator[Cancel]:
+        """A switch for one call, which this one throws as well: a signal ends the call and leaves this one as it is."""
+        with Cancel() as heir:
+            with self._guard:
+                self._heirs.append(heir)
+            try:
+                if self.is_thrown:
+                    heir.throw()
+                yield heir
+            finally:
+                with self._guard:
+                    self._heirs.remove(heir)
+
+    def __repr__(self) -> str:
+        return f"<Cancel, {'closed' if self.closed else 'thrown' if self.is_thrown else 'not thrown'}>"
+
+
+@contextlib.contextmanager
+def switch_for(cancel: Optional[Cancel]) -> Iterator[Cancel]:
+    """The switch of one blocking call."""
+    if cancel is None:
+        with Cancel() as own:
+            yield own
+    elif isinstance(cancel, Cancel):
+        with cancel._inherited() as own:
+            yield own
+    else:
+        raise TypeError(f"cancel must be a Cancel, not {type(cancel).__name__}")
+
+
+class _Question:
+    """A callback that waits for the caller's thread."""
+
+    def __init__(self, function: Callable[..., Any], arguments: Tuple[Any, ...]) -> None:
+        self.function, self.arguments = function, arguments
+        self.has_run = False
+        self.result: Any = None
+        self.raised: Optional[BaseException] = None
+        self.answered = _thread.allocate_lock()
+        self.answered.acquire()
+
+    def answer(self) -> None:
+        """Runs it, once, whatever interrupts."""
+        try:
+            if not self.has_run:
+                self.has_run = True
+                try:
+                    self.result = self.function(*self.arguments)
+                except BaseException as exception:  # noqa: B902 (it is raised where the callback was called)
+                    self.raised = exception
+        finally:
+            if self.answered.locked():
+                self.answered.release()
+
+
+class _Beside:
+    """One call in a thread of its own."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work = work
+        self._bell = _thread.allocate_lock()
+        self._bell.acquire()
+        self._question: Optional[_Question] = None
+        self.is_abandoned = self.is_done = False
+        self.result: Any = None
+        self.raised: Optional[BaseException] = None
+
+    def begin(self) -> None:
+        _thread.start_new_thread(self._run, ())
+
+    def _run(self) -> None:
+        RELAY.ask = self.ask
+        try:
+            if hasattr(signal, "pthread_sigmask"):
+                # Signals are for the thread that waits, and for nobody that the library may start.
+                signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            self.result = self._work()
+        except BaseException as exception:  # noqa: B902 (it is raised in the caller's thread)
+            self.raised = exception
+        self.is_done = True
+        self._ring()
+
+    def _ring(self) -> None:
+        # Rung already and not heard yet: one is enough.
+        with contextlib.suppress(RuntimeError):
+            self._bell.release()
+
+    def ask(self, function: Callable[..., Any], arguments: Tuple[Any, ...]) -> Any:
+        """In the thread beside: has the caller's thread run a callback."""
+        if self.is_abandoned:
+            raise InterruptedError("the call was given up")
+        question = _Question(function, arguments)
+        self._question = question
+        self._ring()
+        question.answered.acquire()
+        self._question = None
+        if question.raised is not None:
+            raise question.raised
+        return question.result
+
+    def serve(self) -> None:
+        """In the caller's thread: until the call has returned. Whatever raises in between, it can be called again."""
+        while not self.is_done:
+            question = self._question
+            if question is not None and question.answered.locked():
+                question.answer()
+            else:
+                self._bell.acquire(timeout=_SLICE_SECONDS)
+
+    def abandon(self) -> None:
+        """Nobody serves it any more."""
+        self.is_abandoned = True
+        question = self._question
+        if question is not None and question.answered.locked():
+            question.has_run, question.raised = True, InterruptedError("the call was given up")
+            question.answer()
+
+
+def beside(work: Callable[[], T], interrupt: Callable[[], None]) -> T:
+    """Does work that blocks. In the main thread signals are served meanwhile: what their handlers raise calls ``interrupt``,
+    and is raised when the work has ended, or when the next one raises too."""
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    other = _Beside(work)
+    other.begin()
+    interrupted: Optional[BaseException] = None
+    while not other.is_done:
+        try:
+            other.serve()
+        except BaseException as exception:  # noqa: B902 (KeyboardInterrupt is what this is for)
+            if interrupted is not None:
+                other.abandon()
+                raise
+            interrupted = exception
+            interrupt()
+    if interrupted is not None:
+        raise interrupted
+    if other.raised is not None:
+        raise other.raised
+    result: T = other.result
+    return result
+
+
+def blocking_call(switch: Cancel, function: str, *arguments: Any) -> None:
+    """As :func:`call`, for a function that blocks until it ends or the switch is thrown."""
+    beside(lambda: call(function, *arguments), switch.throw)

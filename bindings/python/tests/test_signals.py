@@ -1,0 +1,242 @@
+"""Signals end what blocks, at once, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any, Callable, Iterator, Optional
+
+import pytest
+
+import devid
+from devid import _blocking
+from devid.testing import TestCa
+
+
+class Hurry(Exception):
+    """What the handler raises."""
+
+
+@pytest.fixture
+def alarm() -> Iterator[Callable[[float], None]]:
+    """A signal after so many seconds, whose handler raises."""
+
+    def told(_number: int, _frame: Optional[FrameType]) -> None:
+        raise Hurry
+
+    before = signal.signal(signal.SIGALRM, told)
+    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds) and None
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def silence() -> Iterator[str]:
+    """A server that takes connections and says nothing."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+
+def config(ca: TestCa, server: Optional[str] = None) -> devid.Config:
+    settings = devid.Config(server or ca.cmp_url, cmp_anchors=ca.root, enrolment_anchors=ca.root)
+    settings.set_credential(*ca.idevid())
+    return settings
+
+
+def ended_early(call: Callable[[], Any]) -> None:
+    begun = time.monotonic()
+    with pytest.raises(Hurry):
+        call()
+    assert time.monotonic() - begun < 10, "the server is silent for a minute"
+
+
+def test_a_signal_ends_every_call_that_blocks(
+    devid_testca: TestCa, silence: str, alarm: Callable[[float], None], tmp_path: Path
+) -> None:
+    ca = devid_testca
+    operation = devid.Client(config(ca, silence)).enroll(devid.Key.generate(), "CN=device")
+    store = devid.Store(tmp_path / "memory")
+    renewal = devid.Renewal(config(ca, silence), "device", subject="CN=device")
+    fetcher = devid.Fetcher()
+    used = devid.Cancel()
+    calls = {
+        "run": lambda: operation.run(),
+        "run with a switch": lambda: operation.run(cancel=used),
+        "exchange": lambda: operation.exchange(),
+        "renewal": lambda: renewal.run(store, int(time.time())),
+        "look-up": lambda: fetcher.look_up(silence, name="router"),
+        "fetch": lambda: devid.fetch(silence),
+    }
+    for call in calls.values():
+        alarm(0.3)
+        ended_early(call)
+    assert not used.is_thrown, "the signal was no wish of the switch's owner"
+    assert operation.output_name == "ir" and operation.save(), "it stands where it was"
+    saved = devid.unfinished(store, "device")
+    assert saved is not None and saved.request == "ir" and saved.state is devid.SavedState.SENDING
+
+
+def test_a_wait_is_ended_and_the_certificate_comes_later(
+    devid_testca: TestCa, alarm: Callable[[float], None]
+) -> None:
+    devid_testca.set(waiting=1, check_after=2)
+    operation = devid.Client(config(devid_testca)).enroll(devid.Key.generate(), "CN=device")
+    alarm(0.5)
+    ended_early(operation.run)
+    assert operation.run().certificate.subject == "CN=device"
+    assert devid_testca.received().count("ir") == 1, "nothing is asked twice"
+
+
+def test_what_was_issued_is_not_lost(devid_testca: TestCa, alarm: Callable[[float], None], tmp_path: Path) -> None:
+    """The signal comes when the certificate is here and the CA does not know that yet."""
+    store = devid.Store(tmp_path / "memory")
+    operation = devid.Client(config(devid_testca)).enroll(devid.Key.generate(), "CN=device")
+    operation.install_into(store, "device")
+
+    def decide(issued: devid.Issued) -> bool:
+        alarm(0.05)
+        time.sleep(5)
+        return True
+
+    ended_early(lambda: operation.run(decide=decide))
+    assert operation.issued is not None
+    saved = devid.unfinished(store, "device")
+    assert saved is not None and saved.state is devid.SavedState.DECIDING
+    assert operation.run().certificate == store.current("device").certificate
+    assert devid_testca.received() == ["ir", "certConf"]
+
+
+def test_a_handler_that_raises_nothing_disturbs_nothing(devid_testca: TestCa) -> None:
+    heard = []
+    before = signal.signal(signal.SIGALRM, lambda number, frame: heard.append(number))
+    devid_testca.set(waiting=1, check_after=1)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+        issued = devid.Client(config(devid_testca)).enroll(devid.Key.generate(), "CN=device").run()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert issued.certificate.subject == "CN=device" and len(heard) > 3
+
+
+def test_functions_of_the_program_run_in_the_thread_of_the_caller(devid_testca: TestCa, tmp_path: Path) -> None:
+    threads = set()
+
+    def here(*_: Any) -> None:
+        threads.add(threading.get_ident())
+
+    def decide(_issued: devid.Issued) -> bool:
+        here()
+        return True
+
+    inner = devid.Key.generate()
+
+    def sign(algorithm: str, message: bytes) -> bytes:
+        here()
+        return inner.sign(message, algorithm)
+
+    devid_testca.set(waiting=1, check_after=1)
+    key = devid.Key.external(inner.public_key, sign)
+    devid.Client(config(devid_testca)).enroll(key, "CN=device").run(wait=here, decide=decide, watch=here)
+    assert threads == {threading.get_ident()}
+
+
+def test_getters_tell_the_truth_inside_callbacks(devid_testca: TestCa) -> None:
+    devid_testca.set(waiting=1, check_after=1, text="patience, please")
+    operation = devid.Client(config(devid_testca)).enroll(devid.Key.generate(), "CN=device")
+    seen = []
+
+    def wait(seconds: devid.WaitSeconds) -> None:
+        assert operation.wait_seconds == seconds == 1
+        assert operation.wait_reason == seconds.reason
+        seen.append(seconds.reason)
+
+    def decide(issued: devid.Issued) -> bool:
+        assert operation.issued is issued and issued.pki_status == devid.PkiStatus.ACCEPTED
+        assert repr(operation) == "<Operation ir>" and operation.request_name == "ir"
+        return True
+
+    names = []
+
+    def watch(progress: devid.Progress) -> None:
+        assert operation.output == progress.output and operation.save() == progress.saved
+        assert devid.read_saved(progress.saved).request == "ir"
+        names.append(operation.output_name or progress.action.name)
+
+    begun = time.monotonic()
+    assert operation.run(wait=wait, decide=decide, watch=watch).certificate
+    assert names == ["ir", "pollReq", "WAIT", "pollReq", "ACCEPT", "certConf"] and len(seen) == 1
+    assert time.monotonic() - begun >= 1, "what the program did not wait is slept"
+
+
+def test_no_question_from_another_thread_blocks(devid_testca: TestCa) -> None:
+    devid_testca.set(waiting=1, check_after=2)
+    operation = devid.Client(config(devid_testca)).enroll(devid.Key.generate(), "CN=device")
+    waiting = threading.Event()
+    answers = []
+
+    def ask() -> None:
+        waiting.wait(10)
+        answers.append((repr(operation), operation.wait_seconds, time.monotonic()))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    operation.run(watch=lambda progress: waiting.set() if progress.action is devid.Action.WAIT else None)
+    ended = time.monotonic()
+    asking.join()
+    text, seconds, when = answers[0]
+    assert text == "<Operation ir>" and seconds == 2 and when < ended - 0.5
+
+
+def test_a_second_signal_gives_a_call_up_that_does_not_end(alarm: Callable[[float], None]) -> None:
+    ended, switched = threading.Event(), []
+    signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
+    with pytest.raises(Hurry):
+        _blocking.beside(lambda: ended.wait(30), lambda: switched.append(1))
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    ended.set()
+    assert switched == [1]
+
+
+def test_ctrl_c_is_noticed_whichever_thread_the_system_chooses(silence: str) -> None:
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        devid.fetch(silence)
+    assert time.monotonic() - begun < 10
+
+
+def test_a_switch_ends_a_renewal_and_what_is_under_way_stays(devid_testca: TestCa, silence: str, tmp_path: Path) -> None:
+    store, now = devid.Store(tmp_path / "memory"), int(time.time())
+    renewal = devid.Renewal(config(devid_testca, silence), "device", subject="CN=device")
+    with devid.Cancel() as cancel:
+        timer = threading.Timer(0.3, cancel.throw)
+        timer.start()
+        report = renewal.run(store, now, cancel=cancel)
+        timer.join()
+    assert report.error is not None and report.error.code is devid.Code.CANCELLED
+    assert devid.unfinished(store, "device") is not None
+    with devid.Cancel() as thrown:
+        thrown.throw()
+        with pytest.raises(devid.TransportError) as ended:
+            devid.fetch(silence, cancel=thrown)
+    assert ended.value.code is devid.Code.CANCELLED
+
+
+def test_a_wait_of_days_is_not_slept_through(devid_testca: TestCa) -> None:
+    devid_testca.set(waiting=1, check_after=100_000)
+    operation = devid.Client(config(devid_testca)).enroll(devid.Key.generate(), "CN=device")
+    with pytest.raises(devid.TransportError) as later:
+        operation.run()
+    assert later.value.code is devid.Code.BUSY and later.value.retry_after_seconds is not None
+    assert 99_000 < later.value.retry_after_seconds <= 100_000
+    saved = devid.read_saved(operation.save())
+    assert saved.state is devid.SavedState.WAITING and saved.wait_until is not None
+    assert saved.protected_by is devid.SavedBy.CERTIFICATE and saved.new_key is not None
