@@ -114,7 +114,8 @@ debug-libraries: build-dir
 	$(CARGO) build --locked -p devid-capi --features capi-panic-injection
 	cp $(DEBUG)/libdevid.so build/panic/
 	$(CARGO) build --locked -p devid-capi -p devid-testca --features devid-capi/pkcs11
-	cp $(DEBUG)/libdevid.so $(DEBUG)/libdevid.a build/debug/
+	cp $(DEBUG)/libdevid.so build/debug/
+	sh bindings/c/pack.sh $(DEBUG)/libdevid.a build/debug/libdevid.a
 
 demo: setup-demo
 	@bash scripts/demo.sh

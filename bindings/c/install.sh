@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs headers, shared library with its links, static library and devid.pc.
 #   PREFIX=/usr/local DESTDIR= LIBDIR=$PREFIX/lib INCLUDEDIR=$PREFIX/include install.sh BUILT
-# BUILT is the folder where cargo left libdevid.so and libdevid.a.
+# BUILT is the folder where cargo left libdevid.so and libdevid.a. For another machine: CROSS_COMPILE, see pack.sh.
 set -eu
 built=${1:?usage: install.sh BUILT}
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -25,7 +25,8 @@ done
 install -m 755 "$built/libdevid.so" "$destdir$libdir/$file"
 ln -sf "$file" "$destdir$libdir/libdevid.so.$abi"
 ln -sf "libdevid.so.$abi" "$destdir$libdir/libdevid.so"
-install -m 644 "$built/libdevid.a" "$destdir$libdir/libdevid.a"
+sh "$root/bindings/c/pack.sh" "$built/libdevid.a" "$destdir$libdir/libdevid.a"
+chmod 644 "$destdir$libdir/libdevid.a"
 sed -e "s|@PREFIX@|$prefix|" -e "s|@LIBDIR@|$libdir|" -e "s|@INCLUDEDIR@|$includedir|" -e "s|@VERSION@|$version|" \
     "$root/bindings/c/devid.pc.in" > "$destdir$libdir/pkgconfig/devid.pc"
 chmod 644 "$destdir$libdir/pkgconfig/devid.pc"

@@ -49,6 +49,28 @@ for source in tests/c/*.c "$work/null_walk.c"; do
 done
 echo "c: $passed runs passed (shared, static, valgrind, sanitizers)"
 
+# The archive shows devid_* alone, so that it goes into one program with another Rust library: both whole, one standard library each.
+nm -g --defined-only "$libraries/libdevid.a" 2> /dev/null | awk 'NF == 3 { print $3 }' | LC_ALL=C sort > "$work/archive"
+LC_ALL=C sort bindings/c/symbols.txt | diff -u - "$work/archive" > "$work/out" || { echo "c: symbols of libdevid.a" >&2; head -n 20 "$work/out" >&2; exit 1; }
+${RUSTC:-rustc} --edition 2024 -O --crate-type staticlib tests/c/second.rs -o "$work/libsecond.a"
+gcc -std=c99 -Iinclude -x c - -x none -o "$work/two" -Wl,--whole-archive "$libraries/libdevid.a" "$work/libsecond.a" -Wl,--no-whole-archive $private <<'C'
+#include <devid.h>
+int second_answer(int word);
+int main(void)
+{
+    devid_error *err = 0;
+    devid_key *key = 0;
+    if (second_answer(1) != 42 || second_answer(2) != -1) return 1;
+    if (devid_key_generate("P-256", &key, &err) != DEVID_OK) return 2;
+    devid_key_free(key);
+    if (devid_key_generate("?", &key, &err) != DEVID_E_INVALID_ARGUMENT) return 3;
+    devid_error_free(err);
+    return second_answer(1) != 42;
+}
+C
+run static "two Rust libraries" "$work/two"
+echo "c: libdevid.a shows $(wc -l < "$work/archive") symbols and links beside a second Rust library"
+
 if [ -n "${PANIC_LIBRARY:-}" ]; then
     ln -sf "$(realpath "$PANIC_LIBRARY")" "$work/lib/libdevid.so.$abi"
     calls=0

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Packs a static library of Rust into one whose only global symbols are devid_*: two Rust libraries, or two releases of one crypto
+# library, then link into one program.
+#   pack.sh LIBRARY PACKED
+# For another machine: CROSS_COMPILE=aarch64-linux-gnu- names its binutils; LD, OBJCOPY and AR name them one by one.
+set -eu
+library=${1:?usage: pack.sh LIBRARY PACKED}
+packed=${2:?usage: pack.sh LIBRARY PACKED}
+prefix=${CROSS_COMPILE:-}
+ld=${LD:-${prefix}ld}
+objcopy=${OBJCOPY:-${prefix}objcopy}
+ar=${AR:-${prefix}ar}
+if ! "$ld" --version 2> /dev/null | grep -q GNU; then
+    echo "pack: $ld is not GNU ld: $packed keeps the symbols of the Rust libraries in it" >&2
+    cp "$library" "$packed"
+    exit 0
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# Everything as one object, then nothing is seen from outside but what the headers declare. Groups are dissolved: one that a second
+# library has as well would throw this one's out.
+"$ld" -r --whole-archive --force-group-allocation "$library" -o "$work/devid.o"
+"$objcopy" --wildcard --keep-global-symbol='devid_*' --remove-section=.llvmbc --remove-section=.llvmcmd "$work/devid.o"
+rm -f "$work/libdevid.a"
+"$ar" rcs "$work/libdevid.a" "$work/devid.o"
+cp "$work/libdevid.a" "$packed"
