@@ -51,20 +51,20 @@
  *   devid/certificates.h        Certificates: names and URLs                                       3
  *   devid/subject.h             Further wishes about a certificate                                 8
  *   devid/config.h              Further settings                                                  27
- *   devid/tls.h                 HTTPS                                                              8
+ *   devid/tls.h                 HTTPS                                                              9
  *   devid/coap.h                CoAP                                                               2
- *   devid/operation.h           Operations: further kinds, callbacks, what came of one            22
+ *   devid/operation.h           Operations: further kinds, callbacks, what came of one            56
  *   devid/central.h             Keys made by the CA, and keys that cannot sign                     3
  *   devid/revocation.h          Revocation                                                         4
  *   devid/questions.h           Questions to the CA                                               28
  *   devid/storage.h             Device memory: homes, records, generations                        40
  *   devid/export.h              Identities for other software                                      8
  *   devid/offline.h             Enrolment without a network                                       12
- *   devid/renewal.h             Renewal: schedule, single steps, standing                         15
- *   devid/clock.h               Devices without a clock                                            4
+ *   devid/renewal.h             Renewal: schedule, new keys, single steps, standing               28
+ *   devid/clock.h               Devices without a clock                                            5
  *   devid/validation.h          Validation: further checks, reports, peers                        28
- *   devid/status.h              Status data: CRLs and OCSP                                         7
- *   devid/fetcher.h             Validation that fetches                                           11
+ *   devid/status.h              Status data: CRLs and OCSP                                         8
+ *   devid/fetcher.h             Validation that fetches                                           13
  *   devid/inspect.h             The inspector                                                      1
  *   devid/unstable/ra.h         A registration authority                                          23
  *   devid/unstable/crl_stream.h CRLs in pieces                                                     4
@@ -1247,7 +1247,9 @@ devid_status devid_op_renew(const devid_client *client,
                             devid_error **err);
 
 /**
- * Runs an operation to its end. Blocks. This function alone reads the system's clock.
+ * Runs an operation to its end. Blocks: an exchange for as long as devid_config_set_timeouts() says (120 s), a wait for 3600 s at
+ * most, all of it for the limit `max_total_seconds` (30 days). devid_op_set_cancel() ends it at any moment. This function alone
+ * reads the system's clock.
  *
  * After a failure of the way to the server (devid_status_class() gives DEVID_CLASS_TRANSPORT) or of a callback, the operation
  * stands where it was: it can be run again, stepped or saved.
@@ -1293,8 +1295,16 @@ typedef int32_t devid_action;
 #define DEVID_ACTION_DONE 5
 
 /**
- * Moves the operation on as far as it goes without the program, and says what is to be done next. Never blocks. A failure
- * ends the operation; later steps answer the same.
+ * Write device memory by devid_op_keep(), then step again: only after devid_op_set_keep_apart().
+ */
+#define DEVID_ACTION_KEEP 6
+
+/**
+ * Moves the operation on as far as it goes without the program, and says what is to be done next. A failure ends the operation;
+ * later steps answer the same.
+ *
+ * It never waits for a network. An operation that is bound to device memory waits for that: it writes (0.1 s and more on flash),
+ * and waits up to 2 s for another process that changes the same device memory. Event loops have devid_op_set_keep_apart().
  *
  * @param op          Not NULL.
  * @param now         The present, in seconds since 1970-01-01T00:00:00Z.

@@ -85,6 +85,19 @@ devid_status devid_op_run_without_clock(devid_op *op,
                                         int64_t *out_learnt,
                                         devid_error **err);
 
+/**
+ * Makes device memory forget the time that it knows: for people who have put a clock right that ran ahead. What it noted last is
+ * else a lower bound for ever.
+ *
+ * @param store  Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure of device memory.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_forget_time(const devid_store *store,
+                                     devid_error **err);
+
 /** @} */
 
 #ifdef __cplusplus

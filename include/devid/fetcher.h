@@ -247,6 +247,37 @@ devid_status devid_fetcher_look_up(devid_fetcher *fetcher,
  */
 DEVID_API void devid_fetcher_free(devid_fetcher *fetcher);
 
+/**
+ * Lets a fetcher go to servers as a client of these settings does: through their proxy with its login, to HTTPS servers by their
+ * TLS settings. Without it there is no proxy, and "https" URLs are refused.
+ *
+ * @param fetcher  Not NULL.
+ * @param config   Copied; its server, timeouts and credential do not matter. NULL: as without this call. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a proxy that cannot be used; DEVID_E_UNSUPPORTED if the HTTP client is not built
+ *         in.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetcher_set_network(devid_fetcher *fetcher,
+                                       const devid_config *config,
+                                       devid_error **err);
+
+/**
+ * Gives a fetcher a switch by which its blocking calls end with DEVID_E_CANCELLED, or with the finding that documents could not be
+ * had.
+ *
+ * @param fetcher  Not NULL.
+ * @param cancel   NULL: none. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetcher_set_cancel(devid_fetcher *fetcher,
+                                      const devid_cancel *cancel,
+                                      devid_error **err);
+
 /** @} */
 
 #ifdef __cplusplus

@@ -148,7 +148,8 @@ typedef int32_t (*devid_decide_fn)(void *user,
                                    int32_t *out_accept);
 
 /**
- * Waits. Return 0 when the time is over, or a number at or below -10000 to end the run; the operation can go on later.
+ * Waits so many seconds; a function that returns earlier has the rest slept by the library. Return 0, or a number at or below
+ * -10000 to end the run; the operation can go on later.
  */
 typedef int32_t (*devid_wait_fn)(void *user, uint32_t seconds);
 
@@ -190,7 +191,8 @@ devid_status devid_op_set_decide(devid_op *op,
                                  devid_error **err);
 
 /**
- * Let a function of the program wait, or refuse to. Without one, devid_op_run() sleeps.
+ * Let a function of the program wait, or refuse to. Without one, devid_op_run() sleeps for up to 3600 s at a time; where the server
+ * asks for more it answers DEVID_E_BUSY with devid_error_retry_after_seconds().
  *
  * @param op       Not NULL.
  * @param wait     NULL: sleep. May be NULL.
@@ -278,6 +280,443 @@ DEVID_MUST_USE
 devid_status devid_op_set_cancel(devid_op *op,
                                  const devid_cancel *cancel,
                                  devid_error **err);
+
+/**
+ * The answer to one message, filled by the program's transport.
+ */
+typedef struct devid_reply devid_reply;
+
+/**
+ * Carries a message to the server and brings the answer, with more to say than devid_exchange_fn. request: one PKIMessage, DER.
+ * reply: the answer's body by devid_reply_append(), and what else is known by devid_reply_set_http() and others. Return 0; one of
+ * the codes of DEVID_CLASS_TRANSPORT, such as DEVID_E_BUSY (come back later), DEVID_E_CONNECT (the server was not reached and has
+ * seen nothing), DEVID_E_TIMEOUT or DEVID_E_TRANSPORT: it counts as if the library's own client had met it, also for retries,
+ * waits and the plan; or a number at or below -10000, which becomes the status of the call.
+ */
+typedef int32_t (*devid_transport_fn)(void *user,
+                                      const uint8_t *request,
+                                      size_t request_len,
+                                      devid_reply *reply);
+
+/**
+ * An answer for devid_op_feed_reply(): for programs that step and carry messages themselves.
+ *
+ * @param out_reply  Receives the answer, empty; free with devid_reply_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API DEVID_MUST_USE devid_status devid_reply_new(devid_reply **out_reply, devid_error **err);
+
+/**
+ * Frees an answer that devid_reply_new() made.
+ *
+ * @param reply  May be NULL.
+ */
+DEVID_API void devid_reply_free(devid_reply *reply);
+
+/**
+ * As devid_op_feed(), for an answer with its HTTP status: it is judged as the built-in client's. On failure the message is still
+ * under way and can be sent again; devid_renewal_ended() takes the error, with the seconds that the server asks to wait.
+ *
+ * @param op     After DEVID_ACTION_SEND. Not NULL.
+ * @param reply  Its body is taken out of it. Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_BUSY, DEVID_E_HTTP_STATUS, ... (DEVID_CLASS_TRANSPORT); others as devid_op_feed().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_feed_reply(devid_op *op,
+                                 devid_reply *reply,
+                                 devid_error **err);
+
+/**
+ * Adds to the body of an answer.
+ *
+ * @param reply     Not NULL.
+ * @param data      Not NULL.
+ * @param data_len  Length of `data` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_TOO_LARGE if the body is longer than the limit `max_message_bytes`.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_reply_append(devid_reply *reply,
+                                const uint8_t *data,
+                                size_t data_len,
+                                devid_error **err);
+
+/**
+ * Says what HTTP said. The answer is then judged as the built-in client's: 429 and 503 without a message are DEVID_E_BUSY.
+ *
+ * @param reply         Not NULL.
+ * @param http_status   200 to 599.
+ * @param content_type  Value of Content-Type; NULL if there was none. May be NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a number that is no such status.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_reply_set_http(devid_reply *reply,
+                                  uint32_t http_status,
+                                  const char *content_type,
+                                  devid_error **err);
+
+/**
+ * Says how long the server asks to wait (Retry-After).
+ *
+ * @param reply    Not NULL.
+ * @param seconds  0 or more.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_reply_set_retry_after(devid_reply *reply,
+                                         uint32_t seconds,
+                                         devid_error **err);
+
+/**
+ * Says in words for people what went wrong; they become the message of the error.
+ *
+ * @param reply  Not NULL.
+ * @param words  One line. Not NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_reply_set_words(devid_reply *reply,
+                                   const char *words,
+                                   devid_error **err);
+
+/**
+ * Carry the messages of an operation by a function that can say more than devid_op_set_exchange() takes. It replaces such a one.
+ *
+ * @param op         Not NULL.
+ * @param transport  NULL: the built-in HTTP client. May be NULL.
+ * @param user       Passed to `transport` and `destroy`. May be NULL.
+ * @param destroy    Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_set_transport(devid_op *op,
+                                    devid_transport_fn transport,
+                                    void *user,
+                                    devid_destroy_fn destroy,
+                                    devid_error **err);
+
+/**
+ * How an operation stands: lent for the time of a call of devid_checkpoint_fn, or made by devid_op_view().
+ */
+typedef struct devid_view devid_view;
+
+/**
+ * Is told where a running operation stands: before each message, each wait and each decision. view: lent for the call; the
+ * operation itself is in use meanwhile, and its getters answer nothing. Return 0, or a number at or below -10000 to end the run;
+ * the operation can go on later.
+ */
+typedef int32_t (*devid_checkpoint_fn)(void *user, const devid_view *view);
+
+/**
+ * Has a function of the program told where devid_op_run() stands, and where the operation can be saved: for programs that show
+ * progress, or keep it by other means than devid_op_install_into().
+ *
+ * @param op       Not NULL.
+ * @param told     NULL: nobody is told. May be NULL.
+ * @param user     Passed to `told` and `destroy`. May be NULL.
+ * @param destroy  Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_set_checkpoint(devid_op *op,
+                                     devid_checkpoint_fn told,
+                                     void *user,
+                                     devid_destroy_fn destroy,
+                                     devid_error **err);
+
+/**
+ * How an operation stands now, between its steps.
+ *
+ * @param op        Not NULL.
+ * @param out_view  Receives the view, which does not change with the operation; free with devid_view_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_REENTRANT while it runs: devid_op_set_checkpoint() tells then.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_view(const devid_op *op,
+                           devid_view **out_view,
+                           devid_error **err);
+
+/**
+ * Frees a view that devid_op_view() made.
+ *
+ * @param view  May be NULL.
+ */
+DEVID_API void devid_view_free(devid_view *view);
+
+/**
+ * What comes next.
+ *
+ * @param view  May be NULL (gives 0).
+ * @return DEVID_ACTION_SEND, DEVID_ACTION_WAIT or DEVID_ACTION_ACCEPT.
+ */
+DEVID_API int32_t devid_view_action(const devid_view *view);
+
+/**
+ * What the operation asks for, as devid_op_request_name().
+ *
+ * @param view  May be NULL (gives "").
+ * @return Never NULL; valid as long as the view.
+ */
+DEVID_API const char *devid_view_request_name(const devid_view *view);
+
+/**
+ * What the message to send is, as devid_op_output_name().
+ *
+ * @param view  May be NULL (gives NULL).
+ * @return NULL if none is to be sent; valid as long as the view.
+ */
+DEVID_API const char *devid_view_output_name(const devid_view *view);
+
+/**
+ * The message to send, DER.
+ *
+ * @param view     May be NULL (gives NULL).
+ * @param out_len  Receives the length in bytes. May be NULL.
+ * @return NULL if none is to be sent; valid as long as the view.
+ */
+DEVID_API const uint8_t *devid_view_output(const devid_view *view, size_t *out_len);
+
+/**
+ * How long it is waited, before DEVID_ACTION_WAIT.
+ *
+ * @param view  May be NULL (gives 0).
+ * @return Seconds.
+ */
+DEVID_API uint32_t devid_view_wait_seconds(const devid_view *view);
+
+/**
+ * The server's words on why it is waited, one a line.
+ *
+ * @param view  May be NULL (gives "").
+ * @return Never NULL; valid as long as the view.
+ */
+DEVID_API const char *devid_view_wait_reason(const devid_view *view);
+
+/**
+ * PKIStatus that came with the certificate, before DEVID_ACTION_ACCEPT.
+ *
+ * @param view  May be NULL (gives -1).
+ * @return As devid_op_pki_status().
+ */
+DEVID_API int64_t devid_view_pki_status(const devid_view *view);
+
+/**
+ * Saves the operation as it is now, as devid_op_save().
+ *
+ * @param view       Not NULL.
+ * @param out_saved  Receives the bytes; free with devid_bytes_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_view_save(const devid_view *view,
+                             devid_bytes **out_saved,
+                             devid_error **err);
+
+/**
+ * For event loops: whether device memory is written apart from the steps of an operation that devid_op_install_into() or
+ * devid_op_resume() bound. devid_op_step() then never blocks: where device memory is to be written it answers DEVID_ACTION_KEEP,
+ * and devid_op_keep() does that, in a worker thread. Not for devid_op_run().
+ *
+ * @param op   Bound to device memory. Not NULL.
+ * @param on   1: apart, 0 (the default): within the steps, which wait for the medium, 0.1 s and more on flash, and up to 2 s for
+ *             another process that changes the same device memory.
+ * @param err  Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if something is still to be kept, or the operation is not bound.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_set_keep_apart(devid_op *op,
+                                     int32_t on,
+                                     devid_error **err);
+
+/**
+ * Writes device memory, after DEVID_ACTION_KEEP. Blocks on the medium and on other processes that change it: call it in a worker
+ * thread, and step again when it has returned.
+ *
+ * @param op   Not NULL.
+ * @param err  Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if nothing is to be kept; a failure of device memory, after which it can be called again.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_keep(devid_op *op,
+                           devid_error **err);
+
+/**
+ * The request was protected with the key of a certificate.
+ */
+#define DEVID_SAVED_BY_CERTIFICATE 1
+
+/**
+ * The request was protected by a shared secret.
+ */
+#define DEVID_SAVED_BY_SECRET 2
+
+/**
+ * Client and server know each other by TLS.
+ */
+#define DEVID_SAVED_BY_TLS 3
+
+/**
+ * A message is about to be sent, or its answer was not seen.
+ */
+#define DEVID_SAVED_STATE_SENDING 1
+
+/**
+ * The CA asked to be asked again later.
+ */
+#define DEVID_SAVED_STATE_WAITING 2
+
+/**
+ * A certificate is here, and nobody has decided on it.
+ */
+#define DEVID_SAVED_STATE_DECIDING 3
+
+/**
+ * What a saved operation is. Never changes; may be shared by threads.
+ */
+typedef struct devid_saved devid_saved;
+
+/**
+ * Reads what devid_op_save() gave, or what devid_store_operation() keeps. No key and no credential is needed.
+ *
+ * @param saved      The operation's bytes. Not NULL.
+ * @param saved_len  Length of `saved` in bytes.
+ * @param out_saved  Receives what it is; free with devid_saved_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_CORRUPT, DEVID_E_UNKNOWN_VERSION.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_saved_read(const uint8_t *saved,
+                              size_t saved_len,
+                              devid_saved **out_saved,
+                              devid_error **err);
+
+/**
+ * What is unfinished under a name in device memory, before devid_op_resume() continues it.
+ *
+ * @param store      Not NULL.
+ * @param name       The identity's name. Not NULL.
+ * @param out_saved  Receives what it is; free with devid_saved_free(). NULL if nothing is unfinished. Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_CORRUPT, DEVID_E_UNKNOWN_VERSION; a failure of device memory.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_unfinished(const devid_store *store,
+                                    const char *name,
+                                    devid_saved **out_saved,
+                                    devid_error **err);
+
+/**
+ * The request: "ir", "cr", "kur", "p10cr", "rr", "genm".
+ *
+ * @param saved  May be NULL (gives "").
+ * @return Never NULL; valid until `saved` is freed.
+ */
+DEVID_API const char *devid_saved_request(const devid_saved *saved);
+
+/**
+ * With what the request was protected: who has to continue it.
+ *
+ * @param saved  May be NULL (gives 0).
+ * @return One of DEVID_SAVED_BY_*.
+ */
+DEVID_API int32_t devid_saved_credential_kind(const devid_saved *saved);
+
+/**
+ * Which credential that was: SHA-256 of the certificate (DER), the reference value of the secret, or the sender's name (DER).
+ *
+ * @param saved    May be NULL (gives NULL).
+ * @param out_len  Receives the length in bytes. May be NULL.
+ * @return Valid until `saved` is freed.
+ */
+DEVID_API
+const uint8_t *devid_saved_credential(const devid_saved *saved,
+                                      size_t *out_len);
+
+/**
+ * The same in words, for people.
+ *
+ * @param saved  May be NULL (gives "").
+ * @return Never NULL; valid until `saved` is freed.
+ */
+DEVID_API const char *devid_saved_credential_text(const devid_saved *saved);
+
+/**
+ * When the operation began, by the clock of then.
+ *
+ * @param saved  May be NULL (gives -1).
+ * @return Seconds since 1970-01-01T00:00:00Z.
+ */
+DEVID_API int64_t devid_saved_since(const devid_saved *saved);
+
+/**
+ * What comes next.
+ *
+ * @param saved  May be NULL (gives 0).
+ * @return One of DEVID_SAVED_STATE_*.
+ */
+DEVID_API int32_t devid_saved_state(const devid_saved *saved);
+
+/**
+ * The message that is about to be sent, with DEVID_SAVED_STATE_SENDING: as devid_op_output_name().
+ *
+ * @param saved  May be NULL (gives NULL).
+ * @return NULL in other states; valid until `saved` is freed.
+ */
+DEVID_API const char *devid_saved_message(const devid_saved *saved);
+
+/**
+ * Until when the CA asked to wait, with DEVID_SAVED_STATE_WAITING; by the clock of then.
+ *
+ * @param saved  May be NULL (gives -1).
+ * @return Seconds since 1970-01-01T00:00:00Z; -1 in other states.
+ */
+DEVID_API int64_t devid_saved_wait_until(const devid_saved *saved);
+
+/**
+ * How often the CA has been polled.
+ *
+ * @param saved  May be NULL (gives 0).
+ * @return 0 or more.
+ */
+DEVID_API uint32_t devid_saved_polls(const devid_saved *saved);
+
+/**
+ * The public half of the new key: SubjectPublicKeyInfo, DER.
+ *
+ * @param saved    May be NULL (gives NULL).
+ * @param out_len  Receives the length in bytes. May be NULL.
+ * @return NULL if the operation has none, or none yet; valid until `saved` is freed.
+ */
+DEVID_API const uint8_t *devid_saved_new_key(const devid_saved *saved, size_t *out_len);
+
+/**
+ * Frees it; the saved operation stays.
+ *
+ * @param saved  May be NULL.
+ */
+DEVID_API void devid_saved_free(devid_saved *saved);
 
 /**
  * What an operation asks for, also one that was restored: "ir", "cr", "kur", "p10cr", "rr", "genm".

@@ -128,6 +128,31 @@ devid_status devid_fetch(const char *url,
                          devid_bytes **out_document,
                          devid_error **err);
 
+/**
+ * devid_fetch() by a way of the program's choice: the settings' proxy, TLS and timeouts (15 s to connect, 60 s of silence, 120 s in
+ * all, unless they say otherwise). Blocks.
+ *
+ * @param config        NULL: as devid_fetch(). May be NULL.
+ * @param cancel        Ends it from another thread with DEVID_E_CANCELLED. NULL: nothing does. May be NULL.
+ * @param url           "http://..."; "https://..." with TLS anchors in the settings. Not NULL.
+ * @param request       An OCSP request to POST; NULL: GET. May be NULL.
+ * @param request_len   Length of `request` in bytes.
+ * @param max_len       Largest document accepted, in bytes; 0 means 4 MiB.
+ * @param out_document  Receives the bytes; free with devid_bytes_free(). Not NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return As devid_fetch(); DEVID_E_CANCELLED.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetch_over(const devid_config *config,
+                              const devid_cancel *cancel,
+                              const char *url,
+                              const uint8_t *request,
+                              size_t request_len,
+                              size_t max_len,
+                              devid_bytes **out_document,
+                              devid_error **err);
+
 /** @} */
 
 #ifdef __cplusplus

@@ -210,6 +210,7 @@ DEVID_ACTION_WAIT = 2
 DEVID_ACTION_SIGN = 3
 DEVID_ACTION_ACCEPT = 4
 DEVID_ACTION_DONE = 5
+DEVID_ACTION_KEEP = 6
 DEVID_STATE_CURRENT = 1
 DEVID_STATE_PREVIOUS = 2
 DEVID_STATE_UNCONFIRMED = 4
@@ -263,6 +264,12 @@ DEVID_CLOCK_GIVEN = 2
 DEVID_CLOCK_NONE = 3
 DEVID_SIGN_NEW_KEY = 1
 DEVID_SIGN_PROTECTION = 2
+DEVID_SAVED_BY_CERTIFICATE = 1
+DEVID_SAVED_BY_SECRET = 2
+DEVID_SAVED_BY_TLS = 3
+DEVID_SAVED_STATE_SENDING = 1
+DEVID_SAVED_STATE_WAITING = 2
+DEVID_SAVED_STATE_DECIDING = 3
 DEVID_REASON_UNSPECIFIED = 0
 DEVID_REASON_KEY_COMPROMISE = 1
 DEVID_REASON_CA_COMPROMISE = 2
@@ -296,6 +303,13 @@ DEVID_STANDING_UNKNOWN = 7
 DEVID_CLOCK_KNOWN = 1
 DEVID_CLOCK_BEHIND = 2
 DEVID_CLOCK_UNKNOWN = 3
+DEVID_WHY_NOTHING_DUE = 1
+DEVID_WHY_DUE = 2
+DEVID_WHY_RETRYING = 3
+DEVID_WHY_CA_ASKS_TO_WAIT = 4
+DEVID_WHY_GIVEN_UP = 5
+DEVID_WHY_RESTING = 6
+DEVID_WHY_REQUEST_OUT = 7
 DEVID_PROFILE_DEFAULT = 1
 DEVID_PROFILE_STRICT = 2
 DEVID_ENCRYPTION_GCM = 1
@@ -397,6 +411,20 @@ class devid_cancel(Structure):
     """
 
 
+class devid_reply(Structure):
+    """The answer to one message, filled by the program's transport."""
+
+
+class devid_view(Structure):
+    """How an operation stands: lent for the time of a call of devid_checkpoint_fn, or made by
+    devid_op_view().
+    """
+
+
+class devid_saved(Structure):
+    """What a saved operation is. Never changes; may be shared by threads."""
+
+
 class devid_template(Structure):
     """What a CA wants requests for certificates to look like (RFC 9483 section 4.3.3). Never
     changes.
@@ -415,6 +443,12 @@ class devid_export(Structure):
 
 class devid_request(Structure):
     """A PKCS#10 request (RFC 2986), signed or waiting for its signature."""
+
+
+class devid_new_key(Structure):
+    """The place for a key that a function of the program makes, for the time of a call of
+    devid_new_key_fn.
+    """
 
 
 class devid_ocsp_request(Structure):
@@ -465,6 +499,10 @@ devid_exchange_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(c_uint8), c_size_t, POI
 devid_decide_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(devid_cert), POINTER(devid_cert_list), c_char_p, POINTER(c_int32))
 # user, seconds
 devid_wait_fn = CFUNCTYPE(c_int32, c_void_p, c_uint32)
+# user, request, request_len, reply
+devid_transport_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(c_uint8), c_size_t, POINTER(devid_reply))
+# user, view
+devid_checkpoint_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(devid_view))
 # user, secret
 devid_secret_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(devid_bytes))
 # user, key, data, out_found
@@ -481,6 +519,8 @@ devid_storage_sync_fn = CFUNCTYPE(c_int32, c_void_p)
 devid_storage_lock_fn = CFUNCTYPE(c_int32, c_void_p, c_int32)
 # user, change, name, generation, folder
 devid_change_fn = CFUNCTYPE(None, c_void_p, c_int32, c_char_p, c_uint32, c_char_p)
+# user, kind, place
+devid_new_key_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(devid_new_key))
 # user, url, request, request_len, max_len, document
 devid_fetch_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(c_uint8), c_size_t, c_size_t, POINTER(devid_bytes))
 
@@ -664,6 +704,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_set_http_1_0": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
     "devid_config_add_tls_pin": (c_int32, (POINTER(devid_config), c_int32, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_config_add_tls_crls": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_config_add_tls_intermediates": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_config_set_tls_credential": (c_int32, (POINTER(devid_config), POINTER(devid_key), POINTER(devid_cert_list), POINTER(POINTER(devid_error)))),
     "devid_config_set_tls_server_name": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_config_set_tls_min_version": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
@@ -690,6 +731,40 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_cancel_is_thrown": (c_int32, (POINTER(devid_cancel),)),
     "devid_cancel_free": (None, (POINTER(devid_cancel),)),
     "devid_op_set_cancel": (c_int32, (POINTER(devid_op), POINTER(devid_cancel), POINTER(POINTER(devid_error)))),
+    "devid_reply_new": (c_int32, (POINTER(POINTER(devid_reply)), POINTER(POINTER(devid_error)))),
+    "devid_reply_free": (None, (POINTER(devid_reply),)),
+    "devid_op_feed_reply": (c_int32, (POINTER(devid_op), POINTER(devid_reply), POINTER(POINTER(devid_error)))),
+    "devid_reply_append": (c_int32, (POINTER(devid_reply), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_reply_set_http": (c_int32, (POINTER(devid_reply), c_uint32, c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_reply_set_retry_after": (c_int32, (POINTER(devid_reply), c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_reply_set_words": (c_int32, (POINTER(devid_reply), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_op_set_transport": (c_int32, (POINTER(devid_op), devid_transport_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_op_set_checkpoint": (c_int32, (POINTER(devid_op), devid_checkpoint_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_op_view": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_view)), POINTER(POINTER(devid_error)))),
+    "devid_view_free": (None, (POINTER(devid_view),)),
+    "devid_view_action": (c_int32, (POINTER(devid_view),)),
+    "devid_view_request_name": (c_char_p, (POINTER(devid_view),)),
+    "devid_view_output_name": (c_char_p, (POINTER(devid_view),)),
+    "devid_view_output": (POINTER(c_uint8), (POINTER(devid_view), POINTER(c_size_t))),
+    "devid_view_wait_seconds": (c_uint32, (POINTER(devid_view),)),
+    "devid_view_wait_reason": (c_char_p, (POINTER(devid_view),)),
+    "devid_view_pki_status": (c_int64, (POINTER(devid_view),)),
+    "devid_view_save": (c_int32, (POINTER(devid_view), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_op_set_keep_apart": (c_int32, (POINTER(devid_op), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_op_keep": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
+    "devid_saved_read": (c_int32, (c_char_p, c_size_t, POINTER(POINTER(devid_saved)), POINTER(POINTER(devid_error)))),
+    "devid_store_unfinished": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_saved)), POINTER(POINTER(devid_error)))),
+    "devid_saved_request": (c_char_p, (POINTER(devid_saved),)),
+    "devid_saved_credential_kind": (c_int32, (POINTER(devid_saved),)),
+    "devid_saved_credential": (POINTER(c_uint8), (POINTER(devid_saved), POINTER(c_size_t))),
+    "devid_saved_credential_text": (c_char_p, (POINTER(devid_saved),)),
+    "devid_saved_since": (c_int64, (POINTER(devid_saved),)),
+    "devid_saved_state": (c_int32, (POINTER(devid_saved),)),
+    "devid_saved_message": (c_char_p, (POINTER(devid_saved),)),
+    "devid_saved_wait_until": (c_int64, (POINTER(devid_saved),)),
+    "devid_saved_polls": (c_uint32, (POINTER(devid_saved),)),
+    "devid_saved_new_key": (POINTER(c_uint8), (POINTER(devid_saved), POINTER(c_size_t))),
+    "devid_saved_free": (None, (POINTER(devid_saved),)),
     "devid_op_request_name": (c_char_p, (POINTER(devid_op),)),
     "devid_op_is_done": (c_int32, (POINTER(devid_op),)),
     "devid_op_warning_count": (c_size_t, (POINTER(devid_op),)),
@@ -804,10 +879,24 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_renewal_has_given_up": (c_int32, (POINTER(devid_renewal),)),
     "devid_renewal_clock": (c_int32, (POINTER(devid_renewal),)),
     "devid_renewal_time": (c_int64, (POINTER(devid_renewal),)),
+    "devid_new_key_set": (c_int32, (POINTER(devid_new_key), POINTER(devid_key), POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_new_key": (c_int32, (POINTER(devid_renewal), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_key_maker": (c_int32, (POINTER(devid_renewal), devid_new_key_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_alarms": (c_int32, (POINTER(devid_renewal), c_uint32, c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_root_questions": (c_int32, (POINTER(devid_renewal), c_uint32, c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_renewal_root_use": (c_char_p, (POINTER(devid_renewal),)),
+    "devid_renewal_root_index": (c_size_t, (POINTER(devid_renewal),)),
+    "devid_renewal_reason": (c_int32, (POINTER(devid_renewal),)),
+    "devid_renewal_next": (c_int64, (POINTER(devid_renewal),)),
+    "devid_renewal_is_memory_damaged": (c_int32, (POINTER(devid_renewal),)),
+    "devid_renewal_set_cancel": (c_int32, (POINTER(devid_renewal), POINTER(devid_cancel), POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_transport": (c_int32, (POINTER(devid_renewal), devid_transport_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_checkpoint": (c_int32, (POINTER(devid_renewal), devid_checkpoint_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_store_note_time": (c_int32, (POINTER(devid_store), c_int64, POINTER(c_int64), POINTER(POINTER(devid_error)))),
     "devid_store_last_known_time": (c_int32, (POINTER(devid_store), POINTER(c_int64), POINTER(POINTER(devid_error)))),
     "devid_client_without_clock": (c_int32, (POINTER(devid_client), POINTER(POINTER(devid_client)), POINTER(POINTER(devid_error)))),
     "devid_op_run_without_clock": (c_int32, (POINTER(devid_op), POINTER(devid_store), c_int64, POINTER(c_int64), POINTER(POINTER(devid_error)))),
+    "devid_store_forget_time": (c_int32, (POINTER(devid_store), POINTER(POINTER(devid_error)))),
     "devid_trust_add": (c_int32, (POINTER(devid_trust), POINTER(devid_cert), POINTER(POINTER(devid_error)))),
     "devid_trust_count": (c_size_t, (POINTER(devid_trust),)),
     "devid_validator_add_intermediates": (c_int32, (POINTER(devid_validator), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
@@ -843,6 +932,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_ocsp_request_der": (POINTER(c_uint8), (POINTER(devid_ocsp_request), POINTER(c_size_t))),
     "devid_ocsp_request_free": (None, (POINTER(devid_ocsp_request),)),
     "devid_fetch": (c_int32, (c_char_p, c_char_p, c_size_t, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_fetch_over": (c_int32, (POINTER(devid_config), POINTER(devid_cancel), c_char_p, c_char_p, c_size_t, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_fetcher_new": (c_int32, (POINTER(devid_store), POINTER(POINTER(devid_fetcher)), POINTER(POINTER(devid_error)))),
     "devid_fetcher_set_sources": (c_int32, (POINTER(devid_fetcher), c_int32, c_int32, c_int32, POINTER(POINTER(devid_error)))),
     "devid_fetcher_set_ocsp": (c_int32, (POINTER(devid_fetcher), c_int32, c_int32, c_char_p, POINTER(POINTER(devid_error)))),
@@ -854,6 +944,8 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_fetcher_validate_sent": (c_int32, (POINTER(devid_fetcher), POINTER(devid_validator), POINTER(devid_cert_list), c_int64, POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
     "devid_fetcher_look_up": (c_int32, (POINTER(devid_fetcher), c_char_p, c_char_p, c_char_p, POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
     "devid_fetcher_free": (None, (POINTER(devid_fetcher),)),
+    "devid_fetcher_set_network": (c_int32, (POINTER(devid_fetcher), POINTER(devid_config), POINTER(POINTER(devid_error)))),
+    "devid_fetcher_set_cancel": (c_int32, (POINTER(devid_fetcher), POINTER(devid_cancel), POINTER(POINTER(devid_error)))),
     "devid_inspect": (c_int32, (c_char_p, c_size_t, c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_crl_stream_new": (c_int32, (POINTER(devid_cert_list), POINTER(POINTER(devid_crl_stream)), POINTER(POINTER(devid_error)))),
     "devid_crl_stream_feed": (c_int32, (POINTER(devid_crl_stream), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
@@ -949,12 +1041,18 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_config_set_http_1_0": ((1, "on", SWITCH),),
     "devid_config_add_tls_pin": ((1, "kind", Choice('DEVID_PIN_*', 1, 2)), (3, "fingerprint_len", SIZE),),
     "devid_config_add_tls_crls": ((2, "data_len", SIZE),),
+    "devid_config_add_tls_intermediates": ((2, "data_len", SIZE),),
     "devid_config_set_tls_min_version": ((1, "version", Choice('DEVID_TLS_*', 12, 13)),),
     "devid_config_set_tls_clock": ((1, "clock", Choice('DEVID_CLOCK_*', 1, 2, 3)), (2, "at_utc", INT64),),
     "devid_config_set_tls_revocation": ((1, "mode", Choice('DEVID_REVOCATION_*', 2, 3, 4)),),
     "devid_config_set_coap": ((1, "block_bytes", UINT32), (2, "ack_millis", UINT32), (3, "max_retransmit", INT32),),
     "devid_op_saved_key": ((1, "saved_len", SIZE),),
     "devid_op_difference": ((1, "index", SIZE),),
+    "devid_reply_append": ((2, "data_len", SIZE),),
+    "devid_reply_set_http": ((1, "http_status", UINT32),),
+    "devid_reply_set_retry_after": ((1, "seconds", UINT32),),
+    "devid_op_set_keep_apart": ((1, "on", SWITCH),),
+    "devid_saved_read": ((1, "saved_len", SIZE),),
     "devid_op_warning": ((1, "index", SIZE),),
     "devid_op_revoke": ((2, "reason", Choice('DEVID_REASON_*', 0, 1, 2, 3, 4, 5, 6, 8, 9, 10)),),
     "devid_op_revoke_serial": ((3, "reason", Choice('DEVID_REASON_*', 0, 1, 2, 3, 4, 5, 6, 8, 9, 10)),),
@@ -996,6 +1094,8 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_renewal_set_same_key": ((1, "same", SWITCH),),
     "devid_renewal_begun": ((2, "now", INT64),),
     "devid_renewal_ended": ((3, "now", INT64),),
+    "devid_renewal_set_alarms": ((1, "late_permille", UINT32), (2, "urgent_permille", UINT32),),
+    "devid_renewal_set_root_questions": ((1, "share_permille", UINT32), (2, "interval_seconds", UINT32),),
     "devid_store_note_time": ((1, "time", INT64),),
     "devid_op_run_without_clock": ((2, "at_least", INT64),),
     "devid_validator_add_intermediates": ((2, "data_len", SIZE),),
@@ -1017,6 +1117,7 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_peer_recheck": ((2, "now", INT64),),
     "devid_ocsp_request_new": ((3, "nonce", SWITCH),),
     "devid_fetch": ((2, "request_len", SIZE), (3, "max_len", SIZE),),
+    "devid_fetch_over": ((4, "request_len", SIZE), (5, "max_len", SIZE),),
     "devid_fetcher_set_sources": ((1, "ocsp", SWITCH), (2, "crls", SWITCH), (3, "issuers", SWITCH),),
     "devid_fetcher_set_ocsp": ((1, "nonce", Choice('DEVID_NONCE_*', 1, 2, 3)), (2, "by_get", SWITCH),),
     "devid_fetcher_set_limit": ((2, "value", INT64),),
