@@ -90,23 +90,6 @@ devid_status devid_config_add_tls_crls(devid_config *config,
                                        devid_error **err);
 
 /**
- * Adds certificates that may stand between an HTTPS server's certificate and an anchor, for servers that do not send them. They
- * are not trusted.
- *
- * @param config    Not NULL.
- * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
- * @param data_len  Length of `data` in bytes.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_UNSUPPORTED if HTTPS is not built in.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_add_tls_intermediates(devid_config *config,
-                                                const uint8_t *data,
-                                                size_t data_len,
-                                                devid_error **err);
-
-/**
  * The certificate to show to HTTPS servers that ask for one: the supplier's (IDevID), or one issued before. It need not be
  * the one that protects messages.
  *
@@ -182,6 +165,23 @@ DEVID_MUST_USE
 devid_status devid_config_set_tls_revocation(devid_config *config,
                                              int32_t mode,
                                              devid_error **err);
+
+/**
+ * Adds certificates that may stand between an HTTPS server's certificate and an anchor, for servers that do not send them. They
+ * are not trusted.
+ *
+ * @param config    Not NULL.
+ * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data_len  Length of `data` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_UNSUPPORTED if HTTPS is not built in.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_add_tls_intermediates(devid_config *config,
+                                                const uint8_t *data,
+                                                size_t data_len,
+                                                devid_error **err);
 
 /**
  * Leave messages without protection of their own, because client and server know each other by TLS with certificates on

@@ -47,7 +47,14 @@ impl Contents {
                 }
             }
         }
-        Ok(Contents { headers })
+        let contents = Contents { headers };
+        let mut seen = HashSet::new();
+        let twice =
+            contents.sections().flat_map(|section| &section.patterns).find(|pattern| !seen.insert(*pattern)).cloned();
+        match twice {
+            Some(pattern) => Err(format!("contents.txt: {pattern} stands twice")),
+            None => Ok(contents),
+        }
     }
 
     /// Gives each item its place; a type is brought before the first thing that needs it.
