@@ -185,10 +185,18 @@ pub struct PathBudget {
 }
 
 impl PathBudget {
-    /// For a path that a stranger asks for at a registration authority, over certificates that it has sent itself: what the
-    /// deepest real PKIs need, with a renewed CA or two, and no more.
-    pub const STRANGER: Self =
-        PathBudget { signatures: 16, name_comparisons: 20_000, steps: 1000, depth: 8, certificates: 1000 };
+    /// For a path over certificates that came with an unauthenticated message, beside so many of one's own: what the deepest
+    /// real PKIs need, with a renewed CA or two, and no more.
+    pub const fn for_stranger(own: usize) -> Self {
+        let own = if own > 1000 { 1000 } else { own as u32 };
+        PathBudget {
+            signatures: 16,
+            name_comparisons: 20_000 + 256 * own,
+            steps: 1000 + 16 * own,
+            depth: 16,
+            certificates: 1000,
+        }
+    }
 }
 
 impl Default for PathBudget {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ::der::{Decode, Tag};
 
@@ -24,12 +24,20 @@ pub struct Certificate {
     not_after: Time,
     version: u8,
     extensions: Arc<[ExtensionSpan]>,
-    signers: Arc<Mutex<Vec<Signer>>>,
+    known: Arc<Known>,
 }
 
 /// Most keys remembered as those that made a certificate's signature: an issuer has one. Several can only be made on
 /// purpose.
 const MAX_SIGNERS: usize = 2;
+
+/// What was found out about the bytes of a certificate, once for all copies of it.
+#[derive(Default)]
+struct Known {
+    signers: Mutex<Vec<Signer>>,
+    subject_hash: OnceLock<u64>,
+    issuer_hash: OnceLock<u64>,
+}
 
 /// A key that was found to have made the signature on a certificate, and whether weak algorithms were allowed.
 struct Signer {
@@ -148,7 +156,7 @@ impl Certificate {
             signature: span(signature),
         };
         let (der, extensions) = (der.into(), extensions.into());
-        Ok(Certificate { der, spans, not_before, not_after, version, extensions, signers: Arc::default() })
+        Ok(Certificate { der, spans, not_before, not_after, version, extensions, known: Arc::default() })
     }
 
     /// Reads certificates from DER or base64 (one), PEM (any number of CERTIFICATE blocks; others are skipped, whatever is
@@ -296,16 +304,26 @@ impl Certificate {
     /// Only that it is, is remembered, beside the bytes that were read, whose algorithm, content and signature never change;
     /// copies share it. Another certificate, however alike, knows nothing.
     pub(crate) fn is_known_to_be_signed_by(&self, spki: &[u8], allow_weak: bool) -> bool {
-        let signers = self.signers.lock().unwrap_or_else(PoisonError::into_inner);
+        let signers = self.known.signers.lock().unwrap_or_else(PoisonError::into_inner);
         signers.iter().any(|known| *known.spki == *spki && known.allow_weak == allow_weak)
     }
 
     /// Remembers that it is: for the one place that checks signatures on certificates.
     pub(crate) fn note_signed_by(&self, spki: &[u8], allow_weak: bool) {
-        let mut signers = self.signers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut signers = self.known.signers.lock().unwrap_or_else(PoisonError::into_inner);
         if signers.len() < MAX_SIGNERS {
             signers.push(Signer { spki: spki.into(), allow_weak });
         }
+    }
+
+    /// A hash of the subject, as `hash` makes it: for the one place that hashes names.
+    pub(crate) fn subject_hash(&self, hash: impl FnOnce(&[u8]) -> u64) -> u64 {
+        *self.known.subject_hash.get_or_init(|| hash(self.subject()))
+    }
+
+    /// The same of the issuer.
+    pub(crate) fn issuer_hash(&self, hash: impl FnOnce(&[u8]) -> u64) -> u64 {
+        *self.known.issuer_hash.get_or_init(|| hash(self.issuer()))
     }
 
     fn part(&self, span: &Range<u32>) -> &[u8] {

@@ -19,6 +19,15 @@ use crate::time::Time;
 const UNSUPPORTED_VERSION: u32 = 22;
 const CERT_CONFIRMED: u32 = 11;
 
+/// What a server says of a message that reached it in another form than it was sent (RFC 9483 section 3.5): badAlg,
+/// badMessageCheck, badRequest, badTime, badDataFormat, wrongIntegrity, badRecipientNonce, badSenderNonce, signerNotTrusted,
+/// unsupportedVersion; and systemUnavail, which a registration authority says for an answer that was lost (section 5.2.2.2).
+const ABOUT_THE_MESSAGE: u32 =
+    1 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 5 | 1 << 12 | 1 << 13 | 1 << 18 | 1 << 20 | 1 << 22 | 1 << 24;
+/// How many answers in vain it takes until such an error ends what is polled for: about a day's. A server that has lost the
+/// transaction goes on saying so.
+const MOST_IN_VAIN: u32 = 30;
+
 /// Seconds to the next poll after an answer that proves nothing; doubled each time.
 const FIRST_WAIT_SECONDS: i64 = 60;
 /// The same where an authentic answer says waiting once more: it may be a recording of the first that did.
@@ -110,6 +119,18 @@ impl Operation {
                     && content.status.fail_info.is_some_and(|bits| bits >> CERT_CONFIRMED & 1 == 1) =>
             {
                 self.confirmed(now);
+                Ok(())
+            }
+            // Genuine, and yet it says only that something else arrived than was sent: anybody on the way can change a bit of
+            // pollReq, and must not be able to end by it what the CA has been asked to approve.
+            PkiBody::Error(content)
+                if under_way.polling.is_some()
+                    && self.dropped < MOST_IN_VAIN
+                    && content.status.fail_info.is_some_and(|bits| bits & ABOUT_THE_MESSAGE != 0) =>
+            {
+                self.wait_in_vain(FIRST_WAIT_SECONDS, under_way, now);
+                self.wait_reason =
+                    vec![format!("pollReq did not arrive as it was sent: {}", response::server_error(&content))];
                 Ok(())
             }
             PkiBody::Error(content) => match self.version_to_try(&content, message.header().pvno, under_way) {

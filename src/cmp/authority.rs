@@ -23,7 +23,8 @@ use crate::validation::{Checks, RevocationMode, TrustAnchors, is_ca, same_name, 
 ///
 /// Where nothing is said, a signer is authorised that is itself a CMP anchor, or has the purpose cmcCA or cmcRA (RFC 9810
 /// section 4.5), or is a CA certificate of the path that issues the device's certificates. CAs confined by name
-/// constraints speak for nobody but themselves: neither they nor whom they certify are authorised by purpose or place.
+/// constraints, or to other purposes by extendedKeyUsage, speak for nobody but themselves: neither they nor whom they certify
+/// are authorised by purpose or place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SignerAuthorisation {
     /// Anyone under the CMP anchors: only where they exist for CMP alone, and no device stands under them.
@@ -139,9 +140,6 @@ pub(super) fn may_sign(
     };
     let mut checks = Checks::at(now);
     checks.revocation = context.signer_revocation.clone();
-    if !is_ours {
-        checks.budget = PathBudget::STRANGER;
-    }
     let chain = match path(context, anchors, signer, came, &checks) {
         Ok(chain) => chain,
         Err(cause) => {
@@ -152,12 +150,13 @@ pub(super) fn may_sign(
     };
     match act {
         Act::Answer(request) if !speaks_for_the_ca(context, request, &chain, came, now)? => Err(not_authorised(signer)),
-        Act::GeneratedKey(issuer) if issuer != Some(signer) && is_confined(&chain) => {
-            refuse("is certified by a CA that is confined to some names, and makes keys for nobody else".to_owned())
-        }
-        Act::NestedRequest(_) if is_confined(&chain) => {
-            refuse("is certified by a CA that is confined to some names, and is an RA for nobody else".to_owned())
-        }
+        Act::GeneratedKey(issuer) if issuer != Some(signer) && is_confined(&chain, &[oid::KP_CM_KGA]) => refuse(
+            "is certified by a CA that is confined to some names or purposes, and makes keys for nobody else"
+                .to_owned(),
+        ),
+        Act::NestedRequest(_) if is_confined(&chain, &CMC) => refuse(
+            "is certified by a CA that is confined to some names or purposes, and is an RA for nobody else".to_owned(),
+        ),
         _ => Ok(chain),
     }
 }
@@ -178,7 +177,7 @@ fn speaks_for_the_ca(
     if is_certification_authority(signer)? && issues_for_us(context, request, chain, came, now) {
         return Ok(true);
     }
-    Ok(!is_confined(chain) && (said.is_said() || has_cmc_purpose(signer)?))
+    Ok(!is_confined(chain, &CMC) && (said.is_said() || has_cmc_purpose(signer)?))
 }
 
 /// The path of a signer who is under the CMP anchors and may not answer for the CA; `None` where the owner has said who is to
@@ -194,7 +193,7 @@ pub(super) fn is_authenticated(
     }
     let mut checks = Checks::at(now);
     checks.revocation = context.signer_revocation.clone();
-    path(context, &context.cmp_anchors, signer, came, &checks).ok().filter(|chain| !is_confined(chain))
+    path(context, &context.cmp_anchors, signer, came, &checks).ok().filter(|chain| !is_confined_by_name(chain))
 }
 
 /// Whether a CA certificate is one of the path that issues this device's certificates. That path is known from the
@@ -214,7 +213,7 @@ fn issues_for_us(
     // RFC 9483 section 4.2: a revocation is the affair of who issued the certificate.
     if let Some(revocation) = request.and_then(Request::revocation)
         && same_name(signer.subject(), &revocation.issuer)
-        && !is_confined(chain)
+        && !is_confined_as_ca(chain)
     {
         return true;
     }
@@ -222,9 +221,9 @@ fn issues_for_us(
         // A CA with a new key keeps its name; a name alone proves nothing where others may give any.
         Some(ours) => ours[1..].iter().any(|ca| {
             same_name(ca.subject(), signer.subject())
-                && (same_public_key(ca.spki(), signer.spki()) || !is_confined(chain))
+                && (same_public_key(ca.spki(), signer.spki()) || !is_confined_as_ca(chain))
         }),
-        None => !is_confined(chain) && request.and_then(Request::revocation).is_none(),
+        None => !is_confined_as_ca(chain) && request.and_then(Request::revocation).is_none(),
     }
 }
 
@@ -234,10 +233,29 @@ fn own_path(context: &Context, now: Time) -> Option<Vec<Certificate>> {
     path(context, &context.enrolment_anchors, certificate, &[], &Checks::at(now)).ok()
 }
 
-/// Whether a CA in the path, but for the anchor, which the owner has chosen, may certify some names only.
-fn is_confined(chain: &[Certificate]) -> bool {
+/// Whether a CA in the path, but for the anchor, which the owner has chosen, may certify some names only, or for other
+/// purposes only: a CA that restricts its own purposes restricts what it can issue for.
+fn is_confined(chain: &[Certificate], purposes: &[oid::Oid]) -> bool {
+    let below = chain.len().saturating_sub(1).max(1);
+    is_confined_by_name(chain) || chain[..below].iter().skip(1).any(|ca| !allows_purposes(ca, purposes))
+}
+
+fn is_confined_by_name(chain: &[Certificate]) -> bool {
     let below = chain.len().saturating_sub(1).max(1);
     chain[..below].iter().any(|certificate| certificate.extension(oid::CE_NAME_CONSTRAINTS).is_some())
+}
+
+/// The same for a CA that itself signs.
+fn is_confined_as_ca(chain: &[Certificate]) -> bool {
+    is_confined(chain, &CMC) || (chain.len() > 1 && !allows_purposes(&chain[0], &CMC))
+}
+
+/// Whether a CA may issue for one of these purposes.
+fn allows_purposes(ca: &Certificate, purposes: &[oid::Oid]) -> bool {
+    let is_listed = |purpose: &oid::Oid| ca.has_purpose(*purpose).unwrap_or(false);
+    ca.extension(oid::CE_EXT_KEY_USAGE).is_none()
+        || purposes.iter().any(is_listed)
+        || is_listed(&oid::ANY_EXTENDED_KEY_USAGE)
 }
 
 fn is_certification_authority(certificate: &Certificate) -> Result<bool, Error> {
@@ -257,7 +275,7 @@ fn path(
     came: &[Certificate],
     checks: &Checks,
 ) -> Result<Vec<Certificate>, Error> {
-    let attempt = |pool: &[Certificate]| {
+    let attempt = |pool: &[Certificate], checks: &Checks| {
         let report = validate(&*context.provider, anchors, certificate, pool, &context.signer_status, checks);
         match (report.path(), report.error()) {
             (Some(path), _) => Ok(path.chain().to_vec()),
@@ -267,7 +285,7 @@ fn path(
     };
     let decides = |error: &Error| matches!(error.code(), Code::Revoked | Code::Budget);
     let mut pool: Vec<Certificate> = own_certificates(context).cloned().collect();
-    let with_own = attempt(&pool);
+    let with_own = attempt(&pool, checks);
     let is_settled = match &with_own {
         Ok(_) => checks.revocation.mode == RevocationMode::Off,
         Err(error) => decides(error),
@@ -275,8 +293,9 @@ fn path(
     let found = if is_settled || came.is_empty() {
         with_own
     } else {
+        let budget = PathBudget::for_stranger(pool.len() + anchors.len());
         pool.extend(came.iter().cloned());
-        match (with_own, attempt(&pool)) {
+        match (with_own, attempt(&pool, &Checks { budget, ..checks.clone() })) {
             (Ok(_), Err(error)) if decides(&error) => Err(error),
             (Ok(chain), _) => Ok(chain),
             (Err(_), with_all) => with_all,
@@ -314,8 +333,11 @@ pub(super) fn has_signing_usage(signer: &Certificate) -> Result<bool, Error> {
     Ok(usage.is_none_or(|usage| usage.digital_signature()))
 }
 
+/// The purposes of those who answer for a CA (RFC 6402).
+const CMC: [oid::Oid; 2] = [oid::KP_CMC_CA, oid::KP_CMC_RA];
+
 fn has_cmc_purpose(signer: &Certificate) -> Result<bool, Error> {
-    has_purpose(signer, &[oid::KP_CMC_CA, oid::KP_CMC_RA])
+    has_purpose(signer, &CMC)
 }
 
 fn has_purpose(signer: &Certificate, wanted: &[oid::Oid]) -> Result<bool, Error> {
@@ -332,7 +354,7 @@ fn not_authorised(signer: &Certificate) -> Error {
     let subject = name::display(signer.subject());
     let words = format!(
         "the answer's signer {signer:?} has a path to the CMP anchors, and is not authorised to answer: it is no CMP anchor, \
-         has neither purpose cmcCA nor cmcRA from a CA without name constraints, and is no CA of the path that issues this \
+         has neither purpose cmcCA nor cmcRA from a CA without constraints on names or purposes, and is no CA of the path that issues this \
          device's certificates. If it does answer for the CA, pin the certificate with serial number {} \
          (devid_config_pin_signers) or name it (devid_config_set_signer, DEVID_SIGNER_SUBJECT, \"{subject}\"); \
          DEVID_SIGNER_ANY believes everyone under the CMP anchors",

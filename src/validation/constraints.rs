@@ -147,13 +147,16 @@ pub(super) fn check_form(der: &[u8]) -> Result<(), Asn1Error> {
     Ok(())
 }
 
-/// One comparison costs one, and more where distinguished names are long.
+/// One comparison costs one, and more where distinguished names are long or beyond ASCII.
 fn spend(left: &mut u32, base: &Base<'_>, name: &GeneralName<'_>) -> Result<(), Violation> {
-    let size = match name {
-        GeneralName::Directory(der) => base.value.len().min(der.len()),
-        _ => base.value.len(),
+    let cost = match name {
+        GeneralName::Directory(der) if !der.is_ascii() || !base.value.is_ascii() => {
+            names::hash_cost(der) + names::hash_cost(base.value)
+        }
+        GeneralName::Directory(der) => 1 + base.value.len().min(der.len()) / 64,
+        _ => 1 + base.value.len() / 64,
     };
-    let cost = 1 + u32::try_from(size / 64).unwrap_or(u32::MAX);
+    let cost = u32::try_from(cost).unwrap_or(u32::MAX);
     *left = left.checked_sub(cost).ok_or(Violation::Budget)?;
     Ok(())
 }

@@ -105,6 +105,10 @@ impl Crl {
         }
     }
 
+    pub(super) fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
     /// The index in a form to be kept; `None` for lists so small that they need none, and for lists that were read in
     /// one pass.
     pub fn index_to_bytes(&self) -> Option<Vec<u8>> {

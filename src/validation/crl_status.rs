@@ -1,5 +1,7 @@
 //! A certificate's status by CRLs: RFC 5280 section 6.3.3.
 
+use std::collections::HashMap;
+
 use super::checks::{KeyUsage, Profile};
 use super::crl::{Crl, Found, FoundEntry};
 use super::crl_numbers::{CrlNumbers, CrlSeries};
@@ -101,10 +103,29 @@ impl StatusSearch<'_> {
         Status::Unknown(reasons)
     }
 
+    /// The lists at hand; one that is there twice is one, and costs its signature once.
+    fn lists(&self) -> &[&Crl] {
+        self.lists.get_or_init(|| {
+            let mut by_signature: HashMap<&[u8], Vec<&Crl>> = HashMap::new();
+            let mut lists = Vec::new();
+            for crl in self.sources.crls.iter().map(|crl| &**crl) {
+                let known = by_signature.entry(crl.signature()).or_default();
+                // The signature finds it, the bytes decide: anybody can put it under another list.
+                if !known
+                    .iter()
+                    .any(|known| std::ptr::eq(*known, crl) || (crl.der().is_some() && known.der() == crl.der()))
+                {
+                    known.push(crl);
+                    lists.push(crl);
+                }
+            }
+            lists
+        })
+    }
+
     /// Complete lists, the newest of a series first.
     fn complete_lists(&self) -> Vec<&Crl> {
-        let mut lists: Vec<&Crl> =
-            self.sources.crls.iter().map(|c| &**c).filter(|c| c.base_number().is_none()).collect();
+        let mut lists: Vec<&Crl> = self.lists().iter().copied().filter(|c| c.base_number().is_none()).collect();
         lists.sort_by(|a, b| (b.number(), b.this_update()).cmp(&(a.number(), a.this_update())));
         lists
     }
@@ -232,7 +253,7 @@ impl StatusSearch<'_> {
     ) -> Option<String> {
         // A delta without a number (RFC 5280 section 5.2.3: MUST) has no place in any series.
         let is_delta = |crl: &&Crl| crl.base_number().is_some() && crl.number().is_some();
-        let deltas = self.sources.crls.iter().map(|crl| &**crl).filter(is_delta);
+        let deltas = self.lists().iter().copied().filter(is_delta);
         for delta in deltas.filter(|delta| points.scope(delta).is_ok()) {
             let entry = match entry_for(delta, certificate) {
                 Ok(Some(entry)) if revokes(&entry) => entry,
@@ -300,7 +321,9 @@ impl StatusSearch<'_> {
         }
         if is_telling && revokes {
             // Perhaps entitled on another path: this one is not taken before the others were looked at.
-            self.contested.set(true);
+            let why = why.as_deref().unwrap_or_default();
+            let text = format!("{} lists it as revoked and is not believed: {why}", self.describe(crl));
+            self.contested.borrow_mut().get_or_insert(text);
         }
         Err(why.unwrap_or_else(|| format!("no certificate of its issuer {}", display(crl.issuer()))))
     }
@@ -323,10 +346,9 @@ impl StatusSearch<'_> {
     fn deltas(&self, complete: &Crl) -> Vec<&Crl> {
         let Some(number) = complete.number() else { return Vec::new() };
         let mut deltas: Vec<&Crl> = self
-            .sources
-            .crls
+            .lists()
             .iter()
-            .map(|crl| &**crl)
+            .copied()
             .filter(|crl| crl.base_number().is_some() && crl.number().is_some_and(|n| n > number))
             .filter(|crl| same_series(complete, crl))
             .collect();

@@ -128,7 +128,7 @@ impl Knowledge {
         let subjects = self.subjects.get_or_init(|| {
             let mut subjects: HashMap<u64, Vec<usize>> = HashMap::new();
             for (index, certificate) in anchors.iter().chain(pool).enumerate() {
-                subjects.entry(name_hash(certificate.subject())).or_default().push(index);
+                subjects.entry(certificate.subject_hash(name_hash)).or_default().push(index);
             }
             subjects
         });

@@ -15,6 +15,12 @@ pub fn same_name(a_der: &[u8], b_der: &[u8]) -> bool {
     a_der == b_der || compare(a_der, b_der, Extent::Whole).unwrap_or(false)
 }
 
+/// What it costs to find a name by its hash, in comparisons: text beyond ASCII must be prepared.
+pub(super) fn hash_cost(der: &[u8]) -> usize {
+    let prepared = if der.is_ascii() { 0 } else { der.len().min(MAX_PREPARED_BYTES) / 2 };
+    1 + der.len() / 16 + prepared
+}
+
 /// Whether `name` lies in the subtree under `base` (RFC 5280 section 4.2.1.10: directoryName).
 pub(crate) fn is_within(name_der: &[u8], base_der: &[u8]) -> Result<bool, Asn1Error> {
     compare(base_der, name_der, Extent::Prefix)
@@ -33,6 +39,7 @@ pub(crate) fn canonical(der: &[u8]) -> Vec<u8> {
 
 fn canonical_name(der: &[u8]) -> Result<Vec<u8>, Asn1Error> {
     let mut out = vec![0x30];
+    let mut fuel = MAX_PREPARED_CHARACTERS;
     let mut rdns = Cursor::sequence(der, "Name")?;
     while !rdns.is_empty() {
         let mut attributes = Cursor::new(rdns.expect(Tag::Set, "a RelativeDistinguishedName")?.value, "Name")?;
@@ -41,7 +48,10 @@ fn canonical_name(der: &[u8]) -> Result<Vec<u8>, Asn1Error> {
             let attribute = Attribute::read(&mut attributes)?;
             let (form, value) = match decode_text(&attribute.value) {
                 Some(text) if text.is_ascii() => (1, prepare_ascii(&text).collect()),
-                Some(text) => (1, prepare(&text).into_bytes()),
+                Some(text) => match prepare(&text, &mut fuel) {
+                    Some(prepared) => (1, prepared.into_bytes()),
+                    None => (0, attribute.value.bytes().to_vec()),
+                },
                 None => (0, attribute.value.bytes().to_vec()),
             };
             all.push(element(form, &[&element(0x06, &[attribute.oid]), &value]));
@@ -83,13 +93,14 @@ enum Extent {
 fn compare(a_der: &[u8], b_der: &[u8], extent: Extent) -> Result<bool, Asn1Error> {
     let mut a = Cursor::sequence(a_der, "Name")?;
     let mut b = Cursor::sequence(b_der, "Name")?;
+    let mut fuel = 2 * MAX_PREPARED_CHARACTERS;
     while !a.is_empty() {
         if b.is_empty() {
             return Ok(false);
         }
         let a_rdn = a.expect(Tag::Set, "a RelativeDistinguishedName")?;
         let b_rdn = b.expect(Tag::Set, "a RelativeDistinguishedName")?;
-        if a_rdn.bytes != b_rdn.bytes && !same_rdn(a_rdn.value, b_rdn.value)? {
+        if a_rdn.bytes != b_rdn.bytes && !same_rdn(a_rdn.value, b_rdn.value, &mut fuel)? {
             return Ok(false);
         }
     }
@@ -97,13 +108,13 @@ fn compare(a_der: &[u8], b_der: &[u8], extent: Extent) -> Result<bool, Asn1Error
 }
 
 /// Compares two sets of attributes; their order means nothing.
-fn same_rdn(a: &[u8], b: &[u8]) -> Result<bool, Asn1Error> {
+fn same_rdn(a: &[u8], b: &[u8], fuel: &mut usize) -> Result<bool, Asn1Error> {
     let mut a_attributes = Cursor::new(a, "RelativeDistinguishedName")?;
     let mut b_attributes = Cursor::new(b, "RelativeDistinguishedName")?;
     let first_a = Attribute::read(&mut a_attributes)?;
     let first_b = Attribute::read(&mut b_attributes)?;
     if a_attributes.is_empty() && b_attributes.is_empty() {
-        return Ok(first_a.same(&first_b));
+        return first_a.same(&first_b, fuel);
     }
     let mut a_all = vec![first_a];
     while !a_attributes.is_empty() {
@@ -117,7 +128,14 @@ fn same_rdn(a: &[u8], b: &[u8]) -> Result<bool, Asn1Error> {
         return Ok(false);
     }
     for attribute in &a_all {
-        match b_all.iter().position(|other| attribute.same(other)) {
+        let mut found = None;
+        for (index, other) in b_all.iter().enumerate() {
+            if attribute.same(other, fuel)? {
+                found = Some(index);
+                break;
+            }
+        }
+        match found {
             Some(index) => b_all.swap_remove(index),
             None => return Ok(false),
         };
@@ -127,6 +145,13 @@ fn same_rdn(a: &[u8], b: &[u8]) -> Result<bool, Asn1Error> {
 
 /// Most attributes in one RelativeDistinguishedName that is compared as a set: the comparison is quadratic.
 const MAX_ATTRIBUTES: usize = 32;
+
+/// Most characters that the texts of one name may have in their prepared form, where they are not ASCII. RFC 5280 appendix
+/// A.1 has names of 64 characters an attribute; one letter of Unicode can become 18, and whoever sends names chooses them.
+const MAX_PREPARED_CHARACTERS: usize = 2048;
+
+/// Longest text beyond ASCII that is prepared, in bytes; characters that vanish count too.
+const MAX_PREPARED_BYTES: usize = 8192;
 
 struct Attribute<'a> {
     oid: &'a [u8],
@@ -162,18 +187,22 @@ impl<'a> Attribute<'a> {
         Ok(Attribute { oid, value })
     }
 
-    fn same(&self, other: &Self) -> bool {
+    /// Errors: the texts are too long to be compared.
+    fn same(&self, other: &Self, fuel: &mut usize) -> Result<bool, Asn1Error> {
         if self.oid != other.oid {
-            return false;
+            return Ok(false);
         }
         if self.value.bytes() == other.value.bytes() {
-            return true;
+            return Ok(true);
         }
         match (decode_text(&self.value), decode_text(&other.value)) {
-            (Some(a), Some(b)) if a.is_ascii() && b.is_ascii() => prepare_ascii(&a).eq(prepare_ascii(&b)),
-            (Some(a), Some(b)) => prepare(&a) == prepare(&b),
+            (Some(a), Some(b)) if a.is_ascii() && b.is_ascii() => Ok(prepare_ascii(&a).eq(prepare_ascii(&b))),
+            (Some(a), Some(b)) => match (prepare(&a, fuel), prepare(&b, fuel)) {
+                (Some(a), Some(b)) => Ok(a == b),
+                _ => Err(Asn1Error::invalid("Name", "texts beyond ASCII that are too long to be compared")),
+            },
             // Values that are no text are compared as they are, and they were not the same.
-            _ => false,
+            _ => Ok(false),
         }
     }
 }
@@ -200,14 +229,20 @@ fn prepare_ascii(text: &str) -> impl Iterator<Item = u8> + '_ {
     })
 }
 
-/// String preparation of RFC 4518 section 2: map, fold case, normalise (NFKC), collapse white space.
-fn prepare(text: &str) -> String {
+/// String preparation of RFC 4518 section 2: map, fold case, normalise (NFKC), collapse white space. `fuel`: how many
+/// characters it may still become; `None` if that is not enough.
+fn prepare(text: &str, fuel: &mut usize) -> Option<String> {
+    if text.len() > MAX_PREPARED_BYTES {
+        return None;
+    }
     let mapped = text.chars().filter(|c| !is_dropped(*c)).map(|c| if is_space(c) { ' ' } else { c });
     // Normalised before folding too: what folds may only appear then (a letter in a circle, a ligature).
-    let folded: String = normal(mapped).chars().flat_map(fold).collect();
+    let folded: String = normal(mapped, *fuel)?.chars().flat_map(fold).collect();
     let mut out = String::with_capacity(text.len());
     let mut pending_space = false;
-    for c in normal(folded.chars()).chars() {
+    let normal = normal(folded.chars(), *fuel)?;
+    *fuel -= normal.chars().count();
+    for c in normal.chars() {
         if is_space(c) {
             pending_space = !out.is_empty();
             continue;
@@ -217,19 +252,26 @@ fn prepare(text: &str) -> String {
         }
         out.push(c);
     }
-    out
+    Some(out)
 }
 
-/// NFKC (RFC 4518 section 2.3).
+/// NFKC (RFC 4518 section 2.3); `None` for more than so many characters.
 #[cfg(feature = "unicode-names")]
-fn normal(characters: impl Iterator<Item = char>) -> String {
-    unicode_normalization::UnicodeNormalization::nfkc(characters).collect()
+fn normal(characters: impl Iterator<Item = char>, most: usize) -> Option<String> {
+    let mut left = most;
+    unicode_normalization::UnicodeNormalization::nfkc(characters)
+        .map(|c| {
+            left = left.checked_sub(1)?;
+            Some(c)
+        })
+        .collect()
 }
 
 /// Without the tables, compatible forms of one letter stay different: nothing is taken for the same that is not.
 #[cfg(not(feature = "unicode-names"))]
-fn normal(characters: impl Iterator<Item = char>) -> String {
-    characters.collect()
+fn normal(characters: impl Iterator<Item = char>, most: usize) -> Option<String> {
+    let all: String = characters.take(most + 1).collect();
+    (all.chars().count() <= most).then_some(all)
 }
 
 /// Folds case as RFC 3454 table B.2 does, letters that become several (the German sharp s) included: up and down again. The
@@ -261,6 +303,7 @@ fn fnv(start: u64, bytes: impl Iterator<Item = u8>) -> u64 {
 
 fn hash_name(der: &[u8]) -> Result<u64, Asn1Error> {
     let mut hash = FNV_START;
+    let mut fuel = MAX_PREPARED_CHARACTERS;
     let mut rdns = Cursor::sequence(der, "Name")?;
     while !rdns.is_empty() {
         let mut attributes = Cursor::new(rdns.expect(Tag::Set, "a RelativeDistinguishedName")?.value, "Name")?;
@@ -271,7 +314,10 @@ fn hash_name(der: &[u8]) -> Result<u64, Asn1Error> {
             // A sum: the order of attributes in a set means nothing.
             rdn = rdn.wrapping_add(match decode_text(&attribute.value) {
                 Some(text) if text.is_ascii() => fnv(start, prepare_ascii(&text)),
-                Some(text) => fnv(start, prepare(&text).bytes()),
+                Some(text) => match prepare(&text, &mut fuel) {
+                    Some(prepared) => fnv(start, prepared.bytes()),
+                    None => fnv(start, attribute.value.bytes().iter().copied()),
+                },
                 None => fnv(start, attribute.value.bytes().iter().copied()),
             });
         }

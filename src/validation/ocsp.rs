@@ -8,7 +8,7 @@ use base64ct::{Base64, Encoding};
 
 use super::freshness::{Freshness, Window};
 use super::knowledge::Source;
-use super::names::same_name;
+use super::names::{name_hash, same_name};
 use super::signed::SignatureMemory;
 use super::status::{Status, StatusSearch};
 use crate::asn1::Asn1Error;
@@ -149,6 +149,12 @@ impl OcspResponse {
 
     fn note_entitled(&self) {
         self.is_entitled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it says of any certificate that it is revoked.
+    pub(crate) fn revokes(&self) -> bool {
+        let is_revoked = |entry: &SingleResponse| matches!(entry.status, CertStatus::Revoked { .. });
+        self.basic().is_some_and(|basic| basic.responses.iter().any(is_revoked))
     }
 
     /// Whether this says less than another about a certificate that the other speaks about: nothing, what was said before,
@@ -303,7 +309,12 @@ impl StatusSearch<'_> {
         let mut why = "nobody at hand is the responder it names".to_owned();
         let trusted = &self.policy().trusted_responders;
         let candidates = std::iter::once(issuer).chain(trusted).chain(&basic.certificates).chain(self.pool);
-        for candidate in candidates.filter(|candidate| self.is_responder(candidate, &basic.responder_id)) {
+        // The response's name is prepared once, each certificate's once in its life: both are somebody else's choice.
+        let hash = match &basic.responder_id {
+            ResponderId::Name(name) => name_hash(name),
+            ResponderId::KeyHash(_) => 0,
+        };
+        for candidate in candidates.filter(|candidate| self.is_responder(candidate, &basic.responder_id, hash)) {
             self.spend_signature(Source::Ocsp)?;
             if let Err(error) = response.verify(basic, self.provider, candidate.spki(), self.checks.allow_weak) {
                 // Not the key that made it: another candidate may be. If none is, it is nobody's word.
@@ -346,9 +357,11 @@ impl StatusSearch<'_> {
         self.authorise_responder(candidate, above, made)
     }
 
-    fn is_responder(&self, candidate: &Certificate, id: &ResponderId) -> bool {
+    fn is_responder(&self, candidate: &Certificate, id: &ResponderId, hash: u64) -> bool {
         match id {
-            ResponderId::Name(name) => same_name(name, candidate.subject()),
+            ResponderId::Name(name) => {
+                candidate.subject_hash(name_hash) == hash && same_name(name, candidate.subject())
+            }
             // Section 4.2.1: KeyHash is SHA-1, whatever the rest uses. It finds the key, it proves nothing.
             ResponderId::KeyHash(hash) => key_bits(candidate)
                 .ok()

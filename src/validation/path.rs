@@ -67,7 +67,8 @@ struct Node<'a> {
     against: OnceCell<Option<Objection>>,
     is_self_issued: OnceCell<bool>,
     same_key: OnceCell<usize>,
-    subject_hash: OnceCell<u64>,
+    /// Whether the hash of its subject is paid for in this validation.
+    is_hashed: bool,
     candidates: OnceCell<Vec<usize>>,
     further_candidates: OnceCell<Vec<usize>>,
 }
@@ -80,7 +81,7 @@ impl<'a> Node<'a> {
             against: OnceCell::new(),
             is_self_issued: OnceCell::new(),
             same_key: OnceCell::new(),
-            subject_hash: OnceCell::new(),
+            is_hashed: false,
             candidates: OnceCell::new(),
             further_candidates: OnceCell::new(),
         }
@@ -318,22 +319,23 @@ impl<'a> Search<'a> {
     /// Certificates whose subject is the issuer of this one in other bytes (RFC 5280 section 7.1).
     fn further_candidates(&mut self, node: usize) -> &[usize] {
         if self.nodes[node].further_candidates.get().is_none() {
-            let issuer = self.nodes[node].certificate.issuer();
+            let below = self.nodes[node].certificate;
+            let issuer = below.issuer();
             let mut found = Vec::new();
             let mut hash = None;
             for other in 1..self.nodes.len() {
                 let subject = self.nodes[other].certificate.subject();
-                let cost = match self.nodes[other].subject_hash.get() {
-                    Some(_) => 1,
-                    None => 1 + subject.len() / 16,
+                let cost = match std::mem::replace(&mut self.nodes[other].is_hashed, true) {
+                    true => 1,
+                    false => names::hash_cost(subject),
                 };
-                if !self.spend_names(cost) {
+                if !self.spend_names(cost) || (hash.is_none() && !self.spend_names(names::hash_cost(issuer))) {
                     break;
                 }
-                let subject_hash = *self.nodes[other].subject_hash.get_or_init(|| names::name_hash(subject));
-                if *hash.get_or_insert_with(|| names::name_hash(issuer)) == subject_hash
+                let subject_hash = self.nodes[other].certificate.subject_hash(names::name_hash);
+                if *hash.get_or_insert_with(|| below.issuer_hash(names::name_hash)) == subject_hash
                     && subject != issuer
-                    && self.spend_names(1 + issuer.len() / 16)
+                    && self.spend_names(names::hash_cost(issuer))
                     && names::same_name(subject, issuer)
                     && !self.is_among(other, &found)
                 {
@@ -438,12 +440,9 @@ impl<'a> Search<'a> {
         *is_self_issued.get_or_init(|| names::same_name(certificate.issuer(), certificate.subject()))
     }
 
-    /// The path reached an anchor: everything that depends on the whole of it. Signatures before policies, whose cost
-    /// whoever made the certificates chooses: one signature that does not hold ends all paths over it.
+    /// The path reached an anchor: everything that depends on the whole of it. Signatures before names and policies, whose
+    /// cost whoever made the certificates chooses: one signature that does not hold ends all paths over it.
     fn complete(&mut self, path: &[usize]) -> Next {
-        if let Some(next) = self.check_constraints(path) {
-            return next;
-        }
         for k in 0..path.len() - 1 {
             match self.check_signature(path, k) {
                 None => return Next::Stop,
@@ -453,6 +452,9 @@ impl<'a> Search<'a> {
                     return Next::Back(k + 1);
                 }
             }
+        }
+        if let Some(next) = self.check_constraints(path) {
+            return next;
         }
         if !self.spend_policies(path) {
             return Next::Stop;
@@ -502,8 +504,10 @@ impl<'a> Search<'a> {
             self.record(0, &reason);
             return Next::Other;
         }
-        if status.contested {
-            self.contested.get_or_insert_with(|| Box::new((found, status.findings)));
+        if let Some(text) = status.contested {
+            let mut notes = status.findings;
+            notes.push(Finding::note(Code::RevocationUnknown, None, text));
+            self.contested.get_or_insert_with(|| Box::new((found, notes)));
             return Next::Other;
         }
         self.notes.extend(status.findings);

@@ -138,8 +138,8 @@ pub struct StatusOutcome {
     pub unknown: Vec<usize>,
     /// Signers of status data whose own status is not known: each with its chain to the anchor.
     pub unknown_signers: Vec<Vec<Certificate>>,
-    /// Whether a list revokes a certificate of the path whose signer is not entitled on this path, but may be on another.
-    pub(super) contested: bool,
+    /// Which list revokes a certificate of the path whose signer is not entitled on this path, but may be on another.
+    pub(super) contested: Option<String>,
 }
 
 /// Checks the status of the certificates of a path (leaf first, anchor last) whose signatures and RFC 5280 section 6.1
@@ -204,7 +204,7 @@ pub(super) fn check_path_within(
         // In every mode and whatever was found good: what was not looked at may revoke.
         outcome.findings.push(Finding::fatal(Code::Budget, None, text));
     }
-    outcome.contested = search.contested.get();
+    outcome.contested = search.contested.take();
     outcome.unknown_signers = search.into_unknown_signers();
     outcome
 }

@@ -1,9 +1,10 @@
 //! The search for a certificate's status among the data at hand, and for whoever may sign such data.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 use super::certificate::Objection;
 use super::checks::{CheckTime, Checks, KeyUsage, NameCheck, PolicyInputs};
+use super::crl::Crl;
 use super::facts::Facts;
 use super::freshness::{Freshness, Window};
 use super::knowledge::{Knowledge, Source};
@@ -88,8 +89,8 @@ pub(super) struct StatusSearch<'a> {
     pub path: &'a [Certificate],
     anchors: &'a TrustAnchors,
     pub(super) knowledge: &'a Knowledge,
-    /// Whether a list that nobody entitled on this path has signed lists a certificate of the path as revoked.
-    pub(super) contested: Cell<bool>,
+    /// A list that nobody entitled on this path has signed, and that lists a certificate of the path as revoked; in words.
+    pub(super) contested: RefCell<Option<String>>,
     /// Whether a list older than one seen before was met.
     pub(super) rollback: Cell<bool>,
     /// Signers of status data whose own status was looked for and not found, with their chains to the anchor.
@@ -98,6 +99,8 @@ pub(super) struct StatusSearch<'a> {
     in_progress: RefCell<Vec<Certificate>>,
     /// Signers of CRLs found good or bad; with those whose certificate is over, as of when.
     authorised: RefCell<Vec<Authorised>>,
+    /// The lists at hand, each once.
+    pub(super) lists: OnceCell<Vec<&'a Crl>>,
 }
 
 impl<'a> StatusSearch<'a> {
@@ -118,11 +121,12 @@ impl<'a> StatusSearch<'a> {
             path,
             anchors,
             knowledge,
-            contested: Cell::new(false),
+            contested: RefCell::default(),
             rollback: Cell::new(false),
             unknown_signers: RefCell::default(),
             in_progress: RefCell::default(),
             authorised: RefCell::default(),
+            lists: OnceCell::new(),
         }
     }
 
@@ -243,10 +247,18 @@ impl<'a> StatusSearch<'a> {
             return Ok(Standing::Full);
         }
         let found = self.signer_chain(signer, anchor, made)?;
-        let parent = found.chain.get(1).unwrap_or(signer).spki();
-        let is_family = parent == issuer.spki() || above.get(1).is_some_and(|above| above.spki() == parent);
-        if is_named || is_family {
+        let certifier = found.chain.get(1).unwrap_or(signer);
+        let parent = certifier.spki();
+        let is_family = parent == issuer.spki()
+            || above.get(1).is_some_and(|above| above.spki() == parent)
+            || self.has_certified(certifier, issuer)?;
+        if is_family || (is_named && (found.chain.len() <= 2 || above.iter().any(|above| above.spki() == parent))) {
             return Ok(found.standing());
+        }
+        if is_named {
+            // The name that the certificate gives to its list's issuer is anybody's to take who issues certificates: whoever is
+            // certified elsewhere clears nobody by it.
+            return Ok(Standing::RevocationsOnly);
         }
         if found.chain.len() <= 2 {
             // An anchor vouches for it directly: nobody stands above an anchor, so what it revokes is revoked also where a
@@ -257,6 +269,16 @@ impl<'a> StatusSearch<'a> {
             "its signer {} was certified neither by the issuer of the certificate nor by the issuer's own issuer",
             display(signer.subject())
         ))
+    }
+
+    /// Whether this CA has certified the issuer, wherever the path that is checked ends: an issuing CA may be an anchor too,
+    /// and a peer chooses up to which anchor it sends its chain.
+    fn has_certified(&self, ca: &Certificate, issuer: &Certificate) -> Result<bool, String> {
+        if ca == issuer || !same_name(ca.subject(), issuer.issuer()) {
+            return Ok(false);
+        }
+        self.spend_signature(Source::Crl)?;
+        Ok(certificate::against_signature(self.provider, issuer, ca.spki(), self.checks.allow_weak).is_none())
     }
 
     /// The path of a signer to the anchor of the path that is checked, else to another one.
@@ -372,12 +394,11 @@ impl<'a> StatusSearch<'a> {
         }
         self.issued_directly(responder, issuer, made).map_err(|why| format!("the responder's certificate: {why}"))?;
         self.while_in_progress(responder, Source::Ocsp, || {
-            if responder.extension(oid::OCSP_NOCHECK).is_some() {
-                return Ok(None);
-            }
             match self.status(responder, above) {
                 Status::Good { .. } => Ok(None),
                 Status::Revoked(text) => Err(format!("the responder's certificate is revoked: {text}")),
+                // It does without a status; one that is known counts all the same.
+                Status::Unknown(_) if responder.extension(oid::OCSP_NOCHECK).is_some() => Ok(None),
                 // Section 4.2.2.2.1: neither nocheck nor a status leaves it to the reader.
                 Status::Unknown(_) => {
                     self.note_unknown_signer(responder, above);

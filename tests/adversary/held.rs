@@ -231,3 +231,83 @@ fn an_exhausted_recheck_closes_the_handle_until_another() {
         }
     }
 }
+
+/// A responder's certificate that does without a status is no licence: what is known against it counts.
+#[test]
+fn a_responder_with_nocheck_that_a_list_revokes_is_believed_no_more() {
+    let case = Case::new();
+    let responder = Builder::leaf("responder")
+        .purposes(&[oid::KP_OCSP_SIGNING])
+        .with(oid::OCSP_NOCHECK, false, vec![5, 0])
+        .signed_by(&case.ca);
+    let good = OcspBuilder::delegated(&responder).says(Single::good(&case.peer.certificate, &case.ca)).build();
+    // Out of date for all whom it does not list.
+    let old = |list: CrlBuilder| list.times(now().plus(-9 * DAY), Some(now().plus(-8 * DAY))).build();
+    let judge = |crls: &[Arc<Crl>], mode| {
+        code(&case.judge(&[&case.ca], crls, std::slice::from_ref(&good), mode, RevocationScope::LeafOnly, now()))
+    };
+    for mode in MODES {
+        assert_eq!(judge(&[], mode), None);
+        assert_eq!(judge(&[old(CrlBuilder::of(&case.ca))], mode), None);
+        let refused = (mode == RevocationMode::HardFail).then_some(Code::RevocationUnknown);
+        assert_eq!(judge(&[old(CrlBuilder::of(&case.ca).revokes(&responder))], mode), refused);
+    }
+}
+
+/// A distribution point names who issues its list. The name is not the certificate of whoever takes it.
+#[test]
+fn a_crl_issuer_by_name_alone_clears_nobody() {
+    use crate::status::{INDIRECT, certificate_issuer, crl_issuer, point_url, points};
+    let root = Party::root("Root");
+    let (middle, partner) = (root.ca("middle"), root.ca("partner"));
+    let ca = middle.ca("CA");
+    let point = points(&[&[point_url("http://x.example/"), crl_issuer(&crate::certificates::common_name("Lists"))]]);
+    let peer = Builder::leaf("peer").with(oid::CE_CRL_DISTRIBUTION_POINTS, false, point).signed_by(&ca);
+    let lists = |above: &Party| Builder::leaf("Lists").key_usage(&[KeyUsage::CrlSign]).signed_by(above);
+    let case = Case { root, ca, peer };
+    let list = |signer: &Party, revokes: bool| {
+        let list = CrlBuilder::of(signer).scope(&[point_url("http://x.example/"), flag(INDIRECT)]);
+        let issuer = certificate_issuer(case.ca.certificate.subject());
+        match revokes {
+            true => list.entry(case.peer.certificate.serial(), &[issuer]),
+            false => list,
+        }
+        .build()
+    };
+    let judge = |signer: &Party, revokes: bool| {
+        let sent = [&case.ca, &middle, &partner, signer];
+        let mode = RevocationMode::HardFail;
+        code(&case.judge(&sent, &[list(signer, revokes)], &[], mode, RevocationScope::LeafOnly, now()))
+    };
+    for above in [&case.root, &middle, &case.ca] {
+        assert_eq!(judge(&lists(above), false), None, "certified above the peer, or by its issuer");
+        assert_eq!(judge(&lists(above), true), Some(Code::Revoked));
+    }
+    assert_eq!(judge(&lists(&partner), false), Some(Code::RevocationUnknown));
+}
+
+/// An issuing CA that is an anchor too: the peer chooses how much of its chain it sends, and that changes nothing.
+#[test]
+fn a_shorter_chain_does_not_leave_out_a_list() {
+    let root = Party::root("Root");
+    let middle = root.ca("middle");
+    let ca = middle.ca("CA");
+    let case = Case { peer: ca.leaf("peer"), ca, root };
+    let signer = signer_under(&middle, |b| b);
+    let crls = [
+        CrlBuilder::of(&signer).revokes(&case.peer).build(),
+        CrlBuilder::of(&middle).build(),
+        CrlBuilder::of(&case.root).build(),
+    ];
+    let anchors: TrustAnchors = [&case.root, &case.ca].map(|p| p.certificate.clone()).into_iter().collect();
+    for mode in MODES {
+        for sent in [&[&middle, &signer][..], &[&case.ca, &middle, &signer]] {
+            for ocsp in [vec![], vec![case.old_good()]] {
+                let pool: Vec<Certificate> = sent.iter().map(|p| p.certificate.clone()).collect();
+                let status = StatusSources { crls: crls.to_vec(), ocsp, ..StatusSources::none() };
+                let report = validate(&**provider(), &anchors, &case.peer.certificate, &pool, &status, &checks(mode));
+                assert_eq!(code(&report), Some(Code::Revoked), "{mode:?}");
+            }
+        }
+    }
+}

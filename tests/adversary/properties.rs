@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use devid::validation::{Crl, OcspResponse};
+use devid::validation::{Crl, KeyUsage, OcspResponse, RevocationMode};
 
-use crate::certificates::{Builder, Party, now};
+use crate::certificates::{Builder, Party, date, now};
 use crate::status::{CrlBuilder, OcspBuilder, Single};
 use crate::{MODES, judge};
 
@@ -37,6 +37,10 @@ struct World {
     leaf: Party,
     issuer: Party,
     pool: Vec<Party>,
+    /// Other genuine certificates of the CAs in the pool, which a peer may send beside or before the ones that it needs.
+    earlier: Vec<Party>,
+    /// Signers of lists in the issuer's name, at hand with the verifier's own.
+    signers: Vec<Party>,
     crls: Vec<Arc<Crl>>,
     ocsp: Vec<Arc<OcspResponse>>,
 }
@@ -56,9 +60,42 @@ impl World {
             pool.push(cross);
         }
         let leaf = issuer.leaf("leaf");
-        let mut world = World { anchors, leaf, issuer, pool, crls: Vec::new(), ocsp: Vec::new() };
+        let (earlier, signers) = (Vec::new(), Vec::new());
+        let mut world = World { anchors, leaf, issuer, pool, earlier, signers, crls: Vec::new(), ocsp: Vec::new() };
+        world.add_relatives(dice);
         world.add_status(dice);
         world
+    }
+
+    /// Earlier certificates of CAs, with or without room below them, and signers of lists with keys of their own.
+    fn add_relatives(&mut self, dice: &mut Dice) {
+        let parents: Vec<Party> = std::iter::once(self.anchors[0].clone()).chain(self.pool.iter().cloned()).collect();
+        for (depth, ca) in self
+            .pool
+            .iter()
+            .enumerate()
+            .filter(|(depth, ca)| ca.certificate.issuer() == parents[*depth].certificate.subject())
+        {
+            if dice.maybe(30) {
+                let name = format!("c{depth}");
+                let mut builder = Builder::ca(&name).key(&ca.key);
+                if dice.maybe(50) {
+                    builder = builder.path_len(0);
+                }
+                self.earlier.push(builder.signed_by(&parents[depth]));
+            }
+        }
+        if dice.maybe(35) && self.issuer.certificate.subject() != self.issuer.certificate.issuer() {
+            let above = parents.iter().find(|p| p.certificate.subject() == self.issuer.certificate.issuer());
+            if let Some(above) = above {
+                let mut builder = Builder::leaf("X").subject(self.issuer.certificate.subject().to_vec());
+                builder = builder.key_usage(&[KeyUsage::CrlSign]);
+                if dice.maybe(25) {
+                    builder = builder.valid(date(2020, 1, 1), now().plus(-3600));
+                }
+                self.signers.push(builder.signed_by(above));
+            }
+        }
     }
 
     fn add_status(&mut self, dice: &mut Dice) {
@@ -69,11 +106,24 @@ impl World {
                 && !(is_cross && self.anchors.len() > 1 && issuer.certificate.subject() != issuer.certificate.issuer())
             {
                 let mut list = CrlBuilder::of(issuer).number(10);
+                for earlier in &self.earlier {
+                    if earlier.certificate.issuer() == issuer.certificate.subject() && dice.maybe(50) {
+                        list = list.revokes_for(earlier, 4);
+                    }
+                }
+                if issuer.certificate.subject() == issuer.certificate.issuer() && dice.maybe(20) {
+                    // About users alone: nothing is known of CAs and signers.
+                    list = list.scope(&[crate::status::flag(crate::status::ONLY_USER_CERTS)]);
+                }
                 if issuer.certificate.subject() == self.issuer.certificate.subject() && dice.maybe(40) {
                     list = list.revokes(&self.leaf);
                 }
                 self.crls.push(list.build());
             }
+        }
+        for signer in &self.signers {
+            let list = CrlBuilder::of(signer).number(7).times(now().plus(-7200), Some(now().plus(86_400)));
+            self.crls.push(if dice.maybe(60) { list.revokes(&self.leaf) } else { list }.build());
         }
         if dice.maybe(30) {
             let mut single = Single::good(&self.leaf.certificate, &self.issuer);
@@ -85,7 +135,7 @@ impl World {
     }
 
     fn sent(&self) -> Vec<&Party> {
-        std::iter::once(&self.leaf).chain(&self.pool).collect()
+        std::iter::once(&self.leaf).chain(&self.pool).chain(&self.signers).collect()
     }
 
     fn anchors(&self) -> Vec<&Party> {
@@ -124,8 +174,7 @@ fn verdicts_change_only_as_they_may() {
         revoked += u32::from(is_revoked);
 
         // Order and duplicates change nothing.
-        let (mut pool, mut crls, mut anchors) =
-            (world.pool.iter().collect::<Vec<_>>(), world.crls.clone(), world.anchors());
+        let (mut pool, mut crls, mut anchors) = (world.sent()[1..].to_vec(), world.crls.clone(), world.anchors());
         if !pool.is_empty() {
             pool.push(pool[dice.below(pool.len())]);
         }
@@ -139,7 +188,7 @@ fn verdicts_change_only_as_they_may() {
 
         // What is not valid stays so whatever a peer adds that it can make itself.
         let junk: Vec<Party> = (0..[0, 1, 5, 20][dice.below(4)]).map(|_| world.junk(&mut dice)).collect();
-        let mut sent: Vec<&Party> = world.pool.iter().chain(&junk).collect();
+        let mut sent: Vec<&Party> = world.sent()[1..].iter().copied().chain(&junk).collect();
         dice.shuffle(&mut sent);
         sent.insert(0, &world.leaf);
         let forger = Builder::ca("c0").self_signed();
@@ -153,7 +202,26 @@ fn verdicts_change_only_as_they_may() {
             mode,
         );
         assert!(base.is_valid() || !with.is_valid(), "seed {seed}: {:?}", base.findings());
+        // Doubt is no permission: who is valid where a status is needed is valid where it is not.
+        if mode == RevocationMode::HardFail && base.is_valid() {
+            let soft = judge(&world.anchors(), &world.sent(), &world.crls, &world.ocsp, RevocationMode::SoftFail);
+            assert!(soft.is_valid(), "seed {seed}: {:?}", soft.findings());
+        }
         if is_revoked {
+            // Genuine certificates of the same CAs, before or behind the others, and a genuine good word from before.
+            let mut sent = world.sent();
+            for earlier in &world.earlier {
+                sent.insert(1 + dice.below(sent.len()), earlier);
+            }
+            let from = now().plus(-20 * 3600);
+            let word = Single::good(&world.leaf.certificate, &world.issuer).times(from, Some(now().plus(9 * 86_400)));
+            let word = OcspBuilder::by(&world.issuer).says(word).build();
+            for ocsp in [&world.ocsp[..], &[&[word][..], &world.ocsp].concat()] {
+                for mode in MODES {
+                    let with = judge(&world.anchors(), &sent, &world.crls, ocsp, mode);
+                    assert!(!with.is_valid(), "seed {seed} {mode:?}: {:?}", base.findings());
+                }
+            }
             // Older genuine news takes nothing back.
             let old =
                 CrlBuilder::of(&world.issuer).number(9).times(now().plus(-7200), Some(now().plus(86_400))).build();

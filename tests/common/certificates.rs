@@ -28,6 +28,13 @@ pub fn now() -> Time {
     date(2026, 1, 1)
 }
 
+/// The DER of a Name of several relative distinguished names, each with a commonName.
+pub fn name_of(common_names: &[&str]) -> Vec<u8> {
+    let attributes: Vec<(Oid, u8, &[u8])> =
+        common_names.iter().map(|text| (oid::AT_COMMON_NAME, 0x0c, text.as_bytes())).collect();
+    name(&attributes)
+}
+
 /// Noon of a day.
 pub fn date(year: i64, month: u32, day: u32) -> Time {
     Time::from_civil(year, month, day, 12, 0, 0).expect("a date")

@@ -18,6 +18,7 @@ mod bearer;
 mod broken;
 mod broken_encrypted;
 mod by_file;
+mod confined;
 mod counted;
 mod elsewhere;
 #[cfg(feature = "crypto-awslc")] // the test CA stands on it

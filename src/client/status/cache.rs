@@ -73,6 +73,15 @@ impl Item {
         }
     }
 
+    /// Whether it says of anyone that it is revoked.
+    fn revokes(&self) -> bool {
+        match self {
+            Item::Crls(lists) => lists.iter().any(|crl| crl.entry_count().is_none_or(|count| count > 0)),
+            Item::Ocsp(response) => response.revokes(),
+            Item::Issuers(_) => false,
+        }
+    }
+
     /// What is kept of this and of what was kept in its place before: nothing that was said against anyone is lost to a
     /// document that says less. Lists of other series stay beside the new ones; an older word replaces no newer one.
     fn after(&self, kept: &Item) -> Result<Item, Error> {
@@ -122,8 +131,10 @@ impl Entry {
         is_current(this_update, until, checks)
     }
 
-    fn until(&self) -> Time {
-        self.item.times().1.unwrap_or(Time::from_unix(0))
+    /// What makes room first: whatever speaks against nobody, and of that what expires first. A word against somebody counts
+    /// also when it is out of date, and must not be pushed out by good words about others.
+    fn rank(&self) -> (bool, Time) {
+        (self.item.revokes(), self.item.times().1.unwrap_or(Time::from_unix(0)))
     }
 }
 
@@ -287,7 +298,7 @@ impl Cache {
         self.entries.remove(key);
         let mut total = self.entries.values().map(|e| e.len).sum::<usize>();
         while self.entries.len() >= self.max_entries.max(1) || total.saturating_add(entry.len) > self.max_bytes {
-            let Some(first) = self.entries.iter().min_by_key(|(_, e)| e.until()).map(|(key, _)| key.clone()) else {
+            let Some(first) = self.entries.iter().min_by_key(|(_, e)| e.rank()).map(|(key, _)| key.clone()) else {
                 break;
             };
             total -= self.entries.remove(&first).map_or(0, |e| e.len);
@@ -295,19 +306,19 @@ impl Cache {
         self.entries.insert(key.to_owned(), entry);
     }
 
-    /// Removes records until one more has its place: damaged ones first, then those that expire first.
+    /// Removes records until one more has its place: damaged ones first, then those that revoke nobody and expire first.
     fn make_room(&self, store: &Store, name: &str) -> Result<(), Error> {
         let mut names: Vec<String> = store.blobs()?.into_iter().filter(|n| n.starts_with(PREFIX)).collect();
         if names.len() < self.max_entries || names.iter().any(|n| n == name) {
             return Ok(());
         }
-        let until = |name: &String| {
+        let rank = |name: &String| {
             let record = store.blob(name).ok()?;
             let (key, _, _, body) = split_record(&record)?;
             let item = Item::read(key.chars().next()?, &Arc::new(body.to_vec())).ok()?;
-            item.times().1
+            Some((item.revokes(), item.times().1))
         };
-        names.sort_by_cached_key(until);
+        names.sort_by_cached_key(rank);
         for name in &names[..names.len() + 1 - self.max_entries] {
             store.remove_blob(name)?;
         }

@@ -76,9 +76,10 @@ impl Verifier {
         }
         let leaf = Certificate::from_der(end_entity)?;
         let mut pool = Vec::with_capacity(intermediates.len() + config.intermediates.len());
+        // The device's own first: what a server sends can add a path, and does not choose one.
+        pool.extend(config.intermediates.iter().cloned());
         // RFC 8446 section 4.4.2: besides the server's own, certificates may be there that nobody needs.
         pool.extend(intermediates.iter().filter_map(|der| Certificate::from_der(der).ok()));
-        pool.extend(config.intermediates.iter().cloned());
         let mut checks = match config.time {
             TlsTime::System => Checks::at(Time::from_unix(now.as_secs().cast_signed())),
             TlsTime::At(time) => Checks::at(time),

@@ -1,0 +1,120 @@
+//! CAs of another purpose, and answers that somebody on the way has called forth.
+
+use devid::Code;
+use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
+use devid::asn1::der::sequence;
+use devid::asn1::oid::{self, Oid};
+use devid::cmp::{Action, SignerAuthorisation, Tolerance};
+use devid::validation::KeyUsage;
+
+use crate::certificates::{Builder, Party, name};
+use crate::mock_ca::{Device, MockCa};
+
+/// The answer's signer is certified by another CA under the root, with these purposes.
+fn answered_by(purposes: Option<&[Oid]>, signer: impl Fn(Builder) -> Builder) -> MockCa {
+    let mut ca = MockCa::new();
+    let other = match purposes {
+        Some(purposes) => Builder::ca("TLS CA").purposes(purposes),
+        None => Builder::ca("TLS CA"),
+    };
+    let other = other.signed_by(&ca.root);
+    ca.signer = signer(Builder::leaf("CMP server").key_usage(&[KeyUsage::DigitalSignature])).signed_by(&other);
+    ca.bend = Some(Box::new(move |answer| answer.extra_certs.push(other.certificate.clone())));
+    ca
+}
+
+#[test]
+fn a_ca_for_other_purposes_appoints_nobody_to_answer() {
+    let tls = [oid::KP_SERVER_AUTH, oid::KP_CLIENT_AUTH];
+    let ra = |builder: Builder| builder.purposes(&[oid::KP_CMC_RA]);
+    for tolerance in [Tolerance::default(), Tolerance::strict_rfc9483()] {
+        let run = |purposes: Option<&[Oid]>, authorisation: SignerAuthorisation| {
+            let mut ca = answered_by(purposes, ra);
+            let mut config = Device::config(&ca);
+            config.tolerance = tolerance.clone();
+            config.tolerance.unauthorised_bearer = false;
+            config.authorisation = authorisation;
+            Device::enrolling_as(&config).run(&mut ca).map(|_| ()).map_err(|e| e.code())
+        };
+        let refused = Err(Code::ProtectionInvalid);
+        for said in [SignerAuthorisation::default(), SignerAuthorisation::by_purpose()] {
+            assert_eq!(run(Some(&tls), said.clone()), refused);
+            assert_eq!(run(None, said.clone()), Ok(()));
+            assert_eq!(run(Some(&[oid::KP_SERVER_AUTH, oid::KP_CMC_RA]), said.clone()), Ok(()));
+            assert_eq!(run(Some(&[oid::ANY_EXTENDED_KEY_USAGE]), said), Ok(()));
+        }
+        // A name can be given by any CA, by one of another purpose too.
+        let named = devid::asn1::name::Name::common_name("CMP server");
+        assert_eq!(run(Some(&tls), SignerAuthorisation::named(named.clone())), refused);
+        assert_eq!(run(None, SignerAuthorisation::named(named)), Ok(()));
+    }
+}
+
+#[test]
+fn a_ca_for_other_purposes_does_not_answer_itself() {
+    for (purposes, expected) in [
+        (Some(vec![oid::KP_SERVER_AUTH]), Err(Code::ProtectionInvalid)),
+        (None, Ok(())),
+        (Some(vec![oid::KP_CMC_CA]), Ok(())),
+    ] {
+        let mut ca = MockCa::new();
+        let builder = Builder::ca("TLS CA").key_usage(&[KeyUsage::KeyCertSign, KeyUsage::DigitalSignature]);
+        let builder = match purposes {
+            Some(purposes) => builder.purposes(&purposes),
+            None => builder,
+        };
+        ca.signer = builder.signed_by(&ca.root);
+        let mut config = Device::config(&ca);
+        config.tolerance.unauthorised_bearer = false;
+        assert_eq!(Device::enrolling_as(&config).run(&mut ca).map(|_| ()).map_err(|e| e.code()), expected);
+    }
+}
+
+/// A bit of pollReq that somebody changes on the way makes the CA say so, genuinely: the enrolment waits on.
+#[test]
+fn an_error_about_a_poll_that_was_changed_on_the_way_ends_nothing() {
+    const BAD_MESSAGE_CHECK: u32 = 1 << 1;
+    const NOT_AUTHORIZED: u32 = 1 << 23;
+    let error = |bit: u32| {
+        let mut status = PkiStatusInfo::new(PkiStatus::Rejection);
+        status.fail_info = Some(bit);
+        sequence(&[&status.to_der()])
+    };
+    let polling = |bit: u32, times: u32| {
+        let mut left = times;
+        let mut ca = MockCa::new().answers_waiting(times + 1, 1).bending(BodyType::POLLREP, move |answer| {
+            if left > 0 {
+                left -= 1;
+                (answer.body_type, answer.content) = (BodyType::ERROR, error(bit));
+            }
+        });
+        let mut device = Device::enrolling_with(&ca);
+        let outcome = device.run(&mut ca).map(|_| ()).map_err(|e| e.code());
+        (outcome, device.waits)
+    };
+    let (outcome, waits) = polling(BAD_MESSAGE_CHECK, 4);
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(waits[..4], [60, 120, 240, 480], "longer each time");
+    // A server that says so for a day has lost the transaction.
+    assert_eq!(polling(BAD_MESSAGE_CHECK, 60).0, Err(Code::Rejected));
+    assert_eq!(polling(NOT_AUTHORIZED, 1).0, Err(Code::Rejected), "the CA's decision is one");
+
+    // In answer to the request itself it is told: nobody waits for anything yet.
+    let mut ca = MockCa::new().bending(BodyType::IP, move |answer| {
+        (answer.body_type, answer.content) = (BodyType::ERROR, error(BAD_MESSAGE_CHECK));
+    });
+    assert_eq!(Device::enrolling_with(&ca).run(&mut ca).unwrap_err().code(), Code::Rejected);
+}
+
+/// Names of certificates that came along are prepared within a budget, whatever their letters become.
+#[test]
+fn long_names_of_strangers_end_with_their_budget() {
+    // One letter that becomes eighteen.
+    let long = |n: usize| name(&[(oid::AT_COMMON_NAME, 0x0c, format!("{}{n}", "\u{fdfa}".repeat(2000)).as_bytes())]);
+    let strangers: Vec<Party> =
+        (0..40).map(|n| Builder::ca("X").subject(long(n)).sign(&long(n + 1), &crate::certificates::key())).collect();
+    let mut ca = MockCa::new();
+    ca.bend = Some(Box::new(move |answer| answer.extra_certs.extend(strangers.iter().map(|p| p.certificate.clone()))));
+    Device::enrolling_with(&ca).run(&mut ca).expect("the genuine path is found beside them");
+    assert!(matches!(Device::enrolling_with(&ca).step(), Ok(Action::Send)));
+}
