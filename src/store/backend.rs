@@ -27,6 +27,17 @@ pub trait Backend: Send {
     /// home can.
     fn remove(&mut self, key: &str, wipe: bool) -> Result<(), StoreError>;
 
+    /// The same for a record that counts only beside another damage, or whose bytes say nothing: after lost power it may be
+    /// the old one, the new one, or spoilt. Saves a device the cost of making sure.
+    fn write_spare(&mut self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.write(key, bytes)
+    }
+
+    /// Removes such a record; after lost power it may be back.
+    fn remove_spare(&mut self, key: &str) -> Result<(), StoreError> {
+        self.remove(key, false)
+    }
+
     /// The keys that begin with `prefix` (empty, or ending with `/`), in any order.
     fn list(&mut self, prefix: &str) -> Result<Vec<String>, StoreError>;
 
@@ -40,6 +51,14 @@ pub trait Backend: Send {
 
     /// Ends one [`Backend::lock`].
     fn unlock(&mut self) {}
+
+    /// A change of the records whose keys begin with `part` (a key's first names, or "" for all) is about to be made, under
+    /// the lock. What a process that was stopped left there and that can be seen is made durable before anything is built
+    /// on it, once for each part. [`Backend::sync`] has been called once before; most homes have nothing left to do.
+    fn settle(&mut self, part: &str) -> Result<(), StoreError> {
+        let _ = part;
+        Ok(())
+    }
 
     /// Looks for what only the home knows: left-over temporary files, access rights. With `mend`, puts right what can be.
     fn inspect(&mut self, mend: bool) -> Result<Vec<Problem>, StoreError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::backend::{Backend, key_names};
-use super::error::StoreError;
+use super::error::{StoreError, StoreErrorKind};
 use super::record;
 use super::repair::{Problem, ProblemKind};
 use crate::crypto::Provider;
@@ -152,8 +152,11 @@ impl<S: RawStorage> Backend for CallbackBackend<S> {
             return Ok(());
         }
         let announcement = record::wrap(REMOVAL, b"", &*self.provider)?;
-        self.storage.write(&beside(key), &announcement)?;
-        self.storage.sync()?;
+        match self.storage.write(&beside(key), &announcement) {
+            // On a full medium what makes room must not need any: an interruption leaves a damaged record then.
+            Err(error) if error.kind != StoreErrorKind::Full => return Err(error),
+            _ => self.storage.sync()?,
+        }
         self.finish_removal(key, wipe)
     }
 

@@ -29,7 +29,7 @@ impl Store {
             let detail = format!("{} s is after 9999-12-31T23:59:59Z, the end of the calendar", time.unix());
             return Err(StoreError::new(StoreErrorKind::Limit, TIME, detail));
         }
-        self.changing(|home| {
+        self.changing("clock", |home| {
             let kept = home.kept_time();
             let known = match &kept {
                 Ok(known) => *known,
@@ -54,7 +54,7 @@ impl Store {
 
     /// Gives the last known time up. For people who know that a time too late was noted. It is no error if there is none.
     pub fn forget_time(&self) -> Result<(), StoreError> {
-        self.changing(|home| {
+        self.changing("clock", |home| {
             home.backend.remove(TIME, false)?;
             home.backend.remove(COPY, false)?;
             home.backend.sync()
@@ -82,15 +82,19 @@ impl Home<'_> {
 
     fn write_time(&mut self, time: Time) -> Result<(), StoreError> {
         let record = Record::new().with("time", time.unix()).encode("clock", &**self.provider)?;
-        self.backend.write(TIME, &record)?;
-        self.backend.sync()?;
+        if let Err(error) = self.backend.write(TIME, &record) {
+            let (main, kept) = (self.read_time(TIME), self.kept_time());
+            let is_whole = matches!((main, kept), (Ok(Some(main)), Ok(kept)) if kept == Some(main));
+            self.make_room(error, is_whole, COPY)?;
+            self.backend.write(TIME, &record)?;
+        }
         if self.read_time(TIME)? != Some(time) {
             let detail = "what was read back is not what was written";
             return Err(StoreError::new(StoreErrorKind::VerifyAfterWrite, TIME, detail));
         }
-        // The time is kept; a copy that cannot be written is for the next call or for `repair`.
-        let _ = self.backend.write(COPY, &record).and_then(|()| self.backend.sync());
-        Ok(())
+        // A copy that cannot be written is for the next call or for `repair`; one sync makes both durable.
+        let _ = self.backend.write_spare(COPY, &record);
+        self.backend.sync()
     }
 
     /// The latest notBefore of the generations that are whole.

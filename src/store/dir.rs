@@ -4,7 +4,7 @@
 //! may write somewhere below can make the library read or write elsewhere. A record is written to a temporary file,
 //! synced, and renamed over the old one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -51,7 +51,12 @@ pub struct DirectoryBackend {
     /// Directories whose entries changed since the last sync, as keys; the root is "".
     dirty: BTreeSet<String>,
     temporary_count: u64,
-    is_tidied: bool,
+    /// Directories without leftovers of a process that was stopped, whose entries are durable or in `dirty`.
+    tidied: BTreeSet<String>,
+    /// Parts that are settled: see [`Backend::settle`].
+    settled: BTreeSet<String>,
+    /// Directories that are open, while we have the lock and nobody else makes or removes any.
+    opened: BTreeMap<String, Arc<OwnedFd>>,
 }
 
 impl DirectoryBackend {
@@ -89,7 +94,9 @@ impl DirectoryBackend {
             lock_depth: 0,
             dirty: BTreeSet::new(),
             temporary_count: 0,
-            is_tidied: false,
+            tidied: BTreeSet::new(),
+            settled: BTreeSet::new(),
+            opened: BTreeMap::new(),
         };
         home.check_marker()?;
         Ok(home)
@@ -118,7 +125,7 @@ impl DirectoryBackend {
                     return Err(StoreError::corrupt(place, detail));
                 }
                 self.lock()?;
-                let written = self.write_file("", MARKER, MARKER_TEXT).and_then(|()| self.sync());
+                let written = self.write_file("", MARKER, MARKER_TEXT, false).and_then(|()| self.sync());
                 self.unlock();
                 written
             }
@@ -140,25 +147,36 @@ impl DirectoryBackend {
     }
 
     /// Opens the directory with this key, step by step; with `create`, makes what is missing.
-    fn directory(&mut self, key: &str, create: bool) -> Result<Option<OwnedFd>, StoreError> {
-        let mut walked = String::new();
-        let mut opened: Option<OwnedFd> = None;
-        // "." is device memory's own directory.
-        for name in if key.is_empty() { "." } else { key }.split('/') {
-            let at = At { handle: opened.as_ref().unwrap_or(&self.root), key: &walked };
-            let next = match self.calls.open_directory(at, name) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound && create => {
-                    self.dirty.insert(walked.clone());
-                    self.calls.make_directory(at, name).map_err(|e| self.fail(key, "creating the directory", e))?;
-                    self.calls.open_directory(at, name)
-                }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-                next => next,
-            };
-            opened = Some(next.map_err(|e| self.fail(key, "opening the directory", e))?);
-            walked = join(&walked, name);
+    fn directory(&mut self, key: &str, create: bool) -> Result<Option<Arc<OwnedFd>>, StoreError> {
+        if let Some(opened) = self.opened.get(key) {
+            return Ok(Some(Arc::clone(opened)));
         }
-        Ok(opened)
+        let (parent, walked, name) = match key.rsplit_once('/') {
+            // "." is device memory's own directory.
+            None if key.is_empty() => (None, "", "."),
+            None => (None, "", key),
+            Some((parent, name)) => match self.directory(parent, create)? {
+                Some(opened) => (Some(opened), parent, name),
+                None => return Ok(None),
+            },
+        };
+        let at = At { handle: parent.as_deref().unwrap_or(&self.root), key: walked };
+        let next = match self.calls.open_directory(at, name) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && create => {
+                self.dirty.insert(walked.to_owned());
+                self.calls.make_directory(at, name).map_err(|e| self.fail(key, "creating the directory", e))?;
+                // A new one: nobody left anything in it.
+                self.tidied.insert(key.to_owned());
+                self.calls.open_directory(at, name)
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            next => next,
+        };
+        let opened = Arc::new(next.map_err(|e| self.fail(key, "opening the directory", e))?);
+        if self.lock_depth > 0 {
+            self.opened.insert(key.to_owned(), Arc::clone(&opened));
+        }
+        Ok(Some(opened))
     }
 
     fn read_file(&mut self, directory: &str, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
@@ -187,13 +205,14 @@ impl DirectoryBackend {
         self.calls.read(at, name, &file, size).map(Some).map_err(|e| self.fail(&key, "reading", e))
     }
 
-    fn write_file(&mut self, directory: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    fn write_file(&mut self, directory: &str, name: &str, bytes: &[u8], is_spare: bool) -> Result<(), StoreError> {
         let key = join(directory, name);
         let handle = self.directory(directory, true)?.expect("created if missing");
+        self.tidy_once(directory)?;
         let at = At { handle: &handle, key: directory };
         let temporary = self.temporary_name();
         self.dirty.insert(directory.to_owned());
-        let written = self.put(at, &temporary, name, bytes);
+        let written = self.put(at, &temporary, name, bytes, is_spare);
         if written.is_err() {
             let _ = self.calls.unlink(at, &temporary);
         }
@@ -206,10 +225,12 @@ impl DirectoryBackend {
         format!("{TEMPORARY}{}-{}", std::process::id(), self.temporary_count)
     }
 
-    fn put(&self, at: At<'_>, temporary: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+    fn put(&self, at: At<'_>, temporary: &str, name: &str, bytes: &[u8], is_spare: bool) -> io::Result<()> {
         let file = self.calls.create(at, temporary)?;
         self.calls.write(at, temporary, &file, bytes)?;
-        self.calls.sync(at, temporary, &file)?;
+        if !is_spare {
+            self.calls.sync(at, temporary, &file)?;
+        }
         self.calls.rename(at, temporary, name)
     }
 
@@ -239,28 +260,44 @@ impl DirectoryBackend {
         Ok(())
     }
 
-    /// Removes temporary files of a process that was stopped, and has all directories synced: what that process did last
-    /// can be seen, and perhaps is not durable yet. Only under the lock: nobody else is writing then.
-    fn tidy(&mut self) -> Result<(), StoreError> {
-        let mut leftovers = Vec::new();
-        let mut directories = vec![String::new()];
-        self.walk("", &mut |_, at, name, kind| {
-            if kind == FileType::Directory {
-                directories.push(join(at.key, name));
-            } else if name.starts_with(TEMPORARY) {
-                leftovers.push((at.key.to_owned(), name.to_owned()));
-            }
-            Ok(())
-        })?;
-        self.dirty.extend(directories);
-        for (directory, name) in leftovers {
-            self.remove_file(&directory, &name, true)?;
+    /// Removes temporary files of a process that was stopped, and has the directory synced: what that process did last can
+    /// be seen, and perhaps is not durable yet. Only under the lock: nobody else is writing then. Says which directories are
+    /// in it.
+    fn tidy(&mut self, directory: &str) -> Result<Vec<String>, StoreError> {
+        let Some(handle) = self.directory(directory, false)? else { return Ok(Vec::new()) };
+        let at = At { handle: &handle, key: directory };
+        let entries = self.calls.list(at).map_err(|e| self.fail(directory, "listing", e))?;
+        self.dirty.insert(directory.to_owned());
+        for (name, _) in
+            entries.iter().filter(|(name, kind)| *kind != FileType::Directory && name.starts_with(TEMPORARY))
+        {
+            self.unlink(directory, name, true)?;
         }
-        self.is_tidied = true;
+        self.tidied.insert(directory.to_owned());
+        let is_directory = |(name, kind): (String, FileType)| (kind == FileType::Directory).then_some(name);
+        Ok(entries.into_iter().filter_map(is_directory).map(|name| join(directory, &name)).collect())
+    }
+
+    fn tidy_once(&mut self, directory: &str) -> Result<(), StoreError> {
+        if self.lock_depth == 0 || self.tidied.contains(directory) { Ok(()) } else { self.tidy(directory).map(drop) }
+    }
+
+    fn tidy_below(&mut self, directory: &str, depth: usize) -> Result<(), StoreError> {
+        for below in self.tidy(directory)? {
+            if depth < 6 {
+                self.tidy_below(&below, depth + 1)?;
+            }
+        }
         Ok(())
     }
 
     fn remove_file(&mut self, directory: &str, name: &str, wipe: bool) -> Result<(), StoreError> {
+        self.tidy_once(directory)?;
+        self.unlink(directory, name, wipe)?;
+        self.remove_empty(directory)
+    }
+
+    fn unlink(&mut self, directory: &str, name: &str, wipe: bool) -> Result<(), StoreError> {
         let key = join(directory, name);
         let Some(handle) = self.directory(directory, false)? else { return Ok(()) };
         let at = At { handle: &handle, key: directory };
@@ -270,8 +307,7 @@ impl DirectoryBackend {
         }
         // Also after a failure: the name may be gone already.
         self.dirty.insert(directory.to_owned());
-        removed.map_err(|e| self.fail(&key, "removing", e))?;
-        self.remove_empty(directory)
+        removed.map_err(|e| self.fail(&key, "removing", e))
     }
 
     /// Takes the record's name away first, durably: zeros must never stand where a key belongs.
@@ -295,6 +331,7 @@ impl DirectoryBackend {
             match self.calls.remove_directory(At { handle: &handle, key: parent }, name) {
                 Ok(()) => {
                     self.dirty.remove(key);
+                    self.opened.remove(key);
                     self.dirty.insert(parent.to_owned());
                 }
                 Err(_) => return Ok(()),
@@ -331,7 +368,24 @@ impl Backend for DirectoryBackend {
     fn write(&mut self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
         key_names(key)?;
         let (directory, name) = key.rsplit_once('/').unwrap_or(("", key));
-        self.write_file(directory, name, bytes)
+        self.write_file(directory, name, bytes, false)
+    }
+
+    fn write_spare(&mut self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        key_names(key)?;
+        let (directory, name) = key.rsplit_once('/').unwrap_or(("", key));
+        self.write_file(directory, name, bytes, true)
+    }
+
+    fn remove_spare(&mut self, key: &str) -> Result<(), StoreError> {
+        key_names(key)?;
+        let (directory, name) = key.rsplit_once('/').unwrap_or(("", key));
+        let was_dirty = self.dirty.contains(directory);
+        let removed = self.remove_file(directory, name, false);
+        if removed.is_ok() && !was_dirty {
+            self.dirty.remove(directory);
+        }
+        removed
     }
 
     fn remove(&mut self, key: &str, wipe: bool) -> Result<(), StoreError> {
@@ -369,20 +423,32 @@ impl Backend for DirectoryBackend {
             self.lock = Some(self.take_lock()?);
         }
         self.lock_depth += 1;
-        if !self.is_tidied
-            && let Err(e) = self.tidy()
-        {
-            self.unlock();
-            return Err(e);
+        Ok(())
+    }
+
+    fn settle(&mut self, part: &str) -> Result<(), StoreError> {
+        if self.settled.contains(part) || self.settled.contains("") {
+            return Ok(());
         }
+        // The way to it, then all of it.
+        let mut way = vec![""];
+        way.extend(part.match_indices('/').map(|(at, _)| &part[..at]));
+        for directory in way.into_iter().filter(|directory| *directory != part) {
+            self.tidy_once(directory)?;
+        }
+        self.tidy_below(part, part.split('/').count())?;
+        self.sync()?;
+        self.settled.insert(part.to_owned());
         Ok(())
     }
 
     fn unlock(&mut self) {
         self.lock_depth = self.lock_depth.saturating_sub(1);
-        if self.lock_depth == 0
-            && let Some(file) = self.lock.take()
-        {
+        if self.lock_depth > 0 {
+            return;
+        }
+        self.opened.clear();
+        if let Some(file) = self.lock.take() {
             // By name, not by closing alone: a child that was forked meanwhile has the same open file, and would hold the
             // lock until it ends.
             let _ = self.calls.unlock(self.root(), LOCK, &file);
@@ -394,7 +460,7 @@ impl Backend for DirectoryBackend {
         let (mut leftovers, mut narrowed) = (Vec::new(), Vec::new());
         self.walk("", &mut |home, at, name, kind| {
             let key = join(at.key, name);
-            if name.starts_with(TEMPORARY) {
+            if name.starts_with(TEMPORARY) && kind != FileType::Directory {
                 problems.push(Problem::new(ProblemKind::Leftover, &key, "a write was interrupted").mended(mend));
                 leftovers.push((at.key.to_owned(), name.to_owned()));
                 return Ok(());

@@ -6,7 +6,11 @@
 //! identity/<name>/gen-000001/key.pem   or key.ref, certificate.pem, chain.pem
 //! identity/<name>/gen-000001/meta      written last, removed first: without it the generation is a torso
 //! identity/<name>/gen-000001/unconfirmed   the CA has not confirmed it yet
+//! generation/last                      the highest number of the identities that were removed
 //! ```
+//!
+//! Numbers only count up, also past generations that were discarded and identities that were removed: whoever reads a
+//! generation while it is replaced never finds another one's key under the number that he has.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,6 +39,14 @@ pub(super) struct KeyRecord {
     pub bytes: zeroize::Zeroizing<Vec<u8>>,
 }
 
+/// The record that says which generation is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pointer {
+    pub state: IdentityState,
+    /// The highest number that a generation of this identity ever had.
+    pub last: u32,
+}
+
 /// What to do about a generation that cannot be read now, and perhaps can be later.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unreadable {
@@ -46,6 +58,8 @@ pub(super) enum Unreadable {
 
 const HELD: &str = "key.pem";
 pub(super) const REFERENCE: &str = "key.ref";
+/// The highest number of the identities that were removed.
+pub(super) const LAST_NUMBER: &str = "generation/last";
 
 pub(super) fn identity_key(name: &str) -> String {
     format!("identity/{name}")
@@ -67,11 +81,15 @@ impl Home<'_> {
 
     /// Which generations are which. From the copy if the record itself is damaged; the default if there is neither.
     pub fn state(&mut self, name: &str) -> Result<IdentityState, StoreError> {
+        Ok(self.pointer(name)?.unwrap_or_default().state)
+    }
+
+    fn pointer(&mut self, name: &str) -> Result<Option<Pointer>, StoreError> {
         match self.read_pointer(name, "current") {
-            Ok(Some(state)) => Ok(state),
-            Ok(None) => Ok(self.read_pointer(name, "current.copy")?.unwrap_or_default()),
+            Ok(Some(pointer)) => Ok(Some(pointer)),
+            Ok(None) => self.read_pointer(name, "current.copy"),
             Err(damage) if damage.kind == StoreErrorKind::Corrupt => {
-                self.read_pointer(name, "current.copy").ok().flatten().ok_or(damage)
+                self.read_pointer(name, "current.copy").ok().flatten().ok_or(damage).map(Some)
             }
             Err(other) => Err(other),
         }
@@ -84,7 +102,7 @@ impl Home<'_> {
             || self.backend.read(&format!("{key}/current.copy"))?.is_some())
     }
 
-    pub fn read_pointer(&mut self, name: &str, file: &str) -> Result<Option<IdentityState>, StoreError> {
+    pub fn read_pointer(&mut self, name: &str, file: &str) -> Result<Option<Pointer>, StoreError> {
         let place = format!("{}/{file}", identity_key(name));
         let Some(bytes) = self.backend.read(&place)? else { return Ok(None) };
         let record = Record::parse(&bytes, "pointer", &place, &**self.provider)?;
@@ -94,30 +112,88 @@ impl Home<'_> {
         };
         let state =
             IdentityState { current: number("current")?, previous: number("previous")?, pending: number("pending")? };
-        Ok(Some(state))
+        // The first versions did not write it.
+        let last = if record.has("last") { record.number("last", &place)? } else { 0 };
+        Ok(Some(Pointer { state, last: last.max(highest(state)) }))
     }
 
     /// The switch. All that the new state names must be durable.
+    ///
+    /// On a full medium the copy gives way: what makes room must not need any.
     pub fn write_pointer(&mut self, name: &str, state: IdentityState) -> Result<(), StoreError> {
+        let pointer = Pointer { state, last: self.last_number(name, state)? };
         let shown = |number: Option<u32>| number.map_or("-".to_owned(), |n| n.to_string());
         let record = Record::new()
             .with("current", shown(state.current))
             .with("previous", shown(state.previous))
             .with("pending", shown(state.pending))
+            .with("last", pointer.last)
             .encode("pointer", &**self.provider)?;
-        let key = identity_key(name);
-        self.backend.write(&format!("{key}/current"), &record)?;
-        self.backend.sync()?;
-        if self.read_pointer(name, "current")? != Some(state) {
-            return Err(StoreError::new(
-                StoreErrorKind::VerifyAfterWrite,
-                format!("{key}/current"),
-                "what was read back is not what was written",
-            ));
+        let (place, copy) = (format!("{}/current", identity_key(name)), format!("{}/current.copy", identity_key(name)));
+        if let Err(error) = self.backend.write(&place, &record) {
+            let is_whole = matches!(self.read_pointer(name, "current"), Ok(Some(_)));
+            self.make_room(error, is_whole, &copy)?;
+            self.backend.write(&place, &record)?;
         }
-        // The switch has happened; a copy that cannot be written is for `repair`.
-        let _ = self.backend.write(&format!("{key}/current.copy"), &record).and_then(|()| self.backend.sync());
+        if self.read_pointer(name, "current")? != Some(pointer) {
+            let detail = "what was read back is not what was written";
+            return Err(StoreError::new(StoreErrorKind::VerifyAfterWrite, place, detail));
+        }
+        // A copy that cannot be written is for `repair`; one sync makes both durable.
+        let _ = self.backend.write_spare(&copy, &record);
+        self.backend.sync()
+    }
+
+    /// A record could not be written. If that was for want of room, its copy gives way, provided that the record itself is
+    /// whole and says no less.
+    pub fn make_room(&mut self, error: StoreError, is_whole: bool, copy: &str) -> Result<(), StoreError> {
+        if error.kind != StoreErrorKind::Full || !is_whole {
+            return Err(error);
+        }
+        self.backend.remove(copy, false)?;
+        self.backend.sync()
+    }
+
+    /// The highest number that a generation of this identity ever had.
+    fn last_number(&mut self, name: &str, state: IdentityState) -> Result<u32, StoreError> {
+        let last = match self.pointer(name) {
+            Ok(Some(pointer)) => pointer.last,
+            // Nothing says how far they had come: no further than what is left, or what was left behind.
+            Ok(None) => self.numbers(name)?.last().copied().unwrap_or(0).max(self.last_of_removed()?),
+            Err(damage) if damage.kind == StoreErrorKind::Corrupt => {
+                self.numbers(name)?.last().copied().unwrap_or(0).max(self.last_of_removed()?)
+            }
+            Err(other) => return Err(other),
+        };
+        Ok(last.max(highest(state)))
+    }
+
+    fn last_of_removed(&mut self) -> Result<u32, StoreError> {
+        let Some(bytes) = self.backend.read(LAST_NUMBER)? else { return Ok(0) };
+        match Record::parse(&bytes, "last", LAST_NUMBER, &**self.provider)
+            .and_then(|record| record.number("last", LAST_NUMBER))
+        {
+            Err(damage) if !damage.is_damage() => Err(damage),
+            read => Ok(read.unwrap_or(0)),
+        }
+    }
+
+    /// An identity is about to go, and its pointer with it: its numbers are not used again. Best effort: on a full medium
+    /// the removal counts for more.
+    pub fn keep_last_number(&mut self, name: &str, state: IdentityState) -> Result<(), StoreError> {
+        let (last, kept) = (self.last_number(name, state)?, self.last_of_removed()?);
+        if last > kept {
+            let record = Record::new().with("last", last).encode("last", &**self.provider)?;
+            let _ = self.backend.write(LAST_NUMBER, &record).and_then(|()| self.backend.sync());
+        }
         Ok(())
+    }
+
+    /// What is wrong with the record of the highest number.
+    pub fn damage_of_last_number(&mut self) -> Result<Option<StoreError>, StoreError> {
+        let Some(bytes) = self.backend.read(LAST_NUMBER)? else { return Ok(None) };
+        let record = Record::parse(&bytes, "last", LAST_NUMBER, &**self.provider);
+        Ok(record.and_then(|record| record.number::<u32>("last", LAST_NUMBER)).err())
     }
 
     // ---- reading ------------------------------------------------------------------------------------------------
@@ -193,12 +269,29 @@ impl Home<'_> {
     }
 
     fn has(&mut self, name: &str, number: u32, file: &str) -> Result<bool, StoreError> {
-        Ok(self.backend.read(&format!("{}/{file}", generation_key(name, number)))?.is_some())
+        match self.backend.read(&format!("{}/{file}", generation_key(name, number))) {
+            Ok(record) => Ok(record.is_some()),
+            Err(error) if error.is_damage() => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Whether a generation was written to its end.
+    /// Whether a generation was written to its end, and its removal was not begun: none of its parts is missing. What is in
+    /// them is another question.
     pub fn is_complete(&mut self, name: &str, number: u32) -> Result<bool, StoreError> {
-        self.has(name, number, "meta")
+        let meta_place = format!("{}/meta", generation_key(name, number));
+        if !self.has(name, number, "meta")? {
+            return Ok(false);
+        }
+        // One that cannot be read says nothing of a chain.
+        let has_chain = match self.backend.read(&meta_place) {
+            Ok(Some(meta)) => Record::parse(&meta, "generation", &meta_place, &**self.provider)
+                .is_ok_and(|meta| meta.field("chain", &meta_place).is_ok_and(|digest| digest != "-")),
+            _ => false,
+        };
+        Ok((self.has(name, number, HELD)? || self.has(name, number, REFERENCE)?)
+            && self.has(name, number, "certificate.pem")?
+            && (!has_chain || self.has(name, number, "chain.pem")?))
     }
 
     /// Whether the CA has not confirmed a generation, as far as its marker says.
@@ -240,8 +333,8 @@ impl Home<'_> {
         check_pair(&**self.provider, name, &key.key, new.certificate)?;
         self.sweep(name, state)?;
 
-        let named = [state.current, state.previous, state.pending].into_iter().flatten();
-        let number = self.numbers(name)?.into_iter().chain(named).max().unwrap_or(0) + 1;
+        let left = self.numbers(name)?.last().copied().unwrap_or(0);
+        let number = self.last_number(name, state)?.max(left) + 1;
         let written = self
             .write_parts(name, number, &key, new, is_confirmed)
             .and_then(|()| self.backend.sync())
@@ -279,10 +372,10 @@ impl Home<'_> {
             self.backend.write(&format!("{place}/chain.pem"), chain.as_bytes())?;
         }
         if !is_confirmed {
-            self.backend.write(&format!("{place}/unconfirmed"), b"issued, not confirmed to the CA yet\n")?;
+            // That it is there says all.
+            self.backend.write_spare(&format!("{place}/unconfirmed"), b"issued, not confirmed to the CA yet\n")?;
         }
-        // Everything before meta is durable before meta is: a generation with meta is a whole one.
-        self.backend.sync()?;
+        // It may become durable before the others do: a generation that lacks a part is a torso.
         self.backend.write(&format!("{place}/meta"), &meta)
     }
 
@@ -381,16 +474,20 @@ impl Home<'_> {
 
     // ---- removing -----------------------------------------------------------------------------------------------
 
-    /// Removes a generation, meta first: from then on it is a torso, whatever happens.
+    /// Removes a generation, meta first: what lacks a part is a torso. The mark of one that was not confirmed goes last, so
+    /// that it never looks like one that was.
     pub fn remove_generation(&mut self, name: &str, number: u32) -> Result<(), StoreError> {
-        let place = generation_key(name, number);
-        self.backend.remove(&format!("{place}/meta"), false)?;
-        self.backend.sync()?;
-        let prefix = format!("{place}/");
-        for key in self.backend.list(&prefix)? {
-            self.backend.remove(&key, key.ends_with(HELD))?;
+        let (prefix, mark) = (format!("{}/", generation_key(name, number)), "unconfirmed");
+        self.backend.remove(&format!("{prefix}meta"), false)?;
+        let keys = self.backend.list(&prefix)?;
+        let is_marked = keys.iter().any(|key| key.ends_with(mark));
+        if is_marked {
+            self.backend.sync()?;
         }
-        Ok(())
+        for key in keys.iter().filter(|key| !key.ends_with(mark)) {
+            self.backend.remove(key, key.ends_with(HELD))?;
+        }
+        if is_marked { self.backend.remove(&format!("{prefix}{mark}"), false) } else { Ok(()) }
     }
 
     /// Removes torsos, and generations beyond the retention count. What `state` names is never touched.
@@ -415,6 +512,10 @@ impl Home<'_> {
         }
         Ok(())
     }
+}
+
+fn highest(state: IdentityState) -> u32 {
+    [state.current, state.previous, state.pending].into_iter().flatten().max().unwrap_or(0)
 }
 
 /// The key signs, its own public half verifies, and the certificate certifies that one.

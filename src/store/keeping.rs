@@ -20,8 +20,8 @@ impl Store {
     /// the device, its key belongs here.
     pub fn put_pending_key(&self, label: &str, key: &NewKey<'_>) -> Result<(), StoreError> {
         check_name(label)?;
-        self.changing(|home| {
-            let place = format!("pending/{label}");
+        self.changing(&pending_key(label), |home| {
+            let place = pending_key(label);
             if home.backend.list(&format!("{place}/"))?.iter().any(|k| k.starts_with(&format!("{place}/key."))) {
                 return Err(StoreError::new(StoreErrorKind::Exists, place, "a key with this label is waiting already"));
             }
@@ -48,7 +48,7 @@ impl Store {
     pub fn pending_key(&self, label: &str) -> Result<PendingKey, StoreError> {
         check_name(label)?;
         self.reading(|home| {
-            let place = format!("pending/{label}");
+            let place = pending_key(label);
             if !home.pending_labels()?.contains(&label.to_owned()) {
                 return Err(StoreError::not_found(place, "there is no pending key with this label"));
             }
@@ -79,8 +79,8 @@ impl Store {
     /// much later, is compared with it. A PEM file that a person can carry to the CA.
     pub fn put_pending_request(&self, label: &str, request: &CertificationRequest) -> Result<(), StoreError> {
         check_name(label)?;
-        self.changing(|home| {
-            let place = format!("pending/{label}");
+        self.changing(&pending_key(label), |home| {
+            let place = pending_key(label);
             if !home.pending_labels()?.contains(&label.to_owned()) {
                 return Err(StoreError::not_found(place, "there is no pending key with this label"));
             }
@@ -109,7 +109,7 @@ impl Store {
     /// Gives a pending key up. It is no error if there is none.
     pub fn remove_pending_key(&self, label: &str) -> Result<(), StoreError> {
         check_name(label)?;
-        self.changing(|home| home.remove_pending(label))
+        self.removing(&pending_key(label), label, |home| home.remove_pending(label))
     }
 
     // ---- operations, anchors, blobs, numbers ---------------------------------------------------------------------
@@ -159,7 +159,7 @@ impl Store {
     pub fn raise_number(&self, name: &str, value: &[u8]) -> Result<bool, StoreError> {
         check_name(name)?;
         let value = without_leading_zeros(value);
-        self.changing(|home| {
+        self.changing(NUMBER.0, |home| {
             let kept = match home.load_blob(NUMBER, name) {
                 Ok(kept) => kept,
                 Err(e) if e.kind == StoreErrorKind::NotFound => Zeroizing::new(Vec::new()),
@@ -190,7 +190,7 @@ impl Store {
 
     /// Replaces a set of trust anchors; an empty one is removed.
     pub fn set_anchors(&self, set: AnchorSet, anchors: &[Certificate]) -> Result<(), StoreError> {
-        self.changing(|home| {
+        self.changing("anchors", |home| {
             let key = anchors_key(set);
             if anchors.is_empty() {
                 home.backend.remove(&key, false)?;
@@ -222,7 +222,7 @@ impl Store {
 
     fn save(&self, shelf: Shelf, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         check_name(name)?;
-        self.changing(|home| home.save_blob(shelf, name, bytes))
+        self.changing(shelf.0, |home| home.save_blob(shelf, name, bytes))
     }
 
     fn load(&self, shelf: Shelf, name: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
@@ -241,8 +241,9 @@ impl Store {
 
     fn remove(&self, (folder, _): Shelf, name: &str) -> Result<(), StoreError> {
         check_name(name)?;
-        self.changing(|home| {
-            home.backend.remove(&format!("{folder}/{name}"), true)?;
+        self.removing(folder, name, |home| {
+            // Nothing secret is kept there: it is not overwritten first.
+            home.backend.remove(&format!("{folder}/{name}"), false)?;
             home.backend.sync()
         })
     }
@@ -303,8 +304,12 @@ impl Home<'_> {
     }
 }
 
+fn pending_key(label: &str) -> String {
+    format!("pending/{label}")
+}
+
 fn request_key(label: &str) -> String {
-    format!("pending/{label}/request.pem")
+    format!("{}/request.pem", pending_key(label))
 }
 
 fn anchors_key(set: AnchorSet) -> String {

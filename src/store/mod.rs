@@ -110,7 +110,7 @@ impl Store {
     /// if making the switch itself durable fails, the new one may be in use already; both are whole.)
     pub fn install(&self, name: &str, new: &NewIdentity<'_>) -> Result<Identity, StoreError> {
         check_name(name)?;
-        let outcome = self.changing(|home| {
+        let outcome = self.changing(&identity_key(name), |home| {
             let before = home.state(name)?;
             let identity = home.write(name, new, true)?;
             let state = IdentityState {
@@ -131,7 +131,7 @@ impl Store {
     /// [`StoreErrorKind::Exists`] if another one is waiting already: promote or discard that one first.
     pub fn stage(&self, name: &str, new: &NewIdentity<'_>) -> Result<Identity, StoreError> {
         check_name(name)?;
-        self.changing(|home| {
+        self.changing(&identity_key(name), |home| {
             let before = home.state(name)?;
             if let Some(number) = before.pending {
                 let detail = format!("generation {number} is waiting to be confirmed or discarded");
@@ -148,14 +148,15 @@ impl Store {
     /// The second half: the staged generation comes into use in one atomic step.
     pub fn promote(&self, name: &str) -> Result<Identity, StoreError> {
         check_name(name)?;
-        let outcome = self.changing(|home| {
+        let outcome = self.changing(&identity_key(name), |home| {
             let before = home.state(name)?;
             let number = before.pending.ok_or_else(|| absent(name, "nothing is waiting to be confirmed"))?;
             let identity = home.load(name, number)?;
             let state =
                 IdentityState { current: Some(number), previous: before.current.or(before.previous), pending: None };
             home.write_pointer(name, state)?;
-            let _ = home.backend.remove(&format!("{}/gen-{number:06}/unconfirmed", identity_key(name)), false);
+            // Beside a pointer it says nothing.
+            let _ = home.backend.remove_spare(&format!("{}/gen-{number:06}/unconfirmed", identity_key(name)));
             let twin = home.pending_labels().ok().into_iter().flatten().find(|label| {
                 home.load_key(&format!("pending/{label}"))
                     .is_ok_and(|key| keys::same_public_key(key.key.spki(), identity.key.spki()))
@@ -170,14 +171,20 @@ impl Store {
     /// Drops the staged generation: the CA, or the caller, turned it down.
     pub fn discard(&self, name: &str) -> Result<(), StoreError> {
         check_name(name)?;
-        self.changing(|home| {
+        self.changing(&identity_key(name), |home| {
             let before = home.state(name)?;
             let number = before.pending.ok_or_else(|| absent(name, "nothing is waiting to be confirmed"))?;
             let state = IdentityState { pending: None, ..before };
             if state == IdentityState::default() {
                 return home.remove_identity(name);
             }
-            home.write_pointer(name, state)?;
+            if let Err(error) = home.write_pointer(name, state) {
+                // What it is about makes room. Until the pointer is written it names a torso, which `repair` clears away.
+                home.only_if_full(error)?;
+                home.remove_generation(name, number)?;
+                home.backend.sync()?;
+                home.write_pointer(name, state)?;
+            }
             home.remove_generation(name, number)?;
             home.backend.sync()
         })
@@ -187,7 +194,7 @@ impl Store {
     /// call undoes the first.
     pub fn rollback(&self, name: &str) -> Result<Identity, StoreError> {
         check_name(name)?;
-        let outcome = self.changing(|home| {
+        let outcome = self.changing(&identity_key(name), |home| {
             let before = home.state(name)?;
             let number = before.previous.ok_or_else(|| absent(name, "there is no previous generation"))?;
             let identity = home.load(name, number)?;
@@ -255,7 +262,7 @@ impl Store {
     /// Removes an identity with all its generations; keys are overwritten first as well as the home can.
     pub fn remove_identity(&self, name: &str) -> Result<(), StoreError> {
         check_name(name)?;
-        self.changing(|home| {
+        self.changing(&identity_key(name), |home| {
             if home.backend.list(&format!("{}/", identity_key(name)))?.is_empty() {
                 return Err(absent(name, "there is no such identity"));
             }
@@ -274,7 +281,7 @@ impl Store {
     /// the last good generation into use where the one in use is damaged, narrows access rights, drops damaged saved
     /// operations and blobs. Damaged keys, anchors and numbers are only reported.
     pub fn repair(&self) -> Result<Vec<Problem>, StoreError> {
-        self.changing(|home| repair::examine(home, true))
+        self.changing("", |home| repair::examine(home, true))
     }
 
     /// Keeps the home's lock until the guard is dropped, over as many calls as are made meanwhile.
@@ -290,7 +297,12 @@ impl Store {
         call(&mut Home { backend: &mut **backend, provider: &self.provider, options: &self.options })
     }
 
-    fn changing<T>(&self, call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// A change of `part`: of the records whose keys begin with it.
+    fn changing<T>(
+        &self,
+        part: &str,
+        call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let _entered = Entered::by(self)?;
         let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
         backend.lock()?;
@@ -300,7 +312,21 @@ impl Store {
             locked.0.sync()?;
             self.is_settled.store(true, Ordering::Relaxed);
         }
+        locked.0.settle(part)?;
         call(&mut Home { backend: &mut *locked.0, provider: &self.provider, options: &self.options })
+    }
+
+    /// What is removed because of what was seen of an identity: that is durable first, whoever did it.
+    fn removing<T>(
+        &self,
+        part: &str,
+        name: &str,
+        call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.changing(part, |home| {
+            home.backend.settle(&identity_key(name))?;
+            call(home)
+        })
     }
 
     fn generation(
@@ -414,9 +440,19 @@ impl Home<'_> {
         let _ = pending.and_then(|()| self.sweep(name, state)).and_then(|()| self.backend.sync());
     }
 
+    fn only_if_full(&self, error: StoreError) -> Result<(), StoreError> {
+        if error.kind == StoreErrorKind::Full { Ok(()) } else { Err(error) }
+    }
+
     /// The pointer that names nothing comes first: from then on the identity is gone, whatever happens.
     fn remove_identity(&mut self, name: &str) -> Result<(), StoreError> {
-        self.write_pointer(name, IdentityState::default())?;
+        // Best effort: that it goes counts for more.
+        let before = self.state(name).unwrap_or_default();
+        let _ = self.keep_last_number(name, before);
+        if let Err(error) = self.write_pointer(name, IdentityState::default()) {
+            // The pointer goes after what it names then: a removal that is interrupted is one of a damaged identity.
+            self.only_if_full(error)?;
+        }
         for number in self.numbers(name)? {
             self.remove_generation(name, number)?;
         }

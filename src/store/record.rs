@@ -56,6 +56,10 @@ impl Record {
         found.map(|(_, v)| v.as_str()).ok_or_else(|| StoreError::corrupt(place, format!("the line {name} is missing")))
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(n, _)| n == name)
+    }
+
     pub(super) fn number<T: std::str::FromStr>(&self, name: &str, place: &str) -> Result<T, StoreError> {
         let value = self.field(name, place)?;
         value.parse().map_err(|_| StoreError::corrupt(place, format!("the line {name} holds {value:?}, not a number")))

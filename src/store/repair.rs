@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::error::{StoreError, StoreErrorKind};
-use super::generations::{Home, Unreadable, generation_number, identity_key};
+use super::generations::{Home, LAST_NUMBER, Unreadable, generation_number, identity_key};
 use super::identity::{AnchorSet, IdentityState};
 use super::{BLOB, NUMBER, OPERATION};
 use crate::asn1::x509::Certificate;
@@ -172,10 +172,12 @@ fn examine_pointer(
     let key = identity_key(name);
     let (main, copy) = (home.read_pointer(name, "current"), home.read_pointer(name, "current.copy"));
     let state = match (&main, &copy) {
-        (Ok(Some(main)), Ok(Some(copy))) if main == copy => return finish_removal(home, name, *main, mend, problems),
-        (Ok(Some(main)), _) => *main,
+        (Ok(Some(main)), Ok(Some(copy))) if main == copy => {
+            return finish_removal(home, name, main.state, mend, problems);
+        }
+        (Ok(Some(main)), _) => main.state,
         (Err(other), _) if other.kind != StoreErrorKind::Corrupt => return Err(other.clone()),
-        (_, Ok(Some(copy))) => *copy,
+        (_, Ok(Some(copy))) => copy.state,
         _ => {
             let newest = home.newest_good(name, &[], Unreadable::Fail)?.map(|i| i.generation);
             let mut pending = None;
@@ -244,6 +246,7 @@ fn examine_record(home: &mut Home<'_>, key: &str, mend: bool, problems: &mut Vec
         {
             return Ok(());
         }
+        ["generation", "last"] => home.damage_of_last_number()?,
         ["pending", label, "key.pem" | "key.ref"] => home.load_key(&format!("pending/{label}")).map(drop).err(),
         ["pending", label, "request.pem"] if home.pending_labels()?.iter().all(|l| l != label) => {
             if mend {
@@ -270,7 +273,7 @@ fn examine_record(home: &mut Home<'_>, key: &str, mend: bool, problems: &mut Vec
     match damage {
         Some(damage) if damage.is_damage() => {
             // What cannot be read serves nobody, except a key or anchors that a person may still rescue.
-            let is_mended = mend && matches!(names[0], "operation" | "blob");
+            let is_mended = mend && (matches!(names[0], "operation" | "blob") || key == LAST_NUMBER);
             if is_mended {
                 home.backend.remove(key, false)?;
             }

@@ -50,6 +50,9 @@ pub struct MockCa {
     pub check_after: i64,
     /// The same for certConf, by an error message with status waiting.
     pub confirm_waits: u32,
+    /// A confirmation that comes again is turned down: the transaction is over.
+    pub confirms_once: bool,
+    confirmed: Vec<Vec<u8>>,
     /// Delay the first answer by an error message instead of a certificate response.
     pub wait_by_error: bool,
     pub grant_implicit: bool,
@@ -88,6 +91,8 @@ impl MockCa {
             waits: 0,
             check_after: 30,
             confirm_waits: 0,
+            confirms_once: false,
+            confirmed: Vec::new(),
             wait_by_error: false,
             grant_implicit: false,
             status: PkiStatusInfo::new(PkiStatus::Accepted),
@@ -220,12 +225,20 @@ impl MockCa {
                 self.delay(self.confirm_waits, BodyType::PKICONF, vec![5, 0], request);
                 (BodyType::ERROR, sequence(&[&PkiStatusInfo::new(PkiStatus::Waiting).to_der()]))
             }
-            BodyType::CERTCONF => (BodyType::PKICONF, vec![5, 0]),
+            BodyType::CERTCONF => {
+                let transaction = request.header().transaction_id.clone().unwrap_or_default();
+                if self.confirms_once && self.confirmed.contains(&transaction) {
+                    return unknown_transaction();
+                }
+                self.confirmed.push(transaction);
+                (BodyType::PKICONF, vec![5, 0])
+            }
             BodyType::POLLREQ if self.polls_left > 0 => {
                 self.polls_left -= 1;
                 (BodyType::POLLREP, poll_rep(poll_id(request), self.check_after))
             }
-            BodyType::POLLREQ => self.pending.take().expect("something was delayed"),
+            // Of a transaction that it knows nothing of, or that is over.
+            BodyType::POLLREQ => self.pending.take().unwrap_or_else(unknown_transaction),
             other => panic!("the client sent {other}"),
         }
     }
@@ -248,6 +261,12 @@ impl MockCa {
         let is_issued = !matches!(self.status.status, PkiStatus::Rejection | PkiStatus::Unknown(_));
         cert_rep(self.cert_req_id, &self.status, is_issued.then_some(&certificate))
     }
+}
+
+/// A transaction that the CA knows nothing of, or that is over.
+fn unknown_transaction() -> (BodyType, Vec<u8>) {
+    let status = PkiStatusInfo { fail_info: Some(1 << 2), ..PkiStatusInfo::new(PkiStatus::Rejection) };
+    (BodyType::ERROR, sequence(&[&status.to_der()]))
 }
 
 /// What a request asks for, read by position.

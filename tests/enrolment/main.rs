@@ -31,6 +31,7 @@ mod installed;
 mod kept;
 mod later;
 mod pkcs10;
+mod planner;
 mod ra;
 mod refused;
 mod renewal;

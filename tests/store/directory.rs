@@ -69,7 +69,7 @@ fn the_layout_is_plain_files_that_only_their_owner_can_read() {
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
     let pointer = fs::read_to_string(root.join("identity/device/current")).unwrap();
-    assert!(pointer.starts_with("devid-pointer 1\ncurrent 2\nprevious 1\npending -\ncheck "), "{pointer}");
+    assert!(pointer.starts_with("devid-pointer 1\ncurrent 2\nprevious 1\npending -\nlast 2\ncheck "), "{pointer}");
     let key = fs::read_to_string(generation.join("key.pem")).unwrap();
     assert!(key.starts_with("-----BEGIN PRIVATE KEY-----\n"));
 }

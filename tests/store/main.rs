@@ -8,9 +8,13 @@ mod directory;
 mod export;
 #[cfg(feature = "crypto-awslc")] // stories with the test CA, which stands on it
 mod faults;
+#[cfg(unix)]
+mod format;
 mod kinds;
 #[path = "../common/left_out.rs"]
 mod left_out;
+#[cfg(unix)]
+mod room;
 #[cfg(feature = "pkcs11")]
 #[path = "../common/softhsm.rs"]
 mod softhsm;

@@ -26,6 +26,9 @@ use crate::transport::{ExchangeLimits, Phase, Reply, TransportError, TransportEr
 /// How often in a row an unfinished operation is continued without an answer that proves anything, or without anything to
 /// send, before it is given up. Anybody on the way can send such answers, and the waits between grow to a day.
 const MOST_IN_VAIN: u32 = 16;
+/// How often in a row the CA itself may turn a confirmation down that is sent again, before a fresh certificate is asked for. The
+/// identity in use stays in use.
+const MOST_TURNED_DOWN: u32 = 3;
 
 /// Everything that renewals of one identity need.
 pub struct Renewal<'a> {
@@ -222,8 +225,12 @@ impl Renewal<'_> {
             self.give_up(Some(plan))?;
             return Ok((Ok(Done::Abandoned(error)), 0));
         }
-        let is_in_vain = error.class() == Class::Protocol && !error.facts().server_authenticated;
-        if planner.note_in_vain(store, name, is_in_vain)? >= MOST_IN_VAIN {
+        let is_proven = error.facts().server_authenticated;
+        // The CA has heard the confirmation before, or takes the transaction for over: it will say so again.
+        let is_turned_down = error.code() == Code::Unconfirmed && is_proven;
+        let is_in_vain = is_turned_down || error.class() == Class::Protocol && !is_proven;
+        let most = if is_turned_down { MOST_TURNED_DOWN } else { MOST_IN_VAIN };
+        if planner.note_in_vain(store, name, is_in_vain)? >= most {
             self.give_up(None)?;
             return Ok((Ok(Done::Abandoned(error)), wait));
         }
@@ -348,7 +355,8 @@ impl Renewal<'_> {
             Clock::Known(_) => Time::from_unix(0),
             other => other.at_least().unwrap_or(Time::from_unix(0)),
         };
-        let mut napping = Napping::new(owner, u32::MAX);
+        // A question is not saved: a CA that lets it wait for long has not told the time.
+        let mut napping = Napping::new(owner, self.planner.policy.longest_nap_seconds);
         let mut keeper =
             Timekeeper::without_clock(&mut napping, bound).up_to(client.end_of_anchors()).hearing_earlier();
         let outcome = client.complete_over(&mut operation, exchange, &mut keeper);

@@ -120,8 +120,8 @@ impl Pace {
 /// What is said against a certificate is believed so long after it was said last, in seconds: then the CA is asked as if it
 /// had not been said, and may say it again.
 pub(super) const REVOKED_SECONDS: i64 = 30 * 86_400;
-/// The most that a wait of the CA is stretched, in seconds; see [`Progress::wait`].
-const LONGEST_STRETCH_SECONDS: u32 = 300;
+/// The most that a wait of the CA is stretched, in seconds; see [`Progress::wait`]. It is reached after months.
+const LONGEST_STRETCH_SECONDS: u32 = 3600;
 
 impl Progress {
     /// About this certificate: what was remembered for an earlier generation is dropped.

@@ -307,3 +307,28 @@ fn new_key() -> Arc<dyn devid::crypto::PrivateKey> {
 fn certificate(der: &[u8]) -> Certificate {
     Certificate::from_der(der).unwrap()
 }
+
+/// The calls that a first enrolment, a polled one and a key update make of device memory when nothing goes wrong, by a process
+/// that has just started.
+pub fn calls() -> [Vec<super::plan::Seen>; 3] {
+    let of = |mut bench: Bench, world: Directory, waits: bool| {
+        let plan = Arc::new(Plan::none());
+        let store = world.open(&plan).unwrap();
+        if waits {
+            bench.act(&store, &plan).unwrap();
+        } else {
+            let mut line = Line { ca: &mut bench.ca, plan: plan.clone(), now: bench.now.unix() };
+            let mut device = Device { now: bench.now, refuses: false };
+            bench.client.enroll_into(to(&store), &new_key(), &subject(), &mut line, &mut device).unwrap();
+        }
+        plan.seen()
+    };
+    let polled = Bench::new(Story::Enrolment, false);
+    let update = Bench::new(Story::Renewal, false);
+    let (world_polled, world_update) = (polled.prepared.fork(), update.prepared.fork());
+    [
+        of(Bench::new(Story::Enrolment, false), Directory::new(false, Lies::default()), false),
+        of(polled, world_polled, true),
+        of(update, world_update, true),
+    ]
+}

@@ -216,7 +216,7 @@ impl<W: World> Trial<'_, W> {
     /// Does what is not done yet. What was seen as done, or reported as done, stays done when the power is lost.
     fn finish(&mut self, label: &str, world: &W, store: &Store, dice: &mut Dice, images: usize) {
         let done = if see(store).strict == self.last() {
-            store.put_blob("touch", b"a call that succeeds").and_then(|()| store.remove_blob("touch"))
+            touch_every_part(store)
         } else {
             let again = |step: &super::scenarios::Scenario| {
                 step.steps.iter().try_for_each(|step| match step(store) {
@@ -242,6 +242,31 @@ impl<W: World> Trial<'_, W> {
         if let Err(violation) = check(self.scenario, &self.sights, world, must_be_done) {
             self.report(label, violation);
         }
+    }
+}
+
+/// Calls that succeed, one for each part of device memory: what was seen there is durable from then on.
+fn touch_every_part(store: &Store) -> Result<(), StoreError> {
+    store.put_blob("touch", b"a call that succeeds")?;
+    store.remove_blob("touch")?;
+    for name in
+        ["device", "tls"].into_iter().filter(|name| !store.pending_keys().unwrap().contains(&(*name).to_owned()))
+    {
+        store.remove_pending_key(name)?;
+    }
+    store.remove_operation("touch")?;
+    store.remove_number("touch")?;
+    for set in AnchorSet::ALL {
+        store.set_anchors(set, &store.anchors(set)?)?;
+    }
+    for label in store.pending_keys()? {
+        if let Some(request) = store.pending_request(&label)? {
+            store.put_pending_request(&label, &request)?;
+        }
+    }
+    match store.last_known_time()? {
+        Some(known) => store.note_time(known).map(drop),
+        None => Ok(()),
     }
 }
 

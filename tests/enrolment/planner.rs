@@ -1,0 +1,297 @@
+//! The planner over every combination of facts: there is always a step or a moment, a reason, and an alarm where one belongs;
+//! nothing valid is given up for something that is not confirmed.
+
+use devid::Time;
+use devid::client::Step;
+use devid::client::renewal::{
+    Alarm, Anchor, AnchorFacts, Attempts, Clock, Facts, Pace, Plan, Policy, Reason, Seed, Standing, decide,
+};
+use devid::store::AnchorSet;
+
+use crate::certificates::provider;
+use crate::renewal::DAY;
+
+const NOW: Time = Time::from_unix(1_800_000_000);
+const WEEK: u32 = 7 * 86_400;
+
+/// Seconds before and behind the present where certificates begin and end.
+const VALIDITIES: [Option<(i64, i64)>; 14] = [
+    None,
+    Some((-10 * DAY, 355 * DAY)),
+    Some((-260 * DAY, 105 * DAY)),
+    Some((-300 * DAY, 65 * DAY)),
+    Some((-355 * DAY, 10 * DAY)),
+    Some((-365 * DAY, -1)),
+    Some((-9000 * DAY, -8000 * DAY)),
+    Some((3 * DAY, 300 * DAY)),
+    Some((100, 400)),
+    Some((-100, 200)),
+    Some((-290, 10)),
+    Some((0, 0)),
+    // It ends before it begins.
+    Some((500, -500)),
+    Some((-DAY, i64::MAX / 4)),
+];
+
+fn clocks() -> [Clock; 6] {
+    [
+        Clock::Known(NOW),
+        Clock::Known(Time::from_unix(0)),
+        Clock::Known(Time::from_unix(i64::MAX / 2)),
+        Clock::Behind { known: NOW, seconds: 400 * DAY },
+        Clock::Unknown { at_least: Some(NOW) },
+        Clock::Unknown { at_least: None },
+    ]
+}
+
+fn attempts() -> Vec<Attempts> {
+    let mut found = vec![Attempts::default()];
+    for count in [1, 2, 3, 8, 9, u32::MAX] {
+        for (ago, wait_seconds) in [(0, 0), (0, 900), (900, 900), (-DAY, 900), (5, u32::MAX), (9000 * DAY, 86_400)] {
+            found.push(Attempts { count, last: Some(NOW.plus(-ago)), wait_seconds });
+        }
+        found.push(Attempts { count, last: None, wait_seconds: 77 });
+    }
+    found
+}
+
+fn anchors() -> [Vec<AnchorFacts>; 4] {
+    let anchor = Anchor { set: AnchorSet::Cmp, index: 0 };
+    let facts = |begin: i64, end: i64, attempts| AnchorFacts {
+        anchor: anchor.clone(),
+        validity: (NOW.plus(begin), NOW.plus(end)),
+        attempts,
+    };
+    let asked = Attempts { count: 3, last: Some(NOW.plus(-60)), wait_seconds: WEEK };
+    [
+        Vec::new(),
+        vec![facts(-3000 * DAY, 300 * DAY, Attempts::default())],
+        vec![facts(-3000 * DAY, 300 * DAY, asked), facts(-10 * DAY, 3000 * DAY, Attempts::default())],
+        vec![facts(-3000 * DAY, -DAY, Attempts::default())],
+    ]
+}
+
+fn policies() -> [Policy; 3] {
+    let odd = Policy {
+        share_permille: 0,
+        spread_permille: u32::MAX,
+        first_retry_seconds: 0,
+        longest_retry_seconds: 0,
+        max_refusals: 1,
+        late_permille: u32::MAX,
+        urgent_permille: 0,
+        anchor_share_permille: 0,
+        anchor_interval_seconds: 0,
+        ..Policy::default()
+    };
+    [Policy::default(), Policy { max_refusals: 0, ..Policy::default() }, odd]
+}
+
+/// Every combination; some million.
+fn every_combination(mut look: impl FnMut(&Policy, Clock, &Facts, &Plan)) -> usize {
+    let seed = Seed::from_id(&**provider(), b"router-7").unwrap();
+    let (attempts, anchors, policies) = (attempts(), anchors(), policies());
+    let mut count = 0;
+    let bits = |number: u32| std::array::from_fn::<bool, 5, _>(|bit| number >> bit & 1 == 1);
+    for validity in VALIDITIES {
+        let validity =
+            validity.map(|(begin, end)| (NOW.plus(begin), if end > 1 << 50 { Time::FOREVER } else { NOW.plus(end) }));
+        for [is_damaged, is_revoked, is_unfinished, is_request_out, is_time_in_question] in (0..32).map(bits) {
+            if is_damaged && validity.is_some() {
+                continue;
+            }
+            for attempts in &attempts {
+                for (refusals, waits, pace) in [
+                    (0, 0, Pace::default()),
+                    (8, 0, Pace::default()),
+                    (u32::MAX, 3, Pace { quick: 9, last: Some(NOW.plus(-1)) }),
+                ] {
+                    // Anchors are looked at on their own: what is due about them does not depend on the rest.
+                    let anchors = &anchors[count % anchors.len()];
+                    let facts = Facts {
+                        validity,
+                        installed: [None, Some(NOW.plus(-DAY))][count % 2],
+                        is_damaged,
+                        is_revoked,
+                        is_unfinished,
+                        is_request_out,
+                        attempts: *attempts,
+                        refusals,
+                        waits,
+                        pace,
+                        is_time_in_question,
+                        anchors: anchors.clone(),
+                    };
+                    for clock in clocks() {
+                        for policy in &policies {
+                            look(policy, clock, &facts, &decide(policy, seed, clock, &facts));
+                        }
+                    }
+                    count += 1;
+                }
+            }
+        }
+    }
+    count * 6 * policies.len()
+}
+
+#[test]
+fn whatever_the_facts_are_there_is_a_step_or_a_moment_and_a_reason() {
+    let count = every_combination(|policy, clock, facts, plan| {
+        let why = || format!("{plan:?}\n{facts:?}\n{clock:?}\n{policy:?}");
+        match plan.step {
+            Step::Nothing => {
+                assert!((1..=WEEK).contains(&plan.ask_again_seconds), "{}", why());
+                assert_ne!(plan.reason, Reason::Due, "{}", why());
+            }
+            _ => assert_eq!((plan.ask_again_seconds, plan.reason), (0, Reason::Due), "{}", why()),
+        }
+        let is_about_identity = !matches!(plan.step, Step::Nothing | Step::AskForRoot(_));
+        // A wait that runs is kept, by whoever can measure it.
+        if let Clock::Known(now) = clock
+            && (facts.attempts.left_seconds(now) > 0 || facts.pace.left_seconds_of(now) > 0)
+        {
+            assert!(!is_about_identity, "{}", why());
+        }
+        // Who gave something to carry to the CA does not ask it as well.
+        if facts.is_request_out && !facts.is_unfinished {
+            assert!(!is_about_identity && plan.is_request_out, "{}", why());
+        }
+        // What was begun is finished before anything else is.
+        if facts.is_unfinished && is_about_identity {
+            assert!(matches!(plan.step, Step::Resume | Step::LearnTime), "{}", why());
+        }
+    });
+    assert!(count > 500_000, "{count}");
+}
+
+#[test]
+fn who_has_nothing_usable_asks_for_it_and_people_are_told() {
+    every_combination(|policy, clock, facts, plan| {
+        let why = || format!("{plan:?}\n{facts:?}\n{clock:?}\n{policy:?}");
+        let is_unusable =
+            matches!(plan.standing, Standing::Absent | Standing::Expired | Standing::Revoked | Standing::Damaged);
+        assert_eq!(plan.alarm == Alarm::Unusable, is_unusable, "{}", why());
+        if plan.has_given_up {
+            assert!(plan.alarm >= Alarm::Late, "{}", why());
+        }
+        // No wait runs, nothing is out: something is done about it now.
+        let is_free = match clock {
+            Clock::Known(now) => facts.attempts.left_seconds(now) == 0 && facts.pace.left_seconds_of(now) == 0,
+            _ => true,
+        };
+        if is_unusable && is_free && (!facts.is_request_out || facts.is_unfinished) {
+            assert!(!matches!(plan.step, Step::Nothing | Step::AskForRoot(_)), "{}", why());
+        }
+        // A renewal that is due is asked for, or the time.
+        if plan.standing == Standing::Valid
+            && plan.renewal_at.is_some_and(|due| clock.at_least() >= Some(due))
+            && is_free
+            && !facts.is_request_out
+            && !facts.is_unfinished
+        {
+            assert!(matches!(plan.step, Step::Update | Step::LearnTime | Step::EnrollAgain), "{}", why());
+        }
+    });
+}
+
+#[test]
+fn nothing_valid_is_given_up_for_something_that_is_not_confirmed() {
+    every_combination(|policy, clock, facts, plan| {
+        let why = || format!("{plan:?}\n{facts:?}\n{clock:?}\n{policy:?}");
+        if plan.step == Step::EnrollAgain {
+            let is_late = plan.alarm >= Alarm::Late;
+            let may = match plan.standing {
+                Standing::Expired | Standing::Damaged | Standing::Revoked => true,
+                // The CA refuses it, its end is near, and every other time the other credential is tried.
+                Standing::Valid => plan.has_given_up && is_late,
+                // Neither the clock nor the CA's time makes it valid.
+                Standing::NotYetValid => facts.attempts.count >= 3,
+                Standing::Absent | Standing::Unknown => false,
+            };
+            assert!(may, "{}", why());
+        }
+        // A first certificate is asked for only where there is none.
+        if plan.step == Step::Enroll {
+            assert_eq!(plan.standing, Standing::Absent, "{}", why());
+        }
+        // What only one answer said, or a clock that nobody vouches for, ends nothing.
+        if plan.standing == Standing::Expired {
+            assert!(facts.validity.is_some_and(|(_, end)| clock.at_least() > Some(end)), "{}", why());
+        }
+    });
+}
+
+/// Where one way has failed, the next attempts take every other one that may be open.
+#[test]
+fn no_way_is_tried_for_ever_while_another_one_may_be_open() {
+    let seed = Seed::from_id(&**provider(), b"router-7").unwrap();
+    let steps = |facts: &Facts, clock: Clock| -> Vec<Step> {
+        (0..8)
+            .map(|count| {
+                let attempts = Attempts { count, ..Attempts::default() };
+                decide(&Policy::default(), seed, clock, &Facts { attempts, ..facts.clone() }).step
+            })
+            .collect()
+    };
+    let valid = |begin: i64, end: i64| Facts {
+        validity: Some((NOW.plus(begin * DAY), NOW.plus(end * DAY))),
+        ..Facts::default()
+    };
+    let known = Clock::Known(NOW);
+    let behind = Clock::Behind { known: NOW, seconds: 400 * DAY };
+    let revoked = Facts { is_revoked: true, ..valid(-10, 355) };
+    let given_up = Facts { refusals: 8, ..valid(-340, 25) };
+    let doubted = Facts { is_time_in_question: true, ..valid(-340, 25) };
+    for (facts, clock, ways) in [
+        (revoked, known, vec![Step::EnrollAgain, Step::Update]),
+        (given_up, known, vec![Step::Update, Step::EnrollAgain]),
+        (doubted, known, vec![Step::Update, Step::LearnTime]),
+        (valid(30, 300), known, vec![Step::LearnTime, Step::EnrollAgain]),
+        (valid(-340, 25), behind, vec![Step::LearnTime, Step::Update]),
+        (valid(-400, -35), behind, vec![Step::EnrollAgain, Step::LearnTime]),
+        (Facts { is_unfinished: true, ..Facts::default() }, behind, vec![Step::Resume, Step::LearnTime]),
+    ] {
+        let steps = steps(&facts, clock);
+        for way in ways {
+            assert!(steps.contains(&way), "{way:?} is not among {steps:?} for {facts:?}");
+        }
+    }
+}
+
+/// A CA that refuses, is away or does not answer is not asked more often than this, whatever the rules say.
+#[test]
+fn waits_have_a_lower_and_an_upper_bound() {
+    let seed = Seed::from_id(&**provider(), b"router-7").unwrap();
+    for policy in policies() {
+        for count in [1, 2, 3, 5, 40, u32::MAX] {
+            for asked in [None, Some(0), Some(60), Some(u32::MAX)] {
+                for left in [None, Some(-5), Some(0), Some(1), Some(300), Some(DAY), Some(365 * DAY), Some(i64::MAX)] {
+                    let wait = policy.retry_seconds(seed, count, asked, left);
+                    let most = i64::from(policy.longest_retry_seconds.max(30)) * 3 / 2;
+                    assert!(
+                        (30..=most.max(30)).contains(&i64::from(wait)),
+                        "{wait} {count} {asked:?} {left:?} {policy:?}"
+                    );
+                    if let Some(left) = left.filter(|left| *left > 120) {
+                        assert!(i64::from(wait) <= left / 4, "{wait} of {left}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+trait Rest {
+    fn left_seconds_of(&self, now: Time) -> i64;
+}
+
+impl Rest for Pace {
+    /// As documented: no rest is longer than a minute.
+    fn left_seconds_of(&self, now: Time) -> i64 {
+        let Some(last) = self.last else { return 0 };
+        let passed = now.since(last);
+        let rest = (4i64 << self.quick.min(8)).min(60);
+        if passed < 0 { 0 } else { (rest - passed).max(0) }
+    }
+}
