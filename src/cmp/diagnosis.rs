@@ -41,6 +41,10 @@ pub(super) fn diagnose(error: Error, context: &Context, sent: BodyType, answer: 
 
 /// The same for a failure on the way to the server.
 pub fn diagnose_transport(error: Error) -> Error {
+    // Told already, by the rules of whom it is about: a proxy, a CoAP server.
+    if error.facts().requirement.is_some() {
+        return error;
+    }
     let status = error.facts().http_status;
     let says_html = error.message().contains("text/html");
     let (requirement, expected, hint) = match error.code() {

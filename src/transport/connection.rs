@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::error::{Phase, TransportError};
 use super::folding::Folding;
+use super::resolve::{MAX_ADDRESSES, Resolve, cancelled, look_up};
 use super::tls::{Session, TlsClient};
 use super::url::Url;
 use super::{Cancel, Interrupt, tunnel};
@@ -32,43 +33,6 @@ const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
 /// Requests up to this size leave in one write; some small servers read header and body with one call.
 const MAX_COALESCED_BYTES: usize = 64 * 1024;
-
-/// Most addresses of one host that are tried.
-const MAX_ADDRESSES: usize = 16;
-
-/// Finds a host's addresses. A caller may pin addresses, ask DNS in its own way or in its own thread.
-pub trait Resolve: Send + Sync + fmt::Debug {
-    /// The addresses of `host` (never an address literal), best first. Should end within `timeout`.
-    fn resolve(&self, host: &str, port: u16, timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>>;
-}
-
-/// Asks the operating system. The HTTP client asks every [`Resolve`] in a helper thread, so that its timeouts and its cancel
-/// flag hold for the look-up too; one that is given up lingers in its thread until the system ends it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemResolver;
-
-impl Resolve for SystemResolver {
-    fn resolve(&self, host: &str, port: u16, _timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>> {
-        Ok((host, port).to_socket_addrs()?.take(MAX_ADDRESSES).collect())
-    }
-}
-
-/// Asks the operating system in a helper thread, so that the connect timeout holds for the look-up too. A look-up that
-/// is given up lingers in its thread until the system ends it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ThreadResolver;
-
-impl Resolve for ThreadResolver {
-    fn resolve(&self, host: &str, port: u16, timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>> {
-        let Some(timeout) = timeout else { return SystemResolver.resolve(host, port, None) };
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        let host = host.to_owned();
-        std::thread::Builder::new().name("devid-resolve".to_owned()).spawn(move || {
-            let _ = sender.send(SystemResolver.resolve(&host, port, None));
-        })?;
-        receiver.recv_timeout(timeout).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
 
 /// What one HTTP client knows about its connections and the exchange in progress; shared with the canceller.
 pub(super) struct Link {
@@ -167,49 +131,14 @@ impl Link {
         sockets.push(Arc::downgrade(stream));
     }
 
-    /// In a thread of its own where the system's resolver may take longer than the caller allows: what the system says in
-    /// the end is lost then.
-    fn resolve(&self, host: &str, port: u16, timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>> {
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        let (resolver, name) = (self.resolver.clone(), host.to_owned());
-        let asked = std::thread::Builder::new().name("devid-resolve".to_owned()).spawn(move || {
-            let _ = sender.send(resolver.resolve(&name, port, timeout));
-        });
-        if asked.is_err() {
-            return self.resolver.resolve(host, port, timeout);
-        }
-        let end = timeout.map(|timeout| Instant::now() + timeout);
-        loop {
-            let left = end.map_or(CONNECT_SLICE, |end| end.saturating_duration_since(Instant::now()));
-            match receiver.recv_timeout(left.min(CONNECT_SLICE)) {
-                Ok(outcome) => return outcome,
-                Err(_) if self.is_cancelled() => return Err(cancelled()),
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) if !left.is_zero() => {}
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
-                    let words = format!("looking up the address of {host} took too long");
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, words));
-                }
-                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
-                    return Err(io::Error::other(format!("looking up the address of {host} ended without an answer")));
-                }
-            }
-        }
-    }
-
     fn addresses(&self, host: &str, port: u16, timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(address) = host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(address, port)]);
-        }
         let name = format!("{host}:{port}");
         if let Some((known, addresses)) = &*lock(&self.known)
             && *known == name
         {
             return Ok(addresses.clone());
         }
-        let addresses = self.resolve(host, port, timeout)?;
-        if addresses.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address")));
-        }
+        let addresses = look_up(&self.resolver, host, port, timeout, &|| self.is_cancelled())?;
         *lock(&self.known) = Some((name, addresses.clone()));
         Ok(addresses)
     }
@@ -610,10 +539,6 @@ fn connect_one(address: SocketAddr, deadline: Option<Instant>, _: &Link) -> io::
         Some(left) => TcpStream::connect_timeout(&address, left),
         None => TcpStream::connect(address),
     }
-}
-
-fn cancelled() -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionAborted, "cancelled by the caller")
 }
 
 fn is_timeout(error: &io::Error) -> bool {

@@ -23,6 +23,8 @@ pub struct TransportError {
     pub location: Option<String>,
     /// The server may have received the whole request: a certificate may have been issued, a repetition may be refused.
     pub is_possibly_delivered: bool,
+    /// Who it is about.
+    pub party: Party,
     /// The server's own words in a body that is no message; nobody vouches for them.
     pub server_words: Option<String>,
     /// For people: expectation, finding, place.
@@ -61,6 +63,21 @@ pub enum TransportErrorKind {
     File,
     /// The caller's own transport failed, with its own code.
     Application(i32),
+}
+
+/// Who a failure is about: whose rules it goes by, and who can mend it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Party {
+    /// A server that is asked by HTTP, or nobody in particular.
+    #[default]
+    Server,
+    /// The HTTP proxy before it.
+    Proxy,
+    /// A server that is asked by CoAP.
+    CoapServer,
+    /// The caller's own transport.
+    Program,
 }
 
 /// How far an exchange had come.
@@ -133,6 +150,7 @@ impl TransportError {
             retry_after_seconds: None,
             location: None,
             server_words: None,
+            party: Party::Server,
             is_possibly_delivered: phase >= Phase::Send,
             detail: detail.into(),
         }
@@ -142,6 +160,7 @@ impl TransportError {
     pub fn application(code: i32, detail: impl Into<String>) -> Self {
         TransportError {
             is_possibly_delivered: true,
+            party: Party::Program,
             ..Self::new(TransportErrorKind::Application(code), Phase::Await, detail)
         }
     }
@@ -193,6 +212,7 @@ impl std::error::Error for TransportError {}
 impl From<TransportError> for Error {
     fn from(error: TransportError) -> Self {
         let message = error.to_string();
+        let rule = rule_of(&error);
         let public = match error.kind {
             TransportErrorKind::Application(code) => Error::application(code, message),
             _ => Error::new(error.code(), message),
@@ -202,6 +222,42 @@ impl From<TransportError> for Error {
             facts.server_texts.extend(error.server_words);
             facts.retry_after_seconds = error.retry_after_seconds;
             facts.phase = Some(error.phase.name());
+            if let Some((requirement, expected, hint)) = rule {
+                facts.requirement = Some(requirement);
+                facts.expected = Some(expected.to_owned());
+                facts.hint = hint;
+            }
         })
     }
+}
+
+/// The rule that is broken, what it asks for, and what may help, where that is not said by HTTP's rules for servers.
+fn rule_of(error: &TransportError) -> Option<(&'static str, &'static str, Option<&'static str>)> {
+    use TransportErrorKind as Kind;
+    Some(match (error.party, error.kind) {
+        (Party::Proxy, Kind::HttpStatus) => {
+            let hint = match error.status {
+                Some(407) => Some("set the login of the proxy"),
+                _ => Some("the proxy decides where it connects to: ask its owner, or go without it"),
+            };
+            ("RFC 9110 section 9.3.6", "a tunnel through the proxy (2xx to CONNECT)", hint)
+        }
+        (Party::Proxy, Kind::Busy) => {
+            ("RFC 9110 section 15.6.4", "a tunnel through the proxy, not a request to come back", None)
+        }
+        (Party::Proxy, _) => ("RFC 9110 section 9.3.6", "a proxy that answers CONNECT in HTTP/1", None),
+        (Party::CoapServer, Kind::HttpStatus) => {
+            let hint = error.status.filter(|status| *status == 404);
+            ("RFC 9482 section 2.3", "2.04 (Changed) with a PKIMessage", hint.map(|_| "the server has no such path"))
+        }
+        (Party::CoapServer, Kind::ContentType) => {
+            ("RFC 9482 section 5", "the content-format application/pkixcmp (259)", None)
+        }
+        (Party::CoapServer, Kind::Busy) => ("RFC 7252 section 5.9.3.4", "an answer, not a request to come back", None),
+        (Party::CoapServer, Kind::Timeout) => {
+            ("RFC 7252 section 4.2", "an acknowledgement and an answer in time", None)
+        }
+        (Party::CoapServer, Kind::Connect) => ("RFC 9482 section 2.3", "a CoAP server that takes datagrams", None),
+        _ => return None,
+    })
 }

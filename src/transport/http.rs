@@ -8,7 +8,7 @@ use super::{Exchange, ExchangeLimits, Reply, Shape, shape_of};
 
 use ureq::http::header;
 
-pub use super::connection::{Resolve, SystemResolver, ThreadResolver};
+pub use super::resolve::{Resolve, SystemResolver, ThreadResolver};
 pub use super::wire::HttpConfig;
 
 /// The built-in HTTP client: one server, connections kept between exchanges.

@@ -15,6 +15,8 @@ pub mod file;
 mod folding;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(any(feature = "http", feature = "coap"))]
+mod resolve;
 pub mod tls;
 #[cfg(feature = "http")]
 mod tunnel;
@@ -30,10 +32,12 @@ use std::time::Duration;
 
 #[cfg(feature = "coap")]
 pub use coap::{CoapConfig, CoapExchange};
-pub use error::{Phase, TransportError, TransportErrorKind};
+pub use error::{Party, Phase, TransportError, TransportErrorKind};
 pub use fetch::{Fetch, FetchFn, FetchRequest, Fetched};
 #[cfg(feature = "http")]
 pub use http::{HttpConfig, HttpExchange};
+#[cfg(any(feature = "http", feature = "coap"))]
+pub use resolve::{Resolve, SystemResolver, ThreadResolver};
 pub use tls::TlsConfig;
 pub use url::{Scheme, Url, well_known_url};
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use zeroize::Zeroizing;
 
-use super::error::{Phase, TransportError, TransportErrorKind};
+use super::error::{Party, Phase, TransportError, TransportErrorKind};
 
 /// Longest header of a proxy's answer, in bytes.
 const MAX_HEADER_BYTES: usize = 8 * 1024;
@@ -86,6 +86,7 @@ impl Answer {
             self.values("retry-after").next().filter(|v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_digit()));
         io::Error::other(TransportError {
             status: Some(self.status),
+            party: Party::Proxy,
             retry_after_seconds: seconds.map(|value| value.parse().unwrap_or(u32::MAX)),
             ..TransportError::new(kind, Phase::Tls, words)
         })
@@ -143,5 +144,5 @@ fn wait_until(stream: &TcpStream, deadline: Option<Instant>) -> io::Result<()> {
 }
 
 fn refused(kind: TransportErrorKind, words: String) -> io::Error {
-    io::Error::other(TransportError::new(kind, Phase::Tls, words))
+    io::Error::other(TransportError { party: Party::Proxy, ..TransportError::new(kind, Phase::Tls, words) })
 }

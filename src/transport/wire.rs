@@ -10,8 +10,9 @@ use ureq::http::{HeaderMap, Method, Request, Version, header};
 use zeroize::Zeroizing;
 
 use super::ExchangeLimits;
-use super::connection::{Link, LinkConnector, LinkResolver, Resolve, SystemResolver};
+use super::connection::{Link, LinkConnector, LinkResolver};
 use super::error::{Phase, TransportError, TransportErrorKind};
+use super::resolve::{Resolve, SystemResolver};
 use super::tls::{TlsClient, TlsConfig};
 use super::url::{Scheme, Url};
 

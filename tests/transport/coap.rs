@@ -1,6 +1,7 @@
 //! CMP over CoAP: blocks, losses and odd servers, with a server whose codec is not ours, and by the engine alone under a
 //! pretended clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use devid::Code;
@@ -9,7 +10,7 @@ use devid::cmp::{MacParameters, Signer};
 use devid::crypto::{KeyKind, default_provider};
 use devid::transport::coap::{CoapConfig, CoapExchange, Datagrams, Next, Transfer};
 use devid::transport::{
-    Cancel, Exchange, ExchangeLimits, HttpConfig, HttpExchange, Phase, Reply, TransportError,
+    Cancel, Exchange, ExchangeLimits, HttpConfig, HttpExchange, Party, Phase, Reply, Resolve, TransportError,
     TransportErrorKind as Kind, Url,
 };
 use devid_testca::coap::{CoapOptions, CoapServer};
@@ -403,4 +404,96 @@ fn a_program_can_carry_the_datagrams_itself() {
     let mut enrolment = client.enroll(Signer::Key(key), &Subject::new().name("CN=router-7").unwrap()).unwrap();
     client.run_over(&mut enrolment, &mut exchange, &mut Unattended).unwrap();
     assert_eq!(bench.ca.with(|ca| ca.confirmed.len()), 1);
+}
+
+/// A resolver that says what it is told, and counts.
+#[derive(Debug)]
+struct Says(Vec<std::net::SocketAddr>, std::sync::atomic::AtomicUsize);
+
+impl Resolve for Says {
+    fn resolve(&self, _: &str, _: u16, _: Option<Duration>) -> std::io::Result<Vec<std::net::SocketAddr>> {
+        self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(self.0.clone())
+    }
+}
+
+impl Bench {
+    /// A client of a host with these addresses before the server's own.
+    fn behind(&self, others: &[std::net::SocketAddr]) -> (CoapExchange, Arc<Says>) {
+        let url = Url::parse(&self.coap.cmp_url()).unwrap();
+        let own = format!("{}:{}", url.host(), url.port()).parse().unwrap();
+        let says = Arc::new(Says([others, &[own]].concat(), 0.into()));
+        let exchange = CoapExchange::new("coap://ca.example/cmp", quick_config()).unwrap();
+        (exchange.resolving_with(says.clone()), says)
+    }
+}
+
+#[test]
+fn a_host_with_dead_addresses_is_asked_at_the_one_that_answers() {
+    let bench = Bench::new(CoapOptions::default());
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let nobody = {
+        let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        gone.local_addr().unwrap()
+    };
+    let (mut exchange, says) = bench.behind(&[nobody, silent.local_addr().unwrap()]);
+    exchange.exchange(&message(20), &quick()).unwrap();
+    let count = |socket: &std::net::UdpSocket| {
+        let mut buffer = [0; 2000];
+        std::iter::from_fn(|| socket.recv(&mut buffer).ok()).count()
+    };
+    assert_eq!(count(&silent), 2, "the message and one repetition");
+    for _ in 0..2 {
+        exchange.exchange(&message(20), &quick()).unwrap();
+    }
+    assert_eq!(count(&silent), 0, "the good address is remembered");
+    assert_eq!(says.1.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+#[test]
+fn where_no_address_answers_all_are_named_and_looked_up_anew() {
+    let bench = Bench::new(CoapOptions::default());
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let says = Arc::new(Says(vec![silent, silent], 0.into()));
+    let mut exchange = CoapExchange::new("coap://ca.example/cmp", quick_config()).unwrap().resolving_with(says.clone());
+    for turn in 1..3 {
+        let error = exchange.exchange(&message(20), &quick()).unwrap_err();
+        assert_eq!((error.kind, error.party), (Kind::Connect, Party::CoapServer), "{error}");
+        assert_eq!(error.detail.matches(&silent.to_string()).count(), 2, "{error}");
+        assert!(!error.is_possibly_delivered);
+        assert_eq!(says.1.load(std::sync::atomic::Ordering::Relaxed), turn);
+    }
+    drop(bench);
+}
+
+#[test]
+fn a_look_up_keeps_to_the_limits_and_to_cancel() {
+    #[derive(Debug)]
+    struct Slow;
+    impl Resolve for Slow {
+        fn resolve(&self, _: &str, _: u16, _: Option<Duration>) -> std::io::Result<Vec<std::net::SocketAddr>> {
+            std::thread::sleep(Duration::from_secs(60));
+            Ok(Vec::new())
+        }
+    }
+    let mut exchange =
+        CoapExchange::new("coap://ca.example/cmp", quick_config()).unwrap().resolving_with(Arc::new(Slow));
+    let limits = ExchangeLimits { connect_timeout: Duration::from_millis(100), ..quick() };
+    let error = exchange.exchange(&message(20), &limits).unwrap_err();
+    assert_eq!((error.kind, error.phase), (Kind::Timeout, Phase::Resolve), "{error}");
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let error = exchange.exchange(&message(20), &ExchangeLimits { cancel: Some(cancel), ..quick() }).unwrap_err();
+    assert_eq!(error.kind, Kind::Cancelled, "{error}");
+}
+
+#[test]
+fn a_failure_of_coap_goes_by_the_rules_of_coap() {
+    let bench = Bench::new(CoapOptions::default());
+    let mut config = device(&bench.ca, &format!("{}/nowhere", bench.coap.cmp_url()));
+    config.coap = quick_config();
+    let error = enrol(&config, &bench.ca).unwrap_err();
+    assert_eq!(error.facts().requirement, Some("RFC 9482 section 2.3"), "{error}");
+    assert_eq!(error.facts().http_status, Some(404));
 }

@@ -8,12 +8,14 @@ mod transfer;
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use transfer::{Next, Transfer};
 
-use super::error::{Phase, TransportError, TransportErrorKind};
+use super::error::{Party, Phase, TransportError, TransportErrorKind};
+use super::resolve::{Resolve, SystemResolver, look_up};
 use super::url::{Scheme, Url};
 use super::{Exchange, ExchangeLimits, Reply};
 use crate::crypto::default_provider;
@@ -63,8 +65,16 @@ pub trait Datagrams: Send + Sync {
 pub struct CoapExchange {
     url: Url,
     config: CoapConfig,
-    datagrams: Option<Box<dyn Datagrams>>,
+    way: CoapWay,
     next_id: Option<u16>,
+}
+
+/// How datagrams get to the server.
+enum CoapWay {
+    /// Over UDP, to the addresses that the resolver finds.
+    Udp { resolver: Arc<dyn Resolve>, known: Vec<SocketAddr>, good: Option<SocketAddr> },
+    /// By the caller's own means.
+    Own(Box<dyn Datagrams>),
 }
 
 impl CoapExchange {
@@ -74,57 +84,162 @@ impl CoapExchange {
         if url.scheme() != Scheme::Coap {
             return Err(invalid(format!("{url}: expected coap://")));
         }
-        Ok(CoapExchange { url, config, datagrams: None, next_id: None })
+        let way = CoapWay::Udp { resolver: Arc::new(SystemResolver), known: Vec::new(), good: None };
+        Ok(CoapExchange { url, config, way, next_id: None })
+    }
+
+    /// With a resolver of the caller's.
+    #[must_use]
+    pub fn resolving_with(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.way = CoapWay::Udp { resolver, known: Vec::new(), good: None };
+        self
     }
 
     /// The same over the caller's own datagrams.
     pub fn over(url: &str, config: CoapConfig, datagrams: Box<dyn Datagrams>) -> Result<Self, TransportError> {
-        Ok(CoapExchange { datagrams: Some(datagrams), ..Self::new(url, config)? })
+        Ok(CoapExchange { way: CoapWay::Own(datagrams), ..Self::new(url, config)? })
     }
 
     fn perform(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
-        let random = random()?;
-        let first_id = *self.next_id.get_or_insert(u16::from_be_bytes([random[10], random[11]]));
-        let [head @ .., _, _] = random;
-        let mut transfer = Transfer::new(&self.url, request, &self.config, limits, first_id, head)?;
-        let datagrams = match &mut self.datagrams {
-            Some(datagrams) => datagrams,
-            empty => empty.insert(Box::new(Udp::connect(&self.url)?)),
-        };
         let started = Instant::now();
+        let CoapExchange { url, config, way, next_id } = self;
+        let mut attempt = Attempt { url, request, limits, started, next_id };
+        let (resolver, known, good) = match way {
+            CoapWay::Own(datagrams) => return attempt.over(&mut **datagrams, config).1,
+            CoapWay::Udp { resolver, known, good } => (resolver, known, good),
+        };
+        if known.is_empty() {
+            *known = addresses(url, resolver, limits)?;
+        }
+        let mut failures: Vec<String> = Vec::new();
+        let mut is_possibly_delivered = false;
+        let mut last = None;
+        for (index, address) in known.iter().enumerate() {
+            let is_trusted = index + 1 == known.len() || *good == Some(*address);
+            // Others are given up after one repetition: a host that is half dead is not to cost a minute at each message.
+            let most = if is_trusted { config.max_retransmit } else { config.max_retransmit.min(1) };
+            let config = CoapConfig { max_retransmit: most, ..config.clone() };
+            let (was_heard, outcome) = match Udp::connect(*address) {
+                Ok(mut udp) => attempt.over(&mut udp, &config),
+                Err(error) => (false, Err(error)),
+            };
+            let error = match outcome {
+                Err(error) if !was_heard && may_be_elsewhere(&error) && started.elapsed() < limits.total_timeout => {
+                    error
+                }
+                outcome => {
+                    *good = was_heard.then_some(*address);
+                    if was_heard {
+                        known[..=index].rotate_right(1);
+                    }
+                    return outcome;
+                }
+            };
+            is_possibly_delivered |= error.is_possibly_delivered;
+            failures.push(format!("{address}: {}", error.detail));
+            last = Some(error);
+        }
+        // It may have moved.
+        (*known, *good) = (Vec::new(), None);
+        let last = last.expect("a host has an address");
+        Err(TransportError { detail: failures.join("; "), is_possibly_delivered, ..last })
+    }
+}
+
+/// One exchange with a server that may have several addresses.
+struct Attempt<'a> {
+    url: &'a Url,
+    request: &'a [u8],
+    limits: &'a ExchangeLimits,
+    started: Instant,
+    next_id: &'a mut Option<u16>,
+}
+
+impl Attempt<'_> {
+    /// With one address; and whether anything was heard from there.
+    fn over(&mut self, datagrams: &mut dyn Datagrams, config: &CoapConfig) -> (bool, Result<Reply, TransportError>) {
+        let made = random().and_then(|random| {
+            let first_id = *self.next_id.get_or_insert(u16::from_be_bytes([random[10], random[11]]));
+            let [head @ .., _, _] = random;
+            Transfer::new(self.url, self.request, config, self.limits, first_id, head)
+        });
+        let mut transfer = match made {
+            Ok(transfer) => transfer,
+            Err(error) => return (false, Err(error)),
+        };
+        let (limits, begun) = (self.limits, self.started.elapsed());
+        let started = self.started;
+        let now_of = || started.elapsed().saturating_sub(begun);
+        let left = limits.total_timeout.saturating_sub(begun);
+        let mut was_heard = false;
         let mut buffer = vec![0; MAX_DATAGRAM_BYTES];
         let outcome = loop {
-            let now = started.elapsed();
+            let now = now_of();
             if limits.is_cancelled() {
                 break Err(stopped(&transfer, TransportErrorKind::Cancelled, "cancelled by the caller".to_owned()));
             }
             let moved = match transfer.next(now) {
                 Next::Done(outcome) => break *outcome,
-                _ if now >= limits.total_timeout => {
+                _ if now >= left => {
                     let words = format!("the exchange was not complete within {:?}", limits.total_timeout);
                     break Err(stopped(&transfer, TransportErrorKind::Timeout, words));
                 }
                 Next::Send(datagram) => datagrams.send(&datagram).map(|()| None),
                 Next::Wait(until) => {
-                    let wait = until.min(limits.total_timeout).saturating_sub(now).min(WAIT_SLICE);
+                    let wait = until.min(left).saturating_sub(now).min(WAIT_SLICE);
                     datagrams.receive(&mut buffer, wait.max(Duration::from_millis(1)))
                 }
             };
             match moved {
-                Ok(Some(count)) => transfer.receive(started.elapsed(), &buffer[..count.min(MAX_DATAGRAM_BYTES)]),
+                Ok(Some(count)) => {
+                    was_heard = true;
+                    transfer.receive(now_of(), &buffer[..count.min(MAX_DATAGRAM_BYTES)]);
+                }
                 Ok(None) => {}
                 Err(e) => break Err(broken(&transfer, &e)),
             }
         };
-        self.next_id = Some(transfer.next_id());
-        outcome
+        *self.next_id = Some(transfer.next_id());
+        (was_heard, outcome)
+    }
+}
+
+/// Whether another address of the host may do better: nobody was there, or nothing came from there.
+fn may_be_elsewhere(error: &TransportError) -> bool {
+    matches!(error.kind, TransportErrorKind::Connect | TransportErrorKind::Timeout | TransportErrorKind::Broken)
+}
+
+/// Within the connect timeout.
+fn addresses(
+    url: &Url,
+    resolver: &Arc<dyn Resolve>,
+    limits: &ExchangeLimits,
+) -> Result<Vec<SocketAddr>, TransportError> {
+    let found = look_up(resolver, url.host(), url.port(), Some(limits.connect_timeout), &|| limits.is_cancelled());
+    let found = found.map_err(|error| {
+        let kind = match error.kind() {
+            _ if limits.is_cancelled() => TransportErrorKind::Cancelled,
+            io::ErrorKind::TimedOut => TransportErrorKind::Timeout,
+            _ => TransportErrorKind::Connect,
+        };
+        TransportError::new(kind, Phase::Resolve, error.to_string())
+    })?;
+    // RFC 9482 section 2.5.
+    match found.iter().any(|address| is_multicast(address.ip())) {
+        true => Err(invalid("a multicast address; CMP has one server".to_owned())),
+        false => Ok(found),
     }
 }
 
 impl Exchange for CoapExchange {
     fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
         let outcome = self.perform(request, limits);
-        outcome.map_err(|e| TransportError { detail: format!("{}: {}", self.url, e.detail), ..e })
+        let party = |own| if own == Party::Program { own } else { Party::CoapServer };
+        outcome.map_err(|e| TransportError {
+            detail: format!("{}: {}", self.url, e.detail),
+            party: party(e.party),
+            ..e
+        })
     }
 }
 
@@ -138,25 +253,12 @@ impl fmt::Debug for CoapExchange {
 struct Udp(UdpSocket);
 
 impl Udp {
-    fn connect(url: &Url) -> Result<Self, TransportError> {
-        let failed =
-            |phase, e: &dyn fmt::Display| TransportError::new(TransportErrorKind::Connect, phase, e.to_string());
-        let addresses = (url.host(), url.port()).to_socket_addrs().map_err(|e| failed(Phase::Resolve, &e))?;
-        let mut last = failed(Phase::Resolve, &"the host has no address");
-        for address in addresses {
-            if is_multicast(address.ip()) {
-                // RFC 9482 section 2.5.
-                return Err(invalid("a multicast address; CMP has one server".to_owned()));
-            }
-            let any: IpAddr =
-                if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-            let bound = UdpSocket::bind(SocketAddr::new(any, 0));
-            match bound.and_then(|socket| socket.connect(address).map(|()| socket)) {
-                Ok(socket) => return Ok(Udp(socket)),
-                Err(e) => last = failed(Phase::Connect, &format!("{address}: {e}")),
-            }
-        }
-        Err(last)
+    fn connect(address: SocketAddr) -> Result<Self, TransportError> {
+        let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let bound = UdpSocket::bind(SocketAddr::new(any, 0));
+        let connected = bound.and_then(|socket| socket.connect(address).map(|()| socket));
+        let failed = |e: io::Error| TransportError::new(TransportErrorKind::Connect, Phase::Connect, e.to_string());
+        connected.map(Udp).map_err(failed)
     }
 }
 
