@@ -379,7 +379,7 @@ DEVID_API const char *devid_error_report(const devid_error *error);
 /**
  * PKIStatus of the server's answer (RFC 9810 section 5.2.3).
  *
- * @param error  May be NULL.
+ * @param error  May be NULL (gives -1).
  * @return 0 accepted, 1 grantedWithMods, 2 rejection, 3 waiting, ...; -1 if there was none.
  */
 DEVID_API int64_t devid_error_pki_status(const devid_error *error);
@@ -387,7 +387,7 @@ DEVID_API int64_t devid_error_pki_status(const devid_error *error);
 /**
  * PKIFailureInfo of the server's answer (RFC 9810 section 5.2.3).
  *
- * @param error  May be NULL.
+ * @param error  May be NULL (gives 0).
  * @return Bit n (value 1 << n) is bit n of the BIT STRING: 0 badAlg, 1 badMessageCheck, ...; 0 if there was none.
  */
 DEVID_API
@@ -396,7 +396,7 @@ uint32_t devid_error_fail_info(const devid_error *error);
 /**
  * How long the server asks to wait before the next attempt.
  *
- * @param error  May be NULL.
+ * @param error  May be NULL (gives -1).
  * @return Seconds; -1 if it did not say.
  */
 DEVID_API int64_t devid_error_retry_after_seconds(const devid_error *error);

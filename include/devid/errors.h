@@ -22,7 +22,7 @@ extern "C" {
 /**
  * How many texts came with the server's answer.
  *
- * @param error  May be NULL.
+ * @param error  May be NULL (gives 0).
  * @return 0 if there were none.
  */
 DEVID_API size_t devid_error_server_text_count(const devid_error *error);
@@ -30,7 +30,7 @@ DEVID_API size_t devid_error_server_text_count(const devid_error *error);
 /**
  * One of the server's texts. Written by someone else: show it as data.
  *
- * @param error  May be NULL.
+ * @param error  May be NULL (gives NULL).
  * @param index  From 0 to devid_error_server_text_count() - 1.
  * @return UTF-8; NULL if there is no such text; valid until the error is freed.
  */
@@ -40,7 +40,7 @@ DEVID_API const char *devid_error_server_text(const devid_error *error, size_t i
  * Whether the server's words came in a message whose protection was checked. If not, anyone on the way may have written
  * them.
  *
- * @param error  May be NULL.
+ * @param error  May be NULL (gives 0).
  * @return 1 yes, 0 no or nothing came.
  */
 DEVID_API
@@ -49,7 +49,7 @@ int32_t devid_error_server_authenticated(const devid_error *error);
 /**
  * HTTP status of the server's answer.
  *
- * @param error  May be NULL.
+ * @param error  May be NULL (gives 0).
  * @return Such as 503; 0 if there was none.
  */
 DEVID_API int32_t devid_error_http_status(const devid_error *error);
@@ -57,7 +57,7 @@ DEVID_API int32_t devid_error_http_status(const devid_error *error);
 /**
  * Which certificate of the chain the failure is about.
  *
- * @param error  May be NULL.
+ * @param error  May be NULL (gives -1).
  * @return 0 is the end entity; -1 if it is about none in particular.
  */
 DEVID_API int32_t devid_error_certificate_index(const devid_error *error);
@@ -65,7 +65,7 @@ DEVID_API int32_t devid_error_certificate_index(const devid_error *error);
 /**
  * Where in an operation it failed.
  *
- * @param error  May be NULL.
+ * @param error  May be NULL (gives NULL).
  * @return Such as "ir", "pollReq", "certConf"; NULL if it was outside an operation; valid until the error is freed.
  */
 DEVID_API
@@ -74,7 +74,7 @@ const char *devid_error_phase(const devid_error *error);
 /**
  * The path of the URL that the message went to.
  *
- * @param error  May be NULL.
+ * @param error  May be NULL (gives NULL).
  * @return Such as "/.well-known/cmp"; NULL if that is not known; valid until the error is freed.
  */
 DEVID_API const char *devid_error_http_path(const devid_error *error);
@@ -82,7 +82,7 @@ DEVID_API const char *devid_error_http_path(const devid_error *error);
 /**
  * The rule that was broken.
  *
- * @param error  May be NULL.
+ * @param error  May be NULL (gives NULL).
  * @return Such as "RFC 9483 section 3.5 (P5)"; the letters name rows of docs/requirements.md; NULL if that is not known; valid until the error is freed.
  */
 DEVID_API
@@ -91,7 +91,7 @@ const char *devid_error_requirement(const devid_error *error);
 /**
  * What that rule asks for.
  *
- * @param error  May be NULL.
+ * @param error  May be NULL (gives NULL).
  * @return Such as "an answer with protection"; NULL if that is not known; valid until the error is freed.
  */
 DEVID_API
@@ -100,7 +100,7 @@ const char *devid_error_expected(const devid_error *error);
 /**
  * What came. Nobody vouches for it: show it as data.
  *
- * @param error  May be NULL.
+ * @param error  May be NULL (gives NULL).
  * @return Such as "ip, pvno 2, protected by a MAC, ..."; NULL if that is not known; valid until the error is freed.
  */
 DEVID_API
@@ -109,7 +109,7 @@ const char *devid_error_found(const devid_error *error);
 /**
  * What is known of servers that answer like this, and which setting may help. For people: the words may change.
  *
- * @param error  May be NULL.
+ * @param error  May be NULL (gives NULL).
  * @return One or two sentences; NULL if that is not known; valid until the error is freed.
  */
 DEVID_API

@@ -1,13 +1,10 @@
 //! What came of an operation that is not about a new certificate: the CA's answers, and its warnings.
 
-use super::cert::{devid_cert, devid_cert_list};
-use super::operation::{Op, devid_op};
-use super::template::{Pattern, devid_template};
+use super::operation::Op;
+use super::prelude::*;
+use super::template::Pattern;
 use devid_core::asn1::x509::Certificate;
 use devid_core::cmp::{Information, Question};
-use devid_core::{Code, Error};
-use devid_macros::export;
-use std::ffi::{CStr, CString};
 
 /// The operation is no question, or is not known here.
 pub const DEVID_QUESTION_NONE: i32 = 0;
@@ -26,7 +23,6 @@ pub const DEVID_QUESTION_REV_PASSPHRASE: i32 = 6;
 
 /// What an operation asks for, also one that was restored: "ir", "cr", "kur", "p10cr", "rr", "genm".
 ///
-/// @param op  May be NULL (gives NULL).
 /// @return Valid until the operation is freed.
 #[export]
 fn devid_op_request_name(op: &devid_op) -> Option<&CStr> {
@@ -35,7 +31,6 @@ fn devid_op_request_name(op: &devid_op) -> Option<&CStr> {
 
 /// Which question an operation asks, also one that was restored.
 ///
-/// @param op  May be NULL (gives DEVID_QUESTION_NONE).
 /// @return One of DEVID_QUESTION_*; more may be added.
 #[export(otherwise = DEVID_QUESTION_NONE)]
 fn devid_op_question(op: &devid_op) -> i32 {
@@ -52,7 +47,6 @@ fn devid_op_question(op: &devid_op) -> i32 {
 
 /// Whether an operation is done, as DEVID_ACTION_DONE says.
 ///
-/// @param op  May be NULL (gives 0).
 /// @return 1 or 0.
 #[export]
 fn devid_op_is_done(op: &devid_op) -> bool {
@@ -61,7 +55,6 @@ fn devid_op_is_done(op: &devid_op) -> bool {
 
 /// How many warnings came with a success: a PKIStatus that is not accepted, in words, and the CA's own texts.
 ///
-/// @param op  May be NULL (gives 0).
 /// @return 0: none, or nothing was answered yet.
 #[export]
 fn devid_op_warning_count(op: &devid_op) -> usize {
@@ -70,7 +63,6 @@ fn devid_op_warning_count(op: &devid_op) -> usize {
 
 /// One warning, such as "keyUpdateWarning: the old certificate's key was updated before".
 ///
-/// @param op     May be NULL (gives NULL).
 /// @param index  From 0 to devid_op_warning_count() - 1.
 /// @return NULL if there is no such warning; valid until the operation is changed or freed.
 #[export]
@@ -127,7 +119,6 @@ fn devid_op_template(op: &devid_op) -> Result<Option<devid_template>, Error> {
 
 /// How many CRLs came: in answer to devid_op_ask_crl() and its kin, or along with a revocation.
 ///
-/// @param op  May be NULL (gives 0).
 /// @return 0: none, or nothing was answered yet.
 #[export]
 fn devid_op_crl_count(op: &devid_op) -> usize {
@@ -136,7 +127,6 @@ fn devid_op_crl_count(op: &devid_op) -> usize {
 
 /// One CRL that came, DER. Its signature is not checked: devid_store_put_crl() and devid_validator_add_crls() take it.
 ///
-/// @param op       May be NULL (gives NULL).
 /// @param index    From 0 to devid_op_crl_count() - 1.
 /// @return NULL if there is no such CRL; valid until the operation is changed or freed.
 #[export]
@@ -146,7 +136,6 @@ fn devid_op_crl(op: &devid_op, index: usize) -> Option<&[u8]> {
 
 /// How many items came in answer to devid_op_ask_other().
 ///
-/// @param op  May be NULL (gives 0).
 /// @return 0: none, or nothing was answered yet.
 #[export]
 fn devid_op_info_count(op: &devid_op) -> usize {
@@ -155,7 +144,6 @@ fn devid_op_info_count(op: &devid_op) -> usize {
 
 /// infoType of an item, in dotted form.
 ///
-/// @param op     May be NULL (gives NULL).
 /// @param index  From 0 to devid_op_info_count() - 1.
 /// @return NULL if there is no such item; valid until the operation is changed or freed.
 #[export]
@@ -165,7 +153,6 @@ fn devid_op_info_type(op: &devid_op, index: usize) -> Option<&CStr> {
 
 /// infoValue of an item, DER.
 ///
-/// @param op       May be NULL (gives NULL).
 /// @param index    From 0 to devid_op_info_count() - 1.
 /// @param out_len  Receives the length in bytes, 0 if the item has no value. May be NULL.
 /// @return NULL if there is no such item; valid until the operation is changed or freed.

@@ -1,9 +1,8 @@
 //! Device memory beside an event loop: steps that never block.
 
-use super::operation::{Op, devid_op};
+use super::operation::Op;
+use super::prelude::*;
 use devid_core::cmp::Action;
-use devid_core::{Code, Error, Time};
-use devid_macros::export;
 
 /// An operation whose device memory is written apart from its steps.
 #[derive(Default)]

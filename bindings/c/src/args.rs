@@ -300,6 +300,30 @@ pub(super) fn switch(on: i32) -> Result<bool, Error> {
     }
 }
 
+/// One of a group of constants in C, one of these values in Rust.
+pub(super) trait Choice: Copy + 'static {
+    /// The group, as the header names it.
+    const GROUP: &'static str;
+    const ALL: &'static [(i32, Self)];
+
+    fn chosen(number: i32) -> Result<Self, Error> {
+        let found = Self::ALL.iter().find(|(known, _)| *known == number);
+        let unknown = || Error::new(Code::InvalidArgument, format!("{number} is none of {}", Self::GROUP));
+        found.map(|(_, choice)| *choice).ok_or_else(unknown)
+    }
+}
+
+/// Says which constants of C stand for which values.
+macro_rules! choice {
+    ($group:literal: $name:ident { $($constant:ident => $choice:ident),+ $(,)? }) => {
+        impl $crate::args::Choice for $name {
+            const GROUP: &'static str = $group;
+            const ALL: &'static [(i32, Self)] = &[$(($constant, $name::$choice)),+];
+        }
+    };
+}
+pub(super) use choice;
+
 /// A place for a result, zeroed first: it is written on every path. None for NULL.
 ///
 /// # Safety
@@ -461,7 +485,7 @@ mod tests {
         let secret = "hunter2";
         guard(&mut err, || panic!("{secret}"));
         let failure = unsafe { handle_ref(err, "err") }.unwrap();
-        let message = crate::error::devid_error_message(&failure).to_str().unwrap();
+        let message = failure.error().message();
         assert!(message.contains("args.rs"));
         assert!(!message.contains(secret));
         drop(failure);

@@ -1,17 +1,11 @@
 //! A registration authority: messages of devices are checked and passed on (RFC 9483 section 5.2). How they travel, and whether a
 //! device may have what it asks for, is the program's affair.
 
-use super::args::{Owned, c_text};
-use super::bytes::devid_bytes;
-use super::cert::devid_cert;
-use super::config::{devid_client, invalid};
-use super::operation::devid_op;
-use super::trust::devid_trust;
+use super::args::c_text;
+use super::args::choice;
+use super::prelude::*;
 use devid_core::asn1::cmp::{PkiStatus, PkiStatusInfo};
 use devid_core::cmp::{Batch, Device, DeviceRequest, Proof, RegistrationAuthority};
-use devid_core::{Code, Error, Time};
-use devid_macros::{export, handle};
-use std::ffi::{CStr, CString};
 
 /// A registration authority: its credential, whom it believes among devices, and whom among CAs.
 #[handle]
@@ -44,6 +38,7 @@ pub struct Bundle {
 pub const DEVID_PROOF_KEEP: i32 = 1;
 /// raVerified in its place: the RA has checked it and vouches for it (RFC 9483 section 5.2.3.2).
 pub const DEVID_PROOF_RA_VERIFIED: i32 = 2;
+choice!("DEVID_PROOF_*": Proof { DEVID_PROOF_KEEP => Keep, DEVID_PROOF_RA_VERIFIED => RaVerified });
 
 /// Makes a registration authority.
 ///
@@ -72,7 +67,6 @@ fn devid_ra_add_secret(ra: &mut devid_ra, reference: &[u8], secret: &[u8]) -> Re
 ///
 /// @param earlier      The request that began the transaction, for certConf and pollReq; NULL at its beginning. May be NULL.
 /// @param message      One PKIMessage, DER. Not NULL.
-/// @param now          The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_request  Receives the request; free with devid_ra_request_free(). Not NULL.
 /// @return DEVID_OK; else devid_ra_refuse() tells the device.
 #[export]
@@ -92,7 +86,6 @@ fn devid_ra_check(
 
 /// Which message it is.
 ///
-/// @param request  May be NULL (gives "").
 /// @return Such as "ir" or "certConf"; never NULL; valid until the request is freed.
 #[export]
 fn devid_ra_request_body(request: &devid_ra_request) -> &CStr {
@@ -101,7 +94,6 @@ fn devid_ra_request_body(request: &devid_ra_request) -> &CStr {
 
 /// The subject of the certificate asked for.
 ///
-/// @param request  May be NULL.
 /// @return Such as "CN=router-7"; NULL where no certificate is asked for; valid until the request is freed.
 #[export]
 fn devid_ra_request_subject(request: &devid_ra_request) -> Option<&CStr> {
@@ -110,7 +102,6 @@ fn devid_ra_request_subject(request: &devid_ra_request) -> Option<&CStr> {
 
 /// The reference value of the secret that protected the message.
 ///
-/// @param request  May be NULL.
 /// @return NULL if a certificate protected it; valid until the request is freed.
 #[export]
 fn devid_ra_request_reference(request: &devid_ra_request) -> Option<&[u8]> {
@@ -137,7 +128,6 @@ fn devid_ra_request_certificate(request: &devid_ra_request) -> Result<devid_cert
 /// Whether the device's protection must reach the CA (key updates, revocations, keys made by the CA): then the message is
 /// nested, not replaced (RFC 9483 section 5.2.3).
 ///
-/// @param request  May be NULL (gives 0).
 /// @return 1 yes, 0 no.
 #[export]
 fn devid_ra_request_keeps_protection(request: &devid_ra_request) -> bool {
@@ -146,7 +136,6 @@ fn devid_ra_request_keeps_protection(request: &devid_ra_request) -> bool {
 
 /// The request with the RA's approval around it (RFC 9483 section 5.2.2.1). The CA's answer goes to the device as it is.
 ///
-/// @param now          The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_message  Receives the message for the CA; free with devid_bytes_free(). Not NULL.
 #[export]
 fn devid_ra_nest(ra: &devid_ra, request: &devid_ra_request, now: Time) -> Result<devid_bytes, Error> {
@@ -158,22 +147,16 @@ fn devid_ra_nest(ra: &devid_ra, request: &devid_ra_request, now: Time) -> Result
 ///
 /// @param proof          One of DEVID_PROOF_*.
 /// @param with_original  1: the device's message goes along (origPKIMessage), 0: it does not.
-/// @param now            The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_message    Receives the message for the CA; free with devid_bytes_free(). Not NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for what must keep its protection.
 #[export]
 fn devid_ra_replace(
     ra: &devid_ra,
     request: &devid_ra_request,
-    proof: i32,
+    proof: Proof,
     with_original: bool,
     now: Time,
 ) -> Result<devid_bytes, Error> {
-    let proof = match proof {
-        DEVID_PROOF_KEEP => Proof::Keep,
-        DEVID_PROOF_RA_VERIFIED => Proof::RaVerified,
-        other => return Err(invalid(format!("{other} is none of DEVID_PROOF_*"))),
-    };
     let message = ra.replace(&request.request, proof, with_original, now)?;
     Ok(devid_bytes::from_slice(&message))
 }
@@ -183,7 +166,6 @@ fn devid_ra_replace(
 ///
 /// @param request      What was replaced. Not NULL.
 /// @param answer       The CA's answer, DER. Not NULL.
-/// @param now          The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_message  Receives the message for the device; free with devid_bytes_free(). Not NULL.
 /// @return DEVID_OK; DEVID_E_PROTECTION_INVALID, DEVID_E_TRANSACTION_ID, ...: it is not the CA's answer to this.
 #[export]
@@ -198,7 +180,6 @@ fn devid_ra_answer(ra: &devid_ra, request: &devid_ra_request, answer: &[u8], now
 ///                     signature. May be NULL.
 /// @param fail_info    Bits of PKIFailureInfo, bit n (value 1 << n) for bit n; 0 for none.
 /// @param text         Words for the device; NULL for none. May be NULL.
-/// @param now          The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_message  Receives the message for the device; free with devid_bytes_free(). Not NULL.
 #[export]
 fn devid_ra_refuse(
@@ -244,7 +225,6 @@ fn devid_ra_batch_add(batch: &mut devid_ra_batch, request: &devid_ra_request) ->
 
 /// The nested message with all requests (RFC 9483 section 5.2.2.2). Once made it stays the same.
 ///
-/// @param now          The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_message  Receives the message for the CA; free with devid_bytes_free(). Not NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for no requests, too many, or two of one transaction.
 #[export]
@@ -261,7 +241,6 @@ fn devid_ra_batch_message(batch: &mut devid_ra_batch, ra: &devid_ra, now: Time) 
 ///
 /// @param batch       After devid_ra_batch_message(). Not NULL.
 /// @param answer      The CA's answer, DER; NULL if none came: every device is told. May be NULL.
-/// @param now         The present, in seconds since 1970-01-01T00:00:00Z.
 /// @return DEVID_OK; DEVID_E_STATE if no message was made; a failure if it is not the CA's answer to this batch.
 #[export]
 fn devid_ra_batch_feed(
@@ -277,7 +256,6 @@ fn devid_ra_batch_feed(
 
 /// How many replies there are.
 ///
-/// @param batch  May be NULL (gives 0).
 /// @return One for each request after devid_ra_batch_feed(), else 0.
 #[export]
 fn devid_ra_batch_reply_count(batch: &devid_ra_batch) -> usize {
@@ -286,7 +264,6 @@ fn devid_ra_batch_reply_count(batch: &devid_ra_batch) -> usize {
 
 /// The reply to one request, as it goes to the device.
 ///
-/// @param batch    May be NULL (gives NULL).
 /// @param index    From 0 to devid_ra_batch_reply_count() - 1, in the order of devid_ra_batch_add().
 /// @return DER; NULL if there is no such reply; valid until the batch is changed or freed.
 #[export]

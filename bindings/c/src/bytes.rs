@@ -1,10 +1,8 @@
 //! Byte buffers.
 
-use super::args::{Owned, Slot, bytes_in};
-use devid_macros::{export, handle};
+use super::args::{Slot, bytes_in};
+use super::prelude::*;
 use zeroize::Zeroizing;
-
-use devid_core::{Code, Error};
 
 /// Bytes that the library gives, or that a callback fills. One extra NUL stands behind the data, so that PEM and text print
 /// directly. The memory is wiped when freed: it may hold a key.
@@ -76,7 +74,6 @@ impl devid_bytes {
 
 /// The data. A NUL follows behind the last byte.
 ///
-/// @param bytes  May be NULL (gives NULL).
 /// @return Valid until the buffer is freed or appended to.
 #[export(otherwise = std::ptr::null())]
 fn devid_bytes_data(bytes: &devid_bytes) -> *const u8 {
@@ -86,7 +83,6 @@ fn devid_bytes_data(bytes: &devid_bytes) -> *const u8 {
 
 /// The number of bytes, without the NUL behind them.
 ///
-/// @param bytes  May be NULL (gives 0).
 /// @return Length in bytes.
 #[export]
 fn devid_bytes_len(bytes: &devid_bytes) -> usize {

@@ -1,10 +1,7 @@
 //! Ending a blocking call from another thread.
 
-use super::args::Owned;
-use super::operation::devid_op;
-use devid_core::Error;
+use super::prelude::*;
 use devid_core::transport::Cancel;
-use devid_macros::{export, handle};
 
 /// A switch that ends blocking calls from another thread, or from none: it may be used by any number of operations, and is thrown
 /// once. Shared by threads as const.
@@ -22,8 +19,6 @@ fn devid_cancel_new() -> Result<devid_cancel, Error> {
 /// Throws the switch: devid_op_run() and devid_op_exchange() of operations that have it return soon with DEVID_E_CANCELLED, and
 /// so does every later call of theirs. The operations stand where they were: they can be saved, or go on with another switch.
 /// Returns at once; may be called from a thread of any kind, but not from a signal handler.
-///
-/// @param cancel  May be NULL.
 #[export]
 fn devid_cancel_throw(cancel: &devid_cancel) {
     cancel.cancel();
@@ -31,7 +26,6 @@ fn devid_cancel_throw(cancel: &devid_cancel) {
 
 /// Whether the switch was thrown.
 ///
-/// @param cancel  May be NULL (gives 0).
 /// @return 1 or 0.
 #[export]
 fn devid_cancel_is_thrown(cancel: &devid_cancel) -> bool {

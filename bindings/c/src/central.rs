@@ -1,15 +1,10 @@
 //! Keys that the CA's side makes, and proofs of possession of keys that cannot sign.
 
 use super::args::null;
-use super::config::{devid_client, devid_config};
-use super::key::devid_key;
-use super::operation::devid_op;
-use super::subject::devid_subject;
+use super::prelude::*;
 use devid_core::client::Subject;
 use devid_core::cmp::RequestKind;
 use devid_core::crypto::KeyKind;
-use devid_core::{Code, Error};
-use devid_macros::export;
 
 /// Begins an enrolment or renewal over a key that the CA's side makes (RFC 9483 section 4.1.6). The key comes encrypted to the
 /// client's credential: an RSA or EC key at hand, or the shared secret.

@@ -1,17 +1,13 @@
 //! Certificates and lists of certificates. Their public keys are not given out here: a peer's key comes from devid_peer, after
 //! validation.
 
-use super::args::Owned;
-use super::bytes::devid_bytes;
+use super::prelude::*;
 use super::texts::{Text, Texts};
 use devid_core::asn1::distribution_point::{ca_issuers_urls, cdp_urls, ocsp_urls};
 use devid_core::asn1::x509::{Certificate, serial_text};
 use devid_core::asn1::{name, pem};
 use devid_core::client::import::certificates_from_bytes;
 use devid_core::validation::alternative_names;
-use devid_core::{Code, Error};
-use devid_macros::{export, handle};
-use std::ffi::{CStr, CString};
 
 /// A certificate as it came. Nothing in it is checked or to be believed: see devid_validate().
 #[handle]
@@ -83,7 +79,6 @@ fn devid_cert_parse(data: &[u8]) -> Result<devid_cert, Error> {
 
 /// The certificate's bytes as they came, DER.
 ///
-/// @param cert     May be NULL (gives NULL).
 /// @return Valid until the certificate is freed.
 #[export]
 fn devid_cert_der(cert: &devid_cert) -> &[u8] {
@@ -101,7 +96,6 @@ fn devid_cert_pem(cert: &devid_cert) -> Result<devid_bytes, Error> {
 /// The subject's name as text in the form of RFC 4514, such as "CN=router-7,O=Example". For people: two different names can
 /// look the same.
 ///
-/// @param cert  May be NULL (gives "").
 /// @return UTF-8, never NULL; valid until the certificate is freed.
 #[export]
 fn devid_cert_subject(cert: &devid_cert) -> &CStr {
@@ -110,7 +104,6 @@ fn devid_cert_subject(cert: &devid_cert) -> &CStr {
 
 /// The issuer's name as text, as devid_cert_subject().
 ///
-/// @param cert  May be NULL (gives "").
 /// @return UTF-8, never NULL; valid until the certificate is freed.
 #[export]
 fn devid_cert_issuer(cert: &devid_cert) -> &CStr {
@@ -120,7 +113,6 @@ fn devid_cert_issuer(cert: &devid_cert) -> &CStr {
 /// The serial number: its encoded bytes in lower-case hexadecimal digits, such as "00c1f2"; a negative one as its magnitude
 /// behind a minus sign, such as "-05".
 ///
-/// @param cert  May be NULL (gives "").
 /// @return Never NULL; valid until the certificate is freed.
 #[export]
 fn devid_cert_serial(cert: &devid_cert) -> &CStr {
@@ -129,7 +121,6 @@ fn devid_cert_serial(cert: &devid_cert) -> &CStr {
 
 /// The first second of validity.
 ///
-/// @param cert  May be NULL (gives 0).
 /// @return Seconds since 1970-01-01T00:00:00Z, negative before.
 #[export]
 fn devid_cert_not_before(cert: &devid_cert) -> i64 {
@@ -138,7 +129,6 @@ fn devid_cert_not_before(cert: &devid_cert) -> i64 {
 
 /// The last second of validity, inclusive.
 ///
-/// @param cert  May be NULL (gives 0).
 /// @return Seconds since 1970-01-01T00:00:00Z; 253402300799 (the end of year 9999) means "no well-defined end".
 #[export]
 fn devid_cert_not_after(cert: &devid_cert) -> i64 {
@@ -147,7 +137,6 @@ fn devid_cert_not_after(cert: &devid_cert) -> i64 {
 
 /// How many names the certificate carries in its subjectAltName.
 ///
-/// @param cert  May be NULL (gives 0).
 /// @return 0 if there is none, or none that can be read.
 #[export]
 fn devid_cert_name_count(cert: &devid_cert) -> usize {
@@ -156,7 +145,6 @@ fn devid_cert_name_count(cert: &devid_cert) -> usize {
 
 /// A name in the certificate's subjectAltName, for people. To check a peer's name, tell a validator.
 ///
-/// @param cert   May be NULL (gives NULL).
 /// @param index  From 0 to devid_cert_name_count() - 1.
 /// @return Such as "DNS:router-7.example" or "IP:192.0.2.7"; NULL if there is no such name; valid until the certificate is
 ///         freed.
@@ -167,7 +155,6 @@ fn devid_cert_name(cert: &devid_cert, index: usize) -> Option<&CStr> {
 
 /// A URL in a certificate, in the order there. Chosen by whoever issued it: see devid_fetch().
 ///
-/// @param cert   May be NULL (gives NULL).
 /// @param kind   One of DEVID_URL_*.
 /// @param index  From 0.
 /// @return NULL if there is no such URL; valid until the certificate is freed.
@@ -213,7 +200,6 @@ fn devid_cert_list_add(list: &mut devid_cert_list, cert: &devid_cert) -> Result<
 
 /// The number of certificates in a list.
 ///
-/// @param list  May be NULL (gives 0).
 /// @return The number.
 #[export]
 fn devid_cert_list_count(list: &devid_cert_list) -> usize {

@@ -1,16 +1,11 @@
 //! Devices without a clock: the last known time, and operations that learn the time from authentic answers.
 
-use super::args::Out;
-use super::config::{Session, devid_client};
-use super::operation::devid_op;
+use super::config::Session;
+use super::prelude::*;
 use super::renewal::clock;
 use super::run::{Program, with_exchange};
-use super::store::devid_store;
-use devid_core::Error;
-use devid_core::Time;
 use devid_core::client::renewal::Timekeeper;
 use devid_core::client::run::complete;
-use devid_macros::export;
 
 /// Notes in device memory that it is at least this late. What is kept never goes back.
 ///

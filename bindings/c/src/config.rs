@@ -1,19 +1,15 @@
 //! Settings and client: to whom requests go, how they are protected, who is trusted.
 
-use super::args::{Owned, null};
-use super::callback::User;
-use devid_macros::{callback, export, handle};
+use super::args::null;
+use super::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cert::devid_cert_list;
-use super::key::devid_key;
 use devid_core::asn1::name::Name;
 use devid_core::asn1::x509::Certificate;
 use devid_core::client::{Client, Config};
 use devid_core::cmp::MacParameters;
 use devid_core::crypto::{DigestAlgorithm, SignatureAlgorithm};
-use devid_core::{Code, Error};
 
 /// Settings from which clients are made. Setters copy; a client does not change with the settings it was made from.
 #[handle]

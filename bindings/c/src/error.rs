@@ -1,11 +1,9 @@
 //! Status codes and errors.
 
-use super::args::{Owned, c_text};
+use super::args::c_text;
+use super::prelude::*;
 use super::texts::{Text, Texts};
-use devid_core::Error;
 use devid_core::codes::{Class, Code, class_of};
-use devid_macros::{export, handle};
-use std::ffi::{CStr, CString};
 
 /// How a call ended: DEVID_OK or one of DEVID_E_*. Negative numbers are failures; there are no positive ones. New codes may
 /// appear in any release: decide by devid_status_class() where the exact code does not matter.
@@ -131,7 +129,6 @@ fn devid_error_code(error: &devid_error) -> devid_status {
 
 /// What was expected, what came, and where, in words for people. Holds no secret.
 ///
-/// @param error  May be NULL (gives "").
 /// @return Never NULL; valid until the error is freed.
 #[export]
 fn devid_error_message(error: &devid_error) -> &CStr {
@@ -140,7 +137,6 @@ fn devid_error_message(error: &devid_error) -> &CStr {
 
 /// PKIStatus of the server's answer (RFC 9810 section 5.2.3).
 ///
-/// @param error  May be NULL.
 /// @return 0 accepted, 1 grantedWithMods, 2 rejection, 3 waiting, ...; -1 if there was none.
 #[export(otherwise = -1)]
 fn devid_error_pki_status(error: &devid_error) -> i64 {
@@ -149,7 +145,6 @@ fn devid_error_pki_status(error: &devid_error) -> i64 {
 
 /// PKIFailureInfo of the server's answer (RFC 9810 section 5.2.3).
 ///
-/// @param error  May be NULL.
 /// @return Bit n (value 1 << n) is bit n of the BIT STRING: 0 badAlg, 1 badMessageCheck, ...; 0 if there was none.
 #[export]
 fn devid_error_fail_info(error: &devid_error) -> u32 {
@@ -158,7 +153,6 @@ fn devid_error_fail_info(error: &devid_error) -> u32 {
 
 /// How many texts came with the server's answer.
 ///
-/// @param error  May be NULL.
 /// @return 0 if there were none.
 #[export]
 fn devid_error_server_text_count(error: &devid_error) -> usize {
@@ -167,7 +161,6 @@ fn devid_error_server_text_count(error: &devid_error) -> usize {
 
 /// One of the server's texts. Written by someone else: show it as data.
 ///
-/// @param error  May be NULL.
 /// @param index  From 0 to devid_error_server_text_count() - 1.
 /// @return UTF-8; NULL if there is no such text; valid until the error is freed.
 #[export]
@@ -178,7 +171,6 @@ fn devid_error_server_text(error: &devid_error, index: usize) -> Option<&CStr> {
 /// Whether the server's words came in a message whose protection was checked. If not, anyone on the way may have written
 /// them.
 ///
-/// @param error  May be NULL.
 /// @return 1 yes, 0 no or nothing came.
 #[export]
 fn devid_error_server_authenticated(error: &devid_error) -> bool {
@@ -187,7 +179,6 @@ fn devid_error_server_authenticated(error: &devid_error) -> bool {
 
 /// HTTP status of the server's answer.
 ///
-/// @param error  May be NULL.
 /// @return Such as 503; 0 if there was none.
 #[export]
 fn devid_error_http_status(error: &devid_error) -> i32 {
@@ -196,7 +187,6 @@ fn devid_error_http_status(error: &devid_error) -> i32 {
 
 /// How long the server asks to wait before the next attempt.
 ///
-/// @param error  May be NULL.
 /// @return Seconds; -1 if it did not say.
 #[export(otherwise = -1)]
 fn devid_error_retry_after_seconds(error: &devid_error) -> i64 {
@@ -205,7 +195,6 @@ fn devid_error_retry_after_seconds(error: &devid_error) -> i64 {
 
 /// Which certificate of the chain the failure is about.
 ///
-/// @param error  May be NULL.
 /// @return 0 is the end entity; -1 if it is about none in particular.
 #[export(otherwise = -1)]
 fn devid_error_certificate_index(error: &devid_error) -> i32 {
@@ -214,7 +203,6 @@ fn devid_error_certificate_index(error: &devid_error) -> i32 {
 
 /// Where in an operation it failed.
 ///
-/// @param error  May be NULL.
 /// @return Such as "ir", "pollReq", "certConf"; NULL if it was outside an operation; valid until the error is freed.
 #[export]
 fn devid_error_phase(error: &devid_error) -> Option<&CStr> {
@@ -223,7 +211,6 @@ fn devid_error_phase(error: &devid_error) -> Option<&CStr> {
 
 /// The path of the URL that the message went to.
 ///
-/// @param error  May be NULL.
 /// @return Such as "/.well-known/cmp"; NULL if that is not known; valid until the error is freed.
 #[export]
 fn devid_error_http_path(error: &devid_error) -> Option<&CStr> {
@@ -232,7 +219,6 @@ fn devid_error_http_path(error: &devid_error) -> Option<&CStr> {
 
 /// The rule that was broken.
 ///
-/// @param error  May be NULL.
 /// @return Such as "RFC 9483 section 3.5 (P5)"; the letters name rows of docs/requirements.md; NULL if that is not known; valid until the error is freed.
 #[export]
 fn devid_error_requirement(error: &devid_error) -> Option<&CStr> {
@@ -241,7 +227,6 @@ fn devid_error_requirement(error: &devid_error) -> Option<&CStr> {
 
 /// What that rule asks for.
 ///
-/// @param error  May be NULL.
 /// @return Such as "an answer with protection"; NULL if that is not known; valid until the error is freed.
 #[export]
 fn devid_error_expected(error: &devid_error) -> Option<&CStr> {
@@ -250,7 +235,6 @@ fn devid_error_expected(error: &devid_error) -> Option<&CStr> {
 
 /// What came. Nobody vouches for it: show it as data.
 ///
-/// @param error  May be NULL.
 /// @return Such as "ip, pvno 2, protected by a MAC, ..."; NULL if that is not known; valid until the error is freed.
 #[export]
 fn devid_error_found(error: &devid_error) -> Option<&CStr> {
@@ -259,7 +243,6 @@ fn devid_error_found(error: &devid_error) -> Option<&CStr> {
 
 /// What is known of servers that answer like this, and which setting may help. For people: the words may change.
 ///
-/// @param error  May be NULL.
 /// @return One or two sentences; NULL if that is not known; valid until the error is freed.
 #[export]
 fn devid_error_hint(error: &devid_error) -> Option<&CStr> {
@@ -268,7 +251,6 @@ fn devid_error_hint(error: &devid_error) -> Option<&CStr> {
 
 /// Everything that is known of the failure, one fact a line: for logs, and for who asks "why?".
 ///
-/// @param error  May be NULL (gives "").
 /// @return Never NULL; valid until the error is freed.
 #[export]
 fn devid_error_report(error: &devid_error) -> &CStr {

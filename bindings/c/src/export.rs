@@ -1,18 +1,12 @@
 //! Identities for other software: its files in its layout; and being told what came into use.
 
-use super::args::Owned;
-use super::callback::User;
-use devid_macros::{callback, export, handle};
 use zeroize::Zeroizing;
 
-use super::bytes::devid_bytes;
-use super::cert::devid_cert_list;
 use super::pkcs12::{mac_named, not_empty};
-use super::store::devid_store;
+use super::prelude::*;
 use devid_core::cms::pkcs12::DEFAULT_ITERATIONS;
 use devid_core::store::export::{Export, Layout};
 use devid_core::store::{Change, ChangeKind};
-use devid_core::{Code, Error};
 
 /// How identities are written for other software. May be used any number of times.
 #[handle]

@@ -1,15 +1,8 @@
 //! Status data by URL: OCSP requests, and the built-in HTTP client for CRLs, OCSP and certificates.
 
-use super::args::Owned;
-use super::bytes::devid_bytes;
-use super::cert::devid_cert;
-use super::config::invalid;
-#[cfg(not(feature = "http"))]
-use devid_core::Code;
-use devid_core::Error;
+use super::prelude::*;
 use devid_core::crypto::{DigestAlgorithm, default_provider};
 use devid_core::validation::OcspRequest;
-use devid_macros::{export, handle};
 
 /// A request for the status of one certificate (RFC 6960).
 #[handle]
@@ -38,7 +31,6 @@ fn devid_ocsp_request_new(
 
 /// The request as bytes: the body of a POST with content type application/ocsp-request.
 ///
-/// @param request  May be NULL (gives NULL).
 /// @return DER; valid until the request is freed.
 #[export]
 fn devid_ocsp_request_der(request: &devid_ocsp_request) -> &[u8] {

@@ -1,10 +1,8 @@
 //! CMP by files, for devices that never see a network (RFC 9483 section 6.4.1): a message a file, carried by people.
 
 use super::args::null;
-use super::operation::devid_op;
-use devid_core::Error;
+use super::prelude::*;
 use devid_core::transport::file::FileExchange;
-use devid_macros::export;
 
 /// Let the messages of an operation of any kind travel as files instead of over a network: requests go to
 /// NAME-1-request.pki, NAME-2-request.pki and so on, answers are expected in NAME-1-answer.pki and so on, each one PKIMessage in

@@ -1,13 +1,9 @@
 //! An identity as device memory keeps it: one generation of key, certificate and chain.
 
-use super::args::{Owned, c_text};
-use super::cert::{devid_cert, devid_cert_list};
-use super::key::devid_key;
-use devid_core::Error;
+use super::args::c_text;
+use super::prelude::*;
 use devid_core::cmp::Signer;
 use devid_core::store::{Identity, IdentityKey, KeyOpener, Store, open_key};
-use devid_macros::{export, handle};
-use std::ffi::{CStr, CString};
 
 /// One generation of an identity: key, certificate and chain. Never changes.
 #[handle]
@@ -43,7 +39,6 @@ fn devid_identity_key(identity: &devid_identity) -> Result<devid_key, Error> {
 
 /// The words by which a key that device memory does not hold is found.
 ///
-/// @param identity  May be NULL (gives "").
 /// @return "" if device memory holds the key; valid until the identity is freed.
 #[export]
 fn devid_identity_key_reference(identity: &devid_identity) -> &CStr {
@@ -70,7 +65,6 @@ fn devid_identity_chain(identity: &devid_identity) -> Result<devid_cert_list, Er
 
 /// The number of an identity's generation; it counts up with each installation.
 ///
-/// @param identity  May be NULL (gives 0).
 /// @return From 1.
 #[export]
 fn devid_identity_generation(identity: &devid_identity) -> u32 {
@@ -79,7 +73,6 @@ fn devid_identity_generation(identity: &devid_identity) -> u32 {
 
 /// What an identity is for, such as "ldevid".
 ///
-/// @param identity  May be NULL (gives "").
 /// @return Never NULL; valid until the identity is freed.
 #[export]
 fn devid_identity_purpose(identity: &devid_identity) -> &CStr {
@@ -88,7 +81,6 @@ fn devid_identity_purpose(identity: &devid_identity) -> &CStr {
 
 /// When an identity was installed, by the clock of who did it.
 ///
-/// @param identity  May be NULL (gives 0).
 /// @return Seconds since 1970-01-01T00:00:00Z.
 #[export]
 fn devid_identity_created(identity: &devid_identity) -> i64 {

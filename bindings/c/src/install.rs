@@ -1,16 +1,13 @@
 //! Enrolment straight into device memory: an operation that is bound to it keeps it in step by itself.
 
-use devid_macros::export;
 use std::sync::Arc;
 
-use super::config::devid_client;
-use super::key::devid_key;
-use super::operation::{Op, devid_op};
-use super::store::{devid_store, key_reference, new_key};
+use super::operation::Op;
+use super::prelude::*;
+use super::store::{key_reference, new_key};
 use devid_core::client::{Continued, Destination, abandon};
 use devid_core::cmp::Action;
 use devid_core::store::{NewKey, Store};
-use devid_core::{Code, Error, Time};
 
 /// A generation is in use.
 pub const DEVID_STATE_CURRENT: i32 = 1;

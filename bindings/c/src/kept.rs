@@ -1,16 +1,11 @@
 //! What device memory keeps besides identities: anchors with their successors, CRLs, the program's own records.
 
-use super::bytes::devid_bytes;
-use super::cert::{devid_cert, devid_cert_list};
-use super::operation::devid_op;
-use super::store::{anchor_set, devid_store};
-use super::trust::devid_trust;
+use super::prelude::*;
+use super::store::anchor_set;
 use devid_core::asn1::pem;
 use devid_core::client::{CrlSubject, add_root, keep_crl, kept_crls};
 use devid_core::cmp::Information;
 use devid_core::crypto::default_provider;
-use devid_core::{Code, Error, Time};
-use devid_macros::export;
 
 /// Puts the new root that a server announced among the trust anchors of one use, beside the old one. It must have come in answer
 /// to devid_op_ask_root_update(), so that the trusted root's key was found to vouch for it.
@@ -35,7 +30,6 @@ fn devid_store_add_root(store: &devid_store, use_for: &str, op: &devid_op) -> Re
 /// @param cert           The certificate whose status the CRL is to tell. Not NULL.
 /// @param intermediates  Untrusted helpers for its path. NULL: none. May be NULL.
 /// @param anchors        Where the path must lead. Not NULL.
-/// @param now            The present, in seconds since 1970-01-01T00:00:00Z.
 /// @return DEVID_OK; DEVID_E_REVOKED if the CRL was kept and the certificate is on it; DEVID_E_CRL_ROLLBACK if it is older than
 ///         one seen before; DEVID_E_REVOCATION_UNKNOWN if it says
 ///         nothing about the certificate that could be believed, and others of devid_validate().

@@ -1,18 +1,14 @@
 //! Private keys: made, loaded, or living elsewhere.
 
-use super::args::{Owned, c_text};
-use super::callback::User;
-use devid_macros::{callback, export, handle};
-use std::ffi::{CStr, CString};
+use super::args::c_text;
+use super::prelude::*;
 use std::sync::Arc;
 
-use super::bytes::devid_bytes;
-use super::cert::devid_cert;
 use devid_core::asn1::pem;
 use devid_core::cmp::Signer;
 use devid_core::cms::{self, OpenOptions};
 use devid_core::crypto::{CryptoError, ExternalKey, KeyKind, PrivateKey, SignatureAlgorithm, default_provider, keys};
-use devid_core::{Code, Error, limits};
+use devid_core::limits;
 
 /// A private key, wherever it lives. Never changes; may be shared by threads.
 #[handle]
@@ -129,7 +125,6 @@ fn devid_key_deferred(spki: &[u8]) -> Result<devid_key, Error> {
 
 /// Type and size of a key, such as "P-256" or "RSA-2048".
 ///
-/// @param key  May be NULL (gives "").
 /// @return Never NULL; valid until the key is freed.
 #[export]
 fn devid_key_kind(key: &devid_key) -> &CStr {

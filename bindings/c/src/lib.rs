@@ -10,6 +10,7 @@
 mod args;
 mod callback;
 mod guard;
+mod prelude;
 mod texts;
 
 pub mod error;

@@ -1,16 +1,10 @@
 //! The way of fetched documents: proxy and HTTPS as for a CMP server, limits, and an end from another thread.
 
-use super::bytes::devid_bytes;
-use super::cancel::devid_cancel;
-use super::config::devid_config;
-use super::renewal::devid_renewal;
-use super::status::devid_fetcher;
+use super::prelude::*;
 use devid_core::asn1::x509::Certificate;
 #[cfg(feature = "http")]
 use devid_core::transport::fetch::fetch_once_over;
 use devid_core::transport::tls;
-use devid_core::{Code, Error};
-use devid_macros::export;
 
 /// Adds certificates that may stand between an HTTPS server's certificate and an anchor, for servers that do not send them. They
 /// are not trusted.

@@ -3,14 +3,11 @@
 use std::sync::Arc;
 
 use super::args::Slot;
-use super::callback::User;
-use super::key::{devid_key, kind_named};
-use super::renewal::devid_renewal;
+use super::key::kind_named;
+use super::prelude::*;
 use devid_core::cmp::Signer;
 use devid_core::crypto::{KeyKind, PrivateKey};
 use devid_core::store::Store;
-use devid_core::{Code, Error};
-use devid_macros::{callback, export, handle};
 
 /// The place for a key that a function of the program makes, for the time of a call of devid_new_key_fn.
 #[handle]

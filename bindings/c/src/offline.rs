@@ -1,25 +1,16 @@
 //! Enrolment without a network: a request goes out by any means, and the certificate that comes back finds its key.
 
-use super::args::{Owned, c_text};
-use devid_macros::{export, handle};
-use std::ffi::{CStr, CString};
+use super::args::c_text;
+use super::prelude::*;
 use zeroize::Zeroizing;
 
-use super::bytes::devid_bytes;
-use super::cert::devid_cert_list;
-use super::config::invalid;
-use super::identity::devid_identity;
-use super::key::{devid_key, in_form};
+use super::key::in_form;
 use super::pkcs12::password_text;
-use super::store::{devid_store, key_reference, new_key};
-use super::subject::devid_subject;
-use super::trust::devid_trust;
-use super::validation::devid_validator;
+use super::store::{key_reference, new_key};
 use devid_core::asn1::pkcs10::CertificationRequest;
 use devid_core::client::{Destination, Import, RequestOptions, UnsignedRequest, keep_request};
 use devid_core::cmp::Signer;
 use devid_core::crypto::{SignatureAlgorithm, default_provider};
-use devid_core::{Code, Error, Time};
 
 /// A PKCS#10 request (RFC 2986), signed or waiting for its signature.
 #[handle]
@@ -95,7 +86,6 @@ fn devid_request_to_sign(request: &devid_request) -> Result<devid_bytes, Error> 
 
 /// With which algorithm the request is, or is to be, signed, as in devid_sign_fn.
 ///
-/// @param request  May be NULL (gives NULL).
 /// @return Valid as long as the request.
 #[export]
 fn devid_request_sign_algorithm(request: &devid_request) -> Option<&CStr> {
@@ -161,7 +151,6 @@ fn devid_store_put_request(
 /// @param intermediates       Untrusted helpers for the path. NULL: none. May be NULL.
 /// @param purpose             What the identity is for, such as "ldevid". Not NULL.
 /// @param accept_differences  1: also a certificate that is not what was asked for; 0: only one that is.
-/// @param now                 The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_name            Receives the name of the identity; free with devid_bytes_free(). May be NULL.
 /// @param out_identity        Receives the identity; free with devid_identity_free(). May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND if no pending key is certified, DEVID_E_EXISTS if the certificate is in use already,
@@ -194,7 +183,6 @@ fn devid_store_import(
 /// @param intermediates       Untrusted helpers for the path. NULL: none. May be NULL.
 /// @param purpose             What the identity is for, such as "ldevid". Not NULL.
 /// @param accept_differences  As devid_store_import().
-/// @param now                 The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_name            Receives the name of the identity; free with devid_bytes_free(). May be NULL.
 /// @param out_identity        Receives the identity; free with devid_identity_free(). May be NULL.
 /// @return As devid_store_import(); DEVID_E_WRONG_SECRET, DEVID_E_CORRUPT and others of devid_pkcs12_read().
@@ -224,7 +212,6 @@ fn devid_store_import_pkcs12(
 /// @param validator           What is checked. Purposes and names are for the device's own certificate here. Not NULL.
 /// @param purpose             What the identity is for, such as "ldevid". Not NULL.
 /// @param accept_differences  As devid_store_import().
-/// @param now                 The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_name            Receives the name of the identity; free with devid_bytes_free(). May be NULL.
 /// @param out_identity        Receives the identity; free with devid_identity_free(). May be NULL.
 /// @return As devid_store_import(); DEVID_E_REVOKED, DEVID_E_REVOCATION_UNKNOWN and others of devid_validate().

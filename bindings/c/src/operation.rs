@@ -1,20 +1,14 @@
 //! Operations: enrolment, renewal and others, step by step or in one blocking run.
 
 use super::apart::Apart;
-use super::args::{Owned, c_text};
-use super::bytes::devid_bytes;
-use super::cert::{devid_cert, devid_cert_list};
-use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, DEVID_LOG_WARNING, Log, Session, devid_client};
+use super::args::c_text;
+use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, DEVID_LOG_WARNING, Log, Session};
 use super::install::Installing;
-use super::key::devid_key;
+use super::prelude::*;
 use super::run::Callbacks;
-use super::subject::devid_subject;
 use super::texts::{Text, Texts};
 use devid_core::asn1::cmp::PkiStatusInfo;
 use devid_core::cmp::{Action, Issued, Operation, SignRole};
-use devid_core::{Code, Error, Time};
-use devid_macros::{export, handle};
-use std::ffi::{CStr, CString};
 
 /// One enrolment or renewal, from the request to the confirmed certificate; or a revocation, or a question. It does nothing by
 /// itself: it is stepped.
@@ -220,7 +214,6 @@ fn devid_op_saved_key(saved: &[u8]) -> Result<devid_bytes, Error> {
 /// It never waits for a network. An operation that is bound to device memory waits for that: it writes (0.1 s and more on flash),
 /// and waits up to 2 s for another process that changes the same device memory. Event loops have devid_op_set_keep_apart().
 ///
-/// @param now         The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_action  Receives one of DEVID_ACTION_*. Not NULL.
 /// @return DEVID_OK; DEVID_E_REJECTED with the CA's words in `err`, and many others: see devid_status_class().
 #[export]
@@ -237,7 +230,6 @@ fn devid_op_step(op: &mut devid_op, now: Time) -> Result<devid_action, Error> {
 
 /// The message to send, after DEVID_ACTION_SEND: one PKIMessage, DER, content type application/pkixcmp.
 ///
-/// @param op       May be NULL (gives NULL).
 /// @return NULL if none is to be sent; valid until the operation is changed or freed.
 #[export]
 fn devid_op_output(op: &devid_op) -> Option<&[u8]> {
@@ -246,7 +238,6 @@ fn devid_op_output(op: &devid_op) -> Option<&[u8]> {
 
 /// What the message to send is: "ir", "cr", "kur", "p10cr", "rr", "genm", "pollReq", "certConf".
 ///
-/// @param op  May be NULL (gives NULL).
 /// @return NULL if none is to be sent; valid until the operation is changed or freed.
 #[export]
 fn devid_op_output_name(op: &devid_op) -> Option<&CStr> {
@@ -265,7 +256,6 @@ fn devid_op_feed(op: &mut devid_op, answer: &[u8]) -> Result<(), Error> {
 
 /// How long to wait, after DEVID_ACTION_WAIT.
 ///
-/// @param op  May be NULL (gives 0).
 /// @return Seconds.
 #[export]
 fn devid_op_wait_seconds(op: &devid_op) -> u32 {
@@ -274,7 +264,6 @@ fn devid_op_wait_seconds(op: &devid_op) -> u32 {
 
 /// The server's words on why it is waited, one a line.
 ///
-/// @param op  May be NULL (gives "").
 /// @return Never NULL; valid until the operation is changed or freed.
 #[export]
 fn devid_op_wait_reason(op: &devid_op) -> &CStr {
@@ -293,7 +282,6 @@ fn devid_op_to_sign(op: &devid_op) -> Result<devid_bytes, Error> {
 
 /// With which algorithm is to be signed, as in devid_sign_fn.
 ///
-/// @param op  May be NULL (gives NULL).
 /// @return NULL if nothing is to be signed; valid until the operation is changed or freed.
 #[export]
 fn devid_op_sign_algorithm(op: &devid_op) -> Option<&CStr> {
@@ -302,7 +290,6 @@ fn devid_op_sign_algorithm(op: &devid_op) -> Option<&CStr> {
 
 /// Which key is to sign.
 ///
-/// @param op  May be NULL (gives 0).
 /// @return DEVID_SIGN_NEW_KEY or DEVID_SIGN_PROTECTION; 0 if nothing is to be signed.
 #[export]
 fn devid_op_sign_role(op: &devid_op) -> i32 {
@@ -316,7 +303,6 @@ fn devid_op_sign_role(op: &devid_op) -> i32 {
 /// Hands in a signature. It is checked with the public key before it is used.
 ///
 /// @param signature      ECDSA as Ecdsa-Sig-Value (DER), others as their standard says. Not NULL.
-/// @param now            The present, in seconds since 1970-01-01T00:00:00Z.
 /// @return DEVID_OK; DEVID_E_STATE if nothing is to be signed, DEVID_E_SIGNER if it does not match (the operation waits for a
 ///         right one).
 #[export]
@@ -353,7 +339,6 @@ fn devid_op_ca_pubs(op: &devid_op) -> Result<devid_cert_list, Error> {
 
 /// PKIStatus that came with the certificate, or with the revocation.
 ///
-/// @param op  May be NULL (gives -1).
 /// @return 0 accepted, 1 grantedWithMods, 4 or more: a warning, see devid_op_warning(); -1 if none is there yet.
 #[export(otherwise = -1)]
 fn devid_op_pki_status(op: &devid_op) -> i64 {
@@ -362,7 +347,6 @@ fn devid_op_pki_status(op: &devid_op) -> i64 {
 
 /// In how many ways the issued certificate is not what was asked for.
 ///
-/// @param op  May be NULL (gives 0).
 /// @return 0: it is what was asked for, or none is there yet.
 #[export]
 fn devid_op_difference_count(op: &devid_op) -> usize {
@@ -371,7 +355,6 @@ fn devid_op_difference_count(op: &devid_op) -> usize {
 
 /// One difference in words, such as "subject: requested CN=a, issued CN=b".
 ///
-/// @param op     May be NULL (gives NULL).
 /// @param index  From 0 to devid_op_difference_count() - 1.
 /// @return NULL if there is no such difference; valid until the operation is changed or freed.
 #[export]

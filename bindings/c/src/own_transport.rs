@@ -1,16 +1,9 @@
 //! The program's own way to the server, with all that an answer can say.
 
-use super::args::{Owned, Slot};
-use super::bytes::devid_bytes;
-use super::callback::User;
-use super::config::invalid;
-use super::operation::devid_op;
-use super::renewal::devid_renewal;
+use super::args::Slot;
+use super::prelude::*;
 use super::run::devid_exchange_fn;
-use devid_core::Code;
-use devid_core::Error;
 use devid_core::transport::{ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
-use devid_macros::{callback, export, handle};
 
 /// The answer to one message, filled by the program's transport.
 #[handle]

@@ -1,17 +1,10 @@
 //! The way to a peer's public key: it opens behind a positive verdict and closes when the verdict's time is over.
 
-use super::args::Owned;
-use super::bytes::devid_bytes;
-use super::cert::devid_cert;
-use super::config::invalid;
-use super::report::devid_report;
-use super::validation::devid_validator;
-use devid_core::Error;
-use devid_core::Time;
+use super::args::choice;
+use super::prelude::*;
 use devid_core::cms::ContentEncryption;
 use devid_core::crypto::SignatureAlgorithm;
 use devid_core::validation::PeerKey;
-use devid_macros::{export, handle};
 
 /// A peer whose certificate was validated by devid_validate(). There is no other way to a peer's public key. May be shared by
 /// threads as const.
@@ -22,6 +15,7 @@ pub type devid_peer = PeerKey;
 pub const DEVID_ENCRYPTION_GCM: i32 = 1;
 /// AES-256-CBC in EnvelopedData, for peers that know nothing better. Not authenticated.
 pub const DEVID_ENCRYPTION_CBC: i32 = 2;
+choice!("DEVID_ENCRYPTION_*": ContentEncryption { DEVID_ENCRYPTION_GCM => Aes256Gcm, DEVID_ENCRYPTION_CBC => Aes256Cbc });
 
 /// The peer's certificate.
 ///
@@ -34,7 +28,6 @@ fn devid_peer_certificate(peer: &devid_peer) -> Result<devid_cert, Error> {
 /// Last second at which the key can be used: the earliest end of the certificates, of the status data and of the validator's
 /// own bound.
 ///
-/// @param peer  May be NULL (gives 0).
 /// @return Seconds since 1970-01-01T00:00:00Z.
 #[export]
 fn devid_peer_expires(peer: &devid_peer) -> i64 {
@@ -43,7 +36,6 @@ fn devid_peer_expires(peer: &devid_peer) -> i64 {
 
 /// The peer's public key.
 ///
-/// @param now       The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_spki  Receives SubjectPublicKeyInfo, DER; free with devid_bytes_free(). Not NULL.
 /// @return DEVID_OK; DEVID_E_STALE when the verdict's time is over, or why devid_peer_recheck() refused the peer.
 #[export]
@@ -53,24 +45,22 @@ fn devid_peer_public_key(peer: &devid_peer, now: Time) -> Result<devid_bytes, Er
 
 /// Encrypts for the peer: CMS (RFC 5652), DER. RSA keys by OAEP, EC keys by ephemeral ECDH.
 ///
-/// @param now         The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param encryption  One of DEVID_ENCRYPTION_*.
 /// @param data        What to encrypt. May be NULL if `data_len` is 0.
 /// @param out_cms     Receives the ContentInfo; free with devid_bytes_free(). Not NULL.
 /// @return DEVID_OK; DEVID_E_STALE; DEVID_E_KEY_USAGE if the certificate does not allow it.
 #[export]
-fn devid_peer_encrypt(peer: &devid_peer, now: Time, encryption: i32, data: &[u8]) -> Result<devid_bytes, Error> {
-    let encryption = match encryption {
-        DEVID_ENCRYPTION_GCM => ContentEncryption::Aes256Gcm,
-        DEVID_ENCRYPTION_CBC => ContentEncryption::Aes256Cbc,
-        other => return Err(invalid(format!("{other} is none of DEVID_ENCRYPTION_*"))),
-    };
+fn devid_peer_encrypt(
+    peer: &devid_peer,
+    now: Time,
+    encryption: ContentEncryption,
+    data: &[u8],
+) -> Result<devid_bytes, Error> {
     Ok(devid_bytes::from_slice(&peer.encrypt(now, encryption, data)?))
 }
 
 /// Checks a signature that the peer made.
 ///
-/// @param now            The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param algorithm      As in devid_sign_fn, such as "ECDSA-SHA256". Not NULL.
 /// @param message        The whole message. May be NULL if `message_len` is 0.
 /// @param signature      ECDSA as Ecdsa-Sig-Value (DER), others as their standard says. Not NULL.
@@ -90,7 +80,6 @@ fn devid_peer_verify(
 
 /// Agrees on a secret with the peer (ECDH) by a fresh key pair.
 ///
-/// @param now         The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_point   Receives our public point, for the peer; free with devid_bytes_free(). Not NULL.
 /// @param out_secret  Receives the shared secret; devid_bytes_free() wipes it. Not NULL.
 /// @return DEVID_OK; DEVID_E_STALE; DEVID_E_KEY_USAGE.
@@ -104,7 +93,6 @@ fn devid_peer_agree(peer: &devid_peer, now: Time) -> Result<(devid_bytes, devid_
 /// data that revokes ends the peer for good; if nothing is known, it stays as it was until it expires.
 ///
 /// @param validator   Only its CRLs and OCSP responses are looked at. Not NULL.
-/// @param now         The present, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_report  Receives what was found; free with devid_report_free(). NULL if not wanted. May be NULL.
 /// @return DEVID_OK if the peer can go on being used; else why it is refused for good.
 #[export]

@@ -1,13 +1,9 @@
 //! PKCS#12 (RFC 7292): key and certificates in one file under a password.
 
-use super::bytes::devid_bytes;
-use super::cert::{devid_cert, devid_cert_list};
-use super::key::devid_key;
+use super::prelude::*;
 use devid_core::cms::pkcs12::{DEFAULT_ITERATIONS, Pkcs12Identity};
 use devid_core::cms::{NewPkcs12, Pkcs12, Pkcs12Mac};
 use devid_core::crypto::{CryptoError, default_provider};
-use devid_core::{Code, Error};
-use devid_macros::export;
 
 /// Reads a PKCS#12 file, DER or BER. What comes out is not trusted: validate the certificate before use.
 ///

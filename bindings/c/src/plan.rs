@@ -1,14 +1,8 @@
 //! What else a plan of a renewal says, and the rules behind it.
 
-use std::ffi::CStr;
-
-use super::config::invalid;
-use super::renewal::devid_renewal;
-use super::store::devid_store;
-use devid_core::Error;
+use super::prelude::*;
 use devid_core::client::renewal::{Anchor, Reason, Step};
 use devid_core::store::AnchorSet;
-use devid_macros::export;
 
 /// When people are told that an identity is late: devid_renewal_alarm(). Default: 800 and 930 thousandths of the lifetime.
 ///
@@ -60,7 +54,6 @@ fn asked_for(renewal: &devid_renewal) -> Option<&Anchor> {
 
 /// In which set the anchor is whose successor is to be asked for, with DEVID_STEP_ASK_FOR_ROOT, by the last plan.
 ///
-/// @param renewal  May be NULL (gives NULL).
 /// @return "cmp" or "enrolment"; NULL with other steps. Valid until the process ends.
 #[export]
 fn devid_renewal_root_use(renewal: &devid_renewal) -> Option<&CStr> {
@@ -74,7 +67,6 @@ fn devid_renewal_root_use(renewal: &devid_renewal) -> Option<&CStr> {
 
 /// Its place in that set, as devid_store_anchors() gives it.
 ///
-/// @param renewal  May be NULL (gives 0).
 /// @return From 0; 0 also with other steps.
 #[export]
 fn devid_renewal_root_index(renewal: &devid_renewal) -> usize {
@@ -98,7 +90,6 @@ pub const DEVID_WHY_REQUEST_OUT: i32 = 7;
 
 /// Why the last plan is as it is.
 ///
-/// @param renewal  May be NULL (gives 0).
 /// @return One of DEVID_WHY_*, more may be added; 0 if no plan was made.
 #[export]
 fn devid_renewal_reason(renewal: &devid_renewal) -> Option<i32> {
@@ -116,7 +107,6 @@ fn devid_renewal_reason(renewal: &devid_renewal) -> Option<i32> {
 
 /// When to ask again, by the last plan: the present that it was made for and the seconds that it named.
 ///
-/// @param renewal  May be NULL (gives -1).
 /// @return Seconds since 1970-01-01T00:00:00Z; -1 if the time is not known.
 #[export(otherwise = -1)]
 fn devid_renewal_next(renewal: &devid_renewal) -> Option<i64> {
@@ -127,7 +117,6 @@ fn devid_renewal_next(renewal: &devid_renewal) -> Option<i64> {
 
 /// Whether what was remembered about failures was damaged, by the last plan; it counts as nothing then.
 ///
-/// @param renewal  May be NULL (gives 0).
 /// @return 1 or 0.
 #[export]
 fn devid_renewal_is_memory_damaged(renewal: &devid_renewal) -> bool {

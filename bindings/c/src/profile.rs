@@ -1,9 +1,7 @@
 //! What a known CA needs, by name.
 
-use super::config::devid_config;
-use devid_core::Error;
+use super::prelude::*;
 use devid_core::cmp::Acceptance;
-use devid_macros::export;
 
 /// Settings for a known CA. Replaces the tolerances set so far; switches set later hold on top. Its MAC parameters hold
 /// where devid_config_set_mac() is not called. Nothing in a profile loosens who is believed.

@@ -1,15 +1,9 @@
 //! What a running operation does: seen at each of its pauses, and saved there.
 
-use std::ffi::{CStr, CString};
-
-use super::args::{Owned, Slot, c_text};
-use super::bytes::devid_bytes;
-use super::callback::User;
-use super::operation::{DEVID_ACTION_ACCEPT, DEVID_ACTION_SEND, DEVID_ACTION_WAIT, devid_op};
-use super::renewal::devid_renewal;
-use devid_core::Error;
+use super::args::{Slot, c_text};
+use super::operation::{DEVID_ACTION_ACCEPT, DEVID_ACTION_SEND, DEVID_ACTION_WAIT};
+use super::prelude::*;
 use devid_core::cmp::Operation;
-use devid_macros::{callback, export, handle};
 
 /// How an operation stands: lent for the time of a call of devid_checkpoint_fn, or made by devid_op_view().
 #[handle]
@@ -113,7 +107,6 @@ fn devid_view_free(view: Owned<devid_view>) {
 
 /// What comes next.
 ///
-/// @param view  May be NULL (gives 0).
 /// @return DEVID_ACTION_SEND, DEVID_ACTION_WAIT or DEVID_ACTION_ACCEPT.
 #[export]
 fn devid_view_action(view: &devid_view) -> i32 {
@@ -122,7 +115,6 @@ fn devid_view_action(view: &devid_view) -> i32 {
 
 /// What the operation asks for, as devid_op_request_name().
 ///
-/// @param view  May be NULL (gives "").
 /// @return Never NULL; valid as long as the view.
 #[export]
 fn devid_view_request_name(view: &devid_view) -> &CStr {
@@ -131,7 +123,6 @@ fn devid_view_request_name(view: &devid_view) -> &CStr {
 
 /// What the message to send is, as devid_op_output_name().
 ///
-/// @param view  May be NULL (gives NULL).
 /// @return NULL if none is to be sent; valid as long as the view.
 #[export]
 fn devid_view_output_name(view: &devid_view) -> Option<&CStr> {
@@ -140,7 +131,6 @@ fn devid_view_output_name(view: &devid_view) -> Option<&CStr> {
 
 /// The message to send, DER.
 ///
-/// @param view     May be NULL (gives NULL).
 /// @return NULL if none is to be sent; valid as long as the view.
 #[export]
 fn devid_view_output(view: &devid_view) -> Option<&[u8]> {
@@ -149,7 +139,6 @@ fn devid_view_output(view: &devid_view) -> Option<&[u8]> {
 
 /// How long it is waited, before DEVID_ACTION_WAIT.
 ///
-/// @param view  May be NULL (gives 0).
 /// @return Seconds.
 #[export]
 fn devid_view_wait_seconds(view: &devid_view) -> u32 {
@@ -158,7 +147,6 @@ fn devid_view_wait_seconds(view: &devid_view) -> u32 {
 
 /// The server's words on why it is waited, one a line.
 ///
-/// @param view  May be NULL (gives "").
 /// @return Never NULL; valid as long as the view.
 #[export]
 fn devid_view_wait_reason(view: &devid_view) -> &CStr {
@@ -167,7 +155,6 @@ fn devid_view_wait_reason(view: &devid_view) -> &CStr {
 
 /// PKIStatus that came with the certificate, before DEVID_ACTION_ACCEPT.
 ///
-/// @param view  May be NULL (gives -1).
 /// @return As devid_op_pki_status().
 #[export(otherwise = -1)]
 fn devid_view_pki_status(view: &devid_view) -> i64 {

@@ -1,9 +1,7 @@
 //! Behind and beside a registration authority: whose answers count, and what an RA does with messages of others.
 
-use super::config::devid_config;
-use devid_core::Error;
+use super::prelude::*;
 use devid_core::asn1::x509::Certificate;
-use devid_macros::export;
 
 /// Only these certificates may sign answers: an RA's, known from a file or from the CA. They still need a valid path to the
 /// CMP anchors; one that has none is added to the anchors as well. What devid_config_set_signer() says holds besides; further

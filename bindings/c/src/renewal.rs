@@ -1,20 +1,14 @@
 //! Renewal: what is due, when to ask again, and a step that does it. Remembered in device memory, over reboots.
 
-use super::args::{Out, Owned};
-use super::callback::User;
-use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, Log, devid_config, invalid};
-use super::error::devid_error;
+use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, Log};
 use super::new_key::NewKeys;
 use super::own_transport::OwnTransport;
+use super::prelude::*;
 use super::renewal_words::{number_of_alarm, number_of_done, number_of_standing, number_of_step, words_of};
 use super::run::{Callbacks, Program, ProgramExchange, devid_exchange_fn};
-use super::store::devid_store;
-use super::subject::devid_subject;
 use devid_core::client::renewal::{Clock, Plan, Planner, Renewal, Report, Step};
 use devid_core::client::{Config, Destination, Subject};
 use devid_core::store::Store;
-use devid_core::{Code, Error, Time};
-use devid_macros::{export, handle};
 
 /// The renewal of one identity: rules, settings, and the last plan that was made.
 ///
@@ -362,7 +356,6 @@ fn devid_renewal_standing(renewal: &devid_renewal) -> Option<devid_standing> {
 
 /// When the certificate in use is to be renewed, by the last plan.
 ///
-/// @param renewal  May be NULL (gives -1).
 /// @return Seconds since 1970-01-01T00:00:00Z; -1: never, or there is none.
 #[export(otherwise = -1)]
 fn devid_renewal_at(renewal: &devid_renewal) -> Option<i64> {
@@ -371,7 +364,6 @@ fn devid_renewal_at(renewal: &devid_renewal) -> Option<i64> {
 
 /// Failures in a row, by the last plan.
 ///
-/// @param renewal  May be NULL (gives 0).
 /// @return 0 or more.
 #[export]
 fn devid_renewal_attempts(renewal: &devid_renewal) -> Option<u32> {
@@ -380,7 +372,6 @@ fn devid_renewal_attempts(renewal: &devid_renewal) -> Option<u32> {
 
 /// Whether the CA refused so often that it is not asked again with this certificate: see devid_renewal_reset().
 ///
-/// @param renewal  May be NULL (gives 0).
 /// @return 1 or 0.
 #[export]
 fn devid_renewal_has_given_up(renewal: &devid_renewal) -> bool {
@@ -389,7 +380,6 @@ fn devid_renewal_has_given_up(renewal: &devid_renewal) -> bool {
 
 /// What is known about the time, by the last plan.
 ///
-/// @param renewal  May be NULL (gives DEVID_CLOCK_UNKNOWN).
 /// @return One of DEVID_CLOCK_*.
 #[export(otherwise = DEVID_CLOCK_UNKNOWN)]
 fn devid_renewal_clock(renewal: &devid_renewal) -> Option<devid_clock> {
@@ -402,7 +392,6 @@ fn devid_renewal_clock(renewal: &devid_renewal) -> Option<devid_clock> {
 
 /// How late it is at least, by the last plan: after devid_renewal_run() without a clock, the time that was learnt.
 ///
-/// @param renewal  May be NULL (gives -1).
 /// @return Seconds since 1970-01-01T00:00:00Z; -1 if nothing is known.
 #[export(otherwise = -1)]
 fn devid_renewal_time(renewal: &devid_renewal) -> Option<i64> {

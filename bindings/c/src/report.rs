@@ -1,13 +1,8 @@
 //! What a validation found.
 
-use super::args::Owned;
-use super::cert::devid_cert_list;
-use super::error::devid_status;
+use super::prelude::*;
 use super::texts::Texts;
 use devid_core::validation::Report;
-use devid_core::{Code, Error, Time};
-use devid_macros::{export, handle};
-use std::ffi::{CStr, CString};
 
 /// What a validation found. Never changes.
 #[handle]
@@ -35,7 +30,6 @@ impl devid_report {
 
 /// Whether the certificate is valid.
 ///
-/// @param report  May be NULL (gives 0).
 /// @return 1 yes, 0 no.
 #[export]
 fn devid_report_is_valid(report: &devid_report) -> bool {
@@ -44,7 +38,6 @@ fn devid_report_is_valid(report: &devid_report) -> bool {
 
 /// How many findings there are, the most telling first. A valid certificate can have some: checks that could not be made.
 ///
-/// @param report  May be NULL (gives 0).
 /// @return The number.
 #[export]
 fn devid_report_finding_count(report: &devid_report) -> usize {
@@ -53,7 +46,6 @@ fn devid_report_finding_count(report: &devid_report) -> usize {
 
 /// The code of a finding.
 ///
-/// @param report  May be NULL (gives 0).
 /// @param index   From 0 to devid_report_finding_count() - 1.
 /// @return One of DEVID_E_*; 0 if there is no such finding.
 #[export]
@@ -63,7 +55,6 @@ fn devid_report_finding_code(report: &devid_report, index: usize) -> devid_statu
 
 /// Which certificate of the path a finding is about.
 ///
-/// @param report  May be NULL (gives -1).
 /// @param index   From 0 to devid_report_finding_count() - 1.
 /// @return 0 is the certificate that was asked about; -1 if it is about none in particular.
 #[export(otherwise = -1)]
@@ -73,7 +64,6 @@ fn devid_report_finding_certificate(report: &devid_report, index: usize) -> i32 
 
 /// A finding in words for people.
 ///
-/// @param report  May be NULL (gives NULL).
 /// @param index   From 0 to devid_report_finding_count() - 1.
 /// @return NULL if there is no such finding; valid until the report is freed.
 #[export]
@@ -83,7 +73,6 @@ fn devid_report_finding_text(report: &devid_report, index: usize) -> Option<&CSt
 
 /// Whether a finding alone refuses the certificate.
 ///
-/// @param report  May be NULL (gives 0).
 /// @param index   From 0 to devid_report_finding_count() - 1.
 /// @return 1 yes, 0 no.
 #[export]
@@ -103,7 +92,6 @@ fn devid_report_path(report: &devid_report) -> Result<devid_cert_list, Error> {
 
 /// Last second at which all certificates of the path are within their validity.
 ///
-/// @param report  May be NULL (gives 0).
 /// @return Seconds since 1970-01-01T00:00:00Z; 0 if the certificate is not valid.
 #[export]
 fn devid_report_not_after(report: &devid_report) -> i64 {
@@ -112,7 +100,6 @@ fn devid_report_not_after(report: &devid_report) -> i64 {
 
 /// Last second at which the status data that the verdict rests on is current.
 ///
-/// @param report  May be NULL (gives 0).
 /// @return Seconds since 1970-01-01T00:00:00Z; 0 if it rests on none.
 #[export]
 fn devid_report_status_until(report: &devid_report) -> i64 {
@@ -121,7 +108,6 @@ fn devid_report_status_until(report: &devid_report) -> i64 {
 
 /// How many certificate policies the path is valid for.
 ///
-/// @param report  May be NULL (gives 0).
 /// @return -1: any policy.
 #[export]
 fn devid_report_policy_count(report: &devid_report) -> i32 {
@@ -133,7 +119,6 @@ fn devid_report_policy_count(report: &devid_report) -> i32 {
 
 /// One of the certificate policies.
 ///
-/// @param report  May be NULL (gives NULL).
 /// @param index   From 0 to devid_report_policy_count() - 1.
 /// @return Such as "2.16.840.1.101.3.2.1.48.1"; NULL if there is no such one; valid until the report is freed.
 #[export]

@@ -3,20 +3,16 @@
 use std::time::{Duration, Instant};
 
 use super::args::Slot;
-use super::bytes::devid_bytes;
-use super::callback::User;
-use super::cert::{devid_cert, devid_cert_list};
 use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, DEVID_LOG_WARNING, Log};
-use super::operation::{Op, devid_op};
+use super::operation::Op;
 use super::own_transport::OwnTransport;
+use super::prelude::*;
 use super::progress::Checkpoint;
 use devid_core::client::run::{feed, sleep_within_reason, system_time};
 use devid_core::client::{Decision, Event, Owner, Unattended};
 use devid_core::cmp::{Issued, Operation, describe_message, diagnose_transport};
 use devid_core::limits::Limits;
 use devid_core::transport::{Cancel, Exchange, ExchangeLimits, Reply, TransportError};
-use devid_core::{Code, Error, Time};
-use devid_macros::{callback, export};
 
 /// Carries a message to the server and brings the answer. request: one PKIMessage, DER. reply: give the answer's body with
 /// devid_bytes_append(). Return 0, or a number at or below -10000, which becomes the status of the call.

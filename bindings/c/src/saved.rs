@@ -1,13 +1,9 @@
 //! What an operation in device memory is, told before it is continued.
 
-use std::ffi::{CStr, CString};
-
-use super::args::{Owned, c_text};
-use super::store::devid_store;
-use devid_core::Error;
+use super::args::c_text;
+use super::prelude::*;
 use devid_core::client::Destination;
 use devid_core::cmp::{SavedCredential, SavedOperation, SavedState};
-use devid_macros::{export, handle};
 
 /// What a saved operation is. Never changes; may be shared by threads.
 #[handle]
@@ -68,7 +64,6 @@ fn devid_store_unfinished(store: &devid_store, name: &str) -> Result<Option<devi
 
 /// The request: "ir", "cr", "kur", "p10cr", "rr", "genm".
 ///
-/// @param saved  May be NULL (gives "").
 /// @return Never NULL; valid until `saved` is freed.
 #[export]
 fn devid_saved_request(saved: &devid_saved) -> &CStr {
@@ -77,7 +72,6 @@ fn devid_saved_request(saved: &devid_saved) -> &CStr {
 
 /// With what the request was protected: who has to continue it.
 ///
-/// @param saved  May be NULL (gives 0).
 /// @return One of DEVID_SAVED_BY_*.
 #[export]
 fn devid_saved_credential_kind(saved: &devid_saved) -> i32 {
@@ -90,7 +84,6 @@ fn devid_saved_credential_kind(saved: &devid_saved) -> i32 {
 
 /// Which credential that was: SHA-256 of the certificate (DER), the reference value of the secret, or the sender's name (DER).
 ///
-/// @param saved    May be NULL (gives NULL).
 /// @return Valid until `saved` is freed.
 #[export]
 fn devid_saved_credential(saved: &devid_saved) -> Option<&[u8]> {
@@ -102,7 +95,6 @@ fn devid_saved_credential(saved: &devid_saved) -> Option<&[u8]> {
 
 /// The same in words, for people.
 ///
-/// @param saved  May be NULL (gives "").
 /// @return Never NULL; valid until `saved` is freed.
 #[export]
 fn devid_saved_credential_text(saved: &devid_saved) -> &CStr {
@@ -111,7 +103,6 @@ fn devid_saved_credential_text(saved: &devid_saved) -> &CStr {
 
 /// When the operation began, by the clock of then.
 ///
-/// @param saved  May be NULL (gives -1).
 /// @return Seconds since 1970-01-01T00:00:00Z.
 #[export(otherwise = -1)]
 fn devid_saved_since(saved: &devid_saved) -> i64 {
@@ -120,7 +111,6 @@ fn devid_saved_since(saved: &devid_saved) -> i64 {
 
 /// What comes next.
 ///
-/// @param saved  May be NULL (gives 0).
 /// @return One of DEVID_SAVED_STATE_*.
 #[export]
 fn devid_saved_state(saved: &devid_saved) -> i32 {
@@ -133,7 +123,6 @@ fn devid_saved_state(saved: &devid_saved) -> i32 {
 
 /// The message that is about to be sent, with DEVID_SAVED_STATE_SENDING: as devid_op_output_name().
 ///
-/// @param saved  May be NULL (gives NULL).
 /// @return NULL in other states; valid until `saved` is freed.
 #[export]
 fn devid_saved_message(saved: &devid_saved) -> Option<&CStr> {
@@ -142,7 +131,6 @@ fn devid_saved_message(saved: &devid_saved) -> Option<&CStr> {
 
 /// Until when the CA asked to wait, with DEVID_SAVED_STATE_WAITING; by the clock of then.
 ///
-/// @param saved  May be NULL (gives -1).
 /// @return Seconds since 1970-01-01T00:00:00Z; -1 in other states.
 #[export(otherwise = -1)]
 fn devid_saved_wait_until(saved: &devid_saved) -> Option<i64> {
@@ -154,7 +142,6 @@ fn devid_saved_wait_until(saved: &devid_saved) -> Option<i64> {
 
 /// How often the CA has been polled.
 ///
-/// @param saved  May be NULL (gives 0).
 /// @return 0 or more.
 #[export]
 fn devid_saved_polls(saved: &devid_saved) -> u32 {
@@ -163,7 +150,6 @@ fn devid_saved_polls(saved: &devid_saved) -> u32 {
 
 /// The public half of the new key: SubjectPublicKeyInfo, DER.
 ///
-/// @param saved    May be NULL (gives NULL).
 /// @return NULL if the operation has none, or none yet; valid until `saved` is freed.
 #[export]
 fn devid_saved_new_key(saved: &devid_saved) -> Option<&[u8]> {

@@ -1,16 +1,13 @@
 //! Settings about who signs answers and whether those certificates are revoked; further header fields of requests.
 
-use devid_core::Error;
-use devid_macros::export;
 use std::sync::Arc;
 
-use super::config::{devid_config, invalid};
-use super::store::devid_store;
-use super::validation::revocation_policy;
+use super::prelude::*;
 use devid_core::asn1::oid::Oid;
 use devid_core::client::kept_crls;
 use devid_core::client::status::StatusMemory;
 use devid_core::crypto::default_provider;
+use devid_core::validation::revocation::{RevocationMode, RevocationScope, StatusPreference};
 use devid_core::validation::{Crl, OcspResponse};
 
 /// Whether certificates that sign answers are checked for revocation, with the data that devid_config_add_signer_crls() and its kin
@@ -24,11 +21,10 @@ use devid_core::validation::{Crl, OcspResponse};
 #[export]
 fn devid_config_set_signer_revocation(
     config: &mut devid_config,
-    mode: i32,
-    scope: i32,
-    prefer: i32,
+    mode: RevocationMode,
+    scope: RevocationScope,
+    prefer: StatusPreference,
 ) -> Result<(), Error> {
-    let (mode, scope, prefer) = revocation_policy(mode, scope, prefer)?;
     let policy = &mut config.config.signer_revocation;
     (policy.mode, policy.scope, policy.prefer) = (mode, scope, prefer);
     Ok(())

@@ -1,15 +1,9 @@
 //! Validation that fetches status data and missing issuers by the URLs in certificates, and keeps what is good.
 
-use super::args::{Out, Owned};
-use super::bytes::devid_bytes;
-use super::callback::User;
-use super::cert::{devid_cert, devid_cert_list};
-use super::config::invalid;
-use super::peer::devid_peer;
-use super::report::devid_report;
-use super::store::devid_store;
+use super::args::choice;
+use super::prelude::*;
 use super::validate::Verdict;
-use super::validation::{Validator, devid_validator};
+use super::validation::Validator;
 use devid_core::asn1::x509::Certificate;
 use devid_core::client::peer_certificates::end_entity_of;
 use devid_core::client::status::{CertificateQuery, OcspNonce, StatusFetcher, StatusOptions};
@@ -19,8 +13,6 @@ use devid_core::transport::HttpConfig;
 use devid_core::transport::fetch::Document;
 use devid_core::transport::{ExchangeLimits, Fetch, FetchRequest, Fetched, TransportError};
 use devid_core::validation::CheckTime;
-use devid_core::{Error, Time};
-use devid_macros::{callback, export, handle};
 
 /// Fetches status data and missing issuers, and keeps what was verified until its nextUpdate. One for many validations.
 #[handle]
@@ -46,6 +38,9 @@ pub const DEVID_NONCE_REQUIRED: i32 = 1;
 pub const DEVID_NONCE_TOLERATED: i32 = 2;
 /// No nonce: for responders of pre-signed responses (RFC 5019).
 pub const DEVID_NONCE_UNUSED: i32 = 3;
+choice!("DEVID_NONCE_*": OcspNonce {
+    DEVID_NONCE_REQUIRED => Required, DEVID_NONCE_TOLERATED => Tolerated, DEVID_NONCE_UNUSED => Unused
+});
 
 /// A fetcher with the built-in HTTP client: OCSP and CRLs, 16 requests to 8 hosts in 30 s for one validation, CRLs to 16 MiB, a
 /// nonce that must come back; missing issuers are not fetched.
@@ -91,13 +86,12 @@ fn devid_fetcher_set_sources(fetcher: &mut devid_fetcher, ocsp: bool, crls: bool
 ///                 Not NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
 #[export]
-fn devid_fetcher_set_ocsp(fetcher: &mut devid_fetcher, nonce: i32, by_get: bool, digest: &str) -> Result<(), Error> {
-    let nonce = match nonce {
-        DEVID_NONCE_REQUIRED => OcspNonce::Required,
-        DEVID_NONCE_TOLERATED => OcspNonce::Tolerated,
-        DEVID_NONCE_UNUSED => OcspNonce::Unused,
-        other => return Err(invalid(format!("{other} is none of DEVID_NONCE_*"))),
-    };
+fn devid_fetcher_set_ocsp(
+    fetcher: &mut devid_fetcher,
+    nonce: OcspNonce,
+    by_get: bool,
+    digest: &str,
+) -> Result<(), Error> {
     let digest =
         DigestAlgorithm::from_name(digest).ok_or_else(|| invalid(format!("'{digest}' is no digest such as SHA256")))?;
     let options = fetcher.fetcher.options_mut();

@@ -1,18 +1,13 @@
 //! What a validator can have besides bytes in memory: device memory, big CRLs in files or in pieces, trusted responders.
 
-use super::args::Owned;
-use devid_macros::{export, handle};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::cert::{devid_cert, devid_cert_list};
 use super::mapped;
-use super::store::devid_store;
-use super::validation::devid_validator;
+use super::prelude::*;
 use devid_core::client::status::StatusMemory;
 use devid_core::crypto::default_provider;
 use devid_core::validation::CrlStream;
-use devid_core::{Code, Error};
 
 /// A CRL that is read in pieces and never held: what it says about a few certificates, in less than 256 KiB of heap.
 // A mutex for the compiler alone: every use is exclusive.

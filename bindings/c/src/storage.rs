@@ -1,16 +1,10 @@
 //! Homes of device memory: a directory, memory, the program's own storage; and how it behaves.
 
-use super::args::Owned;
-use super::callback::User;
-use devid_core::Error;
-use devid_macros::{callback, export, handle};
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::bytes::devid_bytes;
-use super::config::invalid;
-use super::store::devid_store;
+use super::prelude::*;
 use devid_core::crypto::default_provider;
 use devid_core::limits::MAX_STORED_RECORD_BYTES;
 use devid_core::store::{

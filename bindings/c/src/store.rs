@@ -1,19 +1,13 @@
 //! Device memory: identities (key, certificate, chain) in generations, switched as one; pending keys, saved operations, anchors.
 
-use super::args::Owned;
-use devid_macros::{export, handle};
 use std::sync::Arc;
 
-use super::bytes::devid_bytes;
-use super::cert::{devid_cert, devid_cert_list};
-use super::config::invalid;
-use super::identity::{devid_identity, signer};
-use super::key::devid_key;
+use super::identity::signer;
+use super::prelude::*;
 use super::storage::{constant_secret, open_directory};
 use devid_core::cmp::Signer;
 use devid_core::crypto::PrivateKey;
 use devid_core::store::{AnchorSet, KeyReference, NewIdentity, NewKey, Store, StoreOptions};
-use devid_core::{Code, Error, Time};
 
 /// Device memory. May be shared by threads as const, and used by several processes: calls that change something take a lock.
 ///
@@ -45,7 +39,6 @@ fn devid_store_open_dir(path: &str, secret: Option<&[u8]>) -> Result<devid_store
 /// @param cert       Its certificate; validated by the caller. Not NULL.
 /// @param chain      The certificates above, nearest first. NULL: none. May be NULL.
 /// @param purpose    What it is for, such as "ldevid". Not NULL.
-/// @param now        The present, in seconds since 1970-01-01T00:00:00Z.
 /// @return DEVID_OK; DEVID_E_KEY_MISMATCH, DEVID_E_VERIFY_AFTER_WRITE, DEVID_E_LOCKED, DEVID_E_FULL, DEVID_E_IO.
 #[export]
 fn devid_store_install(
@@ -73,7 +66,6 @@ fn devid_store_install(
 /// @param cert       Its certificate; validated by the caller. Not NULL.
 /// @param chain      The certificates above, nearest first. NULL: none. May be NULL.
 /// @param purpose    What it is for, such as "ldevid". Not NULL.
-/// @param now        The present, in seconds since 1970-01-01T00:00:00Z.
 /// @return As devid_store_install(); DEVID_E_EXISTS if another one is waiting already.
 #[export]
 fn devid_store_stage(

@@ -1,9 +1,7 @@
 //! What a certificate is asked for: names, uses, lifetime.
 
-use super::args::Owned;
+use super::prelude::*;
 use devid_core::client::Subject;
-use devid_core::{Code, Error, Time};
-use devid_macros::{export, handle};
 
 /// What a certificate is asked for. Some identity must be there: a subject or an alternative name.
 #[handle]

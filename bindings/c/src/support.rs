@@ -1,16 +1,13 @@
 //! Operations besides enrolment: revocation, questions to the server, requests made by others.
 
-use super::cert::devid_cert;
-use super::config::{devid_client, invalid};
-use super::operation::devid_op;
+use super::args::choice;
+use super::prelude::*;
 use devid_core::asn1::cmp::CrlSource;
 use devid_core::asn1::crl::CrlReason;
 use devid_core::asn1::name::Name;
 use devid_core::asn1::oid::Oid;
 use devid_core::cmp::Question;
 use devid_core::validation::Crl;
-use devid_core::{Error, Time};
-use devid_macros::export;
 
 /// No reason is given (RFC 5280 section 5.3.1, as are the following).
 pub const DEVID_REASON_UNSPECIFIED: i32 = 0;
@@ -32,6 +29,18 @@ pub const DEVID_REASON_REMOVE_FROM_CRL: i32 = 8;
 pub const DEVID_REASON_PRIVILEGE_WITHDRAWN: i32 = 9;
 /// The attribute authority's key is, or may be, in other hands.
 pub const DEVID_REASON_AA_COMPROMISE: i32 = 10;
+choice!("DEVID_REASON_*": CrlReason {
+    DEVID_REASON_UNSPECIFIED => Unspecified,
+    DEVID_REASON_KEY_COMPROMISE => KeyCompromise,
+    DEVID_REASON_CA_COMPROMISE => CaCompromise,
+    DEVID_REASON_AFFILIATION_CHANGED => AffiliationChanged,
+    DEVID_REASON_SUPERSEDED => Superseded,
+    DEVID_REASON_CESSATION_OF_OPERATION => CessationOfOperation,
+    DEVID_REASON_CERTIFICATE_HOLD => CertificateHold,
+    DEVID_REASON_REMOVE_FROM_CRL => RemoveFromCrl,
+    DEVID_REASON_PRIVILEGE_WITHDRAWN => PrivilegeWithdrawn,
+    DEVID_REASON_AA_COMPROMISE => AaCompromise,
+});
 
 /// Begins the enrolment for a PKCS#10 request, our own or someone else's: p10cr (RFC 9483 section 4.1.4). The request goes out as
 /// it is; its key need not be at hand.
@@ -54,8 +63,8 @@ fn devid_op_enroll_pkcs10(client: &devid_client, request: &[u8]) -> Result<devid
 /// @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the client's credential is a shared secret or the reason is none.
 #[export]
-fn devid_op_revoke(client: &devid_client, cert: &devid_cert, reason: i32) -> Result<devid_op, Error> {
-    Ok(devid_op::new(client, client.client.revoke(&cert.certificate, reason_of(reason)?)?))
+fn devid_op_revoke(client: &devid_client, cert: &devid_cert, reason: CrlReason) -> Result<devid_op, Error> {
+    Ok(devid_op::new(client, client.client.revoke(&cert.certificate, reason)?))
 }
 
 /// As devid_op_revoke(), for a certificate that is not at hand.
@@ -68,9 +77,14 @@ fn devid_op_revoke(client: &devid_client, cert: &devid_cert, reason: i32) -> Res
 /// @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
 /// @return As devid_op_revoke(); DEVID_E_DER if the text is no name, DEVID_E_INVALID_ARGUMENT if the serial number is none.
 #[export]
-fn devid_op_revoke_serial(client: &devid_client, issuer: &str, serial: &str, reason: i32) -> Result<devid_op, Error> {
+fn devid_op_revoke_serial(
+    client: &devid_client,
+    issuer: &str,
+    serial: &str,
+    reason: CrlReason,
+) -> Result<devid_op, Error> {
     let (issuer, serial) = (Name::parse(issuer)?, serial_of(serial)?);
-    Ok(devid_op::new(client, client.client.revoke_serial(&issuer, &serial, reason_of(reason)?)?))
+    Ok(devid_op::new(client, client.client.revoke_serial(&issuer, &serial, reason)?))
 }
 
 /// As devid_op_revoke_serial(), by whoever lost the certificate's key: protected by a MAC under the passphrase that the CA was given
@@ -87,10 +101,10 @@ fn devid_op_revoke_with_passphrase(
     client: &devid_client,
     issuer: &str,
     serial: &str,
-    reason: i32,
+    reason: CrlReason,
 ) -> Result<devid_op, Error> {
     let (issuer, serial) = (Name::parse(issuer)?, serial_of(serial)?);
-    let operation = client.client.revoke_with_passphrase(&issuer, &serial, reason_of(reason)?)?;
+    let operation = client.client.revoke_with_passphrase(&issuer, &serial, reason)?;
     Ok(devid_op::new(client, operation))
 }
 
@@ -203,13 +217,6 @@ fn devid_op_ask_other(client: &devid_client, identifier: &str, value: Option<&[u
     Ok(devid_op::new(client, client.client.ask(question)?))
 }
 
-fn reason_of(reason: i32) -> Result<CrlReason, Error> {
-    match u8::try_from(reason).map(CrlReason::from_number) {
-        Ok(CrlReason::Other(_)) | Err(_) => Err(invalid(format!("{reason} is none of DEVID_REASON_*"))),
-        Ok(reason) => Ok(reason),
-    }
-}
-
 /// Content of a serial number from hexadecimal digits, as [`serial_text`](devid_core::asn1::x509::serial_text) writes them.
 fn serial_of(text: &str) -> Result<Vec<u8>, Error> {
     if let Some(magnitude) = text.strip_prefix('-').filter(|rest| !rest.starts_with('-')) {
@@ -232,6 +239,7 @@ fn serial_of(text: &str) -> Result<Vec<u8>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Choice;
 
     #[test]
     fn serial_numbers_are_read_as_people_and_tools_write_them() {
@@ -253,7 +261,10 @@ mod tests {
         for text in ["", ":", "0x1f", "-", "--1", "1-", "xyz", &"1".repeat(81)] {
             assert!(serial_of(text).is_err(), "{text}");
         }
-        assert!(reason_of(7).is_err() && reason_of(-1).is_err() && reason_of(256).is_err());
-        assert_eq!(reason_of(6).unwrap(), CrlReason::CertificateHold);
+        assert!([7, -1, 256].iter().all(|number| CrlReason::chosen(*number).is_err()));
+        assert_eq!(CrlReason::chosen(6).unwrap(), CrlReason::CertificateHold);
+        for (number, reason) in CrlReason::ALL {
+            assert_eq!(i32::from(reason.number()), *number);
+        }
     }
 }

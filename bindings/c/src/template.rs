@@ -1,14 +1,9 @@
 //! What a CA wants requests to look like, and how that is followed.
 
-use super::args::{Owned, c_text};
-use super::bytes::devid_bytes;
-use super::key::devid_key;
-use super::subject::devid_subject;
-use devid_core::Error;
+use super::args::c_text;
+use super::prelude::*;
 use devid_core::cmp::RequestTemplate;
 use devid_core::crypto::default_provider;
-use devid_macros::{export, handle};
-use std::ffi::{CStr, CString};
 
 /// What a CA wants requests for certificates to look like (RFC 9483 section 4.3.3). Never changes.
 #[handle]
@@ -48,7 +43,6 @@ fn devid_template_parse(der: &[u8]) -> Result<devid_template, Error> {
 
 /// CertReqTemplateContent as the CA sent it, DER.
 ///
-/// @param tmpl     May be NULL (gives NULL).
 /// @return Valid until the template is freed.
 #[export]
 fn devid_template_der(tmpl: &devid_template) -> &[u8] {
@@ -57,7 +51,6 @@ fn devid_template_der(tmpl: &devid_template) -> &[u8] {
 
 /// The subject that requests are to have, as text; attributes without a value are to be filled in, and so is all of "".
 ///
-/// @param tmpl  May be NULL (gives NULL).
 /// @return NULL if the template does not speak of it; valid until the template is freed.
 #[export]
 fn devid_template_subject(tmpl: &devid_template) -> Option<&CStr> {
@@ -66,7 +59,6 @@ fn devid_template_subject(tmpl: &devid_template) -> Option<&CStr> {
 
 /// How many types of keys the CA certifies, of those that are known here.
 ///
-/// @param tmpl  May be NULL (gives 0).
 /// @return 0: the template does not speak of keys, or of unknown ones only; see devid_template_check_key().
 #[export]
 fn devid_template_key_count(tmpl: &devid_template) -> usize {
@@ -75,7 +67,6 @@ fn devid_template_key_count(tmpl: &devid_template) -> usize {
 
 /// A type of key that the CA certifies, as devid_key_generate() takes it.
 ///
-/// @param tmpl   May be NULL (gives NULL).
 /// @param index  From 0 to devid_template_key_count() - 1, in the CA's order.
 /// @return NULL if there is no such type; valid until the template is freed.
 #[export]
@@ -85,7 +76,6 @@ fn devid_template_key(tmpl: &devid_template, index: usize) -> Option<&CStr> {
 
 /// How many extensions requests are to have.
 ///
-/// @param tmpl  May be NULL (gives 0).
 /// @return The number.
 #[export]
 fn devid_template_extension_count(tmpl: &devid_template) -> usize {
@@ -94,7 +84,6 @@ fn devid_template_extension_count(tmpl: &devid_template) -> usize {
 
 /// An extension that requests are to have.
 ///
-/// @param tmpl   May be NULL (gives NULL).
 /// @param index  From 0 to devid_template_extension_count() - 1.
 /// @return Its identifier in dotted form; NULL if there is no such extension; valid until the template is freed.
 #[export]
@@ -104,7 +93,6 @@ fn devid_template_extension(tmpl: &devid_template, index: usize) -> Option<&CStr
 
 /// The value that an extension is to have, DER.
 ///
-/// @param tmpl     May be NULL (gives NULL).
 /// @param index    From 0 to devid_template_extension_count() - 1.
 /// @param out_len  Receives the length in bytes; 0: it is to be filled in. May be NULL.
 /// @return NULL if there is no such extension; valid until the template is freed.

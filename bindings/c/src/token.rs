@@ -1,13 +1,8 @@
 //! Private keys in PKCS#11 tokens: HSMs, smart cards, secure elements. The private half never leaves the token.
 
-use super::bytes::devid_bytes;
-use super::callback::User;
-use super::key::devid_key;
-use super::store::devid_store;
-use devid_core::Error;
+use super::prelude::*;
 use devid_core::store::Store;
-use devid_macros::{callback, export};
-use std::ffi::{CStr, c_void};
+use std::ffi::c_void;
 
 /// Gives the user's PIN for a token. Called when the token wants a login, in the thread that uses the key; must not use the key.
 ///
@@ -97,7 +92,6 @@ fn devid_store_use_pkcs11(
 
 /// By what words a key that cannot leave its home is found again: the URI of a key in a token.
 ///
-/// @param key  May be NULL (gives "").
 /// @return "" for other keys; valid until the key is freed.
 #[export]
 fn devid_key_reference(key: &devid_key) -> &CStr {

@@ -1,8 +1,8 @@
 //! The way to the server: TLS, and what proxies and old servers want.
 
+use super::args::choice;
 use super::args::null;
-use super::callback::User;
-use devid_macros::{callback, export};
+use super::prelude::*;
 #[cfg(feature = "coap")]
 use std::io;
 use std::sync::Arc;
@@ -11,20 +11,15 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::bytes::devid_bytes;
-use super::cert::devid_cert_list;
-use super::config::{Settings, devid_config, invalid};
-use super::key::devid_key;
-use super::operation::devid_op;
-use super::validation::{DEVID_REVOCATION_HARD, DEVID_REVOCATION_OFF, DEVID_REVOCATION_SOFT};
+use super::config::Settings;
 use devid_core::transport::TlsConfig;
 #[cfg(feature = "coap")]
 use devid_core::transport::TransportError;
 #[cfg(feature = "coap")]
 use devid_core::transport::coap::Datagrams;
 use devid_core::transport::tls::{self, Pin, TlsTime, TlsVersion};
+use devid_core::validation::revocation::RevocationMode;
 use devid_core::validation::{Crl, RevocationPolicy};
-use devid_core::{Code, Error, Time};
 
 /// SHA-256 of a SubjectPublicKeyInfo (DER): outlives the renewal of the certificate.
 pub const DEVID_PIN_PUBLIC_KEY: i32 = 1;
@@ -35,6 +30,7 @@ pub const DEVID_PIN_CERTIFICATE: i32 = 2;
 pub const DEVID_TLS_1_2: i32 = 12;
 /// TLS 1.3 (RFC 8446).
 pub const DEVID_TLS_1_3: i32 = 13;
+choice!("DEVID_TLS_*": TlsVersion { DEVID_TLS_1_2 => Tls12, DEVID_TLS_1_3 => Tls13 });
 
 /// The system's clock.
 pub const DEVID_CLOCK_SYSTEM: i32 = 1;
@@ -111,12 +107,8 @@ fn devid_config_add_tls_pin(config: &mut devid_config, kind: i32, fingerprint: &
 ///
 /// @param version  DEVID_TLS_1_2 (the default) or DEVID_TLS_1_3.
 #[export]
-fn devid_config_set_tls_min_version(config: &mut devid_config, version: i32) -> Result<(), Error> {
-    tls_of(config)?.min_version = match version {
-        DEVID_TLS_1_2 => TlsVersion::Tls12,
-        DEVID_TLS_1_3 => TlsVersion::Tls13,
-        other => return Err(invalid(format!("{other} is none of DEVID_TLS_*"))),
-    };
+fn devid_config_set_tls_min_version(config: &mut devid_config, version: TlsVersion) -> Result<(), Error> {
+    tls_of(config)?.min_version = version;
     Ok(())
 }
 
@@ -140,13 +132,8 @@ fn devid_config_set_tls_clock(config: &mut devid_config, clock: i32, at_utc: Tim
 ///
 /// @param mode    One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
 #[export]
-fn devid_config_set_tls_revocation(config: &mut devid_config, mode: i32) -> Result<(), Error> {
-    tls_of(config)?.revocation = match mode {
-        DEVID_REVOCATION_OFF => RevocationPolicy::off(),
-        DEVID_REVOCATION_SOFT => RevocationPolicy::soft_fail(),
-        DEVID_REVOCATION_HARD => RevocationPolicy::hard_fail(),
-        other => return Err(invalid(format!("{other} is none of DEVID_REVOCATION_*"))),
-    };
+fn devid_config_set_tls_revocation(config: &mut devid_config, mode: RevocationMode) -> Result<(), Error> {
+    tls_of(config)?.revocation = RevocationPolicy { mode, ..RevocationPolicy::hard_fail() };
     Ok(())
 }
 

@@ -1,10 +1,7 @@
 //! Trust anchors: certificates that are believed without proof.
 
-use super::args::Owned;
-use super::cert::devid_cert;
-use devid_core::Error;
+use super::prelude::*;
 use devid_core::validation::TrustAnchors;
-use devid_macros::{export, handle};
 
 /// Certificates that are believed without proof. Sets for different uses are best kept apart.
 #[handle]
@@ -37,7 +34,6 @@ fn devid_trust_add(trust: &mut devid_trust, cert: &devid_cert) -> Result<(), Err
 
 /// How many anchors there are.
 ///
-/// @param trust  May be NULL (gives 0).
 /// @return The number.
 #[export]
 fn devid_trust_count(trust: &devid_trust) -> usize {

@@ -1,17 +1,11 @@
 //! Validation: the verdict, and the way to a peer's key behind it.
 
-use super::args::Out;
-use super::cert::{devid_cert, devid_cert_list};
-use super::config::invalid;
-use super::peer::devid_peer;
-use super::report::devid_report;
-use super::validation::{Validator, devid_validator};
+use super::prelude::*;
+use super::validation::Validator;
 use devid_core::asn1::x509::Certificate;
 use devid_core::client::peer_certificates::end_entity_of;
 use devid_core::validation::peer::PeerRequest;
 use devid_core::validation::{CheckTime, Checks, PeerKey, Purpose, Report};
-use devid_core::{Code, Error, Time};
-use devid_macros::export;
 
 /// Looks for a path from a certificate to an anchor that passes every check (RFC 5280 section 6.1; revocation by section
 /// 6.3 and RFC 6960). Does not block, fetches nothing.

@@ -1,12 +1,9 @@
 //! Validation: what to check, and with which data.
 
-use super::args::Owned;
-use devid_macros::{export, handle};
 use std::sync::Arc;
 
-use super::config::invalid;
-use super::fetch::devid_ocsp_request;
-use super::trust::devid_trust;
+use super::args::choice;
+use super::prelude::*;
 use devid_core::asn1::oid::Oid;
 use devid_core::asn1::x509::Certificate;
 use devid_core::client::import::certificates_from_bytes;
@@ -17,7 +14,6 @@ use devid_core::validation::revocation::{RevocationMode, RevocationScope, Status
 use devid_core::validation::{
     Checks, Crl, KeyUsage, NameCheck, OcspResponse, PeerName, Profile, Purpose, StatusSources, TrustAnchors,
 };
-use devid_core::{Error, Time};
 
 /// What is checked, and the data to check it with. Once set up it may be shared by threads as const.
 #[handle]
@@ -44,21 +40,27 @@ pub const DEVID_REVOCATION_OFF: i32 = 4;
 pub const DEVID_REVOCATION_SOFT: i32 = 2;
 /// A certificate whose status is not known is refused.
 pub const DEVID_REVOCATION_HARD: i32 = 3;
+choice!("DEVID_REVOCATION_*": RevocationMode {
+    DEVID_REVOCATION_OFF => Off, DEVID_REVOCATION_SOFT => SoftFail, DEVID_REVOCATION_HARD => HardFail
+});
 
 /// Only the certificate that is asked about needs a status.
 pub const DEVID_SCOPE_LEAF: i32 = 1;
 /// All certificates below the anchor need a status.
 pub const DEVID_SCOPE_CHAIN: i32 = 2;
+choice!("DEVID_SCOPE_*": RevocationScope { DEVID_SCOPE_LEAF => LeafOnly, DEVID_SCOPE_CHAIN => WholeChain });
 
 /// OCSP speaks first where both have an answer.
 pub const DEVID_PREFER_OCSP: i32 = 1;
 /// CRLs speak first where both have an answer.
 pub const DEVID_PREFER_CRL: i32 = 2;
+choice!("DEVID_PREFER_*": StatusPreference { DEVID_PREFER_OCSP => Ocsp, DEVID_PREFER_CRL => Crl });
 
 /// What RFC 5280 section 6.1 asks of a validator.
 pub const DEVID_PROFILE_DEFAULT: i32 = 1;
 /// Also what RFC 5280 section 4 asks of issuers.
 pub const DEVID_PROFILE_STRICT: i32 = 2;
+choice!("DEVID_PROFILE_*": Profile { DEVID_PROFILE_DEFAULT => Default, DEVID_PROFILE_STRICT => Strict });
 
 /// A DNS name; wildcards in the certificate as in RFC 9525.
 pub const DEVID_NAME_DNS: i32 = 1;
@@ -205,11 +207,10 @@ fn devid_validator_add_key_usage(validator: &mut devid_validator, usage: &str) -
 #[export]
 fn devid_validator_set_revocation(
     validator: &mut devid_validator,
-    mode: i32,
-    scope: i32,
-    prefer: i32,
+    mode: RevocationMode,
+    scope: RevocationScope,
+    prefer: StatusPreference,
 ) -> Result<(), Error> {
-    let (mode, scope, prefer) = revocation_policy(mode, scope, prefer)?;
     let policy = &mut validator.checks.revocation;
     (policy.mode, policy.scope, policy.prefer) = (mode, scope, prefer);
     Ok(())
@@ -242,12 +243,8 @@ fn devid_validator_set_status_age(
 /// @param profile    DEVID_PROFILE_DEFAULT (the default) or DEVID_PROFILE_STRICT.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
 #[export]
-fn devid_validator_set_profile(validator: &mut devid_validator, profile: i32) -> Result<(), Error> {
-    validator.checks.profile = match profile {
-        DEVID_PROFILE_DEFAULT => Profile::Default,
-        DEVID_PROFILE_STRICT => Profile::Strict,
-        other => return Err(invalid(format!("{other} is none of DEVID_PROFILE_*"))),
-    };
+fn devid_validator_set_profile(validator: &mut devid_validator, profile: Profile) -> Result<(), Error> {
+    validator.checks.profile = profile;
     Ok(())
 }
 
@@ -328,29 +325,4 @@ fn devid_validator_set_use_until(validator: &mut devid_validator, until: i64) ->
 #[export]
 fn devid_validator_free(validator: Owned<devid_validator>) {
     drop(validator)
-}
-
-/// The words of C for a policy.
-pub(super) fn revocation_policy(
-    mode: i32,
-    scope: i32,
-    prefer: i32,
-) -> Result<(RevocationMode, RevocationScope, StatusPreference), Error> {
-    let mode = match mode {
-        DEVID_REVOCATION_OFF => RevocationMode::Off,
-        DEVID_REVOCATION_SOFT => RevocationMode::SoftFail,
-        DEVID_REVOCATION_HARD => RevocationMode::HardFail,
-        other => return Err(invalid(format!("{other} is none of DEVID_REVOCATION_*"))),
-    };
-    let scope = match scope {
-        DEVID_SCOPE_LEAF => RevocationScope::LeafOnly,
-        DEVID_SCOPE_CHAIN => RevocationScope::WholeChain,
-        other => return Err(invalid(format!("{other} is none of DEVID_SCOPE_*"))),
-    };
-    let prefer = match prefer {
-        DEVID_PREFER_OCSP => StatusPreference::Ocsp,
-        DEVID_PREFER_CRL => StatusPreference::Crl,
-        other => return Err(invalid(format!("{other} is none of DEVID_PREFER_*"))),
-    };
-    Ok((mode, scope, prefer))
 }

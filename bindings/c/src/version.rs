@@ -1,7 +1,7 @@
 //! Versions and features.
 
-use devid_macros::export;
-use std::ffi::CStr;
+use super::prelude::*;
+
 /// Generation of the binary interface. It is the suffix of the shared library's name and changes only when programs linked
 /// before would break.
 pub const DEVID_ABI_VERSION: u32 = 0;

@@ -114,7 +114,7 @@ DEVID_API const char *devid_ra_request_body(const devid_ra_request *request);
 /**
  * The subject of the certificate asked for.
  *
- * @param request  May be NULL.
+ * @param request  May be NULL (gives NULL).
  * @return Such as "CN=router-7"; NULL where no certificate is asked for; valid until the request is freed.
  */
 DEVID_API
@@ -123,7 +123,7 @@ const char *devid_ra_request_subject(const devid_ra_request *request);
 /**
  * The reference value of the secret that protected the message.
  *
- * @param request  May be NULL.
+ * @param request  May be NULL (gives NULL).
  * @param out_len  Receives the length in bytes. May be NULL.
  * @return NULL if a certificate protected it; valid until the request is freed.
  */

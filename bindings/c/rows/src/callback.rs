@@ -73,7 +73,7 @@ impl Callback {
                 let ctype = kind::CType::Same(quote!(*mut #ty));
                 vec![Passed { name: name.to_string(), ctype, usual: None, null: Null::Unsaid }]
             }
-            _ => kind::passed(name, kind, *optional, true),
+            _ => kind::passed(name, kind, *optional, None),
         };
         self.parameters.iter().flat_map(each).collect()
     }

@@ -68,7 +68,7 @@ impl Function {
             parameters.push(Parameter::of(input)?);
         }
         let fallible = matches!(&row.sig.output, ReturnType::Type(_, ty) if argument_of(ty, "Result").is_some());
-        let known: Vec<Passed> = parameters.iter().flat_map(|p| p.passed(fallible)).collect();
+        let known: Vec<Passed> = parameters.iter().flat_map(|p| p.passed(None)).collect();
         let extra: Vec<Ident> =
             doc.results(&known).filter(|n| n.starts_with("out_")).map(|n| format_ident!("{n}")).collect();
         let result = match &row.sig.output {
@@ -129,8 +129,8 @@ impl Function {
     }
 
     fn passed(&self) -> Vec<Passed> {
-        let fallible = matches!(self.result, Outcome::Fallible(_));
-        let mut all: Vec<Passed> = self.parameters.iter().flat_map(|p| p.passed(fallible)).collect();
+        let otherwise = self.result.otherwise();
+        let mut all: Vec<Passed> = self.parameters.iter().flat_map(|p| p.passed(otherwise.as_deref())).collect();
         match &self.result {
             Outcome::Fallible(places) => {
                 all.extend(places.iter().map(Place::passed));
@@ -233,8 +233,8 @@ impl Parameter {
         Ok(Parameter { name: name.ident.clone(), kind, optional })
     }
 
-    fn passed(&self, fallible: bool) -> Vec<Passed> {
-        kind::passed(&self.name, &self.kind, self.optional, fallible)
+    fn passed(&self, otherwise: Option<&str>) -> Vec<Passed> {
+        kind::passed(&self.name, &self.kind, self.optional, otherwise)
     }
 
     /// From what C passed to a safe value, or out with the reason.
@@ -252,6 +252,7 @@ impl Parameter {
             (Kind::Bytes, true) => quote!(let #name = crate::args::bytes_in_opt(#name, #len, #text)?;),
             (Kind::Switch, _) => quote!(let #name = crate::args::switch(#name)?;),
             (Kind::Time, _) => quote!(let #name = ::devid_core::Time::from_unix(#name);),
+            (Kind::Choice(ty), _) => quote!(let #name = <#ty as crate::args::Choice>::chosen(#name)?;),
             (Kind::Function(_), false) => quote!(let #name = #name.ok_or_else(|| crate::args::null(#text))?;),
             (Kind::User, _) => quote!(let #name = crate::callback::User::new(#name, destroy);),
             (Kind::Out(_), false) => {
@@ -355,6 +356,20 @@ fn otherwise_of(options: TokenStream) -> Result<TokenStream> {
 }
 
 impl Outcome {
+    /// What a getter gives where there is nothing to ask, in words; None: a status.
+    fn otherwise(&self) -> Option<String> {
+        let Outcome::Value { given, otherwise } = self else { return None };
+        Some(match given {
+            Given::Nothing => String::new(),
+            Given::Text(false) => "\"\"".to_owned(),
+            Given::Text(true) | Given::Bytes(_) => "NULL".to_owned(),
+            Given::Switch | Given::Time | Given::Number(..) => match otherwise.to_string().replace(' ', "") {
+                pointer if pointer.ends_with("null()") => "NULL".to_owned(),
+                number => number,
+            },
+        })
+    }
+
     fn rust(&self) -> TokenStream {
         match self {
             Outcome::Fallible(_) => quote!(-> i32),

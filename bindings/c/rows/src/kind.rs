@@ -21,6 +21,8 @@ pub enum Kind {
     Switch,
     /// `Time`: seconds since 1970.
     Time,
+    /// Any other type: one of a group of constants, as its `Choice` says.
+    Choice(Type),
     /// `devid_x_fn`: a function of the program.
     Function(Type),
     /// `User`: what the program's functions are given, and how that ends; two parameters.
@@ -105,12 +107,16 @@ fn once(ty: &Type) -> Result<Kind> {
         Some(name) if name.starts_with("devid_") && name.ends_with("_fn") => Ok(Kind::Function(ty.clone())),
         // An alias of a number, such as devid_status.
         Some(name) if name.starts_with("devid_") => Ok(Kind::Plain(ty.clone())),
+        Some(_) if matches!(ty, Type::Path(_)) => Ok(Kind::Choice(ty.clone())),
         _ => Err(Error::new_spanned(ty, "no kind of parameter has this type: see bindings/c/rows/src/kind.rs")),
     }
 }
 
 /// What C passes for a parameter of a function.
-pub fn passed(name: &Ident, kind: &Kind, optional: bool, fallible: bool) -> Vec<Passed> {
+///
+/// `otherwise` is what a getter gives where it has no handle to ask, in words; None: the function has an error to give.
+pub fn passed(name: &Ident, kind: &Kind, optional: bool, otherwise: Option<&str>) -> Vec<Passed> {
+    let fallible = otherwise.is_none();
     let null = if optional { Null::Maybe } else { Null::Never };
     let one = |ctype, usual: Option<&str>, null| {
         vec![Passed { name: name.to_string(), ctype, usual: usual.map(str::to_owned), null }]
@@ -118,7 +124,11 @@ pub fn passed(name: &Ident, kind: &Kind, optional: bool, fallible: bool) -> Vec<
     match kind {
         // A getter has no error to give: it answers what its text says for NULL.
         Kind::Shared(ty) | Kind::Exclusive(ty) if !fallible => {
-            one(CType::Handle(ty.clone(), matches!(kind, Kind::Exclusive(_))), None, Null::Maybe)
+            let usual = match otherwise {
+                None | Some("") => "May be NULL.".to_owned(),
+                Some(otherwise) => format!("May be NULL (gives {otherwise})."),
+            };
+            one(CType::Handle(ty.clone(), matches!(kind, Kind::Exclusive(_))), Some(&usual), Null::Maybe)
         }
         Kind::Shared(ty) | Kind::Exclusive(ty) => {
             let usual = if optional { None } else { Some("Not NULL.") };
@@ -133,8 +143,11 @@ pub fn passed(name: &Ident, kind: &Kind, optional: bool, fallible: bool) -> Vec<
             both.push(length_of(name));
             both
         }
-        Kind::Switch => one(CType::Same(quote!(i32)), None, Null::Unsaid),
-        Kind::Time => one(CType::Same(quote!(i64)), None, Null::Unsaid),
+        Kind::Switch | Kind::Choice(_) => one(CType::Same(quote!(i32)), None, Null::Unsaid),
+        Kind::Time => {
+            let usual = (name == "now").then_some("The present, in seconds since 1970-01-01T00:00:00Z.");
+            one(CType::Same(quote!(i64)), usual, Null::Unsaid)
+        }
         Kind::Plain(ty) => one(CType::Same(ty.to_token_stream()), None, Null::Unsaid),
         Kind::Function(ty) => one(CType::Function(ty.clone()), None, null),
         Kind::User => {
