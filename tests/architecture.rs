@@ -18,7 +18,7 @@ const FLOORS: [(&str, u8); 9] = [
 ];
 
 /// What every room may use: it knows nothing of any of them.
-const GROUND: [&str; 6] = ["codes", "error", "files", "limits", "time", "Code"];
+const GROUND: [&str; 7] = ["codes", "error", "files", "limits", "time", "words", "Code"];
 
 /// Steps upwards that are accepted, each with its reason.
 const EXCEPTIONS: [(&str, &str, &str); 1] =

@@ -214,17 +214,29 @@ fn issues_for_us(
     if let Some(revocation) = request.and_then(Request::revocation)
         && same_name(signer.subject(), &revocation.issuer)
         && !is_confined_as_ca(chain)
+        && !knows_ca_of_name(context, signer, now)
     {
         return true;
     }
     match own_path(context, now) {
-        // A CA with a new key keeps its name; a name alone proves nothing where others may give any.
-        Some(ours) => ours[1..].iter().any(|ca| {
-            same_name(ca.subject(), signer.subject())
-                && (same_public_key(ca.spki(), signer.spki()) || !is_confined_as_ca(chain))
-        }),
+        Some(ours) => (1..ours.len()).any(|at| is_the_ca(&ours[at..], chain)),
         None => !is_confined_as_ca(chain) && request.and_then(Request::revocation).is_none(),
     }
+}
+
+/// Whether the signer is the CA at the beginning of our own path from there on: by its key; or by its name under the very key
+/// that has certified ours, as a CA with a new key is. Any CA below the root can give another that name, and its own key.
+fn is_the_ca(ours: &[Certificate], chain: &[Certificate]) -> bool {
+    let (ca, signer) = (&ours[0], &chain[0]);
+    let certifier = |path: &[Certificate]| path.get(1).unwrap_or(&path[0]).spki().to_vec();
+    same_name(ca.subject(), signer.subject())
+        && (same_public_key(ca.spki(), signer.spki())
+            || (!is_confined_as_ca(chain) && same_public_key(&certifier(ours), &certifier(chain))))
+}
+
+/// Whether a CA of the signer's name is on our own path: then that one decides, and not the name.
+fn knows_ca_of_name(context: &Context, signer: &Certificate, now: Time) -> bool {
+    own_path(context, now).is_some_and(|ours| ours[1..].iter().any(|ca| same_name(ca.subject(), signer.subject())))
 }
 
 /// The path of the credential's certificate, if it is one of the PKI that the device enrols with.

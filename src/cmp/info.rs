@@ -15,7 +15,7 @@ use crate::crypto::keys::same_public_key;
 use crate::crypto::{KeyKind, SignatureAlgorithm};
 use crate::error::Error;
 use crate::time::Time;
-use crate::validation::{Crl, StatusSources, TrustAnchors, same_name, validate};
+use crate::validation::{Crl, RevocationMode, TrustAnchors, same_name, validate};
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -330,8 +330,14 @@ fn leads_to(
     what: &str,
 ) -> Result<(), Error> {
     let anchors: TrustAnchors = [anchor.clone()].into_iter().collect();
-    let report =
-        validate(&*context.provider, &anchors, certificate, &[], &StatusSources::none(), &context.checks_at(now));
+    let mut checks = context.checks_at(now);
+    checks.revocation = context.signer_revocation.clone();
+    if checks.revocation.mode == RevocationMode::HardFail {
+        // A link is rarely asked about; what is known against it counts as against any signer.
+        checks.revocation.mode = RevocationMode::SoftFail;
+    }
+    let pool: Vec<Certificate> = context.intermediates.clone();
+    let report = validate(&*context.provider, &anchors, certificate, &pool, &context.signer_status, &checks);
     if report.path().is_some() {
         return Ok(());
     }

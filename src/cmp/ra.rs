@@ -173,7 +173,9 @@ impl RegistrationAuthority {
     }
 
     /// An error message of the RA's own (RFC 9483 section 3.6). With `checked` it comes under the protection that the
-    /// device expects; without, under the RA's signature. See [`fail_info_of`].
+    /// device expects; without, unprotected, as section 3.6.4 allows: the RA signs nothing about a transaction of whose device
+    /// it knows nothing, or whoever has seen a device's message could have it say in its name that it is over. See
+    /// [`fail_info_of`].
     pub fn refuse(
         &self,
         request: &[u8],
@@ -201,7 +203,11 @@ impl RegistrationAuthority {
         let content = sequence(&[&status.to_der()]);
         match checked {
             Some(checked) => self.protect(checked, header, BodyType::ERROR, &content, &[]),
-            None => self.sign(header, BodyType::ERROR, &content, &[]),
+            None => {
+                let header = PkiHeader { sender: Some(self.certificate().subject().to_vec()), ..header };
+                let body = encode_body(BodyType::ERROR, &content);
+                Ok(message::assemble(&header.to_der(), &body, None, std::iter::empty()))
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use crate::crypto::SignatureAlgorithm;
 use crate::crypto::keys::same_public_key;
 use crate::error::Error;
 use crate::time::Time;
+use crate::validation::names::name_hash;
 use crate::validation::{TrustAnchors, same_name};
 use crate::words::quoted;
 
@@ -346,9 +347,14 @@ fn candidates(
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => tolerance.loose_sender_kid || tolerance.wrong_sender_kid,
     };
+    // Prepared once, as each certificate's name is: how long they are is the sender's choice.
+    let sender_hash = header.sender.as_deref().map(name_hash);
     let is_named = |certificate: &Certificate| match header.sender.as_deref() {
         None | Some([0x30, 0x00]) => tolerance.null_sender,
-        Some(sender) => tolerance.other_sender_name || same_name(sender, certificate.subject()),
+        Some(sender) => {
+            let is_alike = Some(certificate.subject_hash(name_hash)) == sender_hash;
+            tolerance.other_sender_name || (is_alike && same_name(sender, certificate.subject()))
+        }
     };
     let is_bound = |certificate: &Certificate| match &transaction.bound_signer {
         Some(first) => tolerance.signer_may_change || is_the_same_signer(first, certificate, now),

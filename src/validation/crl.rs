@@ -1,14 +1,14 @@
 //! A revocation list ready for questions: is this serial number on it, is its signature by this key.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::crl_index::{self, CrlIndex};
-use super::signed::SignatureMemory;
+use super::signed::{Entitled, SignatureMemory};
 use crate::asn1::crl::{Bytes, CertificateList, CrlHead, CrlNumber, CrlReason, CrlTail, issuer_names};
 use crate::asn1::distribution_point::IssuingDistributionPoint;
 use crate::asn1::oid::Oid;
+use crate::asn1::x509::Certificate;
 use crate::asn1::{Asn1Error, pem};
 use crate::crypto::{CryptoError, DigestValue, Provider, SignatureAlgorithm, dsa};
 use crate::time::Time;
@@ -21,7 +21,7 @@ pub struct Crl {
     signature: Box<[u8]>,
     body: Body,
     signatures: Mutex<SignatureMemory>,
-    is_entitled: AtomicBool,
+    entitled: Entitled,
 }
 
 enum Body {
@@ -80,7 +80,7 @@ impl Crl {
             signature: list.signature().into(),
             body: Body::Whole { list: Box::new(list), index: OnceLock::new() },
             signatures: Mutex::default(),
-            is_entitled: AtomicBool::new(false),
+            entitled: Entitled::default(),
         })
     }
 
@@ -135,8 +135,8 @@ impl Crl {
     }
 
     pub(super) fn from_extract(head: CrlHead, tail: CrlTail, signature: Box<[u8]>, extract: Extract) -> Self {
-        let (body, is_entitled) = (Body::Extract(extract), AtomicBool::new(false));
-        Crl { head, tail, signature, body, signatures: Mutex::default(), is_entitled }
+        let (body, entitled) = (Body::Extract(extract), Entitled::default());
+        Crl { head, tail, signature, body, signatures: Mutex::default(), entitled }
     }
 
     /// The issuer's Name, DER.
@@ -292,11 +292,21 @@ impl Crl {
     /// Whether some validation found that it is signed by somebody who may say who is revoked. That the signature is
     /// somebody's is not enough: a peer signs in any name.
     pub(crate) fn is_entitled(&self) -> bool {
-        self.is_entitled.load(Ordering::Relaxed)
+        self.entitled.is_found()
     }
 
-    pub(super) fn note_entitled(&self) {
-        self.is_entitled.store(true, Ordering::Relaxed);
+    /// Who that is, with the path above.
+    pub(super) fn entitled(&self) -> &Entitled {
+        &self.entitled
+    }
+
+    /// Certificates that are kept with the list: of its signer, and of the path above.
+    pub(crate) fn signers(&self) -> Vec<Certificate> {
+        self.entitled.signers()
+    }
+
+    pub(crate) fn bring_signers(&self, signers: &[Certificate]) {
+        self.entitled.bring(signers);
     }
 
     /// Why the list can be used for no certificate at all; `None` if it can.

@@ -55,7 +55,7 @@ impl StatusSearch<'_> {
         };
         let mut lists = Lists::default();
         let mut covered = ReasonSet::NONE;
-        let mut until = Time::FOREVER;
+        let (mut from, mut until) = (Time::FOREVER, Time::FOREVER);
         let mut notes = Vec::new();
         for crl in self.complete_lists() {
             let scope = match points.scope(crl) {
@@ -77,6 +77,7 @@ impl StatusSearch<'_> {
                 Ok(Said::NotListed(Ok(_))) if covered.contains(scope) => {}
                 Ok(Said::NotListed(Ok((until_here, note)))) => {
                     covered = covered.union(scope);
+                    from = from.min(crl.this_update());
                     until = until.min(until_here);
                     notes.extend(note);
                 }
@@ -89,7 +90,7 @@ impl StatusSearch<'_> {
             return Status::Revoked(text);
         }
         if covered == ReasonSet::ALL && unreadable.is_none() {
-            return Status::Good { until, notes };
+            return Status::Good { until, from, notes };
         }
         let mut reasons: Vec<String> =
             lists.against.iter().map(|(crl, why)| format!("{}: {why}", self.describe(crl))).collect();
@@ -123,10 +124,10 @@ impl StatusSearch<'_> {
         })
     }
 
-    /// Complete lists, the newest of a series first.
+    /// Complete lists, the newest first: numbers of different series say nothing of each other.
     fn complete_lists(&self) -> Vec<&Crl> {
         let mut lists: Vec<&Crl> = self.lists().iter().copied().filter(|c| c.base_number().is_none()).collect();
-        lists.sort_by(|a, b| (b.number(), b.this_update()).cmp(&(a.number(), a.this_update())));
+        lists.sort_by(|a, b| (b.this_update(), b.number()).cmp(&(a.this_update(), a.number())));
         lists
     }
 
@@ -161,7 +162,7 @@ impl StatusSearch<'_> {
                 continue;
             }
             if !self.is_in_progress(signer) {
-                delta.note_entitled();
+                delta.entitled().note(&crl.signers());
             }
             let entry = match delta.unusable().map_or_else(|| entry_for(delta, certificate), Err) {
                 Ok(entry) => entry,
@@ -182,15 +183,15 @@ impl StatusSearch<'_> {
             }
             if usable {
                 lists.clear.push(Authentic { crl: delta, signer, standing });
-            }
-            if usable {
                 window = Window { this_update: delta.this_update(), next_update: delta.next_update() };
                 number = delta.number();
                 break;
             }
         }
-        // Before the verdict: a list that revokes must not be followed by an older one that does not.
-        let older = self.guard(crl, number, signer, standing)?;
+        let is_early = self.is_from_the_future(crl.this_update());
+        // Before the verdict: a list that revokes must not be followed by an older one that does not. A list of next month is
+        // not noted: until then the present one is the newest.
+        let older = if is_early { None } else { self.guard(crl, number, signer, standing)? };
         if let Some(entry) = listed
             && !removed
             && revokes(&entry)
@@ -200,7 +201,9 @@ impl StatusSearch<'_> {
         }
         let blind =
             lists.blind.iter().any(|blind| blind.signer.spki() == signer.spki() && crl.is_older_than(blind.crl));
-        lists.clear.push(authentic);
+        if !is_early {
+            lists.clear.push(authentic);
+        }
         let usable = match (older, unread) {
             (Some(rollback), _) => Err(rollback),
             (None, Some(why)) => Err(why),
@@ -308,7 +311,7 @@ impl StatusSearch<'_> {
                 false => self.authorise_crl_signer(candidate, above, is_named, crl.this_update()),
             });
             if authorised.is_ok() && !self.is_in_progress(candidate) {
-                crl.note_entitled();
+                crl.entitled().note(&if in_chain { Vec::new() } else { self.known_chain(candidate) });
             }
             match authorised {
                 Ok(standing @ Standing::Full) => return Ok(Authentic { crl, signer: candidate, standing }),

@@ -1,7 +1,6 @@
 //! OCSP: asking (RFC 6960 section 4.1, RFC 9654, RFC 5019) and what an answer is worth (RFC 6960 section 3.2).
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use base64ct::{Base64, Encoding};
@@ -9,7 +8,7 @@ use base64ct::{Base64, Encoding};
 use super::freshness::{Freshness, Window};
 use super::knowledge::Source;
 use super::names::{name_hash, same_name};
-use super::signed::SignatureMemory;
+use super::signed::{Entitled, SignatureMemory};
 use super::status::{Status, StatusSearch};
 use crate::asn1::Asn1Error;
 use crate::asn1::crl::shortest_integer;
@@ -119,7 +118,7 @@ impl OcspRequest {
 pub struct OcspResponse {
     message: ResponseMessage,
     signatures: Mutex<SignatureMemory>,
-    is_entitled: AtomicBool,
+    entitled: Entitled,
 }
 
 impl OcspResponse {
@@ -128,7 +127,7 @@ impl OcspResponse {
     /// [`OcspRequest::read_response`].
     pub fn from_der(der: &[u8]) -> Result<Self, Asn1Error> {
         let message = ResponseMessage::from_der(der)?;
-        Ok(OcspResponse { message, signatures: Mutex::default(), is_entitled: AtomicBool::new(false) })
+        Ok(OcspResponse { message, signatures: Mutex::default(), entitled: Entitled::default() })
     }
 
     /// Whether the responder answered at all.
@@ -144,11 +143,16 @@ impl OcspResponse {
     /// Whether some validation found that it is signed by somebody who may speak about the certificate that was asked about.
     /// That the signature is somebody's is not enough: a peer signs in any name.
     pub(crate) fn is_entitled(&self) -> bool {
-        self.is_entitled.load(Ordering::Relaxed)
+        self.entitled.is_found()
     }
 
-    fn note_entitled(&self) {
-        self.is_entitled.store(true, Ordering::Relaxed);
+    /// The responder's certificate, where it was found and is not enclosed.
+    pub(crate) fn signers(&self) -> Vec<Certificate> {
+        self.entitled.signers()
+    }
+
+    pub(crate) fn bring_signers(&self, signers: &[Certificate]) {
+        self.entitled.bring(signers);
     }
 
     /// Whether it says of any certificate that it is revoked.
@@ -203,32 +207,36 @@ impl StatusSearch<'_> {
     /// The certificate's status by the OCSP responses at hand; `above` is its chain from its issuer to the anchor.
     pub(super) fn ocsp_status(&self, certificate: &Certificate, above: &[Certificate]) -> Status {
         let mut reasons = Vec::new();
-        let mut good: Option<Status> = None;
+        let mut newest: Option<(Time, Status)> = None;
         for response in &self.sources.ocsp {
             match self.ocsp_says(response, certificate, above) {
-                Ok(revoked @ Status::Revoked(_)) => return revoked,
-                Ok(Status::Good { until, notes }) => {
-                    let longer = match &good {
-                        Some(Status::Good { until: known, .. }) => until > *known,
-                        _ => true,
-                    };
-                    if longer {
-                        good = Some(Status::Good { until, notes });
-                    }
-                }
-                Ok(Status::Unknown(why)) => reasons.extend(why),
+                Ok((_, revoked @ Status::Revoked(_))) => return revoked,
+                // Of several words the newest counts, be it out of date by now: an older one does not outlive it.
+                Ok((from, said)) => match &newest {
+                    Some((known, Status::Good { .. })) if from <= *known => {}
+                    Some((known, _)) if from < *known => {}
+                    _ => newest = Some((from, said)),
+                },
                 Err(why) => reasons.push(format!("OCSP response: {why}")),
             }
         }
-        good.unwrap_or(Status::Unknown(reasons))
+        match newest {
+            Some((_, Status::Unknown(why))) => {
+                reasons.extend(why);
+                Status::Unknown(reasons)
+            }
+            Some((_, said)) => said,
+            None => Status::Unknown(reasons),
+        }
     }
 
+    /// What a response says of the certificate, and as of when; an error where it is nobody's word about it.
     fn ocsp_says(
         &self,
         response: &OcspResponse,
         certificate: &Certificate,
         above: &[Certificate],
-    ) -> Result<Status, String> {
+    ) -> Result<(Time, Status), String> {
         let issuer = above.first().ok_or("the certificate has no issuer")?;
         let Some(basic) = response.basic() else {
             return Err(format!("the responder answered {}", response.status()));
@@ -248,13 +256,18 @@ impl StatusSearch<'_> {
             if let CertStatus::Revoked { time, reason } = entry.status {
                 let text =
                     format!("revoked since {time}, reason {reason}, by an OCSP response from {}", entry.this_update);
-                return Ok(Status::Revoked(text));
+                return Ok((entry.this_update, Status::Revoked(text)));
             }
         }
-        if about.iter().any(|entry| entry.status == CertStatus::Unknown) {
-            return Err("the responder does not know the certificate".to_owned());
-        }
         let newest = about.iter().max_by_key(|entry| entry.this_update).ok_or("no entry")?;
+        let from = newest.this_update;
+        if self.is_from_the_future(from) {
+            return Err(format!("it is from the future: thisUpdate {from}"));
+        }
+        let unknown = |why: &str| Ok((from, Status::Unknown(vec![format!("OCSP response: {why}")])));
+        if about.iter().any(|entry| entry.status == CertStatus::Unknown) {
+            return unknown("the responder does not know the certificate");
+        }
         let window = Window { this_update: newest.this_update, next_update: newest.next_update };
         let mut notes: Vec<String> = note.into_iter().collect();
         let until = match self.judge(window, "OCSP response") {
@@ -267,9 +280,9 @@ impl StatusSearch<'_> {
                 notes.push("the time is unknown: whether the OCSP response is current was not checked".to_owned());
                 until
             }
-            Freshness::Refused(why) => return Err(why),
+            Freshness::Refused(why) => return unknown(&why),
         };
-        Ok(Status::Good { until, notes })
+        Ok((from, Status::Good { until, from, notes }))
     }
 
     /// The entries whose CertID is this certificate's in all three parts (RFC 6960 section 3.2 item 1).
@@ -324,7 +337,8 @@ impl StatusSearch<'_> {
             match self.entitle(candidate, above, made) {
                 Ok(note) => {
                     if !self.is_in_progress(candidate) {
-                        response.note_entitled();
+                        let is_enclosed = candidate == issuer || basic.certificates.contains(candidate);
+                        response.entitled.note(if is_enclosed { &[] } else { std::slice::from_ref(candidate) });
                     }
                     return Ok(note);
                 }

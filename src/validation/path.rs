@@ -37,6 +37,7 @@ pub fn validate(
     status: &StatusSources,
     checks: &Checks,
 ) -> Report {
+    let pool = &*status.with_signers(pool);
     let nodes = std::iter::once(leaf).chain(anchors.as_slice()).chain(pool).map(Node::new).collect();
     let mut search = Search {
         provider,
@@ -498,8 +499,8 @@ impl<'a> Search<'a> {
             };
         }
         let not_after = chain.iter().map(Certificate::not_after).min().unwrap_or(Time::FOREVER);
-        let found = ValidPath::new(chain, not_after, status.valid_until, policies, self.checks)
-            .with_status_unknown(&status.unknown);
+        let found =
+            ValidPath::new(chain, not_after, status.valid_until, policies, self.checks).with_good_status(&status.good);
         if let Some(reason) = self.against_presented(&found) {
             self.record(0, &reason);
             return Next::Other;

@@ -122,15 +122,18 @@ struct State {
     suspended: Option<Error>,
     /// Up to which mark of the watched status data the verdict stands.
     mark: u64,
-    /// The certificates whose good status the verdict rests on.
-    rests_on: Vec<Certificate>,
+    /// The certificates whose good status the verdict rests on, and from when each is.
+    rests_on: Vec<(Certificate, Time)>,
 }
 
 impl State {
     /// Takes over the end of another positive verdict. It is later only where the status of every certificate that the
-    /// verdict rested on is known anew: no data is no good news.
+    /// verdict rested on is known anew: no data is no good news, and neither is older data.
     fn renew(&mut self, path: &ValidPath, until: Time) {
-        let known_anew = path.status_until().is_some() && self.rests_on.iter().all(|c| path.with_status().contains(c));
+        let is_anew = |(certificate, from): &(Certificate, Time)| {
+            path.with_status().iter().any(|(known, anew)| known == certificate && anew >= from)
+        };
+        let known_anew = path.status_until().is_some() && self.rests_on.iter().all(is_anew);
         if known_anew {
             self.rests_on = path.with_status().to_vec();
             self.until = until;

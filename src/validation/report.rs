@@ -23,8 +23,8 @@ pub struct ValidPath {
     status_until: Option<Time>,
     policies: Option<Vec<Oid>>,
     asked: Asked,
-    /// The certificates below the anchor that had a usable status.
-    with_status: Vec<Certificate>,
+    /// The certificates below the anchor that had a usable status, and from when each is.
+    with_status: Vec<(Certificate, Time)>,
 }
 
 /// One kind of check that a certificate of a valid path passed.
@@ -160,18 +160,18 @@ impl ValidPath {
         checks: &Checks,
     ) -> Self {
         let asked = Asked::new(checks, chain.len());
-        let with_status = chain.iter().take(asked.status_count).cloned().collect();
-        ValidPath { chain, not_after, status_until, policies, asked, with_status }
+        ValidPath { chain, not_after, status_until, policies, asked, with_status: Vec::new() }
     }
 
-    /// The same where some certificates, by index, had no usable status.
-    pub(super) fn with_status_unknown(mut self, unknown: &[usize]) -> Self {
-        self.with_status.retain(|c| !unknown.iter().any(|index| self.chain.get(*index) == Some(c)));
+    /// The same where these certificates, by index, have a good status, from then on.
+    pub(super) fn with_good_status(mut self, good: &[(usize, Time)]) -> Self {
+        let found = good.iter().filter_map(|(index, from)| Some((self.chain.get(*index)?.clone(), *from)));
+        self.with_status = found.collect();
         self
     }
 
-    /// The certificates whose status was found good: what `status_until` rests on.
-    pub(super) fn with_status(&self) -> &[Certificate] {
+    /// The certificates whose status was found good, what `status_until` rests on, and from when each is.
+    pub(super) fn with_status(&self) -> &[(Certificate, Time)] {
         &self.with_status
     }
 

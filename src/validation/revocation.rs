@@ -1,5 +1,6 @@
 //! Which status a certificate needs, from which source, and what follows where there is none.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::checks::Checks;
@@ -125,6 +126,19 @@ impl StatusSources {
     pub fn none() -> Self {
         Self::default()
     }
+
+    /// The helpers for a path, and behind them the certificates that are kept with the data: who signed it, found earlier. A
+    /// peer that leaves them out does not undo what they have signed.
+    pub(super) fn with_signers<'p>(&self, pool: &'p [Certificate]) -> Cow<'p, [Certificate]> {
+        let of_lists = self.crls.iter().flat_map(|crl| crl.signers());
+        let mut pool = Cow::Borrowed(pool);
+        for signer in of_lists.chain(self.ocsp.iter().flat_map(|response| response.signers())) {
+            if !pool.contains(&signer) {
+                pool.to_mut().push(signer);
+            }
+        }
+        pool
+    }
 }
 
 /// What the status check of a path found.
@@ -134,6 +148,8 @@ pub struct StatusOutcome {
     pub findings: Vec<Finding>,
     /// Last second at which the status data that was used is current; `None` if none was.
     pub valid_until: Option<Time>,
+    /// Indexes of the certificates with a good status, and from when each is.
+    pub good: Vec<(usize, Time)>,
     /// Indexes of the certificates without a usable status.
     pub unknown: Vec<usize>,
     /// Signers of status data whose own status is not known: each with its chain to the anchor.
@@ -152,6 +168,7 @@ pub fn check_path(
     status: &StatusSources,
     checks: &Checks,
 ) -> StatusOutcome {
+    let pool = &status.with_signers(pool);
     check_path_within(provider, path, anchors, pool, status, checks, &Knowledge::before(status, checks))
 }
 
@@ -181,7 +198,8 @@ pub(super) fn check_path_within(
     for index in 0..count {
         search.take_rollback();
         match search.status(&path[index], &path[index + 1..]) {
-            Status::Good { until, notes } => {
+            Status::Good { until, from, notes } => {
+                outcome.good.push((index, from));
                 outcome.valid_until = Some(outcome.valid_until.map_or(until, |known| known.min(until)));
                 let notes = notes.into_iter().map(|text| Finding::note(Code::RevocationUnknown, Some(index), text));
                 outcome.findings.extend(notes);

@@ -1,6 +1,47 @@
-//! Remembering which keys a signed object was checked with.
+//! Remembering which keys a signed object was checked with, and who was found to be its signer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::asn1::x509::Certificate;
 use crate::crypto::CryptoError;
+
+/// Most certificates remembered of an object's signer and the path above it.
+const MAX_CERTIFICATES: usize = 8;
+
+/// Who was found entitled to sign an object, and the certificates that it takes to find that out again where they are not
+/// part of the path that is judged. They are no more trusted than any helper: what is remembered is with whom to try.
+#[derive(Debug, Default)]
+pub(super) struct Entitled {
+    is_found: AtomicBool,
+    signers: Mutex<Vec<Certificate>>,
+}
+
+impl Entitled {
+    /// A signer was found entitled, over these certificates.
+    pub(super) fn note(&self, signers: &[Certificate]) {
+        self.is_found.store(true, Ordering::Relaxed);
+        self.bring(signers);
+    }
+
+    /// These certificates were kept with the object. Whether its signer is entitled is still to be found out.
+    pub(super) fn bring(&self, signers: &[Certificate]) {
+        let mut known = self.signers.lock().unwrap_or_else(PoisonError::into_inner);
+        for signer in signers {
+            if known.len() < MAX_CERTIFICATES && !known.contains(signer) {
+                known.push(signer.clone());
+            }
+        }
+    }
+
+    pub(super) fn is_found(&self) -> bool {
+        self.is_found.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn signers(&self) -> Vec<Certificate> {
+        self.signers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 /// Most keys remembered per object: an issuer has one, during a key change two.
 const MAX_KEYS: usize = 4;

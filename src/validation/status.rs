@@ -1,6 +1,7 @@
 //! The search for a certificate's status among the data at hand, and for whoever may sign such data.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::cmp::Ordering;
 
 use super::certificate::Objection;
 use super::checks::{CheckTime, Checks, KeyUsage, NameCheck, PolicyInputs};
@@ -30,6 +31,8 @@ pub(super) enum Status {
     Good {
         /// Last second at which the data that says so is current.
         until: Time,
+        /// From when it is.
+        from: Time,
         /// Checks on the data that could not be made.
         notes: Vec<String>,
     },
@@ -176,10 +179,13 @@ impl<'a> StatusSearch<'a> {
         }
         match (ocsp, crl()) {
             (_, revoked @ Status::Revoked(_)) => revoked,
-            (ocsp @ Status::Good { .. }, crl @ Status::Good { .. }) => match self.policy().prefer {
-                StatusPreference::Ocsp => ocsp,
-                StatusPreference::Crl => crl,
-            },
+            (ocsp @ Status::Good { from: of_ocsp, .. }, crl @ Status::Good { from: of_crl, .. }) => {
+                // The newer word says until when: an old one, with which somebody came, lengthens nothing.
+                match (of_ocsp.cmp(&of_crl), self.policy().prefer) {
+                    (Ordering::Greater, _) | (Ordering::Equal, StatusPreference::Ocsp) => ocsp,
+                    (Ordering::Less, _) | (Ordering::Equal, StatusPreference::Crl) => crl,
+                }
+            }
             (good @ Status::Good { .. }, _) | (_, good @ Status::Good { .. }) => good,
             (Status::Unknown(mut reasons), Status::Unknown(more)) => {
                 reasons.extend(more);
@@ -187,6 +193,12 @@ impl<'a> StatusSearch<'a> {
             }
             (other, _) => other,
         }
+    }
+
+    /// Whether status data begins beyond what clocks may differ: it says nothing yet, but whom it revokes.
+    pub(super) fn is_from_the_future(&self, this_update: Time) -> bool {
+        let skew = i64::from(self.policy().clock_skew_seconds);
+        self.checks.at.known().is_some_and(|now| this_update > now.plus(skew))
     }
 
     /// Judges the times of status data by the policy.
@@ -312,6 +324,13 @@ impl<'a> StatusSearch<'a> {
             self.authorised.borrow_mut().push((signer.clone(), then, outcome.clone()));
         }
         outcome
+    }
+
+    /// The signer and the certificates between it and its anchor, as they were found.
+    pub(super) fn known_chain(&self, signer: &Certificate) -> Vec<Certificate> {
+        let authorised = self.authorised.borrow();
+        let found = authorised.iter().find_map(|(known, _, found)| found.as_ref().ok().filter(|_| known == signer));
+        found.map_or_else(|| vec![signer.clone()], |found| found.chain[..found.chain.len() - 1].to_vec())
     }
 
     fn is_over(&self, certificate: &Certificate) -> bool {

@@ -311,3 +311,83 @@ fn a_shorter_chain_does_not_leave_out_a_list() {
         }
     }
 }
+
+/// Of several words about a peer the newest counts, and says until when.
+#[test]
+fn an_older_good_word_lengthens_no_verdict() {
+    use devid::validation::{NameCheck, PeerKey, PeerRequest, Purpose};
+    let case = Case::new();
+    let word = |from: i64, to: i64, change: &dyn Fn(Single) -> Single| {
+        let single = Single::good(&case.peer.certificate, &case.ca).times(now().plus(from), Some(now().plus(to)));
+        OcspBuilder::by(&case.ca).says(change(single)).build()
+    };
+    let newest = word(-3600, DAY, &|s| s);
+    let older = word(-10 * DAY, 50 * DAY, &|s| s);
+    let open = |ocsp: &[&Arc<OcspResponse>], crls: &[Arc<Crl>]| {
+        let anchors: TrustAnchors = std::iter::once(case.root.certificate.clone()).collect();
+        let status = StatusSources {
+            ocsp: ocsp.iter().map(|o| Arc::clone(o)).collect(),
+            crls: crls.to_vec(),
+            ..StatusSources::none()
+        };
+        let mut checks = checks(RevocationMode::HardFail);
+        checks.revocation.scope = RevocationScope::LeafOnly;
+        let request = PeerRequest {
+            anchors: &anchors,
+            certificate: &case.peer.certificate,
+            pool: std::slice::from_ref(&case.ca.certificate),
+            status: &status,
+            checks,
+            purpose: Purpose::Any,
+            names: NameCheck::NotChecked,
+            use_until: None,
+        };
+        PeerKey::open(provider(), request).unwrap().1
+    };
+    let until = |key: Option<PeerKey>| key.map(|key| key.expires());
+    for order in [[&newest, &older], [&older, &newest]] {
+        assert_eq!(until(open(&order, &[])), Some(now().plus(DAY)));
+    }
+    let key = open(&[&newest], &[]).unwrap();
+    let with = |ocsp: &Arc<OcspResponse>| StatusSources { ocsp: vec![ocsp.clone()], ..StatusSources::none() };
+    key.recheck(&with(&older), now()).unwrap();
+    assert_eq!(key.expires(), now().plus(DAY));
+    key.recheck(&with(&word(-60, 3 * DAY, &|s| s)), now()).unwrap();
+    assert_eq!(key.expires(), now().plus(3 * DAY), "a newer word does");
+
+    // A responder that knows the peer no longer, and a word that is out of date, are newer words too.
+    assert!(open(&[&older, &word(-60, DAY, &|s| s.unknown())], &[]).is_none());
+    assert!(open(&[&older, &word(-7200, -3600, &|s| s)], &[]).is_none());
+    // A word from the future is none yet.
+    assert_eq!(until(open(&[&newest, &word(7200, 60 * DAY, &|s| s)], &[])), Some(now().plus(DAY)));
+
+    // Lists of other series, and the other source, whichever is preferred.
+    let list = CrlBuilder::of(&case.ca).number(3).times(now().plus(-3600), Some(now().plus(DAY))).build();
+    let users = CrlBuilder::of(&case.ca).number(99).scope(&[flag(ONLY_USER_CERTS)]);
+    let users = users.times(now().plus(-20 * DAY), Some(now().plus(40 * DAY))).build();
+    assert_eq!(until(open(&[], &[users.clone(), list.clone()])), Some(now().plus(DAY)));
+    assert_eq!(until(open(&[&older], &[list])), Some(now().plus(DAY)));
+}
+
+/// A list that was made ahead says nothing yet: it lifts no hold, and shuts out no list of today.
+#[test]
+fn a_list_of_next_month_is_no_later_list() {
+    const ON_HOLD: u8 = 6;
+    let case = Case::new();
+    let held = CrlBuilder::of(&case.ca).number(7).revokes_for(&case.peer, ON_HOLD).build();
+    let today = CrlBuilder::of(&case.ca).number(7).build();
+    let ahead = |list: CrlBuilder| list.times(now().plus(30 * DAY), Some(now().plus(60 * DAY))).build();
+    let next = ahead(CrlBuilder::of(&case.ca).number(8));
+    let judge = |crls: &[&Arc<Crl>], ocsp: &[Arc<OcspResponse>], mode| {
+        let crls: Vec<Arc<Crl>> = crls.iter().map(|crl| Arc::clone(crl)).collect();
+        code(&case.judge(&[&case.ca], &crls, ocsp, mode, RevocationScope::LeafOnly, now()))
+    };
+    for mode in MODES {
+        for ocsp in [vec![], vec![case.old_good()]] {
+            assert_eq!(judge(&[&next, &held], &ocsp, mode), Some(Code::Revoked), "{mode:?}");
+        }
+        assert_eq!(judge(&[&next, &today], &[], mode), None, "{mode:?}");
+        let revoking = ahead(CrlBuilder::of(&case.ca).number(8).revokes(&case.peer));
+        assert_eq!(judge(&[&revoking, &today], &[], mode), Some(Code::Revoked), "whom it revokes is revoked");
+    }
+}

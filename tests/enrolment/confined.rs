@@ -118,3 +118,41 @@ fn long_names_of_strangers_end_with_their_budget() {
     Device::enrolling_with(&ca).run(&mut ca).expect("the genuine path is found beside them");
     assert!(matches!(Device::enrolling_with(&ca).step(), Ok(Action::Send)));
 }
+
+/// Any CA below the root can certify another under the name of the one that has issued the device's certificate.
+#[test]
+fn a_ca_by_name_alone_does_not_speak_for_the_ca_of_that_name() {
+    use devid::asn1::crl::CrlReason;
+    use devid::cmp::Signer;
+    let usage = [KeyUsage::KeyCertSign, KeyUsage::CrlSign, KeyUsage::DigitalSignature];
+    let named = |above: &Party| Builder::ca("Issuing CA").key_usage(&usage).signed_by(above);
+    for tolerance in [Tolerance::default(), Tolerance::strict_rfc9483()] {
+        let run = |pick: &dyn Fn(&MockCa, &Party) -> Party, revoke: bool| {
+            let mut ca = MockCa::new();
+            ca.issuing = named(&ca.root);
+            let partner = ca.root.ca("Partner");
+            let own = Builder::leaf("router-7").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&ca.issuing);
+            ca.signer = pick(&ca, &partner);
+            let certificate = partner.certificate.clone();
+            ca.bend = Some(Box::new(move |answer| answer.extra_certs.push(certificate.clone())));
+            let mut config = Device::config(&ca);
+            config.tolerance = tolerance.clone();
+            config.tolerance.unauthorised_bearer = false;
+            let chain = vec![ca.issuing.certificate.clone()];
+            config.protect_with_certificate(Signer::Key(own.key.clone()), own.certificate.clone(), chain);
+            let client = config.build().unwrap();
+            if revoke {
+                let operation = client.revoke(&own.certificate, CrlReason::Superseded).unwrap();
+                return Device::doing(operation).complete(&mut ca).map_err(|e| e.code());
+            }
+            let key = crate::certificates::key();
+            let operation = client.renew(Signer::Key(key.clone())).unwrap();
+            Device::with(operation, key).run(&mut ca).map(|_| ()).map_err(|e| e.code())
+        };
+        for revoke in [false, true] {
+            assert_eq!(run(&|ca, _| ca.issuing.clone(), revoke), Ok(()), "the CA itself");
+            assert_eq!(run(&|ca, _| named(&ca.root), revoke), Ok(()), "with a new key, certified as the old one was");
+            assert_eq!(run(&|_, partner| named(partner), revoke), Err(Code::ProtectionInvalid), "by a partner");
+        }
+    }
+}

@@ -386,3 +386,32 @@ fn damaged_values_in_good_answers_are_errors_or_answers_and_never_panics() {
         }
     }
 }
+
+/// What is known against a signer is known against the link to a new root.
+#[test]
+fn a_new_root_whose_link_is_revoked_is_refused() {
+    use devid::validation::{RevocationPolicy, StatusSources};
+    let mut ca = MockCa::new();
+    let new = Builder::ca("Operator root").self_signed();
+    let link = Builder::ca("Operator root").key(&new.key).signed_by(&ca.root);
+    let sent = value(&new.certificate, Some(&link.certificate), None);
+    ca.info = vec![InfoTypeAndValue { info_type: oid::IT_ROOT_CA_KEY_UPDATE, value: sent }];
+    for policy in [RevocationPolicy::soft_fail(), RevocationPolicy::hard_fail()] {
+        for revoked in [false, true] {
+            let list = |list: crate::status::CrlBuilder| if revoked { list.revokes(&link) } else { list };
+            let mut config = Device::config(&ca);
+            config.signer_revocation = policy.clone();
+            config.signer_status = StatusSources {
+                crls: vec![
+                    list(crate::status::CrlBuilder::of(&ca.root)).build(),
+                    crate::status::CrlBuilder::of(&ca.issuing).build(),
+                ],
+                ..StatusSources::none()
+            };
+            let question = Question::RootUpdate { old: ca.root.certificate.clone() };
+            let mut device = Device::doing(config.build().unwrap().ask(question).unwrap());
+            let outcome = device.complete(&mut ca).map_err(|e| e.code());
+            assert_eq!(outcome, if revoked { Err(Code::WrongCertificate) } else { Ok(()) }, "{policy:?}");
+        }
+    }
+}

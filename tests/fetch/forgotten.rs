@@ -362,3 +362,81 @@ fn issuers_that_a_peer_names_do_not_use_up_what_its_status_needs() {
         assert!(issuers.filter(|event| matches!(event.outcome, FetchOutcome::Fetched)).count() <= 4);
     }
 }
+
+/// What is kept is kept with its signer: a peer that leaves certificates out does not undo what they have signed.
+#[test]
+fn a_peer_that_sends_less_is_revoked_all_the_same() {
+    use devid::validation::KeyUsage;
+    let root = Party::root("Root");
+    let ca = root.ca("CA");
+    let signer = Builder::leaf("CA").key_usage(&[KeyUsage::CrlSign]).signed_by(&root);
+    let responder = Builder::leaf("responder")
+        .purposes(&[oid::KP_OCSP_SIGNING])
+        .with(oid::OCSP_NOCHECK, false, vec![5, 0])
+        .signed_by(&ca);
+    let by_list = pointing(Builder::leaf("peer"), &[LIST.to_owned()], &[], &[]).signed_by(&ca);
+    let by_ocsp = pointing(Builder::leaf("peer"), &[], &[RESPONDER.to_owned()], &[]).signed_by(&ca);
+    let single = |leaf: &Party| Single::good(&leaf.certificate, &ca).times(now().plus(-3600), Some(later(2)));
+    // The responder's certificate is not enclosed: the peer has it, and sends it or not.
+    let response = OcspBuilder::by(&responder).says(single(&by_ocsp).revoked(1)).der();
+    let list = CrlBuilder::of(&signer).number(8).times(now(), Some(later(2))).revokes(&by_list).der();
+    for (peer, document, helper) in [(&by_list, list, &signer), (&by_ocsp, response, &responder)] {
+        for mode in MODES {
+            let device = Device {
+                root: root.clone(),
+                peer: peer.clone(),
+                store: Arc::new(Store::in_memory(provider().clone())),
+                wire: Wire::default(),
+            };
+            let leaf = &device.peer.certificate;
+            let checks = at(0, mode, StatusPreference::Ocsp);
+            let old = Single::good(leaf, &ca).times(now().plus(-36_000), Some(later(14)));
+            let staple = [OcspBuilder::by(&ca).says(old).build()];
+            let all = [ca.certificate.clone(), helper.certificate.clone()];
+            device.sends(Some(document.clone()));
+            assert_eq!(code_of(&device.ask(leaf, &all, &[], &checks)), Some(Code::Revoked), "{mode:?}");
+            device.sends(None);
+            for staple in [&staple[..], &[]] {
+                for pool in [&all[..], &all[..1]] {
+                    assert_eq!(code_of(&device.ask(leaf, pool, staple, &checks)), Some(Code::Revoked), "{mode:?}");
+                    let memory = Arc::new(StatusMemory::new(provider().clone(), Some(device.store.clone())));
+                    let (anchors, known) =
+                        (device.anchors(), StatusSources { ocsp: staple.to_vec(), ..StatusSources::none() });
+                    let request = PeerRequest {
+                        anchors: &anchors,
+                        certificate: leaf,
+                        pool,
+                        status: &known,
+                        checks: checks.clone(),
+                        purpose: Purpose::Any,
+                        names: NameCheck::NotChecked,
+                        use_until: None,
+                    };
+                    let report = memory.open_peer(provider(), request).unwrap().0;
+                    assert_eq!(report.error().map(|e| e.code()), Some(Code::Revoked), "{mode:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Meetings with many other peers do not push out what is known against one.
+#[test]
+fn good_words_about_others_do_not_push_out_a_bad_one() {
+    let device = Device::meeting(|b| pointing(b, &[], &[RESPONDER.to_owned()], &[]));
+    let leaf = &device.peer.certificate;
+    let checks = |day| at(day, RevocationMode::HardFail, StatusPreference::Ocsp);
+    device.sends(Some(device.says(true, now().plus(-3600), later(2)).der()));
+    assert_eq!(code_of(&device.ask(leaf, &[], &[], &checks(0))), Some(Code::Revoked));
+    for n in 0..70 {
+        let other =
+            pointing(Builder::leaf(&format!("peer {n}")), &[], &[RESPONDER.to_owned()], &[]).signed_by(&device.root);
+        let single = Single::good(&other.certificate, &device.root).times(now().plus(-3600), Some(later(9)));
+        device.sends(Some(OcspBuilder::by(&device.root).says(single).der()));
+        assert_eq!(code_of(&device.ask(&other.certificate, &[], &[], &checks(0))), None);
+    }
+    device.sends(None);
+    let staple = [device.old_good().build()];
+    assert_eq!(code_of(&device.ask(leaf, &[], &staple, &checks(3))), Some(Code::Revoked));
+    assert_eq!(device.recall(leaf, &staple, &checks(3)), Some(Code::Revoked));
+}

@@ -157,8 +157,11 @@ fn a_delegated_responder_answers_for_the_ca_that_certified_it() {
     assert_revoked(&world.by_ocsp(OcspBuilder::delegated(&desk).says(world.good().revoked(1)).build()));
     // Its certificate may also be at hand otherwise.
     let without = ocsp_sources(&[OcspBuilder::by(&desk).says(world.good()).build()]);
-    assert_good(&world.check_with(&without, &World::leaf_checks(), &[&desk]));
+    let anew = || ocsp_sources(&[OcspBuilder::by(&desk).says(world.good()).build()]);
     assert_unknown(&world.check(&without, &World::leaf_checks()), "nobody at hand");
+    assert_good(&world.check_with(&without, &World::leaf_checks(), &[&desk]));
+    assert_good(&world.check(&without, &World::leaf_checks()));
+    assert_unknown(&world.check(&anew(), &World::leaf_checks()), "nobody at hand");
 }
 
 #[test]

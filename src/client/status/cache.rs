@@ -22,6 +22,8 @@ const MAX_VALIDATOR_BYTES: usize = 256;
 const PREFIX: &str = "status-";
 /// Name of the mark in device memory.
 const MARK: &str = "status-mark";
+/// Label of an OCSP response in a record that holds more than that.
+const OCSP_LABEL: &str = "OCSP RESPONSE";
 /// Format of a record and its version.
 const MAGIC: &[u8] = b"status-1\n";
 
@@ -80,6 +82,64 @@ impl Item {
             Item::Ocsp(response) => response.revokes(),
             Item::Issuers(_) => false,
         }
+    }
+
+    /// Certificates of those who signed it, and above them.
+    fn signers(&self) -> Vec<Certificate> {
+        let all: Vec<Certificate> = match self {
+            Item::Crls(lists) => lists.iter().flat_map(|crl| crl.signers()).collect(),
+            Item::Ocsp(response) => response.signers(),
+            Item::Issuers(_) => Vec::new(),
+        };
+        let mut signers: Vec<Certificate> = Vec::new();
+        for signer in all {
+            if !signers.contains(&signer) {
+                signers.push(signer);
+            }
+        }
+        signers
+    }
+
+    /// The same with certificates that were kept beside it.
+    fn bring(&self, signers: &[Certificate]) {
+        match self {
+            Item::Crls(lists) => lists.iter().for_each(|crl| crl.bring_signers(signers)),
+            Item::Ocsp(response) => response.bring_signers(signers),
+            Item::Issuers(_) => {}
+        }
+    }
+
+    /// As it is kept: as it came, or, with its signers or beside other lists, as PEM.
+    fn kept_form(&self, came: Option<Arc<Vec<u8>>>) -> Option<Arc<Vec<u8>>> {
+        let signers = self.signers();
+        let parts: Vec<(&str, &[u8])> = match self {
+            Item::Crls(lists) if lists.len() > 1 || !signers.is_empty() => {
+                lists.iter().filter_map(|crl| Some(("X509 CRL", crl.der()?))).collect()
+            }
+            Item::Ocsp(_) if !signers.is_empty() => vec![(OCSP_LABEL, came.as_ref()?.as_slice())],
+            _ => return came,
+        };
+        let signers = signers.iter().map(|signer| ("CERTIFICATE", signer.as_der()));
+        let text: String =
+            parts.into_iter().chain(signers).map(|(label, der)| pem::encode(label, der).to_string()).collect();
+        Some(Arc::new(text.into_bytes()))
+    }
+
+    /// Reads what [`Self::kept_form`] has made.
+    fn read_kept(kind: char, body: &Arc<Vec<u8>>) -> Result<Self, Error> {
+        if kind == ISSUER || !pem::is_pem(body) {
+            return Self::read(kind, body);
+        }
+        let item = match kind {
+            OCSP => {
+                let block = pem::parse(body)?.into_iter().find(|block| block.label == OCSP_LABEL);
+                let block = block.ok_or_else(|| Error::new(Code::Corrupt, "no OCSP response"))?;
+                Item::Ocsp(Arc::new(OcspResponse::from_der(&block.decode()?)?))
+            }
+            _ => Self::read(kind, body)?,
+        };
+        item.bring(&Certificate::many_from_bytes(body).unwrap_or_default());
+        Ok(item)
     }
 
     /// What is kept of this and of what was kept in its place before: nothing that was said against anyone is lost to a
@@ -203,8 +263,10 @@ impl Cache {
         if found != key {
             return None;
         }
-        let entry = self.read(key.chars().next()?, body.to_vec(), etag, last_modified).ok()?;
-        let entry = Entry { bytes: None, ..entry };
+        let body = Arc::new(body.to_vec());
+        let item = Item::read_kept(key.chars().next()?, &body).ok()?;
+        let entry =
+            Entry { item, digest: self.digest(&[&body]).ok()?, bytes: None, len: body.len(), etag, last_modified };
         self.hold(key, entry.clone());
         Some(entry)
     }
@@ -215,7 +277,7 @@ impl Cache {
         let read = |name: &String| {
             let record = store.blob(name).ok()?;
             let (key, _, _, body) = split_record(&record)?;
-            (key.starts_with(kind)).then(|| Item::read(kind, &Arc::new(body.to_vec())).ok())?
+            (key.starts_with(kind)).then(|| Item::read_kept(kind, &Arc::new(body.to_vec())).ok())?
         };
         Ok(store.blobs()?.iter().filter(|name| name.starts_with(PREFIX)).filter_map(read).collect())
     }
@@ -251,20 +313,10 @@ impl Cache {
     /// Keeps a document that was found good, after what was kept in its place: see [`Item::after`].
     pub fn keep(&mut self, key: &str, mut entry: Entry) -> Result<(), Error> {
         if let Some(kept) = self.find(key) {
-            let joined = entry.item.after(&kept.item)?;
-            if let (Item::Crls(all), Item::Crls(new)) = (&joined, &entry.item)
-                && all.len() > new.len()
-            {
-                let armoured: String = all
-                    .iter()
-                    .filter_map(|crl| crl.der())
-                    .map(|der| pem::encode("X509 CRL", der).to_string())
-                    .collect();
-                entry.len = armoured.len();
-                entry.bytes = Some(Arc::new(armoured.into_bytes()));
-            }
-            entry.item = joined;
+            entry.item = entry.item.after(&kept.item)?;
         }
+        entry.bytes = entry.item.kept_form(entry.bytes.take());
+        entry.len = entry.bytes.as_ref().map_or(entry.len, |bytes| bytes.len());
         let bytes = entry.bytes.take();
         if entry.len > self.max_bytes || self.max_entries == 0 {
             return Ok(());
@@ -315,7 +367,7 @@ impl Cache {
         let rank = |name: &String| {
             let record = store.blob(name).ok()?;
             let (key, _, _, body) = split_record(&record)?;
-            let item = Item::read(key.chars().next()?, &Arc::new(body.to_vec())).ok()?;
+            let item = Item::read_kept(key.chars().next()?, &Arc::new(body.to_vec())).ok()?;
             Some((item.revokes(), item.times().1))
         };
         names.sort_by_cached_key(rank);
