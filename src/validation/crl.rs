@@ -220,6 +220,11 @@ impl Crl {
         Found::Entries(entries.collect())
     }
 
+    /// Whether there may be an entry with this serial number, whoever issued the certificate.
+    pub(super) fn may_list(&self, serial: &[u8]) -> bool {
+        !matches!(self.find(serial), Found::Entries(entries) if entries.is_empty())
+    }
+
     /// Checks the signature by the key in a SubjectPublicKeyInfo (DER), over the bytes that came. The answer is kept:
     /// the same question costs nothing the second time.
     pub(crate) fn verify(&self, provider: &dyn Provider, spki: &[u8], allow_weak: bool) -> Result<(), CryptoError> {

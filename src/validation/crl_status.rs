@@ -9,7 +9,7 @@ use super::crl_scope::{Points, same_series};
 use super::facts::Facts;
 use super::freshness::{Freshness, Window};
 use super::knowledge::Source;
-use super::names::{name_hash, same_name};
+use super::names::{hash_cost, name_hash, same_name};
 use super::status::{Standing, Status, StatusSearch};
 use crate::asn1::crl::{CrlNumber, CrlReason};
 use crate::asn1::der::Cursor;
@@ -140,10 +140,10 @@ impl StatusSearch<'_> {
         points: &Points<'_>,
         lists: &mut Lists<'s>,
     ) -> Result<Said, String> {
-        let listed = entry_for(crl, certificate);
-        let authentic = self.signer(crl, above, points, matches!(&listed, Ok(Some(entry)) if revokes(entry)))?;
+        // The signature before the entries: whose list it is decides whether anybody reads it.
+        let authentic = self.signer(crl, above, points, certificate)?;
         let (signer, standing) = (authentic.signer, authentic.standing);
-        let listed = match crl.unusable().map_or(listed, Err) {
+        let listed = match crl.unusable().map_or_else(|| self.entry_for(crl, certificate), Err) {
             Ok(listed) => listed,
             Err(why) => {
                 lists.blind.push(authentic);
@@ -164,7 +164,7 @@ impl StatusSearch<'_> {
             if !self.is_in_progress(signer) {
                 delta.entitled().note(&crl.signers());
             }
-            let entry = match delta.unusable().map_or_else(|| entry_for(delta, certificate), Err) {
+            let entry = match delta.unusable().map_or_else(|| self.entry_for(delta, certificate), Err) {
                 Ok(entry) => entry,
                 Err(why) => {
                     // Later than the list and by its signer, and it cannot be read: the list alone clears nobody.
@@ -258,12 +258,11 @@ impl StatusSearch<'_> {
         let is_delta = |crl: &&Crl| crl.base_number().is_some() && crl.number().is_some();
         let deltas = self.lists().iter().copied().filter(is_delta);
         for delta in deltas.filter(|delta| points.scope(delta).is_ok()) {
-            let entry = match entry_for(delta, certificate) {
-                Ok(Some(entry)) if revokes(&entry) => entry,
-                // It does not revoke, or it was not read for this certificate: alone it clears nobody either.
-                _ => continue,
-            };
-            let authentic = match self.signer(delta, above, points, true) {
+            if !delta.may_list(certificate.serial()) {
+                // It does not revoke, and alone it clears nobody either.
+                continue;
+            }
+            let authentic = match self.signer(delta, above, points, certificate) {
                 Ok(authentic) if delta.unusable().is_none() => authentic,
                 // Nobody's word, or one that cannot be understood; a budget that ended is in the knowledge.
                 Ok(_) => continue,
@@ -272,6 +271,11 @@ impl StatusSearch<'_> {
                     continue;
                 }
             };
+            let entry = match self.entry_for(delta, certificate) {
+                Ok(Some(entry)) if revokes(&entry) => entry,
+                // It was not read for this certificate, or names that took too long; that is in the knowledge.
+                _ => continue,
+            };
             if !self.is_lifted(delta, authentic.signer, &entry, lists) {
                 return Some(self.revoked_text(delta, &entry));
             }
@@ -279,13 +283,13 @@ impl StatusSearch<'_> {
         None
     }
 
-    /// Who signed the list: (f) and (g). `revokes`: it lists the certificate.
+    /// Who signed the list: (f) and (g).
     fn signer<'s>(
         &'s self,
         crl: &'s Crl,
         above: &'s [Certificate],
         points: &Points<'_>,
-        revokes: bool,
+        certificate: &Certificate,
     ) -> Result<Authentic<'s>, String> {
         let key_id = crl.tail().authority_key_identifier.as_deref().and_then(key_identifier);
         let is_named = points.name_crl_issuer(crl.issuer());
@@ -322,7 +326,7 @@ impl StatusSearch<'_> {
         if let Some(lesser) = lesser {
             return Ok(lesser);
         }
-        if is_telling && revokes {
+        if is_telling && matches!(self.entry_for(crl, certificate), Ok(Some(entry)) if revokes(&entry)) {
             // Perhaps entitled on another path: this one is not taken before the others were looked at.
             let why = why.as_deref().unwrap_or_default();
             let text = format!("{} lists it as revoked and is not believed: {why}", self.describe(crl));
@@ -420,6 +424,28 @@ impl StatusSearch<'_> {
         CrlSeries::try_from(&*digest).map_err(|_| "a SHA-256 digest of another length".to_owned())
     }
 
+    /// The entry about this certificate: serial number and certificate issuer both match (RFC 5280 section 5.3.3). Among
+    /// several, one that revokes counts before one that takes the revocation back.
+    fn entry_for(&self, crl: &Crl, certificate: &Certificate) -> Result<Option<FoundEntry>, String> {
+        let entries = match crl.find(certificate.serial()) {
+            Found::Entries(entries) => entries,
+            Found::NotAsked => return Err("it was read in one pass, and not for this serial number".to_owned()),
+        };
+        let names = entries.iter().flat_map(|entry| &entry.certificate_issuers);
+        if names.map(|name| hash_cost(name)).sum::<usize>() > MAX_ISSUER_NAMES_COST {
+            return Err(self.knowledge.exhaust("work on the names in one list's entries".to_owned()));
+        }
+        let mut about: Vec<FoundEntry> = entries
+            .into_iter()
+            .filter(|entry| match entry.certificate_issuers.as_slice() {
+                [] => same_name(crl.issuer(), certificate.issuer()),
+                names => names.iter().any(|name| same_name(name, certificate.issuer())),
+            })
+            .collect();
+        about.sort_by_key(|entry| entry.reason == CrlReason::RemoveFromCrl);
+        Ok(about.into_iter().next())
+    }
+
     fn revoked_text(&self, crl: &Crl, entry: &FoundEntry) -> String {
         let since = entry.revocation_date.map_or_else(|| "at an unreadable date".to_owned(), |t| format!("since {t}"));
         format!("revoked {since}, reason {}, by the {}", entry.reason, self.describe(crl))
@@ -442,23 +468,9 @@ fn is_earlier(crl: &Crl, complete: &Crl) -> bool {
     same_series(complete, crl) && matches!((crl.number(), complete.number()), (Some(a), Some(b)) if a <= b)
 }
 
-/// The entry about this certificate: serial number and certificate issuer both match (RFC 5280 section 5.3.3). Among
-/// several, one that revokes counts before one that takes the revocation back.
-fn entry_for(crl: &Crl, certificate: &Certificate) -> Result<Option<FoundEntry>, String> {
-    let entries = match crl.find(certificate.serial()) {
-        Found::Entries(entries) => entries,
-        Found::NotAsked => return Err("it was read in one pass, and not for this serial number".to_owned()),
-    };
-    let mut about: Vec<FoundEntry> = entries
-        .into_iter()
-        .filter(|entry| match entry.certificate_issuers.as_slice() {
-            [] => same_name(crl.issuer(), certificate.issuer()),
-            names => names.iter().any(|name| same_name(name, certificate.issuer())),
-        })
-        .collect();
-    about.sort_by_key(|entry| entry.reason == CrlReason::RemoveFromCrl);
-    Ok(about.into_iter().next())
-}
+/// What the names in one list's entries about one serial number may cost, in comparisons: an indirect list has some hundred
+/// issuers.
+const MAX_ISSUER_NAMES_COST: usize = 32_000;
 
 /// keyIdentifier of an authorityKeyIdentifier extension's value.
 fn key_identifier(value: &[u8]) -> Option<&[u8]> {

@@ -3,12 +3,15 @@
 
 #[path = "../common/certificates.rs"]
 mod certificates;
+#[path = "../common/counting.rs"]
+mod counting;
 #[path = "../common/status.rs"]
 mod status;
 
 mod held;
 mod limits;
 mod properties;
+mod ra;
 mod stories;
 
 use std::sync::Arc;

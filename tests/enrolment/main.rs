@@ -39,6 +39,7 @@ mod renewal_clock;
 mod renewal_years;
 mod revoked;
 mod saved;
+mod saved_fields;
 mod sent;
 mod strangers;
 mod template;

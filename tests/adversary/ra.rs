@@ -1,0 +1,307 @@
+//! A registration authority between devices and strangers: who may go on with what somebody began, which fields must name the
+//! signer, what a nested message approves of, and what a stranger's request may cost.
+
+use std::sync::Arc;
+
+use devid::Code;
+use devid::asn1::cmp::body::encode_body;
+use devid::asn1::cmp::{BodyType, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo, message};
+use devid::asn1::crl::CrlReason;
+use devid::asn1::der::{encode, sequence};
+use devid::asn1::oid;
+use devid::asn1::x509::Certificate;
+use devid::client::{Config, Subject};
+use devid::cmp::{DeviceRequest, MacParameters, Proof, RegistrationAuthority, Signer, SignerAuthorisation};
+use devid::crypto::{DigestAlgorithm, Provider};
+use devid::limits::Limits;
+use devid::validation::{KeyUsage, TrustAnchors};
+
+use crate::certificates::{Builder, Party, key, now, provider};
+use crate::counting::Counting;
+
+struct Office {
+    root: Party,
+    ca: Party,
+    ra: Party,
+    supplier: Party,
+    device: Party,
+    authority: RegistrationAuthority,
+}
+
+const SECRET: &[u8] = b"correct-horse";
+
+impl Office {
+    fn new() -> Self {
+        Self::with(provider().clone())
+    }
+
+    fn with(by: Arc<dyn Provider>) -> Self {
+        let (root, supplier) = (Party::root("Operator"), Party::root("Supplier"));
+        let ca = root.ca("CA");
+        let ra = Builder::leaf("RA").purposes(&[oid::KP_CMC_RA]).signed_by(&ca);
+        let device = Builder::leaf("device").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&supplier);
+        let mut config = Config::with_provider(by);
+        let chain = vec![ca.certificate.clone()];
+        config.protect_with_certificate(Signer::Key(ra.key.clone()), ra.certificate.clone(), chain);
+        config.cmp_anchors.add(root.certificate.clone());
+        config.enrolment_anchors.add(root.certificate.clone());
+        config.authorisation = SignerAuthorisation::by_purpose();
+        let context = Arc::clone(config.build().unwrap().context());
+        let devices: TrustAnchors = [&supplier, &root].map(|p| p.certificate.clone()).into_iter().collect();
+        let mut authority = RegistrationAuthority::new(context, devices).unwrap();
+        authority.add_secret(b"4711", SECRET);
+        Office { root, ca, ra, supplier, device, authority }
+    }
+
+    fn config(&self, device: &Party) -> Config {
+        let mut config = Config::new();
+        config.protect_with_certificate(Signer::Key(device.key.clone()), device.certificate.clone(), Vec::new());
+        config.cmp_anchors.add(self.root.certificate.clone());
+        config.enrolment_anchors.add(self.root.certificate.clone());
+        config
+    }
+
+    /// ir of a device.
+    fn ir(&self, device: &Party) -> Vec<u8> {
+        first(&self.config(device))
+    }
+
+    fn checked(&self, request: &[u8]) -> DeviceRequest {
+        self.authority.check(request, None, now()).unwrap()
+    }
+
+    fn refusal(&self, request: &[u8]) -> Code {
+        self.authority.check(request, None, now()).unwrap_err().code()
+    }
+}
+
+fn first(config: &Config) -> Vec<u8> {
+    let subject = Subject::new().name("CN=device").unwrap();
+    let mut operation = config.build().unwrap().enroll(Signer::Key(key()), &subject).unwrap();
+    operation.step(now()).unwrap();
+    operation.output().unwrap().to_vec()
+}
+
+/// A message before its signature.
+struct Draft {
+    header: PkiHeader,
+    body: BodyType,
+    content: Vec<u8>,
+    extra_certs: Vec<Certificate>,
+}
+
+/// The same message changed, and signed again by somebody.
+fn remade(der: &[u8], by: &Party, change: impl FnOnce(&mut Draft)) -> Vec<u8> {
+    let message = PkiMessage::from_der(der.to_vec(), &Limits::default()).unwrap();
+    let mut draft = Draft {
+        header: message.header().clone(),
+        body: message.body_type(),
+        content: message.body_content().to_vec(),
+        extra_certs: message.extra_certs().to_vec(),
+    };
+    change(&mut draft);
+    let algorithm = by.key.kind().default_signature();
+    draft.header.protection_alg = Some(algorithm.to_der());
+    let (header, body) = (draft.header.to_der(), encode_body(draft.body, &draft.content));
+    let protection = by.key.sign(&algorithm, &sequence(&[&header, &body])).unwrap();
+    message::assemble(&header, &body, Some(&protection), draft.extra_certs.iter())
+}
+
+/// Signed by another, who names itself as it should.
+fn as_another(draft: &mut Draft, other: &Party) {
+    draft.header.sender = Some(other.certificate.subject().to_vec());
+    draft.header.sender_kid = other.certificate.subject_key_identifier().map(<[u8]>::to_vec);
+    draft.extra_certs = vec![other.certificate.clone()];
+}
+
+#[test]
+fn a_later_message_comes_from_who_began_the_transaction() {
+    let office = Office::new();
+    let neighbour = Builder::leaf("device").signed_by(&office.supplier);
+    let ir = office.ir(&office.device);
+    let earlier = office.checked(&ir);
+    let poll = sequence(&[&sequence(&[&encode(&0i64)])]);
+    for (body, content) in [(BodyType::POLLREQ, poll), (BodyType::CERTCONF, sequence(&[]))] {
+        let follow = |by: &Party, change: &dyn Fn(&mut Draft)| {
+            let message = remade(&ir, by, |draft| {
+                (draft.body, draft.content) = (body, content.clone());
+                change(draft);
+            });
+            office.authority.check(&message, Some(&earlier), now()).map(|_| ()).map_err(|e| e.code())
+        };
+        assert_eq!(follow(&office.device, &|_| ()), Ok(()));
+        assert_eq!(follow(&office.device, &|draft| draft.extra_certs.clear()), Ok(()), "known from before");
+        assert_eq!(follow(&neighbour, &|draft| as_another(draft, &neighbour)), Err(Code::ProtectionInvalid));
+        let other = |draft: &mut Draft| draft.header.transaction_id = Some(vec![7; 16]);
+        assert_eq!(follow(&office.device, &other), Err(Code::TransactionId));
+    }
+    // Nor from who shares a secret with the RA.
+    let mut config = office.config(&office.device);
+    let parameters =
+        MacParameters::PasswordBased { owf: DigestAlgorithm::Sha256, mac: DigestAlgorithm::Sha256, iterations: 100 };
+    config.protect_with_secret(b"4711", SECRET, parameters);
+    let by_secret = office.checked(&first(&config));
+    let signed = remade(&ir, &office.device, |draft| {
+        draft.body = BodyType::POLLREQ;
+        draft.content = sequence(&[&sequence(&[&encode(&0i64)])]);
+        draft.header.transaction_id = Some(by_secret.transaction_id().to_vec());
+    });
+    let error = office.authority.check(&signed, Some(&by_secret), now()).unwrap_err();
+    assert_eq!(error.code(), Code::ProtectionInvalid, "{error}");
+}
+
+#[test]
+fn the_header_names_the_signer_and_is_as_long_as_it_must() {
+    let office = Office::new();
+    let ir = office.ir(&office.device);
+    let neighbour = Builder::leaf("neighbour").signed_by(&office.supplier);
+    let bent = |change: &dyn Fn(&mut Draft)| office.refusal(&remade(&ir, &office.device, change));
+    office.checked(&remade(&ir, &office.device, |_| ()));
+    office.checked(&remade(&ir, &office.device, |draft| draft.header.sender_kid = None));
+    assert_eq!(bent(&|d| d.header.sender_kid = Some(vec![7; 20])), Code::ProtectionInvalid);
+    let other_name = |d: &mut Draft| d.header.sender = Some(neighbour.certificate.subject().to_vec());
+    assert_eq!(bent(&other_name), Code::ProtectionInvalid);
+    assert_eq!(bent(&|d| d.header.sender = Some(vec![0x30, 0])), Code::ProtectionInvalid);
+    let sized = |len: usize| Some(vec![7; len]);
+    assert_eq!(bent(&|d| d.header.transaction_id = sized(15)), Code::TransactionId);
+    assert_eq!(bent(&|d| d.header.transaction_id = None), Code::TransactionId);
+    assert_eq!(bent(&|d| d.header.sender_nonce = sized(15)), Code::Nonce);
+    assert_eq!(bent(&|d| d.header.sender_nonce = None), Code::Nonce);
+    office.checked(&remade(&ir, &office.device, |draft| draft.header.transaction_id = sized(16)));
+    assert_eq!(bent(&|d| d.header.pvno = 4), Code::UnknownVersion);
+
+    // A key that is not for signatures.
+    let agreeing = Builder::leaf("device").key_usage(&[KeyUsage::KeyAgreement]).signed_by(&office.supplier);
+    assert_eq!(office.refusal(&remade(&ir, &agreeing, |draft| as_another(draft, &agreeing))), Code::ProtectionInvalid);
+    let signing = Builder::leaf("device").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&office.supplier);
+    office.checked(&remade(&ir, &signing, |draft| as_another(draft, &signing)));
+}
+
+#[test]
+fn a_nested_message_approves_of_the_one_whose_nonce_it_carries_and_nests_no_other() {
+    let office = Office::new();
+    let request = office.checked(&office.ir(&office.device));
+    let nested = office.authority.nest(&request, now()).unwrap();
+    let open = |der: &[u8]| office.authority.open(der, now()).map(|opened| opened.approves).map_err(|e| e.code());
+    assert_eq!(open(&nested), Ok(true));
+    let bent = |change: &dyn Fn(&mut Draft)| open(&remade(&nested, &office.ra, change));
+    assert_eq!(bent(&|_| ()), Ok(true));
+    assert_eq!(bent(&|d| d.header.sender_nonce = Some(vec![7; 16])), Err(Code::TransactionId), "another nonce");
+    assert_eq!(bent(&|d| d.header.transaction_id = Some(vec![7; 16])), Ok(false), "a batch of one approves of nothing");
+    assert_eq!(bent(&|d| d.content = sequence(&[&nested])), Err(Code::Protocol), "nested in nested");
+    assert_eq!(bent(&|d| d.content = sequence(&[])), Err(Code::Protocol), "nothing");
+    // Signed by a device: no RA.
+    let by_device = remade(&nested, &office.device, |draft| as_another(draft, &office.device));
+    assert_eq!(open(&by_device), Err(Code::ProtectionInvalid));
+    // Of a CA for TLS alone.
+    let tls = Builder::ca("TLS CA").purposes(&[oid::KP_SERVER_AUTH]).signed_by(&office.root);
+    let ra = Builder::leaf("RA").purposes(&[oid::KP_CMC_RA]).signed_by(&tls);
+    let by_tls = remade(&nested, &ra, |draft| {
+        as_another(draft, &ra);
+        draft.extra_certs.push(tls.certificate.clone());
+    });
+    assert_eq!(open(&by_tls), Err(Code::ProtectionInvalid));
+}
+
+#[test]
+fn the_answer_to_a_batch_answers_this_batch() {
+    let office = Office::new();
+    let request = office.checked(&office.ir(&office.device));
+    let batch = office.authority.batch(vec![request], now()).unwrap();
+    let opened = office.authority.open(batch.message(), now()).unwrap();
+    let mut status = PkiStatusInfo::new(PkiStatus::Rejection);
+    status.fail_info = Some(1 << 25);
+    let one = office.authority.refuse(&opened.messages[0], None, &status, now()).unwrap();
+    let answer = office.authority.answer_batch(&opened, &[&one], now()).unwrap();
+    let unbundle = |answer: &[u8]| office.authority.unbundle(&batch, Some(answer), now()).map_err(|e| e.code());
+    assert_eq!(unbundle(&answer), Ok(vec![one]));
+    let bent = |change: &dyn Fn(&mut Draft)| unbundle(&remade(&answer, &office.ra, change)).unwrap_err();
+    assert_eq!(bent(&|d| d.header.recip_nonce = Some(vec![7; 16])), Code::Nonce);
+    assert_eq!(bent(&|d| d.header.recip_nonce = None), Code::Nonce);
+    assert_eq!(bent(&|d| d.header.transaction_id = Some(vec![7; 16])), Code::TransactionId);
+    assert_eq!(bent(&|d| d.body = BodyType::GENP), Code::UnexpectedBody);
+}
+
+#[test]
+fn a_revocation_keeps_the_devices_protection() {
+    let office = Office::new();
+    let own = office.ca.leaf("device");
+    let client = office.config(&own).build().unwrap();
+    let mut operation = client.revoke(&own.certificate, CrlReason::Superseded).unwrap();
+    operation.step(now()).unwrap();
+    let rr = remade(operation.output().unwrap(), &own, |d| d.extra_certs.push(office.ca.certificate.clone()));
+    let request = office.checked(&rr);
+    assert!(request.keeps_protection());
+    for proof in [Proof::Keep, Proof::RaVerified] {
+        let error = office.authority.replace(&request, proof, false, now()).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+    }
+    assert!(office.authority.nest(&request, now()).is_ok());
+    let ir = office.checked(&office.ir(&office.device));
+    assert!(!ir.keeps_protection() && office.authority.replace(&ir, Proof::Keep, false, now()).is_ok());
+}
+
+/// What is not known to come from a device is answered without the RA's signature: nobody has it say that another's
+/// transaction is over.
+#[test]
+fn an_ra_signs_nothing_about_a_strangers_message() {
+    let office = Office::new();
+    let ir = office.ir(&office.device);
+    let status = PkiStatusInfo::new(PkiStatus::Rejection);
+    let answer = |checked: Option<&DeviceRequest>| {
+        let der = office.authority.refuse(&ir, checked, &status, now()).unwrap();
+        PkiMessage::from_der(der, &Limits::default()).unwrap()
+    };
+    let told = answer(None);
+    assert!(told.protection().is_none() && told.header().protection_alg.is_none());
+    assert_eq!(told.body_type(), BodyType::ERROR);
+    assert!(answer(Some(&office.checked(&ir))).protection().is_some());
+}
+
+#[test]
+fn a_strangers_request_costs_a_bounded_number_of_signatures_and_iterations() {
+    let counting = Counting::new();
+    let office = Office::with(counting.clone());
+    let ir = office.ir(&office.device);
+    counting.take_signatures();
+    office.checked(&ir);
+    let honest = counting.take_signatures();
+    assert!(honest <= 3, "message, path, proof of possession: {honest}");
+
+    // Who does not hold the key is sent away for one signature, whatever it sends along.
+    let ladder: Vec<Certificate> = {
+        let keys: Vec<_> = (0..6).map(|_| key()).collect();
+        // Each of six CAs certified by each: a thicket without an end.
+        let one = |below: usize, above: usize| {
+            let name = |n: usize| crate::certificates::common_name(&format!("X{n}"));
+            Builder::ca(&format!("X{below}")).key(&keys[below]).sign(&name(above), &keys[above]).certificate
+        };
+        (0..6).flat_map(|below| (0..6).map(move |above| (below, above))).map(|(b, a)| one(b, a)).collect()
+    };
+    let forged = remade(&ir, &Party { key: key(), ..office.device.clone() }, |d| d.extra_certs.extend(ladder.clone()));
+    assert_eq!(office.refusal(&forged), Code::ProtectionInvalid);
+    assert_eq!(counting.take_signatures(), 1);
+    // Who signs with a key of its own is sent away for a path, which has a budget.
+    let stranger = Builder::leaf("X").sign(&crate::certificates::common_name("X0"), &key());
+    let strange = remade(&ir, &stranger, |draft| {
+        as_another(draft, &stranger);
+        draft.extra_certs.extend(ladder);
+    });
+    assert_eq!(office.refusal(&strange), Code::ProtectionInvalid);
+    let cost = counting.take_signatures();
+    assert!(cost <= 1 + 2 * 16, "{cost} signatures for a stranger");
+
+    // The reference value is no secret: who knows it makes the RA derive a key, of so many iterations and no more.
+    let by_secret = |iterations| {
+        let mut config = office.config(&office.device);
+        let (prf, mac) = (DigestAlgorithm::Sha256, DigestAlgorithm::Sha256);
+        config.protect_with_secret(b"4711", b"guessed", MacParameters::Pbmac1 { prf, mac, iterations });
+        first(&config)
+    };
+    let most = devid::limits::MAX_REQUEST_MAC_ITERATIONS;
+    counting.take_iterations();
+    assert_eq!(office.refusal(&by_secret(most)), Code::ProtectionInvalid);
+    assert_eq!(counting.take_iterations(), most);
+    assert_eq!(office.refusal(&by_secret(most + 1)), Code::MacParameters);
+    assert_eq!(counting.take_iterations(), 0);
+}

@@ -1,0 +1,131 @@
+//! What a saved operation must carry so that a reboot takes nothing away: with each field left out one of these fails.
+
+use devid::Code;
+use devid::asn1::cmp::BodyType;
+use devid::asn1::der::{Cursor, Tag, element, encode, sequence};
+use devid::asn1::oid;
+use devid::client::Config;
+use devid::cmp::{Action, Operation, Signer};
+use devid::crypto::DigestAlgorithm;
+use devid::validation::KeyUsage;
+
+use crate::certificates::{Builder, provider};
+use crate::mock_ca::{Device, MockCa};
+
+/// The device after a power cut: the operation from its saved form.
+fn reboot(device: Device, config: &Config) -> Device {
+    let saved = device.operation.save().expect("it can be saved here");
+    let context = config.build().unwrap().context().clone();
+    let operation = Operation::restore(context, Signer::Key(device.new_key.clone()), &saved).expect("restored");
+    Device { operation, ..device }
+}
+
+/// To the next wait, which is waited out.
+fn wait_out(device: &mut Device, ca: &mut MockCa) -> u32 {
+    assert_eq!(device.exchange_until_other(ca), Ok(Action::Wait));
+    let seconds = device.operation.wait_seconds();
+    device.clock = device.clock.plus(i64::from(seconds));
+    seconds
+}
+
+#[test]
+fn the_number_of_polls() {
+    let mut ca = MockCa::new().answers_waiting(100, 30);
+    let mut config = Device::config(&ca);
+    config.limits.max_polls = 5;
+    let mut device = Device::enrolling_as(&config);
+    let mut waits = 0;
+    let error = loop {
+        match device.exchange_until_other(&mut ca) {
+            Ok(Action::Wait) => device.clock = device.clock.plus(30),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => break error,
+        }
+        waits += 1;
+        assert!(waits < 20, "each reboot begins to count anew");
+        device = reboot(device, &config);
+    };
+    assert_eq!((error.code(), waits), (Code::PollExhausted, 5));
+}
+
+#[test]
+fn the_beginning_of_the_transaction() {
+    let mut ca = MockCa::new().answers_waiting(100, 3600);
+    let mut config = Device::config(&ca);
+    config.limits.max_total_seconds = 4 * 3600;
+    let mut device = Device::enrolling_as(&config);
+    let begun = device.clock;
+    let error = loop {
+        match device.exchange_until_other(&mut ca) {
+            Ok(Action::Wait) => device.clock = device.clock.plus(3600),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => break error,
+        }
+        assert!(device.clock.since(begun) < 20 * 3600, "each reboot begins the time anew");
+        device = reboot(device, &config);
+    };
+    assert_eq!(error.code(), Code::PollExhausted);
+    assert!(error.message().contains(&begun.to_string()), "{error}");
+}
+
+#[test]
+fn the_signer_that_the_transaction_is_bound_to() {
+    let mut ca = MockCa::new().answers_waiting(6, 30);
+    let config = Device::config(&ca);
+    let mut device = Device::enrolling_as(&config);
+    wait_out(&mut device, &mut ca);
+    device = reboot(device, &config);
+    // Another who may sign too, and did not before: dropped while it is polled.
+    let first = ca.signer.clone();
+    ca.signer = Builder::leaf("other RA")
+        .key_usage(&[KeyUsage::DigitalSignature])
+        .purposes(&[oid::KP_CMC_RA])
+        .signed_by(&ca.issuing);
+    assert_eq!(wait_out(&mut device, &mut ca), 60);
+    assert!(device.operation.wait_reason()[0].contains("proves nothing"), "{:?}", device.operation.wait_reason());
+    // And how often something was dropped.
+    device = reboot(device, &config);
+    assert_eq!(wait_out(&mut device, &mut ca), 120);
+    ca.signer = first;
+    device = reboot(device, &config);
+    device.run(&mut ca).expect("the first goes on");
+}
+
+#[test]
+fn the_nonce_of_the_request_whose_answer_is_delayed() {
+    let mut ca = MockCa::new().answers_waiting(1, 30);
+    let config = Device::config(&ca);
+    let mut device = Device::enrolling_as(&config);
+    wait_out(&mut device, &mut ca);
+    // The last answer names the nonce of ir (RFC 9483 section 4.4).
+    reboot(device, &config).run(&mut ca).expect("issued");
+}
+
+#[test]
+fn the_version_of_its_form_and_the_digest_over_it() {
+    let mut ca = MockCa::new().answers_waiting(1, 30);
+    let config = Device::config(&ca);
+    let mut device = Device::enrolling_as(&config);
+    wait_out(&mut device, &mut ca);
+    let saved = device.operation.save().unwrap();
+    let context = || config.build().unwrap().context().clone();
+    let restore = |saved: &[u8]| {
+        Operation::restore(context(), Signer::Key(device.new_key.clone()), saved).map(|_| ()).map_err(|e| e.code())
+    };
+    assert_eq!(restore(&saved), Ok(()));
+    let mut outer = Cursor::sequence(&saved, "saved").unwrap();
+    let content = outer.expect(Tag::Sequence, "the content").unwrap().value;
+    let mut fields = Cursor::new(content, "content").unwrap();
+    let version: i64 = fields.decode().unwrap();
+    let rest = &content[encode(&version).len()..];
+    let written = |number: i64| {
+        let content = sequence(&[&encode(&number), rest]);
+        let digest = provider().digest(DigestAlgorithm::Sha256, &[&content]).unwrap();
+        sequence(&[&content, &element(0x04, &[&digest])])
+    };
+    assert_eq!(written(version), saved);
+    for other in [version - 1, version + 1, 0] {
+        assert_eq!(restore(&written(other)), Err(Code::UnknownVersion));
+    }
+    assert!(ca.bodies().contains(&BodyType::POLLREQ.name()));
+}
