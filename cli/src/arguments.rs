@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::failure::Failure;
 use crate::output::Output;
-use crate::settings::StatusCheck;
+use crate::settings::{self, Loaded, StatusCheck};
 
 /// Gets, keeps and checks a device's identity in a PKI: CMP enrolment, renewal, revocation, validation.
 ///
@@ -92,6 +93,22 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         all: Option<PathBuf>,
     },
+}
+
+fn status_check(text: &str) -> Result<StatusCheck, String> {
+    Ok(match text {
+        "off" => StatusCheck::Off,
+        "soft" => StatusCheck::Soft,
+        "hard" => StatusCheck::Hard,
+        _ => return Err("off, soft and hard are known".to_owned()),
+    })
+}
+
+impl Arguments {
+    /// The settings as the command line wants them.
+    pub fn load(&self) -> Result<Loaded, Failure> {
+        Ok(settings::load(self.config.as_deref(), &self.option, self.memory.as_deref())?)
+    }
 }
 
 /// The options behind `devid cmp`, which are not read as others are: they have one dash. Before it may stand how the command
@@ -297,8 +314,8 @@ pub struct Validate {
     /// OCSP responses
     #[arg(long, value_name = "FILE")]
     pub ocsp: Vec<PathBuf>,
-    /// How revocation is looked at [default: peers.status, or soft]
-    #[arg(long)]
+    /// How revocation is looked at: off, soft, hard [default: peers.status, or soft]
+    #[arg(long, value_parser = status_check)]
     pub status: Option<StatusCheck>,
     /// Fetch CRLs and OCSP answers by the URLs in certificates
     #[arg(long)]

@@ -52,8 +52,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    let loaded = || settings::load(arguments.config.as_deref(), &arguments.option, arguments.memory.as_deref());
-    let open = || device::Device::open(&loaded()?.settings, false);
+    let loaded = || arguments.load();
+    let open = || -> Result<_, Failure> { Ok(device::Device::open(&loaded()?, false)?) };
     match &arguments.command {
         Command::Init(command) => commands::init::run(command, arguments, output),
         Command::Enroll(command) => commands::keep::enroll(command, &open()?, output),
@@ -63,7 +63,7 @@ fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
         Command::Status(command) => commands::status::status(command, &open()?, output),
         Command::Show(command) => commands::status::show(command, &open()?, output),
         Command::Export(command) => commands::export::run(command, &open()?, output),
-        Command::Validate(command) => commands::validate::run(command, &loaded()?.settings, output),
+        Command::Validate(command) => commands::validate::run(command, &loaded()?, output),
         Command::Revoke(command) => commands::revoke::run(command, &open()?, output),
         Command::Request(command) => commands::offline::request(command, &open()?, output),
         Command::Import(command) => commands::offline::import(command, &open()?, output),

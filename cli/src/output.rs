@@ -74,11 +74,7 @@ pub fn print(text: &str) {
     let _ = std::io::stdout().flush();
 }
 
-/// RFC 3339, in UTC.
-pub fn rfc3339(time: Time) -> String {
-    let (year, month, day, hour, minute, second) = time.civil();
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
+pub use devid::client::device::rfc3339;
 
 /// A date, and how far away it is.
 pub fn date(time: Time) -> String {

@@ -9,6 +9,7 @@
 //! | [`offline`] | enrolment without a network: PKCS#10 goes out, its key and the request are kept |
 //! | [`import`] | a certificate that comes back by any means finds its key and is installed |
 //! | [`renewal`] | what is due and when to ask again; does a due step; devices without a clock |
+//! | `device` | a device as a whole, by a settings file or a few values: the easy way in (feature `settings`) |
 //! | [`support`] | revocation, and questions: CA certificates, a root's successor, templates, CRLs |
 //! | [`template`] | what a CA's template makes of the next request |
 //! | [`roots`] | a root's successor takes its place beside it |
@@ -19,6 +20,8 @@
 //! | [`status`] | a validation that gets status data and missing issuers by URL, and keeps what is good |
 
 pub mod config;
+#[cfg(all(feature = "settings", unix))]
+pub mod device;
 pub mod enroll;
 pub mod import;
 pub mod install;

@@ -15,8 +15,9 @@ for source in examples/c/*.c; do
 done
 python3 - <<'PY'
 from pathlib import Path
-code = Path("examples/c/enroll.c").read_text()
-assert f"```c\n{code}```" in Path("README.md").read_text(), "README.md does not quote examples/c/enroll.c as it is"
+for name in ("device.c", "enroll.c"):
+    code = Path("examples/c", name).read_text()
+    assert f"```c\n{code}```" in Path("README.md").read_text(), f"README.md does not quote examples/c/{name} as it is"
 PY
 cat > "$work/all.sh" <<'SH'
 set -eu
@@ -31,6 +32,50 @@ if ./enroll "$TESTCA_CMP" "$(cat "$TESTCA_DIR/reference.txt")" wrong "$TESTCA_DI
     echo "examples: a wrong secret was accepted" >&2; exit 1
 fi
 expect "^DEVID_E_"
+
+mkdir easy easy/nginx
+cp "$TESTCA_DIR/secret.txt" easy/secret
+chmod 600 easy/secret
+cat > easy/devid.toml <<TOML
+[device]
+memory = "easy/memory"
+[ca]
+server = "$TESTCA_CMP"
+[ca.login]
+reference = "$(cat "$TESTCA_DIR/reference.txt")"
+secret = "file:easy/secret"
+[ca.trust]
+all = ["$TESTCA_DIR/root.pem"]
+signers = ["$TESTCA_DIR/cmp-signer.pem"]
+[identity.device]
+subject = "CN=router-8"
+TOML
+run ./device easy/devid.toml easy/nginx
+expect "^call again in [1-9][0-9]* seconds"
+[ -s easy/nginx/fullchain.pem ] && [ -s easy/nginx/privkey.pem ] || { echo "examples: device exported nothing" >&2; exit 1; }
+run ./device easy/devid.toml easy/nginx
+sed -i 's/^server/sever/' easy/devid.toml
+code=0; ./device easy/devid.toml easy/nginx > out 2>&1 || code=$?
+[ $code = 1 ] || { echo "examples: wrong settings gave exit status $code" >&2; cat out >&2; exit 1; }
+expect "did you mean ca.server"
+
+cp "$TESTCA_DIR/peer-good.pem" "$TESTCA_DIR/issuing.pem" easy/
+cat easy/peer-good.pem easy/issuing.pem > easy/peer.pem
+values() {
+    ./device_values easy/memory-2 "$TESTCA_CMP" "$TESTCA_DIR/root.pem" "$(cat "$TESTCA_DIR/reference.txt")" "$2" CN=router-9 \
+        "$TESTCA_DIR/cmp-signer.pem" easy/peer.pem "$1"
+}
+run values dns:good.peer.example file:easy/secret
+expect "^installed, again in"
+expect '"standing":"valid"'
+expect "good.peer.example is to be believed"
+code=0; values dns:other.example file:easy/secret > out 2>&1 || code=$?
+[ $code = 1 ] || { echo "examples: another name gave exit status $code" >&2; cat out >&2; exit 1; }
+expect "nothing was due"
+expect "is not to be believed"
+code=0; values dns:good.peer.example hunter2 > out 2>&1 || code=$?
+[ $code = 1 ] || { echo "examples: a secret in clear gave exit status $code" >&2; cat out >&2; exit 1; }
+! grep -q hunter2 out || { echo "examples: a secret in clear is repeated" >&2; exit 1; }
 
 run ./install "$TESTCA_DIR" "$TESTCA_CMP" memory-3 stop
 expect "to be continued"

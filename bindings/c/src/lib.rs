@@ -108,3 +108,5 @@ pub mod authority;
 pub mod inspect;
 
 pub mod files;
+
+pub mod device;

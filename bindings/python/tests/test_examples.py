@@ -67,7 +67,45 @@ def test_offline_story_needs_no_network(checkout: Path) -> None:
         assert words in outcome.stdout
 
 
+def test_device_enrols_by_its_settings_file(checkout: Path, devid_testca: TestCa, tmp_path: Path) -> None:
+    ca = devid_testca
+    secret = tmp_path / "secret"
+    secret.write_bytes(ca.secret)
+    secret.chmod(0o600)
+    settings = tmp_path / "devid.toml"
+    settings.write_text(
+        f"""
+        [device]
+        memory = "{tmp_path / 'memory'}"
+        [ca]
+        server = "{ca.cmp_url}"
+        [ca.login]
+        reference = "{ca.reference.decode()}"
+        secret = "file:{secret}"
+        [ca.trust]
+        all = ["{ca.folder / 'root.pem'}"]
+        signers = ["{ca.folder / 'cmp-signer.pem'}"]
+        [identity.device]
+        subject = "CN=router-8"
+        """
+    )
+    outcome = run(checkout, "device.py", settings, tmp_path / "files")
+    assert outcome.returncode == 0 and outcome.stdout.startswith("INSTALLED;"), outcome.stderr
+    assert (tmp_path / "files" / "fullchain.pem").exists()
+    outcome = run(checkout, "device.py", settings, tmp_path / "files")
+    assert outcome.stdout.startswith("NOTHING;"), outcome.stderr
+    settings.write_text("[ca]\nsever = 1\n")
+    outcome = run(checkout, "device.py", settings, tmp_path / "files")
+    assert outcome.returncode == 1 and "ca.server" in outcome.stderr
+
+
 PAGES = ["README.md", "bindings/python/README.md"]
+
+
+def test_the_front_page_quotes_the_short_program_as_it_is(checkout: Path) -> None:
+    text = (checkout / "README.md").read_text()
+    example = (checkout / "examples" / "python" / "device.py").read_text()
+    assert f"<!-- examples/python/device.py -->\n```python\n{example}```\n<!-- end -->" in text
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if (Path(__file__).resolve().parents[3] / page).exists()])

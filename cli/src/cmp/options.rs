@@ -141,9 +141,9 @@ fn utf8(word: &OsString) -> Result<&str, Failure> {
 
 fn unknown(word: &str) -> Failure {
     let known = word.trim_start_matches('-');
-    let near = ALL.iter().min_by_key(|spec| crate::settings::keys::distance(spec.name, known));
+    let near = ALL.iter().min_by_key(|spec| devid::client::device::keys::distance(spec.name, known));
     let hint = near
-        .filter(|spec| crate::settings::keys::distance(spec.name, known) < 3)
+        .filter(|spec| devid::client::device::keys::distance(spec.name, known) < 3)
         .map_or_else(String::new, |spec| format!("; did you mean -{}?", spec.name));
     Failure::usage(format!("{}: there is no such option{hint} (-help lists them)", word.escape_debug()))
 }

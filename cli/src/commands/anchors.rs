@@ -4,11 +4,11 @@ use devid::asn1::name::display;
 use devid::store::AnchorSet;
 use serde_json::json;
 
-use super::keep::certificate_json;
 use crate::arguments::{Anchors, AnchorsAction, Set};
 use crate::device::{Device, read_certificates};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, date};
+use devid::client::device::certificate_json;
 
 pub fn run(command: &Anchors, device: &Device, output: Output) -> Result<Exit, Failure> {
     match &command.action {

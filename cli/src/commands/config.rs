@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use crate::arguments::{Arguments, Config, ConfigAction};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, print};
-use crate::settings::{self, keys, keys::Kind};
+use crate::settings::{keys, keys::Kind};
 
 pub fn run(command: &Config, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    let loaded = || settings::load(arguments.config.as_deref(), &arguments.option, arguments.memory.as_deref());
+    let loaded = || arguments.load();
     match &command.action {
         ConfigAction::Show => {
             let loaded = loaded()?;

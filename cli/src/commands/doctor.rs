@@ -18,7 +18,7 @@ use crate::attendant::{Attendant, cancel, watch_signals};
 use crate::device::Device;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, date};
-use crate::settings::{self, Settings};
+use crate::settings::{Loaded, Settings};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -61,7 +61,7 @@ impl Findings {
 pub fn run(command: &Doctor, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     watch_signals();
     let mut findings = Findings::default();
-    let loaded = settings::load(arguments.config.as_deref(), &arguments.option, arguments.memory.as_deref());
+    let loaded = arguments.load();
     match &loaded {
         Err(failure) => {
             findings.add("settings.read", Verdict::Error, failure.to_string(), Some("devid config explain".to_owned()))
@@ -69,16 +69,17 @@ pub fn run(command: &Doctor, arguments: &Arguments, output: Output) -> Result<Ex
         Ok(loaded) => {
             let from = loaded.files.first().map_or_else(|| "no file".to_owned(), |path| path.display().to_string());
             findings.good("settings.read", from);
-            look(&loaded.settings, command.offline, output, &mut findings);
+            look(loaded, command.offline, output, &mut findings);
         }
     }
     tell(&findings, output);
     Ok(if findings.count(Verdict::Error) > 0 { Exit::Invalid } else { Exit::Done })
 }
 
-fn look(settings: &Settings, is_offline: bool, output: Output, findings: &mut Findings) {
+fn look(loaded: &Loaded, is_offline: bool, output: Output, findings: &mut Findings) {
+    let settings = &loaded.settings;
     clock(findings);
-    let device = match Device::open(settings, false) {
+    let device = match Device::open(loaded, false) {
         Err(failure) => {
             findings.add("memory.open", Verdict::Error, failure.to_string(), Some("devid init".to_owned()));
             findings.skip(&["memory.verify", "identity", "anchors", "login", "cmp.answer"], "memory.open");
@@ -141,7 +142,7 @@ fn memory(device: &Device, findings: &mut Findings) {
         return findings.add("identity", Verdict::Error, "no identity is named in the settings", Some(mend));
     };
     for name in names {
-        match (status::line(device, &name), device.subject(&name, &device.identity(&name))) {
+        match (status::line(device, &name), device.subject(&name, &device.identity(&name)).map_err(Failure::from)) {
             (Err(failure), _) | (_, Err(failure)) => {
                 findings.add("identity", Verdict::Error, format!("{name}: {failure}"), None)
             }
@@ -195,7 +196,7 @@ fn anchors(device: &Device, findings: &mut Findings) -> bool {
 }
 
 fn login(device: &Device, findings: &mut Findings) -> bool {
-    match device.config(true).and_then(|config| Ok(config.build()?)) {
+    match device.config(true).and_then(|config| config.build()) {
         Ok(_) => {
             findings.good("login", "the credential for the first certificate can be used");
             true
@@ -268,7 +269,7 @@ fn way(settings: &Settings, findings: &mut Findings) -> bool {
 /// One harmless question: what comes back tells about TLS, HTTP, the protection and the signer.
 fn answer(device: &Device, output: Output, findings: &mut Findings) {
     let name = device.names(&[]).ok().and_then(|names| names.into_iter().next()).unwrap_or_default();
-    let asked = device.any_client(&name).and_then(|client| {
+    let asked = device.any_client(&name).map_err(Failure::from).and_then(|client| {
         let client = client.with_cancel(Some(cancel().clone()));
         let mut operation = client.ask(Question::CaCerts)?;
         let quiet = Output { quiet: true, ..output };

@@ -40,8 +40,8 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
     let text = settings_text(command, &memory, &signers);
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| Failure::Own(Exit::Internal, e.to_string()))?;
     let read: settings::Settings =
-        table.try_into().map_err(|e: toml::de::Error| Failure::settings(e.message().to_owned()))?;
-    let device = Device::open(&read, true)?;
+        table.clone().try_into().map_err(|e: toml::de::Error| Failure::settings(e.message().to_owned()))?;
+    let device = Device::open(&settings::Loaded { settings: read, table, files: Vec::new() }, true)?;
     anchors::add(&device, Set::All, &anchors)?;
     if let Some((key, chain)) = factory {
         let [certificate, above @ ..] = &chain[..] else {

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use devid::asn1::x509::Certificate;
 use devid::client::renewal::{Done, Report};
 use devid::client::run::sleep_unless;
-use devid::client::{Client, Renewal, Step};
+use devid::client::{Client, Step};
 use devid::cmp::Signer;
 use devid::crypto::{PrivateKey, default_provider};
 use devid::store::Identity as Kept;
@@ -42,8 +41,7 @@ pub fn enroll(command: &Enroll, device: &Device, output: Output) -> Result<Exit,
     if command.dry_run {
         return dry_run(device, &name, &identity);
     }
-    let outcome =
-        talk(&command.talk, "enroll", |trace| attend(device, &name, &identity, output, command.talk.no_wait, trace))?;
+    let outcome = talk(&command.talk, "enroll", |trace| attend(device, &name, output, command.talk.no_wait, trace))?;
     conclude("enroll", device, &name, &identity, outcome, output)
 }
 
@@ -97,7 +95,7 @@ pub fn keep_one(
     // More may be due behind what is due first: the time is learnt, and a renewal follows; the bound is for a faulty plan.
     let mut did = ("nothing", Exit::NothingDue);
     for _ in 0..4 {
-        let report = step(device, name, identity, output, true, trace.as_deref_mut())?;
+        let report = step(device, name, output, true, trace.as_deref_mut())?;
         match judged(report.outcome)? {
             Outcome::Installed(kept) => {
                 output.say(&format!(
@@ -146,7 +144,7 @@ pub fn renew(command: &Renew, device: &Device, output: Output) -> Result<Exit, F
     }
     let outcome = talk(&command.talk, "renew", |trace| match command.now && !is_unfinished {
         true => renew_now(device, &name, &identity, output, command.talk.no_wait, trace),
-        false => attend(device, &name, &identity, output, command.talk.no_wait, trace),
+        false => attend(device, &name, output, command.talk.no_wait, trace),
     })?;
     conclude("renew", device, &name, &identity, outcome, output)
 }
@@ -164,13 +162,12 @@ fn talk<T>(
 fn attend(
     device: &Device,
     name: &str,
-    identity: &Identity,
     output: Output,
     no_wait: bool,
     mut trace: Option<&mut Trace>,
 ) -> Result<Outcome, Failure> {
     loop {
-        let report = step(device, name, identity, output, no_wait, trace.as_deref_mut())?;
+        let report = step(device, name, output, no_wait, trace.as_deref_mut())?;
         let wait = report.wait_seconds;
         match judged(report.outcome)? {
             Outcome::Other("nothing") if device.store.operations()?.iter().any(|saved| saved == name) => {
@@ -199,32 +196,13 @@ fn attend(
 fn step(
     device: &Device,
     name: &str,
-    identity: &Identity,
     output: Output,
     no_wait: bool,
     trace: Option<&mut Trace>,
 ) -> Result<Report, Failure> {
-    let mut planner = device.planner(identity);
-    planner.policy.longest_nap_seconds = if no_wait { 0 } else { PATIENCE_SECONDS };
-    let subject = device.subject(name, identity)?;
-    let kind = device.key_kind(name, identity)?;
-    // What is not due needs no credential, and nobody is asked for one.
-    let plan = planner.plan(&device.store, name, device.clock())?;
-    let wants_login = matches!(plan.step, Step::Enroll | Step::EnrollAgain | Step::Resume | Step::LearnTime);
-    let mut config = device.config(wants_login)?;
-    config.exchange_limits.cancel = Some(cancel().clone());
-    let new_key = || -> Result<Arc<dyn PrivateKey>, Error> { Ok(default_provider().generate_key(kind)?) };
-    let renewal = Renewal {
-        planner: &planner,
-        config: &config,
-        to: device.destination(name, identity),
-        factory: device.factory(),
-        subject: subject.as_ref(),
-        new_key: Some(&new_key),
-    };
     let mut attendant = Attendant::new(output, no_wait, trace);
-    let report = renewal.run_due_http(device.clock(), &mut attendant)?;
-    Ok(report)
+    let patience = if no_wait { 0 } else { PATIENCE_SECONDS };
+    Ok(device.step(name, device.clock(), patience, Some(cancel()), &mut attendant)?)
 }
 
 fn judged(outcome: Result<Done, Error>) -> Result<Outcome, Failure> {
@@ -313,20 +291,6 @@ fn worse(a: Exit, b: Exit) -> Exit {
         _ => 0,
     };
     if rank(b) > rank(a) { b } else { a }
-}
-
-/// What is known of a certificate, for programs.
-pub fn certificate_json(certificate: &Certificate) -> Value {
-    use devid::asn1::name::display;
-    let names = devid::validation::alternative_names(certificate);
-    json!({
-        "subject": display(certificate.subject()),
-        "issuer": display(certificate.issuer()),
-        "serial": devid::asn1::x509::hex(certificate.serial()),
-        "not_before": crate::output::rfc3339(certificate.not_before()),
-        "not_after": crate::output::rfc3339(certificate.not_after()),
-        "names": names,
-    })
 }
 
 /// For the daemon's log.

@@ -14,7 +14,6 @@ use crate::attendant::{cancel, watch_signals};
 use crate::device::Device;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, rfc3339};
-use crate::settings;
 
 /// The longest sleep between two looks, in seconds: clocks are set, settings and other processes change things.
 const LONGEST_SLEEP_SECONDS: u32 = 15 * 60;
@@ -22,16 +21,16 @@ const LONGEST_SLEEP_SECONDS: u32 = 15 * 60;
 const SHORTEST_SLEEP_SECONDS: u32 = 5;
 
 pub fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    let load = || settings::load(arguments.config.as_deref(), &arguments.option, arguments.memory.as_deref());
+    let load = || arguments.load();
     watch_signals();
     let hangup = Arc::new(AtomicBool::new(false));
     let _ = signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hangup));
-    let mut device = Device::open(&load()?.settings, false)?;
+    let mut device = Device::open(&load()?, false)?;
     notify("READY=1");
     while !cancel().is_cancelled() {
         if hangup.swap(false, Ordering::Relaxed) {
             // Bad settings are told, and those that were good stay.
-            match load().and_then(|loaded| Device::open(&loaded.settings, false)) {
+            match load().and_then(|loaded| Ok(Device::open(&loaded, false)?)) {
                 Ok(new) => device = new,
                 Err(failure) => output.say(&format!("settings not taken: {failure}")),
             }

@@ -4,15 +4,13 @@ use devid::asn1::name::display;
 use devid::asn1::pem;
 use devid::asn1::x509::Certificate;
 use devid::client::Plan;
-use devid::client::renewal::{Alarm, Standing};
-use devid::store::StoreErrorKind;
+use devid::client::renewal::Alarm;
 use serde_json::{Value, json};
 
-use super::keep::certificate_json;
 use crate::arguments::{Part, Show, Status};
 use crate::device::Device;
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, date, print, rfc3339};
+use crate::output::{Output, date, print};
 
 /// How identities stand.
 pub fn status(command: &Status, device: &Device, output: Output) -> Result<Exit, Failure> {
@@ -28,42 +26,18 @@ pub fn status(command: &Status, device: &Device, output: Output) -> Result<Exit,
 }
 
 fn plan(device: &Device, name: &str) -> Result<Plan, Failure> {
-    Ok(device.planner(&device.identity(name)).plan(&device.store, name, device.clock())?)
+    Ok(device.plan(name, device.clock())?)
 }
 
 /// Everything that is known of an identity.
 pub fn document(device: &Device, name: &str) -> Result<Value, Failure> {
-    let plan = plan(device, name)?;
-    let state = device.store.state(name)?;
-    let current = match device.store.current(name) {
-        Ok(identity) => Some(identity),
-        Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => None,
-        Err(error) => return Err(error.into()),
-    };
-    let is_unfinished = device.store.operations()?.iter().any(|saved| saved == name);
-    Ok(json!({
-        "name": name,
-        "standing": standing(plan.standing),
-        "alarm": alarm(plan.alarm),
-        "generation": state.current,
-        "previous": state.previous,
-        "pending": state.pending,
-        "unfinished": is_unfinished,
-        "certificate": current.as_ref().map(|identity| certificate_json(&identity.certificate)),
-        "renewal": {
-            "step": format!("{:?}", plan.step),
-            "at": plan.renewal_at.map(rfc3339),
-            "ask_again_s": plan.ask_again_seconds,
-            "attempts": plan.attempts,
-            "given_up": plan.has_given_up,
-        },
-    }))
+    Ok(device.standing(name, device.clock())?)
 }
 
 /// The same in one line for people.
 pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
     let plan = plan(device, name)?;
-    let mut words = vec![format!("{name}  {}", standing(plan.standing))];
+    let mut words = vec![format!("{name}  {}", plan.standing.word())];
     if let Ok(identity) = device.store.current(name) {
         words.push(display(identity.certificate.subject()));
         words.push(format!("until {}", date(identity.certificate.not_after())));
@@ -78,30 +52,9 @@ pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
         words.push(format!("{} attempts failed", plan.attempts));
     }
     if plan.alarm != Alarm::Quiet {
-        words.push(format!("alarm: {}", alarm(plan.alarm)));
+        words.push(format!("alarm: {}", plan.alarm.word()));
     }
     Ok(words.join("  "))
-}
-
-fn standing(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Absent => "absent",
-        Standing::Valid => "valid",
-        Standing::NotYetValid => "not-yet-valid",
-        Standing::Expired => "expired",
-        Standing::Revoked => "revoked",
-        Standing::Damaged => "damaged",
-        Standing::Unknown => "unknown",
-    }
-}
-
-fn alarm(alarm: Alarm) -> &'static str {
-    match alarm {
-        Alarm::Quiet => "quiet",
-        Alarm::Late => "late",
-        Alarm::Urgent => "urgent",
-        Alarm::Unusable => "unusable",
-    }
 }
 
 /// A part of an identity. The private key is no part that is printed: `export` writes it where it belongs.

@@ -7,24 +7,22 @@ use devid::asn1::name::display;
 use devid::asn1::pem;
 use devid::asn1::x509::Certificate;
 use devid::client::StatusFetcher;
+use devid::client::device::peer_name;
 use devid::client::run::system_time;
 use devid::client::status::{StatusOptions, StatusQuestion, built_in};
 use devid::client::subject::purpose_oid;
 use devid::crypto::default_provider;
-use devid::store::AnchorSet;
-use devid::validation::{
-    Checks, Crl, NameCheck, OcspResponse, PeerName, Report, RevocationMode, RevocationPolicy, StatusSources,
-    TrustAnchors, validate,
-};
+use devid::validation::{Checks, Crl, NameCheck, OcspResponse, Report, StatusSources, TrustAnchors, validate};
 use serde_json::json;
 
 use crate::arguments::Validate;
 use crate::device::{Device, read_certificates, read_file};
 use crate::failure::{Exit, Failure, error_json};
 use crate::output::{Output, date, rfc3339};
-use crate::settings::{Settings, StatusCheck};
+use crate::settings::{Loaded, Settings, StatusCheck};
 
-pub fn run(command: &Validate, settings: &Settings, output: Output) -> Result<Exit, Failure> {
+pub fn run(command: &Validate, loaded: &Loaded, output: Output) -> Result<Exit, Failure> {
+    let settings = &loaded.settings;
     // The first is the one that is asked about, and nobody else's choice; the others may be on its path.
     let sent = read_certificates([&command.file])?;
     let [leaf, pool @ ..] = &sent[..] else {
@@ -32,7 +30,7 @@ pub fn run(command: &Validate, settings: &Settings, output: Output) -> Result<Ex
     };
     let mut pool = pool.to_vec();
     pool.extend(read_certificates(&command.untrusted)?);
-    let anchors = anchors(command, settings)?;
+    let anchors = anchors(command, loaded)?;
     let status = status(command)?;
     let checks = checks(command, settings, system_time())?;
     let provider = default_provider();
@@ -80,18 +78,14 @@ fn tell(report: &Report, leaf: &Certificate, output: Output) -> Result<Exit, Fai
     Ok(if report.is_valid() { Exit::Done } else { Exit::Invalid })
 }
 
-fn anchors(command: &Validate, settings: &Settings) -> Result<TrustAnchors, Failure> {
+fn anchors(command: &Validate, loaded: &Loaded) -> Result<TrustAnchors, Failure> {
     let mut anchors = TrustAnchors::new();
-    let files = if command.trust.is_empty() { &settings.peers.trust } else { &command.trust };
+    let files = if command.trust.is_empty() { &loaded.settings.peers.trust } else { &command.trust };
     for certificate in read_certificates(files)? {
         anchors.add(certificate);
     }
-    if files.is_empty() && settings.device.memory.is_dir() {
-        for certificate in Device::open(settings, false)?.store.anchors(AnchorSet::Peer)? {
-            anchors.add(certificate);
-        }
-    }
     match anchors.is_empty() {
+        true if loaded.settings.device.memory.is_dir() => Ok(Device::open(loaded, false)?.peer_anchors()?),
         true => Err(Failure::settings("nobody is trusted: --trust FILE, peers.trust or devid anchors add peers FILE")),
         false => Ok(anchors),
     }
@@ -138,23 +132,6 @@ fn checks(command: &Validate, settings: &Settings, now: Time) -> Result<Checks, 
         None | Some("any") => {}
         Some(purpose) => checks = checks.for_purpose(purpose_oid(purpose)?),
     }
-    let mode = command.status.or(settings.peers.status).unwrap_or(StatusCheck::Soft);
-    checks.revocation = match mode {
-        StatusCheck::Off => RevocationPolicy::off(),
-        StatusCheck::Soft => RevocationPolicy { mode: RevocationMode::SoftFail, ..RevocationPolicy::default() },
-        StatusCheck::Hard => RevocationPolicy { mode: RevocationMode::HardFail, ..RevocationPolicy::default() },
-    };
+    checks.revocation = command.status.or(settings.peers.status).unwrap_or(StatusCheck::Soft).policy();
     Ok(checks)
-}
-
-fn peer_name(text: &str) -> Result<PeerName, Failure> {
-    let wrong =
-        || Failure::usage(format!("--name {text}: dns:HOST, ip:ADDRESS, email:MAILBOX or uri:URI is expected, or any"));
-    Ok(match text.split_once(':').ok_or_else(wrong)? {
-        ("dns", host) => PeerName::Dns(host.to_owned()),
-        ("ip", address) => PeerName::Ip(address.parse().map_err(|_| wrong())?),
-        ("email", mailbox) => PeerName::Email(mailbox.to_owned()),
-        ("uri", uri) => PeerName::Uri(uri.to_owned()),
-        _ => return Err(wrong()),
-    })
 }

@@ -15,6 +15,7 @@ from .authority import Batch, DeviceRequest, Proof, RegistrationAuthority
 from .certificate import Certificate, Certificates, load_certificates
 from .client import Client, saved_key
 from .config import Config, Subject
+from .device import Device, Kept
 from .errors import (
     ApplicationError,
     CryptoError,
@@ -103,6 +104,7 @@ __all__ = [
     "Config",
     "CryptoError",
     "Decide",
+    "Device",
     "DeviceRequest",
     "Done",
     "Error",
@@ -116,6 +118,7 @@ __all__ = [
     "InputError",
     "InternalError",
     "Issued",
+    "Kept",
     "Key",
     "NewKey",
     "Nonce",

@@ -1,4 +1,4 @@
-//! What each setting means: for `config explain`, for the schema, and to refuse names that are not there.
+//! What each setting means: for `devid config explain`, for the schema, and to refuse names that are not there.
 
 /// One setting.
 pub struct Key {
@@ -15,15 +15,25 @@ pub struct Key {
 /// What a value looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Text.
     Text,
+    /// A whole number.
     Number,
+    /// A number from 0 to below 1.
     Share,
+    /// True or false.
     Switch,
+    /// A span of time with its unit.
     Span,
+    /// The source of a secret.
     Secret,
+    /// A path.
     Path,
+    /// A list of paths.
     Paths,
+    /// A list of texts.
     Texts,
+    /// One of these.
     OneOf(&'static [&'static str]),
 }
 
@@ -290,7 +300,7 @@ fn fill(pattern: &str, name: &str) -> String {
         .join(".")
 }
 
-/// Levenshtein's distance.
+/// Levenshtein's distance: how many letters differ.
 pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

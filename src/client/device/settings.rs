@@ -1,19 +1,18 @@
 //! `devid.toml`: every setting, read once, with the place of each mistake.
 //!
-//! The structures below are the settings; [`keys`] says what each of them means and refuses names that are not there.
-
-pub mod keys;
-pub mod secret;
-mod values;
+//! The structures below are the settings; [`keys`](super::keys) says what each of them means and refuses names that are not
+//! there.
+#![allow(missing_docs, reason = "what each setting means stands in `keys`")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::failure::Failure;
-pub use secret::Source;
-pub use values::Span;
+use super::secret::Source;
+use super::values::{Span, put};
+use super::{keys, wrong};
+use crate::error::Error;
 
 /// Where settings are looked for when no file is named.
 pub const DEFAULT_FILE: &str = "/etc/devid/devid.toml";
@@ -247,7 +246,7 @@ pub struct Peers {
     pub fetch: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StatusCheck {
     /// Revocation is not looked at.
@@ -274,50 +273,57 @@ pub struct Loaded {
 }
 
 /// Reads a file (the default one if none is named and it exists) and puts `KEY=VALUE` from the command line over it.
-pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) -> Result<Loaded, Failure> {
+pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) -> Result<Loaded, Error> {
     let path = match file {
         Some(path) => Some(path.to_owned()),
         None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
     };
     let mut table = toml::Table::new();
     if let Some(path) = &path {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Failure::settings(format!("{}: cannot be read: {e}", path.display())))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|e| wrong(format!("{}: cannot be read: {e}", path.display())))?;
         // For the line and column that only the parser knows; types are checked once everything is merged.
         table = text.parse().map_err(|e| misread(path, &text, &e))?;
-        keys::check(&table).map_err(|words| Failure::settings(format!("{}: {words}", path.display())))?;
+        keys::check(&table).map_err(|words| wrong(format!("{}: {words}", path.display())))?;
         toml::from_str::<Settings>(&text).map_err(|e| misread(path, &text, &e))?;
     }
     for text in overrides {
-        values::put(&mut table, text)?;
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            wrong(format!("-o {text}: KEY=VALUE is expected, such as ca.server=http://ca.example/cmp"))
+        })?;
+        put(&mut table, key.trim(), value)?;
     }
     if let Some(memory) = memory {
-        let memory = memory.to_str().ok_or_else(|| Failure::usage("the folder of device memory is not UTF-8"))?;
-        values::put(&mut table, &format!("device.memory={}", toml::Value::from(memory)))?;
+        let memory = memory.to_str().ok_or_else(|| wrong("the folder of device memory is not UTF-8"))?;
+        put(&mut table, "device.memory", &toml::Value::from(memory).to_string())?;
     }
-    keys::check(&table).map_err(Failure::settings)?;
-    let settings = table.clone().try_into().map_err(|e: toml::de::Error| Failure::settings(e.message().to_owned()))?;
-    let loaded = Loaded { settings, table, files: path.into_iter().collect() };
+    let loaded = Loaded { settings: read(&table)?, table, files: path.into_iter().collect() };
     check(&loaded.settings)?;
     Ok(loaded)
 }
 
+/// The settings that a table holds; what belongs together may not all be there yet: see [`check`].
+pub fn read(table: &toml::Table) -> Result<Settings, Error> {
+    keys::check(table).map_err(wrong)?;
+    table.clone().try_into().map_err(|e: toml::de::Error| wrong(e.message().to_owned()))
+}
+
 /// Where and why a file cannot be read. The line itself is not shown: a secret may stand in it by mistake.
-fn misread(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
+fn misread(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let place = error.span().and_then(|span| text.get(..span.start)).map_or_else(String::new, |before| {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         format!(" line {line}, column {column}:")
     });
-    Failure::settings(format!("{}:{place} {}", path.display(), error.message()))
+    wrong(format!("{}:{place} {}", path.display(), error.message()))
 }
 
-/// What no type can say.
-fn check(settings: &Settings) -> Result<(), Failure> {
+/// What no type can say: what belongs together, and bounds.
+pub fn check(settings: &Settings) -> Result<(), Error> {
     let login = &settings.ca.login;
     let wants = |key: &str, is_there: bool, kind: &str| match is_there {
         true => Ok(()),
-        false => Err(Failure::settings(format!("ca.login.kind is \"{kind}\", and ca.login.{key} is missing"))),
+        false => Err(wrong(format!("ca.login.kind is \"{kind}\", and ca.login.{key} is missing"))),
     };
     match login.kind {
         Some(LoginKind::Secret) => {
@@ -331,13 +337,13 @@ fn check(settings: &Settings) -> Result<(), Failure> {
         Some(LoginKind::Factory) | None => {}
     }
     if settings.ca.tls.key.is_some() != settings.ca.tls.certificates.is_some() {
-        return Err(Failure::settings("ca.tls.key and ca.tls.certificates belong together: one of them is missing"));
+        return Err(wrong("ca.tls.key and ca.tls.certificates belong together: one of them is missing"));
     }
     for (name, identity) in &settings.identity {
         for (key, share) in [("at", identity.renew.at), ("spread", identity.renew.spread)] {
             if share.is_some_and(|share| !(0.0..1.0).contains(&share)) {
                 let words = format!("identity.{name}.renew.{key} is a share of the lifetime, from 0 to below 1");
-                return Err(Failure::settings(words));
+                return Err(wrong(words));
             }
         }
     }

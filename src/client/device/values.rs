@@ -1,10 +1,12 @@
-//! Values of their own kind: spans of time with a unit, and `KEY=VALUE` from the command line.
+//! Values of their own kind: spans of time with a unit, and settings given one by one.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::failure::Failure;
+use super::keys::{self, Kind};
+use super::wrong;
+use crate::error::Error;
 
 /// A span of time, written with its unit: `90s`, `15m`, `12h`, `7d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,26 +41,23 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-/// Puts `a.b=VALUE` into a table. VALUE is TOML; what is not is taken as text.
-pub fn put(table: &mut toml::Table, text: &str) -> Result<(), Failure> {
-    let Some((key, value)) = text.split_once('=') else {
-        return Err(Failure::usage(format!(
-            "-o {text}: KEY=VALUE is expected, such as ca.server=http://ca.example/cmp"
-        )));
-    };
-    let value = format!("v = {value}")
+/// Puts a setting into a table. `value` is TOML; what is not is taken as text, and where a list is wanted, as its one element.
+pub fn put(table: &mut toml::Table, key: &str, value: &str) -> Result<(), Error> {
+    let mut value = format!("v = {value}")
         .parse::<toml::Table>()
         .ok()
         .and_then(|mut one| one.remove("v"))
         .unwrap_or_else(|| toml::Value::from(value));
+    let kind = keys::find(key).map(|key| key.kind);
+    if matches!(kind, Some(Kind::Paths | Kind::Texts)) && !value.is_array() {
+        value = toml::Value::Array(vec![value]);
+    }
     let mut here = table;
     let mut parts: Vec<&str> = key.trim().split('.').collect();
     let last = parts.pop().unwrap_or_default();
     for part in parts {
         let entry = here.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        here = entry
-            .as_table_mut()
-            .ok_or_else(|| Failure::usage(format!("-o {key}: {part} holds a value, not settings")))?;
+        here = entry.as_table_mut().ok_or_else(|| wrong(format!("{key}: {part} holds a value, not settings")))?;
     }
     here.insert(last.to_owned(), value);
     Ok(())

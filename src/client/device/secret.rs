@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use zeroize::Zeroizing;
 
-use crate::failure::Failure;
+use super::wrong as settings;
+use crate::error::Error;
 
 /// Secrets are small; whatever is larger is the wrong file.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -44,19 +45,19 @@ impl Source {
     }
 
     /// Reads the secret. One newline at its end is not part of it.
-    pub fn read(&self, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    pub fn read(&self, what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
         let mut secret = match self {
             Source::File(path) => read_private(path)?,
             Source::Credential(name) => {
                 let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
-                    Failure::settings(format!("{self}: systemd gave no credentials (CREDENTIALS_DIRECTORY is not set)"))
+                    settings(format!("{self}: systemd gave no credentials (CREDENTIALS_DIRECTORY is not set)"))
                 })?;
                 read_file(&Path::new(&folder).join(name))?
             }
             Source::Descriptor(number) => read_descriptor(*number)?,
             Source::Environment(name) => {
                 let value = std::env::var_os(name)
-                    .ok_or_else(|| Failure::settings(format!("{self}: there is no such environment variable")))?;
+                    .ok_or_else(|| settings(format!("{self}: there is no such environment variable")))?;
                 Zeroizing::new(std::os::unix::ffi::OsStringExt::into_vec(value))
             }
             Source::Prompt => ask(what)?,
@@ -68,16 +69,15 @@ impl Source {
             }
         }
         if secret.is_empty() {
-            return Err(Failure::settings(format!("{self}: {what} is empty")));
+            return Err(settings(format!("{self}: {what} is empty")));
         }
         Ok(secret)
     }
 
     /// The same as text.
-    pub fn read_text(&self, what: &str) -> Result<Zeroizing<String>, Failure> {
+    pub fn read_text(&self, what: &str) -> Result<Zeroizing<String>, Error> {
         let secret = self.read(what)?;
-        let text =
-            std::str::from_utf8(&secret).map_err(|_| Failure::settings(format!("{self}: {what} is not UTF-8")))?;
+        let text = std::str::from_utf8(&secret).map_err(|_| settings(format!("{self}: {what} is not UTF-8")))?;
         Ok(Zeroizing::new(text.to_owned()))
     }
 }
@@ -103,26 +103,26 @@ impl<'de> Deserialize<'de> for Source {
 }
 
 /// A file that others may read holds no secret.
-fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let about = std::fs::metadata(path).map_err(|e| Failure::settings(format!("file:{}: {e}", path.display())))?;
+fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let about = std::fs::metadata(path).map_err(|e| settings(format!("file:{}: {e}", path.display())))?;
     if about.is_file() && about.mode() & 0o077 != 0 {
         let (shown, mode) = (path.display(), about.mode() & 0o7777);
-        return Err(Failure::settings(format!(
+        return Err(settings(format!(
             "file:{shown}: others may read it (mode {mode:04o}); a secret needs 0600: chmod 600 {shown}"
         )));
     }
     read_file(path)
 }
 
-fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let wrong = |words: String| Failure::settings(format!("{}: {words}", path.display()));
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let broken = |words: String| settings(format!("{}: {words}", path.display()));
     // A pipe without a writer would be waited for for ever.
-    let about = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?;
+    let about = std::fs::metadata(path).map_err(|e| broken(e.to_string()))?;
     if !about.is_file() {
-        return Err(wrong("is not a regular file".to_owned()));
+        return Err(broken("is not a regular file".to_owned()));
     }
-    let file = std::fs::File::open(path).map_err(|e| wrong(e.to_string()))?;
-    read_all(file).map_err(wrong)
+    let file = std::fs::File::open(path).map_err(|e| broken(e.to_string()))?;
+    read_all(file).map_err(broken)
 }
 
 fn read_all(from: impl Read) -> Result<Zeroizing<Vec<u8>>, String> {
@@ -134,15 +134,15 @@ fn read_all(from: impl Read) -> Result<Zeroizing<Vec<u8>>, String> {
     }
 }
 
-fn read_descriptor(number: u32) -> Result<Zeroizing<Vec<u8>>, Failure> {
+fn read_descriptor(number: u32) -> Result<Zeroizing<Vec<u8>>, Error> {
     // By name and not by number, so that no descriptor of our own can be closed by mistake.
     let path = format!("/dev/fd/{number}");
-    let file = std::fs::File::open(&path).map_err(|e| Failure::settings(format!("fd:{number}: {e}")))?;
-    read_all(file).map_err(|words| Failure::settings(format!("fd:{number}: {words}")))
+    let file = std::fs::File::open(&path).map_err(|e| settings(format!("fd:{number}: {e}")))?;
+    read_all(file).map_err(|words| settings(format!("fd:{number}: {words}")))
 }
 
 /// Asks at the terminal, without showing what is typed.
-fn ask(what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+fn ask(what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
     let mut terminal = std::fs::File::options()
         .read(true)
@@ -150,14 +150,13 @@ fn ask(what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
         .open("/dev/tty")
         .ok()
         .filter(IsTerminal::is_terminal)
-        .ok_or_else(|| Failure::settings(format!("prompt: there is no terminal to ask for {what}")))?;
-    let before = tcgetattr(terminal.as_fd()).map_err(|e| Failure::settings(format!("prompt: {e}")))?;
+        .ok_or_else(|| settings(format!("prompt: there is no terminal to ask for {what}")))?;
+    let before = tcgetattr(terminal.as_fd()).map_err(|e| settings(format!("prompt: {e}")))?;
     let mut hidden = before.clone();
     hidden.local_modes -= LocalModes::ECHO;
     let _ = write!(terminal, "{what}: ");
     let _ = terminal.flush();
-    tcsetattr(terminal.as_fd(), OptionalActions::Flush, &hidden)
-        .map_err(|e| Failure::settings(format!("prompt: {e}")))?;
+    tcsetattr(terminal.as_fd(), OptionalActions::Flush, &hidden).map_err(|e| settings(format!("prompt: {e}")))?;
     let mut secret = Zeroizing::new(Vec::with_capacity(256));
     let mut byte = [0u8; 1];
     while matches!(terminal.read(&mut byte), Ok(1)) && byte[0] != b'\n' && (secret.len() as u64) < MAX_BYTES {

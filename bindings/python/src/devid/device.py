@@ -1,0 +1,151 @@
+"""The easy way in: a device as a whole, by a settings file or a few values."""
+
+from __future__ import annotations
+
+import json
+import os
+from ctypes import byref, c_int32, c_uint32
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+from . import _abi
+from ._call import BytesLike, Moment, bytes_of, call, data, moment_or, text
+from ._handle import Handle
+from .errors import UsageError
+from .renewal import Done
+from .validation import Peer
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What :meth:`Device.keep` did."""
+
+    done: Done
+    """``INSTALLED``, ``WAITING`` or ``NOTHING``."""
+    again: timedelta
+    """When to call again."""
+
+
+class Device(Handle):
+    """A device: its settings, its memory, and what is due.
+
+    ``Device("/etc/devid/devid.toml")`` reads the command's settings file. ``Device(memory=..., server=..., trust=...,
+    subject=..., reference=..., secret=...)`` takes the six values that a first certificate needs; ``secret`` is named by its
+    source, such as ``file:/etc/devid/secret``. :meth:`set` takes any other setting by its name.
+    """
+
+    _type = "devid_device"
+
+    def __init__(
+        self,
+        settings: Optional[PathLike] = None,
+        *,
+        memory: Optional[PathLike] = None,
+        server: Optional[str] = None,
+        trust: Optional[PathLike] = None,
+        subject: Optional[str] = None,
+        reference: Optional[str] = None,
+        secret: Optional[str] = None,
+        identity: str = "device",
+    ) -> None:
+        """Device memory is made where it is missing. ``identity``: what ``subject`` is asked for."""
+        if (settings is None) == (memory is None):
+            raise TypeError("Device takes a settings file, or memory= and values")
+        if settings is not None:
+            self._own(self._pointer_from("devid_device_open", text(os.fspath(settings), "settings")))
+        else:
+            assert memory is not None
+            self._own(self._pointer_from("devid_device_new", text(os.fspath(memory), "memory")))
+        values = {
+            "ca.server": server,
+            "ca.trust.all": None if trust is None else os.fspath(trust),
+            "ca.login.reference": reference,
+            "ca.login.secret": secret,
+            f"identity.{identity}.subject": subject,
+        }
+        try:
+            for key, value in values.items():
+                if value is not None:
+                    self.set(key, _quoted(value))
+        except BaseException:
+            self.close()
+            raise
+
+    def set(self, key: str, value: Union[str, int, bool, List[str]]) -> None:
+        """Sets one setting by its name in the settings file, such as ``ca.http.total``: text, a number, True, a list."""
+        written = value if isinstance(value, str) else json.dumps(value)
+        with self._use() as device:
+            call("devid_device_set", device, text(key, "key"), text(written, "value"))
+
+    def keep(self, now: Optional[Moment] = None, *, longest_wait: float = 60) -> Kept:
+        """Does whatever is due, once: first certificate, what was begun, renewal, a root's successor.
+
+        ``now``: the present, if it is not the system's clock that tells it. Waits that the CA asks for are slept through up to
+        ``longest_wait`` seconds; longer ones end the call, and the next one goes on. What goes wrong is raised, remembered,
+        and tried again when it is due.
+        """
+        if longest_wait < 0:
+            raise UsageError("longest_wait is negative", _abi.Code.INVALID_ARGUMENT)
+        done, again = c_int32(), c_uint32()
+        with self._use() as device:
+            call("devid_device_keep", device, _moment(now), int(longest_wait), byref(done), byref(again))
+        return Kept(Done(done.value), timedelta(seconds=again.value))
+
+    def export(self, identity: str, layout: str, folder: PathLike) -> None:
+        """Writes the identity in use for other software: ``pem openssl nginx strongswan mosquitto``."""
+        with self._use() as device:
+            arguments = text(identity, "identity"), text(layout, "layout"), text(os.fspath(folder), "folder")
+            call("devid_device_export", device, *arguments)
+
+    def files(self, identity: str, folder: PathLike) -> Tuple[Path, Path]:
+        """Certificate with chain, and private key, as files in ``folder``: for what takes paths, such as
+        ``ssl.SSLContext.load_cert_chain``. Written anew at each call."""
+        self.export(identity, "nginx", folder)
+        return Path(folder) / "fullchain.pem", Path(folder) / "privkey.pem"
+
+    def certificate(self, identity: str) -> str:
+        """The certificate in use and those above it, PEM."""
+        return self._pem(identity, _abi.DEVID_PART_FULL_CHAIN).decode("ascii")
+
+    def private_key(self, identity: str) -> bytes:
+        """The private key in use, PEM; :class:`UsageError` if it cannot leave its home."""
+        return self._pem(identity, _abi.DEVID_PART_KEY)
+
+    def anchors(self, identity: str) -> str:
+        """The roots that certificates issued to the device must lead to, PEM."""
+        return self._pem(identity, _abi.DEVID_PART_ANCHORS).decode("ascii")
+
+    def _pem(self, identity: str, part: int) -> bytes:
+        with self._use() as device:
+            return bytes_of("devid_device_pem", device, text(identity, "identity"), part)
+
+    def check(self, sent: Union[BytesLike, str], *, name: str, now: Optional[Moment] = None) -> Peer:
+        """Validates what a peer sent by the settings under ``peers``; raises why it is not to be believed.
+
+        ``sent``: its certificate first, PEM or DER. ``name``: ``dns:HOST``, ``ip:ADDRESS``, ``email:MAILBOX``, ``uri:URI``, or
+        ``any`` if the caller knows otherwise who it is.
+        """
+        content = sent.encode("ascii") if isinstance(sent, str) else data(sent, "sent")
+        with self._use() as device:
+            return Peer._made_by(
+                "devid_device_check", device, content, len(content), text(name, "name"), _moment(now)
+            )
+
+    def status(self, now: Optional[Moment] = None) -> Dict[str, Any]:
+        """How every identity stands, as ``devid status --json`` tells it."""
+        with self._use() as device:
+            document: Dict[str, Any] = json.loads(bytes_of("devid_device_status", device, _moment(now)))
+        return document
+
+
+def _moment(now: Optional[Moment]) -> int:
+    return moment_or(now, "now", _abi.DEVID_NOW)
+
+
+def _quoted(value: str) -> str:
+    """Text that stays text, whatever it looks like: JSON strings are TOML strings."""
+    return json.dumps(value)

@@ -1,0 +1,3 @@
+//! The settings, which the library reads.
+
+pub use devid::client::device::{DEFAULT_FILE, Export, Identity, Loaded, Settings, Source, StatusCheck, keys, load};

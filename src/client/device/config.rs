@@ -1,0 +1,213 @@
+//! From settings to the client: server, trust, TLS, and who the device is before it has a certificate; what is asked for.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::files::{read_certificates, read_key};
+use super::settings::{self, Clock, Identity, LoginKind, MacKind};
+use super::{Device, wrong};
+use crate::asn1::x509::Certificate;
+use crate::client::{Client, Config, Subject};
+use crate::cmp::{MacParameters, Signer};
+use crate::codes::Code;
+use crate::error::Error;
+use crate::store::AnchorSet;
+use crate::validation::TrustAnchors;
+
+impl Device {
+    /// The client's settings. `with_login` reads the credential for the first certificate, which may ask at the terminal.
+    pub fn config(&self, with_login: bool) -> Result<Config, Error> {
+        let ca = &self.settings.ca;
+        let mut config = Config::new();
+        config.server_url = ca.server.clone();
+        if let Some(profile) = &ca.profile {
+            config.apply_profile(profile)?;
+        }
+        if let Some(text) = &ca.recipient {
+            config.recipient = Some(crate::asn1::name::Name::parse(text)?);
+        }
+        config.cert_profile = ca.cert_profile.clone();
+        config.ask_implicit_confirm |= ca.confirm == settings::Confirm::Implicit;
+        config.accept_ca_pubs = ca.accept_ca_pubs;
+        if let Some(window) = ca.time_window {
+            config.message_time_window_seconds = Some(window.seconds());
+        }
+        if self.settings.device.clock == Clock::None {
+            config.message_time_window_seconds = None;
+        }
+        let limits = &mut config.exchange_limits;
+        let put = |to: &mut Duration, from: Option<super::Span>| *to = from.map_or(*to, |span| span.0);
+        put(&mut limits.connect_timeout, ca.http.connect);
+        put(&mut limits.read_timeout, ca.http.read);
+        put(&mut limits.total_timeout, ca.http.total);
+        config.max_retries = config.max_retries.max(ca.http.retries);
+        if let Some(proxy) = &ca.proxy {
+            config.proxy_url = Some(proxy.url.clone());
+            if let (Some(user), Some(source)) = (&proxy.user, &proxy.password) {
+                config.proxy_login = Some((user.clone(), source.read_text("the proxy's password")?));
+            }
+        }
+        self.trust(&mut config)?;
+        self.tls(&mut config)?;
+        if with_login {
+            self.login(&mut config)?;
+        }
+        Ok(config)
+    }
+
+    fn trust(&self, config: &mut Config) -> Result<(), Error> {
+        let trust = &self.settings.ca.trust;
+        let sets: [(&mut TrustAnchors, &[PathBuf], AnchorSet); 3] = [
+            (&mut config.cmp_anchors, &trust.answers, AnchorSet::Cmp),
+            (&mut config.enrolment_anchors, &trust.issued, AnchorSet::Enrolment),
+            (&mut config.tls.anchors, &trust.tls, AnchorSet::Tls),
+        ];
+        for (anchors, own, set) in sets {
+            for certificate in read_certificates(own.iter().chain(&trust.all))? {
+                anchors.add(certificate);
+            }
+            for certificate in self.store.anchors(set)? {
+                anchors.add(certificate);
+            }
+        }
+        config.intermediates = read_certificates(&trust.intermediates)?;
+        let signers = read_certificates(&trust.signers)?;
+        if !signers.is_empty() {
+            config.pin_signers(signers);
+        }
+        Ok(())
+    }
+
+    fn tls(&self, config: &mut Config) -> Result<(), Error> {
+        let tls = &self.settings.ca.tls;
+        config.tls.server_name = tls.name.clone();
+        if let (Some(key), Some(certificates)) = (&tls.key, &tls.certificates) {
+            let key = read_key(key, tls.password.as_ref())?;
+            config.tls.set_credential(key, &read_certificates([certificates])?)?;
+        }
+        Ok(())
+    }
+
+    /// The credential for the first certificate.
+    fn login(&self, config: &mut Config) -> Result<(), Error> {
+        let login = &self.settings.ca.login;
+        let kind = login.kind.or(match (&login.reference, &login.key) {
+            (Some(_), _) => Some(LoginKind::Secret),
+            (None, Some(_)) => Some(LoginKind::File),
+            (None, None) => None,
+        });
+        match kind {
+            Some(LoginKind::Secret) => {
+                let reference = reference_octets(login.reference.as_deref().unwrap_or_default())?;
+                let missing = || wrong("ca.login.secret is missing: the source of the secret");
+                let secret = login.secret.as_ref().ok_or_else(missing)?.read("the secret shared with the CA")?;
+                let parameters = match login.mac {
+                    Some(MacKind::Pbmac1) => MacParameters::PBMAC1,
+                    Some(MacKind::PasswordBased) | None => MacParameters::PASSWORD_BASED,
+                };
+                config.protect_with_secret(&reference, &secret, parameters);
+            }
+            Some(LoginKind::File) => {
+                let missing = |key: &str| wrong(format!("ca.login.{key} is missing"));
+                let path = login.key.as_ref().ok_or_else(|| missing("key"))?;
+                let certificates = login.certificates.as_ref().ok_or_else(|| missing("certificates"))?;
+                let key = read_key(path, login.password.as_ref())?;
+                config.set_credential(Signer::Key(key), &read_certificates([certificates])?)?;
+            }
+            Some(LoginKind::Factory) | None => {
+                let Some(name) = self.factory() else { return Ok(()) };
+                self.log_in_as(config, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The credential is an identity in device memory.
+    pub fn log_in_as(&self, config: &mut Config, name: &str) -> Result<(), Error> {
+        let identity = self.store.current(name)?;
+        let key = self.store.open_key(&identity.key)?.ok_or_else(|| {
+            let words = format!("the key of \"{name}\" is in a token or elsewhere, and nothing here can open it");
+            Error::new(Code::Signer, words)
+        })?;
+        let chain: Vec<Certificate> = std::iter::once(identity.certificate).chain(identity.chain).collect();
+        if self.settings.ca.server.as_deref().is_some_and(|url| url.starts_with("https:"))
+            && config.tls.certificate().is_none()
+        {
+            config.tls.set_credential(Arc::clone(&key), &chain)?;
+        }
+        config.set_credential(Signer::Key(key), &chain)
+    }
+
+    /// A client of an identity that can vouch for itself.
+    pub fn client_of(&self, name: &str) -> Result<Client, Error> {
+        let mut config = self.config(false)?;
+        self.log_in_as(&mut config, name)?;
+        config.build()
+    }
+
+    /// A client of whatever credential is at hand: the identity itself, or else the login.
+    pub fn any_client(&self, name: &str) -> Result<Client, Error> {
+        match self.store.state(name)?.current {
+            Some(_) => self.client_of(name),
+            None => self.config(true)?.build(),
+        }
+    }
+
+    /// What is asked for, if the settings say.
+    pub fn subject(&self, name: &str, identity: &Identity) -> Result<Option<Subject>, Error> {
+        let is_told = identity.subject.is_some()
+            || [&identity.dns, &identity.ip, &identity.uri, &identity.email].iter().any(|names| !names.is_empty())
+            || identity.hardware_module.is_some();
+        if !is_told {
+            return Ok(None);
+        }
+        let mut subject = Subject::new();
+        if let Some(text) = &identity.subject {
+            subject = subject.name(&self.fill(text)?)?;
+        }
+        for host in &identity.dns {
+            subject = subject.dns(&self.fill(host)?)?;
+        }
+        for text in &identity.ip {
+            let address: IpAddr =
+                text.parse().map_err(|_| wrong(format!("identity.{name}.ip: \"{text}\" is not an address")))?;
+            subject = subject.ip(address);
+        }
+        for uri in &identity.uri {
+            subject = subject.uri(&self.fill(uri)?)?;
+        }
+        for mailbox in &identity.email {
+            subject = subject.email(&self.fill(mailbox)?)?;
+        }
+        if let Some(module) = &identity.hardware_module {
+            subject = subject.hardware_module(&module.r#type, self.fill(&module.serial)?.as_bytes())?;
+        }
+        for usage in &identity.key_usage {
+            subject = subject.key_usage(usage)?;
+        }
+        for purpose in &identity.extended_key_usage {
+            subject = subject.extended_key_usage(purpose)?;
+        }
+        Ok(Some(subject))
+    }
+
+    fn fill(&self, text: &str) -> Result<String, Error> {
+        match (text.contains("${id}"), &self.id) {
+            (false, _) => Ok(text.to_owned()),
+            (true, Some(id)) => Ok(text.replace("${id}", id)),
+            (true, None) => Err(wrong(format!("\"{text}\" asks for ${{id}}, and device.id is not set"))),
+        }
+    }
+}
+
+/// A reference value is octets: text, or `hex:` and digits.
+fn reference_octets(text: &str) -> Result<Vec<u8>, Error> {
+    let Some(digits) = text.strip_prefix("hex:") else { return Ok(text.as_bytes().to_vec()) };
+    let wrong = || wrong("ca.login.reference: an even number of hexadecimal digits follows hex:");
+    if digits.is_empty() || digits.len() % 2 != 0 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(wrong());
+    }
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| wrong())).collect()
+}

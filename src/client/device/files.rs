@@ -1,0 +1,49 @@
+//! What settings name as files: certificates and private keys.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::secret::Source;
+use super::wrong;
+use crate::asn1::x509::Certificate;
+use crate::client::import::certificates_from_bytes;
+use crate::crypto::keys::load_private_key;
+use crate::crypto::{PrivateKey, default_provider};
+use crate::error::Error;
+
+/// No certificate file of a device is larger.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// All certificates of some files.
+pub fn read_certificates(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Vec<Certificate>, Error> {
+    let mut found = Vec::new();
+    for path in paths {
+        let path = path.as_ref();
+        let read = certificates_from_bytes(&read_file(path)?);
+        found.extend(read.map_err(|e| e.context(&path.display().to_string()))?);
+    }
+    Ok(found)
+}
+
+/// A private key in a file.
+pub fn read_key(path: &Path, password: Option<&Source>) -> Result<Arc<dyn PrivateKey>, Error> {
+    let password = password.map(|source| source.read("the key's password")).transpose()?;
+    let input = Zeroizing::new(read_file(path)?);
+    let key = load_private_key(&*default_provider(), &input, password.as_ref().map(|p| p.as_slice()));
+    key.map_err(|e| Error::from(e).context(&path.display().to_string()))
+}
+
+/// A file that the settings name.
+fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let file = crate::files::open_regular(path);
+    let read = file.and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|e| wrong(format!("{}: {e}", path.display())))?;
+    match bytes.len() as u64 > MAX_FILE_BYTES {
+        true => Err(wrong(format!("{}: larger than {MAX_FILE_BYTES} bytes", path.display()))),
+        false => Ok(bytes),
+    }
+}

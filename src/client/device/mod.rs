@@ -1,0 +1,263 @@
+//! A device as a whole: its settings (`devid.toml`), its memory, and what is due. The easy way in; everything below is there
+//! for those who need more.
+//!
+//! ```no_run
+//! use devid::client::device::Device;
+//!
+//! # fn main() -> Result<(), devid::Error> {
+//! let device = Device::from_file("/etc/devid/devid.toml".as_ref())?;
+//! let kept = device.keep(device.clock(), 60, &mut devid::client::Unattended)?; // enrols, goes on, renews
+//! println!("again in {} s", kept.again_seconds);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | file | |
+//! | --- | --- |
+//! | `settings`, `values`, `secret` | the settings, read once, with the place of each mistake; sources of secrets |
+//! | [`keys`] | what each setting means |
+//! | `config`, `files` | from settings to a client |
+//! | `keep` | whatever is due |
+//! | `peers` | whether a peer is to be believed |
+//! | `standing` | how identities stand, as JSON |
+
+mod config;
+mod files;
+mod keep;
+pub mod keys;
+mod peers;
+mod secret;
+mod settings;
+mod standing;
+mod values;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::install::Destination;
+use super::renewal::Planner;
+use super::run::system_time;
+use crate::codes::Code;
+use crate::crypto::{KeyKind, default_provider};
+use crate::error::Error;
+use crate::store::export::{Export as ExportPlan, Layout};
+use crate::store::{Store, StoreError, StoreErrorKind, StoreOptions};
+use crate::time::Time;
+
+pub use files::{read_certificates, read_key};
+pub use keep::Kept;
+pub use peers::peer_name;
+pub use secret::Source;
+pub use settings::{
+    Ca, Clock, Confirm, DEFAULT_FILE, Export, HardwareModule, Hooks, Http, Identity, Loaded, Login, LoginKind, MacKind,
+    Peers, Pkcs11, Proxy, Renew, Run, Settings, StatusCheck, Tls, Trust, load,
+};
+pub use standing::{Part, certificate_json, rfc3339};
+pub use values::Span;
+
+/// The settings are wrong.
+fn wrong(words: impl Into<String>) -> Error {
+    Error::new(Code::InvalidArgument, words)
+}
+
+/// A device: its settings and its memory.
+pub struct Device {
+    /// The settings.
+    pub settings: Settings,
+    /// Device memory.
+    pub store: Arc<Store>,
+    table: toml::Table,
+    id: Option<String>,
+}
+
+impl Device {
+    /// By a settings file. Device memory is made where it is missing.
+    ///
+    /// Errors: [`Code::InvalidArgument`] for settings that are wrong, with file, line and the nearest name; those of device memory.
+    pub fn from_file(path: &Path) -> Result<Self, Error> {
+        let loaded = load(Some(path), &[], None)?;
+        Device::open(&loaded, true)
+    }
+
+    /// By values alone: [`Device::set`] takes them one by one.
+    pub fn new(memory: &Path) -> Result<Self, Error> {
+        let memory = memory.to_str().ok_or_else(|| wrong("the folder of device memory is not UTF-8"))?;
+        let mut table = toml::Table::new();
+        values::put(&mut table, "device.memory", &toml::Value::from(memory).to_string())?;
+        let loaded = Loaded { settings: settings::read(&table)?, table, files: Vec::new() };
+        Device::open(&loaded, true)
+    }
+
+    /// Sets one setting by its name in the settings file, such as `ca.server`. The value is TOML; what is not is taken as text,
+    /// and where a list is wanted, as its one element. What was set before under this name is replaced.
+    ///
+    /// Errors: [`Code::InvalidArgument`] for a name that is no setting, with the nearest one, or a value that is of another kind.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), Error> {
+        if key == "device.memory" {
+            return Err(wrong("device.memory: device memory is open"));
+        }
+        let mut table = self.table.clone();
+        values::put(&mut table, key, value)?;
+        let settings = settings::read(&table)?;
+        // What device memory is opened by holds from here on; whoever has the old handle keeps it.
+        if key.starts_with("device.") {
+            *self = Device::open(&Loaded { settings, table, files: Vec::new() }, true)?;
+        } else {
+            (self.settings, self.table) = (settings, table);
+        }
+        Ok(())
+    }
+
+    /// Opens device memory as the settings say. Only `create` makes it where it is missing.
+    pub fn open(loaded: &Loaded, create: bool) -> Result<Self, Error> {
+        let settings = &loaded.settings;
+        let memory = &settings.device.memory;
+        if !create && !memory.is_dir() {
+            let shown = memory.display();
+            let words =
+                format!("there is no device memory at {shown}: devid init makes it, device.memory names another");
+            return Err(Error::new(Code::NotFound, words));
+        }
+        let options = StoreOptions {
+            retention_count: settings.device.retention.max(2),
+            key_secret: settings.device.seal.clone().map(|source| {
+                let secret: crate::store::KeySecret = Arc::new(move || {
+                    let read = source.read("the secret that seals keys");
+                    read.map_err(|e| StoreError::new(StoreErrorKind::Key, "device.seal", e.to_string()))
+                });
+                secret
+            }),
+            ..StoreOptions::default()
+        };
+        let store = Arc::new(Store::open_directory(memory, default_provider(), options)?);
+        open_tokens(settings, &store)?;
+        Ok(Device { settings: settings.clone(), store, table: loaded.table.clone(), id: device_id(settings)? })
+    }
+
+    /// What the clock says; `None` where the settings say that there is none.
+    pub fn clock(&self) -> Option<Time> {
+        (self.settings.device.clock == Clock::System).then(system_time)
+    }
+
+    /// The names to work on: the given ones, or all in the settings, or all in device memory.
+    pub fn names(&self, given: &[String]) -> Result<Vec<String>, Error> {
+        if !given.is_empty() {
+            return Ok(given.to_vec());
+        }
+        let mut names: Vec<String> = self.settings.identity.keys().cloned().collect();
+        if names.is_empty() {
+            names = self.store.identities()?;
+            names.retain(|name| *name != self.factory_name());
+        }
+        match names.is_empty() {
+            true => Err(wrong("no identity is named: neither in the settings ([identity.NAME]) nor here")),
+            false => Ok(names),
+        }
+    }
+
+    /// The one name to work on.
+    pub fn name(&self, given: Option<&str>) -> Result<String, Error> {
+        let given: Vec<String> = given.into_iter().map(str::to_owned).collect();
+        let mut names = self.names(&given)?;
+        match names.len() {
+            1 => Ok(names.remove(0)),
+            _ => Err(wrong(format!("which identity? There are {}", names.join(", ")))),
+        }
+    }
+
+    /// Settings of an identity; those of one that stands in no settings are the defaults.
+    pub fn identity(&self, name: &str) -> Identity {
+        self.settings.identity.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The name of the factory's identity in device memory.
+    pub fn factory_name(&self) -> &str {
+        self.settings.ca.login.factory.as_deref().unwrap_or("idevid")
+    }
+
+    /// The factory's identity, where it is the one that logs in.
+    pub fn factory(&self) -> Option<&str> {
+        let login = &self.settings.ca.login;
+        let is_factory = match login.kind {
+            Some(kind) => kind == LoginKind::Factory,
+            None => login.reference.is_none() && login.key.is_none(),
+        };
+        let name = self.factory_name();
+        (is_factory && self.store.state(name).is_ok_and(|state| state.current.is_some())).then_some(name)
+    }
+
+    /// The planner with an identity's rules.
+    pub fn planner(&self, identity: &Identity) -> Planner {
+        let mut planner = Planner::new();
+        if let Some(id) = &self.id {
+            planner = planner.for_device(id.as_bytes());
+        }
+        let (policy, renew) = (&mut planner.policy, &identity.renew);
+        let permille = |share: f64| (share * 1000.0).round() as u32;
+        policy.share_permille = renew.at.map_or(policy.share_permille, permille);
+        policy.spread_permille = renew.spread.map_or(policy.spread_permille, permille);
+        policy.same_key = renew.same_key;
+        policy.first_retry_seconds = renew.first_wait.map_or(policy.first_retry_seconds, |s| s.seconds());
+        policy.longest_retry_seconds = renew.longest_wait.map_or(policy.longest_retry_seconds, |s| s.seconds());
+        policy.max_refusals = renew.refusals.unwrap_or(policy.max_refusals);
+        planner
+    }
+
+    /// Where an identity is kept.
+    pub fn destination<'a>(&'a self, name: &'a str, identity: &'a Identity) -> Destination<'a> {
+        Destination { store: &self.store, name, purpose: &identity.purpose }
+    }
+
+    /// The type of an identity's keys.
+    pub fn key_kind(&self, name: &str, identity: &Identity) -> Result<KeyKind, Error> {
+        KeyKind::from_name(&identity.key).ok_or_else(|| {
+            let words =
+                format!("identity.{name}.key: \"{}\" is not a known key type (for example P-256)", identity.key);
+            wrong(words)
+        })
+    }
+
+    /// How an identity is written for other software.
+    pub fn export_of(&self, export: &Export) -> Result<ExportPlan, Error> {
+        let layout = Layout::from_name(&export.layout).ok_or_else(|| {
+            let words = "pem, openssl, nginx, strongswan, mosquitto and pkcs12 are layouts";
+            wrong(format!("\"{}\" is not a layout: {words}", export.layout))
+        })?;
+        let mut out = ExportPlan::new(layout, &export.folder);
+        out.anchors = read_certificates(&export.anchors)?;
+        out.password = export.password.as_ref().map(|s| s.read_text("the password of the export")).transpose()?;
+        Ok(out)
+    }
+}
+
+fn device_id(settings: &Settings) -> Result<Option<String>, Error> {
+    let Some(text) = &settings.device.id else { return Ok(None) };
+    let Some(path) = text.strip_prefix("file:") else { return Ok(Some(text.clone())) };
+    let path = Path::new(path);
+    let id = std::fs::read_to_string(path).map_err(|e| wrong(format!("device.id: {}: {e}", path.display())))?;
+    match id.trim() {
+        "" => Err(wrong(format!("device.id: {} is empty", path.display()))),
+        id => Ok(Some(id.to_owned())),
+    }
+}
+
+#[cfg(feature = "pkcs11")]
+fn open_tokens(settings: &Settings, store: &Store) -> Result<(), Error> {
+    let Some(pkcs11) = settings.device.pkcs11.clone() else { return Ok(()) };
+    let pin: crate::crypto::pkcs11::PinSource = Arc::new(move |_| {
+        let missing = || crate::crypto::CryptoError::WrongSecret;
+        let source = pkcs11.pin.as_ref().ok_or_else(missing)?;
+        source.read_text("the token's PIN").map_err(|_| missing())
+    });
+    let module = settings.device.pkcs11.as_ref().and_then(|p| p.module.as_deref());
+    crate::client::open_token_keys(store, module, pin);
+    Ok(())
+}
+
+#[cfg(not(feature = "pkcs11"))]
+fn open_tokens(settings: &Settings, _: &Store) -> Result<(), Error> {
+    match settings.device.pkcs11 {
+        None => Ok(()),
+        Some(_) => Err(wrong("device.pkcs11: this build has no support for PKCS#11 tokens")),
+    }
+}

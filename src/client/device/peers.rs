@@ -1,0 +1,109 @@
+//! Whether a peer is to be believed, by the settings under `peers`.
+
+use super::settings::StatusCheck;
+use super::{Device, read_certificates, wrong};
+use crate::client::import::certificates_from_bytes;
+use crate::client::peer_certificates::end_entity_of;
+use crate::client::subject::purpose_oid;
+use crate::crypto::default_provider;
+use crate::error::Error;
+use crate::store::AnchorSet;
+use crate::time::Time;
+use crate::validation::{
+    Checks, NameCheck, PeerKey, PeerName, PeerRequest, Purpose, Report, RevocationMode, RevocationPolicy,
+    StatusSources, TrustAnchors,
+};
+
+impl StatusCheck {
+    /// The policy of that name.
+    pub fn policy(self) -> RevocationPolicy {
+        match self {
+            StatusCheck::Off => RevocationPolicy::off(),
+            StatusCheck::Soft => RevocationPolicy { mode: RevocationMode::SoftFail, ..RevocationPolicy::default() },
+            StatusCheck::Hard => RevocationPolicy { mode: RevocationMode::HardFail, ..RevocationPolicy::default() },
+        }
+    }
+}
+
+/// A name that a peer must carry: `dns:HOST`, `ip:ADDRESS`, `email:MAILBOX` or `uri:URI`.
+pub fn peer_name(text: &str) -> Result<PeerName, Error> {
+    let other = || wrong(format!("{text}: dns:HOST, ip:ADDRESS, email:MAILBOX or uri:URI is expected, or any"));
+    Ok(match text.split_once(':').ok_or_else(other)? {
+        ("dns", host) => PeerName::Dns(host.to_owned()),
+        ("ip", address) => PeerName::Ip(address.parse().map_err(|_| other())?),
+        ("email", mailbox) => PeerName::Email(mailbox.to_owned()),
+        ("uri", uri) => PeerName::Uri(uri.to_owned()),
+        _ => return Err(other()),
+    })
+}
+
+impl Device {
+    /// Roots of peers: `peers.trust`, or the set in device memory.
+    pub fn peer_anchors(&self) -> Result<TrustAnchors, Error> {
+        let mut anchors = TrustAnchors::new();
+        for certificate in read_certificates(&self.settings.peers.trust)? {
+            anchors.add(certificate);
+        }
+        if self.settings.peers.trust.is_empty() {
+            for certificate in self.store.anchors(AnchorSet::Peer)? {
+                anchors.add(certificate);
+            }
+        }
+        match anchors.is_empty() {
+            true => Err(wrong("nobody is trusted: peers.trust, or devid anchors add peers FILE")),
+            false => Ok(anchors),
+        }
+    }
+
+    /// Validates what a peer sent: its certificate and others, PEM or DER. `name`: see [`peer_name`]; `any` if the caller knows
+    /// otherwise who it is. The peer's key is there exactly when the report is positive.
+    pub fn check(&self, sent: &[u8], name: &str, now: Time) -> Result<(Report, Option<PeerKey>), Error> {
+        let certificates = certificates_from_bytes(sent)?;
+        let (certificate, pool) = end_entity_of(&certificates)?;
+        let peers = &self.settings.peers;
+        let mut checks = Checks::at(now);
+        checks.presented = certificates.first().cloned();
+        checks.revocation = peers.status.unwrap_or(StatusCheck::Soft).policy();
+        let request = PeerRequest {
+            anchors: &self.peer_anchors()?,
+            certificate: &certificate,
+            pool: &pool,
+            status: &StatusSources::none(),
+            checks,
+            purpose: match peers.purpose.as_deref() {
+                None | Some("any") => Purpose::Any,
+                Some(purpose) => Purpose::For(vec![purpose_oid(purpose)?]),
+            },
+            names: match name {
+                "any" => NameCheck::NotChecked,
+                name => NameCheck::All(vec![peer_name(name)?]),
+            },
+            use_until: None,
+        };
+        self.open_peer(request)
+    }
+
+    #[cfg(feature = "http")]
+    fn open_peer(&self, request: PeerRequest<'_>) -> Result<(Report, Option<PeerKey>), Error> {
+        use crate::client::status::{StatusFetcher, StatusOptions, built_in};
+        if !self.settings.peers.fetch {
+            return self.open_peer_offline(request);
+        }
+        let options = StatusOptions::default();
+        let mut fetch = built_in(&options)?;
+        let mut fetcher = StatusFetcher::with_store(default_provider(), options, self.store.clone());
+        fetcher.open_peer(request, &mut fetch).map(|(answer, key)| (answer.report, key))
+    }
+
+    #[cfg(not(feature = "http"))]
+    fn open_peer(&self, request: PeerRequest<'_>) -> Result<(Report, Option<PeerKey>), Error> {
+        self.open_peer_offline(request)
+    }
+
+    /// With the status data that device memory holds.
+    fn open_peer_offline(&self, request: PeerRequest<'_>) -> Result<(Report, Option<PeerKey>), Error> {
+        use crate::client::status::StatusMemory;
+        let memory = std::sync::Arc::new(StatusMemory::new(default_provider(), Some(self.store.clone())));
+        memory.open_peer(&default_provider(), request)
+    }
+}

@@ -1,0 +1,158 @@
+//! How identities stand, as the JSON that `devid status` prints; parts of an identity as PEM.
+
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::{Device, wrong};
+use crate::asn1::name::display;
+use crate::asn1::pem;
+use crate::asn1::x509::{Certificate, hex};
+use crate::client::renewal::{Alarm, Plan, Standing};
+use crate::codes::Code;
+use crate::error::Error;
+use crate::store::StoreErrorKind;
+use crate::time::Time;
+
+/// A part of an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The private key, PKCS#8.
+    Key,
+    /// The certificate.
+    Certificate,
+    /// Those above it, nearest first.
+    Chain,
+    /// The certificate and those above it.
+    FullChain,
+    /// Roots that issued certificates must lead to.
+    Anchors,
+}
+
+impl Standing {
+    /// In one word, for programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Standing::Absent => "absent",
+            Standing::Valid => "valid",
+            Standing::NotYetValid => "not-yet-valid",
+            Standing::Expired => "expired",
+            Standing::Revoked => "revoked",
+            Standing::Damaged => "damaged",
+            Standing::Unknown => "unknown",
+        }
+    }
+}
+
+impl Alarm {
+    /// In one word, for programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Alarm::Quiet => "quiet",
+            Alarm::Late => "late",
+            Alarm::Urgent => "urgent",
+            Alarm::Unusable => "unusable",
+        }
+    }
+}
+
+impl Device {
+    /// What is due for an identity.
+    pub fn plan(&self, name: &str, clock: Option<Time>) -> Result<Plan, Error> {
+        self.planner(&self.identity(name)).plan(&self.store, name, clock)
+    }
+
+    /// How every identity stands: one JSON document.
+    pub fn status(&self, clock: Option<Time>) -> Result<String, Error> {
+        let identities: Result<Vec<Value>, Error> =
+            self.names(&[])?.iter().map(|name| self.standing(name, clock)).collect();
+        Ok(json!({ "schema": 1, "identities": identities? }).to_string())
+    }
+
+    /// How one identity stands.
+    pub fn standing(&self, name: &str, clock: Option<Time>) -> Result<Value, Error> {
+        let plan = self.plan(name, clock)?;
+        let state = self.store.state(name)?;
+        let current = match self.store.current(name) {
+            Ok(identity) => Some(identity),
+            Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => None,
+            Err(error) => return Err(error.into()),
+        };
+        let is_unfinished = self.store.operations()?.iter().any(|saved| saved == name);
+        Ok(json!({
+            "name": name,
+            "standing": plan.standing.word(),
+            "alarm": plan.alarm.word(),
+            "generation": state.current,
+            "previous": state.previous,
+            "pending": state.pending,
+            "unfinished": is_unfinished,
+            "certificate": current.as_ref().map(|identity| certificate_json(&identity.certificate)),
+            "renewal": {
+                "step": format!("{:?}", plan.step),
+                "at": plan.renewal_at.map(rfc3339),
+                "ask_again_s": plan.ask_again_seconds,
+                "attempts": plan.attempts,
+                "given_up": plan.has_given_up,
+            },
+        }))
+    }
+
+    /// A part of the identity in use, PEM.
+    ///
+    /// Errors: there is no identity; [`Code::Unsupported`] for a key that cannot leave its home.
+    pub fn pem(&self, name: &str, part: Part) -> Result<Zeroizing<String>, Error> {
+        if part == Part::Anchors {
+            let config = self.config(false)?;
+            return Ok(pem_of(config.enrolment_anchors.iter()));
+        }
+        let identity = self.store.current(name)?;
+        Ok(match part {
+            Part::Certificate => pem_of([&identity.certificate]),
+            Part::Chain => pem_of(&identity.chain),
+            Part::FullChain | Part::Anchors => pem_of(std::iter::once(&identity.certificate).chain(&identity.chain)),
+            Part::Key => {
+                let away = || Error::new(Code::Unsupported, format!("the key of \"{name}\" cannot leave its home"));
+                let key = self.store.open_key(&identity.key)?.ok_or_else(away)?;
+                pem::encode("PRIVATE KEY", &key.to_pkcs8().ok_or_else(away)?)
+            }
+        })
+    }
+
+    /// Writes the identity in use for other software, under `layout`: pem, openssl, nginx, strongswan, mosquitto.
+    pub fn export(&self, name: &str, layout: &str, folder: &std::path::Path) -> Result<Vec<std::path::PathBuf>, Error> {
+        if layout == "pkcs12" {
+            return Err(wrong("a PKCS#12 file needs a password: devid_store_export or devid export"));
+        }
+        let wanted = super::Export {
+            layout: layout.to_owned(),
+            folder: folder.to_owned(),
+            anchors: Vec::new(),
+            password: None,
+            then: Vec::new(),
+        };
+        Ok(self.store.export(name, &self.export_of(&wanted)?)?.files)
+    }
+}
+
+fn pem_of<'c>(certificates: impl IntoIterator<Item = &'c Certificate>) -> Zeroizing<String> {
+    let blocks = certificates.into_iter().map(|one| pem::encode("CERTIFICATE", one.as_der()).to_string());
+    Zeroizing::new(blocks.collect())
+}
+
+/// What is known of a certificate, for programs.
+pub fn certificate_json(certificate: &Certificate) -> Value {
+    json!({
+        "subject": display(certificate.subject()),
+        "issuer": display(certificate.issuer()),
+        "serial": hex(certificate.serial()),
+        "not_before": rfc3339(certificate.not_before()),
+        "not_after": rfc3339(certificate.not_after()),
+        "names": crate::validation::alternative_names(certificate),
+    })
+}
+
+/// RFC 3339, in UTC.
+pub fn rfc3339(time: Time) -> String {
+    let (year, month, day, hour, minute, second) = time.civil();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
