@@ -5,9 +5,15 @@ DESTDIR ?=
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 
-TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
-RELEASE := $(TARGET)/release
-DEBUG := $(TARGET)/debug
+# What is built: `make FEATURES=crypto-rust,http PROFILE=small TARGET=aarch64-unknown-linux-gnu`; and `make install` with the same words.
+TARGET ?=
+PROFILE ?= release
+FEATURES ?=
+BUILD := --locked --profile $(PROFILE) $(if $(TARGET),--target $(TARGET)) $(if $(FEATURES),--no-default-features --features $(FEATURES))
+
+OUT := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+RELEASE := $(OUT)/$(if $(TARGET),$(TARGET)/)$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+DEBUG := $(OUT)/debug
 # Where `make demo` installs to.
 STAGE := $(CURDIR)/build/stage
 
@@ -20,6 +26,9 @@ help:
 	@echo "make            release libraries in target/release"
 	@echo "make command    the command devid in target/release"
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR= : header, shared and static library, devid.pc"
+	@echo "                both take TARGET=triple PROFILE=release|small FEATURES=crypto-rust,http"
+	@echo "make deb        packages for Debian in build/deb; make try-packages installs and uses them as a stranger does"
+	@echo "make notices    licences of all linked crates, and an SBOM (CycloneDX)"
 	@echo "make demo       a device gets its identity, checks a peer and renews, against a test CA on this machine"
 	@echo "make test       every test; parts: test-rust test-c test-header test-abi test-install test-python test-messages test-interop"
 	@echo "make header     writes the headers and the golden lists anew"
@@ -49,14 +58,31 @@ setup-interop: build-dir
 	@bash scripts/setup.sh interop
 
 release: setup-build
-	$(CARGO) build --locked --release -p devid-capi
+	$(CARGO) build $(BUILD) -p devid-capi
 
 # The command, beside the libraries.
 command: setup-build
-	$(CARGO) build --locked --release -p devid-cli
+	$(CARGO) build --locked --profile $(PROFILE) $(if $(TARGET),--target $(TARGET)) -p devid-cli
 
-install: release
-	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" sh bindings/c/install.sh "$(RELEASE)"
+# What `make` has built with the same words is installed as it is: nothing is compiled as root.
+install:
+	@[ -e "$(RELEASE)/libdevid.so" ] || { echo "make install: there is no $(RELEASE)/libdevid.so: make first, with the same words" >&2; exit 1; }
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" TARGET="$(TARGET)" \
+		sh bindings/c/install.sh "$(RELEASE)"
+
+# Packages for Debian, built from the committed tree with its crates beside it, without a network. BUILT=FOLDER takes programs and
+# libraries that are there, to try the packaging itself.
+.PHONY: deb try-packages notices
+deb: build-dir
+	bash packaging/deb.sh $(BUILT)
+
+# A stranger's way: the packages installed, five commands of the tutorial, the short program linked by pkg-config and CMake.
+try-packages: build-dir
+	bash packaging/try.sh build/deb
+
+# The licences of everything that is linked, and a list of it (CycloneDX).
+notices: build-dir
+	python3 packaging/notices.py build/notices
 
 header:
 	$(CARGO) run --quiet -p devid-header

@@ -29,12 +29,13 @@
  * Inside      An internal error gives DEVID_E_PANIC; the handle then answers DEVID_E_POISONED and can only be freed. When
  *             memory is exhausted the process is aborted; limits on everything a peer sends keep that far away.
  *
- * Contents, with the number of functions. Here stands the core, 117 functions in the order of a device's life; behind it
+ * Contents, with the number of functions. Here stands the core, 127 functions in the order of a device's life; behind it
  * come the headers by topic. What is in devid/unstable may still change and is included by programs that want it.
  *
  *   errors                      Status codes and errors                                           10
  *   version                     Versions and features                                              4
  *   bytes                       Byte buffers                                                       4
+ *   device                      The easy way in: a device as a whole                              10
  *   keys                        Private keys                                                       9
  *   certificates                Certificates                                                      16
  *   subject                     What a certificate is asked for                                    5
@@ -516,6 +517,235 @@ devid_status devid_bytes_append(devid_bytes *bytes,
  * @param bytes  May be NULL.
  */
 DEVID_API void devid_bytes_free(devid_bytes *bytes);
+
+/** @} */
+
+/* ---- The easy way in: a device as a whole ---- */
+
+/** @defgroup devid_device The easy way in: a device as a whole
+ * By a settings file, or a few values: enrols, goes on, renews, exports, judges peers. Everything below is for those who need more.
+ * @{
+ */
+
+/**
+ * For `now` in devid_device_keep(), devid_device_check() and devid_device_status(): what the system's clock says.
+ */
+#define DEVID_NOW -2
+
+/**
+ * The private key, PKCS#8.
+ */
+#define DEVID_PART_KEY 1
+
+/**
+ * The certificate.
+ */
+#define DEVID_PART_CERTIFICATE 2
+
+/**
+ * The certificates above it, nearest first.
+ */
+#define DEVID_PART_CHAIN 3
+
+/**
+ * The certificate and those above it.
+ */
+#define DEVID_PART_FULL_CHAIN 4
+
+/**
+ * The roots that certificates issued to the device must lead to.
+ */
+#define DEVID_PART_ANCHORS 5
+
+/**
+ * A device as a whole: its settings, its memory, and what is due.
+ */
+typedef struct devid_device devid_device;
+
+/**
+ * A device by its settings file, which is the command's: see docs/command.md. Device memory is made where it is missing.
+ *
+ * @param settings_file  Such as "/etc/devid/devid.toml". Not NULL.
+ * @param out_device     Receives the device; free with devid_device_free(). Not NULL.
+ * @param err            Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for settings that are wrong, with file, line and the nearest name;
+ *         DEVID_E_UNSUPPORTED in builds without settings.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_device_open(const char *settings_file,
+                               devid_device **out_device,
+                               devid_error **err);
+
+/**
+ * A device by a few values, which devid_device_set() takes.
+ *
+ * @param memory_folder  The directory of device memory, which is created if it is missing; its parent must exist. Not NULL.
+ * @param out_device     Receives the device; free with devid_device_free(). Not NULL.
+ * @param err            Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; those of devid_store_open_dir(); DEVID_E_UNSUPPORTED in builds without settings.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_device_new(const char *memory_folder,
+                              devid_device **out_device,
+                              devid_error **err);
+
+/**
+ * Sets one setting by its name in the settings file; what was set before under this name is replaced. A first certificate
+ * needs: "ca.server", "ca.trust.all" (a file with the roots), "ca.login.reference" and "ca.login.secret" (its source, such as
+ * "file:/etc/devid/secret"), and "identity.NAME.subject". `devid config explain` lists all names.
+ *
+ * @param device  Not NULL.
+ * @param key     The name. Not NULL.
+ * @param value   As it stands in the file; text needs no quotes, and where a list is wanted, this is its one element. Not NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a name that is no setting, with the nearest one, or another kind of value.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_device_set(devid_device *device,
+                              const char *key,
+                              const char *value,
+                              devid_error **err);
+
+/**
+ * What a step did: one of DEVID_DONE_*. More may be added.
+ */
+typedef int32_t devid_done;
+
+/**
+ * Does whatever is due, once, for every identity of the settings: the first certificate, what was begun, a renewal, a root's
+ * successor. Blocks. Safe to be called as often as one likes: what is not due is not done.
+ *
+ * @param device                Not NULL.
+ * @param now                   The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NOW; or DEVID_NO_CLOCK, and the time is
+ *                              learnt from the CA.
+ * @param longest_wait_seconds  Waits that the CA asks for are slept through up to this; longer ones end the call, and the next
+ *                              one goes on.
+ * @param out_done              Receives DEVID_DONE_INSTALLED, DEVID_DONE_WAITING or DEVID_DONE_NOTHING. NULL if not wanted. May be
+ *                              NULL.
+ * @param out_again_seconds     Receives after how many seconds to call again, on failure too. NULL if not wanted. May be NULL.
+ * @param err                   Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; else why the first identity that failed did: it is remembered, and tried again when it is due.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_device_keep(devid_device *device,
+                               int64_t now,
+                               uint32_t longest_wait_seconds,
+                               devid_done *out_done,
+                               uint32_t *out_again_seconds,
+                               devid_error **err);
+
+/**
+ * Writes the identity in use for other software: see docs/export.md.
+ *
+ * @param device    Not NULL.
+ * @param identity  Its name. Not NULL.
+ * @param layout    "pem", "openssl", "nginx", "strongswan" or "mosquitto". Not NULL.
+ * @param folder    Where to; created if it is missing. Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; those of devid_store_export().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_device_export(const devid_device *device,
+                                 const char *identity,
+                                 const char *layout,
+                                 const char *folder,
+                                 devid_error **err);
+
+/**
+ * A part of the identity in use.
+ *
+ * @param device    Not NULL.
+ * @param identity  Its name. Not NULL.
+ * @param part      One of DEVID_PART_*.
+ * @param out_pem   Receives PEM; free with devid_bytes_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND; DEVID_E_UNSUPPORTED for a key that cannot leave its home.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_device_pem(const devid_device *device,
+                              const char *identity,
+                              int32_t part,
+                              devid_bytes **out_pem,
+                              devid_error **err);
+
+/**
+ * A peer whose certificate was validated by devid_validate(). There is no other way to a peer's public key. May be shared by
+ * threads as const.
+ */
+typedef struct devid_peer devid_peer;
+
+/**
+ * Validates a peer by the settings under "peers": roots, purpose, revocation.
+ *
+ * @param device    Not NULL.
+ * @param sent      The peer's certificate first, and others that it sent; PEM or DER. May be NULL if `sent_len` is 0.
+ * @param sent_len  Length of `sent` in bytes.
+ * @param name      What the certificate must carry: "dns:HOST", "ip:ADDRESS", "email:MAILBOX", "uri:URI"; "any" if the caller
+ *                  knows otherwise who it is. Not NULL.
+ * @param now       The present, in seconds since 1970-01-01T00:00:00Z, or DEVID_NOW.
+ * @param out_peer  Receives the way to the peer's key; free with devid_peer_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK if the peer is to be believed; else why not, as devid_validate().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_device_check(const devid_device *device,
+                                const uint8_t *sent,
+                                size_t sent_len,
+                                const char *name,
+                                int64_t now,
+                                devid_peer **out_peer,
+                                devid_error **err);
+
+/**
+ * How every identity stands, as `devid status --json` prints it: names, certificate, standing, alarm, next renewal.
+ *
+ * @param device    Not NULL.
+ * @param now       The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NOW; or DEVID_NO_CLOCK.
+ * @param out_json  Receives one JSON document; free with devid_bytes_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure of device memory.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_device_status(const devid_device *device,
+                                 int64_t now,
+                                 devid_bytes **out_json,
+                                 devid_error **err);
+
+/**
+ * Device memory. May be shared by threads as const, and used by several processes: calls that change something take a lock.
+ *
+ * Names of identities, labels and operations are 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash.
+ */
+typedef struct devid_store devid_store;
+
+/**
+ * The device's memory, for everything that this part of the header has no function for.
+ *
+ * @param device     Not NULL.
+ * @param out_store  Receives the store, which is the device's own; free with devid_store_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_device_store(const devid_device *device,
+                                devid_store **out_store,
+                                devid_error **err);
+
+/**
+ * Frees a device.
+ *
+ * @param device  May be NULL.
+ */
+DEVID_API void devid_device_free(devid_device *device);
 
 /** @} */
 
@@ -1505,13 +1735,6 @@ DEVID_API void devid_op_free(devid_op *op);
  */
 
 /**
- * Device memory. May be shared by threads as const, and used by several processes: calls that change something take a lock.
- *
- * Names of identities, labels and operations are 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash.
- */
-typedef struct devid_store devid_store;
-
-/**
  * Opens device memory in a directory, which is created if it is missing.
  *
  * @param path        The directory; its parent must exist. Not NULL.
@@ -1876,11 +2099,6 @@ devid_status devid_renewal_due(devid_renewal *renewal,
                                devid_error **err);
 
 /**
- * What a step did: one of DEVID_DONE_*. More may be added.
- */
-typedef int32_t devid_done;
-
-/**
  * Nothing was due.
  */
 #define DEVID_DONE_NOTHING 0
@@ -2205,12 +2423,6 @@ DEVID_API void devid_validator_free(devid_validator *validator);
  * What a validation found. Never changes.
  */
 typedef struct devid_report devid_report;
-
-/**
- * A peer whose certificate was validated by devid_validate(). There is no other way to a peer's public key. May be shared by
- * threads as const.
- */
-typedef struct devid_peer devid_peer;
 
 /**
  * Looks for a path from a certificate to an anchor that passes every check (RFC 5280 section 6.1; revocation by section

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs headers, shared library with its links, static library and devid.pc.
-#   PREFIX=/usr/local DESTDIR= LIBDIR=$PREFIX/lib INCLUDEDIR=$PREFIX/include install.sh BUILT
+# Installs headers, shared library with its links, static library, devid.pc and devidConfig.cmake. The tree may be moved afterwards.
+#   PREFIX=/usr/local DESTDIR= LIBDIR=$PREFIX/lib INCLUDEDIR=$PREFIX/include TARGET= install.sh BUILT
 # BUILT is the folder where cargo left libdevid.so and libdevid.a. For another machine: CROSS_COMPILE, see pack.sh.
 set -eu
 built=${1:?usage: install.sh BUILT}
@@ -16,6 +16,19 @@ abi=$(constant DEVID_ABI_VERSION)
 # The file's name begins with the ABI generation, as the SONAME does, and goes on with the release: unique per release.
 file=libdevid.so.$abi.$(constant DEVID_VERSION_MINOR).$(constant DEVID_VERSION_PATCH)
 
+# A library for another machine than was asked for is nobody's.
+if [ -n "${TARGET:-}" ]; then
+    case ${TARGET%%-*} in
+    x86_64) machine=X86-64 ;; i?86) machine=80386 ;; aarch64) machine=AArch64 ;; arm*) machine=ARM ;; riscv*) machine=RISC-V ;;
+    *) machine= ;;
+    esac
+    found=$(LC_ALL=C readelf -h "$built/libdevid.so" 2> /dev/null | sed -n 's/^ *Machine: *//p')
+    case $found in
+    *"$machine"*) ;;
+    *) echo "install: $built/libdevid.so is for $found, not for $TARGET" >&2; exit 1 ;;
+    esac
+fi
+
 install -d "$destdir$libdir/pkgconfig" "$destdir$includedir/devid/unstable"
 # Those of an older release may have other names.
 rm -f "$destdir$includedir"/devid/*.h "$destdir$includedir"/devid/unstable/*.h
@@ -27,7 +40,22 @@ ln -sf "$file" "$destdir$libdir/libdevid.so.$abi"
 ln -sf "libdevid.so.$abi" "$destdir$libdir/libdevid.so"
 sh "$root/bindings/c/pack.sh" "$built/libdevid.a" "$destdir$libdir/libdevid.a"
 chmod 644 "$destdir$libdir/libdevid.a"
-sed -e "s|@PREFIX@|$prefix|" -e "s|@LIBDIR@|$libdir|" -e "s|@INCLUDEDIR@|$includedir|" -e "s|@VERSION@|$version|" \
-    "$root/bindings/c/devid.pc.in" > "$destdir$libdir/pkgconfig/devid.pc"
-chmod 644 "$destdir$libdir/pkgconfig/devid.pc"
+# Paths by way of the file itself where they lie below the prefix, so that the tree may be moved; spaces and all.
+below() { case $1 in "$prefix"/*) printf '${prefix}/%s' "${1#"$prefix"/}" ;; *) printf '%s' "$1" ;; esac; }
+quoted() { printf '%s' "$1" | sed 's/[&|\\]/\\&/g'; }
+fill() {
+    sed -e "s|@RELATIVE@|$(quoted "$relative")|" -e "s|@LIBDIR@|$(quoted "$(below "$libdir")")|" \
+        -e "s|@INCLUDEDIR@|$(quoted "$(below "$includedir")")|" -e "s|@VERSION@|$version|" -e "s|@ABI@|$abi|" \
+        -e "s|@INCLUDE_FROM_CMAKE@|$(quoted "$(realpath -m --relative-to="$libdir/cmake/devid" "$includedir")")|" "$1" > "$2"
+    chmod 644 "$2"
+}
+case $libdir in
+"$prefix"/*) relative="\${pcfiledir}/$(realpath -m --relative-to="$libdir/pkgconfig" "$prefix")" ;;
+*) relative=$prefix ;;
+esac
+install -d "$destdir$libdir/cmake/devid"
+fill "$root/bindings/c/devid.pc.in" "$destdir$libdir/pkgconfig/devid.pc"
+for name in devidConfig devidConfigVersion; do
+    fill "$root/packaging/cmake/$name.cmake.in" "$destdir$libdir/cmake/devid/$name.cmake"
+done
 echo "installed devid $version (ABI $abi) under $destdir$prefix"

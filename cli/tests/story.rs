@@ -221,3 +221,39 @@ fn every_command_has_help_and_a_page() {
     assert_eq!(schema["properties"]["identity"]["additionalProperties"]["properties"]["export"]["type"], "array");
     assert!(story.good(&["config", "explain", "identity.device.subject"]).contains("subject"));
 }
+
+#[test]
+fn a_program_keeps_the_same_device_by_the_same_settings() {
+    use devid::client::Unattended;
+    use devid::client::device::{Device, Part};
+
+    let story = Story::new("program");
+    story.init_with_secret();
+    let text = std::fs::read_to_string(story.folder.join("devid.toml")).unwrap();
+    std::fs::write(story.folder.join("devid.toml"), text.replace("memory = ", "retention = 3\nmemory = ")).unwrap();
+    let mut device = Device::from_file(&story.folder.join("devid.toml")).unwrap();
+    let kept = device.keep(device.clock(), 0, &mut Unattended).unwrap();
+    assert!(kept.is_changed && kept.failures.is_empty() && kept.again_seconds > 0, "{kept:?}");
+    assert!(!device.keep(device.clock(), 0, &mut Unattended).unwrap().is_changed, "nothing is due");
+    assert_eq!(device.pem("device", Part::FullChain).unwrap().matches("BEGIN CERTIFICATE").count(), 2);
+    assert!(device.pem("device", Part::Key).unwrap().contains("PRIVATE KEY"));
+    // The command sees what the program did.
+    let status = json(&story.good(&["--json", "status"]));
+    assert_eq!(status["identities"][0], json(&device.status(device.clock()).unwrap())["identities"][0]);
+
+    device.set("peers.trust", &story.path("root.pem")).unwrap();
+    let sent = [std::fs::read(story.path("peer-good.pem")).unwrap(), std::fs::read(story.path("issuing.pem")).unwrap()];
+    let now = devid::client::run::system_time();
+    assert!(device.check(&sent.concat(), "dns:good.peer.example", now).unwrap().1.is_some());
+    let (report, peer) = device.check(&sent.concat(), "dns:other.example", now).unwrap();
+    assert!(peer.is_none() && report.error().is_some());
+
+    let words = device.set("ca.sever", "x").unwrap_err().to_string();
+    assert!(words.contains("ca.server"), "{words}");
+    assert!(device.set("device.memory", "/tmp").is_err());
+    device.set("ca.server", "http://127.0.0.1:1/cmp").unwrap();
+    device.set("identity.second.subject", "CN=second").unwrap();
+    let kept = device.keep(device.clock(), 0, &mut Unattended).unwrap();
+    assert_eq!(kept.failures.len(), 1, "{kept:?}");
+    assert_eq!(kept.failures[0].0, "second");
+}

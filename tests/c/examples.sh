@@ -52,7 +52,7 @@ subject = "CN=router-8"
 TOML
 run ./device easy/devid.toml easy/nginx
 expect "^call again in [1-9][0-9]* seconds"
-[ -s easy/nginx/fullchain.pem ] && [ -s easy/nginx/privkey.pem ] || { echo "examples: device exported nothing" >&2; exit 1; }
+[ -s easy/nginx/current/fullchain.pem ] && [ -s easy/nginx/current/privkey.pem ] || { echo "examples: device exported nothing" >&2; exit 1; }
 run ./device easy/devid.toml easy/nginx
 sed -i 's/^server/sever/' easy/devid.toml
 code=0; ./device easy/devid.toml easy/nginx > out 2>&1 || code=$?

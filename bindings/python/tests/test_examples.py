@@ -91,7 +91,7 @@ def test_device_enrols_by_its_settings_file(checkout: Path, devid_testca: TestCa
     )
     outcome = run(checkout, "device.py", settings, tmp_path / "files")
     assert outcome.returncode == 0 and outcome.stdout.startswith("INSTALLED;"), outcome.stderr
-    assert (tmp_path / "files" / "fullchain.pem").exists()
+    assert (tmp_path / "files" / "current" / "fullchain.pem").exists()
     outcome = run(checkout, "device.py", settings, tmp_path / "files")
     assert outcome.stdout.startswith("NOTHING;"), outcome.stderr
     settings.write_text("[ca]\nsever = 1\n")

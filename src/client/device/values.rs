@@ -42,15 +42,19 @@ impl<'de> Deserialize<'de> for Span {
 }
 
 /// Puts a setting into a table. `value` is TOML; what is not is taken as text, and where a list is wanted, as its one element.
-pub fn put(table: &mut toml::Table, key: &str, value: &str) -> Result<(), Error> {
-    let mut value = format!("v = {value}")
+pub fn put(table: &mut toml::Table, key: &str, given: &str) -> Result<(), Error> {
+    let mut value = format!("v = {given}")
         .parse::<toml::Table>()
         .ok()
         .and_then(|mut one| one.remove("v"))
-        .unwrap_or_else(|| toml::Value::from(value));
-    let kind = keys::find(key).map(|key| key.kind);
-    if matches!(kind, Some(Kind::Paths | Kind::Texts)) && !value.is_array() {
-        value = toml::Value::Array(vec![value]);
+        .unwrap_or_else(|| toml::Value::from(given));
+    match keys::find(key).map(|key| key.kind) {
+        Some(Kind::Paths | Kind::Texts) if !value.is_array() => value = toml::Value::Array(vec![value]),
+        // A reference value of digits is text all the same.
+        Some(Kind::Text | Kind::Path | Kind::Secret | Kind::Span | Kind::OneOf(_)) if !value.is_str() => {
+            value = toml::Value::from(given);
+        }
+        _ => {}
     }
     let mut here = table;
     let mut parts: Vec<&str> = key.trim().split('.').collect();
@@ -66,6 +70,24 @@ pub fn put(table: &mut toml::Table, key: &str, value: &str) -> Result<(), Error>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_given_one_by_one_becomes_what_is_wanted() {
+        let mut table = toml::Table::new();
+        put(&mut table, "ca.login.reference", "4711").unwrap();
+        put(&mut table, "ca.trust.all", "root.pem").unwrap();
+        put(&mut table, "identity.a.dns", "[\"x\", \"y\"]").unwrap();
+        put(&mut table, "device.retention", "5").unwrap();
+        put(&mut table, "ca.http.total", "15s").unwrap();
+        let settings = super::super::settings::read(&table).unwrap();
+        assert_eq!(settings.ca.login.reference.as_deref(), Some("4711"));
+        assert_eq!(
+            (settings.ca.trust.all.len(), settings.identity["a"].dns.len(), settings.device.retention),
+            (1, 2, 5)
+        );
+        assert!(put(&mut table, "ca.server.x", "1").is_ok(), "refused when it is read");
+        assert!(super::super::settings::read(&table).is_err());
+    }
 
     #[test]
     fn spans_have_units() {

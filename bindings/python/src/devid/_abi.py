@@ -200,6 +200,12 @@ DEVID_VERSION_MINOR = 1
 DEVID_VERSION_PATCH = 0
 DEVID_VERSION_NUMBER = 256
 DEVID_ABI_VERSION = 0
+DEVID_NOW = -2
+DEVID_PART_KEY = 1
+DEVID_PART_CERTIFICATE = 2
+DEVID_PART_CHAIN = 3
+DEVID_PART_FULL_CHAIN = 4
+DEVID_PART_ANCHORS = 5
 DEVID_FORM_DER = 1
 DEVID_FORM_PEM = 2
 DEVID_LOG_ERROR = 1
@@ -335,6 +341,22 @@ class devid_bytes(Structure):
     """
 
 
+class devid_device(Structure):
+    """A device as a whole: its settings, its memory, and what is due."""
+
+
+class devid_peer(Structure):
+    """A peer whose certificate was validated by devid_validate(). There is no other way to a peer's
+    public key. May be shared by threads as const.
+    """
+
+
+class devid_store(Structure):
+    """Device memory. May be shared by threads as const, and used by several processes: calls that
+    change something take a lock.
+    """
+
+
 class devid_key(Structure):
     """A private key, wherever it lives. Never changes; may be shared by threads."""
 
@@ -371,12 +393,6 @@ class devid_op(Structure):
     """
 
 
-class devid_store(Structure):
-    """Device memory. May be shared by threads as const, and used by several processes: calls that
-    change something take a lock.
-    """
-
-
 class devid_identity(Structure):
     """One generation of an identity: key, certificate and chain. Never changes."""
 
@@ -397,12 +413,6 @@ class devid_validator(Structure):
 
 class devid_report(Structure):
     """What a validation found. Never changes."""
-
-
-class devid_peer(Structure):
-    """A peer whose certificate was validated by devid_validate(). There is no other way to a peer's
-    public key. May be shared by threads as const.
-    """
 
 
 class devid_cancel(Structure):
@@ -545,6 +555,16 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_bytes_len": (c_size_t, (POINTER(devid_bytes),)),
     "devid_bytes_append": (c_int32, (POINTER(devid_bytes), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_bytes_free": (None, (POINTER(devid_bytes),)),
+    "devid_device_open": (c_int32, (c_char_p, POINTER(POINTER(devid_device)), POINTER(POINTER(devid_error)))),
+    "devid_device_new": (c_int32, (c_char_p, POINTER(POINTER(devid_device)), POINTER(POINTER(devid_error)))),
+    "devid_device_set": (c_int32, (POINTER(devid_device), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_device_keep": (c_int32, (POINTER(devid_device), c_int64, c_uint32, POINTER(c_int32), POINTER(c_uint32), POINTER(POINTER(devid_error)))),
+    "devid_device_export": (c_int32, (POINTER(devid_device), c_char_p, c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_device_pem": (c_int32, (POINTER(devid_device), c_char_p, c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_device_check": (c_int32, (POINTER(devid_device), c_char_p, c_size_t, c_char_p, c_int64, POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
+    "devid_device_status": (c_int32, (POINTER(devid_device), c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_device_store": (c_int32, (POINTER(devid_device), POINTER(POINTER(devid_store)), POINTER(POINTER(devid_error)))),
+    "devid_device_free": (None, (POINTER(devid_device),)),
     "devid_key_generate": (c_int32, (c_char_p, POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
     "devid_key_load": (c_int32, (c_char_p, c_size_t, c_char_p, c_size_t, POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
     "devid_key_from_callback": (c_int32, (c_char_p, c_size_t, devid_sign_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
@@ -982,6 +1002,10 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_status_text": ((0, "status", INT32),),
     "devid_status_class": ((0, "status", INT32),),
     "devid_bytes_append": ((2, "data_len", SIZE),),
+    "devid_device_keep": ((1, "now", INT64), (2, "longest_wait_seconds", UINT32),),
+    "devid_device_pem": ((2, "part", Choice('DEVID_PART_*', 1, 2, 3, 4, 5)),),
+    "devid_device_check": ((2, "sent_len", SIZE), (4, "now", INT64),),
+    "devid_device_status": ((1, "now", INT64),),
     "devid_key_load": ((1, "data_len", SIZE), (3, "password_len", SIZE),),
     "devid_key_from_callback": ((1, "spki_len", SIZE),),
     "devid_key_deferred": ((1, "spki_len", SIZE),),

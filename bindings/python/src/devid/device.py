@@ -105,7 +105,8 @@ class Device(Handle):
         """Certificate with chain, and private key, as files in ``folder``: for what takes paths, such as
         ``ssl.SSLContext.load_cert_chain``. Written anew at each call."""
         self.export(identity, "nginx", folder)
-        return Path(folder) / "fullchain.pem", Path(folder) / "privkey.pem"
+        current = Path(folder) / "current"
+        return current / "fullchain.pem", current / "privkey.pem"
 
     def certificate(self, identity: str) -> str:
         """The certificate in use and those above it, PEM."""

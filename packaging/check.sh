@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# What of the recipes can be looked at without their own tools: syntax, licence sums, versions, and that the paths in them exist.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+fail() { echo "packaging: $*" >&2; exit 1; }
+version=$(awk '$1 == "DEVID_VERSION_STRING" { print $2 }' bindings/c/constants.txt)
+[ -e "packaging/yocto/recipes-support/devid/devid_$version.bb" ] || fail "the Yocto recipe is of another version than $version"
+grep -q "^DEVID_VERSION = $version$" packaging/buildroot/devid/devid.mk || fail "Buildroot: another version than $version"
+grep -q "^PKG_VERSION:=$version$" packaging/openwrt/devid/Makefile || fail "OpenWrt: another version than $version"
+for name in APACHE MIT; do
+    grep -q "$(md5sum < "LICENSE-$name" | cut -d' ' -f1)" packaging/yocto/recipes-support/devid/devid-licences.inc || fail "LICENSE-$name has another md5"
+done
+for script in packaging/*.sh packaging/openwrt/devid/files/devid.init packaging/debian/tests/tutorial bindings/c/install.sh; do
+    sh -n "$script" 2> /dev/null || bash -n "$script" || fail "$script: syntax"
+done
+# GNU make reads the two makefiles as far as their own includes, which are not here.
+printf 'cargo-package =\ninclude packaging/buildroot/devid/devid.mk\nall:\n\t@test -n "$(DEVID_CARGO_BUILD_OPTS)"\n' > build/recipe.mk
+make --no-print-directory -f build/recipe.mk all || fail "Buildroot: make cannot read it"
+# Each package that is built there is one of this workspace.
+for package in $(grep -hoE -- '-p devid-[a-z]+' packaging/yocto/recipes-support/devid/*.bb packaging/buildroot/devid/devid.mk packaging/debian/rules | sort -u | cut -c4-); do
+    grep -qr "^name = \"$package\"" --include=Cargo.toml cli testca bindings || fail "no package $package"
+done
+if command -v systemd-analyze > /dev/null; then
+    for unit in packaging/systemd/*; do
+        systemd-analyze verify --man=no "$unit" 2>&1 | grep -v "is not executable\|Command /usr/bin/devid" | grep "packaging/systemd" && fail "$unit" || true
+    done
+fi
+echo "packaging: recipes of version $version agree with the tree"

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Packages for Debian in build/deb, from the tree as it is committed, with its crates beside it.
+#   deb.sh [BUILT]      BUILT: a folder with libdevid.so, libdevid.a, devid and devid-testca: nothing is compiled, to try the packaging
+set -euo pipefail
+cd "$(dirname "$0")/.."
+built=${1:+$(cd "$1" && pwd)}
+need=()
+command -v dpkg-buildpackage > /dev/null || need+=(dpkg-dev)
+command -v dh > /dev/null || need+=(debhelper)
+command -v lintian > /dev/null || need+=(lintian)
+if [ ${#need[@]} -gt 0 ]; then
+    [ "$(id -u)" = 0 ] || { echo "deb: missing: ${need[*]}" >&2; exit 1; }
+    apt-get install -y --no-install-recommends "${need[@]}" > build/setup.log 2>&1 || { tail -n 20 build/setup.log >&2; exit 1; }
+fi
+version=$(awk '$1 == "DEVID_VERSION_STRING" { print $2 }' bindings/c/constants.txt)
+rm -rf build/deb
+tree=build/deb/devid-$version
+mkdir -p "$tree"
+git archive HEAD | tar x -C "$tree"
+cp -r packaging/debian "$tree/debian"
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+cat > "$tree/debian/changelog" <<CHANGELOG
+devid ($version) unstable; urgency=medium
+
+  * See CHANGELOG.md.
+
+ -- devid maintainers <devid@localhost>  $(date -R -u -d "@$SOURCE_DATE_EPOCH")
+CHANGELOG
+if [ -z "$built" ]; then
+    mkdir -p "$tree/.cargo"
+    (cd "$tree" && cargo vendor --locked --quiet vendor > .cargo/config.toml)
+fi
+cd "$tree"
+# What is built elsewhere needs no compiler here.
+BUILT=${built:-$PWD/target/release} nice -n 15 dpkg-buildpackage -us -uc -b ${built:+-d} > ../build.log 2>&1 || { tail -n 40 ../build.log >&2; exit 1; }
+cd ..
+lintian --fail-on error --suppress-tags "no-changelog,initial-upload-closes-no-bugs" ./*.changes || { echo "deb: lintian objects" >&2; exit 1; }
+ls -l ./*.deb | awk '{ print "deb: " $NF ", " $5 " bytes" }'
