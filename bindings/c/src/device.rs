@@ -30,7 +30,7 @@ pub const DEVID_PART_KEY: i32 = 1;
 pub const DEVID_PART_CERTIFICATE: i32 = 2;
 /// The certificates above it, nearest first.
 pub const DEVID_PART_CHAIN: i32 = 3;
-/// The certificate and those above it.
+/// The certificate and those above it, as peers need them: without the root.
 pub const DEVID_PART_FULL_CHAIN: i32 = 4;
 /// The roots that certificates issued to the device must lead to.
 pub const DEVID_PART_ANCHORS: i32 = 5;

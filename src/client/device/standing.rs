@@ -22,7 +22,7 @@ pub enum Part {
     Certificate,
     /// Those above it, nearest first.
     Chain,
-    /// The certificate and those above it.
+    /// The certificate and those above it, as peers need them: without the root.
     FullChain,
     /// Roots that issued certificates must lead to.
     Anchors,
@@ -109,7 +109,10 @@ impl Device {
         Ok(match part {
             Part::Certificate => pem_of([&identity.certificate]),
             Part::Chain => pem_of(&identity.chain),
-            Part::FullChain | Part::Anchors => pem_of(std::iter::once(&identity.certificate).chain(&identity.chain)),
+            Part::FullChain | Part::Anchors => {
+                let above = identity.chain.iter().filter(|one| !one.is_self_issued());
+                pem_of(std::iter::once(&identity.certificate).chain(above))
+            }
             Part::Key => {
                 let away = || Error::new(Code::Unsupported, format!("the key of \"{name}\" cannot leave its home"));
                 let key = self.store.open_key(&identity.key)?.ok_or_else(away)?;
