@@ -177,6 +177,7 @@ fleet: build-dir
 	$(CARGO) run --locked --quiet --example fleet
 
 lint:
+	bash scripts/msrv.sh
 	@if $(CARGO) fmt --version >/dev/null 2>&1; then $(CARGO) fmt --all --check; else echo "lint: rustfmt is not installed, skipped"; fi
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then $(CARGO) clippy --locked --workspace --all-targets -- -D warnings; \
 	else echo "lint: clippy is not installed, skipped"; fi

@@ -548,7 +548,7 @@ DEVID_API void devid_bytes_free(devid_bytes *bytes);
 #define DEVID_PART_CHAIN 3
 
 /**
- * The certificate and those above it.
+ * The certificate and those above it, as peers need them: without the root.
  */
 #define DEVID_PART_FULL_CHAIN 4
 

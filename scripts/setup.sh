@@ -4,7 +4,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-command -v cargo > /dev/null || { echo "setup: cargo is missing; install Rust 1.89 or newer: https://rustup.rs" >&2; exit 1; }
+rust=1.$(sed -nE 's/^rust-version = "1\.([0-9]+)"/\1/p' Cargo.toml)
+where="Debian 13 has it (apt-get install cargo), Debian 12 as cargo-web; else https://rustup.rs"
+command -v cargo > /dev/null || { echo "setup: cargo is missing; install Rust $rust or newer: $where" >&2; exit 1; }
+found=$(rustc --version 2> /dev/null | sed -nE 's/^rustc 1\.([0-9]+).*/\1/p')
+if [ -n "$found" ] && [ "$found" -lt "${rust#1.}" ]; then
+    echo "setup: rustc is 1.$found, and this needs $rust or newer: $where" >&2
+    exit 1
+fi
 missing=()
 need() { command -v "$1" > /dev/null || missing+=("$2"); }
 need gcc gcc

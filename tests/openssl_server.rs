@@ -540,10 +540,10 @@ impl Server {
             line.clear();
             let read = stdout.read_line(&mut line).unwrap();
             assert!(read > 0, "no server: {}", std::fs::read_to_string(&log_file).unwrap());
-            if let Some((_, rest)) = line.rsplit_once(':')
-                && line.starts_with("ACCEPT")
-            {
-                break rest.split_whitespace().next().unwrap().parse().unwrap();
+            if let Some((_, rest)) = line.rsplit_once(':') {
+                if line.starts_with("ACCEPT") {
+                    break rest.split_whitespace().next().unwrap().parse().unwrap();
+                }
             }
         };
         // The rest of its words must not fill the pipe.

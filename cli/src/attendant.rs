@@ -110,11 +110,12 @@ impl Owner for Attendant<'_> {
             }
             Event::Retrying { error, seconds } => self.output.say(&format!("{error}; again in {seconds} s")),
         }
-        if self.output.verbose > 2
-            && let Event::Sending { message, .. } | Event::Received { message, .. } = &event
-            && let Ok(text) = devid::inspect::inspect(message, devid::inspect::Format::Text)
-        {
-            self.output.say(&text);
+        if self.output.verbose > 2 {
+            if let Event::Sending { message, .. } | Event::Received { message, .. } = &event {
+                if let Ok(text) = devid::inspect::inspect(message, devid::inspect::Format::Text) {
+                    self.output.say(&text);
+                }
+            }
         }
         if let Some(trace) = &mut self.trace {
             trace.event(&event);

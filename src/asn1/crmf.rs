@@ -108,10 +108,10 @@ impl CertTemplate {
         fields.optional_context(6, true)?;
         fields.optional_context(7, false)?;
         fields.optional_context(8, false)?;
-        if let Some(field) = fields.optional_context(9, true)?
-            && !field.value.is_empty()
-        {
-            template.extensions = TemplateExtension::read_all(&sequence(&[field.value]))?;
+        if let Some(field) = fields.optional_context(9, true)? {
+            if !field.value.is_empty() {
+                template.extensions = TemplateExtension::read_all(&sequence(&[field.value]))?;
+            }
         }
         fields.finish()?;
         Ok(template)

@@ -272,10 +272,10 @@ impl Config {
             }
             other => other,
         };
-        if let (Credential::Mac { parameters, .. }, Some(wanted)) = (&mut credential, self.profile_mac)
-            && *parameters == MacParameters::PASSWORD_BASED
-        {
-            *parameters = wanted;
+        if let (Credential::Mac { parameters, .. }, Some(wanted)) = (&mut credential, self.profile_mac) {
+            if *parameters == MacParameters::PASSWORD_BASED {
+                *parameters = wanted;
+            }
         }
         let mut signer_revocation = self.signer_revocation.clone();
         if signer_revocation.clock_skew_seconds == limits::CLOCK_SKEW_SECONDS {

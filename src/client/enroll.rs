@@ -41,10 +41,10 @@ impl Client {
 
     /// With the proof of possession that the settings say, where the key can give it.
     fn proved(&self, mut request: CertificateRequest) -> CertificateRequest {
-        if let (Some(possession), Some(key)) = (self.possession, request.key.own())
-            && key.kind().can_receive()
-        {
-            request.possession = possession;
+        if let (Some(possession), Some(key)) = (self.possession, request.key.own()) {
+            if key.kind().can_receive() {
+                request.possession = possession;
+            }
         }
         request
     }

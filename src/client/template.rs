@@ -145,10 +145,10 @@ fn fill_name(what: &str, pattern: &Name, wanted: Option<&Name>, changes: &mut Ve
                     changes.push(format!("{what}: the CA asks for {}, which is not known here", attribute.kind))
                 }
                 (false, at) => {
-                    if let Some(at) = at
-                        && own.remove(at).der != attribute.der
-                    {
-                        changes.push(format!("{what}: the CA's value of {} was taken", attribute.kind));
+                    if let Some(at) = at {
+                        if own.remove(at).der != attribute.der {
+                            changes.push(format!("{what}: the CA's value of {} was taken", attribute.kind));
+                        }
                     }
                     filled.push(attribute.der);
                 }

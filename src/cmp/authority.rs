@@ -211,12 +211,13 @@ fn issues_for_us(
         return false;
     }
     // RFC 9483 section 4.2: a revocation is the affair of who issued the certificate.
-    if let Some(revocation) = request.and_then(Request::revocation)
-        && same_name(signer.subject(), &revocation.issuer)
-        && !is_confined_as_ca(chain)
-        && !knows_ca_of_name(context, signer, now)
-    {
-        return true;
+    if let Some(revocation) = request.and_then(Request::revocation) {
+        if same_name(signer.subject(), &revocation.issuer)
+            && !is_confined_as_ca(chain)
+            && !knows_ca_of_name(context, signer, now)
+        {
+            return true;
+        }
     }
     match own_path(context, now) {
         Some(ours) => (1..ours.len()).any(|at| is_the_ca(&ours[at..], chain)),

@@ -141,10 +141,10 @@ pub fn differences(template: &CertTemplate, certificate: &Certificate) -> Vec<Di
     if let Some(subject) = &template.subject {
         found.extend(subject_difference(subject.as_der(), certificate.subject()));
     }
-    if let Some(issuer) = &template.issuer
-        && !same_name(issuer.as_der(), certificate.issuer())
-    {
-        found.push(Difference::changed("issuer", issuer.to_string(), name::display(certificate.issuer())));
+    if let Some(issuer) = &template.issuer {
+        if !same_name(issuer.as_der(), certificate.issuer()) {
+            found.push(Difference::changed("issuer", issuer.to_string(), name::display(certificate.issuer())));
+        }
     }
     found
         .extend(bound_difference("notBefore", template.not_before, certificate.not_before(), |asked, got| got > asked));
@@ -341,10 +341,10 @@ fn extension_difference(wanted: &TemplateExtension, got: Option<&[u8]>) -> Optio
         return None;
     }
     let Ok(requested) = read(&wanted.value) else { return opaque_difference(wanted.oid, &wanted.value, got) };
-    if let (oid::CE_BASIC_CONSTRAINTS, Some(got)) = (wanted.oid, got)
-        && basic_constraints(got).is_ok()
-    {
-        return constraints_difference(&requested, got);
+    if let (oid::CE_BASIC_CONSTRAINTS, Some(got)) = (wanted.oid, got) {
+        if basic_constraints(got).is_ok() {
+            return constraints_difference(&requested, got);
+        }
     }
     match got.map_or_else(|| Ok(Vec::new()), read) {
         Ok(issued) => compare(&label, &requested, &issued),
@@ -483,10 +483,10 @@ fn policies(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
 fn basic_constraints(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
     let mut fields = Cursor::sequence(der, "BasicConstraints")?;
     let mut found = Vec::new();
-    if let Some(is_ca) = fields.optional(::der::Tag::Boolean)?
-        && is_ca.value != [0]
-    {
-        found.push(Part { meaning: b"ca".to_vec(), words: "cA".to_owned() });
+    if let Some(is_ca) = fields.optional(::der::Tag::Boolean)? {
+        if is_ca.value != [0] {
+            found.push(Part { meaning: b"ca".to_vec(), words: "cA".to_owned() });
+        }
     }
     if let Some(length) = fields.optional(::der::Tag::Integer)? {
         let shown = length.value.iter().fold(0u64, |sum, byte| (sum << 8) | u64::from(*byte));

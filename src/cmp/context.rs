@@ -110,12 +110,13 @@ impl Context {
     pub(super) fn check_credential_at(&self, now: Time) -> Result<(), Error> {
         if let (Credential::Signature { certificate, .. }, Some(_)) =
             (&self.credential, self.message_time_window_seconds)
-            && certificate.not_after() < now
         {
-            let words = format!("the credential's certificate {certificate:?} expired {}", certificate.not_after());
-            let hint =
-                "protect the request with another credential: the supplier's certificate, or a secret from the CA";
-            return Err(Error::new(Code::Expired, words).with(|facts| facts.hint = Some(hint)));
+            if certificate.not_after() < now {
+                let words = format!("the credential's certificate {certificate:?} expired {}", certificate.not_after());
+                let hint =
+                    "protect the request with another credential: the supplier's certificate, or a secret from the CA";
+                return Err(Error::new(Code::Expired, words).with(|facts| facts.hint = Some(hint)));
+            }
         }
         Ok(())
     }

@@ -57,13 +57,14 @@ impl Operation {
         // RFC 9483 section 4.1.3: the certificate to be updated must not have expired.
         if let (RequestKind::KeyUpdate, Credential::Signature { certificate, .. }) =
             (request.kind, &self.context.credential)
-            && certificate.not_after() < now
         {
-            let words = format!(
-                "the certificate to be updated expired {}; enrol anew with the supplier's certificate",
-                certificate.not_after()
-            );
-            return Err(Error::new(Code::Expired, words));
+            if certificate.not_after() < now {
+                let words = format!(
+                    "the certificate to be updated expired {}; enrol anew with the supplier's certificate",
+                    certificate.not_after()
+                );
+                return Err(Error::new(Code::Expired, words));
+            }
         }
         if let (Some(csr), RequestKind::Pkcs10) = (request.pkcs10(), request.kind) {
             // It brings its proof of possession along.

@@ -221,17 +221,17 @@ fn read_template(value: &[u8]) -> Result<RequestTemplate, Error> {
 /// The list that was asked for, and no older one in place of the one at hand.
 fn check_crl(der: &[u8], source: &CrlSource, known: Option<Time>) -> Result<(), Error> {
     let crl = Crl::from_der(der.to_vec())?;
-    if let Some(known) = known
-        && crl.this_update() <= known
-    {
-        let words = format!("the server sent a CRL of {}, the one at hand is of {known}", crl.this_update());
-        return Err(Error::new(Code::Protocol, words));
+    if let Some(known) = known {
+        if crl.this_update() <= known {
+            let words = format!("the server sent a CRL of {}, the one at hand is of {known}", crl.this_update());
+            return Err(Error::new(Code::Protocol, words));
+        }
     }
-    if let CrlSource::Issuer(name) = source
-        && !same_name(name.as_der(), crl.issuer())
-    {
-        let issuer = name::display(crl.issuer());
-        return Err(Error::new(Code::Protocol, format!("a CRL of {name} was asked for, one of {issuer} came")));
+    if let CrlSource::Issuer(name) = source {
+        if !same_name(name.as_der(), crl.issuer()) {
+            let issuer = name::display(crl.issuer());
+            return Err(Error::new(Code::Protocol, format!("a CRL of {name} was asked for, one of {issuer} came")));
+        }
     }
     Ok(())
 }
@@ -303,10 +303,10 @@ fn carries_over(from: &Certificate, new: &Certificate, whose: &str) -> Result<()
         Err(Error::new(Code::WrongCertificate, words))
     };
     for (id, what) in CONSTRAINTS {
-        if let Some(bound) = from.extension(id)
-            && new.extension(id).is_none_or(|carried| carried.value != bound.value)
-        {
-            return refuse(what);
+        if let Some(bound) = from.extension(id) {
+            if new.extension(id).is_none_or(|carried| carried.value != bound.value) {
+                return refuse(what);
+            }
         }
     }
     match (path_len(from)?, path_len(new)?) {

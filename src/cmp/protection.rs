@@ -164,10 +164,10 @@ impl Recipe {
             let (found, most) = (self.salt.len(), limits.max_mac_salt_bytes);
             return refuse(format!("the MAC's salt has {found} bytes, the limit is {most}"));
         }
-        if let Stretch::Pbkdf2 { key_len, .. } = self.stretch
-            && !(16..=128).contains(&key_len)
-        {
-            return refuse(format!("PBMAC1 with a key of {key_len} bytes; 16 to 128 are accepted"));
+        if let Stretch::Pbkdf2 { key_len, .. } = self.stretch {
+            if !(16..=128).contains(&key_len) {
+                return refuse(format!("PBMAC1 with a key of {key_len} bytes; 16 to 128 are accepted"));
+            }
         }
         Ok(())
     }

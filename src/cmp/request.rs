@@ -362,10 +362,13 @@ impl CertificateRequest {
             ));
         }
         self.possession.check(&self.key)?;
-        if let (Some(first), Some(last)) = (self.template.not_before, self.template.not_after)
-            && first > last
-        {
-            return Err(Error::new(Code::InvalidArgument, format!("validity asked for ends {last} before {first}")));
+        if let (Some(first), Some(last)) = (self.template.not_before, self.template.not_after) {
+            if first > last {
+                return Err(Error::new(
+                    Code::InvalidArgument,
+                    format!("validity asked for ends {last} before {first}"),
+                ));
+            }
         }
         Ok(())
     }

@@ -99,7 +99,7 @@ impl PrivateKey for ExternalKey {
 
 /// Ecdsa-Sig-Value (RFC 3279 section 2.2.3) from r and s in a row, each half of `numbers`, big endian.
 pub fn ecdsa_signature_to_der(numbers: &[u8]) -> Result<Vec<u8>, CryptoError> {
-    if numbers.is_empty() || !numbers.len().is_multiple_of(2) {
+    if numbers.is_empty() || numbers.len() % 2 != 0 {
         return Err(CryptoError::Unsupported(format!("an ECDSA signature of {} bytes", numbers.len())));
     }
     let (r, s) = numbers.split_at(numbers.len() / 2);

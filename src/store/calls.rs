@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
 use zeroize::Zeroizing;
 
 /// A system call that is about to be made.
@@ -221,15 +221,17 @@ impl Calls {
 
     /// `false` if somebody else has it.
     pub fn try_lock(&self, at: At<'_>, name: &str, file: &File) -> io::Result<bool> {
-        self.make(at.call(CallKind::Lock, name), || match file.try_lock() {
-            Ok(()) => Ok(true),
-            Err(std::fs::TryLockError::WouldBlock) => Ok(false),
-            Err(std::fs::TryLockError::Error(e)) => Err(e),
+        self.make(at.call(CallKind::Lock, name), || {
+            match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => Ok(true),
+                Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+                Err(error) => Err(error.into()),
+            }
         })
     }
 
     pub fn unlock(&self, at: At<'_>, name: &str, file: &File) -> io::Result<()> {
-        self.make(at.call(CallKind::Lock, name), || file.unlock())
+        self.make(at.call(CallKind::Lock, name), || Ok(rustix::fs::flock(file, FlockOperation::Unlock)?))
     }
 
     /// Of an open file or, with an empty name, of the directory.

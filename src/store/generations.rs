@@ -560,7 +560,7 @@ fn check_chain(name: &str, certificate: &Certificate, chain: &[Certificate]) -> 
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+    if text.len() % 2 != 0 || !text.is_ascii() {
         return None;
     }
     (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect()

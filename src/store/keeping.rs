@@ -66,10 +66,10 @@ impl Store {
     pub fn pending_key_for(&self, certificate: &Certificate) -> Result<Option<PendingKey>, StoreError> {
         for label in self.pending_keys()? {
             // One damaged key does not hide the others.
-            if let Ok(pending) = self.pending_key(&label)
-                && keys::same_public_key(pending.key.spki(), certificate.spki())
-            {
-                return Ok(Some(pending));
+            if let Ok(pending) = self.pending_key(&label) {
+                if keys::same_public_key(pending.key.spki(), certificate.spki()) {
+                    return Ok(Some(pending));
+                }
             }
         }
         Ok(None)

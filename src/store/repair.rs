@@ -90,31 +90,32 @@ fn examine_identity(
     let before = state;
 
     // In use: damaged means that the last good generation takes its place.
-    if let Some(number) = state.current
-        && let Some(damage) = damage_of(home, name, number, problems)
-    {
-        let replacement = match state.previous.map(|previous| home.load(name, previous)) {
-            Some(Ok(previous)) => Some(previous),
-            Some(Err(unreadable)) if !unreadable.is_damage() => return Err(unreadable),
-            _ => home.newest_good(name, &[number], Unreadable::Fail)?,
-        };
-        let words = match &replacement {
-            Some(good) => format!("{damage}; generation {} is good and takes its place", good.generation),
-            None => format!("{damage}; no other generation is good"),
-        };
-        let is_mended = mend && replacement.is_some();
-        problems
-            .push(Problem::new(ProblemKind::Generation, &format!("{key}/gen-{number:06}"), &words).mended(is_mended));
-        if let Some(good) = replacement {
-            state = IdentityState { current: Some(good.generation), previous: None, ..state };
+    if let Some(number) = state.current {
+        if let Some(damage) = damage_of(home, name, number, problems) {
+            let replacement = match state.previous.map(|previous| home.load(name, previous)) {
+                Some(Ok(previous)) => Some(previous),
+                Some(Err(unreadable)) if !unreadable.is_damage() => return Err(unreadable),
+                _ => home.newest_good(name, &[number], Unreadable::Fail)?,
+            };
+            let words = match &replacement {
+                Some(good) => format!("{damage}; generation {} is good and takes its place", good.generation),
+                None => format!("{damage}; no other generation is good"),
+            };
+            let is_mended = mend && replacement.is_some();
+            problems.push(
+                Problem::new(ProblemKind::Generation, &format!("{key}/gen-{number:06}"), &words).mended(is_mended),
+            );
+            if let Some(good) = replacement {
+                state = IdentityState { current: Some(good.generation), previous: None, ..state };
+            }
         }
     }
-    if let Some(number) = state.previous
-        && let Some(damage) = damage_of(home, name, number, problems)
-    {
-        let place = format!("{key}/gen-{number:06}");
-        problems.push(Problem::new(ProblemKind::Generation, &place, &damage.to_string()).mended(mend));
-        state.previous = None;
+    if let Some(number) = state.previous {
+        if let Some(damage) = damage_of(home, name, number, problems) {
+            let place = format!("{key}/gen-{number:06}");
+            problems.push(Problem::new(ProblemKind::Generation, &place, &damage.to_string()).mended(mend));
+            state.previous = None;
+        }
     }
     if let Some(number) = state.pending {
         let place = format!("{key}/gen-{number:06}");

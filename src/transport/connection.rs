@@ -114,10 +114,10 @@ impl Link {
 
     /// The address that answered comes first next time.
     fn prefer(&self, good: SocketAddr) {
-        if let Some((_, addresses)) = &mut *lock(&self.known)
-            && let Some(position) = addresses.iter().position(|address| *address == good)
-        {
-            addresses[..=position].rotate_right(1);
+        if let Some((_, addresses)) = &mut *lock(&self.known) {
+            if let Some(position) = addresses.iter().position(|address| *address == good) {
+                addresses[..=position].rotate_right(1);
+            }
         }
     }
 
@@ -133,10 +133,10 @@ impl Link {
 
     fn addresses(&self, host: &str, port: u16, timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>> {
         let name = format!("{host}:{port}");
-        if let Some((known, addresses)) = &*lock(&self.known)
-            && *known == name
-        {
-            return Ok(addresses.clone());
+        if let Some((known, addresses)) = &*lock(&self.known) {
+            if *known == name {
+                return Ok(addresses.clone());
+            }
         }
         let addresses = look_up(&self.resolver, host, port, timeout, &|| self.is_cancelled())?;
         *lock(&self.known) = Some((name, addresses.clone()));
@@ -461,15 +461,15 @@ fn race(addresses: &[SocketAddr], deadline: Option<Instant>, link: &Link) -> Res
             return Err(Some(cancelled()));
         }
         let now = Instant::now();
-        if (running.is_empty() || now >= next_at)
-            && let Some(address) = waiting.next()
-        {
-            match begin(*address) {
-                Ok(socket) => running.push((socket, *address)),
-                Err(e) => last = Some(io::Error::new(e.kind(), format!("{address}: {e}"))),
+        if running.is_empty() || now >= next_at {
+            if let Some(address) = waiting.next() {
+                match begin(*address) {
+                    Ok(socket) => running.push((socket, *address)),
+                    Err(e) => last = Some(io::Error::new(e.kind(), format!("{address}: {e}"))),
+                }
+                next_at = now + NEXT_ADDRESS_AFTER;
+                continue;
             }
-            next_at = now + NEXT_ADDRESS_AFTER;
-            continue;
         }
         if running.is_empty() {
             return Err(last);

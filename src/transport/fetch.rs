@@ -199,10 +199,10 @@ mod client {
         }
 
         fn admit(&mut self, url: &Url) -> Result<(), TransportError> {
-            if let Some(allowed) = &self.limits.allowed_hosts
-                && !allowed.iter().any(|h| h == url.host())
-            {
-                return Err(limit(format!("{url}: the host is not among the allowed ones")));
+            if let Some(allowed) = &self.limits.allowed_hosts {
+                if !allowed.iter().any(|h| h == url.host()) {
+                    return Err(limit(format!("{url}: the host is not among the allowed ones")));
+                }
             }
             if self.requests >= self.limits.max_requests {
                 return Err(limit(format!("{url}: {} requests were made, the limit is reached", self.requests)));

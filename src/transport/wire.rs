@@ -116,10 +116,10 @@ pub(super) struct WireReply {
 
 impl Wire {
     pub(super) fn new(config: HttpConfig) -> Result<Self, TransportError> {
-        if let Some(proxy) = &config.proxy
-            && proxy.scheme() != Scheme::Http
-        {
-            return Err(unsupported(format!("{proxy}: a proxy is spoken to by http")));
+        if let Some(proxy) = &config.proxy {
+            if proxy.scheme() != Scheme::Http {
+                return Err(unsupported(format!("{proxy}: a proxy is spoken to by http")));
+            }
         }
         let tls = config.tls.as_ref().map(TlsClient::new).transpose()?;
         let authorization = config.proxy_authorization.clone();

@@ -188,10 +188,10 @@ impl<'a> Subtrees<'a> {
         let subtree = self.0.expect(Tag::Sequence, "a GeneralSubtree")?;
         let mut fields = Cursor::new(subtree.value, "GeneralSubtree")?;
         let base = Base::new(GeneralName::read(&mut fields)?)?;
-        if let Some(minimum) = fields.optional_context(0, false)?
-            && minimum.value != [0]
-        {
-            return Err(Asn1Error::invalid("GeneralSubtree", "a minimum other than 0"));
+        if let Some(minimum) = fields.optional_context(0, false)? {
+            if minimum.value != [0] {
+                return Err(Asn1Error::invalid("GeneralSubtree", "a minimum other than 0"));
+            }
         }
         if fields.optional_context(1, false)?.is_some() {
             return Err(Asn1Error::invalid("GeneralSubtree", "a maximum"));

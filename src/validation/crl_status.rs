@@ -192,12 +192,10 @@ impl StatusSearch<'_> {
         // Before the verdict: a list that revokes must not be followed by an older one that does not. A list of next month is
         // not noted: until then the present one is the newest.
         let older = if is_early { None } else { self.guard(crl, number, signer, standing)? };
-        if let Some(entry) = listed
-            && !removed
-            && revokes(&entry)
-            && !self.is_lifted(crl, signer, &entry, lists)
-        {
-            return Ok(Said::Revoked(self.revoked_text(crl, &entry)));
+        if let Some(entry) = listed {
+            if !removed && revokes(&entry) && !self.is_lifted(crl, signer, &entry, lists) {
+                return Ok(Said::Revoked(self.revoked_text(crl, &entry)));
+            }
         }
         let blind =
             lists.blind.iter().any(|blind| blind.signer.spki() == signer.spki() && crl.is_older_than(blind.crl));
@@ -220,10 +218,10 @@ impl StatusSearch<'_> {
 
     /// Until when a list can be relied upon for those whom it does not list.
     fn reliance(&self, crl: &Crl, window: Window) -> Result<(Time, Option<String>), String> {
-        if self.checks.profile == Profile::Strict
-            && let Some(duty) = crl.broken_duty()
-        {
-            return Err(duty.to_owned());
+        if self.checks.profile == Profile::Strict {
+            if let Some(duty) = crl.broken_duty() {
+                return Err(duty.to_owned());
+            }
         }
         match self.judge(window, "CRL") {
             Freshness::Current { until } => Ok((until, None)),

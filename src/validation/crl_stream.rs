@@ -326,10 +326,10 @@ impl CrlStream {
 
     /// Moves on by `length` bytes; those of the signed part go into the digest.
     fn take(&mut self, used: &mut usize, length: usize) {
-        if self.position < self.tbs_end
-            && let Some(digest) = &mut self.digest
-        {
-            digest.update(&self.buffer[*used..*used + length]);
+        if self.position < self.tbs_end {
+            if let Some(digest) = &mut self.digest {
+                digest.update(&self.buffer[*used..*used + length]);
+            }
         }
         *used += length;
         self.position += length;

@@ -235,10 +235,10 @@ fn check_purposes(der: &[u8]) -> Result<(), Asn1Error> {
 
 fn check_names(names: GeneralNames<'_>) -> Result<(), Asn1Error> {
     for name in names {
-        if let GeneralName::Ip(address) = name?
-            && !matches!(address.len(), 4 | 16)
-        {
-            return Err(Asn1Error::invalid("GeneralName", "an iPAddress of other than 4 or 16 octets"));
+        if let GeneralName::Ip(address) = name? {
+            if !matches!(address.len(), 4 | 16) {
+                return Err(Asn1Error::invalid("GeneralName", "an iPAddress of other than 4 or 16 octets"));
+            }
         }
     }
     Ok(())

@@ -33,13 +33,13 @@ impl Window {
         if self.this_update > now.plus(i64::from(policy.clock_skew_seconds)) {
             return Freshness::Refused(format!("the {what} is from the future: thisUpdate {}", self.this_update));
         }
-        if let Some(max_age) = policy.max_age_seconds
-            && now.since(self.this_update) > i64::from(max_age)
-        {
-            return Freshness::Refused(format!(
-                "the {what} is older than the {max_age} s allowed: thisUpdate {}",
-                self.this_update
-            ));
+        if let Some(max_age) = policy.max_age_seconds {
+            if now.since(self.this_update) > i64::from(max_age) {
+                return Freshness::Refused(format!(
+                    "the {what} is older than the {max_age} s allowed: thisUpdate {}",
+                    self.this_update
+                ));
+            }
         }
         if now <= until {
             return Freshness::Current { until };

@@ -103,12 +103,13 @@ impl OcspRequest {
     /// Reads the answer to this request. A nonce that was sent must have come back, or the answer may be an old one.
     pub fn read_response(&self, der: &[u8]) -> Result<OcspResponse, Error> {
         let response = OcspResponse::from_der(der)?;
-        if let Some(sent) = &self.nonce
-            && let Some(basic) = &response.message.basic
-            && basic.nonce.as_deref() != Some(&sent[..])
-        {
-            let what = if basic.nonce.is_some() { "another nonce" } else { "no nonce" };
-            return Err(Error::new(Code::Nonce, format!("the OCSP response has {what} than the one sent")));
+        if let Some(sent) = &self.nonce {
+            if let Some(basic) = &response.message.basic {
+                if basic.nonce.as_deref() != Some(&sent[..]) {
+                    let what = if basic.nonce.is_some() { "another nonce" } else { "no nonce" };
+                    return Err(Error::new(Code::Nonce, format!("the OCSP response has {what} than the one sent")));
+                }
+            }
         }
         Ok(response)
     }

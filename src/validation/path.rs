@@ -420,11 +420,11 @@ impl<'a> Search<'a> {
             return None;
         }
         let below = path[1..].iter().filter(|i| !self.is_self_issued(**i)).count();
-        if let Some(limit) = path_len
-            && below > limit as usize
-        {
-            let text = format!("at most {limit} CA certificates may follow, {below} do (pathLenConstraint)");
-            return objection(Code::PathLength, text);
+        if let Some(limit) = path_len {
+            if below > limit as usize {
+                let text = format!("at most {limit} CA certificates may follow, {below} do (pathLenConstraint)");
+                return objection(Code::PathLength, text);
+            }
         }
         match self.checks.max_intermediates {
             Some(limit)

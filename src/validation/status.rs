@@ -164,10 +164,10 @@ impl<'a> StatusSearch<'a> {
         }
         let status = self.join(self.ocsp_status(certificate, above), || self.crl_status(certificate, above));
         // What rests on a signer that is itself in question is no fact yet.
-        if let Status::Revoked(text) = &status
-            && self.in_progress.borrow().is_empty()
-        {
-            self.knowledge.note_revoked(certificate, issuer, text);
+        if let Status::Revoked(text) = &status {
+            if self.in_progress.borrow().is_empty() {
+                self.knowledge.note_revoked(certificate, issuer, text);
+            }
         }
         status
     }

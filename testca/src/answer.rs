@@ -168,10 +168,10 @@ impl TestCa {
         let protection = if is_bare { Vec::new() } else { tlv(0xa0, &[&bits(&protection)]) };
         let mut message = seq(&[&header, &body, &protection, &extra]);
         message.resize(message.len() + bent.append as usize, 0);
-        if let Ok(bit) = usize::try_from(bent.flip_bit)
-            && let Some(byte) = message.get_mut(bit / 8)
-        {
-            *byte ^= 0x80 >> (bit % 8);
+        if let Ok(bit) = usize::try_from(bent.flip_bit) {
+            if let Some(byte) = message.get_mut(bit / 8) {
+                *byte ^= 0x80 >> (bit % 8);
+            }
         }
         if bent.truncate > 0 {
             message.truncate(bent.truncate as usize);

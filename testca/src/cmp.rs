@@ -273,10 +273,10 @@ impl TestCa {
 
     /// Begins a transaction; the oldest is forgotten where there are too many.
     fn remember(&mut self, id: Vec<u8>, transaction: Transaction) {
-        if self.transaction_order.len() >= MAX_TRANSACTIONS
-            && let Some(oldest) = self.transaction_order.pop_front()
-        {
-            self.transactions.remove(&oldest);
+        if self.transaction_order.len() >= MAX_TRANSACTIONS {
+            if let Some(oldest) = self.transaction_order.pop_front() {
+                self.transactions.remove(&oldest);
+            }
         }
         self.transaction_order.push_back(id.clone());
         self.transactions.insert(id, transaction);
@@ -418,10 +418,10 @@ impl TestCa {
         }
         let issuer = if knobs.certificate_from_stranger { &self.stranger } else { &self.issuing };
         let mut certificate = profile.signed(&issuer.name(), &issuer.key);
-        if knobs.broken_certificate
-            && let Some(last) = certificate.last_mut()
-        {
-            *last ^= 1;
+        if knobs.broken_certificate {
+            if let Some(last) = certificate.last_mut() {
+                *last ^= 1;
+            }
         }
         self.issued.push(certificate.clone());
         certificate

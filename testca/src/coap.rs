@@ -162,10 +162,10 @@ impl<A: Fn(&Request) -> Response> End<A> {
             }
         };
         for datagram in datagrams {
-            if let Ok(packet) = Packet::from_bytes(&datagram)
-                && packet.header.get_type() == MessageType::Confirmable
-            {
-                self.unacknowledged.push((peer, packet.header.message_id, datagram.clone(), 0));
+            if let Ok(packet) = Packet::from_bytes(&datagram) {
+                if packet.header.get_type() == MessageType::Confirmable {
+                    self.unacknowledged.push((peer, packet.header.message_id, datagram.clone(), 0));
+                }
             }
             self.send(&datagram, peer);
         }
@@ -214,10 +214,10 @@ impl<A: Fn(&Request) -> Response> End<A> {
             return refusal;
         }
         let own = self.options.exponent;
-        if let Some((number, _, exponent)) = block(packet, CoapOption::Block2)
-            && number > 0
-        {
-            return self.answer_block(peer, number, exponent);
+        if let Some((number, _, exponent)) = block(packet, CoapOption::Block2) {
+            if number > 0 {
+                return self.answer_block(peer, number, exponent);
+            }
         }
         let talk = self.talks.entry(peer).or_default();
         let Some((number, has_more, exponent)) = block(packet, CoapOption::Block1) else {

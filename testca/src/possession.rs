@@ -198,10 +198,10 @@ impl TestCa {
 
 /// With one bit of the last byte changed, which is ciphertext, if that is wished.
 fn bent(mut encrypted: Vec<u8>, knobs: &Knobs) -> Vec<u8> {
-    if knobs.broken_envelope
-        && let Some(last) = encrypted.last_mut()
-    {
-        *last ^= 1;
+    if knobs.broken_envelope {
+        if let Some(last) = encrypted.last_mut() {
+            *last ^= 1;
+        }
     }
     encrypted
 }

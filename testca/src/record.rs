@@ -15,7 +15,7 @@ const VARIABLE: &str = "DEVID_TESTCA_RECORD";
 pub(crate) fn request(message: &[u8]) {
     let Some(directory) = std::env::var_os(VARIABLE) else { return };
     if let Err(error) = write(&directory, message) {
-        panic!("{VARIABLE}={}: {error}", directory.display());
+        panic!("{VARIABLE}={}: {error}", directory.to_string_lossy());
     }
 }
 

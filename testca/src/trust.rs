@@ -60,11 +60,10 @@ impl TestCa {
         }
         let credential = judge.check_protection(header, message, number, now)?;
         // Who has just revoked its own certificate may still poll for the answer.
-        if let Credential::Certificate(der) = &credential
-            && number != 25
-            && self.is_revoked(&Parsed::read(der)?.serial)
-        {
-            return refuse(bit::NOT_AUTHORIZED, "the protection certificate is revoked");
+        if let Credential::Certificate(der) = &credential {
+            if number != 25 && self.is_revoked(&Parsed::read(der)?.serial) {
+                return refuse(bit::NOT_AUTHORIZED, "the protection certificate is revoked");
+            }
         }
         Ok(credential)
     }
@@ -125,10 +124,10 @@ impl Judge<'_> {
             (None, Some(Credential::Certificate(der))) if matches!(number, 24 | 25) => Parsed::read(der)?,
             _ => return refuse(bit::SIGNER_NOT_TRUSTED, "extraCerts does not begin with the protection certificate"),
         };
-        if let (Some(kid), Some(found)) = (&header.sender_kid, signer.key_id())
-            && *kid != found
-        {
-            return refuse(bit::BAD_MESSAGE_CHECK, "senderKID is not the first certificate's subjectKeyIdentifier");
+        if let (Some(kid), Some(found)) = (&header.sender_kid, signer.key_id()) {
+            if *kid != found {
+                return refuse(bit::BAD_MESSAGE_CHECK, "senderKID is not the first certificate's subjectKeyIdentifier");
+            }
         }
         verify(algorithm, &signer.spki, &protected, protection)
             .map_err(|text| Refusal { bit: bit::BAD_MESSAGE_CHECK, text })?;

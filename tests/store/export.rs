@@ -191,9 +191,9 @@ fn folders_that_others_may_write_to_and_files_of_others_are_refused() {
     let missing = Export::new(Layout::Nginx, place.0.join("no/such/parent"));
     assert_eq!(kind(&missing), Kind::NotFound);
     let locked = fs::File::open(&nginx.folder).unwrap();
-    locked.lock().unwrap();
+    rustix::fs::flock(&locked, rustix::fs::FlockOperation::LockExclusive).unwrap();
     assert_eq!(kind(&nginx), Kind::Locked);
-    locked.unlock().unwrap();
+    rustix::fs::flock(&locked, rustix::fs::FlockOperation::Unlock).unwrap();
     store.export("device", &nginx).unwrap();
 }
 

@@ -17,10 +17,10 @@ use devid_core::{Code, Error};
 pub(super) fn crl_of(path: &Path, index: Option<&Path>) -> Result<Crl, Error> {
     let list = read(path)?;
     let Some(index) = index else { return Ok(Crl::from_bytes(list)?) };
-    if let Ok(kept) = read(index)
-        && let Ok(crl) = Crl::from_bytes_with_index(list.clone(), kept)
-    {
-        return Ok(crl);
+    if let Ok(kept) = read(index) {
+        if let Ok(crl) = Crl::from_bytes_with_index(list.clone(), kept) {
+            return Ok(crl);
+        }
     }
     let crl = Crl::from_bytes(list.clone())?;
     let Some(made) = crl.index_to_bytes() else { return Ok(crl) };

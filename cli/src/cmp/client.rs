@@ -48,10 +48,10 @@ pub fn config(options: &Options, cmd: Cmd, output: Output) -> Result<Config, Fai
 fn way(options: &Options, config: &mut Config, output: Output) -> Result<(), Failure> {
     let limits = &mut config.exchange_limits;
     let (message, total) = (options.number("msg_timeout"), options.number("total_timeout"));
-    if let (Some(message), Some(total)) = (message.filter(|n| *n > 0), total.filter(|n| *n > 0))
-        && total < message
-    {
-        return Err(Failure::usage(format!("-total_timeout {total} is less than -msg_timeout {message}")));
+    if let (Some(message), Some(total)) = (message.filter(|n| *n > 0), total.filter(|n| *n > 0)) {
+        if total < message {
+            return Err(Failure::usage(format!("-total_timeout {total} is less than -msg_timeout {message}")));
+        }
     }
     if let Some(seconds) = message {
         // 0: without end, which no device can afford; a day is more than any exchange takes.

@@ -244,10 +244,10 @@ fn check(options: &Options) -> Result<(), Failure> {
     let forms: [(&str, &[&str]); 3] =
         [("certform", &["PEM", "DER"]), ("crlform", &["PEM", "DER"]), ("keyform", &["PEM", "DER", "P12", "PKCS12"])];
     for (name, known) in forms {
-        if let Some(form) = options.text(name)
-            && !known.iter().any(|one| one.eq_ignore_ascii_case(form))
-        {
-            return Err(Failure::usage(format!("-{name} {form}: {} are known", known.join(", "))));
+        if let Some(form) = options.text(name) {
+            if !known.iter().any(|one| one.eq_ignore_ascii_case(form)) {
+                return Err(Failure::usage(format!("-{name} {form}: {} are known", known.join(", "))));
+            }
         }
     }
     if options.is_on("keyform") && options.text("keyform").is_some_and(|form| form.eq_ignore_ascii_case("engine")) {

@@ -136,7 +136,7 @@ pub fn items(list: &str) -> impl Iterator<Item = &str> {
 }
 
 fn utf8(word: &OsString) -> Result<&str, Failure> {
-    word.to_str().ok_or_else(|| Failure::usage(format!("{}: is not UTF-8", word.display())))
+    word.to_str().ok_or_else(|| Failure::usage(format!("{}: is not UTF-8", word.to_string_lossy())))
 }
 
 fn unknown(word: &str) -> Failure {

@@ -79,10 +79,10 @@ impl Talk<'_> {
         let most = self.options.number("total_timeout").filter(|seconds| *seconds > 0);
         let mut exchange = self.client.exchange()?;
         loop {
-            if let Some(most) = most
-                && begun.elapsed().as_secs() >= most as u64
-            {
-                return Err(Error::new(Code::Timeout, format!("{most} seconds (-total_timeout) are over")).into());
+            if let Some(most) = most {
+                if begun.elapsed().as_secs() >= most as u64 {
+                    return Err(Error::new(Code::Timeout, format!("{most} seconds (-total_timeout) are over")).into());
+                }
             }
             match self.operation.step(now(self.options))? {
                 Action::Send => {

@@ -42,11 +42,11 @@ impl PkiMessage {
             return Err(Asn1Error::too_large(WHAT, "size in bytes", limits.max_message_bytes, der.len()));
         }
         let mut der = der;
-        if let Some(length) = Cursor::new(&der, WHAT)?.first_element_length()
-            && der[length..].iter().all(|byte| matches!(byte, 0 | b' ' | b'\t' | b'\r' | b'\n'))
-        {
-            // A line end or padding behind the message, as in bodies of HTTP, is no part of it.
-            der.truncate(length);
+        if let Some(length) = Cursor::new(&der, WHAT)?.first_element_length() {
+            if der[length..].iter().all(|byte| matches!(byte, 0 | b' ' | b'\t' | b'\r' | b'\n')) {
+                // A line end or padding behind the message, as in bodies of HTTP, is no part of it.
+                der.truncate(length);
+            }
         }
         let mut fields = Cursor::sequence(&der, WHAT)?;
         check_parts(fields.clone(), WHAT)?;
@@ -170,10 +170,10 @@ fn read_extra_certs(mut list: Cursor<'_>, limits: &Limits) -> Result<Vec<Certifi
         }
         // What has no end that can be seen hides what comes behind it.
         let Ok(Tlv { bytes, .. }) = list.any("a certificate") else { break };
-        if certificates.iter().all(|c| c.as_der() != bytes)
-            && let Ok(certificate) = Certificate::from_der(bytes)
-        {
-            certificates.push(certificate);
+        if certificates.iter().all(|c| c.as_der() != bytes) {
+            if let Ok(certificate) = Certificate::from_der(bytes) {
+                certificates.push(certificate);
+            }
         }
     }
     Ok(certificates)

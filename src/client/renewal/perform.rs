@@ -280,10 +280,10 @@ impl Renewal<'_> {
 
     /// Goes on with the credential of the request: whoever polls must be who asked (RFC 9483 section 4.4).
     fn resume(&self, is_known: bool, exchange: &mut dyn Exchange, owner: &mut dyn Owner) -> Result<Identity, Error> {
-        if let Some(saved) = self.to.unfinished()?
-            && let Some(client) = self.client_of(&saved.credential, is_known)?
-        {
-            return client.resume(self.to, exchange, owner);
+        if let Some(saved) = self.to.unfinished()? {
+            if let Some(client) = self.client_of(&saved.credential, is_known)? {
+                return client.resume(self.to, exchange, owner);
+            }
         }
         match self.to.already_installed()? {
             Some(identity) => Ok(identity),
@@ -466,10 +466,10 @@ impl Renewal<'_> {
     fn key(&self) -> Result<Arc<dyn PrivateKey>, Error> {
         let current = self.to.store.current(self.to.name).ok();
         let held = current.as_ref().and_then(|identity| identity.key.held());
-        if let (true, Some(identity)) = (self.planner.policy.same_key, &current)
-            && let Some(key) = self.to.store.open_key(&identity.key)?
-        {
-            return Ok(key);
+        if let (true, Some(identity)) = (self.planner.policy.same_key, &current) {
+            if let Some(key) = self.to.store.open_key(&identity.key)? {
+                return Ok(key);
+            }
         }
         if let Some(new_key) = self.new_key {
             return new_key();

@@ -524,8 +524,10 @@ impl StatusFetcher {
                 }
                 item => index.is_none_or(|index| !unknown.contains(&index)) && item.is_entitled(),
             };
-            if is_good && let Err(error) = self.memory.cache().keep(&key, entry) {
-                requests.note(wanted, &url, index, FetchOutcome::NotStored(error));
+            if is_good {
+                if let Err(error) = self.memory.cache().keep(&key, entry) {
+                    requests.note(wanted, &url, index, FetchOutcome::NotStored(error));
+                }
             }
         }
     }

@@ -73,10 +73,10 @@ impl CrlNumbers for StoredCrlNumbers {
         if known.len() < MAX_SERIES || known.contains_key(series) {
             known.insert(*series, Some(number.clone()));
         }
-        if let Some(store) = &self.store
-            && let Err(error) = store.raise_number(&name(series), number.as_be_bytes())
-        {
-            self.trouble(error);
+        if let Some(store) = &self.store {
+            if let Err(error) = store.raise_number(&name(series), number.as_be_bytes()) {
+                self.trouble(error);
+            }
         }
     }
 }

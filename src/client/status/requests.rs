@@ -105,10 +105,10 @@ impl<'a> Requests<'a> {
             let text = format!("URLs of the scheme {} are left to a fetch of the caller's", place.scheme);
             return Err(Error::new(Code::Unsupported, text));
         }
-        if let Some(allowed) = &options.allowed_hosts
-            && !allowed.contains(&place.host)
-        {
-            return limit(format!("the host {} is not among the allowed ones", place.host));
+        if let Some(allowed) = &options.allowed_hosts {
+            if !allowed.contains(&place.host) {
+                return limit(format!("the host {} is not among the allowed ones", place.host));
+            }
         }
         if self.silent.contains_key(&place.authority) {
             return Err(Error::new(Code::Connect, format!("{} did not answer before", place.authority)));

@@ -104,7 +104,7 @@ pub(super) fn unwrap(kek: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, C
 /// RFC 3394 section 2.2.1 over single blocks: AWS-LC's Rust face wraps with 128 and 256 bits only.
 fn wrap_192(kek: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {
     let failed = |_| CryptoError::Unsupported(format!("wrapping a key of {} bytes", key.len()));
-    if key.len() < 16 || !key.len().is_multiple_of(8) {
+    if key.len() < 16 || key.len() % 8 != 0 {
         return Err(failed(()));
     }
     let cipher = EncryptingKey::ecb(cbc_key(kek)?).map_err(|_| failed(()))?;
@@ -124,7 +124,7 @@ fn wrap_192(kek: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {
 
 /// RFC 3394 section 2.2.2.
 fn unwrap_192(kek: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-    if wrapped.len() < 24 || !wrapped.len().is_multiple_of(8) {
+    if wrapped.len() < 24 || wrapped.len() % 8 != 0 {
         return Err(CryptoError::Decrypt);
     }
     let cipher = DecryptingKey::ecb(cbc_key(kek)?).map_err(|_| CryptoError::Decrypt)?;

@@ -111,10 +111,10 @@ impl Described {
     fn own_half(&self, token: &Token, session: &Session) -> Result<Option<Half>, TokenError> {
         // PKCS#11 2.40 4.9: CKA_PUBLIC_KEY_INFO may be empty, and older tokens do not know it.
         for attribute in session.get_attributes(self.handle, &[AttributeType::PublicKeyInfo]).unwrap_or_default() {
-            if let Attribute::PublicKeyInfo(spki) = attribute
-                && let Some(half) = of_spki(&spki)
-            {
-                return Ok(Some(half));
+            if let Attribute::PublicKeyInfo(spki) = attribute {
+                if let Some(half) = of_spki(&spki) {
+                    return Ok(Some(half));
+                }
             }
         }
         self.value(token, session, self.handle)

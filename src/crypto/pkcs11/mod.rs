@@ -205,10 +205,10 @@ impl TokenKey {
         let key = token.private_key(&session, &way.uri)?;
         let mut objects = vec![key];
         // Without a public half that is surely the key's own, no public object goes: it may be a neighbour's.
-        if let Ok(described) = Described::read(&token, &session, key)
-            && let Ok(half) = known_half(&way, &token, &session, &described)
-        {
-            objects.extend(described.twins(&token, &session, &half)?);
+        if let Ok(described) = Described::read(&token, &session, key) {
+            if let Ok(half) = known_half(&way, &token, &session, &described) {
+                objects.extend(described.twins(&token, &session, &half)?);
+            }
         }
         let failed = |error| token.failed("destroying a key", &error);
         objects.into_iter().try_for_each(|object| session.destroy_object(object)).map_err(failed)
@@ -363,22 +363,22 @@ fn sign(
 ) -> Result<Vec<u8>, TokenError> {
     let (mechanism, data) = mechanism(kind, algorithm, message)?;
     let _turn = way.module.turn();
-    if let Some(held) = open
-        && let Some(session) = held.session()
-    {
-        // A key that asks each time needs the token's own words for it.
-        let token = if held.key.asks_always { way.module.token(&way.uri).ok() } else { None };
-        let outcome = match (&token, held.key.asks_always) {
-            (Some(token), _) => Some(sign_once(way, token, session, &held.key, &mechanism, &data)?),
-            (None, false) => Some(session.sign(&mechanism, held.key.handle, &data)),
-            (None, true) => None,
-        };
-        match outcome {
-            Some(Ok(signature)) => return encoded(algorithm, signature),
-            Some(Err(error)) if !may_begin_anew(&error) => {
-                return Err(TokenError::Failed(format!("signing by {}: {}", way.uri, words::name(&error))));
+    if let Some(held) = open {
+        if let Some(session) = held.session() {
+            // A key that asks each time needs the token's own words for it.
+            let token = if held.key.asks_always { way.module.token(&way.uri).ok() } else { None };
+            let outcome = match (&token, held.key.asks_always) {
+                (Some(token), _) => Some(sign_once(way, token, session, &held.key, &mechanism, &data)?),
+                (None, false) => Some(session.sign(&mechanism, held.key.handle, &data)),
+                (None, true) => None,
+            };
+            match outcome {
+                Some(Ok(signature)) => return encoded(algorithm, signature),
+                Some(Err(error)) if !may_begin_anew(&error) => {
+                    return Err(TokenError::Failed(format!("signing by {}: {}", way.uri, words::name(&error))));
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
     // The old one goes first: with it, the login may end that the new one finds.

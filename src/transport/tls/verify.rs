@@ -81,7 +81,7 @@ impl Verifier {
         // RFC 8446 section 4.4.2: besides the server's own, certificates may be there that nobody needs.
         pool.extend(intermediates.iter().filter_map(|der| Certificate::from_der(der).ok()));
         let mut checks = match config.time {
-            TlsTime::System => Checks::at(Time::from_unix(now.as_secs().cast_signed())),
+            TlsTime::System => Checks::at(Time::from_unix(i64::try_from(now.as_secs()).unwrap_or(i64::MAX))),
             TlsTime::At(time) => Checks::at(time),
             TlsTime::Unknown => Checks::at_unknown_time(),
         };

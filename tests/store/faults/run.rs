@@ -177,10 +177,10 @@ impl<W: World> Trial<'_, W> {
         let plan = Arc::new(Plan::new(at, fault));
         let (outcome, store) = act(self.scenario, &world, &plan);
         let label = format!("{} at call {at} ({})", fault.name(), plan.chosen());
-        if let Err(error) = &outcome
-            && !self.is_fitting(fault, error)
-        {
-            self.report(&label, format!("unfitting error {error:?}"));
+        if let Err(error) = &outcome {
+            if !self.is_fitting(fault, error) {
+                self.report(&label, format!("unfitting error {error:?}"));
+            }
         }
         if self.checked.insert((world.fingerprint(), outcome.is_ok())) {
             self.check(&label, &world.fork(), outcome.is_ok());
