@@ -54,18 +54,18 @@
  *   devid/config.h              Further settings                                                  27
  *   devid/tls.h                 HTTPS                                                              9
  *   devid/coap.h                CoAP                                                               2
- *   devid/operation.h           Operations: further kinds, callbacks, what came of one            22
+ *   devid/operation.h           Operations: further kinds, callbacks, what came of one            28
  *   devid/transport.h           The program's own way to the server                                8
  *   devid/progress.h            Progress: pauses, saved operations, event loops                   26
  *   devid/central.h             Keys made by the CA, and keys that cannot sign                     3
  *   devid/revocation.h          Revocation                                                         4
  *   devid/questions.h           Questions to the CA                                               28
- *   devid/storage.h             Device memory: homes, records, generations                        40
+ *   devid/storage.h             Device memory: homes, records, generations                        43
  *   devid/export.h              Identities for other software                                      8
  *   devid/offline.h             Enrolment without a network                                       12
- *   devid/renewal.h             Renewal: schedule, single steps, standing, new keys               28
+ *   devid/renewal.h             Renewal: schedule, single steps, standing, new keys               30
  *   devid/clock.h               Devices without a clock                                            5
- *   devid/validation.h          Validation: further checks, reports, peers                        28
+ *   devid/validation.h          Validation: further checks, reports, peers                        32
  *   devid/status.h              Status data: CRLs and OCSP                                         8
  *   devid/fetcher.h             Validation that fetches                                           13
  *   devid/inspect.h             The inspector                                                      1

@@ -282,6 +282,66 @@ devid_status devid_op_set_cancel(devid_op *op,
                                  devid_error **err);
 
 /**
+ * Whether the CA does without a confirmation of the issued certificate.
+ *
+ * @param op  May be NULL (gives 0).
+ * @return 1 or 0; 0 as long as none is there.
+ */
+DEVID_API int32_t devid_op_is_implicitly_confirmed(const devid_op *op);
+
+/**
+ * Until when the issued certificate must be confirmed (confirmWaitTime, RFC 9810 section 5.1.1.2).
+ *
+ * @param op  May be NULL (gives -1).
+ * @return Seconds since 1970-01-01T00:00:00Z; -1 if the CA did not say.
+ */
+DEVID_API int64_t devid_op_confirm_before(const devid_op *op);
+
+/**
+ * Whether the operation has failed for good: it is of no use any more.
+ *
+ * @param op  May be NULL (gives 0).
+ * @return 1 or 0.
+ */
+DEVID_API int32_t devid_op_has_failed(const devid_op *op);
+
+/**
+ * The transactionID, by which the CA's people find the operation in their logs.
+ *
+ * @param op       May be NULL (gives NULL).
+ * @param out_len  Receives the length in bytes. May be NULL.
+ * @return NULL before the first message; valid until the operation is changed or freed.
+ */
+DEVID_API const uint8_t *devid_op_transaction_id(const devid_op *op, size_t *out_len);
+
+/**
+ * Takes the issued certificate or refuses it, as devid_config_set_acceptance() says: for programs that step and leave that decision
+ * to the settings. One that is bound to device memory is staged there before it is taken.
+ *
+ * @param op   Not NULL.
+ * @param err  Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if no certificate waits for a decision. A refusal is told by the next steps.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_decide_by_policy(devid_op *op,
+                                       devid_error **err);
+
+/**
+ * Has a certificate that begins later confirmed at once, so that the CA keeps it, and the operation wait until its time comes
+ * (DEVID_ACTION_WAIT): for programs that put the certificate into use when the operation is done. Operations that are bound to
+ * device memory do so by themselves.
+ *
+ * @param op   Not NULL.
+ * @param err  Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_hold_until_valid(devid_op *op,
+                                       devid_error **err);
+
+/**
  * What an operation asks for, also one that was restored: "ir", "cr", "kur", "p10cr", "rr", "genm".
  *
  * @param op  May be NULL (gives NULL).

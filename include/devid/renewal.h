@@ -350,6 +350,27 @@ devid_status devid_renewal_set_root_questions(devid_renewal *renewal,
                                               devid_error **err);
 
 /**
+ * For programs that step operations themselves: remembers that the CA asked to wait, which is no failure. A CA that asks for hardly
+ * any time, over and over, is asked more and more slowly.
+ *
+ * @param renewal      Not NULL.
+ * @param store        Not NULL.
+ * @param seconds      As devid_op_wait_seconds() says.
+ * @param now          As devid_renewal_due().
+ * @param out_seconds  Receives the wait before the operation is continued. May be NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; a failure of device memory.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_waiting(const devid_renewal *renewal,
+                                   const devid_store *store,
+                                   uint32_t seconds,
+                                   int64_t now,
+                                   uint32_t *out_seconds,
+                                   devid_error **err);
+
+/**
  * In which set the anchor is whose successor is to be asked for, with DEVID_STEP_ASK_FOR_ROOT, by the last plan.
  *
  * @param renewal  May be NULL (gives NULL).
@@ -391,6 +412,24 @@ int64_t devid_renewal_next(const devid_renewal *renewal);
  */
 DEVID_API
 int32_t devid_renewal_is_memory_damaged(const devid_renewal *renewal);
+
+/**
+ * An error of the program's own, for devid_renewal_ended(): what it met on a way to the server that the library does not know.
+ *
+ * @param code                 Such as DEVID_E_CONNECT, DEVID_E_BUSY or DEVID_E_TIMEOUT; a number at or below -10000 is the program's.
+ * @param retry_after_seconds  How long the server asks to wait; -1 if it does not say.
+ * @param words                What happened, for people. Not NULL.
+ * @param out_error            Receives the error; free with devid_error_free(). Not NULL.
+ * @param err                  Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a number that is no failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_error_new(devid_status code,
+                             int64_t retry_after_seconds,
+                             const char *words,
+                             devid_error **out_error,
+                             devid_error **err);
 
 /**
  * The place for a key that a function of the program makes, for the time of a call of devid_new_key_fn.

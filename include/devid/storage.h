@@ -719,6 +719,50 @@ devid_status devid_store_number(const devid_store *store,
                                 int64_t *out_value,
                                 devid_error **err);
 
+/**
+ * The labels of all keys that wait for their certificate.
+ *
+ * @param store       Not NULL.
+ * @param out_labels  Receives the labels as text, sorted, each followed by a line feed; free with devid_bytes_free(). Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_pending_keys(const devid_store *store,
+                                      devid_bytes **out_labels,
+                                      devid_error **err);
+
+/**
+ * The names of all saved operations.
+ *
+ * @param store      Not NULL.
+ * @param out_names  Receives the names as text, sorted, each followed by a line feed; free with devid_bytes_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_operations(const devid_store *store,
+                                    devid_bytes **out_names,
+                                    devid_error **err);
+
+/**
+ * The PKCS#10 request that is out under a name, as it was sent.
+ *
+ * @param store        Not NULL.
+ * @param name         The identity's name. Not NULL.
+ * @param out_request  Receives the request, DER; free with devid_bytes_free(). Empty if none is out. Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_CORRUPT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_pending_request(const devid_store *store,
+                                         const char *name,
+                                         devid_bytes **out_request,
+                                         devid_error **err);
+
 /** @} */
 
 #ifdef __cplusplus

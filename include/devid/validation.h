@@ -176,6 +176,24 @@ devid_status devid_validator_allow_dotted_dns(devid_validator *validator,
                                               devid_error **err);
 
 /**
+ * Sets how much work one validation may take, whatever certificates it is given. Each default ends well below 0.2 s on a small
+ * device; reaching one is DEVID_E_BUDGET, no verdict.
+ *
+ * @param validator  Not NULL.
+ * @param name       "signatures" (100), "name_comparisons" (250000), "steps" (50000), "depth": certificates between the one that is
+ *                   asked about and the anchor (16), "certificates": given ones (1000). Not NULL.
+ * @param value      From 1.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name or a value out of range.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_set_budget(devid_validator *validator,
+                                        const char *name,
+                                        uint32_t value,
+                                        devid_error **err);
+
+/**
  * Adds a certificate policy to those that are acceptable (user-initial-policy-set, RFC 5280 section 6.1.1). Without any, all
  * are.
  *
@@ -428,6 +446,24 @@ devid_status devid_peer_agree(const devid_peer *peer,
                               devid_error **err);
 
 /**
+ * Agrees on a secret with the peer (ECDH) by a key of one's own.
+ *
+ * @param peer        Not NULL.
+ * @param key         Of the peer's curve. Not NULL.
+ * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_secret  Receives the shared secret; devid_bytes_free() wipes it. Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STALE; DEVID_E_KEY_USAGE; DEVID_E_ALGORITHM for a key that does not agree.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_peer_agree_with(const devid_peer *peer,
+                                   const devid_key *key,
+                                   int64_t now,
+                                   devid_bytes **out_secret,
+                                   devid_error **err);
+
+/**
  * Validates the peer again with the status data that a validator holds now. A positive verdict sets a new expiry. Status
  * data that revokes ends the peer for good; if nothing is known, it stays as it was until it expires.
  *
@@ -445,6 +481,36 @@ devid_status devid_peer_recheck(const devid_peer *peer,
                                 int64_t now,
                                 devid_report **out_report,
                                 devid_error **err);
+
+/**
+ * Adds the anchors that device memory keeps for one use.
+ *
+ * @param trust    Not NULL.
+ * @param store    Not NULL.
+ * @param use_for  "cmp", "enrolment", "tls" or "peer". Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT; a failure of device memory.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_trust_add_store(devid_trust *trust,
+                                   const devid_store *store,
+                                   const char *use_for,
+                                   devid_error **err);
+
+/**
+ * The anchors of a set.
+ *
+ * @param trust      Not NULL.
+ * @param out_certs  Receives the list; free with devid_cert_list_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_trust_certificates(const devid_trust *trust,
+                                      devid_cert_list **out_certs,
+                                      devid_error **err);
 
 /** @} */
 

@@ -142,6 +142,8 @@ SAMPLES = {
     ("devid_config_set_profile", "name"): '"ejbca"',
     ("*", "http_status"): "503",
     ("*", "interval_seconds"): "3600",
+    ("devid_error_new", "code"): "DEVID_E_BUSY",
+    ("devid_validator_set_budget", "name"): '"steps"',
     ("devid_renewal_set_new_key", "kind"): '"P-256"',
     ("devid_key_load", "data"): "devid_bytes_data(pkcs8)",
     ("devid_key_load", "data_len"): "devid_bytes_len(pkcs8)",

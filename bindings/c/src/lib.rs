@@ -53,6 +53,8 @@ pub mod progress;
 
 pub mod apart;
 
+pub mod outcome;
+
 pub mod support;
 
 pub mod answer;
@@ -78,6 +80,8 @@ pub mod store;
 pub mod storage;
 
 pub mod kept;
+
+pub mod lists;
 mod mapped;
 
 pub mod status_data;

@@ -89,6 +89,17 @@ fn devid_peer_agree(peer: &devid_peer, now: Time) -> Result<(devid_bytes, devid_
     Ok((devid_bytes::from_slice(&point), devid_bytes::from_slice(&secret)))
 }
 
+/// Agrees on a secret with the peer (ECDH) by a key of one's own.
+///
+/// @param key         Of the peer's curve. Not NULL.
+/// @param now         The present, in seconds since 1970-01-01T00:00:00Z.
+/// @param out_secret  Receives the shared secret; devid_bytes_free() wipes it. Not NULL.
+/// @return DEVID_OK; DEVID_E_STALE; DEVID_E_KEY_USAGE; DEVID_E_ALGORITHM for a key that does not agree.
+#[export]
+fn devid_peer_agree_with(peer: &devid_peer, key: &devid_key, now: Time) -> Result<devid_bytes, Error> {
+    Ok(devid_bytes::from_slice(&peer.agree_with(now, &**key.at_hand()?)?))
+}
+
 /// Validates the peer again with the status data that a validator holds now. A positive verdict sets a new expiry. Status
 /// data that revokes ends the peer for good; if nothing is known, it stays as it was until it expires.
 ///

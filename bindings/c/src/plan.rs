@@ -1,6 +1,7 @@
 //! What else a plan of a renewal says, and the rules behind it.
 
 use super::prelude::*;
+use super::renewal::clock;
 use devid_core::client::renewal::{Anchor, Reason, Step};
 use devid_core::store::AnchorSet;
 
@@ -43,6 +44,36 @@ fn devid_renewal_set_root_questions(
     let policy = &mut renewal.planner.policy;
     (policy.anchor_share_permille, policy.anchor_interval_seconds) = (share_permille, interval_seconds);
     Ok(())
+}
+
+/// An error of the program's own, for devid_renewal_ended(): what it met on a way to the server that the library does not know.
+///
+/// @param code                 Such as DEVID_E_CONNECT, DEVID_E_BUSY or DEVID_E_TIMEOUT; a number at or below -10000 is the program's.
+/// @param retry_after_seconds  How long the server asks to wait; -1 if it does not say.
+/// @param words                What happened, for people. Not NULL.
+/// @param out_error            Receives the error; free with devid_error_free(). Not NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a number that is no failure.
+#[export]
+fn devid_error_new(code: devid_status, retry_after_seconds: i64, words: &str) -> Result<devid_error, Error> {
+    let error = match Code::from_number(code) {
+        Some(known) => Error::new(known, words),
+        None if code <= -10_000 => Error::application(code, words),
+        None => return Err(invalid(format!("{code} is no failure"))),
+    };
+    let seconds = u32::try_from(retry_after_seconds).ok();
+    Ok(devid_error::from(error.with(|facts| facts.retry_after_seconds = seconds)))
+}
+
+/// For programs that step operations themselves: remembers that the CA asked to wait, which is no failure. A CA that asks for hardly
+/// any time, over and over, is asked more and more slowly.
+///
+/// @param seconds      As devid_op_wait_seconds() says.
+/// @param now          As devid_renewal_due().
+/// @param out_seconds  Receives the wait before the operation is continued. May be NULL.
+/// @return DEVID_OK; a failure of device memory.
+#[export]
+fn devid_renewal_waiting(renewal: &devid_renewal, store: &devid_store, seconds: u32, now: i64) -> Result<u32, Error> {
+    renewal.planner.note_waiting(store, &renewal.name, seconds, clock(now))
 }
 
 fn asked_for(renewal: &devid_renewal) -> Option<&Anchor> {

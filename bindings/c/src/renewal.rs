@@ -21,7 +21,7 @@ pub struct Keeper {
     pub(super) planner: Planner,
     pub(super) config: Config,
     log: Option<std::sync::Arc<Log>>,
-    name: String,
+    pub(super) name: String,
     purpose: String,
     factory: Option<String>,
     subject: Option<Subject>,

@@ -327,6 +327,6 @@ pub(super) fn anchor_set(name: &str) -> Result<AnchorSet, Error> {
     found.ok_or_else(|| Error::new(Code::InvalidArgument, format!("'{name}' is no use of anchors such as 'peer'")))
 }
 
-fn lines(texts: &[String]) -> String {
+pub(super) fn lines(texts: &[String]) -> String {
     texts.iter().flat_map(|text| [text, "\n"]).collect()
 }

@@ -268,6 +268,30 @@ fn devid_validator_allow_dotted_dns(validator: &mut devid_validator, on: bool) -
     Ok(())
 }
 
+/// Sets how much work one validation may take, whatever certificates it is given. Each default ends well below 0.2 s on a small
+/// device; reaching one is DEVID_E_BUDGET, no verdict.
+///
+/// @param name   "signatures" (100), "name_comparisons" (250000), "steps" (50000), "depth": certificates between the one that is
+///               asked about and the anchor (16), "certificates": given ones (1000). Not NULL.
+/// @param value  From 1.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name or a value out of range.
+#[export]
+fn devid_validator_set_budget(validator: &mut devid_validator, name: &str, value: u32) -> Result<(), Error> {
+    if value == 0 {
+        return Err(invalid(format!("a budget of 0 for {name}: nothing could be validated")));
+    }
+    let budget = &mut validator.checks.budget;
+    match name {
+        "signatures" => budget.signatures = value,
+        "name_comparisons" => budget.name_comparisons = value,
+        "steps" => budget.steps = value,
+        "depth" => budget.depth = value as usize,
+        "certificates" => budget.certificates = value as usize,
+        other => return Err(invalid(format!("'{other}' is no budget of a validation"))),
+    }
+    Ok(())
+}
+
 /// Adds a certificate policy to those that are acceptable (user-initial-policy-set, RFC 5280 section 6.1.1). Without any, all
 /// are.
 ///

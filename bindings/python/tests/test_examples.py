@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+import devid
 from devid.testing import TestCa
 
 
@@ -99,6 +102,32 @@ def test_device_enrols_by_its_settings_file(checkout: Path, devid_testca: TestCa
     assert outcome.returncode == 1 and "ca.server" in outcome.stderr
 
 
+def test_an_event_loop_keeps_an_identity_up(checkout: Path, devid_testca: TestCa, tmp_path: Path) -> None:
+    ca = devid_testca
+    ca.set(waiting=1, check_after=1)
+    arguments = [ca.cmp_url, ca.reference.decode(), ca.secret.decode(), ca.folder / "root.pem", tmp_path / "memory"]
+    outcome = run(checkout, "asyncio_keep.py", *arguments, "router-7")
+    assert outcome.returncode == 0 and outcome.stdout.splitlines()[-1] == "INSTALLED", outcome
+
+
+def test_ctrl_c_ends_the_event_loop_and_what_is_under_way_stays(
+    checkout: Path, devid_testca: TestCa, tmp_path: Path
+) -> None:
+    ca = devid_testca
+    ca.set(delay_ms=30_000)
+    program = checkout / "examples" / "python" / "asyncio_keep.py"
+    arguments = [ca.cmp_url, ca.reference.decode(), ca.secret.decode(), ca.folder / "root.pem", tmp_path / "memory"]
+    command = [sys.executable, str(program), *map(str, arguments), "router-7"]
+    begun = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        while not devid.Store(tmp_path / "memory").operations() and time.monotonic() < begun + 20:
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=20)
+    saved = devid.unfinished(devid.Store(tmp_path / "memory"), "router-7")
+    assert saved is not None and saved.request == "ir" and time.monotonic() - begun < 25
+
+
 PAGES = ["README.md", "bindings/python/README.md"]
 
 
@@ -109,9 +138,12 @@ def test_the_front_page_quotes_the_short_program_as_it_is(checkout: Path) -> Non
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if (Path(__file__).resolve().parents[3] / page).exists()])
-def test_documentation_quotes_the_example_as_it_is(checkout: Path, page: str) -> None:
+@pytest.mark.parametrize("name", ["enroll.py", "asyncio_keep.py"])
+def test_documentation_quotes_the_example_as_it_is(checkout: Path, page: str, name: str) -> None:
     text = (checkout / page).read_text()
-    example = (checkout / "examples" / "python" / "enroll.py").read_text()
-    begin, end = "<!-- examples/python/enroll.py -->\n```python\n", "```\n<!-- end -->"
+    example = (checkout / "examples" / "python" / name).read_text()
+    begin, end = f"<!-- examples/python/{name} -->\n```python\n", "```\n<!-- end -->"
+    if name != "enroll.py" and page == "README.md":
+        pytest.skip("the project's first page has the first example only")
     assert begin in text, f"{page} does not quote the example"
     assert text.partition(begin)[2].partition(end)[0] == example

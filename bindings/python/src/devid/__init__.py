@@ -10,11 +10,11 @@ from __future__ import annotations
 from . import _library
 from ._abi import DEVID_VERSION_MAJOR, DEVID_VERSION_MINOR, DEVID_VERSION_PATCH, Class, Code
 from ._blocking import Cancel
-from ._call import BytesLike, text, text_of
+from ._call import BytesLike, Material, SecretLike, text, text_of
 from .authority import Batch, DeviceRequest, Proof, RegistrationAuthority
-from .certificate import Certificate, Certificates, load_certificates
+from .certificate import Certificate, Certificates, UrlKind, load_certificates
 from .client import Client, saved_key
-from .config import Config, Subject
+from .config import Config, Limit, Profile, Subject, Tolerance
 from .device import Device, Kept
 from .errors import (
     ApplicationError,
@@ -120,6 +120,8 @@ __all__ = [
     "Issued",
     "Kept",
     "Key",
+    "Limit",
+    "Material",
     "NewKey",
     "Nonce",
     "OcspRequest",
@@ -132,6 +134,7 @@ __all__ = [
     "PkiStatus",
     "Plan",
     "Prefer",
+    "Profile",
     "Progress",
     "Proof",
     "ProtocolError",
@@ -152,6 +155,7 @@ __all__ = [
     "SavedState",
     "Scope",
     "Secret",
+    "SecretLike",
     "Sign",
     "SignRequest",
     "SignRole",
@@ -164,8 +168,10 @@ __all__ = [
     "StoreError",
     "Subject",
     "Template",
+    "Tolerance",
     "TransportError",
     "Trust",
+    "UrlKind",
     "UsageError",
     "ValidationError",
     "Validator",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import os
 import threading
+import weakref
 from ctypes import POINTER, byref, string_at
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, TypeVar, Union
@@ -52,6 +54,7 @@ _frames = _Frames()
 def call(function: str, *arguments: Any) -> None:
     """Calls a fallible function. A failure is raised: the exception of our own callback, or the library's error."""
     error = POINTER(_abi.devid_error)()
+    failure: Optional[BaseException] = None
     _frames.raised.append(None)
     _frames.outages.append(None)
     try:
@@ -63,12 +66,25 @@ def call(function: str, *arguments: Any) -> None:
             raise raised
         if status != Code.OK:
             failure = _error(status, error)
+            if error:
+                _C_ERRORS[failure] = error
+                weakref.finalize(failure, library().devid_error_free, error).atexit = False
             if outage is not None and outage.status == status:
                 raise failure from outage.cause
             raise failure
     finally:
-        library().devid_error_free(error)
-        del raised
+        # An exception that was raised of it keeps it: see `error_handle`.
+        if error and failure is None:
+            library().devid_error_free(error)
+        del raised, failure
+
+
+_C_ERRORS: "weakref.WeakKeyDictionary[BaseException, Any]" = weakref.WeakKeyDictionary()
+
+
+def error_handle(error: BaseException) -> Any:
+    """What C knows an exception by, as long as that lives; None for one that did not come from C."""
+    return _C_ERRORS.get(error)
 
 
 def keep(exception: BaseException) -> int:
@@ -135,6 +151,39 @@ def texts(values: Iterable[str]) -> List[str]:
 def optional_text(value: Optional[str], what: str) -> Optional[bytes]:
     """As :func:`text`; None becomes NULL."""
     return None if value is None else text(value, what)
+
+
+Material = Union[BytesLike, str, "os.PathLike[str]"]
+"""What is kept in files: bytes, PEM text, or the path of a file (a ``pathlib.Path``; a str is never a path)."""
+
+SecretLike = Union[BytesLike, str]
+"""A secret: bytes, or text that stands for its UTF-8."""
+
+MAX_FILE_BYTES = 128 * 1024 * 1024
+"""What is longer is none of the files that are read here."""
+
+
+def material(value: Material, what: str) -> bytes:
+    """The bytes of what is kept in files."""
+    if isinstance(value, str):
+        if "-----BEGIN " not in value:
+            raise UsageError(f"{what}: a str must be PEM text; for a file give a pathlib.Path", Code.INVALID_ARGUMENT)
+        return value.encode("utf-8")
+    if isinstance(value, os.PathLike):
+        with open(value, "rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise UsageError(f"{what}: {os.fspath(value)} is larger than {MAX_FILE_BYTES} bytes", Code.INVALID_ARGUMENT)
+        return content
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    words = "bytes, PEM text or a pathlib.Path"
+    raise TypeError(f"{what} must be {words}, not {type(value).__name__}")
+
+
+def secret_data(value: SecretLike, what: str) -> bytes:
+    """The bytes of a secret."""
+    return value.encode("utf-8") if isinstance(value, str) else data(value, what)
 
 
 def data(value: BytesLike, what: str) -> bytes:

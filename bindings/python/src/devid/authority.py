@@ -6,7 +6,20 @@ from enum import IntEnum
 from typing import List, Optional
 
 from . import _abi
-from ._call import BytesLike, Moment, borrowed, bytes_of, call, data, optional_text, optional_text_of, seconds, text_of
+from ._call import (
+    BytesLike,
+    Moment,
+    SecretLike,
+    borrowed,
+    bytes_of,
+    call,
+    data,
+    optional_text,
+    optional_text_of,
+    secret_data,
+    seconds,
+    text_of,
+)
 from ._handle import Handle
 from ._library import library
 from .certificate import Certificate
@@ -93,9 +106,9 @@ class RegistrationAuthority(Handle):
         with client._use() as settings, anchors._use() as trust:
             self._own(self._pointer_from("devid_ra_new", settings, trust))
 
-    def add_secret(self, reference: BytesLike, secret: BytesLike) -> None:
+    def add_secret(self, reference: SecretLike, secret: SecretLike) -> None:
         """A secret shared with devices; replaces an earlier one of the same reference value."""
-        who, what = data(reference, "reference"), data(secret, "secret")
+        who, what = secret_data(reference, "reference"), secret_data(secret, "secret")
         with self._use() as ra:
             call("devid_ra_add_secret", ra, who, len(who), what, len(what))
 

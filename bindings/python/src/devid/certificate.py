@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from datetime import datetime
+from enum import IntEnum
 from typing import Any, Iterable, Iterator, List, Union
 
-from ._call import BytesLike, borrowed, bytes_of, call, data, moment_of, text_of
+from ._call import Material, borrowed, bytes_of, call, material, moment_of, text_of
 from ._handle import Handle
 from ._library import library
+
+
+class UrlKind(IntEnum):
+    """What a URL in a certificate leads to."""
+
+    CRL = 1
+    """The CRL that the certificate would be on."""
+    OCSP = 2
+    """Who answers about its status."""
+    CA_ISSUERS = 3
+    """Its issuer's certificate."""
 
 
 class Certificate(Handle):
@@ -18,9 +31,9 @@ class Certificate(Handle):
     _is_shared = True
 
     @classmethod
-    def parse(cls, certificate: BytesLike) -> Certificate:
+    def parse(cls, certificate: Material) -> Certificate:
         """Reads one certificate, DER or PEM. There is no way from it to its public key but a validation."""
-        content = data(certificate, "certificate")
+        content = material(certificate, "certificate")
         return cls._made_by("devid_cert_parse", content, len(content))
 
     @property
@@ -55,6 +68,15 @@ class Certificate(Handle):
             count = lib.devid_cert_name_count(pointer)
             return [text_of(lib.devid_cert_name(pointer, index)) for index in range(count)]
 
+    def urls(self, kind: UrlKind) -> List[str]:
+        """URLs in it, in their order. Chosen by whoever issued it: see :func:`fetch`."""
+        with self._use() as pointer:
+            lib = library()
+            found: List[str] = []
+            while (url := lib.devid_cert_url(pointer, kind, len(found))) is not None:
+                found.append(text_of(url))
+            return found
+
     @property
     def serial(self) -> str:
         """The serial number's bytes in lower-case hexadecimal digits; a negative one as its magnitude behind a minus sign."""
@@ -83,11 +105,11 @@ class Certificate(Handle):
         return "<Certificate, closed>" if self.closed else f"<Certificate {self.subject!r}, serial {self.serial}>"
 
 
-Certificates = Union[BytesLike, Certificate, Iterable[Certificate]]
-"""Wherever several certificates are wanted: PEM or DER, a certificate, or certificates."""
+Certificates = Union[Material, Certificate, Iterable[Certificate]]
+"""Wherever several certificates are wanted: PEM or DER, the path of a file, a certificate, or certificates."""
 
 
-def load_certificates(pem_or_der: BytesLike) -> List[Certificate]:
+def load_certificates(pem_or_der: Material) -> List[Certificate]:
     """All certificates of a PEM or PKCS#7 file in its order, each once, other blocks skipped; or the one of a DER file."""
     with CertificateList.of(pem_or_der) as found:
         return found.certificates()
@@ -104,8 +126,8 @@ class CertificateList(Handle):
         made = cls._made_by("devid_cert_list_new")
         try:
             with made._use() as pointer:
-                if isinstance(certificates, (bytes, bytearray, memoryview)):
-                    content = data(certificates, "certificates")
+                if isinstance(certificates, (bytes, bytearray, memoryview, str, os.PathLike)):
+                    content = material(certificates, "certificates")
                     call("devid_cert_list_add_bytes", pointer, content, len(content))
                 else:
                     for certificate in [certificates] if isinstance(certificates, Certificate) else certificates:
@@ -123,6 +145,14 @@ class CertificateList(Handle):
         with self._use() as pointer:
             count = library().devid_cert_list_count(pointer)
             return [Certificate._made_by("devid_cert_list_at", pointer, index) for index in range(count)]
+
+
+def encoded(certificates: Certificates, what: str) -> bytes:
+    """Certificates as one run of bytes, for functions that read files."""
+    if isinstance(certificates, (bytes, bytearray, memoryview, str, os.PathLike)):
+        return material(certificates, what)
+    with CertificateList.of(certificates) as made, made._use() as pointer:
+        return bytes_of("devid_cert_list_pem", pointer)
 
 
 @contextlib.contextmanager

@@ -7,13 +7,28 @@ from typing import Any, List, Optional, Tuple, Type, TypeVar, Union
 
 from . import _abi
 from ._abi import Code
-from ._call import BytesLike, Moment, bytes_of, call, data, moment_or, optional_text, seconds, text
+from ._call import (
+    BytesLike,
+    Material,
+    Moment,
+    SecretLike,
+    bytes_of,
+    call,
+    data,
+    material,
+    moment_or,
+    optional_text,
+    secret_data,
+    seconds,
+    text,
+)
 from ._handle import Handle, used
 from .certificate import Certificate
 from .config import Config, Subject
 from .errors import UsageError
 from .key import Key
 from .operation import Operation, Steps
+from .request import Request
 from .store import Store
 from .support import Question, Reason, Revoking, RootUpdate
 from .template import Template
@@ -30,6 +45,9 @@ class Client(Handle):
     def __init__(self, config: Config) -> None:
         with config._use() as settings:
             self._own(self._pointer_from("devid_client_new", settings))
+
+    def __repr__(self) -> str:
+        return "<Client, closed>" if self.closed else "<Client>"
 
     def enroll(self, key: Key, subject: Union[Subject, str]) -> Operation:
         """ir: the first certificate from this PKI, over a new key (RFC 9483 section 4.1.1)."""
@@ -64,18 +82,18 @@ class Client(Handle):
             with wanted._handle() as made, made._use() as asked:
                 return Operation._made_by("devid_op_enroll_central", client, *words, asked)
 
-    def enroll_pkcs10(self, request: BytesLike) -> Operation:
+    def enroll_pkcs10(self, request: Union[Material, Request]) -> Operation:
         """p10cr: a certificate for a PKCS#10 request, DER or PEM, our own or someone else's (RFC 9483 section 4.1.4)."""
-        content = data(request, "request")
+        content = _request(request)
         with self._use() as client:
             return Operation._made_by("devid_op_enroll_pkcs10", client, content, len(content))
 
-    def enroll_on_behalf(self, request: BytesLike) -> Operation:
+    def enroll_on_behalf(self, request: Union[Material, Request]) -> Operation:
         """ir with raVerified on behalf of whoever made a PKCS#10 request; the credential is an RA's (RFC 9483 section 5.3.1).
 
         The request's own signature is checked; that its subject is who brought it is the RA's to know.
         """
-        content = data(request, "request")
+        content = _request(request)
         with self._use() as client:
             return Operation._made_by("devid_op_enroll_on_behalf", client, content, len(content))
 
@@ -105,14 +123,14 @@ class Client(Handle):
             return Revoking._made_by("devid_op_revoke_with_passphrase", client, *names, reason)
 
     def leave_revocation_passphrase(
-        self, recipient: Certificate, reference: str, passphrase: BytesLike, now: Moment
+        self, recipient: Certificate, reference: str, passphrase: SecretLike, now: Moment
     ) -> Question[None]:
         """Gives the CA a passphrase to revoke the certificate of the client's credential with, when its key is lost.
 
         It is encrypted to ``recipient``, a certificate of the CA that leads to the CMP anchors, at once: nothing of the
         operation holds it in clear (RFC 9810 section 5.3.19.9). ``reference`` is how the CA finds it again.
         """
-        content, name, moment = data(passphrase, "passphrase"), text(reference, "reference"), seconds(now, "now")
+        content, name, moment = secret_data(passphrase, "passphrase"), text(reference, "reference"), seconds(now, "now")
         with self._use() as client, recipient._use() as to:
             return Question._made_by(
                 "devid_op_leave_revocation_passphrase", client, to, name, content, len(content), moment
@@ -133,12 +151,12 @@ class Client(Handle):
         with self._use() as client:
             return Question._made_by("devid_op_ask_template", client)
 
-    def ask_crl(self, certificate: Certificate, known: Optional[BytesLike] = None) -> Question[List[bytes]]:
+    def ask_crl(self, certificate: Certificate, known: Optional[Material] = None) -> Question[List[bytes]]:
         """Asks for the CRL that a certificate points to, if there is a newer one than ``known`` (RFC 9483 section 4.3.4).
 
         What comes is not checked yet: :meth:`Store.put_crl` and :class:`Validator` do that.
         """
-        content = None if known is None else data(known, "known")
+        content = None if known is None else material(known, "known")
         with self._use() as client, certificate._use() as cert:
             return Question._made_by("devid_op_ask_crl", client, cert, content, len(content or b""))
 
@@ -207,6 +225,10 @@ class Client(Handle):
         wanted = Subject(subject) if isinstance(subject, str) else subject
         with self._use() as client, key._use() as new, wanted._handle() as made, made._use() as asked:
             return Operation._made_by(function, client, new, asked)
+
+
+def _request(request: Union[Material, Request]) -> bytes:
+    return request.export() if isinstance(request, Request) else material(request, "request")
 
 
 def saved_key(saved: BytesLike) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from enum import Enum
 from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Tuple
 
 from . import _abi
@@ -11,22 +12,26 @@ from ._call import (
     DESTROY,
     TOKENS,
     BytesLike,
+    Material,
     Moment,
+    SecretLike,
     bytes_of,
     call,
     data,
     keep,
+    material,
     moment_or,
     optional_text,
     relayed,
     seconds,
+    secret_data,
     text,
     text_of,
     texts,
 )
 from ._integers import UINT32, switch, unless_none
 from ._handle import Handle
-from .certificate import Certificates, listed
+from .certificate import Certificates, encoded, listed
 from .errors import UsageError
 from .key import Key
 from .template import Template
@@ -40,6 +45,112 @@ Extension = Tuple[str, bool, bytes]
 
 HardwareModule = Tuple[str, bytes]
 """The name of a hardware module (RFC 4108): the maker's identifier for the type in dotted form, serial number."""
+
+
+class Limit(str, Enum):
+    """What a server may make a client do, by name: :meth:`Config.set_limit`."""
+
+    MAX_MESSAGE_BYTES = "max_message_bytes"
+    """Largest message accepted, in bytes (4 MiB)."""
+    MAX_CERTIFICATES = "max_certificates"
+    """Most certificates in one list of a message (64)."""
+    MAX_POLLS = "max_polls"
+    """Most poll requests in one operation (10000)."""
+    MAX_CHECK_AFTER_SECONDS = "max_check_after_seconds"
+    """Longest single wait that a server may ask for, in seconds (7 days)."""
+    MAX_TOTAL_SECONDS = "max_total_seconds"
+    """Longest time from the first step to the end of an operation, in seconds (30 days)."""
+    MAX_MAC_ITERATIONS = "max_mac_iterations"
+    """Most iterations that a server's MAC may ask for (1000000)."""
+    MAX_MAC_SALT_BYTES = "max_mac_salt_bytes"
+    """Longest salt of a MAC, in bytes (256)."""
+
+
+class Profile(str, Enum):
+    """What a known CA needs, by name: :meth:`Config.set_profile`."""
+
+    EJBCA = "ejbca"
+    INSTA = "insta"
+    NOKIA_NCM = "nokia-ncm"
+    THREE_GPP = "3gpp"
+    VAULT = "vault"
+    XIPKI = "xipki"
+    CRYPTLIB = "cryptlib"
+    TRUSTPOINT = "trustpoint"
+    OPENSSL_MOCK = "openssl-mock"
+    STRICT_RFC9483 = "strict-rfc9483"
+
+
+class Tolerance(str, Enum):
+    """A deviation of a server that is put up with, by name: :meth:`Config.set_tolerance`. None makes a forged answer a success."""
+
+    UNPROTECTED_ERRORS = "unprotected_errors"
+    """Believe the words of an unprotected error or rejection enough to report them as the server's decision (the
+    operation fails either way).
+    """
+    UNMATCHED_ERRORS = "unmatched_errors"
+    """Report the words of an error with another or no transactionID or recipNonce as what the server sent,
+    unauthenticated and whatever protects it (the operation fails either way).
+    """
+    OLD_VERSION_ERRORS = "old_version_errors"
+    """Report the words of an error message in CMP version 1 (the operation fails either way). On by default."""
+    SIGNATURE_ANSWERS_MAC = "signature_answers_mac"
+    """Take a signature as answer to a MAC-protected request, if its signer is trusted. On by default."""
+    WRONG_SENDER_KID = "wrong_sender_kid"
+    """Take answers whose senderKID names no key that is there, if another certificate that came verifies."""
+    NO_SENDER_NONCE = "no_sender_nonce"
+    """Take answers without senderNonce, or with one of less than 128 bits: it protects the server, recipNonce
+    protects the client. On by default.
+    """
+    ANY_MAC_SENDER_KID = "any_mac_sender_kid"
+    """Take answers whose MAC is right whatever their senderKID. On by default."""
+    LOOSE_SENDER_KID = "loose_sender_kid"
+    """Take an answer without senderKID, and a signed one with a senderKID where the signer's certificate has no
+    subjectKeyIdentifier. On by default.
+    """
+    RENAMED_ROOT = "renamed_root"
+    """Take a root's successor that has another name than the root (RFC 9810 section 4.4 has it keep its name)."""
+    ZERO_CERT_REQ_ID = "zero_cert_req_id"
+    """Take certReqId 0 in the answer to p10cr, where -1 belongs. On by default."""
+    OTHER_SENDER_NAME = "other_sender_name"
+    """Take a signed answer whose sender is not the signer's subject."""
+    NULL_SENDER = "null_sender"
+    """Take a signed answer whose sender is empty. On by default."""
+    SIGNER_KEY_USAGE = "signer_key_usage"
+    """Take signers whose keyUsage lacks digitalSignature."""
+    UNAUTHORISED_BEARER = "unauthorised_bearer"
+    """Take what proves itself from any signer under the CMP anchors where nothing is said of signers: a certificate
+    over the new key issued under the enrolment anchors, its pkiConf, CA certificates, and to be put off; never a
+    refusal, a revocation or other information. On by default.
+    """
+    SIGNER_MAY_CHANGE = "signer_may_change"
+    """Take later answers of a transaction by another signer than the first, or signed where the first had a MAC, if
+    the signer is trusted and authorised too.
+    """
+    FAIL_INFO_WITH_SUCCESS = "fail_info_with_success"
+    """Take failInfo next to accepted, grantedWithMods or waiting. On by default."""
+    OTHER_CONTENT_TYPE = "other_content_type"
+    """Take an answer over HTTP whose Content-Type is not application/pkixcmp, if it is a message. On by default."""
+    ENCRYPTED_VALUE = "encrypted_value"
+    """Take keys, certificates and challenges encrypted in the old way, EncryptedValue (RFC 4210), which nobody
+    signs; RSA PKCS#1 v1.5 with it.
+    """
+    PKCS1_KEY_TRANSPORT = "pkcs1_key_transport"
+    """Take RSA PKCS#1 v1.5 as key transport in EnvelopedData, as OpenSSL's server uses it."""
+    BARE_GENERATED_KEY = "bare_generated_key"
+    """Take a generated key that is signed and encrypted, but labelled id-data on both layers and no key package, as
+    OpenSSL's server writes it.
+    """
+    PBES2_IN_PBMAC1 = "pbes2_in_pbmac1"
+    """Write the identifier of PBES2 around the parameters of PBKDF2 in PBMAC1, as old versions of Bouncy Castle want
+    it; both forms are always read.
+    """
+    NULL_MAC_SENDER = "null_mac_sender"
+    """With a shared secret, send an empty sender in place of the reference value as commonName; senderKID still
+    carries it.
+    """
+    NEVER_CONFIRM = "never_confirm"
+    """Send no certConf even where the server did not agree to do without; for servers that cannot take one."""
 
 
 class Subject:
@@ -146,17 +257,18 @@ class Config(Handle):
     """
 
     _type = "devid_config"
+    _server: Optional[str] = None
 
     def __init__(
         self,
         server: Optional[str] = None,
         *,
         proxy: Optional[str] = None,
-        tls_anchors: Optional[BytesLike] = None,
-        tls_intermediates: Optional[BytesLike] = None,
-        cmp_anchors: Optional[BytesLike] = None,
-        enrolment_anchors: Optional[BytesLike] = None,
-        intermediates: Optional[BytesLike] = None,
+        tls_anchors: Optional[Certificates] = None,
+        tls_intermediates: Optional[Certificates] = None,
+        cmp_anchors: Optional[Certificates] = None,
+        enrolment_anchors: Optional[Certificates] = None,
+        intermediates: Optional[Certificates] = None,
         implicit_confirm: bool = False,
         max_retries: int = 0,
         recipient: Optional[str] = None,
@@ -198,6 +310,7 @@ class Config(Handle):
     def set_server(self, url: str) -> None:
         """The CMP server; the path is used as it stands. ``https`` needs TLS anchors, ``coap`` goes by UDP."""
         self._set("devid_config_set_server", text(url, "url"))
+        self._server = url.split("?")[0]
 
     def set_proxy(self, url: Optional[str]) -> None:
         """The HTTP proxy, ``http://host:port``; to an ``https`` server it makes a tunnel. The environment is never asked."""
@@ -215,11 +328,11 @@ class Config(Handle):
         """For ``coap`` servers: the largest block, the time until the first repetition, how often; 0 and -1 leave it."""
         self._set("devid_config_set_coap", block_bytes, ack_millis, max_retransmit)
 
-    def add_tls_anchors(self, certificates: BytesLike) -> None:
+    def add_tls_anchors(self, certificates: Certificates) -> None:
         """Anchors of HTTPS servers, PEM or DER. They count for TLS alone, and TLS counts none but them."""
         self._add("devid_config_add_tls_anchors", certificates)
 
-    def add_tls_intermediates(self, certificates: BytesLike) -> None:
+    def add_tls_intermediates(self, certificates: Certificates) -> None:
         """Certificates that may stand between an HTTPS server's and an anchor, for servers that do not send them."""
         self._add("devid_config_add_tls_intermediates", certificates)
 
@@ -261,13 +374,13 @@ class Config(Handle):
         clock = _abi.DEVID_CLOCK_NONE if at is None else _abi.DEVID_CLOCK_GIVEN
         self._set("devid_config_set_tls_clock", clock, 0 if at is None else seconds(at, "at"))
 
-    def set_tls_revocation(self, *, demanded: bool, crls: Optional[BytesLike] = None) -> None:
+    def set_tls_revocation(self, *, demanded: bool, crls: Optional[Material] = None) -> None:
         """Asks about the status of HTTPS servers, in these lists and in what the server staples; nothing is fetched.
 
         If it is ``demanded``, a server whose status is unknown is refused; else only one that is known to be revoked.
         """
         if crls is not None:
-            self._add("devid_config_add_tls_crls", crls)
+            self._add_file("devid_config_add_tls_crls", crls, "crls")
         mode = _abi.DEVID_REVOCATION_HARD if switch(demanded, "demanded") else _abi.DEVID_REVOCATION_SOFT
         self._set("devid_config_set_tls_revocation", mode)
 
@@ -287,9 +400,9 @@ class Config(Handle):
         """How often a message is sent again where the server cannot have seen it."""
         self._set("devid_config_set_max_retries", max_retries)
 
-    def set_secret(self, reference: BytesLike, secret: BytesLike) -> None:
+    def set_secret(self, reference: SecretLike, secret: SecretLike) -> None:
         """Protect requests with a secret shared with the CA; the reference value tells the CA which."""
-        who, what = data(reference, "reference"), data(secret, "secret")
+        who, what = secret_data(reference, "reference"), secret_data(secret, "secret")
         self._set("devid_config_set_secret", who, len(who), what, len(what))
 
     def set_mac(self, *, pbmac1: bool = False, derivation: str = "SHA256", mac: str = "SHA256", iterations: int = 0) -> None:
@@ -310,15 +423,15 @@ class Config(Handle):
         """The signature algorithm of the protection, such as ``RSA-PSS-SHA256``; call it after :meth:`set_credential`."""
         self._set("devid_config_set_protection_algorithm", text(algorithm, "algorithm"))
 
-    def add_cmp_anchors(self, certificates: BytesLike) -> None:
+    def add_cmp_anchors(self, certificates: Certificates) -> None:
         """Anchors under which signers of answers must stand, PEM or DER."""
         self._add("devid_config_add_cmp_anchors", certificates)
 
-    def add_enrolment_anchors(self, certificates: BytesLike) -> None:
+    def add_enrolment_anchors(self, certificates: Certificates) -> None:
         """Anchors to which issued certificates must lead, PEM or DER."""
         self._add("devid_config_add_enrolment_anchors", certificates)
 
-    def add_intermediates(self, certificates: BytesLike) -> None:
+    def add_intermediates(self, certificates: Certificates) -> None:
         """Certificates that may stand between others and an anchor, PEM or DER. They are not trusted."""
         self._add("devid_config_add_intermediates", certificates)
 
@@ -348,12 +461,12 @@ class Config(Handle):
         if subject is not None:
             self._set("devid_config_set_signer", _abi.DEVID_SIGNER_SUBJECT, optional_text(subject, "subject"))
 
-    def pin_signers(self, certificates: BytesLike) -> None:
+    def pin_signers(self, certificates: Certificates) -> None:
         """Only these certificates, PEM or DER, may sign answers: an RA's, known beforehand. Further calls add some.
 
         They still need a valid path to the CMP anchors; one that has none is added to the anchors as well.
         """
-        content = data(certificates, "certificates")
+        content = encoded(certificates, "certificates")
         self._set("devid_config_pin_signers", content, len(content))
 
     def set_implicit_confirm(self, on: bool) -> None:
@@ -408,13 +521,13 @@ class Config(Handle):
         age = unless_none(max_age_seconds, "max_age_seconds", -1)
         self._set("devid_config_set_signer_status_age", age, grace_seconds, skew_seconds)
 
-    def add_signer_crls(self, crls: BytesLike) -> None:
+    def add_signer_crls(self, crls: Material) -> None:
         """CRLs about signers of answers and the CAs above them, PEM or DER."""
-        self._add("devid_config_add_signer_crls", crls)
+        self._add_file("devid_config_add_signer_crls", crls, "crls")
 
-    def add_signer_ocsp(self, response: BytesLike) -> None:
+    def add_signer_ocsp(self, response: Material) -> None:
         """An OCSP response about a signer of answers, DER."""
-        self._add("devid_config_add_signer_ocsp", response)
+        self._add_file("devid_config_add_signer_ocsp", response, "response")
 
     def use_signer_store(self, store: Store) -> None:
         """Uses what device memory keeps: its CRLs as they are now, and the highest CRL numbers seen."""
@@ -454,9 +567,16 @@ class Config(Handle):
         with self._use() as pointer:
             call(function, pointer, *values)
 
-    def _add(self, function: str, certificates: BytesLike) -> None:
-        content = data(certificates, "certificates")
+    def _add(self, function: str, certificates: Certificates) -> None:
+        content = encoded(certificates, "certificates")
         self._set(function, content, len(content))
+
+    def _add_file(self, function: str, file: Material, what: str) -> None:
+        content = material(file, what)
+        self._set(function, content, len(content))
+
+    def __repr__(self) -> str:
+        return "<Config, closed>" if self.closed else f"<Config for {self._server or 'no server'}>"
 
 
 def _on_log(user: Optional[int], level: int, message: bytes) -> None:

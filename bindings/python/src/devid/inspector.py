@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from ._abi import DEVID_INSPECT_JSON, DEVID_INSPECT_TEXT
-from ._call import BytesLike, bytes_of, data
+from ._call import Material, bytes_of, material
 
 
-def inspect(content: BytesLike) -> str:
+def inspect(content: Material) -> str:
     """Indented lines of text about PEM or DER, also where it is broken. Nothing is verified and nothing becomes trusted.
 
     Private keys, tokens and passwords appear as their length only, and so do public keys. Raises :class:`InputError` if the
@@ -18,11 +18,11 @@ def inspect(content: BytesLike) -> str:
     return _shown(content, DEVID_INSPECT_TEXT)
 
 
-def inspect_fields(content: BytesLike) -> Any:
+def inspect_fields(content: Material) -> Any:
     """The same as nested dicts and lists, with the field names of the ASN.1 modules."""
     return json.loads(_shown(content, DEVID_INSPECT_JSON))
 
 
-def _shown(content: BytesLike, form: int) -> str:
-    given = data(content, "content")
+def _shown(content: Material, form: int) -> str:
+    given = material(content, "content")
     return bytes_of("devid_inspect", given, len(given), form).decode()

@@ -7,10 +7,27 @@ from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from . import _abi
-from ._call import DESTROY, TOKENS, BytesLike, append, bytes_of, call, data, guarded, optional_text, text, text_of
-from ._handle import Handle
+from ._call import (
+    DESTROY,
+    TOKENS,
+    BytesLike,
+    Material,
+    SecretLike,
+    append,
+    bytes_of,
+    call,
+    data,
+    guarded,
+    material,
+    optional_text,
+    secret_data,
+    text,
+    text_of,
+)
+from ._handle import Handle, used
 from ._integers import switch
 from ._library import library
+from .certificate import Certificate
 
 
 @dataclass(frozen=True)
@@ -47,13 +64,13 @@ class Key(Handle):
         return cls._made_by("devid_key_generate", text(kind, "kind"))
 
     @classmethod
-    def load(cls, key: BytesLike, password: Optional[BytesLike] = None) -> Key:
+    def load(cls, key: Material, password: Optional[SecretLike] = None) -> Key:
         """Reads PKCS#8, encrypted PKCS#8, PKCS#1 or SEC 1, PEM or DER.
 
         Raises :class:`CryptoError` (``WRONG_SECRET``) if the password is missing or wrong.
         """
-        content = data(key, "key")
-        secret = None if password is None else data(password, "password")
+        content = material(key, "key")
+        secret = None if password is None else secret_data(password, "password")
         return cls._made_by("devid_key_load", content, len(content), secret, len(secret or b""))
 
     @classmethod
@@ -131,9 +148,9 @@ class Key(Handle):
         with self._use() as pointer:
             return bytes_of("devid_key_export_plain", pointer, _form(der))
 
-    def export_encrypted(self, password: BytesLike, *, iterations: int = 0, der: bool = False) -> bytes:
+    def export_encrypted(self, password: SecretLike, *, iterations: int = 0, der: bool = False) -> bytes:
         """The private key encrypted with a password (PBES2, AES-256); 0 iterations mean the library's default."""
-        secret = data(password, "password")
+        secret = secret_data(password, "password")
         with self._use() as pointer:
             return bytes_of("devid_key_export_encrypted", pointer, secret, len(secret), iterations, _form(der))
 
@@ -143,6 +160,15 @@ class Key(Handle):
         with self._use() as pointer:
             name = optional_text(algorithm, "algorithm")
             return bytes_of("devid_key_sign", pointer, name, content, len(content))
+
+    def decrypt(self, cms: Material, certificate: Optional[Certificate] = None) -> bytes:
+        """Opens what was encrypted for this key: CMS (RFC 5652), as :meth:`Peer.encrypt` makes it.
+
+        Recipients that are not named by ``certificate`` are passed over; without it every one of the key's type is tried.
+        """
+        content = material(cms, "cms")
+        with self._use() as pointer, used(certificate) as cert:
+            return bytes_of("devid_key_decrypt", pointer, cert, content, len(content))
 
     def __repr__(self) -> str:
         return "<Key, closed>" if self.closed else f"<Key {self.kind}>"

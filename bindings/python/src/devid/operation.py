@@ -7,6 +7,7 @@ import os
 import socket
 from ctypes import byref, c_int32, string_at
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Optional, Tuple, Union
 
@@ -26,6 +27,7 @@ from ._call import (
     data,
     guarded,
     keep,
+    moment_of,
     optional_text,
     optional_text_of,
     relayed,
@@ -96,6 +98,10 @@ class Issued:
     """What the CA said to it: a PKIStatus that is not accepted, in words, and its own texts."""
     private_key: Optional[Key] = None
     """The key that the CA's side made, after :meth:`Client.enroll_central`; None inside a decision of :meth:`Operation.run`."""
+    is_implicitly_confirmed: bool = False
+    """The CA does without a confirmation."""
+    confirm_before: Optional[datetime] = None
+    """Until when it must be confirmed, if the CA said so."""
 
     @property
     def pem(self) -> str:
@@ -390,6 +396,27 @@ class Steps(Handle):
             return bytes_of("devid_op_save", operation)
 
     @property
+    def progress(self) -> Progress:
+        """How it stands now, between its steps or while it runs; :class:`UsageError` before its first step."""
+        progress = self._progress
+        if progress is not None:
+            return progress
+        with self._use() as operation, _View._made_by("devid_op_view", operation) as made, made._use() as view:
+            return progress_of(view)
+
+    @property
+    def transaction_id(self) -> Optional[bytes]:
+        """By what the CA's people find it in their logs; None before the first message."""
+        with self._use() as operation:
+            return borrowed("devid_op_transaction_id", operation)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it failed for good: it is of no use any more."""
+        with self._use() as operation:
+            return bool(library().devid_op_has_failed(operation) == 1)
+
+    @property
     def request_name(self) -> str:
         """What it asks for: ``ir``, ``cr``, ``kur``, ``p10cr``, ``rr``, ``genm``."""
         return self._request_name
@@ -461,6 +488,7 @@ class Operation(Steps):
     def _issued(operation: Any) -> Issued:
         lib = library()
         count = lib.devid_op_difference_count(operation)
+        confirm_before = lib.devid_op_confirm_before(operation)
         with CertificateList._made_by("devid_op_chain", operation) as chain:
             with CertificateList._made_by("devid_op_ca_pubs", operation) as ca_pubs:
                 return Issued(
@@ -471,12 +499,24 @@ class Operation(Steps):
                     tuple(ca_pubs.certificates()),
                     _warnings(operation),
                     _generated_key(operation),
+                    lib.devid_op_is_implicitly_confirmed(operation) == 1,
+                    None if confirm_before < 0 else moment_of(confirm_before),
                 )
 
     def accept(self) -> None:
         """Takes the issued certificate; the next step confirms it."""
         with self._use() as operation:
             call("devid_op_accept", operation)
+
+    def decide_by_policy(self) -> None:
+        """Takes the issued certificate or refuses it, as :meth:`Config.set_acceptance` says."""
+        with self._use() as operation:
+            call("devid_op_decide_by_policy", operation)
+
+    def hold_until_valid(self) -> None:
+        """Has a certificate that begins later confirmed at once, and the operation wait until its time comes."""
+        with self._use() as operation:
+            call("devid_op_hold_until_valid", operation)
 
     def reject(self, reason: str) -> None:
         """Refuses the issued certificate. The next steps tell the CA; then the operation fails with ``REFUSED``."""
@@ -487,6 +527,13 @@ class Operation(Steps):
 def _warnings(operation: Any) -> Tuple[str, ...]:
     lib = library()
     return tuple(text_of(lib.devid_op_warning(operation, i)) for i in range(lib.devid_op_warning_count(operation)))
+
+
+class _View(Handle):
+    """How an operation stands, on its way through the C face."""
+
+    _type = "devid_view"
+    _is_shared = True
 
 
 class _ReplyHandle(Handle):

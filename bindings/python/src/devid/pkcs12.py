@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Optional, Sequence, Tuple
 
 from . import _abi
-from ._call import BytesLike, bytes_of, call, data, optional_text, text
+from ._call import Material, bytes_of, call, material, optional_text, text
 from .certificate import Certificate, CertificateList, listed
 from .key import Key
 
@@ -24,13 +24,13 @@ class Pkcs12:
     """All other certificates, in their order."""
 
 
-def read_pkcs12(content: BytesLike, password: str) -> Pkcs12:
+def read_pkcs12(content: Material, password: str) -> Pkcs12:
     """Opens a PKCS#12 file.
 
     Raises :class:`CryptoError` (``WRONG_SECRET``) for a wrong password, and :class:`InputError` (``CORRUPT``) where the
     password is right and the file was changed.
     """
-    file, secret = data(content, "content"), text(password, "password")
+    file, secret = material(content, "content"), text(password, "password")
     key, certificate = POINTER(_abi.devid_key)(), POINTER(_abi.devid_cert)()
     others = POINTER(_abi.devid_cert_list)()
     call("devid_pkcs12_read", file, len(file), secret, len(secret), byref(key), byref(certificate), byref(others))

@@ -7,7 +7,7 @@ from ctypes import byref, c_int32, c_int64, c_uint32
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, Callable, Optional, Tuple, Union
+from typing import Any, Callable, Iterator, Optional, Tuple, Union
 
 from . import _abi
 from ._abi import DEVID_NO_CLOCK
@@ -19,6 +19,7 @@ from ._call import (
     Moment,
     call,
     data,
+    error_handle,
     guarded,
     moment_of,
     moment_or,
@@ -294,6 +295,28 @@ class Renewal(Handle):
         plan = self.due(store, now if at < 0 or now is not None else at)
         return Report(None if error else Done(done.value), error, wait.value, plan)
 
+    def begun(self, store: Store, now: Optional[Moment]) -> None:
+        """For programs that step operations themselves: what :meth:`due` said is attempted now, before it is.
+
+        If the device dies on the way, that was a failure.
+        """
+        with self._use() as renewal, store._use() as memory:
+            call("devid_renewal_begun", renewal, memory, _clock(now))
+
+    def ended(self, store: Store, now: Optional[Moment], error: Optional[Error] = None) -> int:
+        """How the attempt ended; answers the seconds to wait before the next one. None: it succeeded."""
+        wait = c_uint32()
+        with self._use() as renewal, store._use() as memory, _failure(error) as why:
+            call("devid_renewal_ended", renewal, memory, why, _clock(now), byref(wait))
+        return int(wait.value)
+
+    def waiting(self, store: Store, now: Optional[Moment], wait_seconds: int) -> int:
+        """The CA asked to wait, which is no failure; answers the seconds to wait before the operation is continued."""
+        wait = c_uint32()
+        with self._use() as renewal, store._use() as memory:
+            call("devid_renewal_waiting", renewal, memory, wait_seconds, _clock(now), byref(wait))
+        return int(wait.value)
+
     def reset(self, store: Store) -> None:
         """Forgets failures and refusals: for people who have put right what was wrong."""
         with self._use() as renewal, store._use() as memory:
@@ -323,6 +346,25 @@ class Renewal(Handle):
             None if use is None else (use, int(lib.devid_renewal_root_index(renewal))),
             lib.devid_renewal_is_memory_damaged(renewal) == 1,
         )
+
+
+class _ErrorHandle(Handle):
+    """An error on its way to C."""
+
+    _type = "devid_error"
+    _is_shared = True
+
+
+@contextlib.contextmanager
+def _failure(error: Optional[Error]) -> Iterator[Any]:
+    known = None if error is None else error_handle(error)
+    if error is None or known is not None:
+        yield known
+        return
+    seconds_ = -1 if error.retry_after_seconds is None else error.retry_after_seconds
+    facts = int(error.code), seconds_, text(error.message, "message")
+    with _ErrorHandle._made_by("devid_error_new", *facts) as made, made._use() as pointer:
+        yield pointer
 
 
 def _why(number: int) -> Union[Why, int]:

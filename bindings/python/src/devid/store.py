@@ -12,10 +12,25 @@ from typing import Any, List, Optional, Sequence, Tuple, Union
 
 from . import _abi
 from ._abi import Code
-from ._call import DESTROY, TOKENS, BytesLike, Moment, bytes_of, call, data, moment_of, optional_text, seconds, text, text_of
+from ._call import (
+    DESTROY,
+    TOKENS,
+    BytesLike,
+    Material,
+    Moment,
+    bytes_of,
+    call,
+    data,
+    material,
+    moment_of,
+    optional_text,
+    seconds,
+    text,
+    text_of,
+)
 from ._handle import Handle
 from ._library import library
-from .certificate import Certificate, CertificateList, Certificates, listed
+from .certificate import Certificate, CertificateList, Certificates, encoded, listed
 from .errors import UsageError
 from .export import ON_CHANGE, Exported, OnChange, export
 from .key import PIN, Key, Pin
@@ -297,7 +312,7 @@ class Store(Handle):
 
     def import_certificate(
         self,
-        certificates: BytesLike,
+        certificates: Certificates,
         anchors: Union[Trust, Validator],
         *,
         intermediates: Certificates = (),
@@ -315,7 +330,7 @@ class Store(Handle):
         under ``name`` where no pending key is certified in it. A certificate that is not what was asked for is refused
         (``WRONG_CERTIFICATE``) unless differences are accepted. ``now`` is the system's clock unless given.
         """
-        content = data(certificates, "certificates")
+        content = encoded(certificates, "certificates")
         if isinstance(anchors, Validator) and (password is not None or intermediates):
             words = "a validator takes intermediates itself, and no PKCS#12"
             raise UsageError(words, Code.INVALID_ARGUMENT)
@@ -350,6 +365,21 @@ class Store(Handle):
         """A saved operation, for :meth:`Client.restore`."""
         with self._use() as store:
             return bytes_of("devid_store_operation", store, text(name, "name"))
+
+    def operations(self) -> List[str]:
+        """The names of all saved operations."""
+        with self._use() as store:
+            return bytes_of("devid_store_operations", store).decode().splitlines()
+
+    def pending_keys(self) -> List[str]:
+        """The labels of all keys that wait for their certificate."""
+        with self._use() as store:
+            return bytes_of("devid_store_pending_keys", store).decode().splitlines()
+
+    def pending_request(self, name: str) -> Optional[bytes]:
+        """The PKCS#10 request that is out under a name, DER; None if none is."""
+        with self._use() as store:
+            return bytes_of("devid_store_pending_request", store, text(name, "name")) or None
 
     def remove_operation(self, name: str) -> None:
         """Removes a saved operation."""
@@ -389,7 +419,7 @@ class Store(Handle):
 
     def put_crl(
         self,
-        crl: BytesLike,
+        crl: Material,
         certificate: Certificate,
         anchors: Trust,
         *,
@@ -401,7 +431,7 @@ class Store(Handle):
         Scope, signer, signature, times and its number are checked. :class:`ValidationError` ``REVOKED``: it was kept, and
         the certificate is on it; ``REVOCATION_UNKNOWN``: it says nothing that could be believed.
         """
-        content = data(crl, "crl")
+        content = material(crl, "crl")
         with self._use() as store, certificate._use() as cert, listed(intermediates) as helpers, anchors._use() as trust:
             at = int(time.time()) if now is None else seconds(now, "now")
             call("devid_store_put_crl", store, content, len(content), cert, helpers, trust, at)

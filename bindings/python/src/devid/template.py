@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List, Optional, Tuple
 
-from ._call import BytesLike, borrowed, call, data, optional_text_of, text_of
+from ._call import Material, borrowed, call, material, optional_text_of, text_of
 from ._handle import Handle
 from ._library import library
 from .key import Key
@@ -17,9 +17,9 @@ class Template(Handle):
     _is_shared = True
 
     @classmethod
-    def parse(cls, der: BytesLike) -> Template:
+    def parse(cls, der: Material) -> Template:
         """Reads a template that was kept: see :attr:`der`."""
-        content = data(der, "der")
+        content = material(der, "der")
         return cls._made_by("devid_template_parse", content, len(content))
 
     @property

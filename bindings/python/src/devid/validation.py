@@ -12,16 +12,32 @@ from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Tuple, Union
 from . import _abi
 from ._abi import Code
 from ._blocking import Cancel, beside, switch_for
-from ._call import BytesLike, Moment, borrowed, bytes_of, call, data, moment_of, moment_or, seconds, text, text_of, texts
+from ._call import (
+    BytesLike,
+    Material,
+    Moment,
+    borrowed,
+    bytes_of,
+    call,
+    data,
+    material,
+    moment_of,
+    moment_or,
+    seconds,
+    text,
+    text_of,
+    texts,
+)
 from ._handle import Handle, used
 from ._integers import switch, unless_none
 from ._library import library
-from .certificate import Certificate, CertificateList, Certificates, listed
+from .certificate import Certificate, CertificateList, Certificates, encoded, listed
 from .errors import UsageError, ValidationError, code_of
 
 
 if TYPE_CHECKING:
     from .config import Config
+    from .key import Key
     from .store import Store
 
 PathLike = Union[str, bytes, "os.PathLike[str]"]
@@ -94,21 +110,34 @@ class Trust(Handle):
 
     _type = "devid_trust"
 
-    def __init__(self, anchors: Optional[BytesLike] = None) -> None:
-        """Trusts nothing but the given anchors, PEM or DER."""
+    def __init__(self, anchors: Optional[Certificates] = None) -> None:
+        """Trusts nothing but the given anchors."""
         self._own(self._pointer_from("devid_trust_new"))
         if anchors is not None:
             self.add(anchors)
 
-    def add(self, anchors: Union[BytesLike, Certificate]) -> None:
+    def add(self, anchors: Certificates) -> None:
         """Adds trust anchors. Constraints that an anchor carries are enforced (RFC 5937)."""
         with self._use() as trust:
             if isinstance(anchors, Certificate):
                 with anchors._use() as certificate:
                     call("devid_trust_add", trust, certificate)
             else:
-                content = data(anchors, "anchors")
+                content = encoded(anchors, "anchors")
                 call("devid_trust_add_bytes", trust, content, len(content))
+
+    def add_store(self, store: Store, use: str) -> None:
+        """Adds the anchors that device memory keeps for one use: ``cmp``, ``enrolment``, ``tls`` or ``peer``."""
+        with self._use() as trust, store._use() as memory:
+            call("devid_trust_add_store", trust, memory, text(use, "use"))
+
+    def certificates(self) -> List[Certificate]:
+        """The anchors."""
+        with self._use() as trust, CertificateList._made_by("devid_trust_certificates", trust) as found:
+            return found.certificates()
+
+    def __repr__(self) -> str:
+        return "<Trust, closed>" if self.closed else f"<Trust in {len(self)} anchors>"
 
     def __len__(self) -> int:
         with self._use() as trust:
@@ -182,8 +211,8 @@ class Validator(Handle):
         uri: Iterable[str] = (),
         any_name: bool = False,
         key_usages: Iterable[str] = (),
-        intermediates: Optional[BytesLike] = None,
-        crls: Optional[BytesLike] = None,
+        intermediates: Optional[Certificates] = None,
+        crls: Optional[Material] = None,
         revocation: Revocation = Revocation.OFF,
         scope: Scope = Scope.CHAIN,
         prefer: Prefer = Prefer.OCSP,
@@ -226,17 +255,17 @@ class Validator(Handle):
         profile = _abi.DEVID_PROFILE_STRICT if switch(strict, "strict") else _abi.DEVID_PROFILE_DEFAULT
         self._set("devid_validator_set_profile", profile)
 
-    def add_intermediates(self, certificates: BytesLike) -> None:
+    def add_intermediates(self, certificates: Certificates) -> None:
         """Certificates that may stand between others and an anchor: PEM, DER or PKCS#7. They are not trusted."""
         self._add("devid_validator_add_intermediates", certificates, "certificates")
 
-    def add_crls(self, crls: BytesLike) -> None:
+    def add_crls(self, crls: Material) -> None:
         """CRLs, complete and delta, PEM or DER. They are believed only as far as they prove themselves."""
         self._add("devid_validator_add_crls", crls, "crls")
 
-    def add_ocsp(self, response: BytesLike, request: Optional[OcspRequest] = None) -> None:
+    def add_ocsp(self, response: Material, request: Optional[OcspRequest] = None) -> None:
         """An OCSP response, stapled by the peer or the answer to a request. Believed as far as it proves itself."""
-        content = data(response, "response")
+        content = material(response, "response")
         with used(request) as asked:
             self._set("devid_validator_add_ocsp", content, len(content), asked)
 
@@ -337,8 +366,15 @@ class Validator(Handle):
         with self._use() as validator:
             call(function, validator, *values)
 
-    def _add(self, function: str, value: BytesLike, what: str) -> None:
-        content = data(value, what)
+    def set_budget(self, **most: int) -> None:
+        """How much work one validation may take: ``signatures`` (100), ``name_comparisons`` (250000), ``steps`` (50000),
+        ``depth`` (16), ``certificates`` (1000). Reaching one is ``BUDGET``, no verdict."""
+        with self._use() as validator:
+            for name, value in most.items():
+                call("devid_validator_set_budget", validator, text(name, "name"), value)
+
+    def _add(self, function: str, value: Certificates, what: str) -> None:
+        content = encoded(value, what)
         self._set(function, content, len(content))
 
 
@@ -393,6 +429,11 @@ class Peer(Handle):
             finally:
                 lib.devid_bytes_free(point)
                 lib.devid_bytes_free(secret)
+
+    def agree_with(self, key: Key, now: Moment) -> bytes:
+        """Agrees on a secret with the peer (ECDH) by a key of one's own, of the peer's curve."""
+        with self._use() as peer, key._use() as own:
+            return bytes_of("devid_peer_agree_with", peer, own, seconds(now, "now"))
 
     def recheck(self, validator: Validator, now: Moment) -> Report:
         """Validates again with the status data that a validator holds now. A positive verdict sets a new expiry.
