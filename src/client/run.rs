@@ -280,15 +280,23 @@ fn send(
                 // Doubling from two seconds, at most five minutes, unless the server says.
                 let seconds = error.retry_after_seconds.unwrap_or(1 << retries.min(8)).min(300);
                 owner.observe(Event::Retrying { error: &error, seconds });
-                owner.wait(seconds, &[])?;
+                match owner.wait(seconds, &[]) {
+                    Ok(()) => {}
+                    // Who does not wait so long for a server that is not there is told that it is not there.
+                    Err(refused) if refused.code() == Code::Cancelled && !limits.is_cancelled() => {
+                        return Err(not_sent(body, error));
+                    }
+                    Err(refused) => return Err(refused),
+                }
             }
-            Err(error) => {
-                let sending = format!("sending {body}");
-                let error = diagnose_transport(Error::from(error));
-                return Err(error.context(&sending).with(|f| f.phase = Some(body.name())));
-            }
+            Err(error) => return Err(not_sent(body, error)),
         }
     }
+}
+
+fn not_sent(body: BodyType, error: TransportError) -> Error {
+    let error = diagnose_transport(Error::from(error));
+    error.context(&format!("sending {body}")).with(|facts| facts.phase = Some(body.name()))
 }
 
 /// Whether the server cannot have taken the message: it was never reached whole, or said that it is busy.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import subprocess
 import time
 from pathlib import Path
@@ -145,6 +146,37 @@ def test_own_transport_that_is_told_to_come_back_later_counts(devid_testca: Test
         assert error is not None and error.code is devid.Code.BUSY and error.retry_after_seconds == 7000, error
         assert report.wait_seconds >= 7000 and report.plan.why is devid.Why.RETRYING
         assert report.plan.next_at is not None and report.plan.next_at.timestamp() >= now + 7000
+
+
+def test_a_server_that_is_not_there_is_no_ca_that_asks_to_wait(devid_testca: TestCa, tmp_path: Path) -> None:
+    """Also where messages are sent again: the waits in between are nobody's wish."""
+    store, now = factory(devid_testca, tmp_path), int(time.time())
+    for nap in (0, 1):
+        settings = devid.Config("http://127.0.0.1:9/", max_retries=3)
+        renewal = devid.Renewal(settings, "router", factory="idevid", subject="CN=a", longest_nap_seconds=nap)
+        renewal.reset(store)
+        report = renewal.run(store, now)
+        assert report.error is not None and report.error.code is devid.Code.CONNECT, report
+        assert report.plan.attempts == 1 and report.plan.why is devid.Why.RETRYING
+
+
+def test_cut_and_odd_answers_of_an_own_transport_are_outages(devid_testca: TestCa, tmp_path: Path) -> None:
+    def cut(_request: bytes) -> bytes:
+        raise http.client.IncompleteRead(b"half")
+
+    def odd(status: int) -> devid.Exchange:
+        return lambda _request: devid.Reply(b"", status)
+
+    store, now = factory(devid_testca, tmp_path), int(time.time())
+    for exchange in (cut, odd(0), odd(99), odd(100), odd(700)):
+        renewal = keeper(devid_testca, exchange=exchange)
+        renewal.reset(store)
+        report = renewal.run(store, now)
+        assert report.error is not None and report.error.code is devid.Code.TRANSPORT, report
+    renewal = keeper(devid_testca, exchange=lambda _request: devid.Reply(b"", 503, retry_after_seconds=10**12))
+    renewal.reset(store)
+    report = renewal.run(store, now)
+    assert report.error is not None and report.error.code is devid.Code.BUSY and report.wait_seconds >= 86_400
 
 
 def busy_by_status(_request: bytes) -> devid.Reply:

@@ -575,11 +575,13 @@ struct Napping<'a> {
     longest_seconds: u32,
     refused_seconds: Option<u32>,
     has_sent: bool,
+    /// The next wait is for a server that was not reached: the CA has asked for nothing.
+    is_retrying: bool,
 }
 
 impl<'a> Napping<'a> {
     fn new(owner: &'a mut dyn Owner, longest_seconds: u32) -> Self {
-        Napping { owner, longest_seconds, refused_seconds: None, has_sent: false }
+        Napping { owner, longest_seconds, refused_seconds: None, has_sent: false, is_retrying: false }
     }
 }
 
@@ -589,8 +591,9 @@ impl Owner for Napping<'_> {
     }
 
     fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error> {
+        let is_retrying = std::mem::take(&mut self.is_retrying);
         if seconds > self.longest_seconds {
-            self.refused_seconds = Some(seconds);
+            self.refused_seconds = Some(seconds).filter(|_| !is_retrying).or(self.refused_seconds);
             return Err(Error::new(
                 Code::Cancelled,
                 format!("the CA asks to wait {seconds} s: the operation is saved"),
@@ -613,6 +616,7 @@ impl Owner for Napping<'_> {
 
     fn observe(&mut self, event: Event<'_>) {
         self.has_sent |= matches!(event, Event::Sending { .. });
+        self.is_retrying = matches!(event, Event::Retrying { .. });
         self.owner.observe(event);
     }
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import socket
 from ctypes import byref, c_int32, string_at
@@ -163,7 +164,7 @@ class Progress:
 Exchange = Callable[[bytes], Union[BytesLike, Reply]]
 """Carries a message to the server and answers the body of its answer, or a :class:`Reply`.
 
-An ``OSError`` that it raises is an outage: it counts as what the built-in client could have met. ``ConnectionRefusedError`` and
+An ``OSError`` (or ``http.client.HTTPException``) that it raises is an outage: it counts as what the built-in client could have met. ``ConnectionRefusedError`` and
 failed look-ups of names mean that the server has seen nothing (``CONNECT``), ``TimeoutError`` is ``TIMEOUT``, others are
 ``TRANSPORT``; a :class:`TransportError` says its code and ``retry_after_seconds`` itself. Anything else ends the call."""
 Decide = Callable[[Issued], bool]
@@ -564,9 +565,14 @@ def _on_transport(user: Optional[int], request: Any, request_len: int, reply: An
     except TransportError as error:
         _explain(reply, error.message, error.http_status, error.retry_after_seconds)
         raise Outage(int(error.code), error) from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         _explain(reply, f"{type(error).__name__}: {error}")
         raise Outage(_outage_code(error), error) from error
+    status = answer.http_status if isinstance(answer, Reply) else None
+    if status is not None and not 200 <= status <= 599:
+        odd = ConnectionError(f"the server answers with HTTP status {status}, which is none of an answer")
+        _explain(reply, str(odd))
+        raise Outage(Code.TRANSPORT, odd)
     _fill(reply, answer if isinstance(answer, Reply) else Reply(answer))
     return 0
 
@@ -578,7 +584,12 @@ def _fill(reply: Any, answer: Reply) -> None:
         content_type = optional_text(answer.content_type, "content_type")
         call("devid_reply_set_http", reply, answer.http_status, content_type)
     if answer.retry_after_seconds is not None:
-        call("devid_reply_set_retry_after", reply, answer.retry_after_seconds)
+        _set_retry_after(reply, answer.retry_after_seconds)
+
+
+def _set_retry_after(reply: Any, seconds: int) -> None:
+    # A server's header, handed on: what no wait can be is the longest one, or none.
+    call("devid_reply_set_retry_after", reply, max(0, min(seconds, 2**32 - 1)))
 
 
 def _explain(reply: Any, words: str, http_status: Optional[int] = None, retry_after: Optional[int] = None) -> None:
@@ -586,10 +597,10 @@ def _explain(reply: Any, words: str, http_status: Optional[int] = None, retry_af
     if http_status is not None and 200 <= http_status <= 599:
         call("devid_reply_set_http", reply, http_status, None)
     if retry_after is not None:
-        call("devid_reply_set_retry_after", reply, retry_after)
+        _set_retry_after(reply, retry_after)
 
 
-def _outage_code(error: OSError) -> Code:
+def _outage_code(error: Exception) -> Code:
     if isinstance(error, (ConnectionRefusedError, socket.gaierror)):
         return Code.CONNECT
     return Code.TIMEOUT if isinstance(error, (TimeoutError, socket.timeout)) else Code.TRANSPORT
