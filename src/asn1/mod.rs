@@ -22,6 +22,7 @@ pub mod oid;
 pub mod pem;
 pub mod pkcs10;
 pub mod pkcs8;
+pub mod serial;
 pub mod x509;
 
 pub use self::der::{Asn1Error, Problem};

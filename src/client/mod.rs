@@ -17,9 +17,12 @@
 //! | [`peer_certificates`] | which of the certificates that a peer sent is its own |
 //! | `token` | keys in PKCS#11 tokens: opened, made anew, destroyed |
 //! | [`trace`] | what happened, message by message, as a sequence diagram |
+//! | [`validator`] | anchors, status data and what is wanted of certificates, set up once for many validations |
+//! | [`crl_file`] | a CRL in a file, with its index in another |
 //! | [`status`] | a validation that gets status data and missing issuers by URL, and keeps what is good |
 
 pub mod config;
+pub mod crl_file;
 #[cfg(all(feature = "settings", unix))]
 pub mod device;
 pub mod enroll;
@@ -37,6 +40,7 @@ pub mod template;
 #[cfg(feature = "pkcs11")]
 pub mod token;
 pub mod trace;
+pub mod validator;
 
 pub use config::{Client, Config};
 pub use import::{Import, Imported};

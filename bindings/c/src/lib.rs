@@ -82,7 +82,6 @@ pub mod storage;
 pub mod kept;
 
 pub mod lists;
-mod mapped;
 
 pub mod status_data;
 

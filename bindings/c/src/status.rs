@@ -2,11 +2,11 @@
 
 use super::args::choice;
 use super::prelude::*;
-use super::validate::Verdict;
-use super::validation::Validator;
+use super::validate::hand_out;
 use devid_core::asn1::x509::Certificate;
 use devid_core::client::peer_certificates::end_entity_of;
 use devid_core::client::status::{CertificateQuery, OcspNonce, StatusFetcher, StatusOptions};
+use devid_core::client::validator::{Validator, Verdict};
 use devid_core::crypto::{DigestAlgorithm, default_provider};
 #[cfg(feature = "http")]
 use devid_core::transport::HttpConfig;
@@ -177,7 +177,7 @@ fn devid_fetcher_validate(
     out_report: Option<Out<devid_report>>,
     out_peer: Option<Out<devid_peer>>,
 ) -> Result<(), Error> {
-    fetcher.open(validator, &cert.certificate, &[], None, at)?.hand_out(out_report, out_peer)
+    hand_out(fetcher.open(validator, &cert.certificate, &[], None, at)?, out_report, out_peer)
 }
 
 /// The same for what a peer sent, as devid_validate_sent().
@@ -197,7 +197,7 @@ fn devid_fetcher_validate_sent(
     out_peer: Option<Out<devid_peer>>,
 ) -> Result<(), Error> {
     let (certificate, others) = end_entity_of(sent)?;
-    fetcher.open(validator, &certificate, &others, sent.first(), at)?.hand_out(out_report, out_peer)
+    hand_out(fetcher.open(validator, &certificate, &others, sent.first(), at)?, out_report, out_peer)
 }
 
 /// Looks certificates up in an HTTP certificate store (RFC 4387) by a name in them. Blocks. What comes is as unproven as what a

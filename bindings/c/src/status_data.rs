@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::mapped;
 use super::prelude::*;
-use devid_core::client::status::StatusMemory;
+use devid_core::client::crl_file::crl_from_file;
 use devid_core::crypto::default_provider;
 use devid_core::validation::CrlStream;
 
@@ -21,9 +20,7 @@ pub type devid_crl_stream = Mutex<Option<CrlStream>>;
 /// @param store      Shared with the validator; may be freed afterwards. Not NULL.
 #[export]
 fn devid_validator_set_store(validator: &mut devid_validator, store: &devid_store) -> Result<(), Error> {
-    let memory = Arc::new(StatusMemory::new(default_provider(), Some(store.clone())));
-    validator.status.crl_numbers = Some(memory.crl_numbers());
-    validator.memory = Some(memory);
+    validator.set_memory(store.clone());
     Ok(())
 }
 
@@ -50,7 +47,7 @@ fn devid_validator_add_crl_file(
     path: &str,
     index_path: Option<&str>,
 ) -> Result<(), Error> {
-    let crl = mapped::crl_of(Path::new(path), index_path.map(Path::new))?;
+    let crl = crl_from_file(Path::new(path), index_path.map(Path::new))?;
     validator.status.crls.push(Arc::new(crl));
     Ok(())
 }

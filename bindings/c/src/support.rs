@@ -6,6 +6,7 @@ use devid_core::asn1::cmp::CrlSource;
 use devid_core::asn1::crl::CrlReason;
 use devid_core::asn1::name::Name;
 use devid_core::asn1::oid::Oid;
+use devid_core::asn1::serial::serial_from_text;
 use devid_core::cmp::Question;
 use devid_core::validation::Crl;
 
@@ -217,23 +218,8 @@ fn devid_op_ask_other(client: &devid_client, identifier: &str, value: Option<&[u
     Ok(devid_op::new(client, client.client.ask(question)?))
 }
 
-/// Content of a serial number from hexadecimal digits, as [`serial_text`](devid_core::asn1::x509::serial_text) writes them.
 fn serial_of(text: &str) -> Result<Vec<u8>, Error> {
-    if let Some(magnitude) = text.strip_prefix('-').filter(|rest| !rest.starts_with('-')) {
-        let number = devid_core::asn1::x509::negated(&[&[0], &serial_of(magnitude)?[..]].concat());
-        return Ok(devid_core::asn1::crl::shortest_integer(&number).to_vec());
-    }
-    let digits: Vec<u8> = text.bytes().filter(|b| !matches!(b, b':' | b' ')).collect();
-    let value = |digit: &u8| (*digit as char).to_digit(16).map(|d| d as u8);
-    let values: Option<Vec<u8>> = digits.iter().map(value).collect();
-    let values = values.filter(|v| !v.is_empty() && v.len() <= 80);
-    let values = values.ok_or_else(|| invalid(format!("\"{text}\" is no serial number in hexadecimal digits")))?;
-    let padded = if values.len() % 2 == 0 { values } else { [vec![0], values].concat() };
-    let bytes: Vec<u8> = padded.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-    // The content of an INTEGER: no needless zeros in front, one where the first bit would make it negative.
-    let start = bytes.iter().position(|b| *b != 0).unwrap_or(bytes.len() - 1);
-    let zero: &[u8] = if bytes[start] & 0x80 != 0 { &[0] } else { &[] };
-    Ok([zero, &bytes[start..]].concat())
+    serial_from_text(text).ok_or_else(|| invalid(format!("\"{text}\" is no serial number in hexadecimal digits")))
 }
 
 #[cfg(test)]
@@ -242,27 +228,8 @@ mod tests {
     use crate::args::Choice;
 
     #[test]
-    fn serial_numbers_are_read_as_people_and_tools_write_them() {
-        for (text, bytes) in [
-            ("0", vec![0]),
-            ("1f", vec![0x1f]),
-            ("00:81", vec![0, 0x81]),
-            ("81", vec![0, 0x81]),
-            ("abc", vec![0x0a, 0xbc]),
-            ("-05", vec![0xfb]),
-            ("-1", vec![0xff]),
-            ("-80", vec![0x80]),
-            ("-0100", vec![0xff, 0x00]),
-        ] {
-            assert_eq!(serial_of(text).unwrap(), bytes, "{text}");
-            let shown = devid_core::asn1::x509::serial_text(&bytes);
-            assert_eq!(serial_of(&shown).unwrap(), bytes, "{shown}");
-        }
-        for text in ["", ":", "0x1f", "-", "--1", "1-", "xyz", &"1".repeat(81)] {
-            assert!(serial_of(text).is_err(), "{text}");
-        }
+    fn reasons_have_the_numbers_of_the_standard() {
         assert!([7, -1, 256].iter().all(|number| CrlReason::chosen(*number).is_err()));
-        assert_eq!(CrlReason::chosen(6).unwrap(), CrlReason::CertificateHold);
         for (number, reason) in CrlReason::ALL {
             assert_eq!(i32::from(reason.number()), *number);
         }

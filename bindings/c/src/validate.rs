@@ -1,11 +1,9 @@
 //! Validation: the verdict, and the way to a peer's key behind it.
 
 use super::prelude::*;
-use super::validation::Validator;
-use devid_core::asn1::x509::Certificate;
 use devid_core::client::peer_certificates::end_entity_of;
-use devid_core::validation::peer::PeerRequest;
-use devid_core::validation::{CheckTime, Checks, PeerKey, Purpose, Report};
+use devid_core::client::validator::Verdict;
+use devid_core::validation::CheckTime;
 
 /// Looks for a path from a certificate to an anchor that passes every check (RFC 5280 section 6.1; revocation by section
 /// 6.3 and RFC 6960). Does not block, fetches nothing.
@@ -28,7 +26,7 @@ fn devid_validate(
     out_report: Option<Out<devid_report>>,
     out_peer: Option<Out<devid_peer>>,
 ) -> Result<(), Error> {
-    validator.open(&cert.certificate, &[], None, CheckTime::At(at))?.hand_out(out_report, out_peer)
+    hand_out(validator.validate(&cert.certificate, &[], None, CheckTime::At(at))?, out_report, out_peer)
 }
 
 /// The same for a device that does not know the time: periods of validity are not checked, and the report says so.
@@ -45,7 +43,7 @@ fn devid_validate_without_time(
     out_report: Option<Out<devid_report>>,
     out_peer: Option<Out<devid_peer>>,
 ) -> Result<(), Error> {
-    validator.open(&cert.certificate, &[], None, CheckTime::Unknown)?.hand_out(out_report, out_peer)
+    hand_out(validator.validate(&cert.certificate, &[], None, CheckTime::Unknown)?, out_report, out_peer)
 }
 
 /// devid_validate() for what a peer sent: its certificate and others. The first is the peer's own, as TLS and others prove
@@ -66,92 +64,27 @@ fn devid_validate_sent(
     out_peer: Option<Out<devid_peer>>,
 ) -> Result<(), Error> {
     let (certificate, others) = end_entity_of(sent)?;
-    validator.open(&certificate, &others, sent.first(), CheckTime::At(at))?.hand_out(out_report, out_peer)
+    hand_out(validator.validate(&certificate, &others, sent.first(), CheckTime::At(at))?, out_report, out_peer)
 }
 
-impl Validator {
-    /// What the device's own certificate is checked for. Neither purposes nor names are left out by forgetting them.
-    pub(super) fn own_checks(&self, at: Time) -> Result<Checks, Error> {
-        let unsaid = |what: &str| invalid(format!("the validator was not told {what}"));
-        let names = self.names.clone().ok_or_else(|| unsaid("which names the certificate must carry"))?;
-        let extended_key_usages = match self.purpose.clone() {
-            Some(Purpose::For(purposes)) => purposes,
-            Some(Purpose::Any) => Vec::new(),
-            None => return Err(unsaid("what the certificate is to be for")),
-        };
-        Ok(Checks { at: CheckTime::At(at), names, extended_key_usages, ..self.checks.clone() })
+/// A verdict in the form that crosses the boundary: the report goes out also where the certificate is refused.
+pub(super) fn hand_out(
+    verdict: Verdict,
+    out_report: Option<Out<devid_report>>,
+    out_peer: Option<Out<devid_peer>>,
+) -> Result<(), Error> {
+    let refusal = verdict.report.refusal();
+    if let Some(mut out_report) = out_report {
+        out_report.set(devid_report::of(verdict.report));
     }
-
-    /// Everything this validator was told, about one certificate; `presented` is what the peer sent first.
-    pub(super) fn request<'a>(
-        &'a self,
-        certificate: &'a Certificate,
-        pool: &'a [Certificate],
-        presented: Option<&Certificate>,
-        at: CheckTime,
-    ) -> Result<PeerRequest<'a>, Error> {
-        let unsaid = |what: &str| invalid(format!("the validator was not told {what}"));
-        Ok(PeerRequest {
-            anchors: &self.anchors,
-            certificate,
-            pool,
-            status: &self.status,
-            checks: Checks { at, presented: presented.cloned(), ..self.checks.clone() },
-            purpose: self.purpose.clone().ok_or_else(|| unsaid("what the certificate is to be for"))?,
-            names: self.names.clone().ok_or_else(|| unsaid("which names the certificate must carry"))?,
-            use_until: self.use_until,
-        })
-    }
-
-    /// The validator's own certificates and those that came with the one that is asked about.
-    pub(super) fn pool_with(&self, sent: &[Certificate]) -> Vec<Certificate> {
-        [&self.pool, sent].concat()
-    }
-
-    /// Validates with the data at hand and what device memory keeps.
-    fn open(
-        &self,
-        certificate: &Certificate,
-        sent: &[Certificate],
-        presented: Option<&Certificate>,
-        at: CheckTime,
-    ) -> Result<Verdict, Error> {
-        let pool = self.pool_with(sent);
-        let request = self.request(certificate, &pool, presented, at)?;
-        let (report, peer) = match &self.memory {
-            Some(memory) => memory.open_peer(&self.provider, request)?,
-            None => PeerKey::open(&self.provider, request)?,
-        };
-        Ok(Verdict { report, peer })
-    }
-}
-
-/// What a validation ends with.
-pub(super) struct Verdict {
-    pub(super) report: Report,
-    pub(super) peer: Option<PeerKey>,
-}
-
-impl Verdict {
-    /// In the form that crosses the boundary: the report goes out also where the certificate is refused.
-    pub(super) fn hand_out(
-        self,
-        out_report: Option<Out<devid_report>>,
-        out_peer: Option<Out<devid_peer>>,
-    ) -> Result<(), Error> {
-        let refusal = self.report.refusal();
-        if let Some(mut out_report) = out_report {
-            out_report.set(devid_report::of(self.report));
-        }
-        match (self.peer, refusal) {
-            (_, Some(error)) => Err(error),
-            (None, None) => Err(Error::new(Code::NoPath, "no positive verdict")),
-            (Some(peer), None) => {
-                if let Some(mut out_peer) = out_peer {
-                    out_peer.set(peer);
-                }
-                Ok(())
+    match (verdict.peer, refusal) {
+        (_, Some(error)) => Err(error),
+        (None, None) => Err(Error::new(Code::NoPath, "no positive verdict")),
+        (Some(peer), None) => {
+            if let Some(mut out_peer) = out_peer {
+                out_peer.set(peer);
             }
+            Ok(())
         }
     }
 }

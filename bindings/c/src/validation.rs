@@ -5,34 +5,15 @@ use std::sync::Arc;
 use super::args::choice;
 use super::prelude::*;
 use devid_core::asn1::oid::Oid;
-use devid_core::asn1::x509::Certificate;
 use devid_core::client::import::certificates_from_bytes;
-use devid_core::client::status::StatusMemory;
 use devid_core::client::subject::purpose_oid;
-use devid_core::crypto::{Provider, default_provider};
+use devid_core::client::validator::Validator;
 use devid_core::validation::revocation::{RevocationMode, RevocationScope, StatusPreference};
-use devid_core::validation::{
-    Checks, Crl, KeyUsage, NameCheck, OcspResponse, PeerName, Profile, Purpose, StatusSources, TrustAnchors,
-};
+use devid_core::validation::{Crl, KeyUsage, NameCheck, OcspResponse, PeerName, Profile, Purpose};
 
 /// What is checked, and the data to check it with. Once set up it may be shared by threads as const.
 #[handle]
 pub type devid_validator = Validator;
-
-#[doc(hidden)]
-pub struct Validator {
-    pub(super) provider: Arc<dyn Provider>,
-    pub(super) anchors: TrustAnchors,
-    pub(super) pool: Vec<Certificate>,
-    pub(super) status: StatusSources,
-    pub(super) checks: Checks,
-    /// Neither purposes nor names are left out by forgetting them.
-    pub(super) purpose: Option<Purpose>,
-    pub(super) names: Option<NameCheck>,
-    pub(super) use_until: Option<Time>,
-    /// Device memory: highest CRL numbers, and status data that was kept.
-    pub(super) memory: Option<Arc<StatusMemory>>,
-}
 
 /// Revocation is not checked. Neither 0 nor 1, which forgotten or ill-typed arguments are.
 pub const DEVID_REVOCATION_OFF: i32 = 4;
@@ -78,17 +59,7 @@ pub const DEVID_NAME_URI: i32 = 4;
 /// @param out_validator  Receives the validator; free with devid_validator_free(). Not NULL.
 #[export]
 fn devid_validator_new(trust: &devid_trust) -> Result<devid_validator, Error> {
-    Ok(Validator {
-        provider: default_provider(),
-        anchors: trust.clone(),
-        pool: Vec::new(),
-        status: StatusSources::none(),
-        checks: Checks::at_unknown_time(),
-        purpose: None,
-        names: None,
-        use_until: None,
-        memory: None,
-    })
+    Ok(Validator::new(trust.clone()))
 }
 
 /// Adds certificates that may stand between others and an anchor, in any order. They are not trusted.
@@ -133,7 +104,7 @@ fn devid_validator_add_ocsp(
 /// Forgets all CRLs and OCSP responses, to make room for newer ones. Device memory keeps what it has.
 #[export]
 fn devid_validator_clear_status(validator: &mut devid_validator) -> Result<(), Error> {
-    validator.status = StatusSources { crl_numbers: validator.status.crl_numbers.take(), ..StatusSources::none() };
+    validator.clear_status();
     Ok(())
 }
 
@@ -143,11 +114,7 @@ fn devid_validator_clear_status(validator: &mut devid_validator) -> Result<(), E
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
 #[export]
 fn devid_validator_add_purpose(validator: &mut devid_validator, purpose: &str) -> Result<(), Error> {
-    let purpose = purpose_oid(purpose)?;
-    match &mut validator.purpose {
-        Some(Purpose::For(purposes)) => purposes.push(purpose),
-        _ => validator.purpose = Some(Purpose::For(vec![purpose])),
-    }
+    validator.add_purpose(purpose_oid(purpose)?);
     Ok(())
 }
 
@@ -173,10 +140,7 @@ fn devid_validator_add_name(validator: &mut devid_validator, kind: i32, name: &s
         DEVID_NAME_URI => PeerName::Uri(name.to_owned()),
         other => return Err(invalid(format!("{other} is none of DEVID_NAME_*"))),
     };
-    match &mut validator.names {
-        Some(NameCheck::All(names)) => names.push(name),
-        _ => validator.names = Some(NameCheck::All(vec![name])),
-    }
+    validator.add_name(name);
     Ok(())
 }
 

@@ -6,21 +6,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use devid_core::asn1::crl::Bytes;
-use devid_core::files::open_regular;
-use devid_core::limits::MAX_CRL_BYTES;
-use devid_core::validation::Crl;
-use devid_core::{Code, Error};
+use crate::asn1::crl::Bytes;
+use crate::files::open_regular;
+use crate::limits::MAX_CRL_BYTES;
+use crate::validation::Crl;
+use crate::{Code, Error};
 
 /// The CRL in a file, with its index in another one, if that is wanted. An index that is missing, damaged or of another list is
 /// made anew; one that cannot be written is no reason to do without the list.
-pub(super) fn crl_of(path: &Path, index: Option<&Path>) -> Result<Crl, Error> {
+///
+/// # Errors
+///
+/// [`Code::NotFound`], [`Code::Permission`], [`Code::Io`], [`Code::TooLarge`]; what is wrong with the list.
+pub fn crl_from_file(path: &Path, index: Option<&Path>) -> Result<Crl, Error> {
     let list = read(path)?;
     let Some(index) = index else { return Ok(Crl::from_bytes(list)?) };
-    if let Ok(kept) = read(index) {
-        if let Ok(crl) = Crl::from_bytes_with_index(list.clone(), kept) {
-            return Ok(crl);
-        }
+    let kept = read(index).ok().and_then(|kept| Crl::from_bytes_with_index(list.clone(), kept).ok());
+    if let Some(crl) = kept {
+        return Ok(crl);
     }
     let crl = Crl::from_bytes(list.clone())?;
     let Some(made) = crl.index_to_bytes() else { return Ok(crl) };
