@@ -29,48 +29,48 @@
  * Inside      An internal error gives DEVID_E_PANIC; the handle then answers DEVID_E_POISONED and can only be freed. When
  *             memory is exhausted the process is aborted; limits on everything a peer sends keep that far away.
  *
- * Contents, with the number of functions. Here stands the core, 127 functions in the order of a device's life; behind it
- * come the headers by topic. What is in devid/unstable may still change and is included by programs that want it.
+ * Contents. Here stands the core, 127 functions in the order of a device's life; behind it come the headers by topic.
+ * What is in devid/unstable may still change and is included by programs that want it.
  *
- *   errors                      Status codes and errors                                           10
- *   version                     Versions and features                                              4
- *   bytes                       Byte buffers                                                       4
- *   device                      The easy way in: a device as a whole                              10
- *   keys                        Private keys                                                       9
- *   certificates                Certificates                                                      16
- *   subject                     What a certificate is asked for                                    5
- *   config                      Configuration                                                     12
- *   operation                   Operations: enrolment and renewal                                 17
- *   store                       Device memory                                                     13
- *   renewal                     Renewal                                                            7
- *   validation                  Validation                                                        20
+ *   errors                      Status codes and errors
+ *   version                     Versions and features
+ *   bytes                       Byte buffers
+ *   device                      The easy way in: a device as a whole
+ *   keys                        Private keys
+ *   certificates                Certificates
+ *   subject                     What a certificate is asked for
+ *   config                      Configuration
+ *   operation                   Operations: enrolment and renewal
+ *   store                       Device memory
+ *   renewal                     Renewal
+ *   validation                  Validation
  *
- *   devid/errors.h              Facts of a failure                                                11
- *   devid/keys.h                Keys: unencrypted export, decryption                               2
- *   devid/pkcs11.h              Keys in PKCS#11 tokens                                             5
- *   devid/pkcs12.h              PKCS#12 files                                                      2
- *   devid/certificates.h        Certificates: names and URLs                                       3
- *   devid/subject.h             Further wishes about a certificate                                 8
- *   devid/config.h              Further settings                                                  27
- *   devid/tls.h                 HTTPS                                                              9
- *   devid/coap.h                CoAP                                                               2
- *   devid/operation.h           Operations: further kinds, callbacks, what came of one            28
- *   devid/transport.h           The program's own way to the server                                8
- *   devid/progress.h            Progress: pauses, saved operations, event loops                   26
- *   devid/central.h             Keys made by the CA, and keys that cannot sign                     3
- *   devid/revocation.h          Revocation                                                         4
- *   devid/questions.h           Questions to the CA                                               28
- *   devid/storage.h             Device memory: homes, records, generations                        43
- *   devid/export.h              Identities for other software                                      8
- *   devid/offline.h             Enrolment without a network                                       12
- *   devid/renewal.h             Renewal: schedule, single steps, standing, new keys               30
- *   devid/clock.h               Devices without a clock                                            5
- *   devid/validation.h          Validation: further checks, reports, peers                        32
- *   devid/status.h              Status data: CRLs and OCSP                                         8
- *   devid/fetcher.h             Validation that fetches                                           13
- *   devid/inspect.h             The inspector                                                      1
- *   devid/unstable/ra.h         A registration authority                                          23
- *   devid/unstable/crl_stream.h CRLs in pieces                                                     4
+ *   devid/errors.h              Facts of a failure
+ *   devid/keys.h                Keys: unencrypted export, decryption
+ *   devid/pkcs11.h              Keys in PKCS#11 tokens
+ *   devid/pkcs12.h              PKCS#12 files
+ *   devid/certificates.h        Certificates: names and URLs
+ *   devid/subject.h             Further wishes about a certificate
+ *   devid/config.h              Further settings
+ *   devid/tls.h                 HTTPS
+ *   devid/coap.h                CoAP
+ *   devid/operation.h           Operations: further kinds, callbacks, what came of one
+ *   devid/transport.h           The program's own way to the server
+ *   devid/progress.h            Progress: pauses, saved operations, event loops
+ *   devid/central.h             Keys made by the CA, and keys that cannot sign
+ *   devid/revocation.h          Revocation
+ *   devid/questions.h           Questions to the CA
+ *   devid/storage.h             Device memory: homes, records, generations
+ *   devid/export.h              Identities for other software
+ *   devid/offline.h             Enrolment without a network
+ *   devid/renewal.h             Renewal: schedule, single steps, standing, new keys
+ *   devid/clock.h               Devices without a clock
+ *   devid/validation.h          Validation: further checks, reports, peers
+ *   devid/status.h              Status data: CRLs and OCSP
+ *   devid/fetcher.h             Validation that fetches
+ *   devid/inspect.h             The inspector
+ *   devid/unstable/ra.h         A registration authority
+ *   devid/unstable/crl_stream.h CRLs in pieces
  */
 #ifndef DEVID_H
 #define DEVID_H

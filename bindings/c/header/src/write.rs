@@ -76,26 +76,22 @@ fn group(section: &Section, placed: &Placed<'_>) -> String {
 
 /// The table of contents: sections of the core, then the other headers.
 fn table(contents: &Contents, placed: &Placed<'_>) -> String {
-    let functions = |section: &Section| {
-        let items = placed.get(&section.name).into_iter().flatten();
-        items.filter(|item| item.kind == Kind::Function).count()
-    };
     let mut core = 0;
     let mut lines = String::new();
     for header in &contents.headers {
         let is_core = header.path == "devid.h";
         for section in &header.sections {
-            let count = functions(section);
-            core += if is_core { count } else { 0 };
+            let items = placed.get(&section.name).into_iter().flatten();
+            core += if is_core { items.filter(|item| item.kind == Kind::Function).count() } else { 0 };
             let place = if is_core { &section.name } else { &header.path };
-            lines += &format!(" *   {place:<28}{:<64}{count:>4}\n", section.title);
+            lines += &format!(" *   {place:<28}{}\n", section.title);
         }
         if is_core {
             lines += " *\n";
         }
     }
     format!(
-        " * Contents, with the number of functions. Here stands the core, {core} functions in the order of a device's life; behind it\n \
-         * come the headers by topic. What is in devid/unstable may still change and is included by programs that want it.\n *\n{lines}"
+        " * Contents. Here stands the core, {core} functions in the order of a device's life; behind it come the headers by topic.\n \
+         * What is in devid/unstable may still change and is included by programs that want it.\n *\n{lines}"
     )
 }
