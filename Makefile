@@ -28,6 +28,7 @@ help:
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR= : header, shared and static library, devid.pc"
 	@echo "                both take TARGET=triple PROFILE=release|small FEATURES=crypto-rust,http"
 	@echo "make deb        packages for Debian in build/deb; make try-packages installs and uses them as a stranger does"
+	@echo "make docs       the book under docs/book: links, commands and settings in it are looked at; pages by mdBook"
 	@echo "make notices    licences of all linked crates, and an SBOM (CycloneDX)"
 	@echo "make demo       a device gets its identity, checks a peer and renews, against a test CA on this machine"
 	@echo "make test       every test; parts: test-rust test-c test-header test-abi test-install test-python test-messages test-interop"
@@ -80,6 +81,17 @@ deb: build-dir
 try-packages: build-dir
 	bash packaging/try.sh build/deb
 
+# The book, looked at, and as pages in build/book where mdBook is installed.
+.PHONY: docs test-docs
+docs: build-dir
+	$(CARGO) build --locked --quiet -p devid-cli
+	python3 scripts/book.py --devid $(DEBUG)/devid --build build/book
+
+test-docs: build-dir
+	$(CARGO) build --locked --quiet -p devid-cli
+	python3 scripts/book.py --devid $(DEBUG)/devid
+	bash packaging/check.sh
+
 # The licences of everything that is linked, and a list of it (CycloneDX).
 notices: build-dir
 	python3 packaging/notices.py build/notices
@@ -90,7 +102,7 @@ header:
 	python3 bindings/python/tools/generate_abi.py
 
 test: export DEVID_LEFT_OUT := $(CURDIR)/build/left-out
-test: setup-test new-left-out test-dependencies test-rust test-header test-abi test-c test-install test-python test-messages test-interop
+test: setup-test new-left-out test-dependencies test-rust test-header test-abi test-c test-install test-docs test-python test-messages test-interop
 	@sort -u build/left-out
 	@echo "make test: all parts passed$$(test ! -s build/left-out || echo ', but for what is left out')"
 

@@ -111,6 +111,15 @@ impl Arguments {
     }
 }
 
+/// The code behind `devid help error`, which the help of commands does not know.
+pub fn help_on_error(words: impl Iterator<Item = String>) -> Option<String> {
+    let words: Vec<String> = words.skip(1).collect();
+    match &words[..] {
+        [help, error, code] if help == "help" && error == "error" => Some(code.clone()),
+        _ => None,
+    }
+}
+
 /// The options behind `devid cmp`, which are not read as others are: they have one dash. Before it may stand how the command
 /// speaks.
 pub fn cmp_command(words: impl Iterator<Item = std::ffi::OsString>) -> Option<(Output, Vec<std::ffi::OsString>)> {

@@ -39,6 +39,16 @@ fn main() -> ExitCode {
             }
         };
     }
+    if let Some(code) = arguments::help_on_error(std::env::args_os().map(|word| word.to_string_lossy().into_owned())) {
+        let output = Output { json: false, quiet: false, verbose: 0 };
+        return match commands::help::error(&code) {
+            Ok(exit) => ExitCode::from(exit.number()),
+            Err(failure) => {
+                output.failure("help error", &failure);
+                ExitCode::from(failure.exit().number())
+            }
+        };
+    }
     let arguments = Arguments::parse();
     let output = Output { json: arguments.json, quiet: arguments.quiet, verbose: arguments.verbose };
     let name = arguments.command.name();

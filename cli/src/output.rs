@@ -59,6 +59,9 @@ impl Output {
     /// What went wrong.
     pub fn failure(self, command: &str, failure: &Failure) {
         eprintln!("devid {command}: {}", failure.report());
+        if let (false, Failure::Library(error)) = (self.quiet, failure) {
+            eprintln!("  more: devid help error {}", error.code().name());
+        }
         if self.json {
             let document = json!({
                 "schema": SCHEMA, "devid": env!("CARGO_PKG_VERSION"), "command": command, "ok": false, "error": failure.json(),

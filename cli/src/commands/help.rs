@@ -8,6 +8,33 @@ use crate::arguments::Arguments;
 use crate::failure::{Exit, Failure};
 use crate::output::print;
 
+/// What is known of each error, by its code.
+const ERRORS: &str = include_str!("../../../docs/book/src/errors.md");
+
+/// The part of the book on an error: what was checked, usual causes, what to do.
+pub fn error(code: &str) -> Result<Exit, Failure> {
+    let name = code.trim_start_matches("DEVID_E_").to_ascii_uppercase();
+    match section(&name) {
+        Some(text) => {
+            print(&format!("{name}\n\n{text}\n"));
+            Ok(Exit::Done)
+        }
+        None => {
+            let known: Vec<&str> = devid::Code::ALL.iter().map(|code| code.name()).collect();
+            Err(Failure::usage(format!(
+                "{}: there is no such code; there are {}",
+                code.escape_debug(),
+                known.join(" ")
+            )))
+        }
+    }
+}
+
+fn section(name: &str) -> Option<&'static str> {
+    let (_, rest) = ERRORS.split_once(&format!("\n## {name}\n"))?;
+    Some(rest.split("\n## ").next().unwrap_or(rest).trim())
+}
+
 pub fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
     let mut out = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "devid", &mut out);
@@ -43,4 +70,21 @@ fn page(command: clap::Command) -> Result<String, Failure> {
         text.push_str(&format!(".TP\n\\fB{}\\fR\n{words}\n", exit.number()));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_part_of_the_book_and_nothing_else_has() {
+        for code in devid::Code::ALL {
+            let text = section(code.name()).unwrap_or_else(|| panic!("no section on {}", code.name()));
+            for part in ["- **Checked:**", "- **Causes:**", "- **Do:**"] {
+                assert!(text.contains(part), "{}: no {part}", code.name());
+            }
+        }
+        assert_eq!(ERRORS.matches("\n## ").count(), devid::Code::ALL.len());
+        assert!(error("DEVID_E_REJECTED").is_ok() && error("no-such").is_err());
+    }
 }
