@@ -29,7 +29,7 @@
  * Inside      An internal error gives DEVID_E_PANIC; the handle then answers DEVID_E_POISONED and can only be freed. When
  *             memory is exhausted the process is aborted; limits on everything a peer sends keep that far away.
  *
- * Contents. Here stands the core, 127 functions in the order of a device's life; behind it come the headers by topic.
+ * Contents. Here stands the core, 128 functions in the order of a device's life; behind it come the headers by topic.
  * What is in devid/unstable may still change and is included by programs that want it.
  *
  *   errors                      Status codes and errors
@@ -637,6 +637,36 @@ devid_status devid_device_keep(devid_device *device,
                                devid_done *out_done,
                                uint32_t *out_again_seconds,
                                devid_error **err);
+
+/**
+ * A switch that ends blocking calls from another thread, or from none: it may be used by any number of operations, and is thrown
+ * once. Shared by threads as const.
+ */
+typedef struct devid_cancel devid_cancel;
+
+/**
+ * devid_device_keep() with a switch by which it ends soon with DEVID_E_CANCELLED, in exchanges and waits. What is under way stays in
+ * device memory, and the next call goes on.
+ *
+ * @param device                Not NULL.
+ * @param cancel                NULL: none. May be NULL.
+ * @param now                   As devid_device_keep().
+ * @param longest_wait_seconds  As devid_device_keep().
+ * @param out_done              Receives DEVID_DONE_INSTALLED, DEVID_DONE_WAITING or DEVID_DONE_NOTHING. NULL if not wanted. May be
+ *                              NULL.
+ * @param out_again_seconds     Receives after how many seconds to call again, on failure too. NULL if not wanted. May be NULL.
+ * @param err                   Receives details on failure, else NULL. May be NULL.
+ * @return As devid_device_keep(); DEVID_E_CANCELLED.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_device_keep_unless(devid_device *device,
+                                      const devid_cancel *cancel,
+                                      int64_t now,
+                                      uint32_t longest_wait_seconds,
+                                      devid_done *out_done,
+                                      uint32_t *out_again_seconds,
+                                      devid_error **err);
 
 /**
  * Writes the identity in use for other software: see docs/export.md.

@@ -224,12 +224,6 @@ devid_status devid_op_exchange(devid_op *op,
                                devid_error **err);
 
 /**
- * A switch that ends blocking calls from another thread, or from none: it may be used by any number of operations, and is thrown
- * once. Shared by threads as const.
- */
-typedef struct devid_cancel devid_cancel;
-
-/**
  * Makes a switch that is not thrown.
  *
  * @param out_cancel  Receives the switch; free with devid_cancel_free(). Not NULL.

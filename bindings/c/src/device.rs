@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use super::args::{Out, Owned};
 use super::bytes::devid_bytes;
+use super::cancel::devid_cancel;
 use super::config::invalid;
 use super::peer::devid_peer;
 use super::renewal::{DEVID_DONE_INSTALLED, DEVID_DONE_NOTHING, DEVID_DONE_WAITING, DEVID_NO_CLOCK, devid_done};
 use super::store::devid_store;
 #[cfg(not(all(feature = "settings", unix)))]
-use absent::{Device, Part};
-use devid_core::client::Unattended;
+use absent::{Device, Kept, Part};
 #[cfg(all(feature = "settings", unix))]
-use devid_core::client::device::{Device, Part};
+use devid_core::client::device::{Device, Kept, Part};
+use devid_core::client::run::sleep_unless;
+use devid_core::client::{Owner, Unattended};
+use devid_core::cmp::Operation;
+use devid_core::transport::Cancel;
 use devid_core::{Code, Error, Time};
 use devid_macros::{export, handle};
 
@@ -87,7 +91,53 @@ fn devid_device_keep(
     out_done: Option<Out<devid_done>>,
     out_again_seconds: Option<Out<u32>>,
 ) -> Result<(), Error> {
-    let kept = device.keep(clock(device, now), longest_wait_seconds, &mut Unattended)?;
+    tell(device.keep(clock(device, now), longest_wait_seconds, &mut Unattended)?, out_done, out_again_seconds)
+}
+
+/// devid_device_keep() with a switch by which it ends soon with DEVID_E_CANCELLED, in exchanges and waits. What is under way stays in
+/// device memory, and the next call goes on.
+///
+/// @param cancel                NULL: none. May be NULL.
+/// @param now                   As devid_device_keep().
+/// @param longest_wait_seconds  As devid_device_keep().
+/// @param out_done              Receives DEVID_DONE_INSTALLED, DEVID_DONE_WAITING or DEVID_DONE_NOTHING. NULL if not wanted. May be
+///                              NULL.
+/// @param out_again_seconds     Receives after how many seconds to call again, on failure too. NULL if not wanted. May be NULL.
+/// @return As devid_device_keep(); DEVID_E_CANCELLED.
+#[export]
+fn devid_device_keep_unless(
+    device: &mut devid_device,
+    cancel: Option<&devid_cancel>,
+    now: i64,
+    longest_wait_seconds: u32,
+    out_done: Option<Out<devid_done>>,
+    out_again_seconds: Option<Out<u32>>,
+) -> Result<(), Error> {
+    let kept = device.keep_unless(cancel, clock(device, now), longest_wait_seconds, &mut Sleeping(cancel))?;
+    tell(kept, out_done, out_again_seconds)
+}
+
+/// Asks nobody, as [`Unattended`]; the switch ends its waits.
+struct Sleeping<'a>(Option<&'a Cancel>);
+
+impl Owner for Sleeping<'_> {
+    fn now(&mut self) -> Time {
+        Unattended.now()
+    }
+
+    fn wait(&mut self, seconds: u32, _reason: &[String]) -> Result<(), Error> {
+        sleep_unless(self.0, seconds)
+    }
+
+    fn checkpoint(&mut self, _operation: &Operation) -> Result<(), Error> {
+        match self.0.is_some_and(Cancel::is_cancelled) {
+            true => Err(Error::new(Code::Cancelled, "cancelled by the caller")),
+            false => Ok(()),
+        }
+    }
+}
+
+fn tell(kept: Kept, out_done: Option<Out<devid_done>>, out_again_seconds: Option<Out<u32>>) -> Result<(), Error> {
     if let Some(mut place) = out_done {
         place.set(match (kept.is_changed, kept.is_waiting) {
             (true, _) => DEVID_DONE_INSTALLED,
@@ -193,6 +243,7 @@ mod absent {
 
     use devid_core::client::Owner;
     use devid_core::store::Store;
+    use devid_core::transport::Cancel;
     use devid_core::validation::{PeerKey, Report};
     use devid_core::{Code, Error, Time};
 
@@ -233,6 +284,15 @@ mod absent {
             match self.never {}
         }
         pub fn keep(&self, _: Option<Time>, _: u32, _: &mut dyn Owner) -> Result<Kept, Error> {
+            match self.never {}
+        }
+        pub fn keep_unless(
+            &self,
+            _: Option<&Cancel>,
+            _: Option<Time>,
+            _: u32,
+            _: &mut dyn Owner,
+        ) -> Result<Kept, Error> {
             match self.never {}
         }
         pub fn export(&self, _: &str, _: &str, _: &Path) -> Result<Vec<PathBuf>, Error> {

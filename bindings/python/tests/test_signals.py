@@ -66,11 +66,23 @@ def test_a_signal_ends_every_call_that_blocks(
     renewal = devid.Renewal(config(ca, silence), "device", subject="CN=device")
     fetcher = devid.Fetcher()
     used = devid.Cancel()
+    (tmp_path / "root.pem").write_bytes(ca.root)
+    (tmp_path / "secret").write_bytes(ca.secret)
+    (tmp_path / "secret").chmod(0o600)
+    device = devid.Device(
+        memory=tmp_path / "device",
+        server=silence,
+        trust=tmp_path / "root.pem",
+        subject="CN=device",
+        reference=ca.reference.decode(),
+        secret=f"file:{tmp_path / 'secret'}",
+    )
     calls = {
         "run": lambda: operation.run(),
         "run with a switch": lambda: operation.run(cancel=used),
         "exchange": lambda: operation.exchange(),
         "renewal": lambda: renewal.run(store, int(time.time())),
+        "device": lambda: device.keep(),
         "look-up": lambda: fetcher.look_up(silence, name="router"),
         "fetch": lambda: devid.fetch(silence),
     }
@@ -81,6 +93,7 @@ def test_a_signal_ends_every_call_that_blocks(
     assert operation.output_name == "ir" and operation.save(), "it stands where it was"
     saved = devid.unfinished(store, "device")
     assert saved is not None and saved.request == "ir" and saved.state is devid.SavedState.SENDING
+    assert device.store().operations() == ["device"]
 
 
 def test_a_wait_is_ended_and_the_certificate_comes_later(

@@ -32,14 +32,29 @@ impl Device {
     ///
     /// Errors: the settings are wrong, device memory cannot be read. What goes wrong with one identity is in what is answered.
     pub fn keep(&self, clock: Option<Time>, longest_wait_seconds: u32, owner: &mut dyn Owner) -> Result<Kept, Error> {
+        self.keep_unless(None, clock, longest_wait_seconds, owner)
+    }
+
+    /// The same; the switch ends it from another thread. What is under way stays in device memory.
+    pub fn keep_unless(
+        &self,
+        cancel: Option<&Cancel>,
+        clock: Option<Time>,
+        longest_wait_seconds: u32,
+        owner: &mut dyn Owner,
+    ) -> Result<Kept, Error> {
         settings::check(&self.settings)?;
         let mut kept = Kept { is_changed: false, is_waiting: false, again_seconds: u32::MAX, failures: Vec::new() };
         for name in self.names(&[])? {
             let mut again = u32::MAX;
-            if let Err(error) = self.keep_one(&name, clock, longest_wait_seconds, owner, &mut kept, &mut again) {
+            let wait = (longest_wait_seconds, cancel);
+            if let Err(error) = self.keep_one(&name, clock, wait, owner, &mut kept, &mut again) {
                 kept.failures.push((name, error));
             }
             kept.again_seconds = kept.again_seconds.min(again);
+            if cancel.is_some_and(Cancel::is_cancelled) {
+                break;
+            }
         }
         if kept.again_seconds == u32::MAX {
             kept.again_seconds = self.planner(&settings::Identity::default()).policy.first_retry_seconds;
@@ -51,13 +66,13 @@ impl Device {
         &self,
         name: &str,
         clock: Option<Time>,
-        longest_wait_seconds: u32,
+        (longest_wait_seconds, cancel): (u32, Option<&Cancel>),
         owner: &mut dyn Owner,
         kept: &mut Kept,
         again: &mut u32,
     ) -> Result<(), Error> {
         for _ in 0..MOST_STEPS {
-            let report = self.step(name, clock, longest_wait_seconds, None, owner)?;
+            let report = self.step(name, clock, longest_wait_seconds, cancel, owner)?;
             *again = report.wait_seconds;
             match report.outcome? {
                 Done::Installed(_) => kept.is_changed = true,
@@ -96,6 +111,7 @@ impl Device {
         let wants_login = matches!(plan.step, Step::Enroll | Step::EnrollAgain | Step::Resume | Step::LearnTime);
         let mut config = self.config(wants_login)?;
         config.exchange_limits.cancel = cancel.cloned();
+        let is_elsewhere = self.store.current(name).is_ok_and(|current| current.key.held().is_none());
         let new_key = || -> Result<Arc<dyn PrivateKey>, Error> { Ok(default_provider().generate_key(kind)?) };
         let renewal = Renewal {
             planner: &planner,
@@ -103,7 +119,8 @@ impl Device {
             to: self.destination(name, &identity),
             factory: self.factory(),
             subject: subject.as_ref(),
-            new_key: Some(&new_key),
+            // A key in a token is followed by one there.
+            new_key: if is_elsewhere { None } else { Some(&new_key) },
         };
         self.run(&renewal, clock, owner)
     }

@@ -345,6 +345,12 @@ class devid_device(Structure):
     """A device as a whole: its settings, its memory, and what is due."""
 
 
+class devid_cancel(Structure):
+    """A switch that ends blocking calls from another thread, or from none: it may be used by any
+    number of operations, and is thrown once. Shared by threads as const.
+    """
+
+
 class devid_peer(Structure):
     """A peer whose certificate was validated by devid_validate(). There is no other way to a peer's
     public key. May be shared by threads as const.
@@ -413,12 +419,6 @@ class devid_validator(Structure):
 
 class devid_report(Structure):
     """What a validation found. Never changes."""
-
-
-class devid_cancel(Structure):
-    """A switch that ends blocking calls from another thread, or from none: it may be used by any
-    number of operations, and is thrown once. Shared by threads as const.
-    """
 
 
 class devid_reply(Structure):
@@ -559,6 +559,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_device_new": (c_int32, (c_char_p, POINTER(POINTER(devid_device)), POINTER(POINTER(devid_error)))),
     "devid_device_set": (c_int32, (POINTER(devid_device), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
     "devid_device_keep": (c_int32, (POINTER(devid_device), c_int64, c_uint32, POINTER(c_int32), POINTER(c_uint32), POINTER(POINTER(devid_error)))),
+    "devid_device_keep_unless": (c_int32, (POINTER(devid_device), POINTER(devid_cancel), c_int64, c_uint32, POINTER(c_int32), POINTER(c_uint32), POINTER(POINTER(devid_error)))),
     "devid_device_export": (c_int32, (POINTER(devid_device), c_char_p, c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
     "devid_device_pem": (c_int32, (POINTER(devid_device), c_char_p, c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_device_check": (c_int32, (POINTER(devid_device), c_char_p, c_size_t, c_char_p, c_int64, POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
@@ -1018,6 +1019,7 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_status_class": ((0, "status", INT32),),
     "devid_bytes_append": ((2, "data_len", SIZE),),
     "devid_device_keep": ((1, "now", INT64), (2, "longest_wait_seconds", UINT32),),
+    "devid_device_keep_unless": ((2, "now", INT64), (3, "longest_wait_seconds", UINT32),),
     "devid_device_pem": ((2, "part", Choice('DEVID_PART_*', 1, 2, 3, 4, 5)),),
     "devid_device_check": ((2, "sent_len", SIZE), (4, "now", INT64),),
     "devid_device_status": ((1, "now", INT64),),

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 from . import _abi
+from ._blocking import Cancel, blocking_call, switch_for
 from ._call import BytesLike, Moment, bytes_of, call, data, moment_or, text
 from ._handle import Handle
 from .errors import UsageError
 from .renewal import Done
+from .store import Store
 from .validation import Peer
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -81,18 +83,22 @@ class Device(Handle):
         with self._use() as device:
             call("devid_device_set", device, text(key, "key"), text(written, "value"))
 
-    def keep(self, now: Optional[Moment] = None, *, longest_wait: float = 60) -> Kept:
+    def keep(
+        self, now: Optional[Moment] = None, *, longest_wait: float = 60, cancel: Optional[Cancel] = None
+    ) -> Kept:
         """Does whatever is due, once: first certificate, what was begun, renewal, a root's successor.
 
         ``now``: the present, if it is not the system's clock that tells it. Waits that the CA asks for are slept through up to
         ``longest_wait`` seconds; longer ones end the call, and the next one goes on. What goes wrong is raised, remembered,
-        and tried again when it is due.
+        and tried again when it is due. It ends when the handler of a signal raises, or with ``CANCELLED`` when ``cancel`` is
+        thrown: what is under way stays in device memory.
         """
         if longest_wait < 0:
             raise UsageError("longest_wait is negative", _abi.Code.INVALID_ARGUMENT)
         done, again = c_int32(), c_uint32()
-        with self._use() as device:
-            call("devid_device_keep", device, _moment(now), int(longest_wait), byref(done), byref(again))
+        with self._use() as device, switch_for(cancel) as switch, switch._use() as pointer:
+            how = pointer, _moment(now), int(longest_wait), byref(done), byref(again)
+            blocking_call(switch, "devid_device_keep_unless", device, *how)
         return Kept(Done(done.value), timedelta(seconds=again.value))
 
     def export(self, identity: str, layout: str, folder: PathLike) -> None:
@@ -123,6 +129,14 @@ class Device(Handle):
     def _pem(self, identity: str, part: int) -> bytes:
         with self._use() as device:
             return bytes_of("devid_device_pem", device, text(identity, "identity"), part)
+
+    def store(self) -> Store:
+        """The device's memory, which is the device's own: for everything that there is no method for here."""
+        with self._use() as device:
+            return Store._made_by("devid_device_store", device)
+
+    def __repr__(self) -> str:
+        return "<Device, closed>" if self.closed else "<Device>"
 
     def check(self, sent: Union[BytesLike, str], *, name: str, now: Optional[Moment] = None) -> Peer:
         """Validates what a peer sent by the settings under ``peers``; raises why it is not to be believed.
