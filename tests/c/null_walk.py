@@ -43,6 +43,7 @@ FIXTURES = {
     "devid_request": "OK(devid_request_new(fix_devid_key, fix_devid_subject, NULL, NULL, &{x}, &err))",
     "devid_template": "OK(devid_template_parse((const uint8_t *)\"0\\0020\\0\", 4, &{x}, &err))",
     "devid_renewal": "OK(devid_renewal_new(fix_devid_config, \"b\", \"ldevid\", &{x}, &err))",
+    "devid_device": "OK(devid_device_new(device_folder(), &{x}, &err))",
     "devid_cancel": "OK(devid_cancel_new(&{x}, &err))",
     "devid_op": "OK(devid_op_enroll(fix_devid_client, fix_devid_key, fix_devid_subject, &{x}, &err))",
     "devid_saved": "OK(devid_op_step(fix_devid_op, 1800000000, &unused_action, &err)); "
@@ -249,6 +250,7 @@ def main():
     print("static int unused_user;\nstatic devid_key *unused_key, *key_of_device;\nstatic devid_client *client_of_ra;\nstatic devid_action unused_action;\nstatic const uint8_t *message_of_device;\nstatic size_t message_len;\nstatic uint8_t *pem;\nstatic size_t pem_len;\nstatic devid_bytes *pkcs8, *saved_op;")
     print("static uint8_t *ca, *crl, *pem_key;\nstatic size_t ca_len, crl_len, pem_key_len;\nstatic char store_folder[] = \"/tmp/devid-null-XXXXXX\";")
     print("static const char *folder_for_store(void)\n{\n    CHECK(mkdtemp(store_folder) != NULL);\n    return store_folder;\n}")
+    print("static const char *device_folder(void)\n{\n    static char folder[100];\n    snprintf(folder, sizeof folder, \"%s/device\", store_folder);\n    return folder;\n}")
     for handle in fixtures + sorted(LENT):
         print(f"static {handle} *fix_{handle};")
     for name, result, parameters in header.callbacks():
