@@ -44,6 +44,21 @@ pub struct Facts {
     pub found: Option<String>,
     /// What is known of servers that answer like this, and which setting may help.
     pub hint: Option<&'static str>,
+    /// Which check an answer's protection did not pass: what hints go by.
+    pub(crate) refused: Option<Refused>,
+}
+
+/// Which check the protection of an answer did not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// No certificate that came or is known can be the signer's.
+    NoSigner,
+    /// The signer's keyUsage lacks digitalSignature.
+    KeyUsage,
+    /// The signer has no path to the CMP anchors.
+    NoPath,
+    /// The MAC is another one.
+    Mac,
 }
 
 impl Error {
@@ -164,7 +179,7 @@ impl From<CryptoError> for Error {
             CryptoError::BadKey(_) => Code::BadKey,
             CryptoError::KeyCannot(_) => Code::Unsupported,
             CryptoError::Decrypt => Code::Decrypt,
-            CryptoError::WrongSecret => Code::WrongSecret,
+            CryptoError::WrongSecret | CryptoError::NoSecret => Code::WrongSecret,
             CryptoError::Random => Code::Random,
             CryptoError::External(..) => Code::Signer,
         };

@@ -88,6 +88,32 @@ impl Time {
         Self::from_digits(i64::from(number(&digits[..4])?), &digits[4..])
     }
 
+    /// Reads the content of a GeneralizedTime in any form of X.680 section 46 that says how far from UTC it is: without seconds, with
+    /// a fraction, with a difference in place of the Z. For times that no signature depends on being written in one way.
+    pub fn from_any_form(content: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(content).ok()?;
+        let (local, ahead) = match text.strip_suffix('Z') {
+            Some(local) => (local, 0),
+            None => {
+                let (local, difference) = text.split_at(text.rfind(['+', '-'])?);
+                let digits = difference[1..].as_bytes();
+                let seconds = match digits.len() {
+                    2 => i64::from(number(digits)?) * 3600,
+                    4 => i64::from(number(&digits[..2])?) * 3600 + i64::from(number(&digits[2..])?) * 60,
+                    _ => return None,
+                };
+                (local, if difference.starts_with('-') { -seconds } else { seconds })
+            }
+        };
+        let whole = local.split(['.', ',']).next()?;
+        let padded = match whole.len() {
+            10 => format!("{whole}0000Z"),
+            12 => format!("{whole}00Z"),
+            _ => format!("{whole}Z"),
+        };
+        Some(Self::from_generalized_time(padded.as_bytes())?.plus(-ahead))
+    }
+
     /// The content of a GeneralizedTime, `YYYYMMDDHHMMSSZ` (RFC 5280 section 4.1.2.5.2).
     pub fn to_generalized_time(self) -> String {
         let (year, month, day, hour, minute, second) = self.civil();
@@ -123,6 +149,26 @@ fn days_in(year: i64, month: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_form_of_a_time_is_read_and_what_is_none_is_not() {
+        let wanted = Time::from_civil(2026, 11, 29, 9, 46, 0);
+        for text in [
+            "20261129094600Z",
+            "202611290946Z",
+            "20261129094600.75Z",
+            "20261129094600,75Z",
+            "20261129104600+0100",
+            "202611290446-0500",
+            "20261129104600+01",
+        ] {
+            assert_eq!(Time::from_any_form(text.as_bytes()), wanted, "{text}");
+        }
+        for text in ["", "Z", "20261129094600", "2026-11-29T09:46:00Z", "20261129094660Z", "20261129094600+1", "+0100"]
+        {
+            assert_eq!(Time::from_any_form(text.as_bytes()), None, "{text}");
+        }
+    }
 
     #[test]
     fn utc_time_pivots_in_1950() {

@@ -1,6 +1,9 @@
 //! Other people's texts in our sentences.
+//!
+//! How a value looks to a programmer (`{:?}`) is no sentence: a test keeps it out of all texts but those made here.
 
-use crate::asn1::name::is_misleading;
+use std::fmt;
+use std::time::Duration;
 
 /// A text in quotes, such as a server's words or a file's name: its own quotes do not end them, and it has no character that
 /// moves the cursor or turns the line round.
@@ -18,9 +21,68 @@ pub(crate) fn quoted(text: &str) -> String {
     shown
 }
 
+/// One character of such a text, in quotes.
+pub(crate) fn character(c: char) -> String {
+    match is_misleading(c) || c == '\'' {
+        true => format!("the character U+{:04X}", u32::from(c)),
+        false => format!("'{c}'"),
+    }
+}
+
+/// A time to wait, such as `30 seconds`.
+pub(crate) fn duration(time: Duration) -> String {
+    match (time.as_secs(), time.subsec_millis()) {
+        (1, 0) => "1 second".to_owned(),
+        (seconds, 0) => format!("{seconds} seconds"),
+        (0, thousandths) => format!("{thousandths} milliseconds"),
+        _ => format!("{:.1} seconds", time.as_secs_f64()),
+    }
+}
+
+/// The name of a value of another library's, which is all that it has to say of itself, as it stands in that library: the one
+/// place where such names become part of what people read.
+pub(crate) fn as_written(value: &impl fmt::Debug) -> String {
+    format!("{value:?}")
+}
+
+/// The same in words: `UnknownCA` as `unknown CA`.
+pub(crate) fn spaced(value: &impl fmt::Debug) -> String {
+    let mut words = String::new();
+    let name: Vec<char> = as_written(value).chars().collect();
+    for (at, c) in name.iter().enumerate() {
+        let is_new = c.is_ascii_uppercase() && name[..at].last().is_some_and(char::is_ascii_lowercase);
+        let is_acronym = name.get(at + 1).is_none_or(char::is_ascii_uppercase);
+        if is_new {
+            words.push(' ');
+        }
+        words.push(if is_acronym { *c } else { c.to_ascii_lowercase() });
+    }
+    words
+}
+
+/// Control characters, line separators, direction marks, and what has no width.
+pub(crate) fn is_misleading(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_and_times_are_words() {
+        #[derive(Debug)]
+        enum Alert {
+            UnknownCA,
+            HandshakeFailure,
+        }
+        assert_eq!([spaced(&Alert::UnknownCA), spaced(&Alert::HandshakeFailure)], ["unknown CA", "handshake failure"]);
+        let times = [1000, 30_000, 250, 1500].map(|thousandths| duration(Duration::from_millis(thousandths)));
+        assert_eq!(times, ["1 second", "30 seconds", "250 milliseconds", "1.5 seconds"]);
+        assert_eq!([character('x'), character('\n')], ["'x'", "the character U+000A"]);
+    }
 
     #[test]
     fn a_text_stays_within_its_quotes() {

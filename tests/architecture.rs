@@ -178,3 +178,30 @@ fn all_rust_files(folder: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+/// How a value looks to a programmer is no part of a sentence for people: `{:?}` stands in `Debug` itself, in assertions and in
+/// tests, and everywhere else the words are made by hand, or in `src/words.rs`.
+#[test]
+fn no_text_for_people_shows_a_value_as_programmers_see_it() {
+    let mut found = Vec::new();
+    for file in all_rust_files(Path::new("src")) {
+        if file.ends_with("words.rs") && file.parent() == Some(Path::new("src")) || file.ends_with("tests.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let mut is_debug = false;
+        for (number, line) in code.lines().enumerate() {
+            match line {
+                "}" => is_debug = false,
+                line if line.starts_with("impl") => is_debug = line.contains("Debug for"),
+                _ => {}
+            }
+            let is_promise = ["assert", "panic!", "unreachable!"].iter().any(|word| line.contains(word));
+            if line.contains(":?}") && !is_debug && !is_promise && !line.trim_start().starts_with("//") {
+                found.push(format!("{}:{}: {}", file.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "values as programmers see them in texts for people:\n{}", found.join("\n"));
+}

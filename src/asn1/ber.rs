@@ -64,7 +64,8 @@ impl<'a> Tree<'a> {
         let (content, rest) = match header.content_len {
             Some(length) => {
                 let split = body.split_at_checked(length);
-                let (content, rest) = split.ok_or_else(|| Asn1Error::invalid(WHAT, "a length beyond the end"))?;
+                let (content, rest) =
+                    split.ok_or_else(|| Asn1Error::invalid(WHAT, "a length beyond the end: it is cut short"))?;
                 (content, Some(rest))
             }
             None => (body, None),
@@ -174,7 +175,8 @@ impl Header {
                     return Err(Asn1Error::invalid(WHAT, "a length of more than 8 bytes"));
                 }
                 let value = digits.iter().fold(0u64, |value, digit| value << 8 | u64::from(*digit));
-                let length = usize::try_from(value).map_err(|_| Asn1Error::invalid(WHAT, "a length beyond the end"))?;
+                let length = usize::try_from(value)
+                    .map_err(|_| Asn1Error::invalid(WHAT, "a length beyond the end: it is cut short"))?;
                 (2 + count, Some(length))
             }
         };

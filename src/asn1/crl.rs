@@ -106,7 +106,7 @@ impl fmt::Display for CrlReason {
             CrlReason::RemoveFromCrl => "removeFromCRL",
             CrlReason::PrivilegeWithdrawn => "privilegeWithdrawn",
             CrlReason::AaCompromise => "aACompromise",
-            CrlReason::Other(number) => return write!(f, "reason {number}"),
+            CrlReason::Other(number) => return write!(f, "number {number}"),
         })
     }
 }
@@ -324,11 +324,14 @@ impl<'a> CrlEntry<'a> {
         Ok(CrlEntry { revocation_date, ..entry })
     }
 
-    /// Checks the content of one entry. Its serial number must be there; the date decides nothing, and neither does what
-    /// is odd about its extensions, or that they stand in a list of version 1 (section 5.1.2.6): it is on the list.
+    /// Checks the content of one entry. The date decides nothing, and neither does what is odd about its extensions, or that they
+    /// stand in a list of version 1 (section 5.1.2.6): it is on the list. An entry without a serial number is about nobody.
     #[inline]
     pub(crate) fn check(content: &'a [u8]) -> Result<EntryFacts<'a>, Asn1Error> {
-        let (entry, _) = Self::split(content).ok_or_else(malformed_entry)?;
+        let Some((entry, _)) = Self::split(content) else {
+            // Nobody knows whom it is about, and it hides none of the others.
+            return Ok(EntryFacts { is_odd: true, ..EntryFacts::default() });
+        };
         match entry.extensions {
             None => Ok(EntryFacts::default()),
             Some([start @ .., reason]) if start == REASON_ONLY && *reason < 0x80 => Ok(EntryFacts::default()),
@@ -353,14 +356,12 @@ impl<'a> CrlEntry<'a> {
     #[inline]
     #[allow(clippy::type_complexity, reason = "a private pair of tag and content")]
     fn split(content: &'a [u8]) -> Option<(Self, (u8, &'a [u8]))> {
-        let (serial, rest) = take(content, 0x02)?;
-        let (date, behind) = match *rest.first()? {
-            tag @ (0x17 | 0x18) => take(rest, tag).map(|(digits, behind)| ((tag, digits), behind))?,
-            _ => take_any(rest).map(|(tag, content, behind)| ((tag, content), behind))?,
+        let (serial, rest) = serial_of(content)?;
+        let (date, behind) = match rest.first() {
+            Some(tag @ (0x17 | 0x18)) => take(rest, *tag).map(|(digits, behind)| ((*tag, digits), behind))?,
+            Some(_) => take_any(rest).map(|(tag, content, behind)| ((tag, content), behind))?,
+            None => ((0, &[][..]), rest),
         };
-        if serial.is_empty() {
-            return None;
-        }
         let extensions = (!behind.is_empty()).then_some(behind);
         Some((CrlEntry { serial: shortest_integer(serial), revocation_date: None, extensions }, date))
     }
@@ -421,6 +422,17 @@ pub fn issuer_names(value: &[u8]) -> Result<Vec<&[u8]>, Asn1Error> {
         return Err(Asn1Error::invalid(WHAT, "no distinguished name"));
     }
     Ok(names)
+}
+
+/// The serial number of an entry, as an INTEGER or as any other value with the same content, and what follows. One without
+/// content is none.
+#[inline]
+fn serial_of(content: &[u8]) -> Option<(&[u8], &[u8])> {
+    let found = match take(content, 0x02) {
+        Some(found) => found,
+        None => take_any(content).map(|(_, serial, rest)| (serial, rest))?,
+    };
+    (!found.0.is_empty()).then_some(found)
 }
 
 /// Content of an INTEGER without the leading bytes that its value does not need, so that a serial number encoded
@@ -502,7 +514,7 @@ impl CertificateList {
     /// they are owned here (a file that is mapped must not be written to).
     ///
     /// Refused: anything but one DER CertificateList, versions other than 1 and 2, extensions of the list in version 1, the
-    /// same one twice, an entry without a serial number, one of an indirect list that does not tell its issuer, an
+    /// same one twice, an entry that is no SEQUENCE, one of an indirect list that does not tell its issuer, an
     /// algorithm inside the signed part that differs from the one beside it (RFC 5280 section 5.1.1.2), sizes above
     /// `limits`. What else is odd about an entry changes nothing: its certificate is revoked.
     pub fn from_der(bytes: Bytes) -> Result<Self, Asn1Error> {
@@ -611,7 +623,7 @@ impl CertificateList {
     #[inline]
     pub(crate) fn entry_at_if(&self, offset: u32, serial: &[u8]) -> Option<CrlEntry<'_>> {
         let (content, _) = take(self.entries().get(offset as usize..)?, 0x30)?;
-        let (found, _) = take(content, 0x02)?;
+        let (found, _) = serial_of(content)?;
         if shortest_integer(found) == serial { CrlEntry::read(content).ok() } else { None }
     }
 

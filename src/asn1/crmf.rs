@@ -173,6 +173,34 @@ pub fn popo_signature(algorithm: &[u8], signature: &[u8]) -> Vec<u8> {
     element(0xa1, &[algorithm, &element(0x03, &[&[0], signature])])
 }
 
+/// Proof of possession for a request without a name: the signature is over poposkInput, which says who asks for which key.
+pub fn popo_signature_over(input: &[u8], algorithm: &[u8], signature: &[u8]) -> Vec<u8> {
+    element(0xa1, &[&retag(input, 0xa0), algorithm, &element(0x03, &[&[0], signature])])
+}
+
+/// Who asks, in poposkInput.
+#[derive(Clone, Copy, Debug)]
+pub enum PopoAuthInfo<'a> {
+    /// The sender's authenticated name: a Name, DER.
+    Sender(&'a [u8]),
+    /// A MAC over the public key under the secret shared with the CA: AlgorithmIdentifier, DER, and the value.
+    PublicKeyMac(&'a [u8], &'a [u8]),
+}
+
+/// ```text
+/// POPOSigningKeyInput ::= SEQUENCE {
+///     authInfo  CHOICE { sender [0] GeneralName, publicKeyMAC PKMACValue },
+///     publicKey SubjectPublicKeyInfo }
+/// PKMACValue ::= SEQUENCE { algId AlgorithmIdentifier, value BIT STRING }
+/// ```
+pub fn popo_signing_key_input(who: PopoAuthInfo<'_>, spki: &[u8]) -> Vec<u8> {
+    let who = match who {
+        PopoAuthInfo::Sender(name) => element(0xa0, &[&element(0xa4, &[name])]),
+        PopoAuthInfo::PublicKeyMac(algorithm, value) => sequence(&[algorithm, &element(0x03, &[&[0], value])]),
+    };
+    sequence(&[&who, spki])
+}
+
 /// How possession of a key that cannot sign is proved after the request (RFC 4211 section 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubsequentMessage {

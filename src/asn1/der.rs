@@ -274,7 +274,7 @@ impl<'a> Cursor<'a> {
 /// The error for input that is text where DER belongs, or nothing at all. It says which kind of text and never quotes it:
 /// what was handed in may be a key.
 #[cold]
-fn as_text(bytes: &[u8], structure: &'static str) -> Option<Asn1Error> {
+pub(crate) fn as_text(bytes: &[u8], structure: &'static str) -> Option<Asn1Error> {
     let words = match bytes {
         [] => "expected DER, found nothing: the input is empty",
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "expected DER, found text in UTF-16: save it as UTF-8 or ASCII",
@@ -282,8 +282,8 @@ fn as_text(bytes: &[u8], structure: &'static str) -> Option<Asn1Error> {
         [b'P', b'K', 3, 4, ..] => "expected DER, found a ZIP archive",
         _ => {
             let head = &bytes[..bytes.len().min(4096)];
-            let is_text = head.len() >= 8 && head.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
-            is_text.then(|| kind_of_text(head))?
+            let is_text = head.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
+            (is_text && (head.len() >= 8 || head.trim_ascii().is_empty())).then(|| kind_of_text(head))?
         }
     };
     Some(Asn1Error::invalid(structure, words))

@@ -42,6 +42,10 @@ pub(crate) fn text(tag: u8, content: &[u8]) -> Option<Cow<'_, str>> {
     }
 }
 
+/// PKCS#9 unstructuredName, as Cisco's devices have it; mail of RFC 4524.
+const UNSTRUCTURED_NAME: Oid = Oid::new_unwrap("1.2.840.113549.1.9.2");
+const MAIL: Oid = Oid::new_unwrap("0.9.2342.19200300.100.1.3");
+
 /// The string type that RFC 5280 appendix A.1 (and RFC 3739, RFC 4524 and PKCS#9 for theirs) gives to an attribute;
 /// DirectoryString is written as UTF8String.
 pub(crate) fn type_of(attribute: Oid) -> u8 {
@@ -54,7 +58,7 @@ pub(crate) fn type_of(attribute: Oid) -> u8 {
         | oid::AT_GENDER
         | oid::AT_COUNTRY_OF_CITIZENSHIP
         | oid::AT_COUNTRY_OF_RESIDENCE => PRINTABLE_STRING,
-        oid::AT_DOMAIN_COMPONENT | oid::EMAIL_ADDRESS => IA5_STRING,
+        oid::AT_DOMAIN_COMPONENT | oid::EMAIL_ADDRESS | UNSTRUCTURED_NAME | MAIL => IA5_STRING,
         _ => UTF8_STRING,
     }
 }
@@ -69,7 +73,7 @@ pub(crate) fn objection(attribute: Oid, text: &str) -> Option<&'static str> {
         attribute,
         oid::AT_COUNTRY | oid::AT_JURISDICTION_COUNTRY | oid::AT_COUNTRY_OF_CITIZENSHIP | oid::AT_COUNTRY_OF_RESIDENCE
     );
-    if is_country && text.len() != 2 {
+    if is_country && !(text.len() == 2 && text.bytes().all(|letter| letter.is_ascii_alphabetic())) {
         return Some("a country that is not the two letters of ISO 3166");
     }
     match type_of(attribute) {

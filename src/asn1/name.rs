@@ -140,7 +140,7 @@ mod tests {
             let der = encoded(text);
             assert!(der.ends_with(&element(tag, &[content.as_bytes()])), "{text}: {der:02x?}");
         };
-        for text in ["dnQualifier=42", "serialNumber=42", "telephoneNumber=42", "C=42"] {
+        for text in ["dnQualifier=42", "serialNumber=42", "telephoneNumber=42"] {
             value(text, 0x13, "42");
         }
         value("DC=example", 0x16, "example");
@@ -163,8 +163,11 @@ mod tests {
             ("CN=ä,C=DEU", 8, "two letters"),
             ("CN=\"a", 4, "not closed"),
             ("CN=\"a\"b", 7, "separator"),
-            ("CN=a\\", 6, "backslash at the end"),
-            ("CN=a\\4", 6, "hexadecimal"),
+            ("CN=a\\", 5, "backslash at the end"),
+            ("CN=a\\4", 5, "hexadecimal"),
+            ("CN=DOMAIN\\user", 10, "written twice"),
+            ("C=42", 3, "two letters"),
+            ("telephoneNumber=+4612", 17, "written \\+"),
             ("CN=\\ff", 4, "UTF-8"),
             ("CN=#0c", 4, "hexadecimal"),
             ("CN=#0c0", 4, "hexadecimal"),

@@ -9,6 +9,7 @@ use super::der::{Asn1Error, element, sequence};
 use super::directory_string::{self, objection, type_of};
 use super::oid::{self, Oid};
 use super::x509::hex;
+pub(crate) use crate::words::is_misleading;
 
 /// Names of attribute types beside those of the registry, in small letters.
 const NAMES: &[(&str, Oid)] = &[
@@ -39,6 +40,12 @@ const NAMES: &[(&str, Oid)] = &[
     ("organizationalunitname", oid::AT_ORGANIZATIONAL_UNIT),
     ("domaincomponent", oid::AT_DOMAIN_COMPONENT),
     ("userid", oid::AT_USER_ID),
+    ("organizationidentifier", Oid::new_unwrap("2.5.4.97")),
+    ("postalcode", Oid::new_unwrap("2.5.4.17")),
+    ("pc", Oid::new_unwrap("2.5.4.17")),
+    ("role", Oid::new_unwrap("2.5.4.72")),
+    ("unstructuredname", Oid::new_unwrap("1.2.840.113549.1.9.2")),
+    ("unstructuredaddress", Oid::new_unwrap("1.2.840.113549.1.9.8")),
     ("jurisdictionc", oid::AT_JURISDICTION_COUNTRY),
     ("jurisdictioncountryname", oid::AT_JURISDICTION_COUNTRY),
 ];
@@ -127,7 +134,16 @@ impl<'a> Reader<'a> {
 
     fn string(&self, start: usize, (kind, text): (Oid, String)) -> Result<Vec<u8>, Asn1Error> {
         match objection(kind, &text) {
-            Some(why) => Err(self.refuse(start, format!("{why}, in {}={}", short_name(kind), shown(&text)))),
+            Some(why) => {
+                // `telephoneNumber=+46...`: people do not take it for a separator.
+                let joins = text.is_empty() && self.peek() == Some('+');
+                let hint = if joins {
+                    "; a plus sign joins attributes, one that is part of the value is written \\+"
+                } else {
+                    ""
+                };
+                Err(self.refuse(start, format!("{why}, in {}={}{hint}", short_name(kind), shown(&text))))
+            }
             None => Ok(element(type_of(kind), &[text.as_bytes()])),
         }
     }
@@ -162,7 +178,8 @@ impl<'a> Reader<'a> {
         self.skip_spaces();
         match self.peek() {
             Some(c) if !separators.contains(&c) => {
-                Err(self.refuse(self.position, format!("expected a separator behind the closing quote, found {c:?}")))
+                let found = shown(&c.to_string());
+                Err(self.refuse(self.position, format!("expected a separator behind the closing quote, found {found}")))
             }
             _ => self.utf8(start, value),
         }
@@ -199,16 +216,21 @@ impl<'a> Reader<'a> {
         separator == '/' && !rest.split('/').next().unwrap_or_default().contains('=') && !rest.is_empty()
     }
 
-    /// RFC 4514 section 2.4: a special character, or a byte of UTF-8 as two hexadecimal digits.
+    /// RFC 4514 section 2.4: a special character, or a byte of UTF-8 as two hexadecimal digits. A backslash before anything else
+    /// is most often meant as itself (`DOMAIN\user`), which would be another name without it: that is for the writer to say.
     fn escaped(&mut self, value: &mut Vec<u8>) -> Result<(), Asn1Error> {
-        let start = self.position;
+        let start = self.position - 1;
         let first = self.next().ok_or_else(|| self.refuse(start, "a backslash at the end"))?;
         match (ascii_digit(first), self.peek().and_then(ascii_digit)) {
             (Some(high), Some(low)) => {
                 self.next();
                 value.push((high << 4) | low);
             }
-            (Some(_), None) => return Err(self.refuse(start, "expected two hexadecimal digits behind a backslash")),
+            _ if first.is_ascii_alphanumeric() || (!first.is_ascii() && !first.is_whitespace()) => {
+                let words = "expected two hexadecimal digits or a special character behind a backslash; a backslash itself is \
+                             written twice";
+                return Err(self.refuse(start, words));
+            }
             _ => push(value, first),
         }
         Ok(())
@@ -331,11 +353,4 @@ fn escape(text: &str) -> String {
         }
     }
     out
-}
-
-/// Control characters, line separators, direction marks, and what has no width.
-pub(crate) fn is_misleading(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }

@@ -182,7 +182,10 @@ impl ResponseMessage {
             [3] => OcspResponseStatus::TryLater,
             [5] => OcspResponseStatus::SigRequired,
             [6] => OcspResponseStatus::Unauthorized,
-            _ => return Err(Asn1Error::invalid(WHAT, "a responseStatus without meaning")),
+            other => {
+                let number = other.first().copied().unwrap_or_default();
+                return Err(Asn1Error::invalid(WHAT, format!("responseStatus {number}, which RFC 6960 does not know")));
+            }
         };
         let body = fields.optional_context(0, true)?;
         fields.finish()?;
@@ -199,8 +202,8 @@ impl ResponseMessage {
             (OcspResponseStatus::Successful, None) => {
                 return Err(Asn1Error::invalid(WHAT, "successful, but without an answer"));
             }
-            (_, Some(_)) => return Err(Asn1Error::invalid(WHAT, "an answer beside a status that is an error")),
-            (_, None) => None,
+            // Whatever stands beside an error, the responder has not answered.
+            (_, _) => None,
         };
         Ok(ResponseMessage { status, basic })
     }
@@ -234,7 +237,12 @@ impl BasicResponse {
                 let found = responses.len() + 1;
                 return Err(Asn1Error::too_large(WHAT, "responses", limits::MAX_OCSP_SINGLE_RESPONSES, found));
             }
-            match SingleResponse::read(list.expect(Tag::Sequence, "a SingleResponse")?.value) {
+            let element = list.any("a SingleResponse")?;
+            let single = match element.tag {
+                Tag::Sequence => SingleResponse::read(element.value),
+                _ => Err(Asn1Error::invalid("responses", "an entry that is no SingleResponse")),
+            };
+            match single {
                 Ok(single) => responses.push(single),
                 // It says nothing; the others do.
                 Err(error) => {
@@ -291,7 +299,7 @@ impl SingleResponse {
             CertStatus::Good
         } else if choice.tag == context(2, false) && choice.value.is_empty() {
             CertStatus::Unknown
-        } else if choice.tag == context(1, true) {
+        } else if choice.tag == context(1, true) || choice.tag == context(1, false) {
             return Self::read_revoked(cert_id, choice.value, fields);
         } else {
             return Err(Asn1Error::invalid(WHAT, "certStatus is not good, revoked or unknown"));
@@ -335,8 +343,8 @@ impl SingleResponse {
         let time = generalized_time(&mut info, "revocationTime").unwrap_or(this_update);
         let reason = info.optional_context(0, true).ok().flatten().and_then(|f| CrlReason::from_der(f.value).ok());
         let status = CertStatus::Revoked { time, reason: reason.unwrap_or(CrlReason::Unspecified) };
-        let (next_update, unknown_critical) = Self::read_rest(&mut fields).unwrap_or((None, None));
-        Ok(SingleResponse { cert_id, status, this_update, next_update, unknown_critical })
+        let (next_update, _) = Self::read_rest(&mut fields).unwrap_or((None, None));
+        Ok(SingleResponse { cert_id, status, this_update, next_update, unknown_critical: None })
     }
 }
 
@@ -397,9 +405,12 @@ fn read_certificates(content: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
 }
 
 fn generalized_time(fields: &mut Cursor<'_>, field: &'static str) -> Result<Time, Asn1Error> {
-    let element = fields.expect(Tag::GeneralizedTime, field)?;
-    Time::from_generalized_time(element.value)
-        .ok_or_else(|| Asn1Error::invalid(field, "not a time in the form YYYYMMDDHHMMSSZ"))
+    let time = match fields.peek() {
+        // Old responders write it; what it says is as clear.
+        Some(Tag::UtcTime) => Time::from_utc_time(fields.any(field)?.value),
+        _ => Time::from_any_form(fields.expect(Tag::GeneralizedTime, field)?.value),
+    };
+    time.ok_or_else(|| Asn1Error::invalid(field, "not a time in the form YYYYMMDDHHMMSSZ"))
 }
 
 /// Builds an OCSPRequest for these certificates, unsigned (RFC 6960 section 4.1), with a nonce if given (RFC 9654).

@@ -92,7 +92,7 @@ pub fn parse(input: &[u8]) -> Result<Vec<Block<'_>>, Asn1Error> {
                 open = Some((label, line.end));
             }
             (Some((label, start)), None) if is_end(line.text, label) => {
-                blocks.push(Block { label, body: body(&input[start..line.start]), number });
+                blocks.push(Block { label, body: body(label, &input[start..line.start]), number });
                 open = None;
             }
             _ => {}
@@ -104,12 +104,34 @@ pub fn parse(input: &[u8]) -> Result<Vec<Block<'_>>, Asn1Error> {
     if blocks.is_empty() { Err(bad("no BEGIN line")) } else { Ok(blocks) }
 }
 
-/// What is not PEM, as DER: base64 without armour, as some exports are, is decoded. Not for private keys.
+/// What is not PEM, as DER: base64 without armour, as some exports are, is decoded, and a line end or padding behind DER left
+/// out. Not for private keys.
 pub fn without_armour(input: &[u8]) -> Cow<'_, [u8]> {
     match bare_base64(input) {
         Some(der) => Cow::Owned(der.to_vec()),
-        None => Cow::Borrowed(input),
+        None => Cow::Borrowed(without_padding(input)),
     }
+}
+
+/// DER without the line end, blanks or zeros that editors and media put behind it.
+pub fn without_padding(input: &[u8]) -> &[u8] {
+    let length = Cursor::new(input, "DER").ok().and_then(|cursor| cursor.first_element_length());
+    match length.and_then(|length| input.split_at_checked(length)) {
+        Some((der, behind)) if behind.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace()) => der,
+        _ => input,
+    }
+}
+
+/// What a text without the wanted block holds instead, for an error.
+pub fn labels_of(blocks: &[Block<'_>]) -> String {
+    let mut labels: Vec<String> = Vec::new();
+    for block in blocks {
+        let label = crate::words::quoted(&block.label.chars().take(40).collect::<String>());
+        if !labels.contains(&label) && labels.len() < 5 {
+            labels.push(label);
+        }
+    }
+    labels.join(", ")
 }
 
 /// The content of a text that is base64 of a SEQUENCE and nothing else; `None` if it is not. White space is free.
@@ -152,8 +174,18 @@ fn is_end(line: &[u8], label: &str) -> bool {
     line.strip_prefix(b"-----END ").and_then(|rest| rest.strip_suffix(b"-----")) == Some(label.as_bytes())
 }
 
-fn body(text: &[u8]) -> Result<&[u8], &'static str> {
-    if text.contains(&b':') { Err(HEADERS) } else { Ok(text) }
+/// What stands between BEGIN and END. Headers (RFC 1421, RFC 4716) are passed over, but for those that say how a key is
+/// encrypted.
+fn body<'a>(label: &str, text: &'a [u8]) -> Result<&'a [u8], &'static str> {
+    let Some(colon) = text.iter().rposition(|byte| *byte == b':') else { return Ok(text) };
+    if label.ends_with("KEY") {
+        return Err(HEADERS);
+    }
+    let behind = &text[colon..];
+    let end = behind.windows(2).position(|pair| pair == b"\n\n" || pair == b"\r\r");
+    let end = end.or_else(|| behind.windows(4).position(|four| four == b"\r\n\r\n"));
+    let end = end.or_else(|| behind.iter().position(|byte| matches!(byte, b'\n' | b'\r')));
+    Ok(&behind[end.unwrap_or(behind.len())..])
 }
 
 /// Writes one block with lines of 64 characters.
@@ -241,7 +273,8 @@ mod tests {
             "-----BEGIN B-----\nQU*D\n-----END B-----\n".to_owned(),
             "-----BEGIN B-----\nQUJDR\n-----END B-----\n".to_owned(),
             "-----BEGIN B-----\nQUJD\n-----END C-----\n".to_owned(),
-            "-----BEGIN B-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nQUJD\n-----END B-----\n".to_owned(),
+            "-----BEGIN B KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nQUJD\n-----END B KEY-----\n"
+                .to_owned(),
         ];
         for broken in broken {
             for text in [format!("{}{broken}", &*good), format!("{broken}{}", &*good)] {
@@ -265,7 +298,17 @@ mod tests {
         assert!(reason("-----BEGIN A-----\nQU*D\n-----END A-----").contains("not base64"));
         let second = reason("-----BEGIN A-----\nQUJD\n-----END A-----\n-----BEGIN B-----\nQUJDR\n-----END B-----");
         assert!(second.contains("block 2 (B)") && second.contains("not base64"), "{second}");
-        assert!(reason("-----BEGIN A-----\nProc-Type: 4,ENCRYPTED\n\nQUJD\n-----END A-----").contains("PKCS#8"));
+        assert!(
+            reason("-----BEGIN A KEY-----\nProc-Type: 4,ENCRYPTED\n\nQUJD\n-----END A KEY-----").contains("PKCS#8")
+        );
+    }
+
+    #[test]
+    fn headers_of_what_is_no_key_are_passed_over() {
+        for headers in ["Comment: x\n\n", "Comment: x\nSubject: y\n\n", "Comment: x\r\n\r\n", "Comment: x\n"] {
+            let text = format!("-----BEGIN A-----\n{headers}QUJD\n-----END A-----\n");
+            assert_eq!(parse(text.as_bytes()).unwrap()[0].decode().unwrap()[..], *b"ABC", "{headers}");
+        }
     }
 
     #[test]

@@ -166,18 +166,24 @@ impl Certificate {
             return Ok(vec![Self::from_der(&super::pem::without_armour(input))?]);
         }
         let blocks = super::pem::parse(input)?;
-        let certificates: Vec<_> = blocks
-            .iter()
-            .filter(|block| block.is_certificate())
-            .map(|block| {
-                let der = block.decode_certificate()?;
-                Self::from_der(&der).map_err(|error| block.place(error))
-            })
-            .collect::<Result<_, _>>()?;
-        if certificates.is_empty() {
-            return Err(Asn1Error::invalid("PEM", "no CERTIFICATE block"));
+        let mut certificates = Vec::new();
+        let mut unread = None;
+        for block in blocks.iter().filter(|block| block.is_certificate()) {
+            let read = block.decode_certificate().and_then(|der| Self::from_der(&der));
+            match read {
+                Ok(certificate) => certificates.push(certificate),
+                // A broken one does not spoil the others of a bundle.
+                Err(error) => drop(unread.get_or_insert_with(|| block.place(error))),
+            }
         }
-        Ok(certificates)
+        match (certificates.is_empty(), unread) {
+            (false, _) => Ok(certificates),
+            (true, Some(error)) => Err(error),
+            (true, None) => {
+                let found = super::pem::labels_of(&blocks);
+                Err(Asn1Error::invalid("PEM", format!("no CERTIFICATE block; there is {found}")))
+            }
+        }
     }
 
     /// The whole certificate as it came.
@@ -338,6 +344,13 @@ impl PartialEq for Certificate {
 }
 
 impl Eq for Certificate {}
+
+/// Subject and serial number, as they stand in sentences.
+impl fmt::Display for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (serial {})", name::display(self.subject()), serial_text(self.serial()))
+    }
+}
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -526,11 +539,20 @@ mod tests {
                 "{text}"
             );
         }
-        // What is asked for is not passed over: a damaged certificate is named by its place.
-        let damaged = format!("{}{}", *plain, plain.replacen("MII", "M*I", 1));
-        assert!(Certificate::many_from_bytes(damaged.as_bytes()).unwrap_err().to_string().contains("block 2"));
-        let behind = [certificate.as_der(), &[0x30, 0x00]].concat();
-        assert!(Certificate::many_from_bytes(pem::encode("CERTIFICATE", &behind).as_bytes()).is_err());
+        // A damaged one spoils no other of a bundle; where there is no other, it is named by its place.
+        let damaged = plain.replacen("MII", "M*I", 1);
+        let behind = pem::encode("CERTIFICATE", &[certificate.as_der(), &[0x30, 0x00]].concat()).to_string();
+        for odd in [&damaged, &behind] {
+            for text in [format!("{}{odd}", *plain), format!("{odd}{}", *plain)] {
+                assert_eq!(Certificate::many_from_bytes(text.as_bytes()).unwrap(), std::slice::from_ref(&certificate));
+            }
+            let error = Certificate::many_from_bytes(format!("{odd}{odd}").as_bytes()).unwrap_err();
+            assert!(error.to_string().contains("block 1") || error.to_string().contains("behind the end"), "{error}");
+        }
+        let none = Certificate::many_from_bytes(key.as_bytes()).unwrap_err().to_string();
+        assert!(none.contains("\"RSA PRIVATE KEY\""), "{none}");
+        let padded = [certificate.as_der(), b"\r\n\0"].concat();
+        assert_eq!(Certificate::many_from_bytes(&padded).unwrap(), std::slice::from_ref(&certificate));
     }
 
     #[test]

@@ -198,7 +198,7 @@ impl Config {
                 Ok(())
             }
             Some(Credential::Signature { signer, .. }) => {
-                let words = format!("{wanted:?} cannot be made by a key of type {}", signer.kind());
+                let words = format!("{wanted} cannot be made by a key of type {}", signer.kind());
                 Err(Error::new(Code::Algorithm, words))
             }
             _ => Err(Error::new(Code::State, "a signature algorithm is set before the key that signs")),

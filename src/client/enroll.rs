@@ -64,7 +64,11 @@ impl Client {
                 self.operation(CertificateRequest::central_key_update(key_kind, certificate)?)
             }
             (RequestKind::KeyUpdate, Credential::Mac { .. }) => Err(needs_certificate()),
-            _ => self.operation(CertificateRequest::central(kind, key_kind, subject.to_template()?)),
+            _ => {
+                let mut request = CertificateRequest::central(kind, key_kind, subject.to_template()?);
+                request.controls.extend_from_slice(subject.controls());
+                self.operation(request)
+            }
         }
     }
 
@@ -99,7 +103,9 @@ impl Client {
     }
 
     fn request(&self, kind: RequestKind, key: Signer, subject: &Subject) -> Result<Operation, Error> {
-        self.operation(self.proved(CertificateRequest::new(kind, key, subject.to_template()?)))
+        let mut request = CertificateRequest::new(kind, key, subject.to_template()?);
+        request.controls.extend_from_slice(subject.controls());
+        self.operation(self.proved(request))
     }
 }
 

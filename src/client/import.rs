@@ -113,7 +113,8 @@ impl<'a> Import<'a> {
             anchors,
             intermediates: &[],
             status: StatusSources::none(),
-            checks: Checks::at(at),
+            // The file may be seconds old, and the CA's clock ahead.
+            checks: Checks { clock_skew_seconds: crate::limits::CLOCK_SKEW_SECONDS, ..Checks::at(at) },
             acceptance: Acceptance::default(),
             name: None,
             password: None,
@@ -183,7 +184,10 @@ impl<'a> Import<'a> {
         let imported = self.check(input)?;
         if let Some(objection) = self.acceptance.objection(&imported.differences) {
             let words = format!("\"{}\": {}", imported.name, objection.message());
-            let hint = objection.facts().hint;
+            let hint = objection.facts().hint.map(|_| {
+                "ask for what the CA issues, or import it by another acceptance policy: any-order takes a subject whose parts come in \
+                 another order, anything-but-the-key (accept_differences) all over the right key"
+            });
             return Err(Error::new(Code::WrongCertificate, words).with(|facts| facts.hint = hint));
         }
         self.install(&imported)
@@ -249,8 +253,7 @@ impl<'a> Import<'a> {
             1 => Ok(pairs.remove(0)),
             0 => Err(self.no_match(certificates, &labels, &damaged)),
             count => {
-                let shown: Vec<_> =
-                    pairs.iter().take(4).map(|(label, c, _)| format!("\"{label}\" and {c:?}")).collect();
+                let shown: Vec<_> = pairs.iter().take(4).map(|(label, c, _)| format!("\"{label}\" and {c}")).collect();
                 let words = format!("{count} pairs of key and certificate match: {}", shown.join("; "));
                 Err(Error::new(Code::InvalidArgument, words))
             }
@@ -316,7 +319,9 @@ pub fn certificates_from_bytes(input: &[u8]) -> Result<Vec<Certificate>, Error> 
         }
     }
     if found.is_empty() {
-        return Err(Error::new(Code::Pem, "neither a CERTIFICATE nor a PKCS7 block with certificates"));
+        let found = pem::labels_of(&pem::parse(input)?);
+        let words = format!("neither a CERTIFICATE nor a PKCS7 block with certificates; there is {found}");
+        return Err(Error::new(Code::Pem, words));
     }
     Ok(found)
 }

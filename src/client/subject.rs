@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::asn1::crmf::{CertTemplate, TemplateExtension};
+use crate::asn1::crmf::{CertTemplate, TemplateExtension, text_control};
 use crate::asn1::der::{Cursor, element, sequence};
 use crate::asn1::name::Name;
 use crate::asn1::oid::{self, Oid};
@@ -23,6 +23,8 @@ pub struct Subject {
     issuer: Option<Name>,
     not_before: Option<Time>,
     not_after: Option<Time>,
+    is_nameless: bool,
+    controls: Vec<Vec<u8>>,
 }
 
 impl Subject {
@@ -125,10 +127,45 @@ impl Subject {
         self
     }
 
+    /// Asks for no name at all, neither subject nor alternative name: the CA knows the device by its credential and chooses (3GPP TS
+    /// 33.310 section 9.5.4.2). Possession is then proved over who asks and the key (poposkInput, RFC 4211 section 4.1). For ir
+    /// and cr.
+    #[must_use]
+    pub fn nameless(mut self) -> Self {
+        self.is_nameless = true;
+        self
+    }
+
+    /// Adds the control regToken: a one-time text that the CA gave to whoever may ask (RFC 4211 section 6.1).
+    #[must_use]
+    pub fn reg_token(mut self, text: &str) -> Self {
+        self.controls.push(text_control(oid::REG_CTRL_REG_TOKEN, text));
+        self
+    }
+
+    /// Adds the control authenticator: a text by which the CA knows who asks, again and again (RFC 4211 section 6.2).
+    #[must_use]
+    pub fn authenticator(mut self, text: &str) -> Self {
+        self.controls.push(text_control(oid::REG_CTRL_AUTHENTICATOR, text));
+        self
+    }
+
+    /// Controls that go beside the template, each an AttributeTypeAndValue in DER.
+    pub fn controls(&self) -> &[Vec<u8>] {
+        &self.controls
+    }
+
     /// The template that asks for it; the public key is filled in by the request.
     pub fn to_template(&self) -> Result<CertTemplate, Error> {
         let template = self.template()?;
         let has_alternative_name = template.extensions.iter().any(|e| e.oid == oid::CE_SUBJECT_ALT_NAME);
+        if self.is_nameless {
+            if template.subject.is_some() || has_alternative_name {
+                let words = "a certificate is asked for without a name, and a name is given";
+                return Err(Error::new(Code::InvalidArgument, words));
+            }
+            return Ok(template);
+        }
         if template.subject.as_ref().is_none_or(Name::is_null) && !has_alternative_name {
             let words = "a certificate is asked for without any name: neither subject nor alternative name";
             return Err(Error::new(Code::InvalidArgument, words));
@@ -185,7 +222,7 @@ impl Subject {
 
     fn ia5(mut self, tag: u8, text: &str, what: &str) -> Result<Self, Error> {
         if text.is_empty() || !text.bytes().all(|b| (0x21..0x7f).contains(&b)) {
-            let words = format!("{what} must be visible ASCII, found {text:?}");
+            let words = format!("{what} must be visible ASCII, found {}", crate::words::quoted(text));
             return Err(Error::new(Code::InvalidArgument, words));
         }
         self.alternative_names.push(element(tag, &[text.as_bytes()]));

@@ -210,7 +210,12 @@ impl Operation {
     pub(super) fn poll(&mut self, under_way: UnderWay, now: Time) -> Result<(), Error> {
         let most = self.context.limits.max_polls;
         if self.polls >= most {
-            return Err(Error::new(Code::PollExhausted, format!("the server is still waiting after {most} polls")));
+            let reasons: Vec<String> = self.wait_reason.iter().map(|reason| crate::words::quoted(reason)).collect();
+            let said = if reasons.is_empty() { String::new() } else { format!("; it says {}", reasons.join(", ")) };
+            return Err(Error::new(
+                Code::PollExhausted,
+                format!("the server is still waiting after {most} polls{said}"),
+            ));
         }
         self.polls += 1;
         let cert_req_id = under_way.polling.expect("only what is delayed is polled for");
@@ -219,7 +224,9 @@ impl Operation {
 
     fn told_to_wait(&mut self, entries: &[PollRep], under_way: UnderWay, now: Time) -> Result<(), Error> {
         let wanted = under_way.polling.expect("pollRep is only allowed while polling");
-        let Some(entry) = entries.iter().find(|e| e.cert_req_id == wanted) else {
+        // One request is out, so one entry is about it whatever its number: -1 is for whole messages (RFC 9483 section 4.4).
+        let only = entries.first().filter(|entry| entries.len() == 1 && matches!(entry.cert_req_id, -1 | 0));
+        let Some(entry) = entries.iter().find(|e| e.cert_req_id == wanted).or(only) else {
             let words = format!("pollRep has no entry for certReqId {wanted}");
             return Err(Error::new(Code::Protocol, words));
         };

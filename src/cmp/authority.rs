@@ -13,7 +13,7 @@ use crate::asn1::oid;
 use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
-use crate::error::Error;
+use crate::error::{Error, Refused};
 use crate::limits::PathBudget;
 use crate::time::Time;
 use crate::validation::{Checks, RevocationMode, TrustAnchors, is_ca, same_name, validate};
@@ -115,11 +115,12 @@ pub(super) fn may_sign(
     now: Time,
 ) -> Result<Vec<Certificate>, Error> {
     let role = act.role();
-    let refuse = |words: String| Err(Error::new(Code::ProtectionInvalid, format!("{role} {signer:?} {words}")));
+    let refuse = |words: String| Err(Error::new(Code::ProtectionInvalid, format!("{role} {signer} {words}")));
     let is_ours = matches!(act, Act::Answer(_) | Act::GeneratedKey(_));
     let is_tolerated = is_ours && context.tolerance.signer_key_usage;
     if !is_tolerated && !has_signing_usage(signer)? {
-        return refuse("has a keyUsage without digitalSignature".to_owned());
+        let refused = refuse("has a keyUsage without digitalSignature".to_owned());
+        return refused.map_err(|error: Error| error.with(|facts| facts.refused = Some(Refused::KeyUsage)));
     }
     let objection = match act {
         Act::Answer(_) => context.authorisation.against(signer)?,
@@ -138,14 +139,18 @@ pub(super) fn may_sign(
         Act::GeneratedKey(Some(issuer)) if issuer == signer => &context.enrolment_anchors,
         Act::Answer(_) | Act::GeneratedKey(_) => &context.cmp_anchors,
     };
-    let mut checks = Checks::at(now);
+    let mut checks = context.checks_at(now);
     checks.revocation = context.signer_revocation.clone();
     let chain = match path(context, anchors, signer, came, &checks) {
         Ok(chain) => chain,
         Err(cause) => {
-            let words = format!("{role} {signer:?} is not trusted: {cause}");
+            let words = format!("{role} {signer} is not trusted: {cause}");
             let index = cause.facts().certificate_index;
-            return Err(Error::new(Code::ProtectionInvalid, words).with(|facts| facts.certificate_index = index));
+            let refused = (cause.code() == Code::NoPath).then_some(Refused::NoPath);
+            return Err(Error::new(Code::ProtectionInvalid, words).with(|facts| {
+                facts.certificate_index = index;
+                facts.refused = refused;
+            }));
         }
     };
     match act {
@@ -191,7 +196,7 @@ pub(super) fn is_authenticated(
     if context.authorisation.is_said() || !has_signing_usage(signer).ok()? {
         return None;
     }
-    let mut checks = Checks::at(now);
+    let mut checks = context.checks_at(now);
     checks.revocation = context.signer_revocation.clone();
     path(context, &context.cmp_anchors, signer, came, &checks).ok().filter(|chain| !is_confined_by_name(chain))
 }
@@ -207,7 +212,7 @@ fn issues_for_us(
 ) -> bool {
     let signer = &chain[0];
     // Whether it is revoked has been asked on its path to the CMP anchors.
-    if path(context, &context.enrolment_anchors, signer, came, &Checks::at(now)).is_err() {
+    if path(context, &context.enrolment_anchors, signer, came, &context.checks_at(now)).is_err() {
         return false;
     }
     // RFC 9483 section 4.2: a revocation is the affair of who issued the certificate.
@@ -243,7 +248,7 @@ fn knows_ca_of_name(context: &Context, signer: &Certificate, now: Time) -> bool 
 /// The path of the credential's certificate, if it is one of the PKI that the device enrols with.
 fn own_path(context: &Context, now: Time) -> Option<Vec<Certificate>> {
     let Credential::Signature { certificate, .. } = &context.credential else { return None };
-    path(context, &context.enrolment_anchors, certificate, &[], &Checks::at(now)).ok()
+    path(context, &context.enrolment_anchors, certificate, &[], &context.checks_at(now)).ok()
 }
 
 /// Whether a CA in the path, but for the anchor, which the owner has chosen, may certify some names only, or for other
@@ -366,7 +371,7 @@ fn has_purpose(signer: &Certificate, wanted: &[oid::Oid]) -> Result<bool, Error>
 fn not_authorised(signer: &Certificate) -> Error {
     let subject = name::display(signer.subject());
     let words = format!(
-        "the answer's signer {signer:?} has a path to the CMP anchors, and is not authorised to answer: it is no CMP anchor, \
+        "the answer's signer {signer} has a path to the CMP anchors, and is not authorised to answer: it is no CMP anchor, \
          has neither purpose cmcCA nor cmcRA from a CA without constraints on names or purposes, and is no CA of the path that issues this \
          device's certificates. If it does answer for the CA, pin the certificate with serial number {} \
          (devid_config_pin_signers) or name it (devid_config_set_signer, DEVID_SIGNER_SUBJECT, \"{subject}\"); \

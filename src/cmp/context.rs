@@ -112,7 +112,7 @@ impl Context {
             (&self.credential, self.message_time_window_seconds)
         {
             if certificate.not_after() < now {
-                let words = format!("the credential's certificate {certificate:?} expired {}", certificate.not_after());
+                let words = format!("the credential's certificate {certificate} expired {}", certificate.not_after());
                 let hint =
                     "protect the request with another credential: the supplier's certificate, or a secret from the CA";
                 return Err(Error::new(Code::Expired, words).with(|facts| facts.hint = Some(hint)));
@@ -135,13 +135,13 @@ impl Context {
                     return Err(Error::new(Code::Unsupported, words));
                 }
                 if !is_kem && !algorithm.fits(signer.kind()) {
-                    let words = format!("{algorithm:?} cannot be made by a key of type {}", signer.kind());
+                    let words = format!("{algorithm} cannot be made by a key of type {}", signer.kind());
                     return Err(Error::new(Code::Algorithm, words));
                 }
                 // RFC 5280 section 4.2.1.3: a server that looks at it refuses every message, so it is said before the first.
                 if !is_kem && !self.tolerance.signer_key_usage && !has_signing_usage(certificate)? {
                     let words = format!(
-                        "the credential's certificate {certificate:?} has a keyUsage without digitalSignature: it may not \
+                        "the credential's certificate {certificate} has a keyUsage without digitalSignature: it may not \
                          protect messages (switch signer_key_usage sends them all the same)"
                     );
                     return Err(Error::new(Code::InvalidArgument, words));

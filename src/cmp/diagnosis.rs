@@ -3,7 +3,6 @@
 //!
 //! Nothing here decides anything: it is asked once a failure is certain, and only adds to its facts.
 
-use super::authority::has_signing_usage;
 use super::context::{Context, Credential, MacParameters};
 use super::protection::is_mac;
 use crate::asn1::cmp::{BodyType, PkiMessage};
@@ -11,7 +10,7 @@ use crate::asn1::name;
 use crate::asn1::x509::hex;
 use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
-use crate::error::Error;
+use crate::error::{Error, Refused};
 use crate::limits::Limits;
 use crate::validation::same_name;
 
@@ -74,7 +73,10 @@ pub fn diagnose_transport(error: Error) -> Error {
         (Code::ContentType, _) if says_html => {
             Some("a web page answered: the URL leads to a web server or a login page, not to CMP")
         }
-        (Code::Tls, _) => Some("anchors for TLS are a set of their own, besides those for CMP and for certificates"),
+        (Code::Tls, _) => tls_hint(error.message()),
+        (Code::Connect, _) if error.message().contains("refused") => {
+            Some("nothing listens at this host and port: is a CMP server running there, and is this its port?")
+        }
         _ => None,
     };
     error.with(|facts| {
@@ -84,11 +86,49 @@ pub fn diagnose_transport(error: Error) -> Error {
     })
 }
 
+/// What helps where the TLS handshake failed, by its cause as the client for TLS words it (`transport::tls::session`): only a path
+/// that is missing is a matter of anchors.
+fn tls_hint(words: &str) -> Option<&'static str> {
+    const HINTS: [(&str, &str); 9] = [
+        (
+            "does not speak TLS",
+            "the server speaks plain HTTP or something else at this port: http:// in place of https://, or another port",
+        ),
+        (
+            "demands a client certificate",
+            "the server wants a client certificate: set one for TLS (the device's identity, or the supplier's)",
+        ),
+        (
+            "by algorithms that its key does not have",
+            "the client certificate's key is of a type that the server does not take",
+        ),
+        (
+            "refuses the client certificate",
+            "the server does not take the client certificate: it must trust the CA that issued it, and its chain must go along",
+        ),
+        ("NOT_YET_VALID", "the device's clock is slow, or the server's certificate is fresh: see clock_skew_seconds"),
+        ("EXPIRED", "the device's clock is fast, or the server's certificate has expired"),
+        ("NAME", "the server's certificate is for another name than the URL's"),
+        (
+            "NO_PATH",
+            "the server's root is not among the anchors for TLS, which are a set of their own besides those for CMP and for certificates",
+        ),
+        (
+            "SIGNATURE_INVALID",
+            "another CA of the same name: the anchors for TLS are a set of their own besides those for CMP and for certificates",
+        ),
+    ];
+    HINTS.iter().find(|(part, _)| words.contains(part)).map(|(_, hint)| *hint)
+}
+
 /// Which rule is broken, and what it asks for. The letters name rows of `docs/requirements.md`.
 fn rule(case: &Case<'_>) -> (Option<&'static str>, Option<String>) {
     let sent = case.sent;
     let (section, expected) = match case.error.code() {
-        Code::Der | Code::TrailingData => ("RFC 9483 section 3.5 (E1)", "one PKIMessage in DER".to_owned()),
+        Code::Der | Code::TrailingData if case.answer.is_none() => {
+            ("RFC 9483 section 3.5 (E1)", "one PKIMessage in DER".to_owned())
+        }
+        Code::Der | Code::TrailingData => ("RFC 9810 section 5.3", format!("a body that answers {sent}, in DER")),
         Code::UnknownVersion => ("RFC 9483 section 3.5 (H3)", "pvno 2 or 3".to_owned()),
         Code::TransactionId => ("RFC 9483 section 3.5 (H14)", format!("the transactionID of the {sent}")),
         Code::Nonce => (
@@ -120,6 +160,10 @@ fn rule(case: &Case<'_>) -> (Option<&'static str>, Option<String>) {
         Code::Rejected => ("RFC 9483 section 3.6.4 (E6)", format!("a positive answer to {sent}")),
         Code::Protocol => ("RFC 9483 section 4", format!("an answer to {sent} by the rules of its kind")),
         Code::PollExhausted => ("RFC 9483 section 4.4 (D3)", "an answer within the limits on polling".to_owned()),
+        Code::WrongCertificate if sent == BodyType::GENM => (
+            "RFC 9483 section 4.3.2, RFC 9810 section 4.4",
+            "a new root that the trusted one vouches for by newWithOld".to_owned(),
+        ),
         Code::WrongCertificate => (
             "RFC 9483 section 3.6.1 (C20)",
             "a certificate over the new key with a path to an enrolment anchor".to_owned(),
@@ -170,48 +214,49 @@ type Rule = (fn(&Case<'_>) -> bool, &'static str);
 /// Known deviations and misunderstandings, the most particular first. The switches are those of `docs/known-cas.md`.
 const HINTS: &[Rule] = &[
     (
-        |c| c.is(Code::ProtectionInvalid) && c.by_mac() && c.is_signed() && c.answers(BodyType::ERROR),
-        "the CA answered a MAC request with a signed error: most often it does not know the reference value, or finds the secret used up; its words can be read once the signer's root is among the CMP anchors, which a shared secret alone does not need",
+        |c| c.lacks_anchors() && c.by_mac() && c.is_signed() && c.answers(BodyType::ERROR),
+        "the reference value may be wrong, or the secret used up: the CA answered a MAC request with a signed error; its words can be read once the signer's root is among the CMP anchors, which a shared secret alone does not need",
     ),
     (
         |c| c.is(Code::ProtectionInvalid) && c.by_mac() && c.is_signed() && !c.context.tolerance.signature_answers_mac,
         "the CA answered a MAC request with a signature: EJBCA's responseprotection=signature; see switch signature_answers_mac, which takes it if the signer has a path to the CMP anchors",
     ),
     (
-        |c| c.is(Code::ProtectionInvalid) && c.by_mac() && c.is_signed(),
+        |c| c.lacks_anchors() && c.by_mac() && c.is_signed(),
         "the CA answered a MAC request with a signature: EJBCA's responseprotection=signature; the signer's root must be among the CMP anchors, which a shared secret alone does not need",
     ),
     (
-        |c| c.is(Code::ProtectionInvalid) && c.adopts_nothing(),
+        |c| c.was(Refused::NoPath) && c.adopts_nothing(),
         "a root came with the answer and no anchor is at its place: an operator by 3GPP TS 33.310 who provisions no root; see adopt_root and its risk, or set the operator's root as anchor",
     ),
     (
-        |c| c.is(Code::ProtectionInvalid) && c.reflects_sender_kid(),
+        |c| c.was(Refused::NoSigner) && c.is_signed() && c.reflects_sender_kid(),
         "the server repeated the request's senderKID, which names no key of its own; see switch wrong_sender_kid",
     ),
     (
-        |c| c.is(Code::ProtectionInvalid) && c.signer_lacks_usage(),
+        |c| c.was(Refused::KeyUsage),
         "the signer's keyUsage has no digitalSignature: a CA that signs CMP with its CA key, as Vault does; see switch signer_key_usage, profile vault",
     ),
     (
-        |c| c.is(Code::ProtectionInvalid) && c.sender_is_not_signer(),
+        |c| c.was(Refused::NoSigner) && c.sender_is_not_signer(),
         "the sender is not the subject of the first certificate that came; see switch other_sender_name",
     ),
     (
-        |c| c.is(Code::ProtectionInvalid) && c.sender_is_null() && !c.context.tolerance.null_sender,
+        |c| c.was(Refused::NoSigner) && c.sender_is_null() && !c.context.tolerance.null_sender,
         "the sender is empty; see switch null_sender",
     ),
     (
-        |c| c.is(Code::ProtectionInvalid) && c.answer.is_some_and(|a| a.extra_certs().is_empty()) && c.is_signed(),
+        |c| c.was(Refused::NoSigner) && c.answer.is_some_and(|a| a.extra_certs().is_empty()) && c.is_signed(),
         "the answer brings no certificates: give the server's or the RA's certificate to the client (intermediates, or by genm caCerts)",
     ),
     (
-        |c| {
-            c.is(Code::ProtectionInvalid)
-                && c.by_mac()
-                && c.answer.is_some_and(|a| !a.extra_certs().is_empty() || a.protection().is_some())
-        },
-        "another secret on either side, or reference values that were mixed up",
+        |c| c.was(Refused::NoSigner) && c.is_signed() && c.has_sender_kid() && !c.context.tolerance.wrong_sender_kid,
+        "the answer's senderKID is not the subjectKeyIdentifier of any certificate at hand; see switch wrong_sender_kid, which goes by the signature alone",
+    ),
+    (|c| c.was(Refused::Mac), "another secret on either side, or reference values that were mixed up"),
+    (
+        |c| c.is(Code::Unprotected) && c.error.facts().pki_status.is_none(),
+        "the answer is protected by nothing of its own: of a CA that relies on TLS with certificates on both sides it is taken with protect_by_mutual_tls; otherwise somebody on the way may have taken the protection off",
     ),
     (
         |c| c.is(Code::Unprotected),
@@ -319,9 +364,23 @@ impl Case<'_> {
         self.answer.is_some_and(|answer| answer.header().protection_alg.as_ref().is_some_and(|a| !is_mac(a)))
     }
 
-    /// A bit of failInfo.
+    /// A bit of failInfo, where the server has no words of its own: what it says itself is nearer to the cause than any guess.
     fn says(&self, bit: u32) -> bool {
-        self.error.facts().fail_info.is_some_and(|bits| bits >> bit & 1 == 1)
+        let facts = self.error.facts();
+        facts.server_texts.is_empty() && facts.fail_info.is_some_and(|bits| bits >> bit & 1 == 1)
+    }
+
+    fn was(&self, refused: Refused) -> bool {
+        self.is(Code::ProtectionInvalid) && self.error.facts().refused == Some(refused)
+    }
+
+    /// Whether more anchors could help.
+    fn lacks_anchors(&self) -> bool {
+        self.was(Refused::NoPath) || (self.is(Code::ProtectionInvalid) && self.context.cmp_anchors.is_empty())
+    }
+
+    fn has_sender_kid(&self) -> bool {
+        self.answer.is_some_and(|answer| answer.header().sender_kid.is_some())
     }
 
     fn texts_contain(&self, any: &[&str]) -> bool {
@@ -347,11 +406,6 @@ impl Case<'_> {
 
     fn first_certificate(&self) -> Option<&crate::asn1::x509::Certificate> {
         self.answer.filter(|_| self.is_signed()).and_then(|answer| answer.extra_certs().first())
-    }
-
-    fn signer_lacks_usage(&self) -> bool {
-        !self.context.tolerance.signer_key_usage
-            && self.first_certificate().is_some_and(|c| has_signing_usage(c) == Ok(false))
     }
 
     fn sender_is_null(&self) -> bool {

@@ -98,6 +98,7 @@ impl Envelope {
 fn open_envelope(context: &Context, fields: &[u8]) -> Result<Envelope, Error> {
     let mut options = OpenOptions {
         allow_pkcs1_transport: context.tolerance.pkcs1_key_transport,
+        allow_gcm_in_enveloped: context.tolerance.gcm_in_enveloped_data,
         ..OpenOptions::new(&context.limits)
     };
     match &context.credential {
@@ -147,7 +148,7 @@ fn check_signed(
         let outcome = outcome.and_then(|()| {
             let verified = signed.verify_by(&*context.provider, authority, authority.spki(), false);
             verified.map_err(|e| {
-                let words = format!("the generated key's signature by {authority:?}: {e}");
+                let words = format!("the generated key's signature by {authority}: {e}");
                 Error::new(Code::SignatureInvalid, words)
             })
         });

@@ -99,7 +99,7 @@ pub(super) enum State {
     /// Nothing sent yet.
     Begin,
     /// The new key must sign the CertRequest.
-    SignPossession { cert_request: Vec<u8>, algorithm: SignatureAlgorithm },
+    SignPossession { proof: ToProve, algorithm: SignatureAlgorithm },
     /// The protection key must sign the message.
     SignMessage { unprotected: Unprotected, under_way: UnderWay },
     /// A message is out.
@@ -114,6 +114,21 @@ pub(super) enum State {
     Done,
     /// Over.
     Failed(Error),
+}
+
+/// The request whose key is to be proved, and what its signature is over.
+pub(super) struct ToProve {
+    /// CertRequest, DER.
+    pub cert_request: Vec<u8>,
+    /// POPOSigningKeyInput, DER, where the request says not whose it is.
+    pub input: Option<Vec<u8>>,
+}
+
+impl ToProve {
+    /// RFC 4211 section 4.1: poposkInput if it is there, else the request.
+    pub fn message(&self) -> &[u8] {
+        self.input.as_ref().unwrap_or(&self.cert_request)
+    }
 }
 
 /// What came of an operation that is not about a new certificate.
@@ -242,9 +257,11 @@ impl Operation {
     /// What to sign, after [`Action::Sign`].
     pub fn to_sign(&self) -> Option<SignRequest> {
         match &self.state {
-            State::SignPossession { cert_request, algorithm } => {
-                Some(SignRequest { role: SignRole::NewKey, algorithm: *algorithm, message: cert_request.clone() })
-            }
+            State::SignPossession { proof, algorithm } => Some(SignRequest {
+                role: SignRole::NewKey,
+                algorithm: *algorithm,
+                message: proof.message().to_vec(),
+            }),
             State::SignMessage { unprotected, .. } => match &self.context.credential {
                 Credential::Signature { algorithm, .. } => Some(SignRequest {
                     role: SignRole::Protection,
@@ -271,9 +288,7 @@ impl Operation {
         let verified = self.context.provider.verify(&wanted.algorithm, spki, &wanted.message, signature, false);
         verified.map_err(|e| Error::new(Code::Signer, format!("the external key's signature: {e}")))?;
         match std::mem::replace(&mut self.state, State::Begin) {
-            State::SignPossession { cert_request, algorithm } => {
-                self.possession_signed(&cert_request, algorithm, signature, now)
-            }
+            State::SignPossession { proof, algorithm } => self.possession_signed(&proof, algorithm, signature, now),
             State::SignMessage { unprotected, under_way } => {
                 let transaction = self.transaction.as_ref().expect("a message was written in it");
                 let output = transaction.finish(&self.context, &unprotected, Some(signature));

@@ -94,7 +94,10 @@ impl Profile {
                 )
             },
             // Never sends senderNonce, which is taken by default.
-            "xipki" => plain("xipki", "XiPKI: answers without senderNonce"),
+            "xipki" => Profile {
+                tolerance: Tolerance { gcm_in_enveloped_data: true, ..Tolerance::default() },
+                ..plain("xipki", "XiPKI: answers without senderNonce, AES-GCM in EnvelopedData")
+            },
             // Users are known by nine octets that are no text: senderKID carries them.
             "cryptlib" => Profile {
                 tolerance: Tolerance { null_mac_sender: true, unprotected_errors: true, ..Tolerance::default() },

@@ -84,7 +84,7 @@ impl Possession {
                     return Ok(());
                 }
                 let kind = signer.kind();
-                Err(Error::new(Code::Algorithm, format!("{algorithm:?} cannot be made by a key of type {kind}")))
+                Err(Error::new(Code::Algorithm, format!("{algorithm} cannot be made by a key of type {kind}")))
             }
             (Possession::EncryptedCertificate | Possession::Challenge, RequestedKey::Own(Signer::Key(key))) => {
                 if key.kind().can_receive() {
@@ -186,6 +186,7 @@ fn open(
             let options = OpenOptions {
                 key: Some(&**key),
                 allow_pkcs1_transport: context.tolerance.pkcs1_key_transport,
+                allow_gcm_in_enveloped: context.tolerance.gcm_in_enveloped_data,
                 ..OpenOptions::new(&context.limits)
             };
             Ok(cms::open_content(&*context.provider, oid::CMS_ENVELOPED_DATA, fields, &options)?.content)

@@ -285,7 +285,7 @@ impl RegistrationAuthority {
         let algorithm = SignatureAlgorithm::from_der(algorithm)
             .map_err(|e| Error::new(Code::Algorithm, format!("the request's protectionAlg: {e}")))?;
         if algorithm.is_weak() {
-            return Err(Error::new(Code::WeakAlgorithm, format!("the request is protected with {algorithm:?}")));
+            return Err(Error::new(Code::WeakAlgorithm, format!("the request is protected with {algorithm}")));
         }
         let Some(signer) = message.extra_certs().first().or(known) else {
             return refuse("extraCerts does not begin with the protection certificate".to_owned());
@@ -293,18 +293,18 @@ impl RegistrationAuthority {
         let header = message.header();
         if let (Some(kid), Some(found)) = (&header.sender_kid, signer.subject_key_identifier()) {
             if kid != found {
-                return refuse(format!("the request's senderKID is not that of {signer:?}"));
+                return refuse(format!("the request's senderKID is not that of {signer}"));
             }
         }
         if !header.sender.as_deref().is_some_and(|sender| same_name(sender, signer.subject())) {
-            return refuse(format!("the request's sender is not the subject of {signer:?}"));
+            return refuse(format!("the request's sender is not the subject of {signer}"));
         }
         // One signature before the many of a path: who does not hold the key is sent away for the price of one.
         let protection = message.protection().expect("presence was checked first");
         let verified =
             self.context.provider.verify(&algorithm, signer.spki(), &message.protected_part(), protection, false);
         if let Err(error) = verified {
-            return refuse(format!("the request's signature by {signer:?}: {error}"));
+            return refuse(format!("the request's signature by {signer}: {error}"));
         }
         may_sign(&self.context, act, signer, message.extra_certs(), now)?;
         Ok(signer.clone())

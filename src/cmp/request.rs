@@ -19,6 +19,7 @@ use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::{KeyKind, PrivateKey, SignatureAlgorithm};
 use crate::error::Error;
+use crate::limits::MIN_RSA_BITS;
 
 /// A key that signs: here and now, or by a step of the caller (an HSM, a TPM, a remote signer).
 #[derive(Clone)]
@@ -322,7 +323,8 @@ impl CertificateRequest {
         // for where they cannot come, they are missed here and not after the CA has issued.
         let is_first = self.kind == RequestKind::Initial;
         let by_secret = matches!(context.credential, Credential::Mac { .. });
-        let may_come = is_first && ((context.accept_ca_pubs && by_secret) || context.adopt_root_of_ip);
+        let may_come = (is_first && ((context.accept_ca_pubs && by_secret) || context.adopt_root_of_ip))
+            || !context.root_fingerprints.is_empty();
         if context.enrolment_anchors.is_empty() && !may_come && context.accept_ca_pubs {
             let words = "no enrolment anchors, and the CA's own (caPubs) are taken from the answer to ir under a shared \
                          secret only: set anchors, or enrol by ir with a secret";
@@ -354,8 +356,11 @@ impl CertificateRequest {
     }
 
     fn check_template(&self) -> Result<(), Error> {
-        if self.template.subject.is_none() {
-            // RFC 9483 section 4.1.1: subject MUST be present, the NULL-DN where only subjectAltName tells who it is.
+        let may_be_nameless = matches!(self.kind, RequestKind::Initial | RequestKind::Further)
+            && matches!(self.possession, Possession::Signature(_));
+        if self.template.subject.is_none() && !may_be_nameless {
+            // RFC 9483 section 4.1.1: subject MUST be present, the NULL-DN where only subjectAltName tells who it is. A request without
+            // is TS 33.310's, and says by poposkInput whose it is.
             return Err(Error::new(
                 Code::InvalidArgument,
                 "the request has no subject; use the NULL-DN with a subjectAltName to be known by that alone",
@@ -378,6 +383,13 @@ impl CertificateRequest {
 fn check_pkcs10(context: &Context, csr: &CertificationRequest) -> Result<(), Error> {
     if csr.subject() == Name::null().as_der() && !csr.extensions().iter().any(|e| e.oid == oid::CE_SUBJECT_ALT_NAME) {
         return Err(Error::new(Code::InvalidArgument, "the PKCS #10 request names nobody"));
+    }
+    if let Ok(KeyKind::Rsa(bits)) = KeyKind::of_spki(csr.spki())
+        && bits < MIN_RSA_BITS
+    {
+        let words =
+            format!("the PKCS #10 request is for an RSA key of {bits} bits; at least {MIN_RSA_BITS} are taken back");
+        return Err(Error::new(Code::BadKey, words));
     }
     let algorithm = SignatureAlgorithm::from_der(csr.signature_algorithm())?;
     // Weak digests are let pass: what the CA makes of someone's request is the CA's affair.

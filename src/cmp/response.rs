@@ -12,9 +12,9 @@ use crate::asn1::cmp::status::fail_info_names;
 use crate::asn1::cmp::{BodyType, ErrorMsgContent, PkiBody, PkiMessage, PkiStatusInfo};
 use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
-use crate::crypto::SignatureAlgorithm;
 use crate::crypto::keys::same_public_key;
-use crate::error::Error;
+use crate::crypto::{CryptoError, SignatureAlgorithm};
+use crate::error::{Error, Refused};
 use crate::time::Time;
 use crate::validation::names::name_hash;
 use crate::validation::{TrustAnchors, same_name};
@@ -255,7 +255,8 @@ fn check_mac(
     let key = known.or(made.as_ref()).expect("one of the two is there");
     let protection = message.protection().expect("presence was checked first");
     key.verify(&*context.provider, &message.protected_part(), protection).map_err(|_| {
-        Error::new(Code::ProtectionInvalid, "the answer's MAC does not match: another secret, or changed on the way")
+        let words = "the answer's MAC does not match: another secret, or changed on the way";
+        Error::new(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::Mac))
     })?;
     // Remembered only once it has proved itself.
     if let Some(made) = made {
@@ -279,7 +280,10 @@ pub(super) fn check_signature(
     let algorithm = SignatureAlgorithm::from_der(algorithm)
         .map_err(|e| Error::new(Code::Algorithm, format!("the answer's protectionAlg: {e}")))?;
     if algorithm.is_weak() {
-        return Err(Error::new(Code::WeakAlgorithm, format!("the answer is protected with {algorithm:?}")));
+        let words = format!(
+            "the answer is protected with {algorithm}, which is too weak to be believed: the server must sign otherwise"
+        );
+        return Err(Error::new(Code::WeakAlgorithm, words));
     }
     let (own, came) = candidates(context, transaction, message, now);
     let described = own.len() + came.len();
@@ -327,7 +331,7 @@ pub(super) fn check_signature(
             "no certificate of the answer's signer: senderKID {kid}, {} certificates in extraCerts, {described} fit",
             message.extra_certs().len()
         );
-        Error::new(Code::ProtectionInvalid, words)
+        Error::new(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::NoSigner))
     }))
 }
 
@@ -392,8 +396,12 @@ fn is_by(
 ) -> Result<(), Error> {
     let protection = message.protection().expect("presence was checked first");
     let verified = context.provider.verify(algorithm, signer.spki(), &message.protected_part(), protection, false);
-    verified
-        .map_err(|error| Error::new(Code::ProtectionInvalid, format!("the answer's signature by {signer:?}: {error}")))
+    verified.map_err(|error| match error {
+        CryptoError::Mismatch => {
+            Error::new(Code::ProtectionInvalid, format!("the answer's signature does not match the key of {signer}"))
+        }
+        error => Error::new(Code::ProtectionInvalid, format!("the answer's signature by {signer}: {error}")),
+    })
 }
 
 /// 3GPP TS 33.310 section 9.5.4.3, where the device has asked for it: a root that came with ip vouches for its signer.

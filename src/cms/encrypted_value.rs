@@ -39,7 +39,7 @@ pub fn open_value(
             absent_or_null(transport_parameters, WHAT)?;
             RsaEncryption::Pkcs1
         }
-        oid::RSAES_OAEP => RsaEncryption::Oaep(oaep_parameters(transport_parameters)?),
+        oid::RSAES_OAEP => oaep_parameters(transport_parameters)?,
         other => return Err(CryptoError::Unsupported(format!("key transport {other}")).into()),
     };
     // RFC 3218 section 2.3.2: go on with a random key, so that nobody learns at which step it failed.

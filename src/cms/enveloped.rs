@@ -1,5 +1,7 @@
 //! EnvelopedData (RFC 5652 section 6) with AES-CBC and AuthEnvelopedData (RFC 5083, RFC 5084) with AES-GCM.
 
+use std::borrow::Cow;
+
 use ::der::Tag;
 use zeroize::Zeroizing;
 
@@ -36,6 +38,8 @@ pub struct OpenOptions<'a> {
     /// Take key transport by RSA PKCS#1 v1.5. It invites Bleichenbacher's attack wherever an attacker learns whether
     /// opening succeeded; off unless an old peer leaves no choice.
     pub allow_pkcs1_transport: bool,
+    /// Take AES-GCM in EnvelopedData, the tag at the end of the ciphertext, as XiPKI writes it; RFC 5084 has AuthEnvelopedData.
+    pub allow_gcm_in_enveloped: bool,
     /// Limits on the work that a password recipient may order.
     pub limits: &'a Limits,
 }
@@ -49,6 +53,7 @@ impl<'a> OpenOptions<'a> {
             password: None,
             originator_spki: None,
             allow_pkcs1_transport: false,
+            allow_gcm_in_enveloped: false,
             limits,
         }
     }
@@ -169,7 +174,8 @@ pub fn open_content(
     }
     fields.optional_context(0, true)?;
     let infos = fields.expect(Tag::Set, "recipientInfos")?;
-    let encrypted = EncryptedContent::read(fields.expect(Tag::Sequence, "encryptedContentInfo")?, authenticated)?;
+    let encrypted = EncryptedContent::read(fields.expect(Tag::Sequence, "encryptedContentInfo")?)?;
+    encrypted.check_place(authenticated, options)?;
     let attributes = fields.optional_context(1, true)?;
     let mut ciphertext = encrypted.ciphertext.to_vec();
     let mut aad = Vec::new();
@@ -211,18 +217,47 @@ struct EncryptedContent<'a> {
     cipher: CipherAlgorithm,
     key_len: usize,
     iv: &'a [u8],
-    ciphertext: &'a [u8],
+    ciphertext: Cow<'a, [u8]>,
 }
 
 impl<'a> EncryptedContent<'a> {
-    fn read(info: Tlv<'a>, authenticated: bool) -> Result<Self, CmsError> {
+    /// RFC 5084 section 1.4: AES-GCM stands in AuthEnvelopedData.
+    fn check_place(&self, authenticated: bool, options: &OpenOptions<'_>) -> Result<(), CmsError> {
+        match (self.cipher, authenticated) {
+            (CipherAlgorithm::AesGcm, false) if !options.allow_gcm_in_enveloped => {
+                let words = "AES-GCM in EnvelopedData, where RFC 5084 has AuthEnvelopedData; switch gcm_in_enveloped_data takes it, \
+                             profile xipki";
+                Err(CryptoError::Unsupported(words.to_owned()).into())
+            }
+            (CipherAlgorithm::AesCbc, true) => {
+                let rule = "AES-CBC, which does not belong in this type of content";
+                Err(Asn1Error::invalid("AuthEnvelopedData", rule).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn read(info: Tlv<'a>) -> Result<Self, CmsError> {
         const WHAT: &str = "EncryptedContentInfo";
         let mut fields = Cursor::new(info.value, WHAT)?;
         let content_type = read_oid(&mut fields)?;
         let (algorithm, parameters) =
             algorithm_identifier(fields.expect(Tag::Sequence, "contentEncryptionAlgorithm")?)?;
-        let ciphertext = fields.optional_context(0, false)?;
-        let ciphertext = ciphertext.ok_or_else(|| Asn1Error::invalid(WHAT, "no encryptedContent in one piece"))?.value;
+        let ciphertext = match fields.optional_context(0, true)? {
+            // In pieces, as Bouncy Castle streams it.
+            Some(pieces) => {
+                let mut joined = Vec::new();
+                let mut pieces = Cursor::new(pieces.value, WHAT)?;
+                while !pieces.is_empty() {
+                    joined.extend_from_slice(pieces.expect(Tag::OctetString, "a piece of encryptedContent")?.value);
+                }
+                Cow::Owned(joined)
+            }
+            None => {
+                let whole = fields.optional_context(0, false)?;
+                Cow::Borrowed(whole.ok_or_else(|| Asn1Error::invalid(WHAT, "no encryptedContent"))?.value)
+            }
+        };
         fields.finish()?;
         let (cipher, key_len) = match algorithm {
             oid::AES128_CBC => (CipherAlgorithm::AesCbc, 16),
@@ -233,9 +268,6 @@ impl<'a> EncryptedContent<'a> {
             oid::AES256_GCM => (CipherAlgorithm::AesGcm, 32),
             other => return Err(CryptoError::Unsupported(format!("content encryption {other}; AES is")).into()),
         };
-        if authenticated != (cipher == CipherAlgorithm::AesGcm) {
-            return Err(Asn1Error::invalid(WHAT, "an algorithm that does not belong in this type of content").into());
-        }
         let parameters = parameters.ok_or_else(|| Asn1Error::invalid(WHAT, "no initialization vector"))?;
         let iv = match cipher {
             CipherAlgorithm::AesCbc if parameters.tag == Tag::OctetString => parameters.value,

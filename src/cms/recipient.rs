@@ -211,10 +211,7 @@ fn open_by_transport(
         return Ok(None);
     }
     match algorithm {
-        oid::RSAES_OAEP => {
-            let digest = oaep_parameters(parameters)?;
-            Ok(Some(key.decrypt(RsaEncryption::Oaep(digest), sealed)?))
-        }
+        oid::RSAES_OAEP => Ok(Some(key.decrypt(oaep_parameters(parameters)?, sealed)?)),
         oid::RSA_ENCRYPTION if options.allow_pkcs1_transport => {
             absent_or_null(parameters, WHAT)?;
             // RFC 3218 section 2.3.2: go on with a random key, so that nobody learns at which step it failed.
@@ -223,9 +220,10 @@ fn open_by_transport(
             let opened = key.decrypt(RsaEncryption::Pkcs1, sealed).ok().filter(|opened| opened.len() == key_len);
             Ok(Some(opened.unwrap_or(instead)))
         }
-        oid::RSA_ENCRYPTION => {
-            Err(CryptoError::Unsupported("key transport by RSA PKCS#1 v1.5 unless it is allowed".to_owned()).into())
-        }
+        oid::RSA_ENCRYPTION => Err(CryptoError::Unsupported(
+            "key transport by RSA PKCS#1 v1.5; switch pkcs1_key_transport takes it".to_owned(),
+        )
+        .into()),
         other => Err(CryptoError::Unsupported(format!("key transport {other}")).into()),
     }
 }
@@ -384,8 +382,9 @@ fn derive(
     Ok(())
 }
 
-/// RSAES-OAEP-params (RFC 4055 section 4.1): one digest throughout, empty label.
-pub(super) fn oaep_parameters(parameters: Option<Tlv<'_>>) -> Result<DigestAlgorithm, CmsError> {
+/// RSAES-OAEP-params (RFC 4055 section 4.1), empty label. The mask may be made with another digest, which the RFC only recommends
+/// to be the same: `OAEPWithSHA-256AndMGF1Padding` of Java has SHA-1 there.
+pub(super) fn oaep_parameters(parameters: Option<Tlv<'_>>) -> Result<RsaEncryption, CmsError> {
     const WHAT: &str = "RSAES-OAEP-params";
     let Some(parameters) = parameters else { return Err(Asn1Error::invalid(WHAT, "absent").into()) };
     let mut fields = Cursor::sequence(parameters.bytes, WHAT)?;
@@ -409,11 +408,10 @@ pub(super) fn oaep_parameters(parameters: Option<Tlv<'_>>) -> Result<DigestAlgor
         }
     }
     fields.finish()?;
-    if mask_digest != digest {
-        let found = format!("OAEP with {digest} and MGF1 with {mask_digest}; one digest for both is");
-        return Err(CryptoError::Unsupported(found).into());
-    }
-    Ok(digest)
+    Ok(match mask_digest == digest {
+        true => RsaEncryption::Oaep(digest),
+        false => RsaEncryption::OaepMasked { digest, mask: mask_digest },
+    })
 }
 
 /// The length of the key-encryption key of an AES key wrap (RFC 3565 section 2.3.2: parameters absent; NULL is met).

@@ -278,6 +278,9 @@ pub enum SignatureAlgorithm {
     },
     /// ECDSA with this digest.
     Ecdsa(DigestAlgorithm),
+    /// The same with NULL as parameters, which RFC 5758 section 3.2 rules out and Mbed TLS wrote until 2023, JDK 11 too: only read,
+    /// and only where weak signatures are taken.
+    EcdsaWithNull(DigestAlgorithm),
     /// Ed25519 (RFC 8410).
     Ed25519,
     /// ML-DSA-44, pure, empty context (RFC 9881).
@@ -301,7 +304,7 @@ impl SignatureAlgorithm {
             Self::RsaPssMasked { digest, mask, salt_len } => {
                 format!("RSA-PSS-{}/{salt_len}/MGF1-{}", digest.short_name(), mask.short_name())
             }
-            Self::Ecdsa(digest) => format!("ECDSA-{}", digest.short_name()),
+            Self::Ecdsa(digest) | Self::EcdsaWithNull(digest) => format!("ECDSA-{}", digest.short_name()),
             Self::Ed25519 | Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87 => self.to_string(),
         }
     }
@@ -351,6 +354,10 @@ impl SignatureAlgorithm {
                 Err(Asn1Error::invalid(WHAT, "parameters where there must be none"))
             }
         };
+        let ecdsa = |digest| match parameters {
+            Some(_) if absent_or_null => Ok(Self::EcdsaWithNull(digest)),
+            _ => without(Self::Ecdsa(digest)),
+        };
         match found {
             oid::SHA1_WITH_RSA => rsa(Sha1),
             oid::SHA224_WITH_RSA => rsa(Sha224),
@@ -361,11 +368,11 @@ impl SignatureAlgorithm {
                 let parameters = parameters.ok_or_else(|| Asn1Error::invalid(WHAT, "RSASSA-PSS without parameters"))?;
                 pss_parameters(parameters.bytes)
             }
-            oid::ECDSA_WITH_SHA1 => without(Self::Ecdsa(Sha1)),
-            oid::ECDSA_WITH_SHA224 => without(Self::Ecdsa(Sha224)),
-            oid::ECDSA_WITH_SHA256 => without(Self::Ecdsa(Sha256)),
-            oid::ECDSA_WITH_SHA384 => without(Self::Ecdsa(Sha384)),
-            oid::ECDSA_WITH_SHA512 => without(Self::Ecdsa(Sha512)),
+            oid::ECDSA_WITH_SHA1 => ecdsa(Sha1),
+            oid::ECDSA_WITH_SHA224 => ecdsa(Sha224),
+            oid::ECDSA_WITH_SHA256 => ecdsa(Sha256),
+            oid::ECDSA_WITH_SHA384 => ecdsa(Sha384),
+            oid::ECDSA_WITH_SHA512 => ecdsa(Sha512),
             oid::ED25519 => without(Self::Ed25519),
             oid::ML_DSA_44 => without(Self::MlDsa44),
             oid::ML_DSA_65 => without(Self::MlDsa65),
@@ -413,13 +420,19 @@ impl SignatureAlgorithm {
                 }
                 sequence(&[&encode_oid(oid::RSASSA_PSS), &sequence(&[&parameters])])
             }
-            Self::Ecdsa(digest) => plain(match digest {
-                Sha1 => oid::ECDSA_WITH_SHA1,
-                Sha224 => oid::ECDSA_WITH_SHA224,
-                Sha256 => oid::ECDSA_WITH_SHA256,
-                Sha384 => oid::ECDSA_WITH_SHA384,
-                Sha512 => oid::ECDSA_WITH_SHA512,
-            }),
+            Self::Ecdsa(digest) | Self::EcdsaWithNull(digest) => {
+                let found = match digest {
+                    Sha1 => oid::ECDSA_WITH_SHA1,
+                    Sha224 => oid::ECDSA_WITH_SHA224,
+                    Sha256 => oid::ECDSA_WITH_SHA256,
+                    Sha384 => oid::ECDSA_WITH_SHA384,
+                    Sha512 => oid::ECDSA_WITH_SHA512,
+                };
+                match self {
+                    Self::EcdsaWithNull(_) => sequence(&[&encode_oid(found), NULL]),
+                    _ => plain(found),
+                }
+            }
             Self::Ed25519 => plain(oid::ED25519),
             Self::MlDsa44 => plain(oid::ML_DSA_44),
             Self::MlDsa65 => plain(oid::ML_DSA_65),
@@ -433,14 +446,26 @@ impl SignatureAlgorithm {
             Self::RsaPkcs1(digest)
             | Self::RsaPss { digest, .. }
             | Self::RsaPssMasked { digest, .. }
-            | Self::Ecdsa(digest) => Some(digest),
+            | Self::Ecdsa(digest)
+            | Self::EcdsaWithNull(digest) => Some(digest),
             Self::Ed25519 | Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87 => None,
         }
     }
 
     /// Whether it is refused unless the caller allows weak algorithms: SHA-1.
     pub const fn is_weak(self) -> bool {
-        matches!(self.digest(), Some(DigestAlgorithm::Sha1))
+        self.weakness().is_some()
+    }
+
+    /// What speaks against taking such a signature, unless somebody has said that weak ones are taken.
+    pub const fn weakness(self) -> Option<&'static str> {
+        match (self, self.digest()) {
+            (_, Some(DigestAlgorithm::Sha1)) => Some("over a SHA-1 digest"),
+            (Self::EcdsaWithNull(_), _) => {
+                Some("by ECDSA with NULL as parameters, where RFC 5758 section 3.2 has none")
+            }
+            _ => None,
+        }
     }
 
     /// Whether a key of this kind can make such signatures.
@@ -466,6 +491,7 @@ impl fmt::Display for SignatureAlgorithm {
                 write!(f, "RSASSA-PSS with {digest}, MGF1 with {mask} and a salt of {salt_len} bytes")
             }
             Self::Ecdsa(digest) => write!(f, "ECDSA with {digest}"),
+            Self::EcdsaWithNull(digest) => write!(f, "ECDSA with {digest} and NULL as parameters"),
             Self::Ed25519 => f.write_str("Ed25519"),
             Self::MlDsa44 => f.write_str("ML-DSA-44"),
             Self::MlDsa65 => f.write_str("ML-DSA-65"),

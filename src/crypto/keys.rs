@@ -21,7 +21,8 @@ use crate::limits;
 /// PKCS#1 RSAPrivateKey, SEC 1 ECPrivateKey.
 ///
 /// In PEM, other blocks (certificates, EC PARAMETERS) are skipped; exactly one private key must be there. The password
-/// is used only for encrypted keys; an encrypted key without, or with a wrong one, is [`CryptoError::WrongSecret`].
+/// is used only for encrypted keys; an encrypted key with a wrong one is [`CryptoError::WrongSecret`], without one
+/// [`CryptoError::NoSecret`]. No error holds anything of the input: it may be a key all the same.
 pub fn load_private_key(
     provider: &dyn Provider,
     input: &[u8],
@@ -37,7 +38,7 @@ pub fn to_pkcs8(
     password: Option<&[u8]>,
 ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
     if !pem::is_pem(input) {
-        return der_to_pkcs8(provider, input, password);
+        return der_to_pkcs8(provider, pem::without_padding(input), password);
     }
     let blocks: Vec<_> = pem::parse(input)?.into_iter().filter(|block| block.label.ends_with("PRIVATE KEY")).collect();
     // A key in a form that is not read here does not spoil the one beside it that is.
@@ -192,7 +193,7 @@ pub(crate) fn pbes2_decrypt(
     let derivation_parameters =
         derivation_parameters.ok_or_else(|| CryptoError::BadKey("key derivation without parameters".to_owned()))?;
 
-    let password = password.ok_or(CryptoError::WrongSecret)?;
+    let password = password.ok_or(CryptoError::NoSecret)?;
     let mut key = Zeroizing::new([0u8; 32]);
     let key = &mut key[..key_len];
     match derivation {
@@ -280,6 +281,43 @@ mod tests {
     use super::*;
     use crate::asn1::pkcs8::encode_ec_private_key;
 
+    /// However a key is written that is not read here: what is said of it holds no part of it.
+    #[test]
+    fn no_error_quotes_a_key() {
+        use base64ct::{Base64, Encoding};
+        let provider = default_provider();
+        let key = provider.generate_key(KeyKind::P256).unwrap();
+        let pkcs8 = key.to_pkcs8().unwrap();
+        let base64 = Base64::encode_string(&pkcs8);
+        let block = pem::encode("PRIVATE KEY", &pkcs8);
+        let hex: String = pkcs8.iter().map(|byte| format!("{byte:02x}")).collect();
+        let wide = |first: [u8; 2], text: &str| {
+            [&first[..], &text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()].concat()
+        };
+        let forms = [
+            base64.clone().into_bytes(),
+            hex.clone().into_bytes(),
+            block.replace('\n', "\\n").into_bytes(),
+            block.replace('\n', " ").into_bytes(),
+            format!("key: \"{}\"", block.replace('\n', "")).into_bytes(),
+            format!("{{\"key\": \"{base64}\"}}").into_bytes(),
+            wide([0xff, 0xfe], &block),
+            pkcs8[..pkcs8.len() - 5].to_vec(),
+            [&pkcs8[..], b"behind"].concat(),
+        ];
+        for form in forms {
+            let error = load_private_key(&*provider, &form, None).unwrap_err();
+            let said = format!("{error} {error:?} {}", crate::Error::from(error.clone()).report());
+            for secret in [&base64, &hex] {
+                let parts: Vec<&[u8]> = secret.as_bytes().windows(6).collect();
+                assert!(!said.as_bytes().windows(6).any(|shown| parts.contains(&shown)), "{said}");
+            }
+        }
+        // A line end behind it harms nobody.
+        let padded = [&pkcs8[..], b"\r\n\0"].concat();
+        assert_eq!(load_private_key(&*provider, &padded, None).unwrap().spki(), key.spki());
+    }
+
     #[test]
     fn an_encrypted_key_opens_with_its_password_and_no_other() {
         let provider = default_provider();
@@ -288,7 +326,7 @@ mod tests {
         for input in [&sealed[..], pem::encode("ENCRYPTED PRIVATE KEY", &sealed).as_bytes()] {
             let load = |password: Option<&[u8]>| load_private_key(&*provider, input, password);
             assert_eq!(load(Some(b"correct")).unwrap().spki(), key.spki());
-            assert_eq!(load(None).unwrap_err(), CryptoError::WrongSecret);
+            assert_eq!(load(None).unwrap_err(), CryptoError::NoSecret);
             // Enough tries that some leave padding that looks right.
             for n in 0..1000u32 {
                 assert_eq!(load(Some(&n.to_be_bytes())).unwrap_err(), CryptoError::WrongSecret);

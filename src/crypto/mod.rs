@@ -11,6 +11,8 @@ pub mod external;
 pub mod keys;
 #[cfg(feature = "legacy-ciphers")]
 pub(crate) mod legacy;
+#[cfg(any(feature = "legacy-ciphers", feature = "crypto-rust"))]
+mod oaep;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
 pub mod public_key;
@@ -59,6 +61,8 @@ pub enum CryptoError {
     Decrypt,
     /// The password or secret does not open what it should.
     WrongSecret,
+    /// It is encrypted, and no password was given.
+    NoSecret,
     /// The random generator failed.
     Random,
     /// An external key did not sign: its number (at or below -10000 the application's own), and what happened.
@@ -74,6 +78,7 @@ impl fmt::Display for CryptoError {
             CryptoError::KeyCannot(what) => write!(f, "the key cannot {what}"),
             CryptoError::Decrypt => f.write_str("decryption failed"),
             CryptoError::WrongSecret => f.write_str("the secret does not open it"),
+            CryptoError::NoSecret => f.write_str("it is encrypted, and no password was given"),
             CryptoError::Random => f.write_str("the random generator failed"),
             CryptoError::External(_, what) => write!(f, "the external key did not sign: {what}"),
         }
@@ -125,6 +130,13 @@ pub enum CipherAlgorithm {
 pub enum RsaEncryption {
     /// RSAES-OAEP, the same digest for label and MGF1, empty label.
     Oaep(DigestAlgorithm),
+    /// The same with another digest in MGF1: only to decrypt what somebody else made.
+    OaepMasked {
+        /// Of the label.
+        digest: DigestAlgorithm,
+        /// Of MGF1.
+        mask: DigestAlgorithm,
+    },
     /// RSAES-PKCS1-v1_5; only where an old peer leaves no choice.
     Pkcs1,
 }

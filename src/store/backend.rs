@@ -81,10 +81,9 @@ pub(super) fn check_name(name: &str) -> Result<(), StoreError> {
     if is_good {
         return Ok(());
     }
-    let shown: String = name.chars().take(80).collect();
-    let detail = format!(
-        "{shown:?} is not a name: 1 to {MAX_NAME_LEN} of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash"
-    );
+    let shown = crate::words::quoted(&name.chars().take(80).collect::<String>());
+    let detail =
+        format!("{shown} is not a name: 1 to {MAX_NAME_LEN} of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash");
     Err(StoreError::new(StoreErrorKind::Name, "", detail))
 }
 

@@ -90,7 +90,7 @@ impl StoreError {
     /// A key that could not be read from, or made ready for, this place.
     pub(super) fn key(place: &str, error: &CryptoError) -> Self {
         let kind = match error {
-            CryptoError::WrongSecret | CryptoError::Decrypt => StoreErrorKind::Secret,
+            CryptoError::WrongSecret | CryptoError::NoSecret | CryptoError::Decrypt => StoreErrorKind::Secret,
             CryptoError::Random => StoreErrorKind::Random,
             _ => StoreErrorKind::Key,
         };

@@ -551,7 +551,7 @@ fn check_chain(name: &str, certificate: &Certificate, chain: &[Certificate]) -> 
     let mut below = certificate;
     for (index, above) in chain.iter().enumerate() {
         if !same_name(below.issuer(), above.subject()) {
-            let detail = format!("certificate {} of the chain did not issue the one before it: {above:?}", index + 1);
+            let detail = format!("certificate {} of the chain did not issue the one before it: {above}", index + 1);
             return Err(StoreError::new(StoreErrorKind::Chain, identity_key(name), detail));
         }
         below = above;

@@ -62,7 +62,9 @@ impl Record {
 
     pub(super) fn number<T: std::str::FromStr>(&self, name: &str, place: &str) -> Result<T, StoreError> {
         let value = self.field(name, place)?;
-        value.parse().map_err(|_| StoreError::corrupt(place, format!("the line {name} holds {value:?}, not a number")))
+        value.parse().map_err(|_| {
+            StoreError::corrupt(place, format!("the line {name} holds {}, not a number", crate::words::quoted(value)))
+        })
     }
 }
 
@@ -101,7 +103,10 @@ fn check_version(text: &str, kind: &str, place: &str) -> Result<(), StoreError> 
     match words.next() {
         Some("1") => Ok(()),
         version => {
-            let detail = format!("version {:?} of devid-{kind}; this library knows version 1", version.unwrap_or(""));
+            let detail = format!(
+                "version {} of devid-{kind}; this library knows version 1",
+                crate::words::quoted(version.unwrap_or(""))
+            );
             Err(StoreError::new(StoreErrorKind::Version, place, detail))
         }
     }

@@ -211,11 +211,19 @@ fn examine_pointer(
         (Ok(Some(_)), Ok(Some(_))) => ("current.copy", "older than the record it copies".to_owned()),
         (Ok(Some(_)), Ok(None)) => ("current.copy", "missing".to_owned()),
         (Ok(Some(_)), Err(damage)) => ("current.copy", damage.detail.clone()),
-        (Ok(None), _) => ("current", format!("missing; restored as {state:?}")),
-        (Err(damage), _) => ("current", format!("{}; restored as {state:?}", damage.detail)),
+        (Ok(None), _) => ("current", format!("missing; restored with {}", generations(state))),
+        (Err(damage), _) => ("current", format!("{}; restored with {}", damage.detail, generations(state))),
     };
     problems.push(Problem::new(ProblemKind::Pointer, &format!("{key}/{file}"), &text).mended(is_restored));
     finish_removal(home, name, state, mend, problems)
+}
+
+/// Which generations a pointer names.
+fn generations(state: IdentityState) -> String {
+    let named = [("current", state.current), ("previous", state.previous), ("pending", state.pending)];
+    let all: Vec<String> =
+        named.into_iter().filter_map(|(what, number)| Some(format!("{what} generation {}", number?))).collect();
+    if all.is_empty() { "no generation".to_owned() } else { all.join(", ") }
 }
 
 /// A pointer that names nothing: the identity was being removed.

@@ -70,7 +70,8 @@ impl FileExchange {
     pub fn new(directory: impl Into<PathBuf>, name: &str) -> Result<Self, TransportError> {
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
         if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.bytes().all(is_plain) {
-            let detail = format!("{name:?} is not a name of 1 to 64 letters, digits, '.', '_', '-'");
+            let detail =
+                format!("{} is not a name of 1 to 64 letters, digits, '.', '_', '-'", crate::words::quoted(name));
             return Err(TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, detail));
         }
         Ok(FileExchange { directory: directory.into(), name: name.to_owned() })

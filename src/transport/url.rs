@@ -60,9 +60,16 @@ impl Url {
             if !host.is_ascii() {
                 // RFC 5890 section 2.3.2.1: DNS and certificates carry the A-label.
                 let words = "is to be written as an A-label (punycode, xn--...)";
-                return Err(invalid(format!("the URL's host {host:?} holds {c:?}; such a name {words}")));
+                return Err(invalid(format!(
+                    "the URL's host {} holds {}; such a name {words}",
+                    crate::words::quoted(host),
+                    crate::words::character(c)
+                )));
             }
-            return Err(invalid(format!("the URL holds {c:?}, which must be percent-encoded")));
+            return Err(invalid(format!(
+                "the URL holds {}, which must be percent-encoded",
+                crate::words::character(c)
+            )));
         }
         let (scheme, rest) = text
             .split_once("://")
@@ -162,7 +169,7 @@ pub fn well_known_url(server: &str, profile: Option<&str>, operation: Option<&st
     for (prefix, label) in [("/p/", profile), ("/", operation)] {
         let Some(label) = label else { continue };
         if !is_segment(label) {
-            return Err(invalid(format!("{label:?} is not one segment of a path")));
+            return Err(invalid(format!("{} is not one segment of a path", crate::words::quoted(label))));
         }
         text.push_str(prefix);
         text.push_str(label);
@@ -181,8 +188,9 @@ fn split_authority(authority: &str, scheme: Scheme) -> Result<(&str, u16), Trans
                 rest.split_once(']').ok_or_else(|| invalid(format!("{authority}: the bracket is not closed")))?;
             if let Some((_, zone)) = host.split_once('%') {
                 // RFC 6874 is not implemented; a zone has a meaning on this host alone.
+                let zone = crate::words::quoted(zone);
                 return Err(invalid(format!(
-                    "[{host}] has the zone {zone:?}, which is not supported: use an address without"
+                    "[{host}] has the zone {zone}, which is not supported: use an address without"
                 )));
             }
             if host.parse::<std::net::Ipv6Addr>().is_err() {
@@ -194,13 +202,16 @@ fn split_authority(authority: &str, scheme: Scheme) -> Result<(&str, u16), Trans
     };
     let is_host_byte = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
     if host.is_empty() || !host.bytes().all(is_host_byte) {
-        return Err(invalid(format!("{authority:?} does not begin with a host name or address")));
+        return Err(invalid(format!("{} does not begin with a host name or address", crate::words::quoted(authority))));
     }
     match port {
         "" | ":" => Ok((host, scheme.default_port())),
         _ => match port.strip_prefix(':').filter(|p| p.bytes().all(|b| b.is_ascii_digit())).map(str::parse::<u16>) {
             Some(Ok(number)) if number > 0 => Ok((host, number)),
-            _ => Err(invalid(format!("{authority:?} does not end with a port between 1 and 65535"))),
+            _ => Err(invalid(format!(
+                "{} does not end with a port between 1 and 65535",
+                crate::words::quoted(authority)
+            ))),
         },
     }
 }

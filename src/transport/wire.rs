@@ -372,7 +372,7 @@ fn describe_timeout(which: ureq::Timeout, limits: &ExchangeLimits) -> String {
         ureq::Timeout::PerWrite => ("the server took no more bytes", limits.read_timeout),
         _ => ("the exchange was not complete", limits.total_timeout),
     };
-    format!("{what} within {limit:?}")
+    format!("{what} within {}", crate::words::duration(limit))
 }
 
 /// Retry-After in seconds (RFC 9110 section 10.2.3). The form with a date needs a clock: not read.

@@ -144,7 +144,8 @@ fn is_unknown_key(spki: &[u8]) -> bool {
 fn against_size(kind: KeyKind, allow_weak: bool) -> Option<Objection> {
     match kind {
         KeyKind::Rsa(bits) if bits < 2048 && !allow_weak => {
-            objection(Code::WeakAlgorithm, format!("an RSA key of {bits} bits, at least 2048 are demanded"))
+            let words = format!("an RSA key of {bits} bits, at least 2048 are demanded; allow_weak takes it");
+            objection(Code::WeakAlgorithm, words)
         }
         _ => None,
     }
@@ -202,8 +203,8 @@ fn against_unknown_signature(
         Ok(algorithm) => algorithm,
         Err(error) => return objection(Code::Algorithm, error.to_string()),
     };
-    if algorithm.is_weak() && !allow_weak {
-        return objection(Code::WeakAlgorithm, "the signature is over a SHA-1 digest");
+    if let Some(weakness) = algorithm.weakness().filter(|_| !allow_weak) {
+        return objection(Code::WeakAlgorithm, format!("the signature is {weakness}; allow_weak takes it"));
     }
     let kind = match KeyKind::of_spki(signer_spki) {
         Ok(kind) => kind,

@@ -292,7 +292,7 @@ impl<'a> Base<'a> {
                 }
             }
             GeneralName::Rfc822(value) => match split_mailbox(value) {
-                (Some(local), host) if !local.is_empty() && is_host(without_final_dot(host)) => {
+                (Some(local), host) if is_local_part(local) && is_host(without_final_dot(host)) => {
                     Ok(self.meets_mailbox(local, without_final_dot(host)))
                 }
                 _ => unreadable(),
@@ -378,6 +378,28 @@ pub(super) fn is_host(host: &[u8]) -> bool {
         })
 }
 
+/// Local-part of RFC 5321 section 4.1.2, with the letters of RFC 6531: a Dot-string of atoms, or one Quoted-string. What is neither may
+/// be read as another mailbox by whoever looks at it next, so it is compared with nothing.
+fn is_local_part(local: &[u8]) -> bool {
+    const ATOM: &[u8] = b"!#$%&'*+-/=?^_`{|}~";
+    if let Some(quoted) = local.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) {
+        let mut escaped = false;
+        return quoted.iter().all(|byte| {
+            let fits = match (escaped, byte) {
+                (true, byte) => byte.is_ascii_graphic() || *byte == b' ',
+                (false, b'"') => false,
+                (false, byte) => byte.is_ascii_graphic() || *byte == b' ' || !byte.is_ascii(),
+            };
+            escaped = !escaped && *byte == b'\\';
+            fits
+        }) && !escaped;
+    }
+    let is_atom = |atom: &[u8]| {
+        !atom.is_empty() && atom.iter().all(|b| b.is_ascii_alphanumeric() || ATOM.contains(b) || !b.is_ascii())
+    };
+    local.split(|byte| *byte == b'.').all(is_atom)
+}
+
 fn split_mailbox(value: &[u8]) -> (Option<&[u8]>, &[u8]) {
     match value.iter().rposition(|b| *b == b'@') {
         Some(at) => (Some(&value[..at]), &value[at + 1..]),
@@ -407,6 +429,10 @@ pub(super) fn uri_authority(uri: &[u8]) -> Option<&[u8]> {
     let scheme_is_valid = scheme.first().is_some_and(u8::is_ascii_alphabetic)
         && scheme.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
     let rest = uri[colon + 1..].strip_prefix(b"//").filter(|_| scheme_is_valid)?;
+    // No character of RFC 3986; some readers take a backslash for a slash, and another host with it.
+    if rest.iter().any(|byte| !byte.is_ascii_graphic() || b"\\\"<>^`{|}".contains(byte)) {
+        return None;
+    }
     let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     Some(&rest[..end])
 }

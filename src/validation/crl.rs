@@ -129,7 +129,8 @@ impl Crl {
         let read = |block: pem::Block<'_>| Self::from_der(block.decode()?.to_vec()).map_err(|error| block.place(error));
         let lists = blocks.map(read).collect::<Result<Vec<_>, _>>()?;
         if lists.is_empty() {
-            return Err(Asn1Error::invalid("PEM", "no X509 CRL block"));
+            let found = pem::labels_of(&pem::parse(input)?);
+            return Err(Asn1Error::invalid("PEM", format!("no X509 CRL block; there is {found}")));
         }
         Ok(lists)
     }

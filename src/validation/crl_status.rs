@@ -335,7 +335,9 @@ impl StatusSearch<'_> {
 
     fn verify(&self, crl: &Crl, signer: &Certificate) -> Result<(), String> {
         if crl.is_weak() && !self.checks.allow_weak {
-            return Err("its signature is over a SHA-1 digest".to_owned());
+            return Err(
+                "its signature is weak (over a SHA-1 digest, or ECDSA with parameters); allow_weak takes it".to_owned()
+            );
         }
         // A DSA key may have its parameters from the keys above it on the path (RFC 5280 section 6.1.4 (f)).
         let place = self.path.iter().position(|c| c == signer).unwrap_or(self.path.len());

@@ -255,8 +255,10 @@ impl CrlStream {
         if let Some(value) = facts.certificate_issuer {
             self.certificate_issuer = Some(value.into());
         }
-        let entry = CrlEntry::read(content)?;
-        if self.asked.iter().any(|asked| **asked == *entry.serial) {
+        // One without a serial number is about nobody.
+        if let Ok(entry) = CrlEntry::read(content)
+            && self.asked.iter().any(|asked| **asked == *entry.serial)
+        {
             if self.found.len() == MAX_FOUND {
                 return Err(too_large("entries with the serial numbers looked for", MAX_FOUND, MAX_FOUND + 1));
             }

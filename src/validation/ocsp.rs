@@ -191,7 +191,8 @@ impl OcspResponse {
             let algorithm = SignatureAlgorithm::from_der(&basic.signature_algorithm)
                 .map_err(|e| CryptoError::Unsupported(e.to_string()))?;
             if algorithm.is_weak() && !allow_weak {
-                return Err(CryptoError::Unsupported("a signature over a SHA-1 digest".to_owned()));
+                let words = "a weak signature (over a SHA-1 digest, or ECDSA with parameters); allow_weak takes it";
+                return Err(CryptoError::Unsupported(words.to_owned()));
             }
             provider.verify(&algorithm, spki, &basic.tbs, &basic.signature, allow_weak)
         })

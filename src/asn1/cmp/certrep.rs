@@ -162,8 +162,9 @@ impl CertStatus {
     }
 }
 
-/// Certificates in caPubs. One that cannot be read becomes no anchor, and spoils neither the others nor the answer.
-fn read_ca_pubs(mut list: Cursor<'_>, most: usize) -> Result<Vec<Certificate>, Asn1Error> {
+/// Certificates in caPubs and in the answer to caCerts. One that cannot be read is no help, and spoils neither the others nor the
+/// answer.
+pub(super) fn read_ca_pubs(mut list: Cursor<'_>, most: usize) -> Result<Vec<Certificate>, Asn1Error> {
     let mut certificates = Vec::new();
     for count in 0.. {
         if list.is_empty() {
@@ -173,18 +174,6 @@ fn read_ca_pubs(mut list: Cursor<'_>, most: usize) -> Result<Vec<Certificate>, A
             return Err(Asn1Error::too_large("caPubs", "count", most, most + 1));
         }
         certificates.extend(Certificate::from_der(list.any("a certificate")?.bytes).ok());
-    }
-    Ok(certificates)
-}
-
-/// Certificates of a list; one that cannot be read is an error, as the list stands inside the protection.
-pub(super) fn read_certificates(mut list: Cursor<'_>, most: usize) -> Result<Vec<Certificate>, Asn1Error> {
-    let mut certificates = Vec::new();
-    while !list.is_empty() {
-        if certificates.len() == most {
-            return Err(Asn1Error::too_large("certificates", "count", most, most + 1));
-        }
-        certificates.push(Certificate::from_der(list.any("a certificate")?.bytes)?);
     }
     Ok(certificates)
 }

@@ -2,7 +2,7 @@
 
 use ::der::Tag;
 
-use super::certrep::read_certificates;
+use super::certrep::read_ca_pubs;
 use super::header::InfoTypeAndValue;
 use crate::asn1::crmf::{CertTemplate, encode_time};
 use crate::asn1::der::{Asn1Error, Cursor, element, sequence};
@@ -18,7 +18,8 @@ pub fn gen_msg(info: &InfoTypeAndValue) -> Vec<u8> {
 
 /// `CaCertsValue ::= SEQUENCE SIZE (1..MAX) OF CMPCertificate`, at most `most`.
 pub fn read_ca_certs(value: &[u8], most: usize) -> Result<Vec<Certificate>, Asn1Error> {
-    read_certificates(Cursor::sequence(value, "CaCertsValue")?, most)
+    // One that cannot be read helps nobody, and spoils none of the others.
+    read_ca_pubs(Cursor::sequence(value, "CaCertsValue")?, most)
 }
 
 /// ```text

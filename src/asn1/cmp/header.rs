@@ -163,32 +163,10 @@ pub(super) fn directory_name(field: Tlv<'_>) -> Result<Option<Vec<u8>>, Asn1Erro
     Ok(Some(Name::from_der(field.value)?.as_der().to_vec()))
 }
 
-/// RFC 9810 section 5.1.1 asks for the form of RFC 5280; in the field there are also the others of X.680 section 46: without
-/// seconds, with a fraction, with a difference to UTC in place of the Z.
+/// RFC 9810 section 5.1.1 asks for the form of RFC 5280; what servers write is read.
 fn read_message_time(content: &[u8]) -> Option<Time> {
     let mut cursor = Cursor::new(content, "messageTime").ok()?;
-    let value = cursor.expect(Tag::GeneralizedTime, "a GeneralizedTime").ok()?.value;
-    let text = std::str::from_utf8(value).ok()?;
-    let (local, ahead) = match text.strip_suffix('Z') {
-        Some(local) => (local, 0),
-        None => {
-            let at = text.rfind(['+', '-'])?;
-            let (hours, minutes) = match text[at + 1..].len() {
-                2 => (&text[at + 1..], "0"),
-                4 => text[at + 1..].split_at(2),
-                _ => return None,
-            };
-            let seconds = hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60;
-            (&text[..at], if text[at..].starts_with('-') { -seconds } else { seconds })
-        }
-    };
-    let whole = local.split(['.', ',']).next()?;
-    let padded = match whole.len() {
-        10 => format!("{whole}0000Z"),
-        12 => format!("{whole}00Z"),
-        _ => format!("{whole}Z"),
-    };
-    Some(Time::from_generalized_time(padded.as_bytes())?.plus(-ahead))
+    Time::from_any_form(cursor.expect(Tag::GeneralizedTime, "a GeneralizedTime").ok()?.value)
 }
 
 fn octet_string(content: &[u8]) -> Result<Vec<u8>, Asn1Error> {

@@ -2,7 +2,7 @@
 
 use ::der::Tag;
 
-use super::status::read_free_text;
+use super::status::{read_free_text, read_number};
 use crate::asn1::der::{Asn1Error, Cursor, encode, sequence};
 
 /// One entry of
@@ -34,7 +34,8 @@ impl PollRep {
             }
             let mut fields = Cursor::new(cursor.expect(Tag::Sequence, "an entry")?.value, WHAT)?;
             let cert_req_id = fields.decode()?;
-            let check_after = fields.decode()?;
+            // Any number is an answer; one beyond 64 bits is as good as the largest.
+            let check_after = read_number(&fields.expect(Tag::Integer, "checkAfter")?);
             let reason = read_free_text(&mut fields)?;
             fields.finish()?;
             entries.push(PollRep { cert_req_id, check_after, reason });

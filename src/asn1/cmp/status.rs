@@ -227,7 +227,7 @@ pub(super) fn read_free_text(fields: &mut Cursor<'_>) -> Result<Vec<String>, Asn
 }
 
 /// The value of an INTEGER; one beyond 64 bits at the end of the range.
-fn read_number(number: &Tlv<'_>) -> i64 {
+pub(super) fn read_number(number: &Tlv<'_>) -> i64 {
     let is_negative = number.value.first().is_some_and(|byte| byte & 0x80 != 0);
     let end = if is_negative { i64::MIN } else { i64::MAX };
     ::der::Decode::from_der(number.bytes).unwrap_or(end)

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::asn1::der::Cursor;
+use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::crypto::keys::key_matches_certificate;
 use crate::crypto::{CryptoError, PrivateKey, Provider};
@@ -35,10 +36,13 @@ pub struct Pkcs12 {
 }
 
 impl Pkcs12 {
-    /// The first private key for which there is a certificate; `None` if there is no such pair. Keys of types that are not
-    /// known here are passed over; where there is no pair without them, the error names the first.
+    /// The private key for which there is a certificate, that of an end entity before that of a CA; `None` if there is no key. Keys
+    /// of types that are not known here are passed over; where there is no pair without them, the error names the first.
+    ///
+    /// Errors: also where there are keys, and a certificate for none of them: no key is lost without a word.
     pub fn identity(&self, provider: &dyn Provider) -> Result<Option<Pkcs12Identity>, CryptoError> {
         let mut unusable = None;
+        let mut authority = None;
         for key in &self.keys {
             let key = match provider.import_pkcs8(&key.pkcs8) {
                 Ok(key) => key,
@@ -49,14 +53,34 @@ impl Pkcs12 {
             };
             if let Some(own) = self.certificates.iter().find(|c| key_matches_certificate(&*key, c)) {
                 let others = self.certificates.iter().filter(|other| *other != own).cloned().collect();
-                return Ok(Some(Pkcs12Identity { key, certificate: own.clone(), others }));
+                let found = Pkcs12Identity { key, certificate: own.clone(), others };
+                if !is_authority(own) {
+                    return Ok(Some(found));
+                }
+                authority.get_or_insert(found);
             }
         }
-        match unusable {
-            Some(error) => Err(error),
-            None => Ok(None),
+        match (authority, unusable) {
+            (Some(found), _) => Ok(Some(found)),
+            (None, Some(error)) => Err(error),
+            (None, None) if self.keys.is_empty() => Ok(None),
+            (None, None) => Err(CryptoError::BadKey(format!(
+                "the PKCS#12 file holds {} and no certificate for it",
+                if self.keys.len() == 1 {
+                    "a private key".to_owned()
+                } else {
+                    format!("{} private keys", self.keys.len())
+                }
+            ))),
         }
     }
+}
+
+/// Whether basicConstraints says so.
+fn is_authority(certificate: &Certificate) -> bool {
+    use x509_cert::ext::pkix::BasicConstraints;
+    let constraints = certificate.decode_extension(oid::CE_BASIC_CONSTRAINTS, "BasicConstraints");
+    constraints.is_ok_and(|found: Option<BasicConstraints>| found.is_some_and(|constraints| constraints.ca))
 }
 
 /// A private key with its certificate.

@@ -1,5 +1,7 @@
 //! Reading a PKCS#12 file.
 
+use std::borrow::Cow;
+
 use ::der::Tag;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -10,7 +12,7 @@ use crate::asn1::der::{Asn1Error, Cursor, Tlv};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo, algorithm_identifier};
 use crate::asn1::x509::{Certificate, read_oid};
-use crate::asn1::{Problem, ber, der, directory_string};
+use crate::asn1::{Problem, ber, der, directory_string, pem};
 use crate::cms::CmsError;
 use crate::crypto::algorithm::digest_identifier;
 use crate::crypto::keys::{derive_pbkdf2, pbes2_decrypt};
@@ -31,7 +33,8 @@ impl Pkcs12 {
             let limit = limits::MAX_PKCS12_BYTES;
             return Err(Asn1Error::too_large(WHAT, "length in bytes", limit, input.len()).into());
         }
-        let file = ber::with_definite_lengths(input)?;
+        let input = read_armour(input)?;
+        let file = ber::with_definite_lengths(&input)?;
         let mut fields = Cursor::sequence(&file, WHAT)?;
         if fields.expect(Tag::Integer, "version")?.value != [3] {
             return Err(Asn1Error::invalid(WHAT, "version is not 3").into());
@@ -41,7 +44,9 @@ impl Pkcs12 {
             (other, _) => return Err(unsupported(format!("PKCS#12 protected by {other}; by a password is"))),
         };
         let Some(mac) = fields.optional(Tag::Sequence)? else {
-            return Err(unsupported("PKCS#12 without a MAC: nothing shows that it is whole".to_owned()));
+            let words = "PKCS#12 without a MAC: nothing shows that it is whole; write it anew with one (openssl pkcs12 \
+                         -nomacver, then openssl pkcs12 -export)";
+            return Err(unsupported(words.to_owned()));
         };
         fields.finish()?;
 
@@ -63,6 +68,35 @@ impl Pkcs12 {
             (false, Err(error @ CmsError::Malformed(_))) => Err(error),
             (false, _) => Err(CryptoError::WrongSecret.into()),
         }
+    }
+}
+
+/// The file without what mail, editors and configuration management put around it; what is something else is named.
+fn read_armour(input: &[u8]) -> Result<Cow<'_, [u8]>, CmsError> {
+    const WHAT: &str = "PKCS#12";
+    let refuse = |words: String| Err(Asn1Error::invalid(WHAT, words).into());
+    if pem::is_pem(input) {
+        let blocks = pem::parse(input)?;
+        return match blocks.iter().find(|block| matches!(block.label, "PKCS12" | "PKCS#12")) {
+            Some(block) => Ok(Cow::Owned(block.decode()?.to_vec())),
+            None => refuse(format!("expected a PKCS#12 file, found PEM: {}", pem::labels_of(&blocks))),
+        };
+    }
+    let der = pem::without_armour(input);
+    // Whole or cut short: a SEQUENCE that begins with version 3.
+    let is_it = der.first() == Some(&0x30) && der[..der.len().min(12)].windows(3).any(|version| version == [2, 1, 3]);
+    match &*der {
+        _ if is_it => Ok(der),
+        [0xfe, 0xed, 0xfe, 0xed, ..] | [0xce, 0xce, 0xce, 0xce, ..] => refuse(
+            "expected a PKCS#12 file, found a Java key store: keytool -importkeystore -srckeystore FILE -destkeystore NEW \
+             -deststoretype PKCS12"
+                .to_owned(),
+        ),
+        [0x30, ..] => refuse("expected a PKCS#12 file, found other DER, such as a certificate or a key".to_owned()),
+        other => match der::as_text(other, WHAT) {
+            Some(error) => Err(error.into()),
+            None => refuse("expected a PKCS#12 file, found neither DER nor text".to_owned()),
+        },
     }
 }
 
@@ -166,7 +200,11 @@ impl Reader<'_> {
                     self.read_contents(data, 0)
                 }
                 oid::CMS_ENCRYPTED_DATA => self.read_encrypted(content),
-                other => Err(unsupported(format!("PKCS#12 with content {other}"))),
+                // Like a key that is not for us: it counts where nothing else is there.
+                other => {
+                    self.unread_key.get_or_insert_with(|| unsupported(format!("PKCS#12 with content {other}")));
+                    Ok(())
+                }
             };
             outcome = outcome.and(read);
         }

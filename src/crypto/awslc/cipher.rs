@@ -163,6 +163,7 @@ pub(super) fn rsa_encrypt(scheme: RsaEncryption, spki: &[u8], plaintext: &[u8]) 
             let key = OaepPublicEncryptingKey::new(key).map_err(too_long)?;
             key.encrypt(algorithm, plaintext, &mut out, None).map_err(too_long)?.len()
         }
+        RsaEncryption::OaepMasked { .. } => return Err(CryptoError::KeyCannot("encrypt with two digests in OAEP")),
         RsaEncryption::Pkcs1 => {
             let key = Pkcs1PublicEncryptingKey::new(key).map_err(too_long)?;
             key.encrypt(plaintext, &mut out).map_err(too_long)?.len()

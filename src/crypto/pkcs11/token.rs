@@ -114,7 +114,7 @@ impl Module {
             if !info.token_initialized() {
                 continue;
             }
-            present.push(format!("{:?}", info.label()));
+            present.push(crate::words::quoted(info.label()));
             if is_meant(uri, slot, &info) {
                 matching.push(Token { module: self.clone(), slot, info });
             }
@@ -175,7 +175,12 @@ impl Token {
     pub fn login(&self, session: &Session, user: UserType, pin: &PinSource) -> Result<(), TokenError> {
         let info = self.read_info()?;
         let label = info.label();
-        let locked = || TokenError::PinLocked(format!("the PIN of token {label:?} is locked (CKR_PIN_LOCKED)"));
+        let locked = || {
+            TokenError::PinLocked(format!(
+                "the PIN of token {} is locked (CKR_PIN_LOCKED)",
+                crate::words::quoted(label)
+            ))
+        };
         if info.user_pin_locked() {
             return Err(locked());
         }
@@ -189,7 +194,10 @@ impl Token {
         if info.user_pin_final_try() {
             let words =
                 "one more wrong PIN locks it: the last try is left to a person. Log in with another program first";
-            return Err(TokenError::WrongPin(format!("the PIN of token {label:?} is not tried, as {words}")));
+            return Err(TokenError::WrongPin(format!(
+                "the PIN of token {} is not tried, as {words}",
+                crate::words::quoted(label)
+            )));
         }
         let request = PinRequest {
             token: label.to_owned(),
@@ -201,7 +209,7 @@ impl Token {
         if memory.is_refused(&pin).map_err(TokenError::NoPin)? {
             let words =
                 "the PIN given was refused before; it is not tried again in this process, as wrong ones lock a token";
-            return Err(TokenError::WrongPin(format!("token {label:?}: {words}")));
+            return Err(TokenError::WrongPin(format!("token {}: {words}", crate::words::quoted(label))));
         }
         match session.login(user, Some(&AuthPin::new(pin.as_str().into()))) {
             Ok(()) => {
@@ -218,13 +226,13 @@ impl Token {
         let (label, name) = (self.info.label(), words::name(error));
         let wrong = || {
             memory.refused(pin);
-            TokenError::WrongPin(format!("token {label:?} does not take the PIN ({name})"))
+            TokenError::WrongPin(format!("token {} does not take the PIN ({name})", crate::words::quoted(label)))
         };
         match error {
             Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _) => wrong(),
             Error::Pkcs11(RvError::PinLocked, _) => {
                 memory.refused(pin);
-                TokenError::PinLocked(format!("the PIN of token {label:?} is locked ({name})"))
+                TokenError::PinLocked(format!("the PIN of token {} is locked ({name})", crate::words::quoted(label)))
             }
             error if is_stale(error) => self.failed("logging in", error),
             // Some modules report a wrong PIN as a general error; the token's own counter tells.
@@ -274,7 +282,11 @@ impl Token {
     }
 
     pub fn failed(&self, doing: &str, error: &Error) -> TokenError {
-        TokenError::Failed(format!("{doing} of token {:?}: {}", self.info.label(), words::name(error)))
+        TokenError::Failed(format!(
+            "{doing} of token {}: {}",
+            crate::words::quoted(self.info.label()),
+            words::name(error)
+        ))
     }
 }
 

@@ -40,7 +40,7 @@ impl TokenUri {
         let attributes = path.split(';').map(|part| (part, false)).chain(query.split('&').map(|part| (part, true)));
         for (attribute, is_query) in attributes.filter(|(part, _)| !part.is_empty()) {
             let Some((name, value)) = attribute.split_once('=') else {
-                return Err(format!("{attribute:?} in the URI is not of the form name=value"));
+                return Err(format!("{} in the URI is not of the form name=value", crate::words::quoted(attribute)));
             };
             if seen.contains(&name) {
                 return Err(format!("the URI says {name} twice"));

@@ -2,13 +2,15 @@
 
 use cryptoki::error::{Error, RvError};
 
+use crate::words::as_written;
+
 /// "C_SignInit: CKR_DEVICE_ERROR".
 pub(super) fn name(error: &Error) -> String {
     match error {
         Error::Pkcs11(RvError::VendorDefined(code), function) => {
-            format!("C_{function:?}: CKR_VENDOR_DEFINED ({code:#x})")
+            format!("C_{}: CKR_VENDOR_DEFINED ({code:#x})", as_written(function))
         }
-        Error::Pkcs11(value, function) => format!("C_{function:?}: {}", constant(&format!("{value:?}"))),
+        Error::Pkcs11(value, function) => format!("C_{}: {}", as_written(function), constant(&as_written(value))),
         other => other.to_string(),
     }
 }

@@ -122,6 +122,7 @@ pub(super) fn rsa_encrypt(scheme: RsaEncryption, spki: &[u8], plaintext: &[u8]) 
             return Err(CryptoError::Unsupported("OAEP with SHA-224".to_owned()));
         }
         RsaEncryption::Oaep(digest) => with_digest!(digest, D => key.encrypt(&mut rng, Oaep::<D>::new(), plaintext)),
+        RsaEncryption::OaepMasked { .. } => return Err(CryptoError::KeyCannot("encrypt with two digests in OAEP")),
         RsaEncryption::Pkcs1 => key.encrypt(&mut rng, Pkcs1v15Encrypt, plaintext),
     };
     sealed.map_err(|_| CryptoError::Unsupported(format!("encrypting {} bytes with such a key", plaintext.len())))

@@ -139,6 +139,9 @@ impl PrivateKey for Key {
                 return Err(CryptoError::Unsupported("OAEP with SHA-224".to_owned()));
             }
             RsaEncryption::Oaep(digest) => with_digest!(digest, D => key.decrypt(Oaep::<D>::new(), ciphertext)),
+            RsaEncryption::OaepMasked { digest, mask } => {
+                return super::super::oaep::decrypt(key, digest, mask, ciphertext);
+            }
             RsaEncryption::Pkcs1 => key.decrypt(Pkcs1v15Encrypt, ciphertext),
         };
         opened.map(Zeroizing::new).map_err(|_| CryptoError::Decrypt)

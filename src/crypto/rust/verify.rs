@@ -79,12 +79,14 @@ fn prehashed(
             let hash = |found, parts: &[&[u8]]| digest(found, parts).to_vec();
             super::super::rsa_pss::verify_masked(rsa, (found, mask, salt_len), value, signature, &hash)
         }
-        (PublicKey::Ec { kind, point }, SignatureAlgorithm::Ecdsa(_)) => with_curve!(*kind, curve => {
-            let key = curve::PublicKey::from_sec1_bytes(point)
-                .map_err(|_| CryptoError::BadKey("the key's octets are not a point of its curve".to_owned()))?;
-            let signature = curve::ecdsa::Signature::from_der(signature).map_err(|_| CryptoError::Mismatch)?;
-            verify_prehashed(&key.to_projective(), value, &signature).map_err(|_| CryptoError::Mismatch)
-        }),
+        (PublicKey::Ec { kind, point }, SignatureAlgorithm::Ecdsa(_) | SignatureAlgorithm::EcdsaWithNull(_)) => {
+            with_curve!(*kind, curve => {
+                let key = curve::PublicKey::from_sec1_bytes(point)
+                    .map_err(|_| CryptoError::BadKey("the key's octets are not a point of its curve".to_owned()))?;
+                let signature = curve::ecdsa::Signature::from_der(signature).map_err(|_| CryptoError::Mismatch)?;
+                verify_prehashed(&key.to_projective(), value, &signature).map_err(|_| CryptoError::Mismatch)
+            })
+        }
         _ => Err(CryptoError::KeyCannot("sign a digest")),
     }
 }

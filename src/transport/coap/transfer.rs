@@ -157,7 +157,10 @@ impl Transfer {
             return Next::Wait(self.under_way.due);
         }
         if self.under_way.is_acknowledged {
-            let words = format!("the request was acknowledged, no answer came within {:?}", self.limits.read_timeout);
+            let words = format!(
+                "the request was acknowledged, no answer came within {}",
+                crate::words::duration(self.limits.read_timeout)
+            );
             self.fail(TransportErrorKind::Timeout, words);
         } else if self.under_way.repetitions == self.config.max_retransmit {
             let words = format!("no answer to a message that was sent {} times", self.under_way.repetitions + 1);

@@ -61,7 +61,7 @@ impl TlsClient {
     ) -> io::Result<Session> {
         let host = self.server_name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            let words = format!("{host:?} is no name that a server can have in TLS");
+            let words = format!("{} is no name that a server can have in TLS", crate::words::quoted(host));
             failed(TransportError::new(TransportErrorKind::Invalid, Phase::Tls, words))
         })?;
         let answer = Answer::new(self.certified.clone());
@@ -192,7 +192,7 @@ fn explain(error: rustls::Error, answer: &Answer, phase: Phase) -> io::Error {
             made.is_possibly_delivered &= !refuses_client;
             words
         }
-        rustls::Error::InvalidMessage(_) => format!("the server does not speak TLS here: {error}"),
+        rustls::Error::InvalidMessage(_) => "the server does not speak TLS here: what came is no TLS record".to_owned(),
         other => format!("the TLS handshake or record layer failed: {other}"),
     };
     failed(made)
@@ -218,20 +218,21 @@ fn describe_alert(alert: AlertDescription, answer: &Answer) -> (String, bool) {
     );
     // TLS 1.2 knows no alert of its own for a certificate that is missing.
     let about_missing = about_certificates || alert == A::HandshakeFailure;
+    let name = crate::words::spaced(&alert);
     match (was_asked, was_given) {
         (true, true) if about_certificates => {
-            (format!("the server refuses the client certificate: alert {alert:?}"), true)
+            (format!("the server refuses the client certificate: alert \"{name}\""), true)
         }
         (true, false) if about_missing && answer.certified.is_some() => {
             let words = "the server asks for a client certificate by algorithms that its key does not have";
-            (format!("{words}: alert {alert:?}"), true)
+            (format!("{words}: alert \"{name}\""), true)
         }
         (true, false) if about_missing => {
-            (format!("the server demands a client certificate, and none is set: alert {alert:?}"), true)
+            (format!("the server demands a client certificate, and none is set: alert \"{name}\""), true)
         }
         _ if matches!(alert, A::HandshakeFailure | A::ProtocolVersion | A::InsufficientSecurity) => {
-            (format!("the server ended the TLS session: alert {alert:?}; {OFFERED}"), false)
+            (format!("the server ended the TLS session: alert \"{name}\"; {OFFERED}"), false)
         }
-        _ => (format!("the server ended the TLS session: alert {alert:?}"), false),
+        _ => (format!("the server ended the TLS session: alert \"{name}\""), false),
     }
 }

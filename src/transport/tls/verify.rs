@@ -131,7 +131,10 @@ impl Verifier {
             let known = SCHEMES.iter().find(|known| known.scheme == signed.scheme);
             let algorithm = known.filter(|known| known.is_allowed(is_tls13, certificate.spki())).map(|k| k.algorithm);
             let algorithm = algorithm.ok_or_else(|| {
-                let words = format!("the handshake is signed by {:?}, which does not fit its key", signed.scheme);
+                let words = format!(
+                    "the handshake is signed by {}, which does not fit its key",
+                    crate::words::spaced(&signed.scheme)
+                );
                 Error::new(Code::Algorithm, words)
             })?;
             Ok(self.0.provider.verify(&algorithm, certificate.spki(), message, signed.signature(), false)?)
