@@ -427,7 +427,7 @@ pub fn issuer_names(value: &[u8]) -> Result<Vec<&[u8]>, Asn1Error> {
 /// The serial number of an entry, as an INTEGER or as any other value with the same content, and what follows. One without
 /// content is none.
 #[inline]
-fn serial_of(content: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn serial_of(content: &[u8]) -> Option<(&[u8], &[u8])> {
     let found = match take(content, 0x02) {
         Some(found) => found,
         None => take_any(content).map(|(_, serial, rest)| (serial, rest))?,

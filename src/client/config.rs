@@ -73,6 +73,8 @@ pub struct Config {
     pub accept_ca_pubs: bool,
     /// See [`Context::adopt_root_of_ip`].
     pub adopt_root_of_ip: bool,
+    /// SHA-256 of roots known by nothing else: see [`Context::root_fingerprints`].
+    pub root_fingerprints: Vec<[u8; 32]>,
     /// See [`Context::message_time_window_seconds`].
     pub message_time_window_seconds: Option<u32>,
     /// How far two clocks may be apart, wherever they meet: see [`Context::clock_skew_seconds`]; also for thisUpdate of status
@@ -129,6 +131,7 @@ impl Config {
             send_message_time: true,
             accept_ca_pubs: false,
             adopt_root_of_ip: false,
+            root_fingerprints: Vec::new(),
             profile_mac: None,
             message_time_window_seconds: Some(3600),
             clock_skew_seconds: limits::CLOCK_SKEW_SECONDS,
@@ -203,6 +206,21 @@ impl Config {
             }
             _ => Err(Error::new(Code::State, "a signature algorithm is set before the key that signs")),
         }
+    }
+
+    /// Adds a root that is known by its SHA-256 alone, in hexadecimal with or without colons: see
+    /// [`Context::root_fingerprints`]. No other anchors are needed then.
+    ///
+    /// Errors: [`Code::InvalidArgument`] for what is no SHA-256.
+    pub fn add_root_fingerprint(&mut self, text: &str) -> Result<(), Error> {
+        let digits: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b':' | b' ' | b'-')).collect();
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        let bytes: Option<Vec<u8>> =
+            digits.chunks(2).map(|pair| Some((digit(pair[0])? * 16 + digit(*pair.get(1)?)?) as u8)).collect();
+        let fingerprint = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let words = "a root's fingerprint is a SHA-256: 64 hexadecimal digits, with or without colons";
+        self.root_fingerprints.push(fingerprint.ok_or_else(|| Error::new(Code::InvalidArgument, words))?);
+        Ok(())
     }
 
     /// What a known CA needs, by name: see [`Profile::NAMES`] and `docs/known-cas.md`. Replaces the tolerances set so far;
@@ -297,6 +315,7 @@ impl Config {
             send_message_time: self.send_message_time,
             accept_ca_pubs: self.accept_ca_pubs,
             adopt_root_of_ip: self.adopt_root_of_ip,
+            root_fingerprints: self.root_fingerprints.clone(),
             message_time_window_seconds: self.message_time_window_seconds,
             clock_skew_seconds: self.clock_skew_seconds,
             acceptance: self.acceptance,

@@ -11,6 +11,7 @@ use super::proof::Possession;
 use super::response::{self, Checked, Failure, Inbox};
 use super::revoke;
 use crate::asn1::cmp::{BodyType, ErrorMsgContent, PkiBody, PkiStatus, PkiStatusInfo, PollRep, poll};
+use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::error::Error;
 use crate::time::Time;
@@ -74,7 +75,8 @@ impl Operation {
     /// signer of that answer.
     pub(super) fn believing_adopted(&self) -> Arc<Context> {
         let root = self.transaction.as_ref().and_then(|transaction| transaction.adopted_root.as_ref());
-        let Some(root) = root.filter(|_| self.context.adopt_root_of_ip) else { return Arc::clone(&self.context) };
+        let may = |root: &&Certificate| self.context.adopt_root_of_ip || self.context.is_told_root(root);
+        let Some(root) = root.filter(may) else { return Arc::clone(&self.context) };
         let mut context = Context::clone(&self.context);
         context.cmp_anchors.add(root.clone());
         context.enrolment_anchors.add(root.clone());
@@ -148,6 +150,7 @@ impl Operation {
                 let mut came = Came::with(&message, protected_by);
                 // The clock of somebody who may not decide moves none.
                 came.message_time.take_if(|_| bearer.is_some());
+                came.signer = self.transaction.as_ref().and_then(|transaction| transaction.bound_signer.clone());
                 self.certificate_answered(rep, &came, under_way, now)
             }
             PkiBody::RevRep(content) => {

@@ -146,7 +146,7 @@ pub(super) fn may_sign(
         Err(cause) => {
             let words = format!("{role} {signer} is not trusted: {cause}");
             let index = cause.facts().certificate_index;
-            let refused = (cause.code() == Code::NoPath).then_some(Refused::NoPath);
+            let refused = matches!(cause.code(), Code::NoPath | Code::SignatureInvalid).then_some(Refused::NoPath);
             return Err(Error::new(Code::ProtectionInvalid, words).with(|facts| {
                 facts.certificate_index = index;
                 facts.refused = refused;

@@ -57,6 +57,8 @@ impl Operation {
     /// Passes on what an authorised signer says, and of another what proves itself.
     pub(super) fn weighed(&mut self, context: &Context, checked: Checked, now: Time) -> Result<Checked, Error> {
         let Some(bearer) = &checked.bearer else { return Ok(checked) };
+        let knowing = context.with_told_roots(checked.message.extra_certs());
+        let context = knowing.as_ref().unwrap_or(context);
         let proves_itself = match &checked.body {
             PkiBody::PollRep(_) => true,
             PkiBody::Error(content) => content.status.status == PkiStatus::Waiting,
@@ -73,6 +75,8 @@ impl Operation {
         if brings_certificate(&checked.body) {
             transaction.bound_signer = Some(bearer.certificate.clone());
             transaction.signer_path = bearer.path[1..].to_vec();
+            let told = bearer.path.iter().find(|root| context.is_told_root(root)).cloned();
+            transaction.adopted_root = told.or(transaction.adopted_root.take());
         }
         Ok(checked)
     }

@@ -54,6 +54,9 @@ pub struct Context {
     /// anchors signer and new certificate of this ir, where no configured anchor does. The device then believes whoever
     /// answers first: only for networks where nobody else can. Off.
     pub adopt_root_of_ip: bool,
+    /// SHA-256 of roots that the owner knows by nothing else (printed on paper, in the device's documents): a certificate with this
+    /// digest that comes in extraCerts or caPubs is an anchor, as if it had been configured (RFC 9810 section 6.7.2).
+    pub root_fingerprints: Vec<[u8; 32]>,
     /// How far messageTime may be from the caller's time; `None` if that time is not reliable (RFC 9483 section 3.5).
     pub message_time_window_seconds: Option<u32>,
     /// How far apart two clocks may be that are both right: notBefore of fresh certificates and of signers, and the least
@@ -87,6 +90,7 @@ impl Context {
             general_info: Vec::new(),
             accept_ca_pubs: false,
             adopt_root_of_ip: false,
+            root_fingerprints: Vec::new(),
             message_time_window_seconds: Some(3600),
             clock_skew_seconds: crate::limits::CLOCK_SKEW_SECONDS,
             acceptance: Acceptance::default(),
@@ -94,6 +98,30 @@ impl Context {
             limits: Limits::default(),
             tolerance: Tolerance::default(),
         }
+    }
+
+    /// Whether this is a root that the owner has told by its fingerprint.
+    pub(super) fn is_told_root(&self, certificate: &Certificate) -> bool {
+        !self.root_fingerprints.is_empty()
+            && certificate.is_self_issued()
+            && self
+                .provider
+                .digest(DigestAlgorithm::Sha256, &[certificate.as_der()])
+                .is_ok_and(|digest| self.root_fingerprints.iter().any(|told| told[..] == digest[..]))
+    }
+
+    /// The settings with the told roots among these certificates as anchors; `None` if there is none.
+    pub(super) fn with_told_roots(&self, came: &[Certificate]) -> Option<Context> {
+        let told: Vec<&Certificate> = came.iter().filter(|certificate| self.is_told_root(certificate)).collect();
+        if told.is_empty() {
+            return None;
+        }
+        let mut context = self.clone();
+        for root in told {
+            context.cmp_anchors.add(root.clone());
+            context.enrolment_anchors.add(root.clone());
+        }
+        Some(context)
     }
 
     /// What a path is checked for where two clocks meet: the one door for certificates that come by CMP.
@@ -146,7 +174,7 @@ impl Context {
                     );
                     return Err(Error::new(Code::InvalidArgument, words));
                 }
-                if self.cmp_anchors.is_empty() && !self.adopt_root_of_ip {
+                if self.cmp_anchors.is_empty() && !self.adopt_root_of_ip && self.root_fingerprints.is_empty() {
                     let words = "no CMP anchors: nothing could say who may sign answers";
                     return Err(Error::new(Code::InvalidArgument, words));
                 }

@@ -392,6 +392,7 @@ impl Case<'_> {
         let came = self.answer.filter(|a| a.body_type() == BodyType::IP && is_ip);
         let is_known = |root: &crate::asn1::x509::Certificate| self.context.cmp_anchors.iter().any(|a| a == root);
         !self.context.adopt_root_of_ip
+            && self.context.root_fingerprints.is_empty()
             && came.is_some_and(|a| a.extra_certs().iter().any(|c| c.is_self_issued() && !is_known(c)))
             && !came.is_some_and(|a| a.extra_certs().iter().any(is_known))
     }

@@ -8,7 +8,7 @@ use super::context::Credential;
 use super::diagnosis::diagnose;
 use super::issued::{self, Issued};
 use super::keygen::open_generated_key;
-use super::operation::{Operation, Phase, State, UnderWay};
+use super::operation::{Operation, Phase, State, ToProve, UnderWay};
 use super::possession;
 use super::proof::{Possession, RequestedKey, answer_challenges, open_certificate};
 use super::request::{CertificateRequest, RequestKind, Signer};
@@ -17,7 +17,7 @@ use crate::asn1::Asn1Error;
 use crate::asn1::cmp::{
     BodyType, CertOrEncCert, CertRepMessage, CertStatus, Challenge, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo,
 };
-use crate::asn1::crmf;
+use crate::asn1::crmf::{self, PopoAuthInfo};
 use crate::asn1::der::sequence;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
@@ -35,6 +35,8 @@ pub(super) struct Came<'a> {
     pub confirm_before: Option<Time>,
     /// What the sender's clock says.
     pub message_time: Option<Time>,
+    /// Who signed it, if it is signed.
+    pub signer: Option<Certificate>,
 }
 
 impl<'a> Came<'a> {
@@ -46,6 +48,7 @@ impl<'a> Came<'a> {
             granted: header.info(oid::IT_IMPLICIT_CONFIRM).is_some(),
             confirm_before: header.info(oid::IT_CONFIRM_WAIT_TIME).and_then(generalized_time),
             message_time: header.message_time,
+            signer: None,
         }
     }
 }
@@ -75,34 +78,60 @@ impl Operation {
             // On behalf of others: their proof was checked before the operation was made.
             return self.send_first(&possession::ra_verified(&cert_request, &[]), now);
         }
+        let proof = ToProve { input: self.possession_input(&request)?, cert_request };
         match (request.possession, &request.key) {
             (Possession::Signature(algorithm), RequestedKey::Own(Signer::Deferred { .. })) => {
-                self.state = State::SignPossession { cert_request, algorithm };
+                self.state = State::SignPossession { proof, algorithm };
                 Ok(())
             }
             (Possession::Signature(algorithm), RequestedKey::Own(Signer::Key(key))) => {
                 let signature = key
-                    .sign(&algorithm, &cert_request)
+                    .sign(&algorithm, proof.message())
                     .map_err(|e| Error::new(Code::Signer, format!("proof of possession: {e}")))?;
-                self.possession_signed(&cert_request, algorithm, &signature, now)
+                self.possession_signed(&proof, algorithm, &signature, now)
             }
             (possession, key) => {
-                let content = crmf::cert_req_messages(&cert_request, &possession.announcement(key));
+                let content = crmf::cert_req_messages(&proof.cert_request, &possession.announcement(key));
                 self.send_first(&content, now)
             }
         }
     }
 
+    /// What the new key signs where the request has no subject (RFC 4211 section 4.1): who asks, known by name or by secret, for
+    /// which key.
+    fn possession_input(&mut self, request: &CertificateRequest) -> Result<Option<Vec<u8>>, Error> {
+        let (None, Some(key)) = (&request.template.subject, request.key.own()) else { return Ok(None) };
+        let context = Arc::clone(&self.context);
+        let spki = key.spki();
+        let input = match &context.credential {
+            Credential::Signature { certificate, .. } => {
+                crmf::popo_signing_key_input(PopoAuthInfo::Sender(certificate.subject()), spki)
+            }
+            Credential::MutualTls { sender } => crmf::popo_signing_key_input(PopoAuthInfo::Sender(sender), spki),
+            Credential::Mac { .. } => {
+                let transaction = self.transaction.as_mut().expect("begun before a request is made");
+                let mac = transaction.own_mac(&context)?;
+                let value = mac.protect(&*context.provider, spki)?;
+                crmf::popo_signing_key_input(PopoAuthInfo::PublicKeyMac(mac.algorithm(), &value), spki)
+            }
+        };
+        Ok(Some(input))
+    }
+
     /// The new key has signed.
     pub(super) fn possession_signed(
         &mut self,
-        cert_request: &[u8],
+        proof: &ToProve,
         algorithm: SignatureAlgorithm,
         signature: &[u8],
         now: Time,
     ) -> Result<(), Error> {
-        let popo = crmf::popo_signature(&algorithm.to_der(), signature);
-        self.send_first(&crmf::cert_req_messages(cert_request, &popo), now)
+        let algorithm = algorithm.to_der();
+        let popo = match &proof.input {
+            Some(input) => crmf::popo_signature_over(input, &algorithm, signature),
+            None => crmf::popo_signature(&algorithm, signature),
+        };
+        self.send_first(&crmf::cert_req_messages(&proof.cert_request, &popo), now)
     }
 
     /// popdecc came: the number in it goes back (RFC 9810 section 5.2.8.3.3).
@@ -113,7 +142,8 @@ impl Operation {
         now: Time,
     ) -> Result<(), Error> {
         let key = self.request.opening_key().expect("popdecc is only allowed where the key opens it");
-        let content = Zeroizing::new(answer_challenges(&self.context, key, challenges, sender)?);
+        let signer = self.transaction.as_ref().and_then(|transaction| transaction.bound_signer.as_ref());
+        let content = Zeroizing::new(answer_challenges(&self.context, key, challenges, sender, signer)?);
         let transaction = self.transaction.as_mut().expect("a message is under way in it");
         transaction.challenged = true;
         transaction.delayed_nonce = None;
@@ -158,7 +188,7 @@ impl Operation {
             CertOrEncCert::Certificate(certificate) => certificate,
             CertOrEncCert::Unreadable { der, error } => return self.unreadable(&der, &error, id, came, now),
             CertOrEncCert::Encrypted(encrypted) => match self.request.opening_key() {
-                Some(key) => open_certificate(&self.context, key, &encrypted)?,
+                Some(key) => open_certificate(&self.context, key, &encrypted, came.signer.as_ref())?,
                 None => {
                     let words = "the server sent the certificate encrypted, which was not asked for";
                     return Err(Error::new(Code::Protocol, words));
@@ -220,6 +250,9 @@ impl Operation {
         // The path of the answer's signer first: its signatures are known already.
         let known = self.transaction.iter().flat_map(|transaction| &transaction.signer_path);
         let helpers: Vec<Certificate> = known.chain(came.extra_certs).chain(&ca_pubs).cloned().collect();
+        // Roots that the owner has told by their fingerprints are anchors whoever brings them (RFC 9810 section 6.7.2).
+        let told = helpers.iter().filter(|root| self.context.is_told_root(root));
+        let trusted: Vec<Certificate> = trusted.iter().chain(told).cloned().collect();
         let request = self.certificate_request();
         // The answer is authentic, so its messageTime is the CA's clock: what it has just made is not judged earlier.
         let now = came.message_time.map_or(now, |theirs| theirs.max(now));
@@ -268,7 +301,8 @@ impl Operation {
         let Some(issued) = &self.issued else { return Ok(()) };
         let context = self.believing_adopted();
         let offered = if context.accept_ca_pubs { &issued.ca_pubs[..] } else { &[] };
-        let trusted: Vec<Certificate> = offered.iter().filter(|c| c.is_self_issued()).cloned().collect();
+        let told = issued.chain.iter().filter(|root| context.is_told_root(root));
+        let trusted: Vec<Certificate> = offered.iter().filter(|c| c.is_self_issued()).chain(told).cloned().collect();
         let (request, certificate) = (self.certificate_request(), &issued.certificate);
         match issued::check_issued(&context, request, certificate, &issued.chain, &trusted, now) {
             Ok(chain) => {

@@ -59,7 +59,7 @@ pub(super) fn open_generated_key(
 ) -> Result<Arc<dyn PrivateKey>, Error> {
     let key = match EncryptedKey::from_der(encrypted)? {
         EncryptedKey::Enveloped(fields) => {
-            let signed = open_envelope(context, fields)?;
+            let signed = open_envelope(context, fields, came.signer.as_ref())?;
             let Some(signed) = signed.as_signed_data() else { return Err(unreadable()) };
             check_signed(context, &signed, came, chain, now)?;
             let content = signed.content.unwrap_or_default();
@@ -95,8 +95,9 @@ impl Envelope {
     }
 }
 
-fn open_envelope(context: &Context, fields: &[u8]) -> Result<Envelope, Error> {
+fn open_envelope(context: &Context, fields: &[u8], signer: Option<&Certificate>) -> Result<Envelope, Error> {
     let mut options = OpenOptions {
+        originator: signer,
         allow_pkcs1_transport: context.tolerance.pkcs1_key_transport,
         allow_gcm_in_enveloped: context.tolerance.gcm_in_enveloped_data,
         ..OpenOptions::new(&context.limits)

@@ -257,11 +257,9 @@ impl Operation {
     /// What to sign, after [`Action::Sign`].
     pub fn to_sign(&self) -> Option<SignRequest> {
         match &self.state {
-            State::SignPossession { proof, algorithm } => Some(SignRequest {
-                role: SignRole::NewKey,
-                algorithm: *algorithm,
-                message: proof.message().to_vec(),
-            }),
+            State::SignPossession { proof, algorithm } => {
+                Some(SignRequest { role: SignRole::NewKey, algorithm: *algorithm, message: proof.message().to_vec() })
+            }
             State::SignMessage { unprotected, .. } => match &self.context.credential {
                 Credential::Signature { algorithm, .. } => Some(SignRequest {
                     role: SignRole::Protection,

@@ -124,8 +124,10 @@ pub(super) fn open_certificate(
     context: &Context,
     key: &Arc<dyn PrivateKey>,
     encrypted: &[u8],
+    signer: Option<&Certificate>,
 ) -> Result<Certificate, Error> {
-    let content = open(context, EncryptedKey::from_der(encrypted)?, key).map_err(|e| e.context("the certificate"))?;
+    let content =
+        open(context, EncryptedKey::from_der(encrypted)?, key, signer).map_err(|e| e.context("the certificate"))?;
     // What is garbage after decryption is told like a failed decryption.
     Certificate::from_der(&content).map_err(|_| Error::from(CryptoError::Decrypt).context("the certificate"))
 }
@@ -136,6 +138,7 @@ pub(super) fn answer_challenges(
     key: &Arc<dyn PrivateKey>,
     challenges: &[Challenge],
     sender: Option<&[u8]>,
+    signer: Option<&Certificate>,
 ) -> Result<Vec<u8>, Error> {
     let [challenge] = challenges else {
         return Err(Error::new(Code::Protocol, format!("{} challenges to one request", challenges.len())));
@@ -145,7 +148,7 @@ pub(super) fn answer_challenges(
         Some(_) if !challenge.challenge.is_empty() => {
             return Err(Error::new(Code::Protocol, "a challenge beside encryptedRand"));
         }
-        Some(enveloped) => open(context, EncryptedKey::Enveloped(enveloped), key),
+        Some(enveloped) => open(context, EncryptedKey::Enveloped(enveloped), key, signer),
         None => open_old_challenge(context, key, &challenge.challenge),
     };
     let unreadable = || Error::from(CryptoError::Decrypt).context("the challenge");
@@ -179,12 +182,14 @@ fn open(
     context: &Context,
     encrypted: EncryptedKey<'_>,
     key: &Arc<dyn PrivateKey>,
+    signer: Option<&Certificate>,
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
     match encrypted {
         EncryptedKey::Enveloped(fields) => {
             // The recipient is named by a certificate that does not exist yet: RFC 9810 section 5.2.8.3.2.
             let options = OpenOptions {
                 key: Some(&**key),
+                originator: signer,
                 allow_pkcs1_transport: context.tolerance.pkcs1_key_transport,
                 allow_gcm_in_enveloped: context.tolerance.gcm_in_enveloped_data,
                 ..OpenOptions::new(&context.limits)

@@ -285,6 +285,8 @@ pub(super) fn check_signature(
         );
         return Err(Error::new(Code::WeakAlgorithm, words));
     }
+    let knowing = context.with_told_roots(message.extra_certs());
+    let context = knowing.as_ref().unwrap_or(context);
     let (own, came) = candidates(context, transaction, message, now);
     let described = own.len() + came.len();
     // What came before helps still; every certificate of it is judged again, and its signatures are known.
@@ -312,9 +314,10 @@ pub(super) fn check_signature(
             });
         match tried {
             Ok((path, adopted)) => {
+                let told = path.iter().find(|root| context.is_told_root(root)).cloned();
                 transaction.signer_path = path.into_iter().filter(|above| above != candidate).collect();
                 transaction.bound_signer = Some(candidate.clone());
-                transaction.adopted_root = adopted.or(transaction.adopted_root.take());
+                transaction.adopted_root = adopted.or(told).or(transaction.adopted_root.take());
                 return Ok(None);
             }
             Err(error) => {

@@ -35,6 +35,9 @@ pub struct OpenOptions<'a> {
     pub password: Option<&'a [u8]>,
     /// The sender's key (SubjectPublicKeyInfo), where the sender agreed with a static key and names only its certificate.
     pub originator_spki: Option<&'a [u8]>,
+    /// The sender's certificate, where the sender agreed with the key of that: the CMP protection certificate (RFC 9483 section
+    /// 4.1.6.2). Taken where the originator is named by it.
+    pub originator: Option<&'a Certificate>,
     /// Take key transport by RSA PKCS#1 v1.5. It invites Bleichenbacher's attack wherever an attacker learns whether
     /// opening succeeded; off unless an old peer leaves no choice.
     pub allow_pkcs1_transport: bool,
@@ -52,6 +55,7 @@ impl<'a> OpenOptions<'a> {
             certificate: None,
             password: None,
             originator_spki: None,
+            originator: None,
             allow_pkcs1_transport: false,
             allow_gcm_in_enveloped: false,
             limits,

@@ -350,7 +350,12 @@ fn originator_point<'a>(originator: Tlv<'a>, kind: KeyKind, options: &OpenOption
         key.finish()?;
         return Ok(point);
     }
-    match options.originator_spki.map(PublicKey::from_spki) {
+    let key_identifier = (found.tag == der::context(0, false)).then_some(found.value);
+    let by_name = match options.originator {
+        Some(certificate) if is_for(Some(certificate), found, key_identifier)? => Some(certificate.spki()),
+        _ => None,
+    };
+    match by_name.or(options.originator_spki).map(PublicKey::from_spki) {
         Some(Ok(PublicKey::Ec { point, .. } | PublicKey::X25519(point))) => Ok(point),
         _ => {
             Err(CryptoError::Unsupported("an originator named by a certificate that is not at hand".to_owned()).into())

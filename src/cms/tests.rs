@@ -142,7 +142,8 @@ fn content_types_without_their_attribute_or_with_the_wrong_cipher_are_refused() 
     let sealed = sealed_for(&*provider, &*key, ContentEncryption::Aes256Gcm, oid::CMS_DATA);
     let (_, content) = read_content_info(&sealed).unwrap();
     let relabelled = encode_content_info(oid::CMS_ENVELOPED_DATA, content.bytes);
-    assert!(matches!(open_with(&*provider, &relabelled, &*key), Err(CmsError::Malformed(_))));
+    let refused = open_with(&*provider, &relabelled, &*key).unwrap_err().to_string();
+    assert!(refused.contains("switch gcm_in_enveloped_data"), "{refused}");
 }
 
 #[test]

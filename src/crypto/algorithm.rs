@@ -473,7 +473,7 @@ impl SignatureAlgorithm {
         matches!(
             (self, kind),
             (Self::RsaPkcs1(_) | Self::RsaPss { .. } | Self::RsaPssMasked { .. }, KeyKind::Rsa(_))
-                | (Self::Ecdsa(_), KeyKind::P256 | KeyKind::P384 | KeyKind::P521)
+                | (Self::Ecdsa(_) | Self::EcdsaWithNull(_), KeyKind::P256 | KeyKind::P384 | KeyKind::P521)
                 | (Self::Ed25519, KeyKind::Ed25519)
                 | (Self::MlDsa44, KeyKind::MlDsa44)
                 | (Self::MlDsa65, KeyKind::MlDsa65)
@@ -601,8 +601,11 @@ mod tests {
     }
 
     #[test]
-    fn ecdsa_with_parameters_is_refused() {
-        let identifier = sequence(&[&encode_oid(oid::ECDSA_WITH_SHA256), &[5, 0]]);
-        assert!(SignatureAlgorithm::from_der(&identifier).is_err());
+    fn ecdsa_with_null_is_weak_and_with_other_parameters_refused() {
+        let with = |parameters: &[u8]| {
+            SignatureAlgorithm::from_der(&sequence(&[&encode_oid(oid::ECDSA_WITH_SHA256), parameters]))
+        };
+        assert!(with(&[5, 0]).unwrap().is_weak());
+        assert!(with(&[2, 1, 0]).is_err() && with(&[5, 1, 0]).is_err());
     }
 }

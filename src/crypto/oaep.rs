@@ -34,3 +34,32 @@ pub(super) fn decrypt(
     };
     opened.map(Zeroizing::new).map_err(|_| CryptoError::Decrypt)
 }
+
+#[cfg(test)]
+mod tests {
+    use rsa::pkcs8::DecodePrivateKey;
+
+    use super::super::{DigestAlgorithm, KeyKind, RsaEncryption, default_provider};
+    use super::*;
+
+    #[test]
+    fn what_was_encrypted_with_two_digests_is_opened_and_with_others_is_not() {
+        let provider = default_provider();
+        let key = provider.generate_key(KeyKind::Rsa(2048)).unwrap();
+        let theirs = RsaPrivateKey::from_pkcs8_der(&key.to_pkcs8().unwrap()).unwrap().to_public_key();
+        let padding = Oaep::<sha2::Sha256, sha1::Sha1>::new_with_mgf_hash();
+        let mut random = rsa::rand_core::UnwrapErr(getrandom::SysRng);
+        let sealed = theirs.encrypt(&mut random, padding, b"content key").unwrap();
+        let scheme = |digest, mask| RsaEncryption::OaepMasked { digest, mask };
+        let opened = key.decrypt(scheme(DigestAlgorithm::Sha256, DigestAlgorithm::Sha1), &sealed).unwrap();
+        assert_eq!(opened[..], *b"content key");
+        for other in [
+            scheme(DigestAlgorithm::Sha512, DigestAlgorithm::Sha1),
+            scheme(DigestAlgorithm::Sha1, DigestAlgorithm::Sha256),
+            RsaEncryption::Oaep(DigestAlgorithm::Sha256),
+            RsaEncryption::Oaep(DigestAlgorithm::Sha1),
+        ] {
+            assert_eq!(key.decrypt(other, &sealed).unwrap_err(), CryptoError::Decrypt, "{other:?}");
+        }
+    }
+}

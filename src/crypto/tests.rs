@@ -481,3 +481,23 @@ fn damaged_keys_are_refused_or_are_other_keys_and_nothing_panics() {
         }
     }
 }
+
+/// Mbed TLS until 2023 and JDK 11 wrote NULL behind ECDSA, where RFC 5758 section 3.2 has nothing: the same signature, taken where
+/// weak ones are, and not otherwise.
+#[test]
+fn ecdsa_with_null_as_parameters_is_verified_where_weak_signatures_are_taken() {
+    use crate::asn1::der::sequence;
+    use crate::asn1::oid;
+    let provider = default_provider();
+    let key = provider.generate_key(KeyKind::P256).unwrap();
+    let plain = SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256);
+    let signature = key.sign(&plain, b"message").unwrap();
+    let identifier = sequence(&[&super::algorithm::encode_oid(oid::ECDSA_WITH_SHA256), &[5, 0]]);
+    let odd = SignatureAlgorithm::from_der(&identifier).unwrap();
+    assert_eq!(odd.to_der(), identifier);
+    assert!(odd.is_weak() && odd != plain);
+    provider.verify(&odd, key.spki(), b"message", &signature, true).unwrap();
+    assert!(provider.verify(&odd, key.spki(), b"massage", &signature, true).is_err());
+    let other = sequence(&[&super::algorithm::encode_oid(oid::ECDSA_WITH_SHA256), &[2, 1, 0]]);
+    assert!(SignatureAlgorithm::from_der(&other).is_err());
+}

@@ -1,6 +1,6 @@
 //! Finding one serial number among a million: a table of offsets into the list's own bytes.
 
-use crate::asn1::crl::{Bytes, CertificateList, CrlEntry, shortest_integer, take};
+use crate::asn1::crl::{Bytes, CertificateList, CrlEntry, serial_of, shortest_integer};
 use crate::limits;
 
 /// Below this many entries a walk costs less than an index is worth.
@@ -151,7 +151,7 @@ pub(super) fn find<'a>(
 }
 
 fn serial(content: &[u8]) -> &[u8] {
-    take(content, 0x02).map_or(&[], |(serial, _)| shortest_integer(serial))
+    serial_of(content).map_or(&[], |(serial, _)| shortest_integer(serial))
 }
 
 /// Where a serial number belongs in an index.

@@ -167,7 +167,7 @@ impl TestCa {
         let is_bare = is_ciphertext || bent.no_protection || (is_error && knobs.unprotected_error);
         let protection = if is_bare { Vec::new() } else { tlv(0xa0, &[&bits(&protection)]) };
         let mut message = seq(&[&header, &body, &protection, &extra]);
-        message.resize(message.len() + bent.append as usize, 0);
+        message.resize(message.len() + bent.append as usize, 0xff);
         if let Ok(bit) = usize::try_from(bent.flip_bit) {
             if let Some(byte) = message.get_mut(bit / 8) {
                 *byte ^= 0x80 >> (bit % 8);

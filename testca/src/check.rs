@@ -130,5 +130,5 @@ pub(crate) fn check_possession(message: &Node, request: &Node, spki: &[u8]) -> R
     if popo.tagged(0xa0).is_some() {
         return refuse(bit::BAD_POP, "poposkInput beside a complete template");
     }
-    verify(popo.at(0)?, spki, &request.bytes, popo.at(1)?.bits()?).map_err(|text| Refusal { bit: bit::BAD_POP, text })
+    verify(popo.at(0)?, spki, &request.bytes, popo.at(1)?.bits()?).map_err(|text| Refusal::new(bit::BAD_POP, text))
 }

@@ -29,6 +29,7 @@ pub(crate) mod bit {
     pub const BAD_CERT_ID: u32 = 4;
     pub const BAD_DATA_FORMAT: u32 = 5;
     pub const BAD_POP: u32 = 9;
+    pub const CERT_REVOKED: u32 = 10;
     pub const WRONG_INTEGRITY: u32 = 12;
     pub const BAD_RECIPIENT_NONCE: u32 = 13;
     pub const BAD_SENDER_NONCE: u32 = 18;
@@ -42,15 +43,23 @@ pub(crate) mod bit {
 pub(crate) struct Refusal {
     pub(crate) bit: u32,
     pub(crate) text: String,
+    /// The body that says so, where the message itself was in order: ip, cp, kup, rp; `None`: an error message.
+    pub(crate) body: Option<u8>,
 }
 
 pub(crate) fn refuse<T>(bit: u32, text: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { bit, text: text.into() })
+    Err(Refusal::new(bit, text))
+}
+
+impl Refusal {
+    pub(crate) fn new(bit: u32, text: impl Into<String>) -> Self {
+        Refusal { bit, text: text.into(), body: None }
+    }
 }
 
 impl From<String> for Refusal {
     fn from(text: String) -> Self {
-        Refusal { bit: bit::BAD_DATA_FORMAT, text }
+        Refusal::new(bit::BAD_DATA_FORMAT, text)
     }
 }
 
@@ -150,7 +159,18 @@ impl TestCa {
         };
         let (tag, content) = match outcome {
             Ok(answer) => answer,
-            Err(refusal) => (23, seq(&[&status_info(2, 1 << refusal.bit, &refusal.text)])),
+            Err(refusal) => {
+                let status = status_info(2, 1 << refusal.bit, &refusal.text);
+                match refusal.body {
+                    // RFC 9483 section 3.6.2: what is wrong with the request itself is answered by the body that answers it.
+                    Some(12) => (12, seq(&[&seq(&[&status])])),
+                    Some(tag) => {
+                        let id = if tag == 3 && body == Some(4) { knobs.pkcs10_id } else { knobs.cert_req_id };
+                        (tag, cert_rep(id, &status, None, None))
+                    }
+                    None => (23, seq(&[&status])),
+                }
+            }
         };
         let answer = self.compose(header.as_ref(), body, tag, content, &knobs, now);
         self.count_down();
@@ -254,7 +274,18 @@ impl TestCa {
             24 => self.confirmation(header, content, knobs),
             25 => self.poll(header, content, knobs),
             _ => refuse(bit::BAD_REQUEST, format!("{} is not served", body_name(i32::from(number)))),
-        }?;
+        };
+        let answer = answer.map_err(|refusal| {
+            // popdecr (6) is answered as its request was to be.
+            let asked = self.transactions.get(&header.transaction).and_then(|t| t.challenged_request.as_ref());
+            let body = match (number, asked) {
+                (0 | 2 | 7 | 11, _) => Some(number + 1),
+                (4, _) => Some(3),
+                (6, Some((asked, _))) => Some(asked + 1),
+                _ => None,
+            };
+            Refusal { body: refusal.body.or(body), ..refusal }
+        })?;
         Ok(if matches!(number, 11 | 21) && knobs.other_waiting > 0 {
             self.delay(header, answer, knobs)
         } else {
@@ -380,7 +411,7 @@ impl TestCa {
         let info = content.at(0)?;
         let (subject, spki) = (info.at(1)?.bytes.clone(), info.at(2)?.bytes.clone());
         verify(content.at(1)?, &spki, &info.bytes, content.at(2)?.bits()?)
-            .map_err(|text| Refusal { bit: bit::BAD_POP, text })?;
+            .map_err(|text| Refusal::new(bit::BAD_POP, text))?;
         let mut extensions = Vec::new();
         for attribute in info.tagged(0xa0).into_iter().flat_map(|a| &a.children) {
             if attribute.at(0)?.oid()? == "1.2.840.113549.1.9.14" {
@@ -494,8 +525,14 @@ impl TestCa {
         if status.at(1)?.integer()? != transaction.id {
             return refuse(bit::BAD_REQUEST, "certReqId is not the one of the response");
         }
+        // RFC 9483 section 4.1.1: accepted or rejection, and failInfo with rejection alone.
         let accepted = match status.children.iter().skip(2).find(|c| c.tag == 0x30) {
-            Some(info) => info.at(0)?.integer()? <= 1,
+            Some(info) => match (info.at(0)?.integer()?, info.children.iter().any(|field| field.tag == 0x03)) {
+                (0, true) => return refuse(bit::BAD_REQUEST, "certConf with accepted and failInfo"),
+                (0, false) => true,
+                (2, _) => false,
+                (other, _) => return refuse(bit::BAD_REQUEST, format!("certConf with status {other}")),
+            },
             None => true,
         };
         transaction.issued = None;
@@ -569,12 +606,25 @@ impl TestCa {
             }
             None => 0,
         };
+        if !matches!(reason, 0..=6 | 8..=10) {
+            return refuse(bit::BAD_DATA_FORMAT, format!("reasonCode {reason}, which RFC 5280 does not know"));
+        }
+        let held = self.revoked.iter().find(|revoked| revoked.0 == serial).map(|revoked| revoked.2);
+        match (held, reason) {
+            // On hold, and taken off it or revoked for good.
+            (Some(6), _) => {}
+            (Some(_), _) => return refuse(bit::CERT_REVOKED, "the certificate is revoked already"),
+            (None, 8) => return refuse(bit::BAD_REQUEST, "the certificate is not on hold"),
+            (None, _) => {}
+        }
         self.revoke(&serial, reason);
         Ok((12, seq(&[&seq(&[&status_info(0, 0, "")])])))
     }
 
     fn general_message(&mut self, content: &Node, credential: &Credential, now: i64) -> Result<(u8, Vec<u8>), Refusal> {
-        let item = content.at(0)?;
+        let [item, ..] = &content.children[..] else {
+            return refuse(bit::BAD_REQUEST, "a genm without a question");
+        };
         let kind = item.at(0)?.oid()?;
         // RFC 9483 section 4.3 and currentCRL; anything else is answered without a value.
         let (kind, value) = match kind.strip_prefix("1.3.6.1.5.5.7.4.") {

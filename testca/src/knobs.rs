@@ -115,7 +115,7 @@ knobs! {
     ca_pubs: bool = false, "ca-pubs", "Offer the root in caPubs.";
     garbage: bool = false, "garbage", "Bytes that are no message.";
     truncate: u64 = 0, "truncate", "Cut the message after this many bytes; 0 does not.";
-    append: u64 = 0, "append", "This many zero bytes behind the message.";
+    append: u64 = 0, "append", "This many bytes of 0xff behind the message.";
     flip_bit: i64 = -1, "flip-bit", "Change this bit of the message, counted from its first; -1 changes none.";
     oversize: u64 = 0, "oversize", "Fill the message with this many bytes of text.";
     endless: bool = false, "endless", "A body that goes on after the message, in chunks, until the client leaves or has 64 MiB.";

@@ -152,7 +152,7 @@ impl Ra {
         match upstream(&sent).and_then(|answer| self.back(&passed, &answer, now)) {
             Ok(answer) => answer,
             Err(text) => {
-                let refusal = Refusal { bit: SYSTEM_FAILURE, text };
+                let refusal = Refusal::new(SYSTEM_FAILURE, text);
                 self.error(Some(&passed.header), Some(&passed.credential), &refusal, now)
             }
         }
@@ -188,7 +188,7 @@ impl Ra {
                 };
                 answers.iter().find(belongs).cloned().unwrap_or_else(|| {
                     let text = brought.as_ref().err().cloned().unwrap_or_else(|| "the CA did not answer".to_owned());
-                    let refusal = Refusal { bit: SYSTEM_UNAVAIL, text };
+                    let refusal = Refusal::new(SYSTEM_UNAVAIL, text);
                     self.error(Some(&passed.header), Some(&passed.credential), &refusal, now)
                 })
             })
@@ -248,7 +248,7 @@ impl Ra {
             4 => {
                 let (content, info) = (body.inner()?, body.inner()?.at(0)?);
                 verify(content.at(1)?, &info.at(2)?.bytes, &info.bytes, content.at(2)?.bits()?)
-                    .map_err(|text| Refusal { bit: bit::BAD_POP, text })?;
+                    .map_err(|text| Refusal::new(bit::BAD_POP, text))?;
             }
             // A certificate is revoked under its own signature.
             11 => must_keep_protection = true,

@@ -247,6 +247,7 @@ fn dispatch(request: &Request, ca: &Mutex<TestCa>) -> Response {
             Some(der) => plain(200, "application/ocsp-response", ca.ocsp(&der, now)),
             None => plain(400, "text/plain", b"not base64\n".to_vec()),
         },
+        ("GET", "/") => plain(200, "text/plain; charset=utf-8", PUBLISHED.as_bytes().to_vec()),
         ("GET", "/crl/issuing.crl") => plain(200, "application/pkix-crl", ca.crl(now)),
         ("GET", "/crl/root.crl") => plain(200, "application/pkix-crl", ca.root_crl(now)),
         ("GET", "/ca/issuing.crt") => plain(200, "application/pkix-cert", ca.issuing.certificate.clone()),
@@ -370,3 +371,15 @@ fn send(stream: &mut impl Write, response: &Response, keep_alive: bool) -> io::R
     }
     Ok(())
 }
+
+/// The page at the root: all that is published.
+const PUBLISHED: &str = "devid-testca: a CA for tests
+
+POST /cmp                CMP over HTTP (RFC 9811); also /pkix/
+GET  /ca/root.crt        the root, DER
+GET  /ca/issuing.crt     the issuing CA, DER
+GET  /crl/root.crl       the root's list, DER
+GET  /crl/issuing.crl    the issuing CA's list, DER
+POST /ocsp               the responder (RFC 6960); GET /ocsp/REQUEST with the request in base64
+GET  /control            the knobs and their values; POST /control sets them
+";

@@ -130,7 +130,7 @@ impl Judge<'_> {
             }
         }
         verify(algorithm, &signer.spki, &protected, protection)
-            .map_err(|text| Refusal { bit: bit::BAD_MESSAGE_CHECK, text })?;
+            .map_err(|text| Refusal::new(bit::BAD_MESSAGE_CHECK, text))?;
         if !allows(&signer, DIGITAL_SIGNATURE) {
             return refuse(bit::BAD_MESSAGE_CHECK, "keyUsage of the protection certificate lacks digitalSignature");
         }

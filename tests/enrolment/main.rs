@@ -14,6 +14,7 @@ mod softhsm;
 #[path = "../common/status.rs"]
 mod status;
 
+mod base_stations;
 mod bearer;
 mod broken;
 mod broken_encrypted;
@@ -32,6 +33,7 @@ mod kept;
 mod later;
 mod pkcs10;
 mod planner;
+mod probe;
 mod ra;
 mod refused;
 mod renewal;

@@ -345,3 +345,39 @@ fn mailboxes_beyond_ascii_obey_the_constraints_on_mailboxes() {
         assert_eq!(outcome(&[dns("example.com")], &[], &name), Ok(()), "mailboxes are not constrained");
     }
 }
+
+/// A malformed mailbox may be read as another one by whoever looks at it next, so it is compared with nothing (RFC 5321 section
+/// 4.1.2).
+#[test]
+fn malformed_mailboxes_and_uris_are_in_no_subtree_and_out_of_none() {
+    for text in [
+        "a@b@example.com",
+        "a@evil.com\0@example.com",
+        "b@evil.com,a@example.com",
+        "a@evil.com;@example.com",
+        "b@evil.com%a@example.com",
+        "\0a@example.com",
+        "a\r\nb@example.com",
+        "a b@example.com",
+        "\"a@example.com",
+        "a\"@example.com",
+        "a..b@example.com",
+        ".a@example.com",
+        "a.@example.com",
+        "\"x\"@evil.com\"@example.com",
+        "mailto:a@example.com",
+        "@example.com",
+    ] {
+        for side in [(&[email("example.com")][..], &[][..]), (&[], &[email("other.example")])] {
+            assert_eq!(outcome(side.0, side.1, &[email(text)]), OUTSIDE, "{text:?}");
+        }
+    }
+    for text in
+        ["a@example.com", "a.b+c=d@example.com", "\"a b@c\"@example.com", "\"a\\\"b\"@example.com", "{x}~!@example.com"]
+    {
+        assert_eq!(outcome(&[email("example.com")], &[], &[email(text)]), Ok(()), "{text}");
+    }
+    for text in ["http://evil.com\\@example.com/", "http://exa mple.com/", "http://example.com\"/"] {
+        assert_eq!(outcome(&[uri("example.com")], &[], &[uri(text)]), OUTSIDE, "{text}");
+    }
+}

@@ -199,7 +199,7 @@ fn algorithms_inside_and_beside_the_signature_are_compared_as_bytes() {
         outer_algorithm: Some(with_null),
         ..Builder::leaf("device")
     };
-    assert_refused(&check(&root, &leaf.signed_by(&root), &[], &plain()), Code::Algorithm);
+    assert_refused(&check(&root, &leaf.signed_by(&root), &[], &plain()), Code::WeakAlgorithm);
     let leaf = Builder { inner_algorithm: Some(ecdsa), ..Builder::leaf("device") };
     assert_valid(&check(&root, &leaf.signed_by(&root), &[], &plain()));
 }

@@ -377,3 +377,36 @@ fn a_weak_signature_on_a_list_needs_the_weak_switch() {
     let crl = CrlBuilder { algorithm: Some(sha1), ..CrlBuilder::of(&world.ca) }.build();
     assert_code(&world.by_crls(&[crl]), Code::RevocationUnknown);
 }
+
+/// What can be read of a list counts, and an odd entry counts as revoked: it hides none of the others.
+#[test]
+fn an_odd_entry_hides_no_other() {
+    let world = World::new();
+    let when = time(date(2025, 12, 1));
+    let number = element(0x02, &[&[0x55]]);
+    let odd: [Vec<u8>; 7] = [
+        sequence(&[&number]),
+        sequence(&[]),
+        sequence(&[&element(0x0c, &[b"55"]), &when]),
+        sequence(&[&number, &when, &sequence(&[]), &element(0x05, &[])]),
+        sequence(&[&element(0x02, &[]), &when]),
+        sequence(&[&number, &element(0x0c, &[b"yesterday"])]),
+        sequence(&[&when]),
+    ];
+    for entry in odd {
+        for first in [true, false] {
+            let list = CrlBuilder::of(&world.ca);
+            let list = if first {
+                list.raw_entry(entry.clone()).revokes(&world.device)
+            } else {
+                list.revokes(&world.device).raw_entry(entry.clone())
+            };
+            assert_revoked(&world.by_crls(&[list.build()]));
+        }
+        // And revokes nobody else.
+        assert_good(&world.by_crls(&[CrlBuilder::of(&world.ca).raw_entry(entry).build()]));
+    }
+    // An entry that is about the certificate revokes it, however little else it says.
+    let serial = element(0x02, &[world.device.certificate.serial()]);
+    assert_revoked(&world.by_crls(&[CrlBuilder::of(&world.ca).raw_entry(sequence(&[&serial])).build()]));
+}

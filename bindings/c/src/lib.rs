@@ -72,6 +72,7 @@ pub mod validate;
 pub mod peer;
 
 pub mod fetch;
+pub mod first_contact;
 
 pub mod identity;
 

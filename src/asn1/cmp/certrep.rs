@@ -72,7 +72,7 @@ impl CertRepMessage {
     pub(super) fn parse(element: &[u8], most_certificates: usize) -> Result<Self, Asn1Error> {
         let mut fields = Cursor::sequence(element, "CertRepMessage")?;
         let ca_pubs = match fields.optional_context(1, true)? {
-            Some(field) => read_ca_pubs(Cursor::sequence(field.value, "caPubs")?, most_certificates)?,
+            Some(field) => read_ca_pubs(Cursor::sequence(field.value, "caPubs")?, most_certificates)?.0,
             None => Vec::new(),
         };
         let mut responses = Vec::new();
@@ -164,8 +164,13 @@ impl CertStatus {
 
 /// Certificates in caPubs and in the answer to caCerts. One that cannot be read is no help, and spoils neither the others nor the
 /// answer.
-pub(super) fn read_ca_pubs(mut list: Cursor<'_>, most: usize) -> Result<Vec<Certificate>, Asn1Error> {
+/// What was wrong with the first of those that cannot be read, is told beside them.
+pub(super) fn read_ca_pubs(
+    mut list: Cursor<'_>,
+    most: usize,
+) -> Result<(Vec<Certificate>, Option<Asn1Error>), Asn1Error> {
     let mut certificates = Vec::new();
+    let mut unread = None;
     for count in 0.. {
         if list.is_empty() {
             break;
@@ -173,7 +178,10 @@ pub(super) fn read_ca_pubs(mut list: Cursor<'_>, most: usize) -> Result<Vec<Cert
         if count == most {
             return Err(Asn1Error::too_large("caPubs", "count", most, most + 1));
         }
-        certificates.extend(Certificate::from_der(list.any("a certificate")?.bytes).ok());
+        match Certificate::from_der(list.any("a certificate")?.bytes) {
+            Ok(certificate) => certificates.push(certificate),
+            Err(error) => drop(unread.get_or_insert(error)),
+        }
     }
-    Ok(certificates)
+    Ok((certificates, unread))
 }

@@ -19,7 +19,10 @@ pub fn gen_msg(info: &InfoTypeAndValue) -> Vec<u8> {
 /// `CaCertsValue ::= SEQUENCE SIZE (1..MAX) OF CMPCertificate`, at most `most`.
 pub fn read_ca_certs(value: &[u8], most: usize) -> Result<Vec<Certificate>, Asn1Error> {
     // One that cannot be read helps nobody, and spoils none of the others.
-    read_ca_pubs(Cursor::sequence(value, "CaCertsValue")?, most)
+    match read_ca_pubs(Cursor::sequence(value, "CaCertsValue")?, most)? {
+        (certificates, Some(error)) if certificates.is_empty() => Err(error),
+        (certificates, _) => Ok(certificates),
+    }
 }
 
 /// ```text

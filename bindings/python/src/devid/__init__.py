@@ -50,6 +50,7 @@ from .operation import (
     Watch,
 )
 from .pkcs12 import Pkcs12, read_pkcs12, write_pkcs12
+from .probe import Probe, probe, well_known_url
 from .renewal import (
     Alarm,
     Clock,

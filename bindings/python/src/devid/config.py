@@ -162,6 +162,9 @@ class Subject:
 
     A CA's ``template`` is followed: values that it gives are taken over, places that it leaves empty are filled from here,
     and what it does not have is not asked for; :meth:`changes` tells the difference.
+
+    ``nameless`` asks for no name at all: the CA knows the device by its credential and chooses (3GPP TS 33.310). ``reg_token``
+    and ``authenticator`` are texts agreed with the CA (RFC 4211 sections 6.1 and 6.2).
     """
 
     def __init__(
@@ -180,8 +183,13 @@ class Subject:
         not_before: Optional[Moment] = None,
         not_after: Optional[Moment] = None,
         template: Optional[Template] = None,
+        nameless: bool = False,
+        reg_token: Optional[str] = None,
+        authenticator: Optional[str] = None,
     ) -> None:
         self.name, self.issuer, self.template = name, issuer, template
+        self.nameless = switch(nameless, "nameless")
+        self.reg_token, self.authenticator = reg_token, authenticator
         self.dns, self.ip, self.uri, self.email = (texts(names) for names in (dns, ip, uri, email))
         self.key_usages, self.purposes = texts(key_usages), texts(purposes)
         self.hardware_modules = list(hardware_modules)
@@ -209,6 +217,12 @@ class Subject:
         with made._use() as pointer:
             if self.name is not None:
                 call("devid_subject_set_name", pointer, text(self.name, "name"))
+            if self.nameless:
+                call("devid_subject_set_nameless", pointer)
+            if self.reg_token is not None:
+                call("devid_subject_add_reg_token", pointer, text(self.reg_token, "reg_token"))
+            if self.authenticator is not None:
+                call("devid_subject_add_authenticator", pointer, text(self.authenticator, "authenticator"))
             for function, what, values in (
                 ("devid_subject_add_dns", "dns", self.dns),
                 ("devid_subject_add_ip", "ip", self.ip),
@@ -430,6 +444,13 @@ class Config(Handle):
     def add_enrolment_anchors(self, certificates: Certificates) -> None:
         """Anchors to which issued certificates must lead, PEM or DER."""
         self._add("devid_config_add_enrolment_anchors", certificates)
+
+    def add_root_fingerprint(self, fingerprint: str) -> None:
+        """A root that is known by its SHA-256 alone: an anchor as soon as it comes with an answer, and no other need be set.
+
+        The chain's last certificate is that root, to be kept as the anchor.
+        """
+        self._set("devid_config_add_root_fingerprint", text(fingerprint, "fingerprint"))
 
     def add_intermediates(self, certificates: Certificates) -> None:
         """Certificates that may stand between others and an anchor, PEM or DER. They are not trusted."""

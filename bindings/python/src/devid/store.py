@@ -320,6 +320,7 @@ class Store(Handle):
         password: Optional[str] = None,
         purpose: str = "ldevid",
         accept_differences: bool = False,
+        acceptance: Optional[str] = None,
         now: Optional[Moment] = None,
     ) -> Identity:
         """Takes in a certificate that came by any means: it finds its pending key, is validated and installed.
@@ -328,25 +329,31 @@ class Store(Handle):
         say where it must lead; a validator in their place has it checked in all that the validator checks, CRLs among it.
         ``name`` looks at one pending key only. A ``password`` says that the file is PKCS#12, whose own key is installed
         under ``name`` where no pending key is certified in it. A certificate that is not what was asked for is refused
-        (``WRONG_CERTIFICATE``) unless differences are accepted. ``now`` is the system's clock unless given.
+        (``WRONG_CERTIFICATE``) unless differences are accepted, or the ``acceptance`` policy takes it: see
+        :meth:`Config.set_acceptance`. ``now`` is the system's clock unless given.
         """
         content = encoded(certificates, "certificates")
         if isinstance(anchors, Validator) and (password is not None or intermediates):
             words = "a validator takes intermediates itself, and no PKCS#12"
+            raise UsageError(words, Code.INVALID_ARGUMENT)
+        if acceptance is not None and (isinstance(anchors, Validator) or password is not None or accept_differences):
+            words = "an acceptance policy is for files without a password, with anchors, and in place of accept_differences"
             raise UsageError(words, Code.INVALID_ARGUMENT)
         secret = None if password is None else text(password, "password")
         out_name = POINTER(_abi.devid_bytes)()
         lib = library()
         first = (optional_text(name, "name"), content, len(content))
         at = int(time.time()) if now is None else seconds(now, "now")
-        last = (text(purpose, "purpose"), accept_differences, at, byref(out_name))
+        decision: Any = accept_differences if acceptance is None else text(acceptance, "acceptance")
+        last = (text(purpose, "purpose"), decision, at, byref(out_name))
         middle: Tuple[Any, ...]
         with self._use() as store, anchors._use() as trust, listed(intermediates) as helpers:
             try:
                 if isinstance(anchors, Validator):
                     function, middle = "devid_store_import_checked", (trust,)
                 elif secret is None:
-                    function, middle = "devid_store_import", (trust, helpers)
+                    function = "devid_store_import" if acceptance is None else "devid_store_import_by_policy"
+                    middle = (trust, helpers)
                 else:
                     function, middle = "devid_store_import_pkcs12", (secret, len(secret), trust, helpers)
                 identity = IdentityHandle._made_by(function, store, *first, *middle, *last)

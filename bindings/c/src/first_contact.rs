@@ -1,0 +1,122 @@
+//! First contact with a CA that nobody here knows: what it is like, a root by its fingerprint, requests as operators want them.
+
+use super::bytes::devid_bytes;
+use super::cert::devid_cert_list;
+use super::config::devid_config;
+use super::identity::devid_identity;
+use super::store::devid_store;
+use super::subject::devid_subject;
+use super::trust::devid_trust;
+use devid_core::client::Import;
+use devid_core::cmp::Acceptance;
+use devid_core::{Error, Time};
+use devid_macros::export;
+
+/// Asks the server two harmless questions (genm caCerts, with the settings' credential and under a reference value that nobody
+/// has) and tells what it is like: what would fail and why, which profile and switches fit, what to pin. No certificate is asked
+/// for. Blocks. What the server does is never an error of this call.
+///
+/// @param config      With server, credential and anchors as far as they are known. Not NULL.
+/// @param now         The present, in seconds since 1970-01-01T00:00:00Z.
+/// @param out_report  Receives the findings as text, one a line: "ok: ..." or "fails: ...", then "profile: ...", "switch: ...",
+///                    "pin, once looked at: ...". Free with devid_bytes_free(). May be NULL.
+/// @param out_works   Receives 1 if nothing was found that fails, else 0. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT and others of devid_client_new() for settings that contradict themselves.
+#[export]
+fn devid_probe(config: &devid_config, now: Time) -> Result<(devid_bytes, i32), Error> {
+    let client = config.config.build()?;
+    let found = config.config.probe(&mut client.exchange()?, now)?;
+    Ok((devid_bytes::from_slice(found.report().as_bytes()), i32::from(found.works())))
+}
+
+/// Believe a root that is known by its SHA-256 alone, printed on paper or in the device's documents: a certificate with this digest
+/// that comes with an answer is an anchor, for signers and for issued certificates, as if it had been set (RFC 9810 section 6.7.2).
+/// No other anchors are needed then. The chain's last certificate is that root, to be installed: see devid_op_chain().
+///
+/// @param config       Not NULL.
+/// @param fingerprint  64 hexadecimal digits, with or without colons. Not NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[export]
+fn devid_config_add_root_fingerprint(config: &mut devid_config, fingerprint: &str) -> Result<(), Error> {
+    config.config.add_root_fingerprint(fingerprint)
+}
+
+/// Asks for no name at all, neither subject nor alternative name: the CA knows the device by its credential and chooses (3GPP TS
+/// 33.310 section 9.5.4.2). Possession is then proved over who asks and the key (poposkInput, RFC 4211 section 4.1). For ir and cr.
+///
+/// @param subject  Without any name. Not NULL.
+/// @return DEVID_OK.
+#[export]
+fn devid_subject_set_nameless(subject: &mut devid_subject) -> Result<(), Error> {
+    *subject = subject.clone().nameless();
+    Ok(())
+}
+
+/// Adds the control regToken: a one-time text that the CA gave to whoever may ask (RFC 4211 section 6.1).
+///
+/// @param subject  Not NULL.
+/// @param text     Not NULL.
+/// @return DEVID_OK.
+#[export]
+fn devid_subject_add_reg_token(subject: &mut devid_subject, text: &str) -> Result<(), Error> {
+    *subject = subject.clone().reg_token(text);
+    Ok(())
+}
+
+/// Adds the control authenticator: a text by which the CA knows who asks, again and again (RFC 4211 section 6.2).
+///
+/// @param subject  Not NULL.
+/// @param text     Not NULL.
+/// @return DEVID_OK.
+#[export]
+fn devid_subject_add_authenticator(subject: &mut devid_subject, text: &str) -> Result<(), Error> {
+    *subject = subject.clone().authenticator(text);
+    Ok(())
+}
+
+/// The URL of a CMP server by RFC 9483 section 6.1: "/.well-known/cmp" with "/p/" and a profile, and with the label of an operation,
+/// where they are given. Labels are "initialization", "certification", "keyupdate", "pkcs10", "revocation", "getcacerts",
+/// "getrootupdate", "getcertreqtemplate", "getcrls"; over CoAP (section 6.2) "ir", "cr", "kur", "p10", "rr", "crts", "rcu", "att",
+/// "crls".
+///
+/// @param server     Scheme, host and port, such as "http://ca.example". Not NULL.
+/// @param profile    The CA's name for a set of rules, one segment of a path. NULL: none. May be NULL.
+/// @param operation  The label of an operation, one segment of a path. NULL: none. May be NULL.
+/// @param out_url    Receives the URL; free with devid_bytes_free(). Not NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[export]
+fn devid_well_known_url(server: &str, profile: Option<&str>, operation: Option<&str>) -> Result<devid_bytes, Error> {
+    let url = devid_core::transport::well_known_url(server, profile, operation)?;
+    Ok(devid_bytes::from_slice(url.to_string().as_bytes()))
+}
+
+/// As devid_store_import(), with a policy on certificates that are not what was asked for.
+///
+/// @param store          Not NULL.
+/// @param name           Looks at the pending key of this label only. NULL: at all of them. May be NULL.
+/// @param data           As devid_store_import(). Not NULL.
+/// @param anchors        Where the certificate must lead. Not NULL.
+/// @param intermediates  Untrusted helpers for the path. NULL: none. May be NULL.
+/// @param purpose        What the identity is for, such as "ldevid". Not NULL.
+/// @param policy         "exact", "same-or-added", "any-order", "anything-but-the-key": see devid_config_set_acceptance(). Not NULL.
+/// @param now            The present, in seconds since 1970-01-01T00:00:00Z.
+/// @param out_name       Receives the name of the identity; free with devid_bytes_free(). May be NULL.
+/// @param out_identity   Receives the identity; free with devid_identity_free(). May be NULL.
+/// @return As devid_store_import(); DEVID_E_INVALID_ARGUMENT for an unknown policy.
+#[export]
+fn devid_store_import_by_policy(
+    store: &devid_store,
+    name: Option<&str>,
+    data: &[u8],
+    anchors: &devid_trust,
+    intermediates: Option<&devid_cert_list>,
+    purpose: &str,
+    policy: &str,
+    now: Time,
+) -> Result<(devid_bytes, devid_identity), Error> {
+    let intermediates = intermediates.map_or(&[][..], Vec::as_slice);
+    let acceptance = Acceptance::named(policy)?;
+    let import = Import { name, intermediates, acceptance, ..Import::new(store, anchors, purpose, now) };
+    let identity = import.run(data)?;
+    Ok((devid_bytes::from_slice(identity.name.as_bytes()), devid_identity::of(identity, import.store)))
+}

@@ -1,0 +1,335 @@
+//! What a server is like: asked by questions that change nothing, told in words.
+//!
+//! Two messages go out. One asks for the CA's certificates (genm caCerts, RFC 9483 section 4.3.1) with the settings' own
+//! credential: its answer shows whether these settings work, and in which ways the server deviates. The other asks the same under a
+//! reference value that nobody has: its answer shows how the server refuses. No certificate is asked for, none is revoked, and
+//! nothing that comes is believed beyond what is said here.
+
+use crate::asn1::cmp::{BodyType, PkiBody, PkiMessage};
+use crate::asn1::name;
+use crate::asn1::oid;
+use crate::asn1::x509::Certificate;
+use crate::client::{Client, Config};
+use crate::cmp::{Action, Credential, MacParameters, Operation, Question, Tolerance};
+use crate::codes::Code;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::time::Time;
+use crate::transport::{Exchange, ExchangeLimits, Reply};
+use crate::validation::{KeyUsage, same_name};
+
+/// One thing that was found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeFinding {
+    /// Whether something would fail with the settings as they are.
+    pub fails: bool,
+    /// What, in words.
+    pub words: String,
+    /// What to do about it, in words; empty: nothing.
+    pub remedy: String,
+}
+
+/// What a server is like.
+#[derive(Clone, Debug, Default)]
+pub struct Probe {
+    /// The profile that fits, if one is recognised: see [`Profile::NAMES`](crate::cmp::Profile::NAMES).
+    pub profile: Option<&'static str>,
+    /// Switches that would be needed beside the defaults, by name: see [`Tolerance::TABLE`].
+    pub switches: Vec<&'static str>,
+    /// Certificates to pin, where the server signs with one that says nothing of its office. Look at them before they are pinned:
+    /// whoever answered may have brought them.
+    pub pins: Vec<Certificate>,
+    /// Certificates that could be anchors, where none of the settings' is at the end of the signer's path. The same holds.
+    pub roots: Vec<Certificate>,
+    /// Everything, in the order in which it was found out.
+    pub findings: Vec<ProbeFinding>,
+}
+
+impl Probe {
+    /// Whether the settings work as they are, as far as questions can tell.
+    pub fn works(&self) -> bool {
+        !self.findings.iter().any(|finding| finding.fails)
+    }
+
+    /// All of it for people, one finding a line.
+    pub fn report(&self) -> String {
+        let mut lines: Vec<String> = self
+            .findings
+            .iter()
+            .map(|finding| {
+                let mark = if finding.fails { "fails" } else { "ok" };
+                let remedy = if finding.remedy.is_empty() { String::new() } else { format!("; {}", finding.remedy) };
+                format!("{mark}: {}{remedy}", finding.words)
+            })
+            .collect();
+        lines.extend(self.profile.map(|profile| format!("profile: {profile}")));
+        lines.extend(self.switches.iter().map(|switch| format!("switch: {switch}")));
+        lines.extend(self.pins.iter().map(|pin| format!("pin, once looked at: {pin}")));
+        lines.extend(self.roots.iter().map(|root| format!("CMP anchor, once looked at: {root}")));
+        lines.join("\n")
+    }
+
+    fn says(&mut self, words: impl Into<String>) {
+        self.findings.push(ProbeFinding { fails: false, words: words.into(), remedy: String::new() });
+    }
+
+    fn fails(&mut self, words: impl Into<String>, remedy: impl Into<String>) {
+        self.findings.push(ProbeFinding { fails: true, words: words.into(), remedy: remedy.into() });
+    }
+
+    fn needs(&mut self, switch: &'static str) {
+        let is_default = Tolerance::TABLE.iter().any(|(name, is_on, _)| *name == switch && *is_on);
+        if !is_default && !self.switches.contains(&switch) {
+            self.switches.push(switch);
+        }
+    }
+}
+
+impl Config {
+    /// Asks the server harmless questions and answers what it is like: which profile and switches fit, what to pin, what would
+    /// fail. Never an error of the server: those are findings.
+    ///
+    /// Errors: the settings contradict themselves.
+    pub fn probe(&self, exchange: &mut dyn Exchange, now: Time) -> Result<Probe, Error> {
+        let mut probe = Probe::default();
+        let client = self.build()?;
+        let asked = ask(&client, exchange, now)?;
+        judge_own(&mut probe, self, &client, &asked, now);
+        if asked.reached() {
+            let stranger = self.as_a_stranger()?.build()?;
+            let refused = ask(&stranger, exchange, now)?;
+            judge_refusal(&mut probe, &refused);
+        }
+        probe.profile = recognise(&probe, &asked);
+        Ok(probe)
+    }
+
+    /// The same settings under a reference value that nobody has.
+    fn as_a_stranger(&self) -> Result<Config, Error> {
+        let mut config = self.clone();
+        let mut secret = [0u8; 16];
+        self.provider().random(&mut secret)?;
+        config.protect_with_secret(b"devid-probe-nobody", &secret, MacParameters::PASSWORD_BASED);
+        config.apply_profile("strict-rfc9483")?;
+        Ok(config)
+    }
+}
+
+/// What a question led to.
+struct Asked {
+    request: Vec<u8>,
+    reply: Option<Reply>,
+    message: Option<PkiMessage>,
+    outcome: Result<(), Error>,
+}
+
+impl Asked {
+    /// Whether anything came that could be a server's answer.
+    fn reached(&self) -> bool {
+        self.reply.is_some() || self.outcome.as_ref().is_err_and(|error| error.facts().http_status.is_some())
+    }
+}
+
+fn ask(client: &Client, exchange: &mut dyn Exchange, now: Time) -> Result<Asked, Error> {
+    let mut operation = client.ask(Question::CaCerts)?;
+    let limits: &ExchangeLimits = client.exchange_limits();
+    let (mut request, mut reply) = (Vec::new(), None);
+    let outcome = loop {
+        match operation.step(now) {
+            Ok(Action::Send) => {
+                let message = operation.output().unwrap_or_default().to_vec();
+                let answered = exchange.exchange(&message, limits);
+                request = message;
+                match answered {
+                    Ok(answer) => {
+                        crate::client::run::feed(&mut operation, &answer)?;
+                        reply = Some(answer);
+                    }
+                    Err(error) => break Err(crate::cmp::diagnose_transport(error.into())),
+                }
+            }
+            Ok(Action::Done) => break Ok(()),
+            Ok(_) => break Err(waits(&operation)),
+            Err(error) => break Err(error),
+        }
+    };
+    let message = reply.as_ref().and_then(|reply| PkiMessage::from_der(reply.body.clone(), &Limits::default()).ok());
+    Ok(Asked { request, reply, message, outcome })
+}
+
+fn waits(operation: &Operation) -> Error {
+    let words = format!("the server lets a question wait {} seconds", operation.wait_seconds());
+    Error::new(Code::Unsupported, words)
+}
+
+fn judge_own(probe: &mut Probe, config: &Config, client: &Client, asked: &Asked, now: Time) {
+    match &asked.outcome {
+        Ok(()) => probe.says("caCerts is answered, and the answer is taken: credential, anchors and switches fit"),
+        Err(error) if error.code() == Code::Protocol && asked.message.is_some() => {
+            probe.says(format!("the answer is taken; caCerts itself is not known there ({})", error.message()));
+        }
+        Err(error) if error.code() == Code::Rejected && error.facts().server_authenticated => {
+            probe.says(format!("the server is believed, and refuses the question: {}", error.message()));
+        }
+        Err(error) => {
+            probe.fails(error.message().to_owned(), error.facts().hint.unwrap_or_default());
+        }
+    }
+    if asked.reply.as_ref().is_some_and(|reply| reply.content_type_is_unusual) {
+        probe.says("the Content-Type is not application/pkixcmp; taken by default");
+    }
+    let Some(message) = &asked.message else { return };
+    judge_header(probe, message, asked, now);
+    if let Credential::Mac { .. } = client.context().credential
+        && is_signed(message)
+    {
+        let words = "a MAC-protected question is answered with a signature";
+        probe.says(format!("{words}: the signer's root is needed among the CMP anchors"));
+        probe.needs("signature_answers_mac");
+    }
+    if is_signed(message) {
+        judge_signer(probe, config, asked, message);
+    }
+}
+
+/// What a header shows, whether it is believed or not.
+fn judge_header(probe: &mut Probe, message: &PkiMessage, asked: &Asked, now: Time) {
+    let header = message.header();
+    if let Some(words) = crate::cmp::describe_message(message.as_der(), &Limits::default()) {
+        probe.says(format!("what came: {words}"));
+    }
+    if header.sender_nonce.as_ref().is_none_or(|nonce| nonce.len() < 16) {
+        probe.says("it has no senderNonce of 128 bits, which protects the server alone; taken by default");
+    }
+    if matches!(header.sender.as_deref(), Some([0x30, 0x00])) {
+        probe.says("its sender is empty; taken by default");
+    }
+    let asked = PkiMessage::from_der(asked.request.clone(), &Limits::default()).ok();
+    if let Some(asked) = &asked
+        && asked.header().transaction_id != header.transaction_id
+    {
+        probe.needs("unmatched_errors");
+        probe.says("it answers out of the transaction: such words are told and never believed");
+    }
+    if let Some(time) = header.message_time {
+        let ahead = time.since(now);
+        if ahead.unsigned_abs() > u64::from(crate::limits::CLOCK_SKEW_SECONDS) {
+            let words = format!("its clock is {ahead} seconds from the device's");
+            probe.fails(words, "set one of the clocks, or clock_skew_seconds and the window for messageTime");
+        }
+    }
+}
+
+fn judge_signer(probe: &mut Probe, config: &Config, asked: &Asked, message: &PkiMessage) {
+    let header = message.header();
+    let Some(signer) = signer_of(message) else {
+        let words = "its signer's certificate does not come along";
+        let is_known = asked.outcome.is_ok();
+        if !is_known {
+            probe.fails(words, "give it to the client: pin it, or add it to the intermediates");
+        }
+        return;
+    };
+    if !signer.extension(oid::CE_KEY_USAGE).is_none_or(|usage| has_digital_signature(usage.value)) {
+        probe.says(format!("the signer {signer} has a keyUsage without digitalSignature"));
+        probe.needs("signer_key_usage");
+    }
+    if let Some(sender) = header.sender.as_deref().filter(|sender| *sender != [0x30, 0x00])
+        && !same_name(sender, signer.subject())
+    {
+        probe.says(format!("its sender {} is not the signer's subject", name::display(sender)));
+        probe.needs("other_sender_name");
+    }
+    if let (Some(kid), Some(found)) = (&header.sender_kid, signer.subject_key_identifier())
+        && kid != found
+    {
+        probe.says("its senderKID is not the signer's subjectKeyIdentifier");
+        probe.needs("wrong_sender_kid");
+    }
+    let is_said = config.authorisation.pins.is_some();
+    let has_office = [oid::KP_CMC_RA, oid::KP_CMC_CA].iter().any(|purpose| signer.has_purpose(*purpose) == Ok(true));
+    let is_ca = crate::validation::is_ca(signer).unwrap_or(false);
+    if !has_office && !is_ca && !is_said && !config.cmp_anchors.iter().any(|anchor| anchor == signer) {
+        let words = format!("the signer {signer} says nothing of its office (no cmcRA, no CA)");
+        let remedy = "enrolment and key update work; for refusals in its own words, revocation and information pin it";
+        probe.findings.push(ProbeFinding { fails: false, words, remedy: remedy.to_owned() });
+        probe.pins.push(signer.clone());
+    }
+    let refuses_path = asked.outcome.as_ref().is_err_and(|error| error.message().contains("is not trusted"));
+    if refuses_path {
+        let roots = message.extra_certs().iter().filter(|certificate| certificate.is_self_issued());
+        probe.roots.extend(roots.cloned());
+    }
+}
+
+/// How strangers are refused: what the words of an error will look like.
+fn judge_refusal(probe: &mut Probe, asked: &Asked) {
+    let Some(message) = &asked.message else {
+        if let Err(error) = &asked.outcome {
+            probe.says(format!("a stranger gets no message in answer: {}", error.message()));
+        }
+        return;
+    };
+    let body = message.body_type();
+    let how = match (message.protection(), is_signed(message)) {
+        (None, _) => "without protection",
+        (_, true) => "signed",
+        (_, false) => "under a MAC",
+    };
+    let told = match message.body(&Limits::default()) {
+        Ok(PkiBody::Error(content)) => {
+            let texts = [&content.status.texts[..], &content.details].concat();
+            texts.iter().map(|text| crate::words::quoted(text)).collect::<Vec<_>>().join(", ")
+        }
+        _ => String::new(),
+    };
+    let told = if told.is_empty() { String::new() } else { format!(", saying {told}") };
+    probe.says(format!("a stranger is answered by {body} {how}{told}"));
+    if body == BodyType::ERROR && message.protection().is_none() {
+        probe.needs("unprotected_errors");
+    }
+    if body != BodyType::ERROR {
+        probe.fails(
+            "a stranger's question is answered as if it were known",
+            "ask who runs the server whether that is meant",
+        );
+    }
+    let asked = PkiMessage::from_der(asked.request.clone(), &Limits::default()).ok();
+    if asked.is_some_and(|asked| asked.header().transaction_id != message.header().transaction_id) {
+        probe.needs("unmatched_errors");
+    }
+}
+
+/// The profile of a CA that behaves like this. Names in certificates say little: anybody can choose them.
+fn recognise(probe: &Probe, asked: &Asked) -> Option<&'static str> {
+    let needs = |switch: &str| probe.switches.contains(&switch);
+    let lacks_nonce = asked.message.as_ref().is_some_and(|message| message.header().sender_nonce.is_none());
+    match (needs("unmatched_errors"), needs("unprotected_errors"), needs("signer_key_usage")) {
+        (_, _, true) => Some("vault"),
+        (true, true, _) => Some("openssl-mock"),
+        (true, false, _) => Some("insta"),
+        (false, true, _) => Some("ejbca"),
+        _ if lacks_nonce => Some("xipki"),
+        _ => None,
+    }
+}
+
+fn is_signed(message: &PkiMessage) -> bool {
+    let algorithm = message.header().protection_alg.as_deref().unwrap_or_default();
+    message.protection().is_some() && crate::crypto::SignatureAlgorithm::from_der(algorithm).is_ok()
+}
+
+/// The certificate that the sender and senderKID mean, or the first that came.
+fn signer_of(message: &PkiMessage) -> Option<&Certificate> {
+    let header = message.header();
+    let all = message.extra_certs();
+    let by_kid =
+        all.iter().find(|c| c.subject_key_identifier().is_some_and(|id| Some(id) == header.sender_kid.as_deref()));
+    let by_name = || all.iter().find(|c| header.sender.as_deref().is_some_and(|sender| same_name(sender, c.subject())));
+    by_kid.or_else(by_name).or_else(|| all.first())
+}
+
+fn has_digital_signature(value: &[u8]) -> bool {
+    // BIT STRING: the first byte counts unused bits, bit 0 of the next is digitalSignature.
+    value.get(3).is_some_and(|byte| byte & (0x80 >> KeyUsage::DigitalSignature as u8) != 0)
+}

@@ -1,0 +1,142 @@
+//! What base stations need (3GPP TS 33.310): a request without a name, a root that is known by its fingerprint.
+
+use devid::Code;
+use devid::asn1::crmf;
+use devid::asn1::der::{Cursor, Tag, element};
+use devid::client::{Config, Subject};
+use devid::cmp::{Action, Signer};
+use devid::crypto::{DigestAlgorithm, SignatureAlgorithm};
+
+use crate::certificates::{key, now, provider};
+use crate::mock_ca::{Device, LIGHT_MAC, MockCa, REFERENCE, SECRET, content_of};
+
+/// poposkInput, algorithm and signature of a request.
+fn proof_in(content: &[u8]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let mut messages = Cursor::sequence(content, "CertReqMessages").unwrap();
+    let mut message = Cursor::new(messages.any("one").unwrap().value, "CertReqMsg").unwrap();
+    message.any("certReq").unwrap();
+    let mut proof = Cursor::new(message.any("popo").unwrap().value, "POPOSigningKey").unwrap();
+    let input = proof.optional_context(0, true).unwrap().expect("poposkInput").value;
+    let algorithm = proof.expect(Tag::Sequence, "algorithm").unwrap().bytes.to_vec();
+    let signature = proof.expect(Tag::BitString, "signature").unwrap().value[1..].to_vec();
+    (element(0x30, &[input]), algorithm, signature)
+}
+
+#[test]
+fn a_request_without_a_name_proves_possession_over_who_asks_and_the_key() {
+    for by_secret in [false, true] {
+        let mut ca = MockCa::new();
+        let mut config = Device::config(&ca);
+        if by_secret {
+            config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+        }
+        let new_key = key();
+        let operation =
+            config.build().unwrap().enroll(Signer::Key(new_key.clone()), &Subject::new().nameless()).unwrap();
+        let mut device = Device::with(operation, new_key.clone());
+        let issued = device.run(&mut ca).unwrap();
+        assert!(issued.differences.is_empty(), "whatever name the CA chose was left to it");
+
+        let (input, algorithm, signature) = proof_in(&content_of(&ca.received[0]));
+        let algorithm = SignatureAlgorithm::from_der(&algorithm).unwrap();
+        provider().verify(&algorithm, new_key.spki(), &input, &signature, false).unwrap();
+        let sender = ca.received[0].header().sender.clone().unwrap();
+        let named = crmf::popo_signing_key_input(crmf::PopoAuthInfo::Sender(&sender), new_key.spki());
+        assert_eq!(input == named, !by_secret, "by name with a certificate, by MAC with a secret");
+    }
+}
+
+#[test]
+fn a_request_without_a_name_is_made_on_purpose_only() {
+    let ca = MockCa::new();
+    let client = Device::config(&ca).build().unwrap();
+    let refused = |subject: &Subject| client.enroll(Signer::Key(key()), subject).err().map(|error| error.code());
+    assert_eq!(refused(&Subject::new()), Some(Code::InvalidArgument));
+    assert_eq!(refused(&Subject::new().nameless().name("CN=a").unwrap()), Some(Code::InvalidArgument));
+    assert_eq!(refused(&Subject::new().nameless().dns("a.example").unwrap()), Some(Code::InvalidArgument));
+}
+
+/// It survives a reboot while the CA lets it wait.
+#[test]
+fn a_request_without_a_name_is_saved_and_continued() {
+    let mut ca = MockCa::new().answers_waiting(1, 30);
+    let client = Device::config(&ca).build().unwrap();
+    let new_key = key();
+    let mut device =
+        Device::with(client.enroll(Signer::Key(new_key.clone()), &Subject::new().nameless()).unwrap(), new_key.clone());
+    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), Action::Wait);
+    let saved = device.operation.save().unwrap();
+    device.operation = client.restore(Signer::Key(new_key), &saved).unwrap();
+    device.run(&mut ca).unwrap();
+}
+
+#[test]
+fn the_texts_agreed_with_the_ca_stand_beside_the_template() {
+    let mut ca = MockCa::new();
+    let subject = Device::subject().reg_token("one-time").authenticator("again");
+    let client = Device::config(&ca).build().unwrap();
+    let new_key = key();
+    Device::with(client.enroll(Signer::Key(new_key.clone()), &subject).unwrap(), new_key).run(&mut ca).unwrap();
+    let controls = crate::mock_ca::Wanted::read(&ca.received[0]).controls;
+    for text in ["one-time", "again"] {
+        assert!(controls.windows(text.len()).any(|part| part == text.as_bytes()), "{text}");
+    }
+}
+
+/// Settings that know the operator by nothing but this fingerprint.
+fn knowing(ca: &MockCa, fingerprint: &str) -> Config {
+    let mut config = Device::config(ca);
+    (config.cmp_anchors, config.enrolment_anchors) = Default::default();
+    config.add_root_fingerprint(fingerprint).unwrap();
+    config
+}
+
+fn fingerprint(certificate: &devid::asn1::x509::Certificate) -> String {
+    let digest = provider().digest(DigestAlgorithm::Sha256, &[certificate.as_der()]).unwrap();
+    digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+}
+
+#[test]
+fn a_root_told_by_its_fingerprint_is_an_anchor_when_it_comes_and_no_other_is() {
+    let sending_root = || {
+        let mut ca = MockCa::new();
+        let root = ca.root.certificate.clone();
+        ca.bend = Some(Box::new(move |answer| answer.extra_certs.push(root.clone())));
+        ca
+    };
+    let mut ca = sending_root();
+    let issued = Device::enrolling_as(&knowing(&ca, &fingerprint(&ca.root.certificate))).run(&mut ca).unwrap();
+    assert_eq!(issued.chain.last(), Some(&ca.root.certificate), "to be installed as the anchor");
+
+    // Another's fingerprint; the right one, and the root does not come; a fingerprint of what is no root.
+    for told in [fingerprint(&ca.supplier.certificate), fingerprint(&ca.issuing.certificate)] {
+        let error = Device::enrolling_as(&knowing(&ca, &told)).run(&mut ca).unwrap_err();
+        assert_eq!(error.code(), Code::ProtectionInvalid, "{error}");
+    }
+    let mut silent = MockCa::new();
+    let told = fingerprint(&silent.root.certificate);
+    assert!(Device::enrolling_as(&knowing(&silent, &told)).run(&mut silent).is_err());
+
+    // It is remembered while the CA lets the device wait, over a reboot.
+    let mut ca = sending_root().answers_waiting(1, 30);
+    let config = knowing(&ca, &fingerprint(&ca.root.certificate));
+    let mut device = Device::enrolling_as(&config);
+    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), Action::Wait);
+    let saved = device.operation.save().unwrap();
+    device.operation = config.build().unwrap().restore(Signer::Key(device.new_key.clone()), &saved).unwrap();
+    ca.bend = None;
+    device.clock = now().plus(60);
+    device.run(&mut ca).unwrap();
+}
+
+#[test]
+fn a_fingerprint_is_64_digits_however_they_are_grouped() {
+    let mut config = Config::new();
+    let digits = "0123456789abcdef".repeat(4);
+    config.add_root_fingerprint(&digits).unwrap();
+    config.add_root_fingerprint(&digits.to_uppercase()).unwrap();
+    assert_eq!(config.root_fingerprints[0], config.root_fingerprints[1]);
+    for other in ["", "01:23", &digits[1..], &format!("{digits}00"), &digits.replace('0', "g")] {
+        assert_eq!(config.add_root_fingerprint(other).unwrap_err().code(), Code::InvalidArgument, "{other}");
+    }
+}

@@ -1,0 +1,79 @@
+//! What a server is like, found out by questions alone.
+
+use devid::asn1::cmp::BodyType;
+use devid::transport::{ExchangeFn, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
+use devid::validation::KeyUsage;
+
+use crate::certificates::{Builder, Party, now};
+use crate::mock_ca::{Answer, Device, MockCa, strip_protection};
+
+fn probe(ca: &mut MockCa) -> devid::client::Probe {
+    let config = Device::config(ca);
+    let mut exchange = ExchangeFn(|request: &[u8], _: &ExchangeLimits| Ok(Reply::from_body(ca.answer(request))));
+    let found = config.probe(&mut exchange, now()).unwrap();
+    drop(exchange);
+    assert!(ca.bodies().iter().all(|body| *body == "genm"), "nothing is asked for: {:?}", ca.bodies());
+    found
+}
+
+#[test]
+fn a_server_that_fits_is_said_to_fit() {
+    let mut ca = MockCa::new();
+    ca.info = vec![devid::asn1::cmp::InfoTypeAndValue {
+        info_type: devid::asn1::oid::IT_CA_CERTS,
+        value: devid::asn1::der::sequence(&[ca.issuing.certificate.as_der()]),
+    }];
+    let found = probe(&mut ca);
+    assert!(found.findings[0].words.contains("credential, anchors and switches fit"), "{}", found.report());
+    assert!(found.switches.is_empty() && found.pins.is_empty() && found.roots.is_empty(), "{}", found.report());
+}
+
+#[test]
+fn what_would_fail_is_told_with_the_switch_the_pin_or_the_anchor_that_helps() {
+    // An ordinary certificate: to be pinned. The neighbour's words are not believed.
+    let mut ca = MockCa::new();
+    ca.signer = Builder::leaf("CMP server").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&ca.issuing);
+    assert_eq!(probe(&mut ca).pins, [ca.signer.certificate.clone()]);
+    // A keyUsage without digitalSignature, a sender of another name, a senderKID of its own.
+    let mut ca = MockCa::new();
+    ca.signer = Builder::leaf("CMP server").key_usage(&[KeyUsage::KeyAgreement]).signed_by(&ca.issuing);
+    ca = ca.bending(BodyType::GENP, |a: &mut Answer| {
+        a.header.sender = Some(crate::certificates::common_name("somebody"));
+        a.header.sender_kid = Some(vec![1, 2, 3]);
+    });
+    let found = probe(&mut ca);
+    for switch in ["signer_key_usage", "other_sender_name", "wrong_sender_kid"] {
+        assert!(found.switches.contains(&switch), "{switch}: {}", found.report());
+    }
+    assert!(!found.works());
+    assert_eq!(found.profile, Some("vault"));
+    // A root that the device does not know is shown, and never believed.
+    let mut ca = MockCa::new();
+    let elsewhere = Party::root("Elsewhere");
+    ca.signer = elsewhere.leaf("CMP server");
+    let root = elsewhere.certificate.clone();
+    ca = ca.bending(BodyType::GENP, move |a: &mut Answer| a.extra_certs.push(root.clone()));
+    let found = probe(&mut ca);
+    assert_eq!(found.roots, [elsewhere.certificate]);
+    assert!(found.report().contains("once looked at"));
+}
+
+#[test]
+fn how_strangers_are_refused_shows_which_errors_will_come() {
+    let mut ca = MockCa::new();
+    ca.break_ = Some(Box::new(|der| strip_protection(&der)));
+    let found = probe(&mut ca);
+    assert!(!found.works());
+    assert!(found.findings[0].remedy.contains("protect_by_mutual_tls"), "{}", found.report());
+}
+
+#[test]
+fn a_server_that_is_not_there_is_a_finding_and_no_error() {
+    let ca = MockCa::new();
+    let mut dead = ExchangeFn(|_: &[u8], _: &ExchangeLimits| {
+        Err(TransportError::new(TransportErrorKind::Connect, Phase::Connect, "connection refused"))
+    });
+    let found = Device::config(&ca).probe(&mut dead, now()).unwrap();
+    assert!(!found.works());
+    assert!(found.findings[0].remedy.contains("is a CMP server running there"), "{}", found.report());
+}
