@@ -5,7 +5,7 @@ use crate::certs::{Parsed, SUBJECT_ALT_NAME, common_name};
 use crate::cmp::{Credential, IMPLICIT_CONFIRM, Refusal, bit, refuse};
 use crate::keys::verify;
 use crate::read::Header;
-use crate::tlv::{Node, unix_of};
+use crate::tlv::{Node, seq, unix_of};
 
 impl TestCa {
     pub(crate) fn check_key_update(
@@ -122,13 +122,21 @@ pub(crate) fn check_time(header: &Header, window: i64, now: i64) -> Result<(), R
     Ok(())
 }
 
-/// Proof of possession by signature over the CertRequest (RFC 4211 section 4.1).
-pub(crate) fn check_possession(message: &Node, request: &Node, spki: &[u8]) -> Result<(), Refusal> {
+/// Proof of possession by signature over the CertRequest, or, where that has no subject, over poposkInput, which names who asks and
+/// the key (RFC 4211 section 4.1).
+pub(crate) fn check_possession(message: &Node, request: &Node, spki: &[u8], is_nameless: bool) -> Result<(), Refusal> {
     let Some(popo) = message.children.iter().skip(1).find(|c| c.tag == 0xa1) else {
         return refuse(bit::BAD_POP, "no proof of possession by signature");
     };
-    if popo.tagged(0xa0).is_some() {
-        return refuse(bit::BAD_POP, "poposkInput beside a complete template");
+    match popo.tagged(0xa0) {
+        Some(_) if !is_nameless => return refuse(bit::BAD_POP, "poposkInput beside a complete template"),
+        Some(input) if input.at(1)?.bytes != spki => return refuse(bit::BAD_POP, "poposkInput is about another key"),
+        Some(input) => {
+            return verify(popo.at(1)?, spki, &seq(&[input.value()]), popo.at(2)?.bits()?)
+                .map_err(|text| Refusal::new(bit::BAD_POP, text));
+        }
+        None if is_nameless => return refuse(bit::BAD_POP, "no poposkInput in a request without a subject"),
+        None => {}
     }
     verify(popo.at(0)?, spki, &request.bytes, popo.at(1)?.bits()?).map_err(|text| Refusal::new(bit::BAD_POP, text))
 }

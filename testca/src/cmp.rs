@@ -335,7 +335,13 @@ impl TestCa {
                 return refuse(bit::BAD_CERT_TEMPLATE, format!("the template has field [{}]", field.tag & 0x1f));
             }
         }
-        let subject = template.tagged(0xa5).ok_or("the template has no subject".to_owned())?.inner()?.bytes.clone();
+        // TS 33.310: who asks for no name is given one, and says by poposkInput whose request it is.
+        let is_nameless = template.tagged(0xa5).is_none() && number != 7;
+        let subject = match template.tagged(0xa5) {
+            Some(subject) => subject.inner()?.bytes.clone(),
+            None if is_nameless => common_name("named by the CA"),
+            None => return refuse(bit::BAD_CERT_TEMPLATE, "the template has no subject"),
+        };
         let made = wanted_key(template)?.map(Key::generate);
         let spki = match (&made, template.tagged(0xa6)) {
             (None, Some(key)) => seq(&[key.value()]),
@@ -365,7 +371,7 @@ impl TestCa {
                 return refuse(bit::BAD_POP, "a proof of possession of a key that is yet to be made");
             }
             _ if made.is_some() => {}
-            Possession::Signature => check_possession(message, request, &spki)?,
+            Possession::Signature => check_possession(message, request, &spki, is_nameless)?,
             Possession::EncryptedCertificate if knobs.no_possession == "encrCert" => {
                 return refuse(bit::BAD_POP, "encrCert is not served");
             }

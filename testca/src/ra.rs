@@ -240,7 +240,9 @@ impl Ra {
                 let message = body.inner()?.at(0)?;
                 let request = message.at(0)?;
                 match request.at(1)?.tagged(0xa6) {
-                    Some(key) if !ends_in_no_bits(key) => check_possession(message, request, &seq(&[key.value()]))?,
+                    Some(key) if !ends_in_no_bits(key) => {
+                        check_possession(message, request, &seq(&[key.value()]), false)?
+                    }
                     // Central key generation: the new key is encrypted for whoever protected the request.
                     _ => must_keep_protection = true,
                 }
