@@ -180,9 +180,7 @@ fn judge_own(probe: &mut Probe, config: &Config, client: &Client, asked: &Asked,
     }
     let Some(message) = &asked.message else { return };
     judge_header(probe, message, asked, now);
-    if let Credential::Mac { .. } = client.context().credential
-        && is_signed(message)
-    {
+    if matches!(client.context().credential, Credential::Mac { .. }) && is_signed(message) {
         let words = "a MAC-protected question is answered with a signature";
         probe.says(format!("{words}: the signer's root is needed among the CMP anchors"));
         probe.needs("signature_answers_mac");
@@ -205,9 +203,7 @@ fn judge_header(probe: &mut Probe, message: &PkiMessage, asked: &Asked, now: Tim
         probe.says("its sender is empty; taken by default");
     }
     let asked = PkiMessage::from_der(asked.request.clone(), &Limits::default()).ok();
-    if let Some(asked) = &asked
-        && asked.header().transaction_id != header.transaction_id
-    {
+    if asked.is_some_and(|asked| asked.header().transaction_id != header.transaction_id) {
         probe.needs("unmatched_errors");
         probe.says("it answers out of the transaction: such words are told and never believed");
     }
@@ -234,15 +230,13 @@ fn judge_signer(probe: &mut Probe, config: &Config, asked: &Asked, message: &Pki
         probe.says(format!("the signer {signer} has a keyUsage without digitalSignature"));
         probe.needs("signer_key_usage");
     }
-    if let Some(sender) = header.sender.as_deref().filter(|sender| *sender != [0x30, 0x00])
-        && !same_name(sender, signer.subject())
-    {
+    let sender = header.sender.as_deref().filter(|sender| *sender != [0x30, 0x00]);
+    if let Some(sender) = sender.filter(|sender| !same_name(sender, signer.subject())) {
         probe.says(format!("its sender {} is not the signer's subject", name::display(sender)));
         probe.needs("other_sender_name");
     }
-    if let (Some(kid), Some(found)) = (&header.sender_kid, signer.subject_key_identifier())
-        && kid != found
-    {
+    let is_another = |kid: &Vec<u8>| signer.subject_key_identifier().is_some_and(|found| kid != found);
+    if header.sender_kid.as_ref().is_some_and(is_another) {
         probe.says("its senderKID is not the signer's subjectKeyIdentifier");
         probe.needs("wrong_sender_kid");
     }

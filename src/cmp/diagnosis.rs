@@ -209,6 +209,9 @@ fn in_words(answer: &PkiMessage) -> String {
     words
 }
 
+/// What servers write where it is the MAC's algorithm that they do not take.
+const MAC_WORDS: &[&str] = &["MAC", "PBM", "iteration", "protection", "integrity"];
+
 type Rule = (fn(&Case<'_>) -> bool, &'static str);
 
 /// Known deviations and misunderstandings, the most particular first. The switches are those of `docs/known-cas.md`.
@@ -286,11 +289,11 @@ const HINTS: &[Rule] = &[
         "the server did not take the confirmation; for one that can take none see switch never_confirm. Ask the CA what became of the certificate before it is used",
     ),
     (
-        |c| c.is(Code::Rejected) && c.says(0) && c.uses_strong_password_mac(),
+        |c| c.is(Code::Rejected) && c.means(0, MAC_WORDS) && c.uses_strong_password_mac(),
         "the server refuses the algorithm: Insta Certifier takes PasswordBasedMac with at most 2047 iterations and HMAC-SHA1 only; profile insta",
     ),
     (
-        |c| c.is(Code::Rejected) && c.says(0) && matches!(c.mac(), Some(MacParameters::Pbmac1 { .. })),
+        |c| c.is(Code::Rejected) && c.means(0, MAC_WORDS) && matches!(c.mac(), Some(MacParameters::Pbmac1 { .. })),
         "the server refuses the algorithm: it may know no PBMAC1, or only with SHA-256, or only as Bouncy Castle writes it (switch pbes2_in_pbmac1)",
     ),
     (
@@ -368,6 +371,12 @@ impl Case<'_> {
     fn says(&self, bit: u32) -> bool {
         let facts = self.error.facts();
         facts.server_texts.is_empty() && facts.fail_info.is_some_and(|bits| bits >> bit & 1 == 1)
+    }
+
+    /// A bit of failInfo that the server's words, if there are any, do not contradict: they speak of such a thing.
+    fn means(&self, bit: u32, any: &[&str]) -> bool {
+        self.says(bit)
+            || (self.texts_contain(any) && self.error.facts().fail_info.is_some_and(|bits| bits >> bit & 1 == 1))
     }
 
     fn was(&self, refused: Refused) -> bool {

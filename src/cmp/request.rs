@@ -379,14 +379,20 @@ impl CertificateRequest {
     }
 }
 
+/// The size of an RSA key that no certificate is taken for.
+fn small_rsa_key(spki: &[u8]) -> Option<u32> {
+    match KeyKind::of_spki(spki) {
+        Ok(KeyKind::Rsa(bits)) if bits < MIN_RSA_BITS => Some(bits),
+        _ => None,
+    }
+}
+
 /// RFC 9483 section 4.1.4: a subject or alternative name, and a signature by the key that is to be certified.
 fn check_pkcs10(context: &Context, csr: &CertificationRequest) -> Result<(), Error> {
     if csr.subject() == Name::null().as_der() && !csr.extensions().iter().any(|e| e.oid == oid::CE_SUBJECT_ALT_NAME) {
         return Err(Error::new(Code::InvalidArgument, "the PKCS #10 request names nobody"));
     }
-    if let Ok(KeyKind::Rsa(bits)) = KeyKind::of_spki(csr.spki())
-        && bits < MIN_RSA_BITS
-    {
+    if let Some(bits) = small_rsa_key(csr.spki()) {
         let words =
             format!("the PKCS #10 request is for an RSA key of {bits} bits; at least {MIN_RSA_BITS} are taken back");
         return Err(Error::new(Code::BadKey, words));

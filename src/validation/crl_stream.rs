@@ -240,6 +240,10 @@ impl CrlStream {
         }
     }
 
+    fn is_asked_for(&self, serial: &[u8]) -> bool {
+        self.asked.iter().any(|asked| **asked == *serial)
+    }
+
     fn entry(&mut self, used: &mut usize, end: usize) -> Result<Progress, Error> {
         let Some(element) = self.element(*used, 0x30, "an entry", MAX_ENTRY_BYTES)? else {
             return Ok(Progress::NeedsMore);
@@ -256,9 +260,7 @@ impl CrlStream {
             self.certificate_issuer = Some(value.into());
         }
         // One without a serial number is about nobody.
-        if let Ok(entry) = CrlEntry::read(content)
-            && self.asked.iter().any(|asked| **asked == *entry.serial)
-        {
+        if let Some(entry) = CrlEntry::read(content).ok().filter(|entry| self.is_asked_for(entry.serial)) {
             if self.found.len() == MAX_FOUND {
                 return Err(too_large("entries with the serial numbers looked for", MAX_FOUND, MAX_FOUND + 1));
             }

@@ -18,7 +18,7 @@ pub const REFUSED: &[(&str, &str, Code)] = &[
     ("empty-protection", "1", Code::ProtectionInvalid),
     ("wrong-sender", "1", Code::ProtectionInvalid),
     ("two-responses", "1", Code::Protocol),
-    ("append", "1", Code::Der),
+    ("append", "1", Code::TrailingData),
     ("flip-bit", "300", Code::ProtectionInvalid),
     ("pvno", "1", Code::UnknownVersion),
     ("pvno", "4", Code::UnknownVersion),

@@ -181,7 +181,10 @@ impl Attempt<'_> {
             let moved = match transfer.next(now) {
                 Next::Done(outcome) => break *outcome,
                 _ if now >= left => {
-                    let words = format!("the exchange was not complete within {}", crate::words::duration(limits.total_timeout));
+                    let words = format!(
+                        "the exchange was not complete within {}",
+                        crate::words::duration(limits.total_timeout)
+                    );
                     break Err(stopped(&transfer, TransportErrorKind::Timeout, words));
                 }
                 Next::Send(datagram) => datagrams.send(&datagram).map(|()| None),
