@@ -450,6 +450,64 @@ devid_status devid_config_set_message_time(devid_config *config,
                                            devid_error **err);
 
 /**
+ * Asks the server two harmless questions (genm caCerts, with the settings' credential and under a reference value that nobody
+ * has) and tells what it is like: what would fail and why, which profile and switches fit, what to pin. No certificate is asked
+ * for. Blocks. What the server does is never an error of this call.
+ *
+ * @param config      With server, credential and anchors as far as they are known. Not NULL.
+ * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_report  Receives the findings as text, one a line: "ok: ..." or "fails: ...", then "profile: ...", "switch: ...",
+ *                    "pin, once looked at: ...". Free with devid_bytes_free(). May be NULL.
+ * @param out_works   Receives 1 if nothing was found that fails, else 0. May be NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT and others of devid_client_new() for settings that contradict themselves.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_probe(const devid_config *config,
+                         int64_t now,
+                         devid_bytes **out_report,
+                         int32_t *out_works,
+                         devid_error **err);
+
+/**
+ * Believe a root that is known by its SHA-256 alone, printed on paper or in the device's documents: a certificate with this digest
+ * that comes with an answer is an anchor, for signers and for issued certificates, as if it had been set (RFC 9810 section 6.7.2).
+ * No other anchors are needed then. The chain's last certificate is that root, to be installed: see devid_op_chain().
+ *
+ * @param config       Not NULL.
+ * @param fingerprint  64 hexadecimal digits, with or without colons. Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_add_root_fingerprint(devid_config *config,
+                                               const char *fingerprint,
+                                               devid_error **err);
+
+/**
+ * The URL of a CMP server by RFC 9483 section 6.1: "/.well-known/cmp" with "/p/" and a profile, and with the label of an operation,
+ * where they are given. Labels are "initialization", "certification", "keyupdate", "pkcs10", "revocation", "getcacerts",
+ * "getrootupdate", "getcertreqtemplate", "getcrls"; over CoAP (section 6.2) "ir", "cr", "kur", "p10", "rr", "crts", "rcu", "att",
+ * "crls".
+ *
+ * @param server     Scheme, host and port, such as "http://ca.example". Not NULL.
+ * @param profile    The CA's name for a set of rules, one segment of a path. NULL: none. May be NULL.
+ * @param operation  The label of an operation, one segment of a path. NULL: none. May be NULL.
+ * @param out_url    Receives the URL; free with devid_bytes_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_well_known_url(const char *server,
+                                  const char *profile,
+                                  const char *operation,
+                                  devid_bytes **out_url,
+                                  devid_error **err);
+
+/**
  * User name and password for the proxy (RFC 7617). They are sent to the proxy alone, and shown nowhere.
  *
  * @param config    Not NULL.

@@ -131,6 +131,61 @@ devid_status devid_store_put_request(const devid_store *store,
                                      devid_error **err);
 
 /**
+ * Let the messages of an operation of any kind travel as files instead of over a network: requests go to
+ * NAME-1-request.pki, NAME-2-request.pki and so on, answers are expected in NAME-1-answer.pki and so on, each one PKIMessage in
+ * DER. A file appears whole or not at all, and is on the medium when the call returns: a stick may be pulled.
+ *
+ * As long as an answer is not there, devid_op_run() and devid_op_exchange() answer DEVID_E_BUSY. The operation stands where it
+ * was: saved, or bound by devid_op_install_into(), it goes on weeks and reboots later, finds its own request again and looks for
+ * the answer once more.
+ *
+ * @param op      Not NULL.
+ * @param folder  An existing directory, such as where the stick is mounted. NULL: the network again. May be NULL.
+ * @param name    Keeps transactions apart: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot. NULL only if `folder` is. May be
+ *                NULL.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NULL for a folder without a name, DEVID_E_INVALID_ARGUMENT for a name that cannot be used.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_set_files(devid_op *op,
+                                const char *folder,
+                                const char *name,
+                                devid_error **err);
+
+/**
+ * As devid_store_import(), with a policy on certificates that are not what was asked for.
+ *
+ * @param store          Not NULL.
+ * @param name           Looks at the pending key of this label only. NULL: at all of them. May be NULL.
+ * @param data           As devid_store_import(). Not NULL.
+ * @param data_len       Length of `data` in bytes.
+ * @param anchors        Where the certificate must lead. Not NULL.
+ * @param intermediates  Untrusted helpers for the path. NULL: none. May be NULL.
+ * @param purpose        What the identity is for, such as "ldevid". Not NULL.
+ * @param policy         "exact", "same-or-added", "any-order", "anything-but-the-key": see devid_config_set_acceptance(). Not NULL.
+ * @param now            The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_name       Receives the name of the identity; free with devid_bytes_free(). May be NULL.
+ * @param out_identity   Receives the identity; free with devid_identity_free(). May be NULL.
+ * @param err            Receives details on failure, else NULL. May be NULL.
+ * @return As devid_store_import(); DEVID_E_INVALID_ARGUMENT for an unknown policy.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_import_by_policy(const devid_store *store,
+                                          const char *name,
+                                          const uint8_t *data,
+                                          size_t data_len,
+                                          const devid_trust *anchors,
+                                          const devid_cert_list *intermediates,
+                                          const char *purpose,
+                                          const char *policy,
+                                          int64_t now,
+                                          devid_bytes **out_name,
+                                          devid_identity **out_identity,
+                                          devid_error **err);
+
+/**
  * Takes in a certificate that came by any means: it finds its pending key by the public key, is validated, compared with the
  * request that was kept, and installed in one atomic step.
  *
@@ -233,29 +288,6 @@ devid_status devid_store_import_checked(const devid_store *store,
                                         devid_bytes **out_name,
                                         devid_identity **out_identity,
                                         devid_error **err);
-
-/**
- * Let the messages of an operation of any kind travel as files instead of over a network: requests go to
- * NAME-1-request.pki, NAME-2-request.pki and so on, answers are expected in NAME-1-answer.pki and so on, each one PKIMessage in
- * DER. A file appears whole or not at all, and is on the medium when the call returns: a stick may be pulled.
- *
- * As long as an answer is not there, devid_op_run() and devid_op_exchange() answer DEVID_E_BUSY. The operation stands where it
- * was: saved, or bound by devid_op_install_into(), it goes on weeks and reboots later, finds its own request again and looks for
- * the answer once more.
- *
- * @param op      Not NULL.
- * @param folder  An existing directory, such as where the stick is mounted. NULL: the network again. May be NULL.
- * @param name    Keeps transactions apart: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot. NULL only if `folder` is. May be
- *                NULL.
- * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NULL for a folder without a name, DEVID_E_INVALID_ARGUMENT for a name that cannot be used.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_set_files(devid_op *op,
-                                const char *folder,
-                                const char *name,
-                                devid_error **err);
 
 /**
  * Begins the enrolment for a PKCS#10 request, our own or someone else's: p10cr (RFC 9483 section 4.1.4). The request goes out as

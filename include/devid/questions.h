@@ -219,11 +219,6 @@ devid_status devid_op_root_update(const devid_op *op,
                                   devid_error **err);
 
 /**
- * What a CA wants requests for certificates to look like (RFC 9483 section 4.3.3). Never changes.
- */
-typedef struct devid_template devid_template;
-
-/**
  * The answer to devid_op_ask_template().
  *
  * @param op            Done. Not NULL.
@@ -397,24 +392,6 @@ DEVID_MUST_USE
 devid_status devid_template_generate_key(const devid_template *tmpl,
                                          devid_key **out_key,
                                          devid_error **err);
-
-/**
- * Makes what is asked for follow the CA's template: values that the template gives are taken over, places that it leaves empty
- * keep what was asked for, and what it does not have is asked for no more.
- *
- * @param subject      What the device would ask for by itself. Not NULL.
- * @param tmpl         Not NULL.
- * @param out_changes  Receives what was left out or replaced, and what the device does not have, a line each; free with
- *                     devid_bytes_free(). NULL if not wanted. May be NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_subject_apply_template(devid_subject *subject,
-                                          const devid_template *tmpl,
-                                          devid_bytes **out_changes,
-                                          devid_error **err);
 
 /**
  * Frees a template.

@@ -142,6 +142,70 @@ devid_status devid_subject_set_validity(devid_subject *subject,
                                         int64_t not_after,
                                         devid_error **err);
 
+/**
+ * What a CA wants requests for certificates to look like (RFC 9483 section 4.3.3). Never changes.
+ */
+typedef struct devid_template devid_template;
+
+/**
+ * Makes what is asked for follow the CA's template: values that the template gives are taken over, places that it leaves empty
+ * keep what was asked for, and what it does not have is asked for no more.
+ *
+ * @param subject      What the device would ask for by itself. Not NULL.
+ * @param tmpl         Not NULL.
+ * @param out_changes  Receives what was left out or replaced, and what the device does not have, a line each; free with
+ *                     devid_bytes_free(). NULL if not wanted. May be NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_apply_template(devid_subject *subject,
+                                          const devid_template *tmpl,
+                                          devid_bytes **out_changes,
+                                          devid_error **err);
+
+/**
+ * Asks for no name at all, neither subject nor alternative name: the CA knows the device by its credential and chooses (3GPP TS
+ * 33.310 section 9.5.4.2). Possession is then proved over who asks and the key (poposkInput, RFC 4211 section 4.1). For ir and cr.
+ *
+ * @param subject  Without any name. Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_set_nameless(devid_subject *subject,
+                                        devid_error **err);
+
+/**
+ * Adds the control regToken: a one-time text that the CA gave to whoever may ask (RFC 4211 section 6.1).
+ *
+ * @param subject  Not NULL.
+ * @param text     Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_add_reg_token(devid_subject *subject,
+                                         const char *text,
+                                         devid_error **err);
+
+/**
+ * Adds the control authenticator: a text by which the CA knows who asks, again and again (RFC 4211 section 6.2).
+ *
+ * @param subject  Not NULL.
+ * @param text     Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_subject_add_authenticator(devid_subject *subject,
+                                             const char *text,
+                                             devid_error **err);
+
 /** @} */
 
 #ifdef __cplusplus

@@ -88,7 +88,7 @@ impl Device {
             "unfinished": is_unfinished,
             "certificate": current.as_ref().map(|identity| certificate_json(&identity.certificate)),
             "renewal": {
-                "step": format!("{:?}", plan.step),
+                "step": crate::words::as_written(&plan.step),
                 "at": plan.renewal_at.map(rfc3339),
                 "ask_again_s": plan.ask_again_seconds,
                 "attempts": plan.attempts,
