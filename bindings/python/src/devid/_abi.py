@@ -421,6 +421,12 @@ class devid_report(Structure):
     """What a validation found. Never changes."""
 
 
+class devid_template(Structure):
+    """What a CA wants requests for certificates to look like (RFC 9483 section 4.3.3). Never
+    changes.
+    """
+
+
 class devid_reply(Structure):
     """The answer to one message, filled by the program's transport."""
 
@@ -433,12 +439,6 @@ class devid_view(Structure):
 
 class devid_saved(Structure):
     """What a saved operation is. Never changes; may be shared by threads."""
-
-
-class devid_template(Structure):
-    """What a CA wants requests for certificates to look like (RFC 9483 section 4.3.3). Never
-    changes.
-    """
 
 
 class devid_store_options(Structure):
@@ -696,6 +696,10 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_subject_add_extension": (c_int32, (POINTER(devid_subject), c_char_p, c_int32, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_subject_set_issuer": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_subject_set_validity": (c_int32, (POINTER(devid_subject), c_int64, c_int64, POINTER(POINTER(devid_error)))),
+    "devid_subject_apply_template": (c_int32, (POINTER(devid_subject), POINTER(devid_template), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_subject_set_nameless": (c_int32, (POINTER(devid_subject), POINTER(POINTER(devid_error)))),
+    "devid_subject_add_reg_token": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_subject_add_authenticator": (c_int32, (POINTER(devid_subject), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_config_set_proxy": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_config_set_timeouts": (c_int32, (POINTER(devid_config), c_uint32, c_uint32, c_uint32, POINTER(POINTER(devid_error)))),
     "devid_config_set_max_retries": (c_int32, (POINTER(devid_config), c_uint32, POINTER(POINTER(devid_error)))),
@@ -721,6 +725,9 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_use_signer_store": (c_int32, (POINTER(devid_config), POINTER(devid_store), POINTER(POINTER(devid_error)))),
     "devid_config_add_general_info": (c_int32, (POINTER(devid_config), c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_config_set_message_time": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_probe": (c_int32, (POINTER(devid_config), c_int64, POINTER(POINTER(devid_bytes)), POINTER(c_int32), POINTER(POINTER(devid_error)))),
+    "devid_config_add_root_fingerprint": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_well_known_url": (c_int32, (c_char_p, c_char_p, c_char_p, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_config_set_proxy_login": (c_int32, (POINTER(devid_config), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
     "devid_config_set_http_1_0": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
     "devid_config_add_tls_pin": (c_int32, (POINTER(devid_config), c_int32, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
@@ -829,7 +836,6 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_template_extension_value": (POINTER(c_uint8), (POINTER(devid_template), c_size_t, POINTER(c_size_t))),
     "devid_template_check_key": (c_int32, (POINTER(devid_template), POINTER(devid_key), POINTER(POINTER(devid_error)))),
     "devid_template_generate_key": (c_int32, (POINTER(devid_template), POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
-    "devid_subject_apply_template": (c_int32, (POINTER(devid_subject), POINTER(devid_template), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_template_free": (None, (POINTER(devid_template),)),
     "devid_store_options_new": (c_int32, (POINTER(POINTER(devid_store_options)), POINTER(POINTER(devid_error)))),
     "devid_store_options_set_secret": (c_int32, (POINTER(devid_store_options), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
@@ -889,10 +895,11 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_request_data": (c_int32, (POINTER(devid_request), c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_request_free": (None, (POINTER(devid_request),)),
     "devid_store_put_request": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_key), c_char_p, POINTER(devid_request), POINTER(POINTER(devid_error)))),
+    "devid_op_set_files": (c_int32, (POINTER(devid_op), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_store_import_by_policy": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, POINTER(devid_trust), POINTER(devid_cert_list), c_char_p, c_char_p, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
     "devid_store_import": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, POINTER(devid_trust), POINTER(devid_cert_list), c_char_p, c_int32, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
     "devid_store_import_pkcs12": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(devid_trust), POINTER(devid_cert_list), c_char_p, c_int32, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
     "devid_store_import_checked": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, POINTER(devid_validator), c_char_p, c_int32, c_int64, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_identity)), POINTER(POINTER(devid_error)))),
-    "devid_op_set_files": (c_int32, (POINTER(devid_op), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
     "devid_op_enroll_pkcs10": (c_int32, (POINTER(devid_client), c_char_p, c_size_t, POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_renewal_set_device_id": (c_int32, (POINTER(devid_renewal), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_renewal_set_schedule": (c_int32, (POINTER(devid_renewal), c_uint32, c_uint32, POINTER(POINTER(devid_error)))),
@@ -1079,6 +1086,7 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_config_add_signer_ocsp": ((2, "response_len", SIZE),),
     "devid_config_add_general_info": ((3, "value_len", SIZE),),
     "devid_config_set_message_time": ((1, "on", SWITCH),),
+    "devid_probe": ((1, "now", INT64),),
     "devid_config_set_http_1_0": ((1, "on", SWITCH),),
     "devid_config_add_tls_pin": ((1, "kind", Choice('DEVID_PIN_*', 1, 2)), (3, "fingerprint_len", SIZE),),
     "devid_config_add_tls_crls": ((2, "data_len", SIZE),),
@@ -1124,6 +1132,7 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_export_set_key_owner": ((1, "user", UINT32), (2, "group", UINT32),),
     "devid_request_signature": ((2, "signature_len", SIZE),),
     "devid_request_data": ((1, "form", Choice('DEVID_FORM_*', 1, 2)),),
+    "devid_store_import_by_policy": ((3, "data_len", SIZE), (8, "now", INT64),),
     "devid_store_import": ((3, "data_len", SIZE), (7, "accept_differences", SWITCH), (8, "now", INT64),),
     "devid_store_import_pkcs12": ((3, "data_len", SIZE), (5, "password_len", SIZE), (9, "accept_differences", SWITCH), (10, "now", INT64),),
     "devid_store_import_checked": ((3, "data_len", SIZE), (6, "accept_differences", SWITCH), (7, "now", INT64),),
