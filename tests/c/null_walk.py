@@ -132,6 +132,7 @@ SAMPLES = {
     ("*", "attribute"): '"uri"',
     ("devid_fetcher_set_limit", "name"): '"max_requests"',
     ("devid_store_open", "path"): "store_folder",
+    ("devid_device_new", "memory_folder"): "device_folder()",
     ("*", "count"): "2",
     ("devid_validator_add_name", "name"): '"router-7.example"',
     ("devid_validator_add_crls", "data"): "crl",
