@@ -3,9 +3,16 @@
 
 use std::sync::Arc;
 
-use devid::validation::{Crl, KeyUsage, OcspResponse, RevocationMode};
+use devid::asn1::x509::Certificate;
+use devid::client::status::StatusQuestion;
+use devid::client::{StatusFetcher, StatusOptions};
+use devid::store::Store;
+use devid::transport::{ExchangeLimits, FetchFn, FetchRequest, Phase, TransportError, TransportErrorKind};
+use devid::validation::{
+    Crl, KeyUsage, NameCheck, OcspResponse, PeerKey, PeerRequest, Purpose, RevocationMode, StatusSources, TrustAnchors,
+};
 
-use crate::certificates::{Builder, Party, date, now};
+use crate::certificates::{Builder, Party, date, now, provider};
 use crate::status::{CrlBuilder, OcspBuilder, Single};
 use crate::{MODES, judge};
 
@@ -157,6 +164,42 @@ impl World {
     }
 }
 
+/// The other doors: the gate to a key, a fetcher that nobody answers, its memory, and what is kept from one question to the
+/// next. Each has the same facts and answers the same.
+fn through_other_doors(world: &World, sent: &[&Party], mode: RevocationMode) -> Vec<(&'static str, bool)> {
+    let anchors: TrustAnchors = world.anchors.iter().map(|p| p.certificate.clone()).collect();
+    let pool: Vec<Certificate> = sent[1..].iter().map(|p| p.certificate.clone()).collect();
+    let status = StatusSources { crls: world.crls.clone(), ocsp: world.ocsp.clone(), ..StatusSources::none() };
+    let (leaf, checks) = (&world.leaf.certificate, crate::checks(mode));
+    let request = || PeerRequest {
+        anchors: &anchors,
+        certificate: leaf,
+        pool: &pool,
+        status: &status,
+        checks: checks.clone(),
+        purpose: Purpose::Any,
+        names: NameCheck::NotChecked,
+        use_until: None,
+    };
+    let question = StatusQuestion { anchors: &anchors, leaf, pool: &pool, known: &status, checks: &checks };
+    let mut nobody = FetchFn(|_: &FetchRequest<'_>, _: &ExchangeLimits| {
+        Err(TransportError::new(TransportErrorKind::Connect, Phase::Connect, "nobody"))
+    });
+    let store = Arc::new(Store::in_memory(provider().clone()));
+    let mut fetcher = StatusFetcher::with_store(provider().clone(), StatusOptions::default(), store);
+    let first = fetcher.validate(&question, &mut nobody).report.is_valid();
+    let again = fetcher.validate(&question, &mut nobody).report.is_valid();
+    let memory = fetcher.memory().clone();
+    let gate = PeerKey::open(provider(), request()).unwrap();
+    assert_eq!(gate.0.is_valid(), gate.1.is_some(), "the key is there exactly when the verdict is positive");
+    vec![
+        ("gate", gate.1.is_some()),
+        ("fetcher", first),
+        ("fetcher again", again),
+        ("memory", memory.open_peer(provider(), request()).unwrap().1.is_some()),
+    ]
+}
+
 fn count() -> u64 {
     std::env::var("DEVID_ADVERSARY_PKIS").ok().and_then(|n| n.parse().ok()).unwrap_or(1000)
 }
@@ -172,6 +215,12 @@ fn verdicts_change_only_as_they_may() {
         let is_revoked = base.error().is_some_and(|e| e.code() == devid::Code::Revoked);
         valid += u32::from(base.is_valid());
         revoked += u32::from(is_revoked);
+
+        if seed % 4 == 0 {
+            for (door, is_open) in through_other_doors(&world, &world.sent(), mode) {
+                assert_eq!(is_open, base.is_valid(), "seed {seed}: {door}: {:?}", base.findings());
+            }
+        }
 
         // Order and duplicates change nothing.
         let (mut pool, mut crls, mut anchors) = (world.sent()[1..].to_vec(), world.crls.clone(), world.anchors());
