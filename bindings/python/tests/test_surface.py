@@ -22,6 +22,7 @@ TYPES: Dict[str, Tuple[str, ...]] = {
     "client/run.rs": ("Owner", "Client"),
     "client/offline.rs": ("RequestOptions",),
     "client/subject.rs": ("Subject",),
+    "client/validator.rs": ("Validator", "Verdict"),
     "client/status.rs": ("StatusOptions", "StatusFetcher"),
     "client/status/certificate_store.rs": ("StatusFetcher",),
     "client/renewal/mod.rs": ("Planner",),
