@@ -49,8 +49,10 @@ def test_cut_certificate_is_refused_with_the_place(certificate_pem: bytes, cut: 
 def test_bytes_behind_a_certificate_are_refused(certificate_pem: bytes) -> None:
     der = ssl.PEM_cert_to_DER_cert(certificate_pem.decode())
     with pytest.raises(devid.InputError) as refused:
-        devid.Certificate.parse(der + b"\0")
+        devid.Certificate.parse(der + b"\1")
     assert refused.value.code == devid.Code.TRAILING_DATA
+    # A line end or padding is what editors and media put behind it.
+    assert devid.Certificate.parse(der + b"\r\n\0").der == der
 
 
 def test_empty_input_is_refused() -> None:

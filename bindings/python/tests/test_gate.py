@@ -26,6 +26,7 @@ OTHER_BYTES = {
     "devid_subject_apply_template": "names that were left out",
     "devid_store_import": "the name of the identity",
     "devid_store_import_pkcs12": "the name of the identity",
+    "devid_store_import_by_policy": "the name of the identity",
     "devid_op_save": "the state of an operation",
 }
 GATES = {

@@ -137,6 +137,8 @@ class Tolerance(str, Enum):
     """
     PKCS1_KEY_TRANSPORT = "pkcs1_key_transport"
     """Take RSA PKCS#1 v1.5 as key transport in EnvelopedData, as OpenSSL's server uses it."""
+    GCM_IN_ENVELOPED_DATA = "gcm_in_enveloped_data"
+    """Take AES-GCM in EnvelopedData with the tag at the end of the ciphertext, as XiPKI writes it."""
     BARE_GENERATED_KEY = "bare_generated_key"
     """Take a generated key that is signed and encrypted, but labelled id-data on both layers and no key package, as
     OpenSSL's server writes it.
