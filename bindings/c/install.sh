@@ -41,7 +41,8 @@ ln -sf "libdevid.so.$abi" "$destdir$libdir/libdevid.so"
 sh "$root/bindings/c/pack.sh" "$built/libdevid.a" "$destdir$libdir/libdevid.a"
 chmod 644 "$destdir$libdir/libdevid.a"
 # Paths by way of the file itself where they lie below the prefix, so that the tree may be moved; spaces and all.
-below() { case $1 in "$prefix"/*) printf '${prefix}/%s' "${1#"$prefix"/}" ;; *) printf '%s' "$1" ;; esac; }
+# (pkg-config escapes the spaces of its own place; those of other paths are escaped here.)
+below() { case $1 in "$prefix"/*) printf '${prefix}/%s' "${1#"$prefix"/}" ;; *) printf '%s' "$1" | sed 's/ /\\ /g' ;; esac; }
 quoted() { printf '%s' "$1" | sed 's/[&|\\]/\\&/g'; }
 fill() {
     sed -e "s|@RELATIVE@|$(quoted "$relative")|" -e "s|@LIBDIR@|$(quoted "$(below "$libdir")")|" \
@@ -51,7 +52,7 @@ fill() {
 }
 case $libdir in
 "$prefix"/*) relative="\${pcfiledir}/$(realpath -m --relative-to="$libdir/pkgconfig" "$prefix")" ;;
-*) relative=$prefix ;;
+*) relative=$(printf '%s' "$prefix" | sed 's/ /\\ /g') ;;
 esac
 install -d "$destdir$libdir/cmake/devid"
 fill "$root/bindings/c/devid.pc.in" "$destdir$libdir/pkgconfig/devid.pc"
