@@ -109,6 +109,7 @@ codes! {
     Malformed = -714, "MALFORMED", "A certificate breaks the profile.";
     Stale = -715, "STALE", "The verdict's time is over; check again.";
     CrlRollback = -716, "CRL_ROLLBACK", "A CRL is older than one that was seen before.";
+    BadSignature = -717, "BAD_SIGNATURE", "A signature on the path does not match, or cannot be checked here.";
 
     Application = -10_000, "APPLICATION", "A callback of the application failed; its own code, at or below this one, is passed through.";
 }

@@ -12,9 +12,19 @@ import devid
 
 
 def main() -> int:
-    anchors, peer_file, name, *crls = sys.argv[1:]
+    if len(sys.argv) < 4:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        return validate(*sys.argv[1:])
+    except (devid.Error, OSError) as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        return 1
+
+
+def validate(anchors: str, peer_file: str, name: str, *crls: str) -> int:
     sent = Path(peer_file).read_bytes()
-    is_fetching = crls == ["fetch"]
+    is_fetching = crls == ("fetch",)
     validator = devid.Validator(
         devid.Trust(Path(anchors).read_bytes()),
         purposes=["serverAuth"],
@@ -32,7 +42,7 @@ def main() -> int:
             peer = validator.validate(sent, now)
     except devid.ValidationError as error:
         print(f"refused: {error}", file=sys.stderr)
-        for finding in error.report.findings if error.report else ():
+        for finding in error.report.findings if error.report is not None else ():
             print(f"  certificate {finding.certificate_index}: {finding.text}", file=sys.stderr)
         return 1
     # There is no other way to a peer's public key: an unchecked certificate gives none away.

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use ::der::Tag;
 
-use super::der::{Asn1Error, Cursor};
+use super::der::{Asn1Error, Cursor, Tlv, context};
 use super::distribution_point::{IssuingDistributionPoint, point_url_groups};
 use super::general_name::{GeneralName, general_names};
 use super::name::Name;
 use super::oid::{self, Oid};
-use super::x509::{Extension, Extensions, bit_string, read_time, span_of};
+use super::x509::{Extension, Extensions, bit_string, span_of};
 use crate::limits;
 use crate::time::Time;
 
@@ -185,31 +185,97 @@ pub struct CrlHead {
     pub this_update: Time,
     /// When the next one will be there at the latest.
     pub next_update: Option<Time>,
+    /// What is odd among these fields: the list then clears nobody, and those whom it lists are revoked all the same.
+    pub(crate) defect: Option<Asn1Error>,
 }
 
 impl CrlHead {
-    /// Reads from version to nextUpdate. `fields` then stands at revokedCertificates, crlExtensions or the end.
+    /// Reads from version to nextUpdate. `fields` then stands at revokedCertificates, crlExtensions or the end. Without an
+    /// issuer it is nobody's list; whatever else is odd is noted.
     pub(crate) fn read(fields: &mut Cursor<'_>) -> Result<Self, Asn1Error> {
         const WHAT: &str = "TBSCertList";
-        let version = match fields.optional(Tag::Integer)? {
-            None => 1,
-            // Section 5.1.2.1: when present, it is v2.
-            Some(field) if field.value == [1] => 2,
-            Some(_) => return Err(Asn1Error::invalid(WHAT, "version is there and not 2")),
+        let mut defect = None;
+        let (before, issuer, behind) = up_to_issuer(fields)?;
+        *fields = behind;
+        // Section 5.1.2.1: when present, it is v2.
+        let (version, signature) = match before.as_slice() {
+            [signature] => (1, Some(signature)),
+            [version, signature] if version.bytes == [2, 1, 1] => (2, Some(signature)),
+            other => {
+                note(&mut defect, Asn1Error::invalid(WHAT, "version is there and not 2"));
+                (2, other.last())
+            }
         };
-        let signature_algorithm = fields.expect(Tag::Sequence, "signature")?.bytes.into();
-        let issuer = fields.expect(Tag::Sequence, "issuer")?.bytes;
-        Name::from_der(issuer)?;
-        // Section 5.1.2.3: the issuer field MUST contain a non-empty name.
-        if issuer == [0x30, 0x00] {
-            return Err(Asn1Error::invalid(WHAT, "issuer without a name"));
+        if signature.is_none_or(|signature| signature.tag != Tag::Sequence) {
+            note(&mut defect, Asn1Error::invalid(WHAT, "no AlgorithmIdentifier before the issuer"));
         }
-        let this_update = read_time(fields, "thisUpdate")?;
-        let next_update = match fields.peek() {
-            Some(Tag::UtcTime | Tag::GeneralizedTime) => Some(read_time(fields, "nextUpdate")?),
-            _ => None,
+        let signature_algorithm = signature.map(|signature| signature.bytes.into()).unwrap_or_default();
+        let is_time = |fields: &Cursor<'_>| matches!(fields.peek(), Some(Tag::UtcTime | Tag::GeneralizedTime));
+        let mut time = |fields: &mut Cursor<'_>, name: &'static str| {
+            let found = any_time(&fields.any(name)?);
+            if found.is_none() {
+                note(&mut defect, Asn1Error::invalid(name, "not a time"));
+            }
+            Ok::<_, Asn1Error>(found)
         };
-        Ok(CrlHead { version, signature_algorithm, issuer: issuer.into(), this_update, next_update })
+        // What stands in its place, whatever its type, but not what follows.
+        let is_there =
+            !fields.is_empty() && !matches!(fields.peek(), Some(Tag::Sequence | Tag::ContextSpecific { .. }));
+        let this_update = if is_there { time(fields, "thisUpdate")? } else { None };
+        let next_update = if is_there && is_time(fields) { time(fields, "nextUpdate")? } else { None };
+        if !is_there {
+            note(&mut defect, Asn1Error::invalid("TBSCertList", "no thisUpdate"));
+        }
+        // Not known when: as old as can be.
+        let this_update = this_update.unwrap_or(Time::from_unix(0));
+        Ok(CrlHead { version, signature_algorithm, issuer: issuer.into(), this_update, next_update, defect })
+    }
+}
+
+/// What stands before the issuer's name, the name, and where what follows begins. The name is what tells where it is: whose list
+/// it is must be clear.
+#[allow(clippy::type_complexity, reason = "three parts of one list")]
+fn up_to_issuer<'a>(fields: &Cursor<'a>) -> Result<(Vec<Tlv<'a>>, &'a [u8], Cursor<'a>), Asn1Error> {
+    const MOST: usize = 5;
+    let mut rest = fields.clone();
+    let mut seen = Vec::new();
+    let mut found = None;
+    let mut error = None;
+    while seen.len() < MOST && !rest.is_empty() && !matches!(rest.peek(), Some(Tag::UtcTime | Tag::GeneralizedTime)) {
+        let element = rest.any("issuer")?;
+        // Section 5.1.2.3: the issuer field MUST contain a non-empty name. The last that is one: before it there is no other.
+        if element.tag == Tag::Sequence && !element.value.is_empty() {
+            match Name::from_der(element.bytes) {
+                Ok(_) => found = Some((seen.len(), element.bytes, rest.clone())),
+                Err(why) => error = Some(why),
+            }
+        }
+        seen.push(element);
+    }
+    match found {
+        Some((count, issuer, behind)) => {
+            seen.truncate(count);
+            Ok((seen, issuer, behind))
+        }
+        None => Err(error.unwrap_or_else(|| Asn1Error::invalid("TBSCertList", "issuer without a name"))),
+    }
+}
+
+/// Keeps the first of several defects.
+pub(crate) fn note(defect: &mut Option<Asn1Error>, found: Asn1Error) {
+    defect.get_or_insert(found);
+}
+
+/// A time in any form that says when: beside those of RFC 5280 without seconds, with a fraction, or as far from UTC.
+pub(super) fn any_time(element: &Tlv<'_>) -> Option<Time> {
+    match element.tag {
+        Tag::UtcTime => Time::from_utc_time(element.value).or_else(|| {
+            // Section 4.1.2.5.1: two digits of the year, from 1950 to 2049.
+            let century: &[u8] = if *element.value.first()? < b'5' { b"20" } else { b"19" };
+            Time::from_any_form(&[century, element.value].concat())
+        }),
+        Tag::GeneralizedTime => Time::from_any_form(element.value),
+        _ => None,
     }
 }
 
@@ -226,47 +292,90 @@ pub struct CrlTail {
     pub unknown_critical: Option<Oid>,
     /// An extension that is critical and must not be, or the opposite (sections 5.2.1 to 5.2.7).
     pub wrong_criticality: Option<Oid>,
+    /// What is odd among the extensions: the list then clears nobody, and those whom it lists are revoked all the same.
+    pub(crate) defect: Option<Asn1Error>,
+    /// There is a deltaCRLIndicator, whatever is in it.
+    pub(crate) is_delta: bool,
     issuing_distribution_point: Option<Box<[u8]>>,
     freshest_crl: Option<Box<[u8]>>,
 }
 
 impl CrlTail {
-    /// Reads the content of `[0] crlExtensions`.
-    pub(crate) fn read(content: &[u8]) -> Result<Self, Asn1Error> {
+    /// Reads the content of `[0] crlExtensions`, each for itself.
+    pub(crate) fn read(content: &[u8]) -> Self {
+        const WHAT: &str = "crlExtensions";
         let mut tail = CrlTail::default();
         let mut seen: Vec<Oid> = Vec::new();
-        for extension in Extensions::parse_or_none(content, "crlExtensions")? {
-            let extension = extension?;
-            if seen.contains(&extension.oid) {
-                return Err(Asn1Error::invalid("crlExtensions", "the same extension twice"));
+        let mut list = match Cursor::sequence(content, WHAT) {
+            Ok(list) => list,
+            Err(error) => return CrlTail { defect: Some(error), ..tail },
+        };
+        for count in 1.. {
+            if list.is_empty() {
+                break;
             }
-            seen.push(extension.oid);
-            let must_be_critical = match extension.oid {
-                oid::CE_DELTA_CRL_INDICATOR | oid::CE_ISSUING_DISTRIBUTION_POINT => Some(true),
-                oid::CE_CRL_NUMBER | oid::CE_AUTHORITY_KEY_IDENTIFIER => Some(false),
-                oid::CE_FRESHEST_CRL | oid::PE_AUTHORITY_INFO_ACCESS => Some(false),
-                _ => None,
-            };
-            if must_be_critical.is_some_and(|rule| rule != extension.critical) {
-                tail.wrong_criticality = tail.wrong_criticality.or(Some(extension.oid));
+            if count > limits::MAX_EXTENSIONS {
+                note(&mut tail.defect, Asn1Error::too_large(WHAT, "count", limits::MAX_EXTENSIONS, count));
+                break;
             }
-            match extension.oid {
-                // Not critical, and it decides nothing about what the entries say: one that is odd is none.
-                oid::CE_CRL_NUMBER => tail.number = CrlNumber::from_der(extension.value).ok(),
-                oid::CE_DELTA_CRL_INDICATOR => tail.base_number = Some(CrlNumber::from_der(extension.value)?),
-                oid::CE_ISSUING_DISTRIBUTION_POINT => {
-                    IssuingDistributionPoint::from_der(extension.value)?;
-                    tail.issuing_distribution_point = Some(extension.value.into());
+            let element = match list.any("an Extension") {
+                Ok(element) => element,
+                Err(error) => {
+                    note(&mut tail.defect, error);
+                    break;
                 }
-                oid::CE_AUTHORITY_KEY_IDENTIFIER => tail.authority_key_identifier = Some(extension.value.into()),
-                // They help to find data and change nothing about what the list says.
-                oid::CE_FRESHEST_CRL => tail.freshest_crl = Some(extension.value.into()),
-                oid::CE_ISSUER_ALT_NAME | oid::PE_AUTHORITY_INFO_ACCESS => {}
-                other if extension.critical => tail.unknown_critical = tail.unknown_critical.or(Some(other)),
-                _ => {}
+            };
+            match Extensions::single(element.bytes, WHAT) {
+                Ok(extension) if seen.contains(&extension.oid) => {
+                    note(&mut tail.defect, Asn1Error::invalid(WHAT, "the same extension twice"));
+                }
+                Ok(extension) => {
+                    seen.push(extension.oid);
+                    if let Err(error) = tail.take_in(&extension) {
+                        note(&mut tail.defect, error);
+                    }
+                }
+                Err(error) => note(&mut tail.defect, error),
             }
         }
-        Ok(tail)
+        tail
+    }
+
+    fn take_in(&mut self, extension: &Extension<'_>) -> Result<(), Asn1Error> {
+        let must_be_critical = match extension.oid {
+            oid::CE_DELTA_CRL_INDICATOR | oid::CE_ISSUING_DISTRIBUTION_POINT => Some(true),
+            oid::CE_CRL_NUMBER | oid::CE_AUTHORITY_KEY_IDENTIFIER => Some(false),
+            oid::CE_FRESHEST_CRL | oid::PE_AUTHORITY_INFO_ACCESS => Some(false),
+            _ => None,
+        };
+        if must_be_critical.is_some_and(|rule| rule != extension.critical) {
+            self.wrong_criticality = self.wrong_criticality.or(Some(extension.oid));
+        }
+        match extension.oid {
+            // Not critical, and it decides nothing about what the entries say: one that is odd is none.
+            oid::CE_CRL_NUMBER => self.number = CrlNumber::from_der(extension.value).ok(),
+            oid::CE_DELTA_CRL_INDICATOR => {
+                self.is_delta = true;
+                self.base_number = Some(CrlNumber::from_der(extension.value)?);
+            }
+            oid::CE_ISSUING_DISTRIBUTION_POINT => {
+                self.issuing_distribution_point = Some(extension.value.into());
+                IssuingDistributionPoint::from_der(extension.value)?;
+            }
+            oid::CE_AUTHORITY_KEY_IDENTIFIER => self.authority_key_identifier = Some(extension.value.into()),
+            // They help to find data and change nothing about what the list says.
+            oid::CE_FRESHEST_CRL => self.freshest_crl = Some(extension.value.into()),
+            oid::CE_ISSUER_ALT_NAME | oid::PE_AUTHORITY_INFO_ACCESS => {}
+            other if extension.critical => self.unknown_critical = self.unknown_critical.or(Some(other)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether entries may be about certificates of other issuers than the list's own; so too where that cannot be read.
+    pub(crate) fn is_indirect(&self) -> bool {
+        let Some(value) = self.issuing_distribution_point.as_deref() else { return false };
+        IssuingDistributionPoint::from_der(value).map_or(true, |point| point.indirect_crl)
     }
 
     /// The URLs of delta CRLs, point by point (freshestCRL, section 5.2.6).
@@ -279,10 +388,9 @@ impl CrlTail {
         self.issuing_distribution_point.as_deref()
     }
 
-    /// The list's scope; `None`: all certificates of the list's issuer.
+    /// The list's scope; `None`: all certificates of the list's issuer, or one that cannot be read, with which it clears nobody.
     pub fn issuing_distribution_point(&self) -> Option<IssuingDistributionPoint<'_>> {
-        let value = self.issuing_distribution_point.as_deref()?;
-        Some(IssuingDistributionPoint::from_der(value).expect("it was read when the list was"))
+        IssuingDistributionPoint::from_der(self.issuing_distribution_point.as_deref()?).ok()
     }
 }
 
@@ -327,30 +435,52 @@ impl<'a> CrlEntry<'a> {
     /// Checks the content of one entry. The date decides nothing, and neither does what is odd about its extensions, or that they
     /// stand in a list of version 1 (section 5.1.2.6): it is on the list. An entry without a serial number is about nobody.
     #[inline]
-    pub(crate) fn check(content: &'a [u8]) -> Result<EntryFacts<'a>, Asn1Error> {
+    pub(crate) fn check(content: &'a [u8]) -> EntryFacts<'a> {
         let Some((entry, _)) = Self::split(content) else {
             // Nobody knows whom it is about, and it hides none of the others.
-            return Ok(EntryFacts { is_odd: true, ..EntryFacts::default() });
+            return EntryFacts { is_odd: true, ..EntryFacts::default() };
         };
         match entry.extensions {
-            None => Ok(EntryFacts::default()),
-            Some([start @ .., reason]) if start == REASON_ONLY && *reason < 0x80 => Ok(EntryFacts::default()),
-            Some(_) => Ok(entry.facts()),
+            None => EntryFacts::default(),
+            Some([start @ .., reason]) if start == REASON_ONLY && *reason < 0x80 => EntryFacts::default(),
+            Some(_) => entry.facts(),
         }
     }
 
-    /// Why it is revoked.
+    /// Why it is revoked. Reasons that can be taken back (section 5.3.1) count only where nothing is odd about it.
     pub fn reason(&self) -> CrlReason {
-        self.find(oid::CE_CRL_REASON).and_then(|e| CrlReason::from_der(e.value).ok()).unwrap_or(CrlReason::Unspecified)
+        let mut found = None;
+        let mut is_sound = true;
+        for extension in self.each_extension() {
+            match extension {
+                Ok(extension) if extension.oid == oid::CE_CRL_REASON => {
+                    let reason = CrlReason::from_der(extension.value).ok();
+                    is_sound &= found.is_none() && reason.is_some();
+                    found = found.or(reason);
+                }
+                Ok(_) => {}
+                Err(_) => is_sound = false,
+            }
+        }
+        match found.unwrap_or(CrlReason::Unspecified) {
+            CrlReason::RemoveFromCrl | CrlReason::CertificateHold if !is_sound => CrlReason::Unspecified,
+            reason => reason,
+        }
     }
 
     /// Value of certificateIssuer: from here on, entries are about certificates of that issuer.
     pub fn certificate_issuer(&self) -> Option<&'a [u8]> {
-        self.find(oid::CE_CERTIFICATE_ISSUER).map(|e| e.value)
+        self.each_extension().flatten().find(|e| e.oid == oid::CE_CERTIFICATE_ISSUER).map(|e| e.value)
     }
 
-    fn find(&self, wanted: Oid) -> Option<Extension<'a>> {
-        Extensions::parse_or_none(self.extensions?, ENTRY_EXTENSIONS).ok()?.flatten().find(|e| e.oid == wanted)
+    fn each_extension(&self) -> impl Iterator<Item = Result<Extension<'a>, Asn1Error>> {
+        let parsed = self.extensions.map(|extensions| Extensions::parse_or_none(extensions, ENTRY_EXTENSIONS));
+        let (all, odd) = match parsed {
+            Some(Ok(all)) => (Some(all), None),
+            Some(Err(error)) => (None, Some(Err(error))),
+            None => (None, None),
+        };
+        all.into_iter().flatten().chain(odd)
     }
 
     #[inline]
@@ -393,16 +523,22 @@ impl<'a> CrlEntry<'a> {
 
 const ENTRY_EXTENSIONS: &str = "crlEntryExtensions";
 
-/// What is wrong with a list whose entries have this among them; certificateIssuer has a meaning in indirect lists only
-/// (section 5.3.3), and is passed over elsewhere: the entries are about the list's own issuer.
-pub(crate) fn check_issuers(is_indirect: bool, has_odd_entry: bool) -> Result<(), Asn1Error> {
-    if is_indirect && has_odd_entry {
-        return Err(Asn1Error::invalid(
-            "revokedCertificates",
-            "an entry of an indirect list that does not tell its issuer",
-        ));
-    }
-    Ok(())
+/// Whose certificate an entry is about (section 5.3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EntryIssuer<'a> {
+    /// The list's own issuer.
+    Own,
+    /// Whom certificateIssuer names: value of the extension.
+    Named(&'a [u8]),
+    /// It cannot be read: anybody's.
+    Unknown,
+}
+
+/// What is wrong with an indirect list that has such an entry. In other lists certificateIssuer has no meaning (section
+/// 5.3.3) and is passed over: the entries are about the list's own issuer.
+#[cold]
+pub(crate) fn unknown_issuer() -> Asn1Error {
+    Asn1Error::invalid("revokedCertificates", "an entry of an indirect list that does not tell its issuer")
 }
 
 /// The names in a certificateIssuer extension's value that are distinguished names, DER; at least one is demanded.
@@ -489,6 +625,33 @@ fn long_header(bytes: &[u8], count: usize) -> Option<(usize, usize)> {
     (octets[0] != 0 && length >= 0x80).then_some((2 + count, length))
 }
 
+/// Content of the entry that `bytes` begins with, and what follows it. Where it ends must be clear, and nothing else: the others
+/// behind it are found whatever is odd about this one.
+#[inline]
+pub(crate) fn take_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    take(bytes, 0x30).or_else(|| loose_element(bytes))
+}
+
+/// The same for an element of any tag, and with a length in more bytes than it needs (BER).
+#[cold]
+fn loose_element(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let tag_len = match bytes.first()? & 0x1f {
+        0x1f => 2 + bytes[1..].iter().take(5).position(|byte| byte & 0x80 == 0)?,
+        _ => 1,
+    };
+    let (length_len, length) = match *bytes.get(tag_len)? {
+        short @ ..=0x7f => (1, usize::from(short)),
+        long @ 0x81..=0x88 => {
+            let count = usize::from(long & 0x7f);
+            let octets = bytes.get(tag_len + 1..)?.get(..count)?;
+            let length = octets.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+            (1 + count, usize::try_from(length).ok()?)
+        }
+        _ => return None,
+    };
+    bytes.get(tag_len + length_len..)?.split_at_checked(length)
+}
+
 #[cold]
 fn malformed_entry() -> Asn1Error {
     Asn1Error::invalid("revokedCertificates", "an entry that is not serial number, date and extensions")
@@ -505,50 +668,49 @@ pub struct CertificateList {
     signature: Box<[u8]>,
     entry_count: u32,
     unknown_critical_entry: Option<Oid>,
+    /// The AlgorithmIdentifier beside the signature, where it is another than the one inside.
+    outer_algorithm: Option<Box<[u8]>>,
+    /// What is odd about the list beside head and tail.
+    defect: Option<Asn1Error>,
+    /// How many of the bytes are the list.
+    length: usize,
     /// Offsets of the entries at which certificateIssuer changes, ascending.
     issuer_switches: Vec<u32>,
 }
 
 impl CertificateList {
-    /// Splits a list and checks the form of each entry. The bytes are kept, not copied; they must not change while
-    /// they are owned here (a file that is mapped must not be written to).
+    /// Splits a list. The bytes are kept, not copied; they must not change while they are owned here (a file that is mapped
+    /// must not be written to). What stands behind the list is left out.
     ///
-    /// Refused: anything but one DER CertificateList, versions other than 1 and 2, extensions of the list in version 1, the
-    /// same one twice, an entry that is no SEQUENCE, one of an indirect list that does not tell its issuer, an
-    /// algorithm inside the signed part that differs from the one beside it (RFC 5280 section 5.1.1.2), sizes above
-    /// `limits`. What else is odd about an entry changes nothing: its certificate is revoked.
+    /// Refused: anything but one CertificateList with issuer and signature, and sizes above `limits`. Whatever else is odd is
+    /// a defect: a list that has one clears nobody, and those whom it lists are revoked all the same. Such are versions other
+    /// than 1 and 2, times that cannot be read, extensions of the list that cannot be, that come twice or in version 1, an entry of
+    /// an indirect list that does not tell its issuer, and an algorithm inside the signed part that differs from the one beside it
+    /// (RFC 5280 section 5.1.1.2). What is odd about an entry changes nothing: its certificate is revoked.
     pub fn from_der(bytes: Bytes) -> Result<Self, Asn1Error> {
         const WHAT: &str = "CertificateList";
-        let der: &[u8] = (*bytes).as_ref();
-        if der.len() > limits::MAX_CRL_BYTES {
-            return Err(Asn1Error::too_large(WHAT, "size in bytes", limits::MAX_CRL_BYTES, der.len()));
+        let all: &[u8] = (*bytes).as_ref();
+        if all.len() > limits::MAX_CRL_BYTES {
+            return Err(Asn1Error::too_large(WHAT, "size in bytes", limits::MAX_CRL_BYTES, all.len()));
         }
+        let der = first_element(all);
         let mut outer = Cursor::sequence(der, WHAT)?;
         let tbs = outer.expect(Tag::Sequence, "tbsCertList")?;
-        let algorithm = outer.expect(Tag::Sequence, "signatureAlgorithm")?;
+        let algorithm = match outer.peek() {
+            Some(Tag::BitString) => &[],
+            _ => outer.any("signatureAlgorithm")?.bytes,
+        };
         let signature =
             bit_string(outer.expect(Tag::BitString, "signatureValue")?, WHAT, "signatureValue has unused bits")?;
-        outer.finish()?;
 
+        let mut defect = None;
         let mut fields = Cursor::new(tbs.value, "TBSCertList")?;
         let head = CrlHead::read(&mut fields)?;
-        if *head.signature_algorithm != *algorithm.bytes {
-            return Err(Asn1Error::invalid(WHAT, "two different signature algorithms"));
+        let outer_algorithm = (*head.signature_algorithm != *algorithm).then(|| algorithm.into());
+        if outer_algorithm.is_some() {
+            note(&mut defect, two_algorithms());
         }
-        let entries = match fields.optional(Tag::Sequence)? {
-            // An empty one should not be there (RFC 5280 section 5.1.2.6); it says what none says.
-            Some(list) => list.value,
-            None => &[],
-        };
-        let tail = match fields.optional_context(0, true)? {
-            Some(_) if head.version < 2 => {
-                return Err(Asn1Error::invalid("TBSCertList", "extensions in a list of version 1"));
-            }
-            Some(field) => CrlTail::read(field.value)?,
-            None => CrlTail::default(),
-        };
-        fields.finish()?;
-
+        let (entries, tail) = read_rest(fields, head.version, &mut defect);
         let entries_span = if entries.is_empty() { 0..0 } else { span_of(der, entries) };
         let mut list = CertificateList {
             tbs: span_of(der, tbs.bytes),
@@ -558,11 +720,24 @@ impl CertificateList {
             tail,
             entry_count: 0,
             unknown_critical_entry: None,
+            outer_algorithm,
+            defect,
+            length: der.len(),
             issuer_switches: Vec::new(),
             bytes: bytes.clone(),
         };
-        list.walk(entries)?;
+        list.walk(entries);
         Ok(list)
+    }
+
+    /// Why the list clears nobody, if anything about it is odd.
+    pub(crate) fn defect(&self) -> Option<&Asn1Error> {
+        self.head.defect.as_ref().or(self.tail.defect.as_ref()).or(self.defect.as_ref())
+    }
+
+    /// The AlgorithmIdentifier beside the signature, where it is another than the one inside.
+    pub(crate) fn outer_algorithm(&self) -> Option<&[u8]> {
+        self.outer_algorithm.as_deref()
     }
 
     /// Everything before the entries.
@@ -587,7 +762,7 @@ impl CertificateList {
 
     /// The whole list as it came.
     pub fn as_der(&self) -> &[u8] {
-        (*self.bytes).as_ref()
+        &(*self.bytes).as_ref()[..self.length]
     }
 
     /// How many entries there are.
@@ -600,38 +775,36 @@ impl CertificateList {
         self.unknown_critical_entry
     }
 
-    /// Offset and content length of each entry's content, counted from the start of the entries.
+    /// Offset and content of each entry, counted from the start of the entries.
     pub(crate) fn entry_spans(&self) -> impl Iterator<Item = (u32, &[u8])> {
         let entries = self.entries();
-        let mut position = 0usize;
+        let mut rest = entries;
         std::iter::from_fn(move || {
-            let rest = &entries[position..];
-            let (header_len, content_len) = header(rest, 0x30)?;
-            let start = position as u32;
-            position += header_len + content_len;
-            Some((start, &rest[header_len..header_len + content_len]))
+            let start = entries.len() - rest.len();
+            let (content, behind) = take_entry(rest)?;
+            rest = behind;
+            Some((start as u32, content))
         })
     }
 
-    /// The entry that begins at this offset, as [`Self::entry_spans`] gave it.
-    pub(crate) fn entry_at(&self, offset: u32) -> Option<CrlEntry<'_>> {
-        let (content, _) = take(self.entries().get(offset as usize..)?, 0x30)?;
-        CrlEntry::read(content).ok()
-    }
-
-    /// The same, only if it has this serial number.
+    /// The entry that begins at this offset, as [`Self::entry_spans`] gave it, if it has this serial number.
     #[inline]
     pub(crate) fn entry_at_if(&self, offset: u32, serial: &[u8]) -> Option<CrlEntry<'_>> {
-        let (content, _) = take(self.entries().get(offset as usize..)?, 0x30)?;
+        let (content, _) = take_entry(self.entries().get(offset as usize..)?)?;
         let (found, _) = serial_of(content)?;
         if shortest_integer(found) == serial { CrlEntry::read(content).ok() } else { None }
     }
 
-    /// Value of the certificateIssuer extension in force at this entry (RFC 5280 section 5.3.3); `None`: the list's
-    /// own issuer.
-    pub(crate) fn certificate_issuer_at(&self, offset: u32) -> Option<&[u8]> {
-        let index = self.issuer_switches.partition_point(|s| *s <= offset).checked_sub(1)?;
-        self.entry_at(self.issuer_switches[index])?.certificate_issuer()
+    /// Whose certificate this entry is about: the certificateIssuer extension in force there (RFC 5280 section 5.3.3).
+    pub(crate) fn issuer_at(&self, offset: u32) -> EntryIssuer<'_> {
+        let Some(index) = self.issuer_switches.partition_point(|s| *s <= offset).checked_sub(1) else {
+            return EntryIssuer::Own;
+        };
+        let entry = self.entries().get(self.issuer_switches[index] as usize..).and_then(take_entry);
+        match entry.map(|(content, _)| CrlEntry::check(content)) {
+            Some(EntryFacts { certificate_issuer: Some(value), is_odd: false, .. }) => EntryIssuer::Named(value),
+            _ => EntryIssuer::Unknown,
+        }
     }
 
     /// Heap bytes that the list holds beside its own DER.
@@ -643,27 +816,85 @@ impl CertificateList {
         &self.as_der()[self.entries.start as usize..self.entries.end as usize]
     }
 
-    fn walk(&mut self, entries: &[u8]) -> Result<(), Asn1Error> {
+    fn walk(&mut self, entries: &[u8]) {
         let mut rest = entries;
-        let mut current_issuer: Option<&[u8]> = None;
-        let mut has_odd = false;
-        let is_indirect = self.tail.issuing_distribution_point().is_some_and(|p| p.indirect_crl);
+        let mut current = EntryIssuer::Own;
+        let is_indirect = self.tail.is_indirect();
         while !rest.is_empty() {
-            let (content, behind) = take(rest, 0x30).ok_or_else(malformed_entry)?;
-            let facts = CrlEntry::check(content)?;
+            let Some((content, behind)) = take_entry(rest) else {
+                // Where the next one begins is not known: those before it count.
+                note(&mut self.defect, malformed_entry());
+                self.entries.end -= rest.len() as u32;
+                break;
+            };
+            let facts = CrlEntry::check(content);
             if facts.unknown_critical.is_some() {
                 self.unknown_critical_entry = self.unknown_critical_entry.or(facts.unknown_critical);
             }
-            has_odd |= facts.is_odd;
-            if is_indirect && facts.certificate_issuer.is_some() && facts.certificate_issuer != current_issuer {
-                current_issuer = facts.certificate_issuer;
+            let here = match facts.certificate_issuer {
+                _ if facts.is_odd => EntryIssuer::Unknown,
+                Some(value) => EntryIssuer::Named(value),
+                None => current,
+            };
+            if is_indirect && here != current {
+                current = here;
                 self.issuer_switches.push((entries.len() - rest.len()) as u32);
+                if here == EntryIssuer::Unknown {
+                    note(&mut self.defect, unknown_issuer());
+                }
             }
             self.entry_count += 1;
             rest = behind;
         }
-        check_issuers(is_indirect, has_odd)
     }
+}
+
+/// The list of entries and the extensions. What else stands there is odd.
+fn read_rest<'a>(mut fields: Cursor<'a>, version: u8, defect: &mut Option<Asn1Error>) -> (&'a [u8], CrlTail) {
+    const WHAT: &str = "TBSCertList";
+    let mut entries: Option<&[u8]> = None;
+    let mut odd: Option<&[u8]> = None;
+    let mut tail = None;
+    while !fields.is_empty() {
+        let field = match fields.any("revokedCertificates or crlExtensions") {
+            Ok(field) => field,
+            Err(error) => {
+                note(defect, error);
+                break;
+            }
+        };
+        match field.tag {
+            tag if tag == context(0, true) && tail.is_none() => {
+                if version < 2 {
+                    note(defect, Asn1Error::invalid(WHAT, "extensions in a list of version 1"));
+                }
+                tail = Some(CrlTail::read(field.value));
+            }
+            // An empty one should not be there (RFC 5280 section 5.1.2.6); it says what none says.
+            Tag::Sequence if entries.is_none() && odd.is_none() && tail.is_none() => entries = Some(field.value),
+            tag => {
+                note(defect, Asn1Error::invalid(WHAT, "a field that does not belong there"));
+                // The longest is the list, whatever stands beside it.
+                let place = if tag == Tag::Sequence { &mut entries } else { &mut odd };
+                if place.is_none_or(|known| known.len() < field.value.len()) {
+                    *place = Some(field.value);
+                }
+            }
+        }
+    }
+    (entries.or(odd).unwrap_or_default(), tail.unwrap_or_default())
+}
+
+/// The first element alone, whatever stands behind it: it is not signed and says nothing.
+pub(crate) fn first_element(bytes: &[u8]) -> &[u8] {
+    let length = Cursor::new(bytes, "DER").ok().and_then(|cursor| cursor.first_element_length());
+    length.map_or(bytes, |length| &bytes[..length])
+}
+
+/// What is wrong with a list that names one algorithm inside the signed part and another beside it (section 5.1.1.2).
+#[cold]
+pub(crate) fn two_algorithms() -> Asn1Error {
+    Asn1Error::invalid("CertificateList", "two different signature algorithms")
 }
 
 impl fmt::Debug for CertificateList {

@@ -32,6 +32,8 @@ pub enum GeneralName<'a> {
     Ip(&'a [u8]),
     /// registeredID: content of the OBJECT IDENTIFIER.
     RegisteredId(&'a [u8]),
+    /// A text of the form of this number that is not ASCII, as an IA5String must be: it equals nothing, and cannot be compared.
+    NotAscii(u8, &'a [u8]),
 }
 
 impl<'a> GeneralName<'a> {
@@ -42,14 +44,12 @@ impl<'a> GeneralName<'a> {
         let Tag::ContextSpecific { constructed, number: TagNumber(number) } = element.tag else {
             return Err(Asn1Error::invalid(WHAT, "not one of the forms [0] to [8]"));
         };
-        let ascii = |value: &'a [u8]| match value.is_ascii() {
-            true => Ok(value),
-            false => Err(Asn1Error::invalid(WHAT, "an IA5String with other characters than ASCII")),
-        };
         match (number, constructed) {
+            // One such name does not spoil those beside it.
+            (1 | 2 | 6, false) if !element.value.is_ascii() => Ok(GeneralName::NotAscii(number as u8, element.value)),
             (0, true) => Ok(GeneralName::Other(element.value)),
-            (1, false) => ascii(element.value).map(GeneralName::Rfc822),
-            (2, false) => ascii(element.value).map(GeneralName::Dns),
+            (1, false) => Ok(GeneralName::Rfc822(element.value)),
+            (2, false) => Ok(GeneralName::Dns(element.value)),
             (3, true) => Ok(GeneralName::X400(element.value)),
             (4, true) => {
                 let mut inner = Cursor::new(element.value, WHAT)?;
@@ -58,7 +58,7 @@ impl<'a> GeneralName<'a> {
                 Ok(GeneralName::Directory(name.bytes))
             }
             (5, true) => Ok(GeneralName::EdiParty(element.value)),
-            (6, false) => ascii(element.value).map(GeneralName::Uri),
+            (6, false) => Ok(GeneralName::Uri(element.value)),
             (7, false) => Ok(GeneralName::Ip(element.value)),
             (8, false) => Ok(GeneralName::RegisteredId(element.value)),
             _ => Err(Asn1Error::invalid(WHAT, "not one of the forms [0] to [8]")),
@@ -77,6 +77,7 @@ impl<'a> GeneralName<'a> {
             GeneralName::Uri(_) => 6,
             GeneralName::Ip(_) => 7,
             GeneralName::RegisteredId(_) => 8,
+            GeneralName::NotAscii(form, _) => *form,
         }
     }
 }
@@ -93,7 +94,8 @@ impl<'a> GeneralName<'a> {
             | GeneralName::EdiParty(content)
             | GeneralName::Uri(content)
             | GeneralName::Ip(content)
-            | GeneralName::RegisteredId(content) => content,
+            | GeneralName::RegisteredId(content)
+            | GeneralName::NotAscii(_, content) => content,
         }
     }
 }
@@ -126,6 +128,14 @@ impl fmt::Display for GeneralName<'_> {
                 Ok(identifier) => write!(f, "registeredID:{identifier}"),
                 Err(_) => f.write_str("registeredID that cannot be read"),
             },
+            GeneralName::NotAscii(form, value) => {
+                let kind = ["email", "DNS", "URI"][match form {
+                    1 => 0,
+                    2 => 1,
+                    _ => 2,
+                }];
+                write!(f, "{kind}:{} (not ASCII)", text(value))
+            }
             GeneralName::X400(_) => f.write_str("x400Address"),
             GeneralName::EdiParty(_) => f.write_str("ediPartyName"),
         }

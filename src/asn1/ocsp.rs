@@ -4,8 +4,8 @@ use std::fmt;
 
 use ::der::Tag;
 
-use super::crl::{CrlReason, shortest_integer, take};
-use super::der::{Asn1Error, Cursor, context, element, sequence};
+use super::crl::{CrlReason, any_time, first_element, note, shortest_integer, take};
+use super::der::{Asn1Error, Cursor, Tlv, context, element, sequence};
 use super::oid::{self, Oid};
 use super::x509::{Certificate, Extensions, bit_string, read_oid};
 use crate::crypto::DigestAlgorithm;
@@ -60,27 +60,32 @@ pub struct CertId {
 }
 
 impl CertId {
-    fn read(content: &[u8]) -> Result<Self, Asn1Error> {
+    /// Whom it names, and whether nothing else about it is odd.
+    fn read(content: &[u8]) -> Result<(Self, bool), Asn1Error> {
         const WHAT: &str = "CertID";
         let mut fields = Cursor::new(content, WHAT)?;
-        let mut algorithm = Cursor::new(fields.expect(Tag::Sequence, "hashAlgorithm")?.value, WHAT)?;
+        let mut algorithm = Cursor::new(fields.any("hashAlgorithm")?.value, WHAT)?;
         let digest = read_oid(&mut algorithm)?;
-        // NULL or nothing; with other parameters it is another digest than those known here.
-        let is_plain = algorithm.is_empty()
-            || (algorithm.optional(Tag::Null)?.is_some_and(|p| p.value.is_empty()) && algorithm.is_empty());
-        let name = fields.expect(Tag::OctetString, "issuerNameHash")?.value;
-        let key = fields.expect(Tag::OctetString, "issuerKeyHash")?.value;
-        let serial = fields.expect(Tag::Integer, "serialNumber")?.value;
-        fields.finish()?;
-        if serial.is_empty() {
+        let parameters = algorithm.optional(Tag::Null)?;
+        let is_plain = parameters.is_none_or(|found| found.value.is_empty()) && algorithm.is_empty();
+        let mut name = fields.any("issuerNameHash")?;
+        let mut is_plain = is_plain;
+        while name.tag != Tag::OctetString {
+            is_plain = false;
+            name = fields.any("issuerNameHash")?;
+        }
+        let key = fields.any("issuerKeyHash")?.value;
+        let serial = fields.any("serialNumber")?;
+        if serial.value.is_empty() {
             return Err(Asn1Error::invalid(WHAT, "serialNumber without content"));
         }
-        Ok(CertId {
-            digest: DigestAlgorithm::from_oid(digest).filter(|_| is_plain),
-            issuer_name_hash: name.into(),
+        let cert_id = CertId {
+            digest: DigestAlgorithm::from_oid(digest),
+            issuer_name_hash: name.value.into(),
             issuer_key_hash: key.into(),
-            serial: shortest_integer(serial).into(),
-        })
+            serial: shortest_integer(serial.value).into(),
+        };
+        Ok((cert_id, is_plain && serial.tag == Tag::Integer && fields.is_empty()))
     }
 
     /// The DER; `None` if the digest is not known.
@@ -108,8 +113,8 @@ pub enum CertStatus {
     Good,
     /// Revoked, or on hold.
     Revoked {
-        /// Since when.
-        time: Time,
+        /// Since when; `None` if that is no date. It decides nothing.
+        time: Option<Time>,
         /// Why.
         reason: CrlReason,
     },
@@ -139,8 +144,8 @@ pub struct BasicResponse {
     pub tbs: Box<[u8]>,
     /// Who says so.
     pub responder_id: ResponderId,
-    /// When it was signed.
-    pub produced_at: Time,
+    /// When it was signed; `None` if that cannot be read. It decides nothing.
+    pub produced_at: Option<Time>,
     /// The entries; there may be none, and then nothing is said.
     pub responses: Vec<SingleResponse>,
     /// The nonce: content of the OCTET STRING (RFC 9654 section 2.1).
@@ -153,6 +158,8 @@ pub struct BasicResponse {
     pub signature: Box<[u8]>,
     /// Certificates that came along; those that cannot be read are left out.
     pub certificates: Vec<Certificate>,
+    /// What is odd about the response: it then clears nobody, and those of whom it says so are revoked all the same.
+    pub(crate) defect: Option<Asn1Error>,
 }
 
 /// An OCSPResponse.
@@ -165,16 +172,18 @@ pub struct ResponseMessage {
 }
 
 impl ResponseMessage {
-    /// Splits a response.
+    /// Splits a response. What stands behind it is left out.
     ///
-    /// Refused: anything but one DER OCSPResponse, a successful one without an answer and the opposite, an answer of
-    /// another type than id-pkix-ocsp-basic, the same extension twice, sizes and counts above `limits`.
+    /// Refused: anything but an OCSPResponse with responder and signature, a successful one without an answer, an answer of
+    /// another type than id-pkix-ocsp-basic, sizes and counts above `limits`. Whatever else is odd is a defect: the response
+    /// then clears nobody, and an entry that names a certificate and does not say plainly that it is good, or not known, says
+    /// that it is revoked.
     pub fn from_der(der: &[u8]) -> Result<Self, Asn1Error> {
         const WHAT: &str = "OCSPResponse";
         if der.len() > limits::MAX_OCSP_BYTES {
             return Err(Asn1Error::too_large(WHAT, "size in bytes", limits::MAX_OCSP_BYTES, der.len()));
         }
-        let mut fields = Cursor::sequence(der, WHAT)?;
+        let mut fields = Cursor::sequence(first_element(der), WHAT)?;
         let status = match fields.expect(Tag::Enumerated, "responseStatus")?.value {
             [0] => OcspResponseStatus::Successful,
             [1] => OcspResponseStatus::MalformedRequest,
@@ -188,16 +197,14 @@ impl ResponseMessage {
             }
         };
         let body = fields.optional_context(0, true)?;
-        fields.finish()?;
         let basic = match (status, body) {
             (OcspResponseStatus::Successful, Some(body)) => {
                 let mut response = Cursor::sequence(body.value, "ResponseBytes")?;
                 if read_oid(&mut response)? != oid::OCSP_BASIC {
                     return Err(Asn1Error::invalid("ResponseBytes", "a type other than id-pkix-ocsp-basic"));
                 }
-                let content = response.expect(Tag::OctetString, "response")?.value;
-                response.finish()?;
-                Some(BasicResponse::from_der(content)?)
+                let content = response.any("response")?.value;
+                Some(BasicResponse::from_der(first_element(content))?)
             }
             (OcspResponseStatus::Successful, None) => {
                 return Err(Asn1Error::invalid(WHAT, "successful, but without an answer"));
@@ -221,15 +228,35 @@ impl BasicResponse {
             Some(field) => read_certificates(field.value)?,
             None => Vec::new(),
         };
-        outer.finish()?;
 
+        let mut defect = None;
         let mut fields = Cursor::new(tbs.value, "ResponseData")?;
-        if fields.optional_context(0, true)?.is_some_and(|v| v.value != [0x02, 0x01, 0x00]) {
-            return Err(Asn1Error::invalid("ResponseData", "version is not 1"));
+        let responder_id = loop {
+            let field = fields.any("responderID")?;
+            if [1, 2].iter().any(|number| field.tag == context(*number, true)) {
+                break read_responder_id(&field)?;
+            }
+            if field.tag != context(0, true) || field.value != [0x02, 0x01, 0x00] {
+                note(&mut defect, Asn1Error::invalid("ResponseData", "version is not 1"));
+            }
+        };
+        // Whatever stands before the entries: it decides nothing.
+        let mut produced_at = None;
+        let mut entries: Option<&[u8]> = None;
+        while !fields.is_empty() && fields.peek() != Some(context(1, true)) {
+            let field = fields.any("producedAt or responses")?;
+            match field.tag {
+                Tag::Sequence => {
+                    entries = Some(field.value);
+                    break;
+                }
+                Tag::GeneralizedTime | Tag::UtcTime if produced_at.is_none() => produced_at = any_time(&field),
+                // The longest is the list, where there is no other.
+                _ if entries.is_none_or(|known| known.len() < field.value.len()) => entries = Some(field.value),
+                _ => {}
+            }
         }
-        let responder_id = read_responder_id(&mut fields)?;
-        let produced_at = generalized_time(&mut fields, "producedAt")?;
-        let mut list = Cursor::new(fields.expect(Tag::Sequence, "responses")?.value, "responses")?;
+        let mut list = Cursor::new(entries.unwrap_or_default(), "responses")?;
         let mut responses = Vec::new();
         let mut unread = None;
         while !list.is_empty() {
@@ -237,13 +264,20 @@ impl BasicResponse {
                 let found = responses.len() + 1;
                 return Err(Asn1Error::too_large(WHAT, "responses", limits::MAX_OCSP_SINGLE_RESPONSES, found));
             }
-            let element = list.any("a SingleResponse")?;
-            let single = match element.tag {
-                Tag::Sequence => SingleResponse::read(element.value),
-                _ => Err(Asn1Error::invalid("responses", "an entry that is no SingleResponse")),
+            let element = match list.any("a SingleResponse") {
+                Ok(element) => element,
+                Err(error) => {
+                    // Where the next one begins is not known: those before it count.
+                    note(&mut defect, error);
+                    break;
+                }
             };
-            match single {
-                Ok(single) => responses.push(single),
+            match SingleResponse::read(element.value) {
+                // Of whatever type; only what is as it should be clears anybody.
+                Ok(single) if element.tag == Tag::Sequence || single.status != CertStatus::Good => {
+                    responses.push(single)
+                }
+                Ok(_) => {}
                 // It says nothing; the others do.
                 Err(error) => {
                     unread.get_or_insert(error);
@@ -255,19 +289,21 @@ impl BasicResponse {
         }
         let mut nonce = None;
         let mut unknown_critical = None;
-        if let Some(field) = fields.optional_context(1, true)? {
-            read_extensions(field.value, "responseExtensions", |extension, value, critical| {
-                match extension {
-                    oid::OCSP_NONCE => nonce = Some(read_nonce(value)),
-                    // RFC 6960 section 4.4.8: it has a meaning only together with "revoked".
-                    OCSP_EXTENDED_REVOKE => {}
-                    other if critical => unknown_critical = unknown_critical.or(Some(other)),
-                    _ => {}
-                }
-                Ok(())
-            })?;
+        let mut take_in = |extension: Oid, value: &[u8], critical: bool| match extension {
+            oid::OCSP_NONCE => nonce = Some(read_nonce(value)),
+            // RFC 6960 section 4.4.8: it has a meaning only together with "revoked".
+            OCSP_EXTENDED_REVOKE => {}
+            other if critical => unknown_critical = unknown_critical.or(Some(other)),
+            _ => {}
+        };
+        if let Ok(Some(field)) = fields.optional_context(1, true) {
+            if let Err(error) = read_extensions(field.value, "responseExtensions", &mut take_in) {
+                note(&mut defect, error);
+            }
         }
-        fields.finish()?;
+        if let Err(error) = fields.finish() {
+            note(&mut defect, error);
+        }
         Ok(BasicResponse {
             tbs: tbs.bytes.into(),
             responder_id,
@@ -278,6 +314,7 @@ impl BasicResponse {
             signature_algorithm,
             signature,
             certificates,
+            defect,
         })
     }
 }
@@ -290,20 +327,22 @@ const OCSP_CRL: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.48.1.3");
 const OCSP_ARCHIVE_CUTOFF: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.48.1.6");
 
 impl SingleResponse {
+    /// What names a certificate and does not say plainly that it is good, or not known, says that it is revoked.
     fn read(content: &[u8]) -> Result<Self, Asn1Error> {
         const WHAT: &str = "SingleResponse";
         let mut fields = Cursor::new(content, WHAT)?;
-        let cert_id = CertId::read(fields.expect(Tag::Sequence, "certID")?.value)?;
-        let choice = fields.any("certStatus")?;
-        let status = if choice.tag == context(0, false) && choice.value.is_empty() {
-            CertStatus::Good
-        } else if choice.tag == context(2, false) && choice.value.is_empty() {
-            CertStatus::Unknown
-        } else if choice.tag == context(1, true) || choice.tag == context(1, false) {
-            return Self::read_revoked(cert_id, choice.value, fields);
-        } else {
-            return Err(Asn1Error::invalid(WHAT, "certStatus is not good, revoked or unknown"));
+        let (cert_id, is_sound) = CertId::read(fields.any("certID")?.value)?;
+        let choice = fields.any("certStatus").ok();
+        let is =
+            |number| choice.as_ref().is_some_and(|c| c.tag == context(number, false) || c.tag == context(number, true));
+        let status = match (is(0), is(2)) {
+            (true, _) => CertStatus::Good,
+            (_, true) => CertStatus::Unknown,
+            _ => return Ok(Self::read_revoked(cert_id, choice.filter(|_| is(1)).map_or(&[], |c| c.value), fields)),
         };
+        if !is_sound || choice.is_some_and(|choice| choice.tag.is_constructed() || !choice.value.is_empty()) {
+            return Err(Asn1Error::invalid(WHAT, "certID or certStatus is not as it should be"));
+        }
         let this_update = generalized_time(&mut fields, "thisUpdate")?;
         let (next_update, unknown_critical) = Self::read_rest(&mut fields)?;
         fields.finish()?;
@@ -323,28 +362,32 @@ impl SingleResponse {
         };
         let mut unknown_critical = None;
         if let Some(field) = fields.optional_context(1, true)? {
-            read_extensions(field.value, "singleExtensions", |extension, _, critical| {
+            read_extensions(field.value, "singleExtensions", &mut |extension, _: &[u8], critical| {
                 // Read and without influence on the status: RFC 6960 sections 4.4.2 to 4.4.5, RFC 6962 section 3.3.
                 let tolerated =
                     [OCSP_CRL, OCSP_ARCHIVE_CUTOFF, CT_SCT_LIST, oid::CE_CRL_REASON, oid::CE_INVALIDITY_DATE];
                 if critical && !tolerated.contains(&extension) {
                     unknown_critical = unknown_critical.or(Some(extension));
                 }
-                Ok(())
             })?;
         }
         Ok((next_update, unknown_critical))
     }
 
     /// Revoked is revoked, whatever is odd about when and why, and about the extensions beside it.
-    fn read_revoked(cert_id: CertId, info: &[u8], mut fields: Cursor<'_>) -> Result<Self, Asn1Error> {
-        let this_update = generalized_time(&mut fields, "thisUpdate")?;
-        let mut info = Cursor::new(info, "RevokedInfo")?;
-        let time = generalized_time(&mut info, "revocationTime").unwrap_or(this_update);
-        let reason = info.optional_context(0, true).ok().flatten().and_then(|f| CrlReason::from_der(f.value).ok());
+    fn read_revoked(cert_id: CertId, info: &[u8], mut fields: Cursor<'_>) -> Self {
+        let read_info = || {
+            let mut info = Cursor::new(info, "RevokedInfo").ok()?;
+            let time = any_time(&info.any("revocationTime").ok()?);
+            let reason = info.optional_context(0, true).ok().flatten().and_then(|f| CrlReason::from_der(f.value).ok());
+            Some((time, reason))
+        };
+        let (time, reason) = read_info().unwrap_or_default();
         let status = CertStatus::Revoked { time, reason: reason.unwrap_or(CrlReason::Unspecified) };
+        // Not known when: as old as can be.
+        let this_update = generalized_time(&mut fields, "thisUpdate").unwrap_or(Time::from_unix(0));
         let (next_update, _) = Self::read_rest(&mut fields).unwrap_or((None, None));
-        Ok(SingleResponse { cert_id, status, this_update, next_update, unknown_critical: None })
+        SingleResponse { cert_id, status, this_update, next_update, unknown_critical: None }
     }
 }
 
@@ -360,7 +403,7 @@ fn read_nonce(value: &[u8]) -> Box<[u8]> {
 fn read_extensions(
     content: &[u8],
     structure: &'static str,
-    mut handle: impl FnMut(Oid, &[u8], bool) -> Result<(), Asn1Error>,
+    handle: &mut dyn FnMut(Oid, &[u8], bool),
 ) -> Result<(), Asn1Error> {
     let mut seen: Vec<Oid> = Vec::new();
     for extension in Extensions::parse_or_none(content, structure)? {
@@ -369,14 +412,13 @@ fn read_extensions(
             return Err(Asn1Error::invalid(structure, "the same extension twice"));
         }
         seen.push(extension.oid);
-        handle(extension.oid, extension.value, extension.critical)?;
+        handle(extension.oid, extension.value, extension.critical);
     }
     Ok(())
 }
 
-fn read_responder_id(fields: &mut Cursor<'_>) -> Result<ResponderId, Asn1Error> {
+fn read_responder_id(choice: &Tlv<'_>) -> Result<ResponderId, Asn1Error> {
     const WHAT: &str = "ResponderID";
-    let choice = fields.any("responderID")?;
     let mut inner = Cursor::new(choice.value, WHAT)?;
     let id = if choice.tag == context(1, true) {
         ResponderId::Name(inner.expect(Tag::Sequence, "a Name")?.bytes.into())
@@ -390,8 +432,8 @@ fn read_responder_id(fields: &mut Cursor<'_>) -> Result<ResponderId, Asn1Error> 
 }
 
 fn read_certificates(content: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
-    let mut list = Cursor::sequence(content, "certs")?;
     let mut certificates = Vec::new();
+    let Ok(mut list) = Cursor::sequence(content, "certs") else { return Ok(certificates) };
     let mut count = 0;
     while !list.is_empty() {
         count += 1;
@@ -399,17 +441,15 @@ fn read_certificates(content: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
             return Err(Asn1Error::too_large("certs", "count", limits::MAX_OCSP_CERTIFICATES, count));
         }
         // One that is odd need not be the one that is needed.
-        certificates.extend(Certificate::from_der(list.expect(Tag::Sequence, "a Certificate")?.bytes));
+        let Ok(element) = list.any("a Certificate") else { break };
+        certificates.extend(Certificate::from_der(element.bytes));
     }
     Ok(certificates)
 }
 
 fn generalized_time(fields: &mut Cursor<'_>, field: &'static str) -> Result<Time, Asn1Error> {
-    let time = match fields.peek() {
-        // Old responders write it; what it says is as clear.
-        Some(Tag::UtcTime) => Time::from_utc_time(fields.any(field)?.value),
-        _ => Time::from_any_form(fields.expect(Tag::GeneralizedTime, field)?.value),
-    };
+    // Old responders write UTCTime; what it says is as clear.
+    let time = any_time(&fields.any(field)?);
     time.ok_or_else(|| Asn1Error::invalid(field, "not a time in the form YYYYMMDDHHMMSSZ"))
 }
 

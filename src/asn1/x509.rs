@@ -417,6 +417,12 @@ impl<'a> Extensions<'a> {
         Ok(Extensions { cursor: Cursor::sequence(content, structure)?, count: 0 })
     }
 
+    /// One that stands alone: what is odd about its neighbours does not matter.
+    pub(crate) fn single(element: &'a [u8], structure: &'static str) -> Result<Extension<'a>, Asn1Error> {
+        let mut alone = Extensions { cursor: Cursor::new(element, structure)?, count: 0 };
+        alone.next().unwrap_or_else(|| Err(Asn1Error::invalid(structure, "no Extension")))
+    }
+
     fn read(&mut self) -> Result<RawExtension<'a>, Asn1Error> {
         self.count += 1;
         if self.count > limits::MAX_EXTENSIONS {

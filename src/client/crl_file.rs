@@ -20,12 +20,12 @@ use crate::{Code, Error};
 /// [`Code::NotFound`], [`Code::Permission`], [`Code::Io`], [`Code::TooLarge`]; what is wrong with the list.
 pub fn crl_from_file(path: &Path, index: Option<&Path>) -> Result<Crl, Error> {
     let list = read(path)?;
-    let Some(index) = index else { return Ok(Crl::from_bytes(list)?) };
+    let Some(index) = index else { return Ok(Crl::from_document(list)?) };
     let kept = read(index).ok().and_then(|kept| Crl::from_bytes_with_index(list.clone(), kept).ok());
     if let Some(crl) = kept {
         return Ok(crl);
     }
-    let crl = Crl::from_bytes(list.clone())?;
+    let crl = Crl::from_document(list)?;
     let Some(made) = crl.index_to_bytes() else { return Ok(crl) };
     // One that cannot be written is made again the next time.
     let _ = write_whole(index, &made);

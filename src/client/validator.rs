@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
+use crate::client::import::sent_certificates;
+use crate::client::peer_certificates::end_entity_of;
 use crate::client::status::StatusMemory;
 use crate::crypto::{Provider, default_provider};
 use crate::store::Store;
@@ -152,6 +154,42 @@ impl Validator {
             None => PeerKey::open(&self.provider, request)?,
         };
         Ok(Verdict { report, peer })
+    }
+}
+
+/// Most seconds that two clocks may be set to be apart: with more, nothing is said about when a certificate begins.
+const MAX_CLOCK_SKEW_SECONDS: u32 = 86_400;
+
+impl Validator {
+    /// How far two clocks may be apart: a certificate may begin so much later than the time of the check, status data too. Expiry is
+    /// not put off.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::InvalidArgument`] for more than a day.
+    pub fn set_clock_skew(&mut self, seconds: u32) -> Result<(), Error> {
+        if seconds > MAX_CLOCK_SKEW_SECONDS {
+            return Err(refused(format!("a clock skew of {seconds} s; at most {MAX_CLOCK_SKEW_SECONDS} are taken")));
+        }
+        self.checks.clock_skew_seconds = seconds;
+        self.checks.revocation.clock_skew_seconds = seconds;
+        Ok(())
+    }
+
+    /// Validates what a peer sent, as it came: PEM, DER or PKCS#7. What cannot be read is refused like any other certificate, by a
+    /// report; behind a first certificate that can be, it is left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::validate`].
+    pub fn validate_bytes(&self, sent: &[u8], at: CheckTime) -> Result<Verdict, Error> {
+        match sent_certificates(sent) {
+            Ok(sent) => {
+                let (certificate, others) = end_entity_of(&sent)?;
+                self.validate(&certificate, &others, sent.first(), at)
+            }
+            Err(error) => Ok(Verdict { report: Report::unreadable(&error), peer: None }),
+        }
     }
 }
 

@@ -288,7 +288,8 @@ fn read_certificates(set: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
             let limit = limits::MAX_CMS_CERTIFICATES;
             return Err(Asn1Error::too_large("CertificateSet", "count", limit, limit + 1));
         }
-        certificates.push(Certificate::from_der(choice.bytes)?);
+        // One that cannot be read is no help, and spoils none of the others: what was signed is checked with what is there.
+        certificates.extend(Certificate::from_der(choice.bytes));
     }
     Ok(certificates)
 }

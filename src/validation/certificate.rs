@@ -8,8 +8,8 @@ use super::facts::Facts;
 use super::identity;
 use super::profile::{self, Role};
 use crate::asn1::der::Cursor;
-use crate::asn1::oid;
-use crate::asn1::x509::{Certificate, read_oid};
+use crate::asn1::oid::{self, Oid};
+use crate::asn1::x509::{Certificate, hex, read_oid};
 use crate::codes::Code;
 use crate::crypto::{CryptoError, DigestAlgorithm, KeyKind, Provider, SignatureAlgorithm, dsa};
 
@@ -33,7 +33,7 @@ pub(super) fn against_end_entity(certificate: &Certificate, facts: &Facts<'_>, c
             let missing = checks.key_usages.iter().find(|usage| !facts.allows(**usage))?;
             objection(Code::KeyUsage, format!("keyUsage does not allow {}", missing.name()))
         })
-        .or_else(|| against_names(facts, &checks.names))
+        .or_else(|| against_names(certificate, facts, &checks.names))
 }
 
 /// What speaks against a certificate as the issuer of another.
@@ -103,10 +103,35 @@ fn against_purposes(facts: &Facts<'_>, checks: &Checks) -> Option<Objection> {
         let mut purposes = facts.purposes()?;
         let any = oid::ANY_EXTENDED_KEY_USAGE;
         if !purposes.any(|found| found == wanted.as_bytes() || found == any.as_bytes()) {
-            return objection(Code::KeyUsage, format!("extendedKeyUsage does not allow the purpose {wanted}"));
+            let allowed: Vec<String> = facts.purposes()?.take(8).map(purpose).collect();
+            let text = format!(
+                "extendedKeyUsage does not allow the purpose {}; it allows {}",
+                purpose(wanted.as_bytes()),
+                allowed.join(", ")
+            );
+            return objection(Code::KeyUsage, text);
         }
     }
     None
+}
+
+/// A purpose for people: its name and its number.
+fn purpose(content: &[u8]) -> String {
+    let Ok(found) = Oid::from_bytes(content) else { return hex(content) };
+    let name = match found {
+        oid::ANY_EXTENDED_KEY_USAGE => "anyExtendedKeyUsage",
+        oid::KP_SERVER_AUTH => "serverAuth",
+        oid::KP_CLIENT_AUTH => "clientAuth",
+        oid::KP_CODE_SIGNING => "codeSigning",
+        oid::KP_EMAIL_PROTECTION => "emailProtection",
+        oid::KP_TIME_STAMPING => "timeStamping",
+        oid::KP_OCSP_SIGNING => "OCSPSigning",
+        oid::KP_CMC_CA => "cmcCA",
+        oid::KP_CMC_RA => "cmcRA",
+        oid::KP_CM_KGA => "cmKGA",
+        other => return other.to_string(),
+    };
+    format!("{name} ({found})")
 }
 
 /// RFC 5280 section 6.1.4 (k), (n). An anchor of an old form may be silent about being a CA, but not deny it.
@@ -151,7 +176,7 @@ fn against_size(kind: KeyKind, allow_weak: bool) -> Option<Objection> {
     }
 }
 
-fn against_names(facts: &Facts<'_>, names: &NameCheck) -> Option<Objection> {
+fn against_names(certificate: &Certificate, facts: &Facts<'_>, names: &NameCheck) -> Option<Objection> {
     let names = match names {
         NameCheck::NotChecked => return None,
         NameCheck::All(names) => names,
@@ -166,7 +191,10 @@ fn against_names(facts: &Facts<'_>, names: &NameCheck) -> Option<Objection> {
     }
     match identity::first_missing(names, facts.subject_alt_name) {
         Ok(None) => None,
-        Ok(Some(missing)) => objection(Code::Name, format!("the certificate does not carry the {missing}")),
+        Ok(Some(missing)) => {
+            let carried = identity::carried(certificate.subject(), facts.subject_alt_name);
+            objection(Code::Name, format!("the certificate does not carry the {missing}: {carried}"))
+        }
         Err(error) => objection(Code::Malformed, error.to_string()),
     }
 }
@@ -237,7 +265,7 @@ fn against_dsa_signature(
     allow_weak: bool,
 ) -> Option<Objection> {
     if !allow_weak {
-        return objection(Code::WeakAlgorithm, "the signature is made with DSA");
+        return objection(Code::WeakAlgorithm, "the signature is made with DSA; allow_weak takes it");
     }
     match dsa::verify(provider, digest, signer_spki, signed.tbs(), signed.signature()) {
         Ok(()) => None,

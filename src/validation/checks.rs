@@ -81,7 +81,7 @@ impl Checks {
     fn with_time(at: CheckTime) -> Self {
         Checks {
             at,
-            clock_skew_seconds: 0,
+            clock_skew_seconds: crate::limits::CLOCK_SKEW_SECONDS,
             profile: Profile::Default,
             extended_key_usages: Vec::new(),
             key_usages: Vec::new(),

@@ -101,7 +101,7 @@ impl<'a> Constraints<'a> {
         let constraints = Constraints { permitted: read(permitted)?, excluded: read(excluded)? };
         let mut bases = constraints.permitted.iter().chain(&constraints.excluded);
         if !allow_dotted_dns && bases.any(|b| b.form == DNS && b.value.starts_with(b".")) {
-            return Err(Asn1Error::invalid(WHAT, "a dNSName with a dot in front"));
+            return Err(Asn1Error::invalid(WHAT, "a dNSName with a dot in front; allow_dotted_dns takes it"));
         }
         Ok(constraints)
     }
@@ -269,6 +269,9 @@ impl<'a> Base<'a> {
                 value
             }
             GeneralName::Directory(value) => value,
+            GeneralName::NotAscii(..) => {
+                return Err(Asn1Error::invalid(WHAT, "a name with other characters than ASCII"));
+            }
             GeneralName::Other(value)
             | GeneralName::X400(value)
             | GeneralName::EdiParty(value)
@@ -380,7 +383,7 @@ pub(super) fn is_host(host: &[u8]) -> bool {
 
 /// Local-part of RFC 5321 section 4.1.2, with the letters of RFC 6531: a Dot-string of atoms, or one Quoted-string. What is neither may
 /// be read as another mailbox by whoever looks at it next, so it is compared with nothing.
-fn is_local_part(local: &[u8]) -> bool {
+pub(super) fn is_local_part(local: &[u8]) -> bool {
     const ATOM: &[u8] = b"!#$%&'*+-/=?^_`{|}~";
     if let Some(quoted) = local.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) {
         let mut escaped = false;
@@ -445,23 +448,22 @@ fn u128_of(bytes: &[u8]) -> u128 {
     bytes.iter().fold(0, |n, b| n << 8 | u128::from(*b))
 }
 
-/// A name for people; a peer's bytes are shown printable only, and cut.
+/// A name for people, cut; see [`GeneralName`]'s own words.
 pub(super) fn describe(name: &GeneralName<'_>) -> String {
-    let text = |bytes: &[u8]| {
-        let shown: String =
-            bytes.iter().take(80).map(|b| if b.is_ascii_graphic() { char::from(*b) } else { '?' }).collect();
-        if bytes.len() > 80 { format!("{shown}...") } else { shown }
+    let (kind, text) = match name {
+        GeneralName::Dns(_) | GeneralName::NotAscii(2, _) => ("DNS name ", 4),
+        GeneralName::Rfc822(_) | GeneralName::NotAscii(1, _) => ("e-mail address ", 6),
+        GeneralName::Uri(_) | GeneralName::NotAscii(..) => ("URI ", 4),
+        GeneralName::Ip(_) => ("IP address ", 3),
+        GeneralName::Directory(_) => ("directory name ", 8),
+        _ => ("", 0),
     };
-    match name {
-        GeneralName::Dns(value) => format!("DNS name {}", text(value)),
-        GeneralName::Rfc822(value) => format!("e-mail address {}", text(value)),
-        GeneralName::Uri(value) => format!("URI {}", text(value)),
-        GeneralName::Ip(value) => format!("IP address {}", crate::asn1::x509::hex(value)),
-        GeneralName::Directory(der) => {
-            let shown = crate::asn1::name::display(der);
-            let cut: String = shown.chars().take(80).collect();
-            format!("directory name {cut}")
-        }
-        other => format!("a name of form [{}]", other.form()),
+    let shown = name.to_string();
+    let shown = shown.get(text..).unwrap_or_default();
+    let cut: String = shown.chars().take(80).collect();
+    match cut.len() {
+        0 => format!("{kind}\"\""),
+        length if length < shown.len() => format!("{kind}{cut}..."),
+        _ => format!("{kind}{cut}"),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::crl_index::{self, CrlIndex};
 use super::signed::{Entitled, SignatureMemory};
-use crate::asn1::crl::{Bytes, CertificateList, CrlHead, CrlNumber, CrlReason, CrlTail, issuer_names};
+use crate::asn1::crl::{Bytes, CertificateList, CrlHead, CrlNumber, CrlReason, CrlTail, EntryIssuer, issuer_names};
 use crate::asn1::distribution_point::IssuingDistributionPoint;
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
@@ -22,6 +22,8 @@ pub struct Crl {
     body: Body,
     signatures: Mutex<SignatureMemory>,
     entitled: Entitled,
+    /// Why the list clears nobody; whom it lists is revoked all the same.
+    defect: Option<Asn1Error>,
 }
 
 enum Body {
@@ -41,6 +43,8 @@ pub(super) struct Extract {
     pub found: Vec<FoundEntry>,
     /// A critical extension of some entry that is not understood.
     pub unknown_critical_entry: Option<Oid>,
+    /// The AlgorithmIdentifier beside the signature, where it is another than the one inside, over the same digest.
+    pub outer_algorithm: Option<Box<[u8]>>,
 }
 
 /// An entry that was found, on its own feet.
@@ -50,6 +54,8 @@ pub struct FoundEntry {
     pub serial: Box<[u8]>,
     /// Whose certificates the entry is about: names, DER. Empty: the list's own issuer's (RFC 5280 section 5.3.3).
     pub certificate_issuers: Vec<Box<[u8]>>,
+    /// It is an entry of an indirect list that does not tell its issuer: whoever has the serial number may be meant.
+    pub is_issuer_unknown: bool,
     /// Why.
     pub reason: CrlReason,
     /// Since when, if the entry has a date.
@@ -75,6 +81,7 @@ impl Crl {
     pub fn from_bytes(bytes: Bytes) -> Result<Self, Asn1Error> {
         let list = CertificateList::from_der(bytes)?;
         Ok(Crl {
+            defect: list.defect().cloned(),
             head: list.head().clone(),
             tail: list.tail().clone(),
             signature: list.signature().into(),
@@ -125,19 +132,44 @@ impl Crl {
         if !pem::is_pem(input) {
             return Ok(vec![Self::from_der(pem::without_armour(input).into_owned())?]);
         }
-        let blocks = pem::parse(input)?.into_iter().filter(|block| matches!(block.label, "X509 CRL" | "CRL"));
-        let read = |block: pem::Block<'_>| Self::from_der(block.decode()?.to_vec()).map_err(|error| block.place(error));
-        let lists = blocks.map(read).collect::<Result<Vec<_>, _>>()?;
-        if lists.is_empty() {
-            let found = pem::labels_of(&pem::parse(input)?);
-            return Err(Asn1Error::invalid("PEM", format!("no X509 CRL block; there is {found}")));
+        let blocks = pem::parse(input)?;
+        let mut lists = Vec::new();
+        let mut unread = None;
+        for block in blocks.iter().filter(|block| matches!(block.label, "X509 CRL" | "CRL")) {
+            match block.decode().and_then(|der| Self::from_der(der.to_vec())) {
+                Ok(list) => lists.push(list),
+                // A broken one does not spoil the others of a bundle.
+                Err(error) => drop(unread.get_or_insert_with(|| block.place(error))),
+            }
         }
-        Ok(lists)
+        match (lists.is_empty(), unread) {
+            (false, _) => Ok(lists),
+            (true, Some(error)) => Err(error),
+            (true, None) => {
+                let found = pem::labels_of(&blocks);
+                Err(Asn1Error::invalid("PEM", format!("no X509 CRL block; there is {found}")))
+            }
+        }
     }
 
-    pub(super) fn from_extract(head: CrlHead, tail: CrlTail, signature: Box<[u8]>, extract: Extract) -> Self {
+    /// One that stands alone, as it is fetched: in DER, base64 or PEM. Only the index is on the heap where it is DER.
+    pub fn from_document(bytes: Bytes) -> Result<Self, Asn1Error> {
+        match pem::without_armour((*bytes).as_ref()) {
+            std::borrow::Cow::Owned(der) => Self::from_der(der),
+            std::borrow::Cow::Borrowed(_) => Self::from_bytes(bytes),
+        }
+    }
+
+    pub(super) fn from_extract(
+        head: CrlHead,
+        tail: CrlTail,
+        signature: Box<[u8]>,
+        extract: Extract,
+        defect: Option<Asn1Error>,
+    ) -> Self {
         let (body, entitled) = (Body::Extract(extract), Entitled::default());
-        Crl { head, tail, signature, body, signatures: Mutex::default(), entitled }
+        let defect = head.defect.clone().or_else(|| tail.defect.clone()).or(defect);
+        Crl { head, tail, signature, body, signatures: Mutex::default(), entitled, defect }
     }
 
     /// The issuer's Name, DER.
@@ -206,17 +238,19 @@ impl Crl {
             Body::Whole { list, index } => (list, index.get_or_init(|| CrlIndex::build(list)).as_ref()),
             Body::Extract(extract) => return extract.find(serial),
         };
-        let entries = crl_index::find(list, index, serial).into_iter().map(|(offset, entry)| FoundEntry {
-            serial: entry.serial.into(),
-            certificate_issuers: list
-                .certificate_issuer_at(offset)
-                .and_then(|value| issuer_names(value).ok())
-                .unwrap_or_default()
-                .into_iter()
-                .map(Into::into)
-                .collect(),
-            reason: entry.reason(),
-            revocation_date: entry.revocation_date,
+        let entries = crl_index::find(list, index, serial).into_iter().map(|(offset, entry)| {
+            let issuer = list.issuer_at(offset);
+            let names = match issuer {
+                EntryIssuer::Named(value) => issuer_names(value).unwrap_or_default(),
+                EntryIssuer::Own | EntryIssuer::Unknown => Vec::new(),
+            };
+            FoundEntry {
+                serial: entry.serial.into(),
+                certificate_issuers: names.into_iter().map(Into::into).collect(),
+                is_issuer_unknown: issuer == EntryIssuer::Unknown,
+                reason: entry.reason(),
+                revocation_date: entry.revocation_date,
+            }
         });
         Found::Entries(entries.collect())
     }
@@ -231,20 +265,42 @@ impl Crl {
     pub(crate) fn verify(&self, provider: &dyn Provider, spki: &[u8], allow_weak: bool) -> Result<(), CryptoError> {
         let mut memory = self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
         memory.recall_or(spki, allow_weak, || {
-            if let (Some(digest), Body::Whole { list, .. }, true) =
-                (dsa::digest_of(&self.head.signature_algorithm), &self.body, allow_weak)
-            {
-                return dsa::verify(provider, digest, spki, list.tbs(), &self.signature);
-            }
-            let algorithm = SignatureAlgorithm::from_der(&self.head.signature_algorithm)
-                .map_err(|e| CryptoError::Unsupported(e.to_string()))?;
-            match &self.body {
-                Body::Whole { list, .. } => provider.verify(&algorithm, spki, list.tbs(), &self.signature, allow_weak),
-                Body::Extract(extract) => {
-                    provider.verify_digest(&algorithm, spki, &extract.digest, &self.signature, allow_weak)
-                }
+            let inside = self.verify_by(&self.head.signature_algorithm, provider, spki, allow_weak);
+            match (inside, self.outer_algorithm()) {
+                // Which of the two was meant, the signature tells; the list clears nobody.
+                (Err(error), Some(outer)) => self.verify_by(outer, provider, spki, allow_weak).map_err(|_| error),
+                (inside, _) => inside,
             }
         })
+    }
+
+    fn verify_by(
+        &self,
+        algorithm: &[u8],
+        provider: &dyn Provider,
+        spki: &[u8],
+        allow_weak: bool,
+    ) -> Result<(), CryptoError> {
+        if let (Some(digest), Body::Whole { list, .. }, true) = (dsa::digest_of(algorithm), &self.body, allow_weak) {
+            return dsa::verify(provider, digest, spki, list.tbs(), &self.signature);
+        }
+        let algorithm = SignatureAlgorithm::from_der(algorithm).map_err(|e| CryptoError::Unsupported(e.to_string()))?;
+        if algorithm.is_weak() && !allow_weak {
+            return Err(CryptoError::Unsupported("a weak signature; allow_weak takes it".to_owned()));
+        }
+        match &self.body {
+            Body::Whole { list, .. } => provider.verify(&algorithm, spki, list.tbs(), &self.signature, allow_weak),
+            Body::Extract(extract) => {
+                provider.verify_digest(&algorithm, spki, &extract.digest, &self.signature, allow_weak)
+            }
+        }
+    }
+
+    fn outer_algorithm(&self) -> Option<&[u8]> {
+        match &self.body {
+            Body::Whole { list, .. } => list.outer_algorithm(),
+            Body::Extract(extract) => extract.outer_algorithm.as_deref(),
+        }
     }
 
     /// Whether the signature was checked by this key before: asking again costs nothing.
@@ -270,6 +326,10 @@ impl Crl {
     /// complete one about all certificates that is not earlier.
     pub(crate) fn takes_the_place_of(&self, other: &Crl) -> bool {
         let is_full = self.base_number().is_none() && self.scope_der().is_none();
+        // One that is odd says less than it should: what was said before stays beside it.
+        if self.defect.is_some() {
+            return self.der().is_some() && self.der() == other.der();
+        }
         other.is_older_than(self)
             || (is_full && self.is_of_signer_of(other) && other.this_update() <= self.this_update())
             || (self.der().is_some() && self.der() == other.der())
@@ -318,6 +378,9 @@ impl Crl {
     /// Why the list can be used for no certificate at all; `None` if it can.
     pub(super) fn unusable(&self) -> Option<String> {
         let unknown = |what: &str, oid| format!("a critical {what} extension of the CRL is not understood: {oid}");
+        if let Some(defect) = &self.defect {
+            return Some(format!("it clears nobody: {defect}"));
+        }
         if let Some(oid) = self.tail.unknown_critical {
             return Some(unknown("list", oid));
         }
@@ -347,7 +410,14 @@ impl Crl {
     }
 
     pub(super) fn is_weak(&self) -> bool {
-        SignatureAlgorithm::from_der(&self.head.signature_algorithm).is_ok_and(SignatureAlgorithm::is_weak)
+        let is_weak = |der: &[u8]| SignatureAlgorithm::from_der(der).is_ok_and(SignatureAlgorithm::is_weak);
+        is_weak(&self.head.signature_algorithm) && self.outer_algorithm().is_none_or(is_weak)
+    }
+
+    /// Whether an entry says that its certificate is revoked: removeFromCRL has a meaning in delta CRLs only (RFC 5280 section
+    /// 5.3.1), and elsewhere is an odd word about a certificate that is on the list.
+    pub(super) fn revokes(&self, entry: &FoundEntry) -> bool {
+        entry.reason != CrlReason::RemoveFromCrl || !self.tail.is_delta
     }
 }
 

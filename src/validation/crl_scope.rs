@@ -85,6 +85,14 @@ impl<'a> Points<'a> {
         })
     }
 
+    /// Whether whom a list names may be this certificate though the list's scope is another: it is its issuer's, or that of an
+    /// issuer of CRLs that the certificate names, and speaks of certificates at all (attribute certificates have numbers of
+    /// their own).
+    pub(super) fn may_name(&self, crl: &Crl) -> bool {
+        let is_theirs = same_name(crl.issuer(), self.certificate.issuer()) || self.name_crl_issuer(crl.issuer());
+        is_theirs && !crl.issuing_distribution_point().is_some_and(|point| point.only_contains_attribute_certs)
+    }
+
     fn scope_of(&self, point: &DistributionPoint<'_>, crl: &Crl) -> Result<ReasonSet, &'static str> {
         let idp = crl.issuing_distribution_point();
         // (b) (1)

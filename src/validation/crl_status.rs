@@ -58,10 +58,11 @@ impl StatusSearch<'_> {
         let (mut from, mut until) = (Time::FOREVER, Time::FOREVER);
         let mut notes = Vec::new();
         for crl in self.complete_lists() {
-            let scope = match points.scope(crl) {
-                Ok(scope) => scope,
+            let (scope, silence) = match points.scope(crl) {
+                Ok(scope) => (scope, "the certificate hands its revocation over to another CRL issuer"),
+                // By its scope it clears others (RFC 5280 section 6.3.3 (b)); whom it lists is revoked all the same.
+                Err(why) if points.may_name(crl) && crl.may_list(certificate.serial()) => (ReasonSet::NONE, why),
                 Err(why) => {
-                    // It speaks about other certificates (RFC 5280 section 6.3.3 (b)): nothing is lost with it.
                     lists.against.push((crl, why.to_owned()));
                     continue;
                 }
@@ -70,8 +71,7 @@ impl StatusSearch<'_> {
             match said {
                 Ok(Said::Revoked(text)) => return Status::Revoked(text),
                 Ok(Said::NotListed(_)) if scope == ReasonSet::NONE => {
-                    let why = "the certificate hands its revocation over to another CRL issuer";
-                    lists.against.push((crl, why.to_owned()));
+                    lists.against.push((crl, silence.to_owned()));
                 }
                 // (e); the newest list that covers a reason says until when.
                 Ok(Said::NotListed(Ok(_))) if covered.contains(scope) => {}
@@ -143,9 +143,13 @@ impl StatusSearch<'_> {
         // The signature before the entries: whose list it is decides whether anybody reads it.
         let authentic = self.signer(crl, above, points, certificate)?;
         let (signer, standing) = (authentic.signer, authentic.standing);
-        let listed = match crl.unusable().map_or_else(|| self.entry_for(crl, certificate), Err) {
-            Ok(listed) => listed,
-            Err(why) => {
+        let listed = match (crl.unusable(), self.entry_for(crl, certificate)) {
+            (None, Ok(listed)) => listed,
+            // It clears nobody; whom it names is revoked (X.509 section 7.3).
+            (Some(_), Ok(Some(entry))) if crl.revokes(&entry) && !self.is_lifted(crl, signer, &entry, lists) => {
+                return Ok(Said::Revoked(self.revoked_text(crl, &entry)));
+            }
+            (Some(why), _) | (None, Err(why)) => {
                 lists.blind.push(authentic);
                 return Err(why);
             }
@@ -164,9 +168,10 @@ impl StatusSearch<'_> {
             if !self.is_in_progress(signer) {
                 delta.entitled().note(&crl.signers());
             }
-            let entry = match delta.unusable().map_or_else(|| self.entry_for(delta, certificate), Err) {
-                Ok(entry) => entry,
-                Err(why) => {
+            let entry = match (delta.unusable(), self.entry_for(delta, certificate)) {
+                (None, Ok(entry)) => entry,
+                (Some(_), Ok(Some(entry))) if delta.revokes(&entry) => Some(entry),
+                (Some(why), _) | (None, Err(why)) => {
                     // Later than the list and by its signer, and it cannot be read: the list alone clears nobody.
                     unread = Some(format!("{}: {why}", self.describe(delta)));
                     continue;
@@ -174,7 +179,7 @@ impl StatusSearch<'_> {
             };
             match entry {
                 // Also from a delta that cannot be combined with this list: it is later, and says revoked.
-                Some(entry) if entry.reason != CrlReason::RemoveFromCrl => {
+                Some(entry) if delta.revokes(&entry) => {
                     self.note(delta, signer, standing)?;
                     return Ok(Said::Revoked(self.revoked_text(delta, &entry)));
                 }
@@ -193,7 +198,7 @@ impl StatusSearch<'_> {
         // not noted: until then the present one is the newest.
         let older = if is_early { None } else { self.guard(crl, number, signer, standing)? };
         if let Some(entry) = listed {
-            if !removed && revokes(&entry) && !self.is_lifted(crl, signer, &entry, lists) {
+            if !removed && crl.revokes(&entry) && !self.is_lifted(crl, signer, &entry, lists) {
                 return Ok(Said::Revoked(self.revoked_text(crl, &entry)));
             }
         }
@@ -252,25 +257,22 @@ impl StatusSearch<'_> {
         points: &Points<'_>,
         lists: &mut Lists<'s>,
     ) -> Option<String> {
-        // A delta without a number (RFC 5280 section 5.2.3: MUST) has no place in any series.
-        let is_delta = |crl: &&Crl| crl.base_number().is_some() && crl.number().is_some();
-        let deltas = self.lists().iter().copied().filter(is_delta);
-        for delta in deltas.filter(|delta| points.scope(delta).is_ok()) {
+        let deltas = self.lists().iter().copied().filter(|crl| crl.base_number().is_some());
+        for delta in deltas.filter(|delta| points.scope(delta).is_ok() || points.may_name(delta)) {
             if !delta.may_list(certificate.serial()) {
                 // It does not revoke, and alone it clears nobody either.
                 continue;
             }
             let authentic = match self.signer(delta, above, points, certificate) {
-                Ok(authentic) if delta.unusable().is_none() => authentic,
-                // Nobody's word, or one that cannot be understood; a budget that ended is in the knowledge.
-                Ok(_) => continue,
+                Ok(authentic) => authentic,
+                // Nobody's word; a budget that ended is in the knowledge.
                 Err(why) => {
                     lists.against.push((delta, why));
                     continue;
                 }
             };
             let entry = match self.entry_for(delta, certificate) {
-                Ok(Some(entry)) if revokes(&entry) => entry,
+                Ok(Some(entry)) if delta.revokes(&entry) => entry,
                 // It was not read for this certificate, or names that took too long; that is in the knowledge.
                 _ => continue,
             };
@@ -324,7 +326,7 @@ impl StatusSearch<'_> {
         if let Some(lesser) = lesser {
             return Ok(lesser);
         }
-        if is_telling && matches!(self.entry_for(crl, certificate), Ok(Some(entry)) if revokes(&entry)) {
+        if is_telling && matches!(self.entry_for(crl, certificate), Ok(Some(entry)) if crl.revokes(&entry)) {
             // Perhaps entitled on another path: this one is not taken before the others were looked at.
             let why = why.as_deref().unwrap_or_default();
             let text = format!("{} lists it as revoked and is not believed: {why}", self.describe(crl));
@@ -438,6 +440,7 @@ impl StatusSearch<'_> {
         let mut about: Vec<FoundEntry> = entries
             .into_iter()
             .filter(|entry| match entry.certificate_issuers.as_slice() {
+                _ if entry.is_issuer_unknown => true,
                 [] => same_name(crl.issuer(), certificate.issuer()),
                 names => names.iter().any(|name| same_name(name, certificate.issuer())),
             })
@@ -454,13 +457,12 @@ impl StatusSearch<'_> {
     fn describe(&self, crl: &Crl) -> String {
         let kind = if crl.base_number().is_some() { "delta CRL" } else { "CRL" };
         let number = crl.number().map_or_else(String::new, |n| format!(" number {n}"));
-        format!("{kind}{number} of {} from {}", display(crl.issuer()), crl.this_update())
+        let from = match crl.this_update().unix() {
+            0 => "an unreadable date".to_owned(),
+            _ => crl.this_update().to_string(),
+        };
+        format!("{kind}{number} of {} from {from}", display(crl.issuer()))
     }
-}
-
-/// Whether an entry revokes.
-fn revokes(entry: &FoundEntry) -> bool {
-    entry.reason != CrlReason::RemoveFromCrl
 }
 
 /// Whether a list, complete or delta, is of the same scope as a complete one and not later.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::crl::{Crl, Extract, FoundEntry};
 use crate::asn1::Asn1Error;
-use crate::asn1::crl::{CrlEntry, CrlHead, CrlTail, check_issuers, header, issuer_names, shortest_integer};
+use crate::asn1::crl::{
+    CrlEntry, CrlHead, CrlTail, header, issuer_names, note, shortest_integer, two_algorithms, unknown_issuer,
+};
 use crate::asn1::der::Cursor;
 use crate::asn1::x509::bit_string;
 use crate::codes::Code;
@@ -43,7 +45,10 @@ pub struct CrlStream {
     signature: Option<Box<[u8]>>,
     certificate_issuer: Option<Box<[u8]>>,
     unknown_critical_entry: Option<crate::asn1::oid::Oid>,
+    is_issuer_unknown: bool,
     has_odd_entry: bool,
+    outer_algorithm: Option<Box<[u8]>>,
+    defect: Option<Asn1Error>,
     found: Vec<FoundEntry>,
 }
 
@@ -86,7 +91,10 @@ impl CrlStream {
             signature: None,
             certificate_issuer: None,
             unknown_critical_entry: None,
+            is_issuer_unknown: false,
             has_odd_entry: false,
+            outer_algorithm: None,
+            defect: None,
             found: Vec::new(),
         })
     }
@@ -116,8 +124,9 @@ impl CrlStream {
             asked: self.asked,
             found: self.found,
             unknown_critical_entry: self.unknown_critical_entry,
+            outer_algorithm: self.outer_algorithm,
         };
-        Ok(Crl::from_extract(head, self.tail, signature, extract))
+        Ok(Crl::from_extract(head, self.tail, signature, extract, self.defect))
     }
 
     fn advance(&mut self) -> Result<(), Error> {
@@ -145,10 +154,11 @@ impl CrlStream {
             Step::Tail => self.tail(used),
             Step::Algorithm => self.algorithm(used),
             Step::Signature => self.signature(used),
-            Step::Done if self.buffer.len() > *used => {
-                Err(Asn1Error::invalid("CertificateList", "bytes behind its end").into())
+            // What stands behind the list is not signed and says nothing.
+            Step::Done | Step::Failed => {
+                *used = self.buffer.len();
+                Ok(Progress::NeedsMore)
             }
-            Step::Done | Step::Failed => Ok(Progress::NeedsMore),
         }
     }
 
@@ -245,7 +255,9 @@ impl CrlStream {
     }
 
     fn entry(&mut self, used: &mut usize, end: usize) -> Result<Progress, Error> {
-        let Some(element) = self.element(*used, 0x30, "an entry", MAX_ENTRY_BYTES)? else {
+        // Of whatever type: what it says of a serial number counts.
+        let tag = self.buffer.get(*used).copied().filter(|tag| tag & 0x1f != 0x1f).unwrap_or(0x30);
+        let Some(element) = self.element(*used, tag, "an entry", MAX_ENTRY_BYTES)? else {
             return Ok(Progress::NeedsMore);
         };
         let length = element.total_len;
@@ -253,11 +265,12 @@ impl CrlStream {
             return Err(malformed("an entry beyond the list of entries"));
         }
         let content = &self.buffer[*used + element.header_len..*used + length];
-        let facts = CrlEntry::check(content)?;
+        let facts = CrlEntry::check(content);
         self.has_odd_entry |= facts.is_odd;
         self.unknown_critical_entry = self.unknown_critical_entry.or(facts.unknown_critical);
-        if let Some(value) = facts.certificate_issuer {
-            self.certificate_issuer = Some(value.into());
+        if facts.is_odd || facts.certificate_issuer.is_some() {
+            self.is_issuer_unknown = facts.is_odd;
+            self.certificate_issuer = facts.certificate_issuer.filter(|_| !facts.is_odd).map(Into::into);
         }
         // One without a serial number is about nobody.
         if let Some(entry) = CrlEntry::read(content).ok().filter(|entry| self.is_asked_for(entry.serial)) {
@@ -271,6 +284,7 @@ impl CrlStream {
             self.found.push(FoundEntry {
                 serial: entry.serial.into(),
                 certificate_issuers: names,
+                is_issuer_unknown: self.is_issuer_unknown,
                 reason: entry.reason(),
                 revocation_date: entry.revocation_date,
             });
@@ -287,9 +301,9 @@ impl CrlStream {
             return Err(malformed("bytes behind crlExtensions"));
         }
         if self.head.as_ref().is_none_or(|head| head.version < 2) {
-            return Err(malformed("extensions in a list of version 1"));
+            note(&mut self.defect, Asn1Error::invalid("TBSCertList", "extensions in a list of version 1"));
         }
-        self.tail = CrlTail::read(&self.buffer[*used + element.header_len..*used + element.total_len])?;
+        self.tail = CrlTail::read(&self.buffer[*used + element.header_len..*used + element.total_len]);
         self.take(used, element.total_len);
         Ok(Progress::Made)
     }
@@ -299,8 +313,13 @@ impl CrlStream {
             return Ok(Progress::NeedsMore);
         };
         let bytes = &self.buffer[*used..*used + element.total_len];
-        if self.head.as_ref().is_none_or(|head| *head.signature_algorithm != *bytes) {
-            return Err(malformed("two different signature algorithms"));
+        let inner = self.head.as_ref().map(|head| &*head.signature_algorithm).unwrap_or_default();
+        if inner != bytes {
+            note(&mut self.defect, two_algorithms());
+            let digest = |der: &[u8]| SignatureAlgorithm::from_der(der).ok().and_then(SignatureAlgorithm::digest);
+            if digest(bytes).is_some() && digest(bytes) == digest(inner) {
+                self.outer_algorithm = Some(bytes.into());
+            }
         }
         self.take(used, element.total_len);
         self.step = Step::Signature;
@@ -318,11 +337,14 @@ impl CrlStream {
         if self.position != self.outer_end {
             return Err(malformed("bytes behind signatureValue"));
         }
-        let indirect = self.tail.issuing_distribution_point().is_some_and(|p| p.indirect_crl);
-        check_issuers(indirect, self.has_odd_entry)?;
-        if !indirect {
+        if !self.tail.is_indirect() {
             // Without a meaning there: the entries are about the list's own issuer.
-            self.found.iter_mut().for_each(|entry| entry.certificate_issuers.clear());
+            for entry in &mut self.found {
+                entry.certificate_issuers.clear();
+                entry.is_issuer_unknown = false;
+            }
+        } else if self.has_odd_entry {
+            note(&mut self.defect, unknown_issuer());
         }
         self.step = Step::Done;
         Ok(Progress::Made)

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::constraints::{is_host, uri_authority};
+use super::constraints::{describe, is_host, is_local_part, uri_authority};
 use crate::asn1::Asn1Error;
 use crate::asn1::general_name::{GeneralName, GeneralNames};
 
@@ -44,7 +44,11 @@ impl PeerName {
             }
             PeerName::Ip(_) => Ok(()),
             PeerName::Email(text) => match text.rsplit_once('@') {
-                Some((local, host)) if !local.is_empty() && text.is_ascii() && is_host(host.as_bytes()) => Ok(()),
+                Some((local, host))
+                    if is_local_part(local.as_bytes()) && text.is_ascii() && is_host(host.as_bytes()) =>
+                {
+                    Ok(())
+                }
                 _ => Err("the name asked for is not an e-mail address"),
             },
             PeerName::Uri(text) => match text.split_once(':') {
@@ -99,6 +103,22 @@ pub(super) fn first_missing<'n>(
         }
     }
     Ok(None)
+}
+
+/// The names that a certificate carries instead, for people: a few of them, and what is no name for a peer though it looks like
+/// one.
+pub(super) fn carried(subject: &[u8], subject_alt_name: Option<&[u8]>) -> String {
+    const MOST: usize = 5;
+    let parsed = subject_alt_name.and_then(|der| GeneralNames::parse(der, "SubjectAltName").ok());
+    let names: Vec<String> = parsed.into_iter().flatten().flatten().map(|name| describe(&name)).collect();
+    match names.len() {
+        0 => format!(
+            "it has no alternative names; its subject, {}, is not looked at (RFC 9525)",
+            crate::asn1::name::display(subject)
+        ),
+        count if count > MOST => format!("it carries {} and {} more", names[..MOST].join(", "), count - MOST),
+        _ => format!("it carries {}", names.join(", ")),
+    }
 }
 
 /// An absolute reference name means the same host as the relative one.

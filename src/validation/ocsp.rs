@@ -100,17 +100,26 @@ impl OcspRequest {
         (url.len() <= MAX_GET_URL_LEN).then_some(url)
     }
 
-    /// Reads the answer to this request. A nonce that was sent must have come back, or the answer may be an old one.
+    /// Reads the answer to this request. A nonce that was sent must have come back, or the answer may be an old one, that says
+    /// good of what has been revoked since: it clears nobody. What such an answer says against anybody counts all the same.
     pub fn read_response(&self, der: &[u8]) -> Result<OcspResponse, Error> {
-        let response = OcspResponse::from_der(der)?;
-        if let Some(sent) = &self.nonce {
-            if let Some(basic) = &response.message.basic {
-                if basic.nonce.as_deref() != Some(&sent[..]) {
-                    let what = if basic.nonce.is_some() { "another nonce" } else { "no nonce" };
-                    return Err(Error::new(Code::Nonce, format!("the OCSP response has {what} than the one sent")));
-                }
+        let mut response = OcspResponse::from_der(der)?;
+        let came = response.message.basic.as_ref().map(|basic| basic.nonce.as_deref());
+        let doubt = match (&self.nonce, came) {
+            (None, _) | (_, None) => return Ok(response),
+            (Some(sent), Some(Some(nonce))) if nonce == sent => return Ok(response),
+            (Some(_), Some(Some(_))) => {
+                "the OCSP response carries another nonce than the one sent: it may be an old one"
             }
+            (Some(_), Some(None)) => {
+                "the OCSP response carries no nonce (those that are made ahead of time have none, RFC 5019); with nonce \"tolerated\" \
+                 it is taken by its own times"
+            }
+        };
+        if !response.revokes() {
+            return Err(Error::new(Code::Nonce, doubt));
         }
+        response.doubt = Some(doubt);
         Ok(response)
     }
 }
@@ -118,6 +127,8 @@ impl OcspRequest {
 /// An OCSP response: parsed, not believed. Share it by `Arc`: a signature that was checked is remembered.
 pub struct OcspResponse {
     message: ResponseMessage,
+    /// Why it clears nobody, though what it says against anybody counts.
+    doubt: Option<&'static str>,
     signatures: Mutex<SignatureMemory>,
     entitled: Entitled,
 }
@@ -128,7 +139,7 @@ impl OcspResponse {
     /// [`OcspRequest::read_response`].
     pub fn from_der(der: &[u8]) -> Result<Self, Asn1Error> {
         let message = ResponseMessage::from_der(der)?;
-        Ok(OcspResponse { message, signatures: Mutex::default(), entitled: Entitled::default() })
+        Ok(OcspResponse { message, doubt: None, signatures: Mutex::default(), entitled: Entitled::default() })
     }
 
     /// Whether the responder answered at all.
@@ -154,6 +165,12 @@ impl OcspResponse {
 
     pub(crate) fn bring_signers(&self, signers: &[Certificate]) {
         self.entitled.bring(signers);
+    }
+
+    /// Whether it clears anybody who must not be cleared by it: then it is not kept.
+    pub(crate) fn is_doubted(&self) -> bool {
+        let clears = |entry: &SingleResponse| entry.status == CertStatus::Good;
+        self.doubt.is_some() && self.basic().is_some_and(|basic| basic.responses.iter().any(clears))
     }
 
     /// Whether it says of any certificate that it is revoked.
@@ -247,17 +264,23 @@ impl StatusSearch<'_> {
         if about.is_empty() {
             return Err("it does not speak of the certificate".to_owned());
         }
-        let unknown = about.iter().find_map(|entry| entry.unknown_critical).or(basic.unknown_critical);
-        if let Some(oid) = unknown {
-            return Err(format!("a critical extension is not understood: {oid}"));
-        }
         let revoked = about.iter().find(|entry| matches!(entry.status, CertStatus::Revoked { .. }));
+        // What is odd about a response takes away nothing of what it says against somebody.
+        if revoked.is_none() {
+            if let Some(why) = self.clears_nobody(response, basic, &about) {
+                return Err(why);
+            }
+        }
         let note = self.authorise(response, basic, above, revoked.map(|entry| entry.this_update))?;
         // Every entry is looked at: the first that says good must not hide one that says revoked.
         for entry in &about {
             if let CertStatus::Revoked { time, reason } = entry.status {
-                let text =
-                    format!("revoked since {time}, reason {reason}, by an OCSP response from {}", entry.this_update);
+                let since = time.map_or_else(|| "at an unreadable date".to_owned(), |time| format!("since {time}"));
+                let from = match entry.this_update.unix() {
+                    0 => "an unreadable date".to_owned(),
+                    _ => entry.this_update.to_string(),
+                };
+                let text = format!("revoked {since}, reason {reason}, by an OCSP response from {from}");
                 return Ok((entry.this_update, Status::Revoked(text)));
             }
         }
@@ -285,6 +308,19 @@ impl StatusSearch<'_> {
             Freshness::Refused(why) => return unknown(&why),
         };
         Ok((from, Status::Good { until, from, notes }))
+    }
+
+    /// Why a response says of nobody that it is good; `None` if nothing is odd about it.
+    fn clears_nobody(
+        &self,
+        response: &OcspResponse,
+        basic: &BasicResponse,
+        about: &[&SingleResponse],
+    ) -> Option<String> {
+        let unknown = about.iter().find_map(|entry| entry.unknown_critical).or(basic.unknown_critical);
+        let unknown = unknown.map(|oid| format!("a critical extension is not understood: {oid}"));
+        let defect = basic.defect.as_ref().map(|defect| format!("it clears nobody: {defect}"));
+        unknown.or(defect).or_else(|| response.doubt.map(str::to_owned))
     }
 
     /// The entries whose CertID is this certificate's in all three parts (RFC 6960 section 3.2 item 1).

@@ -111,6 +111,12 @@ impl Report {
         Report { path: None, findings }
     }
 
+    /// What was sent is no certificate that can be read: the answer is a report as well.
+    pub fn unreadable(why: &Error) -> Self {
+        let text = format!("the certificate cannot be read: {}", why.message());
+        Report::refused(vec![Finding::fatal(Code::Malformed, Some(0), text)])
+    }
+
     /// The same with notes behind its findings: what the caller of the validator could not get.
     pub(crate) fn with_notes(mut self, notes: impl IntoIterator<Item = Finding>) -> Self {
         self.findings.extend(notes.into_iter().map(|note| Finding { fatal: false, ..note }));
@@ -248,9 +254,16 @@ impl Finding {
 fn validation_code(code: Code) -> Code {
     match code.class() {
         Class::Validation => code,
-        // A signature that does not match, or that nobody here can check, is none: no path.
-        _ if matches!(code, Code::SignatureInvalid | Code::Algorithm) => Code::NoPath,
+        // A signature that does not match, or that nobody here can check.
+        _ if matches!(code, Code::SignatureInvalid | Code::Algorithm) => Code::BadSignature,
         _ => Code::Malformed,
+    }
+}
+
+impl Finding {
+    /// Its code as one of the class of validation, as [`Report::refusal`] has it: one code for one thing.
+    pub fn validation_code(&self) -> Code {
+        if self.fatal { validation_code(self.code) } else { self.code }
     }
 }
 

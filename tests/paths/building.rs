@@ -232,11 +232,16 @@ fn the_most_telling_failure_is_reported_when_several_paths_fail() {
 fn both_ends_of_validity_are_inclusive_to_the_second() {
     let root = Party::root("Root");
     let leaf = Builder::leaf("device").valid(date(2024, 3, 1), date(2024, 3, 2)).signed_by(&root);
-    let at = |time| check(&root, &leaf, &[], &Checks::at(time));
+    let at = |time| check(&root, &leaf, &[], &Checks { clock_skew_seconds: 0, ..Checks::at(time) });
     assert_valid(&at(date(2024, 3, 1)));
     assert_valid(&at(date(2024, 3, 2)));
     assert_refused(&at(date(2024, 3, 1).plus(-1)), Code::NotYetValid);
     assert_refused(&at(date(2024, 3, 2).plus(1)), Code::Expired);
+    // Two clocks: the issuer's may be ahead by the window that is set everywhere. What has expired has expired by any clock.
+    let by_default = |time| check(&root, &leaf, &[], &Checks::at(time));
+    assert_valid(&by_default(date(2024, 3, 1).plus(-300)));
+    assert_refused(&by_default(date(2024, 3, 1).plus(-301)), Code::NotYetValid);
+    assert_refused(&by_default(date(2024, 3, 2).plus(1)), Code::Expired);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod gate;
 mod heap;
 mod hostile;
 mod ocsp;
+mod odd_parts;
 mod openssl;
 mod signers;
 mod streams;

@@ -180,8 +180,8 @@ fn both_readers_agree_on_thousands_of_damaged_lists() {
             assert_eq!((whole.issuer(), whole.next_update()), (streamed.issuer(), streamed.next_update()));
             assert_eq!(whole.issuing_distribution_point(), streamed.issuing_distribution_point());
         } else if let (Err(error), Ok(_)) = (&streamed, &whole) {
-            // What the one-pass reader alone refuses: algorithms that it cannot name.
-            assert_eq!(error.code(), Code::Algorithm, "{error}");
+            // What the one-pass reader alone refuses: algorithms that it cannot name, and what it would have to see whole.
+            assert!(matches!(error.code(), Code::Algorithm | Code::Der | Code::TrailingData | Code::Limit), "{error}");
         }
     }
     assert!(taken > 500, "only {taken} damaged lists were still lists");

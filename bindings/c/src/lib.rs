@@ -69,6 +69,8 @@ pub mod validation;
 
 pub mod validate;
 
+pub mod validate_bytes;
+
 pub mod peer;
 
 pub mod fetch;

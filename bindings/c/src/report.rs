@@ -50,7 +50,7 @@ fn devid_report_finding_count(report: &devid_report) -> usize {
 /// @return One of DEVID_E_*; 0 if there is no such finding.
 #[export]
 fn devid_report_finding_code(report: &devid_report, index: usize) -> devid_status {
-    report.report.findings().get(index).map_or(0, |f| f.code.number())
+    report.report.findings().get(index).map_or(0, |f| f.validation_code().number())
 }
 
 /// Which certificate of the path a finding is about.

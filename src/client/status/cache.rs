@@ -59,8 +59,8 @@ impl Item {
                 }
                 Ok(Item::Crls(lists.into_iter().map(Arc::new).collect()))
             }
-            CRL => Ok(Item::Crls(vec![Arc::new(Crl::from_bytes(bytes.clone())?)])),
-            OCSP => Ok(Item::Ocsp(Arc::new(OcspResponse::from_der(bytes)?))),
+            CRL => Ok(Item::Crls(vec![Arc::new(Crl::from_document(bytes.clone())?)])),
+            OCSP => Ok(Item::Ocsp(Arc::new(OcspResponse::from_der(&pem::without_armour(bytes))?))),
             // RFC 5280 section 4.2.2.1: a certificate or a "certs-only" CMS message; the content type may be wrong.
             _ => Ok(Item::Issuers(certificates_in(bytes)?)),
         }

@@ -8,6 +8,7 @@ use super::memory::{document_key, ocsp_key};
 use super::requests::Requests;
 use super::{FetchEvent, FetchOutcome, OcspNonce, StatusFetcher, StatusQuestion, Wanted};
 use crate::asn1::distribution_point::{cdp_url_groups, freshest_crl_url_groups, ocsp_urls};
+use crate::asn1::pem;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::error::Error;
@@ -478,32 +479,34 @@ impl StatusFetcher {
                 return Err(Error::new(Code::Transport, text));
             }
         };
-        let mut expected = Ok(());
-        if let Some(request) = ocsp {
-            expected = self.check_answer(request, &document.bytes);
+        let answer = ocsp.map(|request| self.check_answer(request, &document.bytes)).transpose()?;
+        let mut entry =
+            self.memory.cache().read(kind(wanted), document.bytes, document.etag, document.last_modified)?;
+        if let Some(answer) = answer.filter(OcspResponse::is_doubted) {
+            entry.item = Item::Ocsp(Arc::new(answer));
         }
-        expected?;
-        let entry = self.memory.cache().read(kind(wanted), document.bytes, document.etag, document.last_modified)?;
         if let Item::Issuers(certificates) = &entry.item {
             super::issuers::check_issuers(want.certificate, certificates)?;
         }
         Ok(Some(entry))
     }
 
-    /// Whether this is an answer to our request: one at all, and with our nonce.
-    fn check_answer(&self, request: &OcspRequest, der: &[u8]) -> Result<(), Error> {
+    /// The answer to our request: one at all, and with our nonce, or one that speaks against somebody.
+    fn check_answer(&self, request: &OcspRequest, document: &[u8]) -> Result<OcspResponse, Error> {
+        let der = &pem::without_armour(document);
+        let taken_without_nonce = self.options.nonce == OcspNonce::Tolerated;
+        let has_none = |response: &OcspResponse| response.basic().is_some_and(|basic| basic.nonce.is_none());
         let response = match request.read_response(der) {
-            Err(error) if error.code() == Code::Nonce && self.options.nonce == OcspNonce::Tolerated => {
-                let response = OcspResponse::from_der(der)?;
-                if response.basic().is_some_and(|basic| basic.nonce.is_some()) {
-                    return Err(error);
-                }
-                response
-            }
-            other => other?,
+            Ok(response) if !(taken_without_nonce && has_none(&response)) => response,
+            Err(error) if !(taken_without_nonce && error.code() == Code::Nonce) => return Err(error),
+            answer => match (OcspResponse::from_der(der)?, answer) {
+                (response, _) if has_none(&response) => response,
+                (_, Err(error)) => return Err(error),
+                (response, Ok(_)) => response,
+            },
         };
         match response.basic() {
-            Some(_) => Ok(()),
+            Some(_) => Ok(response),
             None => Err(Error::new(Code::Transport, format!("the responder answered {}", response.status()))),
         }
     }
@@ -522,6 +525,8 @@ impl StatusFetcher {
                 Item::Issuers(certificates) => {
                     chain.is_some_and(|chain| certificates.iter().any(|c| chain.contains(c)))
                 }
+                // It would stay without the doubt.
+                Item::Ocsp(response) if response.is_doubted() => false,
                 item => index.is_none_or(|index| !unknown.contains(&index)) && item.is_entitled(),
             };
             if is_good {

@@ -13,7 +13,7 @@ from ._call import DESTROY, TOKENS, BytesLike, Moment, append, call, guarded, op
 from ._handle import Handle, used
 from .certificate import Certificate, CertificateList, listed
 from .config import Config
-from .errors import Error
+from .errors import Error, InputError
 from .store import Store
 from .validation import Peer, Report, Sent, Validator, _Outcome, _run, _verdict
 
@@ -31,6 +31,15 @@ class Nonce(IntEnum):
     """Sent; a response without any is taken by its own times."""
     UNUSED = 3
     """Not sent: for responders of pre-signed responses."""
+
+
+def _is_readable(certificates: BytesLike) -> bool:
+    """Whether there is a certificate in it."""
+    try:
+        with listed(certificates):
+            return True
+    except InputError:
+        return False
 
 
 class Fetcher(Handle):
@@ -135,6 +144,9 @@ class Fetcher(Handle):
                 with certificate._use() as cert:
                     arguments = "devid_fetcher_validate", fetcher, checks, cert, moment
                     return beside(lambda: _run(*arguments, with_peer=with_peer), switch.throw)
+            if isinstance(certificate, (bytes, bytearray, memoryview)) and not _is_readable(certificate):
+                # There is nothing to fetch for it: the report says why.
+                return validator._validate(certificate, at, with_peer=with_peer)
             with listed(certificate) as sent:
                 arguments = "devid_fetcher_validate_sent", fetcher, checks, sent, moment
                 return beside(lambda: _run(*arguments, with_peer=with_peer), switch.throw)

@@ -217,7 +217,10 @@ class Validator(Handle):
         scope: Scope = Scope.CHAIN,
         prefer: Prefer = Prefer.OCSP,
         strict: bool = False,
+        clock_skew_seconds: Optional[int] = None,
     ) -> None:
+        """``clock_skew_seconds``: how far two clocks may be apart, at the begin of certificates and of status data; 300 unless
+        set."""
         with trust._use() as anchors:
             self._own(self._pointer_from("devid_validator_new", anchors))
         names = [
@@ -254,6 +257,8 @@ class Validator(Handle):
         self._set("devid_validator_set_revocation", revocation, scope, prefer)
         profile = _abi.DEVID_PROFILE_STRICT if switch(strict, "strict") else _abi.DEVID_PROFILE_DEFAULT
         self._set("devid_validator_set_profile", profile)
+        if clock_skew_seconds is not None:
+            self._set("devid_validator_set_clock_skew", clock_skew_seconds)
 
     def add_intermediates(self, certificates: Certificates) -> None:
         """Certificates that may stand between others and an anchor: PEM, DER or PKCS#7. They are not trusted."""
@@ -340,7 +345,8 @@ class Validator(Handle):
 
         Instead of a certificate, all that a peer sent will do: PEM, DER or PKCS#7, or certificates, in any order.
 
-        Raises :class:`ValidationError` with the most telling reason, and the whole ``report``. Nothing is fetched, no clock
+        Raises :class:`ValidationError` with the most telling reason, and the whole ``report``, also for bytes that are no
+        certificate (``MALFORMED``). Nothing is fetched, no clock
         is read. ``at`` None is for a device that does not know the time: periods of validity are then not checked.
         """
         return _verdict(*self._validate(certificate, at, with_peer=True))
@@ -355,6 +361,10 @@ class Validator(Handle):
             if not isinstance(certificate, Certificate):
                 if at is None:
                     raise UsageError("without a time, give the peer's certificate alone", Code.INVALID_ARGUMENT)
+                if isinstance(certificate, (bytes, bytearray, memoryview)):
+                    content = data(certificate, "certificate")
+                    question = validator, content, len(content), seconds(at, "at")
+                    return _run("devid_validate_bytes", *question, with_peer=with_peer)
                 with listed(certificate) as sent:
                     return _run("devid_validate_sent", validator, sent, seconds(at, "at"), with_peer=with_peer)
             with certificate._use() as cert:
