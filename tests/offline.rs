@@ -288,6 +288,36 @@ fn what_must_not_be_installed_is_refused_with_the_reason() {
     assert!(take.run(&certificate).is_ok());
 }
 
+/// Certificates that cannot be read beside those that can, in any kind of file: the others count, and alone they are named.
+#[test]
+fn a_damaged_certificate_spoils_no_file() {
+    use devid::client::import::{certificates_from_bytes, sent_certificates};
+    let root = Party::root("Root");
+    let good = root.leaf("good").certificate;
+    let armour = |der: &[u8]| pem::encode("CERTIFICATE", der).to_string();
+    let (whole, junk) = (armour(good.as_der()), armour(&[0x30, 3, 2, 1, 5]));
+    let ended = whole.replace("-----END CERTIFICATE-----\n", "");
+    for text in [
+        format!("{whole}{junk}"),
+        format!("{junk}{whole}"),
+        format!("{junk}{whole}{junk}"),
+        format!("{ended}{whole}"),
+        format!("{whole}-----BEGIN CERTIFICATE-----\nM*I\n-----END CERTIFICATE-----\n"),
+    ] {
+        assert_eq!(certificates_from_bytes(text.as_bytes()).unwrap(), [good.clone()], "{text}");
+        let anchors = Certificate::many_from_bytes(text.as_bytes()).unwrap();
+        assert_eq!(anchors, [good.clone()], "{text}");
+    }
+    let alone = certificates_from_bytes(format!("-----BEGIN A-----\nQUJD\n-----END A-----\n{junk}").as_bytes());
+    let words = alone.unwrap_err().to_string();
+    assert!(words.contains("block 2"), "{words}");
+    // Whose key a peer has proved to hold is told by the place: what it sent first must be readable.
+    assert_eq!(sent_certificates(format!("{whole}{junk}").as_bytes()).unwrap(), [good]);
+    assert!(sent_certificates(format!("{junk}{whole}").as_bytes()).unwrap_err().to_string().contains("block 1"));
+    let other = certificates_from_bytes(b"-----BEGIN CERTIFICATE REQUEST-----\nQUJD\n-----END CERTIFICATE REQUEST-----\n");
+    assert!(other.unwrap_err().to_string().contains("CERTIFICATE REQUEST"));
+}
+
 #[test]
 fn a_key_that_is_pending_twice_is_told_apart_by_name_only() {
     let root = Party::root("Root");

@@ -9,6 +9,7 @@ use crate::asn1::oid::{self, Oid};
 use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
 use crate::error::Error;
+use crate::validation::PeerName;
 use crate::time::Time;
 use crate::validation::KeyUsage;
 
@@ -35,7 +36,7 @@ impl Subject {
 
     /// The distinguished name, such as `CN=router-7,O=Example` (RFC 4514).
     pub fn name(mut self, text: &str) -> Result<Self, Error> {
-        self.name = Some(Name::parse(text)?);
+        self.name = Some(written_name(text)?);
         Ok(self)
     }
 
@@ -46,18 +47,19 @@ impl Subject {
     }
 
     /// Adds a dNSName (RFC 5280 section 4.2.1.6): ASCII; international names in their A-label form.
+    /// A `*` may stand for its first label. Refused is what no peer could be known by: URLs, ports, addresses.
     pub fn dns(self, name: &str) -> Result<Self, Error> {
-        self.ia5(0x82, name, "a DNS name")
+        self.ia5(0x82, name, "a DNS name", PeerName::Dns(name.strip_prefix("*.").unwrap_or(name).to_owned()))
     }
 
     /// Adds an rfc822Name.
     pub fn email(self, address: &str) -> Result<Self, Error> {
-        self.ia5(0x81, address, "an e-mail address")
+        self.ia5(0x81, address, "an e-mail address", PeerName::Email(address.to_owned()))
     }
 
     /// Adds a uniformResourceIdentifier.
     pub fn uri(self, uri: &str) -> Result<Self, Error> {
-        self.ia5(0x86, uri, "a URI")
+        self.ia5(0x86, uri, "a URI", PeerName::Uri(uri.to_owned()))
     }
 
     /// Adds an iPAddress.
@@ -115,7 +117,7 @@ impl Subject {
 
     /// Asks for this issuer.
     pub fn issuer(mut self, text: &str) -> Result<Self, Error> {
-        self.issuer = Some(Name::parse(text)?);
+        self.issuer = Some(written_name(text)?);
         Ok(self)
     }
 
@@ -220,14 +222,24 @@ impl Subject {
         }
     }
 
-    fn ia5(mut self, tag: u8, text: &str, what: &str) -> Result<Self, Error> {
+    /// What a validator here could never be asked for is not asked of a CA either.
+    fn ia5(mut self, tag: u8, text: &str, what: &str, as_peer: PeerName) -> Result<Self, Error> {
         if text.is_empty() || !text.bytes().all(|b| (0x21..0x7f).contains(&b)) {
             let words = format!("{what} must be visible ASCII, found {}", crate::words::quoted(text));
+            return Err(Error::new(Code::InvalidArgument, words));
+        }
+        if let Err(why) = as_peer.may_be_asked_for() {
+            let words = format!("{what} that no peer could be known by, {}: {why}", crate::words::quoted(text));
             return Err(Error::new(Code::InvalidArgument, words));
         }
         self.alternative_names.push(element(tag, &[text.as_bytes()]));
         Ok(self)
     }
+}
+
+/// A name that somebody wrote: one that cannot be read is a wrong argument.
+fn written_name(text: &str) -> Result<Name, Error> {
+    Name::parse(text).map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))
 }
 
 fn parse_oid(dotted: &str) -> Result<Oid, Error> {
@@ -268,6 +280,29 @@ mod tests {
     use super::*;
     use ::der::Decode;
     use x509_cert::ext::pkix::{SubjectAltName, name::GeneralName};
+
+    #[test]
+    fn what_no_peer_could_be_known_by_is_not_asked_for() {
+        let refused = |outcome: Result<Subject, Error>| outcome.err().map(|error| error.code());
+        let long = "a".repeat(64);
+        let names = ["https://host.example", "host.example:443", "10.0.0.1", "a..b", &long, "host.example/x", "", "b\u{fc}cher"];
+        for text in names {
+            assert_eq!(refused(Subject::new().dns(text)), Some(Code::InvalidArgument), "{text}");
+        }
+        for text in ["a", "a@", "@b.example", "a@b@c", "mailto:a@b.example x", "Joe <a@b.example>", ".a@b.example"] {
+            assert_eq!(refused(Subject::new().email(text)), Some(Code::InvalidArgument), "{text}");
+        }
+        for text in ["a/b", "//host.example/", "1a:b", "urn:"] {
+            assert_eq!(refused(Subject::new().uri(text)), Some(Code::InvalidArgument), "{text}");
+        }
+        // The twin: what a validator here can be asked for.
+        for text in ["host.example", "*.example.com", "xn--bcher-kva.example", "_sip.example", "localhost"] {
+            assert!(Subject::new().dns(text).is_ok(), "{text}");
+        }
+        assert!(Subject::new().email("Joe.x+y@b.example").is_ok());
+        assert!(Subject::new().uri("urn:dev:ops:1").and_then(|s| s.uri("https://a.example/x")).is_ok());
+        assert_eq!(refused(Subject::new().name("CN=DOMAIN\\user")), Some(Code::InvalidArgument));
+    }
 
     #[test]
     fn names_and_usages_are_read_by_another_decoder_as_they_were_meant() {

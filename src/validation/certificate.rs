@@ -185,7 +185,7 @@ fn against_names(certificate: &Certificate, facts: &Facts<'_>, names: &NameCheck
         return objection(Code::Name, "names are to be checked, but none is given");
     }
     for name in names {
-        if let Err(why) = name.check() {
+        if let Err(why) = name.may_be_asked_for() {
             return objection(Code::Name, format!("{name}: {why}"));
         }
     }

@@ -100,6 +100,8 @@ impl StatusSearch<'_> {
         }
         if self.sources.crls.is_empty() {
             reasons.push("no CRL at hand".to_owned());
+        } else if reasons.is_empty() {
+            reasons.push("delta CRLs alone are at hand, and no list that they change".to_owned());
         }
         Status::Unknown(reasons)
     }

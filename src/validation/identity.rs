@@ -30,30 +30,34 @@ impl PeerName {
     }
 
     /// Whether the name itself can be asked for; `Err` says why not.
-    pub(super) fn check(&self) -> Result<(), &'static str> {
+    pub fn may_be_asked_for(&self) -> Result<(), &'static str> {
         match self {
             PeerName::Dns(text) => {
-                let host = reference_host(text);
-                if !is_host(host) {
-                    return Err("the name asked for is not a host name in ASCII");
-                }
                 if text.parse::<IpAddr>().is_ok() {
                     return Err("the name asked for is an address: ask for it as one");
+                }
+                if text.contains("://") {
+                    return Err("the name asked for is a URL: ask for its host, or for it as a URI");
+                }
+                if !text.is_ascii() {
+                    return Err("the name asked for is not a host name in ASCII: write international labels as xn--...");
+                }
+                if !is_host(reference_host(text)) {
+                    return Err("the name asked for is not a host name: labels of letters, digits and hyphens, at most 63 each and \
+                                253 in all, with single dots between them and no port");
                 }
                 Ok(())
             }
             PeerName::Ip(_) => Ok(()),
             PeerName::Email(text) => match text.rsplit_once('@') {
-                Some((local, host))
-                    if is_local_part(local.as_bytes()) && text.is_ascii() && is_host(host.as_bytes()) =>
-                {
+                Some((local, host)) if is_local_part(local.as_bytes()) && text.is_ascii() && is_host(host.as_bytes()) => {
                     Ok(())
                 }
-                _ => Err("the name asked for is not an e-mail address"),
+                _ => Err("the name asked for is not an e-mail address: name@host, without a display name or mailto:"),
             },
             PeerName::Uri(text) => match text.split_once(':') {
-                Some((scheme, rest)) if !scheme.is_empty() && !rest.is_empty() && text.is_ascii() => Ok(()),
-                _ => Err("the name asked for is not a URI"),
+                Some((scheme, rest)) if is_scheme(scheme) && !rest.is_empty() && text.is_ascii() => Ok(()),
+                _ => Err("the name asked for is not a URI: a scheme, a colon and what follows"),
             },
         }
     }
@@ -105,6 +109,12 @@ pub(super) fn first_missing<'n>(
     Ok(None)
 }
 
+/// RFC 3986 section 3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+}
+
 /// The names that a certificate carries instead, for people: a few of them, and what is no name for a peer though it looks like
 /// one.
 pub(super) fn carried(subject: &[u8], subject_alt_name: Option<&[u8]>) -> String {
@@ -128,6 +138,8 @@ fn reference_host(text: &str) -> &[u8] {
 
 /// RFC 9525 section 6.3: the wildcard is the complete leftmost label and stands for exactly one label.
 fn matches_host(host: &[u8], pattern: &[u8]) -> bool {
+    // A dot at the end says no more than that nothing follows.
+    let pattern = pattern.strip_suffix(b".").unwrap_or(pattern);
     let Some(parent) = pattern.strip_prefix(b"*.") else {
         return host.eq_ignore_ascii_case(pattern);
     };

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use devid::Code;
+use devid::asn1::der::element;
 use devid::validation::{NameCheck, PeerName};
 
 use crate::certificates::{Builder, Party, dns, email, ip, uri};
@@ -31,6 +32,7 @@ fn host_names_match_without_regard_to_case() {
     assert!(!carries(&names, host("example.com")));
     assert!(!carries(&names, host("x.device.example.com")));
     assert!(carries(&[dns("localhost")], host("localhost")));
+    assert!(carries(&[dns("device.example.com.")], host("device.example.com")), "a dot at the end on either side");
 }
 
 #[test]
@@ -64,6 +66,56 @@ fn addresses_match_as_octets() {
     assert!(!carries(&names, PeerName::Ip(v6)));
     assert!(!carries(&names, host("192.0.2.1")), "an address must be asked for as one");
     assert!(carries(&[ip(&[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])], PeerName::Ip(v6)));
+}
+
+/// What is odd about one name does not spoil the others, unless an issuer constrains names of its form.
+#[test]
+fn a_name_that_is_not_ascii_stands_beside_those_that_are() {
+    let names = || vec![dns("device.example.com"), element(0x82, &["ger\u{e4}t.example.com".as_bytes()])];
+    assert!(carries(&names(), host("device.example.com")));
+    assert!(!carries(&names(), host("other.example.com")));
+    let root = Party::root("Root");
+    let under = |constraint: Vec<u8>| {
+        let ca = Builder::ca("CA").constraints(&[constraint], &[]).signed_by(&root);
+        let leaf = Builder::leaf("device").alt_names(names()).signed_by(&ca);
+        check(&root, &leaf, &[&ca], &plain())
+    };
+    assert_refused(&under(dns("example.com")), Code::NameConstraints);
+    assert_valid(&under(email("example.com")));
+}
+
+#[test]
+fn a_refusal_says_which_names_and_purposes_came() {
+    let root = Party::root("Root");
+    let words = |leaf: Party, checks: &devid::validation::Checks| {
+        check(&root, &leaf, &[], checks).error().expect("refused").message().to_owned()
+    };
+    let wanted = plain().with_name(host("host.example"));
+    let named = Builder::leaf("a").alt_names(vec![dns("other.example"), ip(&[192, 0, 2, 1])]).signed_by(&root);
+    let said = words(named, &wanted);
+    assert!(said.contains("DNS name other.example, IP address 192.0.2.1"), "{said}");
+    let said = words(root.leaf("host.example"), &wanted);
+    assert!(said.contains("CN=host.example") && said.contains("not looked at"), "{said}");
+    let client = Builder::leaf("a").purposes(&[devid::asn1::oid::KP_CLIENT_AUTH]).signed_by(&root);
+    let checks = devid::validation::Checks { extended_key_usages: vec![devid::asn1::oid::KP_SERVER_AUTH], ..plain() };
+    let said = words(client, &checks);
+    assert!(said.contains("purpose serverAuth") && said.contains("allows clientAuth"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_read_gets_a_report_of_the_class_of_validation() {
+    let why = devid::asn1::x509::Certificate::from_der(b"no certificate").unwrap_err();
+    let report = devid::validation::Report::unreadable(&devid::Error::from(why));
+    assert!(!report.is_valid() && report.findings().len() == 1);
+    let refusal = report.refusal().unwrap();
+    assert_eq!((refusal.code(), refusal.code().class()), (Code::Malformed, devid::Class::Validation));
+    // One code for one thing, in the report and beside it.
+    let root = Party::root("Root");
+    let forged = Builder::leaf("device").sign(root.certificate.subject(), &crate::certificates::key());
+    let report = check(&root, &forged, &[], &plain());
+    let refusal = report.refusal().unwrap();
+    assert_eq!(refusal.code(), Code::BadSignature, "{refusal}");
+    assert_eq!(report.findings()[0].validation_code(), refusal.code());
 }
 
 #[test]

@@ -41,6 +41,21 @@ def test_validate_tells_good_from_revoked(checkout: Path, devid_testca: TestCa) 
     assert outcome.returncode == 0 and "is valid" in outcome.stdout, outcome.stderr
     outcome = run(checkout, "validate.py", folder / "root.pem", folder / "peer-revoked.pem", "revoked.peer.example", "fetch")
     assert outcome.returncode == 1 and "REVOKED" in outcome.stderr
+
+
+def test_validate_says_why_without_a_traceback(checkout: Path, devid_testca: TestCa) -> None:
+    folder = devid_testca.folder
+    root, name = folder / "root.pem", "good.peer.example"
+    key, empty, junk = folder / "given.key", folder / "empty.pem", folder / "junk.pem"
+    key.write_bytes(devid.Key.generate().export_encrypted(b"password"))
+    empty.write_bytes(b"")
+    junk.write_bytes(b"\xfe\xed\xfe\xed and more")
+    for peer in (folder / "supplier-root.pem", key, empty, junk, folder / "missing.pem"):
+        outcome = run(checkout, "validate.py", root, peer, name)
+        assert outcome.returncode == 1 and outcome.stderr and "Traceback" not in outcome.stderr, outcome.stderr
+    assert "refused: " in run(checkout, "validate.py", root, folder / "supplier-root.pem", name).stderr
+    outcome = run(checkout, "validate.py", root)
+    assert outcome.returncode == 2 and "validate.py ANCHORS.pem" in outcome.stderr
     both.write_bytes(devid_testca.read("peer-revoked.pem") + devid_testca.read("issuing.pem"))
     outcome = run(checkout, "validate.py", folder / "root.pem", both, "revoked.peer.example", *crls)
     assert outcome.returncode == 1 and "REVOKED" in outcome.stderr

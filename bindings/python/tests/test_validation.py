@@ -126,6 +126,39 @@ def test_each_reason_has_its_code(devid_testca: TestCa) -> None:
         assert refused.value.code is code, refused.value
 
 
+def test_what_is_no_certificate_is_refused_by_a_report(devid_testca: TestCa) -> None:
+    good = devid_testca.read("peer-good.pem") + devid_testca.read("issuing.pem")
+    junk = b"-----BEGIN CERTIFICATE-----\nMAMCAQU=\n-----END CERTIFICATE-----\n"
+    checks = validator(devid_testca)
+    for sent in (junk, b"", b"hello", b"\x30\x03\x02\x01\x05", junk + good):
+        report = checks.examine(sent, now())
+        assert [finding.code for finding in report.findings] == [devid.Code.MALFORMED]
+        for call in (lambda sent=sent: checks.validate(sent, now()), lambda sent=sent: devid.Fetcher().validate(checks, sent, now())):
+            with pytest.raises(devid.ValidationError) as refused:
+                call()
+            assert refused.value.code is devid.Code.MALFORMED and refused.value.report is not None
+    # Behind a good certificate it is left out.
+    assert checks.validate(good + junk, now()).certificate.subject == checks.validate(good, now()).certificate.subject
+
+
+def test_one_setting_says_how_far_clocks_may_be_apart(devid_testca: TestCa) -> None:
+    certificate = peer_certificate(devid_testca, "peer-good")
+    chain = [certificate, devid.Certificate.parse(devid_testca.read("issuing.pem"))]
+    begin = max(int(each.not_before.timestamp()) for each in [*chain, devid.Certificate.parse(devid_testca.read("root.pem"))])
+    trust = devid.Trust(devid_testca.read("root.pem"))
+
+    def outcome(at: int, **how: Any) -> Any:
+        checks = devid.Validator(trust, purposes=None, any_name=True, **how)
+        report = checks.examine(chain, at)
+        return None if report.is_valid else report.findings[0].code
+
+    assert outcome(begin - 300) is None and outcome(begin - 301) is devid.Code.NOT_YET_VALID
+    assert outcome(begin - 1, clock_skew_seconds=0) is devid.Code.NOT_YET_VALID
+    assert outcome(begin - 3000, clock_skew_seconds=3600) is None
+    with pytest.raises(devid.UsageError):
+        outcome(begin, clock_skew_seconds=10**6)
+
+
 def test_path_that_passed_leads_to_the_anchor(devid_testca: TestCa) -> None:
     report = hard(devid_testca).examine(peer_certificate(devid_testca, "peer-good"), now())
     assert report.is_valid and len(report.path) == 3
