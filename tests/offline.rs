@@ -314,7 +314,8 @@ fn a_damaged_certificate_spoils_no_file() {
     // Whose key a peer has proved to hold is told by the place: what it sent first must be readable.
     assert_eq!(sent_certificates(format!("{whole}{junk}").as_bytes()).unwrap(), [good]);
     assert!(sent_certificates(format!("{junk}{whole}").as_bytes()).unwrap_err().to_string().contains("block 1"));
-    let other = certificates_from_bytes(b"-----BEGIN CERTIFICATE REQUEST-----\nQUJD\n-----END CERTIFICATE REQUEST-----\n");
+    let other =
+        certificates_from_bytes(b"-----BEGIN CERTIFICATE REQUEST-----\nQUJD\n-----END CERTIFICATE REQUEST-----\n");
     assert!(other.unwrap_err().to_string().contains("CERTIFICATE REQUEST"));
 }
 

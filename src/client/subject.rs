@@ -9,9 +9,9 @@ use crate::asn1::oid::{self, Oid};
 use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
 use crate::error::Error;
-use crate::validation::PeerName;
 use crate::time::Time;
 use crate::validation::KeyUsage;
+use crate::validation::PeerName;
 
 /// Identity, uses and lifetime asked for. Everything is optional but some identity: a subject or an alternative name.
 #[derive(Clone, Debug, Default)]
@@ -285,7 +285,16 @@ mod tests {
     fn what_no_peer_could_be_known_by_is_not_asked_for() {
         let refused = |outcome: Result<Subject, Error>| outcome.err().map(|error| error.code());
         let long = "a".repeat(64);
-        let names = ["https://host.example", "host.example:443", "10.0.0.1", "a..b", &long, "host.example/x", "", "b\u{fc}cher"];
+        let names = [
+            "https://host.example",
+            "host.example:443",
+            "10.0.0.1",
+            "a..b",
+            &long,
+            "host.example/x",
+            "",
+            "b\u{fc}cher",
+        ];
         for text in names {
             assert_eq!(refused(Subject::new().dns(text)), Some(Code::InvalidArgument), "{text}");
         }

@@ -40,17 +40,23 @@ impl PeerName {
                     return Err("the name asked for is a URL: ask for its host, or for it as a URI");
                 }
                 if !text.is_ascii() {
-                    return Err("the name asked for is not a host name in ASCII: write international labels as xn--...");
+                    return Err(
+                        "the name asked for is not a host name in ASCII: write international labels as xn--...",
+                    );
                 }
                 if !is_host(reference_host(text)) {
-                    return Err("the name asked for is not a host name: labels of letters, digits and hyphens, at most 63 each and \
-                                253 in all, with single dots between them and no port");
+                    return Err(
+                        "the name asked for is not a host name: labels of letters, digits and hyphens, at most 63 each and \
+                                253 in all, with single dots between them and no port",
+                    );
                 }
                 Ok(())
             }
             PeerName::Ip(_) => Ok(()),
             PeerName::Email(text) => match text.rsplit_once('@') {
-                Some((local, host)) if is_local_part(local.as_bytes()) && text.is_ascii() && is_host(host.as_bytes()) => {
+                Some((local, host))
+                    if is_local_part(local.as_bytes()) && text.is_ascii() && is_host(host.as_bytes()) =>
+                {
                     Ok(())
                 }
                 _ => Err("the name asked for is not an e-mail address: name@host, without a display name or mailto:"),
