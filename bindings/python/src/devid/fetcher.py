@@ -11,7 +11,7 @@ from . import _abi
 from ._blocking import Cancel, beside, switch_for
 from ._call import DESTROY, TOKENS, BytesLike, Moment, append, call, guarded, optional_text, seconds, text, text_of, texts
 from ._handle import Handle, used
-from .certificate import Certificate, CertificateList, listed
+from .certificate import Certificate, CertificateList, Certificates, listed
 from .config import Config
 from .errors import Error, InputError
 from .store import Store
@@ -33,7 +33,7 @@ class Nonce(IntEnum):
     """Not sent: for responders of pre-signed responses."""
 
 
-def _is_readable(certificates: BytesLike) -> bool:
+def _is_readable(certificates: Certificates) -> bool:
     """Whether there is a certificate in it."""
     try:
         with listed(certificates):
@@ -144,7 +144,7 @@ class Fetcher(Handle):
                 with certificate._use() as cert:
                     arguments = "devid_fetcher_validate", fetcher, checks, cert, moment
                     return beside(lambda: _run(*arguments, with_peer=with_peer), switch.throw)
-            if isinstance(certificate, (bytes, bytearray, memoryview)) and not _is_readable(certificate):
+            if not _is_readable(certificate):
                 # There is nothing to fetch for it: the report says why.
                 return validator._validate(certificate, at, with_peer=with_peer)
             with listed(certificate) as sent:

@@ -361,8 +361,8 @@ class Validator(Handle):
             if not isinstance(certificate, Certificate):
                 if at is None:
                     raise UsageError("without a time, give the peer's certificate alone", Code.INVALID_ARGUMENT)
-                if isinstance(certificate, (bytes, bytearray, memoryview)):
-                    content = data(certificate, "certificate")
+                if isinstance(certificate, (bytes, bytearray, memoryview, str, os.PathLike)):
+                    content = material(certificate, "certificate")
                     question = validator, content, len(content), seconds(at, "at")
                     return _run("devid_validate_bytes", *question, with_peer=with_peer)
                 with listed(certificate) as sent:
