@@ -266,8 +266,11 @@ impl<'a> CrlEntry<'a> {
     fn split(content: &'a [u8]) -> Option<(Self, (u8, &'a [u8]))> {
         let (serial, rest) = serial_of(content)?;
         let (date, behind) = match rest.first() {
-            Some(tag @ (0x17 | 0x18)) => take(rest, *tag).map(|(digits, behind)| ((*tag, digits), behind))?,
-            Some(_) => take_any(rest).map(|(tag, content, behind)| ((tag, content), behind))?,
+            Some(tag @ (0x17 | 0x18)) => match take(rest, *tag) {
+                Some((digits, behind)) => ((*tag, digits), behind),
+                None => odd_date(rest),
+            },
+            Some(_) => odd_date(rest),
             None => ((0, &[][..]), rest),
         };
         let extensions = (!behind.is_empty()).then_some(behind);
@@ -336,6 +339,17 @@ pub fn issuer_names(value: &[u8]) -> Result<Vec<&[u8]>, Asn1Error> {
         return Err(Asn1Error::invalid(WHAT, "no distinguished name"));
     }
     Ok(names)
+}
+
+/// What stands where the date should, and what follows; whatever it is, the serial number has told whom it is about.
+#[cold]
+fn odd_date(rest: &[u8]) -> ((u8, &[u8]), &[u8]) {
+    match (rest.first(), loose_element(rest)) {
+        // No date: these are the extensions.
+        (Some(0x30), Some((_, []))) => ((0, &[]), rest),
+        (Some(tag), Some((content, behind))) => ((*tag, content), behind),
+        _ => ((0, &[]), &[]),
+    }
 }
 
 /// The serial number of an entry, as an INTEGER or as any other value with the same content, and what follows. One without

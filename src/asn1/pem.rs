@@ -30,7 +30,12 @@ impl Block<'_> {
                 let rule = format!("{rule} (block {}, {})", self.number, self.label);
                 Asn1Error { problem: Problem::Invalid(rule.into()), structure, offset: error.offset }
             }
-            _ => error,
+            (_, Problem::TooLarge { .. }) => error,
+            (structure, _) => {
+                let words = error.to_string();
+                let words = words.strip_prefix(structure).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&words);
+                Asn1Error::invalid(structure, format!("{words} (block {}, {})", self.number, self.label))
+            }
         }
     }
 
