@@ -262,6 +262,8 @@ typedef int32_t devid_status;
 #define DEVID_E_STALE (-715)
 /** A CRL is older than one that was seen before. */
 #define DEVID_E_CRL_ROLLBACK (-716)
+/** A signature on the path does not match, or cannot be checked here. */
+#define DEVID_E_BAD_SIGNATURE (-717)
 /** A callback of the application failed; its own code, at or below this one, is passed through. */
 #define DEVID_E_APPLICATION (-10000)
 

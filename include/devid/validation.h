@@ -295,6 +295,44 @@ devid_status devid_validate_sent(const devid_validator *validator,
                                  devid_error **err);
 
 /**
+ * devid_validate_sent() for bytes: what cannot be read is refused like any other certificate, by a report and a code of the
+ * validation. The first certificate must be one that can be read; one behind it that cannot be is left out.
+ *
+ * @param validator   Not NULL.
+ * @param sent        Certificates: PEM, DER (one) or PKCS#7. Not NULL.
+ * @param sent_len    Length of `sent` in bytes.
+ * @param at          Time of the check, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_report  As devid_validate(). May be NULL.
+ * @param out_peer    As devid_validate(). May be NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return As devid_validate(); DEVID_E_MALFORMED if it is no certificate.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validate_bytes(const devid_validator *validator,
+                                  const uint8_t *sent,
+                                  size_t sent_len,
+                                  int64_t at,
+                                  devid_report **out_report,
+                                  devid_peer **out_peer,
+                                  devid_error **err);
+
+/**
+ * How far two clocks may be apart: a certificate may begin so much later than the time of the check, status data too. 300 s unless
+ * set, as everywhere. Expiry is not put off.
+ *
+ * @param validator  Not NULL.
+ * @param seconds    At most 86400.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_validator_set_clock_skew(devid_validator *validator,
+                                            uint32_t seconds,
+                                            devid_error **err);
+
+/**
  * Which certificate of the path a finding is about.
  *
  * @param report  May be NULL (gives -1).

@@ -166,6 +166,8 @@ class Code(IntEnum):
     """The verdict's time is over; check again."""
     CRL_ROLLBACK = -716
     """A CRL is older than one that was seen before."""
+    BAD_SIGNATURE = -717
+    """A signature on the path does not match, or cannot be checked here."""
     APPLICATION = -10000
     """A callback of the application failed; its own code, at or below this one, is passed through."""
 
@@ -953,6 +955,8 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_validator_set_use_until": (c_int32, (POINTER(devid_validator), c_int64, POINTER(POINTER(devid_error)))),
     "devid_validate_without_time": (c_int32, (POINTER(devid_validator), POINTER(devid_cert), POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
     "devid_validate_sent": (c_int32, (POINTER(devid_validator), POINTER(devid_cert_list), c_int64, POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
+    "devid_validate_bytes": (c_int32, (POINTER(devid_validator), c_char_p, c_size_t, c_int64, POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
+    "devid_validator_set_clock_skew": (c_int32, (POINTER(devid_validator), c_uint32, POINTER(POINTER(devid_error)))),
     "devid_report_finding_certificate": (c_int32, (POINTER(devid_report), c_size_t)),
     "devid_report_finding_is_fatal": (c_int32, (POINTER(devid_report), c_size_t)),
     "devid_report_path": (c_int32, (POINTER(devid_report), POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
@@ -1161,6 +1165,8 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_validator_set_max_intermediates": ((1, "count", INT32),),
     "devid_validator_set_use_until": ((1, "until", INT64),),
     "devid_validate_sent": ((2, "at", INT64),),
+    "devid_validate_bytes": ((2, "sent_len", SIZE), (3, "at", INT64),),
+    "devid_validator_set_clock_skew": ((1, "seconds", UINT32),),
     "devid_report_finding_certificate": ((1, "index", SIZE),),
     "devid_report_finding_is_fatal": ((1, "index", SIZE),),
     "devid_report_policy": ((1, "index", SIZE),),
