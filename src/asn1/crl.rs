@@ -195,6 +195,13 @@ pub(crate) struct EntryFacts<'a> {
     pub is_odd: bool,
 }
 
+impl EntryFacts<'_> {
+    /// Whether, in an indirect list, it may say whose certificate it is about in a way that is not understood.
+    pub(crate) fn hides_issuer(&self) -> bool {
+        self.is_odd || self.unknown_critical.is_some()
+    }
+}
+
 /// `30 0c 30 0a 06 03 <reasonCode> 04 03 0a 01`: how nearly all entry extensions look.
 const REASON_ONLY: [u8; 13] = [0x30, 0x0c, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01];
 
@@ -594,7 +601,9 @@ impl CertificateList {
         };
         let entry = self.entries().get(self.issuer_switches[index] as usize..).and_then(take_entry);
         match entry.map(|(content, _)| CrlEntry::check(content)) {
-            Some(EntryFacts { certificate_issuer: Some(value), is_odd: false, .. }) => EntryIssuer::Named(value),
+            Some(facts) if !facts.hides_issuer() => {
+                facts.certificate_issuer.map_or(EntryIssuer::Unknown, EntryIssuer::Named)
+            }
             _ => EntryIssuer::Unknown,
         }
     }
@@ -624,7 +633,7 @@ impl CertificateList {
                 self.unknown_critical_entry = self.unknown_critical_entry.or(facts.unknown_critical);
             }
             let here = match facts.certificate_issuer {
-                _ if facts.is_odd => EntryIssuer::Unknown,
+                _ if facts.hides_issuer() => EntryIssuer::Unknown,
                 Some(value) => EntryIssuer::Named(value),
                 None => current,
             };

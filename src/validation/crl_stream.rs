@@ -266,11 +266,11 @@ impl CrlStream {
         }
         let content = &self.buffer[*used + element.header_len..*used + length];
         let facts = CrlEntry::check(content);
-        self.has_odd_entry |= facts.is_odd;
+        self.has_odd_entry |= facts.hides_issuer();
         self.unknown_critical_entry = self.unknown_critical_entry.or(facts.unknown_critical);
-        if facts.is_odd || facts.certificate_issuer.is_some() {
-            self.is_issuer_unknown = facts.is_odd;
-            self.certificate_issuer = facts.certificate_issuer.filter(|_| !facts.is_odd).map(Into::into);
+        if facts.hides_issuer() || facts.certificate_issuer.is_some() {
+            self.is_issuer_unknown = facts.hides_issuer();
+            self.certificate_issuer = facts.certificate_issuer.filter(|_| !facts.hides_issuer()).map(Into::into);
         }
         // One without a serial number is about nobody.
         if let Some(entry) = CrlEntry::read(content).ok().filter(|entry| self.is_asked_for(entry.serial)) {
