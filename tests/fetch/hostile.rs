@@ -255,6 +255,24 @@ fn a_responder_that_ignores_nonces_is_believed_only_where_that_is_said() {
     assert!(ask_with(OcspNonce::Unused).report.is_valid());
     *cell.lock().unwrap() = good.nonce(&[7; 32]).der();
     assert_eq!(first_failure(&ask_with(OcspNonce::Tolerated)), Code::Nonce, "an answer to someone else, or an old one");
+
+    // A nonce keeps an old "good" out. What an answer says against somebody counts without one, with another, and with text around.
+    let revoked = OcspBuilder::by(&pki.ca).says(Single::good(&pki.leaf.certificate, &pki.ca).revoked(1));
+    let other = revoked.clone().nonce(&[7; 32]).der();
+    let padded = [&revoked.clone().der()[..], b"\r\n"].concat();
+    for der in [revoked.der(), other, padded] {
+        *cell.lock().unwrap() = der;
+        for nonce in [OcspNonce::Required, OcspNonce::Tolerated, OcspNonce::Unused] {
+            assert_eq!(ask_with(nonce).report.error().map(|error| error.code()), Some(Code::Revoked));
+        }
+    }
+    // Beside a word against somebody else it clears nobody.
+    let neighbour = Single::good(&pki.ca.leaf("neighbour").certificate, &pki.ca).revoked(1);
+    *cell.lock().unwrap() =
+        OcspBuilder::by(&pki.ca).says(neighbour).says(Single::good(&pki.leaf.certificate, &pki.ca)).der();
+    let answer = ask_with(OcspNonce::Required).report;
+    assert_eq!(answer.error().map(|error| error.code()), Some(Code::RevocationUnknown));
+    assert!(ask_with(OcspNonce::Tolerated).report.is_valid());
 }
 
 #[test]
