@@ -38,6 +38,7 @@ help:
 	@echo "make pkits      NIST's path validation suite, fetched from PyPI"
 	@echo "make bench      against OpenSSL and rustls-webpki, in the same run; SHORT=1: less of it"
 	@echo "make faults     device memory stopped, failing, without power at every call; prints the points tried"
+	@echo "make decade     devices live for five years with a CA that refuses, waits, dies, changes its keys: prints what got stuck; DEVICES=N"
 	@echo "make fleet      a million devices renew for four years: writes docs/fleet.svg and the figures in docs/fleet.md"
 	@echo "make fuzz       every parser and the operation, FUZZ_SECONDS each (60); SHORT=1: seconds, or without a fuzzer the seeds"
 	@echo "make cross      the portable provider's tests on 32-bit and big-endian machines, under qemu"
@@ -176,6 +177,10 @@ bench: setup-test
 # Minutes. Fails if anything is lost, mixed or left over anywhere.
 faults: build-dir
 	$(CARGO) test --locked --quiet --test store -- --ignored --exact faults::every_point --nocapture
+
+# Minutes. Fails if a device is stuck, spins, or loses its identity.
+decade: build-dir
+	DEVID_DECADE_DEVICES=$(or $(DEVICES),90) $(CARGO) test --locked --quiet --test enrolment -- --ignored --exact decade::many_devices --nocapture
 
 fuzz: build-dir
 	bash scripts/fuzz.sh $(if $(SHORT),--short)

@@ -21,6 +21,7 @@ mod broken_encrypted;
 mod by_file;
 mod confined;
 mod counted;
+mod decade;
 mod elsewhere;
 #[cfg(feature = "crypto-awslc")] // the test CA stands on it
 mod encrypted;
@@ -30,6 +31,7 @@ mod inspected;
 mod inspected_keys;
 mod installed;
 mod kept;
+mod kept_format;
 mod later;
 mod pkcs10;
 mod planner;

@@ -128,3 +128,40 @@ fn any_operation_teaches_the_time() {
     assert_eq!(learnt, Some(date(2026, 3, 1)));
     assert_eq!(life.store.last_known_time().unwrap(), learnt);
 }
+
+/// To the plan of a clock that is none everything is due at once: the wait is the one that was said.
+#[test]
+fn a_failure_is_waited_out_by_a_clock_that_was_set_back_as_well() {
+    let mut life = Life::due();
+    life.store.note_time(life.clock).unwrap();
+    life.line_is_dead = true;
+    let mut clock = life.clock.plus(-100 * DAY);
+    let mut steps = 0usize;
+    let end = clock.plus(DAY);
+    while clock < end {
+        let report = life.run_as(Some(clock));
+        assert!(report.wait_seconds > 0, "{report:?}");
+        clock = clock.plus(i64::from(report.wait_seconds));
+        steps += usize::from(report.outcome.is_err());
+    }
+    assert!((2..100).contains(&steps), "{steps} attempts in a day");
+    // Also who goes by the plan alone waits: the clock is wrong, and counts on.
+    let plan = life.planner.plan(&life.store, "router", Some(clock)).unwrap();
+    assert!(plan.step == Step::Nothing || plan.ask_again_seconds == 0, "{plan:?}");
+
+    // What the CA refuses is asked again as rarely.
+    let mut life = Life::due();
+    life.store.note_time(life.clock).unwrap();
+    life.ca.bend = Some(Box::new(|answer| answer.header.message_time = None));
+    life.ca.status = devid::asn1::cmp::PkiStatusInfo {
+        fail_info: Some(1 << 10),
+        ..devid::asn1::cmp::PkiStatusInfo::new(devid::asn1::cmp::PkiStatus::Rejection)
+    };
+    let mut clock = life.clock.plus(-100 * DAY);
+    for _ in 0..30 {
+        let report = life.run_as(Some(clock));
+        clock = clock.plus(i64::from(report.wait_seconds));
+    }
+    let passed = clock.since(life.clock.plus(-100 * DAY));
+    assert!(passed > DAY / 4, "30 attempts in {passed} s");
+}

@@ -263,3 +263,73 @@ fn anchors_of_every_set_are_read_by_something() {
         assert_eq!(life.store.trust(set).unwrap().len(), 1);
     }
 }
+
+/// A message that is repeated because nobody is there waits for no CA.
+#[test]
+fn a_line_that_is_dead_is_a_failure_however_often_a_message_is_repeated() {
+    for retries in [0, 3, 10] {
+        let mut life = Life::due();
+        life.config.max_retries = retries;
+        life.line_is_dead = true;
+        let report = life.run();
+        assert_eq!(report.outcome.as_ref().unwrap_err().code(), Code::Connect, "{retries}");
+        assert_eq!(life.plan().attempts, 1, "it counts");
+        assert!(
+            life.store.operations().unwrap().is_empty(),
+            "nobody knows of the request: a fresh one takes its place"
+        );
+        (life.line_is_dead, life.retry_after) = (false, Some(3600));
+        let mut report = report_after(&mut life, i64::from(report.wait_seconds));
+        while matches!(report.outcome, Ok(Done::Nothing)) {
+            report = report_after(&mut life, i64::from(report.wait_seconds));
+        }
+        assert_eq!(report.outcome.unwrap_err().code(), Code::Busy, "{retries}");
+        assert!(report.wait_seconds >= 3600, "what the server asks for counts: {}", report.wait_seconds);
+        assert_ne!(life.plan().reason, Reason::CaAsksToWait);
+    }
+}
+
+fn report_after(life: &mut Life, seconds: i64) -> devid::client::renewal::Report {
+    life.clock = life.clock.plus(seconds.max(1));
+    life.run()
+}
+
+/// A question that the CA lets wait is polled like an enrolment (RFC 9483 section 4.4).
+#[test]
+fn a_roots_successor_that_the_ca_lets_wait_for_is_polled_and_added() {
+    use devid::asn1::cmp::InfoTypeAndValue;
+    use devid::asn1::der::element;
+    use devid::asn1::oid;
+    let mut life = Life::enrolled();
+    let seconds = date(2049, 1, 1).since(life.clock);
+    life = life.later(seconds);
+    life.run().outcome.expect("enrolled again");
+    let long = |builder: Builder| builder.valid(date(2048, 1, 1), date(2088, 1, 1));
+    let new = long(Builder::ca("Operator root")).self_signed();
+    let link = long(Builder::ca("Operator root").key(&new.key)).signed_by(&life.ca.root);
+    let value = sequence(&[new.certificate.as_der(), &element(0xa0, &[link.certificate.as_der()])]);
+    life.ca.info = vec![InfoTypeAndValue { info_type: oid::IT_ROOT_CA_KEY_UPDATE, value }];
+    (life.ca.waits, life.ca.check_after) = (2, DAY);
+    life.ca.received.clear();
+    let mut added = false;
+    for _ in 0..12 {
+        let report = life.run();
+        match report.outcome {
+            Ok(Done::RootAdded(_)) => added = true,
+            Ok(Done::Waiting | Done::Nothing) => {}
+            other => panic!("{other:?}"),
+        }
+        if added {
+            break;
+        }
+        life = life.later(i64::from(report.wait_seconds).max(1));
+    }
+    assert!(added, "{:?}", life.ca.bodies());
+    assert_eq!(
+        life.ca.bodies().iter().filter(|body| **body == "genm").count(),
+        1,
+        "asked once: {:?}",
+        life.ca.bodies()
+    );
+    assert!(life.store.operations().unwrap().is_empty());
+}

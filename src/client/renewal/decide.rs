@@ -123,6 +123,15 @@ impl Clock {
         }
     }
 
+    /// What the clock itself says, right or wrong; `None` if there is none. Waits are measured by it.
+    pub(super) fn says(self) -> Option<Time> {
+        match self {
+            Clock::Known(now) => Some(now),
+            Clock::Behind { known, seconds } => Some(known.plus(-seconds)),
+            Clock::Unknown { .. } => None,
+        }
+    }
+
     /// It is at least this late.
     pub fn at_least(self) -> Option<Time> {
         match self {
@@ -219,6 +228,11 @@ pub struct Plan {
 /// The longest time between two looks at the plan, in seconds: clocks are set, anchors arrive, people abandon things.
 const LONGEST_PAUSE_SECONDS: i64 = 7 * 86_400;
 
+/// Before this library was there: 2024-01-01. A clock that says less starts with the device.
+const EARLIEST: Time = Time::from_unix(1_704_067_200);
+/// The longest wait that a clock measures which says what cannot be, in seconds.
+const LONGEST_BY_A_WRONG_CLOCK_SECONDS: i64 = 1800;
+
 /// Says what is due.
 ///
 /// Whatever the facts are, the plan has a step, or a moment within a week at which to ask again; and a reason.
@@ -304,9 +318,14 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
 
 /// Seconds until the next attempt, and why.
 fn waits(plan: &Plan, facts: &Facts) -> (i64, Reason) {
-    // Without a clock there is nobody to measure a wait: whoever asks has waited as long as was told.
-    let Clock::Known(now) = plan.clock else { return (0, Reason::Due) };
-    let after_attempt = i64::from(facts.attempts.left_seconds(now));
+    // Without a clock there is nobody to measure a wait: whoever asks has waited as long as was told. One that is behind
+    // measures as well as another.
+    let Some(now) = plan.clock.says() else { return (0, Reason::Due) };
+    let mut after_attempt = i64::from(facts.attempts.left_seconds(now));
+    if !plan.clock.is_known() || plan.standing == Standing::NotYetValid || now < EARLIEST {
+        // It may begin anew with each start of the device: what is longer than a run of the device would never be over.
+        after_attempt = after_attempt.min(LONGEST_BY_A_WRONG_CLOCK_SECONDS);
+    }
     let rest = facts.pace.left_seconds(now);
     match after_attempt {
         0.. if rest > after_attempt => (rest, Reason::Resting),

@@ -111,7 +111,7 @@ impl Planner {
     /// Errors: device memory; the attempt must not be made then, or nothing would slow its repetition.
     pub fn note_attempt(&self, store: &Store, name: &str, step: &Step, clock: Option<Time>) -> Result<(), Error> {
         let mut scene = self.scene(store, name, clock)?;
-        let now = scene.now();
+        let now = scene.booked();
         if let Step::AskForRoot(anchor) = step {
             let mark = self.anchor_mark(store, anchor)?;
             let mut attempts = scene.progress.anchor(&mark);
@@ -167,19 +167,23 @@ impl Planner {
     }
 
     fn count_failure(&self, scene: &mut Scene, step: &Step, error: &Error) {
-        let (now, left) = (scene.now(), scene.left_seconds());
+        let (now, left, booked) = (scene.now(), scene.left_seconds(), scene.booked());
         let (facts, progress) = (error.facts(), &mut scene.progress);
         let mut is_refusal = false;
         if error.code() == Code::Rejected && facts.server_authenticated {
             is_refusal = facts.fail_info.is_none_or(|bits| bits & ANOTHER_TIME == 0);
             progress.refusals = progress.refusals.saturating_add(u32::from(is_refusal));
         }
-        if matches!(error.code(), Code::MessageTime | Code::NotYetValid | Code::Expired) {
+        // Whose certificate is not valid now, by this clock, may be told so by a clock that is wrong. Doubt costs a question.
+        if matches!(
+            error.code(),
+            Code::MessageTime | Code::NotYetValid | Code::Expired | Code::ProtectionInvalid | Code::WrongCertificate
+        ) {
             progress.doubts_clock = true;
         }
         let attempts = &mut progress.attempts;
         attempts.count = attempts.count.max(1);
-        attempts.last = Some(now);
+        attempts.last = Some(booked);
         let has_given_up = self.policy.max_refusals > 0 && progress.refusals >= self.policy.max_refusals;
         let wait = self.policy.retry_seconds(scene.seed, attempts.count, facts.retry_after_seconds, left);
         attempts.wait_seconds = match has_given_up && is_refusal {
@@ -202,11 +206,30 @@ impl Planner {
     pub fn note_waiting(&self, store: &Store, name: &str, seconds: u32, clock: Option<Time>) -> Result<u32, Error> {
         let mut scene = self.scene(store, name, clock)?;
         let longest = self.policy.longest_retry_seconds.max(LONGEST_WAIT_SECONDS);
-        let now = scene.now();
+        let now = scene.booked();
         scene.progress.wait(seconds, now, longest);
         let wait = scene.progress.attempts.wait_seconds;
         scene.progress.save(store, &*self.provider, name)?;
         Ok(wait)
+    }
+
+    /// The same for a question about a root: the answer waits at the CA.
+    fn note_root_waiting(
+        &self,
+        store: &Store,
+        name: &str,
+        step: &Step,
+        seconds: u32,
+        clock: Option<Time>,
+    ) -> Result<u32, Error> {
+        let Step::AskForRoot(anchor) = step else { return Ok(seconds) };
+        let mut scene = self.scene(store, name, clock)?;
+        let mark = self.anchor_mark(store, anchor)?;
+        let mut attempts = scene.progress.anchor(&mark);
+        (attempts.last, attempts.wait_seconds) = (Some(scene.booked()), progress::stretched(seconds, attempts.count));
+        scene.progress.set_anchor(mark, attempts);
+        scene.progress.save(store, &*self.provider, name)?;
+        Ok(attempts.wait_seconds)
     }
 
     /// Remembers that the time was learnt: what is due by it need not wait, and if that fails it waits as long as it would
@@ -338,6 +361,11 @@ impl Planner {
         }
     }
 
+    /// A name for the anchor, the same for as long as it is there.
+    fn anchor_label(&self, store: &Store, anchor: &Anchor) -> Result<String, Error> {
+        Ok(progress::hex(&self.anchor_mark(store, anchor)?))
+    }
+
     fn anchor_mark(&self, store: &Store, anchor: &Anchor) -> Result<Mark, Error> {
         mark_of(&*self.provider, &anchor_of(store, anchor)?)
     }
@@ -407,6 +435,11 @@ struct Scene {
 impl Scene {
     fn now(&self) -> Time {
         self.clock.at_least().unwrap_or(Time::from_unix(0))
+    }
+
+    /// The time by which waits are measured: what the clock says, also one that is behind.
+    fn booked(&self) -> Time {
+        self.clock.says().unwrap_or_else(|| self.now())
     }
 
     /// Seconds until the certificate in use ends, where that can be told.

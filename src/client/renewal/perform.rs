@@ -1,5 +1,6 @@
 //! Does what is due: one step over an exchange, with everything remembered that the next plan needs.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::clock::{LATEST, Timekeeper};
@@ -29,6 +30,9 @@ const MOST_IN_VAIN: u32 = 16;
 /// How often in a row the CA itself may turn a confirmation down that is sent again, before a fresh certificate is asked for. The
 /// identity in use stays in use.
 const MOST_TURNED_DOWN: u32 = 3;
+
+/// A question for a root's successor that waits is saved under this, and the root's mark.
+const QUESTION: &str = "root-";
 
 /// Everything that renewals of one identity need.
 pub struct Renewal<'a> {
@@ -103,7 +107,6 @@ impl Renewal<'_> {
         let (store, name) = (self.to.store, self.to.name);
         let mut plan = self.plan(clock)?;
         let mut learnt = None;
-        let has_clock = plan.clock.is_known();
         if plan.step == Step::LearnTime {
             planner.note_attempt(store, name, &plan.step, clock)?;
             let (outcome, said) = self.learn_time(plan.clock, clock, exchange, owner)?;
@@ -130,9 +133,10 @@ impl Renewal<'_> {
             return Ok(Report { plan, outcome: Ok(Done::Nothing), learnt, wait_seconds });
         }
         // Waits are measured by the clock that is asked about them later.
-        let book = if has_clock { clock } else { learnt.or(clock) };
+        let book = clock.or(learnt);
         planner.note_attempt(store, name, &plan.step, book)?;
-        let mut napping = Napping::new(owner, planner.policy.longest_nap_seconds);
+        let napped = Napped::default();
+        let mut napping = Napping::new(owner, planner.policy.longest_nap_seconds, &napped);
         let at_least = plan.clock.at_least().unwrap_or(Time::from_unix(0));
         let mut keeper = match plan.clock {
             Clock::Known(now) => Timekeeper::with_clock(&mut napping, now),
@@ -150,13 +154,9 @@ impl Renewal<'_> {
                 learnt = Some(noted);
             }
         }
-        let later = match (has_clock, clock) {
-            (true, Some(now)) => Some(now.plus(keeper.passed_seconds())),
-            (false, Some(_)) if learnt.is_none() => clock,
-            _ => learnt,
-        };
-        let napped = Napped { refused_seconds: napping.refused_seconds, has_sent: napping.has_sent };
-        let report = self.conclude(plan, outcome, napped, learnt, later);
+        // Also a clock that is behind counts on: waits are measured by it.
+        let later = clock.map(|now| now.plus(keeper.passed_seconds())).or(learnt);
+        let report = self.conclude(plan, outcome, &napped, learnt, later);
         let _ = store.destroy_forgotten_keys(&keys);
         report
     }
@@ -172,17 +172,21 @@ impl Renewal<'_> {
         &self,
         plan: Plan,
         outcome: Result<Done, Error>,
-        napped: Napped,
+        napped: &Napped,
         learnt: Option<Time>,
         clock: Option<Time>,
     ) -> Result<Report, Error> {
         let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
         let is_about_identity = !matches!(plan.step, Step::AskForRoot(_));
-        let (outcome, wait_seconds) = match (outcome, napped.refused_seconds) {
-            (Err(error), Some(seconds)) if is_about_identity => {
+        let (outcome, wait_seconds) = match (outcome, napped.refused_seconds.get()) {
+            (Err(_), Some(seconds)) if !is_about_identity => {
+                let wait = planner.note_root_waiting(store, name, &plan.step, seconds, clock)?;
+                (Ok(Done::Waiting), wait)
+            }
+            (Err(error), Some(seconds)) => {
                 let wait = planner.note_waiting(store, name, seconds, clock)?;
                 // Only a clock that jumped lets an operation wait, time after time, without a poll.
-                let is_in_vain = plan.step == Step::Resume && !napped.has_sent;
+                let is_in_vain = plan.step == Step::Resume && !napped.has_sent.get();
                 if planner.note_in_vain(store, name, is_in_vain)? >= MOST_IN_VAIN {
                     self.give_up(None)?;
                     (Ok(Done::Abandoned(error)), wait)
@@ -325,14 +329,37 @@ impl Renewal<'_> {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Done, Error> {
-        let old = anchor_of(self.to.store, anchor)?;
-        let mut operation = client.ask(Question::RootUpdate { old: old.clone() })?;
-        client.complete_over(&mut operation, exchange, owner)?;
+        let label = format!("{QUESTION}{}", self.planner.anchor_label(self.to.store, anchor)?);
+        let mut operation = self.question(client, anchor, &label)?;
+        if let Err(error) = client.complete_over(&mut operation, exchange, owner) {
+            // What the CA lets wait is polled on (RFC 9483 section 4.4); what it has answered is over.
+            let goes_on = error.class() == Class::Transport || error.code() == Code::Cancelled;
+            match operation.save() {
+                Ok(saved) if goes_on => self.to.store.save_operation(&label, &saved)?,
+                _ => self.to.store.remove_operation(&label)?,
+            }
+            return Err(error);
+        }
+        self.to.store.remove_operation(&label)?;
         let Some(Information::RootUpdate(Some(update))) = operation.information() else {
             return Ok(Done::NoSuccessor);
         };
         let is_added = add_root_everywhere(self.to.store, update)?;
         Ok(if is_added { Done::RootAdded(Box::new(update.new_root().clone())) } else { Done::NoSuccessor })
+    }
+
+    /// The question that waits for its answer, or a new one.
+    fn question(&self, client: &Client, anchor: &Anchor, label: &str) -> Result<Operation, Error> {
+        match self.to.store.load_operation(label) {
+            Ok(saved) => match client.restore_keyless(&saved) {
+                Ok(operation) => return Ok(operation),
+                // Asked with another credential, or by another version: it is asked anew.
+                Err(_) => self.to.store.remove_operation(label)?,
+            },
+            Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => {}
+            Err(error) => return Err(error.into()),
+        }
+        client.ask(Question::RootUpdate { old: anchor_of(self.to.store, anchor)? })
     }
 
     fn learn_time(
@@ -355,11 +382,13 @@ impl Renewal<'_> {
             Clock::Known(_) => Time::from_unix(0),
             other => other.at_least().unwrap_or(Time::from_unix(0)),
         };
-        // A question is not saved: a CA that lets it wait for long has not told the time.
-        let mut napping = Napping::new(owner, self.planner.policy.longest_nap_seconds);
+        let napped = Napped::default();
+        let mut napping = Napping::new(owner, self.planner.policy.longest_nap_seconds, &napped);
         let mut keeper =
             Timekeeper::without_clock(&mut napping, bound).up_to(client.end_of_anchors()).hearing_earlier();
         let outcome = client.complete_over(&mut operation, exchange, &mut keeper);
+        // An answer that lets wait is as authentic as another one, and has the time: what it would say is not waited for.
+        let outcome = if napped.refused_seconds.get().is_some() { Ok(()) } else { outcome };
         let Some(said) = keeper.learn(&outcome) else { return Ok((outcome, Learnt::Nothing)) };
         let learnt = learning::take_in(self.to.store, said, clock, client.end_of_anchors())?;
         Ok((outcome, learnt))
@@ -564,24 +593,25 @@ fn not_learnt(what: Learnt) -> Error {
 }
 
 /// What the owner was asked while a step ran.
+#[derive(Default)]
 struct Napped {
-    refused_seconds: Option<u32>,
-    has_sent: bool,
+    /// The CA's answer, an authentic one, asked for a wait that ended the step.
+    refused_seconds: Cell<Option<u32>>,
+    has_sent: Cell<bool>,
 }
 
 /// Lets the owner sleep through short waits only.
 struct Napping<'a> {
     owner: &'a mut dyn Owner,
     longest_seconds: u32,
-    refused_seconds: Option<u32>,
-    has_sent: bool,
+    napped: &'a Napped,
     /// The next wait is for a server that was not reached: the CA has asked for nothing.
     is_retrying: bool,
 }
 
 impl<'a> Napping<'a> {
-    fn new(owner: &'a mut dyn Owner, longest_seconds: u32) -> Self {
-        Napping { owner, longest_seconds, refused_seconds: None, has_sent: false, is_retrying: false }
+    fn new(owner: &'a mut dyn Owner, longest_seconds: u32, napped: &'a Napped) -> Self {
+        Napping { owner, longest_seconds, napped, is_retrying: false }
     }
 }
 
@@ -593,7 +623,9 @@ impl Owner for Napping<'_> {
     fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error> {
         let is_retrying = std::mem::take(&mut self.is_retrying);
         if seconds > self.longest_seconds {
-            self.refused_seconds = Some(seconds).filter(|_| !is_retrying).or(self.refused_seconds);
+            if !is_retrying {
+                self.napped.refused_seconds.set(Some(seconds));
+            }
             return Err(Error::new(
                 Code::Cancelled,
                 format!("the CA asks to wait {seconds} s: the operation is saved"),
@@ -615,7 +647,9 @@ impl Owner for Napping<'_> {
     }
 
     fn observe(&mut self, event: Event<'_>) {
-        self.has_sent |= matches!(event, Event::Sending { .. });
+        if matches!(event, Event::Sending { .. }) {
+            self.napped.has_sent.set(true);
+        }
         self.is_retrying = matches!(event, Event::Retrying { .. });
         self.owner.observe(event);
     }

@@ -142,7 +142,7 @@ impl Progress {
     /// A CA that asks for a second, again and again, is asked ever more slowly; one that asks for years is asked in between.
     pub(super) fn wait(&mut self, seconds: u32, now: Time, longest_seconds: u32) {
         self.waits = self.waits.saturating_add(1);
-        let stretched = seconds.max(self.waits.min(LONGEST_STRETCH_SECONDS));
+        let stretched = stretched(seconds, self.waits);
         let count = self.attempts.count.saturating_sub(1);
         self.attempts = Attempts { count, last: Some(now), wait_seconds: stretched.min(longest_seconds.max(1)) };
     }
@@ -277,7 +277,12 @@ fn time(field: &str) -> Option<Option<Time>> {
     if field == "-" { Some(None) } else { field.parse().ok().map(|seconds| Some(Time::from_unix(seconds))) }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// A wait that the CA asks for, the n-th in a row: see [`Progress::wait`].
+pub(super) fn stretched(seconds: u32, count: u32) -> u32 {
+    seconds.max(count.min(LONGEST_STRETCH_SECONDS)).min(super::LONGEST_WAIT_SECONDS)
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
