@@ -82,11 +82,16 @@ impl Home<'_> {
 
     fn write_time(&mut self, time: Time) -> Result<(), StoreError> {
         let record = Record::new().with("time", time.unix()).encode("clock", &**self.provider)?;
+        let is_first = !matches!(self.read_time(TIME), Ok(Some(_)));
         if let Err(error) = self.backend.write(TIME, &record) {
             let (main, kept) = (self.read_time(TIME), self.kept_time());
             let is_whole = matches!((main, kept), (Ok(Some(main)), Ok(kept)) if kept == Some(main));
             self.make_room(error, is_whole, COPY)?;
             self.backend.write(TIME, &record)?;
+        }
+        if is_first {
+            // A copy that is spoilt must not stand alone.
+            self.backend.sync()?;
         }
         if self.read_time(TIME)? != Some(time) {
             let detail = "what was read back is not what was written";

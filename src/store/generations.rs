@@ -130,10 +130,15 @@ impl Home<'_> {
             .with("last", pointer.last)
             .encode("pointer", &**self.provider)?;
         let (place, copy) = (format!("{}/current", identity_key(name)), format!("{}/current.copy", identity_key(name)));
+        let is_first = !matches!(self.read_pointer(name, "current"), Ok(Some(_)));
         if let Err(error) = self.backend.write(&place, &record) {
             let is_whole = matches!(self.read_pointer(name, "current"), Ok(Some(_)));
             self.make_room(error, is_whole, &copy)?;
             self.backend.write(&place, &record)?;
+        }
+        if is_first {
+            // A copy that is spoilt must not stand alone.
+            self.backend.sync()?;
         }
         if self.read_pointer(name, "current")? != Some(pointer) {
             let detail = "what was read back is not what was written";
