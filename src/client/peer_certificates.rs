@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::error::Error;
-use crate::validation::names::canonical;
-use crate::validation::{is_ca, same_name};
+use crate::validation::is_ca;
+use crate::validation::names::name_hash;
 
 /// The peer's own certificate among those that it sent, and the others in their order.
 ///
@@ -27,13 +27,15 @@ pub fn end_entity_of(certificates: &[Certificate]) -> Result<(Certificate, Vec<C
 /// is the peer's choice.
 fn end_of_any_order(certificates: &[Certificate]) -> Option<&Certificate> {
     let mut seen = HashSet::new();
-    let mut issued: HashMap<Vec<u8>, usize> = HashMap::new();
+    // By hashes, which stay with each certificate: what follows is only who is judged, and the judge compares the names.
+    let mut issued: HashMap<u64, usize> = HashMap::new();
     for certificate in certificates.iter().filter(|c| seen.insert(c.as_der())) {
-        *issued.entry(canonical(certificate.issuer())).or_default() += 1;
+        *issued.entry(certificate.issuer_hash(name_hash)).or_default() += 1;
     }
     let issues = |candidate: &Certificate| {
-        let own = usize::from(same_name(candidate.issuer(), candidate.subject()));
-        issued.get(&canonical(candidate.subject())).is_some_and(|count| *count > own)
+        let subject = candidate.subject_hash(name_hash);
+        let own = usize::from(candidate.issuer_hash(name_hash) == subject);
+        issued.get(&subject).is_some_and(|count| *count > own)
     };
     let ends: Vec<&Certificate> = certificates.iter().filter(|c| !issues(c)).collect();
     ends.iter().find(|c| !is_ca(c).unwrap_or(false)).or_else(|| ends.first()).copied()

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ::der::Tag;
 
 use crate::asn1::Asn1Error;
-use crate::asn1::der::{Cursor, Tlv, element};
+use crate::asn1::der::{Cursor, Tlv};
 use crate::asn1::directory_string::{self, UNIVERSAL_STRING};
 
 /// Whether two Names, DER, are the same by RFC 5280 section 7.1: attribute by attribute, strings without regard to case,
@@ -29,38 +29,6 @@ pub(crate) fn is_within(name_der: &[u8], base_der: &[u8]) -> Result<bool, Asn1Er
 /// The same for equal names, and with high probability different for others.
 pub(crate) fn name_hash(der: &[u8]) -> u64 {
     hash_name(der).unwrap_or_else(|_| fnv(FNV_START, der.iter().copied()))
-}
-
-/// The same bytes for names that [`same_name`] takes for one, and different bytes for all others: to find a name among many
-/// without comparing each with each. Costs as much as the name is long.
-pub(crate) fn canonical(der: &[u8]) -> Vec<u8> {
-    canonical_name(der).unwrap_or_else(|_| [&[0xff], der].concat())
-}
-
-fn canonical_name(der: &[u8]) -> Result<Vec<u8>, Asn1Error> {
-    let mut out = vec![0x30];
-    let mut fuel = MAX_PREPARED_CHARACTERS;
-    let mut rdns = Cursor::sequence(der, "Name")?;
-    while !rdns.is_empty() {
-        let mut attributes = Cursor::new(rdns.expect(Tag::Set, "a RelativeDistinguishedName")?.value, "Name")?;
-        let mut all = Vec::new();
-        while !attributes.is_empty() {
-            let attribute = Attribute::read(&mut attributes)?;
-            let (form, value) = match decode_text(&attribute.value) {
-                Some(text) if text.is_ascii() => (1, prepare_ascii(&text).collect()),
-                Some(text) => match prepare(&text, &mut fuel) {
-                    Some(prepared) => (1, prepared.into_bytes()),
-                    None => (0, attribute.value.bytes().to_vec()),
-                },
-                None => (0, attribute.value.bytes().to_vec()),
-            };
-            all.push(element(form, &[&element(0x06, &[attribute.oid]), &value]));
-        }
-        // Their order means nothing.
-        all.sort();
-        out.extend(element(0x31, &all.iter().map(Vec::as_slice).collect::<Vec<_>>()));
-    }
-    Ok(out)
 }
 
 /// The values of emailAddress attributes (RFC 2985 section 5.2.1) in a Name.
@@ -148,10 +116,10 @@ const MAX_ATTRIBUTES: usize = 32;
 
 /// Most characters that the texts of one name may have in their prepared form, where they are not ASCII. RFC 5280 appendix
 /// A.1 has names of 64 characters an attribute; one letter of Unicode can become 18, and whoever sends names chooses them.
-const MAX_PREPARED_CHARACTERS: usize = 2048;
+const MAX_PREPARED_CHARACTERS: usize = 1024;
 
 /// Longest text beyond ASCII that is prepared, in bytes; characters that vanish count too.
-const MAX_PREPARED_BYTES: usize = 8192;
+const MAX_PREPARED_BYTES: usize = 4096;
 
 struct Attribute<'a> {
     oid: &'a [u8],
