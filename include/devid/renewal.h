@@ -414,6 +414,68 @@ DEVID_API
 int32_t devid_renewal_is_memory_damaged(const devid_renewal *renewal);
 
 /**
+ * Let a function of the program decide on each certificate of devid_renewal_run() before it comes into use. Without one, it is taken
+ * as devid_config_set_acceptance() says.
+ *
+ * @param renewal  Not NULL.
+ * @param decide   NULL: as above. May be NULL.
+ * @param user     Passed to `decide` and `destroy`. May be NULL.
+ * @param destroy  Called once, when the renewal is freed, another function is set, or this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_set_decide(devid_renewal *renewal,
+                                      devid_decide_fn decide,
+                                      void *user,
+                                      devid_destroy_fn destroy,
+                                      devid_error **err);
+
+/**
+ * Let a function of the program wait, within devid_renewal_set_longest_nap(); longer waits end the step, to be continued.
+ *
+ * @param renewal  Not NULL.
+ * @param wait     NULL: sleep. May be NULL.
+ * @param user     Passed to `wait` and `destroy`. May be NULL.
+ * @param destroy  Called once, when the renewal is freed, another function is set, or this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_set_wait(devid_renewal *renewal,
+                                    devid_wait_fn wait,
+                                    void *user,
+                                    devid_destroy_fn destroy,
+                                    devid_error **err);
+
+/**
+ * Let the messages of devid_renewal_run() travel as files instead of over a network: see devid_op_set_files(). As long as an answer is
+ * not there, the step fails with DEVID_E_BUSY and is continued.
+ *
+ * @param renewal  Not NULL.
+ * @param folder   An existing directory. NULL: the network again. May be NULL.
+ * @param name     As devid_op_set_files(); NULL only if `folder` is. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NULL for a folder without a name, DEVID_E_INVALID_ARGUMENT for a name that cannot be used.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_set_files(devid_renewal *renewal,
+                                     const char *folder,
+                                     const char *name,
+                                     devid_error **err);
+
+/**
+ * Why the last devid_renewal_run() gave an unfinished operation up, with DEVID_DONE_ABANDONED.
+ *
+ * @param renewal  May be NULL (gives NULL).
+ * @return Words for people; NULL if it gave up none. Valid until the renewal is run again or freed.
+ */
+DEVID_API const char *devid_renewal_abandoned_for(const devid_renewal *renewal);
+
+/**
  * An error of the program's own, for devid_renewal_ended(): what it met on a way to the server that the library does not know.
  *
  * @param code                 Such as DEVID_E_CONNECT, DEVID_E_BUSY or DEVID_E_TIMEOUT; a number at or below -10000 is the program's.

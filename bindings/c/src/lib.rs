@@ -105,6 +105,8 @@ pub mod new_key;
 
 pub mod plan;
 
+pub mod renewal_owner;
+
 pub mod clock;
 
 pub mod network;

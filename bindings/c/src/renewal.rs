@@ -1,12 +1,13 @@
 //! Renewal: what is due, when to ask again, and a step that does it. Remembered in device memory, over reboots.
 
+use super::args::c_text;
 use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, Log};
 use super::new_key::NewKeys;
 use super::own_transport::OwnTransport;
 use super::prelude::*;
 use super::renewal_words::{number_of_alarm, number_of_done, number_of_standing, number_of_step, words_of};
 use super::run::{Callbacks, Program, ProgramExchange, devid_exchange_fn};
-use devid_core::client::renewal::{Clock, Plan, Planner, Renewal, Report, Step};
+use devid_core::client::renewal::{Clock, Done, Plan, Planner, Renewal, Report, Step};
 use devid_core::client::{Config, Destination, Subject};
 use devid_core::store::Store;
 
@@ -28,6 +29,7 @@ pub struct Keeper {
     pub(super) callbacks: Callbacks,
     pub(super) new_keys: NewKeys,
     pub(super) plan: Option<Plan>,
+    pub(super) abandoned: Option<CString>,
 }
 
 /// What is due: one of DEVID_STEP_*. More may be added.
@@ -136,6 +138,7 @@ fn devid_renewal_new(config: &devid_config, name: &str, purpose: &str) -> Result
         callbacks: Callbacks::default(),
         new_keys: NewKeys::default(),
         plan: None,
+        abandoned: None,
     })
 }
 
@@ -282,6 +285,10 @@ fn devid_renewal_run(
     let report = renewal.run(store, clock(now))?;
     out_seconds.set(report.wait_seconds);
     renewal.plan = Some(renewal.planner.plan(store, &renewal.name, report.learnt.or(clock(now)))?);
+    renewal.abandoned = match &report.outcome {
+        Ok(Done::Abandoned(error)) => Some(c_text(&error.to_string())),
+        _ => None,
+    };
     let done = report.outcome.inspect_err(|error| {
         Log::line(&renewal.log, DEVID_LOG_ERROR, || format!("{}: {error}", renewal.name));
     })?;
@@ -417,6 +424,9 @@ impl Keeper {
         };
         let cancel = self.config.exchange_limits.cancel.as_ref();
         let mut owner = Program { callbacks: &self.callbacks, log: &self.log, cancel };
+        if let Some(files) = &self.callbacks.files {
+            return renewal.run_due(clock, &mut files.clone(), &mut owner);
+        }
         if self.callbacks.exchange.is_some() {
             return renewal.run_due(clock, &mut ProgramExchange { callbacks: &self.callbacks }, &mut owner);
         }

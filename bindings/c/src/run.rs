@@ -38,8 +38,8 @@ pub(super) struct Callbacks {
     pub(super) files: Option<devid_core::transport::file::FileExchange>,
     pub(super) exchange: Option<OwnTransport>,
     pub(super) checkpoint: Option<Checkpoint>,
-    decide: Option<(devid_decide_fn, User)>,
-    wait: Option<(devid_wait_fn, User)>,
+    pub(super) decide: Option<(devid_decide_fn, User)>,
+    pub(super) wait: Option<(devid_wait_fn, User)>,
 }
 
 /// Carry the messages by a function of the program instead of the built-in HTTP client.

@@ -179,6 +179,46 @@ def test_cut_and_odd_answers_of_an_own_transport_are_outages(devid_testca: TestC
     assert report.error is not None and report.error.code is devid.Code.BUSY and report.wait_seconds >= 86_400
 
 
+def test_a_program_looks_at_each_certificate_before_it_comes_into_use(devid_testca: TestCa, tmp_path: Path) -> None:
+    ca, store, now = devid_testca, factory(devid_testca, tmp_path), int(time.time())
+    ca.set(waiting=1, check_after=1)
+    seen = []
+
+    def refuse(issued: devid.Issued) -> bool:
+        seen.append(issued.certificate.subject)
+        return False
+
+    report = keeper(ca, decide=refuse, wait=lambda seconds: seen.append(int(seconds))).run(store, now)
+    assert report.error is not None and report.error.code is devid.Code.REFUSED and seen == [1, "CN=router-7"]
+    renewal = keeper(ca, decide=lambda issued: True)
+    renewal.reset(store)
+    assert renewal.run(store, now).done is devid.Done.INSTALLED
+
+
+def test_a_renewal_travels_as_files(devid_testca: TestCa, tmp_path: Path) -> None:
+    store, now, stick = factory(devid_testca, tmp_path), int(time.time()), tmp_path / "stick"
+    stick.mkdir()
+    renewal = keeper(devid_testca)
+    renewal.set_files(stick)
+    report = renewal.run(store, now)
+    assert report.error is not None and report.error.code is devid.Code.BUSY, report
+    assert [file.name for file in stick.iterdir()] == ["device-1-request.pki"]
+
+
+def test_why_an_operation_was_given_up_is_told(devid_testca: TestCa, tmp_path: Path) -> None:
+    store, now = factory(devid_testca, tmp_path), int(time.time())
+    devid_testca.set(waiting=1, check_after=60)
+    renewal = keeper(devid_testca)
+    assert renewal.run(store, now).done is devid.Done.WAITING
+    store.put_operation("router", b"no operation")
+    for later in range(1, 5):
+        report = renewal.run(store, now + later * 3600)
+        if report.done is devid.Done.ABANDONED:
+            assert report.abandoned_for
+            return
+    pytest.fail("a damaged operation is never given up")
+
+
 def busy_by_status(_request: bytes) -> devid.Reply:
     return devid.Reply(b"<html>later</html>", 503, "text/html", retry_after_seconds=7000)
 

@@ -179,7 +179,16 @@ ReceiveDatagram = Callable[[float], Optional[bytes]]
 """Waits so many seconds for one datagram from the server; None if none came."""
 
 
-class Steps(Handle):
+class Pauses:
+    """What is known of an operation at its latest pause."""
+
+    _progress: Optional[Progress] = None
+    """How it stands while it runs, when C can be asked nothing."""
+    _offered: Optional[Issued] = None
+    """What a decision is asked about."""
+
+
+class Steps(Handle, Pauses):
     """What all operations have in common: they are stepped, saved, or driven to their end.
 
     Nothing here blocks but :meth:`exchange` and the ``run`` of the kinds below, and no clock is read but by ``run``. A
@@ -187,11 +196,6 @@ class Steps(Handle):
     """
 
     _type = "devid_op"
-
-    _progress: Optional[Progress] = None
-    """How it stands while it runs, when C can be asked nothing."""
-    _offered: Optional[Issued] = None
-    """What a decision is asked about."""
 
     def _own(self, pointer: Any) -> None:
         super()._own(pointer)
@@ -232,15 +236,15 @@ class Steps(Handle):
         for name, program in programs.items():
             if program is not None and not callable(program):
                 raise TypeError(f"{name}: expected something to call, not {type(program).__name__}")
-        run = _Run(self, exchange, decide, wait, watch)
+        run = Asked(self, exchange, decide, wait, watch)
         try:
-            call("devid_op_set_checkpoint", operation, _CHECKPOINT, TOKENS.put(run), DESTROY)
+            call("devid_op_set_checkpoint", operation, CHECKPOINT, TOKENS.put(run), DESTROY)
             if exchange is not None:
                 call("devid_op_set_transport", operation, TRANSPORT, TOKENS.put(exchange), DESTROY)
             if decide is not None:
-                call("devid_op_set_decide", operation, _DECIDE, TOKENS.put(run), DESTROY)
+                call("devid_op_set_decide", operation, DECIDE, TOKENS.put(run), DESTROY)
             if wait is not None:
-                call("devid_op_set_wait", operation, _WAIT, TOKENS.put(run), DESTROY)
+                call("devid_op_set_wait", operation, WAIT, TOKENS.put(run), DESTROY)
             yield
         finally:
             self._progress = self._offered = None
@@ -543,12 +547,12 @@ class _ReplyHandle(Handle):
     _type = "devid_reply"
 
 
-class _Run:
+class Asked:
     """What the callbacks of one run need."""
 
     def __init__(
         self,
-        steps: Steps,
+        steps: Pauses,
         exchange: Optional[Exchange],
         decide: Optional[Decide],
         wait: Optional[Wait],
@@ -608,7 +612,7 @@ def _outage_code(error: Exception) -> Code:
 
 def _on_checkpoint(user: Optional[int], view: Any) -> int:
     try:
-        run: _Run = TOKENS.at(user)
+        run: Asked = TOKENS.at(user)
         run.steps._progress = progress = progress_of(view)
         if run.watch is not None:
             relayed(run.watch, progress)
@@ -635,7 +639,7 @@ def progress_of(view: Any) -> Progress:
 
 @guarded
 def _on_decide(user: Optional[int], cert: Any, chain: Any, differences: bytes, out_accept: Any) -> int:
-    run: _Run = TOKENS.at(user)
+    run: Asked = TOKENS.at(user)
     lib = library()
     certificate = Certificate.parse(borrowed("devid_cert_der", cert) or b"")
     above: List[Certificate] = []
@@ -662,7 +666,7 @@ def _generated_key(operation: Any) -> Optional[Key]:
 
 @guarded
 def _on_wait(user: Optional[int], wait_seconds: int) -> int:
-    run: _Run = TOKENS.at(user)
+    run: Asked = TOKENS.at(user)
     progress = run.steps._progress
     reason = ""
     if progress is not None:
@@ -691,8 +695,8 @@ def _on_receive(user: Optional[int], wait_millis: int, datagram: Any) -> int:
 
 TRANSPORT = _abi.devid_transport_fn(_on_transport)
 """The function for all own transports; which one stands in TOKENS."""
-_CHECKPOINT = _abi.devid_checkpoint_fn(_on_checkpoint)
+CHECKPOINT = _abi.devid_checkpoint_fn(_on_checkpoint)
 _SEND = _abi.devid_send_datagram_fn(_on_send)
 _RECEIVE = _abi.devid_receive_datagram_fn(_on_receive)
-_DECIDE = _abi.devid_decide_fn(_on_decide)
-_WAIT = _abi.devid_wait_fn(_on_wait)
+DECIDE = _abi.devid_decide_fn(_on_decide)
+WAIT = _abi.devid_wait_fn(_on_wait)

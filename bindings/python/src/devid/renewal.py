@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from ctypes import byref, c_int32, c_int64, c_uint32
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +33,19 @@ from ._call import (
 from ._handle import Handle
 from ._library import library
 from .client import Client
-from .operation import TRANSPORT, Decide, Exchange, Operation, Wait, Watch, progress_of
+from .operation import (
+    CHECKPOINT,
+    DECIDE,
+    TRANSPORT,
+    WAIT,
+    Asked,
+    Decide,
+    Exchange,
+    Operation,
+    Pauses,
+    Wait,
+    Watch,
+)
 from .config import Config, Subject
 from .errors import Error
 from .key import Key
@@ -182,6 +195,8 @@ class Report:
     """Come back after so many seconds; 0: at once, more is due."""
     plan: Plan
     """The plan after the step."""
+    abandoned_for: Optional[str] = None
+    """With ABANDONED: why the unfinished operation was given up."""
 
 
 class Renewal(Handle):
@@ -212,6 +227,8 @@ class Renewal(Handle):
         root_share_permille: int = 700,
         root_interval_seconds: int = 604_800,
         exchange: Optional[Exchange] = None,
+        decide: Optional[Decide] = None,
+        wait: Optional[Wait] = None,
         watch: Optional[Watch] = None,
     ) -> None:
         """``config`` has server, anchors, and the credential for the first certificate; with ``factory`` that is an identity
@@ -229,7 +246,8 @@ class Renewal(Handle):
 
         The alarm is LATE and URGENT from so many thousandths of the lifetime on. Successors of trust anchors are asked for from
         ``root_share_permille`` of theirs on, every ``root_interval_seconds``. ``exchange`` carries the messages instead of the
-        built-in HTTP client; ``watch`` is told how operations stand.
+        built-in HTTP client; ``decide`` looks at each certificate before it comes into use, ``wait`` waits within
+        ``longest_nap_seconds``, ``watch`` is told how operations stand: as in :meth:`Operation.run`.
         """
         with config._use() as settings:
             self._own(self._pointer_from("devid_renewal_new", settings, text(name, "name"), text(purpose, "purpose")))
@@ -240,8 +258,8 @@ class Renewal(Handle):
                 call("devid_renewal_set_device_id", renewal, content, len(content))
             if subject is not None:
                 wanted = Subject(subject) if isinstance(subject, str) else subject
-                with wanted._handle() as made, made._use() as asked:
-                    call("devid_renewal_set_subject", renewal, asked)
+                with wanted._handle() as made, made._use() as names:
+                    call("devid_renewal_set_subject", renewal, names)
             call("devid_renewal_set_factory", renewal, optional_text(factory, "factory"))
             call("devid_renewal_set_schedule", renewal, share_permille, spread_permille)
             call("devid_renewal_set_retry", renewal, first_retry_seconds, longest_retry_seconds, max_refusals)
@@ -249,9 +267,10 @@ class Renewal(Handle):
             call("devid_renewal_set_same_key", renewal, same_key)
             call("devid_renewal_set_alarms", renewal, late_permille, urgent_permille)
             call("devid_renewal_set_root_questions", renewal, root_share_permille, root_interval_seconds)
-            for name, program in (("exchange", exchange), ("watch", watch)):
+            programs = {"exchange": exchange, "decide": decide, "wait": wait, "watch": watch}
+            for what, program in programs.items():
                 if program is not None and not callable(program):
-                    raise TypeError(f"{name}: expected something to call, not {type(program).__name__}")
+                    raise TypeError(f"{what}: expected something to call, not {type(program).__name__}")
             if callable(new_key):
                 call("devid_renewal_set_key_maker", renewal, _MAKE, TOKENS.put(new_key), DESTROY)
             elif new_key is not None:
@@ -259,8 +278,19 @@ class Renewal(Handle):
                 call("devid_renewal_set_new_key", renewal, *place)
             if exchange is not None:
                 call("devid_renewal_set_transport", renewal, TRANSPORT, TOKENS.put(exchange), DESTROY)
-            if watch is not None:
-                call("devid_renewal_set_checkpoint", renewal, _WATCH, TOKENS.put(watch), DESTROY)
+            asked = Asked(Pauses(), exchange, decide, wait, watch)
+            if decide is not None:
+                call("devid_renewal_set_decide", renewal, DECIDE, TOKENS.put(asked), DESTROY)
+            if wait is not None:
+                call("devid_renewal_set_wait", renewal, WAIT, TOKENS.put(asked), DESTROY)
+            if decide is not None or wait is not None or watch is not None:
+                call("devid_renewal_set_checkpoint", renewal, CHECKPOINT, TOKENS.put(asked), DESTROY)
+
+    def set_files(self, folder: Union[str, "os.PathLike[str]", None], name: str = "device") -> None:
+        """Lets the messages travel as files instead of over a network: see :meth:`Steps.set_files`. None: the network again."""
+        place = None if folder is None else text(os.fspath(folder), "folder")
+        with self._use() as renewal:
+            call("devid_renewal_set_files", renewal, place, text(name, "name"))
 
     def due(self, store: Store, now: Optional[Moment]) -> Plan:
         """Says what is due. Changes nothing. ``now`` is None if there is no clock."""
@@ -292,8 +322,9 @@ class Renewal(Handle):
                 with contextlib.suppress(Error):
                     call("devid_renewal_set_cancel", renewal, None)
             at = library().devid_renewal_time(renewal)
+            abandoned_for = optional_text_of(library().devid_renewal_abandoned_for(renewal))
         plan = self.due(store, now if at < 0 or now is not None else at)
-        return Report(None if error else Done(done.value), error, wait.value, plan)
+        return Report(None if error else Done(done.value), error, wait.value, plan, abandoned_for)
 
     def begun(self, store: Store, now: Optional[Moment]) -> None:
         """For programs that step operations themselves: what :meth:`due` said is attempted now, before it is.
@@ -385,15 +416,7 @@ def _on_make(user: Optional[int], kind: bytes, place: Any) -> int:
     return 0
 
 
-@guarded
-def _on_watch(user: Optional[int], view: Any) -> int:
-    watch: Watch = TOKENS.at(user)
-    watch(progress_of(view))
-    return 0
-
-
 _MAKE = _abi.devid_new_key_fn(_on_make)
-_WATCH = _abi.devid_checkpoint_fn(_on_watch)
 
 
 def _clock(now: Optional[Moment]) -> int:
