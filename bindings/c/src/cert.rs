@@ -6,7 +6,7 @@ use super::texts::{Text, Texts};
 use devid_core::asn1::distribution_point::{ca_issuers_urls, cdp_urls, ocsp_urls};
 use devid_core::asn1::x509::{Certificate, serial_text};
 use devid_core::asn1::{name, pem};
-use devid_core::client::import::certificates_from_bytes;
+use devid_core::client::import::sent_certificates;
 use devid_core::validation::alternative_names;
 
 /// A certificate as it came. Nothing in it is checked or to be believed: see devid_validate().
@@ -185,7 +185,7 @@ fn devid_cert_list_new() -> Result<devid_cert_list, Error> {
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM, DEVID_E_TRAILING_DATA, DEVID_E_LIMIT.
 #[export]
 fn devid_cert_list_add_bytes(list: &mut devid_cert_list, data: &[u8]) -> Result<(), Error> {
-    list.extend(certificates_from_bytes(data)?);
+    list.extend(sent_certificates(data)?);
     Ok(())
 }
 

@@ -107,7 +107,7 @@ def test_what_a_peer_sends_is_taken_in_any_order_and_form(devid_testca: TestCa, 
     assert devid.Fetcher().examine(checks, peer_certificate(devid_testca), now()).findings[0].code is devid.Code.NO_PATH
     with pytest.raises(devid.UsageError):
         checks.validate(bundle, None)
-    with pytest.raises(devid.InputError):
+    with pytest.raises(devid.ValidationError):
         checks.validate(b"no certificates", now())
 
 

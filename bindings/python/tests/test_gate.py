@@ -31,6 +31,8 @@ OTHER_BYTES = {
 }
 GATES = {
     "devid_validate",
+    "devid_device_check",
+    "devid_validate_bytes",
     "devid_validate_without_time",
     "devid_validate_sent",
     "devid_fetcher_validate",

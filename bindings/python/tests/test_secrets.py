@@ -28,9 +28,9 @@ def encodings() -> Iterator[Tuple[str, bytes, bytes]]:
         "RSA": rsa.generate_private_key(65537, 2048),
     }
     for name, key in keys.items():
-        for form in (_pkcs8, _traditional):
+        for form_name, form in (("PKCS#8", _pkcs8), ("traditional", _traditional)):
             if name != "Ed25519" or form is _pkcs8:
-                yield f"{name} {form.name}", key.private_bytes(_der, form, _none), key.private_bytes(_pem, form, _none)
+                yield f"{name} {form_name}", key.private_bytes(_der, form, _none), key.private_bytes(_pem, form, _none)
 
 
 def written(der: bytes, pem: bytes) -> Dict[str, bytes]:
