@@ -96,7 +96,7 @@ impl Time {
             Some(local) => (local, 0),
             None => {
                 let (local, difference) = text.split_at(text.rfind(['+', '-'])?);
-                let digits = difference[1..].as_bytes();
+                let digits = &difference.as_bytes()[1..];
                 let seconds = match digits.len() {
                     2 => i64::from(number(digits)?) * 3600,
                     4 => i64::from(number(&digits[..2])?) * 3600 + i64::from(number(&digits[2..])?) * 60,

@@ -148,11 +148,8 @@ fn whatever_the_facts_are_there_is_a_step_or_a_moment_and_a_reason() {
         }
         let is_about_identity = !matches!(plan.step, Step::Nothing | Step::AskForRoot(_));
         // A wait that runs is kept, by whoever can measure it.
-        if let Some(now) = says(clock)
-            && (facts.attempts.left_seconds(now) > 0 || facts.pace.left_seconds_of(now) > 0)
-        {
-            assert!(!is_about_identity, "{}", why());
-        }
+        let is_waited = |now| facts.attempts.left_seconds(now) > 0 || facts.pace.left_seconds_of(now) > 0;
+        assert!(!(is_about_identity && says(clock).is_some_and(is_waited)), "{}", why());
         // Who gave something to carry to the CA does not ask it as well.
         if facts.is_request_out && !facts.is_unfinished {
             assert!(!is_about_identity && plan.is_request_out, "{}", why());
