@@ -4,6 +4,7 @@
 mod certificates;
 #[path = "../common/counting.rs"]
 mod counting;
+#[cfg(feature = "pkcs11")]
 #[path = "../common/left_out.rs"]
 mod left_out;
 #[path = "../common/mock_ca.rs"]

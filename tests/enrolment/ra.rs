@@ -84,7 +84,7 @@ fn ask(by: &Party, bend: impl FnOnce(&mut PkiHeader)) -> Vec<u8> {
 }
 
 fn refusal(outcome: Result<DeviceRequest, devid::Error>) -> (Code, String) {
-    let error = outcome.err().expect("the RA must refuse it");
+    let error = outcome.expect_err("the RA must refuse it");
     (error.code(), error.message().to_owned())
 }
 
@@ -203,7 +203,7 @@ fn the_answer_to_a_batch_brings_the_batchs_nonce_back() {
         let nested = nested_by(&ra, answers, |h| (h.transaction_id, h.recip_nonce) = (id.clone(), recip_nonce));
         authority.unbundle(&batch, Some(&nested), now())
     };
-    assert_eq!(answered(nonce.clone(), &[&answer]).unwrap(), [answer.clone()]);
+    assert_eq!(answered(nonce.clone(), &[&answer]).unwrap(), std::slice::from_ref(&answer));
     for wrong in [None, Some(vec![1; 16])] {
         assert_eq!(answered(wrong, &[&answer]).unwrap_err().code(), Code::Nonce);
     }

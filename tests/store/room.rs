@@ -76,8 +76,7 @@ fn first_change(place: &Place) -> Vec<String> {
     let store = Store::new(Box::new(home), provider(), StoreOptions::default());
     store.put_blob("x", b"1").unwrap();
     store.rollback("d000").unwrap();
-    let calls = counter.0.lock().unwrap().clone();
-    calls
+    counter.0.lock().unwrap().clone()
 }
 
 #[test]

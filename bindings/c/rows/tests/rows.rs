@@ -23,9 +23,8 @@ fn declared(text: &str) -> String {
 }
 
 fn documented(text: &str) -> Vec<String> {
-    let parts =
-        declared(text).split("#[doc=\"").skip(1).map(|part| part.split("\"]").next().unwrap().to_owned()).collect();
-    parts
+    let declared = declared(text);
+    declared.split("#[doc=\"").skip(1).map(|part| part.split("\"]").next().unwrap().to_owned()).collect()
 }
 
 #[test]
