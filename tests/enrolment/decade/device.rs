@@ -184,7 +184,8 @@ impl Device {
 
     pub fn live(mut self, years: i64) -> Tally {
         let end = self.start.plus(years * 365 * DAY);
-        while self.truth < end {
+        // A sabotaged device has shown what it should with its first fault.
+        while self.truth < end && (self.sabotage.is_none() || self.tally.faults().is_empty()) {
             let knows_root = self
                 .ca
                 .offered_root()
@@ -270,7 +271,7 @@ impl Device {
         }
         // A second passes with each step.
         match self.sabotage {
-            Some(Sabotage::HeedsNoWait) => 1,
+            Some(Sabotage::HeedsNoWait) if report.plan.step != Step::Nothing => 1,
             _ => wait.max(1),
         }
     }
