@@ -199,7 +199,8 @@ impl Bench {
                 }
                 self.agrees(store, confirmed_before).map_err(|e| format!("after resuming ({error}): {e}"))?;
                 abandon(to(store)).map_err(|e| format!("abandoning: {e}"))?;
-                let mut line = Line { ca: &mut self.ca, plan, now: later.unix() };
+                // The CA's clock has gone on as long as the device has polled.
+                let mut line = Line { ca: &mut self.ca, plan, now: device.now.unix() };
                 let fresh = self.client.enroll_into(to(store), &new_key(), &subject(), &mut line, &mut device);
                 fresh.map_err(|e| format!("afresh, after {error}: {e}"))?;
             }
