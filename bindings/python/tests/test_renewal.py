@@ -6,6 +6,7 @@ import http.client
 import subprocess
 import time
 from pathlib import Path
+from typing import List
 
 import pytest
 
@@ -182,7 +183,7 @@ def test_cut_and_odd_answers_of_an_own_transport_are_outages(devid_testca: TestC
 def test_a_program_looks_at_each_certificate_before_it_comes_into_use(devid_testca: TestCa, tmp_path: Path) -> None:
     ca, store, now = devid_testca, factory(devid_testca, tmp_path), int(time.time())
     ca.set(waiting=1, check_after=1)
-    seen = []
+    seen: List[object] = []
 
     def refuse(issued: devid.Issued) -> bool:
         seen.append(issued.certificate.subject)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Tuple
+from typing import Any, Callable, Dict, Iterator, Tuple
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -22,7 +22,7 @@ _pkcs8, _traditional = serialization.PrivateFormat.PKCS8, serialization.PrivateF
 
 def encodings() -> Iterator[Tuple[str, bytes, bytes]]:
     """Keys of all kinds: name, DER, PEM."""
-    keys = {
+    keys: Dict[str, Any] = {
         "P-256": ec.generate_private_key(ec.SECP256R1()),
         "Ed25519": ed25519.Ed25519PrivateKey.generate(),
         "RSA": rsa.generate_private_key(65537, 2048),
@@ -84,7 +84,7 @@ def readers(folder: Path) -> Dict[str, Callable[[bytes], object]]:
         "add_intermediates": lambda form: validator().add_intermediates(form),
         "validate": lambda form: validator().validate(form, 1_800_000_000),
         "read_pkcs12": lambda form: devid.read_pkcs12(form, "password"),
-        "import_certificate": lambda form: store.import_certificate(form, devid.Trust(), "ldevid"),
+        "import_certificate": lambda form: store.import_certificate(form, devid.Trust(), purpose="ldevid"),
         "Template.parse": devid.Template.parse,
     }
 

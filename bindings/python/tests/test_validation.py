@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import threading
 import time
@@ -133,9 +134,9 @@ def test_what_is_no_certificate_is_refused_by_a_report(devid_testca: TestCa) -> 
     for sent in (junk, b"", b"hello", b"\x30\x03\x02\x01\x05", junk + good):
         report = checks.examine(sent, now())
         assert [finding.code for finding in report.findings] == [devid.Code.MALFORMED]
-        for call in (lambda sent=sent: checks.validate(sent, now()), lambda sent=sent: devid.Fetcher().validate(checks, sent, now())):
+        for validate in (checks.validate, functools.partial(devid.Fetcher().validate, checks)):
             with pytest.raises(devid.ValidationError) as refused:
-                call()
+                validate(sent, now())
             assert refused.value.code is devid.Code.MALFORMED and refused.value.report is not None
     # Behind a good certificate it is left out.
     assert checks.validate(good + junk, now()).certificate.subject == checks.validate(good, now()).certificate.subject

@@ -135,6 +135,7 @@ __all__ = [
     "PkiStatus",
     "Plan",
     "Prefer",
+    "Probe",
     "Profile",
     "Progress",
     "Proof",
@@ -197,6 +198,8 @@ __all__ = [
     "version",
     "without_clock",
     "write_pkcs12",
+    "probe",
+    "well_known_url",
 ]
 
 

@@ -624,9 +624,13 @@ def _on_checkpoint(user: Optional[int], view: Any) -> int:
 def progress_of(view: Any) -> Progress:
     """What C shows of a running operation."""
     lib = library()
+    action = lib.devid_view_action(view)
+    if action == 0:
+        # A getter has no error to give: this is what it answers where the library failed inside.
+        raise InternalError("PANIC: what the operation does cannot be seen", Code.PANIC, name="PANIC")
     status = lib.devid_view_pki_status(view)
     return Progress(
-        Action(lib.devid_view_action(view)),
+        Action(action),
         text_of(lib.devid_view_request_name(view)),
         optional_text_of(lib.devid_view_output_name(view)),
         borrowed("devid_view_output", view),
