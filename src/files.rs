@@ -16,6 +16,28 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// A text of at most `most` bytes from a regular file that nobody but its owner and its group may change: who may write settings
+/// says which programs run and who is trusted.
+#[cfg(feature = "settings")]
+pub fn read_text_of_owner(path: &Path, most: u64) -> io::Result<String> {
+    use std::io::Read;
+    let file = open_regular(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = file.metadata()?.permissions().mode();
+        if mode & 0o002 != 0 {
+            let words = format!("everybody may write it (mode {:03o}): chmod o-w it first", mode & 0o777);
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, words));
+        }
+    }
+    let mut text = String::new();
+    if file.take(most + 1).read_to_string(&mut text)? as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("more than {most} bytes")));
+    }
+    Ok(text)
+}
+
 /// Opening a pipe waits for its writer, and opening a device may do something, unless it is said that it must not.
 #[cfg(unix)]
 fn open(path: &Path) -> io::Result<File> {
@@ -52,6 +74,16 @@ mod tests {
         let mut words = String::new();
         open_regular(&link).unwrap().read_to_string(&mut words).unwrap();
         assert_eq!(words, "words");
+        #[cfg(feature = "settings")]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let set = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            set(0o644);
+            assert_eq!(read_text_of_owner(&file, 5).unwrap(), "words");
+            assert_eq!(read_text_of_owner(&file, 4).unwrap_err().kind(), io::ErrorKind::InvalidData);
+            set(0o646);
+            assert_eq!(read_text_of_owner(&file, 5).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        }
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

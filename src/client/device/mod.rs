@@ -234,7 +234,8 @@ fn device_id(settings: &Settings) -> Result<Option<String>, Error> {
     let Some(text) = &settings.device.id else { return Ok(None) };
     let Some(path) = text.strip_prefix("file:") else { return Ok(Some(text.clone())) };
     let path = Path::new(path);
-    let id = std::fs::read_to_string(path).map_err(|e| wrong(format!("device.id: {}: {e}", path.display())))?;
+    let id = crate::files::read_text_of_owner(path, settings::MAX_FILE_BYTES)
+        .map_err(|e| wrong(format!("device.id: {}: {e}", path.display())))?;
     match id.trim() {
         "" => Err(wrong(format!("device.id: {} is empty", path.display()))),
         id => Ok(Some(id.to_owned())),

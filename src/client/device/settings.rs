@@ -13,6 +13,7 @@ use super::secret::Source;
 use super::values::{Span, put};
 use super::{keys, wrong};
 use crate::error::Error;
+use crate::files::read_text_of_owner;
 
 /// Where settings are looked for when no file is named.
 pub const DEFAULT_FILE: &str = "/etc/devid/devid.toml";
@@ -272,6 +273,9 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
 }
 
+/// Largest settings file, and largest file that settings take a word from.
+pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
+
 /// Reads a file (the default one if none is named and it exists) and puts `KEY=VALUE` from the command line over it.
 pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) -> Result<Loaded, Error> {
     let path = match file {
@@ -280,8 +284,8 @@ pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) ->
     };
     let mut table = toml::Table::new();
     if let Some(path) = &path {
-        let text =
-            std::fs::read_to_string(path).map_err(|e| wrong(format!("{}: cannot be read: {e}", path.display())))?;
+        let text = read_text_of_owner(path, MAX_FILE_BYTES)
+            .map_err(|e| wrong(format!("{}: cannot be read: {e}", path.display())))?;
         // For the line and column that only the parser knows; types are checked once everything is merged.
         table = text.parse().map_err(|e| misread(path, &text, &e))?;
         keys::check(&table).map_err(|words| wrong(format!("{}: {words}", path.display())))?;
