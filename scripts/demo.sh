@@ -7,11 +7,11 @@ cargo=${CARGO:-cargo}
 target=${CARGO_TARGET_DIR:-$PWD/target}
 stage=$PWD/build/stage
 
-make --no-print-directory install PREFIX="$stage" > build/demo-build.log 2>&1 &
-builder=$!
 echo "building the release library (the first time takes a few minutes; build/demo-build.log)"
-wait $builder || { tail -n 30 build/demo-build.log >&2; exit 1; }
-$cargo build --locked --release -p devid-testca >> build/demo-build.log 2>&1 || { tail -n 30 build/demo-build.log >&2; exit 1; }
+{
+    make --no-print-directory release && make --no-print-directory install PREFIX="$stage" &&
+        $cargo build --locked --release -p devid-testca
+} > build/demo-build.log 2>&1 || { tail -n 30 build/demo-build.log >&2; exit 1; }
 
 export PKG_CONFIG_PATH=$stage/lib/pkgconfig
 for story in demo offline; do
