@@ -41,11 +41,13 @@ pub(crate) fn duration(time: Duration) -> String {
 
 /// The name of a value of another library's, which is all that it has to say of itself, as it stands in that library: the one
 /// place where such names become part of what people read.
+#[cfg(any(feature = "pkcs11", feature = "tls", feature = "settings"))]
 pub(crate) fn as_written(value: &impl fmt::Debug) -> String {
     format!("{value:?}")
 }
 
 /// The same in words: `UnknownCA` as `unknown CA`.
+#[cfg(any(feature = "pkcs11", feature = "tls", feature = "settings"))]
 pub(crate) fn spaced(value: &impl fmt::Debug) -> String {
     let mut words = String::new();
     let name: Vec<char> = as_written(value).chars().collect();

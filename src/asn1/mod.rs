@@ -7,6 +7,7 @@
 pub mod ber;
 pub mod cmp;
 pub mod crl;
+mod crl_entry;
 mod crl_fields;
 pub mod crmf;
 pub mod der;

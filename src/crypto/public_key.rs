@@ -219,7 +219,7 @@ pub(super) fn check_rsa_private_key(pkcs1: &[u8]) -> Result<(), CryptoError> {
     check_rsa_size(bit_len(positive(&mut fields, "modulus")?))
 }
 
-pub(super) fn check_rsa_size(bits: u32) -> Result<(), CryptoError> {
+fn check_rsa_size(bits: u32) -> Result<(), CryptoError> {
     let (least, most) = (limits::MIN_RSA_BITS, limits::MAX_RSA_BITS);
     if (least..=most).contains(&bits) {
         return Ok(());

@@ -11,6 +11,7 @@ use rsa::traits::PublicKeyParts;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::super::public_key::check_rsa_private_key;
 use super::super::public_key::{self, PublicKey, coordinate_len, encode_spki};
 use super::super::{CryptoError, KeyKind, PrivateKey};
 use super::kem::KemSecret;
@@ -18,7 +19,6 @@ use super::sign::{Key, Secret};
 use super::{with_curve, with_ml_dsa};
 use crate::asn1::oid;
 use crate::asn1::pkcs8::{EcPrivateKey, PrivateKeyInfo, SeededPrivateKey, curve_private_key};
-use crate::limits;
 
 pub(super) fn generate(kind: KeyKind) -> Result<Arc<dyn PrivateKey>, CryptoError> {
     let secret = match kind {
@@ -42,10 +42,10 @@ pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
         oid::RSA_ENCRYPTION | oid::RSASSA_PSS => {
             // The crate's own words may name numbers of the key: not passed on.
             let refused = || CryptoError::BadKey("an RSA private key that is malformed or inconsistent".to_owned());
+            check_rsa_private_key(info.key)?;
             let private = RsaPrivateKey::from_pkcs1_der(info.key).map_err(|_| refused())?;
             private.validate().map_err(|_| refused())?;
             let bits = private.n().bits();
-            super::super::public_key::check_rsa_size(bits)?;
             key(KeyKind::Rsa(bits), Secret::Rsa(Box::new(private)))?
         }
         oid::EC_PUBLIC_KEY => {
