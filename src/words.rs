@@ -2,6 +2,7 @@
 //!
 //! How a value looks to a programmer (`{:?}`) is no sentence: a test keeps it out of all texts but those made here.
 
+#[cfg(any(feature = "pkcs11", feature = "tls", feature = "settings"))]
 use std::fmt;
 use std::time::Duration;
 

@@ -195,7 +195,7 @@ fn devid_config_set_coap(
     }
     #[cfg(not(feature = "coap"))]
     {
-        let _ = (&mut config, block_bytes, ack_millis, max_retransmit);
+        let _ = (&*config, block_bytes, ack_millis, max_retransmit);
         Err(Error::new(Code::Unsupported, "CoAP is not built in"))
     }
 }
@@ -267,7 +267,7 @@ fn devid_op_set_datagrams(
     }
     #[cfg(not(feature = "coap"))]
     {
-        let _ = (&mut op, send, receive, user);
+        let _ = (&*op, send, receive, user);
         Err(Error::new(Code::Unsupported, "CoAP is not built in"))
     }
 }
