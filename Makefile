@@ -196,7 +196,7 @@ fleet: build-dir
 lint:
 	bash scripts/msrv.sh
 	@if $(CARGO) fmt --version >/dev/null 2>&1; then $(CARGO) fmt --all --check; else echo "lint: rustfmt is not installed, skipped"; fi
-	@if $(CARGO) clippy --version >/dev/null 2>&1; then $(CARGO) clippy --locked --workspace --all-targets -- -D warnings; \
+	@if $(CARGO) clippy --version >/dev/null 2>&1; then $(CARGO) clippy --locked --workspace --all-targets -- -D warnings && bash scripts/features.sh; \
 	else echo "lint: clippy is not installed, skipped"; fi
 
 clean:

@@ -2,9 +2,8 @@
 //!
 //! How a value looks to a programmer (`{:?}`) is no sentence: a test keeps it out of all texts but those made here.
 
-#[cfg(any(feature = "pkcs11", feature = "tls", feature = "settings"))]
+#[cfg(any(test, feature = "pkcs11", feature = "tls", feature = "settings"))]
 use std::fmt;
-use std::time::Duration;
 
 /// A text in quotes, such as a server's words or a file's name: its own quotes do not end them, and it has no character that
 /// moves the cursor or turns the line round.
@@ -31,7 +30,8 @@ pub(crate) fn character(c: char) -> String {
 }
 
 /// A time to wait, such as `30 seconds`.
-pub(crate) fn duration(time: Duration) -> String {
+#[cfg(any(test, feature = "http", feature = "coap"))]
+pub(crate) fn duration(time: std::time::Duration) -> String {
     match (time.as_secs(), time.subsec_millis()) {
         (1, 0) => "1 second".to_owned(),
         (seconds, 0) => format!("{seconds} seconds"),
@@ -42,13 +42,13 @@ pub(crate) fn duration(time: Duration) -> String {
 
 /// The name of a value of another library's, which is all that it has to say of itself, as it stands in that library: the one
 /// place where such names become part of what people read.
-#[cfg(any(feature = "pkcs11", feature = "tls", feature = "settings"))]
+#[cfg(any(test, feature = "pkcs11", feature = "tls", feature = "settings"))]
 pub(crate) fn as_written(value: &impl fmt::Debug) -> String {
     format!("{value:?}")
 }
 
 /// The same in words: `UnknownCA` as `unknown CA`.
-#[cfg(any(feature = "pkcs11", feature = "tls", feature = "settings"))]
+#[cfg(any(test, feature = "pkcs11", feature = "tls", feature = "settings"))]
 pub(crate) fn spaced(value: &impl fmt::Debug) -> String {
     let mut words = String::new();
     let name: Vec<char> = as_written(value).chars().collect();
@@ -82,7 +82,8 @@ mod tests {
             HandshakeFailure,
         }
         assert_eq!([spaced(&Alert::UnknownCA), spaced(&Alert::HandshakeFailure)], ["unknown CA", "handshake failure"]);
-        let times = [1000, 30_000, 250, 1500].map(|thousandths| duration(Duration::from_millis(thousandths)));
+        let times =
+            [1000, 30_000, 250, 1500].map(|thousandths| duration(std::time::Duration::from_millis(thousandths)));
         assert_eq!(times, ["1 second", "30 seconds", "250 milliseconds", "1.5 seconds"]);
         assert_eq!([character('x'), character('\n')], ["'x'", "the character U+000A"]);
     }

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# The library and its C face compile, without a warning, with each set of features that people build and the default is not.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo=${CARGO:-cargo}
+for features in crypto-rust crypto-rust,http crypto-awslc crypto-awslc,http; do
+    echo "features: $features"
+    "$cargo" clippy --locked --quiet -p devid-capi --no-default-features --features "devid-capi/${features//,/,devid-capi/}" -- -D warnings
+done
