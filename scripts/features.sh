@@ -7,3 +7,6 @@ for features in crypto-rust crypto-rust,http crypto-awslc crypto-awslc,http; do
     echo "features: $features"
     "$cargo" clippy --locked --quiet -p devid-capi --no-default-features --features "devid-capi/${features//,/,devid-capi/}" -- -D warnings
 done
+# Tokens, with all tests.
+echo "features: pkcs11"
+"$cargo" clippy --locked --quiet --workspace --all-targets --features devid/pkcs11,devid-capi/pkcs11 -- -D warnings

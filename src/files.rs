@@ -1,7 +1,7 @@
-//! The one door by which files are opened that somebody else may have put there.
+//! The doors by which files are opened that somebody else may have put there, and by which files appear whole.
 
-use std::fs::File;
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Opens a regular file for reading, through symbolic links. A pipe, a device or a folder in its place is refused and never
@@ -38,6 +38,38 @@ pub fn read_text_of_owner(path: &Path, most: u64) -> io::Result<String> {
     Ok(text)
 }
 
+/// Writes a file with these permissions (less the umask), in place of an older one. It appears whole or not at all, and is on the
+/// medium when the call returns. No symbolic link is followed, neither at the name nor at the one beside it (`NAME.part`) that
+/// is written first: whoever else may write to the folder has nothing else overwritten.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let mut temporary = path.to_owned().into_os_string();
+    temporary.push(".part");
+    let temporary = Path::new(&temporary);
+    let written = write_beside(temporary, path, content, mode);
+    if written.is_err() {
+        let _ = fs::remove_file(temporary);
+    }
+    written
+}
+
+#[cfg_attr(not(unix), expect(unused_variables))]
+fn write_beside(temporary: &Path, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let _ = fs::remove_file(temporary);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    let mut file = options.open(temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    drop(file);
+    fs::rename(temporary, path)?;
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // FAT on a stick cannot sync a directory; the file itself is safe by then.
+    let _ = File::open(directory).and_then(|d| d.sync_all());
+    Ok(())
+}
+
 /// Opening a pipe waits for its writer, and opening a device may do something, unless it is said that it must not.
 #[cfg(unix)]
 fn open(path: &Path) -> io::Result<File> {
@@ -55,6 +87,28 @@ fn open(path: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
     use std::io::Read;
+
+    #[test]
+    fn what_is_written_appears_whole_and_through_no_link() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = std::env::temp_dir().join(format!("devid-replaced-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let (victim, name, part) = (folder.join("victim"), folder.join("status"), folder.join("status.part"));
+        std::fs::write(&victim, "mine").unwrap();
+        for link in [&name, &part] {
+            std::os::unix::fs::symlink(&victim, link).unwrap();
+            replace(&name, b"words", 0o600).unwrap();
+            assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
+            assert_eq!(std::fs::read_to_string(&name).unwrap(), "words");
+            assert!(std::fs::symlink_metadata(&name).unwrap().is_file() && !part.exists());
+            assert_eq!(std::fs::metadata(&name).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        // Nothing is left of what failed, and the old file stays.
+        std::fs::remove_file(&name).unwrap();
+        std::fs::create_dir(&name).unwrap();
+        assert!(replace(&name, b"words", 0o600).is_err() && !part.exists());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn only_a_regular_file_is_opened_and_nothing_is_waited_for() {

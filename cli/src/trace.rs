@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use devid::client::Event;
+use devid::files::replace;
 use devid::inspect::{Format, inspect};
 use serde_json::json;
 
 use crate::attendant::{describe, millis};
 use crate::failure::Failure;
+
+/// A message under a MAC lets a weak secret be guessed.
+const OWNER_ONLY: u32 = 0o600;
 
 /// What was written down.
 pub struct Trace {
@@ -72,7 +76,7 @@ impl Trace {
             "txt" => self.text(outcome),
             _ => return self.messages(),
         };
-        std::fs::write(&self.path, text).map_err(|e| Failure::file(&self.path, &e))
+        replace(&self.path, text.as_bytes(), OWNER_ONLY).map_err(|e| Failure::file(&self.path, &e))
     }
 
     fn messages(&self) -> Result<(), Failure> {
@@ -80,7 +84,7 @@ impl Trace {
         for (number, step) in self.steps.iter().filter(|step| !step.message.is_empty()).enumerate() {
             let way = if step.kind == Kind::Sent { "sent" } else { "received" };
             let path = self.path.join(format!("{:03}-{way}.der", number + 1));
-            std::fs::write(&path, &step.message).map_err(|e| Failure::file(&path, &e))?;
+            replace(&path, &step.message, OWNER_ONLY).map_err(|e| Failure::file(&path, &e))?;
         }
         Ok(())
     }

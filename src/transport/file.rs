@@ -2,13 +2,12 @@
 //!
 //! A file holds the DER of exactly one message, nothing around it, and its name ends with `.pki`.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::error::{Phase, TransportError, TransportErrorKind};
 use super::{Exchange, ExchangeLimits, Reply, Shape, shape_of};
-use crate::files::open_regular;
+use crate::files::{open_regular, replace};
 
 /// The extension that RFC 9483 section 6.4.1 demands.
 pub const EXTENSION: &str = "pki";
@@ -18,14 +17,7 @@ pub const EXTENSION: &str = "pki";
 pub fn write_message(path: &Path, message: &[u8]) -> Result<(), TransportError> {
     check_extension(path)?;
     check_one_message(path, message)?;
-    let mut temporary = path.to_owned().into_os_string();
-    temporary.push(".part");
-    let temporary = PathBuf::from(temporary);
-    let written = write_durably(&temporary, path, message);
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written.map_err(|e| TransportError::file("writing", path, &e))
+    replace(path, message, 0o666).map_err(|e| TransportError::file("writing", path, &e))
 }
 
 /// Reads the one message in a file whose name must end with `.pki`.
@@ -113,19 +105,6 @@ impl Exchange for FileExchange {
         }
         read_message(&self.answer_path(number), limits.max_reply_bytes).map(Reply::from_body)
     }
-}
-
-fn write_durably(temporary: &Path, path: &Path, message: &[u8]) -> io::Result<()> {
-    let _ = fs::remove_file(temporary);
-    let mut file = OpenOptions::new().write(true).create_new(true).open(temporary)?;
-    file.write_all(message)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(temporary, path)?;
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // FAT on a stick cannot sync a directory; the file itself is safe by then.
-    let _ = File::open(directory).and_then(|d| d.sync_all());
-    Ok(())
 }
 
 fn check_extension(path: &Path) -> Result<(), TransportError> {

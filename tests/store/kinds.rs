@@ -25,9 +25,8 @@ pub enum Keys {
 /// All that can be had here. Without SoftHSM, tokens are left out, and that is said.
 pub fn every_kind_of_key() -> Vec<Keys> {
     #[cfg(feature = "pkcs11")]
-    match crate::softhsm::module() {
-        Some(_) => return vec![Keys::Plain, Keys::Sealed, Keys::Token],
-        None => {}
+    if crate::softhsm::module().is_some() {
+        return vec![Keys::Plain, Keys::Sealed, Keys::Token];
     }
     vec![Keys::Plain, Keys::Sealed]
 }

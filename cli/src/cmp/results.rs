@@ -212,7 +212,7 @@ fn put_or_remove(options: &Options, name: &'static str, certificates: &[Certific
     }
 }
 
-/// Writes a file whole, or leaves the old one.
+/// Writes to where openssl cmp would: through links, and to devices such as /dev/stdout.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     std::fs::write(path, bytes).map_err(|e| Failure::file(path, &e))
 }

@@ -1,11 +1,11 @@
 //! `run`: the daemon. In the foreground, one conversation at a time; systemd is told how it stands.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use devid::client::run::{sleep_unless, system_time};
+use devid::files::replace;
 use serde_json::json;
 
 use super::{hooks, keep, status};
@@ -73,20 +73,11 @@ fn round(device: &Device, output: Output) -> u32 {
     if let Some(path) = &device.settings.run.status_file {
         let document =
             json!({ "schema": 1, "at": rfc3339(system_time()), "next_look_s": pause, "identities": documents });
-        if let Err(error) = replace(path, &format!("{document}\n")) {
+        if let Err(error) = replace(path, format!("{document}\n").as_bytes(), 0o644) {
             output.say(&format!("{}: {error}", path.display()));
         }
     }
     pause
-}
-
-/// Readers find the old file or the new one, whole.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let new = path.with_file_name(name);
-    std::fs::write(&new, text)?;
-    std::fs::rename(&new, path)
 }
 
 /// sd_notify(3): a datagram to the socket that systemd names. Without systemd, nothing.
