@@ -194,6 +194,56 @@ fn peers_are_judged_by_the_first_certificate_of_the_file() {
 }
 
 #[test]
+fn what_device_memory_knows_about_a_peer_counts_for_the_command_too() {
+    use devid::client::device::{Device, read_certificates};
+    use devid::client::{CrlSubject, keep_crl, run::system_time};
+    use devid::validation::TrustAnchors;
+
+    let story = Story::new("memory-knows");
+    story.init_with_secret();
+    let (root, issuing, peer) = (story.path("root.pem"), story.path("issuing.pem"), story.path("peer-revoked.pem"));
+    let judge = |memory: &str| {
+        let name = "dns:revoked.peer.example";
+        let arguments = [
+            "--json",
+            "--memory",
+            memory,
+            "validate",
+            &peer,
+            "--trust",
+            &root,
+            "--untrusted",
+            &issuing,
+            "--name",
+            name,
+        ];
+        let settings = story.path("devid.toml");
+        let output = Command::new(env!("CARGO_BIN_EXE_devid")).args(["--config", &settings]).args(arguments).output();
+        let output = output.unwrap();
+        (output.status.code(), json(&String::from_utf8(output.stdout).unwrap()))
+    };
+    let memory = story.path("memory");
+    story.good(&["status"]);
+    assert_eq!(judge(&memory).0, Some(0), "no list is at hand, and the mode is soft");
+
+    let device = Device::from_file(&story.folder.join("devid.toml")).unwrap();
+    let revoked = read_certificates([Path::new(&peer)]).unwrap().remove(0);
+    let intermediates = read_certificates([Path::new(&issuing)]).unwrap();
+    let mut anchors = TrustAnchors::new();
+    anchors.add(read_certificates([Path::new(&root)]).unwrap().remove(0));
+    let about =
+        CrlSubject { certificate: &revoked, intermediates: &intermediates, anchors: &anchors, at: system_time() };
+    let list = std::fs::read(story.path("issuing.crl")).unwrap();
+    let kept = keep_crl(&devid::crypto::default_provider(), &device.store, &list, &about);
+    assert_eq!(kept.unwrap_err().code(), devid::Code::Revoked);
+    drop(device);
+
+    let (status, told) = judge(&memory);
+    assert_eq!((status, told["error"]["code"].as_str()), (Some(9), Some("REVOKED")), "{told}");
+    assert_eq!(judge(&story.path("another")).0, Some(0), "another device's memory knows nothing");
+}
+
+#[test]
 fn a_certificate_that_waits_for_approval_is_fetched_by_the_next_call() {
     let story = Story::new("waiting");
     story.init_with_secret();

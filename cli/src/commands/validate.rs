@@ -1,6 +1,7 @@
 //! `validate`: whether a certificate is to be trusted, and why not.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use devid::Time;
 use devid::asn1::name::display;
@@ -9,40 +10,64 @@ use devid::asn1::x509::Certificate;
 use devid::client::StatusFetcher;
 use devid::client::device::peer_name;
 use devid::client::run::system_time;
-use devid::client::status::{StatusOptions, StatusQuestion, built_in};
+use devid::client::status::{StatusOptions, built_in};
 use devid::client::subject::purpose_oid;
-use devid::crypto::default_provider;
-use devid::validation::{Checks, Crl, NameCheck, OcspResponse, Report, StatusSources, TrustAnchors, validate};
+use devid::client::validator::Validator;
+use devid::validation::{CheckTime, Crl, NameCheck, OcspResponse, Purpose, Report, StatusSources, TrustAnchors};
 use serde_json::json;
 
 use crate::arguments::Validate;
 use crate::device::{Device, read_certificates, read_file};
 use crate::failure::{Exit, Failure, error_json};
 use crate::output::{Output, date, rfc3339};
-use crate::settings::{Loaded, Settings, StatusCheck};
+use crate::settings::{Loaded, StatusCheck};
 
 pub fn run(command: &Validate, loaded: &Loaded, output: Output) -> Result<Exit, Failure> {
     let settings = &loaded.settings;
     // The first is the one that is asked about, and nobody else's choice; the others may be on its path.
     let sent = read_certificates([&command.file])?;
-    let [leaf, pool @ ..] = &sent[..] else {
+    let [leaf, others @ ..] = &sent[..] else {
         return Err(Failure::Own(Exit::Input, format!("{}: there is no certificate in it", command.file.display())));
     };
-    let mut pool = pool.to_vec();
-    pool.extend(read_certificates(&command.untrusted)?);
-    let anchors = anchors(command, loaded)?;
-    let status = status(command)?;
-    let checks = checks(command, settings, system_time())?;
-    let provider = default_provider();
+    let validator = validator(command, loaded, output)?;
+    let at = CheckTime::At(system_time());
     let report = if command.fetch || settings.peers.fetch {
         let options = StatusOptions::default();
         let mut fetch = built_in(&options)?;
-        let question = StatusQuestion { anchors: &anchors, leaf, pool: &pool, known: &status, checks: &checks };
-        StatusFetcher::new(provider, options).validate(&question, &mut fetch).report
+        let provider = Arc::clone(&validator.provider);
+        let mut fetcher = match &validator.memory {
+            Some(memory) => StatusFetcher::with_memory(provider, options, Arc::clone(memory)),
+            None => StatusFetcher::new(provider, options),
+        };
+        let pool = validator.pool_with(others);
+        fetcher.open_peer(validator.request(leaf, &pool, None, at)?, &mut fetch)?.0.report
     } else {
-        validate(&*provider, &anchors, leaf, &pool, &status, &checks)
+        validator.validate(leaf, others, None, at)?.report
     };
     tell(&report, leaf, output)
+}
+
+/// What was asked for. The library's validator holds it, with what device memory knows: who was revoked there is revoked here, and
+/// no list older than one seen there counts.
+fn validator(command: &Validate, loaded: &Loaded, output: Output) -> Result<Validator, Failure> {
+    let mut validator = Validator::new(anchors(command, loaded)?);
+    validator.pool = read_certificates(&command.untrusted)?;
+    validator.status = status(command)?;
+    validator.names = Some(names(command)?);
+    validator.purpose = Some(match command.purpose.as_deref().or(loaded.settings.peers.purpose.as_deref()) {
+        None | Some("any") => Purpose::Any,
+        Some(purpose) => Purpose::For(vec![purpose_oid(purpose)?]),
+    });
+    let check = command.status.or(loaded.settings.peers.status).unwrap_or(StatusCheck::Soft);
+    validator.checks.revocation = check.policy();
+    if loaded.settings.device.memory.is_dir() {
+        // Whoever may not open it is not the device, and may ask all the same.
+        match Device::open(loaded, false) {
+            Ok(device) => validator.set_memory(Arc::clone(&device.store)),
+            Err(error) => output.say(&format!("what device memory knows is not asked: {}", error.message())),
+        }
+    }
+    Ok(validator)
 }
 
 fn tell(report: &Report, leaf: &Certificate, output: Output) -> Result<Exit, Failure> {
@@ -95,10 +120,10 @@ fn status(command: &Validate) -> Result<StatusSources, Failure> {
     let read = |path: &Path| -> Result<Vec<u8>, Failure> { read_file(path) };
     let mut status = StatusSources::none();
     for path in &command.crl {
-        status.crls.push(std::sync::Arc::new(crl(&read(path)?)?));
+        status.crls.push(Arc::new(crl(&read(path)?)?));
     }
     for path in &command.ocsp {
-        status.ocsp.push(std::sync::Arc::new(OcspResponse::from_der(&read(path)?)?));
+        status.ocsp.push(Arc::new(OcspResponse::from_der(&read(path)?)?));
     }
     Ok(status)
 }
@@ -116,22 +141,13 @@ fn crl(input: &[u8]) -> Result<Crl, Failure> {
     Ok(Crl::from_der(der)?)
 }
 
-fn checks(command: &Validate, settings: &Settings, now: Time) -> Result<Checks, Failure> {
-    let mut checks = Checks::at(now);
-    checks.names = NameCheck::NotChecked;
-    if command.name.iter().any(|name| name == "any") {
-        if command.name.len() > 1 {
-            return Err(Failure::usage("--name any: no other name goes with it"));
-        }
-    } else {
-        for name in &command.name {
-            checks = checks.with_name(peer_name(name)?);
-        }
+fn names(command: &Validate) -> Result<NameCheck, Failure> {
+    if command.name.iter().any(|name| name == "any") && command.name.len() > 1 {
+        return Err(Failure::usage("--name any: no other name goes with it"));
     }
-    match command.purpose.as_deref().or(settings.peers.purpose.as_deref()) {
-        None | Some("any") => {}
-        Some(purpose) => checks = checks.for_purpose(purpose_oid(purpose)?),
+    match &command.name[..] {
+        [] => Ok(NameCheck::NotChecked),
+        [any] if any == "any" => Ok(NameCheck::NotChecked),
+        names => Ok(NameCheck::All(names.iter().map(|name| peer_name(name)).collect::<Result<_, _>>()?)),
     }
-    checks.revocation = command.status.or(settings.peers.status).unwrap_or(StatusCheck::Soft).policy();
-    Ok(checks)
 }
