@@ -168,6 +168,46 @@ pub const fn class_of(number: i32) -> Class {
     }
 }
 
+/// Names of the bits of PKIFailureInfo, bit 0 first (RFC 9810 section 5.2.3).
+pub const FAIL_INFO_NAMES: [&str; 27] = [
+    "badAlg",
+    "badMessageCheck",
+    "badRequest",
+    "badTime",
+    "badCertId",
+    "badDataFormat",
+    "wrongAuthority",
+    "incorrectData",
+    "missingTimeStamp",
+    "badPOP",
+    "certRevoked",
+    "certConfirmed",
+    "wrongIntegrity",
+    "badRecipientNonce",
+    "timeNotAvailable",
+    "unacceptedPolicy",
+    "unacceptedExtension",
+    "addInfoNotAvailable",
+    "badSenderNonce",
+    "badCertTemplate",
+    "signerNotTrusted",
+    "transactionIdInUse",
+    "unsupportedVersion",
+    "notAuthorized",
+    "systemUnavail",
+    "systemFailure",
+    "duplicateCertReq",
+];
+
+/// The names of the set bits, for people.
+pub fn fail_info_names(bits: u32) -> String {
+    let names: Vec<String> = (0..32)
+        .filter(|n| bits >> n & 1 == 1)
+        .map(|n| FAIL_INFO_NAMES.get(n).map_or_else(|| format!("bit {n}"), |name| (*name).to_owned()))
+        .collect();
+    names.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use crate::asn1::Asn1Error;
 use crate::codes::{Class, Code};
-use crate::crypto::CryptoError;
 
 /// Why a call failed. The message says what was expected, what came, and where; it never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +128,7 @@ impl Error {
         tell("HTTP path", facts.http_path.clone());
         tell("HTTP status", facts.http_status.map(|status| status.to_string()));
         tell("PKIStatus", facts.pki_status.map(|status| status.to_string()));
-        tell("failInfo", facts.fail_info.map(crate::asn1::cmp::status::fail_info_names));
+        tell("failInfo", facts.fail_info.map(crate::codes::fail_info_names));
         let told = if facts.server_authenticated { "server" } else { "server, not authenticated" };
         for text in &facts.server_texts {
             // Written by someone else: no line of its own.
@@ -153,36 +151,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-impl From<Asn1Error> for Error {
-    fn from(error: Asn1Error) -> Self {
-        use crate::asn1::Problem;
-        let code = match error.problem {
-            Problem::Trailing { .. } => Code::TrailingData,
-            Problem::TooLarge { .. } => Code::Limit,
-            Problem::Unknown { .. } => Code::Algorithm,
-            _ if error.structure == "PEM" => Code::Pem,
-            _ => Code::Der,
-        };
-        Error::new(code, error.to_string())
-    }
-}
-
-impl From<CryptoError> for Error {
-    fn from(error: CryptoError) -> Self {
-        if let CryptoError::External(number @ i32::MIN..=-10_000, _) = error {
-            return Error::application(number, error.to_string());
-        }
-        let code = match error {
-            CryptoError::Unsupported(_) => Code::Algorithm,
-            CryptoError::Mismatch => Code::SignatureInvalid,
-            CryptoError::BadKey(_) => Code::BadKey,
-            CryptoError::KeyCannot(_) => Code::Unsupported,
-            CryptoError::Decrypt => Code::Decrypt,
-            CryptoError::WrongSecret | CryptoError::NoSecret => Code::WrongSecret,
-            CryptoError::Random => Code::Random,
-            CryptoError::External(..) => Code::Signer,
-        };
-        Error::new(code, error.to_string())
-    }
-}

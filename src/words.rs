@@ -5,6 +5,15 @@
 #[cfg(any(test, feature = "pkcs11", feature = "tls", feature = "settings"))]
 use std::fmt;
 
+/// Lower-case hexadecimal, as serial numbers are shown to people.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, b| {
+        let _ = write!(out, "{b:02x}");
+        out
+    })
+}
+
 /// A text in quotes, such as a server's words or a file's name: its own quotes do not end them, and it has no character that
 /// moves the cursor or turns the line round.
 pub(crate) fn quoted(text: &str) -> String {

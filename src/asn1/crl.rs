@@ -10,169 +10,19 @@ use std::sync::Arc;
 use ::der::Tag;
 
 pub use super::crl_entry::{CrlEntry, issuer_names, shortest_integer};
-pub(crate) use super::crl_entry::{
-    EntryIssuer, header, malformed_entry, serial_of, take, take_any, take_entry, unknown_issuer,
-};
+pub(crate) use super::crl_entry::{EntryIssuer, malformed_entry, serial_of, take_entry, unknown_issuer};
 pub use super::crl_fields::{CrlHead, CrlTail};
 pub(crate) use super::crl_fields::{any_time, note};
+pub use super::crl_number::CrlNumber;
+pub use super::crl_reason::CrlReason;
 use super::der::{Asn1Error, Cursor, context};
+pub(crate) use super::element::{header, take};
+use super::fields::{bit_string, span_of};
 use super::oid::Oid;
-use super::x509::{bit_string, span_of};
 use crate::limits;
 
 /// Bytes and whoever owns them: a vector, a shared slice, a memory-mapped file.
 pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
-
-/// Why a certificate is on a list (RFC 5280 section 5.3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CrlReason {
-    /// No reason given, or `unspecified (0)`.
-    Unspecified,
-    /// `keyCompromise (1)`.
-    KeyCompromise,
-    /// `cACompromise (2)`.
-    CaCompromise,
-    /// `affiliationChanged (3)`.
-    AffiliationChanged,
-    /// `superseded (4)`.
-    Superseded,
-    /// `cessationOfOperation (5)`.
-    CessationOfOperation,
-    /// `certificateHold (6)`: revoked as long as it stands there.
-    CertificateHold,
-    /// `removeFromCRL (8)`: in delta CRLs, no longer on hold.
-    RemoveFromCrl,
-    /// `privilegeWithdrawn (9)`.
-    PrivilegeWithdrawn,
-    /// `aACompromise (10)`.
-    AaCompromise,
-    /// A number without meaning in the standard; the certificate is revoked all the same.
-    Other(u8),
-}
-
-impl CrlReason {
-    /// From the number of the ENUMERATED.
-    pub const fn from_number(number: u8) -> Self {
-        match number {
-            0 => CrlReason::Unspecified,
-            1 => CrlReason::KeyCompromise,
-            2 => CrlReason::CaCompromise,
-            3 => CrlReason::AffiliationChanged,
-            4 => CrlReason::Superseded,
-            5 => CrlReason::CessationOfOperation,
-            6 => CrlReason::CertificateHold,
-            8 => CrlReason::RemoveFromCrl,
-            9 => CrlReason::PrivilegeWithdrawn,
-            10 => CrlReason::AaCompromise,
-            other => CrlReason::Other(other),
-        }
-    }
-
-    /// The number of the ENUMERATED.
-    pub const fn number(self) -> u8 {
-        match self {
-            CrlReason::Unspecified => 0,
-            CrlReason::KeyCompromise => 1,
-            CrlReason::CaCompromise => 2,
-            CrlReason::AffiliationChanged => 3,
-            CrlReason::Superseded => 4,
-            CrlReason::CessationOfOperation => 5,
-            CrlReason::CertificateHold => 6,
-            CrlReason::RemoveFromCrl => 8,
-            CrlReason::PrivilegeWithdrawn => 9,
-            CrlReason::AaCompromise => 10,
-            CrlReason::Other(number) => number,
-        }
-    }
-
-    /// From a CRLReason, DER: an ENUMERATED that fits a byte.
-    pub fn from_der(value: &[u8]) -> Result<Self, Asn1Error> {
-        match value {
-            [0x0a, 0x01, number] if *number < 0x80 => Ok(Self::from_number(*number)),
-            [0x0a, 0x02, 0x00, number] if *number >= 0x80 => Ok(Self::from_number(*number)),
-            _ => Err(Asn1Error::invalid("CRLReason", "not an ENUMERATED between 0 and 255")),
-        }
-    }
-}
-
-impl fmt::Display for CrlReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            CrlReason::Unspecified => "unspecified",
-            CrlReason::KeyCompromise => "keyCompromise",
-            CrlReason::CaCompromise => "cACompromise",
-            CrlReason::AffiliationChanged => "affiliationChanged",
-            CrlReason::Superseded => "superseded",
-            CrlReason::CessationOfOperation => "cessationOfOperation",
-            CrlReason::CertificateHold => "certificateHold",
-            CrlReason::RemoveFromCrl => "removeFromCRL",
-            CrlReason::PrivilegeWithdrawn => "privilegeWithdrawn",
-            CrlReason::AaCompromise => "aACompromise",
-            CrlReason::Other(number) => return write!(f, "number {number}"),
-        })
-    }
-}
-
-/// A CRLNumber or BaseCRLNumber: content of a non-negative INTEGER, kept without leading zeros and so ordered by length,
-/// then bytes. RFC 5280 section 5.2.3 has issuers keep to 20 octets; a longer one is a number all the same.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct CrlNumber(Box<[u8]>);
-
-impl CrlNumber {
-    /// From the value of the extension.
-    pub fn from_der(value: &[u8]) -> Result<Self, Asn1Error> {
-        const WHAT: &str = "CRLNumber";
-        let mut cursor = Cursor::new(value, WHAT)?;
-        let content = cursor.expect(Tag::Integer, "an INTEGER")?.value;
-        cursor.finish()?;
-        match content {
-            [] => Err(Asn1Error::invalid(WHAT, "an INTEGER without content")),
-            [first, ..] if first & 0x80 != 0 => Err(Asn1Error::invalid(WHAT, "negative")),
-            _ if content.len() > limits::MAX_CRL_NUMBER_BYTES => {
-                Err(Asn1Error::too_large(WHAT, "size in bytes", limits::MAX_CRL_NUMBER_BYTES, content.len()))
-            }
-            _ => Ok(Self::from_be_bytes(content)),
-        }
-    }
-
-    /// From its bytes, most significant first.
-    pub fn from_be_bytes(bytes: &[u8]) -> Self {
-        let zeros = bytes.iter().take_while(|b| **b == 0).count();
-        CrlNumber(bytes[zeros..].into())
-    }
-
-    /// Its bytes, most significant first, without leading zeros.
-    pub fn as_be_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Ord for CrlNumber {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
-    }
-}
-
-impl PartialOrd for CrlNumber {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl fmt::Display for CrlNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.len() <= 8 {
-            return write!(f, "{}", self.0.iter().fold(0u64, |n, b| n << 8 | u64::from(*b)));
-        }
-        write!(f, "0x{}", super::x509::hex(&self.0))
-    }
-}
-
-impl fmt::Debug for CrlNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CrlNumber({self})")
-    }
-}
 
 /// A revocation list, split but not believed.
 #[derive(Clone)]

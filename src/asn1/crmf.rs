@@ -1,9 +1,10 @@
 //! Certificate requests (RFC 4211): template, controls, proof of possession. The module's tags are IMPLICIT.
 
 use super::der::{Asn1Error, Cursor, element, encode, sequence};
+use super::fields::read_time;
 use super::name::Name;
 use super::oid::{self, Oid};
-use super::x509::{Extensions, read_time};
+use super::x509::Extensions;
 use crate::crypto::algorithm::encode_oid;
 use crate::time::Time;
 

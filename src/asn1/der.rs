@@ -9,6 +9,8 @@ use std::fmt;
 pub use ::der::{Decode, Encode, Tag, TagNumber};
 use ::der::{Header, Reader, SliceReader};
 
+use crate::codes::Code;
+use crate::error::Error;
 use crate::limits;
 
 /// Input that is not what its ASN.1 says it must be.
@@ -20,6 +22,19 @@ pub struct Asn1Error {
     pub problem: Problem,
     /// Offset in bytes from the start of the input given to the reader of `structure`.
     pub offset: usize,
+}
+
+impl From<Asn1Error> for Error {
+    fn from(error: Asn1Error) -> Self {
+        let code = match error.problem {
+            Problem::Trailing { .. } => Code::TrailingData,
+            Problem::TooLarge { .. } => Code::Limit,
+            Problem::Unknown { .. } => Code::Algorithm,
+            _ if error.structure == "PEM" => Code::Pem,
+            _ => Code::Der,
+        };
+        Error::new(code, error.to_string())
+    }
 }
 
 /// What can be wrong with encoded input.
@@ -209,7 +224,7 @@ impl<'a> Cursor<'a> {
     /// Element and content of what comes next, if it begins with this byte: for types that the decoder has no tag for.
     pub fn optional_raw(&mut self, tag_byte: u8) -> Option<(&'a [u8], &'a [u8])> {
         let rest = self.rest();
-        let (header_len, value_len) = super::crl::header(rest, tag_byte)?;
+        let (header_len, value_len) = super::element::header(rest, tag_byte)?;
         let bytes = rest.get(..header_len.checked_add(value_len)?)?;
         self.position += bytes.len();
         Some((bytes, &bytes[header_len..]))

@@ -4,9 +4,10 @@
 use ::der::Tag;
 
 use super::der::{Asn1Error, Cursor, Tlv, context};
+use super::fields::read_oid;
 use super::general_name::{GeneralName, general_names};
 use super::oid::{self, Oid};
-use super::x509::{Certificate, read_oid};
+use super::x509::Certificate;
 
 /// Most points or access descriptions read from one extension; real ones have one to four.
 const MAX_ITEMS: usize = 64;

@@ -4,9 +4,9 @@
 use ::der::Tag;
 
 use super::der::{Asn1Error, Cursor, Tlv, context};
+use super::fields::bit_string;
 use super::oid::Oid;
 use super::pkcs8::algorithm_identifier;
-use super::x509::bit_string;
 
 /// `EncryptedKey ::= CHOICE { encryptedValue EncryptedValue, envelopedData [0] EnvelopedData }`
 #[derive(Clone, Copy, Debug)]

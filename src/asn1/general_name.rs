@@ -7,9 +7,11 @@ use std::net::IpAddr;
 use ::der::{Tag, TagNumber};
 
 use super::der::{Asn1Error, Cursor};
+use super::fields::read_oid;
 use super::oid::Oid;
-use super::x509::{Certificate, hex, read_oid};
+use super::x509::Certificate;
 use super::{directory_string, name, oid};
+use crate::words::hex;
 
 /// One name in one of its nine forms; contents are as they came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use const_oid::db::DB;
 
-use super::crl::take_any;
 use super::der::{Asn1Error, element, sequence};
 use super::directory_string::{self, objection, type_of};
+use super::element::take_any;
 use super::oid::{self, Oid};
-use super::x509::hex;
+use crate::words::hex;
 pub(crate) use crate::words::is_misleading;
 
 /// Names of attribute types beside those of the registry, in small letters.

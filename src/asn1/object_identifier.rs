@@ -2,14 +2,10 @@
 //! 2.25 and 128 bits).
 
 use std::fmt;
-use std::str::FromStr;
 
 use ::der::{DecodeValue, EncodeValue, FixedTag, Header, Length, Reader, Tag, Writer};
 
-use super::der::Asn1Error;
 use crate::limits::MAX_OID_BYTES;
-
-const WHAT: &str = "OBJECT IDENTIFIER";
 
 /// An object identifier by the content of its encoding; its numbers may be of any size.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,33 +16,7 @@ pub struct ObjectIdentifier {
 }
 
 impl ObjectIdentifier {
-    /// From the content of an encoding.
-    pub fn from_bytes(content: &[u8]) -> Result<Self, Asn1Error> {
-        if content.len() > MAX_OID_BYTES {
-            return Err(Asn1Error::too_large(WHAT, "size in bytes", MAX_OID_BYTES, content.len()));
-        }
-        if !is_well_formed(content) {
-            return Err(Asn1Error::invalid(WHAT, "malformed"));
-        }
-        let mut oid = Self::EMPTY;
-        let mut i = 0;
-        while i < content.len() {
-            oid = oid.with(content[i]);
-            i += 1;
-        }
-        Ok(oid)
-    }
-
-    /// From numbers with dots between them.
-    pub fn new(dotted: &str) -> Result<Self, Asn1Error> {
-        // Digits cost the square of their count.
-        if dotted.len() > 4 * MAX_OID_BYTES {
-            return Err(Asn1Error::too_large(WHAT, "size in characters", 4 * MAX_OID_BYTES, dotted.len()));
-        }
-        Self::parse(dotted.as_bytes()).ok_or_else(|| Asn1Error::invalid(WHAT, "not numbers with dots between them"))
-    }
-
-    /// The same of a text in the source; what is none does not compile.
+    /// From numbers with dots between them, in the source; what is none does not compile.
     pub const fn new_unwrap(dotted: &str) -> Self {
         match Self::parse(dotted.as_bytes()) {
             Some(oid) => oid,
@@ -59,15 +29,15 @@ impl ObjectIdentifier {
         self.content.split_at(self.len as usize).0
     }
 
-    const EMPTY: Self = ObjectIdentifier { content: [0; MAX_OID_BYTES], len: 0 };
+    pub(super) const EMPTY: Self = ObjectIdentifier { content: [0; MAX_OID_BYTES], len: 0 };
 
-    const fn with(mut self, byte: u8) -> Self {
+    pub(super) const fn with(mut self, byte: u8) -> Self {
         self.content[self.len as usize] = byte;
         self.len += 1;
         self
     }
 
-    const fn parse(text: &[u8]) -> Option<Self> {
+    pub(super) const fn parse(text: &[u8]) -> Option<Self> {
         let mut oid = Self::EMPTY;
         let mut position = 0;
         let mut count = 0;
@@ -154,15 +124,6 @@ pub(crate) const fn is_well_formed(content: &[u8]) -> bool {
     begins && !content.is_empty()
 }
 
-/// In dots.
-impl FromStr for ObjectIdentifier {
-    type Err = Asn1Error;
-
-    fn from_str(text: &str) -> Result<Self, Asn1Error> {
-        Self::new(text)
-    }
-}
-
 impl fmt::Display for ObjectIdentifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_dotted(self.as_bytes(), f)
@@ -174,7 +135,7 @@ pub(crate) struct Dotted<'a>(pub &'a [u8]);
 
 impl fmt::Display for Dotted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if is_well_formed(self.0) { write_dotted(self.0, f) } else { f.write_str(&super::x509::hex(self.0)) }
+        if is_well_formed(self.0) { write_dotted(self.0, f) } else { f.write_str(&crate::words::hex(self.0)) }
     }
 }
 

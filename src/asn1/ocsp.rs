@@ -6,8 +6,9 @@ use ::der::Tag;
 
 use super::crl::{CrlReason, any_time, first_element, note, shortest_integer, take};
 use super::der::{Asn1Error, Cursor, Tlv, context, element, sequence};
+use super::fields::{bit_string, read_oid};
 use super::oid::{self, Oid};
-use super::x509::{Certificate, Extensions, bit_string, read_oid};
+use super::x509::{Certificate, Extensions};
 use crate::crypto::DigestAlgorithm;
 use crate::crypto::algorithm::encode_oid;
 use crate::limits;

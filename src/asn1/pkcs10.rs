@@ -8,10 +8,11 @@ use ::der::Tag;
 use super::crmf::TemplateExtension;
 use super::der::{Asn1Error, Cursor, element, sequence};
 use super::directory_string::is_printable;
+use super::fields::{assemble_signed, bit_string, read_oid, span_of};
 use super::name::{self, Name};
 use super::oid;
 use super::pem;
-use super::x509::{Extensions, assemble_signed, bit_string, read_oid, span_of};
+use super::x509::Extensions;
 use crate::crypto::algorithm::encode_oid;
 
 const WHAT: &str = "CertificationRequest";

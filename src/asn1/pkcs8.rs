@@ -5,8 +5,8 @@ use ::der::Tag;
 use zeroize::Zeroizing;
 
 use super::der::{Asn1Error, Cursor, Tlv, element};
+use super::fields::{bit_string, read_oid};
 use super::oid::Oid;
-use super::x509::{bit_string, read_oid};
 
 /// OneAsymmetricKey, version 1 (RFC 5208) or 2; borrowed from the input.
 pub struct PrivateKeyInfo<'a> {

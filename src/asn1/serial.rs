@@ -1,7 +1,7 @@
 //! Serial numbers from text, as people and tools write them.
 
 use super::crl::shortest_integer;
-use super::x509::negated;
+use super::fields::negated;
 
 /// More than any serial number has: 20 octets (RFC 5280 section 4.1.2.2), and twice that for those in the field.
 const MAX_DIGITS: usize = 80;
@@ -33,7 +33,7 @@ fn magnitude_of(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asn1::x509::serial_text;
+    use crate::asn1::fields::serial_text;
 
     #[test]
     fn serial_numbers_are_read_as_people_and_tools_write_them() {

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ::der::{Decode, Tag};
 
-use super::der::{Asn1Error, Cursor, Tlv, context, sequence};
-use super::object_identifier::is_well_formed;
+use super::der::{Asn1Error, Cursor, Tlv, context};
+pub use super::fields::{assemble_signed, bit_string, negated, read_oid, read_time, serial_text};
+pub(crate) use super::fields::{read_oid_content, span_of};
 use super::{name, oid::Oid};
 use crate::limits;
 use crate::time::Time;
+pub use crate::words::hex;
 
 /// A parsed certificate. Cheap to clone; parts are spans of the one buffer that was received.
 ///
@@ -358,44 +360,6 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// Lower-case hexadecimal, as serial numbers are shown to people.
-pub fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, b| {
-        let _ = write!(out, "{b:02x}");
-        out
-    })
-}
-
-/// A serial number, content of the INTEGER, as it is shown to people: its bytes in hexadecimal digits, such as `00c1f2`. A
-/// negative one (against RFC 5280 section 4.1.2.2, and found in the field) is its magnitude behind a minus sign: `-05`.
-pub fn serial_text(content: &[u8]) -> String {
-    match content.first() {
-        Some(first) if first & 0x80 != 0 => {
-            let magnitude = negated(content);
-            let zeros = magnitude.iter().take_while(|byte| **byte == 0).count().min(magnitude.len() - 1);
-            format!("-{}", hex(&magnitude[zeros..]))
-        }
-        _ => hex(content),
-    }
-}
-
-/// The two's complement of a number, most significant byte first, in as many bytes.
-pub fn negated(number: &[u8]) -> Vec<u8> {
-    let mut carry = true;
-    let mut bytes: Vec<u8> = number
-        .iter()
-        .rev()
-        .map(|byte| {
-            let (sum, overflows) = (!byte).overflowing_add(u8::from(carry));
-            carry = overflows;
-            sum
-        })
-        .collect();
-    bytes.reverse();
-    bytes
-}
-
 /// The extensions in the content of an `[n] EXPLICIT Extensions`, one by one.
 pub struct Extensions<'a> {
     cursor: Cursor<'a>,
@@ -461,47 +425,6 @@ impl<'a> Iterator for Extensions<'a> {
     }
 }
 
-/// Reads an object identifier of at most [`limits::MAX_OID_BYTES`].
-pub fn read_oid(cursor: &mut Cursor<'_>) -> Result<Oid, Asn1Error> {
-    Oid::from_bytes(read_oid_content(cursor)?)
-}
-
-/// The same as it came: content that is well formed.
-pub(crate) fn read_oid_content<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], Asn1Error> {
-    const WHAT: &str = "OBJECT IDENTIFIER";
-    let content = cursor.expect(Tag::ObjectIdentifier, "an OBJECT IDENTIFIER")?.value;
-    if content.len() > limits::MAX_OID_BYTES {
-        return Err(Asn1Error::too_large(WHAT, "size in bytes", limits::MAX_OID_BYTES, content.len()));
-    }
-    if is_well_formed(content) { Ok(content) } else { Err(Asn1Error::invalid(WHAT, "malformed")) }
-}
-
-/// Reads a Time: UTCTime or GeneralizedTime in the forms of RFC 5280 section 4.1.2.5.
-///
-/// GeneralizedTime before 2050 is against the profile but unambiguous, and real roots have it: taken.
-pub fn read_time(cursor: &mut Cursor<'_>, field: &'static str) -> Result<Time, Asn1Error> {
-    let element = cursor.any(field)?;
-    match element.tag {
-        Tag::UtcTime => Time::from_utc_time(element.value),
-        Tag::GeneralizedTime => Time::from_generalized_time(element.value),
-        _ => None,
-    }
-    .ok_or_else(|| Asn1Error::invalid(field, "not a time in the form YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ"))
-}
-
-/// Content of a BIT STRING that must fill whole bytes.
-pub fn bit_string<'a>(element: Tlv<'a>, structure: &'static str, rule: &'static str) -> Result<&'a [u8], Asn1Error> {
-    match element.value {
-        [0, content @ ..] => Ok(content),
-        _ => Err(Asn1Error::invalid(structure, rule)),
-    }
-}
-
-/// Puts a certificate, CRL or request together from its signed part, AlgorithmIdentifier and signature.
-pub fn assemble_signed(tbs: &[u8], algorithm: &[u8], signature: &[u8]) -> Vec<u8> {
-    sequence(&[tbs, algorithm, &super::der::element(0x03, &[&[0], signature])])
-}
-
 fn read_version(fields: &mut Cursor<'_>) -> Result<u8, Asn1Error> {
     let Some(field) = fields.optional(context(0, true))? else { return Ok(1) };
     match field.value {
@@ -511,12 +434,6 @@ fn read_version(fields: &mut Cursor<'_>) -> Result<u8, Asn1Error> {
         [0x02, 0x01, 0x02] => Ok(3),
         _ => Err(Asn1Error::invalid("TBSCertificate", "version is not 1, 2 or 3")),
     }
-}
-
-/// Where `part`, a slice of `whole`, stands in it.
-pub(crate) fn span_of(whole: &[u8], part: &[u8]) -> Range<u32> {
-    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
-    start as u32..(start + part.len()) as u32
 }
 
 #[cfg(test)]

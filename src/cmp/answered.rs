@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::diagnosis::diagnose;
-use super::enrolment::Came;
 use super::info::{self, Question};
 use super::operation::{Operation, Outcome, Phase, State, UnderWay, in_phase};
 use super::proof::Possession;
+use super::received::Received;
 use super::response::{self, Checked, Failure, Inbox};
 use super::revoke;
 use crate::asn1::cmp::{BodyType, ErrorMsgContent, PkiBody, PkiStatus, PkiStatusInfo, PollRep, poll};
@@ -147,7 +147,7 @@ impl Operation {
                 self.challenge_came(&challenges, message.header().sender.as_deref(), now)
             }
             PkiBody::CertRep(rep) => {
-                let mut came = Came::with(&message, protected_by);
+                let mut came = Received::with(&message, protected_by);
                 // The clock of somebody who may not decide moves none.
                 came.message_time.take_if(|_| bearer.is_some());
                 came.signer = self.transaction.as_ref().and_then(|transaction| transaction.bound_signer.clone());

@@ -1,20 +1,18 @@
 //! What holds for all operations of a client: who we are, whom we trust, how far we trust, and what we tolerate.
 
-use std::fmt;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
-use super::authority::{SignerAuthorisation, has_signing_usage};
 use super::compare::Acceptance;
-use super::request::Signer;
+use super::credential::{Credential, MacParameters};
+use super::signer::Signer;
+use super::signer_authorisation::{SignerAuthorisation, has_signing_usage};
 use super::tolerance::Tolerance;
 use crate::asn1::cmp::InfoTypeAndValue;
 use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
-use crate::crypto::{DigestAlgorithm, Provider, SignatureAlgorithm};
+use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::time::Time;
@@ -202,90 +200,4 @@ impl Context {
         }
         Ok(())
     }
-}
-
-/// How requests are protected; one kind for a whole operation (RFC 9483 section 3.2).
-#[derive(Clone)]
-pub enum Credential {
-    /// By the key of a certificate, the supplier's (IDevID) or one issued before: by signature, or, with a KEM key, by a MAC
-    /// under a secret that the server encapsulates to it (RFC 9810 section 5.1.3.4).
-    Signature {
-        /// The key.
-        signer: Signer,
-        /// Its certificate.
-        certificate: Certificate,
-        /// The chain above the certificate, next issuer first; the root may be left out.
-        chain: Vec<Certificate>,
-        /// The algorithm; must fit the key. Of no meaning with a KEM key.
-        algorithm: SignatureAlgorithm,
-    },
-    /// By a MAC under a secret shared with the CA.
-    Mac {
-        /// Reference value: tells the CA which secret.
-        reference: Vec<u8>,
-        /// The secret.
-        secret: Zeroizing<Vec<u8>>,
-        /// How the MAC is made.
-        parameters: MacParameters,
-    },
-    /// Not at all: client and server know each other by TLS with certificates on both sides, and the CA wants it that way
-    /// (HashiCorp Vault). Answers without protection count only if they came that way:
-    /// [`Operation::feed_mutually_authenticated`](super::Operation::feed_mutually_authenticated). RFC 9810 section 5.1.3
-    /// allows protection to be left out where something outside the message gives it.
-    MutualTls {
-        /// The client's name in messages: the subject of its TLS certificate, DER.
-        sender: Vec<u8>,
-    },
-}
-
-impl Credential {
-    /// Whether messages are protected by a MAC under an encapsulated secret.
-    pub(super) fn is_kem(&self) -> bool {
-        matches!(self, Credential::Signature { signer, .. } if signer.kind().can_decapsulate())
-    }
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Credential::Signature { certificate, algorithm, .. } => {
-                write!(f, "Signature({certificate:?}, {algorithm:?})")
-            }
-            Credential::Mac { parameters, .. } => write!(f, "Mac({parameters:?})"),
-            Credential::MutualTls { .. } => f.write_str("MutualTls"),
-        }
-    }
-}
-
-/// Parameters of the MAC that we make. What a server chooses is bounded by [`Limits`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MacParameters {
-    /// PasswordBasedMac (RFC 4211 section 4.4, RFC 9045): what all CAs in the field know.
-    PasswordBased {
-        /// One-way function.
-        owf: DigestAlgorithm,
-        /// HMAC with this digest.
-        mac: DigestAlgorithm,
-        /// How often the one-way function is applied; at least 100 (RFC 9045 section 4.3).
-        iterations: u32,
-    },
-    /// PBMAC1 with PBKDF2 (RFC 9481 section 6.1.2): the better one, where the CA knows it.
-    Pbmac1 {
-        /// Digest of PBKDF2's HMAC.
-        prf: DigestAlgorithm,
-        /// HMAC with this digest.
-        mac: DigestAlgorithm,
-        /// Iterations of PBKDF2.
-        iterations: u32,
-    },
-}
-
-impl MacParameters {
-    /// PasswordBasedMac with SHA-256 throughout and 10,000 iterations (RFC 9045 section 4.3 for secrets of low entropy).
-    pub const PASSWORD_BASED: MacParameters =
-        MacParameters::PasswordBased { owf: DigestAlgorithm::Sha256, mac: DigestAlgorithm::Sha256, iterations: 10_000 };
-
-    /// PBMAC1 with SHA-256 throughout and 100,000 iterations.
-    pub const PBMAC1: MacParameters =
-        MacParameters::Pbmac1 { prf: DigestAlgorithm::Sha256, mac: DigestAlgorithm::Sha256, iterations: 100_000 };
 }

@@ -3,7 +3,8 @@
 //!
 //! Nothing here decides anything: it is asked once a failure is certain, and only adds to its facts.
 
-use super::context::{Context, Credential, MacParameters};
+use super::context::Context;
+use super::credential::{Credential, MacParameters};
 use super::protection::is_mac;
 use crate::asn1::cmp::{BodyType, PkiMessage};
 use crate::asn1::name;

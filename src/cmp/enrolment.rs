@@ -4,54 +4,27 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::context::Credential;
+use super::credential::Credential;
 use super::diagnosis::diagnose;
 use super::issued::{self, Issued};
 use super::keygen::open_generated_key;
 use super::operation::{Operation, Phase, State, ToProve, UnderWay};
 use super::possession;
 use super::proof::{Possession, RequestedKey, answer_challenges, open_certificate};
-use super::request::{CertificateRequest, RequestKind, Signer};
+use super::received::Received;
+use super::request::{CertificateRequest, RequestKind};
 use super::response::{self, ProtectedBy, refusal};
+use super::signer::Signer;
 use crate::asn1::Asn1Error;
-use crate::asn1::cmp::{
-    BodyType, CertOrEncCert, CertRepMessage, CertStatus, Challenge, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo,
-};
+use crate::asn1::cmp::{BodyType, CertOrEncCert, CertRepMessage, CertStatus, Challenge, PkiStatus, PkiStatusInfo};
 use crate::asn1::crmf::{self, PopoAuthInfo};
 use crate::asn1::der::sequence;
-use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
 use crate::crypto::{DigestAlgorithm, PrivateKey, SignatureAlgorithm};
 use crate::error::Error;
 use crate::time::Time;
-
-/// What came with a certificate response.
-pub(super) struct Came<'a> {
-    pub extra_certs: &'a [Certificate],
-    pub protected_by: ProtectedBy,
-    pub granted: bool,
-    pub confirm_before: Option<Time>,
-    /// What the sender's clock says.
-    pub message_time: Option<Time>,
-    /// Who signed it, if it is signed.
-    pub signer: Option<Certificate>,
-}
-
-impl<'a> Came<'a> {
-    pub fn with(message: &'a PkiMessage, protected_by: ProtectedBy) -> Self {
-        let header: &PkiHeader = message.header();
-        Came {
-            extra_certs: message.extra_certs(),
-            protected_by,
-            granted: header.info(oid::IT_IMPLICIT_CONFIRM).is_some(),
-            confirm_before: header.info(oid::IT_CONFIRM_WAIT_TIME).and_then(generalized_time),
-            message_time: header.message_time,
-            signer: None,
-        }
-    }
-}
 
 impl Operation {
     /// Asks for the certificate, after proof of possession of the new key.
@@ -154,7 +127,7 @@ impl Operation {
     pub(super) fn certificate_answered(
         &mut self,
         rep: CertRepMessage,
-        came: &Came<'_>,
+        came: &Received<'_>,
         under_way: UnderWay,
         now: Time,
     ) -> Result<(), Error> {
@@ -204,7 +177,7 @@ impl Operation {
         der: &[u8],
         error: &Asn1Error,
         cert_req_id: i64,
-        came: &Came<'_>,
+        came: &Received<'_>,
         now: Time,
     ) -> Result<(), Error> {
         let refused = Error::new(Code::WrongCertificate, format!("the issued certificate cannot be read: {error}"));
@@ -226,7 +199,7 @@ impl Operation {
 
     /// RFC 9483 section 4.1.1: granted only if it was asked for. Otherwise certConf is sent: it is a proof of its own, and the
     /// only way to tell the CA that its certificate is refused.
-    fn is_confirmed_implicitly(&self, came: &Came<'_>) -> bool {
+    fn is_confirmed_implicitly(&self, came: &Received<'_>) -> bool {
         came.granted && self.context.ask_implicit_confirm && self.request.may_be_confirmed_implicitly()
     }
 
@@ -236,7 +209,7 @@ impl Operation {
         status: PkiStatusInfo,
         ca_pubs: Vec<Certificate>,
         cert_req_id: i64,
-        came: &Came<'_>,
+        came: &Received<'_>,
         now: Time,
     ) -> Result<(), Error> {
         // RFC 9483 section 4.1.5, RFC 9810 section 8.9: new anchors only under the shared secret; in cp and kup caPubs have
@@ -327,7 +300,7 @@ impl Operation {
         encrypted: Option<&[u8]>,
         certificate: &Certificate,
         chain: &[Certificate],
-        came: &Came<'_>,
+        came: &Received<'_>,
         now: Time,
     ) -> Result<Option<Arc<dyn PrivateKey>>, Error> {
         match (&self.certificate_request().key, encrypted) {
@@ -421,9 +394,4 @@ fn refusing(error: &Error) -> PkiStatusInfo {
     info.fail_info = Some(1 << 7);
     info.texts.push(error.message().to_owned());
     info
-}
-
-fn generalized_time(value: &[u8]) -> Option<Time> {
-    let mut cursor = crate::asn1::der::Cursor::new(value, "confirmWaitTime").ok()?;
-    Time::from_generalized_time(cursor.expect(::der::Tag::GeneralizedTime, "a time").ok()?.value)
 }

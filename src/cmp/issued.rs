@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::compare::{Difference, PUBLIC_KEY, differences, lost_uses};
-use super::context::{Context, Credential};
+use super::context::Context;
+use super::credential::Credential;
 use super::proof::RequestedKey;
 use super::request::{CertificateRequest, RequestKind};
 use crate::asn1::cmp::{PkiStatus, PkiStatusInfo};

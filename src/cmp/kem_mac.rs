@@ -12,10 +12,11 @@
 
 use ::der::Tag;
 
-use super::context::{Context, Credential};
+use super::context::Context;
+use super::credential::Credential;
 use super::operation::{Operation, Phase, UnderWay};
 use super::protection::MacKey;
-use super::request::Signer;
+use super::signer::Signer;
 use super::transaction::Transaction;
 use crate::asn1::cmp::general::gen_msg;
 use crate::asn1::cmp::{BodyType, InfoTypeAndValue};

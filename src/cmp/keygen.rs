@@ -6,11 +6,12 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::authority::{Act, may_sign};
-use super::context::{Context, Credential};
-use super::enrolment::Came;
+use super::context::Context;
+use super::credential::Credential;
 use super::proof::old_form_allowed;
-use super::request::Signer;
+use super::received::Received;
 use super::response::ProtectedBy;
+use super::signer::Signer;
 use crate::asn1::encrypted_key::EncryptedKey;
 use crate::asn1::oid;
 use crate::asn1::pkcs8::asymmetric_key_package;
@@ -22,37 +23,11 @@ use crate::crypto::{CryptoError, PrivateKey};
 use crate::error::Error;
 use crate::time::Time;
 
-/// Refuses credentials to which nothing can be encrypted, before anything is sent.
-pub(super) fn check_credential(context: &Context) -> Result<(), Error> {
-    match &context.credential {
-        Credential::Mac { .. } => Ok(()),
-        Credential::MutualTls { .. } => {
-            let words =
-                "a generated key comes encrypted to the credential of the messages, and there is none beside TLS";
-            Err(Error::new(Code::Unsupported, words))
-        }
-        Credential::Signature { signer: Signer::Key(key), .. } if key.kind().can_receive() => Ok(()),
-        Credential::Signature { signer: Signer::Key(key), .. } => {
-            let words = format!(
-                "a generated key comes encrypted to the credential, and nothing can be encrypted to a key of type {}; \
-                 an RSA or EC key or a shared secret can receive it",
-                key.kind()
-            );
-            Err(Error::new(Code::Algorithm, words))
-        }
-        Credential::Signature { signer: Signer::Deferred { .. }, .. } => {
-            let words = "a generated key comes encrypted to the credential, whose key signs by a step of the caller's \
-                         and opens nothing";
-            Err(Error::new(Code::Unsupported, words))
-        }
-    }
-}
-
 /// Opens a generated key, checks who made it, and that it is the key of `certificate`, whose `chain` is known to be good.
 pub(super) fn open_generated_key(
     context: &Context,
     encrypted: &[u8],
-    came: &Came<'_>,
+    came: &Received<'_>,
     certificate: &Certificate,
     chain: &[Certificate],
     now: Time,
@@ -128,7 +103,7 @@ fn open_envelope(context: &Context, fields: &[u8], signer: Option<&Certificate>)
 fn check_signed(
     context: &Context,
     signed: &SignedData<'_>,
-    came: &Came<'_>,
+    came: &Received<'_>,
     chain: &[Certificate],
     now: Time,
 ) -> Result<(), Error> {

@@ -5,10 +5,12 @@
 //!
 //! | file | |
 //! | --- | --- |
+//! | [`signer`], [`credential`] | a key that signs, wherever it is; what protects messages |
+//! | [`signer_authorisation`] | whom the owner lets sign |
 //! | [`context`] | what holds for all operations of a client: credential, anchors, limits, tolerances |
 //! | [`tolerance`], [`profile`] | deviations that are put up with, by name; bundles of them for known CAs |
-//! | [`request`] | what the caller wants: a certificate by ir, cr, kur or p10cr, or another of the following |
-//! | [`revoke`] | the revocation of a certificate: rr and its answer |
+//! | [`request`] | what the caller wants: a certificate by ir, cr, kur or p10cr, a revocation, or an answer to a question |
+//! | [`revoke`] | the answer to a request for revocation |
 //! | [`proof`] | the key that is to be certified, and the proofs of having it |
 //! | `kem_mac` | protection with a KEM key: a secret is encapsulated first |
 //! | `keygen` | keys that the CA's side makes |
@@ -19,11 +21,12 @@
 //! | [`issued`] | the issued certificate is checked |
 //! | [`compare`] | it is compared with what was asked, and by whom it is taken if it differs |
 //! | [`operation`] | the state machine: step, feed, action |
-//! | `bearer` | what is taken from a signer that may not decide: what proves itself |
+//! | `bearer`, `weighing` | a signer that may not decide; what is taken from it: what proves itself |
 //! | `answered` | what an answer leads to: waiting, polling, another version, the end |
 //! | `diagnosis` | what is known of a failure: rule, expectation, finding, hint |
 //! | `enrolment` | the exchange that brings a certificate, as far as its confirmation |
 //! | [`snapshot`] | save and restore across a reboot |
+//! | `saved_form` | the frame of a saved operation |
 //! | [`saved`] | what a saved operation is, told before it is resumed |
 
 mod answered;
@@ -31,6 +34,7 @@ pub mod authority;
 mod bearer;
 pub mod compare;
 pub mod context;
+pub mod credential;
 mod diagnosis;
 mod enrolment;
 pub mod info;
@@ -45,17 +49,22 @@ pub mod profile;
 pub mod proof;
 pub mod protection;
 pub mod ra;
+mod received;
 pub mod request;
 pub mod response;
 pub mod revoke;
 pub mod saved;
+mod saved_form;
+pub mod signer;
+pub mod signer_authorisation;
 pub mod snapshot;
 pub mod tolerance;
 mod transaction;
+mod weighing;
 
-pub use authority::SignerAuthorisation;
 pub use compare::{Acceptance, Deviation, Difference, differences};
-pub use context::{Context, Credential, MacParameters};
+pub use context::Context;
+pub use credential::{Credential, MacParameters};
 pub use diagnosis::{describe_message, diagnose_transport};
 pub use info::{Information, Question, RequestTemplate, RootUpdate};
 pub use issued::Issued;
@@ -65,7 +74,9 @@ pub use passphrase::SealedPassphrase;
 pub use profile::Profile;
 pub use proof::{Possession, RequestedKey};
 pub use ra::{Device, DeviceRequest, Proof, RegistrationAuthority, fail_info_of};
-pub use request::{CertificateRequest, Request, RequestKind, Signer};
-pub use revoke::{RevocationRequest, Revoked};
+pub use request::{CertificateRequest, Request, RequestKind, RevocationRequest};
+pub use revoke::Revoked;
 pub use saved::{SavedCredential, SavedOperation, SavedState};
+pub use signer::Signer;
+pub use signer_authorisation::SignerAuthorisation;
 pub use tolerance::Tolerance;

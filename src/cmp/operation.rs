@@ -21,13 +21,15 @@
 
 use std::sync::Arc;
 
-use super::context::{Context, Credential};
+use super::context::Context;
+use super::credential::Credential;
 use super::diagnosis::diagnose;
 use super::info::Information;
 use super::issued::Issued;
-use super::request::{Request, RequestKind, Signer};
+use super::request::{Request, RequestKind};
 use super::response::Inbox;
 use super::revoke::Revoked;
+use super::signer::Signer;
 use super::transaction::{Transaction, Unprotected, general_info};
 use crate::asn1::cmp::BodyType;
 use crate::codes::Code;

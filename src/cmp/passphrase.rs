@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::context::{Context, Credential};
+use super::context::Context;
+use super::credential::Credential;
 use crate::asn1::der::{Cursor, element, encode, sequence};
 use crate::asn1::encrypted_key::EncryptedKey;
 use crate::asn1::oid;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use super::request::Signer;
+use super::signer::Signer;
 use crate::asn1::cmp::challenge::{Challenge, Rand, pop_dec_key_resp};
 use crate::asn1::crmf::{SubsequentMessage, popo_subsequent};
 use crate::asn1::der::element;

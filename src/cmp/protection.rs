@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use ::der::Tag;
 
-use super::context::MacParameters;
+use super::credential::MacParameters;
 use crate::asn1::der::{Cursor, element, encode, sequence};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::read_oid;

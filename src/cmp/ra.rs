@@ -14,11 +14,12 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::authority::{Act, may_sign};
-use super::context::{Context, Credential};
+use super::context::Context;
+use super::credential::Credential;
 use super::possession::{self, Possession};
 use super::protection::{MacKey, is_mac};
-use super::request::Signer;
 use super::response;
+use super::signer::Signer;
 use super::transaction::Transaction;
 use crate::asn1::cmp::body::encode_body;
 use crate::asn1::cmp::{BodyType, InfoTypeAndValue, PkiHeader, PkiMessage, PkiStatusInfo, message};

@@ -3,7 +3,8 @@
 
 use super::authority::{Act, may_sign, own_certificates};
 use super::bearer::Bearer;
-use super::context::{Context, Credential};
+use super::context::Context;
+use super::credential::Credential;
 use super::issued::is_success;
 use super::protection::{MacKey, is_mac};
 use super::request::Request;
@@ -32,7 +33,7 @@ pub(super) struct Checked {
     pub body: PkiBody,
     /// How it was protected.
     pub protected_by: ProtectedBy,
-    /// Its signer, where that is somebody who may not decide: see [`super::bearer`].
+    /// Its signer, where that is somebody who may not decide: see [`super::weighing`].
     pub bearer: Option<Bearer>,
 }
 

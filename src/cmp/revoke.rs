@@ -1,33 +1,13 @@
-//! The revocation of a certificate: rr and what the server answers (RFC 9483 section 4.2).
+//! What the server answers to a request for revocation (RFC 9483 section 4.2).
 
-use super::context::{Context, Credential};
+use super::context::Context;
+use super::request::RevocationRequest;
 use super::response::{check_no_fail_info, refusal};
-use crate::asn1::cmp::revocation::rev_req;
 use crate::asn1::cmp::{PkiStatus, PkiStatusInfo, RevRepContent};
-use crate::asn1::crl::CrlReason;
 use crate::asn1::name;
-use crate::asn1::x509::{Certificate, serial_text};
+use crate::asn1::x509::serial_text;
 use crate::codes::Code;
 use crate::error::Error;
-use crate::time::Time;
-use crate::validation::same_name;
-
-/// Which certificate is to be revoked, and why.
-///
-/// An end entity protects the request with the key of that very certificate; whether another credential is authorised,
-/// such as an RA's, is for the server to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RevocationRequest {
-    /// The issuer's Name, DER.
-    pub issuer: Vec<u8>,
-    /// Content of the serial number.
-    pub serial: Vec<u8>,
-    /// Why; [`CrlReason::CertificateHold`] can be taken back by [`CrlReason::RemoveFromCrl`] where the CA does that.
-    pub reason: CrlReason,
-    /// The settings' shared secret is a passphrase that the CA was given for this (RFC 9810 appendix B), and protects the
-    /// request in place of the certificate's key.
-    pub by_passphrase: bool,
-}
 
 /// The server has revoked.
 #[derive(Clone, Debug)]
@@ -36,64 +16,6 @@ pub struct Revoked {
     pub status: PkiStatusInfo,
     /// CRLs that came along, DER; not checked: that is `validation`'s part.
     pub crls: Vec<Vec<u8>>,
-}
-
-impl RevocationRequest {
-    /// For this certificate.
-    pub fn new(certificate: &Certificate, reason: CrlReason) -> Self {
-        RevocationRequest {
-            issuer: certificate.issuer().to_vec(),
-            serial: certificate.serial().to_vec(),
-            reason,
-            by_passphrase: false,
-        }
-    }
-
-    /// RevReqContent, DER.
-    pub(super) fn content(&self) -> Vec<u8> {
-        rev_req(&self.issuer, &self.serial, self.reason)
-    }
-
-    pub(super) fn check(&self, context: &Context) -> Result<(), Error> {
-        name::Name::from_der(&self.issuer)?;
-        if self.serial.is_empty() {
-            return Err(Error::new(Code::InvalidArgument, "a revocation without serial number"));
-        }
-        if let CrlReason::Other(number) = self.reason {
-            return Err(Error::new(Code::InvalidArgument, format!("{number} is no reason of RFC 5280 section 5.3.1")));
-        }
-        if self.by_passphrase {
-            return match context.credential {
-                Credential::Mac { .. } => Ok(()),
-                _ => {
-                    let words = "a revocation by passphrase needs the passphrase and its reference value as credential";
-                    Err(Error::new(Code::InvalidArgument, words))
-                }
-            };
-        }
-        // RFC 9483 section 4.1.5: the shared secret protects enrolment; a revocation is signed.
-        if !matches!(context.credential, Credential::Signature { .. }) {
-            let words =
-                "a revocation is signed with the certificate that is to be revoked, not protected with a secret";
-            return Err(Error::new(Code::InvalidArgument, words));
-        }
-        Ok(())
-    }
-
-    /// RFC 9483 section 4.2: the certificate has not expired, as far as that is known here.
-    pub(super) fn check_validity(&self, context: &Context, now: Time) -> Result<(), Error> {
-        if let Credential::Signature { certificate, .. } = &context.credential {
-            if self.is_about(Some(certificate.issuer()), certificate.serial()) && certificate.not_after() < now {
-                let words = format!("the certificate to be revoked expired {} anyway", certificate.not_after());
-                return Err(Error::new(Code::Expired, words));
-            }
-        }
-        Ok(())
-    }
-
-    fn is_about(&self, issuer: Option<&[u8]>, serial: &[u8]) -> bool {
-        serial == self.serial && issuer.is_some_and(|issuer| same_name(issuer, &self.issuer))
-    }
 }
 
 /// One status, which says yes, about the certificate that was meant.

@@ -5,8 +5,8 @@
 
 use ::der::Tag;
 
-use super::context::Credential;
-use super::snapshot::{check_version, opened, read_octets};
+use super::credential::Credential;
+use super::saved_form::{check_version, opened, read_octets};
 use crate::asn1::cmp::BodyType;
 use crate::asn1::der::{Cursor, element, encode, sequence};
 use crate::codes::Code;

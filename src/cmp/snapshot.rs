@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use ::der::{Decode, Tag};
 
-use super::context::{Context, Credential};
+use super::context::Context;
+use super::credential::Credential;
 use super::info::Question;
 use super::issued::Issued;
 use super::kem_mac;
@@ -17,9 +18,10 @@ use super::operation::{Operation, Phase, State, UnderWay};
 use super::passphrase::SealedPassphrase;
 use super::proof::{Possession, RequestedKey};
 use super::protection::MacKey;
-use super::request::{CertificateRequest, Request, RequestKind, Signer};
-use super::revoke::RevocationRequest;
+use super::request::{CertificateRequest, Request, RequestKind, RevocationRequest};
 use super::saved::SavedCredential;
+use super::saved_form::{VERSION, WHAT, check_version, octets, opened, read_octets};
+use super::signer::Signer;
 use super::transaction::Transaction;
 use crate::asn1::cmp::{BodyType, CrlSource, InfoTypeAndValue, PkiStatus, PkiStatusInfo};
 use crate::asn1::crl::CrlReason;
@@ -33,10 +35,6 @@ use crate::crypto::algorithm::encode_oid;
 use crate::crypto::{DigestAlgorithm, KeyKind, SignatureAlgorithm};
 use crate::error::Error;
 use crate::time::Time;
-
-/// Changes whenever the saved form does. Others are refused by their number: 3 and older do not say whose they are.
-const VERSION: i64 = 4;
-const WHAT: &str = "saved operation";
 
 /// Numbers of requests, after 0 to 2 for ir, cr and kur.
 const PKCS10: i64 = 3;
@@ -173,27 +171,6 @@ impl Operation {
         let (kind, spki) = saved_request(saved)?;
         Ok((0..=2).contains(&kind) && spki.is_empty())
     }
-}
-
-/// The fields, the version first; the whole content; and its digest, which is for the caller to check.
-pub(super) fn opened(saved: &[u8]) -> Result<(Cursor<'_>, &[u8], &[u8]), Error> {
-    let damaged = |error: crate::asn1::Asn1Error| Error::new(Code::Corrupt, error.to_string());
-    let mut outer = Cursor::sequence(saved, WHAT).map_err(damaged)?;
-    let content = outer.expect(Tag::Sequence, "the content").map_err(damaged)?;
-    let digest = outer.expect(Tag::OctetString, "the digest").map_err(damaged)?.value;
-    outer.finish().map_err(damaged)?;
-    let fields = Cursor::new(content.value, WHAT).map_err(damaged)?;
-    Ok((fields, content.bytes, digest))
-}
-
-/// Reads the version. Whoever can check the digest does so first: a damaged version is no other version.
-pub(super) fn check_version(fields: &mut Cursor<'_>) -> Result<(), Error> {
-    let version: i64 = fields.decode().map_err(|error| Error::new(Code::Corrupt, error.to_string()))?;
-    if version == VERSION {
-        return Ok(());
-    }
-    let words = format!("the saved operation has version {version}, this library reads {VERSION}");
-    Err(Error::new(Code::UnknownVersion, words))
 }
 
 /// Kind and key of a saved request.
@@ -586,12 +563,4 @@ fn read_issued(fields: &mut Cursor<'_>) -> Result<Issued, Error> {
         private_key: None,
         cert_req_id,
     })
-}
-
-fn octets(value: &[u8]) -> Vec<u8> {
-    element(0x04, &[value])
-}
-
-pub(super) fn read_octets(fields: &mut Cursor<'_>) -> Result<Vec<u8>, Error> {
-    Ok(fields.expect(Tag::OctetString, "bytes")?.value.to_vec())
 }

@@ -1,7 +1,8 @@
 //! What ties the messages of one operation together: identifiers, nonces, and the keys on both sides; and from that,
 //! header and protection of what we send (RFC 9483 sections 3.1 to 3.3).
 
-use super::context::{Context, Credential};
+use super::context::Context;
+use super::credential::Credential;
 use super::protection::MacKey;
 use super::request::Request;
 use crate::asn1::cmp::body::encode_body;

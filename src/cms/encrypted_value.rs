@@ -5,7 +5,7 @@
 use ::der::Tag;
 use zeroize::Zeroizing;
 
-use super::CmsError;
+use super::error::CmsError;
 use super::recipient::oaep_parameters;
 use crate::asn1::der::Asn1Error;
 use crate::asn1::encrypted_key::EncryptedValue;

@@ -4,9 +4,9 @@
 use ::der::Tag;
 use zeroize::Zeroizing;
 
-use super::CmsError;
-use super::enveloped::OpenOptions;
-use super::recipient::{RecipientIdentifier, is_for, issuer_and_serial, object, wrap_key_len};
+use super::error::CmsError;
+use super::options::OpenOptions;
+use super::recipient_identifier::{RecipientIdentifier, is_for, issuer_and_serial, object, wrap_key_len};
 use crate::asn1::der::{self, Asn1Error, Cursor, element, encode, sequence};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::algorithm_identifier;

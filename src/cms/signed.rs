@@ -3,8 +3,9 @@
 use ::der::Tag;
 use subtle::ConstantTimeEq;
 
-use super::recipient::is_for;
-use super::{CmsError, encode_content_info, read_content_info};
+use super::content_info::{encode_content_info, read_content_info};
+use super::error::CmsError;
+use super::recipient_identifier::is_for;
 use crate::asn1::der::{self, Asn1Error, Cursor, Tlv, element, sequence};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::{Certificate, read_oid};

@@ -319,16 +319,6 @@ impl SignatureAlgorithm {
         all.find(|algorithm| name.eq_ignore_ascii_case(&algorithm.name()))
     }
 
-    /// How a key signs unless the caller says otherwise. An RSA key whose identifier is id-RSASSA-PSS makes such signatures
-    /// only, with parameters by those (RFC 4055 section 1.2); other keys as [`KeyKind::default_signature`] says.
-    pub fn default_for(spki: &[u8], kind: KeyKind) -> Self {
-        use super::public_key::PublicKey;
-        match PublicKey::from_spki(spki) {
-            Ok(PublicKey::Rsa(rsa)) => rsa.bound_to().unwrap_or(kind.default_signature()),
-            _ => kind.default_signature(),
-        }
-    }
-
     /// From an AlgorithmIdentifier, DER. Parameters are checked against what the identifier demands.
     pub fn from_der(identifier: &[u8]) -> Result<Self, Asn1Error> {
         const WHAT: &str = "AlgorithmIdentifier";

@@ -301,3 +301,14 @@ fn positive<'a>(fields: &mut Cursor<'a>, field: &'static str) -> Result<&'a [u8]
         _ => Err(Asn1Error::invalid("RSAPublicKey", "a number that is not positive or not in its shortest form")),
     }
 }
+
+impl SignatureAlgorithm {
+    /// How a key signs unless the caller says otherwise. An RSA key whose identifier is id-RSASSA-PSS makes such signatures
+    /// only, with parameters by those (RFC 4055 section 1.2); other keys as [`KeyKind::default_signature`] says.
+    pub fn default_for(spki: &[u8], kind: KeyKind) -> Self {
+        match PublicKey::from_spki(spki) {
+            Ok(PublicKey::Rsa(rsa)) => rsa.bound_to().unwrap_or(kind.default_signature()),
+            _ => kind.default_signature(),
+        }
+    }
+}

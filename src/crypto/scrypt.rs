@@ -98,10 +98,10 @@ mod tests {
         let provider = super::super::default_provider();
         let mut out = [0u8; 64];
         scrypt(&*provider, b"", b"", (16, 1, 1), &mut out).unwrap();
-        let shown = crate::asn1::x509::hex(&out);
+        let shown = crate::words::hex(&out);
         assert!(shown.starts_with("77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442"), "{shown}");
         scrypt(&*provider, b"password", b"NaCl", (1024, 8, 16), &mut out).unwrap();
-        let shown = crate::asn1::x509::hex(&out);
+        let shown = crate::words::hex(&out);
         assert!(shown.starts_with("fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162"), "{shown}");
     }
 

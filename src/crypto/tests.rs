@@ -99,7 +99,7 @@ fn a_private_key_shows_its_kind_and_not_itself() {
 #[test]
 fn digests_macs_and_derived_keys_match_the_published_values() {
     use DigestAlgorithm::{Sha1, Sha224, Sha256, Sha512};
-    let shown = |value: &[u8]| crate::asn1::x509::hex(value);
+    let shown = |value: &[u8]| crate::words::hex(value);
     for p in providers() {
         // FIPS 180-4 examples.
         assert_eq!(shown(&p.digest(Sha1, &[b"a", b"bc"]).unwrap()), "a9993e364706816aba3e25717850c26c9cd0d89d");
@@ -183,7 +183,7 @@ fn keys_wrap_as_rfc_3394_shows() {
     let bytes = |range: std::ops::RangeInclusive<u8>| range.collect::<Vec<u8>>();
     let key: Vec<u8> = (0u8..16).map(|i| i * 0x11).collect();
     for p in providers() {
-        let shown = |kek_len: u8| crate::asn1::x509::hex(&p.wrap_key(&bytes(0..=kek_len - 1), &key).unwrap());
+        let shown = |kek_len: u8| crate::words::hex(&p.wrap_key(&bytes(0..=kek_len - 1), &key).unwrap());
         assert_eq!(shown(16), "1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5");
         assert_eq!(shown(24), "96778b25ae6ca435f92b5b97c050aed2468ab8a17ad84e5d");
         assert_eq!(shown(32), "64e8c3f9ce0f5ba263e9777905818a2a93c8191e7d6e8ae7");

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::error::{StoreError, StoreErrorKind};
-use super::repair::Problem;
+use super::problem::Problem;
 
 /// A home for records: a directory, memory, the caller's storage. Generations, checks and recovery are built on top and
 /// are the same for all homes.

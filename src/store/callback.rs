@@ -6,8 +6,8 @@ use zeroize::Zeroizing;
 
 use super::backend::{Backend, key_names};
 use super::error::{StoreError, StoreErrorKind};
+use super::problem::{Problem, ProblemKind};
 use super::record;
-use super::repair::{Problem, ProblemKind};
 use crate::crypto::Provider;
 
 /// What the caller provides. Nothing here needs to be atomic: a `write` or `remove` that is interrupted may leave any

@@ -8,8 +8,9 @@
 use super::Store;
 use super::error::{StoreError, StoreErrorKind};
 use super::generations::Home;
+use super::problem::{Problem, ProblemKind};
 use super::record::Record;
-use super::repair::{Problem, ProblemKind, identity_names};
+use super::repair::identity_names;
 use crate::time::Time;
 
 const TIME: &str = "clock/time";

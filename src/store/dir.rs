@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use super::backend::{Backend, key_names};
 use super::calls::{At, Calls, Witness};
 use super::error::{StoreError, StoreErrorKind};
-use super::repair::{Problem, ProblemKind};
+use super::problem::{Problem, ProblemKind};
 use crate::limits::MAX_STORED_RECORD_BYTES;
 
 const MARKER: &str = "devid-store";

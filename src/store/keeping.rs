@@ -2,11 +2,12 @@
 
 use zeroize::Zeroizing;
 
+use super::Store;
 use super::backend::check_name;
 use super::error::{StoreError, StoreErrorKind};
 use super::generations::{Home, KeyRecord};
 use super::identity::{AnchorSet, NewKey, PendingKey};
-use super::{BLOB, NUMBER, OPERATION, Shelf, Store, record};
+use super::record::{self, BLOB, NUMBER, OPERATION, RecordFolder};
 use crate::asn1::pem;
 use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
@@ -220,17 +221,17 @@ impl Store {
         Ok(anchors)
     }
 
-    fn save(&self, shelf: Shelf, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    fn save(&self, folder: RecordFolder, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         check_name(name)?;
-        self.changing(shelf.0, |home| home.save_blob(shelf, name, bytes))
+        self.changing(folder.0, |home| home.save_blob(folder, name, bytes))
     }
 
-    fn load(&self, shelf: Shelf, name: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    fn load(&self, folder: RecordFolder, name: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         check_name(name)?;
-        self.reading(|home| home.load_blob(shelf, name))
+        self.reading(|home| home.load_blob(folder, name))
     }
 
-    fn names(&self, (folder, _): Shelf) -> Result<Vec<String>, StoreError> {
+    fn names(&self, (folder, _): RecordFolder) -> Result<Vec<String>, StoreError> {
         let prefix = format!("{folder}/");
         let keys = self.reading(|home| home.backend.list(&prefix))?;
         let mut names: Vec<_> = keys.iter().filter_map(|k| k.strip_prefix(&prefix).map(str::to_owned)).collect();
@@ -239,7 +240,7 @@ impl Store {
         Ok(names)
     }
 
-    fn remove(&self, (folder, _): Shelf, name: &str) -> Result<(), StoreError> {
+    fn remove(&self, (folder, _): RecordFolder, name: &str) -> Result<(), StoreError> {
         check_name(name)?;
         self.removing(folder, name, |home| {
             // Nothing secret is kept there: it is not overwritten first.
@@ -277,7 +278,12 @@ impl Home<'_> {
         self.backend.sync()
     }
 
-    pub(super) fn save_blob(&mut self, (folder, kind): Shelf, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn save_blob(
+        &mut self,
+        (folder, kind): RecordFolder,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
         let place = format!("{folder}/{name}");
         let limit = crate::limits::MAX_STORED_RECORD_BYTES / 2;
         if bytes.len() > limit {
@@ -296,7 +302,11 @@ impl Home<'_> {
         }
     }
 
-    pub(super) fn load_blob(&mut self, (folder, kind): Shelf, name: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    pub(super) fn load_blob(
+        &mut self,
+        (folder, kind): RecordFolder,
+        name: &str,
+    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let place = format!("{folder}/{name}");
         let stored =
             self.backend.read(&place)?.ok_or_else(|| StoreError::not_found(&place, "there is no such record"))?;

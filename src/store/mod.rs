@@ -20,7 +20,10 @@ mod generations;
 mod identity;
 mod keeping;
 mod memory;
+mod named_keys;
+mod notify;
 mod opener;
+mod problem;
 mod record;
 mod repair;
 
@@ -42,17 +45,11 @@ pub use identity::{
 };
 pub use memory::MemoryBackend;
 pub use opener::{KeyMaker, KeyOpener, open_key};
-pub use repair::{Problem, ProblemKind};
+pub use problem::{Problem, ProblemKind};
 
 use crate::crypto::{Provider, keys};
 use backend::check_name;
 use generations::{Home, Unreadable, identity_key};
-
-/// Folder and kind of the records that are wrapped blobs.
-type Shelf = (&'static str, &'static str);
-const OPERATION: Shelf = ("operation", "operation");
-const BLOB: Shelf = ("blob", "blob");
-const NUMBER: Shelf = ("number", "number");
 
 /// Device memory. May be shared between threads; calls take turns.
 ///

@@ -6,6 +6,12 @@ use super::error::{StoreError, StoreErrorKind};
 use crate::asn1::x509::hex;
 use crate::crypto::{DigestAlgorithm, Provider};
 
+/// Folder and kind of the records that are wrapped blobs.
+pub(super) type RecordFolder = (&'static str, &'static str);
+pub(super) const OPERATION: RecordFolder = ("operation", "operation");
+pub(super) const BLOB: RecordFolder = ("blob", "blob");
+pub(super) const NUMBER: RecordFolder = ("number", "number");
+
 /// Lines of `name value` between a first line `devid-<kind> 1` and a last line `check <SHA-256>`.
 #[derive(Debug)]
 pub(super) struct Record {

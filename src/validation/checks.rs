@@ -1,7 +1,7 @@
 //! What a validation is asked to check.
 
 use super::identity::PeerName;
-use super::revocation::RevocationPolicy;
+use super::revocation_policy::RevocationPolicy;
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
 use crate::limits::PathBudget;

@@ -1,7 +1,7 @@
 //! Whether status data is of today.
 
 use super::checks::CheckTime;
-use super::revocation::RevocationPolicy;
+use super::revocation_policy::RevocationPolicy;
 use crate::limits;
 use crate::time::Time;
 

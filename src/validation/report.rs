@@ -1,7 +1,7 @@
 //! What a validation found: never a bare yes or no.
 
 use super::checks::{Checks, NameCheck, Profile};
-use super::revocation::{RevocationMode, RevocationScope};
+use super::revocation_policy::{RevocationMode, RevocationScope};
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::{Class, Code};

@@ -1,145 +1,18 @@
 //! Which status a certificate needs, from which source, and what follows where there is none.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
 use super::checks::Checks;
-use super::crl::Crl;
-use super::crl_numbers::CrlNumbers;
 use super::facts::Facts;
 use super::knowledge::Knowledge;
-use super::ocsp::OcspResponse;
 use super::report::Finding;
+use super::revocation_policy::{RevocationMode, RevocationScope};
 use super::status::{Status, StatusSearch};
+use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::Provider;
 use crate::time::Time;
-
-/// How revocation is checked.
-///
-/// Whatever the policy (other than off), status data at hand that lists a certificate as revoked refuses it, even if
-/// the data itself is out of date: who was revoked stays revoked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RevocationPolicy {
-    /// What a missing status means.
-    pub mode: RevocationMode,
-    /// Which certificates need a status.
-    pub scope: RevocationScope,
-    /// Which source speaks first where both have an answer.
-    pub prefer: StatusPreference,
-    /// Oldest status data accepted: seconds from its thisUpdate to the time of the check. `None`: until its nextUpdate.
-    pub max_age_seconds: Option<u32>,
-    /// How long after nextUpdate status data may still be used, in seconds, for a device that was offline; the report
-    /// says so. Zero: not at all.
-    pub offline_grace_seconds: u32,
-    /// How far in the future thisUpdate may lie, in seconds: clocks differ.
-    pub clock_skew_seconds: u32,
-    /// OCSP responders that are believed about every certificate by the device's own configuration (RFC 6960 section
-    /// 4.2.2.2, first case). Nobody else need have certified them; the device answers for them.
-    pub trusted_responders: Vec<Certificate>,
-}
-
-/// What a missing status means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RevocationMode {
-    /// Revocation is not checked: the caller asked for it.
-    Off,
-    /// The path is taken, and the report says that the status is not known.
-    SoftFail,
-    /// The path is refused.
-    HardFail,
-}
-
-/// Which certificates of a path need a status; the anchor never does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RevocationScope {
-    /// The certificate that was asked about.
-    LeafOnly,
-    /// All of them.
-    WholeChain,
-}
-
-/// Which source speaks first where both have an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusPreference {
-    /// OCSP: fresher.
-    Ocsp,
-    /// CRL: asks nobody about anybody.
-    Crl,
-}
-
-impl Default for RevocationPolicy {
-    /// No check.
-    fn default() -> Self {
-        Self::off()
-    }
-}
-
-impl RevocationPolicy {
-    /// No check.
-    pub const fn off() -> Self {
-        Self::with_mode(RevocationMode::Off)
-    }
-
-    /// The whole chain, as far as status data is at hand.
-    pub const fn soft_fail() -> Self {
-        Self::with_mode(RevocationMode::SoftFail)
-    }
-
-    /// The whole chain; a certificate without a status is refused.
-    pub const fn hard_fail() -> Self {
-        Self::with_mode(RevocationMode::HardFail)
-    }
-
-    const fn with_mode(mode: RevocationMode) -> Self {
-        RevocationPolicy {
-            mode,
-            scope: RevocationScope::WholeChain,
-            prefer: StatusPreference::Ocsp,
-            max_age_seconds: None,
-            offline_grace_seconds: 0,
-            clock_skew_seconds: crate::limits::CLOCK_SKEW_SECONDS,
-            trusted_responders: Vec::new(),
-        }
-    }
-}
-
-/// Status data at hand: from the peer, from memory, fetched. Nothing in it is believed before it was checked.
-#[derive(Clone, Debug, Default)]
-pub struct StatusSources {
-    /// Complete and delta CRLs, in any order.
-    pub crls: Vec<Arc<Crl>>,
-    /// OCSP responses, in any order, about any of the certificates.
-    pub ocsp: Vec<Arc<OcspResponse>>,
-    /// Memory of the highest CRL numbers seen; lists with lower ones are refused. `None`: no guard.
-    pub crl_numbers: Option<Arc<dyn CrlNumbers>>,
-    /// Which bound ended the gathering before everything was asked for, such as `16 requests`; `None`: none did. What was
-    /// not asked for may revoke: where the status is checked, the verdict is a refusal in every mode.
-    pub cut_short: Option<String>,
-}
-
-impl StatusSources {
-    /// None.
-    pub fn none() -> Self {
-        Self::default()
-    }
-
-    /// The helpers for a path, and behind them the certificates that are kept with the data: who signed it, found earlier. A
-    /// peer that leaves them out does not undo what they have signed.
-    pub(super) fn with_signers<'p>(&self, pool: &'p [Certificate]) -> Cow<'p, [Certificate]> {
-        let of_lists = self.crls.iter().flat_map(|crl| crl.signers());
-        let mut pool = Cow::Borrowed(pool);
-        for signer in of_lists.chain(self.ocsp.iter().flat_map(|response| response.signers())) {
-            if !pool.contains(&signer) {
-                pool.to_mut().push(signer);
-            }
-        }
-        pool
-    }
-}
 
 /// What the status check of a path found.
 #[derive(Clone, Debug, Default)]

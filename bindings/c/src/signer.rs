@@ -7,8 +7,8 @@ use devid_core::asn1::oid::Oid;
 use devid_core::client::kept_crls;
 use devid_core::client::status::StatusMemory;
 use devid_core::crypto::default_provider;
-use devid_core::validation::revocation::{RevocationMode, RevocationScope, StatusPreference};
 use devid_core::validation::{Crl, OcspResponse};
+use devid_core::validation::{RevocationMode, RevocationScope, StatusPreference};
 
 /// Whether certificates that sign answers are checked for revocation, with the data that devid_config_add_signer_crls() and its kin
 /// give: nothing is fetched.

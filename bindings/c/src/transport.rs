@@ -18,7 +18,7 @@ use devid_core::transport::TransportError;
 #[cfg(feature = "coap")]
 use devid_core::transport::coap::Datagrams;
 use devid_core::transport::tls::{self, Pin, TlsTime, TlsVersion};
-use devid_core::validation::revocation::RevocationMode;
+use devid_core::validation::RevocationMode;
 use devid_core::validation::{Crl, RevocationPolicy};
 
 /// SHA-256 of a SubjectPublicKeyInfo (DER): outlives the renewal of the certificate.

@@ -8,8 +8,8 @@ use devid_core::asn1::oid::Oid;
 use devid_core::client::import::certificates_from_bytes;
 use devid_core::client::subject::purpose_oid;
 use devid_core::client::validator::Validator;
-use devid_core::validation::revocation::{RevocationMode, RevocationScope, StatusPreference};
 use devid_core::validation::{Crl, KeyUsage, NameCheck, OcspResponse, PeerName, Profile, Purpose};
+use devid_core::validation::{RevocationMode, RevocationScope, StatusPreference};
 
 /// What is checked, and the data to check it with. Once set up it may be shared by threads as const.
 #[handle]

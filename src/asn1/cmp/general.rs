@@ -6,9 +6,10 @@ use super::certrep::read_ca_pubs;
 use super::header::InfoTypeAndValue;
 use crate::asn1::crmf::{CertTemplate, encode_time};
 use crate::asn1::der::{Asn1Error, Cursor, element, sequence};
+use crate::asn1::fields::read_oid;
 use crate::asn1::name::Name;
 use crate::asn1::oid::{self, Oid};
-use crate::asn1::x509::{Certificate, read_oid};
+use crate::asn1::x509::Certificate;
 use crate::time::Time;
 
 /// `GenMsgContent ::= SEQUENCE OF InfoTypeAndValue` with this one, DER.

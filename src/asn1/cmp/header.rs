@@ -4,9 +4,9 @@ use ::der::Tag;
 
 use super::status::read_free_text;
 use crate::asn1::der::{Asn1Error, Cursor, Tlv, element, encode, sequence};
+use crate::asn1::fields::read_oid;
 use crate::asn1::name::Name;
 use crate::asn1::oid::Oid;
-use crate::asn1::x509::read_oid;
 use crate::crypto::algorithm::encode_oid;
 use crate::time::Time;
 

@@ -7,7 +7,8 @@ use ::der::Tag;
 use super::body::{BodyType, PkiBody};
 use super::header::PkiHeader;
 use crate::asn1::der::{Asn1Error, Cursor, Tlv, check_depth, context, element, sequence};
-use crate::asn1::x509::{Certificate, bit_string, span_of};
+use crate::asn1::fields::{bit_string, span_of};
+use crate::asn1::x509::Certificate;
 use crate::limits::Limits;
 
 /// ```text

@@ -7,8 +7,9 @@ use ::der::Tag;
 use crate::asn1::der::{Asn1Error, Cursor, Tlv, element, encode, sequence};
 use crate::asn1::directory_string;
 use crate::asn1::name::is_misleading;
-use crate::asn1::x509::hex;
+pub use crate::codes::{FAIL_INFO_NAMES, fail_info_names};
 use crate::limits;
+use crate::words::hex;
 
 /// `PKIStatus ::= INTEGER` (RFC 9810 section 5.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,46 +83,6 @@ impl fmt::Display for PkiStatus {
             known => f.write_str(known.name()),
         }
     }
-}
-
-/// Names of the bits of PKIFailureInfo, bit 0 first (RFC 9810 section 5.2.3).
-pub const FAIL_INFO_NAMES: [&str; 27] = [
-    "badAlg",
-    "badMessageCheck",
-    "badRequest",
-    "badTime",
-    "badCertId",
-    "badDataFormat",
-    "wrongAuthority",
-    "incorrectData",
-    "missingTimeStamp",
-    "badPOP",
-    "certRevoked",
-    "certConfirmed",
-    "wrongIntegrity",
-    "badRecipientNonce",
-    "timeNotAvailable",
-    "unacceptedPolicy",
-    "unacceptedExtension",
-    "addInfoNotAvailable",
-    "badSenderNonce",
-    "badCertTemplate",
-    "signerNotTrusted",
-    "transactionIdInUse",
-    "unsupportedVersion",
-    "notAuthorized",
-    "systemUnavail",
-    "systemFailure",
-    "duplicateCertReq",
-];
-
-/// The names of the set bits, for people.
-pub fn fail_info_names(bits: u32) -> String {
-    let names: Vec<String> = (0..32)
-        .filter(|n| bits >> n & 1 == 1)
-        .map(|n| FAIL_INFO_NAMES.get(n).map_or_else(|| format!("bit {n}"), |name| (*name).to_owned()))
-        .collect();
-    names.join(", ")
 }
 
 /// ```text

@@ -1,0 +1,41 @@
+//! The frame of a saved operation: its version, its digest, and how its fields are written.
+
+use ::der::Tag;
+
+use crate::asn1::der::{Cursor, element};
+use crate::codes::Code;
+use crate::error::Error;
+
+/// Changes whenever the saved form does. Others are refused by their number: 3 and older do not say whose they are.
+pub(super) const VERSION: i64 = 4;
+
+pub(super) const WHAT: &str = "saved operation";
+
+/// The fields, the version first; the whole content; and its digest, which is for the caller to check.
+pub(super) fn opened(saved: &[u8]) -> Result<(Cursor<'_>, &[u8], &[u8]), Error> {
+    let damaged = |error: crate::asn1::Asn1Error| Error::new(Code::Corrupt, error.to_string());
+    let mut outer = Cursor::sequence(saved, WHAT).map_err(damaged)?;
+    let content = outer.expect(Tag::Sequence, "the content").map_err(damaged)?;
+    let digest = outer.expect(Tag::OctetString, "the digest").map_err(damaged)?.value;
+    outer.finish().map_err(damaged)?;
+    let fields = Cursor::new(content.value, WHAT).map_err(damaged)?;
+    Ok((fields, content.bytes, digest))
+}
+
+/// Reads the version. Whoever can check the digest does so first: a damaged version is no other version.
+pub(super) fn check_version(fields: &mut Cursor<'_>) -> Result<(), Error> {
+    let version: i64 = fields.decode().map_err(|error| Error::new(Code::Corrupt, error.to_string()))?;
+    if version == VERSION {
+        return Ok(());
+    }
+    let words = format!("the saved operation has version {version}, this library reads {VERSION}");
+    Err(Error::new(Code::UnknownVersion, words))
+}
+
+pub(super) fn octets(value: &[u8]) -> Vec<u8> {
+    element(0x04, &[value])
+}
+
+pub(super) fn read_octets(fields: &mut Cursor<'_>) -> Result<Vec<u8>, Error> {
+    Ok(fields.expect(Tag::OctetString, "bytes")?.value.to_vec())
+}

@@ -1,0 +1,89 @@
+//! Whom the owner lets sign, and what a certificate says that its key is for.
+
+use crate::asn1::name::Name;
+use crate::asn1::oid;
+use crate::asn1::x509::Certificate;
+use crate::error::Error;
+use crate::validation::same_name;
+
+/// Who, of those with a path to the CMP anchors, may sign answers. What is said here adds up: who is to sign must be all of
+/// it.
+///
+/// Where nothing is said, a signer is authorised that is itself a CMP anchor, or has the purpose cmcCA or cmcRA (RFC 9810
+/// section 4.5), or is a CA certificate of the path that issues the device's certificates. CAs confined by name
+/// constraints, or to other purposes by extendedKeyUsage, speak for nobody but themselves: neither they nor whom they certify
+/// are authorised by purpose or place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignerAuthorisation {
+    /// Anyone under the CMP anchors: only where they exist for CMP alone, and no device stands under them.
+    pub any_under_anchors: bool,
+    /// It must have the purpose cmcCA or cmcRA (RFC 6402).
+    pub cmc_purpose: bool,
+    /// It must have this subject; of several, all.
+    pub subjects: Vec<Name>,
+    /// It must be one of these certificates: an RA's, known from a file or from genm caCerts. They still need a valid path
+    /// to the CMP anchors.
+    pub pins: Option<Vec<Certificate>>,
+}
+
+impl SignerAuthorisation {
+    /// Anyone under the CMP anchors.
+    pub fn any() -> Self {
+        SignerAuthorisation { any_under_anchors: true, ..Self::default() }
+    }
+
+    /// Certificates with the purpose cmcCA or cmcRA.
+    pub fn by_purpose() -> Self {
+        SignerAuthorisation { cmc_purpose: true, ..Self::default() }
+    }
+
+    /// The certificate with this subject.
+    pub fn named(subject: Name) -> Self {
+        SignerAuthorisation { subjects: vec![subject], ..Self::default() }
+    }
+
+    /// These certificates.
+    pub fn pinned(certificates: Vec<Certificate>) -> Self {
+        SignerAuthorisation { pins: Some(certificates), ..Self::default() }
+    }
+
+    /// Whether the owner has said who it is.
+    pub(super) fn is_said(&self) -> bool {
+        self.cmc_purpose || !self.subjects.is_empty() || self.pins.is_some()
+    }
+
+    /// What the owner's words have against a signer.
+    pub(super) fn against(&self, signer: &Certificate) -> Result<Option<String>, Error> {
+        if let Some(pins) = self.pins.as_ref().filter(|pins| !pins.contains(signer)) {
+            return Ok(Some(format!("is none of the {} pinned", pins.len())));
+        }
+        if self.cmc_purpose && !has_cmc_purpose(signer)? {
+            return Ok(Some("has neither purpose cmcCA nor cmcRA".to_owned()));
+        }
+        let other = self.subjects.iter().find(|name| !same_name(name.as_der(), signer.subject()));
+        Ok(other.map(|name| format!("is not {name}")))
+    }
+}
+
+/// RFC 9483 section 3.5: digitalSignature, if keyUsage is there.
+pub(super) fn has_signing_usage(signer: &Certificate) -> Result<bool, Error> {
+    use x509_cert::ext::pkix::KeyUsage;
+    let usage: Option<KeyUsage> = signer.decode_extension(oid::CE_KEY_USAGE, "KeyUsage")?;
+    Ok(usage.is_none_or(|usage| usage.digital_signature()))
+}
+
+/// The purposes of those who answer for a CA (RFC 6402).
+pub(super) const CMC: [oid::Oid; 2] = [oid::KP_CMC_CA, oid::KP_CMC_RA];
+
+pub(super) fn has_cmc_purpose(signer: &Certificate) -> Result<bool, Error> {
+    has_purpose(signer, &CMC)
+}
+
+pub(super) fn has_purpose(signer: &Certificate, wanted: &[oid::Oid]) -> Result<bool, Error> {
+    for purpose in wanted {
+        if signer.has_purpose(*purpose)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,62 @@
+//! Why enveloped or signed data is not what it should be.
+
+use std::fmt;
+
+use crate::asn1::Asn1Error;
+use crate::codes::Code;
+use crate::crypto::CryptoError;
+
+/// Why enveloped data could not be opened or sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CmsError {
+    /// The structure is not what RFC 5652 says it is.
+    Malformed(Asn1Error),
+    /// A cryptographic operation failed or an algorithm is refused.
+    Crypto(CryptoError),
+    /// None of the recipients or signers is the key, certificate or password at hand.
+    NotForUs {
+        /// How many recipients or signers there are.
+        recipients: usize,
+    },
+    /// The password opens it, and its integrity check fails: it was changed on its way.
+    Damaged(&'static str),
+}
+
+impl fmt::Display for CmsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CmsError::Malformed(error) => error.fmt(f),
+            CmsError::Crypto(error) => error.fmt(f),
+            CmsError::NotForUs { recipients } => {
+                write!(f, "CMS: none of the {recipients} recipients or signers is the key at hand")
+            }
+            CmsError::Damaged(what) => write!(f, "{what} fails its integrity check although the password is right"),
+        }
+    }
+}
+
+impl std::error::Error for CmsError {}
+
+impl From<Asn1Error> for CmsError {
+    fn from(error: Asn1Error) -> Self {
+        CmsError::Malformed(error)
+    }
+}
+
+impl From<CryptoError> for CmsError {
+    fn from(error: CryptoError) -> Self {
+        CmsError::Crypto(error)
+    }
+}
+
+impl From<CmsError> for crate::Error {
+    fn from(error: CmsError) -> Self {
+        match error {
+            CmsError::Malformed(error) => error.into(),
+            CmsError::Crypto(error) => error.into(),
+            CmsError::NotForUs { .. } => crate::Error::new(Code::Decrypt, error.to_string()),
+            CmsError::Damaged(_) => crate::Error::new(Code::Corrupt, error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What can go wrong with cryptography.
+
+use std::fmt;
+
+use crate::codes::Code;
+use crate::error::Error;
+
+/// What went wrong in a cryptographic operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CryptoError {
+    /// The algorithm or its parameters are not known, not built in, or refused.
+    Unsupported(String),
+    /// The signature or MAC does not match. Deliberately without detail.
+    Mismatch,
+    /// The key is malformed or of a refused size.
+    BadKey(String),
+    /// The key cannot do this (an external key asked to sign here, a public operation that fails).
+    KeyCannot(&'static str),
+    /// Decryption or unwrapping failed. Deliberately without detail: a peer must not learn which step.
+    Decrypt,
+    /// The password or secret does not open what it should.
+    WrongSecret,
+    /// It is encrypted, and no password was given.
+    NoSecret,
+    /// The random generator failed.
+    Random,
+    /// An external key did not sign: its number (at or below -10000 the application's own), and what happened.
+    External(i32, String),
+}
+
+impl fmt::Display for CryptoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CryptoError::Unsupported(what) => write!(f, "not supported: {what}"),
+            CryptoError::Mismatch => f.write_str("the signature or MAC does not match"),
+            CryptoError::BadKey(why) => write!(f, "unusable key: {why}"),
+            CryptoError::KeyCannot(what) => write!(f, "the key cannot {what}"),
+            CryptoError::Decrypt => f.write_str("decryption failed"),
+            CryptoError::WrongSecret => f.write_str("the secret does not open it"),
+            CryptoError::NoSecret => f.write_str("it is encrypted, and no password was given"),
+            CryptoError::Random => f.write_str("the random generator failed"),
+            CryptoError::External(_, what) => write!(f, "the external key did not sign: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for CryptoError {}
+
+impl From<CryptoError> for Error {
+    fn from(error: CryptoError) -> Self {
+        if let CryptoError::External(number @ i32::MIN..=-10_000, _) = error {
+            return Error::application(number, error.to_string());
+        }
+        let code = match error {
+            CryptoError::Unsupported(_) => Code::Algorithm,
+            CryptoError::Mismatch => Code::SignatureInvalid,
+            CryptoError::BadKey(_) => Code::BadKey,
+            CryptoError::KeyCannot(_) => Code::Unsupported,
+            CryptoError::Decrypt => Code::Decrypt,
+            CryptoError::WrongSecret | CryptoError::NoSecret => Code::WrongSecret,
+            CryptoError::Random => Code::Random,
+            CryptoError::External(..) => Code::Signer,
+        };
+        Error::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,213 @@
+//! What OCSP responses say of a certificate, and whether who signed them may say it (RFC 6960 section 3.2).
+
+use super::freshness::{Freshness, Window};
+use super::knowledge::Source;
+use super::names::{name_hash, same_name};
+use super::ocsp::{OcspResponse, key_bits};
+use super::status::{Status, StatusSearch};
+use crate::asn1::crl::shortest_integer;
+use crate::asn1::ocsp::{BasicResponse, CertStatus, ResponderId, SingleResponse};
+use crate::asn1::x509::Certificate;
+use crate::crypto::DigestAlgorithm;
+use crate::time::Time;
+
+impl StatusSearch<'_> {
+    /// The certificate's status by the OCSP responses at hand; `above` is its chain from its issuer to the anchor.
+    pub(super) fn ocsp_status(&self, certificate: &Certificate, above: &[Certificate]) -> Status {
+        let mut reasons = Vec::new();
+        let mut newest: Option<(Time, Status)> = None;
+        for response in &self.sources.ocsp {
+            match self.ocsp_says(response, certificate, above) {
+                Ok((_, revoked @ Status::Revoked(_))) => return revoked,
+                // Of several words the newest counts, be it out of date by now: an older one does not outlive it.
+                Ok((from, said)) => match &newest {
+                    Some((known, Status::Good { .. })) if from <= *known => {}
+                    Some((known, _)) if from < *known => {}
+                    _ => newest = Some((from, said)),
+                },
+                Err(why) => reasons.push(format!("OCSP response: {why}")),
+            }
+        }
+        match newest {
+            Some((_, Status::Unknown(why))) => {
+                reasons.extend(why);
+                Status::Unknown(reasons)
+            }
+            Some((_, said)) => said,
+            None => Status::Unknown(reasons),
+        }
+    }
+
+    /// What a response says of the certificate, and as of when; an error where it is nobody's word about it.
+    fn ocsp_says(
+        &self,
+        response: &OcspResponse,
+        certificate: &Certificate,
+        above: &[Certificate],
+    ) -> Result<(Time, Status), String> {
+        let issuer = above.first().ok_or("the certificate has no issuer")?;
+        let Some(basic) = response.basic() else {
+            return Err(format!("the responder answered {}", response.status()));
+        };
+        let about = self.entries_about(basic, certificate, issuer)?;
+        if about.is_empty() {
+            return Err("it does not speak of the certificate".to_owned());
+        }
+        let revoked = about.iter().find(|entry| matches!(entry.status, CertStatus::Revoked { .. }));
+        // What is odd about a response takes away nothing of what it says against somebody.
+        if revoked.is_none() {
+            if let Some(why) = self.clears_nobody(response, basic, &about) {
+                return Err(why);
+            }
+        }
+        let note = self.authorise(response, basic, above, revoked.map(|entry| entry.this_update))?;
+        // Every entry is looked at: the first that says good must not hide one that says revoked.
+        for entry in &about {
+            if let CertStatus::Revoked { time, reason } = entry.status {
+                let since = time.map_or_else(|| "at an unreadable date".to_owned(), |time| format!("since {time}"));
+                let from = match entry.this_update.unix() {
+                    0 => "an unreadable date".to_owned(),
+                    _ => entry.this_update.to_string(),
+                };
+                let text = format!("revoked {since}, reason {reason}, by an OCSP response from {from}");
+                return Ok((entry.this_update, Status::Revoked(text)));
+            }
+        }
+        let newest = about.iter().max_by_key(|entry| entry.this_update).ok_or("no entry")?;
+        let from = newest.this_update;
+        if self.is_from_the_future(from) {
+            return Err(format!("it is from the future: thisUpdate {from}"));
+        }
+        let unknown = |why: &str| Ok((from, Status::Unknown(vec![format!("OCSP response: {why}")])));
+        if about.iter().any(|entry| entry.status == CertStatus::Unknown) {
+            return unknown("the responder does not know the certificate");
+        }
+        let window = Window { this_update: newest.this_update, next_update: newest.next_update };
+        let mut notes: Vec<String> = note.into_iter().collect();
+        let until = match self.judge(window, "OCSP response") {
+            Freshness::Current { until } => until,
+            Freshness::Grace { until, text } => {
+                notes.push(format!("{text}, used within the offline grace"));
+                until
+            }
+            Freshness::NotJudged { until } => {
+                notes.push("the time is unknown: whether the OCSP response is current was not checked".to_owned());
+                until
+            }
+            Freshness::Refused(why) => return unknown(&why),
+        };
+        Ok((from, Status::Good { until, from, notes }))
+    }
+
+    /// Why a response says of nobody that it is good; `None` if nothing is odd about it.
+    fn clears_nobody(
+        &self,
+        response: &OcspResponse,
+        basic: &BasicResponse,
+        about: &[&SingleResponse],
+    ) -> Option<String> {
+        let unknown = about.iter().find_map(|entry| entry.unknown_critical).or(basic.unknown_critical);
+        let unknown = unknown.map(|oid| format!("a critical extension is not understood: {oid}"));
+        let defect = basic.defect.as_ref().map(|defect| format!("it clears nobody: {defect}"));
+        unknown.or(defect).or_else(|| response.doubt.map(str::to_owned))
+    }
+
+    /// The entries whose CertID is this certificate's in all three parts (RFC 6960 section 3.2 item 1).
+    fn entries_about<'r>(
+        &self,
+        basic: &'r BasicResponse,
+        certificate: &Certificate,
+        issuer: &Certificate,
+    ) -> Result<Vec<&'r SingleResponse>, String> {
+        let serial = shortest_integer(certificate.serial());
+        let mut about = Vec::new();
+        for entry in basic.responses.iter().filter(|entry| *entry.cert_id.serial == *serial) {
+            // By a digest that is not known here nobody can tell whether the entry is about this certificate: it says
+            // nothing, neither good nor revoked.
+            let Some(digest) = entry.cert_id.digest else { continue };
+            let hash = |bytes: &[u8]| self.provider.digest(digest, &[bytes]).map_err(|e| e.to_string());
+            let name_matches = *entry.cert_id.issuer_name_hash == *hash(certificate.issuer())?;
+            let key = key_bits(issuer).map_err(|e| e.to_string())?;
+            if name_matches && *entry.cert_id.issuer_key_hash == *hash(key)? {
+                about.push(entry);
+            }
+        }
+        Ok(about)
+    }
+
+    /// RFC 6960 sections 3.2 item 4 and 4.2.2.2: signed by the certificate's issuer, or by a responder it has
+    /// certified. Answers with a note about a check on the responder that could not be made. `made`: when the response was,
+    /// if it revokes.
+    fn authorise(
+        &self,
+        response: &OcspResponse,
+        basic: &BasicResponse,
+        above: &[Certificate],
+        made: Option<Time>,
+    ) -> Result<Option<String>, String> {
+        let issuer = above.first().ok_or("the certificate has no issuer")?;
+        let mut why = "nobody at hand is the responder it names".to_owned();
+        let trusted = &self.policy().trusted_responders;
+        let candidates = std::iter::once(issuer).chain(trusted).chain(&basic.certificates).chain(self.pool);
+        // The response's name is prepared once, each certificate's once in its life: both are somebody else's choice.
+        let hash = match &basic.responder_id {
+            ResponderId::Name(name) => name_hash(name),
+            ResponderId::KeyHash(_) => 0,
+        };
+        for candidate in candidates.filter(|candidate| self.is_responder(candidate, &basic.responder_id, hash)) {
+            self.spend_signature(Source::Ocsp)?;
+            if let Err(error) = response.verify(basic, self.provider, candidate.spki(), self.checks.allow_weak) {
+                // Not the key that made it: another candidate may be. If none is, it is nobody's word.
+                why = format!("its signature: {error}");
+                continue;
+            }
+            match self.entitle(candidate, above, made) {
+                Ok(note) => {
+                    if !self.is_in_progress(candidate) {
+                        let is_enclosed = candidate == issuer || basic.certificates.contains(candidate);
+                        response.entitled.note(if is_enclosed { &[] } else { std::slice::from_ref(candidate) });
+                    }
+                    return Ok(note);
+                }
+                Err(reason) => why = reason,
+            }
+        }
+        Err(why)
+    }
+
+    /// Whether the responder whose signature it is may speak about the certificates of this issuer.
+    fn entitle(
+        &self,
+        candidate: &Certificate,
+        above: &[Certificate],
+        made: Option<Time>,
+    ) -> Result<Option<String>, String> {
+        let is_issuer = |issuer: &Certificate| {
+            candidate == issuer || (candidate.spki() == issuer.spki() && candidate.subject() == issuer.subject())
+        };
+        if above.first().is_some_and(is_issuer) {
+            return Ok(None);
+        }
+        if self.policy().trusted_responders.contains(candidate) {
+            // Section 4.2.2.2, first case: by our own configuration, whoever made its certificate.
+            return match self.against_responders_validity(candidate, made) {
+                None => Ok(None),
+                Some(found) => Err(format!("the trusted responder's certificate: {}", found.text)),
+            };
+        }
+        self.authorise_responder(candidate, above, made)
+    }
+
+    fn is_responder(&self, candidate: &Certificate, id: &ResponderId, hash: u64) -> bool {
+        match id {
+            ResponderId::Name(name) => {
+                candidate.subject_hash(name_hash) == hash && same_name(name, candidate.subject())
+            }
+            // Section 4.2.1: KeyHash is SHA-1, whatever the rest uses. It finds the key, it proves nothing.
+            ResponderId::KeyHash(hash) => key_bits(candidate)
+                .ok()
+                .and_then(|key| self.provider.digest(DigestAlgorithm::Sha1, &[key]).ok())
+                .is_some_and(|found| *found == **hash),
+        }
+    }
+}

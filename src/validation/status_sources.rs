@@ -1,0 +1,43 @@
+//! Status data at hand.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::crl::Crl;
+use super::crl_numbers::CrlNumbers;
+use super::ocsp::OcspResponse;
+use crate::asn1::x509::Certificate;
+
+/// Status data at hand: from the peer, from memory, fetched. Nothing in it is believed before it was checked.
+#[derive(Clone, Debug, Default)]
+pub struct StatusSources {
+    /// Complete and delta CRLs, in any order.
+    pub crls: Vec<Arc<Crl>>,
+    /// OCSP responses, in any order, about any of the certificates.
+    pub ocsp: Vec<Arc<OcspResponse>>,
+    /// Memory of the highest CRL numbers seen; lists with lower ones are refused. `None`: no guard.
+    pub crl_numbers: Option<Arc<dyn CrlNumbers>>,
+    /// Which bound ended the gathering before everything was asked for, such as `16 requests`; `None`: none did. What was
+    /// not asked for may revoke: where the status is checked, the verdict is a refusal in every mode.
+    pub cut_short: Option<String>,
+}
+
+impl StatusSources {
+    /// None.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// The helpers for a path, and behind them the certificates that are kept with the data: who signed it, found earlier. A
+    /// peer that leaves them out does not undo what they have signed.
+    pub(super) fn with_signers<'p>(&self, pool: &'p [Certificate]) -> Cow<'p, [Certificate]> {
+        let of_lists = self.crls.iter().flat_map(|crl| crl.signers());
+        let mut pool = Cow::Borrowed(pool);
+        for signer in of_lists.chain(self.ocsp.iter().flat_map(|response| response.signers())) {
+            if !pool.contains(&signer) {
+                pool.to_mut().push(signer);
+            }
+        }
+        pool
+    }
+}
