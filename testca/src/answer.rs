@@ -64,7 +64,7 @@ impl TestCa {
         let passphrase = request.and_then(|h| self.passphrase_of(h, number)).map(|(_, secret)| secret.to_vec());
         let secret = request
             .and_then(|h| h.sender_kid.as_ref())
-            .and_then(|kid| self.secrets.get(&*String::from_utf8_lossy(kid)).cloned())
+            .and_then(|kid| self.secrets.get(kid).cloned())
             .filter(|_| passphrase.is_none())
             .or(passphrase);
         let (signer, is_mac) = (self.signer(&bent.signer), is_mac && secret.is_some());
@@ -74,7 +74,7 @@ impl TestCa {
             _ => signer.key.algorithm(),
         };
         let mut kid = match (is_mac, request.and_then(|h| h.sender_kid.clone())) {
-            (true, theirs) => theirs,
+            (true, theirs) if !bent.own_sender_kid => theirs,
             _ => Parsed::read(&signer.certificate).ok().and_then(|c| c.key_id()),
         };
         if bent.wrong_sender_kid {
@@ -184,6 +184,7 @@ impl TestCa {
             "issuing" => &self.issuing,
             "expired" => &self.expired_signer,
             "no-usage" => &self.no_usage_signer,
+            "self-signed" => &self.self_signed_signer,
             "second" => &self.second_signer,
             "stranger" => &self.stranger,
             _ => &self.cmp_signer,

@@ -7,6 +7,7 @@ pub const KEY_USAGE: &str = "2.5.29.15";
 pub const EXT_KEY_USAGE: &str = "2.5.29.37";
 pub const SUBJECT_ALT_NAME: &str = "2.5.29.17";
 pub const SUBJECT_KEY_ID: &str = "2.5.29.14";
+pub const AUTHORITY_KEY_ID: &str = "2.5.29.35";
 pub const BASIC_CONSTRAINTS: &str = "2.5.29.19";
 
 /// What goes into a certificate.
@@ -68,8 +69,10 @@ impl Profile {
         let own = octets(&key_id(&self.spki));
         let above = seq(&[&tlv(0x80, &[&key_id(&issuer.spki)])]);
         if !self.extensions.iter().any(|e| e.0 == SUBJECT_KEY_ID) {
-            self = self.with(SUBJECT_KEY_ID, false, own).with("2.5.29.35", false, above);
+            self = self.with(SUBJECT_KEY_ID, false, own);
         }
+        // RFC 5280 section 4.2.1.1: in every certificate, and the issuer's to say.
+        self = self.with(AUTHORITY_KEY_ID, false, above);
         let mut serial = random(16);
         serial[0] = serial[0] & 0x7f | 0x40;
         let extensions: Vec<u8> = self.extensions.iter().flat_map(|(id, c, v)| extension(id, *c, v)).collect();
@@ -259,7 +262,7 @@ pub fn crl(issuer: &Holder, number: i64, revoked: &[(Vec<u8>, i64, u8)], this: i
         })
         .collect();
     let entries = if entries.is_empty() { entries } else { seq(&[&entries]) };
-    let authority = extension("2.5.29.35", false, &seq(&[&tlv(0x80, &[&key_id(&issuer.key.spki)])]));
+    let authority = extension(AUTHORITY_KEY_ID, false, &seq(&[&tlv(0x80, &[&key_id(&issuer.key.spki)])]));
     let extensions = tlv(0xa0, &[&seq(&[&authority, &extension("2.5.29.20", false, &int(number))])]);
     let algorithm = issuer.key.algorithm();
     let tbs = seq(&[&int(1), &algorithm, &issuer.name(), &time(this), &time(next), &entries, &extensions]);

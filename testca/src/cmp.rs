@@ -8,7 +8,7 @@ use crate::keys::{Key, KeyType, verify};
 use crate::knobs::Knobs;
 use crate::mac::digest_by_name;
 use crate::nested::Unnested;
-use crate::possession::{Possession, announced, wanted_key};
+use crate::possession::{Possession, announced, check_may_receive, wanted_key};
 use crate::read::{Header, bound, take_apart};
 use crate::tlv::{Node, int, oid, seq, tlv, unix_of, utf8};
 
@@ -102,7 +102,8 @@ pub(crate) struct Transaction {
 
 #[derive(Clone, PartialEq)]
 pub(crate) enum Credential {
-    Mac(String),
+    /// A shared secret, by its reference value.
+    Mac(Vec<u8>),
     Certificate(Vec<u8>),
     /// A revocation passphrase, by its reference value.
     Passphrase(String),
@@ -258,23 +259,7 @@ impl TestCa {
             let details = if details.is_empty() { Vec::new() } else { seq(&[&utf8(details)]) };
             return Ok((23, seq(&[&status_with(2, knobs.fail_info, &knobs.text, &knobs.text_form), &code, &details])));
         }
-        let content = body.inner()?;
-        let answer = match number {
-            0 | 2 | 7 => self.certificate_request(header, number, content, &credential, knobs, now),
-            6 => {
-                self.check_challenge_answer(header, content)?;
-                let transaction = self.transactions.get_mut(&header.transaction).expect("known by now");
-                transaction.is_proved = true;
-                let (number, content) = transaction.challenged_request.take().expect("kept with the challenge");
-                self.certificate_request(header, number, &content, &credential, knobs, now)
-            }
-            4 => self.pkcs10_request(header, content, knobs, now),
-            11 => self.revocation_request(content, &credential),
-            21 => self.general_message(content, &credential, now),
-            24 => self.confirmation(header, content, knobs),
-            25 => self.poll(header, content, knobs),
-            _ => refuse(bit::BAD_REQUEST, format!("{} is not served", body_name(i32::from(number)))),
-        };
+        let answer = self.serve(header, body, &credential, knobs, now);
         let answer = answer.map_err(|refusal| {
             // popdecr (6) is answered as its request was to be.
             let asked = self.transactions.get(&header.transaction).and_then(|t| t.challenged_request.as_ref());
@@ -291,6 +276,34 @@ impl TestCa {
         } else {
             answer
         })
+    }
+
+    /// What the body asks for, its faults included: those are answered by the body that answers it.
+    fn serve(
+        &mut self,
+        header: &Header,
+        body: &Node,
+        credential: &Credential,
+        knobs: &Knobs,
+        now: i64,
+    ) -> Result<(u8, Vec<u8>), Refusal> {
+        let (number, content) = (body.tag & 0x1f, body.inner()?);
+        match number {
+            0 | 2 | 7 => self.certificate_request(header, number, content, credential, knobs, now),
+            6 => {
+                self.check_challenge_answer(header, content)?;
+                let transaction = self.transactions.get_mut(&header.transaction).expect("known by now");
+                transaction.is_proved = true;
+                let (number, content) = transaction.challenged_request.take().expect("kept with the challenge");
+                self.certificate_request(header, number, &content, credential, knobs, now)
+            }
+            4 => self.pkcs10_request(header, content, knobs, now),
+            11 => self.revocation_request(content, credential),
+            21 => self.general_message(content, credential, now),
+            24 => self.confirmation(header, content, knobs),
+            25 => self.poll(header, content, knobs),
+            _ => refuse(bit::BAD_REQUEST, format!("{} is not served", body_name(i32::from(number)))),
+        }
     }
 
     /// Keeps the answer back and says waiting in its place.
@@ -391,6 +404,9 @@ impl TestCa {
             self.check_key_update(request, &subject, &extensions, credential)?;
         }
         let validity = template.tagged(0xa4).map(|v| (bound(v, 0xa0), bound(v, 0xa1)));
+        if made.is_some() {
+            check_may_receive(credential)?;
+        }
         let certificate = self.issue_requested(&subject, &spki, &extensions, validity, knobs, now);
         let proves_by_confirming = possession == Possession::EncryptedCertificate;
         let transaction = self.transactions.get_mut(&header.transaction).expect("begun above");
@@ -415,6 +431,10 @@ impl TestCa {
         now: i64,
     ) -> Result<(u8, Vec<u8>), Refusal> {
         let info = content.at(0)?;
+        // RFC 9483 section 4.1.4.
+        if info.at(0)?.integer()? != 0 {
+            return refuse(bit::BAD_CERT_TEMPLATE, "the version of the PKCS #10 request is not 0");
+        }
         let (subject, spki) = (info.at(1)?.bytes.clone(), info.at(2)?.bytes.clone());
         verify(content.at(1)?, &spki, &info.bytes, content.at(2)?.bits()?)
             .map_err(|text| Refusal::new(bit::BAD_POP, text))?;
@@ -446,12 +466,19 @@ impl TestCa {
         let begin = from.unwrap_or(if lifetime < 0 { now + 2 * lifetime } else { now - 300 });
         let end = to.unwrap_or(now + lifetime);
         let subject = if knobs.modify_subject { common_name("modified by the CA") } else { subject.to_vec() };
+        let subject = if knobs.reversed_subject { reversed(&subject) } else { subject };
         let other = knobs.wrong_key.then(|| crate::keys::Key::generate(KeyType::P256).spki);
         let mut profile = self.end_entity(subject, other.unwrap_or_else(|| spki.to_vec()), begin, end);
         for (id, critical, value) in extensions {
             if !(knobs.drop_alt_names && id == SUBJECT_ALT_NAME) {
                 profile = profile.with(id, *critical, value.clone());
             }
+        }
+        if !knobs.add_alt_name.is_empty() {
+            let asked = extensions.iter().find(|e| e.0 == SUBJECT_ALT_NAME).and_then(|e| Node::parse(&e.2).ok());
+            let added = tlv(0x82, &[knobs.add_alt_name.as_bytes()]);
+            let names = [asked.map_or_else(Vec::new, |names| names.value().to_vec()), added].concat();
+            profile = profile.with(SUBJECT_ALT_NAME, false, seq(&[&names]));
         }
         let issuer = if knobs.certificate_from_stranger { &self.stranger } else { &self.issuing };
         let mut certificate = profile.signed(&issuer.name(), &issuer.key);
@@ -608,13 +635,19 @@ impl TestCa {
         let reason = match details.children.get(1) {
             Some(list) => {
                 let all = crate::certs::read_extensions(list)?;
-                all.iter().find(|e| e.0 == "2.5.29.21").and_then(|e| e.2.last().copied()).unwrap_or(0)
+                let value = all.iter().find(|e| e.0 == "2.5.29.21").map(|e| Node::parse(&e.2)).transpose()?;
+                match value.as_ref().map(|node| node.expect(0x0a, "reasonCode").map(Node::value)).transpose()? {
+                    Some([reason @ (0..=6 | 8..=10)]) => *reason,
+                    Some(other) => {
+                        let shown: Vec<String> = other.iter().map(u8::to_string).collect();
+                        let text = format!("reasonCode {}, which RFC 5280 does not know", shown.join(" "));
+                        return refuse(bit::BAD_DATA_FORMAT, text);
+                    }
+                    None => 0,
+                }
             }
             None => 0,
         };
-        if !matches!(reason, 0..=6 | 8..=10) {
-            return refuse(bit::BAD_DATA_FORMAT, format!("reasonCode {reason}, which RFC 5280 does not know"));
-        }
         let held = self.revoked.iter().find(|revoked| revoked.0 == serial).map(|revoked| revoked.2);
         match (held, reason) {
             // On hold, and taken off it or revoked for good.
@@ -670,6 +703,13 @@ fn request_template() -> Vec<u8> {
     let p256 = seq(&[&oid("1.2.840.10045.2.1"), &oid("1.2.840.10045.3.1.7")]);
     let keys = [control("1.3.6.1.5.5.7.5.1.11", &p256), control("1.3.6.1.5.5.7.5.1.12", &int(2048))];
     seq(&[&seq(&[&tlv(0xa5, &[&[0x30, 0x00]])]), &seq(&[&keys.concat()])])
+}
+
+/// A Name with its parts back to front.
+fn reversed(name: &[u8]) -> Vec<u8> {
+    let name = Node::parse(name).expect("read before");
+    let parts: Vec<u8> = name.children.iter().rev().flat_map(|part| part.bytes.clone()).collect();
+    seq(&[&parts])
 }
 
 /// A CertRepMessage with its responses twice.

@@ -1,6 +1,7 @@
 //! Encrypts to a client: EnvelopedData by transport, agreement, encapsulation or password, and EncryptedValue (RFC 5652
 //! section 6, RFC 9483 section 4.1.6, RFC 9629, RFC 4211 section 2.1).
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{AES_256, EncryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::key_wrap::{self, AesKek, KeyWrap};
@@ -8,10 +9,12 @@ use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, Pkcs1Publi
 use aws_lc_rs::{agreement, digest, hkdf, kem, pbkdf2};
 
 use crate::keys::random;
+use crate::knobs::Knobs;
 use crate::tlv::{Node, bits, int, octets, oid, seq, tlv};
 
 const NULL: &[u8] = &[5, 0];
 const AES256_CBC: &str = "2.16.840.1.101.3.4.1.42";
+const AES256_GCM: &str = "2.16.840.1.101.3.4.1.46";
 const AES256_WRAP: &str = "2.16.840.1.101.3.4.1.45";
 const RSA: &str = "1.2.840.113549.1.1.1";
 const X25519: &str = "1.3.101.110";
@@ -36,12 +39,12 @@ impl Recipient {
     }
 }
 
-/// EnvelopedData, DER. `pkcs1`: RSA PKCS#1 v1.5 in place of OAEP.
+/// EnvelopedData, DER; the knobs may say RSA PKCS#1 v1.5 in place of OAEP, and AES-GCM in place of AES-CBC.
 pub(crate) fn enveloped(
     recipient: &Recipient,
     content_type: &str,
     content: &[u8],
-    pkcs1: bool,
+    knobs: &Knobs,
 ) -> Result<Vec<u8>, String> {
     let (key, iv) = (random(32), random(16));
     let (version, info) = match recipient {
@@ -49,15 +52,20 @@ pub(crate) fn enveloped(
         Recipient::Key { spki, rid } => {
             let kind = Node::parse(spki)?.at(0)?.at(0)?.oid()?;
             match kind.as_str() {
-                RSA => (2, by_transport(spki, rid, &key, pkcs1)?),
+                RSA => (2, by_transport(spki, rid, &key, knobs.pkcs1_transport)?),
                 "1.2.840.10045.2.1" | X25519 => (2, by_agreement(spki, rid, &key)?),
                 _ if kind.starts_with("2.16.840.1.101.3.4.4.") => (3, by_encapsulation(&kind, spki, rid, &key)?),
                 other => return Err(format!("nothing can be encrypted to a key of type {other}")),
             }
         }
     };
-    let algorithm = seq(&[&oid(AES256_CBC), &octets(&iv)]);
-    let sealed = aes_cbc(&key, &iv, content);
+    let (algorithm, sealed) = match knobs.gcm_envelopes {
+        true => {
+            let parameters = seq(&[&octets(&iv[..12]), &int(16)]);
+            (seq(&[&oid(AES256_GCM), &parameters]), aes_gcm(&key, &iv[..12], content))
+        }
+        false => (seq(&[&oid(AES256_CBC), &octets(&iv)]), aes_cbc(&key, &iv, content)),
+    };
     let encrypted = seq(&[&oid(content_type), &algorithm, &tlv(0x80, &[&sealed])]);
     Ok(seq(&[&int(version), &tlv(0x31, &[&info]), &encrypted]))
 }
@@ -191,6 +199,15 @@ fn wrapped(kek: &[u8], key: &[u8]) -> Vec<u8> {
     let mut out = vec![0; key.len() + 8];
     let kek = AesKek::new(&key_wrap::AES_256, kek).expect("32 bytes");
     kek.wrap(key, &mut out).expect("whole blocks").to_vec()
+}
+
+/// The tag stands behind the ciphertext.
+fn aes_gcm(key: &[u8], nonce: &[u8], content: &[u8]) -> Vec<u8> {
+    let mut out = content.to_vec();
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).expect("32 bytes"));
+    let nonce = Nonce::try_assume_unique_for_key(nonce).expect("12 bytes");
+    key.seal_in_place_append_tag(nonce, Aad::empty(), &mut out).expect("encrypted");
+    out
 }
 
 fn aes_cbc(key: &[u8], iv: &[u8], content: &[u8]) -> Vec<u8> {

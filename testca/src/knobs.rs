@@ -19,8 +19,7 @@ macro_rules! knobs {
                 vec![$(($name, defaults.$field.show(), $text),)*]
             }
 
-            /// Sets one by name and text.
-            pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+            fn set_one(&mut self, name: &str, value: &str) -> Result<(), String> {
                 match name {
                     $($name => self.$field = <$kind>::read(value).map_err(|e| format!("{name}: {e}"))?,)*
                     _ => return Err(format!("there is no knob {name}")),
@@ -31,7 +30,43 @@ macro_rules! knobs {
     };
 }
 
+/// CAs of the field, and the knobs that make this one like them. Trustpoint's key update and cryptlib's reference values in octets are
+/// part of what they are.
+pub const HABITS: &[(&str, &[(&str, &str)])] = &[
+    ("insta", &[("old-macs", "1")]),
+    ("xipki", &[("at", "any"), ("no-sender-nonce", "1"), ("signer", "self-signed"), ("gcm-envelopes", "1")]),
+    ("cryptlib", &[("at", "any"), ("sha1-macs", "1"), ("unprotected-error", "1"), ("no-sender-kid", "1")]),
+    (
+        "trustpoint",
+        &[
+            ("at", "any"),
+            ("sha1-macs", "1"),
+            ("own-sender-kid", "1"),
+            ("reversed-subject", "1"),
+            ("add-alt-name", "added.trustpoint.example"),
+            ("broken-key-update", "A server error occurred. Please contact the administrator."),
+        ],
+    ),
+];
+
+impl Knobs {
+    /// Sets one by name and text; `like` sets those that belong to a CA of the field.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        if name == "like" && !value.is_empty() {
+            let Some((_, habits)) = HABITS.iter().find(|(ca, _)| *ca == value) else {
+                let known: Vec<&str> = HABITS.iter().map(|(ca, _)| *ca).collect();
+                return Err(format!("like: \"{value}\" is none of {}", known.join(", ")));
+            };
+            for (name, value) in *habits {
+                self.set_one(name, value)?;
+            }
+        }
+        self.set_one(name, value)
+    }
+}
+
 knobs! {
+    like: String = String::new(), "like", "Behave as a CA of the field does: insta, xipki, cryptlib or trustpoint. Sets other knobs, which can be set again.";
     waiting: u32 = 0, "waiting", "Answer a certificate request with status waiting, and this many polls with pollRep, before issuing.";
     waiting_by_error: bool = false, "waiting-by-error", "Say waiting by an error message instead of a certificate response.";
     waiting_fail_info: bool = false, "waiting-fail-info", "Put failInfo beside the status waiting.";
@@ -45,6 +80,8 @@ knobs! {
     fail_info: u32 = 0, "fail-info", "failInfo as a number, bit n for bit n; 0 sends none.";
     text: String = String::new(), "text", "statusString.";
     modify_subject: bool = false, "modify-subject", "Issue under a changed subject.";
+    reversed_subject: bool = false, "reversed-subject", "Issue with the parts of the subject in reversed order.";
+    add_alt_name: String = String::new(), "add-alt-name", "Issue with this dNSName beside the alternative names asked for.";
     drop_alt_names: bool = false, "drop-alt-names", "Issue without the subjectAltName asked for.";
     certificate_days: i64 = 365, "certificate-days", "Lifetime of issued certificates; negative issues expired ones.";
     certificate_seconds: i64 = 0, "certificate-seconds", "Lifetime of issued certificates in seconds, in place of days.";
@@ -61,6 +98,7 @@ knobs! {
     other_generated_key: bool = false, "other-generated-key", "Send another private key than the certificate's.";
     no_generated_key: bool = false, "no-generated-key", "Send no private key where one is to be made.";
     unasked_key: bool = false, "unasked-key", "Send a private key that nobody asked for.";
+    gcm_envelopes: bool = false, "gcm-envelopes", "AES-GCM in EnvelopedData, the tag at the end of the ciphertext.";
     other_recipient: bool = false, "other-recipient", "Encrypt keys and certificates to somebody else.";
     broken_envelope: bool = false, "broken-envelope", "One bit of the ciphertext changed in what is encrypted to the client.";
     encrypted_value: bool = false, "encrypted-value", "Encrypt keys, certificates and challenges in the old way, to RSA keys.";
@@ -91,7 +129,7 @@ knobs! {
     no_protection: bool = false, "no-protection", "No protection.";
     take_unprotected: bool = false, "take-unprotected", "Take requests without protection, as a CA does that knows its clients by mutual TLS.";
     unprotected_error: bool = false, "unprotected-error", "Error messages, and nothing else, go without protection.";
-    signer: String = "good".to_owned(), "signer", "Who signs: good, issuing (the CA itself), expired, no-usage (keyUsage without digitalSignature), second (another good one), stranger.";
+    signer: String = "good".to_owned(), "signer", "Who signs: good, issuing (the CA itself), expired, no-usage (keyUsage without digitalSignature), self-signed (no CA, to be pinned), second (another good one), stranger.";
     last_recip_nonce: bool = false, "last-recip-nonce", "After polling, recipNonce names the last pollReq, not the delayed request: what OpenSSL before 3.3 expects.";
     sign_macs: bool = false, "sign-macs", "Answer MAC-protected requests with a signature.";
     wrong_secret: bool = false, "wrong-secret", "Make MACs under another secret.";
@@ -100,6 +138,8 @@ knobs! {
     pbes2_answers: bool = false, "pbes2-answers", "Name PBES2 where PBKDF2 belongs in the parameters of PBMAC1, as Bouncy Castle does.";
     pbes2_requests: bool = false, "pbes2-requests", "Take requests under PBMAC1 only if they do the same.";
     old_macs: bool = false, "old-macs", "Refuse PasswordBasedMac with more than 2047 iterations or another HMAC than with SHA-1.";
+    sha1_macs: bool = false, "sha1-macs", "Refuse MACs other than PasswordBasedMac with SHA-1 in both places.";
+    own_sender_kid: bool = false, "own-sender-kid", "A senderKID of the CA's own under MACs too, where the reference value belongs.";
     null_names: bool = false, "null-names", "An empty sender and recipient.";
     no_sender_kid: bool = false, "no-sender-kid", "No senderKID.";
     wrong_sender: bool = false, "wrong-sender", "A sender that is not the signer's subject.";
@@ -122,6 +162,8 @@ knobs! {
     delay_ms: u64 = 0, "delay-ms", "Milliseconds before the HTTP answer.";
     drip_ms: u64 = 0, "drip-ms", "Milliseconds between the bytes of the HTTP answer.";
     cut_after: i64 = -1, "cut-after", "Close the connection after this many bytes of the HTTP answer, 0 without any; -1 does not.";
+    broken_key_update: String = String::new(), "broken-key-update", "Answer kur by HTTP status 500 and this text in place of a message.";
+    words: String = String::new(), "words", "This text in place of the message, as text/plain.";
     http_status: u32 = 200, "http-status", "HTTP status; the message stays in the body.";
     html: bool = false, "html", "An HTML page in place of the message.";
     retry_after: i64 = -1, "retry-after", "Retry-After in seconds; -1 sends none.";

@@ -52,6 +52,10 @@ use certs::{Profile, SUBJECT_ALT_NAME};
 use cmp::Transaction;
 use tlv::{oid, seq, tlv};
 
+const CRL_POINTS: &str = "2.5.29.31";
+const ACCESS: &str = "1.3.6.1.5.5.7.1.1";
+const CA_ISSUERS: &str = "1.3.6.1.5.5.7.48.2";
+
 /// How a test CA is made.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -95,8 +99,8 @@ pub struct TestCa {
     pub cmp_signer: Holder,
     /// Signs OCSP responses, by delegation.
     pub ocsp_responder: Holder,
-    /// Reference values and secrets.
-    pub secrets: HashMap<String, Vec<u8>>,
+    /// Reference values, which are octets, and secrets.
+    pub secrets: HashMap<Vec<u8>, Vec<u8>>,
     /// Every message received, in order; of very many the last.
     pub received: Vec<Received>,
     /// Certificates the client confirmed, and those it rejected.
@@ -115,6 +119,8 @@ pub struct TestCa {
     kem_secrets: HashMap<Vec<u8>, (Vec<u8>, Vec<u8>)>,
     expired_signer: Holder,
     no_usage_signer: Holder,
+    /// Signs answers where the knobs say so: no CA, and certified by nobody else.
+    pub self_signed_signer: Holder,
     second_signer: Holder,
     stranger: Holder,
     issued: Vec<Vec<u8>>,
@@ -144,13 +150,18 @@ impl TestCa {
         let expired_signer = issuing.issue("devid test CMP server", options.signer_key, from - 86_400, from, expired);
         let no_usage_signer = issuing
             .issue("devid test CMP server", options.signer_key, from, to, |p| p.key_usage(&[4]).purposes(&[cmc_ra]));
+        let key = Key::generate(options.signer_key);
+        let name = certs::common_name("devid test CMP server");
+        let profile = Profile::new(name.clone(), key.spki.clone(), from, to).key_usage(&[0]).purposes(&[cmc_ra]);
+        let self_signed_signer = Holder { certificate: profile.signed(&name, &key), key };
         let cm_kga = |p: Profile| p.key_usage(&[0]).purposes(&["1.3.6.1.5.5.7.3.32"]);
         let key_authority = issuing.issue("devid test key generation authority", options.signer_key, from, to, cm_kga);
         let strange_key_authority =
             supplier.issue("devid test key generation authority", options.signer_key, from, to, cm_kga);
         let passphrase_holder = issuing.issue("devid test revocation", KeyType::P256, from, to, |p| p.key_usage(&[4]));
         let stranger = Holder::root("devid test CMP server", options.signer_key, from, to);
-        TestCa {
+        let secrets = options.secrets.into_iter().map(|(reference, secret)| (reference.into_bytes(), secret));
+        let mut ca = TestCa {
             knobs: Knobs::default(),
             root,
             issuing,
@@ -158,7 +169,7 @@ impl TestCa {
             supplier,
             cmp_signer,
             ocsp_responder,
-            secrets: options.secrets.into_iter().collect(),
+            secrets: secrets.collect(),
             received: Vec::new(),
             confirmed: Vec::new(),
             rejected: Vec::new(),
@@ -171,6 +182,7 @@ impl TestCa {
             kem_secrets: HashMap::new(),
             expired_signer,
             no_usage_signer,
+            self_signed_signer,
             second_signer,
             stranger,
             issued: Vec::new(),
@@ -178,8 +190,28 @@ impl TestCa {
             crl_number: 1,
             transactions: HashMap::new(),
             transaction_order: VecDeque::new(),
-            base_url: options.base_url,
+            base_url: String::new(),
+        };
+        if !options.base_url.is_empty() {
+            ca.publish_at(&options.base_url);
         }
+        ca
+    }
+
+    /// Where lists, certificates and status are published: certificates point there from now on, the issuing CA's own too.
+    pub(crate) fn publish_at(&mut self, base_url: &str) {
+        self.base_url = base_url.to_owned();
+        let issuing = Parsed::read(&self.issuing.certificate).expect("made here");
+        let profile = Profile::new(issuing.subject, issuing.spki, issuing.not_before, issuing.not_after).ca();
+        let point = self.url("/crl/root.crl");
+        let issuer = seq(&[&oid(CA_ISSUERS), &self.url("/ca/root.crt")]);
+        let profile = profile.with(CRL_POINTS, false, crl_points(&point)).with(ACCESS, false, seq(&[&issuer]));
+        self.issuing.certificate = profile.signed(&self.root.name(), &self.root.key);
+    }
+
+    /// A URL of this CA, as GeneralName.
+    fn url(&self, path: &str) -> Vec<u8> {
+        tlv(0x86, &[format!("{}{path}", self.base_url).as_bytes()])
     }
 
     /// Names of the bodies received, in order.
@@ -192,8 +224,18 @@ impl TestCa {
         self.received.iter().filter_map(|r| r.complaint.clone()).collect()
     }
 
-    /// A device's identity from its supplier: certificate with a fresh key.
+    /// A device's identity from its supplier: certificate with a fresh key, which may also receive keys where it can.
     pub fn idevid(&self, name: &str, kind: KeyType, now: i64) -> Holder {
+        let usages: &[u8] = match kind {
+            KeyType::Rsa2048 => &[0, 2],
+            KeyType::P256 | KeyType::P384 => &[0, 4],
+            KeyType::Ed25519 => &[0],
+        };
+        self.supplier.issue(name, kind, now - 3600, 253_402_300_799, |p| p.key_usage(usages))
+    }
+
+    /// The same for signing alone: nothing is encrypted to it.
+    pub fn signing_idevid(&self, name: &str, kind: KeyType, now: i64) -> Holder {
         self.supplier.issue(name, kind, now - 3600, 253_402_300_799, |p| p.key_usage(&[0]))
     }
 
@@ -245,12 +287,11 @@ impl TestCa {
         if self.base_url.is_empty() {
             return profile;
         }
-        let url = |path: &str| tlv(0x86, &[format!("{}{path}", self.base_url).as_bytes()]);
-        let point = seq(&[&tlv(0xa0, &[&tlv(0xa0, &[&url("/crl/issuing.crl")])])]);
-        let access = |method: &str, path: &str| seq(&[&oid(method), &url(path)]);
+        let access = |method: &str, path: &str| seq(&[&oid(method), &self.url(path)]);
         let ocsp = access("1.3.6.1.5.5.7.48.1", "/ocsp");
-        let issuer = access("1.3.6.1.5.5.7.48.2", "/ca/issuing.crt");
-        profile.with("2.5.29.31", false, seq(&[&point])).with("1.3.6.1.5.5.7.1.1", false, seq(&[&ocsp, &issuer]))
+        let issuer = access(CA_ISSUERS, "/ca/issuing.crt");
+        let point = self.url("/crl/issuing.crl");
+        profile.with(CRL_POINTS, false, crl_points(&point)).with(ACCESS, false, seq(&[&ocsp, &issuer]))
     }
 
     /// Lets knobs that hold for a number of requests run out: after an answer.
@@ -261,6 +302,11 @@ impl TestCa {
             more => self.knobs.requests = more - 1,
         }
     }
+}
+
+/// cRLDistributionPoints of one point with one URL.
+fn crl_points(url: &[u8]) -> Vec<u8> {
+    seq(&[&seq(&[&tlv(0xa0, &[&tlv(0xa0, &[url])])])])
 }
 
 /// Whether a certificate carries a subjectAltName: for tests.

@@ -11,11 +11,27 @@ pub(crate) const PBMAC1: &str = "1.2.840.113549.1.5.14";
 
 const PBKDF2: &str = "1.2.840.113549.1.5.12";
 const PBES2: &str = "1.2.840.113549.1.5.13";
+const SHA1: &str = "1.3.14.3.2.26";
+const HMAC_SHA1: &str = "1.3.6.1.5.5.8.1.2";
+const HMAC_WITH_SHA1: &str = "1.2.840.113549.2.7";
 
 /// Whether PBMAC1 names PBES2 where PBKDF2 belongs.
 pub(crate) fn names_pbes2(algorithm: &Node) -> bool {
     let function = algorithm.at(1).and_then(|p| p.at(0)?.at(0)?.oid());
     algorithm.at(0).and_then(Node::oid).as_deref() == Ok(PBMAC1) && function.as_deref() == Ok(PBES2)
+}
+
+/// Refuses all but the oldest MAC.
+pub(crate) fn check_sha1(algorithm: &Node) -> Result<(), Refusal> {
+    if algorithm.at(0)?.oid()? != PBM {
+        return refuse(bit::BAD_ALG, "a MAC other than PasswordBasedMac");
+    }
+    let parameters = algorithm.at(1)?;
+    let (digest, mac) = (parameters.at(1)?.at(0)?.oid()?, parameters.at(3)?.at(0)?.oid()?);
+    if digest != SHA1 || ![HMAC_SHA1, HMAC_WITH_SHA1].contains(&&*mac) {
+        return refuse(bit::BAD_ALG, "PasswordBasedMac with another digest than SHA-1");
+    }
+    Ok(())
 }
 
 /// Refuses what servers of a known make refuse.
@@ -25,7 +41,7 @@ pub(crate) fn check_old(algorithm: &Node) -> Result<(), Refusal> {
     }
     let parameters = algorithm.at(1)?;
     let mac = parameters.at(3)?.at(0)?.oid()?;
-    if parameters.at(2)?.integer()? > 2047 || !["1.3.6.1.5.5.8.1.2", "1.2.840.113549.2.7"].contains(&&*mac) {
+    if parameters.at(2)?.integer()? > 2047 || ![HMAC_SHA1, HMAC_WITH_SHA1].contains(&&*mac) {
         return refuse(bit::BAD_ALG, "MAC parameters");
     }
     Ok(())
@@ -35,7 +51,7 @@ type DigestOf = fn(&[u8]) -> Vec<u8>;
 
 pub(crate) fn digest_by_name(name: &str) -> Result<DigestOf, String> {
     Ok(match name {
-        "1.3.14.3.2.26" => |m| digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, m).as_ref().to_vec(),
+        SHA1 => |m| digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, m).as_ref().to_vec(),
         "2.16.840.1.101.3.4.2.1" => |m| digest::digest(&digest::SHA256, m).as_ref().to_vec(),
         "2.16.840.1.101.3.4.2.2" => |m| digest::digest(&digest::SHA384, m).as_ref().to_vec(),
         "2.16.840.1.101.3.4.2.3" => |m| digest::digest(&digest::SHA512, m).as_ref().to_vec(),
@@ -45,7 +61,7 @@ pub(crate) fn digest_by_name(name: &str) -> Result<DigestOf, String> {
 
 pub(crate) fn hmac_by_name(name: &str) -> Result<hmac::Algorithm, String> {
     Ok(match name {
-        "1.3.6.1.5.5.8.1.2" | "1.2.840.113549.2.7" => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        HMAC_SHA1 | HMAC_WITH_SHA1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
         "1.2.840.113549.2.9" => hmac::HMAC_SHA256,
         "1.2.840.113549.2.10" => hmac::HMAC_SHA384,
         "1.2.840.113549.2.11" => hmac::HMAC_SHA512,

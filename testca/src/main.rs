@@ -128,7 +128,7 @@ fn help() -> String {
          --until-stdin-closes    stop when standard input closes\n\n\
          Paths: POST /cmp, /pkix/, /.well-known/cmp...; POST and GET /ocsp; GET /crl/issuing.crl, /crl/root.crl,\n\
          /ca/issuing.crt, /ca/root.crt; POST /control with lines KNOB=VALUE, reset, forget, revoke=SERIAL[,REASON],\n\
-         secret=REF:SECRET; GET /control tells what was received.\n\n\
+         secret=REF:SECRET, secret-octets=HEX:SECRET; GET /control tells what was received.\n\n\
          Knobs, as --KNOB[=VALUE] here or KNOB=VALUE at /control, with their defaults:\n",
     );
     for (name, default, meaning) in Knobs::table() {

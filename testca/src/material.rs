@@ -53,7 +53,7 @@ impl TestCa {
         write("issuing.crl", &self.crl(now))?;
         write("root.crl", &self.root_crl(now))?;
         let (reference, secret) = self.secrets.iter().next().map(|(r, s)| (r.clone(), s.clone())).unwrap_or_default();
-        write("reference.txt", reference.as_bytes())?;
+        write("reference.txt", &reference)?;
         write("secret.txt", &secret)
     }
 }

@@ -10,7 +10,10 @@ use crate::knobs::Knobs;
 use crate::mac::digest_by_name;
 use crate::read::Header;
 use crate::tlv::{Node, int, octets, oid, seq, tlv};
+use crate::trust::allows;
 
+const KEY_ENCIPHERMENT: u8 = 2;
+const KEY_AGREEMENT: u8 = 4;
 const DATA: &str = "1.2.840.113549.1.7.1";
 const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
 const KEY_PACKAGE: &str = "2.16.840.1.101.2.1.2.78.5";
@@ -97,7 +100,7 @@ impl TestCa {
             _ => SIGNED_DATA,
         };
         let content = if knobs.unsigned_key == "bare" { seq(&[&one]) } else { signed };
-        Ok(bent(encrypted_key(&enveloped(&recipient, content_type, &content, knobs.pkcs1_transport)?), knobs))
+        Ok(bent(encrypted_key(&enveloped(&recipient, content_type, &content, knobs)?), knobs))
     }
 
     /// SignedData as RFC 9483 section 4.1.6 wants it.
@@ -154,7 +157,7 @@ impl TestCa {
             return Ok(bent(encrypted_value(&spki, certificate)?, knobs));
         }
         let recipient = Recipient::named(&spki, &issued.issuer, &issued.serial);
-        Ok(bent(encrypted_key(&enveloped(&recipient, DATA, certificate, knobs.pkcs1_transport)?), knobs))
+        Ok(bent(encrypted_key(&enveloped(&recipient, DATA, certificate, knobs)?), knobs))
     }
 
     /// popdecc for a key, and the number it hides.
@@ -177,7 +180,7 @@ impl TestCa {
         } else {
             // RFC 9810 section 5.2.8.3.3: the NULL-DN and the certReqId in place of a certificate.
             let recipient = Recipient::named(spki, &[0x30, 0], &[0]);
-            let enveloped = bent(enveloped(&recipient, DATA, &rand, knobs.pkcs1_transport)?, knobs);
+            let enveloped = bent(enveloped(&recipient, DATA, &rand, knobs)?, knobs);
             seq(&[&owf, &octets(&witness), &octets(&[]), &tlv(0xa0, &[&enveloped])])
         };
         Ok((seq(&[&challenge]), number))
@@ -194,6 +197,23 @@ impl TestCa {
             _ => refuse(bit::BAD_POP, "the number is not the one of the challenge"),
         }
     }
+}
+
+/// RFC 9483 sections 4.1.6.1 and 4.1.6.2: what a key is encrypted to must be allowed for that.
+pub(crate) fn check_may_receive(credential: &Credential) -> Result<(), Refusal> {
+    let Credential::Certificate(der) = credential else { return Ok(()) };
+    let holder = Parsed::read(der)?;
+    let kind = Node::parse(&holder.spki)?.at(0)?.at(0)?.oid()?;
+    let (usage, name) = match kind.as_str() {
+        "1.2.840.113549.1.1.1" => (KEY_ENCIPHERMENT, "keyEncipherment"),
+        "1.2.840.10045.2.1" | "1.3.101.110" => (KEY_AGREEMENT, "keyAgreement"),
+        _ => return Ok(()),
+    };
+    if !allows(&holder, usage) {
+        let text = format!("keyUsage of the protection certificate lacks {name}: no key can be sent to it");
+        return refuse(bit::NOT_AUTHORIZED, text);
+    }
+    Ok(())
 }
 
 /// With one bit of the last byte changed, which is ciphertext, if that is wished.

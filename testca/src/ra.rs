@@ -68,7 +68,7 @@ pub struct Ra {
     pub sends_no_certificates: bool,
     chain: Vec<u8>,
     own: Vec<Vec<u8>>,
-    secrets: HashMap<String, Vec<u8>>,
+    secrets: HashMap<Vec<u8>, Vec<u8>>,
     transactions: HashMap<Vec<u8>, Known>,
 }
 
@@ -341,7 +341,7 @@ impl Ra {
         match (credential, &request.algorithm) {
             (Credential::Mac(reference), Some(theirs)) => {
                 let (algorithm, secret) = (mac_algorithm(theirs, 0, false), &self.secrets[reference]);
-                self.rewrite(message, body, sender, recipient, &algorithm, reference.as_bytes(), Some(secret))
+                self.rewrite(message, body, sender, recipient, &algorithm, reference, Some(secret))
             }
             _ => {
                 let algorithm = self.signer.key.algorithm();

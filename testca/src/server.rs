@@ -35,7 +35,7 @@ impl Server {
     pub fn start_at(mut ca: TestCa, port: u16) -> io::Result<Self> {
         let socket = TcpListener::bind(("127.0.0.1", port))?;
         if ca.base_url.is_empty() {
-            ca.base_url = format!("http://{}", socket.local_addr()?);
+            ca.publish_at(&format!("http://{}", socket.local_addr()?));
         }
         let ca = Arc::new(Mutex::new(ca));
         let shared = Arc::clone(&ca);
@@ -269,8 +269,14 @@ fn cmp(ca: &mut TestCa, body: &[u8], now: i64) -> Response {
     let knobs = ca.knobs.clone();
     // A front end that is busy lets nothing through.
     let is_busy = knobs.html && knobs.http_status == 503;
-    let answer = if is_busy { ca.turn_away(body) } else { ca.answer(body, now) };
-    let (content_type, body) = if knobs.html {
+    let breaks = !knobs.broken_key_update.is_empty() && crate::read::take_apart(body).is_ok_and(|m| m.1.tag == 0xa7);
+    let answer = if is_busy || breaks { ca.turn_away(body) } else { ca.answer(body, now) };
+    if breaks {
+        return Response::plain(500, "text/plain", knobs.broken_key_update.into_bytes());
+    }
+    let (content_type, body) = if !knobs.words.is_empty() {
+        ("text/plain".to_owned(), knobs.words.clone().into_bytes())
+    } else if knobs.html {
         ("text/html".to_owned(), b"<html><body>The service is busy.</body></html>".to_vec())
     } else {
         (knobs.content_type.clone(), answer)
@@ -279,7 +285,7 @@ fn cmp(ca: &mut TestCa, body: &[u8], now: i64) -> Response {
     Response { status, content_type, body, knobs: Some(knobs) }
 }
 
-/// Lines `knob=value`, `reset`, `revoke=HEX[,REASON]`, `secret=REFERENCE:SECRET`.
+/// Lines `knob=value`, `reset`, `revoke=HEX[,REASON]`, `secret=REFERENCE:SECRET`, `secret-octets=HEX:SECRET`.
 fn control(ca: &mut TestCa, body: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(body).map_err(|_| "not text".to_owned())?;
     for line in text.lines().map(str::trim).filter(|l| !l.is_empty()) {
@@ -294,7 +300,11 @@ fn control(ca: &mut TestCa, body: &[u8]) -> Result<(), String> {
             }
             "secret" => {
                 let (reference, secret) = value.split_once(':').ok_or("secret=REFERENCE:SECRET")?;
-                ca.secrets.insert(reference.to_owned(), secret.as_bytes().to_vec());
+                ca.secrets.insert(reference.as_bytes().to_vec(), secret.as_bytes().to_vec());
+            }
+            "secret-octets" => {
+                let (reference, secret) = value.split_once(':').ok_or("secret-octets=HEX:SECRET")?;
+                ca.secrets.insert(unhex(reference)?, secret.as_bytes().to_vec());
             }
             _ => ca.knobs.set(name, value)?,
         }

@@ -7,7 +7,7 @@ use crate::certs::{EXT_KEY_USAGE, Parsed};
 use crate::cmp::{Credential, Refusal, bit, refuse};
 use crate::kem::KEM_BASED_MAC;
 use crate::keys::verify;
-use crate::mac::{PBM, PBMAC1, check_old, mac, names_pbes2};
+use crate::mac::{PBM, PBMAC1, check_old, check_sha1, mac, names_pbes2};
 use crate::read::Header;
 use crate::tlv::{Node, seq};
 
@@ -34,6 +34,9 @@ impl TestCa {
             if is_mac && self.knobs.old_macs {
                 check_old(algorithm)?;
             }
+            if is_mac && self.knobs.sha1_macs {
+                check_sha1(algorithm)?;
+            }
             let is_pbmac1 = algorithm.at(0)?.oid()? == PBMAC1;
             if is_pbmac1 && names_pbes2(algorithm) != self.knobs.pbes2_requests {
                 return refuse(bit::BAD_ALG, "PBMAC1 without PBKDF2, or without what Bouncy Castle takes for it");
@@ -59,9 +62,9 @@ impl TestCa {
             return Ok(Credential::Channel);
         }
         let credential = judge.check_protection(header, message, number, now)?;
-        // Who has just revoked its own certificate may still poll for the answer.
+        // Who has revoked its own certificate may still poll for the answer; who asks for it again is told by rp.
         if let Credential::Certificate(der) = &credential {
-            if number != 25 && self.is_revoked(&Parsed::read(der)?.serial) {
+            if !matches!(number, 11 | 25) && self.is_revoked(&Parsed::read(der)?.serial) {
                 return refuse(bit::NOT_AUTHORIZED, "the protection certificate is revoked");
             }
         }
@@ -72,7 +75,7 @@ impl TestCa {
 /// Whom a receiver of requests knows.
 pub(crate) struct Judge<'a> {
     /// Reference values and secrets.
-    pub(crate) secrets: &'a HashMap<String, Vec<u8>>,
+    pub(crate) secrets: &'a HashMap<Vec<u8>, Vec<u8>>,
     /// Authorities; the self-signed ones are trusted.
     pub(crate) own: &'a [Vec<u8>],
     /// Who protected the first message of the transaction.
@@ -98,9 +101,11 @@ impl Judge<'_> {
         let protected = seq(&[&message.at(0)?.bytes, &message.at(1)?.bytes]);
         let name = algorithm.at(0)?.oid()?;
         if name == PBM || name == PBMAC1 {
-            let reference = String::from_utf8_lossy(header.sender_kid.as_deref().unwrap_or_default()).into_owned();
+            // A reference value is octets (RFC 9810 section 5.1.1), text or not.
+            let reference = header.sender_kid.clone().unwrap_or_default();
             let Some(secret) = self.secrets.get(&reference) else {
-                return refuse(bit::BAD_MESSAGE_CHECK, format!("no secret for reference value \"{reference}\""));
+                let shown = String::from_utf8_lossy(&reference);
+                return refuse(bit::BAD_MESSAGE_CHECK, format!("no secret for reference value \"{shown}\""));
             };
             let expected = mac(algorithm, secret, &protected)?;
             if expected != protection {
@@ -159,7 +164,7 @@ impl Judge<'_> {
 }
 
 /// Whether keyUsage has this bit, or is absent.
-fn allows(certificate: &Parsed, bit: u8) -> bool {
+pub(crate) fn allows(certificate: &Parsed, bit: u8) -> bool {
     let Some(value) = certificate.extension(KEY_USAGE) else { return true };
     let octets = Node::parse(value).map(|node| node.value().to_vec()).unwrap_or_default();
     octets.get(1 + usize::from(bit / 8)).is_some_and(|octet| octet & (0x80 >> (bit % 8)) != 0)

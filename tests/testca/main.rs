@@ -7,8 +7,10 @@
 mod bench;
 mod bent;
 mod diagnosis;
+mod field;
 mod good;
 mod passphrase;
+mod profile;
 mod quirks;
 mod ra;
 mod ra_side;
@@ -24,6 +26,7 @@ fn every_knob_of_the_table_is_turned_here() {
     let text = [
         include_str!("bent.rs"),
         include_str!("good.rs"),
+        include_str!("field.rs"),
         include_str!("quirks.rs"),
         include_str!("ra.rs"),
         include_str!("ra_side.rs"),
@@ -34,6 +37,11 @@ fn every_knob_of_the_table_is_turned_here() {
     for (name, ..) in Knobs::table() {
         let turned = text.contains(&format!("(\"{name}\", ")) || elsewhere.contains(&name);
         assert!(turned, "no test turns {name}");
+    }
+    let page = include_str!("../../docs/testca.md");
+    for (name, default, text) in Knobs::table() {
+        let row = format!("| `{name}` | {default} | {text} |\n");
+        assert!(page.contains(&row), "docs/testca.md lacks {row}");
     }
     assert!(Knobs::default().set("no-such-knob", "1").is_err());
     assert!(Knobs::default().set("waiting", "often").is_err());
