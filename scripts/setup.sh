@@ -29,6 +29,7 @@ demo)
     need valgrind valgrind
     need openssl openssl
     need softhsm2-util softhsm2
+    [ -e /usr/sbin/slapd ] || missing+=(slapd)
     # A second look at faults.
     need strace strace
     need readelf binutils

@@ -69,9 +69,12 @@ pub struct StatusOptions {
     /// Digest in CertIDs. SHA-1 by default, the one that every responder knows (RFC 5019 section 2.1.1): it names the
     /// certificate and proves nothing.
     pub ocsp_digest: DigestAlgorithm,
-    /// Schemes of URLs that are handed to the [`Fetch`], lower case. `http` and `https` by default; `ldap` is for
-    /// callers whose own [`Fetch`] serves it.
+    /// Schemes of URLs that are handed to the [`Fetch`], lower case: by default those of the built-in client, which are `http`,
+    /// `https`, and `ldap` with the feature of that name. Others are for callers whose own [`Fetch`] serves them.
     pub schemes: Vec<String>,
+    /// Host, and perhaps port, of the directory that `ldap:` URLs without a host mean: the device's own choice, where AD CS leaves
+    /// it to the network that a computer belongs to.
+    pub directory: Option<String>,
     /// If given, only these hosts (exactly, lower case).
     pub allowed_hosts: Option<Vec<String>>,
     /// Most different hosts asked in one validation.
@@ -108,6 +111,12 @@ pub enum OcspNonce {
     Unused,
 }
 
+/// What the built-in client serves.
+#[cfg(feature = "ldap")]
+const BUILT_IN_SCHEMES: [&str; 3] = ["http", "https", "ldap"];
+#[cfg(not(feature = "ldap"))]
+const BUILT_IN_SCHEMES: [&str; 2] = ["http", "https"];
+
 impl Default for StatusOptions {
     /// OCSP and CRLs, no issuers; 16 requests to 8 hosts in 30 s, 10 s each; CRLs to 16 MiB; 64 documents kept.
     fn default() -> Self {
@@ -119,7 +128,8 @@ impl Default for StatusOptions {
             nonce: OcspNonce::Required,
             ocsp_by_get: false,
             ocsp_digest: DigestAlgorithm::Sha1,
-            schemes: vec!["http".to_owned(), "https".to_owned()],
+            schemes: BUILT_IN_SCHEMES.map(str::to_owned).to_vec(),
+            directory: None,
             allowed_hosts: None,
             max_hosts: 8,
             max_requests: 16,
@@ -394,6 +404,7 @@ pub fn built_in_over(
         max_requests: options.max_requests.saturating_mul(2),
         max_hosts: options.max_hosts,
         allowed_hosts: options.allowed_hosts.clone(),
+        directory: options.directory.clone(),
     };
     Ok(HttpFetch::new(network, fetch_limits)?)
 }

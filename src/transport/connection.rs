@@ -121,17 +121,17 @@ impl Link {
         }
     }
 
-    fn is_cancelled(&self) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
         lock(&self.cancel).as_ref().is_some_and(Cancel::is_cancelled)
     }
 
-    fn register(&self, stream: &Arc<TcpStream>) {
+    pub(super) fn register(&self, stream: &Arc<TcpStream>) {
         let mut sockets = lock(&self.sockets);
         sockets.retain(|s| s.strong_count() > 0);
         sockets.push(Arc::downgrade(stream));
     }
 
-    fn addresses(&self, host: &str, port: u16, timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>> {
+    pub(super) fn addresses(&self, host: &str, port: u16, timeout: Option<Duration>) -> io::Result<Vec<SocketAddr>> {
         let name = format!("{host}:{port}");
         if let Some((known, addresses)) = &*lock(&self.known) {
             if *known == name {
@@ -448,7 +448,11 @@ fn connect_any(addresses: &[SocketAddr], deadline: Option<Instant>, link: &Link)
 /// RFC 8305 section 5: each address a little after the one before, or as soon as that failed; the first to answer is taken,
 /// and the attempts of the others end.
 #[cfg(unix)]
-fn race(addresses: &[SocketAddr], deadline: Option<Instant>, link: &Link) -> Result<TcpStream, Option<io::Error>> {
+pub(super) fn race(
+    addresses: &[SocketAddr],
+    deadline: Option<Instant>,
+    link: &Link,
+) -> Result<TcpStream, Option<io::Error>> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::net::sockopt::socket_error;
 
@@ -516,7 +520,11 @@ fn begin(address: SocketAddr) -> io::Result<std::os::fd::OwnedFd> {
 
 /// One after the other; each gets an equal share of the time that is left.
 #[cfg(not(unix))]
-fn race(addresses: &[SocketAddr], deadline: Option<Instant>, link: &Link) -> Result<TcpStream, Option<io::Error>> {
+pub(super) fn race(
+    addresses: &[SocketAddr],
+    deadline: Option<Instant>,
+    link: &Link,
+) -> Result<TcpStream, Option<io::Error>> {
     let mut last = None;
     for (tried, address) in addresses.iter().enumerate() {
         let share = deadline.map(|deadline| {

@@ -76,6 +76,8 @@ pub enum Party {
     Proxy,
     /// A server that is asked by CoAP.
     CoapServer,
+    /// A directory that is asked by LDAP.
+    Directory,
     /// The caller's own transport.
     Program,
 }
@@ -257,6 +259,11 @@ fn rule_of(error: &TransportError) -> Option<(&'static str, &'static str, Option
         (Party::CoapServer, Kind::Timeout) => {
             ("RFC 7252 section 4.2", "an acknowledgement and an answer in time", None)
         }
+        (Party::Directory, Kind::Invalid) => ("RFC 4516 section 2", "ldap://host/name?attribute", None),
+        (Party::Directory, Kind::Limit) => {
+            ("RFC 4511 section 4.5.3", "the entry in the directory that was asked", None)
+        }
+        (Party::Directory, _) => ("RFC 4511 section 4.5.2", "an entry with the attribute, for anybody to read", None),
         (Party::CoapServer, Kind::Connect) => ("RFC 9482 section 2.3", "a CoAP server that takes datagrams", None),
         _ => return None,
     })

@@ -8,7 +8,7 @@ use base64ct::{Base64, Encoding};
 use super::ExchangeLimits;
 use super::error::TransportError;
 
-/// Gets something by URL. A caller may bring its own: for `ldap:` and `file:` URLs, for a cache, for a device's own stack.
+/// Gets something by URL. A caller may bring its own: for `file:` URLs, for a cache, for a device's own stack.
 pub trait Fetch {
     /// Performs one request, redirects included.
     fn fetch(&mut self, request: &FetchRequest<'_>, limits: &ExchangeLimits) -> Result<Fetched, TransportError>;
@@ -167,16 +167,18 @@ mod client {
         pub max_hosts: usize,
         /// If given, only these hosts (exactly, lower case).
         pub allowed_hosts: Option<Vec<String>>,
+        /// Host, and perhaps port, of the directory that `ldap:` URLs without a host mean.
+        pub directory: Option<String>,
     }
 
     impl Default for FetchLimits {
         /// 3 redirects, 32 requests, 8 hosts: a path of four certificates with CRL and OCSP each needs 8 requests.
         fn default() -> Self {
-            FetchLimits { max_redirects: 3, max_requests: 32, max_hosts: 8, allowed_hosts: None }
+            FetchLimits { max_redirects: 3, max_requests: 32, max_hosts: 8, allowed_hosts: None, directory: None }
         }
     }
 
-    /// The built-in HTTP client for documents. One per validation: its limits count over its life.
+    /// The built-in client for documents: by HTTP, and by LDAP with the feature `ldap`. One per validation: its limits count over its life.
     ///
     /// `https` only with TLS anchors in its [`HttpConfig`]: documents are signed, and asking for the status of a TLS
     /// server through a TLS server can go round in circles (RFC 5280 section 8). The handshake itself fetches nothing.
@@ -198,21 +200,34 @@ mod client {
             self.requests
         }
 
-        fn admit(&mut self, url: &Url) -> Result<(), TransportError> {
+        fn admit(&mut self, host: &str, url: &dyn std::fmt::Display) -> Result<(), TransportError> {
             if let Some(allowed) = &self.limits.allowed_hosts {
-                if !allowed.iter().any(|h| h == url.host()) {
+                if !allowed.iter().any(|h| h == host) {
                     return Err(limit(format!("{url}: the host is not among the allowed ones")));
                 }
             }
             if self.requests >= self.limits.max_requests {
                 return Err(limit(format!("{url}: {} requests were made, the limit is reached", self.requests)));
             }
-            if !self.hosts.contains(url.host()) && self.hosts.len() >= self.limits.max_hosts {
+            if !self.hosts.contains(host) && self.hosts.len() >= self.limits.max_hosts {
                 return Err(limit(format!("{url}: {} hosts were asked, the limit is reached", self.hosts.len())));
             }
             self.requests += 1;
-            self.hosts.insert(url.host().to_owned());
+            self.hosts.insert(host.to_owned());
             Ok(())
+        }
+
+        /// One search in a directory, under the same counts; it is not redirected.
+        #[cfg(feature = "ldap")]
+        fn look_up(&mut self, request: &FetchRequest<'_>, limits: &ExchangeLimits) -> Result<Fetched, TransportError> {
+            use crate::transport::ldap;
+            if request.post.is_some() {
+                let words = format!("{}: an OCSP request goes to no directory", request.url);
+                return Err(TransportError::new(TransportErrorKind::Unsupported, Phase::Prepare, words));
+            }
+            let url = ldap::LdapUrl::parse(request.url, self.limits.directory.as_deref())?;
+            self.admit(&url.host, &url)?;
+            ldap::fetch(&url, self.wire.config(), limits)
         }
     }
 
@@ -224,10 +239,14 @@ mod client {
 
     impl Fetch for HttpFetch {
         fn fetch(&mut self, request: &FetchRequest<'_>, limits: &ExchangeLimits) -> Result<Fetched, TransportError> {
+            #[cfg(feature = "ldap")]
+            if crate::transport::ldap::is_ldap(request.url) {
+                return self.look_up(request, limits);
+            }
             let started = std::time::Instant::now();
             let mut url = Url::parse(request.url)?;
             for hop in 0.. {
-                self.admit(&url)?;
+                self.admit(url.host(), &url)?;
                 let mut left = limits.clone();
                 left.total_timeout = limits.total_timeout.saturating_sub(started.elapsed());
                 let reply = self.wire.perform(

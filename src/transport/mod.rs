@@ -15,6 +15,8 @@ pub mod file;
 mod folding;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "ldap")]
+mod ldap;
 #[cfg(any(feature = "http", feature = "coap"))]
 mod resolve;
 pub mod tls;

@@ -87,7 +87,7 @@ impl Url {
         if authority.contains('@') {
             return Err(invalid("the URL holds a user name; credentials do not belong there".to_owned()));
         }
-        let (host, port) = split_authority(authority, scheme)?;
+        let (host, port) = split_authority(authority, scheme.default_port())?;
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
         Ok(Url { scheme, host: host.to_ascii_lowercase(), port, authority: authority.to_owned(), target })
     }
@@ -181,7 +181,8 @@ pub fn well_known_url(server: &str, profile: Option<&str>, operation: Option<&st
     Ok(url)
 }
 
-fn split_authority(authority: &str, scheme: Scheme) -> Result<(&str, u16), TransportError> {
+/// Host and port; an address of IPv6 stands in brackets.
+pub(super) fn split_authority(authority: &str, default_port: u16) -> Result<(&str, u16), TransportError> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, port) =
@@ -205,7 +206,7 @@ fn split_authority(authority: &str, scheme: Scheme) -> Result<(&str, u16), Trans
         return Err(invalid(format!("{} does not begin with a host name or address", crate::words::quoted(authority))));
     }
     match port {
-        "" | ":" => Ok((host, scheme.default_port())),
+        "" | ":" => Ok((host, default_port)),
         _ => match port.strip_prefix(':').filter(|p| p.bytes().all(|b| b.is_ascii_digit())).map(str::parse::<u16>) {
             Some(Ok(number)) if number > 0 => Ok((host, number)),
             _ => Err(invalid(format!(

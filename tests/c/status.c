@@ -205,6 +205,9 @@ static void options_are_checked(void)
     OK(devid_fetcher_allow_host(fetcher, "crl.example", &err));
     OK(devid_fetcher_set_certificate_store(fetcher, "http://store.example/search", &err));
     OK(devid_fetcher_set_certificate_store(fetcher, NULL, &err));
+    OK(devid_fetcher_set_directory(fetcher, "dc.corp.example:389", &err));
+    OK(devid_fetcher_set_directory(fetcher, NULL, &err));
+    CHECK(devid_supports("ldap") == devid_supports("http"));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_fetcher_set_fetch(fetcher, "ldap,", fetch, &directory, closed, &err));
     CHECK(directory.destroyed == 1);
     OK(devid_fetcher_set_fetch(fetcher, "ldap, file", fetch, &directory, closed, &err));

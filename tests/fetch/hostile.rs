@@ -215,9 +215,9 @@ fn a_document_that_the_callers_fetch_makes_too_large_is_refused() {
 }
 
 #[test]
-fn ldap_is_left_to_a_fetch_of_the_callers() {
-    let ldap = "ldap://directory.example/cn=ca?certificateRevocationList".to_owned();
-    let pki = Pki::new(std::slice::from_ref(&ldap), &[], &[]);
+fn other_schemes_are_left_to_a_fetch_of_the_callers() {
+    let ftp = "ftp://archive.example/ca.crl".to_owned();
+    let pki = Pki::new(std::slice::from_ref(&ftp), &[], &[]);
     let crl = CrlBuilder::of(&pki.ca).der();
 
     let answer = ask_by(&mut fetcher(), &pki, &checks(now(), RevocationMode::HardFail), &mut Nobody);
@@ -225,9 +225,9 @@ fn ldap_is_left_to_a_fetch_of_the_callers() {
     assert_eq!(code_of(&answer), Some(Code::RevocationUnknown));
 
     let mut fetcher = fetcher();
-    fetcher.options_mut().schemes.push("ldap".to_owned());
+    fetcher.options_mut().schemes.push("ftp".to_owned());
     let mut fetch = FetchFn(|request: &FetchRequest<'_>, _: &ExchangeLimits| {
-        assert_eq!(request.url, ldap);
+        assert_eq!(request.url, ftp);
         Ok(Fetched::Document(Document { bytes: crl.clone(), ..Document::default() }))
     });
     let answer = ask_by(&mut fetcher, &pki, &checks(now(), RevocationMode::HardFail), &mut fetch);

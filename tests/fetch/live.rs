@@ -10,6 +10,7 @@ use devid::validation::{
     Checks, Crl, NameCheck, PeerName, PeerRequest, Purpose, RevocationMode, RevocationPolicy, StatusPreference,
     StatusSources,
 };
+use devid_testca::certs::Profile;
 use devid_testca::{Holder, KeyType, Options, Parsed, Server, TestCa};
 
 use super::{Nobody, anchors, code_of, fetcher, leaf_policy, options, provider, story, texts};
@@ -139,8 +140,23 @@ fn a_missing_issuer_is_fetched_only_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_certificate_without_any_url_needs_status_data_from_the_caller() {
+fn the_issuers_status_is_fetched_where_the_whole_chain_is_asked_about() {
     let world = World::new();
+    let mut checks = world.checks(StatusPreference::Ocsp);
+    checks.revocation.scope = devid::validation::RevocationScope::WholeChain;
+    let answer = world.ask(&mut fetcher(), std::slice::from_ref(&world.issuing), &checks);
+    assert!(answer.report.is_valid(), "{}", texts(&answer));
+    assert_eq!(story(&answer), [(Wanted::Ocsp, "fetched"), (Wanted::Crl, "fetched")]);
+}
+
+#[test]
+fn a_certificate_without_any_url_needs_status_data_from_the_caller() {
+    let mut world = World::new();
+    world.issuing = world.server.with(|ca| {
+        let old = Parsed::read(&ca.issuing.certificate).unwrap();
+        let profile = Profile::new(old.subject, old.spki, old.not_before, old.not_after).ca();
+        Certificate::from_der(&profile.signed(&ca.root.name(), &ca.root.key)).unwrap()
+    });
     let mut checks = world.checks(StatusPreference::Ocsp);
     checks.revocation.scope = devid::validation::RevocationScope::WholeChain;
     let answer = world.ask(&mut fetcher(), std::slice::from_ref(&world.issuing), &checks);

@@ -3,6 +3,9 @@
 
 #[path = "../common/certificates.rs"]
 mod certificates;
+#[cfg(feature = "ldap")]
+#[path = "../common/left_out.rs"]
+mod left_out;
 #[path = "../common/status.rs"]
 mod status;
 
@@ -11,6 +14,8 @@ mod further;
 mod hostile;
 mod issuers;
 mod kept;
+#[cfg(feature = "ldap")]
+mod ldap;
 mod live;
 
 use std::io::{Read, Write};

@@ -42,7 +42,7 @@ choice!("DEVID_NONCE_*": OcspNonce {
     DEVID_NONCE_REQUIRED => Required, DEVID_NONCE_TOLERATED => Tolerated, DEVID_NONCE_UNUSED => Unused
 });
 
-/// A fetcher with the built-in HTTP client: OCSP and CRLs, 16 requests to 8 hosts in 30 s for one validation, CRLs to 16 MiB, a
+/// A fetcher with the built-in client, by HTTP and LDAP: OCSP and CRLs, 16 requests to 8 hosts in 30 s for one validation, CRLs to 16 MiB, a
 /// nonce that must come back; missing issuers are not fetched.
 ///
 /// @param store        Keeps documents and the highest CRL numbers over restarts; may be freed afterwards. NULL: they last as long
@@ -130,9 +130,19 @@ fn devid_fetcher_set_certificate_store(fetcher: &mut devid_fetcher, url: Option<
     Ok(())
 }
 
-/// Lets a function of the program fetch, such as by LDAP.
+/// Names the directory that is meant by "ldap:" URLs without a host, which AD CS puts into certificates. Where there is none, such
+/// URLs count as not fetched. Needs the feature "ldap", unless a function of the program serves the scheme.
 ///
-/// @param schemes  The schemes of URLs that it serves, with commas: "ldap" or "http,https,ldap". Others are left to the built-in
+/// @param host     Host, and perhaps port: "dc.corp.example" or "dc.corp.example:389"; NULL: none (the default). May be NULL.
+#[export]
+fn devid_fetcher_set_directory(fetcher: &mut devid_fetcher, host: Option<&str>) -> Result<(), Error> {
+    fetcher.fetcher.options_mut().directory = host.map(str::to_owned);
+    Ok(())
+}
+
+/// Lets a function of the program fetch, such as from files.
+///
+/// @param schemes  The schemes of URLs that it serves, with commas: "file" or "http,https,file". Others are left to the built-in
 ///                 client. Not NULL.
 /// @param fetch    NULL: the built-in client again. May be NULL.
 /// @param user     Passed to `fetch` and `destroy`. May be NULL.

@@ -46,7 +46,7 @@ fn devid_abi_version() -> u32 {
 /// Whether a feature was compiled in. Every build exports the same functions; what is not compiled in answers
 /// DEVID_E_UNSUPPORTED.
 ///
-/// @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "crypto-awslc" and
+/// @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "ldap" (directories), "crypto-awslc" and
 ///                 "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens).
 /// @return 1 yes; 0 no, or not known to this version.
 #[export]
@@ -55,6 +55,7 @@ fn devid_supports(feature: &str) -> bool {
         "http" => cfg!(feature = "http"),
         "tls" => cfg!(feature = "tls"),
         "coap" => cfg!(feature = "coap"),
+        "ldap" => cfg!(feature = "ldap"),
         "crypto-awslc" => cfg!(feature = "crypto-awslc"),
         "crypto-rust" => cfg!(feature = "crypto-rust"),
         "legacy-ciphers" => cfg!(feature = "legacy-ciphers"),

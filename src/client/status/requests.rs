@@ -56,7 +56,7 @@ impl<'a> Requests<'a> {
 
     /// One request. `url` is the one in the certificate; that of the request may carry an OCSP request too.
     pub fn perform(&mut self, wanted: Wanted, url: &str, request: &FetchRequest<'_>) -> Result<Fetched, Error> {
-        let place = Place::of(url)?;
+        let place = Place::of(url, self.options.directory.as_deref())?;
         let mut limits = self.admit(&place, wanted)?;
         limits.max_reply_bytes = self.options.max_bytes(wanted);
         match self.fetch.fetch(request, &limits) {
@@ -150,7 +150,8 @@ struct Place {
 }
 
 impl Place {
-    fn of(url: &str) -> Result<Self, Error> {
+    /// `directory`: what LDAP URLs without a host mean.
+    fn of(url: &str, directory: Option<&str>) -> Result<Self, Error> {
         let invalid = || Error::new(Code::InvalidArgument, "not a URL with a scheme");
         let (scheme, rest) = url.split_once(':').ok_or_else(invalid)?;
         let scheme = scheme.to_ascii_lowercase();
@@ -160,7 +161,12 @@ impl Place {
             return Ok(Place { scheme, host: url.host().to_owned(), authority });
         }
         let authority = rest.strip_prefix("//").unwrap_or_default();
-        let authority = authority.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+        let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+        let authority = match (scheme.as_str(), authority) {
+            ("ldap", "") => directory.unwrap_or_default(),
+            _ => authority,
+        }
+        .to_ascii_lowercase();
         let host = authority.rsplit('@').next().unwrap_or_default();
         let host = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((address, _)) => address,
@@ -176,13 +182,14 @@ mod tests {
 
     #[test]
     fn a_place_is_read_from_urls_of_every_scheme() {
-        let read = |url| Place::of(url).map(|p| (p.scheme, p.host)).ok();
+        let read = |url| Place::of(url, Some("Own.example:1389")).map(|p| (p.scheme, p.host)).ok();
         let place = |scheme: &str, host: &str| Some((scheme.to_owned(), host.to_owned()));
         assert_eq!(read("http://CRL.example:8080/a"), place("http", "crl.example"));
         assert_eq!(read("LDAP://Directory.example:389/cn=x?y"), place("ldap", "directory.example"));
         assert_eq!(read("ldap://[2001:db8::1]:389/cn=x"), place("ldap", "2001:db8::1"));
         assert_eq!(read("ldap://user@host.example/"), place("ldap", "host.example"));
-        assert_eq!(read("ldap:///cn=x"), place("ldap", ""));
+        assert_eq!(read("ldap:///cn=x"), place("ldap", "own.example"), "the device's own");
+        assert_eq!(Place::of("ldap:///cn=x", None).map(|place| place.host).ok().as_deref(), Some(""));
         assert_eq!(read("file:/etc/passwd"), place("file", ""));
         assert_eq!(read("no url"), None);
         assert_eq!(read("http://user@host/"), None, "credentials do not belong there");

@@ -63,6 +63,7 @@ class Fetcher(Handle):
         ocsp_digest: str = "SHA1",
         hosts: Optional[Iterable[str]] = None,
         certificate_store: Optional[str] = None,
+        directory: Optional[str] = None,
         fetch: Optional[Fetch] = None,
         schemes: str = "ldap",
         network: Optional[Config] = None,
@@ -70,7 +71,8 @@ class Fetcher(Handle):
     ) -> None:
         """``store`` keeps documents and the highest CRL numbers over restarts. ``hosts``: only these are asked.
         ``issuers``: missing issuers are fetched by caIssuers. ``certificate_store``: the URL of an HTTP certificate store
-        (RFC 4387) that is asked for them first. ``fetch`` serves URLs of ``schemes``, such as ``"http,https,ldap"``. ``network``:
+        (RFC 4387) that is asked for them first. ``directory``: host and perhaps port of the directory that ``ldap:`` URLs without
+        a host mean (AD CS). ``fetch`` serves URLs of ``schemes``, such as ``"http,https,file"``. ``network``:
         servers are asked through the proxy of these settings, and by ``https`` with their TLS anchors; without, no ``https`` URL
         is asked. ``limits``: see :meth:`set_limit`."""
         with used(store) as memory:
@@ -80,6 +82,7 @@ class Fetcher(Handle):
         for host in texts(hosts or ()):
             self._set("devid_fetcher_allow_host", text(host, "hosts"))
         self._set("devid_fetcher_set_certificate_store", optional_text(certificate_store, "certificate_store"))
+        self._set("devid_fetcher_set_directory", optional_text(directory, "directory"))
         if fetch is not None:
             self._set("devid_fetcher_set_fetch", text(schemes, "schemes"), _FETCH, TOKENS.put(fetch), DESTROY)
         if network is not None:
