@@ -459,7 +459,7 @@ uint32_t devid_abi_version(void);
  * Whether a feature was compiled in. Every build exports the same functions; what is not compiled in answers
  * DEVID_E_UNSUPPORTED.
  *
- * @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "crypto-awslc" and
+ * @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "ldap" (directories), "crypto-awslc" and
  *                 "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens).
  * @return 1 yes; 0 no, or not known to this version.
  */

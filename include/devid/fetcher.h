@@ -51,7 +51,7 @@ typedef int32_t (*devid_fetch_fn)(void *user,
                                   devid_bytes *document);
 
 /**
- * A fetcher with the built-in HTTP client: OCSP and CRLs, 16 requests to 8 hosts in 30 s for one validation, CRLs to 16 MiB, a
+ * A fetcher with the built-in client, by HTTP and LDAP: OCSP and CRLs, 16 requests to 8 hosts in 30 s for one validation, CRLs to 16 MiB, a
  * nonce that must come back; missing issuers are not fetched.
  *
  * @param store        Keeps documents and the highest CRL numbers over restarts; may be freed afterwards. NULL: they last as long
@@ -152,10 +152,25 @@ devid_status devid_fetcher_set_certificate_store(devid_fetcher *fetcher,
                                                  devid_error **err);
 
 /**
- * Lets a function of the program fetch, such as by LDAP.
+ * Names the directory that is meant by "ldap:" URLs without a host, which AD CS puts into certificates. Where there is none, such
+ * URLs count as not fetched. Needs the feature "ldap", unless a function of the program serves the scheme.
  *
  * @param fetcher  Not NULL.
- * @param schemes  The schemes of URLs that it serves, with commas: "ldap" or "http,https,ldap". Others are left to the built-in
+ * @param host     Host, and perhaps port: "dc.corp.example" or "dc.corp.example:389"; NULL: none (the default). May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_fetcher_set_directory(devid_fetcher *fetcher,
+                                         const char *host,
+                                         devid_error **err);
+
+/**
+ * Lets a function of the program fetch, such as from files.
+ *
+ * @param fetcher  Not NULL.
+ * @param schemes  The schemes of URLs that it serves, with commas: "file" or "http,https,file". Others are left to the built-in
  *                 client. Not NULL.
  * @param fetch    NULL: the built-in client again. May be NULL.
  * @param user     Passed to `fetch` and `destroy`. May be NULL.

@@ -204,7 +204,7 @@ fn trustpoint_serves_under_its_profile_and_its_broken_key_update_is_told_in_its_
     let mut by_hand = bench.config();
     by_hand.protect_with_secret(b"4711", SECRET, SHA1);
     let error = enrol(&by_hand).unwrap_err();
-    let hint = error.facts().hint.clone().unwrap_or_default();
+    let hint = error.facts().hint.unwrap_or_default();
     assert!(error.code() == Code::Refused && hint.contains("any-order"), "{error} {hint}");
     let config = with_profile(by_secret(&bench, b"4711"), "trustpoint");
     let issued = enrol(&config).unwrap();

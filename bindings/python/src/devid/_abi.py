@@ -990,6 +990,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_fetcher_set_limit": (c_int32, (POINTER(devid_fetcher), c_char_p, c_int64, POINTER(POINTER(devid_error)))),
     "devid_fetcher_allow_host": (c_int32, (POINTER(devid_fetcher), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_fetcher_set_certificate_store": (c_int32, (POINTER(devid_fetcher), c_char_p, POINTER(POINTER(devid_error)))),
+    "devid_fetcher_set_directory": (c_int32, (POINTER(devid_fetcher), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_fetcher_set_fetch": (c_int32, (POINTER(devid_fetcher), c_char_p, devid_fetch_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_fetcher_validate": (c_int32, (POINTER(devid_fetcher), POINTER(devid_validator), POINTER(devid_cert), c_int64, POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
     "devid_fetcher_validate_sent": (c_int32, (POINTER(devid_fetcher), POINTER(devid_validator), POINTER(devid_cert_list), c_int64, POINTER(POINTER(devid_report)), POINTER(POINTER(devid_peer)), POINTER(POINTER(devid_error)))),
