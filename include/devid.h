@@ -2179,7 +2179,8 @@ devid_status devid_renewal_due(devid_renewal *renewal,
  * @param now          The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NO_CLOCK if there is no clock. The system's clock
  *                     is never read.
  * @param out_done     Receives one of DEVID_DONE_*. May be NULL.
- * @param out_seconds  Receives after how many seconds to come back, also on failure; 0: at once, more is due. Not NULL.
+ * @param out_seconds  Receives after how many seconds to come back, also on failure; 0: at once, after an operation was
+ *                     given up, and never twice in a row. Not NULL.
  * @param err          Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; what went wrong, as devid_op_run() or device memory says: it is waited out like everything else.
  */

@@ -74,6 +74,11 @@ extern "C" {
 #define DEVID_CLOCK_UNKNOWN 3
 
 /**
+ * An authentic answer has contradicted the clock, or it says a time before 2024: it measures waits, and tells no time.
+ */
+#define DEVID_CLOCK_DOUBTED 4
+
+/**
  * How an identity stands: one of DEVID_STANDING_*. More may be added.
  */
 typedef int32_t devid_standing;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::config::Client;
 use super::run::{Decision, Event, Owner};
 use super::subject::Subject;
+use crate::asn1::pkcs10::CertificationRequest;
 use crate::cmp::{Issued, Operation, RequestKind, SavedOperation, SignRequest, Signer};
 use crate::codes::{Class, Code};
 use crate::crypto::keys::same_public_key;
@@ -152,8 +153,10 @@ impl Destination<'_> {
         let Some(signer) = operation.request().new_key() else {
             return Err(Error::new(Code::InvalidArgument, "the operation is not about a new key: nothing to install"));
         };
+        // In one turn of the lock: who looks at the same moment sees all of it, or nothing.
+        let _hold = self.store.hold()?;
         self.check_unused(operation)?;
-        if let Some(kept) = self.store.pending_request(self.name)? {
+        if let Some(kept) = self.pending_request()? {
             let is_this_one =
                 operation.request().certificate().and_then(|r| r.pkcs10()).is_some_and(|csr| *csr == kept);
             if is_this_one && same_public_key(kept.spki(), signer.spki()) {
@@ -171,11 +174,20 @@ impl Destination<'_> {
         if operation.request().certificate().is_none_or(|request| request.key.own().is_some()) {
             return Err(Error::new(Code::InvalidArgument, "the operation does not ask for a key: nothing will come"));
         }
+        let _hold = self.store.hold()?;
         self.check_unused(operation)?;
-        if self.store.pending_request(self.name)?.is_some() {
+        if self.pending_request()?.is_some() {
             return Err(self.request_is_out());
         }
         Ok(self.store.remove_pending_key(self.name)?)
+    }
+
+    /// The request that is out; one that cannot be read can never be imported, and is none.
+    fn pending_request(&self) -> Result<Option<CertificationRequest>, Error> {
+        match self.store.pending_request(self.name) {
+            Err(error) if error.is_damage() => Ok(None),
+            request => Ok(request?),
+        }
     }
 
     fn request_is_out(&self) -> Error {

@@ -43,7 +43,10 @@ impl Operation {
         let settings = Arc::clone(&self.context);
         let explained = |e| diagnose(in_phase(e, under_way.body), &settings, under_way.body, &bytes);
         let context = self.believing_adopted();
+        let off_before = self.clock_off_seconds();
         let proven = self.proven(&context, answer, under_way, now);
+        // The answer may have shown that the clock is wrong.
+        let now = now.plus(self.clock_off_seconds() - off_before);
         match proven.and_then(|checked| self.weighed(&context, checked, now).map_err(Failure::Unproven)) {
             Ok(checked) => self.act_on(checked, under_way, now).map_err(explained),
             Err(Failure::Unproven(error)) if under_way.polling.is_some() => {

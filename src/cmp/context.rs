@@ -57,6 +57,11 @@ pub struct Context {
     pub root_fingerprints: Vec<[u8; 32]>,
     /// How far messageTime may be from the caller's time; `None` if that time is not reliable (RFC 9483 section 3.5).
     pub message_time_window_seconds: Option<u32>,
+    /// What becomes of an answer whose protection holds and whose messageTime is outside of that window. `false`: it is refused
+    /// (RFC 9483 section 3.5, badTime). `true`, for owners who keep account of their clock: the answer is judged by its own time, and the
+    /// rest of the operation with it: the client keeps account of it. The nonce shows that it is no old one,
+    /// and refusing it would throw away what the CA has done or been asked to approve.
+    pub follow_authentic_time: bool,
     /// How far apart two clocks may be that are both right: notBefore of fresh certificates and of signers, and the least
     /// window for messageTime. Nothing that has expired lives longer by it.
     pub clock_skew_seconds: u32,
@@ -90,6 +95,7 @@ impl Context {
             adopt_root_of_ip: false,
             root_fingerprints: Vec::new(),
             message_time_window_seconds: Some(3600),
+            follow_authentic_time: false,
             clock_skew_seconds: crate::limits::CLOCK_SKEW_SECONDS,
             acceptance: Acceptance::default(),
             send_message_time: true,

@@ -163,6 +163,9 @@ pub struct Operation {
     pub(super) holds_until_valid: bool,
 }
 
+/// The end of a wait that somebody else has measured: see [`Operation::end_wait`].
+const ENDED: Time = Time::from_unix(i64::MIN);
+
 impl Operation {
     /// Begins an operation. Nothing is sent or signed before the first step.
     ///
@@ -196,7 +199,7 @@ impl Operation {
     /// sent again. Errors end the operation and are answered again by every later step.
     pub fn step(&mut self, now: Time) -> Result<Action, Error> {
         loop {
-            match self.advance(now) {
+            match self.advance(self.corrected(now)) {
                 Ok(Some(action)) => return Ok(action),
                 Ok(None) => {}
                 Err(error) => return Err(self.fail(error)),
@@ -246,6 +249,34 @@ impl Operation {
         }
     }
 
+    /// messageTime of the last answer that proved authentic; `None` if there is none, or it says no time. What merely arrived is
+    /// not among them.
+    pub(crate) fn proven_time(&self) -> Option<Time> {
+        self.transaction.as_ref().and_then(|transaction| transaction.peer_time)
+    }
+
+    /// The wait is over, whatever the clock says: for owners who have measured it by other means, since it began by another clock,
+    /// in another process, or there is none. The next step polls.
+    pub(crate) fn end_wait(&mut self) {
+        if let State::Waiting { until, .. } = &mut self.state {
+            *until = ENDED;
+        }
+    }
+
+    /// Whether the certificate is here and confirmed, and only its notBefore is waited for.
+    pub(crate) fn waits_for_validity(&self) -> bool {
+        matches!(&self.state, State::Waiting { under_way, .. } if under_way.phase == Phase::Validity)
+    }
+
+    /// The present, once an authentic answer has shown that the owner's clock is wrong and is followed.
+    fn corrected(&self, now: Time) -> Time {
+        now.plus(self.clock_off_seconds())
+    }
+
+    pub(super) fn clock_off_seconds(&self) -> i64 {
+        self.transaction.as_ref().map_or(0, |transaction| transaction.clock_off_seconds)
+    }
+
     /// Seconds to wait, after [`Action::Wait`].
     pub fn wait_seconds(&self) -> u32 {
         self.wait_seconds
@@ -278,6 +309,7 @@ impl Operation {
     ///
     /// Errors: nothing is to be signed; the signature does not match (the operation waits for a right one).
     pub fn signature(&mut self, signature: &[u8], now: Time) -> Result<(), Error> {
+        let now = self.corrected(now);
         let Some(wanted) = self.to_sign() else {
             return Err(Error::new(Code::State, "a signature was handed in, but none is asked for"));
         };
@@ -434,8 +466,11 @@ impl Operation {
             self.context.check_credential_at(now)?;
         }
         let version = self.other_version.unwrap_or(self.request.version());
-        let started = self.transaction.as_ref().map_or(now, |earlier| earlier.started);
-        self.transaction = Some(Transaction { started, ..Transaction::begin(&self.context, version, now)? });
+        let mut transaction = Transaction::begin(&self.context, version, now)?;
+        if let Some(earlier) = &self.transaction {
+            (transaction.started, transaction.clock_off_seconds) = (earlier.started, earlier.clock_off_seconds);
+        }
+        self.transaction = Some(transaction);
         if self.context.credential.is_kem() {
             return self.ask_for_ciphertext(now);
         }
@@ -495,7 +530,10 @@ impl Operation {
     fn check_total_time(&self, now: Time) -> Result<(), Error> {
         let most = self.context.limits.max_total_seconds;
         let running = match &self.state {
-            State::Sent { .. } => true,
+            // A poll that is out, or due by another measure than this clock: what the server says counts. If that is waiting
+            // once more, the time is over.
+            State::Sent { under_way, .. } => under_way.polling.is_none(),
+            State::Waiting { until, .. } if *until == ENDED => false,
             // Nothing is being asked for any more.
             State::Waiting { under_way, .. } => under_way.phase != Phase::Validity,
             _ => false,

@@ -135,7 +135,11 @@ fn prove(
         false => check_protection(context, request, transaction, &message, now)?,
     };
     check_kind(context, before, protected_by.0)?;
-    check_time(context, &message, now)?;
+    if let Err(error) = check_time(context, &message, now) {
+        // By whom the message is, and that it is no old one, is known here; of a bearer (see [`super::bearer`]) it is not.
+        let time = message.header().message_time.filter(|_| context.follow_authentic_time && protected_by.1.is_none());
+        transaction.follow_time(time.ok_or(error)?.since(now));
+    }
     Ok((message, protected_by))
 }
 

@@ -252,6 +252,8 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
         own_mac,
         peer_mac: None,
         started: Time::from_unix(0),
+        peer_time: None,
+        clock_off_seconds: 0,
         pvno,
         kem_ciphertext,
         challenged,

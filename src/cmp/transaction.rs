@@ -43,6 +43,11 @@ pub(super) struct Transaction {
     pub peer_mac: Option<MacKey>,
     /// When the operation began.
     pub started: Time,
+    /// messageTime of the peer's last message.
+    pub peer_time: Option<Time>,
+    /// How far the owner's clock is behind the peer's, in seconds, where an authentic answer contradicted it and is followed:
+    /// see [`Context::follow_authentic_time`].
+    pub clock_off_seconds: i64,
     /// The least protocol version of what we send.
     pub pvno: i64,
     /// KemCiphertextInfo that our MAC's key comes from, DER, where it does.
@@ -79,6 +84,8 @@ impl Transaction {
             own_mac: None,
             peer_mac: None,
             started: now,
+            peer_time: None,
+            clock_off_seconds: 0,
             pvno,
             kem_ciphertext: None,
             challenged: false,
@@ -89,6 +96,13 @@ impl Transaction {
     pub fn heard(&mut self, message: &PkiMessage) {
         self.peer_nonce = message.header().sender_nonce.clone();
         self.peer_name = message.sender();
+        self.peer_time = message.header().message_time;
+    }
+
+    /// From now on the peer's time counts, which is so far from the owner's, in seconds.
+    pub fn follow_time(&mut self, off_seconds: i64) {
+        self.clock_off_seconds = self.clock_off_seconds.saturating_add(off_seconds);
+        self.started = self.started.plus(off_seconds);
     }
 
     /// Header and body of the next message, under a fresh senderNonce.

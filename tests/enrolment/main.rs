@@ -41,6 +41,7 @@ mod ra;
 mod refused;
 mod renewal;
 mod renewal_clock;
+mod renewal_waits;
 mod renewal_years;
 mod revoked;
 mod saved;

@@ -33,12 +33,13 @@ const VALIDITIES: [Option<(i64, i64)>; 14] = [
     Some((-DAY, i64::MAX / 4)),
 ];
 
-fn clocks() -> [Clock; 6] {
+fn clocks() -> [Clock; 7] {
     [
         Clock::Known(NOW),
         Clock::Known(Time::from_unix(0)),
         Clock::Known(Time::from_unix(i64::MAX / 2)),
         Clock::Behind { known: NOW, seconds: 400 * DAY },
+        Clock::Doubted { says: NOW.plus(-400 * DAY), off_seconds: 400 * DAY, at_least: Some(NOW.plus(-DAY)) },
         Clock::Unknown { at_least: Some(NOW) },
         Clock::Unknown { at_least: None },
     ]
@@ -132,7 +133,7 @@ fn every_combination(mut look: impl FnMut(&Policy, Clock, &Facts, &Plan)) -> usi
             }
         }
     }
-    count * 6 * policies.len()
+    count * 7 * policies.len()
 }
 
 #[test]
@@ -284,6 +285,7 @@ fn says(clock: Clock) -> Option<Time> {
     match clock {
         Clock::Known(now) => Some(now),
         Clock::Behind { known, seconds } => Some(known.plus(-seconds)),
+        Clock::Doubted { says, .. } => Some(says),
         Clock::Unknown { .. } => None,
     }
 }

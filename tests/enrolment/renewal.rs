@@ -332,7 +332,7 @@ fn a_certificate_that_the_ca_calls_revoked_is_replaced_by_the_factory_identity()
     let mut life = Life::due();
     life.ca.status = rejected(Some(1 << 10));
     let report = life.run();
-    assert_eq!((report.outcome.unwrap_err().code(), report.wait_seconds), (Code::Rejected, 0));
+    assert_eq!((report.outcome.unwrap_err().code(), report.wait_seconds), (Code::Rejected, 1));
     assert_eq!((life.plan().standing, life.plan().step), (Standing::Revoked, Step::EnrollAgain));
 
     life.ca.status = PkiStatusInfo::new(PkiStatus::Accepted);

@@ -117,6 +117,8 @@ pub const DEVID_CLOCK_KNOWN: i32 = 1;
 pub const DEVID_CLOCK_BEHIND: i32 = 2;
 /// There is no clock.
 pub const DEVID_CLOCK_UNKNOWN: i32 = 3;
+/// An authentic answer has contradicted the clock, or it says a time before 2024: it measures waits, and tells no time.
+pub const DEVID_CLOCK_DOUBTED: i32 = 4;
 
 /// Begins to look after an identity. Nothing is sent and device memory is not touched.
 ///
@@ -270,7 +272,8 @@ fn devid_renewal_due(renewal: &mut devid_renewal, store: &devid_store, now: i64)
 /// @param now          The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NO_CLOCK if there is no clock. The system's clock
 ///                     is never read.
 /// @param out_done     Receives one of DEVID_DONE_*. May be NULL.
-/// @param out_seconds  Receives after how many seconds to come back, also on failure; 0: at once, more is due. Not NULL.
+/// @param out_seconds  Receives after how many seconds to come back, also on failure; 0: at once, after an operation was
+///                     given up, and never twice in a row. Not NULL.
 /// @return DEVID_OK; what went wrong, as devid_op_run() or device memory says: it is waited out like everything else.
 #[export]
 fn devid_renewal_run(
@@ -394,6 +397,7 @@ fn devid_renewal_clock(renewal: &devid_renewal) -> Option<devid_clock> {
         Clock::Known(_) => DEVID_CLOCK_KNOWN,
         Clock::Behind { .. } => DEVID_CLOCK_BEHIND,
         Clock::Unknown { .. } => DEVID_CLOCK_UNKNOWN,
+        Clock::Doubted { .. } => DEVID_CLOCK_DOUBTED,
     })
 }
 

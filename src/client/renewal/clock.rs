@@ -35,6 +35,8 @@ pub struct Timekeeper<'a> {
     said: Option<Time>,
     /// messageTime of the latest answer.
     heard: Option<Time>,
+    /// messageTime of the latest answer that the operation has found authentic.
+    proven: Option<Time>,
     /// An answer that says an earlier time than the lower bound is judged by it as well.
     hears_earlier: bool,
     /// No time from here on is believed: the end of the anchors.
@@ -56,6 +58,7 @@ impl<'a> Timekeeper<'a> {
             waited_seconds: 0,
             said: None,
             heard: None,
+            proven: None,
             hears_earlier: false,
             latest: LATEST,
         }
@@ -76,24 +79,29 @@ impl<'a> Timekeeper<'a> {
         self
     }
 
+    fn believes(&self, time: Time) -> bool {
+        (Time::from_unix(0)..self.latest).contains(&time)
+    }
+
     /// How long it has been running, in seconds: waited, or passed by a clock that was given.
     pub(super) fn passed_seconds(&self) -> i64 {
         let passed = self.began.map_or(0, |began| i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX));
         passed.max(self.waited_seconds)
     }
 
-    /// What the latest answer said, if `outcome` shows that it was authentic: success, or an error in an authentic
-    /// answer. From then on it is the lower bound.
+    /// What the latest authentic answer said: the last one that came, if `outcome` shows that it was authentic (success, or an error
+    /// in an authentic answer); else the last one that the operation went on from, such as one that asks to wait. From then on
+    /// it is the lower bound.
     pub fn learn<T>(&mut self, outcome: &Result<T, Error>) -> Option<Time> {
         let is_authentic = match outcome {
             Ok(_) => true,
             Err(error) => error.facts().server_authenticated,
         };
-        let (said, heard) = (self.said.take(), self.heard.take());
+        let (said, heard, proven) = (self.said.take(), self.heard.take(), self.proven.take());
         if let (Some(said), true, None) = (said, is_authentic, self.began) {
             (self.start, self.waited_seconds) = (said, 0);
         }
-        heard.filter(|_| is_authentic)
+        if is_authentic { heard } else { proven }
     }
 }
 
@@ -124,6 +132,7 @@ impl Owner for Timekeeper<'_> {
     }
 
     fn checkpoint(&mut self, operation: &Operation) -> Result<(), Error> {
+        self.proven = operation.proven_time().filter(|time| self.believes(*time));
         self.owner.checkpoint(operation)
     }
 
@@ -131,7 +140,7 @@ impl Owner for Timekeeper<'_> {
         if let Event::Received { message, .. } = &event {
             let message = PkiMessage::from_der(message.to_vec(), &Limits::default()).ok();
             let time = message.and_then(|message| message.header().message_time);
-            self.heard = time.filter(|time| (Time::from_unix(0)..self.latest).contains(time));
+            self.heard = time.filter(|time| self.believes(*time));
             let is_bound = self.began.is_none() && !self.hears_earlier;
             self.said = self.heard.filter(|time| !is_bound || *time >= self.start);
             if self.said.is_some() && self.began.is_none() {
@@ -155,6 +164,14 @@ impl Client {
         let context = Arc::make_mut(&mut client.context);
         (context.send_message_time, context.message_time_window_seconds) = (false, None);
         context.limits.max_total_seconds = u32::MAX;
+        client
+    }
+
+    /// The same client for owners who keep account of their clock: see [`Context::follow_authentic_time`](crate::cmp::Context).
+    #[must_use]
+    pub(super) fn following_authentic_time(&self) -> Client {
+        let mut client = self.clone();
+        Arc::make_mut(&mut client.context).follow_authentic_time = true;
         client
     }
 

@@ -102,6 +102,16 @@ pub enum Clock {
         /// How far behind the clock is, in seconds.
         seconds: i64,
     },
+    /// There is a clock, and it measures waits; but an authentic answer has contradicted what it says, or it says a time before
+    /// this library was there: it is set by nobody, or wrongly.
+    Doubted {
+        /// What it says.
+        says: Time,
+        /// How far it was behind the CA's clock when that was seen, in seconds.
+        off_seconds: i64,
+        /// The last known time.
+        at_least: Option<Time>,
+    },
     /// There is no clock: it is at least this late, or nothing is known at all.
     Unknown {
         /// The last known time.
@@ -123,13 +133,34 @@ impl Clock {
         }
     }
 
+    /// The same clock, once an authentic answer has contradicted it: `off_seconds` is how far it was behind that answer.
+    #[must_use]
+    pub(super) fn contradicted(self, off_seconds: Option<i64>, last_known: Option<Time>) -> Self {
+        match (self, off_seconds) {
+            (Clock::Known(says), Some(off_seconds)) => Clock::Doubted { says, off_seconds, at_least: last_known },
+            (Clock::Known(says), None) if says < EARLIEST => {
+                Clock::Doubted { says, off_seconds: 0, at_least: last_known }
+            }
+            _ => self,
+        }
+    }
+
     /// What the clock itself says, right or wrong; `None` if there is none. Waits are measured by it.
     pub(super) fn says(self) -> Option<Time> {
         match self {
             Clock::Known(now) => Some(now),
             Clock::Behind { known, seconds } => Some(known.plus(-seconds)),
+            Clock::Doubted { says, .. } => Some(says),
             Clock::Unknown { .. } => None,
         }
+    }
+
+    /// About how late it is, for alarms: of what a doubted clock says and what it would say if it had gone on as it was when it was
+    /// contradicted, the earlier one that is possible. It may have been set since.
+    pub(super) fn about(self) -> Option<Time> {
+        let Clock::Doubted { says, off_seconds, at_least } = self else { return self.at_least() };
+        let possible = [says, says.plus(off_seconds)].into_iter().filter(|at| *at >= at_least.unwrap_or(EARLIEST));
+        possible.min().or(at_least)
     }
 
     /// It is at least this late.
@@ -137,11 +168,11 @@ impl Clock {
         match self {
             Clock::Known(now) => Some(now),
             Clock::Behind { known, .. } => Some(known),
-            Clock::Unknown { at_least } => at_least,
+            Clock::Doubted { at_least, .. } | Clock::Unknown { at_least } => at_least,
         }
     }
 
-    /// Whether there is a time to count with. A clock that is behind is none.
+    /// Whether there is a time to count with. A clock that is behind, or doubted, tells none.
     pub fn is_known(self) -> bool {
         matches!(self, Clock::Known(_))
     }
@@ -230,8 +261,6 @@ const LONGEST_PAUSE_SECONDS: i64 = 7 * 86_400;
 
 /// Before this library was there: 2024-01-01. A clock that says less starts with the device.
 const EARLIEST: Time = Time::from_unix(1_704_067_200);
-/// The longest wait that a clock measures which says what cannot be, in seconds.
-const LONGEST_BY_A_WRONG_CLOCK_SECONDS: i64 = 1800;
 
 /// Says what is due.
 ///
@@ -248,7 +277,7 @@ pub fn decide(policy: &Policy, seed: Seed, clock: Clock, facts: &Facts) -> Plan 
         ask_again_seconds: u32::try_from(LONGEST_PAUSE_SECONDS).expect("a week"),
         renewal_at,
         standing,
-        alarm: alarm(policy, now, standing, facts).max(if has_given_up { Alarm::Late } else { Alarm::Quiet }),
+        alarm: alarm(policy, clock.about(), standing, facts).max(if has_given_up { Alarm::Late } else { Alarm::Quiet }),
         attempts: facts.attempts.count,
         has_given_up,
         is_request_out: facts.is_request_out,
@@ -290,7 +319,8 @@ pub fn decide(policy: &Policy, seed: Seed, clock: Clock, facts: &Facts) -> Plan 
 fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
     let (now, count) = (plan.clock.at_least(), facts.attempts.count);
     let is_odd = count % 2 == 1;
-    let is_time_poor = facts.is_time_in_question || (!plan.clock.is_known() && now.is_some());
+    let is_told = plan.clock.says().is_some() || now.is_some();
+    let is_time_poor = facts.is_time_in_question || (!plan.clock.is_known() && is_told);
     let rather_learn = |step: Step| Some(if is_time_poor && is_odd { Step::LearnTime } else { step });
     match plan.standing {
         _ if facts.is_unfinished => rather_learn(Step::Resume),
@@ -308,7 +338,7 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
         }
         Standing::Valid => None,
         // The CA does not tell the time, and a renewal is due whatever the time is.
-        Standing::Unknown if count >= 3 && is_odd && now >= plan.renewal_at => Some(Step::Update),
+        Standing::Unknown if count >= 3 && is_odd && plan.clock.about() >= plan.renewal_at => Some(Step::Update),
         // The CA has the same time as the clock, or none: the certificate is of no use now.
         Standing::NotYetValid if count >= 3 && is_odd => Some(Step::EnrollAgain),
         // A certificate was rarely made before its notBefore: rather the clock is wrong.
@@ -318,19 +348,17 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
 
 /// Seconds until the next attempt, and why.
 fn waits(plan: &Plan, facts: &Facts) -> (i64, Reason) {
-    // Without a clock there is nobody to measure a wait: whoever asks has waited as long as was told. One that is behind
-    // measures as well as another.
+    // Without a clock there is nobody to measure a wait: whoever asks has waited as long as was told. One that is wrong
+    // measures as well as another while it ticks; where it begins anew with each start, see `Planner::plan_as_told`.
     let Some(now) = plan.clock.says() else { return (0, Reason::Due) };
-    let mut after_attempt = i64::from(facts.attempts.left_seconds(now));
-    if !plan.clock.is_known() || plan.standing == Standing::NotYetValid || now < EARLIEST {
-        // It may begin anew with each start of the device: what is longer than a run of the device would never be over.
-        after_attempt = after_attempt.min(LONGEST_BY_A_WRONG_CLOCK_SECONDS);
-    }
+    let after_attempt = i64::from(facts.attempts.left_seconds(now));
     let rest = facts.pace.left_seconds(now);
     match after_attempt {
         0.. if rest > after_attempt => (rest, Reason::Resting),
         wait if facts.waits > 0 && facts.is_unfinished => (wait, Reason::CaAsksToWait),
         wait if plan.has_given_up => (wait, Reason::GivenUp),
+        // The CA's time has said that nothing is due before.
+        wait if plan.attempts == 0 => (wait, Reason::NothingDue),
         wait => (wait, Reason::Retrying),
     }
 }

@@ -91,13 +91,15 @@ fn weigh(said: Time, clock: Option<Time>, known: Option<Time>, question: Option<
     }
     if let Some(now) = clock {
         let is_near = said.since(now).abs() <= CLOSE_SECONDS;
-        match Clock::new(clock, known) {
+        match Clock::new(clock, known).contradicted(None, known) {
             // Clock and CA agree, and what is known lies ahead of both.
             Clock::Behind { .. } if is_near => {
                 let later = now.max(said);
                 return (Learnt::Time(later), Keep::Instead(later));
             }
             Clock::Behind { .. } | Clock::Unknown { .. } => {}
+            // It says what cannot be: as without a clock.
+            Clock::Doubted { .. } => {}
             Clock::Known(_) if is_near => return (Learnt::Time(said), Keep::Later(said)),
             Clock::Known(_) => return (Learnt::Time(said), Keep::Nothing),
         }

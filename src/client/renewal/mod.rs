@@ -16,6 +16,9 @@
 //! | `decide` | what is due, from facts alone |
 //! | `progress` | what is remembered, and its form in device memory |
 //! | `perform` | does a due step |
+//! | `means` | with what: client, credential, key, subject |
+//! | `questions` | what it asks the CA besides certificates |
+//! | `nap` | which waits it sleeps through |
 //! | `clock` | devices without a clock: the time from authentic answers |
 //! | `learning` | how far one answer's time is believed |
 //!
@@ -25,9 +28,12 @@
 mod clock;
 mod decide;
 mod learning;
+mod means;
+mod nap;
 mod perform;
 mod policy;
 mod progress;
+mod questions;
 
 use std::sync::Arc;
 
@@ -45,6 +51,7 @@ use crate::error::Error;
 use crate::store::{AnchorSet, Identity, Store, StoreErrorKind};
 use crate::time::Time;
 use crate::validation::same_name;
+use decide::CLOSE_SECONDS;
 use progress::{Mark, mark_of};
 
 /// PKIFailureInfo certRevoked (RFC 9810 section 5.2.3).
@@ -104,6 +111,59 @@ impl Planner {
         let mut scene = self.scene(store, name, Some(now))?;
         (scene.clock, scene.facts.is_time_in_question) = (Clock::Known(now), false);
         Ok(decide(&self.policy, scene.seed, scene.clock, &scene.facts))
+    }
+
+    /// The plan for who comes back after having waited as told. A clock that is wrong measures waits while it ticks; where it
+    /// says no more than at the last look, it began anew with the device, and the wait is over. What has passed is noted, so
+    /// that a device which runs for minutes gets to the end of a wait of days.
+    ///
+    /// With it comes what was remembered when it was made.
+    fn plan_as_told(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<(Plan, Progress), Error> {
+        let mut scene = self.scene(store, name, clock)?;
+        let mut plan = decide(&self.policy, scene.seed, scene.clock, &scene.facts);
+        plan.is_memory_damaged = scene.is_memory_damaged;
+        let (false, Some(now), Step::Nothing) = (scene.clock.is_known(), scene.clock.says(), &plan.step) else {
+            return Ok((plan, scene.progress));
+        };
+        let Some(last) = scene.facts.attempts.last else { return Ok((plan, scene.progress)) };
+        if now <= last {
+            (scene.facts.attempts, scene.facts.pace) =
+                (Attempts { wait_seconds: 0, ..scene.facts.attempts }, Pace::default());
+            return Ok((decide(&self.policy, scene.seed, scene.clock, &scene.facts), scene.progress));
+        }
+        let rest = scene.progress.attempts.left_seconds(now);
+        if rest > 0 {
+            (scene.progress.attempts.last, scene.progress.attempts.wait_seconds) = (Some(now), rest);
+            scene.progress.save(store, &*self.provider, name)?;
+        }
+        Ok((plan, scene.progress))
+    }
+
+    /// [`Planner::note_attempt`], unless something was remembered since `seen`: then another process or thread has begun, and two
+    /// that ask at the same moment would be given two certificates, of which one is lost. Whether it was noted.
+    fn begin_attempt(
+        &self,
+        store: &Store,
+        name: &str,
+        step: &Step,
+        clock: Option<Time>,
+        seen: &Progress,
+    ) -> Result<bool, Error> {
+        let _hold = store.hold()?;
+        if self.progress(store, name)? != *seen {
+            return Ok(false);
+        }
+        self.note_attempt(store, name, step, clock).map(|()| true)
+    }
+
+    /// What is remembered about the identity in use.
+    fn progress(&self, store: &Store, name: &str) -> Result<Progress, Error> {
+        let (progress, _) = Progress::load(store, &*self.provider, name)?;
+        let mark = match store.current(name) {
+            Ok(identity) => mark_of(&*self.provider, &identity.certificate)?,
+            Err(_) => Mark::default(),
+        };
+        Ok(progress.about(mark))
     }
 
     /// Remembers that `step` is attempted now, before it is: if the device dies on the way, that was a failure.
@@ -241,6 +301,38 @@ impl Planner {
         progress.save(store, &*self.provider, name)
     }
 
+    /// Remembers how the clock stood to an authentic answer that said `said` when the clock said `clock`: contradicted, until
+    /// another answer agrees with it.
+    fn note_clock(&self, store: &Store, name: &str, said: Time, clock: Time) -> Result<(), Error> {
+        let (before, _) = Progress::load(store, &*self.provider, name)?;
+        let mut progress = before.clone();
+        let off = said.since(clock);
+        progress.clock_off = match before.clock_off {
+            _ if off.abs() <= CLOSE_SECONDS => None,
+            // As it was, but for what two answers need: no write for that.
+            Some(known) if (known - off).abs() <= CLOSE_SECONDS => Some(known),
+            _ => Some(off),
+        };
+        progress.doubts_clock = false;
+        if progress != before {
+            progress.save(store, &*self.provider, name)?;
+        }
+        Ok(())
+    }
+
+    /// By the time that was learnt nothing is due for so long: a clock that is not believed measures it.
+    fn note_rest(&self, store: &Store, name: &str, wait_seconds: u32, clock: Time) -> Result<(), Error> {
+        let mut scene = self.scene(store, name, Some(clock))?;
+        scene.progress.attempts = Attempts { last: Some(scene.booked()), wait_seconds, ..scene.progress.attempts };
+        scene.progress.save(store, &*self.provider, name)
+    }
+
+    /// Takes an attempt back that its own user has ended: it says nothing about the CA.
+    fn take_back(&self, store: &Store, name: &str, before: &Progress) -> Result<(), Error> {
+        let Progress { clock_off, doubts_clock, .. } = self.progress(store, name)?;
+        Progress { clock_off, doubts_clock, ..before.clone() }.save(store, &*self.provider, name)
+    }
+
     /// Remembers that an attempt succeeded. (A new certificate does the same by itself.)
     pub fn note_success(&self, store: &Store, name: &str) -> Result<(), Error> {
         self.note_success_at(store, name, None)
@@ -305,7 +397,8 @@ impl Planner {
             Err(error) if error.is_damage() => None,
             Err(error) => return Err(error.into()),
         };
-        let clock = Clock::new(clock, self.earliest(store, clock)?.max(last_known));
+        let clock = Clock::new(clock, self.earliest(store, clock)?.max(last_known))
+            .contradicted(progress.clock_off, last_known);
         let mark: Mark = match &identity {
             Some(identity) => mark_of(&*self.provider, &identity.certificate)?,
             None => Mark::default(),
@@ -318,8 +411,13 @@ impl Planner {
             Err(error) => return Err(error.into()),
         };
         let is_unfinished = is_staged || store.operations()?.iter().any(|saved| saved == name);
-        // A request that cannot be read is out all the same.
-        let is_request_out = store.pending_request(name).map_or_else(|error| error.is_damage(), |r| r.is_some());
+        // What cannot be read, or has lost its key, can never be imported: it is out no more.
+        let is_request_out = match store.pending_request(name) {
+            Ok(None) => false,
+            Ok(Some(_)) => !store.pending_key(name).is_err_and(|error| error.is_damage()),
+            Err(error) if error.is_damage() => false,
+            Err(error) => return Err(error.into()),
+        };
         let facts = Facts {
             validity: identity.as_ref().map(|i| (i.certificate.not_before(), end_of(i))),
             installed: identity.as_ref().map(|i| i.created),

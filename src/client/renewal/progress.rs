@@ -4,15 +4,16 @@
 //! Lines of text behind a head line, the record around it carries a digest:
 //!
 //! ```text
-//! devid renewal 2
+//! devid renewal 3
 //! identity <digest of the certificate, 16 hex digits> <attempts> <refusals> <last, seconds> <wait, seconds>
-//! against <called revoked at, seconds> <clock doubted 0|1>
+//! against <called revoked at, seconds> <clock doubted 0|1> <clock behind the CA's, seconds>
 //! operation <resumed in vain> <waits>
 //! pace <quick successes in a row> <last success, seconds>
 //! anchor <digest, 16 hex digits> <attempts> <last> <wait>
 //! ```
 //!
-//! `-` stands for a time that is not known. Version 1 is read too: it has one line with a flag for "revoked" at its end.
+//! `-` stands for a time that is not known, or a clock that nobody contradicted. Version 2 is read too: it does not say how far the
+//! clock is behind; and version 1: it has one line with a flag for "revoked" at its end.
 
 use super::policy::{Policy, Seed};
 use crate::asn1::x509::Certificate;
@@ -21,7 +22,8 @@ use crate::error::Error;
 use crate::store::{Store, StoreError};
 use crate::time::Time;
 
-const HEAD: &str = "devid renewal 2";
+const HEAD: &str = "devid renewal 3";
+const SECOND_HEAD: &str = "devid renewal 2";
 const OLD_HEAD: &str = "devid renewal 1";
 /// Most anchors remembered; what is beyond is asked about as if for the first time.
 const MOST_ANCHORS: usize = 32;
@@ -75,8 +77,11 @@ pub struct Progress {
     pub refusals: u32,
     /// When the CA said last that the certificate is revoked.
     pub revoked: Option<Time>,
-    /// An authentic answer, or its refusal here, contradicts the clock.
+    /// That an answer was refused here may come from a wrong clock: the CA is asked for the time.
     pub doubts_clock: bool,
+    /// How far the clock was behind an authentic answer that contradicted it, in seconds, until one agrees with it. It is the
+    /// device's, and stays from certificate to certificate.
+    pub clock_off: Option<i64>,
     /// How often in a row an unfinished operation was continued without an answer that proves anything.
     pub in_vain: u32,
     /// How often in a row the CA asked to wait.
@@ -129,7 +134,8 @@ impl Progress {
         if self.certificate == certificate {
             return self;
         }
-        Progress { certificate, anchors: self.anchors, pace: self.pace, ..Progress::default() }
+        let Progress { anchors, pace, clock_off, .. } = self;
+        Progress { certificate, anchors, pace, clock_off, ..Progress::default() }
     }
 
     /// Whether the certificate counts as revoked: the CA said so not too long ago. Without a time to count from, it does
@@ -182,12 +188,13 @@ impl Progress {
     fn to_text(&self) -> String {
         let Attempts { count, last, wait_seconds } = self.attempts;
         let mut text = format!(
-            "{HEAD}\nidentity {} {count} {} {} {wait_seconds}\nagainst {} {}\noperation {} {}\npace {} {}\n",
+            "{HEAD}\nidentity {} {count} {} {} {wait_seconds}\nagainst {} {} {}\noperation {} {}\npace {} {}\n",
             hex(&self.certificate),
             self.refusals,
             written(last),
             written(self.revoked),
             u8::from(self.doubts_clock),
+            self.clock_off.map_or_else(|| "-".to_owned(), |off| off.to_string()),
             self.in_vain,
             self.waits,
             self.pace.quick,
@@ -201,11 +208,11 @@ impl Progress {
 
     fn from_text(text: &str) -> Option<Self> {
         let mut lines = text.lines();
-        let is_old = match lines.next()? {
-            HEAD => false,
-            OLD_HEAD => true,
-            _ => return None,
-        };
+        let head = lines.next()?;
+        let is_old = head == OLD_HEAD;
+        if ![HEAD, SECOND_HEAD, OLD_HEAD].contains(&head) {
+            return None;
+        }
         let identity = fields_of(lines.next()?, "identity", if is_old { 6 } else { 5 })?;
         let attempts = read_attempts(identity[1], identity[3], identity[4])?;
         let mut progress = Progress {
@@ -219,8 +226,9 @@ impl Progress {
             progress.revoked = said.filter(|_| flag(identity[5]) == Some(true));
             flag(identity[5])?;
         } else {
-            let against = fields_of(lines.next()?, "against", 2)?;
+            let against = fields_of(lines.next()?, "against", if head == HEAD { 3 } else { 2 })?;
             (progress.revoked, progress.doubts_clock) = (time(against[0])?, flag(against[1])?);
+            progress.clock_off = against.get(2).map_or(Some(None), |field| number(field))?;
             let operation = fields_of(lines.next()?, "operation", 2)?;
             (progress.in_vain, progress.waits) = (operation[0].parse().ok()?, operation[1].parse().ok()?);
             let pace = fields_of(lines.next()?, "pace", 2)?;
@@ -273,8 +281,12 @@ fn record_name(provider: &dyn Provider, name: &str) -> Result<String, Error> {
     Ok(format!("renewal-{}-{shown}", hex(&digest[..8])))
 }
 
+fn number(field: &str) -> Option<Option<i64>> {
+    if field == "-" { Some(None) } else { field.parse().ok().map(Some) }
+}
+
 fn time(field: &str) -> Option<Option<Time>> {
-    if field == "-" { Some(None) } else { field.parse().ok().map(|seconds| Some(Time::from_unix(seconds))) }
+    number(field).map(|seconds| seconds.map(Time::from_unix))
 }
 
 /// A wait that the CA asks for, the n-th in a row: see [`Progress::wait`].
@@ -306,6 +318,7 @@ mod tests {
             refusals: 2,
             revoked: Some(Time::from_unix(1_700_000_000)),
             doubts_clock: true,
+            clock_off: Some(-9),
             in_vain: 4,
             waits: 5,
             pace: Pace { quick: 1, last: Some(Time::from_unix(8)) },
@@ -328,7 +341,7 @@ mod tests {
         let text = sample().to_text();
         let mut bad: Vec<String> = (0..text.len() - 1).map(|n| text[..n].to_owned()).collect();
         bad.retain(|cut| Progress::from_text(cut) != Some(sample()));
-        bad.push(text.replace("renewal 2", "renewal 3"));
+        bad.push(text.replace("renewal 3", "renewal 4"));
         bad.push(text.replace("0000 1\n", "0000 2\n"));
         bad.push(text.replace("-7", "99999999999999999999"));
         bad.push(format!("{text}anchor\n"));

@@ -311,6 +311,7 @@ DEVID_STANDING_UNKNOWN = 7
 DEVID_CLOCK_KNOWN = 1
 DEVID_CLOCK_BEHIND = 2
 DEVID_CLOCK_UNKNOWN = 3
+DEVID_CLOCK_DOUBTED = 4
 DEVID_WHY_NOTHING_DUE = 1
 DEVID_WHY_DUE = 2
 DEVID_WHY_RETRYING = 3
@@ -1100,7 +1101,7 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_config_add_tls_pin": ((1, "kind", Choice('DEVID_PIN_*', 1, 2)), (3, "fingerprint_len", SIZE),),
     "devid_config_add_tls_crls": ((2, "data_len", SIZE),),
     "devid_config_set_tls_min_version": ((1, "version", Choice('DEVID_TLS_*', 12, 13)),),
-    "devid_config_set_tls_clock": ((1, "clock", Choice('DEVID_CLOCK_*', 1, 2, 3)), (2, "at_utc", INT64),),
+    "devid_config_set_tls_clock": ((1, "clock", Choice('DEVID_CLOCK_*', 1, 2, 3, 4)), (2, "at_utc", INT64),),
     "devid_config_set_tls_revocation": ((1, "mode", Choice('DEVID_REVOCATION_*', 2, 3, 4)),),
     "devid_config_add_tls_intermediates": ((2, "data_len", SIZE),),
     "devid_config_set_coap": ((1, "block_bytes", UINT32), (2, "ack_millis", UINT32), (3, "max_retransmit", INT32),),

@@ -153,6 +153,8 @@ class Clock(IntEnum):
     """The clock says less than the last known time, which counts in its place."""
     UNKNOWN = 3
     """There is no clock."""
+    DOUBTED = 4
+    """An authentic answer has contradicted the clock, or it says a time before 2024: it measures waits, and tells no time."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ class Report:
     error: Optional[Error]
     """Why it failed. It is remembered; the next plan takes it into account."""
     wait_seconds: int
-    """Come back after so many seconds; 0: at once, more is due."""
+    """Come back after so many seconds; 0: at once, after an operation was given up, and never twice in a row."""
     plan: Plan
     """The plan after the step."""
     abandoned_for: Optional[str] = None

@@ -1,0 +1,208 @@
+//! With what a step is done: the client with the credential that belongs to it, the key, the subject.
+
+use std::sync::Arc;
+
+use super::clock::LATEST;
+use super::decide::Standing;
+use super::perform::Renewal;
+use crate::asn1::oid;
+use crate::asn1::x509::Certificate;
+use crate::client::install::signer_of;
+use crate::client::{Client, Config, Subject};
+use crate::cmp::{SavedCredential, Signer};
+use crate::codes::Code;
+use crate::crypto::{KeyKind, PrivateKey};
+use crate::error::Error;
+use crate::store::{AnchorSet, Identity, IdentityKey, KeyReference, StoreErrorKind};
+use crate::time::Time;
+use crate::transport::tls::TlsTime;
+#[cfg(feature = "http")]
+use crate::transport::{Exchange, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
+
+impl Renewal<'_> {
+    /// The client whose credential this is: of the identity in use, of the factory's, or of the settings.
+    pub(super) fn client_of(&self, wanted: &SavedCredential, is_known: bool) -> Result<Option<Client>, Error> {
+        let provider = &**self.config.provider();
+        // The one in use, the one before (somebody went back while the request was waiting), the factory's.
+        let store = self.to.store;
+        let own = [store.current(self.to.name), store.previous(self.to.name)];
+        for identity in own.into_iter().chain(self.factory.map(|name| store.current(name))) {
+            let identity = match identity {
+                Ok(identity) => identity,
+                Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if SavedCredential::of_certificate(identity.certificate.as_der(), provider)? == *wanted {
+                return self.client(self.with_identity(identity)?, Standing::Valid, is_known).map(Some);
+            }
+        }
+        match self.client(self.config.clone(), Standing::Valid, is_known) {
+            Ok(client) => {
+                let is_it = SavedCredential::of(&client.context().credential, provider)? == *wanted;
+                Ok(is_it.then_some(client))
+            }
+            // The settings have no credential at all.
+            Err(error) if error.code() == Code::InvalidArgument => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn best_client(&self, standing: Standing, is_known: bool) -> Result<Client, Error> {
+        match standing {
+            Standing::Valid | Standing::NotYetValid | Standing::Unknown => {
+                self.own_client(is_known).or_else(|_| self.factory_client(is_known))
+            }
+            _ => self.factory_client(is_known),
+        }
+    }
+
+    /// Requests are protected by the identity in use.
+    pub(super) fn own_client(&self, is_known: bool) -> Result<Client, Error> {
+        let config = self.with_identity(self.to.store.current(self.to.name)?)?;
+        self.client(config, Standing::Valid, is_known)
+    }
+
+    /// Requests are protected by the factory's identity, or as the settings say.
+    pub(super) fn factory_client(&self, is_known: bool) -> Result<Client, Error> {
+        let config = match self.factory {
+            Some(name) => self.with_identity(self.to.store.current(name)?)?,
+            None => self.config.clone(),
+        };
+        self.client(config, Standing::Absent, is_known)
+    }
+
+    /// See [`Client::end_of_anchors`].
+    pub(super) fn end_of_anchors(&self) -> Result<Time, Error> {
+        let settings = self.config.cmp_anchors.iter().chain(self.config.enrolment_anchors.iter());
+        let mut latest = settings.map(Certificate::not_after).max();
+        for set in [AnchorSet::Cmp, AnchorSet::Enrolment] {
+            latest = latest.max(self.to.store.anchors(set)?.iter().map(Certificate::not_after).max());
+        }
+        Ok(latest.unwrap_or(LATEST).min(LATEST))
+    }
+
+    pub(super) fn with_identity(&self, identity: Identity) -> Result<Config, Error> {
+        let signer = signer_of(self.to.store, &identity.key)?;
+        let mut config = self.config.clone();
+        config.protect_with_certificate(signer, identity.certificate, identity.chain);
+        Ok(config)
+    }
+
+    /// With all that device memory has for it: its anchors count as well as those of the settings.
+    pub(super) fn client(&self, mut config: Config, standing: Standing, is_known: bool) -> Result<Client, Error> {
+        for set in AnchorSet::ALL {
+            let anchors = match set {
+                AnchorSet::Cmp => &mut config.cmp_anchors,
+                AnchorSet::Enrolment => &mut config.enrolment_anchors,
+                AnchorSet::Tls => &mut config.tls.anchors,
+                // For whom the device meets, not for its CA: read by `Store::trust`.
+                AnchorSet::Peer => continue,
+            };
+            for anchor in self.to.store.anchors(set)? {
+                anchors.add(anchor);
+            }
+        }
+        self.show_identity(&mut config, standing);
+        if !is_known && config.tls.time == TlsTime::System {
+            config.tls.time = TlsTime::Unknown;
+        }
+        let client = config.build()?;
+        Ok(if is_known { client.following_authentic_time() } else { client.without_clock() })
+    }
+
+    /// The TLS client certificate, where the settings have none: the identity in use while it is of use, else the factory's.
+    /// Best effort: most servers do not ask for one, and a key that cannot sign at once cannot be shown.
+    fn show_identity(&self, config: &mut Config, standing: Standing) {
+        if config.tls.certificate().is_some() {
+            return;
+        }
+        let own = Some(self.to.name).filter(|_| standing == Standing::Valid);
+        for name in [own, self.factory].into_iter().flatten() {
+            let Ok(identity) = self.to.store.current(name) else { continue };
+            let Ok(Some(key)) = self.to.store.open_key(&identity.key) else { continue };
+            let chain = [std::slice::from_ref(&identity.certificate), &identity.chain[..]].concat();
+            if config.tls.set_credential(key, &chain).is_ok() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn noted_key(&self, keys: &mut Vec<KeyReference>) -> Result<Arc<dyn PrivateKey>, Error> {
+        let key = self.key()?;
+        if let Some(reference) = key.reference() {
+            keys.push(KeyReference { reference: reference.to_owned(), spki: key.spki().to_vec() });
+        }
+        Ok(key)
+    }
+
+    fn key(&self) -> Result<Arc<dyn PrivateKey>, Error> {
+        let current = self.to.store.current(self.to.name).ok();
+        let held = current.as_ref().and_then(|identity| identity.key.held());
+        if let (true, Some(identity)) = (self.planner.policy.same_key, &current) {
+            if let Some(key) = self.to.store.open_key(&identity.key)? {
+                return Ok(key);
+            }
+        }
+        if let Some(new_key) = self.new_key {
+            return new_key();
+        }
+        if let Some(IdentityKey::External(reference)) = current.as_ref().map(|identity| &identity.key) {
+            let kind = Signer::deferred(reference.spki.clone())?.kind();
+            return self.to.store.make_key(&reference.reference, kind)?.ok_or_else(|| {
+                let words = "the key in use is not in device memory: say where the new one is to be made";
+                Error::new(Code::Unsupported, words)
+            });
+        }
+        let kind = held.map_or(KeyKind::P256, |key| key.kind());
+        Ok(self.config.provider().generate_key(kind)?)
+    }
+
+    pub(super) fn subject(&self) -> Result<Subject, Error> {
+        match self.subject {
+            Some(subject) => Ok(subject.clone()),
+            None => like(&self.to.store.last_good(self.to.name)?.0.certificate),
+        }
+    }
+}
+
+/// The built-in client, once something is to be sent.
+#[cfg(feature = "http")]
+pub(super) struct LazyHttp<'a> {
+    renewal: &'a Renewal<'a>,
+    clock: Option<Time>,
+    http: Option<Box<dyn Exchange + Send + Sync>>,
+}
+
+#[cfg(feature = "http")]
+impl<'a> LazyHttp<'a> {
+    pub(super) fn new(renewal: &'a Renewal<'a>, clock: Option<Time>) -> Self {
+        LazyHttp { renewal, clock, http: None }
+    }
+}
+
+#[cfg(feature = "http")]
+impl Exchange for LazyHttp<'_> {
+    fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
+        if self.http.is_none() {
+            let made = self
+                .renewal
+                .plan(self.clock)
+                .and_then(|plan| self.renewal.best_client(plan.standing, plan.clock.is_known())?.exchange());
+            let unusable =
+                |e: Error| TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, e.message().to_owned());
+            self.http = Some(made.map_err(unusable)?);
+        }
+        self.http.as_mut().expect("made above").exchange(request, limits)
+    }
+}
+
+/// Asks for what a certificate says: names and uses.
+fn like(certificate: &Certificate) -> Result<Subject, Error> {
+    let mut subject = Subject::new().name_der(certificate.subject())?;
+    for id in [oid::CE_SUBJECT_ALT_NAME, oid::CE_KEY_USAGE, oid::CE_EXT_KEY_USAGE] {
+        if let Some(extension) = certificate.extension(id) {
+            subject = subject.extension(&id.to_string(), extension.critical, extension.value)?;
+        }
+    }
+    Ok(subject)
+}

@@ -1,0 +1,70 @@
+//! What the owner is asked while a step runs: short waits are slept through, longer ones end the step.
+
+use std::cell::Cell;
+
+use crate::client::run::{Decision, Event, Owner};
+use crate::cmp::{Issued, Operation, SignRequest};
+use crate::codes::Code;
+use crate::error::Error;
+use crate::time::Time;
+
+/// What the owner was asked while a step ran.
+#[derive(Default)]
+pub(super) struct Napped {
+    /// The CA's answer, an authentic one, asked for a wait that ended the step.
+    pub refused_seconds: Cell<Option<u32>>,
+    /// The operation goes on with a credential that is not here.
+    pub lacks_credential: Cell<bool>,
+}
+
+/// Lets the owner sleep through short waits only.
+pub(super) struct Napping<'a> {
+    owner: &'a mut dyn Owner,
+    longest_seconds: u32,
+    napped: &'a Napped,
+    /// The next wait is for a server that was not reached: the CA has asked for nothing.
+    is_retrying: bool,
+}
+
+impl<'a> Napping<'a> {
+    pub fn new(owner: &'a mut dyn Owner, longest_seconds: u32, napped: &'a Napped) -> Self {
+        Napping { owner, longest_seconds, napped, is_retrying: false }
+    }
+}
+
+impl Owner for Napping<'_> {
+    fn now(&mut self) -> Time {
+        self.owner.now()
+    }
+
+    fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error> {
+        let is_retrying = std::mem::take(&mut self.is_retrying);
+        if seconds > self.longest_seconds {
+            if !is_retrying {
+                self.napped.refused_seconds.set(Some(seconds));
+            }
+            return Err(Error::new(
+                Code::Cancelled,
+                format!("the CA asks to wait {seconds} s: the operation is saved"),
+            ));
+        }
+        self.owner.wait(seconds, reason)
+    }
+
+    fn decide(&mut self, issued: &Issued) -> Result<Decision, Error> {
+        self.owner.decide(issued)
+    }
+
+    fn sign(&mut self, request: &SignRequest) -> Result<Vec<u8>, Error> {
+        self.owner.sign(request)
+    }
+
+    fn checkpoint(&mut self, operation: &Operation) -> Result<(), Error> {
+        self.owner.checkpoint(operation)
+    }
+
+    fn observe(&mut self, event: Event<'_>) {
+        self.is_retrying = matches!(event, Event::Retrying { .. });
+        self.owner.observe(event);
+    }
+}

@@ -1,0 +1,137 @@
+//! Questions that a step asks the CA: for a root's successor, for the time, whether it takes a certificate.
+
+use super::anchor_of;
+use super::clock::Timekeeper;
+use super::decide::{Anchor, Clock, Standing};
+use super::learning::{self, Learnt};
+use super::nap::{Napped, Napping};
+use super::perform::{Done, Renewal};
+use crate::client::Client;
+use crate::client::roots::add_root_everywhere;
+use crate::client::run::Owner;
+use crate::cmp::{Information, Operation, Question};
+use crate::codes::{Class, Code};
+use crate::error::Error;
+use crate::store::{Identity, StoreErrorKind};
+use crate::time::Time;
+use crate::transport::Exchange;
+
+/// A question for a root's successor that waits is saved under this, and the root's mark.
+const QUESTION: &str = "root-";
+
+impl Renewal<'_> {
+    pub(super) fn ask_for_root(
+        &self,
+        client: &Client,
+        anchor: &Anchor,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<Done, Error> {
+        let label = format!("{QUESTION}{}", self.planner.anchor_label(self.to.store, anchor)?);
+        let mut operation = self.question(client, anchor, &label)?;
+        if let Err(error) = client.complete_over(&mut operation, exchange, owner) {
+            // What the CA lets wait is polled on (RFC 9483 section 4.4); what it has answered is over.
+            let goes_on = error.class() == Class::Transport || error.code() == Code::Cancelled;
+            match operation.save() {
+                Ok(saved) if goes_on => self.to.store.save_operation(&label, &saved)?,
+                _ => self.to.store.remove_operation(&label)?,
+            }
+            return Err(error);
+        }
+        self.to.store.remove_operation(&label)?;
+        let Some(Information::RootUpdate(Some(update))) = operation.information() else {
+            return Ok(Done::NoSuccessor);
+        };
+        let is_added = add_root_everywhere(self.to.store, update)?;
+        Ok(if is_added { Done::RootAdded(Box::new(update.new_root().clone())) } else { Done::NoSuccessor })
+    }
+
+    /// The question that waits for its answer, or a new one.
+    fn question(&self, client: &Client, anchor: &Anchor, label: &str) -> Result<Operation, Error> {
+        match self.to.store.load_operation(label) {
+            Ok(saved) => match client.restore_keyless(&saved) {
+                Ok(mut operation) => {
+                    // The planner has measured the wait.
+                    operation.end_wait();
+                    return Ok(operation);
+                }
+                // Asked with another credential, or by another version: it is asked anew.
+                Err(_) => self.to.store.remove_operation(label)?,
+            },
+            Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => {}
+            Err(error) => return Err(error.into()),
+        }
+        client.ask(Question::RootUpdate { old: anchor_of(self.to.store, anchor)? })
+    }
+
+    pub(super) fn learn_time(
+        &self,
+        known: Clock,
+        clock: Option<Time>,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<(Result<(), Error>, Learnt), Error> {
+        let asked = self.best_client(Standing::Unknown, false).and_then(|client| {
+            let operation = client.ask(Question::CaCerts)?;
+            Ok((client, operation))
+        });
+        let (client, mut operation) = match asked {
+            Ok(asked) => asked,
+            Err(error) => return Ok((Err(error), Learnt::Nothing)),
+        };
+        // A clock that says less than notBefore of the certificate in use is no lower bound worth anything.
+        let bound = match known {
+            Clock::Known(_) => Time::from_unix(0),
+            other => other.at_least().unwrap_or(Time::from_unix(0)),
+        };
+        let napped = Napped::default();
+        let mut napping = Napping::new(owner, self.planner.policy.longest_nap_seconds, &napped);
+        let mut keeper =
+            Timekeeper::without_clock(&mut napping, bound).up_to(client.end_of_anchors()).hearing_earlier();
+        let outcome = client.complete_over(&mut operation, exchange, &mut keeper);
+        let later = clock.map(|now| now.plus(keeper.passed_seconds()));
+        let said = keeper.learn(&outcome);
+        // An answer that lets wait is as authentic as another one, and has the time: what it would say is not waited for.
+        let outcome = if napped.refused_seconds.get().is_some() { Ok(()) } else { outcome };
+        let Some(said) = said else { return Ok((outcome, Learnt::Nothing)) };
+        self.heed(said, later)?;
+        let learnt = learning::take_in(self.to.store, said, later, client.end_of_anchors())?;
+        Ok((outcome, learnt))
+    }
+
+    /// The CA has turned the confirmation of the staged certificate down: it has had it before and its answer was lost, or it has given
+    /// the transaction up. Whether the certificate is in use there is asked with it: a CA that takes it as protection of a
+    /// question has it among its valid ones, and may have ended the one before at pkiConf. `None`: it does not say so.
+    pub(super) fn ask_with_staged(
+        &self,
+        is_known: bool,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<Option<Identity>, Error> {
+        let staged = match self.to.store.pending(self.to.name) {
+            Ok(staged) => staged,
+            Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let asked = || -> Result<(), Error> {
+            let client = self.client(self.with_identity(staged)?, Standing::Valid, is_known)?;
+            client.complete_over(&mut client.ask(Question::CaCerts)?, exchange, owner)
+        };
+        match asked() {
+            Ok(()) => self.to.finish().map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+pub(super) fn not_learnt(what: Learnt) -> Error {
+    let words = match what {
+        Learnt::InQuestion(said) => {
+            format!(
+                "the CA's answer says {said}, more than a year ahead of what is known, or before it: a second one must confirm it"
+            )
+        }
+        _ => "the CA's answer has no messageTime to learn from".to_owned(),
+    };
+    Error::new(Code::ClockMissing, words)
+}

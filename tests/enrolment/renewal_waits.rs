@@ -1,0 +1,318 @@
+//! Clocks that are missing, wrong or fail later, beside CAs that let their devices wait: a program that does as the reports say has
+//! its certificate in bounded time, asks a bounded number of times, and nothing is thrown away that the CA would still give.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use devid::asn1::cmp::{BodyType, InfoTypeAndValue, PkiMessage};
+use devid::asn1::oid;
+use devid::client::renewal::{Clock, Done, Report, Standing};
+use devid::client::{Config, Destination, Owner, Planner, Renewal, Step};
+use devid::limits::Limits;
+use devid::store::{AnchorSet, NewIdentity, NewKey, Store};
+use devid::transport::{Exchange, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
+use devid::validation::KeyUsage;
+use devid::{Error, Time};
+
+use crate::certificates::{Builder, date, now, provider, time};
+use crate::mock_ca::{self, LIGHT_MAC, MockCa, REFERENCE, SECRET};
+use crate::renewal::DAY;
+
+/// What a device has for a clock, from the beginning or from the renewal on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Odd {
+    Right,
+    None,
+    Of1970,
+    /// It says the same at each look: the device is on for minutes.
+    Of1970AtEachStart,
+    Off(i64),
+}
+
+const ODD: [Odd; 8] = [
+    Odd::Right,
+    Odd::None,
+    Odd::Of1970,
+    Odd::Of1970AtEachStart,
+    Odd::Off(-2 * DAY),
+    Odd::Off(2 * DAY),
+    Odd::Off(40 * DAY),
+    Odd::Off(3650 * DAY),
+];
+
+impl Odd {
+    fn says(self, truth: Time) -> Option<Time> {
+        match self {
+            Odd::Right => Some(truth),
+            Odd::None => None,
+            Odd::Of1970 => Some(Time::from_unix(truth.since(now()) + 1000)),
+            Odd::Of1970AtEachStart => Some(Time::from_unix(1000)),
+            Odd::Off(seconds) => Some(truth.plus(seconds)),
+        }
+    }
+}
+
+/// Sleeps no longer than a moment.
+struct Sleeper;
+
+impl Owner for Sleeper {
+    fn now(&mut self) -> Time {
+        panic!("the planner's clock counts")
+    }
+
+    fn wait(&mut self, seconds: u32, _reason: &[String]) -> Result<(), Error> {
+        assert!(seconds <= 30, "longer waits end the step");
+        Ok(())
+    }
+}
+
+/// A device, its CA and how late it really is.
+struct World {
+    ca: MockCa,
+    store: Store,
+    planner: Planner,
+    config: Config,
+    factory: Option<&'static str>,
+    truth: Rc<Cell<Time>>,
+    /// How far the CA's clock is off.
+    ca_off: Rc<Cell<i64>>,
+    /// Polls that are answered by "wait", each for this time.
+    lets_wait: (u32, i64),
+    is_dead: bool,
+    asked: Vec<(Time, BodyType)>,
+}
+
+impl Exchange for World {
+    fn exchange(&mut self, request: &[u8], _limits: &ExchangeLimits) -> Result<Reply, TransportError> {
+        let body = PkiMessage::from_der(request.to_vec(), &Limits::default()).unwrap().body_type();
+        self.asked.push((self.truth.get(), body));
+        if self.is_dead {
+            return Err(TransportError::new(TransportErrorKind::Connect, Phase::Connect, "the line is dead"));
+        }
+        // Questions are answered at once.
+        self.ca.waits = if body == BodyType::GENM { 0 } else { self.lets_wait.0 };
+        self.ca.check_after = self.lets_wait.1;
+        Ok(Reply::from_body(self.ca.answer(request)))
+    }
+}
+
+impl World {
+    fn new(by_secret: bool) -> Self {
+        let mut ca = MockCa::new();
+        ca.root = Builder::ca("Operator root").valid(date(2020, 1, 1), date(2080, 1, 1)).self_signed();
+        ca.issuing = Builder::ca("Issuing CA").valid(date(2020, 1, 1), date(2079, 1, 1)).signed_by(&ca.root);
+        let signer = Builder::leaf("CMP server").valid(date(2020, 1, 1), date(2078, 1, 1));
+        ca.signer = signer.key_usage(&[KeyUsage::DigitalSignature]).purposes(&[oid::KP_CMC_RA]).signed_by(&ca.issuing);
+        ca.info = vec![InfoTypeAndValue { info_type: oid::IT_CA_CERTS, value: Vec::new() }];
+        ca.confirms_once = true;
+        let (truth, ca_off) = (Rc::new(Cell::new(now())), Rc::new(Cell::new(0)));
+        let says = {
+            let (truth, off) = (Rc::clone(&truth), Rc::clone(&ca_off));
+            move || truth.get().plus(off.get())
+        };
+        let begins = says.clone();
+        ca.issue = Box::new(move |mut builder| {
+            let now = begins();
+            (builder.not_before, builder.not_after) = (time(now.plus(-60)), time(now.plus(365 * DAY)));
+            builder
+        });
+        ca.bend = Some(Box::new(move |answer| answer.header.message_time = Some(says())));
+        let store = Store::in_memory(provider().clone());
+        let mut config = Config::new();
+        if by_secret {
+            config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+        } else {
+            let idevid = Builder::leaf("IDevID 7").valid(date(2020, 1, 1), date(9999, 12, 31));
+            let idevid = idevid.key_usage(&[KeyUsage::DigitalSignature]).signed_by(&ca.supplier);
+            let new = NewIdentity {
+                key: NewKey::Held(&*idevid.key),
+                certificate: &idevid.certificate,
+                chain: &[],
+                purpose: "idevid",
+                at: now(),
+            };
+            store.install("idevid", &new).unwrap();
+        }
+        for set in [AnchorSet::Cmp, AnchorSet::Enrolment] {
+            store.set_anchors(set, std::slice::from_ref(&ca.root.certificate)).unwrap();
+        }
+        let planner = Planner::new().for_device(b"router-7");
+        let factory = (!by_secret).then_some("idevid");
+        World {
+            ca,
+            store,
+            planner,
+            config,
+            factory,
+            truth,
+            ca_off,
+            lets_wait: (0, 30),
+            is_dead: false,
+            asked: Vec::new(),
+        }
+    }
+
+    fn run(&mut self, clock: Option<Time>) -> Report {
+        // What the renewal borrows is set aside while the CA is borrowed too.
+        let (planner, config) = (self.planner.clone(), self.config.clone());
+        let store = std::mem::replace(&mut self.store, Store::in_memory(provider().clone()));
+        let subject = mock_ca::Device::subject();
+        let renewal = Renewal {
+            planner: &planner,
+            config: &config,
+            to: Destination { store: &store, name: "router", purpose: "ldevid" },
+            factory: self.factory,
+            subject: Some(&subject),
+            new_key: None,
+        };
+        let report = renewal.run_due(clock, self, &mut Sleeper).expect("device memory works");
+        self.store = store;
+        report
+    }
+
+    fn later(&self, seconds: i64) {
+        self.truth.set(self.truth.get().plus(seconds));
+    }
+
+    fn count(&self, body: BodyType) -> usize {
+        self.asked.iter().filter(|(_, asked)| *asked == body).count()
+    }
+
+    /// The most requests in 24 hours.
+    fn busiest_day(&self) -> usize {
+        let within = |from: Time| self.asked.iter().filter(|(at, _)| (0..DAY).contains(&at.since(from))).count();
+        self.asked.iter().map(|(at, _)| within(*at)).max().unwrap_or(0)
+    }
+
+    /// Does as the reports say until a certificate is installed; the reports, and how long it took.
+    fn until_installed(&mut self, clock: Odd, most_seconds: i64, what: &str) -> (Vec<String>, i64) {
+        let (mut log, begun, mut last_wait) = (Vec::new(), self.truth.get(), 1);
+        loop {
+            let report = self.run(clock.says(self.truth.get()));
+            log.push(format!("{:?} {:?}/{}", report.plan.step, report.outcome, report.wait_seconds));
+            assert!(last_wait > 0 || report.wait_seconds > 0, "{what}: two waits of 0: {log:#?}");
+            last_wait = report.wait_seconds;
+            let passed = self.truth.get().since(begun);
+            if matches!(report.outcome, Ok(Done::Installed(_))) {
+                return (log, passed);
+            }
+            assert!(passed <= most_seconds && log.len() < 500, "{what}: not installed in {passed} s: {log:#?}");
+            self.later(i64::from(report.wait_seconds));
+        }
+    }
+
+    /// From an hour after the renewal is due.
+    fn at_renewal(by_secret: bool) -> Self {
+        let mut world = World::new(by_secret);
+        world.until_installed(Odd::Right, 0, "the first");
+        let due = world.planner.plan(&world.store, "router", Some(now())).unwrap().renewal_at.unwrap();
+        world.later(due.since(now()) + 3600);
+        world.asked.clear();
+        world
+    }
+}
+
+/// Every clock x every wait x first certificate and renewal x both credentials.
+#[test]
+fn whatever_the_clock_says_and_however_long_the_ca_lets_wait_the_device_gets_its_certificate() {
+    for odd in ODD {
+        for wait in [0, 60, 600, DAY] {
+            for is_renewal in [false, true] {
+                for by_secret in [false, true] {
+                    let what = format!("{odd:?}, CA waits {wait} s, renewal: {is_renewal}, secret: {by_secret}");
+                    let mut world = if is_renewal { World::at_renewal(by_secret) } else { World::new(by_secret) };
+                    world.lets_wait = if wait == 0 { (0, 30) } else { (3, wait) };
+                    // A clock that is slow by days, and contradicted by nobody before, finds the renewal due so much later.
+                    let slow = if let Odd::Off(off) = odd { (-off).max(0) } else { 0 };
+                    let (log, passed) = world.until_installed(odd, 4 * wait + 2 * 3600 + slow, &what);
+
+                    // By a clock that is years ahead the certificate has expired, and does not vouch for itself.
+                    let is_over = matches!(odd, Odd::Off(off) if off > 365 * DAY);
+                    let request = if is_renewal && !is_over { BodyType::KUR } else { BodyType::IR };
+                    assert_eq!(world.count(request), 1, "{what}: nothing is asked for twice: {log:#?}");
+                    assert_eq!(world.count(BodyType::IR) + world.count(BodyType::KUR), 1, "{what}: {log:#?}");
+                    assert!(world.count(BodyType::POLLREQ) <= 5, "{what}: {:?}", world.asked);
+                    assert!(world.busiest_day() <= 16, "{what}: {:?}", world.asked);
+                    if wait > 0 {
+                        assert!(passed >= 3 * wait, "{what}: it waits as it is told, {passed} s: {log:#?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The other way round: the device's clock is right, and the CA's is not.
+#[test]
+fn a_ca_whose_clock_is_off_enrols_the_device_all_the_same_and_the_doubt_ends_when_it_is_put_right() {
+    for off in [-2 * DAY, 2 * DAY] {
+        for wait in [0, 600] {
+            let mut world = World::new(true);
+            world.ca_off.set(off);
+            world.lets_wait = if wait == 0 { (0, 30) } else { (3, wait) };
+            let what = format!("CA {off} s off, waits {wait}");
+            world.until_installed(Odd::Right, 2 * 3600, &what);
+            assert_eq!(world.count(BodyType::IR), 1, "{what}");
+            let clock =
+                |world: &World| world.planner.plan(&world.store, "router", Some(world.truth.get())).unwrap().clock;
+            assert!(matches!(clock(&world), Clock::Doubted { .. }), "{what}: {:?}", clock(&world));
+
+            world.ca_off.set(0);
+            world.later(8 * DAY);
+            for _ in 0..3 {
+                let report = world.run(Some(world.truth.get()));
+                world.later(i64::from(report.wait_seconds));
+            }
+            assert!(matches!(clock(&world), Clock::Known(_)), "{what}: {:?}", clock(&world));
+        }
+    }
+}
+
+/// Quiet years: a clock that is wrong costs a question a week, not one at each look.
+#[test]
+fn a_device_whose_clock_is_wrong_asks_for_the_time_now_and_then() {
+    for odd in ODD {
+        let mut world = World::new(true);
+        world.until_installed(odd, 2 * 3600, "the first");
+        world.asked.clear();
+        let end = world.truth.get().plus(60 * DAY);
+        let mut looks = 0;
+        while world.truth.get() < end {
+            let report = world.run(odd.says(world.truth.get()));
+            assert!(report.outcome.is_ok() && report.wait_seconds > 0, "{odd:?}: {report:?}");
+            assert!(matches!(report.plan.standing, Standing::Valid | Standing::Unknown), "{odd:?}: {report:?}");
+            world.later(i64::from(report.wait_seconds));
+            looks += 1;
+        }
+        assert!(looks <= 30 && world.asked.len() <= 30, "{odd:?}: {looks} looks, {:?}", world.asked);
+        // Who goes by the plan alone does not ask without end either.
+        if let Some(said) = odd.says(world.truth.get()) {
+            let plan = world.planner.plan(&world.store, "router", Some(said)).unwrap();
+            assert!(plan.step == Step::Nothing || plan.ask_again_seconds == 0, "{odd:?}: {plan:?}");
+        }
+    }
+}
+
+/// Whatever the clock is: a CA that is away is asked more and more rarely, by reports.
+#[test]
+fn a_ca_that_is_away_is_asked_a_bounded_number_of_times_by_every_clock() {
+    let mut counts = BTreeMap::new();
+    for odd in ODD {
+        for is_renewal in [false, true] {
+            let mut world = if is_renewal { World::at_renewal(false) } else { World::new(false) };
+            world.is_dead = true;
+            let end = world.truth.get().plus(3 * DAY);
+            while world.truth.get() < end {
+                let report = world.run(odd.says(world.truth.get()));
+                assert!(report.wait_seconds >= 30, "{odd:?}: {report:?}");
+                world.later(i64::from(report.wait_seconds));
+            }
+            counts.insert(format!("{odd:?} {is_renewal}"), world.asked.len());
+            assert!(world.busiest_day() <= 12, "{odd:?}: {} in a day", world.busiest_day());
+            world.is_dead = false;
+            world.until_installed(odd, 3 * DAY, &format!("{odd:?}, the CA is back"));
+        }
+    }
+    assert!(counts.values().all(|count| (2..=24).contains(count)), "{counts:?}");
+}
