@@ -74,7 +74,7 @@ const MAX_NAME_LEN: usize = 64;
 const MAX_KEY_DEPTH: usize = 4;
 
 /// Refuses names that could leave their place or mean something to a file system or shell.
-pub(super) fn check_name(name: &str) -> Result<(), StoreError> {
+pub(crate) fn check_name(name: &str) -> Result<(), StoreError> {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     let is_good =
         (1..=MAX_NAME_LEN).contains(&name.len()) && name.bytes().all(is_plain) && !name.starts_with(['.', '-']);

@@ -24,6 +24,9 @@ use crate::limits::MAX_STORED_RECORD_BYTES;
 const MARKER: &str = "devid-store";
 const MARKER_TEXT: &[u8] = b"devid store 1\n";
 const LOCK: &str = "lock";
+/// Begins the name of the lock that is held while there is a conversation about an identity, in device memory's own directory:
+/// no record, and nothing is ever written there that matters.
+pub(crate) const BUSY_LOCK: &str = "lock.";
 const TEMPORARY: &str = ".tmp-";
 
 /// Gets each entry of a walk: the home, the directory, the entry's name and type.
@@ -118,7 +121,7 @@ impl DirectoryBackend {
             }
             Some(_) => Err(StoreError::corrupt(place, format!("{MARKER} does not hold what it should"))),
             None => {
-                let is_ours = |name: &str| name == LOCK || name.starts_with(TEMPORARY);
+                let is_ours = |name: &str| name == LOCK || name.starts_with(BUSY_LOCK) || name.starts_with(TEMPORARY);
                 let entries = self.calls.list(self.root()).map_err(|e| self.fail("", "listing", e))?;
                 if entries.iter().any(|(n, _)| !is_ours(n)) {
                     let detail = format!("the directory holds files but no {MARKER}: it is not device memory");
@@ -397,7 +400,8 @@ impl Backend for DirectoryBackend {
     fn list(&mut self, prefix: &str) -> Result<Vec<String>, StoreError> {
         let mut keys = Vec::new();
         self.walk(prefix.trim_end_matches('/'), &mut |_, at, name, kind| {
-            let is_own = at.key.is_empty() && (name == LOCK || name == MARKER);
+            let is_own =
+                at.key.is_empty() && (name == LOCK || name == MARKER || name.starts_with(BUSY_LOCK));
             if kind != FileType::Directory && !name.starts_with(TEMPORARY) && !is_own {
                 keys.push(join(at.key, name));
             }

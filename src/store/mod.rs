@@ -48,7 +48,9 @@ pub use opener::{KeyMaker, KeyOpener, open_key};
 pub use problem::{Problem, ProblemKind};
 
 use crate::crypto::{Provider, keys};
-use backend::check_name;
+pub(crate) use backend::check_name;
+#[cfg(unix)]
+pub(crate) use dir::BUSY_LOCK;
 use generations::{Home, Unreadable, identity_key};
 
 /// Device memory. May be shared between threads; calls take turns.

@@ -157,6 +157,31 @@ fn memory(device: &Device, findings: &mut Findings) {
             }
             (Ok(line), Ok(_)) => findings.good("identity", line),
         }
+        unfinished(device, &name, findings);
+    }
+}
+
+/// What stands still until somebody does something about it.
+fn unfinished(device: &Device, name: &str, findings: &mut Findings) {
+    if device.plan(name, device.clock()).is_ok_and(|plan| plan.is_request_out) {
+        let words = format!("{name}: a PKCS#10 request is out, and nothing is asked for online until it comes back");
+        let mend = format!("devid import FILE, or devid store abandon {name}");
+        findings.add("identity.request", Verdict::Warning, words, Some(mend));
+    }
+    match device.exports(name) {
+        Err(error) => findings.add("exports", Verdict::Error, format!("{name}: {error}"), None),
+        Ok(exports) => {
+            for state in exports {
+                let place = format!("{name}: {} in {}", state.export.layout, state.export.folder.display());
+                let program = state.is_program_due.then(|| "its program has not succeeded yet".to_owned());
+                match state.due.or(program) {
+                    None => findings.good("exports", format!("{place}: as it was written")),
+                    Some(why) => {
+                        findings.add("exports", Verdict::Warning, format!("{place}: {why}"), Some("devid keep".to_owned()));
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -1,25 +1,33 @@
 //! Programs that are run after something has changed, and lasting exports.
 //!
 //! A program is given by its arguments; no shell reads them. It gets no environment but PATH and what is said here, has a
-//! time limit, and its failure never leads to a new certificate.
+//! time limit, and its failure never leads to a new certificate. What has succeeded is remembered in device memory, so that
+//! what has not, or was interrupted, is tried again: at least once for each change.
 
-use std::process::{Command, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use devid::client::device::ExportState;
+use devid::crypto::{DigestAlgorithm, default_provider};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
+use crate::attendant::cancel;
 use crate::device::Device;
+use crate::failure::Failure;
 use crate::output::{Output, rfc3339};
-use crate::settings::Identity;
 
 /// Longest time a program may take.
 const LIMIT: Duration = Duration::from_secs(30);
+/// What it gets to end by itself, after the command was told to end or its time is over.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Runs a hook; what goes wrong is told and changes nothing.
 pub fn run(arguments: &[String], event: &str, identity: &str, error: Option<&str>, output: Output) -> bool {
-    if arguments.is_empty() {
-        return true;
+    if arguments.is_empty() || cancel().is_cancelled() {
+        return arguments.is_empty();
     }
     let mut about = vec![("DEVID_EVENT", event.to_owned()), ("DEVID_IDENTITY", identity.to_owned())];
     about.extend(error.map(|words| ("DEVID_ERROR", words.to_owned())));
@@ -34,7 +42,8 @@ pub fn run(arguments: &[String], event: &str, identity: &str, error: Option<&str
 
 fn execute(arguments: &[String], about: &[(&str, String)]) -> Result<(), String> {
     let mut command = Command::new(&arguments[0]);
-    command.args(&arguments[1..]).env_clear().stdin(Stdio::null());
+    // A process group of its own: it ends with what it has started.
+    command.args(&arguments[1..]).env_clear().stdin(Stdio::null()).process_group(0);
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }
@@ -48,55 +57,150 @@ fn execute(arguments: &[String], about: &[(&str, String)]) -> Result<(), String>
             Some(status) if status.success() => return Ok(()),
             Some(status) => return Err(format!("failed: {status}")),
             None if begun.elapsed() > LIMIT => {
-                let _ = child.kill();
-                let _ = child.wait();
+                end(&mut child);
                 return Err(format!("took longer than {} s and was ended", LIMIT.as_secs()));
+            }
+            None if cancel().is_cancelled() && !has_ended_within(&mut child, GRACE) => {
+                end(&mut child);
+                return Err("was ended, as the command was told to end; it is run again".to_owned());
             }
             None => thread::sleep(Duration::from_millis(20)),
         }
     }
 }
 
-/// Writes the exports that the settings name, where the identity is new or an earlier try did not succeed. Answers what
-/// was done, and whether all of it succeeded.
-pub fn exports(device: &Device, name: &str, identity: &Identity, is_changed: bool, output: Output) -> (Value, bool) {
-    let Ok(current) = device.store.current(name) else { return (json!([]), true) };
-    let mut is_good = true;
-    let mut done = Vec::new();
-    for (number, wanted) in identity.export.iter().enumerate() {
-        // What was written last is remembered, so that a failed export or program is tried again and a good one is not.
-        let mark = format!("export-{name}-{number}");
-        let now = current.generation.to_string();
-        if device.store.blob(&mark).is_ok_and(|kept| kept.as_slice() == now.as_bytes()) {
-            continue;
+fn has_ended_within(child: &mut Child, time: Duration) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return true;
         }
-        let about = vec![
-            ("DEVID_EVENT", "exported".to_owned()),
-            ("DEVID_IDENTITY", name.to_owned()),
-            ("DEVID_GENERATION", now.clone()),
-            ("DEVID_NOT_AFTER", rfc3339(current.certificate.not_after())),
-            ("DEVID_FOLDER", wanted.folder.display().to_string()),
-        ];
-        let outcome = device
-            .export_of(wanted)
-            .and_then(|export| Ok(device.store.export(name, &export)?))
-            .map_err(|failure| failure.to_string())
-            .and_then(|_| if wanted.then.is_empty() { Ok(()) } else { execute(&wanted.then, &about) })
-            .and_then(|()| device.store.put_blob(&mark, now.as_bytes()).map_err(|e| e.to_string()));
-        let folder = wanted.folder.display();
+        thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+/// Asks the program and what it has started to end, and then does not ask any more.
+fn end(child: &mut Child) {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    for signal in [Signal::TERM, Signal::KILL] {
+        if let Some(group) = group {
+            let _ = kill_process_group(group, signal);
+        }
+        if has_ended_within(child, GRACE / 2) {
+            break;
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// What is to be done behind an identity that has changed, and how it went.
+pub struct Behind {
+    /// Each lasting export, with what was done.
+    pub exports: Value,
+    /// All of it stands.
+    pub is_good: bool,
+    /// Something was written or run.
+    pub has_worked: bool,
+}
+
+/// Writes the exports that are due, and runs the programs behind them and behind the identity. With `may_try` unset, only
+/// tells how they stand: what has failed is not tried at every look.
+pub fn behind(device: &Device, name: &str, may_try: bool, output: Output) -> Behind {
+    let mut behind = Behind { exports: json!([]), is_good: true, has_worked: false };
+    let wanted = match device.exports(name) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            output.say(&format!("{name}: exports: {error}"));
+            behind.is_good = false;
+            return behind;
+        }
+    };
+    let mut told = Vec::new();
+    for state in &wanted {
+        let is_due = state.due.is_some() || state.is_program_due;
+        let outcome = match (is_due, may_try) {
+            (false, _) => Ok(()),
+            (true, false) => Err("an earlier try failed; it is tried again later".to_owned()),
+            (true, true) => export(device, name, state).map_err(|failure| failure.to_string()),
+        };
+        let (folder, layout) = (state.export.folder.display(), &state.export.layout);
         match &outcome {
-            Ok(()) => output.say(&format!("{name}: exported for {} to {folder}", wanted.layout)),
-            Err(words) => output.say(&format!("{name}: export for {} to {folder}: {words}", wanted.layout)),
+            Ok(()) if is_due => output.say(&format!("{name}: exported for {layout} to {folder}")),
+            Ok(()) => {}
+            Err(words) => output.say(&format!("{name}: export for {layout} to {folder}: {words}")),
         }
-        is_good &= outcome.is_ok();
-        done.push(
-            json!({ "layout": wanted.layout, "folder": wanted.folder, "ok": outcome.is_ok(), "error": outcome.err() }),
-        );
+        behind.is_good &= outcome.is_ok();
+        behind.has_worked |= is_due && may_try;
+        told.push(json!({
+            "layout": layout, "folder": state.export.folder, "ok": outcome.is_ok(), "open": outcome.err(),
+            "written": is_due && may_try,
+        }));
     }
-    if is_changed {
-        is_good &= run(&device.settings.hooks.changed, "changed", name, None, output);
+    behind.exports = json!(told);
+    if let Err(error) = device.forget_exports(name, &wanted) {
+        output.say(&format!("{name}: exports: {error}"));
     }
-    (json!(done), is_good)
+    changed(device, name, may_try, &mut behind, output);
+    behind
+}
+
+/// Writes one export, and runs the program behind it.
+fn export(device: &Device, name: &str, state: &ExportState) -> Result<(), Failure> {
+    if state.due.is_some() {
+        device.write_export(name, state)?;
+    }
+    let then = &state.export.then;
+    if then.is_empty() {
+        return Ok(());
+    }
+    let current = device.store.current(name)?;
+    let about = [
+        ("DEVID_EVENT", "exported".to_owned()),
+        ("DEVID_IDENTITY", name.to_owned()),
+        ("DEVID_GENERATION", current.generation.to_string()),
+        ("DEVID_NOT_AFTER", rfc3339(current.certificate.not_after())),
+        ("DEVID_FOLDER", state.export.folder.display().to_string()),
+    ];
+    execute(then, &about).map_err(|words| Failure::Own(crate::failure::Exit::Hook, words))?;
+    Ok(device.note_program(state)?)
+}
+
+/// The program behind the identity itself: once it has succeeded for a certificate, that is remembered.
+fn changed(device: &Device, name: &str, may_try: bool, behind: &mut Behind, output: Output) {
+    let program = &device.settings.hooks.changed;
+    let Ok(current) = device.store.current(name) else { return };
+    if program.is_empty() {
+        return;
+    }
+    let mark = match mark_of(device, name, current.certificate.as_der()) {
+        Ok(Some(mark)) => mark,
+        Ok(None) => return,
+        Err(failure) => {
+            output.say(&format!("{name}: {failure}"));
+            behind.is_good = false;
+            return;
+        }
+    };
+    let is_done = may_try && run(program, "changed", name, None, output);
+    behind.has_worked |= may_try;
+    behind.is_good &= is_done;
+    if let (true, Err(error)) = (is_done, device.store.put_blob(&mark.0, &mark.1)) {
+        output.say(&format!("{name}: {error}"));
+        behind.is_good = false;
+    }
+}
+
+/// Name and content of what is remembered once the program has succeeded for this certificate; `None`: it has.
+fn mark_of(device: &Device, name: &str, certificate: &[u8]) -> Result<Option<(String, Vec<u8>)>, Failure> {
+    let provider = default_provider();
+    let digest = |parts: &[&[u8]]| provider.digest(DigestAlgorithm::Sha256, parts);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let label = format!("changed-{}", hex(&digest(&[name.as_bytes()])?[..8]));
+    let content = hex(&digest(&[certificate])?).into_bytes();
+    let is_there = device.store.blob(&label).is_ok_and(|kept| kept.as_slice() == content);
+    Ok((!is_there).then_some((label, content)))
 }
 
 #[cfg(test)]
@@ -111,5 +215,25 @@ mod tests {
         assert_eq!(execute(&words(script), &about), Ok(()));
         assert!(execute(&words("sh\u{1f}-c\u{1f}exit 3"), &about).unwrap_err().contains('3'));
         assert!(execute(&words("/no/such/program"), &about).is_err());
+    }
+
+    #[test]
+    fn a_program_ends_with_what_it_has_started() {
+        let path = std::env::temp_dir().join(format!("devid-hook-{}", std::process::id()));
+        let script = format!("sleep 600 & echo $! > {}; wait", path.display());
+        let mut child = Command::new("sh").args(["-c", &script]).process_group(0).spawn().unwrap();
+        let grandchild = loop {
+            match std::fs::read_to_string(&path).unwrap_or_default().trim().parse::<u32>() {
+                Ok(id) => break id,
+                Err(_) => thread::sleep(Duration::from_millis(10)),
+            }
+        };
+        end(&mut child);
+        let stat = format!("/proc/{grandchild}/stat");
+        let is_gone = || std::fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "));
+        while !is_gone() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 }

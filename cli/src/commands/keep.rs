@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use devid::client::renewal::{Done, Report};
+use devid::client::renewal::{Done, Plan, Reason, Report};
 use devid::client::run::sleep_unless;
 use devid::client::{Client, Step};
 use devid::cmp::Signer;
@@ -27,8 +27,12 @@ const PATIENCE_SECONDS: u32 = 7 * 86_400;
 pub enum Outcome {
     Installed(Box<Kept>),
     Waiting,
-    Other(&'static str),
+    /// In one word, and why, where something was given up.
+    Other(&'static str, Option<Error>),
 }
+
+/// How often somebody else's work is looked at, in seconds.
+const LOOK_SECONDS: u32 = 2;
 
 /// The first certificate, waited for.
 pub fn enroll(command: &Enroll, device: &Device, output: Output) -> Result<Exit, Failure> {
@@ -41,8 +45,11 @@ pub fn enroll(command: &Enroll, device: &Device, output: Output) -> Result<Exit,
     if command.dry_run {
         return dry_run(device, &name, &identity);
     }
-    let outcome = talk(&command.talk, "enroll", |trace| attend(device, &name, output, command.talk.no_wait, trace))?;
-    conclude("enroll", device, &name, &identity, outcome, output)
+    let outcome = talk(&command.talk, "enroll", |trace| {
+        hurry(device, &name)?;
+        attend(device, &name, output, command.talk.no_wait, trace)
+    })?;
+    conclude("enroll", device, &name, outcome, output)
 }
 
 /// Whatever is due, once, for each identity.
@@ -51,25 +58,24 @@ pub fn keep(command: &Keep, device: &Device, output: Output) -> Result<Exit, Fai
     let mut documents = Vec::new();
     let (mut exit, mut first_failure) = (Exit::NothingDue, None);
     for name in device.names(&command.names)? {
-        let identity = device.identity(&name);
         if command.dry_run {
             documents.push(status::document(device, &name)?);
             output.say(&status::line(device, &name)?);
             continue;
         }
-        let kept =
-            traced(command.trace.as_deref(), "devid keep", |trace| keep_one(device, &name, &identity, output, trace));
-        match kept {
-            Ok((document, one)) => {
-                documents.push(document);
-                exit = worse(exit, one);
-            }
-            Err(failure) => {
-                hooks::run(&device.settings.hooks.failed, "failed", &name, Some(&failure.to_string()), output);
-                documents.push(json!({ "name": name, "did": "failed", "error": failure.json() }));
-                output.say(&format!("{name}: {}", failure.report()));
-                first_failure.get_or_insert(failure);
-            }
+        let mut looked = None;
+        traced(command.trace.as_deref(), "devid keep", |trace| {
+            let one = looked.insert(keep_one(device, &name, true, output, trace));
+            // The trace says how it ended; whoever reads it finds the failure there too.
+            one.failure.take().map_or(Ok(()), Err)
+        })
+        .unwrap_or_else(|failure| {
+            output.say(&format!("{name}: {}", failure.report()));
+            first_failure.get_or_insert(failure);
+        });
+        if let Some(looked) = looked {
+            documents.push(looked.document);
+            exit = worse(exit, looked.exit);
         }
     }
     if let Some(failure) = first_failure {
@@ -84,56 +90,128 @@ pub fn keep(command: &Keep, device: &Device, output: Output) -> Result<Exit, Fai
     })
 }
 
-/// One identity, with its exports and hooks. Also the daemon's step.
+/// What a look at one identity came to.
+pub struct Looked {
+    pub document: Value,
+    pub exit: Exit,
+    /// What went wrong with the CA or device memory.
+    pub failure: Option<Failure>,
+    /// Look again after so many seconds.
+    pub again_seconds: u32,
+}
+
+/// One identity, with its exports and hooks. Also the daemon's step. `may_try`: exports and programs that failed are tried now.
 pub fn keep_one(
     device: &Device,
     name: &str,
-    identity: &Identity,
+    may_try: bool,
     output: Output,
     mut trace: Option<&mut Trace>,
-) -> Result<(Value, Exit), Failure> {
+) -> Looked {
+    let mut looked = Looked { document: json!({ "name": name }), exit: Exit::NothingDue, failure: None, again_seconds: 0 };
+    let (mut did, mut why) = ("nothing", None);
     // More may be due behind what is due first: the time is learnt, and a renewal follows; the bound is for a faulty plan.
-    let mut did = ("nothing", Exit::NothingDue);
     for _ in 0..4 {
-        let report = step(device, name, output, true, trace.as_deref_mut())?;
-        match judged(report.outcome)? {
-            Outcome::Installed(kept) => {
+        let report = match step(device, name, output, true, trace.as_deref_mut()) {
+            Ok(report) => report,
+            Err(failure) if failure.exit() == Exit::Locked => {
+                output.say(&format!("{name}: {failure}"));
+                (did, looked.exit, looked.again_seconds) = ("locked", Exit::Locked, LOOK_SECONDS);
+                break;
+            }
+            Err(failure) => {
+                looked.failure = Some(failure);
+                break;
+            }
+        };
+        looked.again_seconds = report.wait_seconds;
+        match judged(report.outcome) {
+            Ok(Outcome::Installed(kept)) => {
                 output.say(&format!(
                     "{name}: generation {} in use, valid until {}",
                     kept.generation,
                     date(kept.certificate.not_after())
                 ));
-                did = ("installed", Exit::Done);
+                (did, looked.exit) = ("installed", Exit::Done);
             }
-            Outcome::Waiting => did = ("waiting", Exit::Waiting),
-            Outcome::Other(words) => did = (words, did.1),
+            Ok(Outcome::Waiting) => (did, looked.exit) = ("waiting", Exit::Waiting),
+            // What was done before it in this call is what was done.
+            Ok(Outcome::Other("nothing", _)) => break,
+            Ok(Outcome::Other(words, error)) => {
+                output.say(&told(name, words, error.as_ref()));
+                (did, why) = (words, error);
+            }
+            Err(failure) => {
+                looked.failure = Some(failure);
+                break;
+            }
         }
-        if report.wait_seconds > 0 || did.0 == "waiting" || did.0 == "nothing" {
+        if report.wait_seconds > 0 || did == "waiting" {
             break;
         }
     }
-    if did.0 == "waiting" {
+    if did == "waiting" {
         output.say(&format!("{name}: the CA asks to wait; the request is kept"));
         hooks::run(&device.settings.hooks.waiting, "waiting", name, None, output);
     }
-    let is_changed = did.0 == "installed";
-    let (exports, is_exported) = hooks::exports(device, name, identity, is_changed, output);
-    let mut document = status::document(device, name)?;
-    document["did"] = json!(did.0);
-    document["exports"] = exports;
+    if let Some(failure) = looked.failure.as_ref().filter(|_| !cancel().is_cancelled()) {
+        hooks::run(&device.settings.hooks.failed, "failed", name, Some(&failure.to_string()), output);
+    }
+    after(device, name, may_try, output, (did, why.as_ref()), &mut looked);
+    looked
+}
+
+/// Exports and programs behind it, and what is told of it all.
+fn after(
+    device: &Device,
+    name: &str,
+    may_try: bool,
+    output: Output,
+    (did, why): (&str, Option<&Error>),
+    looked: &mut Looked,
+) {
+    let behind = hooks::behind(device, name, may_try, output);
+    match status::document(device, name) {
+        Ok(document) => looked.document = document,
+        Err(failure) => looked.failure = Some(looked.failure.take().unwrap_or(failure)),
+    }
+    let document = &mut looked.document;
+    document["did"] = json!(if looked.failure.is_some() { "failed" } else { did });
+    document["exports"] = behind.exports;
+    document["error"] = looked.failure.as_ref().map_or(Value::Null, Failure::json);
+    document["given_up"] = why.map_or(Value::Null, error_json);
     if document["alarm"] != "quiet" {
         hooks::run(&device.settings.hooks.alarm, "alarm", name, None, output);
     }
-    Ok((document, if is_exported { did.1 } else { Exit::Hook }))
+    match (behind.is_good, looked.exit) {
+        (false, _) => looked.exit = Exit::Hook,
+        (true, Exit::NothingDue) if behind.has_worked => looked.exit = Exit::Done,
+        (true, _) => {}
+    }
+}
+
+/// What was done besides certificates, for people.
+fn told(name: &str, words: &str, error: Option<&Error>) -> String {
+    match error {
+        Some(error) => format!("{name}: {words}, a new request follows: {}", error.report()),
+        None => format!("{name}: {words}"),
+    }
+}
+
+/// A person asks for it now: what failed before is not waited out.
+fn hurry(device: &Device, name: &str) -> Result<(), Failure> {
+    let identity = device.identity(name);
+    Ok(device.planner(&identity).hurry(&device.store, name)?)
 }
 
 /// A renewal, if it is due or asked for.
 pub fn renew(command: &Renew, device: &Device, output: Output) -> Result<Exit, Failure> {
     let name = device.name(command.name.as_deref())?;
     let identity = device.identity(&name);
+    hurry(device, &name)?;
     let plan = device.planner(&identity).plan(&device.store, &name, device.clock())?;
-    let is_unfinished = plan.step == Step::Resume;
-    if !command.now && plan.step == Step::Nothing {
+    let is_unfinished = plan.step == Step::Resume || plan.reason == Reason::CaAsksToWait;
+    if !command.now && !is_unfinished && plan.step == Step::Nothing {
         let when = plan.renewal_at.map_or_else(|| "never".to_owned(), date);
         output.result(
             "renew",
@@ -146,7 +224,7 @@ pub fn renew(command: &Renew, device: &Device, output: Output) -> Result<Exit, F
         true => renew_now(device, &name, &identity, output, command.talk.no_wait, trace),
         false => attend(device, &name, output, command.talk.no_wait, trace),
     })?;
-    conclude("renew", device, &name, &identity, outcome, output)
+    conclude("renew", device, &name, outcome, output)
 }
 
 fn talk<T>(
@@ -166,31 +244,68 @@ fn attend(
     no_wait: bool,
     mut trace: Option<&mut Trace>,
 ) -> Result<Outcome, Failure> {
+    let before = device.store.state(name)?.current;
     loop {
-        let report = step(device, name, output, no_wait, trace.as_deref_mut())?;
+        let report = match step(device, name, output, no_wait, trace.as_deref_mut()) {
+            Ok(report) => report,
+            // Somebody else is at it: what comes of that is what comes of this.
+            Err(failure) if failure.exit() == Exit::Locked && !no_wait => {
+                output.progress(&format!("{failure}"));
+                sleep_unless(Some(cancel()), LOOK_SECONDS)?;
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
         let wait = report.wait_seconds;
+        let current = device.store.state(name)?.current;
         match judged(report.outcome)? {
-            Outcome::Other("nothing") if device.store.operations()?.iter().any(|saved| saved == name) => {
+            Outcome::Other("nothing", _) if current.is_some() && current != before => {
+                output.end_progress();
+                return Ok(Outcome::Installed(Box::new(device.store.current(name)?)));
+            }
+            Outcome::Other("nothing", _) if device.store.operations()?.iter().any(|saved| saved == name) => {
                 if no_wait {
                     return Ok(Outcome::Waiting);
                 }
-                output.say(&format!(
-                    "{name}: a request is under way; next question in {}",
-                    crate::output::span(u64::from(wait))
-                ));
-                sleep_unless(Some(cancel()), wait)?;
+                let span = crate::output::span(u64::from(wait));
+                output.say(&format!("{name}: a request is under way; next question in {span}"));
+                wait_or_notice(device, name, wait)?;
             }
-            Outcome::Other("nothing") => {
-                let words = format!(
-                    "nothing can be done now: a failure before is waited out, {} to go (devid store reset {name} forgets it)",
-                    crate::output::span(u64::from(wait))
-                );
-                return Err(Failure::Own(Exit::Transport, words));
-            }
-            Outcome::Other(words) => output.say(&format!("{name}: {words}")),
+            Outcome::Other("nothing", _) => return Err(nothing_to_do(name, &report.plan, wait)),
+            Outcome::Other(words, error) => output.say(&told(name, words, error.as_ref())),
             done => return Ok(done),
         }
     }
+}
+
+/// Waits, and notices when another process has changed something meanwhile.
+fn wait_or_notice(device: &Device, name: &str, seconds: u32) -> Result<(), Failure> {
+    let look = || -> Result<_, Failure> { Ok((device.store.state(name)?, device.store.operations()?)) };
+    let before = look()?;
+    let mut left = seconds;
+    while left > 0 {
+        let now = left.min(LOOK_SECONDS);
+        sleep_unless(Some(cancel()), now)?;
+        left -= now;
+        if look()? != before {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn nothing_to_do(name: &str, plan: &Plan, wait: u32) -> Failure {
+    let words = match plan.reason {
+        Reason::RequestOut => format!(
+            "a PKCS#10 request of \"{name}\" is out: devid import takes its certificate, devid store abandon {name} gives it up"
+        ),
+        reason => format!(
+            "nothing can be done now ({}), {} to go (devid store reset {name} forgets what failed)",
+            reason.word(),
+            crate::output::span(u64::from(wait))
+        ),
+    };
+    Failure::Own(Exit::Transport, words)
 }
 
 fn step(
@@ -209,11 +324,11 @@ fn judged(outcome: Result<Done, Error>) -> Result<Outcome, Failure> {
     Ok(match outcome? {
         Done::Installed(kept) => Outcome::Installed(kept),
         Done::Waiting => Outcome::Waiting,
-        Done::RootAdded(_) => Outcome::Other("root-added"),
-        Done::NoSuccessor => Outcome::Other("no-successor"),
-        Done::Abandoned(_) => Outcome::Other("given-up"),
-        Done::TimeLearnt => Outcome::Other("time-learnt"),
-        _ => Outcome::Other("nothing"),
+        Done::RootAdded(_) => Outcome::Other("root-added", None),
+        Done::NoSuccessor => Outcome::Other("no-successor", None),
+        Done::Abandoned(error) => Outcome::Other("given-up", Some(error)),
+        Done::TimeLearnt => Outcome::Other("time-learnt", None),
+        _ => Outcome::Other("nothing", None),
     })
 }
 
@@ -226,6 +341,7 @@ fn renew_now(
     no_wait: bool,
     trace: Option<&mut Trace>,
 ) -> Result<Outcome, Failure> {
+    let _busy = device.busy(name, "devid renew --now")?;
     let client = device.client_of(name)?.with_cancel(Some(cancel().clone()));
     let key: Arc<dyn PrivateKey> = match identity.renew.same_key {
         true => device
@@ -250,25 +366,24 @@ fn conclude(
     command: &str,
     device: &Device,
     name: &str,
-    identity: &Identity,
     outcome: Outcome,
     output: Output,
 ) -> Result<Exit, Failure> {
     let (did, exit) = match &outcome {
         Outcome::Installed(_) => ("installed", Exit::Done),
         Outcome::Waiting => ("waiting", Exit::Waiting),
-        Outcome::Other(words) => (*words, Exit::Done),
+        Outcome::Other(words, _) => (*words, Exit::Done),
     };
-    let (exports, is_exported) = hooks::exports(device, name, identity, did == "installed", output);
+    let behind = hooks::behind(device, name, true, output);
     let mut document = status::document(device, name)?;
     document["did"] = json!(did);
-    document["exports"] = exports;
+    document["exports"] = behind.exports;
     let text = match &outcome {
         Outcome::Waiting => format!("{name}: the CA asks to wait; the same command goes on"),
         _ => status::line(device, name)?,
     };
     output.result(command, &text, json!({ "changed": did == "installed", "identities": [document] }));
-    Ok(if is_exported { exit } else { Exit::Hook })
+    Ok(if behind.is_good { exit } else { Exit::Hook })
 }
 
 fn dry_run(device: &Device, name: &str, identity: &Identity) -> Result<Exit, Failure> {
@@ -285,18 +400,11 @@ fn dry_run(device: &Device, name: &str, identity: &Identity) -> Result<Exit, Fai
 
 fn worse(a: Exit, b: Exit) -> Exit {
     let rank = |exit: Exit| match exit {
-        Exit::Hook => 3,
+        Exit::Hook => 4,
+        Exit::Locked => 3,
         Exit::Waiting => 2,
         Exit::Done => 1,
         _ => 0,
     };
     if rank(b) > rank(a) { b } else { a }
-}
-
-/// For the daemon's log.
-pub fn failure_json(failure: &Failure) -> Value {
-    match failure {
-        Failure::Library(error) => error_json(error),
-        other => other.json(),
-    }
 }

@@ -16,6 +16,7 @@ use crate::settings::Source;
 pub fn request(command: &Request, device: &Device, output: Output) -> Result<Exit, Failure> {
     let name = device.name(command.name.as_deref())?;
     let identity = device.identity(&name);
+    let _busy = device.busy(&name, "devid request")?;
     // The same request again, if it is out: two keys for one name would fit no certificate for sure.
     let request = match device.store.pending_request(&name)? {
         Some(request) => request,
@@ -47,14 +48,17 @@ pub fn import(command: &ImportCommand, device: &Device, output: Output) -> Resul
     let config = device.config(false)?;
     let named = command.name.clone().or_else(|| device.name(None).ok());
     let identity = device.identity(named.as_deref().unwrap_or_default());
+    let busy = named.as_deref().map(|name| device.busy(name, "devid import")).transpose()?;
     let mut import = Import::new(&device.store, &config.enrolment_anchors, &identity.purpose, system_time());
     import.intermediates = &config.intermediates;
     import.name = command.name.as_deref();
     import.password = password.as_ref().map(|password| password.as_str());
     let kept = import.run(&read_file(&command.file)?)?;
-    let (exports, is_exported) = hooks::exports(device, &kept.name, &device.identity(&kept.name), true, output);
+    drop(busy);
+    let behind = hooks::behind(device, &kept.name, true, output);
     let mut document = status::document(device, &kept.name)?;
-    document["exports"] = exports;
+    document["did"] = json!("installed");
+    document["exports"] = behind.exports;
     output.result("import", &status::line(device, &kept.name)?, json!({ "changed": true, "identities": [document] }));
-    Ok(if is_exported { Exit::Done } else { Exit::Hook })
+    Ok(if behind.is_good { Exit::Done } else { Exit::Hook })
 }

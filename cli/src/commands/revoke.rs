@@ -27,6 +27,7 @@ pub fn run(command: &Revoke, device: &Device, output: Output) -> Result<Exit, Fa
     })?;
     let name = device.name(command.name.as_deref())?;
     let certificate = device.store.current(&name)?.certificate;
+    let _busy = device.busy(&name, "devid revoke")?;
     watch_signals();
     traced(command.talk.trace.as_deref(), "devid revoke", |trace| {
         let client = device.client_of(&name)?.with_cancel(Some(cancel().clone()));

@@ -1,14 +1,15 @@
 //! `run`: the daemon. In the foreground, one conversation at a time; systemd is told how it stands.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use devid::client::run::{sleep_unless, system_time};
 use devid::files::replace;
 use serde_json::json;
 
-use super::{hooks, keep, status};
+use super::{keep, status};
 use crate::arguments::Arguments;
 use crate::attendant::{cancel, watch_signals};
 use crate::device::Device;
@@ -20,12 +21,43 @@ const LONGEST_SLEEP_SECONDS: u32 = 15 * 60;
 /// The shortest, so that a faulty plan never becomes a spin.
 const SHORTEST_SLEEP_SECONDS: u32 = 5;
 
+/// The wait before programs and exports that failed are tried again; it doubles with each failure.
+const FIRST_TRY_AGAIN: Duration = Duration::from_secs(60);
+/// The longest of these.
+const LAST_TRY_AGAIN: Duration = Duration::from_secs(3600);
+
+/// What the daemon remembers of an identity besides what device memory does.
+#[derive(Default)]
+struct Memory {
+    /// A device without a clock cannot count waits by it: the daemon does.
+    not_before: Option<Instant>,
+    /// When exports and programs that failed are tried again, and how often they have.
+    try_again: Option<Instant>,
+    failures: u32,
+}
+
+impl Memory {
+    fn may_try(&self) -> bool {
+        self.try_again.is_none_or(|at| Instant::now() >= at)
+    }
+
+    fn tried(&mut self, is_good: bool) {
+        if is_good {
+            (self.try_again, self.failures) = (None, 0);
+        } else if self.may_try() {
+            let wait = FIRST_TRY_AGAIN.saturating_mul(1 << self.failures.min(10)).min(LAST_TRY_AGAIN);
+            (self.try_again, self.failures) = (Some(Instant::now() + wait), self.failures.saturating_add(1));
+        }
+    }
+}
+
 pub fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     let load = || arguments.load();
     watch_signals();
     let hangup = Arc::new(AtomicBool::new(false));
     let _ = signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hangup));
     let mut device = Device::open(&load()?, false)?;
+    let mut memories = BTreeMap::new();
     notify("READY=1");
     while !cancel().is_cancelled() {
         if hangup.swap(false, Ordering::Relaxed) {
@@ -34,8 +66,10 @@ pub fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
                 Ok(new) => device = new,
                 Err(failure) => output.say(&format!("settings not taken: {failure}")),
             }
+            // Whoever sends it wants a look now.
+            memories.clear();
         }
-        let pause = round(&device, output);
+        let pause = round(&device, &mut memories, output);
         for _ in 0..pause {
             if hangup.load(Ordering::Relaxed) || sleep_unless(Some(cancel()), 1).is_err() {
                 break;
@@ -48,25 +82,37 @@ pub fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
 }
 
 /// Looks at each identity once. Answers the seconds to the next look.
-fn round(device: &Device, output: Output) -> u32 {
+fn round(device: &Device, memories: &mut BTreeMap<String, Memory>, output: Output) -> u32 {
     let mut documents = Vec::new();
     let mut pause = LONGEST_SLEEP_SECONDS;
     let names = device.names(&[]).unwrap_or_default();
     for name in &names {
-        let identity = device.identity(name);
-        match keep::keep_one(device, name, &identity, output, None) {
-            Ok((document, _)) => documents.push(document),
-            Err(failure) if cancel().is_cancelled() => output.say(&format!("{name}: {failure}")),
-            Err(failure) => {
-                output.say(&format!("{name}: {}", failure.report()));
-                hooks::run(&device.settings.hooks.failed, "failed", name, Some(&failure.to_string()), output);
-                documents.push(json!({ "name": name, "error": keep::failure_json(&failure) }));
-            }
+        if cancel().is_cancelled() {
+            break;
         }
-        // What is due at once was tried just now; if it failed, the plan says when it is tried again.
-        if let Ok(plan) = device.planner(&identity).plan(&device.store, name, device.clock()) {
-            pause = pause.min(plan.ask_again_seconds.max(SHORTEST_SLEEP_SECONDS));
+        let memory = memories.entry(name.clone()).or_default();
+        let left = memory.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
+        if left > Duration::ZERO {
+            pause = pause.min(seconds_up(left).max(SHORTEST_SLEEP_SECONDS));
+            documents.extend(status::document(device, name).ok());
+            continue;
         }
+        let may_try = memory.may_try();
+        let looked = keep::keep_one(device, name, may_try, output, None);
+        if let Some(failure) = &looked.failure {
+            output.say(&format!("{name}: {}", failure.report()));
+        }
+        memory.tried(looked.exit != Exit::Hook);
+        let again = match looked.again_seconds {
+            0 if looked.failure.is_some() => LONGEST_SLEEP_SECONDS,
+            seconds => seconds.max(SHORTEST_SLEEP_SECONDS),
+        };
+        if device.clock().is_none() {
+            memory.not_before = Some(Instant::now() + Duration::from_secs(u64::from(again)));
+        }
+        let try_again = memory.try_again.map(|at| seconds_up(at.saturating_duration_since(Instant::now())));
+        pause = pause.min(again).min(try_again.unwrap_or(u32::MAX).max(SHORTEST_SLEEP_SECONDS));
+        documents.push(looked.document);
     }
     let line: Vec<String> = names.iter().filter_map(|name| status::line(device, name).ok()).collect();
     notify(&format!("STATUS={}", line.join("; ")));
@@ -78,6 +124,10 @@ fn round(device: &Device, output: Output) -> u32 {
         }
     }
     pause
+}
+
+fn seconds_up(time: Duration) -> u32 {
+    u32::try_from(time.as_secs().saturating_add(1)).unwrap_or(u32::MAX)
 }
 
 /// sd_notify(3): a datagram to the socket that systemd names. Without systemd, nothing.

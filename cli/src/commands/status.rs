@@ -48,6 +48,13 @@ pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
     if device.store.operations()?.iter().any(|saved| saved == name) {
         words.push("a request is under way".to_owned());
     }
+    if plan.is_request_out {
+        words.push(format!("a PKCS#10 request is out: devid import, or devid store abandon {name}"));
+    }
+    let exports = device.exports(name).unwrap_or_default();
+    for state in exports.iter().filter(|state| state.due.is_some() || state.is_program_due) {
+        words.push(format!("the export for {} to {} is due", state.export.layout, state.export.folder.display()));
+    }
     if plan.attempts > 0 {
         words.push(format!("{} attempts failed", plan.attempts));
     }

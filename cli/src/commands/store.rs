@@ -11,6 +11,15 @@ use crate::output::Output;
 
 pub fn run(command: &Store, device: &Device, output: Output) -> Result<Exit, Failure> {
     let store = &device.store;
+    let changed = match &command.action {
+        StoreAction::Rollback { name }
+        | StoreAction::Abandon { name }
+        | StoreAction::Reset { name }
+        | StoreAction::Remove { name, .. } => Some(name),
+        StoreAction::List | StoreAction::Verify | StoreAction::Repair => None,
+    };
+    // What somebody is at work on is not taken from under them.
+    let _busy = changed.map(|name| device.busy(name, "devid store")).transpose()?;
     match &command.action {
         StoreAction::List => {
             let (identities, operations, keys) = (store.identities()?, store.operations()?, store.pending_keys()?);

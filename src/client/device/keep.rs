@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use super::{Device, settings};
 use crate::client::renewal::{Done, Renewal, Report, Step};
+use crate::client::Config;
 use crate::client::run::Owner;
-use crate::crypto::{PrivateKey, default_provider};
+use crate::cmp::SavedCredential;
+use crate::codes::Class;
+use crate::crypto::{DigestAlgorithm, PrivateKey, default_provider};
 use crate::error::Error;
 use crate::time::Time;
 use crate::transport::Cancel;
@@ -106,10 +109,16 @@ impl Device {
         planner.policy.longest_nap_seconds = longest_wait_seconds;
         let subject = self.subject(name, &identity)?;
         let kind = self.key_kind(name, &identity)?;
-        // What is not due needs no credential, and nobody is asked for one.
-        let plan = planner.plan(&self.store, name, clock)?;
-        let wants_login = matches!(plan.step, Step::Enroll | Step::EnrollAgain | Step::Resume | Step::LearnTime);
-        let mut config = self.config(wants_login)?;
+        let mut plan = planner.plan(&self.store, name, clock)?;
+        let _busy = match plan.step {
+            Step::Nothing => None,
+            _ => Some(self.busy(name, "devid")?),
+        };
+        // Whoever held it until now may have done what was due.
+        if _busy.is_some() {
+            plan = planner.plan(&self.store, name, clock)?;
+        }
+        let mut config = self.config_for(name, &plan.step)?;
         config.exchange_limits.cancel = cancel.cloned();
         let is_elsewhere = self.store.current(name).is_ok_and(|current| current.key.held().is_none());
         let new_key = || -> Result<Arc<dyn PrivateKey>, Error> { Ok(default_provider().generate_key(kind)?) };
@@ -123,6 +132,51 @@ impl Device {
             new_key: if is_elsewhere { None } else { Some(&new_key) },
         };
         self.run(&renewal, clock, owner)
+    }
+
+    /// The settings with the login where the step needs it: what is not due needs no credential, and what was begun with
+    /// another one goes on without it. One-time secrets are gone after their first use.
+    fn config_for(&self, name: &str, step: &Step) -> Result<Config, Error> {
+        match step {
+            Step::Enroll | Step::EnrollAgain => self.config(true),
+            Step::Resume if self.is_begun_by_identity(name)? => self.config(false),
+            Step::Resume => self.config(true),
+            Step::LearnTime => match self.settings.ca.login.asks_somebody() {
+                true if self.has_identity(name) => self.config(false),
+                true => self.config(true),
+                false if self.has_identity(name) => self.config(true).or_else(|_| self.config(false)),
+                false => self.config(true),
+            },
+            Step::Update | Step::AskForRoot(_) | Step::Nothing => self.config(false),
+        }
+    }
+
+    /// Whether what is unfinished was begun with an identity in device memory, not with the login of the settings.
+    fn is_begun_by_identity(&self, name: &str) -> Result<bool, Error> {
+        let identity = self.identity(name);
+        let saved = match self.destination(name, &identity).unfinished() {
+            Ok(saved) => saved,
+            // It cannot be read, so that no credential helps.
+            Err(error) if error.class() == Class::Input || error.class() == Class::Store => None,
+            Err(error) => return Err(error),
+        };
+        let Some(SavedCredential::Certificate(wanted)) = saved.map(|saved| saved.credential) else {
+            return Ok(false);
+        };
+        let provider = default_provider();
+        let own = [self.store.current(name), self.store.previous(name), self.store.pending(name)];
+        let factory = self.store.current(self.factory_name());
+        for kept in own.into_iter().chain([factory]).flatten() {
+            let digest = provider.digest(DigestAlgorithm::Sha256, &[kept.certificate.as_der()])?;
+            if *digest == wanted {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn has_identity(&self, name: &str) -> bool {
+        self.store.current(name).is_ok()
     }
 
     #[cfg(feature = "http")]

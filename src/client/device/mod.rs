@@ -17,11 +17,14 @@
 //! | `settings`, `values`, `secret` | the settings, read once, with the place of each mistake; sources of secrets |
 //! | [`keys`] | what each setting means |
 //! | `config`, `files` | from settings to a client |
-//! | `keep` | whatever is due |
+//! | `keep`, `busy` | whatever is due; one conversation at a time |
+//! | `exports` | what is written for other software, and whether it still stands |
 //! | `peers` | whether a peer is to be believed |
 //! | `standing` | how identities stand, as JSON |
 
+mod busy;
 mod config;
+mod exports;
 mod files;
 mod keep;
 pub mod keys;
@@ -44,6 +47,8 @@ use crate::store::export::{Export as ExportPlan, Layout};
 use crate::store::{Store, StoreError, StoreErrorKind, StoreOptions};
 use crate::time::Time;
 
+pub use busy::Busy;
+pub use exports::ExportState;
 pub use files::{read_certificates, read_key};
 pub use keep::Kept;
 pub use peers::peer_name;

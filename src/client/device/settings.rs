@@ -124,6 +124,13 @@ pub struct Login {
     pub password: Option<Source>,
 }
 
+impl Login {
+    /// Whether somebody at a terminal is asked for it.
+    pub(super) fn asks_somebody(&self) -> bool {
+        [&self.secret, &self.password].into_iter().flatten().any(|source| *source == Source::Prompt)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoginKind {
@@ -343,6 +350,7 @@ pub fn check(settings: &Settings) -> Result<(), Error> {
     if settings.ca.tls.key.is_some() != settings.ca.tls.certificates.is_some() {
         return Err(wrong("ca.tls.key and ca.tls.certificates belong together: one of them is missing"));
     }
+    super::exports::check(settings)?;
     for (name, identity) in &settings.identity {
         for (key, share) in [("at", identity.renew.at), ("spread", identity.renew.spread)] {
             if share.is_some_and(|share| !(0.0..1.0).contains(&share)) {

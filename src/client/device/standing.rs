@@ -7,7 +7,7 @@ use super::{Device, wrong};
 use crate::asn1::name::display;
 use crate::asn1::pem;
 use crate::asn1::x509::{Certificate, hex};
-use crate::client::renewal::{Alarm, Plan, Standing};
+use crate::client::renewal::{Alarm, Plan, Reason, Standing};
 use crate::codes::Code;
 use crate::error::Error;
 use crate::store::StoreErrorKind;
@@ -55,6 +55,21 @@ impl Alarm {
     }
 }
 
+impl Reason {
+    /// In one word, for programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Reason::NothingDue => "nothing-due",
+            Reason::Due => "due",
+            Reason::Retrying => "retrying",
+            Reason::CaAsksToWait => "ca-asks-to-wait",
+            Reason::GivenUp => "given-up",
+            Reason::Resting => "resting",
+            Reason::RequestOut => "request-out",
+        }
+    }
+}
+
 impl Device {
     /// What is due for an identity.
     pub fn plan(&self, name: &str, clock: Option<Time>) -> Result<Plan, Error> {
@@ -86,15 +101,36 @@ impl Device {
             "previous": state.previous,
             "pending": state.pending,
             "unfinished": is_unfinished,
+            "request_out": plan.is_request_out,
             "certificate": current.as_ref().map(|identity| certificate_json(&identity.certificate)),
             "renewal": {
                 "step": crate::words::as_written(&plan.step),
+                "reason": plan.reason.word(),
                 "at": plan.renewal_at.map(rfc3339),
                 "ask_again_s": plan.ask_again_seconds,
                 "attempts": plan.attempts,
                 "given_up": plan.has_given_up,
             },
+            "exports": self.exports_json(name),
         }))
+    }
+
+    /// How the lasting exports stand; what cannot be told is told as that.
+    fn exports_json(&self, name: &str) -> Value {
+        let known = match self.exports(name) {
+            Ok(known) => known,
+            Err(error) => {
+                let wanted = self.identity(name).export;
+                let told = |one: &super::Export| export_json(one, Some(&error.to_string()));
+                return wanted.iter().map(told).collect();
+            }
+        };
+        let program = || "the program behind it has not succeeded yet".to_owned();
+        let told = |state: &super::ExportState| {
+            let open = state.due.clone().or_else(|| state.is_program_due.then(program));
+            export_json(&state.export, open.as_deref())
+        };
+        known.iter().map(told).collect()
     }
 
     /// A part of the identity in use, PEM.
@@ -135,6 +171,11 @@ impl Device {
         };
         Ok(self.store.export(name, &self.export_of(&wanted)?)?.files)
     }
+}
+
+/// How one export stands, for programs.
+fn export_json(export: &super::Export, open: Option<&str>) -> Value {
+    json!({ "layout": export.layout, "folder": export.folder, "ok": open.is_none(), "open": open })
 }
 
 fn pem_of<'c>(certificates: impl IntoIterator<Item = &'c Certificate>) -> Zeroizing<String> {

@@ -1,0 +1,239 @@
+//! Lasting exports: what the settings want written for other software, and whether it stands as it was written.
+//!
+//! An export is due when what decides it has changed (the identity, the layout, the folder, the anchors, the password's
+//! source), when a file of it is not there as it was written, or when the program behind it has not succeeded yet. What was
+//! written is remembered in device memory, by digests.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::files::read_certificates;
+use super::{Device, Export, Settings, wrong};
+use crate::asn1::x509::hex;
+use crate::crypto::{DigestAlgorithm, Provider, default_provider};
+use crate::error::Error;
+use crate::store::{Identity, StoreErrorKind};
+
+const HEAD: &str = "devid export 1";
+/// Begins the names of what is remembered.
+const PREFIX: &str = "export-";
+/// No file of an export is larger.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// How a lasting export stands.
+#[derive(Clone, Debug)]
+pub struct ExportState {
+    /// What is wanted.
+    pub export: Export,
+    /// Why it is to be written (again); `None`: it stands as it was written.
+    pub due: Option<String>,
+    /// Its files stand, and the program behind it has not succeeded yet.
+    pub is_program_due: bool,
+    label: String,
+    digest: String,
+}
+
+impl Device {
+    /// How the lasting exports of an identity stand. Empty where there is no identity in use.
+    ///
+    /// Errors: device memory, and files that the settings name, cannot be read.
+    pub fn exports(&self, name: &str) -> Result<Vec<ExportState>, Error> {
+        let current = match self.store.current(name) {
+            Ok(current) => current,
+            Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        self.identity(name).export.into_iter().map(|export| self.state_of(name, &current, export)).collect()
+    }
+
+    fn state_of(&self, name: &str, current: &Identity, export: Export) -> Result<ExportState, Error> {
+        let provider = default_provider();
+        let (layout, folder) = (export.layout.as_bytes(), export.folder.as_os_str().as_encoded_bytes());
+        let label = format!("{PREFIX}{}", &digest(&*provider, &[name.as_bytes(), layout, folder])?[..16]);
+        let digest = digest_of(&*provider, current, &export)?;
+        let mark = match self.store.blob(&label) {
+            Ok(text) => Mark::read(&text),
+            Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => None,
+            Err(error) => return Err(error.into()),
+        };
+        let due = match &mark {
+            None => Some("it was not written yet".to_owned()),
+            Some(mark) if mark.digest != digest => Some("what is wanted has changed".to_owned()),
+            Some(mark) => mark.missing(&*provider)?,
+        };
+        let is_open = mark.is_some_and(|mark| mark.is_program_due) && !export.then.is_empty();
+        let is_program_due = due.is_none() && is_open;
+        Ok(ExportState { export, due, is_program_due, label, digest })
+    }
+
+    /// Writes an export and remembers it. Where a program is to run behind it, that is due then:
+    /// [`Device::note_program`] says that it has succeeded.
+    pub fn write_export(&self, name: &str, state: &ExportState) -> Result<Vec<PathBuf>, Error> {
+        let written = self.store.export(name, &self.export_of(&state.export)?)?;
+        let mut mark = Mark {
+            identity: name.to_owned(),
+            digest: state.digest.clone(),
+            is_program_due: !state.export.then.is_empty(),
+            files: Vec::new(),
+        };
+        let provider = default_provider();
+        for path in &written.files {
+            let content = read(path).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
+            mark.files.push((path.clone(), digest(&*provider, &[&content])?));
+        }
+        self.store.put_blob(&state.label, mark.write().as_bytes())?;
+        Ok(written.files)
+    }
+
+    /// Remembers that the program behind an export has succeeded.
+    pub fn note_program(&self, state: &ExportState) -> Result<(), Error> {
+        let Some(mut mark) = Mark::read(&self.store.blob(&state.label)?) else { return Ok(()) };
+        mark.is_program_due = false;
+        Ok(self.store.put_blob(&state.label, mark.write().as_bytes())?)
+    }
+
+    /// Forgets what was written for exports that the settings do not name any more. The files stay: who put them to use knows.
+    pub fn forget_exports(&self, name: &str, wanted: &[ExportState]) -> Result<(), Error> {
+        for label in self.store.blobs()?.into_iter().filter(|label| label.starts_with(PREFIX)) {
+            let is_of_it = match self.store.blob(&label) {
+                Ok(text) => Mark::read(&text).map_or_else(|| is_old(&label, name), |mark| mark.identity == name),
+                Err(_) => false,
+            };
+            if is_of_it && !wanted.iter().any(|state| state.label == label) {
+                self.store.remove_blob(&label)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What decides an export: whose it is, in which form, where to.
+fn digest_of(provider: &dyn Provider, current: &Identity, export: &Export) -> Result<String, Error> {
+    let anchors = read_certificates(&export.anchors)?;
+    let password = export.password.as_ref().map(ToString::to_string).unwrap_or_default();
+    let mut parts = vec![export.layout.as_bytes(), password.as_bytes(), current.certificate.as_der()];
+    parts.extend(current.chain.iter().chain(&anchors).map(|one| one.as_der()));
+    digest(provider, &parts)
+}
+
+/// SHA-256 over parts with their lengths, in hexadecimal.
+fn digest(provider: &dyn Provider, parts: &[&[u8]]) -> Result<String, Error> {
+    let lengths: Vec<[u8; 8]> = parts.iter().map(|part| (part.len() as u64).to_be_bytes()).collect();
+    let framed: Vec<&[u8]> = lengths.iter().zip(parts).flat_map(|(length, part)| [&length[..], part]).collect();
+    Ok(hex(&provider.digest(DigestAlgorithm::Sha256, &framed)?))
+}
+
+fn read(path: &Path) -> std::io::Result<zeroize::Zeroizing<Vec<u8>>> {
+    use std::io::Read;
+    let mut content = zeroize::Zeroizing::new(Vec::new());
+    crate::files::open_regular(path)?.take(MOST_BYTES).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// Marks of earlier versions: the identity's name and a number.
+fn is_old(label: &str, name: &str) -> bool {
+    let number = label.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix(name)).and_then(|n| n.strip_prefix('-'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// What is remembered of an export.
+#[derive(Debug, PartialEq, Eq)]
+struct Mark {
+    identity: String,
+    digest: String,
+    is_program_due: bool,
+    files: Vec<(PathBuf, String)>,
+}
+
+impl Mark {
+    fn write(&self) -> String {
+        let program = if self.is_program_due { "due" } else { "done" };
+        let mut text = format!("{HEAD}\nidentity {}\nof {}\nprogram {program}\n", self.identity, self.digest);
+        for (path, digest) in &self.files {
+            let _ = writeln!(text, "file {digest} {}", hex(path.as_os_str().as_encoded_bytes()));
+        }
+        text
+    }
+
+    /// `None` for what is none, such as a mark of an earlier version: the export is written again.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut lines = std::str::from_utf8(bytes).ok()?.lines();
+        (lines.next()? == HEAD).then_some(())?;
+        let mut field = |name: &str| lines.next()?.strip_prefix(name).map(str::to_owned);
+        let (identity, digest) = (field("identity ")?, field("of ")?);
+        let is_program_due = field("program ")? == "due";
+        let files = lines.map(|line| {
+            let (digest, path) = line.strip_prefix("file ")?.split_once(' ')?;
+            Some((path_of(path)?, digest.to_owned()))
+        });
+        Some(Mark { identity, digest, is_program_due, files: files.collect::<Option<_>>()? })
+    }
+
+    /// Which file is not there as it was written.
+    fn missing(&self, provider: &dyn Provider) -> Result<Option<String>, Error> {
+        for (path, expected) in &self.files {
+            match read(path) {
+                Ok(content) if digest(provider, &[&content])? == *expected => {}
+                Ok(_) => return Ok(Some(format!("{} is not as it was written", path.display()))),
+                // Given to its own user, and this is another one: it is there.
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+                Err(error) => return Ok(Some(format!("{}: {error}", path.display()))),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn path_of(digits: &str) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStringExt;
+    let pairs = digits.as_bytes().chunks(2);
+    let bytes: Option<Vec<u8>> =
+        pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
+    Some(std::ffi::OsString::from_vec(bytes?).into())
+}
+
+/// Two exports that would write over each other, each time anew, are a mistake in the settings.
+pub(super) fn check(settings: &Settings) -> Result<(), Error> {
+    let mut seen: Vec<(String, &Path)> = Vec::new();
+    for (name, identity) in &settings.identity {
+        for export in &identity.export {
+            // Those switch by one link in the folder; the others name their files after the identity.
+            let what = match export.layout.as_str() {
+                "openssl" | "nginx" | "mosquitto" => "current".to_owned(),
+                layout => format!("{layout} {name}"),
+            };
+            let place = (what, export.folder.as_path());
+            if seen.contains(&place) {
+                let words = format!("identity.{name}.export: {} has an export already", export.folder.display());
+                return Err(wrong(words + "; each needs a folder of its own"));
+            }
+            seen.push(place);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_read_as_it_was_written_and_anything_else_is_none() {
+        let mark = Mark {
+            identity: "device".to_owned(),
+            digest: "00ff".to_owned(),
+            is_program_due: true,
+            files: vec![("/a b/\u{e9}\n.pem".into(), "11".to_owned())],
+        };
+        assert_eq!(Mark::read(mark.write().as_bytes()), Some(mark));
+        for other in [&b""[..], b"3", b"devid export 1\n", b"devid export 2\nidentity a\nof b\nprogram due\n", b"\xff"] {
+            assert_eq!(Mark::read(other), None);
+        }
+    }
+
+    #[test]
+    fn marks_of_earlier_versions_are_known_by_their_names() {
+        assert!(is_old("export-device-0", "device") && is_old("export-a-b-12", "a-b"));
+        assert!(!is_old("export-a-b-0", "a") && !is_old("export-device-", "device") && !is_old("export-device-x", "device"));
+    }
+}
