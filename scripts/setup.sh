@@ -36,6 +36,8 @@ demo)
     need clang clang
     command -v nginx > /dev/null || [ -e /usr/sbin/nginx ] || missing+=(nginx-light)
     command -v systemd-analyze > /dev/null || missing+=(systemd)
+    # Looks at the page that `devid --trace` writes.
+    command -v chromium-headless-shell > /dev/null || command -v chromium > /dev/null || missing+=(chromium-headless-shell)
     command -v coap-client > /dev/null || command -v coap-client-notls > /dev/null || missing+=(libcoap3-bin)
     [ -e /usr/include/coap3/coap.h ] || missing+=(libcoap3-dev)
     python3 -c 'import venv, ensurepip' 2> /dev/null || missing+=(python3-venv)

@@ -69,6 +69,8 @@ pub enum Command {
     Store(Store),
     /// Look after the trust anchors in device memory
     Anchors(Anchors),
+    /// Private keys in files and tokens: make, show, their public halves, another form
+    Key(Key),
     /// Show what is in a file
     Inspect(Inspect),
     /// Find out what would fail, and how to mend it; changes nothing
@@ -155,6 +157,7 @@ impl Command {
             Command::Ca(_) => "ca",
             Command::Store(_) => "store",
             Command::Anchors(_) => "anchors",
+            Command::Key(_) => "key",
             Command::Inspect(_) => "inspect",
             Command::Doctor(_) => "doctor",
             Command::Config(_) => "config",
@@ -464,6 +467,57 @@ pub enum Set {
 }
 
 #[derive(Debug, Args)]
+pub struct Key {
+    #[command(subcommand)]
+    pub action: KeyAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyAction {
+    /// Make a key, in a file or in a token
+    Make {
+        /// A file, which must not be there; or a pkcs11: URI with object=NAME (settings: device.pkcs11)
+        place: String,
+        /// P-256, P-384, P-521, Ed25519, RSA-3072, ML-DSA-44, ...
+        #[arg(long = "type", value_name = "TYPE", default_value = "P-256")]
+        kind: String,
+        /// Source of a password that the file is encrypted under
+        #[arg(long, value_name = "SOURCE")]
+        password: Option<String>,
+    },
+    /// Say what a key is; never the private half
+    Show {
+        /// A file in any usual form, or a pkcs11: URI
+        place: String,
+        /// Source of the password that opens it
+        #[arg(long, value_name = "SOURCE")]
+        password: Option<String>,
+    },
+    /// Print the public half, PEM
+    Public {
+        /// A file in any usual form, or a pkcs11: URI
+        place: String,
+        /// Source of the password that opens it
+        #[arg(long, value_name = "SOURCE")]
+        password: Option<String>,
+    },
+    /// Write a key as PKCS#8, with or without a password
+    Convert {
+        /// A file in any usual form: PKCS#1, SEC 1, PKCS#8; PEM or DER
+        place: String,
+        /// Where to, a file that must not be there [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Source of the password that opens it
+        #[arg(long, value_name = "SOURCE")]
+        password: Option<String>,
+        /// Source of the password that it is encrypted under from now on
+        #[arg(long, value_name = "SOURCE")]
+        new_password: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
 pub struct Inspect {
     /// PEM or DER; - for standard input
     pub file: PathBuf,
@@ -494,5 +548,9 @@ pub enum ConfigAction {
         key: Option<String>,
     },
     /// JSON Schema of devid.toml
-    Schema,
+    Schema {
+        /// Of what commands print with --json instead
+        #[arg(long)]
+        output: bool,
+    },
 }

@@ -125,7 +125,12 @@ impl Owner for Attendant<'_> {
 
 /// What a message says of itself.
 pub fn describe(message: &[u8]) -> Option<String> {
-    describe_message(message, &devid::limits::Limits::default()).map(|words| words.escape_debug().to_string())
+    describe_message(message, &devid::limits::Limits::default()).map(|words| plain(&words))
+}
+
+/// Words of others without what moves a terminal's cursor.
+fn plain(words: &str) -> String {
+    words.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Milliseconds, for the trace.

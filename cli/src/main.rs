@@ -80,6 +80,7 @@ fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
         Command::Ca(command) => commands::ca::run(command, &open()?, output),
         Command::Store(command) => commands::store::run(command, &open()?, output),
         Command::Anchors(command) => commands::anchors::run(command, &open()?, output),
+        Command::Key(command) => commands::key::run(command, arguments, output),
         Command::Inspect(command) => commands::inspect::run(command, output),
         Command::Doctor(command) => commands::doctor::run(command, arguments, output),
         Command::Config(command) => commands::config::run(command, arguments, output),

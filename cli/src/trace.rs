@@ -136,9 +136,11 @@ impl Trace {
                 Kind::Sent | Kind::Received => {
                     let (from, to, class) =
                         if step.kind == Kind::Sent { (120, 780, "sent") } else { (780, 120, "received") };
+                    // What fits on an arrow; the rest stands over the opened message.
+                    let short = escape(step.title.split(',').next().unwrap_or_default());
                     let _ = writeln!(
                         rows,
-                        "<a href=\"#m{id}\"><text x=\"450\" y=\"{}\" text-anchor=\"middle\">{title}</text>\
+                        "<a href=\"#m{id}\"><title>{title}</title><text x=\"450\" y=\"{}\" text-anchor=\"middle\">{short}</text>\
                          <line class=\"{class}\" x1=\"{from}\" y1=\"{y}\" x2=\"{to}\" y2=\"{y}\" marker-end=\"url(#tip)\"/></a>\
                          <text class=\"time\" x=\"20\" y=\"{y}\">{} ms</text>",
                         y - 7,
@@ -150,8 +152,8 @@ impl Trace {
             let way = if step.kind == Kind::Sent { "sent" } else { "received, shown as it came" };
             let _ = writeln!(
                 details,
-                "<details id=\"m{id}\"><summary>{id}. {title} <span>{way}, {} bytes, at {} ms</span></summary>\
-                 <pre>{}</pre><p>DER: <a download=\"message-{id}.der\" href=\"data:application/pkixcmp;base64,{}\">save</a></p></details>",
+                "<details><summary>{id}. {title} <span>{way}, {} bytes, at {} ms</span></summary>\
+                 <pre id=\"m{id}\">{}</pre><p>DER: <a download=\"message-{id}.der\" href=\"data:application/pkixcmp;base64,{}\">save</a></p></details>",
                 step.message.len(),
                 step.at_ms,
                 escape(&opened),

@@ -1,85 +1,10 @@
 //! The command as a person uses it, against the test CA: each good way with its dark twin.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod common;
 
-use devid_testca::{Options, Server, TestCa};
+use std::path::Path;
 
-/// A device in a folder of its own, and the CA that it talks to.
-struct Story {
-    folder: PathBuf,
-    server: Server,
-}
-
-impl Story {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("devid-command-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let server = Server::start_at(TestCa::new(Options::default()), 0).unwrap();
-        server.with(|ca| ca.write_material(&folder)).unwrap();
-        private(&folder.join("secret.txt"));
-        Story { folder, server }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.join(name).display().to_string()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let settings = self.path("devid.toml");
-        let memory = self.path("memory");
-        Command::new(env!("CARGO_BIN_EXE_devid"))
-            .args(["--config", &settings, "--memory", &memory])
-            .args(arguments)
-            .stdin(std::process::Stdio::null())
-            .output()
-            .unwrap()
-    }
-
-    /// Runs a command that is to end well, and answers what it printed.
-    fn good(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let words = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {words}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs a command that is to fail, and answers its status and its words.
-    fn bad(&self, arguments: &[&str]) -> (i32, String) {
-        let output = self.run(arguments);
-        assert_ne!(output.status.code(), Some(0), "{arguments:?} ended well");
-        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
-    }
-
-    fn init_with_secret(&self) {
-        let reference = std::fs::read_to_string(self.folder.join("reference.txt")).unwrap();
-        let secret = format!("file:{}", self.path("secret.txt"));
-        let (server, root) = (self.server.cmp_url(), self.path("root.pem"));
-        let mut arguments = vec!["init", "--server", &server, "--trust", &root, "--subject", "CN=router-7,O=Example"];
-        arguments.extend(["--reference", &reference, "--secret", &secret]);
-        self.good(&arguments);
-        // The CA's answers are signed by a certificate below the same root: which one may speak for it is said.
-        let signer = self.path("cmp-signer.pem");
-        let text = std::fs::read_to_string(self.folder.join("devid.toml")).unwrap();
-        std::fs::write(self.folder.join("devid.toml"), format!("{text}\n[ca.trust]\nsigners = [{signer:?}]\n"))
-            .unwrap();
-    }
-}
-
-impl Drop for Story {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn private(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
-}
-
-fn json(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
-}
+use common::{Story, json, private};
 
 #[test]
 fn a_device_enrols_renews_exports_and_revokes_by_commands() {

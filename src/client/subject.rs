@@ -242,7 +242,7 @@ fn written_name(text: &str) -> Result<Name, Error> {
     Name::parse(text).map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))
 }
 
-fn parse_oid(dotted: &str) -> Result<Oid, Error> {
+pub(crate) fn parse_oid(dotted: &str) -> Result<Oid, Error> {
     Oid::new(dotted).map_err(|_| Error::new(Code::InvalidArgument, format!("\"{dotted}\" is no object identifier")))
 }
 

@@ -400,8 +400,7 @@ impl Backend for DirectoryBackend {
     fn list(&mut self, prefix: &str) -> Result<Vec<String>, StoreError> {
         let mut keys = Vec::new();
         self.walk(prefix.trim_end_matches('/'), &mut |_, at, name, kind| {
-            let is_own =
-                at.key.is_empty() && (name == LOCK || name == MARKER || name.starts_with(BUSY_LOCK));
+            let is_own = at.key.is_empty() && (name == LOCK || name == MARKER || name.starts_with(BUSY_LOCK));
             if kind != FileType::Directory && !name.starts_with(TEMPORARY) && !is_own {
                 keys.push(join(at.key, name));
             }

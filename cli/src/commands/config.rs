@@ -27,7 +27,8 @@ pub fn run(command: &Config, arguments: &Arguments, output: Output) -> Result<Ex
         }
         ConfigAction::Explain { key: None } => {
             let rows: Vec<String> = keys::ALL.iter().map(|key| format!("{:<40} {}", key.path, key.meaning)).collect();
-            print(&format!("{}\n", rows.join("\n")));
+            let all: Vec<Value> = keys::ALL.iter().map(told).collect();
+            output.result("config explain", &rows.join("\n"), json!({ "settings": all }));
         }
         ConfigAction::Explain { key: Some(name) } => {
             let key = keys::find(name).ok_or_else(|| {
@@ -36,15 +37,19 @@ pub fn run(command: &Config, arguments: &Arguments, output: Output) -> Result<Ex
             })?;
             let text =
                 format!("{}\n  {}\n  value:   {}\n  default: {}", key.path, key.meaning, key.kind.words(), key.default);
-            output.result(
-                "config explain",
-                &text,
-                json!({ "key": key.path, "meaning": key.meaning, "default": key.default }),
-            );
+            output.result("config explain", &text, told(key));
         }
-        ConfigAction::Schema => print(&format!("{:#}\n", schema())),
+        ConfigAction::Schema { output: false } => print(&format!("{:#}\n", schema())),
+        ConfigAction::Schema { output: true } => print(OUTPUT_SCHEMA),
     }
     Ok(Exit::Done)
+}
+
+/// JSON Schema of what commands print with `--json`.
+const OUTPUT_SCHEMA: &str = include_str!("../../../docs/schema/output.json");
+
+fn told(key: &keys::Key) -> Value {
+    json!({ "key": key.path, "meaning": key.meaning, "default": key.default })
 }
 
 /// JSON Schema of devid.toml, from the table of settings.
@@ -75,9 +80,9 @@ fn insert(into: &mut Value, path: &[&str], key: &keys::Key) {
         properties.insert((*first).to_owned(), value_schema(key));
         return;
     }
-    // Exports are a list of tables; everything else with a name below it is a table.
-    if *first == "export" {
-        let list = properties.entry("export").or_insert_with(|| json!({ "type": "array", "items": object() }));
+    // These are lists of tables; everything else with a name below it is a table.
+    if ["export", "extensions", "general-info"].contains(first) {
+        let list = properties.entry(*first).or_insert_with(|| json!({ "type": "array", "items": object() }));
         return insert(&mut list["items"], rest, key);
     }
     insert(properties.entry(*first).or_insert_with(object), rest, key);

@@ -177,7 +177,12 @@ fn unfinished(device: &Device, name: &str, findings: &mut Findings) {
                 match state.due.or(program) {
                     None => findings.good("exports", format!("{place}: as it was written")),
                     Some(why) => {
-                        findings.add("exports", Verdict::Warning, format!("{place}: {why}"), Some("devid keep".to_owned()));
+                        findings.add(
+                            "exports",
+                            Verdict::Warning,
+                            format!("{place}: {why}"),
+                            Some("devid keep".to_owned()),
+                        );
                     }
                 }
             }

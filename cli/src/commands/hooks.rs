@@ -186,7 +186,10 @@ fn changed(device: &Device, name: &str, may_try: bool, behind: &mut Behind, outp
     let is_done = may_try && run(program, "changed", name, None, output);
     behind.has_worked |= may_try;
     behind.is_good &= is_done;
-    if let (true, Err(error)) = (is_done, device.store.put_blob(&mark.0, &mark.1)) {
+    if !is_done {
+        return;
+    }
+    if let Err(error) = device.store.put_blob(&mark.0, &mark.1) {
         output.say(&format!("{name}: {error}"));
         behind.is_good = false;
     }

@@ -16,7 +16,7 @@ use crate::arguments::{Enroll, Keep, Renew, Talk};
 use crate::attendant::{Attendant, cancel, watch_signals};
 use crate::device::Device;
 use crate::failure::{Exit, Failure, error_json};
-use crate::output::{Output, date, print};
+use crate::output::{Output, date};
 use crate::settings::Identity;
 use crate::trace::Trace;
 
@@ -43,12 +43,9 @@ pub fn enroll(command: &Enroll, device: &Device, output: Output) -> Result<Exit,
         return Err(Failure::Own(Exit::Store, words));
     }
     if command.dry_run {
-        return dry_run(device, &name, &identity);
+        return dry_run(device, &name, &identity, output);
     }
-    let outcome = talk(&command.talk, "enroll", |trace| {
-        hurry(device, &name)?;
-        attend(device, &name, output, command.talk.no_wait, trace)
-    })?;
+    let outcome = talk(&command.talk, "enroll", |trace| attend(device, &name, output, command.talk.no_wait, trace))?;
     conclude("enroll", device, &name, outcome, output)
 }
 
@@ -101,14 +98,9 @@ pub struct Looked {
 }
 
 /// One identity, with its exports and hooks. Also the daemon's step. `may_try`: exports and programs that failed are tried now.
-pub fn keep_one(
-    device: &Device,
-    name: &str,
-    may_try: bool,
-    output: Output,
-    mut trace: Option<&mut Trace>,
-) -> Looked {
-    let mut looked = Looked { document: json!({ "name": name }), exit: Exit::NothingDue, failure: None, again_seconds: 0 };
+pub fn keep_one(device: &Device, name: &str, may_try: bool, output: Output, mut trace: Option<&mut Trace>) -> Looked {
+    let mut looked =
+        Looked { document: json!({ "name": name }), exit: Exit::NothingDue, failure: None, again_seconds: 0 };
     let (mut did, mut why) = ("nothing", None);
     // More may be due behind what is due first: the time is learnt, and a renewal follows; the bound is for a faulty plan.
     for _ in 0..4 {
@@ -198,8 +190,9 @@ fn told(name: &str, words: &str, error: Option<&Error>) -> String {
     }
 }
 
-/// A person asks for it now: what failed before is not waited out.
+/// A person asks for it now: what failed before is not waited out. Refused while somebody else is at work.
 fn hurry(device: &Device, name: &str) -> Result<(), Failure> {
+    let _busy = device.busy(name, "devid")?;
     let identity = device.identity(name);
     Ok(device.planner(&identity).hurry(&device.store, name)?)
 }
@@ -208,10 +201,10 @@ fn hurry(device: &Device, name: &str) -> Result<(), Failure> {
 pub fn renew(command: &Renew, device: &Device, output: Output) -> Result<Exit, Failure> {
     let name = device.name(command.name.as_deref())?;
     let identity = device.identity(&name);
-    hurry(device, &name)?;
     let plan = device.planner(&identity).plan(&device.store, &name, device.clock())?;
-    let is_unfinished = plan.step == Step::Resume || plan.reason == Reason::CaAsksToWait;
-    if !command.now && !is_unfinished && plan.step == Step::Nothing {
+    let is_unfinished = device.store.operations()?.contains(&name);
+    let is_waiting = matches!(plan.reason, Reason::Retrying | Reason::GivenUp);
+    if !command.now && !is_unfinished && !is_waiting && plan.step == Step::Nothing {
         let when = plan.renewal_at.map_or_else(|| "never".to_owned(), date);
         output.result(
             "renew",
@@ -245,8 +238,11 @@ fn attend(
     mut trace: Option<&mut Trace>,
 ) -> Result<Outcome, Failure> {
     let before = device.store.state(name)?.current;
+    let mut is_hurried = false;
     loop {
-        let report = match step(device, name, output, no_wait, trace.as_deref_mut()) {
+        let begun = if is_hurried { Ok(()) } else { hurry(device, name) };
+        is_hurried |= begun.is_ok();
+        let report = match begun.and_then(|()| step(device, name, output, no_wait, trace.as_deref_mut())) {
             Ok(report) => report,
             // Somebody else is at it: what comes of that is what comes of this.
             Err(failure) if failure.exit() == Exit::Locked && !no_wait => {
@@ -348,7 +344,7 @@ fn renew_now(
             .store
             .open_key(&device.store.current(name)?.key)?
             .ok_or_else(|| Failure::Own(Exit::Crypto, format!("the key of \"{name}\" cannot be opened here")))?,
-        false => default_provider().generate_key(device.key_kind(name, identity)?)?,
+        false => device.new_key(name, identity)?,
     };
     let mut attendant = Attendant::new(output, no_wait, trace);
     let mut exchange = client.exchange()?;
@@ -362,13 +358,7 @@ fn renew_now(
     }
 }
 
-fn conclude(
-    command: &str,
-    device: &Device,
-    name: &str,
-    outcome: Outcome,
-    output: Output,
-) -> Result<Exit, Failure> {
+fn conclude(command: &str, device: &Device, name: &str, outcome: Outcome, output: Output) -> Result<Exit, Failure> {
     let (did, exit) = match &outcome {
         Outcome::Installed(_) => ("installed", Exit::Done),
         Outcome::Waiting => ("waiting", Exit::Waiting),
@@ -386,7 +376,7 @@ fn conclude(
     Ok(if behind.is_good { exit } else { Exit::Hook })
 }
 
-fn dry_run(device: &Device, name: &str, identity: &Identity) -> Result<Exit, Failure> {
+fn dry_run(device: &Device, name: &str, identity: &Identity, output: Output) -> Result<Exit, Failure> {
     let missing = || Failure::settings(format!("identity.{name} says no name to ask for: set its subject or dns"));
     let subject = device.subject(name, identity)?.ok_or_else(missing)?;
     let client: Client = device.config(true)?.build()?;
@@ -394,7 +384,8 @@ fn dry_run(device: &Device, name: &str, identity: &Identity) -> Result<Exit, Fai
     let mut operation = client.enroll(Signer::Key(key), &subject)?;
     operation.step(devid::client::run::system_time())?;
     let message = operation.output().unwrap_or_default();
-    print(&devid::inspect::inspect(message, devid::inspect::Format::Text)?);
+    let text = devid::inspect::inspect(message, devid::inspect::Format::Text)?;
+    output.result("enroll", &text, json!({ "request": text }));
     Ok(Exit::Done)
 }
 

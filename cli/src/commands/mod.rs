@@ -10,6 +10,7 @@ pub mod hooks;
 pub mod init;
 pub mod inspect;
 pub mod keep;
+pub mod key;
 pub mod offline;
 pub mod revoke;
 pub mod run;

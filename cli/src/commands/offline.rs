@@ -2,7 +2,6 @@
 
 use devid::client::run::system_time;
 use devid::client::{Import, RequestOptions, request_into};
-use devid::crypto::default_provider;
 use serde_json::json;
 
 use super::{hooks, status};
@@ -24,9 +23,9 @@ pub fn request(command: &Request, device: &Device, output: Output) -> Result<Exi
             let missing =
                 || Failure::settings(format!("identity.{name} says no name to ask for: set its subject or dns"));
             let subject = device.subject(&name, &identity)?.ok_or_else(missing)?;
-            let key = default_provider().generate_key(device.key_kind(&name, &identity)?)?;
+            let key = device.new_key(&name, &identity)?;
             let to = device.destination(&name, &identity);
-            request_into(to, &*key, None, &subject, &RequestOptions::default())?
+            request_into(to, &*key, key.reference(), &subject, &RequestOptions::default())?
         }
     };
     let text = request.to_pem();

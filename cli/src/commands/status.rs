@@ -72,12 +72,16 @@ pub fn show(command: &Show, device: &Device, output: Output) -> Result<Exit, Fai
     match command.part {
         Part::Text if output.json => output.result("show", "", json!({ "identity": document(device, &command.name)? })),
         Part::Text => print(&devid::inspect::inspect(identity.certificate.as_der(), devid::inspect::Format::Text)?),
-        Part::Cert => print(&certificate),
-        Part::Chain => print(&chain),
-        Part::Fullchain => print(&format!("{certificate}{chain}")),
-        Part::PublicKey => print(&pem::encode("PUBLIC KEY", identity.key.spki())),
+        Part::Cert => part(&certificate, output),
+        Part::Chain => part(&chain, output),
+        Part::Fullchain => part(&format!("{certificate}{chain}"), output),
+        Part::PublicKey => part(&pem::encode("PUBLIC KEY", identity.key.spki()), output),
     }
     Ok(Exit::Done)
+}
+
+fn part(text: &str, output: Output) {
+    output.result("show", text, json!({ "pem": text }));
 }
 
 /// PEM of one certificate.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::files::{read_certificates, read_key};
-use super::settings::{self, Clock, Identity, LoginKind, MacKind};
-use super::{Device, wrong};
+use super::settings::{self, Clock, Identity, LoginKind};
+use super::{Device, tuning, wrong};
 use crate::asn1::x509::Certificate;
 use crate::client::{Client, Config, Subject};
-use crate::cmp::{MacParameters, Signer};
+use crate::cmp::Signer;
 use crate::codes::Code;
 use crate::error::Error;
 use crate::store::AnchorSet;
@@ -51,6 +51,7 @@ impl Device {
         }
         self.trust(&mut config)?;
         self.tls(&mut config)?;
+        self.tune(&mut config)?;
         if with_login {
             self.login(&mut config)?;
         }
@@ -103,11 +104,7 @@ impl Device {
                 let reference = reference_octets(login.reference.as_deref().unwrap_or_default())?;
                 let missing = || wrong("ca.login.secret is missing: the source of the secret");
                 let secret = login.secret.as_ref().ok_or_else(missing)?.read("the secret shared with the CA")?;
-                let parameters = match login.mac {
-                    Some(MacKind::Pbmac1) => MacParameters::PBMAC1,
-                    Some(MacKind::PasswordBased) | None => MacParameters::PASSWORD_BASED,
-                };
-                config.protect_with_secret(&reference, &secret, parameters);
+                config.protect_with_secret(&reference, &secret, tuning::mac_of(login)?);
             }
             Some(LoginKind::File) => {
                 let missing = |key: &str| wrong(format!("ca.login.{key} is missing"));
@@ -116,12 +113,16 @@ impl Device {
                 let key = read_key(path, login.password.as_ref())?;
                 config.set_credential(Signer::Key(key), &read_certificates([certificates])?)?;
             }
+            Some(LoginKind::MutualTls) => config.protect_by_mutual_tls(),
             Some(LoginKind::Factory) | None => {
                 let Some(name) = self.factory() else { return Ok(()) };
                 self.log_in_as(config, name)?;
             }
         }
-        Ok(())
+        match &login.signature {
+            Some(wanted) if kind != Some(LoginKind::Secret) => tuning::sign_with(config, wanted),
+            _ => Ok(()),
+        }
     }
 
     /// The credential is an identity in device memory.
@@ -143,6 +144,7 @@ impl Device {
     /// A client of an identity that can vouch for itself.
     pub fn client_of(&self, name: &str) -> Result<Client, Error> {
         let mut config = self.config(false)?;
+        config.renew_with_uses = self.identity(name).renew.with_uses;
         self.log_in_as(&mut config, name)?;
         config.build()
     }
@@ -189,6 +191,20 @@ impl Device {
         }
         for purpose in &identity.extended_key_usage {
             subject = subject.extended_key_usage(purpose)?;
+        }
+        for extension in &identity.extensions {
+            let what = format!("identity.{name}.extensions");
+            let value = tuning::value_of(&what, extension.hex.as_deref(), extension.utf8.as_deref())?;
+            subject = subject.extension(&extension.oid, extension.critical, &value)?;
+        }
+        if let Some(issuer) = &identity.issuer {
+            subject = subject.issuer(issuer)?;
+        }
+        if let Some(span) = identity.validity {
+            let clock = self.clock().ok_or_else(|| {
+                wrong(format!("identity.{name}.validity counts from the clock, and device.clock is \"none\""))
+            })?;
+            subject = subject.validity(None, Some(clock.plus(i64::from(span.seconds()))));
         }
         Ok(Some(subject))
     }

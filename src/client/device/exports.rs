@@ -226,7 +226,8 @@ mod tests {
             files: vec![("/a b/\u{e9}\n.pem".into(), "11".to_owned())],
         };
         assert_eq!(Mark::read(mark.write().as_bytes()), Some(mark));
-        for other in [&b""[..], b"3", b"devid export 1\n", b"devid export 2\nidentity a\nof b\nprogram due\n", b"\xff"] {
+        for other in [&b""[..], b"3", b"devid export 1\n", b"devid export 2\nidentity a\nof b\nprogram due\n", b"\xff"]
+        {
             assert_eq!(Mark::read(other), None);
         }
     }
@@ -234,6 +235,8 @@ mod tests {
     #[test]
     fn marks_of_earlier_versions_are_known_by_their_names() {
         assert!(is_old("export-device-0", "device") && is_old("export-a-b-12", "a-b"));
-        assert!(!is_old("export-a-b-0", "a") && !is_old("export-device-", "device") && !is_old("export-device-x", "device"));
+        assert!(
+            !is_old("export-a-b-0", "a") && !is_old("export-device-", "device") && !is_old("export-device-x", "device")
+        );
     }
 }

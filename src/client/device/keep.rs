@@ -1,14 +1,12 @@
 //! Whatever is due, once: the first certificate, what was begun, renewals, a root's successor, the time.
 
-use std::sync::Arc;
-
 use super::{Device, settings};
-use crate::client::renewal::{Done, Renewal, Report, Step};
 use crate::client::Config;
+use crate::client::renewal::{Done, Renewal, Report, Step};
 use crate::client::run::Owner;
 use crate::cmp::SavedCredential;
 use crate::codes::Class;
-use crate::crypto::{DigestAlgorithm, PrivateKey, default_provider};
+use crate::crypto::{DigestAlgorithm, default_provider};
 use crate::error::Error;
 use crate::time::Time;
 use crate::transport::Cancel;
@@ -108,7 +106,7 @@ impl Device {
         let mut planner = self.planner(&identity);
         planner.policy.longest_nap_seconds = longest_wait_seconds;
         let subject = self.subject(name, &identity)?;
-        let kind = self.key_kind(name, &identity)?;
+        self.key_kind(name, &identity)?;
         let mut plan = planner.plan(&self.store, name, clock)?;
         let _busy = match plan.step {
             Step::Nothing => None,
@@ -120,8 +118,9 @@ impl Device {
         }
         let mut config = self.config_for(name, &plan.step)?;
         config.exchange_limits.cancel = cancel.cloned();
+        config.renew_with_uses = identity.renew.with_uses;
         let is_elsewhere = self.store.current(name).is_ok_and(|current| current.key.held().is_none());
-        let new_key = || -> Result<Arc<dyn PrivateKey>, Error> { Ok(default_provider().generate_key(kind)?) };
+        let new_key = || self.new_key(name, &identity);
         let renewal = Renewal {
             planner: &planner,
             config: &config,

@@ -115,6 +115,69 @@ pub const ALL: &[Key] = &[
         "false",
         "Take trust anchors that come with the first certificate, where the answer is protected by the shared secret.",
     ),
+    key(
+        "ca.adopt-root",
+        Kind::Switch,
+        "false",
+        "Take the root that comes with the first certificate as an anchor (3GPP TS 33.310 section 9.5.4).",
+    ),
+    key(
+        "ca.root-fingerprints",
+        Kind::Texts,
+        "none",
+        "SHA-256 of roots that are known by nothing else; no other anchors are needed then.",
+    ),
+    key(
+        "ca.accept",
+        Kind::OneOf(&["exact", "same-or-added", "any-order", "anything-but-the-key"]),
+        "same-or-added, or what the profile says",
+        "How a certificate may differ from what was asked for.",
+    ),
+    key(
+        "ca.tolerate",
+        Kind::Texts,
+        "none, or what the profile says",
+        "Deviations of the server that are taken, by the names of docs/known-cas.md; each loosens something.",
+    ),
+    key("ca.refuse", Kind::Texts, "none", "Deviations that are not taken, over defaults and profile."),
+    key("ca.send-time", Kind::Switch, "true", "Send messageTime."),
+    key(
+        "ca.clock-skew",
+        Kind::Span,
+        "5m",
+        "How far two clocks may be apart wherever they meet: thisUpdate of status data, notBefore of TLS servers.",
+    ),
+    key(
+        "ca.possession",
+        Kind::OneOf(&["signature", "encrCert", "challengeResp"]),
+        "signature",
+        "How possession of new keys is proved (RFC 9810 section 5.2.8).",
+    ),
+    key(
+        "ca.general-info.oid",
+        Kind::Text,
+        "none",
+        "Identifier of an item of generalInfo that goes with requests, such as a vendor's.",
+    ),
+    key("ca.general-info.hex", Kind::Text, "no value", "Its value, DER in hexadecimal."),
+    key("ca.general-info.utf8", Kind::Text, "no value", "Its value as text."),
+    key("ca.limits.message-bytes", Kind::Number, "4194304", "Largest message accepted."),
+    key("ca.limits.certificates", Kind::Number, "64", "Most certificates read from one list of a message."),
+    key("ca.limits.polls", Kind::Number, "10000", "Most poll requests in one operation."),
+    key(
+        "ca.limits.check-after",
+        Kind::Span,
+        "7d",
+        "Longest single wait that the server may ask for; longer ones are cut.",
+    ),
+    key("ca.limits.total", Kind::Span, "30d", "Longest time of one operation: CAs with approval by people take days."),
+    key(
+        "ca.limits.mac-iterations",
+        Kind::Number,
+        "1000000",
+        "Most iterations of a MAC that the server may impose (max_mac_iterations).",
+    ),
+    key("ca.limits.mac-salt-bytes", Kind::Number, "256", "Longest salt of a MAC."),
     key("ca.proxy.url", Kind::Text, "none", "HTTP proxy, http://host:port. The environment is never asked."),
     key("ca.proxy.user", Kind::Text, "none", "User name for the proxy."),
     key("ca.proxy.password", Kind::Secret, "none", "Password for the proxy."),
@@ -122,11 +185,21 @@ pub const ALL: &[Key] = &[
     key("ca.http.read", Kind::Span, "60s", "Longest silence of the server."),
     key("ca.http.total", Kind::Span, "120s", "Longest time of one exchange."),
     key("ca.http.retries", Kind::Number, "0", "How often a message is sent again that cannot have been processed."),
+    key("ca.http.version", Kind::OneOf(&["1.1", "1.0"]), "1.1", "Version of HTTP, for servers that know 1.0 alone."),
+    key("ca.coap.block", Kind::Number, "1024", "Largest block sent and wished for: 16, 32, ... 1024 bytes."),
+    key(
+        "ca.coap.ack",
+        Kind::Span,
+        "2s",
+        "Time to the first repetition of a message; each further one takes twice as long.",
+    ),
+    key("ca.coap.retransmit", Kind::Number, "4", "How often a message is repeated."),
+    key("ca.coap.strict-type", Kind::Switch, "false", "Take only the content-format of RFC 9482."),
     key(
         "ca.login.kind",
-        Kind::OneOf(&["secret", "factory", "file"]),
+        Kind::OneOf(&["secret", "factory", "file", "mutual-tls"]),
         "by what is given",
-        "How the first certificate is asked for: by a shared secret, by the identity from the factory in device memory, by key and certificate in files.",
+        "How the first certificate is asked for: by a shared secret, by the identity from the factory in device memory, by key and certificate in files, by TLS with certificates on both sides alone.",
     ),
     key(
         "ca.login.reference",
@@ -140,6 +213,19 @@ pub const ALL: &[Key] = &[
         Kind::OneOf(&["password-based", "pbmac1"]),
         "password-based, or what the profile says",
         "How the MAC under the secret is made (RFC 9481 section 6.1).",
+    ),
+    key(
+        "ca.login.mac-digest",
+        Kind::OneOf(&["SHA1", "SHA256", "SHA384", "SHA512"]),
+        "SHA256, or what the profile says",
+        "Digest of that MAC.",
+    ),
+    key("ca.login.mac-iterations", Kind::Number, "10000, PBMAC1 100000", "Iterations of that MAC's key derivation."),
+    key(
+        "ca.login.signature",
+        Kind::Text,
+        "by the key",
+        "Algorithm that signs messages of the login, such as RSA-PSS-SHA256.",
     ),
     key("ca.login.factory", Kind::Text, "idevid", "Name of the factory's identity in device memory."),
     key("ca.login.key", Kind::Path, "none", "File with the private key to log in with."),
@@ -156,7 +242,42 @@ pub const ALL: &[Key] = &[
         "Certificates that help to find paths; nothing is trusted for being here.",
     ),
     key("ca.trust.signers", Kind::Paths, "none", "Only these certificates may protect answers."),
+    key(
+        "ca.trust.signer-subjects",
+        Kind::Texts,
+        "none",
+        "Only signers with these subjects may protect answers; of several, all.",
+    ),
+    key(
+        "ca.trust.signer-cmc",
+        Kind::Switch,
+        "false",
+        "Only signers with the purpose cmcCA or cmcRA (RFC 6402) may protect answers.",
+    ),
+    key(
+        "ca.trust.signer-any",
+        Kind::Switch,
+        "false",
+        "Anybody below the anchors for answers may protect them: only where no device stands below these.",
+    ),
+    key(
+        "ca.trust.status",
+        Kind::OneOf(&["off", "soft", "hard"]),
+        "off",
+        "How revocation of those who protect answers is looked at.",
+    ),
+    key("ca.trust.crls", Kind::Paths, "none", "Revocation lists about them."),
     key("ca.tls.name", Kind::Text, "the URL's host", "The server's name in its certificate."),
+    key("ca.tls.intermediates", Kind::Paths, "none", "Certificates that help servers which forget to send theirs."),
+    key(
+        "ca.tls.pins",
+        Kind::Texts,
+        "none",
+        "One of these must be on the server's path, besides everything else: sha256:HEX of a certificate, spki:HEX of its key.",
+    ),
+    key("ca.tls.min-version", Kind::OneOf(&["1.2", "1.3"]), "1.2", "Oldest version of TLS that is spoken."),
+    key("ca.tls.status", Kind::OneOf(&["off", "soft", "hard"]), "off", "How revocation of the server is looked at."),
+    key("ca.tls.crls", Kind::Paths, "none", "Revocation lists about servers."),
     key("ca.tls.key", Kind::Path, "none", "File with the key of the TLS client certificate."),
     key("ca.tls.certificates", Kind::Path, "none", "File with the TLS client certificate first, and its issuers."),
     key("ca.tls.password", Kind::Secret, "none", "Opens that key."),
@@ -180,11 +301,23 @@ pub const ALL: &[Key] = &[
     key("identity.*.hardware-module.serial", Kind::Text, "none", "Serial number of the hardware."),
     key("identity.*.key-usage", Kind::Texts, "the CA decides", "Key usages to ask for, such as digitalSignature."),
     key("identity.*.extended-key-usage", Kind::Texts, "the CA decides", "Purposes to ask for, such as clientAuth."),
+    key("identity.*.extensions.oid", Kind::Text, "none", "Identifier of an extension to ask for."),
+    key("identity.*.extensions.critical", Kind::Switch, "false", "Whether it is critical."),
+    key("identity.*.extensions.hex", Kind::Text, "none", "Its value, DER in hexadecimal."),
+    key("identity.*.extensions.utf8", Kind::Text, "none", "Its value as text."),
+    key("identity.*.issuer", Kind::Text, "the CA decides", "The issuer to ask for."),
+    key("identity.*.validity", Kind::Span, "the CA decides", "The validity to ask for, from now."),
     key(
         "identity.*.key",
         Kind::Text,
         "P-256",
         "Type of the keys: P-256, P-384, P-521, Ed25519, RSA-2048, RSA-3072, RSA-4096, ML-DSA-44, ...",
+    ),
+    key(
+        "identity.*.key-at",
+        Kind::Text,
+        "device memory",
+        "Where its keys are made: a pkcs11: URI with object=NAME, in the token of device.pkcs11; each key gets an id of its own.",
     ),
     key("identity.*.renew.at", Kind::Share, "0.667", "Renew when this share of the lifetime is over."),
     key(
@@ -194,6 +327,12 @@ pub const ALL: &[Key] = &[
         "How much earlier a device may renew to get to its own place in a fleet.",
     ),
     key("identity.*.renew.same-key", Kind::Switch, "false", "Renew with the key at hand instead of a new one."),
+    key(
+        "identity.*.renew.with-uses",
+        Kind::Switch,
+        "false",
+        "Ask for the usages, purposes and policies of the old certificate too, not for its names alone.",
+    ),
     key(
         "identity.*.renew.first-wait",
         Kind::Span,
@@ -334,8 +473,13 @@ mod tests {
                 Kind::OneOf(names) => &format!("\"{}\"", names[0]),
             };
             let path = key.path.replace('*', "device");
-            let text = match path.strip_prefix("identity.device.export.") {
-                Some(last) => {
+            // Lists of tables: what else one of them needs.
+            let text = match path.rsplit_once('.') {
+                Some((list @ ("ca.general-info" | "identity.device.extensions"), last)) => match last {
+                    "oid" => format!("[[{list}]]\noid = \"1.2.3\""),
+                    last => format!("[[{list}]]\noid = \"1.2.3\"\n{last} = {value}"),
+                },
+                Some(("identity.device.export", last)) => {
                     let mut lines = vec!["[[identity.device.export]]".to_owned(), format!("{last} = {value}")];
                     for (name, value) in [("layout", "\"pem\""), ("folder", "\"/x\"")] {
                         if name != last {
@@ -344,7 +488,7 @@ mod tests {
                     }
                     lines.join("\n")
                 }
-                None => format!("{path} = {value}"),
+                _ => format!("{path} = {value}"),
             };
             // What stands beside it in its own table and cannot be left out.
             let beside = match key.path {

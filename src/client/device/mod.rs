@@ -16,7 +16,7 @@
 //! | --- | --- |
 //! | `settings`, `values`, `secret` | the settings, read once, with the place of each mistake; sources of secrets |
 //! | [`keys`] | what each setting means |
-//! | `config`, `files` | from settings to a client |
+//! | `config`, `tuning`, `files` | from settings to a client |
 //! | `keep`, `busy` | whatever is due; one conversation at a time |
 //! | `exports` | what is written for other software, and whether it still stands |
 //! | `peers` | whether a peer is to be believed |
@@ -32,6 +32,7 @@ mod peers;
 mod secret;
 mod settings;
 mod standing;
+mod tuning;
 mod values;
 
 use std::path::Path;
@@ -41,7 +42,7 @@ use super::install::Destination;
 use super::renewal::Planner;
 use super::run::system_time;
 use crate::codes::Code;
-use crate::crypto::{KeyKind, default_provider};
+use crate::crypto::{KeyKind, PrivateKey, default_provider};
 use crate::error::Error;
 use crate::store::export::{Export as ExportPlan, Layout};
 use crate::store::{Store, StoreError, StoreErrorKind, StoreOptions};
@@ -54,8 +55,9 @@ pub use keep::Kept;
 pub use peers::peer_name;
 pub use secret::Source;
 pub use settings::{
-    Ca, Clock, Confirm, DEFAULT_FILE, Export, HardwareModule, Hooks, Http, Identity, Loaded, Login, LoginKind, MacKind,
-    Peers, Pkcs11, Proxy, Renew, Run, Settings, StatusCheck, Tls, Trust, load,
+    Ca, Clock, Coap, Confirm, DEFAULT_FILE, Export, GeneralInfo, HardwareModule, Hooks, Http, Identity, Limits, Loaded,
+    Login, LoginKind, MacKind, Peers, Pkcs11, Proxy, Renew, Run, Settings, StatusCheck, Tls, Trust, WantedExtension,
+    load,
 };
 pub use standing::{Part, certificate_json, rfc3339};
 pub use values::Span;
@@ -222,6 +224,19 @@ impl Device {
         })
     }
 
+    /// A new key for an identity, where the settings say that its keys are made.
+    pub fn new_key(&self, name: &str, identity: &Identity) -> Result<Arc<dyn PrivateKey>, Error> {
+        let kind = self.key_kind(name, identity)?;
+        match &identity.key_at {
+            None => Ok(default_provider().generate_key(kind)?),
+            Some(uri) => self.store.make_key(uri, kind)?.ok_or_else(|| {
+                wrong(format!(
+                    "identity.{name}.key-at: \"{uri}\": a pkcs11: URI, in the token of device.pkcs11, is expected"
+                ))
+            }),
+        }
+    }
+
     /// How an identity is written for other software.
     pub fn export_of(&self, export: &Export) -> Result<ExportPlan, Error> {
         let layout = Layout::from_name(&export.layout).ok_or_else(|| {
@@ -249,15 +264,39 @@ fn device_id(settings: &Settings) -> Result<Option<String>, Error> {
 
 #[cfg(feature = "pkcs11")]
 fn open_tokens(settings: &Settings, store: &Store) -> Result<(), Error> {
-    let Some(pkcs11) = settings.device.pkcs11.clone() else { return Ok(()) };
-    let pin: crate::crypto::pkcs11::PinSource = Arc::new(move |_| {
-        let missing = || crate::crypto::CryptoError::WrongSecret;
-        let source = pkcs11.pin.as_ref().ok_or_else(missing)?;
-        source.read_text("the token's PIN").map_err(|_| missing())
-    });
-    let module = settings.device.pkcs11.as_ref().and_then(|p| p.module.as_deref());
-    crate::client::open_token_keys(store, module, pin);
+    let Some(pkcs11) = &settings.device.pkcs11 else { return Ok(()) };
+    crate::client::open_token_keys(store, pkcs11.module.as_deref(), pin_of(pkcs11));
     Ok(())
+}
+
+#[cfg(feature = "pkcs11")]
+fn pin_of(pkcs11: &Pkcs11) -> crate::crypto::pkcs11::PinSource {
+    let source = pkcs11.pin.clone();
+    Arc::new(move |_| {
+        let missing = || crate::crypto::CryptoError::WrongSecret;
+        source.as_ref().ok_or_else(missing)?.read_text("the token's PIN").map_err(|_| missing())
+    })
+}
+
+impl Device {
+    /// A key in the token of `device.pkcs11` by its URI; with a kind, one that is made there now. For keys outside device memory.
+    #[cfg(feature = "pkcs11")]
+    pub fn token_key(settings: &Settings, uri: &str, kind: Option<KeyKind>) -> Result<Arc<dyn PrivateKey>, Error> {
+        use crate::crypto::pkcs11::TokenKey;
+        let missing = || wrong("device.pkcs11 is not set: which module opens the token, and the source of its PIN");
+        let pkcs11 = settings.device.pkcs11.as_ref().ok_or_else(missing)?;
+        let (module, pin) = (pkcs11.module.as_deref(), pin_of(pkcs11));
+        Ok(Arc::new(match kind {
+            Some(kind) => TokenKey::generate(module, uri, kind, pin)?,
+            None => TokenKey::open(module, uri, pin)?,
+        }))
+    }
+
+    /// Without support for tokens there is none.
+    #[cfg(not(feature = "pkcs11"))]
+    pub fn token_key(_: &Settings, uri: &str, _: Option<KeyKind>) -> Result<Arc<dyn PrivateKey>, Error> {
+        Err(wrong(format!("{uri}: this build has no support for PKCS#11 tokens")))
+    }
 }
 
 #[cfg(not(feature = "pkcs11"))]

@@ -79,8 +79,19 @@ pub struct Ca {
     pub confirm: Confirm,
     pub time_window: Option<Span>,
     pub accept_ca_pubs: bool,
+    pub adopt_root: bool,
+    pub root_fingerprints: Vec<String>,
+    pub accept: Option<String>,
+    pub tolerate: Vec<String>,
+    pub refuse: Vec<String>,
+    pub send_time: Option<bool>,
+    pub clock_skew: Option<Span>,
+    pub possession: Option<String>,
+    pub general_info: Vec<GeneralInfo>,
+    pub limits: Limits,
     pub proxy: Option<Proxy>,
     pub http: Http,
+    pub coap: Coap,
     pub login: Login,
     pub trust: Trust,
     pub tls: Tls,
@@ -92,6 +103,38 @@ pub enum Confirm {
     #[default]
     Explicit,
     Implicit,
+}
+
+/// An item of generalInfo: its value as DER in hexadecimal, or as text.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GeneralInfo {
+    pub oid: String,
+    pub hex: Option<String>,
+    pub utf8: Option<String>,
+}
+
+/// What a server may make the client do: see [`crate::limits::Limits`].
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Limits {
+    pub message_bytes: Option<u32>,
+    pub certificates: Option<u32>,
+    pub polls: Option<u32>,
+    pub check_after: Option<Span>,
+    pub total: Option<Span>,
+    pub mac_iterations: Option<u32>,
+    pub mac_salt_bytes: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[cfg_attr(not(feature = "coap"), allow(dead_code, reason = "for CoAP"))]
+pub struct Coap {
+    pub block: Option<u16>,
+    pub ack: Option<Span>,
+    pub retransmit: Option<u32>,
+    pub strict_type: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -109,6 +152,7 @@ pub struct Http {
     pub read: Option<Span>,
     pub total: Option<Span>,
     pub retries: u32,
+    pub version: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -118,6 +162,9 @@ pub struct Login {
     pub reference: Option<String>,
     pub secret: Option<Source>,
     pub mac: Option<MacKind>,
+    pub mac_digest: Option<String>,
+    pub mac_iterations: Option<u32>,
+    pub signature: Option<String>,
     pub factory: Option<String>,
     pub key: Option<PathBuf>,
     pub certificates: Option<PathBuf>,
@@ -140,6 +187,8 @@ pub enum LoginKind {
     Factory,
     /// Key and certificate in files.
     File,
+    /// None of its own: TLS with certificates on both sides.
+    MutualTls,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -158,12 +207,22 @@ pub struct Trust {
     pub tls: Vec<PathBuf>,
     pub intermediates: Vec<PathBuf>,
     pub signers: Vec<PathBuf>,
+    pub signer_subjects: Vec<String>,
+    pub signer_cmc: bool,
+    pub signer_any: bool,
+    pub status: Option<StatusCheck>,
+    pub crls: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Tls {
     pub name: Option<String>,
+    pub intermediates: Vec<PathBuf>,
+    pub pins: Vec<String>,
+    pub min_version: Option<String>,
+    pub status: Option<StatusCheck>,
+    pub crls: Vec<PathBuf>,
     pub key: Option<PathBuf>,
     pub certificates: Option<PathBuf>,
     pub password: Option<Source>,
@@ -181,7 +240,11 @@ pub struct Identity {
     pub hardware_module: Option<HardwareModule>,
     pub key_usage: Vec<String>,
     pub extended_key_usage: Vec<String>,
+    pub extensions: Vec<WantedExtension>,
+    pub issuer: Option<String>,
+    pub validity: Option<Span>,
     pub key: String,
+    pub key_at: Option<String>,
     pub renew: Renew,
     pub export: Vec<Export>,
 }
@@ -198,11 +261,26 @@ impl Default for Identity {
             hardware_module: None,
             key_usage: Vec::new(),
             extended_key_usage: Vec::new(),
+            extensions: Vec::new(),
+            issuer: None,
+            validity: None,
             key: "P-256".to_owned(),
+            key_at: None,
             renew: Renew::default(),
             export: Vec::new(),
         }
     }
+}
+
+/// An extension to ask for: its value as DER in hexadecimal, or as text.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WantedExtension {
+    pub oid: String,
+    #[serde(default)]
+    pub critical: bool,
+    pub hex: Option<String>,
+    pub utf8: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -218,6 +296,7 @@ pub struct Renew {
     pub at: Option<f64>,
     pub spread: Option<f64>,
     pub same_key: bool,
+    pub with_uses: bool,
     pub first_wait: Option<Span>,
     pub longest_wait: Option<Span>,
     pub refusals: Option<u32>,
@@ -345,7 +424,7 @@ pub fn check(settings: &Settings) -> Result<(), Error> {
             wants("key", login.key.is_some(), "file")?;
             wants("certificates", login.certificates.is_some(), "file")?;
         }
-        Some(LoginKind::Factory) | None => {}
+        Some(LoginKind::Factory | LoginKind::MutualTls) | None => {}
     }
     if settings.ca.tls.key.is_some() != settings.ca.tls.certificates.is_some() {
         return Err(wrong("ca.tls.key and ca.tls.certificates belong together: one of them is missing"));

@@ -1,0 +1,121 @@
+//! `key`: private keys in files and tokens, outside device memory: made, shown, their public halves, another form.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use devid::asn1::pem;
+use devid::client::device::Device;
+use devid::crypto::keys::{encrypt_pkcs8, load_private_key};
+use devid::crypto::{DigestAlgorithm, KeyKind, PrivateKey, default_provider};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::arguments::{Arguments, Key, KeyAction};
+use crate::device::read_file;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::settings::{Loaded, Source};
+
+/// PBKDF2's iterations for a key under a password.
+const ITERATIONS: u32 = 600_000;
+
+pub fn run(command: &Key, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    let loaded = || arguments.load();
+    match &command.action {
+        KeyAction::Make { place, kind, password } => {
+            let wanted = KeyKind::from_name(kind).ok_or_else(|| {
+                Failure::usage(format!(
+                    "--type {kind}: not a known key type (P-256, RSA-3072, Ed25519, ML-DSA-44, ...)"
+                ))
+            })?;
+            let key = match is_uri(place) {
+                true => in_token(&loaded()?, place, Some(wanted))?,
+                false => {
+                    let key = default_provider().generate_key(wanted)?;
+                    write(Path::new(place), &text_of(&*key, password.as_deref())?)?;
+                    key
+                }
+            };
+            tell(&*key, place, "key make", output);
+        }
+        KeyAction::Show { place, password } => {
+            tell(&*open(arguments, place, password.as_deref())?, place, "key show", output)
+        }
+        KeyAction::Public { place, password } => {
+            let key = open(arguments, place, password.as_deref())?;
+            let text = pem::encode("PUBLIC KEY", key.spki());
+            output.result("key public", &text, json!({ "type": key.kind().to_string(), "pem": *text }));
+        }
+        KeyAction::Convert { place, output: to, password, new_password } => {
+            if is_uri(place) {
+                return Err(Failure::usage("a key in a token does not leave it"));
+            }
+            let key = open(arguments, place, password.as_deref())?;
+            let text = text_of(&*key, new_password.as_deref())?;
+            match to {
+                Some(to) => {
+                    write(to, &text)?;
+                    tell(&*key, &to.display().to_string(), "key convert", output);
+                }
+                None => output.result("key convert", &text, json!({ "pem": *text })),
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn is_uri(place: &str) -> bool {
+    place.starts_with("pkcs11:")
+}
+
+/// The key in a file, or in a token by its URI.
+fn open(arguments: &Arguments, place: &str, password: Option<&str>) -> Result<Arc<dyn PrivateKey>, Failure> {
+    if is_uri(place) {
+        return in_token(&arguments.load()?, place, None);
+    }
+    let input = Zeroizing::new(read_file(Path::new(place))?);
+    let password = secret(password, "the key's password")?;
+    let key = load_private_key(&*default_provider(), &input, password.as_ref().map(|secret| secret.as_slice()));
+    key.map_err(|error| devid::Error::from(error).context(place).into())
+}
+
+/// Opens a key in a token, or makes one of this kind there. Which module and PIN, the settings say.
+fn in_token(loaded: &Loaded, uri: &str, kind: Option<KeyKind>) -> Result<Arc<dyn PrivateKey>, Failure> {
+    Ok(Device::token_key(&loaded.settings, uri, kind)?)
+}
+
+fn secret(source: Option<&str>, what: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    let source = source.map(Source::parse).transpose().map_err(Failure::usage)?;
+    Ok(source.map(|source| source.read(what)).transpose()?)
+}
+
+/// PKCS#8 in PEM, under a password if one is given.
+fn text_of(key: &dyn PrivateKey, password: Option<&str>) -> Result<Zeroizing<String>, Failure> {
+    let stays = || Failure::Own(Exit::Crypto, "the key does not leave its home".to_owned());
+    let pkcs8 = key.to_pkcs8().ok_or_else(stays)?;
+    Ok(match secret(password, "the new password")? {
+        None => pem::encode("PRIVATE KEY", &pkcs8),
+        Some(secret) => {
+            let sealed = encrypt_pkcs8(&*default_provider(), &pkcs8, &secret, ITERATIONS)?;
+            pem::encode("ENCRYPTED PRIVATE KEY", &sealed)
+        }
+    })
+}
+
+/// A key file is made anew: a key that is there already is never written over.
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = made.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    written.map_err(|error| Failure::file(path, &error))
+}
+
+fn tell(key: &dyn PrivateKey, place: &str, command: &str, output: Output) {
+    let digest = default_provider().digest(DigestAlgorithm::Sha256, &[key.spki()]);
+    let spki: String = digest.map(|d| d.iter().map(|byte| format!("{byte:02x}")).collect()).unwrap_or_default();
+    // A key that was made in a token says where it is to be found from now on.
+    let place = key.reference().unwrap_or(place);
+    let text = format!("{}  {place}\n  SHA-256 of the public key: {spki}", key.kind());
+    output.result(command, &text, json!({ "type": key.kind().to_string(), "place": place, "spki_sha256": spki }));
+}

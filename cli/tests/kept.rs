@@ -1,0 +1,231 @@
+//! What the command keeps going: requests that wait, exports that somebody deletes, programs that fail, work of others, signals.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Story, json};
+use rustix::process::{Pid, Signal, kill_process};
+
+const IR: i32 = 0;
+const KUR: i32 = 7;
+
+fn status(output: &std::process::Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+fn words(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), signal).unwrap();
+}
+
+/// Waits until something is so; the test's own time limit ends what never is.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: never");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn lines(path: &Path) -> usize {
+    std::fs::read_to_string(path).unwrap_or_default().lines().count()
+}
+
+#[test]
+fn a_renewal_that_waits_goes_on_after_the_first_secret_is_gone() {
+    let story = Story::new("one-time");
+    story.init_with_secret();
+    story.good(&["enroll"]);
+    std::fs::remove_file(story.folder.join("secret.txt")).unwrap();
+    story.knob("waiting", "1");
+    story.knob("check-after", "1");
+    assert_eq!(status(&story.run(&["renew", "--now", "--no-wait"])), 21);
+    let gone_on = story.run(&["renew"]);
+    assert_eq!(status(&gone_on), 0, "{}", words(&gone_on));
+    assert_eq!(json(&story.good(&["--json", "status"]))["identities"][0]["generation"], 2);
+    assert_eq!(story.got(KUR), 1);
+
+    // What does need the secret still says that it is missing.
+    let story = Story::new("no-secret");
+    story.init_with_secret();
+    std::fs::remove_file(story.folder.join("secret.txt")).unwrap();
+    let (code, words) = story.bad(&["keep"]);
+    assert!(code == 2 && words.contains("secret.txt"), "{code} {words}");
+}
+
+#[test]
+fn exports_that_are_gone_or_wanted_otherwise_are_written_anew() {
+    let story = Story::new("exports");
+    story.init_with_secret();
+    let (log, first, second) = (story.folder.join("log"), story.path("first"), story.path("second"));
+    let export = |layout: &str, folder: &str| {
+        format!(
+            "[[identity.device.export]]\nlayout = \"{layout}\"\nfolder = \"{folder}\"\nthen = [\"sh\", \"-c\", \"echo $DEVID_FOLDER >> {}\"]",
+            log.display()
+        )
+    };
+    let settings = std::fs::read_to_string(story.folder.join("devid.toml")).unwrap();
+    let want = |exports: &[String]| {
+        std::fs::write(story.folder.join("devid.toml"), format!("{settings}\n{}\n", exports.join("\n"))).unwrap();
+    };
+    want(&[export("nginx", &first)]);
+    story.good(&["enroll"]);
+    assert!(Path::new(&first).join("current/privkey.pem").exists());
+    assert_eq!(lines(&log), 1);
+    assert_eq!(status(&story.run(&["keep", "--exit-code"])), 20, "nothing is due");
+
+    for (what, damage) in [("a file is gone", "rm"), ("a file is another", "change"), ("all is gone", "all")] {
+        let file = Path::new(&first).join("current/fullchain.pem");
+        match damage {
+            "rm" => std::fs::remove_file(&file).unwrap(),
+            "change" => std::fs::write(&file, "other").unwrap(),
+            _ => std::fs::remove_dir_all(&first).unwrap(),
+        }
+        let before = lines(&log);
+        assert!(story.good(&["status"]).contains("is due"), "{what}");
+        let doctor = json(&story.good(&["--json", "doctor", "--offline"]));
+        assert!(doctor["warnings"].as_u64() > Some(0), "{what}: {doctor}");
+        let kept = json(&story.good(&["--json", "keep", "--exit-code"]));
+        assert_eq!(kept["identities"][0]["exports"][0]["written"], true, "{what}");
+        assert!(std::fs::read_to_string(&file).unwrap().contains("BEGIN CERTIFICATE"), "{what}");
+        assert_eq!(lines(&log), before + 1, "{what}");
+        assert_eq!(status(&story.run(&["keep", "--exit-code"])), 20, "{what}: once");
+    }
+
+    // Another layout, another folder, one put in front: each is written once, and no other with it.
+    want(&[export("pem", &second), export("nginx", &first)]);
+    let before = lines(&log);
+    story.good(&["keep"]);
+    assert!(Path::new(&second).join("device.pem").exists());
+    assert_eq!(lines(&log), before + 1);
+    want(&[export("openssl", &second), export("nginx", &first)]);
+    story.good(&["keep"]);
+    assert!(Path::new(&second).join("current/key.pem").exists());
+
+    // Two that would take each other's place are refused.
+    want(&[export("openssl", &second), export("nginx", &second)]);
+    let (code, words) = story.bad(&["keep"]);
+    assert!(code == 2 && words.contains("has an export already"), "{words}");
+}
+
+#[test]
+fn a_program_that_failed_is_run_again_and_one_that_succeeded_is_not() {
+    let story = Story::new("programs");
+    story.init_with_secret();
+    let (log, good) = (story.folder.join("log"), story.folder.join("good"));
+    let script = format!("echo run >> {}; test -e {}", log.display(), good.display());
+    story.set(&format!("[hooks]\nchanged = [\"sh\", \"-c\", \"{script}\"]"));
+    assert_eq!(status(&story.run(&["enroll"])), 13);
+    assert_eq!(status(&story.run(&["keep", "--exit-code"])), 13, "still failing");
+    std::fs::write(&good, "").unwrap();
+    assert_eq!(status(&story.run(&["keep", "--exit-code"])), 0);
+    assert_eq!(lines(&log), 3);
+    assert_eq!(status(&story.run(&["keep", "--exit-code"])), 20);
+    assert_eq!(lines(&log), 3, "once it has succeeded it is not run again");
+    story.good(&["renew", "--now"]);
+    assert_eq!(lines(&log), 4, "for the next certificate it is");
+    assert_eq!(story.got(IR), 1);
+}
+
+#[test]
+fn the_daemon_ends_at_once_while_a_program_runs_and_the_program_is_run_again() {
+    let story = Story::new("term");
+    story.init_with_secret();
+    let log = story.folder.join("log");
+    story.set(&format!("[hooks]\nchanged = [\"sh\", \"-c\", \"echo run >> {}; sleep 3000\"]", log.display()));
+    let mut daemon = story.command(&["run"]).stderr(Stdio::null()).spawn().unwrap();
+    until("the program", || lines(&log) == 1);
+    send(&daemon, Signal::TERM);
+    assert_eq!(daemon.wait().unwrap().code(), Some(0), "within the limit of the program, or this would be its failure");
+
+    let settings = std::fs::read_to_string(story.folder.join("devid.toml")).unwrap();
+    std::fs::write(story.folder.join("devid.toml"), settings.replace("sleep 3000", "true")).unwrap();
+    story.good(&["keep"]);
+    assert_eq!(lines(&log), 2, "what was interrupted is run again");
+    assert_eq!(story.got(IR), 1);
+}
+
+#[test]
+fn ctrl_c_keeps_the_place_and_the_same_command_goes_on_at_once() {
+    let story = Story::new("ctrl-c");
+    story.init_with_secret();
+    story.knob("delay-ms", "20000");
+    let mut first = story.command(&["enroll"]).stderr(Stdio::null()).spawn().unwrap();
+    until("the request", || story.got(IR) == 1 || story.folder.join("memory/operation/device").exists());
+    send(&first, Signal::INT);
+    assert_eq!(first.wait().unwrap().code(), Some(130));
+    story.knob("delay-ms", "0");
+    // It goes on at once. A CA that has the request already may say no more than that; then a new one follows, at once too.
+    let again = story.run(&["enroll"]);
+    assert!([0, 6].contains(&status(&again)), "{}", words(&again));
+    if status(&again) != 0 {
+        assert!(words(&again).contains("transactionIdInUse"), "{}", words(&again));
+        story.good(&["enroll"]);
+    }
+
+    // The same after a server that was not there.
+    let story = Story::new("dead");
+    story.init_with_secret();
+    let (code, _) = story.bad(&["-o", "ca.server=http://127.0.0.1:9/cmp", "enroll"]);
+    assert_eq!(code, 7);
+    story.good(&["enroll"]);
+}
+
+#[test]
+fn whoever_is_at_work_is_not_disturbed_and_told_of() {
+    let story = Story::new("busy");
+    story.init_with_secret();
+    story.knob("delay-ms", "1500");
+    let mut first = story.command(&["enroll"]).stderr(Stdio::null()).spawn().unwrap();
+    until("the lock", || story.folder.join("memory/lock.device").metadata().is_ok_and(|file| file.len() > 0));
+    let (code, words) = story.bad(&["store", "abandon", "device"]);
+    assert!(code == 10 && words.contains(&first.id().to_string()) && words.contains("LOCKED"), "{code} {words}");
+    assert_eq!(status(&story.run(&["keep"])), 0, "somebody is doing it");
+    // A second person gets what the first one gets.
+    let second = story.run(&["--json", "enroll"]);
+    assert_eq!(status(&second), 0, "{}", self::words(&second));
+    assert_eq!(first.wait().unwrap().code(), Some(0));
+    assert_eq!(
+        (story.got(IR), json(&story.good(&["--json", "status"]))["identities"][0]["generation"].as_u64()),
+        (1, Some(1))
+    );
+    assert!(story.good(&["store", "verify"]).contains("as it should be"), "the lock is no foreign file");
+}
+
+#[test]
+fn a_request_that_is_out_is_told_wherever_one_looks() {
+    let story = Story::new("out");
+    story.init_with_secret();
+    story.good(&["enroll"]);
+    story.good(&["request"]);
+    let kept = json(&story.good(&["--json", "keep"]));
+    assert_eq!(kept["identities"][0]["request_out"], true, "{kept}");
+    assert_eq!(kept["identities"][0]["renewal"]["reason"], "request-out");
+    assert!(story.good(&["status"]).contains("PKCS#10 request is out"));
+    let doctor = json(&story.good(&["--json", "doctor", "--offline"]));
+    let checks = doctor["checks"].as_array().unwrap();
+    assert!(checks.iter().any(|check| check["name"] == "identity.request"), "{doctor}");
+    story.good(&["store", "abandon", "device"]);
+    assert_eq!(json(&story.good(&["--json", "status"]))["identities"][0]["request_out"], false);
+}
+
+#[test]
+fn why_something_was_given_up_is_told() {
+    let story = Story::new("given-up");
+    story.init_with_secret();
+    story.knob("waiting", "5");
+    assert_eq!(status(&story.run(&["enroll", "--no-wait"])), 21);
+    let operation = std::fs::read_dir(story.folder.join("memory/operation")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(operation, "torn").unwrap();
+    story.knob("waiting", "0");
+    let enrolled = story.run(&["enroll"]);
+    let told = words(&enrolled);
+    assert_eq!(status(&enrolled), 0, "{told}");
+    assert!(told.contains("given-up") && told.contains("CORRUPT"), "{told}");
+}

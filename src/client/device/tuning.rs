@@ -1,0 +1,316 @@
+//! From settings to the client: what narrows or loosens, and what CAs with habits of their own need.
+
+use std::sync::Arc;
+
+use super::files::read_certificates;
+use super::settings::Login;
+use super::{Device, wrong};
+use crate::asn1::der::element;
+use crate::asn1::name::Name;
+use crate::client::Config;
+use crate::client::crl_file::crl_from_file;
+use crate::client::subject::parse_oid;
+use crate::cmp::{Acceptance, MacParameters};
+use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
+use crate::error::Error;
+use crate::transport::tls::{Pin, TlsVersion};
+
+impl Device {
+    pub(super) fn tune(&self, config: &mut Config) -> Result<(), Error> {
+        let ca = &self.settings.ca;
+        config.adopt_root_of_ip = ca.adopt_root;
+        for fingerprint in &ca.root_fingerprints {
+            config.add_root_fingerprint(fingerprint)?;
+        }
+        if let Some(name) = &ca.accept {
+            config.acceptance = Acceptance::named(name)?;
+        }
+        for (names, is_on) in [(&ca.tolerate, true), (&ca.refuse, false)] {
+            for name in names {
+                config.tolerance.set(&name.replace('-', "_"), is_on)?;
+            }
+        }
+        config.send_message_time = ca.send_time.unwrap_or(config.send_message_time);
+        config.clock_skew_seconds = ca.clock_skew.map_or(config.clock_skew_seconds, |span| span.seconds());
+        if let Some(name) = &ca.possession {
+            config.set_possession(name)?;
+        }
+        for item in &ca.general_info {
+            let identifier = parse_oid(&item.oid)?;
+            let value = match (&item.hex, &item.utf8) {
+                (None, None) => Vec::new(),
+                (hex, utf8) => value_of("ca.general-info", hex.as_deref(), utf8.as_deref())?,
+            };
+            config.add_general_info(identifier, &value)?;
+        }
+        self.limits(config)?;
+        self.way(config)?;
+        self.signers(config)?;
+        self.servers(config)
+    }
+
+    fn limits(&self, config: &mut Config) -> Result<(), Error> {
+        let limits = &self.settings.ca.limits;
+        let spans = [limits.check_after, limits.total].map(|span| span.map(|span| span.seconds()));
+        let wanted = [
+            ("max_message_bytes", limits.message_bytes),
+            ("max_certificates", limits.certificates),
+            ("max_polls", limits.polls),
+            ("max_check_after_seconds", spans[0]),
+            ("max_total_seconds", spans[1]),
+            ("max_mac_iterations", limits.mac_iterations),
+            ("max_mac_salt_bytes", limits.mac_salt_bytes),
+        ];
+        for (name, value) in wanted {
+            value.map_or(Ok(()), |value| config.limits.set(name, i64::from(value)))?;
+        }
+        Ok(())
+    }
+
+    /// HTTP and CoAP.
+    fn way(&self, config: &mut Config) -> Result<(), Error> {
+        let ca = &self.settings.ca;
+        config.use_http_1_0 = match ca.http.version.as_deref() {
+            None | Some("1.1") => config.use_http_1_0,
+            Some("1.0") => true,
+            Some(other) => return Err(wrong(format!("ca.http.version: \"{other}\" is none; 1.1 and 1.0 are"))),
+        };
+        #[cfg(feature = "coap")]
+        {
+            let coap = &mut config.coap;
+            coap.block_bytes = ca.coap.block.unwrap_or(coap.block_bytes);
+            coap.ack_timeout = ca.coap.ack.map_or(coap.ack_timeout, |span| span.0);
+            coap.max_retransmit = ca.coap.retransmit.unwrap_or(coap.max_retransmit);
+            coap.strict_content_type |= ca.coap.strict_type;
+        }
+        Ok(())
+    }
+
+    /// Who may protect answers, besides being below the anchors.
+    fn signers(&self, config: &mut Config) -> Result<(), Error> {
+        let trust = &self.settings.ca.trust;
+        for subject in &trust.signer_subjects {
+            config.authorisation.subjects.push(Name::parse(subject)?);
+        }
+        config.authorisation.cmc_purpose |= trust.signer_cmc;
+        config.authorisation.any_under_anchors |= trust.signer_any;
+        if let Some(check) = trust.status {
+            config.signer_revocation = check.policy();
+        }
+        for path in &trust.crls {
+            config.signer_status.crls.push(Arc::new(crl_from_file(path, None)?));
+        }
+        Ok(())
+    }
+
+    /// TLS servers.
+    fn servers(&self, config: &mut Config) -> Result<(), Error> {
+        let tls = &self.settings.ca.tls;
+        config.tls.intermediates = read_certificates(&tls.intermediates)?;
+        for pin in &tls.pins {
+            config.tls.pins.push(pin_of(pin)?);
+        }
+        config.tls.min_version = match tls.min_version.as_deref() {
+            None => config.tls.min_version,
+            Some("1.2") => TlsVersion::Tls12,
+            Some("1.3") => TlsVersion::Tls13,
+            Some(other) => return Err(wrong(format!("ca.tls.min-version: \"{other}\" is none; 1.2 and 1.3 are"))),
+        };
+        if let Some(check) = tls.status {
+            config.tls.revocation = check.policy();
+        }
+        for path in &tls.crls {
+            config.tls.status.crls.push(Arc::new(crl_from_file(path, None)?));
+        }
+        Ok(())
+    }
+}
+
+/// How the MAC under the secret is made.
+pub(super) fn mac_of(login: &Login) -> Result<MacParameters, Error> {
+    use super::settings::MacKind;
+    let mut parameters = match login.mac {
+        Some(MacKind::Pbmac1) => MacParameters::PBMAC1,
+        Some(MacKind::PasswordBased) | None => MacParameters::PASSWORD_BASED,
+    };
+    let unknown =
+        |name: &str| wrong(format!("ca.login.mac-digest: \"{name}\" is none; SHA1, SHA256, SHA384 and SHA512 are"));
+    let digest = match &login.mac_digest {
+        Some(name) => Some(DigestAlgorithm::from_name(name).ok_or_else(|| unknown(name))?),
+        None => None,
+    };
+    match &mut parameters {
+        MacParameters::PasswordBased { owf: first, mac, iterations }
+        | MacParameters::Pbmac1 { prf: first, mac, iterations } => {
+            (*first, *mac) = (digest.unwrap_or(*first), digest.unwrap_or(*mac));
+            *iterations = login.mac_iterations.unwrap_or(*iterations);
+        }
+    }
+    Ok(parameters)
+}
+
+/// The algorithm that protects messages of the login, where the key's default is not what the CA wants.
+pub(super) fn sign_with(config: &mut Config, wanted: &str) -> Result<(), Error> {
+    let unknown =
+        || wrong(format!("ca.login.signature: \"{wanted}\" is none; RSA-PSS-SHA256 and ECDSA-SHA384 are such names"));
+    config.set_protection_algorithm(SignatureAlgorithm::from_name(wanted).ok_or_else(unknown)?)
+}
+
+/// A value in DER: given so in hexadecimal, or as text that becomes an UTF8String.
+pub(super) fn value_of(what: &str, hex: Option<&str>, utf8: Option<&str>) -> Result<Vec<u8>, Error> {
+    match (hex, utf8) {
+        (Some(digits), None) => octets(digits).ok_or_else(|| wrong(format!("{what}.hex: \"{digits}\" are no octets"))),
+        (None, Some(text)) => Ok(element(0x0c, &[text.as_bytes()])),
+        _ => Err(wrong(format!("{what}: one of hex and utf8 says the value"))),
+    }
+}
+
+fn octets(digits: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.map(|pair| u8::try_from(digit(pair[0])? * 16 + digit(*pair.get(1)?)?).ok()).collect()
+}
+
+/// `sha256:` and the digest of a certificate, or `spki:` and that of its public key.
+fn pin_of(text: &str) -> Result<Pin, Error> {
+    let other =
+        || wrong(format!("ca.tls.pins: \"{text}\": sha256:HEX of a certificate or spki:HEX of its key is expected"));
+    let (kind, digits) = text.split_once(':').ok_or_else(other)?;
+    let digest =
+        octets(&digits.replace(':', "")).and_then(|octets| <[u8; 32]>::try_from(octets).ok()).ok_or_else(other)?;
+    match kind {
+        "sha256" => Ok(Pin::Certificate(digest)),
+        "spki" => Ok(Pin::PublicKey(digest)),
+        _ => Err(other()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::device::keys;
+    use crate::validation::RevocationMode;
+    use std::path::PathBuf;
+
+    type Look = fn(&Config) -> bool;
+
+    fn device() -> (PathBuf, Device) {
+        let folder = std::env::temp_dir().join(format!("devid-tuning-{}", std::process::id()));
+        let device = Device::new(&folder).unwrap();
+        (folder, device)
+    }
+
+    /// Each setting reaches the client: without it the look says no, with it yes.
+    const REACHES: &[(&str, &str, Look)] = &[
+        ("ca.adopt-root", "true", |c| c.adopt_root_of_ip),
+        ("ca.root-fingerprints", "[\"000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f\"]", |c| {
+            c.root_fingerprints.len() == 1
+        }),
+        ("ca.accept", "exact", |c| matches!(c.acceptance, Acceptance::Exact)),
+        ("ca.tolerate", "unprotected-errors", |c| c.tolerance.unprotected_errors),
+        ("ca.refuse", "null_sender", |c| !c.tolerance.null_sender),
+        ("ca.send-time", "false", |c| !c.send_message_time),
+        ("ca.clock-skew", "17s", |c| c.clock_skew_seconds == 17),
+        ("ca.possession", "encrCert", |c| c.possession.is_some()),
+        ("ca.limits.message-bytes", "1000", |c| c.limits.max_message_bytes == 1000),
+        ("ca.limits.certificates", "7", |c| c.limits.max_certificates == 7),
+        ("ca.limits.polls", "7", |c| c.limits.max_polls == 7),
+        ("ca.limits.check-after", "1h", |c| c.limits.max_check_after_seconds == 3600),
+        ("ca.limits.total", "1h", |c| c.limits.max_total_seconds == 3600),
+        ("ca.limits.mac-iterations", "7", |c| c.limits.max_mac_iterations == 7),
+        ("ca.limits.mac-salt-bytes", "7", |c| c.limits.max_mac_salt_bytes == 7),
+        ("ca.http.version", "1.0", |c| c.use_http_1_0),
+        ("ca.trust.signer-subjects", "CN=RA", |c| c.authorisation.subjects.len() == 1),
+        ("ca.trust.signer-cmc", "true", |c| c.authorisation.cmc_purpose),
+        ("ca.trust.signer-any", "true", |c| c.authorisation.any_under_anchors),
+        ("ca.trust.status", "hard", |c| c.signer_revocation.mode == RevocationMode::HardFail),
+        ("ca.tls.pins", "spki:000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f", |c| {
+            matches!(c.tls.pins[..], [Pin::PublicKey(_)])
+        }),
+        ("ca.tls.min-version", "1.3", |c| c.tls.min_version == TlsVersion::Tls13),
+        ("ca.tls.status", "soft", |c| c.tls.revocation.mode == RevocationMode::SoftFail),
+        #[cfg(feature = "coap")]
+        ("ca.coap.block", "64", |c| c.coap.block_bytes == 64),
+        #[cfg(feature = "coap")]
+        ("ca.coap.ack", "9s", |c| c.coap.ack_timeout.as_secs() == 9),
+        #[cfg(feature = "coap")]
+        ("ca.coap.retransmit", "9", |c| c.coap.max_retransmit == 9),
+        #[cfg(feature = "coap")]
+        ("ca.coap.strict-type", "true", |c| c.coap.strict_content_type),
+        ("ca.server", "http://ca.example/cmp", |c| c.server_url.as_deref() == Some("http://ca.example/cmp")),
+        ("ca.profile", "ejbca", |c| c.tolerance.unprotected_errors),
+        ("ca.recipient", "CN=CA", |c| c.recipient.is_some()),
+        ("ca.cert-profile", "x", |c| c.cert_profile.is_some()),
+        ("ca.confirm", "implicit", |c| c.ask_implicit_confirm),
+        ("ca.time-window", "9s", |c| c.message_time_window_seconds == Some(9)),
+        ("ca.accept-ca-pubs", "true", |c| c.accept_ca_pubs),
+        ("ca.proxy.url", "http://p:1", |c| c.proxy_url.is_some()),
+        ("ca.http.connect", "9s", |c| c.exchange_limits.connect_timeout.as_secs() == 9),
+        ("ca.http.read", "9s", |c| c.exchange_limits.read_timeout.as_secs() == 9),
+        ("ca.http.total", "9s", |c| c.exchange_limits.total_timeout.as_secs() == 9),
+        ("ca.http.retries", "9", |c| c.max_retries == 9),
+        ("ca.tls.name", "a.example", |c| c.tls.server_name.is_some()),
+    ];
+
+    /// Settings that name files, or that only the login has: other tests try them.
+    const ELSEWHERE: &[&str] = &["ca.login.", "ca.trust.", "ca.tls.", "ca.proxy.", "ca.general-info."];
+
+    #[test]
+    fn every_setting_reaches_the_client() {
+        let (folder, mut device) = device();
+        for (key, value, look) in REACHES {
+            assert!(!look(&device.config(false).unwrap()), "{key} has its value without being set");
+            let before = device.table.clone();
+            device.set(key, value).unwrap_or_else(|e| panic!("{key} = {value}: {e}"));
+            assert!(look(&device.config(false).unwrap()), "{key} = {value} does not reach the client");
+            device.table = before;
+            device.settings = super::super::settings::read(&device.table).unwrap();
+        }
+        let is_tried = |key: &str| REACHES.iter().any(|(tried, ..)| *tried == key);
+        let is_elsewhere = |key: &str| ELSEWHERE.iter().any(|begin| key.starts_with(begin));
+        for key in keys::ALL.iter().map(|key| key.path).filter(|key| key.starts_with("ca.")) {
+            assert!(is_tried(key) || is_elsewhere(key) || cfg!(not(feature = "coap")), "nobody tries {key}");
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn every_tolerance_and_limit_of_the_library_has_a_setting() {
+        for (name, ..) in crate::cmp::Tolerance::TABLE {
+            let mut tolerance = crate::cmp::Tolerance::default();
+            assert!(tolerance.set(&name.replace('_', "-").replace('-', "_"), true).is_ok());
+        }
+        let named = |path: &str| keys::ALL.iter().any(|key| key.path == path);
+        for limit in
+            ["message-bytes", "certificates", "polls", "check-after", "total", "mac-iterations", "mac-salt-bytes"]
+        {
+            assert!(named(&format!("ca.limits.{limit}")), "{limit}");
+        }
+        let login = Login { mac_digest: Some("SHA384".into()), mac_iterations: Some(500), ..Login::default() };
+        let MacParameters::PasswordBased { owf, mac, iterations } = mac_of(&login).unwrap() else { panic!("not that") };
+        assert_eq!((owf, mac, iterations), (DigestAlgorithm::Sha384, DigestAlgorithm::Sha384, 500));
+        assert!(mac_of(&Login { mac_digest: Some("MD5".into()), ..Login::default() }).is_err());
+    }
+
+    #[test]
+    fn what_is_no_value_is_refused_with_its_setting() {
+        assert_eq!(value_of("x", None, Some("a")).unwrap(), [0x0c, 1, b'a']);
+        assert_eq!(value_of("x", Some("0500"), None).unwrap(), [5, 0]);
+        for (hex, utf8) in [(None, None), (Some("05"), Some("a")), (Some("5"), None), (Some("zz"), None)] {
+            assert!(value_of("x", hex, utf8).is_err(), "{hex:?} {utf8:?}");
+        }
+        for pin in ["", "sha256:", "sha256:00", "md5:00", "spki"] {
+            assert!(pin_of(pin).unwrap_err().to_string().contains("ca.tls.pins"), "{pin}");
+        }
+        let (folder, mut device) = device();
+        for (key, value) in
+            [("ca.http.version", "2"), ("ca.tls.min-version", "1.1"), ("ca.tolerate", "nothing"), ("ca.accept", "all")]
+        {
+            device.set(key, value).unwrap();
+            assert!(device.config(false).is_err(), "{key} = {value}");
+            device.table.clear();
+            device.settings = super::super::settings::read(&device.table).unwrap();
+        }
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
