@@ -128,8 +128,9 @@ impl Trace {
                 Kind::Note => {
                     let _ = writeln!(
                         rows,
-                        "<text class=\"note\" x=\"450\" y=\"{}\" text-anchor=\"middle\">{title}</text>",
-                        y + 4
+                        "<text class=\"note\" x=\"450\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                        y + 4,
+                        escape(&cut(&step.title, 110))
                     );
                     continue;
                 }
@@ -137,7 +138,7 @@ impl Trace {
                     let (from, to, class) =
                         if step.kind == Kind::Sent { (120, 780, "sent") } else { (780, 120, "received") };
                     // What fits on an arrow; the rest stands over the opened message.
-                    let short = escape(step.title.split(',').next().unwrap_or_default());
+                    let short = escape(&cut(step.title.split(',').next().unwrap_or_default(), 80));
                     let _ = writeln!(
                         rows,
                         "<a href=\"#m{id}\"><title>{title}</title><text x=\"450\" y=\"{}\" text-anchor=\"middle\">{short}</text>\
@@ -174,11 +175,12 @@ impl Trace {
              <path d=\"M0 0L10 5L0 10z\"/></marker></defs>\
              <text x=\"120\" y=\"22\" text-anchor=\"middle\">device</text><text x=\"780\" y=\"22\" text-anchor=\"middle\">server</text>\
              <line class=\"life\" x1=\"120\" y1=\"30\" x2=\"120\" y2=\"{end}\"/><line class=\"life\" x1=\"780\" y1=\"30\" x2=\"780\" y2=\"{end}\"/>\n\
-             {rows}<text class=\"{class}\" x=\"120\" y=\"{}\">{first}</text></svg>\n<h2>Messages</h2>\n{details}<h2>Outcome</h2>\n<pre class=\"{class}\">{}</pre>\n</html>\n",
+             {rows}<text class=\"{class}\" x=\"120\" y=\"{}\">{}</text></svg>\n<h2>Messages</h2>\n{details}<h2>Outcome</h2>\n<pre class=\"{class}\">{}</pre>\n</html>\n",
             escape(&self.command),
             env!("CARGO_PKG_VERSION"),
             end + 40,
             end + 22,
+            escape(&cut(words.lines().next().unwrap_or_default(), 90)),
             escape(&words)
         )
     }
@@ -188,6 +190,14 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;mar
 h1{font-size:1.3rem}h2{font-size:1.1rem}svg{width:100%;font-size:13px}line{stroke-width:1.5}.life{stroke:#bbb}.sent{stroke:#1f6fb4}\
 .received{stroke:#2a7d3f}.note,.time{fill:#666;font-size:12px}pre{overflow:auto;background:#f6f6f6;padding:.8rem;font-size:12.5px}\
 summary{cursor:pointer}summary span{color:#666;font-size:.85em}.good{color:#2a7d3f;fill:#2a7d3f}.bad{color:#b3261e;fill:#b3261e}";
+
+/// What fits into the diagram; the whole stands below it.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}\u{2026}", &text[..end]),
+    }
+}
 
 /// Text that others wrote, for a page.
 fn escape(text: &str) -> String {

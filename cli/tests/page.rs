@@ -37,7 +37,7 @@ document.title = JSON.stringify({
 
 fn browser() -> Option<&'static str> {
     let is_there = |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|done| done.status.success());
-    BROWSERS.iter().copied().find(|name| is_there(&name))
+    BROWSERS.iter().copied().find(is_there)
 }
 
 /// The page as the browser has it, a screen of this width.
