@@ -85,6 +85,13 @@ impl Error {
         self
     }
 
+    /// The same error with words put behind its message.
+    #[must_use]
+    pub(crate) fn followed_by(mut self, words: &str) -> Self {
+        self.message = format!("{}; {words}", self.message);
+        self
+    }
+
     /// The same error under the code that this gives for its own; an application's stays.
     #[must_use]
     pub(crate) fn recoded(mut self, code: impl FnOnce(Code) -> Code) -> Self {

@@ -114,6 +114,35 @@ impl Time {
         Some(Self::from_generalized_time(padded.as_bytes())?.plus(-ahead))
     }
 
+    /// Reads a date of HTTP in any of its three forms (RFC 9110 section 5.6.7), of which two are history.
+    #[cfg(feature = "http")]
+    pub(crate) fn from_http_date(text: &str) -> Option<Self> {
+        const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+        let text = text.to_ascii_lowercase().replace(['-', ','], " ");
+        // `sun, 06 nov 1994 08:49:37 gmt`, `sunday, 06-nov-94 08:49:37 gmt`, `sun nov  6 08:49:37 1994`
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        let (day, month, year, clock) = match words[..] {
+            [_, day, month, year, clock, "gmt" | "utc"] => (day, month, year, clock),
+            [_, month, day, clock, year] => (day, month, year, clock),
+            _ => return None,
+        };
+        let month = 1 + MONTHS.iter().position(|name| *name == month)? as u32;
+        let year = match (year.len(), i64::from(number(year.as_bytes())?)) {
+            (2, short) => {
+                if short >= 70 {
+                    1900 + short
+                } else {
+                    2000 + short
+                }
+            }
+            (4, whole) => whole,
+            _ => return None,
+        };
+        let clock: Vec<u32> = clock.split(':').map(|part| number(part.as_bytes())).collect::<Option<_>>()?;
+        let [hour, minute, second] = clock[..] else { return None };
+        Self::from_civil(year, month, number(day.as_bytes())?, hour, minute, second.min(59))
+    }
+
     /// The content of a GeneralizedTime, `YYYYMMDDHHMMSSZ` (RFC 5280 section 4.1.2.5.2).
     pub fn to_generalized_time(self) -> String {
         let (year, month, day, hour, minute, second) = self.civil();
@@ -134,7 +163,10 @@ impl fmt::Display for Time {
 }
 
 fn number(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0u32, |n, d| d.is_ascii_digit().then(|| n * 10 + u32::from(d - b'0')))
+    digits.iter().try_fold(0u32, |n, d| match d.is_ascii_digit() {
+        true => n.checked_mul(10)?.checked_add(u32::from(d - b'0')),
+        false => None,
+    })
 }
 
 fn days_in(year: i64, month: u32) -> u32 {
@@ -167,6 +199,25 @@ mod tests {
         for text in ["", "Z", "20261129094600", "2026-11-29T09:46:00Z", "20261129094660Z", "20261129094600+1", "+0100"]
         {
             assert_eq!(Time::from_any_form(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[cfg(feature = "http")]
+    #[test]
+    fn dates_of_http_are_read_in_their_three_forms() {
+        let wanted = Time::from_civil(1994, 11, 6, 8, 49, 37);
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "sun, 6 nov 1994 08:49:37 UTC",
+        ] {
+            assert_eq!(Time::from_http_date(text), wanted, "{text}");
+        }
+        for text in
+            ["", "120", "Sun, 06 Nov 1994", "Sun, 31 Feb 1994 08:49:37 GMT", "Sun, 06 Xyz 1994 08:49:37 GMT", "0"]
+        {
+            assert_eq!(Time::from_http_date(text), None, "{text}");
         }
     }
 

@@ -333,7 +333,7 @@ devid_status devid_config_set_renew_with_uses(devid_config *config,
 
 /**
  * Whether certificates that sign answers are checked for revocation, with the data that devid_config_add_signer_crls() and its kin
- * give: nothing is fetched.
+ * give, and what devid_config_use_signer_fetcher() has fetched.
  *
  * @param config  Not NULL.
  * @param mode    One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
@@ -349,6 +349,45 @@ devid_status devid_config_set_signer_revocation(devid_config *config,
                                                 int32_t mode,
                                                 int32_t scope,
                                                 int32_t prefer,
+                                                devid_error **err);
+
+/**
+ * Fetches status data and missing issuers, and keeps what was verified until its nextUpdate. One for many validations.
+ */
+typedef struct devid_fetcher devid_fetcher;
+
+/**
+ * Gets status data about certificates that sign answers by the URLs in them (CDP, AIA), as this fetcher does for peers: with its
+ * sources, limits and hosts, keeping what is good where it does; by the proxy and the TLS settings of these settings.
+ * devid_config_set_signer_revocation() says whether the status is asked for, and what follows where there is none.
+ *
+ * For devid_op_run(), devid_renewal_run() and the like; a program that carries messages itself gives the data by
+ * devid_config_add_signer_crls().
+ *
+ * @param config   Not NULL.
+ * @param fetcher  Copied, but for a fetch function of the program. Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_use_signer_fetcher(devid_config *config,
+                                             devid_fetcher *fetcher,
+                                             devid_error **err);
+
+/**
+ * Demands a certificate policy of who signs answers (certificatePolicies, RFC 5280 section 4.2.1.4). With other demands it adds up;
+ * of several policies one is enough.
+ *
+ * @param config      Not NULL.
+ * @param identifier  In dotted form. Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_require_signer_policy(devid_config *config,
+                                                const char *identifier,
                                                 devid_error **err);
 
 /**

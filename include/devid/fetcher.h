@@ -35,11 +35,6 @@ extern "C" {
 #define DEVID_NONCE_UNUSED 3
 
 /**
- * Fetches status data and missing issuers, and keeps what was verified until its nextUpdate. One for many validations.
- */
-typedef struct devid_fetcher devid_fetcher;
-
-/**
  * Gets a document by URL. request: an OCSP request to POST, or NULL: GET. max_len: what is longer is refused. document: give its
  * bytes with devid_bytes_append(). Return 0, or a number at or below -10000: the document counts as not there.
  */

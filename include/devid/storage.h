@@ -546,6 +546,17 @@ DEVID_API const char *devid_identity_key_reference(const devid_identity *identit
 DEVID_API uint32_t devid_identity_generation(const devid_identity *identity);
 
 /**
+ * What is not as it was asked for in a certificate that devid_store_import() or its kin has just taken: what the CA added, and
+ * what else the policy takes. As devid_op_difference() has it for certificates that come by CMP.
+ *
+ * @param identity  May be NULL (gives "").
+ * @return Words, one difference a line; "" if there is none, and for identities that come out of device memory; valid until the
+ *         identity is freed.
+ */
+DEVID_API
+const char *devid_identity_differences(const devid_identity *identity);
+
+/**
  * What an identity is for, such as "ldevid".
  *
  * @param identity  May be NULL (gives "").

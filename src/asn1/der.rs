@@ -163,7 +163,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// How long the first element is, if it is whole.
-    pub(super) fn first_element_length(&self) -> Option<usize> {
+    pub(crate) fn first_element_length(&self) -> Option<usize> {
         self.clone().any("an element").ok().map(|element| element.bytes.len())
     }
 

@@ -206,6 +206,17 @@ pub fn ca_issuers_urls(certificate: &Certificate) -> Vec<String> {
     access_urls(certificate, oid::AD_CA_ISSUERS)
 }
 
+/// The first distribution point of a certificate as who asks a CA for its list names it: DistributionPointName as it stands
+/// there, DER, and where there is none the CRL's issuer (RFC 9483 section 4.3.4).
+pub(crate) fn first_point(certificate: &Certificate) -> Option<(Option<Vec<u8>>, Vec<GeneralName<'_>>)> {
+    let value = certificate.extension(oid::CE_CRL_DISTRIBUTION_POINTS)?.value;
+    let point = distribution_points(value).ok()?.into_iter().next()?;
+    let mut points = Cursor::sequence(value, "CRLDistributionPoints").ok()?;
+    let mut fields = Cursor::new(points.any("a DistributionPoint").ok()?.value, "DistributionPoint").ok()?;
+    let name = fields.optional_context(0, true).ok()?.map(|name| name.value.to_vec());
+    Some((name, point.crl_issuer))
+}
+
 fn point_urls(certificate: &Certificate, extension: Oid) -> Vec<Vec<String>> {
     certificate.extension(extension).map(|extension| point_url_groups(extension.value)).unwrap_or_default()
 }

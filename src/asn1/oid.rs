@@ -128,6 +128,8 @@ pub const CE_INHIBIT_ANY_POLICY: Oid = oid("2.5.29.54");
 pub const CE_NO_REV_AVAIL: Oid = oid("2.5.29.56");
 pub const PE_AUTHORITY_INFO_ACCESS: Oid = oid("1.3.6.1.5.5.7.1.1");
 pub const PE_SUBJECT_INFO_ACCESS: Oid = oid("1.3.6.1.5.5.7.1.11");
+/// TLS feature (RFC 7633).
+pub const PE_TLS_FEATURE: Oid = oid("1.3.6.1.5.5.7.1.24");
 pub const AD_OCSP: Oid = oid("1.3.6.1.5.5.7.48.1");
 pub const AD_CA_ISSUERS: Oid = oid("1.3.6.1.5.5.7.48.2");
 pub const OCSP_BASIC: Oid = oid("1.3.6.1.5.5.7.48.1.1");

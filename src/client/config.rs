@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::signer_status::SignerFetch;
+use super::status::{StatusMemory, StatusOptions};
 use crate::asn1::cmp::InfoTypeAndValue;
 use crate::asn1::der::Cursor;
 use crate::asn1::name::Name;
@@ -62,6 +64,7 @@ pub struct Config {
     pub signer_status: StatusSources,
     /// See [`Context::signer_revocation`].
     pub signer_revocation: RevocationPolicy,
+    signer_fetch: Option<(StatusOptions, Arc<StatusMemory>)>,
     /// See [`Context::ask_implicit_confirm`].
     pub ask_implicit_confirm: bool,
     /// See [`Context::cert_profile`].
@@ -125,6 +128,7 @@ impl Config {
             authorisation: SignerAuthorisation::default(),
             signer_status: StatusSources::none(),
             signer_revocation: RevocationPolicy::default(),
+            signer_fetch: None,
             ask_implicit_confirm: false,
             cert_profile: None,
             general_info: Vec::new(),
@@ -244,6 +248,15 @@ impl Config {
         self.authorisation.pins.get_or_insert_default().extend(certificates);
     }
 
+    /// Gets status data about signers of answers by the URLs in their certificates (CDP, AIA), as for peers, over the proxy and the
+    /// TLS of these settings; what is good is kept in this memory. [`Config::signer_revocation`] says what follows where there is none.
+    ///
+    /// Operations that [`Client`] runs do so, renewals among them. Who feeds answers by hand gives the data too
+    /// ([`Config::signer_status`]), or calls [`Client::ask_about_signer`].
+    pub fn fetch_signer_status(&mut self, options: StatusOptions, memory: Arc<StatusMemory>) {
+        self.signer_fetch = Some((options, memory));
+    }
+
     /// Adds an item to generalInfo of requests, such as a vendor's: its identifier, and its value in DER or nothing.
     ///
     /// Errors: the value is not one element of DER; the item is one that this library sets by itself.
@@ -340,7 +353,30 @@ impl Config {
             max_retries: self.max_retries,
             possession: self.possession,
             renew_with_uses: self.renew_with_uses,
+            signer_fetch: self.signer_fetch()?.map(Arc::new),
         })
+    }
+
+    #[cfg(feature = "http")]
+    fn signer_fetch(&self) -> Result<Option<SignerFetch>, Error> {
+        use super::status::built_in_over;
+        use crate::transport::Fetch;
+        let Some((options, memory)) = &self.signer_fetch else { return Ok(None) };
+        let network = self.http_config()?;
+        let open = Box::new(move |options: &StatusOptions| {
+            built_in_over(options, network.clone()).map(|way| Box::new(way) as Box<dyn Fetch>)
+        });
+        Ok(Some(SignerFetch::new(&self.provider, options.clone(), Arc::clone(memory), open)))
+    }
+
+    #[cfg(not(feature = "http"))]
+    fn signer_fetch(&self) -> Result<Option<SignerFetch>, Error> {
+        match &self.signer_fetch {
+            None => Ok(None),
+            Some(_) => {
+                Err(Error::new(Code::Unsupported, "status of signers is fetched by HTTP, which is not built in"))
+            }
+        }
     }
 }
 
@@ -362,6 +398,7 @@ pub struct Client {
     pub(super) max_retries: u32,
     pub(super) possession: Option<Possession>,
     pub(super) renew_with_uses: bool,
+    pub(super) signer_fetch: Option<Arc<SignerFetch>>,
 }
 
 /// The way to the server.

@@ -181,6 +181,11 @@ impl<'a> Import<'a> {
     ///
     /// Errors: as [`Import::check`]; [`Code::WrongCertificate`] if it differs in a way that [`Import::acceptance`] refuses.
     pub fn run(&self, input: &[u8]) -> Result<Identity, Error> {
+        self.run_telling(input).map(|(identity, _)| identity)
+    }
+
+    /// The same, telling what the CA has added or made otherwise.
+    pub fn run_telling(&self, input: &[u8]) -> Result<(Identity, Vec<Difference>), Error> {
         let imported = self.check(input)?;
         if let Some(objection) = self.acceptance.objection(&imported.differences) {
             let words = format!("\"{}\": {}", imported.name, objection.message());
@@ -190,7 +195,7 @@ impl<'a> Import<'a> {
             });
             return Err(Error::new(Code::WrongCertificate, words).with(|facts| facts.hint = hint));
         }
-        self.install(&imported)
+        Ok((self.install(&imported)?, imported.differences))
     }
 
     /// Certificates, and the private keys of a PKCS#12 file.

@@ -34,6 +34,7 @@ pub mod probe;
 pub mod renewal;
 pub mod roots;
 pub mod run;
+mod signer_status;
 pub mod status;
 pub mod subject;
 pub mod support;

@@ -157,13 +157,13 @@ pub fn system_time() -> Time {
 impl Client {
     /// Runs an operation over the built-in client: see [`run`].
     pub fn run(&self, operation: &mut Operation, owner: &mut dyn Owner) -> Result<Issued, Error> {
-        let done = run(operation, &mut self.exchange()?, self.exchange_limits(), self.max_retries, owner);
+        let done = self.run_over(operation, &mut self.exchange()?, owner);
         done.map_err(|error| self.with_path(error))
     }
 
     /// Runs any operation over the built-in client: see [`complete`].
     pub fn complete(&self, operation: &mut Operation, owner: &mut dyn Owner) -> Result<(), Error> {
-        let done = complete(operation, &mut self.exchange()?, self.exchange_limits(), self.max_retries, owner);
+        let done = self.complete_over(operation, &mut self.exchange()?, owner);
         done.map_err(|error| self.with_path(error))
     }
 
@@ -174,7 +174,7 @@ impl Client {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<(), Error> {
-        complete(operation, exchange, self.exchange_limits(), self.max_retries, owner)
+        drive(operation, exchange, (self.exchange_limits(), self.max_retries), owner, Some(self))
     }
 
     /// Runs an operation over the caller's own exchange: see [`run`].
@@ -184,7 +184,27 @@ impl Client {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Issued, Error> {
-        run(operation, exchange, self.exchange_limits(), self.max_retries, owner)
+        check_issues(operation)?;
+        self.complete_over(operation, exchange, owner)?;
+        Ok(operation.issued().expect("done means issued").clone())
+    }
+}
+
+impl Client {
+    /// Gets status data about the signer of an answer, where [`super::Config::fetch_signer_status`] asks for it, before the answer is
+    /// fed. Blocks. For programs that step and use this client's exchange; [`Client::run`] and its kin do it by themselves.
+    ///
+    /// Answers what could not be had, in words: whether that matters is for the revocation policy to say.
+    pub fn ask_about_signer(&self, operation: &mut Operation, answer: &[u8], now: Time) -> Vec<String> {
+        let cancel = self.exchange_limits().cancel.as_ref();
+        self.signer_fetch.as_ref().map_or_else(Vec::new, |fetch| fetch.ask(operation, answer, now, cancel))
+    }
+}
+
+fn check_issues(operation: &Operation) -> Result<(), Error> {
+    match operation.request().certificate() {
+        Some(_) => Ok(()),
+        None => Err(Error::new(Code::InvalidArgument, "no certificate comes of this operation: complete it")),
     }
 }
 
@@ -198,9 +218,7 @@ pub fn run(
     max_retries: u32,
     owner: &mut dyn Owner,
 ) -> Result<Issued, Error> {
-    if operation.request().certificate().is_none() {
-        return Err(Error::new(Code::InvalidArgument, "no certificate comes of this operation: complete it"));
-    }
+    check_issues(operation)?;
     complete(operation, exchange, limits, max_retries, owner)?;
     Ok(operation.issued().expect("done means issued").clone())
 }
@@ -217,14 +235,29 @@ pub fn complete(
     max_retries: u32,
     owner: &mut dyn Owner,
 ) -> Result<(), Error> {
+    drive(operation, exchange, (limits, max_retries), owner, None)
+}
+
+/// `client`: whose settings may want the status of the answer's signer.
+fn drive(
+    operation: &mut Operation,
+    exchange: &mut dyn Exchange,
+    (limits, max_retries): (&ExchangeLimits, u32),
+    owner: &mut dyn Owner,
+    client: Option<&Client>,
+) -> Result<(), Error> {
+    let mut not_had = Vec::new();
     loop {
-        let action = operation.step(owner.now())?;
+        let action = operation.step(owner.now()).map_err(|error| with_causes(error, &not_had))?;
         if matches!(action, Action::Send | Action::Wait | Action::Accept) {
             owner.checkpoint(operation)?;
         }
         match action {
             Action::Send => {
                 let answer = send(operation, exchange, limits, max_retries, owner)?;
+                if let Some(client) = client {
+                    not_had = client.ask_about_signer(operation, &answer.body, owner.now());
+                }
                 feed(operation, &answer)?;
             }
             Action::Wait => {
@@ -249,11 +282,23 @@ pub fn complete(
     }
 }
 
-/// Hands in an answer as what it is: [`Operation::feed`], or [`Operation::feed_mutually_authenticated`].
+/// Where the status of a signer is not known: why it could not be had.
+fn with_causes(error: Error, not_had: &[String]) -> Error {
+    match not_had {
+        [first, ..] if error.code() == Code::ProtectionInvalid && error.message().contains("REVOCATION_UNKNOWN") => {
+            error.followed_by(first)
+        }
+        _ => error,
+    }
+}
+
+/// Hands in an answer as what it is: carried by people ([`Operation::feed`]), or by a connection, where one that proves nothing ends
+/// the operation; with or without certificates on both sides of TLS.
 pub fn feed(operation: &mut Operation, reply: &Reply) -> Result<(), Error> {
-    match reply.is_mutually_authenticated {
-        true => operation.feed_mutually_authenticated(&reply.body),
-        false => operation.feed(&reply.body),
+    match (reply.is_handed_in, reply.is_mutually_authenticated) {
+        (true, _) => operation.feed(&reply.body),
+        (false, true) => operation.feed_mutually_authenticated(&reply.body),
+        (false, false) => operation.feed_by_connection(&reply.body),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::diagnosis::diagnose;
 use super::info::{self, Question};
-use super::operation::{Operation, Outcome, Phase, State, UnderWay, in_phase};
+use super::operation::{Halt, Operation, Outcome, Phase, State, UnderWay, in_phase};
 use super::proof::Possession;
 use super::received::Received;
 use super::response::{self, Checked, Failure, Inbox};
@@ -38,8 +38,8 @@ const LONGEST_WAIT_SECONDS: i64 = 3600;
 
 impl Operation {
     /// Errors: what the server has said, or, where nothing is being waited for, what anybody may have said.
-    pub(super) fn answered(&mut self, answer: Inbox, under_way: UnderWay, now: Time) -> Result<(), Error> {
-        let bytes = answer.answer.clone();
+    pub(super) fn answered(&mut self, answer: Inbox, under_way: UnderWay, now: Time) -> Result<(), Halt> {
+        let (bytes, is_handed_in) = (answer.answer.clone(), answer.is_handed_in);
         let settings = Arc::clone(&self.context);
         let explained = |e| diagnose(in_phase(e, under_way.body), &settings, under_way.body, &bytes);
         let context = self.believing_adopted();
@@ -48,13 +48,14 @@ impl Operation {
         // The answer may have shown that the clock is wrong.
         let now = now.plus(self.clock_off_seconds() - off_before);
         match proven.and_then(|checked| self.weighed(&context, checked, now).map_err(Failure::Unproven)) {
-            Ok(checked) => self.act_on(checked, under_way, now).map_err(explained),
+            Ok(checked) => Ok(self.act_on(checked, under_way, now).map_err(explained)?),
             Err(Failure::Unproven(error)) if under_way.polling.is_some() => {
                 let error = explained(error);
                 self.drop_answer(&error, under_way, now);
                 Ok(())
             }
-            Err(Failure::Unproven(error) | Failure::Authentic(error)) => Err(explained(error)),
+            Err(Failure::Unproven(error)) if is_handed_in => Err(Halt::Refused(explained(error))),
+            Err(Failure::Unproven(error) | Failure::Authentic(error)) => Err(Halt::Failed(explained(error))),
         }
     }
 

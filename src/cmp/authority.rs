@@ -9,7 +9,7 @@
 use super::context::Context;
 use super::credential::Credential;
 use super::request::Request;
-use super::signer_authorisation::{CMC, has_cmc_purpose, has_purpose, has_signing_usage};
+use super::signer_authorisation::{CMC, has_cmc_purpose, has_purpose, has_signing_usage, is_under};
 use crate::asn1::name;
 use crate::asn1::oid;
 use crate::asn1::x509::{Certificate, hex};
@@ -97,6 +97,10 @@ pub(super) fn may_sign(
         }
     };
     match act {
+        Act::Answer(_) if !is_under(&chain, &context.authorisation.policies)? => {
+            let wanted: Vec<String> = context.authorisation.policies.iter().map(ToString::to_string).collect();
+            refuse(format!("is not issued under the certificate policy {}", wanted.join(" or ")))
+        }
         Act::Answer(request) if !speaks_for_the_ca(context, request, &chain, came, now)? => Err(not_authorised(signer)),
         Act::GeneratedKey(issuer) if issuer != Some(signer) && is_confined(&chain, &[oid::KP_CM_KGA]) => refuse(
             "is certified by a CA that is confined to some names or purposes, and makes keys for nobody else"

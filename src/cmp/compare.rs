@@ -169,8 +169,38 @@ pub fn differences(template: &CertTemplate, certificate: &Certificate) -> Vec<Di
         let power: Vec<Part> = issued.into_iter().filter(|part| matches!(part.meaning[..], [5 | 6])).collect();
         found.extend(compare("keyUsage", &[], &power));
     }
+    if let Some(named) = unasked(oid::CE_EXT_KEY_USAGE) {
+        // As with usages: what the template gives a device is the CA's affair, to speak for the CA or for everything is more.
+        let issued = purposes(named).unwrap_or_default();
+        let is_power = |part: &Part| POWERS.iter().any(|power| part.meaning == power.as_bytes());
+        let power: Vec<Part> = issued.into_iter().filter(is_power).collect();
+        found.extend(compare(EXTENDED_KEY_USAGE, &[], &power));
+    }
+    for (id, name) in BURDENS {
+        if unasked(id).is_some() {
+            let words = format!("{name} was added");
+            found.push(Difference {
+                deviation: Deviation::Added,
+                details: words,
+                ..Difference::changed(name, "none".to_owned(), "present".to_owned())
+            });
+        }
+    }
     found
 }
+
+/// Purposes with which a certificate speaks for a CA, or for everything.
+const POWERS: [Oid; 5] =
+    [oid::ANY_EXTENDED_KEY_USAGE, oid::KP_OCSP_SIGNING, oid::KP_CMC_CA, oid::KP_CMC_RA, oid::KP_CM_KGA];
+
+/// Extensions that nobody asks for in a device's certificate and that change what peers make of it: constraints have no place there
+/// (RFC 5280 sections 4.2.1.10, 4.2.1.11, 4.2.1.14), and who has a TLS feature must live up to it (RFC 7633).
+const BURDENS: [(Oid, &str); 4] = [
+    (oid::CE_NAME_CONSTRAINTS, "nameConstraints"),
+    (oid::CE_POLICY_CONSTRAINTS, "policyConstraints"),
+    (oid::CE_INHIBIT_ANY_POLICY, "inhibitAnyPolicy"),
+    (oid::PE_TLS_FEATURE, "TLS feature (must-staple)"),
+];
 
 /// basicConstraints of who asked for no CA: to become one is no addition.
 fn constraints_difference(requested: &[Part], issued: &[u8]) -> Option<Difference> {
@@ -201,6 +231,7 @@ pub(super) fn lost_uses(old: &Certificate, new: &Certificate) -> Vec<String> {
 }
 
 const SUBJECT_ALT_NAME: &str = "subjectAltName";
+const EXTENDED_KEY_USAGE: &str = "extendedKeyUsage";
 const BASIC_CONSTRAINTS: &str = "basicConstraints";
 
 /// One element of a set: what it means, and how it is told.
@@ -332,7 +363,7 @@ fn extension_difference(wanted: &TemplateExtension, got: Option<&[u8]>) -> Optio
     let (label, read): (String, Read) = match wanted.oid {
         oid::CE_SUBJECT_ALT_NAME => (SUBJECT_ALT_NAME.to_owned(), alternative_names),
         oid::CE_KEY_USAGE => ("keyUsage".to_owned(), key_usages),
-        oid::CE_EXT_KEY_USAGE => ("extendedKeyUsage".to_owned(), purposes),
+        oid::CE_EXT_KEY_USAGE => (EXTENDED_KEY_USAGE.to_owned(), purposes),
         oid::CE_BASIC_CONSTRAINTS => (BASIC_CONSTRAINTS.to_owned(), basic_constraints),
         oid::CE_CERTIFICATE_POLICIES => ("certificatePolicies".to_owned(), policies),
         other => return opaque_difference(other, &wanted.value, got),

@@ -6,7 +6,8 @@ use crate::asn1::cmp::general::{self, KeySpec};
 use crate::asn1::cmp::{CrlSource, InfoTypeAndValue, RootCaKeyUpdate};
 use crate::asn1::crmf::CertTemplate;
 use crate::asn1::der::{Cursor, element, sequence};
-use crate::asn1::distribution_point::cdp_urls;
+use crate::asn1::distribution_point::{cdp_urls, first_point};
+use crate::asn1::general_name::GeneralName;
 use crate::asn1::name::{self, Name};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::Certificate;
@@ -114,12 +115,20 @@ impl RequestTemplate {
 }
 
 impl Question {
-    /// The list of revoked certificates that a certificate points to: by its distribution point if it has one with an
-    /// URI, else by its issuer (RFC 9483 section 4.3.4).
+    /// The list of revoked certificates that a certificate points to: by its distribution point, with a URI if it has one, else by
+    /// whatever name it has there; by the CRL's issuer that stands there; or by the certificate's (RFC 9483 section 4.3.4).
     pub fn crl_for(certificate: &Certificate, known: Option<&Crl>) -> Result<Self, Error> {
-        let source = match cdp_urls(certificate).into_iter().next() {
-            Some(url) => CrlSource::DistributionPoint(url),
-            None => CrlSource::Issuer(Name::from_der(certificate.issuer())?),
+        let source = match (cdp_urls(certificate).into_iter().next(), first_point(certificate)) {
+            (Some(url), _) => CrlSource::DistributionPoint(url),
+            (None, Some((Some(name), _))) => CrlSource::PointName(name),
+            (None, Some((None, issuers))) => {
+                let directory = issuers.iter().find_map(|name| match name {
+                    GeneralName::Directory(name) => Some(*name),
+                    _ => None,
+                });
+                CrlSource::Issuer(Name::from_der(directory.unwrap_or(certificate.issuer()))?)
+            }
+            (None, None) => CrlSource::Issuer(Name::from_der(certificate.issuer())?),
         };
         Ok(Question::Crl { source, this_update: known.map(Crl::this_update) })
     }

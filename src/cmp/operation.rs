@@ -27,15 +27,17 @@ use super::diagnosis::diagnose;
 use super::info::Information;
 use super::issued::Issued;
 use super::request::{Request, RequestKind};
-use super::response::Inbox;
+use super::response::{self, Inbox};
 use super::revoke::Revoked;
 use super::signer::Signer;
 use super::transaction::{Transaction, Unprotected, general_info};
 use crate::asn1::cmp::BodyType;
+use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
 use crate::error::Error;
 use crate::time::Time;
+use crate::validation::StatusSources;
 
 /// What the owner of an operation is to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +97,20 @@ pub(super) enum Phase {
     Encapsulation,
     /// Everything is said, and the certificate is not valid yet.
     Validity,
+}
+
+/// Why a step does not go on.
+pub(super) enum Halt {
+    /// The operation is over.
+    Failed(Error),
+    /// What was handed in proves nothing; the operation waits for something better.
+    Refused(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Halt::Failed(error)
+    }
 }
 
 pub(super) enum State {
@@ -196,41 +212,65 @@ impl Operation {
     /// Moves on as far as possible without the owner. Never blocks. `now` is the present.
     ///
     /// A step in the same state answers the same action: after [`Action::Send`] without an answer the message can be
-    /// sent again. Errors end the operation and are answered again by every later step.
+    /// sent again. Errors end the operation and are answered again by every later step; but for one about an answer that was
+    /// handed in by [`Operation::feed`] and proves nothing: then [`Operation::has_failed`] says no, and the right answer can be fed.
     pub fn step(&mut self, now: Time) -> Result<Action, Error> {
         loop {
             match self.advance(self.corrected(now)) {
                 Ok(Some(action)) => return Ok(action),
                 Ok(None) => {}
-                Err(error) => return Err(self.fail(error)),
+                Err(Halt::Refused(error)) => return Err(error),
+                Err(Halt::Failed(error)) => return Err(self.fail(error)),
             }
         }
     }
 
     /// Hands in the server's answer; the next step looks at it.
     ///
+    /// Answers that people carry get mixed up: the file of another device, the request itself, an answer to an earlier message, a
+    /// web page. What does not prove to be the server's answer to this message is refused by the next step, and the operation goes on
+    /// waiting: only who can protect an answer ends it.
+    ///
     /// Errors: no message is under way (the bytes are dropped, the operation goes on), or the answer is above the limit.
     pub fn feed(&mut self, answer: &[u8]) -> Result<(), Error> {
-        self.receive(answer, false)
+        self.receive(Inbox { answer: answer.to_vec(), is_mutually_authenticated: false, is_handed_in: true })
+    }
+
+    /// The same for what answered by a connection made for this message. There is no better answer to wait for: if it proves
+    /// nothing, the operation ends, unless it is the answer to a poll.
+    pub(crate) fn feed_by_connection(&mut self, answer: &[u8]) -> Result<(), Error> {
+        self.receive(Inbox { answer: answer.to_vec(), is_mutually_authenticated: false, is_handed_in: false })
     }
 
     /// The same for an answer that came by TLS in which the server was authenticated and the client showed its own
     /// certificate. It differs only with [`Credential::MutualTls`]: there, such answers need no protection of their own.
     pub fn feed_mutually_authenticated(&mut self, answer: &[u8]) -> Result<(), Error> {
-        self.receive(answer, true)
+        self.receive(Inbox { answer: answer.to_vec(), is_mutually_authenticated: true, is_handed_in: false })
     }
 
-    fn receive(&mut self, answer: &[u8], is_mutually_authenticated: bool) -> Result<(), Error> {
+    fn receive(&mut self, inbox: Inbox) -> Result<(), Error> {
         if !matches!(self.state, State::Sent { .. }) {
             return Err(Error::new(Code::State, "an answer was fed, but no message is under way"));
         }
         let most = self.context.limits.max_message_bytes;
-        if answer.len() > most {
-            let words = format!("the answer has {} bytes, the limit is {most}", answer.len());
+        if inbox.answer.len() > most {
+            let words = format!("the answer has {} bytes, the limit is {most}", inbox.answer.len());
             return Err(Error::new(Code::TooLarge, words));
         }
-        self.inbox = Some(Inbox { answer: answer.to_vec(), is_mutually_authenticated });
+        self.inbox = Some(inbox);
         Ok(())
+    }
+
+    /// Who has signed an answer to the message under way, and what can help to its path: for who gets status data before the answer
+    /// is judged. `None` where no status is asked for, and where the signature is nobody's: nobody is asked about certificates that
+    /// have only come along.
+    pub(crate) fn signer_of(&self, answer: &[u8], now: Time) -> Option<(Certificate, Vec<Certificate>)> {
+        response::signer_of(&self.believing_adopted(), self.transaction.as_ref()?, answer, now)
+    }
+
+    /// Status data about signers of answers, in place of the settings'.
+    pub(crate) fn set_signer_status(&mut self, status: StatusSources) {
+        Arc::make_mut(&mut self.context).signer_status = status;
     }
 
     /// The message to send, DER; after [`Action::Send`].
@@ -421,13 +461,13 @@ impl Operation {
     }
 
     /// One transition; `None` means: look again.
-    fn advance(&mut self, now: Time) -> Result<Option<Action>, Error> {
+    fn advance(&mut self, now: Time) -> Result<Option<Action>, Halt> {
         self.check_total_time(now)?;
         if std::mem::take(&mut self.is_restored) {
             self.judge_restored(now)?;
         }
         match &mut self.state {
-            State::Begin => self.begin(now).map(|()| None),
+            State::Begin => Ok(self.begin(now).map(|()| None)?),
             State::SignPossession { .. } | State::SignMessage { .. } => Ok(Some(Action::Sign)),
             State::Sent { under_way, .. } => match self.inbox.take() {
                 None => Ok(Some(Action::Send)),
@@ -452,10 +492,10 @@ impl Operation {
             State::Deciding => Ok(Some(Action::Accept)),
             State::Decided { rejection } => {
                 let rejection = rejection.take();
-                self.decided(rejection, now).map(|()| None)
+                Ok(self.decided(rejection, now).map(|()| None)?)
             }
             State::Done => Ok(Some(Action::Done)),
-            State::Failed(error) => Err(error.clone()),
+            State::Failed(error) => Err(Halt::Failed(error.clone())),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::crypto::{CryptoError, SignatureAlgorithm};
 use crate::error::{Error, Refused};
 use crate::time::Time;
 use crate::validation::names::name_hash;
-use crate::validation::{TrustAnchors, same_name};
+use crate::validation::{RevocationMode, TrustAnchors, same_name};
 use crate::words::quoted;
 
 /// RFC 9483 section 3.5: a senderNonce of at least 128 bits.
@@ -55,6 +55,8 @@ type Protection = (ProtectedBy, Option<Bearer>);
 pub(super) struct Inbox {
     pub answer: Vec<u8>,
     pub is_mutually_authenticated: bool,
+    /// By the owner of the operation, who may have another one: not by a connection made for the message.
+    pub is_handed_in: bool,
 }
 
 /// Why an answer is not taken.
@@ -124,7 +126,8 @@ fn prove(
     check_transaction_id(transaction, &message).map_err(|error| unmatched(context, &message, error))?;
     if !is_error && !allowed.contains(&message.body_type()) {
         let expected: Vec<&str> = allowed.iter().map(|b| b.name()).collect();
-        let words = format!("expected {} or error, got {}", expected.join(" or "), message.body_type());
+        let what = if is_request(message.body_type()) { ", which is a request and no answer" } else { "" };
+        let words = format!("expected {} or error, got {}{what}", expected.join(" or "), message.body_type());
         return Err(Error::new(Code::UnexpectedBody, words));
     }
     check_nonces(context, transaction, &message).map_err(|error| unmatched(context, &message, error))?;
@@ -141,6 +144,23 @@ fn prove(
         transaction.follow_time(time.ok_or(error)?.since(now));
     }
     Ok((message, protected_by))
+}
+
+/// What end entities send: handed in by mistake for its answer.
+fn is_request(body: BodyType) -> bool {
+    use BodyType as Body;
+    const REQUESTS: [Body; 9] = [
+        Body::IR,
+        Body::CR,
+        Body::P10CR,
+        Body::KUR,
+        Body::RR,
+        Body::GENM,
+        Body::CERTCONF,
+        Body::POLLREQ,
+        Body::POPDECR,
+    ];
+    REQUESTS.contains(&body)
 }
 
 /// RFC 9483 section 3.2: one kind of protection for a whole transaction. Who answered with the shared secret does not go on
@@ -341,6 +361,31 @@ pub(super) fn check_signature(
         );
         Error::new(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::NoSigner))
     }))
+}
+
+/// Whose signature is under an answer to our last message, before it is asked whether he may; with all that can help to his path.
+pub(super) fn signer_of(
+    context: &Context,
+    transaction: &Transaction,
+    answer: &[u8],
+    now: Time,
+) -> Option<(Certificate, Vec<Certificate>)> {
+    if context.signer_revocation.mode == RevocationMode::Off {
+        return None;
+    }
+    let message = PkiMessage::from_der(answer.to_vec(), &context.limits).ok()?;
+    message.protection()?;
+    check_transaction_id(transaction, &message).ok()?;
+    check_nonces(context, transaction, &message).ok()?;
+    let algorithm = message.header().protection_alg.as_deref().filter(|algorithm| !is_mac(algorithm))?;
+    let algorithm = SignatureAlgorithm::from_der(algorithm).ok().filter(|algorithm| !algorithm.is_weak())?;
+    let (own, came) = candidates(context, transaction, &message, now);
+    let signer = own
+        .iter()
+        .chain(came.iter().take(MOST_STRANGERS))
+        .find(|candidate| is_by(context, &message, &algorithm, candidate).is_ok())?;
+    let helpers = own_certificates(context).chain(&transaction.signer_path).chain(message.extra_certs());
+    Some((signer.clone(), helpers.cloned().collect()))
 }
 
 /// Certificates that may have signed: the owner's own, the signer known from before first among them; and those that came.

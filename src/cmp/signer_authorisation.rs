@@ -1,8 +1,9 @@
 //! Whom the owner lets sign, and what a certificate says that its key is for.
 
+use crate::asn1::der::Cursor;
 use crate::asn1::name::Name;
-use crate::asn1::oid;
-use crate::asn1::x509::Certificate;
+use crate::asn1::oid::{self, Oid};
+use crate::asn1::x509::{Certificate, read_oid};
 use crate::error::Error;
 use crate::validation::same_name;
 
@@ -24,6 +25,9 @@ pub struct SignerAuthorisation {
     /// It must be one of these certificates: an RA's, known from a file or from genm caCerts. They still need a valid path
     /// to the CMP anchors.
     pub pins: Option<Vec<Certificate>>,
+    /// Its certificate must be issued under one of these policies (certificatePolicies, RFC 5280 section 4.2.1.4), and so must the CA
+    /// certificates above it that name policies, or under anyPolicy. Empty: under any.
+    pub policies: Vec<Oid>,
 }
 
 impl SignerAuthorisation {
@@ -49,7 +53,7 @@ impl SignerAuthorisation {
 
     /// Whether the owner has said who it is.
     pub(super) fn is_said(&self) -> bool {
-        self.cmc_purpose || !self.subjects.is_empty() || self.pins.is_some()
+        self.cmc_purpose || !self.subjects.is_empty() || self.pins.is_some() || !self.policies.is_empty()
     }
 
     /// What the owner's words have against a signer.
@@ -86,4 +90,37 @@ pub(super) fn has_purpose(signer: &Certificate, wanted: &[oid::Oid]) -> Result<b
         }
     }
     Ok(false)
+}
+
+/// Whether one of these policies stands in the first certificate of a path and in all CA certificates below the anchor that name
+/// policies. Mappings are another CA's word, and are not followed.
+pub(super) fn is_under(chain: &[Certificate], wanted: &[Oid]) -> Result<bool, Error> {
+    if wanted.is_empty() {
+        return Ok(true);
+    }
+    let cas = chain[1..].split_last().map_or(&[][..], |(_, below)| below);
+    let mut left = wanted.to_vec();
+    for (index, certificate) in chain[..1].iter().chain(cas).enumerate() {
+        let Some(named) = named_policies(certificate)? else {
+            if index == 0 {
+                return Ok(false);
+            }
+            continue;
+        };
+        let is_any = index > 0 && named.contains(&oid::ANY_POLICY);
+        left.retain(|policy| is_any || named.contains(policy));
+    }
+    Ok(!left.is_empty())
+}
+
+/// The identifiers in certificatePolicies; `None` without it.
+fn named_policies(certificate: &Certificate) -> Result<Option<Vec<Oid>>, Error> {
+    let Some(extension) = certificate.extension(oid::CE_CERTIFICATE_POLICIES) else { return Ok(None) };
+    let mut list = Cursor::sequence(extension.value, "CertificatePolicies")?;
+    let mut named = Vec::new();
+    while !list.is_empty() {
+        let policy = list.expect(::der::Tag::Sequence, "a PolicyInformation")?;
+        named.push(read_oid(&mut Cursor::new(policy.value, "PolicyInformation")?)?);
+    }
+    Ok(Some(named))
 }

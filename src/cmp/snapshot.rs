@@ -315,6 +315,7 @@ fn write_question(question: &Question) -> (i64, Vec<u8>) {
             let (tag, text) = match source {
                 CrlSource::DistributionPoint(uri) => (0xa0, uri.as_bytes()),
                 CrlSource::Issuer(name) => (0xa1, name.as_der()),
+                CrlSource::PointName(name) => (0xa2, &name[..]),
             };
             (3, [element(tag, &[&octets(text)]), time].concat())
         }
@@ -330,12 +331,13 @@ fn read_question(number: i64, fields: &mut Cursor<'_>) -> Result<Question, Error
         1 => Question::RootUpdate { old: Certificate::from_der(&read_octets(fields)?)? },
         2 => Question::RequestTemplate,
         3 => {
-            let source = match fields.optional_context(0, true)? {
-                Some(field) => {
+            let source = match (fields.optional_context(0, true)?, fields.optional_context(2, true)?) {
+                (None, Some(field)) => CrlSource::PointName(read_octets(&mut Cursor::new(field.value, WHAT)?)?),
+                (Some(field), _) => {
                     let uri = read_octets(&mut Cursor::new(field.value, WHAT)?)?;
                     CrlSource::DistributionPoint(String::from_utf8_lossy(&uri).into_owned())
                 }
-                None => {
+                (None, None) => {
                     let field = fields.expect(crate::asn1::der::context(1, true), "the CRL's issuer")?;
                     CrlSource::Issuer(Name::from_der(&read_octets(&mut Cursor::new(field.value, WHAT)?)?)?)
                 }

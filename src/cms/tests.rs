@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
+use super::content_info::{encode_content_info, read_content_info};
 use super::*;
-use crate::asn1::oid;
-use crate::crypto::{ExternalKey, KeyKind, PrivateKey, Provider, default_provider};
+use crate::asn1::der::{Cursor, element, sequence};
+use crate::asn1::oid::{self, Oid};
+use crate::crypto::{CryptoError, ExternalKey, KeyKind, PrivateKey, Provider, default_provider};
 use crate::limits::{self, Limits};
 
 const KINDS: [KeyKind; 8] = [

@@ -18,7 +18,7 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBu
 use zeroize::Zeroizing;
 
 use super::error::{Phase, TransportError};
-use super::folding::Folding;
+use super::head::Head;
 use super::resolve::{MAX_ADDRESSES, Resolve, cancelled, look_up};
 use super::tls::{Session, TlsClient};
 use super::url::Url;
@@ -219,7 +219,8 @@ impl Connector for LinkConnector {
             send_error: None,
             prefix,
             begins_request: true,
-            folding: Folding::default(),
+            head: Head::default(),
+            ready: Vec::new(),
             link: link.clone(),
             read_timeout: None,
             write_timeout: None,
@@ -273,7 +274,9 @@ pub(super) struct LinkTransport {
     /// Scheme and authority, put before the path where a proxy is asked (RFC 9112 section 3.2.2).
     prefix: Option<String>,
     begins_request: bool,
-    folding: Folding,
+    head: Head,
+    /// The answer's header in plain form, and what came behind it, as far as it is not passed on.
+    ready: Vec<u8>,
     link: Arc<Link>,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
@@ -306,35 +309,44 @@ impl LinkTransport {
         }
     }
 
-    fn receive(&mut self, timeout: NextTimeout) -> Result<usize, ureq::Error> {
+    /// Answers how many bytes are ready; `None`: something came, and the header is not whole yet.
+    fn receive(&mut self, timeout: NextTimeout) -> Result<Option<usize>, ureq::Error> {
         let timeout = timeout.for_read();
         let end = timeout.not_zero().map(|d| Instant::now() + *d);
         let mut left = timeout.not_zero().map(|d| *d);
         loop {
+            let free = self.buffers.input_append_buf();
+            if free.is_empty() {
+                return Err(ureq::Error::LargeResponseHeader(0, 0));
+            }
+            if !self.ready.is_empty() {
+                let count = self.ready.len().min(free.len());
+                free[..count].copy_from_slice(&self.ready[..count]);
+                self.ready.drain(..count);
+                return Ok(Some(count));
+            }
             if left != self.read_timeout {
                 self.stream.set_read_timeout(left)?;
                 self.read_timeout = left;
             }
-            let buffer = self.buffers.input_append_buf();
-            let held_len = self.folding.held().len();
-            let Some((held, free)) = buffer.split_at_mut_checked(held_len).filter(|(_, free)| !free.is_empty()) else {
-                return Err(ureq::Error::LargeResponseHeader(buffer.len(), buffer.len()));
-            };
-            held.copy_from_slice(self.folding.held());
+            let mut piece = [0; 4096];
+            let into = if self.head.changes_nothing() { free } else { &mut piece[..] };
             let outcome = match &mut self.session {
-                Some(session) => session.read(&self.stream, free),
-                None => (&*self.stream).read(free),
+                Some(session) => session.read(&self.stream, into),
+                None => (&*self.stream).read(into),
             };
             match outcome {
-                Ok(0) => {
-                    self.folding.end();
-                    return Ok(held_len);
+                Ok(0) if self.head.is_past() => return Ok(Some(0)),
+                Ok(0) => return Err(io::Error::other(self.head.ended()).into()),
+                Ok(count) if self.head.changes_nothing() => return Ok(Some(count)),
+                Ok(count) => {
+                    self.ready = self.head.pass(&piece[..count]).map_err(io::Error::other)?;
+                    if self.ready.is_empty() && !self.head.is_past() {
+                        return Ok(None);
+                    }
+                    // Within a body "nothing" would mean its end.
+                    left = end.map(|end| end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
                 }
-                Ok(count) => match self.folding.pass(&mut buffer[..held_len + count]) {
-                    // A line end alone: whether the line goes on is not known yet.
-                    0 => left = end.map(|end| end.saturating_duration_since(Instant::now())),
-                    ready => return Ok(ready),
-                },
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {
                     left = end.map(|end| end.saturating_duration_since(Instant::now()));
                     if left.is_some_and(|l| l.is_zero()) {
@@ -368,7 +380,8 @@ impl Transport for LinkTransport {
             _ => self.pending.extend_from_slice(output),
         }
         self.begins_request = false;
-        self.folding = Folding::default();
+        self.head = Head::default();
+        self.ready.clear();
         if self.pending.len() > MAX_COALESCED_BYTES { self.flush(timeout) } else { Ok(()) }
     }
 
@@ -386,8 +399,12 @@ impl Transport for LinkTransport {
             (Err(ureq::Error::Io(e)), Some(_)) if e.get_ref().is_some_and(|e| e.is::<TransportError>()) => {
                 return Err(e.into());
             }
-            (Ok(0) | Err(ureq::Error::Io(_)), Some(send_error)) => return Err(send_error.into()),
+            (Ok(Some(0)) | Err(ureq::Error::Io(_)), Some(send_error)) => return Err(send_error.into()),
             (received, _) => received?,
+        };
+        let Some(count) = count else {
+            self.link.has_received.store(true, Ordering::Relaxed);
+            return Ok(true);
         };
         if count > 0 {
             self.link.has_received.store(true, Ordering::Relaxed);
@@ -408,7 +425,7 @@ impl Transport for LinkTransport {
             stream.set_nonblocking(false)?;
             Ok(silent)
         };
-        is_silent(&self.stream).unwrap_or(false)
+        self.ready.is_empty() && is_silent(&self.stream).unwrap_or(false)
     }
 
     fn is_tls(&self) -> bool {

@@ -264,6 +264,38 @@ fn rule_of(error: &TransportError) -> Option<(&'static str, &'static str, Option
             ("RFC 4511 section 4.5.3", "the entry in the directory that was asked", None)
         }
         (Party::Directory, _) => ("RFC 4511 section 4.5.2", "an entry with the attribute, for anybody to read", None),
+        (Party::Server, Kind::TooLarge) if error.phase == Phase::Await => (
+            "RFC 9110 section 5.4",
+            "a header of 32768 bytes at most",
+            Some("something before the CMP server adds header fields, such as cookies"),
+        ),
+        (Party::Server, Kind::Busy) if error.status == Some(429) => (
+            "RFC 6585 section 4",
+            "an answer, not a request to come back",
+            Some(
+                "a front end that limits the rate turned the message away (seen at Nokia NCM and Insta): it was not processed; profile nokia-ncm tries again, or set max_retries",
+            ),
+        ),
+        (Party::Server, Kind::HttpStatus) if error.status == Some(407) => (
+            "RFC 9110 section 15.5.8",
+            "an answer of the server, not of a proxy",
+            Some("a proxy wants a login: set the login of the proxy"),
+        ),
+        (Party::Server, Kind::Broken) if error.phase == Phase::Await => {
+            let hint = match &error.detail {
+                words if words.contains("TLS record") => {
+                    Some("the server speaks TLS at this port: https:// in place of http://")
+                }
+                words if words.contains("without an answer") => Some(
+                    "servers that expect TLS at this port (https://), and those that the request frightened away, close without a word",
+                ),
+                words if words.contains("not an HTTP answer") => {
+                    Some("another service listens at this port: it is not the one for CMP over HTTP")
+                }
+                _ => None,
+            };
+            ("RFC 9112 section 4", "an HTTP answer", hint)
+        }
         (Party::CoapServer, Kind::Connect) => ("RFC 9482 section 2.3", "a CoAP server that takes datagrams", None),
         _ => return None,
     })

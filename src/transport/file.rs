@@ -103,7 +103,8 @@ impl Exchange for FileExchange {
         if !is_there {
             write_message(&self.request_path(number), request)?;
         }
-        read_message(&self.answer_path(number), limits.max_reply_bytes).map(Reply::from_body)
+        let body = read_message(&self.answer_path(number), limits.max_reply_bytes)?;
+        Ok(Reply { is_handed_in: true, ..Reply::from_body(body) })
     }
 }
 
@@ -117,13 +118,18 @@ fn check_extension(path: &Path) -> Result<(), TransportError> {
 }
 
 fn check_one_message(path: &Path, message: &[u8]) -> Result<(), TransportError> {
-    // RFC 9483 6.4.1: one DER message only, no header or trailer around it.
+    use crate::asn1::der::{Cursor, as_text};
+    // RFC 9483 6.4.1: one DER message only, no header or trailer around it. A line end that an editor has put behind it is
+    // read over with the message.
+    let length = Cursor::new(message, "PKIMessage").ok().and_then(|cursor| cursor.first_element_length());
+    let is_one = length
+        .is_some_and(|length| message[length..].iter().all(|byte| matches!(byte, 0 | b' ' | b'\t' | b'\r' | b'\n')));
+    let text = as_text(message, "one PKIMessage").map(|error| error.to_string());
     let found = match shape_of(message) {
-        Shape::Sequence if crate::asn1::der::Cursor::sequence(message, "PKIMessage").is_ok() => return Ok(()),
+        Shape::Sequence if is_one => return Ok(()),
         Shape::Sequence => "bytes behind the message".to_owned(),
         Shape::CutShort { expected_len } => format!("{} bytes of {expected_len}", message.len()),
-        Shape::Other if message.starts_with(b"-----BEGIN") => "PEM".to_owned(),
-        Shape::Other => "something else".to_owned(),
+        Shape::Other => text.unwrap_or_else(|| "something else".to_owned()),
     };
     let detail = format!("{}: expected exactly one DER message, found {found}", path.display());
     Err(TransportError::new(TransportErrorKind::ContentType, Phase::Body, detail))

@@ -1,5 +1,7 @@
 //! CMP over HTTP (RFC 9811, RFC 6712).
 
+use base64ct::{Base64, Encoding};
+
 use super::error::{Phase, TransportError, TransportErrorKind};
 use super::url::Url;
 use super::wire::{Wire, WireReply, WireRequest, header_text, location, retry_after_seconds};
@@ -109,10 +111,20 @@ fn judge(reply: WireReply, strict: bool) -> Result<Reply, TransportError> {
         server_words: if reply.body_error.is_none() { words_of(&reply.body) } else { None },
         ..TransportError::new(kind, Phase::Body, detail)
     };
-    let found = || match (&content_type, reply.body.is_empty()) {
-        (_, true) => "an empty body".to_owned(),
-        (Some(content_type), _) => content_type.clone(),
-        (None, _) => format!("{} bytes without a content type", reply.body.len()),
+    let is_compressed = reply.body_error.as_ref().is_some_and(|e| e.kind == TransportErrorKind::ContentType);
+    let found = || {
+        let named = match (&content_type, reply.body.is_empty()) {
+            (_, true) => return "an empty body".to_owned(),
+            (Some(content_type), _) => content_type.clone(),
+            (None, _) => format!("{} bytes without a content type", reply.body.len()),
+        };
+        match shape {
+            _ if is_compressed => format!("{named}, compressed, which was not accepted"),
+            Shape::CutShort { expected_len } if is_pkixcmp => {
+                format!("{named} that ends after {} of {expected_len} bytes", reply.body.len())
+            }
+            _ => named,
+        }
     };
 
     // RFC 9811 3.1: 200 is the one status of success; an answer may also come with 4xx and 5xx. Never with a redirect,
@@ -131,7 +143,14 @@ fn judge(reply: WireReply, strict: bool) -> Result<Reply, TransportError> {
     if let Some(cause) = &reply.body_error {
         return Err(error(cause.kind, cause.detail.clone()));
     }
+    if let Some(form) = message_in_text(&reply.body) {
+        let detail = format!("expected a CMP message in DER (RFC 9811 section 3.2), found one in {form}");
+        return Err(TransportError { server_words: None, ..error(TransportErrorKind::ContentType, detail) });
+    }
     match shape {
+        Shape::Sequence if content_type.as_deref().is_some_and(is_of_x509) && !begins_like_a_message(&reply.body) => {
+            Err(error(TransportErrorKind::ContentType, format!("expected a CMP message, found {}", found())))
+        }
         Shape::CutShort { expected_len } => {
             let detail = format!("the answer ends after {} of {expected_len} bytes", reply.body.len());
             Err(error(TransportErrorKind::Broken, detail))
@@ -156,10 +175,43 @@ fn judge(reply: WireReply, strict: bool) -> Result<Reply, TransportError> {
             content_type_is_unusual: !is_pkixcmp,
             connection_was_reused: reply.connection_was_reused,
             is_mutually_authenticated: reply.is_mutually_authenticated,
+            is_handed_in: false,
             content_type,
             body: reply.body,
         }),
     }
+}
+
+/// PEM or base64 around a message, as it was taken from a file: which of them; `None` if it is something else.
+fn message_in_text(body: &[u8]) -> Option<&'static str> {
+    let text = std::str::from_utf8(body).ok()?.trim();
+    let (form, inner) = match text.strip_prefix("-----BEGIN ") {
+        Some(rest) => ("PEM", rest.split_once("-----")?.1.split("-----END").next()?),
+        None => ("base64", text),
+    };
+    let inner: String = inner.split_ascii_whitespace().collect();
+    let der = Base64::decode_vec(&inner).ok()?;
+    begins_like_a_message(&der).then_some(form)
+}
+
+/// `PKIMessage ::= SEQUENCE { header SEQUENCE { pvno INTEGER, sender [tag] ...`: neither a certificate nor a CRL nor OCSP.
+fn begins_like_a_message(body: &[u8]) -> bool {
+    let inside = |der: &[u8]| match der {
+        [0x30, length, rest @ ..] => {
+            rest.get(usize::from(length & 0x7f) * usize::from(length >> 7)..).map(<[u8]>::to_vec)
+        }
+        _ => None,
+    };
+    let header = inside(body).and_then(|content| inside(&content));
+    header.is_some_and(|header| matches!(header[..], [0x02, 1, _, 0xa0..=0xa8 | 0x81..=0x88, ..]))
+}
+
+/// Other documents in DER, which a wrong path on a CA's web server leads to.
+fn is_of_x509(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = media_type.strip_prefix("application/").unwrap_or_default();
+    ["pkix-", "x-x509-", "ocsp-", "pkcs7-", "x-pkcs7-", "pkcs10"].iter().any(|prefix| kind.starts_with(prefix))
+        && !is_pkixcmp(content_type)
 }
 
 /// In any case, with any parameters; `-poll` is what drafts called it (RFC 9811 section 4).

@@ -4,6 +4,8 @@
 //! bytes; a [`Fetch`] gets a CRL, a certificate or an OCSP response by URL. Both are traits, so that a host may bring
 //! its own network stack. Failures are [`TransportError`]s with every fact that is known.
 
+#[cfg(feature = "http")]
+mod chunks;
 #[cfg(feature = "coap")]
 pub mod coap;
 #[cfg(feature = "http")]
@@ -12,7 +14,7 @@ mod error;
 pub mod fetch;
 pub mod file;
 #[cfg(feature = "http")]
-mod folding;
+mod head;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "ldap")]
@@ -130,6 +132,8 @@ pub struct Reply {
     pub connection_was_reused: bool,
     /// It came by TLS from a server that was authenticated and that asked for the client's certificate and got it.
     pub is_mutually_authenticated: bool,
+    /// People carried it, who may have mixed up two files: one that is no answer to the message does not end the operation.
+    pub is_handed_in: bool,
 }
 
 impl Reply {

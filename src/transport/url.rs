@@ -51,7 +51,9 @@ pub struct Url {
 
 impl Url {
     /// Splits and checks. Refused: other schemes, user names and passwords, fragments, anything outside visible ASCII.
+    /// White space around it, as it comes along when a URL is pasted or read from a file, is not part of it.
     pub fn parse(text: &str) -> Result<Self, TransportError> {
+        let text = text.trim_matches([' ', '\t', '\r', '\n']);
         if text.len() > MAX_URL_BYTES {
             return Err(invalid(format!("the URL has {} bytes, the limit is {MAX_URL_BYTES}", text.len())));
         }
@@ -88,6 +90,12 @@ impl Url {
             return Err(invalid("the URL holds a user name; credentials do not belong there".to_owned()));
         }
         let (host, port) = split_authority(authority, scheme.default_port())?;
+        // RFC 3986 section 2: no characters of a URI. `<NAME>` is a place in an example that nobody has filled in.
+        if let Some(c) = target.chars().find(|c| r#"<>"\^`{|}"#.contains(*c)) {
+            let words =
+                if c == '<' { "a place between < and > is to be filled in" } else { "it must be percent-encoded" };
+            return Err(invalid(format!("the URL's path holds {}: {words}", crate::words::character(c))));
+        }
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
         Ok(Url { scheme, host: host.to_ascii_lowercase(), port, authority: authority.to_owned(), target })
     }
@@ -189,7 +197,7 @@ pub(super) fn split_authority(authority: &str, default_port: u16) -> Result<(&st
                 rest.split_once(']').ok_or_else(|| invalid(format!("{authority}: the bracket is not closed")))?;
             if let Some((_, zone)) = host.split_once('%') {
                 // RFC 6874 is not implemented; a zone has a meaning on this host alone.
-                let zone = crate::words::quoted(zone);
+                let zone = crate::words::quoted(zone.strip_prefix("25").unwrap_or(zone));
                 return Err(invalid(format!(
                     "[{host}] has the zone {zone}, which is not supported: use an address without"
                 )));
@@ -233,6 +241,7 @@ mod tests {
             assert_eq!((url.target(), url.host(), url.port()), (target, "ca.example", 8080));
         }
         assert_eq!(Url::parse("http://h").unwrap().target(), "/");
+        assert_eq!(Url::parse(" http://h/x\r\n").unwrap().to_string(), "http://h/x");
         assert_eq!(Url::parse("http://h?q").unwrap().target(), "/?q");
         assert_eq!(Url::parse("HTTPS://h").unwrap().port(), 443);
         let v6 = Url::parse("http://[::1]:81/x").unwrap();
@@ -248,6 +257,9 @@ mod tests {
             ("http://user:pw@h/", "user name"),
             ("http://h/#top", "fragment"),
             ("http://h/a b", "percent-encoded"),
+            ("http://h/a\"b", "'\"': it must be percent-encoded"),
+            ("http://h/a\\b", "must be percent-encoded"),
+            ("http://h/.well-known/cmp/p/<NAME>", "is to be filled in"),
             ("http://h/\r\nX: y", "percent-encoded"),
             ("http://h:0/", "port"),
             ("http://h:65536/", "port"),

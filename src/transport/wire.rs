@@ -12,12 +12,11 @@ use zeroize::Zeroizing;
 use super::ExchangeLimits;
 use super::connection::{Link, LinkConnector, LinkResolver};
 use super::error::{Phase, TransportError, TransportErrorKind};
+use super::head::MAX_HEADER_BYTES;
 use super::resolve::{Resolve, SystemResolver};
 use super::tls::{TlsClient, TlsConfig};
 use super::url::{Scheme, Url};
-
-/// Longest header of an answer, in bytes. Real ones stay under 2 KiB.
-const MAX_HEADER_BYTES: usize = 32 * 1024;
+use crate::time::Time;
 
 /// How long an idle connection is kept. CMP polls are minutes apart; one that died meanwhile is noticed and replaced.
 const IDLE_AGE: Duration = Duration::from_secs(3600);
@@ -354,9 +353,16 @@ impl Wire {
             }
             ureq::Error::Io(e) => match e.get_ref().and_then(|e| e.downcast_ref::<TransportError>()) {
                 Some(known) => return known.clone(),
+                None if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    (broken, "the server closed the connection".to_owned())
+                }
                 None => (broken, e.to_string()),
             },
-            ureq::Error::Protocol(e) => (TransportErrorKind::Broken, format!("not an HTTP answer: {e}")),
+            // Header and chunks have been written anew before the library saw them.
+            ureq::Error::Protocol(_) => (
+                TransportErrorKind::Broken,
+                "the answer's body is not as HTTP has it (RFC 9112 section 6.3)".to_owned(),
+            ),
             ureq::Error::BadUri(e) => (TransportErrorKind::Invalid, e),
             ureq::Error::Http(e) => (TransportErrorKind::Invalid, e.to_string()),
             other => (broken, other.to_string()),
@@ -375,14 +381,23 @@ fn describe_timeout(which: ureq::Timeout, limits: &ExchangeLimits) -> String {
     format!("{what} within {}", crate::words::duration(limit))
 }
 
-/// Retry-After in seconds (RFC 9110 section 10.2.3). The form with a date needs a clock: not read.
+/// Retry-After in seconds (RFC 9110 section 10.2.3). A date counts from the server's own clock, as its Date has it, or else from
+/// the system's.
 pub(super) fn retry_after_seconds(headers: &HeaderMap) -> Option<u32> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
+    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // More digits than fit mean "a very long time".
+        return Some(value.parse().unwrap_or(u32::MAX));
     }
-    // More digits than fit mean "a very long time".
-    Some(value.parse().unwrap_or(u32::MAX))
+    let until = Time::from_http_date(value)?;
+    let theirs = headers.get(header::DATE).and_then(|date| Time::from_http_date(date.to_str().ok()?));
+    let seconds = until.since(theirs.unwrap_or_else(system_time));
+    Some(u32::try_from(seconds.max(0)).unwrap_or(u32::MAX))
+}
+
+fn system_time() -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Time::from_unix(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// Refuses a body that is compressed, by its header or, without one, by the mark of gzip. A header that is not true harms

@@ -9,6 +9,7 @@ const MAX_BYTES: usize = 16 * 1024;
 pub(super) fn words_of(body: &[u8]) -> Option<String> {
     let head = &body[..body.len().min(MAX_BYTES)];
     let text = match std::str::from_utf8(head) {
+        _ if is_utf_16(head).is_some() => from_utf_16(head),
         Ok(text) => text.to_owned(),
         // Cut within a character.
         Err(error) if body.len() > head.len() && error.error_len().is_none() => {
@@ -34,6 +35,27 @@ pub(super) fn words_of(body: &[u8]) -> Option<String> {
         words.push_str(" ...");
     }
     (!words.is_empty()).then_some(words)
+}
+
+/// Whether this is UTF-16, as servers on Windows write it, and whether its high bytes come first.
+fn is_utf_16(body: &[u8]) -> Option<bool> {
+    match body {
+        [0xfe, 0xff, ..] => Some(true),
+        [0xff, 0xfe, ..] => Some(false),
+        // Without a mark: markup or JSON begins with two ASCII characters.
+        [0, b'<' | b'{', 0, b'!'..=b'~', ..] => Some(true),
+        [b'<' | b'{', 0, b'!'..=b'~', 0, ..] => Some(false),
+        _ => None,
+    }
+}
+
+fn from_utf_16(body: &[u8]) -> String {
+    let is_big = is_utf_16(body).unwrap_or_default();
+    let units = body.chunks_exact(2).map(|pair| match is_big {
+        true => u16::from_be_bytes([pair[0], pair[1]]),
+        false => u16::from_le_bytes([pair[0], pair[1]]),
+    });
+    char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
 /// The text between the tags of HTML or XML, but for scripts and styles.
@@ -64,6 +86,9 @@ mod tests {
         assert_eq!(words_of(b"{\"message\": \"no\"}").unwrap(), "{\"message\": \"no\"}");
         assert_eq!(words_of("Ger\u{e4}t".as_bytes()).unwrap(), "Ger\u{e4}t");
         assert_eq!(words_of(b"Ger\xe4t").unwrap(), "Ger\u{e4}t");
+        let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        assert_eq!(words_of(&wide("\u{feff}n\u{f6}")).unwrap(), "n\u{f6}");
+        assert_eq!(words_of(&wide("<p>No</p>")).unwrap(), "No");
         let page = b"<html><head><style>b{x:y}</style><title>Error</title></head><body><b>No</b> alias</body></html>";
         assert_eq!(words_of(page).unwrap(), "Error No alias");
     }

@@ -56,6 +56,7 @@ pub fn validate(
         revoked: false,
         contested: None,
         worst: None,
+        about: 0,
         notes: Vec::new(),
     };
     search.run()
@@ -127,6 +128,8 @@ struct Search<'a> {
     contested: Option<Box<(ValidPath, Vec<Finding>)>>,
     /// The most telling failure so far.
     worst: Option<Vec<Finding>>,
+    /// The certificate that the first of them is about.
+    about: usize,
     notes: Vec<Finding>,
 }
 
@@ -141,7 +144,7 @@ impl<'a> Search<'a> {
             self.notes.push(Finding::note(Code::ClockMissing, None, text));
         }
         if let Some(reason) = self.against_leaf() {
-            self.record(0, &reason);
+            self.record(0, 0, &reason);
             return self.refused();
         }
         let mut path = Vec::with_capacity(8);
@@ -171,7 +174,7 @@ impl<'a> Search<'a> {
             let leaf = self.nodes[0].certificate;
             let path = ValidPath::new(vec![leaf.clone()], leaf.not_after(), None, None, self.checks);
             if let Some(reason) = self.against_presented(&path) {
-                self.record(0, &reason);
+                self.record(0, 0, &reason);
                 return self.refused();
             }
             return self.valid(path);
@@ -227,7 +230,7 @@ impl<'a> Search<'a> {
             findings.push(Finding::fatal(Code::NoPath, Some(0), text));
         }
         findings.append(&mut self.notes);
-        Report::refused(findings)
+        Report::refused(findings).about(self.nodes.get(self.about).map(|node| node.certificate))
     }
 
     /// Tries all issuers of the last certificate on the path.
@@ -256,7 +259,7 @@ impl<'a> Search<'a> {
         }
         if path.len() > 1 {
             let issuer = self.nodes[last].certificate.issuer();
-            self.record_with(path.len() - 1, Code::NoPath, || {
+            self.record_with(path.len() - 1, last, Code::NoPath, || {
                 format!("no path to a trust anchor: the issuer {} was not found", display(issuer))
             });
         }
@@ -270,11 +273,11 @@ impl<'a> Search<'a> {
         }
         if let Some(reason) = self.against_issuer(candidate) {
             let reason = reason.clone();
-            self.record(path.len(), &reason);
+            self.record(path.len(), candidate, &reason);
             return Next::Other;
         }
         if let Some(reason) = self.against_length(path, candidate) {
-            self.record(path.len(), &reason);
+            self.record(path.len(), candidate, &reason);
             return Next::Other;
         }
         if !is_anchor && path.len() > self.checks.budget.depth {
@@ -450,7 +453,7 @@ impl<'a> Search<'a> {
                 None => return Next::Stop,
                 Some(None) => {}
                 Some(Some(reason)) => {
-                    self.record(k, &reason);
+                    self.record(k, path[k], &reason);
                     return Next::Back(k + 1);
                 }
             }
@@ -465,7 +468,7 @@ impl<'a> Search<'a> {
             Ok(policies) => policies,
             Err(refusal) => {
                 let index = refusal.index.unwrap_or(0);
-                self.record(index, &Objection { code: refusal.code, text: refusal.text });
+                self.record(index, path[index], &Objection { code: refusal.code, text: refusal.text });
                 return Next::Other;
             }
         };
@@ -487,7 +490,7 @@ impl<'a> Search<'a> {
         let revoked = |f: &&Finding| f.fatal && f.code == Code::Revoked;
         let revoked = status.findings.iter().filter(revoked).filter_map(|f| f.certificate_index).min();
         if status.findings.iter().any(|f| f.fatal) {
-            self.record_all(status.findings);
+            self.record_all(path, status.findings);
             if revoked == Some(0) {
                 // Its issuer's name and key are the same on every path: so is the verdict.
                 self.revoked = true;
@@ -503,7 +506,7 @@ impl<'a> Search<'a> {
         let found =
             ValidPath::new(chain, not_after, status.valid_until, policies, self.checks).with_good_status(&status.good);
         if let Some(reason) = self.against_presented(&found) {
-            self.record(0, &reason);
+            self.record(0, 0, &reason);
             return Next::Other;
         }
         if let Some(text) = status.contested {
@@ -538,7 +541,7 @@ impl<'a> Search<'a> {
             }
             let constraints = match Constraints::parse(der, self.checks.allow_dotted_dns_constraints) {
                 Ok(constraints) => constraints,
-                Err(error) => return Some(self.fail(k, Code::Malformed, error.to_string())),
+                Err(error) => return Some(self.fail(k, path[k], Code::Malformed, error.to_string())),
             };
             for j in 0..k {
                 // Self-issued certificates are exempt unless they are the last (RFC 5280 section 6.1.3 (b)).
@@ -556,7 +559,7 @@ impl<'a> Search<'a> {
                     }
                     match ConstrainedNames::read(subject, facts(self, j)?.subject_alt_name) {
                         Ok(names) => below[j] = Some(names),
-                        Err(error) => return Some(self.fail(j, Code::Malformed, error.to_string())),
+                        Err(error) => return Some(self.fail(j, path[j], Code::Malformed, error.to_string())),
                     }
                 }
                 let names = below[j].as_ref()?;
@@ -566,8 +569,8 @@ impl<'a> Search<'a> {
                         self.exhausted = Some("name comparisons");
                         return Some(Next::Stop);
                     }
-                    Err(Violation::Malformed(e)) => return Some(self.fail(j, Code::Malformed, e.to_string())),
-                    Err(Violation::Outside(text)) => return Some(self.fail(j, Code::NameConstraints, text)),
+                    Err(Violation::Malformed(e)) => return Some(self.fail(j, path[j], Code::Malformed, e.to_string())),
+                    Err(Violation::Outside(text)) => return Some(self.fail(j, path[j], Code::NameConstraints, text)),
                 }
             }
         }
@@ -629,24 +632,27 @@ impl<'a> Search<'a> {
         Some(wrong)
     }
 
-    fn fail(&mut self, index: usize, code: Code, text: String) -> Next {
-        self.record(index, &Objection { code, text });
+    fn fail(&mut self, index: usize, node: usize, code: Code, text: String) -> Next {
+        self.record(index, node, &Objection { code, text });
         Next::Other
     }
 
-    fn record(&mut self, index: usize, reason: &Objection) {
-        self.record_with(index, reason.code, || reason.text.clone());
+    /// What speaks against the certificate at this index of a path.
+    fn record(&mut self, index: usize, node: usize, reason: &Objection) {
+        self.record_with(index, node, reason.code, || reason.text.clone());
     }
 
-    fn record_with(&mut self, index: usize, code: Code, text: impl FnOnce() -> String) {
+    fn record_with(&mut self, index: usize, node: usize, code: Code, text: impl FnOnce() -> String) {
         if self.is_more_telling(code) {
             self.worst = Some(vec![Finding::fatal(code, Some(index), text())]);
+            self.about = node;
         }
     }
 
-    fn record_all(&mut self, mut findings: Vec<Finding>) {
+    fn record_all(&mut self, path: &[usize], mut findings: Vec<Finding>) {
         findings.sort_by_key(|f| (!f.fatal, std::cmp::Reverse(rank(f.code))));
-        if findings.first().is_some_and(|f| self.is_more_telling(f.code)) {
+        if let Some(first) = findings.first().filter(|first| self.is_more_telling(first.code)) {
+            self.about = first.certificate_index.and_then(|index| path.get(index).copied()).unwrap_or_default();
             self.worst = Some(findings);
         }
     }

@@ -13,6 +13,8 @@ use crate::time::Time;
 pub struct Report {
     path: Option<ValidPath>,
     findings: Vec<Finding>,
+    /// Which certificate the first finding is about, where it is another than the one that was asked about.
+    about: Option<Certificate>,
 }
 
 /// A path that passed every check asked for. Only the validator makes one.
@@ -102,13 +104,19 @@ impl Report {
     /// A path was found; `findings` must not hold a fatal one.
     pub(super) fn valid(path: ValidPath, findings: Vec<Finding>) -> Self {
         debug_assert!(findings.iter().all(|f| !f.fatal));
-        Report { path: Some(path), findings }
+        Report { path: Some(path), findings, about: None }
     }
 
     /// No path was found; the first finding is the most telling one.
     pub(super) fn refused(findings: Vec<Finding>) -> Self {
         debug_assert!(findings.iter().any(|f| f.fatal));
-        Report { path: None, findings }
+        Report { path: None, findings, about: None }
+    }
+
+    /// The same where the first finding is about this certificate of a path.
+    pub(super) fn about(mut self, certificate: Option<&Certificate>) -> Self {
+        self.about = certificate.cloned();
+        self
     }
 
     /// What was sent is no certificate that can be read: the answer is a report as well.
@@ -147,7 +155,11 @@ impl Report {
             return Some(Error::new(Code::NoPath, "no path to a trust anchor"));
         };
         let index = finding.certificate_index.and_then(|i| u32::try_from(i).ok());
-        Some(Error::new(finding.code, finding.text.clone()).with(|facts| facts.certificate_index = index))
+        let words = match &self.about {
+            Some(certificate) if index.is_some_and(|index| index > 0) => format!("{certificate}: {}", finding.text),
+            _ => finding.text.clone(),
+        };
+        Some(Error::new(finding.code, words).with(|facts| facts.certificate_index = index))
     }
 
     /// The same as an answer to the question whether the certificate is valid: a code of the class of validation, whatever it

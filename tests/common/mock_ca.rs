@@ -448,7 +448,9 @@ impl Device {
         let message = self.operation.output().expect("a message to send").to_vec();
         let answer = ca.answer(&message);
         self.sent.push(message);
-        self.operation.feed(&answer).expect("an answer is expected");
+        // As a connection brings it, for which there is no second answer.
+        devid::client::run::feed(&mut self.operation, &devid::transport::Reply::from_body(answer))
+            .expect("an answer is expected");
     }
 
     /// Runs until the next thing that is not sending.

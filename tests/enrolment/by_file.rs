@@ -192,6 +192,29 @@ fn what_is_not_the_answer_is_not_taken_for_it() {
         assert_eq!(resume(&answer, bytes).unwrap_err().code(), Code::ContentType, "{what}");
         assert_eq!(store.operations().unwrap(), ["router"], "{what}: it can still go on");
     }
-    let error = resume(&answer, &good).unwrap_err();
+    // Whole messages that are not the answer: the files of two devices, or of two messages, were mixed up.
+    let request = std::fs::read(stick.exchange().request_path(1)).unwrap();
+    let mut other = Device::enrolling_with(&ca);
+    other.step().unwrap();
+    let of_another = ca.answer(other.operation.output().unwrap());
+    let unprotected = crate::mock_ca::strip_protection(&good);
+    for (what, bytes, code) in [
+        ("the request", &request[..], Code::UnexpectedBody),
+        ("another device's", &of_another, Code::TransactionId),
+        ("without protection", &unprotected, Code::Unprotected),
+        ("a certificate", ca.root.certificate.as_der(), Code::Der),
+    ] {
+        let error = resume(&answer, bytes).unwrap_err();
+        assert_eq!(error.code(), code, "{what}: {error}");
+        assert_eq!(store.operations().unwrap(), ["router"], "{what}: it still waits for the right one");
+    }
+    // An editor has put a line end behind the right one.
+    let error = resume(&answer, &[&good[..], b"\n"].concat()).unwrap_err();
     assert_eq!(error.code(), Code::Busy, "the answer is taken, certConf is on the stick: {error}");
+    // The answer to ir once more in place of that to certConf.
+    let error = resume(&stick.exchange().answer_path(2), &good).unwrap_err();
+    assert!(matches!(error.code(), Code::Nonce | Code::UnexpectedBody), "{error}");
+    std::fs::remove_file(stick.exchange().answer_path(2)).unwrap();
+    stick.carry(&mut ca);
+    assert!(client.resume(to, &mut stick.exchange(), &mut Patient(now())).is_ok());
 }

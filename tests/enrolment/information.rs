@@ -12,7 +12,7 @@ use devid::crypto::algorithm::encode_oid;
 use devid::validation::{Crl, KeyUsage};
 use devid::{Code, Error};
 
-use crate::certificates::{Builder, Party, common_name, date, key, now};
+use crate::certificates::{Builder, Party, common_name, date, directory, key, now};
 use crate::mock_ca::{Answer, Device, LIGHT_MAC, MockCa, REFERENCE, SECRET, content_of};
 
 /// Asks a CA that answers with one item.
@@ -304,6 +304,34 @@ fn a_newer_crl_comes_and_an_older_or_another_one_is_refused() {
     assert!(ask_for(&mut ca, &point, None).is_ok(), "which issuer a distribution point has is not known here");
     let uri = element(0xa0, &[&element(0xa0, &[&element(0x86, &[b"http://ca.example/crl"])])]);
     assert!(asked(&ca, oid::IT_CRL_STATUS_LIST).windows(uri.len()).any(|w| w == uri), "dpn [0] fullName [0]");
+}
+
+/// RFC 9483 section 4.3.4: by the name of the distribution point whatever its form, else by the CRL's issuer that stands there.
+#[test]
+fn a_list_is_asked_for_by_the_name_that_the_certificate_has_for_it() {
+    use crate::status::{crl_issuer, point_name, point_relative, point_url, points};
+    let (issuing, other) = (Party::root("Issuing CA"), common_name("CRL issuer"));
+    let asked_for = |fields: &[&[Vec<u8>]]| {
+        let builder = Builder::leaf("router-7");
+        let builder = match fields {
+            [] => builder,
+            fields => builder.with(oid::CE_CRL_DISTRIBUTION_POINTS, false, points(fields)),
+        };
+        let certificate = builder.signed_by(&issuing).certificate;
+        match Question::crl_for(&certificate, None).unwrap() {
+            Question::Crl { source, .. } => devid::asn1::cmp::general::crl_status_list(&source, None),
+            other => panic!("{other:?}"),
+        }
+    };
+    let holds = |content: &[u8], part: &[u8]| content.windows(part.len()).any(|window| window == part);
+    let directory_point = point_name(&[directory(&other)]);
+    assert!(holds(&asked_for(&[&[point_url("http://a/b")]]), b"http://a/b"));
+    assert!(holds(&asked_for(&[std::slice::from_ref(&directory_point)]), &directory_point));
+    let relative = point_relative("list 1");
+    assert!(holds(&asked_for(&[&[relative.clone(), crl_issuer(&other)]]), &relative));
+    assert!(holds(&asked_for(&[&[crl_issuer(&other)]]), &element(0xa1, &[&sequence(&[&element(0xa4, &[&other])])])));
+    let by_issuer = element(0xa1, &[&sequence(&[&element(0xa4, &[issuing.certificate.subject()])])]);
+    assert!(holds(&asked_for(&[]), &by_issuer));
 }
 
 #[test]

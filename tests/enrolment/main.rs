@@ -47,6 +47,7 @@ mod revoked;
 mod saved;
 mod saved_fields;
 mod sent;
+mod signer_status;
 mod strangers;
 mod template;
 #[cfg(feature = "pkcs11")]

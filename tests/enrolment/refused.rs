@@ -20,6 +20,53 @@ fn ir_answered_with(bend: impl FnMut(&mut Answer) + 'static) -> devid::Error {
     error
 }
 
+/// The owner hands in what he has at hand; only what the CA has protected ends the operation.
+#[test]
+fn what_is_handed_in_and_proves_nothing_is_refused_and_the_right_answer_is_taken() {
+    let mut ca = MockCa::new();
+    let mut device = Device::enrolling_with(&ca);
+    let mut phases = Vec::new();
+    loop {
+        match device.step().unwrap() {
+            Action::Send => {}
+            Action::Accept => {
+                device.operation.accept().unwrap();
+                continue;
+            }
+            Action::Done => break,
+            other => panic!("{other:?}"),
+        }
+        let request = device.operation.output().unwrap().to_vec();
+        let good = ca.answer(&request);
+        let mut bent = good.clone();
+        // Within the sender's name.
+        bent[40] ^= 1;
+        let wrong = [&b""[..], b"<html>x</html>", &request, &bent, &strip_protection(&good), &good[..good.len() - 1]];
+        for answer in wrong {
+            device.operation.feed(answer).unwrap();
+            let error = device.step().unwrap_err();
+            assert!(error.facts().requirement.is_some() && !device.operation.has_failed(), "{error}");
+            assert_eq!(device.step(), Ok(Action::Send), "{error}");
+            assert_eq!(device.operation.output(), Some(&request[..]), "the same message can be carried once more");
+        }
+        phases.push(device.operation.output_body().unwrap().name());
+        device.operation.feed(&good).unwrap();
+    }
+    assert_eq!(phases, ["ir", "certConf"]);
+
+    // Dark twin: an authentic refusal is one, however it came.
+    let no = |a: &mut Answer| {
+        (a.body_type, a.content) = (BodyType::ERROR, sequence(&[&PkiStatusInfo::new(PkiStatus::Rejection).to_der()]))
+    };
+    let mut ca = MockCa::new().bending(BodyType::IP, no);
+    let mut device = Device::enrolling_with(&ca);
+    device.step().unwrap();
+    let refusal = ca.answer(device.operation.output().unwrap());
+    device.operation.feed(&refusal).unwrap();
+    assert_eq!(device.step().unwrap_err().code(), Code::Rejected);
+    assert!(device.operation.has_failed());
+}
+
 #[test]
 fn an_answer_of_another_transaction_is_refused() {
     let error = ir_answered_with(|a| a.header.transaction_id = Some(vec![7; 16]));

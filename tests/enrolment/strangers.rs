@@ -7,6 +7,7 @@ use devid::asn1::name::Name;
 use devid::client::{Config, Decision, Owner, Unattended};
 use devid::cmp::{Acceptance, Action, Deviation, Issued, MacParameters, Tolerance};
 use devid::crypto::DigestAlgorithm;
+use devid::crypto::algorithm::encode_oid;
 use devid::validation::KeyUsage;
 
 use crate::certificates::{Builder, date, now};
@@ -233,4 +234,63 @@ fn the_policy_decides_on_what_the_ca_made_of_the_request_and_nothing_decides_on_
     assert_eq!(taken("O=Example,CN=router-7"), [false, false, true, true]);
     assert_eq!(deviation("O=Example,CN=router-7"), Deviation::Reordered);
     assert_eq!(taken("CN=router-8,O=Example"), [false, false, false, true]);
+}
+
+/// What nobody asked for and is more than a device's: told always, and not taken by who wants exactly what he asked for.
+#[test]
+fn powers_and_burdens_that_nobody_asked_for_are_told() {
+    use devid::asn1::oid;
+    let must_staple = sequence(&[&[2, 1, 5]]);
+    let rows: [(oid::Oid, Vec<u8>, &str); 8] = [
+        (oid::CE_EXT_KEY_USAGE, purposes(&[oid::KP_CMC_RA]), "cmcRA was added"),
+        (oid::CE_EXT_KEY_USAGE, purposes(&[oid::KP_CLIENT_AUTH, oid::KP_OCSP_SIGNING]), "OCSPSigning was added"),
+        (oid::CE_EXT_KEY_USAGE, purposes(&[oid::ANY_EXTENDED_KEY_USAGE]), "anyExtendedKeyUsage was added"),
+        (oid::CE_EXT_KEY_USAGE, purposes(&[oid::KP_CM_KGA, oid::KP_CMC_CA]), "cmKGA was added; cmcCA was added"),
+        (oid::PE_TLS_FEATURE, must_staple, "must-staple"),
+        (oid::CE_INHIBIT_ANY_POLICY, vec![2, 1, 0], "inhibitAnyPolicy was added"),
+        // What the templates of CAs have for every device.
+        (oid::CE_EXT_KEY_USAGE, purposes(&[oid::KP_CLIENT_AUTH, oid::KP_SERVER_AUTH]), ""),
+        (oid::CE_CERTIFICATE_POLICIES, sequence(&[&sequence(&[&encode_oid(oid::ANY_POLICY)])]), ""),
+    ];
+    for (id, value, told) in rows {
+        let taken = |policy| {
+            let value = value.clone();
+            let mut ca = MockCa::new().issuing(move |builder| builder.with(id, false, value.clone()));
+            let mut config = Device::config(&ca);
+            config.acceptance = policy;
+            let mut device = Device::enrolling_as(&config);
+            assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Accept));
+            device.operation.decide_by_policy().unwrap();
+            let end = device.exchange_until_other(&mut ca);
+            let differences = &device.operation.issued().unwrap().differences;
+            let words: Vec<String> = differences.iter().map(ToString::to_string).collect();
+            (end.is_ok(), words.join("; "))
+        };
+        let (is_taken, words) = taken(Acceptance::SameOrAdded);
+        assert!(is_taken && words.contains(told) && words.is_empty() == told.is_empty(), "{told}: {words}");
+        let is_asked_for = told.is_empty();
+        assert_eq!(taken(Acceptance::Exact).0, is_asked_for, "{told}");
+    }
+}
+
+fn purposes(all: &[devid::asn1::oid::Oid]) -> Vec<u8> {
+    let all: Vec<Vec<u8>> = all.iter().map(|purpose| encode_oid(*purpose)).collect();
+    sequence(&all.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+/// A refusal of a path says which certificate of it is meant.
+#[test]
+fn the_certificate_that_spoils_a_path_is_named() {
+    let mut ca = MockCa::new();
+    let expired = Builder::ca("Old issuing CA").valid(date(2020, 1, 1), date(2024, 1, 1)).signed_by(&ca.root);
+    ca.other_issuer = Some(expired.clone());
+    let mut config = Device::config(&ca);
+    config.intermediates.push(expired.certificate.clone());
+    let error = Device::enrolling_as(&config).run(&mut ca).unwrap_err();
+    assert_eq!(error.code(), Code::WrongCertificate);
+    assert!(error.message().contains("EXPIRED: CN=Old issuing CA (serial "), "{error}");
+    // The issued one itself needs no name.
+    let mut ca = MockCa::new().issuing(|builder| builder.valid(date(2020, 1, 1), date(2024, 1, 1)));
+    let error = Device::enrolling_with(&ca).run(&mut ca).unwrap_err();
+    assert!(error.message().contains("EXPIRED: valid until"), "{error}");
 }

@@ -50,8 +50,11 @@ fn a_message_file_holds_one_der_message_and_nothing_else() {
     for (bytes, reason) in [
         ([message(10), message(10)].concat(), "bytes behind"),
         (message(10)[..6].to_vec(), "6 bytes of 12"),
-        (b"-----BEGIN X-----".to_vec(), "PEM"),
-        (Vec::new(), "something else"),
+        (b"-----BEGIN X-----".to_vec(), "BEGIN line"),
+        (b"MIIEJjCBzAIBAqQdMBsx".to_vec(), "base64"),
+        (b"<html>No</html>".to_vec(), "HTML"),
+        (vec![7; 20], "something else"),
+        (Vec::new(), "the input is empty"),
     ] {
         std::fs::write(&path, &bytes).unwrap();
         let error = file::read_message(&path, 1000).unwrap_err();

@@ -182,11 +182,18 @@ fn an_error_status_without_a_message_becomes_an_error_with_its_facts() {
 }
 
 #[test]
-fn a_retry_after_with_a_date_is_left_out_and_a_huge_one_is_kept_huge() {
-    for (value, expected) in
-        [("Wed, 21 Oct 2026 07:28:00 GMT", None), ("99999999999", Some(u32::MAX)), ("-5", None), ("0", Some(0))]
-    {
-        let error = ask(&answering(http("503 X", &format!("Retry-After: {value}\r\n"), b""))).unwrap_err();
+fn a_retry_after_with_a_date_counts_from_the_servers_clock_and_a_huge_one_is_kept_huge() {
+    for (value, expected) in [
+        ("Wed, 21 Oct 2026 07:28:00 GMT", Some(60)),
+        ("Wednesday, 21-Oct-26 07:27:30 GMT", Some(30)),
+        ("Wed, 21 Oct 2020 07:28:00 GMT", Some(0)),
+        ("Wed, 99 Oct 2026 07:28:00 GMT", None),
+        ("99999999999", Some(u32::MAX)),
+        ("-5", None),
+        ("0", Some(0)),
+    ] {
+        let headers = format!("Date: Wed, 21 Oct 2026 07:27:00 GMT\r\nRetry-After: {value}\r\n");
+        let error = ask(&answering(http("503 X", &headers, b""))).unwrap_err();
         assert_eq!(error.retry_after_seconds, expected, "{value}");
     }
 }
@@ -296,20 +303,50 @@ fn a_huge_header_ends_at_its_limit() {
             false
         });
         let error = ask(&server).unwrap_err();
-        assert!(matches!(error.kind, Kind::TooLarge | Kind::Broken), "{error:?}");
+        assert_eq!(error.kind, Kind::TooLarge, "{error:?}");
+        assert!(error.detail.contains("larger than 32768 bytes"), "{error:?}");
     }
 }
 
 #[test]
 fn a_server_that_does_not_speak_http_is_named_so() {
-    for noise in [&b"220 mail.example ESMTP\r\n\r\n"[..], b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"SSH-2.0-x\r\n\r\n"]
-    {
+    for (noise, told) in [
+        (&b"220 mail.example ESMTP\r\n"[..], "mail or FTP"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "TLS record"),
+        (b"SSH-2.0-x\r\n", "SSH"),
+        (b"\0\0\x04\x15\x05\x30\x82", "CMP over TCP"),
+        (b"\x30\x82\x04\x15\x30\x81", "DER came without HTTP"),
+        (b"", "closed the connection without an answer"),
+    ] {
         let server = Server::start(move |stream, _| {
             say(stream, noise);
             false
         });
-        assert_eq!(ask(&server).unwrap_err().kind, Kind::Broken);
+        let error = ask(&server).unwrap_err();
+        assert_eq!((error.kind, error.phase), (Kind::Broken, Phase::Await));
+        assert!(error.detail.contains(told), "{error}");
     }
+}
+
+#[test]
+fn odd_lines_in_header_and_chunks_spoil_no_answer() {
+    let der = message(40);
+    let many: String = (0..300).map(|number| format!("X-{number}: 1\r\n")).collect();
+    let cookie = format!("Set-Cookie: {}\r\n", "x".repeat(20_000));
+    for line in ["X-Odd : 1\r\n", "no colon\r\n", ": no name\r\n", "X: a\0b\r\n", &many, &cookie] {
+        for fields in [format!("{line}{PKIXCMP}"), format!("{PKIXCMP}{line}")] {
+            let server = answering(http("200 OK", &fields, &der));
+            assert_eq!(ask(&server).map_err(|error| format!("{error} for {:.20}", line)).unwrap().body, der);
+        }
+    }
+    let mut lines =
+        format!("HTTP/1.1 200 OK\n{PKIXCMP}Transfer-Encoding: chunked\n\n{:X} ;a=b\n", der.len()).into_bytes();
+    lines.extend_from_slice(&der);
+    lines.extend_from_slice(b"\n0\nX: y\n\n");
+    let server = Server::start(move |stream, _| lines.iter().all(|byte| say(stream, &[*byte])));
+    assert_eq!(ask(&server).unwrap().body, der);
+    let server = answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc".to_vec());
+    assert!(ask(&server).unwrap_err().detail.contains("the length of a chunk is no number: \"zz\""));
 }
 
 #[test]

@@ -5,7 +5,6 @@ use super::prelude::*;
 use super::renewal::clock;
 use super::run::{Program, with_exchange};
 use devid_core::client::renewal::Timekeeper;
-use devid_core::client::run::complete;
 
 /// Notes in device memory that it is at least this late. What is kept never goes back.
 ///
@@ -60,7 +59,7 @@ fn devid_op_run_without_clock(
         let mut owner = Program { callbacks, log: &session.log, cancel };
         let client = &session.client;
         let mut keeper = Timekeeper::without_clock(&mut owner, bound).up_to(client.end_of_anchors());
-        let outcome = complete(operation, exchange, client.exchange_limits(), client.max_retries(), &mut keeper);
+        let outcome = client.complete_over(operation, exchange, &mut keeper);
         learnt = client.learn_into(store, &mut keeper, &outcome);
         outcome
     });

@@ -117,6 +117,7 @@ fn devid_store_import_by_policy(
     let intermediates = intermediates.map_or(&[][..], Vec::as_slice);
     let acceptance = Acceptance::named(policy)?;
     let import = Import { name, intermediates, acceptance, ..Import::new(store, anchors, purpose, now) };
-    let identity = import.run(data)?;
-    Ok((devid_bytes::from_slice(identity.name.as_bytes()), devid_identity::of(identity, import.store)))
+    let (identity, differences) = import.run_telling(data)?;
+    let name = devid_bytes::from_slice(identity.name.as_bytes());
+    Ok((name, devid_identity::imported(identity, import.store, &differences)))
 }

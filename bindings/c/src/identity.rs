@@ -2,7 +2,7 @@
 
 use super::args::c_text;
 use super::prelude::*;
-use devid_core::cmp::Signer;
+use devid_core::cmp::{Difference, Signer};
 use devid_core::store::{Identity, IdentityKey, KeyOpener, Store, open_key};
 
 /// One generation of an identity: key, certificate and chain. Never changes.
@@ -15,6 +15,7 @@ pub struct Kept {
     opener: Option<KeyOpener>,
     purpose: CString,
     reference: CString,
+    differences: CString,
 }
 
 impl devid_identity {
@@ -24,7 +25,13 @@ impl devid_identity {
             IdentityKey::External(reference) => &reference.reference,
         };
         let (purpose, reference) = (c_text(&identity.purpose), c_text(reference));
-        Kept { opener: store.key_opener(), purpose, reference, identity }
+        Kept { opener: store.key_opener(), purpose, reference, differences: CString::default(), identity }
+    }
+
+    /// One that was just imported, with what in it is not as it was asked for.
+    pub(super) fn imported(identity: Identity, store: &Store, differences: &[Difference]) -> devid_identity {
+        let words: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        Kept { differences: c_text(&words.join("\n")), ..devid_identity::of(identity, store) }
     }
 }
 
@@ -69,6 +76,16 @@ fn devid_identity_chain(identity: &devid_identity) -> Result<devid_cert_list, Er
 #[export]
 fn devid_identity_generation(identity: &devid_identity) -> u32 {
     identity.identity.generation
+}
+
+/// What is not as it was asked for in a certificate that devid_store_import() or its kin has just taken: what the CA added, and
+/// what else the policy takes. As devid_op_difference() has it for certificates that come by CMP.
+///
+/// @return Words, one difference a line; "" if there is none, and for identities that come out of device memory; valid until the
+///         identity is freed.
+#[export]
+fn devid_identity_differences(identity: &devid_identity) -> &CStr {
+    &identity.differences
 }
 
 /// What an identity is for, such as "ldevid".

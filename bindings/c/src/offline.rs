@@ -237,6 +237,12 @@ fn devid_store_import_checked(
 }
 
 fn take_in(import: &Import<'_>, data: &[u8], accept_differences: bool) -> Result<(devid_bytes, devid_identity), Error> {
-    let identity = if accept_differences { import.install(&import.check(data)?)? } else { import.run(data)? };
-    Ok((devid_bytes::from_slice(identity.name.as_bytes()), devid_identity::of(identity, import.store)))
+    let (identity, differences) = if accept_differences {
+        let imported = import.check(data)?;
+        (import.install(&imported)?, imported.differences().to_vec())
+    } else {
+        import.run_telling(data)?
+    };
+    let name = devid_bytes::from_slice(identity.name.as_bytes());
+    Ok((name, devid_identity::imported(identity, import.store, &differences)))
 }

@@ -123,6 +123,7 @@ fn devid_op_exchange(op: &mut devid_op) -> Result<(), Error> {
         let phase = operation.output_body().map(|body| body.name());
         let reply = exchange.exchange(message, session.client.exchange_limits());
         let reply = reply.map_err(|e| diagnose_transport(Error::from(e)).with(|facts| facts.phase = phase))?;
+        session.client.ask_about_signer(operation, &reply.body, system_time());
         feed(operation, &reply)
     })
 }

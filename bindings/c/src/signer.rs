@@ -11,7 +11,7 @@ use devid_core::validation::{Crl, OcspResponse};
 use devid_core::validation::{RevocationMode, RevocationScope, StatusPreference};
 
 /// Whether certificates that sign answers are checked for revocation, with the data that devid_config_add_signer_crls() and its kin
-/// give: nothing is fetched.
+/// give, and what devid_config_use_signer_fetcher() has fetched.
 ///
 /// @param mode    One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
 /// @param scope   One of DEVID_SCOPE_*.
@@ -27,6 +27,33 @@ fn devid_config_set_signer_revocation(
 ) -> Result<(), Error> {
     let policy = &mut config.config.signer_revocation;
     (policy.mode, policy.scope, policy.prefer) = (mode, scope, prefer);
+    Ok(())
+}
+
+/// Gets status data about certificates that sign answers by the URLs in them (CDP, AIA), as this fetcher does for peers: with its
+/// sources, limits and hosts, keeping what is good where it does; by the proxy and the TLS settings of these settings.
+/// devid_config_set_signer_revocation() says whether the status is asked for, and what follows where there is none.
+///
+/// For devid_op_run(), devid_renewal_run() and the like; a program that carries messages itself gives the data by
+/// devid_config_add_signer_crls().
+///
+/// @param fetcher   Copied, but for a fetch function of the program. Not NULL.
+#[export]
+fn devid_config_use_signer_fetcher(config: &mut devid_config, fetcher: &mut devid_fetcher) -> Result<(), Error> {
+    let options = fetcher.fetcher.options_mut().clone();
+    config.config.fetch_signer_status(options, Arc::clone(fetcher.fetcher.memory()));
+    Ok(())
+}
+
+/// Demands a certificate policy of who signs answers (certificatePolicies, RFC 5280 section 4.2.1.4). With other demands it adds up;
+/// of several policies one is enough.
+///
+/// @param identifier  In dotted form. Not NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[export]
+fn devid_config_require_signer_policy(config: &mut devid_config, identifier: &str) -> Result<(), Error> {
+    let policy = Oid::new(identifier).map_err(|_| invalid(format!("\"{identifier}\" is no object identifier")))?;
+    config.config.authorisation.policies.push(policy);
     Ok(())
 }
 

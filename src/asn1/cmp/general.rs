@@ -103,6 +103,8 @@ pub fn read_cert_req_template(der: &[u8]) -> Result<(CertTemplate, Vec<KeySpec>)
 pub enum CrlSource {
     /// A distribution point by its URI, as certificates name it.
     DistributionPoint(String),
+    /// A distribution point by its name of any other form, as it stands in certificates: DistributionPointName, DER.
+    PointName(Vec<u8>),
     /// The issuer of the list.
     Issuer(Name),
 }
@@ -112,6 +114,7 @@ pub fn crl_status_list(source: &CrlSource, this_update: Option<Time>) -> Vec<u8>
     let source = match source {
         // fullName [0] is implicit, as in RFC 5280's module; uniformResourceIdentifier is [6].
         CrlSource::DistributionPoint(uri) => element(0xa0, &[&element(0xa0, &[&element(0x86, &[uri.as_bytes()])])]),
+        CrlSource::PointName(name) => element(0xa0, &[name]),
         CrlSource::Issuer(name) => element(0xa1, &[&sequence(&[&element(0xa4, &[name.as_der()])])]),
     };
     let this_update = this_update.map_or_else(Vec::new, encode_time);

@@ -430,6 +430,12 @@ class devid_template(Structure):
     """
 
 
+class devid_fetcher(Structure):
+    """Fetches status data and missing issuers, and keeps what was verified until its nextUpdate.
+    One for many validations.
+    """
+
+
 class devid_reply(Structure):
     """The answer to one message, filled by the program's transport."""
 
@@ -466,12 +472,6 @@ class devid_new_key(Structure):
 
 class devid_ocsp_request(Structure):
     """A request for the status of one certificate (RFC 6960)."""
-
-
-class devid_fetcher(Structure):
-    """Fetches status data and missing issuers, and keeps what was verified until its nextUpdate.
-    One for many validations.
-    """
 
 
 class devid_crl_stream(Structure):
@@ -722,6 +722,8 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_set_acceptance": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_config_set_renew_with_uses": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
     "devid_config_set_signer_revocation": (c_int32, (POINTER(devid_config), c_int32, c_int32, c_int32, POINTER(POINTER(devid_error)))),
+    "devid_config_use_signer_fetcher": (c_int32, (POINTER(devid_config), POINTER(devid_fetcher), POINTER(POINTER(devid_error)))),
+    "devid_config_require_signer_policy": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_config_set_signer_status_age": (c_int32, (POINTER(devid_config), c_int64, c_uint32, c_uint32, POINTER(POINTER(devid_error)))),
     "devid_config_add_signer_crls": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_config_add_signer_ocsp": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
@@ -869,6 +871,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_store_remove_operation": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_identity_key_reference": (c_char_p, (POINTER(devid_identity),)),
     "devid_identity_generation": (c_uint32, (POINTER(devid_identity),)),
+    "devid_identity_differences": (c_char_p, (POINTER(devid_identity),)),
     "devid_identity_purpose": (c_char_p, (POINTER(devid_identity),)),
     "devid_identity_created": (c_int64, (POINTER(devid_identity),)),
     "devid_store_add_root": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_op), POINTER(c_int32), POINTER(POINTER(devid_error)))),

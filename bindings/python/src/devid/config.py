@@ -38,6 +38,7 @@ from .template import Template
 from .validation import Prefer, Revocation, Scope
 
 if TYPE_CHECKING:
+    from .fetcher import Fetcher
     from .store import Store
 
 Extension = Tuple[str, bool, bytes]
@@ -534,8 +535,22 @@ class Config(Handle):
     def set_signer_revocation(
         self, mode: Revocation, *, scope: Scope = Scope.CHAIN, prefer: Prefer = Prefer.OCSP
     ) -> None:
-        """Whether certificates that sign answers are checked for revocation, with the data given here: nothing is fetched."""
+        """Whether certificates that sign answers are checked for revocation, with the data given here and what
+        :meth:`use_signer_fetcher` has fetched."""
         self._set("devid_config_set_signer_revocation", mode, scope, prefer)
+
+    def use_signer_fetcher(self, fetcher: Fetcher) -> None:
+        """Gets status data about certificates that sign answers by the URLs in them, as this fetcher does for peers.
+
+        Its sources, limits, hosts and memory are taken over, not a fetch function of its own; the way is that of these
+        settings. :meth:`set_signer_revocation` says whether the status is asked for, and what follows where there is none.
+        """
+        with fetcher._use() as pointer:
+            self._set("devid_config_use_signer_fetcher", pointer)
+
+    def require_signer_policy(self, identifier: str) -> None:
+        """Demands a certificate policy, in dotted form, of who signs answers; of several, one is enough."""
+        self._set("devid_config_require_signer_policy", text(identifier, "identifier"))
 
     def set_signer_status_age(
         self, *, max_age_seconds: Optional[int] = None, grace_seconds: int = 0, skew_seconds: int = 0

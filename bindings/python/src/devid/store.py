@@ -58,6 +58,8 @@ class Identity:
     """What it is for, such as ``ldevid``."""
     created: datetime
     """When it was installed, by the clock of who did it."""
+    differences: Tuple[str, ...] = ()
+    """What is not as it was asked for in a certificate that :meth:`Store.import_certificate` has just taken, in words."""
 
 
 class State(IntFlag):
@@ -510,6 +512,7 @@ def _read(name: str, handle: IdentityHandle) -> Identity:
                 int(lib.devid_identity_generation(pointer)),
                 text_of(lib.devid_identity_purpose(pointer)),
                 moment_of(lib.devid_identity_created(pointer)),
+                tuple(text_of(lib.devid_identity_differences(pointer)).splitlines()),
             )
 
 

@@ -1,0 +1,61 @@
+//! Status of those who sign answers, by the URLs in their certificates: what peers are judged by counts for the CA's side too.
+//!
+//! The engine asks nobody. Here, between the answer's arrival and its judgement, status data is fetched for the one certificate
+//! whose signature is under it, and for the CAs above, and handed to the operation with the settings' own.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::status::{StatusFetcher, StatusMemory, StatusOptions, StatusQuestion};
+use crate::cmp::Operation;
+use crate::crypto::Provider;
+use crate::error::Error;
+use crate::time::Time;
+use crate::transport::{Cancel, Fetch};
+use crate::validation::Checks;
+
+/// Makes the way for one round of requests.
+type OpenWay = Box<dyn Fn(&StatusOptions) -> Result<Box<dyn Fetch>, Error> + Send + Sync>;
+
+/// Fetches for a client's operations.
+pub(super) struct SignerFetch {
+    fetcher: Mutex<StatusFetcher>,
+    open: OpenWay,
+}
+
+impl fmt::Debug for SignerFetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignerFetch").finish_non_exhaustive()
+    }
+}
+
+impl SignerFetch {
+    pub fn new(provider: &Arc<dyn Provider>, options: StatusOptions, memory: Arc<StatusMemory>, open: OpenWay) -> Self {
+        SignerFetch { fetcher: Mutex::new(StatusFetcher::with_memory(Arc::clone(provider), options, memory)), open }
+    }
+
+    /// What could not be had, in words.
+    pub fn ask(&self, operation: &mut Operation, answer: &[u8], now: Time, cancel: Option<&Cancel>) -> Vec<String> {
+        let Some((signer, pool)) = operation.signer_of(answer, now) else { return Vec::new() };
+        let mut fetcher = self.fetcher.lock().unwrap_or_else(PoisonError::into_inner);
+        fetcher.options_mut().exchange.cancel = cancel.cloned();
+        let mut way = match (self.open)(fetcher.options_mut()) {
+            Ok(way) => way,
+            Err(error) => return vec![error.message().to_owned()],
+        };
+        let context = Arc::clone(operation.context());
+        let mut checks = Checks { clock_skew_seconds: context.clock_skew_seconds, ..Checks::at(now) };
+        checks.revocation = context.signer_revocation.clone();
+        let question = StatusQuestion {
+            anchors: &context.cmp_anchors,
+            leaf: &signer,
+            pool: &pool,
+            known: &context.signer_status,
+            checks: &checks,
+        };
+        let answer = fetcher.validate(&question, way.as_mut());
+        operation.set_signer_status(answer.status);
+        let notes = answer.report.findings().iter().filter(|finding| !finding.fatal);
+        notes.map(|finding| finding.text.clone()).collect()
+    }
+}
