@@ -4,19 +4,19 @@
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
-use devid::Class;
 use devid::asn1::name::display;
+use devid::client::Config;
+use devid::client::probe::Probe;
 use devid::client::run::system_time;
-use devid::cmp::Question;
 use devid::store::AnchorSet;
 use devid::transport::Url;
 use serde_json::{Value, json};
 
 use super::status;
 use crate::arguments::{Arguments, Doctor};
-use crate::attendant::{Attendant, cancel, watch_signals};
+use crate::attendant::{cancel, watch_signals};
 use crate::device::Device;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, in_settings};
 use crate::output::{Output, date};
 use crate::settings::{Loaded, Settings};
 
@@ -69,14 +69,14 @@ pub fn run(command: &Doctor, arguments: &Arguments, output: Output) -> Result<Ex
         Ok(loaded) => {
             let from = loaded.files.first().map_or_else(|| "no file".to_owned(), |path| path.display().to_string());
             findings.good("settings.read", from);
-            look(loaded, command.offline, output, &mut findings);
+            look(loaded, command.offline, &mut findings);
         }
     }
     tell(&findings, output);
     Ok(if findings.count(Verdict::Error) > 0 { Exit::Invalid } else { Exit::Done })
 }
 
-fn look(loaded: &Loaded, is_offline: bool, output: Output, findings: &mut Findings) {
+fn look(loaded: &Loaded, is_offline: bool, findings: &mut Findings) {
     let settings = &loaded.settings;
     clock(findings);
     let device = match Device::open(loaded, false) {
@@ -101,7 +101,7 @@ fn look(loaded: &Loaded, is_offline: bool, output: Output, findings: &mut Findin
     let has_anchors = anchors(&device, findings);
     let has_login = login(&device, findings);
     match (is_reached, has_anchors && has_login) {
-        (true, true) => answer(&device, output, findings),
+        (true, true) => answer(&device, findings),
         (false, _) => {
             findings.skip(&["cmp.answer"], if is_offline { "--offline" } else { "the server was not reached" })
         }
@@ -296,32 +296,52 @@ fn way(settings: &Settings, findings: &mut Findings) -> bool {
     false
 }
 
-/// One harmless question: what comes back tells about TLS, HTTP, the protection and the signer.
-fn answer(device: &Device, output: Output, findings: &mut Findings) {
+/// Two harmless questions: what comes back tells about TLS, HTTP, the protection, the signer, and what the server is like.
+fn answer(device: &Device, findings: &mut Findings) {
     let name = device.names(&[]).ok().and_then(|names| names.into_iter().next()).unwrap_or_default();
-    let asked = device.any_client(&name).map_err(Failure::from).and_then(|client| {
-        let client = client.with_cancel(Some(cancel().clone()));
-        let mut operation = client.ask(Question::CaCerts)?;
-        let quiet = Output { quiet: true, ..output };
-        Ok(client.complete(&mut operation, &mut Attendant::new(quiet, true, None))?)
+    let asked = device.any_config(&name).and_then(|mut config| {
+        config.exchange_limits.cancel = Some(cancel().clone());
+        let mut exchange = config.build()?.exchange()?;
+        let probe = config.probe(&mut *exchange, system_time())?;
+        Ok((config, probe))
     });
-    match asked {
-        Ok(()) => findings.good("cmp.answer", "the CA answers, and its answer is believed"),
-        // The CA was reached and spoke CMP: it does not take this question, and enrolment may work all the same.
-        Err(Failure::Library(error)) if error.facts().server_authenticated => {
-            findings.add("cmp.answer", Verdict::Warning, error.report(), None);
+    let (config, probe) = match asked {
+        Ok(asked) => asked,
+        Err(error) => {
+            findings.add("cmp.answer", Verdict::Error, in_settings(&error.report()), None);
+            return;
         }
-        Err(Failure::Library(error)) => {
-            let mend = match (error.facts().hint, error.class()) {
-                (Some(hint), _) => Some(hint.to_string()),
-                (None, Class::Transport) => {
-                    Some("devid enroll --trace why.html shows what went over the wire".to_owned())
-                }
-                (None, _) => None,
-            };
-            findings.add("cmp.answer", Verdict::Error, error.report(), mend);
+    };
+    for finding in &probe.findings {
+        let remedy = Some(in_settings(&finding.remedy)).filter(|remedy| !remedy.is_empty());
+        let trace = || Some("devid enroll --trace why.html shows what went over the wire".to_owned());
+        match finding.fails {
+            true => findings.add("cmp.answer", Verdict::Error, in_settings(&finding.words), remedy.or_else(trace)),
+            false => findings.add("cmp.answer", Verdict::Good, in_settings(&finding.words), remedy),
         }
-        Err(failure) => findings.add("cmp.answer", Verdict::Error, failure.to_string(), None),
+    }
+    wanted(&config, &probe, findings);
+}
+
+/// What of the server's ways the settings do not have yet. Nothing here is needed for enrolment, or it would have failed above.
+fn wanted(config: &Config, probe: &Probe, findings: &mut Findings) {
+    let is_off = |switch: &&&str| {
+        let mut with = config.tolerance.clone();
+        with.set(switch, true).is_ok() && with != config.tolerance
+    };
+    let switches: Vec<&str> = probe.switches.iter().filter(is_off).copied().collect();
+    if !switches.is_empty() {
+        let mend = match probe.profile {
+            Some(profile) => format!("ca.profile = \"{profile}\", or ca.tolerate = {switches:?}"),
+            None => format!("ca.tolerate = {switches:?}"),
+        };
+        let words = format!("this server has ways of its own: {}", switches.join(", "));
+        findings.add("cmp.profile", Verdict::Warning, words, Some(mend));
+    }
+    for root in &probe.roots {
+        let words = format!("the answer's signer leads to {root}, which is not among the anchors for answers");
+        let mend = "ask the CA's people whether it is theirs, then: devid anchors add answers FILE".to_owned();
+        findings.add("cmp.root", Verdict::Warning, words, Some(mend));
     }
 }
 

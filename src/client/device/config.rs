@@ -149,12 +149,20 @@ impl Device {
         config.build()
     }
 
-    /// A client of whatever credential is at hand: the identity itself, or else the login.
-    pub fn any_client(&self, name: &str) -> Result<Client, Error> {
-        match self.store.state(name)?.current {
-            Some(_) => self.client_of(name),
-            None => self.config(true)?.build(),
+    /// Settings with whatever credential is at hand: the identity itself, or else the login.
+    pub fn any_config(&self, name: &str) -> Result<Config, Error> {
+        if self.store.state(name)?.current.is_none() {
+            return self.config(true);
         }
+        let mut config = self.config(false)?;
+        config.renew_with_uses = self.identity(name).renew.with_uses;
+        self.log_in_as(&mut config, name)?;
+        Ok(config)
+    }
+
+    /// A client with that credential.
+    pub fn any_client(&self, name: &str) -> Result<Client, Error> {
+        self.any_config(name)?.build()
     }
 
     /// What is asked for, if the settings say.
