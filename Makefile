@@ -4,6 +4,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/devid
 
 # What is built: `make FEATURES=crypto-rust,http PROFILE=small TARGET=aarch64-unknown-linux-gnu`; and `make install` with the same words.
 TARGET ?=
@@ -28,7 +30,7 @@ help:
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR= : header, shared and static library, devid.pc"
 	@echo "                both take TARGET=triple PROFILE=release|small FEATURES=crypto-rust,http"
 	@echo "make deb        packages for Debian in build/deb; make try-packages installs and uses them as a stranger does"
-	@echo "make docs       the book under docs/book: links, commands and settings in it are looked at; pages by mdBook"
+	@echo "make docs       the book under docs/book: links, commands and settings in it are looked at; HTML in build/book"
 	@echo "make notices    licences of all linked crates, and an SBOM (CycloneDX)"
 	@echo "make demo       a device gets its identity, checks a peer and renews, against a test CA on this machine"
 	@echo "make test       every test; parts: test-rust test-c test-header test-abi test-install test-python test-messages test-interop"
@@ -69,7 +71,7 @@ command: setup-build
 # What `make` has built with the same words is installed as it is: nothing is compiled as root.
 install:
 	@[ -e "$(RELEASE)/libdevid.so" ] || { echo "make install: there is no $(RELEASE)/libdevid.so: make first, with the same words" >&2; exit 1; }
-	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" TARGET="$(TARGET)" \
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" TARGET="$(TARGET)" \
 		sh bindings/c/install.sh "$(RELEASE)"
 
 # Packages for Debian, built from the committed tree with its crates beside it, without a network. BUILT=FOLDER takes programs and
@@ -82,15 +84,18 @@ deb: build-dir
 try-packages: build-dir
 	bash packaging/try.sh build/deb
 
-# The book, looked at, and as pages in build/book where mdBook is installed.
+# The book, looked at, and as HTML in build/book, with the reference of C and Python.
 .PHONY: docs test-docs
 docs: build-dir
+	bash scripts/setup.sh docs
 	$(CARGO) build --locked --quiet -p devid-cli
 	python3 scripts/book.py --devid $(DEBUG)/devid --build build/book
 
 test-docs: build-dir
 	$(CARGO) build --locked --quiet -p devid-cli
-	python3 scripts/book.py --devid $(DEBUG)/devid
+	rm -rf build/book
+	python3 scripts/book.py --devid $(DEBUG)/devid --build build/book
+	python3 scripts/reference.py
 	bash packaging/check.sh
 
 # The licences of everything that is linked, and a list of it (CycloneDX).

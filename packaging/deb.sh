@@ -31,7 +31,8 @@ devid ($version) unstable; urgency=medium
 CHANGELOG
 if [ -z "$built" ]; then
     mkdir -p "$tree/.cargo"
-    (cd "$tree" && cargo vendor --locked --quiet vendor > .cargo/config.toml)
+    # Said quietly it would not say what to put into the settings.
+    (cd "$tree" && cargo vendor --locked vendor >> .cargo/config.toml 2> ../vendor.log) || { tail build/deb/vendor.log >&2; exit 1; }
 fi
 cd "$tree"
 # What is built elsewhere needs no compiler here, and a compiler that is no package of Debian's is one all the same.

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The book under docs/book: every link leads somewhere, every command in it exists with the options it is given, every setting is one;
-built by mdBook where that is installed.
+written as HTML with the reference of C and Python (book_html.py, reference.py).
 
     book.py [--devid target/debug/devid] [--build FOLDER]
 """
@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+
+import book_html
+import reference
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "docs" / "book"
@@ -81,7 +83,7 @@ class Command:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--devid", type=Path, default=ROOT / "target" / "debug" / "devid")
-    parser.add_argument("--build", type=Path, help="where mdBook writes to")
+    parser.add_argument("--build", type=Path, help="where the pages go, as HTML")
     options = parser.parse_args()
     pages = sorted((BOOK / "src").glob("*.md"))
     summary = (BOOK / "src" / "SUMMARY.md").read_text()
@@ -118,11 +120,32 @@ def main() -> int:
     if wrong:
         return 1
     print(f"book: {len(pages)} pages, {count} commands")
-    if options.build and shutil.which("mdbook"):
-        subprocess.run(["mdbook", "build", str(BOOK), "--dest-dir", str(options.build.resolve())], check=True)
-    elif options.build:
-        print("book: mdbook is not installed (cargo install mdbook): the pages are read as they are")
-    return 0
+    return render(options.build, command) if options.build else 0
+
+
+def render(folder: Path, command: Command | None) -> int:
+    """The book as HTML: its own pages, the command's manual, and the reference of C and Python."""
+    source = BOOK / "src"
+    pages = book_html.chapters((source / "SUMMARY.md").read_text())
+    texts = {name: (source / name).read_text() for _, _, name in pages}
+    groups = reference.groups()
+    for title, first, made in (
+        ("C: reference", "c.md", reference.c_pages(groups)),
+        ("Python: reference", "python.md", reference.python_pages()[0]),
+    ):
+        pages.append((0, title, first))
+        pages += [(1, re.sub(r"^# ", "", text.splitlines()[0]), name) for name, text in made.items() if name != first]
+        texts |= made
+    texts["command.md"] = (ROOT / "docs" / "command.md").read_text().replace("(export.md)", "(programs.md)")
+    pages.append((0, "The command", "command.md"))
+    # What the pages name in the tree is not beside them.
+    texts = {name: re.sub(r"\]\(\.\./[^)]*\)", "](README.md)", text) for name, text in texts.items()}
+    count = book_html.build(pages, texts, folder)
+    wrong = book_html.broken(folder) if count else ["nothing was written"]
+    for line in wrong:
+        print(f"book: {line}", file=sys.stderr)
+    print(f"book: {count} pages in {folder}")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Looks for the tools that a target needs; installs what is missing where that is possible without asking.
-#   setup.sh build|test|demo|interop
+#   setup.sh build|test|docs|demo|interop
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,6 +18,9 @@ need gcc gcc
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 case ${1:-test} in
 build) ;;
+docs)
+    python3 -c 'import markdown' 2> /dev/null || /usr/bin/python3 -c 'import markdown' 2> /dev/null || missing+=(python3-markdown)
+    ;;
 demo)
     need pkg-config pkg-config
     need python3 python3
@@ -40,6 +43,8 @@ demo)
     command -v chromium-headless-shell > /dev/null || command -v chromium > /dev/null || missing+=(chromium-headless-shell)
     command -v coap-client > /dev/null || command -v coap-client-notls > /dev/null || missing+=(libcoap3-bin)
     [ -e /usr/include/coap3/coap.h ] || missing+=(libcoap3-dev)
+    # Writes the book's pages.
+    python3 -c 'import markdown' 2> /dev/null || /usr/bin/python3 -c 'import markdown' 2> /dev/null || missing+=(python3-markdown)
     python3 -c 'import venv, ensurepip' 2> /dev/null || missing+=(python3-venv)
     [ -e /usr/include/openssl/cmp.h ] || missing+=(libssl-dev)
     if [ "${1:-test}" = interop ]; then

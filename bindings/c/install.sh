@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs headers, shared library with its links, static library, devid.pc and devidConfig.cmake. The tree may be moved afterwards.
-#   PREFIX=/usr/local DESTDIR= LIBDIR=$PREFIX/lib INCLUDEDIR=$PREFIX/include TARGET= install.sh BUILT
+#   PREFIX=/usr/local DESTDIR= LIBDIR=$PREFIX/lib INCLUDEDIR=$PREFIX/include MANDIR=$PREFIX/share/man DOCDIR= TARGET= install.sh BUILT
 # BUILT is the folder where cargo left libdevid.so and libdevid.a. For another machine: CROSS_COMPILE, see pack.sh.
 set -eu
 built=${1:?usage: install.sh BUILT}
@@ -59,4 +59,12 @@ fill "$root/bindings/c/devid.pc.in" "$destdir$libdir/pkgconfig/devid.pc"
 for name in devidConfig devidConfigVersion; do
     fill "$root/packaging/cmake/$name.cmake.in" "$destdir$libdir/cmake/devid/$name.cmake"
 done
+# A page for each function, from the headers; licences where DOCDIR says.
+if command -v python3 > /dev/null; then
+    python3 "$root/scripts/reference.py" --man "$destdir${MANDIR:-$prefix/share/man}/man3" > /dev/null
+fi
+if [ -n "${DOCDIR:-}" ]; then
+    install -d "$destdir$DOCDIR"
+    install -m 644 "$root/LICENSE-APACHE" "$root/LICENSE-MIT" "$root/README.md" "$destdir$DOCDIR"
+fi
 echo "installed devid $version (ABI $abi) under $destdir$prefix"
