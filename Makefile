@@ -30,6 +30,7 @@ help:
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR= : header, shared and static library, devid.pc"
 	@echo "                both take TARGET=triple PROFILE=release|small FEATURES=crypto-rust,http"
 	@echo "make deb        packages for Debian in build/deb; make try-packages installs and uses them as a stranger does"
+	@echo "make wheels     wheels for PyPI in build/wheels (manylinux_2_17; the package and the test CA); make sdist: the sources"
 	@echo "make docs       the book under docs/book: links, commands and settings in it are looked at; HTML in build/book"
 	@echo "make notices    licences of all linked crates, and an SBOM (CycloneDX)"
 	@echo "make demo       a device gets its identity, checks a peer and renews, against a test CA on this machine"
@@ -76,13 +77,20 @@ install:
 
 # Packages for Debian, built from the committed tree with its crates beside it, without a network. BUILT=FOLDER takes programs and
 # libraries that are there, to try the packaging itself.
-.PHONY: deb try-packages notices
+.PHONY: deb try-packages notices wheels sdist
 deb: build-dir
 	bash packaging/deb.sh $(BUILT)
 
 # A stranger's way: the packages installed, five commands of the tutorial, the short program linked by pkg-config and CMake.
 try-packages: build-dir
 	bash packaging/try.sh build/deb
+
+# For PyPI: against glibc 2.17, by zig (from PyPI too); and the sources, from which pip builds.
+wheels: build-dir
+	bash packaging/wheels.sh
+
+sdist: build-dir
+	python3 packaging/python.py sdist build/wheels
 
 # The book, looked at, and as HTML in build/book, with the reference of C and Python.
 .PHONY: docs test-docs

@@ -1,6 +1,9 @@
 """Puts the shared library into the wheel; everything else stands in pyproject.toml.
 
-The library is the file that DEVID_LIBRARY names, or is built with cargo from the checkout that this directory is part of.
+The library is the file that DEVID_LIBRARY names, or is built with cargo from the checkout that this directory is part of, or that
+a source distribution brings as `rust`. DEVID_WITHOUT_LIBRARY=1, for distributions whose library is a package of its own: it is left
+out, and the wheel is for every platform. DEVID_PLATFORM: the platform that a library was built for elsewhere, such as
+manylinux_2_17_x86_64.
 """
 
 import os
@@ -19,7 +22,8 @@ except ImportError:
     from wheel.bdist_wheel import bdist_wheel
 
 HERE = Path(__file__).resolve().parent
-CHECKOUT = HERE.parents[1]
+CHECKOUT = HERE / "rust" if (HERE / "rust").is_dir() else HERE.parents[1]
+WITHOUT_LIBRARY = os.environ.get("DEVID_WITHOUT_LIBRARY") == "1"
 FILE = {"win32": "devid.dll", "darwin": "libdevid.dylib"}.get(sys.platform, "libdevid.so")
 
 
@@ -28,13 +32,15 @@ class WithLibrary(build_py):
 
     def run(self):
         super().run()
-        if self.editable_mode:
+        if self.editable_mode or WITHOUT_LIBRARY:
             return
         target = Path(self.build_lib) / "devid" / FILE
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(library(), target)
 
     def get_outputs(self, include_bytecode=1):
+        if WITHOUT_LIBRARY:
+            return super().get_outputs(include_bytecode)
         return [*super().get_outputs(include_bytecode), str(Path(self.build_lib) / "devid" / FILE)]
 
 
@@ -42,14 +48,16 @@ class PlatformWheel(bdist_wheel):
     """Any Python 3, this platform: the library is called through ctypes, not through Python's own binary interface."""
 
     def get_tag(self):
-        return ("py3", "none", super().get_tag()[2])
+        if WITHOUT_LIBRARY:
+            return ("py3", "none", "any")
+        return ("py3", "none", os.environ.get("DEVID_PLATFORM") or super().get_tag()[2])
 
 
 class BinaryDistribution(Distribution):
     """Makes setuptools treat the wheel as one that belongs to a platform."""
 
     def has_ext_modules(self):
-        return True
+        return not WITHOUT_LIBRARY
 
 
 def library():
@@ -60,14 +68,15 @@ def library():
     if not (CHECKOUT / "bindings" / "c" / "src").is_dir():
         raise SystemExit("devid: this is not a checkout of the project; name the library's file with DEVID_LIBRARY")
     # As `make` does it, so that what is built already is used.
-    command = ["cargo", "build", "--locked", "--release", "-p", "devid-capi"]
+    profile = os.environ.get("DEVID_PROFILE", "release")
+    command = ["cargo", "build", "--locked", "--profile", profile, "-p", "devid-capi"]
     print("devid:", *command, flush=True)
     try:
         subprocess.run(command, cwd=CHECKOUT, check=True)
     except FileNotFoundError:
         raise SystemExit("devid: cargo was not found; install Rust, or name a built library with DEVID_LIBRARY") from None
     target = Path(os.environ.get("CARGO_TARGET_DIR", CHECKOUT / "target"))
-    return target / "release" / FILE
+    return target / ("debug" if profile == "dev" else profile) / FILE
 
 
 def version():
