@@ -55,6 +55,8 @@ pub(crate) enum Refused {
     KeyUsage,
     /// The signer has no path to the CMP anchors.
     NoPath,
+    /// Whether the signer is revoked is not known, and has to be.
+    StatusUnknown,
     /// The MAC is another one.
     Mac,
 }

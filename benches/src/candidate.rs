@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use devid::asn1::x509::Certificate;
 use devid::client::{Config, Subject};
-use devid::cmp::{Action, MacParameters, Signer};
+use devid::cmp::{ActionKind, MacParameters, Signer};
 use devid::crypto::{DigestAlgorithm, PrivateKey, default_provider, keys};
 
 use crate::Result;
@@ -87,16 +87,16 @@ impl Ours {
         let client = self.config.build()?;
         let mut operation = client.enroll(Signer::Key(Arc::clone(&self.new_key)), &self.subject)?;
         loop {
-            match operation.step(system_time())? {
-                Action::Send => {
+            match operation.step(system_time()).map(|action| action.kind())? {
+                ActionKind::Send => {
                     let request = operation.output().expect("the step said that a message is to be sent");
                     let left = thread_cpu_ns();
                     let answered = answer(request)?;
                     outside += thread_cpu_ns() - left;
                     operation.feed(&answered)?;
                 }
-                Action::Accept => operation.accept()?,
-                Action::Done => break,
+                ActionKind::Accept => operation.accept()?,
+                ActionKind::Done => break,
                 other => return Err(format!("unexpected: {other:?}").into()),
             }
         }

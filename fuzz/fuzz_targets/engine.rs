@@ -17,7 +17,7 @@ use devid::asn1::cmp::BodyType;
 use devid::asn1::crl::CrlReason;
 use devid::asn1::oid;
 use devid::asn1::x509::Certificate;
-use devid::cmp::{Action, Operation, Question, Signer};
+use devid::cmp::{ActionKind, Operation, Question, Signer};
 use devid::validation::KeyUsage;
 use libfuzzer_sys::fuzz_target;
 use made::Choices;
@@ -69,9 +69,9 @@ fuzz_target!(|input: &[u8]| {
     let mut device = Device::with(operation, new_key);
     for _ in 0..MOST {
         match device.step() {
-            Ok(Action::Send) => device.exchange(&mut ca),
-            Ok(Action::Wait) => device.clock = device.clock.plus(i64::from(device.operation.wait_seconds())),
-            Ok(Action::Accept) => {
+            Ok(ActionKind::Send) => device.exchange(&mut ca),
+            Ok(ActionKind::Wait) => device.clock = device.clock.plus(i64::from(device.wait_seconds())),
+            Ok(ActionKind::Accept) => {
                 let issued = device.operation.issued().expect("a certificate");
                 let (der, spki) = (issued.certificate.as_der(), device.new_key.spki());
                 assert!(der.windows(spki.len()).any(|part| part == spki), "another key was accepted");
@@ -82,7 +82,7 @@ fuzz_target!(|input: &[u8]| {
                     return;
                 }
             }
-            Ok(Action::Done | Action::Sign) | Err(_) => return,
+            Ok(ActionKind::Done | ActionKind::Sign) | Err(_) => return,
         }
         let is_cut = plan.borrow_mut().pop().is_some_and(|byte| byte & 3 == 3);
         if is_cut && let Ok(saved) = device.operation.save() {

@@ -10,7 +10,7 @@ use crate::asn1::name;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::client::{Client, Config};
-use crate::cmp::{Action, Credential, MacParameters, Operation, Question, Tolerance};
+use crate::cmp::{Action, Credential, MacParameters, Question, Tolerance};
 use crate::codes::Code;
 use crate::error::Error;
 use crate::limits::Limits;
@@ -136,10 +136,9 @@ fn ask(client: &Client, exchange: &mut dyn Exchange, now: Time) -> Result<Asked,
     let (mut request, mut reply) = (Vec::new(), None);
     let outcome = loop {
         match operation.step(now) {
-            Ok(Action::Send) => {
-                let message = operation.output().unwrap_or_default().to_vec();
-                let answered = exchange.exchange(&message, limits);
-                request = message;
+            Ok(Action::Send { message, .. }) => {
+                let answered = exchange.exchange(message, limits);
+                request = message.to_vec();
                 match answered {
                     Ok(answer) => {
                         crate::client::run::feed(&mut operation, &answer)?;
@@ -148,18 +147,19 @@ fn ask(client: &Client, exchange: &mut dyn Exchange, now: Time) -> Result<Asked,
                     Err(error) => break Err(crate::cmp::diagnose_transport(error.into())),
                 }
             }
-            Ok(Action::Done) => break Ok(()),
-            Ok(_) => break Err(waits(&operation)),
+            Ok(Action::Done(_)) => break Ok(()),
+            Ok(Action::Wait { seconds, .. }) => {
+                let words = format!("the server lets a question wait {seconds} seconds");
+                break Err(Error::new(Code::Unsupported, words));
+            }
+            Ok(Action::Sign(_) | Action::Accept(_)) => {
+                break Err(Error::new(Code::Unsupported, "a question that is to be signed elsewhere"));
+            }
             Err(error) => break Err(error),
         }
     };
     let message = reply.as_ref().and_then(|reply| PkiMessage::from_der(reply.body.clone(), &Limits::default()).ok());
     Ok(Asked { request, reply, message, outcome })
-}
-
-fn waits(operation: &Operation) -> Error {
-    let words = format!("the server lets a question wait {} seconds", operation.wait_seconds());
-    Error::new(Code::Unsupported, words)
 }
 
 fn judge_own(probe: &mut Probe, config: &Config, client: &Client, asked: &Asked, now: Time) {

@@ -7,7 +7,7 @@ use super::config::Client;
 use crate::asn1::cmp::BodyType;
 use crate::cmp::{Action, Issued, Operation, SignRequest, diagnose_transport};
 use crate::codes::Code;
-use crate::error::Error;
+use crate::error::{Error, Refused};
 use crate::time::Time;
 use crate::transport::{Cancel, Exchange, ExchangeLimits, Interrupt, Reply, TransportError};
 
@@ -220,7 +220,8 @@ pub fn run(
 ) -> Result<Issued, Error> {
     check_issues(operation)?;
     complete(operation, exchange, limits, max_retries, owner)?;
-    Ok(operation.issued().expect("done means issued").clone())
+    let issued = operation.issued().ok_or_else(|| Error::new(Code::State, "done, and no certificate is there"))?;
+    Ok(issued.clone())
 }
 
 /// Runs any operation to its end, or to a failure of the way to the server, after which it can be run again. What came
@@ -248,36 +249,29 @@ fn drive(
 ) -> Result<(), Error> {
     let mut not_had = Vec::new();
     loop {
-        let action = operation.step(owner.now()).map_err(|error| with_causes(error, &not_had))?;
-        if matches!(action, Action::Send | Action::Wait | Action::Accept) {
+        operation.step(owner.now()).map_err(|error| with_causes(error, &not_had))?;
+        if !matches!(operation.action(), Some(Action::Sign(_) | Action::Done(_))) {
             owner.checkpoint(operation)?;
         }
-        match action {
-            Action::Send => {
-                let answer = send(operation, exchange, limits, max_retries, owner)?;
+        match operation.action() {
+            Some(Action::Send { message, body }) => {
+                let answer = send((message, body), exchange, limits, max_retries, owner)?;
                 if let Some(client) = client {
                     not_had = client.ask_about_signer(operation, &answer.body, owner.now());
                 }
                 feed(operation, &answer)?;
             }
-            Action::Wait => {
-                let seconds = operation.wait_seconds();
-                owner.wait(seconds, operation.wait_reason())?;
-            }
-            Action::Sign => {
-                let request = operation.to_sign().expect("the step said that something is to be signed");
+            Some(Action::Wait { seconds, reason, .. }) => owner.wait(seconds, reason)?,
+            Some(Action::Sign(request)) => {
                 let signature = owner.sign(&request)?;
-                operation.signature(&signature, owner.now())?;
+                operation.put_signature(&signature, owner.now())?;
             }
-            Action::Accept => {
-                let issued = operation.issued().expect("the step said that a certificate is here");
-                match owner.decide(issued)? {
-                    Decision::Accept => operation.accept()?,
-                    Decision::Reject(reason) => operation.reject(&reason)?,
-                    Decision::NotAsAsked => operation.decide_by_policy()?,
-                }
-            }
-            Action::Done => return Ok(()),
+            Some(Action::Accept(issued)) => match owner.decide(issued)? {
+                Decision::Accept => operation.accept()?,
+                Decision::Reject(reason) => operation.reject(&reason)?,
+                Decision::NotAsAsked => operation.decide_by_policy()?,
+            },
+            Some(Action::Done(_)) | None => return Ok(()),
         }
     }
 }
@@ -285,9 +279,7 @@ fn drive(
 /// Where the status of a signer is not known: why it could not be had.
 fn with_causes(error: Error, not_had: &[String]) -> Error {
     match not_had {
-        [first, ..] if error.code() == Code::ProtectionInvalid && error.message().contains("REVOCATION_UNKNOWN") => {
-            error.followed_by(first)
-        }
+        [first, ..] if error.facts().refused == Some(Refused::StatusUnknown) => error.followed_by(first),
         _ => error,
     }
 }
@@ -303,14 +295,12 @@ pub fn feed(operation: &mut Operation, reply: &Reply) -> Result<(), Error> {
 }
 
 fn send(
-    operation: &Operation,
+    (message, body): (&[u8], BodyType),
     exchange: &mut dyn Exchange,
     limits: &ExchangeLimits,
     max_retries: u32,
     owner: &mut dyn Owner,
 ) -> Result<Reply, Error> {
-    let message = operation.output().expect("the step said that a message is to be sent");
-    let body = operation.output_body().expect("a message has a body");
     let mut retries = 0;
     loop {
         owner.observe(Event::Sending { body, message });

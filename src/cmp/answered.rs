@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::diagnosis::diagnose;
 use super::info::{self, Question};
-use super::operation::{Halt, Operation, Outcome, Phase, State, UnderWay, in_phase};
+use super::operation::{Finished, Halt, Operation, Phase, State, UnderWay, in_phase};
 use super::proof::Possession;
 use super::received::Received;
 use super::response::{self, Checked, Failure, Inbox};
@@ -39,12 +39,11 @@ const LONGEST_WAIT_SECONDS: i64 = 3600;
 impl Operation {
     /// Errors: what the server has said, or, where nothing is being waited for, what anybody may have said.
     pub(super) fn answered(&mut self, answer: Inbox, under_way: UnderWay, now: Time) -> Result<(), Halt> {
-        let (bytes, is_handed_in) = (answer.answer.clone(), answer.is_handed_in);
         let settings = Arc::clone(&self.context);
-        let explained = |e| diagnose(in_phase(e, under_way.body), &settings, under_way.body, &bytes);
+        let explained = |e| diagnose(in_phase(e, under_way.body), &settings, under_way.body, &answer.answer);
         let context = self.believing_adopted();
         let off_before = self.clock_off_seconds();
-        let proven = self.proven(&context, answer, under_way, now);
+        let proven = self.proven(&context, &answer, under_way, now);
         // The answer may have shown that the clock is wrong.
         let now = now.plus(self.clock_off_seconds() - off_before);
         match proven.and_then(|checked| self.weighed(&context, checked, now).map_err(Failure::Unproven)) {
@@ -54,7 +53,7 @@ impl Operation {
                 self.drop_answer(&error, under_way, now);
                 Ok(())
             }
-            Err(Failure::Unproven(error)) if is_handed_in => Err(Halt::Refused(explained(error))),
+            Err(Failure::Unproven(error)) if answer.is_handed_in => Err(Halt::Refused(explained(error))),
             Err(Failure::Unproven(error) | Failure::Authentic(error)) => Err(Halt::Failed(explained(error))),
         }
     }
@@ -62,17 +61,24 @@ impl Operation {
     /// What proves nothing changes nothing: somebody on the way must not be able to end what the CA has been asked to
     /// approve. The next poll asks the CA again; the limits on polls and on the whole time are the bound.
     fn drop_answer(&mut self, error: &Error, under_way: UnderWay, now: Time) {
-        self.wait_in_vain(FIRST_WAIT_SECONDS, under_way, now);
-        self.wait_reason =
-            vec![format!("an answer that proves nothing was dropped ({} so far): {error}", self.dropped)];
+        self.wait_in_vain(FIRST_WAIT_SECONDS, under_way, now, |dropped| {
+            vec![format!("an answer that proves nothing was dropped ({dropped} so far): {error}")]
+        });
     }
 
     /// Waits for the next poll longer each time, so that the limit on polls ends nothing that the limit on time would not.
-    fn wait_in_vain(&mut self, first_seconds: i64, under_way: UnderWay, now: Time) {
+    fn wait_in_vain(
+        &mut self,
+        first_seconds: i64,
+        under_way: UnderWay,
+        now: Time,
+        reason: impl FnOnce(u32) -> Vec<String>,
+    ) {
         self.dropped = self.dropped.saturating_add(1);
         let seconds = first_seconds.saturating_mul(1 << self.dropped.min(12).saturating_sub(1));
         let most = i64::from(self.context.limits.max_check_after_seconds).max(1);
-        self.state = State::Waiting { until: now.plus(seconds.min(most).min(LONGEST_WAIT_SECONDS)), under_way };
+        let until = now.plus(seconds.min(most).min(LONGEST_WAIT_SECONDS));
+        self.state = State::waiting(until, reason(self.dropped), under_way);
     }
 
     /// The settings, with the root that came with ip where the device asked to believe it: it goes on vouching for the
@@ -87,7 +93,13 @@ impl Operation {
         Arc::new(context)
     }
 
-    fn proven(&mut self, context: &Context, answer: Inbox, under_way: UnderWay, now: Time) -> Result<Checked, Failure> {
+    fn proven(
+        &mut self,
+        context: &Context,
+        answer: &Inbox,
+        under_way: UnderWay,
+        now: Time,
+    ) -> Result<Checked, Failure> {
         let transaction = self.transaction.as_mut().expect("a message is under way in it");
         let final_answer = match under_way.phase {
             Phase::Request => self.request.answer(),
@@ -134,9 +146,9 @@ impl Operation {
                     && self.dropped < MOST_IN_VAIN
                     && content.status.fail_info.is_some_and(|bits| bits & ABOUT_THE_MESSAGE != 0) =>
             {
-                self.wait_in_vain(FIRST_WAIT_SECONDS, under_way, now);
-                self.wait_reason =
-                    vec![format!("pollReq did not arrive as it was sent: {}", response::server_error(&content))];
+                self.wait_in_vain(FIRST_WAIT_SECONDS, under_way, now, |_| {
+                    vec![format!("pollReq did not arrive as it was sent: {}", response::server_error(&content))]
+                });
                 Ok(())
             }
             PkiBody::Error(content) => match self.version_to_try(&content, message.header().pvno, under_way) {
@@ -159,15 +171,14 @@ impl Operation {
             }
             PkiBody::RevRep(content) => {
                 let request = self.request.revocation().expect("rp is only allowed as answer to rr");
-                self.outcome = Some(Outcome::Revoked(revoke::check_answer(&context, request, content)?));
-                self.state = State::Done;
+                self.state = State::Done(Finished::Revoked(revoke::check_answer(&context, request, content)?));
                 Ok(())
             }
             PkiBody::GenRep(items) if under_way.phase == Phase::Encapsulation => self.ciphertext_came(&items, now),
             PkiBody::GenRep(items) => {
                 let question = self.request.question().expect("genp is only allowed as answer to genm");
-                self.outcome = Some(Outcome::Information(info::check_answer(&context, question, items, now)?));
-                self.state = State::Done;
+                let information = info::check_answer(&context, question, items, now)?;
+                self.state = State::Done(Finished::Information(information));
                 Ok(())
             }
             PkiBody::PkiConf => {
@@ -201,23 +212,23 @@ impl Operation {
         under_way: UnderWay,
         now: Time,
     ) -> Result<(), Error> {
-        self.wait_reason.clone_from(&status.texts);
         let polling = UnderWay { polling: Some(cert_req_id), ..under_way };
         if under_way.polling.is_some() {
             // "waiting" again where pollRep or a final answer belongs (RFC 9483 section 4.4): a server that has ways of its own,
             // or somebody who plays back the first answer. Neither makes the loop hot or uses up the polls.
-            self.wait_in_vain(FIRST_WAIT_AGAIN_SECONDS, polling, now);
+            self.wait_in_vain(FIRST_WAIT_AGAIN_SECONDS, polling, now, |_| status.texts.clone());
             return Ok(());
         }
         let transaction = self.transaction.as_mut().expect("a message is under way in it");
         transaction.delayed_nonce = Some(transaction.sent_nonce.clone());
-        self.poll(polling, now)
+        self.poll(polling, &status.texts, now)
     }
 
-    pub(super) fn poll(&mut self, under_way: UnderWay, now: Time) -> Result<(), Error> {
+    /// Asks again. `reason`: what the server said last about the delay.
+    pub(super) fn poll(&mut self, under_way: UnderWay, reason: &[String], now: Time) -> Result<(), Error> {
         let most = self.context.limits.max_polls;
         if self.polls >= most {
-            let reasons: Vec<String> = self.wait_reason.iter().map(|reason| crate::words::quoted(reason)).collect();
+            let reasons: Vec<String> = reason.iter().map(|reason| crate::words::quoted(reason)).collect();
             let said = if reasons.is_empty() { String::new() } else { format!("; it says {}", reasons.join(", ")) };
             return Err(Error::new(
                 Code::PollExhausted,
@@ -237,10 +248,9 @@ impl Operation {
             let words = format!("pollRep has no entry for certReqId {wanted}");
             return Err(Error::new(Code::Protocol, words));
         };
-        self.wait_reason.clone_from(&entry.reason);
         // Negative and absurd values are cut to what the caller allows.
         let seconds = entry.check_after.clamp(1, i64::from(self.context.limits.max_check_after_seconds).max(1));
-        self.state = State::Waiting { until: now.plus(seconds), under_way };
+        self.state = State::waiting(now.plus(seconds), entry.reason.clone(), under_way);
         Ok(())
     }
 }

@@ -89,7 +89,11 @@ pub(super) fn may_sign(
         Err(cause) => {
             let words = format!("{role} {signer} is not trusted: {cause}");
             let index = cause.facts().certificate_index;
-            let refused = matches!(cause.code(), Code::NoPath | Code::SignatureInvalid).then_some(Refused::NoPath);
+            let refused = match cause.code() {
+                Code::NoPath | Code::SignatureInvalid => Some(Refused::NoPath),
+                Code::RevocationUnknown => Some(Refused::StatusUnknown),
+                _ => None,
+            };
             return Err(Error::new(Code::ProtectionInvalid, words).with(|facts| {
                 facts.certificate_index = index;
                 facts.refused = refused;

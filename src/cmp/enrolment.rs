@@ -8,7 +8,7 @@ use super::credential::Credential;
 use super::diagnosis::diagnose;
 use super::issued::{self, Issued};
 use super::keygen::open_generated_key;
-use super::operation::{Operation, Phase, State, ToProve, UnderWay};
+use super::operation::{Finished, Operation, Phase, State, ToProve, UnderWay};
 use super::possession;
 use super::proof::{Possession, RequestedKey, answer_challenges, open_certificate};
 use super::received::Received;
@@ -373,12 +373,12 @@ impl Operation {
         let begins = self.issued.as_ref().and_then(|issued| issued.begins_later(&self.context, now));
         self.state = match begins.filter(|_| self.holds_until_valid) {
             Some(begins) => {
-                self.wait_reason = self.issued.iter().map(Issued::valid_from_words).collect();
+                let reason = self.issued.iter().map(Issued::valid_from_words).collect();
                 let under_way = UnderWay { body: BodyType::PKICONF, phase: Phase::Validity, polling: None };
                 let skew = i64::from(self.context.clock_skew_seconds);
-                State::Waiting { until: begins.plus(-skew), under_way }
+                State::waiting(begins.plus(-skew), reason, under_way)
             }
-            None => State::Done,
+            None => State::Done(Finished::Certificate),
         };
     }
 

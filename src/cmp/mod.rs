@@ -69,7 +69,7 @@ pub use diagnosis::{describe_message, diagnose_transport};
 pub use info::{Information, Question, RequestTemplate, RootUpdate};
 pub use issued::Issued;
 pub use nested::{Batch, Nested};
-pub use operation::{Action, Operation, SignRequest, SignRole};
+pub use operation::{Action, ActionKind, Operation, Outcome, SignRequest, SignRole};
 pub use passphrase::SealedPassphrase;
 pub use profile::Profile;
 pub use proof::{Possession, RequestedKey};

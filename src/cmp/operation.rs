@@ -39,20 +39,70 @@ use crate::error::Error;
 use crate::time::Time;
 use crate::validation::StatusSources;
 
-/// What the owner of an operation is to do next.
+/// What the owner of an operation is to do next, with what it takes.
+#[derive(Clone, Debug)]
+pub enum Action<'a> {
+    /// Send this to the server and [`Operation::feed`] the answer. In the same state a step answers the same message again.
+    Send {
+        /// The message, DER.
+        message: &'a [u8],
+        /// Its body, such as `ir` or `pollReq`.
+        body: BodyType,
+    },
+    /// Step again then; the state can be saved meanwhile.
+    Wait {
+        /// When.
+        until: Time,
+        /// Seconds left, as of the last step.
+        seconds: u32,
+        /// The reasons that the server gave for the delay.
+        reason: &'a [String],
+    },
+    /// Sign this elsewhere and hand in the signature by [`Operation::put_signature`].
+    Sign(SignRequest),
+    /// Look at the certificate, install it, then [`Operation::accept`] or [`Operation::reject`].
+    Accept(&'a Issued),
+    /// Over, as wished.
+    Done(Outcome<'a>),
+}
+
+/// What came of an operation.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'a> {
+    /// The certificate is issued and confirmed.
+    Certificate(&'a Issued),
+    /// The certificate is revoked.
+    Revoked(&'a Revoked),
+    /// The question is answered.
+    Information(&'a Information),
+}
+
+/// Which action, without its load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Send [`Operation::output`] to the server and [`Operation::feed`] the answer.
+pub enum ActionKind {
+    /// [`Action::Send`].
     Send,
-    /// Step again after [`Operation::wait_seconds`]; the state can be saved meanwhile.
+    /// [`Action::Wait`].
     Wait,
-    /// Sign [`Operation::to_sign`] elsewhere and hand in [`Operation::signature`].
+    /// [`Action::Sign`].
     Sign,
-    /// Look at [`Operation::issued`], install it, then [`Operation::accept`] or [`Operation::reject`].
+    /// [`Action::Accept`].
     Accept,
-    /// The certificate is issued and confirmed, revoked, or the question answered: see [`Operation::issued`],
-    /// [`Operation::revoked`], [`Operation::information`].
+    /// [`Action::Done`].
     Done,
+}
+
+impl Action<'_> {
+    /// Which.
+    pub fn kind(&self) -> ActionKind {
+        match self {
+            Action::Send { .. } => ActionKind::Send,
+            Action::Wait { .. } => ActionKind::Wait,
+            Action::Sign(_) => ActionKind::Sign,
+            Action::Accept(_) => ActionKind::Accept,
+            Action::Done(_) => ActionKind::Done,
+        }
+    }
 }
 
 /// Which key is to sign.
@@ -120,18 +170,24 @@ pub(super) enum State {
     SignPossession { proof: ToProve, algorithm: SignatureAlgorithm },
     /// The protection key must sign the message.
     SignMessage { unprotected: Unprotected, under_way: UnderWay },
-    /// A message is out.
-    Sent { output: Vec<u8>, under_way: UnderWay },
+    /// A message is out; its answer, once it is handed in.
+    Sent { output: Vec<u8>, under_way: UnderWay, inbox: Option<Inbox> },
     /// The server asked to wait before the next poll.
-    Waiting { until: Time, under_way: UnderWay },
+    Waiting { until: Time, seconds: u32, reason: Vec<String>, under_way: UnderWay },
     /// A certificate is here and the owner decides.
     Deciding,
     /// The owner has decided.
     Decided { rejection: Option<Error> },
     /// Over, as wished.
-    Done,
+    Done(Finished),
     /// Over.
     Failed(Error),
+}
+
+impl State {
+    pub fn waiting(until: Time, reason: Vec<String>, under_way: UnderWay) -> Self {
+        State::Waiting { until, seconds: 0, reason, under_way }
+    }
 }
 
 /// The request whose key is to be proved, and what its signature is over.
@@ -149,10 +205,20 @@ impl ToProve {
     }
 }
 
-/// What came of an operation that is not about a new certificate.
-pub(super) enum Outcome {
+/// What came of an operation.
+pub(super) enum Finished {
+    /// See [`Operation::issued`].
+    Certificate,
     Revoked(Revoked),
     Information(Information),
+}
+
+/// What follows a transition.
+enum Next {
+    /// Another one may.
+    Look,
+    /// The owner's turn.
+    Ask,
 }
 
 /// One operation: an enrolment from the request to the confirmed certificate, a revocation, or a question.
@@ -161,16 +227,12 @@ pub struct Operation {
     pub(super) request: Request,
     pub(super) transaction: Option<Transaction>,
     pub(super) state: State,
-    pub(super) inbox: Option<Inbox>,
     pub(super) polls: u32,
     /// Answers to polls that proved nothing.
     pub(super) dropped: u32,
-    pub(super) wait_seconds: u32,
-    pub(super) wait_reason: Vec<String>,
     pub(super) issued: Option<Issued>,
     /// Why the certificate is being refused, while certConf says so.
     pub(super) rejection: Option<Error>,
-    pub(super) outcome: Option<Outcome>,
     /// The version to speak because the server does not know the first one.
     pub(super) other_version: Option<i64>,
     /// Restored, and not looked at since: what the saved form says of the certificate is not believed yet.
@@ -195,14 +257,10 @@ impl Operation {
             request,
             transaction: None,
             state: State::Begin,
-            inbox: None,
             polls: 0,
             dropped: 0,
-            wait_seconds: 0,
-            wait_reason: Vec::new(),
             issued: None,
             rejection: None,
-            outcome: None,
             other_version: None,
             is_restored: false,
             holds_until_valid: false,
@@ -214,15 +272,35 @@ impl Operation {
     /// A step in the same state answers the same action: after [`Action::Send`] without an answer the message can be
     /// sent again. Errors end the operation and are answered again by every later step; but for one about an answer that was
     /// handed in by [`Operation::feed`] and proves nothing: then [`Operation::has_failed`] says no, and the right answer can be fed.
-    pub fn step(&mut self, now: Time) -> Result<Action, Error> {
+    pub fn step(&mut self, now: Time) -> Result<Action<'_>, Error> {
         loop {
             match self.advance(self.corrected(now)) {
-                Ok(Some(action)) => return Ok(action),
-                Ok(None) => {}
+                Ok(Next::Look) => {}
+                Ok(Next::Ask) => break,
                 Err(Halt::Refused(error)) => return Err(error),
                 Err(Halt::Failed(error)) => return Err(self.fail(error)),
             }
         }
+        self.action().ok_or_else(|| Error::new(Code::State, "the operation stands where nobody is asked"))
+    }
+
+    /// What the last step asked for, as long as that was not done. `None` before the first step and after a failure.
+    pub fn action(&self) -> Option<Action<'_>> {
+        Some(match &self.state {
+            State::Sent { output, under_way, .. } => Action::Send { message: output, body: under_way.body },
+            State::Waiting { until, seconds, reason, .. } => {
+                // By the clock of the owner, who compares it with that.
+                Action::Wait { until: until.plus(-self.clock_off_seconds()), seconds: *seconds, reason }
+            }
+            State::SignPossession { .. } | State::SignMessage { .. } => Action::Sign(self.to_sign()?),
+            State::Deciding => Action::Accept(self.issued.as_ref()?),
+            State::Done(finished) => Action::Done(match finished {
+                Finished::Certificate => Outcome::Certificate(self.issued.as_ref()?),
+                Finished::Revoked(revoked) => Outcome::Revoked(revoked),
+                Finished::Information(information) => Outcome::Information(information),
+            }),
+            State::Begin | State::Decided { .. } | State::Failed(_) => return None,
+        })
     }
 
     /// Hands in the server's answer; the next step looks at it.
@@ -249,15 +327,15 @@ impl Operation {
     }
 
     fn receive(&mut self, inbox: Inbox) -> Result<(), Error> {
-        if !matches!(self.state, State::Sent { .. }) {
+        let State::Sent { inbox: place, .. } = &mut self.state else {
             return Err(Error::new(Code::State, "an answer was fed, but no message is under way"));
-        }
+        };
         let most = self.context.limits.max_message_bytes;
         if inbox.answer.len() > most {
             let words = format!("the answer has {} bytes, the limit is {most}", inbox.answer.len());
             return Err(Error::new(Code::TooLarge, words));
         }
-        self.inbox = Some(inbox);
+        *place = Some(inbox);
         Ok(())
     }
 
@@ -273,18 +351,10 @@ impl Operation {
         Arc::make_mut(&mut self.context).signer_status = status;
     }
 
-    /// The message to send, DER; after [`Action::Send`].
+    /// The message under way, DER: what [`Action::Send`] brings, for who carries it later.
     pub fn output(&self) -> Option<&[u8]> {
         match &self.state {
             State::Sent { output, .. } => Some(output),
-            _ => None,
-        }
-    }
-
-    /// The body of the message to send, such as `ir` or `pollReq`.
-    pub fn output_body(&self) -> Option<BodyType> {
-        match &self.state {
-            State::Sent { under_way, .. } => Some(under_way.body),
             _ => None,
         }
     }
@@ -317,18 +387,8 @@ impl Operation {
         self.transaction.as_ref().map_or(0, |transaction| transaction.clock_off_seconds)
     }
 
-    /// Seconds to wait, after [`Action::Wait`].
-    pub fn wait_seconds(&self) -> u32 {
-        self.wait_seconds
-    }
-
-    /// The server's words on why it is waited.
-    pub fn wait_reason(&self) -> &[String] {
-        &self.wait_reason
-    }
-
-    /// What to sign, after [`Action::Sign`].
-    pub fn to_sign(&self) -> Option<SignRequest> {
+    /// What is to be signed.
+    fn to_sign(&self) -> Option<SignRequest> {
         match &self.state {
             State::SignPossession { proof, algorithm } => {
                 Some(SignRequest { role: SignRole::NewKey, algorithm: *algorithm, message: proof.message().to_vec() })
@@ -345,10 +405,10 @@ impl Operation {
         }
     }
 
-    /// Hands in the signature over [`Operation::to_sign`]. It is checked with the public key before it is used.
+    /// Hands in the signature that [`Action::Sign`] asks for. It is checked with the public key before it is used.
     ///
     /// Errors: nothing is to be signed; the signature does not match (the operation waits for a right one).
-    pub fn signature(&mut self, signature: &[u8], now: Time) -> Result<(), Error> {
+    pub fn put_signature(&mut self, signature: &[u8], now: Time) -> Result<(), Error> {
         let now = self.corrected(now);
         let Some(wanted) = self.to_sign() else {
             return Err(Error::new(Code::State, "a signature was handed in, but none is asked for"));
@@ -364,7 +424,7 @@ impl Operation {
             State::SignMessage { unprotected, under_way } => {
                 let transaction = self.transaction.as_ref().expect("a message was written in it");
                 let output = transaction.finish(&self.context, &unprotected, Some(signature));
-                self.state = State::Sent { output, under_way };
+                self.state = State::Sent { output, under_way, inbox: None };
                 Ok(())
             }
             other => {
@@ -408,16 +468,16 @@ impl Operation {
 
     /// What became of a request for revocation, once that is done.
     pub fn revoked(&self) -> Option<&Revoked> {
-        match &self.outcome {
-            Some(Outcome::Revoked(revoked)) => Some(revoked),
+        match &self.state {
+            State::Done(Finished::Revoked(revoked)) => Some(revoked),
             _ => None,
         }
     }
 
     /// The answer to a question, once it is here.
     pub fn information(&self) -> Option<&Information> {
-        match &self.outcome {
-            Some(Outcome::Information(information)) => Some(information),
+        match &self.state {
+            State::Done(Finished::Information(information)) => Some(information),
             _ => None,
         }
     }
@@ -439,7 +499,7 @@ impl Operation {
 
     /// Whether the operation is over, as wished.
     pub fn is_done(&self) -> bool {
-        matches!(self.state, State::Done)
+        matches!(self.state, State::Done(_))
     }
 
     /// Whether the operation is over without success.
@@ -460,43 +520,43 @@ impl Operation {
         Ok(())
     }
 
-    /// One transition; `None` means: look again.
-    fn advance(&mut self, now: Time) -> Result<Option<Action>, Halt> {
+    /// One transition.
+    fn advance(&mut self, now: Time) -> Result<Next, Halt> {
         self.check_total_time(now)?;
         if std::mem::take(&mut self.is_restored) {
             self.judge_restored(now)?;
         }
         match &mut self.state {
-            State::Begin => Ok(self.begin(now).map(|()| None)?),
-            State::SignPossession { .. } | State::SignMessage { .. } => Ok(Some(Action::Sign)),
-            State::Sent { under_way, .. } => match self.inbox.take() {
-                None => Ok(Some(Action::Send)),
+            State::Begin => self.begin(now)?,
+            State::Sent { under_way, inbox, .. } => match inbox.take() {
+                None => return Ok(Next::Ask),
                 Some(answer) => {
                     let under_way = *under_way;
-                    self.answered(answer, under_way, now).map(|()| None)
+                    self.answered(answer, under_way, now)?;
                 }
             },
-            State::Waiting { until, under_way } => {
+            State::Waiting { until, seconds, reason, under_way } => {
                 let left = until.since(now);
                 if left > 0 {
-                    self.wait_seconds = u32::try_from(left).unwrap_or(u32::MAX);
-                    return Ok(Some(Action::Wait));
+                    *seconds = u32::try_from(left).unwrap_or(u32::MAX);
+                    return Ok(Next::Ask);
                 }
-                let under_way = *under_way;
+                let (under_way, reason) = (*under_way, std::mem::take(reason));
                 match under_way.phase {
-                    Phase::Validity => self.state = State::Done,
-                    _ => self.poll(under_way, now)?,
+                    Phase::Validity => self.state = State::Done(Finished::Certificate),
+                    _ => self.poll(under_way, &reason, now)?,
                 }
-                Ok(None)
             }
-            State::Deciding => Ok(Some(Action::Accept)),
             State::Decided { rejection } => {
                 let rejection = rejection.take();
-                Ok(self.decided(rejection, now).map(|()| None)?)
+                self.decided(rejection, now)?;
             }
-            State::Done => Ok(Some(Action::Done)),
-            State::Failed(error) => Err(Halt::Failed(error.clone())),
+            State::SignPossession { .. } | State::SignMessage { .. } | State::Deciding | State::Done(_) => {
+                return Ok(Next::Ask);
+            }
+            State::Failed(error) => return Err(Halt::Failed(error.clone())),
         }
+        Ok(Next::Look)
     }
 
     fn begin(&mut self, now: Time) -> Result<(), Error> {
@@ -563,7 +623,7 @@ impl Operation {
             }
         };
         let output = transaction.finish(&context, &unprotected, protection.as_deref());
-        self.state = State::Sent { output, under_way };
+        self.state = State::Sent { output, under_way, inbox: None };
         Ok(())
     }
 

@@ -73,7 +73,7 @@ pub(super) fn check(
     request: &Request,
     transaction: &mut Transaction,
     now: Time,
-    inbox: Inbox,
+    inbox: &Inbox,
     allowed: &[BodyType],
 ) -> Result<Checked, Failure> {
     let (message, (protected_by, bearer)) =
@@ -97,10 +97,10 @@ fn prove(
     request: &Request,
     transaction: &mut Transaction,
     now: Time,
-    inbox: Inbox,
+    inbox: &Inbox,
     allowed: &[BodyType],
 ) -> Result<(PkiMessage, Protection), Error> {
-    let message = PkiMessage::from_der(inbox.answer, &context.limits)?;
+    let message = PkiMessage::from_der(inbox.answer.clone(), &context.limits)?;
     let header = message.header();
     let is_error = message.body_type() == BodyType::ERROR;
 

@@ -48,8 +48,8 @@ impl Operation {
     /// Errors: [`Code::State`] in any other state.
     pub fn save(&self) -> Result<Vec<u8>, Error> {
         let (state, output, until, under_way) = match &self.state {
-            State::Sent { output, under_way } => (0i64, &output[..], Time::from_unix(0), Some(under_way)),
-            State::Waiting { until, under_way } => (1, &[][..], *until, Some(under_way)),
+            State::Sent { output, under_way, .. } => (0i64, &output[..], Time::from_unix(0), Some(under_way)),
+            State::Waiting { until, under_way, .. } => (1, &[][..], *until, Some(under_way)),
             State::Deciding => (2, &[][..], Time::from_unix(0), None),
             _ => {
                 return Err(Error::new(
@@ -128,25 +128,20 @@ impl Operation {
             }
         }
         let state = match (number, under_way, &issued) {
-            (0, Some(under_way), _) => State::Sent { output, under_way },
-            (1, Some(under_way), _) => State::Waiting { until, under_way },
+            (0, Some(under_way), _) => State::Sent { output, under_way, inbox: None },
+            (1, Some(under_way), issued) => State::waiting(until, waiting_for(&under_way, issued.as_ref()), under_way),
             (2, None, Some(_)) => State::Deciding,
             _ => return Err(Error::new(Code::Corrupt, "the saved operation's state contradicts itself")),
         };
-        let wait_reason = waiting_for(&state, issued.as_ref());
         Ok(Operation {
             context,
             request,
             transaction: Some(transaction),
             state,
-            inbox: None,
             polls,
             dropped,
-            wait_seconds: 0,
-            wait_reason,
             issued,
             rejection,
-            outcome: None,
             is_restored: true,
             holds_until_valid: false,
             other_version,
@@ -493,11 +488,9 @@ fn read_under_way(content: &[u8]) -> Result<Option<UnderWay>, Error> {
 }
 
 /// Why a restored operation waits, as far as that can still be said.
-fn waiting_for(state: &State, issued: Option<&Issued>) -> Vec<String> {
-    match (state, issued) {
-        (State::Waiting { under_way: UnderWay { phase: Phase::Validity, .. }, .. }, Some(issued)) => {
-            vec![issued.valid_from_words()]
-        }
+fn waiting_for(under_way: &UnderWay, issued: Option<&Issued>) -> Vec<String> {
+    match (under_way.phase, issued) {
+        (Phase::Validity, Some(issued)) => vec![issued.valid_from_words()],
         _ => Vec::new(),
     }
 }

@@ -11,7 +11,7 @@ use devid::asn1::oid;
 use devid::asn1::pkcs10::CertificationRequest;
 use devid::asn1::x509::Certificate;
 use devid::client::{Config, Subject};
-use devid::cmp::{Action, Issued, MacParameters, Operation, Signer};
+use devid::cmp::{Action, ActionKind, Issued, MacParameters, Operation, SignRequest, Signer};
 use devid::crypto::{DigestAlgorithm, KeyKind, PrivateKey, Provider};
 use devid::limits::Limits;
 use devid::validation::KeyUsage;
@@ -439,8 +439,29 @@ impl Device {
         Device { operation, new_key, clock: now(), waits, sent, takes_differences: false }
     }
 
-    pub fn step(&mut self) -> Result<Action, Error> {
-        self.operation.step(self.clock)
+    pub fn step(&mut self) -> Result<ActionKind, Error> {
+        self.operation.step(self.clock).map(|action| action.kind())
+    }
+
+    /// How long it is to be waited, by the last step.
+    pub fn wait_seconds(&self) -> u32 {
+        wait_seconds(&self.operation)
+    }
+
+    /// Why, by the server's words.
+    pub fn wait_reason(&self) -> &[String] {
+        match self.operation.action() {
+            Some(Action::Wait { reason, .. }) => reason,
+            other => panic!("not waiting: {other:?}"),
+        }
+    }
+
+    /// What a key that lives elsewhere is to sign.
+    pub fn to_sign(&self) -> SignRequest {
+        match self.operation.action() {
+            Some(Action::Sign(request)) => request,
+            other => panic!("nothing to sign: {other:?}"),
+        }
     }
 
     /// One message out, one answer in.
@@ -454,10 +475,10 @@ impl Device {
     }
 
     /// Runs until the next thing that is not sending.
-    pub fn exchange_until_other(&mut self, ca: &mut MockCa) -> Result<Action, Error> {
+    pub fn exchange_until_other(&mut self, ca: &mut MockCa) -> Result<ActionKind, Error> {
         loop {
             match self.step()? {
-                Action::Send => self.exchange(ca),
+                ActionKind::Send => self.exchange(ca),
                 other => return Ok(other),
             }
         }
@@ -472,12 +493,12 @@ impl Device {
     pub fn complete(&mut self, ca: &mut MockCa) -> Result<(), Error> {
         loop {
             match self.exchange_until_other(ca)? {
-                Action::Wait => {
-                    let seconds = self.operation.wait_seconds();
+                ActionKind::Wait => {
+                    let seconds = self.wait_seconds();
                     self.waits.push(seconds);
                     self.clock = self.clock.plus(i64::from(seconds));
                 }
-                Action::Done => return Ok(()),
+                ActionKind::Done => return Ok(()),
                 other => panic!("unexpected {other:?}"),
             }
         }
@@ -487,12 +508,12 @@ impl Device {
     pub fn run(&mut self, ca: &mut MockCa) -> Result<Issued, Error> {
         loop {
             match self.exchange_until_other(ca)? {
-                Action::Wait => {
-                    let seconds = self.operation.wait_seconds();
+                ActionKind::Wait => {
+                    let seconds = self.wait_seconds();
                     self.waits.push(seconds);
                     self.clock = self.clock.plus(i64::from(seconds));
                 }
-                Action::Accept => {
+                ActionKind::Accept => {
                     let issued = self.operation.issued().expect("a certificate");
                     if issued.differences.is_empty() || self.takes_differences {
                         self.operation.accept()?;
@@ -502,10 +523,26 @@ impl Device {
                         self.operation.reject(&reason)?;
                     }
                 }
-                Action::Done => return Ok(self.operation.issued().expect("a certificate").clone()),
+                ActionKind::Done => return Ok(self.operation.issued().expect("a certificate").clone()),
                 other => panic!("unexpected {other:?}"),
             }
         }
+    }
+}
+
+/// How long an operation is to be left alone, by its last step.
+pub fn wait_seconds(operation: &Operation) -> u32 {
+    match operation.action() {
+        Some(Action::Wait { seconds, .. }) => seconds,
+        other => panic!("not waiting: {other:?}"),
+    }
+}
+
+/// What the message under way is, if one is.
+pub fn output_body(operation: &Operation) -> Option<BodyType> {
+    match operation.action() {
+        Some(Action::Send { body, .. }) => Some(body),
+        _ => None,
     }
 }
 

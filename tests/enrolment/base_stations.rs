@@ -4,7 +4,7 @@ use devid::Code;
 use devid::asn1::crmf;
 use devid::asn1::der::{Cursor, Tag, element};
 use devid::client::{Config, Subject};
-use devid::cmp::{Action, Signer};
+use devid::cmp::{ActionKind, Signer};
 use devid::crypto::{DigestAlgorithm, SignatureAlgorithm};
 
 use crate::certificates::{key, now, provider};
@@ -64,7 +64,7 @@ fn a_request_without_a_name_is_saved_and_continued() {
     let new_key = key();
     let mut device =
         Device::with(client.enroll(Signer::Key(new_key.clone()), &Subject::new().nameless()).unwrap(), new_key.clone());
-    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), Action::Wait);
+    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), ActionKind::Wait);
     let saved = device.operation.save().unwrap();
     device.operation = client.restore(Signer::Key(new_key), &saved).unwrap();
     device.run(&mut ca).unwrap();
@@ -121,7 +121,7 @@ fn a_root_told_by_its_fingerprint_is_an_anchor_when_it_comes_and_no_other_is() {
     let mut ca = sending_root().answers_waiting(1, 30);
     let config = knowing(&ca, &fingerprint(&ca.root.certificate));
     let mut device = Device::enrolling_as(&config);
-    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), Action::Wait);
+    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), ActionKind::Wait);
     let saved = device.operation.save().unwrap();
     device.operation = config.build().unwrap().restore(Signer::Key(device.new_key.clone()), &saved).unwrap();
     ca.bend = None;

@@ -5,7 +5,7 @@ use devid::asn1::crl::CrlReason;
 use devid::asn1::der::{element, sequence};
 use devid::asn1::oid::{self, Oid};
 use devid::client::Config;
-use devid::cmp::{Action, Information, Operation, Question, Signer, SignerAuthorisation, Tolerance};
+use devid::cmp::{ActionKind, Information, Operation, Question, Signer, SignerAuthorisation, Tolerance};
 use devid::validation::KeyUsage;
 use devid::{Code, Error};
 
@@ -151,13 +151,13 @@ fn it_may_put_off_and_the_ca_may_still_answer_itself() {
     // A refusal while waiting is dropped; the operation goes on.
     let mut ca = ordinary().answers_waiting(1, 30);
     let mut device = Device::enrolling_with(&ca);
-    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), Action::Wait);
+    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), ActionKind::Wait);
     device.clock = device.clock.plus(31);
     let mut refusing = ca.bending(BodyType::IP, |a| {
         a.content = cert_rep(0, &PkiStatusInfo::new(PkiStatus::Rejection), None);
     });
-    assert_eq!(device.exchange_until_other(&mut refusing).unwrap(), Action::Wait);
-    assert!(device.operation.wait_reason()[0].contains("proves nothing"));
+    assert_eq!(device.exchange_until_other(&mut refusing).unwrap(), ActionKind::Wait);
+    assert!(device.wait_reason()[0].contains("proves nothing"));
 }
 
 /// pkiConf counts from who brought the certificate, and from nobody else without authority.
@@ -179,9 +179,9 @@ fn only_who_brought_the_certificate_may_confirm_it() {
     // It is remembered across a reboot.
     let mut ca = ordinary();
     let mut device = Device::enrolling_with(&ca);
-    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), Action::Accept);
+    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), ActionKind::Accept);
     device.operation.accept().unwrap();
-    assert_eq!(device.step().unwrap(), Action::Send);
+    assert_eq!(device.step().unwrap(), ActionKind::Send);
     let saved = device.operation.save().unwrap();
     let context = device.operation.context().clone();
     device.operation = Operation::restore(context, Signer::Key(device.new_key.clone()), &saved).unwrap();

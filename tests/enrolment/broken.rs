@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use devid::cmp::Action;
+use devid::cmp::ActionKind;
 
 use crate::mock_ca::{Device, MockCa};
 
@@ -48,13 +48,13 @@ fn with_each_change(by_secret: bool, stride: usize, change: impl Fn(&[u8], usize
         let mut sent = 0;
         loop {
             match device.step().unwrap() {
-                Action::Send if sent == which => break,
-                Action::Send => {
+                ActionKind::Send if sent == which => break,
+                ActionKind::Send => {
                     device.exchange(&mut ca);
                     sent += 1;
                 }
-                Action::Wait => device.clock = device.clock.plus(i64::from(device.operation.wait_seconds())),
-                Action::Accept => device.operation.accept().unwrap(),
+                ActionKind::Wait => device.clock = device.clock.plus(i64::from(device.wait_seconds())),
+                ActionKind::Accept => device.operation.accept().unwrap(),
                 other => panic!("{other:?}"),
             }
         }
@@ -64,12 +64,12 @@ fn with_each_change(by_secret: bool, stride: usize, change: impl Fn(&[u8], usize
             let Some(changed) = change(&real, at) else { continue };
             let signer = devid::cmp::Signer::Key(device.new_key.clone());
             let mut operation = client.restore(signer, &saved).unwrap();
-            operation.step(device.clock).unwrap();
+            operation.step(device.clock).map(|action| action.kind()).unwrap();
             operation.feed(&changed).unwrap();
             tried += 1;
-            let outcome = operation.step(device.clock);
+            let outcome = operation.step(device.clock).map(|action| action.kind());
             // While it is polled, what proves nothing is dropped: the same is asked again, after a minute.
-            let is_dropped = matches!(outcome, Ok(Action::Wait)) && operation.wait_seconds() == 60;
+            let is_dropped = matches!(outcome, Ok(ActionKind::Wait)) && crate::mock_ca::wait_seconds(&operation) == 60;
             if outcome.is_ok() && !is_dropped {
                 taken += 1;
                 // Only what protection does not cover may be changed: the certificates that come along.

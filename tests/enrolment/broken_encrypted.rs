@@ -8,7 +8,7 @@ use devid::asn1::cmp::{BodyType, PkiHeader, PkiMessage};
 use devid::asn1::der::{element, sequence};
 use devid::asn1::oid;
 use devid::asn1::x509::Certificate;
-use devid::cmp::{Action, CertificateRequest, Operation, Possession, RequestKind, Signer};
+use devid::cmp::{ActionKind, CertificateRequest, Operation, Possession, RequestKind, Signer};
 use devid::cms::{self, ContentEncryption, Recipient, RecipientIdentifier};
 use devid::crypto::keys::key_matches_certificate;
 use devid::crypto::{DigestAlgorithm, KeyKind, PrivateKey};
@@ -16,7 +16,7 @@ use devid::limits::Limits;
 use devid::validation::KeyUsage;
 
 use crate::certificates::{Builder, now, provider};
-use crate::mock_ca::{Answer, Device, LIGHT_MAC, MockCa, REFERENCE, SECRET, protect};
+use crate::mock_ca::{Answer, Device, LIGHT_MAC, MockCa, REFERENCE, SECRET, output_body, protect};
 
 /// A device whose request is out, saved so that every change meets the same state; by the shared secret.
 struct Waiting {
@@ -42,7 +42,7 @@ impl Waiting {
         };
         request.possession = possession;
         let mut operation = client.operation(request).unwrap();
-        assert_eq!(operation.step(now()), Ok(Action::Send));
+        assert_eq!(operation.step(now()).map(|action| action.kind()), Ok(ActionKind::Send));
         let request = PkiMessage::from_der(operation.output().unwrap().to_vec(), &Limits::default()).unwrap();
         let saved = operation.save().unwrap();
         Waiting { ca, client, key, saved, request }
@@ -57,7 +57,7 @@ impl Waiting {
     }
 
     /// Feeds an answer with this content, protected as it must be, and steps.
-    fn answered(&self, body_type: BodyType, content: Vec<u8>) -> (Operation, Result<Action, devid::Error>) {
+    fn answered(&self, body_type: BodyType, content: Vec<u8>) -> (Operation, Result<ActionKind, devid::Error>) {
         let asked = self.request.header();
         let header = PkiHeader {
             pvno: 3,
@@ -77,14 +77,14 @@ impl Waiting {
         } else {
             self.client.restore(Signer::Key(Arc::clone(&self.key)), &self.saved).unwrap()
         };
-        operation.step(now()).unwrap();
+        operation.step(now()).map(|action| action.kind()).unwrap();
         operation.feed(&der).unwrap();
-        let outcome = operation.step(now());
+        let outcome = operation.step(now()).map(|action| action.kind());
         (operation, outcome)
     }
 
     /// Every byte changed, and every length that is too short; `check` sees what was not refused.
-    fn with_every_change(&self, body_type: BodyType, content: &[u8], check: impl Fn(&Operation, Action, usize)) {
+    fn with_every_change(&self, body_type: BodyType, content: &[u8], check: impl Fn(&Operation, ActionKind, usize)) {
         let (operation, outcome) = self.answered(body_type, content.to_vec());
         check(&operation, outcome.unwrap_or_else(|e| panic!("the unchanged content is good: {e}")), content.len());
         for at in 0..content.len() {
@@ -130,13 +130,13 @@ fn no_generated_key_with_a_changed_byte_is_taken_unless_it_is_still_the_key() {
     let key = generated_key(&waiting, &made, 100);
     let content = cert_rep(&[element(0xa0, &[certificate.as_der()]), element(0xa0, &[&key])].concat());
     waiting.with_every_change(BodyType::IP, &content, |operation, action, at| {
-        if action == Action::Accept {
+        if action == ActionKind::Accept {
             let issued = operation.issued().unwrap();
             assert_eq!(issued.certificate, certificate, "byte {at}");
             assert!(key_matches_certificate(&**issued.private_key.as_ref().unwrap(), &certificate), "byte {at}");
         } else {
             // The CA is told that the certificate is not wanted.
-            assert_eq!((action, operation.output_body()), (Action::Send, Some(BodyType::CERTCONF)), "byte {at}");
+            assert_eq!((action, output_body(operation)), (ActionKind::Send, Some(BodyType::CERTCONF)), "byte {at}");
         }
     });
 }
@@ -150,10 +150,10 @@ fn no_encrypted_certificate_with_a_changed_byte_is_taken_as_another() {
         let recipient = Recipient::Key { spki: waiting.key.spki(), identifier };
         let content = cert_rep(&element(0xa1, &[&encrypted_key(recipient, oid::CMS_DATA, certificate.as_der())]));
         waiting.with_every_change(BodyType::IP, &content, |operation, action, at| {
-            if action == Action::Accept {
+            if action == ActionKind::Accept {
                 assert_eq!(operation.issued().unwrap().certificate, certificate, "{kind}: byte {at}");
             } else {
-                assert_eq!(operation.output_body(), Some(BodyType::CERTCONF), "{kind}: byte {at}");
+                assert_eq!(output_body(operation), Some(BodyType::CERTCONF), "{kind}: byte {at}");
             }
         });
     }
@@ -172,14 +172,14 @@ fn no_challenge_with_a_changed_byte_is_answered_with_another_number() {
     let owf = sequence(&[&element(0x06, &[oid::SHA256.as_bytes()])]);
     let challenge = sequence(&[&owf, &element(0x04, &[&witness]), &[4, 0], &element(0xa0, &[&enveloped])]);
     waiting.with_every_change(BodyType::POPDECC, &sequence(&[&challenge]), |operation, action, at| {
-        assert_eq!((action, operation.output_body()), (Action::Send, Some(BodyType::POPDECR)), "byte {at}");
+        assert_eq!((action, output_body(operation)), (ActionKind::Send, Some(BodyType::POPDECR)), "byte {at}");
         let sent = operation.output().unwrap();
         assert!(sent.windows(number.len()).any(|w| w == number), "byte {at}: another number");
     });
     // A second challenge does not belong in an operation that has answered one.
     let (mut operation, outcome) = waiting.answered(BodyType::POPDECC, sequence(&[&challenge, &challenge]));
     assert_eq!(outcome.unwrap_err().code(), Code::Protocol);
-    assert!(operation.step(now()).is_err());
+    assert!(operation.step(now()).map(|action| action.kind()).is_err());
 }
 
 /// Fields of EncryptedValue are optional one by one; OpenSSL's reader dereferenced what was not there.
@@ -228,11 +228,11 @@ fn a_password_recipient_that_orders_too_much_work_is_refused_before_it_costs() {
     let content = cert_rep(&[element(0xa0, &[certificate.as_der()]), element(0xa0, &[&key])].concat());
     let started = std::time::Instant::now();
     let (mut operation, outcome) = waiting.answered(BodyType::IP, content);
-    assert_eq!(outcome, Ok(Action::Send), "certConf with the refusal");
+    assert_eq!(outcome, Ok(ActionKind::Send), "certConf with the refusal");
     assert!(started.elapsed().as_secs() < 5, "not computed");
     let told = operation.output().unwrap().to_vec();
     assert!(String::from_utf8_lossy(&told).contains("iterations"), "the CA is told why");
-    assert!(operation.step(now()).is_ok());
+    assert!(operation.step(now()).map(|action| action.kind()).is_ok());
 }
 
 /// Names are data: they come back as they are, in errors too (format strings from DNs).

@@ -4,7 +4,7 @@ use devid::Code;
 use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 use devid::asn1::der::sequence;
 use devid::asn1::oid::{self, Oid};
-use devid::cmp::{Action, SignerAuthorisation, Tolerance};
+use devid::cmp::{ActionKind, SignerAuthorisation, Tolerance};
 use devid::validation::KeyUsage;
 
 use crate::certificates::{Builder, Party, name};
@@ -116,7 +116,7 @@ fn long_names_of_strangers_end_with_their_budget() {
     let mut ca = MockCa::new();
     ca.bend = Some(Box::new(move |answer| answer.extra_certs.extend(strangers.iter().map(|p| p.certificate.clone()))));
     Device::enrolling_with(&ca).run(&mut ca).expect("the genuine path is found beside them");
-    assert!(matches!(Device::enrolling_with(&ca).step(), Ok(Action::Send)));
+    assert!(matches!(Device::enrolling_with(&ca).step(), Ok(ActionKind::Send)));
 }
 
 /// Any CA below the root can certify another under the name of the one that has issued the device's certificate.

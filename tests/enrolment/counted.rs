@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use devid::client::Config;
-use devid::cmp::Action;
+use devid::cmp::ActionKind;
 
 use crate::counting::Counting;
 use crate::mock_ca::{Device, MockCa};
@@ -43,15 +43,15 @@ fn a_signer_is_judged_at_each_answer_and_costs_one_signature() {
     let mut costs = Vec::new();
     loop {
         match device.step().expect("goes on") {
-            Action::Send => {
+            ActionKind::Send => {
                 device.exchange(&mut ca);
                 device.step().expect("goes on");
                 costs.push(counting.take_signatures());
             }
-            Action::Wait => device.clock = device.clock.plus(30),
-            Action::Accept => device.operation.accept().expect("it is there"),
-            Action::Done => break,
-            Action::Sign => panic!("the key signs here"),
+            ActionKind::Wait => device.clock = device.clock.plus(30),
+            ActionKind::Accept => device.operation.accept().expect("it is there"),
+            ActionKind::Done => break,
+            ActionKind::Sign => panic!("the key signs here"),
         }
     }
     // Waiting, four times pollRep, ip with the new certificate, pkiConf.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use devid::asn1::x509::Certificate;
 use devid::client::{Client, Config, Destination, Owner, Subject};
-use devid::cmp::{Action, CertificateRequest, Issued, Operation, Possession, RequestKind, Signer};
+use devid::cmp::{Action, ActionKind, CertificateRequest, Issued, Operation, Possession, RequestKind, Signer};
 use devid::crypto::keys::{key_matches_certificate, load_private_key, same_public_key};
 use devid::crypto::{KeyKind, PrivateKey};
 use devid::store::{IdentityKey, Store};
@@ -86,13 +86,13 @@ impl Bench {
     pub fn complete(&mut self, mut operation: Operation) -> Result<Issued, Error> {
         loop {
             match operation.step(self.now)? {
-                Action::Send => {
-                    let answer = self.ca.answer(operation.output().unwrap(), self.now.unix());
+                Action::Send { message, .. } => {
+                    let answer = self.ca.answer(message, self.now.unix());
                     operation.feed(&answer)?;
                 }
-                Action::Wait => self.now = self.now.plus(i64::from(operation.wait_seconds())),
-                Action::Accept => operation.accept()?,
-                Action::Done => return Ok(operation.issued().unwrap().clone()),
+                Action::Wait { seconds, .. } => self.now = self.now.plus(i64::from(seconds)),
+                Action::Accept(_) => operation.accept()?,
+                Action::Done(_) => return Ok(operation.issued().unwrap().clone()),
                 other => panic!("{other:?}"),
             }
         }
@@ -463,8 +463,11 @@ fn the_state_of_every_such_operation_survives_reboots() {
         let mut operation = client.operation(request).unwrap();
         let mut generated: Option<Arc<dyn PrivateKey>> = None;
         loop {
-            let action = operation.step(bench.now).unwrap_or_else(|e| panic!("{e} {:?}", bench.ca.complaints()));
-            if action == Action::Done {
+            let action = operation
+                .step(bench.now)
+                .map(|action| action.kind())
+                .unwrap_or_else(|e| panic!("{e} {:?}", bench.ca.complaints()));
+            if action == ActionKind::Done {
                 break;
             }
             if let Some(made) = operation.issued().and_then(|issued| issued.private_key.clone()) {
@@ -488,14 +491,14 @@ fn the_state_of_every_such_operation_survives_reboots() {
                 }
                 (None, _) => client.restore(Signer::Key(Arc::clone(&key)), &saved).unwrap(),
             };
-            assert_eq!(operation.step(bench.now), Ok(action));
+            assert_eq!(operation.step(bench.now).map(|action| action.kind()), Ok(action));
             match action {
-                Action::Send => {
+                ActionKind::Send => {
                     let answer = bench.ca.answer(operation.output().unwrap(), bench.now.unix());
                     operation.feed(&answer).unwrap();
                 }
-                Action::Wait => bench.now = bench.now.plus(i64::from(operation.wait_seconds())),
-                Action::Accept => operation.accept().unwrap(),
+                ActionKind::Wait => bench.now = bench.now.plus(i64::from(crate::mock_ca::wait_seconds(&operation))),
+                ActionKind::Accept => operation.accept().unwrap(),
                 other => panic!("{other:?}"),
             }
         }
@@ -595,7 +598,7 @@ fn a_kem_key_protects_by_a_mac_under_an_encapsulated_secret() {
         bench.central().unwrap_or_else(|e| panic!("{kind}: {e} {:?}", bench.ca.complaints()));
         let operation = bench.client().ask(devid::cmp::Question::CaCerts).unwrap();
         let mut operation = operation;
-        while operation.step(bench.now).unwrap() == Action::Send {
+        while operation.step(bench.now).map(|action| action.kind()).unwrap() == ActionKind::Send {
             let answer = bench.ca.answer(operation.output().unwrap(), bench.now.unix());
             operation.feed(&answer).unwrap();
         }
@@ -625,10 +628,10 @@ fn a_wrong_ciphertext_or_none_ends_the_operation() {
 fn after_the_ciphertext_nothing_unprotected_is_believed() {
     let mut bench = with_kem_key(KeyKind::MlKem768);
     let mut operation = bench.client().enroll(Signer::Key(key_of(KeyKind::P256)), &subject()).unwrap();
-    assert_eq!(operation.step(bench.now), Ok(Action::Send));
+    assert_eq!(operation.step(bench.now).map(|action| action.kind()), Ok(ActionKind::Send));
     let answer = bench.ca.answer(operation.output().unwrap(), bench.now.unix());
     operation.feed(&answer).unwrap();
-    assert_eq!(operation.step(bench.now), Ok(Action::Send));
+    assert_eq!(operation.step(bench.now).map(|action| action.kind()), Ok(ActionKind::Send));
     let saved = operation.save().unwrap();
     let signer = operation.request().new_key().unwrap().clone();
     let answer = bench.ca.answer(operation.output().unwrap(), bench.now.unix());
@@ -636,10 +639,10 @@ fn after_the_ciphertext_nothing_unprotected_is_believed() {
     let after = |answer: &[u8]| {
         // Saved and restored: the key of the MAC is derived anew from the ciphertext.
         let mut operation = bench.client().restore(signer.clone(), &saved).unwrap();
-        operation.step(bench.now).unwrap();
+        operation.step(bench.now).map(|action| action.kind()).unwrap();
         operation.feed(answer).unwrap();
-        operation.step(bench.now)
+        operation.step(bench.now).map(|action| action.kind())
     };
     assert_eq!(after(&bare).unwrap_err().code(), Code::Unprotected);
-    assert_eq!(after(&answer), Ok(Action::Accept));
+    assert_eq!(after(&answer), Ok(ActionKind::Accept));
 }

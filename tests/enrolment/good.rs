@@ -1,7 +1,7 @@
 //! What works.
 
 use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
-use devid::cmp::{Action, MacParameters, Signer};
+use devid::cmp::{ActionKind, MacParameters, Signer};
 use devid::crypto::{DigestAlgorithm, KeyKind};
 
 use crate::certificates::{Builder, now};
@@ -17,7 +17,7 @@ fn a_device_enrols_with_the_certificate_of_its_supplier() {
     assert_eq!(ca.bodies(), ["ir", "certConf"]);
     assert_eq!(issued.chain, [ca.issuing.certificate.clone(), ca.root.certificate.clone()]);
     assert!(issued.differences.is_empty(), "{:?}", issued.differences);
-    assert_eq!(device.step(), Ok(Action::Done), "done stays done");
+    assert_eq!(device.step(), Ok(ActionKind::Done), "done stays done");
 }
 
 #[test]
@@ -35,11 +35,11 @@ fn server_that_says_waiting_is_polled_until_it_issues() {
     let mut ca = MockCa::new().answers_waiting(2, 30);
     let mut device = Device::enrolling_with(&ca);
 
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Wait));
-    assert_eq!(device.operation.wait_seconds(), 30);
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
+    assert_eq!(device.wait_seconds(), 30);
     device.clock = device.clock.plus(29);
-    assert_eq!(device.step(), Ok(Action::Wait), "not before the server's time");
-    assert_eq!(device.operation.wait_seconds(), 1);
+    assert_eq!(device.step(), Ok(ActionKind::Wait), "not before the server's time");
+    assert_eq!(device.wait_seconds(), 1);
 
     device.run(&mut ca).expect("issued after two polls");
 
@@ -92,11 +92,11 @@ fn the_certificate_is_installed_before_it_is_confirmed() {
     let mut ca = MockCa::new();
     let mut device = Device::enrolling_with(&ca);
 
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Accept));
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Accept));
 
     assert_eq!(ca.bodies(), ["ir"], "certConf has not gone out");
     assert!(device.operation.issued().is_some());
-    assert_eq!(device.step(), Ok(Action::Accept), "the operation waits for the decision");
+    assert_eq!(device.step(), Ok(ActionKind::Accept), "the operation waits for the decision");
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn macs_of_every_strength_are_made_and_pbmac1_too() {
         let mut config = Device::config(&ca);
         config.protect_with_secret(REFERENCE, SECRET, parameters);
         let mut device = Device::enrolling_as(&config);
-        assert_eq!(device.step(), Ok(Action::Send), "{parameters:?}");
+        assert_eq!(device.step(), Ok(ActionKind::Send), "{parameters:?}");
     }
     let mut config = Device::config(&ca);
     config.protect_with_secret(REFERENCE, SECRET, MacParameters::Pbmac1 { prf: Sha256, mac: Sha256, iterations: 99 });
@@ -277,7 +277,7 @@ fn the_time_to_confirm_is_shown_to_the_caller() {
     });
     let mut device = Device::enrolling_with(&ca);
 
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Accept));
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Accept));
 
     assert_eq!(device.operation.issued().unwrap().confirm_before, Some(now().plus(1800)));
 }
@@ -290,7 +290,7 @@ fn the_reason_for_waiting_is_shown() {
     let mut ca = MockCa::new().answers_waiting(1, 60).bending(BodyType::POLLREP, move |a| a.content = content.clone());
     let mut device = Device::enrolling_with(&ca);
 
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Wait));
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
 
-    assert_eq!(device.operation.wait_reason(), ["an operator must look at it"]);
+    assert_eq!(device.wait_reason(), ["an operator must look at it"]);
 }

@@ -6,7 +6,7 @@ use devid::asn1::der::{element, encode, sequence};
 use devid::asn1::name::Name;
 use devid::asn1::oid::{self, Oid};
 use devid::asn1::x509::Certificate;
-use devid::cmp::{Action, Information, Question, RootUpdate};
+use devid::cmp::{ActionKind, Information, Question, RootUpdate};
 use devid::crypto::KeyKind;
 use devid::crypto::algorithm::encode_oid;
 use devid::validation::{Crl, KeyUsage};
@@ -106,7 +106,7 @@ fn a_question_by_secret_is_answered_and_may_be_waited_for() {
     config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
     let client = config.build().unwrap();
     let mut device = Device::doing(client.ask(Question::CaCerts).unwrap());
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Wait));
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
     device.operation = client.restore_keyless(&device.operation.save().unwrap()).unwrap();
     device.complete(&mut ca).expect("answered");
     assert!(device.operation.information().is_some());
@@ -370,7 +370,7 @@ fn every_question_survives_a_reboot() {
         Question::Other(vendor),
     ] {
         let mut device = Device::doing(client.ask(question.clone()).unwrap());
-        assert_eq!(device.step(), Ok(Action::Send));
+        assert_eq!(device.step(), Ok(ActionKind::Send));
         let restored = client.restore_keyless(&device.operation.save().unwrap()).unwrap();
         assert_eq!(restored.request().question(), Some(&question));
         assert_eq!(restored.output(), device.operation.output());

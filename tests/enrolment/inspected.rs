@@ -4,7 +4,7 @@ use devid::asn1::cmp::BodyType;
 use devid::asn1::cmp::body::encode_body;
 use devid::asn1::der::{self, Cursor};
 use devid::asn1::{crmf, oid, pem};
-use devid::cmp::Action;
+use devid::cmp::ActionKind;
 use devid::inspect::{Format, inspect};
 
 use crate::certificates::Builder;
@@ -21,14 +21,14 @@ fn conversation() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let mut answers = Vec::new();
     loop {
         match device.step().unwrap() {
-            Action::Send => {
+            ActionKind::Send => {
                 let request = device.operation.output().unwrap().to_vec();
                 answers.push(ca.answer(&request));
                 device.sent.push(request);
                 device.operation.feed(answers.last().unwrap()).unwrap();
             }
-            Action::Wait => device.clock = device.clock.plus(i64::from(device.operation.wait_seconds())),
-            Action::Accept => device.operation.accept().unwrap(),
+            ActionKind::Wait => device.clock = device.clock.plus(i64::from(device.wait_seconds())),
+            ActionKind::Accept => device.operation.accept().unwrap(),
             _ => return (device.sent, answers),
         }
     }

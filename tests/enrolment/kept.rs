@@ -109,12 +109,12 @@ fn a_new_root_stands_beside_the_old_one_only_where_that_one_is_trusted() {
 #[test]
 fn a_success_with_a_warning_tells_it_also_after_a_reboot() {
     use devid::asn1::cmp::{PkiStatus, PkiStatusInfo};
-    use devid::cmp::Action;
+    use devid::cmp::ActionKind;
     let mut ca = MockCa::new();
     ca.status =
         PkiStatusInfo { texts: vec!["only until Friday".to_owned()], ..PkiStatusInfo::new(PkiStatus::GrantedWithMods) };
     let mut device = Device::enrolling_with(&ca);
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Accept));
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Accept));
     let warnings = device.operation.issued().unwrap().warnings();
     assert!(warnings[0].starts_with("grantedWithMods") && warnings[1] == "only until Friday", "{warnings:?}");
     let saved = device.operation.save().unwrap();

@@ -8,7 +8,7 @@ use devid::Code;
 use devid::asn1::cmp::BodyType;
 use devid::asn1::x509::Certificate;
 use devid::client::Config;
-use devid::cmp::{Action, Operation, SavedCredential, SavedOperation, SavedState, Signer};
+use devid::cmp::{ActionKind, Operation, SavedCredential, SavedOperation, SavedState, Signer};
 use devid::crypto::keys::load_private_key;
 
 use crate::certificates::{now, provider};
@@ -42,16 +42,16 @@ fn write_the_vectors() {
     let pkcs8 = device.new_key.to_pkcs8().unwrap();
     fs::write(vectors().join("key.pem"), devid::asn1::pem::encode("PRIVATE KEY", &pkcs8).as_bytes()).unwrap();
     let save = |device: &Device, name: &str| fs::write(vectors().join(name), device.operation.save().unwrap()).unwrap();
-    assert_eq!(device.step(), Ok(Action::Send));
+    assert_eq!(device.step(), Ok(ActionKind::Send));
     save(&device, "sending-ir");
     device.exchange(&mut ca);
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Wait));
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
     save(&device, "waiting");
     device.clock = device.clock.plus(86_400);
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Accept));
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Accept));
     save(&device, "deciding");
     device.operation.accept().unwrap();
-    assert_eq!(device.step(), Ok(Action::Send));
+    assert_eq!(device.step(), Ok(ActionKind::Send));
     save(&device, "sending-certConf");
 }
 
@@ -60,10 +60,10 @@ fn saved_operations_of_form_4_are_told_and_go_on() {
     let pem = fs::read(vectors().join("key.pem")).unwrap();
     let key = load_private_key(&**provider(), &pem, None).unwrap();
     for (name, action, is) in [
-        ("sending-ir", Action::Send, SavedState::Sending(BodyType::IR)),
-        ("waiting", Action::Wait, SavedState::Waiting(now().plus(86_400))),
-        ("deciding", Action::Accept, SavedState::Deciding),
-        ("sending-certConf", Action::Send, SavedState::Sending(BodyType::CERTCONF)),
+        ("sending-ir", ActionKind::Send, SavedState::Sending(BodyType::IR)),
+        ("waiting", ActionKind::Wait, SavedState::Waiting(now().plus(86_400))),
+        ("deciding", ActionKind::Accept, SavedState::Deciding),
+        ("sending-certConf", ActionKind::Send, SavedState::Sending(BodyType::CERTCONF)),
     ] {
         let saved = fs::read(vectors().join(name)).unwrap();
         let told = SavedOperation::read(&saved).unwrap();

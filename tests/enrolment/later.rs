@@ -2,7 +2,7 @@
 
 use devid::Code;
 use devid::client::{Destination, Owner};
-use devid::cmp::{Action, Issued, Operation, Signer};
+use devid::cmp::{ActionKind, Issued, Operation, Signer};
 use devid::store::Store;
 use devid::transport::{Exchange, ExchangeFn, ExchangeLimits, Reply};
 use devid::{Error, Time};
@@ -101,16 +101,16 @@ fn the_wait_for_its_time_is_bound_by_no_limit_of_the_operation() {
     let mut ca = ahead(29 * 86_400);
     let mut device = Device::enrolling_with(&ca);
     device.operation.hold_until_valid();
-    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), Action::Accept);
+    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), ActionKind::Accept);
     device.operation.accept().unwrap();
-    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), Action::Wait);
+    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), ActionKind::Wait);
     let saved = device.operation.save().unwrap();
     let context = device.operation.context().clone();
     let mut restored = Operation::restore(context, Signer::Key(device.new_key.clone()), &saved).unwrap();
-    assert_eq!(restored.step(now().plus(86_400)).unwrap(), Action::Wait);
+    assert_eq!(restored.step(now().plus(86_400)).map(|action| action.kind()).unwrap(), ActionKind::Wait);
     let issued: &Issued = restored.issued().unwrap();
     assert!(!issued.warnings().is_empty());
-    assert_eq!(restored.step(now().plus(31 * 86_400)).unwrap(), Action::Done);
+    assert_eq!(restored.step(now().plus(31 * 86_400)).map(|action| action.kind()).unwrap(), ActionKind::Done);
 }
 
 fn exchange_with(ca: &mut MockCa) -> impl Exchange + '_ {

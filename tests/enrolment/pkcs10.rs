@@ -6,7 +6,7 @@ use devid::asn1::cmp::PkiStatus;
 use devid::asn1::der::{element, sequence};
 use devid::asn1::oid;
 use devid::asn1::x509::assemble_signed;
-use devid::cmp::Action;
+use devid::cmp::ActionKind;
 use devid::crypto::PrivateKey;
 use devid::crypto::algorithm::encode_oid;
 use devid::{Code, Error};
@@ -71,7 +71,7 @@ fn the_certificate_is_compared_with_the_pkcs10_request() {
     let mut ca = MockCa::new().issuing(|b| b.subject(common_name("renamed")).without(oid::CE_SUBJECT_ALT_NAME));
     ca.status.status = PkiStatus::GrantedWithMods;
     let mut device = enrolling(&ca, &csr(0, &key, &key)).unwrap();
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Accept));
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Accept));
     let fields: Vec<&str> = device.operation.issued().unwrap().differences.iter().map(|d| d.field.as_str()).collect();
     assert_eq!(fields, ["subject", "subjectAltName"]);
 
@@ -103,7 +103,7 @@ fn a_pkcs10_request_under_way_survives_a_reboot_without_its_key() {
     let mut ca = MockCa::new().answers_waiting(1, 60);
     ca.cert_req_id = -1;
     let mut device = enrolling(&ca, &csr(0, &key, &key)).unwrap();
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Wait));
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
 
     let saved = device.operation.save().unwrap();
     let context = device.operation.context().clone();

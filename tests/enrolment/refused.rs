@@ -3,7 +3,7 @@
 use devid::Code;
 use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 use devid::asn1::der::{encode, sequence};
-use devid::cmp::Action;
+use devid::cmp::ActionKind;
 use devid::validation::KeyUsage;
 
 use crate::certificates::{Builder, Party, date, now, time};
@@ -28,12 +28,12 @@ fn what_is_handed_in_and_proves_nothing_is_refused_and_the_right_answer_is_taken
     let mut phases = Vec::new();
     loop {
         match device.step().unwrap() {
-            Action::Send => {}
-            Action::Accept => {
+            ActionKind::Send => {}
+            ActionKind::Accept => {
                 device.operation.accept().unwrap();
                 continue;
             }
-            Action::Done => break,
+            ActionKind::Done => break,
             other => panic!("{other:?}"),
         }
         let request = device.operation.output().unwrap().to_vec();
@@ -46,10 +46,10 @@ fn what_is_handed_in_and_proves_nothing_is_refused_and_the_right_answer_is_taken
             device.operation.feed(answer).unwrap();
             let error = device.step().unwrap_err();
             assert!(error.facts().requirement.is_some() && !device.operation.has_failed(), "{error}");
-            assert_eq!(device.step(), Ok(Action::Send), "{error}");
+            assert_eq!(device.step(), Ok(ActionKind::Send), "{error}");
             assert_eq!(device.operation.output(), Some(&request[..]), "the same message can be carried once more");
         }
-        phases.push(device.operation.output_body().unwrap().name());
+        phases.push(crate::mock_ca::output_body(&device.operation).unwrap().name());
         device.operation.feed(&good).unwrap();
     }
     assert_eq!(phases, ["ir", "certConf"]);
@@ -405,8 +405,8 @@ fn absurd_waits_are_cut_to_the_limit() {
     for (check_after, waited) in [(i64::MIN, 1), (-1, 1), (0, 1), (i64::MAX, 7 * 86_400)] {
         let mut ca = MockCa::new().answers_waiting(1, check_after);
         let mut device = Device::enrolling_with(&ca);
-        assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Wait));
-        assert_eq!(device.operation.wait_seconds(), waited, "{check_after}");
+        assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
+        assert_eq!(device.wait_seconds(), waited, "{check_after}");
     }
 }
 
@@ -418,12 +418,8 @@ fn a_server_that_answers_polls_with_waiting_again_does_not_make_the_loop_hot() {
     });
     let mut device = Device::enrolling_with(&ca);
     for expected in [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600] {
-        assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Wait));
-        assert_eq!(
-            device.operation.wait_seconds(),
-            expected,
-            "longer each time, so that time ends it and not the polls"
-        );
+        assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
+        assert_eq!(device.wait_seconds(), expected, "longer each time, so that time ends it and not the polls");
         device.clock = device.clock.plus(i64::from(expected));
     }
 }
@@ -440,12 +436,12 @@ fn an_answer_above_the_limit_is_not_read() {
     let mut config = Device::config(&ca);
     config.limits.max_message_bytes = 500;
     let mut device = Device::enrolling_as(&config);
-    assert_eq!(device.step(), Ok(Action::Send));
+    assert_eq!(device.step(), Ok(ActionKind::Send));
     let answer = ca.answer(device.operation.output().unwrap());
     let error = device.operation.feed(&answer).unwrap_err();
     assert_eq!(error.code(), Code::TooLarge);
     assert!(error.message().contains("the limit is 500"), "{error}");
-    assert_eq!(device.step(), Ok(Action::Send), "the operation is as it was");
+    assert_eq!(device.step(), Ok(ActionKind::Send), "the operation is as it was");
 }
 
 #[test]
@@ -462,8 +458,8 @@ fn an_answer_that_nobody_waits_for_is_refused_and_changes_nothing() {
     let mut device = Device::enrolling_with(&ca);
     assert_eq!(device.operation.feed(b"early").unwrap_err().code(), Code::State);
     assert_eq!(device.operation.accept().unwrap_err().code(), Code::State);
-    assert_eq!(device.operation.signature(b"x", now()).unwrap_err().code(), Code::State);
-    assert_eq!(device.step(), Ok(Action::Send));
+    assert_eq!(device.operation.put_signature(b"x", now()).unwrap_err().code(), Code::State);
+    assert_eq!(device.step(), Ok(ActionKind::Send));
 }
 
 #[test]

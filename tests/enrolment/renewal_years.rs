@@ -6,7 +6,7 @@ use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 use devid::asn1::der::sequence;
 use devid::client::Step;
 use devid::client::renewal::{Alarm, Done, Reason, Standing};
-use devid::cmp::{Action, SavedCredential, SavedOperation, SavedState, Signer};
+use devid::cmp::{ActionKind, SavedCredential, SavedOperation, SavedState, Signer};
 use devid::store::AnchorSet;
 use devid::{Code, Time};
 
@@ -77,7 +77,7 @@ fn a_saved_operation_is_continued_under_no_other_credential_and_stays_as_it_is()
         with_secret(b"another"),
     ];
     for (own, config) in configs.iter().enumerate() {
-        for stop in [Action::Send, Action::Wait, Action::Accept] {
+        for stop in [ActionKind::Send, ActionKind::Wait, ActionKind::Accept] {
             let mut ca = MockCa::new().answers_waiting(1, 60);
             [ca.supplier, ca.root, ca.issuing, ca.signer] = parties.clone();
             let mut device = Device::enrolling_as(config);
@@ -85,8 +85,8 @@ fn a_saved_operation_is_continued_under_no_other_credential_and_stays_as_it_is()
             let mut turns = 0;
             while action != stop && turns < 6 {
                 match action {
-                    Action::Send => device.exchange(&mut ca),
-                    Action::Wait => device.clock = device.clock.plus(i64::from(device.operation.wait_seconds())),
+                    ActionKind::Send => device.exchange(&mut ca),
+                    ActionKind::Wait => device.clock = device.clock.plus(i64::from(device.wait_seconds())),
                     _ => break,
                 }
                 turns += 1;

@@ -4,7 +4,7 @@ use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 use devid::asn1::crl::CrlReason;
 use devid::asn1::der::{element, sequence};
 use devid::client::Client;
-use devid::cmp::{Action, Signer};
+use devid::cmp::{ActionKind, Signer};
 use devid::validation::KeyUsage;
 use devid::{Code, Error};
 
@@ -142,7 +142,7 @@ fn a_revocation_that_takes_days_is_polled_for_and_survives_reboots() {
     let mut device = Device::doing(client.revoke(&own.certificate, CrlReason::Superseded).unwrap());
     loop {
         let action = device.step().expect("no failure");
-        if action == Action::Done {
+        if action == ActionKind::Done {
             break;
         }
         let saved = device.operation.save().expect("a state that can be saved");
@@ -152,8 +152,8 @@ fn a_revocation_that_takes_days_is_polled_for_and_survives_reboots() {
         device.operation = client.restore_keyless(&saved).expect("restored");
         assert_eq!(device.step(), Ok(action));
         match action {
-            Action::Send => device.exchange(&mut ca),
-            Action::Wait => device.clock = device.clock.plus(i64::from(device.operation.wait_seconds())),
+            ActionKind::Send => device.exchange(&mut ca),
+            ActionKind::Wait => device.clock = device.clock.plus(i64::from(device.wait_seconds())),
             other => panic!("{other:?}"),
         }
     }

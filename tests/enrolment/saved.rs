@@ -3,7 +3,7 @@
 use devid::Code;
 use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 use devid::asn1::oid;
-use devid::cmp::{Action, Operation, Signer};
+use devid::cmp::{ActionKind, Operation, Signer};
 use devid::validation::KeyUsage;
 
 use crate::certificates::{Builder, Party, key};
@@ -30,16 +30,16 @@ fn a_transaction_survives_a_reboot_at_every_step() {
         let mut reboots = 0;
         loop {
             let action = device.step().expect("no failure");
-            if action == Action::Done {
+            if action == ActionKind::Done {
                 break;
             }
             device = reboot(device, &config);
             reboots += 1;
             assert_eq!(device.step(), Ok(action), "the same action as before the reboot");
             match action {
-                Action::Send => device.exchange(&mut ca),
-                Action::Wait => device.clock = device.clock.plus(i64::from(device.operation.wait_seconds())),
-                Action::Accept => device.operation.accept().unwrap(),
+                ActionKind::Send => device.exchange(&mut ca),
+                ActionKind::Wait => device.clock = device.clock.plus(i64::from(device.wait_seconds())),
+                ActionKind::Accept => device.operation.accept().unwrap(),
                 other => panic!("{other:?}"),
             }
         }
@@ -56,9 +56,9 @@ fn a_certificate_being_refused_is_still_refused_after_a_reboot() {
     });
     let config = Device::config(&ca);
     let mut device = Device::enrolling_as(&config);
-    assert_eq!(device.step(), Ok(Action::Send));
+    assert_eq!(device.step(), Ok(ActionKind::Send));
     device.exchange(&mut ca);
-    assert_eq!(device.step(), Ok(Action::Send), "certConf with the refusal");
+    assert_eq!(device.step(), Ok(ActionKind::Send), "certConf with the refusal");
 
     let mut device = reboot(device, &config);
 
@@ -71,7 +71,7 @@ fn the_differences_and_the_chain_are_there_again_after_a_reboot() {
     ca.status = PkiStatusInfo::new(PkiStatus::GrantedWithMods);
     let config = Device::config(&ca);
     let mut device = Device::enrolling_as(&config);
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Accept));
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Accept));
     let before = device.operation.issued().unwrap().clone();
 
     let device = reboot(device, &config);
@@ -87,7 +87,7 @@ fn the_differences_and_the_chain_are_there_again_after_a_reboot() {
 fn saved_bytes_hold_no_private_key_and_no_secret() {
     let mut ca = MockCa::new().answers_waiting(1, 60);
     let mut device = Device::enrolling_by_secret(&ca);
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Wait));
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
     let saved = device.operation.save().unwrap();
     let pkcs8 = device.new_key.to_pkcs8().unwrap();
     // The private scalar of a P-256 key in PKCS#8 stands behind 04 20.
@@ -102,7 +102,7 @@ fn damaged_bytes_and_wrong_keys_are_refused() {
     let mut ca = MockCa::new().answers_waiting(1, 60);
     let config = Device::config(&ca);
     let mut device = Device::enrolling_as(&config);
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Wait));
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
     let saved = device.operation.save().unwrap();
     let client = config.build().unwrap();
     let restore = |bytes: &[u8]| client.restore(Signer::Key(device.new_key.clone()), bytes).err().map(|e| e.code());
@@ -141,7 +141,7 @@ fn course(mut ca: MockCa, config: &devid::client::Config, reboots: bool) -> Cour
     let mut waits = 0;
     let outcome = loop {
         let action = match device.step() {
-            Ok(Action::Done) => break Ok(()),
+            Ok(ActionKind::Done) => break Ok(()),
             Ok(action) => action,
             Err(error) => break Err(error.code()),
         };
@@ -150,12 +150,12 @@ fn course(mut ca: MockCa, config: &devid::client::Config, reboots: bool) -> Cour
             assert_eq!(device.step(), Ok(action), "the same action as before the reboot");
         }
         match action {
-            Action::Send => device.exchange(&mut ca),
-            Action::Wait => {
+            ActionKind::Send => device.exchange(&mut ca),
+            ActionKind::Wait => {
                 waits += 1;
-                device.clock = device.clock.plus(i64::from(device.operation.wait_seconds()));
+                device.clock = device.clock.plus(i64::from(device.wait_seconds()));
             }
-            Action::Accept => device.operation.accept().unwrap(),
+            ActionKind::Accept => device.operation.accept().unwrap(),
             other => panic!("{other:?}"),
         }
     };

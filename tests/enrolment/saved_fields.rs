@@ -5,7 +5,7 @@ use devid::asn1::cmp::BodyType;
 use devid::asn1::der::{Cursor, Tag, element, encode, sequence};
 use devid::asn1::oid;
 use devid::client::Config;
-use devid::cmp::{Action, Operation, Signer};
+use devid::cmp::{ActionKind, Operation, Signer};
 use devid::crypto::DigestAlgorithm;
 use devid::validation::KeyUsage;
 
@@ -22,8 +22,8 @@ fn reboot(device: Device, config: &Config) -> Device {
 
 /// To the next wait, which is waited out.
 fn wait_out(device: &mut Device, ca: &mut MockCa) -> u32 {
-    assert_eq!(device.exchange_until_other(ca), Ok(Action::Wait));
-    let seconds = device.operation.wait_seconds();
+    assert_eq!(device.exchange_until_other(ca), Ok(ActionKind::Wait));
+    let seconds = device.wait_seconds();
     device.clock = device.clock.plus(i64::from(seconds));
     seconds
 }
@@ -37,7 +37,7 @@ fn the_number_of_polls() {
     let mut waits = 0;
     let error = loop {
         match device.exchange_until_other(&mut ca) {
-            Ok(Action::Wait) => device.clock = device.clock.plus(30),
+            Ok(ActionKind::Wait) => device.clock = device.clock.plus(30),
             Ok(other) => panic!("{other:?}"),
             Err(error) => break error,
         }
@@ -57,7 +57,7 @@ fn the_beginning_of_the_transaction() {
     let begun = device.clock;
     let error = loop {
         match device.exchange_until_other(&mut ca) {
-            Ok(Action::Wait) => device.clock = device.clock.plus(3600),
+            Ok(ActionKind::Wait) => device.clock = device.clock.plus(3600),
             Ok(other) => panic!("{other:?}"),
             Err(error) => break error,
         }
@@ -82,7 +82,7 @@ fn the_signer_that_the_transaction_is_bound_to() {
         .purposes(&[oid::KP_CMC_RA])
         .signed_by(&ca.issuing);
     assert_eq!(wait_out(&mut device, &mut ca), 60);
-    assert!(device.operation.wait_reason()[0].contains("proves nothing"), "{:?}", device.operation.wait_reason());
+    assert!(device.wait_reason()[0].contains("proves nothing"), "{:?}", device.wait_reason());
     // And how often something was dropped.
     device = reboot(device, &config);
     assert_eq!(wait_out(&mut device, &mut ca), 120);

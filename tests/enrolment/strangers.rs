@@ -5,7 +5,7 @@ use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 use devid::asn1::der::{element, encode, sequence};
 use devid::asn1::name::Name;
 use devid::client::{Config, Decision, Owner, Unattended};
-use devid::cmp::{Acceptance, Action, Deviation, Issued, MacParameters, Tolerance};
+use devid::cmp::{Acceptance, ActionKind, Deviation, Issued, MacParameters, Tolerance};
 use devid::crypto::DigestAlgorithm;
 use devid::crypto::algorithm::encode_oid;
 use devid::validation::KeyUsage;
@@ -125,7 +125,7 @@ fn cert_confirmed_is_a_confirmation_and_another_error_is_none() {
     // A refusal stays one.
     let mut ca = answering(11);
     let mut device = Device::enrolling_with(&ca);
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Accept));
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Accept));
     device.operation.reject("not mine").unwrap();
     assert_eq!(device.exchange_until_other(&mut ca).unwrap_err().code(), Code::Refused);
 }
@@ -210,7 +210,7 @@ fn the_policy_decides_on_what_the_ca_made_of_the_request_and_nothing_decides_on_
         let mut config = Device::config(&ca);
         config.acceptance = policy;
         let mut device = Device::enrolling_as(&config);
-        assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Accept));
+        assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Accept));
         let issued = device.operation.issued().unwrap().clone();
         let decision = Unattended.decide(&issued).unwrap();
         device.operation.decide_by_policy().unwrap();
@@ -259,7 +259,7 @@ fn powers_and_burdens_that_nobody_asked_for_are_told() {
             let mut config = Device::config(&ca);
             config.acceptance = policy;
             let mut device = Device::enrolling_as(&config);
-            assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Accept));
+            assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Accept));
             device.operation.decide_by_policy().unwrap();
             let end = device.exchange_until_other(&mut ca);
             let differences = &device.operation.issued().unwrap().differences;

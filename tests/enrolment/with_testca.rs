@@ -34,10 +34,13 @@ fn bench() -> (TestCa, Config, Time) {
 fn complete(operation: &mut Operation, ca: &mut TestCa, mut now: Time) -> Result<(), devid::Error> {
     loop {
         match operation.step(now)? {
-            Action::Send => operation.feed(&ca.answer(operation.output().unwrap(), now.unix()))?,
-            Action::Wait => now = now.plus(i64::from(operation.wait_seconds())),
-            Action::Accept => operation.accept()?,
-            Action::Done => return Ok(()),
+            Action::Send { message, .. } => {
+                let answer = ca.answer(message, now.unix());
+                operation.feed(&answer)?;
+            }
+            Action::Wait { seconds, .. } => now = now.plus(i64::from(seconds)),
+            Action::Accept(_) => operation.accept()?,
+            Action::Done(_) => return Ok(()),
             other => panic!("{other:?}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::operation::Op;
 use super::prelude::*;
-use devid_core::cmp::Action;
+use devid_core::cmp::ActionKind;
 
 /// An operation whose device memory is written apart from its steps.
 #[derive(Default)]
@@ -14,18 +14,18 @@ pub(super) struct Apart {
 /// What device memory is to learn before the next step, or has learnt.
 enum Due {
     /// The outcome of a step.
-    Keep(Result<Action, Error>, Time),
+    Keep(Result<ActionKind, Error>, Time),
     /// That the certificate is taken: it is staged first.
     Stage,
     /// Device memory knows: the next step answers this.
-    Kept(Result<Action, Error>),
+    Kept(Result<ActionKind, Error>),
 }
 
 impl Op {
     /// One step. `None`: device memory is to be written first.
-    pub(super) fn step_apart(&mut self, now: Time) -> Result<Option<Action>, Error> {
+    pub(super) fn step_apart(&mut self, now: Time) -> Result<Option<ActionKind>, Error> {
         if !self.apart.is_on || self.installing.is_none() {
-            let result = self.operation_mut().step(now);
+            let result = self.operation_mut().step(now).map(|action| action.kind());
             self.note(&result);
             self.keep_in_step(&result, now)?;
             return result.map(Some);
@@ -38,10 +38,10 @@ impl Op {
             }
             None => {}
         }
-        let result = self.operation_mut().step(now);
+        let result = self.operation_mut().step(now).map(|action| action.kind());
         self.note(&result);
         // A key that signs elsewhere is asked for nothing that device memory has to know.
-        if matches!(result, Ok(Action::Sign)) {
+        if matches!(result, Ok(ActionKind::Sign)) {
             return result.map(Some);
         }
         self.apart.due = Some(Due::Keep(result, now));

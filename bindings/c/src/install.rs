@@ -6,7 +6,7 @@ use super::operation::Op;
 use super::prelude::*;
 use super::store::{key_reference, new_key};
 use devid_core::client::{Continued, Destination, abandon};
-use devid_core::cmp::Action;
+use devid_core::cmp::ActionKind;
 use devid_core::store::{NewKey, Store};
 
 /// A generation is in use.
@@ -49,11 +49,11 @@ impl Installing {
 
 impl Op {
     /// After a step: device memory is ahead of what the program will do next.
-    pub(super) fn keep_in_step(&mut self, result: &Result<Action, Error>, now: Time) -> Result<(), Error> {
+    pub(super) fn keep_in_step(&mut self, result: &Result<ActionKind, Error>, now: Time) -> Result<(), Error> {
         let Some(installing) = &mut self.installing else { return Ok(()) };
         installing.now = now;
         match result {
-            Ok(Action::Send | Action::Wait | Action::Accept) => {
+            Ok(ActionKind::Send | ActionKind::Wait | ActionKind::Accept) => {
                 let saved = self.operation.save()?;
                 installing.destination().keep_generated_key(&self.operation)?;
                 if saved != installing.saved {
@@ -61,7 +61,7 @@ impl Op {
                     installing.saved = saved;
                 }
             }
-            Ok(Action::Done) if !installing.is_finished => {
+            Ok(ActionKind::Done) if !installing.is_finished => {
                 installing.destination().finish()?;
                 installing.is_finished = true;
             }

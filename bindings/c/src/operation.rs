@@ -8,7 +8,7 @@ use super::prelude::*;
 use super::run::Callbacks;
 use super::texts::{Text, Texts};
 use devid_core::asn1::cmp::PkiStatusInfo;
-use devid_core::cmp::{Action, Issued, Operation, SignRole};
+use devid_core::cmp::{Action, ActionKind, Issued, Operation, SignRequest, SignRole};
 
 /// One enrolment or renewal, from the request to the confirmed certificate; or a revocation, or a question. It does nothing by
 /// itself: it is stepped.
@@ -117,24 +117,36 @@ impl Op {
     }
 
     /// Logs the outcome of a step.
-    pub(super) fn note(&self, result: &Result<Action, Error>) {
-        match result {
-            Ok(Action::Send) => self.log(DEVID_LOG_INFO, || {
-                let len = self.operation.output().map_or(0, <[u8]>::len);
-                let name = self.operation.output_body().map_or("a message", |body| body.name());
-                format!("{name} is to be sent, {len} bytes")
-            }),
-            Ok(Action::Wait) => {
-                self.log(DEVID_LOG_INFO, || format!("the server asks to wait {} s", self.operation.wait_seconds()));
+    pub(super) fn note(&self, result: &Result<ActionKind, Error>) {
+        if let Err(error) = result {
+            return self.log(DEVID_LOG_ERROR, || error.to_string());
+        }
+        match self.operation.action() {
+            Some(Action::Send { message, body }) => {
+                self.log(DEVID_LOG_INFO, || format!("{body} is to be sent, {} bytes", message.len()));
             }
-            Ok(Action::Accept) => {
-                for warning in self.status().map(PkiStatusInfo::warnings).unwrap_or_default() {
+            Some(Action::Wait { seconds, .. }) => {
+                self.log(DEVID_LOG_INFO, || format!("the server asks to wait {seconds} s"));
+            }
+            Some(Action::Accept(issued)) => {
+                for warning in issued.status.warnings() {
                     self.log(DEVID_LOG_WARNING, || warning);
                 }
             }
-            Ok(_) => {}
-            Err(error) => self.log(DEVID_LOG_ERROR, || error.to_string()),
+            Some(Action::Sign(_) | Action::Done(_)) | None => {}
         }
+    }
+
+    /// What the message under way is.
+    pub(super) fn body_under_way(&self) -> Option<&'static str> {
+        let Some(Action::Send { body, .. }) = self.operation.action() else { return None };
+        Some(body.name())
+    }
+
+    /// What is to be signed.
+    fn to_sign(&self) -> Option<SignRequest> {
+        let Some(Action::Sign(request)) = self.operation.action() else { return None };
+        Some(request)
     }
 }
 
@@ -220,11 +232,11 @@ fn devid_op_saved_key(saved: &[u8]) -> Result<devid_bytes, Error> {
 fn devid_op_step(op: &mut devid_op, now: Time) -> Result<devid_action, Error> {
     Ok(match op.step_apart(now)? {
         None => DEVID_ACTION_KEEP,
-        Some(Action::Send) => DEVID_ACTION_SEND,
-        Some(Action::Wait) => DEVID_ACTION_WAIT,
-        Some(Action::Sign) => DEVID_ACTION_SIGN,
-        Some(Action::Accept) => DEVID_ACTION_ACCEPT,
-        Some(Action::Done) => DEVID_ACTION_DONE,
+        Some(ActionKind::Send) => DEVID_ACTION_SEND,
+        Some(ActionKind::Wait) => DEVID_ACTION_WAIT,
+        Some(ActionKind::Sign) => DEVID_ACTION_SIGN,
+        Some(ActionKind::Accept) => DEVID_ACTION_ACCEPT,
+        Some(ActionKind::Done) => DEVID_ACTION_DONE,
     })
 }
 
@@ -241,7 +253,7 @@ fn devid_op_output(op: &devid_op) -> Option<&[u8]> {
 /// @return NULL if none is to be sent; valid until the operation is changed or freed.
 #[export]
 fn devid_op_output_name(op: &devid_op) -> Option<&CStr> {
-    op.texts.output.find(|| op.operation.output_body().map(|body| body.name().to_owned()))
+    op.texts.output.find(|| op.body_under_way().map(str::to_owned))
 }
 
 /// Hands in the server's answer; the next step looks at it.
@@ -259,7 +271,8 @@ fn devid_op_feed(op: &mut devid_op, answer: &[u8]) -> Result<(), Error> {
 /// @return Seconds.
 #[export]
 fn devid_op_wait_seconds(op: &devid_op) -> u32 {
-    op.operation.wait_seconds()
+    let Some(Action::Wait { seconds, .. }) = op.operation.action() else { return 0 };
+    seconds
 }
 
 /// The server's words on why it is waited, one a line.
@@ -267,7 +280,10 @@ fn devid_op_wait_seconds(op: &devid_op) -> u32 {
 /// @return Never NULL; valid until the operation is changed or freed.
 #[export]
 fn devid_op_wait_reason(op: &devid_op) -> &CStr {
-    op.texts.wait_reason.get(|| op.operation.wait_reason().join("\n"))
+    op.texts.wait_reason.get(|| match op.operation.action() {
+        Some(Action::Wait { reason, .. }) => reason.join("\n"),
+        _ => String::new(),
+    })
 }
 
 /// What is to be signed, after DEVID_ACTION_SIGN: the message, whole, not its digest.
@@ -276,7 +292,7 @@ fn devid_op_wait_reason(op: &devid_op) -> &CStr {
 /// @return DEVID_OK; DEVID_E_STATE if nothing is to be signed.
 #[export]
 fn devid_op_to_sign(op: &devid_op) -> Result<devid_bytes, Error> {
-    let request = op.operation.to_sign().ok_or_else(|| Error::new(Code::State, "nothing is to be signed"))?;
+    let request = op.to_sign().ok_or_else(|| Error::new(Code::State, "nothing is to be signed"))?;
     Ok(devid_bytes::from_slice(&request.message))
 }
 
@@ -285,7 +301,7 @@ fn devid_op_to_sign(op: &devid_op) -> Result<devid_bytes, Error> {
 /// @return NULL if nothing is to be signed; valid until the operation is changed or freed.
 #[export]
 fn devid_op_sign_algorithm(op: &devid_op) -> Option<&CStr> {
-    op.texts.algorithm.find(|| op.operation.to_sign().map(|request| request.algorithm.name()))
+    op.texts.algorithm.find(|| op.to_sign().map(|request| request.algorithm.name()))
 }
 
 /// Which key is to sign.
@@ -293,7 +309,7 @@ fn devid_op_sign_algorithm(op: &devid_op) -> Option<&CStr> {
 /// @return DEVID_SIGN_NEW_KEY or DEVID_SIGN_PROTECTION; 0 if nothing is to be signed.
 #[export]
 fn devid_op_sign_role(op: &devid_op) -> i32 {
-    match op.operation.to_sign().map(|request| request.role) {
+    match op.to_sign().map(|request| request.role) {
         Some(SignRole::NewKey) => DEVID_SIGN_NEW_KEY,
         Some(SignRole::Protection) => DEVID_SIGN_PROTECTION,
         None => 0,
@@ -307,7 +323,7 @@ fn devid_op_sign_role(op: &devid_op) -> i32 {
 ///         right one).
 #[export]
 fn devid_op_signature(op: &mut devid_op, signature: &[u8], now: Time) -> Result<(), Error> {
-    op.operation_mut().signature(signature, now)
+    op.operation_mut().put_signature(signature, now)
 }
 
 /// The issued certificate, from DEVID_ACTION_ACCEPT on. Its key, and its path to an enrolment anchor, are checked.

@@ -3,7 +3,7 @@
 use super::args::{Slot, c_text};
 use super::operation::{DEVID_ACTION_ACCEPT, DEVID_ACTION_SEND, DEVID_ACTION_WAIT};
 use super::prelude::*;
-use devid_core::cmp::Operation;
+use devid_core::cmp::{Action, Operation};
 
 /// How an operation stands: lent for the time of a call of devid_checkpoint_fn, or made by devid_op_view().
 #[handle]
@@ -44,22 +44,27 @@ impl Checkpoint {
 
 impl View {
     fn of(operation: &Operation) -> View {
-        let issued = operation.issued();
-        let body = operation.output_body();
-        let action = match (operation.is_deciding(), body) {
-            (true, _) => DEVID_ACTION_ACCEPT,
-            (false, Some(_)) => DEVID_ACTION_SEND,
-            (false, None) => DEVID_ACTION_WAIT,
-        };
-        View {
-            action,
+        let mut view = View {
+            action: DEVID_ACTION_WAIT,
             request: c_text(operation.request().body().name()),
-            output: body.map(|body| (c_text(body.name()), operation.output().unwrap_or_default().to_vec())),
-            wait_seconds: if action == DEVID_ACTION_WAIT { operation.wait_seconds() } else { 0 },
-            wait_reason: c_text(&operation.wait_reason().join("\n")),
-            pki_status: issued.map_or(-1, |issued| issued.status.status.number()),
+            output: None,
+            wait_seconds: 0,
+            wait_reason: CString::default(),
+            pki_status: operation.issued().map_or(-1, |issued| issued.status.status.number()),
             saved: operation.save(),
+        };
+        match operation.action() {
+            Some(Action::Send { message, body }) => {
+                view.action = DEVID_ACTION_SEND;
+                view.output = Some((c_text(body.name()), message.to_vec()));
+            }
+            Some(Action::Wait { seconds, reason, .. }) => {
+                (view.wait_seconds, view.wait_reason) = (seconds, c_text(&reason.join("\n")));
+            }
+            Some(Action::Accept(_)) => view.action = DEVID_ACTION_ACCEPT,
+            Some(Action::Sign(_) | Action::Done(_)) | None => {}
         }
+        view
     }
 }
 

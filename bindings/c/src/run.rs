@@ -10,7 +10,7 @@ use super::prelude::*;
 use super::progress::Checkpoint;
 use devid_core::client::run::{feed, sleep_within_reason, system_time};
 use devid_core::client::{Decision, Event, Owner, Unattended};
-use devid_core::cmp::{Issued, Operation, describe_message, diagnose_transport};
+use devid_core::cmp::{Action, Issued, Operation, describe_message, diagnose_transport};
 use devid_core::limits::Limits;
 use devid_core::transport::{Cancel, Exchange, ExchangeLimits, Reply, TransportError};
 
@@ -118,11 +118,12 @@ fn devid_op_run(op: &mut devid_op) -> Result<(), Error> {
 #[export]
 fn devid_op_exchange(op: &mut devid_op) -> Result<(), Error> {
     with_exchange(op, |operation, exchange, _, session| {
-        let no_message = || Error::new(Code::State, "no message is to be sent");
-        let message = operation.output().ok_or_else(no_message)?;
-        let phase = operation.output_body().map(|body| body.name());
+        let Some(Action::Send { message, body }) = operation.action() else {
+            return Err(Error::new(Code::State, "no message is to be sent"));
+        };
         let reply = exchange.exchange(message, session.client.exchange_limits());
-        let reply = reply.map_err(|e| diagnose_transport(Error::from(e)).with(|facts| facts.phase = phase))?;
+        let reply =
+            reply.map_err(|e| diagnose_transport(Error::from(e)).with(|facts| facts.phase = Some(body.name())))?;
         session.client.ask_about_signer(operation, &reply.body, system_time());
         feed(operation, &reply)
     })

@@ -85,12 +85,10 @@ impl Talk<'_> {
                 }
             }
             match self.operation.step(now(self.options))? {
-                Action::Send => {
-                    let message = self.operation.output().unwrap_or_default().to_vec();
-                    let body = self.operation.output_body().map_or("a message", BodyType::name);
-                    self.requests.write(&message)?;
+                Action::Send { message, body } => {
+                    self.requests.write(message)?;
                     self.output.say(&format!("sending {body}"));
-                    let sent = exchange.exchange(&message, self.client.exchange_limits());
+                    let sent = exchange.exchange(message, self.client.exchange_limits());
                     let reply = sent.map_err(|error| {
                         let error = devid::cmp::diagnose_transport(Error::from(error));
                         self.client.with_path(error.context(&format!("sending {body}")))
@@ -104,15 +102,14 @@ impl Talk<'_> {
                     feed(&mut self.operation, &reply)?;
                     self.heard.messages.extend(came);
                 }
-                Action::Wait => {
-                    let seconds = self.operation.wait_seconds();
+                Action::Wait { seconds, .. } => {
                     self.output.say(&format!("the CA asks to wait {}", span(u64::from(seconds))));
                     sleep_unless(Some(cancel()), seconds)?;
                 }
                 // Whoever writes scripts with these options takes what the CA issues, over the right key.
-                Action::Accept => self.operation.accept()?,
-                Action::Sign => return Err(Error::new(Code::Signer, "a key signs elsewhere").into()),
-                Action::Done => return Ok(()),
+                Action::Accept(_) => self.operation.accept()?,
+                Action::Sign(_) => return Err(Error::new(Code::Signer, "a key signs elsewhere").into()),
+                Action::Done(_) => return Ok(()),
             }
         }
     }
