@@ -641,7 +641,7 @@ devid_status devid_device_keep(devid_device *device,
                                devid_error **err);
 
 /**
- * A switch that ends blocking calls from another thread, or from none: it may be used by any number of operations, and is thrown
+ * A switch that ends blocking calls from another thread, or from none: it may be used by any number of operations, and is triggered
  * once. Shared by threads as const.
  */
 typedef struct devid_cancel devid_cancel;
@@ -1544,7 +1544,7 @@ typedef int32_t devid_action;
 #define DEVID_ACTION_WAIT 2
 
 /**
- * Sign devid_op_to_sign() and hand the result to devid_op_signature().
+ * Sign devid_op_to_sign() and hand the result to devid_op_put_signature().
  */
 #define DEVID_ACTION_SIGN 3
 
@@ -1653,11 +1653,11 @@ DEVID_API const char *devid_op_sign_algorithm(const devid_op *op);
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_op_signature(devid_op *op,
-                                const uint8_t *signature,
-                                size_t signature_len,
-                                int64_t now,
-                                devid_error **err);
+devid_status devid_op_put_signature(devid_op *op,
+                                    const uint8_t *signature,
+                                    size_t signature_len,
+                                    int64_t now,
+                                    devid_error **err);
 
 /**
  * The issued certificate, from DEVID_ACTION_ACCEPT on. Its key, and its path to an enrolment anchor, are checked.
@@ -1683,9 +1683,9 @@ devid_status devid_op_certificate(const devid_op *op,
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_op_chain(const devid_op *op,
-                            devid_cert_list **out_chain,
-                            devid_error **err);
+devid_status devid_op_issuers(const devid_op *op,
+                              devid_cert_list **out_chain,
+                              devid_error **err);
 
 /**
  * Takes the issued certificate; the next step confirms it. One that is bound to device memory is staged there first.
@@ -1961,7 +1961,7 @@ DEVID_API void devid_store_free(devid_store *store);
  *
  * @param identity  Not NULL.
  * @param out_key   Receives the key, or a deferred one if device memory does not hold it and does not open it either, see
- *                  devid_store_use_pkcs11(); free with devid_key_free(). Not NULL.
+ *                  devid_store_set_pkcs11(); free with devid_key_free(). Not NULL.
  * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
  */
@@ -2287,8 +2287,8 @@ typedef struct devid_validator devid_validator;
 
 /**
  * A validator with a copy of the anchors. Before it is used, it must be told what the certificates are to be for
- * (devid_validator_add_purpose() or devid_validator_any_purpose()) and which names they must carry
- * (devid_validator_add_name() or devid_validator_any_name()).
+ * (devid_validator_add_purpose() or devid_validator_set_any_purpose()) and which names they must carry
+ * (devid_validator_add_name() or devid_validator_set_any_name()).
  *
  * @param trust          Not NULL.
  * @param out_validator  Receives the validator; free with devid_validator_free(). Not NULL.
@@ -2324,8 +2324,8 @@ devid_status devid_validator_add_purpose(devid_validator *validator,
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_validator_any_purpose(devid_validator *validator,
-                                         devid_error **err);
+devid_status devid_validator_set_any_purpose(devid_validator *validator,
+                                             devid_error **err);
 
 /**
  * A DNS name; wildcards in the certificate as in RFC 9525.
@@ -2373,8 +2373,8 @@ devid_status devid_validator_add_name(devid_validator *validator,
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_validator_any_name(devid_validator *validator,
-                                      devid_error **err);
+devid_status devid_validator_set_any_name(devid_validator *validator,
+                                          devid_error **err);
 
 /**
  * Adds CRLs, complete and delta, in any order. They are believed only as far as they prove themselves.

@@ -1,16 +1,47 @@
 //! The public error: code, words, and the facts that programs ask for.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::codes::{Class, Code};
 
 /// Why a call failed. The message says what was expected, what came, and where; it never holds a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Error {
     code: Code,
     application_code: Option<i32>,
     message: String,
     facts: Box<Facts>,
+    cause: Option<Cause>,
+}
+
+/// The error of a lower layer that led to this one.
+type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+/// Equal in what is told: the cause is told by the message.
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        (self.code, self.application_code, &self.message, &self.facts)
+            == (other.code, other.application_code, &other.message, &other.facts)
+    }
+}
+
+impl Eq for Error {}
+
+/// A rule of a standard, named where it is checked. Where a check has several, the first that is named counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Where it stands, with the rows of `docs/requirements.md` in brackets, such as `RFC 9483 section 3.5 (H14)`.
+    pub cited: &'static str,
+    /// What it asks for.
+    pub expected: &'static str,
+}
+
+impl Rule {
+    /// A rule by its place and what it asks for.
+    pub const fn new(cited: &'static str, expected: &'static str) -> Self {
+        Rule { cited, expected }
+    }
 }
 
 /// Facts that came with a failure; each is there only where it is known.
@@ -65,7 +96,7 @@ impl Error {
     /// With a code and a message for people.
     #[cold]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Error { code, application_code: None, message: message.into(), facts: Box::default() }
+        Error { code, application_code: None, message: message.into(), facts: Box::default(), cause: None }
     }
 
     /// From an application's callback; its own code is kept.
@@ -78,6 +109,32 @@ impl Error {
     pub fn with(mut self, fill: impl FnOnce(&mut Facts)) -> Self {
         fill(&mut self.facts);
         self
+    }
+
+    /// An error of a lower layer under this code, which [`source`](std::error::Error::source) gives with its type.
+    pub fn caused_by(code: Code, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Error { cause: Some(Arc::new(cause)), ..Error::new(code, "") }.worded_by_cause()
+    }
+
+    fn worded_by_cause(mut self) -> Self {
+        self.message = self.cause.as_ref().map_or_else(String::new, ToString::to_string);
+        self
+    }
+
+    /// The same error, which breaks this rule.
+    #[must_use]
+    pub fn breaks(self, rule: Rule) -> Self {
+        let expected = rule.expected.to_owned();
+        self.breaks_expecting(rule, expected)
+    }
+
+    /// The same where what the rule asks for is more particular here.
+    #[must_use]
+    pub(crate) fn breaks_expecting(self, rule: Rule, expected: String) -> Self {
+        self.with(|facts| {
+            facts.requirement.get_or_insert(rule.cited);
+            facts.expected.get_or_insert(expected);
+        })
     }
 
     /// The same error with words put before its message.
@@ -159,4 +216,8 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static))
+    }
+}

@@ -35,5 +35,5 @@ pub mod validation;
 mod words;
 
 pub use codes::{Class, Code};
-pub use error::{Error, Facts};
+pub use error::{Error, Facts, Rule};
 pub use time::Time;

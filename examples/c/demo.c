@@ -65,7 +65,7 @@ static void install(devid_store *store, const char *name, const devid_key *key, 
     devid_cert_list *chain;
     devid_identity *identity;
     OK(devid_op_certificate(op, &cert, &err));
-    OK(devid_op_chain(op, &chain, &err));
+    OK(devid_op_issuers(op, &chain, &err));
     OK(devid_store_install(store, name, key, NULL, cert, chain, "ldevid", utc_now(), &err));
     OK(devid_store_current(store, name, &identity, &err));
     printf("   %-9s as '%s', generation %lu, with its key and %lu certificates of the chain\n", "installed", name,
@@ -164,7 +164,7 @@ static devid_validator *validator_without_status(const char *material, const cha
     data = read_file(material, "issuing.pem", &len);
     OK(devid_validator_add_intermediates(validator, data, len, &err));
     free(data);
-    OK(devid_validator_any_purpose(validator, &err));
+    OK(devid_validator_set_any_purpose(validator, &err));
     OK(devid_validator_add_name(validator, DEVID_NAME_DNS, name, &err));
     OK(devid_validator_set_revocation(validator, DEVID_REVOCATION_HARD, DEVID_SCOPE_LEAF, DEVID_PREFER_OCSP, &err));
     devid_trust_free(trust);

@@ -33,7 +33,7 @@ int main(int argc, char **argv) {
         || failed(devid_op_enroll(client, key, subject, &op, &err))
         || failed(devid_op_run(op, &err))
         || failed(devid_op_certificate(op, &cert, &err))
-        || failed(devid_op_chain(op, &chain, &err))
+        || failed(devid_op_issuers(op, &chain, &err))
         || failed(devid_store_open_dir(argv[6], NULL, 0, &store, &err))
         || failed(devid_store_install(store, "device", key, NULL, cert, chain, "ldevid", (int64_t)time(NULL), &err)))
         return 1;

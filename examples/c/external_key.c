@@ -81,7 +81,7 @@ int main(int argc, char **argv)
             printf("the new key signs with %s\n", devid_op_sign_algorithm(op));
             OK(devid_op_to_sign(op, &message, &err));
             OK(devid_key_sign(fresh.key, devid_op_sign_algorithm(op), devid_bytes_data(message), devid_bytes_len(message), &signature, &err));
-            OK(devid_op_signature(op, devid_bytes_data(signature), devid_bytes_len(signature), utc_now(), &err));
+            OK(devid_op_put_signature(op, devid_bytes_data(signature), devid_bytes_len(signature), utc_now(), &err));
             devid_bytes_free(signature);
             devid_bytes_free(message);
         } else if (action == DEVID_ACTION_ACCEPT) {

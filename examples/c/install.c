@@ -64,7 +64,7 @@ static void stage(devid_store *store, const devid_key *key, const devid_op *op)
     devid_cert *cert;
     devid_cert_list *chain;
     OK(devid_op_certificate(op, &cert, &err));
-    OK(devid_op_chain(op, &chain, &err));
+    OK(devid_op_issuers(op, &chain, &err));
     /* One that an interrupted run has staged is the same or worthless. */
     if (devid_store_discard(store, name, NULL) == DEVID_OK) printf("an earlier certificate was dropped\n");
     OK(devid_store_stage(store, name, key, NULL, cert, chain, "ldevid", utc_now(), &err));

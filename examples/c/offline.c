@@ -145,11 +145,11 @@ static devid_validator *validator_of(const char *use, const char *name)
     }
     OK(devid_validator_new(trust, &validator, &err));
     OK(devid_validator_add_intermediates(validator, issuing, len, &err));
-    OK(devid_validator_any_purpose(validator, &err));
+    OK(devid_validator_set_any_purpose(validator, &err));
     if (name != NULL)
         OK(devid_validator_add_name(validator, DEVID_NAME_DNS, name, &err));
     else
-        OK(devid_validator_any_name(validator, &err));
+        OK(devid_validator_set_any_name(validator, &err));
     OK(devid_validator_set_revocation(validator, DEVID_REVOCATION_HARD, DEVID_SCOPE_LEAF, DEVID_PREFER_CRL, &err));
     free(issuing);
     issuing = read_file(material, "issuing.crl", &len);

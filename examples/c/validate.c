@@ -31,7 +31,7 @@ int main(int argc, char **argv)
     free(data);
     OK(devid_validator_new(trust, &validator, &err));
     /* What is not asked must be said: here the purpose, not the name. */
-    OK(devid_validator_any_purpose(validator, &err));
+    OK(devid_validator_set_any_purpose(validator, &err));
     OK(devid_validator_add_name(validator, DEVID_NAME_DNS, argv[3], &err));
     if (argc > 4) {
         data = document(argv[4], &len);

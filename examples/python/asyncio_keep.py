@@ -15,7 +15,7 @@ async def run(renewal: devid.Renewal, store: devid.Store) -> devid.RenewalReport
         try:
             return await asyncio.shield(step)
         except asyncio.CancelledError:
-            cancel.throw()
+            cancel.trigger()
             await step
             raise
 

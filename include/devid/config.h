@@ -160,7 +160,7 @@ devid_status devid_config_set_recipient(devid_config *config,
 /**
  * Which signers with a path to the CMP anchors may sign answers. Without a call: a CMP anchor itself, a certificate with the
  * purpose cmcCA or cmcRA, or a CA certificate of the path that issues the device's certificates. Calls add up, also with
- * devid_config_pin_signers(): a signer must be all that was said.
+ * devid_config_add_signer_pins(): a signer must be all that was said.
  *
  * @param config   Not NULL.
  * @param who      One of DEVID_SIGNER_*.
@@ -272,7 +272,7 @@ devid_status devid_config_set_tolerance(devid_config *config,
 /**
  * Believe a self-signed certificate that comes in extraCerts of ip, for signer and new certificate of that ir, where no
  * configured anchor does (3GPP TS 33.310 section 9.5.4.3). The device then believes whoever answers first: only for
- * networks where nobody else can, or over TLS. The chain's last certificate is what was believed: see devid_op_chain().
+ * networks where nobody else can, or over TLS. The chain's last certificate is what was believed: see devid_op_issuers().
  *
  * @param config  Not NULL.
  * @param on      1 yes, 0 no (the default).
@@ -333,7 +333,7 @@ devid_status devid_config_set_renew_with_uses(devid_config *config,
 
 /**
  * Whether certificates that sign answers are checked for revocation, with the data that devid_config_add_signer_crls() and its kin
- * give, and what devid_config_use_signer_fetcher() has fetched.
+ * give, and what devid_config_set_signer_fetcher() has fetched.
  *
  * @param config  Not NULL.
  * @param mode    One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
@@ -371,7 +371,7 @@ typedef struct devid_fetcher devid_fetcher;
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_config_use_signer_fetcher(devid_config *config,
+devid_status devid_config_set_signer_fetcher(devid_config *config,
                                              devid_fetcher *fetcher,
                                              devid_error **err);
 
@@ -451,7 +451,7 @@ devid_status devid_config_add_signer_ocsp(devid_config *config,
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_config_use_signer_store(devid_config *config,
+devid_status devid_config_set_signer_store(devid_config *config,
                                            const devid_store *store,
                                            devid_error **err);
 
@@ -512,7 +512,7 @@ devid_status devid_probe(const devid_config *config,
 /**
  * Believe a root that is known by its SHA-256 alone, printed on paper or in the device's documents: a certificate with this digest
  * that comes with an answer is an anchor, for signers and for issued certificates, as if it had been set (RFC 9810 section 6.7.2).
- * No other anchors are needed then. The chain's last certificate is that root, to be installed: see devid_op_chain().
+ * No other anchors are needed then. The chain's last certificate is that root, to be installed: see devid_op_issuers().
  *
  * @param config       Not NULL.
  * @param fingerprint  64 hexadecimal digits, with or without colons. Not NULL.

@@ -188,11 +188,11 @@ DEVID_API void devid_export_free(devid_export *how);
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_store_on_change(const devid_store *store,
-                                   devid_change_fn told,
-                                   void *user,
-                                   devid_destroy_fn destroy,
-                                   devid_error **err);
+devid_status devid_store_set_on_change(const devid_store *store,
+                                       devid_change_fn told,
+                                       void *user,
+                                       devid_destroy_fn destroy,
+                                       devid_error **err);
 
 /** @} */
 

@@ -128,9 +128,9 @@ devid_status devid_fetcher_set_limit(devid_fetcher *fetcher,
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_fetcher_allow_host(devid_fetcher *fetcher,
-                                      const char *host,
-                                      devid_error **err);
+devid_status devid_fetcher_add_allowed_host(devid_fetcher *fetcher,
+                                            const char *host,
+                                            devid_error **err);
 
 /**
  * Asks an HTTP certificate store (RFC 4387) for missing issuers, before caIssuers.

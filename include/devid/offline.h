@@ -81,10 +81,10 @@ DEVID_API const char *devid_request_sign_algorithm(const devid_request *request)
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_request_signature(devid_request *request,
-                                     const uint8_t *signature,
-                                     size_t signature_len,
-                                     devid_error **err);
+devid_status devid_request_put_signature(devid_request *request,
+                                         const uint8_t *signature,
+                                         size_t signature_len,
+                                         devid_error **err);
 
 /**
  * The signed request, as a CA takes it. It should not go out before devid_store_put_request() has kept its key.

@@ -224,7 +224,7 @@ devid_status devid_op_exchange(devid_op *op,
                                devid_error **err);
 
 /**
- * Makes a switch that is not thrown.
+ * Makes a switch that is not triggered.
  *
  * @param out_cancel  Receives the switch; free with devid_cancel_free(). Not NULL.
  * @param err         Receives details on failure, else NULL. May be NULL.
@@ -243,15 +243,15 @@ devid_status devid_cancel_new(devid_cancel **out_cancel,
  * @param cancel  May be NULL.
  */
 DEVID_API
-void devid_cancel_throw(const devid_cancel *cancel);
+void devid_cancel_trigger(const devid_cancel *cancel);
 
 /**
- * Whether the switch was thrown.
+ * Whether the switch was triggered.
  *
  * @param cancel  May be NULL (gives 0).
  * @return 1 or 0.
  */
-DEVID_API int32_t devid_cancel_is_thrown(const devid_cancel *cancel);
+DEVID_API int32_t devid_cancel_is_triggered(const devid_cancel *cancel);
 
 /**
  * Frees a switch. Operations that have it keep what they need of it.
@@ -332,8 +332,8 @@ devid_status devid_op_decide_by_policy(devid_op *op,
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_op_hold_until_valid(devid_op *op,
-                                       devid_error **err);
+devid_status devid_op_set_hold_until_valid(devid_op *op,
+                                           devid_error **err);
 
 /**
  * What an operation asks for, also one that was restored: "ir", "cr", "kur", "p10cr", "rr", "genm".

@@ -117,7 +117,7 @@ devid_status devid_key_destroy_pkcs11(const char *module,
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_store_use_pkcs11(const devid_store *store,
+devid_status devid_store_set_pkcs11(const devid_store *store,
                                     const char *module,
                                     devid_pin_fn pin,
                                     void *user,

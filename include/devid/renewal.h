@@ -530,7 +530,7 @@ devid_status devid_new_key_set(devid_new_key *place,
  *
  * Without this call a new key is made where the one in use is and of its kind: in device memory, or in the same token.
  *
- * @param renewal  Run with device memory that devid_store_use_pkcs11() told module and PIN. Not NULL.
+ * @param renewal  Run with device memory that devid_store_set_pkcs11() told module and PIN. Not NULL.
  * @param uri      Names token and name (RFC 7512), such as "pkcs11:token=device;object=router"; without `id`. NULL: as without
  *                 this call. May be NULL.
  * @param kind     As devid_key_generate_pkcs11(). NULL: "P-256". May be NULL.

@@ -196,8 +196,8 @@ devid_status devid_config_add_tls_intermediates(devid_config *config,
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_config_protect_by_mutual_tls(devid_config *config,
-                                                devid_error **err);
+devid_status devid_config_set_mutual_tls(devid_config *config,
+                                         devid_error **err);
 
 /** @} */
 

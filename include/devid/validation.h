@@ -157,9 +157,9 @@ devid_status devid_validator_set_profile(devid_validator *validator,
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_validator_allow_weak(devid_validator *validator,
-                                        int32_t on,
-                                        devid_error **err);
+devid_status devid_validator_set_allow_weak(devid_validator *validator,
+                                            int32_t on,
+                                            devid_error **err);
 
 /**
  * Accept DNS name constraints with a dot in front, as some private CAs write them.
@@ -171,9 +171,9 @@ devid_status devid_validator_allow_weak(devid_validator *validator,
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_validator_allow_dotted_dns(devid_validator *validator,
-                                              int32_t on,
-                                              devid_error **err);
+devid_status devid_validator_set_allow_dotted_dns(devid_validator *validator,
+                                                  int32_t on,
+                                                  devid_error **err);
 
 /**
  * Sets how much work one validation may take, whatever certificates it is given. Each default ends well below 0.2 s on a small

@@ -10,7 +10,7 @@ pub use ::der::{Decode, Encode, Tag, TagNumber};
 use ::der::{Header, Reader, SliceReader};
 
 use crate::codes::Code;
-use crate::error::Error;
+use crate::error::{Error, Rule};
 use crate::limits;
 
 /// Input that is not what its ASN.1 says it must be.
@@ -30,12 +30,16 @@ impl From<Asn1Error> for Error {
             Problem::Trailing { .. } => Code::TrailingData,
             Problem::TooLarge { .. } => Code::Limit,
             Problem::Unknown { .. } => Code::Algorithm,
-            _ if error.structure == "PEM" => Code::Pem,
+            Problem::NotPem(_) => Code::Pem,
             _ => Code::Der,
         };
-        Error::new(code, error.to_string())
+        let is_large = matches!(error.problem, Problem::TooLarge { .. });
+        let error = Error::caused_by(code, error);
+        if is_large { error.breaks(LIMITS) } else { error }
     }
 }
+
+const LIMITS: Rule = Rule::new("the limits of the settings", "an input within the limits");
 
 /// What can be wrong with encoded input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +69,8 @@ pub enum Problem {
     },
     /// Well-formed, but against a rule of the standard.
     Invalid(Cow<'static, str>),
+    /// Not the armour, or not the block, that is wanted (RFC 7468).
+    NotPem(Cow<'static, str>),
     /// Well-formed, and of a kind that is not known or not taken here: an algorithm, a curve, a type of key.
     Unknown {
         /// What is not known.
@@ -79,6 +85,12 @@ impl Asn1Error {
     #[cold]
     pub fn invalid(structure: &'static str, rule: impl Into<Cow<'static, str>>) -> Self {
         Asn1Error { structure, problem: Problem::Invalid(rule.into()), offset: 0 }
+    }
+
+    /// A text that is not the PEM that is wanted.
+    #[cold]
+    pub fn pem(rule: impl Into<Cow<'static, str>>) -> Self {
+        Asn1Error { structure: "PEM", problem: Problem::NotPem(rule.into()), offset: 0 }
     }
 
     /// An algorithm, curve or type of key that is not known here, by its identifier.
@@ -114,7 +126,7 @@ impl fmt::Display for Asn1Error {
             Problem::Unexpected { expected, found: None } => write!(f, "expected {expected}, found the end")?,
             Problem::Trailing { count } => write!(f, "{count} bytes behind the end")?,
             Problem::TooLarge { what, limit, found } => write!(f, "{what} is {found}, the limit is {limit}")?,
-            Problem::Invalid(rule) => write!(f, "{rule}")?,
+            Problem::Invalid(rule) | Problem::NotPem(rule) => write!(f, "{rule}")?,
             Problem::Unknown { what, identifier } => write!(f, "{what} that is not known here: {identifier}")?,
         }
         // The very beginning, or no place in particular: not worth a number.

@@ -30,6 +30,7 @@ impl Block<'_> {
                 let rule = format!("{rule} (block {}, {})", self.number, self.label);
                 Asn1Error { problem: Problem::Invalid(rule.into()), structure, offset: error.offset }
             }
+            (_, Problem::NotPem(rule)) => Asn1Error::pem(format!("{rule} (block {}, {})", self.number, self.label)),
             (_, Problem::TooLarge { .. }) => error,
             (structure, _) => {
                 let words = error.to_string();
@@ -222,7 +223,7 @@ fn decode_base64(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
 }
 
 fn bad(rule: impl Into<Cow<'static, str>>) -> Asn1Error {
-    Asn1Error::invalid("PEM", rule)
+    Asn1Error::pem(rule)
 }
 
 #[cfg(test)]

@@ -92,8 +92,8 @@ impl CertificationRequest {
             blocks.iter().filter(|b| matches!(b.label, "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST"));
         match (requests.next(), requests.next()) {
             (Some(block), None) => Self::from_der(&block.decode()?).map_err(|error| block.place(error)),
-            (None, _) => Err(Asn1Error::invalid("PEM", "no CERTIFICATE REQUEST block")),
-            (Some(_), Some(_)) => Err(Asn1Error::invalid("PEM", "more than one CERTIFICATE REQUEST block")),
+            (None, _) => Err(Asn1Error::pem("no CERTIFICATE REQUEST block")),
+            (Some(_), Some(_)) => Err(Asn1Error::pem("more than one CERTIFICATE REQUEST block")),
         }
     }
 

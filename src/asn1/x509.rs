@@ -183,7 +183,7 @@ impl Certificate {
             (true, Some(error)) => Err(error),
             (true, None) => {
                 let found = super::pem::labels_of(&blocks);
-                Err(Asn1Error::invalid("PEM", format!("no CERTIFICATE block; there is {found}")))
+                Err(Asn1Error::pem(format!("no CERTIFICATE block; there is {found}")))
             }
         }
     }

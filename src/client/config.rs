@@ -430,7 +430,7 @@ impl Client {
         self.max_retries
     }
 
-    /// The same client, whose blocking calls end when the switch is thrown; `None`: by no switch.
+    /// The same client, whose blocking calls end when the switch is triggered; `None`: by no switch.
     #[must_use]
     pub fn with_cancel(&self, cancel: Option<Cancel>) -> Client {
         let exchange_limits = ExchangeLimits { cancel, ..self.exchange_limits.clone() };

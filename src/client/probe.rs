@@ -12,7 +12,7 @@ use crate::asn1::x509::Certificate;
 use crate::client::{Client, Config};
 use crate::cmp::{Action, Credential, MacParameters, Question, Tolerance};
 use crate::codes::Code;
-use crate::error::Error;
+use crate::error::{Error, Refused};
 use crate::limits::Limits;
 use crate::time::Time;
 use crate::transport::{Exchange, ExchangeLimits, Reply};
@@ -144,7 +144,7 @@ fn ask(client: &Client, exchange: &mut dyn Exchange, now: Time) -> Result<Asked,
                         crate::client::run::feed(&mut operation, &answer)?;
                         reply = Some(answer);
                     }
-                    Err(error) => break Err(crate::cmp::diagnose_transport(error.into())),
+                    Err(error) => break Err(crate::transport::diagnose(error)),
                 }
             }
             Ok(Action::Done(_)) => break Ok(()),
@@ -249,7 +249,7 @@ fn judge_signer(probe: &mut Probe, config: &Config, asked: &Asked, message: &Pki
         probe.findings.push(ProbeFinding { fails: false, words, remedy: remedy.to_owned() });
         probe.pins.push(signer.clone());
     }
-    let refuses_path = asked.outcome.as_ref().is_err_and(|error| error.message().contains("is not trusted"));
+    let refuses_path = asked.outcome.as_ref().is_err_and(|error| error.facts().refused == Some(Refused::NoPath));
     if refuses_path {
         let roots = message.extra_certs().iter().filter(|certificate| certificate.is_self_issued());
         probe.roots.extend(roots.cloned());

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::config::Client;
 use crate::asn1::cmp::BodyType;
-use crate::cmp::{Action, Issued, Operation, SignRequest, diagnose_transport};
+use crate::cmp::{Action, Issued, Operation, SignRequest};
 use crate::codes::Code;
 use crate::error::{Error, Refused};
 use crate::time::Time;
-use crate::transport::{Cancel, Exchange, ExchangeLimits, Interrupt, Reply, TransportError};
+use crate::transport::{self, Cancel, Exchange, ExchangeLimits, Interrupt, Reply, TransportError};
 
 /// What the owner of an operation is asked while it runs. Every method has a sensible default but the clock.
 pub trait Owner {
@@ -330,7 +330,7 @@ fn send(
 }
 
 fn not_sent(body: BodyType, error: TransportError) -> Error {
-    let error = diagnose_transport(Error::from(error));
+    let error = transport::diagnose(error);
     error.context(&format!("sending {body}")).with(|facts| facts.phase = Some(body.name()))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::diagnosis::diagnose;
 use super::info::{self, Question};
-use super::operation::{Finished, Halt, Operation, Phase, State, UnderWay, in_phase};
+use super::operation::{Finished, Halt, Operation, POLLING_ENDS, Phase, State, UnderWay, in_phase};
 use super::proof::Possession;
 use super::received::Received;
 use super::response::{self, Checked, Failure, Inbox};
@@ -13,8 +13,16 @@ use super::revoke;
 use crate::asn1::cmp::{BodyType, ErrorMsgContent, PkiBody, PkiStatus, PkiStatusInfo, PollRep, poll};
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
-use crate::error::Error;
+use crate::error::{Error, Rule};
 use crate::time::Time;
+
+const POLLING: Rule = Rule::new("RFC 9483 section 4.4 (D3)", "a pollRep about the request that is delayed");
+const CHALLENGE: Rule = Rule::new("RFC 9810 section 5.2.8.3.3", "a challenge that the new key opens");
+const CERTIFICATE: Rule = Rule::new("RFC 9483 section 4.1.1", "one certificate response, about the request");
+const REVOCATION: Rule = Rule::new("RFC 9483 section 4.2", "one status, about the certificate to be revoked");
+const ENCAPSULATION: Rule = Rule::new("RFC 9810 section 5.1.3.4", "a secret encapsulated to the credential's KEM key");
+const INFORMATION: Rule = Rule::new("RFC 9483 section 4.3", "the information that was asked for");
+const BODY: Rule = Rule::new("RFC 9483 section 3.5 (E1)", "a body that answers the request");
 
 /// Bit of failInfo (RFC 9810 section 5.2.3).
 const UNSUPPORTED_VERSION: u32 = 22;
@@ -46,7 +54,10 @@ impl Operation {
         let proven = self.proven(&context, &answer, under_way, now);
         // The answer may have shown that the clock is wrong.
         let now = now.plus(self.clock_off_seconds() - off_before);
-        match proven.and_then(|checked| self.weighed(&context, checked, now).map_err(Failure::Unproven)) {
+        match proven.and_then(|checked| {
+            self.weighed(&context, checked, now)
+                .map_err(|error| Failure::Unproven(error.breaks(response::protection_rule(&context.credential))))
+        }) {
             Ok(checked) => Ok(self.act_on(checked, under_way, now).map_err(explained)?),
             Err(Failure::Unproven(error)) if under_way.polling.is_some() => {
                 let error = explained(error);
@@ -122,7 +133,9 @@ impl Operation {
         let context = Arc::clone(&self.context);
         let Checked { message, body, protected_by, bearer } = checked;
         match body {
-            PkiBody::PollRep(entries) => self.told_to_wait(&entries, under_way, now),
+            PkiBody::PollRep(entries) => {
+                self.told_to_wait(&entries, under_way, now).map_err(|error| error.breaks(POLLING))
+            }
             // RFC 9483 section 4.4: any message but a certificate response is delayed by an error with status waiting.
             PkiBody::Error(content) if content.status.status == PkiStatus::Waiting => {
                 response::check_no_fail_info(&context, &content.status)?;
@@ -160,24 +173,29 @@ impl Operation {
                 None => Err(response::server_error(&content)),
             },
             PkiBody::Challenges(challenges) => {
-                self.challenge_came(&challenges, message.header().sender.as_deref(), now)
+                let sender = message.header().sender.as_deref();
+                self.challenge_came(&challenges, sender, now).map_err(|error| error.breaks(CHALLENGE))
             }
             PkiBody::CertRep(rep) => {
                 let mut came = Received::with(&message, protected_by);
                 // The clock of somebody who may not decide moves none.
                 came.message_time.take_if(|_| bearer.is_some());
                 came.signer = self.transaction.as_ref().and_then(|transaction| transaction.bound_signer.clone());
-                self.certificate_answered(rep, &came, under_way, now)
+                self.certificate_answered(rep, &came, under_way, now).map_err(|error| error.breaks(CERTIFICATE))
             }
             PkiBody::RevRep(content) => {
                 let request = self.request.revocation().expect("rp is only allowed as answer to rr");
-                self.state = State::Done(Finished::Revoked(revoke::check_answer(&context, request, content)?));
+                let revoked = revoke::check_answer(&context, request, content);
+                self.state = State::Done(Finished::Revoked(revoked.map_err(|error| error.breaks(REVOCATION))?));
                 Ok(())
             }
-            PkiBody::GenRep(items) if under_way.phase == Phase::Encapsulation => self.ciphertext_came(&items, now),
+            PkiBody::GenRep(items) if under_way.phase == Phase::Encapsulation => {
+                self.ciphertext_came(&items, now).map_err(|error| error.breaks(ENCAPSULATION))
+            }
             PkiBody::GenRep(items) => {
                 let question = self.request.question().expect("genp is only allowed as answer to genm");
-                let information = info::check_answer(&context, question, items, now)?;
+                let information =
+                    info::check_answer(&context, question, items, now).map_err(|error| error.breaks(INFORMATION))?;
                 self.state = State::Done(Finished::Information(information));
                 Ok(())
             }
@@ -188,7 +206,7 @@ impl Operation {
                 }
                 Ok(())
             }
-            PkiBody::Other(_) => Err(Error::new(Code::UnexpectedBody, "a body that does not belong here")),
+            PkiBody::Other(_) => Err(Error::new(Code::UnexpectedBody, "a body that does not belong here").breaks(BODY)),
         }
     }
 
@@ -233,7 +251,8 @@ impl Operation {
             return Err(Error::new(
                 Code::PollExhausted,
                 format!("the server is still waiting after {most} polls{said}"),
-            ));
+            )
+            .breaks(POLLING_ENDS));
         }
         self.polls += 1;
         let cert_req_id = under_way.polling.expect("only what is delayed is polled for");

@@ -302,7 +302,7 @@ fn not_authorised(signer: &Certificate) -> Error {
         "the answer's signer {signer} has a path to the CMP anchors, and is not authorised to answer: it is no CMP anchor, \
          has neither purpose cmcCA nor cmcRA from a CA without constraints on names or purposes, and is no CA of the path that issues this \
          device's certificates. If it does answer for the CA, pin the certificate with serial number {} \
-         (devid_config_pin_signers) or name it (devid_config_set_signer, DEVID_SIGNER_SUBJECT, \"{subject}\"); \
+         (devid_config_add_signer_pins) or name it (devid_config_set_signer, DEVID_SIGNER_SUBJECT, \"{subject}\"); \
          DEVID_SIGNER_ANY believes everyone under the CMP anchors",
         hex(signer.serial())
     );

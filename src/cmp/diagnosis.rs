@@ -1,5 +1,5 @@
-//! What people ask when an operation fails: which rule, what was expected, what came, and whether that is something
-//! known of a server of this make. One table of rules, one of hints.
+//! What people ask when an operation fails: what came, and whether that is something known of a server of this make. Which rule is
+//! broken and what it asks for is said by the check that found it.
 //!
 //! Nothing here decides anything: it is asked once a failure is certain, and only adds to its facts.
 
@@ -25,157 +25,15 @@ struct Case<'a> {
     answer: Option<&'a PkiMessage>,
 }
 
-/// The error with the facts that help: rule, expectation, finding, hint.
+/// The error with what else helps: finding and hint. The rule was named where it was checked.
 pub(super) fn diagnose(error: Error, context: &Context, sent: BodyType, answer: &[u8]) -> Error {
     let answer = PkiMessage::from_der(answer.to_vec(), &context.limits).ok();
     let case = Case { error: &error, context, sent, answer: answer.as_ref() };
-    let (requirement, expected) = rule(&case);
     let (found, hint) = (found(&case), hint(&case));
     error.with(|facts| {
-        facts.requirement = requirement;
-        facts.expected = expected;
-        facts.found = found;
+        facts.found = facts.found.take().or(found);
         facts.hint = facts.hint.or(hint);
     })
-}
-
-/// The same for a failure on the way to the server.
-pub fn diagnose_transport(error: Error) -> Error {
-    // Told already, by the rules of whom it is about: a proxy, a CoAP server.
-    if error.facts().requirement.is_some() {
-        return error;
-    }
-    let status = error.facts().http_status;
-    let says_html = error.message().contains("text/html");
-    let (requirement, expected, hint) = match error.code() {
-        Code::HttpStatus => ("RFC 9811 section 3.1 (T1, T2)", "HTTP status 200, or a PKIMessage in the body", status),
-        Code::ContentType => ("RFC 9811 section 3.2 (T1, T4)", "a PKIMessage of type application/pkixcmp", status),
-        Code::Busy => ("RFC 9110 section 15.6.4 (28)", "an answer, not a request to come back", Some(503)),
-        Code::Timeout => ("RFC 9483 section 6 (E12)", "an answer in the time allowed", None),
-        Code::TooLarge => ("the limit max_message_bytes", "an answer below the limit", None),
-        Code::Tls => ("RFC 9483 section 6.1 (T6)", "a TLS server that the anchors for TLS vouch for", None),
-        Code::Connect => ("RFC 9483 section 6.1", "a connection to the server", None),
-        _ => return error,
-    };
-    let hint = match (error.code(), hint) {
-        (Code::HttpStatus, Some(404)) => Some(
-            "the server has no such path: some want '/pkix/' with the slash at its end (Insta), some '/' alone (OpenSSL's mock server), most '/.well-known/cmp/p/NAME'; the path is used as it is given",
-        ),
-        (Code::HttpStatus, Some(300..=399)) => {
-            Some("redirects are not followed (RFC 9811 section 5): set the URL it points to")
-        }
-        (Code::HttpStatus, Some(401 | 403 | 407)) => {
-            Some("the server or a proxy wants a login, or a client certificate in TLS")
-        }
-        (Code::HttpStatus, Some(405)) => Some("this path takes no POST: it is not the one for CMP"),
-        (Code::Busy, _) => Some(
-            "a front end that limits the rate turned the message away (seen at Nokia NCM and Insta): it was not processed; profile nokia-ncm tries again, or set max_retries",
-        ),
-        (Code::ContentType, _) if says_html => {
-            Some("a web page answered: the URL leads to a web server or a login page, not to CMP")
-        }
-        (Code::Tls, _) => tls_hint(error.message()),
-        (Code::Connect, _) if error.message().contains("refused") => {
-            Some("nothing listens at this host and port: is a CMP server running there, and is this its port?")
-        }
-        _ => None,
-    };
-    error.with(|facts| {
-        facts.requirement = Some(requirement);
-        facts.expected = Some(expected.to_owned());
-        facts.hint = hint;
-    })
-}
-
-/// What helps where the TLS handshake failed, by its cause as the client for TLS words it (`transport::tls::session`): only a path
-/// that is missing is a matter of anchors.
-fn tls_hint(words: &str) -> Option<&'static str> {
-    const HINTS: [(&str, &str); 9] = [
-        (
-            "does not speak TLS",
-            "the server speaks plain HTTP or something else at this port: http:// in place of https://, or another port",
-        ),
-        (
-            "demands a client certificate",
-            "the server wants a client certificate: set one for TLS (the device's identity, or the supplier's)",
-        ),
-        (
-            "by algorithms that its key does not have",
-            "the client certificate's key is of a type that the server does not take",
-        ),
-        (
-            "refuses the client certificate",
-            "the server does not take the client certificate: it must trust the CA that issued it, and its chain must go along",
-        ),
-        ("NOT_YET_VALID", "the device's clock is slow, or the server's certificate is fresh: see clock_skew_seconds"),
-        ("EXPIRED", "the device's clock is fast, or the server's certificate has expired"),
-        ("NAME", "the server's certificate is for another name than the URL's"),
-        (
-            "NO_PATH",
-            "the server's root is not among the anchors for TLS, which are a set of their own besides those for CMP and for certificates",
-        ),
-        (
-            "SIGNATURE_INVALID",
-            "another CA of the same name: the anchors for TLS are a set of their own besides those for CMP and for certificates",
-        ),
-    ];
-    HINTS.iter().find(|(part, _)| words.contains(part)).map(|(_, hint)| *hint)
-}
-
-/// Which rule is broken, and what it asks for. The letters name rows of `docs/requirements.md`.
-fn rule(case: &Case<'_>) -> (Option<&'static str>, Option<String>) {
-    let sent = case.sent;
-    let (section, expected) = match case.error.code() {
-        Code::Der | Code::TrailingData if case.answer.is_none() => {
-            ("RFC 9483 section 3.5 (E1)", "one PKIMessage in DER".to_owned())
-        }
-        Code::Der | Code::TrailingData => ("RFC 9810 section 5.3", format!("a body that answers {sent}, in DER")),
-        Code::UnknownVersion => ("RFC 9483 section 3.5 (H3)", "pvno 2 or 3".to_owned()),
-        Code::TransactionId => ("RFC 9483 section 3.5 (H14)", format!("the transactionID of the {sent}")),
-        Code::Nonce => (
-            "RFC 9483 section 3.5 (H17, H18)",
-            format!("a senderNonce of 128 bits, and that of the {sent} as recipNonce"),
-        ),
-        Code::UnexpectedBody => ("RFC 9483 section 3.5 (E1)", format!("a body that answers {sent}")),
-        Code::Unprotected => ("RFC 9483 section 3.5 (P5)", "an answer with protection".to_owned()),
-        Code::ProtectionInvalid | Code::WeakAlgorithm | Code::Algorithm => match case.context.credential {
-            Credential::Mac { .. } => ("RFC 9483 section 3.5 (P6 to P8)", "a MAC under the shared secret".to_owned()),
-            Credential::Signature { .. } => (
-                "RFC 9483 section 3.5 (P6, P9)",
-                "a signature by someone with a path to the CMP anchors who may sign answers".to_owned(),
-            ),
-            Credential::MutualTls { .. } => (
-                "RFC 9810 section 5.1.3",
-                "a signature by someone with a path to the CMP anchors, or TLS with certificates on both sides"
-                    .to_owned(),
-            ),
-        },
-        Code::MacParameters => {
-            let most = case.context.limits.max_mac_iterations;
-            ("RFC 9045 section 4.3 (P18)", format!("MAC parameters within the limits, at most {most} iterations"))
-        }
-        Code::MessageTime => {
-            let window = case.context.message_time_window_seconds.unwrap_or_default();
-            ("RFC 9483 section 3.5 (H11)", format!("messageTime within {window} seconds of the device's clock"))
-        }
-        Code::Rejected => ("RFC 9483 section 3.6.4 (E6)", format!("a positive answer to {sent}")),
-        Code::Protocol => ("RFC 9483 section 4", format!("an answer to {sent} by the rules of its kind")),
-        Code::PollExhausted => ("RFC 9483 section 4.4 (D3)", "an answer within the limits on polling".to_owned()),
-        Code::WrongCertificate if sent == BodyType::GENM => (
-            "RFC 9483 section 4.3.2, RFC 9810 section 4.4",
-            "a new root that the trusted one vouches for by newWithOld".to_owned(),
-        ),
-        Code::WrongCertificate => (
-            "RFC 9483 section 3.6.1 (C20)",
-            "a certificate over the new key with a path to an enrolment anchor".to_owned(),
-        ),
-        Code::Unconfirmed => {
-            ("RFC 9483 section 4.1.1 (K5, K6)", "pkiConf, by who signed the certificate response".to_owned())
-        }
-        Code::Limit => ("the limits of the settings", "an answer within the limits".to_owned()),
-        _ => return (None, None),
-    };
-    (Some(section), Some(expected))
 }
 
 /// The answer, in words: none of them is to be believed.

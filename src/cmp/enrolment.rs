@@ -180,7 +180,8 @@ impl Operation {
         came: &Received<'_>,
         now: Time,
     ) -> Result<(), Error> {
-        let refused = Error::new(Code::WrongCertificate, format!("the issued certificate cannot be read: {error}"));
+        let refused = Error::new(Code::WrongCertificate, format!("the issued certificate cannot be read: {error}"))
+            .breaks(issued::ISSUED);
         if self.is_confirmed_implicitly(came) || self.context.tolerance.never_confirm {
             return Err(refused);
         }

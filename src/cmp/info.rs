@@ -14,9 +14,14 @@ use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{KeyKind, SignatureAlgorithm};
-use crate::error::Error;
+use crate::error::{Error, Rule};
 use crate::time::Time;
 use crate::validation::{Crl, RevocationMode, TrustAnchors, same_name, validate};
+
+const ROOT_UPDATE: Rule = Rule::new(
+    "RFC 9483 section 4.3.2, RFC 9810 section 4.4",
+    "a new root that the trusted one vouches for by newWithOld",
+);
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -251,7 +256,7 @@ fn check_crl(der: &[u8], source: &CrlSource, known: Option<Time>) -> Result<(), 
 /// Nor may a CA below the root appoint itself: newWithOld is the root's own key change, not any certificate that the root
 /// has signed. It is self-issued under the root's name, and the new root is bound as the old one is.
 fn check_root_update(context: &Context, old: &Certificate, value: &[u8], now: Time) -> Result<RootUpdate, Error> {
-    let refuse = |words: &str| Err(Error::new(Code::WrongCertificate, format!("the root update is refused: {words}")));
+    let refuse = |words: &str| Err(refused_root(format!("the root update is refused: {words}")));
     let links = RootCaKeyUpdate::from_der(value)?;
     let new = &links.new_with_new;
     let Some(new_with_old) = &links.new_with_old else {
@@ -309,7 +314,7 @@ fn carries_over(from: &Certificate, new: &Certificate, whose: &str) -> Result<()
     ];
     let refuse = |what: &str| {
         let words = format!("the root update is refused: the new root does not carry over {what} of {whose}");
-        Err(Error::new(Code::WrongCertificate, words))
+        Err(refused_root(words))
     };
     for (id, what) in CONSTRAINTS {
         if let Some(bound) = from.extension(id) {
@@ -351,12 +356,11 @@ fn leads_to(
         return Ok(());
     }
     let cause = report.error().map_or_else(|| "no path".to_owned(), |e| e.to_string());
-    Err(Error::new(Code::WrongCertificate, format!("the root update is refused: no path from {what}: {cause}")))
+    Err(refused_root(format!("the root update is refused: no path from {what}: {cause}")))
 }
 
 fn is_signed_by(context: &Context, certificate: &Certificate, issuer: &Certificate, what: &str) -> Result<(), Error> {
-    let refused =
-        |cause: String| Error::new(Code::WrongCertificate, format!("the root update is refused: {what}: {cause}"));
+    let refused = |cause: String| refused_root(format!("the root update is refused: {what}: {cause}"));
     let algorithm =
         SignatureAlgorithm::from_der(certificate.signature_algorithm()).map_err(|e| refused(e.to_string()))?;
     if certificate.signature_algorithm() != certificate.tbs_signature_algorithm() {
@@ -373,4 +377,8 @@ fn is_ca(certificate: &Certificate) -> Result<bool, Error> {
         certificate.decode_extension(oid::CE_BASIC_CONSTRAINTS, "BasicConstraints")?;
     let usage: Option<KeyUsage> = certificate.decode_extension(oid::CE_KEY_USAGE, "KeyUsage")?;
     Ok(constraints.is_some_and(|c| c.ca) && usage.is_none_or(|u| u.key_cert_sign()))
+}
+
+fn refused_root(words: String) -> Error {
+    Error::new(Code::WrongCertificate, words).breaks(ROOT_UPDATE)
 }

@@ -12,11 +12,15 @@ use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, KeyKind, PrivateKey, SignatureAlgorithm};
-use crate::error::Error;
+use crate::error::{Error, Rule};
 use crate::time::Time;
 use crate::validation::StatusSources;
 use crate::validation::TrustAnchors;
 use crate::validation::validate;
+
+/// What an issued certificate must be.
+pub(super) const ISSUED: Rule =
+    Rule::new("RFC 9483 section 3.6.1 (C20)", "a certificate over the new key with a path to an enrolment anchor");
 
 /// A certificate that the CA has issued, checked, and not yet confirmed or installed.
 #[derive(Clone, Debug)]
@@ -95,7 +99,7 @@ pub(super) fn check_issued(
 ) -> Result<Vec<Certificate>, Error> {
     if request.key.own().is_some_and(|key| !same_public_key(certificate.spki(), key.spki())) {
         let words = "the issued certificate holds another public key than the one requested";
-        return Err(Error::new(Code::WrongCertificate, words));
+        return Err(Error::new(Code::WrongCertificate, words).breaks(ISSUED));
     }
     let mut anchors: TrustAnchors = context.enrolment_anchors.clone();
     for anchor in extra_anchors {
@@ -112,7 +116,8 @@ pub(super) fn check_issued(
                 Code::NoPath => format!("the issued certificate does not lead to an enrolment anchor: {cause}"),
                 _ => format!("the issued certificate cannot be used: {cause}"),
             };
-            Err(Error::new(Code::WrongCertificate, words).with(|facts| facts.hint = hint_for(cause.code())))
+            let refused = Error::new(Code::WrongCertificate, words).breaks(ISSUED);
+            Err(refused.with(|facts| facts.hint = hint_for(cause.code())))
         }
     }
 }
@@ -129,7 +134,7 @@ fn judged_at(
     let (begins, ends) = (certificate.not_before(), certificate.not_after());
     if ends < begins {
         let words = format!("the issued certificate can never be valid: notBefore {begins}, notAfter {ends}");
-        return Err(Error::new(Code::WrongCertificate, words));
+        return Err(Error::new(Code::WrongCertificate, words).breaks(ISSUED));
     }
     let ahead = now.plus(i64::from(context.limits.max_total_seconds));
     let asked = request.template.not_before.unwrap_or(now);

@@ -65,7 +65,7 @@ mod weighing;
 pub use compare::{Acceptance, Deviation, Difference, differences};
 pub use context::Context;
 pub use credential::{Credential, MacParameters};
-pub use diagnosis::{describe_message, diagnose_transport};
+pub use diagnosis::describe_message;
 pub use info::{Information, Question, RequestTemplate, RootUpdate};
 pub use issued::Issued;
 pub use nested::{Batch, Nested};

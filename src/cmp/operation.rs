@@ -35,9 +35,13 @@ use crate::asn1::cmp::BodyType;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
-use crate::error::Error;
+use crate::error::{Error, Rule};
 use crate::time::Time;
 use crate::validation::StatusSources;
+
+const CONFIRMATION: Rule =
+    Rule::new("RFC 9483 section 4.1.1 (K5, K6)", "pkiConf, by who signed the certificate response");
+pub(super) const POLLING_ENDS: Rule = Rule::new("RFC 9483 section 4.4 (D3)", "an answer within the limits on polling");
 
 /// What the owner of an operation is to do next, with what it takes.
 #[derive(Clone, Debug)]
@@ -641,7 +645,7 @@ impl Operation {
         match &self.transaction {
             Some(transaction) if running && now.since(transaction.started) > i64::from(most) => {
                 let words = format!("the operation began {} and may take {most} seconds", transaction.started);
-                Err(Error::new(Code::PollExhausted, words))
+                Err(Error::new(Code::PollExhausted, words).breaks(POLLING_ENDS))
             }
             _ => Ok(()),
         }
@@ -653,8 +657,7 @@ impl Operation {
         if let State::Failed(known) = &self.state {
             return known.clone();
         }
-        let is_explained = error.facts().requirement.is_some();
-        let error = if is_explained { error } else { diagnose(error, &self.context, self.request.body(), &[]) };
+        let error = diagnose(error, &self.context, self.request.body(), &[]);
         let confirming = matches!(
             self.state,
             State::Sent { under_way: UnderWay { phase: Phase::Confirmation, .. }, .. }
@@ -665,7 +668,7 @@ impl Operation {
             None if confirming => {
                 let facts = error.facts().clone();
                 let words = format!("a certificate was issued, but its confirmation failed: {error}");
-                Error::new(Code::Unconfirmed, words).with(|f| *f = facts)
+                Error::new(Code::Unconfirmed, words).with(|f| *f = facts).breaks(CONFIRMATION)
             }
             None => error,
         };

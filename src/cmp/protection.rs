@@ -12,8 +12,10 @@ use crate::asn1::x509::read_oid;
 use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
 use crate::crypto::{CryptoError, DigestAlgorithm, DigestValue, Provider};
-use crate::error::Error;
+use crate::error::{Error, Rule};
 use crate::limits::Limits;
+
+const PARAMETERS: Rule = Rule::new("RFC 9045 section 4.3 (P18)", "MAC parameters within the limits");
 
 /// A MAC key derived under given parameters, kept so that a secret is stretched once and not for every message
 /// (RFC 9810 section 5.1.3.1: parameters should stay constant within a transaction).
@@ -150,7 +152,11 @@ impl Recipe {
 
     /// Bounds what a peer may impose before anything is computed (BC CVE-2026-59647).
     fn check(&self, limits: &Limits) -> Result<(), Error> {
-        let refuse = |what: String| Err(Error::new(Code::MacParameters, what));
+        let refuse = |what: String| {
+            let most = limits.max_mac_iterations;
+            let expected = format!("MAC parameters within the limits, at most {most} iterations");
+            Err(Error::new(Code::MacParameters, what).breaks_expecting(PARAMETERS, expected))
+        };
         // PBKDF2 makes a key of several blocks by as many passes (RFC 8018 section 5.2).
         let passes = match self.stretch {
             Stretch::Pbkdf2 { prf, key_len } => key_len.div_ceil(prf.output_len()).max(1),
@@ -274,7 +280,7 @@ fn read_iterations(fields: &mut Cursor<'_>) -> Result<u32, Error> {
     let count = fields.expect(Tag::Integer, "iterationCount")?;
     let negative_or_zero = count.value.iter().all(|b| *b == 0) || count.value.first().is_some_and(|b| b & 0x80 != 0);
     if negative_or_zero {
-        return Err(Error::new(Code::MacParameters, "the MAC's iteration count is not above zero"));
+        return Err(Error::new(Code::MacParameters, "the MAC's iteration count is not above zero").breaks(PARAMETERS));
     }
     // What does not fit is above every limit.
     Ok(<u32 as ::der::Decode>::from_der(count.bytes).unwrap_or(u32::MAX))

@@ -15,11 +15,44 @@ use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{CryptoError, SignatureAlgorithm};
-use crate::error::{Error, Refused};
+use crate::error::{Error, Refused, Rule};
 use crate::time::Time;
 use crate::validation::names::name_hash;
 use crate::validation::{RevocationMode, TrustAnchors, same_name};
 use crate::words::quoted;
+
+const ONE_MESSAGE: Rule = Rule::new("RFC 9483 section 3.5 (E1)", "one PKIMessage in DER");
+const BODY: Rule = Rule::new("RFC 9810 section 5.3", "a body in DER that answers the request");
+const VERSION: Rule = Rule::new("RFC 9483 section 3.5 (H3)", "pvno 2 or 3");
+const TRANSACTION_ID: Rule = Rule::new("RFC 9483 section 3.5 (H14)", "the request's transactionID");
+const BODY_TYPE: Rule = Rule::new("RFC 9483 section 3.5 (E1)", "a body that answers the request");
+const NONCES: Rule = Rule::new(
+    "RFC 9483 section 3.5 (H17, H18)",
+    "a senderNonce of 128 bits, and the request's senderNonce as recipNonce",
+);
+const PROTECTION: Rule = Rule::new("RFC 9483 section 3.5 (P5)", "an answer with protection");
+const BY_MAC: Rule = Rule::new("RFC 9483 section 3.5 (P6 to P8)", "a MAC under the shared secret");
+const BY_SIGNATURE: Rule = Rule::new(
+    "RFC 9483 section 3.5 (P6, P9)",
+    "a signature by someone with a path to the CMP anchors who may sign answers",
+);
+const BY_TLS: Rule = Rule::new(
+    "RFC 9810 section 5.1.3",
+    "a signature by someone with a path to the CMP anchors, or TLS with certificates on both sides",
+);
+const ONE_KIND: Rule = Rule::new("RFC 9483 section 3.2", "one kind of protection for a whole transaction");
+const MESSAGE_TIME: Rule = Rule::new("RFC 9483 section 3.5 (H11)", "messageTime near the device's clock");
+const NO_FAIL_INFO: Rule = Rule::new("RFC 9483 section 4.1.1", "failInfo beside a rejection only");
+const ACCEPTANCE: Rule = Rule::new("RFC 9483 section 3.6.4 (E6)", "a positive answer");
+
+/// What the protection of an answer must be, by what protects the request.
+pub(super) fn protection_rule(credential: &Credential) -> Rule {
+    match credential {
+        Credential::Mac { .. } => BY_MAC,
+        Credential::Signature { .. } => BY_SIGNATURE,
+        Credential::MutualTls { .. } => BY_TLS,
+    }
+}
 
 /// RFC 9483 section 3.5: a senderNonce of at least 128 bits.
 const SHORTEST_NONCE_BYTES: usize = 16;
@@ -78,7 +111,7 @@ pub(super) fn check(
 ) -> Result<Checked, Failure> {
     let (message, (protected_by, bearer)) =
         prove(context, request, transaction, now, inbox, allowed).map_err(Failure::Unproven)?;
-    let body = message.body(&context.limits).map_err(|error| Failure::Authentic(error.into()))?;
+    let body = message.body(&context.limits).map_err(|error| Failure::Authentic(Error::from(error).breaks(BODY)))?;
     if bearer.is_some() {
         return Ok(Checked { message, body, protected_by, bearer });
     }
@@ -100,7 +133,8 @@ fn prove(
     inbox: &Inbox,
     allowed: &[BodyType],
 ) -> Result<(PkiMessage, Protection), Error> {
-    let message = PkiMessage::from_der(inbox.answer.clone(), &context.limits)?;
+    let message = PkiMessage::from_der(inbox.answer.clone(), &context.limits)
+        .map_err(|error| Error::from(error).breaks(ONE_MESSAGE))?;
     let header = message.header();
     let is_error = message.body_type() == BodyType::ERROR;
 
@@ -116,26 +150,28 @@ fn prove(
         && transaction.bound_signer.is_none()
         && message.body_type() == BodyType::GENP;
     if message.protection().is_none() && !by_channel && !is_ciphertext {
-        return Err(unprotected(context, transaction, &message));
+        return Err(unprotected(context, transaction, &message).breaks(PROTECTION));
     }
     let is_old_error = is_error && header.pvno == 1 && context.tolerance.old_version_errors;
     if !matches!(header.pvno, 2 | 3) && !is_old_error {
         let words = format!("the answer has pvno {}; 2 and 3 are spoken here", header.pvno);
-        return Err(Error::new(Code::UnknownVersion, words));
+        return Err(Error::new(Code::UnknownVersion, words).breaks(VERSION));
     }
-    check_transaction_id(transaction, &message).map_err(|error| unmatched(context, &message, error))?;
+    check_transaction_id(transaction, &message)
+        .map_err(|error| unmatched(context, &message, error).breaks(TRANSACTION_ID))?;
     if !is_error && !allowed.contains(&message.body_type()) {
         let expected: Vec<&str> = allowed.iter().map(|b| b.name()).collect();
         let what = if is_request(message.body_type()) { ", which is a request and no answer" } else { "" };
         let words = format!("expected {} or error, got {}{what}", expected.join(" or "), message.body_type());
-        return Err(Error::new(Code::UnexpectedBody, words));
+        return Err(Error::new(Code::UnexpectedBody, words).breaks(BODY_TYPE));
     }
-    check_nonces(context, transaction, &message).map_err(|error| unmatched(context, &message, error))?;
+    check_nonces(context, transaction, &message).map_err(|error| unmatched(context, &message, error).breaks(NONCES))?;
     let before = (transaction.peer_name.is_some(), transaction.bound_signer.is_some());
     let protected_by = match by_channel {
         true => (ProtectedBy::MutualTls, None),
         false if is_ciphertext => (ProtectedBy::Nothing, None),
-        false => check_protection(context, request, transaction, &message, now)?,
+        false => check_protection(context, request, transaction, &message, now)
+            .map_err(|error| error.breaks(protection_rule(&context.credential)))?,
     };
     check_kind(context, before, protected_by.0)?;
     if let Err(error) = check_time(context, &message, now) {
@@ -176,7 +212,7 @@ fn check_kind(context: &Context, (came_before, was_signed): (bool, bool), by: Pr
     if changed {
         let words =
             "the answer is protected in another way than those before it in this transaction (RFC 9483 section 3.2)";
-        return Err(Error::new(Code::ProtectionInvalid, words));
+        return Err(Error::new(Code::ProtectionInvalid, words).breaks(ONE_KIND));
     }
     Ok(())
 }
@@ -489,7 +525,8 @@ fn check_time(context: &Context, message: &PkiMessage, now: Time) -> Result<(), 
         if off.unsigned_abs() > u64::from(window) {
             let words =
                 format!("the answer's messageTime is {time}, now is {now}, {window} seconds apart are accepted");
-            return Err(Error::new(Code::MessageTime, words));
+            let expected = format!("messageTime within {window} seconds of the device's clock");
+            return Err(Error::new(Code::MessageTime, words).breaks_expecting(MESSAGE_TIME, expected));
         }
     }
     Ok(())
@@ -498,7 +535,9 @@ fn check_time(context: &Context, message: &PkiMessage, now: Time) -> Result<(), 
 /// RFC 9483 sections 4.1.1 and 4.4: failInfo must be absent where the status is no failure.
 pub(super) fn check_no_fail_info(context: &Context, status: &PkiStatusInfo) -> Result<(), Error> {
     if status.fail_info.is_some() && !context.tolerance.fail_info_with_success {
-        return Err(refusal(Code::Protocol, "failInfo beside a status that is no failure", status, true));
+        return Err(
+            refusal(Code::Protocol, "failInfo beside a status that is no failure", status, true).breaks(NO_FAIL_INFO)
+        );
     }
     Ok(())
 }
@@ -551,7 +590,9 @@ pub(super) fn refusal(code: Code, what: &str, status: &PkiStatusInfo, authentica
     if !authenticated {
         words.push_str(" (not authenticated)");
     }
-    Error::new(code, words).with(|facts| {
+    let error = Error::new(code, words);
+    let error = if code == Code::Rejected { error.breaks(ACCEPTANCE) } else { error };
+    error.with(|facts| {
         facts.pki_status = Some(status.status.number());
         facts.fail_info = status.fail_info;
         facts.server_texts = status.texts.clone();

@@ -40,7 +40,7 @@ pub fn certificates_from_pkcs7(input: &[u8]) -> Result<Vec<Certificate>, Asn1Err
     }
     let blocks = pem::parse(input)?;
     let block = blocks.iter().find(|block| matches!(block.label, "PKCS7" | "CMS" | "PKCS #7 SIGNED DATA"));
-    let block = block.ok_or_else(|| Asn1Error::invalid("PEM", "no PKCS7 block"))?;
+    let block = block.ok_or_else(|| Asn1Error::pem("no PKCS7 block"))?;
     certificates_from_signed_data(&block.decode()?).map_err(|error| block.place(error))
 }
 

@@ -7,6 +7,8 @@ use ::der::Tag;
 use crate::asn1::der::{Asn1Error, Cursor, element, sequence};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::read_oid;
+use crate::codes::Code;
+use crate::error::Error;
 
 /// Message digests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +42,11 @@ impl DigestAlgorithm {
         Self::ALL
             .into_iter()
             .find(|d| name.eq_ignore_ascii_case(&d.to_string()) || name.eq_ignore_ascii_case(&d.short_name()))
+    }
+
+    /// The same, for a name that somebody wrote: what is unknown is told with an example.
+    pub fn named(name: &str) -> Result<Self, Error> {
+        Self::from_name(name).ok_or_else(|| unknown_name(name, "digest", "SHA256"))
     }
 
     /// Without the dash, as in `ECDSA-SHA256`.
@@ -196,6 +203,11 @@ impl KeyKind {
         bits.parse().ok().map(KeyKind::Rsa)
     }
 
+    /// The same, for a name that somebody wrote: what is unknown is told with an example.
+    pub fn named(name: &str) -> Result<Self, Error> {
+        Self::from_name(name).ok_or_else(|| unknown_name(name, "kind of key", "P-256 or RSA-2048"))
+    }
+
     /// Reads type and size from a SubjectPublicKeyInfo, DER. Explicit curve parameters are refused.
     pub fn of_spki(spki: &[u8]) -> Result<Self, Asn1Error> {
         const WHAT: &str = "SubjectPublicKeyInfo";
@@ -317,6 +329,11 @@ impl SignatureAlgorithm {
         });
         let mut all = with_digest.chain([Self::Ed25519, Self::MlDsa44, Self::MlDsa65, Self::MlDsa87]);
         all.find(|algorithm| name.eq_ignore_ascii_case(&algorithm.name()))
+    }
+
+    /// The same, for a name that somebody wrote: what is unknown is told with an example.
+    pub fn named(name: &str) -> Result<Self, Error> {
+        Self::from_name(name).ok_or_else(|| unknown_name(name, "signature algorithm", "ECDSA-SHA256"))
     }
 
     /// From an AlgorithmIdentifier, DER. Parameters are checked against what the identifier demands.
@@ -534,6 +551,11 @@ pub fn digest_identifier(bytes: &[u8]) -> Result<DigestAlgorithm, Asn1Error> {
     fields.optional(Tag::Null)?;
     fields.finish()?;
     DigestAlgorithm::from_oid(found).ok_or_else(|| Asn1Error::unknown(WHAT, "a digest", found))
+}
+
+fn unknown_name(name: &str, what: &str, example: &str) -> Error {
+    let words = format!("{} is not a known {what} (for example {example})", crate::words::quoted(name));
+    Error::new(Code::InvalidArgument, words)
 }
 
 #[cfg(test)]

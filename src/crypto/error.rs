@@ -62,6 +62,6 @@ impl From<CryptoError> for Error {
             CryptoError::Random => Code::Random,
             CryptoError::External(..) => Code::Signer,
         };
-        Error::new(code, error.to_string())
+        Error::caused_by(code, error)
     }
 }

@@ -25,6 +25,8 @@ pub struct TransportError {
     pub is_possibly_delivered: bool,
     /// Who it is about.
     pub party: Party,
+    /// What is known of the cause beyond its kind: what helps goes by it.
+    pub cause: Option<Cause>,
     /// The server's own words in a body that is no message; nobody vouches for them.
     pub server_words: Option<String>,
     /// For people: expectation, finding, place.
@@ -63,6 +65,24 @@ pub enum TransportErrorKind {
     File,
     /// The caller's own transport failed, with its own code.
     Application(i32),
+}
+
+/// What is known of the cause of a failure beyond its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// Nothing listens at the host and port.
+    NothingListens,
+    /// What answers does not speak TLS.
+    NotTls,
+    /// The server wants a client certificate, and none is set.
+    ClientCertificateMissing,
+    /// The server wants a client certificate by algorithms that the key of the one at hand does not have.
+    ClientCertificateUnfit,
+    /// The server does not take the client certificate.
+    ClientCertificateRefused,
+    /// The server's certificate is not taken, by this code of the report on it.
+    ServerCertificate(Code),
 }
 
 /// Who a failure is about: whose rules it goes by, and who can mend it.
@@ -153,6 +173,7 @@ impl TransportError {
             location: None,
             server_words: None,
             party: Party::Server,
+            cause: None,
             is_possibly_delivered: phase >= Phase::Send,
             detail: detail.into(),
         }

@@ -7,6 +7,7 @@ use base64ct::{Base64, Encoding};
 
 use super::ExchangeLimits;
 use super::error::TransportError;
+pub use super::fetched::{Document, Fetched};
 
 /// Gets something by URL. A caller may bring its own: for `file:` URLs, for a cache, for a device's own stack.
 pub trait Fetch {
@@ -83,30 +84,6 @@ pub fn ocsp_get_url(responder: &str, request: &[u8]) -> Option<String> {
         }
     }
     (url.len() <= 255).then_some(url)
-}
-
-/// What came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fetched {
-    /// A document.
-    Document(Document),
-    /// The copy at hand is still the current one (304).
-    NotModified,
-}
-
-/// A fetched document.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Document {
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-    /// Content-Type; servers get it wrong often enough that nothing should depend on it.
-    pub content_type: Option<String>,
-    /// For [`FetchRequest::if_none_match`] next time.
-    pub etag: Option<String>,
-    /// For [`FetchRequest::if_modified_since`] next time.
-    pub last_modified: Option<String>,
-    /// Where it came from in the end.
-    pub url: String,
 }
 
 #[cfg(feature = "http")]

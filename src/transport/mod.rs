@@ -10,8 +10,10 @@ mod chunks;
 pub mod coap;
 #[cfg(feature = "http")]
 mod connection;
+mod diagnosis;
 mod error;
 pub mod fetch;
+mod fetched;
 pub mod file;
 #[cfg(feature = "http")]
 mod head;
@@ -36,7 +38,8 @@ use std::time::Duration;
 
 #[cfg(feature = "coap")]
 pub use coap::{CoapConfig, CoapExchange};
-pub use error::{Party, Phase, TransportError, TransportErrorKind};
+pub use diagnosis::diagnose;
+pub use error::{Cause, Party, Phase, TransportError, TransportErrorKind};
 pub use fetch::{Fetch, FetchFn, FetchRequest, Fetched};
 #[cfg(feature = "http")]
 pub use http::{HttpConfig, HttpExchange};

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::ExchangeLimits;
 use super::connection::{Link, LinkConnector, LinkResolver};
-use super::error::{Phase, TransportError, TransportErrorKind};
+use super::error::{Cause, Phase, TransportError, TransportErrorKind};
 use super::head::MAX_HEADER_BYTES;
 use super::resolve::{Resolve, SystemResolver};
 use super::tls::{TlsClient, TlsConfig};
@@ -342,6 +342,10 @@ impl Wire {
             Phase::Tls => TransportErrorKind::Tls,
             Phase::Send | Phase::Await | Phase::Body => TransportErrorKind::Broken,
         };
+        let cause = match &error {
+            ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::ConnectionRefused => Some(Cause::NothingListens),
+            _ => None,
+        };
         let (kind, detail) = match error {
             ureq::Error::Timeout(which) => (TransportErrorKind::Timeout, describe_timeout(which, limits)),
             ureq::Error::HostNotFound => (TransportErrorKind::Connect, "the host has no address".to_owned()),
@@ -367,7 +371,7 @@ impl Wire {
             ureq::Error::Http(e) => (TransportErrorKind::Invalid, e.to_string()),
             other => (broken, other.to_string()),
         };
-        TransportError::new(kind, phase, detail)
+        TransportError { cause, ..TransportError::new(kind, phase, detail) }
     }
 }
 

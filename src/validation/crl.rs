@@ -147,7 +147,7 @@ impl Crl {
             (true, Some(error)) => Err(error),
             (true, None) => {
                 let found = pem::labels_of(&blocks);
-                Err(Asn1Error::invalid("PEM", format!("no X509 CRL block; there is {found}")))
+                Err(Asn1Error::pem(format!("no X509 CRL block; there is {found}")))
             }
         }
     }

@@ -269,3 +269,47 @@ fn ground_files_know_no_room() {
         }
     }
 }
+
+/// A rule that a check names, and the map of duties, are about the same: each row that a rule cites is on the map.
+#[test]
+fn every_rule_that_a_check_names_is_on_the_map_of_duties() {
+    let map = fs::read_to_string("docs/requirements.md").unwrap();
+    let cells = map.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let rows: BTreeSet<String> = cells.flat_map(rows_in).collect();
+    let (mut cited, mut unknown) = (0, Vec::new());
+    for file in rust_files(Path::new("src")) {
+        let code: String = code_lines(&file).into_iter().map(|(_, line)| line).collect();
+        for rule in code.split("Rule::new(").skip(1).filter(|rest| rest.trim_start().starts_with('"')) {
+            let place = rule.split('"').nth(1).unwrap_or_default();
+            let Some((_, inside)) = place.split_once('(') else { continue };
+            for row in rows_in(inside.trim_end_matches(')')) {
+                cited += 1;
+                if !rows.contains(&row) {
+                    unknown.push(format!("{}: {row} of '{place}'", file.display()));
+                }
+            }
+        }
+    }
+    assert!(cited > 15, "only {cited} rows are cited");
+    assert!(unknown.is_empty(), "rules that docs/requirements.md does not have:\n{}", unknown.join("\n"));
+}
+
+/// `H5, H13` and `P6 to P8` as single rows.
+fn rows_in(text: &str) -> Vec<String> {
+    let mut rows = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let split = |row: &str| {
+            let at = row.find(|c: char| c.is_ascii_digit())?;
+            Some((row[..at].to_owned(), row[at..].parse::<u32>().ok()?))
+        };
+        match part.split_once(" to ") {
+            Some((from, to)) => {
+                if let (Some((letter, from)), Some((_, to))) = (split(from), split(to)) {
+                    rows.extend((from..=to).map(|number| format!("{letter}{number}")));
+                }
+            }
+            None => rows.extend(split(part).map(|(letter, number)| format!("{letter}{number}"))),
+        }
+    }
+    rows
+}

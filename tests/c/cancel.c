@@ -17,7 +17,7 @@ static int32_t busy(void *user, const uint8_t *request, size_t request_len, devi
     struct program *program = user;
     (void)request, (void)request_len, (void)reply;
     program->exchanged++;
-    devid_cancel_throw(program->cancel);
+    devid_cancel_trigger(program->cancel);
     return -10055;
 }
 
@@ -25,7 +25,7 @@ static void *throw_later(void *user)
 {
     struct timespec moment = { 0, 200000000 };
     nanosleep(&moment, NULL);
-    devid_cancel_throw(user);
+    devid_cancel_trigger(user);
     return NULL;
 }
 
@@ -54,13 +54,13 @@ int main(int argc, char **argv)
     OK(devid_subject_set_name(subject, "CN=a", &err));
     OK(devid_op_enroll(client, key, subject, &op, &err));
     OK(devid_cancel_new(&cancel, &err));
-    CHECK(devid_cancel_is_thrown(cancel) == 0);
+    CHECK(devid_cancel_is_triggered(cancel) == 0);
     OK(devid_op_set_cancel(op, cancel, &err));
 
     program.cancel = cancel;
     OK(devid_op_set_exchange(op, busy, &program, NULL, &err));
     FAILS(-10055, devid_op_run(op, &err));
-    CHECK(devid_cancel_is_thrown(cancel) == 1 && program.exchanged == 1);
+    CHECK(devid_cancel_is_triggered(cancel) == 1 && program.exchanged == 1);
     FAILS(DEVID_E_CANCELLED, devid_op_run(op, &err));
     CHECK(program.exchanged == 1);
 
@@ -82,8 +82,8 @@ int main(int argc, char **argv)
     }
     OK(devid_op_set_cancel(op, NULL, &err));
     devid_cancel_free(other);
-    devid_cancel_throw(NULL);
-    CHECK(devid_cancel_is_thrown(NULL) == 0);
+    devid_cancel_trigger(NULL);
+    CHECK(devid_cancel_is_triggered(NULL) == 0);
     devid_op_free(op);
     devid_subject_free(subject);
     devid_key_free(key);

@@ -62,7 +62,7 @@ static void on_change(void *user, int32_t change, const char *name, uint32_t gen
 static void end_of_hook(void *user)
 {
     ended++;
-    if (user != NULL) OK(devid_store_on_change(store, on_change, NULL, end_of_hook, &err));
+    if (user != NULL) OK(devid_store_set_on_change(store, on_change, NULL, end_of_hook, &err));
 }
 
 static void a_hook_ends_outside_every_lock(void)
@@ -70,8 +70,8 @@ static void a_hook_ends_outside_every_lock(void)
     static int again;
     ended = 0;
     OK(devid_store_open_memory(NULL, &store, &err));
-    OK(devid_store_on_change(store, on_change, &again, end_of_hook, &err));
-    OK(devid_store_on_change(store, on_change, NULL, NULL, &err));
+    OK(devid_store_set_on_change(store, on_change, &again, end_of_hook, &err));
+    OK(devid_store_set_on_change(store, on_change, NULL, NULL, &err));
     CHECK(ended == 1);
     devid_store_free(store);
     CHECK(ended == 2);
@@ -146,8 +146,8 @@ static void small_numbers_turn_nothing_off(const char *folder)
               DEVID_E_INVALID_ARGUMENT);
         devid_error_free(garbage);
     }
-    CHECK(devid_validator_allow_weak(validator, 2, NULL) == DEVID_E_INVALID_ARGUMENT);
-    CHECK(devid_validator_allow_weak(validator, -1, NULL) == DEVID_E_INVALID_ARGUMENT);
+    CHECK(devid_validator_set_allow_weak(validator, 2, NULL) == DEVID_E_INVALID_ARGUMENT);
+    CHECK(devid_validator_set_allow_weak(validator, -1, NULL) == DEVID_E_INVALID_ARGUMENT);
     devid_validator_free(validator);
     devid_trust_free(trust);
     free(anchor);

@@ -119,7 +119,7 @@ static void the_program_is_told_what_came_into_use(const char *folder)
     char target[80];
     snprintf(target, sizeof target, "%s/nginx", f.path);
     OK(devid_export_new("nginx", target, &export, &err));
-    OK(devid_store_on_change(f.store, on_change, &told, on_end, &err));
+    OK(devid_store_set_on_change(f.store, on_change, &told, on_end, &err));
     install(&f);
     install(&f);
     CHECK(told.installed == 2 && told.generation == 2 && told.exported == 0);
@@ -129,9 +129,9 @@ static void the_program_is_told_what_came_into_use(const char *folder)
     CHECK(told.exported == 1 && strcmp(told.folder, target) == 0);
     FAILS(DEVID_E_NOT_FOUND, devid_store_rollback(f.store, "other", &err));
     CHECK(told.rolled_back == 1 && told.ended == 0);
-    OK(devid_store_on_change(f.store, on_change, &later, on_end, &err));
+    OK(devid_store_set_on_change(f.store, on_change, &later, on_end, &err));
     CHECK(told.ended == 1);
-    FAILS(DEVID_E_NULL, devid_store_on_change(f.store, NULL, &told, on_end, &err));
+    FAILS(DEVID_E_NULL, devid_store_set_on_change(f.store, NULL, &told, on_end, &err));
     CHECK(told.ended == 2 && later.ended == 0);
     devid_export_free(export);
     tear_down(&f);

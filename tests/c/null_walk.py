@@ -27,7 +27,7 @@ FIXTURES = {
     "devid_client": "OK(devid_client_new(fix_devid_config, &{x}, &err))",
     "devid_trust": "OK(devid_trust_new(&{x}, &err)); OK(devid_trust_add_bytes({x}, ca, ca_len, &err))",
     "devid_validator": "OK(devid_validator_new(fix_devid_trust, &{x}, &err)); "
-                       "OK(devid_validator_any_name({x}, &err)); OK(devid_validator_any_purpose({x}, &err))",
+                       "OK(devid_validator_set_any_name({x}, &err)); OK(devid_validator_set_any_purpose({x}, &err))",
     "devid_report": "OK(devid_validate(fix_devid_validator, fix_devid_cert, 1800000000, &{x}, NULL, &err))",
     "devid_peer": "OK(devid_validate(fix_devid_validator, fix_devid_cert, 1800000000, NULL, &{x}, &err))",
     "devid_ocsp_request": "OK(devid_ocsp_request_new(fix_devid_cert, fix_devid_cert, \"SHA1\", 1, &{x}, &err))",

@@ -71,7 +71,7 @@ static void a_certificate_finds_its_key_after_a_restart(const char *folder)
     OK(devid_request_data(request, DEVID_FORM_PEM, &pem, &err));
     CHECK(strncmp((const char *)devid_bytes_data(pem), "-----BEGIN CERTIFICATE REQUEST-----\n", 36) == 0);
     FAILS(DEVID_E_STATE, devid_request_to_sign(request, &name, &err));
-    FAILS(DEVID_E_STATE, devid_request_signature(request, f.cert, 4, &err));
+    FAILS(DEVID_E_STATE, devid_request_put_signature(request, f.cert, 4, &err));
     devid_bytes_free(pem);
     devid_request_free(request);
     devid_store_free(f.store);
@@ -120,10 +120,10 @@ static void a_key_elsewhere_signs_later(const char *folder)
     FAILS(DEVID_E_STATE, devid_store_put_request(f.store, "chip", deferred, "slot 1", request, &err));
     OK(devid_request_to_sign(request, &message, &err));
     OK(devid_key_sign(f.stranger, NULL, devid_bytes_data(message), devid_bytes_len(message), &signature, &err));
-    FAILS(DEVID_E_SIGNER, devid_request_signature(request, devid_bytes_data(signature), devid_bytes_len(signature), &err));
+    FAILS(DEVID_E_SIGNER, devid_request_put_signature(request, devid_bytes_data(signature), devid_bytes_len(signature), &err));
     devid_bytes_free(signature);
     OK(devid_key_sign(f.key, NULL, devid_bytes_data(message), devid_bytes_len(message), &signature, &err));
-    OK(devid_request_signature(request, devid_bytes_data(signature), devid_bytes_len(signature), &err));
+    OK(devid_request_put_signature(request, devid_bytes_data(signature), devid_bytes_len(signature), &err));
     OK(devid_request_data(request, DEVID_FORM_DER, &der, &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_store_put_request(f.store, "chip", deferred, NULL, request, &err));
     OK(devid_store_put_request(f.store, "chip", deferred, "slot 1", request, &err));
@@ -168,8 +168,8 @@ static void what_a_validator_refuses_is_not_imported(const char *folder)
     OK(devid_store_put_request(f.store, "router", f.key, NULL, request, &err));
     OK(devid_validator_new(f.anchors, &validator, &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_store_import_checked(f.store, NULL, f.cert, f.cert_len, validator, "tls", 1, now, NULL, &identity, &err));
-    OK(devid_validator_any_name(validator, &err));
-    OK(devid_validator_any_purpose(validator, &err));
+    OK(devid_validator_set_any_name(validator, &err));
+    OK(devid_validator_set_any_purpose(validator, &err));
     OK(devid_validator_set_revocation(validator, DEVID_REVOCATION_HARD, DEVID_SCOPE_LEAF, DEVID_PREFER_CRL, &err));
     FAILS(DEVID_E_REVOCATION_UNKNOWN, devid_store_import_checked(f.store, NULL, f.cert, f.cert_len, validator, "tls", 1, now, NULL, &identity, &err));
     CHECK(identity == NULL);

@@ -125,8 +125,8 @@ static void settings_that_contradict_are_refused(const char *folder)
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_profile(config, "acme", &err));
     OK(devid_config_set_adopt_root(config, 0, &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_adopt_root(config, 2, &err));
-    OK(devid_config_pin_signers(config, cert, len, &err));
-    FAILS(DEVID_E_DER, devid_config_pin_signers(config, pkcs8, 3, &err));
+    OK(devid_config_add_signer_pins(config, cert, len, &err));
+    FAILS(DEVID_E_DER, devid_config_add_signer_pins(config, pkcs8, 3, &err));
     OK(devid_config_set_time_window(config, -1, &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_config_set_time_window(config, -2, &err));
     OK(devid_config_set_timeouts(config, 1, 0, 5, &err));
@@ -226,9 +226,9 @@ static void a_key_elsewhere_signs_as_a_step(const char *folder)
     CHECK(strcmp(devid_op_sign_algorithm(op), "Ed25519") == 0);
     OK(devid_op_to_sign(op, &message, &err));
     OK(devid_key_sign(token, devid_op_sign_algorithm(op), devid_bytes_data(message), devid_bytes_len(message), &signature, &err));
-    FAILS(DEVID_E_SIGNER, devid_op_signature(op, devid_bytes_data(signature), 63, now, &err));
-    OK(devid_op_signature(op, devid_bytes_data(signature), devid_bytes_len(signature), now, &err));
-    FAILS(DEVID_E_STATE, devid_op_signature(op, devid_bytes_data(signature), devid_bytes_len(signature), now, &err));
+    FAILS(DEVID_E_SIGNER, devid_op_put_signature(op, devid_bytes_data(signature), 63, now, &err));
+    OK(devid_op_put_signature(op, devid_bytes_data(signature), devid_bytes_len(signature), now, &err));
+    FAILS(DEVID_E_STATE, devid_op_put_signature(op, devid_bytes_data(signature), devid_bytes_len(signature), now, &err));
     OK(devid_op_step(op, now, &action, &err));
     CHECK(action == DEVID_ACTION_SEND);
     devid_op_free(op);

@@ -53,7 +53,7 @@ static devid_validator *validator_for(const char *folder)
     free(data);
     OK(devid_validator_new(trust, &validator, &err));
     devid_trust_free(trust);
-    OK(devid_validator_any_purpose(validator, &err));
+    OK(devid_validator_set_any_purpose(validator, &err));
     OK(devid_validator_add_name(validator, DEVID_NAME_DNS, "meter-1.example", &err));
     OK(devid_validator_set_revocation(validator, DEVID_REVOCATION_HARD, DEVID_SCOPE_LEAF, DEVID_PREFER_CRL, &err));
     return validator;
@@ -202,7 +202,7 @@ static void options_are_checked(void)
     OK(devid_fetcher_set_ocsp(fetcher, DEVID_NONCE_UNUSED, 1, "SHA256", &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_fetcher_set_ocsp(fetcher, 4, 1, "SHA256", &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_fetcher_set_ocsp(fetcher, DEVID_NONCE_UNUSED, 1, "MD2", &err));
-    OK(devid_fetcher_allow_host(fetcher, "crl.example", &err));
+    OK(devid_fetcher_add_allowed_host(fetcher, "crl.example", &err));
     OK(devid_fetcher_set_certificate_store(fetcher, "http://store.example/search", &err));
     OK(devid_fetcher_set_certificate_store(fetcher, NULL, &err));
     OK(devid_fetcher_set_directory(fetcher, "dc.corp.example:389", &err));

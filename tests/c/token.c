@@ -51,7 +51,7 @@ static void without_the_feature_the_answers_say_so(void)
     FAILS(DEVID_E_UNSUPPORTED, devid_key_open_pkcs11("m", "pkcs11:object=a", give_pin, "1234", on_end, &key, &err));
     FAILS(DEVID_E_UNSUPPORTED, devid_key_generate_pkcs11("m", "pkcs11:object=a", "P-256", give_pin, "1234", NULL, &key, &err));
     FAILS(DEVID_E_UNSUPPORTED, devid_key_destroy_pkcs11("m", "pkcs11:object=a", give_pin, "1234", &err));
-    FAILS(DEVID_E_NULL, devid_store_use_pkcs11(NULL, "m", give_pin, "1234", on_end, &err));
+    FAILS(DEVID_E_NULL, devid_store_set_pkcs11(NULL, "m", give_pin, "1234", on_end, &err));
     CHECK(key == NULL && ended == 2);
 }
 
@@ -86,7 +86,7 @@ static void a_key_in_a_token_is_used_and_found_again(const char *module, const c
     CHECK(devid_key_reference(deferred)[0] == 0);
     FAILS(DEVID_E_UNSUPPORTED, devid_key_sign(deferred, NULL, (const uint8_t *)"m", 1, &signature, &err));
     devid_key_free(deferred);
-    OK(devid_store_use_pkcs11(store, module, give_pin, "1234", on_end, &err));
+    OK(devid_store_set_pkcs11(store, module, give_pin, "1234", on_end, &err));
     OK(devid_store_pending_key(store, "idevid", &deferred, &err));
     OK(devid_key_sign(deferred, NULL, (const uint8_t *)"m", 1, &signature, &err));
     devid_bytes_free(signature);

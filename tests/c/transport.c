@@ -57,7 +57,7 @@ static void settings_for_tls_are_checked_when_they_are_set(const char *folder)
         devid_cert_list_free(chain);
         devid_key_free(key);
         devid_key_free(stranger);
-        OK(devid_config_protect_by_mutual_tls(config, &err));
+        OK(devid_config_set_mutual_tls(config, &err));
     }
     if (devid_supports("coap")) {
         OK(devid_config_set_coap(config, 64, 500, 3, &err));
@@ -109,11 +109,11 @@ static void mutual_tls_without_a_certificate_is_refused(const char *folder)
     OK(devid_config_new(&config, &err));
     OK(devid_config_add_enrolment_anchors(config, anchor, len, &err));
     if (devid_supports("tls")) {
-        OK(devid_config_protect_by_mutual_tls(config, &err));
+        OK(devid_config_set_mutual_tls(config, &err));
         FAILS(DEVID_E_INVALID_ARGUMENT, devid_client_new(config, &client, &err));
         CHECK(client == NULL);
     } else {
-        FAILS(DEVID_E_UNSUPPORTED, devid_config_protect_by_mutual_tls(config, &err));
+        FAILS(DEVID_E_UNSUPPORTED, devid_config_set_mutual_tls(config, &err));
     }
     devid_config_free(config);
     free(anchor);

@@ -49,9 +49,9 @@ static void purposes_and_names_cannot_be_forgotten(const char *folder)
     devid_peer *peer = (devid_peer *)&err;
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_validate(validator, device, now, &report, &peer, &err));
     CHECK(report == NULL && peer == NULL);
-    OK(devid_validator_any_purpose(validator, &err));
+    OK(devid_validator_set_any_purpose(validator, &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_validate(validator, device, now, NULL, NULL, &err));
-    OK(devid_validator_any_name(validator, &err));
+    OK(devid_validator_set_any_name(validator, &err));
     OK(devid_validate(validator, device, now, NULL, NULL, &err));
     devid_validator_free(validator);
     devid_cert_free(device);
@@ -142,7 +142,7 @@ static void each_refusal_has_its_reason_and_no_key_comes_out(const char *folder)
     size_t i;
     for (i = 0; i < sizeof names / sizeof names[0]; i++) {
         validator = validator_for(folder);
-        OK(devid_validator_any_purpose(validator, &err));
+        OK(devid_validator_set_any_purpose(validator, &err));
         OK(devid_validator_add_name(validator, names[i].kind, names[i].name, &err));
         FAILS(DEVID_E_NAME, devid_validate(validator, device, now, &report, &peer, &err));
         CHECK(peer == NULL && devid_report_is_valid(report) == 0 && devid_report_finding_count(report) >= 1);
@@ -153,14 +153,14 @@ static void each_refusal_has_its_reason_and_no_key_comes_out(const char *folder)
         devid_validator_free(validator);
     }
     validator = validator_for(folder);
-    OK(devid_validator_any_name(validator, &err));
+    OK(devid_validator_set_any_name(validator, &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_validator_add_name(validator, 9, "a", &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_validator_add_name(validator, DEVID_NAME_IP, "a", &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_validator_add_purpose(validator, "world domination", &err));
     OK(devid_validator_add_purpose(validator, "codeSigning", &err));
     FAILS(DEVID_E_KEY_USAGE, devid_validate(validator, device, now, NULL, &peer, &err));
     CHECK(peer == NULL);
-    OK(devid_validator_any_purpose(validator, &err));
+    OK(devid_validator_set_any_purpose(validator, &err));
     OK(devid_validate(validator, device, now, NULL, NULL, &err));
     CHECK(devid_validate(validator, device, before_all, &report, &peer, &err) == DEVID_E_NOT_YET_VALID);
     CHECK(peer == NULL && devid_error_certificate_index(err) >= 0);
@@ -193,8 +193,8 @@ static void a_revoked_peer_is_refused_and_an_open_one_closes(const char *folder)
     devid_report *report;
     devid_peer *peer;
     devid_bytes *spki;
-    OK(devid_validator_any_name(validator, &err));
-    OK(devid_validator_any_purpose(validator, &err));
+    OK(devid_validator_set_any_name(validator, &err));
+    OK(devid_validator_set_any_purpose(validator, &err));
     OK(devid_validator_set_revocation(validator, DEVID_REVOCATION_HARD, DEVID_SCOPE_CHAIN, DEVID_PREFER_OCSP, &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_validator_set_revocation(validator, 0, 1, 1, &err));
     FAILS(DEVID_E_REVOCATION_UNKNOWN, devid_validate(validator, device, now, NULL, &peer, &err));

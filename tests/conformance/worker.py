@@ -59,17 +59,17 @@ def validator_for(case):
     age = case.get("max_age_s")
     tell(LIB.devid_validator_set_status_age, validator, -1 if age is None else age, 0, 0)
     tell(LIB.devid_validator_set_profile, validator, 2 if case["strict"] else 1)
-    tell(LIB.devid_validator_allow_weak, validator, int(case["weak_ok"]))
+    tell(LIB.devid_validator_set_allow_weak, validator, int(case["weak_ok"]))
     if case["max_depth"] is not None:
         tell(LIB.devid_validator_set_max_intermediates, validator, case["max_depth"])
     for usage in case["key_usage"]:
         tell(LIB.devid_validator_add_key_usage, validator, usage.encode())
     if not case["eku"]:
-        tell(LIB.devid_validator_any_purpose, validator)
+        tell(LIB.devid_validator_set_any_purpose, validator)
     for purpose in case["eku"]:
         tell(LIB.devid_validator_add_purpose, validator, purpose.encode())
     if not case["names"]:
-        tell(LIB.devid_validator_any_name, validator)
+        tell(LIB.devid_validator_set_any_name, validator)
     for name in case["names"]:
         tell(LIB.devid_validator_add_name, validator, KINDS[name["kind"]], name["value"].encode())
     policy = case["policy"]

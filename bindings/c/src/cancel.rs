@@ -3,12 +3,12 @@
 use super::prelude::*;
 use devid_core::transport::Cancel;
 
-/// A switch that ends blocking calls from another thread, or from none: it may be used by any number of operations, and is thrown
+/// A switch that ends blocking calls from another thread, or from none: it may be used by any number of operations, and is triggered
 /// once. Shared by threads as const.
 #[handle]
 pub type devid_cancel = Cancel;
 
-/// Makes a switch that is not thrown.
+/// Makes a switch that is not triggered.
 ///
 /// @param out_cancel  Receives the switch; free with devid_cancel_free(). Not NULL.
 #[export]
@@ -20,15 +20,15 @@ fn devid_cancel_new() -> Result<devid_cancel, Error> {
 /// so does every later call of theirs. The operations stand where they were: they can be saved, or go on with another switch.
 /// Returns at once; may be called from a thread of any kind, but not from a signal handler.
 #[export]
-fn devid_cancel_throw(cancel: &devid_cancel) {
+fn devid_cancel_trigger(cancel: &devid_cancel) {
     cancel.cancel();
 }
 
-/// Whether the switch was thrown.
+/// Whether the switch was triggered.
 ///
 /// @return 1 or 0.
 #[export]
-fn devid_cancel_is_thrown(cancel: &devid_cancel) -> bool {
+fn devid_cancel_is_triggered(cancel: &devid_cancel) -> bool {
     cancel.is_cancelled()
 }
 

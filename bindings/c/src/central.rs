@@ -30,8 +30,7 @@ fn devid_op_enroll_central(
         "kur" => RequestKind::KeyUpdate,
         other => return Err(refuse(format!("'{other}' asks for no key; \"ir\", \"cr\" and \"kur\" do"))),
     };
-    let kind = |name| KeyKind::from_name(name).ok_or_else(|| refuse(format!("'{name}' is no kind of key")));
-    let key_kind = key_kind.map(kind).transpose()?;
+    let key_kind = key_kind.map(KeyKind::named).transpose()?;
     let operation = match subject {
         None if request == RequestKind::KeyUpdate => {
             client.client.enroll_central(request, key_kind, &Subject::new())?

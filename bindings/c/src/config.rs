@@ -157,10 +157,7 @@ fn devid_config_set_mac(
     mac: &str,
     iterations: u32,
 ) -> Result<(), Error> {
-    let digest = |name: &str| {
-        DigestAlgorithm::from_name(name).ok_or_else(|| invalid(format!("'{name}' is no digest such as SHA256")))
-    };
-    let (owf, mac) = (digest(derivation)?, digest(mac)?);
+    let (owf, mac) = (DigestAlgorithm::named(derivation)?, DigestAlgorithm::named(mac)?);
     config.config.set_mac_parameters(match kind {
         DEVID_MAC_PASSWORD_BASED => MacParameters::PasswordBased { owf, mac, iterations },
         DEVID_MAC_PBMAC1 => MacParameters::Pbmac1 { prf: owf, mac, iterations },
@@ -190,9 +187,7 @@ fn devid_config_set_credential(
 /// @return DEVID_OK; DEVID_E_STATE if no key is set, DEVID_E_ALGORITHM if the key cannot make it.
 #[export]
 fn devid_config_set_protection_algorithm(config: &mut devid_config, algorithm: &str) -> Result<(), Error> {
-    let algorithm = SignatureAlgorithm::from_name(algorithm)
-        .ok_or_else(|| invalid(format!("'{algorithm}' is no signature algorithm such as ECDSA-SHA256")))?;
-    config.config.set_protection_algorithm(algorithm)
+    config.config.set_protection_algorithm(SignatureAlgorithm::named(algorithm)?)
 }
 
 /// Adds trust anchors under which signers of answers must stand. Not needed where a shared secret protects.
@@ -237,7 +232,7 @@ fn devid_config_set_recipient(config: &mut devid_config, name: Option<&str>) -> 
 
 /// Which signers with a path to the CMP anchors may sign answers. Without a call: a CMP anchor itself, a certificate with the
 /// purpose cmcCA or cmcRA, or a CA certificate of the path that issues the device's certificates. Calls add up, also with
-/// devid_config_pin_signers(): a signer must be all that was said.
+/// devid_config_add_signer_pins(): a signer must be all that was said.
 ///
 /// @param who      One of DEVID_SIGNER_*.
 /// @param subject  With DEVID_SIGNER_SUBJECT: the subject, such as "CN=RA,O=Example"; else ignored. May be NULL.

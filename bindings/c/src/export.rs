@@ -132,7 +132,7 @@ fn devid_export_free(how: Owned<devid_export>) {
 /// @param user     Passed to `told` and `destroy`. May be NULL.
 /// @param destroy  Called once, when `told` is replaced or the store freed, or when this call fails. May be NULL.
 #[export]
-fn devid_store_on_change(store: &devid_store, told: devid_change_fn, user: User) -> Result<(), Error> {
+fn devid_store_set_on_change(store: &devid_store, told: devid_change_fn, user: User) -> Result<(), Error> {
     store.on_change(move |change: &Change<'_>| {
         let folder = change.folder.map(|folder| folder.display().to_string());
         devid_change_fn(told, &user, change.kind as i32, change.name, change.generation, folder.as_deref());

@@ -22,8 +22,7 @@ fn devid_ocsp_request_new(
     digest: &str,
     nonce: bool,
 ) -> Result<devid_ocsp_request, Error> {
-    let digest =
-        DigestAlgorithm::from_name(digest).ok_or_else(|| invalid(format!("'{digest}' is no digest such as SHA256")))?;
+    let digest = DigestAlgorithm::named(digest)?;
     let make = if nonce { OcspRequest::with_nonce } else { OcspRequest::without_nonce };
     let request = make(&*default_provider(), &cert.certificate, &issuer.certificate, digest)?;
     Ok(request)

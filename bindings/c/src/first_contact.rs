@@ -31,7 +31,7 @@ fn devid_probe(config: &devid_config, now: Time) -> Result<(devid_bytes, i32), E
 
 /// Believe a root that is known by its SHA-256 alone, printed on paper or in the device's documents: a certificate with this digest
 /// that comes with an answer is an anchor, for signers and for issued certificates, as if it had been set (RFC 9810 section 6.7.2).
-/// No other anchors are needed then. The chain's last certificate is that root, to be installed: see devid_op_chain().
+/// No other anchors are needed then. The chain's last certificate is that root, to be installed: see devid_op_issuers().
 ///
 /// @param config       Not NULL.
 /// @param fingerprint  64 hexadecimal digits, with or without colons. Not NULL.

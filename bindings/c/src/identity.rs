@@ -38,7 +38,7 @@ impl devid_identity {
 /// An identity's private key.
 ///
 /// @param out_key   Receives the key, or a deferred one if device memory does not hold it and does not open it either, see
-///                  devid_store_use_pkcs11(); free with devid_key_free(). Not NULL.
+///                  devid_store_set_pkcs11(); free with devid_key_free(). Not NULL.
 #[export]
 fn devid_identity_key(identity: &devid_identity) -> Result<devid_key, Error> {
     Ok(devid_key::of_signer(signer(identity.opener.as_ref(), &identity.identity.key)?))

@@ -75,7 +75,7 @@ impl devid_key {
 /// RSA keys take from a tenth of a second to several seconds.
 #[export]
 fn devid_key_generate(kind: &str) -> Result<devid_key, Error> {
-    Ok(devid_key::of(default_provider().generate_key(kind_named(kind)?)?))
+    Ok(devid_key::of(default_provider().generate_key(KeyKind::named(kind)?)?))
 }
 
 /// Reads a private key: PKCS#8, PKCS#8 encrypted with a password (PBES2), PKCS#1, SEC 1.
@@ -186,9 +186,7 @@ fn devid_key_export_encrypted(
 fn devid_key_sign(key: &devid_key, algorithm: Option<&str>, message: &[u8]) -> Result<devid_bytes, Error> {
     let algorithm = match algorithm {
         None => key.signer.default_signature(),
-        Some(name) => SignatureAlgorithm::from_name(name).ok_or_else(|| {
-            Error::new(Code::InvalidArgument, format!("'{name}' is no signature algorithm such as ECDSA-SHA256"))
-        })?,
+        Some(name) => SignatureAlgorithm::named(name)?,
     };
     Ok(devid_bytes::from_slice(&key.at_hand()?.sign(&algorithm, message)?))
 }
@@ -215,11 +213,6 @@ fn devid_key_decrypt(key: &devid_key, cert: Option<&devid_cert>, cms: &[u8]) -> 
 #[export]
 fn devid_key_free(key: Owned<devid_key>) {
     drop(key)
-}
-
-pub(super) fn kind_named(name: &str) -> Result<KeyKind, Error> {
-    let words = || format!("'{name}' is no kind of key; known are P-256, RSA-2048, Ed25519, ...");
-    KeyKind::from_name(name).ok_or_else(|| Error::new(Code::InvalidArgument, words()))
 }
 
 pub(super) fn in_form(form: i32, label: &str, der: &[u8]) -> Result<devid_bytes, Error> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::args::Slot;
-use super::key::kind_named;
 use super::prelude::*;
 use devid_core::cmp::Signer;
 use devid_core::crypto::{KeyKind, PrivateKey};
@@ -46,7 +45,7 @@ impl NewKeys {
             NewKeys::BesideTheOld => Err(Error::new(Code::State, "nobody was told to make keys")),
             NewKeys::At(place, kind) => store.make_key(place, *kind)?.ok_or_else(|| {
                 let words =
-                    format!("{place}: device memory was not told how to make keys there: devid_store_use_pkcs11()");
+                    format!("{place}: device memory was not told how to make keys there: devid_store_set_pkcs11()");
                 Error::new(Code::State, words)
             }),
             NewKeys::Program(make, user) => {
@@ -90,7 +89,7 @@ fn devid_new_key_set(place: &mut devid_new_key, key: &devid_key) -> Result<(), E
 ///
 /// Without this call a new key is made where the one in use is and of its kind: in device memory, or in the same token.
 ///
-/// @param renewal  Run with device memory that devid_store_use_pkcs11() told module and PIN. Not NULL.
+/// @param renewal  Run with device memory that devid_store_set_pkcs11() told module and PIN. Not NULL.
 /// @param uri      Names token and name (RFC 7512), such as "pkcs11:token=device;object=router"; without `id`. NULL: as without
 ///                 this call. May be NULL.
 /// @param kind     As devid_key_generate_pkcs11(). NULL: "P-256". May be NULL.
@@ -101,7 +100,7 @@ fn devid_renewal_set_new_key(renewal: &mut devid_renewal, uri: Option<&str>, kin
         None => NewKeys::BesideTheOld,
         Some(uri) => {
             check(uri)?;
-            NewKeys::At(uri.to_owned(), kind_named(kind.unwrap_or("P-256"))?)
+            NewKeys::At(uri.to_owned(), KeyKind::named(kind.unwrap_or("P-256"))?)
         }
     };
     Ok(())

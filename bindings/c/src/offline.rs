@@ -61,11 +61,8 @@ fn devid_request_new(
     algorithm: Option<&str>,
 ) -> Result<devid_request, Error> {
     let challenge_password = challenge_password.map(|text| Zeroizing::new(text.to_owned()));
-    let known = |name| {
-        let words = format!("'{name}' is no signature algorithm such as ECDSA-SHA256");
-        SignatureAlgorithm::from_name(name).ok_or_else(|| invalid(words))
-    };
-    let options = RequestOptions { challenge_password, algorithm: algorithm.map(known).transpose()? };
+    let algorithm = algorithm.map(SignatureAlgorithm::named).transpose()?;
+    let options = RequestOptions { challenge_password, algorithm };
     let unsigned = UnsignedRequest::new(subject, &key.signer, &options)?;
     let algorithm = c_text(&unsigned.algorithm().name());
     let state = match &key.signer {
@@ -98,7 +95,7 @@ fn devid_request_sign_algorithm(request: &devid_request) -> Option<&CStr> {
 /// @return DEVID_OK; DEVID_E_STATE if the request is signed, DEVID_E_SIGNER if the signature does not match (the request waits
 ///         for a right one).
 #[export]
-fn devid_request_signature(request: &mut devid_request, signature: &[u8]) -> Result<(), Error> {
+fn devid_request_put_signature(request: &mut devid_request, signature: &[u8]) -> Result<(), Error> {
     let signed = request.unsigned()?.with_signature(&*default_provider(), signature)?;
     request.state = State::Signed(signed);
     Ok(())

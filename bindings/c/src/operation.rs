@@ -47,7 +47,7 @@ pub type devid_action = i32;
 pub const DEVID_ACTION_SEND: i32 = 1;
 /// Step again after devid_op_wait_seconds(); the operation can be saved meanwhile.
 pub const DEVID_ACTION_WAIT: i32 = 2;
-/// Sign devid_op_to_sign() and hand the result to devid_op_signature().
+/// Sign devid_op_to_sign() and hand the result to devid_op_put_signature().
 pub const DEVID_ACTION_SIGN: i32 = 3;
 /// Look at devid_op_certificate(), install it, then devid_op_accept() or devid_op_reject().
 pub const DEVID_ACTION_ACCEPT: i32 = 4;
@@ -322,7 +322,7 @@ fn devid_op_sign_role(op: &devid_op) -> i32 {
 /// @return DEVID_OK; DEVID_E_STATE if nothing is to be signed, DEVID_E_SIGNER if it does not match (the operation waits for a
 ///         right one).
 #[export]
-fn devid_op_signature(op: &mut devid_op, signature: &[u8], now: Time) -> Result<(), Error> {
+fn devid_op_put_signature(op: &mut devid_op, signature: &[u8], now: Time) -> Result<(), Error> {
     op.operation_mut().put_signature(signature, now)
 }
 
@@ -340,7 +340,7 @@ fn devid_op_certificate(op: &devid_op) -> Result<devid_cert, Error> {
 /// @param out_chain  Receives the list; free with devid_cert_list_free(). Not NULL.
 /// @return DEVID_OK; DEVID_E_STATE if no certificate is there yet.
 #[export]
-fn devid_op_chain(op: &devid_op) -> Result<devid_cert_list, Error> {
+fn devid_op_issuers(op: &devid_op) -> Result<devid_cert_list, Error> {
     Ok(op.issued()?.chain.clone())
 }
 

@@ -54,7 +54,7 @@ fn devid_op_decide_by_policy(op: &mut devid_op) -> Result<(), Error> {
 /// (DEVID_ACTION_WAIT): for programs that put the certificate into use when the operation is done. Operations that are bound to
 /// device memory do so by themselves.
 #[export]
-fn devid_op_hold_until_valid(op: &mut devid_op) -> Result<(), Error> {
+fn devid_op_set_hold_until_valid(op: &mut devid_op) -> Result<(), Error> {
     op.operation_mut().hold_until_valid();
     Ok(())
 }

@@ -73,9 +73,7 @@ fn devid_peer_verify(
     message: &[u8],
     signature: &[u8],
 ) -> Result<(), Error> {
-    let algorithm = SignatureAlgorithm::from_name(algorithm)
-        .ok_or_else(|| invalid(format!("'{algorithm}' is no signature algorithm such as ECDSA-SHA256")))?;
-    peer.verify_signature(now, &algorithm, message, signature)
+    peer.verify_signature(now, &SignatureAlgorithm::named(algorithm)?, message, signature)
 }
 
 /// Agrees on a secret with the peer (ECDH) by a fresh key pair.

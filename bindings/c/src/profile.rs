@@ -16,7 +16,7 @@ fn devid_config_set_profile(config: &mut devid_config, name: &str) -> Result<(),
 
 /// Believe a self-signed certificate that comes in extraCerts of ip, for signer and new certificate of that ir, where no
 /// configured anchor does (3GPP TS 33.310 section 9.5.4.3). The device then believes whoever answers first: only for
-/// networks where nobody else can, or over TLS. The chain's last certificate is what was believed: see devid_op_chain().
+/// networks where nobody else can, or over TLS. The chain's last certificate is what was believed: see devid_op_issuers().
 ///
 /// @param on      1 yes, 0 no (the default).
 #[export]

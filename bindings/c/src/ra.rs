@@ -10,7 +10,7 @@ use devid_core::asn1::x509::Certificate;
 /// @param data      Certificates, DER (one) or PEM (any number). Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
 #[export]
-fn devid_config_pin_signers(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
+fn devid_config_add_signer_pins(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
     config.config.pin_signers(Certificate::many_from_bytes(data)?);
     Ok(())
 }

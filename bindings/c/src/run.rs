@@ -10,9 +10,9 @@ use super::prelude::*;
 use super::progress::Checkpoint;
 use devid_core::client::run::{feed, sleep_within_reason, system_time};
 use devid_core::client::{Decision, Event, Owner, Unattended};
-use devid_core::cmp::{Action, Issued, Operation, describe_message, diagnose_transport};
+use devid_core::cmp::{Action, Issued, Operation, describe_message};
 use devid_core::limits::Limits;
-use devid_core::transport::{Cancel, Exchange, ExchangeLimits, Reply, TransportError};
+use devid_core::transport::{Cancel, Exchange, ExchangeLimits, Reply, TransportError, diagnose};
 
 /// Carries a message to the server and brings the answer. request: one PKIMessage, DER. reply: give the answer's body with
 /// devid_bytes_append(). Return 0, or a number at or below -10000, which becomes the status of the call.
@@ -122,8 +122,7 @@ fn devid_op_exchange(op: &mut devid_op) -> Result<(), Error> {
             return Err(Error::new(Code::State, "no message is to be sent"));
         };
         let reply = exchange.exchange(message, session.client.exchange_limits());
-        let reply =
-            reply.map_err(|e| diagnose_transport(Error::from(e)).with(|facts| facts.phase = Some(body.name())))?;
+        let reply = reply.map_err(|e| diagnose(e).with(|facts| facts.phase = Some(body.name())))?;
         session.client.ask_about_signer(operation, &reply.body, system_time());
         feed(operation, &reply)
     })

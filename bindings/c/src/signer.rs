@@ -11,7 +11,7 @@ use devid_core::validation::{Crl, OcspResponse};
 use devid_core::validation::{RevocationMode, RevocationScope, StatusPreference};
 
 /// Whether certificates that sign answers are checked for revocation, with the data that devid_config_add_signer_crls() and its kin
-/// give, and what devid_config_use_signer_fetcher() has fetched.
+/// give, and what devid_config_set_signer_fetcher() has fetched.
 ///
 /// @param mode    One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
 /// @param scope   One of DEVID_SCOPE_*.
@@ -39,7 +39,7 @@ fn devid_config_set_signer_revocation(
 ///
 /// @param fetcher   Copied, but for a fetch function of the program. Not NULL.
 #[export]
-fn devid_config_use_signer_fetcher(config: &mut devid_config, fetcher: &mut devid_fetcher) -> Result<(), Error> {
+fn devid_config_set_signer_fetcher(config: &mut devid_config, fetcher: &mut devid_fetcher) -> Result<(), Error> {
     let options = fetcher.fetcher.options_mut().clone();
     config.config.fetch_signer_status(options, Arc::clone(fetcher.fetcher.memory()));
     Ok(())
@@ -106,7 +106,7 @@ fn devid_config_add_signer_ocsp(config: &mut devid_config, response: &[u8]) -> R
 ///
 /// @param store   Used as long as clients made with these settings are. Not NULL.
 #[export]
-fn devid_config_use_signer_store(config: &mut devid_config, store: &devid_store) -> Result<(), Error> {
+fn devid_config_set_signer_store(config: &mut devid_config, store: &devid_store) -> Result<(), Error> {
     let status = &mut config.config.signer_status;
     status.crls.extend(kept_crls(&default_provider(), store)?);
     status.crl_numbers = Some(StatusMemory::new(default_provider(), Some(Arc::clone(store))).crl_numbers());

@@ -92,8 +92,7 @@ fn devid_fetcher_set_ocsp(
     by_get: bool,
     digest: &str,
 ) -> Result<(), Error> {
-    let digest =
-        DigestAlgorithm::from_name(digest).ok_or_else(|| invalid(format!("'{digest}' is no digest such as SHA256")))?;
+    let digest = DigestAlgorithm::named(digest)?;
     let options = fetcher.fetcher.options_mut();
     (options.nonce, options.ocsp_by_get, options.ocsp_digest) = (nonce, by_get, digest);
     Ok(())
@@ -116,7 +115,7 @@ fn devid_fetcher_set_limit(fetcher: &mut devid_fetcher, name: &str, value: i64) 
 ///
 /// @param host     Name or address without port, compared as it is in lower case. Not NULL.
 #[export]
-fn devid_fetcher_allow_host(fetcher: &mut devid_fetcher, host: &str) -> Result<(), Error> {
+fn devid_fetcher_add_allowed_host(fetcher: &mut devid_fetcher, host: &str) -> Result<(), Error> {
     fetcher.fetcher.options_mut().allowed_hosts.get_or_insert_default().push(host.to_ascii_lowercase());
     Ok(())
 }

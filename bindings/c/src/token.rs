@@ -81,7 +81,7 @@ fn devid_key_destroy_pkcs11(
 /// @param destroy  Called once, when the store and all that came out of it is gone, or when this call fails. May be NULL.
 /// @return DEVID_OK; DEVID_E_UNSUPPORTED if it was not compiled in. What fails later is told by the calls that need the key.
 #[export]
-fn devid_store_use_pkcs11(
+fn devid_store_set_pkcs11(
     store: &devid_store,
     module: Option<&str>,
     pin: devid_pin_fn,
@@ -104,10 +104,9 @@ mod built_in {
 
     use zeroize::Zeroizing;
 
-    use super::super::key::kind_named;
     use super::*;
-    use devid_core::crypto::CryptoError;
     use devid_core::crypto::pkcs11::{PinRequest, PinSource, TokenKey};
+    use devid_core::crypto::{CryptoError, KeyKind};
 
     /// The longest PIN that is taken, in bytes; PKCS#11 names no limit, tokens end at 255.
     const MAX_PIN_BYTES: usize = 255;
@@ -141,7 +140,7 @@ mod built_in {
         pin: devid_pin_fn,
         user: User,
     ) -> Result<devid_key, Error> {
-        Ok(devid_key::of(Arc::new(TokenKey::generate(module, uri, kind_named(kind)?, source(pin, user))?)))
+        Ok(devid_key::of(Arc::new(TokenKey::generate(module, uri, KeyKind::named(kind)?, source(pin, user))?)))
     }
 
     pub fn destroy(module: Option<&str>, uri: &str, pin: devid_pin_fn, user: User) -> Result<(), Error> {

@@ -155,7 +155,7 @@ fn devid_config_add_tls_crls(config: &mut devid_config, data: &[u8]) -> Result<(
 ///
 /// @return DEVID_OK; DEVID_E_UNSUPPORTED if HTTPS is not built in.
 #[export]
-fn devid_config_protect_by_mutual_tls(config: &mut devid_config) -> Result<(), Error> {
+fn devid_config_set_mutual_tls(config: &mut devid_config) -> Result<(), Error> {
     tls_of(config)?;
     config.config.protect_by_mutual_tls();
     Ok(())

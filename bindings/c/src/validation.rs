@@ -53,8 +53,8 @@ pub const DEVID_NAME_EMAIL: i32 = 3;
 pub const DEVID_NAME_URI: i32 = 4;
 
 /// A validator with a copy of the anchors. Before it is used, it must be told what the certificates are to be for
-/// (devid_validator_add_purpose() or devid_validator_any_purpose()) and which names they must carry
-/// (devid_validator_add_name() or devid_validator_any_name()).
+/// (devid_validator_add_purpose() or devid_validator_set_any_purpose()) and which names they must carry
+/// (devid_validator_add_name() or devid_validator_set_any_name()).
 ///
 /// @param out_validator  Receives the validator; free with devid_validator_free(). Not NULL.
 #[export]
@@ -120,7 +120,7 @@ fn devid_validator_add_purpose(validator: &mut devid_validator, purpose: &str) -
 
 /// Any purpose will do: there is a reason not to ask.
 #[export]
-fn devid_validator_any_purpose(validator: &mut devid_validator) -> Result<(), Error> {
+fn devid_validator_set_any_purpose(validator: &mut devid_validator) -> Result<(), Error> {
     validator.purpose = Some(Purpose::Any);
     Ok(())
 }
@@ -146,7 +146,7 @@ fn devid_validator_add_name(validator: &mut devid_validator, kind: i32, name: &s
 
 /// Any name will do: the program knows its peer otherwise.
 #[export]
-fn devid_validator_any_name(validator: &mut devid_validator) -> Result<(), Error> {
+fn devid_validator_set_any_name(validator: &mut devid_validator) -> Result<(), Error> {
     validator.names = Some(NameCheck::NotChecked);
     Ok(())
 }
@@ -217,7 +217,7 @@ fn devid_validator_set_profile(validator: &mut devid_validator, profile: Profile
 /// @param on         1 yes, 0 no (the default).
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
 #[export]
-fn devid_validator_allow_weak(validator: &mut devid_validator, on: bool) -> Result<(), Error> {
+fn devid_validator_set_allow_weak(validator: &mut devid_validator, on: bool) -> Result<(), Error> {
     validator.checks.allow_weak = on;
     Ok(())
 }
@@ -227,7 +227,7 @@ fn devid_validator_allow_weak(validator: &mut devid_validator, on: bool) -> Resu
 /// @param on         1 yes, 0 no (the default).
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
 #[export]
-fn devid_validator_allow_dotted_dns(validator: &mut devid_validator, on: bool) -> Result<(), Error> {
+fn devid_validator_set_allow_dotted_dns(validator: &mut devid_validator, on: bool) -> Result<(), Error> {
     validator.checks.allow_dotted_dns_constraints = on;
     Ok(())
 }

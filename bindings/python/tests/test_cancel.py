@@ -22,8 +22,8 @@ def config(ca: TestCa) -> devid.Config:
 def ended_from_another_thread(ca: TestCa, **run: Any) -> devid.Operation:
     operation = devid.Client(config(ca)).enroll(devid.Key.generate(), "CN=device")
     with devid.Cancel() as cancel:
-        assert not cancel.is_thrown
-        timer = threading.Timer(0.3, cancel.throw)
+        assert not cancel.is_triggered
+        timer = threading.Timer(0.3, cancel.trigger)
         timer.start()
         begun = time.monotonic()
         with pytest.raises(devid.TransportError) as ended:

@@ -89,7 +89,7 @@ def test_a_signal_ends_every_call_that_blocks(
     for call in calls.values():
         alarm(0.3)
         ended_early(call)
-    assert not used.is_thrown, "the signal was no wish of the switch's owner"
+    assert not used.is_triggered, "the signal was no wish of the switch's owner"
     assert operation.output_name == "ir" and operation.save(), "it stands where it was"
     saved = devid.unfinished(store, "device")
     assert saved is not None and saved.request == "ir" and saved.state is devid.SavedState.SENDING
@@ -230,14 +230,14 @@ def test_a_switch_ends_a_renewal_and_what_is_under_way_stays(devid_testca: TestC
     store, now = devid.Store(tmp_path / "memory"), int(time.time())
     renewal = devid.Renewal(config(devid_testca, silence), "device", subject="CN=device")
     with devid.Cancel() as cancel:
-        timer = threading.Timer(0.3, cancel.throw)
+        timer = threading.Timer(0.3, cancel.trigger)
         timer.start()
         report = renewal.run(store, now, cancel=cancel)
         timer.join()
     assert report.error is not None and report.error.code is devid.Code.CANCELLED
     assert devid.unfinished(store, "device") is not None
     with devid.Cancel() as thrown:
-        thrown.throw()
+        thrown.trigger()
         with pytest.raises(devid.TransportError) as ended:
             devid.fetch(silence, cancel=thrown)
     assert ended.value.code is devid.Code.CANCELLED

@@ -90,7 +90,7 @@ impl Talk<'_> {
                     self.output.say(&format!("sending {body}"));
                     let sent = exchange.exchange(message, self.client.exchange_limits());
                     let reply = sent.map_err(|error| {
-                        let error = devid::cmp::diagnose_transport(Error::from(error));
+                        let error = devid::transport::diagnose(error);
                         self.client.with_path(error.context(&format!("sending {body}")))
                     })?;
                     self.output.say(&format!("received {}", describe(&reply.body).unwrap_or_default()));

@@ -386,10 +386,10 @@ devid_status devid_op_enroll_on_behalf(const devid_client *client,
  */
 DEVID_API
 DEVID_MUST_USE
-devid_status devid_config_pin_signers(devid_config *config,
-                                      const uint8_t *data,
-                                      size_t data_len,
-                                      devid_error **err);
+devid_status devid_config_add_signer_pins(devid_config *config,
+                                          const uint8_t *data,
+                                          size_t data_len,
+                                          devid_error **err);
 
 /** @} */
 

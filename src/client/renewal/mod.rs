@@ -43,6 +43,7 @@ pub use perform::{Done, Renewal, Report};
 pub use policy::{Policy, Seed};
 pub use progress::{Attempts, Pace, Progress};
 
+use crate::asn1::cmp::BodyType;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::{Class, Code};
@@ -250,7 +251,7 @@ impl Planner {
             true => wait.max(self.policy.rare_seconds(scene.seed, attempts.count, left)),
             false => wait,
         };
-        let was_signed_by_it = *step == Step::Update || facts.phase == Some("kur");
+        let was_signed_by_it = *step == Step::Update || facts.phase == Some(BodyType::KUR.name());
         let is_called_revoked = is_refusal && facts.fail_info.is_some_and(|bits| bits & CERT_REVOKED != 0);
         if was_signed_by_it && is_called_revoked {
             // Another way is open at once, the first time: it is not made to wait for the one that is closed.

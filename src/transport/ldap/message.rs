@@ -2,7 +2,6 @@
 
 use super::super::error::{Phase, TransportError, TransportErrorKind};
 use super::super::words::words_of;
-use super::limit;
 use super::url::LdapUrl;
 use crate::asn1::der::element;
 use crate::words::quoted;
@@ -249,6 +248,10 @@ impl<'a> Elements<'a> {
         self.0 = rest;
         Some((*tag, content))
     }
+}
+
+pub(super) fn limit(words: String) -> TransportError {
+    TransportError::new(TransportErrorKind::Limit, Phase::Body, words)
 }
 
 #[cfg(test)]

@@ -23,10 +23,10 @@ use std::time::{Duration, Instant};
 
 pub(super) use url::{LdapUrl, is_ldap};
 
-use self::message::{Found, Message};
+use self::message::{Found, Message, limit};
 use super::connection::{Link, race};
 use super::error::{Party, Phase, TransportError, TransportErrorKind};
-use super::fetch::{Document, Fetched};
+use super::fetched::{Document, Fetched};
 use super::http::HttpConfig;
 use super::{ExchangeLimits, tunnel};
 use crate::asn1::pem;
@@ -227,8 +227,4 @@ fn io_error(error: &io::Error, phase: Phase, link: &Link) -> TransportError {
 
 fn broken(phase: Phase, words: impl Into<String>) -> TransportError {
     TransportError::new(TransportErrorKind::Broken, phase, words)
-}
-
-fn limit(words: String) -> TransportError {
-    TransportError::new(TransportErrorKind::Limit, Phase::Body, words)
 }

@@ -18,7 +18,7 @@ use super::verify::Verifier;
 use super::{TlsConfig, TlsVersion};
 use crate::crypto::CryptoError;
 use crate::error::Error;
-use crate::transport::error::{Phase, TransportError, TransportErrorKind};
+use crate::transport::error::{Cause, Phase, TransportError, TransportErrorKind};
 
 /// Makes the sessions of one HTTP client.
 pub(in crate::transport) struct TlsClient {
@@ -175,10 +175,8 @@ fn explain(error: rustls::Error, answer: &Answer, phase: Phase) -> io::Error {
     let mut made = TransportError::new(TransportErrorKind::Tls, phase, String::new());
     made.detail = match &error {
         rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) => {
-            match reason.downcast_ref::<Error>() {
-                Some(reason) => format!("the server's certificate is refused: {reason}"),
-                None => format!("the server's certificate is refused: {reason}"),
-            }
+            made.cause = reason.downcast_ref::<Error>().map(|reason| Cause::ServerCertificate(reason.code()));
+            format!("the server's certificate is refused: {reason}")
         }
         rustls::Error::Other(OtherError(reason)) => {
             if let Some(CryptoError::External(code @ i32::MIN..=-10_000, _)) = reason.downcast_ref::<CryptoError>() {
@@ -187,19 +185,23 @@ fn explain(error: rustls::Error, answer: &Answer, phase: Phase) -> io::Error {
             format!("the client certificate's key: {reason}")
         }
         rustls::Error::AlertReceived(alert) => {
-            let (words, refuses_client) = describe_alert(*alert, answer);
+            let (words, cause) = describe_alert(*alert, answer);
             // Nothing of a request is looked at before the client's certificate is taken.
-            made.is_possibly_delivered &= !refuses_client;
+            made.is_possibly_delivered &= cause.is_none();
+            made.cause = cause;
             words
         }
-        rustls::Error::InvalidMessage(_) => "the server does not speak TLS here: what came is no TLS record".to_owned(),
+        rustls::Error::InvalidMessage(_) => {
+            made.cause = Some(Cause::NotTls);
+            "the server does not speak TLS here: what came is no TLS record".to_owned()
+        }
         other => format!("the TLS handshake or record layer failed: {other}"),
     };
     failed(made)
 }
 
-/// RFC 8446 section 6.2. Also says whether it is the client's certificate that the server does not like.
-fn describe_alert(alert: AlertDescription, answer: &Answer) -> (String, bool) {
+/// RFC 8446 section 6.2. With a cause, it is the client's certificate that the server does not like.
+fn describe_alert(alert: AlertDescription, answer: &Answer) -> (String, Option<Cause>) {
     use AlertDescription as A;
     let was_asked = answer.was_asked.load(Ordering::Relaxed);
     let was_given = answer.was_given.load(Ordering::Relaxed);
@@ -221,18 +223,20 @@ fn describe_alert(alert: AlertDescription, answer: &Answer) -> (String, bool) {
     let name = crate::words::spaced(&alert);
     match (was_asked, was_given) {
         (true, true) if about_certificates => {
-            (format!("the server refuses the client certificate: alert \"{name}\""), true)
+            let words = format!("the server refuses the client certificate: alert \"{name}\"");
+            (words, Some(Cause::ClientCertificateRefused))
         }
         (true, false) if about_missing && answer.certified.is_some() => {
             let words = "the server asks for a client certificate by algorithms that its key does not have";
-            (format!("{words}: alert \"{name}\""), true)
+            (format!("{words}: alert \"{name}\""), Some(Cause::ClientCertificateUnfit))
         }
         (true, false) if about_missing => {
-            (format!("the server demands a client certificate, and none is set: alert \"{name}\""), true)
+            let words = format!("the server demands a client certificate, and none is set: alert \"{name}\"");
+            (words, Some(Cause::ClientCertificateMissing))
         }
         _ if matches!(alert, A::HandshakeFailure | A::ProtocolVersion | A::InsufficientSecurity) => {
-            (format!("the server ended the TLS session: alert \"{name}\"; {OFFERED}"), false)
+            (format!("the server ended the TLS session: alert \"{name}\"; {OFFERED}"), None)
         }
-        _ => (format!("the server ended the TLS session: alert \"{name}\""), false),
+        _ => (format!("the server ended the TLS session: alert \"{name}\""), None),
     }
 }

@@ -27,7 +27,7 @@ gives to another thread of the program, and any on Windows, is served when the t
 
 
 class Cancel(Handle):
-    """A switch that ends blocking calls from another thread; thrown once."""
+    """A switch that ends blocking calls from another thread; triggered once."""
 
     _type = "devid_cancel"
     _is_shared = True
@@ -37,20 +37,20 @@ class Cancel(Handle):
         self._heirs: List[Cancel] = []
         self._guard = threading.Lock()
 
-    def throw(self) -> None:
+    def trigger(self) -> None:
         """Ends every call that was given this switch, and all that will be. Returns at once."""
         with self._use() as cancel:
-            library().devid_cancel_throw(cancel)
+            library().devid_cancel_trigger(cancel)
         with self._guard:
             heirs = list(self._heirs)
         for heir in heirs:
-            heir.throw()
+            heir.trigger()
 
     @property
-    def is_thrown(self) -> bool:
-        """Whether it was thrown."""
+    def is_triggered(self) -> bool:
+        """Whether it was triggered."""
         with self._use() as cancel:
-            return bool(library().devid_cancel_is_thrown(cancel))
+            return bool(library().devid_cancel_is_triggered(cancel))
 
     @contextlib.contextmanager
     def _inherited(self) -> Iterator[Cancel]:
@@ -59,15 +59,15 @@ class Cancel(Handle):
             with self._guard:
                 self._heirs.append(heir)
             try:
-                if self.is_thrown:
-                    heir.throw()
+                if self.is_triggered:
+                    heir.trigger()
                 yield heir
             finally:
                 with self._guard:
                     self._heirs.remove(heir)
 
     def __repr__(self) -> str:
-        return f"<Cancel, {'closed' if self.closed else 'thrown' if self.is_thrown else 'not thrown'}>"
+        return f"<Cancel, {'closed' if self.closed else 'triggered' if self.is_triggered else 'not triggered'}>"
 
 
 @contextlib.contextmanager
@@ -197,5 +197,5 @@ def beside(work: Callable[[], T], interrupt: Callable[[], None]) -> T:
 
 
 def blocking_call(switch: Cancel, function: str, *arguments: Any) -> None:
-    """As :func:`call`, for a function that blocks until it ends or the switch is thrown."""
-    beside(lambda: call(function, *arguments), switch.throw)
+    """As :func:`call`, for a function that blocks until it ends or the switch is triggered."""
+    beside(lambda: call(function, *arguments), switch.trigger)

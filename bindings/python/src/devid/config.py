@@ -364,7 +364,7 @@ class Config(Handle):
         For CAs that want it so (HashiCorp Vault). Answers without protection count only if they came over such a
         connection, never by :meth:`Operation.feed` or an exchange of the program.
         """
-        self._set("devid_config_protect_by_mutual_tls")
+        self._set("devid_config_set_mutual_tls")
 
     def set_tls_server_name(self, name: Optional[str]) -> None:
         """The HTTPS server's name, where it is not the URL's host: asked for (SNI) and demanded of its certificate."""
@@ -491,7 +491,7 @@ class Config(Handle):
         They still need a valid path to the CMP anchors; one that has none is added to the anchors as well.
         """
         content = encoded(certificates, "certificates")
-        self._set("devid_config_pin_signers", content, len(content))
+        self._set("devid_config_add_signer_pins", content, len(content))
 
     def set_implicit_confirm(self, on: bool) -> None:
         """Ask the CA to do without a confirmation of the issued certificate. It need not agree."""
@@ -546,7 +546,7 @@ class Config(Handle):
         settings. :meth:`set_signer_revocation` says whether the status is asked for, and what follows where there is none.
         """
         with fetcher._use() as pointer:
-            self._set("devid_config_use_signer_fetcher", pointer)
+            self._set("devid_config_set_signer_fetcher", pointer)
 
     def require_signer_policy(self, identifier: str) -> None:
         """Demands a certificate policy, in dotted form, of who signs answers; of several, one is enough."""
@@ -570,7 +570,7 @@ class Config(Handle):
     def use_signer_store(self, store: Store) -> None:
         """Uses what device memory keeps: its CRLs as they are now, and the highest CRL numbers seen."""
         with store._use() as memory:
-            self._set("devid_config_use_signer_store", memory)
+            self._set("devid_config_set_signer_store", memory)
 
     def set_limit(self, name: str, value: int) -> None:
         """A limit on what a server may make the client do, such as ``max_polls`` or ``max_message_bytes``."""

@@ -91,7 +91,7 @@ class Device(Handle):
         ``now``: the present, if it is not the system's clock that tells it. Waits that the CA asks for are slept through up to
         ``longest_wait`` seconds; longer ones end the call, and the next one goes on. What goes wrong is raised, remembered,
         and tried again when it is due. It ends when the handler of a signal raises, or with ``CANCELLED`` when ``cancel`` is
-        thrown: what is under way stays in device memory.
+        triggered: what is under way stays in device memory.
         """
         if longest_wait < 0:
             raise UsageError("longest_wait is negative", _abi.Code.INVALID_ARGUMENT)

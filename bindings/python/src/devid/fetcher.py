@@ -80,7 +80,7 @@ class Fetcher(Handle):
         self._set("devid_fetcher_set_sources", ocsp, crls, issuers)
         self._set("devid_fetcher_set_ocsp", nonce, ocsp_by_get, text(ocsp_digest, "ocsp_digest"))
         for host in texts(hosts or ()):
-            self._set("devid_fetcher_allow_host", text(host, "hosts"))
+            self._set("devid_fetcher_add_allowed_host", text(host, "hosts"))
         self._set("devid_fetcher_set_certificate_store", optional_text(certificate_store, "certificate_store"))
         self._set("devid_fetcher_set_directory", optional_text(directory, "directory"))
         if fetch is not None:
@@ -105,7 +105,7 @@ class Fetcher(Handle):
     ) -> Peer:
         """As :meth:`Validator.validate`, with what is missing fetched. Blocks, for ``total_timeout_seconds`` at most.
 
-        The peer is refused at once when newer status data that is kept revokes it. When ``cancel`` is thrown, what was not
+        The peer is refused at once when newer status data that is kept revokes it. When ``cancel`` is triggered, what was not
         fetched counts as not there; when the handler of a signal raises, that is raised.
         """
         return _verdict(*self._validate(validator, certificate, at, cancel, with_peer=True))
@@ -133,7 +133,7 @@ class Fetcher(Handle):
         question = text(store_url, "store_url"), text(attribute, "attribute"), text(value or "", attribute)
         with self._use() as fetcher, self._ended_by(fetcher, cancel) as switch:
             found = beside(
-                lambda: CertificateList._made_by("devid_fetcher_look_up", fetcher, *question), switch.throw
+                lambda: CertificateList._made_by("devid_fetcher_look_up", fetcher, *question), switch.trigger
             )
             with found:
                 return found.certificates()
@@ -146,13 +146,13 @@ class Fetcher(Handle):
             if isinstance(certificate, Certificate):
                 with certificate._use() as cert:
                     arguments = "devid_fetcher_validate", fetcher, checks, cert, moment
-                    return beside(lambda: _run(*arguments, with_peer=with_peer), switch.throw)
+                    return beside(lambda: _run(*arguments, with_peer=with_peer), switch.trigger)
             if not _is_readable(certificate):
                 # There is nothing to fetch for it: the report says why.
                 return validator._validate(certificate, at, with_peer=with_peer)
             with listed(certificate) as sent:
                 arguments = "devid_fetcher_validate_sent", fetcher, checks, sent, moment
-                return beside(lambda: _run(*arguments, with_peer=with_peer), switch.throw)
+                return beside(lambda: _run(*arguments, with_peer=with_peer), switch.trigger)
 
     @contextlib.contextmanager
     def _ended_by(self, fetcher: Any, cancel: Optional[Cancel]) -> Iterator[Cancel]:

@@ -387,7 +387,7 @@ class Steps(Handle, Pauses):
         """Hands in a signature; ECDSA as DER Ecdsa-Sig-Value. It is checked before it is used."""
         content = data(signature, "signature")
         with self._use() as operation:
-            call("devid_op_signature", operation, content, len(content), seconds(now, "now"))
+            call("devid_op_put_signature", operation, content, len(content), seconds(now, "now"))
 
     def save(self) -> bytes:
         """The operation as bytes, whenever the last step asked to send, wait or accept.
@@ -472,7 +472,7 @@ class Operation(Steps):
         ``exchange`` replaces the built-in HTTP client. Without ``decide`` a certificate is taken if it is what was asked
         for, and refused otherwise. Without ``wait`` it sleeps. ``watch`` is told how it stands before each message, wait and
         decision. What they raise ends the run and comes out of here, and so do what the handler of a signal raises, such as
-        ``KeyboardInterrupt``, and :class:`TransportError` (``CANCELLED``) when ``cancel`` is thrown by another thread. The
+        ``KeyboardInterrupt``, and :class:`TransportError` (``CANCELLED``) when ``cancel`` is triggered by another thread. The
         operation can then be run again, stepped or saved; nothing that came is lost.
 
         It waits as long as the limits of :class:`Config` allow: ``max_wait_seconds`` at a time, ``max_total_seconds`` in all.
@@ -494,7 +494,7 @@ class Operation(Steps):
         lib = library()
         count = lib.devid_op_difference_count(operation)
         confirm_before = lib.devid_op_confirm_before(operation)
-        with CertificateList._made_by("devid_op_chain", operation) as chain:
+        with CertificateList._made_by("devid_op_issuers", operation) as chain:
             with CertificateList._made_by("devid_op_ca_pubs", operation) as ca_pubs:
                 return Issued(
                     Certificate._made_by("devid_op_certificate", operation),
@@ -521,7 +521,7 @@ class Operation(Steps):
     def hold_until_valid(self) -> None:
         """Has a certificate that begins later confirmed at once, and the operation wait until its time comes."""
         with self._use() as operation:
-            call("devid_op_hold_until_valid", operation)
+            call("devid_op_set_hold_until_valid", operation)
 
     def reject(self, reason: str) -> None:
         """Refuses the issued certificate. The next steps tell the CA; then the operation fails with ``REFUSED``."""

@@ -308,7 +308,7 @@ class Renewal(Handle):
         is in the report, not raised: it is waited out like everything else, and an ``OSError`` of the program's own transport
         is the ``__cause__`` of the error there. Device memory that cannot even be read for the next plan is raised.
 
-        It ends when the handler of a signal raises, or with the error ``CANCELLED`` when ``cancel`` is thrown: what is under way
+        It ends when the handler of a signal raises, or with the error ``CANCELLED`` when ``cancel`` is triggered: what is under way
         stays in device memory, and a later run goes on from there.
         """
         done, wait = c_int32(), c_uint32()

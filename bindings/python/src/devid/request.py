@@ -50,7 +50,7 @@ class Request(Handle):
         """Hands in the signature of a deferred key. It is checked with the public key."""
         content = data(signature, "signature")
         with self._use() as request:
-            call("devid_request_signature", request, content, len(content))
+            call("devid_request_put_signature", request, content, len(content))
 
     def export(self, *, der: bool = False) -> bytes:
         """The signed request, as a CA takes it. Before it goes out, :meth:`Store.put_request` keeps its key."""

@@ -268,7 +268,7 @@ class Store(Handle):
         if not callable(told):
             raise TypeError(f"told must be callable, not {type(told).__name__}")
         with self._use() as store:
-            call("devid_store_on_change", store, ON_CHANGE, TOKENS.put(told), DESTROY)
+            call("devid_store_set_on_change", store, ON_CHANGE, TOKENS.put(told), DESTROY)
 
     def use_pkcs11(self, pin: Pin, *, module: Optional[str] = None) -> None:
         """Opens keys that device memory names by ``pkcs11:`` URIs when they are needed; see :meth:`Key.open_pkcs11`.
@@ -279,7 +279,7 @@ class Store(Handle):
             raise TypeError(f"pin must be callable, not {type(pin).__name__}")
         with self._use() as store:
             where = optional_text(module, "module")
-            call("devid_store_use_pkcs11", store, where, PIN, TOKENS.put(pin), DESTROY)
+            call("devid_store_set_pkcs11", store, where, PIN, TOKENS.put(pin), DESTROY)
 
     def identities(self) -> List[str]:
         """The names of all identities."""

@@ -181,12 +181,12 @@ def fetch(
     by strangers: fetch them for paths whose signatures hold.
 
     ``network``: by the proxy, the TLS settings and the timeouts of these settings; without, 15 s to connect and 120 s in all. It
-    ends with :class:`TransportError` (``CANCELLED``) when ``cancel`` is thrown, and when the handler of a signal raises.
+    ends with :class:`TransportError` (``CANCELLED``) when ``cancel`` is triggered, and when the handler of a signal raises.
     """
     body = request.der if isinstance(request, OcspRequest) else None if request is None else data(request, "request")
     with used(network) as settings, switch_for(cancel) as switch, switch._use() as pointer:
         question = settings, pointer, text(url, "url"), body, len(body or b""), max_len
-        return beside(lambda: bytes_of("devid_fetch_over", *question), switch.throw)
+        return beside(lambda: bytes_of("devid_fetch_over", *question), switch.trigger)
 
 
 class Validator(Handle):
@@ -237,11 +237,11 @@ class Validator(Handle):
             words = "say either whose name the certificate must carry, or any_name=True"
             raise UsageError(words, Code.INVALID_ARGUMENT)
         if any_name:
-            self._set("devid_validator_any_name")
+            self._set("devid_validator_set_any_name")
         for kind, name in names:
             self._set("devid_validator_add_name", kind, text(name, "name"))
         if purposes is None:
-            self._set("devid_validator_any_purpose")
+            self._set("devid_validator_set_any_purpose")
         else:
             wanted = texts(purposes)
             if not wanted:
@@ -316,11 +316,11 @@ class Validator(Handle):
 
     def allow_weak(self, on: bool) -> None:
         """Accept SHA-1 signatures and RSA keys below 2048 bits. For old CAs only."""
-        self._set("devid_validator_allow_weak", on)
+        self._set("devid_validator_set_allow_weak", on)
 
     def allow_dotted_dns(self, on: bool) -> None:
         """Accept DNS name constraints with a dot in front, as some private CAs write them."""
-        self._set("devid_validator_allow_dotted_dns", on)
+        self._set("devid_validator_set_allow_dotted_dns", on)
 
     def add_policy(self, policy: str) -> None:
         """Adds a certificate policy to those that are acceptable; without any, all are."""

@@ -1,0 +1,90 @@
+//! What a failure on the way to a CMP server breaks, and what may help: by its kind and its cause.
+
+use super::error::{Cause, TransportError, TransportErrorKind as Kind};
+use crate::codes::Code;
+use crate::error::{Error, Rule};
+
+const OK_OR_MESSAGE: Rule = Rule::new("RFC 9811 section 3.1 (T1, T2)", "HTTP status 200, or a PKIMessage in the body");
+const MEDIA_TYPE: Rule = Rule::new("RFC 9811 section 3.2 (T1, T4)", "a PKIMessage of type application/pkixcmp");
+const NOT_NOW: Rule = Rule::new("RFC 9110 section 15.6.4 (28)", "an answer, not a request to come back");
+const IN_TIME: Rule = Rule::new("RFC 9483 section 6 (E12)", "an answer in the time allowed");
+const SIZE: Rule = Rule::new("the limit max_message_bytes", "an answer below the limit");
+const TLS: Rule = Rule::new("RFC 9483 section 6.1 (T6)", "a TLS server that the anchors for TLS vouch for");
+const CONNECTION: Rule = Rule::new("RFC 9483 section 6.1", "a connection to the server");
+
+/// The error for a failure of an exchange with a CMP server. Whom it is about otherwise, a proxy or a CoAP server, has rules of its
+/// own, which are named already.
+pub fn diagnose(error: TransportError) -> Error {
+    let rule = match error.kind {
+        Kind::HttpStatus => OK_OR_MESSAGE,
+        Kind::ContentType => MEDIA_TYPE,
+        Kind::Busy => NOT_NOW,
+        Kind::Timeout => IN_TIME,
+        Kind::TooLarge => SIZE,
+        Kind::Tls => TLS,
+        Kind::Connect => CONNECTION,
+        _ => return error.into(),
+    };
+    let hint = hint(&error);
+    let public = Error::from(error);
+    if public.facts().requirement.is_some() {
+        return public;
+    }
+    public.breaks(rule).with(|facts| facts.hint = hint)
+}
+
+fn hint(error: &TransportError) -> Option<&'static str> {
+    let is_page = || error.content_type.as_deref().is_some_and(|kind| kind.starts_with("text/html"));
+    Some(match (error.kind, error.status) {
+        (Kind::HttpStatus, Some(404)) => {
+            "the server has no such path: some want '/pkix/' with the slash at its end (Insta), some '/' alone (OpenSSL's mock server), most '/.well-known/cmp/p/NAME'; the path is used as it is given"
+        }
+        (Kind::HttpStatus, Some(300..=399)) => {
+            "redirects are not followed (RFC 9811 section 5): set the URL it points to"
+        }
+        (Kind::HttpStatus, Some(401 | 403 | 407)) => {
+            "the server or a proxy wants a login, or a client certificate in TLS"
+        }
+        (Kind::HttpStatus, Some(405)) => "this path takes no POST: it is not the one for CMP",
+        (Kind::Busy, _) => {
+            "a front end that limits the rate turned the message away (seen at Nokia NCM and Insta): it was not processed; profile nokia-ncm tries again, or set max_retries"
+        }
+        (Kind::ContentType, _) if is_page() => {
+            "a web page answered: the URL leads to a web server or a login page, not to CMP"
+        }
+        _ => return error.cause.and_then(hint_of_cause),
+    })
+}
+
+/// What helps by the cause of a failed connection or handshake: only a path that is missing is a matter of anchors.
+fn hint_of_cause(cause: Cause) -> Option<&'static str> {
+    Some(match cause {
+        Cause::NothingListens => {
+            "nothing listens at this host and port: is a CMP server running there, and is this its port?"
+        }
+        Cause::NotTls => {
+            "the server speaks plain HTTP or something else at this port: http:// in place of https://, or another port"
+        }
+        Cause::ClientCertificateMissing => {
+            "the server wants a client certificate: set one for TLS (the device's identity, or the supplier's)"
+        }
+        Cause::ClientCertificateUnfit => "the client certificate's key is of a type that the server does not take",
+        Cause::ClientCertificateRefused => {
+            "the server does not take the client certificate: it must trust the CA that issued it, and its chain must go along"
+        }
+        Cause::ServerCertificate(code) => match code {
+            Code::NotYetValid => {
+                "the device's clock is slow, or the server's certificate is fresh: see clock_skew_seconds"
+            }
+            Code::Expired => "the device's clock is fast, or the server's certificate has expired",
+            Code::Name => "the server's certificate is for another name than the URL's",
+            Code::NoPath => {
+                "the server's root is not among the anchors for TLS, which are a set of their own besides those for CMP and for certificates"
+            }
+            Code::SignatureInvalid => {
+                "another CA of the same name: the anchors for TLS are a set of their own besides those for CMP and for certificates"
+            }
+            _ => return None,
+        },
+    })
+}
