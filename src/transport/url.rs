@@ -298,6 +298,18 @@ mod tests {
         assert_eq!(text(Some("iot"), Some("keyupdate")), "http://h:81/.well-known/cmp/p/iot/keyupdate");
         let coap = well_known_url("coap://h", Some("iot"), Some("ir")).unwrap();
         assert_eq!((coap.to_string().as_str(), coap.port()), ("coap://h/.well-known/cmp/p/iot/ir", 5683));
+        // RFC 9483 sections 6.1 and 6.2: every label of an operation, and nothing that would end the segment.
+        for label in "initialization certification keyupdate pkcs10 revocation getcacerts getrootupdate getcertreqtemplate getcrls \
+                      nested ir cr kur p10 rr crts rcu att crls nest"
+            .split_whitespace()
+        {
+            assert_eq!(text(None, Some(label)), format!("http://h:81/.well-known/cmp/{label}"));
+            assert_eq!(text(Some("a"), Some(label)), format!("http://h:81/.well-known/cmp/p/a/{label}"));
+        }
+        for odd in ["", "a/b", "a?b", "a#b", "a b", "\u{e9}", "a\r\nX: y"] {
+            assert!(well_known_url("http://h", Some(odd), None).is_err(), "{odd}");
+            assert!(well_known_url("http://h", None, Some(odd)).is_err(), "{odd}");
+        }
         assert!(well_known_url("http://h", Some("a/b"), None).is_err());
         assert!(well_known_url("http://h/path", None, None).is_err());
     }

@@ -261,11 +261,21 @@ fn macs_of_every_strength_are_made_and_pbmac1_too() {
         let mut device = Device::enrolling_as(&config);
         assert_eq!(device.step(), Ok(ActionKind::Send), "{parameters:?}");
     }
-    let mut config = Device::config(&ca);
-    config.protect_with_secret(REFERENCE, SECRET, MacParameters::Pbmac1 { prf: Sha256, mac: Sha256, iterations: 99 });
-    let client = config.build().unwrap();
-    let key = Signer::Key(crate::certificates::key());
-    assert_eq!(client.enroll(key, &Device::subject()).err().unwrap().code(), devid::Code::MacParameters);
+    // RFC 9045 section 4.3: at least 100; and no more than is taken from others.
+    let most = devid::limits::Limits::default().max_mac_iterations;
+    for (iterations, is_taken) in [(99, false), (0, false), (100, true), (most, true), (most + 1, false)] {
+        for parameters in [
+            MacParameters::Pbmac1 { prf: Sha256, mac: Sha256, iterations },
+            MacParameters::PasswordBased { owf: Sha256, mac: Sha256, iterations },
+        ] {
+            let mut config = Device::config(&ca);
+            config.protect_with_secret(REFERENCE, SECRET, parameters);
+            let client = config.build().unwrap();
+            let key = Signer::Key(crate::certificates::key());
+            let refused = client.enroll(key, &Device::subject()).err().map(|error| error.code());
+            assert_eq!(refused, (!is_taken).then_some(devid::Code::MacParameters), "{parameters:?}");
+        }
+    }
 }
 
 #[test]

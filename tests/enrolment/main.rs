@@ -23,6 +23,7 @@ mod by_file;
 mod confined;
 mod counted;
 mod decade;
+mod duties;
 mod elsewhere;
 #[cfg(feature = "crypto-awslc")] // the test CA stands on it
 mod encrypted;

@@ -104,6 +104,10 @@ fn implicitconfirm_and_certprofile_stand_in_the_request_alone() {
     let profile = messages[0].header().info(oid::IT_CERT_PROFILE).unwrap();
     assert!(profile.ends_with(b"tls-server"));
     assert!(messages[1].header().general_info.is_empty(), "certConf has neither");
+    // Not where it is not asked for.
+    let mut device = Device::enrolling_with(&ca);
+    device.run(&mut ca).unwrap();
+    assert!(sent(&device).iter().all(|message| message.header().general_info.is_empty()));
 }
 
 /// RFC 9483 section 4.1.1: the digest of the certificate's signature; RFC 9481 section 3.3: SHA-512 for Ed25519; RFC 9810
