@@ -204,7 +204,8 @@ mod client {
             }
             let url = ldap::LdapUrl::parse(request.url, self.limits.directory.as_deref())?;
             self.admit(&url.host, &url)?;
-            ldap::fetch(&url, self.wire.config(), limits)
+            let is_own = self.limits.allowed_hosts.as_ref().is_some_and(|allowed| allowed.contains(&url.host));
+            ldap::fetch(&url, is_own, self.wire.config(), limits)
         }
     }
 

@@ -179,8 +179,13 @@ fn quick() -> ExchangeLimits {
     }
 }
 
+/// This machine is asked because its owner says so.
+fn here() -> FetchLimits {
+    FetchLimits { allowed_hosts: Some(vec!["127.0.0.1".to_owned()]), ..FetchLimits::default() }
+}
+
 fn get(url: &str, limits: &ExchangeLimits) -> Result<Vec<u8>, TransportError> {
-    let mut client = HttpFetch::new(HttpConfig::default(), FetchLimits::default()).unwrap();
+    let mut client = HttpFetch::new(HttpConfig::default(), here()).unwrap();
     match client.fetch(&FetchRequest::get(url), limits)? {
         Fetched::Document(document) => Ok(document.bytes),
         Fetched::NotModified => panic!("nothing was announced"),
@@ -190,7 +195,8 @@ fn get(url: &str, limits: &ExchangeLimits) -> Result<Vec<u8>, TransportError> {
 #[test]
 fn lists_and_issuers_come_from_the_directory_that_certificates_name() {
     let Some(world) = World::new() else { return };
-    let options = StatusOptions { issuers: true, ..options() };
+    let allowed_hosts = Some(vec!["127.0.0.1".to_owned()]);
+    let options = StatusOptions { issuers: true, allowed_hosts, ..options() };
     let answer = world.ask(&world.good, options.clone());
     assert!(answer.report.is_valid(), "{}", texts(&answer));
     assert_eq!(story(&answer), [(Wanted::Issuer, "fetched"), (Wanted::Crl, "fetched")]);
@@ -239,6 +245,10 @@ fn every_attribute_of_the_standard_is_read_and_several_values_come_together() {
         devid_testca::pem("CERTIFICATE", issuing) + &devid_testca::pem("CERTIFICATE", &world.ca.root.certificate)
     );
     assert_eq!(world.get("root", "2.5.4.38").unwrap()[0], 0x30);
+    // RFC 5280 section 4.2.2.1 has this example.
+    let listed =
+        String::from_utf8(world.get("ca", "cACertificate;binary,crossCertificatePair;binary").unwrap()).unwrap();
+    assert_eq!(listed, bundle);
     // By searching below the base.
     let found =
         get(&format!("ldap://{}/{BASE}?authorityRevocationList?sub?(cn=root)", world.directory.address), &quick());
@@ -263,6 +273,42 @@ fn what_a_directory_does_not_have_or_has_elsewhere_is_told_in_words() {
     assert_eq!(error.kind, TransportErrorKind::TooLarge, "{error}");
     let dead = url(free_address(), "list", "certificateRevocationList");
     assert_eq!(get(&dead, &quick()).unwrap_err().kind, TransportErrorKind::Connect);
+}
+
+/// Where to ask is a stranger's choice, and what is asked holds no lines.
+#[test]
+fn this_machine_its_link_and_other_ports_are_asked_by_the_owners_word_alone() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    listener.set_nonblocking(true).unwrap();
+    let mut stranger =
+        HttpFetch::new(HttpConfig::default(), FetchLimits { max_hosts: 20, ..FetchLimits::default() }).unwrap();
+    for host in [
+        format!("127.0.0.1:{port}"),
+        format!("localhost:{port}"),
+        "directory.example:6379".to_owned(),
+        "127.0.0.1".to_owned(),
+        "127.9.9.9:3268".to_owned(),
+        "[::1]".to_owned(),
+        "[::ffff:127.0.0.1]".to_owned(),
+        "169.254.169.254".to_owned(),
+        "[fe80::1]".to_owned(),
+        "0.0.0.0".to_owned(),
+    ] {
+        let url = format!("ldap://{host}/cn=list?certificateRevocationList");
+        let error = stranger.fetch(&FetchRequest::get(&url), &quick()).unwrap_err();
+        assert_eq!(error.kind, TransportErrorKind::Limit, "{host}: {error}");
+        assert!(error.detail.contains("directory of the settings"), "{host}: {error}");
+    }
+    let url = format!("ldap://127.0.0.1:{port}/cn=%0d%0aFLUSHALL%0d%0a?certificateRevocationList");
+    assert_eq!(get(&url, &quick()).unwrap_err().kind, TransportErrorKind::Invalid);
+    assert!(listener.accept().is_err(), "nobody was asked");
+    let limits = FetchLimits { directory: Some(format!("127.0.0.1:{port}")), ..FetchLimits::default() };
+    let mut own = HttpFetch::new(HttpConfig::default(), limits).unwrap();
+    let short = ExchangeLimits { read_timeout: Duration::from_millis(100), ..quick() };
+    let url = format!("ldap://127.0.0.1:{port}/cn=list?certificateRevocationList");
+    assert_eq!(own.fetch(&FetchRequest::get(&url), &short).unwrap_err().kind, TransportErrorKind::Timeout);
+    assert!(listener.accept().is_ok(), "the owner's directory is asked wherever it is");
 }
 
 /// A server that answers one search with these bytes and then waits for the client to leave, or leaves itself.
@@ -363,7 +409,7 @@ fn a_search_can_be_cancelled_and_ocsp_goes_to_no_directory() {
     std::thread::sleep(Duration::from_millis(100));
     cancel.cancel();
     assert_eq!(asked.join().unwrap().unwrap_err().kind, TransportErrorKind::Cancelled);
-    let mut client = HttpFetch::new(HttpConfig::default(), FetchLimits::default()).unwrap();
+    let mut client = HttpFetch::new(HttpConfig::default(), here()).unwrap();
     let error = client.fetch(&FetchRequest::ocsp("ldap://127.0.0.1/cn=x?cACertificate", b"0"), &quick()).unwrap_err();
     assert_eq!(error.kind, TransportErrorKind::Unsupported);
 }

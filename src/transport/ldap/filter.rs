@@ -79,7 +79,12 @@ fn unescaped(value: &str) -> Result<Vec<u8>, String> {
         out.push(match (first, behind) {
             (b'\\', [high, low, behind @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 rest = behind;
-                hex(*high) << 4 | hex(*low)
+                match hex(*high) << 4 | hex(*low) {
+                    control @ (0..=0x1f | 0x7f) => {
+                        return Err(format!("the filter holds the character U+{control:04X}"));
+                    }
+                    octet => octet,
+                }
             }
             (b'\\', _) => return Err("a backslash of the filter without two hexadecimal digits".to_owned()),
             _ => *first,
@@ -97,7 +102,7 @@ mod tests {
         let equal = |name: &str, value: &[u8]| element(0xa3, &[&element(4, &[name.as_bytes()]), &element(4, &[value])]);
         assert_eq!(encode("(objectClass=*)").unwrap(), element(0x87, &[b"objectClass"]));
         assert_eq!(encode("objectClass=pkiCA").unwrap(), equal("objectClass", b"pkiCA"));
-        assert_eq!(encode("(cn=a\\2a\\5c\\00=)").unwrap(), equal("cn", b"a*\\\0="));
+        assert_eq!(encode("(cn=a\\2a\\5c\\c3=)").unwrap(), equal("cn", b"a*\\\xc3="));
         let both = element(0xa0, &[&equal("cn", b"a"), &element(0xa2, &[&equal("o", b"b")])]);
         assert_eq!(encode("(&(cn=a)(!(o=b)))").unwrap(), both);
         let older = element(0xa6, &[&element(4, &[b"x"]), &element(4, &[b"3"])]);

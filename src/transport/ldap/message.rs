@@ -30,8 +30,10 @@ pub(super) fn search(url: &LdapUrl, seconds: u64) -> Vec<u8> {
     let small = |tag: u8, number: u8| element(tag, &[&[number]]);
     let seconds = u8::try_from(seconds).unwrap_or(i8::MAX as u8).min(i8::MAX as u8);
     // RFC 4523 section 2: asked for with ";binary". Servers that do not know the option have it without.
-    let binary = element(OCTET_STRING, &[url.attribute.name.as_bytes(), b";binary"]);
-    let plain = element(OCTET_STRING, &[url.attribute.name.as_bytes()]);
+    let both = |name: &str| {
+        [element(OCTET_STRING, &[name.as_bytes(), b";binary"]), element(OCTET_STRING, &[name.as_bytes()])].concat()
+    };
+    let attributes: Vec<u8> = url.attributes.iter().flat_map(|attribute| both(attribute.name)).collect();
     let request = element(
         SEARCH_REQUEST,
         &[
@@ -43,7 +45,7 @@ pub(super) fn search(url: &LdapUrl, seconds: u64) -> Vec<u8> {
             &small(INTEGER, seconds),
             &[0x01, 0x01, 0x00],
             &url.filter,
-            &element(SEQUENCE, &[&binary, &plain]),
+            &element(SEQUENCE, &[&attributes]),
         ],
     );
     element(SEQUENCE, &[&small(INTEGER, 1), &request])
@@ -121,8 +123,8 @@ fn read_entry(content: &[u8]) -> Option<Entry<'_>> {
 /// What was found so far.
 #[derive(Default)]
 pub(super) struct Found {
-    /// Lists or certificates.
-    pub(super) values: Vec<Vec<u8>>,
+    /// Lists or certificates, with what they are in PEM.
+    pub(super) values: Vec<(&'static str, Vec<u8>)>,
     pub(super) entries: u32,
     /// Attributes that were not asked for, in quotes.
     pub(super) other_attributes: Vec<String>,
@@ -135,17 +137,19 @@ impl Found {
     pub(super) fn take(&mut self, entry: &Entry<'_>, url: &LdapUrl) {
         self.entries += 1;
         for (description, values) in entry {
-            if !url.attribute.is_described_by(description) {
+            let Some(asked) = url.attributes.iter().find(|asked| asked.is_described_by(description)) else {
                 if self.other_attributes.len() < MAX_TOLD {
                     self.other_attributes.push(quoted(description));
                 }
                 continue;
-            }
+            };
             for value in values {
-                let parts = if url.attribute.is_pair { certificates_of(value) } else { vec![*value] };
+                let parts = if asked.is_pair { certificates_of(value) } else { vec![*value] };
                 for part in parts {
                     match self.values.len() < MAX_VALUES {
-                        true if self.values.iter().all(|known| known != part) => self.values.push(part.to_vec()),
+                        true if self.values.iter().all(|(_, known)| known != part) => {
+                            self.values.push((asked.label, part.to_vec()));
+                        }
                         true => {}
                         false => self.is_cut = true,
                     }
@@ -284,7 +288,7 @@ mod tests {
                 let Some(Message::Entry(entry)) = Message::read(&bytes) else { panic!("{name}") };
                 let mut found = Found::default();
                 found.take(&entry, &url());
-                assert_eq!(found.values, [b"one".to_vec(), b"two".to_vec()]);
+                assert_eq!(found.values, [("X509 CRL", b"one".to_vec()), ("X509 CRL", b"two".to_vec())]);
             }
         }
         let bytes = entry("authorityRevocationList;binary", &[b"one"], element);
@@ -302,7 +306,7 @@ mod tests {
         let Some(Message::Entry(entry)) = Message::read(&bytes) else { panic!() };
         let mut found = Found::default();
         found.take(&entry, &url);
-        assert_eq!(found.values, [b"forward".to_vec(), b"reverse".to_vec()]);
+        assert_eq!(found.values, [("CERTIFICATE", b"forward".to_vec()), ("CERTIFICATE", b"reverse".to_vec())]);
     }
 
     #[test]

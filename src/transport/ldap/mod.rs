@@ -17,7 +17,7 @@ mod message;
 mod url;
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,11 +34,29 @@ use crate::asn1::pem;
 /// Most messages of one answer: entries, references, the end.
 const MAX_MESSAGES: u32 = 32;
 
+/// LDAP, and the global catalog of Active Directory.
+const PORTS: [u16; 2] = [389, 3268];
+
+const OWN_WORD: &str = "it is asked where the host is allowed or is the directory of the settings";
+
 /// What a URL names, if it is there and is one thing of its kind, or several that stand for one another.
-pub(super) fn fetch(url: &LdapUrl, network: &HttpConfig, limits: &ExchangeLimits) -> Result<Fetched, TransportError> {
+///
+/// Where to ask is a stranger's choice: a port that is no directory's, and this machine and its link, only by the word of the
+/// device's owner (`is_own`).
+pub(super) fn fetch(
+    url: &LdapUrl,
+    is_own: bool,
+    network: &HttpConfig,
+    limits: &ExchangeLimits,
+) -> Result<Fetched, TransportError> {
+    let is_own = is_own || url.is_own;
+    if !is_own && !PORTS.contains(&url.port) {
+        let words = format!("{} is no port of directories (389, 3268); {OWN_WORD}", url.port);
+        return Err(about(url, limit(words)));
+    }
     let link = Link::new(Arc::clone(&network.resolver), None, None, None);
     link.begin(limits.cancel.as_ref());
-    let mut line = Line::open(url, network, limits, &link).map_err(|error| about(url, error))?;
+    let mut line = Line::open(url, is_own, network, limits, &link).map_err(|error| about(url, error))?;
     let found = line.search(url, limits.max_reply_bytes).map_err(|error| about(url, error))?;
     // The server notices that it may close. Whether it does is its own affair.
     let _ = line.send(&message::UNBIND);
@@ -64,15 +82,17 @@ fn document(url: &LdapUrl, found: Found) -> Result<Fetched, TransportError> {
             };
             let words = match found.entries {
                 0 => "the directory has no such entry, or shows it to nobody unknown".to_owned(),
-                _ => format!("the entry has no attribute {}{others}", url.attribute.name),
+                _ => {
+                    let asked: Vec<&str> = url.attributes.iter().map(|attribute| attribute.name).collect();
+                    format!("the entry has no attribute {}{others}", asked.join(" and no "))
+                }
             };
             return Err(about(url, broken(Phase::Body, words)));
         }
-        [one] => one.clone(),
-        several => several
-            .iter()
-            .flat_map(|value| pem::encode(url.attribute.label, value).bytes().collect::<Vec<_>>())
-            .collect(),
+        [(_, one)] => one.clone(),
+        several => {
+            several.iter().flat_map(|(label, value)| pem::encode(label, value).bytes().collect::<Vec<_>>()).collect()
+        }
     };
     Ok(Fetched::Document(Document { bytes, url: url.to_string(), ..Document::default() }))
 }
@@ -88,6 +108,7 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn open(
         url: &LdapUrl,
+        is_own: bool,
         network: &HttpConfig,
         limits: &ExchangeLimits,
         link: &'a Link,
@@ -103,6 +124,9 @@ impl<'a> Line<'a> {
         let failed = |phase| move |error: io::Error| io_error(&error, phase, link);
         link.enter(Phase::Resolve);
         let addresses = link.addresses(host, port, Some(left())).map_err(failed(Phase::Resolve))?;
+        if !is_own && network.proxy.is_none() && addresses.iter().any(|address| is_near(address.ip())) {
+            return Err(limit(format!("the URL leads to this machine or its own link; {OWN_WORD}")));
+        }
         link.enter(Phase::Connect);
         let stream = race(&addresses, Some(connected_by), link).map_err(|error| {
             let error = error.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address"));
@@ -199,6 +223,18 @@ impl<'a> Line<'a> {
         match left.is_zero() {
             true => Err(io_error(&io::ErrorKind::TimedOut.into(), phase, self.link)),
             false => Ok(left),
+        }
+    }
+}
+
+/// Whether an address is of this machine or reaches no further than its link.
+fn is_near(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            v4.is_loopback() || v4.is_unspecified() || v4.is_link_local() || v4.is_broadcast() || v4.is_multicast()
+        }
+        IpAddr::V6(v6) => {
+            v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || v6.segments()[0] & 0xffc0 == 0xfe80
         }
     }
 }

@@ -49,9 +49,12 @@ impl Attribute {
 pub(in super::super) struct LdapUrl {
     pub(in super::super) host: String,
     pub(in super::super) port: u16,
+    /// Named by the device's owner: asked wherever it is.
+    pub(in super::super) is_own: bool,
     /// The entry's name, as a directory reads it (RFC 4514).
     pub(super) name: String,
-    pub(super) attribute: &'static Attribute,
+    /// At least one.
+    pub(super) attributes: Vec<&'static Attribute>,
     /// 0 the entry alone, 1 those below it, 2 both and all below.
     pub(super) scope: u8,
     /// DER of a Filter.
@@ -108,8 +111,9 @@ impl LdapUrl {
         Ok(LdapUrl {
             host: host.to_ascii_lowercase(),
             port,
+            is_own: directory.is_some_and(|own| own.eq_ignore_ascii_case(authority)),
             name,
-            attribute: known_attribute(&attributes)?,
+            attributes: known_attributes(&attributes)?,
             scope,
             filter: filter::encode(if filter.is_empty() { "(objectClass=*)" } else { &filter }).map_err(invalid)?,
             text: text.to_owned(),
@@ -123,15 +127,25 @@ impl fmt::Display for LdapUrl {
     }
 }
 
-/// RFC 5280 section 4.2.1.13: one attribute, and which.
-fn known_attribute(description: &str) -> Result<&'static Attribute, TransportError> {
-    if description.is_empty() || description.contains(',') {
-        return Err(invalid("expected one attribute in the URL, such as certificateRevocationList;binary".to_owned()));
+/// RFC 5280 sections 4.2.1.13 and 4.2.2.1: one attribute of a list, or several of certificates. What is none of them is not asked
+/// for, whatever a URL says.
+fn known_attributes(descriptions: &str) -> Result<Vec<&'static Attribute>, TransportError> {
+    let known = |description: &str| ATTRIBUTES.iter().find(|attribute| attribute.is_described_by(description));
+    let mut found: Vec<&'static Attribute> = Vec::new();
+    for attribute in descriptions.split(',').filter_map(known) {
+        if !found.contains(&attribute) {
+            found.push(attribute);
+        }
     }
-    ATTRIBUTES.iter().find(|attribute| attribute.is_described_by(description)).ok_or_else(|| {
-        let known: Vec<&str> = ATTRIBUTES.iter().map(|attribute| attribute.name).collect();
-        invalid(format!("the attribute {} is none of {} (RFC 4523)", quoted(description), known.join(", ")))
-    })
+    if found.is_empty() {
+        let all: Vec<&str> = ATTRIBUTES.iter().map(|attribute| attribute.name).collect();
+        let words = match descriptions {
+            "" => "the URL names no attribute".to_owned(),
+            given => format!("{} is no attribute of lists or certificates", quoted(given)),
+        };
+        return Err(invalid(format!("{words}; expected {} (RFC 4523)", all.join(", "))));
+    }
+    Ok(found)
 }
 
 /// A part of the URL without its percent-encoding (RFC 3986 section 2.1).
@@ -149,7 +163,12 @@ fn decoded(part: &str, what: &str) -> Result<String, TransportError> {
             _ => *first,
         });
     }
-    String::from_utf8(bytes).map_err(|_| invalid(format!("{what} is not UTF-8")))
+    let text = String::from_utf8(bytes).map_err(|_| invalid(format!("{what} is not UTF-8")))?;
+    match text.chars().find(|c| c.is_control()) {
+        // RFC 4514 section 2.4 has them escaped; in clear they would be lines for a service that reads lines.
+        Some(c) => Err(invalid(format!("{what} holds {}, which belongs into no name", character(c)))),
+        None => Ok(text),
+    }
 }
 
 /// The value of a hexadecimal digit.
@@ -170,20 +189,25 @@ mod tests {
 
     #[test]
     fn urls_as_directories_and_ad_cs_write_them_are_read() {
+        let many = LdapUrl::parse(
+            "ldap://h/cn=exampleCA,dc=example?cACertificate;binary,crossCertificatePair;binary,mail",
+            None,
+        );
+        let names: Vec<&str> = many.unwrap().attributes.iter().map(|attribute| attribute.name).collect();
+        assert_eq!(names, ["cACertificate", "crossCertificatePair"], "the example of RFC 5280 section 4.2.2.1");
         let plain =
             LdapUrl::parse("LDAP://Directory.example/cn=CA,o=X?certificateRevocationList;binary", None).unwrap();
         assert_eq!((plain.host.as_str(), plain.port, plain.scope), ("directory.example", 389, 0));
-        assert_eq!((plain.name.as_str(), plain.attribute.name), ("cn=CA,o=X", "certificateRevocationList"));
+        assert_eq!((plain.name.as_str(), plain.attributes[0].name), ("cn=CA,o=X", "certificateRevocationList"));
         let ad = "ldap:///CN=Issuing%20CA,CN=srv,CN=CDP,DC=corp,DC=example?certificateRevocationList?base?objectClass=cRLDistributionPoint";
         assert!(LdapUrl::parse(ad, None).unwrap_err().detail.contains("names no host"));
         let found = LdapUrl::parse(ad, Some("dc.corp.example:3268")).unwrap();
         assert_eq!((found.host.as_str(), found.port), ("dc.corp.example", 3268));
         assert_eq!(found.name, "CN=Issuing CA,CN=srv,CN=CDP,DC=corp,DC=example");
         let v6 = LdapUrl::parse("ldap://[2001:db8::7]:1389/c=GB?2.5.4.37?sub?(cn=x)", None).unwrap();
-        assert_eq!((v6.host.as_str(), v6.port, v6.scope, v6.attribute.name), ("2001:db8::7", 1389, 2, "cACertificate"));
         assert_eq!(
-            LdapUrl::parse("ldap://h?cACertificate?", None).err().map(|e| e.kind),
-            Some(TransportErrorKind::Invalid)
+            (v6.host.as_str(), v6.port, v6.scope, v6.attributes[0].name),
+            ("2001:db8::7", 1389, 2, "cACertificate")
         );
         assert_eq!(LdapUrl::parse("ldap://h/o=%C3%96l?cACertificate", None).unwrap().name, "o=Öl");
     }
@@ -194,10 +218,12 @@ mod tests {
             ("ldaps://h/cn=x?cACertificate", "expected ldap://"),
             ("ldap:cn=x", "expected ldap://"),
             ("ldap://user:pw@h/cn=x?cACertificate", "user name"),
-            ("ldap://h/cn=x", "expected one attribute"),
-            ("ldap://h/cn=x?cACertificate,userPassword", "expected one attribute"),
-            ("ldap://h/cn=x?userPassword", "none of certificateRevocationList"),
-            ("ldap://h/cn=x?*", "none of certificateRevocationList"),
+            ("ldap://h/cn=x", "names no attribute"),
+            ("ldap://h/cn=x?userPassword,mail", "is no attribute of lists or certificates"),
+            ("ldap://h/cn=x?*", "is no attribute of lists or certificates"),
+            ("ldap://h/cn=%0d%0aFLUSHALL%0d%0a?cACertificate", "U+000D"),
+            ("ldap://h/cn=x?cACertificate?sub?(cn=%0aSET)", "U+000A"),
+            ("ldap://h/cn=x?cACertificate?sub?(cn=\\0d\\0a)", "U+000D"),
             ("ldap://h/cn=x?cACertificate?all", "scope"),
             ("ldap://h/cn=x?cACertificate?base?(cn=*a*)", "wildcards"),
             ("ldap://h/cn=x?cACertificate?base??!bindname=cn=y", "extension"),
