@@ -24,6 +24,17 @@ KEYS = {"ktri": "RSA", "kari": "P-256", "pwri": "secret"}
 """By what a generated key is encrypted, and which credential leads to that."""
 
 
+IMITATED = {
+    "insta": ("secret", "ir"),
+    "xipki": ("certificate", "ir", "kur", "central key"),
+    "cryptlib": ("octets", "ir"),
+    "trustpoint": ("secret", "ir"),
+}
+"""CAs that our test CA behaves like, by what a device is known there, and what works."""
+OCTETS = bytes.fromhex("9307e400ff512bc318")
+"""A reference value that is no text, as cryptlib has them."""
+
+
 EXCUSES = {
     (RA_FORWARDING, "p10cr"): Obstacle(
         "CmpRaComponent takes certReqId 0 only in cp, where RFC 9483 section 4.1.4 has -1", "CertReqId must be 0"
@@ -36,8 +47,8 @@ EXCUSES = {
         "is not wrapped in SignedData",
     ),
     (RA_FORWARDING, "central key, kari"): Obstacle(
-        "CmpRaComponent agrees on keys only with certificates whose keyUsage has keyAgreement, which an IDevID has not",
-        "cannot create cipher: No such algorithm: 1.2.840.10045.2.1",
+        "CmpRaComponent labels the signed key package id-data, where RFC 9483 section 4.1.6 has id-signedData",
+        "is not wrapped in SignedData",
     ),
     (RA_FORWARDING, "central key, pwri"): Obstacle(
         "CmpRaComponent wraps by RFC 3211's PWRI-KEK, where RFC 9481 section 4.3 has AES key wrap",
@@ -124,6 +135,15 @@ class Further:
                 yield Conversation(
                     "Python", ca.label, f"{possession}, {kind}",
                     lambda kind=kind, possession=possession: self._encrypted(ca, kind, possession),  # type: ignore[misc]
+                )  # fmt: skip
+
+    def with_imitations(self) -> Iterator[Conversation]:
+        """Our Python client, and our test CA with the habits of CAs that cannot be had here: under the profile for each."""
+        for ca, (by, *operations) in IMITATED.items():
+            for operation in operations:
+                yield Conversation(
+                    "Python", f"{OUR_CA}, like={ca},", f"{operation} by {by}",
+                    lambda ca=ca, by=by, operation=operation: self._imitated(ca, by, operation),  # type: ignore[misc]
                 )  # fmt: skip
 
     def with_openssl(self, peer: Peer) -> Iterator[Conversation]:
@@ -217,6 +237,34 @@ class Further:
         devid = self._devid
         issued = devid.Client(self._config(url, kind)).enroll_central(SUBJECT, key_kind="P-256").run()
         assert issued.private_key is not None and issued.private_key.public_key in issued.certificate.der, "not that key"
+
+    def _imitated(self, name: str, by: str, operation: str) -> None:
+        devid, ca = self._devid, self._ca
+        ca.set(like=name)
+        try:
+            config = devid.Config(ca.cmp_url, cmp_anchors=ca.root, enrolment_anchors=ca.root, profile=name)
+            if by == "octets":
+                ca.control(f"secret-octets={OCTETS.hex()}:{ca.secret.decode()}")
+                config.set_secret(OCTETS, ca.secret)
+            elif by == "secret":
+                config.set_secret(ca.reference, ca.secret)
+            else:
+                config = devid.Config(
+                    ca.cmp_url, cmp_anchors=ca.read("self-signed-signer.pem"), enrolment_anchors=ca.root, profile=name
+                )
+                config.set_credential(*ca.idevid())
+            if operation == "central key":
+                issued = devid.Client(config).enroll_central(SUBJECT, key_kind="P-256").run()
+                assert issued.private_key.public_key in issued.certificate.der, "not that key"
+                return
+            key = devid.Key.generate("P-256")
+            issued = devid.Client(config).enroll(key, SUBJECT).run()
+            assert key.public_key in issued.certificate.der, "the certificate is for another key"
+            if operation == "kur":
+                config.set_credential(key, issued.certificate.pem.encode() + ca.read("issuing.pem"))
+                devid.Client(config).renew(devid.Key.generate("P-256")).run()
+        finally:
+            ca.reset()
 
     def _encrypted(self, ca: Ca, kind: str, possession: str) -> None:
         devid, material = self._devid, self._material

@@ -74,6 +74,7 @@ def main() -> int:
         beyond = further.Further(testca, system, material, folder)
         for peer in all_peers:
             more += [*beyond.from_openssl(peer), *beyond.with_openssl(peer)]
+        more += beyond.with_imitations()
         if not options.short:
             try:
                 jvm = stack.enter_context(siemens.start())

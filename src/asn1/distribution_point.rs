@@ -251,14 +251,12 @@ fn access_urls(certificate: &Certificate, method: Oid) -> Vec<String> {
     read().unwrap_or_default()
 }
 
-/// A URI of printable ASCII; anything else is no URL (RFC 3986) and might reshape a request or a log line.
+/// A URI of printable ASCII, blanks as they have to be sent (AD CS, and people, write them as they are, and behind the URL); anything
+/// else is no URL (RFC 3986) and might reshape a request or a log line.
 fn url(name: GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::Uri(uri) if !uri.is_empty() && uri.iter().all(|b| b.is_ascii_graphic()) => {
-            String::from_utf8(uri.to_vec()).ok()
-        }
-        _ => None,
-    }
+    let GeneralName::Uri(uri) = name else { return None };
+    let uri = std::str::from_utf8(uri.trim_ascii()).ok()?.replace(' ', "%20");
+    (!uri.is_empty() && uri.bytes().all(|b| b.is_ascii_graphic())).then_some(uri)
 }
 
 #[cfg(test)]
@@ -282,6 +280,23 @@ mod tests {
         assert_eq!(points[0].name, Some(DistributionPointName::Full(names)));
         assert_eq!(points[0].reasons, Some(ReasonSet(0b110)), "keyCompromise and cACompromise");
         assert_eq!(points[0].crl_issuer, [GeneralName::Directory(&[0x30, 0x00])]);
+    }
+
+    #[test]
+    fn urls_with_blanks_are_urls_and_with_other_characters_none() {
+        for (written, read) in [
+            ("http://a.example/Corp CA.crl", Some("http://a.example/Corp%20CA.crl")),
+            (" http://a.example/1.crl\r\n", Some("http://a.example/1.crl")),
+            (
+                "ldap://d.example/CN=L root,O=A B?cACertificate",
+                Some("ldap://d.example/CN=L%20root,O=A%20B?cACertificate"),
+            ),
+            ("http://a.example/1\r\n.crl", None),
+            ("http://a.example/\u{e9}.crl", None),
+            ("  ", None),
+        ] {
+            assert_eq!(url(GeneralName::Uri(written.as_bytes())).as_deref(), read, "{written}");
+        }
     }
 
     #[test]

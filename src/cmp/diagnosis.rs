@@ -76,8 +76,8 @@ type Rule = (fn(&Case<'_>) -> bool, &'static str);
 /// Known deviations and misunderstandings, the most particular first. The switches are those of `docs/known-cas.md`.
 const HINTS: &[Rule] = &[
     (
-        |c| c.lacks_anchors() && c.by_mac() && c.is_signed() && c.answers(BodyType::ERROR),
-        "the reference value may be wrong, or the secret used up: the CA answered a MAC request with a signed error; its words can be read once the signer's root is among the CMP anchors, which a shared secret alone does not need",
+        |c| c.is(Code::ProtectionInvalid) && c.by_mac() && c.is_signed() && c.answers(BodyType::ERROR),
+        "the reference value may be wrong, or the secret used up: the CA answered a MAC request with a signed error; its words count once its signer is believed: its root among the CMP anchors, and the signer pinned or named where it has no office",
     ),
     (
         |c| c.is(Code::ProtectionInvalid) && c.by_mac() && c.is_signed() && !c.context.tolerance.signature_answers_mac,

@@ -13,6 +13,9 @@ use crate::asn1::x509::{Certificate, hex, read_oid};
 use crate::codes::Code;
 use crate::crypto::{CryptoError, DigestAlgorithm, KeyKind, Provider, SignatureAlgorithm, dsa};
 
+/// What takes a weak algorithm or key, for those who have the switch: validators of peers.
+pub(super) const WEAK_SWITCH: &str = "; allow_weak takes it";
+
 /// A reason against a certificate.
 #[derive(Clone)]
 pub(super) struct Objection {
@@ -169,7 +172,7 @@ fn is_unknown_key(spki: &[u8]) -> bool {
 fn against_size(kind: KeyKind, allow_weak: bool) -> Option<Objection> {
     match kind {
         KeyKind::Rsa(bits) if bits < 2048 && !allow_weak => {
-            let words = format!("an RSA key of {bits} bits, at least 2048 are demanded; allow_weak takes it");
+            let words = format!("an RSA key of {bits} bits, at least 2048 are demanded{WEAK_SWITCH}");
             objection(Code::WeakAlgorithm, words)
         }
         _ => None,
@@ -232,7 +235,7 @@ fn against_unknown_signature(
         Err(error) => return objection(Code::Algorithm, error.to_string()),
     };
     if let Some(weakness) = algorithm.weakness().filter(|_| !allow_weak) {
-        return objection(Code::WeakAlgorithm, format!("the signature is {weakness}; allow_weak takes it"));
+        return objection(Code::WeakAlgorithm, format!("the signature is {weakness}{WEAK_SWITCH}"));
     }
     let kind = match KeyKind::of_spki(signer_spki) {
         Ok(kind) => kind,
@@ -265,7 +268,7 @@ fn against_dsa_signature(
     allow_weak: bool,
 ) -> Option<Objection> {
     if !allow_weak {
-        return objection(Code::WeakAlgorithm, "the signature is made with DSA; allow_weak takes it");
+        return objection(Code::WeakAlgorithm, format!("the signature is made with DSA{WEAK_SWITCH}"));
     }
     match dsa::verify(provider, digest, signer_spki, signed.tbs(), signed.signature()) {
         Ok(()) => None,

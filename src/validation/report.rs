@@ -1,5 +1,6 @@
 //! What a validation found: never a bare yes or no.
 
+use super::certificate::WEAK_SWITCH;
 use super::checks::{Checks, NameCheck, Profile};
 use super::revocation_policy::{RevocationMode, RevocationScope};
 use crate::asn1::oid::Oid;
@@ -146,8 +147,13 @@ impl Report {
         &self.findings
     }
 
-    /// The most telling reason why the certificate is not valid; `None` if it is.
+    /// The most telling reason why the certificate is not valid; `None` if it is. A switch of validators is not named: who
+    /// enrols, imports or speaks TLS has none.
     pub fn error(&self) -> Option<Error> {
+        self.reason(|text| text.replace(WEAK_SWITCH, ""))
+    }
+
+    fn reason(&self, words: impl FnOnce(&str) -> String) -> Option<Error> {
         if self.is_valid() {
             return None;
         }
@@ -155,9 +161,10 @@ impl Report {
             return Some(Error::new(Code::NoPath, "no path to a trust anchor"));
         };
         let index = finding.certificate_index.and_then(|i| u32::try_from(i).ok());
+        let text = words(&finding.text);
         let words = match &self.about {
-            Some(certificate) if index.is_some_and(|index| index > 0) => format!("{certificate}: {}", finding.text),
-            _ => finding.text.clone(),
+            Some(certificate) if index.is_some_and(|index| index > 0) => format!("{certificate}: {text}"),
+            _ => text,
         };
         Some(Error::new(finding.code, words).with(|facts| facts.certificate_index = index))
     }
@@ -165,7 +172,7 @@ impl Report {
     /// The same as an answer to the question whether the certificate is valid: a code of the class of validation, whatever it
     /// is refused for. What the finding's own code says more is in the report.
     pub fn refusal(&self) -> Option<Error> {
-        self.error().map(|error| error.recoded(validation_code))
+        self.reason(str::to_owned).map(|error| error.recoded(validation_code))
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) mod bit {
     pub const BAD_DATA_FORMAT: u32 = 5;
     pub const BAD_POP: u32 = 9;
     pub const CERT_REVOKED: u32 = 10;
+    pub const CERT_CONFIRMED: u32 = 11;
     pub const WRONG_INTEGRITY: u32 = 12;
     pub const BAD_RECIPIENT_NONCE: u32 = 13;
     pub const BAD_SENDER_NONCE: u32 = 18;
@@ -84,6 +85,8 @@ pub(crate) struct Transaction {
     pub(crate) polls_left: u32,
     pub(crate) delayed_nonce: Vec<u8>,
     pub(crate) issued: Option<Vec<u8>>,
+    /// Whether it was confirmed, or turned down.
+    pub(crate) is_confirmed: bool,
     pub(crate) implicit: bool,
     /// senderNonces of the client so far.
     pub(crate) seen_nonces: Vec<Vec<u8>>,
@@ -240,6 +243,7 @@ impl TestCa {
                 polls_left,
                 delayed_nonce,
                 issued,
+                is_confirmed: false,
                 implicit,
                 id: knobs.cert_req_id,
                 seen_nonces: Vec::new(),
@@ -348,6 +352,13 @@ impl TestCa {
                 return refuse(bit::BAD_CERT_TEMPLATE, format!("the template has field [{}]", field.tag & 0x1f));
             }
         }
+        // RFC 4211 section 5.
+        if template.tagged(0x80).is_some_and(|version| version.value() != [2]) {
+            return refuse(bit::BAD_CERT_TEMPLATE, "the template's version is not 2");
+        }
+        if template.tagged(0xa3).is_some_and(|issuer| issuer.value() != self.issuing.name()) {
+            return refuse(bit::BAD_CERT_TEMPLATE, "the template names another issuer");
+        }
         // TS 33.310: who asks for no name is given one, and says by poposkInput whose request it is.
         let is_nameless = template.tagged(0xa5).is_none() && number != 7;
         let subject = match template.tagged(0xa5) {
@@ -364,6 +375,9 @@ impl TestCa {
         let mut extensions = Vec::new();
         if let Some(list) = template.tagged(0xa9) {
             extensions = crate::certs::read_extensions(list)?;
+        }
+        if extensions.iter().any(|e| e.0 == crate::certs::BASIC_CONSTRAINTS && e.2.windows(3).any(|w| w == [1, 1, 0xff])) {
+            return refuse(bit::BAD_CERT_TEMPLATE, "no CA is certified here");
         }
         if subject == [0x30, 0x00] && !extensions.iter().any(|e| e.0 == SUBJECT_ALT_NAME) {
             return refuse(bit::BAD_CERT_TEMPLATE, "neither subject nor subjectAltName");
@@ -539,10 +553,15 @@ impl TestCa {
         }
         let transaction = self.transactions.get_mut(&header.transaction).expect("known by now");
         let Some(issued) = transaction.issued.clone() else {
-            return refuse(bit::BAD_REQUEST, "nothing to confirm");
+            // RFC 9810 section 5.2.3: once is enough.
+            let is_over = transaction.is_confirmed;
+            return match is_over {
+                true => refuse(bit::CERT_CONFIRMED, "confirmed already"),
+                false => refuse(bit::BAD_REQUEST, "nothing to confirm"),
+            };
         };
         if transaction.implicit {
-            return refuse(11, "confirmed already, by implicitConfirm");
+            return refuse(bit::CERT_CONFIRMED, "confirmed already, by implicitConfirm");
         }
         let [status] = &content.children[..] else {
             return refuse(bit::BAD_REQUEST, "not exactly one CertStatus");
@@ -569,6 +588,7 @@ impl TestCa {
             None => true,
         };
         transaction.issued = None;
+        transaction.is_confirmed = true;
         let serial = Parsed::read(&issued)?.serial;
         if accepted {
             self.confirmed.push(issued);
@@ -672,11 +692,19 @@ impl TestCa {
                 self.take_passphrase(item.at(1)?, credential)?;
                 (kind, Vec::new())
             }
+            // RFC 9483 section 4.3.1.
+            Some("17") if item.children.len() > 1 => {
+                return refuse(bit::BAD_DATA_FORMAT, "a question for caCerts with a value");
+            }
             Some("17") => (kind, seq(&[&self.issuing.certificate, &self.ra_certificates.concat()])),
             Some("19") => (kind, request_template()),
             Some("20") => ("1.3.6.1.5.5.7.4.18".to_owned(), self.root_update(now)),
             Some("22") => {
-                let known = item.at(1)?.at(0)?.children.get(1).map(|t| String::from_utf8_lossy(t.value()).into_owned());
+                let status = item.at(1)?.at(0)?;
+                if status.children.is_empty() {
+                    return refuse(bit::BAD_DATA_FORMAT, "a CRLStatus that names no list");
+                }
+                let known = status.children.get(1).map(|t| String::from_utf8_lossy(t.value()).into_owned());
                 let known = known.map(|t| unix_of(&if t.len() == 13 { format!("20{t}") } else { t })).transpose()?;
                 let is_newer = known.is_none_or(|known| known < now - 60);
                 ("1.3.6.1.5.5.7.4.23".to_owned(), if is_newer { seq(&[&self.crl(now)]) } else { Vec::new() })

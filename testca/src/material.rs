@@ -15,6 +15,7 @@ impl TestCa {
     /// | --- | --- |
     /// | `root.pem`, `issuing.pem` | the operator's CAs |
     /// | `cmp-signer.pem` | who signs CMP answers |
+    /// | `self-signed-signer.pem` | who signs them where the knobs say `signer=self-signed` |
     /// | `supplier-root.pem`, `supplier.pem` | the supplier's CAs |
     /// | `idevid.pem`, `idevid.key`, `idevid-chain.pem` | the device's supplier-provided identity |
     /// | `idevid-rsa.*`, `idevid-ed25519.*` | the same with other keys |
@@ -35,6 +36,7 @@ impl TestCa {
         certificate("root.pem", &self.root.certificate)?;
         certificate("issuing.pem", &self.issuing.certificate)?;
         certificate("cmp-signer.pem", &self.cmp_signer.certificate)?;
+        certificate("self-signed-signer.pem", &self.self_signed_signer.certificate)?;
         certificate("supplier-root.pem", &self.supplier_root.certificate)?;
         certificate("supplier.pem", &self.supplier.certificate)?;
         holder("idevid", &self.idevid("devid test device 1", KeyType::P256, now))?;

@@ -6,7 +6,7 @@ use devid::asn1::der::{Cursor, Tag, element, sequence};
 use devid::asn1::name::Name;
 use devid::asn1::oid;
 use devid::client::Subject;
-use devid::cmp::{Action, Information, Question, Signer};
+use devid::cmp::{ActionKind, Information, Question, Signer};
 use devid::crypto::algorithm::encode_oid;
 use devid::crypto::keys::key_matches_certificate;
 use devid::crypto::{KeyKind, SignatureAlgorithm};
@@ -112,9 +112,9 @@ fn whatever_is_wrong_no_error_message_goes_out() {
             let mut device = Device::enrolling_with(&ca);
             for _ in 0..8 {
                 match device.step() {
-                    Ok(Action::Send) => device.exchange(&mut ca),
-                    Ok(Action::Wait) => device.clock = device.clock.plus(i64::from(device.operation.wait_seconds())),
-                    Ok(Action::Accept) => device.operation.accept().unwrap(),
+                    Ok(ActionKind::Send) => device.exchange(&mut ca),
+                    Ok(ActionKind::Wait) => device.clock = device.clock.plus(i64::from(device.wait_seconds())),
+                    Ok(ActionKind::Accept) => device.operation.accept().unwrap(),
                     Ok(_) | Err(_) => break,
                 }
             }
@@ -128,7 +128,7 @@ fn whatever_is_wrong_no_error_message_goes_out() {
     // Nor when the owner refuses.
     let mut ca = MockCa::new();
     let mut device = Device::enrolling_with(&ca);
-    assert_eq!(device.exchange_until_other(&mut ca), Ok(Action::Accept));
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Accept));
     device.operation.reject("not mine").unwrap();
     assert!(device.exchange_until_other(&mut ca).is_err());
     assert_eq!(ca.bodies(), ["ir", "certConf"]);

@@ -29,6 +29,7 @@ const BAD_CERT_ID: u8 = 4;
 const BAD_DATA_FORMAT: u8 = 5;
 const BAD_POP: u8 = 9;
 const CERT_REVOKED: u8 = 10;
+const CERT_CONFIRMED: u8 = 11;
 const BAD_CERT_TEMPLATE: u8 = 19;
 const NOT_AUTHORIZED: u8 = 23;
 
@@ -177,6 +178,12 @@ fn faults_in_the_body_are_answered_by_a_rejection_in_the_body_that_was_asked_for
     let numbered = message(&seq(&[&int(7), &template(&key, &[])]), &key);
     let serial = tlv(0x81, &[&[1]]);
     let with_serial = seq(&[&int(0), &seq(&[&serial, &template(&key, &[])[2..]])]);
+    let spki = Node::parse(&key.spki).unwrap();
+    let (name, public) = (tlv(0xa5, &[&common_name("device 1")]), tlv(0xa6, &[spki.value()]));
+    let of_version = |version: u8| seq(&[&int(0), &seq(&[&tlv(0x80, &[&[version]]), &name, &public])]);
+    let by_another = seq(&[&int(0), &seq(&[&tlv(0xa3, &[&common_name("another CA")]), &name, &public])]);
+    let is_ca = tlv(0xa9, &[&extension("2.5.29.19", true, &seq(&[&[1, 1, 0xff]]))]);
+    let as_ca = seq(&[&int(0), &template(&key, &is_ca)]);
     let stolen = message(&seq(&[&int(0), &template(&key, &[])]), &other);
     let vouched = seq(&[&seq(&[&int(0), &template(&key, &[])]), &[0x80, 0x00]]);
     let pkcs10 = |version: i64, signer: &Key| {
@@ -191,6 +198,9 @@ fn faults_in_the_body_are_answered_by_a_rejection_in_the_body_that_was_asked_for
         ("two requests", IR, seq(&[&good, &good]), IP, BAD_REQUEST),
         ("certReqId 7", IR, seq(&[&numbered]), IP, BAD_REQUEST),
         ("serialNumber in the template", IR, seq(&[&message(&with_serial, &key)]), IP, BAD_CERT_TEMPLATE),
+        ("version 1 of the template", IR, seq(&[&message(&of_version(1), &key)]), IP, BAD_CERT_TEMPLATE),
+        ("another issuer", IR, seq(&[&message(&by_another, &key)]), IP, BAD_CERT_TEMPLATE),
+        ("a CA", IR, seq(&[&message(&as_ca, &key)]), IP, BAD_CERT_TEMPLATE),
         ("another key's proof", IR, seq(&[&stolen]), IP, BAD_POP),
         ("raVerified by a device", IR, seq(&[&vouched]), IP, NOT_AUTHORIZED),
         ("an INTEGER for a request", IR, seq(&[&int(1)]), IP, BAD_DATA_FORMAT),
@@ -248,7 +258,11 @@ fn a_confirmation_is_accepted_or_a_rejection_and_nothing_between() {
         let answer = hand.go_on(CERT_CONF, &confirmation(&certificate, &status));
         let counts = (hand.ca.confirmed.len(), hand.ca.rejected.len());
         match taken {
-            Some(true) => assert_eq!((answer.body, counts), (PKI_CONF, (1, 0)), "{status:02x?}"),
+            Some(true) => {
+                assert_eq!((answer.body, counts), (PKI_CONF, (1, 0)), "{status:02x?}");
+                let again = hand.go_on(CERT_CONF, &confirmation(&certificate, &status));
+                assert!(again.is_refusal(ERROR, CERT_CONFIRMED), "once is enough: {again:?}");
+            }
             Some(false) => assert_eq!((answer.body, counts), (PKI_CONF, (0, 1)), "{status:02x?}"),
             None => {
                 assert!(answer.is_refusal(ERROR, BAD_REQUEST), "{status:02x?}: {answer:?}");

@@ -32,7 +32,7 @@ pub fn run(command: &Validate, loaded: &Loaded, output: Output) -> Result<Exit, 
     let validator = validator(command, loaded, output)?;
     let at = CheckTime::At(system_time());
     let report = if command.fetch || settings.peers.fetch {
-        let options = StatusOptions::default();
+        let options = StatusOptions { directory: settings.peers.directory.clone(), ..StatusOptions::default() };
         let mut fetch = built_in(&options)?;
         let provider = Arc::clone(&validator.provider);
         let mut fetcher = match &validator.memory {

@@ -364,6 +364,7 @@ pub const ALL: &[Key] = &[
     key("peers.purpose", Kind::Text, "any", "What a peer's certificate must be for, such as serverAuth."),
     key("peers.status", Kind::OneOf(&["off", "soft", "hard"]), "soft", "How revocation is looked at."),
     key("peers.fetch", Kind::Switch, "false", "Fetch CRLs and OCSP answers by the URLs in certificates."),
+    key("peers.directory", Kind::Text, "none", "Directory that ldap: URLs without a host mean, as HOST or HOST:PORT."),
     key("run.status-file", Kind::Path, "none", "devid run keeps the JSON of devid status there."),
 ];
 

@@ -89,7 +89,7 @@ impl Device {
         if !self.settings.peers.fetch {
             return self.open_peer_offline(request);
         }
-        let options = StatusOptions::default();
+        let options = StatusOptions { directory: self.settings.peers.directory.clone(), ..StatusOptions::default() };
         let mut fetch = built_in(&options)?;
         let mut fetcher = StatusFetcher::with_store(default_provider(), options, self.store.clone());
         fetcher.open_peer(request, &mut fetch).map(|(answer, key)| (answer.report, key))

@@ -82,7 +82,7 @@ impl LdapUrl {
         let authority = match (authority, directory) {
             ("", Some(directory)) => directory,
             ("", None) => {
-                let words = "the URL names no host: it means the directory of its own network (setting directory)";
+                let words = "the URL names no host: it means the directory of its own network (setting directory, peers.directory)";
                 return Err(invalid(words.to_owned()));
             }
             (given, _) => given,
