@@ -89,7 +89,8 @@ typedef int32_t devid_standing;
 typedef int32_t devid_clock;
 
 /**
- * Names the device, so that those of a fleet renew at different times. Default: the names in the certificate.
+ * Names the device, so that those of a fleet renew at different times, and device memory that was copied from another device is
+ * noticed: devid_renewal_is_copied(). Default: the names in the certificate, and no copy is noticed.
  *
  * @param renewal  Not NULL.
  * @param id       Such as a serial number; the same after each reboot. Not NULL.
@@ -417,6 +418,16 @@ int64_t devid_renewal_next(const devid_renewal *renewal);
  */
 DEVID_API
 int32_t devid_renewal_is_memory_damaged(const devid_renewal *renewal);
+
+/**
+ * Whether device memory was begun by another device (devid_renewal_set_device_id()), by the last plan: an image was copied, and two
+ * devices have the same keys. The CA cannot tell them apart. devid_renewal_reset() makes it this device's.
+ *
+ * @param renewal  May be NULL (gives 0).
+ * @return 1 or 0.
+ */
+DEVID_API
+int32_t devid_renewal_is_copied(const devid_renewal *renewal);
 
 /**
  * Let a function of the program decide on each certificate of devid_renewal_run() before it comes into use. Without one, it is taken

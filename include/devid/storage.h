@@ -354,6 +354,31 @@ devid_status devid_store_remove(const devid_store *store,
                                 devid_error **err);
 
 /**
+ * Ends the waits of this handle (2 s at most) for another process that changes the same device memory. For signal handling: called
+ * from another thread; what waits fails with DEVID_E_LOCKED and has changed nothing.
+ *
+ * @param store  May be NULL (nothing happens).
+ */
+DEVID_API
+void devid_store_end_waits(const devid_store *store);
+
+/**
+ * Back to how the device left the factory: every identity but one goes, with unfinished operations, pending keys and requests,
+ * anchors and blobs. The last known time and the numbers of revocation lists stay; keys in tokens are not touched. Who is
+ * interrupted calls it again.
+ *
+ * @param store  Not NULL.
+ * @param keep   The identity that stays: the factory's (IDevID). NULL: none. May be NULL.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure of device memory.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_factory_reset(const devid_store *store,
+                                       const char *keep,
+                                       devid_error **err);
+
+/**
  * The generation before the one in use.
  *
  * @param store         Not NULL.

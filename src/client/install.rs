@@ -15,7 +15,6 @@ use std::sync::Arc;
 use super::config::Client;
 use super::run::{Decision, Event, Owner};
 use super::subject::Subject;
-use crate::asn1::pkcs10::CertificationRequest;
 use crate::cmp::{Issued, Operation, RequestKind, SavedOperation, SignRequest, Signer};
 use crate::codes::{Class, Code};
 use crate::crypto::keys::same_public_key;
@@ -156,7 +155,7 @@ impl Destination<'_> {
         // In one turn of the lock: who looks at the same moment sees all of it, or nothing.
         let _hold = self.store.hold()?;
         self.check_unused(operation)?;
-        if let Some(kept) = self.pending_request()? {
+        if let Some(kept) = self.store.request_out(self.name)? {
             let is_this_one =
                 operation.request().certificate().and_then(|r| r.pkcs10()).is_some_and(|csr| *csr == kept);
             if is_this_one && same_public_key(kept.spki(), signer.spki()) {
@@ -176,18 +175,10 @@ impl Destination<'_> {
         }
         let _hold = self.store.hold()?;
         self.check_unused(operation)?;
-        if self.pending_request()?.is_some() {
+        if self.store.request_out(self.name)?.is_some() {
             return Err(self.request_is_out());
         }
         Ok(self.store.remove_pending_key(self.name)?)
-    }
-
-    /// The request that is out; one that cannot be read can never be imported, and is none.
-    fn pending_request(&self) -> Result<Option<CertificationRequest>, Error> {
-        match self.store.pending_request(self.name) {
-            Err(error) if error.is_damage() => Ok(None),
-            request => Ok(request?),
-        }
     }
 
     fn request_is_out(&self) -> Error {

@@ -1,5 +1,8 @@
 //! What device memory needs from its home, and the names of the records in it.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
 use zeroize::Zeroizing;
 
 use super::error::{StoreError, StoreErrorKind};
@@ -51,6 +54,11 @@ pub trait Backend: Send {
 
     /// Ends one [`Backend::lock`].
     fn unlock(&mut self) {}
+
+    /// Is given a count: when it changes, a wait for another's lock ends at once.
+    fn end_waits_by(&mut self, count: Arc<AtomicU64>) {
+        let _ = count;
+    }
 
     /// A change of the records whose keys begin with `part` (a key's first names, or "" for all) is about to be made, under
     /// the lock. What a process that was stopped left there and that can be seen is made durable before anything is built

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, OFlags, Stat};
@@ -49,6 +50,7 @@ pub struct DirectoryBackend {
     root: OwnedFd,
     calls: Calls,
     lock_wait: Duration,
+    ended_waits: Arc<AtomicU64>,
     lock: Option<File>,
     lock_depth: usize,
     /// Directories whose entries changed since the last sync, as keys; the root is "".
@@ -93,6 +95,7 @@ impl DirectoryBackend {
             root,
             calls,
             lock_wait: options.lock_wait,
+            ended_waits: Arc::default(),
             lock: None,
             lock_depth: 0,
             dirty: BTreeSet::new(),
@@ -346,7 +349,7 @@ impl DirectoryBackend {
 
     fn take_lock(&mut self) -> Result<File, StoreError> {
         let file = self.calls.open_lock(self.root(), LOCK).map_err(|e| self.fail(LOCK, "opening the lock file", e))?;
-        let deadline = Instant::now() + self.lock_wait;
+        let (deadline, begun) = (Instant::now() + self.lock_wait, self.ended_waits.load(Ordering::Relaxed));
         loop {
             if self.calls.try_lock(self.root(), LOCK, &file).map_err(|e| self.fail(LOCK, "locking", e))? {
                 return Ok(file);
@@ -356,10 +359,18 @@ impl DirectoryBackend {
                 let detail = "another process or handle is changing device memory; try again when it is done";
                 return Err(StoreError::new(StoreErrorKind::Locked, place, detail));
             }
-            std::thread::sleep(Duration::from_millis(5));
+            if self.ended_waits.load(Ordering::Relaxed) != begun {
+                let place = self.path.display().to_string();
+                let detail = "the wait for another process or handle that changes device memory was ended";
+                return Err(StoreError::new(StoreErrorKind::Locked, place, detail));
+            }
+            std::thread::sleep(LOOK_AGAIN);
         }
     }
 }
+
+/// How often another's lock is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 impl Backend for DirectoryBackend {
     fn read(&mut self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
@@ -427,6 +438,10 @@ impl Backend for DirectoryBackend {
         }
         self.lock_depth += 1;
         Ok(())
+    }
+
+    fn end_waits_by(&mut self, count: Arc<AtomicU64>) {
+        self.ended_waits = count;
     }
 
     fn settle(&mut self, part: &str) -> Result<(), StoreError> {

@@ -107,6 +107,19 @@ impl Store {
         self.reading(|home| home.load_request(label))
     }
 
+    /// The request that is out for a pending key, if its certificate can still be imported: one that cannot be read, or whose key
+    /// cannot, is out no more.
+    pub(crate) fn request_out(&self, label: &str) -> Result<Option<CertificationRequest>, StoreError> {
+        let request = match self.pending_request(label) {
+            Err(error) if error.is_damage() => None,
+            request => request?,
+        };
+        if request.is_some() && self.pending_key(label).is_err_and(|error| error.is_damage()) {
+            return Ok(None);
+        }
+        Ok(request)
+    }
+
     /// Gives a pending key up. It is no error if there is none.
     pub fn remove_pending_key(&self, label: &str) -> Result<(), StoreError> {
         check_name(label)?;

@@ -28,7 +28,7 @@ mod record;
 mod repair;
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use backend::{Backend, key_names};
@@ -63,6 +63,8 @@ pub struct Store {
     backend: Mutex<Box<dyn Backend>>,
     /// What was there at the start is durable.
     is_settled: AtomicBool,
+    /// How often waits for another's lock were ended.
+    ended_waits: Arc<AtomicU64>,
     provider: Arc<dyn Provider>,
     options: StoreOptions,
     on_change: Mutex<Option<change::OnChange>>,
@@ -72,8 +74,11 @@ pub struct Store {
 
 impl Store {
     /// In any home.
-    pub fn new(backend: Box<dyn Backend>, provider: Arc<dyn Provider>, options: StoreOptions) -> Self {
+    pub fn new(mut backend: Box<dyn Backend>, provider: Arc<dyn Provider>, options: StoreOptions) -> Self {
+        let ended_waits = Arc::<AtomicU64>::default();
+        backend.end_waits_by(Arc::clone(&ended_waits));
         Store {
+            ended_waits,
             backend: Mutex::new(backend),
             is_settled: AtomicBool::new(false),
             provider,
@@ -271,6 +276,31 @@ impl Store {
 
     // ---- the whole -----------------------------------------------------------------------------------------------
 
+    /// Back to how the device left the factory: every identity but those named in `keep` goes, with unfinished operations, pending
+    /// keys and requests, anchors and blobs. The last known time and the numbers of revocation lists stay: they do not
+    /// change with the owner. Keys are overwritten first as well as the home can; keys in tokens are not touched.
+    ///
+    /// Every step is durable on its own: who is interrupted calls it again.
+    pub fn factory_reset(&self, keep: &[&str]) -> Result<(), StoreError> {
+        let _hold = self.hold()?;
+        for name in self.operations()? {
+            self.remove_operation(&name)?;
+        }
+        for label in self.pending_keys()? {
+            self.remove_pending_key(&label)?;
+        }
+        for name in self.identities()?.iter().filter(|name| !keep.contains(&name.as_str())) {
+            self.remove_identity(name)?;
+        }
+        for set in AnchorSet::ALL {
+            self.set_anchors(set, &[])?;
+        }
+        for name in self.blobs()? {
+            self.remove_blob(&name)?;
+        }
+        Ok(())
+    }
+
     /// Looks everything over and changes nothing.
     pub fn verify(&self) -> Result<Vec<Problem>, StoreError> {
         self.reading(|home| repair::examine(home, false))
@@ -281,6 +311,12 @@ impl Store {
     /// operations and blobs. Damaged keys, anchors and numbers are only reported.
     pub fn repair(&self) -> Result<Vec<Problem>, StoreError> {
         self.changing("", |home| repair::examine(home, true))
+    }
+
+    /// Ends the waits of this handle for another process that changes the same device memory, from another thread: what waits
+    /// fails with [`StoreErrorKind::Locked`] within 10 ms, and has changed nothing.
+    pub fn end_waits(&self) {
+        self.ended_waits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Keeps the home's lock until the guard is dropped, over as many calls as are made meanwhile.

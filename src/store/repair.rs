@@ -236,11 +236,16 @@ fn examine_record(home: &mut Home<'_>, key: &str, mend: bool, problems: &mut Vec
     match damage {
         Some(damage) if damage.is_damage() => {
             // What cannot be read serves nobody, except a key or anchors that a person may still rescue.
-            let is_mended = mend && (matches!(names[0], "operation" | "blob") || key == LAST_NUMBER);
+            let is_request = names[0] == "pending" && names.last() == Some(&"request.pem");
+            let is_mended = mend && (matches!(names[0], "operation" | "blob") || key == LAST_NUMBER || is_request);
             if is_mended {
                 home.backend.remove(key, false)?;
             }
-            let text = if is_mended { format!("{}; removed", damage.detail) } else { damage.detail };
+            let text = match names[0] {
+                _ if is_mended => format!("{}; removed", damage.detail),
+                "pending" => format!("{}; nothing can be imported for it: abandon it", damage.detail),
+                _ => damage.detail,
+            };
             problems.push(Problem::new(ProblemKind::Damaged, key, &text).mended(is_mended));
         }
         Some(other) => problems.push(Problem::new(ProblemKind::Access, key, &other.detail)),

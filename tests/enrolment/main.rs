@@ -42,6 +42,7 @@ mod ra;
 mod refused;
 mod renewal;
 mod renewal_clock;
+mod renewal_kept;
 mod renewal_waits;
 mod renewal_years;
 mod revoked;

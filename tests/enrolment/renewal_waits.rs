@@ -21,7 +21,7 @@ use crate::renewal::DAY;
 
 /// What a device has for a clock, from the beginning or from the renewal on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Odd {
+pub enum Odd {
     Right,
     None,
     Of1970,
@@ -68,19 +68,23 @@ impl Owner for Sleeper {
 }
 
 /// A device, its CA and how late it really is.
-struct World {
-    ca: MockCa,
-    store: Store,
-    planner: Planner,
-    config: Config,
+pub struct World {
+    pub ca: MockCa,
+    pub store: Store,
+    pub planner: Planner,
+    pub config: Config,
     factory: Option<&'static str>,
-    truth: Rc<Cell<Time>>,
+    pub truth: Rc<Cell<Time>>,
     /// How far the CA's clock is off.
     ca_off: Rc<Cell<i64>>,
     /// Polls that are answered by "wait", each for this time.
-    lets_wait: (u32, i64),
-    is_dead: bool,
-    asked: Vec<(Time, BodyType)>,
+    pub lets_wait: (u32, i64),
+    pub is_dead: bool,
+    /// The user ends the exchange.
+    pub is_cancelled: bool,
+    /// The answer to this is lost once, after the CA has acted.
+    pub loses: Option<BodyType>,
+    pub asked: Vec<(Time, BodyType)>,
 }
 
 impl Exchange for World {
@@ -90,15 +94,22 @@ impl Exchange for World {
         if self.is_dead {
             return Err(TransportError::new(TransportErrorKind::Connect, Phase::Connect, "the line is dead"));
         }
+        if self.is_cancelled {
+            return Err(TransportError::new(TransportErrorKind::Cancelled, Phase::Await, "the user has ended it"));
+        }
         // Questions are answered at once.
         self.ca.waits = if body == BodyType::GENM { 0 } else { self.lets_wait.0 };
         self.ca.check_after = self.lets_wait.1;
-        Ok(Reply::from_body(self.ca.answer(request)))
+        let answer = self.ca.answer(request);
+        if self.loses.take_if(|lost| *lost == body).is_some() {
+            return Err(TransportError::new(TransportErrorKind::Timeout, Phase::Await, "the answer is lost"));
+        }
+        Ok(Reply::from_body(answer))
     }
 }
 
 impl World {
-    fn new(by_secret: bool) -> Self {
+    pub fn new(by_secret: bool) -> Self {
         let mut ca = MockCa::new();
         ca.root = Builder::ca("Operator root").valid(date(2020, 1, 1), date(2080, 1, 1)).self_signed();
         ca.issuing = Builder::ca("Issuing CA").valid(date(2020, 1, 1), date(2079, 1, 1)).signed_by(&ca.root);
@@ -149,11 +160,13 @@ impl World {
             ca_off,
             lets_wait: (0, 30),
             is_dead: false,
+            is_cancelled: false,
+            loses: None,
             asked: Vec::new(),
         }
     }
 
-    fn run(&mut self, clock: Option<Time>) -> Report {
+    pub fn run(&mut self, clock: Option<Time>) -> Report {
         // What the renewal borrows is set aside while the CA is borrowed too.
         let (planner, config) = (self.planner.clone(), self.config.clone());
         let store = std::mem::replace(&mut self.store, Store::in_memory(provider().clone()));
@@ -171,11 +184,11 @@ impl World {
         report
     }
 
-    fn later(&self, seconds: i64) {
+    pub fn later(&self, seconds: i64) {
         self.truth.set(self.truth.get().plus(seconds));
     }
 
-    fn count(&self, body: BodyType) -> usize {
+    pub fn count(&self, body: BodyType) -> usize {
         self.asked.iter().filter(|(_, asked)| *asked == body).count()
     }
 
@@ -186,7 +199,7 @@ impl World {
     }
 
     /// Does as the reports say until a certificate is installed; the reports, and how long it took.
-    fn until_installed(&mut self, clock: Odd, most_seconds: i64, what: &str) -> (Vec<String>, i64) {
+    pub fn until_installed(&mut self, clock: Odd, most_seconds: i64, what: &str) -> (Vec<String>, i64) {
         let (mut log, begun, mut last_wait) = (Vec::new(), self.truth.get(), 1);
         loop {
             let report = self.run(clock.says(self.truth.get()));
@@ -203,7 +216,7 @@ impl World {
     }
 
     /// From an hour after the renewal is due.
-    fn at_renewal(by_secret: bool) -> Self {
+    pub fn at_renewal(by_secret: bool) -> Self {
         let mut world = World::new(by_secret);
         world.until_installed(Odd::Right, 0, "the first");
         let due = world.planner.plan(&world.store, "router", Some(now())).unwrap().renewal_at.unwrap();

@@ -10,6 +10,8 @@ mod export;
 mod faults;
 #[cfg(unix)]
 mod format;
+#[cfg(feature = "pkcs11")]
+mod ill_mannered;
 mod kinds;
 #[path = "../common/left_out.rs"]
 mod left_out;

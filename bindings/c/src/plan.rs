@@ -154,6 +154,15 @@ fn devid_renewal_is_memory_damaged(renewal: &devid_renewal) -> bool {
     renewal.plan.as_ref().is_some_and(|plan| plan.is_memory_damaged)
 }
 
+/// Whether device memory was begun by another device (devid_renewal_set_device_id()), by the last plan: an image was copied, and two
+/// devices have the same keys. The CA cannot tell them apart. devid_renewal_reset() makes it this device's.
+///
+/// @return 1 or 0.
+#[export]
+fn devid_renewal_is_copied(renewal: &devid_renewal) -> bool {
+    renewal.plan.as_ref().is_some_and(|plan| plan.is_copied)
+}
+
 /// Makes device memory forget the time that it knows: for people who have put a clock right that ran ahead. What it noted last is
 /// else a lower bound for ever.
 ///

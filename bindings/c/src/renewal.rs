@@ -144,7 +144,8 @@ fn devid_renewal_new(config: &devid_config, name: &str, purpose: &str) -> Result
     })
 }
 
-/// Names the device, so that those of a fleet renew at different times. Default: the names in the certificate.
+/// Names the device, so that those of a fleet renew at different times, and device memory that was copied from another device is
+/// noticed: devid_renewal_is_copied(). Default: the names in the certificate, and no copy is noticed.
 ///
 /// @param id       Such as a serial number; the same after each reboot. Not NULL.
 #[export]

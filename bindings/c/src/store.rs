@@ -125,6 +125,27 @@ fn devid_store_remove(store: &devid_store, name: &str) -> Result<(), Error> {
     Ok(store.remove_identity(name)?)
 }
 
+/// Ends the waits of this handle (2 s at most) for another process that changes the same device memory. For signal handling: called
+/// from another thread; what waits fails with DEVID_E_LOCKED and has changed nothing.
+///
+/// @param store  May be NULL (nothing happens).
+#[export]
+fn devid_store_end_waits(store: &devid_store) {
+    store.end_waits();
+}
+
+/// Back to how the device left the factory: every identity but one goes, with unfinished operations, pending keys and requests,
+/// anchors and blobs. The last known time and the numbers of revocation lists stay; keys in tokens are not touched. Who is
+/// interrupted calls it again.
+///
+/// @param store  Not NULL.
+/// @param keep   The identity that stays: the factory's (IDevID). NULL: none. May be NULL.
+/// @return DEVID_OK or a failure of device memory.
+#[export]
+fn devid_store_factory_reset(store: &devid_store, keep: Option<&str>) -> Result<(), Error> {
+    Ok(store.factory_reset(keep.as_slice())?)
+}
+
 /// The identity in use, read and checked.
 ///
 /// @param store         Not NULL.

@@ -248,10 +248,15 @@ pub struct Plan {
     pub attempts: u32,
     /// The CA refused so often that it is asked rarely from now on, and people are told: see [`Policy::max_refusals`].
     pub has_given_up: bool,
-    /// A PKCS#10 request is out; nothing is asked for online until its certificate is imported or it is abandoned.
+    /// A PKCS#10 request is out; nothing is asked for online until its certificate is imported or it is abandoned. The alarm is
+    /// late from the moment on at which the renewal would be due.
     pub is_request_out: bool,
     /// What was remembered about failures was damaged, and counts as nothing.
     pub is_memory_damaged: bool,
+    /// Device memory was begun by another device ([`Planner::device_id`](super::Planner::device_id)): two devices have the same
+    /// keys. The CA cannot tell them apart, and what one of them renews, the other loses.
+    /// [`Planner::reset`](super::Planner::reset) makes it this device's.
+    pub is_copied: bool,
     /// What is known about the time.
     pub clock: Clock,
 }
@@ -282,11 +287,16 @@ pub fn decide(policy: &Policy, seed: Seed, clock: Clock, facts: &Facts) -> Plan 
         has_given_up,
         is_request_out: facts.is_request_out,
         is_memory_damaged: false,
+        is_copied: false,
         clock,
     };
     let mut pauses = vec![LONGEST_PAUSE_SECONDS];
     if facts.is_request_out && !facts.is_unfinished {
         plan.reason = Reason::RequestOut;
+        // A request that was made and forgotten must not be the end of the identity.
+        if renewal_at.is_some_and(|due| clock.about() >= Some(due)) {
+            plan.alarm = plan.alarm.max(Alarm::Late);
+        }
     } else if let Some(step) = wanted(policy, &plan, facts) {
         let (wait, reason) = waits(&plan, facts);
         if wait <= 0 {

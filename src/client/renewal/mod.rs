@@ -47,7 +47,7 @@ use crate::asn1::cmp::BodyType;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::{Class, Code};
-use crate::crypto::{Provider, default_provider};
+use crate::crypto::{DigestAlgorithm, Provider, default_provider};
 use crate::error::Error;
 use crate::store::{AnchorSet, Identity, Store, StoreErrorKind};
 use crate::time::Time;
@@ -60,6 +60,9 @@ const CERT_REVOKED: u32 = 1 << 10;
 /// transactionIdInUse, systemUnavail, systemFailure: another transaction may succeed later (RFC 9483 section 3.6.4).
 const ANOTHER_TIME: u32 = 1 << 21 | 1 << 24 | 1 << 25;
 
+/// Device memory keeps under this name which device it belongs to: a digest of [`Planner::device_id`].
+const DEVICE: &str = "device-id";
+
 /// A wait that the CA asks for is looked at again after this time at the latest, in seconds: clocks jump.
 const LONGEST_WAIT_SECONDS: u32 = 7 * 86_400;
 /// No question about a root that was answered is asked again sooner, in seconds.
@@ -70,8 +73,9 @@ const SHORTEST_QUESTION_SECONDS: i64 = 3600;
 pub struct Planner {
     /// The rules.
     pub policy: Policy,
-    /// What names the device: it spreads the devices of a fleet over time. `None`: the names in the certificate, which
-    /// stay the same from one to the next.
+    /// What names the device, such as a serial number: it spreads the devices of a fleet over time, and a copy of device memory in
+    /// another device is noticed ([`Plan::is_copied`]). `None`: the names in the certificate, which stay the same from one to the
+    /// next, and no copy is noticed.
     pub device_id: Option<Vec<u8>>,
     /// The factory's identity (IDevID) in device memory, if there is one: a clock that says less than the notBefore of its
     /// certificate is none. [`Renewal`] sets it by itself.
@@ -102,16 +106,14 @@ impl Planner {
     /// Changes nothing. Errors: device memory cannot be read.
     pub fn plan(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<Plan, Error> {
         let scene = self.scene(store, name, clock)?;
-        let mut plan = decide(&self.policy, scene.seed, scene.clock, &scene.facts);
-        plan.is_memory_damaged = scene.is_memory_damaged;
-        Ok(plan)
+        Ok(scene.plan(&self.policy))
     }
 
     /// The plan by a time that an answer has told just now: it is not asked for again.
     fn plan_by_answer(&self, store: &Store, name: &str, now: Time) -> Result<Plan, Error> {
         let mut scene = self.scene(store, name, Some(now))?;
         (scene.clock, scene.facts.is_time_in_question) = (Clock::Known(now), false);
-        Ok(decide(&self.policy, scene.seed, scene.clock, &scene.facts))
+        Ok(scene.plan(&self.policy))
     }
 
     /// The plan for who comes back after having waited as told. A clock that is wrong measures waits while it ticks; where it
@@ -121,8 +123,7 @@ impl Planner {
     /// With it comes what was remembered when it was made.
     fn plan_as_told(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<(Plan, Progress), Error> {
         let mut scene = self.scene(store, name, clock)?;
-        let mut plan = decide(&self.policy, scene.seed, scene.clock, &scene.facts);
-        plan.is_memory_damaged = scene.is_memory_damaged;
+        let plan = scene.plan(&self.policy);
         let (false, Some(now), Step::Nothing) = (scene.clock.is_known(), scene.clock.says(), &plan.step) else {
             return Ok((plan, scene.progress));
         };
@@ -130,7 +131,7 @@ impl Planner {
         if now <= last {
             (scene.facts.attempts, scene.facts.pace) =
                 (Attempts { wait_seconds: 0, ..scene.facts.attempts }, Pace::default());
-            return Ok((decide(&self.policy, scene.seed, scene.clock, &scene.facts), scene.progress));
+            return Ok((scene.plan(&self.policy), scene.progress));
         }
         let rest = scene.progress.attempts.left_seconds(now);
         if rest > 0 {
@@ -154,6 +155,7 @@ impl Planner {
         if self.progress(store, name)? != *seen {
             return Ok(false);
         }
+        self.bind(store)?;
         self.note_attempt(store, name, step, clock).map(|()| true)
     }
 
@@ -379,8 +381,11 @@ impl Planner {
 
     /// Forgets all failures, refusals and what was said against the identity: for people who have put right what was wrong. The
     /// identity, its saved operation and the last known time ([`Store::forget_time`]) stay.
+    ///
+    /// Device memory that was copied from another device (see [`Plan::is_copied`]) is this device's from then on.
     pub fn reset(&self, store: &Store, name: &str) -> Result<(), Error> {
         learning::forget(store)?;
+        store.remove_blob(DEVICE)?;
         Progress::forget(store, &*self.provider, name)
     }
 
@@ -393,6 +398,34 @@ impl Planner {
         }
         progress.attempts = Attempts { count: progress.attempts.count, ..Attempts::default() };
         progress.save(store, &*self.provider, name)
+    }
+
+    /// Keeps whose device memory it is, at the first attempt of a planner that is told.
+    fn bind(&self, store: &Store) -> Result<(), Error> {
+        let Some(id) = &self.device_id else { return Ok(()) };
+        match store.blob(DEVICE) {
+            Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => {
+                Ok(store.put_blob(DEVICE, self.device_mark(id)?.as_bytes())?)
+            }
+            Err(error) => Err(error.into()),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Whether device memory was begun by another device: a copy of an image, both with the same keys. It cannot be told where the
+    /// planner does not know which device this is.
+    fn is_copied(&self, store: &Store) -> Result<bool, Error> {
+        let Some(id) = &self.device_id else { return Ok(false) };
+        match store.blob(DEVICE) {
+            Ok(kept) => Ok(kept.as_slice() != self.device_mark(id)?.as_bytes()),
+            Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn device_mark(&self, id: &[u8]) -> Result<String, Error> {
+        let digest = self.provider.digest(DigestAlgorithm::Sha256, &[b"devid device\0", id])?;
+        Ok(format!("devid device 1\n{}\n", progress::hex(&digest)))
     }
 
     fn scene(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<Scene, Error> {
@@ -423,13 +456,7 @@ impl Planner {
             Err(error) => return Err(error.into()),
         };
         let is_unfinished = is_staged || store.operations()?.iter().any(|saved| saved == name);
-        // What cannot be read, or has lost its key, can never be imported: it is out no more.
-        let is_request_out = match store.pending_request(name) {
-            Ok(None) => false,
-            Ok(Some(_)) => !store.pending_key(name).is_err_and(|error| error.is_damage()),
-            Err(error) if error.is_damage() => false,
-            Err(error) => return Err(error.into()),
-        };
+        let is_request_out = store.request_out(name)?.is_some();
         let facts = Facts {
             validity: identity.as_ref().map(|i| (i.certificate.not_before(), end_of(i))),
             installed: identity.as_ref().map(|i| i.created),
@@ -445,7 +472,8 @@ impl Planner {
             anchors: self.ageing_anchors(store, &progress)?,
         };
         let seed = Seed::from_id(&*self.provider, &self.id_of(name, identity.as_ref()))?;
-        Ok(Scene { clock, seed, facts, progress, is_memory_damaged })
+        let is_copied = self.is_copied(store)?;
+        Ok(Scene { clock, seed, facts, progress, is_memory_damaged, is_copied })
     }
 
     /// A clock that says less than this is none: the device has a factory certificate that began later. `None` without a
@@ -540,9 +568,20 @@ struct Scene {
     facts: Facts,
     progress: Progress,
     is_memory_damaged: bool,
+    is_copied: bool,
 }
 
 impl Scene {
+    fn plan(&self, policy: &Policy) -> Plan {
+        let mut plan = decide(policy, self.seed, self.clock, &self.facts);
+        plan.is_memory_damaged = self.is_memory_damaged;
+        plan.is_copied = self.is_copied;
+        if self.is_copied {
+            plan.alarm = plan.alarm.max(Alarm::Late);
+        }
+        plan
+    }
+
     fn now(&self) -> Time {
         self.clock.at_least().unwrap_or(Time::from_unix(0))
     }
@@ -567,4 +606,26 @@ fn anchor_of(store: &Store, anchor: &Anchor) -> Result<Certificate, Error> {
 /// Whether one root takes the place of the other: the same name, a later end.
 fn succeeds(new: &Certificate, old: &Certificate) -> bool {
     new != old && new.is_self_issued() && new.not_after() > old.not_after() && same_name(new.subject(), old.subject())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_that_plan_at_the_same_moment_one_begins() {
+        let (store, planner) = (Store::in_memory(default_provider()), Planner::new());
+        let clock = Some(Time::from_unix(1_800_000_000));
+        let (first, seen) = planner.plan_as_told(&store, "router", clock).unwrap();
+        let (second, seen_too) = planner.plan_as_told(&store, "router", clock).unwrap();
+        assert_eq!((&first.step, &second.step), (&Step::Enroll, &Step::Enroll));
+
+        assert!(planner.begin_attempt(&store, "router", &first.step, clock, &seen).unwrap());
+        assert!(!planner.begin_attempt(&store, "router", &second.step, clock, &seen_too).unwrap());
+
+        assert_eq!(planner.plan(&store, "router", clock).unwrap().attempts, 1);
+        // The next one after that begins again.
+        let seen = planner.progress(&store, "router").unwrap();
+        assert!(planner.begin_attempt(&store, "router", &first.step, clock, &seen).unwrap());
+    }
 }

@@ -30,7 +30,7 @@ const MOST_IN_VAIN: u32 = 16;
 const MOST_TURNED_DOWN: u32 = 3;
 /// How often in a row the credential of an unfinished operation may be missing before it is given up. The waits between grow: that
 /// takes days, in which a setting can be put right. What the CA has been asked to approve is not asked for twice.
-const MOST_WITHOUT_CREDENTIAL: u32 = 8;
+const MOST_WITHOUT_CREDENTIAL: u32 = 10;
 /// PKIFailureInfo transactionIdInUse (RFC 9810 section 5.2.3).
 const TRANSACTION_IN_USE: u32 = 1 << 21;
 

@@ -196,6 +196,19 @@ def beside(work: Callable[[], T], interrupt: Callable[[], None]) -> T:
     return result
 
 
-def blocking_call(switch: Cancel, function: str, *arguments: Any) -> None:
-    """As :func:`call`, for a function that blocks until it ends or the switch is triggered."""
-    beside(lambda: call(function, *arguments), switch.trigger)
+def blocking_call(switch: Cancel, function: str, *arguments: Any, memory: Any = None) -> None:
+    """As :func:`call`, for a function that blocks until it ends or the switch is triggered. ``memory`` is the pointer of a store whose
+    lock it may wait for, where there is one."""
+
+    def interrupt() -> None:
+        switch.trigger()
+        if memory is not None:
+            library().devid_store_end_waits(memory)
+
+    beside(lambda: call(function, *arguments), interrupt)
+
+
+def changing(memory: Any, work: Callable[[], T]) -> T:
+    """Does work that changes device memory, and may wait for another process that does: signals end the wait. ``memory`` is the
+    pointer of the store."""
+    return beside(work, lambda: library().devid_store_end_waits(memory))

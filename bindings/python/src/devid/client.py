@@ -7,6 +7,7 @@ from typing import Any, List, Optional, Tuple, Type, TypeVar, Union
 
 from . import _abi
 from ._abi import Code
+from ._blocking import changing
 from ._call import (
     BytesLike,
     Material,
@@ -200,8 +201,12 @@ class Client(Handle):
         pointer = POINTER(_abi.devid_op)()
         with self._use() as client, store._use() as memory, used(key) as new:
             names = text(name, "name"), text(purpose, "purpose")
-            call("devid_op_resume", client, memory, *names, new, byref(pointer))
-        return Operation._adopt(pointer) if pointer else None
+            changing(memory, lambda: call("devid_op_resume", client, memory, *names, new, byref(pointer)))
+        if not pointer:
+            return None
+        operation = Operation._adopt(pointer)
+        operation._memory = store
+        return operation
 
     def restore_revocation(self, saved: BytesLike) -> Revoking:
         """Continues a revocation that was saved."""

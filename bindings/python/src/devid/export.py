@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, Optional, Tuple, Union
 
 from . import _abi
+from ._blocking import changing
 from ._call import TOKENS, call, guarded, text, text_of
 from ._handle import Handle
 from ._library import library
@@ -83,7 +84,8 @@ def export(
             call("devid_export_set_key_owner", how, *key_owner)
         lib = library()
         try:
-            call("devid_store_export", store, text(name, "name"), how, byref(out_files), byref(out_generation))
+            what = text(name, "name"), how, byref(out_files), byref(out_generation)
+            changing(store, lambda: call("devid_store_export", store, *what))
             lines = string_at(lib.devid_bytes_data(out_files), lib.devid_bytes_len(out_files)).decode()
         finally:
             lib.devid_bytes_free(out_files)

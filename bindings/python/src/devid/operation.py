@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Optional, Tuple
 
 from . import _abi
 from ._abi import Code
-from ._blocking import Cancel, blocking_call, switch_for
+from ._blocking import Cancel, blocking_call, changing, switch_for
 from ._call import (
     DESTROY,
     TOKENS,
@@ -196,6 +196,8 @@ class Steps(Handle, Pauses):
     """
 
     _type = "devid_op"
+    _memory: Optional[Store] = None
+    """Device memory that it is bound to."""
 
     def _own(self, pointer: Any) -> None:
         super()._own(pointer)
@@ -215,7 +217,8 @@ class Steps(Handle, Pauses):
             with switch._use() as pointer:
                 call("devid_op_set_cancel", operation, pointer)
             try:
-                blocking_call(switch, "devid_op_run", operation)
+                with contextlib.nullcontext() if self._memory is None else self._memory._use() as memory:
+                    blocking_call(switch, "devid_op_run", operation, memory=memory)
             except TransportError as error:
                 # What the program's own transport raised comes out as it was.
                 if exchange is not None and isinstance(error.__cause__, OSError):
@@ -455,7 +458,8 @@ class Operation(Steps):
         """
         names = text(name, "name"), text(purpose, "purpose"), optional_text(reference, "reference")
         with self._use() as operation, store._use() as memory:
-            call("devid_op_install_into", operation, memory, *names)
+            changing(memory, lambda: call("devid_op_install_into", operation, memory, *names))
+        self._memory = store
         return self
 
     def run(

@@ -183,6 +183,9 @@ class Plan:
     """With ASK_FOR_ROOT: in which set of anchors the root is, and where in it."""
     is_memory_damaged: bool = False
     """What was remembered about failures was damaged, and counts as nothing."""
+    is_copied: bool = False
+    """Device memory was begun by another device (``device_id``): an image was copied, and two devices have the same keys.
+    :meth:`Renewal.reset` makes it this device's."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +239,8 @@ class Renewal(Handle):
         """``config`` has server, anchors, and the credential for the first certificate; with ``factory`` that is an identity
         in device memory instead.
 
-        ``device_id`` spreads the devices of a fleet over time (default: the names in the certificate). ``subject`` is needed
+        ``device_id`` spreads the devices of a fleet over time (default: the names in the certificate), and has a copy of device
+        memory in another device noticed (:attr:`Plan.is_copied`). ``subject`` is needed
         for the first certificate; after that the certificate in use says what is asked for. A certificate is renewed when
         ``share_permille`` thousandths of its lifetime are over, up to ``spread_permille`` earlier while the device finds its
         place among all. Failures are waited out, doubling from the first to the longest wait.
@@ -317,7 +321,8 @@ class Renewal(Handle):
             with switch._use() as pointer:
                 call("devid_renewal_set_cancel", renewal, pointer)
             try:
-                blocking_call(switch, "devid_renewal_run", renewal, memory, _clock(now), byref(done), byref(wait))
+                run = "devid_renewal_run", renewal, memory, _clock(now), byref(done), byref(wait)
+                blocking_call(switch, *run, memory=memory)
             except Error as failure:
                 error = failure
             finally:
@@ -378,6 +383,7 @@ class Renewal(Handle):
             None if next_at < 0 else moment_of(next_at),
             None if use is None else (use, int(lib.devid_renewal_root_index(renewal))),
             lib.devid_renewal_is_memory_damaged(renewal) == 1,
+            lib.devid_renewal_is_copied(renewal) == 1,
         )
 
 
@@ -474,6 +480,12 @@ def run_without_clock(
             with switch._use() as pointer:
                 call("devid_op_set_cancel", stepped, pointer)
             blocking_call(
-                switch, "devid_op_run_without_clock", stepped, memory, seconds(at_least), byref(learnt)
+                switch,
+                "devid_op_run_without_clock",
+                stepped,
+                memory,
+                seconds(at_least),
+                byref(learnt),
+                memory=memory,
             )
     return None if learnt.value == DEVID_NO_CLOCK else moment_of(learnt.value)

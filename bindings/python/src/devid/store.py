@@ -12,6 +12,7 @@ from typing import Any, List, Optional, Sequence, Tuple, Union
 
 from . import _abi
 from ._abi import Code
+from ._blocking import changing
 from ._call import (
     DESTROY,
     TOKENS,
@@ -77,6 +78,11 @@ class State(IntFlag):
     """A new key waits for its certificate."""
     REQUEST = 32
     """A PKCS#10 request is out: :meth:`Store.import_certificate` takes its certificate."""
+
+
+def change(function: str, store: Any, *arguments: Any) -> None:
+    """As :func:`call`, for what changes device memory."""
+    changing(store, lambda: call(function, store, *arguments))
 
 
 class Store(Handle):
@@ -176,7 +182,7 @@ class Store(Handle):
         now: Optional[Moment],
     ) -> None:
         with self._use() as store, key._use() as private, certificate._use() as leaf, listed(chain) as above:
-            call(
+            change(
                 function,
                 store,
                 text(name, "name"),
@@ -203,6 +209,13 @@ class Store(Handle):
     def remove(self, name: str) -> None:
         """Removes an identity with all its generations."""
         self._named("devid_store_remove", name)
+
+    def factory_reset(self, keep: Optional[str] = None) -> None:
+        """Back to how the device left the factory: every identity but ``keep`` (the factory's, IDevID) goes, with unfinished
+        operations, pending keys and requests, anchors and blobs. The last known time and the numbers of revocation lists stay;
+        keys in tokens are not touched. Who is interrupted calls it again."""
+        with self._use() as store:
+            change("devid_store_factory_reset", store, None if keep is None else text(keep, "keep"))
 
     def current(self, name: str) -> Identity:
         """The identity in use, read and checked."""
@@ -295,7 +308,7 @@ class Store(Handle):
         """Keeps a new key whose certificate has not come yet, so that it survives a reboot."""
         with self._use() as store, key._use() as private:
             where = optional_text(reference, "reference")
-            call("devid_store_put_pending_key", store, text(label, "label"), private, where)
+            change("devid_store_put_pending_key", store, text(label, "label"), private, where)
 
     def pending_key(self, label: str) -> Key:
         """A key that is waiting for its certificate."""
@@ -310,7 +323,7 @@ class Store(Handle):
         """Keeps a request and its key until the certificate comes, perhaps weeks and reboots later."""
         with self._use() as store, key._use() as private, request._use() as signed:
             where = optional_text(reference, "reference")
-            call("devid_store_put_request", store, text(name, "name"), private, where, signed)
+            change("devid_store_put_request", store, text(name, "name"), private, where, signed)
 
     def import_certificate(
         self,
@@ -358,7 +371,8 @@ class Store(Handle):
                     middle = (trust, helpers)
                 else:
                     function, middle = "devid_store_import_pkcs12", (secret, len(secret), trust, helpers)
-                identity = IdentityHandle._made_by(function, store, *first, *middle, *last)
+                made_by = IdentityHandle._made_by
+                identity = changing(store, lambda: made_by(function, store, *first, *middle, *last))
                 found = string_at(lib.devid_bytes_data(out_name), lib.devid_bytes_len(out_name)).decode()
             finally:
                 lib.devid_bytes_free(out_name)
@@ -368,7 +382,7 @@ class Store(Handle):
         """Keeps a saved operation under a name; an earlier one of that name is replaced."""
         content = data(saved, "saved")
         with self._use() as store:
-            call("devid_store_put_operation", store, text(name, "name"), content, len(content))
+            change("devid_store_put_operation", store, text(name, "name"), content, len(content))
 
     def operation(self, name: str) -> bytes:
         """A saved operation, for :meth:`Client.restore`."""
@@ -397,7 +411,7 @@ class Store(Handle):
     def put_anchors(self, use: str, certificates: Certificates) -> None:
         """Keeps the trust anchors for one use: ``cmp``, ``enrolment``, ``tls`` or ``peer``. Earlier ones are replaced."""
         with self._use() as store, listed(certificates) as anchors:
-            call("devid_store_put_anchors", store, text(use, "use"), anchors)
+            change("devid_store_put_anchors", store, text(use, "use"), anchors)
 
     def anchors(self, use: str) -> List[Certificate]:
         """The trust anchors kept for one use."""
@@ -423,7 +437,7 @@ class Store(Handle):
         """
         is_new = c_int32()
         with self._use() as store, question._use() as operation:
-            call("devid_store_add_root", store, text(use, "use"), operation, byref(is_new))
+            change("devid_store_add_root", store, text(use, "use"), operation, byref(is_new))
         return is_new.value == 1
 
     def put_crl(
@@ -443,7 +457,7 @@ class Store(Handle):
         content = material(crl, "crl")
         with self._use() as store, certificate._use() as cert, listed(intermediates) as helpers, anchors._use() as trust:
             at = int(time.time()) if now is None else seconds(now, "now")
-            call("devid_store_put_crl", store, content, len(content), cert, helpers, trust, at)
+            change("devid_store_put_crl", store, content, len(content), cert, helpers, trust, at)
 
     def crls(self) -> bytes:
         """All CRLs in device memory as PEM, for :meth:`Validator.add_crls`, which checks them again."""
@@ -454,7 +468,7 @@ class Store(Handle):
         """Keeps bytes that need no secrecy; an earlier record of that name is replaced."""
         kept = data(content, "content")
         with self._use() as store:
-            call("devid_store_put_blob", store, text(name, "name"), kept, len(kept))
+            change("devid_store_put_blob", store, text(name, "name"), kept, len(kept))
 
     def blob(self, name: str) -> bytes:
         """Bytes that :meth:`put_blob` kept."""
@@ -474,7 +488,7 @@ class Store(Handle):
         """Raises a number that must never go back, such as a firmware's version. False: it is that high already."""
         raised = c_int32()
         with self._use() as store:
-            call("devid_store_raise_number", store, text(name, "name"), value, byref(raised))
+            change("devid_store_raise_number", store, text(name, "name"), value, byref(raised))
         return raised.value == 1
 
     def number(self, name: str) -> int:
@@ -486,7 +500,7 @@ class Store(Handle):
 
     def _named(self, function: str, name: str) -> None:
         with self._use() as store:
-            call(function, store, text(name, "name"))
+            change(function, store, text(name, "name"))
 
     def __repr__(self) -> str:
         return "<Store, closed>" if self.closed else "<Store>"
