@@ -211,6 +211,7 @@ lint:
 	@if $(CARGO) fmt --version >/dev/null 2>&1; then $(CARGO) fmt --all --check; else echo "lint: rustfmt is not installed, skipped"; fi
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then $(CARGO) clippy --locked --workspace --all-targets -- -D warnings && bash scripts/features.sh; \
 	else echo "lint: clippy is not installed, skipped"; fi
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet -p devid --features pkcs11
 
 clean:
 	$(CARGO) clean

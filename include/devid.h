@@ -9,7 +9,7 @@
  *             freed with devid_error_free(). There is no "last error" kept anywhere.
  * Handles     Each type has one free function. It takes NULL, never fails and never blocks. Freeing a handle from inside
  *             its own callback is ignored: free it after the outer call has returned.
- * Ownership   Nothing is swallowed: what you pass in stays yours and may be freed or reused when the call returns. What you
+ * Ownership   The library never takes ownership of an argument: what you pass in stays yours and may be freed or reused when the call returns. What you
  *             receive through a pointer to a pointer is yours to free.
  * Outputs     `out_...` parameters are written on every path (NULL or 0 on failure) and must not be NULL unless the text
  *             says so.
@@ -372,7 +372,7 @@ devid_status devid_error_code(const devid_error *error);
 DEVID_API const char *devid_error_message(const devid_error *error);
 
 /**
- * Everything that is known of the failure, one fact a line: for logs, and for who asks "why?".
+ * Everything that is known of the failure, one fact per line: for logs, and for who asks "why?".
  *
  * @param error  May be NULL (gives "").
  * @return Never NULL; valid until the error is freed.
@@ -1182,7 +1182,7 @@ DEVID_API void devid_cert_list_free(devid_cert_list *list);
 typedef struct devid_subject devid_subject;
 
 /**
- * Asks for nothing yet.
+ * Creates an empty certificate subject: nothing is asked for yet.
  *
  * @param out_subject  Receives the object; free with devid_subject_free(). Not NULL.
  * @param err          Receives details on failure, else NULL. May be NULL.
@@ -1354,7 +1354,7 @@ devid_status devid_config_add_enrolment_anchors(devid_config *config,
                                                 devid_error **err);
 
 /**
- * Adds trust anchors for HTTPS servers. They count for TLS alone, and TLS counts none but them. May be the CA's own
+ * Adds trust anchors for HTTPS servers. Used for TLS only, and TLS uses no others. May be the CA's own
  * certificate, if the CA issued the server's.
  *
  * @param config    Not NULL.
@@ -1633,7 +1633,7 @@ devid_status devid_op_to_sign(const devid_op *op,
                               devid_error **err);
 
 /**
- * With which algorithm is to be signed, as in devid_sign_fn.
+ * The signature algorithm to use, as in devid_sign_fn.
  *
  * @param op  May be NULL (gives NULL).
  * @return NULL if nothing is to be signed; valid until the operation is changed or freed.
@@ -2194,7 +2194,7 @@ devid_status devid_renewal_run(devid_renewal *renewal,
                                devid_error **err);
 
 /**
- * How much people should worry: one of DEVID_ALARM_*, higher is worse.
+ * Alarm level: one of DEVID_ALARM_*, higher is worse.
  */
 typedef int32_t devid_alarm;
 
@@ -2219,7 +2219,7 @@ typedef int32_t devid_alarm;
 #define DEVID_ALARM_UNUSABLE 3
 
 /**
- * How much people should worry, by the last plan.
+ * Alarm level by the last plan.
  *
  * @param renewal  May be NULL (gives DEVID_ALARM_QUIET).
  * @return One of DEVID_ALARM_*.

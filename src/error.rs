@@ -178,7 +178,7 @@ impl Error {
         &self.message
     }
 
-    /// Everything that is known of the failure, one fact a line: for logs, and for who asks "why?".
+    /// Everything that is known of the failure, one fact per line: for logs, and for who asks "why?".
     pub fn report(&self) -> String {
         let facts = &self.facts;
         let mut lines = vec![self.to_string()];

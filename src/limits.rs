@@ -138,7 +138,8 @@ pub struct Limits {
 impl Limits {
     /// Sets one limit by its name.
     pub fn set(&mut self, name: &str, value: i64) -> Result<(), Error> {
-        let out_of_range = |_| Error::new(Code::InvalidArgument, format!("{value} is no value for the limit {name}"));
+        let out_of_range =
+            |_| Error::new(Code::InvalidArgument, format!("{value} is out of range for the limit {name}"));
         match name {
             "max_message_bytes" => self.max_message_bytes = usize::try_from(value).map_err(out_of_range)?,
             "max_certificates" => self.max_certificates = usize::try_from(value).map_err(out_of_range)?,

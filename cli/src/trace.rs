@@ -1,5 +1,5 @@
 //! `--trace FILE`: what went over the wire, message by message. The file's ending decides: `.html` is one page that
-//! needs nothing else, `.jsonl` an event a line, `.txt` a sequence diagram in plain text, and a folder gets the messages
+//! needs nothing else, `.jsonl` one event per line, `.txt` a sequence diagram in plain text, and a folder gets the messages
 //! as DER.
 
 use std::fmt::Write as _;

@@ -495,7 +495,7 @@ devid_status devid_config_set_message_time(devid_config *config,
  *
  * @param config      With server, credential and anchors as far as they are known. Not NULL.
  * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_report  Receives the findings as text, one a line: "ok: ..." or "fails: ...", then "profile: ...", "switch: ...",
+ * @param out_report  Receives the findings as text, one per line: "ok: ..." or "fails: ...", then "profile: ...", "switch: ...",
  *                    "pin, once looked at: ...". Free with devid_bytes_free(). May be NULL.
  * @param out_works   Receives 1 if nothing was found that fails, else 0. May be NULL.
  * @param err         Receives details on failure, else NULL. May be NULL.

@@ -72,7 +72,7 @@ devid_status devid_op_saved_key(const uint8_t *saved,
 DEVID_API const char *devid_op_output_name(const devid_op *op);
 
 /**
- * The server's words on why it is waited, one a line.
+ * The reasons that the server gave for the delay, one per line.
  *
  * @param op  May be NULL (gives "").
  * @return Never NULL; valid until the operation is changed or freed.
@@ -138,7 +138,7 @@ typedef int32_t (*devid_exchange_fn)(void *user,
 
 /**
  * Decides on the issued certificate, and is the place to install it. chain: the certificates above it. differences: where it
- * is not what was asked for, one a line; "" if nowhere. *out_accept is 0 and refuses; write 1 to take the certificate.
+ * is not what was asked for, one per line; "" if nowhere. *out_accept is 0 and refuses; write 1 to take the certificate.
  * Return 0, or a number at or below -10000 to end the run without a decision.
  */
 typedef int32_t (*devid_decide_fn)(void *user,

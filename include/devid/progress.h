@@ -114,7 +114,7 @@ DEVID_API const uint8_t *devid_view_output(const devid_view *view, size_t *out_l
 DEVID_API uint32_t devid_view_wait_seconds(const devid_view *view);
 
 /**
- * The server's words on why it is waited, one a line.
+ * The reasons that the server gave for the delay, one per line.
  *
  * @param view  May be NULL (gives "").
  * @return Never NULL; valid as long as the view.

@@ -694,7 +694,7 @@ devid_status devid_store_blob(const devid_store *store,
                               devid_error **err);
 
 /**
- * The names of all records of the program's own, one a line.
+ * The names of all records of the program's own, one per line.
  *
  * @param store      Not NULL.
  * @param out_names  Receives the names; free with devid_bytes_free(). Not NULL.

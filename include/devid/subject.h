@@ -47,7 +47,7 @@ devid_status devid_subject_add_uri(devid_subject *subject,
                                    devid_error **err);
 
 /**
- * Adds the name of a hardware module (RFC 4108 section 5), as the certificates have that devices are born with.
+ * Adds the name of a hardware module (RFC 4108 section 5), as found in factory-installed (IDevID) certificates.
  *
  * @param subject            Not NULL.
  * @param hardware_type      The maker's identifier for the type, such as "1.3.6.1.4.1.32473.7". Not NULL.

@@ -157,7 +157,7 @@ mod tests {
             ("", 1, "TYPE=value"),
             ("CN=a,", 6, "TYPE=value"),
             ("CN=a,,O=b", 6, "TYPE=value"),
-            ("CN=a, X9=b", 7, "no type of attribute"),
+            ("CN=a, X9=b", 7, "not a known type of attribute"),
             ("CN=", 4, "empty value"),
             ("CN=a,O= ,C=SE", 9, "empty value"),
             ("CN=ä,C=DEU", 8, "two letters"),

@@ -119,7 +119,10 @@ impl<'a> Reader<'a> {
             return Err(self.refuse(start, format!("expected TYPE=value, such as CN=router-7, found {}", shown(name))));
         }
         let kind = attribute_type(name).ok_or_else(|| {
-            self.refuse(start, format!("{} is no type of attribute; others are written by number", shown(name)))
+            self.refuse(
+                start,
+                format!("{} is not a known type of attribute; others are written by number", shown(name)),
+            )
         })?;
         self.next();
         self.skip_spaces();

@@ -282,7 +282,8 @@ impl Config {
             "encrCert" => Some(Possession::EncryptedCertificate),
             "challengeResp" => Some(Possession::Challenge),
             other => {
-                let words = format!("'{other}' is no proof of possession: signature, encrCert and challengeResp are");
+                let words =
+                    format!("'{other}' is not a proof of possession: signature, encrCert and challengeResp are");
                 return Err(Error::new(Code::InvalidArgument, words));
             }
         };

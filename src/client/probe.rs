@@ -51,7 +51,7 @@ impl Probe {
         !self.findings.iter().any(|finding| finding.fails)
     }
 
-    /// All of it for people, one finding a line.
+    /// All of it for people, one finding per line.
     pub fn report(&self) -> String {
         let mut lines: Vec<String> = self
             .findings

@@ -170,7 +170,7 @@ impl StatusOptions {
             "connect_timeout_seconds" => self.exchange.connect_timeout = seconds()?,
             "read_timeout_seconds" => self.exchange.read_timeout = seconds()?,
             "silence_seconds" => self.silence = Duration::from_secs(u64::try_from(value).map_err(|_| refused())?),
-            other => return Err(Error::new(Code::InvalidArgument, format!("'{other}' is no limit of a fetcher"))),
+            other => return Err(Error::new(Code::InvalidArgument, format!("'{other}' is not a limit of a fetcher"))),
         }
         Ok(())
     }

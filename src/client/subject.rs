@@ -83,7 +83,7 @@ impl Subject {
     }
 
     /// Adds a hardwareModuleName (RFC 4108 section 5): the type of the hardware, named by its maker's object identifier
-    /// in dotted form, and the serial number. IEEE 802.1AR puts it into the certificates that devices are born with.
+    /// in dotted form, and the serial number. IEEE 802.1AR puts it into factory-installed (IDevID) certificates.
     pub fn hardware_module(self, hardware_type: &str, serial_number: &[u8]) -> Result<Self, Error> {
         if serial_number.is_empty() {
             return Err(Error::new(Code::InvalidArgument, "a hardware module without a serial number"));
@@ -243,7 +243,7 @@ fn written_name(text: &str) -> Result<Name, Error> {
 }
 
 pub(crate) fn parse_oid(dotted: &str) -> Result<Oid, Error> {
-    Oid::new(dotted).map_err(|_| Error::new(Code::InvalidArgument, format!("\"{dotted}\" is no object identifier")))
+    Oid::new(dotted).map_err(|_| Error::new(Code::InvalidArgument, format!("\"{dotted}\" is not an object identifier")))
 }
 
 /// The identifier of a purpose by its name in RFC 5280 section 4.2.1.12, or in dotted form.
@@ -260,7 +260,7 @@ pub fn purpose_oid(purpose: &str) -> Result<Oid, Error> {
         "cmcRA" => Ok(oid::KP_CMC_RA),
         "cmKGA" => Ok(oid::KP_CM_KGA),
         dotted => Oid::new(dotted).map_err(|_| {
-            Error::new(Code::InvalidArgument, format!("\"{purpose}\" is no purpose known by name or number"))
+            Error::new(Code::InvalidArgument, format!("\"{purpose}\" is not a purpose known by name or number"))
         }),
     }
 }

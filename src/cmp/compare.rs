@@ -89,7 +89,7 @@ impl Acceptance {
             "any-order" => Acceptance::AnyOrder,
             "anything-but-the-key" => Acceptance::AnythingButTheKey,
             other => {
-                let words = format!("'{other}' is no policy of acceptance; there are {}", Self::NAMES.join(", "));
+                let words = format!("'{other}' is not a policy of acceptance; there are {}", Self::NAMES.join(", "));
                 return Err(Error::new(Code::InvalidArgument, words));
             }
         })

@@ -71,7 +71,7 @@ pub struct Context {
     pub send_message_time: bool,
     /// Bounds on what the server may make us do.
     pub limits: Limits,
-    /// Deviations to put up with.
+    /// Deviations to tolerate.
     pub tolerance: Tolerance,
 }
 

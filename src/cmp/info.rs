@@ -188,7 +188,7 @@ pub(super) fn check_answer(
     now: Time,
 ) -> Result<Information, Error> {
     let Some(wanted) = question.answer_type() else { return Ok(Information::Other(items)) };
-    // RFC 9483 section 4.3 has exactly one; servers that send others beside it are put up with.
+    // RFC 9483 section 4.3 has exactly one; servers that send others beside it are tolerated.
     let Some(info) = items.into_iter().find(|info| info.info_type == wanted) else {
         return Err(Error::new(Code::Protocol, format!("the answer has no information of type {wanted}")));
     };

@@ -8,7 +8,7 @@
 //! | [`signer`], [`credential`] | a key that signs, wherever it is; what protects messages |
 //! | [`signer_authorisation`] | whom the owner lets sign |
 //! | [`context`] | what holds for all operations of a client: credential, anchors, limits, tolerances |
-//! | [`tolerance`], [`profile`] | deviations that are put up with, by name; bundles of them for known CAs |
+//! | [`tolerance`], [`profile`] | deviations that are tolerated, by name; bundles of them for known CAs |
 //! | [`request`] | what the caller wants: a certificate by ir, cr, kur or p10cr, a revocation, or an answer to a question |
 //! | [`revoke`] | the answer to a request for revocation |
 //! | [`proof`] | the key that is to be certified, and the proofs of having it |

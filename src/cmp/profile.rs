@@ -14,7 +14,7 @@ pub struct Profile {
     pub name: &'static str,
     /// For which servers, and why.
     pub about: &'static str,
-    /// Deviations to put up with.
+    /// Deviations to tolerate.
     pub tolerance: Tolerance,
     /// How MACs are made, where the settings leave that at the default.
     pub mac: Option<MacParameters>,

@@ -1,11 +1,11 @@
-//! Deviations of servers from RFC 9483 that can be put up with, each by name, in one table.
+//! Deviations of servers from RFC 9483 that can be tolerated, each by name, in one table.
 
 use crate::codes::Code;
 use crate::error::Error;
 
 macro_rules! tolerances {
     ($($field:ident: $default:literal, $strict:literal, $text:literal;)*) => {
-        /// Deviations of servers that can be put up with, each by name. None makes an unauthenticated answer a success.
+        /// Deviations of servers that can be tolerated, each by name. None makes an unauthenticated answer a success.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Tolerance { $(#[doc = $text] pub $field: bool,)* }
 

@@ -6,9 +6,11 @@
 pub mod algorithm;
 #[cfg(feature = "crypto-awslc")]
 pub mod awslc;
+mod digest_algorithm;
 pub(crate) mod dsa;
 mod error;
 pub mod external;
+mod key_kind;
 pub mod keys;
 #[cfg(feature = "legacy-ciphers")]
 pub(crate) mod legacy;
@@ -22,6 +24,7 @@ mod rsa_pss;
 #[cfg(feature = "crypto-rust")]
 pub mod rust;
 mod scrypt;
+mod signature_algorithm;
 #[cfg(test)]
 mod tests;
 

@@ -66,7 +66,7 @@ enum Beside {
     /// Its removal was begun.
     Removal,
     /// What was interrupted itself counts for nothing.
-    Torso,
+    Incomplete,
 }
 
 const KIND: &str = "frame";
@@ -101,7 +101,7 @@ impl<S: RawStorage> CallbackBackend<S> {
         }
         Ok(match record::unwrap(&stored, KIND, &place, &*self.provider) {
             Ok(bytes) => Beside::Bytes(Zeroizing::new(bytes.to_vec())),
-            Err(_) => Beside::Torso,
+            Err(_) => Beside::Incomplete,
         })
     }
 

@@ -4,7 +4,7 @@
 //! identity/<name>/current              which generation is in use: written last, atomically
 //! identity/<name>/current.copy         the same again, for the day the first one is damaged
 //! identity/<name>/gen-000001/key.pem   or key.ref, certificate.pem, chain.pem
-//! identity/<name>/gen-000001/meta      written last, removed first: without it the generation is a torso
+//! identity/<name>/gen-000001/meta      written last, removed first: without it the generation is incomplete
 //! identity/<name>/gen-000001/unconfirmed   the CA has not confirmed it yet
 //! generation/last                      the highest number of the identities that were removed
 //! ```
@@ -380,7 +380,7 @@ impl Home<'_> {
             // That it is there says all.
             self.backend.write_spare(&format!("{place}/unconfirmed"), b"issued, not confirmed to the CA yet\n")?;
         }
-        // It may become durable before the others do: a generation that lacks a part is a torso.
+        // It may become durable before the others do: a generation that lacks a part is incomplete.
         self.backend.write(&format!("{place}/meta"), &meta)
     }
 
@@ -479,7 +479,7 @@ impl Home<'_> {
 
     // ---- removing -----------------------------------------------------------------------------------------------
 
-    /// Removes a generation, meta first: what lacks a part is a torso. The mark of one that was not confirmed goes last, so
+    /// Removes a generation, meta first: what lacks a part is incomplete. The mark of one that was not confirmed goes last, so
     /// that it never looks like one that was.
     pub fn remove_generation(&mut self, name: &str, number: u32) -> Result<(), StoreError> {
         let (prefix, mark) = (format!("{}/", generation_key(name, number)), "unconfirmed");
@@ -495,7 +495,7 @@ impl Home<'_> {
         if is_marked { self.backend.remove(&format!("{prefix}{mark}"), false) } else { Ok(()) }
     }
 
-    /// Removes torsos, and generations beyond the retention count. What `state` names is never touched.
+    /// Removes incomplete generations, and generations beyond the retention count. What `state` names is never touched.
     pub fn sweep(&mut self, name: &str, state: IdentityState) -> Result<(), StoreError> {
         let named = [state.current, state.previous, state.pending];
         let mut kept = [state.current, state.previous].iter().flatten().count();

@@ -283,7 +283,7 @@ impl Home<'_> {
         CertificationRequest::from_bytes(&bytes).map(Some).map_err(|e| StoreError::asn1(&key, &e))
     }
 
-    /// The request goes first: one without its key would be a riddle, a key without its request is not.
+    /// The request goes first: one without its key could not be used, a key without its request is not.
     pub(super) fn remove_pending(&mut self, label: &str) -> Result<(), StoreError> {
         self.backend.remove(&request_key(label), true)?;
         self.backend.remove(&format!("pending/{label}/key.pem"), true)?;

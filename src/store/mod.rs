@@ -183,7 +183,7 @@ impl Store {
                 return home.remove_identity(name);
             }
             if let Err(error) = home.write_pointer(name, state) {
-                // What it is about makes room. Until the pointer is written it names a torso, which `repair` clears away.
+                // What it is about makes room. Until the pointer is written it names an incomplete generation, which `repair` clears away.
                 home.only_if_full(error)?;
                 home.remove_generation(name, number)?;
                 home.backend.sync()?;

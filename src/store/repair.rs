@@ -149,7 +149,7 @@ fn examine_pointer(
         }
     };
     if state == IdentityState::default() && main.is_ok() && copy.is_ok() && !home.has_pointer(name)? {
-        // Nothing whole was ever there: torsos of a first installation.
+        // Nothing whole was ever there: remains of a first installation.
         for number in home.numbers(name)? {
             if mend {
                 home.remove_generation(name, number)?;

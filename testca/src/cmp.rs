@@ -376,7 +376,10 @@ impl TestCa {
         if let Some(list) = template.tagged(0xa9) {
             extensions = crate::certs::read_extensions(list)?;
         }
-        if extensions.iter().any(|e| e.0 == crate::certs::BASIC_CONSTRAINTS && e.2.windows(3).any(|w| w == [1, 1, 0xff])) {
+        if extensions
+            .iter()
+            .any(|e| e.0 == crate::certs::BASIC_CONSTRAINTS && e.2.windows(3).any(|w| w == [1, 1, 0xff]))
+        {
             return refuse(bit::BAD_CERT_TEMPLATE, "no CA is certified here");
         }
         if subject == [0x30, 0x00] && !extensions.iter().any(|e| e.0 == SUBJECT_ALT_NAME) {

@@ -76,7 +76,7 @@ static devid_op *enrolment(const devid_config *config, const devid_key *key)
     OK(devid_subject_add_purpose(subject, "clientAuth", &err));
     OK(devid_subject_set_validity(subject, 0, now + 86400, &err));
     OK(devid_op_enroll(client, key, subject, &op, &err));
-    /* Nothing is swallowed, nothing is needed any more. */
+    /* The library owns nothing of ours, and needs none of it any more. */
     devid_subject_free(subject);
     devid_client_free(client);
     return op;

@@ -250,7 +250,7 @@ pub(super) unsafe fn bytes_in<'a>(data: *const u8, len: usize, name: &str) -> Re
         return Err(null(name));
     }
     if isize::try_from(len).is_err() {
-        return Err(Error::new(Code::InvalidArgument, format!("{name}: a length of {len} is no length")));
+        return Err(Error::new(Code::InvalidArgument, format!("{name}: invalid length {len}")));
     }
     // SAFETY: by the caller's promise; the length fits.
     Ok(unsafe { std::slice::from_raw_parts(data, len) })

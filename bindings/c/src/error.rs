@@ -249,7 +249,7 @@ fn devid_error_hint(error: &devid_error) -> Option<&CStr> {
     error.hint.find(|| error.error.facts().hint.map(str::to_owned))
 }
 
-/// Everything that is known of the failure, one fact a line: for logs, and for who asks "why?".
+/// Everything that is known of the failure, one fact per line: for logs, and for who asks "why?".
 ///
 /// @return Never NULL; valid until the error is freed.
 #[export]

@@ -55,8 +55,9 @@ pub type devid_change_fn = fn(change: i32, name: &str, generation: u32, folder: 
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown layout.
 #[export]
 fn devid_export_new(layout: &str, folder: &str) -> Result<devid_export, Error> {
-    let layout = Layout::from_name(layout)
-        .ok_or_else(|| Error::new(Code::InvalidArgument, format!("'{layout}' is no layout such as 'nginx'")))?;
+    let layout = Layout::from_name(layout).ok_or_else(|| {
+        Error::new(Code::InvalidArgument, format!("'{layout}' is not a known layout (for example 'nginx')"))
+    })?;
     Ok(Export::new(layout, folder))
 }
 

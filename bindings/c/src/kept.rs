@@ -82,7 +82,7 @@ fn devid_store_blob(store: &devid_store, name: &str) -> Result<devid_bytes, Erro
     Ok(devid_bytes::from_slice(&store.blob(name)?))
 }
 
-/// The names of all records of the program's own, one a line.
+/// The names of all records of the program's own, one per line.
 ///
 /// @param out_names  Receives the names; free with devid_bytes_free(). Not NULL.
 #[export]

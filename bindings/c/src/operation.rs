@@ -275,7 +275,7 @@ fn devid_op_wait_seconds(op: &devid_op) -> u32 {
     seconds
 }
 
-/// The server's words on why it is waited, one a line.
+/// The reasons that the server gave for the delay, one per line.
 ///
 /// @return Never NULL; valid until the operation is changed or freed.
 #[export]
@@ -296,7 +296,7 @@ fn devid_op_to_sign(op: &devid_op) -> Result<devid_bytes, Error> {
     Ok(devid_bytes::from_slice(&request.message))
 }
 
-/// With which algorithm is to be signed, as in devid_sign_fn.
+/// The signature algorithm to use, as in devid_sign_fn.
 ///
 /// @return NULL if nothing is to be signed; valid until the operation is changed or freed.
 #[export]

@@ -150,7 +150,7 @@ fn devid_view_wait_seconds(view: &devid_view) -> u32 {
     view.wait_seconds
 }
 
-/// The server's words on why it is waited, one a line.
+/// The reasons that the server gave for the delay, one per line.
 ///
 /// @return Never NULL; valid as long as the view.
 #[export]

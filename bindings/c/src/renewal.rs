@@ -15,10 +15,10 @@ use devid_core::store::Store;
 ///
 /// What it remembers (failures, waits, refusals) is in device memory; a new handle after a reboot goes on from there.
 #[handle]
-pub type devid_renewal = Keeper;
+pub type devid_renewal = RenewalHandle;
 
 #[doc(hidden)]
-pub struct Keeper {
+pub struct RenewalHandle {
     pub(super) planner: Planner,
     pub(super) config: Config,
     log: Option<std::sync::Arc<Log>>,
@@ -91,7 +91,7 @@ pub const DEVID_STANDING_DAMAGED: i32 = 6;
 /// Whether it has expired cannot be told without the time.
 pub const DEVID_STANDING_UNKNOWN: i32 = 7;
 
-/// How much people should worry: one of DEVID_ALARM_*, higher is worse.
+/// Alarm level: one of DEVID_ALARM_*, higher is worse.
 #[allow(non_camel_case_types)]
 pub type devid_alarm = i32;
 
@@ -129,7 +129,7 @@ pub const DEVID_CLOCK_DOUBTED: i32 = 4;
 /// @param out_renewal  Receives the renewal; free with devid_renewal_free(). Not NULL.
 #[export]
 fn devid_renewal_new(config: &devid_config, name: &str, purpose: &str) -> Result<devid_renewal, Error> {
-    Ok(Keeper {
+    Ok(RenewalHandle {
         planner: Planner::with_provider(std::sync::Arc::clone(config.config.provider())),
         config: config.config.clone(),
         log: config.log.clone(),
@@ -347,7 +347,7 @@ fn devid_renewal_reset(renewal: &devid_renewal, store: &devid_store) -> Result<(
     renewal.planner.reset(store, &renewal.name)
 }
 
-/// How much people should worry, by the last plan.
+/// Alarm level by the last plan.
 ///
 /// @param renewal  May be NULL (gives DEVID_ALARM_QUIET).
 /// @return One of DEVID_ALARM_*.
@@ -416,7 +416,7 @@ fn devid_renewal_free(renewal: Owned<devid_renewal>) {
     drop(renewal)
 }
 
-impl Keeper {
+impl RenewalHandle {
     fn run(&self, store: &Store, clock: Option<Time>) -> Result<Report, Error> {
         let make = || self.new_keys.make(store, &self.name);
         let renewal = Renewal {

@@ -20,7 +20,7 @@ use devid_core::transport::{Cancel, Exchange, ExchangeLimits, Reply, TransportEr
 pub type devid_exchange_fn = fn(request: &[u8], reply: &mut devid_bytes) -> i32;
 
 /// Decides on the issued certificate, and is the place to install it. chain: the certificates above it. differences: where it
-/// is not what was asked for, one a line; "" if nowhere. *out_accept is 0 and refuses; write 1 to take the certificate.
+/// is not what was asked for, one per line; "" if nowhere. *out_accept is 0 and refuses; write 1 to take the certificate.
 /// Return 0, or a number at or below -10000 to end the run without a decision.
 #[callback]
 pub type devid_decide_fn =

@@ -52,7 +52,7 @@ fn devid_config_set_signer_fetcher(config: &mut devid_config, fetcher: &mut devi
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
 #[export]
 fn devid_config_require_signer_policy(config: &mut devid_config, identifier: &str) -> Result<(), Error> {
-    let policy = Oid::new(identifier).map_err(|_| invalid(format!("\"{identifier}\" is no object identifier")))?;
+    let policy = Oid::new(identifier).map_err(|_| invalid(format!("\"{identifier}\" is not an object identifier")))?;
     config.config.authorisation.policies.push(policy);
     Ok(())
 }
@@ -125,7 +125,8 @@ fn devid_config_add_general_info(
     identifier: &str,
     value: Option<&[u8]>,
 ) -> Result<(), Error> {
-    let info_type = Oid::new(identifier).map_err(|_| invalid(format!("\"{identifier}\" is no object identifier")))?;
+    let info_type =
+        Oid::new(identifier).map_err(|_| invalid(format!("\"{identifier}\" is not an object identifier")))?;
     config.config.add_general_info(info_type, value.unwrap_or_default())
 }
 

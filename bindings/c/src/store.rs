@@ -345,7 +345,9 @@ pub(super) fn new_key<'a>(signer: &'a Signer, reference: Option<&'a KeyReference
 
 pub(super) fn anchor_set(name: &str) -> Result<AnchorSet, Error> {
     let found = AnchorSet::ALL.into_iter().find(|set| set.name() == name);
-    found.ok_or_else(|| Error::new(Code::InvalidArgument, format!("'{name}' is no use of anchors such as 'peer'")))
+    found.ok_or_else(|| {
+        Error::new(Code::InvalidArgument, format!("'{name}' is not a known use of anchors (for example 'peer')"))
+    })
 }
 
 pub(super) fn lines(texts: &[String]) -> String {

@@ -7,7 +7,7 @@ use devid_core::client::Subject;
 #[handle]
 pub type devid_subject = Subject;
 
-/// Asks for nothing yet.
+/// Creates an empty certificate subject: nothing is asked for yet.
 ///
 /// @param out_subject  Receives the object; free with devid_subject_free(). Not NULL.
 #[export]
@@ -71,7 +71,7 @@ fn devid_subject_add_ip(subject: &mut devid_subject, address: &str) -> Result<()
     Ok(())
 }
 
-/// Adds the name of a hardware module (RFC 4108 section 5), as the certificates have that devices are born with.
+/// Adds the name of a hardware module (RFC 4108 section 5), as found in factory-installed (IDevID) certificates.
 ///
 /// @param hardware_type      The maker's identifier for the type, such as "1.3.6.1.4.1.32473.7". Not NULL.
 /// @param serial_number      Not NULL.

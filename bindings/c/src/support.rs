@@ -213,13 +213,14 @@ fn devid_op_ask_current_crl(client: &devid_client) -> Result<devid_op, Error> {
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, DEVID_E_DER if the value is not one element of DER.
 #[export]
 fn devid_op_ask_other(client: &devid_client, identifier: &str, value: Option<&[u8]>) -> Result<devid_op, Error> {
-    let info_type = Oid::new(identifier).map_err(|_| invalid(format!("\"{identifier}\" is no object identifier")))?;
+    let info_type =
+        Oid::new(identifier).map_err(|_| invalid(format!("\"{identifier}\" is not an object identifier")))?;
     let question = Question::other(info_type, value.unwrap_or_default())?;
     Ok(devid_op::new(client, client.client.ask(question)?))
 }
 
 fn serial_of(text: &str) -> Result<Vec<u8>, Error> {
-    serial_from_text(text).ok_or_else(|| invalid(format!("\"{text}\" is no serial number in hexadecimal digits")))
+    serial_from_text(text).ok_or_else(|| invalid(format!("\"{text}\" is not a serial number in hexadecimal digits")))
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ fn tls_of(settings: &mut Settings) -> Result<&mut TlsConfig, Error> {
     }
 }
 
-/// Adds trust anchors for HTTPS servers. They count for TLS alone, and TLS counts none but them. May be the CA's own
+/// Adds trust anchors for HTTPS servers. Used for TLS only, and TLS uses no others. May be the CA's own
 /// certificate, if the CA issued the server's.
 ///
 /// @param data      Certificates, DER (one) or PEM (any number). Not NULL.

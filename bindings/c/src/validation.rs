@@ -157,7 +157,8 @@ fn devid_validator_set_any_name(validator: &mut devid_validator) -> Result<(), E
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
 #[export]
 fn devid_validator_add_key_usage(validator: &mut devid_validator, usage: &str) -> Result<(), Error> {
-    let usage = KeyUsage::from_name(usage).ok_or_else(|| invalid(format!("'{usage}' is no key usage of RFC 5280")))?;
+    let usage =
+        KeyUsage::from_name(usage).ok_or_else(|| invalid(format!("'{usage}' is not a key usage of RFC 5280")))?;
     validator.checks.key_usages.push(usage);
     Ok(())
 }
@@ -251,7 +252,7 @@ fn devid_validator_set_budget(validator: &mut devid_validator, name: &str, value
         "steps" => budget.steps = value,
         "depth" => budget.depth = value as usize,
         "certificates" => budget.certificates = value as usize,
-        other => return Err(invalid(format!("'{other}' is no budget of a validation"))),
+        other => return Err(invalid(format!("'{other}' is not a budget of a validation"))),
     }
     Ok(())
 }
@@ -263,7 +264,7 @@ fn devid_validator_set_budget(validator: &mut devid_validator, name: &str, value
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
 #[export]
 fn devid_validator_add_policy(validator: &mut devid_validator, policy: &str) -> Result<(), Error> {
-    let policy: Oid = policy.parse().map_err(|_| invalid(format!("'{policy}' is no object identifier")))?;
+    let policy: Oid = policy.parse().map_err(|_| invalid(format!("'{policy}' is not an object identifier")))?;
     validator.checks.policy.initial_set.push(policy);
     Ok(())
 }

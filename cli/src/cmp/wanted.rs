@@ -74,13 +74,13 @@ pub fn object(text: &str) -> Result<Oid, Failure> {
 fn registered(text: &str) -> Result<Oid, Failure> {
     let found = const_oid::db::DB.by_name(text).map(ToString::to_string);
     found.map_or_else(
-        || Err(Failure::usage(format!("\"{text}\" is no object identifier known by name"))),
+        || Err(Failure::usage(format!("\"{text}\" is not an object identifier known by name"))),
         |d| dotted(&d),
     )
 }
 
 fn dotted(text: &str) -> Result<Oid, Failure> {
-    Oid::new(text).map_err(|_| Failure::usage(format!("\"{text}\" is no object identifier")))
+    Oid::new(text).map_err(|_| Failure::usage(format!("\"{text}\" is not an object identifier")))
 }
 
 /// A name as OpenSSL takes it: attributes of unknown types are passed over, aloud.

@@ -54,7 +54,7 @@ pub enum Standing {
     Unknown,
 }
 
-/// How much people should worry.
+/// Alarm level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Alarm {
     /// Not at all.
@@ -242,7 +242,7 @@ pub struct Plan {
     pub renewal_at: Option<Time>,
     /// How the identity in use stands.
     pub standing: Standing,
-    /// How much people should worry.
+    /// Alarm level.
     pub alarm: Alarm,
     /// Failures in a row.
     pub attempts: u32,

@@ -50,7 +50,10 @@ impl RevocationRequest {
             return Err(Error::new(Code::InvalidArgument, "a revocation without serial number"));
         }
         if let CrlReason::Other(number) = self.reason {
-            return Err(Error::new(Code::InvalidArgument, format!("{number} is no reason of RFC 5280 section 5.3.1")));
+            return Err(Error::new(
+                Code::InvalidArgument,
+                format!("{number} is not a reason of RFC 5280 section 5.3.1"),
+            ));
         }
         if self.by_passphrase {
             return match context.credential {

@@ -1,6 +1,5 @@
 //! Search filters in text (RFC 4515), as far as URLs in certificates use them: comparisons, presence, and their combinations.
 
-use super::url::hex;
 use crate::asn1::der::element;
 use crate::words::quoted;
 
@@ -91,6 +90,11 @@ fn unescaped(value: &str) -> Result<Vec<u8>, String> {
         });
     }
     Ok(out)
+}
+
+/// The value of a hexadecimal digit.
+pub(super) fn hex(digit: u8) -> u8 {
+    char::from(digit).to_digit(16).map_or(0, |value| value as u8)
 }
 
 #[cfg(test)]

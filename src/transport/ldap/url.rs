@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::super::error::{Party, Phase, TransportError, TransportErrorKind};
 use super::super::url::split_authority;
-use super::filter;
+use super::filter::{self, hex};
 use crate::words::{character, quoted};
 
 /// Longest URL accepted, in bytes: those of AD CS have some 250.
@@ -169,11 +169,6 @@ fn decoded(part: &str, what: &str) -> Result<String, TransportError> {
         Some(c) => Err(invalid(format!("{what} holds {}, which belongs into no name", character(c)))),
         None => Ok(text),
     }
-}
-
-/// The value of a hexadecimal digit.
-pub(super) fn hex(digit: u8) -> u8 {
-    char::from(digit).to_digit(16).map_or(0, |value| value as u8)
 }
 
 fn invalid(detail: String) -> TransportError {

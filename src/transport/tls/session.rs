@@ -61,7 +61,7 @@ impl TlsClient {
     ) -> io::Result<Session> {
         let host = self.server_name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            let words = format!("{} is no name that a server can have in TLS", crate::words::quoted(host));
+            let words = format!("{} is not a name that a server can have in TLS", crate::words::quoted(host));
             failed(TransportError::new(TransportErrorKind::Invalid, Phase::Tls, words))
         })?;
         let answer = Answer::new(self.certified.clone());

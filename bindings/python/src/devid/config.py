@@ -83,7 +83,7 @@ class Profile(str, Enum):
 
 
 class Tolerance(str, Enum):
-    """A deviation of a server that is put up with, by name: :meth:`Config.set_tolerance`. None makes a forged answer a success."""
+    """A deviation of a server that is tolerated, by name: :meth:`Config.set_tolerance`. None makes a forged answer a success."""
 
     UNPROTECTED_ERRORS = "unprotected_errors"
     """Believe the words of an unprotected error or rejection enough to report them as the server's decision (the
@@ -346,7 +346,7 @@ class Config(Handle):
         self._set("devid_config_set_coap", block_bytes, ack_millis, max_retransmit)
 
     def add_tls_anchors(self, certificates: Certificates) -> None:
-        """Anchors of HTTPS servers, PEM or DER. They count for TLS alone, and TLS counts none but them."""
+        """Anchors of HTTPS servers, PEM or DER. Used for TLS only, and TLS uses no others."""
         self._add("devid_config_add_tls_anchors", certificates)
 
     def add_tls_intermediates(self, certificates: Certificates) -> None:

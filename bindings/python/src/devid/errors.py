@@ -116,7 +116,7 @@ class Error(Exception):
         self.hint = hint
         """What is known of servers that answer like this, and which setting may help; the words may change."""
         self.details = details or str(self)
-        """Everything that is known of the failure, one fact a line."""
+        """Everything that is known of the failure, one fact per line."""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.message}"

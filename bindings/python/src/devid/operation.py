@@ -154,7 +154,7 @@ class Progress:
     wait_seconds: int = 0
     """How long it is waited."""
     wait_reason: str = ""
-    """The server's words on why, one a line."""
+    """The server's words on why, one per line."""
     pki_status: Union[PkiStatus, int, None] = None
     """PKIStatus that came with the certificate."""
     saved: bytes = field(default=b"", repr=False)
@@ -369,7 +369,7 @@ class Steps(Handle, Pauses):
 
     @property
     def wait_reason(self) -> str:
-        """The server's words on why it is waited, one a line."""
+        """The reasons that the server gave for the delay, one per line."""
         progress = self._progress
         if progress is not None:
             return progress.wait_reason

@@ -132,7 +132,7 @@ class Standing(IntEnum):
 
 
 class Alarm(IntEnum):
-    """How much people should worry; higher is worse."""
+    """Alarm level; higher is worse."""
 
     QUIET = 0
     """Not at all."""
