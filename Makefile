@@ -13,6 +13,9 @@ PROFILE ?= release
 FEATURES ?=
 BUILD := --locked --profile $(PROFILE) $(if $(TARGET),--target $(TARGET)) $(if $(FEATURES),--no-default-features --features $(FEATURES))
 
+# The C in the library (AWS-LC) is built with stack protectors and checked copies; empty for compilers that have neither.
+HARDENING ?= -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+
 OUT := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 RELEASE := $(OUT)/$(if $(TARGET),$(TARGET)/)$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 DEBUG := $(OUT)/debug
@@ -44,6 +47,9 @@ help:
 	@echo "make decade     devices live for five years with a CA that refuses, waits, dies, changes its keys: prints what got stuck; DEVICES=N"
 	@echo "make fleet      a million devices renew for four years: writes docs/fleet.svg and the figures in docs/fleet.md"
 	@echo "make fuzz       every parser and the operation, FUZZ_SECONDS each (60); SHORT=1: seconds, or without a fuzzer the seeds"
+	@echo "make mutants    one-line changes in decisions that no test notices: COUNT=40 SEED=1"
+	@echo "make sanitize   AddressSanitizer, ThreadSanitizer and Miri, with a nightly compiler; PART=address|thread|miri"
+	@echo "make adversary  the adversary over 20,000 PKIs"
 	@echo "make cross      the portable provider's tests on 32-bit and big-endian machines, under qemu"
 	@echo "make lint       formatting and clippy"
 
@@ -61,6 +67,8 @@ setup-demo: build-dir
 
 setup-interop: build-dir
 	@bash scripts/setup.sh interop
+
+release command: export CFLAGS := $(strip $(CFLAGS) $(HARDENING))
 
 release: setup-build
 	$(CARGO) build $(BUILD) -p devid-capi
@@ -197,6 +205,15 @@ decade: build-dir
 
 fuzz: build-dir
 	bash scripts/fuzz.sh $(if $(SHORT),--short)
+
+# Changes one line at a time in decisions and asks whether a test notices: COUNT of them, drawn by SEED.
+.PHONY: mutants sanitize
+mutants: build-dir
+	python3 scripts/mutants.py --count $(or $(COUNT),40) --seed $(or $(SEED),1)
+
+# With a nightly compiler: AddressSanitizer over sequences of C calls, ThreadSanitizer over eight threads, Miri over what it can run.
+sanitize: build-dir
+	bash scripts/sanitize.sh $(PART)
 
 # Not part of `make test`: it compiles everything once more for each machine.
 cross: build-dir

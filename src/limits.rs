@@ -35,7 +35,8 @@ pub const MAX_RSA_BITS: u32 = 8192;
 /// here.
 pub const MAX_RSA_EXPONENT_BITS: u32 = 33;
 
-/// Most PBKDF2 iterations that an encrypted key file may ask for: above a second of work, far above what tools write.
+/// Most PBKDF2 iterations that an encrypted key file may ask for, those of SHA-384 and SHA-512 counted twice and each block of the
+/// key by itself: some seconds of work, far above what tools write.
 pub const MAX_KEY_FILE_ITERATIONS: u32 = 10_000_000;
 
 /// Most memory that the scrypt parameters of an encrypted key file may ask for, in bytes; OpenSSL writes files of
@@ -105,7 +106,7 @@ pub const MAX_PKCS12_DEPTH: usize = 4;
 
 /// Most iterations of key derivation that one PKCS#12 file may ask for in all, tries of a wrong password included:
 /// some seconds of work. Files that are in use ask for thousands up to a million.
-pub const MAX_PKCS12_ITERATIONS: u64 = 20_000_000;
+pub const MAX_PKCS12_ITERATIONS: u64 = 10_000_000;
 
 /// Longest text copied from a server into an error, in bytes; the rest is cut.
 pub const MAX_SERVER_TEXT_BYTES: usize = 1024;

@@ -441,8 +441,8 @@ devid_status devid_config_add_signer_ocsp(devid_config *config,
                                           devid_error **err);
 
 /**
- * Uses what device memory keeps for signers of answers: its CRLs as they are now, and the highest CRL numbers seen, so that an
- * older list cannot be played back.
+ * Uses what device memory keeps for signers of answers: its CRLs as they are now, who was revoked before, and the highest CRL
+ * numbers seen, so that an older list cannot be played back.
  *
  * @param config  Not NULL.
  * @param store   Used as long as clients made with these settings are. Not NULL.

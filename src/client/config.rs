@@ -6,7 +6,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::signer_status::SignerFetch;
-use super::status::{StatusMemory, StatusOptions};
+use super::status::{StatusMemory, StatusOptions, kept_crls};
 use crate::asn1::cmp::InfoTypeAndValue;
 use crate::asn1::der::Cursor;
 use crate::asn1::name::Name;
@@ -20,6 +20,7 @@ use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, SignatureAlgorithm, default_provider};
 use crate::error::Error;
 use crate::limits::{self, Limits};
+use crate::store::Store;
 use crate::transport::{Cancel, Exchange, ExchangeLimits, Scheme, TlsConfig, Url};
 use crate::validation::{RevocationPolicy, StatusSources, TrustAnchors};
 
@@ -210,6 +211,19 @@ impl Config {
             }
             _ => Err(Error::new(Code::State, "a signature algorithm is set before the key that signs")),
         }
+    }
+
+    /// Uses what device memory keeps for signers of answers: its CRLs as they are now, who was revoked before, and the highest
+    /// CRL numbers seen.
+    ///
+    /// # Errors
+    ///
+    /// Device memory cannot be read.
+    pub fn use_signer_store(&mut self, store: &Arc<Store>) -> Result<(), Error> {
+        self.signer_status.crls.extend(kept_crls(&self.provider, store)?);
+        (self.signer_status.crl_numbers, self.signer_status.revoked) = (None, None);
+        StatusMemory::new(self.provider.clone(), Some(store.clone())).join(&mut self.signer_status);
+        Ok(())
     }
 
     /// Adds a root that is known by its SHA-256 alone, in hexadecimal with or without colons: see

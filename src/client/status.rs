@@ -15,10 +15,12 @@
 //! | `issuers` | missing issuers |
 //! | `kept` | revocation lists that came by another way |
 //! | `certificate_store` | certificates by what they hold (RFC 4387) |
+//! | `facts` | who is revoked for good, apart from the documents that said so |
 //! | `numbers` | the highest CRL numbers in device memory |
 
 mod cache;
 mod certificate_store;
+mod facts;
 mod gather;
 mod issuers;
 mod kept;
@@ -362,7 +364,7 @@ impl StatusFetcher {
             notes.push(note(error.code(), event.certificate_index, text));
         }
         let troubles = self.memory.take_troubles().into_iter();
-        notes.extend(troubles.map(|error| note(error.code(), None, format!("CRL numbers: {}", error.message()))));
+        notes.extend(troubles.map(|error| note(error.code(), None, error.message().to_owned())));
         notes
     }
 }

@@ -64,7 +64,8 @@ impl Validator {
     /// Status data is kept in device memory from here on, with the highest CRL numbers seen.
     pub fn set_memory(&mut self, store: Arc<Store>) {
         let memory = Arc::new(StatusMemory::new(Arc::clone(&self.provider), Some(store)));
-        self.status.crl_numbers = Some(memory.crl_numbers());
+        (self.status.crl_numbers, self.status.revoked) = (None, None);
+        memory.join(&mut self.status);
         self.memory = Some(memory);
     }
 
@@ -84,9 +85,10 @@ impl Validator {
         }
     }
 
-    /// Forgets CRLs and OCSP responses, not the highest CRL numbers.
+    /// Forgets CRLs and OCSP responses, not the highest CRL numbers and who is revoked for good.
     pub fn clear_status(&mut self) {
-        self.status = StatusSources { crl_numbers: self.status.crl_numbers.take(), ..StatusSources::none() };
+        let StatusSources { crl_numbers, revoked, .. } = std::mem::take(&mut self.status);
+        self.status = StatusSources { crl_numbers, revoked, ..StatusSources::none() };
     }
 
     /// What the device's own certificate is checked for. Neither purposes nor names are left out by forgetting them.

@@ -37,6 +37,11 @@ const ABOUT_THE_MESSAGE: u32 =
 /// transaction goes on saying so.
 const MOST_IN_VAIN: u32 = 30;
 
+/// The same of certConf, but for badRequest: a server that takes none says so, and goes on saying it.
+const ABOUT_CONFIRMATION: u32 = ABOUT_THE_MESSAGE & !(1 << 2 | 1 << 24);
+/// How often certConf is made anew after such an error.
+const MOST_REPEATED: u32 = 8;
+
 /// Seconds to the next poll after an answer that proves nothing; doubled each time.
 const FIRST_WAIT_SECONDS: i64 = 60;
 /// The same where an authentic answer says waiting once more: it may be a recording of the first that did.
@@ -54,6 +59,7 @@ impl Operation {
         let proven = self.proven(&context, &answer, under_way, now);
         // The answer may have shown that the clock is wrong.
         let now = now.plus(self.clock_off_seconds() - off_before);
+        self.has_dropped = false;
         match proven.and_then(|checked| {
             self.weighed(&context, checked, now)
                 .map_err(|error| Failure::Unproven(error.breaks(response::protection_rule(&context.credential))))
@@ -61,7 +67,9 @@ impl Operation {
             Ok(checked) => Ok(self.act_on(checked, under_way, now).map_err(explained)?),
             Err(Failure::Unproven(error)) if under_way.polling.is_some() => {
                 let error = explained(error);
-                self.drop_answer(&error, under_way, now);
+                // Without a clock the present is what the answer says, and this one has nothing to say.
+                self.has_dropped = true;
+                self.drop_answer(&error, under_way, self.asked_at.unwrap_or(now));
                 Ok(())
             }
             Err(Failure::Unproven(error)) if answer.is_handed_in => Err(Halt::Refused(explained(error))),
@@ -134,7 +142,12 @@ impl Operation {
         let Checked { message, body, protected_by, bearer } = checked;
         match body {
             PkiBody::PollRep(entries) => {
-                self.told_to_wait(&entries, under_way, now).map_err(|error| error.breaks(POLLING))
+                let most = match bearer {
+                    // Who may not decide puts off no longer than an answer that proves nothing.
+                    Some(_) => LONGEST_WAIT_SECONDS,
+                    None => i64::from(self.context.limits.max_check_after_seconds).max(1),
+                };
+                self.told_to_wait(&entries, most, under_way, now).map_err(|error| error.breaks(POLLING))
             }
             // RFC 9483 section 4.4: any message but a certificate response is delayed by an error with status waiting.
             PkiBody::Error(content) if content.status.status == PkiStatus::Waiting => {
@@ -163,6 +176,18 @@ impl Operation {
                     vec![format!("pollReq did not arrive as it was sent: {}", response::server_error(&content))]
                 });
                 Ok(())
+            }
+            // The same of certConf: what the CA has issued must not hang on one bit that somebody changes, nor on a saved certConf
+            // that answers a nonce which is not the server's last any more. It is made anew, in answer to this error.
+            PkiBody::Error(content)
+                if under_way.phase == Phase::Confirmation
+                    && under_way.polling.is_none()
+                    && self.issued.is_some()
+                    && self.dropped < MOST_REPEATED
+                    && content.status.fail_info.is_some_and(|bits| bits & ABOUT_CONFIRMATION != 0) =>
+            {
+                self.dropped += 1;
+                self.confirm(now)
             }
             PkiBody::Error(content) => match self.version_to_try(&content, message.header().pvno, under_way) {
                 Some(version) => {
@@ -259,7 +284,13 @@ impl Operation {
         self.send(UnderWay { body: BodyType::POLLREQ, ..under_way }, &poll::poll_req(&[cert_req_id]), 2, now)
     }
 
-    fn told_to_wait(&mut self, entries: &[PollRep], under_way: UnderWay, now: Time) -> Result<(), Error> {
+    fn told_to_wait(
+        &mut self,
+        entries: &[PollRep],
+        most_seconds: i64,
+        under_way: UnderWay,
+        now: Time,
+    ) -> Result<(), Error> {
         let wanted = under_way.polling.expect("pollRep is only allowed while polling");
         // One request is out, so one entry is about it whatever its number: -1 is for whole messages (RFC 9483 section 4.4).
         let only = entries.first().filter(|entry| entries.len() == 1 && matches!(entry.cert_req_id, -1 | 0));
@@ -268,7 +299,8 @@ impl Operation {
             return Err(Error::new(Code::Protocol, words));
         };
         // Negative and absurd values are cut to what the caller allows.
-        let seconds = entry.check_after.clamp(1, i64::from(self.context.limits.max_check_after_seconds).max(1));
+        let most = most_seconds.min(i64::from(self.context.limits.max_check_after_seconds).max(1));
+        let seconds = entry.check_after.clamp(1, most);
         self.state = State::waiting(now.plus(seconds), entry.reason.clone(), under_way);
         Ok(())
     }

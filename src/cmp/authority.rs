@@ -181,6 +181,19 @@ fn issues_for_us(
     }
 }
 
+/// Whether what this CA has issued for the device is the CA's word whoever brings it: `chain` is the CA's path. Any CA below the
+/// root can issue over a key that it has seen in a request; the one that renews is the one that has issued before, or its successor.
+/// Before the first certificate it is any that is not confined to some names or purposes.
+pub(super) fn may_have_issued(context: &Context, chain: &[Certificate], now: Time) -> bool {
+    if chain.is_empty() {
+        return false;
+    }
+    match own_path(context, now) {
+        Some(ours) => (1..ours.len()).any(|at| is_the_ca(&ours[at..], chain)),
+        None => !is_confined_as_ca(chain),
+    }
+}
+
 /// Whether the signer is the CA at the beginning of our own path from there on: by its key; or by its name under the very key
 /// that has certified ours, as a CA with a new key is. Any CA below the root can give another that name, and its own key.
 fn is_the_ca(ours: &[Certificate], chain: &[Certificate]) -> bool {

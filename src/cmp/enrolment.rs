@@ -352,9 +352,16 @@ impl Operation {
                 }
             };
         }
+        self.rejection = rejection;
+        self.confirm(now)
+    }
+
+    /// Sends certConf: of what was decided, under a fresh nonce and in answer to what the server has said last.
+    pub(super) fn confirm(&mut self, now: Time) -> Result<(), Error> {
+        let issued = self.issued.as_ref().expect("there is a certificate to decide on");
         let (digest, name_it) = issued::cert_hash_algorithm(&issued.certificate);
         let cert_hash = self.context.provider.digest(digest, &[issued.certificate.as_der()])?;
-        let status = rejection.as_ref().map(refusing);
+        let status = self.rejection.as_ref().map(refusing);
         let content = CertStatus {
             cert_hash: cert_hash.to_vec(),
             cert_req_id: issued.cert_req_id,
@@ -363,7 +370,6 @@ impl Operation {
         };
         // RFC 9810 section 7: version 3 where hashAlg is used.
         let pvno = if name_it { 3 } else { 2 };
-        self.rejection = rejection;
         let under_way = UnderWay { body: BodyType::CERTCONF, phase: Phase::Confirmation, polling: None };
         self.send(under_way, &content.to_confirm_content(), pvno, now)
     }

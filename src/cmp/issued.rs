@@ -14,9 +14,7 @@ use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, KeyKind, PrivateKey, SignatureAlgorithm};
 use crate::error::{Error, Rule};
 use crate::time::Time;
-use crate::validation::StatusSources;
-use crate::validation::TrustAnchors;
-use crate::validation::validate;
+use crate::validation::{RevocationMode, RevocationPolicy, RevocationScope, StatusSources, TrustAnchors, validate};
 
 /// What an issued certificate must be.
 pub(super) const ISSUED: Rule =
@@ -106,8 +104,9 @@ pub(super) fn check_issued(
         anchors.add(anchor.clone());
     }
     let pool: Vec<Certificate> = context.intermediates.iter().chain(helpers).cloned().collect();
-    let checks = context.checks_at(judged_at(context, request, certificate, now)?);
-    let report = validate(&*context.provider, &anchors, certificate, &pool, &StatusSources::none(), &checks);
+    let mut checks = context.checks_at(judged_at(context, request, certificate, now)?);
+    checks.revocation = revocation_of_issued(context);
+    let report = validate(&*context.provider, &anchors, certificate, &pool, &context.signer_status, &checks);
     match report.path() {
         Some(path) => Ok(path.chain()[1..].to_vec()),
         None => {
@@ -120,6 +119,16 @@ pub(super) fn check_issued(
             Err(refused.with(|facts| facts.hint = hint_for(cause.code())))
         }
     }
+}
+
+/// The status data at hand is asked about a certificate that was just issued, and about the CAs above it: none may be installed
+/// that is known to be revoked. Nobody can have its status yet, so a missing one is no reason to refuse, whatever is asked
+/// of signers.
+fn revocation_of_issued(context: &Context) -> RevocationPolicy {
+    let StatusSources { crls, ocsp, revoked, .. } = &context.signer_status;
+    let is_at_hand = !crls.is_empty() || !ocsp.is_empty() || revoked.is_some();
+    let mode = if is_at_hand { RevocationMode::SoftFail } else { RevocationMode::Off };
+    RevocationPolicy { mode, scope: RevocationScope::WholeChain, ..context.signer_revocation.clone() }
 }
 
 /// When an issued certificate is judged. One that begins later is judged as of then: it is the CA's word and can only be had

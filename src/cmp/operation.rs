@@ -243,6 +243,10 @@ pub struct Operation {
     pub(super) is_restored: bool,
     /// Whether it ends only once the certificate is valid.
     pub(super) holds_until_valid: bool,
+    /// The present when the message under way was last handed out to be sent.
+    pub(super) asked_at: Option<Time>,
+    /// Whether the last answer proved nothing and was dropped.
+    pub(super) has_dropped: bool,
 }
 
 /// The end of a wait that somebody else has measured: see [`Operation::end_wait`].
@@ -268,6 +272,8 @@ impl Operation {
             other_version: None,
             is_restored: false,
             holds_until_valid: false,
+            asked_at: None,
+            has_dropped: false,
         })
     }
 
@@ -501,6 +507,11 @@ impl Operation {
         matches!(self.state, State::Deciding)
     }
 
+    /// Whether the last answer proved nothing: nothing that it says is to be learnt, its time neither.
+    pub(crate) fn has_dropped_answer(&self) -> bool {
+        self.has_dropped
+    }
+
     /// Whether the operation is over, as wished.
     pub fn is_done(&self) -> bool {
         matches!(self.state, State::Done(_))
@@ -533,10 +544,18 @@ impl Operation {
         match &mut self.state {
             State::Begin => self.begin(now)?,
             State::Sent { under_way, inbox, .. } => match inbox.take() {
-                None => return Ok(Next::Ask),
+                None => {
+                    self.asked_at = Some(now);
+                    return Ok(Next::Ask);
+                }
                 Some(answer) => {
                     let under_way = *under_way;
                     self.answered(answer, under_way, now)?;
+                    if let (true, State::Waiting { until, seconds, .. }) = (self.has_dropped, &mut self.state) {
+                        // Not looked at again as of a time that the dropped answer may have said.
+                        *seconds = u32::try_from(until.since(self.asked_at.unwrap_or(now))).unwrap_or(0);
+                        return Ok(Next::Ask);
+                    }
                 }
             },
             State::Waiting { until, seconds, reason, under_way } => {

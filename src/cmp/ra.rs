@@ -152,6 +152,8 @@ impl RegistrationAuthority {
         };
         let old = request.message.header();
         let mut header = PkiHeader { free_text: Vec::new(), message_time: Some(now), ..old.clone() };
+        // RFC 9810 section 5.1.1.3: the RA inserts it. A device's own would be another's request under the RA's signature.
+        header.general_info.retain(|item| item.info_type != oid::IT_ORIG_PKI_MESSAGE);
         if with_original {
             let value = sequence(&[request.message.as_der()]);
             header.general_info.push(InfoTypeAndValue { info_type: oid::IT_ORIG_PKI_MESSAGE, value });
@@ -173,8 +175,8 @@ impl RegistrationAuthority {
         self.protect(request, header, answer.body_type(), answer.body_content(), answer.extra_certs())
     }
 
-    /// An error message of the RA's own (RFC 9483 section 3.6). With `checked` it comes under the protection that the
-    /// device expects; without, unprotected, as section 3.6.4 allows: the RA signs nothing about a transaction of whose device
+    /// An error message of the RA's own (RFC 9483 section 3.6). Where `checked` is this very request it comes under the protection
+    /// that the device expects; else unprotected, as section 3.6.4 allows: the RA signs nothing about a transaction of whose device
     /// it knows nothing, or whoever has seen a device's message could have it say in its name that it is over. See
     /// [`fail_info_of`].
     pub fn refuse(
@@ -202,7 +204,7 @@ impl RegistrationAuthority {
             general_info: Vec::new(),
         };
         let content = sequence(&[&status.to_der()]);
-        match checked {
+        match checked.filter(|checked| checked.message.as_der() == request) {
             Some(checked) => self.protect(checked, header, BodyType::ERROR, &content, &[]),
             None => {
                 let header = PkiHeader { sender: Some(self.certificate().subject().to_vec()), ..header };

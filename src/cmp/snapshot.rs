@@ -144,6 +144,8 @@ impl Operation {
             rejection,
             is_restored: true,
             holds_until_valid: false,
+            asked_at: None,
+            has_dropped: false,
             other_version,
         })
     }

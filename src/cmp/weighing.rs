@@ -2,13 +2,14 @@
 //!
 //! Many CAs sign answers with a certificate that says nothing of its office: an ordinary one under the operator's root, as
 //! every device has. Such a signer is authenticated and not authorised (RFC 9483 section 3.5), and no word of it counts: no
-//! refusal, no revocation, no information. But a certificate over the device's own new key, issued under the enrolment
-//! anchors, is the CA's word whoever carries it; nobody but the CA can make it. And to be put off by somebody costs no more
+//! refusal, no revocation, no information. But a certificate over the device's own new key, issued by the CA that its
+//! certificates come from, is that CA's word whoever carries it; nobody but the CA can make it. And to be put off by somebody costs no more
 //! than not to be answered at all, which anybody on the way can bring about.
 //!
 //! Once the certificate is here, its bearer has shown that it speaks with the CA about this very request: it may say pkiConf
 //! in this transaction, and nothing else.
 
+use super::authority::may_have_issued;
 use super::context::Context;
 use super::credential::Credential;
 use super::info::{Information, Question, check_answer};
@@ -76,7 +77,8 @@ impl Operation {
         // messageTime of somebody who may not decide moves no clock.
         request.key.own().is_some()
             && is_new(context, request, certificate)
-            && check_issued(context, request, certificate, message.extra_certs(), &[], now).is_ok()
+            && check_issued(context, request, certificate, message.extra_certs(), &[], now)
+                .is_ok_and(|above| may_have_issued(context, &above, now))
     }
 
     fn information_proves_itself(

@@ -230,7 +230,11 @@ pub(crate) fn derive_pbkdf2(
         }
     };
     fields.finish()?;
-    if iterations == 0 || iterations > most_iterations || salt.len() > most_salt_bytes {
+    // Each block of the key is derived by itself (RFC 8018 section 5.2), and the wide digests take about twice the time.
+    let blocks = u32::try_from(key.len().div_ceil(prf.output_len())).unwrap_or(u32::MAX).max(1);
+    let weight = if prf.output_len() > 32 { 2 } else { 1 };
+    let work = iterations.saturating_mul(blocks).saturating_mul(weight);
+    if iterations == 0 || work > most_iterations || salt.len() > most_salt_bytes {
         return Err(CryptoError::Unsupported(format!(
             "PBKDF2 with {iterations} iterations and a salt of {} bytes, the limits are {most_iterations} and \
              {most_salt_bytes}",

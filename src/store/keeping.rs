@@ -153,6 +153,27 @@ impl Store {
         self.save(BLOB, name, bytes)
     }
 
+    /// Changes a blob in one step, between which no other process has its turn. `change` gets what is kept, `None` if nothing
+    /// is, and answers what is to be kept from now on; `None`: what there is.
+    pub(crate) fn change_blob(
+        &self,
+        name: &str,
+        change: impl FnOnce(Option<&[u8]>) -> Result<Option<Vec<u8>>, StoreError>,
+    ) -> Result<(), StoreError> {
+        check_name(name)?;
+        self.changing(BLOB.0, |home| {
+            let kept = match home.load_blob(BLOB, name) {
+                Ok(kept) => Some(kept),
+                Err(e) if e.kind == StoreErrorKind::NotFound => None,
+                Err(e) => return Err(e),
+            };
+            match change(kept.as_deref().map(Vec::as_slice))? {
+                Some(bytes) => home.save_blob(BLOB, name, &bytes),
+                None => Ok(()),
+            }
+        })
+    }
+
     /// Bytes kept under a name.
     pub fn blob(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         self.load(BLOB, name)
@@ -185,6 +206,11 @@ impl Store {
             home.save_blob(NUMBER, name, value)?;
             Ok(true)
         })
+    }
+
+    /// Names of all numbers, sorted.
+    pub(crate) fn numbers(&self) -> Result<Vec<String>, StoreError> {
+        self.names(NUMBER)
     }
 
     /// A number kept under a name, without leading zeros; `None` if there is none yet.

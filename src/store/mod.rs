@@ -52,6 +52,7 @@ pub(crate) use backend::check_name;
 #[cfg(unix)]
 pub(crate) use dir::BUSY_LOCK;
 use generations::{Home, Unreadable, identity_key};
+pub(crate) use record::REVOKED_RECORD;
 
 /// Device memory. May be shared between threads; calls take turns.
 ///

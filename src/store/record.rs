@@ -11,6 +11,8 @@ pub(super) type RecordFolder = (&'static str, &'static str);
 pub(super) const OPERATION: RecordFolder = ("operation", "operation");
 pub(super) const BLOB: RecordFolder = ("blob", "blob");
 pub(super) const NUMBER: RecordFolder = ("number", "number");
+/// The blob that says who is revoked for good. A guard like the numbers: damage is not mended by taking it away.
+pub(crate) const REVOKED_RECORD: &str = "revoked";
 
 /// Lines of `name value` between a first line `devid-<kind> 1` and a last line `check <SHA-256>`.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use super::error::{StoreError, StoreErrorKind};
 use super::generations::{Home, LAST_NUMBER, Unreadable, generation_number, identity_key};
 use super::identity::{AnchorSet, IdentityState};
 use super::problem::{Problem, ProblemKind};
-use super::record::{BLOB, NUMBER, OPERATION};
+use super::record::{BLOB, NUMBER, OPERATION, REVOKED_RECORD};
 use crate::asn1::x509::Certificate;
 
 /// Examines everything; with `mend`, repairs.
@@ -237,7 +237,9 @@ fn examine_record(home: &mut Home<'_>, key: &str, mend: bool, problems: &mut Vec
         Some(damage) if damage.is_damage() => {
             // What cannot be read serves nobody, except a key or anchors that a person may still rescue.
             let is_request = names[0] == "pending" && names.last() == Some(&"request.pem");
-            let is_mended = mend && (matches!(names[0], "operation" | "blob") || key == LAST_NUMBER || is_request);
+            let is_guard = names[..] == ["blob", REVOKED_RECORD];
+            let is_spare = (matches!(names[0], "operation" | "blob") && !is_guard) || key == LAST_NUMBER || is_request;
+            let is_mended = mend && is_spare;
             if is_mended {
                 home.backend.remove(key, false)?;
             }

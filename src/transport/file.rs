@@ -79,13 +79,21 @@ impl FileExchange {
         self.directory.join(format!("{}-{number}-answer.{EXTENSION}", self.name))
     }
 
-    /// The number under which this request stands, or is to stand.
-    fn number_of(&self, request: &[u8], max_bytes: usize) -> Result<(u32, bool), TransportError> {
+    /// The number under which this request stands, or is to stand. What lies there is read only where it has this request's
+    /// length: whoever had the medium puts there what he likes, as often as he likes.
+    fn number_of(&self, request: &[u8], limits: &ExchangeLimits) -> Result<(u32, bool), TransportError> {
         for number in 1..=MAX_MESSAGES {
-            match read_message(&self.request_path(number), max_bytes.max(request.len())) {
+            check_cancelled(limits)?;
+            let path = self.request_path(number);
+            match std::fs::metadata(&path) {
+                // Another request of the transaction, or a damaged one: its number is taken.
+                Ok(found) if found.len() != request.len() as u64 => continue,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((number, false)),
+                Ok(_) | Err(_) => {}
+            }
+            match read_message(&path, request.len()) {
                 Ok(earlier) if earlier == request => return Ok((number, true)),
                 Err(e) if e.kind == TransportErrorKind::Busy => return Ok((number, false)),
-                // Another request of the transaction, or a damaged one: its number is taken.
                 Ok(_) | Err(_) => {}
             }
         }
@@ -94,12 +102,17 @@ impl FileExchange {
     }
 }
 
+fn check_cancelled(limits: &ExchangeLimits) -> Result<(), TransportError> {
+    if limits.is_cancelled() {
+        return Err(TransportError::new(TransportErrorKind::Cancelled, Phase::Prepare, "cancelled by the caller"));
+    }
+    Ok(())
+}
+
 impl Exchange for FileExchange {
     fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
-        if limits.is_cancelled() {
-            return Err(TransportError::new(TransportErrorKind::Cancelled, Phase::Prepare, "cancelled by the caller"));
-        }
-        let (number, is_there) = self.number_of(request, limits.max_reply_bytes)?;
+        check_cancelled(limits)?;
+        let (number, is_there) = self.number_of(request, limits)?;
         if !is_there {
             write_message(&self.request_path(number), request)?;
         }

@@ -309,7 +309,7 @@ impl Crl {
     }
 
     /// Whether this list is of the series of another and older: the same issuer and scope, by the same key where both
-    /// were verified, else by the same key identifier, and a lower number (RFC 5280 section 5.2.3); where one has no number, an
+    /// were verified, and a lower number (RFC 5280 section 5.2.3); where one has no number, an
     /// earlier time.
     pub(crate) fn is_older_than(&self, other: &Crl) -> bool {
         let is_older = match (self.number(), other.number()) {
@@ -349,9 +349,19 @@ impl Crl {
             memory.signers().map(Into::into).collect()
         };
         let (ours, theirs) = (keys(self), keys(other));
-        match ours.is_empty() || theirs.is_empty() {
-            true => self.tail.authority_key_identifier == other.tail.authority_key_identifier,
-            false => ours.iter().any(|key| theirs.contains(key)),
+        // Verified keys alone: an identifier is anybody's to write. Without them it is another signer's.
+        ours.iter().any(|key| theirs.contains(key))
+    }
+
+    /// Finds out whether who has signed another list has signed this one, so that the two can be compared.
+    pub(crate) fn try_signers_of(&self, other: &Crl, provider: &dyn Provider) {
+        let keys: Vec<Box<[u8]>> = {
+            let memory = other.signatures.lock().unwrap_or_else(PoisonError::into_inner);
+            memory.signers().map(Into::into).collect()
+        };
+        for key in keys {
+            // What does not fit is remembered as not fitting.
+            let _ = self.verify(provider, &key, true);
         }
     }
 

@@ -6,27 +6,67 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::asn1::Asn1Error;
 use crate::asn1::crl::CrlNumber;
+use crate::time::Time;
 
 /// Which series of numbers: a digest over trust anchor, CRL issuer, scope, and whether it is a delta CRL.
 pub type CrlSeries = [u8; 32];
 
-/// Remembers the highest CRL number of each series. Implementations that keep it across restarts live in device memory.
-pub trait CrlNumbers: Send + Sync + std::fmt::Debug {
-    /// The highest number recorded for this series.
-    fn highest(&self, series: &CrlSeries) -> Option<CrlNumber>;
-
-    /// Records the number of a list that was verified. Never lowers what is there.
-    fn record(&self, series: &CrlSeries, number: &CrlNumber);
+/// A list whose signature and signer are in order.
+#[derive(Clone, Copy, Debug)]
+pub struct NumberedList<'a> {
+    /// Its series.
+    pub series: &'a CrlSeries,
+    /// Its number; `None` if it has none.
+    pub number: Option<&'a CrlNumber>,
+    /// notAfter of its signer: lists of this series clear nobody after it, and the number may be forgotten.
+    pub end: Time,
+    /// The time of the validation, if it has one.
+    pub now: Option<Time>,
 }
 
-/// Most series kept; a device meets a handful of CAs. The ones that are there stay.
+/// What a memory of numbers says of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// None with a higher number was seen; its own is remembered.
+    Newest,
+    /// It is older than one seen before, which had this number.
+    Older(CrlNumber),
+    /// Whether it is older cannot be told, in words: it must not count as the newest.
+    Unknown(String),
+}
+
+/// Remembers the highest CRL number of each series. Implementations that keep it across restarts live in device memory.
+pub trait CrlNumbers: Send + Sync + std::fmt::Debug {
+    /// Compares the number of a list that was verified with the highest of its series, and remembers it if it is higher.
+    /// What is remembered is never lowered, and makes room only once it has ended.
+    fn note(&self, list: &NumberedList<'_>) -> Noted;
+}
+
+/// Most series kept; a device meets a handful of CAs. The ones that are there stay, until the certificates of their signers
+/// are over.
 const MAX_SERIES: usize = 4096;
+
+/// Why a list of a new series is refused.
+pub(crate) fn no_room(series: usize) -> Noted {
+    Noted::Unknown(format!("numbers of {series} series are remembered, and there is no room for those of another one"))
+}
 
 /// CRL numbers in memory, with a form to write down and read back.
 #[derive(Debug, Default)]
 pub struct CrlNumberTable {
-    numbers: Mutex<BTreeMap<CrlSeries, CrlNumber>>,
+    numbers: Mutex<BTreeMap<CrlSeries, Seen>>,
 }
+
+/// The highest number of a series, and when its last signer ends.
+#[derive(Clone, Debug)]
+struct Seen {
+    number: CrlNumber,
+    end: Time,
+}
+
+/// Format and its version; the first one had no ends.
+const MAGIC: &[u8] = b"crl-numbers-2\n";
+const MAGIC_1: &[u8] = b"crl-numbers-1\n";
 
 impl CrlNumberTable {
     /// Nothing seen yet.
@@ -38,15 +78,24 @@ impl CrlNumberTable {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Asn1Error> {
         const WHAT: &str = "table of CRL numbers";
         let damaged = || Asn1Error::invalid(WHAT, "damaged");
-        let mut rest = bytes.strip_prefix(MAGIC).ok_or_else(|| Asn1Error::invalid(WHAT, "of another format"))?;
+        let (has_ends, mut rest) = match (bytes.strip_prefix(MAGIC), bytes.strip_prefix(MAGIC_1)) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return Err(Asn1Error::invalid(WHAT, "of another format")),
+        };
         let mut numbers = BTreeMap::new();
         while let Some((series, behind)) = rest.split_first_chunk::<32>() {
+            let (end, behind) = match has_ends {
+                true => behind.split_first_chunk::<8>().ok_or_else(damaged)?,
+                false => (&Time::FOREVER.unix().to_be_bytes(), behind),
+            };
             let (length, behind) = behind.split_first().ok_or_else(damaged)?;
             let (number, behind) = behind.split_at_checked(usize::from(*length)).ok_or_else(damaged)?;
             if numbers.len() == MAX_SERIES || number.first() == Some(&0) {
                 return Err(damaged());
             }
-            numbers.insert(*series, CrlNumber::from_be_bytes(number));
+            let end = Time::from_unix(i64::from_be_bytes(*end));
+            numbers.insert(*series, Seen { number: CrlNumber::from_be_bytes(number), end });
             rest = behind;
         }
         if !rest.is_empty() {
@@ -59,34 +108,37 @@ impl CrlNumberTable {
     pub fn to_bytes(&self) -> Vec<u8> {
         let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = MAGIC.to_vec();
-        for (series, number) in numbers.iter() {
+        for (series, seen) in numbers.iter() {
             bytes.extend_from_slice(series);
-            bytes.push(number.as_be_bytes().len() as u8);
-            bytes.extend_from_slice(number.as_be_bytes());
+            bytes.extend_from_slice(&seen.end.unix().to_be_bytes());
+            bytes.push(seen.number.as_be_bytes().len() as u8);
+            bytes.extend_from_slice(seen.number.as_be_bytes());
         }
         bytes
     }
 }
 
-/// Format and its version.
-const MAGIC: &[u8] = b"crl-numbers-1\n";
-
 impl CrlNumbers for CrlNumberTable {
-    fn highest(&self, series: &CrlSeries) -> Option<CrlNumber> {
-        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).get(series).cloned()
-    }
-
-    fn record(&self, series: &CrlSeries, number: &CrlNumber) {
+    fn note(&self, list: &NumberedList<'_>) -> Noted {
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = numbers.len() >= MAX_SERIES;
-        match numbers.get_mut(series) {
-            Some(known) if *known < *number => *known = number.clone(),
-            Some(_) => {}
-            None if full => {}
-            None => {
-                numbers.insert(*series, number.clone());
-            }
+        if let Some(seen) = numbers.get_mut(list.series) {
+            return match list.number {
+                Some(number) if *number >= seen.number => {
+                    *seen = Seen { number: number.clone(), end: list.end.max(seen.end) };
+                    Noted::Newest
+                }
+                _ => Noted::Older(seen.number.clone()),
+            };
         }
+        let Some(number) = list.number else { return Noted::Newest };
+        if let (true, Some(now)) = (numbers.len() >= MAX_SERIES, list.now) {
+            numbers.retain(|_, seen| seen.end >= now);
+        }
+        if numbers.len() >= MAX_SERIES {
+            return no_room(MAX_SERIES);
+        }
+        numbers.insert(*list.series, Seen { number: number.clone(), end: list.end });
+        Noted::Newest
     }
 }
 
@@ -98,22 +150,64 @@ mod tests {
         CrlNumber::from_be_bytes(&n.to_be_bytes())
     }
 
+    fn series(n: u32) -> CrlSeries {
+        let mut series = [1; 32];
+        series[..4].copy_from_slice(&n.to_be_bytes());
+        series
+    }
+
+    fn note(table: &CrlNumberTable, of: u32, n: Option<u64>, [end, now]: [i64; 2]) -> Noted {
+        let number = n.map(number);
+        let now = Some(Time::from_unix(now));
+        table.note(&NumberedList { series: &series(of), number: number.as_ref(), end: Time::from_unix(end), now })
+    }
+
     #[test]
     fn numbers_survive_a_restart_and_only_rise() {
         let table = CrlNumberTable::new();
-        table.record(&[1; 32], &number(300));
-        table.record(&[1; 32], &number(299));
-        table.record(&[2; 32], &number(0));
+        let times = [9, 1];
+        assert_eq!(note(&table, 1, Some(300), times), Noted::Newest);
+        assert_eq!(note(&table, 1, Some(300), times), Noted::Newest);
+        assert_eq!(note(&table, 1, Some(299), times), Noted::Older(number(300)));
+        assert_eq!(note(&table, 1, None, times), Noted::Older(number(300)));
+        assert_eq!(note(&table, 2, Some(0), times), Noted::Newest);
+        assert_eq!(note(&table, 3, None, times), Noted::Newest, "no series begins with a list without a number");
         let restarted = CrlNumberTable::from_bytes(&table.to_bytes()).unwrap();
-        assert_eq!(restarted.highest(&[1; 32]), Some(number(300)));
-        assert_eq!(restarted.highest(&[2; 32]), Some(number(0)));
-        assert_eq!(restarted.highest(&[3; 32]), None);
+        assert_eq!(restarted.to_bytes(), table.to_bytes());
+        assert_eq!(note(&restarted, 1, Some(299), times), Noted::Older(number(300)));
+        assert_eq!(note(&restarted, 1, Some(301), times), Noted::Newest);
+        assert_eq!(note(&restarted, 2, None, times), Noted::Older(number(0)));
+    }
+
+    #[test]
+    fn a_table_of_the_first_format_is_read_and_nothing_in_it_ends() {
+        let mut bytes = MAGIC_1.to_vec();
+        bytes.extend_from_slice(&series(1));
+        bytes.extend_from_slice(&[2, 1, 44]);
+        let table = CrlNumberTable::from_bytes(&bytes).unwrap();
+        assert_eq!(note(&table, 1, Some(299), [9, 1]), Noted::Older(number(300)));
+        assert!(table.to_bytes().starts_with(MAGIC));
+    }
+
+    #[test]
+    fn a_full_table_refuses_or_forgets_what_has_ended_and_never_lets_through() {
+        let table = CrlNumberTable::new();
+        for of in 0..MAX_SERIES as u32 {
+            assert_eq!(note(&table, of, Some(7), [100 + i64::from(of % 2), 1]), Noted::Newest);
+        }
+        let another = MAX_SERIES as u32;
+        assert!(matches!(note(&table, another, Some(7), [200, 100]), Noted::Unknown(_)));
+        assert_eq!(note(&table, 5, Some(6), [200, 100]), Noted::Older(number(7)), "those that are there are guarded");
+        // A second later every second one has ended.
+        assert_eq!(note(&table, another, Some(7), [200, 101]), Noted::Newest);
+        assert_eq!(note(&table, another, Some(6), [200, 101]), Noted::Older(number(7)));
+        assert_eq!(note(&table, 5, Some(6), [200, 101]), Noted::Older(number(7)));
     }
 
     #[test]
     fn damaged_memory_is_refused_and_not_taken_for_empty() {
         let table = CrlNumberTable::new();
-        table.record(&[1; 32], &number(300));
+        note(&table, 1, Some(300), [9, 1]);
         let bytes = table.to_bytes();
         assert!(CrlNumberTable::from_bytes(&[]).is_err());
         for length in 1..bytes.len() {

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use super::checks::{KeyUsage, Profile};
 use super::crl::{Crl, Found, FoundEntry};
-use super::crl_numbers::{CrlNumbers, CrlSeries};
+use super::crl_numbers::{CrlNumbers, CrlSeries, Noted, NumberedList};
 use super::crl_scope::{Points, same_series};
 use super::facts::Facts;
 use super::freshness::{Freshness, Window};
 use super::knowledge::Source;
 use super::names::{hash_cost, name_hash, same_name};
-use super::status::{Standing, Status, StatusSearch};
+use super::status::{Lasting, Revocation, Standing, Status, StatusSearch};
 use crate::asn1::crl::{CrlNumber, CrlReason};
 use crate::asn1::der::Cursor;
 use crate::asn1::distribution_point::ReasonSet;
@@ -21,7 +21,7 @@ use crate::time::Time;
 
 /// What one list, with its delta, says about a certificate.
 enum Said {
-    Revoked(String),
+    Revoked(Revocation),
     /// The certificate is not on it; until when that can be relied upon, or why not at all.
     NotListed(Result<(Time, Option<String>), String>),
 }
@@ -57,6 +57,7 @@ impl StatusSearch<'_> {
         let mut covered = ReasonSet::NONE;
         let (mut from, mut until) = (Time::FOREVER, Time::FOREVER);
         let mut notes = Vec::new();
+        let mut held = None;
         for crl in self.complete_lists() {
             let (scope, silence) = match points.scope(crl) {
                 Ok(scope) => (scope, "the certificate hands its revocation over to another CRL issuer"),
@@ -69,7 +70,9 @@ impl StatusSearch<'_> {
             };
             let said = self.ask(crl, certificate, above, &points, &mut lists);
             match said {
-                Ok(Said::Revoked(text)) => return Status::Revoked(text),
+                Ok(Said::Revoked(found)) if found.lasting.is_some() => return Status::Revoked(found),
+                // On hold, or perhaps another one: a list may be at hand that says it for good.
+                Ok(Said::Revoked(found)) => held = held.or(Some(found)),
                 Ok(Said::NotListed(_)) if scope == ReasonSet::NONE => {
                     lists.against.push((crl, silence.to_owned()));
                 }
@@ -86,8 +89,14 @@ impl StatusSearch<'_> {
                 Ok(Said::NotListed(Err(why))) | Err(why) => lists.against.push((crl, why)),
             }
         }
-        if let Some(text) = self.revoked_by_a_delta(certificate, above, &points, &mut lists) {
-            return Status::Revoked(text);
+        if let Some(found) = self.revoked_by_a_delta(certificate, above, &points, &mut lists) {
+            return Status::Revoked(match held {
+                Some(held) if found.lasting.is_none() => held,
+                _ => found,
+            });
+        }
+        if let Some(found) = held {
+            return Status::Revoked(found);
         }
         if covered == ReasonSet::ALL && unreadable.is_none() {
             return Status::Good { until, from, notes };
@@ -149,7 +158,7 @@ impl StatusSearch<'_> {
             (None, Ok(listed)) => listed,
             // It clears nobody; whom it names is revoked (X.509 section 7.3).
             (Some(_), Ok(Some(entry))) if crl.revokes(&entry) && !self.is_lifted(crl, signer, &entry, lists) => {
-                return Ok(Said::Revoked(self.revoked_text(crl, &entry)));
+                return Ok(Said::Revoked(self.revocation(crl, &entry, signer, above)));
             }
             (Some(why), _) | (None, Err(why)) => {
                 lists.blind.push(authentic);
@@ -183,7 +192,7 @@ impl StatusSearch<'_> {
                 // Also from a delta that cannot be combined with this list: it is later, and says revoked.
                 Some(entry) if delta.revokes(&entry) => {
                     self.note(delta, signer, standing)?;
-                    return Ok(Said::Revoked(self.revoked_text(delta, &entry)));
+                    return Ok(Said::Revoked(self.revocation(delta, &entry, signer, above)));
                 }
                 Some(_) if usable => removed = true,
                 _ => {}
@@ -201,7 +210,7 @@ impl StatusSearch<'_> {
         let older = if is_early { None } else { self.guard(crl, number, signer, standing)? };
         if let Some(entry) = listed {
             if !removed && crl.revokes(&entry) && !self.is_lifted(crl, signer, &entry, lists) {
-                return Ok(Said::Revoked(self.revoked_text(crl, &entry)));
+                return Ok(Said::Revoked(self.revocation(crl, &entry, signer, above)));
             }
         }
         let blind =
@@ -258,7 +267,7 @@ impl StatusSearch<'_> {
         above: &'s [Certificate],
         points: &Points<'_>,
         lists: &mut Lists<'s>,
-    ) -> Option<String> {
+    ) -> Option<Revocation> {
         let deltas = self.lists().iter().copied().filter(|crl| crl.base_number().is_some());
         for delta in deltas.filter(|delta| points.scope(delta).is_ok() || points.may_name(delta)) {
             if !delta.may_list(certificate.serial()) {
@@ -279,7 +288,7 @@ impl StatusSearch<'_> {
                 _ => continue,
             };
             if !self.is_lifted(delta, authentic.signer, &entry, lists) {
-                return Some(self.revoked_text(delta, &entry));
+                return Some(self.revocation(delta, &entry, authentic.signer, above));
             }
         }
         None
@@ -393,16 +402,14 @@ impl StatusSearch<'_> {
             None => &self.knowledge.numbers,
         };
         let series = self.series(crl, signer)?;
-        let why = match (number, numbers.highest(&series)) {
-            (Some(number), Some(highest)) if *number < highest => {
+        let list = NumberedList { series: &series, number, end: signer.not_after(), now: self.checks.at.known() };
+        let why = match (numbers.note(&list), number) {
+            (Noted::Newest, _) => return Ok(None),
+            (Noted::Older(highest), Some(number)) => {
                 format!("rollback: CRL number {number}, but {highest} was seen before")
             }
-            (None, Some(highest)) => format!("rollback: no CRL number, but {highest} was seen before"),
-            (Some(number), _) => {
-                numbers.record(&series, number);
-                return Ok(None);
-            }
-            (None, None) => return Ok(None),
+            (Noted::Older(highest), None) => format!("rollback: no CRL number, but {highest} was seen before"),
+            (Noted::Unknown(why), _) => format!("rollback: it cannot be told whether it is the newest: {why}"),
         };
         self.rollback.set(true);
         Ok(Some(why))
@@ -451,9 +458,17 @@ impl StatusSearch<'_> {
         Ok(about.into_iter().next())
     }
 
-    fn revoked_text(&self, crl: &Crl, entry: &FoundEntry) -> String {
+    fn revocation(&self, crl: &Crl, entry: &FoundEntry, signer: &Certificate, above: &[Certificate]) -> Revocation {
         let since = entry.revocation_date.map_or_else(|| "at an unreadable date".to_owned(), |t| format!("since {t}"));
-        format!("revoked {since}, reason {}, by the {}", entry.reason, self.describe(crl))
+        let text = format!("revoked {since}, reason {}, by the {}", entry.reason, self.describe(crl));
+        let is_for_good = entry.reason != CrlReason::CertificateHold && !entry.is_issuer_unknown;
+        let lasting = is_for_good.then(|| Lasting {
+            since: entry.revocation_date,
+            reason: entry.reason,
+            source: signer.spki().into(),
+            authority: self.authority_of(signer, above),
+        });
+        Revocation { text, lasting }
     }
 
     fn describe(&self, crl: &Crl) -> String {

@@ -183,7 +183,8 @@ impl OcspResponse {
         let revokes = |entry: &SingleResponse| matches!(entry.status, CertStatus::Revoked { .. });
         let ours = entries(self);
         entries(other).iter().any(|theirs| {
-            let same = ours.iter().filter(|entry| entry.cert_id.serial == theirs.cert_id.serial);
+            // RFC 6960 section 4.1.1: a number alone names nobody, every CA has its own.
+            let same = ours.iter().filter(|entry| entry.cert_id == theirs.cert_id);
             match same.max_by_key(|entry| (entry.this_update, revokes(entry))) {
                 Some(newest) => (newest.this_update, revokes(newest)) < (theirs.this_update, revokes(theirs)),
                 None => true,

@@ -4,21 +4,33 @@ use super::freshness::{Freshness, Window};
 use super::knowledge::Source;
 use super::names::{name_hash, same_name};
 use super::ocsp::{OcspResponse, key_bits};
-use super::status::{Status, StatusSearch};
-use crate::asn1::crl::shortest_integer;
+use super::status::{Lasting, Revocation, Status, StatusSearch};
+use crate::asn1::crl::{CrlReason, shortest_integer};
 use crate::asn1::ocsp::{BasicResponse, CertStatus, ResponderId, SingleResponse};
 use crate::asn1::x509::Certificate;
 use crate::crypto::DigestAlgorithm;
 use crate::time::Time;
+
+/// Who signed a response and may.
+struct Responder<'a> {
+    spki: &'a [u8],
+    /// A check on it that could not be made.
+    note: Option<String>,
+    /// Whether it is a responder of the owner's settings, and nobody else's.
+    is_trusted_by_owner: bool,
+}
 
 impl StatusSearch<'_> {
     /// The certificate's status by the OCSP responses at hand; `above` is its chain from its issuer to the anchor.
     pub(super) fn ocsp_status(&self, certificate: &Certificate, above: &[Certificate]) -> Status {
         let mut reasons = Vec::new();
         let mut newest: Option<(Time, Status)> = None;
+        let mut held = None;
         for response in &self.sources.ocsp {
             match self.ocsp_says(response, certificate, above) {
-                Ok((_, revoked @ Status::Revoked(_))) => return revoked,
+                Ok((_, Status::Revoked(found))) if found.lasting.is_some() => return Status::Revoked(found),
+                // On hold: another may say that it is for good.
+                Ok((_, Status::Revoked(found))) => held = Some(found),
                 // Of several words the newest counts, be it out of date by now: an older one does not outlive it.
                 Ok((from, said)) => match &newest {
                     Some((known, Status::Good { .. })) if from <= *known => {}
@@ -27,6 +39,9 @@ impl StatusSearch<'_> {
                 },
                 Err(why) => reasons.push(format!("OCSP response: {why}")),
             }
+        }
+        if let Some(found) = held {
+            return Status::Revoked(found);
         }
         match newest {
             Some((_, Status::Unknown(why))) => {
@@ -60,7 +75,7 @@ impl StatusSearch<'_> {
                 return Err(why);
             }
         }
-        let note = self.authorise(response, basic, above, revoked.map(|entry| entry.this_update))?;
+        let responder = self.authorise(response, basic, above, revoked.map(|entry| entry.this_update))?;
         // Every entry is looked at: the first that says good must not hide one that says revoked.
         for entry in &about {
             if let CertStatus::Revoked { time, reason } = entry.status {
@@ -70,7 +85,14 @@ impl StatusSearch<'_> {
                     _ => entry.this_update.to_string(),
                 };
                 let text = format!("revoked {since}, reason {reason}, by an OCSP response from {from}");
-                return Ok((entry.this_update, Status::Revoked(text)));
+                // RFC 5280 section 5.3.1: a hold alone can be lifted.
+                let lasting = (reason != CrlReason::CertificateHold).then(|| Lasting {
+                    since: time,
+                    reason,
+                    source: responder.spki.into(),
+                    authority: responder.is_trusted_by_owner.then(|| responder.spki.into()),
+                });
+                return Ok((entry.this_update, Status::Revoked(Revocation { text, lasting })));
             }
         }
         let newest = about.iter().max_by_key(|entry| entry.this_update).ok_or("no entry")?;
@@ -83,7 +105,7 @@ impl StatusSearch<'_> {
             return unknown("the responder does not know the certificate");
         }
         let window = Window { this_update: newest.this_update, next_update: newest.next_update };
-        let mut notes: Vec<String> = note.into_iter().collect();
+        let mut notes: Vec<String> = responder.note.into_iter().collect();
         let until = match self.judge(window, "OCSP response") {
             Freshness::Current { until } => until,
             Freshness::Grace { until, text } => {
@@ -136,15 +158,14 @@ impl StatusSearch<'_> {
     }
 
     /// RFC 6960 sections 3.2 item 4 and 4.2.2.2: signed by the certificate's issuer, or by a responder it has
-    /// certified. Answers with a note about a check on the responder that could not be made. `made`: when the response was,
-    /// if it revokes.
-    fn authorise(
-        &self,
+    /// certified. `made`: when the response was, if it revokes.
+    fn authorise<'s>(
+        &'s self,
         response: &OcspResponse,
-        basic: &BasicResponse,
-        above: &[Certificate],
+        basic: &'s BasicResponse,
+        above: &'s [Certificate],
         made: Option<Time>,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<Responder<'s>, String> {
         let issuer = above.first().ok_or("the certificate has no issuer")?;
         let mut why = "nobody at hand is the responder it names".to_owned();
         let trusted = &self.policy().trusted_responders;
@@ -162,12 +183,12 @@ impl StatusSearch<'_> {
                 continue;
             }
             match self.entitle(candidate, above, made) {
-                Ok(note) => {
+                Ok((note, is_trusted_by_owner)) => {
                     if !self.is_in_progress(candidate) {
                         let is_enclosed = candidate == issuer || basic.certificates.contains(candidate);
                         response.entitled.note(if is_enclosed { &[] } else { std::slice::from_ref(candidate) });
                     }
-                    return Ok(note);
+                    return Ok(Responder { spki: candidate.spki(), note, is_trusted_by_owner });
                 }
                 Err(reason) => why = reason,
             }
@@ -175,27 +196,28 @@ impl StatusSearch<'_> {
         Err(why)
     }
 
-    /// Whether the responder whose signature it is may speak about the certificates of this issuer.
+    /// Whether the responder whose signature it is may speak about the certificates of this issuer: with a note about a check
+    /// on it that could not be made, and whether it is the owner's trust alone that says so.
     fn entitle(
         &self,
         candidate: &Certificate,
         above: &[Certificate],
         made: Option<Time>,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<(Option<String>, bool), String> {
         let is_issuer = |issuer: &Certificate| {
             candidate == issuer || (candidate.spki() == issuer.spki() && candidate.subject() == issuer.subject())
         };
         if above.first().is_some_and(is_issuer) {
-            return Ok(None);
+            return Ok((None, false));
         }
         if self.policy().trusted_responders.contains(candidate) {
             // Section 4.2.2.2, first case: by our own configuration, whoever made its certificate.
             return match self.against_responders_validity(candidate, made) {
-                None => Ok(None),
+                None => Ok((None, true)),
                 Some(found) => Err(format!("the trusted responder's certificate: {}", found.text)),
             };
         }
-        self.authorise_responder(candidate, above, made)
+        self.authorise_responder(candidate, above, made).map(|note| (note, false))
     }
 
     fn is_responder(&self, candidate: &Certificate, id: &ResponderId, hash: u64) -> bool {

@@ -88,6 +88,9 @@ pub trait StatusWatch: Send + Sync + fmt::Debug {
     /// A number that rises whenever there is newer status data about anyone.
     fn mark(&self) -> u64;
 
+    /// Has status data asked and written with what this remembers besides documents.
+    fn join(&self, _status: &mut StatusSources) {}
+
     /// What there is about these certificates now, and the mark; `None` if nothing is newer than the mark `seen`.
     fn newer(&self, certificates: &[Certificate], seen: u64) -> Option<(u64, StatusSources)>;
 }
@@ -334,7 +337,11 @@ impl PeerKey {
         if checks.revocation.mode == RevocationMode::Off {
             checks.revocation.mode = RevocationMode::SoftFail;
         }
-        path::validate(&*self.provider, &self.anchors, &self.certificate, &self.pool, status, &checks)
+        let mut status = status.clone();
+        if let Some(watch) = &self.watch {
+            watch.join(&mut status);
+        }
+        path::validate(&*self.provider, &self.anchors, &self.certificate, &self.pool, &status, &checks)
     }
 
     /// RFC 5280 section 4.2.1.3: a key with keyUsage does nothing else.

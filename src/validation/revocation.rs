@@ -77,7 +77,7 @@ pub(super) fn check_path_within(
                 let notes = notes.into_iter().map(|text| Finding::note(Code::RevocationUnknown, Some(index), text));
                 outcome.findings.extend(notes);
             }
-            Status::Revoked(text) => outcome.findings.push(Finding::fatal(Code::Revoked, Some(index), text)),
+            Status::Revoked(found) => outcome.findings.push(Finding::fatal(Code::Revoked, Some(index), found.text)),
             Status::Unknown(_) if index == 0 && has_no_status(&path[index]) => {
                 let text = "its issuer makes no revocation information available for it (RFC 9608)";
                 outcome.findings.push(Finding::note(Code::RevocationUnknown, Some(index), text));

@@ -9,16 +9,19 @@ use super::crl::Crl;
 use super::facts::Facts;
 use super::freshness::{Freshness, Window};
 use super::knowledge::{Knowledge, Source};
-use super::names::same_name;
+use super::names::{name_hash, same_name};
 use super::revocation_policy::{RevocationMode, RevocationPolicy, RevocationScope, StatusPreference};
+use super::revoked::{Authority, RevokedFact, RevokedId};
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
 use super::{certificate, path};
+use crate::asn1::crl::{CrlReason, shortest_integer};
+use crate::asn1::distribution_point::ocsp_urls;
 use crate::asn1::name::display;
 use crate::asn1::oid;
 use crate::asn1::x509::{Certificate, serial_text};
 use crate::codes::Code;
-use crate::crypto::Provider;
+use crate::crypto::{DigestAlgorithm, Provider};
 use crate::limits;
 use crate::time::Time;
 
@@ -38,9 +41,37 @@ pub(super) enum Status {
         notes: Vec<String>,
     },
     /// Revoked: since when, why, who says so.
-    Revoked(String),
+    Revoked(Revocation),
     /// Nothing usable; what was looked at and why it is of no use.
     Unknown(Vec<String>),
+}
+
+/// A revocation whose source was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Revocation {
+    /// In words.
+    pub text: String,
+    /// What is written down of it; `None` where it is not for good (a hold), not certain to be about this certificate, or known
+    /// from before.
+    pub lasting: Option<Lasting>,
+}
+
+impl Revocation {
+    /// One that is not written down.
+    pub fn passing(text: String) -> Self {
+        Revocation { text, lasting: None }
+    }
+}
+
+/// What is written down of a revocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lasting {
+    pub since: Option<Time>,
+    pub reason: CrlReason,
+    /// SubjectPublicKeyInfo of the signer.
+    pub source: Box<[u8]>,
+    /// SubjectPublicKeyInfo of the key that the owner trusts and that vouches for the signer; `None`: the issuer's own does.
+    pub authority: Option<Box<[u8]>>,
 }
 
 /// What a signer of CRLs may say about certificates of an issuer.
@@ -161,24 +192,114 @@ impl<'a> StatusSearch<'a> {
             return Status::Unknown(vec!["the certificate has no issuer".to_owned()]);
         };
         if let Some(text) = self.knowledge.revoked(certificate, issuer) {
-            return Status::Revoked(text);
+            return Status::Revoked(Revocation::passing(text));
         }
+        let unreadable = match self.remembered(certificate, issuer) {
+            Ok(None) => None,
+            Ok(Some(text)) => {
+                self.knowledge.note_revoked(certificate, issuer, &text);
+                return Status::Revoked(Revocation::passing(text));
+            }
+            Err(why) => Some(why),
+        };
         let status = self.join(self.ocsp_status(certificate, above), || self.crl_status(certificate, above));
-        // What rests on a signer that is itself in question is no fact yet.
-        if let Status::Revoked(text) = &status {
-            if self.in_progress.borrow().is_empty() {
-                self.knowledge.note_revoked(certificate, issuer, text);
+        match (status, unreadable) {
+            (Status::Revoked(found), _) => {
+                // What rests on a signer that is itself in question is no fact yet.
+                if self.in_progress.borrow().is_empty() {
+                    self.knowledge.note_revoked(certificate, issuer, &found.text);
+                    if let Some(lasting) = &found.lasting {
+                        self.write_down(certificate, issuer, lasting);
+                    }
+                }
+                Status::Revoked(found)
+            }
+            // Not to know who was revoked before is no permission.
+            (Status::Good { .. }, Some(why)) => Status::Unknown(vec![why]),
+            (status, _) => status,
+        }
+    }
+
+    /// Why the certificate is known to be revoked from before, in words; an error where that cannot be told.
+    fn remembered(&self, certificate: &Certificate, issuer: &Certificate) -> Result<Option<String>, String> {
+        let Some(facts) = &self.sources.revoked else { return Ok(None) };
+        let known = facts.find(&self.id_of(certificate, issuer)?)?;
+        for fact in known {
+            let counts = match fact.authority {
+                Authority::Issuer => true,
+                Authority::Key(key) => {
+                    let trusted = self.anchors.iter().chain(&self.policy().trusted_responders);
+                    let mut keys = trusted.map(|trusted| self.sha256(&[trusted.spki()]));
+                    keys.any(|trusted| trusted.is_ok_and(|trusted| trusted == key))
+                }
+            };
+            if counts {
+                return Ok(Some(fact.text()));
             }
         }
-        status
+        Ok(None)
+    }
+
+    /// Writes down that a certificate is revoked, where there is memory for it.
+    fn write_down(&self, certificate: &Certificate, issuer: &Certificate, lasting: &Lasting) {
+        let Some(facts) = &self.sources.revoked else { return };
+        let fact = || -> Result<RevokedFact, String> {
+            let key = self.sha256(&[issuer.spki()])?;
+            Ok(RevokedFact {
+                who: self.id_of(certificate, issuer)?,
+                issuer: *key.first_chunk().ok_or("a digest without bytes")?,
+                authority: match &lasting.authority {
+                    None => Authority::Issuer,
+                    Some(key) => Authority::Key(self.sha256(&[key])?),
+                },
+                source: self.sha256(&[&lasting.source])?,
+                since: lasting.since,
+                reason: lasting.reason,
+                end: certificate.not_after(),
+            })
+        };
+        // Without a digest nothing can be written; this verdict stands all the same.
+        if let Ok(fact) = fact() {
+            facts.note(&fact, self.checks.at.known());
+        }
+    }
+
+    fn id_of(&self, certificate: &Certificate, issuer: &Certificate) -> Result<RevokedId, String> {
+        let name = name_hash(issuer.subject()).to_be_bytes();
+        let key = issuer.spki();
+        // The key with its length: nothing of it runs into the number.
+        self.sha256(&[&name, &(key.len() as u64).to_be_bytes(), key, shortest_integer(certificate.serial())])
+    }
+
+    fn sha256(&self, parts: &[&[u8]]) -> Result<[u8; 32], String> {
+        let digest = self.provider.digest(DigestAlgorithm::Sha256, parts).map_err(|e| e.to_string())?;
+        <[u8; 32]>::try_from(&*digest).map_err(|_| "a SHA-256 digest of another length".to_owned())
+    }
+
+    /// On whose word what this signer of a CRL says rests: `None` where the issuer's own key has signed, or has certified the
+    /// signer; else the anchor that vouches for it.
+    pub(super) fn authority_of(&self, signer: &Certificate, above: &[Certificate]) -> Option<Box<[u8]>> {
+        let issuer = above.first()?;
+        if signer.spki() == issuer.spki() {
+            return None;
+        }
+        let authorised = self.authorised.borrow();
+        let found = authorised.iter().find_map(|(known, _, found)| found.as_ref().ok().filter(|_| known == signer));
+        let chain = found.map_or(above, |found| &found.chain);
+        if found.is_some() && chain.get(1).is_some_and(|certifier| certifier.spki() == issuer.spki()) {
+            return None;
+        }
+        chain.last().map(|anchor| anchor.spki().into())
     }
 
     /// Revoked over good over unknown; that a budget ended stands in the knowledge and decides over the last two.
     fn join(&self, ocsp: Status, crl: impl FnOnce() -> Status) -> Status {
-        if let Status::Revoked(_) = ocsp {
+        if matches!(&ocsp, Status::Revoked(found) if found.lasting.is_some()) {
             return ocsp;
         }
         match (ocsp, crl()) {
+            // For good over on hold.
+            (revoked @ Status::Revoked(_), Status::Revoked(found)) if found.lasting.is_none() => revoked,
             (_, revoked @ Status::Revoked(_)) => revoked,
             (ocsp @ Status::Good { from: of_ocsp, .. }, crl @ Status::Good { from: of_crl, .. }) => {
                 // The newer word says until when: an old one, with which somebody came, lengthens nothing.
@@ -187,12 +308,12 @@ impl<'a> StatusSearch<'a> {
                     (Ordering::Less, _) | (Ordering::Equal, StatusPreference::Crl) => crl,
                 }
             }
+            (revoked @ Status::Revoked(_), _) => revoked,
             (good @ Status::Good { .. }, _) | (_, good @ Status::Good { .. }) => good,
             (Status::Unknown(mut reasons), Status::Unknown(more)) => {
                 reasons.extend(more);
                 Status::Unknown(reasons)
             }
-            (other, _) => other,
         }
     }
 
@@ -257,7 +378,7 @@ impl<'a> StatusSearch<'a> {
         };
         if self.is_in_progress(signer) {
             // The list that covers its own signer: it may say that the signer is revoked, and then says nothing else.
-            return Ok(Standing::Full);
+            return Ok(if self.may_clear_itself(signer) { Standing::Full } else { Standing::RevocationsOnly });
         }
         let found = self.signer_chain(signer, anchor, made)?;
         let certifier = found.chain.get(1).unwrap_or(signer);
@@ -282,6 +403,17 @@ impl<'a> StatusSearch<'a> {
             "its signer {} was certified neither by the issuer of the certificate nor by the issuer's own issuer",
             display(signer.subject())
         ))
+    }
+
+    /// Whether the silence of a signer's own list is a status for the signer: where its certificate names no other place to ask
+    /// at, or the same as a certificate of the path does. Who names a place of its own is asked about there: a stolen key would
+    /// else sign that it was not stolen.
+    fn may_clear_itself(&self, signer: &Certificate) -> bool {
+        let places = |certificate: &'a Certificate| certificate.extension(oid::CE_CRL_DISTRIBUTION_POINTS);
+        match signer.extension(oid::CE_CRL_DISTRIBUTION_POINTS) {
+            Some(own) => self.path.iter().filter_map(places).any(|place| place.value == own.value),
+            None => ocsp_urls(signer).is_empty(),
+        }
     }
 
     /// Whether this CA has certified the issuer, wherever the path that is checked ends: an issuing CA may be an anchor too,
@@ -407,7 +539,11 @@ impl<'a> StatusSearch<'a> {
             return Err("the responder's certificate does not allow signatures (keyUsage)".to_owned());
         }
         if self.is_in_progress(responder) {
-            return Ok(None);
+            // Of itself it may say that it is revoked; that it is not, others have to say.
+            return match made {
+                Some(_) => Ok(None),
+                None => Err("a responder says of itself that it is good".to_owned()),
+            };
         }
         if let Some(unknown) = facts.unknown_critical() {
             return Err(format!("a critical extension of the responder's certificate is not understood: {unknown}"));
@@ -416,7 +552,7 @@ impl<'a> StatusSearch<'a> {
         self.while_in_progress(responder, Source::Ocsp, || {
             match self.status(responder, above) {
                 Status::Good { .. } => Ok(None),
-                Status::Revoked(text) => Err(format!("the responder's certificate is revoked: {text}")),
+                Status::Revoked(why) => Err(format!("the responder's certificate is revoked: {}", why.text)),
                 // It does without a status; one that is known counts all the same.
                 Status::Unknown(_) if responder.extension(oid::OCSP_NOCHECK).is_some() => Ok(None),
                 // Section 4.2.2.2.1: neither nocheck nor a status leaves it to the reader.
@@ -519,7 +655,7 @@ impl<'a> StatusSearch<'a> {
             self.policy().mode == RevocationMode::HardFail && self.policy().scope == RevocationScope::WholeChain;
         match self.status(certificate, above) {
             Status::Good { .. } => SignerStatus::Enough,
-            Status::Revoked(text) => {
+            Status::Revoked(Revocation { text, .. }) => {
                 let (name, serial) = (display(certificate.subject()), serial_text(certificate.serial()));
                 SignerStatus::Revoked(format!("the signer's certificate {name} serial {serial} is revoked: {text}"))
             }

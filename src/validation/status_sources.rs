@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::crl::Crl;
 use super::crl_numbers::CrlNumbers;
 use super::ocsp::OcspResponse;
+use super::revoked::RevokedFacts;
 use crate::asn1::x509::Certificate;
 
 /// Status data at hand: from the peer, from memory, fetched. Nothing in it is believed before it was checked.
@@ -17,6 +18,8 @@ pub struct StatusSources {
     pub ocsp: Vec<Arc<OcspResponse>>,
     /// Memory of the highest CRL numbers seen; lists with lower ones are refused. `None`: no guard.
     pub crl_numbers: Option<Arc<dyn CrlNumbers>>,
+    /// Memory of who was revoked for good: asked first, and written when a verified source says so. `None`: none.
+    pub revoked: Option<Arc<dyn RevokedFacts>>,
     /// Which bound ended the gathering before everything was asked for, such as `16 requests`; `None`: none did. What was
     /// not asked for may revoke: where the status is checked, the verdict is a refusal in every mode.
     pub cut_short: Option<String>,

@@ -13,6 +13,7 @@ mod limits;
 mod properties;
 mod ra;
 mod stories;
+mod worlds;
 
 use std::sync::Arc;
 

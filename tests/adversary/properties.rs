@@ -17,10 +17,10 @@ use crate::status::{CrlBuilder, OcspBuilder, Single};
 use crate::{MODES, judge};
 
 /// A generator of numbers with a seed (splitmix64).
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, sides: usize) -> usize {
+    pub fn below(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -39,21 +39,23 @@ impl Dice {
     }
 }
 
-struct World {
+pub struct World {
     anchors: Vec<Party>,
-    leaf: Party,
-    issuer: Party,
+    pub leaf: Party,
+    pub issuer: Party,
     pool: Vec<Party>,
     /// Other genuine certificates of the CAs in the pool, which a peer may send beside or before the ones that it needs.
     earlier: Vec<Party>,
     /// Signers of lists in the issuer's name, at hand with the verifier's own.
     signers: Vec<Party>,
-    crls: Vec<Arc<Crl>>,
-    ocsp: Vec<Arc<OcspResponse>>,
+    pub crls: Vec<Arc<Crl>>,
+    pub ocsp: Vec<Arc<OcspResponse>>,
+    /// The same responses as they are sent.
+    pub responses: Vec<Vec<u8>>,
 }
 
 impl World {
-    fn random(dice: &mut Dice) -> Self {
+    pub fn random(dice: &mut Dice) -> Self {
         let mut anchors = vec![Party::root("r0")];
         let mut pool: Vec<Party> = Vec::new();
         for depth in 0..dice.below(3) {
@@ -68,7 +70,8 @@ impl World {
         }
         let leaf = issuer.leaf("leaf");
         let (earlier, signers) = (Vec::new(), Vec::new());
-        let mut world = World { anchors, leaf, issuer, pool, earlier, signers, crls: Vec::new(), ocsp: Vec::new() };
+        let (crls, ocsp, responses) = (Vec::new(), Vec::new(), Vec::new());
+        let mut world = World { anchors, leaf, issuer, pool, earlier, signers, crls, ocsp, responses };
         world.add_relatives(dice);
         world.add_status(dice);
         world
@@ -137,15 +140,17 @@ impl World {
             if dice.maybe(40) {
                 single = single.revoked(1);
             }
-            self.ocsp.push(OcspBuilder::by(&self.issuer).says(single).build());
+            let der = OcspBuilder::by(&self.issuer).says(single).der();
+            self.ocsp.push(Arc::new(OcspResponse::from_der(&der).unwrap()));
+            self.responses.push(der);
         }
     }
 
-    fn sent(&self) -> Vec<&Party> {
+    pub fn sent(&self) -> Vec<&Party> {
         std::iter::once(&self.leaf).chain(&self.pool).chain(&self.signers).collect()
     }
 
-    fn anchors(&self) -> Vec<&Party> {
+    pub fn anchors(&self) -> Vec<&Party> {
         self.anchors.iter().collect()
     }
 

@@ -256,6 +256,31 @@ fn an_ra_signs_nothing_about_a_strangers_message() {
     assert!(told.protection().is_none() && told.header().protection_alg.is_none());
     assert_eq!(told.body_type(), BodyType::ERROR);
     assert!(answer(Some(&office.checked(&ir))).protection().is_some());
+
+    // Nor about one that names the transaction of a request that was checked: its nonce is the stranger's choice.
+    let checked = office.checked(&ir);
+    let strange = remade(&ir, &office.supplier, |draft| draft.header.sender_nonce = Some(vec![7; 16]));
+    let der = office.authority.refuse(&strange, Some(&checked), &status, now()).unwrap();
+    assert!(PkiMessage::from_der(der, &Limits::default()).unwrap().protection().is_none());
+}
+
+/// origPKIMessage is the RA's to say: what a device puts there is not passed on under the RA's signature.
+#[test]
+fn a_device_puts_nobody_elses_message_under_the_ras_signature() {
+    let office = Office::new();
+    let other = Builder::leaf("other device").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&office.supplier);
+    let recorded = office.ir(&other);
+    let value = sequence(&[&recorded]);
+    let item = devid::asn1::cmp::InfoTypeAndValue { info_type: oid::IT_ORIG_PKI_MESSAGE, value };
+    let ir = remade(&office.ir(&office.device), &office.device, |draft| draft.header.general_info.push(item));
+    let checked = office.checked(&ir);
+    for with_original in [false, true] {
+        let passed = office.authority.replace(&checked, Proof::Keep, with_original, now()).unwrap();
+        let message = PkiMessage::from_der(passed, &Limits::default()).unwrap();
+        let originals = message.header().general_info.iter().filter(|item| item.info_type == oid::IT_ORIG_PKI_MESSAGE);
+        let originals: Vec<_> = originals.map(|item| item.value.clone()).collect();
+        assert_eq!(originals, if with_original { vec![sequence(&[&ir])] } else { Vec::new() });
+    }
 }
 
 #[test]

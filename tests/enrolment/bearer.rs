@@ -63,6 +63,36 @@ fn a_certificate_over_the_new_key_is_the_cas_word_whoever_brings_it() {
     }
 }
 
+/// Every CA below the root can issue over a key that it has seen in a request. The one that renews is the one that issued before.
+#[test]
+fn what_another_ca_below_the_root_has_issued_is_not_the_cas_word() {
+    let renewing = |other: Option<Builder>, is_first: bool| {
+        let mut ca = ordinary();
+        let config = if is_first { Device::config(&ca) } else { in_use(&ca).1 };
+        let mut config = config;
+        if let Some(builder) = other {
+            let issuer = builder.signed_by(&ca.root);
+            config.intermediates.push(issuer.certificate.clone());
+            ca.other_issuer = Some(issuer);
+        }
+        let mut device = match is_first {
+            true => Device::enrolling_as(&config),
+            false => {
+                let key = crate::certificates::key();
+                Device::with(config.build().unwrap().renew(Signer::Key(key.clone())).unwrap(), key)
+            }
+        };
+        device.run(&mut ca).map(|_| ()).map_err(|error| error.code())
+    };
+    let for_tls = || Builder::ca("TLS CA").path_len(0).purposes(&[oid::KP_SERVER_AUTH]);
+    assert_eq!(renewing(None, false), Ok(()));
+    assert_eq!(renewing(Some(for_tls()), false), Err(Code::ProtectionInvalid));
+    assert_eq!(renewing(Some(Builder::ca("Partner")), false), Err(Code::ProtectionInvalid));
+    // Before the first certificate any CA may be the one, but not one for other purposes.
+    assert_eq!(renewing(Some(Builder::ca("Partner")), true), Ok(()));
+    assert_eq!(renewing(Some(for_tls()), true), Err(Code::ProtectionInvalid));
+}
+
 #[test]
 fn a_certificate_that_the_ca_did_not_issue_for_this_key_proves_nothing() {
     // Over another key; by a CA elsewhere.

@@ -516,6 +516,41 @@ fn a_revoked_signer_is_refused_where_its_status_is_asked_for() {
     assert!(error.message().contains("REVOKED"), "{error}");
 }
 
+/// The status data at hand is asked about what was issued and the CAs above it, whatever is asked of signers; a missing
+/// status refuses nothing.
+#[test]
+fn a_certificate_under_a_revoked_ca_is_not_taken() {
+    use crate::status::CrlBuilder;
+    use devid::validation::{RevocationPolicy, StatusSources};
+    for policy in [RevocationPolicy::off(), RevocationPolicy::soft_fail(), RevocationPolicy::hard_fail()] {
+        for revoked in [false, true] {
+            let mut ca = MockCa::new();
+            // Another one than the signer's issuer, which nobody has anything against.
+            let issuing = ca.root.ca("Issuing CA for devices");
+            ca.other_issuer = Some(issuing.clone());
+            let list = CrlBuilder::of(&ca.root);
+            let list = if revoked { list.revokes(&issuing) } else { list };
+            let mut config = Device::config(&ca);
+            config.intermediates.push(issuing.certificate.clone());
+            config.protect_with_secret(b"4711", crate::mock_ca::SECRET, crate::mock_ca::LIGHT_MAC);
+            config.signer_revocation = policy.clone();
+            config.signer_status = StatusSources { crls: vec![list.build()], ..StatusSources::none() };
+            let outcome = Device::enrolling_as(&config).run(&mut ca);
+            match (revoked, outcome) {
+                (false, outcome) => drop(outcome.unwrap_or_else(|e| panic!("{policy:?}: {e}"))),
+                (true, outcome) => {
+                    let error = outcome.unwrap_err();
+                    assert_eq!(error.code(), Code::WrongCertificate, "{policy:?}");
+                    assert!(error.message().contains("revoked since"), "{error}");
+                }
+            }
+            // Nothing at hand: nothing is asked.
+            config.signer_status = StatusSources::none();
+            Device::enrolling_as(&config).run(&mut ca).unwrap();
+        }
+    }
+}
+
 /// RFC 9483 section 4.1.3.
 #[test]
 fn an_expired_certificate_is_not_updated_but_the_way_out_is_told() {

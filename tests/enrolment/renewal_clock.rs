@@ -165,3 +165,43 @@ fn a_failure_is_waited_out_by_a_clock_that_was_set_back_as_well() {
     let passed = clock.since(life.clock.plus(-100 * DAY));
     assert!(passed > DAY / 4, "30 attempts in {passed} s");
 }
+
+/// A time is heard with every answer, and counts once the answer is proven: what is dropped while the CA is waited for moves
+/// neither the waits nor what is learnt.
+#[test]
+fn the_time_in_an_answer_that_is_dropped_moves_nothing() {
+    struct Waits(Vec<u32>);
+    impl devid::client::Owner for Waits {
+        fn now(&mut self) -> Time {
+            panic!("there is no clock")
+        }
+        fn wait(&mut self, seconds: u32, _: &[String]) -> Result<(), devid::Error> {
+            self.0.push(seconds);
+            Ok(())
+        }
+    }
+    for (forged_time, what) in [(Some(date(2029, 6, 1)), "far ahead"), (None, "none")] {
+        let mut ca = MockCa::new().answers_waiting(3, 40);
+        let stranger = key();
+        let mut polled = 0;
+        ca.bend = Some(Box::new(move |answer| {
+            polled += u32::from(answer.body_type == BodyType::POLLREP);
+            answer.header.message_time = Some(now().plus(7 + i64::from(polled)));
+            if answer.body_type == BodyType::POLLREP && polled == 2 {
+                answer.header.message_time = forged_time;
+                answer.signer.as_mut().unwrap().key = stranger.clone();
+            }
+        }));
+        let store = devid::store::Store::in_memory(crate::certificates::provider().clone());
+        let client = Device::config(&ca).build().unwrap().without_clock();
+        let subject = devid::client::Subject::new().name("CN=device 1").unwrap();
+        let mut operation = client.enroll(devid::cmp::Signer::Key(key()), &subject).unwrap();
+        let mut owner = Waits(Vec::new());
+        let (outcome, learnt) =
+            client.complete_without_clock(&mut operation, &store, now(), &mut Line(&mut ca), &mut owner);
+        outcome.unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(owner.0, [40, 60, 40], "{what}: as long as was asked, and a minute for the one that was dropped");
+        let learnt = learnt.expect("the CA's own");
+        assert!(learnt < now().plus(3600), "{what}: {learnt}");
+    }
+}

@@ -219,3 +219,76 @@ fn limits_on_polls_and_time_count_what_was_before_a_reboot() {
         assert_eq!(without.0.err(), code, "{polls} polls, {total} seconds");
     }
 }
+
+/// The same facts about who signs and who has issued lead to the same end, whether an operation lives in one process or is saved
+/// and restored at every step, and whatever a stranger adds to the answers.
+#[test]
+fn a_restored_operation_judges_by_the_same_facts() {
+    use crate::status::CrlBuilder;
+    use devid::validation::{RevocationMode, RevocationPolicy, StatusSources};
+    let to_the_end = |config: &devid::client::Config, ca: &mut MockCa, reboots: bool| -> Result<(), Code> {
+        let mut device = Device::enrolling_as(config);
+        loop {
+            let action = device.step().map_err(|error| error.code())?;
+            if action == ActionKind::Done {
+                return Ok(());
+            }
+            if reboots {
+                device = reboot(device, config);
+                assert_eq!(device.step(), Ok(action));
+            }
+            match action {
+                ActionKind::Send => device.exchange(ca),
+                ActionKind::Wait => device.clock = device.clock.plus(i64::from(device.wait_seconds())),
+                ActionKind::Accept => device.operation.accept().unwrap(),
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let mut ends = Vec::new();
+    for mode in [RevocationMode::Off, RevocationMode::SoftFail, RevocationMode::HardFail] {
+        // Who is on the lists that the device has.
+        for who in ["nobody", "the signer", "the issuing CA", "another"] {
+            let verdicts: Vec<_> = [(false, false), (true, false), (false, true), (true, true)]
+                .into_iter()
+                .map(|(reboots, is_joined)| {
+                    let mut ca = MockCa::new().answers_waiting(2, 60);
+                    let lists = [&ca.issuing, &ca.root].map(|issuer| match who {
+                        "the signer" if issuer.certificate == ca.issuing.certificate => {
+                            CrlBuilder::of(issuer).revokes(&ca.signer)
+                        }
+                        "the issuing CA" if issuer.certificate == ca.root.certificate => {
+                            CrlBuilder::of(issuer).revokes(&ca.issuing)
+                        }
+                        "another" => CrlBuilder::of(issuer).revokes(&ca.supplier),
+                        _ => CrlBuilder::of(issuer),
+                    });
+                    let mut config = Device::config(&ca);
+                    config.signer_revocation = RevocationPolicy { mode, ..RevocationPolicy::hard_fail() };
+                    config.signer_status =
+                        StatusSources { crls: lists.map(CrlBuilder::build).to_vec(), ..StatusSources::none() };
+                    if is_joined {
+                        // A CA of the same name, and earlier certificates of the genuine ones, which nobody signs for.
+                        let others = [
+                            Party::root("Issuing CA").certificate,
+                            Builder::ca("Issuing CA").key(&ca.issuing.key).path_len(0).signed_by(&ca.root).certificate,
+                        ];
+                        ca.bend = Some(Box::new(move |answer| answer.extra_certs.extend(others.iter().cloned())));
+                    }
+                    to_the_end(&config, &mut ca, reboots)
+                })
+                .collect();
+            assert!(verdicts.iter().all(|verdict| *verdict == verdicts[0]), "{mode:?}, {who}: {verdicts:?}");
+            ends.push((mode, who, verdicts[0]));
+        }
+    }
+    // What was issued is asked about by what is at hand in every mode; the signer only where that is asked for.
+    for (mode, who, end) in ends {
+        let expected = match (mode, who) {
+            (_, "nobody" | "another") | (RevocationMode::Off, "the signer") => Ok(()),
+            (RevocationMode::Off, _) => Err(Code::WrongCertificate),
+            _ => Err(Code::ProtectionInvalid),
+        };
+        assert_eq!(end, expected, "{mode:?}, {who}");
+    }
+}

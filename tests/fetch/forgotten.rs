@@ -26,6 +26,8 @@ use super::{DAY, checks, code_of, later, now, options, pointing, provider, texts
 
 const MODES: [RevocationMode; 2] = [RevocationMode::SoftFail, RevocationMode::HardFail];
 const LIST: &str = "http://pki.example/ca.crl";
+/// certificateHold
+const ON_HOLD: u8 = 6;
 const RESPONDER: &str = "http://ocsp.example/";
 
 /// A fetch that serves what the cell holds at each time; without, nobody answers.
@@ -104,6 +106,12 @@ impl Device {
         OcspBuilder::by(&self.root).says(if revoked { single.revoked(1) } else { single })
     }
 
+    /// Not for good: what is kept of it is the document alone.
+    fn holds(&self, from: Time, to: Time) -> OcspBuilder {
+        let single = Single::good(&self.peer.certificate, &self.root).times(from, Some(to));
+        OcspBuilder::by(&self.root).says(single.revoked(ON_HOLD))
+    }
+
     /// A genuine word from before the revocation.
     fn old_good(&self) -> OcspBuilder {
         self.says(false, now().plus(-36_000), later(14))
@@ -174,7 +182,7 @@ fn an_older_answer_that_is_played_back_replaces_no_newer_one() {
         let device = Device::meeting(|b| pointing(b, &[], &[RESPONDER.to_owned()], &[]));
         let leaf = &device.peer.certificate;
         let checks = |day| at(day, mode, StatusPreference::Ocsp);
-        device.sends(Some(device.says(true, now().plus(-3600), later(2)).der()));
+        device.sends(Some(device.holds(now().plus(-3600), later(2)).der()));
         assert_eq!(code_of(&device.ask(leaf, &[], &[], &checks(0))), Some(Code::Revoked));
         // The kept one is out of date by now, and the older one is not.
         device.sends(Some(device.old_good().der()));
@@ -186,7 +194,7 @@ fn an_older_answer_that_is_played_back_replaces_no_newer_one() {
         device.sends(None);
         assert_eq!(code_of(&device.ask(leaf, &[], &[], &checks(3))), Some(Code::Revoked));
         assert_eq!(device.recall(leaf, &[], &checks(3)), Some(Code::Revoked));
-        // A newer word of the same responder is taken: a revocation in error, or a hold that was lifted.
+        // A newer word of the same responder is taken: the hold was lifted.
         device.sends(Some(device.says(false, later(3), later(9)).der()));
         assert_eq!(code_of(&device.ask(leaf, &[], &[], &checks(4))), None);
         assert_eq!(device.recall(leaf, &[], &checks(4)), None);
@@ -208,18 +216,24 @@ fn a_kept_list_that_revokes_gives_way_to_none_that_says_less() {
                 None => b,
             })
         };
-        let case = |first: &dyn Fn(CrlBuilder) -> CrlBuilder, second: &dyn Fn(CrlBuilder) -> CrlBuilder| {
+        let case_of = |reason: u8,
+                       first: &dyn Fn(CrlBuilder) -> CrlBuilder,
+                       second: &dyn Fn(CrlBuilder) -> CrlBuilder| {
             let device = device();
             let anchors = device.anchors();
             let about =
                 CrlSubject { certificate: &device.peer.certificate, intermediates: &[], anchors: &anchors, at: now() };
             let keep =
                 |list: CrlBuilder| keep_crl(provider(), &device.store, &list.der(), &about).err().map(|e| e.code());
-            let first = keep(first(newer(CrlBuilder::of(&device.root))).revokes(&device.peer));
+            let first = keep(first(newer(CrlBuilder::of(&device.root))).revokes_for(&device.peer, reason));
             assert_eq!(first, Some(Code::Revoked));
             let second = keep(second(CrlBuilder::of(&device.root)));
             let verdict = |mode| device.recall(&device.peer.certificate, &[], &at(0, mode, StatusPreference::Crl));
             (second, MODES.map(verdict))
+        };
+        // On hold: the documents alone decide.
+        let case = |first: &dyn Fn(CrlBuilder) -> CrlBuilder, second: &dyn Fn(CrlBuilder) -> CrlBuilder| {
+            case_of(ON_HOLD, first, second)
         };
         let revoked = [Some(Code::Revoked); 2];
         let number = |number| move |list: CrlBuilder| list.number(number);
@@ -237,6 +251,9 @@ fn a_kept_list_that_revokes_gives_way_to_none_that_says_less() {
             case(&|l| user(l.number(8)), &|l| l.number(9).times(now(), Some(now().plus(DAY)))),
             (None, [None; 2])
         );
+        // For good: no later word takes it back.
+        let later_word = case_of(1, &number(8), &|l| l.number(9).times(now(), Some(now().plus(DAY))));
+        assert_eq!(later_word, (Some(Code::Revoked), revoked));
     }
 }
 

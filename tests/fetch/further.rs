@@ -46,6 +46,9 @@ impl Shelf {
     }
 }
 
+/// certificateHold
+const ON_HOLD: u8 = 6;
+
 #[test]
 fn a_delta_that_only_the_list_names_is_fetched_and_not_forgotten_in_memory() {
     let (shelf, web) = Shelf::open();
@@ -198,7 +201,7 @@ fn an_open_peer_closes_at_once_when_newer_status_data_in_device_memory_revokes_i
 
     let tomorrow = later(2);
     let list = CrlBuilder::of(&pki.ca).number(2).times(later(1), Some(later(9)));
-    shelf.put("/ca.crl", list.clone().revokes(&pki.leaf).der());
+    shelf.put("/ca.crl", list.clone().revokes_for(&pki.leaf, ON_HOLD).der());
     let answer = ask(&mut one, &pki, &checks(tomorrow, RevocationMode::HardFail));
     assert_eq!(code_of(&answer), Some(Code::Revoked));
     for peer in all {
@@ -207,7 +210,7 @@ fn an_open_peer_closes_at_once_when_newer_status_data_in_device_memory_revokes_i
     }
     assert!(unwatched.spki(now()).is_ok());
 
-    // For good: a list that takes it back opens nothing.
+    // For good: a list that lifts the hold opens nothing.
     shelf.put("/ca.crl", list.number(3).times(later(8), Some(later(20))).der());
     let answer = ask(&mut start(), &pki, &checks(later(10), RevocationMode::HardFail));
     assert!(answer.report.is_valid(), "{}", texts(&answer));

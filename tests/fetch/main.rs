@@ -17,6 +17,7 @@ mod kept;
 #[cfg(feature = "ldap")]
 mod ldap;
 mod live;
+mod record;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

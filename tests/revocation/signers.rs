@@ -93,6 +93,31 @@ fn a_signer_covered_by_its_own_list_is_good_until_that_list_says_otherwise() {
     assert_unknown(&check(indirect.entry(desk.certificate.serial(), &[issuer])), "is revoked");
 }
 
+/// A stolen key would sign that it was not stolen: who names a place of its own to ask at is asked about there.
+#[test]
+fn a_signer_or_responder_with_a_place_of_its_own_does_not_clear_itself() {
+    let world = World::new();
+    let elsewhere = points(&[&[crate::status::point_url("http://pki.example/signers.crl")]]);
+    let named = |own: bool| {
+        let builder =
+            Builder::leaf("X").subject(world.ca.certificate.subject().to_vec()).key_usage(&[KeyUsage::CrlSign]);
+        let builder =
+            if own { builder.with(oid::CE_CRL_DISTRIBUTION_POINTS, false, elsewhere.clone()) } else { builder };
+        builder.signed_by(&world.ca)
+    };
+    let of_root = CrlBuilder::of(&world.root).build();
+    let check = |signer: &Party, further: &[std::sync::Arc<devid::validation::Crl>]| {
+        let lists = [&[CrlBuilder::of(signer).build(), of_root.clone()][..], further].concat();
+        world.check_with(&crl_sources(&lists), &World::chain_checks(), &[signer])
+    };
+    let (plain, own) = (named(false), named(true));
+    assert_good(&check(&plain, &[]));
+    assert_unknown(&check(&own, &[]), "clears nobody");
+    // The CA's own list about signers is a status for it.
+    let scope = crate::status::point_url("http://pki.example/signers.crl");
+    assert_good(&check(&own, &[CrlBuilder::of(&world.ca).scope(&[scope]).build()]));
+}
+
 #[test]
 fn signers_that_hang_on_each_other_end() {
     let world = World::new();

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use devid::Code;
+use devid::asn1::cmp::BodyType;
 use devid::client::Subject;
-use devid::cmp::Signer;
+use devid::client::run::Owner;
+use devid::cmp::{Action, Operation, Signer};
 use devid::crypto::{KeyKind, default_provider};
+use devid::transport::{Exchange, ExchangeLimits, Reply, TransportError};
+use devid::{Code, Error, Time};
+use devid_testca::server::system_time as seconds_now;
 
-use crate::bench::{Bench, Meddling, P256, Story, enroll};
+use crate::bench::{Bench, By, Meddling, P256, Story, body_tag, enroll};
 
 #[test]
 fn a_connection_that_closes_at_any_byte_is_a_transport_error_and_nothing_is_taken() {
@@ -49,11 +53,13 @@ fn a_connection_that_closes_while_the_certificate_is_confirmed_can_be_tried_agai
         assert_eq!(story.story.sent, ["ir", "certConf"]);
         assert!(!operation.has_failed(), "the certificate is not lost");
 
-        // This CA took the first certConf and refuses a second one: the device knows that it does not know.
+        // This CA took the first certConf. It refuses the same once more, which does not answer what it said last, and says
+        // of a new one that the certificate is confirmed already.
         ca.with(|ca| ca.knobs.cut_after = -1);
-        let error = client.run(&mut operation, &mut Story::default()).unwrap_err();
-        assert_eq!(error.code(), Code::Unconfirmed, "{error}");
-        assert!(operation.issued().is_some());
+        let mut story = Story::default();
+        client.run(&mut operation, &mut story).unwrap();
+        assert_eq!(story.sent, ["certConf", "certConf"]);
+        assert!(operation.is_done() && operation.issued().is_some());
     }
 }
 
@@ -111,4 +117,92 @@ fn http_may_be_chunked_closed_after_each_answer_and_wrongly_labelled() {
     bench.expect_issued(&[("content-type", "text/plain")]);
     bench.expect_issued(&[("content-type", "")]);
     bench.expect(&[("content-type", "text/plain"), ("garbage", "1")], Code::ContentType, &["ir"]);
+}
+
+/// Damages the protection of so many messages with this body on their way to the CA.
+struct Flipping<'a> {
+    ca: &'a Bench,
+    body: u8,
+    left: u32,
+    sent: u32,
+}
+
+impl Exchange for Flipping<'_> {
+    fn exchange(&mut self, request: &[u8], _: &ExchangeLimits) -> Result<Reply, TransportError> {
+        let mut message = request.to_vec();
+        if body_tag(request) == 0xa0 | self.body {
+            self.sent += 1;
+            if self.left > 0 {
+                self.left -= 1;
+                *message.last_mut().unwrap() ^= 1;
+            }
+        }
+        Ok(Reply::from_body(self.ca.server.with(|ca| ca.answer(&message, seconds_now()))))
+    }
+}
+
+#[test]
+fn a_certificate_is_confirmed_though_its_confirmation_is_changed_on_the_way() {
+    const CERT_CONF: u8 = 24;
+    // Under a MAC the last byte is that of the protection.
+    let bench = Bench::new(By::Pbm);
+    for times in [1, 3, 8, 9, 1000] {
+        let client = bench.config().build().unwrap();
+        let key = default_provider().generate_key(KeyKind::P256).unwrap();
+        let subject = Subject::new().name("CN=device 1").unwrap();
+        let mut operation = client.enroll(Signer::Key(key), &subject).unwrap();
+        let mut way = Flipping { ca: &bench, body: CERT_CONF, left: times, sent: 0 };
+        let outcome = client.complete_over(&mut operation, &mut way, &mut Story::default());
+        match outcome {
+            Ok(()) => assert!(times <= 8 && way.sent == times + 1, "{times}: {} sent", way.sent),
+            Err(error) => {
+                assert!(times > 8, "{times}: {error}");
+                assert_eq!((error.code(), way.sent), (Code::Unconfirmed, 9), "a bound on it");
+            }
+        }
+    }
+}
+
+/// A saved certConf answers a nonce that is not the server's last any more, once the server has said something else.
+#[test]
+fn a_saved_confirmation_is_made_anew_where_the_server_has_gone_on() {
+    const CERT_CONF: u8 = 24;
+    let bench = Bench::new(By::Pbm);
+    let client = bench.config().build().unwrap();
+    let key = default_provider().generate_key(KeyKind::P256).unwrap();
+    let subject = Subject::new().name("CN=device 1").unwrap();
+    let mut operation = client.enroll(Signer::Key(key.clone()), &subject).unwrap();
+    let saved = std::cell::RefCell::new(Vec::new());
+    let mut way = Flipping { ca: &bench, body: CERT_CONF, left: 1000, sent: 0 };
+    let mut owner = Saving { story: Story::default(), saved: &saved };
+    assert_eq!(client.complete_over(&mut operation, &mut way, &mut owner).unwrap_err().code(), Code::Unconfirmed);
+    let first = saved.borrow().first().cloned().expect("saved before certConf goes out");
+
+    let mut again = client.restore(Signer::Key(key), &first).unwrap();
+    let mut way = Flipping { left: 0, sent: 0, ..way };
+    client.complete_over(&mut again, &mut way, &mut Story::default()).unwrap();
+    assert_eq!(way.sent, 2, "as it was saved, and in answer to the refusal");
+}
+
+/// An owner that keeps what is saved before each certConf.
+struct Saving<'a> {
+    story: Story,
+    saved: &'a std::cell::RefCell<Vec<Vec<u8>>>,
+}
+
+impl Owner for Saving<'_> {
+    fn now(&mut self) -> Time {
+        self.story.now()
+    }
+
+    fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error> {
+        self.story.wait(seconds, reason)
+    }
+
+    fn checkpoint(&mut self, operation: &Operation) -> Result<(), Error> {
+        if let Some(Action::Send { body: BodyType::CERTCONF, .. }) = operation.action() {
+            self.saved.borrow_mut().push(operation.save()?.to_vec());
+        }
+        Ok(())
+    }
 }

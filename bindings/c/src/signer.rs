@@ -4,9 +4,6 @@ use std::sync::Arc;
 
 use super::prelude::*;
 use devid_core::asn1::oid::Oid;
-use devid_core::client::kept_crls;
-use devid_core::client::status::StatusMemory;
-use devid_core::crypto::default_provider;
 use devid_core::validation::{Crl, OcspResponse};
 use devid_core::validation::{RevocationMode, RevocationScope, StatusPreference};
 
@@ -101,16 +98,13 @@ fn devid_config_add_signer_ocsp(config: &mut devid_config, response: &[u8]) -> R
     Ok(())
 }
 
-/// Uses what device memory keeps for signers of answers: its CRLs as they are now, and the highest CRL numbers seen, so that an
-/// older list cannot be played back.
+/// Uses what device memory keeps for signers of answers: its CRLs as they are now, who was revoked before, and the highest CRL
+/// numbers seen, so that an older list cannot be played back.
 ///
 /// @param store   Used as long as clients made with these settings are. Not NULL.
 #[export]
 fn devid_config_set_signer_store(config: &mut devid_config, store: &devid_store) -> Result<(), Error> {
-    let status = &mut config.config.signer_status;
-    status.crls.extend(kept_crls(&default_provider(), store)?);
-    status.crl_numbers = Some(StatusMemory::new(default_provider(), Some(Arc::clone(store))).crl_numbers());
-    Ok(())
+    config.config.use_signer_store(store)
 }
 
 /// Adds a field to generalInfo of requests (RFC 9810 section 5.1.1), such as a vendor's. Profile, implicitConfirm and what else this

@@ -33,6 +33,8 @@ pub struct Timekeeper<'a> {
     waited_seconds: i64,
     /// messageTime of the latest answer by which it is judged, not to be trusted before the operation has taken it.
     said: Option<Time>,
+    /// `said` and what was waited since, before the latest answer came.
+    before: Option<(Option<Time>, i64)>,
     /// messageTime of the latest answer.
     heard: Option<Time>,
     /// messageTime of the latest answer that the operation has found authentic.
@@ -57,6 +59,7 @@ impl<'a> Timekeeper<'a> {
             began: None,
             waited_seconds: 0,
             said: None,
+            before: None,
             heard: None,
             proven: None,
             hears_earlier: false,
@@ -133,6 +136,13 @@ impl Owner for Timekeeper<'_> {
 
     fn checkpoint(&mut self, operation: &Operation) -> Result<(), Error> {
         self.proven = operation.proven_time().filter(|time| self.believes(*time));
+        if let (true, Some(before)) = (operation.has_dropped_answer(), self.before.take()) {
+            // Nobody's word: it is as late as it was before.
+            self.heard = None;
+            if self.began.is_none() {
+                (self.said, self.waited_seconds) = before;
+            }
+        }
         self.owner.checkpoint(operation)
     }
 
@@ -141,10 +151,14 @@ impl Owner for Timekeeper<'_> {
             let message = PkiMessage::from_der(message.to_vec(), &Limits::default()).ok();
             let time = message.and_then(|message| message.header().message_time);
             self.heard = time.filter(|time| self.believes(*time));
+            self.before = Some((self.said, self.waited_seconds));
             let is_bound = self.began.is_none() && !self.hears_earlier;
-            self.said = self.heard.filter(|time| !is_bound || *time >= self.start);
-            if self.said.is_some() && self.began.is_none() {
-                self.waited_seconds = 0;
+            // An answer without a time leaves the present where the one before has put it.
+            if let Some(said) = self.heard.filter(|time| !is_bound || *time >= self.start) {
+                self.said = Some(said);
+                if self.began.is_none() {
+                    self.waited_seconds = 0;
+                }
             }
         }
         self.owner.observe(event);

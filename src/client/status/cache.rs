@@ -144,17 +144,26 @@ impl Item {
 
     /// What is kept of this and of what was kept in its place before: nothing that was said against anyone is lost to a
     /// document that says less. Lists of other series stay beside the new ones; an older word replaces no newer one.
-    fn after(&self, kept: &Item) -> Result<Item, Error> {
+    fn after(&self, kept: &Item, provider: &dyn Provider) -> Result<Item, Error> {
         let rollback = |what| Err(Error::new(Code::CrlRollback, format!("a newer {what} is kept already")));
         match (self, kept) {
             (Item::Crls(new), Item::Crls(kept)) => {
+                for (new, kept) in new.iter().flat_map(|new| kept.iter().map(move |kept| (new, kept))) {
+                    kept.try_signers_of(new, provider);
+                }
                 if new.iter().any(|new| kept.iter().any(|kept| new.is_older_than(kept))) {
                     return rollback("CRL of the same issuer and scope");
                 }
                 let is_left = |old: &&Arc<Crl>| !new.iter().any(|new| new.takes_the_place_of(old));
                 let mut left: Vec<Arc<Crl>> = kept.iter().filter(is_left).cloned().collect();
-                left.sort_by_key(|old| std::cmp::Reverse(old.this_update()));
-                left.truncate(MAX_ITEMS.saturating_sub(new.len()));
+                // Those that revoke nobody make room, the oldest first; a word against somebody gives way to none of another series.
+                let revokes = |crl: &Arc<Crl>| crl.entry_count().is_none_or(|count| count > 0);
+                left.sort_by_key(|old| std::cmp::Reverse((revokes(old), old.this_update())));
+                let dropped = left.split_off(left.len().min(MAX_ITEMS.saturating_sub(new.len())));
+                if dropped.iter().any(revokes) {
+                    let text = format!("{MAX_ITEMS} CRLs in one place, and those that revoke somebody stay");
+                    return Err(Error::new(Code::Limit, text));
+                }
                 Ok(Item::Crls(new.iter().cloned().chain(left).collect()))
             }
             (Item::Ocsp(new), Item::Ocsp(kept)) if new.is_behind(kept) => rollback("OCSP response"),
@@ -237,11 +246,17 @@ impl Cache {
 
     /// Tells everyone that there is something new.
     fn raise_mark(&mut self) -> Result<(), Error> {
-        self.sync();
-        self.mark += 1;
-        match &self.store {
-            Some(store) => store.raise_number(MARK, &self.mark.to_be_bytes()).map(|_| ()).map_err(Error::from),
-            None => Ok(()),
+        let Some(store) = self.store.clone() else {
+            self.mark += 1;
+            return Ok(());
+        };
+        loop {
+            let next = self.sync() + 1;
+            // Not above: another process has raised it meanwhile, and what it has written is looked at first.
+            if store.raise_number(MARK, &next.to_be_bytes())? {
+                self.mark = next;
+                return Ok(());
+            }
         }
     }
 
@@ -298,7 +313,8 @@ impl Cache {
             Item::Ocsp(_) => kind == OCSP,
             Item::Issuers(_) => kind == ISSUER,
         };
-        let is_one = |item: &Item| !matches!(item, Item::Crls(lists) if lists.len() > 1);
+        // Of a response it is told anew each time who may have signed it, for whom it was asked.
+        let is_one = |item: &Item| matches!(item, Item::Crls(lists) if lists.len() == 1);
         let is_same = |entry: &&Entry| entry.digest == digest && same_kind(&entry.item) && is_one(&entry.item);
         let held = self.entries.values().find(is_same);
         let item = match held {
@@ -313,7 +329,7 @@ impl Cache {
     /// Keeps a document that was found good, after what was kept in its place: see [`Item::after`].
     pub fn keep(&mut self, key: &str, mut entry: Entry) -> Result<(), Error> {
         if let Some(kept) = self.find(key) {
-            entry.item = entry.item.after(&kept.item)?;
+            entry.item = entry.item.after(&kept.item, &*self.provider)?;
         }
         entry.bytes = entry.item.kept_form(entry.bytes.take());
         entry.len = entry.bytes.as_ref().map_or(entry.len, |bytes| bytes.len());

@@ -89,9 +89,7 @@ impl StatusFetcher {
             cache.sync();
         }
         let mut status = question.known.clone();
-        if status.crl_numbers.is_none() {
-            status.crl_numbers = Some(self.memory.crl_numbers());
-        }
+        self.memory.join(&mut status);
         self.memory.recall_by_issuer(std::iter::once(question.leaf).chain(question.pool), &mut status);
         if let Some(gathered) = self.answer_from_memory(question, &status) {
             return gathered;

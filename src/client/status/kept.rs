@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cache::{CRL, Cache, Item};
 use super::memory::{document_key, issuer_key};
-use super::{StatusOptions, StoredCrlNumbers};
+use super::{StatusMemory, StatusOptions};
 use crate::asn1::distribution_point::cdp_urls;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
@@ -52,8 +52,9 @@ pub fn keep_crl(
     let mut cache = Cache::new(provider.clone(), Some(store.clone()), options.max_kept, options.max_kept_bytes);
     let entry = cache.read(CRL, crl.to_vec(), None, None)?;
     let Item::Crls(crls) = &entry.item else { unreachable!("read as CRLs") };
-    let numbers = Arc::new(StoredCrlNumbers::new(Some(store.clone())));
-    let status = StatusSources { crls: crls.clone(), crl_numbers: Some(numbers.clone()), ..StatusSources::none() };
+    let memory = StatusMemory::new(provider.clone(), Some(store.clone()));
+    let mut status = StatusSources { crls: crls.clone(), ..StatusSources::none() };
+    memory.join(&mut status);
     let policy = RevocationPolicy {
         mode: RevocationMode::HardFail,
         scope: RevocationScope::LeafOnly,
@@ -68,7 +69,12 @@ pub fn keep_crl(
         Some(error) if error.code() == Code::Revoked => {}
         Some(error) => return Err(error.clone()),
     }
-    if let Some(trouble) = numbers.take_troubles().into_iter().next() {
+    if !entry.item.is_entitled() {
+        // The verdict may rest on nothing of it: what nobody entitled has signed about this certificate would stay for others.
+        let words = "a list of it is signed by nobody who may say who is revoked";
+        return Err(verdict.unwrap_or_else(|| Error::new(Code::RevocationUnknown, words)));
+    }
+    if let Some(trouble) = memory.take_troubles().into_iter().next() {
         return Err(trouble);
     }
     let urls = cdp_urls(about.certificate);

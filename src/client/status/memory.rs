@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cache::{CRL, Cache, Item, OCSP};
+use super::facts::StoredRevokedFacts;
 use super::gather::deltas_of;
 use super::numbers::StoredCrlNumbers;
 use crate::asn1::distribution_point::{cdp_url_groups, freshest_crl_url_groups, ocsp_urls};
@@ -13,19 +14,22 @@ use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
 use crate::store::Store;
 use crate::validation::peer::StatusWatch;
-use crate::validation::{CrlNumbers, Finding, PeerKey, PeerRequest, Report, RevocationMode, StatusSources};
+use crate::validation::{
+    CrlNumbers, Finding, PeerKey, PeerRequest, Report, RevocationMode, RevokedFacts, StatusSources,
+};
 
 /// Documents kept where nothing else was said.
 const MAX_KEPT: usize = 64;
 const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
 
-/// CRLs and OCSP responses that were verified, and the highest CRL numbers seen; in device memory too, if there is one.
+/// CRLs and OCSP responses that were verified, the highest CRL numbers seen, and who is revoked for good; in device memory too, if there is one.
 ///
 /// Shared by `Arc`: what one fetcher keeps, every validator and every open peer with the same memory sees at once, also over
 /// several processes with the same device memory.
 pub struct StatusMemory {
     provider: Arc<dyn Provider>,
     numbers: Arc<StoredCrlNumbers>,
+    facts: Arc<StoredRevokedFacts>,
     cache: Mutex<Cache>,
 }
 
@@ -34,6 +38,7 @@ impl StatusMemory {
     pub fn new(provider: Arc<dyn Provider>, store: Option<Arc<Store>>) -> Self {
         StatusMemory {
             numbers: Arc::new(StoredCrlNumbers::new(store.clone())),
+            facts: Arc::new(StoredRevokedFacts::new(store.clone())),
             cache: Mutex::new(Cache::new(provider.clone(), store, MAX_KEPT, MAX_KEPT_BYTES)),
             provider,
         }
@@ -44,9 +49,23 @@ impl StatusMemory {
         self.numbers.clone()
     }
 
-    /// What went wrong with the numbers in device memory since the last call.
+    /// Who is revoked for good.
+    pub fn revoked_facts(&self) -> Arc<dyn RevokedFacts> {
+        self.facts.clone()
+    }
+
+    /// Has status data asked and written with this memory: who was revoked before, and which lists are older than those seen.
+    pub fn join(&self, status: &mut StatusSources) {
+        status.crl_numbers.get_or_insert_with(|| self.numbers.clone());
+        status.revoked.get_or_insert_with(|| self.facts.clone());
+    }
+
+    /// What went wrong with the numbers and the record of revoked certificates in device memory since the last call.
     pub fn take_troubles(&self) -> Vec<Error> {
-        self.numbers.take_troubles()
+        let told =
+            |what: &'static str| move |error: Error| Error::new(error.code(), format!("{what}: {}", error.message()));
+        let numbers = self.numbers.take_troubles().into_iter().map(told("CRL numbers"));
+        numbers.chain(self.facts.take_troubles().into_iter().map(told("record of revoked certificates"))).collect()
     }
 
     /// Adds what is kept about these certificates, by the URLs in them and by their issuers, to other status data. All of
@@ -69,9 +88,7 @@ impl StatusMemory {
                 add(status, item);
             }
         }
-        if status.crl_numbers.is_none() {
-            status.crl_numbers = Some(self.numbers.clone());
-        }
+        self.join(status);
     }
 
     /// Adds the lists that came by another way than a URL, for certificates that name none.
@@ -99,7 +116,7 @@ impl StatusMemory {
     ) -> Result<(Report, Option<PeerKey>), Error> {
         let mark = self.mark();
         let mut status = request.status.clone();
-        status.crl_numbers.get_or_insert_with(|| self.numbers.clone());
+        self.join(&mut status);
         if request.checks.revocation.mode != RevocationMode::Off {
             self.recall(std::iter::once(request.certificate).chain(request.pool), &mut status);
         }
@@ -107,7 +124,7 @@ impl StatusMemory {
         let troubles = self.take_troubles().into_iter().map(|error| Finding {
             code: error.code(),
             certificate_index: None,
-            text: format!("CRL numbers: {}", error.message()),
+            text: error.message().to_owned(),
             fatal: false,
         });
         Ok((report.with_notes(troubles), key.map(|key| key.watching(self.clone(), mark))))
@@ -120,7 +137,11 @@ impl StatusMemory {
 
 impl StatusWatch for StatusMemory {
     fn mark(&self) -> u64 {
-        self.cache().sync()
+        self.cache().sync().saturating_add(self.facts.mark())
+    }
+
+    fn join(&self, status: &mut StatusSources) {
+        StatusMemory::join(self, status);
     }
 
     fn newer(&self, certificates: &[Certificate], seen: u64) -> Option<(u64, StatusSources)> {
