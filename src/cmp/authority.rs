@@ -184,13 +184,16 @@ fn issues_for_us(
 /// Whether what this CA has issued for the device is the CA's word whoever brings it: `chain` is the CA's path. Any CA below the
 /// root can issue over a key that it has seen in a request; the one that renews is the one that has issued before, or its successor.
 /// Before the first certificate it is any that is not confined to some names or purposes.
-pub(super) fn may_have_issued(context: &Context, chain: &[Certificate], now: Time) -> bool {
-    if chain.is_empty() {
-        return false;
-    }
-    match own_path(context, now) {
-        Some(ours) => (1..ours.len()).any(|at| is_the_ca(&ours[at..], chain)),
-        None => !is_confined_as_ca(chain),
+pub(super) fn may_have_issued(context: &Context, is_update: bool, chain: &[Certificate], now: Time) -> bool {
+    let Some(ca) = chain.first() else { return false };
+    match (own_path(context, now), &context.credential) {
+        (Some(ours), _) => (1..ours.len()).any(|at| is_the_ca(&ours[at..], chain)),
+        // The certificates above our own are not at hand: then it is the CA that made ours.
+        (None, Credential::Signature { certificate, .. }) if is_update => {
+            let alone: TrustAnchors = std::iter::once(ca.clone()).collect();
+            path(context, &alone, certificate, &[], &context.checks_at(now)).is_ok()
+        }
+        (None, _) => !is_confined_as_ca(chain),
     }
 }
 

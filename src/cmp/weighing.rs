@@ -15,7 +15,7 @@ use super::credential::Credential;
 use super::info::{Information, Question, check_answer};
 use super::issued::{check_issued, is_success};
 use super::operation::Operation;
-use super::request::CertificateRequest;
+use super::request::{CertificateRequest, RequestKind};
 use super::response::{Checked, refusal};
 use crate::asn1::cmp::{
     CertOrEncCert, CertRepMessage, InfoTypeAndValue, PkiBody, PkiMessage, PkiStatus, PkiStatusInfo,
@@ -78,7 +78,7 @@ impl Operation {
         request.key.own().is_some()
             && is_new(context, request, certificate)
             && check_issued(context, request, certificate, message.extra_certs(), &[], now)
-                .is_ok_and(|above| may_have_issued(context, &above, now))
+                .is_ok_and(|above| may_have_issued(context, request.kind == RequestKind::KeyUpdate, &above, now))
     }
 
     fn information_proves_itself(

@@ -268,11 +268,8 @@ fn a_restored_operation_judges_by_the_same_facts() {
                     config.signer_status =
                         StatusSources { crls: lists.map(CrlBuilder::build).to_vec(), ..StatusSources::none() };
                     if is_joined {
-                        // A CA of the same name, and earlier certificates of the genuine ones, which nobody signs for.
-                        let others = [
-                            Party::root("Issuing CA").certificate,
-                            Builder::ca("Issuing CA").key(&ca.issuing.key).path_len(0).signed_by(&ca.root).certificate,
-                        ];
+                        // CAs of the same name, by nobody: another certificate of the genuine key would be another path.
+                        let others = [Party::root("Issuing CA").certificate, Party::root("Operator root").certificate];
                         ca.bend = Some(Box::new(move |answer| answer.extra_certs.extend(others.iter().cloned())));
                     }
                     to_the_end(&config, &mut ca, reboots)
