@@ -249,9 +249,9 @@ class Further:
             elif by == "secret":
                 config.set_secret(ca.reference, ca.secret)
             else:
-                config = devid.Config(
-                    ca.cmp_url, cmp_anchors=ca.read("self-signed-signer.pem"), enrolment_anchors=ca.root, profile=name
-                )
+                # Its own certificate for its answers; who makes keys is under the root.
+                anchors = ca.read("self-signed-signer.pem") + ca.root
+                config = devid.Config(ca.cmp_url, cmp_anchors=anchors, enrolment_anchors=ca.root, profile=name)
                 config.set_credential(*ca.idevid())
             if operation == "central key":
                 issued = devid.Client(config).enroll_central(SUBJECT, key_kind="P-256").run()

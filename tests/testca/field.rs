@@ -160,6 +160,10 @@ fn xipki_serves_under_its_profile_and_keys_it_makes_need_the_profile() {
     let config = with_profile(pinned(bench.config()), "xipki");
     let issued = enrol(&config).unwrap();
     assert_eq!(issued.chain.last(), Some(&bench.root()));
+    // Who makes keys is certified under the root.
+    let mut trusting = config.clone();
+    trusting.cmp_anchors.add(bench.root());
+    assert!(enrol_central(&trusting).unwrap().private_key.is_some());
     assert_eq!(bench.complaints(), [""; 0]);
     // Its own certificate is no anchor for what it issues, and pinned it must be.
     assert_eq!(enrol(&with_profile(bench.config(), "xipki")).unwrap_err().code(), Code::ProtectionInvalid);
