@@ -19,6 +19,7 @@ const SEARCH_REQUEST: u8 = 0x63;
 const ENTRY: u8 = 0x64;
 const DONE: u8 = 0x65;
 const REFERENCE: u8 = 0x73;
+const INTERMEDIATE: u8 = 0x79;
 const EXTENDED: u8 = 0x78;
 const REFERRAL: u8 = 0xa3;
 
@@ -57,6 +58,8 @@ pub(super) enum Message<'a> {
     Entry(Entry<'a>),
     /// A SearchResultReference: its first URL.
     Reference(Option<String>),
+    /// IntermediateResponse (section 4.13), to questions that were not asked.
+    Intermediate,
     /// SearchResultDone.
     Done(Outcome),
     /// The server is about to close the connection (section 4.4.1).
@@ -81,6 +84,7 @@ impl<'a> Message<'a> {
         match (tag, id) {
             (ENTRY, [1]) => Some(Message::Entry(read_entry(content)?)),
             (REFERENCE, [1]) => Some(Message::Reference(Elements(content).tagged(OCTET_STRING).map(shown))),
+            (INTERMEDIATE, [1]) => Some(Message::Intermediate),
             (DONE, [1]) => Some(Message::Done(Outcome::read(content)?)),
             (EXTENDED, [0]) => Some(Message::Notice(Outcome::read(content)?)),
             _ => None,
@@ -168,6 +172,8 @@ impl Found {
         let (kind, meaning) = match outcome.code {
             0 if self.is_cut => return Err(limit(format!("more than {MAX_VALUES} values in one answer"))),
             0 => return Ok(self),
+            // There are more entries; what was asked for has come.
+            4 if !self.values.is_empty() => return Ok(self),
             3 => (Kind::Timeout, "timeLimitExceeded"),
             4 => (Kind::Limit, "sizeLimitExceeded"),
             8 => (Kind::Broken, "strongerAuthRequired"),

@@ -154,6 +154,7 @@ impl<'a> Line<'a> {
                 Message::Entry(entry) => found.take(&entry, url),
                 // RFC 4511 section 4.5.3: elsewhere, a stranger's choice.
                 Message::Reference(place) => found.reference = found.reference.or(place),
+                Message::Intermediate => {}
                 Message::Done(result) => return found.ended(&result),
                 Message::Notice(words) => return Err(message::disconnected(&words)),
             }
@@ -174,8 +175,13 @@ impl<'a> Line<'a> {
         self.fill(&mut bytes, Phase::Await)?;
         self.link.enter(Phase::Body);
         if bytes[0] != 0x30 {
-            let words = format!("expected an answer of LDAP, found a message that begins with {:02x}", bytes[0]);
-            return Err(broken(Phase::Body, words));
+            let found = match bytes[..] {
+                [b'H', b'T'] => "one of HTTP".to_owned(),
+                [0x15 | 0x16, 3] => "one of TLS, which is not spoken to directories".to_owned(),
+                [first, second] if first.is_ascii_graphic() && second.is_ascii_graphic() => "text".to_owned(),
+                _ => format!("a message that begins with the octets {:02x} {:02x}", bytes[0], bytes[1]),
+            };
+            return Err(broken(Phase::Body, format!("expected an answer of LDAP, found {found}")));
         }
         let length = match bytes[1] {
             short @ 0..=0x7f => usize::from(short),
