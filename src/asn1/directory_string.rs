@@ -10,7 +10,9 @@ const NUMERIC_STRING: u8 = 0x12;
 pub(crate) const PRINTABLE_STRING: u8 = 0x13;
 const TELETEX_STRING: u8 = 0x14;
 pub(crate) const IA5_STRING: u8 = 0x16;
+const GRAPHIC_STRING: u8 = 0x19;
 const VISIBLE_STRING: u8 = 0x1a;
+const GENERAL_STRING: u8 = 0x1b;
 pub(crate) const UNIVERSAL_STRING: u8 = 0x1c;
 const BMP_STRING: u8 = 0x1e;
 
@@ -20,6 +22,11 @@ pub(crate) fn text(tag: u8, content: &[u8]) -> Option<Cow<'_, str>> {
         UTF8_STRING | NUMERIC_STRING | PRINTABLE_STRING | IA5_STRING | VISIBLE_STRING => {
             std::str::from_utf8(content).ok().map(Cow::Borrowed)
         }
+        // Escape sequences choose their characters; without any they are those of ASCII.
+        GRAPHIC_STRING | GENERAL_STRING => std::str::from_utf8(content)
+            .ok()
+            .filter(|text| text.bytes().all(|byte| matches!(byte, b' '..=b'~')))
+            .map(Cow::Borrowed),
         // T.61 as everyone has read it since: Latin-1.
         TELETEX_STRING => Some(match std::str::from_utf8(content) {
             Ok(text) if text.is_ascii() => Cow::Borrowed(text),

@@ -188,6 +188,9 @@ mod tests {
         assert_eq!(display(&name(&element(0x1c, &[b"\0\0\0G\0\0\0\xe4"]))), "CN=Gä");
         assert_eq!(display(&name(&element(0x14, &[b"Ger\xe4t"]))), "CN=Gerät");
         assert_eq!(display(&name(&element(0x13, &[b"a@b_c"]))), "CN=a@b_c");
+        assert_eq!(display(&name(&element(0x1b, &[b"General"]))), "CN=General");
+        assert_eq!(display(&name(&element(0x19, &[b"Graphic"]))), "CN=Graphic");
+        assert_eq!(display(&name(&element(0x1b, &[b"\x1b(B"]))), "2.5.4.3=#1b031b2842", "no text");
         assert_eq!(display(&name(&element(0x1e, &[b"\0G\0"]))), "2.5.4.3=#1e03004700", "no text");
         assert_eq!(display(&name(&element(0x0c, &["a\u{202e}b".as_bytes()]))), "CN=a\u{fffd}b");
         assert_eq!(display(&[0x30, 0x02, 0x05, 0x00]), "(not a readable name)");

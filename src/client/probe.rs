@@ -10,7 +10,7 @@ use crate::asn1::name;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::client::{Client, Config};
-use crate::cmp::{Action, Credential, MacParameters, Question, Tolerance};
+use crate::cmp::{Action, Credential, MacParameters, Profile, Question, Tolerance};
 use crate::codes::Code;
 use crate::error::{Error, Refused};
 use crate::limits::Limits;
@@ -95,13 +95,48 @@ impl Config {
         let client = self.build()?;
         let asked = ask(&client, exchange, now)?;
         judge_own(&mut probe, self, &client, &asked, now);
+        let by_mac = self.judge_mac(&mut probe, &asked, exchange, now)?;
         if asked.reached() {
             let stranger = self.as_a_stranger()?.build()?;
             let refused = ask(&stranger, exchange, now)?;
             judge_refusal(&mut probe, &refused);
         }
-        probe.profile = recognise(&probe, &asked);
+        probe.profile = by_mac.or_else(|| recognise(&probe, &asked));
         Ok(probe)
+    }
+
+    /// Where it is the algorithm of our MAC that the server does not take: which one it does, of those that CAs of the field know.
+    fn judge_mac(
+        &self,
+        probe: &mut Probe,
+        asked: &Asked,
+        exchange: &mut dyn Exchange,
+        now: Time,
+    ) -> Result<Option<&'static str>, Error> {
+        let mut config = self.clone();
+        if !asked.says_bad_algorithm() {
+            return Ok(None);
+        }
+        if config.set_mac_parameters(MacParameters::PASSWORD_BASED).is_err() {
+            probe.fails("the server refuses an algorithm (badAlg)", "sign with a key or by an algorithm that it takes");
+            return Ok(None);
+        }
+        let words = "the server refuses the algorithm of the MAC (badAlg)";
+        for profile in ["insta", "trustpoint"] {
+            config.set_mac_parameters(Profile::named(profile)?.mac.unwrap_or(MacParameters::PASSWORD_BASED))?;
+            let again = ask(&config.build()?, exchange, now)?;
+            if again.message.is_none() || again.says_bad_algorithm() {
+                continue;
+            }
+            // Both know HMAC with SHA-1 alone; cryptlib refuses without protection.
+            let is_bare = asked.message.as_ref().is_some_and(|message| message.protection().is_none());
+            let profile = if profile == "trustpoint" && is_bare { "cryptlib" } else { profile };
+            let about = Profile::named(profile)?.about;
+            probe.fails(words, format!("it takes the one of profile {profile} ({about})"));
+            return Ok(Some(profile));
+        }
+        probe.fails(words, "set the MAC that the CA's documents name; those of the profiles insta, cryptlib and trustpoint are refused too");
+        Ok(None)
     }
 
     /// The same settings under a reference value that nobody has.
@@ -124,6 +159,19 @@ struct Asked {
 }
 
 impl Asked {
+    /// Whether the answer is failInfo badAlg (RFC 9810 section 5.2.3), whoever says so.
+    fn says_bad_algorithm(&self) -> bool {
+        self.fail_info() & 1 == 1
+    }
+
+    /// failInfo of an error, believed or not.
+    fn fail_info(&self) -> u32 {
+        match self.message.as_ref().and_then(|message| message.body(&Limits::default()).ok()) {
+            Some(PkiBody::Error(content)) => content.status.fail_info.unwrap_or_default(),
+            _ => 0,
+        }
+    }
+
     /// Whether anything came that could be a server's answer.
     fn reached(&self) -> bool {
         self.reply.is_some() || self.outcome.as_ref().is_err_and(|error| error.facts().http_status.is_some())
@@ -167,6 +215,12 @@ fn judge_own(probe: &mut Probe, config: &Config, client: &Client, asked: &Asked,
         Ok(()) => probe.says("caCerts is answered, and the answer is taken: credential, anchors and switches fit"),
         Err(error) if error.code() == Code::Protocol && asked.message.is_some() => {
             probe.says(format!("the answer is taken; caCerts itself is not known there ({})", error.message()));
+        }
+        // badAlg: what is wrong with the MAC is found out by asking again. badMessageCheck: it is not the server's secret.
+        Err(_) if asked.says_bad_algorithm() => {}
+        Err(error) if asked.fail_info() & 1 << 1 != 0 => {
+            let remedy = error.facts().hint.unwrap_or("check the reference value and the secret, or the credential");
+            probe.fails(error.message().to_owned(), remedy);
         }
         Err(error) if error.code() == Code::Rejected && error.facts().server_authenticated => {
             probe.says(format!("the server is believed, and refuses the question: {}", error.message()));

@@ -130,7 +130,7 @@ impl Context {
 
     /// What a path is checked for where two clocks meet: the one door for certificates that come by CMP.
     pub(super) fn checks_at(&self, now: Time) -> Checks {
-        Checks { clock_skew_seconds: self.clock_skew_seconds, ..Checks::at(now) }
+        Checks { clock_skew_seconds: self.clock_skew_seconds, allow_weak: self.tolerance.allow_weak, ..Checks::at(now) }
     }
 
     /// How far messageTime may be off; `None`: it is not looked at.

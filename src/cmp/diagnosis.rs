@@ -69,7 +69,7 @@ fn in_words(answer: &PkiMessage) -> String {
 }
 
 /// What servers write where it is the MAC's algorithm that they do not take.
-const MAC_WORDS: &[&str] = &["MAC", "PBM", "iteration", "protection", "integrity"];
+const MAC_WORDS: &[&str] = &["MAC", "Mac", "PBM", "iteration", "protection", "integrity", "digest", "lgorithm"];
 
 type Rule = (fn(&Case<'_>) -> bool, &'static str);
 
@@ -86,6 +86,22 @@ const HINTS: &[Rule] = &[
     (
         |c| c.lacks_anchors() && c.by_mac() && c.is_signed(),
         "the CA answered a MAC request with a signature: EJBCA's responseprotection=signature; the signer's root must be among the CMP anchors, which a shared secret alone does not need",
+    ),
+    (
+        |c| c.was(Refused::NoPath) && !c.context.root_fingerprints.is_empty(),
+        "no certificate that came in extraCerts or caPubs has the SHA-256 that was told of a root: it is of the whole certificate in DER, and the root must come along",
+    ),
+    (
+        |c| c.was(Refused::NoSigner) && c.is_signed() && !c.has_sender_kid() && !c.context.tolerance.loose_sender_kid,
+        "the answer has no senderKID; switch loose_sender_kid takes it",
+    ),
+    (
+        |c| c.is_not_authorised() && !c.context.tolerance.unauthorised_bearer,
+        "switch unauthorised_bearer takes what proves itself from such a signer, such as a certificate over the new key",
+    ),
+    (
+        |c| c.was(Refused::NoPath) && c.signs_for_itself(),
+        "the server signs with a self-signed certificate of its own, as XiPKI's installer makes it: look at it, then set it as CMP anchor",
     ),
     (
         |c| c.was(Refused::NoPath) && c.adopts_nothing(),
@@ -117,6 +133,10 @@ const HINTS: &[Rule] = &[
     ),
     (|c| c.was(Refused::Mac), "another secret on either side, or reference values that were mixed up"),
     (
+        |c| c.is(Code::Unprotected) && c.means(0, MAC_WORDS) && c.uses_strong_password_mac(),
+        "whoever says so refuses the algorithm of the MAC: cryptlib and Trustpoint take HMAC with SHA-1 alone (profile cryptlib, profile trustpoint), Insta Certifier HMAC with SHA-1 and at most 2047 iterations (profile insta)",
+    ),
+    (
         |c| c.is(Code::Unprotected) && c.error.facts().pki_status.is_none(),
         "the answer is protected by nothing of its own: of a CA that relies on TLS with certificates on both sides it is taken with protect_by_mutual_tls; otherwise somebody on the way may have taken the protection off",
     ),
@@ -140,7 +160,7 @@ const HINTS: &[Rule] = &[
         "one of the clocks is wrong; a device without a reliable clock sets the time window off",
     ),
     (
-        |c| c.is(Code::MacParameters),
+        |c| c.is(Code::MacParameters) && c.error.message().contains("the limit is"),
         "the server wants the MAC stretched beyond the limit: it may be raised (max_mac_iterations), and costs the device time",
     ),
     (
@@ -149,7 +169,7 @@ const HINTS: &[Rule] = &[
     ),
     (
         |c| c.is(Code::Rejected) && c.means(0, MAC_WORDS) && c.uses_strong_password_mac(),
-        "the server refuses the algorithm: Insta Certifier takes PasswordBasedMac with at most 2047 iterations and HMAC-SHA1 only; profile insta",
+        "the server refuses the algorithm of the MAC: cryptlib and Trustpoint take HMAC with SHA-1 alone (profile cryptlib, profile trustpoint), Insta Certifier HMAC with SHA-1 and at most 2047 iterations (profile insta)",
     ),
     (
         |c| c.is(Code::Rejected) && c.means(0, MAC_WORDS) && matches!(c.mac(), Some(MacParameters::Pbmac1 { .. })),
@@ -247,6 +267,10 @@ impl Case<'_> {
         self.was(Refused::NoPath) || (self.is(Code::ProtectionInvalid) && self.context.cmp_anchors.is_empty())
     }
 
+    fn is_not_authorised(&self) -> bool {
+        self.is(Code::ProtectionInvalid) && self.error.message().contains("is not authorised to answer")
+    }
+
     fn has_sender_kid(&self) -> bool {
         self.answer.is_some_and(|answer| answer.header().sender_kid.is_some())
     }
@@ -277,6 +301,16 @@ impl Case<'_> {
         self.answer.filter(|_| self.is_signed()).and_then(|answer| answer.extra_certs().first())
     }
 
+    /// Whether the signer vouches for itself, and is no CA: not a root that an operator forgot to tell.
+    fn signs_for_itself(&self) -> bool {
+        let kid = self.answer.and_then(|answer| answer.header().sender_kid.as_deref());
+        let all = self.answer.filter(|_| self.is_signed()).map_or(&[][..], |answer| answer.extra_certs());
+        let by_kid = all.iter().find(|c| kid.is_some() && c.subject_key_identifier() == kid);
+        by_kid
+            .or(self.first_certificate())
+            .is_some_and(|signer| signer.is_self_issued() && !crate::validation::is_ca(signer).unwrap_or(true))
+    }
+
     fn sender_is_null(&self) -> bool {
         self.answer.is_some_and(|answer| matches!(answer.header().sender.as_deref(), None | Some([0x30, 0x00])))
     }
@@ -292,6 +326,25 @@ impl Case<'_> {
 mod tests {
     use super::*;
     use crate::cmp::Tolerance;
+
+    /// What weakens something needs a switch that the error itself names.
+    #[test]
+    fn every_switch_is_named_where_it_is_missed() {
+        let source = |folder: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder);
+        let mut texts = String::new();
+        for folder in ["cmp", "cms", "transport"] {
+            for entry in std::fs::read_dir(source(folder)).unwrap() {
+                texts.push_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default());
+            }
+        }
+        let texts = texts.split_whitespace().filter(|word| *word != "\\").collect::<Vec<_>>().join(" ");
+        for (name, ..) in Tolerance::TABLE {
+            assert!(texts.contains(&format!("switch {name}")) || WORDS_OF_TWO.contains(name), "{name}");
+        }
+    }
+
+    /// Named by one sentence that has two switches in it.
+    const WORDS_OF_TWO: [&str; 2] = ["any_mac_sender_kid", "loose_sender_kid"];
 
     #[test]
     fn a_hint_that_names_a_switch_names_one_that_there_is() {

@@ -144,7 +144,8 @@ impl Operation {
         // RFC 9483 section 4.1.4: -1 in the answer to p10cr, which has no certReqId of its own; servers that say 0 exist.
         let wanted = if kind == RequestKind::Pkcs10 { -1 } else { 0 };
         if id != wanted && !(id == 0 && self.context.tolerance.zero_cert_req_id) {
-            let words = format!("the answer's certReqId is {id}, the request's {wanted}");
+            let takes = if id == 0 { " (switch zero_cert_req_id takes it)" } else { "" };
+            let words = format!("the answer's certReqId is {id}, the request's {wanted}{takes}");
             return Err(Error::new(Code::Protocol, words));
         }
         let status = response.status;

@@ -115,8 +115,17 @@ pub(super) fn check_issued(
                 Code::NoPath => format!("the issued certificate does not lead to an enrolment anchor: {cause}"),
                 _ => format!("the issued certificate cannot be used: {cause}"),
             };
+            let hint = match cause.code() {
+                Code::NoPath | Code::SignatureInvalid if !context.root_fingerprints.is_empty() => Some(
+                    "no root above it came whose SHA-256 was told: the fingerprint is of the whole certificate in DER, and the root must come in extraCerts or caPubs",
+                ),
+                Code::NoPath | Code::SignatureInvalid if context.accept_ca_pubs => Some(
+                    "caPubs was to bring the root, and brought none to which the certificate leads (only self-signed CA certificates count)",
+                ),
+                other => hint_for(other),
+            };
             let refused = Error::new(Code::WrongCertificate, words).breaks(ISSUED);
-            Err(refused.with(|facts| facts.hint = hint_for(cause.code())))
+            Err(refused.with(|facts| facts.hint = hint))
         }
     }
 }
@@ -163,7 +172,9 @@ fn hint_for(cause: Code) -> Option<&'static str> {
         Code::Expired => {
             Some("the device's clock is fast, or a certificate above the issued one has expired at the CA")
         }
-        Code::WeakAlgorithm => Some("the CA signs with an algorithm or a key that is too weak to be believed"),
+        Code::WeakAlgorithm => Some(
+            "the CA signs with an algorithm or a key that is too weak to be believed; switch allow_weak takes it all the same",
+        ),
         _ => None,
     }
 }

@@ -93,7 +93,10 @@ fn open_envelope(context: &Context, fields: &[u8], signer: Option<&Certificate>)
     })?;
     let is_bare = opened.content_type == oid::CMS_DATA && context.tolerance.bare_generated_key;
     if opened.content_type != oid::CMS_SIGNED_DATA && !is_bare {
-        return Err(Error::new(Code::Protocol, "the generated key is not wrapped in SignedData"));
+        return Err(Error::new(
+            Code::Protocol,
+            "the generated key is not wrapped in SignedData; switch bare_generated_key takes what OpenSSL's server writes",
+        ));
     }
     Ok(Envelope(opened.content))
 }
@@ -109,7 +112,10 @@ fn check_signed(
 ) -> Result<(), Error> {
     let is_bare = signed.content_type == oid::CMS_DATA && context.tolerance.bare_generated_key;
     if (signed.content_type != oid::CT_KP_KEY_PACKAGE && !is_bare) || signed.content.is_none() {
-        return Err(Error::new(Code::Protocol, "what the key generation authority signed is no key package"));
+        return Err(Error::new(
+            Code::Protocol,
+            "what the key generation authority signed is no key package; switch bare_generated_key takes what OpenSSL's server writes",
+        ));
     }
     let mut first_failure = None;
     for authority in signed.signer_certificates() {

@@ -218,6 +218,6 @@ pub(super) fn old_form_allowed(context: &Context) -> Result<(), Error> {
     if context.tolerance.encrypted_value {
         return Ok(());
     }
-    let words = "the server encrypts in the old way, EncryptedValue; the tolerance encrypted_value takes it";
+    let words = "the server encrypts in the old way, EncryptedValue; switch encrypted_value takes it";
     Err(Error::new(Code::Unsupported, words))
 }

@@ -8,6 +8,7 @@ use super::credential::Credential;
 use super::issued::is_success;
 use super::protection::{MacKey, is_mac};
 use super::request::Request;
+use super::tolerance::Tolerance;
 use super::transaction::Transaction;
 use crate::asn1::cmp::status::fail_info_names;
 use crate::asn1::cmp::{BodyType, ErrorMsgContent, PkiBody, PkiMessage, PkiStatusInfo};
@@ -210,8 +211,8 @@ fn check_kind(context: &Context, (came_before, was_signed): (bool, bool), by: Pr
         ProtectedBy::Mac | ProtectedBy::MutualTls | ProtectedBy::Nothing => was_signed,
     };
     if changed {
-        let words =
-            "the answer is protected in another way than those before it in this transaction (RFC 9483 section 3.2)";
+        let words = "the answer is protected in another way than those before it in this transaction (RFC 9483 section 3.2; switch \
+             signer_may_change takes it)";
         return Err(Error::new(Code::ProtectionInvalid, words).breaks(ONE_KIND));
     }
     Ok(())
@@ -236,10 +237,13 @@ fn check_nonces(context: &Context, transaction: &Transaction, message: &PkiMessa
         _ if context.tolerance.no_sender_nonce => {}
         Some(nonce) if nonce.len() >= SHORTEST_NONCE_BYTES => {}
         Some(nonce) => {
-            let words = format!("the answer's senderNonce has {} bytes, expected at least 16", nonce.len());
+            let words = format!(
+                "the answer's senderNonce has {} bytes, expected at least 16 (switch no_sender_nonce takes it)",
+                nonce.len()
+            );
             return Err(Error::new(Code::Nonce, words));
         }
-        None => return Err(Error::new(Code::Nonce, "the answer has no senderNonce")),
+        None => return Err(Error::new(Code::Nonce, "the answer has no senderNonce (switch no_sender_nonce takes it)")),
     }
     let Some(recip_nonce) = &header.recip_nonce else {
         return Err(Error::new(Code::Nonce, "the answer has no recipNonce"));
@@ -276,7 +280,13 @@ fn check_protection(
                 None => context.tolerance.loose_sender_kid,
             };
             if !names_it {
-                let words = "the answer's senderKID is not the reference value of the request";
+                let switch = match message.header().sender_kid {
+                    Some(_) => "any_mac_sender_kid",
+                    None => "loose_sender_kid",
+                };
+                let words = format!(
+                    "the answer's senderKID is not the reference value of the request (switch {switch} takes it)"
+                );
                 return Err(Error::new(Code::ProtectionInvalid, words));
             }
             Ok((ProtectedBy::Mac, None))
@@ -346,7 +356,11 @@ pub(super) fn check_signature(
         );
         return Err(Error::new(Code::WeakAlgorithm, words));
     }
-    let knowing = context.with_told_roots(message.extra_certs());
+    let mut roots = message.extra_certs().to_vec();
+    if !context.root_fingerprints.is_empty() {
+        roots.extend(ca_pubs_of(context, message));
+    }
+    let knowing = context.with_told_roots(&roots);
     let context = knowing.as_ref().unwrap_or(context);
     let (own, came) = candidates(context, transaction, message, now);
     let described = own.len() + came.len();
@@ -390,11 +404,21 @@ pub(super) fn check_signature(
         return Ok(bearer);
     }
     Err(first_failure.unwrap_or_else(|| {
-        let kid = message.header().sender_kid.as_ref().map_or("absent".to_owned(), |kid| hex(kid));
-        let words = format!(
+        let kid = match message.header().sender_kid.as_deref() {
+            None => "absent".to_owned(),
+            Some([]) => "empty".to_owned(),
+            Some(kid) => hex(kid),
+        };
+        let mut words = format!(
             "no certificate of the answer's signer: senderKID {kid}, {} certificates in extraCerts, {described} fit",
             message.extra_certs().len()
         );
+        if described == 0 && another_signer(context, transaction, message, now) {
+            words.push_str(
+                "; one is there that is not the signer of the answers before this one (RFC 9483 section 3.5): switch \
+                 signer_may_change takes another that is trusted and authorised",
+            );
+        }
         Error::new(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::NoSigner))
     }))
 }
@@ -422,6 +446,22 @@ pub(super) fn signer_of(
         .find(|candidate| is_by(context, &message, &algorithm, candidate).is_ok())?;
     let helpers = own_certificates(context).chain(&transaction.signer_path).chain(message.extra_certs());
     Some((signer.clone(), helpers.cloned().collect()))
+}
+
+/// Whether a certificate would fit, were it not for the signer of the answers before.
+fn another_signer(context: &Context, transaction: &Transaction, message: &PkiMessage, now: Time) -> bool {
+    let tolerance = Tolerance { signer_may_change: true, ..context.tolerance.clone() };
+    let loose = Context { tolerance, ..context.clone() };
+    let (own, came) = candidates(&loose, transaction, message, now);
+    transaction.bound_signer.is_some() && !(own.is_empty() && came.is_empty())
+}
+
+/// caPubs of a certificate response, unproven: for roots that are known by their fingerprints (RFC 9810 section 6.7.2).
+fn ca_pubs_of(context: &Context, message: &PkiMessage) -> Vec<Certificate> {
+    match message.body(&context.limits) {
+        Ok(PkiBody::CertRep(rep)) => rep.ca_pubs,
+        _ => Vec::new(),
+    }
 }
 
 /// Certificates that may have signed: the owner's own, the signer known from before first among them; and those that came.
@@ -535,9 +575,8 @@ fn check_time(context: &Context, message: &PkiMessage, now: Time) -> Result<(), 
 /// RFC 9483 sections 4.1.1 and 4.4: failInfo must be absent where the status is no failure.
 pub(super) fn check_no_fail_info(context: &Context, status: &PkiStatusInfo) -> Result<(), Error> {
     if status.fail_info.is_some() && !context.tolerance.fail_info_with_success {
-        return Err(
-            refusal(Code::Protocol, "failInfo beside a status that is no failure", status, true).breaks(NO_FAIL_INFO)
-        );
+        let words = "failInfo beside a status that is no failure (switch fail_info_with_success takes it)";
+        return Err(refusal(Code::Protocol, words, status, true).breaks(NO_FAIL_INFO));
     }
     Ok(())
 }

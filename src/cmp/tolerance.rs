@@ -66,6 +66,7 @@ tolerances! {
     pkcs1_key_transport: false, false, "Take RSA PKCS#1 v1.5 as key transport in EnvelopedData, as OpenSSL's server uses it.";
     gcm_in_enveloped_data: false, false, "Take AES-GCM in EnvelopedData with the tag at the end of the ciphertext, as XiPKI writes it.";
     bare_generated_key: false, false, "Take a generated key that is signed and encrypted, but labelled id-data on both layers and no key package, as OpenSSL's server writes it.";
+    allow_weak: false, false, "Take issued certificates and signers whose paths have signatures over SHA-1 or RSA keys below 2048 bits; never an answer that is itself protected so, nor the successor of a root.";
     pbes2_in_pbmac1: false, false, "Write the identifier of PBES2 around the parameters of PBKDF2 in PBMAC1, as old versions of Bouncy Castle want it; both forms are always read.";
     null_mac_sender: false, false, "With a shared secret, send an empty sender in place of the reference value as commonName; senderKID still carries it.";
     never_confirm: false, false, "Send no certConf even where the server did not agree to do without; for servers that cannot take one.";

@@ -167,7 +167,10 @@ fn judge(reply: WireReply, strict: bool) -> Result<Reply, TransportError> {
         )),
         Shape::Sequence if !is_pkixcmp && strict => Err(error(
             TransportErrorKind::ContentType,
-            format!("expected the content type application/pkixcmp, found {}", found()),
+            format!(
+                "expected the content type application/pkixcmp, found {} (switch other_content_type takes it)",
+                found()
+            ),
         )),
         // Labelled as a message but not one: for the decoder to say what is wrong with it.
         Shape::Sequence | Shape::Other => Ok(Reply {

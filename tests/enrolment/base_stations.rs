@@ -1,6 +1,7 @@
 //! What base stations need (3GPP TS 33.310): a request without a name, a root that is known by its fingerprint.
 
 use devid::Code;
+use devid::asn1::cmp::BodyType;
 use devid::asn1::crmf;
 use devid::asn1::der::{Cursor, Tag, element};
 use devid::client::{Config, Subject};
@@ -108,10 +109,24 @@ fn a_root_told_by_its_fingerprint_is_an_anchor_when_it_comes_and_no_other_is() {
     let issued = Device::enrolling_as(&knowing(&ca, &fingerprint(&ca.root.certificate))).run(&mut ca).unwrap();
     assert_eq!(issued.chain.last(), Some(&ca.root.certificate), "to be installed as the anchor");
 
+    // In caPubs, where roots have their place; signed or not, the fingerprint is what vouches for it.
+    let mut by_ca_pubs = MockCa::new();
+    let root = by_ca_pubs.root.certificate.clone();
+    by_ca_pubs = by_ca_pubs.bending(BodyType::IP, move |answer| {
+        let response =
+            Cursor::sequence(&answer.content, "CertRepMessage").unwrap().any("response").unwrap().bytes.to_vec();
+        let ca_pubs = element(0xa1, &[&element(0x30, &[root.as_der()])]);
+        answer.content = element(0x30, &[&ca_pubs, &response]);
+    });
+    let config = knowing(&by_ca_pubs, &fingerprint(&by_ca_pubs.root.certificate));
+    let issued = Device::enrolling_as(&config).run(&mut by_ca_pubs).unwrap();
+    assert_eq!(issued.chain.last(), Some(&by_ca_pubs.root.certificate));
+
     // Another's fingerprint; the right one, and the root does not come; a fingerprint of what is no root.
     for told in [fingerprint(&ca.supplier.certificate), fingerprint(&ca.issuing.certificate)] {
         let error = Device::enrolling_as(&knowing(&ca, &told)).run(&mut ca).unwrap_err();
         assert_eq!(error.code(), Code::ProtectionInvalid, "{error}");
+        assert!(error.facts().hint.is_some_and(|hint| hint.contains("SHA-256 that was told")), "{error:?}");
     }
     let mut silent = MockCa::new();
     let told = fingerprint(&silent.root.certificate);

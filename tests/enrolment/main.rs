@@ -35,6 +35,7 @@ mod installed;
 mod kept;
 mod kept_format;
 mod later;
+mod odd;
 mod pkcs10;
 mod planner;
 mod probe;

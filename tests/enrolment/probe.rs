@@ -27,6 +27,44 @@ fn a_server_that_fits_is_said_to_fit() {
     assert!(found.switches.is_empty() && found.pins.is_empty() && found.roots.is_empty(), "{}", found.report());
 }
 
+/// It is the MAC's algorithm that the server does not take: which one it does is found out, and no switch is named that does not help.
+#[test]
+fn a_server_that_knows_old_macs_alone_is_told_by_its_profile() {
+    use crate::mock_ca::{REFERENCE, SECRET};
+    use devid::asn1::cmp::{PkiMessage, PkiStatus, PkiStatusInfo};
+    use devid::asn1::der::sequence;
+    use devid::cmp::MacParameters;
+    let probed = |taken: &[u8], is_bare: bool| {
+        let mut ca = MockCa::new();
+        let mut config = Device::config(&ca);
+        config.protect_with_secret(REFERENCE, SECRET, MacParameters::PASSWORD_BASED);
+        let mut exchange = ExchangeFn(|request: &[u8], limits: &ExchangeLimits| {
+            let _ = limits;
+            let read = PkiMessage::from_der(request.to_vec(), &devid::limits::Limits::default()).unwrap();
+            let algorithm = read.header().protection_alg.clone().unwrap();
+            let is_known = algorithm.windows(taken.len()).any(|window| window == taken);
+            ca.bend = (!is_known).then(|| {
+                let bend: Box<dyn FnMut(&mut Answer)> = Box::new(|a: &mut Answer| {
+                    let refusal = PkiStatusInfo { fail_info: Some(1), ..PkiStatusInfo::new(PkiStatus::Rejection) };
+                    (a.body_type, a.content) = (BodyType::ERROR, sequence(&[&refusal.to_der()]));
+                });
+                bend
+            });
+            let answer = ca.answer(request);
+            Ok(Reply::from_body(if is_bare && !is_known { strip_protection(&answer) } else { answer }))
+        });
+        config.probe(&mut exchange, now()).unwrap()
+    };
+    // SHA-1 with HMAC-SHA-1, as cryptlib and Trustpoint have it; SHA-256 with HMAC-SHA-1, as Insta has it.
+    let (sha1, hmac_sha1) = ([0x06, 5, 0x2b, 0x0e, 3, 2, 0x1a], [0x06, 8, 0x2b, 6, 1, 5, 5, 8, 1, 2]);
+    assert_eq!(probed(&sha1, true).profile, Some("cryptlib"), "{}", probed(&sha1, true).report());
+    assert_eq!(probed(&sha1, false).profile, Some("trustpoint"));
+    let found = probed(&hmac_sha1, false);
+    assert_eq!(found.profile, Some("insta"));
+    assert!(found.report().contains("badAlg"), "{}", found.report());
+    assert_ne!(probed(b"nothing of the kind", true).profile, Some("insta"));
+}
+
 #[test]
 fn what_would_fail_is_told_with_the_switch_the_pin_or_the_anchor_that_helps() {
     // An ordinary certificate: to be pinned. The neighbour's words are not believed.

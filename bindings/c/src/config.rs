@@ -301,7 +301,7 @@ fn devid_config_set_limit(config: &mut devid_config, name: &str, value: i64) -> 
 /// Puts up with one deviation of a server from RFC 9483. None of them makes an unauthenticated answer a success.
 ///
 /// @param name    Off by default: "unprotected_errors", "unmatched_errors", "wrong_sender_kid", "other_sender_name",
-///                "signer_key_usage", "encrypted_value", "pkcs1_key_transport", "bare_generated_key",
+///                "signer_key_usage", "encrypted_value", "pkcs1_key_transport", "bare_generated_key", "allow_weak",
 ///                "pbes2_in_pbmac1", "null_mac_sender",
 ///                "never_confirm". On by default:
 ///                "old_version_errors", "signature_answers_mac", "null_sender", "signer_may_change",

@@ -140,6 +140,10 @@ class Tolerance(str, Enum):
     """Take RSA PKCS#1 v1.5 as key transport in EnvelopedData, as OpenSSL's server uses it."""
     GCM_IN_ENVELOPED_DATA = "gcm_in_enveloped_data"
     """Take AES-GCM in EnvelopedData with the tag at the end of the ciphertext, as XiPKI writes it."""
+    ALLOW_WEAK = "allow_weak"
+    """Take issued certificates and signers whose paths have signatures over SHA-1 or RSA keys below 2048 bits; never an answer
+    that is itself protected so, nor the successor of a root.
+    """
     BARE_GENERATED_KEY = "bare_generated_key"
     """Take a generated key that is signed and encrypted, but labelled id-data on both layers and no key package, as
     OpenSSL's server writes it.
