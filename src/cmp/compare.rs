@@ -377,6 +377,22 @@ fn extension_difference(wanted: &TemplateExtension, got: Option<&[u8]>) -> Optio
             return constraints_difference(&requested, got);
         }
     }
+    if matches!(wanted.oid, oid::CE_KEY_USAGE | oid::CE_EXT_KEY_USAGE) {
+        // RFC 5280 sections 4.2.1.3 and 4.2.1.12: without the extension, and with anyExtendedKeyUsage, every use is allowed, the one
+        // that was asked for too.
+        let is_any = |value: &[u8]| {
+            wanted.oid == oid::CE_EXT_KEY_USAGE
+                && purposes(value)
+                    .is_ok_and(|all| all.iter().any(|part| part.meaning == oid::ANY_EXTENDED_KEY_USAGE.as_bytes()))
+        };
+        if !requested.is_empty() && got.is_none_or(is_any) {
+            let issued = if got.is_none() { "no restriction" } else { "anyExtendedKeyUsage" };
+            let details =
+                format!("{issued} where {} was asked for, which allows it and everything else", list(&requested));
+            let changed = Difference::changed(&label, list(&requested), issued.to_owned());
+            return Some(Difference { deviation: Deviation::Added, details, ..changed });
+        }
+    }
     match got.map_or_else(|| Ok(Vec::new()), read) {
         Ok(issued) => compare(&label, &requested, &issued),
         Err(error) => Some(Difference::changed(&label, list(&requested), format!("what cannot be read ({error})"))),

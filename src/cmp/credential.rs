@@ -113,7 +113,10 @@ pub enum MacParameters {
 }
 
 impl MacParameters {
-    /// PasswordBasedMac with SHA-256 throughout and 10,000 iterations (RFC 9045 section 4.3 for secrets of low entropy).
+    /// PasswordBasedMac with SHA-256 throughout and 10,000 iterations (RFC 9045 section 4.3 for secrets of low entropy). The default,
+    /// though RFC 9481 section 7 recommends PBMAC1: all CAs of the field know it, and one that does not know PBMAC1 refuses the first
+    /// message, which costs a secret that is good for one, or a trip of the stick. To fall back on such a refusal would let anybody
+    /// on the way choose the weaker one.
     pub const PASSWORD_BASED: MacParameters =
         MacParameters::PasswordBased { owf: DigestAlgorithm::Sha256, mac: DigestAlgorithm::Sha256, iterations: 10_000 };
 

@@ -229,10 +229,18 @@ impl Operation {
         let told = helpers.iter().filter(|root| self.context.is_told_root(root));
         let trusted: Vec<Certificate> = trusted.iter().chain(told).cloned().collect();
         let request = self.certificate_request();
-        // The answer is authentic, so its messageTime is the CA's clock: what it has just made is not judged earlier.
-        let now = came.message_time.map_or(now, |theirs| theirs.max(now));
-        let checked = issued::check_issued(&self.context, request, &certificate, &helpers, &trusted, now)
-            .or_else(|error| self.adopted(&certificate, &helpers, came.extra_certs, now).ok_or(error));
+        // The answer is authentic, so its messageTime is the CA's clock: what it has just made is not judged earlier. A clock that is
+        // so far ahead that nothing would be valid any more is wrong, and says nothing about when things end.
+        let theirs = came.message_time.map_or(now, |theirs| theirs.max(now));
+        let check = |at| issued::check_issued(&self.context, request, &certificate, &helpers, &trusted, at);
+        let (checked, now) = match check(theirs) {
+            Err(late) if theirs > now => match check(now) {
+                Ok(chain) => (Ok(chain), now),
+                Err(_) => (Err(late), theirs),
+            },
+            checked => (checked, theirs),
+        };
+        let checked = checked.or_else(|error| self.adopted(&certificate, &helpers, came.extra_certs, now).ok_or(error));
         let checked = checked.and_then(|chain| {
             let key = self.generated_key(private_key.as_deref(), &certificate, &chain, came, now)?;
             Ok((chain, key))

@@ -213,7 +213,9 @@ fn begins_like_a_message(body: &[u8]) -> bool {
 fn is_of_x509(content_type: &str) -> bool {
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let kind = media_type.strip_prefix("application/").unwrap_or_default();
-    ["pkix-", "x-x509-", "ocsp-", "pkcs7-", "x-pkcs7-", "pkcs10"].iter().any(|prefix| kind.starts_with(prefix))
+    ["pkix-", "x-x509-", "x-pki-", "ocsp-", "timestamp-", "cms", "pkcs", "x-pkcs"]
+        .iter()
+        .any(|prefix| kind.starts_with(prefix))
         && !is_pkixcmp(content_type)
 }
 

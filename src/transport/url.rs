@@ -173,7 +173,9 @@ pub fn well_known_url(server: &str, profile: Option<&str>, operation: Option<&st
     let is_segment = |label: &str| {
         !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%".contains(&b))
     };
-    let mut text = format!("{}/.well-known/cmp", server.strip_suffix('/').unwrap_or(server));
+    // What people call the server often has it already.
+    let server = server.trim().trim_end_matches('/');
+    let mut text = format!("{}/.well-known/cmp", server.strip_suffix("/.well-known/cmp").unwrap_or(server));
     for (prefix, label) in [("/p/", profile), ("/", operation)] {
         let Some(label) = label else { continue };
         if !is_segment(label) {
@@ -183,7 +185,7 @@ pub fn well_known_url(server: &str, profile: Option<&str>, operation: Option<&st
         text.push_str(label);
     }
     let url = Url::parse(&text)?;
-    if !url.target.starts_with("/.well-known/") {
+    if !url.target.starts_with("/.well-known/") || url.target.matches("/.well-known/").count() > 1 {
         return Err(invalid(format!("{server} has a path; the well-known URL is built from the server alone")));
     }
     Ok(url)
@@ -312,5 +314,10 @@ mod tests {
         }
         assert!(well_known_url("http://h", Some("a/b"), None).is_err());
         assert!(well_known_url("http://h/path", None, None).is_err());
+        for server in ["http://h/.well-known/cmp", "http://h/.well-known/cmp/", "http://h/"] {
+            let url = well_known_url(server, Some("iot"), None).unwrap();
+            assert_eq!(url.to_string(), "http://h/.well-known/cmp/p/iot", "{server}");
+        }
+        assert!(well_known_url("http://h/.well-known/cmp/p/iot", None, None).is_err());
     }
 }

@@ -5,7 +5,7 @@ use devid::Code;
 use devid::asn1::cmp::{BodyType, InfoTypeAndValue, PkiStatus, PkiStatusInfo};
 use devid::asn1::der::sequence;
 use devid::asn1::oid;
-use devid::cmp::Action;
+use devid::cmp::ActionKind;
 use devid::validation::KeyUsage;
 
 use crate::certificates::{
@@ -55,9 +55,9 @@ fn enrol(odd: &Odd, by_secret: bool) -> Result<String, devid::Error> {
     let mut device = if by_secret { Device::enrolling_by_secret(&ca) } else { Device::enrolling_with(&ca) };
     loop {
         match device.exchange_until_other(&mut ca)? {
-            Action::Accept => device.operation.decide_by_policy()?,
-            Action::Wait => device.clock = device.clock.plus(i64::from(device.operation.wait_seconds())),
-            Action::Done => break,
+            ActionKind::Accept => device.operation.decide_by_policy()?,
+            ActionKind::Wait => device.clock = device.clock.plus(i64::from(device.wait_seconds())),
+            ActionKind::Done => break,
             other => panic!("{other:?}"),
         }
     }

@@ -1,7 +1,7 @@
 //! What a server is like, found out by questions alone.
 
 use devid::asn1::cmp::BodyType;
-use devid::transport::{ExchangeFn, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
+use devid::transport::{Cause, ExchangeFn, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
 use devid::validation::KeyUsage;
 
 use crate::certificates::{Builder, Party, now};
@@ -108,7 +108,8 @@ fn how_strangers_are_refused_shows_which_errors_will_come() {
 fn a_server_that_is_not_there_is_a_finding_and_no_error() {
     let ca = MockCa::new();
     let mut dead = ExchangeFn(|_: &[u8], _: &ExchangeLimits| {
-        Err(TransportError::new(TransportErrorKind::Connect, Phase::Connect, "connection refused"))
+        let refused = TransportError::new(TransportErrorKind::Connect, Phase::Connect, "connection refused");
+        Err(TransportError { cause: Some(Cause::NothingListens), ..refused })
     });
     let found = Device::config(&ca).probe(&mut dead, now()).unwrap();
     assert!(!found.works());
