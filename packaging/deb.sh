@@ -13,8 +13,9 @@ if [ ${#need[@]} -gt 0 ]; then
     apt-get install -y --no-install-recommends "${need[@]}" > build/setup.log 2>&1 || { tail -n 20 build/setup.log >&2; exit 1; }
 fi
 version=$(awk '$1 == "DEVID_VERSION_STRING" { print $2 }' bindings/c/constants.txt)
-rm -rf build/deb
-tree=build/deb/devid-$version
+out=${DEB_OUT:-build/deb}
+rm -rf "$out"
+tree=$out/devid-$version
 mkdir -p "$tree"
 git archive HEAD | tar x -C "$tree"
 cp -r packaging/debian "$tree/debian"
@@ -32,7 +33,7 @@ CHANGELOG
 if [ -z "$built" ]; then
     mkdir -p "$tree/.cargo"
     # Said quietly it would not say what to put into the settings.
-    (cd "$tree" && cargo vendor --locked vendor >> .cargo/config.toml 2> ../vendor.log) || { tail build/deb/vendor.log >&2; exit 1; }
+    (cd "$tree" && cargo vendor --locked vendor >> .cargo/config.toml 2> ../vendor.log) || { tail "$out/vendor.log" >&2; exit 1; }
 fi
 cd "$tree"
 # What is built elsewhere needs no compiler here, and a compiler that is no package of Debian's is one all the same.
