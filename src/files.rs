@@ -16,21 +16,43 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// A text of at most `most` bytes from a regular file that nobody but its owner and its group may change: who may write settings
-/// says which programs run and who is trusted.
+/// Whether nobody but root and this process's user (and their groups) can change the file or put another in its place: who can
+/// write settings, or a program that they name, says what is run and who is trusted.
+#[cfg(unix)]
+pub fn check_writers(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    // Through symbolic links: what is behind them counts, and where it lies.
+    let real = path.canonicalize()?;
+    for (place, is_folder) in [(Some(&*real), false), (real.parent(), true)] {
+        let Some(place) = place else { continue };
+        let about = fs::metadata(place)?;
+        let refuse = |words: String| {
+            let shown = place.display();
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{shown}: {words}")))
+        };
+        if ![0, user].contains(&about.uid()) {
+            return refuse(format!("it belongs to user {}, not to root or user {user}", about.uid()));
+        }
+        // In a folder like /tmp nobody can replace the files of others.
+        let is_sticky = is_folder && about.mode() & 0o1000 != 0;
+        if about.mode() & 0o002 != 0 && !is_sticky {
+            return refuse(format!("everybody may write it (mode {:03o}): chmod o-w it first", about.mode() & 0o777));
+        }
+        if about.mode() & 0o020 != 0 && ![0, group].contains(&about.gid()) && !is_sticky {
+            return refuse(format!("group {} may write it: chmod g-w it first", about.gid()));
+        }
+    }
+    Ok(())
+}
+
+/// A text of at most `most` bytes from a regular file that only root and this process's user can change.
 #[cfg(feature = "settings")]
 pub fn read_text_of_owner(path: &Path, most: u64) -> io::Result<String> {
     use std::io::Read;
     let file = open_regular(path)?;
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = file.metadata()?.permissions().mode();
-        if mode & 0o002 != 0 {
-            let words = format!("everybody may write it (mode {:03o}): chmod o-w it first", mode & 0o777);
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, words));
-        }
-    }
+    check_writers(path)?;
     let mut text = String::new();
     if file.take(most + 1).read_to_string(&mut text)? as u64 > most {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("more than {most} bytes")));

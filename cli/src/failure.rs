@@ -135,6 +135,11 @@ const SETTINGS: &[(&str, &str)] = &[
     ("max_mac_iterations", "ca.limits.mac-iterations"),
     ("max_message_bytes", "ca.limits.message-bytes"),
     ("max_retries", "ca.http.retries"),
+    ("setting directory", "setting peers.directory"),
+    (
+        "a device without a reliable clock sets the time window off",
+        "a device without a reliable clock has device.clock = \"none\"",
+    ),
     ("clock_skew_seconds", "ca.clock-skew"),
     ("protect_by_mutual_tls", "ca.login.kind = \"mutual-tls\""),
     ("adopt_root_of_ip", "ca.adopt-root"),
@@ -245,7 +250,7 @@ mod tests {
         );
         assert!(told.ends_with("(ca.limits.mac-iterations); ca.profile = \"3gpp\""), "{told}");
         for (_, setting) in SETTINGS {
-            let name = setting.split(' ').next().unwrap();
+            let name = setting.split(' ').find(|word| word.contains('.')).unwrap();
             assert!(devid::client::device::keys::find(name).is_some(), "{name}");
         }
     }

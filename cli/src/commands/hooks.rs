@@ -41,6 +41,10 @@ pub fn run(arguments: &[String], event: &str, identity: &str, error: Option<&str
 }
 
 fn execute(arguments: &[String], about: &[(&str, String)]) -> Result<(), String> {
+    // One that is looked for in PATH is the system's.
+    if arguments[0].contains('/') {
+        devid::files::check_writers(std::path::Path::new(&arguments[0])).map_err(|e| format!("not run: {e}"))?;
+    }
     let mut command = Command::new(&arguments[0]);
     // A process group of its own: it ends with what it has started.
     command.args(&arguments[1..]).env_clear().stdin(Stdio::null()).process_group(0);
@@ -218,6 +222,27 @@ mod tests {
         assert_eq!(execute(&words(script), &about), Ok(()));
         assert!(execute(&words("sh\u{1f}-c\u{1f}exit 3"), &about).unwrap_err().contains('3'));
         assert!(execute(&words("/no/such/program"), &about).is_err());
+    }
+
+    #[test]
+    fn a_program_that_others_can_change_is_not_run() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = std::env::temp_dir().join(format!("devid-hook-own-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let program = folder.join("hook");
+        std::fs::write(&program, "#!/bin/sh\nexit 0\n").unwrap();
+        let mode = |path: &std::path::Path, mode| {
+            std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        };
+        let run = || execute(&[program.display().to_string()], &[]);
+        for (of_folder, of_program, is_run) in
+            [(0o755, 0o755, true), (0o755, 0o757, false), (0o777, 0o755, false), (0o1777, 0o755, true)]
+        {
+            mode(&folder, of_folder);
+            mode(&program, of_program);
+            assert_eq!(run().is_ok(), is_run, "{of_folder:o} {of_program:o}: {:?}", run());
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -55,6 +55,9 @@ pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
     for state in exports.iter().filter(|state| state.due.is_some() || state.is_program_due) {
         words.push(format!("the export for {} to {} is due", state.export.layout, state.export.folder.display()));
     }
+    if let devid::client::renewal::Clock::Doubted { off_seconds, .. } = plan.clock {
+        words.push(format!("an answer of the CA contradicts the clock: {off_seconds} seconds off"));
+    }
     if plan.attempts > 0 {
         words.push(format!("{} attempts failed", plan.attempts));
     }
