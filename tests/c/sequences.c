@@ -331,7 +331,7 @@ static void change(unsigned kind, unsigned a, unsigned b)
     case 9:
         if (stores[a] == NULL) break;
         enter(stores[a]);
-        any(devid_store_on_change(stores[a], pick(3) ? told : NULL, user(), end, NULL));
+        any(devid_store_set_on_change(stores[a], pick(3) ? told : NULL, user(), end, NULL));
         leave();
         break;
     case 10:
@@ -352,8 +352,8 @@ static void change(unsigned kind, unsigned a, unsigned b)
     case 13:
         if (validator == NULL) break;
         enter(validator);
-        any(devid_validator_any_purpose(validator, NULL));
-        any(devid_validator_any_name(validator, NULL));
+        any(devid_validator_set_any_purpose(validator, NULL));
+        any(devid_validator_set_any_name(validator, NULL));
         any(devid_validator_set_revocation(validator, DEVID_REVOCATION_SOFT, DEVID_SCOPE_CHAIN, DEVID_PREFER_CRL, NULL));
         leave();
         break;

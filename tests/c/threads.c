@@ -87,8 +87,8 @@ int main(int argc, char **argv)
     OK(devid_trust_new(&trust, &err));
     OK(devid_trust_add_bytes(trust, anchor, anchor_len, &err));
     OK(devid_validator_new(trust, &validator, &err));
-    OK(devid_validator_any_purpose(validator, &err));
-    OK(devid_validator_any_name(validator, &err));
+    OK(devid_validator_set_any_purpose(validator, &err));
+    OK(devid_validator_set_any_name(validator, &err));
     OK(devid_validator_add_crls(validator, revoked, revoked_len, &err));
     OK(devid_validator_set_revocation(validator, DEVID_REVOCATION_SOFT, DEVID_SCOPE_LEAF, DEVID_PREFER_CRL, &err));
     OK(devid_store_open_memory(NULL, &store, &err));
