@@ -297,14 +297,17 @@ pub(in crate::client) fn signer_of(store: &Store, key: &IdentityKey) -> Result<S
     }
 }
 
-/// The identity in use, if it is the one that the saved operation was for: the interruption came after the switch.
+/// The identity in use, if it is the one that the saved operation was for: the interruption came after the switch. That is told by
+/// the certificate, which every saved form has from the moment on at which it is staged; the key may be that of the
+/// certificate before it, too.
 fn finished(to: Destination<'_>, saved: &[u8]) -> Result<Option<Identity>, Error> {
     let state = to.store.state(to.name)?;
-    if state.current.is_none() || state.pending.is_some() || Operation::awaits_key(saved)? {
+    if state.current.is_none() || state.pending.is_some() {
         return Ok(None);
     }
+    let Some(certificate) = Operation::saved_certificate(saved)? else { return Ok(None) };
     let identity = to.store.current(to.name)?;
-    if !same_public_key(identity.key.spki(), &Operation::saved_key(saved)?) {
+    if identity.certificate != certificate {
         return Ok(None);
     }
     abandon(to)?;

@@ -163,6 +163,20 @@ impl Operation {
         Ok(spki)
     }
 
+    /// The certificate that a saved operation has been given; `None` if it has none yet.
+    pub(crate) fn saved_certificate(saved: &[u8]) -> Result<Option<Certificate>, Error> {
+        let (mut fields, _, _) = opened(saved)?;
+        check_version(&mut fields)?;
+        for what in ["the credential", "the transaction", "the request", "the state", "the counts", "the rejection"] {
+            fields.any(what)?;
+        }
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let mut issued = Cursor::new(fields.expect(Tag::Sequence, "the certificate")?.value, WHAT)?;
+        Ok(Some(Certificate::from_der(issued.any("the certificate")?.bytes)?))
+    }
+
     /// Whether a saved operation waits for a key that the CA's side makes: it is restored without one.
     pub fn awaits_key(saved: &[u8]) -> Result<bool, Error> {
         let (kind, spki) = saved_request(saved)?;

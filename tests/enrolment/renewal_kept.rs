@@ -35,6 +35,43 @@ fn a_certificate_whose_confirmation_was_answered_and_lost_comes_into_use_once_th
     assert_eq!(question.extra_certs()[0], staged, "asked with the certificate itself");
 }
 
+/// The same at a CA that lets questions wait: to be told to wait is as authentic as any other answer.
+#[test]
+fn a_ca_that_lets_the_question_wait_has_taken_the_certificate() {
+    for check_after in [60, DAY] {
+        let mut world = World::at_renewal(true);
+        world.loses = Some(BodyType::CERTCONF);
+        let wait = world.run(Some(world.truth.get())).wait_seconds;
+        world.later(i64::from(wait));
+        (world.lets_questions_wait, world.lets_wait) = (true, (0, check_after));
+        world.until_installed(Odd::Right, 0, "taken");
+        assert_eq!((world.count(BodyType::KUR), world.count(BodyType::GENM)), (1, 1));
+    }
+}
+
+/// With the same key the certificate in use has the key of the request: it is not what the operation was for.
+#[test]
+fn with_the_same_key_a_renewal_that_waits_or_loses_an_answer_goes_on_as_with_a_new_one() {
+    let mut world = World::at_renewal(true);
+    world.planner.policy.same_key = true;
+    world.lets_wait = (3, 600);
+    let before = world.store.current("router").unwrap();
+    world.until_installed(Odd::Right, 3600, "the same key, the CA lets wait");
+    let after = world.store.current("router").unwrap();
+    assert_eq!((world.count(BodyType::KUR), before.key.spki()), (1, after.key.spki()));
+    assert_ne!(before.certificate, after.certificate);
+
+    let mut world = World::at_renewal(true);
+    world.planner.policy.same_key = true;
+    world.loses = Some(BodyType::CERTCONF);
+    let report = world.run(Some(world.truth.get()));
+    assert!(report.outcome.is_err());
+    assert_eq!(world.store.current("router").unwrap().generation, 1);
+    world.later(i64::from(report.wait_seconds));
+    world.until_installed(Odd::Right, 3600, "the same key, an answer lost");
+    assert_eq!((world.count(BodyType::KUR), world.store.current("router").unwrap().generation), (1, 2));
+}
+
 /// The dark twin: a CA that knows nothing of it does not take it, and the identity in use stays in use.
 #[test]
 fn a_certificate_that_the_ca_does_not_take_never_comes_into_use() {

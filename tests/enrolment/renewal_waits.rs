@@ -79,6 +79,8 @@ pub struct World {
     ca_off: Rc<Cell<i64>>,
     /// Polls that are answered by "wait", each for this time.
     pub lets_wait: (u32, i64),
+    /// Questions are answered at once, or not.
+    pub lets_questions_wait: bool,
     pub is_dead: bool,
     /// The user ends the exchange.
     pub is_cancelled: bool,
@@ -97,8 +99,7 @@ impl Exchange for World {
         if self.is_cancelled {
             return Err(TransportError::new(TransportErrorKind::Cancelled, Phase::Await, "the user has ended it"));
         }
-        // Questions are answered at once.
-        self.ca.waits = if body == BodyType::GENM { 0 } else { self.lets_wait.0 };
+        self.ca.waits = if body == BodyType::GENM { u32::from(self.lets_questions_wait) } else { self.lets_wait.0 };
         self.ca.check_after = self.lets_wait.1;
         let answer = self.ca.answer(request);
         if self.loses.take_if(|lost| *lost == body).is_some() {
@@ -159,6 +160,7 @@ impl World {
             truth,
             ca_off,
             lets_wait: (0, 30),
+            lets_questions_wait: false,
             is_dead: false,
             is_cancelled: false,
             loses: None,
