@@ -70,7 +70,7 @@ def test_every_door_of_the_c_interface_gives_the_verdict_of_the_rust_one() -> No
         report = checks.examine(first, world["at"])
         assert report.is_valid == (expected is None), (seed, report)
         if expected is not None:
-            assert any("DEVID_E_" + getattr(found.code, "name", "") == expected for found in report.findings), (seed, report)
+            assert any(getattr(found.code, "name", "") == expected for found in report.findings), (seed, report)
         assert verdict(validator(world), world) == (expected is None), seed
         try:
             validator(world).validate(sent(world), world["at"]).public_key(world["at"])
@@ -82,15 +82,18 @@ def test_every_door_of_the_c_interface_gives_the_verdict_of_the_rust_one() -> No
             for _ in range(2):
                 found = fetcher.examine(validator(world), sent(world), world["at"])
                 assert found.is_valid == (expected is None), seed
-    assert not seen or {"None", "DEVID_E_REVOKED"} <= set(seen), seen
+    assert not seen or {"None", "REVOKED"} <= set(seen), seen
 
 
 def test_what_a_peer_adds_makes_nobody_valid_and_memory_forgets_nothing(tmp_path: Path) -> None:
     for world in worlds():
         is_valid, seed = world["code"] is None, world["seed"]
+        if world["code"] != "REVOKED":
+            # A genuine good word is news about somebody of whom nothing is known; a forged one is none.
+            world["added"]["ocsp"] = world["added"]["ocsp"][:1]
         if not is_valid:
             assert not verdict(validator(world, added=True), world), seed
-        if world["code"] != "DEVID_E_REVOKED":
+        if world["code"] != "REVOKED":
             continue
         # One process has seen it; another has the same device memory, and what the peer brings.
         with devid.Store(tmp_path / f"memory-{seed}") as store:
