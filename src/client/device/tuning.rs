@@ -194,8 +194,8 @@ mod tests {
 
     type Look = fn(&Config) -> bool;
 
-    fn device() -> (PathBuf, Device) {
-        let folder = std::env::temp_dir().join(format!("devid-tuning-{}", std::process::id()));
+    fn device(name: &str) -> (PathBuf, Device) {
+        let folder = std::env::temp_dir().join(format!("devid-tuning-{name}-{}", std::process::id()));
         let device = Device::new(&folder).unwrap();
         (folder, device)
     }
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn every_setting_reaches_the_client() {
-        let (folder, mut device) = device();
+        let (folder, mut device) = device("reaches");
         for (key, value, look) in REACHES {
             assert!(!look(&device.config(false).unwrap()), "{key} has its value without being set");
             let before = device.table.clone();
@@ -302,7 +302,7 @@ mod tests {
         for pin in ["", "sha256:", "sha256:00", "md5:00", "spki"] {
             assert!(pin_of(pin).unwrap_err().to_string().contains("ca.tls.pins"), "{pin}");
         }
-        let (folder, mut device) = device();
+        let (folder, mut device) = device("refused");
         for (key, value) in
             [("ca.http.version", "2"), ("ca.tls.min-version", "1.1"), ("ca.tolerate", "nothing"), ("ca.accept", "all")]
         {
