@@ -110,6 +110,12 @@ fn peers_are_judged_by_the_first_certificate_of_the_file() {
     let good = check("peer-good.pem", "dns:good.peer.example", "soft");
     assert_eq!(good.status.code(), Some(0), "{}", String::from_utf8_lossy(&good.stderr));
     assert_eq!(json(&String::from_utf8(good.stdout).unwrap())["valid"], true);
+    // All lists of one file count, whichever comes first.
+    let bundle = std::fs::read_to_string(story.path("root.crl")).unwrap() + &std::fs::read_to_string(&crl).unwrap();
+    std::fs::write(story.path("bundle.pem"), bundle).unwrap();
+    let arguments = ["--json", "validate", &story.path("peer-revoked.pem"), "--trust", &root, "--untrusted", &issuing];
+    let bundled = story.run(&[&arguments[..], &["--crl", &story.path("bundle.pem")]].concat());
+    assert_eq!(json(&String::from_utf8(bundled.stdout).unwrap())["error"]["code"], "REVOKED");
     for (peer, name, code) in
         [("peer-good.pem", "dns:other.example", "NAME"), ("peer-revoked.pem", "dns:revoked.peer.example", "REVOKED")]
     {
@@ -166,6 +172,12 @@ fn what_device_memory_knows_about_a_peer_counts_for_the_command_too() {
 
     let (status, told) = judge(&memory);
     assert_eq!((status, told["error"]["code"].as_str()), (Some(9), Some("REVOKED")), "{told}");
+    // Memory that is there and cannot be read has not said that it knows nothing.
+    let mark = std::fs::read(Path::new(&memory).join("devid-store")).unwrap();
+    std::fs::write(Path::new(&memory).join("devid-store"), "damaged").unwrap();
+    assert!(judge(&memory).0 != Some(0));
+    std::fs::write(Path::new(&memory).join("devid-store"), mark).unwrap();
+    assert_eq!(judge(&memory).0, Some(9));
     assert_eq!(judge(&story.path("another")).0, Some(0), "another device's memory knows nothing");
 }
 

@@ -1,11 +1,11 @@
 //! `validate`: whether a certificate is to be trusted, and why not.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
 use devid::Time;
 use devid::asn1::name::display;
-use devid::asn1::pem;
 use devid::asn1::x509::Certificate;
 use devid::client::StatusFetcher;
 use devid::client::device::peer_name;
@@ -60,12 +60,14 @@ fn validator(command: &Validate, loaded: &Loaded, output: Output) -> Result<Vali
     });
     let check = command.status.or(loaded.settings.peers.status).unwrap_or(StatusCheck::Soft);
     validator.checks.revocation = check.policy();
-    if loaded.settings.device.memory.is_dir() {
-        // Whoever may not open it is not the device, and may ask all the same.
-        match Device::open(loaded, false) {
-            Ok(device) => validator.set_memory(Arc::clone(&device.store)),
-            Err(error) => output.say(&format!("what device memory knows is not asked: {}", error.message())),
+    match std::fs::read_dir(&loaded.settings.device.memory) {
+        // What is there and cannot be read could say that the peer is revoked.
+        Ok(_) => validator.set_memory(Arc::clone(&Device::open(loaded, false)?.store)),
+        // Whoever may not look into it is not the device, and may ask all the same.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            output.say(&format!("what device memory knows is not asked: {error}"));
         }
+        Err(_) => {}
     }
     Ok(validator)
 }
@@ -120,25 +122,13 @@ fn status(command: &Validate) -> Result<StatusSources, Failure> {
     let read = |path: &Path| -> Result<Vec<u8>, Failure> { read_file(path) };
     let mut status = StatusSources::none();
     for path in &command.crl {
-        status.crls.push(Arc::new(crl(&read(path)?)?));
+        // All lists of the file: a CA's own and those of the CAs above it often stand in one.
+        status.crls.extend(Crl::many_from_bytes(&read(path)?)?.into_iter().map(Arc::new));
     }
     for path in &command.ocsp {
         status.ocsp.push(Arc::new(OcspResponse::from_der(&read(path)?)?));
     }
     Ok(status)
-}
-
-/// A list as DER or PEM.
-fn crl(input: &[u8]) -> Result<Crl, Failure> {
-    let der = match pem::is_pem(input) {
-        false => input.to_vec(),
-        true => {
-            let found = pem::parse(input)?.into_iter().find(|block| block.label == "X509 CRL");
-            let missing = || Failure::Own(Exit::Input, "no X509 CRL block in the PEM file".to_owned());
-            found.ok_or_else(missing)?.decode()?.to_vec()
-        }
-    };
-    Ok(Crl::from_der(der)?)
 }
 
 fn names(command: &Validate) -> Result<NameCheck, Failure> {

@@ -148,7 +148,7 @@ class RegistrationAuthority(Handle):
         fail_info: FailInfo = FailInfo(0),
         words: Optional[str] = None,
     ) -> bytes:
-        """An error message; with ``checked`` under the protection that the device expects."""
+        """An error message; with ``checked``, which must be this very message, under the protection that the device expects."""
         content, said = data(message, "message"), optional_text(words, "words")
         rest = (fail_info, said, seconds(now))
         with self._use() as ra:
