@@ -206,3 +206,9 @@ impl Default for PathBudget {
         PathBudget { signatures: 100, name_comparisons: 250_000, steps: 50_000, depth: 16, certificates: 1000 }
     }
 }
+
+/// The moment that is this far ahead. Who asks for no end gets a hundred years: what lies beyond the clock's range would panic.
+pub(crate) fn moment_in(span: std::time::Duration) -> std::time::Instant {
+    const HUNDRED_YEARS: std::time::Duration = std::time::Duration::from_secs(100 * 365 * 24 * 3600);
+    std::time::Instant::now() + span.min(HUNDRED_YEARS)
+}

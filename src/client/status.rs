@@ -153,15 +153,16 @@ impl Default for StatusOptions {
 }
 
 impl StatusOptions {
-    /// Sets a number by the name of its field; times in seconds, as `total_timeout_seconds`.
+    /// Sets a number below 2^32 by the name of its field; times in seconds, as `total_timeout_seconds`.
     pub fn set(&mut self, name: &str, value: i64) -> Result<(), Error> {
         let refused = || Error::new(Code::InvalidArgument, format!("{value} is out of range for {name}"));
         let positive = || u32::try_from(value).ok().filter(|n| *n > 0).ok_or_else(refused);
-        let count = || usize::try_from(value).map_err(|_| refused());
+        let whole = || u32::try_from(value).map_err(|_| refused());
+        let count = || usize::try_from(whole()?).map_err(|_| refused());
         let seconds = || Ok::<_, Error>(Duration::from_secs(u64::from(positive()?)));
         match name {
             "max_requests" => self.max_requests = positive()?,
-            "max_redirects" => self.max_redirects = u32::try_from(value).map_err(|_| refused())?,
+            "max_redirects" => self.max_redirects = whole()?,
             "max_hosts" => self.max_hosts = count()?,
             "max_urls_per_certificate" => self.max_urls_per_certificate = count()?,
             "max_crl_bytes" => self.max_crl_bytes = count()?,
@@ -171,7 +172,7 @@ impl StatusOptions {
             "request_timeout_seconds" => self.exchange.total_timeout = seconds()?,
             "connect_timeout_seconds" => self.exchange.connect_timeout = seconds()?,
             "read_timeout_seconds" => self.exchange.read_timeout = seconds()?,
-            "silence_seconds" => self.silence = Duration::from_secs(u64::try_from(value).map_err(|_| refused())?),
+            "silence_seconds" => self.silence = Duration::from_secs(whole()?.into()),
             other => return Err(Error::new(Code::InvalidArgument, format!("'{other}' is not a limit of a fetcher"))),
         }
         Ok(())

@@ -20,7 +20,7 @@ use super::backend::{Backend, key_names};
 use super::calls::{At, Calls, Witness};
 use super::error::{StoreError, StoreErrorKind};
 use super::problem::{Problem, ProblemKind};
-use crate::limits::MAX_STORED_RECORD_BYTES;
+use crate::limits::{MAX_STORED_RECORD_BYTES, moment_in};
 
 const MARKER: &str = "devid-store";
 const MARKER_TEXT: &[u8] = b"devid store 1\n";
@@ -349,7 +349,7 @@ impl DirectoryBackend {
 
     fn take_lock(&mut self) -> Result<File, StoreError> {
         let file = self.calls.open_lock(self.root(), LOCK).map_err(|e| self.fail(LOCK, "opening the lock file", e))?;
-        let (deadline, begun) = (Instant::now() + self.lock_wait, self.ended_waits.load(Ordering::Relaxed));
+        let (deadline, begun) = (moment_in(self.lock_wait), self.ended_waits.load(Ordering::Relaxed));
         loop {
             if self.calls.try_lock(self.root(), LOCK, &file).map_err(|e| self.fail(LOCK, "locking", e))? {
                 return Ok(file);

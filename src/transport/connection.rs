@@ -23,6 +23,7 @@ use super::resolve::{MAX_ADDRESSES, Resolve, cancelled, look_up};
 use super::tls::{Session, TlsClient};
 use super::url::Url;
 use super::{Cancel, Interrupt, tunnel};
+use crate::limits::moment_in;
 
 /// How often a connection attempt looks at the cancel flag.
 const CONNECT_SLICE: Duration = Duration::from_millis(20);
@@ -194,7 +195,7 @@ impl Connector for LinkConnector {
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<LinkTransport>, ureq::Error> {
         let link = &self.0;
         link.enter(Phase::Connect);
-        let deadline = details.timeout.not_zero().map(|d| Instant::now() + *d);
+        let deadline = details.timeout.not_zero().map(|d| moment_in(*d));
         let stream = Arc::new(connect_any(&details.addrs, deadline, link)?);
         stream.set_nodelay(true)?;
         link.register(&stream);
@@ -312,7 +313,7 @@ impl LinkTransport {
     /// Answers how many bytes are ready; `None`: something came, and the header is not whole yet.
     fn receive(&mut self, timeout: NextTimeout) -> Result<Option<usize>, ureq::Error> {
         let timeout = timeout.for_read();
-        let end = timeout.not_zero().map(|d| Instant::now() + *d);
+        let end = timeout.not_zero().map(|d| moment_in(*d));
         let mut left = timeout.not_zero().map(|d| *d);
         loop {
             let free = self.buffers.input_append_buf();

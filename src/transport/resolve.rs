@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
+use crate::limits::moment_in;
+
 /// How often a look-up looks at the cancel flag.
 const SLICE: Duration = Duration::from_millis(20);
 
@@ -67,7 +69,7 @@ pub(super) fn look_up(
     if asked.is_err() {
         return some_of(host, resolver.resolve(host, port, timeout)?);
     }
-    let end = timeout.map(|timeout| Instant::now() + timeout);
+    let end = timeout.map(moment_in);
     loop {
         let left = end.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()));
         match receiver.recv_timeout(left.min(SLICE)) {

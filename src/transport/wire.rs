@@ -16,6 +16,7 @@ use super::head::MAX_HEADER_BYTES;
 use super::resolve::{Resolve, SystemResolver};
 use super::tls::{TlsClient, TlsConfig};
 use super::url::{Scheme, Url};
+use crate::limits::moment_in;
 use crate::time::Time;
 
 /// How long an idle connection is kept. CMP polls are minutes apart; one that died meanwhile is noticed and replaced.
@@ -165,7 +166,7 @@ impl Wire {
         limits: &ExchangeLimits,
     ) -> Result<WireReply, TransportError> {
         self.check_scheme(request.url)?;
-        let deadline = Instant::now() + limits.total_timeout;
+        let deadline = moment_in(limits.total_timeout);
         match self.attempt(request, limits, deadline) {
             Err((error, true)) => {
                 self.link.forget_addresses();

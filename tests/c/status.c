@@ -194,6 +194,7 @@ static void options_are_checked(void)
     for (i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         OK(devid_fetcher_set_limit(fetcher, limits[i], 9, &err));
         FAILS(DEVID_E_INVALID_ARGUMENT, devid_fetcher_set_limit(fetcher, limits[i], -1, &err));
+        FAILS(DEVID_E_INVALID_ARGUMENT, devid_fetcher_set_limit(fetcher, limits[i], INT64_MAX, &err));
     }
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_fetcher_set_limit(fetcher, "max_fun", 1, &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_fetcher_set_limit(fetcher, "total_timeout_seconds", 0, &err));

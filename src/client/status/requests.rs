@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::{FetchEvent, FetchOutcome, StatusOptions, Wanted};
 use crate::codes::Code;
 use crate::error::Error;
+use crate::limits::moment_in;
 use crate::transport::{ExchangeLimits, Fetch, FetchRequest, Fetched, Url};
 
 /// Most hosts remembered as silent.
@@ -86,7 +87,7 @@ impl<'a> Requests<'a> {
             let first = self.silent.iter().min_by_key(|(_, until)| **until).map(|(authority, _)| authority.clone());
             first.map(|authority| self.silent.remove(&authority));
         }
-        self.silent.insert(authority, Instant::now() + self.options.silence);
+        self.silent.insert(authority, moment_in(self.options.silence));
     }
 
     /// Whether one more request may be made, and its limits.

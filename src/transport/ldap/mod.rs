@@ -30,6 +30,7 @@ use super::fetched::{Document, Fetched};
 use super::http::HttpConfig;
 use super::{ExchangeLimits, tunnel};
 use crate::asn1::pem;
+use crate::limits::moment_in;
 
 /// Most messages of one answer: entries, references, the end.
 const MAX_MESSAGES: u32 = 32;
@@ -113,8 +114,8 @@ impl<'a> Line<'a> {
         limits: &ExchangeLimits,
         link: &'a Link,
     ) -> Result<Self, TransportError> {
-        let deadline = Instant::now() + limits.total_timeout;
-        let connected_by = deadline.min(Instant::now() + limits.connect_timeout);
+        let deadline = moment_in(limits.total_timeout);
+        let connected_by = deadline.min(moment_in(limits.connect_timeout));
         let left = || connected_by.saturating_duration_since(Instant::now());
         // Where a proxy stands before the network, it is the way to the directory too.
         let (host, port) = match &network.proxy {
