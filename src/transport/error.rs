@@ -20,7 +20,7 @@ pub struct TransportError {
     /// Seconds the server asks to wait. Only the form in seconds: the other one needs a clock.
     pub retry_after_seconds: Option<u32>,
     /// Where a redirect pointed that was not followed.
-    pub location: Option<String>,
+    pub location: Option<Box<str>>,
     /// The server may have received the whole request: a certificate may have been issued, a repetition may be refused.
     pub is_possibly_delivered: bool,
     /// Who it is about.

@@ -243,7 +243,7 @@ mod client {
                 });
                 url = next.map_err(|e| TransportError {
                     status: Some(reply.status),
-                    location: Some(location),
+                    location: Some(location.into()),
                     phase: Phase::Body,
                     ..e
                 })?;
@@ -279,7 +279,7 @@ mod client {
             status: Some(reply.status),
             content_type: content_type.clone(),
             retry_after_seconds: retry_after_seconds(&reply.headers),
-            location: location(&reply.headers),
+            location: location(&reply.headers).map(Into::into),
             server_words: match reply.status {
                 200 => None,
                 _ => words_of(&reply.body),

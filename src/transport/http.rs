@@ -107,7 +107,7 @@ fn judge(reply: WireReply, strict: bool) -> Result<Reply, TransportError> {
         status: Some(reply.status),
         content_type: content_type.clone(),
         retry_after_seconds: retry_after_seconds(&reply.headers),
-        location: location(&reply.headers),
+        location: location(&reply.headers).map(Into::into),
         server_words: if reply.body_error.is_none() { words_of(&reply.body) } else { None },
         ..TransportError::new(kind, Phase::Body, detail)
     };
