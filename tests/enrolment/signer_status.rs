@@ -16,10 +16,13 @@ use crate::certificates::{Builder, Party, key, now, provider};
 use crate::mock_ca::{Device, MockCa};
 use crate::status::{CrlBuilder, point_url, points};
 
+/// A path, and what is there.
+type Document = (String, Vec<u8>);
+
 /// A web server with lists by their paths; it remembers who was asked for.
 struct Lists {
     base: String,
-    lists: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    lists: Arc<Mutex<Vec<Document>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -52,7 +55,7 @@ impl Lists {
     }
 }
 
-fn answer(mut stream: TcpStream, lists: &[(String, Vec<u8>)], seen: &Mutex<Vec<String>>) {
+fn answer(mut stream: TcpStream, lists: &[Document], seen: &Mutex<Vec<String>>) {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|count| count == 1) {
