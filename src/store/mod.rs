@@ -28,8 +28,10 @@ mod record;
 mod repair;
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::ThreadId;
 
 pub use backend::{Backend, key_names};
 pub use callback::{CallbackBackend, RawStorage};
@@ -68,6 +70,9 @@ pub struct Store {
     ended_waits: Arc<AtomicU64>,
     provider: Arc<dyn Provider>,
     options: StoreOptions,
+    /// Which thread changes something, or holds the lock, and how many calls deep.
+    turn: Mutex<Option<(ThreadId, usize)>>,
+    freed: Condvar,
     on_change: Mutex<Option<change::OnChange>>,
     opener: Mutex<Option<KeyOpener>>,
     maker: Mutex<Option<Arc<dyn KeyMaker>>>,
@@ -84,6 +89,8 @@ impl Store {
             is_settled: AtomicBool::new(false),
             provider,
             options,
+            turn: Mutex::default(),
+            freed: Condvar::new(),
             on_change: Mutex::default(),
             opener: Mutex::default(),
             maker: Mutex::default(),
@@ -320,11 +327,25 @@ impl Store {
         self.ended_waits.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Keeps the home's lock until the guard is dropped, over as many calls as are made meanwhile.
+    /// Keeps the home's lock until the guard is dropped, over as many calls as this thread makes meanwhile. Other threads that
+    /// change something through this store wait, as other processes do.
     pub fn hold(&self) -> Result<Hold<'_>, StoreError> {
         let _entered = Entered::by(self)?;
+        let turn = self.turn();
         self.backend.lock().unwrap_or_else(PoisonError::into_inner).lock()?;
-        Ok(Hold { store: self })
+        Ok(Hold { turn })
+    }
+
+    /// This thread's turn to change something; turns of one thread nest. Taken before the home's own mutex and lock, which are no
+    /// thread's.
+    fn turn(&self) -> Turn<'_> {
+        let me = std::thread::current().id();
+        let mut holder = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        while holder.is_some_and(|(thread, _)| thread != me) {
+            holder = self.freed.wait(holder).unwrap_or_else(PoisonError::into_inner);
+        }
+        *holder = Some((me, holder.map_or(0, |(_, depth)| depth) + 1));
+        Turn { store: self, of_one_thread: PhantomData }
     }
 
     fn reading<T>(&self, call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -340,6 +361,7 @@ impl Store {
         call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let _entered = Entered::by(self)?;
+        let _turn = self.turn();
         let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
         backend.lock()?;
         let locked = Locked(&mut **backend);
@@ -444,12 +466,29 @@ impl Drop for Locked<'_> {
 #[derive(Debug)]
 #[must_use = "the lock is given back when this is dropped"]
 pub struct Hold<'a> {
-    store: &'a Store,
+    turn: Turn<'a>,
 }
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        self.store.backend.lock().unwrap_or_else(PoisonError::into_inner).unlock();
+        self.turn.store.backend.lock().unwrap_or_else(PoisonError::into_inner).unlock();
+    }
+}
+
+/// A thread's turn; see [`Store::hold`]. It ends in the thread that took it.
+#[derive(Debug)]
+struct Turn<'a> {
+    store: &'a Store,
+    of_one_thread: PhantomData<*const ()>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut holder = self.store.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        *holder = holder.take().filter(|(_, depth)| *depth > 1).map(|(thread, depth)| (thread, depth - 1));
+        if holder.is_none() {
+            self.store.freed.notify_one();
+        }
     }
 }
 

@@ -173,6 +173,27 @@ fn what_its_own_user_ends_is_no_failure_of_the_ca() {
     world.until_installed(Odd::Right, 60, "goes on at once");
 }
 
+/// Whose wait runs: the CA's, or that of an outage after it.
+#[test]
+fn an_outage_after_the_ca_asked_to_wait_is_told_as_one() {
+    let mut world = World::at_renewal(false);
+    world.lets_wait = (3, 600);
+    let report = world.run(Some(world.truth.get()));
+    let reason = |world: &World| world.planner.plan(&world.store, "router", Some(world.truth.get())).unwrap().reason;
+    assert_eq!(reason(&world), Reason::CaAsksToWait);
+    world.later(i64::from(report.wait_seconds));
+    world.is_dead = true;
+    assert!(world.run(Some(world.truth.get())).outcome.is_err());
+    assert_eq!(reason(&world), Reason::Retrying);
+
+    world.is_dead = false;
+    world.planner.hurry(&world.store, "router").unwrap();
+    assert!(matches!(world.run(Some(world.truth.get())).outcome, Ok(Done::Waiting)), "a person need not wait");
+    assert_eq!(reason(&world), Reason::CaAsksToWait);
+    world.until_installed(Odd::Right, DAY, "goes on");
+    assert_eq!(world.count(BodyType::KUR), 1);
+}
+
 /// A request that was made for another way, and forgotten.
 #[test]
 fn people_are_told_of_a_request_that_keeps_an_identity_from_its_renewal() {

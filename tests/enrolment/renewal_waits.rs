@@ -27,14 +27,17 @@ pub enum Odd {
     Of1970,
     /// It says the same at each look: the device is on for minutes.
     Of1970AtEachStart,
+    /// The same, and each start takes more or less time.
+    Of1970AboutAtEachStart,
     Off(i64),
 }
 
-const ODD: [Odd; 8] = [
+const ODD: [Odd; 9] = [
     Odd::Right,
     Odd::None,
     Odd::Of1970,
     Odd::Of1970AtEachStart,
+    Odd::Of1970AboutAtEachStart,
     Odd::Off(-2 * DAY),
     Odd::Off(2 * DAY),
     Odd::Off(40 * DAY),
@@ -48,6 +51,8 @@ impl Odd {
             Odd::None => None,
             Odd::Of1970 => Some(Time::from_unix(truth.since(now()) + 1000)),
             Odd::Of1970AtEachStart => Some(Time::from_unix(1000)),
+            // What is left of the true time stands for chance.
+            Odd::Of1970AboutAtEachStart => Some(Time::from_unix(1000 + truth.unix() / 7 % 61)),
             Odd::Off(seconds) => Some(truth.plus(seconds)),
         }
     }

@@ -23,6 +23,9 @@ impl IllMannered {
         let place = std::env::temp_dir().join(format!("devid-ill-mannered-{}", std::process::id()));
         std::fs::create_dir_all(&place).unwrap();
         let (path, words) = (place.join("module.so"), place.join("words"));
+        // A copy is loaded once more: who is logged in through the other one is nobody here.
+        let own = place.join("softhsm.so");
+        std::fs::copy(softhsm, &own).unwrap();
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/ill_mannered.c");
         let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&path).arg(source).arg("-ldl").output();
         if !built.as_ref().is_ok_and(|built| built.status.success()) {
@@ -32,7 +35,7 @@ impl IllMannered {
         // SAFETY: set once, before the module is loaded, which alone reads them; Rust's own readers take turns with this.
         unsafe {
             std::env::set_var("ILL_MANNERED", &words);
-            std::env::set_var("ILL_MANNERED_MODULE", softhsm);
+            std::env::set_var("ILL_MANNERED_MODULE", &own);
         }
         Some(IllMannered { path: path.display().to_string(), words })
     }

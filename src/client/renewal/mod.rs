@@ -123,12 +123,20 @@ impl Planner {
     /// With it comes what was remembered when it was made.
     fn plan_as_told(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<(Plan, Progress), Error> {
         let mut scene = self.scene(store, name, clock)?;
+        if let (false, Some(now)) = (scene.clock.is_known(), scene.clock.says()) {
+            if scene.progress.clock_least.is_none_or(|least| now < least) {
+                scene.progress.clock_least = Some(now);
+                scene.progress.save(store, &*self.provider, name)?;
+            }
+        }
         let plan = scene.plan(&self.policy);
         let (false, Some(now), Step::Nothing) = (scene.clock.is_known(), scene.clock.says(), &plan.step) else {
             return Ok((plan, scene.progress));
         };
         let Some(last) = scene.facts.attempts.last else { return Ok((plan, scene.progress)) };
-        if now <= last {
+        // Not to the second: starts take more or less time. A clock that ticks on is beyond its first hour soon.
+        let is_at_start = |at: Time| scene.progress.clock_least.is_some_and(|least| at.since(least) < CLOSE_SECONDS);
+        if now <= last || is_at_start(now) && is_at_start(last) {
             (scene.facts.attempts, scene.facts.pace) =
                 (Attempts { wait_seconds: 0, ..scene.facts.attempts }, Pace::default());
             return Ok((scene.plan(&self.policy), scene.progress));
@@ -244,6 +252,8 @@ impl Planner {
         ) {
             progress.doubts_clock = true;
         }
+        // The wait that runs from here on is not the CA's.
+        progress.waits = 0;
         let attempts = &mut progress.attempts;
         attempts.count = attempts.count.max(1);
         attempts.last = Some(booked);
@@ -332,8 +342,8 @@ impl Planner {
 
     /// Takes an attempt back that its own user has ended: it says nothing about the CA.
     fn take_back(&self, store: &Store, name: &str, before: &Progress) -> Result<(), Error> {
-        let Progress { clock_off, doubts_clock, .. } = self.progress(store, name)?;
-        Progress { clock_off, doubts_clock, ..before.clone() }.save(store, &*self.provider, name)
+        let Progress { clock_off, clock_least, doubts_clock, .. } = self.progress(store, name)?;
+        Progress { clock_off, clock_least, doubts_clock, ..before.clone() }.save(store, &*self.provider, name)
     }
 
     /// Remembers that an attempt succeeded. (A new certificate does the same by itself.)

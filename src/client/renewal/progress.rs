@@ -6,7 +6,7 @@
 //! ```text
 //! devid renewal 3
 //! identity <digest of the certificate, 16 hex digits> <attempts> <refusals> <last, seconds> <wait, seconds>
-//! against <called revoked at, seconds> <clock doubted 0|1> <clock behind the CA's, seconds>
+//! against <called revoked at, seconds> <clock doubted 0|1> <clock behind the CA's, seconds> <the least that it said>
 //! operation <resumed in vain> <waits>
 //! pace <quick successes in a row> <last success, seconds>
 //! anchor <digest, 16 hex digits> <attempts> <last> <wait>
@@ -82,6 +82,8 @@ pub struct Progress {
     /// How far the clock was behind an authentic answer that contradicted it, in seconds, until one agrees with it. It is the
     /// device's, and stays from certificate to certificate.
     pub clock_off: Option<i64>,
+    /// The least that a clock has said which is not believed: where it says about as much again, it began anew with the device.
+    pub clock_least: Option<Time>,
     /// How often in a row an unfinished operation was continued without an answer that proves anything.
     pub in_vain: u32,
     /// How often in a row the CA asked to wait.
@@ -134,8 +136,8 @@ impl Progress {
         if self.certificate == certificate {
             return self;
         }
-        let Progress { anchors, pace, clock_off, .. } = self;
-        Progress { certificate, anchors, pace, clock_off, ..Progress::default() }
+        let Progress { anchors, pace, clock_off, clock_least, .. } = self;
+        Progress { certificate, anchors, pace, clock_off, clock_least, ..Progress::default() }
     }
 
     /// Whether the certificate counts as revoked: the CA said so not too long ago. Without a time to count from, it does
@@ -188,13 +190,14 @@ impl Progress {
     fn to_text(&self) -> String {
         let Attempts { count, last, wait_seconds } = self.attempts;
         let mut text = format!(
-            "{HEAD}\nidentity {} {count} {} {} {wait_seconds}\nagainst {} {} {}\noperation {} {}\npace {} {}\n",
+            "{HEAD}\nidentity {} {count} {} {} {wait_seconds}\nagainst {} {} {} {}\noperation {} {}\npace {} {}\n",
             hex(&self.certificate),
             self.refusals,
             written(last),
             written(self.revoked),
             u8::from(self.doubts_clock),
             self.clock_off.map_or_else(|| "-".to_owned(), |off| off.to_string()),
+            written(self.clock_least),
             self.in_vain,
             self.waits,
             self.pace.quick,
@@ -226,9 +229,10 @@ impl Progress {
             progress.revoked = said.filter(|_| flag(identity[5]) == Some(true));
             flag(identity[5])?;
         } else {
-            let against = fields_of(lines.next()?, "against", if head == HEAD { 3 } else { 2 })?;
+            let against = fields_of(lines.next()?, "against", if head == HEAD { 4 } else { 2 })?;
             (progress.revoked, progress.doubts_clock) = (time(against[0])?, flag(against[1])?);
             progress.clock_off = against.get(2).map_or(Some(None), |field| number(field))?;
+            progress.clock_least = against.get(3).map_or(Some(None), |field| time(field))?;
             let operation = fields_of(lines.next()?, "operation", 2)?;
             (progress.in_vain, progress.waits) = (operation[0].parse().ok()?, operation[1].parse().ok()?);
             let pace = fields_of(lines.next()?, "pace", 2)?;
@@ -319,6 +323,7 @@ mod tests {
             revoked: Some(Time::from_unix(1_700_000_000)),
             doubts_clock: true,
             clock_off: Some(-9),
+            clock_least: Some(Time::from_unix(1000)),
             in_vain: 4,
             waits: 5,
             pace: Pace { quick: 1, last: Some(Time::from_unix(8)) },
