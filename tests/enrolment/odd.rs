@@ -301,9 +301,12 @@ fn certificates_of_every_kind() {
     }
 }
 
+/// What is odd about a confirmation, and how it is made so.
+type Confirmation = (&'static str, fn(&mut Answer));
+
 #[test]
 fn confirmations_of_every_kind() {
-    let rows: [(&str, fn(&mut Answer)); 6] = [
+    let rows: [Confirmation; 6] = [
         ("an empty SEQUENCE for NULL", |a| a.content = vec![0x30, 0]),
         ("nothing for NULL", |a| a.content.clear()),
         ("version 3", |a| a.header.pvno = 3),
