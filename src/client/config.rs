@@ -220,10 +220,17 @@ impl Config {
     ///
     /// Device memory cannot be read.
     pub fn use_signer_store(&mut self, store: &Arc<Store>) -> Result<(), Error> {
-        self.signer_status.crls.extend(kept_crls(&self.provider, store)?);
-        (self.signer_status.crl_numbers, self.signer_status.revoked) = (None, None);
-        StatusMemory::new(self.provider.clone(), Some(store.clone())).join(&mut self.signer_status);
-        Ok(())
+        join_memory(&mut self.signer_status, &self.provider, store)
+    }
+
+    /// Uses what device memory keeps, as it is now, for TLS servers too.
+    ///
+    /// # Errors
+    ///
+    /// Device memory cannot be read.
+    #[cfg(all(feature = "settings", unix))]
+    pub(crate) fn use_tls_store(&mut self, store: &Arc<Store>) -> Result<(), Error> {
+        join_memory(&mut self.tls.status, &self.provider, store)
     }
 
     /// Adds a root that is known by its SHA-256 alone, in hexadecimal with or without colons: see
@@ -544,4 +551,12 @@ fn network(
         use_http_1_0,
         ..HttpConfig::default()
     })
+}
+
+/// Lists that device memory keeps, who was revoked before, and the highest CRL numbers seen.
+fn join_memory(status: &mut StatusSources, provider: &Arc<dyn Provider>, store: &Arc<Store>) -> Result<(), Error> {
+    status.crls.extend(kept_crls(provider, store)?);
+    (status.crl_numbers, status.revoked) = (None, None);
+    StatusMemory::new(provider.clone(), Some(store.clone())).join(status);
+    Ok(())
 }

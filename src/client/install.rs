@@ -350,6 +350,10 @@ impl Owner for Installing<'_> {
         self.owner.sign(request)
     }
 
+    fn finished(&mut self, operation: &Operation) {
+        self.owner.finished(operation);
+    }
+
     fn observe(&mut self, event: Event<'_>) {
         self.owner.observe(event);
     }

@@ -36,6 +36,9 @@ pub trait Owner {
         Ok(())
     }
 
+    /// The operation has come to its end; what it knows of the answers by which it did.
+    fn finished(&mut self, _operation: &Operation) {}
+
     /// Is told what happens.
     fn observe(&mut self, _event: Event<'_>) {}
 }
@@ -271,7 +274,10 @@ fn drive(
                 Decision::Reject(reason) => operation.reject(&reason)?,
                 Decision::NotAsAsked => operation.decide_by_policy()?,
             },
-            Some(Action::Done(_)) | None => return Ok(()),
+            Some(Action::Done(_)) | None => {
+                owner.finished(operation);
+                return Ok(());
+            }
         }
     }
 }

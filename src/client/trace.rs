@@ -169,6 +169,10 @@ impl<O: Owner> Owner for Trace<O> {
         self.owner.checkpoint(operation)
     }
 
+    fn finished(&mut self, operation: &Operation) {
+        self.owner.finished(operation);
+    }
+
     fn observe(&mut self, event: Event<'_>) {
         self.steps.push(match &event {
             Event::Sending { body, message } => Step::Sent { body: *body, bytes: message.len() },

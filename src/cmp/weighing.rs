@@ -44,6 +44,8 @@ impl Operation {
         }
         let transaction = self.transaction.as_mut().expect("a message is under way in it");
         transaction.heard(&checked.message);
+        // What time it is proves nobody's word but the CA's.
+        transaction.peer_time = None;
         if brings_certificate(&checked.body) {
             transaction.bound_signer = Some(bearer.certificate.clone());
             transaction.signer_path = bearer.path[1..].to_vec();

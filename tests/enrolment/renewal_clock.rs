@@ -6,9 +6,10 @@ use devid::client::renewal::{Alarm, Clock, Done, Standing};
 use devid::client::{Step, Unattended};
 use devid::cmp::Question;
 use devid::transport::{Exchange, ExchangeLimits, Reply, TransportError};
+use devid::validation::KeyUsage;
 use devid::{Code, Time};
 
-use crate::certificates::{date, key, now};
+use crate::certificates::{Builder, date, key, now};
 use crate::mock_ca::{Device, MockCa};
 use crate::renewal::{DAY, Life};
 
@@ -70,6 +71,32 @@ fn a_clock_that_starts_in_1970_counts_for_less_than_the_last_known_time() {
     let report = life.run_as(Some(Time::from_unix(100)));
     assert!(matches!(report.outcome, Ok(Done::Installed(_))), "{report:?}");
     assert_eq!(life.ca.bodies(), ["genm", "kur", "certConf"]);
+}
+
+/// Any device under the CA could answer. What proves itself is taken from it, and no time is.
+#[test]
+fn a_signer_who_may_not_speak_for_the_ca_teaches_no_time() {
+    let ahead = now().plus(300 * DAY);
+    let neighbour = |life: &mut Life| {
+        let signer = Builder::leaf("neighbour").key_usage(&[KeyUsage::DigitalSignature]);
+        life.ca.signer = signer.signed_by(&life.ca.issuing);
+    };
+    let mut life = Life::enrolled();
+    let kept = life.store.last_known_time().unwrap();
+    neighbour(&mut life);
+    ca_says(&mut life, ahead);
+    let report = life.run_as(None);
+    let error = report.outcome.unwrap_err();
+    assert!(error.message().contains("not authorised to answer"), "{error}");
+    assert_eq!((report.learnt, life.store.last_known_time().unwrap()), (None, kept));
+
+    // The certificate is the CA's, whoever brings it.
+    let mut life = Life::new();
+    neighbour(&mut life);
+    ca_says(&mut life, now().plus(5));
+    let report = life.run_as(None);
+    assert!(matches!(report.outcome, Ok(Done::Installed(_))), "{report:?}");
+    assert_eq!((report.learnt, life.store.last_known_time().unwrap()), (None, None));
 }
 
 /// Wherever the time is not proven, nothing is learnt; what is known never goes back.

@@ -100,7 +100,8 @@ impl Device {
         for path in &trust.crls {
             config.signer_status.crls.push(Arc::new(crl_from_file(path, None)?));
         }
-        Ok(())
+        // Who was revoked there once is not believed here, and no list older than one seen there counts.
+        config.use_signer_store(&self.store)
     }
 
     /// TLS servers.
@@ -122,7 +123,7 @@ impl Device {
         for path in &tls.crls {
             config.tls.status.crls.push(Arc::new(crl_from_file(path, None)?));
         }
-        Ok(())
+        config.use_tls_store(&self.store)
     }
 }
 

@@ -92,19 +92,17 @@ impl<'a> Timekeeper<'a> {
         passed.max(self.waited_seconds)
     }
 
-    /// What the latest authentic answer said: the last one that came, if `outcome` shows that it was authentic (success, or an error
-    /// in an authentic answer); else the last one that the operation went on from, such as one that asks to wait. From then on
-    /// it is the lower bound.
+    /// What the latest authentic answer said: the last one that came, if it ended the operation by an authentic error; else the
+    /// last one that the operation went on from, or ended well with, if its signer may speak for the CA. From then on it is the
+    /// lower bound.
     pub fn learn<T>(&mut self, outcome: &Result<T, Error>) -> Option<Time> {
-        let is_authentic = match outcome {
-            Ok(_) => true,
-            Err(error) => error.facts().server_authenticated,
-        };
+        let is_refusal = outcome.as_ref().is_err_and(|error| error.facts().server_authenticated);
         let (said, heard, proven) = (self.said.take(), self.heard.take(), self.proven.take());
-        if let (Some(said), true, None) = (said, is_authentic, self.began) {
+        let learnt = if is_refusal { heard } else { proven };
+        if let (Some(said), true, None) = (said, learnt.is_some(), self.began) {
             (self.start, self.waited_seconds) = (said, 0);
         }
-        if is_authentic { heard } else { proven }
+        learnt
     }
 }
 
@@ -146,6 +144,11 @@ impl Owner for Timekeeper<'_> {
         self.owner.checkpoint(operation)
     }
 
+    fn finished(&mut self, operation: &Operation) {
+        self.proven = operation.proven_time().filter(|time| self.believes(*time));
+        self.owner.finished(operation);
+    }
+
     fn observe(&mut self, event: Event<'_>) {
         if let Event::Received { message, .. } = &event {
             let message = PkiMessage::from_der(message.to_vec(), &Limits::default()).ok();
@@ -178,6 +181,15 @@ impl Client {
         let context = Arc::make_mut(&mut client.context);
         (context.send_message_time, context.message_time_window_seconds) = (false, None);
         context.limits.max_total_seconds = u32::MAX;
+        client
+    }
+
+    /// The same client for questions whose being answered is evidence: only who may speak for the CA answers them, not who can
+    /// bring what proves itself.
+    #[must_use]
+    pub(super) fn heeding_authority_alone(&self) -> Client {
+        let mut client = self.clone();
+        Arc::make_mut(&mut client.context).tolerance.unauthorised_bearer = false;
         client
     }
 

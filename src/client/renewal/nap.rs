@@ -63,6 +63,10 @@ impl Owner for Napping<'_> {
         self.owner.checkpoint(operation)
     }
 
+    fn finished(&mut self, operation: &Operation) {
+        self.owner.finished(operation);
+    }
+
     fn observe(&mut self, event: Event<'_>) {
         self.is_retrying = matches!(event, Event::Retrying { .. });
         self.owner.observe(event);

@@ -71,7 +71,9 @@ impl Renewal<'_> {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<(Result<(), Error>, Learnt), Error> {
+        // Whoever stands under the anchors could say that it is another year.
         let asked = self.best_client(Standing::Unknown, false).and_then(|client| {
+            let client = client.heeding_authority_alone();
             let operation = client.ask(Question::CaCerts)?;
             Ok((client, operation))
         });
@@ -116,7 +118,7 @@ impl Renewal<'_> {
         // Waits of this question are nobody else's, and none is slept through: to be told to wait is an answer, too.
         let napped = Napped::default();
         let asked = || -> Result<(), Error> {
-            let client = self.client(self.with_identity(staged)?, Standing::Valid, is_known)?;
+            let client = self.client(self.with_identity(staged)?, Standing::Valid, is_known)?.heeding_authority_alone();
             let mut napping = Napping::new(owner, 0, &napped);
             client.complete_over(&mut client.ask(Question::CaCerts)?, exchange, &mut napping)
         };
