@@ -531,9 +531,10 @@ impl Home<'_> {
         for number in self.numbers(name)? {
             self.remove_generation(name, number)?;
         }
-        self.backend.sync()?;
+        // The copy's content may never have reached the medium: it must not be what is left when power goes.
         let key = identity_key(name);
         self.backend.remove(&format!("{key}/current.copy"), false)?;
+        self.backend.sync()?;
         self.backend.remove(&format!("{key}/current"), false)?;
         self.backend.sync()
     }

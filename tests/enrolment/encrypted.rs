@@ -320,7 +320,7 @@ fn the_form_before_enveloped_data_is_a_switch() {
                 Ok(_) => assert!(tolerated, "{possession:?}"),
                 Err(error) => {
                     assert!(!tolerated, "{possession:?}: {error} {:?}", bench.ca.complaints());
-                    assert!(error.message().contains("the tolerance encrypted_value"), "{error}");
+                    assert!(error.message().contains("switch encrypted_value"), "{error}");
                 }
             }
         }

@@ -99,7 +99,8 @@ impl<'a> Timekeeper<'a> {
         let is_refusal = outcome.as_ref().is_err_and(|error| error.facts().server_authenticated);
         let (said, heard, proven) = (self.said.take(), self.heard.take(), self.proven.take());
         let learnt = if is_refusal { heard } else { proven };
-        if let (Some(said), true, None) = (said, learnt.is_some(), self.began) {
+        let has_ended = outcome.is_ok() || is_refusal;
+        if let (Some(said), true, None) = (said, has_ended && learnt.is_some(), self.began) {
             (self.start, self.waited_seconds) = (said, 0);
         }
         learnt
