@@ -2,7 +2,6 @@
 //!
 //! How a value looks to a programmer (`{:?}`) is no sentence: a test keeps it out of all texts but those made here.
 
-#[cfg(any(test, feature = "pkcs11", feature = "tls", feature = "settings"))]
 use std::fmt;
 
 /// Lower-case hexadecimal, as serial numbers are shown to people.

@@ -51,7 +51,7 @@ pub use problem::{Problem, ProblemKind};
 
 use crate::crypto::{Provider, keys};
 pub(crate) use backend::check_name;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "settings"))]
 pub(crate) use dir::BUSY_LOCK;
 use generations::{Home, Unreadable, identity_key};
 pub(crate) use record::REVOKED_RECORD;

@@ -181,7 +181,6 @@ fn faults_in_the_body_are_answered_by_a_rejection_in_the_body_that_was_asked_for
     let spki = Node::parse(&key.spki).unwrap();
     let (name, public) = (tlv(0xa5, &[&common_name("device 1")]), tlv(0xa6, &[spki.value()]));
     let of_version = |version: u8| seq(&[&int(0), &seq(&[&tlv(0x80, &[&[version]]), &name, &public])]);
-    let by_another = seq(&[&int(0), &seq(&[&tlv(0xa3, &[&common_name("another CA")]), &name, &public])]);
     let is_ca = tlv(0xa9, &[&extension("2.5.29.19", true, &seq(&[&[1, 1, 0xff]]))]);
     let as_ca = seq(&[&int(0), &template(&key, &is_ca)]);
     let stolen = message(&seq(&[&int(0), &template(&key, &[])]), &other);
@@ -199,7 +198,6 @@ fn faults_in_the_body_are_answered_by_a_rejection_in_the_body_that_was_asked_for
         ("certReqId 7", IR, seq(&[&numbered]), IP, BAD_REQUEST),
         ("serialNumber in the template", IR, seq(&[&message(&with_serial, &key)]), IP, BAD_CERT_TEMPLATE),
         ("version 1 of the template", IR, seq(&[&message(&of_version(1), &key)]), IP, BAD_CERT_TEMPLATE),
-        ("another issuer", IR, seq(&[&message(&by_another, &key)]), IP, BAD_CERT_TEMPLATE),
         ("a CA", IR, seq(&[&message(&as_ca, &key)]), IP, BAD_CERT_TEMPLATE),
         ("another key's proof", IR, seq(&[&stolen]), IP, BAD_POP),
         ("raVerified by a device", IR, seq(&[&vouched]), IP, NOT_AUTHORIZED),
