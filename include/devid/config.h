@@ -253,7 +253,7 @@ devid_status devid_config_set_limit(devid_config *config,
  *
  * @param config  Not NULL.
  * @param name    Off by default: "unprotected_errors", "unmatched_errors", "wrong_sender_kid", "other_sender_name",
- *                "signer_key_usage", "encrypted_value", "pkcs1_key_transport", "bare_generated_key",
+ *                "signer_key_usage", "encrypted_value", "pkcs1_key_transport", "bare_generated_key", "allow_weak",
  *                "pbes2_in_pbmac1", "null_mac_sender",
  *                "never_confirm". On by default:
  *                "old_version_errors", "signature_answers_mac", "null_sender", "signer_may_change",

@@ -212,7 +212,7 @@ pub enum SubsequentMessage {
 }
 
 /// Proof of possession by a later message: ProofOfPossession, DER. `agrees`: the new key agrees on secrets
-/// (keyAgreement [3]) and does not decrypt or decapsulate (keyEncipherment [2]).
+/// (`keyAgreement [3]`) and does not decrypt or decapsulate (`keyEncipherment [2]`).
 pub fn popo_subsequent(agrees: bool, message: SubsequentMessage) -> Vec<u8> {
     // POPOPrivKey is a CHOICE, its tag explicit inside; subsequentMessage [1] is an implicit INTEGER.
     element(if agrees { 0xa3 } else { 0xa2 }, &[&element(0x81, &[&[message as u8]])])

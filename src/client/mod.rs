@@ -13,7 +13,7 @@
 //! | [`support`] | revocation, and questions: CA certificates, a root's successor, templates, CRLs |
 //! | [`template`] | what a CA's template makes of the next request |
 //! | [`roots`] | a root's successor takes its place beside it |
-//! | [`run`] | drives an operation with a blocking exchange |
+//! | [`mod@run`] | drives an operation with a blocking exchange |
 //! | [`peer_certificates`] | which of the certificates that a peer sent is its own |
 //! | `token` | keys in PKCS#11 tokens: opened, made anew, destroyed |
 //! | [`trace`] | what happened, message by message, as a sequence diagram |

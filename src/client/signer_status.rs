@@ -30,6 +30,7 @@ impl fmt::Debug for SignerFetch {
 }
 
 impl SignerFetch {
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "for the built-in HTTP client"))]
     pub fn new(provider: &Arc<dyn Provider>, options: StatusOptions, memory: Arc<StatusMemory>, open: OpenWay) -> Self {
         SignerFetch { fetcher: Mutex::new(StatusFetcher::with_memory(Arc::clone(provider), options, memory)), open }
     }

@@ -16,9 +16,9 @@ pub struct Document {
     pub bytes: Vec<u8>,
     /// Content-Type; servers get it wrong often enough that nothing should depend on it.
     pub content_type: Option<String>,
-    /// For [`FetchRequest::if_none_match`] next time.
+    /// For [`FetchRequest::if_none_match`](super::FetchRequest::if_none_match) next time.
     pub etag: Option<String>,
-    /// For [`FetchRequest::if_modified_since`] next time.
+    /// For [`FetchRequest::if_modified_since`](super::FetchRequest::if_modified_since) next time.
     pub last_modified: Option<String>,
     /// Where it came from in the end.
     pub url: String,
