@@ -31,7 +31,6 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::ThreadId;
 
 pub use backend::{Backend, key_names};
 pub use callback::{CallbackBackend, RawStorage};
@@ -71,7 +70,7 @@ pub struct Store {
     provider: Arc<dyn Provider>,
     options: StoreOptions,
     /// Which thread changes something, or holds the lock, and how many calls deep.
-    turn: Mutex<Option<(ThreadId, usize)>>,
+    turn: Mutex<Option<(usize, usize)>>,
     freed: Condvar,
     on_change: Mutex<Option<change::OnChange>>,
     opener: Mutex<Option<KeyOpener>>,
@@ -339,7 +338,7 @@ impl Store {
     /// This thread's turn to change something; turns of one thread nest. Taken before the home's own mutex and lock, which are no
     /// thread's.
     fn turn(&self) -> Turn<'_> {
-        let me = std::thread::current().id();
+        let me = this_thread();
         let mut holder = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         while holder.is_some_and(|(thread, _)| thread != me) {
             holder = self.freed.wait(holder).unwrap_or_else(PoisonError::into_inner);
@@ -538,6 +537,13 @@ impl Home<'_> {
         self.backend.remove(&format!("{key}/current"), false)?;
         self.backend.sync()
     }
+}
+
+/// What tells this thread from all others that live: the address of something of its own. `thread::current` would panic in
+/// destructors of a thread's data, where C programs may call, and keeps memory for threads that Rust has not begun.
+fn this_thread() -> usize {
+    thread_local!(static OWN: u8 = const { 0 });
+    OWN.with(|own| std::ptr::from_ref(own).addr())
 }
 
 fn absent(name: &str, detail: &str) -> StoreError {
