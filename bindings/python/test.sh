@@ -20,7 +20,7 @@ cargo build --locked --quiet -p devid-testca
 export DEVID_TESTCA=${CARGO_TARGET_DIR:-$PWD/target}/debug/devid-testca
 # Generated PKIs with their verdicts, for the same questions through C.
 export DEVID_WORLDS=$PWD/build/worlds
-cargo test --locked --quiet -p devid --features devid/pkcs11 --test adversary worlds:: -- --ignored --quiet > build/worlds.log ||
+cargo test --locked --quiet -p devid --features devid/pkcs11 --test adversary worlds:: -- --ignored > build/worlds.log ||
     { cat build/worlds.log >&2; exit 1; }
 # `make` builds this one as well: it panics in the call that DEVID_PANIC_AT counts to.
 panic=$(dirname "$(dirname "$library")")/panic/libdevid.so

@@ -216,7 +216,7 @@ static void make(unsigned kind, unsigned a, unsigned b, unsigned c)
     case 6: MAKE(trust, devid_trust, a, devid_trust_new(&made_, NULL)); break;
     case 7: MAKE(validator, devid_validator, a, trusts[b] == NULL ? 0 : devid_validator_new(trusts[b], &made_, NULL)); break;
     case 8: MAKE(fetcher, devid_fetcher, a, devid_fetcher_new(stores[b], &made_, NULL)); break;
-    case 11: MAKE(cert, devid_cert, a, devid_cert_parse(pick(2) ? ca : device, pick(2) ? ca_len : device_len, &made_, NULL)); break;
+    case 11: MAKE(cert, devid_cert, a, pick(2) ? devid_cert_parse(ca, ca_len, &made_, NULL) : devid_cert_parse(device, device_len, &made_, NULL)); break;
     case 12: MAKE(list, devid_cert_list, a, devid_cert_list_new(&made_, NULL)); break;
     case 13:
         if (blobs[b] != NULL && !is_in_use(keys[a])) {
