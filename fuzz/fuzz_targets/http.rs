@@ -55,7 +55,7 @@ fuzz_target!(|input: &[u8]| {
             assert!(reply.body.len() <= MOST);
         }
     } else {
-        let fetch_limits = FetchLimits { max_redirects: 1, max_requests: 2, max_hosts: 1, allowed_hosts: None };
+        let fetch_limits = FetchLimits { max_redirects: 1, max_requests: 2, max_hosts: 1, allowed_hosts: None, directory: None };
         let mut fetch = HttpFetch::new(HttpConfig::default(), fetch_limits).expect("the settings are right");
         if let Ok(Fetched::Document(document)) = fetch.fetch(&FetchRequest::get(&url), &limits) {
             assert!(document.bytes.len() <= MOST);
