@@ -130,9 +130,11 @@ def main() -> int:
     source = kinds.add_parser("sdist")
     source.add_argument("out", type=Path)
     options = parser.parse_args()
-    made = [sdist(options.out)] if options.kind == "sdist" else wheels(
-        options.library, options.testca, options.out, options.platform, options.notices
-    )
+    if options.kind == "sdist":
+        made = [sdist(options.out)]
+    else:
+        built = (options.library, options.testca)
+        made = wheels(*built, options.out, options.platform, options.notices)
     for path in made:
         print(f"python: {path.name}, {path.stat().st_size} bytes")
     return 0

@@ -8,7 +8,7 @@
 
 use super::context::Context;
 use super::credential::Credential;
-use super::request::Request;
+use super::request::{Request, RequestKind};
 use super::signer_authorisation::{CMC, has_cmc_purpose, has_purpose, has_signing_usage, is_under};
 use crate::asn1::name;
 use crate::asn1::oid;
@@ -175,25 +175,28 @@ fn issues_for_us(
             return true;
         }
     }
-    match own_path(context, now) {
-        Some(ours) => (1..ours.len()).any(|at| is_the_ca(&ours[at..], chain)),
-        None => !is_confined_as_ca(chain) && request.and_then(Request::revocation).is_none(),
-    }
+    let is_about_ours = request.is_some_and(|request| {
+        let is_update = request.certificate().is_some_and(|request| request.kind == RequestKind::KeyUpdate);
+        is_update || request.revocation().is_some()
+    });
+    may_have_issued(context, is_about_ours, chain, now)
 }
 
 /// Whether what this CA has issued for the device is the CA's word whoever brings it: `chain` is the CA's path. Any CA below the
 /// root can issue over a key that it has seen in a request; the one that renews is the one that has issued before, or its successor.
-/// Before the first certificate it is any that is not confined to some names or purposes.
-pub(super) fn may_have_issued(context: &Context, is_update: bool, chain: &[Certificate], now: Time) -> bool {
+/// Before the first certificate it is any that is not confined to some names or purposes. `is_about_ours`: an update or a
+/// revocation, by whoever has a certificate of that CA already.
+pub(super) fn may_have_issued(context: &Context, is_about_ours: bool, chain: &[Certificate], now: Time) -> bool {
     let Some(ca) = chain.first() else { return false };
     match (own_path(context, now), &context.credential) {
         (Some(ours), _) => (1..ours.len()).any(|at| is_the_ca(&ours[at..], chain)),
-        // The certificates above our own are not at hand: then it is the CA that made ours.
-        (None, Credential::Signature { certificate, .. }) if is_update => {
+        // The certificates above our own are not at hand: then it is the CA that made ours. None that came is asked, as any CA
+        // below the root can certify the key of another, and so stand above it.
+        (None, Credential::Signature { certificate, .. }) if is_about_ours => {
             let alone: TrustAnchors = std::iter::once(ca.clone()).collect();
             path(context, &alone, certificate, &[], &context.checks_at(now)).is_ok()
         }
-        (None, _) => !is_confined_as_ca(chain),
+        (None, _) => !is_about_ours && !is_confined_as_ca(chain),
     }
 }
 
@@ -207,9 +210,13 @@ fn is_the_ca(ours: &[Certificate], chain: &[Certificate]) -> bool {
             || (!is_confined_as_ca(chain) && same_public_key(&certifier(ours), &certifier(chain))))
 }
 
-/// Whether a CA of the signer's name is on our own path: then that one decides, and not the name.
+/// Whether a CA of the signer's name is on our own path, or has issued our certificate as far as that says: then that one decides, and
+/// not the name.
 fn knows_ca_of_name(context: &Context, signer: &Certificate, now: Time) -> bool {
-    own_path(context, now).is_some_and(|ours| ours[1..].iter().any(|ca| same_name(ca.subject(), signer.subject())))
+    let Credential::Signature { certificate, .. } = &context.credential else { return false };
+    let above = own_path(context, now).unwrap_or_default();
+    same_name(certificate.issuer(), signer.subject())
+        || above.iter().skip(1).any(|ca| same_name(ca.subject(), signer.subject()))
 }
 
 /// The path of the credential's certificate, if it is one of the PKI that the device enrols with.

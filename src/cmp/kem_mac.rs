@@ -14,9 +14,10 @@ use ::der::Tag;
 
 use super::context::Context;
 use super::credential::Credential;
-use super::operation::{Operation, Phase, UnderWay};
+use super::operation::Operation;
 use super::protection::MacKey;
 use super::signer::Signer;
+use super::state::{Phase, UnderWay};
 use super::transaction::Transaction;
 use crate::asn1::cmp::general::gen_msg;
 use crate::asn1::cmp::{BodyType, InfoTypeAndValue};

@@ -20,7 +20,9 @@
 //! | [`response`] | an answer is checked against its request before anything in it is believed (RFC 9483 section 3.5) |
 //! | [`issued`] | the issued certificate is checked |
 //! | [`compare`] | it is compared with what was asked, and by whom it is taken if it differs |
-//! | [`operation`] | the state machine: step, feed, action |
+//! | [`operation`] | the state machine: step, feed |
+//! | [`action`] | what its owner is to do next |
+//! | `state` | where it stands |
 //! | `bearer`, `weighing` | a signer that may not decide; what is taken from it: what proves itself |
 //! | `answered` | what an answer leads to: waiting, polling, another version, the end |
 //! | `diagnosis` | what is known of a failure: rule, expectation, finding, hint |
@@ -29,6 +31,7 @@
 //! | `saved_form` | the frame of a saved operation |
 //! | [`saved`] | what a saved operation is, told before it is resumed |
 
+pub mod action;
 mod answered;
 pub mod authority;
 mod bearer;
@@ -58,10 +61,12 @@ mod saved_form;
 pub mod signer;
 pub mod signer_authorisation;
 pub mod snapshot;
+mod state;
 pub mod tolerance;
 mod transaction;
 mod weighing;
 
+pub use action::{Action, ActionKind, Outcome, SignRequest, SignRole};
 pub use compare::{Acceptance, Deviation, Difference, differences};
 pub use context::Context;
 pub use credential::{Credential, MacParameters};
@@ -69,7 +74,7 @@ pub use diagnosis::describe_message;
 pub use info::{Information, Question, RequestTemplate, RootUpdate};
 pub use issued::Issued;
 pub use nested::{Batch, Nested};
-pub use operation::{Action, ActionKind, Operation, Outcome, SignRequest, SignRole};
+pub use operation::Operation;
 pub use passphrase::SealedPassphrase;
 pub use profile::Profile;
 pub use proof::{Possession, RequestedKey};

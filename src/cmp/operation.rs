@@ -1,7 +1,7 @@
 //! The operation: a state machine that is stepped by its owner.
 //!
 //! ```text
-//!            +--------- Sign <-> signature() ---------+
+//!            +------- Sign <-> put_signature() -------+
 //!            v                                        |
 //!  begin -> build request -> Send -> feed() -> check answer -> waiting? -> Wait -> build pollReq -> Send ...
 //!                                                   |    |
@@ -11,7 +11,7 @@
 //! ```
 //!
 //! What is particular to one kind of exchange stands in a file of its own: `enrolment`, `revoke`, `info`; what an answer
-//! leads to, in `answered`.
+//! leads to, in `answered`; what the owner is asked to do, in [`action`](super::action); where it stands, in `state`.
 //!
 //! A step never blocks, never sleeps, reads no clock and starts no thread. A failure ends the operation for good; every
 //! later step answers the same error (RFC 9483 section 3.6.1). An end entity never sends error messages.
@@ -21,6 +21,7 @@
 
 use std::sync::Arc;
 
+use super::action::{Action, Outcome, SignRequest, SignRole};
 use super::context::Context;
 use super::credential::Credential;
 use super::diagnosis::diagnose;
@@ -30,11 +31,11 @@ use super::request::{Request, RequestKind};
 use super::response::{self, Inbox};
 use super::revoke::Revoked;
 use super::signer::Signer;
-use super::transaction::{Transaction, Unprotected, general_info};
+use super::state::{Finished, Halt, Phase, State, UnderWay};
+use super::transaction::{Transaction, general_info};
 use crate::asn1::cmp::BodyType;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
-use crate::crypto::SignatureAlgorithm;
 use crate::error::{Error, Rule};
 use crate::time::Time;
 use crate::validation::StatusSources;
@@ -42,180 +43,6 @@ use crate::validation::StatusSources;
 const CONFIRMATION: Rule =
     Rule::new("RFC 9483 section 4.1.1 (K5, K6)", "pkiConf, by who signed the certificate response");
 pub(super) const POLLING_ENDS: Rule = Rule::new("RFC 9483 section 4.4 (D3)", "an answer within the limits on polling");
-
-/// What the owner of an operation is to do next, with what it takes.
-#[derive(Clone, Debug)]
-pub enum Action<'a> {
-    /// Send this to the server and [`Operation::feed`] the answer. In the same state a step answers the same message again.
-    Send {
-        /// The message, DER.
-        message: &'a [u8],
-        /// Its body, such as `ir` or `pollReq`.
-        body: BodyType,
-    },
-    /// Step again then; the state can be saved meanwhile.
-    Wait {
-        /// When.
-        until: Time,
-        /// Seconds left, as of the last step.
-        seconds: u32,
-        /// The reasons that the server gave for the delay.
-        reason: &'a [String],
-    },
-    /// Sign this elsewhere and hand in the signature by [`Operation::put_signature`].
-    Sign(SignRequest),
-    /// Look at the certificate, install it, then [`Operation::accept`] or [`Operation::reject`].
-    Accept(&'a Issued),
-    /// Over, as wished.
-    Done(Outcome<'a>),
-}
-
-/// What came of an operation.
-#[derive(Clone, Copy, Debug)]
-pub enum Outcome<'a> {
-    /// The certificate is issued and confirmed.
-    Certificate(&'a Issued),
-    /// The certificate is revoked.
-    Revoked(&'a Revoked),
-    /// The question is answered.
-    Information(&'a Information),
-}
-
-/// Which action, without its load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActionKind {
-    /// [`Action::Send`].
-    Send,
-    /// [`Action::Wait`].
-    Wait,
-    /// [`Action::Sign`].
-    Sign,
-    /// [`Action::Accept`].
-    Accept,
-    /// [`Action::Done`].
-    Done,
-}
-
-impl Action<'_> {
-    /// Which.
-    pub fn kind(&self) -> ActionKind {
-        match self {
-            Action::Send { .. } => ActionKind::Send,
-            Action::Wait { .. } => ActionKind::Wait,
-            Action::Sign(_) => ActionKind::Sign,
-            Action::Accept(_) => ActionKind::Accept,
-            Action::Done(_) => ActionKind::Done,
-        }
-    }
-}
-
-/// Which key is to sign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignRole {
-    /// The new key: proof of possession.
-    NewKey,
-    /// The key of the protection certificate.
-    Protection,
-}
-
-/// What an external key is asked to sign.
-#[derive(Clone, Debug)]
-pub struct SignRequest {
-    /// Which key.
-    pub role: SignRole,
-    /// How.
-    pub algorithm: SignatureAlgorithm,
-    /// The message to sign, whole, not its digest.
-    pub message: Vec<u8>,
-}
-
-/// What the message under way is, and what will be done with its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct UnderWay {
-    /// The body being sent.
-    pub body: BodyType,
-    /// Which answer ends this phase.
-    pub phase: Phase,
-    /// certReqId that is polled for, while polling.
-    pub polling: Option<i64>,
-}
-
-/// The exchanges of an operation; only an enrolment has the second one, only a KEM key the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// The request is out.
-    Request,
-    /// The certificate is being confirmed.
-    Confirmation,
-    /// Before the request: a secret is being encapsulated to our KEM key.
-    Encapsulation,
-    /// Everything is said, and the certificate is not valid yet.
-    Validity,
-}
-
-/// Why a step does not go on.
-pub(super) enum Halt {
-    /// The operation is over.
-    Failed(Error),
-    /// What was handed in proves nothing; the operation waits for something better.
-    Refused(Error),
-}
-
-impl From<Error> for Halt {
-    fn from(error: Error) -> Self {
-        Halt::Failed(error)
-    }
-}
-
-pub(super) enum State {
-    /// Nothing sent yet.
-    Begin,
-    /// The new key must sign the CertRequest.
-    SignPossession { proof: ToProve, algorithm: SignatureAlgorithm },
-    /// The protection key must sign the message.
-    SignMessage { unprotected: Unprotected, under_way: UnderWay },
-    /// A message is out; its answer, once it is handed in.
-    Sent { output: Vec<u8>, under_way: UnderWay, inbox: Option<Inbox> },
-    /// The server asked to wait before the next poll.
-    Waiting { until: Time, seconds: u32, reason: Vec<String>, under_way: UnderWay },
-    /// A certificate is here and the owner decides.
-    Deciding,
-    /// The owner has decided.
-    Decided { rejection: Option<Error> },
-    /// Over, as wished.
-    Done(Finished),
-    /// Over.
-    Failed(Error),
-}
-
-impl State {
-    pub fn waiting(until: Time, reason: Vec<String>, under_way: UnderWay) -> Self {
-        State::Waiting { until, seconds: 0, reason, under_way }
-    }
-}
-
-/// The request whose key is to be proved, and what its signature is over.
-pub(super) struct ToProve {
-    /// CertRequest, DER.
-    pub cert_request: Vec<u8>,
-    /// POPOSigningKeyInput, DER, where the request says not whose it is.
-    pub input: Option<Vec<u8>>,
-}
-
-impl ToProve {
-    /// RFC 4211 section 4.1: poposkInput if it is there, else the request.
-    pub fn message(&self) -> &[u8] {
-        self.input.as_ref().unwrap_or(&self.cert_request)
-    }
-}
-
-/// What came of an operation.
-pub(super) enum Finished {
-    /// See [`Operation::issued`].
-    Certificate,
-    Revoked(Revoked),
-    Information(Information),
-}
 
 /// What follows a transition.
 enum Next {

@@ -14,7 +14,7 @@ use super::credential::Credential;
 use super::info::Question;
 use super::issued::Issued;
 use super::kem_mac;
-use super::operation::{Operation, Phase, State, UnderWay};
+use super::operation::Operation;
 use super::passphrase::SealedPassphrase;
 use super::proof::{Possession, RequestedKey};
 use super::protection::MacKey;
@@ -22,6 +22,7 @@ use super::request::{CertificateRequest, Request, RequestKind, RevocationRequest
 use super::saved::SavedCredential;
 use super::saved_form::{VERSION, WHAT, check_version, octets, opened, read_octets};
 use super::signer::Signer;
+use super::state::{Phase, State, UnderWay};
 use super::transaction::Transaction;
 use crate::asn1::cmp::{BodyType, CrlSource, InfoTypeAndValue, PkiStatus, PkiStatusInfo};
 use crate::asn1::crl::CrlReason;

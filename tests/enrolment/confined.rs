@@ -127,7 +127,7 @@ fn a_ca_by_name_alone_does_not_speak_for_the_ca_of_that_name() {
     let usage = [KeyUsage::KeyCertSign, KeyUsage::CrlSign, KeyUsage::DigitalSignature];
     let named = |above: &Party| Builder::ca("Issuing CA").key_usage(&usage).signed_by(above);
     for tolerance in [Tolerance::default(), Tolerance::strict_rfc9483()] {
-        let run = |pick: &dyn Fn(&MockCa, &Party) -> Party, revoke: bool| {
+        let run = |pick: &dyn Fn(&MockCa, &Party) -> Party, revoke: bool, has_chain: bool| {
             let mut ca = MockCa::new();
             ca.issuing = named(&ca.root);
             let partner = ca.root.ca("Partner");
@@ -138,7 +138,7 @@ fn a_ca_by_name_alone_does_not_speak_for_the_ca_of_that_name() {
             let mut config = Device::config(&ca);
             config.tolerance = tolerance.clone();
             config.tolerance.unauthorised_bearer = false;
-            let chain = vec![ca.issuing.certificate.clone()];
+            let chain = if has_chain { vec![ca.issuing.certificate.clone()] } else { Vec::new() };
             config.protect_with_certificate(Signer::Key(own.key.clone()), own.certificate.clone(), chain);
             let client = config.build().unwrap();
             if revoke {
@@ -150,9 +150,18 @@ fn a_ca_by_name_alone_does_not_speak_for_the_ca_of_that_name() {
             Device::with(operation, key).run(&mut ca).map(|_| ()).map_err(|e| e.code())
         };
         for revoke in [false, true] {
-            assert_eq!(run(&|ca, _| ca.issuing.clone(), revoke), Ok(()), "the CA itself");
-            assert_eq!(run(&|ca, _| named(&ca.root), revoke), Ok(()), "with a new key, certified as the old one was");
-            assert_eq!(run(&|_, partner| named(partner), revoke), Err(Code::ProtectionInvalid), "by a partner");
+            let refused = Err(Code::ProtectionInvalid);
+            for has_chain in [true, false] {
+                assert_eq!(run(&|ca, _| ca.issuing.clone(), revoke, has_chain), Ok(()), "the CA itself");
+                assert_eq!(run(&|_, partner| named(partner), revoke, has_chain), refused, "by a partner");
+                assert_eq!(run(&|_, partner| partner.clone(), revoke, has_chain), refused, "the partner");
+            }
+            assert_eq!(
+                run(&|ca, _| named(&ca.root), revoke, true),
+                Ok(()),
+                "with a new key, certified as the old one was"
+            );
+            assert_eq!(run(&|ca, _| named(&ca.root), revoke, false), refused, "who certified the old one is not known");
         }
     }
 }

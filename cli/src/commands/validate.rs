@@ -67,7 +67,8 @@ fn validator(command: &Validate, loaded: &Loaded, output: Output) -> Result<Vali
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             output.say(&format!("what device memory knows is not asked: {error}"));
         }
-        Err(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(Failure::file(&loaded.settings.device.memory, &error)),
     }
     Ok(validator)
 }
