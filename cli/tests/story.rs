@@ -126,6 +126,26 @@ fn peers_are_judged_by_the_first_certificate_of_the_file() {
     }
 }
 
+/// Under hard fail the signer and the CA above it need a list each; one alone is too little.
+#[test]
+fn all_lists_of_a_file_count_for_signers_of_answers_too() {
+    let story = Story::new("signer-lists");
+    story.init_with_secret();
+    // From then on answers are signed.
+    story.good(&["enroll"]);
+    let block =
+        |name: &str| devid::asn1::pem::encode("X509 CRL", &std::fs::read(story.path(name)).unwrap()).to_string();
+    let lists = [block("root.crl"), block("issuing.crl")];
+    for (file, content, is_enough) in [("root.pem.crl", &lists[..1], false), ("both.pem.crl", &lists[..], true)] {
+        std::fs::write(story.path(file), content.concat()).unwrap();
+        let crls = format!("ca.trust.crls=[{:?}]", story.path(file));
+        let output = story.run(&["-o", "ca.trust.status=\"hard\"", "-o", &crls, "ca", "certs"]);
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), is_enough, "{file}: {words}");
+        assert!(is_enough || words.contains("status") || words.contains("revo"), "{words}");
+    }
+}
+
 #[test]
 fn what_device_memory_knows_about_a_peer_counts_for_the_command_too() {
     use devid::client::device::{Device, read_certificates};

@@ -12,7 +12,7 @@ use crate::limits::MAX_CRL_BYTES;
 use crate::validation::Crl;
 use crate::{Code, Error};
 
-/// The CRL in a file, with its index in another one, if that is wanted. An index that is missing, damaged or of another list is
+/// The CRL in a file (DER or base64), with its index in another one, if that is wanted. An index that is missing, damaged or of another list is
 /// made anew; one that cannot be written is no reason to do without the list.
 ///
 /// # Errors
@@ -30,6 +30,17 @@ pub fn crl_from_file(path: &Path, index: Option<&Path>) -> Result<Crl, Error> {
     // One that cannot be written is made again the next time.
     let _ = write_whole(index, &made);
     Ok(crl)
+}
+
+/// All CRLs of a file in DER, base64 or PEM: a CA's own and those of the CAs above it often stand in one.
+///
+/// # Errors
+///
+/// As of [`crl_from_file`].
+pub fn crls_from_file(path: &Path) -> Result<Vec<Arc<Crl>>, Error> {
+    let lists = Crl::many_from_bytes((*read(path)?).as_ref())
+        .map_err(|error| Error::from(error).context(&path.display().to_string()))?;
+    Ok(lists.into_iter().map(Arc::new).collect())
 }
 
 /// Written beside it and renamed: nobody meets half an index. Every writer has a file of its own, threads and processes alike.

@@ -152,7 +152,7 @@ impl Crl {
         }
     }
 
-    /// One that stands alone, as it is fetched: in DER, base64 or PEM. Only the index is on the heap where it is DER.
+    /// One that stands alone, as it is fetched: in DER or base64. Only the index is on the heap where it is DER.
     pub fn from_document(bytes: Bytes) -> Result<Self, Asn1Error> {
         match pem::without_armour((*bytes).as_ref()) {
             std::borrow::Cow::Owned(der) => Self::from_der(der),

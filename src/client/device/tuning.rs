@@ -1,14 +1,12 @@
 //! From settings to the client: what narrows or loosens, and what CAs with habits of their own need.
 
-use std::sync::Arc;
-
 use super::files::read_certificates;
 use super::settings::Login;
 use super::{Device, wrong};
 use crate::asn1::der::element;
 use crate::asn1::name::Name;
 use crate::client::Config;
-use crate::client::crl_file::crl_from_file;
+use crate::client::crl_file::crls_from_file;
 use crate::client::subject::parse_oid;
 use crate::cmp::{Acceptance, MacParameters};
 use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
@@ -98,7 +96,7 @@ impl Device {
             config.signer_revocation = check.policy();
         }
         for path in &trust.crls {
-            config.signer_status.crls.push(Arc::new(crl_from_file(path, None)?));
+            config.signer_status.crls.extend(crls_from_file(path)?);
         }
         // Who was revoked there once is not believed here, and no list older than one seen there counts.
         config.use_signer_store(&self.store)
@@ -121,7 +119,7 @@ impl Device {
             config.tls.revocation = check.policy();
         }
         for path in &tls.crls {
-            config.tls.status.crls.push(Arc::new(crl_from_file(path, None)?));
+            config.tls.status.crls.extend(crls_from_file(path)?);
         }
         config.use_tls_store(&self.store)
     }
