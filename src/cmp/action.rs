@@ -10,7 +10,7 @@ use crate::time::Time;
 /// What the owner of an operation is to do next, with what it takes.
 #[derive(Clone, Debug)]
 pub enum Action<'a> {
-    /// Send this to the server and [`Operation::feed`] the answer. In the same state a step answers the same message again.
+    /// Send this to the server and [`Operation::feed`](super::Operation::feed) the answer. In the same state a step answers the same message again.
     Send {
         /// The message, DER.
         message: &'a [u8],
@@ -26,9 +26,9 @@ pub enum Action<'a> {
         /// The reasons that the server gave for the delay.
         reason: &'a [String],
     },
-    /// Sign this elsewhere and hand in the signature by [`Operation::put_signature`].
+    /// Sign this elsewhere and hand in the signature by [`Operation::put_signature`](super::Operation::put_signature).
     Sign(SignRequest),
-    /// Look at the certificate, install it, then [`Operation::accept`] or [`Operation::reject`].
+    /// Look at the certificate, install it, then [`Operation::accept`](super::Operation::accept) or [`Operation::reject`](super::Operation::reject).
     Accept(&'a Issued),
     /// Over, as wished.
     Done(Outcome<'a>),
