@@ -70,7 +70,7 @@ pub const MAX_STATUS_SIGNATURES: u32 = 128;
 pub const MAX_CRL_SIGNERS: usize = 8;
 
 /// How deep the status of a status signer's certificate may hang on yet another signer.
-pub const MAX_STATUS_DEPTH: usize = 4;
+pub const MAX_STATUS_DEPTH: usize = 8;
 
 /// Largest OCSP response accepted, in bytes. Real ones have 0.3 to 5 KiB; post-quantum responders reach 60 KiB.
 pub const MAX_OCSP_BYTES: usize = 256 * 1024;

@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 
+use super::bearers;
 use super::config::Client;
 use super::run::{Decision, Event, Owner};
 use super::subject::Subject;
@@ -120,8 +121,12 @@ impl Client {
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
         operation.hold_until_valid();
+        operation.know_bearers(bearers::known(to.store, owner.now()));
         let mut installing = Installing { to, owner };
-        match self.run_over(operation, exchange, &mut installing) {
+        let outcome = self.run_over(operation, exchange, &mut installing);
+        // Best effort: without it the next update takes longer.
+        let _ = bearers::note(to.store, operation, outcome.is_ok(), owner.now());
+        match outcome {
             Ok(_) => to.finish(),
             Err(error) => {
                 to.settle(operation, &error)?;

@@ -6,6 +6,7 @@
 //! | [`subject`] | what a certificate is asked for: names, key usage, validity |
 //! | [`enroll`] | a new operation: first certificate, a further one, key update; continued after a restart |
 //! | [`install`] | enrolment straight into device memory: no crash loses or mixes an identity |
+//! | `bearers` | signers without authority that were met before |
 //! | [`offline`] | enrolment without a network: PKCS#10 goes out, its key and the request are kept |
 //! | [`import`] | a certificate that comes back by any means finds its key and is installed |
 //! | [`renewal`] | what is due and when to ask again; does a due step; devices without a clock |
@@ -21,6 +22,7 @@
 //! | [`crl_file`] | a CRL in a file, with its index in another |
 //! | [`status`] | a validation that gets status data and missing issuers by URL, and keeps what is good |
 
+mod bearers;
 pub mod config;
 pub mod crl_file;
 #[cfg(all(feature = "settings", unix))]

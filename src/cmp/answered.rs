@@ -11,6 +11,7 @@ use super::received::Received;
 use super::response::{self, Checked, Failure, Inbox};
 use super::revoke;
 use super::state::{Finished, Halt, Phase, State, UnderWay};
+use super::transaction::Transaction;
 use crate::asn1::cmp::{BodyType, ErrorMsgContent, PkiBody, PkiStatus, PkiStatusInfo, PollRep, poll};
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
@@ -50,6 +51,11 @@ const FIRST_WAIT_AGAIN_SECONDS: i64 = 5;
 /// The longest of these waits. At the default limits on polls and time, the time ends first.
 const LONGEST_WAIT_SECONDS: i64 = 3600;
 
+/// Whether the server says that it has had the confirmation before (RFC 9810 section 5.2.3, certConfirmed).
+pub(super) fn is_confirmed_already(content: &ErrorMsgContent) -> bool {
+    content.status.fail_info.is_some_and(|bits| bits >> CERT_CONFIRMED & 1 == 1)
+}
+
 impl Operation {
     /// Errors: what the server has said, or, where nothing is being waited for, what anybody may have said.
     pub(super) fn answered(&mut self, answer: Inbox, under_way: UnderWay, now: Time) -> Result<(), Halt> {
@@ -62,7 +68,7 @@ impl Operation {
         let now = now.plus(self.clock_off_seconds() - off_before);
         self.has_dropped = false;
         match proven.and_then(|checked| {
-            self.weighed(&context, checked, now)
+            self.weighed(&context, checked, under_way, now)
                 .map_err(|error| Failure::Unproven(error.breaks(response::protection_rule(&context.credential))))
         }) {
             Ok(checked) => Ok(self.act_on(checked, under_way, now).map_err(explained)?),
@@ -161,8 +167,9 @@ impl Operation {
             PkiBody::Error(content)
                 if under_way.phase == Phase::Confirmation
                     && self.rejection.is_none()
-                    && content.status.fail_info.is_some_and(|bits| bits >> CERT_CONFIRMED & 1 == 1) =>
+                    && is_confirmed_already(&content) =>
             {
+                self.note_if_by_bearer();
                 self.confirmed(now);
                 Ok(())
             }
@@ -180,13 +187,7 @@ impl Operation {
             }
             // The same of certConf: what the CA has issued must not hang on one bit that somebody changes, nor on a saved certConf
             // that answers a nonce which is not the server's last any more. It is made anew, in answer to this error.
-            PkiBody::Error(content)
-                if under_way.phase == Phase::Confirmation
-                    && under_way.polling.is_none()
-                    && self.issued.is_some()
-                    && self.dropped < MOST_REPEATED
-                    && content.status.fail_info.is_some_and(|bits| bits & ABOUT_CONFIRMATION != 0) =>
-            {
+            PkiBody::Error(content) if self.confirms_anew_after(&content, under_way) => {
                 self.dropped += 1;
                 self.confirm(now)
             }
@@ -206,7 +207,8 @@ impl Operation {
                 let mut came = Received::with(&message, protected_by);
                 // The clock of somebody who may not decide moves none.
                 came.message_time.take_if(|_| bearer.is_some());
-                came.signer = self.transaction.as_ref().and_then(|transaction| transaction.bound_signer.clone());
+                came.granted &= bearer.as_ref().is_none_or(|bearer| self.may_confirm(&bearer.certificate));
+                came.signer = self.transaction.as_ref().and_then(Transaction::signer).cloned();
                 self.certificate_answered(rep, &came, under_way, now).map_err(|error| error.breaks(CERTIFICATE))
             }
             PkiBody::RevRep(content) => {
@@ -228,12 +230,24 @@ impl Operation {
             PkiBody::PkiConf => {
                 match self.rejection.take() {
                     Some(error) => self.state = State::Failed(error),
-                    None => self.confirmed(now),
+                    None => {
+                        self.note_if_by_bearer();
+                        self.confirmed(now);
+                    }
                 }
                 Ok(())
             }
             PkiBody::Other(_) => Err(Error::new(Code::UnexpectedBody, "a body that does not belong here").breaks(BODY)),
         }
+    }
+
+    /// Whether certConf is made anew, in answer to this error: it says that something else arrived than was sent.
+    pub(super) fn confirms_anew_after(&self, content: &ErrorMsgContent, under_way: UnderWay) -> bool {
+        under_way.phase == Phase::Confirmation
+            && under_way.polling.is_none()
+            && self.issued.is_some()
+            && self.dropped < MOST_REPEATED
+            && content.status.fail_info.is_some_and(|bits| bits & ABOUT_CONFIRMATION != 0)
     }
 
     /// RFC 9810 section 7: a server that does not know the version names one that it does; the request is made once more

@@ -16,6 +16,7 @@ use super::request::{CertificateRequest, RequestKind};
 use super::response::{self, ProtectedBy, refusal};
 use super::signer::Signer;
 use super::state::{Finished, Phase, State, ToProve, UnderWay};
+use super::transaction::Transaction;
 use crate::asn1::Asn1Error;
 use crate::asn1::cmp::{BodyType, CertOrEncCert, CertRepMessage, CertStatus, Challenge, PkiStatus, PkiStatusInfo};
 use crate::asn1::crmf::{self, PopoAuthInfo};
@@ -116,7 +117,7 @@ impl Operation {
         now: Time,
     ) -> Result<(), Error> {
         let key = self.request.opening_key().expect("popdecc is only allowed where the key opens it");
-        let signer = self.transaction.as_ref().and_then(|transaction| transaction.bound_signer.as_ref());
+        let signer = self.transaction.as_ref().and_then(Transaction::signer);
         let content = Zeroizing::new(answer_challenges(&self.context, key, challenges, sender, signer)?);
         let transaction = self.transaction.as_mut().expect("a message is under way in it");
         transaction.challenged = true;
@@ -268,6 +269,7 @@ impl Operation {
             lost_uses: Vec::new(),
             objection: None,
             begins: None,
+            unproven: None,
         };
         issued.begins = issued.begins_later(&self.context, now);
         issued.compare(&self.context, self.certificate_request());
@@ -342,7 +344,7 @@ impl Operation {
             return None;
         }
         let transaction = self.transaction.as_ref()?;
-        let signer = transaction.bound_signer.as_ref()?;
+        let signer = transaction.signer()?;
         let roots = transaction.adopted_root.iter().chain(response::roots_that_came(came));
         roots
             .into_iter()
@@ -357,6 +359,7 @@ impl Operation {
             return match rejection {
                 Some(error) => Err(error),
                 None => {
+                    self.note_if_by_bearer();
                     self.confirmed(now);
                     Ok(())
                 }

@@ -47,6 +47,8 @@ pub struct Issued {
     pub(super) objection: Option<Error>,
     /// From when it is valid, if that was later than now when it came.
     pub(super) begins: Option<Time>,
+    /// That nobody with authority has confirmed it, in words.
+    pub(super) unproven: Option<String>,
 }
 
 impl Issued {
@@ -54,7 +56,8 @@ impl Issued {
     /// certificate that was updated could be used for and this one cannot.
     pub fn warnings(&self) -> Vec<String> {
         let begins = self.begins.map(|begins| format!("the certificate is valid from {begins} on, not yet now"));
-        self.status.warnings().into_iter().chain(self.lost_uses.iter().cloned()).chain(begins).collect()
+        let words = self.lost_uses.iter().cloned().chain(begins).chain(self.unproven.clone());
+        self.status.warnings().into_iter().chain(words).collect()
     }
 
     /// What is waited for once it is confirmed.

@@ -66,6 +66,8 @@ pub mod tolerance;
 mod transaction;
 mod weighing;
 
+pub(crate) use bearer::KnownBearers;
+
 pub use action::{Action, ActionKind, Outcome, SignRequest, SignRole};
 pub use compare::{Acceptance, Deviation, Difference, differences};
 pub use context::Context;

@@ -22,6 +22,7 @@
 use std::sync::Arc;
 
 use super::action::{Action, Outcome, SignRequest, SignRole};
+use super::bearer::KnownBearers;
 use super::context::Context;
 use super::credential::Credential;
 use super::diagnosis::diagnose;
@@ -74,6 +75,10 @@ pub struct Operation {
     pub(super) asked_at: Option<Time>,
     /// Whether the last answer proved nothing and was dropped.
     pub(super) has_dropped: bool,
+    /// Signers without authority that are known from before.
+    pub(super) bearers: KnownBearers,
+    /// One that has answered for the certificate since this operation was made or restored.
+    pub(super) met_bearer: Option<Certificate>,
 }
 
 /// The end of a wait that somebody else has measured: see [`Operation::end_wait`].
@@ -101,6 +106,8 @@ impl Operation {
             holds_until_valid: false,
             asked_at: None,
             has_dropped: false,
+            bearers: KnownBearers::default(),
+            met_bearer: None,
         })
     }
 
@@ -186,6 +193,16 @@ impl Operation {
     /// Status data about signers of answers, in place of the settings'.
     pub(crate) fn set_signer_status(&mut self, status: StatusSources) {
         Arc::make_mut(&mut self.context).signer_status = status;
+    }
+
+    /// Signers without authority that are known from before: see [`KnownBearers`].
+    pub(crate) fn know_bearers(&mut self, known: KnownBearers) {
+        self.bearers = known;
+    }
+
+    /// The signer without authority that has answered for the certificate since this operation was made or restored.
+    pub(crate) fn met_bearer(&self) -> Option<&Certificate> {
+        self.met_bearer.as_ref()
     }
 
     /// The message under way, DER: what [`Action::Send`] brings, for who carries it later.

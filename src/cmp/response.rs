@@ -148,7 +148,7 @@ fn prove(
     let is_ciphertext = message.protection().is_none()
         && context.credential.is_kem()
         && transaction.own_mac.is_none()
-        && transaction.bound_signer.is_none()
+        && !transaction.was_signed()
         && message.body_type() == BodyType::GENP;
     if message.protection().is_none() && !by_channel && !is_ciphertext {
         return Err(unprotected(context, transaction, &message).breaks(PROTECTION));
@@ -167,7 +167,7 @@ fn prove(
         return Err(Error::new(Code::UnexpectedBody, words).breaks(BODY_TYPE));
     }
     check_nonces(context, transaction, &message).map_err(|error| unmatched(context, &message, error).breaks(NONCES))?;
-    let before = (transaction.peer_name.is_some(), transaction.bound_signer.is_some());
+    let before = (transaction.peer_name.is_some(), transaction.was_signed());
     let protected_by = match by_channel {
         true => (ProtectedBy::MutualTls, None),
         false if is_ciphertext => (ProtectedBy::Nothing, None),
@@ -494,7 +494,8 @@ fn candidates(
         None => true,
     };
     let mut own: Vec<Certificate> = Vec::new();
-    let known = transaction.bound_signer.iter().chain(own_certificates(context)).chain(context.cmp_anchors.iter());
+    let from_before = transaction.bound_signer.iter().chain(&transaction.bearer);
+    let known = from_before.chain(own_certificates(context)).chain(context.cmp_anchors.iter());
     for certificate in known.filter(|c| fits(c) && is_named(c) && is_bound(c)) {
         if !own.contains(certificate) {
             own.push(certificate.clone());
@@ -543,7 +544,7 @@ fn adopt(
     now: Time,
 ) -> Option<Certificate> {
     // Not behind an error or a poll, and not once a signer is known: it was known by this very rule or a better one.
-    if !context.adopt_root_of_ip || message.body_type() != BodyType::IP || transaction.bound_signer.is_some() {
+    if !context.adopt_root_of_ip || message.body_type() != BodyType::IP || transaction.was_signed() {
         return None;
     }
     let vouches = |root: &&Certificate| {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ::der::{Decode, Tag};
 
+use super::bearer::KnownBearers;
 use super::context::Context;
 use super::credential::Credential;
 use super::info::Question;
@@ -147,6 +148,8 @@ impl Operation {
             holds_until_valid: false,
             asked_at: None,
             has_dropped: false,
+            bearers: KnownBearers::default(),
+            met_bearer: None,
             other_version,
         })
     }
@@ -213,6 +216,7 @@ fn write_transaction(transaction: &Transaction) -> Vec<u8> {
                 _ => &[],
             }],
         ),
+        &element(0xa5, &[transaction.bearer.as_ref().map_or(&[][..], Certificate::as_der)]),
         &encode(&transaction.pvno),
         &encode(&transaction.challenged),
         &octets(transaction.kem_ciphertext.as_deref().unwrap_or_default()),
@@ -234,7 +238,10 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
     let peer_nonce = inner(optional(1)?)?;
     let peer_name = optional(2)?.map(<[u8]>::to_vec);
     let bound_signer = optional(3)?.map(Certificate::from_der).transpose()?;
-    let own_mac = match (optional(4)?, &context.credential) {
+    let own_mac = optional(4)?;
+    // Older snapshots have none.
+    let bearer = optional(5)?.map(Certificate::from_der).transpose()?;
+    let own_mac = match (own_mac, &context.credential) {
         (Some(algorithm), Credential::Mac { secret, .. }) => {
             Some(MacKey::from_algorithm(&*context.provider, algorithm, secret, &context.limits)?)
         }
@@ -259,6 +266,7 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
         peer_nonce,
         peer_name,
         bound_signer,
+        bearer,
         signer_path,
         adopted_root,
         own_mac,
@@ -571,6 +579,7 @@ fn read_issued(fields: &mut Cursor<'_>) -> Result<Issued, Error> {
         lost_uses: Vec::new(),
         objection: None,
         begins: None,
+        unproven: None,
         ca_pubs,
         implicitly_confirmed,
         confirm_before,

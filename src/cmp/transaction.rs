@@ -33,6 +33,8 @@ pub(super) struct Transaction {
     pub peer_name: Option<Vec<u8>>,
     /// The signer of the answers so far: later ones are its too. Whether it may sign is asked anew at each.
     pub bound_signer: Option<Certificate>,
+    /// Who has brought the certificate and may not decide: it binds nobody, so that whoever may can still answer.
+    pub bearer: Option<Certificate>,
     /// The certificates above that signer, as they were found when it was first believed: later answers need not bring them.
     pub signer_path: Vec<Certificate>,
     /// The root that came with ip and vouched for that signer, where the device asked to believe it.
@@ -79,6 +81,7 @@ impl Transaction {
             peer_nonce: None,
             peer_name: None,
             bound_signer: None,
+            bearer: None,
             signer_path: Vec::new(),
             adopted_root: None,
             own_mac: None,
@@ -90,6 +93,16 @@ impl Transaction {
             kem_ciphertext: None,
             challenged: false,
         })
+    }
+
+    /// Who has signed the answers so far, whether it may decide or not.
+    pub fn signer(&self) -> Option<&Certificate> {
+        self.bound_signer.as_ref().or(self.bearer.as_ref())
+    }
+
+    /// Whether somebody has answered with a signature.
+    pub fn was_signed(&self) -> bool {
+        self.signer().is_some()
     }
 
     /// Remembers who has answered, for the next message's recipient and recipNonce.

@@ -6,9 +6,12 @@
 //! certificates come from, is that CA's word whoever carries it; nobody but the CA can make it. And to be put off by somebody costs no more
 //! than not to be answered at all, which anybody on the way can bring about.
 //!
-//! Once the certificate is here, its bearer has shown that it speaks with the CA about this very request: it may say pkiConf
-//! in this transaction, and nothing else.
+//! That the certificate came proves nothing about its bearer: whoever sees it on the way can put it under a signature of its own.
+//! So a bearer binds nobody, and who may decide can still answer. Its pkiConf counts for a first certificate, where it has
+//! brought that; for an update, by which the identity in use is given up, only where it is known from before
+//! ([`super::bearer::KnownBearers`]).
 
+use super::answered::is_confirmed_already;
 use super::authority::may_have_issued;
 use super::context::Context;
 use super::credential::Credential;
@@ -17,6 +20,7 @@ use super::issued::{check_issued, is_success};
 use super::operation::Operation;
 use super::request::{CertificateRequest, RequestKind};
 use super::response::{Checked, refusal};
+use super::state::{Phase, UnderWay};
 use crate::asn1::cmp::{
     CertOrEncCert, CertRepMessage, InfoTypeAndValue, PkiBody, PkiMessage, PkiStatus, PkiStatusInfo,
 };
@@ -27,38 +31,87 @@ use crate::validation::{StatusSources, is_ca, validate};
 
 impl Operation {
     /// Passes on what an authorised signer says, and of another what proves itself.
-    pub(super) fn weighed(&mut self, context: &Context, checked: Checked, now: Time) -> Result<Checked, Error> {
+    pub(super) fn weighed(
+        &mut self,
+        context: &Context,
+        checked: Checked,
+        under_way: UnderWay,
+        now: Time,
+    ) -> Result<Checked, Error> {
         let Some(bearer) = &checked.bearer else { return Ok(checked) };
         let knowing = context.with_told_roots(checked.message.extra_certs());
         let context = knowing.as_ref().unwrap_or(context);
+        let signer = &bearer.certificate;
+        let brings = brings_certificate(&checked.body);
+        let confirms = match &checked.body {
+            PkiBody::PkiConf => true,
+            PkiBody::Error(content) => under_way.phase == Phase::Confirmation && is_confirmed_already(content),
+            _ => false,
+        };
         let proves_itself = match &checked.body {
+            _ if self.bearers.alone && !self.knows(signer) => false,
+            _ if confirms => self.may_confirm(signer),
             PkiBody::PollRep(_) => true,
-            PkiBody::Error(content) => content.status.status == PkiStatus::Waiting,
+            PkiBody::Error(content) if content.status.status == PkiStatus::Waiting => true,
+            // What is sent once more costs nothing, and goes to the CA.
+            PkiBody::Error(content) => self.confirms_anew_after(content, under_way) && self.is_spokesman(signer),
             PkiBody::CertRep(rep) => self.certificate_proves_itself(context, rep, &checked.message, now),
-            PkiBody::PkiConf => self.rejection.is_none() && self.is_known_bearer(&bearer.certificate),
             PkiBody::GenRep(items) => self.information_proves_itself(context, items, &checked.message, now),
             _ => false,
         };
+        if brings && proves_itself || under_way.phase == Phase::Confirmation && self.is_spokesman(signer) {
+            self.met_bearer = Some(signer.clone());
+        }
         if !proves_itself {
-            return Err(told_by_nobody(&bearer.objection, &checked.body));
+            let objection = if confirms { unknown_bearer(&bearer.objection) } else { bearer.objection.clone() };
+            return Err(told_by_nobody(&objection, &checked.body));
         }
         let transaction = self.transaction.as_mut().expect("a message is under way in it");
-        transaction.heard(&checked.message);
+        if transaction.bound_signer.is_none() {
+            transaction.heard(&checked.message);
+        }
         // What time it is proves nobody's word but the CA's.
         transaction.peer_time = None;
-        if brings_certificate(&checked.body) {
-            transaction.bound_signer = Some(bearer.certificate.clone());
-            transaction.signer_path = bearer.path[1..].to_vec();
+        if brings {
+            transaction.bearer = Some(signer.clone());
+            if transaction.bound_signer.is_none() {
+                transaction.signer_path = bearer.path[1..].to_vec();
+            }
             let told = bearer.path.iter().find(|root| context.is_told_root(root)).cloned();
             transaction.adopted_root = told.or(transaction.adopted_root.take());
         }
         Ok(checked)
     }
 
-    /// Whether this signer has brought the certificate: a signer without authority is bound to the transaction by nothing
-    /// else.
-    fn is_known_bearer(&self, signer: &Certificate) -> bool {
-        self.transaction.as_ref().and_then(|transaction| transaction.bound_signer.as_ref()) == Some(signer)
+    fn knows(&self, signer: &Certificate) -> bool {
+        self.bearers.contains(&*self.context.provider, signer)
+    }
+
+    /// Whether this signer without authority has brought the certificate, or is known from before.
+    fn is_spokesman(&self, signer: &Certificate) -> bool {
+        let brought = self.transaction.as_ref().and_then(|transaction| transaction.bearer.as_ref()) == Some(signer);
+        brought || self.knows(signer)
+    }
+
+    /// Whether the word of this signer without authority is enough to bring the certificate into use. A first certificate takes
+    /// nothing away: who has brought it may say so. Whose update it is gives up the identity in use.
+    pub(super) fn may_confirm(&self, signer: &Certificate) -> bool {
+        let is_update = self.request.certificate().is_some_and(|request| request.kind == RequestKind::KeyUpdate);
+        self.rejection.is_none() && if is_update { self.knows(signer) } else { self.is_spokesman(signer) }
+    }
+
+    /// Whether the certificate was answered for by a signer without authority that is known from before.
+    pub(crate) fn has_met_known_bearer(&self) -> bool {
+        self.met_bearer.as_ref().is_some_and(|signer| self.knows(signer))
+    }
+
+    /// Has the certificate say that nobody with authority has confirmed it, where that is so.
+    pub(super) fn note_if_by_bearer(&mut self) {
+        let Some(transaction) = self.transaction.as_ref().filter(|t| t.bound_signer.is_none()) else { return };
+        let (Some(signer), Some(issued)) = (&transaction.bearer, &mut self.issued) else { return };
+        issued.unproven = Some(format!(
+            "the certificate was confirmed by {signer}, who may not decide for the CA: pin that signer, or the one that does"
+        ));
     }
 
     fn certificate_proves_itself(
@@ -127,6 +180,16 @@ fn is_issued_ca(context: &Context, certificate: &Certificate, pool: &[Certificat
 
 fn brings_certificate(body: &PkiBody) -> bool {
     matches!(body, PkiBody::CertRep(rep) if rep.responses.iter().any(|response| is_success(response.status.status)))
+}
+
+/// Why a confirmation is not taken.
+fn unknown_bearer(objection: &Error) -> Error {
+    let words = format!(
+        "{}. Its confirmation of a key update counts once it has been met before, an hour ago or in an enrolment that was confirmed: \
+         until then the certificate in use stays in use",
+        objection.message()
+    );
+    Error::new(objection.code(), words).with(|facts| *facts = objection.facts().clone())
 }
 
 /// Why the answer is not taken, with what it says for what that is worth.

@@ -223,8 +223,8 @@ impl StatusSearch<'_> {
             (None, Some(why)) => Err(why),
             (None, None) if blind => Err("a newer list of its series is at hand and cannot be read".to_owned()),
             (None, None) if standing == Standing::RevocationsOnly => {
-                let why = "its signer clears nobody here: it has no usable status of its own, its certificate is over, or \
-                           another anchor or issuer certified it";
+                let why = "its signer clears nobody here: it is accused or has no usable status of its own, its certificate \
+                           is over, or another anchor or issuer certified it";
                 Err(why.to_owned())
             }
             (None, None) => self.reliance(crl, window),
@@ -468,7 +468,7 @@ impl StatusSearch<'_> {
             source: signer.spki().into(),
             authority: self.authority_of(signer, above),
         });
-        Revocation { text, lasting }
+        Revocation { text, lasting, source: Some(signer.spki().into()) }
     }
 
     fn describe(&self, crl: &Crl) -> String {

@@ -92,7 +92,8 @@ impl StatusSearch<'_> {
                     source: responder.spki.into(),
                     authority: responder.is_trusted_by_owner.then(|| responder.spki.into()),
                 });
-                return Ok((entry.this_update, Status::Revoked(Revocation { text, lasting })));
+                let source = Some(responder.spki.into());
+                return Ok((entry.this_update, Status::Revoked(Revocation { text, lasting, source })));
             }
         }
         let newest = about.iter().max_by_key(|entry| entry.this_update).ok_or("no entry")?;

@@ -95,6 +95,15 @@ pub(super) fn check_path_within(
         // In every mode and whatever was found good: what was not looked at may revoke.
         outcome.findings.push(Finding::fatal(Code::Budget, None, text));
     }
+    if let Some(text) = status.unread.as_ref().filter(|_| count > 0 && !is_revoked) {
+        // Not to have looked is not to have found nothing.
+        outcome.findings.push(Finding {
+            code: Code::RevocationUnknown,
+            certificate_index: None,
+            text: text.clone(),
+            fatal,
+        });
+    }
     outcome.contested = search.contested.take();
     outcome.unknown_signers = search.into_unknown_signers();
     outcome

@@ -54,12 +54,19 @@ pub(super) struct Revocation {
     /// What is written down of it; `None` where it is not for good (a hold), not certain to be about this certificate, or known
     /// from before.
     pub lasting: Option<Lasting>,
+    /// SubjectPublicKeyInfo of whoever says so now; `None`: known from before.
+    pub source: Option<Box<[u8]>>,
 }
 
 impl Revocation {
     /// One that is not written down.
     pub fn passing(text: String) -> Self {
-        Revocation { text, lasting: None }
+        Revocation { text, lasting: None, source: None }
+    }
+
+    /// Whether it is settled whatever is found of those who sign for this issuer: known from before, or by the issuer's own key.
+    fn is_settled(&self, issuer: &Certificate) -> bool {
+        self.source.as_ref().is_none_or(|source| **source == *issuer.spki())
     }
 }
 
@@ -104,13 +111,17 @@ impl SignerChain {
 enum SignerStatus {
     /// Good, or not known where the policy does without.
     Enough,
-    /// Not known where the policy asks for it.
+    /// Not known where the policy asks for it, or accused by a signer who may be accused itself: two that revoke each other clear
+    /// nobody, and whom either revokes is revoked, whichever is asked first.
     Missing,
     Revoked(String),
 }
 
 /// What the path of a status signer costs, in signatures: it may take as many, and searches besides.
 const PATH_COST: u32 = 8;
+
+/// A signer, how many anchors count, what is left aside, and as of when.
+type SignerSearch = (Certificate, usize, Vec<Certificate>, CheckTime);
 
 /// A signer, as of when where its certificate is over, and what was found.
 type Authorised = (Certificate, Option<Time>, Result<SignerChain, String>);
@@ -132,6 +143,8 @@ pub(super) struct StatusSearch<'a> {
     unknown_signers: RefCell<Vec<Vec<Certificate>>>,
     /// Signers whose own status is being looked for.
     in_progress: RefCell<Vec<Certificate>>,
+    /// Paths of signers that were looked for, by what they were looked for with: they do not depend on who is in question.
+    signer_paths: RefCell<Vec<(SignerSearch, Result<Vec<Certificate>, String>)>>,
     /// Signers of CRLs found good or bad; with those whose certificate is over, as of when.
     authorised: RefCell<Vec<Authorised>>,
     /// The lists at hand, each once.
@@ -160,6 +173,7 @@ impl<'a> StatusSearch<'a> {
             rollback: Cell::new(false),
             unknown_signers: RefCell::default(),
             in_progress: RefCell::default(),
+            signer_paths: RefCell::default(),
             authorised: RefCell::default(),
             lists: OnceCell::new(),
         }
@@ -552,6 +566,8 @@ impl<'a> StatusSearch<'a> {
         self.while_in_progress(responder, Source::Ocsp, || {
             match self.status(responder, above) {
                 Status::Good { .. } => Ok(None),
+                // Accused by one who may be accused itself: whom it revokes is revoked all the same.
+                Status::Revoked(why) if made.is_some() && !why.is_settled(issuer) => Ok(None),
                 Status::Revoked(why) => Err(format!("the responder's certificate is revoked: {}", why.text)),
                 // It does without a status; one that is known counts all the same.
                 Status::Unknown(_) if responder.extension(oid::OCSP_NOCHECK).is_some() => Ok(None),
@@ -621,6 +637,26 @@ impl<'a> StatusSearch<'a> {
         aside: &[Certificate],
         at: CheckTime,
     ) -> Result<Vec<Certificate>, String> {
+        let search: SignerSearch = (signer.clone(), anchors.len(), aside.to_vec(), at);
+        let known =
+            self.signer_paths.borrow().iter().find(|(known, _)| *known == search).map(|(_, found)| found.clone());
+        if let Some(found) = known {
+            // Signers that hang on each other ask the same again and again: once is enough to pay for, but it is no gift.
+            self.knowledge.spend(Source::Crl, 1)?;
+            return found;
+        }
+        let found = self.search_signer(signer, anchors, aside, at);
+        self.signer_paths.borrow_mut().push((search, found.clone()));
+        found
+    }
+
+    fn search_signer(
+        &self,
+        signer: &Certificate,
+        anchors: &TrustAnchors,
+        aside: &[Certificate],
+        at: CheckTime,
+    ) -> Result<Vec<Certificate>, String> {
         self.knowledge.spend(Source::Crl, PATH_COST)?;
         let checks = Checks {
             at,
@@ -655,6 +691,9 @@ impl<'a> StatusSearch<'a> {
             self.policy().mode == RevocationMode::HardFail && self.policy().scope == RevocationScope::WholeChain;
         match self.status(certificate, above) {
             Status::Good { .. } => SignerStatus::Enough,
+            Status::Revoked(found) if !above.first().is_none_or(|issuer| found.is_settled(issuer)) => {
+                SignerStatus::Missing
+            }
             Status::Revoked(Revocation { text, .. }) => {
                 let (name, serial) = (display(certificate.subject()), serial_text(certificate.serial()));
                 SignerStatus::Revoked(format!("the signer's certificate {name} serial {serial} is revoked: {text}"))

@@ -391,3 +391,39 @@ fn a_list_of_next_month_is_no_later_list() {
         assert_eq!(judge(&[&revoking, &today], &[], mode), Some(Code::Revoked), "whom it revokes is revoked");
     }
 }
+
+/// Two delegated signers that revoke each other clear nobody, and whom either revokes is revoked: whichever list is newer, and in
+/// whatever order they are at hand.
+#[test]
+fn of_signers_that_accuse_each_other_neither_takes_the_others_word_away() {
+    let case = Case::new();
+    let (thief, honest) = (signer_under(&case.ca, |b| b), signer_under(&case.ca, |b| b));
+    for reason in [1, 6] {
+        for hours in [-2, 0, 2] {
+            let by = |party: &Party, accused: &Party, also: Option<&Party>, at: i64| {
+                let list = CrlBuilder::of(party).number(9).times(now().plus(at), Some(now().plus(9 * DAY)));
+                let list = list.revokes_for(accused, reason);
+                also.into_iter().fold(list, |list, peer| list.revokes_for(peer, 1)).build()
+            };
+            let a = by(&thief, &honest, None, -7200);
+            let b = by(&honest, &thief, Some(&case.peer), -7200 + hours * 3600);
+            let clean = CrlBuilder::of(&honest).number(9).revokes_for(&thief, reason).build();
+            for mode in MODES {
+                for scope in [RevocationScope::LeafOnly, RevocationScope::WholeChain] {
+                    let judge = |lists: &[&Arc<Crl>]| {
+                        let lists: Vec<Arc<Crl>> = lists.iter().map(|&list| list.clone()).collect();
+                        code(&case.judge(&[&case.ca, &thief, &honest], &lists, &[], mode, scope, now()))
+                    };
+                    for lists in [[&a, &b], [&b, &a]] {
+                        assert_eq!(judge(&lists), Some(Code::Revoked), "reason {reason}, {hours} h, {mode:?}");
+                    }
+                    // Neither says that the peer is revoked: it is not, and neither says that it is good.
+                    let unknown = (mode == RevocationMode::HardFail).then_some(Code::RevocationUnknown);
+                    for lists in [[&a, &clean], [&clean, &a]] {
+                        assert_eq!(judge(&lists), unknown);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -17,6 +17,7 @@ mod status;
 
 mod base_stations;
 mod bearer;
+mod bearer_met;
 mod broken;
 mod broken_encrypted;
 mod by_file;

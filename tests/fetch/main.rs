@@ -10,6 +10,7 @@ mod left_out;
 mod status;
 
 mod forgotten;
+mod found;
 mod further;
 mod hostile;
 mod issuers;

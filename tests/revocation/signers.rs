@@ -5,7 +5,7 @@ use devid::validation::KeyUsage;
 
 use crate::certificates::{Builder, Party, date, key};
 use crate::status::{CrlBuilder, INDIRECT, crl_issuer, flag, points};
-use crate::{World, assert_good, assert_unknown, crl_sources};
+use crate::{World, assert_good, assert_revoked, assert_unknown, crl_sources};
 
 /// Another key of the world's CA, certified by the root under the same name.
 fn second_key(world: &World, change: impl FnOnce(Builder) -> Builder) -> Party {
@@ -90,7 +90,12 @@ fn a_signer_covered_by_its_own_list_is_good_until_that_list_says_otherwise() {
     };
     assert_good(&check(indirect.clone()));
     let issuer = crate::status::certificate_issuer(&crate::certificates::common_name("CA"));
-    assert_unknown(&check(indirect.entry(desk.certificate.serial(), &[issuer])), "is revoked");
+    let accusing = || indirect.clone().entry(desk.certificate.serial(), std::slice::from_ref(&issuer));
+    assert_unknown(&check(accusing()), "it is accused");
+    // Whom it lists beside itself is revoked all the same.
+    let device = world.device.certificate.serial();
+    let both = accusing().entry(device, std::slice::from_ref(&issuer));
+    assert_revoked(&check(both));
 }
 
 /// A stolen key would sign that it was not stolen: who names a place of its own to ask at is asked about there.

@@ -12,6 +12,7 @@ use super::nap::{Napped, Napping};
 use super::progress::Progress;
 use super::questions::not_learnt;
 use crate::asn1::x509::Certificate;
+use crate::client::bearers;
 use crate::client::install::Continued;
 use crate::client::run::Owner;
 use crate::client::{Config, Destination, Subject, abandon};
@@ -371,7 +372,12 @@ impl Renewal<'_> {
         }
         match client.complete_into(self.to, &mut operation, exchange, owner) {
             Err(error) if error.code() == Code::Unconfirmed && error.facts().server_authenticated => {
-                self.ask_with_staged(is_known, exchange, owner)?.ok_or(error)
+                self.ask_with_staged(is_known, None, exchange, owner)?.ok_or(error)
+            }
+            // A CA whose signer says nothing of its office has had the confirmation, and says no pkiConf again.
+            Err(error) if error.code() == Code::Unconfirmed && operation.has_met_known_bearer() => {
+                let known = bearers::known(self.to.store, owner.now());
+                self.ask_with_staged(is_known, Some(known), exchange, owner)?.ok_or(error)
             }
             outcome => outcome,
         }

@@ -9,7 +9,7 @@ use super::perform::{Done, Renewal};
 use crate::client::Client;
 use crate::client::roots::add_root_everywhere;
 use crate::client::run::Owner;
-use crate::cmp::{Information, Operation, Question};
+use crate::cmp::{Information, KnownBearers, Operation, Question};
 use crate::codes::{Class, Code};
 use crate::error::Error;
 use crate::store::{Identity, StoreErrorKind};
@@ -104,9 +104,12 @@ impl Renewal<'_> {
     /// The CA has turned the confirmation of the staged certificate down: it has had it before and its answer was lost, or it has given
     /// the transaction up. Whether the certificate is in use there is asked with it: a CA that takes it as protection of a
     /// question has it among its valid ones, and may have ended the one before at pkiConf. `None`: it does not say so.
+    ///
+    /// `bearers`: who counts as well, besides those who may speak for the CA.
     pub(super) fn ask_with_staged(
         &self,
         is_known: bool,
+        bearers: Option<KnownBearers>,
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Option<Identity>, Error> {
@@ -118,9 +121,14 @@ impl Renewal<'_> {
         // Waits of this question are nobody else's, and none is slept through: to be told to wait is an answer, too.
         let napped = Napped::default();
         let asked = || -> Result<(), Error> {
-            let client = self.client(self.with_identity(staged)?, Standing::Valid, is_known)?.heeding_authority_alone();
+            let client = self.client(self.with_identity(staged)?, Standing::Valid, is_known)?;
+            let client = if bearers.is_some() { client } else { client.heeding_authority_alone() };
+            let mut operation = client.ask(Question::CaCerts)?;
+            operation.know_bearers(
+                bearers.map_or_else(KnownBearers::default, |known| KnownBearers { alone: true, ..known }),
+            );
             let mut napping = Napping::new(owner, 0, &napped);
-            client.complete_over(&mut client.ask(Question::CaCerts)?, exchange, &mut napping)
+            client.complete_over(&mut operation, exchange, &mut napping)
         };
         let is_taken = asked().is_ok() || napped.refused_seconds.get().is_some();
         if is_taken { self.to.finish().map(Some) } else { Ok(None) }

@@ -1,6 +1,6 @@
 //! What is kept: documents that were verified, in memory and in device memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::certificate_store::certificates_in;
@@ -10,8 +10,9 @@ use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
-use crate::store::Store;
+use crate::store::{Store, StoreErrorKind};
 use crate::time::Time;
+use crate::validation::names::name_hash;
 use crate::validation::{Checks, Crl, OcspResponse};
 
 /// Most CRLs taken from one PEM document.
@@ -48,6 +49,14 @@ pub(super) struct Entry {
     pub last_modified: Option<String>,
 }
 
+/// What is found in a place.
+pub(super) enum Kept {
+    Nothing,
+    Document(Entry),
+    /// Something is there and cannot be read; why.
+    Unreadable(String),
+}
+
 impl Item {
     fn read(kind: char, bytes: &Arc<Vec<u8>>) -> Result<Self, Error> {
         match kind {
@@ -73,6 +82,27 @@ impl Item {
             Item::Ocsp(response) => response.is_entitled(),
             Item::Issuers(_) => false,
         }
+    }
+
+    /// Whose lists it holds, by a hash of the names as they are compared (RFC 5280 section 7.1).
+    fn issuers(&self) -> Vec<u64> {
+        let Item::Crls(lists) = self else { return Vec::new() };
+        let mut issuers: Vec<u64> = lists.iter().map(|crl| name_hash(crl.issuer())).collect();
+        issuers.sort_unstable();
+        issuers.dedup();
+        issuers
+    }
+
+    /// Its lists as one document.
+    fn lists_in_pem(&self) -> String {
+        let Item::Crls(lists) = self else { return String::new() };
+        lists.iter().filter_map(|crl| crl.der()).map(|der| pem::encode("X509 CRL", der).to_string()).collect()
+    }
+
+    /// Its lists by this issuer.
+    fn by_issuer(&self, issuer: u64) -> Self {
+        let Item::Crls(lists) = self else { return self.clone() };
+        Item::Crls(lists.iter().filter(|crl| name_hash(crl.issuer()) == issuer).cloned().collect())
     }
 
     /// Whether it says of anyone that it is revoked.
@@ -219,7 +249,7 @@ pub(super) struct Cache {
     entries: HashMap<String, Entry>,
     /// The names of the records in device memory, as of the mark: a question about something that is not there costs no
     /// look into it, so that everything a peer sent can be asked about.
-    names: Option<HashSet<String>>,
+    names: Option<BTreeSet<String>>,
     /// Rises with every status document that is kept, by anyone with the same device memory.
     mark: u64,
     pub max_entries: usize,
@@ -260,30 +290,79 @@ impl Cache {
         }
     }
 
-    /// The document kept under a key. Records that cannot be read count as absent: they can be fetched again.
+    /// The document kept under a key, if it can be read: one that cannot be fetched again.
     pub fn find(&mut self, key: &str) -> Option<Entry> {
+        match self.look(key) {
+            Kept::Document(entry) => Some(entry),
+            Kept::Nothing | Kept::Unreadable(_) => None,
+        }
+    }
+
+    /// What is kept under a key.
+    pub fn look(&mut self, key: &str) -> Kept {
         if let Some(entry) = self.entries.get(key) {
-            return Some(entry.clone());
+            return Kept::Document(entry.clone());
         }
-        let name = self.record_name(key).ok()?;
+        let (Some(store), Ok(base)) = (self.store.clone(), self.record_name(key)) else { return Kept::Nothing };
+        let names = match self.names(&store) {
+            Ok(names) => names,
+            Err(error) => return Kept::Unreadable(format!("what device memory keeps cannot be listed: {error}")),
+        };
+        let Some(name) = names.range(base.clone()..).next().filter(|name| name.starts_with(&base)).cloned() else {
+            return Kept::Nothing;
+        };
+        match self.read_record(&store, &name) {
+            Ok(Some((found, entry))) if found == key => {
+                self.hold(key, entry.clone());
+                Kept::Document(entry)
+            }
+            // Another process has taken it away meanwhile.
+            Ok(None) => Kept::Nothing,
+            Ok(Some(_)) => Kept::Unreadable(format!("{name} in device memory is about something else")),
+            Err(error) => Kept::Unreadable(format!("{name} in device memory cannot be read: {error}")),
+        }
+    }
+
+    /// The lists of an issuer, whatever URL they came from: by a hash of its name.
+    pub fn find_by_issuer(&mut self, issuer: u64) -> Vec<Item> {
+        let held: BTreeSet<String> = self.entries.keys().filter_map(|key| self.record_name(key).ok()).collect();
+        let is_of = |entry: &&Entry| entry.item.issuers().contains(&issuer);
+        let mut found: Vec<Item> = self.entries.values().filter(is_of).map(|entry| entry.item.clone()).collect();
+        let Some(store) = self.store.clone() else { return found };
+        let mark = format!("-{issuer:016x}");
+        let Ok(names) = self.names(&store) else { return found };
+        let is_new = |name: &&String| name.strip_suffix(&mark).is_some_and(|base| !held.contains(base));
+        for name in names.iter().filter(is_new).cloned().collect::<Vec<_>>() {
+            // One that cannot be read is told where it is asked for by its own key.
+            let Ok(Some((key, entry))) = self.read_record(&store, &name) else { continue };
+            found.push(entry.item.clone());
+            // What is held has verified signatures the next time.
+            self.hold(&key, entry);
+        }
+        found
+    }
+
+    /// Names of the records in device memory.
+    fn names(&mut self, store: &Store) -> Result<&BTreeSet<String>, Error> {
         if self.names.is_none() {
-            // Where the names cannot be listed, each record is looked for.
-            self.names = self.store.as_ref()?.blobs().ok().map(|names| names.into_iter().collect());
+            self.names = Some(store.blobs()?.into_iter().filter(|name| name.starts_with(PREFIX)).collect());
         }
-        if self.names.as_ref().is_some_and(|names| !names.contains(&name)) {
-            return None;
-        }
-        let record = self.store.as_ref()?.blob(&name).ok()?;
-        let (found, etag, last_modified, body) = split_record(&record)?;
-        if found != key {
-            return None;
-        }
+        Ok(self.names.get_or_insert_default())
+    }
+
+    /// A record of device memory and its key; `None`: it is not there.
+    fn read_record(&self, store: &Store, name: &str) -> Result<Option<(String, Entry)>, Error> {
+        let record = match store.blob(name) {
+            Ok(record) => record,
+            Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let corrupt = || Error::new(Code::Corrupt, "no record of status data");
+        let (key, etag, last_modified, body) = split_record(&record).ok_or_else(corrupt)?;
         let body = Arc::new(body.to_vec());
-        let item = Item::read_kept(key.chars().next()?, &body).ok()?;
-        let entry =
-            Entry { item, digest: self.digest(&[&body]).ok()?, bytes: None, len: body.len(), etag, last_modified };
-        self.hold(key, entry.clone());
-        Some(entry)
+        let item = Item::read_kept(key.chars().next().ok_or_else(corrupt)?, &body)?;
+        let entry = Entry { item, digest: self.digest(&[&body])?, bytes: None, len: body.len(), etag, last_modified };
+        Ok(Some((key.to_owned(), entry)))
     }
 
     /// All documents of one kind in device memory. Records that cannot be read count as absent.
@@ -326,11 +405,22 @@ impl Cache {
         Ok(Entry { item, digest, len: bytes.len(), bytes: Some(bytes), etag, last_modified })
     }
 
-    /// Keeps a document that was found good, after what was kept in its place: see [`Item::after`].
+    /// Keeps a document that was found good, after what was kept in its place: see [`Item::after`]. Lists are found by their
+    /// issuer, too; those of several issuers stand once more in a place for each but the first.
     pub fn keep(&mut self, key: &str, mut entry: Entry) -> Result<(), Error> {
         if let Some(kept) = self.find(key) {
             entry.item = entry.item.after(&kept.item, &*self.provider)?;
         }
+        for issuer in entry.item.issuers().iter().skip(1) {
+            let item = entry.item.by_issuer(*issuer);
+            let bytes = Some(Arc::new(item.lists_in_pem().into_bytes()));
+            let beside = Entry { item, bytes, etag: None, last_modified: None, ..entry.clone() };
+            self.put(&format!("{CRL} of {issuer:016x} {key}"), beside)?;
+        }
+        self.put(key, entry)
+    }
+
+    fn put(&mut self, key: &str, mut entry: Entry) -> Result<(), Error> {
         entry.bytes = entry.item.kept_form(entry.bytes.take());
         entry.len = entry.bytes.as_ref().map_or(entry.len, |bytes| bytes.len());
         let bytes = entry.bytes.take();
@@ -341,7 +431,7 @@ impl Cache {
         let is_status = !matches!(entry.item, Item::Issuers(_));
         self.hold(key, entry.clone());
         let written = match (self.store.clone(), record) {
-            (Some(store), Some(record)) => self.write(&store, key, &record),
+            (Some(store), Some(record)) => self.write(&store, key, &entry, &record),
             _ => Ok(()),
         };
         let raised = if is_status { self.raise_mark() } else { Ok(()) };
@@ -350,11 +440,24 @@ impl Cache {
         written.and(raised)
     }
 
-    fn write(&mut self, store: &Store, key: &str, record: &[u8]) -> Result<(), Error> {
-        let name = self.record_name(key)?;
+    fn write(&mut self, store: &Store, key: &str, entry: &Entry, record: &[u8]) -> Result<(), Error> {
+        let base = self.record_name(key)?;
+        let name = match entry.item.issuers().first() {
+            Some(issuer) => format!("{base}-{issuer:016x}"),
+            None => base.clone(),
+        };
+        let others: Vec<String> = match self.names(store) {
+            Ok(names) => names.range(base.clone()..).take_while(|n| n.starts_with(&base)).cloned().collect(),
+            Err(_) => Vec::new(),
+        };
         self.make_room(store, &name)?;
         self.names = None;
-        Ok(store.put_blob(&name, record)?)
+        store.put_blob(&name, record)?;
+        // The same place under another issuer: what was there is in the new record, as far as it counts.
+        for other in others.iter().filter(|other| **other != name) {
+            store.remove_blob(other)?;
+        }
+        Ok(())
     }
 
     pub fn digest(&self, parts: &[&[u8]]) -> Result<[u8; 32], Error> {
@@ -393,8 +496,9 @@ impl Cache {
         Ok(())
     }
 
+    /// The beginning of a record's name; behind it, of lists, a hash of their issuer's name.
     fn record_name(&self, key: &str) -> Result<String, Error> {
-        Ok(format!("{PREFIX}{}", hex(&self.digest(&[key.as_bytes()])?[..28])))
+        Ok(format!("{PREFIX}{}", hex(&self.digest(&[key.as_bytes()])?[..16])))
     }
 }
 

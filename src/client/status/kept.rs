@@ -79,7 +79,7 @@ pub fn keep_crl(
     }
     let urls = cdp_urls(about.certificate);
     let keys = match &urls[..] {
-        [] => vec![issuer_key(&**provider, about.certificate)?],
+        [] => vec![issuer_key(about.certificate)],
         urls => urls.iter().map(|url| document_key(CRL, url)).collect(),
     };
     for key in keys {

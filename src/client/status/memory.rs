@@ -4,15 +4,18 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::cache::{CRL, Cache, Item, OCSP};
+use super::cache::{CRL, Cache, Item, Kept, OCSP};
 use super::facts::StoredRevokedFacts;
 use super::gather::deltas_of;
 use super::numbers::StoredCrlNumbers;
-use crate::asn1::distribution_point::{cdp_url_groups, freshest_crl_url_groups, ocsp_urls};
+use crate::asn1::distribution_point::{cdp_url_groups, distribution_points, freshest_crl_url_groups, ocsp_urls};
+use crate::asn1::general_name::GeneralName;
+use crate::asn1::oid;
 use crate::asn1::x509::{Certificate, hex};
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
 use crate::store::Store;
+use crate::validation::names::name_hash;
 use crate::validation::peer::StatusWatch;
 use crate::validation::{
     CrlNumbers, Finding, PeerKey, PeerRequest, Report, RevocationMode, RevokedFacts, StatusSources,
@@ -74,12 +77,21 @@ impl StatusMemory {
         let mut cache = self.cache();
         cache.sync();
         let mut asked: HashSet<Vec<u8>> = HashSet::new();
+        let mut issuers: HashSet<u64> = HashSet::new();
         for certificate in certificates {
             if !asked.insert(certificate.as_der().to_vec()) {
                 continue;
             }
+            issuers.extend(crl_issuers(certificate));
             for key in keys_about(&*self.provider, certificate) {
-                let Some(item) = cache.find(&key).map(|entry| entry.item) else { continue };
+                let item = match cache.look(&key) {
+                    Kept::Document(entry) => entry.item,
+                    Kept::Nothing => continue,
+                    Kept::Unreadable(why) => {
+                        status.unread.get_or_insert(why);
+                        continue;
+                    }
+                };
                 for url in deltas_of(&item).concat() {
                     if let Some(delta) = cache.find(&document_key(CRL, &url)) {
                         add(status, delta.item);
@@ -87,6 +99,11 @@ impl StatusMemory {
                 }
                 add(status, item);
             }
+        }
+        // Any list of the issuer whose scope fits speaks about a certificate (RFC 5280 section 6.3.3), whatever URL it came from and
+        // whatever form the name has.
+        for issuer in issuers {
+            cache.find_by_issuer(issuer).into_iter().for_each(|item| add(status, item));
         }
         self.join(status);
     }
@@ -98,8 +115,7 @@ impl StatusMemory {
         status: &mut StatusSources,
     ) {
         let mut cache = self.cache();
-        let keys: HashSet<String> =
-            certificates.into_iter().filter_map(|c| issuer_key(&*self.provider, c).ok()).collect();
+        let keys: HashSet<String> = certificates.into_iter().map(issuer_key).collect();
         for key in keys {
             if let Some(entry) = cache.find(&key) {
                 add(status, entry.item);
@@ -182,8 +198,7 @@ fn keys_about(provider: &dyn Provider, certificate: &Certificate) -> Vec<String>
     let lists = [cdp_url_groups(certificate), freshest_crl_url_groups(certificate)].concat().concat();
     let lists = lists.into_iter().map(|url| document_key(CRL, &url));
     let responders = ocsp_urls(certificate).into_iter().filter_map(|url| ocsp_key(provider, certificate, &url).ok());
-    let by_issuer = issuer_key(provider, certificate).ok().into_iter();
-    by_issuer.chain(lists).chain(responders).collect()
+    std::iter::once(issuer_key(certificate)).chain(lists).chain(responders).collect()
 }
 
 /// CRLs and issuers are told apart by URL.
@@ -191,10 +206,26 @@ pub(super) fn document_key(kind: char, url: &str) -> String {
     format!("{kind} {url}")
 }
 
-/// A list that came by another way, about certificates that name no URL.
-pub(super) fn issuer_key(provider: &dyn Provider, certificate: &Certificate) -> Result<String, Error> {
-    let digest = provider.digest(DigestAlgorithm::Sha256, &[certificate.issuer()])?;
-    Ok(format!("{CRL} issuer {}", hex(&digest)))
+/// A list that came by another way, about certificates that name no URL: by the issuer's name as it is compared (RFC 5280 section
+/// 7.1), whatever string types it has.
+pub(super) fn issuer_key(certificate: &Certificate) -> String {
+    format!("{CRL} issuer {:016x}", certificate.issuer_hash(name_hash))
+}
+
+/// Who may sign lists about a certificate, by hashes of the names: its issuer, and whom its distribution points name.
+fn crl_issuers(certificate: &Certificate) -> Vec<u64> {
+    let mut issuers = vec![certificate.issuer_hash(name_hash)];
+    for oid in [oid::CE_CRL_DISTRIBUTION_POINTS, oid::CE_FRESHEST_CRL] {
+        let Some(extension) = certificate.extension(oid) else { continue };
+        // What cannot be read names nobody; the validation says so.
+        for point in distribution_points(extension.value).unwrap_or_default() {
+            issuers.extend(point.crl_issuer.iter().filter_map(|name| match name {
+                GeneralName::Directory(name) => Some(name_hash(name)),
+                _ => None,
+            }));
+        }
+    }
+    issuers
 }
 
 /// OCSP responses are told apart by certificate too: by what its issuer has signed. The signature itself may have another

@@ -1,0 +1,166 @@
+//! Who confirms an update, by which the identity in use is given up: who may decide, or a signer without authority that was
+//! there before. A neighbour on the way sees the CA's certificate and can put it under a signature of its own.
+
+use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
+use devid::asn1::der::sequence;
+use devid::client::Config;
+use devid::cmp::{ActionKind, Operation, Signer};
+use devid::validation::KeyUsage;
+use devid::{Code, Error};
+
+use crate::certificates::{Builder, Party, key};
+use crate::mock_ca::{Answer, Device, MockCa};
+use crate::renewal_waits::{Odd, World};
+
+/// What a device under the same CA has.
+fn neighbour(ca: &MockCa) -> Party {
+    Builder::leaf("neighbour").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&ca.issuing)
+}
+
+/// The answer, put under another signature.
+fn signed_again_by(answer: &mut Answer, signer: &Party) {
+    answer.header.sender = Some(signer.certificate.subject().to_vec());
+    answer.header.sender_kid = signer.certificate.subject_key_identifier().map(<[u8]>::to_vec);
+    answer.extra_certs.insert(0, signer.certificate.clone());
+    answer.signer = Some(signer.clone());
+}
+
+fn updating(ca: &MockCa, change: impl FnOnce(&mut Config)) -> Device {
+    let own = Builder::leaf("router-7").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&ca.issuing);
+    let mut config = Device::config(ca);
+    config.protect_with_certificate(Signer::Key(own.key.clone()), own.certificate.clone(), Vec::new());
+    change(&mut config);
+    let key = key();
+    Device::with(config.build().unwrap().renew(Signer::Key(key.clone())).unwrap(), key)
+}
+
+/// Up to certConf, of a certificate that a neighbour has brought.
+fn brought_by_neighbour(ca: &mut MockCa, change: impl FnOnce(&mut Config)) -> Device {
+    let signer = neighbour(ca);
+    ca.bend = Some(Box::new(move |answer| signed_again_by(answer, &signer)));
+    let mut device = updating(ca, change);
+    assert_eq!(device.exchange_until_other(ca).unwrap(), ActionKind::Accept, "the certificate is the CA's word");
+    device.operation.accept().unwrap();
+    device
+}
+
+fn is_not_confirmed(error: &Error) {
+    assert_eq!(error.code(), Code::Unconfirmed, "{error}");
+    assert!(error.message().contains("the certificate in use stays in use"), "{error}");
+    assert!(!error.facts().server_authenticated, "{error}");
+}
+
+#[test]
+fn a_neighbour_does_not_confirm_an_update_in_the_cas_place() {
+    let mut ca = MockCa::new();
+    let mut device = brought_by_neighbour(&mut ca, |_| ());
+    is_not_confirmed(&device.run(&mut ca).unwrap_err());
+
+    // Nor by saying that certConf has been there before.
+    let mut ca = MockCa::new();
+    let mut device = brought_by_neighbour(&mut ca, |_| ());
+    let signer = neighbour(&ca);
+    ca.bend = Some(Box::new(move |answer| {
+        // certConfirmed, and badMessageCheck beside it.
+        let status = PkiStatusInfo { fail_info: Some(1 << 11 | 1 << 1), ..PkiStatusInfo::new(PkiStatus::Rejection) };
+        (answer.body_type, answer.content) = (BodyType::ERROR, sequence(&[&status.to_der()]));
+        signed_again_by(answer, &signer);
+    }));
+    assert_eq!(device.run(&mut ca).unwrap_err().code(), Code::Unconfirmed);
+    assert!(!device.operation.is_done());
+}
+
+/// Implicit confirmation, asked for and granted by a neighbour, is none: the CA gets its certConf.
+#[test]
+fn a_neighbour_does_not_spare_the_ca_its_confirmation() {
+    let mut ca = MockCa::new();
+    ca.grant_implicit = true;
+    let mut device = brought_by_neighbour(&mut ca, |config| config.ask_implicit_confirm = true);
+    ca.bend = None;
+    device.run(&mut ca).unwrap();
+    assert_eq!(ca.bodies(), ["kur", "certConf"]);
+
+    // The dark twin: the CA's own signer grants it.
+    let mut ca = MockCa::new();
+    ca.grant_implicit = true;
+    updating(&ca, |config| config.ask_implicit_confirm = true).run(&mut ca).unwrap();
+    assert_eq!(ca.bodies(), ["kur"]);
+}
+
+/// What a neighbour has brought binds nobody: the CA itself confirms it, also after a reboot.
+#[test]
+fn one_message_of_a_neighbour_does_not_shut_the_ca_out() {
+    for is_restored in [false, true] {
+        let mut ca = MockCa::new();
+        let mut device = brought_by_neighbour(&mut ca, |_| ());
+        assert_eq!(device.step().unwrap(), ActionKind::Send);
+        if is_restored {
+            let (saved, context) = (device.operation.save().unwrap(), device.operation.context().clone());
+            device.operation = Operation::restore(context, Signer::Key(device.new_key.clone()), &saved).unwrap();
+        }
+        ca.bend = None;
+        let issued = device.run(&mut ca).unwrap();
+        assert_eq!(issued.warnings(), [""; 0], "confirmed by who may");
+    }
+}
+
+/// A CA whose new signer says nothing of its office: the update waits an hour for a second meeting, the certificate in use stays in
+/// use until then, and nothing is asked for twice.
+#[test]
+fn a_signer_that_nobody_has_met_confirms_an_update_an_hour_later() {
+    for forgets in [true, false] {
+        let mut world = World::at_renewal(true);
+        // Once certConf was there, the CA knows the transaction no more; or it says pkiConf again.
+        world.ca.confirms_once = forgets;
+        let before = world.store.current("router").unwrap().certificate;
+        world.ca.signer =
+            Builder::leaf("New server").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&world.ca.issuing);
+        let begun = world.truth.get();
+        is_not_confirmed(&world.run(Some(begun)).outcome.unwrap_err());
+        assert_eq!(world.store.current("router").unwrap().certificate, before);
+        assert!(world.store.pending("router").is_ok());
+
+        world.until_installed(Odd::Right, 2 * 3600, "met twice");
+        assert!(world.truth.get().since(begun) >= 3600);
+        assert_eq!(world.count(BodyType::KUR), 1);
+        assert_ne!(world.store.current("router").unwrap().certificate, before);
+
+        // From now on it is known.
+        world.asked.clear();
+        world.later(300 * crate::renewal::DAY);
+        let report = world.run(Some(world.truth.get()));
+        assert!(matches!(report.outcome, Ok(devid::client::renewal::Done::Installed(_))), "{:?}", report.outcome);
+    }
+}
+
+/// The dark twin: the neighbour was there once, and the CA, which has heard nothing, has given the certificate up.
+#[test]
+fn a_neighbour_that_was_there_once_brings_nothing_into_use() {
+    let mut world = World::at_renewal(true);
+    let before = world.store.current("router").unwrap().certificate;
+    let signer = Builder::leaf("neighbour").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&world.ca.issuing);
+    let server = std::mem::replace(&mut world.ca.signer, signer);
+    let mut report = world.run(Some(world.truth.get()));
+    is_not_confirmed(report.outcome.as_ref().unwrap_err());
+    let staged = world.store.pending("router").unwrap().certificate;
+
+    world.ca.signer = server;
+    let mut has_issued_anew = false;
+    world.ca.bend = Some(Box::new(move |answer| {
+        has_issued_anew |= answer.body_type == BodyType::KUP;
+        if !has_issued_anew && matches!(answer.body_type, BodyType::PKICONF | BodyType::GENP) {
+            let refused = PkiStatusInfo { fail_info: Some(1 << 2), ..PkiStatusInfo::new(PkiStatus::Rejection) };
+            (answer.body_type, answer.content) = (BodyType::ERROR, sequence(&[&refused.to_der()]));
+        }
+    }));
+    for _ in 0..40 {
+        world.later(i64::from(report.wait_seconds));
+        report = world.run(Some(world.truth.get()));
+        let in_use = world.store.current("router").unwrap().certificate;
+        assert!(in_use != staged);
+        if in_use != before {
+            return;
+        }
+    }
+    panic!("a fresh certificate comes into use: {report:?}, {:?}", world.asked);
+}
