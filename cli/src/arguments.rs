@@ -424,6 +424,21 @@ pub enum StoreAction {
         #[arg(long, required = true)]
         yes: bool,
     },
+    /// Back to how the device left the factory: for its next owner
+    FactoryReset(FactoryReset),
+}
+
+#[derive(Debug, Args)]
+pub struct FactoryReset {
+    /// Keep this identity, too: besides the factory's (ca.login.factory)
+    #[arg(long, value_name = "NAME")]
+    pub keep: Vec<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Tell what would go, and change nothing
+    #[arg(long, conflicts_with = "yes")]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]

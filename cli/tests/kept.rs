@@ -216,6 +216,63 @@ fn a_request_that_is_out_is_told_wherever_one_looks() {
 }
 
 #[test]
+fn a_factory_reset_says_what_goes_and_stays_and_asks() {
+    let story = Story::new("factory-reset");
+    story.init_with_secret();
+    story.good(&["enroll"]);
+    let identities = || json(&story.good(&["--json", "store", "list"]))["identities"].clone();
+    let told = json(&story.good(&["--json", "store", "factory-reset", "--dry-run"]));
+    assert_eq!(told["changed"], false, "{told}");
+    let goes: Vec<&str> = told["gone"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+    assert!(
+        goes.contains(&"identity device") && goes.iter().any(|one| one.ends_with("anchors for answers")),
+        "{goes:?}"
+    );
+    assert!(told["stays"].to_string().contains("the last known time"), "{told}");
+    // Nobody is there to be asked.
+    let (code, words) = story.bad(&["store", "factory-reset"]);
+    assert!(code == 2 && words.contains("--yes"), "{code} {words}");
+    assert_eq!(identities(), json(r#"["device"]"#));
+    let (code, words) = story.bad(&["store", "factory-reset", "--yes", "--keep", "other"]);
+    assert!(code == 8 && words.contains("other"), "{code} {words}");
+
+    assert_eq!(json(&story.good(&["--json", "store", "factory-reset", "--yes", "--keep", "device"]))["changed"], true);
+    assert_eq!(identities(), json(r#"["device"]"#), "it was to stay");
+    assert!(story.good(&["store", "factory-reset", "--yes"]).contains("identity device"));
+    assert_eq!(identities(), json("[]"));
+    assert!(story.good(&["store", "verify"]).contains("as it should be"));
+    let again = json(&story.good(&["--json", "store", "factory-reset", "--yes"]));
+    assert_eq!((&again["changed"], &again["gone"]), (&json("false"), &json("[]")), "{again}");
+    // The next owner begins as the first one did.
+    story.good(&["anchors", "add", "all", &story.path("root.pem")]);
+    story.good(&["enroll"]);
+}
+
+#[test]
+fn device_memory_of_another_device_is_told_wherever_one_looks() {
+    let story = Story::new("copied");
+    story.init_with_secret();
+    story.good(&["-o", "device.id=first", "enroll"]);
+    let looked = |id: &str, arguments: &[&str]| {
+        let id = format!("device.id={id}");
+        story.good(&[&["-o", id.as_str()], arguments].concat())
+    };
+    for (id, is_copied) in [("first", false), ("second", true)] {
+        let one = json(&looked(id, &["--json", "status"]))["identities"][0].clone();
+        assert_eq!((&one["copied"], one["alarm"] == "late"), (&json(&is_copied.to_string()), is_copied), "{one}");
+        assert_eq!(looked(id, &["status"]).contains("copy of another device"), is_copied);
+        let doctor = story.run(&["-o", &format!("device.id={id}"), "--json", "doctor", "--offline"]);
+        let doctor = String::from_utf8(doctor.stdout).unwrap();
+        assert_eq!(doctor.contains("memory.copied"), is_copied, "{doctor}");
+        let kept = story.run(&["-o", &format!("device.id={id}"), "keep"]);
+        assert_eq!(words(&kept).contains("copy of another device"), is_copied, "{}", words(&kept));
+    }
+    // The board was exchanged: the memory is the new one's.
+    looked("second", &["store", "reset", "device"]);
+    assert_eq!(json(&looked("second", &["--json", "status"]))["identities"][0]["copied"], false);
+}
+
+#[test]
 fn why_something_was_given_up_is_told() {
     let story = Story::new("given-up");
     story.init_with_secret();

@@ -202,7 +202,9 @@ fn every_command_prints_what_the_schema_says() {
     story.good(&["export", "device", "pkcs12", &path("p12"), "--password", &format!("file:{}", path("secret.txt"))]);
     let file = std::fs::read_dir(path("p12")).unwrap().next().unwrap().unwrap().path().display().to_string();
     seen.run(&["import", &file, "--name", "device", "--password", &format!("file:{}", path("secret.txt"))]);
+    seen.run(&["store", "factory-reset", "--dry-run"]);
     seen.run(&["store", "remove", "device", "--yes"]);
+    seen.run(&["store", "factory-reset", "--yes"]);
 
     // `devid --json cmp` is tried where `devid cmp` is.
     let all = seen.schema.root["$defs"].as_object().unwrap().keys();

@@ -139,7 +139,7 @@ typedef int32_t (*devid_exchange_fn)(void *user,
 /**
  * Decides on the issued certificate, and is the place to install it. chain: the certificates above it. differences: where it
  * is not what was asked for, one per line; "" if nowhere. *out_accept is 0 and refuses; write 1 to take the certificate.
- * Return 0, or a number at or below -10000 to end the run without a decision.
+ * Return 0; or, to end the run without a decision, a number at or below -10000, or DEVID_E_CANCELLED if the program's user wants that.
  */
 typedef int32_t (*devid_decide_fn)(void *user,
                                    const devid_cert *cert,
@@ -148,8 +148,8 @@ typedef int32_t (*devid_decide_fn)(void *user,
                                    int32_t *out_accept);
 
 /**
- * Waits so many seconds; a function that returns earlier has the rest slept by the library. Return 0, or a number at or below
- * -10000 to end the run; the operation can go on later.
+ * Waits so many seconds; a function that returns earlier has the rest slept by the library. Return 0; or, to end the run, a number at
+ * or below -10000 or DEVID_E_CANCELLED; the operation can go on later.
  */
 typedef int32_t (*devid_wait_fn)(void *user, uint32_t seconds);
 

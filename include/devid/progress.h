@@ -27,8 +27,8 @@ typedef struct devid_view devid_view;
 
 /**
  * Is told where a running operation stands: before each message, each wait and each decision. view: lent for the call; the
- * operation itself is in use meanwhile, and its getters answer nothing. Return 0, or a number at or below -10000 to end the run;
- * the operation can go on later.
+ * operation itself is in use meanwhile, and its getters answer nothing. Return 0; or, to end the run, a number at or below -10000 or
+ * DEVID_E_CANCELLED; the operation can go on later.
  */
 typedef int32_t (*devid_checkpoint_fn)(void *user, const devid_view *view);
 

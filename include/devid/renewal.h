@@ -516,7 +516,7 @@ typedef struct devid_new_key devid_new_key;
 
 /**
  * Makes a new key for an identity. kind: what the key in use is, such as "P-256"; "" for the first one. place: takes the key by
- * devid_new_key_set(). Return 0, or a number at or below -10000, which becomes the status of the call.
+ * devid_new_key_set(). Return 0; a number at or below -10000, which becomes the status of the call; or DEVID_E_CANCELLED.
  */
 typedef int32_t (*devid_new_key_fn)(void *user, const char *kind, devid_new_key *place);
 

@@ -311,6 +311,15 @@ impl Config {
         Ok(())
     }
 
+    /// CoAP over the caller's own datagrams, to the server of these settings: for renewals, whose clients are made while they run.
+    #[cfg(feature = "coap")]
+    pub fn coap_over(
+        &self,
+        datagrams: Box<dyn crate::transport::coap::Datagrams>,
+    ) -> Result<crate::transport::CoapExchange, Error> {
+        Ok(crate::transport::CoapExchange::over(server_of(self.server_url.as_deref())?, self.coap.clone(), datagrams)?)
+    }
+
     /// Checks the settings and makes the client.
     pub fn build(&self) -> Result<Client, Error> {
         let mut credential = self.credential.clone().ok_or_else(|| {
@@ -435,6 +444,10 @@ struct Way {
     coap: crate::transport::CoapConfig,
 }
 
+fn server_of(url: Option<&str>) -> Result<&str, Error> {
+    url.ok_or_else(|| Error::new(Code::InvalidArgument, "no server URL in the settings, and no exchange was given"))
+}
+
 impl fmt::Debug for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Way").field("server_url", &self.server_url).field("tls", &self.tls).finish_non_exhaustive()
@@ -504,9 +517,7 @@ impl Client {
 
     /// The server's URL, checked against the rest of the settings.
     fn server(&self) -> Result<(&str, Scheme), Error> {
-        let url = self.way.server_url.as_deref().ok_or_else(|| {
-            Error::new(Code::InvalidArgument, "no server URL in the settings, and no exchange was given")
-        })?;
+        let url = server_of(self.way.server_url.as_deref())?;
         let scheme = Url::parse(url)?.scheme();
         if matches!(self.context.credential, Credential::MutualTls { .. }) && scheme != Scheme::Https {
             let words = format!("{url}: mutual TLS is to protect messages, and this server is not asked by https");

@@ -217,7 +217,10 @@ impl<'a> Import<'a> {
         keys: &[Pkcs12Key],
     ) -> Result<(String, Certificate, Option<Brought>), Error> {
         let mut labels = self.store.pending_keys()?;
-        labels.retain(|label| self.name.is_none_or(|name| name == label));
+        // Keys of operations that go on beside a request get their certificates by themselves.
+        let beside = labels.iter().map(|label| self.store.label_beside_request(label));
+        let beside = beside.collect::<Result<Vec<_>, _>>()?;
+        labels.retain(|label| !beside.contains(label) && self.name.is_none_or(|name| name == label));
         let mut damaged = Vec::new();
         let mut pairs = Vec::new();
         for label in &labels {

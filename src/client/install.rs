@@ -96,6 +96,19 @@ impl Client {
         }
     }
 
+    /// A renewal's operation, installed under `to`; a PKCS#10 request that is out under the same name stays.
+    pub(in crate::client) fn install_beside_request(
+        &self,
+        to: Destination<'_>,
+        key: &dyn PrivateKey,
+        mut operation: Operation,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<Identity, Error> {
+        to.begin_as(&operation, &NewKey::Held(key), true)?;
+        self.complete_into(to, &mut operation, exchange, owner)
+    }
+
     fn install_new(
         &self,
         to: Destination<'_>,
@@ -154,21 +167,30 @@ impl Destination<'_> {
     ///
     /// Errors: [`Code::State`] if an earlier enrolment under this name is unfinished, or the operation is under way.
     pub fn begin(&self, operation: &Operation, key: &NewKey<'_>) -> Result<(), Error> {
+        self.begin_as(operation, key, false)
+    }
+
+    /// `may_go_beside`: a PKCS#10 request that is out for the same name, and its key, stay where they are.
+    fn begin_as(&self, operation: &Operation, key: &NewKey<'_>, may_go_beside: bool) -> Result<(), Error> {
         let Some(signer) = operation.request().new_key() else {
             return Err(Error::new(Code::InvalidArgument, "the operation is not about a new key: nothing to install"));
         };
         // In one turn of the lock: who looks at the same moment sees all of it, or nothing.
         let _hold = self.store.hold()?;
         self.check_unused(operation)?;
+        // A pending key without an operation or a request is left from a crash before anything was sent: nobody knows it.
+        self.remove_key_beside_request()?;
         if let Some(kept) = self.store.request_out(self.name)? {
             let is_this_one =
                 operation.request().certificate().and_then(|r| r.pkcs10()).is_some_and(|csr| *csr == kept);
             if is_this_one && same_public_key(kept.spki(), signer.spki()) {
                 return Ok(());
             }
-            return Err(self.request_is_out());
+            return match may_go_beside {
+                true => Ok(self.store.put_pending_key(&self.store.label_beside_request(self.name)?, key)?),
+                false => Err(self.request_is_out()),
+            };
         }
-        // A pending key without an operation or a request is left from a crash before anything was sent: nobody knows it.
         self.store.remove_pending_key(self.name)?;
         Ok(self.store.put_pending_key(self.name, key)?)
     }
@@ -184,6 +206,22 @@ impl Destination<'_> {
             return Err(self.request_is_out());
         }
         Ok(self.store.remove_pending_key(self.name)?)
+    }
+
+    /// Under which label the pending key of the saved operation waits: the identity's name, or where a request was out under that
+    /// when the operation began, one beside it.
+    fn key_label(&self) -> Result<String, Error> {
+        let beside = self.store.label_beside_request(self.name)?;
+        let is_there = self.store.pending_keys()?.contains(&beside);
+        Ok(if is_there { beside } else { self.name.to_owned() })
+    }
+
+    fn remove_key_beside_request(&self) -> Result<(), Error> {
+        let beside = self.store.label_beside_request(self.name)?;
+        if self.store.pending_keys()?.contains(&beside) {
+            self.store.remove_pending_key(&beside)?;
+        }
+        Ok(())
     }
 
     fn request_is_out(&self) -> Error {
@@ -237,7 +275,7 @@ impl Destination<'_> {
         }
         let signer = match key {
             Some(key) => key,
-            None => signer_of(self.store, &self.store.pending_key(self.name)?.key)?,
+            None => signer_of(self.store, &self.store.pending_key(&self.key_label()?)?.key)?,
         };
         Ok(Continued::Operation(Box::new(client.restore(signer, &saved)?)))
     }
@@ -263,8 +301,9 @@ impl Destination<'_> {
 
     /// Stages the certificate that is about to be accepted: what the CA considers confirmed is never lost.
     pub fn stage(&self, issued: &Issued, at: Time) -> Result<(), Error> {
+        let label = self.key_label()?;
         let new = NewIdentity {
-            key: NewKey::Pending(self.name),
+            key: NewKey::Pending(&label),
             certificate: &issued.certificate,
             chain: &issued.chain,
             purpose: self.purpose,
@@ -290,7 +329,7 @@ impl Destination<'_> {
 
     /// The operation failed: if nothing can come of it any more, it is given up.
     pub fn settle(&self, operation: &Operation, error: &Error) -> Result<(), Error> {
-        if is_final(operation, error) { abandon(*self) } else { Ok(()) }
+        if is_final(operation, error) { give_up(*self) } else { Ok(()) }
     }
 }
 
@@ -315,19 +354,26 @@ fn finished(to: Destination<'_>, saved: &[u8]) -> Result<Option<Identity>, Error
     if identity.certificate != certificate {
         return Ok(None);
     }
-    abandon(to)?;
+    give_up(to)?;
     Ok(Some(identity))
 }
 
-/// Gives an unfinished enrolment up: the saved operation, the staged generation and the pending key are removed. The
-/// identity in use is not touched.
+/// Gives an unfinished enrolment up: the saved operation, the staged generation and the pending key are removed, a PKCS#10 request
+/// that is out as well. The identity in use is not touched.
 pub fn abandon(to: Destination<'_>) -> Result<(), Error> {
+    give_up(to)?;
+    Ok(to.store.remove_pending_key(to.name)?)
+}
+
+/// Gives the saved operation up, with the staged generation and its own pending key: a request that is out beside it stays.
+pub(in crate::client) fn give_up(to: Destination<'_>) -> Result<(), Error> {
     if to.store.state(to.name)?.pending.is_some() {
         to.store.discard(to.name)?;
     }
+    // While the operation is there, its key is known for what it is.
+    let label = to.key_label()?;
     to.store.remove_operation(to.name)?;
-    to.store.remove_pending_key(to.name)?;
-    Ok(())
+    Ok(to.store.remove_pending_key(&label)?)
 }
 
 /// Whether nothing can come of the operation any more. A certificate that was issued but not confirmed stays staged, for

@@ -120,6 +120,14 @@ impl Store {
         Ok(request)
     }
 
+    /// The label of a key that waits while a PKCS#10 request is out under this name.
+    pub(crate) fn label_beside_request(&self, name: &str) -> Result<String, StoreError> {
+        check_name(name)?;
+        // Names are as long as labels may be: a digest keeps two that begin alike apart.
+        let mark = record::digest_hex(&*self.provider, &[name.as_bytes()])?;
+        Ok(format!("online-{}-{}", &mark[..16], &name[..name.len().min(40)]))
+    }
+
     /// Gives a pending key up. It is no error if there is none.
     pub fn remove_pending_key(&self, label: &str) -> Result<(), StoreError> {
         check_name(label)?;

@@ -123,6 +123,8 @@ SAMPLES = {
     ("*", "max_len"): "1000",
     ("devid_op_set_datagrams", "send"): "0",
     ("devid_op_set_datagrams", "receive"): "0",
+    ("devid_renewal_set_datagrams", "send"): "0",
+    ("devid_renewal_set_datagrams", "receive"): "0",
     ("*", "mend"): "0",
     ("devid_store_open_dir", "path"): "store_folder",
     ("*", "nonce"): "DEVID_NONCE_REQUIRED",

@@ -160,6 +160,42 @@ static void modem_destroy(void *user)
     ((struct modem *)user)->destroyed++;
 }
 
+/* A device that was enrolled so is renewed so. */
+static void a_program_carries_the_datagrams_of_renewals(const devid_config *config)
+{
+    devid_error *err = NULL;
+    devid_renewal *renewal;
+    devid_subject *subject;
+    devid_store *store;
+    struct modem modem = {0}, broken = {0};
+    uint32_t seconds = 0;
+    OK(devid_renewal_new(config, "router", "ldevid", &renewal, &err));
+    if (!devid_supports("coap")) {
+        FAILS(DEVID_E_UNSUPPORTED, devid_renewal_set_datagrams(renewal, modem_send, modem_receive, &modem, modem_destroy, &err));
+        CHECK(modem.destroyed == 1);
+        devid_renewal_free(renewal);
+        return;
+    }
+    OK(devid_subject_new(&subject, &err));
+    OK(devid_subject_set_name(subject, "CN=router-7", &err));
+    OK(devid_renewal_set_subject(renewal, subject, &err));
+    OK(devid_store_open_memory(NULL, &store, &err));
+    FAILS(DEVID_E_NULL, devid_renewal_set_datagrams(renewal, modem_send, NULL, &modem, modem_destroy, &err));
+    CHECK(modem.destroyed == 1);
+    OK(devid_renewal_set_datagrams(renewal, modem_send, modem_receive, &modem, modem_destroy, &err));
+    FAILS(DEVID_E_BUSY, devid_renewal_run(renewal, store, 1800000000, NULL, &seconds, &err));
+    CHECK(modem.sent == 1 && modem.received == 1 && seconds > 30);
+    broken.answer = -10042;
+    OK(devid_renewal_set_datagrams(renewal, modem_send, modem_receive, &broken, modem_destroy, &err));
+    CHECK(modem.destroyed == 2 && broken.destroyed == 0);
+    OK(devid_renewal_reset(renewal, store, &err));
+    FAILS(-10042, devid_renewal_run(renewal, store, 1800000000, NULL, &seconds, &err));
+    devid_subject_free(subject);
+    devid_renewal_free(renewal);
+    CHECK(broken.destroyed == 1);
+    devid_store_free(store);
+}
+
 static void a_program_carries_the_datagrams_of_coap(const char *folder)
 {
     devid_error *err = NULL;
@@ -189,6 +225,7 @@ static void a_program_carries_the_datagrams_of_coap(const char *folder)
     }
     devid_op_free(op);
     CHECK(!devid_supports("coap") || broken.destroyed == 1);
+    a_program_carries_the_datagrams_of_renewals(config);
     OK(devid_config_set_server(config, "http://ca.example/", &err));
     op = enrolment(config);
     CHECK(devid_op_set_datagrams(op, modem_send, modem_receive, &broken, modem_destroy, NULL) != DEVID_OK);

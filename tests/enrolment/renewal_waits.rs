@@ -8,12 +8,13 @@ use std::rc::Rc;
 use devid::asn1::cmp::{BodyType, InfoTypeAndValue, PkiMessage};
 use devid::asn1::oid;
 use devid::client::renewal::{Clock, Done, Report, Standing};
-use devid::client::{Config, Destination, Owner, Planner, Renewal, Step};
+use devid::client::{Config, Decision, Destination, Owner, Planner, Renewal, Step};
+use devid::cmp::{Issued, Operation};
 use devid::limits::Limits;
 use devid::store::{AnchorSet, NewIdentity, NewKey, Store};
 use devid::transport::{Exchange, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
 use devid::validation::KeyUsage;
-use devid::{Error, Time};
+use devid::{Code, Error, Time};
 
 use crate::certificates::{Builder, date, now, provider, time};
 use crate::mock_ca::{self, LIGHT_MAC, MockCa, REFERENCE, SECRET};
@@ -32,7 +33,7 @@ pub enum Odd {
     Off(i64),
 }
 
-const ODD: [Odd; 9] = [
+pub const ODD: [Odd; 9] = [
     Odd::Right,
     Odd::None,
     Odd::Of1970,
@@ -45,7 +46,7 @@ const ODD: [Odd; 9] = [
 ];
 
 impl Odd {
-    fn says(self, truth: Time) -> Option<Time> {
+    pub fn says(self, truth: Time) -> Option<Time> {
         match self {
             Odd::Right => Some(truth),
             Odd::None => None,
@@ -58,8 +59,27 @@ impl Odd {
     }
 }
 
+/// A function of the program that can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    Decision,
+    Checkpoint,
+    Wait,
+}
+
 /// Sleeps no longer than a moment.
-struct Sleeper;
+struct Sleeper {
+    fails: Option<(Own, Code)>,
+}
+
+impl Sleeper {
+    fn asked(&self, what: Own) -> Result<(), Error> {
+        match self.fails {
+            Some((own, code)) if own == what => Err(Error::new(code, "the program's own failure")),
+            _ => Ok(()),
+        }
+    }
+}
 
 impl Owner for Sleeper {
     fn now(&mut self) -> Time {
@@ -68,7 +88,15 @@ impl Owner for Sleeper {
 
     fn wait(&mut self, seconds: u32, _reason: &[String]) -> Result<(), Error> {
         assert!(seconds <= 30, "longer waits end the step");
-        Ok(())
+        self.asked(Own::Wait)
+    }
+
+    fn decide(&mut self, issued: &Issued) -> Result<Decision, Error> {
+        self.asked(Own::Decision).map(|()| Decision::by_policy(issued))
+    }
+
+    fn checkpoint(&mut self, _operation: &Operation) -> Result<(), Error> {
+        self.asked(Own::Checkpoint)
     }
 }
 
@@ -81,7 +109,7 @@ pub struct World {
     factory: Option<&'static str>,
     pub truth: Rc<Cell<Time>>,
     /// How far the CA's clock is off.
-    ca_off: Rc<Cell<i64>>,
+    pub ca_off: Rc<Cell<i64>>,
     /// Polls that are answered by "wait", each for this time.
     pub lets_wait: (u32, i64),
     /// Questions are answered at once, or not.
@@ -89,6 +117,8 @@ pub struct World {
     pub is_dead: bool,
     /// The user ends the exchange.
     pub is_cancelled: bool,
+    /// A function of the program fails.
+    pub fails: Option<(Own, Code)>,
     /// The answer to this is lost once, after the CA has acted.
     pub loses: Option<BodyType>,
     pub asked: Vec<(Time, BodyType)>,
@@ -168,6 +198,7 @@ impl World {
             lets_questions_wait: false,
             is_dead: false,
             is_cancelled: false,
+            fails: None,
             loses: None,
             asked: Vec::new(),
         }
@@ -186,7 +217,8 @@ impl World {
             subject: Some(&subject),
             new_key: None,
         };
-        let report = renewal.run_due(clock, self, &mut Sleeper).expect("device memory works");
+        let mut owner = Sleeper { fails: self.fails };
+        let report = renewal.run_due(clock, self, &mut owner).expect("device memory works");
         self.store = store;
         report
     }
@@ -200,7 +232,7 @@ impl World {
     }
 
     /// The most requests in 24 hours.
-    fn busiest_day(&self) -> usize {
+    pub fn busiest_day(&self) -> usize {
         let within = |from: Time| self.asked.iter().filter(|(at, _)| (0..DAY).contains(&at.since(from))).count();
         self.asked.iter().map(|(at, _)| within(*at)).max().unwrap_or(0)
     }

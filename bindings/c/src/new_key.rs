@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::args::Slot;
 use super::prelude::*;
+use super::run::ended_by_program;
 use devid_core::cmp::Signer;
 use devid_core::crypto::{KeyKind, PrivateKey};
 use devid_core::store::Store;
@@ -17,7 +18,7 @@ pub type devid_new_key = NewKey;
 pub struct NewKey(Option<Arc<dyn PrivateKey>>);
 
 /// Makes a new key for an identity. kind: what the key in use is, such as "P-256"; "" for the first one. place: takes the key by
-/// devid_new_key_set(). Return 0, or a number at or below -10000, which becomes the status of the call.
+/// devid_new_key_set(). Return 0; a number at or below -10000, which becomes the status of the call; or DEVID_E_CANCELLED.
 #[callback]
 pub type devid_new_key_fn = fn(kind: &str, place: &mut devid_new_key) -> i32;
 
@@ -65,10 +66,7 @@ fn made_by(make: devid_new_key_fn, user: &User, kind: Option<KeyKind>) -> Result
             let nothing = || Error::new(Code::State, "the function for new keys gave none");
             place.into_value().0.ok_or_else(nothing)
         }
-        number => {
-            let words = format!("the function for new keys returned {number}");
-            Err(Error::application(number.min(-10_000), words))
-        }
+        number => Err(ended_by_program("new keys", number)),
     }
 }
 

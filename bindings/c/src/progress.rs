@@ -3,6 +3,7 @@
 use super::args::{Slot, c_text};
 use super::operation::{DEVID_ACTION_ACCEPT, DEVID_ACTION_SEND, DEVID_ACTION_WAIT};
 use super::prelude::*;
+use super::run::ended_by_program;
 use devid_core::cmp::{Action, Operation};
 
 /// How an operation stands: lent for the time of a call of devid_checkpoint_fn, or made by devid_op_view().
@@ -21,8 +22,8 @@ pub struct View {
 }
 
 /// Is told where a running operation stands: before each message, each wait and each decision. view: lent for the call; the
-/// operation itself is in use meanwhile, and its getters answer nothing. Return 0, or a number at or below -10000 to end the run;
-/// the operation can go on later.
+/// operation itself is in use meanwhile, and its getters answer nothing. Return 0; or, to end the run, a number at or below -10000 or
+/// DEVID_E_CANCELLED; the operation can go on later.
 #[callback]
 pub type devid_checkpoint_fn = fn(view: &devid_view) -> i32;
 
@@ -34,10 +35,7 @@ impl Checkpoint {
         let Checkpoint(told, user) = self;
         match devid_checkpoint_fn(*told, user, &Slot::lent(View::of(operation))) {
             0 => Ok(()),
-            number => {
-                let words = format!("the function for checkpoints returned {number}");
-                Err(Error::application(number.min(-10_000), words))
-            }
+            number => Err(ended_by_program("checkpoints", number)),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::run::{Callbacks, Program, ProgramExchange, devid_exchange_fn};
 use devid_core::client::renewal::{Clock, Done, Plan, Planner, Renewal, Report, Step};
 use devid_core::client::{Config, Destination, Subject};
 use devid_core::store::Store;
+use devid_core::transport::Exchange;
 
 /// The renewal of one identity: rules, settings, and the last plan that was made.
 ///
@@ -27,6 +28,8 @@ pub struct RenewalHandle {
     factory: Option<String>,
     subject: Option<Subject>,
     pub(super) callbacks: Callbacks,
+    /// The way of the messages, where the program carries the datagrams.
+    pub(super) datagrams: Option<Box<dyn Exchange + Send + Sync>>,
     pub(super) new_keys: NewKeys,
     pub(super) plan: Option<Plan>,
     pub(super) abandoned: Option<CString>,
@@ -138,6 +141,7 @@ fn devid_renewal_new(config: &devid_config, name: &str, purpose: &str) -> Result
         factory: None,
         subject: None,
         callbacks: Callbacks::default(),
+        datagrams: None,
         new_keys: NewKeys::default(),
         plan: None,
         abandoned: None,
@@ -286,7 +290,11 @@ fn devid_renewal_run(
 ) -> Result<(), Error> {
     // If not even that can be planned, device memory is out of order: no hurry.
     out_seconds.set(renewal.planner.policy.first_retry_seconds);
-    let report = renewal.run(store, clock(now))?;
+    // Lent out: the run has the rest of the renewal.
+    let mut datagrams = renewal.datagrams.take();
+    let report = renewal.run(store, clock(now), datagrams.as_mut());
+    renewal.datagrams = datagrams;
+    let report = report?;
     out_seconds.set(report.wait_seconds);
     renewal.plan = Some(renewal.planner.plan(store, &renewal.name, report.learnt.or(clock(now)))?);
     renewal.abandoned = match &report.outcome {
@@ -417,7 +425,12 @@ fn devid_renewal_free(renewal: Owned<devid_renewal>) {
 }
 
 impl RenewalHandle {
-    fn run(&self, store: &Store, clock: Option<Time>) -> Result<Report, Error> {
+    fn run(
+        &self,
+        store: &Store,
+        clock: Option<Time>,
+        datagrams: Option<&mut Box<dyn Exchange + Send + Sync>>,
+    ) -> Result<Report, Error> {
         let make = || self.new_keys.make(store, &self.name);
         let renewal = Renewal {
             planner: &self.planner,
@@ -434,6 +447,9 @@ impl RenewalHandle {
         }
         if self.callbacks.exchange.is_some() {
             return renewal.run_due(clock, &mut ProgramExchange { callbacks: &self.callbacks }, &mut owner);
+        }
+        if let Some(datagrams) = datagrams {
+            return renewal.run_due(clock, &mut **datagrams, &mut owner);
         }
         #[cfg(feature = "http")]
         {

@@ -21,13 +21,13 @@ pub type devid_exchange_fn = fn(request: &[u8], reply: &mut devid_bytes) -> i32;
 
 /// Decides on the issued certificate, and is the place to install it. chain: the certificates above it. differences: where it
 /// is not what was asked for, one per line; "" if nowhere. *out_accept is 0 and refuses; write 1 to take the certificate.
-/// Return 0, or a number at or below -10000 to end the run without a decision.
+/// Return 0; or, to end the run without a decision, a number at or below -10000, or DEVID_E_CANCELLED if the program's user wants that.
 #[callback]
 pub type devid_decide_fn =
     fn(cert: &devid_cert, chain: &devid_cert_list, differences: &str, out_accept: &mut i32) -> i32;
 
-/// Waits so many seconds; a function that returns earlier has the rest slept by the library. Return 0, or a number at or below
-/// -10000 to end the run; the operation can go on later.
+/// Waits so many seconds; a function that returns earlier has the rest slept by the library. Return 0; or, to end the run, a number at
+/// or below -10000 or DEVID_E_CANCELLED; the operation can go on later.
 #[callback]
 pub type devid_wait_fn = fn(seconds: u32) -> i32;
 
@@ -189,7 +189,7 @@ impl Owner for Program<'_> {
                 left if left > 0.0 => sleep_within_reason(self.cancel, left as u32),
                 _ => Ok(()),
             },
-            number => Err(Error::application(number.min(-10_000), refused("wait", number))),
+            number => Err(ended_by_program("wait", number)),
         }
     }
 
@@ -207,7 +207,7 @@ impl Owner for Program<'_> {
         match (status, accept) {
             (0, 1) => Ok(Decision::Accept),
             (0, _) => Ok(Decision::Reject("refused by the program".to_owned())),
-            (number, _) => Err(Error::application(number.min(-10_000), refused("decide", number))),
+            (number, _) => Err(ended_by_program("decide", number)),
         }
     }
 
@@ -236,6 +236,11 @@ impl Owner for Program<'_> {
     }
 }
 
-fn refused(what: &str, number: i32) -> String {
-    format!("the function for {what} returned {number}")
+/// What a function of the program has answered besides 0: its own number, or that its user wants no more of it.
+pub(super) fn ended_by_program(what: &str, number: i32) -> Error {
+    let words = format!("the function for {what} returned {number}");
+    match number == Code::Cancelled.number() {
+        true => Error::new(Code::Cancelled, words),
+        false => Error::application(number.min(-10_000), words),
+    }
 }

@@ -254,14 +254,9 @@ fn devid_op_set_datagrams(
 ) -> Result<(), Error> {
     #[cfg(feature = "coap")]
     {
-        op.built_in = match (send, receive) {
-            (None, None) => None,
-            (Some(send), Some(receive)) => {
-                let datagrams = Box::new(ProgramDatagrams { send, receive, user });
-                Some(Box::new(op.session.client.coap_over(datagrams)?))
-            }
-            (None, _) => return Err(null("send")),
-            (_, None) => return Err(null("receive")),
+        op.built_in = match ProgramDatagrams::of(send, receive, user)? {
+            None => None,
+            Some(datagrams) => Some(Box::new(op.session.client.coap_over(datagrams)?)),
         };
         Ok(())
     }
@@ -272,12 +267,59 @@ fn devid_op_set_datagrams(
     }
 }
 
+/// The same for the messages of devid_renewal_run().
+///
+/// @param renewal  Made with settings whose server is a "coap" URL. Not NULL.
+/// @param send     NULL: the built-in socket. May be NULL.
+/// @param receive  NULL exactly if `send` is. May be NULL.
+/// @param user     Passed to all three. May be NULL.
+/// @param destroy  Called once, when the renewal is freed, other functions are set, or this call fails. May be NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the server is none of CoAP; DEVID_E_UNSUPPORTED if CoAP is not built in.
+#[export]
+fn devid_renewal_set_datagrams(
+    renewal: &mut devid_renewal,
+    send: Option<devid_send_datagram_fn>,
+    receive: Option<devid_receive_datagram_fn>,
+    user: User,
+) -> Result<(), Error> {
+    #[cfg(feature = "coap")]
+    {
+        renewal.datagrams = match ProgramDatagrams::of(send, receive, user)? {
+            None => None,
+            Some(datagrams) => Some(Box::new(renewal.config.coap_over(datagrams)?)),
+        };
+        Ok(())
+    }
+    #[cfg(not(feature = "coap"))]
+    {
+        let _ = (&*renewal, send, receive, user);
+        Err(Error::new(Code::Unsupported, "CoAP is not built in"))
+    }
+}
+
 /// The program's way for datagrams.
 #[cfg(feature = "coap")]
 struct ProgramDatagrams {
     send: devid_send_datagram_fn,
     receive: devid_receive_datagram_fn,
     user: User,
+}
+
+#[cfg(feature = "coap")]
+impl ProgramDatagrams {
+    /// Both functions, or none.
+    fn of(
+        send: Option<devid_send_datagram_fn>,
+        receive: Option<devid_receive_datagram_fn>,
+        user: User,
+    ) -> Result<Option<Box<Self>>, Error> {
+        match (send, receive) {
+            (None, None) => Ok(None),
+            (Some(send), Some(receive)) => Ok(Some(Box::new(ProgramDatagrams { send, receive, user }))),
+            (None, _) => Err(null("send")),
+            (_, None) => Err(null("receive")),
+        }
+    }
 }
 
 #[cfg(feature = "coap")]

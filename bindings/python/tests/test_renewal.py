@@ -6,7 +6,7 @@ import http.client
 import subprocess
 import time
 from pathlib import Path
-from typing import List
+from typing import List, Type
 
 import pytest
 
@@ -194,6 +194,31 @@ def test_a_program_looks_at_each_certificate_before_it_comes_into_use(devid_test
     renewal = keeper(ca, decide=lambda issued: True)
     renewal.reset(store)
     assert renewal.run(store, now).done is devid.Done.INSTALLED
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit, ValueError, MemoryError])
+def test_what_a_decision_raises_counts_as_no_failure_of_the_ca(
+    devid_testca: TestCa, tmp_path: Path, raised: Type[BaseException]
+) -> None:
+    """What its user ends goes on at once; a program that fails waits half a minute, and nothing is asked for twice."""
+    ca, store, now = devid_testca, factory(devid_testca, tmp_path), int(time.time())
+    failing = [raised]
+
+    def decide(_issued: devid.Issued) -> bool:
+        if failing:
+            raise failing.pop()
+        return True
+
+    renewal = keeper(ca, decide=decide)
+    with pytest.raises(raised):
+        renewal.run(store, now)
+    plan = renewal.due(store, now)
+    assert plan.attempts == 0, plan
+    at_once = not issubclass(raised, Exception)
+    assert (plan.step is not devid.Step.NOTHING) == at_once, plan
+    report = renewal.run(store, now if at_once else now + 60)
+    assert report.done is devid.Done.INSTALLED, report
+    assert ca.received().count("ir") == 1
 
 
 def test_a_renewal_travels_as_files(devid_testca: TestCa, tmp_path: Path) -> None:

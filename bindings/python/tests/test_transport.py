@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import time
 import urllib.parse
 from typing import Iterator, Optional
 
@@ -149,6 +150,11 @@ def test_program_carries_the_datagrams_of_coap() -> None:
 
             operation.set_datagrams(lambda datagram: modem.sendall(datagram), receive)
             assert operation.run().certificate.subject == "CN=router-7"
+
+            renewal, store = devid.Renewal(config, "router", subject="CN=router-7"), devid.Store.in_memory()
+            renewal.set_datagrams(lambda datagram: modem.sendall(datagram), receive)
+            report = renewal.run(store, int(time.time()))
+            assert report.done is devid.Done.INSTALLED, report
 
         def unplugged(_: bytes) -> None:
             raise ConnectionResetError("antenna")

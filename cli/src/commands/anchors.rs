@@ -78,7 +78,7 @@ fn sets(set: Set) -> &'static [AnchorSet] {
     }
 }
 
-fn word(set: AnchorSet) -> &'static str {
+pub fn word(set: AnchorSet) -> &'static str {
     match set {
         AnchorSet::Cmp => "answers",
         AnchorSet::Enrolment => "issued",

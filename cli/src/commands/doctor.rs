@@ -163,8 +163,18 @@ fn memory(device: &Device, findings: &mut Findings) {
 
 /// What stands still until somebody does something about it.
 fn unfinished(device: &Device, name: &str, findings: &mut Findings) {
-    if device.plan(name, device.clock()).is_ok_and(|plan| plan.is_request_out) {
-        let words = format!("{name}: a PKCS#10 request is out, and nothing is asked for online until it comes back");
+    let plan = device.plan(name, device.clock());
+    if plan.as_ref().is_ok_and(|plan| plan.is_copied) {
+        let words = format!("{name}: device memory was begun by another device (device.id): both have the same keys");
+        let mend = format!(
+            "devid store remove {name} --yes, then devid store reset {name} makes device memory this one's; after an exchange of the board the second is enough"
+        );
+        findings.add("memory.copied", Verdict::Error, words, Some(mend));
+    }
+    if plan.is_ok_and(|plan| plan.is_request_out) {
+        let words = format!(
+            "{name}: a PKCS#10 request is out, and nothing is asked for online until it comes back, or the identity in use nears its end"
+        );
         let mend = format!("devid import FILE, or devid store abandon {name}");
         findings.add("identity.request", Verdict::Warning, words, Some(mend));
     }

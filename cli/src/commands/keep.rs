@@ -172,6 +172,9 @@ fn after(
     document["exports"] = behind.exports;
     document["error"] = looked.failure.as_ref().map_or(Value::Null, Failure::json);
     document["given_up"] = why.map_or(Value::Null, error_json);
+    if document["copied"] == true {
+        output.say(&format!("{name}: device memory is a copy of another device's: devid doctor says what to do"));
+    }
     if document["alarm"] != "quiet" {
         hooks::run(&device.settings.hooks.alarm, "alarm", name, None, output);
     }

@@ -5,6 +5,7 @@ pub mod ca;
 pub mod config;
 pub mod doctor;
 pub mod export;
+pub mod factory_reset;
 pub mod help;
 pub mod hooks;
 pub mod init;

@@ -51,6 +51,9 @@ pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
     if plan.is_request_out {
         words.push(format!("a PKCS#10 request is out: devid import, or devid store abandon {name}"));
     }
+    if plan.is_copied {
+        words.push("device memory is a copy of another device's: the same keys are there".to_owned());
+    }
     let exports = device.exports(name).unwrap_or_default();
     for state in exports.iter().filter(|state| state.due.is_some() || state.is_program_due) {
         words.push(format!("the export for {} to {} is due", state.export.layout, state.export.folder.display()));

@@ -3,7 +3,7 @@
 use devid::client::abandon;
 use serde_json::json;
 
-use super::status;
+use super::{factory_reset, status};
 use crate::arguments::{Store, StoreAction};
 use crate::device::Device;
 use crate::failure::{Exit, Failure};
@@ -16,11 +16,12 @@ pub fn run(command: &Store, device: &Device, output: Output) -> Result<Exit, Fai
         | StoreAction::Abandon { name }
         | StoreAction::Reset { name }
         | StoreAction::Remove { name, .. } => Some(name),
-        StoreAction::List | StoreAction::Verify | StoreAction::Repair => None,
+        StoreAction::List | StoreAction::Verify | StoreAction::Repair | StoreAction::FactoryReset(_) => None,
     };
     // What somebody is at work on is not taken from under them.
     let _busy = changed.map(|name| device.busy(name, "devid store")).transpose()?;
     match &command.action {
+        StoreAction::FactoryReset(reset) => return factory_reset::run(reset, device, output),
         StoreAction::List => {
             let (identities, operations, keys) = (store.identities()?, store.operations()?, store.pending_keys()?);
             let mut lines: Vec<String> = identities.iter().map(|name| format!("identity {name}")).collect();

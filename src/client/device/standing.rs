@@ -102,6 +102,7 @@ impl Device {
             "pending": state.pending,
             "unfinished": is_unfinished,
             "request_out": plan.is_request_out,
+            "copied": plan.is_copied,
             "certificate": current.as_ref().map(|identity| certificate_json(&identity.certificate)),
             "renewal": {
                 "step": crate::words::as_written(&plan.step),

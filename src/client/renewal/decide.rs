@@ -248,8 +248,9 @@ pub struct Plan {
     pub attempts: u32,
     /// The CA refused so often that it is asked rarely from now on, and people are told: see [`Policy::max_refusals`].
     pub has_given_up: bool,
-    /// A PKCS#10 request is out; nothing is asked for online until its certificate is imported or it is abandoned. The alarm is
-    /// late from the moment on at which the renewal would be due.
+    /// A PKCS#10 request is out; nothing is asked for online until its certificate is imported or it is abandoned, unless the
+    /// identity in use nears its end ([`Alarm::Urgent`]): then both ways are open, and the request stays. The alarm is late from the
+    /// moment on at which the renewal would be due.
     pub is_request_out: bool,
     /// What was remembered about failures was damaged, and counts as nothing.
     pub is_memory_damaged: bool,
@@ -291,7 +292,7 @@ pub fn decide(policy: &Policy, seed: Seed, clock: Clock, facts: &Facts) -> Plan 
         clock,
     };
     let mut pauses = vec![LONGEST_PAUSE_SECONDS];
-    if facts.is_request_out && !facts.is_unfinished {
+    if facts.is_request_out && !facts.is_unfinished && !goes_beside_request(&plan) {
         plan.reason = Reason::RequestOut;
         // A request that was made and forgotten must not be the end of the identity.
         if renewal_at.is_some_and(|due| clock.about() >= Some(due)) {
@@ -321,6 +322,12 @@ pub fn decide(policy: &Policy, seed: Seed, clock: Clock, facts: &Facts) -> Plan 
         _ => 0,
     };
     plan
+}
+
+/// A PKCS#10 request that is out is somebody's way to the next certificate, and to the first one the only way that is known. But one
+/// that was forgotten must not be the end of an identity: near that, the online way is taken too, and the request stays.
+fn goes_beside_request(plan: &Plan) -> bool {
+    plan.standing != Standing::Absent && plan.alarm >= Alarm::Urgent
 }
 
 /// What is to be done about the identity as soon as no wait runs. Where one way failed, the next attempt takes another one
@@ -367,8 +374,8 @@ fn waits(plan: &Plan, facts: &Facts) -> (i64, Reason) {
         0.. if rest > after_attempt => (rest, Reason::Resting),
         wait if facts.waits > 0 && facts.is_unfinished => (wait, Reason::CaAsksToWait),
         wait if plan.has_given_up => (wait, Reason::GivenUp),
-        // The CA's time has said that nothing is due before.
-        wait if plan.attempts == 0 => (wait, Reason::NothingDue),
+        // The CA's time has said that nothing is due before. Where the clock tells that, a function of the program has failed.
+        wait if plan.attempts == 0 && !plan.clock.is_known() => (wait, Reason::NothingDue),
         wait => (wait, Reason::Retrying),
     }
 }

@@ -31,6 +31,15 @@ pub(super) enum Learnt {
     Nothing,
 }
 
+/// A time that was learnt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// It is this late.
+    pub now: Time,
+    /// What the answer itself said, which may be behind what was known before.
+    pub said: Time,
+}
+
 /// What is to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keep {

@@ -53,6 +53,7 @@ use crate::store::{AnchorSet, Identity, Store, StoreErrorKind};
 use crate::time::Time;
 use crate::validation::same_name;
 use decide::CLOSE_SECONDS;
+use learning::Told;
 use progress::{Mark, mark_of};
 
 /// PKIFailureInfo certRevoked (RFC 9810 section 5.2.3).
@@ -114,6 +115,26 @@ impl Planner {
         let mut scene = self.scene(store, name, Some(now))?;
         (scene.clock, scene.facts.is_time_in_question) = (Clock::Known(now), false);
         Ok(scene.plan(&self.policy))
+    }
+
+    /// By a time that an answer has told nothing is due for so many seconds; `None`: something is. Where the answer is behind what was
+    /// known before, what is left is left by its own time: nothing is due before it has got there, and until then it would say
+    /// the same again. A CA whose clock stands still or is set back again is not asked without end either.
+    fn rest_by_answer(&self, store: &Store, name: &str, told: Told) -> Result<Option<u32>, Error> {
+        let mut scene = self.scene(store, name, Some(told.now))?;
+        (scene.clock, scene.facts.is_time_in_question) = (Clock::Known(told.now), false);
+        let plan = scene.plan(&self.policy);
+        if plan.step != Step::Nothing {
+            return Ok(None);
+        }
+        let is_behind_by = match plan.reason {
+            Reason::NothingDue => told.now.since(told.said).max(0),
+            // A wait that runs is one of seconds, whatever the time is.
+            _ => 0,
+        };
+        let wait = plan.ask_again_seconds.saturating_add(u32::try_from(is_behind_by).unwrap_or(u32::MAX));
+        let left = scene.facts.validity.map(|(_, end)| end.since(told.said));
+        Ok(Some(wait.max(Policy::least_rest_seconds(left))))
     }
 
     /// The plan for who comes back after having waited as told. A clock that is wrong measures waits while it ticks; where it
@@ -338,6 +359,29 @@ impl Planner {
         let mut scene = self.scene(store, name, Some(clock))?;
         scene.progress.attempts = Attempts { last: Some(scene.booked()), wait_seconds, ..scene.progress.attempts };
         scene.progress.save(store, &*self.provider, name)
+    }
+
+    /// Remembers that an attempt ended by the program's own doing, which says nothing about the CA and counts as no failure. What its
+    /// user ends goes on whenever that user comes back; a function of the program that fails is called more and more rarely.
+    /// Returns the seconds to wait.
+    fn note_own(
+        &self,
+        store: &Store,
+        name: &str,
+        error: &Error,
+        clock: Option<Time>,
+        before: &Progress,
+    ) -> Result<u32, Error> {
+        self.take_back(store, name, before)?;
+        if error.code() == Code::Cancelled {
+            return Ok(1);
+        }
+        let mut scene = self.scene(store, name, clock)?;
+        let wait = self.policy.own_retry_seconds(before.attempts.wait_seconds);
+        let count = before.attempts.count;
+        scene.progress.attempts = Attempts { count, last: Some(scene.booked()), wait_seconds: wait };
+        scene.progress.save(store, &*self.provider, name)?;
+        Ok(wait)
     }
 
     /// Takes an attempt back that its own user has ended: it says nothing about the CA.

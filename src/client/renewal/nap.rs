@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use crate::client::run::{Decision, Event, Owner};
 use crate::cmp::{Issued, Operation, SignRequest};
-use crate::codes::Code;
+use crate::codes::{Class, Code};
 use crate::error::Error;
 use crate::time::Time;
 
@@ -15,6 +15,22 @@ pub(super) struct Napped {
     pub refused_seconds: Cell<Option<u32>>,
     /// The operation goes on with a credential that is not here.
     pub lacks_credential: Cell<bool>,
+    /// The owner itself has ended the step: its decision, its signature, its wait, its look at the operation failed.
+    pub has_owner_failed: Cell<bool>,
+}
+
+impl Napped {
+    /// Whether an error is the program's own, and says nothing about the CA.
+    pub fn is_own(&self, error: &Error) -> bool {
+        self.has_owner_failed.get() || matches!(error.class(), Class::Application) || error.code() == Code::Cancelled
+    }
+
+    fn noted<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        if outcome.is_err() {
+            self.has_owner_failed.set(true);
+        }
+        outcome
+    }
 }
 
 /// Lets the owner sleep through short waits only.
@@ -48,19 +64,19 @@ impl Owner for Napping<'_> {
                 format!("the CA asks to wait {seconds} s: the operation is saved"),
             ));
         }
-        self.owner.wait(seconds, reason)
+        self.napped.noted(self.owner.wait(seconds, reason))
     }
 
     fn decide(&mut self, issued: &Issued) -> Result<Decision, Error> {
-        self.owner.decide(issued)
+        self.napped.noted(self.owner.decide(issued))
     }
 
     fn sign(&mut self, request: &SignRequest) -> Result<Vec<u8>, Error> {
-        self.owner.sign(request)
+        self.napped.noted(self.owner.sign(request))
     }
 
     fn checkpoint(&mut self, operation: &Operation) -> Result<(), Error> {
-        self.owner.checkpoint(operation)
+        self.napped.noted(self.owner.checkpoint(operation))
     }
 
     fn finished(&mut self, operation: &Operation) {

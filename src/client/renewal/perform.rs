@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Planner;
 use super::clock::Timekeeper;
 use super::decide::{CLOSE_SECONDS, Clock, Plan, Step};
-use super::learning::{self, Learnt};
+use super::learning::{self, Learnt, Told};
 #[cfg(feature = "http")]
 use super::means::LazyHttp;
 use super::nap::{Napped, Napping};
@@ -13,9 +13,10 @@ use super::progress::Progress;
 use super::questions::not_learnt;
 use crate::asn1::x509::Certificate;
 use crate::client::bearers;
-use crate::client::install::Continued;
+use crate::client::install::{Continued, give_up};
 use crate::client::run::Owner;
-use crate::client::{Config, Destination, Subject, abandon};
+use crate::client::{Config, Destination, Subject};
+use crate::cmp::Signer;
 use crate::codes::{Class, Code};
 use crate::crypto::PrivateKey;
 use crate::error::Error;
@@ -115,12 +116,18 @@ impl Renewal<'_> {
             if !planner.begin_attempt(store, name, &plan.step, clock, &seen)? {
                 return self.somebody_is_at_work(plan, clock);
             }
-            let (outcome, said) = self.learn_time(plan.clock, clock, exchange, owner)?;
-            let Learnt::Time(now) = said else {
-                let error = outcome.err().unwrap_or_else(|| not_learnt(said));
-                return self.nothing_learnt(plan, error, clock, &seen);
+            let napped = Napped::default();
+            let (outcome, told) = self.learn_time(plan.clock, clock, exchange, owner, &napped)?;
+            let told = match told {
+                Ok(told) => told,
+                Err(what) => {
+                    let error = outcome.err().unwrap_or_else(|| not_learnt(what));
+                    let is_own = napped.is_own(&error);
+                    return self.nothing_learnt(plan, error, is_own, clock, &seen);
+                }
             };
-            learnt = Some(now);
+            let now = told.now;
+            learnt = Some(told);
             let then = planner.plan_by_answer(store, name, now)?;
             if then.step == Step::LearnTime {
                 return self.after_learning(plan, now, clock);
@@ -128,20 +135,20 @@ impl Renewal<'_> {
             planner.note_time_learnt(store, name, &plan)?;
             let then = planner.plan_by_answer(store, name, now)?;
             if then.step == Step::Nothing {
-                let wait_seconds = self.rest(now, clock)?;
-                return Ok(Report { plan, outcome: Ok(Done::TimeLearnt), learnt, wait_seconds });
+                let wait_seconds = self.rest(told, clock)?;
+                return Ok(Report { plan, outcome: Ok(Done::TimeLearnt), learnt: Some(now), wait_seconds });
             }
             plan = then;
             seen = planner.progress(store, name)?;
         }
         if plan.step == Step::Nothing {
             let wait_seconds = plan.ask_again_seconds;
-            return Ok(Report { plan, outcome: Ok(Done::Nothing), learnt, wait_seconds });
+            return Ok(Report { plan, outcome: Ok(Done::Nothing), learnt: None, wait_seconds });
         }
         // Waits are measured by the clock that is asked about them later: roots are asked about by the time alone.
         let book = match plan.step {
             Step::AskForRoot(_) => plan.clock.at_least(),
-            _ => clock.or(learnt),
+            _ => clock.or(learnt.map(|told| told.now)),
         };
         if !planner.begin_attempt(store, name, &plan.step, book, &seen)? {
             return self.somebody_is_at_work(plan, clock);
@@ -164,8 +171,8 @@ impl Renewal<'_> {
             // Best effort: what was achieved does not depend on it.
             let is_contradicted = self.heed(said, later).unwrap_or(false);
             let taken = learning::take_in(store, said, later, latest).unwrap_or(Learnt::Nothing);
-            if let (Learnt::Time(noted), true) = (taken, is_contradicted || !plan.clock.is_known()) {
-                learnt = Some(noted);
+            if let (Learnt::Time(now), true) = (taken, is_contradicted || !plan.clock.is_known()) {
+                learnt = Some(Told { now, said });
             }
         }
         let report = self.conclude(plan, outcome, &napped, learnt, later, &seen);
@@ -196,20 +203,27 @@ impl Renewal<'_> {
     }
 
     /// Nothing is due by the time that was learnt; how long. A clock that is not believed measures it.
-    fn rest(&self, learnt: Time, clock: Option<Time>) -> Result<u32, Error> {
+    fn rest(&self, told: Told, clock: Option<Time>) -> Result<u32, Error> {
         let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
-        let then = planner.plan_by_answer(store, name, learnt)?;
-        if let (Some(clock), Step::Nothing) = (clock, &then.step) {
-            planner.note_rest(store, name, then.ask_again_seconds, clock)?;
+        let Some(wait_seconds) = planner.rest_by_answer(store, name, told)? else { return Ok(1) };
+        if let Some(clock) = clock {
+            planner.note_rest(store, name, wait_seconds, clock)?;
         }
-        Ok(then.ask_again_seconds.max(1))
+        Ok(wait_seconds)
     }
 
-    fn nothing_learnt(&self, plan: Plan, error: Error, clock: Option<Time>, seen: &Progress) -> Result<Report, Error> {
+    fn nothing_learnt(
+        &self,
+        plan: Plan,
+        error: Error,
+        is_own: bool,
+        clock: Option<Time>,
+        seen: &Progress,
+    ) -> Result<Report, Error> {
         let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
-        let wait_seconds = match error.code() {
-            Code::Cancelled => planner.take_back(store, name, seen).map(|()| 1)?,
-            _ => planner.note_failure(store, name, &plan.step, &error, clock)?,
+        let wait_seconds = match is_own {
+            true => planner.note_own(store, name, &error, clock, seen)?,
+            false => planner.note_failure(store, name, &plan.step, &error, clock)?,
         };
         Ok(Report { plan, outcome: Err(error), learnt: None, wait_seconds })
     }
@@ -221,12 +235,13 @@ impl Renewal<'_> {
         plan: Plan,
         outcome: Result<Done, Error>,
         napped: &Napped,
-        learnt: Option<Time>,
+        told: Option<Told>,
         clock: Option<Time>,
         seen: &Progress,
     ) -> Result<Report, Error> {
         let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
         let is_about_identity = !matches!(plan.step, Step::AskForRoot(_));
+        let learnt = told.map(|told| told.now);
         let book = clock.or(learnt);
         let (outcome, wait_seconds) = match (outcome, napped.refused_seconds.get()) {
             (Err(_), Some(seconds)) if !is_about_identity => {
@@ -237,10 +252,10 @@ impl Renewal<'_> {
                 planner.note_in_vain(store, name, false)?;
                 (Ok(Done::Waiting), planner.note_waiting(store, name, seconds, book)?)
             }
-            // What its own user ends says nothing about the CA.
-            (Err(error), None) if error.code() == Code::Cancelled => {
-                planner.take_back(store, name, seen)?;
-                (Err(error), 1)
+            // What its own user ends, or what fails in the program, says nothing about the CA.
+            (Err(error), None) if napped.is_own(&error) => {
+                let wait = planner.note_own(store, name, &error, book, seen)?;
+                (Err(error), wait)
             }
             (Err(error), None) => self.after_failure(&plan, error, napped, book)?,
             (Ok(done), _) if is_about_identity => {
@@ -254,12 +269,12 @@ impl Renewal<'_> {
         };
         // Only what was given up leaves something to be done in the same moment: all else goes on later, or a program that
         // does as told could ask without end.
-        let wait_seconds = match (&outcome, learnt, clock) {
+        let wait_seconds = match (&outcome, told, clock.or(learnt)) {
             (Ok(Done::Abandoned(_)), ..) => wait_seconds,
-            (Ok(Done::Waiting), ..) if !is_about_identity && learnt.is_some() => wait_seconds.max(1),
-            (Ok(done), Some(learnt), _) if !matches!(done, Done::Waiting) => self.rest(learnt, clock)?,
-            (.., Some(now)) | (_, Some(now), None) => planner.plan(store, name, Some(now))?.ask_again_seconds.max(1),
-            (_, None, None) => wait_seconds.max(1),
+            (Ok(Done::Waiting), Some(_), _) if !is_about_identity => wait_seconds.max(1),
+            (Ok(done), Some(told), _) if !matches!(done, Done::Waiting) => self.rest(told, clock)?,
+            (.., Some(now)) => planner.plan(store, name, Some(now))?.ask_again_seconds.max(1),
+            (.., None) => wait_seconds.max(1),
         };
         Ok(Report { plan, outcome, learnt, wait_seconds })
     }
@@ -274,7 +289,7 @@ impl Renewal<'_> {
         let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
         let wait = planner.note_failure(store, name, &plan.step, &error, clock)?;
         if is_unknown_to_all(&plan.step, &error) {
-            abandon(self.to)?;
+            give_up(self.to)?;
         }
         if plan.step != Step::Resume {
             return Ok((Err(error), wait));
@@ -302,7 +317,7 @@ impl Renewal<'_> {
 
     /// Gives the unfinished operation up, not the count of what failed.
     fn give_up(&self, is_due_now: Option<&Plan>) -> Result<(), Error> {
-        abandon(self.to)?;
+        give_up(self.to)?;
         self.planner().note_abandoned(self.to.store, self.to.name, is_due_now)
     }
 
@@ -327,11 +342,15 @@ impl Renewal<'_> {
             Step::Enroll | Step::EnrollAgain => {
                 let client = self.factory_client(is_known)?;
                 let subject = self.subject()?;
-                client.enroll_into(self.to, &self.noted_key(keys)?, &subject, exchange, owner).map(installed)
+                let key = self.noted_key(keys)?;
+                let operation = client.enroll(Signer::Key(Arc::clone(&key)), &subject)?;
+                client.install_beside_request(self.to, &*key, operation, exchange, owner).map(installed)
             }
             Step::Update => {
                 let client = self.own_client(is_known)?;
-                client.renew_into(self.to, &self.noted_key(keys)?, exchange, owner).map(installed)
+                let key = self.noted_key(keys)?;
+                let operation = client.renew(Signer::Key(Arc::clone(&key)))?;
+                client.install_beside_request(self.to, &*key, operation, exchange, owner).map(installed)
             }
             Step::Resume => self.resume(plan, exchange, owner, napped).map(installed),
             Step::AskForRoot(anchor) => {

@@ -59,6 +59,8 @@ const MOST_HOPS: i64 = 64;
 const LONGEST_LIFETIME_SECONDS: i64 = 10_000 * 366 * 86_400;
 /// A device that gave up asks at least so often, in seconds.
 const LONGEST_RARE_SECONDS: i64 = 30 * 86_400;
+/// No two questions for the time need be further apart, in seconds.
+const LONGEST_LEAST_REST_SECONDS: i64 = 3600;
 /// No wait is shorter, in seconds.
 const SHORTEST_RETRY_SECONDS: i64 = 30;
 
@@ -159,6 +161,20 @@ impl Policy {
             wait = wait.min(left / 4);
         }
         u32::try_from(wait.max(SHORTEST_RETRY_SECONDS)).unwrap_or(u32::MAX)
+    }
+
+    /// A device without a clock that was told that nothing is due yet asks again after so many seconds at the earliest: a hundredth of
+    /// the time that its certificate has left, up to an hour. That much later is in time for whatever comes.
+    pub(super) fn least_rest_seconds(left_seconds: Option<i64>) -> u32 {
+        let Some(left) = left_seconds else { return 1 };
+        let least = (left / 100).max(SHORTEST_RETRY_SECONDS.min(left / 4));
+        u32::try_from(least.clamp(1, LONGEST_LEAST_REST_SECONDS)).expect("an hour")
+    }
+
+    /// Seconds to wait after a function of the program has failed, when the wait before was so long.
+    pub(super) fn own_retry_seconds(&self, before: u32) -> u32 {
+        let shortest = u32::try_from(SHORTEST_RETRY_SECONDS).expect("half a minute");
+        before.saturating_mul(2).clamp(shortest, self.longest_retry_seconds.max(shortest))
     }
 
     /// Seconds to wait after a refusal once the CA has refused so often that the device gave up: a share of the time that is

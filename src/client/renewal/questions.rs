@@ -3,7 +3,7 @@
 use super::anchor_of;
 use super::clock::Timekeeper;
 use super::decide::{Anchor, Clock, Standing};
-use super::learning::{self, Learnt};
+use super::learning::{self, Learnt, Told};
 use super::nap::{Napped, Napping};
 use super::perform::{Done, Renewal};
 use crate::client::Client;
@@ -70,7 +70,8 @@ impl Renewal<'_> {
         clock: Option<Time>,
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
-    ) -> Result<(Result<(), Error>, Learnt), Error> {
+        napped: &Napped,
+    ) -> Result<(Result<(), Error>, Result<Told, Learnt>), Error> {
         // Whoever stands under the anchors could say that it is another year.
         let asked = self.best_client(Standing::Unknown, false).and_then(|client| {
             let client = client.heeding_authority_alone();
@@ -79,15 +80,14 @@ impl Renewal<'_> {
         });
         let (client, mut operation) = match asked {
             Ok(asked) => asked,
-            Err(error) => return Ok((Err(error), Learnt::Nothing)),
+            Err(error) => return Ok((Err(error), Err(Learnt::Nothing))),
         };
         // A clock that says less than notBefore of the certificate in use is no lower bound worth anything.
         let bound = match known {
             Clock::Known(_) => Time::from_unix(0),
             other => other.at_least().unwrap_or(Time::from_unix(0)),
         };
-        let napped = Napped::default();
-        let mut napping = Napping::new(owner, self.planner.policy.longest_nap_seconds, &napped);
+        let mut napping = Napping::new(owner, self.planner.policy.longest_nap_seconds, napped);
         let mut keeper =
             Timekeeper::without_clock(&mut napping, bound).up_to(client.end_of_anchors()).hearing_earlier();
         let outcome = client.complete_over(&mut operation, exchange, &mut keeper);
@@ -95,10 +95,13 @@ impl Renewal<'_> {
         let said = keeper.learn(&outcome);
         // An answer that lets wait is as authentic as another one, and has the time: what it would say is not waited for.
         let outcome = if napped.refused_seconds.get().is_some() { Ok(()) } else { outcome };
-        let Some(said) = said else { return Ok((outcome, Learnt::Nothing)) };
+        let Some(said) = said else { return Ok((outcome, Err(Learnt::Nothing))) };
         self.heed(said, later)?;
         let learnt = learning::take_in(self.to.store, said, later, client.end_of_anchors())?;
-        Ok((outcome, learnt))
+        Ok(match learnt {
+            Learnt::Time(now) => (outcome, Ok(Told { now, said })),
+            other => (outcome, Err(other)),
+        })
     }
 
     /// The CA has turned the confirmation of the staged certificate down: it has had it before and its answer was lost, or it has given

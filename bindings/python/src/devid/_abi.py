@@ -746,6 +746,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_set_mutual_tls": (c_int32, (POINTER(devid_config), POINTER(POINTER(devid_error)))),
     "devid_config_set_coap": (c_int32, (POINTER(devid_config), c_uint32, c_uint32, c_int32, POINTER(POINTER(devid_error)))),
     "devid_op_set_datagrams": (c_int32, (POINTER(devid_op), devid_send_datagram_fn, devid_receive_datagram_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_datagrams": (c_int32, (POINTER(devid_renewal), devid_send_datagram_fn, devid_receive_datagram_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_op_enroll_further": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_saved_key": (c_int32, (c_char_p, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_op_output_name": (c_char_p, (POINTER(devid_op),)),

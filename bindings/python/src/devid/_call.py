@@ -92,7 +92,8 @@ def keep(exception: BaseException) -> int:
     if _frames.raised:
         if _frames.raised[-1] is None:
             _frames.raised[-1] = exception
-    return CALLBACK_FAILED
+    # KeyboardInterrupt, SystemExit: the user wants no more of it, and nothing has failed.
+    return CALLBACK_FAILED if isinstance(exception, Exception) else int(Code.CANCELLED)
 
 
 def _error(status: int, error: Any) -> BaseException:

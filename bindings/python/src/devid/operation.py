@@ -283,11 +283,9 @@ class Steps(Handle, Pauses):
 
         Blocks, repetitions and their times stay the library's business. What the two raise comes out of ``run``.
         """
-        for program in (send, receive):
-            if not callable(program):
-                raise TypeError(f"expected something to call, not {type(program).__name__}")
+        carried = datagrams(send, receive)
         with self._use() as operation:
-            call("devid_op_set_datagrams", operation, _SEND, _RECEIVE, TOKENS.put((send, receive)), DESTROY)
+            call("devid_op_set_datagrams", operation, *carried)
 
     def step(self, now: Moment) -> Action:
         """Moves on as far as it goes without its owner, and says what is to be done next.
@@ -708,3 +706,11 @@ _SEND = _abi.devid_send_datagram_fn(_on_send)
 _RECEIVE = _abi.devid_receive_datagram_fn(_on_receive)
 DECIDE = _abi.devid_decide_fn(_on_decide)
 WAIT = _abi.devid_wait_fn(_on_wait)
+
+
+def datagrams(send: SendDatagram, receive: ReceiveDatagram) -> Tuple[Any, Any, int, Any]:
+    """The two functions of a program, as C takes them."""
+    for program in (send, receive):
+        if not callable(program):
+            raise TypeError(f"expected something to call, not {type(program).__name__}")
+    return _SEND, _RECEIVE, TOKENS.put((send, receive)), DESTROY

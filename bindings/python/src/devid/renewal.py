@@ -43,8 +43,11 @@ from .operation import (
     Exchange,
     Operation,
     Pauses,
+    ReceiveDatagram,
+    SendDatagram,
     Wait,
     Watch,
+    datagrams,
 )
 from .config import Config, Subject
 from .errors import Error
@@ -297,6 +300,12 @@ class Renewal(Handle):
         place = None if folder is None else text(os.fspath(folder), "folder")
         with self._use() as renewal:
             call("devid_renewal_set_files", renewal, place, text(name, "name"))
+
+    def set_datagrams(self, send: SendDatagram, receive: ReceiveDatagram) -> None:
+        """Carries the datagrams to a ``coap`` server, instead of the built-in UDP socket: see :meth:`Steps.set_datagrams`."""
+        carried = datagrams(send, receive)
+        with self._use() as renewal:
+            call("devid_renewal_set_datagrams", renewal, *carried)
 
     def due(self, store: Store, now: Optional[Moment]) -> Plan:
         """Says what is due. Changes nothing. ``now`` is None if there is no clock."""
