@@ -2,11 +2,12 @@
 //!
 //! A CA that signs its answers with an ordinary certificate cannot be told from a neighbour on the way at the first meeting. At a
 //! later one it can: the neighbour would have had to be on the way both times. So who confirmed the first certificate is
-//! known, and whoever answers for an update an hour after it did so for the first time; until then the update waits with its
-//! certificate staged, and the identity in use stays in use.
+//! known, and whoever answers for an update an hour after it did so for the first time, where the CA's signers are of that
+//! kind; where nothing here says so, a week after. Until then the update waits with its certificate staged, and the identity in
+//! use stays in use.
 
 use crate::asn1::x509::Certificate;
-use crate::cmp::{KnownBearers, Operation};
+use crate::cmp::{Credential, KnownBearers, Operation};
 use crate::crypto::Provider;
 use crate::store::{Store, StoreError};
 use crate::time::Time;
@@ -18,8 +19,12 @@ const ENTRY_BYTES: usize = 32 + 8 + 4 + 1;
 /// Most signers that are remembered. Who was met least makes room: each costs its owner a certificate under the anchors and an
 /// operation of this device's.
 const MAX_ENTRIES: usize = 16;
-/// From the first meeting to the one that counts, in seconds.
+/// From the first meeting to the one that counts, in seconds, where a certificate has come into use by the word of a signer without
+/// authority before.
 const APART_SECONDS: i64 = 3600;
+/// The same where none has: then somebody with authority confirms, and is heard unless he is kept away all the time. A quarter of
+/// what is left of the certificate in use is enough.
+const LONG_APART_SECONDS: i64 = 7 * 86_400;
 /// How many meetings count as well, for devices without a clock. Waits between them are doubled each time.
 const ENOUGH_MEETINGS: u32 = 8;
 
@@ -34,8 +39,9 @@ struct Met {
 }
 
 impl Met {
-    fn is_known(&self, now: Time) -> bool {
-        self.has_confirmed || now.since(self.first) >= APART_SECONDS || self.meetings >= ENOUGH_MEETINGS
+    fn is_known(&self, now: Time, apart_seconds: i64) -> bool {
+        let is_counted = apart_seconds == APART_SECONDS && self.meetings >= ENOUGH_MEETINGS;
+        self.has_confirmed || now.since(self.first) >= apart_seconds || is_counted
     }
 
     fn read(entry: &[u8]) -> Option<Self> {
@@ -58,17 +64,31 @@ impl Met {
     }
 }
 
-/// Who is known by now. A record that is not there or cannot be read knows nobody: then an update takes an hour longer.
-pub(super) fn known(store: &Store, now: Time) -> KnownBearers {
+/// Who is known by now to this operation. A record that is not there or cannot be read knows nobody: then an update takes longer.
+pub(super) fn known(store: &Store, operation: &Operation, now: Time) -> KnownBearers {
     let record = store.blob(RECORD).ok();
     let all = record.as_deref().map(|bytes| read(bytes)).unwrap_or_default();
-    KnownBearers { keys: all.iter().filter(|met| met.is_known(now)).map(|met| met.key).collect(), alone: false }
+    let left_seconds = match &operation.context().credential {
+        Credential::Signature { certificate, .. } => certificate.not_after().since(now),
+        Credential::Mac { .. } | Credential::MutualTls { .. } => i64::MAX,
+    };
+    let apart = apart_seconds(&all, left_seconds);
+    KnownBearers { keys: all.iter().filter(|met| met.is_known(now, apart)).map(|met| met.key).collect(), alone: false }
 }
 
-/// Notes whom this run of the operation has met. `has_confirmed`: the certificate came into use.
-pub(super) fn note(store: &Store, operation: &Operation, has_confirmed: bool, now: Time) -> Result<(), StoreError> {
+/// From the first meeting to the one that counts.
+fn apart_seconds(all: &[Met], left_seconds: i64) -> i64 {
+    match all.iter().any(|met| met.has_confirmed) {
+        true => APART_SECONDS,
+        false => LONG_APART_SECONDS.min(left_seconds / 4).max(APART_SECONDS + 1),
+    }
+}
+
+/// Notes whom this run of the operation has met; `is_done`: it has come to its end. Where somebody with authority has answered,
+/// nobody else was needed.
+pub(super) fn note(store: &Store, operation: &Operation, is_done: bool, now: Time) -> Result<(), StoreError> {
     let Some(signer) = operation.met_bearer() else { return Ok(()) };
-    note_signer(store, &*operation.context().provider, signer, has_confirmed, now)
+    note_signer(store, &*operation.context().provider, signer, is_done, now)
 }
 
 fn note_signer(
@@ -119,7 +139,9 @@ mod tests {
     #[test]
     fn who_was_met_before_is_known_and_nobody_else() {
         let key = |n: u8| [n; 32];
-        let met = |record: &[u8], n: u8, now| read(record).iter().any(|met| met.key == key(n) && met.is_known(now));
+        let met = |record: &[u8], n: u8, now| {
+            read(record).iter().any(|met| met.key == key(n) && met.is_known(now, APART_SECONDS))
+        };
         let once = with(Vec::new(), key(1), false, NOON);
         assert!(!met(&once, 1, NOON.plus(APART_SECONDS - 1)));
         assert!(met(&once, 1, NOON.plus(APART_SECONDS)));
@@ -134,9 +156,24 @@ mod tests {
             assert_eq!(read(&record)[0].meetings, n);
         }
         assert!(met(&record, 1, NOON));
+        let met = &read(&record)[0];
+        assert!(
+            !met.is_known(NOON, LONG_APART_SECONDS) && met.is_known(NOON.plus(LONG_APART_SECONDS), LONG_APART_SECONDS)
+        );
         // A clock that was ahead.
         let ahead = with(Vec::new(), key(1), false, NOON.plus(1 << 30));
-        assert!(met(&with(read(&ahead), key(1), false, NOON), 1, NOON.plus(APART_SECONDS)));
+        let again = with(read(&ahead), key(1), false, NOON);
+        assert!(read(&again)[0].is_known(NOON.plus(APART_SECONDS), APART_SECONDS));
+    }
+
+    #[test]
+    fn where_nobody_without_authority_has_confirmed_it_takes_a_week_or_a_quarter_of_what_is_left() {
+        let bytes = |has_confirmed| with(Vec::new(), [1; 32], has_confirmed, NOON);
+        assert_eq!(apart_seconds(&read(&bytes(true)), i64::MAX), APART_SECONDS);
+        let none = read(&bytes(false));
+        assert_eq!(apart_seconds(&none, i64::MAX), LONG_APART_SECONDS);
+        assert_eq!(apart_seconds(&none, 86_400), 86_400 / 4);
+        assert_eq!(apart_seconds(&[], -1), APART_SECONDS + 1);
     }
 
     #[test]

@@ -344,6 +344,8 @@ impl Config {
             signer_revocation.clock_skew_seconds = self.clock_skew_seconds;
         }
         let mut tls = self.tls.clone();
+        // Nobody is trusted for being among them: what the device has of its own helps wherever a path is looked for.
+        tls.intermediates.extend(self.intermediates.iter().cloned());
         tls.clock_skew_seconds = self.clock_skew_seconds;
         let context = Context {
             cmp_anchors: self.cmp_anchors.clone(),

@@ -134,7 +134,8 @@ impl Client {
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
         operation.hold_until_valid();
-        operation.know_bearers(bearers::known(to.store, owner.now()));
+        let known = bearers::known(to.store, operation, owner.now());
+        operation.know_bearers(known);
         let mut installing = Installing { to, owner };
         let outcome = self.run_over(operation, exchange, &mut installing);
         // Best effort: without it the next update takes longer.

@@ -200,9 +200,11 @@ impl Operation {
         self.bearers = known;
     }
 
-    /// The signer without authority that has answered for the certificate since this operation was made or restored.
+    /// The signer without authority that has answered for the certificate since this operation was made or restored; `None`
+    /// too where somebody with authority has answered in this transaction.
     pub(crate) fn met_bearer(&self) -> Option<&Certificate> {
-        self.met_bearer.as_ref()
+        let has_authority = self.transaction.as_ref().is_some_and(|transaction| transaction.bound_signer.is_some());
+        self.met_bearer.as_ref().filter(|_| !has_authority)
     }
 
     /// The message under way, DER: what [`Action::Send`] brings, for who carries it later.

@@ -102,7 +102,7 @@ impl Operation {
 
     /// Whether the certificate was answered for by a signer without authority that is known from before.
     pub(crate) fn has_met_known_bearer(&self) -> bool {
-        self.met_bearer.as_ref().is_some_and(|signer| self.knows(signer))
+        self.met_bearer().is_some_and(|signer| self.knows(signer))
     }
 
     /// Has the certificate say that nobody with authority has confirmed it, where that is so.
@@ -185,7 +185,7 @@ fn brings_certificate(body: &PkiBody) -> bool {
 /// Why a confirmation is not taken.
 fn unknown_bearer(objection: &Error) -> Error {
     let words = format!(
-        "{}. Its confirmation of a key update counts once it has been met before, an hour ago or in an enrolment that was confirmed: \
+        "{}. Its confirmation of a key update counts once it has been met before: \
          until then the certificate in use stays in use",
         objection.message()
     );

@@ -122,6 +122,8 @@ const PATH_COST: u32 = 8;
 
 /// A signer, how many anchors count, what is left aside, and as of when.
 type SignerSearch = (Certificate, usize, Vec<Certificate>, CheckTime);
+/// Such a search and the path that it has found.
+type SignerPath = (SignerSearch, Result<Vec<Certificate>, String>);
 
 /// A signer, as of when where its certificate is over, and what was found.
 type Authorised = (Certificate, Option<Time>, Result<SignerChain, String>);
@@ -144,7 +146,7 @@ pub(super) struct StatusSearch<'a> {
     /// Signers whose own status is being looked for.
     in_progress: RefCell<Vec<Certificate>>,
     /// Paths of signers that were looked for, by what they were looked for with: they do not depend on who is in question.
-    signer_paths: RefCell<Vec<(SignerSearch, Result<Vec<Certificate>, String>)>>,
+    signer_paths: RefCell<Vec<SignerPath>>,
     /// Signers of CRLs found good or bad; with those whose certificate is over, as of when.
     authorised: RefCell<Vec<Authorised>>,
     /// The lists at hand, each once.

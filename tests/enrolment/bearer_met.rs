@@ -3,6 +3,7 @@
 
 use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 use devid::asn1::der::sequence;
+use devid::asn1::oid;
 use devid::client::Config;
 use devid::cmp::{ActionKind, Operation, Signer};
 use devid::validation::KeyUsage;
@@ -109,7 +110,11 @@ fn one_message_of_a_neighbour_does_not_shut_the_ca_out() {
 #[test]
 fn a_signer_that_nobody_has_met_confirms_an_update_an_hour_later() {
     for forgets in [true, false] {
-        let mut world = World::at_renewal(true);
+        let mut world = World::new(false);
+        world.ca.signer = Builder::leaf("Server").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&world.ca.issuing);
+        world.until_installed(Odd::Right, 0, "the first, confirmed by who brought it");
+        world.later(300 * crate::renewal::DAY);
+        world.asked.clear();
         // Once certConf was there, the CA knows the transaction no more; or it says pkiConf again.
         world.ca.confirms_once = forgets;
         let before = world.store.current("router").unwrap().certificate;
@@ -131,6 +136,35 @@ fn a_signer_that_nobody_has_met_confirms_an_update_an_hour_later() {
         let report = world.run(Some(world.truth.get()));
         assert!(matches!(report.outcome, Ok(devid::client::renewal::Done::Installed(_))), "{:?}", report.outcome);
     }
+}
+
+/// Where somebody with authority has confirmed until now, nobody else does for a week.
+#[test]
+fn a_signer_without_authority_waits_a_week_where_there_was_one_with_it() {
+    let mut world = World::at_renewal(true);
+    world.ca.confirms_once = false;
+    world.ca.signer = Builder::leaf("New server").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&world.ca.issuing);
+    let before = world.store.current("router").unwrap().certificate;
+    let begun = world.truth.get();
+    let mut wait = 0;
+    while world.truth.get().since(begun) + i64::from(wait) < 7 * crate::renewal::DAY {
+        world.later(i64::from(wait));
+        wait = world.run(Some(world.truth.get())).wait_seconds;
+        assert_eq!(world.store.current("router").unwrap().certificate, before);
+    }
+    world.until_installed(Odd::Right, 3 * crate::renewal::DAY, "after a week");
+
+    // The dark twin: the CA's own server is heard in between, and confirms at once.
+    let mut world = World::at_renewal(true);
+    (world.ca.confirms_once, world.ca.signer) = (false, Builder::leaf("neighbour").signed_by(&world.ca.issuing));
+    let report = world.run(Some(world.truth.get()));
+    is_not_confirmed(report.outcome.as_ref().unwrap_err());
+    world.ca.signer = Builder::leaf("CMP server")
+        .key_usage(&[KeyUsage::DigitalSignature])
+        .purposes(&[oid::KP_CMC_RA])
+        .signed_by(&world.ca.issuing);
+    world.later(i64::from(report.wait_seconds));
+    world.until_installed(Odd::Right, 0, "by who may");
 }
 
 /// The dark twin: the neighbour was there once, and the CA, which has heard nothing, has given the certificate up.

@@ -167,7 +167,17 @@ fn a_server_that_forgets_its_issuers_is_helped_out() {
     let mut bench = Bench::new(|_| TlsOptions { chain: Some(Vec::new()), ..TlsOptions::default() });
     assert!(bench.refusal().contains("the issuer CN=devid test issuing CA was not found"));
 
-    bench.config.intermediates = bench.ca.with(|ca| vec![certificate(&ca.issuing.certificate)]);
+    // What the client has for other paths helps here too; it makes nobody an anchor.
+    let mut config = Config::new();
+    (config.server_url, config.tls) = (Some(bench.tls.cmp_url()), bench.config.clone());
+    config.intermediates = bench.ca.with(|ca| vec![certificate(&ca.issuing.certificate)]);
+    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
+    config.enrolment_anchors = bench.config.anchors.clone();
+    assert_eq!(config.build().unwrap().http().unwrap().exchange(MESSAGE, &quick()).unwrap().status, Some(200));
+    config.tls.anchors = bench.ca.with(|ca| [certificate(&ca.supplier_root.certificate)].into_iter().collect());
+    assert!(config.build().unwrap().http().unwrap().exchange(MESSAGE, &quick()).is_err());
+
+    bench.config.intermediates = config.intermediates;
     bench.ask().unwrap();
 }
 

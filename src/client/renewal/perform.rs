@@ -395,7 +395,7 @@ impl Renewal<'_> {
             }
             // A CA whose signer says nothing of its office has had the confirmation, and says no pkiConf again.
             Err(error) if error.code() == Code::Unconfirmed && operation.has_met_known_bearer() => {
-                let known = bearers::known(self.to.store, owner.now());
+                let known = bearers::known(self.to.store, &operation, owner.now());
                 self.ask_with_staged(is_known, Some(known), exchange, owner)?.ok_or(error)
             }
             outcome => outcome,
