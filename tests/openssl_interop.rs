@@ -149,6 +149,10 @@ fn keys_written_here_are_read_by_openssl() {
         let sealed = devid::crypto::keys::encrypt_pkcs8(&*provider, &pkcs8, b"letmein", 2048).unwrap();
         bench.write("plain.der", &pkcs8);
         bench.write("sealed.pem", devid::asn1::pem::encode("ENCRYPTED PRIVATE KEY", &sealed).as_bytes());
+        let by_scrypt = devid::crypto::keys::encrypt_pkcs8_scrypt(&*provider, &pkcs8, b"letmein", 16_384).unwrap();
+        bench.write("scrypt.der", &by_scrypt);
+        bench.openssl("pkey -in scrypt.der -inform DER -passin pass:letmein -pubout -outform DER -out scrypt.spki");
+        assert_eq!(bench.read("scrypt.spki"), key.spki(), "{kind}");
         bench.openssl("pkey -in plain.der -inform DER -pubout -outform DER -out plain.spki");
         bench.openssl("pkey -in sealed.pem -passin pass:letmein -pubout -outform DER -out sealed.spki");
         assert_eq!(bench.read("plain.spki"), key.spki(), "{kind}");

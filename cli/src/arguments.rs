@@ -499,6 +499,9 @@ pub enum KeyAction {
         /// Source of a password that the file is encrypted under
         #[arg(long, value_name = "SOURCE")]
         password: Option<String>,
+        /// Derive from the password by scrypt instead of PBKDF2
+        #[arg(long, requires = "password")]
+        scrypt: bool,
     },
     /// Say what a key is; never the private half
     Show {
@@ -529,6 +532,9 @@ pub enum KeyAction {
         /// Source of the password that it is encrypted under from now on
         #[arg(long, value_name = "SOURCE")]
         new_password: Option<String>,
+        /// Derive from the new password by scrypt instead of PBKDF2
+        #[arg(long, requires = "new_password")]
+        scrypt: bool,
     },
 }
 

@@ -190,6 +190,7 @@ fn every_command_prints_what_the_schema_says() {
         &["key", "public", &path("key.pem")],
         &["key", "convert", &path("key.pem")],
         &["key", "convert", &path("key.pem"), "--output", &path("key2.pem")],
+        &["key", "convert", &path("key.pem"), "--new-password", &format!("file:{}", path("secret.txt")), "--scrypt"],
         &["key", "make", &path("key.pem")],
         &["-o", "ca.sever=x", "status"],
         &["-o", "ca.server=http://127.0.0.1:9/", "renew", "--now"],

@@ -36,6 +36,28 @@ devid_status devid_key_export_plain(const devid_key *key,
                                     devid_error **err);
 
 /**
+ * The same with scrypt (RFC 7914) in the place of PBKDF2: who guesses passwords needs memory too.
+ *
+ * @param key           Not NULL.
+ * @param password      Not NULL.
+ * @param password_len  Length of `password` in bytes; not 0.
+ * @param n             Cost, a power of two: so many KiB of memory, at most 65536; 0 means 16384, the most that OpenSSL reads by itself.
+ * @param form          DEVID_FORM_DER or DEVID_FORM_PEM.
+ * @param out_pkcs8     Receives the encrypted key; free with devid_bytes_free(). Not NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_UNSUPPORTED if the key cannot leave its home, or for another cost.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_key_export_scrypt(const devid_key *key,
+                                     const uint8_t *password,
+                                     size_t password_len,
+                                     uint32_t n,
+                                     int32_t form,
+                                     devid_bytes **out_pkcs8,
+                                     devid_error **err);
+
+/**
  * Opens what was encrypted for a key of one's own: CMS (RFC 5652) as devid_peer_encrypt() makes it.
  *
  * @param key       Not NULL.

@@ -77,6 +77,33 @@ pub fn encrypt_pkcs8(
     Ok(sequence(&[&algorithm, &element(0x04, &[&ciphertext])]))
 }
 
+/// The same with scrypt in the place of PBKDF2 (RFC 7914 section 7.1), r = 8 and p = 1: who guesses passwords needs memory too,
+/// 1 KiB for each of the `n`, a power of two. 16384 is what OpenSSL writes with `-scrypt`, and the most that it reads unless told otherwise.
+pub fn encrypt_pkcs8_scrypt(
+    provider: &dyn Provider,
+    pkcs8: &[u8],
+    password: &[u8],
+    n: u32,
+) -> Result<Vec<u8>, CryptoError> {
+    const BLOCK_SIZE: u32 = 8;
+    PrivateKeyInfo::from_der(pkcs8)?;
+    let mut salt = [0u8; 16];
+    provider.random(&mut salt)?;
+    let mut key = Zeroizing::new([0u8; 32]);
+    scrypt(provider, password, &salt, (n.into(), BLOCK_SIZE, 1), &mut *key)?;
+    let parameters = sequence(&[
+        &element(0x04, &[&salt]),
+        &der::encode(&n),
+        &der::encode(&BLOCK_SIZE),
+        &der::encode(&1u32),
+        // keyLength is not needed, and some read it: it says what the cipher says.
+        &der::encode(&32u32),
+    ]);
+    let derivation = sequence(&[&element(0x06, &[oid::SCRYPT.as_bytes()]), &parameters]);
+    let (algorithm, ciphertext) = pbes2_under(provider, pkcs8, &key, &derivation)?;
+    Ok(sequence(&[&algorithm, &element(0x04, &[&ciphertext])]))
+}
+
 /// PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC: the AlgorithmIdentifier, DER, and the ciphertext. The caller has
 /// bounded `iterations`.
 pub(crate) fn pbes2_encrypt(
@@ -85,19 +112,29 @@ pub(crate) fn pbes2_encrypt(
     password: &[u8],
     iterations: u32,
 ) -> Result<(Vec<u8>, Vec<u8>), CryptoError> {
-    let (mut salt, mut iv) = ([0u8; 16], [0u8; 16]);
+    let mut salt = [0u8; 16];
     provider.random(&mut salt)?;
-    provider.random(&mut iv)?;
     let mut key = Zeroizing::new([0u8; 32]);
     provider.pbkdf2(DigestAlgorithm::Sha256, password, &salt, iterations, &mut *key)?;
-    let ciphertext = provider.encrypt(CipherAlgorithm::AesCbc, &*key, &iv, &[], plaintext)?;
-
     let object = |found: Oid| element(0x06, &[found.as_bytes()]);
     let prf = sequence(&[&object(oid::HMAC_WITH_SHA256), &[0x05, 0x00]]);
     let parameters = sequence(&[&element(0x04, &[&salt]), &der::encode(&iterations), &prf]);
-    let derivation = sequence(&[&object(oid::PBKDF2), &parameters]);
+    pbes2_under(provider, plaintext, &key, &sequence(&[&object(oid::PBKDF2), &parameters]))
+}
+
+/// PBES2 with AES-256-CBC under a key that `derivation`, a keyDerivationFunc, tells how to derive.
+fn pbes2_under(
+    provider: &dyn Provider,
+    plaintext: &[u8],
+    key: &[u8; 32],
+    derivation: &[u8],
+) -> Result<(Vec<u8>, Vec<u8>), CryptoError> {
+    let mut iv = [0u8; 16];
+    provider.random(&mut iv)?;
+    let ciphertext = provider.encrypt(CipherAlgorithm::AesCbc, key, &iv, &[], plaintext)?;
+    let object = |found: Oid| element(0x06, &[found.as_bytes()]);
     let encryption = sequence(&[&object(oid::AES256_CBC), &element(0x04, &[&iv])]);
-    Ok((sequence(&[&object(oid::PBES2), &sequence(&[&derivation, &encryption])]), ciphertext))
+    Ok((sequence(&[&object(oid::PBES2), &sequence(&[derivation, &encryption])]), ciphertext))
 }
 
 /// Whether the certificate certifies this key.
@@ -335,6 +372,23 @@ mod tests {
             for n in 0..1000u32 {
                 assert_eq!(load(Some(&n.to_be_bytes())).unwrap_err(), CryptoError::WrongSecret);
             }
+        }
+    }
+
+    #[test]
+    fn a_key_under_scrypt_opens_with_its_password_and_no_other() {
+        let provider = default_provider();
+        let key = provider.generate_key(KeyKind::P256).unwrap();
+        let pkcs8 = key.to_pkcs8().unwrap();
+        let sealed = encrypt_pkcs8_scrypt(&*provider, &pkcs8, b"correct", 1024).unwrap();
+        let load = |password: Option<&[u8]>| load_private_key(&*provider, &sealed, password);
+        assert_eq!(load(Some(b"correct")).unwrap().spki(), key.spki());
+        assert_eq!(load(Some(b"wrong")).unwrap_err(), CryptoError::WrongSecret);
+        assert_eq!(load(None).unwrap_err(), CryptoError::NoSecret);
+        assert_ne!(encrypt_pkcs8_scrypt(&*provider, &pkcs8, b"correct", 1024).unwrap(), sealed, "salted");
+        // What nobody could read again is not written.
+        for n in [0, 1, 1000, 1 << 20] {
+            assert!(matches!(encrypt_pkcs8_scrypt(&*provider, &pkcs8, b"p", n), Err(CryptoError::Unsupported(_))));
         }
     }
 

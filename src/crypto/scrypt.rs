@@ -1,4 +1,4 @@
-//! scrypt (RFC 7914), for opening key files only; PBKDF2 comes from the provider.
+//! scrypt (RFC 7914), for key files; PBKDF2 comes from the provider.
 
 use zeroize::Zeroizing;
 

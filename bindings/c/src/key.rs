@@ -175,6 +175,25 @@ fn devid_key_export_encrypted(
     in_form(form, "ENCRYPTED PRIVATE KEY", &encrypted)
 }
 
+/// The same with scrypt (RFC 7914) in the place of PBKDF2: who guesses passwords needs memory too.
+///
+/// @param password      Not NULL.
+/// @param password_len  Length of `password` in bytes; not 0.
+/// @param n             Cost, a power of two: so many KiB of memory, at most 65536; 0 means 16384, the most that OpenSSL reads by itself.
+/// @param form          DEVID_FORM_DER or DEVID_FORM_PEM.
+/// @param out_pkcs8     Receives the encrypted key; free with devid_bytes_free(). Not NULL.
+/// @return DEVID_OK; DEVID_E_UNSUPPORTED if the key cannot leave its home, or for another cost.
+#[export]
+fn devid_key_export_scrypt(key: &devid_key, password: &[u8], n: u32, form: i32) -> Result<devid_bytes, Error> {
+    if password.is_empty() {
+        return Err(Error::new(Code::InvalidArgument, "an empty password protects nothing"));
+    }
+    let pkcs8 = key.at_hand()?.to_pkcs8().ok_or(CryptoError::KeyCannot("leave its home"))?;
+    let n = if n == 0 { 16_384 } else { n };
+    let encrypted = keys::encrypt_pkcs8_scrypt(&*default_provider(), &pkcs8, password, n)?;
+    in_form(form, "ENCRYPTED PRIVATE KEY", &encrypted)
+}
+
 /// Signs a message with a key of one's own.
 ///
 /// @param algorithm      As in devid_sign_fn. NULL means the key's usual one. May be NULL.

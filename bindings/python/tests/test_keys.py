@@ -41,13 +41,17 @@ def test_exported_key_comes_back_as_the_same_key() -> None:
 
 def test_encrypted_key_opens_with_its_password_alone() -> None:
     with devid.Key.generate() as key:
-        sealed = key.export_encrypted(b"letmein", iterations=2048)
-        assert b"ENCRYPTED PRIVATE KEY" in sealed
-        assert devid.Key.load(sealed, b"letmein").public_key == key.public_key
-        for wrong in (b"letmeout", None):
-            with pytest.raises(devid.CryptoError) as refused:
-                devid.Key.load(sealed, wrong)
-            assert refused.value.code == devid.Code.WRONG_SECRET and refused.value.name == "WRONG_SECRET"
+        by_pbkdf2 = key.export_encrypted(b"letmein", iterations=2048)
+        by_scrypt = key.export_encrypted(b"letmein", scrypt=1024)
+        for sealed in (by_pbkdf2, by_scrypt):
+            assert b"ENCRYPTED PRIVATE KEY" in sealed
+            assert devid.Key.load(sealed, b"letmein").public_key == key.public_key
+            for wrong in (b"letmeout", None):
+                with pytest.raises(devid.CryptoError) as refused:
+                    devid.Key.load(sealed, wrong)
+                assert refused.value.code == devid.Code.WRONG_SECRET and refused.value.name == "WRONG_SECRET"
+        with pytest.raises(devid.CryptoError):
+            key.export_encrypted(b"letmein", scrypt=1000)
 
 
 def test_bytearray_and_memoryview_are_taken_like_bytes() -> None:

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use devid::asn1::pem;
 use devid::client::device::Device;
-use devid::crypto::keys::{encrypt_pkcs8, load_private_key};
+use devid::crypto::keys::{encrypt_pkcs8, encrypt_pkcs8_scrypt, load_private_key};
 use devid::crypto::{DigestAlgorithm, KeyKind, PrivateKey, default_provider};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -20,11 +20,13 @@ use crate::settings::{Loaded, Source};
 
 /// PBKDF2's iterations for a key under a password.
 const ITERATIONS: u32 = 600_000;
+/// scrypt's N, in KiB of memory: what OpenSSL takes.
+const SCRYPT_COST: u32 = 16_384;
 
 pub fn run(command: &Key, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     let loaded = || arguments.load();
     match &command.action {
-        KeyAction::Make { place, kind, password } => {
+        KeyAction::Make { place, kind, password, scrypt } => {
             let wanted = KeyKind::from_name(kind).ok_or_else(|| {
                 Failure::usage(format!(
                     "--type {kind}: not a known key type (P-256, RSA-3072, Ed25519, ML-DSA-44, ...)"
@@ -34,7 +36,7 @@ pub fn run(command: &Key, arguments: &Arguments, output: Output) -> Result<Exit,
                 true => in_token(&loaded()?, place, Some(wanted))?,
                 false => {
                     let key = default_provider().generate_key(wanted)?;
-                    write(Path::new(place), &text_of(&*key, password.as_deref())?)?;
+                    write(Path::new(place), &text_of(&*key, password.as_deref(), *scrypt)?)?;
                     key
                 }
             };
@@ -48,12 +50,12 @@ pub fn run(command: &Key, arguments: &Arguments, output: Output) -> Result<Exit,
             let text = pem::encode("PUBLIC KEY", key.spki());
             output.result("key public", &text, json!({ "type": key.kind().to_string(), "pem": *text }));
         }
-        KeyAction::Convert { place, output: to, password, new_password } => {
+        KeyAction::Convert { place, output: to, password, new_password, scrypt } => {
             if is_uri(place) {
                 return Err(Failure::usage("a key in a token does not leave it"));
             }
             let key = open(arguments, place, password.as_deref())?;
-            let text = text_of(&*key, new_password.as_deref())?;
+            let text = text_of(&*key, new_password.as_deref(), *scrypt)?;
             match to {
                 Some(to) => {
                     write(to, &text)?;
@@ -92,13 +94,16 @@ fn secret(source: Option<&str>, what: &str) -> Result<Option<Zeroizing<Vec<u8>>>
 }
 
 /// PKCS#8 in PEM, under a password if one is given.
-fn text_of(key: &dyn PrivateKey, password: Option<&str>) -> Result<Zeroizing<String>, Failure> {
+fn text_of(key: &dyn PrivateKey, password: Option<&str>, by_scrypt: bool) -> Result<Zeroizing<String>, Failure> {
     let stays = || Failure::Own(Exit::Crypto, "the key does not leave its home".to_owned());
     let pkcs8 = key.to_pkcs8().ok_or_else(stays)?;
     Ok(match secret(password, "the new password")? {
         None => pem::encode("PRIVATE KEY", &pkcs8),
         Some(secret) => {
-            let sealed = encrypt_pkcs8(&*default_provider(), &pkcs8, &secret, ITERATIONS)?;
+            let sealed = match by_scrypt {
+                true => encrypt_pkcs8_scrypt(&*default_provider(), &pkcs8, &secret, SCRYPT_COST)?,
+                false => encrypt_pkcs8(&*default_provider(), &pkcs8, &secret, ITERATIONS)?,
+            };
             pem::encode("ENCRYPTED PRIVATE KEY", &sealed)
         }
     })

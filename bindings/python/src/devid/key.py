@@ -148,10 +148,18 @@ class Key(Handle):
         with self._use() as pointer:
             return bytes_of("devid_key_export_plain", pointer, _form(der))
 
-    def export_encrypted(self, password: SecretLike, *, iterations: int = 0, der: bool = False) -> bytes:
-        """The private key encrypted with a password (PBES2, AES-256); 0 iterations mean the library's default."""
+    def export_encrypted(
+        self, password: SecretLike, *, iterations: int = 0, scrypt: Optional[int] = None, der: bool = False
+    ) -> bytes:
+        """The private key encrypted with a password (PBES2, AES-256); 0 iterations mean the library's default.
+
+        ``scrypt`` takes that in the place of PBKDF2: its cost, a power of two, so many KiB of memory; 0 means
+        16384, the most that OpenSSL reads by itself.
+        """
         secret = secret_data(password, "password")
         with self._use() as pointer:
+            if scrypt is not None:
+                return bytes_of("devid_key_export_scrypt", pointer, secret, len(secret), scrypt, _form(der))
             return bytes_of("devid_key_export_encrypted", pointer, secret, len(secret), iterations, _form(der))
 
     def sign(self, message: BytesLike, algorithm: Optional[str] = None) -> bytes:
