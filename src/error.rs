@@ -77,7 +77,7 @@ pub struct Facts {
     pub(crate) refused: Option<Refused>,
 }
 
-/// Which check the protection of an answer did not pass.
+/// Which check the protection of an answer, or what it brought, did not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// No certificate that came or is known can be the signer's.
@@ -90,6 +90,8 @@ pub(crate) enum Refused {
     StatusUnknown,
     /// The MAC is another one.
     Mac,
+    /// A certificate is not valid yet, or not any more.
+    Validity,
 }
 
 impl Error {

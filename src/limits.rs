@@ -51,6 +51,8 @@ pub const MAX_CMS_RECIPIENTS: usize = 16;
 
 /// Most certificates read from one SignedData; exported bundles of trust anchors reach a few hundred.
 pub const MAX_CMS_CERTIFICATES: usize = 512;
+/// Certificates in a file of the owner's: all the roots of the world are some hundreds.
+pub const MAX_FILE_CERTIFICATES: usize = 4096;
 
 /// Largest revocation list accepted, in bytes: the decoder's own bound. A list of a million entries has 38 MB.
 pub const MAX_CRL_BYTES: usize = 0x0fff_ffff;

@@ -3,10 +3,14 @@
 
 #[path = "common/certificates.rs"]
 mod certificates;
+#[path = "offline/kinds.rs"]
+mod kinds;
 #[path = "common/left_out.rs"]
 mod left_out;
 #[path = "offline/pkcs12.rs"]
 mod pkcs12;
+#[path = "common/status.rs"]
+mod status;
 
 use std::path::PathBuf;
 use std::process::Command;

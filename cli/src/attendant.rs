@@ -43,12 +43,14 @@ pub struct Attendant<'a> {
     trace: Option<&'a mut Trace>,
     /// What the CA asked to wait, if it was not waited for.
     pub left_waiting: Option<u32>,
+    /// What is waited for is the time of a certificate that is confirmed.
+    is_confirmed: bool,
 }
 
 impl<'a> Attendant<'a> {
     /// Speaks as the command does.
     pub fn new(output: Output, no_wait: bool, trace: Option<&'a mut Trace>) -> Self {
-        Attendant { output, no_wait, trace, left_waiting: None }
+        Attendant { output, no_wait, trace, left_waiting: None, is_confirmed: false }
     }
 }
 
@@ -59,6 +61,7 @@ impl Owner for Attendant<'_> {
 
     fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error> {
         let said = match reason {
+            [words, ..] if self.is_confirmed => words.clone(),
             [] => "the CA asks to wait".to_owned(),
             words => format!("the CA asks to wait: {}", words.join("; ").escape_debug()),
         };
@@ -72,10 +75,9 @@ impl Owner for Attendant<'_> {
                 format!("{said}; the request is kept and goes on at the next call"),
             ));
         }
-        self.output
-            .say(&format!("{said}; next question in {}, Ctrl-C keeps the place", output::span(u64::from(seconds))));
+        self.output.say(&format!("{said}; next look in {}, Ctrl-C keeps the place", output::span(u64::from(seconds))));
         for left in (1..=seconds).rev() {
-            self.output.progress(&format!("next question in {}", output::span(u64::from(left))));
+            self.output.progress(&format!("next look in {}", output::span(u64::from(left))));
             if let Err(error) = sleep_unless(Some(cancel()), 1) {
                 self.output.end_progress();
                 return Err(error);
@@ -93,9 +95,14 @@ impl Owner for Attendant<'_> {
             self.output.say(&format!("  differs from the request: {difference}"));
         }
         for warning in issued.warnings() {
-            self.output.say(&format!("  the CA warns: {}", warning.escape_debug()));
+            self.output.say(&format!("  warning: {}", warning.escape_debug()));
         }
         devid::client::Unattended.decide(issued)
+    }
+
+    fn checkpoint(&mut self, operation: &devid::cmp::Operation) -> Result<(), Error> {
+        self.is_confirmed = operation.waits_for_validity();
+        Ok(())
     }
 
     fn observe(&mut self, event: Event<'_>) {

@@ -48,7 +48,10 @@ impl Exit {
         (Exit::Hook, "the identity is as it should be, but an export or a program run after it failed"),
         (Exit::Alarm, "status --check: a renewal is late, or there is no usable identity"),
         (Exit::NothingDue, "keep --exit-code: nothing was due"),
-        (Exit::Waiting, "the CA asks to wait; the request is kept and goes on at the next call"),
+        (
+            Exit::Waiting,
+            "the CA asks to wait, or its certificate is valid from later on: it is kept, and the next call goes on",
+        ),
         (Exit::Interrupted, "interrupted; the place is kept"),
     ];
 

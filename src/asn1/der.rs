@@ -273,7 +273,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn rest(&self) -> &'a [u8] {
+    pub(super) fn rest(&self) -> &'a [u8] {
         &self.bytes[self.position..]
     }
 
@@ -321,11 +321,13 @@ fn kind_of_text(text: &[u8]) -> &'static str {
     let is = |allowed: fn(&u8) -> bool| text.iter().all(|byte| allowed(byte) || byte.is_ascii_whitespace());
     if trimmed.is_empty() {
         "expected DER, found nothing but blanks"
+    } else if super::pem::is_pem(text) {
+        "expected DER, found PEM: what is read here is what stands between its BEGIN and END lines, decoded from base64"
     } else if trimmed.windows(11).any(|part| part == b"-----BEGIN ") {
         "expected DER, found text with a BEGIN line that does not stand at the beginning of a line of its own, or whose lines are \
          joined"
-    } else if is(u8::is_ascii_hexdigit) {
-        "expected DER, found text in hex"
+    } else if is_hex(text) {
+        "expected DER, found text in hex: xxd -r -p makes the file of it"
     } else if is(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte)) {
         "expected DER, found text in base64 without a BEGIN line"
     } else if trimmed.starts_with(b"<") {
@@ -335,6 +337,23 @@ fn kind_of_text(text: &[u8]) -> &'static str {
     } else {
         "expected DER, found text"
     }
+}
+
+/// Digits with what tools put between them (`30:82`, `0x30, 0x82`), or a dump with whole lines of them among words.
+fn is_hex(text: &[u8]) -> bool {
+    let is_all = |line: &[u8]| {
+        let mut digits = 0;
+        let groups = line.split(|byte| !byte.is_ascii_alphanumeric()).filter(|group| !group.is_empty());
+        for group in groups {
+            let group = group.strip_prefix(b"0x").or_else(|| group.strip_prefix(b"0X")).unwrap_or(group);
+            if !group.iter().all(u8::is_ascii_hexdigit) {
+                return 0;
+            }
+            digits += group.len();
+        }
+        digits
+    };
+    is_all(text) >= 6 || text.split(|byte| *byte == b'\n').any(|line| is_all(line) >= 32)
 }
 
 /// Tag, length of the header, length of the value, of the elements that certificates are made of: tag in one byte,

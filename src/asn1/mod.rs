@@ -5,6 +5,7 @@
 //! those, never over a re-encoding.
 
 pub mod ber;
+mod bundle;
 pub mod cmp;
 pub mod crl;
 mod crl_entry;
@@ -19,6 +20,7 @@ mod element;
 pub mod encrypted_key;
 pub mod fields;
 pub mod general_name;
+pub(crate) mod kind;
 pub mod name;
 mod name_text;
 pub mod object_identifier;
@@ -27,6 +29,7 @@ pub mod ocsp;
 pub mod oid;
 pub mod pem;
 pub mod pkcs10;
+pub(crate) mod pkcs7;
 pub mod pkcs8;
 pub mod serial;
 pub mod x509;

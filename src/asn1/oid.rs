@@ -148,6 +148,11 @@ pub const KP_CMC_CA: Oid = oid("1.3.6.1.5.5.7.3.27");
 pub const KP_CMC_RA: Oid = oid("1.3.6.1.5.5.7.3.28");
 pub const KP_CM_KGA: Oid = oid("1.3.6.1.5.5.7.3.32");
 
+// Keys inside a TPM, as OpenSSL's providers write them (Bottomley, TPM 2.0 Key Files).
+pub const TPM_LOADABLE_KEY: Oid = oid("2.23.133.10.1.3");
+pub const TPM_IMPORTABLE_KEY: Oid = oid("2.23.133.10.1.4");
+pub const TPM_SEALED_DATA: Oid = oid("2.23.133.10.1.5");
+
 // Names of hardware: RFC 4108 section 5.
 pub const ON_HARDWARE_MODULE_NAME: Oid = oid("1.3.6.1.5.5.7.8.4");
 

@@ -9,6 +9,7 @@ use super::crmf::TemplateExtension;
 use super::der::{Asn1Error, Cursor, element, sequence};
 use super::directory_string::is_printable;
 use super::fields::{assemble_signed, bit_string, read_oid, span_of};
+use super::kind::{Kind, explained, no_block};
 use super::name::{self, Name};
 use super::oid;
 use super::pem;
@@ -85,14 +86,18 @@ impl CertificationRequest {
     /// From DER, base64, or PEM with exactly one request (RFC 7468 section 7).
     pub fn from_bytes(input: &[u8]) -> Result<Self, Asn1Error> {
         if !pem::is_pem(input) {
-            return Self::from_der(&pem::without_armour(input));
+            let der = pem::without_armour(input);
+            return Self::from_der(&der).map_err(|error| explained(error, Kind::Request, &der));
         }
         let blocks = pem::parse(input)?;
         let mut requests =
             blocks.iter().filter(|b| matches!(b.label, "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST"));
         match (requests.next(), requests.next()) {
-            (Some(block), None) => Self::from_der(&block.decode()?).map_err(|error| block.place(error)),
-            (None, _) => Err(Asn1Error::pem("no CERTIFICATE REQUEST block")),
+            (Some(block), None) => {
+                let der = block.decode()?;
+                Self::from_der(&der).map_err(|error| block.place(explained(error, Kind::Request, &der)))
+            }
+            (None, _) => Err(no_block(Kind::Request, "CERTIFICATE REQUEST", &blocks)),
             (Some(_), Some(_)) => Err(Asn1Error::pem("more than one CERTIFICATE REQUEST block")),
         }
     }

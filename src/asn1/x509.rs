@@ -9,7 +9,7 @@ use ::der::{Decode, Tag};
 use super::der::{Asn1Error, Cursor, Tlv, context};
 pub use super::fields::{assemble_signed, bit_string, negated, read_oid, read_time, serial_text};
 pub(crate) use super::fields::{read_oid_content, span_of};
-use super::{name, oid::Oid};
+use super::{bundle, name, oid::Oid};
 use crate::limits;
 use crate::time::Time;
 pub use crate::words::hex;
@@ -161,31 +161,15 @@ impl Certificate {
         Ok(Certificate { der, spans, not_before, not_after, version, extensions, known: Arc::default() })
     }
 
-    /// Reads certificates from DER or base64 (one), PEM (any number of CERTIFICATE blocks; others are skipped, whatever is
-    /// in them).
+    /// Reads certificates: DER or base64 (one), PEM (any number of blocks; other blocks are skipped, whatever is in them), and PKCS#7, in
+    /// BER too. Doubles are left out, and so are certificates that cannot be read beside others that can.
     pub fn many_from_bytes(input: &[u8]) -> Result<Vec<Self>, Asn1Error> {
-        if !super::pem::is_pem(input) {
-            return Ok(vec![Self::from_der(&super::pem::without_armour(input))?]);
-        }
-        let blocks = super::pem::parse(input)?;
-        let mut certificates = Vec::new();
-        let mut unread = None;
-        for block in blocks.iter().filter(|block| block.is_certificate()) {
-            let read = block.decode_certificate().and_then(|der| Self::from_der(&der));
-            match read {
-                Ok(certificate) => certificates.push(certificate),
-                // A broken one does not spoil the others of a bundle.
-                Err(error) => drop(unread.get_or_insert_with(|| block.place(error))),
-            }
-        }
-        match (certificates.is_empty(), unread) {
-            (false, _) => Ok(certificates),
-            (true, Some(error)) => Err(error),
-            (true, None) => {
-                let found = super::pem::labels_of(&blocks);
-                Err(Asn1Error::pem(format!("no CERTIFICATE block; there is {found}")))
-            }
-        }
+        bundle::certificates(input, limits::MAX_FILE_CERTIFICATES, false)
+    }
+
+    /// The same of at most so many. `first_counts`: the first must be one that can be read.
+    pub(crate) fn up_to(input: &[u8], most: usize, first_counts: bool) -> Result<Vec<Self>, Asn1Error> {
+        bundle::certificates(input, most, first_counts)
     }
 
     /// The whole certificate as it came.

@@ -8,13 +8,11 @@ use zeroize::Zeroizing;
 
 use crate::asn1::crmf::CertTemplate;
 use crate::asn1::name::{self, Name};
-use crate::asn1::pem;
 use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
-use crate::asn1::{Asn1Error, Problem};
 use crate::cmp::{Acceptance, Difference, differences};
 use crate::cms::pkcs12::is_pkcs12;
-use crate::cms::{Pkcs12, Pkcs12Key, certificates_from_pkcs7};
+use crate::cms::{Pkcs12, Pkcs12Key};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, default_provider};
@@ -300,77 +298,13 @@ impl<'a> Import<'a> {
 ///
 /// Some CAs armour PKCS#7 as `CERTIFICATE`: what a block is, is told from its content.
 pub fn certificates_from_bytes(input: &[u8]) -> Result<Vec<Certificate>, Error> {
-    read_certificates(input, false)
+    Ok(Certificate::up_to(input, limits::MAX_CMS_CERTIFICATES, false)?)
 }
 
 /// The same of what a peer sent as its own. The first must be one that can be read: whose key the peer has proved to hold is told
 /// by the place, and another must not slip into it.
 pub fn sent_certificates(input: &[u8]) -> Result<Vec<Certificate>, Error> {
-    read_certificates(input, true)
-}
-
-fn read_certificates(input: &[u8], first_counts: bool) -> Result<Vec<Certificate>, Error> {
-    let mut found = Vec::new();
-    if !pem::is_pem(input) {
-        take(&pem::without_armour(input), &mut found)?;
-        return Ok(found);
-    }
-    const BUNDLES: [&str; 3] = ["PKCS7", "CMS", "PKCS #7 SIGNED DATA"];
-    let blocks = pem::parse(input)?;
-    let mut unread = None;
-    let mut bundles = 0;
-    for block in &blocks {
-        let read = if block.is_certificate() {
-            block.decode_certificate()
-        } else if BUNDLES.contains(&block.label) {
-            bundles += 1;
-            block.decode()
-        } else {
-            continue;
-        };
-        match read.and_then(|der| take(&der, &mut found)) {
-            Err(error) if matches!(error.problem, Problem::TooLarge { .. }) || (first_counts && found.is_empty()) => {
-                return Err(block.place(error).into());
-            }
-            Err(error) => drop(unread.get_or_insert_with(|| block.place(error))),
-            Ok(()) => {}
-        }
-    }
-    match (found.is_empty(), unread) {
-        (false, _) => Ok(found),
-        (true, Some(error)) => Err(error.into()),
-        (true, None) if bundles > 0 => Err(Error::new(Code::Pem, "the PKCS#7 block holds no certificate")),
-        (true, None) => {
-            let labels = pem::labels_of(&blocks);
-            let words = format!("neither a CERTIFICATE nor a PKCS7 block with certificates; there is {labels}");
-            Err(Error::new(Code::Pem, words))
-        }
-    }
-}
-
-fn take(der: &[u8], found: &mut Vec<Certificate>) -> Result<(), Asn1Error> {
-    let all = if is_content_info(der) { certificates_from_pkcs7(der)? } else { vec![Certificate::from_der(der)?] };
-    for certificate in all {
-        if !found.contains(&certificate) {
-            found.push(certificate);
-        }
-    }
-    let limit = limits::MAX_CMS_CERTIFICATES;
-    if found.len() > limit {
-        return Err(Asn1Error::too_large("PEM", "count of certificates", limit, found.len()));
-    }
-    Ok(())
-}
-
-/// A ContentInfo begins with its type; a certificate with its tbsCertificate. DER or BER.
-fn is_content_info(input: &[u8]) -> bool {
-    match input {
-        [0x30, 0x80, tag, ..] => *tag == 0x06,
-        [0x30, length, rest @ ..] => {
-            rest.get(usize::from(if *length < 0x80 { 0 } else { length & 0x7f })) == Some(&0x06)
-        }
-        _ => false,
-    }
+    Ok(Certificate::up_to(input, limits::MAX_CMS_CERTIFICATES, true)?)
 }
 
 fn certified<'c>(spki: &[u8], certificates: &'c [Certificate]) -> impl Iterator<Item = &'c Certificate> {

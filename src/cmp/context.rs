@@ -154,7 +154,7 @@ impl Context {
     }
 
     /// Refuses settings that contradict themselves, before anything is sent.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         match &self.credential {
             Credential::Signature { signer, certificate, algorithm, .. } => {
                 if !same_public_key(signer.spki(), certificate.spki()) {

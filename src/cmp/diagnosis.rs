@@ -157,7 +157,7 @@ const HINTS: &[Rule] = &[
     ),
     (
         |c| c.is(Code::MessageTime),
-        "one of the clocks is wrong; a device without a reliable clock sets the time window off",
+        "one of the clocks is wrong: the CA's, or the device's; message_time_window_seconds (devid_config_set_time_window, ca.time-window) sets how far they may be apart, and off for a device without a reliable clock (device.clock = \"none\")",
     ),
     (
         |c| c.is(Code::MacParameters) && c.error.message().contains("the limit is"),

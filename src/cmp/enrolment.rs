@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::credential::Credential;
 use super::diagnosis::diagnose;
-use super::issued::{self, Issued};
+use super::issued::{self, Clocks, Issued};
 use super::keygen::open_generated_key;
 use super::operation::Operation;
 use super::possession;
@@ -231,17 +231,11 @@ impl Operation {
         let told = helpers.iter().filter(|root| self.context.is_told_root(root));
         let trusted: Vec<Certificate> = trusted.iter().chain(told).cloned().collect();
         let request = self.certificate_request();
-        // The answer is authentic, so its messageTime is the CA's clock: what it has just made is not judged earlier. A clock that is
-        // so far ahead that nothing would be valid any more is wrong, and says nothing about when things end.
-        let theirs = came.message_time.map_or(now, |theirs| theirs.max(now));
+        let clocks = Clocks { own: self.owners_clock(now), theirs: came.message_time.unwrap_or(now) };
         let check = |at| issued::check_issued(&self.context, request, &certificate, &helpers, &trusted, at);
-        let (checked, now) = match check(theirs) {
-            Err(late) if theirs > now => match check(now) {
-                Ok(chain) => (Ok(chain), now),
-                Err(_) => (Err(late), theirs),
-            },
-            checked => (checked, theirs),
-        };
+        let (checked, now) = clocks.judge(check);
+        let skew = self.context.clock_skew_seconds;
+        let checked = checked.map_err(|error| clocks.explain(error, skew));
         let checked = checked.or_else(|error| self.adopted(&certificate, &helpers, came.extra_certs, now).ok_or(error));
         let checked = checked.and_then(|chain| {
             let key = self.generated_key(private_key.as_deref(), &certificate, &chain, came, now)?;
@@ -271,7 +265,7 @@ impl Operation {
             begins: None,
             unproven: None,
         };
-        issued.begins = issued.begins_later(&self.context, now);
+        issued.begins = issued.begins_later(&self.context, clocks.later());
         issued.compare(&self.context, self.certificate_request());
         self.issued = Some(issued);
         self.state = match refused {
@@ -292,7 +286,7 @@ impl Operation {
         let (request, certificate) = (self.certificate_request(), &issued.certificate);
         match issued::check_issued(&context, request, certificate, &issued.chain, &trusted, now) {
             Ok(chain) => {
-                let begins = issued.begins_later(&context, now);
+                let begins = issued.begins_later(&context, self.later_clock(now));
                 let issued = self.issued.as_mut().expect("it is there");
                 (issued.chain, issued.begins) = (chain, begins);
                 Ok(())
@@ -390,7 +384,8 @@ impl Operation {
     /// The certificate is the device's now. If it begins later and is to come into use by this operation, its time is waited
     /// for.
     pub(super) fn confirmed(&mut self, now: Time) {
-        let begins = self.issued.as_ref().and_then(|issued| issued.begins_later(&self.context, now));
+        let later = self.later_clock(now);
+        let begins = self.issued.as_ref().and_then(|issued| issued.begins_later(&self.context, later));
         self.state = match begins.filter(|_| self.holds_until_valid) {
             Some(begins) => {
                 let reason = self.issued.iter().map(Issued::valid_from_words).collect();

@@ -7,12 +7,13 @@ use super::context::Context;
 use super::credential::Credential;
 use super::proof::RequestedKey;
 use super::request::{CertificateRequest, RequestKind};
+use super::signer_authorisation::can_protect;
 use crate::asn1::cmp::{PkiStatus, PkiStatusInfo};
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, KeyKind, PrivateKey, SignatureAlgorithm};
-use crate::error::{Error, Rule};
+use crate::error::{Error, Refused, Rule};
 use crate::time::Time;
 use crate::validation::{RevocationMode, RevocationPolicy, RevocationScope, StatusSources, TrustAnchors, validate};
 
@@ -41,7 +42,7 @@ pub struct Issued {
     /// generation authority. In clear in memory only; it is not part of a saved operation.
     pub private_key: Option<Arc<dyn PrivateKey>>,
     pub(super) cert_req_id: i64,
-    /// Uses of the certificate that is updated which this one lacks.
+    /// Uses that this certificate lacks: those of the one that is updated, and to renew itself. In words.
     pub(super) lost_uses: Vec<String>,
     /// Why the settings' policy does not take it.
     pub(super) objection: Option<Error>,
@@ -52,8 +53,8 @@ pub struct Issued {
 }
 
 impl Issued {
-    /// What its owner should know although it was issued: what the CA says (see [`PkiStatusInfo::warnings`]), and what the
-    /// certificate that was updated could be used for and this one cannot.
+    /// What its owner should know although it was issued: what the CA says (see [`PkiStatusInfo::warnings`]), what the
+    /// certificate that was updated could be used for and this one cannot, and that it cannot renew itself.
     pub fn warnings(&self) -> Vec<String> {
         let begins = self.begins.map(|begins| format!("the certificate is valid from {begins} on, not yet now"));
         let words = self.lost_uses.iter().cloned().chain(begins).chain(self.unproven.clone());
@@ -86,6 +87,58 @@ impl Issued {
             }
             _ => Vec::new(),
         };
+        if !context.tolerance.signer_key_usage && !can_protect(&self.certificate) {
+            self.lost_uses.push(CANNOT_RENEW.to_owned());
+        }
+    }
+}
+
+/// RFC 9483 section 4.1.3: a key update is signed with the certificate that is updated; section 3.2: whose keyUsage has digitalSignature.
+const CANNOT_RENEW: &str = "the certificate's keyUsage has no digitalSignature: it cannot sign its own renewal (kur), so the credential of the first enrolment is needed again before it ends";
+
+/// The two clocks that a certificate is judged by when it comes: the device's, and the CA's as its authentic answer says. Either may
+/// be wrong. What has begun by one of them has begun, or a clock that is behind would hold back what is good; what lasts by one of
+/// them lasts, or one that is ahead would throw away what can be had only once.
+#[derive(Clone, Copy)]
+pub(super) struct Clocks {
+    pub own: Time,
+    pub theirs: Time,
+}
+
+impl Clocks {
+    pub fn later(&self) -> Time {
+        self.own.max(self.theirs)
+    }
+
+    /// Judges by the later clock, and if that does not take it by the other one. Answers by which; an error is the first one's.
+    pub fn judge<T>(&self, check: impl Fn(Time) -> Result<T, Error>) -> (Result<T, Error>, Time) {
+        let (later, earlier) = (self.later(), self.own.min(self.theirs));
+        match check(later) {
+            Err(error) if earlier < later => match check(earlier) {
+                Ok(good) => (Ok(good), earlier),
+                Err(_) => (Err(error), later),
+            },
+            checked => (checked, later),
+        }
+    }
+
+    /// Says whose clock says what, where they are further apart than they may be; and what that means for a certificate that is
+    /// valid by neither.
+    pub fn explain(&self, error: Error, skew_seconds: u32) -> Error {
+        let off = self.theirs.since(self.own);
+        if error.facts().refused != Some(Refused::Validity) || off.unsigned_abs() <= u64::from(skew_seconds) {
+            return error;
+        }
+        let words = format!("the device's clock says {}, the CA's messageTime {}", self.own, self.theirs);
+        let hint = match off > 0 {
+            true => {
+                "one of the clocks is wrong, and the certificate is valid by neither: the CA's is ahead of the device's"
+            }
+            false => {
+                "one of the clocks is wrong, and the certificate is valid by neither: the CA's is behind the device's"
+            }
+        };
+        error.followed_by(&words).with(|facts| facts.hint = Some(hint))
     }
 }
 
@@ -128,7 +181,11 @@ pub(super) fn check_issued(
                 other => hint_for(other),
             };
             let refused = Error::new(Code::WrongCertificate, words).breaks(ISSUED);
-            Err(refused.with(|facts| facts.hint = hint))
+            let is_about_time = matches!(cause.code(), Code::NotYetValid | Code::Expired);
+            Err(refused.with(|facts| {
+                facts.hint = hint;
+                facts.refused = is_about_time.then_some(Refused::Validity);
+            }))
         }
     }
 }
@@ -170,7 +227,7 @@ fn hint_for(cause: Code) -> Option<&'static str> {
             "the certificate's root is not among the enrolment anchors, which are a set of their own besides the CMP anchors; or an issuing certificate is missing (intermediates)",
         ),
         Code::NotYetValid => Some(
-            "the CA's clock is ahead of the device's by more than clock_skew_seconds, which may be set higher; or the device's clock is slow",
+            "the device's clock is slow; or the CA makes certificates for later than its own answer says it is (clock_skew_seconds may be set higher)",
         ),
         Code::Expired => {
             Some("the device's clock is fast, or a certificate above the issued one has expired at the CA")

@@ -86,4 +86,5 @@ pub use revoke::Revoked;
 pub use saved::{SavedCredential, SavedOperation, SavedState};
 pub use signer::Signer;
 pub use signer_authorisation::SignerAuthorisation;
+pub(crate) use signer_authorisation::can_protect;
 pub use tolerance::Tolerance;

@@ -134,7 +134,9 @@ impl Operation {
             State::Sent { output, under_way, .. } => Action::Send { message: output, body: under_way.body },
             State::Waiting { until, seconds, reason, .. } => {
                 // By the clock of the owner, who compares it with that.
-                Action::Wait { until: until.plus(-self.clock_off_seconds()), seconds: *seconds, reason }
+                let off = self.clock_off_seconds();
+                let off = if self.waits_for_validity() { off.max(0) } else { off };
+                Action::Wait { until: until.plus(-off), seconds: *seconds, reason }
             }
             State::SignPossession { .. } | State::SignMessage { .. } => Action::Sign(self.to_sign()?),
             State::Deciding => Action::Accept(self.issued.as_ref()?),
@@ -230,13 +232,24 @@ impl Operation {
     }
 
     /// Whether the certificate is here and confirmed, and only its notBefore is waited for.
-    pub(crate) fn waits_for_validity(&self) -> bool {
+    pub fn waits_for_validity(&self) -> bool {
         matches!(&self.state, State::Waiting { under_way, .. } if under_way.phase == Phase::Validity)
     }
 
     /// The present, once an authentic answer has shown that the owner's clock is wrong and is followed.
     fn corrected(&self, now: Time) -> Time {
         now.plus(self.clock_off_seconds())
+    }
+
+    /// The owner's clock, of a present that was [corrected](Operation::corrected).
+    pub(super) fn owners_clock(&self, now: Time) -> Time {
+        now.plus(-self.clock_off_seconds())
+    }
+
+    /// The later one of the two clocks that may be right: the owner's, and the peer's where that is followed. By it certificates
+    /// begin: neither of the two holds back what is valid by the other.
+    pub(super) fn later_clock(&self, now: Time) -> Time {
+        now.max(self.owners_clock(now))
     }
 
     pub(super) fn clock_off_seconds(&self) -> i64 {
@@ -384,6 +397,7 @@ impl Operation {
     /// One transition.
     fn advance(&mut self, now: Time) -> Result<Next, Halt> {
         self.check_total_time(now)?;
+        let later = self.later_clock(now);
         if std::mem::take(&mut self.is_restored) {
             self.judge_restored(now)?;
         }
@@ -405,7 +419,7 @@ impl Operation {
                 }
             },
             State::Waiting { until, seconds, reason, under_way } => {
-                let left = until.since(now);
+                let left = until.since(if under_way.phase == Phase::Validity { later } else { now });
                 if left > 0 {
                     *seconds = u32::try_from(left).unwrap_or(u32::MAX);
                     return Ok(Next::Ask);

@@ -7,6 +7,8 @@ use ::der::Tag;
 
 use super::credential::Credential;
 use super::saved_form::{check_version, opened, read_octets};
+use super::snapshot::read_under_way;
+use super::state::Phase;
 use crate::asn1::cmp::BodyType;
 use crate::asn1::der::{Cursor, element, encode, sequence};
 use crate::codes::Code;
@@ -118,6 +120,8 @@ pub struct SavedOperation {
     pub started: Time,
     /// What comes next.
     pub state: SavedState,
+    /// Whether everything is said: the certificate is here and confirmed, and what is waited for is its notBefore.
+    pub is_confirmed: bool,
     /// How often the CA has been polled.
     pub polls: u32,
     /// SubjectPublicKeyInfo (DER) of the new key; empty if it has none, or none yet.
@@ -156,15 +160,16 @@ impl SavedOperation {
         let number: i64 = state.decode()?;
         read_octets(&mut state)?;
         let until = Time::from_unix(state.decode()?);
-        let under_way = state.expect(Tag::Sequence, "the message under way")?.value;
+        let under_way = read_under_way(state.expect(Tag::Sequence, "the message under way")?.value)?;
         let state = match number {
-            0 => SavedState::Sending(BodyType(Cursor::new(under_way, "the message under way")?.decode()?)),
+            0 => SavedState::Sending(under_way.map_or(BodyType(0), |under_way| under_way.body)),
             1 => SavedState::Waiting(until),
             2 => SavedState::Deciding,
             other => return Err(Error::new(Code::Corrupt, format!("a state of unknown kind {other}"))),
         };
         let mut counts = Cursor::new(fields.expect(Tag::Sequence, "the counts")?.value, "saved operation")?;
         let (polls, started) = (counts.decode()?, Time::from_unix(counts.decode()?));
-        Ok(SavedOperation { request, credential, started, state, polls, new_key })
+        let is_confirmed = under_way.is_some_and(|under_way| under_way.phase == Phase::Validity);
+        Ok(SavedOperation { request, credential, started, state, is_confirmed, polls, new_key })
     }
 }

@@ -4,6 +4,7 @@ use crate::asn1::der::Cursor;
 use crate::asn1::name::Name;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::{Certificate, read_oid};
+use crate::crypto::KeyKind;
 use crate::error::Error;
 use crate::validation::same_name;
 
@@ -70,6 +71,13 @@ impl SignerAuthorisation {
 }
 
 /// RFC 9483 section 3.5: digitalSignature, if keyUsage is there.
+/// Whether messages can be protected with this certificate's key: it signs, and its keyUsage lets it (RFC 9483 section 3.2), or it is a
+/// KEM key, which makes a MAC. What cannot be read is for others to refuse.
+pub(crate) fn can_protect(certificate: &Certificate) -> bool {
+    let is_kem = KeyKind::of_spki(certificate.spki()).is_ok_and(KeyKind::can_decapsulate);
+    is_kem || has_signing_usage(certificate).unwrap_or(true)
+}
+
 pub(super) fn has_signing_usage(signer: &Certificate) -> Result<bool, Error> {
     use x509_cert::ext::pkix::KeyUsage;
     let usage: Option<KeyUsage> = signer.decode_extension(oid::CE_KEY_USAGE, "KeyUsage")?;

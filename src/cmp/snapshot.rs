@@ -496,7 +496,7 @@ fn write_under_way(under_way: &UnderWay) -> Vec<u8> {
     [encode(&i64::from(under_way.body.0)), encode(&phase), polling].concat()
 }
 
-fn read_under_way(content: &[u8]) -> Result<Option<UnderWay>, Error> {
+pub(super) fn read_under_way(content: &[u8]) -> Result<Option<UnderWay>, Error> {
     if content.is_empty() {
         return Ok(None);
     }

@@ -16,7 +16,7 @@ use super::authority::may_have_issued;
 use super::context::Context;
 use super::credential::Credential;
 use super::info::{Information, Question, check_answer};
-use super::issued::{check_issued, is_success};
+use super::issued::{chain_under, check_issued, is_success};
 use super::operation::Operation;
 use super::request::{CertificateRequest, RequestKind};
 use super::response::{Checked, refusal};
@@ -25,7 +25,8 @@ use crate::asn1::cmp::{
     CertOrEncCert, CertRepMessage, InfoTypeAndValue, PkiBody, PkiMessage, PkiStatus, PkiStatusInfo,
 };
 use crate::asn1::x509::Certificate;
-use crate::error::Error;
+use crate::codes::Code;
+use crate::error::{Error, Refused};
 use crate::time::Time;
 use crate::validation::{StatusSources, is_ca, validate};
 
@@ -38,7 +39,7 @@ impl Operation {
         under_way: UnderWay,
         now: Time,
     ) -> Result<Checked, Error> {
-        let Some(bearer) = &checked.bearer else { return Ok(checked) };
+        let Some(bearer) = &checked.bearer else { return self.vouched(context, checked, now) };
         let knowing = context.with_told_roots(checked.message.extra_certs());
         let context = knowing.as_ref().unwrap_or(context);
         let signer = &bearer.certificate;
@@ -112,6 +113,60 @@ impl Operation {
         issued.unproven = Some(format!(
             "the certificate was confirmed by {signer}, who may not decide for the CA: pin that signer, or the one that does"
         ));
+    }
+
+    /// Passes on what a signer says whom only a root that came along vouches for ([`Context::adopt_root_of_ip`]): anybody can make both.
+    /// It is the operator's root where it issued the certificate, too (3GPP TS 33.310 section 9.5.4.3), so until a certificate
+    /// is here such a signer can put off, and not refuse.
+    fn vouched(&mut self, context: &Context, checked: Checked, now: Time) -> Result<Checked, Error> {
+        let transaction = self.transaction.as_mut().expect("a message is under way in it");
+        let adopted = transaction.adopted_root.clone().filter(|root| !context.is_told_root(root));
+        let (Some(root), Some(signer), None) = (adopted, transaction.bound_signer.clone(), &self.issued) else {
+            return Ok(checked);
+        };
+        let is_vouched_for = match &checked.body {
+            PkiBody::PollRep(_) => true,
+            PkiBody::Error(content) => content.status.status == PkiStatus::Waiting,
+            PkiBody::CertRep(rep) => {
+                self.certificate_proves_itself(context, rep, &checked.message, now)
+                    || self.is_issued_under(context, rep, &checked.message, (&signer, &root), now)
+            }
+            _ => false,
+        };
+        if is_vouched_for {
+            return Ok(checked);
+        }
+        let transaction = self.transaction.as_mut().expect("it is there");
+        (transaction.bound_signer, transaction.adopted_root) = (None, None);
+        transaction.signer_path.clear();
+        let words = format!(
+            "the answer's signer {signer} is known by nothing but a root that came along, and there is no certificate that this root has issued"
+        );
+        let objection = Error::new(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::NoPath));
+        Err(told_by_nobody(&objection, &checked.body))
+    }
+
+    /// Whether signer and certificate stand under this root.
+    fn is_issued_under(
+        &self,
+        context: &Context,
+        rep: &CertRepMessage,
+        message: &PkiMessage,
+        (signer, root): (&Certificate, &Certificate),
+        now: Time,
+    ) -> bool {
+        let ([response], Some(request)) = (&rep.responses[..], self.request.certificate()) else { return false };
+        let pair = response.certified_key_pair.as_ref().map(|pair| &pair.cert_or_enc_cert);
+        let certificate = match pair {
+            Some(CertOrEncCert::Certificate(certificate)) => certificate,
+            // It is asked once it is opened.
+            Some(CertOrEncCert::Encrypted(_)) => return true,
+            _ => return false,
+        };
+        let helpers = [message.extra_certs(), &rep.ca_pubs].concat();
+        [now, self.owners_clock(now)]
+            .into_iter()
+            .any(|at| chain_under(context, request, [signer, certificate], &helpers, root, at).is_some())
     }
 
     fn certificate_proves_itself(

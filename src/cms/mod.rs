@@ -27,38 +27,21 @@ pub use recipient_identifier::RecipientIdentifier;
 pub use signed::{SignedData, sign, sign_content};
 
 use crate::asn1::Asn1Error;
+use crate::asn1::kind::{Kind, explained, no_block};
 use crate::asn1::x509::Certificate;
-use crate::asn1::{ber, pem};
+use crate::asn1::{pem, pkcs7};
 
 /// All certificates in a SignedData without regard to who signed it: a `.p7b` or `.p7c` file, PEM, base64, DER or BER
 /// (RFC 5652 section 10.1: nothing here is signed but the certificates, and those keep the bytes that came).
 ///
 /// Attribute certificates and other formats are skipped. Nothing here is trusted: the caller validates.
 pub fn certificates_from_pkcs7(input: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
+    let of = |der: &[u8]| pkcs7::certificates(der).map_err(|error| explained(error, Kind::Pkcs7, der));
     if !pem::is_pem(input) {
-        return certificates_from_signed_data(&pem::without_armour(input));
+        return of(&pem::without_armour(input));
     }
     let blocks = pem::parse(input)?;
-    let block = blocks.iter().find(|block| matches!(block.label, "PKCS7" | "CMS" | "PKCS #7 SIGNED DATA"));
-    let block = block.ok_or_else(|| Asn1Error::pem("no PKCS7 block"))?;
-    certificates_from_signed_data(&block.decode()?).map_err(|error| block.place(error))
-}
-
-fn certificates_from_signed_data(input: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
-    // Whether it is BER shows at its first length, but for lengths that are written too long further inside.
-    match SignedData::from_der(input) {
-        Ok(data) => Ok(data.certificates),
-        Err(as_der) => match ber::with_definite_lengths(input) {
-            Ok(definite) if *definite != *input => {
-                let found = SignedData::from_der(&definite)?.certificates;
-                // A certificate that is DER comes through as it was; one that is not would be a certificate of our making.
-                Ok(found.into_iter().filter(|c| holds(input, c.as_der())).collect())
-            }
-            _ => Err(as_der),
-        },
-    }
-}
-
-fn holds(whole: &[u8], part: &[u8]) -> bool {
-    whole.windows(part.len()).any(|window| window == part)
+    let block = blocks.iter().find(|block| pkcs7::is_bundle(block));
+    let block = block.ok_or_else(|| no_block(Kind::Pkcs7, "PKCS7", &blocks))?;
+    of(&block.decode()?).map_err(|error| block.place(error))
 }

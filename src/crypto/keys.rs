@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::scrypt::scrypt;
 use super::{CipherAlgorithm, CryptoError, DigestAlgorithm, PrivateKey, Provider, PublicKey};
 use crate::asn1::der::{self, Cursor, Tlv, element, sequence};
+use crate::asn1::kind::{self, Kind};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::pem;
 use crate::asn1::pkcs8::{
@@ -38,11 +39,16 @@ pub fn to_pkcs8(
     password: Option<&[u8]>,
 ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
     if !pem::is_pem(input) {
-        return der_to_pkcs8(provider, pem::without_padding(input), password);
+        let der = pem::without_padding(input);
+        return match kind::other_than(Kind::PrivateKey, der) {
+            Some(words) => Err(CryptoError::BadKey(words)),
+            None => der_to_pkcs8(provider, der, password),
+        };
     }
-    let blocks: Vec<_> = pem::parse(input)?.into_iter().filter(|block| block.label.ends_with("PRIVATE KEY")).collect();
+    let all = pem::parse(input)?;
+    let blocks: Vec<_> = all.iter().filter(|block| block.label.ends_with("PRIVATE KEY")).collect();
     // A key in a form that is not read here does not spoil the one beside it that is.
-    let read = |block: &&pem::Block<'_>| {
+    let read = |block: &&&pem::Block<'_>| {
         matches!(block.label, "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" | "EC PRIVATE KEY" | "RSA PRIVATE KEY")
             && !block.is_encrypted_traditional()
     };
@@ -54,10 +60,10 @@ pub fn to_pkcs8(
             "a traditional {} under a password (RFC 1421); make it PKCS#8: openssl pkcs8 -topk8",
             block.label
         ))),
-        (None, _, Some(block)) => {
-            Err(CryptoError::Unsupported(format!("PEM blocks labelled {}; PKCS#8 is", block.label)))
-        }
-        (None, _, None) => Err(CryptoError::BadKey("no PRIVATE KEY block in the PEM input".to_owned())),
+        (None, _, Some(block)) => Err(CryptoError::Unsupported(
+            kind::other_label(block.label).unwrap_or_else(|| format!("PEM blocks labelled {}; PKCS#8 is", block.label)),
+        )),
+        (None, _, None) => Err(CryptoError::BadKey(kind::no_block(Kind::PrivateKey, "PRIVATE KEY", &all).to_string())),
     }
 }
 

@@ -1,15 +1,16 @@
 //! A revocation list ready for questions: is this serial number on it, is its signature by this key.
 
 use std::fmt;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::crl_index::{self, CrlIndex};
 use super::signed::{Entitled, SignatureMemory};
 use crate::asn1::crl::{Bytes, CertificateList, CrlHead, CrlNumber, CrlReason, CrlTail, EntryIssuer, issuer_names};
 use crate::asn1::distribution_point::IssuingDistributionPoint;
+use crate::asn1::kind::{Kind, explained, no_block};
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
-use crate::asn1::{Asn1Error, pem};
+use crate::asn1::{Asn1Error, pem, pkcs7};
 use crate::crypto::{CryptoError, DigestValue, Provider, SignatureAlgorithm, dsa};
 use crate::time::Time;
 
@@ -127,37 +128,50 @@ impl Crl {
         }
     }
 
-    /// One from DER or base64, or all X509 CRL blocks of a PEM text; other blocks are skipped, whatever is in them.
+    /// One from DER or base64, those of a PKCS#7, or all X509 CRL and PKCS7 blocks of a PEM text; other blocks are skipped, whatever is in
+    /// them.
     pub fn many_from_bytes(input: &[u8]) -> Result<Vec<Self>, Asn1Error> {
         if !pem::is_pem(input) {
-            return Ok(vec![Self::from_der(pem::without_armour(input).into_owned())?]);
+            let lists = Self::all_in(&pem::without_armour(input))?;
+            return match lists.is_empty() {
+                false => Ok(lists),
+                true => Err(Asn1Error::pem("the PKCS#7 file holds no CRL")),
+            };
         }
         let blocks = pem::parse(input)?;
         let mut lists = Vec::new();
         let mut unread = None;
-        for block in blocks.iter().filter(|block| matches!(block.label, "X509 CRL" | "CRL")) {
-            match block.decode().and_then(|der| Self::from_der(der.to_vec())) {
-                Ok(list) => lists.push(list),
+        let may_hold = |block: &&pem::Block<'_>| matches!(block.label, "X509 CRL" | "CRL") || pkcs7::is_bundle(block);
+        for block in blocks.iter().filter(may_hold) {
+            match block.decode().and_then(|der| Self::all_in(&der).map_err(|error| block.place(error))) {
+                Ok(read) => lists.extend(read),
                 // A broken one does not spoil the others of a bundle.
-                Err(error) => drop(unread.get_or_insert_with(|| block.place(error))),
+                Err(error) => drop(unread.get_or_insert(error)),
             }
         }
         match (lists.is_empty(), unread) {
             (false, _) => Ok(lists),
             (true, Some(error)) => Err(error),
-            (true, None) => {
-                let found = pem::labels_of(&blocks);
-                Err(Asn1Error::pem(format!("no X509 CRL block; there is {found}")))
-            }
+            (true, None) => Err(no_block(Kind::Crl, "X509 CRL", &blocks)),
+        }
+    }
+
+    /// One, or those of a PKCS#7.
+    fn all_in(der: &[u8]) -> Result<Vec<Self>, Asn1Error> {
+        match Kind::of_der(der) {
+            Some(Kind::Pkcs7) => pkcs7::lists(der)?.into_iter().map(Self::from_der).collect(),
+            _ => Ok(vec![Self::from_der(der.to_vec()).map_err(|error| explained(error, Kind::Crl, der))?]),
         }
     }
 
     /// One that stands alone, as it is fetched: in DER or base64. Only the index is on the heap where it is DER.
     pub fn from_document(bytes: Bytes) -> Result<Self, Asn1Error> {
-        match pem::without_armour((*bytes).as_ref()) {
+        let input = Arc::clone(&bytes);
+        let read = match pem::without_armour((*bytes).as_ref()) {
             std::borrow::Cow::Owned(der) => Self::from_der(der),
-            std::borrow::Cow::Borrowed(_) => Self::from_bytes(bytes),
-        }
+            std::borrow::Cow::Borrowed(_) => Self::from_bytes(bytes.clone()),
+        };
+        read.map_err(|error| explained(error, Kind::Crl, &pem::without_armour((*input).as_ref())))
     }
 
     pub(super) fn from_extract(

@@ -9,6 +9,7 @@ use super::signed::{Entitled, SignatureMemory};
 use crate::asn1::Asn1Error;
 use crate::asn1::crl::shortest_integer;
 use crate::asn1::der::Cursor;
+use crate::asn1::kind::{self, Kind};
 use crate::asn1::ocsp::{
     BasicResponse, CertId, CertStatus, OcspResponseStatus, ResponseMessage, SingleResponse, encode_request,
 };
@@ -97,8 +98,8 @@ impl OcspRequest {
 
     /// Reads the answer to this request. A nonce that was sent must have come back, or the answer may be an old one, that says
     /// good of what has been revoked since: it clears nobody. What such an answer says against anybody counts all the same.
-    pub fn read_response(&self, der: &[u8]) -> Result<OcspResponse, Error> {
-        let mut response = OcspResponse::from_der(der)?;
+    pub fn read_response(&self, input: &[u8]) -> Result<OcspResponse, Error> {
+        let mut response = OcspResponse::from_document(input)?;
         let came = response.message.basic.as_ref().map(|basic| basic.nonce.as_deref());
         let doubt = match (&self.nonce, came) {
             (None, _) | (_, None) => return Ok(response),
@@ -135,6 +136,12 @@ impl OcspResponse {
     pub fn from_der(der: &[u8]) -> Result<Self, Asn1Error> {
         let message = ResponseMessage::from_der(der)?;
         Ok(OcspResponse { message, doubt: None, signatures: Mutex::default(), entitled: Entitled::default() })
+    }
+
+    /// From a file, or what a server sent: DER, base64 without armour, or PEM.
+    pub fn from_document(input: &[u8]) -> Result<Self, Asn1Error> {
+        let der = kind::document(Kind::Ocsp, "OCSP RESPONSE", input)?;
+        Self::from_der(&der).map_err(|error| kind::explained(error, Kind::Ocsp, &der))
     }
 
     /// Whether the responder answered at all.

@@ -1,15 +1,16 @@
 //! What base stations need (3GPP TS 33.310): a request without a name, a root that is known by its fingerprint.
 
 use devid::Code;
-use devid::asn1::cmp::BodyType;
+use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 use devid::asn1::crmf;
 use devid::asn1::der::{Cursor, Tag, element};
 use devid::client::{Config, Subject};
 use devid::cmp::{ActionKind, Signer};
 use devid::crypto::{DigestAlgorithm, SignatureAlgorithm};
+use devid::validation::KeyUsage;
 
-use crate::certificates::{key, now, provider};
-use crate::mock_ca::{Device, LIGHT_MAC, MockCa, REFERENCE, SECRET, content_of};
+use crate::certificates::{Builder, key, now, provider};
+use crate::mock_ca::{Device, LIGHT_MAC, MockCa, REFERENCE, SECRET, cert_rep, content_of};
 
 /// poposkInput, algorithm and signature of a request.
 fn proof_in(content: &[u8]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
@@ -154,4 +155,56 @@ fn a_fingerprint_is_64_digits_however_they_are_grouped() {
     for other in ["", "01:23", &digits[1..], &format!("{digits}00"), &digits.replace('0', "g")] {
         assert_eq!(config.add_root_fingerprint(other).unwrap_err().code(), Code::InvalidArgument, "{other}");
     }
+}
+
+/// Whoever answers first can bring a root and a signer under it. What makes it the operator's is a certificate: until one is
+/// here nothing that such a signer refuses is the CA's word.
+#[test]
+fn a_root_that_came_along_vouches_for_nobodys_refusal() {
+    let adopting = |ca: &MockCa, knows_root: bool| {
+        let mut config = Device::config(ca);
+        config.cmp_anchors = Default::default();
+        if !knows_root {
+            config.enrolment_anchors = Default::default();
+        }
+        config.adopt_root_of_ip = true;
+        config.limits.max_polls = 3;
+        config
+    };
+    let self_made = || Builder::leaf("self-made signer").key_usage(&[KeyUsage::DigitalSignature]).self_signed();
+    let no = || PkiStatusInfo { texts: vec!["no".to_owned()], ..PkiStatusInfo::new(PkiStatus::Rejection) };
+    for (what, knows_root, polls) in [("known", true, 0), ("unknown", false, 0), ("after a wait", false, 1)] {
+        let mut ca = MockCa::new().answers_waiting(polls, 1);
+        let config = adopting(&ca, knows_root);
+        let signer = self_made();
+        ca.bend = Some(Box::new(move |answer| {
+            let is_wait = answer.body_type == BodyType::POLLREP;
+            (answer.signer, answer.extra_certs) = (Some(signer.clone()), vec![signer.certificate.clone()]);
+            answer.header.sender = Some(signer.certificate.subject().to_vec());
+            answer.header.sender_kid = signer.certificate.subject_key_identifier().map(<[u8]>::to_vec);
+            if answer.body_type == BodyType::IP && !is_wait && polls == 0 {
+                answer.content = cert_rep(0, &no(), None);
+            }
+        }));
+        let error = Device::enrolling_as(&config).run(&mut ca).unwrap_err();
+        assert!(!error.facts().server_authenticated, "{what}: {error:?}");
+        assert_ne!(error.code(), Code::Rejected, "{what}: {error}");
+        if polls == 0 {
+            assert_eq!(error.code(), Code::ProtectionInvalid, "{what}: {error}");
+            assert!(error.message().contains("\"no\" (not authenticated)"), "{what}: {error}");
+        }
+    }
+    // The operator's own root, with the certificate and after a wait; and a rejection by who is trusted otherwise.
+    for waits in [0, 1] {
+        let mut ca = MockCa::new().answers_waiting(waits, 1);
+        let config = adopting(&ca, false);
+        let root = ca.root.certificate.clone();
+        ca.bend = Some(Box::new(move |answer| answer.extra_certs.push(root.clone())));
+        Device::enrolling_as(&config).run(&mut ca).unwrap();
+    }
+    let mut ca = MockCa::new().bending(BodyType::IP, move |answer| answer.content = cert_rep(0, &no(), None));
+    let mut config = Device::config(&ca);
+    config.adopt_root_of_ip = true;
+    let error = Device::enrolling_as(&config).run(&mut ca).unwrap_err();
+    assert_eq!((error.code(), error.facts().server_authenticated), (Code::Rejected, true));
 }

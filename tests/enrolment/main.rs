@@ -21,6 +21,7 @@ mod bearer_met;
 mod broken;
 mod broken_encrypted;
 mod by_file;
+mod clocks;
 mod confined;
 mod counted;
 mod decade;

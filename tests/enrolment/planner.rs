@@ -114,6 +114,7 @@ fn every_combination(mut look: impl FnMut(&Policy, Clock, &Facts, &Plan)) -> usi
                         installed: [None, Some(NOW.plus(-DAY))][count % 2],
                         is_damaged,
                         is_revoked,
+                        cannot_sign: count % 3 == 2,
                         is_unfinished,
                         is_request_out,
                         attempts: *attempts,

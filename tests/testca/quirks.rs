@@ -300,7 +300,7 @@ fn an_operators_root_comes_with_ip_only_where_the_device_asks_for_that() {
     let adopting = without_anchors(&bench);
     assert_eq!(code(outcome(&bench, &adopting, &[("root-in-extra-certs", "0")])), Some(Code::ProtectionInvalid));
     let foreign = [("root-in-extra-certs", "1"), ("certificate-from-stranger", "1")];
-    assert_eq!(code(outcome(&bench, &adopting, &foreign)), Some(Code::WrongCertificate));
+    assert_eq!(code(outcome(&bench, &adopting, &foreign)), Some(Code::ProtectionInvalid));
     let refused = [("root-in-extra-certs", "1"), ("error", "1"), ("at", "any")];
     assert_eq!(code(outcome(&bench, &adopting, &refused)), Some(Code::ProtectionInvalid));
     let broken = [("root-in-extra-certs", "1"), ("broken-protection", "1")];

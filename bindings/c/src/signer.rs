@@ -93,7 +93,7 @@ fn devid_config_add_signer_crls(config: &mut devid_config, crls: &[u8]) -> Resul
 /// @return DEVID_OK; DEVID_E_DER.
 #[export]
 fn devid_config_add_signer_ocsp(config: &mut devid_config, response: &[u8]) -> Result<(), Error> {
-    let response = OcspResponse::from_der(response)?;
+    let response = OcspResponse::from_document(response)?;
     config.config.signer_status.ocsp.push(Arc::new(response));
     Ok(())
 }

@@ -95,7 +95,7 @@ fn devid_validator_add_ocsp(
 ) -> Result<(), Error> {
     let response = match request {
         Some(request) => request.read_response(data)?,
-        None => OcspResponse::from_der(data)?,
+        None => OcspResponse::from_document(data)?,
     };
     validator.status.ocsp.push(Arc::new(response));
     Ok(())

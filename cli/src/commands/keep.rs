@@ -143,7 +143,7 @@ pub fn keep_one(device: &Device, name: &str, may_try: bool, output: Output, mut 
         }
     }
     if did == "waiting" {
-        output.say(&format!("{name}: the CA asks to wait; the request is kept"));
+        output.say(&waiting(device, name, "the request is kept"));
         hooks::run(&device.settings.hooks.waiting, "waiting", name, None, output);
     }
     if let Some(failure) = looked.failure.as_ref().filter(|_| !cancel().is_cancelled()) {
@@ -267,7 +267,10 @@ fn attend(
                     return Ok(Outcome::Waiting);
                 }
                 let span = crate::output::span(u64::from(wait));
-                output.say(&format!("{name}: a request is under way; next question in {span}"));
+                output.say(&match device.begins_later(name) {
+                    Some(_) => waiting(device, name, &format!("next look in {span}")),
+                    None => format!("{name}: a request is under way; next question in {span}"),
+                });
                 wait_or_notice(device, name, wait)?;
             }
             Outcome::Other("nothing", _) => return Err(nothing_to_do(name, &report.plan, wait)),
@@ -361,6 +364,16 @@ fn renew_now(
     }
 }
 
+/// What is waited for: the CA, or the time of a certificate that it has issued for later.
+fn waiting(device: &Device, name: &str, then: &str) -> String {
+    match device.begins_later(name) {
+        Some(begins) => {
+            format!("{name}: the certificate is confirmed and kept, and valid from {} on; {then}", date(begins))
+        }
+        None => format!("{name}: the CA asks to wait; {then}"),
+    }
+}
+
 fn conclude(command: &str, device: &Device, name: &str, outcome: Outcome, output: Output) -> Result<Exit, Failure> {
     let (did, exit) = match &outcome {
         Outcome::Installed(_) => ("installed", Exit::Done),
@@ -372,7 +385,7 @@ fn conclude(command: &str, device: &Device, name: &str, outcome: Outcome, output
     document["did"] = json!(did);
     document["exports"] = behind.exports;
     let text = match &outcome {
-        Outcome::Waiting => format!("{name}: the CA asks to wait; the same command goes on"),
+        Outcome::Waiting => waiting(device, name, "the same command goes on"),
         _ => status::line(device, name)?,
     };
     output.result(command, &text, json!({ "changed": did == "installed", "identities": [document] }));

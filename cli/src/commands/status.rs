@@ -45,7 +45,9 @@ pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
     if let Some(at) = plan.renewal_at {
         words.push(format!("renewal about {}", date(at)));
     }
-    if device.store.operations()?.iter().any(|saved| saved == name) {
+    if let Some(begins) = device.begins_later(name) {
+        words.push(format!("confirmed, valid from {}", date(begins)));
+    } else if device.store.operations()?.iter().any(|saved| saved == name) {
         words.push("a request is under way".to_owned());
     }
     if plan.is_request_out {

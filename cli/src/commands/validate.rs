@@ -127,7 +127,7 @@ fn status(command: &Validate) -> Result<StatusSources, Failure> {
         status.crls.extend(Crl::many_from_bytes(&read(path)?)?.into_iter().map(Arc::new));
     }
     for path in &command.ocsp {
-        status.ocsp.push(Arc::new(OcspResponse::from_der(&read(path)?)?));
+        status.ocsp.push(Arc::new(OcspResponse::from_document(&read(path)?)?));
     }
     Ok(status)
 }

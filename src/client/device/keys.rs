@@ -108,7 +108,12 @@ pub const ALL: &[Key] = &[
         "explicit",
         "\"implicit\" asks the CA to do without certConf (RFC 9483 section 4.1.1).",
     ),
-    key("ca.time-window", Kind::Span, "1h", "How far the time in answers may be from the clock."),
+    key(
+        "ca.time-window",
+        Kind::Span,
+        "1h",
+        "How far the time in answers may be from the clock. Beyond it, enrolments and renewals go on by both times, and the clock counts as contradicted; whatever else is asked (revoke, cmp) is refused (MESSAGE_TIME). Off with device.clock = \"none\".",
+    ),
     key(
         "ca.accept-ca-pubs",
         Kind::Switch,

@@ -199,6 +199,7 @@ impl Device {
         if let Some(id) = &self.id {
             planner = planner.for_device(id.as_bytes());
         }
+        planner.signs_whatever_usage = self.tolerance().is_ok_and(|tolerance| tolerance.signer_key_usage);
         let (policy, renew) = (&mut planner.policy, &identity.renew);
         let permille = |share: f64| (share * 1000.0).round() as u32;
         policy.share_permille = renew.at.map_or(policy.share_permille, permille);

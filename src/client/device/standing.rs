@@ -83,6 +83,13 @@ impl Device {
         Ok(json!({ "schema": 1, "identities": identities? }).to_string())
     }
 
+    /// From when a certificate is valid that is here, confirmed, and waits for its time; `None`: there is none.
+    pub fn begins_later(&self, name: &str) -> Option<Time> {
+        let unfinished = self.destination(name, &self.identity(name)).unfinished().ok().flatten()?;
+        let staged = self.store.pending(name).ok().filter(|_| unfinished.is_confirmed)?;
+        Some(staged.certificate.not_before())
+    }
+
     /// How one identity stands.
     pub fn standing(&self, name: &str, clock: Option<Time>) -> Result<Value, Error> {
         let plan = self.plan(name, clock)?;
@@ -101,6 +108,7 @@ impl Device {
             "previous": state.previous,
             "pending": state.pending,
             "unfinished": is_unfinished,
+            "begins": self.begins_later(name).map(rfc3339),
             "request_out": plan.is_request_out,
             "copied": plan.is_copied,
             "certificate": current.as_ref().map(|identity| certificate_json(&identity.certificate)),

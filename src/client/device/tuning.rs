@@ -8,12 +8,32 @@ use crate::asn1::name::Name;
 use crate::client::Config;
 use crate::client::crl_file::crls_from_file;
 use crate::client::subject::parse_oid;
-use crate::cmp::{Acceptance, MacParameters};
+use crate::cmp::{Acceptance, MacParameters, Tolerance};
 use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
 use crate::error::Error;
 use crate::transport::tls::{Pin, TlsVersion};
 
 impl Device {
+    /// The deviations that the settings tolerate: the profile's, with the switches of their own.
+    pub(super) fn tolerance(&self) -> Result<Tolerance, Error> {
+        let mut config = Config::new();
+        if let Some(profile) = &self.settings.ca.profile {
+            config.apply_profile(profile)?;
+        }
+        self.switch(&mut config.tolerance)?;
+        Ok(config.tolerance)
+    }
+
+    fn switch(&self, tolerance: &mut Tolerance) -> Result<(), Error> {
+        let ca = &self.settings.ca;
+        for (names, is_on) in [(&ca.tolerate, true), (&ca.refuse, false)] {
+            for name in names {
+                tolerance.set(&name.replace('-', "_"), is_on)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn tune(&self, config: &mut Config) -> Result<(), Error> {
         let ca = &self.settings.ca;
         config.adopt_root_of_ip = ca.adopt_root;
@@ -23,11 +43,7 @@ impl Device {
         if let Some(name) = &ca.accept {
             config.acceptance = Acceptance::named(name)?;
         }
-        for (names, is_on) in [(&ca.tolerate, true), (&ca.refuse, false)] {
-            for name in names {
-                config.tolerance.set(&name.replace('-', "_"), is_on)?;
-            }
-        }
+        self.switch(&mut config.tolerance)?;
         config.send_message_time = ca.send_time.unwrap_or(config.send_message_time);
         config.clock_skew_seconds = ca.clock_skew.map_or(config.clock_skew_seconds, |span| span.seconds());
         if let Some(name) = &ca.possession {

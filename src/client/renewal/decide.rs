@@ -16,8 +16,8 @@ pub enum Step {
     Enroll,
     /// A key update: kur, protected with the identity in use.
     Update,
-    /// The identity in use cannot vouch for itself any more (expired, revoked, or damaged beyond repair): ir with the
-    /// factory's identity or the settings' credential.
+    /// The identity in use cannot vouch for itself (expired, revoked, damaged beyond repair, or its key may not sign): ir with
+    /// the factory's identity or the settings' credential.
     EnrollAgain,
     /// Ask for the successor of a trust anchor: genm (RFC 9483 section 4.3.2).
     AskForRoot(Anchor),
@@ -190,6 +190,8 @@ pub struct Facts {
     pub is_damaged: bool,
     /// The CA said that it is revoked.
     pub is_revoked: bool,
+    /// Its key cannot sign messages, by its keyUsage: it is renewed as the first certificate was asked for, while it lasts.
+    pub cannot_sign: bool,
     /// An operation is saved, or a certificate staged.
     pub is_unfinished: bool,
     /// A PKCS#10 request is out: its certificate comes by other means.
@@ -338,24 +340,25 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
     let is_odd = count % 2 == 1;
     let is_told = plan.clock.says().is_some() || now.is_some();
     let is_time_poor = facts.is_time_in_question || (!plan.clock.is_known() && is_told);
+    let update = || if facts.cannot_sign { Step::EnrollAgain } else { Step::Update };
     let rather_learn = |step: Step| Some(if is_time_poor && is_odd { Step::LearnTime } else { step });
     match plan.standing {
         _ if facts.is_unfinished => rather_learn(Step::Resume),
         Standing::Absent => rather_learn(Step::Enroll),
         Standing::Expired | Standing::Damaged => rather_learn(Step::EnrollAgain),
         // One answer said so. Asking for an update with it puts that to the test.
-        Standing::Revoked if is_odd => Some(Step::Update),
+        Standing::Revoked if is_odd => Some(update()),
         Standing::Revoked => Some(Step::EnrollAgain),
         Standing::Valid if plan.renewal_at.is_some_and(|due| now >= Some(due)) => {
             let is_late = now >= facts.in_use().map(|(begin, end)| policy.alarm_times(begin, end)[0]);
             if plan.has_given_up && is_late && is_odd {
                 return Some(Step::EnrollAgain);
             }
-            Some(if facts.is_time_in_question && is_odd { Step::LearnTime } else { Step::Update })
+            Some(if facts.is_time_in_question && is_odd { Step::LearnTime } else { update() })
         }
         Standing::Valid => None,
         // The CA does not tell the time, and a renewal is due whatever the time is.
-        Standing::Unknown if count >= 3 && is_odd && plan.clock.about() >= plan.renewal_at => Some(Step::Update),
+        Standing::Unknown if count >= 3 && is_odd && plan.clock.about() >= plan.renewal_at => Some(update()),
         // The CA has the same time as the clock, or none: the certificate is of no use now.
         Standing::NotYetValid if count >= 3 && is_odd => Some(Step::EnrollAgain),
         // A certificate was rarely made before its notBefore: rather the clock is wrong.

@@ -46,6 +46,7 @@ pub use progress::{Attempts, Pace, Progress};
 use crate::asn1::cmp::BodyType;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
+use crate::cmp::can_protect;
 use crate::codes::{Class, Code};
 use crate::crypto::{DigestAlgorithm, Provider, default_provider};
 use crate::error::Error;
@@ -81,6 +82,8 @@ pub struct Planner {
     /// The factory's identity (IDevID) in device memory, if there is one: a clock that says less than the notBefore of its
     /// certificate is none. [`Renewal`] sets it by itself.
     pub factory: Option<String>,
+    /// Messages are signed whatever a certificate's keyUsage says (switch `signer_key_usage`).
+    pub(in crate::client) signs_whatever_usage: bool,
     provider: Arc<dyn Provider>,
 }
 
@@ -92,7 +95,7 @@ impl Planner {
 
     /// With another provider.
     pub fn with_provider(provider: Arc<dyn Provider>) -> Self {
-        Planner { policy: Policy::default(), device_id: None, factory: None, provider }
+        Planner { policy: Policy::default(), device_id: None, factory: None, signs_whatever_usage: false, provider }
     }
 
     /// For this device: a serial number, a hardware address.
@@ -137,12 +140,28 @@ impl Planner {
         Ok(Some(wait.max(Policy::least_rest_seconds(left))))
     }
 
+    /// What is due at this moment where the time cannot be asked for: the question has failed. `None`: nothing is, without the time.
+    fn plan_unasked(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<Option<Plan>, Error> {
+        let mut scene = self.scene(store, name, clock)?;
+        let count = scene.facts.attempts.count;
+        // As if it were the turn of the step.
+        scene.facts.attempts = Attempts { count: count + count % 2, ..Attempts::default() };
+        (scene.facts.waits, scene.facts.pace) = (0, Pace::default());
+        let plan = scene.plan(&self.policy);
+        Ok((!matches!(plan.step, Step::Nothing | Step::LearnTime | Step::AskForRoot(_))).then_some(plan))
+    }
+
     /// The plan for who comes back after having waited as told. A clock that is wrong measures waits while it ticks; where it
     /// says no more than at the last look, it began anew with the device, and the wait is over. What has passed is noted, so
     /// that a device which runs for minutes gets to the end of a wait of days.
     ///
     /// With it comes what was remembered when it was made.
-    fn plan_as_told(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<(Plan, Progress), Error> {
+    pub(in crate::client) fn plan_as_told(
+        &self,
+        store: &Store,
+        name: &str,
+        clock: Option<Time>,
+    ) -> Result<(Plan, Progress), Error> {
         let mut scene = self.scene(store, name, clock)?;
         if let (false, Some(now)) = (scene.clock.is_known(), scene.clock.says()) {
             if scene.progress.clock_least.is_none_or(|least| now < least) {
@@ -515,6 +534,7 @@ impl Planner {
             validity: identity.as_ref().map(|i| (i.certificate.not_before(), end_of(i))),
             installed: identity.as_ref().map(|i| i.created),
             is_damaged,
+            cannot_sign: !self.signs_whatever_usage && identity.as_ref().is_some_and(|i| !can_protect(&i.certificate)),
             is_revoked: progress.is_revoked(clock.at_least().filter(|_| clock.is_known())),
             is_unfinished,
             is_request_out,

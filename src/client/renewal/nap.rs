@@ -40,11 +40,13 @@ pub(super) struct Napping<'a> {
     napped: &'a Napped,
     /// The next wait is for a server that was not reached: the CA has asked for nothing.
     is_retrying: bool,
+    /// What is waited for is the time of a certificate that is confirmed.
+    is_confirmed: bool,
 }
 
 impl<'a> Napping<'a> {
     pub fn new(owner: &'a mut dyn Owner, longest_seconds: u32, napped: &'a Napped) -> Self {
-        Napping { owner, longest_seconds, napped, is_retrying: false }
+        Napping { owner, longest_seconds, napped, is_retrying: false, is_confirmed: false }
     }
 }
 
@@ -59,10 +61,11 @@ impl Owner for Napping<'_> {
             if !is_retrying {
                 self.napped.refused_seconds.set(Some(seconds));
             }
-            return Err(Error::new(
-                Code::Cancelled,
-                format!("the CA asks to wait {seconds} s: the operation is saved"),
-            ));
+            let what = match (self.is_confirmed, reason) {
+                (true, [words, ..]) => format!("{words}, in {seconds} s"),
+                _ => format!("the CA asks to wait {seconds} s"),
+            };
+            return Err(Error::new(Code::Cancelled, format!("{what}: the operation is saved")));
         }
         self.napped.noted(self.owner.wait(seconds, reason))
     }
@@ -76,6 +79,7 @@ impl Owner for Napping<'_> {
     }
 
     fn checkpoint(&mut self, operation: &Operation) -> Result<(), Error> {
+        self.is_confirmed = operation.waits_for_validity();
         self.napped.noted(self.owner.checkpoint(operation))
     }
 

@@ -111,35 +111,40 @@ impl Renewal<'_> {
         let planner = self.planner();
         let (store, name) = (self.to.store, self.to.name);
         let (mut plan, mut seen) = planner.plan_as_told(store, name, clock)?;
-        let mut learnt = None;
+        let (mut learnt, mut has_begun) = (None, false);
         if plan.step == Step::LearnTime {
             if !planner.begin_attempt(store, name, &plan.step, clock, &seen)? {
                 return self.somebody_is_at_work(plan, clock);
             }
             let napped = Napped::default();
             let (outcome, told) = self.learn_time(plan.clock, clock, exchange, owner, &napped)?;
-            let told = match told {
-                Ok(told) => told,
+            match told {
+                Ok(told) => {
+                    let now = told.now;
+                    learnt = Some(told);
+                    let then = planner.plan_by_answer(store, name, now)?;
+                    if then.step == Step::LearnTime {
+                        return self.after_learning(plan, now, clock);
+                    }
+                    planner.note_time_learnt(store, name, &plan)?;
+                    let then = planner.plan_by_answer(store, name, now)?;
+                    if then.step == Step::Nothing {
+                        let wait_seconds = self.rest(told, clock)?;
+                        return Ok(Report { plan, outcome: Ok(Done::TimeLearnt), learnt: Some(now), wait_seconds });
+                    }
+                    plan = then;
+                    seen = planner.progress(store, name)?;
+                }
                 Err(what) => {
+                    // A CA that does not tell the time may do all else: what is due whatever the time is goes on, in the same attempt.
                     let error = outcome.err().unwrap_or_else(|| not_learnt(what));
                     let is_own = napped.is_own(&error);
-                    return self.nothing_learnt(plan, error, is_own, clock, &seen);
+                    match planner.plan_unasked(store, name, clock)? {
+                        Some(then) if !is_own && is_about_the_question(&error) => (plan, has_begun) = (then, true),
+                        _ => return self.nothing_learnt(plan, error, is_own, clock, &seen),
+                    }
                 }
-            };
-            let now = told.now;
-            learnt = Some(told);
-            let then = planner.plan_by_answer(store, name, now)?;
-            if then.step == Step::LearnTime {
-                return self.after_learning(plan, now, clock);
             }
-            planner.note_time_learnt(store, name, &plan)?;
-            let then = planner.plan_by_answer(store, name, now)?;
-            if then.step == Step::Nothing {
-                let wait_seconds = self.rest(told, clock)?;
-                return Ok(Report { plan, outcome: Ok(Done::TimeLearnt), learnt: Some(now), wait_seconds });
-            }
-            plan = then;
-            seen = planner.progress(store, name)?;
         }
         if plan.step == Step::Nothing {
             let wait_seconds = plan.ask_again_seconds;
@@ -150,7 +155,7 @@ impl Renewal<'_> {
             Step::AskForRoot(_) => plan.clock.at_least(),
             _ => clock.or(learnt.map(|told| told.now)),
         };
-        if !planner.begin_attempt(store, name, &plan.step, book, &seen)? {
+        if !has_begun && !planner.begin_attempt(store, name, &plan.step, book, &seen)? {
             return self.somebody_is_at_work(plan, clock);
         }
         let napped = Napped::default();
@@ -324,7 +329,8 @@ impl Renewal<'_> {
     /// The rules, with the factory's identity of this renewal.
     fn planner(&self) -> Planner {
         let factory = self.factory.map(str::to_owned).or_else(|| self.planner.factory.clone());
-        Planner { factory, ..self.planner.clone() }
+        let signs_whatever_usage = self.planner.signs_whatever_usage || self.config.tolerance.signer_key_usage;
+        Planner { factory, signs_whatever_usage, ..self.planner.clone() }
     }
 
     /// `keys`: receives the reference of a key that is made for it where device memory only names it.
@@ -416,6 +422,11 @@ impl std::fmt::Debug for Renewal<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Renewal").field("name", &self.to.name).field("planner", &self.planner).finish_non_exhaustive()
     }
+}
+
+/// Whether a question for the time failed for what it is, and not for the way to the server or for its user.
+fn is_about_the_question(error: &Error) -> bool {
+    error.code() != Code::Cancelled && (error.class() != Class::Transport || error.code() == Code::HttpStatus)
 }
 
 /// Whether a new request certainly reached nobody: a fresh one with a fresh time replaces it, instead of this one growing

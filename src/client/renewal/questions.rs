@@ -72,14 +72,44 @@ impl Renewal<'_> {
         owner: &mut dyn Owner,
         napped: &Napped,
     ) -> Result<(Result<(), Error>, Result<Told, Learnt>), Error> {
+        // The identity in use, then what the first certificate is asked for with: any that the CA knows will do, as a CA that answers by
+        // a MAC alone does not know the first.
+        let mut first = None;
+        for client in [self.own_client(false), self.factory_client(false)] {
+            let (outcome, told) = match client {
+                Ok(client) => self.ask_for_time(&client, known, clock, exchange, owner, napped)?,
+                Err(error) => (Err(error), Err(Learnt::Nothing)),
+            };
+            // Where the server is not reached, or its user ends it, another credential changes nothing; nor where the answer has a time.
+            let is_the_end = |error: &Error| {
+                error.class() == Class::Transport || error.code() == Code::Cancelled || napped.is_own(error)
+            };
+            if !matches!(told, Err(Learnt::Nothing)) || outcome.as_ref().is_err_and(is_the_end) {
+                return Ok((outcome, told));
+            }
+            first = match first.take() {
+                // Of what could not even be asked, nothing is told beside an answer.
+                Some((Err::<(), Error>(error), _)) if error.facts().phase.is_none() => Some((outcome, told)),
+                None => Some((outcome, told)),
+                kept => kept,
+            };
+        }
+        Ok(first.expect("there are two"))
+    }
+
+    fn ask_for_time(
+        &self,
+        client: &Client,
+        known: Clock,
+        clock: Option<Time>,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+        napped: &Napped,
+    ) -> Result<(Result<(), Error>, Result<Told, Learnt>), Error> {
         // Whoever stands under the anchors could say that it is another year.
-        let asked = self.best_client(Standing::Unknown, false).and_then(|client| {
-            let client = client.heeding_authority_alone();
-            let operation = client.ask(Question::CaCerts)?;
-            Ok((client, operation))
-        });
-        let (client, mut operation) = match asked {
-            Ok(asked) => asked,
+        let client = client.heeding_authority_alone();
+        let mut operation = match client.ask(Question::CaCerts) {
+            Ok(operation) => operation,
             Err(error) => return Ok((Err(error), Err(Learnt::Nothing))),
         };
         // A clock that says less than notBefore of the certificate in use is no lower bound worth anything.
@@ -92,6 +122,8 @@ impl Renewal<'_> {
             Timekeeper::without_clock(&mut napping, bound).up_to(client.end_of_anchors()).hearing_earlier();
         let outcome = client.complete_over(&mut operation, exchange, &mut keeper);
         let later = clock.map(|now| now.plus(keeper.passed_seconds()));
+        // What an authentic answer says besides the time matters nothing here.
+        keeper.finished(&operation);
         let said = keeper.learn(&outcome);
         // An answer that lets wait is as authentic as another one, and has the time: what it would say is not waited for.
         let outcome = if napped.refused_seconds.get().is_some() { Ok(()) } else { outcome };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::certificate_store::certificates_in;
 use super::is_current;
+use crate::asn1::kind::Kind;
 use crate::asn1::pem;
 use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
@@ -57,10 +58,16 @@ pub(super) enum Kept {
     Unreadable(String),
 }
 
+/// A distribution point may serve its lists in PKCS#7; RFC 5280 section 4.2.1.13 has a list in DER, and nothing tells them apart but a
+/// look.
+fn is_bundle_of_lists(bytes: &[u8]) -> bool {
+    Kind::of_der(&pem::without_armour(bytes)) == Some(Kind::Pkcs7)
+}
+
 impl Item {
     fn read(kind: char, bytes: &Arc<Vec<u8>>) -> Result<Self, Error> {
         match kind {
-            CRL if pem::is_pem(bytes) => {
+            CRL if pem::is_pem(bytes) || is_bundle_of_lists(bytes) => {
                 let lists = Crl::many_from_bytes(bytes)?;
                 if lists.len() > MAX_ITEMS {
                     let text = format!("{} CRLs in one document, the limit is {MAX_ITEMS}", lists.len());
@@ -69,7 +76,7 @@ impl Item {
                 Ok(Item::Crls(lists.into_iter().map(Arc::new).collect()))
             }
             CRL => Ok(Item::Crls(vec![Arc::new(Crl::from_document(bytes.clone())?)])),
-            OCSP => Ok(Item::Ocsp(Arc::new(OcspResponse::from_der(&pem::without_armour(bytes))?))),
+            OCSP => Ok(Item::Ocsp(Arc::new(OcspResponse::from_document(bytes)?))),
             // RFC 5280 section 4.2.2.1: a certificate or a "certs-only" CMS message; the content type may be wrong.
             _ => Ok(Item::Issuers(certificates_in(bytes)?)),
         }

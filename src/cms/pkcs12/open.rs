@@ -9,10 +9,11 @@ use zeroize::Zeroizing;
 use super::password::{Password, Purpose, derive};
 use super::{Pkcs12, Pkcs12Key};
 use crate::asn1::der::{Asn1Error, Cursor, Tlv};
+use crate::asn1::kind::Kind;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo, algorithm_identifier};
 use crate::asn1::x509::{Certificate, read_oid};
-use crate::asn1::{Problem, ber, der, directory_string, pem};
+use crate::asn1::{Problem, ber, der, directory_string, kind};
 use crate::cms::CmsError;
 use crate::crypto::algorithm::digest_identifier;
 use crate::crypto::keys::{derive_pbkdf2, pbes2_decrypt};
@@ -74,29 +75,18 @@ impl Pkcs12 {
 /// The file without what mail, editors and configuration management put around it; what is something else is named.
 fn read_armour(input: &[u8]) -> Result<Cow<'_, [u8]>, CmsError> {
     const WHAT: &str = "PKCS#12";
-    let refuse = |words: String| Err(Asn1Error::invalid(WHAT, words).into());
-    if pem::is_pem(input) {
-        let blocks = pem::parse(input)?;
-        return match blocks.iter().find(|block| matches!(block.label, "PKCS12" | "PKCS#12")) {
-            Some(block) => Ok(Cow::Owned(block.decode()?.to_vec())),
-            None => refuse(format!("expected a PKCS#12 file, found PEM: {}", pem::labels_of(&blocks))),
-        };
-    }
-    let der = pem::without_armour(input);
+    let der = kind::document(Kind::Pkcs12, "PKCS12", input)?;
     // Whole or cut short: a SEQUENCE that begins with version 3.
     let is_it = der.first() == Some(&0x30) && der[..der.len().min(12)].windows(3).any(|version| version == [2, 1, 3]);
-    match &*der {
-        _ if is_it => Ok(der),
-        [0xfe, 0xed, 0xfe, 0xed, ..] | [0xce, 0xce, 0xce, 0xce, ..] => refuse(
-            "expected a PKCS#12 file, found a Java key store: keytool -importkeystore -srckeystore FILE -destkeystore NEW \
-             -deststoretype PKCS12"
-                .to_owned(),
-        ),
-        [0x30, ..] => refuse("expected a PKCS#12 file, found other DER, such as a certificate or a key".to_owned()),
-        other => match der::as_text(other, WHAT) {
-            Some(error) => Err(error.into()),
-            None => refuse("expected a PKCS#12 file, found neither DER nor text".to_owned()),
-        },
+    if is_it {
+        return Ok(der);
+    }
+    let refuse = |words: String| Err(Asn1Error::invalid(WHAT, words).into());
+    match (kind::other_than(Kind::Pkcs12, &der), der::as_text(&der, WHAT)) {
+        (Some(words), _) => refuse(words),
+        (None, Some(error)) => Err(error.into()),
+        (None, None) if der.first() == Some(&0x30) => refuse("expected a PKCS#12 file, found other DER".to_owned()),
+        (None, None) => refuse("expected a PKCS#12 file, found neither DER nor text".to_owned()),
     }
 }
 

@@ -1,0 +1,229 @@
+//! People mix files up. Every reader is given every kind of file, and says what it is and which call opens it, or reads it.
+
+use devid::asn1::der::{element, sequence};
+use devid::asn1::oid;
+use devid::client::import::certificates_from_bytes;
+use devid::cms::{NewPkcs12, Pkcs12, Pkcs12Mac, certificates_from_pkcs7};
+use devid::validation::{Crl, OcspResponse};
+
+use super::status::{CrlBuilder, OcspBuilder, Single};
+use super::*;
+
+type Reader = (&'static str, &'static [&'static str], fn(&[u8]) -> Result<(), Error>);
+
+/// Name, kinds that it reads, how.
+const READERS: [Reader; 10] = [
+    ("Certificate", &["certificate", "bundle"], |i| Ok(Certificate::many_from_bytes(i).map(drop)?)),
+    ("certificates", &["certificate", "bundle"], |i| certificates_from_bytes(i).map(drop)),
+    ("anchors", &["certificate", "bundle"], |i| Ok(TrustAnchors::new().add_bytes(i).map(drop)?)),
+    ("PKCS#7", &["bundle"], |i| Ok(certificates_from_pkcs7(i).map(drop)?)),
+    ("request", &["request"], |i| Ok(CertificationRequest::from_bytes(i).map(drop)?)),
+    ("CRLs", &["list", "lists"], |i| Ok(Crl::many_from_bytes(i).map(drop)?)),
+    ("a CRL", &["list"], |i| Ok(Crl::from_document(Arc::new(i.to_vec())).map(drop)?)),
+    ("OCSP", &["ocsp"], |i| Ok(OcspResponse::from_document(i).map(drop)?)),
+    ("key", &["key"], |i| Ok(devid::crypto::keys::load_private_key(&**provider(), i, Some(b"pw")).map(drop)?)),
+    ("PKCS#12", &["pkcs12"], |i| Ok(Pkcs12::open(&**provider(), i, "pw").map(drop)?)),
+];
+
+struct File {
+    what: &'static str,
+    kind: &'static str,
+    bytes: Vec<u8>,
+    /// One of these stands in the error of each reader of something else.
+    said: &'static [&'static str],
+}
+
+fn block(label: &str, der: &[u8]) -> Vec<u8> {
+    pem::encode(label, der).as_bytes().to_vec()
+}
+
+/// SignedData that carries certificates and lists and is signed by nobody.
+fn bundle(certificates: &[&[u8]], lists: &[&[u8]]) -> Vec<u8> {
+    let part = |tag: u8, items: &[&[u8]]| if items.is_empty() { Vec::new() } else { element(tag, items) };
+    let data = sequence(&[&element(0x06, &[oid::CMS_DATA.as_bytes()])]);
+    let (certificates, lists) = (part(0xa0, certificates), part(0xa1, lists));
+    let signed = sequence(&[&[2, 1, 1], &[0x31, 0], &data, &certificates, &lists, &[0x31, 0]]);
+    sequence(&[&element(0x06, &[oid::CMS_SIGNED_DATA.as_bytes()]), &element(0xa0, &[&signed])])
+}
+
+fn files() -> Vec<File> {
+    let root = Party::root("Root");
+    let device = root.leaf("device 1");
+    let certificate = device.certificate.as_der().to_vec();
+    let pkcs8 = device.key.to_pkcs8().unwrap().to_vec();
+    let list = CrlBuilder::of(&root).der();
+    let response = OcspBuilder::by(&root).says(Single::good(&device.certificate, &root)).der();
+    let subject = Subject::new().name("CN=device 1").unwrap();
+    let request = UnsignedRequest::new(&subject, &Signer::Key(device.key.clone()), &RequestOptions::default()).unwrap();
+    let request = request.sign(&*device.key).unwrap().as_der().to_vec();
+    let signed = bundle(&[&certificate, root.certificate.as_der()], &[]);
+    let lists = bundle(&[], &[&list]);
+    let chain = [root.certificate.clone()];
+    let sealed =
+        sequence(&[&element(0x06, &[oid::CMS_ENVELOPED_DATA.as_bytes()]), &element(0xa0, &[&sequence(&[&[2, 1, 2]])])]);
+    let (mac, certificate_of) = (Pkcs12Mac::Hmac, &device.certificate);
+    let new = NewPkcs12 { pkcs8: &pkcs8, certificate: certificate_of, chain: &chain, name: "x", mac, iterations: 100 };
+    let pkcs12 = new.seal(&**provider(), "pw").unwrap();
+    let encrypted = devid::crypto::keys::encrypt_pkcs8(&**provider(), &pkcs8, b"pw", 1000).unwrap();
+    let tpm = sequence(&[&element(0x06, &[oid::TPM_LOADABLE_KEY.as_bytes()]), &[2, 1, 7], &element(4, &[&[0; 90]])]);
+    let hex = |between: &str| {
+        let digits: Vec<String> = certificate.iter().map(|byte| format!("{byte:02X}")).collect();
+        digits.join(between).into_bytes()
+    };
+    let dump: String = certificate
+        .chunks(16)
+        .map(|line| {
+            let groups: Vec<String> =
+                line.chunks(4).map(|four| four.iter().map(|b| format!("{b:02X}")).collect()).collect();
+            format!("  {}\n", groups.join(" "))
+        })
+        .collect();
+    let text = |words: &str| words.as_bytes().to_vec();
+    let unended = String::from_utf8(block("CERTIFICATE", &certificate)).unwrap();
+    let unended = unended.split("-----END").next().unwrap().as_bytes().to_vec();
+    const P12: &[&str] = &["PKCS#12 file: read_pkcs12()"];
+    const P7: &[&str] = &["PKCS#7 file (SignedData): load_certificates()", "lists in it", "holds no CRL", "\"PKCS7\""];
+    const CERT: &[&str] = &["found a certificate: load_certificates()", "a certificate, load_certificates()"];
+    const KEY: &[&str] = &["found a private key: Key.load()", "a private key, Key.load()"];
+    let file = |what, kind, bytes, said| File { what, kind, bytes, said };
+    vec![
+        file("certificate", "certificate", certificate.clone(), CERT),
+        file("certificate, PEM", "certificate", block("CERTIFICATE", &certificate), CERT),
+        file("request", "request", request.clone(), &["(PKCS#10): enroll_pkcs10()"]),
+        file("request, PEM", "request", block("CERTIFICATE REQUEST", &request), &["(PKCS#10), enroll_pkcs10()"]),
+        file("CRL", "list", list.clone(), &["a CRL: add_crls()"]),
+        file(
+            "CRL, PEM",
+            "pem list",
+            block("X509 CRL", &list),
+            &["a CRL, add_crls()", "a CRL: add_crls()", "found PEM"],
+        ),
+        file("OCSP response", "ocsp", response.clone(), &["OCSP response: add_ocsp()"]),
+        file(
+            "OCSP response, PEM",
+            "ocsp",
+            block("OCSP RESPONSE", &response),
+            &["OCSP response, add_ocsp()", "found PEM"],
+        ),
+        file("PKCS#12", "pkcs12", pkcs12.clone(), P12),
+        file("PKCS#12, PEM", "pkcs12", block("PKCS12", &pkcs12), &["PKCS#12 file, read_pkcs12()", "found PEM"]),
+        file("PKCS#7", "bundle", signed.clone(), P7),
+        file(
+            "PKCS#7, PEM",
+            "bundle",
+            block("PKCS7", &signed),
+            &["PKCS#7 file (SignedData), load_certificates()", "no CRL", "found PEM"],
+        ),
+        file(
+            "PKCS#7 with a CRL",
+            "lists",
+            lists.clone(),
+            &["PKCS#7 file (SignedData)", "holds no certificate", "lists in it"],
+        ),
+        file("encrypted CMS", "none", sealed.clone(), &["encrypted message (CMS): decrypt()"]),
+        file("key", "key", pkcs8.clone(), KEY),
+        file("key, PEM", "key", block("PRIVATE KEY", &pkcs8), &[KEY[1], "found PEM"]),
+        file("encrypted key", "key", encrypted, KEY),
+        file("public key", "none", device.key.spki().to_vec(), &["public key alone"]),
+        file("public key, PEM", "none", block("PUBLIC KEY", device.key.spki()), &["public key alone", "found PEM"]),
+        file("TPM key", "none", tpm.clone(), &["inside a TPM"]),
+        file("TPM key, PEM", "none", block("TSS2 PRIVATE KEY", &tpm), &["inside a TPM", "found PEM"]),
+        file(
+            "EC PARAMETERS",
+            "none",
+            block("EC PARAMETERS", &element(6, &[&[0x2a, 0x86]])),
+            &["parameters of keys", "found PEM"],
+        ),
+        file("PKCS#11 URI", "none", text("pkcs11:token=x;object=key\n"), &["PKCS#11 URI"]),
+        file("PKCS#11 URI, PEM", "none", block("PKCS#11 PROVIDER URI", &sequence(&[])), &["PKCS#11 URI", "found PEM"]),
+        file(
+            "OpenPGP",
+            "none",
+            text("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQ==\n=abcd\n-----END PGP PRIVATE KEY BLOCK-----\n"),
+            &["OpenPGP", "found PEM"],
+        ),
+        file("age", "none", block("AGE ENCRYPTED FILE", b"age"), &["encrypted by age", "found PEM"]),
+        file(
+            "PuTTY",
+            "none",
+            text("PuTTY-User-Key-File-3: ecdsa-sha2-nistp256\nEncryption: none\n"),
+            &["a key of PuTTY"],
+        ),
+        file("SSH", "none", text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIabc x@y\n"), &["a file of SSH"]),
+        file("JWK", "none", text("{\"kty\":\"EC\",\"crv\":\"P-256\",\"d\":\"jpsQ\"}"), &["(JWK)"]),
+        file(
+            "Java key store",
+            "none",
+            [&[0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2][..], &[0; 40]].concat(),
+            &["Java key store"],
+        ),
+        file("hex", "none", hex(""), &["text in hex"]),
+        file("hex with colons", "none", hex(":"), &["text in hex"]),
+        file("hex of a C array", "none", [&b"0x"[..], &hex(", 0x")].concat(), &["text in hex"]),
+        file(
+            "hex dump of a router",
+            "none",
+            text(&format!("crypto pki certificate chain X\n certificate ca 01\n{dump}  quit\n")),
+            &["text in hex"],
+        ),
+        file(
+            "two in DER",
+            "none",
+            [&certificate[..], root.certificate.as_der()].concat(),
+            &["another one behind it", CERT[0]],
+        ),
+        file("no END", "none", unended, &["no END line", "a certificate, load_certificates()", "found PEM"]),
+    ]
+}
+
+#[test]
+fn every_reader_says_what_it_was_given_in_place_of_what_it_reads() {
+    const DECODERS_WORDS: [&str; 7] = [
+        "expected tbs",
+        "found OBJECT",
+        "found INTEGER",
+        "found SEQUENCE",
+        "neither 0 nor 1",
+        "not DER",
+        "stand at the beginning",
+    ];
+    for file in files() {
+        for (reader, kinds, read) in READERS {
+            // One list in PEM is a list to whom reads several.
+            let reads = kinds.contains(&file.kind) || (reader == "CRLs" && file.kind == "pem list");
+            let place = format!("{} to {reader}", file.what);
+            match read(&file.bytes) {
+                Ok(()) => assert!(reads, "{place}: it was read"),
+                Err(error) => {
+                    assert!(!reads, "{place}: {error}");
+                    let words = error.to_string();
+                    assert!(file.said.iter().any(|said| words.contains(said)), "{place}: {words}");
+                    for decoders in DECODERS_WORDS {
+                        assert!(!words.contains(decoders), "{place}: {words}");
+                    }
+                    assert!(!words.contains("jpsQ") && words.len() < 400, "{place}: {words}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_bundled_is_read_and_what_is_broken_spoils_no_other() {
+    let root = Party::root("Root");
+    let (one, other) = (root.leaf("device 1").certificate, root.leaf("device 2").certificate);
+    let signed = bundle(&[one.as_der(), &[0x30, 3, 2, 1, 0], other.as_der()], &[&CrlBuilder::of(&root).der()]);
+    let mut anchors = TrustAnchors::new();
+    assert_eq!(anchors.add_bytes(&signed).unwrap(), 2, "as certificates are read");
+    assert_eq!(anchors.add_bytes(&block("PKCS7", &signed)).unwrap(), 2);
+    assert_eq!(anchors.len(), 2, "the same once more count once");
+    assert_eq!(Crl::many_from_bytes(&signed).unwrap().len(), 1);
+    assert_eq!(Crl::many_from_bytes(&block("PKCS7", &signed)).unwrap().len(), 1);
+    // A block without an end hides no other, and its place is said once.
+    let unended =
+        String::from_utf8(block("CERTIFICATE", one.as_der())).unwrap().replace("-----END CERTIFICATE-----\n", "");
+    let both = [unended.as_bytes(), &block("CERTIFICATE", other.as_der())].concat();
+    assert_eq!(Certificate::many_from_bytes(&both).unwrap(), [other]);
+    let error = Certificate::many_from_bytes(unended.as_bytes()).unwrap_err().to_string();
+    assert_eq!(error.matches("block 1").count(), 1, "{error}");
+}
