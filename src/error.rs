@@ -92,6 +92,8 @@ pub(crate) enum Refused {
     Mac,
     /// A certificate is not valid yet, or not any more.
     Validity,
+    /// The path ends at a name that an anchor has, with another key.
+    Renewed,
 }
 
 impl Error {

@@ -4,10 +4,24 @@ use super::der::{Asn1Error, Problem};
 use super::kind::{Kind, explained, no_block};
 use super::x509::Certificate;
 use super::{pem, pkcs7};
+use crate::limits;
+
+impl Certificate {
+    /// Reads certificates: DER or base64 (one), PEM (any number of blocks; other blocks are skipped, whatever is in them), and PKCS#7, in
+    /// BER too. Doubles are left out, and so are certificates that cannot be read beside others that can.
+    pub fn many_from_bytes(input: &[u8]) -> Result<Vec<Self>, Asn1Error> {
+        certificates(input, limits::MAX_FILE_CERTIFICATES, false)
+    }
+
+    /// The same of at most so many. `first_counts`: the first must be one that can be read.
+    pub(crate) fn up_to(input: &[u8], most: usize, first_counts: bool) -> Result<Vec<Self>, Asn1Error> {
+        certificates(input, most, first_counts)
+    }
+}
 
 /// Some CAs armour PKCS#7 as `CERTIFICATE`: what a block is, is told from its content. `first_counts`: a first block that cannot be
 /// read is an error.
-pub(super) fn certificates(input: &[u8], most: usize, first_counts: bool) -> Result<Vec<Certificate>, Asn1Error> {
+fn certificates(input: &[u8], most: usize, first_counts: bool) -> Result<Vec<Certificate>, Asn1Error> {
     let mut found = Vec::new();
     if !pem::is_pem(input) {
         take(&pem::without_armour(input), most, &mut found)?;

@@ -9,6 +9,7 @@ use std::fmt;
 pub use ::der::{Decode, Encode, Tag, TagNumber};
 use ::der::{Header, Reader, SliceReader};
 
+use super::known_as::named;
 use crate::codes::Code;
 use crate::error::{Error, Rule};
 use crate::limits;
@@ -127,7 +128,9 @@ impl fmt::Display for Asn1Error {
             Problem::Trailing { count } => write!(f, "{count} bytes behind the end")?,
             Problem::TooLarge { what, limit, found } => write!(f, "{what} is {found}, the limit is {limit}")?,
             Problem::Invalid(rule) | Problem::NotPem(rule) => write!(f, "{rule}")?,
-            Problem::Unknown { what, identifier } => write!(f, "{what} that is not known here: {identifier}")?,
+            Problem::Unknown { what, identifier } => {
+                write!(f, "{what} that is not known here: {}", named(identifier))?;
+            }
         }
         // The very beginning, or no place in particular: not worth a number.
         if self.offset == 0 { Ok(()) } else { write!(f, " (offset {})", self.offset) }
@@ -321,7 +324,7 @@ fn kind_of_text(text: &[u8]) -> &'static str {
     let is = |allowed: fn(&u8) -> bool| text.iter().all(|byte| allowed(byte) || byte.is_ascii_whitespace());
     if trimmed.is_empty() {
         "expected DER, found nothing but blanks"
-    } else if super::pem::is_pem(text) {
+    } else if text.split(|byte| matches!(byte, b'\n' | b'\r')).any(|line| line.starts_with(b"-----BEGIN ")) {
         "expected DER, found PEM: what is read here is what stands between its BEGIN and END lines, decoded from base64"
     } else if trimmed.windows(11).any(|part| part == b"-----BEGIN ") {
         "expected DER, found text with a BEGIN line that does not stand at the beginning of a line of its own, or whose lines are \

@@ -229,7 +229,7 @@ pub(crate) fn explained(error: Asn1Error, wanted: Kind, input: &[u8]) -> Asn1Err
     }
 }
 
-fn instead(wanted: Kind, found: Kind) -> Asn1Error {
+pub(crate) fn instead(wanted: Kind, found: Kind) -> Asn1Error {
     Asn1Error::invalid(wanted.structure(), words_instead(wanted, found))
 }
 

@@ -21,6 +21,7 @@ pub mod encrypted_key;
 pub mod fields;
 pub mod general_name;
 pub(crate) mod kind;
+pub(crate) mod known_as;
 pub mod name;
 mod name_text;
 pub mod object_identifier;

@@ -9,7 +9,7 @@ use ::der::{Decode, Tag};
 use super::der::{Asn1Error, Cursor, Tlv, context};
 pub use super::fields::{assemble_signed, bit_string, negated, read_oid, read_time, serial_text};
 pub(crate) use super::fields::{read_oid_content, span_of};
-use super::{bundle, name, oid::Oid};
+use super::{name, oid::Oid};
 use crate::limits;
 use crate::time::Time;
 pub use crate::words::hex;
@@ -159,17 +159,6 @@ impl Certificate {
         };
         let (der, extensions) = (der.into(), extensions.into());
         Ok(Certificate { der, spans, not_before, not_after, version, extensions, known: Arc::default() })
-    }
-
-    /// Reads certificates: DER or base64 (one), PEM (any number of blocks; other blocks are skipped, whatever is in them), and PKCS#7, in
-    /// BER too. Doubles are left out, and so are certificates that cannot be read beside others that can.
-    pub fn many_from_bytes(input: &[u8]) -> Result<Vec<Self>, Asn1Error> {
-        bundle::certificates(input, limits::MAX_FILE_CERTIFICATES, false)
-    }
-
-    /// The same of at most so many. `first_counts`: the first must be one that can be read.
-    pub(crate) fn up_to(input: &[u8], most: usize, first_counts: bool) -> Result<Vec<Self>, Asn1Error> {
-        bundle::certificates(input, most, first_counts)
     }
 
     /// The whole certificate as it came.

@@ -90,6 +90,7 @@ pub(super) fn may_sign(
             let words = format!("{role} {signer} is not trusted: {cause}");
             let index = cause.facts().certificate_index;
             let refused = match cause.code() {
+                Code::SignatureInvalid if is_renewed(anchors, signer, came) => Some(Refused::Renewed),
                 Code::NoPath | Code::SignatureInvalid => Some(Refused::NoPath),
                 Code::RevocationUnknown => Some(Refused::StatusUnknown),
                 _ => None,
@@ -115,6 +116,12 @@ pub(super) fn may_sign(
         ),
         _ => Ok(chain),
     }
+}
+
+/// Whether a certificate names an anchor as its issuer: then a signature that does not match is by another key of that name.
+pub(super) fn is_renewed(anchors: &TrustAnchors, certificate: &Certificate, came: &[Certificate]) -> bool {
+    let mut issued = std::iter::once(certificate).chain(came);
+    issued.any(|one| anchors.iter().any(|anchor| one != anchor && same_name(anchor.subject(), one.issuer())))
 }
 
 /// Whether who is at the beginning of this path may answer. `chain` ends at a CMP anchor.

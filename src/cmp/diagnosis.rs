@@ -71,6 +71,9 @@ fn in_words(answer: &PkiMessage) -> String {
 /// What servers write where it is the MAC's algorithm that they do not take.
 const MAC_WORDS: &[&str] = &["MAC", "Mac", "PBM", "iteration", "protection", "integrity", "digest", "lgorithm"];
 
+/// A root that was renewed under its name, without a link certificate.
+pub(super) const RENEWED: &str = "an anchor has the issuer's name, and another key: the CA's root has been renewed under its name (ask for its successor while the old one signs: ask_root_update, devid_op_ask_root_update; or set the new root as anchor), or it is another CA of the same name";
+
 type Rule = (fn(&Case<'_>) -> bool, &'static str);
 
 /// Known deviations and misunderstandings, the most particular first. The switches are those of `docs/known-cas.md`.
@@ -87,6 +90,7 @@ const HINTS: &[Rule] = &[
         |c| c.lacks_anchors() && c.by_mac() && c.is_signed(),
         "the CA answered a MAC request with a signature: EJBCA's responseprotection=signature; the signer's root must be among the CMP anchors, which a shared secret alone does not need",
     ),
+    (|c| c.was(Refused::Renewed), RENEWED),
     (
         |c| c.was(Refused::NoPath) && !c.context.root_fingerprints.is_empty(),
         "no certificate that came in extraCerts or caPubs has the SHA-256 that was told of a root: it is of the whole certificate in DER, and the root must come along",
@@ -157,7 +161,7 @@ const HINTS: &[Rule] = &[
     ),
     (
         |c| c.is(Code::MessageTime),
-        "one of the clocks is wrong: the CA's, or the device's; message_time_window_seconds (devid_config_set_time_window, ca.time-window) sets how far they may be apart, and off for a device without a reliable clock (device.clock = \"none\")",
+        "one of the clocks is wrong: the CA's, or the device's; set_time_window (devid_config_set_time_window, ca.time-window) says how far they may be apart, and off for a device without a reliable clock (device.clock = \"none\")",
     ),
     (
         |c| c.is(Code::MacParameters) && c.error.message().contains("the limit is"),

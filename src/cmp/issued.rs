@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::authority::is_renewed;
 use super::compare::{Difference, PUBLIC_KEY, differences, lost_uses};
 use super::context::Context;
 use super::credential::Credential;
+use super::diagnosis::RENEWED;
 use super::proof::RequestedKey;
 use super::request::{CertificateRequest, RequestKind};
 use super::signer_authorisation::can_protect;
@@ -178,6 +180,7 @@ pub(super) fn check_issued(
                 Code::NoPath | Code::SignatureInvalid if context.accept_ca_pubs => Some(
                     "caPubs was to bring the root, and brought none to which the certificate leads (only self-signed CA certificates count)",
                 ),
+                Code::SignatureInvalid if is_renewed(&anchors, certificate, helpers) => Some(RENEWED),
                 other => hint_for(other),
             };
             let refused = Error::new(Code::WrongCertificate, words).breaks(ISSUED);

@@ -10,13 +10,15 @@ use super::protection::{MacKey, is_mac};
 use super::request::Request;
 use super::tolerance::Tolerance;
 use super::transaction::Transaction;
+use crate::asn1::Problem;
 use crate::asn1::cmp::status::fail_info_names;
 use crate::asn1::cmp::{BodyType, ErrorMsgContent, PkiBody, PkiMessage, PkiStatusInfo};
 use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
-use crate::crypto::{CryptoError, SignatureAlgorithm};
+use crate::crypto::{CryptoError, KeyKind, SignatureAlgorithm};
 use crate::error::{Error, Refused, Rule};
+use crate::limits::MIN_RSA_BITS;
 use crate::time::Time;
 use crate::validation::names::name_hash;
 use crate::validation::{RevocationMode, TrustAnchors, same_name};
@@ -540,8 +542,26 @@ fn is_by(
         CryptoError::Mismatch => {
             Error::new(Code::ProtectionInvalid, format!("the answer's signature does not match the key of {signer}"))
         }
-        error => Error::new(Code::ProtectionInvalid, format!("the answer's signature by {signer}: {error}")),
+        error => check_key_of(signer).err().unwrap_or_else(|| {
+            Error::new(Code::ProtectionInvalid, format!("the answer's signature by {signer}: {error}"))
+        }),
     })
+}
+
+/// A key that is too weak, or of a kind that is not known here, by the codes that a certificate gets for it.
+fn check_key_of(signer: &Certificate) -> Result<(), Error> {
+    match KeyKind::of_spki(signer.spki()) {
+        Ok(KeyKind::Rsa(bits)) if bits < MIN_RSA_BITS => {
+            let words = format!(
+                "the answer's signer {signer} has an RSA key of {bits} bits, which is too weak to be believed: the server must sign otherwise"
+            );
+            Err(Error::new(Code::WeakAlgorithm, words))
+        }
+        Err(error) if matches!(error.problem, Problem::Unknown { .. }) => {
+            Err(Error::new(Code::Algorithm, format!("the answer's signer {signer}: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// 3GPP TS 33.310 section 9.5.4.3, where the device has asked for it: a root that came with ip vouches for its signer.

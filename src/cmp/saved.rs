@@ -6,8 +6,7 @@
 use ::der::Tag;
 
 use super::credential::Credential;
-use super::saved_form::{check_version, opened, read_octets};
-use super::snapshot::read_under_way;
+use super::saved_form::{check_version, opened, read_octets, read_under_way};
 use super::state::Phase;
 use crate::asn1::cmp::BodyType;
 use crate::asn1::der::{Cursor, element, encode, sequence};

@@ -2,7 +2,9 @@
 
 use ::der::Tag;
 
-use crate::asn1::der::{Cursor, element};
+use super::state::{Phase, UnderWay};
+use crate::asn1::cmp::BodyType;
+use crate::asn1::der::{Cursor, element, encode};
 use crate::codes::Code;
 use crate::error::Error;
 
@@ -38,4 +40,31 @@ pub(super) fn octets(value: &[u8]) -> Vec<u8> {
 
 pub(super) fn read_octets(fields: &mut Cursor<'_>) -> Result<Vec<u8>, Error> {
     Ok(fields.expect(Tag::OctetString, "bytes")?.value.to_vec())
+}
+
+pub(super) fn write_under_way(under_way: &UnderWay) -> Vec<u8> {
+    let phase: i64 = match under_way.phase {
+        Phase::Request => 0,
+        Phase::Confirmation => 1,
+        Phase::Encapsulation => 2,
+        Phase::Validity => 3,
+    };
+    let polling = under_way.polling.map_or_else(Vec::new, |id| encode(&id));
+    [encode(&i64::from(under_way.body.0)), encode(&phase), polling].concat()
+}
+
+pub(super) fn read_under_way(content: &[u8]) -> Result<Option<UnderWay>, Error> {
+    if content.is_empty() {
+        return Ok(None);
+    }
+    let mut fields = Cursor::new(content, WHAT)?;
+    let body = BodyType(fields.decode()?);
+    let phase = match fields.decode::<i64>()? {
+        1 => Phase::Confirmation,
+        2 => Phase::Encapsulation,
+        3 => Phase::Validity,
+        _ => Phase::Request,
+    };
+    let polling = if fields.is_empty() { None } else { Some(fields.decode()?) };
+    Ok(Some(UnderWay { body, phase, polling }))
 }

@@ -21,11 +21,11 @@ use super::proof::{Possession, RequestedKey};
 use super::protection::MacKey;
 use super::request::{CertificateRequest, Request, RequestKind, RevocationRequest};
 use super::saved::SavedCredential;
-use super::saved_form::{VERSION, WHAT, check_version, octets, opened, read_octets};
+use super::saved_form::{VERSION, WHAT, check_version, octets, opened, read_octets, read_under_way, write_under_way};
 use super::signer::Signer;
 use super::state::{Phase, State, UnderWay};
 use super::transaction::Transaction;
-use crate::asn1::cmp::{BodyType, CrlSource, InfoTypeAndValue, PkiStatus, PkiStatusInfo};
+use crate::asn1::cmp::{CrlSource, InfoTypeAndValue, PkiStatus, PkiStatusInfo};
 use crate::asn1::crl::CrlReason;
 use crate::asn1::crmf::{CertTemplate, TemplateExtension};
 use crate::asn1::der::{Cursor, element, encode, sequence};
@@ -483,33 +483,6 @@ fn read_possession(content: &[u8]) -> Result<(Possession, Option<RequestedKey>),
             return Err(Error::new(Code::Corrupt, format!("the saved proof of possession is of unknown kind {other}")));
         }
     })
-}
-
-fn write_under_way(under_way: &UnderWay) -> Vec<u8> {
-    let phase: i64 = match under_way.phase {
-        Phase::Request => 0,
-        Phase::Confirmation => 1,
-        Phase::Encapsulation => 2,
-        Phase::Validity => 3,
-    };
-    let polling = under_way.polling.map_or_else(Vec::new, |id| encode(&id));
-    [encode(&i64::from(under_way.body.0)), encode(&phase), polling].concat()
-}
-
-pub(super) fn read_under_way(content: &[u8]) -> Result<Option<UnderWay>, Error> {
-    if content.is_empty() {
-        return Ok(None);
-    }
-    let mut fields = Cursor::new(content, WHAT)?;
-    let body = BodyType(fields.decode()?);
-    let phase = match fields.decode::<i64>()? {
-        1 => Phase::Confirmation,
-        2 => Phase::Encapsulation,
-        3 => Phase::Validity,
-        _ => Phase::Request,
-    };
-    let polling = if fields.is_empty() { None } else { Some(fields.decode()?) };
-    Ok(Some(UnderWay { body, phase, polling }))
 }
 
 /// Why a restored operation waits, as far as that can still be said.

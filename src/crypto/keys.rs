@@ -9,6 +9,7 @@ use super::scrypt::scrypt;
 use super::{CipherAlgorithm, CryptoError, DigestAlgorithm, PrivateKey, Provider, PublicKey};
 use crate::asn1::der::{self, Cursor, Tlv, element, sequence};
 use crate::asn1::kind::{self, Kind};
+use crate::asn1::known_as::named;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::pem;
 use crate::asn1::pkcs8::{
@@ -29,7 +30,21 @@ pub fn load_private_key(
     input: &[u8],
     password: Option<&[u8]>,
 ) -> Result<Arc<dyn PrivateKey>, CryptoError> {
-    provider.import_pkcs8(&to_pkcs8(provider, input, password)?)
+    let pkcs8 = to_pkcs8(provider, input, password)?;
+    provider.import_pkcs8(&pkcs8).map_err(|error| match has_more_primes(&pkcs8) {
+        true => CryptoError::Unsupported("RSA keys of more than two primes (RFC 8017 section 3.2)".to_owned()),
+        false => error,
+    })
+}
+
+/// RSAPrivateKey version 1 (RFC 8017 appendix A.1.2).
+fn has_more_primes(pkcs8: &[u8]) -> bool {
+    let is_multi = |key: &[u8]| -> Result<bool, der::Asn1Error> {
+        Ok(Cursor::sequence(key, "RSAPrivateKey")?.expect(Tag::Integer, "version")?.value == [1])
+    };
+    PrivateKeyInfo::from_der(pkcs8).is_ok_and(|info| {
+        matches!(info.algorithm, oid::RSA_ENCRYPTION | oid::RSASSA_PSS) && is_multi(info.key).unwrap_or(false)
+    })
 }
 
 /// The same, brought to unencrypted PKCS#8 instead of being imported.
@@ -313,12 +328,9 @@ fn check_key_len(fields: &mut Cursor<'_>, expected: usize) -> Result<(), CryptoE
 }
 
 fn outdated(found: Oid) -> CryptoError {
-    let name = match found {
-        oid::DES_EDE3_CBC => "DES-EDE3-CBC".to_owned(),
-        other => other.to_string(),
-    };
     CryptoError::Unsupported(format!(
-        "keys encrypted with {name}; encrypt it anew: openssl pkcs8 -topk8 -v2 aes-256-cbc"
+        "keys encrypted with {}; encrypt it anew: openssl pkcs8 -topk8 -v2 aes-256-cbc",
+        named(&found)
     ))
 }
 

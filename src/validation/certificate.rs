@@ -1,20 +1,18 @@
 //! What speaks against one certificate by itself, as end entity or as issuer, and against one signature: the parts of
 //! RFC 5280 section 6.1 that do not depend on the rest of the path.
 
-use ::der::Tag;
-
 use super::checks::{Checks, KeyUsage, NameCheck, Profile};
 use super::facts::Facts;
 use super::identity;
 use super::profile::{self, Role};
-use crate::asn1::der::Cursor;
+use crate::asn1::Problem;
 use crate::asn1::oid::{self, Oid};
-use crate::asn1::x509::{Certificate, hex, read_oid};
+use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::{CryptoError, DigestAlgorithm, KeyKind, Provider, SignatureAlgorithm, dsa};
 
 /// What takes a weak algorithm or key, for those who have the switch: validators of peers.
-pub(super) const WEAK_SWITCH: &str = "; allow_weak takes it";
+pub(super) const WEAK_SWITCH: &str = "; allow_weak takes it (ca.tolerate, peers.allow-weak)";
 
 /// A reason against a certificate.
 #[derive(Clone)]
@@ -154,19 +152,10 @@ fn against_authority(facts: &Facts<'_>, role: Role) -> Option<Objection> {
 fn against_key(certificate: &Certificate, checks: &Checks) -> Option<Objection> {
     match KeyKind::of_spki(certificate.spki()) {
         Ok(kind) => against_size(kind, checks.allow_weak),
-        // A type of key that is not known here may be for other uses than ours; what is known must be well-formed.
-        Err(_) if is_unknown_key(certificate.spki()) => None,
+        // A type of key or a curve that is not known here may be for other uses than ours; what is known must be well-formed.
+        Err(error) if matches!(error.problem, Problem::Unknown { .. }) => None,
         Err(error) => objection(Code::BadKey, error.to_string()),
     }
-}
-
-fn is_unknown_key(spki: &[u8]) -> bool {
-    let read = || {
-        let mut fields = Cursor::sequence(spki, "SubjectPublicKeyInfo")?;
-        let algorithm = fields.expect(Tag::Sequence, "algorithm")?;
-        read_oid(&mut Cursor::new(algorithm.value, "AlgorithmIdentifier")?)
-    };
-    read().is_ok_and(|found| !matches!(found, oid::RSA_ENCRYPTION | oid::RSASSA_PSS | oid::EC_PUBLIC_KEY))
 }
 
 fn against_size(kind: KeyKind, allow_weak: bool) -> Option<Objection> {

@@ -1,13 +1,13 @@
 //! A revocation list ready for questions: is this serial number on it, is its signature by this key.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::crl_index::{self, CrlIndex};
 use super::signed::{Entitled, SignatureMemory};
 use crate::asn1::crl::{Bytes, CertificateList, CrlHead, CrlNumber, CrlReason, CrlTail, EntryIssuer, issuer_names};
 use crate::asn1::distribution_point::IssuingDistributionPoint;
-use crate::asn1::kind::{Kind, explained, no_block};
+use crate::asn1::kind::{self, Kind, explained, instead, no_block};
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
 use crate::asn1::{Asn1Error, pem, pkcs7};
@@ -70,6 +70,16 @@ pub enum Found {
     NotAsked,
     /// The entries with this serial number, of any issuer; empty if there is none.
     Entries(Vec<FoundEntry>),
+}
+
+/// A list is read however odd it is, since what it says against somebody counts; but another kind of file is no odd list.
+fn check_kind(der: &[u8]) -> Result<(), Asn1Error> {
+    match Kind::of_der(der) {
+        // An odd list may look like a certificate, and is none.
+        Some(Kind::Certificate) if Certificate::from_der(der).is_err() => Ok(()),
+        Some(Kind::Crl) | None => Ok(()),
+        Some(kind) => Err(instead(Kind::Crl, kind)),
+    }
 }
 
 impl Crl {
@@ -160,18 +170,22 @@ impl Crl {
     fn all_in(der: &[u8]) -> Result<Vec<Self>, Asn1Error> {
         match Kind::of_der(der) {
             Some(Kind::Pkcs7) => pkcs7::lists(der)?.into_iter().map(Self::from_der).collect(),
-            _ => Ok(vec![Self::from_der(der.to_vec()).map_err(|error| explained(error, Kind::Crl, der))?]),
+            _ => {
+                check_kind(der)?;
+                Ok(vec![Self::from_der(der.to_vec()).map_err(|error| explained(error, Kind::Crl, der))?])
+            }
         }
     }
 
-    /// One that stands alone, as it is fetched: in DER or base64. Only the index is on the heap where it is DER.
+    /// One that stands alone, as it is fetched: in DER, base64 or PEM. Only the index is on the heap where it is DER.
     pub fn from_document(bytes: Bytes) -> Result<Self, Asn1Error> {
-        let input = Arc::clone(&bytes);
-        let read = match pem::without_armour((*bytes).as_ref()) {
-            std::borrow::Cow::Owned(der) => Self::from_der(der),
+        let der = kind::document(Kind::Crl, "X509 CRL", (*bytes).as_ref())?;
+        check_kind(&der)?;
+        let read = match &der {
+            std::borrow::Cow::Owned(der) => Self::from_der(der.clone()),
             std::borrow::Cow::Borrowed(_) => Self::from_bytes(bytes.clone()),
         };
-        read.map_err(|error| explained(error, Kind::Crl, &pem::without_armour((*input).as_ref())))
+        read.map_err(|error| explained(error, Kind::Crl, &der))
     }
 
     pub(super) fn from_extract(
@@ -300,7 +314,9 @@ impl Crl {
         }
         let algorithm = SignatureAlgorithm::from_der(algorithm).map_err(|e| CryptoError::Unsupported(e.to_string()))?;
         if algorithm.is_weak() && !allow_weak {
-            return Err(CryptoError::Unsupported("a weak signature; allow_weak takes it".to_owned()));
+            return Err(CryptoError::Unsupported(
+                "a weak signature; allow_weak takes it (ca.tolerate, peers.allow-weak)".to_owned(),
+            ));
         }
         match &self.body {
             Body::Whole { list, .. } => provider.verify(&algorithm, spki, list.tbs(), &self.signature, allow_weak),

@@ -30,6 +30,8 @@ pub(super) struct Facts<'a> {
     pub no_rev_avail: bool,
     /// What says where status data is: what a certificate with noRevAvail must not have.
     pub status_pointer: Option<&'static str>,
+    /// An extension that gives nothing and takes nothing cannot be read: a path is built and judged without it.
+    pub has_unread: bool,
     unknown_critical: Option<&'a [u8]>,
 }
 
@@ -49,11 +51,12 @@ pub(super) struct PolicyConstraints {
 
 impl<'a> Facts<'a> {
     /// Reads all extensions. One that is known must be well-formed, whether it is critical or not, and whether the
-    /// checks asked for need it or not: a malformed one is what two readers read differently.
+    /// checks asked for need it or not: a malformed one is what two readers read differently. But for those that only help (key
+    /// identifiers, where issuers and status are found, names of the issuer): one that is not critical is as if it were not there.
     pub(super) fn read(certificate: &'a Certificate) -> Result<Self, Asn1Error> {
         let mut facts = Facts::default();
         for extension in certificate.raw_extensions() {
-            facts.take(extension)?;
+            facts.take_or_pass_over(extension)?;
         }
         Ok(facts)
     }
@@ -63,7 +66,7 @@ impl<'a> Facts<'a> {
         let mut facts = Facts::default();
         let named = [oid::CE_SUBJECT_ALT_NAME, oid::CE_ISSUER_ALT_NAME];
         for extension in certificate.raw_extensions().filter(|e| named.iter().all(|n| n.as_bytes() != e.oid)) {
-            facts.take(extension)?;
+            facts.take_or_pass_over(extension)?;
         }
         Ok(facts)
     }
@@ -95,6 +98,17 @@ impl<'a> Facts<'a> {
         }))
     }
 
+    fn take_or_pass_over(&mut self, extension: RawExtension<'a>) -> Result<(), Asn1Error> {
+        let (only_helps, is_critical) = (only_helps(extension.oid), extension.critical);
+        match self.take(extension) {
+            Err(_) if only_helps && !is_critical => {
+                self.has_unread = true;
+                Ok(())
+            }
+            taken => taken,
+        }
+    }
+
     fn take(&mut self, extension: RawExtension<'a>) -> Result<(), Asn1Error> {
         let value = extension.value;
         match extension.oid {
@@ -117,8 +131,8 @@ impl<'a> Facts<'a> {
                     self.name_constraints = Some(value);
                 }
                 31 | 46 => {
-                    check_distribution_points(value)?;
                     self.status_pointer = Some(if *arc == 31 { "cRLDistributionPoints" } else { "freshestCRL" });
+                    check_distribution_points(value)?;
                 }
                 32 => self.certificate_policies = Some(value),
                 33 => self.policy_mappings = Some(value),
@@ -161,6 +175,11 @@ impl<'a> Facts<'a> {
             self.unknown_critical = Some(extension.oid);
         }
     }
+}
+
+/// subjectKeyIdentifier, issuerAltName, cRLDistributionPoints, freshestCRL; authorityInfoAccess and subjectInfoAccess.
+fn only_helps(oid: &[u8]) -> bool {
+    matches!(oid, [0x55, 0x1d, 14 | 18 | 31 | 46] | [0x2b, 6, 1, 5, 5, 7, 1, 1 | 11])
 }
 
 fn read_key_usage(der: &[u8]) -> Result<u16, Asn1Error> {

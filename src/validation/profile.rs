@@ -18,7 +18,10 @@ pub(super) enum Role {
 /// The first duty of its issuer that the certificate breaks.
 pub(super) fn broken_duty(certificate: &Certificate, facts: &Facts<'_>, role: Role) -> Option<&'static str> {
     let is_ca = role != Role::EndEntity || facts.basic_constraints.is_some_and(|b| b.ca);
-    serial(certificate)
+    facts
+        .has_unread
+        .then_some("an extension that cannot be read")
+        .or_else(|| serial(certificate))
         .or_else(|| validity(certificate))
         .or_else(|| names(certificate, facts, is_ca))
         .or_else(|| key_identifiers(certificate, facts, is_ca))

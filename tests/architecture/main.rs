@@ -1,6 +1,7 @@
 //! Guards of the house's rules that no compiler checks.
 
 mod circles;
+mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

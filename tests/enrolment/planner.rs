@@ -202,14 +202,15 @@ fn nothing_valid_is_given_up_for_something_that_is_not_confirmed() {
         let why = || format!("{plan:?}\n{facts:?}\n{clock:?}\n{policy:?}");
         if plan.step == Step::EnrollAgain {
             let is_late = plan.alarm >= Alarm::Late;
-            let may = match plan.standing {
-                Standing::Expired | Standing::Damaged | Standing::Revoked => true,
-                // The CA refuses it, its end is near, and every other time the other credential is tried.
-                Standing::Valid => plan.has_given_up && is_late,
-                // Neither the clock nor the CA's time makes it valid.
-                Standing::NotYetValid => facts.attempts.count >= 3,
-                Standing::Absent | Standing::Unknown => false,
-            };
+            let may = facts.cannot_sign
+                || match plan.standing {
+                    Standing::Expired | Standing::Damaged | Standing::Revoked => true,
+                    // The CA refuses it, its end is near, and every other time the other credential is tried.
+                    Standing::Valid => plan.has_given_up && is_late,
+                    // Neither the clock nor the CA's time makes it valid.
+                    Standing::NotYetValid => facts.attempts.count >= 3,
+                    Standing::Absent | Standing::Unknown => false,
+                };
             assert!(may, "{}", why());
         }
         // A first certificate is asked for only where there is none.

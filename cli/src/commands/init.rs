@@ -24,7 +24,16 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
         return Err(Failure::usage(words));
     }
     // Everything that was given is looked at before anything is written.
-    Name::parse(&command.subject)?;
+    Name::parse(&command.subject).map_err(|error| {
+        Failure::usage(format!(
+            "--subject \"{}\": expected a name such as CN=device 7,O=Example,C=SE: {error}",
+            command.subject.escape_debug()
+        ))
+    })?;
+    let reference = command.reference.as_deref().and_then(|text| text.strip_prefix("hex:"));
+    if reference.is_some_and(|digits| digits.len() % 2 == 1 || !digits.bytes().all(|b| b.is_ascii_hexdigit())) {
+        return Err(Failure::usage("--reference: an even number of hexadecimal digits follows hex:"));
+    }
     devid::transport::Url::parse(&command.server).map_err(|e| Failure::from(devid::Error::from(e)))?;
     if let Some(source) = &command.secret {
         Source::parse(source).map_err(Failure::usage)?;

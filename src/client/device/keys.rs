@@ -369,6 +369,12 @@ pub const ALL: &[Key] = &[
     key("peers.purpose", Kind::Text, "any", "What a peer's certificate must be for, such as serverAuth."),
     key("peers.status", Kind::OneOf(&["off", "soft", "hard"]), "soft", "How revocation is looked at."),
     key("peers.fetch", Kind::Switch, "false", "Fetch CRLs and OCSP answers by the URLs in certificates."),
+    key(
+        "peers.allow-weak",
+        Kind::Switch,
+        "false",
+        "Take SHA-1 signatures and RSA keys of 1024 bits in the paths of peers.",
+    ),
     key("peers.directory", Kind::Text, "none", "Directory that ldap: URLs without a host mean, as HOST or HOST:PORT."),
     key("run.status-file", Kind::Path, "none", "devid run keeps the JSON of devid status there."),
 ];

@@ -62,6 +62,7 @@ impl Device {
         let (certificate, pool) = end_entity_of(&certificates)?;
         let peers = &self.settings.peers;
         let mut checks = Checks::at(now);
+        checks.allow_weak = peers.allow_weak;
         checks.presented = certificates.first().cloned();
         checks.revocation = peers.status.unwrap_or(StatusCheck::Soft).policy();
         let request = PeerRequest {

@@ -331,6 +331,7 @@ pub struct Peers {
     pub purpose: Option<String>,
     pub status: Option<StatusCheck>,
     pub fetch: bool,
+    pub allow_weak: bool,
     pub directory: Option<String>,
 }
 

@@ -21,6 +21,7 @@ use super::super::public_key::{self, PublicKey, encode_spki};
 use super::super::{CryptoError, KeyKind, PrivateKey};
 use super::kem;
 use super::sign::{Key, Pair};
+use crate::asn1::known_as::named;
 use crate::asn1::oid;
 use crate::asn1::pkcs8::{EcPrivateKey, PrivateKeyInfo, SeededPrivateKey, curve_private_key};
 
@@ -86,7 +87,7 @@ pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
         oid::ML_KEM_512 => ml_kem(KeyKind::MlKem512, kem::import(KeyKind::MlKem512, info.key)?),
         oid::ML_KEM_768 => ml_kem(KeyKind::MlKem768, kem::import(KeyKind::MlKem768, info.key)?),
         oid::ML_KEM_1024 => ml_kem(KeyKind::MlKem1024, kem::import(KeyKind::MlKem1024, info.key)?),
-        other => return Err(CryptoError::Unsupported(format!("private keys of type {other}"))),
+        other => return Err(CryptoError::Unsupported(format!("private keys of type {}", named(&other)))),
     };
     // RFC 5958 section 2: the public key that may stand beside it is this key's.
     let same = |public: &[u8]| same_public_key(&encode_spki(made.kind, public), &made.spki);

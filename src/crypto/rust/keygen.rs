@@ -17,6 +17,7 @@ use super::super::{CryptoError, KeyKind, PrivateKey};
 use super::kem::KemSecret;
 use super::sign::{Key, Secret};
 use super::{with_curve, with_ml_dsa};
+use crate::asn1::known_as::named;
 use crate::asn1::oid;
 use crate::asn1::pkcs8::{EcPrivateKey, PrivateKeyInfo, SeededPrivateKey, curve_private_key};
 
@@ -70,7 +71,7 @@ pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
         oid::ML_KEM_512 => import_ml_kem(KeyKind::MlKem512, info.key)?,
         oid::ML_KEM_768 => import_ml_kem(KeyKind::MlKem768, info.key)?,
         oid::ML_KEM_1024 => import_ml_kem(KeyKind::MlKem1024, info.key)?,
-        other => return Err(CryptoError::Unsupported(format!("private keys of type {other}"))),
+        other => return Err(CryptoError::Unsupported(format!("private keys of type {}", named(&other)))),
     };
     // RFC 5958 section 2: the public key that may stand beside it is this key's.
     check_public_half(&made, info.public_key)?;
