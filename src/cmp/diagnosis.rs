@@ -72,7 +72,7 @@ fn in_words(answer: &PkiMessage) -> String {
 const MAC_WORDS: &[&str] = &["MAC", "Mac", "PBM", "iteration", "protection", "integrity", "digest", "lgorithm"];
 
 /// A root that was renewed under its name, without a link certificate.
-pub(super) const RENEWED: &str = "an anchor has the issuer's name, and another key: the CA's root has been renewed under its name (ask for its successor while the old one signs: ask_root_update, devid_op_ask_root_update; or set the new root as anchor), or it is another CA of the same name";
+pub(super) const RENEWED: &str = "an anchor has the issuer's name, and another key: the CA's root has been renewed under its name (ask for its successor while the old one signs: ask_root_update, devid_op_ask_root_update; or set the new root), or it is another CA of the same name: its root must be among the CMP anchors and the enrolment anchors, which are sets of their own (adopt_root takes one that comes with ip, at a risk)";
 
 type Rule = (fn(&Case<'_>) -> bool, &'static str);
 

@@ -57,7 +57,9 @@ pub fn to_pkcs8(
         let der = pem::without_padding(input);
         return match kind::other_than(Kind::PrivateKey, der) {
             Some(words) => Err(CryptoError::BadKey(words)),
-            None => der_to_pkcs8(provider, der, password),
+            // Text may begin as DER does: "0x30".
+            None => der_to_pkcs8(provider, der, password)
+                .map_err(|error| der::as_text(der, "a private key").map_or(error, CryptoError::from)),
         };
     }
     let all = pem::parse(input)?;

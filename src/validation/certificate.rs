@@ -12,7 +12,7 @@ use crate::codes::Code;
 use crate::crypto::{CryptoError, DigestAlgorithm, KeyKind, Provider, SignatureAlgorithm, dsa};
 
 /// What takes a weak algorithm or key, for those who have the switch: validators of peers.
-pub(super) const WEAK_SWITCH: &str = "; allow_weak takes it (ca.tolerate, peers.allow-weak)";
+pub(super) const WEAK_SWITCH: &str = "; allow_weak takes it (peers.allow-weak in settings)";
 
 /// A reason against a certificate.
 #[derive(Clone)]

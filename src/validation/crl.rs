@@ -315,7 +315,7 @@ impl Crl {
         let algorithm = SignatureAlgorithm::from_der(algorithm).map_err(|e| CryptoError::Unsupported(e.to_string()))?;
         if algorithm.is_weak() && !allow_weak {
             return Err(CryptoError::Unsupported(
-                "a weak signature; allow_weak takes it (ca.tolerate, peers.allow-weak)".to_owned(),
+                "a weak signature; allow_weak takes it (peers.allow-weak in settings)".to_owned(),
             ));
         }
         match &self.body {

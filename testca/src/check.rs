@@ -1,9 +1,10 @@
 //! What a client is held to, apart from who it is: header, time, possession, rules of a key update.
 
 use crate::TestCa;
-use crate::certs::{Parsed, SUBJECT_ALT_NAME};
-use crate::cmp::{Credential, IMPLICIT_CONFIRM, Refusal, bit, refuse};
+use crate::certs::{BASIC_CONSTRAINTS, Parsed, SUBJECT_ALT_NAME};
+use crate::cmp::{CERT_PROFILE, Credential, IMPLICIT_CONFIRM, Refusal, bit, refuse};
 use crate::keys::verify;
+use crate::knobs::Knobs;
 use crate::read::Header;
 use crate::tlv::{Node, seq, unix_of};
 
@@ -90,6 +91,27 @@ pub(crate) fn check_rules(
             refuse(bit::BAD_DATA_FORMAT, "the value of implicitConfirm is not NULL")
         }
         _ => Ok(()),
+    }
+}
+
+/// RFC 9810 section 5.1.1.4: `CertProfileValue ::= SEQUENCE SIZE (1..MAX) OF UTF8String`; one request has one name (RFC 9483 section 4.1.1).
+pub(crate) fn check_profile(header: &Header, knobs: &Knobs) -> Result<(), Refusal> {
+    let Some(value) = header.info.get(CERT_PROFILE) else { return Ok(()) };
+    let names = value.as_ref().map_or(&[][..], |value| &value.children[..]);
+    let [name] = names else {
+        return refuse(bit::BAD_DATA_FORMAT, format!("certProfile with {} names for one request", names.len()));
+    };
+    let name = String::from_utf8_lossy(name.expect(0x0c, "the name of a profile")?.value()).into_owned();
+    let is_known = knobs.profiles == "*" || knobs.profiles.split_whitespace().any(|known| known == name);
+    if is_known { Ok(()) } else { refuse(bit::BAD_REQUEST, format!("the certificate profile \"{name}\" is not known")) }
+}
+
+/// Who asks for a device's certificate is made no CA.
+pub(crate) fn check_no_ca(extensions: &[(String, bool, Vec<u8>)]) -> Result<(), Refusal> {
+    let is_ca = |value: &[u8]| value.windows(3).any(|window| window == [1, 1, 0xff]);
+    match extensions.iter().any(|e| e.0 == BASIC_CONSTRAINTS && is_ca(&e.2)) {
+        true => refuse(bit::BAD_CERT_TEMPLATE, "no CA is certified here"),
+        false => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::TestCa;
 use crate::answer::{cert_rep, status_info, status_with};
 use crate::certs::{Parsed, Profile, SUBJECT_ALT_NAME, common_name};
-use crate::check::{check_possession, check_rules, check_time, check_version};
+use crate::check::{check_no_ca, check_possession, check_profile, check_rules, check_time, check_version};
 use crate::keys::{Key, KeyType, verify};
 use crate::knobs::Knobs;
 use crate::mac::digest_by_name;
@@ -12,6 +12,7 @@ use crate::possession::{Possession, announced, check_may_receive, wanted_key};
 use crate::read::{Header, bound, take_apart};
 use crate::tlv::{Node, int, oid, seq, tlv, unix_of, utf8};
 
+pub(crate) const CERT_PROFILE: &str = "1.3.6.1.5.5.7.4.21";
 pub(crate) const IMPLICIT_CONFIRM: &str = "1.3.6.1.5.5.7.4.13";
 
 /// How many messages are kept for tests to look at, at least.
@@ -342,6 +343,7 @@ impl TestCa {
         let [message] = &content.children[..] else {
             return refuse(bit::BAD_REQUEST, "not exactly one CertReqMsg");
         };
+        check_profile(header, knobs)?;
         let request = message.at(0)?;
         if request.at(0)?.integer()? != 0 {
             return refuse(bit::BAD_REQUEST, "certReqId is not 0");
@@ -374,12 +376,7 @@ impl TestCa {
         if let Some(list) = template.tagged(0xa9) {
             extensions = crate::certs::read_extensions(list)?;
         }
-        if extensions
-            .iter()
-            .any(|e| e.0 == crate::certs::BASIC_CONSTRAINTS && e.2.windows(3).any(|w| w == [1, 1, 0xff]))
-        {
-            return refuse(bit::BAD_CERT_TEMPLATE, "no CA is certified here");
-        }
+        check_no_ca(&extensions)?;
         if subject == [0x30, 0x00] && !extensions.iter().any(|e| e.0 == SUBJECT_ALT_NAME) {
             return refuse(bit::BAD_CERT_TEMPLATE, "neither subject nor subjectAltName");
         }
@@ -459,6 +456,8 @@ impl TestCa {
                 extensions = crate::certs::read_extensions(attribute.at(1)?.at(0)?)?;
             }
         }
+        check_profile(header, knobs)?;
+        check_no_ca(&extensions)?;
         let certificate = self.issue_requested(&subject, &spki, &extensions, None, knobs, now);
         let knobs = Knobs { cert_req_id: knobs.pkcs10_id, ..knobs.clone() };
         let pair = tlv(0xa0, &[&certificate]);

@@ -81,6 +81,7 @@ knobs! {
     text: String = String::new(), "text", "statusString.";
     modify_subject: bool = false, "modify-subject", "Issue under a changed subject.";
     reversed_subject: bool = false, "reversed-subject", "Issue with the parts of the subject in reversed order.";
+    profiles: String = "device router tls-client tls-server".to_owned(), "profiles", "Certificate profiles (certProfile) that are known, separated by blanks; * knows any.";
     add_alt_name: String = String::new(), "add-alt-name", "Issue with this dNSName beside the alternative names asked for.";
     drop_alt_names: bool = false, "drop-alt-names", "Issue without the subjectAltName asked for.";
     certificate_days: i64 = 365, "certificate-days", "Lifetime of issued certificates; negative issues expired ones.";

@@ -18,12 +18,19 @@ fn literals(code: &str) -> Vec<String> {
     while let Some((at, c)) = rest.next() {
         match c {
             '/' if code[at..].starts_with("//") => while rest.next_if(|(_, c)| *c != '\n').is_some() {},
+            // A raw string: patterns, and no sentences.
+            'r' if code[at..].starts_with("r#\"") => {
+                let end = code[at..].find("\"#").map_or(code.len(), |length| at + length + 2);
+                while rest.next_if(|(place, _)| *place < end).is_some() {}
+            }
             // A character, or a lifetime.
             '\'' => {
-                let length = [3, 4].into_iter().find(|length| {
-                    let text: Vec<char> = code[at..].chars().take(*length).collect();
-                    text.last() == Some(&'\'') && (*length == 3 || text.get(1) == Some(&'\\'))
-                });
+                let text: Vec<char> = code[at..].chars().take(4).collect();
+                let length = match text[..] {
+                    ['\'', '\\', _, '\''] => Some(4),
+                    ['\'', _, '\'', ..] => Some(3),
+                    _ => None,
+                };
                 (1..length.unwrap_or(1)).for_each(|_| {
                     rest.next();
                 });
@@ -62,8 +69,10 @@ fn words(text: &str, between: &[char]) -> Vec<String> {
         }
     }
     let is_part = |c: char| c.is_ascii_alphanumeric() || between.contains(&c);
-    let parts = outside.split(|c: char| !is_part(c) && c != '\0');
-    parts.filter(|part| !part.contains('\0')).map(|part| part.trim_matches(between).to_owned()).collect()
+    let parts = outside.split(|c: char| !is_part(c) && !"\0-".contains(c) || between.contains(&'-') && c == '\0');
+    // Options of another program (`-msg_timeout`) are none of ours.
+    let is_ours = |part: &&str| !part.contains('\0') && (between.contains(&'-') || !part.contains('-'));
+    parts.filter(is_ours).map(|part| part.trim_matches(between).to_owned()).collect()
 }
 
 fn read(path: &str) -> String {

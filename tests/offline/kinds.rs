@@ -16,7 +16,7 @@ const READERS: [Reader; 10] = [
     ("Certificate", &["certificate", "bundle"], |i| Ok(Certificate::many_from_bytes(i).map(drop)?)),
     ("certificates", &["certificate", "bundle"], |i| certificates_from_bytes(i).map(drop)),
     ("anchors", &["certificate", "bundle"], |i| Ok(TrustAnchors::new().add_bytes(i).map(drop)?)),
-    ("PKCS#7", &["bundle"], |i| Ok(certificates_from_pkcs7(i).map(drop)?)),
+    ("PKCS#7", &["bundle", "lists"], |i| Ok(certificates_from_pkcs7(i).map(drop)?)),
     ("request", &["request"], |i| Ok(CertificationRequest::from_bytes(i).map(drop)?)),
     ("CRLs", &["list", "lists"], |i| Ok(Crl::many_from_bytes(i).map(drop)?)),
     ("a CRL", &["list"], |i| Ok(Crl::from_document(Arc::new(i.to_vec())).map(drop)?)),

@@ -6,7 +6,7 @@ use devid::asn1::oid::{self, Oid};
 use devid::asn1::x509::Certificate;
 use devid::crypto::algorithm::encode_oid;
 use devid::crypto::{DigestAlgorithm, KeyKind, SignatureAlgorithm};
-use devid::validation::{Checks, KeyUsage};
+use devid::validation::{Checks, KeyUsage, Profile, RevocationMode, RevocationPolicy};
 
 use crate::certificates::{Builder, Party, basic_constraints, dns, key, list, provider};
 use crate::{assert_refused, assert_valid, check, plain};
@@ -165,9 +165,36 @@ fn malformed_known_extensions_refuse_even_if_they_are_not_asked_for() {
             let builder = Builder::leaf("device").without_key_identifiers();
             let leaf = builder.with(*id, critical, value.clone()).signed_by(&root);
             let error = check(&root, &leaf, &[], &plain()).error().map(|e| e.code());
-            assert_eq!(error, Some(Code::Malformed), "{id} {value:02x?}");
+            // What only helps to find something is as if it were not there, unless the issuer says that it must be understood.
+            let only_helps = [
+                oid::CE_SUBJECT_KEY_IDENTIFIER,
+                oid::CE_ISSUER_ALT_NAME,
+                oid::CE_CRL_DISTRIBUTION_POINTS,
+                oid::PE_AUTHORITY_INFO_ACCESS,
+            ];
+            let is_passed_over = only_helps.contains(id) && !critical;
+            assert_eq!(error, (!is_passed_over).then_some(Code::Malformed), "{id} {value:02x?} {critical}");
+            // The strict profile takes nothing that it cannot read.
+            let strict = Checks { profile: Profile::Strict, ..plain() };
+            assert_eq!(check(&root, &leaf, &[], &strict).error().map(|e| e.code()), Some(Code::Malformed), "{id}");
         }
     }
+}
+
+/// Where a status is demanded, points that cannot be read bring none; and they are points, for what is said to have no status.
+#[test]
+fn distribution_points_that_cannot_be_read_clear_nobody() {
+    let root = Party::root("Root");
+    let builder = || Builder::leaf("device").with(oid::CE_CRL_DISTRIBUTION_POINTS, false, list([]));
+    let hard = Checks {
+        revocation: RevocationPolicy { mode: RevocationMode::HardFail, ..RevocationPolicy::default() },
+        ..plain()
+    };
+    let leaf = builder().signed_by(&root);
+    assert_refused(&check(&root, &leaf, &[], &hard), Code::RevocationUnknown);
+    assert_valid(&check(&root, &leaf, &[], &plain()));
+    let leaf = builder().with(oid::CE_NO_REV_AVAIL, false, vec![0x05, 0x00]).signed_by(&root);
+    assert_refused(&check(&root, &leaf, &[], &plain()), Code::Malformed);
 }
 
 #[test]
@@ -201,7 +228,7 @@ fn algorithms_inside_and_beside_the_signature_are_compared_as_bytes() {
     let report = check(&root, &leaf.signed_by(&root), &[], &plain());
     assert_refused(&report, Code::WeakAlgorithm);
     // The switch is named to validators, who have it, and not to who enrols or speaks TLS.
-    assert!(report.refusal().expect("refused").message().ends_with("allow_weak takes it"));
+    assert!(report.refusal().expect("refused").message().contains("allow_weak takes it (peers.allow-weak"));
     assert!(!report.error().expect("refused").message().contains("allow_weak"));
     let leaf = Builder { inner_algorithm: Some(ecdsa), ..Builder::leaf("device") };
     assert_valid(&check(&root, &leaf.signed_by(&root), &[], &plain()));

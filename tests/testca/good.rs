@@ -2,8 +2,8 @@
 
 use devid::Code;
 use devid::asn1::x509::Certificate;
-use devid::client::Subject;
 use devid::client::run::system_time;
+use devid::client::{Subject, Unattended};
 use devid::cmp::{Signer, Tolerance};
 use devid::crypto::{KeyKind, default_provider};
 
@@ -46,6 +46,34 @@ fn every_credential_enrols_in_every_way_a_ca_may_take() {
             }
         }
     }
+}
+
+/// RFC 9810 section 5.1.1.4: what the CA does not know is no certificate of another kind, and nobody is made a CA for asking.
+#[test]
+fn an_unknown_profile_and_a_ca_certificate_are_refused() {
+    let bench = Bench::new(P256);
+    let with = |profile: &str, knobs: &[(&str, &str)]| {
+        bench.set(knobs);
+        let mut config = bench.config();
+        config.cert_profile = Some(profile.to_owned());
+        enroll(&config).0
+    };
+    assert!(with("tls-client", &[]).is_ok());
+    let error = with("no-such", &[]).unwrap_err();
+    assert_eq!(error.code(), Code::Rejected);
+    assert!(error.message().contains("no-such"), "{error}");
+    assert!(with("no-such", &[("profiles", "*")]).is_ok());
+    assert!(with("tls-client", &[("profiles", "no-such")]).is_err());
+
+    bench.set::<&str>(&[]);
+    let client = bench.config().build().unwrap();
+    let key = default_provider().generate_key(KeyKind::P256).unwrap();
+    let subject = Subject::new().name("CN=device 1").unwrap();
+    let subject = subject.extension("2.5.29.19", true, &[0x30, 3, 1, 1, 0xff]).unwrap();
+    let mut operation = client.enroll(Signer::Key(key), &subject).unwrap();
+    let error = client.run(&mut operation, &mut Unattended).unwrap_err();
+    assert_eq!(error.code(), Code::Rejected);
+    assert!(error.message().contains("no CA is certified here"), "{error}");
 }
 
 #[test]
