@@ -178,6 +178,8 @@ pub const PBE_SHA1_3DES_3KEY: Oid = oid("1.2.840.113549.1.12.1.3");
 pub const PBE_SHA1_3DES_2KEY: Oid = oid("1.2.840.113549.1.12.1.4");
 pub const PBE_SHA1_RC2_128: Oid = oid("1.2.840.113549.1.12.1.5");
 pub const PBE_SHA1_RC2_40: Oid = oid("1.2.840.113549.1.12.1.6");
+/// Those of RFC 7292 appendix C that are read.
+pub const PBE_SHA1_OUTDATED: [Oid; 4] = [PBE_SHA1_3DES_3KEY, PBE_SHA1_3DES_2KEY, PBE_SHA1_RC2_128, PBE_SHA1_RC2_40];
 pub const BAG_KEY: Oid = oid("1.2.840.113549.1.12.10.1.1");
 pub const BAG_SHROUDED_KEY: Oid = oid("1.2.840.113549.1.12.10.1.2");
 pub const BAG_CERTIFICATE: Oid = oid("1.2.840.113549.1.12.10.1.3");

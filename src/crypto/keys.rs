@@ -5,6 +5,8 @@ use std::sync::Arc;
 use ::der::Tag;
 use zeroize::Zeroizing;
 
+#[cfg(feature = "legacy-ciphers")]
+use super::pbe;
 use super::scrypt::scrypt;
 use super::{CipherAlgorithm, CryptoError, DigestAlgorithm, PrivateKey, Provider, PublicKey};
 use crate::asn1::der::{self, Cursor, Tlv, element, sequence};
@@ -218,14 +220,47 @@ fn decrypt_pkcs8(
 ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
     let info = EncryptedPrivateKeyInfo::from_der(input)?;
     if info.algorithm != oid::PBES2 {
-        // PBES1 and PKCS#12's: single DES, RC2, RC4, triple DES, with one-round or home-made derivation.
-        return Err(outdated(info.algorithm));
+        return decrypt_outdated(provider, &info, password);
     }
     let parameters = info.parameters.ok_or_else(|| CryptoError::BadKey("PBES2 without parameters".to_owned()))?;
     let opened = pbes2_decrypt(provider, parameters, password, info.ciphertext, limits::MAX_KEY_FILE_ITERATIONS)?;
     // One wrong password in 256 leaves padding that looks right; what it opens is no key.
     PrivateKeyInfo::from_der(&opened).map_err(|_| CryptoError::WrongSecret)?;
     Ok(opened)
+}
+
+/// PKCS#12's way of old, as in PKCS#12 files. Single DES, RC4 and MD5 (PBES1) are not read.
+#[cfg(feature = "legacy-ciphers")]
+fn decrypt_outdated(
+    provider: &dyn Provider,
+    info: &EncryptedPrivateKeyInfo<'_>,
+    password: Option<&[u8]>,
+) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    let (Some(parameters), true) = (info.parameters, oid::PBE_SHA1_OUTDATED.contains(&info.algorithm)) else {
+        return Err(outdated(info.algorithm));
+    };
+    let password = std::str::from_utf8(password.ok_or(CryptoError::NoSecret)?).map_err(|_| CryptoError::WrongSecret)?;
+    let spend = |iterations: u32| match iterations > limits::MAX_KEY_FILE_ITERATIONS {
+        true => Err(CryptoError::Unsupported(format!("a key file of {iterations} iterations"))),
+        false => Ok(()),
+    };
+    let how = (info.algorithm, parameters);
+    let opened =
+        pbe::decrypt(provider, how, &pbe::bmp(password), info.ciphertext, spend).map_err(|error| match error {
+            CryptoError::Decrypt => CryptoError::WrongSecret,
+            other => other,
+        })?;
+    PrivateKeyInfo::from_der(&opened).map_err(|_| CryptoError::WrongSecret)?;
+    Ok(opened)
+}
+
+#[cfg(not(feature = "legacy-ciphers"))]
+fn decrypt_outdated(
+    _provider: &dyn Provider,
+    info: &EncryptedPrivateKeyInfo<'_>,
+    _password: Option<&[u8]>,
+) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    Err(outdated(info.algorithm))
 }
 
 /// Decrypts by PBES2-params (RFC 8018 appendix A.4): PBKDF2 or scrypt, AES-CBC. Padding that is not right is
@@ -245,11 +280,14 @@ pub(crate) fn pbes2_decrypt(
         oid::AES128_CBC => 16,
         oid::AES192_CBC => 24,
         oid::AES256_CBC => 32,
+        // What OpenSSL wrote before 1.1.0: read where PKCS#12 files of that age are.
+        oid::DES_EDE3_CBC if cfg!(feature = "legacy-ciphers") => 24,
         other => return Err(outdated(other)),
     };
-    let iv = encryption_parameters
-        .filter(|p| p.tag == Tag::OctetString && p.value.len() == 16)
-        .ok_or_else(|| CryptoError::BadKey("AES-CBC without an initialization vector of 16 bytes".to_owned()))?;
+    let iv_len = if encryption == oid::DES_EDE3_CBC { 8 } else { 16 };
+    let iv = encryption_parameters.filter(|p| p.tag == Tag::OctetString && p.value.len() == iv_len);
+    let iv =
+        iv.ok_or_else(|| CryptoError::BadKey(format!("CBC without an initialization vector of {iv_len} bytes")))?;
     let derivation_parameters =
         derivation_parameters.ok_or_else(|| CryptoError::BadKey("key derivation without parameters".to_owned()))?;
 
@@ -262,6 +300,11 @@ pub(crate) fn pbes2_decrypt(
         }
         oid::SCRYPT => derive_scrypt(provider, derivation_parameters, password, key)?,
         other => return Err(CryptoError::Unsupported(format!("key derivation {other}; PBKDF2 and scrypt are"))),
+    }
+    #[cfg(feature = "legacy-ciphers")]
+    if encryption == oid::DES_EDE3_CBC {
+        let opened = super::legacy::decrypt(super::legacy::LegacyCipher::TripleDes, key, iv.value, ciphertext);
+        return opened.map_err(|_| CryptoError::WrongSecret);
     }
     provider.decrypt(CipherAlgorithm::AesCbc, key, iv.value, &[], ciphertext).map_err(|_| CryptoError::WrongSecret)
 }

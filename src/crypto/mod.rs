@@ -16,6 +16,7 @@ pub mod keys;
 pub(crate) mod legacy;
 #[cfg(any(feature = "legacy-ciphers", feature = "crypto-rust"))]
 mod oaep;
+pub(crate) mod pbe;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
 mod provider;

@@ -39,8 +39,20 @@ fn hint(error: &TransportError) -> Option<&'static str> {
         (Kind::HttpStatus, Some(404)) => {
             "the server has no such path: some want '/pkix/' with the slash at its end (Insta), some '/' alone (OpenSSL's mock server), most '/.well-known/cmp/p/NAME'; the path is used as it is given"
         }
+        (Kind::HttpStatus, Some(400 | 496 | 497)) if wants_tls(error) => {
+            "the server speaks TLS at this port: https:// in place of http://"
+        }
+        (Kind::HttpStatus, Some(400 | 403 | 495 | 496)) if wants_certificate(error) => {
+            "the server wants a client certificate in TLS: set one (the device's identity, or the supplier's) that it trusts"
+        }
+        (Kind::HttpStatus, Some(300..=399)) if error.location.is_none() => {
+            "a redirect that says not where to: the URL is not that of a CMP server, or a login stands before it"
+        }
+        (Kind::HttpStatus, Some(302 | 303)) if leads_elsewhere(error) => {
+            "redirects are not followed (RFC 9811 section 5), and this one leads to another page, such as a login: CMP must be reached without one, by another path or host"
+        }
         (Kind::HttpStatus, Some(300..=399)) => {
-            "redirects are not followed (RFC 9811 section 5): set the URL it points to"
+            "redirects are not followed (RFC 9811 section 5): set the URL it points to, if CMP is there"
         }
         (Kind::HttpStatus, Some(401 | 403 | 407)) => {
             "the server or a proxy wants a login, or a client certificate in TLS"
@@ -53,6 +65,30 @@ fn hint(error: &TransportError) -> Option<&'static str> {
             "a web page answered: the URL leads to a web server or a login page, not to CMP"
         }
         _ => return error.cause.and_then(hint_of_cause),
+    })
+}
+
+/// nginx's words for plain HTTP at a port of TLS.
+fn wants_tls(error: &TransportError) -> bool {
+    error.status == Some(497)
+        || says(error, &["HTTP request was sent to HTTPS port", "speaking plain HTTP to an SSL-enabled"])
+}
+
+/// nginx's and others' words and statuses for a client certificate that did not come, or is not trusted.
+fn wants_certificate(error: &TransportError) -> bool {
+    let statuses = [495, 496];
+    error.status.is_some_and(|status| statuses.contains(&status))
+        || says(error, &["No required SSL certificate was sent", "SSL certificate error"])
+}
+
+fn says(error: &TransportError, any: &[&str]) -> bool {
+    error.server_words.as_ref().is_some_and(|words| any.iter().any(|part| words.contains(part)))
+}
+
+/// 302 and 303 lead browsers from a form or to a login; where CMP has moved to, 301, 307 and 308 say.
+fn leads_elsewhere(error: &TransportError) -> bool {
+    error.location.as_ref().is_some_and(|place| {
+        ["login", "sso", "auth", "signin", "saml", "oauth"].iter().any(|part| place.to_ascii_lowercase().contains(part))
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::crl_index::{self, CrlIndex};
 use super::signed::{Entitled, SignatureMemory};
 use crate::asn1::crl::{Bytes, CertificateList, CrlHead, CrlNumber, CrlReason, CrlTail, EntryIssuer, issuer_names};
+use crate::asn1::der::Cursor;
 use crate::asn1::distribution_point::IssuingDistributionPoint;
 use crate::asn1::kind::{self, Kind, explained, instead, no_block};
 use crate::asn1::oid::Oid;
@@ -72,11 +73,15 @@ pub enum Found {
     Entries(Vec<FoundEntry>),
 }
 
+fn first_of(der: &[u8]) -> Result<&[u8], Asn1Error> {
+    Ok(Cursor::new(der, "a file")?.any("the first element")?.bytes)
+}
+
 /// A list is read however odd it is, since what it says against somebody counts; but another kind of file is no odd list.
 fn check_kind(der: &[u8]) -> Result<(), Asn1Error> {
     match Kind::of_der(der) {
         // An odd list may look like a certificate, and is none.
-        Some(Kind::Certificate) if Certificate::from_der(der).is_err() => Ok(()),
+        Some(Kind::Certificate) if first_of(der).is_ok_and(|one| Certificate::from_der(one).is_err()) => Ok(()),
         Some(Kind::Crl) | None => Ok(()),
         Some(kind) => Err(instead(Kind::Crl, kind)),
     }

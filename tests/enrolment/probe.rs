@@ -115,3 +115,12 @@ fn a_server_that_is_not_there_is_a_finding_and_no_error() {
     assert!(!found.works());
     assert!(found.findings[0].remedy.contains("is a CMP server running there"), "{}", found.report());
 }
+
+#[test]
+fn what_harms_nobody_is_told_and_does_not_fail() {
+    let mut ca = MockCa::new().answers_waiting(1, 40);
+    let found = probe(&mut ca);
+    assert!(found.works(), "{}", found.report());
+    assert!(found.report().contains("puts the question off"), "{}", found.report());
+    assert!(found.report().contains("certificates of CAs are public"), "{}", found.report());
+}

@@ -6,7 +6,7 @@ use ::der::Tag;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::password::{Password, Purpose, derive};
+use super::password::Password;
 use super::{Pkcs12, Pkcs12Key};
 use crate::asn1::der::{Asn1Error, Cursor, Tlv};
 use crate::asn1::kind::Kind;
@@ -17,6 +17,7 @@ use crate::asn1::{Problem, ber, der, directory_string, kind};
 use crate::cms::CmsError;
 use crate::crypto::algorithm::digest_identifier;
 use crate::crypto::keys::{derive_pbkdf2, pbes2_decrypt};
+use crate::crypto::pbe::{self, Purpose, derive};
 use crate::crypto::{CryptoError, DigestAlgorithm, Provider};
 use crate::limits;
 
@@ -360,33 +361,12 @@ impl Reader<'_> {
         password: &[u8],
         ciphertext: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-        use crate::crypto::legacy::{self, LegacyCipher};
-        let (cipher, key_len) = match algorithm {
-            oid::PBE_SHA1_3DES_3KEY => (LegacyCipher::TripleDes, 24),
-            oid::PBE_SHA1_3DES_2KEY => (LegacyCipher::TripleDes, 16),
-            oid::PBE_SHA1_RC2_128 => (LegacyCipher::Rc2, 16),
-            oid::PBE_SHA1_RC2_40 => (LegacyCipher::Rc2, 5),
-            other => return Err(CryptoError::Unsupported(format!("PKCS#12 encrypted with {other}"))),
-        };
-        let mut fields = Cursor::sequence(parameters.bytes, "pkcs-12PbeParams")?;
-        let salt = fields.expect(Tag::OctetString, "salt")?.value;
-        let iterations = positive(fields.decode()?, "pkcs-12PbeParams")?;
-        fields.finish()?;
-        // Two blocks of key and one of IV, at most.
-        self.password.spend(u64::from(iterations) * 3)?;
         self.found.is_outdated = true;
-        let mut material = Zeroizing::new([0u8; 24]);
-        let mut iv = [0u8; 8];
-        let provider = self.password.provider;
-        let (key, digest) = (&mut material[..key_len], DigestAlgorithm::Sha1);
-        derive(provider, digest, password, salt, (Purpose::Key, iterations), key)?;
-        derive(provider, digest, password, salt, (Purpose::Iv, iterations), &mut iv)?;
-        if algorithm == oid::PBE_SHA1_3DES_2KEY {
-            // Two-key triple DES: the first key is the third as well.
-            material.copy_within(..8, 16);
-            return legacy::decrypt(cipher, &*material, &iv, ciphertext);
-        }
-        legacy::decrypt(cipher, &material[..key_len], &iv, ciphertext)
+        let password_of = &mut self.password;
+        let provider = password_of.provider;
+        // Two blocks of key and one of IV, at most.
+        let spend = |iterations: u32| Ok::<(), CryptoError>(password_of.spend(u64::from(iterations) * 3)?);
+        pbe::decrypt(provider, (algorithm, parameters), password, ciphertext, spend)
     }
 
     #[cfg(not(feature = "legacy-ciphers"))]

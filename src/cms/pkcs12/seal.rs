@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::password::{Password, Purpose, derive};
+use super::password::Password;
 use super::{NewPkcs12, Pkcs12Mac};
 use crate::asn1::der::{self, element, sequence};
 use crate::asn1::oid::{self, Oid};
@@ -12,6 +12,7 @@ use crate::cms::CmsError;
 use crate::cms::content_info::encode_content_info;
 use crate::crypto::algorithm::encode_oid;
 use crate::crypto::keys::pbes2_encrypt;
+use crate::crypto::pbe::{Purpose, derive};
 use crate::crypto::{CryptoError, DigestAlgorithm, Provider};
 use crate::limits;
 
