@@ -221,6 +221,26 @@ def test_what_a_decision_raises_counts_as_no_failure_of_the_ca(
     assert ca.received().count("ir") == 1
 
 
+def test_a_new_identity_comes_beside_the_old_one(devid_testca: TestCa, tmp_path: Path) -> None:
+    """Where a consumer needs both for a while: under a name of its own, vouched for by the one in use."""
+    ca, store, now = devid_testca, factory(devid_testca, tmp_path), int(time.time())
+    assert keeper(ca).run(store, now).done is devid.Done.INSTALLED
+    old = store.current("router")
+    settings = devid.Config(ca.cmp_url)
+    beside = devid.Renewal(settings, "router-next", factory="router", subject=devid.Subject("CN=router-7"))
+    ca.set(status=2)
+    assert beside.run(store, now).error is not None
+    assert store.current("router").certificate.der == old.certificate.der, "a refusal takes nothing away"
+    ca.set(status=0)
+    beside.reset(store)
+    assert beside.run(store, now).done is devid.Done.INSTALLED
+    new = store.current("router-next")
+    assert store.current("router").certificate.der == old.certificate.der
+    assert (new.certificate.subject, new.certificate.der != old.certificate.der) == ("CN=router-7", True)
+    store.remove("router")
+    assert store.current("router-next").certificate.der == new.certificate.der
+
+
 def test_a_renewal_travels_as_files(devid_testca: TestCa, tmp_path: Path) -> None:
     store, now, stick = factory(devid_testca, tmp_path), int(time.time()), tmp_path / "stick"
     stick.mkdir()
