@@ -217,6 +217,17 @@ impl Destination<'_> {
         Ok(if is_there { beside } else { self.name.to_owned() })
     }
 
+    /// Whether a request is out that is not the saved operation's own: its key waits for what a person brings.
+    fn is_key_of_another_request(&self) -> Result<bool, Error> {
+        let Some(request) = self.store.request_out(self.name)? else { return Ok(false) };
+        let saved = match self.store.load_operation(self.name) {
+            Ok(saved) => Operation::saved_key(&saved).ok(),
+            Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(!saved.is_some_and(|key| same_public_key(&key, request.spki())))
+    }
+
     fn remove_key_beside_request(&self) -> Result<(), Error> {
         let beside = self.store.label_beside_request(self.name)?;
         if self.store.pending_keys()?.contains(&beside) {
@@ -371,10 +382,10 @@ pub(in crate::client) fn give_up(to: Destination<'_>) -> Result<(), Error> {
     if to.store.state(to.name)?.pending.is_some() {
         to.store.discard(to.name)?;
     }
-    // While the operation is there, its key is known for what it is.
-    let label = to.key_label()?;
+    let is_kept = to.is_key_of_another_request()?;
     to.store.remove_operation(to.name)?;
-    Ok(to.store.remove_pending_key(&label)?)
+    to.remove_key_beside_request()?;
+    if is_kept { Ok(()) } else { Ok(to.store.remove_pending_key(to.name)?) }
 }
 
 /// Whether nothing can come of the operation any more. A certificate that was issued but not confirmed stays staged, for

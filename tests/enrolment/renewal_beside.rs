@@ -115,6 +115,40 @@ fn whatever_becomes_of_the_online_way_the_request_stays() {
     brings_its_certificate(&world, &request, "the line is dead");
 }
 
+/// The device dies after the switch, before what is left of the operation is cleared away.
+#[test]
+fn what_is_left_of_an_installed_renewal_goes_without_the_request() {
+    let (mut world, request) = on_day(350, true);
+    world.loses = Some(BodyType::CERTCONF);
+    assert!(world.run(Some(world.truth.get())).outcome.is_err());
+    let installed = world.store.promote("router").unwrap();
+    assert_eq!(
+        (world.store.operations().unwrap(), world.store.pending_keys().unwrap()),
+        (vec!["router".to_owned()], vec!["router".to_owned()])
+    );
+    world.later(DAY);
+    world.until_installed(Odd::Right, DAY, "it is in use");
+    assert_eq!(world.store.current("router").unwrap().certificate, installed.certificate);
+    assert!(world.store.operations().unwrap().is_empty());
+    brings_its_certificate(&world, &request, "after the switch");
+
+    // What is saved cannot be read, or its key is gone: the request is not taken for the operation's.
+    for is_readable in [false, true] {
+        let (mut world, request) = on_day(350, true);
+        world.lets_wait = (2, 600);
+        assert!(matches!(world.run(Some(world.truth.get())).outcome, Ok(Done::Waiting)));
+        let labels = world.store.pending_keys().unwrap();
+        let beside = labels.iter().find(|label| *label != "router").unwrap();
+        match is_readable {
+            true => world.store.remove_pending_key(beside).unwrap(),
+            false => world.store.save_operation("router", b"scrambled").unwrap(),
+        }
+        world.later(600);
+        assert!(matches!(world.run(Some(world.truth.get())).outcome, Ok(Done::Abandoned(_))), "{is_readable}");
+        brings_its_certificate(&world, &request, "nothing to go on with");
+    }
+}
+
 /// A person gives up what is there under a name: all of it.
 #[test]
 fn who_abandons_a_name_gives_up_request_and_operation() {
