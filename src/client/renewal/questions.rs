@@ -19,6 +19,9 @@ use crate::transport::Exchange;
 /// A question for a root's successor that waits is saved under this, and the root's mark.
 const QUESTION: &str = "root-";
 
+/// How a question for the time went, and what was told by its answer.
+type Asked = (Result<(), Error>, Result<Told, Learnt>);
+
 impl Renewal<'_> {
     pub(super) fn ask_for_root(
         &self,
@@ -71,7 +74,7 @@ impl Renewal<'_> {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
         napped: &Napped,
-    ) -> Result<(Result<(), Error>, Result<Told, Learnt>), Error> {
+    ) -> Result<Asked, Error> {
         // The identity in use, then what the first certificate is asked for with: any that the CA knows will do, as a CA that answers by
         // a MAC alone does not know the first.
         let mut first = None;
@@ -105,7 +108,7 @@ impl Renewal<'_> {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
         napped: &Napped,
-    ) -> Result<(Result<(), Error>, Result<Told, Learnt>), Error> {
+    ) -> Result<Asked, Error> {
         // Whoever stands under the anchors could say that it is another year.
         let client = client.heeding_authority_alone();
         let mut operation = match client.ask(Question::CaCerts) {
