@@ -986,7 +986,7 @@ typedef struct devid_cert devid_cert;
 /**
  * Reads one certificate.
  *
- * @param data      DER, or PEM with one CERTIFICATE block; copied. Not NULL.
+ * @param data      DER, PEM or PKCS#7 with one certificate; copied. Not NULL.
  * @param data_len  Length of `data` in bytes, without a trailing NUL.
  * @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
  * @param err       Receives details on failure, else NULL. May be NULL.
@@ -1325,7 +1325,7 @@ devid_status devid_config_set_credential(devid_config *config,
  * Adds trust anchors under which signers of answers must stand. Not needed where a shared secret protects.
  *
  * @param config    Not NULL.
- * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
  * @param data_len  Length of `data` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
@@ -1341,7 +1341,7 @@ devid_status devid_config_add_cmp_anchors(devid_config *config,
  * Adds trust anchors to which issued certificates must lead.
  *
  * @param config    Not NULL.
- * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
  * @param data_len  Length of `data` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
@@ -1358,7 +1358,7 @@ devid_status devid_config_add_enrolment_anchors(devid_config *config,
  * certificate, if the CA issued the server's.
  *
  * @param config    Not NULL.
- * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
  * @param data_len  Length of `data` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_UNSUPPORTED if HTTPS is not built in.
@@ -2261,7 +2261,7 @@ DEVID_API DEVID_MUST_USE devid_status devid_trust_new(devid_trust **out_trust, d
  * Adds trust anchors. Constraints that an anchor carries are enforced (RFC 5937).
  *
  * @param trust     Not NULL.
- * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
  * @param data_len  Length of `data` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
@@ -2380,7 +2380,7 @@ devid_status devid_validator_set_any_name(devid_validator *validator,
  * Adds CRLs, complete and delta, in any order. They are believed only as far as they prove themselves.
  *
  * @param validator  Not NULL.
- * @param data       CRLs, DER (one) or PEM (any number). Not NULL.
+ * @param data       CRLs, DER (one), PEM (any number) or PKCS#7. Not NULL.
  * @param data_len   Length of `data` in bytes.
  * @param err        Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.

@@ -131,7 +131,7 @@ devid_status devid_config_set_protection_algorithm(devid_config *config,
  * Adds certificates that may stand between others and an anchor. They are not trusted.
  *
  * @param config    Not NULL.
- * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
  * @param data_len  Length of `data` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
@@ -412,7 +412,7 @@ devid_status devid_config_set_signer_status_age(devid_config *config,
  * Adds CRLs about signers of answers and the CAs above them.
  *
  * @param config    Not NULL.
- * @param crls      DER (one) or PEM (any number). Not NULL.
+ * @param crls      DER (one), PEM (any number) or PKCS#7. Not NULL.
  * @param crls_len  Length of `crls` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
@@ -428,7 +428,7 @@ devid_status devid_config_add_signer_crls(devid_config *config,
  * Adds an OCSP response about a signer of answers.
  *
  * @param config        Not NULL.
- * @param response      OCSPResponse, DER. Not NULL.
+ * @param response      OCSPResponse, DER or PEM. Not NULL.
  * @param response_len  Length of `response` in bytes.
  * @param err           Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER.

@@ -77,7 +77,7 @@ devid_status devid_config_add_tls_pin(devid_config *config,
  * Adds CRLs that HTTPS servers are looked up in.
  *
  * @param config    Not NULL.
- * @param data      CRLs, DER (one) or PEM (any number). Not NULL.
+ * @param data      CRLs, DER (one), PEM (any number) or PKCS#7. Not NULL.
  * @param data_len  Length of `data` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
@@ -171,7 +171,7 @@ devid_status devid_config_set_tls_revocation(devid_config *config,
  * are not trusted.
  *
  * @param config    Not NULL.
- * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
  * @param data_len  Length of `data` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_UNSUPPORTED if HTTPS is not built in.

@@ -75,7 +75,7 @@ typedef struct devid_ocsp_request devid_ocsp_request;
  * Adds an OCSP response: stapled by the peer, or fetched. It is believed only as far as it proves itself.
  *
  * @param validator  Not NULL.
- * @param data       The response, DER. Not NULL.
+ * @param data       The response, DER or PEM. Not NULL.
  * @param data_len   Length of `data` in bytes.
  * @param request    The request it answers, whose nonce it must carry; NULL for a stapled response. May be NULL.
  * @param err        Receives details on failure, else NULL. May be NULL.

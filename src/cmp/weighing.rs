@@ -108,6 +108,16 @@ impl Operation {
 
     /// Has the certificate say that nobody with authority has confirmed it, where that is so.
     pub(super) fn note_if_by_bearer(&mut self) {
+        let adopted = self.transaction.as_ref().and_then(|transaction| transaction.adopted_root.as_ref());
+        let adopted = adopted.filter(|root| !self.context.is_told_root(root));
+        if let (Some(root), Some(issued)) = (adopted, &mut self.issued) {
+            if !issued.chain.contains(root) {
+                issued.unproven = Some(format!(
+                    "the certificate proves itself, and was brought and confirmed by a signer whom nothing but the root that came along vouches for: {root}"
+                ));
+                return;
+            }
+        }
         let Some(transaction) = self.transaction.as_ref().filter(|t| t.bound_signer.is_none()) else { return };
         let (Some(signer), Some(issued)) = (&transaction.bearer, &mut self.issued) else { return };
         issued.unproven = Some(format!(

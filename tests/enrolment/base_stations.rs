@@ -194,6 +194,17 @@ fn a_root_that_came_along_vouches_for_nobodys_refusal() {
             assert!(error.message().contains("\"no\" (not authenticated)"), "{what}: {error}");
         }
     }
+    // A certificate that proves itself is taken from whoever brings it, and it is said by whom.
+    let mut ca = MockCa::new();
+    let (config, signer) = (adopting(&ca, true), self_made());
+    let above = ca.issuing.certificate.clone();
+    ca.bend = Some(Box::new(move |answer| {
+        (answer.signer, answer.extra_certs) = (Some(signer.clone()), vec![signer.certificate.clone(), above.clone()]);
+        answer.header.sender = Some(signer.certificate.subject().to_vec());
+        answer.header.sender_kid = signer.certificate.subject_key_identifier().map(<[u8]>::to_vec);
+    }));
+    let issued = Device::enrolling_as(&config).run(&mut ca).unwrap();
+    assert!(issued.warnings().iter().any(|warning| warning.contains("vouches for")), "{:?}", issued.warnings());
     // The operator's own root, with the certificate and after a wait; and a rejection by who is trusted otherwise.
     for waits in [0, 1] {
         let mut ca = MockCa::new().answers_waiting(waits, 1);

@@ -126,5 +126,10 @@ fn what_harms_nobody_is_told_and_does_not_fail() {
     let found = probe(&mut ca);
     assert!(found.works(), "{}", found.report());
     assert!(found.report().contains("puts the question off"), "{}", found.report());
+    // Whom it does not know is told, too.
+    let mut ca = MockCa::new();
+    ca.info = vec![devid::asn1::cmp::InfoTypeAndValue { info_type: devid::asn1::oid::IT_CA_CERTS, value: Vec::new() }];
+    let found = probe(&mut ca);
+    assert!(found.works(), "{}", found.report());
     assert!(found.report().contains("certificates of CAs are public"), "{}", found.report());
 }

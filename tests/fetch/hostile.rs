@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use devid::Code;
+use devid::asn1::der::{element, sequence};
+use devid::asn1::oid;
 use devid::client::StatusFetcher;
 use devid::client::status::{FetchOutcome, OcspNonce, StatusAnswer, Wanted};
 use devid::transport::fetch::Document;
@@ -139,6 +141,21 @@ fn what_the_bytes_are_counts_and_not_what_the_server_calls_them() {
     let armoured = devid::asn1::pem::encode("X509 CRL", &crl);
     *cell.lock().unwrap() = http("200 OK", "Content-Type: text/plain\r\n", armoured.as_bytes());
     assert!(ask_once().report.is_valid(), "PEM");
+    // Some CAs publish their lists in PKCS#7: what it revokes is revoked, and what is no list is named.
+    let bundle = |crl: &[u8]| {
+        let object = |id: oid::Oid| element(0x06, &[id.as_bytes()]);
+        let (data, lists) = (sequence(&[&object(oid::CMS_DATA)]), element(0xa1, &[crl]));
+        let signed = sequence(&[&[2, 1, 1], &[0x31, 0], &data, &lists, &[0x31, 0]]);
+        sequence(&[&object(oid::CMS_SIGNED_DATA), &element(0xa0, &[&signed])])
+    };
+    *cell.lock().unwrap() = http("200 OK", "Content-Type: application/pkcs7-mime\r\n", &bundle(&crl));
+    assert!(ask_once().report.is_valid(), "PKCS#7");
+    let revoking = CrlBuilder::of(&pki.ca).revokes(&pki.leaf).der();
+    *cell.lock().unwrap() = http("200 OK", "Content-Type: application/pkcs7-mime\r\n", &bundle(&revoking));
+    assert_eq!(ask_once().report.error().map(|error| error.code()), Some(Code::Revoked), "PKCS#7");
+    *cell.lock().unwrap() = ok(pki.leaf.certificate.as_der());
+    let answer = ask_once();
+    assert!(texts(&answer).contains("expected a CRL, found a certificate"), "{}", texts(&answer));
     *cell.lock().unwrap() = http("200 OK", "Content-Type: application/pkix-crl\r\n", b"<html>please log in</html>");
     assert_eq!(first_failure(&ask_once()), Code::Der);
 }

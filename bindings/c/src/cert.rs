@@ -64,7 +64,7 @@ impl devid_cert {
 
 /// Reads one certificate.
 ///
-/// @param data      DER, or PEM with one CERTIFICATE block; copied. Not NULL.
+/// @param data      DER, PEM or PKCS#7 with one certificate; copied. Not NULL.
 /// @param data_len  Length of `data` in bytes, without a trailing NUL.
 /// @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM, DEVID_E_TRAILING_DATA, DEVID_E_LIMIT. RFC 5280 section 4.1.

@@ -192,7 +192,7 @@ fn devid_config_set_protection_algorithm(config: &mut devid_config, algorithm: &
 
 /// Adds trust anchors under which signers of answers must stand. Not needed where a shared secret protects.
 ///
-/// @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+/// @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
 #[export]
 fn devid_config_add_cmp_anchors(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
@@ -202,7 +202,7 @@ fn devid_config_add_cmp_anchors(config: &mut devid_config, data: &[u8]) -> Resul
 
 /// Adds trust anchors to which issued certificates must lead.
 ///
-/// @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+/// @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
 #[export]
 fn devid_config_add_enrolment_anchors(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
@@ -212,7 +212,7 @@ fn devid_config_add_enrolment_anchors(config: &mut devid_config, data: &[u8]) ->
 
 /// Adds certificates that may stand between others and an anchor. They are not trusted.
 ///
-/// @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+/// @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
 #[export]
 fn devid_config_add_intermediates(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use devid_core::transport::tls;
 /// Adds certificates that may stand between an HTTPS server's certificate and an anchor, for servers that do not send them. They
 /// are not trusted.
 ///
-/// @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+/// @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_UNSUPPORTED if HTTPS is not built in.
 #[export]
 fn devid_config_add_tls_intermediates(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {

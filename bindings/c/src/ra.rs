@@ -7,7 +7,7 @@ use devid_core::asn1::x509::Certificate;
 /// CMP anchors; one that has none is added to the anchors as well. What devid_config_set_signer() says holds besides; further
 /// calls add certificates.
 ///
-/// @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+/// @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
 #[export]
 fn devid_config_add_signer_pins(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {

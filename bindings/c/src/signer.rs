@@ -78,7 +78,7 @@ fn devid_config_set_signer_status_age(
 
 /// Adds CRLs about signers of answers and the CAs above them.
 ///
-/// @param crls      DER (one) or PEM (any number). Not NULL.
+/// @param crls      DER (one), PEM (any number) or PKCS#7. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
 #[export]
 fn devid_config_add_signer_crls(config: &mut devid_config, crls: &[u8]) -> Result<(), Error> {
@@ -89,7 +89,7 @@ fn devid_config_add_signer_crls(config: &mut devid_config, crls: &[u8]) -> Resul
 
 /// Adds an OCSP response about a signer of answers.
 ///
-/// @param response      OCSPResponse, DER. Not NULL.
+/// @param response      OCSPResponse, DER or PEM. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER.
 #[export]
 fn devid_config_add_signer_ocsp(config: &mut devid_config, response: &[u8]) -> Result<(), Error> {

@@ -50,7 +50,7 @@ fn tls_of(settings: &mut Settings) -> Result<&mut TlsConfig, Error> {
 /// Adds trust anchors for HTTPS servers. Used for TLS only, and TLS uses no others. May be the CA's own
 /// certificate, if the CA issued the server's.
 ///
-/// @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+/// @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_UNSUPPORTED if HTTPS is not built in.
 #[export]
 fn devid_config_add_tls_anchors(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
@@ -139,7 +139,7 @@ fn devid_config_set_tls_revocation(config: &mut devid_config, mode: RevocationMo
 
 /// Adds CRLs that HTTPS servers are looked up in.
 ///
-/// @param data      CRLs, DER (one) or PEM (any number). Not NULL.
+/// @param data      CRLs, DER (one), PEM (any number) or PKCS#7. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
 #[export]
 fn devid_config_add_tls_crls(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {

@@ -17,7 +17,7 @@ fn devid_trust_new() -> Result<devid_trust, Error> {
 
 /// Adds trust anchors. Constraints that an anchor carries are enforced (RFC 5937).
 ///
-/// @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+/// @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
 #[export]
 fn devid_trust_add_bytes(trust: &mut devid_trust, data: &[u8]) -> Result<(), Error> {

@@ -74,7 +74,7 @@ fn devid_validator_add_intermediates(validator: &mut devid_validator, data: &[u8
 
 /// Adds CRLs, complete and delta, in any order. They are believed only as far as they prove themselves.
 ///
-/// @param data       CRLs, DER (one) or PEM (any number). Not NULL.
+/// @param data       CRLs, DER (one), PEM (any number) or PKCS#7. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
 #[export]
 fn devid_validator_add_crls(validator: &mut devid_validator, data: &[u8]) -> Result<(), Error> {
@@ -84,7 +84,7 @@ fn devid_validator_add_crls(validator: &mut devid_validator, data: &[u8]) -> Res
 
 /// Adds an OCSP response: stapled by the peer, or fetched. It is believed only as far as it proves itself.
 ///
-/// @param data       The response, DER. Not NULL.
+/// @param data       The response, DER or PEM. Not NULL.
 /// @param request    The request it answers, whose nonce it must carry; NULL for a stapled response. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER; DEVID_E_NONCE.
 #[export]

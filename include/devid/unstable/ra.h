@@ -379,7 +379,7 @@ devid_status devid_op_enroll_on_behalf(const devid_client *client,
  * calls add certificates.
  *
  * @param config    Not NULL.
- * @param data      Certificates, DER (one) or PEM (any number). Not NULL.
+ * @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
  * @param data_len  Length of `data` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
