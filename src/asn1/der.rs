@@ -356,7 +356,9 @@ fn is_hex(text: &[u8]) -> bool {
         }
         digits
     };
-    is_all(text) >= 6 || text.split(|byte| *byte == b'\n').any(|line| is_all(line) >= 32)
+    let is_line = |line: &&[u8]| line.iter().all(|byte| byte.is_ascii_hexdigit() || byte.is_ascii_whitespace());
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| is_all(line) >= 16).filter(is_line);
+    is_all(text) >= 6 || lines.count() >= 2
 }
 
 /// Tag, length of the header, length of the value, of the elements that certificates are made of: tag in one byte,

@@ -50,6 +50,12 @@ const OTHER_CMS: Kind = Kind::Other("CMS of another type than signed", "inspect(
 const AGE: Kind = Kind::Other("a file encrypted by age", "age -d decrypts it");
 const ATTRIBUTES: Kind = Kind::Other("an attribute certificate", "there are no keys in such, and none are read here");
 
+const PKI_PATH: Kind = Kind::Other(
+    "a list of certificates in DER (PkiPath)",
+    "PEM with its certificates one behind the other, or PKCS#7, is read",
+);
+const MAIL: Kind = Kind::Other("a mail (S/MIME)", "openssl smime -pk7out -in FILE writes the PKCS#7 in it");
+
 impl Kind {
     fn words(self) -> &'static str {
         match self {
@@ -175,6 +181,8 @@ fn signed(to_be_signed: &[u8]) -> Option<Kind> {
         (Some(0xa0) | None, [0]) => Kind::Request,
         (Some(0x17 | 0x18), _) => Kind::Crl,
         (Some(0x30), _) => Kind::Certificate,
+        // What is signed, how, and the signature: a certificate stands where what is signed should.
+        (Some(0x03), []) => PKI_PATH,
         _ => return None,
     })
 }
@@ -277,7 +285,7 @@ fn several(error: &Asn1Error, wanted: Kind, input: &[u8]) -> Option<Asn1Error> {
         wanted.words(),
         if kind == wanted { "another one" } else { kind.words() }
     );
-    Some(Asn1Error { problem: Problem::Invalid(words.into()), ..error.clone() })
+    Some(Asn1Error::invalid(error.structure, words))
 }
 
 /// The error where none of the blocks of a PEM text is of the wanted kind.
@@ -298,6 +306,7 @@ fn text_kind(input: &[u8]) -> Option<Kind> {
     let begins = |with: &[u8]| text.starts_with(with);
     Some(match () {
         () if begins(b"pkcs11:") => TOKEN_URI,
+        () if begins(b"MIME-Version:") || begins(b"Content-Type:") => MAIL,
         () if begins(b"PuTTY-User-Key-File") => Kind::Other(
             "a key of PuTTY",
             "puttygen FILE -O private-openssh-new writes it as OpenSSH, and ssh-keygen -p -m PKCS8 that as PKCS#8",

@@ -81,6 +81,7 @@ fn files() -> Vec<File> {
     let text = |words: &str| words.as_bytes().to_vec();
     let unended = String::from_utf8(block("CERTIFICATE", &certificate)).unwrap();
     let unended = unended.split("-----END").next().unwrap().as_bytes().to_vec();
+    let mail = "MIME-Version: 1.0\nContent-Type: multipart/signed; boundary=\"----3F2A3F2A3F2A3F2A3F2A3F2A3F2A3F2A\"\n\n------3F2A3F2A3F2A3F2A3F2A3F2A3F2A3F2A\nhi\n";
     const P12: &[&str] = &["PKCS#12 file: read_pkcs12()"];
     const P7: &[&str] = &["PKCS#7 file (SignedData): load_certificates()", "lists in it", "holds no CRL", "\"PKCS7\""];
     const CERT: &[&str] = &["found a certificate: load_certificates()", "a certificate, load_certificates()"];
@@ -151,6 +152,8 @@ fn files() -> Vec<File> {
             text(&format!("crypto pki certificate chain X\n certificate ca 01\n{dump}  quit\n")),
             &["text in hex"],
         ),
+        file("S/MIME", "none", text(mail), &["a mail (S/MIME)"]),
+        file("PkiPath", "none", sequence(&[root.certificate.as_der(), &certificate]), &["PkiPath"]),
         file(
             "two in DER",
             "none",
