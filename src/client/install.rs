@@ -21,7 +21,7 @@ use crate::codes::{Class, Code};
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
-use crate::store::{Identity, IdentityKey, NewIdentity, NewKey, Store, StoreErrorKind};
+use crate::store::{Identity, IdentityKey, NewIdentity, NewKey, PendingKey, Store, StoreErrorKind};
 use crate::time::Time;
 use crate::transport::Exchange;
 
@@ -179,19 +179,19 @@ impl Destination<'_> {
         // In one turn of the lock: who looks at the same moment sees all of it, or nothing.
         let _hold = self.store.hold()?;
         self.check_unused(operation)?;
-        // A pending key without an operation or a request is left from a crash before anything was sent: nobody knows it.
-        self.remove_key_beside_request()?;
         if let Some(kept) = self.store.request_out(self.name)? {
             let is_this_one =
                 operation.request().certificate().and_then(|r| r.pkcs10()).is_some_and(|csr| *csr == kept);
             if is_this_one && same_public_key(kept.spki(), signer.spki()) {
                 return Ok(());
             }
-            return match may_go_beside {
-                true => Ok(self.store.put_pending_key(&self.store.label_beside_request(self.name)?, key)?),
-                false => Err(self.request_is_out()),
-            };
+            if !may_go_beside {
+                return Err(self.request_is_out());
+            }
+            self.remove_key_beside_request()?;
+            return Ok(self.store.put_pending_key(&self.store.label_beside_request(self.name)?, key)?);
         }
+        // A pending key without an operation or a request is left from a crash before anything was sent: nobody knows it.
         self.store.remove_pending_key(self.name)?;
         Ok(self.store.put_pending_key(self.name, key)?)
     }
@@ -209,12 +209,19 @@ impl Destination<'_> {
         Ok(self.store.remove_pending_key(self.name)?)
     }
 
-    /// Under which label the pending key of the saved operation waits: the identity's name, or where a request was out under that
-    /// when the operation began, one beside it.
-    fn key_label(&self) -> Result<String, Error> {
+    /// The pending key of the saved operation: under the identity's name, or beside a request that was out under that when the
+    /// operation began. Which one it is, the key itself says.
+    fn key_of(&self, saved: &[u8]) -> Result<PendingKey, Error> {
+        let under_name = self.store.pending_key(self.name);
+        let wanted = Operation::saved_key(saved)?;
+        if matches!(&under_name, Ok(pending) if same_public_key(pending.key.spki(), &wanted)) {
+            return Ok(under_name?);
+        }
         let beside = self.store.label_beside_request(self.name)?;
-        let is_there = self.store.pending_keys()?.contains(&beside);
-        Ok(if is_there { beside } else { self.name.to_owned() })
+        match self.store.pending_keys()?.contains(&beside) {
+            true => Ok(self.store.pending_key(&beside)?),
+            false => Ok(under_name?),
+        }
     }
 
     /// Whether a request is out that is not the saved operation's own: its key waits for what a person brings.
@@ -287,7 +294,7 @@ impl Destination<'_> {
         }
         let signer = match key {
             Some(key) => key,
-            None => signer_of(self.store, &self.store.pending_key(&self.key_label()?)?.key)?,
+            None => signer_of(self.store, &self.key_of(&saved)?.key)?,
         };
         Ok(Continued::Operation(Box::new(client.restore(signer, &saved)?)))
     }
@@ -313,15 +320,25 @@ impl Destination<'_> {
 
     /// Stages the certificate that is about to be accepted: what the CA considers confirmed is never lost.
     pub fn stage(&self, issued: &Issued, at: Time) -> Result<(), Error> {
-        let label = self.key_label()?;
-        let new = NewIdentity {
-            key: NewKey::Pending(&label),
-            certificate: &issued.certificate,
-            chain: &issued.chain,
-            purpose: self.purpose,
-            at,
+        let stage = |label: &str| {
+            let new = NewIdentity {
+                key: NewKey::Pending(label),
+                certificate: &issued.certificate,
+                chain: &issued.chain,
+                purpose: self.purpose,
+                at,
+            };
+            self.store.stage(self.name, &new)
         };
-        match self.store.stage(self.name, &new) {
+        let staged = match stage(self.name) {
+            // The key under the name is that of a request, or its certificate came first and took it along.
+            Err(error) if matches!(error.kind, StoreErrorKind::KeyMismatch | StoreErrorKind::NotFound) => {
+                let beside = self.store.label_beside_request(self.name)?;
+                if self.store.pending_keys()?.contains(&beside) { stage(&beside) } else { Err(error) }
+            }
+            staged => staged,
+        };
+        match staged {
             Ok(_) => Ok(()),
             // Staged before the interruption that this run continues from.
             Err(error) if error.kind == StoreErrorKind::Exists => {
