@@ -138,6 +138,7 @@ mod tests {
         let record = Record::new().with("current", 7).with("words", "a b c").encode("test", &*provider).unwrap();
         let parsed = Record::parse(&record, "test", "x", &*provider).unwrap();
         assert_eq!((parsed.number::<u32>("current", "x").unwrap(), parsed.field("words", "x").unwrap()), (7, "a b c"));
+        assert!(parsed.has("current") && parsed.has("words") && !parsed.has("last"));
         let blob = wrap("blob", b"content", &*provider).unwrap();
         assert_eq!(unwrap(&blob, "blob", "x", &*provider).unwrap(), b"content");
 
