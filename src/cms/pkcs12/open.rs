@@ -17,7 +17,7 @@ use crate::asn1::{Problem, ber, der, directory_string, kind};
 use crate::cms::CmsError;
 use crate::crypto::algorithm::digest_identifier;
 use crate::crypto::keys::{derive_pbkdf2, pbes2_decrypt};
-use crate::crypto::pbe::{self, Purpose, derive};
+use crate::crypto::pbe::{Purpose, derive};
 use crate::crypto::{CryptoError, DigestAlgorithm, Provider};
 use crate::limits;
 
@@ -366,7 +366,7 @@ impl Reader<'_> {
         let provider = password_of.provider;
         // Two blocks of key and one of IV, at most.
         let spend = |iterations: u32| Ok::<(), CryptoError>(password_of.spend(u64::from(iterations) * 3)?);
-        pbe::decrypt(provider, (algorithm, parameters), password, ciphertext, spend)
+        crate::crypto::pbe::decrypt(provider, (algorithm, parameters), password, ciphertext, spend)
     }
 
     #[cfg(not(feature = "legacy-ciphers"))]
