@@ -14,6 +14,8 @@ if [ ! -e "$stamp" ]; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check cargo-zigbuild ziglang auditwheel 'setuptools>=70.1' wheel
     touch "$stamp"
 fi
+# Loaders of that age do not know packed relocations.
+export DEVID_PACKED_RELOCATIONS=0
 export PATH=$PWD/$venv/bin:$PATH CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/build/zig}
 nice -n 15 cargo-zigbuild zigbuild --locked --profile "$profile" --target "$target.$glibc" -p devid-capi -p devid-testca --features devid-capi/pkcs11
 built=$CARGO_TARGET_DIR/$target/$([ "$profile" = dev ] && echo debug || echo "$profile")

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
-for features in crypto-rust crypto-rust,http crypto-awslc crypto-awslc,http; do
+for features in crypto-rust-p256 crypto-rust-p256,rust-p384,http crypto-rust,http crypto-awslc crypto-awslc,http; do
     echo "features: $features"
     "$cargo" clippy --locked --quiet -p devid-capi --no-default-features --features "devid-capi/${features//,/,devid-capi/}" -- -D warnings
 done

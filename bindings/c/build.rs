@@ -11,10 +11,22 @@ fn main() {
     match std::env::var("CARGO_CFG_TARGET_OS").as_deref() {
         Ok("linux" | "android" | "freebsd" | "netbsd" | "openbsd") => {
             println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libdevid.so.{abi}");
+            pack_relocations();
         }
         Ok("macos" | "ios") => {
             println!("cargo:rustc-cdylib-link-arg=-Wl,-install_name,@rpath/libdevid.{abi}.dylib");
         }
         _ => {}
+    }
+}
+
+/// Relative relocations in their packed form (DT_RELR), some 200 KB less. Loaders know it from glibc 2.36 on;
+/// DEVID_PACKED_RELOCATIONS=0 leaves it out for older ones.
+fn pack_relocations() {
+    println!("cargo:rerun-if-env-changed=DEVID_PACKED_RELOCATIONS");
+    let is_glibc = std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux")
+        && std::env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("gnu");
+    if is_glibc && std::env::var("DEVID_PACKED_RELOCATIONS").as_deref() != Ok("0") {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-z,pack-relative-relocs");
     }
 }

@@ -14,15 +14,16 @@ mod key_kind;
 pub mod keys;
 #[cfg(feature = "legacy-ciphers")]
 pub(crate) mod legacy;
-#[cfg(any(feature = "legacy-ciphers", feature = "crypto-rust"))]
+#[cfg(any(feature = "legacy-ciphers", feature = "rust-rsa"))]
 mod oaep;
 pub(crate) mod pbe;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
 mod provider;
 pub mod public_key;
+#[cfg_attr(not(any(feature = "crypto-awslc", feature = "rust-rsa")), allow(dead_code, reason = "a build may lack RSA"))]
 mod rsa_pss;
-#[cfg(feature = "crypto-rust")]
+#[cfg(feature = "crypto-rust-p256")]
 pub mod rust;
 mod scrypt;
 mod signature_algorithm;
@@ -37,15 +38,15 @@ pub use external::ExternalKey;
 pub use provider::{CipherAlgorithm, DigestStream, DigestValue, PrivateKey, Provider, RsaEncryption};
 pub use public_key::PublicKey;
 
-#[cfg(not(any(feature = "crypto-awslc", feature = "crypto-rust")))]
+#[cfg(not(any(feature = "crypto-awslc", feature = "crypto-rust-p256")))]
 compile_error!("devid needs cryptography: enable the feature crypto-awslc (needs a C compiler) or crypto-rust");
 
 /// The provider to use where nobody chose one: AWS-LC if it is compiled in, else RustCrypto.
 pub fn default_provider() -> Arc<dyn Provider> {
     #[cfg(feature = "crypto-awslc")]
     return Arc::new(awslc::AwsLc);
-    #[cfg(all(feature = "crypto-rust", not(feature = "crypto-awslc")))]
+    #[cfg(all(feature = "crypto-rust-p256", not(feature = "crypto-awslc")))]
     return Arc::new(rust::RustCrypto);
-    #[cfg(not(any(feature = "crypto-awslc", feature = "crypto-rust")))]
+    #[cfg(not(any(feature = "crypto-awslc", feature = "crypto-rust-p256")))]
     unreachable!("refused above at compile time");
 }

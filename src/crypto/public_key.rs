@@ -213,12 +213,14 @@ impl<'a> RsaPublicKey<'a> {
 }
 
 /// Refuses an RSAPrivateKey (RFC 8017 appendix A.1.2) of a size that is not taken, by its size.
+#[cfg(any(feature = "crypto-awslc", feature = "rust-rsa"))]
 pub(super) fn check_rsa_private_key(pkcs1: &[u8]) -> Result<(), CryptoError> {
     let mut fields = Cursor::sequence(pkcs1, "RSAPrivateKey")?;
     fields.expect(Tag::Integer, "version")?;
     check_rsa_size(bit_len(positive(&mut fields, "modulus")?))
 }
 
+#[cfg(any(feature = "crypto-awslc", feature = "rust-rsa"))]
 fn check_rsa_size(bits: u32) -> Result<(), CryptoError> {
     let (least, most) = (limits::MIN_RSA_BITS, limits::MAX_RSA_BITS);
     if (least..=most).contains(&bits) {
@@ -249,7 +251,7 @@ pub(super) fn curve_kind(curve: Oid) -> Result<KeyKind, CryptoError> {
 }
 
 /// The named curve of a kind.
-#[cfg(feature = "crypto-rust")]
+#[cfg(feature = "crypto-rust-p256")]
 pub(super) fn curve_oid(kind: KeyKind) -> Option<Oid> {
     match kind {
         KeyKind::P256 => Some(oid::CURVE_P256),

@@ -47,7 +47,8 @@ fn devid_abi_version() -> u32 {
 /// DEVID_E_UNSUPPORTED.
 ///
 /// @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "ldap" (directories), "crypto-awslc" and
-///                 "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens).
+///                 "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens); and kinds of keys
+///                 that a small build may lack: "rsa", "p384", "p521", "25519" (Ed25519, X25519), "ml-dsa", "ml-kem".
 /// @return 1 yes; 0 no, or not known to this version.
 #[export]
 fn devid_supports(feature: &str) -> bool {
@@ -57,7 +58,13 @@ fn devid_supports(feature: &str) -> bool {
         "coap" => cfg!(feature = "coap"),
         "ldap" => cfg!(feature = "ldap"),
         "crypto-awslc" => cfg!(feature = "crypto-awslc"),
-        "crypto-rust" => cfg!(feature = "crypto-rust"),
+        "crypto-rust" => cfg!(feature = "crypto-rust-p256"),
+        "rsa" => cfg!(any(feature = "crypto-awslc", feature = "rust-rsa")),
+        "p384" => cfg!(any(feature = "crypto-awslc", feature = "rust-p384")),
+        "p521" => cfg!(any(feature = "crypto-awslc", feature = "rust-p521")),
+        "25519" => cfg!(any(feature = "crypto-awslc", feature = "rust-25519")),
+        "ml-dsa" => cfg!(any(feature = "crypto-awslc", feature = "rust-ml-dsa")),
+        "ml-kem" => cfg!(any(feature = "crypto-awslc", feature = "rust-ml-kem")),
         "legacy-ciphers" => cfg!(feature = "legacy-ciphers"),
         "pkcs11" => cfg!(feature = "pkcs11"),
         _ => false,

@@ -143,7 +143,7 @@ impl PrivateKey for Key {
 }
 
 /// AWS-LC's Rust face has one digest for both parts of OAEP; the portable implementation has not.
-#[cfg(any(feature = "legacy-ciphers", feature = "crypto-rust"))]
+#[cfg(any(feature = "legacy-ciphers", feature = "rust-rsa"))]
 fn decrypt_masked(
     pkcs8: &[u8],
     digest: DigestAlgorithm,
@@ -155,7 +155,7 @@ fn decrypt_masked(
     super::super::oaep::decrypt(&key, digest, mask, ciphertext)
 }
 
-#[cfg(not(any(feature = "legacy-ciphers", feature = "crypto-rust")))]
+#[cfg(not(any(feature = "legacy-ciphers", feature = "rust-rsa")))]
 fn decrypt_masked(
     _: &[u8],
     digest: DigestAlgorithm,

@@ -7,14 +7,11 @@ use aes_gcm::AesGcm;
 use aes_gcm::aead::consts::U12;
 use aes_gcm::aead::{Aead, Nonce, Payload};
 use aes_kw::AesKw;
-use curve25519_dalek::MontgomeryPoint;
-use rsa::{Oaep, Pkcs1v15Encrypt};
 use zeroize::Zeroizing;
 
 use super::super::public_key::PublicKey;
-use super::super::{CipherAlgorithm, CryptoError, DigestAlgorithm, KeyKind, RsaEncryption};
-use super::verify::rsa_public_key;
-use super::{keygen, with_curve, with_digest};
+use super::super::{CipherAlgorithm, CryptoError, RsaEncryption};
+use super::{ec, not_built_in};
 
 /// Evaluates an expression with `$cipher` bound to AES of a key's length.
 macro_rules! with_aes {
@@ -108,59 +105,25 @@ pub(super) fn unwrap(kek: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, C
     opened.map(|()| out).map_err(|_| CryptoError::Decrypt)
 }
 
+#[cfg_attr(not(feature = "rust-rsa"), allow(unused_variables, reason = "nobody encrypts in this build"))]
 pub(super) fn rsa_encrypt(scheme: RsaEncryption, spki: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
-    let PublicKey::Rsa(rsa) = PublicKey::from_spki(spki)? else {
-        return Err(CryptoError::KeyCannot("encrypt"));
-    };
-    if rsa.bits < crate::limits::MIN_RSA_BITS {
-        return Err(CryptoError::BadKey(format!("RSA of {} bits does not encrypt", rsa.bits)));
+    match PublicKey::from_spki(spki)? {
+        #[cfg(feature = "rust-rsa")]
+        PublicKey::Rsa(key) => super::rsa::encrypt(scheme, &key, plaintext),
+        #[cfg(not(feature = "rust-rsa"))]
+        key @ PublicKey::Rsa(_) => Err(not_built_in(key.kind())),
+        _ => Err(CryptoError::KeyCannot("encrypt")),
     }
-    let key = rsa_public_key(&rsa)?;
-    let mut rng = keygen::random_source()?;
-    let sealed = match scheme {
-        RsaEncryption::Oaep(DigestAlgorithm::Sha224) => {
-            return Err(CryptoError::Unsupported("OAEP with SHA-224".to_owned()));
-        }
-        RsaEncryption::Oaep(digest) => with_digest!(digest, D => key.encrypt(&mut rng, Oaep::<D>::new(), plaintext)),
-        RsaEncryption::OaepMasked { .. } => return Err(CryptoError::KeyCannot("encrypt with two digests in OAEP")),
-        RsaEncryption::Pkcs1 => key.encrypt(&mut rng, Pkcs1v15Encrypt, plaintext),
-    };
-    sealed.map_err(|_| CryptoError::Unsupported(format!("encrypting {} bytes with such a key", plaintext.len())))
 }
 
 pub(super) fn agree_ephemeral(spki: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), CryptoError> {
     match PublicKey::from_spki(spki)? {
-        PublicKey::Ec { kind, point } => {
-            let scalar = keygen::random_scalar(kind)?;
-            let own = keygen::public_point(kind, &scalar)?;
-            Ok((own, agree(kind, &scalar, point)?))
-        }
-        PublicKey::X25519(point) => {
-            let mut scalar = Zeroizing::new([0u8; 32]);
-            getrandom::fill(&mut *scalar).map_err(|_| CryptoError::Random)?;
-            let own = MontgomeryPoint::mul_base_clamped(*scalar);
-            Ok((own.to_bytes().to_vec(), agree_x25519(&scalar, point)?))
-        }
+        PublicKey::Ec { kind, point } => ec::agree_ephemeral(kind, point),
+        #[cfg(feature = "rust-25519")]
+        PublicKey::X25519(point) => super::curve25519::agree_ephemeral(point),
+        other if other.kind().can_agree() => Err(not_built_in(other.kind())),
         _ => Err(CryptoError::KeyCannot("agree on a secret")),
     }
-}
-
-pub(super) fn agree_x25519(scalar: &[u8; 32], point: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-    let peer = MontgomeryPoint(point.try_into().map_err(|_| bad_point())?);
-    let secret = Zeroizing::new(peer.mul_clamped(*scalar).to_bytes().to_vec());
-    // RFC 7748 section 6.1: points of small order give zeros, whatever the key.
-    if secret.iter().fold(0, |all, byte| all | byte) == 0 {
-        return Err(bad_point());
-    }
-    Ok(secret)
-}
-
-pub(super) fn agree(kind: KeyKind, scalar: &[u8], point: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-    with_curve!(kind, curve => {
-        let own = curve::SecretKey::from_slice(scalar).map_err(|_| CryptoError::KeyCannot("agree on a secret"))?;
-        let peer = curve::PublicKey::from_sec1_bytes(point).map_err(|_| bad_point())?;
-        Ok(Zeroizing::new(own.diffie_hellman(&peer).raw_secret_bytes().to_vec()))
-    })
 }
 
 fn gcm<C>(key: &[u8]) -> Result<AesGcm<C, U12>, CryptoError>
@@ -168,8 +131,4 @@ where
     AesGcm<C, U12>: KeyInit,
 {
     AesGcm::new_from_slice(key).map_err(|_| CryptoError::BadKey(format!("an AES key of {} bytes", key.len())))
-}
-
-fn bad_point() -> CryptoError {
-    CryptoError::BadKey("the peer's point is not on the curve".to_owned())
 }

@@ -1,4 +1,5 @@
-//! The portable provider: RustCrypto, no C compiler needed.
+//! The portable provider: RustCrypto, no C compiler needed. P-256 is always there; each other family of keys is a feature of its own
+//! and a file of its own.
 //!
 //! RSA private key operations are blinded, yet the `rsa` crate carries an open advisory on timing (RUSTSEC-2023-0071):
 //! where an attacker can measure signing or decrypting with an RSA key, take the default provider or an EC key. RSA
@@ -6,11 +7,18 @@
 //! error. ML-DSA keys are kept by their seed; PKCS#8 that holds an expanded key only is refused.
 
 mod cipher;
+#[cfg(feature = "rust-25519")]
+mod curve25519;
+mod ec;
 mod kdf;
-mod kem;
-mod keygen;
+mod key;
 mod mac;
-mod sign;
+#[cfg(feature = "rust-ml-dsa")]
+mod ml_dsa;
+#[cfg(feature = "rust-ml-kem")]
+mod ml_kem;
+#[cfg(feature = "rust-rsa")]
+mod rsa;
 mod verify;
 
 use std::sync::Arc;
@@ -51,47 +59,7 @@ macro_rules! with_digest {
     };
 }
 
-/// Evaluates an expression with `$curve` bound to the crate of a NIST curve.
-macro_rules! with_curve {
-    ($kind:expr, $curve:ident => $body:expr) => {
-        match $kind {
-            $crate::crypto::KeyKind::P256 => {
-                use p256 as $curve;
-                $body
-            }
-            $crate::crypto::KeyKind::P384 => {
-                use p384 as $curve;
-                $body
-            }
-            _ => {
-                use p521 as $curve;
-                $body
-            }
-        }
-    };
-}
-
-/// Evaluates an expression with `$set` bound to a parameter set of ML-DSA.
-macro_rules! with_ml_dsa {
-    ($kind:expr, $set:ident => $body:expr) => {
-        match $kind {
-            $crate::crypto::KeyKind::MlDsa44 => {
-                type $set = ml_dsa::MlDsa44;
-                $body
-            }
-            $crate::crypto::KeyKind::MlDsa65 => {
-                type $set = ml_dsa::MlDsa65;
-                $body
-            }
-            _ => {
-                type $set = ml_dsa::MlDsa87;
-                $body
-            }
-        }
-    };
-}
-
-pub(crate) use {with_curve, with_digest, with_ml_dsa};
+pub(crate) use with_digest;
 
 /// The provider. Without state: making one costs nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -163,11 +131,11 @@ impl Provider for RustCrypto {
     }
 
     fn generate_key(&self, kind: KeyKind) -> Result<Arc<dyn PrivateKey>, CryptoError> {
-        keygen::generate(kind)
+        key::generate(kind)
     }
 
     fn import_pkcs8(&self, pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
-        super::rsa_pss::labelled(keygen::import(pkcs8)?, &crate::asn1::pkcs8::PrivateKeyInfo::from_der(pkcs8)?)
+        super::rsa_pss::labelled(key::import(pkcs8)?, &crate::asn1::pkcs8::PrivateKeyInfo::from_der(pkcs8)?)
     }
 
     fn encrypt(
@@ -209,8 +177,28 @@ impl Provider for RustCrypto {
     }
 
     fn encapsulate(&self, spki: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), CryptoError> {
-        kem::encapsulate(spki)
+        #[cfg(feature = "rust-ml-kem")]
+        return ml_kem::encapsulate(spki);
+        #[cfg(not(feature = "rust-ml-kem"))]
+        match super::PublicKey::from_spki(spki)?.kind() {
+            kind if kind.can_decapsulate() => Err(not_built_in(kind)),
+            _ => Err(CryptoError::KeyCannot("take an encapsulated secret")),
+        }
     }
+}
+
+/// A kind of key that this build was made without.
+fn not_built_in(kind: KeyKind) -> CryptoError {
+    let feature = match kind {
+        KeyKind::Rsa(_) => "rust-rsa",
+        KeyKind::P256 => "crypto-rust-p256",
+        KeyKind::P384 => "rust-p384",
+        KeyKind::P521 => "rust-p521",
+        KeyKind::Ed25519 | KeyKind::X25519 => "rust-25519",
+        KeyKind::MlDsa44 | KeyKind::MlDsa65 | KeyKind::MlDsa87 => "rust-ml-dsa",
+        KeyKind::MlKem512 | KeyKind::MlKem768 | KeyKind::MlKem1024 => "rust-ml-kem",
+    };
+    CryptoError::Unsupported(format!("{kind} keys: this library was built without its feature {feature}"))
 }
 
 fn digest(algorithm: DigestAlgorithm, parts: &[&[u8]]) -> DigestValue {

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::super::public_key::PublicKey;
 use super::super::{CryptoError, KeyKind};
-use super::keygen::random_source;
+use super::key::{Key, Secret, random_seed, random_source};
 use crate::asn1::der::{element, sequence};
 use crate::asn1::oid;
 use crate::asn1::pkcs8::{SeededPrivateKey, encode_private_key_info};
@@ -49,67 +49,66 @@ macro_rules! with_key {
 }
 
 /// A decapsulation key as it is kept: expanded, and with the seed it came from where that is known.
-pub(super) struct KemSecret {
+struct KemSecret {
+    kind: KeyKind,
     expanded: Zeroizing<Vec<u8>>,
     seed: Option<Zeroizing<[u8; 64]>>,
 }
 
-impl KemSecret {
-    pub(super) fn generate(kind: KeyKind) -> Result<Self, CryptoError> {
-        let mut seed = Zeroizing::new([0u8; 64]);
-        getrandom::fill(&mut *seed).map_err(|_| CryptoError::Random)?;
-        Ok(Self::of_seed(kind, seed))
-    }
-
-    /// From the content of PKCS#8's privateKey.
-    pub(super) fn import(kind: KeyKind, content: &[u8]) -> Result<Self, CryptoError> {
-        let SeededPrivateKey { seed, expanded } = SeededPrivateKey::from_der(content, "ML-KEM-PrivateKey", 64)?;
-        let rejected = || CryptoError::BadKey("an ML-KEM key that is malformed or inconsistent".to_owned());
-        if let Some(seed) = seed {
-            let made = Self::of_seed(kind, Zeroizing::new(seed.try_into().map_err(|_| rejected())?));
-            let same = expanded.is_none_or(|expanded| bool::from(made.expanded.ct_eq(expanded)));
-            return if same { Ok(made) } else { Err(rejected()) };
-        }
-        let made = KemSecret { expanded: Zeroizing::new(expanded.unwrap_or_default().to_vec()), seed: None };
-        // The crate checks the hash of the public half; that both halves are one pair is tried out.
-        let (ciphertext, secret) = encapsulate_to(kind, &made.public(kind).map_err(|_| rejected())?)?;
-        let opened = made.decapsulate(kind, &ciphertext)?;
-        if bool::from(opened.ct_eq(&secret)) { Ok(made) } else { Err(rejected()) }
-    }
-
-    fn of_seed(kind: KeyKind, seed: Zeroizing<[u8; 64]>) -> Self {
-        #[allow(deprecated, reason = "see above")]
-        let expanded = with_ml_kem!(kind, P => {
-            DecapsulationKey::<P>::from_seed((*seed).into()).to_expanded_bytes().to_vec()
-        });
-        KemSecret { expanded: Zeroizing::new(expanded), seed: Some(seed) }
-    }
-
-    pub(super) fn public(&self, kind: KeyKind) -> Result<Vec<u8>, CryptoError> {
-        with_key!(self, kind, key => Ok(key.encapsulation_key().to_bytes().to_vec()))
-    }
-
-    pub(super) fn decapsulate(&self, kind: KeyKind, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-        with_key!(self, kind, key => {
-            let ciphertext = Array::try_from(ciphertext).map_err(|_| CryptoError::Decrypt)?;
-            Ok(Zeroizing::new(key.decapsulate(&ciphertext).to_vec()))
-        })
+impl Secret for KemSecret {
+    fn public(&self) -> Result<Vec<u8>, CryptoError> {
+        with_key!(self, self.kind, key => Ok(key.encapsulation_key().to_bytes().to_vec()))
     }
 
     /// With the seed and the expanded key (RFC 9935 section 6): some read only the one, some only the other.
-    pub(super) fn to_pkcs8(&self, kind: KeyKind) -> Zeroizing<Vec<u8>> {
+    fn to_pkcs8(&self) -> Option<Zeroizing<Vec<u8>>> {
         let expanded = Zeroizing::new(element(0x04, &[&self.expanded]));
         let content = match &self.seed {
             Some(seed) => Zeroizing::new(sequence(&[&Zeroizing::new(element(0x04, &[&**seed])), &expanded])),
             None => expanded,
         };
-        let identifier = match kind {
+        let identifier = match self.kind {
             KeyKind::MlKem512 => oid::ML_KEM_512,
             KeyKind::MlKem768 => oid::ML_KEM_768,
             _ => oid::ML_KEM_1024,
         };
-        encode_private_key_info(identifier, &[], &content)
+        Some(encode_private_key_info(identifier, &[], &content))
     }
+
+    fn decapsulate(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        with_key!(self, self.kind, key => {
+            let ciphertext = Array::try_from(ciphertext).map_err(|_| CryptoError::Decrypt)?;
+            Ok(Zeroizing::new(key.decapsulate(&ciphertext).to_vec()))
+        })
+    }
+}
+
+pub(super) fn generate(kind: KeyKind) -> Result<Key, CryptoError> {
+    Key::new(kind, of_seed(kind, random_seed()?))
+}
+
+/// From the content of PKCS#8's privateKey.
+pub(super) fn import(kind: KeyKind, content: &[u8]) -> Result<Key, CryptoError> {
+    let SeededPrivateKey { seed, expanded } = SeededPrivateKey::from_der(content, "ML-KEM-PrivateKey", 64)?;
+    let rejected = || CryptoError::BadKey("an ML-KEM key that is malformed or inconsistent".to_owned());
+    if let Some(seed) = seed {
+        let made = of_seed(kind, Zeroizing::new(seed.try_into().map_err(|_| rejected())?));
+        let same = expanded.is_none_or(|expanded| bool::from(made.expanded.ct_eq(expanded)));
+        return if same { Key::new(kind, made) } else { Err(rejected()) };
+    }
+    let made = KemSecret { kind, expanded: Zeroizing::new(expanded.unwrap_or_default().to_vec()), seed: None };
+    // The crate checks the hash of the public half; that both halves are one pair is tried out.
+    let (ciphertext, secret) = encapsulate_to(kind, &made.public().map_err(|_| rejected())?)?;
+    let opened = made.decapsulate(&ciphertext)?;
+    if bool::from(opened.ct_eq(&secret)) { Key::new(kind, made) } else { Err(rejected()) }
+}
+
+fn of_seed(kind: KeyKind, seed: Zeroizing<[u8; 64]>) -> KemSecret {
+    #[allow(deprecated, reason = "see above")]
+    let expanded = with_ml_kem!(kind, P => {
+        DecapsulationKey::<P>::from_seed((*seed).into()).to_expanded_bytes().to_vec()
+    });
+    KemSecret { kind, expanded: Zeroizing::new(expanded), seed: Some(seed) }
 }
 
 pub(super) fn encapsulate(spki: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), CryptoError> {
