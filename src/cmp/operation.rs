@@ -75,8 +75,8 @@ pub struct Operation {
     pub(super) asked_at: Option<Time>,
     /// Whether the last answer proved nothing and was dropped.
     pub(super) has_dropped: bool,
-    /// Signers without authority that are known from before.
-    pub(super) bearers: KnownBearers,
+    /// Signers without authority that are known from before; `None` where there is no device memory that would know.
+    pub(super) bearers: Option<KnownBearers>,
     /// One that has answered for the certificate since this operation was made or restored.
     pub(super) met_bearer: Option<Certificate>,
 }
@@ -106,7 +106,7 @@ impl Operation {
             holds_until_valid: false,
             asked_at: None,
             has_dropped: false,
-            bearers: KnownBearers::default(),
+            bearers: None,
             met_bearer: None,
         })
     }
@@ -197,9 +197,9 @@ impl Operation {
         Arc::make_mut(&mut self.context).signer_status = status;
     }
 
-    /// Signers without authority that are known from before: see [`KnownBearers`].
+    /// Signers without authority that device memory knows from before: see [`KnownBearers`].
     pub(crate) fn know_bearers(&mut self, known: KnownBearers) {
-        self.bearers = known;
+        self.bearers = Some(known);
     }
 
     /// The signer without authority that has answered for the certificate since this operation was made or restored; `None`

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use ::der::{Decode, Tag};
 
-use super::bearer::KnownBearers;
 use super::context::Context;
 use super::credential::Credential;
 use super::info::Question;
@@ -148,7 +147,7 @@ impl Operation {
             holds_until_valid: false,
             asked_at: None,
             has_dropped: false,
-            bearers: KnownBearers::default(),
+            bearers: None,
             met_bearer: None,
             other_version,
         })

@@ -58,7 +58,7 @@ tolerances! {
     other_sender_name: false, false, "Take a signed answer whose sender is not the signer's subject.";
     null_sender: true, false, "Take a signed answer whose sender is empty.";
     signer_key_usage: false, false, "Take signers whose keyUsage lacks digitalSignature.";
-    unauthorised_bearer: true, false, "Take what proves itself from any signer under the CMP anchors where nothing is said of signers: a certificate over the new key from the CA that the device's certificates come from, CA certificates, and to be put off for an hour at most; its pkiConf for a first certificate, and for an update once it was met before; never a refusal, a revocation, a time or other information.";
+    unauthorised_bearer: true, false, "Take what proves itself from any signer under the CMP anchors where nothing is said of signers: a certificate over the new key from the CA that the device's certificates come from, CA certificates, and to be put off for an hour at most; its pkiConf for a first certificate, and for an update of what device memory has in use once it was met before; never a refusal, a revocation, a time or other information.";
     signer_may_change: false, false, "Take later answers of a transaction by another signer than the first, or signed where the first had a MAC, if the signer is trusted and authorised too.";
     fail_info_with_success: true, false, "Take failInfo next to accepted, grantedWithMods or waiting.";
     other_content_type: true, false, "Take an answer over HTTP whose Content-Type is not application/pkixcmp, if it is a message.";

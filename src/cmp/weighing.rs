@@ -8,7 +8,7 @@
 //!
 //! That the certificate came proves nothing about its bearer: whoever sees it on the way can put it under a signature of its own.
 //! So a bearer binds nobody, and who may decide can still answer. Its pkiConf counts for a first certificate, where it has
-//! brought that; for an update, by which the identity in use is given up, only where it is known from before
+//! brought that; for an update of what device memory has in use, only where it is known from before
 //! ([`super::bearer::KnownBearers`]).
 
 use super::answered::is_confirmed_already;
@@ -50,7 +50,7 @@ impl Operation {
             _ => false,
         };
         let proves_itself = match &checked.body {
-            _ if self.bearers.alone && !self.knows(signer) => false,
+            _ if self.bearers.as_ref().is_some_and(|known| known.alone) && !self.knows(signer) => false,
             _ if confirms => self.may_confirm(signer),
             PkiBody::PollRep(_) => true,
             PkiBody::Error(content) if content.status.status == PkiStatus::Waiting => true,
@@ -85,7 +85,7 @@ impl Operation {
     }
 
     fn knows(&self, signer: &Certificate) -> bool {
-        self.bearers.contains(&*self.context.provider, signer)
+        self.bearers.as_ref().is_some_and(|known| known.contains(&*self.context.provider, signer))
     }
 
     /// Whether this signer without authority has brought the certificate, or is known from before.
@@ -95,10 +95,13 @@ impl Operation {
     }
 
     /// Whether the word of this signer without authority is enough to bring the certificate into use. A first certificate takes
-    /// nothing away: who has brought it may say so. Whose update it is gives up the identity in use.
+    /// nothing away: who has brought it may say so. An update in device memory takes the place of the identity in use: there
+    /// the signer must be known. An operation by itself gives nothing up; its certificate says by whose word it is confirmed
+    /// ([`Operation::note_if_by_bearer`]), and its owner decides.
     pub(super) fn may_confirm(&self, signer: &Certificate) -> bool {
         let is_update = self.request.certificate().is_some_and(|request| request.kind == RequestKind::KeyUpdate);
-        self.rejection.is_none() && if is_update { self.knows(signer) } else { self.is_spokesman(signer) }
+        let must_be_known = is_update && self.bearers.is_some();
+        self.rejection.is_none() && if must_be_known { self.knows(signer) } else { self.is_spokesman(signer) }
     }
 
     /// Whether the certificate was answered for by a signer without authority that is known from before.
