@@ -460,7 +460,8 @@ uint32_t devid_abi_version(void);
  * DEVID_E_UNSUPPORTED.
  *
  * @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "ldap" (directories), "crypto-awslc" and
- *                 "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens).
+ *                 "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens); and kinds of keys
+ *                 that a small build may lack: "rsa", "p384", "p521", "25519" (Ed25519, X25519), "ml-dsa", "ml-kem".
  * @return 1 yes; 0 no, or not known to this version.
  */
 DEVID_API
