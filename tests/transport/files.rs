@@ -50,7 +50,7 @@ fn a_message_file_holds_one_der_message_and_nothing_else() {
     for (bytes, reason) in [
         ([message(10), message(10)].concat(), "bytes behind"),
         (message(10)[..6].to_vec(), "6 bytes of 12"),
-        (b"-----BEGIN X-----".to_vec(), "BEGIN line"),
+        (b"-----BEGIN X-----".to_vec(), "found PEM"),
         (b"MIIEJjCBzAIBAqQdMBsx".to_vec(), "base64"),
         (b"<html>No</html>".to_vec(), "HTML"),
         (vec![7; 20], "something else"),
