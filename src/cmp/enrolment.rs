@@ -397,6 +397,22 @@ impl Operation {
         };
     }
 
+    /// The bound that `judged_at` sets when the certificate comes holds as long as its time is waited for: the
+    /// CA's clock may have been far ahead by then, with the device's only time being the CA's.
+    pub(super) fn still_worth_waiting_for(&self, now: Time) -> Result<(), Error> {
+        let Some(issued) = &self.issued else { return Ok(()) };
+        let (begins, latest) =
+            (issued.certificate.not_before(), issued::latest_begin(&self.context, self.certificate_request(), now));
+        if begins <= latest {
+            return Ok(());
+        }
+        let words = format!(
+            "the certificate is confirmed and begins on {begins}, and it is {now}: after {latest} it is not waited for; the CA's clock was \
+             wrong when it was made"
+        );
+        Err(Error::new(Code::WrongCertificate, words))
+    }
+
     fn certificate_request(&self) -> &CertificateRequest {
         self.request.certificate().expect("only who asked for a certificate comes here")
     }

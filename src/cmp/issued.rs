@@ -217,9 +217,13 @@ fn judged_at(
         let words = format!("the issued certificate can never be valid: notBefore {begins}, notAfter {ends}");
         return Err(Error::new(Code::WrongCertificate, words).breaks(ISSUED));
     }
+    Ok(if begins <= latest_begin(context, request, now) { now.max(begins) } else { now })
+}
+
+/// The latest notBefore of a certificate that is kept for its time.
+pub(super) fn latest_begin(context: &Context, request: &CertificateRequest, now: Time) -> Time {
     let ahead = now.plus(i64::from(context.limits.max_total_seconds));
-    let asked = request.template.not_before.unwrap_or(now);
-    Ok(if begins <= ahead.max(asked) { now.max(begins) } else { now })
+    ahead.max(request.template.not_before.unwrap_or(now))
 }
 
 /// What helps where there is no path, by its cause: only a path that is not there at all is a matter of anchors.

@@ -71,6 +71,8 @@ pub struct Operation {
     pub(super) is_restored: bool,
     /// Whether it ends only once the certificate is valid.
     pub(super) holds_until_valid: bool,
+    /// Whether that wait is bound: see [`Operation::bound_validity`].
+    pub(super) bounds_validity: bool,
     /// The present when the message under way was last handed out to be sent.
     pub(super) asked_at: Option<Time>,
     /// Whether the last answer proved nothing and was dropped.
@@ -104,6 +106,7 @@ impl Operation {
             other_version: None,
             is_restored: false,
             holds_until_valid: false,
+            bounds_validity: false,
             asked_at: None,
             has_dropped: false,
             bearers: None,
@@ -229,6 +232,12 @@ impl Operation {
         if let State::Waiting { until, .. } = &mut self.state {
             *until = ENDED;
         }
+    }
+
+    /// For owners whose present is proven: a certificate whose time is not waited for when it comes is not waited for later either.
+    /// Who only has a clock, which may begin in 1970, waits on.
+    pub fn bound_validity(&mut self) {
+        self.bounds_validity = true;
     }
 
     /// Whether the certificate is here and confirmed, and only its notBefore is waited for.
@@ -400,6 +409,9 @@ impl Operation {
         let later = self.later_clock(now);
         if std::mem::take(&mut self.is_restored) {
             self.judge_restored(now)?;
+        }
+        if self.bounds_validity && self.waits_for_validity() {
+            self.still_worth_waiting_for(later)?;
         }
         match &mut self.state {
             State::Begin => self.begin(now)?,

@@ -145,6 +145,7 @@ impl Operation {
             rejection,
             is_restored: true,
             holds_until_valid: false,
+            bounds_validity: false,
             asked_at: None,
             has_dropped: false,
             bearers: None,

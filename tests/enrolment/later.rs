@@ -113,6 +113,38 @@ fn the_wait_for_its_time_is_bound_by_no_limit_of_the_operation() {
     assert_eq!(restored.step(now().plus(31 * 86_400)).map(|action| action.kind()).unwrap(), ActionKind::Done);
 }
 
+/// Whose present is proven does not wait for years: the CA's clock, the only one that the device had, may have been far ahead when the
+/// certificate was made. Who only has a clock, which may begin in 1970, waits on and loses nothing.
+#[test]
+fn a_certificate_for_another_year_is_waited_for_by_nobody_who_knows_the_time() {
+    let held = |is_bound: bool, asked: Option<i64>| {
+        let mut ca = ahead(20 * 86_400);
+        let subject = Device::subject().validity(asked.map(|seconds| now().plus(seconds)), None);
+        let key = crate::certificates::key();
+        let client = Device::config(&ca).build().unwrap();
+        let mut device = Device::with(client.enroll(Signer::Key(key.clone()), &subject).unwrap(), key);
+        device.operation.hold_until_valid();
+        assert_eq!(device.exchange_until_other(&mut ca).unwrap(), ActionKind::Accept);
+        device.operation.accept().unwrap();
+        assert_eq!(device.exchange_until_other(&mut ca).unwrap(), ActionKind::Wait);
+        if is_bound {
+            device.operation.bound_validity();
+        }
+        device.operation
+    };
+    let step = |operation: &mut Operation, days: i64| operation.step(now().plus(days * 86_400)).map(|a| a.kind());
+    let mut bound = held(true, None);
+    assert_eq!(step(&mut bound, -9).unwrap(), ActionKind::Wait, "29 days");
+    let error = step(&mut bound, -300).unwrap_err();
+    assert!(error.code() == Code::WrongCertificate && error.message().contains("clock was wrong"), "{error}");
+    assert!(bound.has_failed());
+    // As asked for: the device's own wish.
+    assert_eq!(step(&mut held(true, Some(20 * 86_400)), -300).unwrap(), ActionKind::Wait);
+    let mut unbound = held(false, None);
+    assert_eq!(step(&mut unbound, -20_000).unwrap(), ActionKind::Wait, "1970");
+    assert_eq!(step(&mut unbound, 21).unwrap(), ActionKind::Done);
+}
+
 fn exchange_with(ca: &mut MockCa) -> impl Exchange + '_ {
     ExchangeFn(|request: &[u8], _: &ExchangeLimits| Ok(Reply::from_body(ca.answer(request))))
 }

@@ -394,6 +394,8 @@ impl Renewal<'_> {
         // certificate becomes valid, only the time can tell.
         if !is_known || !operation.waits_for_validity() {
             operation.end_wait();
+        } else {
+            operation.bound_validity();
         }
         match client.complete_into(self.to, &mut operation, exchange, owner) {
             Err(error) if error.code() == Code::Unconfirmed && error.facts().server_authenticated => {
