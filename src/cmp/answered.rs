@@ -37,7 +37,9 @@ const ABOUT_THE_MESSAGE: u32 =
     1 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 5 | 1 << 12 | 1 << 13 | 1 << 18 | 1 << 20 | 1 << 22 | 1 << 24;
 /// How many answers in vain it takes until such an error ends what is polled for: about a day's. A server that has lost the
 /// transaction goes on saying so.
-const MOST_IN_VAIN: u32 = 30;
+pub(super) const MOST_IN_VAIN: u32 = 30;
+/// How many answers that prove nothing end what is polled for where no clock tells that its time is over: those of ten days.
+pub(super) const MOST_DROPPED: u32 = 245;
 
 /// The same of certConf, but for badRequest: a server that takes none says so, and goes on saying it.
 const ABOUT_CONFIRMATION: u32 = ABOUT_THE_MESSAGE & !(1 << 2 | 1 << 24);

@@ -22,6 +22,7 @@
 use std::sync::Arc;
 
 use super::action::{Action, Outcome, SignRequest, SignRole};
+use super::answered::{MOST_DROPPED, MOST_IN_VAIN};
 use super::bearer::KnownBearers;
 use super::context::Context;
 use super::credential::Credential;
@@ -423,6 +424,7 @@ impl Operation {
                 Some(answer) => {
                     let under_way = *under_way;
                     self.answered(answer, under_way, now)?;
+                    self.check_time_in_vain(now)?;
                     if let (true, State::Waiting { until, seconds, .. }) = (self.has_dropped, &mut self.state) {
                         // Not looked at again as of a time that the dropped answer may have said.
                         *seconds = u32::try_from(until.since(self.asked_at.unwrap_or(now))).unwrap_or(0);
@@ -520,6 +522,19 @@ impl Operation {
         let output = transaction.finish(&context, &unprotected, protection.as_deref());
         self.state = State::Sent { output, under_way, inbox: None };
         Ok(())
+    }
+
+    /// Whoever measures the waits for polls ends each of them, so that they are no time that is over. One odd clock ends
+    /// nothing by this: it takes answers in vain, a day's, and the time; or ten days' of them, where no clock goes on.
+    fn check_time_in_vain(&self, now: Time) -> Result<(), Error> {
+        if !self.has_dropped || self.dropped <= MOST_IN_VAIN {
+            return Ok(());
+        }
+        if self.dropped > MOST_DROPPED {
+            let words = format!("{} answers to polls proved nothing, one after the other", self.dropped);
+            return Err(Error::new(Code::PollExhausted, words).breaks(POLLING_ENDS));
+        }
+        self.check_total_time(now)
     }
 
     fn check_total_time(&self, now: Time) -> Result<(), Error> {

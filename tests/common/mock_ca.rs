@@ -166,7 +166,7 @@ impl MockCa {
                 },
                 recip_kid: None,
                 transaction_id: header.transaction_id.clone(),
-                sender_nonce: Some(vec![self.received.len() as u8 + 1; 16]),
+                sender_nonce: Some(vec![(self.received.len() as u8).wrapping_add(1); 16]),
                 recip_nonce,
                 free_text: Vec::new(),
                 general_info,

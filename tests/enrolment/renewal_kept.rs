@@ -5,12 +5,14 @@ use std::path::Path;
 
 use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 use devid::asn1::der::sequence;
+use devid::asn1::oid;
 use devid::client::renewal::{Alarm, Done, Reason};
 use devid::client::{Destination, Planner, RequestOptions, Step, request_into};
 use devid::store::{Store, StoreOptions};
+use devid::validation::KeyUsage;
 use devid::{Code, Time};
 
-use crate::certificates::{key, now, provider};
+use crate::certificates::{Builder, key, now, provider};
 use crate::mock_ca::{Device, LIGHT_MAC, SECRET};
 use crate::renewal::DAY;
 use crate::renewal_waits::{Odd, World};
@@ -46,6 +48,37 @@ fn a_ca_that_lets_the_question_wait_has_taken_the_certificate() {
         (world.lets_questions_wait, world.lets_wait) = (true, (0, check_after));
         world.until_installed(Odd::Right, 0, "taken");
         assert_eq!((world.count(BodyType::KUR), world.count(BodyType::GENM)), (1, 1));
+    }
+}
+
+/// A CA that changes its signer while a request waits is not heard any more in that transaction (RFC 9483 section 3.5): what is polled
+/// for in vain ends with the time that it may take, also where each poll's wait is measured by the planner.
+#[test]
+fn what_is_polled_for_in_vain_is_asked_for_anew_when_its_time_is_over() {
+    for (clock, least) in [(true, 3 * DAY), (false, 10 * DAY)] {
+        let mut world = World::at_renewal(true);
+        world.config.limits.max_total_seconds = 3 * 86_400;
+        world.lets_wait = (100_000, 600);
+        let begun = world.truth.get();
+        let told = |world: &World| clock.then(|| world.truth.get());
+        let report = world.run(told(&world));
+        world.later(i64::from(report.wait_seconds));
+        world.ca.signer = Builder::leaf("CMP server 2")
+            .key_usage(&[KeyUsage::DigitalSignature])
+            .purposes(&[oid::KP_CMC_RA])
+            .signed_by(&world.ca.issuing);
+        // A day of it ends nothing.
+        let (mut passed, most) = (0, least + 2 * DAY);
+        while world.count(BodyType::KUR) < 2 && passed < most {
+            let report = world.run(told(&world));
+            world.later(i64::from(report.wait_seconds.max(1)));
+            passed = world.truth.get().since(begun);
+            if world.count(BodyType::KUR) == 2 {
+                world.lets_wait = (0, 0);
+            }
+        }
+        assert!((least - DAY / 2..most).contains(&passed), "clock {clock}: after {} days", passed / DAY);
+        world.until_installed(Odd::Right, 0, "asked anew");
     }
 }
 
