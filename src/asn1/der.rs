@@ -324,7 +324,7 @@ fn kind_of_text(text: &[u8]) -> &'static str {
     let is = |allowed: fn(&u8) -> bool| text.iter().all(|byte| allowed(byte) || byte.is_ascii_whitespace());
     if trimmed.is_empty() {
         "expected DER, found nothing but blanks"
-    } else if text.split(|byte| matches!(byte, b'\n' | b'\r')).any(|line| line.starts_with(b"-----BEGIN ")) {
+    } else if text.split(|byte| matches!(byte, b'\n' | b'\r')).any(is_begin_line) {
         "expected DER, found PEM: what is read here is what stands between its BEGIN and END lines, decoded from base64"
     } else if trimmed.windows(11).any(|part| part == b"-----BEGIN ") {
         "expected DER, found text with a BEGIN line that does not stand at the beginning of a line of its own, or whose lines are \
@@ -340,6 +340,12 @@ fn kind_of_text(text: &[u8]) -> &'static str {
     } else {
         "expected DER, found text"
     }
+}
+
+/// A BEGIN line of PEM with nothing else in it: not a whole file in one line, nor with its line ends written as `\n`.
+fn is_begin_line(line: &[u8]) -> bool {
+    let label = line.strip_prefix(b"-----BEGIN ").and_then(|rest| rest.trim_ascii_end().strip_suffix(b"-----"));
+    label.is_some_and(|label| !label.windows(5).any(|part| part == b"-----"))
 }
 
 /// Digits with what tools put between them (`30:82`, `0x30, 0x82`), or a dump with whole lines of them among words.

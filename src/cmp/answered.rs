@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::diagnosis::diagnose;
 use super::info::{self, Question};
-use super::operation::{Operation, POLLING_ENDS, in_phase};
+use super::operation::{MOST_IN_VAIN, Operation, POLLING_ENDS, in_phase};
 use super::proof::Possession;
 use super::received::Received;
 use super::response::{self, Checked, Failure, Inbox};
@@ -35,12 +35,6 @@ const CERT_CONFIRMED: u32 = 11;
 /// unsupportedVersion; and systemUnavail, which a registration authority says for an answer that was lost (section 5.2.2.2).
 const ABOUT_THE_MESSAGE: u32 =
     1 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 5 | 1 << 12 | 1 << 13 | 1 << 18 | 1 << 20 | 1 << 22 | 1 << 24;
-/// How many answers in vain it takes until such an error ends what is polled for: about a day's. A server that has lost the
-/// transaction goes on saying so.
-pub(super) const MOST_IN_VAIN: u32 = 30;
-/// How many answers that prove nothing end what is polled for where no clock tells that its time is over: those of ten days.
-pub(super) const MOST_DROPPED: u32 = 245;
-
 /// The same of certConf, but for badRequest: a server that takes none says so, and goes on saying it.
 const ABOUT_CONFIRMATION: u32 = ABOUT_THE_MESSAGE & !(1 << 2 | 1 << 24);
 /// How often certConf is made anew after such an error.

@@ -22,7 +22,6 @@
 use std::sync::Arc;
 
 use super::action::{Action, Outcome, SignRequest, SignRole};
-use super::answered::{MOST_DROPPED, MOST_IN_VAIN};
 use super::bearer::KnownBearers;
 use super::context::Context;
 use super::credential::Credential;
@@ -83,6 +82,12 @@ pub struct Operation {
     /// One that has answered for the certificate since this operation was made or restored.
     pub(super) met_bearer: Option<Certificate>,
 }
+
+/// How many answers in vain it takes until an error about the form of pollReq ends what is polled for: about a day's. A server that
+/// has lost the transaction goes on saying so.
+pub(super) const MOST_IN_VAIN: u32 = 30;
+/// How many answers that prove nothing end what is polled for where no clock tells that its time is over: those of ten days.
+const MOST_DROPPED: u32 = 245;
 
 /// The end of a wait that somebody else has measured: see [`Operation::end_wait`].
 const ENDED: Time = Time::from_unix(i64::MIN);

@@ -14,13 +14,15 @@ struct fixture {
 };
 
 static int destroyed, exchanges;
+/* What becomes of each exchange: the line's fault, or the program's own (at or below -10000). */
+static int32_t line_says = DEVID_E_TIMEOUT;
 
 static int32_t no_line(void *user, const uint8_t *request, size_t request_len, devid_bytes *reply)
 {
     (void)user, (void)reply;
     CHECK(request != NULL && request_len > 100);
     exchanges++;
-    return -10042;
+    return line_says;
 }
 
 static void destroy(void *user)
@@ -116,7 +118,7 @@ static void a_failure_is_remembered_over_a_reboot(const char *folder)
     exchanges = destroyed = 0;
     OK(devid_renewal_set_longest_nap(f.renewal, 0, &err));
     OK(devid_renewal_set_same_key(f.renewal, 1, &err));
-    FAILS(-10042, devid_renewal_run(f.renewal, f.store, now, &done, &seconds, &err));
+    FAILS(DEVID_E_TIMEOUT, devid_renewal_run(f.renewal, f.store, now, &done, &seconds, &err));
     CHECK(exchanges == 1 && seconds >= 450 && seconds <= 900);
     CHECK(devid_renewal_attempts(f.renewal) == 1);
     devid_renewal_free(f.renewal);
@@ -132,6 +134,26 @@ static void a_failure_is_remembered_over_a_reboot(const char *folder)
     OK(devid_renewal_due(f.renewal, f.store, now + 1, &step, NULL, &err));
     CHECK(step == DEVID_STEP_RESUME && devid_renewal_attempts(f.renewal) == 0);
     CHECK(devid_renewal_has_given_up(f.renewal) == 0);
+    tear_down(&f);
+}
+
+/* What fails in the program itself is no failure of the CA: nothing is counted, and the next run comes soon. */
+static void a_failure_of_the_program_counts_as_none_of_the_ca(const char *folder)
+{
+    struct fixture f = set_up(folder);
+    devid_done done;
+    devid_step step;
+    uint32_t seconds;
+    int64_t now = f.begin + (f.end - f.begin) / 4 * 3;
+    exchanges = 0;
+    line_says = -10042;
+    OK(devid_renewal_set_longest_nap(f.renewal, 0, &err));
+    FAILS(-10042, devid_renewal_run(f.renewal, f.store, now, &done, &seconds, &err));
+    CHECK(exchanges == 1 && seconds >= 1 && seconds <= 60);
+    CHECK(devid_renewal_attempts(f.renewal) == 0);
+    OK(devid_renewal_due(f.renewal, f.store, now + seconds + 1, &step, NULL, &err));
+    CHECK(step == DEVID_STEP_RESUME);
+    line_says = DEVID_E_TIMEOUT;
     tear_down(&f);
 }
 
@@ -183,7 +205,7 @@ static void a_device_without_a_clock_says_so(const char *folder)
     FAILS(DEVID_E_LIMIT, devid_store_note_time(f.store, INT64_MAX, NULL, &err));
     OK(devid_renewal_due(f.renewal, f.store, 1000, &step, NULL, &err));
     CHECK(devid_renewal_clock(f.renewal) == DEVID_CLOCK_BEHIND && devid_renewal_time(f.renewal) == f.begin + 100);
-    FAILS(-10042, devid_renewal_run(f.renewal, f.store, DEVID_NO_CLOCK, NULL, &seconds, &err));
+    FAILS(DEVID_E_TIMEOUT, devid_renewal_run(f.renewal, f.store, DEVID_NO_CLOCK, NULL, &seconds, &err));
     CHECK(seconds >= 450);
 
     OK(devid_client_new(f.config, &client, &err));
@@ -193,7 +215,7 @@ static void a_device_without_a_clock_says_so(const char *folder)
     OK(devid_subject_set_name(subject, "CN=router", &err));
     OK(devid_op_enroll(without, key, subject, &op, &err));
     OK(devid_op_set_exchange(op, no_line, NULL, NULL, &err));
-    FAILS(-10042, devid_op_run_without_clock(op, f.store, 0, &known, &err));
+    FAILS(DEVID_E_TIMEOUT, devid_op_run_without_clock(op, f.store, 0, &known, &err));
     CHECK(known == DEVID_NO_CLOCK);
     devid_op_free(op);
     devid_subject_free(subject);
@@ -223,7 +245,7 @@ static void the_first_certificate_needs_a_subject_and_a_credential(const char *f
     OK(devid_renewal_set_factory(renewal, "nobody", &err));
     FAILS(DEVID_E_NOT_FOUND, devid_renewal_run(renewal, f.store, f.begin + DAY, NULL, &seconds, &err));
     OK(devid_renewal_set_factory(renewal, NULL, &err));
-    FAILS(-10042, devid_renewal_run(renewal, f.store, f.begin + 3 * DAY, NULL, &seconds, &err));
+    FAILS(DEVID_E_TIMEOUT, devid_renewal_run(renewal, f.store, f.begin + 3 * DAY, NULL, &seconds, &err));
     CHECK(exchanges == 1);
     devid_subject_free(subject);
     devid_renewal_free(renewal);
@@ -234,6 +256,7 @@ int main(int argc, char **argv)
 {
     const char *folder = data_folder(argc, argv);
     an_event_loop_is_told_what_is_due_and_when_to_ask_again(folder);
+    a_failure_of_the_program_counts_as_none_of_the_ca(folder);
     a_failure_is_remembered_over_a_reboot(folder);
     a_program_that_steps_by_itself_says_how_it_went(folder);
     a_device_without_a_clock_says_so(folder);
