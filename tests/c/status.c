@@ -285,7 +285,7 @@ static void a_list_in_a_file_has_its_index_beside_it(const char *folder)
         devid_validator *validator = validator_for(folder);
         FAILS(DEVID_E_NOT_FOUND, devid_validator_add_crl_file(validator, "/tmp/devid-no-such-list", NULL, &err));
         snprintf(list, sizeof list, "%s/root.pem", folder);
-        FAILS(DEVID_E_DER, devid_validator_add_crl_file(validator, list, NULL, &err));
+        FAILS(DEVID_E_PEM, devid_validator_add_crl_file(validator, list, NULL, &err));
         /* An index that cannot be written is no reason to do without the list. */
         snprintf(list, sizeof list, "%s/crl-6.der", folder);
         OK(devid_validator_add_crl_file(validator, list, "/no/such/folder/list.index", &err));
