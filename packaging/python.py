@@ -123,7 +123,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     kinds = parser.add_subparsers(dest="kind", required=True)
     wheel = kinds.add_parser("wheels")
-    for name in ("library", "testca", "out"):
+    for name in ("shared_object", "testca", "out"):
         wheel.add_argument(name, type=Path)
     wheel.add_argument("--platform")
     wheel.add_argument("--notices", type=Path)
@@ -133,8 +133,7 @@ def main() -> int:
     if options.kind == "sdist":
         made = [sdist(options.out)]
     else:
-        built = (options.library, options.testca)
-        made = wheels(*built, options.out, options.platform, options.notices)
+        made = wheels(options.shared_object, options.testca, options.out, options.platform, options.notices)
     for path in made:
         print(f"python: {path.name}, {path.stat().st_size} bytes")
     return 0

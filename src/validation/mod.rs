@@ -29,6 +29,7 @@ pub mod revocation_policy;
 pub mod revoked;
 mod signed;
 mod status;
+mod status_signers;
 pub mod status_sources;
 pub mod trust;
 

@@ -1,28 +1,20 @@
-//! The search for a certificate's status among the data at hand, and for whoever may sign such data.
+//! The search for a certificate's status among the data at hand; who may sign such data: `status_signers`.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::cmp::Ordering;
 
-use super::certificate::Objection;
-use super::checks::{CheckTime, Checks, KeyUsage, NameCheck, PolicyInputs};
+use super::checks::{CheckTime, Checks};
 use super::crl::Crl;
-use super::facts::Facts;
 use super::freshness::{Freshness, Window};
 use super::knowledge::{Knowledge, Source};
-use super::names::{name_hash, same_name};
-use super::revocation_policy::{RevocationMode, RevocationPolicy, RevocationScope, StatusPreference};
+use super::names::name_hash;
+use super::revocation_policy::{RevocationPolicy, StatusPreference};
 use super::revoked::{Authority, RevokedFact, RevokedId};
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
-use super::{certificate, path};
 use crate::asn1::crl::{CrlReason, shortest_integer};
-use crate::asn1::distribution_point::ocsp_urls;
-use crate::asn1::name::display;
-use crate::asn1::oid;
-use crate::asn1::x509::{Certificate, serial_text};
-use crate::codes::Code;
+use crate::asn1::x509::Certificate;
 use crate::crypto::{DigestAlgorithm, Provider};
-use crate::limits;
 use crate::time::Time;
 
 /// Most signers of status data that are named as without a status: whoever fetches theirs looks at fewer.
@@ -65,7 +57,7 @@ impl Revocation {
     }
 
     /// Whether it is settled whatever is found of those who sign for this issuer: known from before, or by the issuer's own key.
-    fn is_settled(&self, issuer: &Certificate) -> bool {
+    pub fn is_settled(&self, issuer: &Certificate) -> bool {
         self.source.as_ref().is_none_or(|source| **source == *issuer.spki())
     }
 }
@@ -92,41 +84,28 @@ pub(super) enum Standing {
 
 /// A valid path of a signer of CRLs.
 #[derive(Clone, Debug)]
-struct SignerChain {
-    chain: Vec<Certificate>,
+pub(super) struct SignerChain {
+    pub chain: Vec<Certificate>,
     /// Whether it ends at the anchor of the path that is checked.
-    same_anchor: bool,
+    pub same_anchor: bool,
     /// Whether the status of what is on it is known as far as the policy asks. Without, it has the power to revoke and not
     /// the power to clear: a doubt about the signer is no good news about a peer.
-    has_status: bool,
+    pub has_status: bool,
 }
 
 impl SignerChain {
-    fn standing(&self) -> Standing {
+    pub fn standing(&self) -> Standing {
         if self.same_anchor && self.has_status { Standing::Full } else { Standing::RevocationsOnly }
     }
 }
 
-/// The status of a certificate on the path of a signer.
-enum SignerStatus {
-    /// Good, or not known where the policy does without.
-    Enough,
-    /// Not known where the policy asks for it, or accused by a signer who may be accused itself: two that revoke each other clear
-    /// nobody, and whom either revokes is revoked, whichever is asked first.
-    Missing,
-    Revoked(String),
-}
-
-/// What the path of a status signer costs, in signatures: it may take as many, and searches besides.
-const PATH_COST: u32 = 8;
-
 /// A signer, how many anchors count, what is left aside, and as of when.
-type SignerSearch = (Certificate, usize, Vec<Certificate>, CheckTime);
+pub(super) type SignerSearch = (Certificate, usize, Vec<Certificate>, CheckTime);
 /// Such a search and the path that it has found.
-type SignerPath = (SignerSearch, Result<Vec<Certificate>, String>);
+pub(super) type SignerPath = (SignerSearch, Result<Vec<Certificate>, String>);
 
 /// A signer, as of when where its certificate is over, and what was found.
-type Authorised = (Certificate, Option<Time>, Result<SignerChain, String>);
+pub(super) type Authorised = (Certificate, Option<Time>, Result<SignerChain, String>);
 
 /// One status check: its inputs and what it already found out.
 pub(super) struct StatusSearch<'a> {
@@ -135,7 +114,7 @@ pub(super) struct StatusSearch<'a> {
     pub sources: &'a StatusSources,
     pub pool: &'a [Certificate],
     pub path: &'a [Certificate],
-    anchors: &'a TrustAnchors,
+    pub(super) anchors: &'a TrustAnchors,
     pub(super) knowledge: &'a Knowledge,
     /// A list that nobody entitled on this path has signed, and that lists a certificate of the path as revoked; in words.
     pub(super) contested: RefCell<Option<String>>,
@@ -144,11 +123,11 @@ pub(super) struct StatusSearch<'a> {
     /// Signers of status data whose own status was looked for and not found, with their chains to the anchor.
     unknown_signers: RefCell<Vec<Vec<Certificate>>>,
     /// Signers whose own status is being looked for.
-    in_progress: RefCell<Vec<Certificate>>,
+    pub(super) in_progress: RefCell<Vec<Certificate>>,
     /// Paths of signers that were looked for, by what they were looked for with: they do not depend on who is in question.
-    signer_paths: RefCell<Vec<SignerPath>>,
+    pub(super) signer_paths: RefCell<Vec<SignerPath>>,
     /// Signers of CRLs found good or bad; with those whose certificate is over, as of when.
-    authorised: RefCell<Vec<Authorised>>,
+    pub(super) authorised: RefCell<Vec<Authorised>>,
     /// The lists at hand, each once.
     pub(super) lists: OnceCell<Vec<&'a Crl>>,
 }
@@ -195,7 +174,7 @@ impl<'a> StatusSearch<'a> {
         self.unknown_signers.into_inner()
     }
 
-    fn note_unknown_signer(&self, signer: &Certificate, above: &[Certificate]) {
+    pub(super) fn note_unknown_signer(&self, signer: &Certificate, above: &[Certificate]) {
         let mut signers = self.unknown_signers.borrow_mut();
         if signers.len() < MAX_UNKNOWN_SIGNERS && !signers.iter().any(|chain| chain[0] == *signer) {
             signers.push(std::iter::once(signer).chain(above).cloned().collect());
@@ -347,363 +326,5 @@ impl<'a> StatusSearch<'a> {
     /// Takes one signature out of the budget.
     pub(super) fn spend_signature(&self, source: Source) -> Result<(), String> {
         self.knowledge.spend(source, 1)
-    }
-
-    /// Certificates with this subject that may have signed a CRL: those of the chain first, then the anchors and the pool
-    /// in the caller's order, who puts what it has of its own before what a peer sent. How many are tried is counted by
-    /// signature, and never cut short in silence. The flag tells whether the path to it is validated already.
-    pub(super) fn signers_named<'s>(
-        &'s self,
-        name: &[u8],
-        key_id: Option<&[u8]>,
-        above: &'s [Certificate],
-    ) -> Vec<(&'s Certificate, bool)> {
-        let named = |list: &'s [Certificate]| list.iter().filter(|c| same_name(c.subject(), name));
-        let mut found: Vec<(&Certificate, bool)> = named(above).map(|c| (c, true)).collect();
-        let others = self.knowledge.named(name, self.anchors, self.pool);
-        for candidate in others.into_iter().chain(named(self.path)) {
-            if !found.iter().any(|(known, _)| *known == candidate) {
-                found.push((candidate, false));
-            }
-        }
-        // A hint only, as in path building: it decides the order of tries, not who may sign.
-        found.sort_by_key(|(candidate, in_chain)| {
-            let other_key = match (key_id, candidate.subject_key_identifier()) {
-                (Some(wanted), Some(found)) => wanted != found,
-                _ => false,
-            };
-            (!in_chain, other_key)
-        });
-        found
-    }
-
-    /// RFC 5280 section 6.3.3 (f): a path of the CRL signer to the same anchor, and the status of what is on it; and that
-    /// whoever has certified the signer may say who speaks for this issuer: a name alone entitles nobody.
-    ///
-    /// `is_named`: the certificate's distribution points name the list's issuer (cRLIssuer). `made`: when the list was.
-    pub(super) fn authorise_crl_signer(
-        &self,
-        signer: &Certificate,
-        above: &[Certificate],
-        is_named: bool,
-        made: Time,
-    ) -> Result<Standing, String> {
-        let (issuer, anchor) = match above {
-            [issuer, .., anchor] | [issuer @ anchor] => (issuer, anchor),
-            [] => return Err("the certificate has no issuer".to_owned()),
-        };
-        if self.is_in_progress(signer) {
-            // The list that covers its own signer: it may say that the signer is revoked, and then says nothing else.
-            return Ok(if self.may_clear_itself(signer) { Standing::Full } else { Standing::RevocationsOnly });
-        }
-        let found = self.signer_chain(signer, anchor, made)?;
-        let certifier = found.chain.get(1).unwrap_or(signer);
-        let parent = certifier.spki();
-        let is_family = parent == issuer.spki()
-            || above.get(1).is_some_and(|above| above.spki() == parent)
-            || self.has_certified(certifier, issuer)?;
-        if is_family || (is_named && (found.chain.len() <= 2 || above.iter().any(|above| above.spki() == parent))) {
-            return Ok(found.standing());
-        }
-        if is_named {
-            // The name that the certificate gives to its list's issuer is anybody's to take who issues certificates: whoever is
-            // certified elsewhere clears nobody by it.
-            return Ok(Standing::RevocationsOnly);
-        }
-        if found.chain.len() <= 2 {
-            // An anchor vouches for it directly: nobody stands above an anchor, so what it revokes is revoked also where a
-            // cross-certificate leads to another one. It clears nobody, though.
-            return Ok(Standing::RevocationsOnly);
-        }
-        Err(format!(
-            "its signer {} was certified neither by the issuer of the certificate nor by the issuer's own issuer",
-            display(signer.subject())
-        ))
-    }
-
-    /// Whether the silence of a signer's own list is a status for the signer: where its certificate names no other place to ask
-    /// at, or the same as a certificate of the path does. Who names a place of its own is asked about there: a stolen key would
-    /// else sign that it was not stolen.
-    fn may_clear_itself(&self, signer: &Certificate) -> bool {
-        let places = |certificate: &'a Certificate| certificate.extension(oid::CE_CRL_DISTRIBUTION_POINTS);
-        match signer.extension(oid::CE_CRL_DISTRIBUTION_POINTS) {
-            Some(own) => self.path.iter().filter_map(places).any(|place| place.value == own.value),
-            None => ocsp_urls(signer).is_empty(),
-        }
-    }
-
-    /// Whether this CA has certified the issuer, wherever the path that is checked ends: an issuing CA may be an anchor too,
-    /// and a peer chooses up to which anchor it sends its chain.
-    fn has_certified(&self, ca: &Certificate, issuer: &Certificate) -> Result<bool, String> {
-        if ca == issuer || !same_name(ca.subject(), issuer.issuer()) {
-            return Ok(false);
-        }
-        self.spend_signature(Source::Crl)?;
-        Ok(certificate::against_signature(self.provider, issuer, ca.spki(), self.checks.allow_weak).is_none())
-    }
-
-    /// The path of a signer to the anchor of the path that is checked, else to another one.
-    ///
-    /// A signer whose certificate is over by now is judged as of when it signed: it clears nobody any more, but whom it has
-    /// revoked is not forgotten with its certificate.
-    fn signer_chain(&self, signer: &Certificate, anchor: &Certificate, made: Time) -> Result<SignerChain, String> {
-        let then = self.is_over(signer).then_some(made);
-        let is_it = |(known, at, _): &&Authorised| known == signer && *at == then;
-        if let Some((_, _, known)) = self.authorised.borrow().iter().find(is_it) {
-            return known.clone();
-        }
-        let outcome = self.while_in_progress(signer, Source::Crl, || {
-            if let Some(made) = then {
-                let (chain, _) = self.unrevoked_chain(signer, self.anchors, CheckTime::At(made))?;
-                return Ok(SignerChain { chain, same_anchor: false, has_status: false });
-            }
-            let own: TrustAnchors = std::iter::once(anchor.clone()).collect();
-            match self.unrevoked_chain(signer, &own, self.checks.at) {
-                Ok((chain, has_status)) => Ok(SignerChain { chain, same_anchor: true, has_status }),
-                Err(why) if self.anchors.len() < 2 => Err(why),
-                Err(why) => {
-                    let (chain, has_status) =
-                        self.unrevoked_chain(signer, self.anchors, self.checks.at).map_err(|_| why)?;
-                    Ok(SignerChain { chain, same_anchor: false, has_status })
-                }
-            }
-        });
-        // What was found while another signer is still in question rests on that one.
-        if self.in_progress.borrow().is_empty() {
-            self.authorised.borrow_mut().push((signer.clone(), then, outcome.clone()));
-        }
-        outcome
-    }
-
-    /// The signer and the certificates between it and its anchor, as they were found.
-    pub(super) fn known_chain(&self, signer: &Certificate) -> Vec<Certificate> {
-        let authorised = self.authorised.borrow();
-        let found = authorised.iter().find_map(|(known, _, found)| found.as_ref().ok().filter(|_| known == signer));
-        found.map_or_else(|| vec![signer.clone()], |found| found.chain[..found.chain.len() - 1].to_vec())
-    }
-
-    fn is_over(&self, certificate: &Certificate) -> bool {
-        self.checks.at.known().is_some_and(|now| certificate.not_after() < now)
-    }
-
-    /// A path of a signer on which nothing is revoked, and whether the status of what is on it is known as far as the policy
-    /// asks. What stands on one path and is revoked, or without a status, is left aside for another path: whoever sends
-    /// certificates must not choose on which path the signer is looked at. Each path costs from the budget.
-    fn unrevoked_chain(
-        &self,
-        signer: &Certificate,
-        anchors: &TrustAnchors,
-        at: CheckTime,
-    ) -> Result<(Vec<Certificate>, bool), String> {
-        let mut aside: Vec<Certificate> = Vec::new();
-        let mut revoked = None;
-        let mut without_status = None;
-        loop {
-            let chain = match (self.validate_signer(signer, anchors, &aside, at), without_status) {
-                (Ok(chain), known) => {
-                    without_status = known;
-                    chain
-                }
-                (Err(_), Some(chain)) => return Ok((chain, false)),
-                (Err(why), None) => return Err(revoked.unwrap_or(why)),
-            };
-            let mut in_doubt = None;
-            let mut bad = None;
-            for (index, certificate) in chain.iter().enumerate().take(chain.len() - 1) {
-                if self.path.contains(certificate) && certificate != signer {
-                    continue;
-                }
-                match self.signer_status(certificate, &chain[index + 1..]) {
-                    SignerStatus::Enough => {}
-                    SignerStatus::Missing => in_doubt = Some(index),
-                    SignerStatus::Revoked(why) => {
-                        bad = Some(index);
-                        revoked.get_or_insert(why);
-                    }
-                }
-            }
-            match (bad, in_doubt) {
-                (None, None) => return Ok((chain, true)),
-                // The signer itself: no other path changes that.
-                (Some(0), _) => return Err(revoked.unwrap_or_default()),
-                (None, Some(0)) => return Ok((chain, false)),
-                (Some(index), _) => aside.push(chain[index].clone()),
-                (None, Some(index)) => {
-                    aside.push(chain[index].clone());
-                    without_status.get_or_insert(chain);
-                }
-            }
-        }
-    }
-
-    /// RFC 6960 section 4.2.2.2: a responder that the issuer itself has certified for this purpose. Answers with a note
-    /// where the responder's own status is not known. `made`: when the response was, if it revokes.
-    pub(super) fn authorise_responder(
-        &self,
-        responder: &Certificate,
-        above: &[Certificate],
-        made: Option<Time>,
-    ) -> Result<Option<String>, String> {
-        let issuer = above.first().ok_or("the certificate has no issuer")?;
-        let facts = Facts::read_but_names(responder).map_err(|e| format!("the responder's certificate: {e}"))?;
-        // Explicitly: no extendedKeyUsage, or anyExtendedKeyUsage, delegates nothing.
-        let delegated = facts.purposes().is_some_and(|mut p| p.any(|found| found == oid::KP_OCSP_SIGNING.as_bytes()));
-        if !delegated {
-            return Err("the responder's certificate is not for OCSP signing (extendedKeyUsage)".to_owned());
-        }
-        if !facts.allows(KeyUsage::DigitalSignature) && !facts.allows(KeyUsage::ContentCommitment) {
-            return Err("the responder's certificate does not allow signatures (keyUsage)".to_owned());
-        }
-        if self.is_in_progress(responder) {
-            // Of itself it may say that it is revoked; that it is not, others have to say.
-            return match made {
-                Some(_) => Ok(None),
-                None => Err("a responder says of itself that it is good".to_owned()),
-            };
-        }
-        if let Some(unknown) = facts.unknown_critical() {
-            return Err(format!("a critical extension of the responder's certificate is not understood: {unknown}"));
-        }
-        self.issued_directly(responder, issuer, made).map_err(|why| format!("the responder's certificate: {why}"))?;
-        self.while_in_progress(responder, Source::Ocsp, || {
-            match self.status(responder, above) {
-                Status::Good { .. } => Ok(None),
-                // Accused by one who may be accused itself: whom it revokes is revoked all the same.
-                Status::Revoked(why) if made.is_some() && !why.is_settled(issuer) => Ok(None),
-                Status::Revoked(why) => Err(format!("the responder's certificate is revoked: {}", why.text)),
-                // It does without a status; one that is known counts all the same.
-                Status::Unknown(_) if responder.extension(oid::OCSP_NOCHECK).is_some() => Ok(None),
-                // Section 4.2.2.2.1: neither nocheck nor a status leaves it to the reader.
-                Status::Unknown(_) => {
-                    self.note_unknown_signer(responder, above);
-                    Ok(Some("the status of the OCSP responder's certificate is not known".to_owned()))
-                }
-            }
-        })
-    }
-
-    /// Whether the signer's own status is being looked for: what it says now is not more than what others say of it.
-    pub(super) fn is_in_progress(&self, signer: &Certificate) -> bool {
-        self.in_progress.borrow().contains(signer)
-    }
-
-    fn while_in_progress<T>(
-        &self,
-        signer: &Certificate,
-        source: Source,
-        work: impl FnOnce() -> Result<T, String>,
-    ) -> Result<T, String> {
-        if self.in_progress.borrow().len() >= limits::MAX_STATUS_DEPTH {
-            let kind = if source == Source::Crl { "CRLs" } else { "OCSP responses" };
-            let limit = limits::MAX_STATUS_DEPTH;
-            return Err(self.knowledge.exhaust(format!("signers of {kind} that hang on each other, {limit} deep,")));
-        }
-        self.in_progress.borrow_mut().push(signer.clone());
-        let outcome = work();
-        self.in_progress.borrow_mut().pop();
-        outcome
-    }
-
-    /// What speaks against the validity of a responder's certificate now. Whom it has revoked while it was valid is not
-    /// forgotten with it: then the time of the response counts.
-    pub(super) fn against_responders_validity(&self, responder: &Certificate, made: Option<Time>) -> Option<Objection> {
-        let objection = certificate::against_validity(responder, self.checks)?;
-        let was_valid = |made| {
-            let then = Checks { at: CheckTime::At(made), ..self.checks.clone() };
-            certificate::against_validity(responder, &then).is_none()
-        };
-        if made.is_some_and(was_valid) { None } else { Some(objection) }
-    }
-
-    /// Whether the issuer itself, by this key, made the certificate, and it is within its validity.
-    fn issued_directly(&self, responder: &Certificate, issuer: &Certificate, made: Option<Time>) -> Result<(), String> {
-        if !same_name(responder.issuer(), issuer.subject()) {
-            return Err("it is not from the issuer of the certificate that is asked about".to_owned());
-        }
-        if responder.signature_algorithm() != responder.tbs_signature_algorithm() {
-            return Err("the algorithm inside the signature differs from the one beside it".to_owned());
-        }
-        self.spend_signature(Source::Ocsp)?;
-        let objection = self.against_responders_validity(responder, made).or_else(|| {
-            certificate::against_signature(self.provider, responder, issuer.spki(), self.checks.allow_weak)
-        });
-        objection.map_or(Ok(()), |found| Err(found.text))
-    }
-
-    /// Validates the path of a signer of status data, over anything at hand but what is left aside; its own status is looked
-    /// at by the caller.
-    fn validate_signer(
-        &self,
-        signer: &Certificate,
-        anchors: &TrustAnchors,
-        aside: &[Certificate],
-        at: CheckTime,
-    ) -> Result<Vec<Certificate>, String> {
-        let search: SignerSearch = (signer.clone(), anchors.len(), aside.to_vec(), at);
-        let known =
-            self.signer_paths.borrow().iter().find(|(known, _)| *known == search).map(|(_, found)| found.clone());
-        if let Some(found) = known {
-            // Signers that hang on each other ask the same again and again: once is enough to pay for, but it is no gift.
-            self.knowledge.spend(Source::Crl, 1)?;
-            return found;
-        }
-        let found = self.search_signer(signer, anchors, aside, at);
-        self.signer_paths.borrow_mut().push((search, found.clone()));
-        found
-    }
-
-    fn search_signer(
-        &self,
-        signer: &Certificate,
-        anchors: &TrustAnchors,
-        aside: &[Certificate],
-        at: CheckTime,
-    ) -> Result<Vec<Certificate>, String> {
-        self.knowledge.spend(Source::Crl, PATH_COST)?;
-        let checks = Checks {
-            at,
-            extended_key_usages: Vec::new(),
-            key_usages: Vec::new(),
-            names: NameCheck::NotChecked,
-            max_intermediates: None,
-            policy: PolicyInputs::default(),
-            revocation: RevocationPolicy::off(),
-            presented: None,
-            ..self.checks.clone()
-        };
-        let at_hand = self.pool.iter().chain(self.path);
-        let pool: Vec<Certificate> = at_hand.filter(|certificate| !aside.contains(certificate)).cloned().collect();
-        let report = path::validate(self.provider, anchors, signer, &pool, &StatusSources::none(), &checks);
-        match report.path() {
-            Some(path) => Ok(path.chain().to_vec()),
-            None => {
-                let error = report.error();
-                if error.as_ref().is_some_and(|e| e.code() == Code::Budget) {
-                    // Not found is not the same as not there.
-                    self.knowledge.exhaust(format!("work on the path of the signer {}", display(signer.subject())));
-                }
-                let why = error.map_or_else(String::new, |e| e.message().to_owned());
-                Err(format!("the signer {} has no valid path: {why}", display(signer.subject())))
-            }
-        }
-    }
-
-    fn signer_status(&self, certificate: &Certificate, above: &[Certificate]) -> SignerStatus {
-        let needed =
-            self.policy().mode == RevocationMode::HardFail && self.policy().scope == RevocationScope::WholeChain;
-        match self.status(certificate, above) {
-            Status::Good { .. } => SignerStatus::Enough,
-            Status::Revoked(found) if !above.first().is_none_or(|issuer| found.is_settled(issuer)) => {
-                SignerStatus::Missing
-            }
-            Status::Revoked(Revocation { text, .. }) => {
-                let (name, serial) = (display(certificate.subject()), serial_text(certificate.serial()));
-                SignerStatus::Revoked(format!("the signer's certificate {name} serial {serial} is revoked: {text}"))
-            }
-            Status::Unknown(_) => {
-                self.note_unknown_signer(certificate, above);
-                if needed { SignerStatus::Missing } else { SignerStatus::Enough }
-            }
-        }
     }
 }

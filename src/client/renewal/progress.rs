@@ -22,6 +22,8 @@ use crate::error::Error;
 use crate::store::{Store, StoreError};
 use crate::time::Time;
 
+/// A wait that the CA asks for is looked at again after this time at the latest, in seconds: clocks jump.
+pub(super) const LONGEST_WAIT_SECONDS: u32 = 7 * 86_400;
 const HEAD: &str = "devid renewal 3";
 const SECOND_HEAD: &str = "devid renewal 2";
 const OLD_HEAD: &str = "devid renewal 1";
@@ -295,7 +297,7 @@ fn time(field: &str) -> Option<Option<Time>> {
 
 /// A wait that the CA asks for, the n-th in a row: see [`Progress::wait`].
 pub(super) fn stretched(seconds: u32, count: u32) -> u32 {
-    seconds.max(count.min(LONGEST_STRETCH_SECONDS)).min(super::LONGEST_WAIT_SECONDS)
+    seconds.max(count.min(LONGEST_STRETCH_SECONDS)).min(LONGEST_WAIT_SECONDS)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

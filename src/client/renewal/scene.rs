@@ -1,0 +1,184 @@
+//! What a decision rests on, gathered from device memory and the clock.
+
+use super::decide::{Alarm, Anchor, AnchorFacts, Clock, Facts, Plan, decide};
+use super::policy::{Policy, Seed};
+use super::progress::{self, Mark, Progress, mark_of};
+use super::{Planner, learning};
+use crate::asn1::oid;
+use crate::asn1::x509::Certificate;
+use crate::cmp::can_protect;
+use crate::codes::Code;
+use crate::error::Error;
+use crate::store::{AnchorSet, Identity, Store, StoreErrorKind};
+use crate::time::Time;
+use crate::validation::same_name;
+
+/// All that a decision rests on.
+pub(super) struct Scene {
+    pub clock: Clock,
+    pub seed: Seed,
+    pub facts: Facts,
+    pub progress: Progress,
+    pub is_memory_damaged: bool,
+    pub is_copied: bool,
+}
+
+impl Scene {
+    pub(super) fn plan(&self, policy: &Policy) -> Plan {
+        let mut plan = decide(policy, self.seed, self.clock, &self.facts);
+        plan.is_memory_damaged = self.is_memory_damaged;
+        plan.is_copied = self.is_copied;
+        if self.is_copied {
+            plan.alarm = plan.alarm.max(Alarm::Late);
+        }
+        plan
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.clock.at_least().unwrap_or(Time::from_unix(0))
+    }
+
+    /// The time by which waits are measured: what the clock says, also one that is behind.
+    pub(super) fn booked(&self) -> Time {
+        self.clock.says().unwrap_or_else(|| self.now())
+    }
+
+    /// Seconds until the certificate in use ends, where that can be told.
+    pub(super) fn left_seconds(&self) -> Option<i64> {
+        let (_, end) = self.facts.validity.filter(|_| self.clock.is_known())?;
+        Some(end.since(self.now()))
+    }
+}
+
+impl Planner {
+    pub(super) fn scene(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<Scene, Error> {
+        let (progress, is_memory_damaged) = Progress::load(store, &*self.provider, name)?;
+        let (identity, is_damaged) = match store.current(name) {
+            Ok(identity) => (Some(identity), false),
+            Err(error) if error.kind == StoreErrorKind::NotFound => (None, false),
+            Err(error) if error.is_damage() => (None, true),
+            Err(error) => return Err(error.into()),
+        };
+        let last_known = match store.last_known_time() {
+            Ok(known) => known,
+            // As if none had been noted; the next one that is noted mends it.
+            Err(error) if error.is_damage() => None,
+            Err(error) => return Err(error.into()),
+        };
+        let clock = Clock::new(clock, self.earliest(store, clock)?.max(last_known))
+            .contradicted(progress.clock_off, last_known);
+        let mark: Mark = match &identity {
+            Some(identity) => mark_of(&*self.provider, &identity.certificate)?,
+            None => Mark::default(),
+        };
+        let progress = progress.about(mark);
+        let is_staged = store.state(name).map(|state| state.pending.is_some());
+        let is_staged = match is_staged {
+            Ok(is_staged) => is_staged,
+            Err(error) if error.is_damage() => false,
+            Err(error) => return Err(error.into()),
+        };
+        let is_unfinished = is_staged || store.operations()?.iter().any(|saved| saved == name);
+        let is_request_out = store.request_out(name)?.is_some();
+        let facts = Facts {
+            validity: identity.as_ref().map(|i| (i.certificate.not_before(), end_of(i))),
+            installed: identity.as_ref().map(|i| i.created),
+            is_damaged,
+            cannot_sign: !self.signs_whatever_usage && identity.as_ref().is_some_and(|i| !can_protect(&i.certificate)),
+            is_revoked: progress.is_revoked(clock.at_least().filter(|_| clock.is_known())),
+            is_unfinished,
+            is_request_out,
+            attempts: progress.attempts,
+            refusals: progress.refusals,
+            waits: progress.waits,
+            pace: progress.pace,
+            is_time_in_question: progress.doubts_clock || learning::in_question(store)?.is_some(),
+            anchors: self.ageing_anchors(store, &progress)?,
+        };
+        let seed = Seed::from_id(&*self.provider, &self.id_of(name, identity.as_ref()))?;
+        let is_copied = self.is_copied(store)?;
+        Ok(Scene { clock, seed, facts, progress, is_memory_damaged, is_copied })
+    }
+
+    /// A clock that says less than this is none: the device has a factory certificate that began later. `None` without a
+    /// clock, since it is no time that an answer was judged by.
+    pub(super) fn earliest(&self, store: &Store, clock: Option<Time>) -> Result<Option<Time>, Error> {
+        let (Some(factory), Some(now)) = (&self.factory, clock) else { return Ok(None) };
+        match store.current(factory) {
+            Ok(identity) => Ok(Some(identity.certificate.not_before()).filter(|begin| now < *begin)),
+            Err(error) if error.is_damage() || error.kind == StoreErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Names stay from certificate to certificate; keys do not.
+    pub(super) fn id_of(&self, name: &str, identity: Option<&Identity>) -> Vec<u8> {
+        match (&self.device_id, identity) {
+            (Some(id), _) => id.clone(),
+            (None, Some(identity)) => {
+                let names = identity.certificate.extension(oid::CE_SUBJECT_ALT_NAME).map_or(&[][..], |e| e.value);
+                [identity.certificate.subject(), names].concat()
+            }
+            (None, None) => name.as_bytes().to_vec(),
+        }
+    }
+
+    /// A name for the anchor, the same for as long as it is there.
+    pub(super) fn anchor_label(&self, store: &Store, anchor: &Anchor) -> Result<String, Error> {
+        Ok(progress::hex(&self.anchor_mark(store, anchor)?))
+    }
+
+    pub(super) fn anchor_mark(&self, store: &Store, anchor: &Anchor) -> Result<Mark, Error> {
+        mark_of(&*self.provider, &anchor_of(store, anchor)?)
+    }
+
+    /// Roots with an end whose successor is not here yet; one that is in several sets counts once.
+    pub(super) fn ageing_anchors(&self, store: &Store, progress: &Progress) -> Result<Vec<AnchorFacts>, Error> {
+        let mut found: Vec<AnchorFacts> = Vec::new();
+        let mut seen = Vec::new();
+        for set in [AnchorSet::Cmp, AnchorSet::Enrolment] {
+            let anchors = match store.anchors(set) {
+                Ok(anchors) => anchors,
+                // Reported by the store's own `verify`; renewal of the identity goes on.
+                Err(error) if error.is_damage() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            for (index, root) in anchors.iter().enumerate() {
+                let is_open = root.is_self_issued() && root.not_after() < Time::FOREVER;
+                if !is_open || anchors.iter().any(|other| succeeds(other, root)) {
+                    continue;
+                }
+                let mark = mark_of(&*self.provider, root)?;
+                if !seen.contains(&mark) {
+                    seen.push(mark);
+                    let validity = (root.not_before(), root.not_after());
+                    let attempts = progress.anchor(&mark);
+                    found.push(AnchorFacts { anchor: Anchor { set, index }, validity, attempts });
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The earliest end on the way from the certificate to the top of its chain; of several certificates for one issuer, the
+/// one that lasts longest counts. Beyond it nobody accepts the certificate (RFC 5280 section 6.1.3).
+fn end_of(identity: &Identity) -> Time {
+    let (mut end, mut lowest) = (identity.certificate.not_after(), &identity.certificate);
+    for _ in 0..identity.chain.len() {
+        let issuers = identity.chain.iter().filter(|c| *c != lowest && same_name(c.subject(), lowest.issuer()));
+        let Some(issuer) = issuers.max_by_key(|c| c.not_after()) else { break };
+        (end, lowest) = (end.min(issuer.not_after()), issuer);
+    }
+    end
+}
+
+pub(super) fn anchor_of(store: &Store, anchor: &Anchor) -> Result<Certificate, Error> {
+    let gone = || Error::new(Code::NotFound, "the trust anchors changed since the plan was made");
+    store.anchors(anchor.set)?.into_iter().nth(anchor.index).ok_or_else(gone)
+}
+
+/// Whether one root takes the place of the other: the same name, a later end.
+fn succeeds(new: &Certificate, old: &Certificate) -> bool {
+    new != old && new.is_self_issued() && new.not_after() > old.not_after() && same_name(new.subject(), old.subject())
+}
