@@ -188,6 +188,29 @@ fn files_of_certificates_are_read_in_ber_and_base64_and_certificates_keep_their_
     }
 }
 
+/// Who writes such a file writes every byte of it: what is repeated in it without end is searched in time that grows with its length.
+/// A search that compares at every place takes seconds here, and many minutes at the length that is taken.
+#[test]
+fn a_list_that_is_ber_itself_is_none_however_long_it_is_and_whatever_stands_beside_it() {
+    // As the list begins, with its lengths brought to DER's, so it goes on: nearly every tenth place is nearly the list.
+    const BYTES: usize = 800_000;
+    let header = |tag: u8, length: usize| element(tag, &[&vec![0; length]])[..5].to_vec();
+    let unit = [header(0x30, 5 + BYTES + 2), header(0x04, BYTES)].concat();
+    let nested = element(0x04, &[&unit.repeat(BYTES / unit.len())]);
+    let streamed = |content: &[u8]| [&[0x30, 0x80][..], content, &[0, 0]].concat();
+    let list = streamed(&[&nested[..], &streamed(&[])].concat());
+    let beside = element(0x04, &[&unit.repeat(4 * BYTES / unit.len())]);
+    let encapsulated =
+        streamed(&[&element(0x06, &[oid::CMS_DATA.as_bytes()])[..], &element(0xa0, &[&beside])].concat());
+    let data = [&[0x02, 0x01, 0x01, 0x31, 0x00][..], &encapsulated, &element(0xa1, &[&list]), &[0x31, 0x00]].concat();
+    assert_eq!(crate::asn1::pkcs7::lists(&streamed(&data)).unwrap(), [[0u8; 0]; 0]);
+
+    // The twin: the same list as it came.
+    let list = sequence(&[&nested]);
+    let data = [&[0x02, 0x01, 0x01, 0x31, 0x00][..], &encapsulated, &element(0xa1, &[&list]), &[0x31, 0x00]].concat();
+    assert_eq!(crate::asn1::pkcs7::lists(&streamed(&data)).unwrap(), [list]);
+}
+
 /// A certificate with nothing in it but names and a key: enough to be named by a signer.
 fn certificate_for(key: &dyn PrivateKey, serial: u8) -> Certificate {
     let algorithm = key.kind().default_signature().to_der();

@@ -1,6 +1,7 @@
 //! Certificates from an HTTP certificate store (RFC 4387): found by what they hold, and no more believed for it.
 
 use base64ct::{Base64Unpadded, Encoding};
+use memchr::memmem;
 
 use super::requests::Requests;
 use super::{StatusFetcher, Wanted};
@@ -95,9 +96,10 @@ fn parts_of(document: &[u8]) -> Option<Vec<&[u8]>> {
     let mut rest = &document[line_end + 1..];
     let mut parts = Vec::new();
     while parts.len() < MAX_CERTIFICATES {
-        let Some(end) = find(rest, boundary) else { break };
+        let Some(end) = memmem::find(rest, boundary) else { break };
         let part = rest[..end].strip_suffix(b"\n").map_or(&rest[..end], |p| p.strip_suffix(b"\r").unwrap_or(p));
-        let body = ["\r\n\r\n", "\n\n"].iter().find_map(|gap| find(part, gap.as_bytes()).map(|at| at + gap.len()));
+        let body =
+            ["\r\n\r\n", "\n\n"].iter().find_map(|gap| memmem::find(part, gap.as_bytes()).map(|at| at + gap.len()));
         // Headers may be absent: then the part begins with the empty line.
         let body =
             body.or_else(|| part.starts_with(b"\r\n").then_some(2)).or_else(|| part.starts_with(b"\n").then_some(1));
@@ -109,10 +111,6 @@ fn parts_of(document: &[u8]) -> Option<Vec<&[u8]>> {
         rest = &rest[rest.iter().position(|byte| *byte == b'\n')? + 1..];
     }
     Some(parts)
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
 impl StatusFetcher {
