@@ -50,6 +50,15 @@ pub(super) struct Entry {
     pub last_modified: Option<String>,
 }
 
+/// A document in memory, with what it is found by.
+struct Held {
+    entry: Entry,
+    /// The beginning of its record's name.
+    record: String,
+    /// See [`Item::issuers`].
+    issuers: Vec<u64>,
+}
+
 /// What is found in a place.
 pub(super) enum Kept {
     Nothing,
@@ -253,7 +262,7 @@ pub(super) const ISSUER: char = 'i';
 pub(super) struct Cache {
     provider: Arc<dyn Provider>,
     store: Option<Arc<Store>>,
-    entries: HashMap<String, Entry>,
+    entries: HashMap<String, Held>,
     /// The names of the records in device memory, as of the mark: a question about something that is not there costs no
     /// look into it, so that everything a peer sent can be asked about.
     names: Option<BTreeSet<String>>,
@@ -307,8 +316,8 @@ impl Cache {
 
     /// What is kept under a key.
     pub fn look(&mut self, key: &str) -> Kept {
-        if let Some(entry) = self.entries.get(key) {
-            return Kept::Document(entry.clone());
+        if let Some(held) = self.entries.get(key) {
+            return Kept::Document(held.entry.clone());
         }
         let (Some(store), Ok(base)) = (self.store.clone(), self.record_name(key)) else { return Kept::Nothing };
         let names = match self.names(&store) {
@@ -332,14 +341,16 @@ impl Cache {
 
     /// The lists of an issuer, whatever URL they came from: by a hash of its name.
     pub fn find_by_issuer(&mut self, issuer: u64) -> Vec<Item> {
-        let held: BTreeSet<String> = self.entries.keys().filter_map(|key| self.record_name(key).ok()).collect();
-        let is_of = |entry: &&Entry| entry.item.issuers().contains(&issuer);
-        let mut found: Vec<Item> = self.entries.values().filter(is_of).map(|entry| entry.item.clone()).collect();
+        let of_issuer = self.entries.values().filter(|held| held.issuers.contains(&issuer));
+        let mut found: Vec<Item> = of_issuer.map(|held| held.entry.item.clone()).collect();
         let Some(store) = self.store.clone() else { return found };
         let mark = format!("-{issuer:016x}");
         let Ok(names) = self.names(&store) else { return found };
-        let is_new = |name: &&String| name.strip_suffix(&mark).is_some_and(|base| !held.contains(base));
-        for name in names.iter().filter(is_new).cloned().collect::<Vec<_>>() {
+        let of_issuer: Vec<String> = names.iter().filter(|name| name.ends_with(&mark)).cloned().collect();
+        for name in of_issuer {
+            if self.entries.values().any(|held| !held.record.is_empty() && name.starts_with(&held.record)) {
+                continue;
+            }
             // One that cannot be read is told where it is asked for by its own key.
             let Ok(Some((key, entry))) = self.read_record(&store, &name) else { continue };
             found.push(entry.item.clone());
@@ -402,7 +413,7 @@ impl Cache {
         // Of a response it is told anew each time who may have signed it, for whom it was asked.
         let is_one = |item: &Item| matches!(item, Item::Crls(lists) if lists.len() == 1);
         let is_same = |entry: &&Entry| entry.digest == digest && same_kind(&entry.item) && is_one(&entry.item);
-        let held = self.entries.values().find(is_same);
+        let held = self.entries.values().map(|held| &held.entry).find(is_same);
         let item = match held {
             Some(entry) => entry.item.clone(),
             None => Item::read(kind, &bytes)?,
@@ -474,14 +485,16 @@ impl Cache {
 
     fn hold(&mut self, key: &str, entry: Entry) {
         self.entries.remove(key);
-        let mut total = self.entries.values().map(|e| e.len).sum::<usize>();
+        let mut total = self.entries.values().map(|held| held.entry.len).sum::<usize>();
         while self.entries.len() >= self.max_entries.max(1) || total.saturating_add(entry.len) > self.max_bytes {
-            let Some(first) = self.entries.iter().min_by_key(|(_, e)| e.rank()).map(|(key, _)| key.clone()) else {
+            let Some(first) = self.entries.iter().min_by_key(|(_, held)| held.entry.rank()).map(|(key, _)| key.clone())
+            else {
                 break;
             };
-            total -= self.entries.remove(&first).map_or(0, |e| e.len);
+            total -= self.entries.remove(&first).map_or(0, |held| held.entry.len);
         }
-        self.entries.insert(key.to_owned(), entry);
+        let record = self.record_name(key).unwrap_or_default();
+        self.entries.insert(key.to_owned(), Held { issuers: entry.item.issuers(), record, entry });
     }
 
     /// Removes records until one more has its place: damaged ones first, then those that revoke nobody and expire first.
