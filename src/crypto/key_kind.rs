@@ -61,6 +61,22 @@ impl KeyKind {
         self.can_agree() || self.can_decapsulate() || matches!(self, KeyKind::Rsa(_))
     }
 
+    /// The identifier of its algorithm in SubjectPublicKeyInfo and PKCS#8; of EC keys the curve stands beside it.
+    pub(crate) const fn identifier(self) -> oid::Oid {
+        match self {
+            KeyKind::Rsa(_) => oid::RSA_ENCRYPTION,
+            KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => oid::EC_PUBLIC_KEY,
+            KeyKind::Ed25519 => oid::ED25519,
+            KeyKind::MlDsa44 => oid::ML_DSA_44,
+            KeyKind::MlDsa65 => oid::ML_DSA_65,
+            KeyKind::MlDsa87 => oid::ML_DSA_87,
+            KeyKind::X25519 => oid::X25519,
+            KeyKind::MlKem512 => oid::ML_KEM_512,
+            KeyKind::MlKem768 => oid::ML_KEM_768,
+            KeyKind::MlKem1024 => oid::ML_KEM_1024,
+        }
+    }
+
     /// By the name that [`Display`](fmt::Display) writes, such as `RSA-2048`, `P-256` or `Ed25519`; letter case is free.
     pub fn from_name(name: &str) -> Option<Self> {
         const FIXED: [KeyKind; 11] = [

@@ -251,7 +251,6 @@ pub(super) fn curve_kind(curve: Oid) -> Result<KeyKind, CryptoError> {
 }
 
 /// The named curve of a kind.
-#[cfg(feature = "crypto-rust-p256")]
 pub(super) fn curve_oid(kind: KeyKind) -> Option<Oid> {
     match kind {
         KeyKind::P256 => Some(oid::CURVE_P256),
@@ -273,20 +272,12 @@ pub(super) const fn coordinate_len(kind: KeyKind) -> usize {
 /// A SubjectPublicKeyInfo from a key in the form its type defines.
 pub(crate) fn encode_spki(kind: KeyKind, key: &[u8]) -> Vec<u8> {
     let object = |found: Oid| element(0x06, &[found.as_bytes()]);
-    let identifier = match kind {
-        KeyKind::Rsa(_) => sequence(&[&object(oid::RSA_ENCRYPTION), &[0x05, 0x00]]),
-        KeyKind::P256 => sequence(&[&object(oid::EC_PUBLIC_KEY), &object(oid::CURVE_P256)]),
-        KeyKind::P384 => sequence(&[&object(oid::EC_PUBLIC_KEY), &object(oid::CURVE_P384)]),
-        KeyKind::P521 => sequence(&[&object(oid::EC_PUBLIC_KEY), &object(oid::CURVE_P521)]),
-        KeyKind::Ed25519 => sequence(&[&object(oid::ED25519)]),
-        KeyKind::MlDsa44 => sequence(&[&object(oid::ML_DSA_44)]),
-        KeyKind::MlDsa65 => sequence(&[&object(oid::ML_DSA_65)]),
-        KeyKind::MlDsa87 => sequence(&[&object(oid::ML_DSA_87)]),
-        KeyKind::X25519 => sequence(&[&object(oid::X25519)]),
-        KeyKind::MlKem512 => sequence(&[&object(oid::ML_KEM_512)]),
-        KeyKind::MlKem768 => sequence(&[&object(oid::ML_KEM_768)]),
-        KeyKind::MlKem1024 => sequence(&[&object(oid::ML_KEM_1024)]),
+    let parameters = match (kind, curve_oid(kind)) {
+        (KeyKind::Rsa(_), _) => vec![0x05, 0x00],
+        (_, Some(curve)) => object(curve),
+        (_, None) => Vec::new(),
     };
+    let identifier = sequence(&[&object(kind.identifier()), &parameters]);
     sequence(&[&identifier, &element(0x03, &[&[0], key])])
 }
 

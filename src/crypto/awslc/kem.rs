@@ -10,7 +10,6 @@ use zeroize::Zeroizing;
 use super::super::public_key::PublicKey;
 use super::super::{CryptoError, KeyKind};
 use crate::asn1::der::element;
-use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::{SeededPrivateKey, encode_private_key_info};
 
 pub(super) fn generate(kind: KeyKind) -> Result<(DecapsulationKey, Vec<u8>), CryptoError> {
@@ -43,7 +42,7 @@ pub(super) fn import(kind: KeyKind, content: &[u8]) -> Result<(DecapsulationKey,
 pub(super) fn to_pkcs8(kind: KeyKind, key: &DecapsulationKey) -> Option<Zeroizing<Vec<u8>>> {
     let expanded = key.key_bytes().ok()?;
     let content = Zeroizing::new(element(0x04, &[expanded.as_ref()]));
-    Some(encode_private_key_info(identifier(kind), &[], &content))
+    Some(encode_private_key_info(kind.identifier(), &[], &content))
 }
 
 pub(super) fn decapsulate(key: &DecapsulationKey, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
@@ -70,14 +69,6 @@ fn algorithm(kind: KeyKind) -> &'static Algorithm<AlgorithmId> {
         KeyKind::MlKem512 => &ML_KEM_512,
         KeyKind::MlKem768 => &ML_KEM_768,
         _ => &ML_KEM_1024,
-    }
-}
-
-fn identifier(kind: KeyKind) -> Oid {
-    match kind {
-        KeyKind::MlKem512 => oid::ML_KEM_512,
-        KeyKind::MlKem768 => oid::ML_KEM_768,
-        _ => oid::ML_KEM_1024,
     }
 }
 

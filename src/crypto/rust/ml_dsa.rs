@@ -7,7 +7,6 @@ use zeroize::Zeroizing;
 use super::super::{CryptoError, KeyKind, SignatureAlgorithm};
 use super::key::{Key, Secret, random_seed};
 use crate::asn1::der::element;
-use crate::asn1::oid;
 use crate::asn1::pkcs8::{SeededPrivateKey, encode_private_key_info};
 
 /// Evaluates an expression with `$set` bound to a parameter set.
@@ -44,12 +43,7 @@ impl Secret for MlDsaSecret {
 
     fn to_pkcs8(&self) -> Option<Zeroizing<Vec<u8>>> {
         let content = Zeroizing::new(element(0x80, &[&*self.seed]));
-        let algorithm = match self.kind {
-            KeyKind::MlDsa44 => oid::ML_DSA_44,
-            KeyKind::MlDsa65 => oid::ML_DSA_65,
-            _ => oid::ML_DSA_87,
-        };
-        Some(encode_private_key_info(algorithm, &[], &content))
+        Some(encode_private_key_info(self.kind.identifier(), &[], &content))
     }
 
     fn sign(&self, _: &SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, CryptoError> {

@@ -12,7 +12,6 @@ use super::super::public_key::PublicKey;
 use super::super::{CryptoError, KeyKind};
 use super::key::{Key, Secret, random_seed, random_source};
 use crate::asn1::der::{element, sequence};
-use crate::asn1::oid;
 use crate::asn1::pkcs8::{SeededPrivateKey, encode_private_key_info};
 
 /// Evaluates an expression with `$set` bound to a parameter set.
@@ -67,12 +66,7 @@ impl Secret for KemSecret {
             Some(seed) => Zeroizing::new(sequence(&[&Zeroizing::new(element(0x04, &[&**seed])), &expanded])),
             None => expanded,
         };
-        let identifier = match self.kind {
-            KeyKind::MlKem512 => oid::ML_KEM_512,
-            KeyKind::MlKem768 => oid::ML_KEM_768,
-            _ => oid::ML_KEM_1024,
-        };
-        Some(encode_private_key_info(identifier, &[], &content))
+        Some(encode_private_key_info(self.kind.identifier(), &[], &content))
     }
 
     fn decapsulate(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
