@@ -102,10 +102,11 @@ devid_status devid_op_ca_pubs(const devid_op *op,
                               devid_error **err);
 
 /**
- * PKIStatus that came with the certificate, or with the revocation.
+ * PKIStatus that came with the certificate, or with the revocation; of several revocations the first refusal's, if there is one.
  *
  * @param op  May be NULL (gives -1).
- * @return 0 accepted, 1 grantedWithMods, 4 or more: a warning, see devid_op_warning(); -1 if none is there yet.
+ * @return 0 accepted, 1 grantedWithMods, 4 or more: a warning, see devid_op_warning(); of several revocations also 2, rejection; -1 if
+ *         none is there yet.
  */
 DEVID_API
 int64_t devid_op_pki_status(const devid_op *op);

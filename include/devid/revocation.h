@@ -132,6 +132,51 @@ devid_status devid_op_revoke_with_passphrase(const devid_client *client,
                                              devid_error **err);
 
 /**
+ * Has a further certificate revoked by the same message (RFC 9810 section 5.3.9): for RAs and managers, whose credential the CA
+ * authorises. A device asks for its own alone (RFC 9483 section 4.2), and CAs that hold to that refuse. The operation is done
+ * once the CA has answered for each: devid_op_revocation() tells whether it has revoked it.
+ *
+ * @param op      Of devid_op_revoke() or devid_op_revoke_serial(), before the first step. Not NULL.
+ * @param cert    Which one is to be revoked too. Not NULL.
+ * @param reason  One of DEVID_REASON_*.
+ * @param err     Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE once the operation has begun; DEVID_E_INVALID_ARGUMENT for another kind of operation, a reason that
+ *         is none, a certificate that is in it already, or more than the limit `max_certificates` (64). The operation is then as it
+ *         was.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_add_revocation(devid_op *op,
+                                     const devid_cert *cert,
+                                     int32_t reason,
+                                     devid_error **err);
+
+/**
+ * For how many certificates the CA has answered a revocation.
+ *
+ * @param op  May be NULL (gives 0).
+ * @return 0: none was asked for, or it is not answered yet.
+ */
+DEVID_API size_t devid_op_revocation_count(const devid_op *op);
+
+/**
+ * What became of one of several certificates that were to be revoked.
+ *
+ * @param op              Not NULL.
+ * @param index           From 0, in the order in which they were asked for, to devid_op_revocation_count() - 1.
+ * @param out_pki_status  Receives PKIStatus of one that is revoked: 0 accepted, 1 grantedWithMods, 5 revocationNotification. Not NULL.
+ * @param err             Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK: it is revoked; DEVID_E_REJECTED with the CA's words in `err`, DEVID_E_PROTOCOL: it is not; DEVID_E_STATE if that is
+ *         not answered yet, DEVID_E_INVALID_ARGUMENT if there is no such certificate.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_revocation(const devid_op *op,
+                                 size_t index,
+                                 int64_t *out_pki_status,
+                                 devid_error **err);
+
+/**
  * Gives the CA a passphrase with which the certificate of the client's credential can be revoked when its key is lost (RFC 9810
  * section 5.3.19.9). It is encrypted at once: neither the operation nor what is saved of it holds it in clear. A passphrase
  * protects as well as it is hard to guess.

@@ -20,6 +20,20 @@ impl Client {
         self.operation(RevocationRequest::new(certificate, reason))
     }
 
+    /// rr for several certificates in one message, each with its reason (RFC 9810 section 5.3.9): for RAs and managers, whose
+    /// credential the CA authorises; RFC 9483 section 4.2 has a device ask for its own alone, and CAs that hold to it refuse. What
+    /// became of each is in [`Operation::revocations`]: the operation is done once the server has answered, whether it has revoked
+    /// all of them, some, or none.
+    ///
+    /// Errors: none, too many, one twice; the credential is a shared secret.
+    pub fn revoke_several(&self, requests: Vec<RevocationRequest>) -> Result<Operation, Error> {
+        let named = |request: RevocationRequest| {
+            let issuer = self.name_as_certified(&request.issuer);
+            RevocationRequest { issuer, ..request }
+        };
+        self.operation(requests.into_iter().map(named).collect::<Vec<_>>())
+    }
+
     /// rr for a certificate that is not at hand: by its issuer's name and the content of its serial number. Where the
     /// client holds a certificate of that issuer, the name goes out as it is written there.
     pub fn revoke_serial(&self, issuer: &Name, serial: &[u8], reason: CrlReason) -> Result<Operation, Error> {

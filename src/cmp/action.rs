@@ -2,7 +2,7 @@
 
 use super::info::Information;
 use super::issued::Issued;
-use super::revoke::Revoked;
+use super::revoke::{Revocations, Revoked};
 use crate::asn1::cmp::BodyType;
 use crate::crypto::SignatureAlgorithm;
 use crate::time::Time;
@@ -41,6 +41,8 @@ pub enum Outcome<'a> {
     Certificate(&'a Issued),
     /// The certificate is revoked.
     Revoked(&'a Revoked),
+    /// Of several certificates, each is revoked, or the server has said why it is not.
+    Revocations(&'a Revocations),
     /// The question is answered.
     Information(&'a Information),
 }

@@ -8,6 +8,7 @@ use super::info::{self, Question};
 use super::operation::{MOST_IN_VAIN, Operation, POLLING_ENDS, in_phase};
 use super::proof::Possession;
 use super::received::Received;
+use super::request::Request;
 use super::response::{self, Checked, Failure, Inbox};
 use super::revoke;
 use super::state::{Finished, Halt, Phase, State, UnderWay};
@@ -21,7 +22,8 @@ use crate::time::Time;
 const POLLING: Rule = Rule::new("RFC 9483 section 4.4 (D3)", "a pollRep about the request that is delayed");
 const CHALLENGE: Rule = Rule::new("RFC 9810 section 5.2.8.3.3", "a challenge that the new key opens");
 const CERTIFICATE: Rule = Rule::new("RFC 9483 section 4.1.1", "one certificate response, about the request");
-const REVOCATION: Rule = Rule::new("RFC 9483 section 4.2", "one status, about the certificate to be revoked");
+const REVOCATION: Rule =
+    Rule::new("RFC 9483 section 4.2", "one status for each certificate to be revoked, in their order");
 const ENCAPSULATION: Rule = Rule::new("RFC 9810 section 5.1.3.4", "a secret encapsulated to the credential's KEM key");
 const INFORMATION: Rule = Rule::new("RFC 9483 section 4.3", "the information that was asked for");
 const BODY: Rule = Rule::new("RFC 9483 section 3.5 (E1)", "a body that answers the request");
@@ -208,9 +210,16 @@ impl Operation {
                 self.certificate_answered(rep, &came, under_way, now).map_err(|error| error.breaks(CERTIFICATE))
             }
             PkiBody::RevRep(content) => {
-                let request = self.request.revocation().expect("rp is only allowed as answer to rr");
-                let revoked = revoke::check_answer(&context, request, content);
-                self.state = State::Done(Finished::Revoked(revoked.map_err(|error| error.breaks(REVOCATION))?));
+                let finished = match &self.request {
+                    Request::Revocations(requests) => {
+                        revoke::check_answers(&context, requests, content).map(Finished::Revocations)
+                    }
+                    request => {
+                        let request = request.revocation().expect("rp is only allowed as answer to rr");
+                        revoke::check_answer(&context, request, content).map(Finished::Revoked)
+                    }
+                };
+                self.state = State::Done(finished.map_err(|error| error.breaks(REVOCATION))?);
                 Ok(())
             }
             PkiBody::GenRep(items) if under_way.phase == Phase::Encapsulation => {

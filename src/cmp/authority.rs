@@ -174,17 +174,17 @@ fn issues_for_us(
         return false;
     }
     // RFC 9483 section 4.2: a revocation is the affair of who issued the certificate.
-    if let Some(revocation) = request.and_then(Request::revocation) {
-        if same_name(signer.subject(), &revocation.issuer)
-            && !is_confined_as_ca(chain)
-            && !knows_ca_of_name(context, signer, now)
-        {
-            return true;
-        }
+    let revocations = request.map_or(&[][..], Request::revocations);
+    if !revocations.is_empty()
+        && revocations.iter().all(|revocation| same_name(signer.subject(), &revocation.issuer))
+        && !is_confined_as_ca(chain)
+        && !knows_ca_of_name(context, signer, now)
+    {
+        return true;
     }
     let is_about_ours = request.is_some_and(|request| {
         let is_update = request.certificate().is_some_and(|request| request.kind == RequestKind::KeyUpdate);
-        is_update || request.revocation().is_some()
+        is_update || !request.revocations().is_empty()
     });
     may_have_issued(context, is_about_ours, chain, now)
 }

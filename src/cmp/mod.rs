@@ -10,7 +10,7 @@
 //! | [`context`] | what holds for all operations of a client: credential, anchors, limits, tolerances |
 //! | [`tolerance`], [`profile`] | deviations that are tolerated, by name; bundles of them for known CAs |
 //! | [`request`] | what the caller wants: a certificate by ir, cr, kur or p10cr, a revocation, or an answer to a question |
-//! | [`revoke`] | the answer to a request for revocation |
+//! | [`revoke`] | the answer to a request for revocation, of one certificate or of several |
 //! | [`proof`] | the key that is to be certified, and the proofs of having it |
 //! | `kem_mac` | protection with a KEM key: a secret is encapsulated first |
 //! | `keygen` | keys that the CA's side makes |
@@ -82,7 +82,7 @@ pub use profile::Profile;
 pub use proof::{Possession, RequestedKey};
 pub use ra::{Device, DeviceRequest, Proof, RegistrationAuthority, fail_info_of};
 pub use request::{CertificateRequest, Request, RequestKind, RevocationRequest};
-pub use revoke::Revoked;
+pub use revoke::{Revocations, Revoked};
 pub use saved::{SavedCredential, SavedOperation, SavedState};
 pub use signer::Signer;
 pub use signer_authorisation::SignerAuthorisation;

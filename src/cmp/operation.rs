@@ -28,9 +28,9 @@ use super::credential::Credential;
 use super::diagnosis::diagnose;
 use super::info::Information;
 use super::issued::Issued;
-use super::request::{Request, RequestKind};
+use super::request::{Request, RequestKind, RevocationRequest};
 use super::response::{self, Inbox};
-use super::revoke::Revoked;
+use super::revoke::{Revocations, Revoked};
 use super::signer::Signer;
 use super::state::{Finished, Halt, Phase, State, UnderWay};
 use super::transaction::{Transaction, general_info};
@@ -120,6 +120,21 @@ impl Operation {
         })
     }
 
+    /// Asks for the same of a further one in the same message, before the first step: what an RA or a manager does (RFC 9810 sections
+    /// 5.3.1 to 5.3.9). What becomes of each is told by itself.
+    ///
+    /// Errors: [`Code::State`] once the operation has begun; [`Code::InvalidArgument`] for what does not go together. The
+    /// operation is then as it was.
+    pub fn add(&mut self, request: impl Into<Request>) -> Result<(), Error> {
+        if !matches!(self.state, State::Begin) || self.transaction.is_some() {
+            return Err(Error::new(Code::State, "the operation has begun: nothing can be added to its request"));
+        }
+        let request = self.request.with(request.into())?;
+        request.check(&self.context)?;
+        self.request = request;
+        Ok(())
+    }
+
     /// Moves on as far as possible without the owner. Never blocks. `now` is the present.
     ///
     /// A step in the same state answers the same action: after [`Action::Send`] without an answer the message can be
@@ -152,6 +167,7 @@ impl Operation {
             State::Done(finished) => Action::Done(match finished {
                 Finished::Certificate => Outcome::Certificate(self.issued.as_ref()?),
                 Finished::Revoked(revoked) => Outcome::Revoked(revoked),
+                Finished::Revocations(revocations) => Outcome::Revocations(revocations),
                 Finished::Information(information) => Outcome::Information(information),
             }),
             State::Begin | State::Decided { .. } | State::Failed(_) => return None,
@@ -358,6 +374,14 @@ impl Operation {
         }
     }
 
+    /// What became of a request for several revocations, certificate by certificate, once it is answered.
+    pub fn revocations(&self) -> Option<&Revocations> {
+        match &self.state {
+            State::Done(Finished::Revocations(revocations)) => Some(revocations),
+            _ => None,
+        }
+    }
+
     /// The answer to a question, once it is here.
     pub fn information(&self) -> Option<&Information> {
         match &self.state {
@@ -463,7 +487,7 @@ impl Operation {
 
     fn begin(&mut self, now: Time) -> Result<(), Error> {
         let is_update = self.request.certificate().is_some_and(|request| request.kind == RequestKind::KeyUpdate);
-        if !is_update && self.request.revocation().is_none() {
+        if !is_update && self.request.revocations().is_empty() {
             // Those two have words of their own: the certificate is what they are about.
             self.context.check_credential_at(now)?;
         }
@@ -483,9 +507,10 @@ impl Operation {
     pub(super) fn begin_request(&mut self, now: Time) -> Result<(), Error> {
         match &self.request {
             Request::Certificate(_) => self.begin_enrolment(now),
-            Request::Revocation(request) => {
-                request.check_validity(&self.context, now)?;
-                self.send_first(&request.content(), now)
+            Request::Revocation(_) | Request::Revocations(_) => {
+                let requests = self.request.revocations();
+                requests.iter().try_for_each(|request| request.check_validity(&self.context, now))?;
+                self.send_first(&RevocationRequest::content(requests), now)
             }
             Request::Information(question) => self.send_first(&question.content(), now),
         }

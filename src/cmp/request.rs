@@ -13,6 +13,7 @@ use super::info::Question;
 use super::proof::Possession;
 use super::signer::Signer;
 use crate::asn1::cmp::BodyType;
+use crate::codes::Code;
 use crate::crypto::PrivateKey;
 use crate::error::Error;
 
@@ -23,6 +24,9 @@ pub enum Request {
     Certificate(CertificateRequest),
     /// The revocation of one.
     Revocation(RevocationRequest),
+    /// The revocation of several in one message: RFC 9810 section 5.3.9, for RAs and managers. RFC 9483 section 4.2 has a device
+    /// ask for one.
+    Revocations(Vec<RevocationRequest>),
     /// Information.
     Information(Question),
 }
@@ -32,7 +36,7 @@ impl Request {
     pub fn body(&self) -> BodyType {
         match self {
             Request::Certificate(request) => request.kind.body(),
-            Request::Revocation(_) => BodyType::RR,
+            Request::Revocation(_) | Request::Revocations(_) => BodyType::RR,
             Request::Information(_) => BodyType::GENM,
         }
     }
@@ -41,7 +45,7 @@ impl Request {
     pub fn answer(&self) -> BodyType {
         match self {
             Request::Certificate(request) => request.kind.answer(),
-            Request::Revocation(_) => BodyType::RP,
+            Request::Revocation(_) | Request::Revocations(_) => BodyType::RP,
             Request::Information(_) => BodyType::GENP,
         }
     }
@@ -54,6 +58,15 @@ impl Request {
     /// The request for revocation, if it is one.
     pub fn revocation(&self) -> Option<&RevocationRequest> {
         if let Request::Revocation(request) = self { Some(request) } else { None }
+    }
+
+    /// What is to be revoked, one certificate or several; empty if nothing is.
+    pub fn revocations(&self) -> &[RevocationRequest] {
+        match self {
+            Request::Revocation(request) => std::slice::from_ref(request),
+            Request::Revocations(requests) => requests,
+            Request::Certificate(_) | Request::Information(_) => &[],
+        }
     }
 
     /// The question, if it is one.
@@ -94,11 +107,25 @@ impl Request {
         matches!(self, Request::Certificate(_) | Request::Information(Question::RequestTemplate))
     }
 
+    /// This request and a further one, in one message.
+    pub(super) fn with(&self, further: Request) -> Result<Request, Error> {
+        match (self, further) {
+            (Request::Revocation(_) | Request::Revocations(_), Request::Revocation(further)) => {
+                Ok([self.revocations(), &[further]].concat().into())
+            }
+            (_, further) => {
+                let words = format!("{} and {} do not go together in one message", self.body(), further.body());
+                Err(Error::new(Code::InvalidArgument, words))
+            }
+        }
+    }
+
     /// Refuses what the profile does not allow, before anything is sent.
     pub(super) fn check(&self, context: &Context) -> Result<(), Error> {
         match self {
             Request::Certificate(request) => request.check(context),
             Request::Revocation(request) => request.check(context),
+            Request::Revocations(requests) => RevocationRequest::check_several(requests, context),
             Request::Information(_) => Ok(()),
         }
     }
@@ -113,6 +140,12 @@ impl From<CertificateRequest> for Request {
 impl From<RevocationRequest> for Request {
     fn from(request: RevocationRequest) -> Self {
         Request::Revocation(request)
+    }
+}
+
+impl From<Vec<RevocationRequest>> for Request {
+    fn from(requests: Vec<RevocationRequest>) -> Self {
+        Request::Revocations(requests)
     }
 }
 

@@ -1,8 +1,10 @@
-//! What the server answers to a request for revocation (RFC 9483 section 4.2).
+//! What the server answers to a request for revocation: of one certificate (RFC 9483 section 4.2), or of several in one message
+//! (RFC 9810 sections 5.3.9 and 5.3.10).
 
 use super::context::Context;
 use super::request::RevocationRequest;
 use super::response::{check_no_fail_info, refusal};
+use crate::asn1::cmp::revocation::CertId;
 use crate::asn1::cmp::{PkiStatus, PkiStatusInfo, RevRepContent};
 use crate::asn1::name;
 use crate::asn1::x509::serial_text;
@@ -18,6 +20,15 @@ pub struct Revoked {
     pub crls: Vec<Vec<u8>>,
 }
 
+/// What became of several certificates that were to be revoked by one message.
+#[derive(Clone, Debug)]
+pub struct Revocations {
+    /// One for each certificate, in the order of the request: what the server said to its revocation, or why it is not revoked.
+    pub outcomes: Vec<Result<PkiStatusInfo, Error>>,
+    /// CRLs that came along, DER; not checked: that is `validation`'s part.
+    pub crls: Vec<Vec<u8>>,
+}
+
 /// One status, which says yes, about the certificate that was meant.
 pub(super) fn check_answer(
     context: &Context,
@@ -27,6 +38,42 @@ pub(super) fn check_answer(
     let [status] = <[_; 1]>::try_from(content.statuses).map_err(|all: Vec<_>| {
         Error::new(Code::Protocol, format!("{} statuses in the answer to one request for revocation", all.len()))
     })?;
+    let status = is_revoked(context, status)?;
+    check_certificates(std::slice::from_ref(request), &content.certificates)?;
+    Ok(Revoked { status, crls: content.crls })
+}
+
+/// A status for each certificate, in the order of the request (RFC 9810 appendix F): one that says no stands beside those that say
+/// yes.
+///
+/// Errors: the answer does not say what became of each.
+pub(super) fn check_answers(
+    context: &Context,
+    requests: &[RevocationRequest],
+    content: RevRepContent,
+) -> Result<Revocations, Error> {
+    let (asked, told) = (requests.len(), content.statuses.len());
+    if asked != told {
+        let words = format!(
+            "{told} statuses in the answer to a request for the revocation of {asked} certificates: they cannot be told apart, and any of \
+             the certificates may be revoked"
+        );
+        // Servers that take one at a time say so by one status.
+        return Err(match content.statuses.iter().find(|status| status.status == PkiStatus::Rejection) {
+            Some(status) => refusal(Code::Protocol, &words, status, true),
+            None => Error::new(Code::Protocol, words),
+        });
+    }
+    check_certificates(requests, &content.certificates)?;
+    let about = |(request, status): (&RevocationRequest, PkiStatusInfo)| {
+        is_revoked(context, status).map_err(|error| error.context(&format!("serial {}", serial_text(&request.serial))))
+    };
+    let outcomes = requests.iter().zip(content.statuses).map(about).collect();
+    Ok(Revocations { outcomes, crls: content.crls })
+}
+
+/// Whether the server says that it has revoked.
+fn is_revoked(context: &Context, status: PkiStatusInfo) -> Result<PkiStatusInfo, Error> {
     match status.status {
         PkiStatus::Accepted | PkiStatus::GrantedWithMods | PkiStatus::RevocationNotification => {}
         // RFC 9810 section 5.2.3: imminent, so not done.
@@ -39,17 +86,30 @@ pub(super) fn check_answer(
         _ => return Err(refusal(Code::Rejected, "the server refused to revoke", &status, true)),
     }
     check_no_fail_info(context, &status)?;
-    for certificate in &content.certificates {
-        if !request.is_about(certificate.issuer.as_deref(), &certificate.serial) {
-            let (issuer, serial) = (certificate.issuer.as_deref().unwrap_or_default(), &certificate.serial);
-            let words = format!(
-                "revocation of serial {} was asked for, the server speaks of serial {} of {}",
-                serial_text(&request.serial),
-                serial_text(serial),
-                name::display(issuer)
-            );
-            return Err(Error::new(Code::Protocol, words));
-        }
+    Ok(status)
+}
+
+/// revCerts, where it came, speaks of what was asked for and of nothing else. One entry for each status stands in their order (RFC 9810
+/// appendix F); in another order nothing says which status is about which certificate.
+fn check_certificates(requests: &[RevocationRequest], told: &[CertId]) -> Result<(), Error> {
+    let is_about = |request: &RevocationRequest, one: &CertId| request.is_about(one.issuer.as_deref(), &one.serial);
+    for one in told.iter().filter(|one| !requests.iter().any(|request| is_about(request, one))) {
+        let asked: Vec<String> = requests.iter().map(|request| serial_text(&request.serial)).collect();
+        let words = format!(
+            "revocation of serial {} was asked for, the server speaks of serial {} of {}",
+            asked.join(", "),
+            serial_text(&one.serial),
+            name::display(one.issuer.as_deref().unwrap_or_default())
+        );
+        return Err(Error::new(Code::Protocol, words));
     }
-    Ok(Revoked { status, crls: content.crls })
+    if requests.len() > 1
+        && told.len() == requests.len()
+        && !requests.iter().zip(told).all(|(request, one)| is_about(request, one))
+    {
+        let words = "the answer names the certificates in another order than the request: which status is about which is not known, and any \
+                     of the certificates may be revoked";
+        return Err(Error::new(Code::Protocol, words));
+    }
+    Ok(())
 }

@@ -151,7 +151,7 @@ impl SavedOperation {
             1 => BodyType::CR,
             2 => BodyType::KUR,
             3 => BodyType::P10CR,
-            4 | 6 => BodyType::RR,
+            4 | 6 | 7 => BodyType::RR,
             5 => BodyType::GENM,
             other => return Err(Error::new(Code::Corrupt, format!("a request of unknown kind {other}"))),
         };

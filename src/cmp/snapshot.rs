@@ -42,6 +42,7 @@ const PKCS10: i64 = 3;
 const REVOCATION: i64 = 4;
 const QUESTION: i64 = 5;
 const PASSPHRASE_REVOCATION: i64 = 6;
+const REVOCATIONS: i64 = 7;
 
 impl Operation {
     /// The operation as bytes, whenever the last step answered Send, Wait or Accept.
@@ -292,6 +293,14 @@ fn write_request(request: &Request, issued: Option<&Issued>) -> Vec<u8> {
             let kind = if request.by_passphrase { PASSPHRASE_REVOCATION } else { REVOCATION };
             sequence(&[&encode(&kind), &octets(&[]), &octets(&request.issuer), &octets(&request.serial), &reason])
         }
+        Request::Revocations(requests) => {
+            let one = |request: &RevocationRequest| {
+                let reason = encode(&i64::from(request.reason.number()));
+                sequence(&[&octets(&request.issuer), &octets(&request.serial), &reason])
+            };
+            let all: Vec<u8> = requests.iter().flat_map(one).collect();
+            sequence(&[&encode(&REVOCATIONS), &octets(&[]), &all])
+        }
         Request::Information(question) => {
             let (number, fields) = write_question(question);
             sequence(&[&encode(&QUESTION), &octets(&[]), &encode(&number), &fields])
@@ -309,6 +318,7 @@ fn read_request(key: Option<Signer>, fields: &mut Cursor<'_>) -> Result<Request,
             let reason = CrlReason::from_number(fields.decode()?);
             Ok(RevocationRequest { issuer, serial, reason, by_passphrase: kind == PASSPHRASE_REVOCATION }.into())
         }
+        (REVOCATIONS, None) => Ok(read_revocations(&mut fields)?.into()),
         (QUESTION, None) => Ok(read_question(fields.decode()?, &mut fields)?.into()),
         (PKCS10, key) if key.as_ref().is_none_or(|key| key.spki() == spki) => {
             Ok(CertificateRequest::from_pkcs10(&read_octets(&mut fields)?)?.into())
@@ -318,11 +328,22 @@ fn read_request(key: Option<Signer>, fields: &mut Cursor<'_>) -> Result<Request,
         }
         (0..=2 | PKCS10, Some(_)) => Err(Error::new(Code::KeyMismatch, "the saved operation belongs to another key")),
         (0..=2, None) => Err(Error::new(Code::KeyMismatch, "the saved operation belongs to a key, and none was given")),
-        (REVOCATION | PASSPHRASE_REVOCATION | QUESTION, Some(_)) => {
+        (REVOCATION | PASSPHRASE_REVOCATION | REVOCATIONS | QUESTION, Some(_)) => {
             Err(Error::new(Code::KeyMismatch, "the saved operation has no new key, and one was given"))
         }
         (other, _) => Err(Error::new(Code::Corrupt, format!("the saved operation is of unknown kind {other}"))),
     }
+}
+
+fn read_revocations(fields: &mut Cursor<'_>) -> Result<Vec<RevocationRequest>, Error> {
+    let mut requests = Vec::new();
+    while !fields.is_empty() {
+        let mut one = Cursor::new(fields.expect(Tag::Sequence, "a certificate to be revoked")?.value, WHAT)?;
+        let (issuer, serial) = (read_octets(&mut one)?, read_octets(&mut one)?);
+        let reason = CrlReason::from_number(one.decode()?);
+        requests.push(RevocationRequest { issuer, serial, reason, by_passphrase: false });
+    }
+    Ok(requests)
 }
 
 fn write_question(question: &Question) -> (i64, Vec<u8>) {

@@ -2,7 +2,7 @@
 
 use super::info::Information;
 use super::response::Inbox;
-use super::revoke::Revoked;
+use super::revoke::{Revocations, Revoked};
 use super::transaction::Unprotected;
 use crate::asn1::cmp::BodyType;
 use crate::crypto::SignatureAlgorithm;
@@ -94,5 +94,6 @@ pub(super) enum Finished {
     /// See [`Operation::issued`].
     Certificate,
     Revoked(Revoked),
+    Revocations(Revocations),
     Information(Information),
 }

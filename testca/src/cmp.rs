@@ -303,7 +303,7 @@ impl TestCa {
                 self.certificate_request(header, number, &content, credential, knobs, now)
             }
             4 => self.pkcs10_request(header, content, knobs, now),
-            11 => self.revocation_request(content, credential),
+            11 => self.revocation_requests(content, credential),
             21 => self.general_message(content, credential, now),
             24 => self.confirmation(header, content, knobs),
             25 => self.poll(header, content, knobs),
@@ -627,10 +627,29 @@ impl TestCa {
         Ok(transaction.pending.take().expect("looked at above"))
     }
 
-    fn revocation_request(&mut self, content: &Node, credential: &Credential) -> Result<(u8, Vec<u8>), Refusal> {
-        let [details] = &content.children[..] else {
-            return refuse(bit::BAD_REQUEST, "not exactly one RevDetails");
+    /// One status for each RevDetails, in their order (RFC 9810 section 5.3.10). One is a device's (RFC 9483 section 4.2), several are
+    /// an RA's: each is taken or refused by itself.
+    fn revocation_requests(&mut self, content: &Node, credential: &Credential) -> Result<(u8, Vec<u8>), Refusal> {
+        if let [details] = &content.children[..] {
+            self.revocation_request(details, credential)?;
+            return Ok((12, seq(&[&seq(&[&status_info(0, 0, "")])])));
+        }
+        if content.children.is_empty() {
+            return refuse(bit::BAD_REQUEST, "a revocation request without any RevDetails");
+        }
+        let serials: Vec<_> = content.children.iter().filter_map(|one| one.at(0).ok()?.tagged(0x81)).collect();
+        if serials.iter().enumerate().any(|(at, one)| serials[..at].iter().any(|other| other.value() == one.value())) {
+            return refuse(bit::BAD_REQUEST, "one certificate twice in a revocation request");
+        }
+        let status = |details| match self.revocation_request(details, credential) {
+            Ok(()) => status_info(0, 0, ""),
+            Err(refusal) => status_info(2, 1 << refusal.bit, &refusal.text),
         };
+        let statuses: Vec<u8> = content.children.iter().flat_map(status).collect();
+        Ok((12, seq(&[&seq(&[&statuses])])))
+    }
+
+    fn revocation_request(&mut self, details: &Node, credential: &Credential) -> Result<(), Refusal> {
         let template = details.at(0)?;
         let serial = template.tagged(0x81).ok_or("no serialNumber in certDetails".to_owned())?.value().to_vec();
         let issuer = match credential {
@@ -677,7 +696,7 @@ impl TestCa {
             (None, _) => {}
         }
         self.revoke(&serial, reason);
-        Ok((12, seq(&[&seq(&[&status_info(0, 0, "")])])))
+        Ok(())
     }
 
     fn general_message(&mut self, content: &Node, credential: &Credential, now: i64) -> Result<(u8, Vec<u8>), Refusal> {

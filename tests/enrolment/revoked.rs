@@ -4,7 +4,7 @@ use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 use devid::asn1::crl::CrlReason;
 use devid::asn1::der::{element, sequence};
 use devid::client::Client;
-use devid::cmp::{ActionKind, Signer};
+use devid::cmp::{ActionKind, RevocationRequest, Signer};
 use devid::validation::KeyUsage;
 use devid::{Code, Error};
 
@@ -175,4 +175,153 @@ fn a_revocation_under_a_secret_or_of_an_expired_certificate_is_not_asked_for() {
     let mut device = Device::doing(client.revoke(&own.certificate, CrlReason::Unspecified).unwrap());
     device.clock = date(2040, 1, 1);
     assert_eq!(device.step().unwrap_err().code(), Code::Expired);
+}
+
+/// Three certificates of this CA, to be revoked by who holds the first.
+fn three(ca: &MockCa) -> (Vec<Party>, Client) {
+    let (own, client) = in_use(ca);
+    (vec![own, ca.issuing.leaf("router-8"), ca.issuing.leaf("router-9")], client)
+}
+
+fn requests(parties: &[Party]) -> Vec<RevocationRequest> {
+    parties.iter().map(|party| RevocationRequest::new(&party.certificate, CrlReason::Superseded)).collect()
+}
+
+/// Each certificate gets the status in its place, whatever the others get; for every pattern of answers.
+#[test]
+fn several_certificates_are_revoked_by_one_message_and_each_has_an_outcome_of_its_own() {
+    for pattern in 0..8u32 {
+        let mut ca = MockCa::new();
+        let (parties, client) = three(&ca);
+        let refused = |at: usize| pattern >> at & 1 == 1;
+        let statuses: Vec<Vec<u8>> = (0..3)
+            .map(|at| {
+                let mut status =
+                    PkiStatusInfo::new(if refused(at) { PkiStatus::Rejection } else { PkiStatus::Accepted });
+                status.texts.push(format!("words about {at}"));
+                status.to_der()
+            })
+            .collect();
+        ca.rev_rep = Some(rev_rep(&statuses.iter().map(Vec::as_slice).collect::<Vec<_>>(), None));
+        let mut device = Device::doing(client.revoke_several(requests(&parties)).unwrap());
+
+        device.complete(&mut ca).expect("answered");
+
+        let found = device.operation.revocations().unwrap();
+        assert_eq!(found.outcomes.len(), 3);
+        for (at, outcome) in found.outcomes.iter().enumerate() {
+            match outcome {
+                Ok(status) => {
+                    assert!(!refused(at) && status.texts == [format!("words about {at}")], "{pattern} {at}: {status:?}")
+                }
+                Err(error) => {
+                    assert!(refused(at) && error.code() == Code::Rejected, "{pattern} {at}: {error}");
+                    assert_eq!(error.facts().server_texts, [format!("words about {at}")]);
+                    let serial = devid::asn1::x509::serial_text(parties[at].certificate.serial());
+                    assert!(error.message().contains(&serial), "{error}");
+                }
+            }
+        }
+        // One RevDetails for each, in their order.
+        let one = |party: &Party| {
+            let template = sequence(&[
+                &element(0x81, &[party.certificate.serial()]),
+                &element(0xa3, &[party.certificate.issuer()]),
+            ]);
+            let reason = sequence(&[&sequence(&[&[0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01, 0x04]])]);
+            sequence(&[&template, &reason])
+        };
+        assert_eq!(content_of(&ca.received[0]), sequence(&[&parties.iter().flat_map(one).collect::<Vec<_>>()]));
+        assert_eq!(ca.bodies(), ["rr"]);
+    }
+}
+
+#[test]
+fn an_answer_that_does_not_say_what_became_of_each_is_refused_in_plain_words() {
+    for count in [0, 1, 2, 4] {
+        let mut ca = MockCa::new();
+        let (parties, client) = three(&ca);
+        let yes = status(0);
+        ca.rev_rep = Some(rev_rep(&vec![&yes[..]; count], None));
+        let mut device = Device::doing(client.revoke_several(requests(&parties)).unwrap());
+        let error = device.complete(&mut ca).unwrap_err();
+        let words = format!("{count} statuses in the answer to a request for the revocation of 3 certificates");
+        assert!(error.code() == Code::Protocol && error.message().contains(&words), "{error}");
+        assert!(device.operation.revocations().is_none());
+    }
+}
+
+/// revCerts names those that were asked for, in their order, or some of them; never others, and never all of them in another order.
+#[test]
+fn certificates_that_an_answer_names_are_those_that_were_asked_for_in_their_order() {
+    let cases: [(&[usize], bool); 7] = [
+        (&[0, 1, 2], true),
+        (&[], true),
+        (&[1], true),
+        (&[0, 2], true),
+        (&[0, 2, 1], false),
+        (&[2, 1, 0], false),
+        (&[0, 1, 3], false),
+    ];
+    for (named, is_taken) in cases {
+        let mut ca = MockCa::new();
+        let (mut parties, client) = three(&ca);
+        parties.push(ca.issuing.leaf("a stranger"));
+        let ids: Vec<u8> = named
+            .iter()
+            .flat_map(|at| {
+                let certificate = &parties[*at].certificate;
+                sequence(&[&element(0xa4, &[certificate.issuer()]), &element(0x02, &[certificate.serial()])])
+            })
+            .collect();
+        let about = if named.is_empty() { Vec::new() } else { element(0xa0, &[&sequence(&[&ids])]) };
+        let yes = status(0);
+        ca.rev_rep = Some(sequence(&[&sequence(&[&yes, &yes, &yes]), &about]));
+        let mut device = Device::doing(client.revoke_several(requests(&parties[..3])).unwrap());
+        let result = device.complete(&mut ca).map_err(|error| error.code());
+        assert_eq!(result, if is_taken { Ok(()) } else { Err(Code::Protocol) }, "{named:?}");
+    }
+}
+
+#[test]
+fn none_too_many_or_one_twice_are_not_asked_to_be_revoked() {
+    let ca = MockCa::new();
+    let (parties, client) = three(&ca);
+    let refused = |requests: Vec<RevocationRequest>| {
+        let error = client.revoke_several(requests).err().expect("refused");
+        assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+        error.message().to_owned()
+    };
+    assert!(refused(Vec::new()).contains("0 certificates"));
+    assert!(refused(requests(&vec![parties[0].clone(); 65])).contains("max_certificates"));
+    let mut twice = requests(&parties);
+    twice.push(RevocationRequest::new(&parties[1].certificate, CrlReason::KeyCompromise));
+    assert!(refused(twice).contains("twice"));
+    let mut by_passphrase = requests(&parties);
+    by_passphrase[2].by_passphrase = true;
+    refused(by_passphrase);
+    let mut odd = requests(&parties);
+    odd[1].reason = CrlReason::Other(7);
+    refused(odd);
+}
+
+#[test]
+fn several_revocations_that_take_days_survive_reboots() {
+    let mut ca = MockCa::new().answers_waiting(1, 86_400);
+    let (parties, client) = three(&ca);
+    let (yes, no) = (status(0), status(2));
+    ca.rev_rep = Some(rev_rep(&[&yes, &no, &yes], None));
+    let mut device = Device::doing(client.revoke_several(requests(&parties)).unwrap());
+    while device.step().expect("no failure") != ActionKind::Done {
+        let saved = device.operation.save().expect("a state that can be saved");
+        assert_eq!(devid::cmp::SavedOperation::read(&saved).unwrap().request, BodyType::RR);
+        device.operation = client.restore_keyless(&saved).expect("restored");
+        match device.step().unwrap() {
+            ActionKind::Send => device.exchange(&mut ca),
+            ActionKind::Wait => device.clock = device.clock.plus(i64::from(device.wait_seconds())),
+            other => panic!("{other:?}"),
+        }
+    }
+    let outcomes = &device.operation.revocations().unwrap().outcomes;
+    assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
 }

@@ -11,8 +11,8 @@ use devid::asn1::x509::Certificate;
 use devid::client::run::system_time;
 use devid::client::{Client, Subject, UnsignedRequest};
 use devid::cmp::{
-    Context, Credential, Device, DeviceRequest, Issued, Operation, Proof, RegistrationAuthority, Signer,
-    SignerAuthorisation, fail_info_of,
+    Context, Credential, Device, DeviceRequest, Issued, Operation, Proof, RegistrationAuthority, RevocationRequest,
+    Signer, SignerAuthorisation, fail_info_of,
 };
 use devid::crypto::keys::load_private_key;
 use devid::crypto::{CryptoError, KeyKind, PrivateKey, SignatureAlgorithm, default_provider};
@@ -467,6 +467,29 @@ fn an_ra_has_the_certificate_of_another_revoked() {
     let plain = bench.server.with(|ca| ca.ra_without_purpose(RaMode::Forward, seconds_now())).signer;
     assert_eq!(revoke(&plain).unwrap_err().facts().fail_info, Some(1 << 23));
     assert_eq!(revoke(&holder(&bench)), Ok(true));
+}
+
+#[test]
+fn an_ra_has_several_certificates_revoked_by_one_message() {
+    let bench = Bench::new(P256);
+    let certificates: Vec<Certificate> = (0..3).map(|_| bench.first_certificate().0.certificate).collect();
+    let mut config = bench.config();
+    let ra = holder(&bench);
+    config.protect_with_certificate(key_of(&ra), certificate_of(&ra), vec![issuing(&bench)]);
+    let client = config.build().unwrap();
+    let revoke = |wanted: &[&Certificate]| {
+        let one = |certificate: &&Certificate| RevocationRequest::new(certificate, CrlReason::Superseded);
+        let mut operation = client.revoke_several(wanted.iter().map(one).collect()).unwrap();
+        client.complete(&mut operation, &mut Story::default()).unwrap();
+        let outcomes = operation.revocations().unwrap().outcomes.clone();
+        outcomes.into_iter().map(|outcome| outcome.err().map(|error| error.facts().fail_info)).collect::<Vec<_>>()
+    };
+    bench.set::<&str>(&[]);
+    assert_eq!(revoke(&[&certificates[1]]), [None], "a list of one is a list");
+    // What is revoked already is refused, and hides nothing of the others.
+    assert_eq!(revoke(&[&certificates[0], &certificates[1], &certificates[2]]), [None, Some(Some(1 << 10)), None]);
+    assert_eq!(bench.complaints(), [""; 0]);
+    assert_eq!(revoke(&certificates.iter().collect::<Vec<_>>()), [Some(Some(1 << 10)); 3]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::operation::Op;
 use super::prelude::*;
 use super::template::Pattern;
+use devid_core::asn1::cmp::PkiStatusInfo;
 use devid_core::asn1::x509::Certificate;
 use devid_core::cmp::{Information, Question};
 
@@ -168,10 +169,21 @@ impl Op {
     }
 
     pub(super) fn crls(&self) -> &[Vec<u8>] {
-        match (self.operation.information(), self.operation.revoked()) {
+        let several = self.operation.revocations().map(|several| &several.crls);
+        match (self.operation.information(), self.operation.revoked().map(|revoked| &revoked.crls).or(several)) {
             (Some(Information::Crls(crls)), _) => crls,
-            (_, Some(revoked)) => &revoked.crls,
+            (_, Some(crls)) => crls,
             _ => &[],
+        }
+    }
+
+    /// What became of each certificate that was to be revoked, once that is answered; one that is asked for alone is revoked, or
+    /// the operation fails.
+    pub(super) fn revocations(&self) -> Vec<Result<PkiStatusInfo, Error>> {
+        match (self.operation.revoked(), self.operation.revocations()) {
+            (Some(revoked), _) => vec![Ok(revoked.status.clone())],
+            (_, Some(several)) => several.outcomes.clone(),
+            _ => Vec::new(),
         }
     }
 

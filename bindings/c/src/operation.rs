@@ -7,7 +7,7 @@ use super::install::Installing;
 use super::prelude::*;
 use super::run::Callbacks;
 use super::texts::{Text, Texts};
-use devid_core::asn1::cmp::PkiStatusInfo;
+use devid_core::asn1::cmp::{PkiStatus, PkiStatusInfo};
 use devid_core::cmp::{Action, ActionKind, Issued, Operation, SignRequest, SignRole};
 
 /// One enrolment or renewal, from the request to the confirmed certificate; or a revocation, or a question. It does nothing by
@@ -106,6 +106,16 @@ impl Op {
     fn status(&self) -> Option<&PkiStatusInfo> {
         let issued = self.operation.issued().map(|issued| &issued.status);
         issued.or_else(|| self.operation.revoked().map(|revoked| &revoked.status))
+    }
+
+    /// The same of several revocations: of the first that is refused, or else the first.
+    fn status_of_several(&self) -> i64 {
+        let number = |outcome: &Result<PkiStatusInfo, Error>| match outcome {
+            Ok(status) => status.status.number(),
+            Err(error) => error.facts().pki_status.unwrap_or(PkiStatus::Rejection.number()),
+        };
+        let outcomes = self.operation.revocations().map_or(&[][..], |several| &several.outcomes);
+        outcomes.iter().find(|outcome| outcome.is_err()).or(outcomes.first()).map_or(-1, number)
     }
 
     pub(super) fn issued(&self) -> Result<&Issued, Error> {
@@ -353,12 +363,13 @@ fn devid_op_ca_pubs(op: &devid_op) -> Result<devid_cert_list, Error> {
     Ok(op.issued()?.ca_pubs.clone())
 }
 
-/// PKIStatus that came with the certificate, or with the revocation.
+/// PKIStatus that came with the certificate, or with the revocation; of several revocations the first refusal's, if there is one.
 ///
-/// @return 0 accepted, 1 grantedWithMods, 4 or more: a warning, see devid_op_warning(); -1 if none is there yet.
+/// @return 0 accepted, 1 grantedWithMods, 4 or more: a warning, see devid_op_warning(); of several revocations also 2, rejection; -1 if
+///         none is there yet.
 #[export(otherwise = -1)]
 fn devid_op_pki_status(op: &devid_op) -> i64 {
-    op.status().map_or(-1, |status| status.status.number())
+    op.status().map_or_else(|| op.status_of_several(), |status| status.status.number())
 }
 
 /// In how many ways the issued certificate is not what was asked for.

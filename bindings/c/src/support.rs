@@ -7,7 +7,7 @@ use devid_core::asn1::crl::CrlReason;
 use devid_core::asn1::name::Name;
 use devid_core::asn1::oid::Oid;
 use devid_core::asn1::serial::serial_from_text;
-use devid_core::cmp::Question;
+use devid_core::cmp::{Question, RevocationRequest};
 use devid_core::validation::Crl;
 
 /// No reason is given (RFC 5280 section 5.3.1, as are the following).
@@ -66,6 +66,44 @@ fn devid_op_enroll_pkcs10(client: &devid_client, request: &[u8]) -> Result<devid
 #[export]
 fn devid_op_revoke(client: &devid_client, cert: &devid_cert, reason: CrlReason) -> Result<devid_op, Error> {
     Ok(devid_op::new(client, client.client.revoke(&cert.certificate, reason)?))
+}
+
+/// Has a further certificate revoked by the same message (RFC 9810 section 5.3.9): for RAs and managers, whose credential the CA
+/// authorises. A device asks for its own alone (RFC 9483 section 4.2), and CAs that hold to that refuse. The operation is done
+/// once the CA has answered for each: devid_op_revocation() tells whether it has revoked it.
+///
+/// @param op      Of devid_op_revoke() or devid_op_revoke_serial(), before the first step. Not NULL.
+/// @param cert    Which one is to be revoked too. Not NULL.
+/// @param reason  One of DEVID_REASON_*.
+/// @return DEVID_OK; DEVID_E_STATE once the operation has begun; DEVID_E_INVALID_ARGUMENT for another kind of operation, a reason that
+///         is none, a certificate that is in it already, or more than the limit `max_certificates` (64). The operation is then as it
+///         was.
+#[export]
+fn devid_op_add_revocation(op: &mut devid_op, cert: &devid_cert, reason: CrlReason) -> Result<(), Error> {
+    op.operation_mut().add(RevocationRequest::new(&cert.certificate, reason))
+}
+
+/// For how many certificates the CA has answered a revocation.
+///
+/// @return 0: none was asked for, or it is not answered yet.
+#[export]
+fn devid_op_revocation_count(op: &devid_op) -> usize {
+    op.revocations().len()
+}
+
+/// What became of one of several certificates that were to be revoked.
+///
+/// @param index           From 0, in the order in which they were asked for, to devid_op_revocation_count() - 1.
+/// @param out_pki_status  Receives PKIStatus of one that is revoked: 0 accepted, 1 grantedWithMods, 5 revocationNotification. Not NULL.
+/// @return DEVID_OK: it is revoked; DEVID_E_REJECTED with the CA's words in `err`, DEVID_E_PROTOCOL: it is not; DEVID_E_STATE if that is
+///         not answered yet, DEVID_E_INVALID_ARGUMENT if there is no such certificate.
+#[export]
+fn devid_op_revocation(op: &devid_op, index: usize) -> Result<i64, Error> {
+    match op.revocations().get(index) {
+        Some(outcome) => outcome.clone().map(|status| status.status.number()),
+        None if op.revocations().is_empty() => Err(Error::new(Code::State, "no revocation was answered yet")),
+        None => Err(invalid(format!("{} certificates were to be revoked", op.revocations().len()))),
+    }
 }
 
 /// As devid_op_revoke(), for a certificate that is not at hand.

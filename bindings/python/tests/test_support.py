@@ -57,6 +57,39 @@ def test_device_revokes_its_certificate_and_the_crl_that_says_so_is_kept(devid_t
     assert devid_testca.received()[-1] == "rr" and devid_testca.complaints() == []
 
 
+def test_several_certificates_are_revoked_by_one_message_and_each_has_an_outcome(devid_testca: TestCa) -> None:
+    issued, client = enrolled(devid_testca)
+    other, _ = enrolled(devid_testca)
+    wanted = [
+        (issued.certificate, devid.Reason.SUPERSEDED),
+        (other.certificate, devid.Reason.CESSATION_OF_OPERATION),
+    ]
+    # The signer's own is revoked, the other's is not this one's to give up.
+    operation = client.revoke_several(wanted)
+    assert operation.outcomes == []
+    own, others = operation.run()
+    assert own.is_revoked and own.pki_status is devid.PkiStatus.ACCEPTED and own.error is None
+    assert not others.is_revoked and others.pki_status is None
+    assert isinstance(others.error, devid.ProtocolError) and devid.FailInfo.NOT_AUTHORIZED in others.error.fail_info
+    assert operation.crls == [] and devid_testca.received()[-1] == "rr" and devid_testca.complaints() == []
+    with pytest.raises(devid.UsageError, match="no certificate"):
+        client.revoke_several([])
+    with pytest.raises(devid.UsageError, match="twice"):
+        client.revoke_several([wanted[0], wanted[0]])
+
+
+def test_several_revocations_survive_a_restart(devid_testca: TestCa) -> None:
+    issued, client = enrolled(devid_testca)
+    other, _ = enrolled(devid_testca)
+    devid_testca.set(other_waiting=1, check_after=1)
+    with client.revoke_several([(one.certificate, devid.Reason.SUPERSEDED) for one in (other, issued)]) as operation:
+        while operation.step(int(time.time())) is not devid.Action.WAIT:
+            operation.exchange()
+        saved = operation.save()
+    outcomes = client.restore_revocations(saved).run(wait=time.sleep)
+    assert [outcome.is_revoked for outcome in outcomes] == [False, True]
+
+
 def test_certificate_is_named_by_issuer_and_serial_and_the_wait_survives_a_restart(devid_testca: TestCa) -> None:
     issued, client = enrolled(devid_testca)
     devid_testca.set(other_waiting=1, check_after=1)

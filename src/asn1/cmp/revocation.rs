@@ -76,14 +76,19 @@ impl CertId {
     }
 }
 
-/// `RevReqContent` with one `RevDetails ::= SEQUENCE { certDetails CertTemplate, crlEntryDetails Extensions OPTIONAL }`,
-/// as RFC 9483 section 4.2 has it: issuer (DER of the Name), serialNumber (content of the INTEGER), one reasonCode.
+/// `RevReqContent` with one `RevDetails`, as RFC 9483 section 4.2 has it.
 pub fn rev_req(issuer: &[u8], serial: &[u8], reason: CrlReason) -> Vec<u8> {
+    sequence(&[&rev_details(issuer, serial, reason)])
+}
+
+/// `RevDetails ::= SEQUENCE { certDetails CertTemplate, crlEntryDetails Extensions OPTIONAL }`, DER: issuer (DER of the Name),
+/// serialNumber (content of the INTEGER), one reasonCode. `RevReqContent` is a SEQUENCE of them.
+pub fn rev_details(issuer: &[u8], serial: &[u8], reason: CrlReason) -> Vec<u8> {
     // CertTemplate: serialNumber [1] implicit, issuer [3] explicit because Name is a CHOICE.
     let cert_details = sequence(&[&element(0x81, &[serial]), &element(0xa3, &[issuer])]);
     let reason_code = element(0x04, &[&element(0x0a, &[&[reason.number()]])]);
     let entry_details = sequence(&[&sequence(&[&encode_oid(oid::CE_CRL_REASON), &reason_code])]);
-    sequence(&[&sequence(&[&cert_details, &entry_details])])
+    sequence(&[&cert_details, &entry_details])
 }
 
 fn check_count(count: usize, most: usize) -> Result<(), Asn1Error> {

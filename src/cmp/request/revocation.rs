@@ -1,9 +1,10 @@
 //! A request for revocation: rr (RFC 9483 section 4.2).
 
-use crate::asn1::cmp::revocation::rev_req;
+use crate::asn1::cmp::revocation::rev_details;
 use crate::asn1::crl::CrlReason;
+use crate::asn1::der::sequence;
 use crate::asn1::name;
-use crate::asn1::x509::Certificate;
+use crate::asn1::x509::{Certificate, serial_text};
 use crate::cmp::context::Context;
 use crate::cmp::credential::Credential;
 use crate::codes::Code;
@@ -39,9 +40,34 @@ impl RevocationRequest {
         }
     }
 
-    /// RevReqContent, DER.
-    pub(in crate::cmp) fn content(&self) -> Vec<u8> {
-        rev_req(&self.issuer, &self.serial, self.reason)
+    /// RevReqContent with all of these, DER.
+    pub(in crate::cmp) fn content(all: &[RevocationRequest]) -> Vec<u8> {
+        let details: Vec<Vec<u8>> = all.iter().map(|one| rev_details(&one.issuer, &one.serial, one.reason)).collect();
+        sequence(&details.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
+    /// Refuses several in one message that nobody could answer: none, more than an answer may have, one certificate twice, or a
+    /// passphrase, which was given for one certificate (RFC 9810 appendix B).
+    pub(super) fn check_several(all: &[RevocationRequest], context: &Context) -> Result<(), Error> {
+        let refuse = |words: String| Err(Error::new(Code::InvalidArgument, words));
+        let most = context.limits.max_certificates;
+        if all.is_empty() || all.len() > most {
+            return refuse(format!(
+                "{} certificates to be revoked in one message; 1 to {most} are taken (limit max_certificates)",
+                all.len()
+            ));
+        }
+        for (number, one) in all.iter().enumerate() {
+            one.check(context)?;
+            if one.by_passphrase {
+                return refuse("a passphrase revokes the one certificate that it was given for".to_owned());
+            }
+            if all[..number].iter().any(|other| other.is_about(Some(&one.issuer), &one.serial)) {
+                let words = format!("serial {} of {}", serial_text(&one.serial), name::display(&one.issuer));
+                return refuse(format!("{words} is to be revoked twice in one message"));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn check(&self, context: &Context) -> Result<(), Error> {

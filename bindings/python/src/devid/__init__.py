@@ -72,7 +72,7 @@ from .request import Request
 from .saved import Saved, SavedBy, SavedState, read_saved, unfinished
 from .storage import Secret, Storage
 from .store import Identity, State, Store
-from .support import Question, Reason, Revoked, Revoking, RootUpdate
+from .support import Question, Reason, RevocationOutcome, Revoked, Revoking, RevokingSeveral, RootUpdate
 from .template import Template
 from .validation import (
     Finding,
@@ -149,8 +149,10 @@ __all__ = [
     "Report",
     "Request",
     "Revocation",
+    "RevocationOutcome",
     "Revoked",
     "Revoking",
+    "RevokingSeveral",
     "RootUpdate",
     "Saved",
     "SavedBy",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ctypes import POINTER, byref
-from typing import Any, List, Optional, Tuple, Type, TypeVar, Union
+from typing import Any, Iterable, List, Optional, Tuple, Type, TypeVar, Union
 
 from . import _abi
 from ._abi import Code
@@ -31,7 +31,7 @@ from .key import Key
 from .operation import Operation, Steps
 from .request import Request
 from .store import Store
-from .support import Question, Reason, Revoking, RootUpdate
+from .support import Question, Reason, Revoking, RevokingSeveral, RootUpdate
 from .template import Template
 
 S = TypeVar("S", bound=Steps)
@@ -106,6 +106,24 @@ class Client(Handle):
         """
         with self._use() as client, certificate._use() as cert:
             return Revoking._made_by("devid_op_revoke", client, cert, reason)
+
+    def revoke_several(self, wanted: Iterable[Tuple[Certificate, Reason]]) -> RevokingSeveral:
+        """rr: asks for the revocation of several certificates by one message, each for its reason (RFC 9810 section 5.3.9).
+
+        For RAs and managers, whose credential the CA authorises: a device asks for its own alone (RFC 9483 section 4.2), and CAs
+        that hold to that refuse. What became of each is told by itself.
+        """
+        several: Optional[RevokingSeveral] = None
+        for certificate, reason in wanted:
+            with self._use() as client, certificate._use() as cert:
+                if several is None:
+                    several = RevokingSeveral._made_by("devid_op_revoke", client, cert, reason)
+                    continue
+                with several._use() as operation:
+                    call("devid_op_add_revocation", operation, cert, reason)
+        if several is None:
+            raise UsageError("no certificate is to be revoked", Code.INVALID_ARGUMENT)
+        return several
 
     def revoke_serial(self, issuer: str, serial: str, reason: Reason = Reason.UNSPECIFIED) -> Revoking:
         """As :meth:`revoke`, by the issuer's name and the serial number in hexadecimal digits."""
@@ -211,6 +229,10 @@ class Client(Handle):
     def restore_revocation(self, saved: BytesLike) -> Revoking:
         """Continues a revocation that was saved."""
         return self._restore(Revoking, ("rr",), None, saved)
+
+    def restore_revocations(self, saved: BytesLike) -> RevokingSeveral:
+        """Continues a revocation of several certificates that was saved."""
+        return self._restore(RevokingSeveral, ("rr",), None, saved)
 
     def restore_question(self, saved: BytesLike) -> Question[Any]:
         """Continues a question that was saved; its answer is of the kind that was asked for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import POINTER, byref
+from ctypes import POINTER, byref, c_int64
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Dict, Generic, List, Optional, Tuple, TypeVar, Union, cast
@@ -12,7 +12,7 @@ from ._abi import Code
 from ._call import borrowed, call, text_of
 from ._library import library
 from .certificate import Certificate, CertificateList
-from .errors import PkiStatus, UsageError, pki_status_of
+from .errors import Error, PkiStatus, UsageError, pki_status_of
 from ._blocking import Cancel
 from .operation import Exchange, Steps, Wait, Watch
 from .template import Template
@@ -71,6 +71,67 @@ class Revoking(Steps):
         with self._use() as operation:
             status = library().devid_op_pki_status(operation)
             return None if status < 0 else Revoked(pki_status_of(status), self.warnings, tuple(_crls(operation)))
+
+
+@dataclass(frozen=True)
+class RevocationOutcome:
+    """What became of one of several certificates that were to be revoked."""
+
+    pki_status: Union[PkiStatus, int, None]
+    """What the CA said to the revocation; None if it is not revoked."""
+    error: Optional[Error] = None
+    """Why it is not revoked, with the CA's words."""
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether the CA has revoked it."""
+        return self.error is None
+
+
+class RevokingSeveral(Steps):
+    """The revocation of several certificates by one message: :meth:`run` it, or step it.
+
+    It is done once the CA has answered for each of them, whether it has revoked all, some or none.
+    """
+
+    def run(
+        self,
+        *,
+        exchange: Optional[Exchange] = None,
+        wait: Optional[Wait] = None,
+        cancel: Optional[Cancel] = None,
+        watch: Optional[Watch] = None,
+    ) -> List[RevocationOutcome]:
+        """Runs it to its end; arguments as in :meth:`Operation.run`. Blocks.
+
+        What became of each certificate, in the order in which they were asked for: one that is refused stands beside those that
+        are revoked, and raises nothing.
+        """
+        with self._use() as operation:
+            self._complete(operation, exchange, None, wait, cancel, watch)
+        return self.outcomes
+
+    @property
+    def outcomes(self) -> List[RevocationOutcome]:
+        """What became of each certificate; empty before it is done."""
+        with self._use() as operation:
+            count = library().devid_op_revocation_count(operation)
+            return [_revocation(operation, index) for index in range(count)]
+
+    @property
+    def crls(self) -> List[bytes]:
+        """CRLs that came along, DER; not checked: :meth:`Store.put_crl` does that."""
+        with self._use() as operation:
+            return _crls(operation)
+
+
+def _revocation(operation: Any, index: int) -> RevocationOutcome:
+    status = c_int64()
+    try:
+        call("devid_op_revocation", operation, index, byref(status))
+    except Error as error:
+        return RevocationOutcome(None, error)
+    return RevocationOutcome(pki_status_of(status.value))
 
 
 @dataclass(frozen=True)
