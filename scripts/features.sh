@@ -7,6 +7,11 @@ for features in crypto-rust-p256 crypto-rust-p256,rust-p384,http crypto-rust,htt
     echo "features: $features"
     "$cargo" clippy --locked --quiet -p devid-capi --no-default-features --features "devid-capi/${features//,/,devid-capi/}" -- -D warnings
 done
+# The engine without an operating system.
+for features in crypto-rust-p256 crypto-rust,unicode-names,legacy-ciphers; do
+    echo "features: $features, without std"
+    "$cargo" clippy --locked --quiet -p devid --no-default-features --features "$features" -- -D warnings
+done
 # Tokens, with all tests.
 echo "features: pkcs11"
 "$cargo" clippy --locked --quiet --workspace --all-targets --features devid/pkcs11,devid-capi/pkcs11 -- -D warnings

@@ -69,7 +69,7 @@ thread() {
 miri() {
     # What calls C (AWS-LC, the system's directory and socket calls) cannot run; the portable provider can, slowly.
     export MIRIFLAGS="-Zmiri-disable-isolation" CARGO_TARGET_DIR=$work/target-miri
-    cargo "+$toolchain" miri test --locked -p devid --no-default-features --features crypto-rust --lib -- \
+    cargo "+$toolchain" miri test --locked -p devid --no-default-features --features std,crypto-rust --lib -- \
         asn1:: validation::revoked validation::crl_numbers validation::signed transport::url time::
     cargo "+$toolchain" miri test --locked -p devid-capi --no-default-features --features crypto-rust --lib -- \
         bytes guard handle

@@ -2,6 +2,10 @@
 //!
 //! Zero is success, errors are negative, one block of 100 per class. A code is never renumbered or reused.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 macro_rules! codes {
     ($($variant:ident = $value:literal, $name:literal, $text:literal;)*) => {
         /// Why a call failed. New codes may appear in minor releases: decide by [`Code::class`].

@@ -1,9 +1,10 @@
 //! The public error: code, words, and the facts that programs ask for.
 
-use std::fmt;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::fmt;
 
 use crate::codes::{Class, Code};
+use crate::prelude::*;
 
 /// Why a call failed. The message says what was expected, what came, and where; it never holds a secret.
 #[derive(Debug, Clone)]
@@ -16,7 +17,7 @@ pub struct Error {
 }
 
 /// The error of a lower layer that led to this one.
-type Cause = Arc<dyn std::error::Error + Send + Sync>;
+type Cause = Arc<dyn core::error::Error + Send + Sync>;
 
 /// Equal in what is told: the cause is told by the message.
 impl PartialEq for Error {
@@ -115,8 +116,8 @@ impl Error {
         self
     }
 
-    /// An error of a lower layer under this code, which [`source`](std::error::Error::source) gives with its type.
-    pub fn caused_by(code: Code, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+    /// An error of a lower layer under this code, which [`source`](core::error::Error::source) gives with its type.
+    pub fn caused_by(code: Code, cause: impl core::error::Error + Send + Sync + 'static) -> Self {
         Error { cause: Some(Arc::new(cause)), ..Error::new(code, "") }.worded_by_cause()
     }
 
@@ -220,8 +221,8 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static))
+impl core::error::Error for Error {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn core::error::Error + 'static))
     }
 }

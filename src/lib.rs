@@ -13,23 +13,38 @@
 //! | [`transport`], [`store`] | how bytes travel; how identities are kept |
 //! | [`client`] | the API people use; ties the rooms together |
 //!
+//! Without the feature `std` the crate is `no_std` over `alloc`: `asn1`, `crypto` (the portable provider), `cms`, `validation` and
+//! `cmp`. See `docs/porting-to-a-board.md`.
+//!
 //! The C face is a crate of its own, in `bindings/c`: it uses what is public here, and holds the `unsafe` of that boundary;
 //! `bindings/pkcs11` holds that of two calls to tokens.
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+#![cfg_attr(not(feature = "std"), allow(dead_code, unused_imports, reason = "the rooms above the engine use it"))]
+
+#[cfg_attr(not(any(feature = "std", test)), macro_use)]
+extern crate alloc;
 
 pub mod asn1;
+#[cfg(feature = "std")]
 pub mod client;
 pub mod cmp;
 pub mod cms;
 pub mod codes;
 pub mod crypto;
 pub mod error;
+#[cfg(feature = "std")]
 pub mod files;
+#[cfg(feature = "std")]
 pub mod inspect;
 pub mod limits;
+mod prelude;
+#[cfg(feature = "std")]
 pub mod store;
+mod sync;
 pub mod time;
+#[cfg(feature = "std")]
 pub mod transport;
 pub mod validation;
 mod words;

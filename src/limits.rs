@@ -210,7 +210,8 @@ impl Default for PathBudget {
 }
 
 /// The moment that is this far ahead. Who asks for no end gets a hundred years: what lies beyond the clock's range would panic.
-pub(crate) fn moment_in(span: std::time::Duration) -> std::time::Instant {
-    const HUNDRED_YEARS: std::time::Duration = std::time::Duration::from_secs(100 * 365 * 24 * 3600);
+#[cfg(feature = "std")]
+pub(crate) fn moment_in(span: core::time::Duration) -> std::time::Instant {
+    const HUNDRED_YEARS: core::time::Duration = core::time::Duration::from_secs(100 * 365 * 24 * 3600);
     std::time::Instant::now() + span.min(HUNDRED_YEARS)
 }

@@ -4,7 +4,9 @@
 //! caller with a better idea of the time are all served alike. Values reach from year 0 to 9999, beyond what a 32-bit
 //! `time_t` can hold: `99991231235959Z` is a legal notAfter (RFC 5280 section 4.1.2.5).
 
-use std::fmt;
+use core::fmt;
+
+use crate::prelude::*;
 
 /// A point in time in UTC: seconds since 1970-01-01T00:00:00Z, negative before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -91,7 +93,7 @@ impl Time {
     /// Reads the content of a GeneralizedTime in any form of X.680 section 46 that says how far from UTC it is: without seconds, with
     /// a fraction, with a difference in place of the Z. For times that no signature depends on being written in one way.
     pub fn from_any_form(content: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(content).ok()?;
+        let text = core::str::from_utf8(content).ok()?;
         let (local, ahead) = match text.strip_suffix('Z') {
             Some(local) => (local, 0),
             None => {

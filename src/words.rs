@@ -2,7 +2,9 @@
 //!
 //! How a value looks to a programmer (`{:?}`) is no sentence: a test keeps it out of all texts but those made here.
 
-use std::fmt;
+use core::fmt;
+
+use crate::prelude::*;
 
 /// Lower-case hexadecimal, as serial numbers are shown to people.
 pub fn hex(bytes: &[u8]) -> String {
@@ -39,7 +41,7 @@ pub(crate) fn character(c: char) -> String {
 
 /// A time to wait, such as `30 seconds`.
 #[cfg(any(test, feature = "http", feature = "coap"))]
-pub(crate) fn duration(time: std::time::Duration) -> String {
+pub(crate) fn duration(time: core::time::Duration) -> String {
     match (time.as_secs(), time.subsec_millis()) {
         (1, 0) => "1 second".to_owned(),
         (seconds, 0) => format!("{seconds} seconds"),
@@ -91,7 +93,7 @@ mod tests {
         }
         assert_eq!([spaced(&Alert::UnknownCA), spaced(&Alert::HandshakeFailure)], ["unknown CA", "handshake failure"]);
         let times =
-            [1000, 30_000, 250, 1500].map(|thousandths| duration(std::time::Duration::from_millis(thousandths)));
+            [1000, 30_000, 250, 1500].map(|thousandths| duration(core::time::Duration::from_millis(thousandths)));
         assert_eq!(times, ["1 second", "30 seconds", "250 milliseconds", "1.5 seconds"]);
         assert_eq!([character('x'), character('\n')], ["'x'", "the character U+000A"]);
     }

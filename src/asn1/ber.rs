@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::der::{Asn1Error, push_length};
 use crate::limits;
+use crate::prelude::*;
 
 const WHAT: &str = "BER";
 

@@ -5,6 +5,7 @@ use super::kind::{Kind, explained, no_block};
 use super::x509::Certificate;
 use super::{pem, pkcs7};
 use crate::limits;
+use crate::prelude::*;
 
 impl Certificate {
     /// Reads certificates: DER or base64 (one), PEM (any number of blocks; other blocks are skipped, whatever is in them), and PKCS#7, in

@@ -3,9 +3,9 @@
 //! A list of a million entries is 38 MB; nothing here turns entries into objects. [`CertificateList::from_der`] walks
 //! them once to know that each is well-formed, which a later lookup then relies on.
 
-use std::fmt;
-use std::ops::Range;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::fmt;
+use core::ops::Range;
 
 use ::der::Tag;
 
@@ -20,6 +20,7 @@ pub(crate) use super::element::{header, take};
 use super::fields::{bit_string, span_of};
 use super::oid::Oid;
 use crate::limits;
+use crate::prelude::*;
 
 /// Bytes and whoever owns them: a vector, a shared slice, a memory-mapped file.
 pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
@@ -146,7 +147,7 @@ impl CertificateList {
     pub(crate) fn entry_spans(&self) -> impl Iterator<Item = (u32, &[u8])> {
         let entries = self.entries();
         let mut rest = entries;
-        std::iter::from_fn(move || {
+        core::iter::from_fn(move || {
             let start = entries.len() - rest.len();
             let (content, behind) = take_entry(rest)?;
             rest = behind;

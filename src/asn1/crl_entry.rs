@@ -10,6 +10,7 @@ use super::element::{take, take_any};
 use super::general_name::{GeneralName, general_names};
 use super::oid::{self, Oid};
 use super::x509::{Extension, Extensions};
+use crate::prelude::*;
 use crate::time::Time;
 
 /// One entry of a list.

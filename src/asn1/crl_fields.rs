@@ -10,6 +10,7 @@ use super::name::Name;
 use super::oid::{self, Oid};
 use super::x509::{Extension, Extensions};
 use crate::limits;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// What stands before the entries.

@@ -1,11 +1,12 @@
 //! CRLNumber (RFC 5280 section 5.2.3).
 
-use std::fmt;
+use core::fmt;
 
 use ::der::Tag;
 
 use super::der::{Asn1Error, Cursor};
 use crate::limits;
+use crate::prelude::*;
 
 /// A CRLNumber or BaseCRLNumber: content of a non-negative INTEGER, kept without leading zeros and so ordered by length,
 /// then bytes. RFC 5280 section 5.2.3 has issuers keep to 20 octets; a longer one is a number all the same.
@@ -42,13 +43,13 @@ impl CrlNumber {
 }
 
 impl Ord for CrlNumber {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
         self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
     }
 }
 
 impl PartialOrd for CrlNumber {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }

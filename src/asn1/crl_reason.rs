@@ -1,6 +1,6 @@
 //! Why a certificate is revoked (RFC 5280 section 5.3.1).
 
-use std::fmt;
+use core::fmt;
 
 use super::der::Asn1Error;
 

@@ -6,6 +6,7 @@ use super::name::Name;
 use super::oid::{self, Oid};
 use super::x509::Extensions;
 use crate::crypto::algorithm::encode_oid;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// ```text

@@ -3,8 +3,8 @@
 //! The decoder is the `der` crate's; [`Cursor`] adds the name of the structure being read to each error and hands out
 //! elements as borrowed bytes, so that callers can keep spans instead of copies.
 
-use std::borrow::Cow;
-use std::fmt;
+use alloc::borrow::Cow;
+use core::fmt;
 
 pub use ::der::{Decode, Encode, Tag, TagNumber};
 use ::der::{Header, Reader, SliceReader};
@@ -13,6 +13,7 @@ use super::known_as::named;
 use crate::codes::Code;
 use crate::error::{Error, Rule};
 use crate::limits;
+use crate::prelude::*;
 
 /// Input that is not what its ASN.1 says it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +138,7 @@ impl fmt::Display for Asn1Error {
     }
 }
 
-impl std::error::Error for Asn1Error {}
+impl core::error::Error for Asn1Error {}
 
 /// One element: tag, length, value.
 #[derive(Clone, Copy, Debug)]

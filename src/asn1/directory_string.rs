@@ -1,8 +1,9 @@
 //! The string types of names as text (RFC 5280 section 4.1.2.4), and which of them an attribute takes (appendix A.1).
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use super::oid::{self, Oid};
+use crate::prelude::*;
 
 /// Universal tags of the string types.
 pub(crate) const UTF8_STRING: u8 = 0x0c;
@@ -20,15 +21,15 @@ const BMP_STRING: u8 = 0x1e;
 pub(crate) fn text(tag: u8, content: &[u8]) -> Option<Cow<'_, str>> {
     match tag {
         UTF8_STRING | NUMERIC_STRING | PRINTABLE_STRING | IA5_STRING | VISIBLE_STRING => {
-            std::str::from_utf8(content).ok().map(Cow::Borrowed)
+            core::str::from_utf8(content).ok().map(Cow::Borrowed)
         }
         // Escape sequences choose their characters; without any they are those of ASCII.
-        GRAPHIC_STRING | GENERAL_STRING => std::str::from_utf8(content)
+        GRAPHIC_STRING | GENERAL_STRING => core::str::from_utf8(content)
             .ok()
             .filter(|text| text.bytes().all(|byte| matches!(byte, b' '..=b'~')))
             .map(Cow::Borrowed),
         // T.61 as everyone has read it since: Latin-1.
-        TELETEX_STRING => Some(match std::str::from_utf8(content) {
+        TELETEX_STRING => Some(match core::str::from_utf8(content) {
             Ok(text) if text.is_ascii() => Cow::Borrowed(text),
             _ => content.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
         }),

@@ -8,6 +8,7 @@ use super::fields::read_oid;
 use super::general_name::{GeneralName, general_names};
 use super::oid::{self, Oid};
 use super::x509::Certificate;
+use crate::prelude::*;
 
 /// Most points or access descriptions read from one extension; real ones have one to four.
 const MAX_ITEMS: usize = 64;
@@ -255,7 +256,7 @@ fn access_urls(certificate: &Certificate, method: Oid) -> Vec<String> {
 /// else is no URL (RFC 3986) and might reshape a request or a log line.
 fn url(name: GeneralName<'_>) -> Option<String> {
     let GeneralName::Uri(uri) = name else { return None };
-    let uri = std::str::from_utf8(uri.trim_ascii()).ok()?.replace(' ', "%20");
+    let uri = core::str::from_utf8(uri.trim_ascii()).ok()?.replace(' ', "%20");
     (!uri.is_empty() && uri.bytes().all(|b| b.is_ascii_graphic())).then_some(uri)
 }
 

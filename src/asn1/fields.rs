@@ -1,11 +1,12 @@
 //! Fields that stand in many structures: object identifiers, times, serial numbers, bit strings.
 
-use std::ops::Range;
-use std::str::FromStr;
+use core::ops::Range;
+use core::str::FromStr;
 
 use super::der::{Asn1Error, Cursor, Tag, Tlv, element, sequence};
 use super::object_identifier::{ObjectIdentifier, is_well_formed};
 use crate::limits::MAX_OID_BYTES;
+use crate::prelude::*;
 use crate::time::Time;
 use crate::words::hex;
 

@@ -1,8 +1,8 @@
 //! GeneralName (RFC 5280 section 4.2.1.6): a typed view of bytes, so that one form is never read as another. The one reader
 //! of such names: in certificates, in CRLs and in distribution points.
 
-use std::fmt;
-use std::net::IpAddr;
+use core::fmt;
+use core::net::IpAddr;
 
 use ::der::{Tag, TagNumber};
 
@@ -11,6 +11,7 @@ use super::fields::read_oid;
 use super::oid::Oid;
 use super::x509::Certificate;
 use super::{directory_string, name, oid};
+use crate::prelude::*;
 use crate::words::hex;
 
 /// One name in one of its nine forms; contents are as they came.

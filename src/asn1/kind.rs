@@ -3,7 +3,7 @@
 //!
 //! A look at the first elements tells; nothing of the content is ever quoted, as it may be a key.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use ::der::Tag;
 
@@ -11,6 +11,7 @@ use super::der::{Asn1Error, Cursor, Problem, as_text};
 use super::fields::read_oid;
 use super::oid::{self, Oid};
 use super::pem::{self, Block};
+use crate::prelude::*;
 
 /// What is read from files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Names of algorithms, curves and types of keys that are not built in, but have names that people know: an error says both, wherever
 //! it is met.
 
+use crate::prelude::*;
+
 /// The usual name of an identifier in dotted form.
 pub(crate) fn known_as(identifier: &str) -> Option<&'static str> {
     Some(match identifier {
@@ -62,7 +64,7 @@ pub(crate) fn known_as(identifier: &str) -> Option<&'static str> {
 }
 
 /// The identifier with its name, for errors.
-pub(crate) fn named(identifier: &dyn std::fmt::Display) -> String {
+pub(crate) fn named(identifier: &dyn core::fmt::Display) -> String {
     let identifier = identifier.to_string();
     match known_as(&identifier) {
         Some(name) => format!("{name} ({identifier})"),

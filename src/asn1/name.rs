@@ -1,10 +1,11 @@
 //! Distinguished names (RFC 5280 section 4.1.2.4) as the bytes they are, with a text form for people.
 
-use std::fmt;
+use core::fmt;
 
 use super::der::{Asn1Error, Cursor};
 use super::name_text;
 pub(crate) use super::name_text::is_misleading;
+use crate::prelude::*;
 
 /// A distinguished name: the DER of an RDNSequence, well-formed.
 ///

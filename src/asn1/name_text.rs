@@ -1,6 +1,6 @@
 //! Distinguished names as people write them: RFC 4514, RFC 1779 and OpenSSL's form with slashes; and shown to them.
 
-use std::fmt::Write;
+use core::fmt::Write;
 
 use const_oid::db::DB;
 
@@ -8,6 +8,7 @@ use super::der::{Asn1Error, element, sequence};
 use super::directory_string::{self, objection, type_of};
 use super::element::take_any;
 use super::oid::{self, Oid};
+use crate::prelude::*;
 use crate::words::hex;
 pub(crate) use crate::words::is_misleading;
 
@@ -259,7 +260,7 @@ impl<'a> Reader<'a> {
         Some(c)
     }
 
-    fn refuse(&self, at: usize, rule: impl std::fmt::Display) -> Asn1Error {
+    fn refuse(&self, at: usize, rule: impl core::fmt::Display) -> Asn1Error {
         let character = self.text[..at].chars().count() + 1;
         Asn1Error::invalid("Name", format!("{rule} (character {character} of {})", shown(self.text)))
     }

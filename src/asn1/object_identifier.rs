@@ -1,11 +1,12 @@
 //! Object identifiers: the one type and the one reader, for numbers of any size, such as those made of UUIDs (ITU-T X.667:
 //! 2.25 and 128 bits).
 
-use std::fmt;
+use core::fmt;
 
 use ::der::{DecodeValue, EncodeValue, FixedTag, Header, Length, Reader, Tag, Writer};
 
 use crate::limits::MAX_OID_BYTES;
+use crate::prelude::*;
 
 /// An object identifier by the content of its encoding; its numbers may be of any size.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,6 @@
 //! OCSP requests and responses (RFC 6960 section 4) over the bytes that came.
 
-use std::fmt;
+use core::fmt;
 
 use ::der::Tag;
 
@@ -12,6 +12,7 @@ use super::x509::{Certificate, Extensions};
 use crate::crypto::DigestAlgorithm;
 use crate::crypto::algorithm::encode_oid;
 use crate::limits;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// Signed certificate timestamps in a single response (RFC 6962 section 3.3): says nothing about the status.

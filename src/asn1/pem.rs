@@ -1,11 +1,12 @@
 //! PEM armour (RFC 7468): told from DER by content, read leniently, written strictly.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
 use super::der::{Asn1Error, Cursor, Problem};
+use crate::prelude::*;
 
 /// One armoured block, not yet decoded: what is asked for is, the rest may be anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +162,7 @@ struct Line<'a> {
 /// Lines however they end, without white space behind their text, without a byte order mark before the first.
 fn lines(input: &[u8]) -> impl Iterator<Item = Line<'_>> {
     let mut start = if input.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    std::iter::from_fn(move || {
+    core::iter::from_fn(move || {
         let rest = input.get(start..).filter(|rest| !rest.is_empty())?;
         let len = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(rest.len(), |at| at + 1);
         let line = Line { text: rest[..len].trim_ascii_end(), start, end: start + len };
@@ -172,7 +173,7 @@ fn lines(input: &[u8]) -> impl Iterator<Item = Line<'_>> {
 
 /// The label of a BEGIN line.
 fn begin_label(line: &[u8]) -> Option<&str> {
-    let label = std::str::from_utf8(line.strip_prefix(BEGIN)?.strip_suffix(b"-----")?).ok()?;
+    let label = core::str::from_utf8(line.strip_prefix(BEGIN)?.strip_suffix(b"-----")?).ok()?;
     (!label.contains("-----")).then_some(label)
 }
 

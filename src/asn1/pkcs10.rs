@@ -1,7 +1,7 @@
 //! Certification requests (RFC 2986): written, and read back for comparison with what is issued.
 
-use std::fmt;
-use std::ops::Range;
+use core::fmt;
+use core::ops::Range;
 
 use ::der::Tag;
 
@@ -15,6 +15,7 @@ use super::oid;
 use super::pem;
 use super::x509::Extensions;
 use crate::crypto::algorithm::encode_oid;
+use crate::prelude::*;
 
 const WHAT: &str = "CertificationRequest";
 
@@ -191,7 +192,7 @@ fn read_extensions(attributes: &[u8]) -> Result<Vec<TemplateExtension>, Asn1Erro
         if kind != oid::EXTENSION_REQUEST {
             continue;
         }
-        if std::mem::replace(&mut is_there, true) {
+        if core::mem::replace(&mut is_there, true) {
             return Err(Asn1Error::invalid("Attributes", "extensionRequest twice"));
         }
         // Some writers put the attribute there with nothing in it: no value, or an empty list. Nothing is asked for.

@@ -1,7 +1,7 @@
 //! PKCS#7 as a bundle of certificates and revocation lists (`.p7b`, `.p7c`, RFC 5652 section 5.1): who signed it does not matter, since
 //! nothing in it is believed but what is signed itself.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use ::der::Tag;
 
@@ -12,6 +12,7 @@ use super::oid;
 use super::pem::Block;
 use super::x509::Certificate;
 use crate::limits;
+use crate::prelude::*;
 
 const WHAT: &str = "SignedData";
 

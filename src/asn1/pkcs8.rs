@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::der::{Asn1Error, Cursor, Tlv, element};
 use super::fields::{bit_string, read_oid};
 use super::oid::Oid;
+use crate::prelude::*;
 
 /// OneAsymmetricKey, version 1 (RFC 5208) or 2; borrowed from the input.
 pub struct PrivateKeyInfo<'a> {

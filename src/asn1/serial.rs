@@ -2,6 +2,7 @@
 
 use super::crl::shortest_integer;
 use super::fields::negated;
+use crate::prelude::*;
 
 /// More than any serial number has: 20 octets (RFC 5280 section 4.1.2.2), and twice that for those in the field.
 const MAX_DIGITS: usize = 80;
@@ -26,7 +27,7 @@ fn magnitude_of(text: &str) -> Option<Vec<u8>> {
     }
     let octets = values.rchunks(2).rev().map(|pair| pair.iter().fold(0, |octet, digit| octet << 4 | digit));
     // A zero in front keeps the number positive; those that are not needed go.
-    let bytes: Vec<u8> = std::iter::once(0).chain(octets).collect();
+    let bytes: Vec<u8> = core::iter::once(0).chain(octets).collect();
     Some(shortest_integer(&bytes).to_vec())
 }
 

@@ -1,8 +1,8 @@
 //! Certificates (RFC 5280 section 4.1) over the bytes that came: split once, never re-encoded.
 
-use std::fmt;
-use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use alloc::sync::Arc;
+use core::fmt;
+use core::ops::Range;
 
 use ::der::{Decode, Tag};
 
@@ -11,6 +11,8 @@ pub use super::fields::{assemble_signed, bit_string, negated, read_oid, read_tim
 pub(crate) use super::fields::{read_oid_content, span_of};
 use super::{name, oid::Oid};
 use crate::limits;
+use crate::prelude::*;
+use crate::sync::{Lock, Once};
 use crate::time::Time;
 pub use crate::words::hex;
 
@@ -36,9 +38,9 @@ const MAX_SIGNERS: usize = 2;
 /// What was found out about the bytes of a certificate, once for all copies of it.
 #[derive(Default)]
 struct Known {
-    signers: Mutex<Vec<Signer>>,
-    subject_hash: OnceLock<u64>,
-    issuer_hash: OnceLock<u64>,
+    signers: Lock<Vec<Signer>>,
+    subject_hash: Once<u64>,
+    issuer_hash: Once<u64>,
 }
 
 /// A key that was found to have made the signature on a certificate, and whether weak algorithms were allowed.
@@ -285,16 +287,17 @@ impl Certificate {
     /// Only that it is, is remembered, beside the bytes that were read, whose algorithm, content and signature never change;
     /// copies share it. Another certificate, however alike, knows nothing.
     pub(crate) fn is_known_to_be_signed_by(&self, spki: &[u8], allow_weak: bool) -> bool {
-        let signers = self.known.signers.lock().unwrap_or_else(PoisonError::into_inner);
-        signers.iter().any(|known| *known.spki == *spki && known.allow_weak == allow_weak)
+        let is_by = |known: &Signer| *known.spki == *spki && known.allow_weak == allow_weak;
+        self.known.signers.with(|signers| signers.iter().any(is_by))
     }
 
     /// Remembers that it is: for the one place that checks signatures on certificates.
     pub(crate) fn note_signed_by(&self, spki: &[u8], allow_weak: bool) {
-        let mut signers = self.known.signers.lock().unwrap_or_else(PoisonError::into_inner);
-        if signers.len() < MAX_SIGNERS {
-            signers.push(Signer { spki: spki.into(), allow_weak });
-        }
+        self.known.signers.with(|signers| {
+            if signers.len() < MAX_SIGNERS {
+                signers.push(Signer { spki: spki.into(), allow_weak });
+            }
+        });
     }
 
     /// A hash of the subject, as `hash` makes it: for the one place that hashes names.
@@ -431,7 +434,7 @@ mod tests {
         ] {
             assert_eq!(
                 Certificate::many_from_bytes(text.as_bytes()).unwrap(),
-                std::slice::from_ref(&certificate),
+                core::slice::from_ref(&certificate),
                 "{text}"
             );
         }
@@ -440,7 +443,7 @@ mod tests {
         let behind = pem::encode("CERTIFICATE", &[certificate.as_der(), &[0x30, 0x00]].concat()).to_string();
         for odd in [&damaged, &behind] {
             for text in [format!("{}{odd}", *plain), format!("{odd}{}", *plain)] {
-                assert_eq!(Certificate::many_from_bytes(text.as_bytes()).unwrap(), std::slice::from_ref(&certificate));
+                assert_eq!(Certificate::many_from_bytes(text.as_bytes()).unwrap(), core::slice::from_ref(&certificate));
             }
             let error = Certificate::many_from_bytes(format!("{odd}{odd}").as_bytes()).unwrap_err();
             assert!(error.to_string().contains("block 1") || error.to_string().contains("behind the end"), "{error}");
@@ -448,7 +451,7 @@ mod tests {
         let none = Certificate::many_from_bytes(key.as_bytes()).unwrap_err().to_string();
         assert!(none.contains("\"RSA PRIVATE KEY\""), "{none}");
         let padded = [certificate.as_der(), b"\r\n\0"].concat();
-        assert_eq!(Certificate::many_from_bytes(&padded).unwrap(), std::slice::from_ref(&certificate));
+        assert_eq!(Certificate::many_from_bytes(&padded).unwrap(), core::slice::from_ref(&certificate));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::issued::Issued;
 use super::revoke::{Revocations, Revoked};
 use crate::asn1::cmp::BodyType;
 use crate::crypto::SignatureAlgorithm;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// What the owner of an operation is to do next, with what it takes.

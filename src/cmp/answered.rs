@@ -1,6 +1,6 @@
 //! What a checked answer leads to: waiting and polling, another version, a challenge, or the end.
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 use super::context::Context;
 use super::diagnosis::diagnose;
@@ -17,6 +17,7 @@ use crate::asn1::cmp::{BodyType, ErrorMsgContent, PkiBody, PkiStatus, PkiStatusI
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::error::{Error, Rule};
+use crate::prelude::*;
 use crate::time::Time;
 
 const POLLING: Rule = Rule::new("RFC 9483 section 4.4 (D3)", "a pollRep about the request that is delayed");

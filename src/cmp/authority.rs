@@ -17,6 +17,7 @@ use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::error::{Error, Refused};
 use crate::limits::PathBudget;
+use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::{Checks, RevocationMode, TrustAnchors, is_ca, same_name, validate};
 
@@ -120,7 +121,7 @@ pub(super) fn may_sign(
 
 /// Whether a certificate names an anchor as its issuer: then a signature that does not match is by another key of that name.
 pub(super) fn is_renewed(anchors: &TrustAnchors, certificate: &Certificate, came: &[Certificate]) -> bool {
-    let mut issued = std::iter::once(certificate).chain(came);
+    let mut issued = core::iter::once(certificate).chain(came);
     issued.any(|one| anchors.iter().any(|anchor| one != anchor && same_name(anchor.subject(), one.issuer())))
 }
 
@@ -200,7 +201,7 @@ pub(super) fn may_have_issued(context: &Context, is_about_ours: bool, chain: &[C
         // The certificates above our own are not at hand: then it is the CA that made ours. None that came is asked, as any CA
         // below the root can certify the key of another, and so stand above it.
         (None, Credential::Signature { certificate, .. }) if is_about_ours => {
-            let alone: TrustAnchors = std::iter::once(ca.clone()).collect();
+            let alone: TrustAnchors = core::iter::once(ca.clone()).collect();
             path(context, &alone, certificate, &[], &context.checks_at(now)).is_ok()
         }
         (None, _) => !is_about_ours && !is_confined_as_ca(chain),

@@ -7,6 +7,7 @@ use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// Signers without authority that are known from before, by their keys.

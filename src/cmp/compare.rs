@@ -1,7 +1,7 @@
 //! What was issued against what was asked for, by meaning: sets are compared as sets, host names without regard to case,
 //! bits by value. What differs is told in words; who decides on it is a policy.
 
-use std::fmt;
+use core::fmt;
 
 use crate::asn1::crmf::{CertTemplate, TemplateExtension};
 use crate::asn1::der::{Asn1Error, Cursor, element, sequence};
@@ -11,6 +11,7 @@ use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::{Certificate, read_oid};
 use crate::codes::Code;
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::{KeyUsage, same_name};
 

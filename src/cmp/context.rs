@@ -1,6 +1,6 @@
 //! What holds for all operations of a client: who we are, whom we trust, how far we trust, and what we tolerate.
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 use super::compare::Acceptance;
 use super::credential::{Credential, MacParameters};
@@ -15,6 +15,7 @@ use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
 use crate::limits::Limits;
+use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::{Checks, RevocationPolicy, StatusSources, TrustAnchors};
 

@@ -1,6 +1,6 @@
 //! What protects requests: a key with its certificate, a secret shared with the CA, or nothing but TLS.
 
-use std::fmt;
+use core::fmt;
 
 use zeroize::Zeroizing;
 
@@ -9,6 +9,7 @@ use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
 use crate::error::Error;
+use crate::prelude::*;
 
 /// How requests are protected; one kind for a whole operation (RFC 9483 section 3.2).
 #[derive(Clone)]

@@ -13,6 +13,7 @@ use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
 use crate::error::{Error, Refused};
 use crate::limits::Limits;
+use crate::prelude::*;
 use crate::validation::same_name;
 
 /// A failure, and what led to it.

@@ -1,6 +1,6 @@
 //! The certificate exchange: ir, cr, kur or p10cr, its answer, the owner's decision, certConf (RFC 9483 section 4.1).
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -26,6 +26,7 @@ use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
 use crate::crypto::{DigestAlgorithm, PrivateKey, SignatureAlgorithm};
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 
 impl Operation {

@@ -15,6 +15,7 @@ use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{KeyKind, SignatureAlgorithm};
 use crate::error::{Error, Rule};
+use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::{Crl, RevocationMode, TrustAnchors, same_name, validate};
 

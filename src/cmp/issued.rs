@@ -1,6 +1,6 @@
 //! The issued certificate is compared with what was asked: the key always, then everything else the template said.
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 use super::authority::is_renewed;
 use super::compare::{Difference, PUBLIC_KEY, differences, lost_uses};
@@ -16,6 +16,7 @@ use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, KeyKind, PrivateKey, SignatureAlgorithm};
 use crate::error::{Error, Refused, Rule};
+use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::{RevocationMode, RevocationPolicy, RevocationScope, StatusSources, TrustAnchors, validate};
 

@@ -28,6 +28,7 @@ use crate::cms::kem::kem_identifier;
 use crate::codes::Code;
 use crate::crypto::CryptoError;
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 
 impl Operation {

@@ -1,7 +1,7 @@
 //! Central key generation (RFC 9483 section 4.1.6): the CA's side makes the key pair and sends it in EnvelopedData, signed by
 //! a key generation authority.
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -21,6 +21,7 @@ use crate::codes::Code;
 use crate::crypto::keys::{load_private_key, same_public_key};
 use crate::crypto::{CryptoError, PrivateKey};
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// Opens a generated key, checks who made it, and that it is the key of `certificate`, whose `chain` is known to be good.

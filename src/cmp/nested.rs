@@ -10,6 +10,7 @@ use crate::asn1::der::{Cursor, sequence};
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// Most messages in one nested message. The limit on bytes is reached before; this one bounds the bookkeeping.

@@ -19,7 +19,7 @@
 //! While the CA is being waited for, only the CA, the owner or the limits end the operation: an answer to a poll that proves
 //! nothing (no message, another transaction's, without or under a wrong protection) is dropped, and the next poll follows.
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 use super::action::{Action, Outcome, SignRequest, SignRole};
 use super::bearer::KnownBearers;
@@ -38,6 +38,7 @@ use crate::asn1::cmp::BodyType;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::error::{Error, Rule};
+use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::StatusSources;
 
@@ -319,7 +320,7 @@ impl Operation {
         };
         let verified = self.context.provider.verify(&wanted.algorithm, spki, &wanted.message, signature, false);
         verified.map_err(|e| Error::new(Code::Signer, format!("the external key's signature: {e}")))?;
-        match std::mem::replace(&mut self.state, State::Begin) {
+        match core::mem::replace(&mut self.state, State::Begin) {
             State::SignPossession { proof, algorithm } => self.possession_signed(&proof, algorithm, signature, now),
             State::SignMessage { unprotected, under_way } => {
                 let transaction = self.transaction.as_ref().expect("a message was written in it");
@@ -437,7 +438,7 @@ impl Operation {
     fn advance(&mut self, now: Time) -> Result<Next, Halt> {
         self.check_total_time(now)?;
         let later = self.later_clock(now);
-        if std::mem::take(&mut self.is_restored) {
+        if core::mem::take(&mut self.is_restored) {
             self.judge_restored(now)?;
         }
         if self.bounds_validity && self.waits_for_validity() {
@@ -467,7 +468,7 @@ impl Operation {
                     *seconds = u32::try_from(left).unwrap_or(u32::MAX);
                     return Ok(Next::Ask);
                 }
-                let (under_way, reason) = (*under_way, std::mem::take(reason));
+                let (under_way, reason) = (*under_way, core::mem::take(reason));
                 match under_way.phase {
                     Phase::Validity => self.state = State::Done(Finished::Certificate),
                     _ => self.poll(under_way, &reason, now)?,

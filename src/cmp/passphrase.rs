@@ -1,6 +1,6 @@
 //! A revocation passphrase on its way to the CA (RFC 9810 section 5.3.19.9 and appendix B).
 
-use std::fmt;
+use core::fmt;
 
 use super::context::Context;
 use super::credential::Credential;
@@ -12,6 +12,7 @@ use crate::cms::ContentEncryption;
 use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::{Checks, NameCheck, PeerKey, PeerRequest, Purpose};
 

@@ -12,6 +12,7 @@ use crate::asn1::x509::bit_string;
 use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
 use crate::error::Error;
+use crate::prelude::*;
 
 const WHAT: &str = "CertReqMsg";
 

@@ -1,7 +1,7 @@
 //! The key that is to be certified, and how its possession is proved (RFC 9810 section 5.2.8): by signature, or, for keys
 //! that cannot sign, by opening what is encrypted to them.
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -19,6 +19,7 @@ use crate::crypto::algorithm::digest_identifier;
 use crate::crypto::public_key::encode_spki;
 use crate::crypto::{CryptoError, KeyKind, PrivateKey, RsaEncryption, SignatureAlgorithm};
 use crate::error::Error;
+use crate::prelude::*;
 use crate::validation::same_name;
 
 /// The key that is to be certified.

@@ -14,6 +14,7 @@ use crate::crypto::algorithm::encode_oid;
 use crate::crypto::{CryptoError, DigestAlgorithm, DigestValue, Provider};
 use crate::error::{Error, Rule};
 use crate::limits::Limits;
+use crate::prelude::*;
 
 const PARAMETERS: Rule = Rule::new("RFC 9045 section 4.3 (P18)", "MAC parameters within the limits");
 

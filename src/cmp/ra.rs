@@ -8,8 +8,8 @@
 //!   device <- refuse()                                                      the RA says no, or the CA is away
 //! ```
 
-use std::fmt;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::fmt;
 
 use zeroize::Zeroizing;
 
@@ -31,6 +31,7 @@ use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
 use crate::error::Error;
 use crate::limits::{Limits, MAX_REQUEST_MAC_ITERATIONS};
+use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::{TrustAnchors, same_name};
 
@@ -209,7 +210,7 @@ impl RegistrationAuthority {
             None => {
                 let header = PkiHeader { sender: Some(self.certificate().subject().to_vec()), ..header };
                 let body = encode_body(BodyType::ERROR, &content);
-                Ok(message::assemble(&header.to_der(), &body, None, std::iter::empty()))
+                Ok(message::assemble(&header.to_der(), &body, None, core::iter::empty()))
             }
         }
     }
@@ -361,7 +362,7 @@ impl RegistrationAuthority {
             .sign(algorithm, &sequence(&[&header, &body_der]))
             .map_err(|e| Error::new(Code::Signer, format!("protection of {body}: {e}")))?;
         let own: Vec<&Certificate> =
-            std::iter::once(certificate).chain(chain.iter().filter(|c| !c.is_self_issued())).collect();
+            core::iter::once(certificate).chain(chain.iter().filter(|c| !c.is_self_issued())).collect();
         let others = brought.iter().filter(|c| !own.contains(c));
         Ok(message::assemble(&header, &body_der, Some(&protection), own.iter().copied().chain(others)))
     }

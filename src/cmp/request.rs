@@ -3,7 +3,7 @@
 mod certificate;
 mod revocation;
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 pub use certificate::{CertificateRequest, RequestKind};
 pub use revocation::RevocationRequest;
@@ -16,6 +16,7 @@ use crate::asn1::cmp::BodyType;
 use crate::codes::Code;
 use crate::crypto::PrivateKey;
 use crate::error::Error;
+use crate::prelude::*;
 
 /// What an operation asks for.
 #[derive(Clone, Debug)]
@@ -63,7 +64,7 @@ impl Request {
     /// What is to be revoked, one certificate or several; empty if nothing is.
     pub fn revocations(&self) -> &[RevocationRequest] {
         match self {
-            Request::Revocation(request) => std::slice::from_ref(request),
+            Request::Revocation(request) => core::slice::from_ref(request),
             Request::Revocations(requests) => requests,
             Request::Certificate(_) | Request::Information(_) => &[],
         }

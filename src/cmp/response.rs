@@ -19,6 +19,7 @@ use crate::crypto::keys::same_public_key;
 use crate::crypto::{CryptoError, KeyKind, SignatureAlgorithm};
 use crate::error::{Error, Refused, Rule};
 use crate::limits::MIN_RSA_BITS;
+use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::names::name_hash;
 use crate::validation::{RevocationMode, TrustAnchors, same_name};

@@ -10,6 +10,7 @@ use crate::asn1::name;
 use crate::asn1::x509::serial_text;
 use crate::codes::Code;
 use crate::error::Error;
+use crate::prelude::*;
 
 /// The server has revoked.
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ pub(super) fn check_answer(
         Error::new(Code::Protocol, format!("{} statuses in the answer to one request for revocation", all.len()))
     })?;
     let status = is_revoked(context, status)?;
-    check_certificates(std::slice::from_ref(request), &content.certificates)?;
+    check_certificates(core::slice::from_ref(request), &content.certificates)?;
     Ok(Revoked { status, crls: content.crls })
 }
 
@@ -93,7 +94,7 @@ fn is_revoked(context: &Context, status: PkiStatusInfo) -> Result<PkiStatusInfo,
 /// appendix F); in another order nothing says which status is about which certificate.
 fn check_certificates(requests: &[RevocationRequest], told: &[CertId]) -> Result<(), Error> {
     let is_about = |request: &RevocationRequest, one: &CertId| request.is_about(one.issuer.as_deref(), &one.serial);
-    for one in told.iter().filter(|one| !requests.iter().any(|request| is_about(request, one))) {
+    if let Some(one) = told.iter().find(|one| !requests.iter().any(|request| is_about(request, one))) {
         let asked: Vec<String> = requests.iter().map(|request| serial_text(&request.serial)).collect();
         let words = format!(
             "revocation of serial {} was asked for, the server speaks of serial {} of {}",

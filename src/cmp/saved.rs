@@ -13,6 +13,7 @@ use crate::asn1::der::{Cursor, element, encode, sequence};
 use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// Whose a saved operation is: who protected its request.
@@ -81,8 +82,8 @@ impl SavedCredential {
     }
 }
 
-impl std::fmt::Display for SavedCredential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Display for SavedCredential {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             SavedCredential::Certificate(digest) => {
                 write!(f, "the certificate with SHA-256 ")?;

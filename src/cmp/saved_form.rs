@@ -7,6 +7,7 @@ use crate::asn1::cmp::BodyType;
 use crate::asn1::der::{Cursor, element, encode};
 use crate::codes::Code;
 use crate::error::Error;
+use crate::prelude::*;
 
 /// Changes whenever the saved form does. Others are refused by their number: 3 and older do not say whose they are.
 pub(super) const VERSION: i64 = 4;

@@ -1,10 +1,11 @@
 //! A key that signs, wherever it is.
 
-use std::fmt;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::fmt;
 
 use crate::crypto::{KeyKind, PrivateKey, SignatureAlgorithm};
 use crate::error::Error;
+use crate::prelude::*;
 
 /// A key that signs: here and now, or by a step of the caller (an HSM, a TPM, a remote signer).
 #[derive(Clone)]

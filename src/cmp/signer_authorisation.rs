@@ -6,6 +6,7 @@ use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::{Certificate, read_oid};
 use crate::crypto::KeyKind;
 use crate::error::Error;
+use crate::prelude::*;
 use crate::validation::same_name;
 
 /// Who, of those with a path to the CMP anchors, may sign answers. What is said here adds up: who is to sign must be all of

@@ -5,7 +5,7 @@
 //! again, and they are checked to be the same. It is versioned and carries a digest, so that a torn or altered file is
 //! told from a good one; whoever can write the file can still make a new one, so keep it where the keys are.
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 use ::der::{Decode, Tag};
 
@@ -35,6 +35,7 @@ use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
 use crate::crypto::{DigestAlgorithm, KeyKind, SignatureAlgorithm};
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// Numbers of requests, after 0 to 2 for ir, cr and kur.
@@ -497,7 +498,7 @@ fn read_possession(content: &[u8]) -> Result<(Possession, Option<RequestedKey>),
         3 if fields.is_empty() => (Possession::None, Some(RequestedKey::Central(None))),
         3 => {
             let name = read_octets(&mut fields)?;
-            let kind = std::str::from_utf8(&name).ok().and_then(KeyKind::from_name);
+            let kind = core::str::from_utf8(&name).ok().and_then(KeyKind::from_name);
             (Possession::None, Some(RequestedKey::Central(kind)))
         }
         other => {

@@ -7,6 +7,7 @@ use super::transaction::Unprotected;
 use crate::asn1::cmp::BodyType;
 use crate::crypto::SignatureAlgorithm;
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// What the message under way is, and what will be done with its answer.

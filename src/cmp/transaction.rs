@@ -13,6 +13,7 @@ use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::same_name;
 
@@ -143,7 +144,7 @@ impl Transaction {
             Credential::Mac { reference, .. } => {
                 // RFC 9483 section 3.1: commonName = reference value, the same bytes in senderKID. A reference value is
                 // octets: where they are no text, senderKID alone carries them.
-                let name = match std::str::from_utf8(reference) {
+                let name = match core::str::from_utf8(reference) {
                     Ok(text) if !context.tolerance.null_mac_sender && !text.chars().any(char::is_control) => {
                         Name::common_name(text)
                     }

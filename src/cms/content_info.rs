@@ -5,6 +5,7 @@ use ::der::Tag;
 use crate::asn1::der::{Asn1Error, Cursor, Tlv, element, sequence};
 use crate::asn1::fields::read_oid;
 use crate::asn1::oid::Oid;
+use crate::prelude::*;
 
 /// Splits a ContentInfo (RFC 5652 section 3) into type and content; the content is a SEQUENCE for all types we know.
 pub(super) fn read_content_info(input: &[u8]) -> Result<(Oid, Tlv<'_>), Asn1Error> {

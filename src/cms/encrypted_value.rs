@@ -12,6 +12,7 @@ use crate::asn1::encrypted_key::EncryptedValue;
 use crate::asn1::oid;
 use crate::asn1::pkcs8::absent_or_null;
 use crate::crypto::{CipherAlgorithm, CryptoError, PrivateKey, Provider, RsaEncryption};
+use crate::prelude::*;
 
 /// The decrypted content. Fields that are needed and missing are told by name; everything that depends on what was
 /// encrypted is [`CryptoError::Decrypt`].

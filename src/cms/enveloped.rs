@@ -1,6 +1,6 @@
 //! EnvelopedData (RFC 5652 section 6) with AES-CBC and AuthEnvelopedData (RFC 5083, RFC 5084) with AES-GCM.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use ::der::Tag;
 use zeroize::Zeroizing;
@@ -15,6 +15,7 @@ use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::algorithm_identifier;
 use crate::crypto::{CipherAlgorithm, CryptoError, Provider};
 use crate::limits;
+use crate::prelude::*;
 
 /// How content is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

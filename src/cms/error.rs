@@ -1,10 +1,11 @@
 //! Why enveloped or signed data is not what it should be.
 
-use std::fmt;
+use core::fmt;
 
 use crate::asn1::Asn1Error;
 use crate::codes::Code;
 use crate::crypto::CryptoError;
+use crate::prelude::*;
 
 /// Why enveloped data could not be opened or sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl fmt::Display for CmsError {
     }
 }
 
-impl std::error::Error for CmsError {}
+impl core::error::Error for CmsError {}
 
 impl From<Asn1Error> for CmsError {
     fn from(error: Asn1Error) -> Self {

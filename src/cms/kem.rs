@@ -12,6 +12,7 @@ use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::algorithm_identifier;
 use crate::asn1::x509::read_oid;
 use crate::crypto::{CryptoError, DigestAlgorithm, KeyKind, PrivateKey, Provider};
+use crate::prelude::*;
 
 /// RFC 9629 section 3; the key derivation of RFC 9936 section 2.2.1: HKDF with SHA-256.
 pub(super) fn seal_by_encapsulation(

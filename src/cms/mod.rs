@@ -4,6 +4,8 @@
 //! DER only, but for PKCS#12 and for files of certificates. What is signed or encrypted and streams in BER is refused by the
 //! reader.
 
+use crate::prelude::*;
+
 mod content_info;
 mod encrypted_value;
 pub mod enveloped;

@@ -14,6 +14,7 @@ use crate::asn1::x509::{Certificate, bit_string};
 use crate::crypto::algorithm::digest_identifier;
 use crate::crypto::{CryptoError, DigestAlgorithm, KeyKind, PrivateKey, Provider, PublicKey, RsaEncryption};
 use crate::limits::Limits;
+use crate::prelude::*;
 
 /// Somebody to seal for.
 #[derive(Clone, Copy)]

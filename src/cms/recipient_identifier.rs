@@ -8,6 +8,7 @@ use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::{absent_or_null, algorithm_identifier};
 use crate::asn1::x509::Certificate;
 use crate::crypto::CryptoError;
+use crate::prelude::*;
 
 /// How a recipient's certificate is named.
 #[derive(Clone, Copy, Debug)]

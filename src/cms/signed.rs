@@ -13,6 +13,7 @@ use crate::crypto::algorithm::digest_identifier;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{CryptoError, DigestAlgorithm, PrivateKey, Provider, SignatureAlgorithm};
 use crate::limits;
+use crate::prelude::*;
 
 /// SignedData, borrowed from its DER. Nothing in it is believed before [`SignedData::verify_by`] has spoken.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 use super::content_info::{encode_content_info, read_content_info};
 use super::*;
@@ -176,8 +176,11 @@ fn files_of_certificates_are_read_in_ber_and_base64_and_certificates_keep_their_
     for input in
         [good.clone(), Base64::encode_string(&good).into_bytes(), pem::encode("PKCS7", &good).as_bytes().to_vec()]
     {
-        assert_eq!(certificates_from_pkcs7(&input).unwrap(), std::slice::from_ref(&certificate));
-        assert_eq!(crate::client::import::certificates_from_bytes(&input).unwrap(), std::slice::from_ref(&certificate));
+        assert_eq!(certificates_from_pkcs7(&input).unwrap(), core::slice::from_ref(&certificate));
+        assert_eq!(
+            crate::client::import::certificates_from_bytes(&input).unwrap(),
+            core::slice::from_ref(&certificate)
+        );
     }
     // A certificate that is BER itself would be one of our making.
     let mut fields = Cursor::new(certificate.as_der(), "").unwrap();

@@ -1,6 +1,6 @@
 //! Digests: identifiers, names, lengths.
 
-use std::fmt;
+use core::fmt;
 
 use ::der::Tag;
 
@@ -9,6 +9,7 @@ use crate::asn1::fields::read_oid;
 use crate::asn1::oid::{self, Oid};
 use crate::codes::Code;
 use crate::error::Error;
+use crate::prelude::*;
 
 /// Message digests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@
 //! nothing else here needs, the new one is a pre-release, and neither knows inherited parameters. The arithmetic is public data
 //! only, checked against OpenSSL's signatures, 128-bit integers and Fermat's theorem below.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use ::der::Tag;
 
@@ -16,6 +16,7 @@ use crate::asn1::Asn1Error;
 use crate::asn1::der::{Cursor, element, sequence};
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::read_oid;
+use crate::prelude::*;
 
 /// id-dsa (RFC 3279 section 2.3.2).
 const ID_DSA: Oid = Oid::new_unwrap("1.2.840.10040.4.1");
@@ -330,7 +331,7 @@ mod tests {
     const MESSAGE: &[u8] = b"an old CA signs";
 
     fn bytes(hex: &str) -> Vec<u8> {
-        hex.as_bytes().chunks(2).map(|p| u8::from_str_radix(std::str::from_utf8(p).unwrap(), 16).unwrap()).collect()
+        hex.as_bytes().chunks(2).map(|p| u8::from_str_radix(core::str::from_utf8(p).unwrap(), 16).unwrap()).collect()
     }
 
     fn check(digest: DigestAlgorithm, spki: &[u8], message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {

@@ -1,9 +1,10 @@
 //! What can go wrong with cryptography.
 
-use std::fmt;
+use core::fmt;
 
 use crate::codes::Code;
 use crate::error::Error;
+use crate::prelude::*;
 
 /// What went wrong in a cryptographic operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl fmt::Display for CryptoError {
     }
 }
 
-impl std::error::Error for CryptoError {}
+impl core::error::Error for CryptoError {}
 
 impl From<CryptoError> for Error {
     fn from(error: CryptoError) -> Self {

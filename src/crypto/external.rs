@@ -1,11 +1,12 @@
 //! Keys that live elsewhere: an HSM, a TPM, a secure element, reached through the caller's closure.
 
-use std::fmt;
+use core::fmt;
 
 use zeroize::Zeroizing;
 
 use super::{CryptoError, KeyKind, PrivateKey, PublicKey, RsaEncryption, SignatureAlgorithm, default_provider};
 use crate::asn1::der::element;
+use crate::prelude::*;
 
 type Sign = dyn Fn(&SignatureAlgorithm, &[u8]) -> Result<Vec<u8>, CryptoError> + Send + Sync;
 type Decrypt = dyn Fn(RsaEncryption, &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> + Send + Sync;

@@ -1,6 +1,6 @@
 //! Kinds of keys: identifiers, names, what they can do.
 
-use std::fmt;
+use core::fmt;
 
 use ::der::Tag;
 
@@ -9,6 +9,7 @@ use crate::asn1::der::{Asn1Error, Cursor};
 use crate::asn1::fields::read_oid;
 use crate::asn1::oid;
 use crate::error::Error;
+use crate::prelude::*;
 
 /// Types and sizes of key pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! Private keys from files: every usual form in, encrypted PKCS#8 out; which key belongs to which certificate.
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 use ::der::Tag;
 use zeroize::Zeroizing;
@@ -20,6 +20,7 @@ use crate::asn1::pkcs8::{
 };
 use crate::asn1::x509::Certificate;
 use crate::limits;
+use crate::prelude::*;
 
 /// Reads a private key: PEM or DER; PKCS#8 version 1 and 2, encrypted PKCS#8 (PBES2 with PBKDF2 or scrypt and AES-CBC),
 /// PKCS#1 RSAPrivateKey, SEC 1 ECPrivateKey.
@@ -239,7 +240,8 @@ fn decrypt_outdated(
     let (Some(parameters), true) = (info.parameters, oid::PBE_SHA1_OUTDATED.contains(&info.algorithm)) else {
         return Err(outdated(info.algorithm));
     };
-    let password = std::str::from_utf8(password.ok_or(CryptoError::NoSecret)?).map_err(|_| CryptoError::WrongSecret)?;
+    let password =
+        core::str::from_utf8(password.ok_or(CryptoError::NoSecret)?).map_err(|_| CryptoError::WrongSecret)?;
     let spend = |iterations: u32| match iterations > limits::MAX_KEY_FILE_ITERATIONS {
         true => Err(CryptoError::Unsupported(format!("a key file of {iterations} iterations"))),
         false => Ok(()),

@@ -8,6 +8,7 @@ use rc2::Rc2;
 use zeroize::Zeroizing;
 
 use super::CryptoError;
+use crate::prelude::*;
 
 /// A cipher that is only ever undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

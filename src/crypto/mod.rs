@@ -30,7 +30,7 @@ mod signature_algorithm;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 pub use algorithm::{DigestAlgorithm, KeyKind, SignatureAlgorithm};
 pub use error::CryptoError;

@@ -5,6 +5,7 @@ use rsa::{Oaep, RsaPrivateKey};
 use zeroize::Zeroizing;
 
 use super::{CryptoError, DigestAlgorithm};
+use crate::prelude::*;
 
 /// Undoes it; every failure looks alike.
 pub(super) fn decrypt(

@@ -4,6 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::{CryptoError, DigestAlgorithm, Provider};
+use crate::prelude::*;
 
 /// What derived bytes are for (appendix B.3).
 #[derive(Clone, Copy)]

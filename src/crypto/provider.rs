@@ -1,12 +1,13 @@
 //! What a provider of cryptography does, and what a private key does, wherever it lives.
 
-use std::fmt;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::fmt;
 
 use zeroize::Zeroizing;
 
 use super::algorithm::{DigestAlgorithm, KeyKind, SignatureAlgorithm};
 use super::error::CryptoError;
+use crate::prelude::*;
 
 /// A digest value: up to 64 bytes, no allocation.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,7 +25,7 @@ impl DigestValue {
     }
 }
 
-impl std::ops::Deref for DigestValue {
+impl core::ops::Deref for DigestValue {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]

@@ -8,6 +8,7 @@ use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::{absent_or_null, algorithm_identifier};
 use crate::asn1::x509::{bit_string, read_oid};
 use crate::limits;
+use crate::prelude::*;
 
 /// A public key, borrowed from its SubjectPublicKeyInfo.
 #[derive(Clone, Copy)]

@@ -1,7 +1,7 @@
 //! What RSASSA-PSS needs beyond an RSA key: keys whose identifier binds them to it (RFC 4055 section 1.2), and signatures
 //! whose mask is made with another digest than the message's (RFC 4055 section 2.2 recommends one digest, no more).
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -10,6 +10,7 @@ use super::{CryptoError, DigestAlgorithm, KeyKind, PrivateKey, SignatureAlgorith
 use crate::asn1::der::{element, sequence};
 use crate::asn1::oid;
 use crate::asn1::pkcs8::{PrivateKeyInfo, encode_private_key_info};
+use crate::prelude::*;
 
 /// A private key under the identifier it came with: written, certified and used as that says.
 #[derive(Debug)]

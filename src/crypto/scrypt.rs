@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use super::{CryptoError, DigestAlgorithm, Provider};
 use crate::limits;
+use crate::prelude::*;
 
 /// Fills `out`. Costs above `limits` and parameters outside RFC 7914 section 6 are refused.
 pub(super) fn scrypt(
@@ -62,7 +63,7 @@ fn block_mix(x: &mut Vec<u32>, y: &mut Vec<u32>) {
         let place = (i / 2 + (i % 2) * (count / 2)) * 16;
         y[place..place + 16].copy_from_slice(&state);
     }
-    std::mem::swap(x, y);
+    core::mem::swap(x, y);
 }
 
 /// Salsa20/8 core (RFC 7914 section 3).

@@ -1,6 +1,6 @@
 //! Signature algorithms: identifiers, parameters, names, and with which keys they go.
 
-use std::fmt;
+use core::fmt;
 
 use ::der::Tag;
 
@@ -10,6 +10,7 @@ use crate::asn1::der::{Asn1Error, Cursor, element, sequence};
 use crate::asn1::fields::read_oid;
 use crate::asn1::oid::{self, Oid};
 use crate::error::Error;
+use crate::prelude::*;
 
 /// Signature algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

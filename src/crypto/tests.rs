@@ -180,7 +180,7 @@ fn every_provider_derives_and_encrypts_the_same() {
 
 #[test]
 fn keys_wrap_as_rfc_3394_shows() {
-    let bytes = |range: std::ops::RangeInclusive<u8>| range.collect::<Vec<u8>>();
+    let bytes = |range: core::ops::RangeInclusive<u8>| range.collect::<Vec<u8>>();
     let key: Vec<u8> = (0u8..16).map(|i| i * 0x11).collect();
     for p in providers() {
         let shown = |kek_len: u8| crate::words::hex(&p.wrap_key(&bytes(0..=kek_len - 1), &key).unwrap());

@@ -10,6 +10,7 @@ use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::{CryptoError, DigestAlgorithm, KeyKind, Provider, SignatureAlgorithm, dsa};
+use crate::prelude::*;
 
 /// What takes a weak algorithm or key, for those who have the switch: validators of peers.
 pub(super) const WEAK_SWITCH: &str = "; allow_weak takes it (peers.allow-weak in settings)";

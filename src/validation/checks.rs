@@ -5,6 +5,7 @@ use super::revocation_policy::RevocationPolicy;
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
 use crate::limits::PathBudget;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// Everything a validation is asked to check. [`Checks::at`] gives RFC 5280 section 6.1 with nothing asked beyond it.

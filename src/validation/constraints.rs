@@ -1,6 +1,6 @@
 //! Name constraints (RFC 5280 section 4.2.1.10).
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use ::der::Tag;
 
@@ -10,6 +10,7 @@ use crate::asn1::der::{Cursor, Tlv, context};
 use crate::asn1::general_name::{GeneralName, GeneralNames};
 use crate::asn1::oid;
 use crate::asn1::x509::read_oid;
+use crate::prelude::*;
 
 const WHAT: &str = "NameConstraints";
 /// The form of dNSName.
@@ -65,7 +66,7 @@ fn smtp_utf8_mailbox<'a>(name: &GeneralName<'a>) -> Option<&'a [u8]> {
         Ok(mailbox)
     };
     let mailbox = read().unwrap_or_default();
-    Some(if std::str::from_utf8(mailbox).is_ok() { mailbox } else { &[] })
+    Some(if core::str::from_utf8(mailbox).is_ok() { mailbox } else { &[] })
 }
 
 /// Why names do not satisfy constraints.

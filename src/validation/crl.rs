@@ -1,7 +1,6 @@
 //! A revocation list ready for questions: is this serial number on it, is its signature by this key.
 
-use std::fmt;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use core::fmt;
 
 use super::crl_index::{self, CrlIndex};
 use super::signed::{Entitled, SignatureMemory};
@@ -13,6 +12,8 @@ use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
 use crate::asn1::{Asn1Error, pem, pkcs7};
 use crate::crypto::{CryptoError, DigestValue, Provider, SignatureAlgorithm, dsa};
+use crate::prelude::*;
+use crate::sync::Once;
 use crate::time::Time;
 
 /// A revocation list: parsed, not believed. Share it by `Arc`: the index and the verified signature are kept inside, so
@@ -22,7 +23,7 @@ pub struct Crl {
     tail: CrlTail,
     signature: Box<[u8]>,
     body: Body,
-    signatures: Mutex<SignatureMemory>,
+    signatures: SignatureMemory,
     entitled: Entitled,
     /// Why the list clears nobody; whom it lists is revoked all the same.
     defect: Option<Asn1Error>,
@@ -30,7 +31,7 @@ pub struct Crl {
 
 enum Body {
     /// All of it, in place.
-    Whole { list: Box<CertificateList>, index: OnceLock<Option<CrlIndex>> },
+    Whole { list: Box<CertificateList>, index: Once<Option<CrlIndex>> },
     /// What one pass over a list that was never held in memory found out about some serial numbers.
     Extract(Extract),
 }
@@ -90,7 +91,7 @@ fn check_kind(der: &[u8]) -> Result<(), Asn1Error> {
 impl Crl {
     /// From DER; see [`CertificateList::from_der`] for what is refused.
     pub fn from_der(der: Vec<u8>) -> Result<Self, Asn1Error> {
-        Self::from_bytes(std::sync::Arc::new(der))
+        Self::from_bytes(alloc::sync::Arc::new(der))
     }
 
     /// From bytes that someone else owns, such as a mapped file: only the index is on the heap.
@@ -101,8 +102,8 @@ impl Crl {
             head: list.head().clone(),
             tail: list.tail().clone(),
             signature: list.signature().into(),
-            body: Body::Whole { list: Box::new(list), index: OnceLock::new() },
-            signatures: Mutex::default(),
+            body: Body::Whole { list: Box::new(list), index: Once::new() },
+            signatures: SignatureMemory::default(),
             entitled: Entitled::default(),
         })
     }
@@ -115,7 +116,7 @@ impl Crl {
         if let Body::Whole { list, index: slot } = &mut crl.body {
             let kept = CrlIndex::from_bytes(list, index)
                 .ok_or_else(|| Asn1Error::invalid("index of a CRL", "damaged, or the index of another list"))?;
-            *slot = OnceLock::from(Some(kept));
+            *slot = Once::of(Some(kept));
         }
         Ok(crl)
     }
@@ -187,8 +188,8 @@ impl Crl {
         let der = kind::document(Kind::Crl, "X509 CRL", (*bytes).as_ref())?;
         check_kind(&der)?;
         let read = match &der {
-            std::borrow::Cow::Owned(der) => Self::from_der(der.clone()),
-            std::borrow::Cow::Borrowed(_) => Self::from_bytes(bytes.clone()),
+            alloc::borrow::Cow::Owned(der) => Self::from_der(der.clone()),
+            alloc::borrow::Cow::Borrowed(_) => Self::from_bytes(bytes.clone()),
         };
         read.map_err(|error| explained(error, Kind::Crl, &der))
     }
@@ -202,7 +203,7 @@ impl Crl {
     ) -> Self {
         let (body, entitled) = (Body::Extract(extract), Entitled::default());
         let defect = head.defect.clone().or_else(|| tail.defect.clone()).or(defect);
-        Crl { head, tail, signature, body, signatures: Mutex::default(), entitled, defect }
+        Crl { head, tail, signature, body, signatures: SignatureMemory::default(), entitled, defect }
     }
 
     /// The issuer's Name, DER.
@@ -296,8 +297,7 @@ impl Crl {
     /// Checks the signature by the key in a SubjectPublicKeyInfo (DER), over the bytes that came. The answer is kept:
     /// the same question costs nothing the second time.
     pub(crate) fn verify(&self, provider: &dyn Provider, spki: &[u8], allow_weak: bool) -> Result<(), CryptoError> {
-        let mut memory = self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.recall_or(spki, allow_weak, || {
+        self.signatures.recall_or(spki, allow_weak, || {
             let inside = self.verify_by(&self.head.signature_algorithm, provider, spki, allow_weak);
             match (inside, self.outer_algorithm()) {
                 // Which of the two was meant, the signature tells; the list clears nobody.
@@ -340,7 +340,7 @@ impl Crl {
 
     /// Whether the signature was checked by this key before: asking again costs nothing.
     pub(super) fn knows_signature_by(&self, spki: &[u8], allow_weak: bool) -> bool {
-        self.signatures.lock().unwrap_or_else(PoisonError::into_inner).knows(spki, allow_weak)
+        self.signatures.knows(spki, allow_weak)
     }
 
     /// Whether this list is of the series of another and older: the same issuer and scope, by the same key where both
@@ -379,22 +379,14 @@ impl Crl {
     }
 
     fn has_signer_of(&self, other: &Crl) -> bool {
-        let keys = |crl: &Crl| -> Vec<Box<[u8]>> {
-            let memory = crl.signatures.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.signers().map(Into::into).collect()
-        };
-        let (ours, theirs) = (keys(self), keys(other));
+        let (ours, theirs) = (self.signatures.signers(), other.signatures.signers());
         // Verified keys alone: an identifier is anybody's to write. Without them it is another signer's.
         ours.iter().any(|key| theirs.contains(key))
     }
 
     /// Finds out whether who has signed another list has signed this one, so that the two can be compared.
     pub(crate) fn try_signers_of(&self, other: &Crl, provider: &dyn Provider) {
-        let keys: Vec<Box<[u8]>> = {
-            let memory = other.signatures.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.signers().map(Into::into).collect()
-        };
-        for key in keys {
+        for key in other.signatures.signers() {
             // What does not fit is remembered as not fitting.
             let _ = self.verify(provider, &key, true);
         }

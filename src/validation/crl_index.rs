@@ -2,6 +2,7 @@
 
 use crate::asn1::crl::{Bytes, CertificateList, CrlEntry, serial_of, shortest_integer};
 use crate::limits;
+use crate::prelude::*;
 
 /// Below this many entries a walk costs less than an index is worth.
 const WALK_BELOW: u32 = 48;

@@ -1,11 +1,12 @@
 //! Memory of the highest CRL number seen, so that an old list cannot be played back to a device that has seen a newer
 //! one (RFC 5280 section 5.2.3: numbers only rise for a given issuer and scope).
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use alloc::collections::BTreeMap;
 
 use crate::asn1::Asn1Error;
 use crate::asn1::crl::CrlNumber;
+use crate::prelude::*;
+use crate::sync::Lock;
 use crate::time::Time;
 
 /// Which series of numbers: a digest over trust anchor, CRL issuer, scope, and whether it is a delta CRL.
@@ -36,7 +37,7 @@ pub enum Noted {
 }
 
 /// Remembers the highest CRL number of each series. Implementations that keep it across restarts live in device memory.
-pub trait CrlNumbers: Send + Sync + std::fmt::Debug {
+pub trait CrlNumbers: Send + Sync + core::fmt::Debug {
     /// Compares the number of a list that was verified with the highest of its series, and remembers it if it is higher.
     /// What is remembered is never lowered, and makes room only once it has ended.
     fn note(&self, list: &NumberedList<'_>) -> Noted;
@@ -54,7 +55,7 @@ pub(crate) fn no_room(series: usize) -> Noted {
 /// CRL numbers in memory, with a form to write down and read back.
 #[derive(Debug, Default)]
 pub struct CrlNumberTable {
-    numbers: Mutex<BTreeMap<CrlSeries, Seen>>,
+    numbers: Lock<BTreeMap<CrlSeries, Seen>>,
 }
 
 /// The highest number of a series, and when its last signer ends.
@@ -101,45 +102,49 @@ impl CrlNumberTable {
         if !rest.is_empty() {
             return Err(damaged());
         }
-        Ok(CrlNumberTable { numbers: Mutex::new(numbers) })
+        Ok(CrlNumberTable { numbers: Lock::new(numbers) })
     }
 
     /// All numbers, to be kept where nobody can change or replace them: who can, can play back old lists.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = MAGIC.to_vec();
-        for (series, seen) in numbers.iter() {
-            bytes.extend_from_slice(series);
-            bytes.extend_from_slice(&seen.end.unix().to_be_bytes());
-            bytes.push(seen.number.as_be_bytes().len() as u8);
-            bytes.extend_from_slice(seen.number.as_be_bytes());
-        }
+        self.numbers.with(|numbers| {
+            for (series, seen) in numbers.iter() {
+                bytes.extend_from_slice(series);
+                bytes.extend_from_slice(&seen.end.unix().to_be_bytes());
+                bytes.push(seen.number.as_be_bytes().len() as u8);
+                bytes.extend_from_slice(seen.number.as_be_bytes());
+            }
+        });
         bytes
     }
 }
 
 impl CrlNumbers for CrlNumberTable {
     fn note(&self, list: &NumberedList<'_>) -> Noted {
-        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(seen) = numbers.get_mut(list.series) {
-            return match list.number {
-                Some(number) if *number >= seen.number => {
-                    *seen = Seen { number: number.clone(), end: list.end.max(seen.end) };
-                    Noted::Newest
-                }
-                _ => Noted::Older(seen.number.clone()),
-            };
-        }
-        let Some(number) = list.number else { return Noted::Newest };
-        if let (true, Some(now)) = (numbers.len() >= MAX_SERIES, list.now) {
-            numbers.retain(|_, seen| seen.end >= now);
-        }
-        if numbers.len() >= MAX_SERIES {
-            return no_room(MAX_SERIES);
-        }
-        numbers.insert(*list.series, Seen { number: number.clone(), end: list.end });
-        Noted::Newest
+        self.numbers.with(|numbers| note_in(numbers, list))
     }
+}
+
+fn note_in(numbers: &mut BTreeMap<CrlSeries, Seen>, list: &NumberedList<'_>) -> Noted {
+    if let Some(seen) = numbers.get_mut(list.series) {
+        return match list.number {
+            Some(number) if *number >= seen.number => {
+                *seen = Seen { number: number.clone(), end: list.end.max(seen.end) };
+                Noted::Newest
+            }
+            _ => Noted::Older(seen.number.clone()),
+        };
+    }
+    let Some(number) = list.number else { return Noted::Newest };
+    if let (true, Some(now)) = (numbers.len() >= MAX_SERIES, list.now) {
+        numbers.retain(|_, seen| seen.end >= now);
+    }
+    if numbers.len() >= MAX_SERIES {
+        return no_room(MAX_SERIES);
+    }
+    numbers.insert(*list.series, Seen { number: number.clone(), end: list.end });
+    Noted::Newest
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::asn1::distribution_point::{DistributionPoint, DistributionPointName, 
 use crate::asn1::general_name::{GeneralName, general_names};
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
+use crate::prelude::*;
 
 /// Where lists about one certificate may come from: its distribution points, then its issuer.
 pub(super) struct Points<'a> {

@@ -1,6 +1,6 @@
 //! A certificate's status by CRLs: RFC 5280 section 6.3.3.
 
-use std::collections::HashMap;
+use alloc::collections::BTreeMap;
 
 use super::checks::{KeyUsage, Profile};
 use super::crl::{Crl, Found, FoundEntry};
@@ -17,6 +17,7 @@ use crate::asn1::distribution_point::ReasonSet;
 use crate::asn1::name::display;
 use crate::asn1::x509::Certificate;
 use crate::crypto::{DigestAlgorithm, dsa};
+use crate::prelude::*;
 use crate::time::Time;
 
 /// What one list, with its delta, says about a certificate.
@@ -118,14 +119,14 @@ impl StatusSearch<'_> {
     /// The lists at hand; one that is there twice is one, and costs its signature once.
     fn lists(&self) -> &[&Crl] {
         self.lists.get_or_init(|| {
-            let mut by_signature: HashMap<&[u8], Vec<&Crl>> = HashMap::new();
+            let mut by_signature: BTreeMap<&[u8], Vec<&Crl>> = BTreeMap::new();
             let mut lists = Vec::new();
             for crl in self.sources.crls.iter().map(|crl| &**crl) {
                 let known = by_signature.entry(crl.signature()).or_default();
                 // The signature finds it, the bytes decide: anybody can put it under another list.
                 if !known
                     .iter()
-                    .any(|known| std::ptr::eq(*known, crl) || (crl.der().is_some() && known.der() == crl.der()))
+                    .any(|known| core::ptr::eq(*known, crl) || (crl.der().is_some() && known.der() == crl.der()))
                 {
                     known.push(crl);
                     lists.push(crl);

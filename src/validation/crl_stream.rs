@@ -1,7 +1,7 @@
 //! A revocation list in one pass, for a device that cannot hold it: chunks go in, what remains is the answer about a
 //! few serial numbers and the digest that the signature is checked with.
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 use super::crl::{Crl, Extract, FoundEntry};
 use crate::asn1::Asn1Error;
@@ -14,6 +14,7 @@ use crate::codes::Code;
 use crate::crypto::{DigestStream, Provider, SignatureAlgorithm};
 use crate::error::Error;
 use crate::limits;
+use crate::prelude::*;
 
 /// Bytes taken from a chunk at a time, however big the chunk is.
 const PIECE_BYTES: usize = 8 * 1024;

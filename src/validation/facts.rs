@@ -9,6 +9,7 @@ use crate::asn1::der::Cursor;
 use crate::asn1::general_name::{GeneralName, GeneralNames};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::{Certificate, RawExtension, hex, read_oid_content};
+use crate::prelude::*;
 
 /// What a certificate's extensions say; absent differs from empty.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,7 +94,7 @@ impl<'a> Facts<'a> {
     /// The purposes of extKeyUsage; `None` where there is no restriction.
     pub(super) fn purposes(&self) -> Option<impl Iterator<Item = &'a [u8]> + use<'a>> {
         let mut cursor = Cursor::sequence(self.extended_key_usage?, "ExtKeyUsageSyntax").ok()?;
-        Some(std::iter::from_fn(move || {
+        Some(core::iter::from_fn(move || {
             if cursor.is_empty() { None } else { cursor.any("a KeyPurposeId").ok().map(|oid| oid.value) }
         }))
     }

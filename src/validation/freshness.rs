@@ -3,6 +3,7 @@
 use super::checks::CheckTime;
 use super::revocation_policy::RevocationPolicy;
 use crate::limits;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// The times that status data carries.

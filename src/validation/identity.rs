@@ -1,11 +1,12 @@
 //! Whether a certificate carries the name that the caller knows its peer by (RFC 9525).
 
-use std::fmt;
-use std::net::IpAddr;
+use core::fmt;
+use core::net::IpAddr;
 
 use super::constraints::{describe, is_host, is_local_part, uri_authority};
 use crate::asn1::Asn1Error;
 use crate::asn1::general_name::{GeneralName, GeneralNames};
+use crate::prelude::*;
 
 /// A name the caller knows its peer by: RFC 9525's reference identifier. Only subjectAltName is looked at, never the
 /// common name.

@@ -5,8 +5,8 @@
 //! name and key of its issuer and its serial number; and once a budget has ended below a verdict, the verdict is a
 //! refusal, whatever was found good: what was not looked at is not the same as what was looked at and says nothing.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
+use alloc::collections::BTreeMap;
+use core::cell::{Cell, OnceCell, RefCell};
 
 use super::checks::Checks;
 use super::crl_numbers::CrlNumberTable;
@@ -16,6 +16,7 @@ use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
 use crate::asn1::x509::Certificate;
 use crate::limits;
+use crate::prelude::*;
 
 /// Kinds of status data, each with a budget of its own: what a peer staples does not use up what the device's own lists
 /// need.
@@ -35,7 +36,7 @@ pub(super) struct Knowledge {
     /// The highest number of each series of lists at hand, where the caller remembers none.
     pub(super) numbers: CrlNumberTable,
     /// Anchors, then the pool, by a hash of their subjects.
-    subjects: OnceCell<HashMap<u64, Vec<usize>>>,
+    subjects: OnceCell<BTreeMap<u64, Vec<usize>>>,
 }
 
 /// That a certificate is revoked: by its issuer's name and key, and its serial number.
@@ -127,7 +128,7 @@ impl Knowledge {
     ) -> Vec<&'c Certificate> {
         let all = |index: usize| anchors.as_slice().get(index).or_else(|| pool.get(index - anchors.len()));
         let subjects = self.subjects.get_or_init(|| {
-            let mut subjects: HashMap<u64, Vec<usize>> = HashMap::new();
+            let mut subjects: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
             for (index, certificate) in anchors.iter().chain(pool).enumerate() {
                 subjects.entry(certificate.subject_hash(name_hash)).or_default().push(index);
             }

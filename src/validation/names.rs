@@ -1,12 +1,13 @@
 //! When two distinguished names are the same name (RFC 5280 section 7.1).
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use ::der::Tag;
 
 use crate::asn1::Asn1Error;
 use crate::asn1::der::{Cursor, Tlv};
 use crate::asn1::directory_string::{self, UNIVERSAL_STRING};
+use crate::prelude::*;
 
 /// Whether two Names, DER, are the same by RFC 5280 section 7.1: attribute by attribute, strings without regard to case,
 /// to their ASN.1 type and to how much white space stands in or around them. Bytes that are no Name equal nothing but
@@ -187,7 +188,7 @@ fn decode_text<'a>(value: &Value<'a>) -> Option<Cow<'a, str>> {
 fn prepare_ascii(text: &str) -> impl Iterator<Item = u8> + '_ {
     let mut bytes = text.bytes().filter(|b| !is_dropped(char::from(*b))).peekable();
     while bytes.next_if(|b| is_space(char::from(*b))).is_some() {}
-    std::iter::from_fn(move || {
+    core::iter::from_fn(move || {
         let byte = bytes.next()?;
         if !is_space(char::from(byte)) {
             return Some(byte.to_ascii_lowercase());
@@ -215,7 +216,7 @@ fn prepare(text: &str, fuel: &mut usize) -> Option<String> {
             pending_space = !out.is_empty();
             continue;
         }
-        if std::mem::take(&mut pending_space) {
+        if core::mem::take(&mut pending_space) {
             out.push(' ');
         }
         out.push(c);

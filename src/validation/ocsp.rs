@@ -1,7 +1,6 @@
 //! OCSP: asking (RFC 6960 section 4.1, RFC 9654, RFC 5019), and answers as they came.
 
-use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use core::fmt;
 
 use base64ct::{Base64, Encoding};
 
@@ -17,6 +16,7 @@ use crate::asn1::x509::{Certificate, bit_string};
 use crate::codes::Code;
 use crate::crypto::{CryptoError, DigestAlgorithm, Provider, SignatureAlgorithm};
 use crate::error::Error;
+use crate::prelude::*;
 
 /// Octets of the nonce in requests (RFC 9654 section 2.1).
 const NONCE_LEN: usize = 32;
@@ -125,7 +125,7 @@ pub struct OcspResponse {
     message: ResponseMessage,
     /// Why it clears nobody, though what it says against anybody counts.
     pub(super) doubt: Option<&'static str>,
-    signatures: Mutex<SignatureMemory>,
+    signatures: SignatureMemory,
     pub(super) entitled: Entitled,
 }
 
@@ -135,7 +135,7 @@ impl OcspResponse {
     /// [`OcspRequest::read_response`].
     pub fn from_der(der: &[u8]) -> Result<Self, Asn1Error> {
         let message = ResponseMessage::from_der(der)?;
-        Ok(OcspResponse { message, doubt: None, signatures: Mutex::default(), entitled: Entitled::default() })
+        Ok(OcspResponse { message, doubt: None, signatures: SignatureMemory::default(), entitled: Entitled::default() })
     }
 
     /// From a file, or what a server sent: DER, base64 without armour, or PEM.
@@ -206,8 +206,7 @@ impl OcspResponse {
         spki: &[u8],
         allow_weak: bool,
     ) -> Result<(), CryptoError> {
-        let mut memory = self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.recall_or(spki, allow_weak, || {
+        self.signatures.recall_or(spki, allow_weak, || {
             let algorithm = SignatureAlgorithm::from_der(&basic.signature_algorithm)
                 .map_err(|e| CryptoError::Unsupported(e.to_string()))?;
             if algorithm.is_weak() && !allow_weak {

@@ -9,6 +9,7 @@ use crate::asn1::crl::{CrlReason, shortest_integer};
 use crate::asn1::ocsp::{BasicResponse, CertStatus, ResponderId, SingleResponse};
 use crate::asn1::x509::Certificate;
 use crate::crypto::DigestAlgorithm;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// Who signed a response and may.
@@ -170,7 +171,7 @@ impl StatusSearch<'_> {
         let issuer = above.first().ok_or("the certificate has no issuer")?;
         let mut why = "nobody at hand is the responder it names".to_owned();
         let trusted = &self.policy().trusted_responders;
-        let candidates = std::iter::once(issuer).chain(trusted).chain(&basic.certificates).chain(self.pool);
+        let candidates = core::iter::once(issuer).chain(trusted).chain(&basic.certificates).chain(self.pool);
         // The response's name is prepared once, each certificate's once in its life: both are somebody else's choice.
         let hash = match &basic.responder_id {
             ResponderId::Name(name) => name_hash(name),
@@ -187,7 +188,7 @@ impl StatusSearch<'_> {
                 Ok((note, is_trusted_by_owner)) => {
                     if !self.is_in_progress(candidate) {
                         let is_enclosed = candidate == issuer || basic.certificates.contains(candidate);
-                        response.entitled.note(if is_enclosed { &[] } else { std::slice::from_ref(candidate) });
+                        response.entitled.note(if is_enclosed { &[] } else { core::slice::from_ref(candidate) });
                     }
                     return Ok(Responder { spki: candidate.spki(), note, is_trusted_by_owner });
                 }

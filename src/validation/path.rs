@@ -3,8 +3,8 @@
 //! Candidates are found by name alone; key identifiers only order them. What can be said about a candidate by itself is
 //! checked when it is tried, what depends on the whole path when an anchor is reached, signatures then and once each.
 
-use std::borrow::Cow;
-use std::cell::OnceCell;
+use alloc::borrow::Cow;
+use core::cell::OnceCell;
 
 use super::certificate::{Objection, against_end_entity, against_issuer, against_signature, objection};
 use super::checks::{CheckTime, Checks};
@@ -23,6 +23,7 @@ use crate::asn1::name::display;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::{Provider, dsa};
+use crate::prelude::*;
 use crate::time::Time;
 
 /// Looks for a path from `leaf` to one of `anchors` over certificates of `pool`, in any order, that passes `checks`.
@@ -39,7 +40,7 @@ pub fn validate(
     checks: &Checks,
 ) -> Report {
     let pool = &*status.with_signers(pool);
-    let nodes = std::iter::once(leaf).chain(anchors.as_slice()).chain(pool).map(Node::new).collect();
+    let nodes = core::iter::once(leaf).chain(anchors.as_slice()).chain(pool).map(Node::new).collect();
     let mut search = Search {
         provider,
         anchors,
@@ -156,7 +157,7 @@ impl<'a> Search<'a> {
     }
 
     fn valid(&mut self, path: ValidPath) -> Report {
-        Report::valid(path, std::mem::take(&mut self.notes))
+        Report::valid(path, core::mem::take(&mut self.notes))
     }
 
     /// No path was found that ends the search: a contested one that all others left standing, or the certificate's own
@@ -330,7 +331,7 @@ impl<'a> Search<'a> {
             let mut hash = None;
             for other in 1..self.nodes.len() {
                 let subject = self.nodes[other].certificate.subject();
-                let cost = match std::mem::replace(&mut self.nodes[other].is_hashed, true) {
+                let cost = match core::mem::replace(&mut self.nodes[other].is_hashed, true) {
                     true => 1,
                     false => names::hash_cost(subject),
                 };
@@ -650,7 +651,7 @@ impl<'a> Search<'a> {
     }
 
     fn record_all(&mut self, path: &[usize], mut findings: Vec<Finding>) {
-        findings.sort_by_key(|f| (!f.fatal, std::cmp::Reverse(rank(f.code))));
+        findings.sort_by_key(|f| (!f.fatal, core::cmp::Reverse(rank(f.code))));
         if let Some(first) = findings.first().filter(|first| self.is_more_telling(first.code)) {
             self.about = first.certificate_index.and_then(|index| path.get(index).copied()).unwrap_or_default();
             self.worst = Some(findings);

@@ -33,8 +33,8 @@
 //! }
 //! ```
 
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use alloc::sync::Arc;
+use core::fmt;
 
 use zeroize::Zeroizing;
 
@@ -51,6 +51,8 @@ use crate::cms::{self, ContentEncryption, Recipient};
 use crate::codes::Code;
 use crate::crypto::{PrivateKey, Provider, SignatureAlgorithm};
 use crate::error::Error;
+use crate::prelude::*;
+use crate::sync::Lock;
 use crate::time::Time;
 
 /// What a peer's certificate must be for.
@@ -111,7 +113,7 @@ pub struct PeerKey {
     /// Certificates of the path below the anchor.
     path: Vec<Certificate>,
     watch: Option<Arc<dyn StatusWatch>>,
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Clone)]
@@ -180,7 +182,7 @@ impl PeerKey {
             path: path.chain()[..path.chain().len() - 1].to_vec(),
             watch: None,
             checks,
-            state: Mutex::new(state),
+            state: Lock::new(state),
         };
         Ok((report, Some(key)))
     }
@@ -190,7 +192,7 @@ impl PeerKey {
     #[must_use]
     pub fn watching(mut self, watch: Arc<dyn StatusWatch>, since: u64) -> Self {
         self.watch = Some(watch);
-        self.state().mark = since;
+        self.state.with(|state| state.mark = since);
         self
     }
 
@@ -202,24 +204,26 @@ impl PeerKey {
     pub fn recheck(&self, status: &StatusSources, now: Time) -> Result<Report, Error> {
         let now = self.advance(now);
         let report = self.judge(status, now);
-        let mut state = self.state();
-        match (report.path(), report.error()) {
-            (Some(path), _) if state.refused.is_none() => {
-                state.suspended = None;
-                match self.checks.revocation.mode {
-                    // Status data that was not asked for when the handle was opened bounds nothing now.
-                    RevocationMode::Off => state.until = expiry(path.not_after(), None, self.use_until),
-                    _ => state.renew(path, expiry(path.not_after(), path.status_until(), self.use_until)),
+        let refused = self.state.with(|state| {
+            match (report.path(), report.error()) {
+                (Some(path), _) if state.refused.is_none() => {
+                    state.suspended = None;
+                    match self.checks.revocation.mode {
+                        // Status data that was not asked for when the handle was opened bounds nothing now.
+                        RevocationMode::Off => state.until = expiry(path.not_after(), None, self.use_until),
+                        _ => state.renew(path, expiry(path.not_after(), path.status_until(), self.use_until)),
+                    }
                 }
+                (None, Some(error)) if error.code() == Code::Budget => state.suspended = Some(error),
+                (None, Some(error)) if !matches!(error.code(), Code::RevocationUnknown | Code::CrlRollback) => {
+                    state.refused.get_or_insert(error);
+                }
+                _ => {}
             }
-            (None, Some(error)) if error.code() == Code::Budget => state.suspended = Some(error),
-            (None, Some(error)) if !matches!(error.code(), Code::RevocationUnknown | Code::CrlRollback) => {
-                state.refused.get_or_insert(error);
-            }
-            _ => {}
-        }
-        match &state.refused {
-            Some(error) => Err(error.clone()),
+            state.refused.clone()
+        });
+        match refused {
+            Some(error) => Err(error),
             None => Ok(report),
         }
     }
@@ -231,7 +235,7 @@ impl PeerKey {
 
     /// Last second at which the key can be used.
     pub fn expires(&self) -> Time {
-        self.state().until
+        self.state.with(|state| state.until)
     }
 
     /// The key as SubjectPublicKeyInfo, DER.
@@ -280,20 +284,16 @@ impl PeerKey {
     /// Lets a use through or says why not.
     fn admit(&self, now: Time) -> Result<(), Error> {
         let now = self.advance(now);
-        let state = self.state();
-        if let Some(error) = &state.refused {
-            return Err(error.clone());
+        let (refused, until) = self.state.with(|state| (state.refused.clone(), state.until));
+        if let Some(error) = refused {
+            return Err(error);
         }
-        if now > state.until {
-            return Err(Error::new(
-                Code::Stale,
-                format!("the verdict was good until {}, now it is {now}", state.until),
-            ));
+        if now > until {
+            return Err(Error::new(Code::Stale, format!("the verdict was good until {until}, now it is {now}")));
         }
-        drop(state);
         self.look_for_newer(now)?;
-        if let Some(error) = &self.state().suspended {
-            return Err(error.clone());
+        if let Some(error) = self.state.with(|state| state.suspended.clone()) {
+            return Err(error);
         }
         if now < self.certificate.not_before() {
             return Err(Error::new(Code::NotYetValid, format!("valid from {}", self.certificate.not_before())));
@@ -304,28 +304,30 @@ impl PeerKey {
     /// Judges status data that came after the verdict.
     fn look_for_newer(&self, now: Time) -> Result<(), Error> {
         let Some(watch) = &self.watch else { return Ok(()) };
-        let seen = self.state().mark;
+        let seen = self.state.with(|state| state.mark);
         let Some((mark, status)) = watch.newer(&self.path, seen) else { return Ok(()) };
         let report = self.judge(&status, now);
-        let mut state = self.state();
-        state.mark = mark;
-        match (report.path(), report.error()) {
-            (Some(path), _) if report.findings().is_empty() && path.status_until().is_some() => {
-                state.suspended = None;
-                let until = expiry(path.not_after(), path.status_until(), self.use_until);
-                if until > state.until {
-                    state.renew(path, until);
+        let refused = self.state.with(|state| {
+            state.mark = mark;
+            match (report.path(), report.error()) {
+                (Some(path), _) if report.findings().is_empty() && path.status_until().is_some() => {
+                    state.suspended = None;
+                    let until = expiry(path.not_after(), path.status_until(), self.use_until);
+                    if until > state.until {
+                        state.renew(path, until);
+                    }
                 }
+                (None, Some(error)) if error.code() == Code::Revoked => {
+                    state.refused.get_or_insert(error);
+                }
+                (None, Some(error)) if error.code() == Code::Budget => state.suspended = Some(error),
+                // Newer data that says nothing usable changes nothing: the verdict stands until its end.
+                _ => {}
             }
-            (None, Some(error)) if error.code() == Code::Revoked => {
-                state.refused.get_or_insert(error);
-            }
-            (None, Some(error)) if error.code() == Code::Budget => state.suspended = Some(error),
-            // Newer data that says nothing usable changes nothing: the verdict stands until its end.
-            _ => {}
-        }
-        match &state.refused {
-            Some(error) => Err(error.clone()),
+            state.refused.clone()
+        });
+        match refused {
+            Some(error) => Err(error),
             None => Ok(()),
         }
     }
@@ -356,14 +358,11 @@ impl PeerKey {
 
     /// Time never runs backwards here.
     fn advance(&self, now: Time) -> Time {
-        let mut state = self.state();
-        let now = state.latest.map_or(now, |latest| latest.max(now));
-        state.latest = Some(now);
-        now
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.with(|state| {
+            let now = state.latest.map_or(now, |latest| latest.max(now));
+            state.latest = Some(now);
+            now
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use crate::asn1::der::Cursor;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::read_oid_content;
 use crate::codes::Code;
+use crate::prelude::*;
 
 /// What policy processing needs of each certificate, the one below the anchor first.
 pub(super) struct PathCertificate<'a> {

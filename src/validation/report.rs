@@ -7,6 +7,7 @@ use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::{Class, Code};
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// The answer to one validation: the path used, or the findings that speak against every path tried.

@@ -12,6 +12,7 @@ use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::Provider;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// What the status check of a path found.

@@ -1,6 +1,7 @@
 //! How revocation is checked: what a missing status means, for which certificates, and how old status data may be.
 
 use crate::asn1::x509::Certificate;
+use crate::prelude::*;
 
 /// How revocation is checked.
 ///

@@ -4,10 +4,11 @@
 //! section 5.3.1: only certificateHold can be taken back). So it is written down once it was verified, in a few bytes, and
 //! asked first by every validation with the same memory, whatever lists and responses are at hand by then.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use crate::asn1::Asn1Error;
 use crate::asn1::crl::CrlReason;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// Who is revoked: a digest over the name and the key of the issuer, and the serial number.
@@ -101,7 +102,7 @@ impl RevokedFact {
 }
 
 /// Memory of facts. Implementations that outlive restarts live in device memory.
-pub trait RevokedFacts: Send + Sync + std::fmt::Debug {
+pub trait RevokedFacts: Send + Sync + core::fmt::Debug {
     /// What is known against a certificate; more than one where several have said so.
     ///
     /// # Errors

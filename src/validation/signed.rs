@@ -1,10 +1,11 @@
 //! Remembering which keys a signed object was checked with, and who was found to be its signer.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::asn1::x509::Certificate;
 use crate::crypto::CryptoError;
+use crate::prelude::*;
+use crate::sync::Lock;
 
 /// Most certificates remembered of an object's signer and the path above it.
 const MAX_CERTIFICATES: usize = 8;
@@ -14,7 +15,7 @@ const MAX_CERTIFICATES: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Entitled {
     is_found: AtomicBool,
-    signers: Mutex<Vec<Certificate>>,
+    signers: Lock<Vec<Certificate>>,
 }
 
 impl Entitled {
@@ -26,12 +27,13 @@ impl Entitled {
 
     /// These certificates were kept with the object. Whether its signer is entitled is still to be found out.
     pub(super) fn bring(&self, signers: &[Certificate]) {
-        let mut known = self.signers.lock().unwrap_or_else(PoisonError::into_inner);
-        for signer in signers {
-            if known.len() < MAX_CERTIFICATES && !known.contains(signer) {
-                known.push(signer.clone());
+        self.signers.with(|known| {
+            for signer in signers {
+                if known.len() < MAX_CERTIFICATES && !known.contains(signer) {
+                    known.push(signer.clone());
+                }
             }
-        }
+        });
     }
 
     pub(super) fn is_found(&self) -> bool {
@@ -39,7 +41,7 @@ impl Entitled {
     }
 
     pub(super) fn signers(&self) -> Vec<Certificate> {
-        self.signers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.signers.with(|known| known.clone())
     }
 }
 
@@ -51,7 +53,7 @@ const MAX_KEYS: usize = 4;
 /// Keyed by the bytes of the key itself, not by a name or a place in memory: nothing else may stand in for it.
 #[derive(Debug, Default)]
 pub(super) struct SignatureMemory {
-    checked: Vec<Checked>,
+    checked: Lock<Vec<Checked>>,
 }
 
 #[derive(Debug)]
@@ -63,35 +65,46 @@ struct Checked {
 
 impl SignatureMemory {
     /// The outcome of an earlier check under the same key and the same rule about weak algorithms, or that of `check`.
+    ///
+    /// The check itself happens outside the lock: nobody waits for a signature of another's.
     pub(super) fn recall_or(
-        &mut self,
+        &self,
         spki: &[u8],
         allow_weak: bool,
         check: impl FnOnce() -> Result<(), CryptoError>,
     ) -> Result<(), CryptoError> {
-        if let Some(known) = self.checked.iter().find(|c| *c.spki == *spki && c.allow_weak == allow_weak) {
-            return known.outcome.clone();
+        let is_it = |c: &&Checked| *c.spki == *spki && c.allow_weak == allow_weak;
+        let known = || self.checked.with(|checked| checked.iter().find(is_it).map(|known| known.outcome.clone()));
+        if let Some(outcome) = known() {
+            return outcome;
         }
         let outcome = check();
-        if self.checked.len() == MAX_KEYS {
-            // What failed goes first: wrong keys must not drive out the right one.
-            let spare = self.checked.iter().position(|c| c.outcome.is_err()).unwrap_or(0);
-            self.checked.remove(spare);
-        }
-        self.checked.push(Checked { spki: spki.into(), allow_weak, outcome: outcome.clone() });
+        let news = Checked { spki: spki.into(), allow_weak, outcome: outcome.clone() };
+        self.checked.with(|checked| {
+            // Somebody else may have checked the same meanwhile.
+            if checked.iter().any(|c| is_it(&c)) {
+                return;
+            }
+            if checked.len() == MAX_KEYS {
+                // What failed goes first: wrong keys must not drive out the right one.
+                let spare = checked.iter().position(|c| c.outcome.is_err()).unwrap_or(0);
+                checked.remove(spare);
+            }
+            checked.push(news);
+        });
         outcome
     }
-}
 
-impl SignatureMemory {
     /// Whether the answer for this key is there already, so that it costs nothing.
     pub(super) fn knows(&self, spki: &[u8], allow_weak: bool) -> bool {
-        self.checked.iter().any(|c| *c.spki == *spki && c.allow_weak == allow_weak)
+        self.checked.with(|checked| checked.iter().any(|c| *c.spki == *spki && c.allow_weak == allow_weak))
     }
 
     /// The keys that were found to have made the signature.
-    pub(super) fn signers(&self) -> impl Iterator<Item = &[u8]> {
-        self.checked.iter().filter(|c| c.outcome.is_ok()).map(|c| &*c.spki)
+    pub(super) fn signers(&self) -> Vec<Box<[u8]>> {
+        let of =
+            |checked: &mut Vec<Checked>| checked.iter().filter(|c| c.outcome.is_ok()).map(|c| c.spki.clone()).collect();
+        self.checked.with(of)
     }
 }
 
@@ -101,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_signature_is_checked_once_per_key_and_rule() {
-        let mut memory = SignatureMemory::default();
+        let memory = SignatureMemory::default();
         let mut work = 0;
         for _ in 0..3 {
             let right = memory.recall_or(b"right", false, || {
@@ -118,19 +131,19 @@ mod tests {
 
     #[test]
     fn what_passed_with_weak_algorithms_allowed_is_asked_again_without() {
-        let mut memory = SignatureMemory::default();
+        let memory = SignatureMemory::default();
         assert_eq!(memory.recall_or(b"key", true, || Ok(())), Ok(()));
         assert_eq!(memory.recall_or(b"key", false, || Err(CryptoError::Mismatch)), Err(CryptoError::Mismatch));
     }
 
     #[test]
     fn many_wrong_keys_do_not_fill_memory() {
-        let mut memory = SignatureMemory::default();
+        let memory = SignatureMemory::default();
         memory.recall_or(b"right", false, || Ok(())).unwrap();
         for key in 0..100u8 {
             let _ = memory.recall_or(&[key], false, || Err(CryptoError::Mismatch));
         }
-        assert_eq!(memory.checked.len(), MAX_KEYS);
+        assert_eq!(memory.checked.with(|checked| checked.len()), MAX_KEYS);
         assert_eq!(memory.recall_or(b"right", false, || panic!("driven out")), Ok(()));
     }
 }

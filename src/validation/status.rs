@@ -1,7 +1,7 @@
 //! The search for a certificate's status among the data at hand; who may sign such data: `status_signers`.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::cmp::Ordering;
+use core::cell::{Cell, OnceCell, RefCell};
+use core::cmp::Ordering;
 
 use super::checks::{CheckTime, Checks};
 use super::crl::Crl;
@@ -15,6 +15,7 @@ use super::trust::TrustAnchors;
 use crate::asn1::crl::{CrlReason, shortest_integer};
 use crate::asn1::x509::Certificate;
 use crate::crypto::{DigestAlgorithm, Provider};
+use crate::prelude::*;
 use crate::time::Time;
 
 /// Most signers of status data that are named as without a status: whoever fetches theirs looks at fewer.
@@ -177,7 +178,7 @@ impl<'a> StatusSearch<'a> {
     pub(super) fn note_unknown_signer(&self, signer: &Certificate, above: &[Certificate]) {
         let mut signers = self.unknown_signers.borrow_mut();
         if signers.len() < MAX_UNKNOWN_SIGNERS && !signers.iter().any(|chain| chain[0] == *signer) {
-            signers.push(std::iter::once(signer).chain(above).cloned().collect());
+            signers.push(core::iter::once(signer).chain(above).cloned().collect());
         }
     }
 

@@ -19,6 +19,7 @@ use crate::asn1::oid;
 use crate::asn1::x509::{Certificate, serial_text};
 use crate::codes::Code;
 use crate::limits;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// The status of a certificate on the path of a signer.
@@ -148,7 +149,7 @@ impl<'a> StatusSearch<'a> {
                 let (chain, _) = self.unrevoked_chain(signer, self.anchors, CheckTime::At(made))?;
                 return Ok(SignerChain { chain, same_anchor: false, has_status: false });
             }
-            let own: TrustAnchors = std::iter::once(anchor.clone()).collect();
+            let own: TrustAnchors = core::iter::once(anchor.clone()).collect();
             match self.unrevoked_chain(signer, &own, self.checks.at) {
                 Ok((chain, has_status)) => Ok(SignerChain { chain, same_anchor: true, has_status }),
                 Err(why) if self.anchors.len() < 2 => Err(why),

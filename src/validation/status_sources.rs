@@ -1,13 +1,14 @@
 //! Status data at hand.
 
-use std::borrow::Cow;
-use std::sync::Arc;
+use alloc::borrow::Cow;
+use alloc::sync::Arc;
 
 use super::crl::Crl;
 use super::crl_numbers::CrlNumbers;
 use super::ocsp::OcspResponse;
 use super::revoked::RevokedFacts;
 use crate::asn1::x509::Certificate;
+use crate::prelude::*;
 
 /// Status data at hand: from the peer, from memory, fetched. Nothing in it is believed before it was checked.
 #[derive(Clone, Debug, Default)]

@@ -2,6 +2,7 @@
 
 use crate::asn1::Asn1Error;
 use crate::asn1::x509::Certificate;
+use crate::prelude::*;
 
 /// A set of trust anchors. The constraints an anchor carries are enforced (RFC 5937).
 #[derive(Clone, Debug, Default)]
@@ -41,7 +42,7 @@ impl TrustAnchors {
     }
 
     /// All, in the order they were added.
-    pub fn iter(&self) -> std::slice::Iter<'_, Certificate> {
+    pub fn iter(&self) -> core::slice::Iter<'_, Certificate> {
         self.certificates.iter()
     }
 
@@ -60,7 +61,7 @@ impl FromIterator<Certificate> for TrustAnchors {
 
 impl<'a> IntoIterator for &'a TrustAnchors {
     type Item = &'a Certificate;
-    type IntoIter = std::slice::Iter<'a, Certificate>;
+    type IntoIter = core::slice::Iter<'a, Certificate>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()

@@ -1,6 +1,6 @@
 //! PKIBody, the choice of message types (RFC 9810 section 5.1.2).
 
-use std::fmt;
+use core::fmt;
 
 use ::der::{Tag, TagNumber};
 
@@ -12,6 +12,7 @@ use super::revocation::RevRepContent;
 use super::status::ErrorMsgContent;
 use crate::asn1::der::{Asn1Error, Tlv, element};
 use crate::limits::Limits;
+use crate::prelude::*;
 
 /// The tag number of a body.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

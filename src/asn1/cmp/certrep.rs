@@ -5,6 +5,7 @@ use ::der::Tag;
 use super::status::PkiStatusInfo;
 use crate::asn1::der::{Asn1Error, Cursor, context, element, encode, sequence};
 use crate::asn1::x509::Certificate;
+use crate::prelude::*;
 
 /// ```text
 /// CertRepMessage ::= SEQUENCE {

@@ -4,6 +4,7 @@ use ::der::Tag;
 
 use super::header::directory_name;
 use crate::asn1::der::{Asn1Error, Cursor, element, sequence};
+use crate::prelude::*;
 
 /// ```text
 /// POPODecKeyChallContent ::= SEQUENCE OF Challenge

@@ -10,6 +10,7 @@ use crate::asn1::fields::read_oid;
 use crate::asn1::name::Name;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::Certificate;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// `GenMsgContent ::= SEQUENCE OF InfoTypeAndValue` with this one, DER.

@@ -8,6 +8,7 @@ use crate::asn1::fields::read_oid;
 use crate::asn1::name::Name;
 use crate::asn1::oid::Oid;
 use crate::crypto::algorithm::encode_oid;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// ```text

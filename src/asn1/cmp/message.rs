@@ -1,6 +1,6 @@
 //! PKIMessage (RFC 9810 section 5.1) over the bytes that came.
 
-use std::ops::Range;
+use core::ops::Range;
 
 use ::der::Tag;
 
@@ -10,6 +10,7 @@ use crate::asn1::der::{Asn1Error, Cursor, Tlv, check_depth, context, element, se
 use crate::asn1::fields::{bit_string, span_of};
 use crate::asn1::x509::Certificate;
 use crate::limits::Limits;
+use crate::prelude::*;
 
 /// ```text
 /// PKIMessage ::= SEQUENCE {

@@ -4,6 +4,7 @@ use ::der::Tag;
 
 use super::status::{read_free_text, read_number};
 use crate::asn1::der::{Asn1Error, Cursor, encode, sequence};
+use crate::prelude::*;
 
 /// One entry of
 /// ```text

@@ -7,6 +7,7 @@ use crate::asn1::crl::CrlReason;
 use crate::asn1::der::{Asn1Error, Cursor, context, element, sequence};
 use crate::asn1::oid;
 use crate::crypto::algorithm::encode_oid;
+use crate::prelude::*;
 
 /// ```text
 /// RevRepContent ::= SEQUENCE {

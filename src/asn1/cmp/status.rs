@@ -1,6 +1,6 @@
 //! PKIStatusInfo and ErrorMsgContent (RFC 9810 sections 5.2.3 and 5.3.21).
 
-use std::fmt;
+use core::fmt;
 
 use ::der::Tag;
 
@@ -9,6 +9,7 @@ use crate::asn1::directory_string;
 use crate::asn1::name::is_misleading;
 pub use crate::codes::{FAIL_INFO_NAMES, fail_info_names};
 use crate::limits;
+use crate::prelude::*;
 use crate::words::hex;
 
 /// `PKIStatus ::= INTEGER` (RFC 9810 section 5.2.3).

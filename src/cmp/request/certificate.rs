@@ -15,6 +15,7 @@ use crate::codes::Code;
 use crate::crypto::{KeyKind, SignatureAlgorithm};
 use crate::error::Error;
 use crate::limits::MIN_RSA_BITS;
+use crate::prelude::*;
 
 /// Which request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use crate::cmp::context::Context;
 use crate::cmp::credential::Credential;
 use crate::codes::Code;
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::same_name;
 

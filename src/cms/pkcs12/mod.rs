@@ -6,14 +6,16 @@
 //!
 //! Files without a MAC, and those protected by public keys, are refused.
 
+use crate::prelude::*;
+
 mod open;
 mod password;
 mod seal;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::fmt;
 
 use zeroize::Zeroizing;
 

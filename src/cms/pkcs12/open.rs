@@ -1,6 +1,6 @@
 //! Reading a PKCS#12 file.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use ::der::Tag;
 use subtle::ConstantTimeEq;
@@ -20,6 +20,7 @@ use crate::crypto::keys::{derive_pbkdf2, pbes2_decrypt};
 use crate::crypto::pbe::{Purpose, derive};
 use crate::crypto::{CryptoError, DigestAlgorithm, Provider};
 use crate::limits;
+use crate::prelude::*;
 
 impl Pkcs12 {
     /// Opens a file, DER or BER.
@@ -414,7 +415,7 @@ fn friendly_name(attributes: &[u8]) -> Result<Option<String>, Asn1Error> {
             // PKCS#9 says BMPString; tools write others.
             let text = values.any("a string")?;
             let tag = text.bytes.first().copied().unwrap_or_default();
-            return Ok(directory_string::text(tag, text.value).map(std::borrow::Cow::into_owned));
+            return Ok(directory_string::text(tag, text.value).map(alloc::borrow::Cow::into_owned));
         }
     }
     Ok(None)

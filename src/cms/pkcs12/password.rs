@@ -6,6 +6,7 @@ use crate::asn1::Asn1Error;
 use crate::crypto::Provider;
 use crate::crypto::pbe::bmp;
 use crate::limits;
+use crate::prelude::*;
 
 /// The password, and how much work may still be done with it.
 pub(super) struct Password<'a> {

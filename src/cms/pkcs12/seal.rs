@@ -15,6 +15,7 @@ use crate::crypto::keys::pbes2_encrypt;
 use crate::crypto::pbe::{Purpose, derive};
 use crate::crypto::{CryptoError, DigestAlgorithm, Provider};
 use crate::limits;
+use crate::prelude::*;
 
 const NULL: &[u8] = &[0x05, 0x00];
 

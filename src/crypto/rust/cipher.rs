@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::super::public_key::PublicKey;
 use super::super::{CipherAlgorithm, CryptoError, RsaEncryption};
 use super::{ec, not_built_in};
+use crate::prelude::*;
 
 /// Evaluates an expression with `$cipher` bound to AES of a key's length.
 macro_rules! with_aes {

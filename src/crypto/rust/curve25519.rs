@@ -9,6 +9,7 @@ use super::key::{Key, Secret, random_seed};
 use crate::asn1::der::element;
 use crate::asn1::oid;
 use crate::asn1::pkcs8::{curve_private_key, encode_private_key_info};
+use crate::prelude::*;
 
 struct Ed25519Secret(Box<SigningKey>);
 

@@ -10,6 +10,7 @@ use super::{digest, not_built_in, with_digest};
 use crate::asn1::der::element;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::{EcPrivateKey, encode_ec_private_key, encode_private_key_info};
+use crate::prelude::*;
 
 /// Evaluates an expression, a `Result`, with `$curve` bound to the crate of a NIST curve.
 macro_rules! with_curve {

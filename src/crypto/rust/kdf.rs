@@ -4,6 +4,7 @@ use hkdf::Hkdf;
 
 use super::super::{CryptoError, DigestAlgorithm};
 use super::with_digest;
+use crate::prelude::*;
 
 pub(super) fn pbkdf2(
     prf: DigestAlgorithm,

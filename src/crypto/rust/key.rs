@@ -1,7 +1,7 @@
 //! Private keys in memory: what every kind has in common, new ones, and those out of PKCS#8.
 
-use std::fmt;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::fmt;
 
 #[cfg(any(feature = "rust-rsa", feature = "rust-ml-kem"))]
 use getrandom::{SysRng, rand_core::UnwrapErr};
@@ -13,6 +13,7 @@ use super::{ec, not_built_in};
 use crate::asn1::known_as::named;
 use crate::asn1::oid;
 use crate::asn1::pkcs8::PrivateKeyInfo;
+use crate::prelude::*;
 
 /// The secret half of a key, and what such a key can do; wiped when it is dropped.
 pub(super) trait Secret: Send + Sync {

@@ -8,6 +8,7 @@ use super::super::{CryptoError, KeyKind, SignatureAlgorithm};
 use super::key::{Key, Secret, random_seed};
 use crate::asn1::der::element;
 use crate::asn1::pkcs8::{SeededPrivateKey, encode_private_key_info};
+use crate::prelude::*;
 
 /// Evaluates an expression with `$set` bound to a parameter set.
 macro_rules! with_ml_dsa {

@@ -21,7 +21,7 @@ mod ml_kem;
 mod rsa;
 mod verify;
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 use sha2::Digest;
 use zeroize::Zeroizing;
@@ -30,6 +30,7 @@ use super::{
     CipherAlgorithm, CryptoError, DigestAlgorithm, DigestStream, DigestValue, KeyKind, PrivateKey, Provider,
     RsaEncryption, SignatureAlgorithm,
 };
+use crate::prelude::*;
 
 /// Evaluates an expression with `$digest` bound to the type that implements a digest.
 macro_rules! with_digest {

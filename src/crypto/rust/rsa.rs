@@ -12,6 +12,7 @@ use super::{digest, with_digest};
 use crate::asn1::oid;
 use crate::asn1::pkcs8::encode_private_key_info;
 use crate::limits;
+use crate::prelude::*;
 
 struct RsaSecret(Box<RsaPrivateKey>);
 

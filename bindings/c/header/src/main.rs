@@ -4,6 +4,9 @@
 //! the declarations into C (`items`); `contents.txt` says what stands where (`contents`); `write` puts the files together. Status
 //! codes come from `src/codes.rs`, the version from the workspace.
 
+// The table of status codes stands on it, as the engine does.
+extern crate alloc;
+
 mod contents;
 mod items;
 mod write;
