@@ -6,13 +6,18 @@ use std::cell::Cell;
 
 #[path = "common/certificates.rs"]
 mod certificates;
+#[path = "common/status.rs"]
+mod status;
 
-use certificates::{Builder, provider};
+use certificates::{Builder, Party, common_name, directory, now, provider};
 use devid::asn1::der::{element, sequence};
+use devid::asn1::oid;
 use devid::asn1::x509::Certificate;
 use devid::client::peer_certificates::end_entity_of;
 use devid::cms::Pkcs12;
 use devid::inspect::{Format, inspect};
+use devid::validation::{Checks, RevocationPolicy, StatusSources, validate};
+use status::{CrlBuilder, point_name, points};
 
 struct Counting;
 
@@ -89,4 +94,30 @@ fn certificates_that_a_peer_sends() {
         work(|| drop(end_entity_of(&sent))) / count
     });
     assert!(costs[2] <= costs[0] + costs[0] / 2, "{costs:?} for each certificate");
+}
+
+/// Names in a certificate's distribution points, and in those of a list that nobody signed: each is prepared, and not each with every
+/// other.
+#[test]
+fn names_of_points_and_lists_are_prepared_once_each() {
+    let root = Party::root("Root");
+    let forger = Party::root("Root");
+    let name = |text: &str, number: usize| directory(&common_name(&format!("{}{number}", text.repeat(60))));
+    let list = |count: usize| {
+        let names: Vec<Vec<u8>> = (0..count).map(|i| name("\u{e4}", i)).collect();
+        CrlBuilder::of(&forger).scope(&[point_name(&names)]).build()
+    };
+    let costs = [2, 4, 8].map(|count| {
+        let point = || vec![point_name(&(0..count).map(|i| name("\u{e9}", i)).collect::<Vec<_>>())];
+        let all: Vec<Vec<Vec<u8>>> = (0..8).map(|_| point()).collect();
+        let all: Vec<&[Vec<u8>]> = all.iter().map(Vec::as_slice).collect();
+        let leaf = Builder::leaf("leaf").with(oid::CE_CRL_DISTRIBUTION_POINTS, false, points(&all)).signed_by(&root);
+        let anchors = std::iter::once(root.certificate.clone()).collect();
+        let status = StatusSources { crls: vec![list(4 * count)], ..StatusSources::none() };
+        let mut checks = Checks::at(now());
+        checks.revocation = RevocationPolicy::hard_fail();
+        let judge = || assert!(!validate(&**provider(), &anchors, &leaf.certificate, &[], &status, &checks).is_valid());
+        work(judge) / count as u64
+    });
+    assert!(costs[2] <= costs[0] * 2, "{costs:?} for each name");
 }

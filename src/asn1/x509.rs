@@ -41,6 +41,8 @@ struct Known {
     signers: Lock<Vec<Signer>>,
     subject_hash: Once<u64>,
     issuer_hash: Once<u64>,
+    /// `None`: the key is written in its usual form.
+    usual_key: Once<Option<Box<[u8]>>>,
 }
 
 /// A key that was found to have made the signature on a certificate, and whether weak algorithms were allowed.
@@ -308,6 +310,12 @@ impl Certificate {
     /// The same of the issuer.
     pub(crate) fn issuer_hash(&self, hash: impl FnOnce(&[u8]) -> u64) -> u64 {
         *self.known.issuer_hash.get_or_init(|| hash(self.issuer()))
+    }
+
+    /// SubjectPublicKeyInfo in the usual form of its type, as `usual` makes it of another: for the one place that compares keys.
+    pub(crate) fn key_in_usual_form(&self, usual: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> &[u8] {
+        let known = self.known.usual_key.get_or_init(|| usual(self.spki()).map(Into::into));
+        known.as_deref().unwrap_or(self.spki())
     }
 
     fn part(&self, span: &Range<u32>) -> &[u8] {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::signer_status::SignerFetch;
-use super::status::{StatusMemory, StatusOptions, kept_crls};
+use super::status::{StatusMemory, StatusOptions, add_kept_crls};
 use crate::asn1::cmp::InfoTypeAndValue;
 use crate::asn1::der::Cursor;
 use crate::asn1::name::Name;
@@ -568,8 +568,8 @@ fn network(
 
 /// Lists that device memory keeps, who was revoked before, and the highest CRL numbers seen.
 fn join_memory(status: &mut StatusSources, provider: &Arc<dyn Provider>, store: &Arc<Store>) -> Result<(), Error> {
-    status.crls.extend(kept_crls(provider, store)?);
-    (status.crl_numbers, status.revoked) = (None, None);
+    add_kept_crls(provider, store, status)?;
+    (status.crl_numbers, status.revoked) = (Vec::new(), Vec::new());
     StatusMemory::new(provider.clone(), Some(store.clone())).join(status);
     Ok(())
 }

@@ -64,7 +64,7 @@ impl Validator {
     /// Status data is kept in device memory from here on, with the highest CRL numbers seen.
     pub fn set_memory(&mut self, store: Arc<Store>) {
         let memory = Arc::new(StatusMemory::new(Arc::clone(&self.provider), Some(store)));
-        (self.status.crl_numbers, self.status.revoked) = (None, None);
+        (self.status.crl_numbers, self.status.revoked) = (Vec::new(), Vec::new());
         memory.join(&mut self.status);
         self.memory = Some(memory);
     }

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::request::Request;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
-use crate::crypto::{DigestAlgorithm, Provider};
+use crate::crypto::{DigestAlgorithm, KeyIdentity, Provider};
 use crate::error::Error;
 use crate::prelude::*;
 use crate::time::Time;
@@ -17,7 +17,7 @@ use crate::time::Time;
 /// in use for the word of one that is not known: it is confirmed by who may decide, or by a signer that was there before.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KnownBearers {
-    /// SHA-256 of their SubjectPublicKeyInfo.
+    /// SHA-256 of their SubjectPublicKeyInfo in the usual form.
     pub keys: Vec<[u8; 32]>,
     /// Whether nobody else brings anything: for questions whose being answered is evidence.
     pub alone: bool,
@@ -31,7 +31,7 @@ impl KnownBearers {
 
     /// What a signer is known by.
     pub fn key_of(provider: &dyn Provider, signer: &Certificate) -> Result<[u8; 32], Error> {
-        let digest = provider.digest(DigestAlgorithm::Sha256, &[signer.spki()])?;
+        let digest = provider.digest(DigestAlgorithm::Sha256, &[KeyIdentity::of(signer).as_spki()])?;
         <[u8; 32]>::try_from(&*digest).map_err(|_| Error::new(Code::Algorithm, "a SHA-256 digest of another length"))
     }
 }

@@ -199,7 +199,7 @@ pub(super) fn check_issued(
 /// of signers.
 fn revocation_of_issued(context: &Context) -> RevocationPolicy {
     let StatusSources { crls, ocsp, revoked, .. } = &context.signer_status;
-    let is_at_hand = !crls.is_empty() || !ocsp.is_empty() || revoked.is_some();
+    let is_at_hand = !crls.is_empty() || !ocsp.is_empty() || !revoked.is_empty();
     let mode = if is_at_hand { RevocationMode::SoftFail } else { RevocationMode::Off };
     RevocationPolicy { mode, scope: RevocationScope::WholeChain, ..context.signer_revocation.clone() }
 }

@@ -26,6 +26,7 @@ use crate::asn1::cmp::{
 };
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
+use crate::crypto::keys::same_public_key;
 use crate::error::{Error, Refused};
 use crate::time::Time;
 use crate::validation::{StatusSources, is_ca, validate};
@@ -234,7 +235,7 @@ impl Operation {
 /// An older certificate over a key that goes on being used is no answer to this request: anybody may keep one.
 fn is_new(context: &Context, request: &CertificateRequest, certificate: &Certificate) -> bool {
     let Credential::Signature { certificate: old, .. } = &context.credential else { return true };
-    let is_same_key = request.key.own().is_some_and(|key| key.spki() == old.spki());
+    let is_same_key = request.key.own().is_some_and(|key| same_public_key(key.spki(), old.spki()));
     certificate != old && (!is_same_key || certificate.not_after() >= old.not_after())
 }
 

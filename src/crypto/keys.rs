@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 #[cfg(feature = "legacy-ciphers")]
 use super::pbe;
 use super::scrypt::scrypt;
-use super::{CipherAlgorithm, CryptoError, DigestAlgorithm, PrivateKey, Provider, PublicKey};
+use super::{CipherAlgorithm, CryptoError, DigestAlgorithm, KeyIdentity, PrivateKey, Provider};
 use crate::asn1::der::{self, Cursor, Tlv, element, sequence};
 use crate::asn1::kind::{self, Kind};
 use crate::asn1::known_as::named;
@@ -171,26 +171,7 @@ pub fn key_matches_certificate(key: &dyn PrivateKey, certificate: &Certificate) 
 /// Whether two SubjectPublicKeyInfo hold the same key, however it is written: an RSA key may be labelled rsaEncryption
 /// or RSASSA-PSS, a point may be compressed.
 pub fn same_public_key(a: &[u8], b: &[u8]) -> bool {
-    if a == b {
-        return true;
-    }
-    match (PublicKey::from_spki(a), PublicKey::from_spki(b)) {
-        (Ok(PublicKey::Rsa(a)), Ok(PublicKey::Rsa(b))) => a.modulus == b.modulus && a.exponent == b.exponent,
-        (Ok(PublicKey::Ec { kind: a_kind, point: a }), Ok(PublicKey::Ec { kind: b_kind, point: b })) => {
-            a_kind == b_kind && x_and_parity(a) == x_and_parity(b)
-        }
-        // Of the other types there is one way to write a key.
-        _ => false,
-    }
-}
-
-/// What a compressed point says: enough to tell points of one curve apart.
-fn x_and_parity(point: &[u8]) -> (&[u8], u8) {
-    let (form, rest) = (point[0], &point[1..]);
-    match form {
-        4 => (&rest[..rest.len() / 2], rest[rest.len() - 1] & 1),
-        compressed => (rest, compressed & 1),
-    }
+    a == b || KeyIdentity::of_spki(a) == KeyIdentity::of_spki(b)
 }
 
 /// Tells the forms apart by their first elements.
@@ -383,7 +364,7 @@ fn outdated(found: Oid) -> CryptoError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{KeyKind, default_provider};
+    use super::super::{KeyKind, PublicKey, default_provider};
     use super::*;
     use crate::asn1::pkcs8::encode_ec_private_key;
 
@@ -515,7 +496,8 @@ mod tests {
         for kind in [KeyKind::P256, KeyKind::P384, KeyKind::P521] {
             let key = provider.generate_key(kind).unwrap();
             let PublicKey::Ec { point, .. } = PublicKey::from_spki(key.spki()).unwrap() else { panic!("an EC key") };
-            let (x, parity) = x_and_parity(point);
+            let (x, y) = point[1..].split_at(point.len() / 2);
+            let parity = y[y.len() - 1] & 1;
             let compressed = |sign: u8| super::super::public_key::encode_spki(kind, &[&[sign], x].concat());
             assert!(same_public_key(key.spki(), &compressed(2 + parity)));
             assert!(!same_public_key(key.spki(), &compressed(3 - parity)));

@@ -10,10 +10,12 @@ mod digest_algorithm;
 pub(crate) mod dsa;
 mod error;
 pub mod external;
+pub(crate) mod key_identity;
 mod key_kind;
 pub mod keys;
 #[cfg(feature = "legacy-ciphers")]
 pub(crate) mod legacy;
+mod modulus;
 #[cfg(any(feature = "legacy-ciphers", feature = "rust-rsa"))]
 mod oaep;
 pub(crate) mod pbe;
@@ -35,6 +37,7 @@ use alloc::sync::Arc;
 pub use algorithm::{DigestAlgorithm, KeyKind, SignatureAlgorithm};
 pub use error::CryptoError;
 pub use external::ExternalKey;
+pub(crate) use key_identity::KeyIdentity;
 pub use provider::{CipherAlgorithm, DigestStream, DigestValue, PrivateKey, Provider, RsaEncryption};
 pub use public_key::PublicKey;
 

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::crl_index::{self, CrlIndex};
+use super::names::name_hash;
 use super::signed::{Entitled, SignatureMemory};
 use crate::asn1::crl::{Bytes, CertificateList, CrlHead, CrlNumber, CrlReason, CrlTail, EntryIssuer, issuer_names};
 use crate::asn1::der::Cursor;
@@ -11,7 +12,7 @@ use crate::asn1::kind::{self, Kind, explained, instead, no_block};
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
 use crate::asn1::{Asn1Error, pem, pkcs7};
-use crate::crypto::{CryptoError, DigestValue, Provider, SignatureAlgorithm, dsa};
+use crate::crypto::{CryptoError, DigestValue, KeyIdentity, Provider, SignatureAlgorithm, dsa};
 use crate::prelude::*;
 use crate::sync::Once;
 use crate::time::Time;
@@ -25,6 +26,7 @@ pub struct Crl {
     body: Body,
     signatures: SignatureMemory,
     entitled: Entitled,
+    issuer_hash: Once<u64>,
     /// Why the list clears nobody; whom it lists is revoked all the same.
     defect: Option<Asn1Error>,
 }
@@ -105,6 +107,7 @@ impl Crl {
             body: Body::Whole { list: Box::new(list), index: Once::new() },
             signatures: SignatureMemory::default(),
             entitled: Entitled::default(),
+            issuer_hash: Once::new(),
         })
     }
 
@@ -203,12 +206,18 @@ impl Crl {
     ) -> Self {
         let (body, entitled) = (Body::Extract(extract), Entitled::default());
         let defect = head.defect.clone().or_else(|| tail.defect.clone()).or(defect);
-        Crl { head, tail, signature, body, signatures: SignatureMemory::default(), entitled, defect }
+        let (signatures, issuer_hash) = (SignatureMemory::default(), Once::new());
+        Crl { head, tail, signature, body, signatures, entitled, issuer_hash, defect }
     }
 
     /// The issuer's Name, DER.
     pub fn issuer(&self) -> &[u8] {
         &self.head.issuer
+    }
+
+    /// A hash of the issuer's name as it is compared; it is prepared for that once.
+    pub(crate) fn issuer_hash(&self) -> u64 {
+        *self.issuer_hash.get_or_init(|| name_hash(self.issuer()))
     }
 
     /// 1 or 2.
@@ -379,7 +388,10 @@ impl Crl {
     }
 
     fn has_signer_of(&self, other: &Crl) -> bool {
-        let (ours, theirs) = (self.signatures.signers(), other.signatures.signers());
+        let keys = |crl: &Crl| -> Vec<KeyIdentity<'static>> {
+            crl.signatures.signers().iter().map(|key| KeyIdentity::of_spki(key).into_owned()).collect()
+        };
+        let (ours, theirs) = (keys(self), keys(other));
         // Verified keys alone: an identifier is anybody's to write. Without them it is another signer's.
         ours.iter().any(|key| theirs.contains(key))
     }

@@ -1,25 +1,77 @@
 //! Whether a revocation list speaks about a certificate, and for which reasons: RFC 5280 section 6.3.3 (b) to (e).
 
+use core::cell::OnceCell;
+
 use super::crl::Crl;
-use super::names::same_name;
+use super::names::{name_hash, same_name};
 use crate::asn1::Asn1Error;
 use crate::asn1::der::{Cursor, element, sequence};
-use crate::asn1::distribution_point::{DistributionPoint, DistributionPointName, ReasonSet, distribution_points};
+use crate::asn1::distribution_point::{
+    DistributionPoint, DistributionPointName, IssuingDistributionPoint, ReasonSet, distribution_points,
+};
 use crate::asn1::general_name::{GeneralName, general_names};
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::prelude::*;
 
 /// Where lists about one certificate may come from: its distribution points, then its issuer.
+///
+/// Whoever makes a certificate chooses how many names are in it, and anybody makes a list: each name is prepared once, and compared
+/// by what that gave.
 pub(super) struct Points<'a> {
     certificate: &'a Certificate,
     is_ca: bool,
-    points: Vec<DistributionPoint<'a>>,
+    issuer: OwnedName,
+    points: Vec<Point<'a>>,
     /// Section 6.3.3, at the end: any list of the certificate's issuer, as if named by a point with the issuer's names.
-    issuer_point: DistributionPoint<'a>,
+    issuer_point: Point<'a>,
     /// All points hand revocation over to another CRL issuer: what the certificate's issuer does not list proves
     /// nothing then, though what it lists is revoked.
     handed_over: bool,
+}
+
+/// A distribution point with its names, ready to be compared.
+struct Point<'a> {
+    point: DistributionPoint<'a>,
+    /// `None`: they cannot be read.
+    names: Option<Vec<OwnedName>>,
+    crl_issuers: Vec<OwnedName>,
+}
+
+impl<'a> Point<'a> {
+    fn new(point: DistributionPoint<'a>, certificate: &Certificate) -> Self {
+        let names = match &point.name {
+            Some(name) => {
+                let base = match point.crl_issuer.as_slice() {
+                    [] => Some(certificate.issuer()),
+                    [GeneralName::Directory(name)] => Some(*name),
+                    // Section 4.2.1.13: with several issuers a relative name is relative to nothing.
+                    _ => None,
+                };
+                base.and_then(|base| expand(name, base)).or_else(|| full_names(name))
+            }
+            None => Some(point.crl_issuer.iter().map(OwnedName::of).collect()),
+        };
+        let is_directory = |name: &&GeneralName<'_>| matches!(name, GeneralName::Directory(_));
+        let crl_issuers = point.crl_issuer.iter().filter(is_directory).map(OwnedName::of).collect();
+        Point { point, names, crl_issuers }
+    }
+
+    /// Any list of the certificate's issuer.
+    fn of_issuer(names: Vec<GeneralName<'a>>, certificate: &Certificate) -> Self {
+        let name = Some(DistributionPointName::Full(names));
+        Self::new(DistributionPoint { name, reasons: None, crl_issuer: Vec::new() }, certificate)
+    }
+
+    fn names_issuer_of(&self, crl: &Crl) -> bool {
+        self.crl_issuers.iter().any(|named| named.is_issuer_of(crl))
+    }
+}
+
+/// A list, with the names of its distribution point ready to be compared; `None`: they cannot be read, or it has none.
+struct ScopedList<'c> {
+    crl: &'c Crl,
+    points: Option<Vec<OwnedName>>,
 }
 
 impl<'a> Points<'a> {
@@ -33,20 +85,18 @@ impl<'a> Points<'a> {
             let mut outer = Cursor::new(extension.value, "IssuerAltName")?;
             names.extend(general_names(outer.expect(::der::Tag::Sequence, "GeneralNames")?.value)?);
         }
-        let names_issuer = |point: &DistributionPoint<'_>| {
-            point.crl_issuer.is_empty()
-                || directory_names(&point.crl_issuer).any(|n| same_name(n, certificate.issuer()))
+        let issuer = OwnedName::directory(certificate.issuer());
+        let points: Vec<Point<'_>> = points.into_iter().map(|point| Point::new(point, certificate)).collect();
+        let names_issuer = |point: &Point<'_>| {
+            point.point.crl_issuer.is_empty() || point.crl_issuers.iter().any(|named| named.same(&issuer))
         };
         Ok(Points {
             certificate,
             is_ca: is_ca(certificate)?,
             handed_over: !points.is_empty() && !points.iter().any(names_issuer),
             points,
-            issuer_point: DistributionPoint {
-                name: Some(DistributionPointName::Full(names)),
-                reasons: None,
-                crl_issuer: Vec::new(),
-            },
+            issuer,
+            issuer_point: Point::of_issuer(names, certificate),
         })
     }
 
@@ -57,27 +107,26 @@ impl<'a> Points<'a> {
         Points {
             certificate,
             is_ca: is_ca(certificate).unwrap_or(false),
+            issuer: OwnedName::directory(certificate.issuer()),
             points: Vec::new(),
-            issuer_point: DistributionPoint {
-                name: Some(DistributionPointName::Full(names)),
-                reasons: None,
-                crl_issuer: Vec::new(),
-            },
+            issuer_point: Point::of_issuer(names, certificate),
             handed_over: true,
         }
     }
 
-    /// Whether a point of the certificate names this issuer of CRLs (cRLIssuer).
-    pub(super) fn name_crl_issuer(&self, name: &[u8]) -> bool {
-        self.points.iter().any(|point| directory_names(&point.crl_issuer).any(|named| same_name(named, name)))
+    /// Whether a point of the certificate names the list's issuer (cRLIssuer).
+    pub(super) fn name_issuer_of(&self, crl: &Crl) -> bool {
+        self.points.iter().any(|point| point.names_issuer_of(crl))
     }
 
     /// The reasons that this list covers for the certificate, over all of its points and its issuer's own, and all
     /// names in them. None: only what it lists tells something. `Err`: why the list does not speak about it.
     pub(super) fn scope(&self, crl: &Crl) -> Result<ReasonSet, &'static str> {
-        let own = self.scope_of(&self.issuer_point, crl);
+        let idp = crl.issuing_distribution_point();
+        let list = ScopedList { crl, points: idp.as_ref().and_then(|idp| expand(idp.name.as_ref()?, crl.issuer())) };
+        let own = self.scope_of(&self.issuer_point, idp.as_ref(), &list);
         let own = if self.handed_over { own.map(|_| ReasonSet::NONE) } else { own };
-        let mut outcomes = self.points.iter().map(|point| self.scope_of(point, crl)).chain([own]);
+        let mut outcomes = self.points.iter().map(|point| self.scope_of(point, idp.as_ref(), &list)).chain([own]);
         let first = outcomes.next().unwrap_or(Err("the certificate has no distribution point"));
         outcomes.fold(first, |known, next| match (known, next) {
             (Ok(a), Ok(b)) => Ok(a.union(b)),
@@ -90,42 +139,35 @@ impl<'a> Points<'a> {
     /// issuer of CRLs that the certificate names, and speaks of certificates at all (attribute certificates have numbers of
     /// their own).
     pub(super) fn may_name(&self, crl: &Crl) -> bool {
-        let is_theirs = same_name(crl.issuer(), self.certificate.issuer()) || self.name_crl_issuer(crl.issuer());
+        let is_theirs = self.issuer.is_issuer_of(crl) || self.name_issuer_of(crl);
         is_theirs && !crl.issuing_distribution_point().is_some_and(|point| point.only_contains_attribute_certs)
     }
 
-    fn scope_of(&self, point: &DistributionPoint<'_>, crl: &Crl) -> Result<ReasonSet, &'static str> {
-        let idp = crl.issuing_distribution_point();
+    fn scope_of(
+        &self,
+        point: &Point<'_>,
+        idp: Option<&IssuingDistributionPoint<'_>>,
+        list: &ScopedList<'_>,
+    ) -> Result<ReasonSet, &'static str> {
         // (b) (1)
-        if point.crl_issuer.is_empty() {
-            if !same_name(crl.issuer(), self.certificate.issuer()) {
+        if point.point.crl_issuer.is_empty() {
+            if !self.issuer.is_issuer_of(list.crl) {
                 return Err("it is from another issuer");
             }
         } else {
-            if !directory_names(&point.crl_issuer).any(|name| same_name(crl.issuer(), name)) {
+            if !point.names_issuer_of(list.crl) {
                 return Err("it is not from the CRL issuer that the certificate names");
             }
-            if !idp.as_ref().is_some_and(|idp| idp.indirect_crl) {
+            if !idp.is_some_and(|idp| idp.indirect_crl) {
                 return Err("it is not an indirect CRL, though the certificate names its issuer as another's");
             }
         }
-        let Some(idp) = idp else { return Ok(point.reasons.unwrap_or(ReasonSet::ALL)) };
+        let reasons = point.point.reasons.unwrap_or(ReasonSet::ALL);
+        let Some(idp) = idp else { return Ok(reasons) };
         // (b) (2) (i)
-        if let Some(name) = &idp.name {
-            let ours = expand(name, crl.issuer()).ok_or("its distribution point cannot be read")?;
-            let theirs = match &point.name {
-                Some(name) => {
-                    let base = match point.crl_issuer.as_slice() {
-                        [] => Some(self.certificate.issuer()),
-                        [GeneralName::Directory(name)] => Some(*name),
-                        // Section 4.2.1.13: with several issuers a relative name is relative to nothing.
-                        _ => None,
-                    };
-                    base.and_then(|base| expand(name, base)).or_else(|| full_names(name))
-                }
-                None => Some(point.crl_issuer.iter().map(OwnedName::of).collect()),
-            };
-            let theirs = theirs.ok_or("the certificate's distribution point cannot be read")?;
+        if idp.name.is_some() {
+            let ours = list.points.as_ref().ok_or("its distribution point cannot be read")?;
+            let theirs = point.names.as_ref().ok_or("the certificate's distribution point cannot be read")?;
             if !ours.iter().any(|a| theirs.iter().any(|b| a.same(b))) {
                 return Err("it is for another distribution point");
             }
@@ -143,7 +185,7 @@ impl<'a> Points<'a> {
         }
         // (d)
         let listed = idp.only_some_reasons.unwrap_or(ReasonSet::ALL);
-        Ok(listed.intersection(point.reasons.unwrap_or(ReasonSet::ALL)))
+        Ok(listed.intersection(reasons))
     }
 }
 
@@ -154,17 +196,11 @@ pub(super) fn same_series(complete: &Crl, delta: &Crl) -> bool {
         && complete.tail().authority_key_identifier == delta.tail().authority_key_identifier
 }
 
-fn directory_names<'n>(names: &'n [GeneralName<'n>]) -> impl Iterator<Item = &'n [u8]> {
-    names.iter().filter_map(|name| match name {
-        GeneralName::Directory(name) => Some(*name),
-        _ => None,
-    })
-}
-
 /// A name of a distribution point, put together where it was relative. Names of different forms are never equal.
 enum OwnedName {
     Uri(Vec<u8>),
-    Directory(Vec<u8>),
+    /// With its hash, once it is asked for.
+    Directory(Vec<u8>, OnceCell<u64>),
     Other(u8, Vec<u8>),
 }
 
@@ -172,15 +208,34 @@ impl OwnedName {
     fn of(name: &GeneralName<'_>) -> Self {
         match name {
             GeneralName::Uri(uri) => OwnedName::Uri(uri.to_vec()),
-            GeneralName::Directory(name) => OwnedName::Directory(name.to_vec()),
+            GeneralName::Directory(name) => OwnedName::directory(name),
             other => OwnedName::Other(other.form(), other.content().to_vec()),
+        }
+    }
+
+    fn directory(name: &[u8]) -> Self {
+        OwnedName::Directory(name.to_vec(), OnceCell::new())
+    }
+
+    fn is_issuer_of(&self, crl: &Crl) -> bool {
+        let OwnedName::Directory(name, _) = self else { return false };
+        **name == *crl.issuer() || (self.hash() == Some(crl.issuer_hash()) && same_name(name, crl.issuer()))
+    }
+
+    /// Of a directory name; it is prepared for that once.
+    fn hash(&self) -> Option<u64> {
+        match self {
+            OwnedName::Directory(name, hash) => Some(*hash.get_or_init(|| name_hash(name))),
+            _ => None,
         }
     }
 
     fn same(&self, other: &Self) -> bool {
         match (self, other) {
             (OwnedName::Uri(a), OwnedName::Uri(b)) => same_uri(a, b),
-            (OwnedName::Directory(a), OwnedName::Directory(b)) => same_name(a, b),
+            (OwnedName::Directory(a, _), OwnedName::Directory(b, _)) => {
+                a == b || (self.hash() == other.hash() && same_name(a, b))
+            }
             (OwnedName::Other(a_form, a), OwnedName::Other(b_form, b)) => a_form == b_form && a == b,
             _ => false,
         }
@@ -212,7 +267,7 @@ fn expand(name: &DistributionPointName<'_>, issuer: &[u8]) -> Option<Vec<OwnedNa
         DistributionPointName::Relative(rdn) => {
             let mut outer = Cursor::new(issuer, "Name").ok()?;
             let rdns = outer.expect(::der::Tag::Sequence, "a Name").ok()?.value;
-            Some(vec![OwnedName::Directory(sequence(&[rdns, &element(0x31, &[rdn])]))])
+            Some(vec![OwnedName::directory(&sequence(&[rdns, &element(0x31, &[rdn])]))])
         }
     }
 }

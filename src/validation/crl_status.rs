@@ -9,22 +9,30 @@ use super::crl_scope::{Points, same_series};
 use super::facts::Facts;
 use super::freshness::{Freshness, Window};
 use super::knowledge::Source;
-use super::names::{hash_cost, name_hash, same_name};
-use super::status::{Lasting, Revocation, Standing, Status, StatusSearch};
+use super::names::{hash_cost, same_name};
+use super::status::{Revocation, Standing, Status, StatusSearch, Word};
 use crate::asn1::crl::{CrlNumber, CrlReason};
 use crate::asn1::der::Cursor;
 use crate::asn1::distribution_point::ReasonSet;
 use crate::asn1::name::display;
 use crate::asn1::x509::Certificate;
-use crate::crypto::{DigestAlgorithm, dsa};
+use crate::crypto::DigestAlgorithm;
 use crate::prelude::*;
 use crate::time::Time;
 
 /// What one list, with its delta, says about a certificate.
 enum Said {
     Revoked(Revocation),
-    /// The certificate is not on it; until when that can be relied upon, or why not at all.
-    NotListed(Result<(Time, Option<String>), String>),
+    /// The certificate is not on it; how far that can be relied upon, or why not at all.
+    NotListed(Result<Reliance, String>),
+}
+
+/// How far a list can be relied upon for those whom it does not list.
+struct Reliance {
+    /// thisUpdate of the list, or of the delta that makes it one of today.
+    from: Time,
+    until: Time,
+    note: Option<String>,
 }
 
 /// A list whose signer is known and entitled.
@@ -32,6 +40,8 @@ struct Authentic<'s> {
     crl: &'s Crl,
     signer: &'s Certificate,
     standing: Standing,
+    /// Why its certificate allows no more than to revoke, where that says so.
+    doubt: Option<String>,
 }
 
 /// What was found about one certificate while its lists are gone through, the newest of each series first.
@@ -71,7 +81,7 @@ impl StatusSearch<'_> {
             };
             let said = self.ask(crl, certificate, above, &points, &mut lists);
             match said {
-                Ok(Said::Revoked(found)) if found.lasting.is_some() => return Status::Revoked(found),
+                Ok(Said::Revoked(found)) if found.is_for_good() => return Status::Revoked(found),
                 // On hold, or perhaps another one: a list may be at hand that says it for good.
                 Ok(Said::Revoked(found)) => held = held.or(Some(found)),
                 Ok(Said::NotListed(_)) if scope == ReasonSet::NONE => {
@@ -79,11 +89,11 @@ impl StatusSearch<'_> {
                 }
                 // (e); the newest list that covers a reason says until when.
                 Ok(Said::NotListed(Ok(_))) if covered.contains(scope) => {}
-                Ok(Said::NotListed(Ok((until_here, note)))) => {
+                Ok(Said::NotListed(Ok(reliance))) => {
                     covered = covered.union(scope);
-                    from = from.min(crl.this_update());
-                    until = until.min(until_here);
-                    notes.extend(note);
+                    from = from.min(reliance.from);
+                    until = until.min(reliance.until);
+                    notes.extend(reliance.note);
                 }
                 // Not lost: what revokes is looked at before whether a list can be relied upon; and a budget that ended
                 // is remembered in the knowledge.
@@ -92,7 +102,7 @@ impl StatusSearch<'_> {
         }
         if let Some(found) = self.revoked_by_a_delta(certificate, above, &points, &mut lists) {
             return Status::Revoked(match held {
-                Some(held) if found.lasting.is_none() => held,
+                Some(held) if !found.is_for_good() => held,
                 _ => found,
             });
         }
@@ -155,6 +165,7 @@ impl StatusSearch<'_> {
         // The signature before the entries: whose list it is decides whether anybody reads it.
         let authentic = self.signer(crl, above, points, certificate)?;
         let (signer, standing) = (authentic.signer, authentic.standing);
+        let doubt = authentic.doubt.clone();
         let listed = match (crl.unusable(), self.entry_for(crl, certificate)) {
             (None, Ok(listed)) => listed,
             // It clears nobody; whom it names is revoked (X.509 section 7.3).
@@ -171,12 +182,10 @@ impl StatusSearch<'_> {
         let mut removed = false;
         let mut unread = None;
         for delta in self.deltas(crl) {
-            let usable = self.is_current_update(crl, delta);
-            if self.verify(delta, signer).is_err() {
-                // Not this signer's word, so it takes nothing away and adds nothing; where the budget ended, the
-                // knowledge has it and the verdict is a refusal.
-                continue;
-            }
+            // Not this signer's word takes nothing away and adds nothing; where the budget ended, the knowledge has it and the
+            // verdict is a refusal.
+            let Ok(fits) = self.verify(delta, signer) else { continue };
+            let usable = fits && self.is_current_update(crl, delta);
             if !self.is_in_progress(signer) {
                 delta.entitled().note(&crl.signers());
             }
@@ -199,7 +208,7 @@ impl StatusSearch<'_> {
                 _ => {}
             }
             if usable {
-                lists.clear.push(Authentic { crl: delta, signer, standing });
+                lists.clear.push(Authentic { crl: delta, signer, standing, doubt: None });
                 window = Window { this_update: delta.this_update(), next_update: delta.next_update() };
                 number = delta.number();
                 break;
@@ -210,12 +219,14 @@ impl StatusSearch<'_> {
         // not noted: until then the present one is the newest.
         let older = if is_early { None } else { self.guard(crl, number, signer, standing)? };
         if let Some(entry) = listed {
-            if !removed && crl.revokes(&entry) && !self.is_lifted(crl, signer, &entry, lists) {
+            // RFC 5280 section 5.3.1: removeFromCRL takes back a hold. Of a certificate that has expired it says nothing that counts.
+            let is_lifted = removed && entry.reason == CrlReason::CertificateHold;
+            if !is_lifted && crl.revokes(&entry) && !self.is_lifted(crl, signer, &entry, lists) {
                 return Ok(Said::Revoked(self.revocation(crl, &entry, signer, above)));
             }
         }
         let blind =
-            lists.blind.iter().any(|blind| blind.signer.spki() == signer.spki() && crl.is_older_than(blind.crl));
+            lists.blind.iter().any(|blind| self.is_same_key(blind.signer, signer) && crl.is_older_than(blind.crl));
         if !is_early {
             lists.clear.push(authentic);
         }
@@ -226,25 +237,29 @@ impl StatusSearch<'_> {
             (None, None) if standing == Standing::RevocationsOnly => {
                 let why = "its signer clears nobody here: it is accused or has no usable status of its own, its certificate \
                            is over, or another anchor or issuer certified it";
-                Err(why.to_owned())
+                Err(doubt.unwrap_or_else(|| why.to_owned()))
             }
             (None, None) => self.reliance(crl, window),
         };
         Ok(Said::NotListed(usable))
     }
 
-    /// Until when a list can be relied upon for those whom it does not list.
-    fn reliance(&self, crl: &Crl, window: Window) -> Result<(Time, Option<String>), String> {
+    /// How far a list can be relied upon for those whom it does not list.
+    fn reliance(&self, crl: &Crl, window: Window) -> Result<Reliance, String> {
+        let from = window.this_update;
         if self.checks.profile == Profile::Strict {
             if let Some(duty) = crl.broken_duty() {
                 return Err(duty.to_owned());
             }
         }
         match self.judge(window, "CRL") {
-            Freshness::Current { until } => Ok((until, None)),
-            Freshness::Grace { until, text } => Ok((until, Some(format!("{text}, used within the offline grace")))),
+            Freshness::Current { until } => Ok(Reliance { from, until, note: None }),
+            Freshness::Grace { until, text } => {
+                Ok(Reliance { from, until, note: Some(format!("{text}, used within the offline grace")) })
+            }
             Freshness::NotJudged { until } => {
-                Ok((until, Some("the time is unknown: whether the CRL is current was not checked".to_owned())))
+                let note = "the time is unknown: whether the CRL is current was not checked";
+                Ok(Reliance { from, until, note: Some(note.to_owned()) })
             }
             Freshness::Refused(why) => Err(why),
         }
@@ -257,7 +272,7 @@ impl StatusSearch<'_> {
         entry.reason == CrlReason::CertificateHold
             && lists.clear.iter().any(|clear| {
                 let speaks = clear.crl.base_number().is_none() || crl.base_number().is_some();
-                speaks && clear.signer.spki() == signer.spki() && is_earlier(crl, clear.crl)
+                speaks && self.is_same_key(clear.signer, signer) && is_earlier(crl, clear.crl)
             })
     }
 
@@ -304,34 +319,43 @@ impl StatusSearch<'_> {
         certificate: &Certificate,
     ) -> Result<Authentic<'s>, String> {
         let key_id = crl.tail().authority_key_identifier.as_deref().and_then(key_identifier);
-        let is_named = points.name_crl_issuer(crl.issuer());
+        let is_named = points.name_issuer_of(crl);
         let mut why = None;
         // A signer whose key fits and who may not sign tells more than one whose key does not fit.
         let mut is_telling = false;
         let mut lesser = None;
         for (candidate, in_chain) in self.signers_named(crl.issuer(), key_id, above) {
-            if let Err(reason) = self.verify(crl, candidate) {
+            let fits = match self.verify(crl, candidate) {
+                Ok(fits) => fits,
                 // Not this key; where the budget ended, that is remembered and decides.
-                if !is_telling {
-                    why = Some(reason);
+                Err(reason) => {
+                    if !is_telling {
+                        why = Some(reason);
+                    }
+                    continue;
                 }
-                continue;
-            }
+            };
             let allowed = match Facts::read_but_names(candidate) {
+                _ if !fits => Err("its issuer's key is bound to other parameters than it was signed with".to_owned()),
                 Ok(facts) if facts.allows(KeyUsage::CrlSign) => Ok(()),
                 Ok(_) => Err("its issuer's keyUsage does not allow to sign CRLs".to_owned()),
                 Err(error) => Err(format!("its issuer's certificate: {error}")),
             };
-            let authorised = allowed.and_then(|()| match in_chain {
-                true => Ok(Standing::Full),
-                false => self.authorise_crl_signer(candidate, above, is_named, crl.this_update()),
-            });
+            let is_issuers = in_chain || above.first().is_some_and(|issuer| self.is_same_key(issuer, candidate));
+            let (authorised, doubt) = match allowed {
+                Ok(()) if in_chain => (Ok(Standing::Full), None),
+                Ok(()) => (self.authorise_crl_signer(candidate, above, is_named, crl.this_update()), None),
+                // A CA has more certificates than one, and which of them is at hand is the choice of whoever sends it: what is
+                // wrong with that takes away the power to clear, and nothing of what the CA's key has revoked.
+                Err(doubt) if is_issuers => (Ok(Standing::RevocationsOnly), Some(doubt)),
+                Err(why) => (Err(why), None),
+            };
             if authorised.is_ok() && !self.is_in_progress(candidate) {
                 crl.entitled().note(&if in_chain { Vec::new() } else { self.known_chain(candidate) });
             }
             match authorised {
-                Ok(standing @ Standing::Full) => return Ok(Authentic { crl, signer: candidate, standing }),
-                Ok(standing) => lesser = Some(Authentic { crl, signer: candidate, standing }),
+                Ok(standing @ Standing::Full) => return Ok(Authentic { crl, signer: candidate, standing, doubt }),
+                Ok(standing) => lesser = Some(Authentic { crl, signer: candidate, standing, doubt }),
                 Err(reason) => (why, is_telling) = (Some(reason), true),
             }
         }
@@ -347,20 +371,28 @@ impl StatusSearch<'_> {
         Err(why.unwrap_or_else(|| format!("no certificate of its issuer {}", display(crl.issuer()))))
     }
 
-    fn verify(&self, crl: &Crl, signer: &Certificate) -> Result<(), String> {
+    /// Whether the signer's key made the signature: `true` also if it may make such ones, by what it is labelled with. Whoever certifies
+    /// a key once more chooses the label, and undoes nothing that the key has signed.
+    fn verify(&self, crl: &Crl, signer: &Certificate) -> Result<bool, String> {
         if crl.is_weak() && !self.checks.allow_weak {
             return Err(
                 "its signature is weak (over a SHA-1 digest, or ECDSA with parameters); allow_weak takes it".to_owned()
             );
         }
-        // A DSA key may have its parameters from the keys above it on the path (RFC 5280 section 6.1.4 (f)).
-        let place = self.path.iter().position(|c| c == signer).unwrap_or(self.path.len());
-        let above = self.path.iter().skip(place + 1).map(Certificate::spki);
-        let spki = dsa::working_key(signer.spki(), above);
-        if !crl.knows_signature_by(&spki, self.checks.allow_weak) {
+        let labelled = self.working_key(signer);
+        let Err(why) = self.verify_by(crl, &labelled) else { return Ok(true) };
+        let key = self.key_of(signer);
+        match key.is_bound_in(&labelled) {
+            true => self.verify_by(crl, key.as_spki()).map(|()| false),
+            false => Err(why),
+        }
+    }
+
+    fn verify_by(&self, crl: &Crl, spki: &[u8]) -> Result<(), String> {
+        if !crl.knows_signature_by(spki, self.checks.allow_weak) {
             self.spend_signature(Source::Crl)?;
         }
-        crl.verify(self.provider, &spki, self.checks.allow_weak).map_err(|e| format!("its signature: {e}"))
+        crl.verify(self.provider, spki, self.checks.allow_weak).map_err(|e| format!("its signature: {e}"))
     }
 
     /// Delta CRLs that are later than this list and of its series, the newest first (RFC 5280 section 5.2.4).
@@ -398,13 +430,26 @@ impl StatusSearch<'_> {
         if standing != Standing::Full {
             return Ok(None);
         }
-        let numbers: &dyn CrlNumbers = match &self.sources.crl_numbers {
-            Some(numbers) => &**numbers,
-            None => &self.knowledge.numbers,
+        let remembered = self.sources.crl_numbers.iter().map(|numbers| &**numbers);
+        let numbers: Vec<&dyn CrlNumbers> = match self.sources.crl_numbers.is_empty() {
+            false => remembered.collect(),
+            true => vec![&self.knowledge.numbers],
         };
-        let series = self.series(crl, signer)?;
-        let list = NumberedList { series: &series, number, end: signer.not_after(), now: self.checks.at.known() };
-        let why = match (numbers.note(&list), number) {
+        let key = self.key_of(signer);
+        let mut series = vec![self.series(crl, key.as_spki())?];
+        if key.as_spki() != signer.spki() {
+            // As it was written before keys had one form.
+            series.push(self.series(crl, signer.spki())?);
+        }
+        let mut noted = Noted::Newest;
+        for (series, numbers) in series.iter().flat_map(|series| numbers.iter().map(move |numbers| (series, numbers))) {
+            let list = NumberedList { series, number, end: signer.not_after(), now: self.checks.at.known() };
+            let found = numbers.note(&list);
+            if noted == Noted::Newest {
+                noted = found;
+            }
+        }
+        let why = match (noted, number) {
             (Noted::Newest, _) => return Ok(None),
             (Noted::Older(highest), Some(number)) => {
                 format!("rollback: CRL number {number}, but {highest} was seen before")
@@ -423,11 +468,11 @@ impl StatusSearch<'_> {
 
     /// Numbers rise within one issuer's scope (RFC 5280 section 5.2.3); the issuer is known by its key, as its name can be
     /// taken by others.
-    fn series(&self, crl: &Crl, signer: &Certificate) -> Result<CrlSeries, String> {
+    fn series(&self, crl: &Crl, key: &[u8]) -> Result<CrlSeries, String> {
         let scope = crl.tail().issuing_distribution_point_der().unwrap_or_default();
-        let name = name_hash(crl.issuer()).to_be_bytes();
+        let name = crl.issuer_hash().to_be_bytes();
         let mut parts = Vec::new();
-        for part in [signer.spki(), &name, scope] {
+        for part in [key, &name, scope] {
             // Each with its length: no two series run together into the same bytes.
             parts.extend_from_slice(&(part.len() as u64).to_be_bytes());
             parts.extend_from_slice(part);
@@ -462,14 +507,15 @@ impl StatusSearch<'_> {
     fn revocation(&self, crl: &Crl, entry: &FoundEntry, signer: &Certificate, above: &[Certificate]) -> Revocation {
         let since = entry.revocation_date.map_or_else(|| "at an unreadable date".to_owned(), |t| format!("since {t}"));
         let text = format!("revoked {since}, reason {}, by the {}", entry.reason, self.describe(crl));
-        let is_for_good = entry.reason != CrlReason::CertificateHold && !entry.is_issuer_unknown;
-        let lasting = is_for_good.then(|| Lasting {
+        let source = self.key_of(signer).into_owned();
+        let word = (!entry.is_issuer_unknown).then(|| Word {
             since: entry.revocation_date,
             reason: entry.reason,
-            source: signer.spki().into(),
-            authority: self.authority_of(signer, above),
+            made: crl.this_update(),
+            source: source.clone(),
+            entitled: self.entitling(signer, above),
         });
-        Revocation { text, lasting, source: Some(signer.spki().into()) }
+        Revocation { text, word, source: Some(source), since: entry.revocation_date, is_old_hold: false }
     }
 
     fn describe(&self, crl: &Crl) -> String {

@@ -15,8 +15,10 @@ use super::revocation_policy::RevocationMode;
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
 use crate::asn1::x509::Certificate;
+use crate::crypto::KeyIdentity;
 use crate::limits;
 use crate::prelude::*;
+use crate::time::Time;
 
 /// Kinds of status data, each with a budget of its own: what a peer staples does not use up what the device's own lists
 /// need.
@@ -43,16 +45,15 @@ pub(super) struct Knowledge {
 #[derive(Debug)]
 struct RevokedFact {
     issuer: Box<[u8]>,
-    issuer_key: Box<[u8]>,
+    issuer_key: KeyIdentity<'static>,
     serial: Box<[u8]>,
     text: String,
+    since: Option<Time>,
 }
 
 impl RevokedFact {
-    fn is_about(&self, certificate: &Certificate, issuer: &Certificate) -> bool {
-        *self.serial == *certificate.serial()
-            && *self.issuer_key == *issuer.spki()
-            && same_name(&self.issuer, issuer.subject())
+    fn is_about(&self, certificate: &Certificate, issuer: &Certificate, key: &KeyIdentity<'_>) -> bool {
+        *self.serial == *certificate.serial() && self.issuer_key == *key && same_name(&self.issuer, issuer.subject())
     }
 }
 
@@ -102,19 +103,32 @@ impl Knowledge {
         self.exhausted.borrow().clone()
     }
 
-    /// Why this certificate of this issuer is revoked, if that is known.
-    pub(super) fn revoked(&self, certificate: &Certificate, issuer: &Certificate) -> Option<String> {
+    /// Why this certificate of this issuer, whose key is `key`, is revoked, and since when, if that is known.
+    pub(super) fn revoked(
+        &self,
+        certificate: &Certificate,
+        issuer: &Certificate,
+        key: &KeyIdentity<'_>,
+    ) -> Option<(String, Option<Time>)> {
         let facts = self.revoked.borrow();
-        facts.iter().find(|fact| fact.is_about(certificate, issuer)).map(|fact| fact.text.clone())
+        facts.iter().find(|fact| fact.is_about(certificate, issuer, key)).map(|fact| (fact.text.clone(), fact.since))
     }
 
-    pub(super) fn note_revoked(&self, certificate: &Certificate, issuer: &Certificate, text: &str) {
-        if self.revoked(certificate, issuer).is_none() {
+    pub(super) fn note_revoked(
+        &self,
+        certificate: &Certificate,
+        issuer: &Certificate,
+        key: &KeyIdentity<'_>,
+        text: &str,
+        since: Option<Time>,
+    ) {
+        if self.revoked(certificate, issuer, key).is_none() {
             self.revoked.borrow_mut().push(RevokedFact {
                 issuer: issuer.subject().into(),
-                issuer_key: issuer.spki().into(),
+                issuer_key: key.clone().into_owned(),
                 serial: certificate.serial().into(),
                 text: text.to_owned(),
+                since,
             });
         }
     }

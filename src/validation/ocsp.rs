@@ -14,7 +14,7 @@ use crate::asn1::ocsp::{
 };
 use crate::asn1::x509::{Certificate, bit_string};
 use crate::codes::Code;
-use crate::crypto::{CryptoError, DigestAlgorithm, Provider, SignatureAlgorithm};
+use crate::crypto::{CryptoError, DigestAlgorithm, KeyIdentity, Provider, SignatureAlgorithm};
 use crate::error::Error;
 use crate::prelude::*;
 
@@ -66,13 +66,23 @@ impl OcspRequest {
         digest: DigestAlgorithm,
         nonce: Option<[u8; NONCE_LEN]>,
     ) -> Result<Self, Error> {
-        let cert_id = CertId {
-            digest: Some(digest),
-            issuer_name_hash: provider.digest(digest, &[certificate.issuer()])?.to_vec().into(),
-            issuer_key_hash: provider.digest(digest, &[key_bits(issuer)?])?.to_vec().into(),
-            serial: shortest_integer(certificate.serial()).into(),
+        let cert_id = |key: &[u8]| -> Result<CertId, Error> {
+            Ok(CertId {
+                digest: Some(digest),
+                issuer_name_hash: provider.digest(digest, &[certificate.issuer()])?.to_vec().into(),
+                issuer_key_hash: provider.digest(digest, &[key])?.to_vec().into(),
+                serial: shortest_integer(certificate.serial()).into(),
+            })
         };
-        let der = encode_request(&[cert_id], nonce.as_ref().map(|n| &n[..])).expect("the digest is one of ours");
+        let key = key_bits(issuer.spki())?;
+        let identity = KeyIdentity::of(issuer);
+        let usual = key_bits(identity.as_spki())?;
+        let mut cert_ids = vec![cert_id(key)?];
+        if usual != key {
+            // The responder knows the key in one form, and whoever sent the certificate has chosen this one.
+            cert_ids.push(cert_id(usual)?);
+        }
+        let der = encode_request(&cert_ids, nonce.as_ref().map(|n| &n[..])).expect("the digest is one of ours");
         Ok(OcspRequest { der, nonce })
     }
 
@@ -224,10 +234,23 @@ impl fmt::Debug for OcspResponse {
     }
 }
 
-/// Content of the certificate's subjectPublicKey without the count of unused bits: what key hashes are made over.
-pub(super) fn key_bits(certificate: &Certificate) -> Result<&[u8], Asn1Error> {
+/// What a hash of the certificate's key may be made over: its subjectPublicKey in each form that the key has.
+pub(super) fn key_forms(certificate: &Certificate) -> Result<Vec<Vec<u8>>, Asn1Error> {
+    let identity = KeyIdentity::of(certificate);
+    let mut forms = vec![key_bits(certificate.spki())?.to_vec()];
+    for spki in [Some(identity.as_spki().to_vec()), identity.compressed()].into_iter().flatten() {
+        let form = key_bits(&spki)?.to_vec();
+        if !forms.contains(&form) {
+            forms.push(form);
+        }
+    }
+    Ok(forms)
+}
+
+/// Content of a subjectPublicKey without the count of unused bits.
+pub(super) fn key_bits(spki: &[u8]) -> Result<&[u8], Asn1Error> {
     const WHAT: &str = "SubjectPublicKeyInfo";
-    let mut fields = Cursor::sequence(certificate.spki(), WHAT)?;
+    let mut fields = Cursor::sequence(spki, WHAT)?;
     fields.expect(::der::Tag::Sequence, "algorithm")?;
     bit_string(fields.expect(::der::Tag::BitString, "subjectPublicKey")?, WHAT, "subjectPublicKey has unused bits")
 }

@@ -3,18 +3,18 @@
 use super::freshness::{Freshness, Window};
 use super::knowledge::Source;
 use super::names::{name_hash, same_name};
-use super::ocsp::{OcspResponse, key_bits};
-use super::status::{Lasting, Revocation, Status, StatusSearch};
-use crate::asn1::crl::{CrlReason, shortest_integer};
+use super::ocsp::{OcspResponse, key_forms};
+use super::status::{Entitling, Revocation, Status, StatusSearch, Word};
+use crate::asn1::crl::shortest_integer;
 use crate::asn1::ocsp::{BasicResponse, CertStatus, ResponderId, SingleResponse};
 use crate::asn1::x509::Certificate;
-use crate::crypto::DigestAlgorithm;
+use crate::crypto::{DigestAlgorithm, KeyIdentity};
 use crate::prelude::*;
 use crate::time::Time;
 
 /// Who signed a response and may.
 struct Responder<'a> {
-    spki: &'a [u8],
+    key: KeyIdentity<'a>,
     /// A check on it that could not be made.
     note: Option<String>,
     /// Whether it is a responder of the owner's settings, and nobody else's.
@@ -29,7 +29,7 @@ impl StatusSearch<'_> {
         let mut held = None;
         for response in &self.sources.ocsp {
             match self.ocsp_says(response, certificate, above) {
-                Ok((_, Status::Revoked(found))) if found.lasting.is_some() => return Status::Revoked(found),
+                Ok((_, Status::Revoked(found))) if found.is_for_good() => return Status::Revoked(found),
                 // On hold: another may say that it is for good.
                 Ok((_, Status::Revoked(found))) => held = Some(found),
                 // Of several words the newest counts, be it out of date by now: an older one does not outlive it.
@@ -86,15 +86,16 @@ impl StatusSearch<'_> {
                     _ => entry.this_update.to_string(),
                 };
                 let text = format!("revoked {since}, reason {reason}, by an OCSP response from {from}");
-                // RFC 5280 section 5.3.1: a hold alone can be lifted.
-                let lasting = (reason != CrlReason::CertificateHold).then(|| Lasting {
-                    since: time,
-                    reason,
-                    source: responder.spki.into(),
-                    authority: responder.is_trusted_by_owner.then(|| responder.spki.into()),
-                });
-                let source = Some(responder.spki.into());
-                return Ok((entry.this_update, Status::Revoked(Revocation { text, lasting, source })));
+                let source = responder.key.clone().into_owned();
+                let entitled = match responder.is_trusted_by_owner {
+                    true => Entitling::Owner(source.clone()),
+                    false => Entitling::Issuer,
+                };
+                let made = entry.this_update;
+                let word = Word { since: time, reason, made, source: source.clone(), entitled: vec![entitled] };
+                let found =
+                    Revocation { text, word: Some(word), source: Some(source), since: time, is_old_hold: false };
+                return Ok((made, Status::Revoked(found)));
             }
         }
         let newest = about.iter().max_by_key(|entry| entry.this_update).ok_or("no entry")?;
@@ -136,7 +137,8 @@ impl StatusSearch<'_> {
         unknown.or(defect).or_else(|| response.doubt.map(str::to_owned))
     }
 
-    /// The entries whose CertID is this certificate's in all three parts (RFC 6960 section 3.2 item 1).
+    /// The entries whose CertID is this certificate's in all three parts (RFC 6960 section 3.2 item 1). The key is hashed in the form
+    /// that the responder knows it in (section 4.1.1), which need not be the one that is at hand.
     fn entries_about<'r>(
         &self,
         basic: &'r BasicResponse,
@@ -150,10 +152,14 @@ impl StatusSearch<'_> {
             // nothing, neither good nor revoked.
             let Some(digest) = entry.cert_id.digest else { continue };
             let hash = |bytes: &[u8]| self.provider.digest(digest, &[bytes]).map_err(|e| e.to_string());
-            let name_matches = *entry.cert_id.issuer_name_hash == *hash(certificate.issuer())?;
-            let key = key_bits(issuer).map_err(|e| e.to_string())?;
-            if name_matches && *entry.cert_id.issuer_key_hash == *hash(key)? {
-                about.push(entry);
+            if *entry.cert_id.issuer_name_hash != *hash(certificate.issuer())? {
+                continue;
+            }
+            for key in key_forms(issuer).map_err(|e| e.to_string())? {
+                if *entry.cert_id.issuer_key_hash == *hash(&key)? {
+                    about.push(entry);
+                    break;
+                }
             }
         }
         Ok(about)
@@ -179,7 +185,17 @@ impl StatusSearch<'_> {
         };
         for candidate in candidates.filter(|candidate| self.is_responder(candidate, &basic.responder_id, hash)) {
             self.spend_signature(Source::Ocsp)?;
-            if let Err(error) = response.verify(basic, self.provider, candidate.spki(), self.checks.allow_weak) {
+            let verified = response.verify(basic, self.provider, candidate.spki(), self.checks.allow_weak);
+            let key = KeyIdentity::of(candidate);
+            let verified = match verified {
+                // Whoever certifies a key once more chooses what it is bound to, and undoes nothing that the key has revoked.
+                Err(_) if made.is_some() && key.is_bound_in(candidate.spki()) => {
+                    self.spend_signature(Source::Ocsp)?;
+                    response.verify(basic, self.provider, key.as_spki(), self.checks.allow_weak)
+                }
+                verified => verified,
+            };
+            if let Err(error) = verified {
                 // Not the key that made it: another candidate may be. If none is, it is nobody's word.
                 why = format!("its signature: {error}");
                 continue;
@@ -190,7 +206,7 @@ impl StatusSearch<'_> {
                         let is_enclosed = candidate == issuer || basic.certificates.contains(candidate);
                         response.entitled.note(if is_enclosed { &[] } else { core::slice::from_ref(candidate) });
                     }
-                    return Ok(Responder { spki: candidate.spki(), note, is_trusted_by_owner });
+                    return Ok(Responder { key, note, is_trusted_by_owner });
                 }
                 Err(reason) => why = reason,
             }
@@ -207,7 +223,9 @@ impl StatusSearch<'_> {
         made: Option<Time>,
     ) -> Result<(Option<String>, bool), String> {
         let is_issuer = |issuer: &Certificate| {
-            candidate == issuer || (candidate.spki() == issuer.spki() && candidate.subject() == issuer.subject())
+            candidate == issuer
+                || (KeyIdentity::of(candidate) == KeyIdentity::of(issuer)
+                    && same_name(candidate.subject(), issuer.subject()))
         };
         if above.first().is_some_and(is_issuer) {
             return Ok((None, false));
@@ -228,10 +246,10 @@ impl StatusSearch<'_> {
                 candidate.subject_hash(name_hash) == hash && same_name(name, candidate.subject())
             }
             // Section 4.2.1: KeyHash is SHA-1, whatever the rest uses. It finds the key, it proves nothing.
-            ResponderId::KeyHash(hash) => key_bits(candidate)
-                .ok()
-                .and_then(|key| self.provider.digest(DigestAlgorithm::Sha1, &[key]).ok())
-                .is_some_and(|found| *found == **hash),
+            ResponderId::KeyHash(hash) => key_forms(candidate)
+                .unwrap_or_default()
+                .iter()
+                .any(|key| self.provider.digest(DigestAlgorithm::Sha1, &[key]).is_ok_and(|found| *found == **hash)),
         }
     }
 }

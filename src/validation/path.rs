@@ -4,6 +4,7 @@
 //! checked when it is tried, what depends on the whole path when an anchor is reached, signatures then and once each.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
 use core::cell::OnceCell;
 
 use super::certificate::{Objection, against_end_entity, against_issuer, against_signature, objection};
@@ -22,7 +23,7 @@ use crate::asn1::Asn1Error;
 use crate::asn1::name::display;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
-use crate::crypto::{Provider, dsa};
+use crate::crypto::{KeyIdentity, Provider, dsa};
 use crate::prelude::*;
 use crate::time::Time;
 
@@ -40,7 +41,11 @@ pub fn validate(
     checks: &Checks,
 ) -> Report {
     let pool = &*status.with_signers(pool);
-    let nodes = core::iter::once(leaf).chain(anchors.as_slice()).chain(pool).map(Node::new).collect();
+    // Each once: a peer that sends copies, or what differs from one in its last byte, makes no work at each place of the search. The
+    // signature first, where those differ.
+    let mut seen = BTreeSet::new();
+    let pool_once = pool.iter().filter(|c| seen.insert((c.signature(), c.as_der())));
+    let nodes = core::iter::once(leaf).chain(anchors.as_slice()).chain(pool_once).map(Node::new).collect();
     let mut search = Search {
         provider,
         anchors,
@@ -189,7 +194,7 @@ impl<'a> Search<'a> {
     fn is_itself_an_anchor(&self) -> bool {
         let leaf = self.nodes[0].certificate;
         let is_remade = |anchor: &Certificate| {
-            anchor.spki() == leaf.spki()
+            KeyIdentity::of(anchor) == KeyIdentity::of(leaf)
                 && names::same_name(anchor.subject(), leaf.subject())
                 && names::same_name(leaf.issuer(), leaf.subject())
                 && against_signature(self.provider, leaf, anchor.spki(), self.checks.allow_weak).is_none()
@@ -202,7 +207,9 @@ impl<'a> Search<'a> {
     fn against_presented(&self, path: &ValidPath) -> Option<Objection> {
         let presented = self.checks.presented.as_ref()?;
         let same = |c: &Certificate| {
-            c == presented || (c.spki() == presented.spki() && names::same_name(c.subject(), presented.subject()))
+            c == presented
+                || (KeyIdentity::of(c) == KeyIdentity::of(presented)
+                    && names::same_name(c.subject(), presented.subject()))
         };
         if path.leaf() == presented || path.chain()[1..].iter().any(same) {
             return None;
@@ -299,7 +306,7 @@ impl<'a> Search<'a> {
     /// The same name with the same key is the same CA: a path that meets it twice has a loop in it.
     fn same_entity(&self, a: usize, b: usize) -> bool {
         let (a, b) = (self.nodes[a].certificate, self.nodes[b].certificate);
-        a.spki() == b.spki() && a.subject() == b.subject()
+        a.subject() == b.subject() && KeyIdentity::of(a) == KeyIdentity::of(b)
     }
 
     /// Certificates whose subject is, byte for byte, the issuer of this one; best first.
@@ -312,7 +319,7 @@ impl<'a> Search<'a> {
                 if !self.spend_names(if subject.len() == issuer.len() { 1 + issuer.len() / 64 } else { 1 }) {
                     break;
                 }
-                if subject == issuer && !self.is_among(other, &found) {
+                if subject == issuer {
                     found.push(other);
                 }
             }
@@ -343,7 +350,6 @@ impl<'a> Search<'a> {
                     && subject != issuer
                     && self.spend_names(names::hash_cost(issuer))
                     && names::same_name(subject, issuer)
-                    && !self.is_among(other, &found)
                 {
                     found.push(other);
                 }
@@ -352,13 +358,6 @@ impl<'a> Search<'a> {
             self.nodes[node].further_candidates.get_or_init(|| found);
         }
         self.nodes[node].further_candidates.get().map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether the same certificate is in the list already; an anchor and a copy of it in the pool are two.
-    fn is_among(&self, node: usize, list: &[usize]) -> bool {
-        let is_pool = !self.is_anchor(node);
-        is_pool
-            && list.iter().any(|i| !self.is_anchor(*i) && self.nodes[*i].certificate == self.nodes[node].certificate)
     }
 
     fn spend_names(&mut self, cost: usize) -> bool {
@@ -601,7 +600,8 @@ impl<'a> Search<'a> {
         self.edges.iter().find(|(c, k, _)| (*c, *k) == (certificate, key)).map(|(_, _, wrong)| wrong)
     }
 
-    /// The first node with the same key: certificates of one CA share the signatures that were checked with it.
+    /// The first node with the same bytes of the key: certificates of one CA share the signatures that were checked with it. Not
+    /// by the key's identity: what it is labelled with decides which signatures it verifies.
     fn key_of(&self, node: usize) -> usize {
         let Node { certificate, same_key, .. } = &self.nodes[node];
         *same_key.get_or_init(|| {

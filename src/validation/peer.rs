@@ -278,7 +278,7 @@ impl PeerKey {
     pub fn agree_with(&self, now: Time, key: &dyn PrivateKey) -> Result<Zeroizing<Vec<u8>>, Error> {
         self.admit(now)?;
         self.demand(&[KeyUsage::KeyAgreement])?;
-        Ok(key.agree(super::ocsp::key_bits(&self.certificate)?)?)
+        Ok(key.agree(super::ocsp::key_bits(self.certificate.spki())?)?)
     }
 
     /// Lets a use through or says why not.

@@ -26,10 +26,25 @@ pub struct StatusOutcome {
     pub good: Vec<(usize, Time)>,
     /// Indexes of the certificates without a usable status.
     pub unknown: Vec<usize>,
+    /// Indexes of the certificates that are on hold by a word from before: a later one may be had that lifts it.
+    pub on_hold: Vec<usize>,
     /// Signers of status data whose own status is not known: each with its chain to the anchor.
     pub unknown_signers: Vec<Vec<Certificate>>,
     /// Which list revokes a certificate of the path whose signer is not entitled on this path, but may be on another.
     pub(super) contested: Option<String>,
+}
+
+impl StatusOutcome {
+    /// Whether a certificate is revoked, whatever else may be had.
+    pub fn is_revoked_for_now(&self) -> bool {
+        let stays = |index: Option<usize>| index.is_none_or(|index| !self.on_hold.contains(&index));
+        self.findings.iter().any(|f| f.code == Code::Revoked && f.fatal && stays(f.certificate_index))
+    }
+
+    /// Whether a word about a certificate would change something.
+    pub fn is_open(&self, index: usize) -> bool {
+        self.unknown.contains(&index) || self.on_hold.contains(&index)
+    }
 }
 
 /// Checks the status of the certificates of a path (leaf first, anchor last) whose signatures and RFC 5280 section 6.1
@@ -78,7 +93,10 @@ pub(super) fn check_path_within(
                 let notes = notes.into_iter().map(|text| Finding::note(Code::RevocationUnknown, Some(index), text));
                 outcome.findings.extend(notes);
             }
-            Status::Revoked(found) => outcome.findings.push(Finding::fatal(Code::Revoked, Some(index), found.text)),
+            Status::Revoked(found) => {
+                outcome.on_hold.extend(found.is_old_hold.then_some(index));
+                outcome.findings.push(Finding::fatal(Code::Revoked, Some(index), found.text));
+            }
             Status::Unknown(_) if index == 0 && has_no_status(&path[index]) => {
                 let text = "its issuer makes no revocation information available for it (RFC 9608)";
                 outcome.findings.push(Finding::note(Code::RevocationUnknown, Some(index), text));

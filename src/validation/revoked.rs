@@ -1,8 +1,12 @@
-//! The record of who is revoked for good: apart from the documents that said so, which expire and make room for others.
+//! The record of who is revoked, and who is on hold: apart from the documents that said so, which expire and make room for others.
 //!
 //! What an entitled source has revoked, other than for a hold, stays revoked as long as the certificate lives (RFC 5280
 //! section 5.3.1: only certificateHold can be taken back). So it is written down once it was verified, in a few bytes, and
-//! asked first by every validation with the same memory, whatever lists and responses are at hand by then.
+//! asked first by every validation with the same memory, whatever lists and responses are at hand by then. A hold is written
+//! down too, and ends with a later word that says otherwise.
+//!
+//! The room is bounded. What had no room is not forgotten in silence: it stays known whose certificates it was about and until
+//! when, and good words from before clear none of them.
 
 use alloc::collections::BTreeMap;
 
@@ -13,33 +17,49 @@ use crate::time::Time;
 
 /// Who is revoked: a digest over the name and the key of the issuer, and the serial number.
 pub type RevokedId = [u8; 32];
+/// First bytes of a digest of a key.
+pub type KeyDigest = [u8; 8];
 
 /// Most facts kept. A device meets few certificates, and of those few are revoked.
 const MAX_FACTS: usize = 2048;
-/// Most facts about certificates of one issuer: a CA gone bad must not fill the record by itself.
-const MAX_FACTS_OF_ISSUER: usize = MAX_FACTS / 4;
-/// Format and its version.
-const MAGIC: &[u8] = b"revoked-1\n";
-/// Bytes of one fact.
-const FACT_LEN: usize = 32 + 8 + 33 + 32 + 8 + 8 + 1;
+/// Most facts about certificates below one CA that an anchor has certified: one gone bad, with all the CAs that it makes, must not
+/// fill the record by itself.
+const MAX_FACTS_OF_BRANCH: usize = MAX_FACTS / 4;
+/// Most CAs of which it is known that facts were lost; and of one branch, beyond which the branch stands for all its CAs.
+const MAX_LOST: usize = 256;
+const MAX_LOST_OF_BRANCH: usize = 16;
+/// Format and its version; the first one knew no holds, no branches and nothing of what was lost.
+const MAGIC: &[u8] = b"revoked-2\n";
+const MAGIC_1: &[u8] = b"revoked-1\n";
+/// Bytes of one fact, in both formats.
+const FACT_LEN: usize = 32 + 8 + 8 + 33 + 32 + 8 + 8 + 8 + 1;
+const FACT_LEN_1: usize = 32 + 8 + 33 + 32 + 8 + 8 + 1;
+/// What begins a fact, and what was lost: of one CA, of anyone.
+const FACT: u8 = b'f';
+const LOST: u8 = b'l';
+const LOST_OF_ANYONE: u8 = b'a';
 
 /// On whose word a fact rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Authority {
     /// The issuer's own, or of somebody whom its key has certified: it counts under whatever anchors.
     Issuer,
-    /// The owner's trust in this key (SHA-256 of its SubjectPublicKeyInfo), an anchor or a trusted OCSP responder: it counts
-    /// where that key is trusted.
+    /// Of somebody certified by this key (SHA-256 of its SubjectPublicKeyInfo), which has certified the issuer too: it counts where
+    /// that key has certified the issuer, or stands above it on the path.
+    Certifier([u8; 32]),
+    /// The owner's trust in this key, an anchor or a trusted OCSP responder: it counts where that key is trusted.
     Key([u8; 32]),
 }
 
-/// That a certificate is revoked for good.
+/// That a certificate is revoked for good, or on hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevokedFact {
     /// Which one.
     pub who: RevokedId,
-    /// First bytes of a digest of its issuer's key.
-    pub issuer: [u8; 8],
+    /// Its issuer's key.
+    pub issuer: KeyDigest,
+    /// The key of the CA on its path that the anchor has certified; of the anchor, if that is the issuer.
+    pub branch: KeyDigest,
     /// On whose word.
     pub authority: Authority,
     /// Who said it: SHA-256 of the SubjectPublicKeyInfo of the CRL's or response's signer.
@@ -48,11 +68,18 @@ pub struct RevokedFact {
     pub since: Option<Time>,
     /// Why.
     pub reason: CrlReason,
+    /// thisUpdate of the list or response that said so.
+    pub made: Time,
     /// The certificate's notAfter: the fact may be forgotten after it.
     pub end: Time,
 }
 
 impl RevokedFact {
+    /// Whether nothing takes it back.
+    pub fn is_for_good(&self) -> bool {
+        self.reason != CrlReason::CertificateHold
+    }
+
     /// For reports.
     pub(super) fn text(&self) -> String {
         let since = self.since.map_or_else(|| "at an unreadable date".to_owned(), |t| format!("since {t}"));
@@ -63,62 +90,111 @@ impl RevokedFact {
     fn write(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.who);
         bytes.extend_from_slice(&self.issuer);
+        bytes.extend_from_slice(&self.branch);
         let (kind, key) = match self.authority {
             Authority::Issuer => (0, [0; 32]),
             Authority::Key(key) => (1, key),
+            Authority::Certifier(key) => (2, key),
         };
         bytes.push(kind);
         bytes.extend_from_slice(&key);
         bytes.extend_from_slice(&self.source);
-        bytes.extend_from_slice(&self.since.map_or(i64::MIN, Time::unix).to_be_bytes());
-        bytes.extend_from_slice(&self.end.unix().to_be_bytes());
+        for time in [self.since.map_or(i64::MIN, Time::unix), self.made.unix(), self.end.unix()] {
+            bytes.extend_from_slice(&time.to_be_bytes());
+        }
         bytes.push(self.reason.number());
     }
 
-    fn read(bytes: &[u8; FACT_LEN]) -> Option<Self> {
+    fn read(bytes: &[u8], is_first_format: bool) -> Option<Self> {
         let (who, rest) = bytes.split_first_chunk::<32>()?;
         let (issuer, rest) = rest.split_first_chunk::<8>()?;
+        let (branch, rest) = if is_first_format { (issuer, rest) } else { rest.split_first_chunk::<8>()? };
         let (kind, rest) = rest.split_first()?;
         let (key, rest) = rest.split_first_chunk::<32>()?;
         let (source, rest) = rest.split_first_chunk::<32>()?;
         let (since, rest) = rest.split_first_chunk::<8>()?;
+        // Facts of the first format are all for good: when they were said decides nothing.
+        let (made, rest) = if is_first_format { (&[0; 8], rest) } else { rest.split_first_chunk::<8>()? };
         let (end, rest) = rest.split_first_chunk::<8>()?;
         let authority = match kind {
             0 => Authority::Issuer,
             1 => Authority::Key(*key),
+            2 if !is_first_format => Authority::Certifier(*key),
             _ => return None,
         };
         let since = i64::from_be_bytes(*since);
         Some(RevokedFact {
             who: *who,
             issuer: *issuer,
+            branch: *branch,
             authority,
             source: *source,
             since: (since != i64::MIN).then(|| Time::from_unix(since)),
             reason: CrlReason::from_number(*rest.first()?),
+            made: Time::from_unix(i64::from_be_bytes(*made)),
             end: Time::from_unix(i64::from_be_bytes(*end)),
         })
     }
 }
 
+/// That facts had no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// About certificates of a CA with this key, or below it; `None`: about anyone.
+    pub of: Option<KeyDigest>,
+    /// What was said up to here may be among them.
+    pub until: Time,
+}
+
+/// What became of a fact that was to be written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It is new.
+    New,
+    /// It was known.
+    Known,
+    /// There was no room for it.
+    Lost {
+        /// Why, in words.
+        why: String,
+        /// Whether that facts of this kind were lost is new.
+        is_new: bool,
+    },
+}
+
 /// Memory of facts. Implementations that outlive restarts live in device memory.
 pub trait RevokedFacts: Send + Sync + core::fmt::Debug {
-    /// What is known against a certificate; more than one where several have said so.
+    /// What is known against a certificate, which may stand under several identifiers; and which facts had no room.
     ///
     /// # Errors
     ///
     /// Why it cannot be told, in words: then nobody is cleared.
-    fn find(&self, who: &RevokedId) -> Result<Vec<RevokedFact>, String>;
+    fn find(&self, who: &[RevokedId]) -> Result<KnownFacts, String>;
 
     /// Writes down a fact that was verified. `now`: the time of the validation, if it has one; what has ended by then may make
-    /// room. Nothing that is there is replaced.
+    /// room. What is there for good is not replaced; what has no room is remembered as lost.
     fn note(&self, fact: &RevokedFact, now: Option<Time>);
+
+    /// Ends a hold: somebody entitled has said otherwise as of `from`. One that was said later, or for good, stays.
+    fn lift(&self, fact: &RevokedFact, from: Time);
+}
+
+/// What a memory of facts knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownFacts {
+    /// Against a certificate; more than one where several have said so.
+    pub facts: Vec<RevokedFact>,
+    /// Which facts had no room, about whomever.
+    pub lost: Vec<Lost>,
 }
 
 /// Facts in memory, with a form to write down and read back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RevokedTable {
     facts: BTreeMap<(RevokedId, Authority), RevokedFact>,
+    /// By key; with the branch.
+    lost: BTreeMap<KeyDigest, (KeyDigest, Time)>,
+    lost_of_anyone: Option<Time>,
 }
 
 impl RevokedTable {
@@ -128,39 +204,90 @@ impl RevokedTable {
         self.facts.range(all).map(|(_, fact)| fact.clone()).collect()
     }
 
-    /// Adds a fact: `true` if it is new. Facts that have ended by `now` make room, no others.
-    ///
-    /// # Errors
-    ///
-    /// There is no room, in words.
-    pub fn add(&mut self, fact: &RevokedFact, now: Option<Time>) -> Result<bool, String> {
-        let key = (fact.who, fact.authority);
-        if let Some(known) = self.facts.get_mut(&key) {
-            // The same certificate, said to end later: a second one of its number, which lives longer.
-            let is_later = fact.end > known.end;
-            known.end = known.end.max(fact.end);
-            return Ok(is_later);
-        }
-        let of_issuer = |table: &Self| table.facts.values().filter(|f| f.issuer == fact.issuer).count();
-        if let (true, Some(now)) = (self.facts.len() >= MAX_FACTS || of_issuer(self) >= MAX_FACTS_OF_ISSUER, now) {
-            self.facts.retain(|_, fact| fact.end >= now);
-        }
-        if self.facts.len() >= MAX_FACTS {
-            return Err(format!("the record of revoked certificates is full: {MAX_FACTS} that have not ended"));
-        }
-        if of_issuer(self) >= MAX_FACTS_OF_ISSUER {
-            let text = "the record of revoked certificates has no more room for this issuer";
-            return Err(format!("{text}: {MAX_FACTS_OF_ISSUER} that have not ended"));
-        }
-        self.facts.insert(key, fact.clone());
-        Ok(true)
+    /// Which facts had no room.
+    pub fn lost(&self) -> Vec<Lost> {
+        let of_keys = self.lost.iter().map(|(key, (_, until))| Lost { of: Some(*key), until: *until });
+        of_keys.chain(self.lost_of_anyone.map(|until| Lost { of: None, until })).collect()
     }
 
-    /// Takes over all facts of another table that this one lacks and has room for.
+    /// Adds a fact. Facts that have ended by `now` make room, no others.
+    pub fn add(&mut self, fact: &RevokedFact, now: Option<Time>) -> Added {
+        let key = (fact.who, fact.authority);
+        if let Some(known) = self.facts.get_mut(&key) {
+            let before = known.clone();
+            match (known.is_for_good(), fact.is_for_good()) {
+                (false, true) => *known = fact.clone(),
+                (false, false) if known.made < fact.made => *known = fact.clone(),
+                _ => {}
+            }
+            // The same certificate, said to end later: a second one of its number, which lives longer.
+            known.end = before.end.max(fact.end);
+            return if *known == before { Added::Known } else { Added::New };
+        }
+        let of_branch = |table: &Self| table.facts.values().filter(|f| f.branch == fact.branch).count();
+        if let (true, Some(now)) = (self.facts.len() >= MAX_FACTS || of_branch(self) >= MAX_FACTS_OF_BRANCH, now) {
+            self.facts.retain(|_, fact| fact.end >= now);
+        }
+        let why = if self.facts.len() >= MAX_FACTS {
+            format!("the record of revoked certificates is full: {MAX_FACTS} that have not ended")
+        } else if of_branch(self) >= MAX_FACTS_OF_BRANCH {
+            let text = "the record of revoked certificates has no more room for certificates below this CA";
+            format!("{text}: {MAX_FACTS_OF_BRANCH} that have not ended")
+        } else {
+            self.facts.insert(key, fact.clone());
+            return Added::New;
+        };
+        Added::Lost { why, is_new: self.lose(fact, now) }
+    }
+
+    /// Ends a hold by a later word: `true` if there was one.
+    pub fn lift(&mut self, fact: &RevokedFact, from: Time) -> bool {
+        let key = (fact.who, fact.authority);
+        let ends = self.facts.get(&key).is_some_and(|known| !known.is_for_good() && known.made < from);
+        ends && self.facts.remove(&key).is_some()
+    }
+
+    /// Remembers that a fact had no room: `true` if that is new. By whole hours, so that whoever makes many writes seldom.
+    fn lose(&mut self, fact: &RevokedFact, now: Option<Time>) -> bool {
+        const HOUR: i64 = 3600;
+        // A word from the future is one of today: what is said tomorrow may be good.
+        let made = now.map_or(fact.made, |now| fact.made.min(now)).unix();
+        let until = Time::from_unix(made.saturating_sub(made.rem_euclid(HOUR)).saturating_add(HOUR));
+        let later = |known: &mut Time| {
+            let is_new = *known < until;
+            *known = until.max(*known);
+            is_new
+        };
+        let of_branch = self.lost.values().filter(|(branch, _)| *branch == fact.branch).count();
+        let key = if of_branch < MAX_LOST_OF_BRANCH || self.lost.contains_key(&fact.issuer) {
+            fact.issuer
+        } else {
+            fact.branch
+        };
+        if let Some((_, known)) = self.lost.get_mut(&key) {
+            return later(known);
+        }
+        if self.lost.len() < MAX_LOST {
+            self.lost.insert(key, (fact.branch, until));
+            return true;
+        }
+        match &mut self.lost_of_anyone {
+            Some(known) => later(known),
+            none => none.replace(until).is_none(),
+        }
+    }
+
+    /// Takes over all facts of another table that this one lacks and has room for, and what that one has lost.
     pub fn join(&mut self, other: &RevokedTable) {
         for fact in other.facts.values() {
+            // Without room it is remembered as lost.
             let _ = self.add(fact, None);
         }
+        for (key, (branch, until)) in &other.lost {
+            let known = self.lost.entry(*key).or_insert((*branch, *until));
+            known.1 = known.1.max(*until);
+        }
+        self.lost_of_anyone = self.lost_of_anyone.max(other.lost_of_anyone);
     }
 
     /// How many there are.
@@ -171,28 +298,78 @@ impl RevokedTable {
     /// All facts, to be kept where nobody can change them.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
-        self.facts.values().for_each(|fact| fact.write(&mut bytes));
+        for fact in self.facts.values() {
+            bytes.push(FACT);
+            fact.write(&mut bytes);
+        }
+        for (key, (branch, until)) in &self.lost {
+            bytes.push(LOST);
+            [*key, *branch, until.unix().to_be_bytes()].iter().for_each(|part| bytes.extend_from_slice(part));
+        }
+        if let Some(until) = self.lost_of_anyone {
+            bytes.push(LOST_OF_ANYONE);
+            bytes.extend_from_slice(&until.unix().to_be_bytes());
+        }
         bytes
     }
 
-    /// From the bytes that [`Self::to_bytes`] gave.
+    /// From the bytes that [`Self::to_bytes`] gave, in this version or the one before.
     ///
     /// # Errors
     ///
     /// They are damaged, or of another format.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Asn1Error> {
         const WHAT: &str = "record of revoked certificates";
-        let damaged = || Asn1Error::invalid(WHAT, "damaged");
-        let mut rest = bytes.strip_prefix(MAGIC).ok_or_else(|| Asn1Error::invalid(WHAT, "of another format"))?;
+        let table = match (bytes.strip_prefix(MAGIC), bytes.strip_prefix(MAGIC_1)) {
+            (Some(rest), _) => Self::read(rest),
+            (None, Some(rest)) => Self::read_first_format(rest),
+            (None, None) => return Err(Asn1Error::invalid(WHAT, "of another format")),
+        };
+        table.ok_or_else(|| Asn1Error::invalid(WHAT, "damaged"))
+    }
+
+    fn read(mut rest: &[u8]) -> Option<Self> {
         let mut table = RevokedTable::default();
-        while let Some((fact, behind)) = rest.split_first_chunk::<FACT_LEN>() {
-            let fact = RevokedFact::read(fact).ok_or_else(damaged)?;
-            if table.facts.len() == MAX_FACTS || table.facts.insert((fact.who, fact.authority), fact).is_some() {
-                return Err(damaged());
-            }
-            rest = behind;
+        let time = |bytes: &[u8; 8]| Time::from_unix(i64::from_be_bytes(*bytes));
+        while let Some((kind, behind)) = rest.split_first() {
+            rest = match *kind {
+                FACT => {
+                    let (fact, behind) = behind.split_at_checked(FACT_LEN)?;
+                    table.take(RevokedFact::read(fact, false)?)?;
+                    behind
+                }
+                LOST => {
+                    let (key, behind) = behind.split_first_chunk::<8>()?;
+                    let (branch, behind) = behind.split_first_chunk::<8>()?;
+                    let (until, behind) = behind.split_first_chunk::<8>()?;
+                    let known = table.lost.insert(*key, (*branch, time(until)));
+                    (known.is_none() && table.lost.len() <= MAX_LOST).then_some(behind)?
+                }
+                LOST_OF_ANYONE => {
+                    let (until, behind) = behind.split_first_chunk::<8>()?;
+                    table.lost_of_anyone.replace(time(until)).is_none().then_some(behind)?
+                }
+                _ => return None,
+            };
         }
-        if rest.is_empty() { Ok(table) } else { Err(damaged()) }
+        Some(table)
+    }
+
+    fn read_first_format(rest: &[u8]) -> Option<Self> {
+        let mut table = RevokedTable::default();
+        let facts = rest.chunks_exact(FACT_LEN_1);
+        if !facts.remainder().is_empty() {
+            return None;
+        }
+        for fact in facts {
+            table.take(RevokedFact::read(fact, true)?)?;
+        }
+        Some(table)
+    }
+
+    fn take(&mut self, fact: RevokedFact) -> Option<()> {
+        let is_one = self.facts.len() < MAX_FACTS && self.facts.insert((fact.who, fact.authority), fact).is_none();
+        is_one.then_some(())
     }
 }
 
@@ -205,21 +382,32 @@ mod tests {
         who[..2].copy_from_slice(&number.to_be_bytes());
         RevokedFact {
             who,
-            issuer: [(number % 8) as u8; 8],
-            authority: if number % 3 == 0 { Authority::Key([7; 32]) } else { Authority::Issuer },
+            issuer: number.to_be_bytes().repeat(4).try_into().unwrap(),
+            branch: [(number % 8) as u8; 8],
+            authority: match number % 4 {
+                0 => Authority::Key([7; 32]),
+                1 => Authority::Certifier([7; 32]),
+                _ => Authority::Issuer,
+            },
             source: [3; 32],
             since: (number % 2 == 0).then(|| Time::from_unix(-5)),
-            reason: CrlReason::from_number(number as u8),
+            reason: if number % 5 == 4 { CrlReason::CertificateHold } else { CrlReason::KeyCompromise },
+            made: Time::from_unix(i64::from(number)),
             end: Time::from_unix(end),
         }
+    }
+
+    fn lost(added: &Added) -> bool {
+        matches!(added, Added::Lost { .. })
     }
 
     #[test]
     fn facts_survive_a_restart_as_they_are() {
         let mut table = RevokedTable::default();
-        for number in 0..600 {
-            table.add(&fact(number, 1_000), None).unwrap();
+        for number in 0..3_000 {
+            table.add(&fact(number, 1_000), None);
         }
+        assert!(!table.lost().is_empty(), "some had no room");
         let again = RevokedTable::from_bytes(&table.to_bytes()).unwrap();
         assert_eq!(again, table);
         assert_eq!(again.find(&fact(5, 0).who), [fact(5, 1_000)]);
@@ -227,58 +415,124 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_the_first_format_is_read_and_written_anew() {
+        let whole = RevokedFact { reason: CrlReason::KeyCompromise, ..fact(6, 9) };
+        let mut bytes = Vec::new();
+        whole.write(&mut bytes);
+        // Without its branch and the time of the word.
+        let without = |bytes: &[u8]| [&bytes[..40], &bytes[48..121], &bytes[129..]].concat();
+        let first = [MAGIC_1, &without(&bytes)].concat();
+        let table = RevokedTable::from_bytes(&first).unwrap();
+        let expected = RevokedFact { branch: whole.issuer, made: Time::from_unix(0), ..whole };
+        assert_eq!(table.find(&expected.who), [expected]);
+        assert!(table.to_bytes().starts_with(MAGIC));
+        assert_eq!(RevokedTable::from_bytes(&table.to_bytes()).unwrap(), table);
+        RevokedTable::from_bytes(&first[..first.len() - 1]).unwrap_err();
+    }
+
+    #[test]
     fn damage_is_refused_and_not_taken_for_an_empty_record() {
         let mut table = RevokedTable::default();
-        table.add(&fact(1, 9), None).unwrap();
-        table.add(&fact(2, 9), None).unwrap();
+        table.add(&fact(1, 9), None);
+        table.add(&fact(2, 9), None);
         let bytes = table.to_bytes();
         for length in 0..bytes.len() {
-            let whole = length >= MAGIC.len() && (length - MAGIC.len()) % FACT_LEN == 0;
+            let whole = length >= MAGIC.len() && (length - MAGIC.len()) % (FACT_LEN + 1) == 0;
             assert_eq!(RevokedTable::from_bytes(&bytes[..length]).is_ok(), whole, "{length}");
         }
         let twice = [&bytes[..], &bytes[MAGIC.len()..]].concat();
         RevokedTable::from_bytes(&twice).unwrap_err();
         let mut other_kind = bytes;
-        other_kind[MAGIC.len() + 40] = 2;
+        other_kind[MAGIC.len() + 1 + 48] = 3;
         RevokedTable::from_bytes(&other_kind).unwrap_err();
     }
 
     #[test]
-    fn only_what_has_ended_makes_room() {
+    fn only_what_has_ended_makes_room_and_what_has_none_is_known_to_be_lost() {
         let mut table = RevokedTable::default();
         for number in 0..MAX_FACTS as u16 {
-            // Eight issuers, an eighth each: nobody is at its bound.
-            table.add(&fact(number, 1_000 + i64::from(number)), None).unwrap();
+            // Eight branches, an eighth each: none is at its bound.
+            assert_eq!(table.add(&fact(number, 1_000 + i64::from(number)), None), Added::New);
         }
         let next = fact(MAX_FACTS as u16, 9_000);
-        table.add(&next, None).unwrap_err();
-        table.add(&next, Some(Time::from_unix(1_000))).unwrap_err();
+        assert!(matches!(table.add(&next, None), Added::Lost { is_new: true, .. }));
+        assert!(matches!(table.add(&next, Some(Time::from_unix(1_000))), Added::Lost { is_new: false, .. }));
+        assert_eq!(table.lost(), [Lost { of: Some(next.issuer), until: Time::from_unix(3_600) }]);
         assert_eq!(table.count(), MAX_FACTS, "nothing was lost to what came later");
-        assert_eq!(table.add(&next, Some(Time::from_unix(1_001))), Ok(true));
+        assert_eq!(table.add(&next, Some(Time::from_unix(1_001))), Added::New);
         assert_eq!((table.count(), table.find(&fact(0, 0).who)), (MAX_FACTS, Vec::new()));
         assert_eq!(RevokedTable::from_bytes(&table.to_bytes()).unwrap(), table);
     }
 
     #[test]
-    fn one_issuer_fills_a_quarter_at_most() {
+    fn one_branch_fills_a_quarter_at_most_whatever_it_calls_its_issuers() {
         let mut table = RevokedTable::default();
-        let of_one = |number| RevokedFact { issuer: [1; 8], ..fact(number, 9) };
-        for number in 0..MAX_FACTS_OF_ISSUER as u16 {
-            table.add(&of_one(number), None).unwrap();
+        let of_one = |number| RevokedFact { branch: [1; 8], ..fact(number, 9) };
+        for number in 0..MAX_FACTS_OF_BRANCH as u16 {
+            assert_eq!(table.add(&of_one(number), None), Added::New);
         }
-        table.add(&of_one(5_000), None).unwrap_err();
-        table.add(&RevokedFact { issuer: [2; 8], ..fact(5_000, 9) }, None).unwrap();
+        for number in 0..1_000 {
+            assert!(lost(&table.add(&of_one(5_000 + number), None)));
+        }
+        assert_eq!(table.lost().len(), MAX_LOST_OF_BRANCH + 1, "the branch stands for the rest");
+        assert!(table.lost().iter().any(|lost| lost.of == Some([1; 8])));
+        assert_eq!(table.add(&RevokedFact { branch: [2; 8], ..fact(5_000, 9) }, None), Added::New);
     }
 
     #[test]
-    fn a_fact_that_is_there_is_not_replaced() {
+    fn what_is_lost_beyond_all_bounds_is_lost_of_anyone() {
         let mut table = RevokedTable::default();
-        table.add(&fact(1, 9), None).unwrap();
+        for number in 0..MAX_FACTS as u16 {
+            table.add(&fact(number, 1_000_000), None);
+        }
+        let at = |number: u16, made| RevokedFact {
+            branch: number.to_be_bytes().repeat(4).try_into().unwrap(),
+            made: Time::from_unix(made),
+            ..fact(10_000 + number, 1_000_000)
+        };
+        for number in 0..MAX_LOST as u16 + 1 {
+            assert!(lost(&table.add(&at(number, 10), None)));
+        }
+        let anyone = |table: &RevokedTable| table.lost().into_iter().find(|lost| lost.of.is_none());
+        assert_eq!(anyone(&table).unwrap().until, Time::from_unix(3_600));
+        // A word from the future bars no word of tomorrow.
+        table.add(&at(999, i64::MAX), Some(Time::from_unix(7_300)));
+        assert_eq!(anyone(&table).unwrap().until, Time::from_unix(10_800));
+        assert_eq!(RevokedTable::from_bytes(&table.to_bytes()).unwrap(), table);
+        let mut other = RevokedTable::default();
+        other.join(&table);
+        assert_eq!(other.lost(), table.lost());
+    }
+
+    #[test]
+    fn a_fact_that_is_there_for_good_is_not_replaced() {
+        let mut table = RevokedTable::default();
+        table.add(&fact(1, 9), None);
         let other = RevokedFact { reason: CrlReason::Superseded, source: [9; 32], ..fact(1, 5) };
-        assert_eq!(table.add(&other, None), Ok(false));
+        assert_eq!(table.add(&other, None), Added::Known);
+        let held = RevokedFact { reason: CrlReason::CertificateHold, made: Time::from_unix(50), ..other.clone() };
+        assert_eq!(table.add(&held, None), Added::Known);
+        assert!(!table.lift(&held, Time::from_unix(60)));
         assert_eq!(table.find(&other.who), [fact(1, 9)]);
         let by_another = RevokedFact { authority: Authority::Key([1; 32]), ..other };
-        assert_eq!(table.add(&by_another, None), Ok(true));
+        assert_eq!(table.add(&by_another, None), Added::New);
         assert_eq!(table.find(&by_another.who).len(), 2);
+    }
+
+    #[test]
+    fn a_hold_ends_with_a_later_word_and_not_with_an_earlier_one() {
+        let held = |made| RevokedFact { made: Time::from_unix(made), ..fact(4, 9) };
+        let mut table = RevokedTable::default();
+        table.add(&held(10), None);
+        assert_eq!(table.add(&held(5), None), Added::Known, "an older word shortens nothing");
+        assert_eq!(table.add(&held(20), None), Added::New);
+        assert!(!table.lift(&held(10), Time::from_unix(20)));
+        assert_eq!(table.find(&held(20).who), [held(20)]);
+        assert!(table.lift(&held(10), Time::from_unix(21)));
+        assert!(table.find(&held(20).who).is_empty());
+        table.add(&held(20), None);
+        let for_good = RevokedFact { reason: CrlReason::KeyCompromise, ..held(15) };
+        assert_eq!(table.add(&for_good, None), Added::New);
+        assert_eq!(table.find(&for_good.who), [for_good]);
     }
 }

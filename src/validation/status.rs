@@ -1,5 +1,6 @@
 //! The search for a certificate's status among the data at hand; who may sign such data: `status_signers`.
 
+use alloc::borrow::Cow;
 use core::cell::{Cell, OnceCell, RefCell};
 use core::cmp::Ordering;
 
@@ -7,14 +8,12 @@ use super::checks::{CheckTime, Checks};
 use super::crl::Crl;
 use super::freshness::{Freshness, Window};
 use super::knowledge::{Knowledge, Source};
-use super::names::name_hash;
 use super::revocation_policy::{RevocationPolicy, StatusPreference};
-use super::revoked::{Authority, RevokedFact, RevokedId};
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
-use crate::asn1::crl::{CrlReason, shortest_integer};
+use crate::asn1::crl::CrlReason;
 use crate::asn1::x509::Certificate;
-use crate::crypto::{DigestAlgorithm, Provider};
+use crate::crypto::{KeyIdentity, Provider, dsa};
 use crate::prelude::*;
 use crate::time::Time;
 
@@ -44,34 +43,61 @@ pub(super) enum Status {
 pub(super) struct Revocation {
     /// In words.
     pub text: String,
-    /// What is written down of it; `None` where it is not for good (a hold), not certain to be about this certificate, or known
-    /// from before.
-    pub lasting: Option<Lasting>,
-    /// SubjectPublicKeyInfo of whoever says so now; `None`: known from before.
-    pub source: Option<Box<[u8]>>,
+    /// What is written down of it; `None` where it is not certain to be about this certificate, or known from before.
+    pub word: Option<Word>,
+    /// Whose key says so now; `None`: known from before.
+    pub source: Option<KeyIdentity<'static>>,
+    /// Since when; `None`: that is not known.
+    pub since: Option<Time>,
+    /// It is a hold that is known from before alone: a later word may be had that lifts it.
+    pub is_old_hold: bool,
 }
 
 impl Revocation {
     /// One that is not written down.
     pub fn passing(text: String) -> Self {
-        Revocation { text, lasting: None, source: None }
+        Revocation { text, word: None, source: None, since: None, is_old_hold: false }
+    }
+
+    /// Whether nothing takes it back (RFC 5280 section 5.3.1: a hold alone can be lifted).
+    pub fn is_for_good(&self) -> bool {
+        self.word.as_ref().is_some_and(|word| word.reason != CrlReason::CertificateHold)
+    }
+
+    /// Whether it may have come after something that was signed then. Whoever is revoked clears nobody any more, and undoes nothing that
+    /// it has said against others before: a signer that retires takes none of its revocations along.
+    pub fn came_after(&self, made: Time) -> bool {
+        self.since.is_none_or(|since| made < since)
     }
 
     /// Whether it is settled whatever is found of those who sign for this issuer: known from before, or by the issuer's own key.
     pub fn is_settled(&self, issuer: &Certificate) -> bool {
-        self.source.as_ref().is_none_or(|source| **source == *issuer.spki())
+        self.source.as_ref().is_none_or(|source| *source == KeyIdentity::of(issuer))
     }
 }
 
 /// What is written down of a revocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Lasting {
+pub(super) struct Word {
     pub since: Option<Time>,
     pub reason: CrlReason,
-    /// SubjectPublicKeyInfo of the signer.
-    pub source: Box<[u8]>,
-    /// SubjectPublicKeyInfo of the key that the owner trusts and that vouches for the signer; `None`: the issuer's own does.
-    pub authority: Option<Box<[u8]>>,
+    /// thisUpdate of the list or response.
+    pub made: Time,
+    /// The signer's key.
+    pub source: KeyIdentity<'static>,
+    /// On what it rests: each alone is enough.
+    pub entitled: Vec<Entitling>,
+}
+
+/// What entitles a signer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Entitling {
+    /// It is the issuer's own key, or certified by it.
+    Issuer,
+    /// This key has certified the signer, and the issuer too.
+    Certifier(KeyIdentity<'static>),
+    /// The owner trusts this key.
+    Owner(KeyIdentity<'static>),
 }
 
 /// What a signer of CRLs may say about certificates of an issuer.
@@ -92,11 +118,17 @@ pub(super) struct SignerChain {
     /// Whether the status of what is on it is known as far as the policy asks. Without, it has the power to revoke and not
     /// the power to clear: a doubt about the signer is no good news about a peer.
     pub has_status: bool,
+    /// The signer is itself revoked: what it has said before stands against those of whom it was said.
+    pub revoked: Option<Revocation>,
 }
 
 impl SignerChain {
     pub fn standing(&self) -> Standing {
-        if self.same_anchor && self.has_status { Standing::Full } else { Standing::RevocationsOnly }
+        if self.same_anchor && self.has_status && self.revoked.is_none() {
+            Standing::Full
+        } else {
+            Standing::RevocationsOnly
+        }
     }
 }
 
@@ -187,115 +219,92 @@ impl<'a> StatusSearch<'a> {
         let Some(issuer) = above.first() else {
             return Status::Unknown(vec!["the certificate has no issuer".to_owned()]);
         };
-        if let Some(text) = self.knowledge.revoked(certificate, issuer) {
-            return Status::Revoked(Revocation::passing(text));
+        let key = self.key_of(issuer);
+        if let Some((text, since)) = self.knowledge.revoked(certificate, issuer, &key) {
+            return Status::Revoked(Revocation { since, ..Revocation::passing(text) });
         }
-        let unreadable = match self.remembered(certificate, issuer) {
-            Ok(None) => None,
-            Ok(Some(text)) => {
-                self.knowledge.note_revoked(certificate, issuer, &text);
-                return Status::Revoked(Revocation::passing(text));
-            }
-            Err(why) => Some(why),
-        };
+        let before = self.known_before(certificate, above);
+        if let Some(found) = before.as_ref().ok().and_then(|before| before.for_good.clone()) {
+            self.knowledge.note_revoked(certificate, issuer, &key, &found.text, found.since);
+            return Status::Revoked(found);
+        }
         let status = self.join(self.ocsp_status(certificate, above), || self.crl_status(certificate, above));
-        match (status, unreadable) {
+        match (status, before) {
             (Status::Revoked(found), _) => {
                 // What rests on a signer that is itself in question is no fact yet.
                 if self.in_progress.borrow().is_empty() {
-                    self.knowledge.note_revoked(certificate, issuer, &found.text);
-                    if let Some(lasting) = &found.lasting {
-                        self.write_down(certificate, issuer, lasting);
+                    self.knowledge.note_revoked(certificate, issuer, &key, &found.text, found.since);
+                    if let Some(word) = &found.word {
+                        self.write_down(certificate, above, word);
                     }
                 }
                 Status::Revoked(found)
             }
             // Not to know who was revoked before is no permission.
-            (Status::Good { .. }, Some(why)) => Status::Unknown(vec![why]),
-            (status, _) => status,
+            (Status::Good { .. }, Err(why)) => Status::Unknown(vec![why]),
+            (status, Ok(before)) => self.after(before, status),
+            (status, Err(_)) => status,
         }
     }
 
-    /// Why the certificate is known to be revoked from before, in words; an error where that cannot be told.
-    fn remembered(&self, certificate: &Certificate, issuer: &Certificate) -> Result<Option<String>, String> {
-        let Some(facts) = &self.sources.revoked else { return Ok(None) };
-        let known = facts.find(&self.id_of(certificate, issuer)?)?;
-        for fact in known {
-            let counts = match fact.authority {
-                Authority::Issuer => true,
-                Authority::Key(key) => {
-                    let trusted = self.anchors.iter().chain(&self.policy().trusted_responders);
-                    let mut keys = trusted.map(|trusted| self.sha256(&[trusted.spki()]));
-                    keys.any(|trusted| trusted.is_ok_and(|trusted| trusted == key))
-                }
-            };
-            if counts {
-                return Ok(Some(fact.text()));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Writes down that a certificate is revoked, where there is memory for it.
-    fn write_down(&self, certificate: &Certificate, issuer: &Certificate, lasting: &Lasting) {
-        let Some(facts) = &self.sources.revoked else { return };
-        let fact = || -> Result<RevokedFact, String> {
-            let key = self.sha256(&[issuer.spki()])?;
-            Ok(RevokedFact {
-                who: self.id_of(certificate, issuer)?,
-                issuer: *key.first_chunk().ok_or("a digest without bytes")?,
-                authority: match &lasting.authority {
-                    None => Authority::Issuer,
-                    Some(key) => Authority::Key(self.sha256(&[key])?),
-                },
-                source: self.sha256(&[&lasting.source])?,
-                since: lasting.since,
-                reason: lasting.reason,
-                end: certificate.not_after(),
-            })
-        };
-        // Without a digest nothing can be written; this verdict stands all the same.
-        if let Ok(fact) = fact() {
-            facts.note(&fact, self.checks.at.known());
+    /// Which key a certificate holds: what keys are compared by. A DSA key may have its parameters from the keys above it on the
+    /// path (RFC 5280 section 6.1.4 (f)).
+    pub(super) fn key_of<'c>(&self, certificate: &'c Certificate) -> KeyIdentity<'c> {
+        match self.working_key(certificate) {
+            Cow::Borrowed(_) => KeyIdentity::of(certificate),
+            Cow::Owned(key) => KeyIdentity::of_spki(&key).into_owned(),
         }
     }
 
-    fn id_of(&self, certificate: &Certificate, issuer: &Certificate) -> Result<RevokedId, String> {
-        let name = name_hash(issuer.subject()).to_be_bytes();
-        let key = issuer.spki();
-        // The key with its length: nothing of it runs into the number.
-        self.sha256(&[&name, &(key.len() as u64).to_be_bytes(), key, shortest_integer(certificate.serial())])
+    /// Whether two certificates hold the same key.
+    pub(super) fn is_same_key(&self, a: &Certificate, b: &Certificate) -> bool {
+        self.key_of(a) == self.key_of(b)
     }
 
-    fn sha256(&self, parts: &[&[u8]]) -> Result<[u8; 32], String> {
-        let digest = self.provider.digest(DigestAlgorithm::Sha256, parts).map_err(|e| e.to_string())?;
-        <[u8; 32]>::try_from(&*digest).map_err(|_| "a SHA-256 digest of another length".to_owned())
+    /// The key of a certificate as signatures are checked with it.
+    pub(super) fn working_key<'c>(&'c self, certificate: &'c Certificate) -> Cow<'c, [u8]> {
+        let place = self.path.iter().position(|c| c == certificate).unwrap_or(self.path.len());
+        dsa::working_key(certificate.spki(), self.path.iter().skip(place + 1).map(Certificate::spki))
     }
 
-    /// On whose word what this signer of a CRL says rests: `None` where the issuer's own key has signed, or has certified the
-    /// signer; else the anchor that vouches for it.
-    pub(super) fn authority_of(&self, signer: &Certificate, above: &[Certificate]) -> Option<Box<[u8]>> {
-        let issuer = above.first()?;
-        if signer.spki() == issuer.spki() {
-            return None;
+    /// On whose word what this signer of a CRL says rests.
+    pub(super) fn entitling(&self, signer: &Certificate, above: &[Certificate]) -> Vec<Entitling> {
+        let Some(issuer) = above.first() else { return Vec::new() };
+        let (key, issuer_key) = (self.key_of(signer), self.key_of(issuer));
+        if key == issuer_key {
+            return vec![Entitling::Issuer];
         }
         let authorised = self.authorised.borrow();
         let found = authorised.iter().find_map(|(known, _, found)| found.as_ref().ok().filter(|_| known == signer));
-        let chain = found.map_or(above, |found| &found.chain);
-        if found.is_some() && chain.get(1).is_some_and(|certifier| certifier.spki() == issuer.spki()) {
-            return None;
+        let mut entitling = Vec::new();
+        match found.map(|found| found.chain.get(1).unwrap_or(signer)) {
+            // It stands on the path itself.
+            None => entitling.push(Entitling::Certifier(key.into_owned())),
+            Some(certifier) => {
+                let key = self.key_of(certifier);
+                if key == issuer_key {
+                    return vec![Entitling::Issuer];
+                }
+                // A budget that ended is remembered and decides.
+                let is_above = above.iter().any(|ca| self.key_of(ca) == key);
+                if is_above || self.has_certified(certifier, issuer).unwrap_or(false) {
+                    entitling.push(Entitling::Certifier(key.into_owned()));
+                }
+            }
         }
-        chain.last().map(|anchor| anchor.spki().into())
+        let anchor = found.map_or(above, |found| &found.chain).last();
+        entitling.extend(anchor.map(|anchor| Entitling::Owner(self.key_of(anchor).into_owned())));
+        entitling
     }
 
     /// Revoked over good over unknown; that a budget ended stands in the knowledge and decides over the last two.
     fn join(&self, ocsp: Status, crl: impl FnOnce() -> Status) -> Status {
-        if matches!(&ocsp, Status::Revoked(found) if found.lasting.is_some()) {
+        if matches!(&ocsp, Status::Revoked(found) if found.is_for_good()) {
             return ocsp;
         }
         match (ocsp, crl()) {
             // For good over on hold.
-            (revoked @ Status::Revoked(_), Status::Revoked(found)) if found.lasting.is_none() => revoked,
+            (revoked @ Status::Revoked(_), Status::Revoked(found)) if !found.is_for_good() => revoked,
             (_, revoked @ Status::Revoked(_)) => revoked,
             (ocsp @ Status::Good { from: of_ocsp, .. }, crl @ Status::Good { from: of_crl, .. }) => {
                 // The newer word says until when: an old one, with which somebody came, lengthens nothing.

@@ -3,6 +3,8 @@
 //! A path needs status, and whoever signs status needs a path: the recursion goes through here, over the methods of
 //! [`StatusSearch`], and is bound by [`limits::MAX_STATUS_DEPTH`] and the budget of signatures.
 
+use alloc::collections::BTreeSet;
+
 use super::certificate::Objection;
 use super::checks::{CheckTime, Checks, KeyUsage, NameCheck, PolicyInputs};
 use super::facts::Facts;
@@ -29,7 +31,7 @@ pub(super) enum SignerStatus {
     /// Not known where the policy asks for it, or accused by a signer who may be accused itself: two that revoke each other clear
     /// nobody, and whom either revokes is revoked, whichever is asked first.
     Missing,
-    Revoked(String),
+    Revoked(Revocation),
 }
 
 /// What the path of a status signer costs, in signatures: it may take as many, and searches besides.
@@ -46,13 +48,14 @@ impl<'a> StatusSearch<'a> {
         above: &'s [Certificate],
     ) -> Vec<(&'s Certificate, bool)> {
         let named = |list: &'s [Certificate]| list.iter().filter(|c| same_name(c.subject(), name));
-        let mut found: Vec<(&Certificate, bool)> = named(above).map(|c| (c, true)).collect();
-        let others = self.knowledge.named(name, self.anchors, self.pool);
-        for candidate in others.into_iter().chain(named(self.path)) {
-            if !found.iter().any(|(known, _)| *known == candidate) {
-                found.push((candidate, false));
-            }
-        }
+        let of_chain = named(above).map(|candidate| (candidate, true));
+        let others = self.knowledge.named(name, self.anchors, self.pool).into_iter().chain(named(self.path));
+        // Each once, also of many that differ in their last byte: the signature first.
+        let mut seen = BTreeSet::new();
+        let mut found: Vec<(&Certificate, bool)> = of_chain
+            .chain(others.map(|candidate| (candidate, false)))
+            .filter(|(candidate, _)| seen.insert((candidate.signature(), candidate.as_der())))
+            .collect();
         // A hint only, as in path building: it decides the order of tries, not who may sign.
         found.sort_by_key(|(candidate, in_chain)| {
             let other_key = match (key_id, candidate.subject_key_identifier()) {
@@ -83,16 +86,23 @@ impl<'a> StatusSearch<'a> {
             // The list that covers its own signer: it may say that the signer is revoked, and then says nothing else.
             return Ok(if self.may_clear_itself(signer) { Standing::Full } else { Standing::RevocationsOnly });
         }
-        let found = self.signer_chain(signer, anchor, made)?;
+        // Another certificate of the issuer's own key: what that has revoked rests on nobody else.
+        let is_issuers = self.is_same_key(signer, issuer);
+        let found = match self.signer_chain(signer, anchor, made) {
+            Err(_) if is_issuers => return Ok(Standing::RevocationsOnly),
+            found => found?,
+        };
+        if let Some(revoked) = found.revoked.as_ref().filter(|revoked| !is_issuers && !revoked.came_after(made)) {
+            return Err(revoked.text.clone());
+        }
         let certifier = found.chain.get(1).unwrap_or(signer);
-        let parent = certifier.spki();
-        let is_family = parent == issuer.spki()
-            || above.get(1).is_some_and(|above| above.spki() == parent)
-            || self.has_certified(certifier, issuer)?;
-        if is_family || (is_named && (found.chain.len() <= 2 || above.iter().any(|above| above.spki() == parent))) {
+        let is_parent = |ca: &Certificate| self.is_same_key(ca, certifier);
+        let is_family =
+            is_parent(issuer) || above.get(1).is_some_and(is_parent) || self.has_certified(certifier, issuer)?;
+        if is_family || (is_named && (found.chain.len() <= 2 || above.iter().any(is_parent))) {
             return Ok(found.standing());
         }
-        if is_named {
+        if is_named || is_issuers {
             // The name that the certificate gives to its list's issuer is anybody's to take who issues certificates: whoever is
             // certified elsewhere clears nobody by it.
             return Ok(Standing::RevocationsOnly);
@@ -146,17 +156,16 @@ impl<'a> StatusSearch<'a> {
         }
         let outcome = self.while_in_progress(signer, Source::Crl, || {
             if let Some(made) = then {
-                let (chain, _) = self.unrevoked_chain(signer, self.anchors, CheckTime::At(made))?;
-                return Ok(SignerChain { chain, same_anchor: false, has_status: false });
+                let found = self.unrevoked_chain(signer, self.anchors, CheckTime::At(made))?;
+                return Ok(SignerChain { same_anchor: false, has_status: false, ..found });
             }
             let own: TrustAnchors = core::iter::once(anchor.clone()).collect();
             match self.unrevoked_chain(signer, &own, self.checks.at) {
-                Ok((chain, has_status)) => Ok(SignerChain { chain, same_anchor: true, has_status }),
+                Ok(found) => Ok(found),
                 Err(why) if self.anchors.len() < 2 => Err(why),
                 Err(why) => {
-                    let (chain, has_status) =
-                        self.unrevoked_chain(signer, self.anchors, self.checks.at).map_err(|_| why)?;
-                    Ok(SignerChain { chain, same_anchor: false, has_status })
+                    let found = self.unrevoked_chain(signer, self.anchors, self.checks.at).map_err(|_| why)?;
+                    Ok(SignerChain { same_anchor: false, ..found })
                 }
             }
         });
@@ -178,7 +187,7 @@ impl<'a> StatusSearch<'a> {
         self.checks.at.known().is_some_and(|now| certificate.not_after() < now)
     }
 
-    /// A path of a signer on which nothing is revoked, and whether the status of what is on it is known as far as the policy
+    /// A path of a signer on which nothing but perhaps the signer is revoked, and whether the status of what is on it is known as far as the policy
     /// asks. What stands on one path and is revoked, or without a status, is left aside for another path: whoever sends
     /// certificates must not choose on which path the signer is looked at. Each path costs from the budget.
     pub(super) fn unrevoked_chain(
@@ -186,7 +195,8 @@ impl<'a> StatusSearch<'a> {
         signer: &Certificate,
         anchors: &TrustAnchors,
         at: CheckTime,
-    ) -> Result<(Vec<Certificate>, bool), String> {
+    ) -> Result<SignerChain, String> {
+        let chained = |chain, has_status, revoked| SignerChain { chain, same_anchor: true, has_status, revoked };
         let mut aside: Vec<Certificate> = Vec::new();
         let mut revoked = None;
         let mut without_status = None;
@@ -196,8 +206,8 @@ impl<'a> StatusSearch<'a> {
                     without_status = known;
                     chain
                 }
-                (Err(_), Some(chain)) => return Ok((chain, false)),
-                (Err(why), None) => return Err(revoked.unwrap_or(why)),
+                (Err(_), Some(chain)) => return Ok(chained(chain, false, None)),
+                (Err(why), None) => return Err(revoked.map_or(why, |found: Revocation| found.text)),
             };
             let mut in_doubt = None;
             let mut bad = None;
@@ -208,17 +218,16 @@ impl<'a> StatusSearch<'a> {
                 match self.signer_status(certificate, &chain[index + 1..]) {
                     SignerStatus::Enough => {}
                     SignerStatus::Missing => in_doubt = Some(index),
-                    SignerStatus::Revoked(why) => {
+                    SignerStatus::Revoked(found) if index == 0 => return Ok(chained(chain, false, Some(found))),
+                    SignerStatus::Revoked(found) => {
                         bad = Some(index);
-                        revoked.get_or_insert(why);
+                        revoked.get_or_insert(found);
                     }
                 }
             }
             match (bad, in_doubt) {
-                (None, None) => return Ok((chain, true)),
-                // The signer itself: no other path changes that.
-                (Some(0), _) => return Err(revoked.unwrap_or_default()),
-                (None, Some(0)) => return Ok((chain, false)),
+                (None, None) => return Ok(chained(chain, true, None)),
+                (None, Some(0)) => return Ok(chained(chain, false, None)),
                 (Some(index), _) => aside.push(chain[index].clone()),
                 (None, Some(index)) => {
                     aside.push(chain[index].clone());
@@ -262,6 +271,7 @@ impl<'a> StatusSearch<'a> {
                 Status::Good { .. } => Ok(None),
                 // Accused by one who may be accused itself: whom it revokes is revoked all the same.
                 Status::Revoked(why) if made.is_some() && !why.is_settled(issuer) => Ok(None),
+                Status::Revoked(why) if made.is_some_and(|made| why.came_after(made)) => Ok(None),
                 Status::Revoked(why) => Err(format!("the responder's certificate is revoked: {}", why.text)),
                 // It does without a status; one that is known counts all the same.
                 Status::Unknown(_) if responder.extension(oid::OCSP_NOCHECK).is_some() => Ok(None),
@@ -393,9 +403,10 @@ impl<'a> StatusSearch<'a> {
             Status::Revoked(found) if !above.first().is_none_or(|issuer| found.is_settled(issuer)) => {
                 SignerStatus::Missing
             }
-            Status::Revoked(Revocation { text, .. }) => {
+            Status::Revoked(Revocation { text, since, .. }) => {
                 let (name, serial) = (display(certificate.subject()), serial_text(certificate.serial()));
-                SignerStatus::Revoked(format!("the signer's certificate {name} serial {serial} is revoked: {text}"))
+                let text = format!("the signer's certificate {name} serial {serial} is revoked: {text}");
+                SignerStatus::Revoked(Revocation { since, ..Revocation::passing(text) })
             }
             Status::Unknown(_) => {
                 self.note_unknown_signer(certificate, above);

@@ -17,10 +17,11 @@ pub struct StatusSources {
     pub crls: Vec<Arc<Crl>>,
     /// OCSP responses, in any order, about any of the certificates.
     pub ocsp: Vec<Arc<OcspResponse>>,
-    /// Memory of the highest CRL numbers seen; lists with lower ones are refused. `None`: no guard.
-    pub crl_numbers: Option<Arc<dyn CrlNumbers>>,
-    /// Memory of who was revoked for good: asked first, and written when a verified source says so. `None`: none.
-    pub revoked: Option<Arc<dyn RevokedFacts>>,
+    /// Memories of the highest CRL numbers seen: all are asked and told, and lists with lower ones than any has seen are refused. None:
+    /// no guard.
+    pub crl_numbers: Vec<Arc<dyn CrlNumbers>>,
+    /// Memories of who was revoked: all are asked first, and all are told when a verified source says so.
+    pub revoked: Vec<Arc<dyn RevokedFacts>>,
     /// Which bound ended the gathering before everything was asked for, such as `16 requests`; `None`: none did. What was
     /// not asked for may revoke: where the status is checked, the verdict is a refusal in every mode.
     pub cut_short: Option<String>,

@@ -427,3 +427,50 @@ fn of_signers_that_accuse_each_other_neither_takes_the_others_word_away() {
         }
     }
 }
+
+/// A signer that is revoked clears nobody any more, and takes nothing of what it has said before along: newer status makes nobody
+/// good again.
+#[test]
+fn what_a_signer_has_revoked_outlives_its_retirement() {
+    const SUPERSEDED: u8 = 4;
+    const KEY_COMPROMISE: u8 = 1;
+    let case = Case::new();
+    let signer = signer_under(&case.root, |b| b);
+    let responder = Builder::leaf("responder").purposes(&[oid::KP_OCSP_SIGNING]).signed_by(&case.ca);
+    // The entries of the lists are from the first of December.
+    let before = date(2025, 11, 20);
+    let long = Some(now().plus(30 * DAY));
+    let list = |from: Time| CrlBuilder::of(&signer).number(7).times(from, long);
+    let word = |from: Time| Single::good(&case.peer.certificate, &case.ca).times(from, long);
+    let said = |single: Single| OcspBuilder::delegated(&responder).says(single).build();
+    let good = OcspBuilder::by(&case.ca).says(word(date(2025, 11, 19))).build();
+    for reason in [SUPERSEDED, KEY_COMPROMISE] {
+        let of_ca = CrlBuilder::of(&case.ca).number(9).scope(&[flag(ONLY_USER_CERTS)]).revokes_for(&responder, reason);
+        let of_ca = of_ca.times(now().plus(-9 * DAY), Some(now().plus(-8 * DAY))).build();
+        let of_root = CrlBuilder::of(&case.root).revokes_for(&signer, reason).build();
+        for mode in MODES {
+            let judge = |crls: &[&Arc<Crl>], ocsp: &[&Arc<OcspResponse>]| {
+                let crls: Vec<Arc<Crl>> = crls.iter().map(|&crl| crl.clone()).collect();
+                let ocsp: Vec<Arc<OcspResponse>> = ocsp.iter().map(|&ocsp| ocsp.clone()).collect();
+                let sent = [&case.ca, &signer];
+                code(&case.judge(&sent, &crls, &ocsp, mode, RevocationScope::LeafOnly, now()))
+            };
+            let revoking = list(before).revokes(&case.peer).build();
+            let revoked = said(word(before).revoked(1));
+            for newer in [&[][..], &[&of_root]] {
+                let crls: Vec<&Arc<Crl>> = [&revoking].into_iter().chain(newer.iter().copied()).collect();
+                assert_eq!(judge(&crls, &[&good]), Some(Code::Revoked), "list, {mode:?} {reason}");
+            }
+            for newer in [&[][..], &[&of_ca]] {
+                assert_eq!(judge(newer, &[&good, &revoked]), Some(Code::Revoked), "response, {mode:?} {reason}");
+            }
+            // What it says after it was revoked is nobody's word; and it clears nobody.
+            let late = list(now().plus(-DAY)).revokes(&case.peer).build();
+            assert_eq!(judge(&[&late, &of_root], &[&good]), None, "{mode:?} {reason}");
+            assert_eq!(judge(&[&of_ca], &[&good, &said(word(now().plus(-DAY)).revoked(1))]), None, "{mode:?} {reason}");
+            let unknown = (mode == RevocationMode::HardFail).then_some(Code::RevocationUnknown);
+            assert_eq!(judge(&[&list(before).build(), &of_root], &[]), unknown, "{mode:?} {reason}");
+            assert_eq!(judge(&[&of_ca], &[&said(word(before))]), unknown, "{mode:?} {reason}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod counting;
 #[path = "../common/status.rs"]
 mod status;
 
+mod forms;
 mod held;
 mod limits;
 mod properties;

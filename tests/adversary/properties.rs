@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use devid::asn1::x509::Certificate;
-use devid::client::status::StatusQuestion;
+use devid::client::status::{StatusMemory, StatusQuestion};
 use devid::client::{StatusFetcher, StatusOptions};
 use devid::store::Store;
 use devid::transport::{ExchangeLimits, FetchFn, FetchRequest, Phase, TransportError, TransportErrorKind};
 use devid::validation::{
     Crl, KeyUsage, NameCheck, OcspResponse, PeerKey, PeerRequest, Purpose, RevocationMode, StatusSources, TrustAnchors,
+    validate,
 };
 
 use crate::certificates::{Builder, Party, date, now, provider};
@@ -92,8 +93,12 @@ impl World {
                 if dice.maybe(50) {
                     builder = builder.path_len(0);
                 }
-                self.earlier.push(builder.signed_by(&parents[depth]));
+                self.earlier.push(Self::written_otherwise(builder, dice).signed_by(&parents[depth]));
             }
+        }
+        if let Some(other) = self.anchors.get(1).filter(|_| dice.maybe(50)) {
+            let cross = Builder::ca("c0").key(&self.pool[0].key);
+            self.earlier.push(Self::written_otherwise(cross, dice).signed_by(other));
         }
         if dice.maybe(35) && self.issuer.certificate.subject() != self.issuer.certificate.issuer() {
             let above = parents.iter().find(|p| p.certificate.subject() == self.issuer.certificate.issuer());
@@ -106,6 +111,17 @@ impl World {
                 self.signers.push(builder.signed_by(above));
             }
         }
+    }
+
+    /// The same key in another form, or with less in keyUsage.
+    fn written_otherwise(mut builder: Builder, dice: &mut Dice) -> Builder {
+        if dice.maybe(40) {
+            builder = builder.compressed();
+        }
+        if dice.maybe(30) {
+            builder = builder.key_usage(&[KeyUsage::KeyCertSign]);
+        }
+        builder
     }
 
     fn add_status(&mut self, dice: &mut Dice) {
@@ -270,11 +286,25 @@ fn verdicts_change_only_as_they_may() {
             let from = now().plus(-20 * 3600);
             let word = Single::good(&world.leaf.certificate, &world.issuer).times(from, Some(now().plus(9 * 86_400)));
             let word = OcspBuilder::by(&world.issuer).says(word).build();
-            for ocsp in [&world.ocsp[..], &[&[word][..], &world.ocsp].concat()] {
+            for ocsp in [&world.ocsp[..], &[&[word.clone()][..], &world.ocsp].concat()] {
                 for mode in MODES {
                     let with = judge(&world.anchors(), &sent, &world.crls, ocsp, mode);
                     assert!(!with.is_valid(), "seed {seed} {mode:?}: {:?}", base.findings());
                 }
+            }
+            // What was found is known at the next meeting, when nothing but that good word is at hand.
+            let memory = StatusMemory::new(provider().clone(), None);
+            let meet = |sent: &[&Party], crls: &[Arc<Crl>], ocsp: &[Arc<OcspResponse>]| {
+                let anchors: TrustAnchors = world.anchors.iter().map(|p| p.certificate.clone()).collect();
+                let pool: Vec<Certificate> = sent[1..].iter().map(|p| p.certificate.clone()).collect();
+                let mut status = StatusSources { crls: crls.to_vec(), ocsp: ocsp.to_vec(), ..StatusSources::none() };
+                memory.join(&mut status);
+                let checks = crate::checks(mode);
+                validate(&**provider(), &anchors, &world.leaf.certificate, &pool, &status, &checks).is_valid()
+            };
+            assert!(!meet(&world.sent(), &world.crls, &world.ocsp), "seed {seed}");
+            for sent in [&sent, &world.sent()] {
+                assert!(!meet(sent, &[], std::slice::from_ref(&word)), "seed {seed} {mode:?}: {:?}", base.findings());
             }
             // Older genuine news takes nothing back.
             let old =

@@ -103,6 +103,28 @@ fn the_operation_has_no_clock_no_socket_no_thread_and_no_environment() {
     }
 }
 
+/// One key has several SubjectPublicKeyInfos, and whoever certifies it once more chooses among them: whose key it is, is asked of its
+/// identity, never of the bytes.
+#[test]
+fn keys_are_compared_by_their_identity() {
+    // What was checked with which bytes: an RSA key's label decides which signatures it verifies.
+    const BY_BYTES: [(&str, &str); 2] =
+        [("signed.rs", "*c.spki == *spki"), ("path.rs", "n.certificate.spki() == spki")];
+    for folder in ["src/validation", "src/client/status"] {
+        for file in rust_files(Path::new(folder)) {
+            let excepted =
+                |line: &str| BY_BYTES.iter().any(|(name, words)| file.ends_with(name) && line.contains(words));
+            for (number, line) in code_lines(&file) {
+                let compares = ["==", "!=", ".contains("].iter().any(|word| line.contains(word));
+                // With the identity beside it, whether this is the usual form is asked.
+                let is_of_bytes = line.contains("spki") && !line.contains("as_spki()");
+                let by_bytes = compares && is_of_bytes && !excepted(&line);
+                assert!(!by_bytes, "{}:{number}: keys are compared by crypto::KeyIdentity", file.display());
+            }
+        }
+    }
+}
+
 /// Pages that map duties and attacks to tests; a test that is renamed or removed must not stay on a map. With each the
 /// least number of tests it names.
 const MAPS_OF_TESTS: [(&str, usize); 3] =

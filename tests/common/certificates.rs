@@ -154,6 +154,12 @@ impl Builder {
         self
     }
 
+    /// The key, P-256, with its point compressed.
+    pub fn compressed(mut self) -> Self {
+        self.spki = Some(compressed(self.key.spki()));
+        self
+    }
+
     pub fn valid(mut self, from: Time, to: Time) -> Self {
         (self.not_before, self.not_after) = (time(from), time(to));
         self
@@ -246,6 +252,14 @@ impl Builder {
         let signature = issuer_key.sign(&algorithm, &tbs).expect("a signature");
         assemble_signed(&tbs, self.outer_algorithm.as_deref().unwrap_or(&identifier), &signature)
     }
+}
+
+/// The same P-256 key with its point compressed (RFC 5480 section 2.2).
+pub fn compressed(spki: &[u8]) -> Vec<u8> {
+    let (before, point) = spki.split_at(spki.len() - 65);
+    let (x, y) = point[1..].split_at(32);
+    let identifier = &before[2..before.len() - 3];
+    sequence(&[identifier, &element(0x03, &[&[0, 2 | y[31] & 1], x])])
 }
 
 pub fn extension(id: Oid, critical: bool, value: &[u8]) -> Vec<u8> {

@@ -457,3 +457,31 @@ fn good_words_about_others_do_not_push_out_a_bad_one() {
     assert_eq!(code_of(&device.ask(leaf, &[], &staple, &checks(3))), Some(Code::Revoked));
     assert_eq!(device.recall(leaf, &staple, &checks(3)), Some(Code::Revoked));
 }
+
+/// What somebody on the way appends to a genuine list in the same document is not kept, and the genuine one is.
+#[test]
+fn a_list_behind_a_genuine_one_takes_nothing_from_it() {
+    let pem = |der: &[u8]| devid::asn1::pem::encode("X509 CRL", der).to_string();
+    let device = || Device::meeting(|b| b.with(oid::CE_CRL_DISTRIBUTION_POINTS, false, points(&[&[point_url(LIST)]])));
+    for reason in [1, ON_HOLD] {
+        for name in ["Root", "Other"] {
+            for mode in MODES {
+                let device = device();
+                let list = |list: CrlBuilder| list.times(now().plus(-3600), Some(later(9)));
+                let genuine = list(CrlBuilder::of(&device.root).number(8)).revokes_for(&device.peer, reason).der();
+                let forged = list(CrlBuilder::of(&Party::root(name)).number(9)).der();
+                let checks = |day| at(day, mode, StatusPreference::Crl);
+                device.sends(Some((pem(&genuine) + &pem(&forged)).into_bytes()));
+                let leaf = &device.peer.certificate;
+                assert_eq!(code_of(&device.ask(leaf, &[], &[], &checks(0))), Some(Code::Revoked), "{name} {mode:?}");
+                device.sends(None);
+                let old = [device.old_good().build()];
+                assert_eq!(code_of(&device.ask(leaf, &[], &old, &checks(1))), Some(Code::Revoked), "{name} {mode:?}");
+                // Also by the document alone, without the record of who is revoked.
+                device.store.remove_blob("revoked").unwrap();
+                let kept = device.recall(leaf, &old, &checks(1));
+                assert_eq!(kept, Some(Code::Revoked), "{name} {mode:?}");
+            }
+        }
+    }
+}

@@ -172,3 +172,39 @@ fn what_is_kept_and_cannot_be_read_was_not_looked_at() {
         }
     }
 }
+
+/// A list that cannot be read was not looked at for any certificate of its issuer, whatever URL it names.
+#[test]
+fn a_damaged_list_is_missed_for_every_certificate_of_its_issuer() {
+    let root = Party::root("Root");
+    let peer = at(&[LIST]).signed_by(&root);
+    for other in [at(&["http://elsewhere.example/ca.crl"]), Builder::leaf("other")] {
+        let other = other.signed_by(&root);
+        let store = Arc::new(Store::in_memory(provider().clone()));
+        let list = CrlBuilder::of(&root).times(now().plus(-3600), Some(later(9))).revokes(&other).der();
+        let mut fetcher = StatusFetcher::with_store(provider().clone(), options(), store.clone());
+        let mut fetch = FetchFn(move |_: &FetchRequest<'_>, _: &ExchangeLimits| {
+            Ok(Fetched::Document(Document { bytes: list.clone(), ..Document::default() }))
+        });
+        let (trust, known, checks) = (anchors(&root), StatusSources::none(), checks(now(), RevocationMode::HardFail));
+        let leaf = &peer.certificate;
+        let question = StatusQuestion { anchors: &trust, leaf, pool: &[], known: &known, checks: &checks };
+        assert_eq!(code_of(&fetcher.validate(&question, &mut fetch)), None);
+
+        let staple = [old_good(&root, &other)];
+        let judge = |mode| recall(&store, &root, &other, &staple, mode);
+        let names = store.blobs().unwrap();
+        let record = names.iter().find(|name| name.starts_with("status-")).unwrap();
+        let whole = store.blob(record).unwrap().to_vec();
+        for damaged in [&b"junk"[..], &whole[..whole.len() / 2]] {
+            store.put_blob(record, damaged).unwrap();
+            assert_eq!(code(&judge(RevocationMode::HardFail)), Some(Code::RevocationUnknown));
+            let soft = judge(RevocationMode::SoftFail);
+            assert!(soft.is_valid() && soft.findings().iter().any(|f| f.code == Code::RevocationUnknown));
+        }
+        store.put_blob(record, &whole).unwrap();
+        for mode in [RevocationMode::HardFail, RevocationMode::SoftFail] {
+            assert_eq!(code(&judge(mode)), Some(Code::Revoked), "whole");
+        }
+    }
+}

@@ -137,7 +137,7 @@ fn who_was_revoked_stays_revoked_when_the_server_is_gone() {
         let cell = Arc::default();
         let web = changing(&cell);
         let pki = Pki::with_crl_at(web.url("/ca.crl"));
-        // On hold, which the record of revoked certificates does not have: it is the list that is kept.
+        // On hold: a later word may lift it, so that it is asked for.
         *cell.lock().unwrap() = CrlBuilder::of(&pki.ca).revokes_for(&pki.leaf, 6).der();
         let mut fetcher = fetcher();
         assert_eq!(code_of(&ask(&mut fetcher, &pki, &checks(now(), RevocationMode::SoftFail))), Some(Code::Revoked));

@@ -10,7 +10,7 @@ use devid::client::validator::Validator;
 use devid::store::Store;
 use devid::time::Time;
 use devid::transport::fetch::Document;
-use devid::transport::{ExchangeLimits, FetchFn, FetchRequest, Fetched};
+use devid::transport::{ExchangeLimits, FetchFn, FetchRequest, Fetched, Phase, TransportError, TransportErrorKind};
 use devid::validation::{
     CheckTime, Checks, Crl, NameCheck, OcspResponse, PeerKey, PeerRequest, Purpose, Report, RevocationMode,
     StatusSources, TrustAnchors,
@@ -164,11 +164,56 @@ fn whoever_sees_a_revocation_first_writes_it_down_for_all() {
 }
 
 #[test]
-fn a_hold_and_a_forged_word_are_not_written_down() {
+fn a_hold_lasts_until_a_later_word_and_no_longer() {
+    let hours = |hours: i64| now().plus(hours * 3600);
+    for by_list in [true, false] {
+        for mode in MODES {
+            let world = World::new();
+            let single = |from: i64| Single::good(world.leaf(), &world.ca).times(hours(from), Some(later(60)));
+            let list = |from: i64| CrlBuilder::of(&world.ca).number(7).times(hours(from), Some(later(60)));
+            let (crls, ocsp) = match by_list {
+                true => (vec![list(-3).revokes_for(&world.peer, ON_HOLD).build()], vec![]),
+                false => (vec![], vec![OcspBuilder::by(&world.ca).says(single(-3).revoked(ON_HOLD)).build()]),
+            };
+            let judge =
+                |crls: &[Arc<Crl>], ocsp: &[Arc<OcspResponse>]| world.judge(&Brought { crls, ocsp, mode, at: now() });
+            assert_eq!(judge(&crls, &ocsp), Some(Code::Revoked), "{mode:?}");
+            let older = [OcspBuilder::by(&world.ca).says(single(-3)).build()];
+            for _ in 0..2 {
+                assert_eq!(judge(&[], &[]), Some(Code::Revoked), "{mode:?}: nothing newer has lifted it");
+                assert_eq!(judge(&[], &older), Some(Code::Revoked), "{mode:?}");
+                assert_eq!(judge(&[list(-4).build()], &[]), Some(Code::Revoked), "{mode:?}");
+                let forged = CrlBuilder::of(&Party::root("CA")).number(99).times(hours(-1), Some(later(60))).build();
+                assert_eq!(judge(&[forged], &older), Some(Code::Revoked), "{mode:?}");
+            }
+            // The other kind of source lifts it too.
+            let newer = [OcspBuilder::by(&world.ca).says(single(-2)).build()];
+            match by_list {
+                true => assert_eq!(judge(&[], &newer), None, "{mode:?}"),
+                false => assert_eq!(judge(&[list(-2).number(8).build()], &[]), None, "{mode:?}"),
+            }
+            assert_eq!(judge(&[], &older), None, "{mode:?}: it has been lifted");
+        }
+    }
+}
+
+/// A list and the delta that takes a certificate off it again.
+#[test]
+fn a_delta_lifts_a_hold_that_was_written_down() {
     let world = World::new();
-    let on_hold = [world.revoking(ON_HOLD).build()];
-    assert_eq!(world.judge(&Brought { ocsp: &on_hold, ..NOTHING }), Some(Code::Revoked));
-    assert_eq!(world.judge(&Brought { crls: &[world.list(ON_HOLD).build()], ..NOTHING }), Some(Code::Revoked));
+    let base = world.list(ON_HOLD).number(7).times(now().plus(-7200), Some(later(9))).build();
+    const REMOVE_FROM_CRL: u8 = 8;
+    let delta = CrlBuilder::of(&world.ca).number(8).delta_to(7).times(now().plus(-60), Some(later(9)));
+    let delta = delta.revokes_for(&world.peer, REMOVE_FROM_CRL).build();
+    for mode in MODES {
+        assert_eq!(world.judge(&Brought { crls: std::slice::from_ref(&base), mode, ..NOTHING }), Some(Code::Revoked));
+        assert_eq!(world.judge(&Brought { crls: &[base.clone(), delta.clone()], mode, ..NOTHING }), None);
+    }
+}
+
+#[test]
+fn a_forged_word_is_not_written_down() {
+    let world = World::new();
     let stranger = Party::root("CA");
     let forged = CrlBuilder::of(&stranger).revokes(&world.peer).build();
     let also = OcspBuilder::by(&stranger).says(Single::good(world.leaf(), &world.ca).revoked(1)).build();
@@ -274,6 +319,59 @@ fn a_record_that_cannot_be_read_clears_nobody_and_is_not_mended_away() {
     assert_eq!(world.judge(&hard), None);
 }
 
+/// Whoever stands below a partner CA fills what room it has: who has none is not forgotten, and nobody else's is touched.
+#[test]
+fn a_full_record_clears_nobody_by_a_word_from_before() {
+    const OF_ONE_BRANCH: usize = 512;
+    let world = World::new();
+    let partner = world.root.ca("partner");
+    let ours = World { root: world.root.clone(), ..World::new() };
+    let ours = World { ca: ours.root.ca("CA"), ..ours };
+    let peer = pointing(Builder::leaf("peer"), &[], &[RESPONDER.to_owned()], &[]).signed_by(&ours.ca);
+    let ours = World { peer, store: world.store.clone(), ..ours };
+    let subs: Vec<Party> = (0..4).map(|n| partner.ca(&format!("S{n}"))).collect();
+    let memory = StatusMemory::new(provider().clone(), Some(world.store.clone()));
+    let anchors = world.anchors();
+    let meet = |peer: &Party, ca: &Party, crls: &[Arc<Crl>], ocsp: &[Arc<OcspResponse>], mode| {
+        let mut status = StatusSources { crls: crls.to_vec(), ocsp: ocsp.to_vec(), ..StatusSources::none() };
+        memory.join(&mut status);
+        let pool = [ca.certificate.clone(), partner.certificate.clone()];
+        let report = devid::validation::validate(
+            &**provider(),
+            &anchors,
+            &peer.certificate,
+            &pool,
+            &status,
+            &checks(now(), mode),
+        );
+        report.error().map(|error| error.code())
+    };
+    for number in 0..=OF_ONE_BRANCH {
+        let ca = &subs[number % subs.len()];
+        let peer = ca.leaf("peer");
+        let list = [CrlBuilder::of(ca).revokes(&peer).build()];
+        assert_eq!(meet(&peer, ca, &list, &[], RevocationMode::SoftFail), Some(Code::Revoked));
+    }
+    let troubles = memory.take_troubles();
+    assert!(troubles.iter().any(|error| error.code() == Code::Limit), "it is told: {troubles:?}");
+    // The last one had no room: its issuer's good words from before clear nobody where a status is needed, newer ones do.
+    let ca = &subs[OF_ONE_BRANCH % subs.len()];
+    let other = ca.leaf("other");
+    let word = |from: i64| {
+        let single = Single::good(&other.certificate, ca).times(now().plus(from), Some(later(9)));
+        [OcspBuilder::by(ca).says(single).build()]
+    };
+    let hard = RevocationMode::HardFail;
+    assert_eq!(meet(&other, ca, &[], &word(-90_000), hard), Some(Code::RevocationUnknown));
+    assert_eq!(meet(&other, ca, &[], &word(-60), hard), None);
+    // Others have their room.
+    assert_eq!(ours.judge(&Brought { crls: &[ours.list(KEY_COMPROMISE).build()], ..NOTHING }), Some(Code::Revoked));
+    assert_eq!(ours.judge(&Brought { ocsp: &[ours.old_good()], mode: hard, ..NOTHING }), Some(Code::Revoked));
+    let next = ours.ca.leaf("next");
+    let single = Single::good(&next.certificate, &ours.ca).times(now().plus(-90_000), Some(later(9)));
+    assert_eq!(meet(&next, &ours.ca, &[], &[OcspBuilder::by(&ours.ca).says(single).build()], hard), None);
+}
+
 /// Series of lists without number fill the memory of numbers; it never lets an older list through for that.
 #[test]
 fn a_full_memory_of_numbers_refuses_and_forgets_only_what_has_ended() {
@@ -305,7 +403,7 @@ fn a_full_memory_of_numbers_refuses_and_forgets_only_what_has_ended() {
     assert_eq!(count, 0, "numbers are no documents");
 }
 
-/// What is kept of a hold is documents alone: others' responses and lists do not take their places.
+/// Others' responses and lists do not take the places of those that are kept.
 #[test]
 fn documents_of_another_ca_do_not_take_the_place_of_one_that_holds() {
     let world = World::new();
@@ -334,4 +432,42 @@ fn documents_of_another_ca_do_not_take_the_place_of_one_that_holds() {
     // The later list of the series lifts it, as before.
     assert_eq!(keep(&CrlBuilder::of(&world.ca).number(9).times(now(), Some(later(2))).der()), Ok(()));
     assert_eq!(held(), [None; 2]);
+}
+
+/// A fetcher and a validator with memories of their own: both are asked, and both are told.
+#[test]
+fn two_memories_know_what_either_knows() {
+    let world = World::new();
+    let stores = [(); 2].map(|()| Arc::new(Store::in_memory(provider().clone())));
+    let (anchors, pool) = (world.anchors(), [world.ca.certificate.clone()]);
+    let ask = |fetchers: &Arc<Store>, validators: Option<&Arc<Store>>, ocsp: &[Arc<OcspResponse>], mode| {
+        let mut known = StatusSources { ocsp: ocsp.to_vec(), ..StatusSources::none() };
+        if let Some(store) = validators {
+            StatusMemory::new(provider().clone(), Some(store.clone())).join(&mut known);
+        }
+        let checks = checks(now(), mode);
+        let question =
+            StatusQuestion { anchors: &anchors, leaf: world.leaf(), pool: &pool, known: &known, checks: &checks };
+        let mut fetcher = StatusFetcher::with_store(provider().clone(), options(), fetchers.clone());
+        let mut nobody = FetchFn(|_: &FetchRequest<'_>, _: &ExchangeLimits| {
+            Err(TransportError::new(TransportErrorKind::Connect, Phase::Connect, "no network"))
+        });
+        code_of(&fetcher.validate(&question, &mut nobody))
+    };
+    let (good, revoked) = ([world.old_good()], [world.revoking(KEY_COMPROMISE).build()]);
+    let [a, b] = &stores;
+    for mode in MODES {
+        assert_eq!(ask(a, Some(b), &good, mode), None, "{mode:?}");
+    }
+    assert_eq!(ask(a, None, &revoked, RevocationMode::SoftFail), Some(Code::Revoked));
+    for mode in MODES {
+        assert_eq!(ask(b, None, &good, mode), None, "{mode:?}: the other has not heard of it");
+        assert_eq!(ask(a, Some(b), &good, mode), Some(Code::Revoked), "{mode:?}: asked");
+    }
+    assert_eq!(ask(a, Some(b), &revoked, RevocationMode::SoftFail), Some(Code::Revoked));
+    let third = Arc::new(Store::in_memory(provider().clone()));
+    assert_eq!(ask(&third, Some(&third), &revoked, RevocationMode::SoftFail), Some(Code::Revoked));
+    for mode in MODES {
+        assert_eq!(ask(&third, None, &good, mode), Some(Code::Revoked), "{mode:?}: told");
+    }
 }

@@ -267,6 +267,11 @@ fn a_delta_revokes_and_releases_on_top_of_its_base() {
     assert_revoked(&world.by_crls(&[base.clone(), delta(1)]));
     assert_good(&world.by_crls(&[base_held.clone(), delta(REMOVE_FROM_CRL)]));
     assert_revoked(&world.by_crls(&[base_held, CrlBuilder::of(&world.ca).number(12).delta_to(10).build()]));
+    // For good is for good (RFC 5280 section 5.3.1): a hold alone is taken back.
+    for reason in [1, 4] {
+        let for_good = CrlBuilder::of(&world.ca).number(10).revokes_for(&world.device, reason).build();
+        assert_revoked(&world.by_crls(&[for_good, delta(REMOVE_FROM_CRL)]));
+    }
     assert_unknown(&world.by_crls(&[CrlBuilder::of(&world.ca).number(12).delta_to(10).build()]), "");
 }
 
@@ -331,7 +336,7 @@ fn crl_number_rollback_is_refused_across_a_restart() {
     let world = World::new();
     let numbers = Arc::new(CrlNumberTable::new());
     let check = |crl: Arc<Crl>, numbers: &Arc<CrlNumberTable>| {
-        let status = StatusSources { crl_numbers: Some(numbers.clone()), ..crl_sources(&[crl]) };
+        let status = StatusSources { crl_numbers: vec![numbers.clone()], ..crl_sources(&[crl]) };
         world.check(&status, &World::leaf_checks())
     };
     let list = |number| CrlBuilder::of(&world.ca).number(number).build();
@@ -354,7 +359,7 @@ fn numbers_of_lists_that_were_not_believed_are_not_recorded() {
     let numbers = Arc::new(CrlNumberTable::new());
     let stranger = Party::root("CA");
     let forged = CrlBuilder::of(&world.ca).number(u64::MAX).signed_with(&stranger.key).build();
-    let status = |crl| StatusSources { crl_numbers: Some(numbers.clone()), ..crl_sources(&[crl]) };
+    let status = |crl| StatusSources { crl_numbers: vec![numbers.clone()], ..crl_sources(&[crl]) };
     assert_unknown(&world.check(&status(forged), &World::leaf_checks()), "signature");
     assert_good(&world.check(&status(CrlBuilder::of(&world.ca).number(1).build()), &World::leaf_checks()));
 }

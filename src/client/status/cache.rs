@@ -13,7 +13,6 @@ use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
 use crate::store::{Store, StoreErrorKind};
 use crate::time::Time;
-use crate::validation::names::name_hash;
 use crate::validation::{Checks, Crl, OcspResponse};
 
 /// Most CRLs taken from one PEM document.
@@ -67,6 +66,14 @@ pub(super) enum Kept {
     Unreadable(String),
 }
 
+/// Lists of an issuer.
+#[derive(Default)]
+pub(super) struct KeptLists {
+    pub items: Vec<Item>,
+    /// Why some cannot be read. They may revoke.
+    pub unread: Option<String>,
+}
+
 /// A distribution point may serve its lists in PKCS#7; RFC 5280 section 4.2.1.13 has a list in DER, and nothing tells them apart but a
 /// look.
 fn is_bundle_of_lists(bytes: &[u8]) -> bool {
@@ -91,19 +98,32 @@ impl Item {
         }
     }
 
-    /// Whether all in it was found to be signed by somebody who may.
-    pub fn is_entitled(&self) -> bool {
+    /// What of it was found to be signed by somebody who may; `None`: nothing. Each list stands for itself: what else is in a document is
+    /// put there by whoever carries it.
+    fn entitled_part(&self) -> Option<Item> {
         match self {
-            Item::Crls(lists) => lists.iter().all(|crl| crl.is_entitled()),
-            Item::Ocsp(response) => response.is_entitled(),
-            Item::Issuers(_) => false,
+            Item::Crls(lists) => {
+                let part: Vec<Arc<Crl>> = lists.iter().filter(|crl| crl.is_entitled()).cloned().collect();
+                (!part.is_empty()).then_some(Item::Crls(part))
+            }
+            Item::Ocsp(response) => response.is_entitled().then(|| self.clone()),
+            Item::Issuers(_) => None,
+        }
+    }
+
+    /// How many documents it is.
+    fn count(&self) -> usize {
+        match self {
+            Item::Crls(lists) => lists.len(),
+            Item::Ocsp(_) => 1,
+            Item::Issuers(certificates) => certificates.len(),
         }
     }
 
     /// Whose lists it holds, by a hash of the names as they are compared (RFC 5280 section 7.1).
     fn issuers(&self) -> Vec<u64> {
         let Item::Crls(lists) = self else { return Vec::new() };
-        let mut issuers: Vec<u64> = lists.iter().map(|crl| name_hash(crl.issuer())).collect();
+        let mut issuers: Vec<u64> = lists.iter().map(|crl| crl.issuer_hash()).collect();
         issuers.sort_unstable();
         issuers.dedup();
         issuers
@@ -118,7 +138,7 @@ impl Item {
     /// Its lists by this issuer.
     fn by_issuer(&self, issuer: u64) -> Self {
         let Item::Crls(lists) = self else { return self.clone() };
-        Item::Crls(lists.iter().filter(|crl| name_hash(crl.issuer()) == issuer).cloned().collect())
+        Item::Crls(lists.iter().filter(|crl| crl.issuer_hash() == issuer).cloned().collect())
     }
 
     /// Whether it says of anyone that it is revoked.
@@ -266,6 +286,8 @@ pub(super) struct Cache {
     /// The names of the records in device memory, as of the mark: a question about something that is not there costs no
     /// look into it, so that everything a peer sent can be asked about.
     names: Option<BTreeSet<String>>,
+    /// Why it cannot be told whether another process has written something new.
+    unsynced: Option<String>,
     /// Rises with every status document that is kept, by anyone with the same device memory.
     mark: u64,
     pub max_entries: usize,
@@ -274,13 +296,19 @@ pub(super) struct Cache {
 
 impl Cache {
     pub fn new(provider: Arc<dyn Provider>, store: Option<Arc<Store>>, max_entries: usize, max_bytes: usize) -> Self {
-        Cache { provider, store, entries: HashMap::new(), names: None, mark: 0, max_entries, max_bytes }
+        Cache { provider, store, entries: HashMap::new(), names: None, unsynced: None, mark: 0, max_entries, max_bytes }
     }
 
     /// Lets go of what another process has replaced in device memory. The mark: a new one means that there is something new.
     pub fn sync(&mut self) -> u64 {
-        // Device memory that cannot be read tells nothing new.
-        let stored = self.store.as_ref().and_then(|store| store.number(MARK).ok()).flatten();
+        let stored = match self.store.as_ref().map(|store| store.number(MARK)).transpose() {
+            Ok(stored) => stored.flatten(),
+            Err(error) => {
+                self.unsynced = Some(format!("whether device memory keeps something new cannot be told: {error}"));
+                return self.mark;
+            }
+        };
+        self.unsynced = None;
         let stored = stored.map_or(0, |bytes| bytes.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte)));
         if stored > self.mark {
             self.entries.clear();
@@ -288,6 +316,11 @@ impl Cache {
             self.mark = stored;
         }
         self.mark
+    }
+
+    /// Why it could not be told by [`Self::sync`] whether there is something new.
+    pub fn unsynced(&self) -> Option<String> {
+        self.unsynced.clone()
     }
 
     /// Tells everyone that there is something new.
@@ -306,14 +339,6 @@ impl Cache {
         }
     }
 
-    /// The document kept under a key, if it can be read: one that cannot be fetched again.
-    pub fn find(&mut self, key: &str) -> Option<Entry> {
-        match self.look(key) {
-            Kept::Document(entry) => Some(entry),
-            Kept::Nothing | Kept::Unreadable(_) => None,
-        }
-    }
-
     /// What is kept under a key.
     pub fn look(&mut self, key: &str) -> Kept {
         if let Some(held) = self.entries.get(key) {
@@ -322,7 +347,7 @@ impl Cache {
         let (Some(store), Ok(base)) = (self.store.clone(), self.record_name(key)) else { return Kept::Nothing };
         let names = match self.names(&store) {
             Ok(names) => names,
-            Err(error) => return Kept::Unreadable(format!("what device memory keeps cannot be listed: {error}")),
+            Err(error) => return Kept::Unreadable(unlisted(&error)),
         };
         let Some(name) = names.range(base.clone()..).next().filter(|name| name.starts_with(&base)).cloned() else {
             return Kept::Nothing;
@@ -335,27 +360,40 @@ impl Cache {
             // Another process has taken it away meanwhile.
             Ok(None) => Kept::Nothing,
             Ok(Some(_)) => Kept::Unreadable(format!("{name} in device memory is about something else")),
-            Err(error) => Kept::Unreadable(format!("{name} in device memory cannot be read: {error}")),
+            Err(error) => Kept::Unreadable(unreadable(&name, &error)),
         }
     }
 
     /// The lists of an issuer, whatever URL they came from: by a hash of its name.
-    pub fn find_by_issuer(&mut self, issuer: u64) -> Vec<Item> {
+    pub fn find_by_issuer(&mut self, issuer: u64) -> KeptLists {
         let of_issuer = self.entries.values().filter(|held| held.issuers.contains(&issuer));
-        let mut found: Vec<Item> = of_issuer.map(|held| held.entry.item.clone()).collect();
+        let mut found =
+            KeptLists { items: of_issuer.map(|held| held.entry.item.clone()).collect(), unread: self.unsynced() };
         let Some(store) = self.store.clone() else { return found };
         let mark = format!("-{issuer:016x}");
-        let Ok(names) = self.names(&store) else { return found };
+        let names = match self.names(&store) {
+            Ok(names) => names,
+            Err(error) => {
+                found.unread = Some(unlisted(&error));
+                return found;
+            }
+        };
         let of_issuer: Vec<String> = names.iter().filter(|name| name.ends_with(&mark)).cloned().collect();
         for name in of_issuer {
             if self.entries.values().any(|held| !held.record.is_empty() && name.starts_with(&held.record)) {
                 continue;
             }
-            // One that cannot be read is told where it is asked for by its own key.
-            let Ok(Some((key, entry))) = self.read_record(&store, &name) else { continue };
-            found.push(entry.item.clone());
-            // What is held has verified signatures the next time.
-            self.hold(&key, entry);
+            match self.read_record(&store, &name) {
+                Ok(Some((key, entry))) => {
+                    found.items.push(entry.item.clone());
+                    // What is held has verified signatures the next time.
+                    self.hold(&key, entry);
+                }
+                // Another process has taken it away meanwhile.
+                Ok(None) => {}
+                // The issuer stands in its name: it is about this one, whatever URL it came from.
+                Err(error) => found.unread = Some(unreadable(&name, &error)),
+            }
         }
         found
     }
@@ -383,15 +421,31 @@ impl Cache {
         Ok(Some((key.to_owned(), entry)))
     }
 
-    /// All documents of one kind in device memory. Records that cannot be read count as absent.
-    pub fn stored(&self, kind: char) -> Result<Vec<Item>, Error> {
-        let Some(store) = &self.store else { return Ok(Vec::new()) };
-        let read = |name: &String| {
-            let record = store.blob(name).ok()?;
-            let (key, _, _, body) = split_record(&record)?;
-            (key.starts_with(kind)).then(|| Item::read_kept(kind, &Arc::new(body.to_vec())).ok())?
-        };
-        Ok(store.blobs()?.iter().filter(|name| name.starts_with(PREFIX)).filter_map(read).collect())
+    /// All lists in device memory, and why some cannot be read.
+    pub fn stored_lists(&self) -> Result<KeptLists, Error> {
+        let mut found = KeptLists::default();
+        let Some(store) = &self.store else { return Ok(found) };
+        for name in store.blobs()?.iter().filter(|name| name.starts_with(PREFIX)) {
+            match self.read_record(store, name) {
+                Ok(Some((_, Entry { item: item @ Item::Crls(_), .. }))) => found.items.push(item),
+                Ok(_) => {}
+                Err(error) => found.unread = Some(unreadable(name, &error)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// What of a document was found to be signed by somebody who may, as a document of its own.
+    pub fn entitled_part(&self, entry: Entry) -> Result<Option<Entry>, Error> {
+        let Some(item) = entry.item.entitled_part() else { return Ok(None) };
+        if item.count() == entry.item.count() {
+            return Ok(Some(entry));
+        }
+        let bytes = Arc::new(item.lists_in_pem().into_bytes());
+        let (digest, len) = (self.digest(&[&bytes])?, bytes.len());
+        // It is not what the server calls by these: the whole is asked for again.
+        let (etag, last_modified) = (None, None);
+        Ok(Some(Entry { item, digest, bytes: Some(bytes), len, etag, last_modified }))
     }
 
     /// Reads a document. One that is held already is not read a second time: its index and the signature that was
@@ -426,8 +480,10 @@ impl Cache {
     /// Keeps a document that was found good, after what was kept in its place: see [`Item::after`]. Lists are found by their
     /// issuer, too; those of several issuers stand once more in a place for each but the first.
     pub fn keep(&mut self, key: &str, mut entry: Entry) -> Result<(), Error> {
-        if let Some(kept) = self.find(key) {
-            entry.item = entry.item.after(&kept.item, &*self.provider)?;
+        match self.look(key) {
+            Kept::Document(kept) => entry.item = entry.item.after(&kept.item, &*self.provider)?,
+            // What cannot be read is mended by what is good; that it is not from before, the numbers of the lists have shown.
+            Kept::Nothing | Kept::Unreadable(_) => {}
         }
         for issuer in entry.item.issuers().iter().skip(1) {
             let item = entry.item.by_issuer(*issuer);
@@ -497,7 +553,8 @@ impl Cache {
         self.entries.insert(key.to_owned(), Held { issuers: entry.item.issuers(), record, entry });
     }
 
-    /// Removes records until one more has its place: damaged ones first, then those that revoke nobody and expire first.
+    /// Removes records until one more has its place: those that revoke nobody and expire first. What cannot be read may revoke, and
+    /// stays until its owner has device memory repaired, or it is replaced.
     fn make_room(&self, store: &Store, name: &str) -> Result<(), Error> {
         let mut names: Vec<String> = store.blobs()?.into_iter().filter(|n| n.starts_with(PREFIX)).collect();
         if names.len() < self.max_entries || names.iter().any(|n| n == name) {
@@ -509,7 +566,7 @@ impl Cache {
             let item = Item::read_kept(key.chars().next()?, &Arc::new(body.to_vec())).ok()?;
             Some((item.revokes(), item.times().1))
         };
-        names.sort_by_cached_key(rank);
+        names.sort_by_cached_key(|name| rank(name).unwrap_or((true, Some(Time::FOREVER))));
         for name in &names[..names.len() + 1 - self.max_entries] {
             store.remove_blob(name)?;
         }
@@ -520,6 +577,14 @@ impl Cache {
     fn record_name(&self, key: &str) -> Result<String, Error> {
         Ok(format!("{PREFIX}{}", hex(&self.digest(&[key.as_bytes()])?[..16])))
     }
+}
+
+fn unlisted(error: &Error) -> String {
+    format!("what device memory keeps cannot be listed: {error}")
+}
+
+fn unreadable(name: &str, error: &Error) -> String {
+    format!("{name} in device memory cannot be read: {error}")
 }
 
 fn join_record(key: &str, entry: &Entry, bytes: &[u8]) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Who is revoked for good, in device memory: a record of its own, which no document's end and no cache takes away.
+//! Who is revoked or on hold, in device memory: a record of its own, which no document's end and no cache takes away.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::store::{REVOKED_RECORD as RECORD, Store, StoreError, StoreErrorKind};
 use crate::time::Time;
 use crate::validation::revoked::RevokedId;
-use crate::validation::{RevokedFact, RevokedFacts, RevokedTable};
+use crate::validation::{Added, KnownFacts, RevokedFact, RevokedFacts, RevokedTable};
 
 /// Name of the number that rises with every change of it.
 const MARK: &str = "revoked-mark";
@@ -80,12 +80,12 @@ impl StoredRevokedFacts {
         Ok(())
     }
 
-    /// Writes a fact down beside all others that are in the record by now.
-    fn write(&self, store: &Store, state: &mut State, fact: &RevokedFact, now: Option<Time>) -> Result<(), Error> {
+    /// Changes the record as it is by now, with what others have written.
+    fn write(&self, store: &Store, state: &mut State, change: impl Fn(&mut RevokedTable) -> bool) -> Result<(), Error> {
         store.change_blob(RECORD, |kept| {
             let mut all = kept.map(table).transpose()?.unwrap_or_default();
-            let full = |detail| StoreError::new(StoreErrorKind::Limit, RECORD, detail);
-            Ok(all.add(fact, now).map_err(full)?.then(|| all.to_bytes()))
+            let is_changed = change(&mut all);
+            Ok(is_changed.then(|| all.to_bytes()))
         })?;
         loop {
             let next = stored_mark(store)?.saturating_add(1);
@@ -98,18 +98,25 @@ impl StoredRevokedFacts {
             }
         }
     }
+
+    /// A store that cannot be written changes nothing for this process, and is told.
+    fn write_through(&self, state: &mut State, change: impl Fn(&mut RevokedTable) -> bool) {
+        let Some(store) = &self.store else { return };
+        if let Err(error) = self.write(store, state, change) {
+            self.trouble(error);
+        }
+    }
 }
 
 impl RevokedFacts for StoredRevokedFacts {
-    fn find(&self, who: &RevokedId) -> Result<Vec<RevokedFact>, String> {
+    fn find(&self, who: &[RevokedId]) -> Result<KnownFacts, String> {
         let mut state = self.state();
         let synced = self.sync(&mut state);
-        let found = state.table.find(who);
+        let found: Vec<RevokedFact> = who.iter().flat_map(|who| state.table.find(who)).collect();
         match synced {
-            Err(error) if found.is_empty() => {
-                Err(format!("the record of revoked certificates in device memory cannot be read: {error}"))
-            }
-            _ => Ok(found),
+            // A hold may be lifted, and what else the record says is not known.
+            Err(error) if !found.iter().any(RevokedFact::is_for_good) => Err(unreadable(&error)),
+            _ => Ok(KnownFacts { facts: found, lost: state.table.lost() }),
         }
     }
 
@@ -117,16 +124,34 @@ impl RevokedFacts for StoredRevokedFacts {
         let mut state = self.state();
         let _ = self.sync(&mut state);
         match state.table.add(fact, now) {
-            Ok(false) => return,
-            Ok(true) => state.own += 1,
-            Err(full) => return self.trouble(Error::new(Code::Limit, full)),
-        }
-        if let Some(store) = &self.store {
-            if let Err(error) = self.write(store, &mut state, fact, now) {
-                self.trouble(error);
+            Added::Known => return,
+            Added::New => state.own += 1,
+            Added::Lost { why, is_new } => {
+                self.trouble(Error::new(Code::Limit, why));
+                if !is_new {
+                    return;
+                }
+                state.own += 1;
             }
         }
+        self.write_through(&mut state, |all| match all.add(fact, now) {
+            Added::New => true,
+            Added::Known => false,
+            Added::Lost { is_new, .. } => is_new,
+        });
     }
+
+    fn lift(&self, fact: &RevokedFact, from: Time) {
+        let mut state = self.state();
+        let _ = self.sync(&mut state);
+        if state.table.lift(fact, from) {
+            self.write_through(&mut state, |all| all.lift(fact, from));
+        }
+    }
+}
+
+fn unreadable(error: &StoreError) -> String {
+    format!("the record of revoked certificates in device memory cannot be read: {error}")
 }
 
 fn table(bytes: &[u8]) -> Result<RevokedTable, StoreError> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::cache::{CRL, Entry, ISSUER, Item, OCSP};
+use super::cache::{CRL, Entry, ISSUER, Item, Kept, OCSP};
 use super::memory::{document_key, ocsp_key};
 use super::requests::Requests;
 use super::{FetchEvent, FetchOutcome, OcspNonce, StatusFetcher, StatusQuestion, Wanted};
@@ -166,16 +166,23 @@ impl StatusFetcher {
             let responders = ocsp_urls(certificate).into_iter().map(|url| (Wanted::Ocsp, url));
             for (wanted, url) in lists.chain(responders).take(2 * self.options.max_urls_per_certificate) {
                 let key = self.key(wanted, &url, certificate).ok()?;
-                let kept = self.memory.cache().find(&key).filter(|entry| entry.is_current(checks));
+                let kept = match self.memory.cache().look(&key) {
+                    Kept::Document(entry) => Some(entry).filter(|entry| entry.is_current(checks)),
+                    Kept::Nothing => None,
+                    // It may be had again.
+                    Kept::Unreadable(_) => return None,
+                };
                 if let Some(entry) = kept {
                     hand.add(&entry.item);
                     log.push(FetchEvent { wanted, url, certificate_index: None, outcome: FetchOutcome::Kept });
                     // A list that names its deltas is not asked without them.
                     for urls in deltas_of(&entry.item) {
-                        let delta = urls.iter().find_map(|url| {
-                            let found = self.memory.cache().find(&document_key(CRL, url));
-                            found.filter(|entry| entry.is_current(checks))
-                        });
+                        let delta =
+                            urls.iter().find_map(|url| match self.memory.cache().look(&document_key(CRL, url)) {
+                                Kept::Document(entry) => Some(entry).filter(|entry| entry.is_current(checks)),
+                                // Then the deltas are asked for.
+                                Kept::Nothing | Kept::Unreadable(_) => None,
+                            });
                         hand.add(&delta?.item);
                     }
                 }
@@ -221,21 +228,21 @@ impl StatusFetcher {
             .collect();
         for (pass, (source, anew)) in [false, true].into_iter().flat_map(|anew| order.map(|s| (s, anew))).enumerate() {
             for index in 0..count {
-                if outcome.findings.iter().any(|f| f.code == Code::Revoked && f.fatal) {
+                if outcome.is_revoked_for_now() {
                     return outcome;
                 }
-                if outcome.unknown.contains(&index) || (pass == 0 && doubtful.contains(&index)) {
+                if outcome.is_open(index) || (pass == 0 && doubtful.contains(&index)) {
                     outcome = match source {
                         Source::Ocsp => self.gather_ocsp(requests, hand, question, chain, index, anew),
                         Source::Crl => self.gather_crls(requests, hand, question, chain, index, anew),
                     };
                 }
             }
-            if outcome.unknown.is_empty() {
+            if outcome.unknown.is_empty() && outcome.on_hold.is_empty() {
                 break;
             }
         }
-        if !outcome.findings.iter().any(|f| f.code == Code::Revoked && f.fatal) && !outcome.unknown_signers.is_empty() {
+        if !outcome.is_revoked_for_now() && !outcome.unknown_signers.is_empty() {
             outcome = self.gather_for_signers(requests, hand, question, chain, outcome);
         }
         outcome
@@ -321,7 +328,7 @@ impl StatusFetcher {
                 Want { wanted: Wanted::Ocsp, url, index: Some(index), certificate, request: Some(&request), anew };
             if self.obtain(requests, hand, question.checks, &want) {
                 let outcome = self.judge(hand, question, chain);
-                if !outcome.unknown.contains(&index) {
+                if !outcome.is_open(index) {
                     return outcome;
                 }
             }
@@ -371,7 +378,7 @@ impl StatusFetcher {
             }
             if wanted == Wanted::Crl {
                 let outcome = self.judge(hand, question, chain);
-                if !outcome.unknown.contains(&index) {
+                if !outcome.is_open(index) {
                     return outcome;
                 }
             }
@@ -389,7 +396,14 @@ impl StatusFetcher {
     ) {
         let Ok(key) = self.key(complete.wanted, complete.url, complete.certificate) else { return };
         let pending = hand.pending.iter().find(|pending| pending.key == key).map(|pending| pending.entry.item.clone());
-        let kept = pending.or_else(|| self.memory.cache().find(&key).map(|entry| entry.item));
+        let kept = pending.or_else(|| match self.memory.cache().look(&key) {
+            Kept::Document(entry) => Some(entry.item),
+            Kept::Nothing => None,
+            Kept::Unreadable(why) => {
+                hand.status.unread.get_or_insert(why);
+                None
+            }
+        });
         for (number, urls) in kept.as_ref().map(deltas_of).unwrap_or_default().into_iter().enumerate() {
             if number == MAX_NAMED_DELTAS {
                 requests.cut_short(format!("{MAX_NAMED_DELTAS} delta CRLs that a list names"));
@@ -426,7 +440,11 @@ impl StatusFetcher {
             None if want.anew => return false,
             None => {}
         }
-        let kept = self.memory.cache().find(&key);
+        let (kept, unread) = match self.memory.cache().look(&key) {
+            Kept::Document(entry) => (Some(entry), None),
+            Kept::Nothing => (None, None),
+            Kept::Unreadable(why) => (None, Some(why)),
+        };
         if let Some(entry) = kept.as_ref().filter(|entry| !want.anew && entry.is_current(checks)) {
             hand.add(&entry.item);
             hand.taken.insert(key, Origin::Kept);
@@ -445,6 +463,8 @@ impl StatusFetcher {
             }
             Err(error) => {
                 hand.add_kept(kept.as_ref());
+                // Nothing has come in its place.
+                hand.status.unread = hand.status.unread.take().or(unread);
                 (Origin::Nowhere, failed(error))
             }
         };
@@ -519,18 +539,19 @@ impl StatusFetcher {
         unknown: &[usize],
     ) {
         for Pending { key, wanted, url, index, entry } in hand.pending.drain(..) {
-            let is_good = match &entry.item {
+            let mut cache = self.memory.cache();
+            let good = match &entry.item {
                 Item::Issuers(certificates) => {
-                    chain.is_some_and(|chain| certificates.iter().any(|c| chain.contains(c)))
+                    Ok(chain.is_some_and(|chain| certificates.iter().any(|c| chain.contains(c))).then_some(entry))
                 }
                 // It would stay without the doubt.
-                Item::Ocsp(response) if response.is_doubted() => false,
-                item => index.is_none_or(|index| !unknown.contains(&index)) && item.is_entitled(),
+                Item::Ocsp(response) if response.is_doubted() => Ok(None),
+                _ if index.is_some_and(|index| unknown.contains(&index)) => Ok(None),
+                _ => cache.entitled_part(entry),
             };
-            if is_good {
-                if let Err(error) = self.memory.cache().keep(&key, entry) {
-                    requests.note(wanted, &url, index, FetchOutcome::NotStored(error));
-                }
+            if let Err(error) = good.and_then(|good| good.map_or(Ok(()), |entry| cache.keep(&key, entry))) {
+                drop(cache);
+                requests.note(wanted, &url, index, FetchOutcome::NotStored(error));
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::cache::{CRL, Cache, Item};
+use super::cache::{CRL, Cache, Item, KeptLists};
 use super::memory::{document_key, issuer_key};
 use super::{StatusMemory, StatusOptions};
 use crate::asn1::distribution_point::cdp_urls;
@@ -69,11 +69,11 @@ pub fn keep_crl(
         Some(error) if error.code() == Code::Revoked => {}
         Some(error) => return Err(error.clone()),
     }
-    if !entry.item.is_entitled() {
-        // The verdict may rest on nothing of it: what nobody entitled has signed about this certificate would stay for others.
+    // The verdict may rest on nothing of it: what nobody entitled has signed about this certificate would stay for others.
+    let Some(entry) = cache.entitled_part(entry)? else {
         let words = "a list of it is signed by nobody who may say who is revoked";
         return Err(verdict.unwrap_or_else(|| Error::new(Code::RevocationUnknown, words)));
-    }
+    };
     if let Some(trouble) = memory.take_troubles().into_iter().next() {
         return Err(trouble);
     }
@@ -88,19 +88,33 @@ pub fn keep_crl(
     verdict.map_or(Ok(()), Err)
 }
 
-/// All CRLs that device memory keeps, fetched or put there; nothing in them is believed before it is checked again.
+/// All CRLs that device memory keeps and that can be read, fetched or put there; nothing in them is believed before it is checked
+/// again.
 pub fn kept_crls(provider: &Arc<dyn Provider>, store: &Arc<Store>) -> Result<Vec<Arc<Crl>>, Error> {
+    let mut status = StatusSources::none();
+    add_kept_crls(provider, store, &mut status)?;
+    Ok(status.crls)
+}
+
+/// Adds all CRLs that device memory keeps to other status data, and whether some cannot be read.
+pub(crate) fn add_kept_crls(
+    provider: &Arc<dyn Provider>,
+    store: &Arc<Store>,
+    status: &mut StatusSources,
+) -> Result<(), Error> {
     let options = StatusOptions::default();
     let cache = Cache::new(provider.clone(), Some(store.clone()), options.max_kept, options.max_kept_bytes);
-    let mut all: Vec<Arc<Crl>> = Vec::new();
-    for item in cache.stored(CRL)? {
+    let KeptLists { items, unread } = cache.stored_lists()?;
+    let before = status.crls.len();
+    for item in items {
         let Item::Crls(crls) = item else { continue };
         for crl in crls {
             // One list stands under each URL of its distribution point.
-            if !all.iter().any(|known| known.der() == crl.der()) {
-                all.push(crl);
+            if !status.crls[before..].iter().any(|known| known.der() == crl.der()) {
+                status.crls.push(crl);
             }
         }
     }
-    Ok(all)
+    status.unread = status.unread.take().or(unread);
+    Ok(())
 }

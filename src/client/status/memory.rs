@@ -59,8 +59,15 @@ impl StatusMemory {
 
     /// Has status data asked and written with this memory: who was revoked before, and which lists are older than those seen.
     pub fn join(&self, status: &mut StatusSources) {
-        status.crl_numbers.get_or_insert_with(|| self.numbers.clone());
-        status.revoked.get_or_insert_with(|| self.facts.clone());
+        // Beside what others remember: by their addresses each is there once.
+        let numbers: Arc<dyn CrlNumbers> = self.numbers.clone();
+        if !status.crl_numbers.iter().any(|known| std::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(&numbers))) {
+            status.crl_numbers.push(numbers);
+        }
+        let facts: Arc<dyn RevokedFacts> = self.facts.clone();
+        if !status.revoked.iter().any(|known| std::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(&facts))) {
+            status.revoked.push(facts);
+        }
     }
 
     /// What went wrong with the numbers and the record of revoked certificates in device memory since the last call.
@@ -93,9 +100,7 @@ impl StatusMemory {
                     }
                 };
                 for url in deltas_of(&item).concat() {
-                    if let Some(delta) = cache.find(&document_key(CRL, &url)) {
-                        add(status, delta.item);
-                    }
+                    add_kept(status, cache.look(&document_key(CRL, &url)));
                 }
                 add(status, item);
             }
@@ -103,7 +108,9 @@ impl StatusMemory {
         // Any list of the issuer whose scope fits speaks about a certificate (RFC 5280 section 6.3.3), whatever URL it came from and
         // whatever form the name has.
         for issuer in issuers {
-            cache.find_by_issuer(issuer).into_iter().for_each(|item| add(status, item));
+            let kept = cache.find_by_issuer(issuer);
+            kept.items.into_iter().for_each(|item| add(status, item));
+            status.unread = status.unread.take().or(kept.unread);
         }
         self.join(status);
     }
@@ -117,9 +124,7 @@ impl StatusMemory {
         let mut cache = self.cache();
         let keys: HashSet<String> = certificates.into_iter().map(issuer_key).collect();
         for key in keys {
-            if let Some(entry) = cache.find(&key) {
-                add(status, entry.item);
-            }
+            add_kept(status, cache.look(&key));
         }
     }
 
@@ -174,6 +179,15 @@ impl StatusWatch for StatusMemory {
 impl std::fmt::Debug for StatusMemory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StatusMemory").finish_non_exhaustive()
+    }
+}
+
+/// What is kept in a place; what cannot be read may revoke.
+fn add_kept(status: &mut StatusSources, kept: Kept) {
+    match kept {
+        Kept::Document(entry) => add(status, entry.item),
+        Kept::Nothing => {}
+        Kept::Unreadable(why) => drop(status.unread.get_or_insert(why)),
     }
 }
 

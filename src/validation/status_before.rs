@@ -1,0 +1,192 @@
+//! What is known about a certificate from before this validation, and what is written down for the next: the search's side of the
+//! record in `revoked`.
+
+use super::names::name_hash;
+use super::revoked::{Authority, KeyDigest, RevokedFact, RevokedId};
+use super::status::{Entitling, Revocation, Status, StatusSearch, Word};
+use crate::asn1::crl::shortest_integer;
+use crate::asn1::x509::Certificate;
+use crate::crypto::{DigestAlgorithm, KeyIdentity};
+use crate::prelude::*;
+use crate::time::Time;
+
+/// What is known from before.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    /// It is revoked for good.
+    pub for_good: Option<Revocation>,
+    /// It is on hold.
+    hold: Option<Hold>,
+    /// Until when facts about certificates of this issuer were met that there was no room for.
+    lost: Option<Time>,
+}
+
+/// A hold lasts until somebody entitled says otherwise later (RFC 5280 section 5.3.1), whatever became of the list that said so.
+#[derive(Debug)]
+struct Hold {
+    /// thisUpdate of the latest word.
+    made: Time,
+    found: Revocation,
+    facts: Vec<RevokedFact>,
+}
+
+impl StatusSearch<'_> {
+    /// What is known of a certificate from before; an error where that cannot be told.
+    pub(super) fn known_before(&self, certificate: &Certificate, above: &[Certificate]) -> Result<Before, String> {
+        let mut before = Before::default();
+        let Some(issuer) = above.first().filter(|_| !self.sources.revoked.is_empty()) else { return Ok(before) };
+        let ids = self.ids_of(certificate, issuer)?;
+        let (mut facts, mut lost, mut unread) = (Vec::new(), Vec::new(), None);
+        for record in &self.sources.revoked {
+            match record.find(&ids) {
+                Ok(known) => {
+                    facts.extend(known.facts);
+                    lost.extend(known.lost);
+                }
+                // What another says for good counts all the same.
+                Err(why) => unread = Some(why),
+            }
+        }
+        for fact in facts {
+            if !self.counts(&fact.authority, above)? {
+                continue;
+            }
+            if fact.is_for_good() {
+                before.for_good = Some(Revocation { since: fact.since, ..Revocation::passing(fact.text()) });
+                return Ok(before);
+            }
+            let found = Revocation { since: fact.since, is_old_hold: true, ..Revocation::passing(fact.text()) };
+            match &mut before.hold {
+                Some(hold) if fact.made <= hold.made => hold.facts.push(fact),
+                Some(hold) => {
+                    (hold.made, hold.found) = (fact.made, found);
+                    hold.facts.push(fact);
+                }
+                none => *none = Some(Hold { made: fact.made, found, facts: vec![fact] }),
+            }
+        }
+        if let Some(why) = unread {
+            return Err(why);
+        }
+        if !lost.is_empty() {
+            let keys = above.iter().map(|ca| self.key_digest(&self.key_of(ca))).collect::<Result<Vec<_>, _>>()?;
+            let about = lost.iter().filter(|lost| lost.of.is_none_or(|of| keys.contains(&of)));
+            before.lost = about.map(|lost| lost.until).max();
+        }
+        Ok(before)
+    }
+
+    /// A status, with what was known before: good words from before a hold, or from before what was lost, clear nobody.
+    pub(super) fn after(&self, before: Before, status: Status) -> Status {
+        match (status, before) {
+            (Status::Good { from, .. }, Before { hold: Some(hold), .. }) if from <= hold.made => {
+                Status::Revoked(hold.found)
+            }
+            (Status::Unknown(_), Before { hold: Some(hold), .. }) => Status::Revoked(hold.found),
+            (Status::Good { from, .. }, Before { lost: Some(until), .. }) if from <= until => {
+                let text = "the record of revoked certificates had no room for what was said of its issuer's certificates \
+                            until";
+                Status::Unknown(vec![format!("{text} {until}, and no later word is at hand")])
+            }
+            (Status::Good { from, until, notes }, Before { hold, .. }) => {
+                // What rests on a signer that is itself in question lifts nothing yet.
+                let lifted = hold.filter(|_| self.in_progress.borrow().is_empty()).map(|hold| hold.facts);
+                for record in &self.sources.revoked {
+                    lifted.iter().flatten().for_each(|fact| record.lift(fact, from));
+                }
+                Status::Good { from, until, notes }
+            }
+            (status, _) => status,
+        }
+    }
+
+    /// Writes down that a certificate is revoked, or on hold, where there is memory for it.
+    pub(super) fn write_down(&self, certificate: &Certificate, above: &[Certificate], word: &Word) {
+        let Some(issuer) = above.first().filter(|_| !self.sources.revoked.is_empty()) else { return };
+        // Whoever stands below the anchor makes as many issuers as it likes: it has its part of the room with all of them.
+        let branch = above.len().checked_sub(2).map_or(issuer, |below| &above[below]);
+        let fact = |entitling: &Entitling| -> Result<RevokedFact, String> {
+            Ok(RevokedFact {
+                who: self.id_of(certificate, issuer, self.key_of(issuer).as_spki())?,
+                issuer: self.key_digest(&self.key_of(issuer))?,
+                branch: self.key_digest(&self.key_of(branch))?,
+                authority: match entitling {
+                    Entitling::Issuer => Authority::Issuer,
+                    Entitling::Certifier(key) => Authority::Certifier(self.sha256(&[key.as_spki()])?),
+                    Entitling::Owner(key) => Authority::Key(self.sha256(&[key.as_spki()])?),
+                },
+                source: self.sha256(&[word.source.as_spki()])?,
+                since: word.since,
+                reason: word.reason,
+                made: word.made,
+                end: certificate.not_after(),
+            })
+        };
+        for entitling in &word.entitled {
+            // Without a digest nothing can be written; this verdict stands all the same.
+            if let Ok(fact) = fact(entitling) {
+                self.sources.revoked.iter().for_each(|record| record.note(&fact, self.checks.at.known()));
+            }
+        }
+    }
+
+    /// Whether what entitled the source of a fact does so for the issuer on this path, under these anchors.
+    fn counts(&self, authority: &Authority, above: &[Certificate]) -> Result<bool, String> {
+        let is_key = |certificate: &Certificate, key: &[u8; 32]| -> Result<bool, String> {
+            let usual = self.sha256(&[self.key_of(certificate).as_spki()])?;
+            // As it was written before keys had one form, too.
+            let as_it_came = self.sha256(&[certificate.spki()])?;
+            Ok([usual, as_it_came].contains(key))
+        };
+        match authority {
+            Authority::Issuer => return Ok(true),
+            Authority::Key(key) => {
+                for trusted in self.anchors.iter().chain(&self.policy().trusted_responders) {
+                    if is_key(trusted, key)? {
+                        return Ok(true);
+                    }
+                }
+            }
+            Authority::Certifier(key) => {
+                for ca in above {
+                    if is_key(ca, key)? {
+                        return Ok(true);
+                    }
+                }
+                let Some(issuer) = above.first() else { return Ok(false) };
+                for ca in self.knowledge.named(issuer.issuer(), self.anchors, self.pool) {
+                    if is_key(ca, key)? && self.has_certified(ca, issuer)? {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Under what a certificate may stand in the record: by its issuer's key, and by the bytes of that as they came, as it was
+    /// written before keys had one form.
+    fn ids_of(&self, certificate: &Certificate, issuer: &Certificate) -> Result<Vec<RevokedId>, String> {
+        let key = self.key_of(issuer);
+        let mut ids = vec![self.id_of(certificate, issuer, key.as_spki())?];
+        if key.as_spki() != issuer.spki() {
+            ids.push(self.id_of(certificate, issuer, issuer.spki())?);
+        }
+        Ok(ids)
+    }
+
+    fn id_of(&self, certificate: &Certificate, issuer: &Certificate, key: &[u8]) -> Result<RevokedId, String> {
+        let name = name_hash(issuer.subject()).to_be_bytes();
+        // The key with its length: nothing of it runs into the number.
+        self.sha256(&[&name, &(key.len() as u64).to_be_bytes(), key, shortest_integer(certificate.serial())])
+    }
+
+    fn key_digest(&self, key: &KeyIdentity<'_>) -> Result<KeyDigest, String> {
+        Ok(*self.sha256(&[key.as_spki()])?.first_chunk().ok_or("a digest without bytes")?)
+    }
+
+    fn sha256(&self, parts: &[&[u8]]) -> Result<[u8; 32], String> {
+        let digest = self.provider.digest(DigestAlgorithm::Sha256, parts).map_err(|e| e.to_string())?;
+        <[u8; 32]>::try_from(&*digest).map_err(|_| "a SHA-256 digest of another length".to_owned())
+    }
+}
