@@ -383,7 +383,8 @@ impl Crl {
         self.tail.issuing_distribution_point_der()
     }
 
-    fn is_of_signer_of(&self, other: &Crl) -> bool {
+    /// Whether this list is in the name of another's issuer and by the key of its signer, as far as both were verified.
+    pub(crate) fn is_of_signer_of(&self, other: &Crl) -> bool {
         super::names::same_name(self.issuer(), other.issuer()) && self.has_signer_of(other)
     }
 

@@ -485,3 +485,68 @@ fn a_list_behind_a_genuine_one_takes_nothing_from_it() {
         }
     }
 }
+
+/// A partner's device that names the genuine URL, and lists of the partner's that are served there once.
+#[test]
+fn lists_of_another_ca_under_the_same_url_shut_the_genuine_one_out_of_nothing() {
+    let root = Party::root("Root");
+    let (ca, partner) = (root.ca("CA"), root.ca("partner"));
+    let at_url = |name: &str| pointing(Builder::leaf(name), &[LIST.to_owned()], &[], &[]);
+    let (device, peer) = (at_url("device").signed_by(&ca), at_url("peer").signed_by(&ca));
+    for name in ["partner", "CA"] {
+        let other = partner.ca(name);
+        let theirs = at_url("theirs").signed_by(&other);
+        let store = Arc::new(Store::in_memory(provider().clone()));
+        let ask = |leaf: &Party, issuer: &Party, document: &[u8], mode| {
+            let mut fetcher = StatusFetcher::with_store(provider().clone(), options(), store.clone());
+            let bytes = document.to_vec();
+            let mut fetch = FetchFn(move |_: &FetchRequest<'_>, _: &ExchangeLimits| {
+                Ok(Fetched::Document(Document { bytes: bytes.clone(), ..Document::default() }))
+            });
+            let anchors: TrustAnchors = std::iter::once(root.certificate.clone()).collect();
+            let pool = [issuer.certificate.clone(), partner.certificate.clone()];
+            let (known, checks) = (StatusSources::none(), at(0, mode, StatusPreference::Crl));
+            let leaf = &leaf.certificate;
+            let question = StatusQuestion { anchors: &anchors, leaf, pool: &pool, known: &known, checks: &checks };
+            fetcher.validate(&question, &mut fetch)
+        };
+        let dates = |list: CrlBuilder| list.times(now().plus(-3600), Some(later(9)));
+        let many: String = (0..16)
+            .map(|n| {
+                let names =
+                    [LIST.to_owned(), format!("http://x.example/{n}")].map(|url| crate::certificates::uri(&url));
+                let list = dates(CrlBuilder::of(&other)).scope(&[crate::status::point_name(&names)]).revokes(&device);
+                devid::asn1::pem::encode("X509 CRL", &list.der()).to_string()
+            })
+            .collect();
+        let first = ask(&theirs, &other, many.as_bytes(), RevocationMode::SoftFail);
+        assert!(first.report.is_valid(), "{}", texts(&first));
+        let genuine = dates(CrlBuilder::of(&ca).number(8)).revokes(&peer).der();
+        let answer = ask(&device, &ca, &genuine, RevocationMode::HardFail);
+        assert!(answer.report.is_valid(), "{}", texts(&answer));
+        assert!(
+            !answer.log.iter().any(|event| matches!(event.outcome, FetchOutcome::NotStored(_))),
+            "{:?}",
+            answer.log
+        );
+
+        let memory = Arc::new(StatusMemory::new(provider().clone(), Some(store.clone())));
+        let single = Single::good(&peer.certificate, &ca).times(now().plus(-36_000), Some(later(14)));
+        let staple = OcspBuilder::by(&ca).says(single).build();
+        for mode in MODES {
+            let status = StatusSources { ocsp: vec![staple.clone()], ..StatusSources::none() };
+            let request = PeerRequest {
+                anchors: &std::iter::once(root.certificate.clone()).collect(),
+                certificate: &peer.certificate,
+                pool: std::slice::from_ref(&ca.certificate),
+                status: &status,
+                checks: at(0, mode, StatusPreference::Crl),
+                purpose: Purpose::Any,
+                names: NameCheck::NotChecked,
+                use_until: None,
+            };
+            let verdict = memory.open_peer(provider(), request).unwrap().0;
+            assert_eq!(verdict.error().map(|error| error.code()), Some(Code::Revoked), "{name} {mode:?}");
+        }
+    }
+}

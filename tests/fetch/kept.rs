@@ -76,32 +76,42 @@ fn an_old_list_is_refused_after_a_restart() {
     assert!(answer.report.is_valid(), "{}", texts(&answer));
 }
 
+/// What a server, or somebody on the way to it, has said beside a list decides nothing once the list is over.
 #[test]
-fn a_copy_out_of_date_is_asked_about_and_not_sent_again() {
-    let cell: Arc<Mutex<Vec<u8>>> = Arc::default();
-    let crl = cell.clone();
-    let web = Web::start(move |head, stream| {
-        let headers = "ETag: \"v1\"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n";
-        let answer = match head.to_ascii_lowercase().contains("if-none-match: \"v1\"") {
-            true => b"HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\nConnection: close\r\n\r\n".to_vec(),
-            false => http("200 OK", headers, &crl.lock().unwrap()),
-        };
-        let _ = stream.write_all(&answer);
-    });
-    let pki = Pki::with_crl_at(web.url("/ca.crl"));
-    *cell.lock().unwrap() = CrlBuilder::of(&pki.ca).der();
-    let mut fetcher = fetcher();
-    assert!(ask(&mut fetcher, &pki, &checks(now(), RevocationMode::HardFail)).report.is_valid());
+fn a_copy_is_asked_about_while_it_may_be_the_servers_and_asked_for_anew_once_it_is_over() {
+    for validator in ["ETag: \"v1\"\r\n", "Last-Modified: Thu, 01 Jan 2099 00:00:00 GMT\r\n"] {
+        let cell: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let crl = cell.clone();
+        let web = Web::start(move |head, stream| {
+            let answer = match head.to_ascii_lowercase().contains("\r\nif-") {
+                true => b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n".to_vec(),
+                false => http("200 OK", validator, &crl.lock().unwrap()),
+            };
+            let _ = stream.write_all(&answer);
+        });
+        let pki = Pki::with_crl_at(web.url("/ca.crl"));
+        // It does not say when the next one comes: it is asked about each time.
+        *cell.lock().unwrap() = CrlBuilder::of(&pki.ca).number(1).times(now().plus(-3600), None).der();
+        let mut fetcher = fetcher();
+        let hard = |at| checks(at, RevocationMode::HardFail);
+        assert!(ask(&mut fetcher, &pki, &hard(now())).report.is_valid());
+        let answer = ask(&mut fetcher, &pki, &hard(now().plus(3600)));
+        assert!(answer.report.is_valid(), "{}", texts(&answer));
+        assert_eq!(story(&answer), [(Wanted::Crl, "not modified")]);
+        assert!(web.seen()[1].to_ascii_lowercase().contains("\r\nif-"));
 
-    let mut patient = checks(later(2), RevocationMode::HardFail);
-    patient.revocation.offline_grace_seconds = 2 * 86_400;
-    let answer = ask(&mut fetcher, &pki, &patient);
-    assert!(answer.report.is_valid(), "{}", texts(&answer));
-    assert_eq!(story(&answer), [(Wanted::Crl, "not modified")]);
-    assert!(web.seen()[1].to_ascii_lowercase().contains("if-modified-since: thu, 01 jan 2026 00:00:00 gmt"));
-
-    let answer = ask(&mut fetcher, &pki, &checks(later(2), RevocationMode::HardFail));
-    assert_eq!(code_of(&answer), Some(Code::RevocationUnknown), "what is out of date stays so");
+        for (day, number) in [(2, 2), (12, 3)] {
+            let list = CrlBuilder::of(&pki.ca).number(number).times(later(day), Some(later(day + 9)));
+            let list = if number == 3 { list.revokes_for(&pki.leaf, 6) } else { list };
+            *cell.lock().unwrap() = list.der();
+            let answer = ask(&mut fetcher, &pki, &hard(later(day)));
+            assert_eq!(code_of(&answer), (number == 3).then_some(Code::Revoked), "{}", texts(&answer));
+            assert_eq!(story(&answer), [(Wanted::Crl, "fetched")], "{validator}");
+        }
+        // What is out of date stays so, whatever the server has.
+        let answer = ask(&mut fetcher, &pki, &checks(later(40), RevocationMode::SoftFail));
+        assert_eq!(code_of(&answer), Some(Code::Revoked), "{}", texts(&answer));
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What is kept: documents that were verified, in memory and in device memory.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -11,12 +12,15 @@ use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
+use crate::limits;
 use crate::store::{Store, StoreErrorKind};
 use crate::time::Time;
 use crate::validation::{Checks, Crl, OcspResponse};
 
 /// Most CRLs taken from one PEM document.
 const MAX_ITEMS: usize = 16;
+/// Most CRLs of other signers that stay in the same place.
+const MAX_OTHER_ITEMS: usize = 3 * MAX_ITEMS;
 /// Longest ETag or Last-Modified kept, in bytes; they are opaque and short.
 const MAX_VALIDATOR_BYTES: usize = 256;
 /// Names of records in device memory.
@@ -82,11 +86,15 @@ fn is_bundle_of_lists(bytes: &[u8]) -> bool {
 
 impl Item {
     fn read(kind: char, bytes: &Arc<Vec<u8>>) -> Result<Self, Error> {
+        Self::read_up_to(MAX_ITEMS, kind, bytes)
+    }
+
+    fn read_up_to(max_items: usize, kind: char, bytes: &Arc<Vec<u8>>) -> Result<Self, Error> {
         match kind {
             CRL if pem::is_pem(bytes) || is_bundle_of_lists(bytes) => {
                 let lists = Crl::many_from_bytes(bytes)?;
-                if lists.len() > MAX_ITEMS {
-                    let text = format!("{} CRLs in one document, the limit is {MAX_ITEMS}", lists.len());
+                if lists.len() > max_items {
+                    let text = format!("{} CRLs in one document, the limit is {max_items}", lists.len());
                     return Err(Error::new(Code::Limit, text));
                 }
                 Ok(Item::Crls(lists.into_iter().map(Arc::new).collect()))
@@ -202,7 +210,8 @@ impl Item {
                 let block = block.ok_or_else(|| Error::new(Code::Corrupt, "no OCSP response"))?;
                 Item::Ocsp(Arc::new(OcspResponse::from_der(&block.decode()?)?))
             }
-            _ => Self::read(kind, body)?,
+            // Those of others stand beside what came as one document.
+            _ => Self::read_up_to(MAX_ITEMS + MAX_OTHER_ITEMS, kind, body)?,
         };
         item.bring(&Certificate::many_from_bytes(body).unwrap_or_default());
         Ok(item)
@@ -210,7 +219,7 @@ impl Item {
 
     /// What is kept of this and of what was kept in its place before: nothing that was said against anyone is lost to a
     /// document that says less. Lists of other series stay beside the new ones; an older word replaces no newer one.
-    fn after(&self, kept: &Item, provider: &dyn Provider) -> Result<Item, Error> {
+    fn after(&self, kept: &Item, provider: &dyn Provider, max_bytes: usize) -> Result<Item, Error> {
         let rollback = |what| Err(Error::new(Code::CrlRollback, format!("a newer {what} is kept already")));
         match (self, kept) {
             (Item::Crls(new), Item::Crls(kept)) => {
@@ -221,15 +230,27 @@ impl Item {
                     return rollback("CRL of the same issuer and scope");
                 }
                 let is_left = |old: &&Arc<Crl>| !new.iter().any(|new| new.takes_the_place_of(old));
-                let mut left: Vec<Arc<Crl>> = kept.iter().filter(is_left).cloned().collect();
+                let is_own = |old: &Arc<Crl>| new.iter().any(|new| new.is_of_signer_of(old));
+                let (mut own, mut others): (Vec<_>, Vec<_>) = kept.iter().filter(is_left).cloned().partition(is_own);
                 // Those that revoke nobody make room, the oldest first; a word against somebody gives way to none of another series.
                 let revokes = |crl: &Arc<Crl>| crl.entry_count().is_none_or(|count| count > 0);
-                left.sort_by_key(|old| std::cmp::Reverse((revokes(old), old.this_update())));
-                let dropped = left.split_off(left.len().min(MAX_ITEMS.saturating_sub(new.len())));
+                own.sort_by_key(|old| Reverse((revokes(old), old.this_update())));
+                let dropped = own.split_off(own.len().min(MAX_ITEMS.saturating_sub(new.len())));
                 if dropped.iter().any(revokes) {
                     let text = format!("{MAX_ITEMS} CRLs in one place, and those that revoke somebody stay");
                     return Err(Error::new(Code::Limit, text));
                 }
+                // What another has signed shuts nobody out: whoever comes has its place, and others keep what is left of it.
+                others.sort_by_key(|old| Reverse((revokes(old), old.this_update())));
+                let len = |crl: &Arc<Crl>| crl.der().map_or(0, <[u8]>::len);
+                let mut left = (max_bytes / 2).saturating_sub(new.iter().chain(&own).map(len).sum());
+                others.truncate(MAX_OTHER_ITEMS);
+                others.retain(|other| {
+                    let fits = len(other) <= left;
+                    left = left.saturating_sub(len(other));
+                    fits
+                });
+                let left = own.into_iter().chain(others);
                 Ok(Item::Crls(new.iter().cloned().chain(left).collect()))
             }
             (Item::Ocsp(new), Item::Ocsp(kept)) if new.is_behind(kept) => rollback("OCSP response"),
@@ -264,6 +285,14 @@ impl Entry {
         // Certificates have no age that a revocation policy could bound.
         let this_update = if matches!(self.item, Item::Issuers(_)) { Time::FOREVER } else { this_update };
         is_current(this_update, until, checks)
+    }
+
+    /// Whether it is over: then no server can mean it by "not modified", whatever it compares. Headers are nobody's word, and those that
+    /// came with a document must not decide how long it stays.
+    pub fn is_over(&self, checks: &Checks) -> bool {
+        let (this_update, until) = self.item.times();
+        let until = until.unwrap_or(this_update.plus(limits::STATUS_WITHOUT_NEXT_UPDATE_SECONDS));
+        checks.at.known().is_some() && !is_current(this_update, Some(until), checks)
     }
 
     /// What makes room first: whatever speaks against nobody, and of that what expires first. A word against somebody counts
@@ -481,7 +510,7 @@ impl Cache {
     /// issuer, too; those of several issuers stand once more in a place for each but the first.
     pub fn keep(&mut self, key: &str, mut entry: Entry) -> Result<(), Error> {
         match self.look(key) {
-            Kept::Document(kept) => entry.item = entry.item.after(&kept.item, &*self.provider)?,
+            Kept::Document(kept) => entry.item = entry.item.after(&kept.item, &*self.provider, self.max_bytes)?,
             // What cannot be read is mended by what is good; that it is not from before, the numbers of the lists have shown.
             Kept::Nothing | Kept::Unreadable(_) => {}
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::cache::{CRL, Entry, ISSUER, Item, Kept, OCSP};
-use super::memory::{document_key, ocsp_key};
+use super::memory::{document_key, list_key, ocsp_key};
 use super::requests::Requests;
 use super::{FetchEvent, FetchOutcome, OcspNonce, StatusFetcher, StatusQuestion, Wanted};
 use crate::asn1::distribution_point::{cdp_url_groups, freshest_crl_url_groups, ocsp_urls};
@@ -178,7 +178,7 @@ impl StatusFetcher {
                     // A list that names its deltas is not asked without them.
                     for urls in deltas_of(&entry.item) {
                         let delta =
-                            urls.iter().find_map(|url| match self.memory.cache().look(&document_key(CRL, url)) {
+                            urls.iter().find_map(|url| match self.memory.cache().look(&list_key(url, certificate)) {
                                 Kept::Document(entry) => Some(entry).filter(|entry| entry.is_current(checks)),
                                 // Then the deltas are asked for.
                                 Kept::Nothing | Kept::Unreadable(_) => None,
@@ -451,30 +451,37 @@ impl StatusFetcher {
             requests.note(wanted, url, index, FetchOutcome::Kept);
             return true;
         }
-        let (origin, outcome) = match self.ask(requests, want, kept.as_ref().filter(|_| !want.anew)) {
-            Ok(Some(entry)) => {
-                hand.add(&entry.item);
-                hand.pending.push(Pending { key: key.clone(), wanted, url: url.to_owned(), index, entry });
-                (Origin::Network, FetchOutcome::Fetched)
-            }
-            Ok(None) => {
-                hand.add_kept(kept.as_ref());
-                (Origin::Network, FetchOutcome::NotModified)
-            }
-            Err(error) => {
-                hand.add_kept(kept.as_ref());
-                // Nothing has come in its place.
-                hand.status.unread = hand.status.unread.take().or(unread);
-                (Origin::Nowhere, failed(error))
-            }
-        };
+        let (origin, outcome) =
+            match self.ask(requests, want, kept.as_ref().filter(|kept| !want.anew && !kept.is_over(checks)), checks) {
+                Ok(Some(entry)) => {
+                    hand.add(&entry.item);
+                    hand.pending.push(Pending { key: key.clone(), wanted, url: url.to_owned(), index, entry });
+                    (Origin::Network, FetchOutcome::Fetched)
+                }
+                Ok(None) => {
+                    hand.add_kept(kept.as_ref());
+                    (Origin::Network, FetchOutcome::NotModified)
+                }
+                Err(error) => {
+                    hand.add_kept(kept.as_ref());
+                    // Nothing has come in its place.
+                    hand.status.unread = hand.status.unread.take().or(unread);
+                    (Origin::Nowhere, failed(error))
+                }
+            };
         hand.taken.insert(key, origin);
         requests.note(wanted, url, index, outcome);
         origin == Origin::Network
     }
 
     /// Asks for a document; `None`: the copy at hand is the current one.
-    fn ask(&self, requests: &mut Requests<'_>, want: &Want<'_>, kept: Option<&Entry>) -> Result<Option<Entry>, Error> {
+    fn ask(
+        &self,
+        requests: &mut Requests<'_>,
+        want: &Want<'_>,
+        kept: Option<&Entry>,
+        checks: &Checks,
+    ) -> Result<Option<Entry>, Error> {
         let Want { wanted, url, request: ocsp, .. } = *want;
         let get_url = ocsp.filter(|_| requests.options().ocsp_by_get).and_then(|request| request.get_url(url));
         let request = match (ocsp, &get_url) {
@@ -484,7 +491,10 @@ impl StatusFetcher {
             (Some(ocsp), None) => FetchRequest::ocsp(url, ocsp.as_der()),
             (None, _) => FetchRequest {
                 if_none_match: kept.and_then(|entry| entry.etag.as_deref()),
-                if_modified_since: kept.and_then(|entry| entry.last_modified.as_deref()),
+                // By a date that lies ahead nothing is ever modified; without a clock that cannot be told.
+                if_modified_since: kept
+                    .filter(|_| checks.at.known().is_some())
+                    .and_then(|entry| entry.last_modified.as_deref()),
                 ..FetchRequest::get(url)
             },
         };
@@ -559,7 +569,8 @@ impl StatusFetcher {
     fn key(&self, wanted: Wanted, url: &str, certificate: &Certificate) -> Result<String, Error> {
         match wanted {
             Wanted::Ocsp => ocsp_key(&*self.provider, certificate, url),
-            _ => Ok(document_key(kind(wanted), url)),
+            Wanted::Crl | Wanted::DeltaCrl => Ok(list_key(url, certificate)),
+            Wanted::Issuer => Ok(document_key(ISSUER, url)),
         }
     }
 }

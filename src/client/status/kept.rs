@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::cache::{CRL, Cache, Item, KeptLists};
-use super::memory::{document_key, issuer_key};
+use super::memory::{issuer_key, list_key};
 use super::{StatusMemory, StatusOptions};
 use crate::asn1::distribution_point::cdp_urls;
 use crate::asn1::x509::Certificate;
@@ -80,7 +80,7 @@ pub fn keep_crl(
     let urls = cdp_urls(about.certificate);
     let keys = match &urls[..] {
         [] => vec![issuer_key(about.certificate)],
-        urls => urls.iter().map(|url| document_key(CRL, url)).collect(),
+        urls => urls.iter().map(|url| list_key(url, about.certificate)).collect(),
     };
     for key in keys {
         cache.keep(&key, entry.clone())?;

@@ -100,7 +100,7 @@ impl StatusMemory {
                     }
                 };
                 for url in deltas_of(&item).concat() {
-                    add_kept(status, cache.look(&document_key(CRL, &url)));
+                    add_kept(status, cache.look(&list_key(&url, certificate)));
                 }
                 add(status, item);
             }
@@ -210,12 +210,18 @@ fn add(status: &mut StatusSources, item: Item) {
 /// The keys under which documents about a certificate are kept.
 fn keys_about(provider: &dyn Provider, certificate: &Certificate) -> Vec<String> {
     let lists = [cdp_url_groups(certificate), freshest_crl_url_groups(certificate)].concat().concat();
-    let lists = lists.into_iter().map(|url| document_key(CRL, &url));
+    let lists = lists.into_iter().map(|url| list_key(&url, certificate));
     let responders = ocsp_urls(certificate).into_iter().filter_map(|url| ocsp_key(provider, certificate, &url).ok());
     std::iter::once(issuer_key(certificate)).chain(lists).chain(responders).collect()
 }
 
-/// CRLs and issuers are told apart by URL.
+/// CRLs are told apart by URL, and by the issuer of the certificates that name it: whoever certifies somebody else's URL has a place of
+/// its own there.
+pub(super) fn list_key(url: &str, certificate: &Certificate) -> String {
+    document_key(CRL, &format!("{url} for {:016x}", certificate.issuer_hash(name_hash)))
+}
+
+/// Issuers are told apart by URL.
 pub(super) fn document_key(kind: char, url: &str) -> String {
     format!("{kind} {url}")
 }
