@@ -184,6 +184,9 @@ fn ask(client: &Client, exchange: &mut dyn Exchange, now: Time) -> Result<Asked,
     let (mut request, mut reply) = (Vec::new(), None);
     let outcome = loop {
         match operation.step(now) {
+            // Whoever may put off is believed. The answer does not matter enough to wait for it; and who does not begin to poll has
+            // ended the transaction, on both sides (RFC 9810 section 5.3.21): nothing stays open at the server.
+            Ok(Action::Send { body: BodyType::POLLREQ, .. }) => break Err(put_off()),
             Ok(Action::Send { message, .. }) => {
                 let answered = exchange.exchange(message, limits);
                 request = message.to_vec();
@@ -196,11 +199,7 @@ fn ask(client: &Client, exchange: &mut dyn Exchange, now: Time) -> Result<Asked,
                 }
             }
             Ok(Action::Done(_)) => break Ok(()),
-            Ok(Action::Wait { seconds, .. }) => {
-                // Whoever may put off is believed.
-                let words = format!("the server lets the question wait {seconds} seconds");
-                break Err(Error::new(Code::Busy, words));
-            }
+            Ok(Action::Wait { .. }) => break Err(put_off()),
             Ok(Action::Sign(_) | Action::Accept(_)) => {
                 break Err(Error::new(Code::Unsupported, "a question that is to be signed elsewhere"));
             }
@@ -209,6 +208,10 @@ fn ask(client: &Client, exchange: &mut dyn Exchange, now: Time) -> Result<Asked,
     };
     let message = reply.as_ref().and_then(|reply| PkiMessage::from_der(reply.body.clone(), &Limits::default()).ok());
     Ok(Asked { request, reply, message, outcome })
+}
+
+fn put_off() -> Error {
+    Error::new(Code::Busy, "it answers waiting; it is not polled, which ends the question there too")
 }
 
 fn judge_own(probe: &mut Probe, config: &Config, client: &Client, asked: &Asked, now: Time) {

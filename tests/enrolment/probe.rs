@@ -11,12 +11,20 @@ fn probe(ca: &mut MockCa) -> devid::client::Probe {
     let config = Device::config(ca);
     let mut exchange = ExchangeFn(|request: &[u8], _: &ExchangeLimits| Ok(Reply::from_body(ca.answer(request))));
     let found = config.probe(&mut exchange, now()).unwrap();
-    assert!(
-        ca.bodies().iter().all(|body| ["genm", "pollReq"].contains(body)),
-        "nothing is asked for: {:?}",
-        ca.bodies()
-    );
+    assert!(ca.bodies().iter().all(|body| *body == "genm"), "nothing is asked for: {:?}", ca.bodies());
     found
+}
+
+/// RFC 9810 section 5.3.21: a waiting that is not polled for is the end of the transaction, at the server too.
+#[test]
+fn a_question_that_is_put_off_is_not_polled_for() {
+    let mut ca = MockCa::new().answers_waiting(3, 86_400);
+    let found = probe(&mut ca);
+    assert!(found.findings[0].words.contains("puts the question off"), "{}", found.report());
+    assert!(!found.findings[0].fails, "{}", found.report());
+    let transactions: std::collections::HashSet<_> =
+        ca.received.iter().map(|message| message.header().transaction_id.clone()).collect();
+    assert_eq!(transactions.len(), ca.received.len(), "each question is one message");
 }
 
 #[test]

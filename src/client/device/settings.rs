@@ -458,7 +458,8 @@ mod tests {
     #[test]
     fn a_mistyped_key_is_refused_with_the_nearest_name() {
         let words = read("[ca]\nsever = \"http://ca.example\"\n").unwrap_err();
-        assert!(words.contains("ca.sever") && words.contains("ca.server"), "{words}");
+        assert!(words.contains("ca.sever;") && words.contains("ca.server"), "{words}");
+        assert_eq!(words.matches("sever").count(), 1, "said once: {words}");
         let words = read("[identity.device]\nsubjekt = \"CN=a\"\n").unwrap_err();
         assert!(words.contains("identity.device.subject"), "{words}");
     }
