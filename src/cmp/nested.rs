@@ -5,7 +5,7 @@ use ::der::Tag;
 use super::authority::Act;
 use super::ra::{Device, DeviceRequest, RegistrationAuthority};
 use super::transaction::random;
-use crate::asn1::cmp::{BodyType, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo};
+use crate::asn1::cmp::{BodyType, PkiBody, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo};
 use crate::asn1::der::{Cursor, sequence};
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
@@ -28,8 +28,13 @@ pub struct Batch {
     requests: Vec<DeviceRequest>,
 }
 
-/// An answer in a nested one: transactionID, and the whole message.
-type Came = (Option<Vec<u8>>, Vec<u8>);
+/// What the CA has answered to a batch.
+enum Answered {
+    /// To each by itself: transactionID, and the whole message.
+    Each(Vec<(Option<Vec<u8>>, Vec<u8>)>),
+    /// To all of them: it does not take the nested message.
+    Refused(PkiStatusInfo),
+}
 
 /// A nested message from another RA, its signature checked.
 #[derive(Clone, Debug)]
@@ -85,17 +90,22 @@ impl RegistrationAuthority {
     }
 
     /// The answers to a batch, one for each request and in the order of the requests, as they go to the devices. Answers
-    /// that nobody asked for are dropped; a request without answer is answered with systemUnavail. `None`: nothing came.
+    /// that nobody asked for are dropped; a request without answer is answered with systemUnavail. `None`: nothing came. Where the CA
+    /// refuses the nested message itself, each device is told so in the CA's words, in its own transaction (RFC 9483 section 3.6.3).
     ///
     /// Errors: the nested answer is not the CA's, or not to this batch; call again with `None` to tell the devices.
     pub fn unbundle(&self, batch: &Batch, answer: Option<&[u8]>, now: Time) -> Result<Vec<Vec<u8>>, Error> {
-        let came = match answer {
-            Some(answer) => self.open_answer(batch, answer, now)?,
-            None => Vec::new(),
-        };
         let mut status = PkiStatusInfo::new(PkiStatus::Rejection);
         status.fail_info = Some(SYSTEM_UNAVAIL);
         status.texts.push("no answer came to the RA".to_owned());
+        let came = match answer.map(|answer| self.open_answer(batch, answer, now)).transpose()? {
+            Some(Answered::Each(came)) => came,
+            Some(Answered::Refused(told)) => {
+                status = told;
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
         let answer_to = |request: &DeviceRequest| {
             let found = came.iter().find(|(id, _)| id.as_deref() == Some(request.transaction_id()));
             match found {
@@ -147,7 +157,7 @@ impl RegistrationAuthority {
         self.write(id, nonce, theirs, Some(nested.signer.subject().to_vec()), answers, now)
     }
 
-    fn open_answer(&self, batch: &Batch, answer: &[u8], now: Time) -> Result<Vec<Came>, Error> {
+    fn open_answer(&self, batch: &Batch, answer: &[u8], now: Time) -> Result<Answered, Error> {
         let message = self.check_answer(answer, now)?;
         let header = message.header();
         if header.transaction_id.as_ref() != Some(&batch.transaction_id) {
@@ -156,12 +166,32 @@ impl RegistrationAuthority {
         if header.recip_nonce.as_ref() != Some(&batch.sender_nonce) {
             return Err(Error::new(Code::Nonce, "the nested answer's recipNonce is not the batch's senderNonce"));
         }
+        if message.body_type() == BodyType::ERROR {
+            return self.refused_as_a_whole(&message);
+        }
         if message.body_type() != BodyType::NESTED {
             let words = format!("expected nested in answer to a batch, got {}", message.body_type());
             return Err(Error::new(Code::UnexpectedBody, words));
         }
         let inner = self.messages_in(&message)?;
-        Ok(inner.into_iter().map(|m| (m.header().transaction_id.clone(), m.as_der().to_vec())).collect())
+        let each = inner.into_iter().map(|m| (m.header().transaction_id.clone(), m.as_der().to_vec())).collect();
+        Ok(Answered::Each(each))
+    }
+
+    /// What each device is told of an error about the nested message.
+    fn refused_as_a_whole(&self, message: &PkiMessage) -> Result<Answered, Error> {
+        let PkiBody::Error(content) = message.body(&self.context.limits)? else {
+            return Err(Error::new(Code::UnexpectedBody, "a body of type error that is none"));
+        };
+        if content.status.status == PkiStatus::Waiting {
+            // To a device it would mean that its own request waits, which nobody would know of.
+            return Err(Error::new(
+                Code::Unsupported,
+                "the CA lets the batch wait, and batches are not polled for here",
+            ));
+        }
+        let texts = [content.status.texts, content.details].concat();
+        Ok(Answered::Refused(PkiStatusInfo { status: PkiStatus::Rejection, texts, ..content.status }))
     }
 
     /// `NestedMessageContent ::= PKIMessages`, a sequence of at least one.

@@ -8,7 +8,7 @@ use devid::asn1::cmp::body::encode_body;
 use devid::asn1::cmp::general::gen_msg;
 use devid::asn1::cmp::poll::poll_req;
 use devid::asn1::cmp::revocation::rev_req;
-use devid::asn1::cmp::{BodyType, InfoTypeAndValue, PkiHeader, PkiMessage, message};
+use devid::asn1::cmp::{BodyType, InfoTypeAndValue, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo, message};
 use devid::asn1::crl::CrlReason;
 use devid::asn1::der::sequence;
 use devid::asn1::oid;
@@ -207,6 +207,12 @@ fn the_answer_to_a_batch_brings_the_batchs_nonce_back() {
     for wrong in [None, Some(vec![1; 16])] {
         assert_eq!(answered(wrong, &[&answer]).unwrap_err().code(), Code::Nonce);
     }
+    // An error that says waiting is no device's to poll for.
+    let waiting = sequence(&[&PkiStatusInfo::new(PkiStatus::Waiting).to_der()]);
+    let waiting = message_by(&ra, BodyType::ERROR, &waiting, |h| {
+        (h.transaction_id, h.recip_nonce) = (id.clone(), nonce.clone());
+    });
+    assert_eq!(authority.unbundle(&batch, Some(&waiting), now()).unwrap_err().code(), Code::Unsupported);
     // An answer of the batch that is itself nested is none.
     let twice = nested_by(&ra, &[&answer], |_| {});
     assert_eq!(answered(nonce, &[&twice]).unwrap_err().code(), Code::Protocol);

@@ -469,6 +469,49 @@ fn an_ra_has_the_certificate_of_another_revoked() {
     assert_eq!(revoke(&holder(&bench)), Ok(true));
 }
 
+/// RFC 9483 section 3.6.3: what the CA says of the nested message itself reaches each device, as an answer to its own request.
+#[test]
+fn an_error_about_a_batch_reaches_each_device_in_the_cas_words() {
+    let bench = Bench::new(By::Pbm);
+    let stranger = bench.server.with(|ca| ca.ra_without_purpose(RaMode::Forward, seconds_now())).signer;
+    let authority = authority(&bench, &stranger);
+    let client = bench.config().build().unwrap();
+    let mut devices: Vec<Operation> = (0..3).map(|_| ask(&client)).collect();
+    let now = system_time();
+    let requests: Vec<DeviceRequest> = devices
+        .iter_mut()
+        .map(|device| {
+            device.step(now).unwrap();
+            authority.check(device.output().unwrap(), None, now).unwrap()
+        })
+        .collect();
+    let batch = authority.batch(requests, now).unwrap();
+    let refusal = bench.server.with(|ca| ca.answer(batch.message(), seconds_now()));
+
+    let answers = authority.unbundle(&batch, Some(&refusal), now).unwrap();
+
+    assert_eq!(answers.len(), 3);
+    for (device, answer) in devices.iter_mut().zip(&answers) {
+        device.feed(answer).unwrap();
+        let error = device.step(now).map(|_| ()).unwrap_err();
+        assert_eq!((error.code(), error.facts().fail_info), (Code::Rejected, Some(1 << 23)), "{error}");
+        assert_eq!(error.facts().server_texts, ["a nested message from someone who is no RA of this CA"]);
+        assert!(error.facts().server_authenticated && device.has_failed(), "under the secret that the device expects");
+    }
+    // One device's answer is no other's; and an error that is not the CA's, or about another batch, reaches nobody.
+    let mut other = ask(&client);
+    other.step(now).unwrap();
+    other.feed(&answers[0]).unwrap();
+    assert!(other.step(now).is_err() && !other.has_failed());
+    let mut changed = refusal.clone();
+    let place = refusal.windows(9).position(|window| window == b"no RA of ").unwrap();
+    changed[place] = b's';
+    assert_eq!(authority.unbundle(&batch, Some(&changed), now).unwrap_err().code(), Code::ProtectionInvalid);
+    let again = authority.check(other.output().unwrap(), None, now).unwrap();
+    let second = authority.batch(vec![again], now).unwrap();
+    assert_eq!(authority.unbundle(&second, Some(&refusal), now).unwrap_err().code(), Code::TransactionId);
+}
+
 #[test]
 fn an_ra_has_several_certificates_revoked_by_one_message() {
     let bench = Bench::new(P256);
