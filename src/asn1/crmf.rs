@@ -157,9 +157,14 @@ pub fn text_control(control: Oid, text: &str) -> Vec<u8> {
     sequence(&[&encode_oid(control), &element(0x0c, &[text.as_bytes()])])
 }
 
-/// `CertReqMessages` with one `CertReqMsg`: the request and its proof of possession, DER; an empty `popo` is left out.
+/// `CertReqMessages` with one `CertReqMsg`, DER.
 pub fn cert_req_messages(cert_request: &[u8], popo: &[u8]) -> Vec<u8> {
-    sequence(&[&sequence(&[cert_request, popo])])
+    sequence(&[&cert_req_msg(cert_request, popo)])
+}
+
+/// `CertReqMsg`: the request and its proof of possession, DER; an empty `popo` is left out. `CertReqMessages` is a SEQUENCE of them.
+pub fn cert_req_msg(cert_request: &[u8], popo: &[u8]) -> Vec<u8> {
+    sequence(&[cert_request, popo])
 }
 
 /// Proof of possession by signature over the CertRequest: ProofOfPossession, DER.

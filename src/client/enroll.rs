@@ -23,6 +23,26 @@ impl Client {
         self.request(RequestKind::Further, key, subject)
     }
 
+    /// Asks for a further certificate by the same message, before the first step of an operation of [`Client::enroll`] or
+    /// [`Client::enroll_further`], or one that this was called for before (RFC 9810 section 5.3.1): for RAs, and devices that need
+    /// more than one; RFC 9483 section 4.1 knows one, and CAs that hold to it refuse. Each certificate is offered, accepted and
+    /// confirmed by itself, and [`Operation::certificates`] has what became of each. Such an operation is run by
+    /// [`Client::complete`]; it cannot be saved, and is not installed in device memory by itself.
+    ///
+    /// Errors: as [`Operation::add`]; the key is one of the request already, or does not sign here.
+    pub fn add_request(&self, operation: &mut Operation, key: Signer, subject: &Subject) -> Result<(), Error> {
+        let kind = operation.request().certificates().first().map(|request| request.kind);
+        match kind {
+            Some(kind @ (RequestKind::Initial | RequestKind::Further)) => {
+                operation.add(self.certificate_request(kind, key, subject)?)
+            }
+            _ => {
+                let words = "a further certificate is asked for beside a first or a further one";
+                Err(Error::new(Code::InvalidArgument, words))
+            }
+        }
+    }
+
     /// kur: a new certificate over a new key for the one that the client's credential holds, with the same names
     /// (RFC 9483 section 4.1.3).
     ///
@@ -103,9 +123,18 @@ impl Client {
     }
 
     fn request(&self, kind: RequestKind, key: Signer, subject: &Subject) -> Result<Operation, Error> {
+        self.operation(self.certificate_request(kind, key, subject)?)
+    }
+
+    fn certificate_request(
+        &self,
+        kind: RequestKind,
+        key: Signer,
+        subject: &Subject,
+    ) -> Result<CertificateRequest, Error> {
         let mut request = CertificateRequest::new(kind, key, subject.to_template()?);
         request.controls.extend_from_slice(subject.controls());
-        self.operation(self.proved(request))
+        Ok(self.proved(request))
     }
 }
 

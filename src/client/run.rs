@@ -207,6 +207,10 @@ impl Client {
 fn check_issues(operation: &Operation) -> Result<(), Error> {
     match operation.request().certificate() {
         Some(_) => Ok(()),
+        None if !operation.request().certificates().is_empty() => {
+            let words = "several certificates come of this operation: complete it, and see what became of each";
+            Err(Error::new(Code::InvalidArgument, words))
+        }
         None => Err(Error::new(Code::InvalidArgument, "no certificate comes of this operation: complete it")),
     }
 }

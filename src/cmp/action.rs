@@ -40,6 +40,9 @@ pub enum Action<'a> {
 pub enum Outcome<'a> {
     /// The certificate is issued and confirmed.
     Certificate(&'a Issued),
+    /// Of several certificates, each is issued and confirmed, or refused: see
+    /// [`Operation::certificates`](super::Operation::certificates).
+    Certificates,
     /// The certificate is revoked.
     Revoked(&'a Revoked),
     /// Of several certificates, each is revoked, or the server has said why it is not.

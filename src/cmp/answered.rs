@@ -22,7 +22,8 @@ use crate::time::Time;
 
 const POLLING: Rule = Rule::new("RFC 9483 section 4.4 (D3)", "a pollRep about the request that is delayed");
 const CHALLENGE: Rule = Rule::new("RFC 9810 section 5.2.8.3.3", "a challenge that the new key opens");
-const CERTIFICATE: Rule = Rule::new("RFC 9483 section 4.1.1", "one certificate response, about the request");
+const CERTIFICATE: Rule =
+    Rule::new("RFC 9483 section 4.1.1", "one certificate response for each request, about that request");
 const REVOCATION: Rule =
     Rule::new("RFC 9483 section 4.2", "one status for each certificate to be revoked, in their order");
 const ENCAPSULATION: Rule = Rule::new("RFC 9810 section 5.1.3.4", "a secret encapsulated to the credential's KEM key");
@@ -166,8 +167,12 @@ impl Operation {
             PkiBody::Error(content)
                 if under_way.phase == Phase::Confirmation
                     && self.rejection.is_none()
+                    && !self.several.refuses_any()
                     && is_confirmed_already(&content) =>
             {
+                if self.several.is_confirming() {
+                    return self.several_confirmed(now);
+                }
                 self.note_if_by_bearer();
                 self.confirmed(now);
                 Ok(())
@@ -208,7 +213,11 @@ impl Operation {
                 came.message_time.take_if(|_| bearer.is_some());
                 came.granted &= bearer.as_ref().is_none_or(|bearer| self.may_confirm(&bearer.certificate));
                 came.signer = self.transaction.as_ref().and_then(Transaction::signer).cloned();
-                self.certificate_answered(rep, &came, under_way, now).map_err(|error| error.breaks(CERTIFICATE))
+                let answered = match self.request {
+                    Request::Certificates(_) => self.several_answered(rep, &came, under_way, now),
+                    _ => self.certificate_answered(rep, &came, under_way, now),
+                };
+                answered.map_err(|error| error.breaks(CERTIFICATE))
             }
             PkiBody::RevRep(content) => {
                 let finished = match &self.request {
@@ -233,6 +242,7 @@ impl Operation {
                 self.state = State::Done(Finished::Information(information));
                 Ok(())
             }
+            PkiBody::PkiConf if self.several.is_confirming() => self.several_confirmed(now),
             PkiBody::PkiConf => {
                 match self.rejection.take() {
                     Some(error) => self.state = State::Failed(error),
@@ -251,7 +261,7 @@ impl Operation {
     pub(super) fn confirms_anew_after(&self, content: &ErrorMsgContent, under_way: UnderWay) -> bool {
         under_way.phase == Phase::Confirmation
             && under_way.polling.is_none()
-            && self.issued.is_some()
+            && (self.issued.is_some() || self.several.is_confirming())
             && self.dropped < MOST_REPEATED
             && content.status.fail_info.is_some_and(|bits| bits & ABOUT_CONFIRMATION != 0)
     }
@@ -302,7 +312,11 @@ impl Operation {
         }
         self.polls += 1;
         let cert_req_id = under_way.polling.expect("only what is delayed is polled for");
-        self.send(UnderWay { body: BodyType::POLLREQ, ..under_way }, &poll::poll_req(&[cert_req_id]), 2, now)
+        let ids = match under_way.phase {
+            Phase::Request if cert_req_id >= 0 && !self.several.open().is_empty() => self.several.open(),
+            _ => vec![cert_req_id],
+        };
+        self.send(UnderWay { body: BodyType::POLLREQ, ..under_way }, &poll::poll_req(&ids), 2, now)
     }
 
     fn told_to_wait(
@@ -315,7 +329,12 @@ impl Operation {
         let wanted = under_way.polling.expect("pollRep is only allowed while polling");
         // One request is out, so one entry is about it whatever its number: -1 is for whole messages (RFC 9483 section 4.4).
         let only = entries.first().filter(|entry| entries.len() == 1 && matches!(entry.cert_req_id, -1 | 0));
-        let Some(entry) = entries.iter().find(|e| e.cert_req_id == wanted).or(only) else {
+        // Of several that wait, the longest time: none is polled for before its own (RFC 9810 section 5.3.22).
+        let open = self.several.open();
+        let is_meant =
+            |entry: &&PollRep| entry.cert_req_id == wanted || (wanted >= 0 && open.contains(&entry.cert_req_id));
+        let longest = entries.iter().filter(is_meant).max_by_key(|entry| entry.check_after);
+        let Some(entry) = longest.or(only) else {
             let words = format!("pollRep has no entry for certReqId {wanted}");
             return Err(Error::new(Code::Protocol, words));
         };

@@ -8,7 +8,7 @@
 
 use super::context::Context;
 use super::credential::Credential;
-use super::request::{Request, RequestKind};
+use super::request::Request;
 use super::signer_authorisation::{CMC, has_cmc_purpose, has_purpose, has_signing_usage, is_under};
 use crate::asn1::name;
 use crate::asn1::oid;
@@ -183,10 +183,7 @@ fn issues_for_us(
     {
         return true;
     }
-    let is_about_ours = request.is_some_and(|request| {
-        let is_update = request.certificate().is_some_and(|request| request.kind == RequestKind::KeyUpdate);
-        is_update || !request.revocations().is_empty()
-    });
+    let is_about_ours = request.is_some_and(|request| request.is_update() || !request.revocations().is_empty());
     may_have_issued(context, is_about_ours, chain, now)
 }
 

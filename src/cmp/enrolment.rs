@@ -12,7 +12,7 @@ use super::operation::Operation;
 use super::possession;
 use super::proof::{Possession, RequestedKey, answer_challenges, open_certificate};
 use super::received::Received;
-use super::request::{CertificateRequest, RequestKind};
+use super::request::{CertificateRequest, Request, RequestKind};
 use super::response::{self, ProtectedBy, refusal};
 use super::signer::Signer;
 use super::state::{Finished, Phase, State, ToProve, UnderWay};
@@ -33,23 +33,12 @@ impl Operation {
     /// Asks for the certificate, after proof of possession of the new key.
     pub(super) fn begin_enrolment(&mut self, now: Time) -> Result<(), Error> {
         let request = self.certificate_request().clone();
-        // RFC 9483 section 4.1.3: the certificate to be updated must not have expired.
-        if let (RequestKind::KeyUpdate, Credential::Signature { certificate, .. }) =
-            (request.kind, &self.context.credential)
-        {
-            if certificate.not_after() < now {
-                let words = format!(
-                    "the certificate to be updated expired {}; enrol anew with the supplier's certificate",
-                    certificate.not_after()
-                );
-                return Err(Error::new(Code::Expired, words));
-            }
-        }
+        self.check_may_update(now)?;
         if let (Some(csr), RequestKind::Pkcs10) = (request.pkcs10(), request.kind) {
             // It brings its proof of possession along.
             return self.send_first(csr.as_der(), now);
         }
-        let cert_request = request.cert_request();
+        let cert_request = request.cert_request(0);
         if request.pkcs10().is_some() {
             // On behalf of others: their proof was checked before the operation was made.
             return self.send_first(&possession::ra_verified(&cert_request, &[]), now);
@@ -61,9 +50,7 @@ impl Operation {
                 Ok(())
             }
             (Possession::Signature(algorithm), RequestedKey::Own(Signer::Key(key))) => {
-                let signature = key
-                    .sign(&algorithm, proof.message())
-                    .map_err(|e| Error::new(Code::Signer, format!("proof of possession: {e}")))?;
+                let signature = proof.sign(key, algorithm)?;
                 self.possession_signed(&proof, algorithm, &signature, now)
             }
             (possession, key) => {
@@ -73,9 +60,22 @@ impl Operation {
         }
     }
 
+    /// RFC 9483 section 4.1.3: the certificate to be updated must not have expired.
+    pub(super) fn check_may_update(&self, now: Time) -> Result<(), Error> {
+        let Credential::Signature { certificate, .. } = &self.context.credential else { return Ok(()) };
+        if self.request.is_update() && certificate.not_after() < now {
+            let words = format!(
+                "the certificate to be updated expired {}; enrol anew with the supplier's certificate",
+                certificate.not_after()
+            );
+            return Err(Error::new(Code::Expired, words));
+        }
+        Ok(())
+    }
+
     /// What the new key signs where the request has no subject (RFC 4211 section 4.1): who asks, known by name or by secret, for
     /// which key.
-    fn possession_input(&mut self, request: &CertificateRequest) -> Result<Option<Vec<u8>>, Error> {
+    pub(super) fn possession_input(&mut self, request: &CertificateRequest) -> Result<Option<Vec<u8>>, Error> {
         let (None, Some(key)) = (&request.template.subject, request.key.own()) else { return Ok(None) };
         let context = Arc::clone(&self.context);
         let spki = key.spki();
@@ -102,11 +102,7 @@ impl Operation {
         signature: &[u8],
         now: Time,
     ) -> Result<(), Error> {
-        let algorithm = algorithm.to_der();
-        let popo = match &proof.input {
-            Some(input) => crmf::popo_signature_over(input, &algorithm, signature),
-            None => crmf::popo_signature(&algorithm, signature),
-        };
+        let popo = proof.signed(algorithm, signature);
         self.send_first(&crmf::cert_req_messages(&proof.cert_request, &popo), now)
     }
 
@@ -164,15 +160,19 @@ impl Operation {
         let certificate = match pair.cert_or_enc_cert {
             CertOrEncCert::Certificate(certificate) => certificate,
             CertOrEncCert::Unreadable { der, error } => return self.unreadable(&der, &error, id, came, now),
-            CertOrEncCert::Encrypted(encrypted) => match self.request.opening_key() {
-                Some(key) => open_certificate(&self.context, key, &encrypted, came.signer.as_ref())?,
-                None => {
-                    let words = "the server sent the certificate encrypted, which was not asked for";
-                    return Err(Error::new(Code::Protocol, words));
-                }
-            },
+            CertOrEncCert::Encrypted(encrypted) => self.opened(&encrypted, came)?,
         };
         self.certificate_came((certificate, pair.private_key), status, ca_pubs, id, came, now)
+    }
+
+    /// The certificate that was sent encrypted with the new key.
+    pub(super) fn opened(&self, encrypted: &[u8], came: &Received<'_>) -> Result<Certificate, Error> {
+        match self.certificate_request().opening_key() {
+            Some(key) => open_certificate(&self.context, key, encrypted, came.signer.as_ref()),
+            None => {
+                Err(Error::new(Code::Protocol, "the server sent the certificate encrypted, which was not asked for"))
+            }
+        }
     }
 
     /// The CA has issued what is no certificate: it is told, so that it does not count it among the good ones.
@@ -189,34 +189,65 @@ impl Operation {
         if self.is_confirmed_implicitly(came) || self.context.tolerance.never_confirm {
             return Err(refused);
         }
+        let status = self.status_of_unreadable(der, &refused, cert_req_id)?;
+        self.rejection = Some(refused);
+        self.send_confirmation(&[status], now)
+    }
+
+    /// What certConf says of what is no certificate.
+    pub(super) fn status_of_unreadable(&self, der: &[u8], refused: &Error, id: i64) -> Result<CertStatus, Error> {
         // RFC 9810 section 5.3.18: where the signature does not say which digest, hashAlg does.
         let digest = DigestAlgorithm::Sha256;
-        let content = CertStatus {
+        Ok(CertStatus {
             cert_hash: self.context.provider.digest(digest, &[der])?.to_vec(),
-            cert_req_id,
-            status: Some(refusing(&refused)),
+            cert_req_id: id,
+            status: Some(refusing(refused)),
             hash_alg: Some(sequence(&[&encode_oid(digest.oid())])),
-        };
-        self.rejection = Some(refused);
+        })
+    }
+
+    /// certConf about these certificates.
+    pub(super) fn send_confirmation(&mut self, statuses: &[CertStatus], now: Time) -> Result<(), Error> {
+        // RFC 9810 section 7: version 3 where hashAlg is used.
+        let pvno = if statuses.iter().any(|status| status.hash_alg.is_some()) { 3 } else { 2 };
         let under_way = UnderWay { body: BodyType::CERTCONF, phase: Phase::Confirmation, polling: None };
-        self.send(under_way, &content.to_confirm_content(), 3, now)
+        self.send(under_way, &CertStatus::confirm_content(statuses), pvno, now)
     }
 
     /// RFC 9483 section 4.1.1: granted only if it was asked for. Otherwise certConf is sent: it is a proof of its own, and the
     /// only way to tell the CA that its certificate is refused.
-    fn is_confirmed_implicitly(&self, came: &Received<'_>) -> bool {
+    pub(super) fn is_confirmed_implicitly(&self, came: &Received<'_>) -> bool {
         came.granted && self.context.ask_implicit_confirm && self.request.may_be_confirmed_implicitly()
     }
 
     fn certificate_came(
         &mut self,
-        (certificate, private_key): (Certificate, Option<Vec<u8>>),
+        certificate: (Certificate, Option<Vec<u8>>),
         status: PkiStatusInfo,
         ca_pubs: Vec<Certificate>,
         cert_req_id: i64,
         came: &Received<'_>,
         now: Time,
     ) -> Result<(), Error> {
+        let (issued, refused) = self.judged(certificate, status, ca_pubs, cert_req_id, came, now);
+        self.issued = Some(issued);
+        self.state = match refused {
+            None => State::Deciding,
+            rejection => State::Decided { rejection },
+        };
+        Ok(())
+    }
+
+    /// What came for the request that is looked at, and why it cannot be used, if it cannot.
+    pub(super) fn judged(
+        &self,
+        (certificate, private_key): (Certificate, Option<Vec<u8>>),
+        status: PkiStatusInfo,
+        ca_pubs: Vec<Certificate>,
+        cert_req_id: i64,
+        came: &Received<'_>,
+        now: Time,
+    ) -> (Issued, Option<Error>) {
         // RFC 9483 section 4.1.5, RFC 9810 section 8.9: new anchors only under the shared secret; in cp and kup caPubs have
         // no place (sections 4.1.2 and 4.1.3).
         let offers = came.protected_by == ProtectedBy::Mac && self.certificate_request().kind == RequestKind::Initial;
@@ -268,12 +299,7 @@ impl Operation {
         };
         issued.begins = issued.begins_later(&self.context, clocks.later());
         issued.compare(&self.context, self.certificate_request());
-        self.issued = Some(issued);
-        self.state = match refused {
-            None => State::Deciding,
-            rejection => State::Decided { rejection },
-        };
-        Ok(())
+        (issued, refused)
     }
 
     /// A restored certificate is judged as it was when it came: whoever could write the saved form is not believed, and time
@@ -348,6 +374,10 @@ impl Operation {
 
     /// The owner has decided: the CA is told, unless it does without.
     pub(super) fn decided(&mut self, rejection: Option<Error>, now: Time) -> Result<(), Error> {
+        if matches!(self.request, Request::Certificates(_)) {
+            self.one_decided(rejection)?;
+            return self.next_of_several(now);
+        }
         let issued = self.issued.as_ref().expect("there is a certificate to decide on");
         if issued.implicitly_confirmed || self.context.tolerance.never_confirm {
             // RFC 9483 section 3.6.1: with implicit confirmation a refusal just ends the operation.
@@ -366,20 +396,24 @@ impl Operation {
 
     /// Sends certConf: of what was decided, under a fresh nonce and in answer to what the server has said last.
     pub(super) fn confirm(&mut self, now: Time) -> Result<(), Error> {
+        if self.several.is_confirming() {
+            return self.send_confirmation(&self.several.statuses(), now);
+        }
         let issued = self.issued.as_ref().expect("there is a certificate to decide on");
+        let status = self.status_of(issued, self.rejection.as_ref())?;
+        self.send_confirmation(&[status], now)
+    }
+
+    /// What certConf says of a certificate.
+    pub(super) fn status_of(&self, issued: &Issued, rejection: Option<&Error>) -> Result<CertStatus, Error> {
         let (digest, name_it) = issued::cert_hash_algorithm(&issued.certificate);
         let cert_hash = self.context.provider.digest(digest, &[issued.certificate.as_der()])?;
-        let status = self.rejection.as_ref().map(refusing);
-        let content = CertStatus {
+        Ok(CertStatus {
             cert_hash: cert_hash.to_vec(),
             cert_req_id: issued.cert_req_id,
-            status,
+            status: rejection.map(refusing),
             hash_alg: name_it.then(|| sequence(&[&encode_oid(digest.oid())])),
-        };
-        // RFC 9810 section 7: version 3 where hashAlg is used.
-        let pvno = if name_it { 3 } else { 2 };
-        let under_way = UnderWay { body: BodyType::CERTCONF, phase: Phase::Confirmation, polling: None };
-        self.send(under_way, &content.to_confirm_content(), pvno, now)
+        })
     }
 
     /// The certificate is the device's now. If it begins later and is to come into use by this operation, its time is waited
@@ -414,8 +448,9 @@ impl Operation {
         Err(Error::new(Code::WrongCertificate, words))
     }
 
-    fn certificate_request(&self) -> &CertificateRequest {
-        self.request.certificate().expect("only who asked for a certificate comes here")
+    /// The request that is looked at: of several, the one whose answer is judged.
+    pub(super) fn certificate_request(&self) -> &CertificateRequest {
+        self.request.certificates().get(self.several.at()).expect("only who asked for a certificate comes here")
     }
 }
 

@@ -75,6 +75,11 @@ impl Issued {
         (begins > now.plus(i64::from(context.clock_skew_seconds))).then_some(begins)
     }
 
+    /// Which of several requests it answers, from 0.
+    pub fn request_index(&self) -> usize {
+        usize::try_from(self.cert_req_id).unwrap_or(0)
+    }
+
     /// Why [`Context::acceptance`] does not take the certificate; `None`: it does. A caller may decide otherwise.
     pub fn objection(&self) -> Option<&Error> {
         self.objection.as_ref()

@@ -27,6 +27,7 @@
 //! | `answered` | what an answer leads to: waiting, polling, another version, the end |
 //! | `diagnosis` | what is known of a failure: rule, expectation, finding, hint |
 //! | `enrolment` | the exchange that brings a certificate, as far as its confirmation |
+//! | `several` | the same for several certificates: which answer is about which request, what is confirmed, what is polled for |
 //! | [`snapshot`] | save and restore across a reboot |
 //! | `saved_form` | the frame of a saved operation |
 //! | [`saved`] | what a saved operation is, told before it is resumed |
@@ -58,6 +59,7 @@ pub mod response;
 pub mod revoke;
 pub mod saved;
 mod saved_form;
+mod several;
 pub mod signer;
 pub mod signer_authorisation;
 pub mod snapshot;

@@ -28,9 +28,10 @@ use super::credential::Credential;
 use super::diagnosis::diagnose;
 use super::info::Information;
 use super::issued::Issued;
-use super::request::{Request, RequestKind, RevocationRequest};
+use super::request::{Request, RevocationRequest};
 use super::response::{self, Inbox};
 use super::revoke::{Revocations, Revoked};
+use super::several::Several;
 use super::signer::Signer;
 use super::state::{Finished, Halt, Phase, State, UnderWay};
 use super::transaction::{Transaction, general_info};
@@ -64,6 +65,8 @@ pub struct Operation {
     /// Answers to polls that proved nothing.
     pub(super) dropped: u32,
     pub(super) issued: Option<Issued>,
+    /// What becomes of each of several certificates; `issued` is the one that is looked at.
+    pub(super) several: Several,
     /// Why the certificate is being refused, while certConf says so.
     pub(super) rejection: Option<Error>,
     /// The version to speak because the server does not know the first one.
@@ -118,6 +121,7 @@ impl Operation {
             has_dropped: false,
             bearers: None,
             met_bearer: None,
+            several: Several::default(),
         })
     }
 
@@ -167,6 +171,7 @@ impl Operation {
             State::Deciding => Action::Accept(self.issued.as_ref()?),
             State::Done(finished) => Action::Done(match finished {
                 Finished::Certificate => Outcome::Certificate(self.issued.as_ref()?),
+                Finished::Certificates => Outcome::Certificates,
                 Finished::Revoked(revoked) => Outcome::Revoked(revoked),
                 Finished::Revocations(revocations) => Outcome::Revocations(revocations),
                 Finished::Information(information) => Outcome::Information(information),
@@ -487,8 +492,7 @@ impl Operation {
     }
 
     fn begin(&mut self, now: Time) -> Result<(), Error> {
-        let is_update = self.request.certificate().is_some_and(|request| request.kind == RequestKind::KeyUpdate);
-        if !is_update && self.request.revocations().is_empty() {
+        if !self.request.is_update() && self.request.revocations().is_empty() {
             // Those two have words of their own: the certificate is what they are about.
             self.context.check_credential_at(now)?;
         }
@@ -508,6 +512,7 @@ impl Operation {
     pub(super) fn begin_request(&mut self, now: Time) -> Result<(), Error> {
         match &self.request {
             Request::Certificate(_) => self.begin_enrolment(now),
+            Request::Certificates(_) => self.begin_several(now),
             Request::Revocation(_) | Request::Revocations(_) => {
                 let requests = self.request.revocations();
                 requests.iter().try_for_each(|request| request.check_validity(&self.context, now))?;

@@ -23,6 +23,9 @@ use crate::prelude::*;
 pub enum Request {
     /// A certificate.
     Certificate(CertificateRequest),
+    /// Several certificates by one message, each over a key of its own: RFC 9810 section 5.3.1. RFC 9483 section 4.1 has a device
+    /// ask for one.
+    Certificates(Vec<CertificateRequest>),
     /// The revocation of one.
     Revocation(RevocationRequest),
     /// The revocation of several in one message: RFC 9810 section 5.3.9, for RAs and managers. RFC 9483 section 4.2 has a device
@@ -36,7 +39,7 @@ impl Request {
     /// The body of the request.
     pub fn body(&self) -> BodyType {
         match self {
-            Request::Certificate(request) => request.kind.body(),
+            Request::Certificate(_) | Request::Certificates(_) => self.kind().body(),
             Request::Revocation(_) | Request::Revocations(_) => BodyType::RR,
             Request::Information(_) => BodyType::GENM,
         }
@@ -45,7 +48,7 @@ impl Request {
     /// The body of a proper answer.
     pub fn answer(&self) -> BodyType {
         match self {
-            Request::Certificate(request) => request.kind.answer(),
+            Request::Certificate(_) | Request::Certificates(_) => self.kind().answer(),
             Request::Revocation(_) | Request::Revocations(_) => BodyType::RP,
             Request::Information(_) => BodyType::GENP,
         }
@@ -54,6 +57,25 @@ impl Request {
     /// The request for a certificate, if it is one.
     pub fn certificate(&self) -> Option<&CertificateRequest> {
         if let Request::Certificate(request) = self { Some(request) } else { None }
+    }
+
+    /// The requests for certificates, one or several; empty if none is asked for.
+    pub fn certificates(&self) -> &[CertificateRequest] {
+        match self {
+            Request::Certificate(request) => std::slice::from_ref(request),
+            Request::Certificates(requests) => requests,
+            Request::Revocation(_) | Request::Revocations(_) | Request::Information(_) => &[],
+        }
+    }
+
+    /// Which request for certificates: several are of one kind.
+    fn kind(&self) -> RequestKind {
+        self.certificates().first().map_or(RequestKind::Initial, |request| request.kind)
+    }
+
+    /// Whether certificates are to be updated.
+    pub(super) fn is_update(&self) -> bool {
+        self.certificates().iter().any(|request| request.kind == RequestKind::KeyUpdate)
     }
 
     /// The request for revocation, if it is one.
@@ -66,7 +88,7 @@ impl Request {
         match self {
             Request::Revocation(request) => core::slice::from_ref(request),
             Request::Revocations(requests) => requests,
-            Request::Certificate(_) | Request::Information(_) => &[],
+            Request::Certificate(_) | Request::Certificates(_) | Request::Information(_) => &[],
         }
     }
 
@@ -83,7 +105,7 @@ impl Request {
     /// The protocol version to begin with: 3 where EnvelopedData is expected (RFC 9483 section 3.1, RFC 9810 section 7).
     pub(super) fn version(&self) -> i64 {
         match self {
-            Request::Certificate(request) if request.pkcs10.is_none() && request.possession.expects_encryption() => 3,
+            _ if self.certificates().iter().any(CertificateRequest::expects_encryption) => 3,
             Request::Information(Question::RevocationPassphrase(_)) => 3,
             _ => 2,
         }
@@ -91,21 +113,21 @@ impl Request {
 
     /// Whether the CA may do without certConf: not where certConf is the proof of possession (RFC 9810 section 5.2.8.3.2).
     pub(super) fn may_be_confirmed_implicitly(&self) -> bool {
-        self.certificate().is_some_and(|request| request.possession != Possession::EncryptedCertificate)
+        let all = self.certificates();
+        !all.is_empty() && all.iter().all(|request| request.possession != Possession::EncryptedCertificate)
     }
 
     /// The key that opens what is encrypted to the new key, where possession is proved that way.
     pub(super) fn opening_key(&self) -> Option<&Arc<dyn PrivateKey>> {
-        let request = self.certificate()?;
-        match (request.possession, request.key.own()) {
-            (Possession::EncryptedCertificate | Possession::Challenge, Some(Signer::Key(key))) => Some(key),
-            _ => None,
-        }
+        self.certificate()?.opening_key()
     }
 
     /// RFC 9483 section 3.1: certProfile belongs in requests for certificates and in questions for a template.
     pub(super) fn may_name_profile(&self) -> bool {
-        matches!(self, Request::Certificate(_) | Request::Information(Question::RequestTemplate))
+        matches!(
+            self,
+            Request::Certificate(_) | Request::Certificates(_) | Request::Information(Question::RequestTemplate)
+        )
     }
 
     /// This request and a further one, in one message.
@@ -113,6 +135,9 @@ impl Request {
         match (self, further) {
             (Request::Revocation(_) | Request::Revocations(_), Request::Revocation(further)) => {
                 Ok([self.revocations(), &[further]].concat().into())
+            }
+            (Request::Certificate(_) | Request::Certificates(_), Request::Certificate(further)) => {
+                Ok([self.certificates(), &[further]].concat().into())
             }
             (_, further) => {
                 let words = format!("{} and {} do not go together in one message", self.body(), further.body());
@@ -125,6 +150,7 @@ impl Request {
     pub(super) fn check(&self, context: &Context) -> Result<(), Error> {
         match self {
             Request::Certificate(request) => request.check(context),
+            Request::Certificates(requests) => CertificateRequest::check_several(requests, context),
             Request::Revocation(request) => request.check(context),
             Request::Revocations(requests) => RevocationRequest::check_several(requests, context),
             Request::Information(_) => Ok(()),
@@ -135,6 +161,12 @@ impl Request {
 impl From<CertificateRequest> for Request {
     fn from(request: CertificateRequest) -> Self {
         Request::Certificate(request)
+    }
+}
+
+impl From<Vec<CertificateRequest>> for Request {
+    fn from(requests: Vec<CertificateRequest>) -> Self {
+        Request::Certificates(requests)
     }
 }
 

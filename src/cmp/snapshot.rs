@@ -21,6 +21,7 @@ use super::protection::MacKey;
 use super::request::{CertificateRequest, Request, RequestKind, RevocationRequest};
 use super::saved::SavedCredential;
 use super::saved_form::{VERSION, WHAT, check_version, octets, opened, read_octets, read_under_way, write_under_way};
+use super::several::Several;
 use super::signer::Signer;
 use super::state::{Phase, State, UnderWay};
 use super::transaction::Transaction;
@@ -48,8 +49,13 @@ const REVOCATIONS: i64 = 7;
 impl Operation {
     /// The operation as bytes, whenever the last step answered Send, Wait or Accept.
     ///
-    /// Errors: [`Code::State`] in any other state.
+    /// Errors: [`Code::State`] in any other state; [`Code::Unsupported`] for an operation for several certificates.
     pub fn save(&self) -> Result<Vec<u8>, Error> {
+        if matches!(self.request, Request::Certificates(_)) {
+            let words =
+                "an operation for several certificates cannot be saved: finish it in one run, or ask for one at a time";
+            return Err(Error::new(Code::Unsupported, words));
+        }
         let (state, output, until, under_way) = match &self.state {
             State::Sent { output, under_way, .. } => (0i64, &output[..], Time::from_unix(0), Some(under_way)),
             State::Waiting { until, under_way, .. } => (1, &[][..], *until, Some(under_way)),
@@ -152,6 +158,7 @@ impl Operation {
             has_dropped: false,
             bearers: None,
             met_bearer: None,
+            several: Several::default(),
             other_version,
         })
     }
@@ -289,6 +296,7 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
 fn write_request(request: &Request, issued: Option<&Issued>) -> Vec<u8> {
     match request {
         Request::Certificate(request) => write_certificate_request(request, issued),
+        Request::Certificates(_) => unreachable!("refused before"),
         Request::Revocation(request) => {
             let reason = encode(&i64::from(request.reason.number()));
             let kind = if request.by_passphrase { PASSPHRASE_REVOCATION } else { REVOCATION };

@@ -4,8 +4,12 @@ use super::info::Information;
 use super::response::Inbox;
 use super::revoke::{Revocations, Revoked};
 use super::transaction::Unprotected;
+use std::sync::Arc;
+
 use crate::asn1::cmp::BodyType;
-use crate::crypto::SignatureAlgorithm;
+use crate::asn1::crmf::{popo_signature, popo_signature_over};
+use crate::codes::Code;
+use crate::crypto::{PrivateKey, SignatureAlgorithm};
 use crate::error::Error;
 use crate::prelude::*;
 use crate::time::Time;
@@ -88,12 +92,28 @@ impl ToProve {
     pub fn message(&self) -> &[u8] {
         self.input.as_ref().unwrap_or(&self.cert_request)
     }
+
+    /// By a key that signs here.
+    pub fn sign(&self, key: &Arc<dyn PrivateKey>, algorithm: SignatureAlgorithm) -> Result<Vec<u8>, Error> {
+        key.sign(&algorithm, self.message()).map_err(|e| Error::new(Code::Signer, format!("proof of possession: {e}")))
+    }
+
+    /// ProofOfPossession with this signature, DER.
+    pub fn signed(&self, algorithm: SignatureAlgorithm, signature: &[u8]) -> Vec<u8> {
+        let algorithm = algorithm.to_der();
+        match &self.input {
+            Some(input) => popo_signature_over(input, &algorithm, signature),
+            None => popo_signature(&algorithm, signature),
+        }
+    }
 }
 
 /// What came of an operation.
 pub(super) enum Finished {
     /// See [`Operation::issued`].
     Certificate,
+    /// See [`Operation::certificates`].
+    Certificates,
     Revoked(Revoked),
     Revocations(Revocations),
     Information(Information),

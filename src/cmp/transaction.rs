@@ -258,7 +258,9 @@ pub(super) fn general_info(context: &Context, request: &Request, body_type: Body
     }
     if let Some(profile) = context.cert_profile.as_ref().filter(|_| request.may_name_profile()) {
         // CertProfileValue ::= SEQUENCE SIZE (1..MAX) OF UTF8String
-        let value = sequence(&[&element(0x0c, &[profile.as_bytes()])]);
+        // One name for each of several requests (RFC 9810 section 5.1.1.4): what has none is of no profile.
+        let name = element(0x0c, &[profile.as_bytes()]);
+        let value = sequence(&[&name.repeat(request.certificates().len().max(1))]);
         items.push(InfoTypeAndValue { info_type: oid::IT_CERT_PROFILE, value });
     }
     if !matches!(body_type, BodyType::POLLREQ | BodyType::CERTCONF) {

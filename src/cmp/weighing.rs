@@ -100,8 +100,7 @@ impl Operation {
     /// the signer must be known. An operation by itself gives nothing up; its certificate says by whose word it is confirmed
     /// ([`Operation::note_if_by_bearer`]), and its owner decides.
     pub(super) fn may_confirm(&self, signer: &Certificate) -> bool {
-        let is_update = self.request.certificate().is_some_and(|request| request.kind == RequestKind::KeyUpdate);
-        let must_be_known = is_update && self.bearers.is_some();
+        let must_be_known = self.request.is_update() && self.bearers.is_some();
         self.rejection.is_none() && if must_be_known { self.knows(signer) } else { self.is_spokesman(signer) }
     }
 

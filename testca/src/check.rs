@@ -94,16 +94,23 @@ pub(crate) fn check_rules(
     }
 }
 
-/// RFC 9810 section 5.1.1.4: `CertProfileValue ::= SEQUENCE SIZE (1..MAX) OF UTF8String`; one request has one name (RFC 9483 section 4.1.1).
-pub(crate) fn check_profile(header: &Header, knobs: &Knobs) -> Result<(), Refusal> {
+/// RFC 9810 section 5.1.1.4: `CertProfileValue ::= SEQUENCE SIZE (1..MAX) OF UTF8String`; one request has one name (RFC 9483 section 4.1.1),
+/// several have no more names than there are requests.
+pub(crate) fn check_profile(header: &Header, requests: usize, knobs: &Knobs) -> Result<(), Refusal> {
     let Some(value) = header.info.get(CERT_PROFILE) else { return Ok(()) };
     let names = value.as_ref().map_or(&[][..], |value| &value.children[..]);
-    let [name] = names else {
-        return refuse(bit::BAD_DATA_FORMAT, format!("certProfile with {} names for one request", names.len()));
-    };
-    let name = String::from_utf8_lossy(name.expect(0x0c, "the name of a profile")?.value()).into_owned();
-    let is_known = knobs.profiles == "*" || knobs.profiles.split_whitespace().any(|known| known == name);
-    if is_known { Ok(()) } else { refuse(bit::BAD_REQUEST, format!("the certificate profile \"{name}\" is not known")) }
+    if names.is_empty() || names.len() > requests {
+        let asked = if requests == 1 { "one request".to_owned() } else { format!("{requests} requests") };
+        return refuse(bit::BAD_DATA_FORMAT, format!("certProfile with {} names for {asked}", names.len()));
+    }
+    for name in names {
+        let name = String::from_utf8_lossy(name.expect(0x0c, "the name of a profile")?.value()).into_owned();
+        let is_known = knobs.profiles == "*" || knobs.profiles.split_whitespace().any(|known| known == name);
+        if !is_known {
+            return refuse(bit::BAD_REQUEST, format!("the certificate profile \"{name}\" is not known"));
+        }
+    }
+    Ok(())
 }
 
 /// Who asks for a device's certificate is made no CA.

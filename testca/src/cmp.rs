@@ -102,6 +102,8 @@ pub(crate) struct Transaction {
     pub(crate) is_proved: bool,
     /// Whether confirming the certificate proves possession.
     pub(crate) proves_by_confirming: bool,
+    /// Where several certificates are asked for: what becomes of each.
+    pub(crate) several: Vec<crate::several::Part>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -253,6 +255,7 @@ impl TestCa {
                 challenged_request: None,
                 is_proved: false,
                 proves_by_confirming: false,
+                several: Vec::new(),
             };
             self.remember(header.transaction.clone(), fresh);
         }
@@ -341,13 +344,33 @@ impl TestCa {
         now: i64,
     ) -> Result<(u8, Vec<u8>), Refusal> {
         let [message] = &content.children[..] else {
-            return refuse(bit::BAD_REQUEST, "not exactly one CertReqMsg");
+            return self.several_requests(header, number, content, credential, knobs, now);
         };
-        check_profile(header, knobs)?;
-        let request = message.at(0)?;
-        if request.at(0)?.integer()? != 0 {
+        check_profile(header, 1, knobs)?;
+        if message.at(0)?.at(0)?.integer()? != 0 {
             return refuse(bit::BAD_REQUEST, "certReqId is not 0");
         }
+        match self.evaluate(header, number, message, credential, knobs, now)? {
+            Evaluated::Challenged(challenge) => {
+                let transaction = self.transactions.get_mut(&header.transaction).expect("begun above");
+                transaction.challenged_request = Some((number, content.clone()));
+                Ok((5, challenge))
+            }
+            Evaluated::Issued { certificate, pair } => self.respond(header, number + 1, certificate, &pair, knobs),
+        }
+    }
+
+    /// What becomes of one CertReqMsg.
+    pub(crate) fn evaluate(
+        &mut self,
+        header: &Header,
+        number: u8,
+        message: &Node,
+        credential: &Credential,
+        knobs: &Knobs,
+        now: i64,
+    ) -> Result<Evaluated, Refusal> {
+        let request = message.at(0)?;
         let template = request.at(1)?;
         for field in &template.children {
             if matches!(field.tag & 0x1f, 1 | 2 | 7 | 8) {
@@ -407,8 +430,7 @@ impl TestCa {
                 let (challenge, hidden) = self.challenge(&spki, knobs)?;
                 let transaction = self.transactions.get_mut(&header.transaction).expect("begun above");
                 transaction.challenge = Some(hidden);
-                transaction.challenged_request = Some((number, content.clone()));
-                return Ok((5, challenge));
+                return Ok(Evaluated::Challenged(challenge));
             }
             Possession::EncryptedCertificate | Possession::Challenge => {}
         }
@@ -422,7 +444,7 @@ impl TestCa {
         let certificate = self.issue_requested(&subject, &spki, &extensions, validity, knobs, now);
         let proves_by_confirming = possession == Possession::EncryptedCertificate;
         let transaction = self.transactions.get_mut(&header.transaction).expect("begun above");
-        transaction.proves_by_confirming = proves_by_confirming;
+        transaction.proves_by_confirming |= proves_by_confirming;
         let mut pair = if proves_by_confirming && !knobs.clear_certificate {
             tlv(0xa1, &[&self.wrapped_certificate(&certificate, knobs)?])
         } else {
@@ -432,7 +454,7 @@ impl TestCa {
         if let Some(made) = made.or(unasked).filter(|_| !knobs.no_generated_key) {
             pair.extend(tlv(0xa0, &[&self.wrapped_key(&made, credential, knobs)?]));
         }
-        self.respond(header, number + 1, certificate, &pair, knobs)
+        Ok(Evaluated::Issued { certificate, pair })
     }
 
     fn pkcs10_request(
@@ -456,7 +478,7 @@ impl TestCa {
                 extensions = crate::certs::read_extensions(attribute.at(1)?.at(0)?)?;
             }
         }
-        check_profile(header, knobs)?;
+        check_profile(header, 1, knobs)?;
         check_no_ca(&extensions)?;
         let certificate = self.issue_requested(&subject, &spki, &extensions, None, knobs, now);
         let knobs = Knobs { cert_req_id: knobs.pkcs10_id, ..knobs.clone() };
@@ -552,6 +574,9 @@ impl TestCa {
             return refuse(bit::BAD_REQUEST, "no certConf is taken here");
         }
         let transaction = self.transactions.get_mut(&header.transaction).expect("known by now");
+        if !transaction.several.is_empty() {
+            return self.several_confirmed(header, content, knobs);
+        }
         let Some(issued) = transaction.issued.clone() else {
             // RFC 9810 section 5.2.3: once is enough.
             let is_over = transaction.is_confirmed;
@@ -566,27 +591,10 @@ impl TestCa {
         let [status] = &content.children[..] else {
             return refuse(bit::BAD_REQUEST, "not exactly one CertStatus");
         };
-        let digest = match status.tagged(0xa0) {
-            Some(algorithm) if header.pvno == 3 => algorithm.inner()?.at(0)?.oid()?,
-            Some(_) => return refuse(bit::BAD_REQUEST, "hashAlg needs pvno 3"),
-            None => Parsed::read(&issued)?.hash_name()?.to_owned(),
-        };
-        if status.at(0)?.value() != digest_by_name(&digest)?(&issued) {
-            return refuse(bit::BAD_CERT_ID, "certHash is not the digest of the certificate issued");
-        }
         if status.at(1)?.integer()? != transaction.id {
             return refuse(bit::BAD_REQUEST, "certReqId is not the one of the response");
         }
-        // RFC 9483 section 4.1.1: accepted or rejection, and failInfo with rejection alone.
-        let accepted = match status.children.iter().skip(2).find(|c| c.tag == 0x30) {
-            Some(info) => match (info.at(0)?.integer()?, info.children.iter().any(|field| field.tag == 0x03)) {
-                (0, true) => return refuse(bit::BAD_REQUEST, "certConf with accepted and failInfo"),
-                (0, false) => true,
-                (2, _) => false,
-                (other, _) => return refuse(bit::BAD_REQUEST, format!("certConf with status {other}")),
-            },
-            None => true,
-        };
+        let accepted = is_accepted(header, status, &issued)?;
         transaction.issued = None;
         transaction.is_confirmed = true;
         let serial = Parsed::read(&issued)?.serial;
@@ -607,6 +615,10 @@ impl TestCa {
     }
 
     fn poll(&mut self, header: &Header, content: &Node, knobs: &Knobs) -> Result<(u8, Vec<u8>), Refusal> {
+        let is_several = self.transactions.get(&header.transaction).is_some_and(|t| t.waits_for_some());
+        if is_several {
+            return self.several_polled(header, content, knobs);
+        }
         let [entry] = &content.children[..] else {
             return refuse(bit::BAD_REQUEST, "not exactly one certReqId to poll for");
         };
@@ -757,6 +769,36 @@ fn reversed(name: &[u8]) -> Vec<u8> {
     let name = Node::parse(name).expect("read before");
     let parts: Vec<u8> = name.children.iter().rev().flat_map(|part| part.bytes.clone()).collect();
     seq(&[&parts])
+}
+
+/// What becomes of a request for a certificate.
+pub(crate) enum Evaluated {
+    /// Possession is to be proved first: popdecc.
+    Challenged(Vec<u8>),
+    /// The certificate, and the content of CertifiedKeyPair.
+    Issued { certificate: Vec<u8>, pair: Vec<u8> },
+}
+
+/// Whether a CertStatus accepts this certificate.
+pub(crate) fn is_accepted(header: &Header, status: &Node, issued: &[u8]) -> Result<bool, Refusal> {
+    let digest = match status.tagged(0xa0) {
+        Some(algorithm) if header.pvno == 3 => algorithm.inner()?.at(0)?.oid()?,
+        Some(_) => return refuse(bit::BAD_REQUEST, "hashAlg needs pvno 3"),
+        None => Parsed::read(issued)?.hash_name()?.to_owned(),
+    };
+    if status.at(0)?.value() != digest_by_name(&digest)?(issued) {
+        return refuse(bit::BAD_CERT_ID, "certHash is not the digest of the certificate issued");
+    }
+    // RFC 9483 section 4.1.1: accepted or rejection, and failInfo with rejection alone.
+    Ok(match status.children.iter().skip(2).find(|c| c.tag == 0x30) {
+        Some(info) => match (info.at(0)?.integer()?, info.children.iter().any(|field| field.tag == 0x03)) {
+            (0, true) => return refuse(bit::BAD_REQUEST, "certConf with accepted and failInfo"),
+            (0, false) => true,
+            (2, _) => false,
+            (other, _) => return refuse(bit::BAD_REQUEST, format!("certConf with status {other}")),
+        },
+        None => true,
+    })
 }
 
 /// A CertRepMessage with its responses twice.

@@ -68,6 +68,7 @@ impl Knobs {
 knobs! {
     like: String = String::new(), "like", "Behave as a CA of the field does: insta, xipki, cryptlib or trustpoint. Sets other knobs, which can be set again.";
     waiting: u32 = 0, "waiting", "Answer a certificate request with status waiting, and this many polls with pollRep, before issuing.";
+    waiting_ids: String = String::new(), "waiting-ids", "Of several certificates in one request, the certReqIds that wait, such as \"0 2\"; each comes after as many pollReps as `waiting` says. Empty: all.";
     waiting_by_error: bool = false, "waiting-by-error", "Say waiting by an error message instead of a certificate response.";
     waiting_fail_info: bool = false, "waiting-fail-info", "Put failInfo beside the status waiting.";
     other_waiting: u32 = 0, "other-waiting", "Delay answers to rr and genm: an error with status waiting, then this many pollReps.";

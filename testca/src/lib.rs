@@ -35,6 +35,7 @@ mod record;
 #[cfg(test)]
 mod rules;
 pub mod server;
+mod several;
 pub mod tls;
 pub mod tlv;
 mod trust;

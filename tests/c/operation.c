@@ -206,6 +206,56 @@ static void an_operation_is_stepped_saved_and_restored(const char *folder)
     devid_key_free(other);
 }
 
+static void several_certificates_are_asked_for_by_one_operation(const char *folder)
+{
+    devid_error *err = NULL;
+    devid_config *config = settings(folder);
+    devid_client *client;
+    devid_key *key, *other;
+    devid_subject *subject;
+    devid_op *op;
+    devid_cert *cert = (devid_cert *)&err;
+    devid_cert_list *chain = (devid_cert_list *)&err;
+    devid_bytes *saved;
+    devid_action action;
+    size_t len, alone;
+    OK(devid_key_generate("P-256", &key, &err));
+    OK(devid_key_generate("P-256", &other, &err));
+    OK(devid_subject_new(&subject, &err));
+    OK(devid_subject_set_name(subject, "CN=another", &err));
+    op = enrolment(config, key);
+    CHECK(devid_op_certificate_count(op) == 1 && devid_op_request_index(op) == 0);
+    OK(devid_op_step(op, now, &action, &err));
+    CHECK(devid_op_output(op, &alone) != NULL);
+    FAILS(DEVID_E_STATE, devid_op_add_request(op, other, subject, &err));
+    devid_op_free(op);
+
+    op = enrolment(config, key);
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_op_add_request(op, key, subject, &err));
+    OK(devid_op_add_request(op, other, subject, &err));
+    CHECK(devid_op_certificate_count(op) == 2);
+    OK(devid_op_step(op, now, &action, &err));
+    CHECK(action == DEVID_ACTION_SEND && strcmp(devid_op_output_name(op), "ir") == 0);
+    CHECK(devid_op_output(op, &len) != NULL && len > alone + 100);
+    FAILS(DEVID_E_STATE, devid_op_certificate_at(op, 1, &cert, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_op_certificate_at(op, 2, &cert, &err));
+    FAILS(DEVID_E_STATE, devid_op_issuers_at(op, 0, &chain, &err));
+    CHECK(cert == NULL && chain == NULL);
+    FAILS(DEVID_E_UNSUPPORTED, devid_op_save(op, &saved, &err));
+    devid_op_free(op);
+
+    OK(devid_client_new(config, &client, &err));
+    OK(devid_op_ask_ca_certs(client, &op, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_op_add_request(op, other, subject, &err));
+    CHECK(devid_op_certificate_count(op) == 0);
+    devid_op_free(op);
+    devid_client_free(client);
+    devid_subject_free(subject);
+    devid_key_free(key);
+    devid_key_free(other);
+    devid_config_free(config);
+}
+
 static void a_key_elsewhere_signs_as_a_step(const char *folder)
 {
     devid_error *err = NULL;
@@ -310,6 +360,7 @@ int main(int argc, char **argv)
     const char *folder = data_folder(argc, argv);
     settings_that_contradict_are_refused(folder);
     an_operation_is_stepped_saved_and_restored(folder);
+    several_certificates_are_asked_for_by_one_operation(folder);
     a_key_elsewhere_signs_as_a_step(folder);
     a_run_uses_the_program_and_ends_with_its_words(folder);
     a_server_that_is_not_there_is_a_transport_failure(folder);

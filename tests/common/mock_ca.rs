@@ -39,6 +39,7 @@ pub struct Answer {
 
 type Bend = Box<dyn FnMut(&mut Answer)>;
 type Break = Box<dyn FnMut(Vec<u8>) -> Vec<u8>>;
+type Script = Box<dyn FnMut(&PkiMessage) -> (BodyType, Vec<u8>)>;
 
 pub struct MockCa {
     pub root: Party,
@@ -66,6 +67,8 @@ pub struct MockCa {
     pub other_issuer: Option<Party>,
     /// Changes what is issued.
     pub issue: Box<dyn FnMut(Builder) -> Builder>,
+    /// Answers in place of everything above.
+    pub script: Option<Script>,
     pub bend: Option<Bend>,
     pub break_: Option<Break>,
     /// What came.
@@ -101,6 +104,7 @@ impl MockCa {
             info: Vec::new(),
             other_issuer: None,
             issue: Box::new(|builder| builder),
+            script: None,
             bend: None,
             break_: None,
             received: Vec::new(),
@@ -138,7 +142,10 @@ impl MockCa {
 
     pub fn answer(&mut self, request: &[u8]) -> Vec<u8> {
         let request = PkiMessage::from_der(request.to_vec(), &Limits::default()).expect("a readable request");
-        let (body_type, content) = self.decide(&request);
+        let (body_type, content) = match &mut self.script {
+            Some(script) => script(&request),
+            None => self.decide(&request),
+        };
         let header = request.header();
         let is_mac = header.sender_kid.as_deref() == Some(REFERENCE);
         let mut general_info = Vec::new();
@@ -149,7 +156,7 @@ impl MockCa {
         }
         let recip_nonce = match request.body_type() {
             // The final answer after polling names the nonce of the delayed request.
-            BodyType::POLLREQ if body_type != BodyType::POLLREP => self.delayed_nonce.clone(),
+            BodyType::POLLREQ if body_type != BodyType::POLLREP && self.script.is_none() => self.delayed_nonce.clone(),
             _ => header.sender_nonce.clone(),
         };
         let signer = (!is_mac).then(|| self.signer.clone());

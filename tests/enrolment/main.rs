@@ -55,6 +55,7 @@ mod revoked;
 mod saved;
 mod saved_fields;
 mod sent;
+mod several;
 mod signer_status;
 mod strangers;
 mod template;

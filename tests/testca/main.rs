@@ -14,6 +14,7 @@ mod profile;
 mod quirks;
 mod ra;
 mod ra_side;
+mod several;
 mod wire;
 
 use devid_testca::Knobs;
@@ -30,6 +31,7 @@ fn every_knob_of_the_table_is_turned_here() {
         include_str!("quirks.rs"),
         include_str!("ra.rs"),
         include_str!("ra_side.rs"),
+        include_str!("several.rs"),
         include_str!("wire.rs"),
         include_str!("../enrolment/encrypted.rs"),
     ]

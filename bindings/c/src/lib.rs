@@ -55,6 +55,8 @@ pub mod apart;
 
 pub mod outcome;
 
+pub mod several;
+
 pub mod support;
 
 pub mod answer;

@@ -280,3 +280,46 @@ def test_own_records_and_numbers_are_kept_beside_those_of_the_library(tmp_path: 
     for refused in (lambda: store.put_blob("status-1", b""), lambda: store.raise_number("firmware", -1)):
         with pytest.raises(devid.UsageError):
             refused()
+
+
+def test_several_certificates_come_by_one_message_and_each_has_an_outcome(devid_testca: TestCa) -> None:
+    keys = [devid.Key.generate() for _ in range(3)]
+    devid_testca.set(waiting=1, check_after=1, waiting_ids="1")
+    operation = newcomer(devid_testca).enroll_several([(key, f"CN=unit {at}") for at, key in enumerate(keys)])
+    offered = []
+
+    def decide(issued: devid.Issued) -> bool:
+        offered.append(issued.certificate.subject)
+        return issued.certificate.subject != "CN=unit 2"
+
+    first, second, third = operation.run_all(decide=decide, wait=lambda seconds: time.sleep(0))
+    assert offered == ["CN=unit 0", "CN=unit 2", "CN=unit 1"], "the one that waits comes last"
+    for at, outcome in enumerate((first, second)):
+        assert outcome.error is None and outcome.certificate is not None and outcome.chain
+        assert outcome.certificate.subject == f"CN=unit {at}" and keys[at].public_key in outcome.certificate.der
+    assert third.certificate is None and third.error is not None and third.error.code is devid.Code.REFUSED
+    assert devid_testca.complaints() == []
+    assert devid_testca.received()[-5:] == ["ir", "certConf", "pollReq", "pollReq", "certConf"]
+
+
+def test_several_certificates_are_decided_on_step_by_step(devid_testca: TestCa) -> None:
+    wanted = [(devid.Key.generate(), devid.Subject(f"CN=unit {at}")) for at in range(2)]
+    with newcomer(devid_testca).enroll_several(wanted) as operation:
+        asked = []
+        while True:
+            action = operation.step(int(time.time()))
+            if action is devid.Action.DONE:
+                break
+            if action is devid.Action.ACCEPT:
+                asked.append(operation.request_index)
+                operation.accept()
+            else:
+                operation.exchange()
+        assert asked == [0, 1]
+        assert [outcome.certificate is not None for outcome in operation.outcomes] == [True, True]
+    client = newcomer(devid_testca)
+    with pytest.raises(devid.UsageError, match="no certificate"):
+        client.enroll_several([])
+    key = devid.Key.generate()
+    with pytest.raises(devid.UsageError, match="over one key"):
+        client.enroll_several([(key, "CN=a"), (key, "CN=b")])

@@ -149,8 +149,13 @@ pub struct CertStatus {
 }
 
 impl CertStatus {
-    /// `CertConfirmContent ::= SEQUENCE OF CertStatus` with this one entry, DER.
-    pub fn to_confirm_content(&self) -> Vec<u8> {
+    /// `CertConfirmContent ::= SEQUENCE OF CertStatus`, DER.
+    pub fn confirm_content(all: &[CertStatus]) -> Vec<u8> {
+        let all: Vec<Vec<u8>> = all.iter().map(CertStatus::to_der).collect();
+        sequence(&all.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
+    fn to_der(&self) -> Vec<u8> {
         let mut content = element(0x04, &[&self.cert_hash]);
         content.extend(encode(&self.cert_req_id));
         if let Some(status) = &self.status {
@@ -159,7 +164,7 @@ impl CertStatus {
         if let Some(algorithm) = &self.hash_alg {
             content.extend(element(0xa0, &[algorithm]));
         }
-        sequence(&[&sequence(&[&content])])
+        sequence(&[&content])
     }
 }
 

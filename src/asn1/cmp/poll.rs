@@ -6,6 +6,9 @@ use super::status::{read_free_text, read_number};
 use crate::asn1::der::{Asn1Error, Cursor, encode, sequence};
 use crate::prelude::*;
 
+/// Most entries of a pollRep: more requests than are polled for together.
+pub const MAX_POLLED: usize = 64;
+
 /// One entry of
 /// ```text
 /// PollRepContent ::= SEQUENCE OF SEQUENCE {
@@ -26,7 +29,7 @@ pub struct PollRep {
 impl PollRep {
     pub(super) fn parse_all(element: &[u8]) -> Result<Vec<Self>, Asn1Error> {
         const WHAT: &str = "PollRepContent";
-        const MOST: usize = 64;
+        const MOST: usize = MAX_POLLED;
         let mut entries = Vec::new();
         let mut cursor = Cursor::sequence(element, WHAT)?;
         while !cursor.is_empty() {

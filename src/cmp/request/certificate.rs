@@ -1,6 +1,9 @@
 //! A request for a certificate: ir, cr, kur or p10cr (RFC 9483 sections 4.1.1 to 4.1.4).
 
+use std::sync::Arc;
+
 use crate::asn1::cmp::BodyType;
+use crate::asn1::cmp::poll::MAX_POLLED;
 use crate::asn1::crmf::{self, CertTemplate};
 use crate::asn1::name::Name;
 use crate::asn1::oid;
@@ -12,7 +15,8 @@ use crate::cmp::possession;
 use crate::cmp::proof::{Possession, RequestedKey};
 use crate::cmp::signer::Signer;
 use crate::codes::Code;
-use crate::crypto::{KeyKind, SignatureAlgorithm};
+use crate::crypto::keys::same_public_key;
+use crate::crypto::{KeyKind, PrivateKey, SignatureAlgorithm};
 use crate::error::Error;
 use crate::limits::MIN_RSA_BITS;
 use crate::prelude::*;
@@ -152,9 +156,60 @@ impl CertificateRequest {
         self.pkcs10.as_ref()
     }
 
-    /// The CertRequest that the proof of possession signs, DER.
-    pub(in crate::cmp) fn cert_request(&self) -> Vec<u8> {
-        crmf::cert_request(0, &self.template, &self.controls)
+    /// The CertRequest that the proof of possession signs, DER; certReqId is its place among several.
+    pub(in crate::cmp) fn cert_request(&self, cert_req_id: i64) -> Vec<u8> {
+        crmf::cert_request(cert_req_id, &self.template, &self.controls)
+    }
+
+    pub(super) fn expects_encryption(&self) -> bool {
+        self.pkcs10.is_none() && self.possession.expects_encryption()
+    }
+
+    /// The key that opens what is encrypted to the new key, where possession is proved that way.
+    pub(in crate::cmp) fn opening_key(&self) -> Option<&Arc<dyn PrivateKey>> {
+        match (self.possession, self.key.own()) {
+            (Possession::EncryptedCertificate | Possession::Challenge, Some(Signer::Key(key))) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Refuses several that cannot go in one message: of different kinds (the body says which), more than an answer may have, or two
+    /// over one key, whose certificates nothing but a number would tell apart. What takes steps of its own for each key is asked
+    /// for one by one.
+    pub(super) fn check_several(all: &[CertificateRequest], context: &Context) -> Result<(), Error> {
+        let refuse = |words: &str| Err(Error::new(Code::InvalidArgument, words));
+        let most = context.limits.max_certificates.min(MAX_POLLED);
+        if all.is_empty() || all.len() > most {
+            return refuse(&format!("{} certificates asked for in one message; 1 to {most} are taken", all.len()));
+        }
+        for (number, one) in all.iter().enumerate() {
+            one.check(context)?;
+            let RequestedKey::Own(Signer::Key(key)) = &one.key else {
+                return refuse(
+                    "several certificates in one message are for keys that sign here; keys of the CA's making, and those that sign by a \
+                     step of the caller's, are certified one by one",
+                );
+            };
+            if one.pkcs10.is_some() || one.possession == Possession::Challenge {
+                return refuse(
+                    "PKCS #10 requests, and proofs of possession by a challenge, go one by one: no message has several",
+                );
+            }
+            if one.kind != all[0].kind {
+                return refuse(&format!(
+                    "{} and {} do not go together in one message",
+                    all[0].kind.body(),
+                    one.kind.body()
+                ));
+            }
+            let is_same = |other: &CertificateRequest| {
+                other.key.own().is_some_and(|other| same_public_key(other.spki(), key.spki()))
+            };
+            if all[..number].iter().any(is_same) {
+                return refuse("two certificates over one key are asked for in one message");
+            }
+        }
+        Ok(())
     }
 
     /// Refuses what the profile does not allow, before anything is sent.

@@ -36,7 +36,9 @@ from .inspector import inspect, inspect_fields
 from .key import Key, Pin, PinRequest, Sign
 from .operation import (
     Action,
+    CertificateOutcome,
     Decide,
+    EnrollingSeveral,
     Exchange,
     Issued,
     Operation,
@@ -95,6 +97,7 @@ __all__ = [
     "BytesLike",
     "Cancel",
     "Certificate",
+    "CertificateOutcome",
     "Certificates",
     "Change",
     "ChangeKind",
@@ -108,6 +111,7 @@ __all__ = [
     "Device",
     "DeviceRequest",
     "Done",
+    "EnrollingSeveral",
     "Error",
     "Exchange",
     "Exported",

@@ -28,7 +28,7 @@ from .certificate import Certificate
 from .config import Config, Subject
 from .errors import UsageError
 from .key import Key
-from .operation import Operation, Steps
+from .operation import EnrollingSeveral, Operation, Steps
 from .request import Request
 from .store import Store
 from .support import Question, Reason, Revoking, RevokingSeveral, RootUpdate
@@ -57,6 +57,28 @@ class Client(Handle):
     def enroll_further(self, key: Key, subject: Union[Subject, str]) -> Operation:
         """cr: a further certificate from a PKI that knows the device (RFC 9483 section 4.1.2)."""
         return self._request("devid_op_enroll_further", key, subject)
+
+    def enroll_several(
+        self, wanted: Iterable[Tuple[Key, Union[Subject, str]]], *, further: bool = False
+    ) -> EnrollingSeveral:
+        """ir, or cr if ``further``: several certificates by one message, each over a key of its own (RFC 9810 section 5.3.1).
+
+        For RAs, and devices that need more than one: RFC 9483 section 4.1 knows one, and CAs that hold to it refuse. What became
+        of each is told by itself.
+        """
+        several: Optional[EnrollingSeveral] = None
+        function = "devid_op_enroll_further" if further else "devid_op_enroll"
+        for key, subject in wanted:
+            asked = Subject(subject) if isinstance(subject, str) else subject
+            with self._use() as client, key._use() as new, asked._handle() as made, made._use() as words:
+                if several is None:
+                    several = EnrollingSeveral._made_by(function, client, new, words)
+                    continue
+                with several._use() as operation:
+                    call("devid_op_add_request", operation, new, words)
+        if several is None:
+            raise UsageError("no certificate is asked for", Code.INVALID_ARGUMENT)
+        return several
 
     def renew(self, key: Key) -> Operation:
         """kur: the client's credential anew over a new key; the names stay (RFC 9483 section 4.1.3)."""

@@ -158,7 +158,7 @@ class Progress:
     pki_status: Union[PkiStatus, int, None] = None
     """PKIStatus that came with the certificate."""
     saved: bytes = field(default=b"", repr=False)
-    """The operation as bytes, as :meth:`Steps.save` gives it."""
+    """The operation as bytes, as :meth:`Steps.save` gives it; empty for one that cannot be saved."""
 
 
 Exchange = Callable[[bytes], Union[BytesLike, Reply]]
@@ -396,7 +396,7 @@ class Steps(Handle, Pauses):
         No private key and no secret is in them; keep them where the keys are.
         """
         progress = self._progress
-        if progress is not None:
+        if progress is not None and progress.saved:
             return progress.saved
         with self._use() as operation:
             return bytes_of("devid_op_save", operation)
@@ -531,6 +531,66 @@ class Operation(Steps):
             call("devid_op_reject", operation, text(reason, "reason"))
 
 
+@dataclass(frozen=True)
+class CertificateOutcome:
+    """What became of one of several certificates that were asked for."""
+
+    certificate: Optional[Certificate]
+    """The certificate, issued and confirmed; None if there is none."""
+    chain: Tuple[Certificate, ...] = ()
+    """The certificates above it, next issuer first, the anchor last."""
+    error: Optional[Error] = None
+    """Why there is none, with the CA's words."""
+
+
+class EnrollingSeveral(Operation):
+    """Several certificates by one message, from the requests to the confirmed certificates: :meth:`run_all` it, or step it.
+
+    Each certificate comes by an :attr:`Action.ACCEPT` of its own, for the request :attr:`request_index`, and is accepted or rejected by
+    itself. It is done when something has become of each; it can neither be saved nor be bound to device memory.
+    """
+
+    def run_all(
+        self,
+        *,
+        exchange: Optional[Exchange] = None,
+        decide: Optional[Decide] = None,
+        wait: Optional[Wait] = None,
+        cancel: Optional[Cancel] = None,
+        watch: Optional[Watch] = None,
+    ) -> List[CertificateOutcome]:
+        """Runs it to its end; arguments as in :meth:`Operation.run`, ``decide`` is asked about each certificate. Blocks.
+
+        What became of each, in the order of the requests: one that is refused stands beside those that are issued, and raises
+        nothing.
+        """
+        with self._use() as operation:
+            self._complete(operation, exchange, decide, wait, cancel, watch)
+        return self.outcomes
+
+    @property
+    def outcomes(self) -> List[CertificateOutcome]:
+        """What became of each so far, in the order of the requests."""
+        with self._use() as operation:
+            count = library().devid_op_certificate_count(operation)
+            return [_outcome(operation, index) for index in range(count)]
+
+    @property
+    def request_index(self) -> int:
+        """Which of the requests the certificate answers that is to be accepted, from 0."""
+        with self._use() as operation:
+            return int(library().devid_op_request_index(operation))
+
+
+def _outcome(operation: Any, index: int) -> CertificateOutcome:
+    try:
+        certificate = Certificate._made_by("devid_op_certificate_at", operation, index)
+    except Error as error:
+        return CertificateOutcome(None, (), error)
+    with CertificateList._made_by("devid_op_issuers_at", operation, index) as chain:
+        return CertificateOutcome(certificate, tuple(chain.certificates()))
+
+
 def _warnings(operation: Any) -> Tuple[str, ...]:
     lib = library()
     return tuple(text_of(lib.devid_op_warning(operation, i)) for i in range(lib.devid_op_warning_count(operation)))
@@ -639,8 +699,17 @@ def progress_of(view: Any) -> Progress:
         int(lib.devid_view_wait_seconds(view)),
         text_of(lib.devid_view_wait_reason(view)),
         None if status < 0 else pki_status_of(status),
-        bytes_of("devid_view_save", view),
+        _saved(view),
     )
+
+
+def _saved(view: Any) -> bytes:
+    try:
+        return bytes_of("devid_view_save", view)
+    except Error as error:
+        if error.code is Code.UNSUPPORTED:
+            return b""
+        raise
 
 
 @guarded

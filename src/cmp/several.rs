@@ -1,0 +1,329 @@
+//! Several certificates by one operation (RFC 9810 sections 5.3.1 to 5.3.4): for RAs and managers, and devices that need more than
+//! one at once. RFC 9483 section 4.1 knows one.
+//!
+//! The requests are numbered from 0, and an answer is about the one whose number it has, in whatever order answers come. Each is
+//! judged with the key of its own request, decided on and confirmed by itself; what the CA lets wait is polled for after the others
+//! are confirmed (section 5.3.22):
+//!
+//! ```text
+//!   ir --> ip --> Accept, Accept, ... --> certConf about all of them --> pkiConf --> pollReq for those that wait --> ip --> ...
+//! ```
+
+use super::issued::{ISSUED, Issued, is_success};
+use super::operation::Operation;
+use super::proof::Possession;
+use super::received::Received;
+use super::request::Request;
+use super::response::{self, refusal};
+use super::signer::Signer;
+use super::state::{Finished, Phase, State, ToProve, UnderWay};
+use crate::asn1::cmp::{BodyType, CertOrEncCert, CertRepMessage, CertResponse, CertStatus, PkiStatus, PkiStatusInfo};
+use crate::asn1::crmf;
+use crate::asn1::der::sequence;
+use crate::asn1::x509::Certificate;
+use crate::codes::Code;
+use crate::error::Error;
+use crate::time::Time;
+
+/// What becomes of each of several certificates; empty where one is asked for.
+#[derive(Default)]
+pub(super) struct Several {
+    parts: Vec<Part>,
+    /// The one that is looked at.
+    at: usize,
+    /// Whether an answer about all of them has come: later ones are about those that wait.
+    is_answered: bool,
+    /// What the server has said of those that wait.
+    reason: Vec<String>,
+    /// senderNonce of the request: answers that are delayed are answers to it.
+    nonce: Option<Vec<u8>>,
+}
+
+/// What has become of one of them.
+enum Part {
+    /// It is asked for, and not answered yet or waiting.
+    Open,
+    /// It is here, and the owner has not decided; or it cannot be used.
+    Came(Box<Issued>, Option<Error>),
+    /// It is decided on, and this is to be confirmed.
+    Decided(CertStatus, Result<Box<Issued>, Error>),
+    /// Over.
+    Settled(Result<Box<Issued>, Error>),
+}
+
+impl Several {
+    /// The place of the request that is looked at.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The numbers of those that are asked for and not answered yet.
+    pub fn open(&self) -> Vec<i64> {
+        let open = self.parts.iter().enumerate().filter(|(_, part)| matches!(part, Part::Open));
+        open.map(|(at, _)| number(at)).collect()
+    }
+
+    /// Whether there is something to confirm.
+    pub fn is_confirming(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Decided(..)))
+    }
+
+    /// Whether one of those that are being confirmed is refused.
+    pub fn refuses_any(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Decided(_, Err(_))))
+    }
+
+    /// What certConf says of them.
+    pub fn statuses(&self) -> Vec<CertStatus> {
+        let status = |part: &Part| match part {
+            Part::Decided(status, _) => Some(status.clone()),
+            _ => None,
+        };
+        self.parts.iter().filter_map(status).collect()
+    }
+
+    fn settle(&mut self, at: usize, outcome: Result<Box<Issued>, Error>) {
+        self.parts[at] = Part::Settled(outcome);
+    }
+}
+
+/// certReqId of a place.
+fn number(at: usize) -> i64 {
+    i64::try_from(at).unwrap_or(i64::MAX)
+}
+
+impl Operation {
+    /// What became of each certificate that was asked for, in the order of the requests: the certificate once it is confirmed, or why
+    /// there is none. Where one is asked for, it is that one. Of an operation that has failed, those that were confirmed before
+    /// are the device's all the same.
+    pub fn certificates(&self) -> Vec<Result<&Issued, Error>> {
+        let open = || match &self.state {
+            State::Failed(error) => error.clone(),
+            _ => Error::new(Code::State, "nothing is known of this certificate yet"),
+        };
+        let outcome = |part: &Part| match part {
+            Part::Settled(Ok(_)) => None,
+            Part::Settled(Err(error)) | Part::Decided(_, Err(error)) => Some(error.clone()),
+            Part::Open | Part::Came(..) | Part::Decided(_, Ok(_)) => Some(open()),
+        };
+        match &self.request {
+            Request::Certificates(requests) if self.several.parts.is_empty() => {
+                requests.iter().map(|_| Err(open())).collect()
+            }
+            Request::Certificates(_) => {
+                let issued = |part: &'_ Part| outcome(part).map_or(Ok(()), Err);
+                let parts = self.several.parts.iter();
+                parts.map(|part| issued(part).and_then(|()| settled(part).ok_or_else(open))).collect()
+            }
+            Request::Certificate(_) => match (&self.state, &self.issued) {
+                (State::Done(_), Some(issued)) => vec![Ok(issued)],
+                _ => vec![Err(open())],
+            },
+            Request::Revocation(_) | Request::Revocations(_) | Request::Information(_) => Vec::new(),
+        }
+    }
+
+    /// Asks for all of them, each after proof of possession of its key.
+    pub(super) fn begin_several(&mut self, now: Time) -> Result<(), Error> {
+        self.check_may_update(now)?;
+        let requests = self.request.certificates().to_vec();
+        self.several = Several { parts: requests.iter().map(|_| Part::Open).collect(), ..Several::default() };
+        let mut messages = Vec::new();
+        for (at, request) in requests.iter().enumerate() {
+            let cert_request = request.cert_request(number(at));
+            let proof = ToProve { input: self.possession_input(request)?, cert_request };
+            let popo = match (request.possession, request.key.own()) {
+                (Possession::Signature(algorithm), Some(Signer::Key(key))) => {
+                    proof.signed(algorithm, &proof.sign(key, algorithm)?)
+                }
+                (possession, _) => possession.announcement(&request.key),
+            };
+            messages.push(crmf::cert_req_msg(&proof.cert_request, &popo));
+        }
+        self.send_first(&sequence(&messages.iter().map(Vec::as_slice).collect::<Vec<_>>()), now)
+    }
+
+    /// Certificate responses, each about the request whose number it has.
+    ///
+    /// Errors: one is about no request, or two are about one. Then nothing of the answer is taken.
+    pub(super) fn several_answered(
+        &mut self,
+        rep: CertRepMessage,
+        came: &Received<'_>,
+        under_way: UnderWay,
+        now: Time,
+    ) -> Result<(), Error> {
+        let CertRepMessage { ca_pubs, responses } = rep;
+        // RFC 9483 section 3.6.2: a request that cannot be read has no numbers.
+        if let [CertResponse { cert_req_id: -1, status, .. }] = &responses[..] {
+            if status.status == PkiStatus::Waiting {
+                return self.start_polling(-1, status, under_way, now);
+            }
+            if !is_success(status.status) {
+                return Err(refusal(Code::Rejected, "the server refused the request", status, true));
+            }
+        }
+        let responses = self.in_order(responses)?;
+        let (waiting, has_come) = self.take(responses, ca_pubs, came, now);
+        let transaction = self.transaction.as_ref().expect("a message is under way in it");
+        self.several
+            .nonce
+            .get_or_insert_with(|| transaction.delayed_nonce.clone().unwrap_or_else(|| transaction.sent_nonce.clone()));
+        self.several.is_answered = true;
+        self.several.reason = waiting.as_ref().map_or_else(Vec::new, |status| status.texts.clone());
+        match self.several.open().first() {
+            // Nothing but waiting, or in answer to a poll nothing about those that wait.
+            Some(first) if !has_come => {
+                let status = waiting.unwrap_or_else(|| PkiStatusInfo::new(PkiStatus::Waiting));
+                self.start_polling(*first, &status, under_way, now)
+            }
+            _ => self.next_of_several(now),
+        }
+    }
+
+    /// The responses by the place of their request; those about what is settled are passed over.
+    fn in_order(&self, responses: Vec<CertResponse>) -> Result<Vec<(usize, CertResponse)>, Error> {
+        let count = self.several.parts.len();
+        let mut found: Vec<(usize, CertResponse)> = Vec::new();
+        for response in responses {
+            let id = response.cert_req_id;
+            let Some(at) = usize::try_from(id).ok().filter(|at| *at < count) else {
+                let words = format!("an answer has certReqId {id}, the requests 0 to {}", number(count) - 1);
+                return Err(Error::new(Code::Protocol, words));
+            };
+            if found.iter().any(|(other, _)| *other == at) {
+                return Err(Error::new(Code::Protocol, format!("two answers have certReqId {id}")));
+            }
+            found.push((at, response));
+        }
+        found.retain(|(at, _)| matches!(self.several.parts[*at], Part::Open));
+        found.sort_by_key(|(at, _)| *at);
+        Ok(found)
+    }
+
+    /// Takes what is said of each. Answers with what the server says of the first of those that wait, and whether anything else has
+    /// come.
+    fn take(
+        &mut self,
+        responses: Vec<(usize, CertResponse)>,
+        ca_pubs: Vec<Certificate>,
+        came: &Received<'_>,
+        now: Time,
+    ) -> (Option<PkiStatusInfo>, bool) {
+        let mut waiting = None;
+        let mut has_come = false;
+        let is_told: Vec<usize> = responses.iter().map(|(at, _)| *at).collect();
+        for (at, response) in responses {
+            if response.status.status == PkiStatus::Waiting {
+                waiting.get_or_insert(response.status);
+                continue;
+            }
+            has_come = true;
+            self.several.at = at;
+            match self.part_of(response, ca_pubs.clone(), came, now) {
+                Ok(part) => self.several.parts[at] = part,
+                Err(error) => self.several.settle(at, Err(error.context(&format!("certificate {at}")))),
+            }
+        }
+        if !self.several.is_answered {
+            // RFC 9810 section 5.3.4: a status for each certificate that was requested.
+            for at in (0..self.several.parts.len()).filter(|at| !is_told.contains(at)) {
+                let words = format!("the server's answer says nothing of certReqId {at}");
+                self.several.settle(at, Err(Error::new(Code::Protocol, words)));
+                has_come = true;
+            }
+        }
+        (waiting, has_come)
+    }
+
+    /// What a response brings for the request that is looked at.
+    fn part_of(
+        &self,
+        response: CertResponse,
+        ca_pubs: Vec<Certificate>,
+        came: &Received<'_>,
+        now: Time,
+    ) -> Result<Part, Error> {
+        let CertResponse { cert_req_id, status, certified_key_pair, .. } = response;
+        if !is_success(status.status) {
+            return Err(refusal(Code::Rejected, "the server refused the request", &status, true));
+        }
+        response::check_no_fail_info(&self.context, &status)?;
+        let Some(pair) = certified_key_pair else {
+            let words = format!("the server answered {}, but sent no certificate", status.status);
+            return Err(Error::new(Code::Protocol, words));
+        };
+        let certificate = match pair.cert_or_enc_cert {
+            CertOrEncCert::Certificate(certificate) => certificate,
+            CertOrEncCert::Encrypted(encrypted) => self.opened(&encrypted, came)?,
+            CertOrEncCert::Unreadable { der, error } => {
+                let words = format!("the issued certificate cannot be read: {error}");
+                let refused = Error::new(Code::WrongCertificate, words).breaks(ISSUED);
+                if self.is_confirmed_implicitly(came) || self.context.tolerance.never_confirm {
+                    return Err(refused);
+                }
+                let status = self.status_of_unreadable(&der, &refused, cert_req_id)?;
+                return Ok(Part::Decided(status, Err(refused)));
+            }
+        };
+        let judged = self.judged((certificate, pair.private_key), status, ca_pubs, cert_req_id, came, now);
+        Ok(Part::Came(Box::new(judged.0), judged.1))
+    }
+
+    /// The owner, or what is wrong with it, has decided on the certificate that is looked at.
+    pub(super) fn one_decided(&mut self, rejection: Option<Error>) -> Result<(), Error> {
+        let issued = Box::new(self.issued.take().expect("there is a certificate to decide on"));
+        let status = self.status_of(&issued, rejection.as_ref())?;
+        let needs_no_word = issued.implicitly_confirmed || self.context.tolerance.never_confirm;
+        let outcome = rejection.map_or(Ok(issued), Err);
+        let at = self.several.at;
+        self.several.parts[at] = if needs_no_word { Part::Settled(outcome) } else { Part::Decided(status, outcome) };
+        Ok(())
+    }
+
+    /// Asks the owner about the next one; after the last, confirms them, and polls for those that wait.
+    pub(super) fn next_of_several(&mut self, now: Time) -> Result<(), Error> {
+        while let Some(at) = self.several.parts.iter().position(|part| matches!(part, Part::Came(..))) {
+            let Part::Came(issued, refused) = std::mem::replace(&mut self.several.parts[at], Part::Open) else {
+                break;
+            };
+            self.several.at = at;
+            self.issued = Some(*issued);
+            if refused.is_none() {
+                self.state = State::Deciding;
+                return Ok(());
+            }
+            self.one_decided(refused)?;
+        }
+        if self.several.is_confirming() {
+            return self.confirm(now);
+        }
+        let Some(first) = self.several.open().first().copied() else {
+            self.state = State::Done(Finished::Certificates);
+            return Ok(());
+        };
+        let transaction = self.transaction.as_mut().expect("a message is under way in it");
+        transaction.delayed_nonce = self.several.nonce.clone().or(transaction.delayed_nonce.take());
+        let reason = self.several.reason.clone();
+        let under_way = UnderWay { body: BodyType::POLLREQ, phase: Phase::Request, polling: Some(first) };
+        self.poll(under_way, &reason, now)
+    }
+
+    /// The CA has taken the confirmation.
+    pub(super) fn several_confirmed(&mut self, now: Time) -> Result<(), Error> {
+        for part in &mut self.several.parts {
+            if let Part::Decided(..) = part {
+                let Part::Decided(_, outcome) = std::mem::replace(part, Part::Open) else { continue };
+                *part = Part::Settled(outcome);
+            }
+        }
+        self.next_of_several(now)
+    }
+}
+
+fn settled(part: &Part) -> Option<&Issued> {
+    match part {
+        Part::Settled(Ok(issued)) => Some(issued),
+        _ => None,
+    }
+}
