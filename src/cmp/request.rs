@@ -62,7 +62,7 @@ impl Request {
     /// The requests for certificates, one or several; empty if none is asked for.
     pub fn certificates(&self) -> &[CertificateRequest] {
         match self {
-            Request::Certificate(request) => std::slice::from_ref(request),
+            Request::Certificate(request) => core::slice::from_ref(request),
             Request::Certificates(requests) => requests,
             Request::Revocation(_) | Request::Revocations(_) | Request::Information(_) => &[],
         }

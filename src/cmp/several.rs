@@ -23,6 +23,7 @@ use crate::asn1::der::sequence;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 
 /// What becomes of each of several certificates; empty where one is asked for.
@@ -284,7 +285,7 @@ impl Operation {
     /// Asks the owner about the next one; after the last, confirms them, and polls for those that wait.
     pub(super) fn next_of_several(&mut self, now: Time) -> Result<(), Error> {
         while let Some(at) = self.several.parts.iter().position(|part| matches!(part, Part::Came(..))) {
-            let Part::Came(issued, refused) = std::mem::replace(&mut self.several.parts[at], Part::Open) else {
+            let Part::Came(issued, refused) = core::mem::replace(&mut self.several.parts[at], Part::Open) else {
                 break;
             };
             self.several.at = at;
@@ -313,7 +314,7 @@ impl Operation {
     pub(super) fn several_confirmed(&mut self, now: Time) -> Result<(), Error> {
         for part in &mut self.several.parts {
             if let Part::Decided(..) = part {
-                let Part::Decided(_, outcome) = std::mem::replace(part, Part::Open) else { continue };
+                let Part::Decided(_, outcome) = core::mem::replace(part, Part::Open) else { continue };
                 *part = Part::Settled(outcome);
             }
         }

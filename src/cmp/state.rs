@@ -1,11 +1,11 @@
 //! Where an operation stands, and what is under way in it.
 
+use alloc::sync::Arc;
+
 use super::info::Information;
 use super::response::Inbox;
 use super::revoke::{Revocations, Revoked};
 use super::transaction::Unprotected;
-use std::sync::Arc;
-
 use crate::asn1::cmp::BodyType;
 use crate::asn1::crmf::{popo_signature, popo_signature_over};
 use crate::codes::Code;

@@ -1,6 +1,6 @@
 //! A request for a certificate: ir, cr, kur or p10cr (RFC 9483 sections 4.1.1 to 4.1.4).
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 use crate::asn1::cmp::BodyType;
 use crate::asn1::cmp::poll::MAX_POLLED;
