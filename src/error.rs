@@ -74,6 +74,10 @@ pub struct Facts {
     pub found: Option<String>,
     /// What is known of servers that answer like this, and which setting may help.
     pub hint: Option<&'static str>,
+    /// Nothing of the message can have reached the server.
+    pub(crate) is_unsent: bool,
+    /// What was refused is refused for its time alone: by a clock that is wrong, perhaps.
+    pub(crate) is_about_time: bool,
     /// Which check an answer's protection did not pass: what hints go by.
     pub(crate) refused: Option<Refused>,
 }

@@ -430,6 +430,27 @@ DEVID_API
 int32_t devid_renewal_is_copied(const devid_renewal *renewal);
 
 /**
+ * How much is damaged or out of reach in device memory of what this identity needs, by the last plan: a generation, a set of anchors, which
+ * counts as empty then. After devid_renewal_run() also what that has put right.
+ *
+ * @param renewal  May be NULL (gives 0).
+ * @return 0: nothing, or no plan was made.
+ */
+DEVID_API
+size_t devid_renewal_finding_count(const devid_renewal *renewal);
+
+/**
+ * One of them: where, what, and what a person does about it.
+ *
+ * @param renewal  May be NULL (gives NULL).
+ * @param index    From 0 to devid_renewal_finding_count() - 1.
+ * @return NULL if there is no such finding; valid until the next plan or run, or until the renewal is freed.
+ */
+DEVID_API
+const char *devid_renewal_finding(const devid_renewal *renewal,
+                                  size_t index);
+
+/**
  * Let a function of the program decide on each certificate of devid_renewal_run() before it comes into use. Without one, it is taken
  * as devid_config_set_acceptance() says.
  *

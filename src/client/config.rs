@@ -148,6 +148,11 @@ impl Config {
         }
     }
 
+    /// Whether they say who the device is.
+    pub(super) fn has_credential(&self) -> bool {
+        self.credential.is_some()
+    }
+
     /// The provider.
     pub fn provider(&self) -> &Arc<dyn Provider> {
         &self.provider
@@ -436,6 +441,7 @@ pub struct Client {
 
 /// The way to the server.
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "for the built-in HTTP client"))]
+#[derive(Clone)]
 struct Way {
     server_url: Option<String>,
     proxy_url: Option<String>,
@@ -472,6 +478,18 @@ impl Client {
     pub fn with_cancel(&self, cancel: Option<Cancel>) -> Client {
         let exchange_limits = ExchangeLimits { cancel, ..self.exchange_limits.clone() };
         Client { exchange_limits, ..self.clone() }
+    }
+
+    /// How it speaks TLS.
+    pub(super) fn tls(&self) -> &TlsConfig {
+        &self.way.tls
+    }
+
+    /// The same client on another way: it speaks TLS like this.
+    #[must_use]
+    pub(super) fn over_tls(&self, tls: TlsConfig) -> Client {
+        let way = Way { tls: Arc::new(tls), ..(*self.way).clone() };
+        Client { way: Arc::new(way), ..self.clone() }
     }
 
     /// Timeouts and sizes of one exchange.

@@ -122,6 +122,14 @@ impl Client {
         Operation::restore_keyless(Arc::clone(&self.context), saved)
     }
 
+    /// The same for who has the key that goes with it, if there is one.
+    pub(super) fn restored(&self, key: Option<Signer>, saved: &[u8]) -> Result<Operation, Error> {
+        match key {
+            Some(key) => self.restore(key, saved),
+            None => self.restore_keyless(saved),
+        }
+    }
+
     fn request(&self, kind: RequestKind, key: Signer, subject: &Subject) -> Result<Operation, Error> {
         self.operation(self.certificate_request(kind, key, subject)?)
     }

@@ -12,6 +12,8 @@
 
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::bearers;
 use super::config::Client;
 use super::run::{Decision, Event, Owner};
@@ -159,6 +161,13 @@ pub enum Continued {
     Operation(Box<Operation>),
 }
 
+/// The same before it is continued.
+pub(in crate::client) enum Saved {
+    Installed(Box<Identity>),
+    /// The operation's saved form.
+    Operation(Zeroizing<Vec<u8>>),
+}
+
 /// The steps that keep device memory ahead of an operation; [`Client::complete_into`] makes them for who runs one, and who
 /// steps one makes them: [`Destination::begin`], then [`Destination::checkpoint`] before each message, wait and decision,
 /// [`Destination::stage`] before the certificate is accepted, and at the end [`Destination::finish`] or
@@ -285,18 +294,29 @@ impl Destination<'_> {
     /// Errors: [`Code::NotFound`] if nothing is unfinished under this name; [`Code::KeyMismatch`] if the request was protected
     /// with another credential than the client's (see [`Destination::unfinished`]): nothing is changed then.
     pub fn continued(&self, client: &Client, key: Option<Signer>) -> Result<Continued, Error> {
-        let saved = self.store.load_operation(self.name)?;
-        if let Some(identity) = finished(*self, &saved)? {
-            return Ok(Continued::Installed(Box::new(identity)));
-        }
-        if Operation::awaits_key(&saved)? {
-            return Ok(Continued::Operation(Box::new(client.restore_keyless(&saved)?)));
-        }
-        let signer = match key {
-            Some(key) => key,
-            None => signer_of(self.store, &self.key_of(&saved)?.key)?,
+        let saved = match self.saved()? {
+            Saved::Installed(identity) => return Ok(Continued::Installed(identity)),
+            Saved::Operation(saved) => saved,
         };
-        Ok(Continued::Operation(Box::new(client.restore(signer, &saved)?)))
+        let signer = match key {
+            Some(key) if !Operation::awaits_key(&saved)? => Some(key),
+            _ => self.key_of_saved(&saved)?.map(|pending| signer_of(self.store, &pending.key)).transpose()?,
+        };
+        Ok(Continued::Operation(Box::new(client.restored(signer, &saved)?)))
+    }
+
+    /// What device memory has of what was interrupted.
+    pub(in crate::client) fn saved(&self) -> Result<Saved, Error> {
+        let saved = self.store.load_operation(self.name)?;
+        Ok(match finished(*self, &saved)? {
+            Some(identity) => Saved::Installed(Box::new(identity)),
+            None => Saved::Operation(saved),
+        })
+    }
+
+    /// The key that goes with it, as device memory keeps it; `None` while the CA's side is to make one.
+    pub(in crate::client) fn key_of_saved(&self, saved: &[u8]) -> Result<Option<PendingKey>, Error> {
+        if Operation::awaits_key(saved)? { Ok(None) } else { self.key_of(saved).map(Some) }
     }
 
     /// Saves an operation that is about to send, wait or ask for a decision.
@@ -406,9 +426,11 @@ pub(in crate::client) fn give_up(to: Destination<'_>) -> Result<(), Error> {
 }
 
 /// Whether nothing can come of the operation any more. A certificate that was issued but not confirmed stays staged, for
-/// the owner to resolve with the CA; a server that was not reached is tried again.
+/// the owner to resolve with the CA; a server that was not reached is tried again, and so is a key that could not sign: the token that has
+/// it may be away for a moment.
 fn is_final(operation: &Operation, error: &Error) -> bool {
-    operation.has_failed() && error.code() != Code::Unconfirmed && error.class() != Class::Store
+    let may_go_on = matches!(error.code(), Code::Unconfirmed | Code::Signer) || error.class() == Class::Store;
+    operation.has_failed() && !may_go_on
 }
 
 /// The owner, with device memory kept in step.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::codes::Code;
-use crate::crypto::pkcs11::{PinSource, TokenKey, TokenUri};
+use crate::crypto::pkcs11::{PinSource, TokenError, TokenKey, TokenUri};
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
 use crate::store::{KeyMaker, KeyReference, Store};
@@ -63,10 +63,14 @@ impl KeyMaker for Tokens {
 
     fn destroy(&self, reference: &KeyReference) -> Result<bool, Error> {
         let is_ours = TokenUri::parse(&reference.reference).is_ok_and(|uri| uri.is_marked());
-        if is_ours {
-            TokenKey::destroy(Some(self.module()?), &reference.reference, Arc::clone(&self.pin))?;
+        if !is_ours {
+            return Ok(false);
         }
-        Ok(is_ours)
+        match TokenKey::destroy(Some(self.module()?), &reference.reference, Arc::clone(&self.pin)) {
+            Ok(()) => Ok(true),
+            Err(TokenError::NotFound(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -117,25 +117,44 @@ impl DirectoryBackend {
         let place = self.path.display().to_string();
         match self.read_file("", MARKER)? {
             Some(text) if text.as_slice() == MARKER_TEXT => Ok(()),
-            Some(text) if text.starts_with(b"devid store ") => {
+            Some(text) if is_another_version(&text) => {
                 let found = String::from_utf8_lossy(&text).trim().to_owned();
                 let detail = format!("{found}; this library knows version 1");
                 Err(StoreError::new(StoreErrorKind::Version, place, detail))
             }
-            Some(_) => Err(StoreError::corrupt(place, format!("{MARKER} does not hold what it should"))),
-            None => {
+            marker => {
                 let is_ours = |name: &str| name == LOCK || name.starts_with(BUSY_LOCK) || name.starts_with(TEMPORARY);
                 let entries = self.calls.list(self.root()).map_err(|e| self.fail("", "listing", e))?;
-                if entries.iter().any(|(n, _)| !is_ours(n)) {
-                    let detail = format!("the directory holds files but no {MARKER}: it is not device memory");
-                    return Err(StoreError::corrupt(place, detail));
+                let is_new = marker.is_none() && entries.iter().all(|(name, _)| is_ours(name));
+                // One damaged file is not the end of all the others.
+                if is_new || self.holds_identities()? {
+                    return self.mark();
                 }
-                self.lock()?;
-                let written = self.write_file("", MARKER, MARKER_TEXT, false).and_then(|()| self.sync());
-                self.unlock();
-                written
+                let detail = match marker {
+                    Some(_) => format!("{MARKER} does not hold what it should, and no identity is here"),
+                    None => format!("the directory holds files but no {MARKER}: it is not device memory"),
+                };
+                Err(StoreError::corrupt(place, detail))
             }
         }
+    }
+
+    fn mark(&mut self) -> Result<(), StoreError> {
+        self.lock()?;
+        let written = self.write_file("", MARKER, MARKER_TEXT, false).and_then(|()| self.sync());
+        self.unlock();
+        written
+    }
+
+    /// Whether this is device memory by what it holds: the record of an identity, which nobody else writes.
+    fn holds_identities(&mut self) -> Result<bool, StoreError> {
+        let keys = self.list("identity/")?;
+        for key in keys.iter().filter(|key| key.ends_with("/current") || key.ends_with("/current.copy")) {
+            if self.read(key).is_ok_and(|record| record.is_some_and(|bytes| bytes.starts_with(b"devid-pointer "))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn root(&self) -> At<'_> {
@@ -511,6 +530,13 @@ impl Backend for DirectoryBackend {
         }
         Ok(problems)
     }
+}
+
+/// Whether a marker names a version, and another one than this library's: what is cut off names none.
+fn is_another_version(marker: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(marker);
+    let number = text.strip_prefix("devid store ").and_then(|rest| rest.trim().parse::<u32>().ok());
+    number.is_some_and(|number| number != 1)
 }
 
 /// Private keys: nobody else may read these.

@@ -221,7 +221,9 @@ impl Home<'_> {
             "-" => Vec::new(),
             digest => self.read_part(&format!("{place}/chain.pem"), digest)?,
         };
-        let key = self.load_key(&place)?;
+        // The first versions did not write it.
+        let digest = if meta.has("key") { Some(meta.field("key", &meta_place)?) } else { None };
+        let key = self.load_key_of(&place, digest)?;
         let identity = Identity {
             name: name.to_owned(),
             generation: number,
@@ -248,8 +250,14 @@ impl Home<'_> {
 
     /// The key record in a generation or beside a pending label.
     pub fn load_key(&mut self, place: &str) -> Result<KeyRecord, StoreError> {
+        self.load_key_of(place, None)
+    }
+
+    /// The same, of the bytes that have this digest: a damaged byte of a sealed key must not look like a wrong secret.
+    fn load_key_of(&mut self, place: &str, digest: Option<&str>) -> Result<KeyRecord, StoreError> {
         let held = format!("{place}/{HELD}");
         if let Some(bytes) = self.backend.read(&held)? {
+            self.check_key_record(&held, &bytes, digest)?;
             let secret = self.options.key_secret.as_ref().map(|secret| secret()).transpose()?;
             let key = keys::load_private_key(&**self.provider, &bytes, secret.as_ref().map(|s| s.as_slice()))
                 .map_err(|e| StoreError::key(&held, &e))?;
@@ -259,11 +267,21 @@ impl Home<'_> {
         let Some(bytes) = self.backend.read(&reference)? else {
             return Err(StoreError::corrupt(place, "neither key.pem nor key.ref is there"));
         };
+        self.check_key_record(&reference, &bytes, digest)?;
         let record = Record::parse(&bytes, "key-reference", &reference, &**self.provider)?;
         let spki = from_hex(record.field("spki", &reference)?)
             .ok_or_else(|| StoreError::corrupt(&reference, "the line spki is not hexadecimal"))?;
         let key = KeyReference { reference: record.field("reference", &reference)?.to_owned(), spki };
         Ok(KeyRecord { key: IdentityKey::External(key), file: REFERENCE, bytes })
+    }
+
+    fn check_key_record(&self, record: &str, bytes: &[u8], digest: Option<&str>) -> Result<(), StoreError> {
+        match digest {
+            Some(digest) if digest_hex(&**self.provider, &[bytes])? != digest => {
+                Err(StoreError::corrupt(record, "the content is not what was installed (SHA-256 in meta)"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Numbers of all generations that have left a trace.
@@ -369,6 +387,7 @@ impl Home<'_> {
             .with("created", new.at.unix())
             .with("certificate", digest_hex(&**self.provider, &[certificate.as_bytes()])?)
             .with("chain", chain_digest)
+            .with("key", digest_hex(&**self.provider, &[&key.bytes])?)
             .encode("generation", &**self.provider)?;
 
         self.backend.write(&format!("{place}/{}", key.file), &key.bytes)?;
@@ -564,7 +583,7 @@ fn check_chain(name: &str, certificate: &Certificate, chain: &[Certificate]) -> 
     Ok(())
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
     if text.len() % 2 != 0 || !text.is_ascii() {
         return None;
     }

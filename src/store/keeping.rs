@@ -7,6 +7,7 @@ use super::backend::check_name;
 use super::error::{StoreError, StoreErrorKind};
 use super::generations::{Home, KeyRecord};
 use super::identity::{AnchorSet, NewKey, PendingKey};
+use super::problem::{Problem, ProblemKind};
 use super::record::{self, BLOB, NUMBER, OPERATION, RecordFolder};
 use crate::asn1::pem;
 use crate::asn1::pkcs10::CertificationRequest;
@@ -257,6 +258,21 @@ impl Store {
         match self.reading(|home| home.backend.read(&key))? {
             Some(bytes) => Certificate::many_from_bytes(&bytes).map_err(|e| StoreError::asn1(&key, &e)),
             None => Ok(Vec::new()),
+        }
+    }
+
+    /// The same for who goes on without it: anchors only add trust, so that a set that cannot be read counts as empty. With what is
+    /// wrong with it.
+    pub(crate) fn readable_anchors(&self, set: AnchorSet) -> Result<(Vec<Certificate>, Option<Problem>), StoreError> {
+        use StoreErrorKind::{Io, Permission};
+        match self.anchors(set) {
+            Ok(anchors) => Ok((anchors, None)),
+            Err(error) if error.is_damage() || matches!(error.kind, Io | Permission) => {
+                let kind = if error.is_damage() { ProblemKind::Damaged } else { ProblemKind::Access };
+                let text = format!("{}; nobody is trusted by it until it is put right", error.detail);
+                Ok((Vec::new(), Some(Problem::new(kind, &anchors_key(set), &text))))
+            }
+            Err(error) => Err(error),
         }
     }
 

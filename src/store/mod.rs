@@ -249,6 +249,21 @@ impl Store {
         }
     }
 
+    /// What [`Store::repair`] does for one identity alone: where the one in use is damaged, the last good generation comes back into
+    /// use. Nothing is changed where there is no such generation, or the one in use is whole. What was found.
+    pub(crate) fn bring_back(&self, name: &str) -> Result<Vec<Problem>, StoreError> {
+        if !self.current(name).is_err_and(|error| error.is_damage()) || self.last_good(name).is_err() {
+            return Ok(Vec::new());
+        }
+        self.changing(&identity_key(name), |home| {
+            let mut problems = Vec::new();
+            repair::examine_identity(home, name, true, &mut problems)?;
+            home.backend.sync()?;
+            problems.retain(|problem| matches!(problem.kind, ProblemKind::Generation | ProblemKind::Pointer));
+            Ok(problems)
+        })
+    }
+
     /// Which generations there are.
     pub fn state(&self, name: &str) -> Result<IdentityState, StoreError> {
         check_name(name)?;
@@ -296,7 +311,8 @@ impl Store {
         for label in self.pending_keys()? {
             self.remove_pending_key(&label)?;
         }
-        for name in self.identities()?.iter().filter(|name| !keep.contains(&name.as_str())) {
+        // Also what is left of one whose removal was interrupted: no list names it, and its keys may be whole.
+        for name in self.identity_folders()?.iter().filter(|name| !keep.contains(&name.as_str())) {
             self.remove_identity(name)?;
         }
         for set in AnchorSet::ALL {
@@ -305,7 +321,14 @@ impl Store {
         for name in self.blobs()? {
             self.remove_blob(&name)?;
         }
-        Ok(())
+        // A key whose removal was interrupted has another name by now.
+        self.changing("", |home| home.backend.inspect(true).map(drop))
+    }
+
+    /// Names of all identities that have left a trace.
+    fn identity_folders(&self) -> Result<Vec<String>, StoreError> {
+        let keys = self.reading(|home| home.backend.list("identity/"))?;
+        Ok(repair::identity_names(&keys).into_iter().filter(|name| check_name(name).is_ok()).collect())
     }
 
     /// Looks everything over and changes nothing.

@@ -3,12 +3,19 @@
 use std::sync::{Arc, PoisonError};
 
 use super::Store;
-use super::error::StoreError;
-use super::generations::REFERENCE;
+use super::error::{StoreError, StoreErrorKind};
+use super::generations::{REFERENCE, from_hex};
 use super::identity::{IdentityKey, KeyReference};
 use super::opener::{KeyMaker, KeyOpener, open_key};
+use crate::asn1::x509::hex;
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
+
+/// Device memory keeps under this name which keys it does not name any more and could not have destroyed: a public key in hexadecimal
+/// and a reference a line.
+const FORGOTTEN: &str = "forgotten-keys";
+/// Most of them.
+const MOST_FORGOTTEN: usize = 32;
 
 impl Store {
     /// Says how keys are opened that device memory only names. Nothing is opened before the key is needed: by
@@ -57,15 +64,54 @@ impl Store {
     }
 
     /// Destroys those of the keys that device memory does not name any more and that its maker made: else a token would be
-    /// full some day of keys that nobody can use. Returns how many.
+    /// full some day of keys that nobody can use. Returns how many. One that cannot be reached now is remembered, and destroyed in a
+    /// later call.
     pub fn destroy_forgotten_keys(&self, candidates: &[KeyReference]) -> Result<usize, Error> {
-        let Some(maker) = self.key_maker().filter(|_| !candidates.is_empty()) else { return Ok(0) };
+        let Some(maker) = self.key_maker() else { return Ok(0) };
+        let before = self.forgotten_keys()?;
+        let all: Vec<&KeyReference> =
+            before.iter().chain(candidates.iter().filter(|key| !before.contains(key))).collect();
+        if all.is_empty() {
+            return Ok(0);
+        }
         let named = self.key_references()?;
-        let mut destroyed = 0;
-        for forgotten in candidates.iter().filter(|candidate| named.iter().all(|n| n.spki != candidate.spki)) {
-            destroyed += usize::from(maker.destroy(forgotten)?);
+        let (mut destroyed, mut left) = (0, Vec::new());
+        for forgotten in all.into_iter().filter(|candidate| named.iter().all(|n| n.spki != candidate.spki)) {
+            match maker.destroy(forgotten) {
+                Ok(is_destroyed) => destroyed += usize::from(is_destroyed),
+                Err(_) => left.push(forgotten.clone()),
+            }
+        }
+        // The newest ones, where there are more than are ever expected.
+        left.drain(..left.len().saturating_sub(MOST_FORGOTTEN));
+        if left != before {
+            self.keep_forgotten_keys(&left)?;
         }
         Ok(destroyed)
+    }
+
+    /// Keys that device memory named once, and that could not be destroyed yet.
+    fn forgotten_keys(&self) -> Result<Vec<KeyReference>, StoreError> {
+        let kept = match self.blob(FORGOTTEN) {
+            Ok(kept) => kept,
+            // At worst keys stay in a token that nobody needs.
+            Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let text = std::str::from_utf8(&kept).unwrap_or_default();
+        let key = |line: &str| {
+            let (spki, reference) = line.split_once(' ')?;
+            Some(KeyReference { reference: reference.to_owned(), spki: from_hex(spki)? })
+        };
+        Ok(text.lines().filter_map(key).collect())
+    }
+
+    fn keep_forgotten_keys(&self, keys: &[KeyReference]) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return self.remove_blob(FORGOTTEN);
+        }
+        let lines: String = keys.iter().map(|key| format!("{} {}\n", hex(&key.spki), key.reference)).collect();
+        self.put_blob(FORGOTTEN, lines.as_bytes())
     }
 
     /// The opener in use.

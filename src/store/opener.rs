@@ -17,7 +17,8 @@ pub trait KeyMaker: Send + Sync {
     /// the place is none of its kind.
     fn make(&self, place: &str, kind: KeyKind) -> Result<Option<Arc<dyn PrivateKey>>, Error>;
 
-    /// Destroys a key, if it is one that was made here: anybody else's stays. Whether it did.
+    /// Destroys a key, if it is one that was made here: anybody else's stays. Whether it did; one that is not there is none. Errors: it
+    /// cannot be reached now; it is asked for again later.
     fn destroy(&self, reference: &KeyReference) -> Result<bool, Error>;
 }
 

@@ -30,7 +30,8 @@ pub(super) fn identity_names(keys: &[String]) -> BTreeSet<String> {
     keys.iter().filter_map(|k| Some(k.strip_prefix("identity/")?.split_once('/')?.0.to_owned())).collect()
 }
 
-fn examine_identity(
+/// Looks over one identity; with `mend`, repairs it.
+pub(super) fn examine_identity(
     home: &mut Home<'_>,
     name: &str,
     mend: bool,
@@ -223,10 +224,10 @@ fn examine_record(home: &mut Home<'_>, key: &str, mend: bool, problems: &mut Vec
         ["blob", name] => home.load_blob(BLOB, name).map(drop).err(),
         ["number", name] => home.load_blob(NUMBER, name).map(drop).err(),
         ["anchors", file] if AnchorSet::ALL.iter().any(|set| *file == format!("{}.pem", set.name())) => {
-            match home.backend.read(key)? {
-                Some(bytes) => Certificate::many_from_bytes(&bytes).err().map(|e| StoreError::asn1(key, &e)),
-                None => None,
-            }
+            home.backend.read(key).map_or_else(Some, |bytes| {
+                let read = bytes.map_or(Ok(Vec::new()), |bytes| Certificate::many_from_bytes(&bytes));
+                read.err().map(|e| StoreError::asn1(key, &e))
+            })
         }
         _ => {
             problems.push(Problem::new(ProblemKind::Foreign, key, "not a record of device memory; left alone"));
@@ -246,6 +247,9 @@ fn examine_record(home: &mut Home<'_>, key: &str, mend: bool, problems: &mut Vec
             let text = match names[0] {
                 _ if is_mended => format!("{}; removed", damage.detail),
                 "pending" => format!("{}; nothing can be imported for it: abandon it", damage.detail),
+                "anchors" => {
+                    format!("{}; nobody is trusted by it until the file is written anew (devid anchors)", damage.detail)
+                }
                 _ => damage.detail,
             };
             problems.push(Problem::new(ProblemKind::Damaged, key, &text).mended(is_mended));

@@ -1,5 +1,7 @@
 //! What a failure on the way to a CMP server breaks, and what may help: by its kind and its cause.
 
+#[cfg(feature = "http")]
+use super::error::Phase;
 use super::error::{Cause, TransportError, TransportErrorKind as Kind};
 use crate::codes::Code;
 use crate::error::{Error, Rule};
@@ -66,6 +68,24 @@ fn hint(error: &TransportError) -> Option<&'static str> {
         }
         _ => return error.cause.and_then(hint_of_cause),
     })
+}
+
+#[cfg(feature = "http")]
+impl TransportError {
+    /// Whether another client certificate, or none, may change this: the server refuses the one that it was shown, or ends the handshake
+    /// and says no reason. No such server has looked at the request.
+    pub(crate) fn may_be_about_client_certificate(&self) -> bool {
+        match self.cause {
+            Some(Cause::ClientCertificateRefused | Cause::ClientCertificateUnfit) => return true,
+            Some(_) => return false,
+            None => {}
+        }
+        match self.kind {
+            Kind::Tls | Kind::Broken => self.phase == Phase::Tls,
+            Kind::HttpStatus => wants_certificate(self) || matches!(self.status, Some(401 | 403)),
+            _ => false,
+        }
+    }
 }
 
 /// nginx's words for plain HTTP at a port of TLS.

@@ -37,6 +37,7 @@ pub struct Answer {
     pub secret: Vec<u8>,
 }
 
+type Transactions = (Vec<Vec<u8>>, Option<(BodyType, Vec<u8>)>, Option<Vec<u8>>, u32);
 type Bend = Box<dyn FnMut(&mut Answer)>;
 type Break = Box<dyn FnMut(Vec<u8>) -> Vec<u8>>;
 type Script = Box<dyn FnMut(&PkiMessage) -> (BodyType, Vec<u8>)>;
@@ -133,6 +134,15 @@ impl MockCa {
     pub fn issuing(mut self, change: impl FnMut(Builder) -> Builder + 'static) -> Self {
         self.issue = Box::new(change);
         self
+    }
+
+    /// Where its transactions stand, to go back to.
+    pub fn transactions(&self) -> Transactions {
+        (self.confirmed.clone(), self.pending.clone(), self.delayed_nonce.clone(), self.polls_left)
+    }
+
+    pub fn go_back_to(&mut self, transactions: Transactions) {
+        (self.confirmed, self.pending, self.delayed_nonce, self.polls_left) = transactions;
     }
 
     /// Names of the bodies received.

@@ -44,8 +44,11 @@ mod probe;
 mod ra;
 mod refused;
 mod renewal;
+mod renewal_away;
 mod renewal_beside;
 mod renewal_clock;
+#[cfg(unix)]
+mod renewal_damaged;
 mod renewal_kept;
 mod renewal_own;
 mod renewal_steps;

@@ -395,3 +395,50 @@ fn a_factory_reset_keeps_the_identity_of_the_factory() {
     world.lets_wait = (0, 30);
     world.until_installed(Odd::Right, 0, "the next owner's");
 }
+
+/// Refuses the next requests for the time that they say (badTime), so many.
+fn finds_too_old(world: &mut World, mut count: u32) {
+    let mut bend = world.ca.bend.take().unwrap();
+    world.ca.bend = Some(Box::new(move |answer| {
+        bend(answer);
+        if answer.body_type == BodyType::KUP && count > 0 {
+            count -= 1;
+            let refused = PkiStatusInfo { fail_info: Some(1 << 3), ..PkiStatusInfo::new(PkiStatus::Rejection) };
+            (answer.body_type, answer.content) = (BodyType::ERROR, sequence(&[&refused.to_der()]));
+        }
+    }));
+}
+
+/// The saved request is from before an outage: that it is too old says nothing about the clock.
+#[test]
+fn a_request_that_an_outage_has_made_too_old_is_made_anew_at_once() {
+    let mut world = World::at_renewal(true);
+    world.loses = Some(BodyType::KUR);
+    let report = world.run(Some(world.truth.get()));
+    assert_eq!(report.outcome.unwrap_err().code(), Code::Timeout);
+    world.later(2 * DAY);
+    finds_too_old(&mut world, 1);
+    let report = world.run(Some(world.truth.get()));
+    assert!(matches!(report.outcome, Ok(Done::Abandoned(_))), "{:?}", report.outcome);
+    assert_eq!(report.wait_seconds, 0);
+    let report = world.run(Some(world.truth.get()));
+    assert_eq!(report.plan.step, Step::Update, "the clock is not doubted");
+    assert!(matches!(report.outcome, Ok(Done::Installed(_))), "{:?}", report.outcome);
+    assert_eq!((world.count(BodyType::KUR), world.count(BodyType::GENM)), (3, 0));
+}
+
+/// The dark twin: one that is refused for its time though it is fresh.
+#[test]
+fn a_fresh_request_that_is_refused_for_its_time_is_a_failure_and_waited_out() {
+    let mut world = World::at_renewal(true);
+    world.loses = Some(BodyType::KUR);
+    world.run(Some(world.truth.get()));
+    world.later(2 * DAY);
+    finds_too_old(&mut world, 2);
+    assert_eq!(world.run(Some(world.truth.get())).wait_seconds, 0);
+    let report = world.run(Some(world.truth.get()));
+    assert_eq!(report.outcome.unwrap_err().code(), Code::Rejected);
+    assert!(report.wait_seconds >= 30, "never twice in a row");
+    let plan = world.planner.plan(&world.store, "router", Some(world.truth.get())).unwrap();
+    assert_eq!((plan.reason, plan.attempts), (Reason::Retrying, 2));
+}

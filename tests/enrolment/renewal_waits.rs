@@ -4,12 +4,14 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use devid::asn1::cmp::{BodyType, InfoTypeAndValue, PkiMessage};
 use devid::asn1::oid;
 use devid::client::renewal::{Clock, Done, Report, Standing};
 use devid::client::{Config, Decision, Destination, Owner, Planner, Renewal, Step};
 use devid::cmp::{Issued, Operation};
+use devid::crypto::PrivateKey;
 use devid::limits::Limits;
 use devid::store::{AnchorSet, NewIdentity, NewKey, Store};
 use devid::transport::{Exchange, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
@@ -100,12 +102,16 @@ impl Owner for Sleeper {
     }
 }
 
+pub type KeysFrom = Rc<dyn Fn() -> Result<Arc<dyn PrivateKey>, Error>>;
+
 /// A device, its CA and how late it really is.
 pub struct World {
     pub ca: MockCa,
     pub store: Store,
     pub planner: Planner,
     pub config: Config,
+    /// Makes the new keys, where device memory does not.
+    pub makes_keys: Option<KeysFrom>,
     factory: Option<&'static str>,
     pub truth: Rc<Cell<Time>>,
     /// How far the CA's clock is off.
@@ -191,6 +197,7 @@ impl World {
             store,
             planner,
             config,
+            makes_keys: None,
             factory,
             truth,
             ca_off,
@@ -208,14 +215,14 @@ impl World {
         // What the renewal borrows is set aside while the CA is borrowed too.
         let (planner, config) = (self.planner.clone(), self.config.clone());
         let store = std::mem::replace(&mut self.store, Store::in_memory(provider().clone()));
-        let subject = mock_ca::Device::subject();
+        let (subject, makes_keys) = (mock_ca::Device::subject(), self.makes_keys.clone());
         let renewal = Renewal {
             planner: &planner,
             config: &config,
             to: Destination { store: &store, name: "router", purpose: "ldevid" },
             factory: self.factory,
             subject: Some(&subject),
-            new_key: None,
+            new_key: makes_keys.as_deref(),
         };
         let mut owner = Sleeper { fails: self.fails };
         let report = renewal.run_due(clock, self, &mut owner).expect("device memory works");

@@ -16,6 +16,8 @@ mod kinds;
 #[path = "../common/left_out.rs"]
 mod left_out;
 #[cfg(unix)]
+mod mended;
+#[cfg(unix)]
 mod room;
 #[cfg(feature = "pkcs11")]
 #[path = "../common/softhsm.rs"]

@@ -14,7 +14,11 @@ mod left_out;
 mod mutual;
 mod server;
 #[cfg(feature = "tls")]
+mod shown;
+#[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_others;
 mod tunnel;
+#[cfg(feature = "tls")]
+mod wrong_clock;

@@ -163,6 +163,24 @@ fn devid_renewal_is_copied(renewal: &devid_renewal) -> bool {
     renewal.plan.as_ref().is_some_and(|plan| plan.is_copied)
 }
 
+/// How much is damaged or out of reach in device memory of what this identity needs, by the last plan: a generation, a set of anchors, which
+/// counts as empty then. After devid_renewal_run() also what that has put right.
+///
+/// @return 0: nothing, or no plan was made.
+#[export]
+fn devid_renewal_finding_count(renewal: &devid_renewal) -> usize {
+    renewal.findings.len()
+}
+
+/// One of them: where, what, and what a person does about it.
+///
+/// @param index  From 0 to devid_renewal_finding_count() - 1.
+/// @return NULL if there is no such finding; valid until the next plan or run, or until the renewal is freed.
+#[export]
+fn devid_renewal_finding(renewal: &devid_renewal, index: usize) -> Option<&CStr> {
+    renewal.findings.get(index).map(|found| found.as_c_str())
+}
+
 /// Makes device memory forget the time that it knows: for people who have put a clock right that ran ahead. What it noted last is
 /// else a lower bound for ever.
 ///

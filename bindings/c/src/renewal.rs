@@ -9,7 +9,7 @@ use super::renewal_words::{number_of_alarm, number_of_done, number_of_standing, 
 use super::run::{Callbacks, Program, ProgramExchange, devid_exchange_fn};
 use devid_core::client::renewal::{Clock, Done, Plan, Planner, Renewal, Report, Step};
 use devid_core::client::{Config, Destination, Subject};
-use devid_core::store::Store;
+use devid_core::store::{Problem, Store};
 use devid_core::transport::Exchange;
 
 /// The renewal of one identity: rules, settings, and the last plan that was made.
@@ -32,6 +32,8 @@ pub struct RenewalHandle {
     pub(super) datagrams: Option<Box<dyn Exchange + Send + Sync>>,
     pub(super) new_keys: NewKeys,
     pub(super) plan: Option<Plan>,
+    /// What the plan, or the run before it, has found in device memory.
+    pub(super) findings: Vec<CString>,
     pub(super) abandoned: Option<CString>,
 }
 
@@ -144,6 +146,7 @@ fn devid_renewal_new(config: &devid_config, name: &str, purpose: &str) -> Result
         datagrams: None,
         new_keys: NewKeys::default(),
         plan: None,
+        findings: Vec::new(),
         abandoned: None,
     })
 }
@@ -267,6 +270,7 @@ fn devid_renewal_set_exchange(
 fn devid_renewal_due(renewal: &mut devid_renewal, store: &devid_store, now: i64) -> Result<(devid_step, u32), Error> {
     let plan = renewal.planner.plan(store, &renewal.name, clock(now))?;
     let due = (number_of_step(&plan.step), plan.ask_again_seconds);
+    renewal.findings = plan.findings.iter().map(words_of_finding).collect();
     renewal.plan = Some(plan);
     Ok(due)
 }
@@ -296,7 +300,10 @@ fn devid_renewal_run(
     renewal.datagrams = datagrams;
     let report = report?;
     out_seconds.set(report.wait_seconds);
-    renewal.plan = Some(renewal.planner.plan(store, &renewal.name, report.learnt.or(clock(now)))?);
+    let mended = report.plan.findings.iter().filter(|found| found.is_mended);
+    let plan = renewal.planner.plan(store, &renewal.name, report.learnt.or(clock(now)))?;
+    renewal.findings = mended.chain(&plan.findings).map(words_of_finding).collect();
+    renewal.plan = Some(plan);
     renewal.abandoned = match &report.outcome {
         Ok(Done::Abandoned(error)) => Some(c_text(&error.to_string())),
         _ => None,
@@ -312,6 +319,10 @@ fn devid_renewal_run(
         out_done.set(number_of_done(&done));
     }
     Ok(())
+}
+
+fn words_of_finding(found: &Problem) -> CString {
+    c_text(&format!("{}: {}", found.place, found.text))
 }
 
 /// For programs that step operations themselves: remembers that what devid_renewal_due() said is attempted now, before it is. If

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use devid::store::{AnchorSet, Store};
+use devid::store::{AnchorSet, ProblemKind, Store};
 use serde_json::json;
 
 use crate::arguments::FactoryReset;
@@ -70,6 +70,10 @@ fn going(store: &Store, kept: &[String]) -> Result<Vec<String>, Failure> {
     if records > 0 {
         goes.push(format!("{records} records: what failed, kept revocation data, exports"));
     }
+    // No list names it any more, and its keys may be whole.
+    let is_kept = |place: &str| kept.iter().any(|name| place.starts_with(&format!("identity/{name}/")));
+    let remains = store.verify()?.into_iter().filter(|problem| problem.kind == ProblemKind::Leftover);
+    goes.extend(remains.filter(|problem| !is_kept(&problem.place)).map(|problem| format!("remains {}", problem.place)));
     Ok(goes)
 }
 

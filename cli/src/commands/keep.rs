@@ -117,6 +117,9 @@ pub fn keep_one(device: &Device, name: &str, may_try: bool, output: Output, mut 
             }
         };
         looked.again_seconds = report.wait_seconds;
+        for found in report.plan.findings.iter().filter(|found| found.is_mended) {
+            output.say(&format!("{name}: {}: {}", found.place, found.text));
+        }
         match judged(report.outcome) {
             Ok(Outcome::Installed(kept)) => {
                 output.say(&format!(

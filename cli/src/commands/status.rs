@@ -56,6 +56,7 @@ pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
     if plan.is_copied {
         words.push("device memory is a copy of another device's: the same keys are there".to_owned());
     }
+    words.extend(plan.findings.iter().map(|found| format!("{}: {}", found.place, found.text)));
     let exports = device.exports(name).unwrap_or_default();
     for state in exports.iter().filter(|state| state.due.is_some() || state.is_program_due) {
         words.push(format!("the export for {} to {} is due", state.export.layout, state.export.folder.display()));

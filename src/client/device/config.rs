@@ -69,7 +69,8 @@ impl Device {
             for certificate in read_certificates(own.iter().chain(&trust.all))? {
                 anchors.add(certificate);
             }
-            for certificate in self.store.anchors(set)? {
+            // What is wrong with a set is told by the plan; what it would have vouched for is refused.
+            for certificate in self.store.readable_anchors(set)?.0 {
                 anchors.add(certificate);
             }
         }
@@ -127,7 +128,7 @@ impl Device {
 
     /// The credential is an identity in device memory.
     pub fn log_in_as(&self, config: &mut Config, name: &str) -> Result<(), Error> {
-        let identity = self.store.current(name)?;
+        let identity = self.store.last_good(name)?.0;
         let key = self.store.open_key(&identity.key)?.ok_or_else(|| {
             let words = format!("the key of \"{name}\" is in a token or elsewhere, and nothing here can open it");
             Error::new(Code::Signer, words)
@@ -143,6 +144,7 @@ impl Device {
 
     /// A client of an identity that can vouch for itself.
     pub fn client_of(&self, name: &str) -> Result<Client, Error> {
+        self.store.bring_back(name)?;
         let mut config = self.config(false)?;
         config.renew_with_uses = self.identity(name).renew.with_uses;
         self.log_in_as(&mut config, name)?;

@@ -2,12 +2,13 @@
 
 use super::{Device, settings};
 use crate::client::Config;
-use crate::client::renewal::{Done, Renewal, Report, Step};
+use crate::client::renewal::{Done, Planner, Renewal, Report, Standing, Step};
 use crate::client::run::Owner;
 use crate::cmp::SavedCredential;
 use crate::codes::Class;
 use crate::crypto::{DigestAlgorithm, default_provider};
 use crate::error::Error;
+use crate::store::Problem;
 use crate::time::Time;
 use crate::transport::Cancel;
 
@@ -107,8 +108,9 @@ impl Device {
         planner.policy.longest_nap_seconds = longest_wait_seconds;
         let subject = self.subject(name, &identity)?;
         self.key_kind(name, &identity)?;
-        // As the renewal sees it: also whose clock is wrong has waited as told.
-        let planned = || planner.plan_as_told(&self.store, name, clock).map(|(plan, _)| plan);
+        let mended = self.bring_back(name, &planner, clock)?;
+        // As the renewal will see it: also whose clock is wrong has waited as told.
+        let planned = || planner.plan_to_be_told(&self.store, name, clock);
         let mut plan = planned()?;
         let _busy = match plan.step {
             Step::Nothing => None,
@@ -118,7 +120,13 @@ impl Device {
         if _busy.is_some() {
             plan = planned()?;
         }
-        let mut config = self.config_for(name, &plan.step)?;
+        let mut config = self.config_for(name, &plan.step).map_err(|error| match plan.standing {
+            Standing::Damaged | Standing::Expired | Standing::Revoked => {
+                let standing = plan.standing.word();
+                error.context(&format!("\"{name}\" is {standing}, and a new certificate is asked for with ca.login"))
+            }
+            _ => error,
+        })?;
         config.exchange_limits.cancel = cancel.cloned();
         config.renew_with_uses = identity.renew.with_uses;
         let is_elsewhere = self.store.current(name).is_ok_and(|current| current.key.held().is_none());
@@ -132,7 +140,21 @@ impl Device {
             // A key in a token is followed by one there.
             new_key: if is_elsewhere { None } else { Some(&new_key) },
         };
-        self.run(&renewal, clock, owner)
+        let mut report = self.run(&renewal, clock, owner)?;
+        report.plan.findings.splice(0..0, mended);
+        Ok(report)
+    }
+
+    /// See [`Renewal::bring_back`]: before the settings are made for what is due.
+    fn bring_back(&self, name: &str, planner: &Planner, clock: Option<Time>) -> Result<Vec<Problem>, Error> {
+        if !self.store.current(name).is_err_and(|error| error.is_damage()) {
+            return Ok(Vec::new());
+        }
+        let _busy = self.busy(name, "devid")?;
+        let (identity, config) = (self.identity(name), Config::new());
+        let to = self.destination(name, &identity);
+        Renewal { planner, config: &config, to, factory: self.factory(), subject: None, new_key: None }
+            .bring_back(clock)
     }
 
     /// The settings with the login where the step needs it: what is not due needs no credential, and what was begun with

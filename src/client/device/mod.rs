@@ -130,7 +130,7 @@ impl Device {
             key_secret: settings.device.seal.clone().map(|source| {
                 let secret: crate::store::KeySecret = Arc::new(move || {
                     let read = source.read("the secret that seals keys");
-                    read.map_err(|e| StoreError::new(StoreErrorKind::Key, "device.seal", e.to_string()))
+                    read.map_err(|e| StoreError::new(StoreErrorKind::Secret, "device.seal", e.to_string()))
                 });
                 secret
             }),

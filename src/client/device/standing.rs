@@ -111,6 +111,7 @@ impl Device {
             "begins": self.begins_later(name).map(rfc3339),
             "request_out": plan.is_request_out,
             "copied": plan.is_copied,
+            "findings": plan.findings.iter().map(|found| format!("{}: {}", found.place, found.text)).collect::<Vec<_>>(),
             "certificate": current.as_ref().map(|identity| certificate_json(&identity.certificate)),
             "renewal": {
                 "step": crate::words::as_written(&plan.step),

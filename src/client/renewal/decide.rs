@@ -2,7 +2,7 @@
 
 use super::policy::{Policy, Seed};
 use super::progress::{Attempts, Pace};
-use crate::store::AnchorSet;
+use crate::store::{AnchorSet, Problem};
 use crate::time::Time;
 
 /// What is due.
@@ -260,6 +260,9 @@ pub struct Plan {
     /// keys. The CA cannot tell them apart, and what one of them renews, the other loses.
     /// [`Planner::reset`](super::Planner::reset) makes it this device's.
     pub is_copied: bool,
+    /// What is damaged or out of reach in device memory of what this identity needs: a generation, a set of anchors, which counts as
+    /// empty. What a step has put right is told once, by its report.
+    pub findings: Vec<Problem>,
     /// What is known about the time.
     pub clock: Clock,
 }
@@ -291,6 +294,7 @@ pub fn decide(policy: &Policy, seed: Seed, clock: Clock, facts: &Facts) -> Plan 
         is_request_out: facts.is_request_out,
         is_memory_damaged: false,
         is_copied: false,
+        findings: Vec::new(),
         clock,
     };
     let mut pauses = vec![LONGEST_PAUSE_SECONDS];

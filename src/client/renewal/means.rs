@@ -1,27 +1,35 @@
 //! With what a step is done: the client with the credential that belongs to it, the key, the subject.
 
+#[cfg(feature = "http")]
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::clock::LATEST;
 use super::decide::Standing;
+use super::nap::Napped;
 use super::perform::Renewal;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::client::install::signer_of;
 use crate::client::{Client, Config, Subject};
-use crate::cmp::{SavedCredential, Signer};
+use crate::cmp::{Credential, SavedCredential, Signer};
 use crate::codes::Code;
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
 use crate::store::{AnchorSet, Identity, IdentityKey, KeyReference, StoreErrorKind};
 use crate::time::Time;
-use crate::transport::tls::TlsTime;
+use crate::transport::tls::{TlsConfig, TlsTime};
 #[cfg(feature = "http")]
 use crate::transport::{Exchange, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
 
 impl Renewal<'_> {
-    /// The client whose credential this is: of the identity in use, of the factory's, or of the settings.
-    pub(super) fn client_of(&self, wanted: &SavedCredential, is_known: bool) -> Result<Option<Client>, Error> {
+    /// The client whose credential this is: of the identity in use, of the factory's, or of the settings. `None`: it is not here.
+    pub(super) fn client_of(
+        &self,
+        wanted: &SavedCredential,
+        is_known: bool,
+        napped: &Napped,
+    ) -> Result<Option<Client>, Error> {
         let provider = &**self.config.provider();
         // The one in use, the one before (somebody went back while the request was waiting), the factory's.
         let store = self.to.store;
@@ -33,18 +41,16 @@ impl Renewal<'_> {
                 Err(error) => return Err(error.into()),
             };
             if SavedCredential::of_certificate(identity.certificate.as_der(), provider)? == *wanted {
-                return self.client(self.with_identity(identity)?, Standing::Valid, is_known).map(Some);
+                let config = napped.credential(self.with_identity(identity))?;
+                return self.client(config, Standing::Valid, is_known).map(Some);
             }
         }
-        match self.client(self.config.clone(), Standing::Valid, is_known) {
-            Ok(client) => {
-                let is_it = SavedCredential::of(&client.context().credential, provider)? == *wanted;
-                Ok(is_it.then_some(client))
-            }
-            // The settings have no credential at all.
-            Err(error) if error.code() == Code::InvalidArgument => Ok(None),
-            Err(error) => Err(error),
+        if !self.config.has_credential() {
+            return Ok(None);
         }
+        let client = self.client(self.config.clone(), Standing::Valid, is_known)?;
+        let is_it = SavedCredential::of(&client.context().credential, provider)? == *wanted;
+        Ok(is_it.then_some(client))
     }
 
     pub(super) fn best_client(&self, standing: Standing, is_known: bool) -> Result<Client, Error> {
@@ -66,7 +72,7 @@ impl Renewal<'_> {
     /// Requests are protected by the factory's identity, or as the settings say.
     pub(super) fn factory_client(&self, is_known: bool) -> Result<Client, Error> {
         let config = match self.factory {
-            Some(name) => self.with_identity(self.to.store.current(name)?)?,
+            Some(name) => self.with_identity(self.to.store.last_good(name)?.0)?,
             None => self.config.clone(),
         };
         self.client(config, Standing::Absent, is_known)
@@ -77,7 +83,7 @@ impl Renewal<'_> {
         let settings = self.config.cmp_anchors.iter().chain(self.config.enrolment_anchors.iter());
         let mut latest = settings.map(Certificate::not_after).max();
         for set in [AnchorSet::Cmp, AnchorSet::Enrolment] {
-            latest = latest.max(self.to.store.anchors(set)?.iter().map(Certificate::not_after).max());
+            latest = latest.max(self.to.store.readable_anchors(set)?.0.iter().map(Certificate::not_after).max());
         }
         Ok(latest.unwrap_or(LATEST).min(LATEST))
     }
@@ -99,7 +105,8 @@ impl Renewal<'_> {
                 // For whom the device meets, not for its CA: read by `Store::trust`.
                 AnchorSet::Peer => continue,
             };
-            for anchor in self.to.store.anchors(set)? {
+            // What is wrong with a set is told by the plan; what it would have vouched for is refused.
+            for anchor in self.to.store.readable_anchors(set)?.0 {
                 anchors.add(anchor);
             }
         }
@@ -117,15 +124,42 @@ impl Renewal<'_> {
         if config.tls.certificate().is_some() {
             return;
         }
+        let _ = self.shown(standing).into_iter().any(|name| self.show(&mut config.tls, name));
+    }
+
+    /// Whose certificates are worth showing to a TLS server, best first.
+    fn shown(&self, standing: Standing) -> Vec<&str> {
         let own = Some(self.to.name).filter(|_| standing == Standing::Valid);
-        for name in [own, self.factory].into_iter().flatten() {
-            let Ok(identity) = self.to.store.current(name) else { continue };
-            let Ok(Some(key)) = self.to.store.open_key(&identity.key) else { continue };
-            let chain = [std::slice::from_ref(&identity.certificate), &identity.chain[..]].concat();
-            if config.tls.set_credential(key, &chain).is_ok() {
-                return;
-            }
+        own.into_iter().chain(self.factory).collect()
+    }
+
+    /// Whether there is such an identity, with a key that can sign at once.
+    fn show(&self, tls: &mut TlsConfig, name: &str) -> bool {
+        let Ok(identity) = self.to.store.current(name) else { return false };
+        let Ok(Some(key)) = self.to.store.open_key(&identity.key) else { return false };
+        let chain = [std::slice::from_ref(&identity.certificate), &identity.chain[..]].concat();
+        tls.set_credential(key, &chain).is_ok()
+    }
+
+    /// The client's ways to its server where that has refused the certificate that was shown to it: with another one, at last with
+    /// none. Who protects the messages is another matter, and stays.
+    #[cfg(feature = "http")]
+    fn other_ways(&self, client: &Client) -> Vec<Client> {
+        let Some(refused) = client.tls().certificate() else { return Vec::new() };
+        // With the settings' own there is no other; where TLS alone says who the device is, the messages name it too.
+        let is_theirs = self.config.tls.certificate().is_some();
+        if is_theirs || matches!(client.context().credential, Credential::MutualTls { .. }) {
+            return Vec::new();
         }
+        let bare = client.tls().without_credential();
+        let mut ways = Vec::new();
+        for name in self.shown(Standing::Valid) {
+            let mut tls = bare.clone();
+            let is_another = self.show(&mut tls, name) && tls.certificate() != Some(refused);
+            ways.extend(is_another.then(|| client.over_tls(tls)));
+        }
+        ways.push(client.over_tls(bare));
+        ways
     }
 
     pub(super) fn noted_key(&self, keys: &mut Vec<KeyReference>) -> Result<Arc<dyn PrivateKey>, Error> {
@@ -166,34 +200,71 @@ impl Renewal<'_> {
     }
 }
 
-/// The built-in client, once something is to be sent.
+/// The built-in client, once something is to be sent. A TLS server that refuses the certificate that was shown to it is asked again at
+/// once with another one: it has looked at nothing else of the request. What it knows of an identity may be older or newer
+/// than what the CA knows (an end that has passed by its clock, another list of CAs), and the other way may be open.
 #[cfg(feature = "http")]
 pub(super) struct LazyHttp<'a> {
     renewal: &'a Renewal<'a>,
     clock: Option<Time>,
+    /// It is the time that is asked for: no clock judges the server's certificate then, but its answer is judged by its protection.
+    asks_time: &'a Cell<bool>,
     http: Option<Box<dyn Exchange + Send + Sync>>,
+    /// Whether that was made to ask for the time.
+    is_for_time: bool,
+    /// What is left to be shown, the next one last; `None` until the first one was refused.
+    others: Option<Vec<Client>>,
 }
 
 #[cfg(feature = "http")]
 impl<'a> LazyHttp<'a> {
-    pub(super) fn new(renewal: &'a Renewal<'a>, clock: Option<Time>) -> Self {
-        LazyHttp { renewal, clock, http: None }
+    pub(super) fn new(renewal: &'a Renewal<'a>, clock: Option<Time>, asks_time: &'a Cell<bool>) -> Self {
+        LazyHttp { renewal, clock, asks_time, http: None, is_for_time: false, others: None }
+    }
+
+    fn best_client(&self) -> Result<Client, Error> {
+        let plan = self.renewal.plan(self.clock)?;
+        self.renewal.best_client(plan.standing, plan.clock.is_known() && !self.asks_time.get())
+    }
+
+    /// Whether there is another certificate to show.
+    fn shows_another(&mut self) -> Result<bool, Error> {
+        if self.others.is_none() {
+            let mut ways = self.renewal.other_ways(&self.best_client()?);
+            ways.reverse();
+            self.others = Some(ways);
+        }
+        let Some(next) = self.others.as_mut().and_then(Vec::pop) else { return Ok(false) };
+        self.http = Some(next.exchange()?);
+        Ok(true)
     }
 }
 
 #[cfg(feature = "http")]
 impl Exchange for LazyHttp<'_> {
     fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
+        let unusable =
+            |e: Error| TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, e.message().to_owned());
+        if self.is_for_time != self.asks_time.get() {
+            (self.http, self.others, self.is_for_time) = (None, None, self.asks_time.get());
+        }
         if self.http.is_none() {
-            let made = self
-                .renewal
-                .plan(self.clock)
-                .and_then(|plan| self.renewal.best_client(plan.standing, plan.clock.is_known())?.exchange());
-            let unusable =
-                |e: Error| TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, e.message().to_owned());
+            let made = self.best_client().and_then(|client| client.exchange());
             self.http = Some(made.map_err(unusable)?);
         }
-        self.http.as_mut().expect("made above").exchange(request, limits)
+        let mut first = None;
+        loop {
+            let outcome = self.http.as_mut().expect("made above").exchange(request, limits);
+            let is_refused = outcome.as_ref().is_err_and(TransportError::may_be_about_client_certificate);
+            if !is_refused || !self.shows_another().unwrap_or(false) {
+                // Where every way is closed, what is told is why the best one is.
+                return outcome.map_err(|error| match first {
+                    Some(first) if error.kind == TransportErrorKind::Tls => first,
+                    _ => error,
+                });
+            }
+            first = first.or(outcome.err());
+        }
     }
 }
 

@@ -57,6 +57,10 @@ use learning::Told;
 /// Device memory keeps under this name which device it belongs to: a digest of [`Planner::device_id`].
 const DEVICE: &str = "device-id";
 
+/// By how much one start of a device may take longer than another, in seconds: two looks within it, both in the first hour of a clock
+/// that begins with the device, are taken for looks after two starts.
+const LONGEST_START_SECONDS: i64 = 300;
+
 /// Says what is due for the identities in a device memory.
 #[derive(Clone)]
 pub struct Planner {
@@ -149,31 +153,52 @@ impl Planner {
         name: &str,
         clock: Option<Time>,
     ) -> Result<(Plan, Progress), Error> {
+        let (plan, progress, is_changed) = self.look_as_told(store, name, clock)?;
+        if is_changed {
+            progress.save(store, &*self.provider, name)?;
+        }
+        Ok((plan, progress))
+    }
+
+    /// The plan that [`Planner::plan_as_told`] will make at the same moment, for who only gets ready for it: nothing is noted, or the
+    /// look itself would count as one at which time had passed.
+    pub(in crate::client) fn plan_to_be_told(
+        &self,
+        store: &Store,
+        name: &str,
+        clock: Option<Time>,
+    ) -> Result<Plan, Error> {
+        self.look_as_told(store, name, clock).map(|(plan, ..)| plan)
+    }
+
+    /// The plan, what is to be remembered of the look, and whether that is anything new.
+    fn look_as_told(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<(Plan, Progress, bool), Error> {
         let mut scene = self.scene(store, name, clock)?;
+        let mut is_changed = false;
         if let (false, Some(now)) = (scene.clock.is_known(), scene.clock.says()) {
             if scene.progress.clock_least.is_none_or(|least| now < least) {
-                scene.progress.clock_least = Some(now);
-                scene.progress.save(store, &*self.provider, name)?;
+                (scene.progress.clock_least, is_changed) = (Some(now), true);
             }
         }
         let plan = scene.plan(&self.policy);
         let (false, Some(now), Step::Nothing) = (scene.clock.is_known(), scene.clock.says(), &plan.step) else {
-            return Ok((plan, scene.progress));
+            return Ok((plan, scene.progress, is_changed));
         };
-        let Some(last) = scene.facts.attempts.last else { return Ok((plan, scene.progress)) };
-        // Not to the second: starts take more or less time. A clock that ticks on is beyond its first hour soon.
+        let Some(last) = scene.facts.attempts.last else { return Ok((plan, scene.progress, is_changed)) };
+        // Starts take more or less time, but minutes; a clock that ticks on is beyond its first hour soon.
         let is_at_start = |at: Time| scene.progress.clock_least.is_some_and(|least| at.since(least) < CLOSE_SECONDS);
-        if now <= last || is_at_start(now) && is_at_start(last) {
+        let is_start = is_at_start(now) && is_at_start(last) && now.since(last) < LONGEST_START_SECONDS;
+        if now < last || is_start {
             (scene.facts.attempts, scene.facts.pace) =
                 (Attempts { wait_seconds: 0, ..scene.facts.attempts }, Pace::default());
-            return Ok((scene.plan(&self.policy), scene.progress));
+            return Ok((scene.plan(&self.policy), scene.progress, is_changed));
         }
         let rest = scene.progress.attempts.left_seconds(now);
         if rest > 0 {
             (scene.progress.attempts.last, scene.progress.attempts.wait_seconds) = (Some(now), rest);
-            scene.progress.save(store, &*self.provider, name)?;
+            is_changed = true;
         }
-        Ok((plan, scene.progress))
+        Ok((plan, scene.progress, is_changed))
     }
 
     /// Keeps whose device memory it is, at the first attempt of a planner that is told.
@@ -220,6 +245,45 @@ impl std::fmt::Debug for Planner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Looks at a wait of a day, every quarter of an hour, by a clock that is days off and ticks.
+    #[test]
+    fn who_only_gets_ready_for_a_look_ends_no_wait() {
+        for off in [-2 * 86_400, 2 * 86_400, -30 * 86_400] {
+            let (store, planner) = (Store::in_memory(default_provider()), Planner::new());
+            let begun = Time::from_unix(1_800_000_000);
+            store.note_time(begun).unwrap();
+            planner.note_clock(&store, "router", begun, begun.plus(off)).unwrap();
+            planner.note_waiting(&store, "router", 86_400, Some(begun.plus(off))).unwrap();
+            let mut ended: Vec<i64> = Vec::new();
+            for look in 1..96 {
+                let clock = Some(begun.plus(off + look * 900));
+                let ready = planner.plan_to_be_told(&store, "router", clock).unwrap();
+                let again = planner.plan_to_be_told(&store, "router", clock).unwrap();
+                let (plan, _) = planner.plan_as_told(&store, "router", clock).unwrap();
+                assert_eq!((&ready, &again), (&plan, &plan), "the settings are made for what is done");
+                ended.extend((plan.step != Step::Nothing).then_some(look));
+            }
+            assert!(ended.is_empty(), "{off}: {ended:?}");
+            let (plan, _) = planner.plan_as_told(&store, "router", Some(begun.plus(off + 86_401))).unwrap();
+            assert_ne!(plan.step, Step::Nothing, "the wait is over");
+        }
+    }
+
+    /// The dark twin: a clock that begins anew measures nothing, and who comes back has waited as told.
+    #[test]
+    fn a_clock_that_begins_with_the_device_ends_the_wait_at_its_next_start() {
+        for (first, second) in [(1000, 1000), (1000, 1040), (1040, 1000), (1000, 1240)] {
+            let (store, planner) = (Store::in_memory(default_provider()), Planner::new());
+            store.note_time(Time::from_unix(1_800_000_000)).unwrap();
+            let at = |seconds: i64| Some(Time::from_unix(seconds));
+            planner.plan_as_told(&store, "router", at(first)).unwrap();
+            planner.note_waiting(&store, "router", 86_400, at(first)).unwrap();
+            let ready = planner.plan_to_be_told(&store, "router", at(second)).unwrap();
+            assert_eq!(ready, planner.plan_as_told(&store, "router", at(second)).unwrap().0);
+            assert_ne!(ready.step, Step::Nothing, "{first}, {second}");
+        }
+    }
 
     #[test]
     fn of_two_that_plan_at_the_same_moment_one_begins() {

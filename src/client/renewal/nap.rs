@@ -13,13 +13,37 @@ use crate::time::Time;
 pub(super) struct Napped {
     /// The CA's answer, an authentic one, asked for a wait that ended the step.
     pub refused_seconds: Cell<Option<u32>>,
-    /// The operation goes on with a credential that is not here.
-    pub lacks_credential: Cell<bool>,
+    /// What keeps the unfinished operation from going on.
+    pub obstacle: Cell<Option<Obstacle>>,
     /// The owner itself has ended the step: its decision, its signature, its wait, its look at the operation failed.
     pub has_owner_failed: Cell<bool>,
 }
 
+/// Why an unfinished operation does not go on. That is said where it is found, and not told from the code of an error: a token that is
+/// away says "not found" as well as device memory does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// Device memory's own records of it are lost or damaged: nobody can go on with it.
+    Records,
+    /// A key or a certificate that it goes on with is out of reach for now.
+    Credential,
+}
+
 impl Napped {
+    /// The outcome of reading device memory's own records of the operation.
+    pub fn records<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        outcome.inspect_err(|error| {
+            if is_damage(error) {
+                self.obstacle.set(Some(Obstacle::Records));
+            }
+        })
+    }
+
+    /// The outcome of reaching a key that it goes on with.
+    pub fn credential<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        outcome.inspect_err(|_| self.obstacle.set(Some(Obstacle::Credential)))
+    }
+
     /// Whether an error is the program's own, and says nothing about the CA.
     pub fn is_own(&self, error: &Error) -> bool {
         self.has_owner_failed.get() || matches!(error.class(), Class::Application) || error.code() == Code::Cancelled
@@ -31,6 +55,20 @@ impl Napped {
         }
         outcome
     }
+}
+
+/// Whether a record is lost or damaged, as told by who has read it, rather than out of reach for now.
+fn is_damage(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Code::Corrupt
+            | Code::UnknownVersion
+            | Code::NotFound
+            | Code::KeyMismatch
+            | Code::BadKey
+            | Code::Der
+            | Code::TrailingData
+    )
 }
 
 /// Lets the owner sleep through short waits only.

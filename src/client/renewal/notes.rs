@@ -115,10 +115,16 @@ impl Planner {
             progress.refusals = progress.refusals.saturating_add(u32::from(is_refusal));
         }
         // Whose certificate is not valid now, by this clock, may be told so by a clock that is wrong. Doubt costs a question.
-        if matches!(
-            error.code(),
-            Code::MessageTime | Code::NotYetValid | Code::Expired | Code::ProtectionInvalid | Code::WrongCertificate
-        ) {
+        if facts.is_about_time
+            || matches!(
+                error.code(),
+                Code::MessageTime
+                    | Code::NotYetValid
+                    | Code::Expired
+                    | Code::ProtectionInvalid
+                    | Code::WrongCertificate
+            )
+        {
             progress.doubts_clock = true;
         }
         // The wait that runs from here on is not the CA's.

@@ -1,26 +1,27 @@
 //! Does what is due: one step over an exchange, with everything remembered that the next plan needs.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::Planner;
 use super::clock::Timekeeper;
-use super::decide::{CLOSE_SECONDS, Clock, Plan, Step};
+use super::decide::{Alarm, CLOSE_SECONDS, Clock, Plan, Standing, Step};
 use super::learning::{self, Learnt, Told};
 #[cfg(feature = "http")]
 use super::means::LazyHttp;
-use super::nap::{Napped, Napping};
+use super::nap::{Napped, Napping, Obstacle};
 use super::progress::Progress;
 use super::questions::not_learnt;
 use crate::asn1::x509::Certificate;
 use crate::client::bearers;
-use crate::client::install::{Continued, give_up};
+use crate::client::install::{Saved, give_up, signer_of};
 use crate::client::run::Owner;
-use crate::client::{Config, Destination, Subject};
+use crate::client::{Client, Config, Destination, Subject};
 use crate::cmp::Signer;
 use crate::codes::{Class, Code};
 use crate::crypto::PrivateKey;
 use crate::error::Error;
-use crate::store::{Identity, KeyReference};
+use crate::store::{Identity, KeyReference, Problem};
 use crate::time::Time;
 use crate::transport::Exchange;
 
@@ -35,6 +36,8 @@ const MOST_TURNED_DOWN: u32 = 3;
 const MOST_WITHOUT_CREDENTIAL: u32 = 10;
 /// PKIFailureInfo transactionIdInUse (RFC 9810 section 5.2.3).
 const TRANSACTION_IN_USE: u32 = 1 << 21;
+/// PKIFailureInfo badTime: the messageTime was not close to the CA's time.
+const BAD_TIME: u32 = 1 << 3;
 
 /// Everything that renewals of one identity need.
 pub struct Renewal<'a> {
@@ -108,6 +111,45 @@ impl Renewal<'_> {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Report, Error> {
+        self.run_over(clock, exchange, owner, &Cell::new(false))
+    }
+
+    /// The same; `asks_time` says meanwhile whether it is the time that is asked for.
+    fn run_over(
+        &self,
+        clock: Option<Time>,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+        asks_time: &Cell<bool>,
+    ) -> Result<Report, Error> {
+        let mended = self.bring_back(clock)?;
+        let mut report = self.run_whole(clock, exchange, owner, asks_time)?;
+        if !mended.is_empty() {
+            report.plan.alarm = report.plan.alarm.max(Alarm::Late);
+            report.plan.findings.splice(0..0, mended);
+        }
+        Ok(report)
+    }
+
+    /// Where the identity in use is damaged, the last good generation comes back into use, if it is not sure that it has ended: it can
+    /// ask for the next one by itself, and programs have it meanwhile. What was put right.
+    pub(in crate::client) fn bring_back(&self, clock: Option<Time>) -> Result<Vec<Problem>, Error> {
+        let (store, name) = (self.to.store, self.to.name);
+        if !store.current(name).is_err_and(|error| error.is_damage()) {
+            return Ok(Vec::new());
+        }
+        let Ok((good, _)) = store.last_good(name) else { return Ok(Vec::new()) };
+        let now = self.planner().scene(store, name, clock)?.clock.at_least();
+        if now > Some(good.certificate.not_after()) { Ok(Vec::new()) } else { Ok(store.bring_back(name)?) }
+    }
+
+    fn run_whole(
+        &self,
+        clock: Option<Time>,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+        asks_time: &Cell<bool>,
+    ) -> Result<Report, Error> {
         let planner = self.planner();
         let (store, name) = (self.to.store, self.to.name);
         let (mut plan, mut seen) = planner.plan_as_told(store, name, clock)?;
@@ -117,7 +159,10 @@ impl Renewal<'_> {
                 return self.somebody_is_at_work(plan, clock);
             }
             let napped = Napped::default();
-            let (outcome, told) = self.learn_time(plan.clock, clock, exchange, owner, &napped)?;
+            asks_time.set(true);
+            let asked = self.learn_time(plan.clock, clock, exchange, owner, &napped);
+            asks_time.set(false);
+            let (outcome, told) = asked?;
             match told {
                 Ok(told) => {
                     let now = told.now;
@@ -188,7 +233,8 @@ impl Renewal<'_> {
     /// [`Renewal::run_due`] over the built-in HTTP client, which is made when something is due.
     #[cfg(feature = "http")]
     pub fn run_due_http(&self, clock: Option<Time>, owner: &mut dyn Owner) -> Result<Report, Error> {
-        self.run_due(clock, &mut LazyHttp::new(self, clock), owner)
+        let asks_time = Cell::new(false);
+        self.run_over(clock, &mut LazyHttp::new(self, clock, &asks_time), owner, &asks_time)
     }
 
     /// Another process, or thread, has begun since the plan was made: it is not overtaken.
@@ -292,6 +338,10 @@ impl Renewal<'_> {
         clock: Option<Time>,
     ) -> Result<(Result<Done, Error>, u32), Error> {
         let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
+        if is_too_old(&plan.step, &error) {
+            self.give_up(Some(plan))?;
+            return Ok((Ok(Done::Abandoned(error)), 0));
+        }
         let wait = planner.note_failure(store, name, &plan.step, &error, clock)?;
         if is_unknown_to_all(&plan.step, &error) {
             give_up(self.to)?;
@@ -299,8 +349,10 @@ impl Renewal<'_> {
         if plan.step != Step::Resume {
             return Ok((Err(error), wait));
         }
-        let lacks_credential = napped.lacks_credential.get();
-        if is_of_no_use(&error) && !lacks_credential || is_taken_for_another(&error) {
+        // A key that was there and cannot sign now is no better than one that is away.
+        let is_unsigned = error.code() == Code::Signer && error.facts().phase.is_none();
+        let lacks_credential = is_unsigned || napped.obstacle.get() == Some(Obstacle::Credential);
+        if napped.obstacle.get() == Some(Obstacle::Records) || is_taken_for_another(&error) {
             self.give_up(Some(plan))?;
             return Ok((Ok(Done::Abandoned(error)), 0));
         }
@@ -346,14 +398,18 @@ impl Renewal<'_> {
         let is_known = plan.clock.is_known();
         match &plan.step {
             Step::Enroll | Step::EnrollAgain => {
-                let client = self.factory_client(is_known)?;
-                let subject = self.subject()?;
-                let key = self.noted_key(keys)?;
-                let operation = client.enroll(Signer::Key(Arc::clone(&key)), &subject)?;
-                client.install_beside_request(self.to, &*key, operation, exchange, owner).map(installed)
+                let client = self.factory_client(is_known).map_err(|error| about_damage(plan.standing, error))?;
+                self.enroll_by(&client, keys, exchange, owner).map(installed)
             }
             Step::Update => {
-                let client = self.own_client(is_known)?;
+                let client = match self.own_client(is_known) {
+                    // Its key may be gone for good: near the end another credential is asked, where there is one.
+                    Err(error) if plan.alarm >= Alarm::Late => {
+                        let another = self.factory_client(is_known).map_err(|_| error)?;
+                        return self.enroll_by(&another, keys, exchange, owner).map(installed);
+                    }
+                    client => client?,
+                };
                 let key = self.noted_key(keys)?;
                 let operation = client.renew(Signer::Key(Arc::clone(&key)))?;
                 client.install_beside_request(self.to, &*key, operation, exchange, owner).map(installed)
@@ -367,6 +423,20 @@ impl Renewal<'_> {
         }
     }
 
+    /// A certificate by another credential than the identity in use.
+    fn enroll_by(
+        &self,
+        client: &Client,
+        keys: &mut Vec<KeyReference>,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<Identity, Error> {
+        let subject = self.subject()?;
+        let key = self.noted_key(keys)?;
+        let operation = client.enroll(Signer::Key(Arc::clone(&key)), &subject)?;
+        client.install_beside_request(self.to, &*key, operation, exchange, owner)
+    }
+
     /// Goes on with the credential of the request: whoever polls must be who asked (RFC 9483 section 4.4).
     fn resume(
         &self,
@@ -376,20 +446,24 @@ impl Renewal<'_> {
         napped: &Napped,
     ) -> Result<Identity, Error> {
         let is_known = plan.clock.is_known();
-        let client = match self.to.unfinished()? {
-            Some(saved) => self.client_of(&saved.credential, is_known)?,
+        let saved = napped.records(self.to.unfinished())?;
+        let client = match &saved {
+            Some(saved) => self.client_of(&saved.credential, is_known, napped)?,
             None => None,
         };
         let Some(client) = client else {
             let words = "the unfinished operation was begun with a credential that is not here now: bring it back, or abandon the operation";
-            let installed = self.to.already_installed()?;
-            napped.lacks_credential.set(installed.is_none());
-            return installed.ok_or_else(|| Error::new(Code::KeyMismatch, words));
+            let installed = napped.records(self.to.already_installed())?;
+            let missing = || napped.credential(Err(Error::new(Code::KeyMismatch, words)));
+            return installed.map_or_else(missing, Ok);
         };
-        let mut operation = match self.to.continued(&client, None)? {
-            Continued::Installed(identity) => return Ok(*identity),
-            Continued::Operation(operation) => operation,
+        let saved = match napped.records(self.to.saved())? {
+            Saved::Installed(identity) => return Ok(*identity),
+            Saved::Operation(saved) => saved,
         };
+        let key = napped.records(self.to.key_of_saved(&saved))?;
+        let signer = key.map(|key| napped.credential(signer_of(self.to.store, &key.key))).transpose()?;
+        let mut operation = napped.records(client.restored(signer, &saved))?;
         // The planner has measured the wait for the CA, perhaps by another clock than the one by which it began; when a
         // certificate becomes valid, only the time can tell.
         if !is_known || !operation.waits_for_validity() {
@@ -397,15 +471,18 @@ impl Renewal<'_> {
         } else {
             operation.bound_validity();
         }
-        match client.complete_into(self.to, &mut operation, exchange, owner) {
+        let outcome = client.complete_into(self.to, &mut operation, exchange, owner);
+        match outcome {
             Err(error) if error.code() == Code::Unconfirmed && error.facts().server_authenticated => {
-                self.ask_with_staged(is_known, None, exchange, owner)?.ok_or(error)
+                self.ask_with_staged(is_known, None, exchange, owner, napped)?.ok_or(error)
             }
             // A CA whose signer says nothing of its office has had the confirmation, and says no pkiConf again.
             Err(error) if error.code() == Code::Unconfirmed && operation.has_met_known_bearer() => {
                 let known = bearers::known(self.to.store, &operation, owner.now());
-                self.ask_with_staged(is_known, Some(known), exchange, owner)?.ok_or(error)
+                self.ask_with_staged(is_known, Some(known), exchange, owner, napped)?.ok_or(error)
             }
+            // What came over the way to the server, which has a phase, says nothing about device memory.
+            Err(error) if error.facts().phase.is_none() => napped.records(Err(error)),
             outcome => outcome,
         }
     }
@@ -426,6 +503,13 @@ impl std::fmt::Debug for Renewal<'_> {
     }
 }
 
+/// Who is asked for another credential is told why.
+fn about_damage(standing: Standing, error: Error) -> Error {
+    let words = "the identity in use is damaged and no other generation is good (`devid store verify` says what is): a new certificate is \
+                 asked for, by another credential";
+    if standing == Standing::Damaged { error.context(words) } else { error }
+}
+
 /// Whether a question for the time failed for what it is, and not for the way to the server or for its user.
 fn is_about_the_question(error: &Error) -> bool {
     error.code() != Code::Cancelled && (error.class() != Class::Transport || error.code() == Code::HttpStatus)
@@ -435,18 +519,19 @@ fn is_about_the_question(error: &Error) -> bool {
 /// old in device memory.
 fn is_unknown_to_all(step: &Step, error: &Error) -> bool {
     let is_new = matches!(step, Step::Enroll | Step::EnrollAgain | Step::Update);
-    is_new && error.code() == Code::Connect && matches!(error.facts().phase, Some("ir" | "kur"))
+    is_new && error.facts().is_unsent && matches!(error.facts().phase, Some("ir" | "kur"))
 }
 
-/// Whether an unfinished operation is of no use to anybody: its saved form cannot be read, or nothing here belongs to it.
-/// What came over the way to the server, which has a phase, says nothing about that.
-/// A damaged or lost credential is no such case: see `MOST_WITHOUT_CREDENTIAL`.
-fn is_of_no_use(error: &Error) -> bool {
-    let is_local = matches!(
-        error.code(),
-        Code::Corrupt | Code::UnknownVersion | Code::NotFound | Code::KeyMismatch | Code::Der | Code::TrailingData
-    );
-    is_local && error.facts().phase.is_none()
+/// Whether the CA has refused a saved request for its age alone: it was made before an outage. That says nothing about the clock or the
+/// identity, and nothing was taken: one with a fresh time follows at once.
+fn is_too_old(step: &Step, error: &Error) -> bool {
+    let facts = error.facts();
+    let is_request = matches!(facts.phase, Some("ir" | "kur"));
+    *step == Step::Resume
+        && error.code() == Code::Rejected
+        && facts.server_authenticated
+        && is_request
+        && facts.fail_info == Some(BAD_TIME)
 }
 
 /// Whether the CA has had the request that was sent again, and takes it for another one (transactionIdInUse, RFC 9810 section 5.2.3): its

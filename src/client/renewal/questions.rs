@@ -150,6 +150,7 @@ impl Renewal<'_> {
         bearers: Option<KnownBearers>,
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
+        outer: &Napped,
     ) -> Result<Option<Identity>, Error> {
         let staged = match self.to.store.pending(self.to.name) {
             Ok(staged) => staged,
@@ -168,8 +169,16 @@ impl Renewal<'_> {
             let mut napping = Napping::new(owner, 0, &napped);
             client.complete_over(&mut operation, exchange, &mut napping)
         };
-        let is_taken = asked().is_ok() || napped.refused_seconds.get().is_some();
-        if is_taken { self.to.finish().map(Some) } else { Ok(None) }
+        match asked() {
+            Err(_) if napped.refused_seconds.get().is_some() => {}
+            Ok(()) => {}
+            // The CA was not asked: its key is away.
+            Err(error) if error.facts().phase.is_none() && error.code() != Code::Cancelled => {
+                return outer.credential(Err(error));
+            }
+            Err(_) => return Ok(None),
+        }
+        self.to.finish().map(Some)
     }
 }
 

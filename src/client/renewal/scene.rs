@@ -9,7 +9,7 @@ use crate::asn1::x509::Certificate;
 use crate::cmp::can_protect;
 use crate::codes::Code;
 use crate::error::Error;
-use crate::store::{AnchorSet, Identity, Store, StoreErrorKind};
+use crate::store::{AnchorSet, Identity, Problem, ProblemKind, Store, StoreError, StoreErrorKind};
 use crate::time::Time;
 use crate::validation::same_name;
 
@@ -21,6 +21,8 @@ pub(super) struct Scene {
     pub progress: Progress,
     pub is_memory_damaged: bool,
     pub is_copied: bool,
+    /// What is damaged or out of reach.
+    pub findings: Vec<Problem>,
 }
 
 impl Scene {
@@ -28,7 +30,8 @@ impl Scene {
         let mut plan = decide(policy, self.seed, self.clock, &self.facts);
         plan.is_memory_damaged = self.is_memory_damaged;
         plan.is_copied = self.is_copied;
-        if self.is_copied {
+        plan.findings.clone_from(&self.findings);
+        if self.is_copied || !self.findings.is_empty() {
             plan.alarm = plan.alarm.max(Alarm::Late);
         }
         plan
@@ -53,10 +56,14 @@ impl Scene {
 impl Planner {
     pub(super) fn scene(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<Scene, Error> {
         let (progress, is_memory_damaged) = Progress::load(store, &*self.provider, name)?;
+        let mut findings = Vec::new();
         let (identity, is_damaged) = match store.current(name) {
             Ok(identity) => (Some(identity), false),
             Err(error) if error.kind == StoreErrorKind::NotFound => (None, false),
-            Err(error) if error.is_damage() => (None, true),
+            Err(error) if error.is_damage() => {
+                findings.push(Problem::new(ProblemKind::Generation, &error.place, &what_to_do(&error)));
+                (None, true)
+            }
             Err(error) => return Err(error.into()),
         };
         let last_known = match store.last_known_time() {
@@ -93,11 +100,11 @@ impl Planner {
             waits: progress.waits,
             pace: progress.pace,
             is_time_in_question: progress.doubts_clock || learning::in_question(store)?.is_some(),
-            anchors: self.ageing_anchors(store, &progress)?,
+            anchors: self.ageing_anchors(store, &progress, &mut findings)?,
         };
         let seed = Seed::from_id(&*self.provider, &self.id_of(name, identity.as_ref()))?;
         let is_copied = self.is_copied(store)?;
-        Ok(Scene { clock, seed, facts, progress, is_memory_damaged, is_copied })
+        Ok(Scene { clock, seed, facts, progress, is_memory_damaged, is_copied, findings })
     }
 
     /// A clock that says less than this is none: the device has a factory certificate that began later. `None` without a
@@ -132,17 +139,20 @@ impl Planner {
         mark_of(&*self.provider, &anchor_of(store, anchor)?)
     }
 
-    /// Roots with an end whose successor is not here yet; one that is in several sets counts once.
-    pub(super) fn ageing_anchors(&self, store: &Store, progress: &Progress) -> Result<Vec<AnchorFacts>, Error> {
+    /// Roots with an end whose successor is not here yet; one that is in several sets counts once. Sets that cannot be read are among
+    /// the findings, and renewal of the identity goes on.
+    pub(super) fn ageing_anchors(
+        &self,
+        store: &Store,
+        progress: &Progress,
+        findings: &mut Vec<Problem>,
+    ) -> Result<Vec<AnchorFacts>, Error> {
         let mut found: Vec<AnchorFacts> = Vec::new();
         let mut seen = Vec::new();
+        findings.extend(store.readable_anchors(AnchorSet::Tls)?.1);
         for set in [AnchorSet::Cmp, AnchorSet::Enrolment] {
-            let anchors = match store.anchors(set) {
-                Ok(anchors) => anchors,
-                // Reported by the store's own `verify`; renewal of the identity goes on.
-                Err(error) if error.is_damage() => continue,
-                Err(error) => return Err(error.into()),
-            };
+            let (anchors, damage) = store.readable_anchors(set)?;
+            findings.extend(damage);
             for (index, root) in anchors.iter().enumerate() {
                 let is_open = root.is_self_issued() && root.not_after() < Time::FOREVER;
                 if !is_open || anchors.iter().any(|other| succeeds(other, root)) {
@@ -171,6 +181,13 @@ fn end_of(identity: &Identity) -> Time {
         (end, lowest) = (end.min(issuer.not_after()), issuer);
     }
     end
+}
+
+/// What is damaged, and what a person does about it.
+fn what_to_do(error: &StoreError) -> String {
+    let words = "`devid store repair`, or the next run, brings the last good generation back where there is one; else a new certificate \
+                 is asked for, by another credential than this";
+    format!("{}; {words}", error.detail)
 }
 
 pub(super) fn anchor_of(store: &Store, anchor: &Anchor) -> Result<Certificate, Error> {

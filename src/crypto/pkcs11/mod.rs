@@ -52,7 +52,9 @@ pub enum TokenError {
     Uri(String),
     /// The module cannot be loaded.
     Module(String),
-    /// The token or the key is not there.
+    /// The token is not there now.
+    Away(String),
+    /// The key is not in the token.
     NotFound(String),
     /// The key is there already.
     Exists(String),
@@ -76,6 +78,7 @@ impl fmt::Display for TokenError {
             TokenError::NoPin(error) => write!(f, "no PIN: {error}"),
             TokenError::Uri(words)
             | TokenError::Module(words)
+            | TokenError::Away(words)
             | TokenError::NotFound(words)
             | TokenError::Exists(words)
             | TokenError::Ambiguous(words)
@@ -94,7 +97,7 @@ impl From<TokenError> for Error {
         let code = match &error {
             TokenError::NoPin(error) => return Error::from(error.clone()).context("no PIN"),
             TokenError::Uri(_) | TokenError::Ambiguous(_) => Code::InvalidArgument,
-            TokenError::NotFound(_) => Code::NotFound,
+            TokenError::Away(_) | TokenError::NotFound(_) => Code::NotFound,
             TokenError::Exists(_) => Code::Exists,
             TokenError::WrongPin(_) | TokenError::PinLocked(_) => Code::WrongSecret,
             TokenError::Unsupported(_) => Code::Algorithm,

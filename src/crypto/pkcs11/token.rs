@@ -121,7 +121,7 @@ impl Module {
         }
         match matching.len() {
             1 => Ok(matching.remove(0)),
-            0 => Err(TokenError::NotFound(format!("no token fits {uri}; {} has {}", self.0.path, list(&present)))),
+            0 => Err(TokenError::Away(format!("no token fits {uri}; {} has {}", self.0.path, list(&present)))),
             count => Err(TokenError::Ambiguous(format!("{count} tokens fit {uri}; name it by token and serial"))),
         }
     }

@@ -138,6 +138,12 @@ impl TlsConfig {
         Ok(())
     }
 
+    /// The same with no certificate to show.
+    #[cfg(feature = "http")]
+    pub(crate) fn without_credential(&self) -> Self {
+        TlsConfig { credential: None, ..self.clone() }
+    }
+
     /// The certificate to show, if there is one.
     pub fn certificate(&self) -> Option<&Certificate> {
         self.credential.as_ref().map(|c| &c.chain[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from ctypes import byref, c_int32, c_int64, c_uint32
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, Callable, Iterator, Optional, Tuple, Union
@@ -189,6 +189,9 @@ class Plan:
     is_copied: bool = False
     """Device memory was begun by another device (``device_id``): an image was copied, and two devices have the same keys.
     :meth:`Renewal.reset` makes it this device's."""
+    findings: Tuple[str, ...] = ()
+    """What is damaged or out of reach in device memory of what this identity needs, and what to do about it; in the plan of a
+    :class:`Report` also what the run has put right."""
 
 
 @dataclass(frozen=True)
@@ -339,7 +342,9 @@ class Renewal(Handle):
                     call("devid_renewal_set_cancel", renewal, None)
             at = library().devid_renewal_time(renewal)
             abandoned_for = optional_text_of(library().devid_renewal_abandoned_for(renewal))
+            findings = _findings(renewal)
         plan = self.due(store, now if at < 0 or now is not None else at)
+        plan = replace(plan, findings=findings or plan.findings)
         return Report(None if error else Done(done.value), error, wait.value, plan, abandoned_for)
 
     def begun(self, store: Store, now: Optional[Moment]) -> None:
@@ -393,7 +398,14 @@ class Renewal(Handle):
             None if use is None else (use, int(lib.devid_renewal_root_index(renewal))),
             lib.devid_renewal_is_memory_damaged(renewal) == 1,
             lib.devid_renewal_is_copied(renewal) == 1,
+            _findings(renewal),
         )
+
+
+def _findings(renewal: Any) -> Tuple[str, ...]:
+    lib = library()
+    count = lib.devid_renewal_finding_count(renewal)
+    return tuple(text_of(lib.devid_renewal_finding(renewal, index)) for index in range(count))
 
 
 class _ErrorHandle(Handle):
