@@ -3,6 +3,7 @@
 
 use alloc::collections::BTreeMap;
 
+use super::revoked::KeyDigest;
 use crate::asn1::Asn1Error;
 use crate::asn1::crl::CrlNumber;
 use crate::prelude::*;
@@ -23,6 +24,9 @@ pub struct NumberedList<'a> {
     pub end: Time,
     /// The time of the validation, if it has one.
     pub now: Option<Time>,
+    /// The key of the CA on its path that the anchor has certified; of the anchor, if that is the issuer. Whoever stands below it makes
+    /// as many series as it likes, and has its part of the room with all of them.
+    pub branch: KeyDigest,
 }
 
 /// What a memory of numbers says of a list.
@@ -46,6 +50,8 @@ pub trait CrlNumbers: Send + Sync + core::fmt::Debug {
 /// Most series kept; a device meets a handful of CAs. The ones that are there stay, until the certificates of their signers
 /// are over.
 const MAX_SERIES: usize = 4096;
+/// Most of them below one CA that an anchor has certified.
+const MAX_SERIES_OF_BRANCH: usize = MAX_SERIES / 4;
 
 /// Why a list of a new series is refused.
 pub(crate) fn no_room(series: usize) -> Noted {
@@ -63,6 +69,7 @@ pub struct CrlNumberTable {
 struct Seen {
     number: CrlNumber,
     end: Time,
+    branch: KeyDigest,
 }
 
 /// Format and its version; the first one had no ends.
@@ -96,7 +103,9 @@ impl CrlNumberTable {
                 return Err(damaged());
             }
             let end = Time::from_unix(i64::from_be_bytes(*end));
-            numbers.insert(*series, Seen { number: CrlNumber::from_be_bytes(number), end });
+            // The formats know nothing of branches.
+            let branch = KeyDigest::default();
+            numbers.insert(*series, Seen { number: CrlNumber::from_be_bytes(number), end, branch });
             rest = behind;
         }
         if !rest.is_empty() {
@@ -130,20 +139,27 @@ fn note_in(numbers: &mut BTreeMap<CrlSeries, Seen>, list: &NumberedList<'_>) -> 
     if let Some(seen) = numbers.get_mut(list.series) {
         return match list.number {
             Some(number) if *number >= seen.number => {
-                *seen = Seen { number: number.clone(), end: list.end.max(seen.end) };
+                *seen = Seen { number: number.clone(), end: list.end.max(seen.end), branch: list.branch };
                 Noted::Newest
             }
             _ => Noted::Older(seen.number.clone()),
         };
     }
     let Some(number) = list.number else { return Noted::Newest };
-    if let (true, Some(now)) = (numbers.len() >= MAX_SERIES, list.now) {
+    let full = |numbers: &BTreeMap<CrlSeries, Seen>| {
+        let of_branch = || numbers.values().filter(|seen| seen.branch == list.branch).count();
+        match numbers.len() >= MAX_SERIES {
+            true => Some(MAX_SERIES),
+            false => (of_branch() >= MAX_SERIES_OF_BRANCH).then_some(MAX_SERIES_OF_BRANCH),
+        }
+    };
+    if let (Some(_), Some(now)) = (full(numbers), list.now) {
         numbers.retain(|_, seen| seen.end >= now);
     }
-    if numbers.len() >= MAX_SERIES {
-        return no_room(MAX_SERIES);
+    if let Some(most) = full(numbers) {
+        return no_room(most);
     }
-    numbers.insert(*list.series, Seen { number: number.clone(), end: list.end });
+    numbers.insert(*list.series, Seen { number: number.clone(), end: list.end, branch: list.branch });
     Noted::Newest
 }
 
@@ -164,7 +180,9 @@ mod tests {
     fn note(table: &CrlNumberTable, of: u32, n: Option<u64>, [end, now]: [i64; 2]) -> Noted {
         let number = n.map(number);
         let now = Some(Time::from_unix(now));
-        table.note(&NumberedList { series: &series(of), number: number.as_ref(), end: Time::from_unix(end), now })
+        let branch = (u64::from(of) / 1000).to_be_bytes();
+        let (series, end) = (series(of), Time::from_unix(end));
+        table.note(&NumberedList { series: &series, number: number.as_ref(), end, now, branch })
     }
 
     #[test]
@@ -207,6 +225,22 @@ mod tests {
         assert_eq!(note(&table, another, Some(7), [200, 101]), Noted::Newest);
         assert_eq!(note(&table, another, Some(6), [200, 101]), Noted::Older(number(7)));
         assert_eq!(note(&table, 5, Some(6), [200, 101]), Noted::Older(number(7)));
+    }
+
+    #[test]
+    fn one_branch_fills_its_part_and_shuts_no_other_out() {
+        let table = CrlNumberTable::new();
+        let of_one = |of: u32, branch: u8| {
+            let (series, number) = (series(of), number(7));
+            let (end, now) = (Time::from_unix(9), Some(Time::from_unix(1)));
+            table.note(&NumberedList { series: &series, number: Some(&number), end, now, branch: [branch; 8] })
+        };
+        for of in 0..MAX_SERIES_OF_BRANCH as u32 {
+            assert_eq!(of_one(of, 1), Noted::Newest);
+        }
+        assert!(matches!(of_one(9_000, 1), Noted::Unknown(_)));
+        assert_eq!(of_one(9_000, 2), Noted::Newest);
+        assert_eq!(of_one(3, 1), Noted::Newest, "those that are there are guarded");
     }
 
     #[test]

@@ -201,7 +201,7 @@ impl StatusSearch<'_> {
             match entry {
                 // Also from a delta that cannot be combined with this list: it is later, and says revoked.
                 Some(entry) if delta.revokes(&entry) => {
-                    self.note(delta, signer, standing)?;
+                    self.guard(delta, delta.number(), signer, (standing, above))?;
                     return Ok(Said::Revoked(self.revocation(delta, &entry, signer, above)));
                 }
                 Some(_) if usable => removed = true,
@@ -217,7 +217,7 @@ impl StatusSearch<'_> {
         let is_early = self.is_from_the_future(crl.this_update());
         // Before the verdict: a list that revokes must not be followed by an older one that does not. A list of next month is
         // not noted: until then the present one is the newest.
-        let older = if is_early { None } else { self.guard(crl, number, signer, standing)? };
+        let older = if is_early { None } else { self.guard(crl, number, signer, (standing, above))? };
         if let Some(entry) = listed {
             // RFC 5280 section 5.3.1: removeFromCRL takes back a hold. Of a certificate that has expired it says nothing that counts.
             let is_lifted = removed && entry.reason == CrlReason::CertificateHold;
@@ -425,7 +425,7 @@ impl StatusSearch<'_> {
         crl: &Crl,
         number: Option<&CrlNumber>,
         signer: &Certificate,
-        standing: Standing,
+        (standing, above): (Standing, &[Certificate]),
     ) -> Result<Option<String>, String> {
         if standing != Standing::Full {
             return Ok(None);
@@ -441,9 +441,11 @@ impl StatusSearch<'_> {
             // As it was written before keys had one form.
             series.push(self.series(crl, signer.spki())?);
         }
+        let branch = self.branch_of(above)?;
         let mut noted = Noted::Newest;
         for (series, numbers) in series.iter().flat_map(|series| numbers.iter().map(move |numbers| (series, numbers))) {
-            let list = NumberedList { series, number, end: signer.not_after(), now: self.checks.at.known() };
+            let (end, now) = (signer.not_after(), self.checks.at.known());
+            let list = NumberedList { series, number, end, now, branch };
             let found = numbers.note(&list);
             if noted == Noted::Newest {
                 noted = found;
@@ -459,11 +461,6 @@ impl StatusSearch<'_> {
         };
         self.rollback.set(true);
         Ok(Some(why))
-    }
-
-    /// Notes the number of a list that revokes.
-    fn note(&self, crl: &Crl, signer: &Certificate, standing: Standing) -> Result<(), String> {
-        self.guard(crl, crl.number(), signer, standing).map(|_| ())
     }
 
     /// Numbers rise within one issuer's scope (RFC 5280 section 5.2.3); the issuer is known by its key, as its name can be

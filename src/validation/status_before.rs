@@ -103,13 +103,11 @@ impl StatusSearch<'_> {
     /// Writes down that a certificate is revoked, or on hold, where there is memory for it.
     pub(super) fn write_down(&self, certificate: &Certificate, above: &[Certificate], word: &Word) {
         let Some(issuer) = above.first().filter(|_| !self.sources.revoked.is_empty()) else { return };
-        // Whoever stands below the anchor makes as many issuers as it likes: it has its part of the room with all of them.
-        let branch = above.len().checked_sub(2).map_or(issuer, |below| &above[below]);
         let fact = |entitling: &Entitling| -> Result<RevokedFact, String> {
             Ok(RevokedFact {
                 who: self.id_of(certificate, issuer, self.key_of(issuer).as_spki())?,
                 issuer: self.key_digest(&self.key_of(issuer))?,
-                branch: self.key_digest(&self.key_of(branch))?,
+                branch: self.branch_of(above)?,
                 authority: match entitling {
                     Entitling::Issuer => Authority::Issuer,
                     Entitling::Certifier(key) => Authority::Certifier(self.sha256(&[key.as_spki()])?),
@@ -128,6 +126,13 @@ impl StatusSearch<'_> {
                 self.sources.revoked.iter().for_each(|record| record.note(&fact, self.checks.at.known()));
             }
         }
+    }
+
+    /// The key of the CA that the anchor has certified, or of the anchor, if that is the issuer. Whoever stands below it makes as many
+    /// issuers and lists as it likes: it has its part of the room with all of them.
+    pub(super) fn branch_of(&self, above: &[Certificate]) -> Result<KeyDigest, String> {
+        let branch = above.iter().rev().nth(1).or(above.first()).ok_or("the certificate has no issuer")?;
+        self.key_digest(&self.key_of(branch))
     }
 
     /// Whether what entitled the source of a fact does so for the issuer on this path, under these anchors.

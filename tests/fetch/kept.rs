@@ -262,6 +262,7 @@ fn device_memory_that_fails_is_named_and_never_opens_the_way_back() {
     assert!(texts(&answer).contains("CRL numbers: flash: worn out"), "{}", texts(&answer));
 
     writing.store(false, Ordering::SeqCst);
+    assert!(ask(&mut start(), &pki, &hard).report.is_valid());
     numbers.store(true, Ordering::SeqCst);
     let answer = ask(&mut start(), &pki, &hard);
     assert_eq!(code_of(&answer), Some(Code::CrlRollback), "what was seen before is not known");

@@ -383,7 +383,9 @@ fn a_full_memory_of_numbers_refuses_and_forgets_only_what_has_ended() {
     let note = |of: usize, n: u64, end: Time, at: Time| {
         let mut series = [0; 32];
         series[..8].copy_from_slice(&of.to_be_bytes());
-        let list = devid::validation::NumberedList { series: &series, number: Some(&number(n)), end, now: Some(at) };
+        let branch = (of as u64 / 100).to_be_bytes();
+        let (number, now) = (number(n), Some(at));
+        let list = devid::validation::NumberedList { series: &series, number: Some(&number), end, now, branch };
         numbers.note(&list)
     };
     use devid::validation::Noted;
@@ -396,8 +398,9 @@ fn a_full_memory_of_numbers_refuses_and_forgets_only_what_has_ended() {
     let restarted = StatusMemory::new(provider().clone(), Some(world.store.clone())).crl_numbers();
     let mut series = [0; 32];
     series[..8].copy_from_slice(&SERIES.to_be_bytes());
-    let older =
-        devid::validation::NumberedList { series: &series, number: Some(&number(4)), end: later(9), now: Some(now()) };
+    let (four, end, at) = (number(4), later(9), Some(now()));
+    let branch = [7; 8];
+    let older = devid::validation::NumberedList { series: &series, number: Some(&four), end, now: at, branch };
     assert_eq!(restarted.note(&older), Noted::Older(number(5)));
     let count = world.store.blobs().unwrap().len();
     assert_eq!(count, 0, "numbers are no documents");
@@ -470,4 +473,36 @@ fn two_memories_know_what_either_knows() {
     for mode in MODES {
         assert_eq!(ask(&third, None, &good, mode), Some(Code::Revoked), "{mode:?}: told");
     }
+}
+
+/// A partner that makes a series of numbers by each scope that it thinks of: it has its part of the memory, and no more.
+#[test]
+fn a_partner_that_fills_the_memory_of_numbers_shuts_nobody_else_out() {
+    let world = World::new();
+    let partner = world.root.ca("partner");
+    let theirs = Builder::leaf("theirs").signed_by(&partner);
+    let anchors = world.anchors();
+    let meet = |peer: &Party, ca: &Party, crls: &[Arc<Crl>]| {
+        let memory = StatusMemory::new(provider().clone(), Some(world.store.clone()));
+        let mut status = StatusSources { crls: crls.to_vec(), ..StatusSources::none() };
+        memory.join(&mut status);
+        let pool = [ca.certificate.clone()];
+        let checks = checks(now(), RevocationMode::HardFail);
+        let report = devid::validation::validate(&**provider(), &anchors, &peer.certificate, &pool, &status, &checks);
+        report.error().map(|error| error.code())
+    };
+    for round in 0..5 {
+        let lists: Vec<Arc<Crl>> = (0..40)
+            .map(|n| {
+                let name = crate::certificates::directory(partner.certificate.subject());
+                let names = [name, crate::certificates::uri(&format!("http://x.example/{round}/{n}"))];
+                CrlBuilder::of(&partner).scope(&[crate::status::point_name(&names)]).build()
+            })
+            .collect();
+        meet(&theirs, &partner, &lists);
+    }
+    let lists = |number| [CrlBuilder::of(&world.ca).number(number).build()];
+    assert_eq!(meet(&partner.leaf("other"), &partner, &[CrlBuilder::of(&partner).build()]), Some(Code::CrlRollback));
+    assert_eq!(meet(&world.peer, &world.ca, &lists(8)), None);
+    assert_eq!(meet(&world.peer, &world.ca, &lists(7)), Some(Code::CrlRollback), "and is guarded");
 }

@@ -15,6 +15,8 @@ use crate::validation::{CrlNumberTable, CrlNumbers, Noted, NumberedList};
 const MAX_HELD: usize = 1024;
 /// Most series in device memory. A CA makes as many as it likes; of a device's own there are a handful.
 const MAX_STORED: usize = 512;
+/// Most of them below one CA that an anchor has certified: one gone bad must not shut the others out.
+const MAX_STORED_OF_BRANCH: usize = MAX_STORED / 4;
 /// Names of records in device memory: the number, and when the last signer of the series ends.
 const NUMBER: &str = "crl-";
 const END: &str = "cre-";
@@ -37,6 +39,8 @@ pub struct StoredCrlNumbers {
 struct Seen {
     number: Option<CrlNumber>,
     end: Option<Time>,
+    /// What its records are called behind the kind, if they are there.
+    place: Option<String>,
 }
 
 impl StoredCrlNumbers {
@@ -68,7 +72,13 @@ impl StoredCrlNumbers {
             (Some(highest), Some(number)) if number < highest => Noted::Older(highest.clone()),
             (Some(highest), None) => Noted::Older(highest.clone()),
             (None, None) => Noted::Newest,
-            (None, Some(_)) if !has_room(store, list.now)? => no_room(MAX_STORED),
+            (None, Some(number)) => {
+                if let Some(most) = full(store, list)? {
+                    return Ok(no_room(most));
+                }
+                self.raise(store, list, number, &mut seen);
+                Noted::Newest
+            }
             (_, Some(number)) => {
                 self.raise(store, list, number, &mut seen);
                 Noted::Newest
@@ -82,16 +92,17 @@ impl StoredCrlNumbers {
 
     /// Writes what is higher than before. A store that cannot be written changes nothing for this validation, and is told.
     fn raise(&self, store: &Store, list: &NumberedList<'_>, number: &CrlNumber, seen: &mut Seen) {
+        let place = seen.place.get_or_insert_with(|| place_of(list)).clone();
         // The end first: a number without one would stay for ever.
         if seen.end.is_none_or(|end| end < list.end) {
             let end = u64::try_from(list.end.unix()).unwrap_or(0).max(1);
-            if let Err(error) = store.raise_number(&name(END, list.series), &end.to_be_bytes()) {
+            if let Err(error) = store.raise_number(&format!("{END}{place}"), &end.to_be_bytes()) {
                 self.trouble(error);
             }
             seen.end = Some(list.end);
         }
         if seen.number.as_ref() != Some(number) {
-            if let Err(error) = store.raise_number(&name(NUMBER, list.series), number.as_be_bytes()) {
+            if let Err(error) = store.raise_number(&format!("{NUMBER}{place}"), number.as_be_bytes()) {
                 self.trouble(error);
             }
             seen.number = Some(number.clone());
@@ -114,31 +125,41 @@ impl CrlNumbers for StoredCrlNumbers {
 }
 
 fn read(store: &Store, series: &CrlSeries) -> Result<Seen, StoreError> {
-    let number = store.number(&name(NUMBER, series))?.map(|bytes| CrlNumber::from_be_bytes(&bytes));
-    let end = match number {
-        Some(_) => store.number(&name(END, series))?.and_then(|bytes| end_of(&bytes)),
-        None => None,
+    let (tail, without_branch) = (series_name(series), hex(&series[..30]));
+    let names = store.numbers()?;
+    let mut places = names.iter().filter_map(|name| name.strip_prefix(NUMBER));
+    let Some(place) = places.find(|place| place.ends_with(&tail) || **place == without_branch) else {
+        return Ok(Seen::default());
     };
-    Ok(Seen { number, end })
+    let number = store.number(&format!("{NUMBER}{place}"))?.map(|bytes| CrlNumber::from_be_bytes(&bytes));
+    let end = store.number(&format!("{END}{place}"))?.and_then(|bytes| end_of(&bytes));
+    Ok(Seen { number, end, place: Some(place.to_owned()) })
 }
 
-/// Whether one more series has its place; what has ended goes only where it is needed.
-fn has_room(store: &Store, now: Option<Time>) -> Result<bool, StoreError> {
-    let names: Vec<String> = store.numbers()?.into_iter().filter(|name| name.starts_with(NUMBER)).collect();
-    let Some(mut over) = (names.len() + 1).checked_sub(MAX_STORED).filter(|over| *over > 0) else { return Ok(true) };
-    let Some(now) = now else { return Ok(false) };
-    for number in names {
-        if over == 0 {
-            break;
+/// How many series there is room for, where one more has none; what has ended goes only where it is needed.
+fn full(store: &Store, list: &NumberedList<'_>) -> Result<Option<usize>, StoreError> {
+    let mut names: Vec<String> = store.numbers()?.into_iter().filter(|name| name.starts_with(NUMBER)).collect();
+    let of_branch = format!("{NUMBER}{}", hex(&list.branch));
+    let most = |names: &[String]| match names.len() >= MAX_STORED {
+        true => Some(MAX_STORED),
+        false => {
+            let count = names.iter().filter(|name| name.starts_with(&of_branch)).count();
+            (count >= MAX_STORED_OF_BRANCH).then_some(MAX_STORED_OF_BRANCH)
         }
-        let end = number.replacen(NUMBER, END, 1);
+    };
+    let (Some(_), Some(now)) = (most(&names), list.now) else { return Ok(most(&names)) };
+    let mut index = 0;
+    while index < names.len() && most(&names).is_some() {
+        let end = names[index].replacen(NUMBER, END, 1);
         if store.number(&end)?.and_then(|bytes| end_of(&bytes)).is_some_and(|end| end < now) {
-            store.remove_number(&number)?;
+            store.remove_number(&names[index])?;
             store.remove_number(&end)?;
-            over -= 1;
+            names.remove(index);
+        } else {
+            index += 1;
         }
     }
-    Ok(over == 0)
+    Ok(most(&names))
 }
 
 fn end_of(bytes: &[u8]) -> Option<Time> {
@@ -146,7 +167,12 @@ fn end_of(bytes: &[u8]) -> Option<Time> {
     seconds.map(Time::from_unix)
 }
 
-/// Names in the store have at most 64 characters; 30 bytes of the digest are plenty.
-fn name(kind: &str, series: &CrlSeries) -> String {
-    format!("{kind}{}", hex(&series[..30]))
+/// Names in the store have at most 64 characters: the branch, and 22 bytes of the series. Those of old have 30 bytes of the series and
+/// no branch.
+fn place_of(list: &NumberedList<'_>) -> String {
+    format!("{}{}", hex(&list.branch), series_name(list.series))
+}
+
+fn series_name(series: &CrlSeries) -> String {
+    hex(&series[..22])
 }
