@@ -50,7 +50,8 @@ help:
 	@echo "make mutants    one-line changes in decisions that no test notices: COUNT=40 SEED=1"
 	@echo "make sanitize   AddressSanitizer, ThreadSanitizer and Miri, with a nightly compiler; PART=address|thread|miri"
 	@echo "make adversary  the adversary over 20,000 PKIs"
-	@echo "make cross      the portable provider's tests on 32-bit and big-endian machines, under qemu"
+	@echo "make cross      the portable provider's tests on 32-bit and big-endian machines, under qemu; and baremetal"
+	@echo "make baremetal  firmware for a Cortex-M4 enrols and validates under qemu; prints its flash, heap and stack"
 	@echo "make lint       formatting and clippy"
 
 build-dir:
@@ -216,8 +217,13 @@ sanitize: build-dir
 	bash scripts/sanitize.sh $(PART)
 
 # Not part of `make test`: it compiles everything once more for each machine.
-cross: build-dir
+cross: build-dir baremetal
 	bash scripts/cross.sh
+
+# The engine without an operating system, run on an emulated Cortex-M4; prints flash, heap and stack.
+.PHONY: baremetal
+baremetal: build-dir
+	bash scripts/baremetal.sh
 
 # The planner is quick enough in a debug build.
 fleet: build-dir

@@ -57,7 +57,8 @@ file, where only the index is our own (anonymous) memory.
 SIZES = """\
 ## Sizes
 
-Stripped, in bytes.
+Stripped, in bytes. A firmware without an operating system, its flash, heap and stack:
+[`porting-to-a-board.md`](porting-to-a-board.md), by `make baremetal`.
 """
 
 NOTES = """\

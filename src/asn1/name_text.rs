@@ -2,8 +2,6 @@
 
 use core::fmt::Write;
 
-use const_oid::db::DB;
-
 use super::der::{Asn1Error, element, sequence};
 use super::directory_string::{self, objection, type_of};
 use super::element::take_any;
@@ -11,6 +9,26 @@ use super::oid::{self, Oid};
 use crate::prelude::*;
 use crate::words::hex;
 pub(crate) use crate::words::is_misleading;
+
+/// The attribute types of everyday names, as they are shown: the registry's shortest, in capitals.
+const SHOWN: &[(&str, Oid)] = &[
+    ("CN", oid::AT_COMMON_NAME),
+    ("O", oid::AT_ORGANIZATION),
+    ("OU", oid::AT_ORGANIZATIONAL_UNIT),
+    ("C", oid::AT_COUNTRY),
+    ("SERIALNUMBER", oid::AT_SERIAL_NUMBER),
+    ("L", oid::AT_LOCALITY),
+    ("ST", oid::AT_STATE),
+    ("STREET", oid::AT_STREET),
+    ("DC", oid::AT_DOMAIN_COMPONENT),
+    ("UID", oid::AT_USER_ID),
+    ("EMAIL", oid::EMAIL_ADDRESS),
+    ("SN", oid::AT_SURNAME),
+    ("GN", oid::AT_GIVEN_NAME),
+    ("INITIALS", oid::AT_INITIALS),
+    ("TITLE", oid::AT_TITLE),
+    ("DNQUALIFIER", oid::AT_DN_QUALIFIER),
+];
 
 /// Names of attribute types beside those of the registry, in small letters.
 const NAMES: &[(&str, Oid)] = &[
@@ -286,16 +304,13 @@ fn shown(text: &str) -> String {
 
 /// By its name in any case, or by number, with or without `OID.` before it.
 fn attribute_type(name: &str) -> Option<Oid> {
-    let known = NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, kind)| *kind);
-    let in_registry = || {
-        let found = DB.by_name(name).or_else(|| DB.by_name(&name.to_ascii_lowercase()))?;
-        Oid::from_bytes(found.as_bytes()).ok()
-    };
+    let all_known = || NAMES.iter().chain(SHOWN);
+    let known = all_known().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, kind)| *kind);
     let by_number = || {
         let has_prefix = name.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("oid."));
         Oid::new(if has_prefix { &name[4..] } else { name }).ok()
     };
-    known.or_else(in_registry).or_else(by_number)
+    known.or_else(|| registry::kind_of(name)).or_else(by_number)
 }
 
 /// The name of an attribute type as it is shown: the shortest of the registry, in capitals; or its number.
@@ -304,11 +319,45 @@ fn short_name(kind: Oid) -> String {
 }
 
 fn registered_name(kind: &[u8]) -> Option<String> {
-    let known = const_oid::ObjectIdentifier::from_bytes(kind).ok()?;
-    let mut names: Vec<&str> = DB.find_names_for_oid(known).collect();
-    // Of equally short ones the first.
-    names.sort_by_key(|name| name.len());
-    names.first().map(|name| name.to_ascii_uppercase())
+    let known = SHOWN.iter().find(|(_, known)| known.as_bytes() == kind);
+    known.map(|(name, _)| (*name).to_owned()).or_else(|| registry::name_of(kind))
+}
+
+/// All names that are registered: a table of some 100 KB.
+#[cfg(feature = "identifier-names")]
+mod registry {
+    use const_oid::db::DB;
+
+    use super::Oid;
+    use crate::prelude::*;
+
+    pub(super) fn kind_of(name: &str) -> Option<Oid> {
+        let found = DB.by_name(name).or_else(|| DB.by_name(&name.to_ascii_lowercase()))?;
+        Oid::from_bytes(found.as_bytes()).ok()
+    }
+
+    pub(super) fn name_of(kind: &[u8]) -> Option<String> {
+        let known = const_oid::ObjectIdentifier::from_bytes(kind).ok()?;
+        let mut names: Vec<&str> = DB.find_names_for_oid(known).collect();
+        // Of equally short ones the first.
+        names.sort_by_key(|name| name.len());
+        names.first().map(|name| name.to_ascii_uppercase())
+    }
+}
+
+/// Without it other types of attributes are known by number, and shown by it, as RFC 4514 section 2.4 has it for those.
+#[cfg(not(feature = "identifier-names"))]
+mod registry {
+    use super::Oid;
+    use crate::prelude::*;
+
+    pub(super) fn kind_of(_name: &str) -> Option<Oid> {
+        None
+    }
+
+    pub(super) fn name_of(_kind: &[u8]) -> Option<String> {
+        None
+    }
 }
 
 /// The text form of an encoded name (RFC 4514 section 2); `None` if it is no name.
@@ -357,4 +406,21 @@ fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(all(test, feature = "identifier-names"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everyday_names_are_those_of_the_registry() {
+        for (name, kind) in SHOWN {
+            assert_eq!(registry::name_of(kind.as_bytes()).as_deref(), Some(*name));
+            assert_eq!(registry::kind_of(name), Some(*kind), "{name}");
+            assert_eq!(
+                (attribute_type(name), registered_name(kind.as_bytes())),
+                (Some(*kind), Some((*name).to_owned()))
+            );
+        }
+    }
 }
