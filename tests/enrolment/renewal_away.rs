@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use devid::asn1::cmp::BodyType;
-use devid::client::renewal::Done;
+use devid::client::renewal::{Alarm, Done, Standing};
 use devid::crypto::{CryptoError, KeyKind, PrivateKey, SignatureAlgorithm};
 use devid::store::{KeyMaker, KeyReference, Store};
 use devid::{Code, Error, Time};
@@ -239,4 +239,27 @@ fn a_request_whose_records_are_lost_is_given_up_at_once_and_leaves_no_key_in_the
         assert_eq!(home.count(), if loses_key { 3 } else { 2 });
         assert_eq!(world.store.blobs().unwrap().iter().filter(|name| *name == "forgotten-keys").count(), 0);
     }
+}
+
+/// A token that was exchanged has no key of before: near the end the factory's credential asks in place of the identity's.
+#[test]
+fn a_key_that_is_gone_for_good_does_not_hold_a_renewal_up_to_the_end() {
+    let (mut world, home) = world();
+    home.keys.lock().unwrap().clear();
+    let (mut seen, mut outcome) = (Vec::new(), run(&mut world));
+    while outcome.is_err() {
+        let plan = world.planner.plan(&world.store, "router", Some(world.truth.get())).unwrap();
+        assert_eq!(plan.standing, Standing::Valid, "{seen:?}");
+        seen.push(plan.alarm);
+        outcome = run(&mut world);
+    }
+    assert!(seen.contains(&Alarm::Quiet), "until then the key may come back");
+    for _ in 0..20 {
+        if matches!(outcome, Ok(Done::Installed(_))) {
+            break;
+        }
+        outcome = run(&mut world);
+    }
+    assert!(matches!(outcome, Ok(Done::Installed(_))), "{outcome:?}");
+    assert_eq!((world.count(BodyType::KUR), world.count(BodyType::IR)), (0, 1));
 }

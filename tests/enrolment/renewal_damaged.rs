@@ -64,10 +64,10 @@ impl Bench {
         world.config.cmp_anchors.add(root.clone());
         world.config.enrolment_anchors.add(root);
         let mut bench = Bench { world, folder, is_sealed };
-        bench.to_renewal();
+        bench.wait_for_renewal();
         bench.world.until_installed(Odd::Right, 0, "the second");
         if state != State::Idle {
-            bench.to_renewal();
+            bench.wait_for_renewal();
             match state {
                 State::Waits => bench.world.lets_wait = (1, 600),
                 _ => bench.world.loses = Some(BodyType::CERTCONF),
@@ -79,7 +79,7 @@ impl Bench {
         bench
     }
 
-    fn to_renewal(&mut self) {
+    fn wait_for_renewal(&mut self) {
         let now = self.world.truth.get();
         let due = self.world.planner.plan(&self.world.store, "router", Some(now)).unwrap().renewal_at.unwrap();
         self.world.later(due.since(now) + 3600);
