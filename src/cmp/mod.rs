@@ -28,6 +28,7 @@
 //! | `diagnosis` | what is known of a failure: rule, expectation, finding, hint |
 //! | `enrolment` | the exchange that brings a certificate, as far as its confirmation |
 //! | `several` | the same for several certificates: which answer is about which request, what is confirmed, what is polled for |
+//! | `parts` | what becomes of each of several certificates |
 //! | [`snapshot`] | save and restore across a reboot |
 //! | `saved_form` | the frame of a saved operation |
 //! | [`saved`] | what a saved operation is, told before it is resumed |
@@ -47,6 +48,7 @@ mod kem_mac;
 mod keygen;
 pub mod nested;
 pub mod operation;
+mod parts;
 pub mod passphrase;
 mod possession;
 pub mod profile;
