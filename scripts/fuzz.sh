@@ -29,7 +29,7 @@ if [ -n "$is_short" ] && { [ -n "${FUZZ_REPLAY:-}" ] || ! cargo fuzz --version >
         places=400
         # A target that makes and signs its own messages does more for each input than one that reads bytes.
         case $target in pkcs12) places=30 ;; engine | decisions | ra | tls) places=100 ;; esac
-        FUZZ_PLACES=$places timeout 240 "$CARGO_TARGET_DIR/debug/$target" "$(seeds_of "$target")" > build/fuzz.log 2>&1 ||
+        FUZZ_PLACES=$places timeout 900 "$CARGO_TARGET_DIR/debug/$target" "$(seeds_of "$target")" > build/fuzz.log 2>&1 ||
             { tail -n 20 build/fuzz.log >&2; echo "fuzz: $target failed" >&2; exit 1; }
         tail -n 1 build/fuzz.log
         passed=$((passed + 1))

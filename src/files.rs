@@ -4,6 +4,23 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
+/// Whether a text that should be a file's name is the content of one: PEM, or longer than a path can be.
+pub fn is_content(text: &str) -> bool {
+    text.contains("-----BEGIN") || text.len() > MAX_PATH_BYTES
+}
+
+/// Linux: PATH_MAX.
+const MAX_PATH_BYTES: usize = 4095;
+
+/// A file's name in an error. What is no name is not repeated: it may be a private key, or a secret.
+pub fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    if is_content(&text) || text.chars().any(char::is_control) {
+        return format!("(expected the name of a file, found {} bytes that are none)", text.len());
+    }
+    text
+}
+
 /// Opens a regular file for reading, through symbolic links. A pipe, a device or a folder in its place is refused and never
 /// waited for: whoever prepared the medium could stop the device for ever.
 pub fn open_regular(path: &Path) -> io::Result<File> {

@@ -130,7 +130,7 @@ pub struct Limits {
     pub max_polls: u32,
     /// Longest single wait a server may ask for, in seconds; longer ones are cut to this.
     pub max_check_after_seconds: u32,
-    /// Longest time from the first step to the end of the operation, in seconds; CAs with manual approval take days.
+    /// Longest time from the first step until the CA has decided, in seconds; CAs with manual approval take days.
     pub max_total_seconds: u32,
     /// Most iterations of a password-based MAC that a server's parameters may impose (BC CVE-2026-59647).
     pub max_mac_iterations: u32,

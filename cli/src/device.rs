@@ -20,7 +20,9 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     };
     read.map_err(|e| Failure::file(path, &e))?;
     match bytes.len() as u64 > MAX_FILE_BYTES {
-        true => Err(Failure::Own(Exit::Input, format!("{}: larger than {MAX_FILE_BYTES} bytes", path.display()))),
+        true => {
+            Err(Failure::Own(Exit::Input, format!("{}: larger than {MAX_FILE_BYTES} bytes", devid::files::shown(path))))
+        }
         false => Ok(bytes),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use devid::client::device::in_settings;
 use devid::{Class, Code, Error};
 use serde_json::{Value, json};
 
@@ -105,7 +106,7 @@ impl Failure {
 
     /// A file cannot be read or written.
     pub fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
-        Failure::Own(Exit::Input, format!("{}: {error}", path.display()))
+        Failure::Own(Exit::Input, format!("{}: {error}", devid::files::shown(path)))
     }
 
     /// The exit status.
@@ -131,44 +132,6 @@ impl Failure {
             Failure::Library(error) => error_json(error),
         }
     }
-}
-
-/// What programs set by a function, as a setting.
-const SETTINGS: &[(&str, &str)] = &[
-    ("max_mac_iterations", "ca.limits.mac-iterations"),
-    ("max_message_bytes", "ca.limits.message-bytes"),
-    ("max_retries", "ca.http.retries"),
-    ("setting directory", "setting peers.directory"),
-    (
-        "a device without a reliable clock sets the time window off",
-        "a device without a reliable clock has device.clock = \"none\"",
-    ),
-    ("clock_skew_seconds", "ca.clock-skew"),
-    ("protect_by_mutual_tls", "ca.login.kind = \"mutual-tls\""),
-    ("adopt_root_of_ip", "ca.adopt-root"),
-    ("root_fingerprints", "ca.root-fingerprints"),
-    ("the window for messageTime", "ca.time-window"),
-];
-
-/// The library's words with what people can set here in place of what programs can.
-pub fn in_settings(words: &str) -> String {
-    let mut out = words.to_owned();
-    for (name, setting) in SETTINGS {
-        out = out.replace(name, setting);
-    }
-    for (name, ..) in devid::cmp::Tolerance::TABLE {
-        out = out.replace(&format!("switch {name}"), &format!("ca.tolerate = [\"{name}\"]"));
-    }
-    for name in devid::cmp::Profile::NAMES {
-        // Whole names alone: one may begin another.
-        for end in [";", ",", " ", ":", ")", "\n"] {
-            out = out.replace(&format!("profile {name}{end}"), &format!("ca.profile = \"{name}\"{end}"));
-        }
-        if let Some(before) = out.strip_suffix(&format!("profile {name}")) {
-            out = format!("{before}ca.profile = \"{name}\"");
-        }
-    }
-    out
 }
 
 /// The error object.
@@ -240,21 +203,6 @@ mod tests {
             let exit = Exit::of(*code);
             assert_ne!(exit, Exit::Done, "{}", code.name());
             assert!(Exit::ALL.iter().any(|(known, _)| *known == exit), "{exit:?} is not in the table");
-        }
-    }
-
-    #[test]
-    fn what_programs_set_becomes_what_people_set() {
-        let told =
-            in_settings("see switch null_sender, profile ejbca: it may be raised (max_mac_iterations); profile 3gpp");
-        assert!(
-            told.starts_with("see ca.tolerate = [\"null_sender\"], ca.profile = \"ejbca\": it may be raised"),
-            "{told}"
-        );
-        assert!(told.ends_with("(ca.limits.mac-iterations); ca.profile = \"3gpp\""), "{told}");
-        for (_, setting) in SETTINGS {
-            let name = setting.split(' ').find(|word| word.contains('.')).unwrap();
-            assert!(devid::client::device::keys::find(name).is_some(), "{name}");
         }
     }
 

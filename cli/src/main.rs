@@ -49,6 +49,13 @@ fn main() -> ExitCode {
             }
         };
     }
+    if std::env::args_os().any(|word| word.to_str().is_some_and(|word| word.contains("-----BEGIN"))) {
+        // clap would repeat it.
+        let words =
+            "found the content of a file where its name belongs: put it into a file (a key: chmod 600), and name that";
+        eprintln!("devid: {words}");
+        return ExitCode::from(Exit::Usage.number());
+    }
     let arguments = Arguments::parse();
     let output = Output { json: arguments.json, quiet: arguments.quiet, verbose: arguments.verbose };
     let name = arguments.command.name();
@@ -64,9 +71,11 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     let loaded = || arguments.load();
     let open = || -> Result<_, Failure> { Ok(device::Device::open(&loaded()?, false)?) };
+    let first = || -> Result<_, Failure> { Ok(device::Device::open(&loaded()?, true)?) };
     match &arguments.command {
         Command::Init(command) => commands::init::run(command, arguments, output),
-        Command::Enroll(command) => commands::keep::enroll(command, &open()?, output),
+        // What is asked for by hand makes device memory; a timer on a device whose medium is not mounted makes none.
+        Command::Enroll(command) => commands::keep::enroll(command, &first()?, output),
         Command::Keep(command) => commands::keep::keep(command, &open()?, output),
         Command::Renew(command) => commands::keep::renew(command, &open()?, output),
         Command::Run => commands::run::run(arguments, output),
@@ -75,11 +84,11 @@ fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
         Command::Export(command) => commands::export::run(command, &open()?, output),
         Command::Validate(command) => commands::validate::run(command, &loaded()?, output),
         Command::Revoke(command) => commands::revoke::run(command, &open()?, output),
-        Command::Request(command) => commands::offline::request(command, &open()?, output),
+        Command::Request(command) => commands::offline::request(command, &first()?, output),
         Command::Import(command) => commands::offline::import(command, &open()?, output),
         Command::Ca(command) => commands::ca::run(command, &open()?, output),
         Command::Store(command) => commands::store::run(command, &open()?, output),
-        Command::Anchors(command) => commands::anchors::run(command, &open()?, output),
+        Command::Anchors(command) => commands::anchors::run(command, &first()?, output),
         Command::Key(command) => commands::key::run(command, arguments, output),
         Command::Inspect(command) => commands::inspect::run(command, output),
         Command::Doctor(command) => commands::doctor::run(command, arguments, output),

@@ -286,3 +286,42 @@ fn why_something_was_given_up_is_told() {
     assert_eq!(status(&enrolled), 0, "{told}");
     assert!(told.contains("given-up") && told.contains("CORRUPT"), "{told}");
 }
+
+#[test]
+fn a_start_that_fails_leaves_nobody_trusted_and_another_start_adds_to_nobody() {
+    let story = Story::new("start");
+    let (server, root) = (story.server.cmp_url(), story.path("root.pem"));
+    let start = |trust: &str, certificates: &str| {
+        let (key, certificates) = (story.path("idevid.key"), story.path(certificates));
+        let mut words = vec!["init", "--server", &server, "--trust", trust, "--subject", "CN=router-7,O=Example"];
+        words.extend(["--factory-key", &key, "--factory-certificates", &certificates]);
+        story.run(&words)
+    };
+    let anchors = || {
+        let all = json(&story.good(&["--json", "anchors", "list"]));
+        all["anchors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["certificate"]["subject"].to_string())
+            .collect::<Vec<_>>()
+    };
+    let refused = start(&root, "root.pem");
+    assert_eq!(status(&refused), 4, "{}", words(&refused));
+    assert!(!story.folder.join("devid.toml").exists());
+    // Nobody is trusted for a start that failed; what is given afterwards is all that counts.
+    let made = start(&story.path("supplier-root.pem"), "idevid.pem");
+    assert_eq!(status(&made), 0, "{}", words(&made));
+    let trusted = anchors();
+    assert_eq!(trusted.len(), 4);
+    assert!(trusted.iter().all(|subject| subject == &trusted[0]), "{trusted:?}");
+    // Memory of an earlier life: told, and nothing added.
+    std::fs::remove_file(story.folder.join("devid.toml")).unwrap();
+    let other = start(&root, "idevid.pem");
+    assert_eq!(status(&other), 2);
+    assert!(words(&other).contains("already (answers), which --trust does not name"), "{}", words(&other));
+    assert!(!story.folder.join("devid.toml").exists());
+    // The same again is no other.
+    assert_eq!(status(&start(&story.path("supplier-root.pem"), "idevid.pem")), 0);
+    assert_eq!(anchors(), trusted);
+}

@@ -27,6 +27,49 @@ pub fn with_definite_lengths(input: &[u8]) -> Result<Zeroizing<Vec<u8>>, Asn1Err
     Ok(out)
 }
 
+/// An element as it stands in the input.
+#[derive(Clone, Copy)]
+pub struct Raw<'a> {
+    /// Its first byte.
+    pub tag: u8,
+    /// With tag, length and end.
+    pub bytes: &'a [u8],
+    /// Without them.
+    pub content: &'a [u8],
+}
+
+/// The elements of a content, one after the other, as far as they can be told apart. Each byte is looked at once.
+pub fn elements(mut content: &[u8]) -> impl Iterator<Item = Raw<'_>> {
+    core::iter::from_fn(move || {
+        let (raw, rest) = split(content, 0).ok()?;
+        content = rest;
+        Some(raw)
+    })
+}
+
+/// The first element, and what follows it.
+fn split(input: &[u8], depth: usize) -> Result<(Raw<'_>, &[u8]), Asn1Error> {
+    if depth > limits::MAX_DER_DEPTH {
+        return Err(Asn1Error::too_large(WHAT, "nesting", limits::MAX_DER_DEPTH, depth));
+    }
+    let header = Header::read(input)?;
+    let body = &input[header.len..];
+    let cut = || Asn1Error::invalid(WHAT, "a length beyond the end: it is cut short");
+    let (content_len, end_len) = match header.content_len {
+        Some(length) => (length, 0),
+        None => {
+            let mut rest = body;
+            while !rest.starts_with(&[0, 0]) {
+                rest = split(rest, depth + 1)?.1;
+            }
+            (body.len() - rest.len(), 2)
+        }
+    };
+    let content = body.get(..content_len).ok_or_else(cut)?;
+    let (bytes, rest) = input.split_at(header.len + content_len + end_len);
+    Ok((Raw { tag: header.tag, bytes, content }, rest))
+}
+
 /// The elements of the input, each before those inside it.
 struct Tree<'a> {
     nodes: Vec<Node<'a>>,

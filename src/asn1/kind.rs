@@ -39,7 +39,12 @@ const TOKEN_URI: Kind = Kind::Other(
     "open_pkcs11() (devid_key_open_pkcs11) opens the key, pkcs11: in settings",
 );
 const OPEN_PGP: Kind = Kind::Other("OpenPGP", "its keys and certificates are none of X.509");
-const SSH: Kind = Kind::Other("a file of SSH", "ssh-keygen -e -m PKCS8 writes keys as they are read here");
+const SSH: Kind = Kind::Other(
+    "a private key of OpenSSH",
+    "ssh-keygen -p -m PKCS8 -f FILE writes PKCS#8 in its place, which is read here (RSA and EC; old versions leave Ed25519 as it is)",
+);
+const SSH_PUBLIC: Kind =
+    Kind::Other("a public key or a certificate of SSH", "its private key is in another file, without .pub");
 const KEY_STORE: Kind = Kind::Other(
     "a Java key store",
     "keytool -importkeystore -srckeystore FILE -destkeystore NEW -deststoretype PKCS12 makes PKCS#12 of it",
@@ -110,6 +115,7 @@ impl Kind {
             "ATTRIBUTE CERTIFICATE" => ATTRIBUTES,
             "AGE ENCRYPTED FILE" => AGE,
             label if label.starts_with("PGP ") => OPEN_PGP,
+            label if label.starts_with("SSH2 PUBLIC") => SSH_PUBLIC,
             label if label.starts_with("OPENSSH ") || label.starts_with("SSH2 ") => SSH,
             label if label.ends_with("PRIVATE KEY") => Kind::PrivateKey,
             label if label.ends_with("PUBLIC KEY") => PUBLIC_KEY,
@@ -312,7 +318,9 @@ fn text_kind(input: &[u8]) -> Option<Kind> {
             "a key of PuTTY",
             "puttygen FILE -O private-openssh-new writes it as OpenSSH, and ssh-keygen -p -m PKCS8 that as PKCS#8",
         ),
-        () if begins(b"ssh-") || begins(b"ecdsa-sha2-") || begins(b"---- BEGIN SSH2") => SSH,
+        () if begins(b"ssh-") || begins(b"ecdsa-sha2-") || begins(b"sk-") || begins(b"---- BEGIN SSH2 PUBLIC") => {
+            SSH_PUBLIC
+        }
         () if begins(b"$ANSIBLE_VAULT") => Kind::Other("a file of Ansible Vault", "ansible-vault decrypt opens it"),
         () if begins(b"SPKAC=") => {
             Kind::Other("a request of a browser (SPKAC)", "make a certificate request (PKCS#10)")

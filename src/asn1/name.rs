@@ -134,6 +134,16 @@ mod tests {
         assert_eq!(encoded("CN=a=b"), encoded("CN=a\\=b"));
     }
 
+    /// What `openssl x509 -subject` prints begins at the root; what people write begins at the device.
+    #[test]
+    fn a_name_as_openssl_prints_it_is_read_in_its_own_order() {
+        assert_eq!(encoded("C = SE, O = Example, OU = a, CN = device 1"), encoded("/C=SE/O=Example/OU=a/CN=device 1"));
+        assert_eq!(encoded("DC = org, DC = example, CN = x"), encoded("/DC=org/DC=example/CN=x"));
+        for text in ["CN = a, OU = c, O = b, C = SE", "C=SE,O=b,CN=a", "O=b, CN = a", "C = SE", "CN = a, CN = b"] {
+            assert_eq!(encoded(text), encoded(&text.replace(" = ", "=").replace(", ", ",")), "{text}");
+        }
+    }
+
     /// RFC 5280 appendix A.1.
     #[test]
     fn each_attribute_has_its_string_type() {

@@ -84,11 +84,30 @@ pub(super) fn parse(text: &str) -> Result<Vec<u8>, Asn1Error> {
     reader.skip_spaces();
     let has_slashes = reader.peek() == Some('/');
     let mut rdns = if has_slashes { reader.slashed()? } else { reader.separated()? };
-    if !has_slashes {
+    if !has_slashes && !is_root_first(text, &rdns) {
         rdns.reverse();
     }
     let parts: Vec<Vec<u8>> = rdns.into_iter().map(encode_rdn).collect();
     Ok(sequence(&[&parts.concat()]))
+}
+
+/// What `openssl x509 -subject` prints, `C = SE, O = Example, CN = device`: in the order of the encoding, with a blank on each side
+/// of every equals sign, and from the most general attribute to the most particular one.
+fn is_root_first(text: &str, rdns: &[Vec<Attribute>]) -> bool {
+    let rank = |rdn: &Vec<Attribute>| {
+        let kind = rdn.first().map(|(kind, _)| *kind);
+        let general = [
+            oid::AT_DOMAIN_COMPONENT,
+            oid::AT_COUNTRY,
+            oid::AT_STATE,
+            oid::AT_LOCALITY,
+            oid::AT_ORGANIZATION,
+            oid::AT_ORGANIZATIONAL_UNIT,
+        ];
+        general.iter().position(|general| Some(*general) == kind).unwrap_or(general.len())
+    };
+    let ranks: Vec<usize> = rdns.iter().map(rank).collect();
+    text.matches('=').count() == text.matches(" = ").count() && ranks.is_sorted() && ranks.first() < ranks.last()
 }
 
 fn encode_rdn(attributes: Vec<Attribute>) -> Vec<u8> {

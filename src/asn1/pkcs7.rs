@@ -61,20 +61,35 @@ fn each(input: &[u8], part: u32, mut see: impl FnMut(&[u8]) -> Result<(), Asn1Er
             _ => return Err(as_der),
         },
     };
-    let is_as_it_came = matches!(whole, Cow::Borrowed(_));
+    // Beside each choice, the same in the input.
+    let mut as_they_came = match whole {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(_) => Some(ber::elements(part_as_it_came(input, part).unwrap_or_default())),
+    };
     let mut choices = Cursor::new(&parts, WHAT)?;
     while !choices.is_empty() {
         let choice = choices.any("a certificate or a list")?;
-        if choice.tag == Tag::Sequence && (is_as_it_came || holds(input, choice.bytes)) {
+        let is_as_it_came = match &mut as_they_came {
+            None => true,
+            Some(all) => all.next().is_some_and(|raw| raw.bytes == choice.bytes),
+        };
+        if choice.tag == Tag::Sequence && is_as_it_came {
             see(choice.bytes)?;
         }
     }
     Ok(())
 }
 
-/// In time that grows with the length alone: a stranger at a distribution point writes both.
-fn holds(whole: &[u8], part: &[u8]) -> bool {
-    memchr::memmem::find(whole, part).is_some()
+/// The content of `certificates` or `crls` in BER, of what [`part_of`] reads once it is DER.
+fn part_as_it_came(input: &[u8], part: u32) -> Option<&[u8]> {
+    let inside = |content| ber::elements(content).next().map(|raw| raw.content);
+    let mut fields = inside(input)?;
+    if fields.first() == Some(&0x06) {
+        let content = ber::elements(fields).nth(1)?;
+        fields = inside(content.content)?;
+    }
+    let wanted = if part == 0 { 0xa0 } else { 0xa1 };
+    ber::elements(fields).find(|raw| raw.tag == wanted).map(|raw| raw.content)
 }
 
 /// The content of `certificates` or `crls`.

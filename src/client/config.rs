@@ -344,7 +344,7 @@ impl Config {
                 *parameters = wanted;
             }
         }
-        let mut signer_revocation = self.signer_revocation.clone();
+        let mut signer_revocation = self.signer_revocation.clone().looking_at(&self.signer_status);
         if signer_revocation.clock_skew_seconds == limits::CLOCK_SKEW_SECONDS {
             signer_revocation.clock_skew_seconds = self.clock_skew_seconds;
         }

@@ -39,7 +39,7 @@ pub fn crl_from_file(path: &Path, index: Option<&Path>) -> Result<Crl, Error> {
 /// As of [`crl_from_file`].
 pub fn crls_from_file(path: &Path) -> Result<Vec<Arc<Crl>>, Error> {
     let lists = Crl::many_from_bytes((*read(path)?).as_ref())
-        .map_err(|error| Error::from(error).context(&path.display().to_string()))?;
+        .map_err(|error| Error::from(error).context(&crate::files::shown(path)))?;
     Ok(lists.into_iter().map(Arc::new).collect())
 }
 
@@ -63,12 +63,12 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
         std::io::ErrorKind::PermissionDenied => Code::Permission,
         _ => Code::Io,
     };
-    Error::new(code, format!("{}: {error}", path.display()))
+    Error::new(code, format!("{}: {error}", crate::files::shown(path)))
 }
 
 /// All of a file. Read and not mapped: a mapped file that somebody cuts ends the process at the next look.
 fn read(path: &Path) -> Result<Bytes, Error> {
-    let too_large = || Error::new(Code::TooLarge, format!("{}: a file of that size", path.display()));
+    let too_large = || Error::new(Code::TooLarge, format!("{}: a file of that size", crate::files::shown(path)));
     let file = open_regular(path).map_err(|e| failed(path, &e))?;
     let len = file.metadata().map_err(|e| failed(path, &e))?.len();
     let len = usize::try_from(len).ok().filter(|len| *len <= MAX_CRL_BYTES).ok_or_else(too_large)?;

@@ -102,6 +102,8 @@ impl Imported {
     }
 }
 
+const NO_ISSUER: &str = "its issuer's certificate goes into the file, behind it, or among the helpers: add_intermediates (devid_config_add_intermediates, ca.trust.intermediates); its root must be an enrolment anchor: add_enrolment_anchors (devid_config_add_enrolment_anchors, ca.trust.issued)";
+
 impl<'a> Import<'a> {
     /// With the default provider, no helpers, no revocation, any pending key.
     pub fn new(store: &'a Store, anchors: &'a TrustAnchors, purpose: &'a str, at: Time) -> Self {
@@ -139,7 +141,14 @@ impl<'a> Import<'a> {
         let Some(path) = report.path() else {
             let words = format!("the certificate for \"{name}\" does not stand up to the enrolment anchors");
             let error = report.error().unwrap_or_else(|| Error::new(Code::NoPath, "no path"));
-            return Err(error.context(&words));
+            let hint = match error.code() {
+                Code::NoPath => Some(NO_ISSUER),
+                Code::WeakAlgorithm => {
+                    Some("the CA signs with what is too weak to be believed; switch allow_weak takes it all the same")
+                }
+                _ => None,
+            };
+            return Err(error.context(&words).with(|facts| facts.hint = facts.hint.or(hint)));
         };
         let chain = path.chain()[1..].to_vec();
         let (request, differences) = match self.store.pending_request(&name) {

@@ -306,7 +306,7 @@ impl Operation {
             let said = if reasons.is_empty() { String::new() } else { format!("; it says {}", reasons.join(", ")) };
             return Err(Error::new(
                 Code::PollExhausted,
-                format!("the server is still waiting after {most} polls{said}"),
+                format!("the server is still waiting after {most} polls (max_polls){said}"),
             )
             .breaks(POLLING_ENDS));
         }

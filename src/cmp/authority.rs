@@ -94,6 +94,7 @@ pub(super) fn may_sign(
                 Code::SignatureInvalid if is_renewed(anchors, signer, came) => Some(Refused::Renewed),
                 Code::NoPath | Code::SignatureInvalid => Some(Refused::NoPath),
                 Code::RevocationUnknown => Some(Refused::StatusUnknown),
+                Code::Expired | Code::NotYetValid => Some(Refused::Validity),
                 _ => None,
             };
             return Err(Error::new(Code::ProtectionInvalid, words).with(|facts| {
@@ -329,9 +330,10 @@ fn not_authorised(signer: &Certificate) -> Error {
     let words = format!(
         "the answer's signer {signer} has a path to the CMP anchors, and is not authorised to answer: it is no CMP anchor, \
          has neither purpose cmcCA nor cmcRA from a CA without constraints on names or purposes, and is no CA of the path that issues this \
-         device's certificates. If it does answer for the CA, pin the certificate with serial number {} \
-         (devid_config_add_signer_pins) or name it (devid_config_set_signer, DEVID_SIGNER_SUBJECT, \"{subject}\"); \
-         DEVID_SIGNER_ANY believes everyone under the CMP anchors",
+         device's certificates. If it does answer for the CA, pin the certificate with serial number {} by \
+         pin_signers (devid_config_add_signer_pins, ca.trust.signers) or name its subject, \"{subject}\", by \
+         set_signer (devid_config_set_signer, ca.trust.signer-subjects); \
+         any_under_anchors (DEVID_SIGNER_ANY, ca.trust.signer-any) believes everyone under the CMP anchors",
         hex(signer.serial())
     );
     Error::new(Code::ProtectionInvalid, words)

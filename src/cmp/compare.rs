@@ -123,7 +123,7 @@ impl Acceptance {
         let hint = if refused.iter().all(|difference| difference.deviation == Deviation::Reordered) {
             "some CAs issue the parts of the subject in an order of their own (Trustpoint, EJBCA with LDAP order), and to others that is another name: acceptance policy any-order takes it (profile trustpoint), or ask for the subject in the CA's order"
         } else if refused.iter().any(|difference| difference.field == BASIC_CONSTRAINTS) {
-            "the CA made the device a certification authority, whose key could issue certificates for anybody: a mistake in its certificate template; acceptance policy anything-but-the-key takes it"
+            "whether the device is a certification authority is not as asked for: where the CA made it one, its key could issue certificates for anybody, a mistake in the CA's certificate template; where the request asked for it, ask for less; acceptance policy anything-but-the-key takes it"
         } else if self == Acceptance::Exact {
             "the acceptance policy is exact: same-or-added takes what the CA adds, anything-but-the-key all over the right key"
         } else {

@@ -73,7 +73,7 @@ fn in_words(answer: &PkiMessage) -> String {
 const MAC_WORDS: &[&str] = &["MAC", "Mac", "PBM", "iteration", "protection", "integrity", "digest", "lgorithm"];
 
 /// A root that was renewed under its name, without a link certificate.
-pub(super) const RENEWED: &str = "an anchor has the issuer's name, and another key: the CA's root has been renewed under its name (ask for its successor while the old one signs: ask_root_update, devid_op_ask_root_update; or set the new root), or it is another CA of the same name: its root must be among the CMP anchors and the enrolment anchors, which are sets of their own (adopt_root takes one that comes with ip, at a risk)";
+pub(super) const RENEWED: &str = "an anchor has the issuer's name, and another key: the CA's root has been renewed under its name (ask for its successor while the old one signs: ask_root_update (devid_op_ask_root_update); or set the new root), or it is another CA of the same name: its root must be among the CMP anchors and the enrolment anchors, which are sets of their own (set_adopt_root (devid_config_set_adopt_root, ca.adopt-root) takes one that comes with ip, at a risk)";
 
 type Rule = (fn(&Case<'_>) -> bool, &'static str);
 
@@ -110,7 +110,7 @@ const HINTS: &[Rule] = &[
     ),
     (
         |c| c.was(Refused::NoPath) && c.adopts_nothing(),
-        "a root came with the answer and no anchor is at its place: an operator by 3GPP TS 33.310 who provisions no root; see adopt_root and its risk, or set the operator's root as anchor",
+        "a root came with the answer and no anchor is at its place: an operator by 3GPP TS 33.310 who provisions no root; see set_adopt_root (devid_config_set_adopt_root, ca.adopt-root) and its risk, or set the operator's root as anchor",
     ),
     (
         |c| c.was(Refused::NoSigner) && c.is_signed() && c.reflects_sender_kid(),
@@ -136,6 +136,14 @@ const HINTS: &[Rule] = &[
         |c| c.was(Refused::NoSigner) && c.is_signed() && c.has_sender_kid() && !c.context.tolerance.wrong_sender_kid,
         "the answer's senderKID is not the subjectKeyIdentifier of any certificate at hand; see switch wrong_sender_kid, which goes by the signature alone",
     ),
+    (
+        |c| c.was(Refused::NoPath),
+        "the root of who answers must be among the CMP anchors: add_cmp_anchors (devid_config_add_cmp_anchors, ca.trust.answers); where it is, an issuing CA's certificate between the two was not sent, and can be given: add_intermediates (devid_config_add_intermediates, ca.trust.intermediates)",
+    ),
+    (
+        |c| c.was(Refused::Validity),
+        "a certificate of who answers has expired or is not valid yet: the CA's operator must renew it, or the device's clock is wrong",
+    ),
     (|c| c.was(Refused::Mac), "another secret on either side, or reference values that were mixed up"),
     (
         |c| c.is(Code::Unprotected) && c.means(0, MAC_WORDS) && c.uses_strong_password_mac(),
@@ -159,6 +167,10 @@ const HINTS: &[Rule] = &[
     (
         |c| c.is(Code::UnknownVersion) && c.answer.is_some_and(|a| a.header().pvno == 1),
         "the server speaks the CMP of 1999, or has an error message of that version; see switch old_version_errors",
+    ),
+    (
+        |c| c.is(Code::Limit),
+        "the server sends more than is read at once: the limits can be raised (max_certificates, max_message_bytes)",
     ),
     (
         |c| c.is(Code::MessageTime),

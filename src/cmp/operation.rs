@@ -575,7 +575,14 @@ impl Operation {
 
     fn check_total_time(&self, now: Time) -> Result<(), Error> {
         let most = self.context.limits.max_total_seconds;
+        // The time bounds how long a decision is waited for. Once the certificate is here, it is confirmed however long that took,
+        // and whatever the clock was when the operation began: unconfirmed, it helps nobody.
         let running = match &self.state {
+            State::Sent { under_way, .. } | State::Waiting { under_way, .. }
+                if under_way.phase == Phase::Confirmation =>
+            {
+                false
+            }
             // A poll that is out, or due by another measure than this clock: what the server says counts. If that is waiting
             // once more, the time is over.
             State::Sent { under_way, .. } => under_way.polling.is_none(),
@@ -586,7 +593,10 @@ impl Operation {
         };
         match &self.transaction {
             Some(transaction) if running && now.since(transaction.started) > i64::from(most) => {
-                let words = format!("the operation began {} and may take {most} seconds", transaction.started);
+                let words = format!(
+                    "the operation began {} and may take {most} seconds (max_total_seconds)",
+                    transaction.started
+                );
                 Err(Error::new(Code::PollExhausted, words).breaks(POLLING_ENDS))
             }
             _ => Ok(()),

@@ -191,6 +191,17 @@ fn files_of_certificates_are_read_in_ber_and_base64_and_certificates_keep_their_
     }
 }
 
+/// Choices that are BER themselves are none, however many there are, and each is looked at once.
+#[test]
+fn a_bundle_of_nothing_but_ber_holds_nothing_and_is_read_at_once() {
+    let streamed = |content: &[u8]| [&[0x30, 0x80][..], content, &[0, 0]].concat();
+    let as_it_came = sequence(&[&element(0x02, &[&[5]])]);
+    let choices = [&[0x30, 0x80, 0x02, 0x01, 0x05, 0, 0].repeat(300_000)[..], &as_it_came].concat();
+    let empty = streamed(&element(0x06, &[oid::CMS_DATA.as_bytes()]));
+    let data = [&[0x02, 0x01, 0x01, 0x31, 0x00][..], &empty, &element(0xa1, &[&choices]), &[0x31, 0x00]].concat();
+    assert_eq!(crate::asn1::pkcs7::lists(&streamed(&data)).unwrap(), [as_it_came]);
+}
+
 /// Who writes such a file writes every byte of it: what is repeated in it without end is searched in time that grows with its length.
 /// A search that compares at every place takes seconds here, and many minutes at the length that is taken.
 #[test]

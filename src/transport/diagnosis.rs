@@ -135,7 +135,7 @@ fn hint_of_cause(cause: Cause) -> Option<&'static str> {
             Code::Expired => "the device's clock is fast, or the server's certificate has expired",
             Code::Name => "the server's certificate is for another name than the URL's",
             Code::NoPath => {
-                "the server's root is not among the anchors for TLS, which are a set of their own besides those for CMP and for certificates; or the server does not send its issuing CA's certificate, which can be given to the client (add_tls_intermediates, devid_config_add_tls_intermediates, ca.tls.intermediates)"
+                "the server's root is not among the anchors for TLS, which are a set of their own besides those for CMP and for certificates; or the server does not send its issuing CA's certificate, which can be given to the client: add_tls_intermediates (devid_config_add_tls_intermediates, ca.tls.intermediates)"
             }
             Code::SignatureInvalid => {
                 "an anchor has the issuer's name, and another key: the root has been renewed under its name, or it is another CA; the anchors for TLS are a set of their own besides those for CMP and for certificates"

@@ -1,5 +1,6 @@
 //! How revocation is checked: what a missing status means, for which certificates, and how old status data may be.
 
+use super::status_sources::StatusSources;
 use crate::asn1::x509::Certificate;
 use crate::prelude::*;
 
@@ -64,6 +65,14 @@ impl Default for RevocationPolicy {
 }
 
 impl RevocationPolicy {
+    /// The same, where these are at hand: lists and responses that the owner has given are looked at, also where nothing was
+    /// said of revocation. What they do not tell is then no reason to refuse.
+    #[must_use]
+    pub fn looking_at(self, given: &StatusSources) -> Self {
+        let is_silent = self.mode == RevocationMode::Off && (!given.crls.is_empty() || !given.ocsp.is_empty());
+        if is_silent { RevocationPolicy { mode: RevocationMode::SoftFail, ..self } } else { self }
+    }
+
     /// No check.
     pub const fn off() -> Self {
         Self::with_mode(RevocationMode::Off)

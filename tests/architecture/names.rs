@@ -134,6 +134,23 @@ fn functions_and_constants_that_texts_name_exist() {
 }
 
 #[test]
+fn people_with_a_command_are_not_told_to_call_functions() {
+    let mut told = Vec::new();
+    for (file, text) in sentences().into_iter().filter(|(file, _)| !file.ends_with("device/as_settings.rs")) {
+        let as_people_see_it = devid::client::device::in_settings(&text);
+        let is_function = |word: &String| word.starts_with("devid_") || word.starts_with("DEVID_");
+        // What the environment gives has names of the same form.
+        let calls = words(&as_people_see_it, &['_']).into_iter().filter(is_function);
+        told.extend(calls.filter(|name| name != "DEVID_CLOCK_NOW").map(|name| format!("{file}: {name} in \"{text}\"")));
+    }
+    assert!(
+        told.is_empty(),
+        "say it as `name (devid_name, setting)`, or in src/client/device/as_settings.rs:\n{}",
+        told.join("\n")
+    );
+}
+
+#[test]
 fn settings_that_texts_name_exist() {
     let schema: serde_json::Value = serde_json::from_str(&read("docs/schema/settings.json")).unwrap();
     let keys: Vec<String> = literals(&read("src/client/device/keys.rs"))

@@ -401,6 +401,14 @@ fn a_server_that_waits_for_ever_is_given_up() {
 }
 
 #[test]
+fn a_server_that_sends_its_whole_trust_list_is_read_as_far_as_the_limit_goes() {
+    let mut ca = MockCa::new();
+    let root = ca.root.certificate.clone();
+    ca.bend = Some(Box::new(move |answer| answer.extra_certs.extend(std::iter::repeat_n(root.clone(), 100))));
+    Device::enrolling_with(&ca).run(&mut ca).expect("its signer stands first");
+}
+
+#[test]
 fn absurd_waits_are_cut_to_the_limit() {
     for (check_after, waited) in [(i64::MIN, 1), (-1, 1), (0, 1), (i64::MAX, 7 * 86_400)] {
         let mut ca = MockCa::new().answers_waiting(1, check_after);
@@ -445,11 +453,16 @@ fn an_answer_above_the_limit_is_not_read() {
 }
 
 #[test]
-fn more_certificates_than_the_limit_are_refused() {
-    let error = ir_answered_with(|a| {
-        a.extra_certs = (0..65).map(|i| Builder::leaf(&format!("{i}")).self_signed().certificate).collect();
-    });
-    assert_eq!(error.code(), Code::Limit);
+fn a_signer_behind_more_certificates_than_the_limit_is_not_looked_for() {
+    for (before, is_found) in [(60, true), (64, false)] {
+        let mut ca = MockCa::new();
+        let others: Vec<_> =
+            (0..before).map(|i| Builder::leaf(&format!("{i}")).self_signed().certificate.clone()).collect();
+        ca.bend = Some(Box::new(move |answer| drop(answer.extra_certs.splice(0..0, others.iter().cloned()))));
+        let config = Device::config(&ca);
+        assert_eq!(config.limits.max_certificates, 64);
+        assert_eq!(Device::enrolling_as(&config).run(&mut ca).is_ok(), is_found, "{before}");
+    }
 }
 
 #[test]
@@ -514,6 +527,16 @@ fn a_revoked_signer_is_refused_where_its_status_is_asked_for() {
     let error = Device::enrolling_as(&bad).run(&mut ca).unwrap_err();
     assert_eq!(error.code(), Code::ProtectionInvalid);
     assert!(error.message().contains("REVOKED"), "{error}");
+
+    // Lists that are given are looked at, also where nothing was said of revocation.
+    for (mut config, is_taken) in [(good, true), (bad, false)] {
+        config.signer_revocation = RevocationPolicy::default();
+        let outcome = Device::enrolling_as(&config).run(&mut ca);
+        assert_eq!(outcome.is_ok(), is_taken);
+        if let Err(error) = outcome {
+            assert!(error.message().contains("REVOKED"), "{error}");
+        }
+    }
 }
 
 /// The status data at hand is asked about what was issued and the CAs above it, whatever is asked of signers; a missing

@@ -220,6 +220,40 @@ fn limits_on_polls_and_time_count_what_was_before_a_reboot() {
     }
 }
 
+/// The time bounds how long a decision is waited for: what came is confirmed, however long the device was off before it asked, or
+/// before it could confirm.
+#[test]
+fn a_certificate_that_came_is_confirmed_however_long_the_device_was_off() {
+    let days = |n: i64| n * 86_400;
+    for (before_the_poll, before_the_confirmation) in [(29, 0), (29, 31), (0, 31), (0, 120)] {
+        let mut ca = MockCa::new().answers_waiting(1, 60);
+        let mut config = Device::config(&ca);
+        // The CA's clock stands still here.
+        config.message_time_window_seconds = None;
+        assert_eq!(config.limits.max_total_seconds, 30 * 86_400);
+        let mut device = Device::enrolling_as(&config);
+        assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
+        device.clock = device.clock.plus(days(before_the_poll) + 60);
+        let mut device = reboot(device, &config);
+        assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Accept), "{before_the_poll}");
+        device.operation.accept().unwrap();
+        assert_eq!(device.step(), Ok(ActionKind::Send), "certConf");
+        device.clock = device.clock.plus(days(before_the_confirmation));
+        let mut device = reboot(device, &config);
+        device.run(&mut ca).unwrap_or_else(|e| panic!("{before_the_poll}, {before_the_confirmation}: {e}"));
+        assert_eq!(ca.bodies(), ["ir", "pollReq", "pollReq", "certConf"]);
+    }
+    // Without a decision it ends.
+    let mut ca = MockCa::new().answers_waiting(2, 60);
+    let config = Device::config(&ca);
+    let mut device = Device::enrolling_as(&config);
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
+    device.clock = device.clock.plus(days(31));
+    let error = reboot(device, &config).run(&mut ca).unwrap_err();
+    assert_eq!(error.code(), Code::PollExhausted);
+    assert!(error.message().contains("max_total_seconds"), "{error}");
+}
+
 /// The same facts about who signs and who has issued lead to the same end, whether an operation lives in one process or is saved
 /// and restored at every step, and whatever a stranger adds to the answers.
 #[test]
@@ -279,11 +313,10 @@ fn a_restored_operation_judges_by_the_same_facts() {
             ends.push((mode, who, verdicts[0]));
         }
     }
-    // What was issued is asked about by what is at hand in every mode; the signer only where that is asked for.
+    // What is at hand is asked in every mode, also where nothing was said of revocation.
     for (mode, who, end) in ends {
-        let expected = match (mode, who) {
-            (_, "nobody" | "another") | (RevocationMode::Off, "the signer") => Ok(()),
-            (RevocationMode::Off, _) => Err(Code::WrongCertificate),
+        let expected = match who {
+            "nobody" | "another" => Ok(()),
             _ => Err(Code::ProtectionInvalid),
         };
         assert_eq!(end, expected, "{mode:?}, {who}");

@@ -114,6 +114,30 @@ fn a_copy_is_asked_about_while_it_may_be_the_servers_and_asked_for_anew_once_it_
     }
 }
 
+/// By what copies are compared nobody has signed: a server, or who was on the way once, says what it likes.
+#[test]
+fn a_304_makes_no_list_of_yesterday_the_one_of_today() {
+    let cell: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let crl = cell.clone();
+    let web = Web::start(move |head, stream| {
+        let answer = match head.to_ascii_lowercase().contains("if-modified-since: ") {
+            true => b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n".to_vec(),
+            false => http("200 OK", "Last-Modified: Thu, 01 Jan 2099 00:00:00 GMT\r\n", &crl.lock().unwrap()),
+        };
+        let _ = stream.write_all(&answer);
+    });
+    let pki = Pki::with_crl_at(web.url("/ca.crl"));
+    for mode in [RevocationMode::SoftFail, RevocationMode::HardFail] {
+        *cell.lock().unwrap() = CrlBuilder::of(&pki.ca).number(1).der();
+        let mut fetcher = fetcher();
+        assert!(ask(&mut fetcher, &pki, &checks(now(), mode)).report.is_valid());
+        let today = CrlBuilder::of(&pki.ca).number(2).times(later(1), Some(later(9)));
+        *cell.lock().unwrap() = today.revokes(&pki.leaf).der();
+        let answer = ask(&mut fetcher, &pki, &checks(later(2), mode));
+        assert_eq!(code_of(&answer), Some(Code::Revoked), "{mode:?}: {}", texts(&answer));
+    }
+}
+
 #[test]
 fn a_304_to_a_question_without_a_copy_is_no_answer() {
     let web = Web::saying(b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n".to_vec());

@@ -135,7 +135,24 @@ fn files() -> Vec<File> {
             text("PuTTY-User-Key-File-3: ecdsa-sha2-nistp256\nEncryption: none\n"),
             &["a key of PuTTY"],
         ),
-        file("SSH", "none", text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIabc x@y\n"), &["a file of SSH"]),
+        file(
+            "SSH",
+            "none",
+            text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIabc x@y\n"),
+            &["a public key or a certificate of SSH"],
+        ),
+        file(
+            "SSH, RFC 4716",
+            "none",
+            text("---- BEGIN SSH2 PUBLIC KEY ----\nAAAAC3NzaC1lZDI1NTE5AAAAIabc\n---- END SSH2 PUBLIC KEY ----\n"),
+            &["a public key or a certificate of SSH"],
+        ),
+        file(
+            "OpenSSH",
+            "none",
+            block("OPENSSH PRIVATE KEY", b"openssh-key-v1"),
+            &["a private key of OpenSSH", "ssh-keygen -p -m PKCS8"],
+        ),
         file("JWK", "none", text("{\"kty\":\"EC\",\"crv\":\"P-256\",\"d\":\"jpsQ\"}"), &["(JWK)"]),
         file(
             "Java key store",

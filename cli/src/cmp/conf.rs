@@ -23,7 +23,7 @@ impl Conf {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = crate::device::read_file(path)?;
         let text = String::from_utf8_lossy(&bytes);
-        Conf::parse(&text).map_err(|words| Failure::settings(format!("{}: {words}", path.display())))
+        Conf::parse(&text).map_err(|words| Failure::settings(format!("{}: {words}", devid::files::shown(path))))
     }
 
     fn parse(text: &str) -> Result<Self, String> {

@@ -56,7 +56,7 @@ pub fn key(path: &Path, password: Option<&Zeroizing<Vec<u8>>>) -> Result<Arc<dyn
         return Ok(provider.import_pkcs8(&key.pkcs8)?);
     }
     let key = load_private_key(&*provider, &input, password.map(|p| p.as_slice()));
-    key.map_err(|e| Failure::from(devid::Error::from(e).context(&path.display().to_string())))
+    key.map_err(|e| Failure::from(devid::Error::from(e).context(&devid::files::shown(path))))
 }
 
 /// All certificates of a file; of a PKCS#12 file, the one of its key first.
@@ -70,7 +70,7 @@ pub fn certificates(path: &Path, password: Option<&Zeroizing<Vec<u8>>>) -> Resul
         };
         return if found.is_empty() { Err(missing(path, "certificate")) } else { Ok(found) };
     }
-    certificates_from_bytes(&input).map_err(|e| Failure::from(e.context(&path.display().to_string())))
+    certificates_from_bytes(&input).map_err(|e| Failure::from(e.context(&devid::files::shown(path))))
 }
 
 /// The first certificate of the file that an option names.
@@ -116,15 +116,15 @@ pub fn anchors(options: &Options, name: &'static str) -> Result<(TrustAnchors, V
 pub fn csr(options: &Options) -> Result<Option<CertificationRequest>, Failure> {
     let Some(path) = options.path("csr") else { return Ok(None) };
     let read = CertificationRequest::from_bytes(&read_file(&path)?);
-    read.map(Some).map_err(|e| Failure::from(devid::Error::from(e).context(&path.display().to_string())))
+    read.map(Some).map_err(|e| Failure::from(devid::Error::from(e).context(&devid::files::shown(&path))))
 }
 
 fn open(path: &Path, input: &[u8], password: Option<&Zeroizing<Vec<u8>>>) -> Result<Pkcs12, Failure> {
     let text = password.map_or("", |p| std::str::from_utf8(p).unwrap_or_default());
     let opened = Pkcs12::open(&*default_provider(), input, text);
-    opened.map_err(|e| Failure::from(devid::Error::from(e).context(&path.display().to_string())))
+    opened.map_err(|e| Failure::from(devid::Error::from(e).context(&devid::files::shown(path))))
 }
 
 fn missing(path: &Path, what: &str) -> Failure {
-    Failure::Own(Exit::Input, format!("{}: there is no {what} in it", path.display()))
+    Failure::Own(Exit::Input, format!("{}: there is no {what} in it", devid::files::shown(path)))
 }

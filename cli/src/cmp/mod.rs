@@ -215,8 +215,8 @@ fn question(options: &Options) -> Result<Question, Failure> {
 
 fn crl(path: &std::path::Path) -> Result<Crl, Failure> {
     let lists = Crl::many_from_bytes(&read_file(path)?);
-    let lists = lists.map_err(|e| Failure::from(devid::Error::from(e).context(&path.display().to_string())))?;
-    let none = || Failure::Own(Exit::Input, format!("{}: there is no CRL in it", path.display()));
+    let lists = lists.map_err(|e| Failure::from(devid::Error::from(e).context(&devid::files::shown(path))))?;
+    let none = || Failure::Own(Exit::Input, format!("{}: there is no CRL in it", devid::files::shown(path)));
     lists.into_iter().next().ok_or_else(none)
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use devid::asn1::name::display;
 use devid::client::Config;
+use devid::client::device::in_settings;
 use devid::client::probe::Probe;
 use devid::client::run::system_time;
 use devid::store::AnchorSet;
@@ -16,7 +17,7 @@ use super::status;
 use crate::arguments::{Arguments, Doctor};
 use crate::attendant::{cancel, watch_signals};
 use crate::device::Device;
-use crate::failure::{Exit, Failure, in_settings};
+use crate::failure::{Exit, Failure};
 use crate::output::{Output, date};
 use crate::settings::{Loaded, Settings};
 

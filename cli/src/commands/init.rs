@@ -4,9 +4,10 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use devid::asn1::name::Name;
+use devid::asn1::name::{Name, display};
+use devid::asn1::x509::Certificate;
 use devid::client::run::system_time;
-use devid::store::{NewIdentity, NewKey};
+use devid::store::{AnchorSet, NewIdentity, NewKey, StoreErrorKind};
 use serde_json::json;
 
 use super::anchors;
@@ -51,15 +52,28 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
     let read: settings::Settings =
         table.clone().try_into().map_err(|e: toml::de::Error| Failure::settings(e.message().to_owned()))?;
     let device = Device::open(&settings::Loaded { settings: read, table, files: Vec::new() }, true)?;
-    anchors::add(&device, Set::All, &anchors)?;
+    refuse_other_anchors(&device, &anchors, &memory)?;
     if let Some((key, chain)) = factory {
         let [certificate, above @ ..] = &chain[..] else {
             return Err(Failure::usage("--factory-certificates: there is no certificate in the file"));
         };
+        match device.store.current(device.factory_name()) {
+            Ok(other) if other.certificate != *certificate => {
+                return Err(Failure::usage(format!(
+                    "device memory at {} has the factory's identity {} already, and nothing is written over; --memory names another place",
+                    memory.display(),
+                    other.certificate
+                )));
+            }
+            Err(error) if error.kind != StoreErrorKind::NotFound => return Err(error.into()),
+            Ok(_) | Err(_) => {}
+        }
         let new =
             NewIdentity { key: NewKey::Held(&*key), certificate, chain: above, purpose: "idevid", at: system_time() };
         device.store.install(device.factory_name(), &new)?;
     }
+    // Last: a pair of key and certificates that does not fit leaves nobody trusted.
+    anchors::add(&device, Set::All, &anchors)?;
     // Created anew or not at all: nobody's file is written over.
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| Failure::file(&path, &e))?;
@@ -71,6 +85,22 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
     output.say(&words);
     output.result("init", "", json!({ "settings": path, "memory": memory, "anchors": anchors.len() }));
     Ok(Exit::Done)
+}
+
+/// Device memory of an earlier life trusts nobody of today.
+fn refuse_other_anchors(device: &Device, wanted: &[Certificate], memory: &std::path::Path) -> Result<(), Failure> {
+    for set in AnchorSet::ALL {
+        if let Some(other) = device.store.anchors(set)?.iter().find(|anchor| !wanted.contains(anchor)) {
+            return Err(Failure::usage(format!(
+                "device memory at {} trusts {} already ({}), which --trust does not name, and nothing is added to an earlier device's trust: \
+                 devid anchors remove takes it away, --memory names another place",
+                memory.display(),
+                display(other.subject()),
+                anchors::word(set)
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {

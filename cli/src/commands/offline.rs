@@ -50,6 +50,8 @@ pub fn import(command: &ImportCommand, device: &Device, output: Output) -> Resul
     let busy = named.as_deref().map(|name| device.busy(name, "devid import")).transpose()?;
     let mut import = Import::new(&device.store, &config.enrolment_anchors, &identity.purpose, system_time());
     import.intermediates = &config.intermediates;
+    import.acceptance = config.acceptance;
+    import.checks.allow_weak = config.tolerance.allow_weak;
     import.name = command.name.as_deref();
     import.password = password.as_ref().map(|password| password.as_str());
     let kept = import.run(&read_file(&command.file)?)?;

@@ -20,7 +20,9 @@ const REASONS: [(&str, CrlReason); 6] = [
 ];
 
 pub fn run(command: &Revoke, device: &Device, output: Output) -> Result<Exit, Failure> {
-    let reason = REASONS.iter().find(|(name, _)| *name == command.reason).map(|(_, reason)| *reason);
+    // As RFC 5280 and OpenSSL write them, too: keyCompromise.
+    let plain = |text: &str| text.replace('-', "").to_ascii_lowercase();
+    let reason = REASONS.iter().find(|(name, _)| plain(name) == plain(&command.reason)).map(|(_, reason)| *reason);
     let reason = reason.ok_or_else(|| {
         let known: Vec<&str> = REASONS.iter().map(|(name, _)| *name).collect();
         Failure::usage(format!("--reason {}: {} are reasons", command.reason, known.join(", ")))

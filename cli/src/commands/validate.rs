@@ -27,7 +27,10 @@ pub fn run(command: &Validate, loaded: &Loaded, output: Output) -> Result<Exit, 
     // The first is the one that is asked about, and nobody else's choice; the others may be on its path.
     let sent = read_certificates([&command.file])?;
     let [leaf, others @ ..] = &sent[..] else {
-        return Err(Failure::Own(Exit::Input, format!("{}: there is no certificate in it", command.file.display())));
+        return Err(Failure::Own(
+            Exit::Input,
+            format!("{}: there is no certificate in it", devid::files::shown(&command.file)),
+        ));
     };
     let validator = validator(command, loaded, output)?;
     let at = CheckTime::At(system_time());

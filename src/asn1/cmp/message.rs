@@ -162,14 +162,13 @@ fn check_parts(mut fields: Cursor<'_>, what: &'static str) -> Result<(), Asn1Err
     Ok(())
 }
 
+/// The first ones, as many as the limit says: a server that sends its whole trust list sends its signer first (RFC 9483 section
+/// 3.3), and nothing depends on the others being read.
 fn read_extra_certs(mut list: Cursor<'_>, limits: &Limits) -> Result<Vec<Certificate>, Asn1Error> {
     let mut certificates: Vec<Certificate> = Vec::new();
     let mut count = 0;
-    while !list.is_empty() {
+    while !list.is_empty() && count < limits.max_certificates {
         count += 1;
-        if count > limits.max_certificates {
-            return Err(Asn1Error::too_large("extraCerts", "count", limits.max_certificates, count));
-        }
         // What has no end that can be seen hides what comes behind it.
         let Ok(Tlv { bytes, .. }) = list.any("a certificate") else { break };
         if certificates.iter().all(|c| c.as_der() != bytes) {

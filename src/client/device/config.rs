@@ -177,7 +177,7 @@ impl Device {
         }
         let mut subject = Subject::new();
         if let Some(text) = &identity.subject {
-            subject = subject.name(&self.fill(text)?)?;
+            subject = subject.name(&filled(text, self.id.as_deref().map(as_value).as_deref())?)?;
         }
         for host in &identity.dns {
             subject = subject.dns(&self.fill(host)?)?;
@@ -220,12 +220,35 @@ impl Device {
     }
 
     fn fill(&self, text: &str) -> Result<String, Error> {
-        match (text.contains("${id}"), &self.id) {
-            (false, _) => Ok(text.to_owned()),
-            (true, Some(id)) => Ok(text.replace("${id}", id)),
-            (true, None) => Err(wrong(format!("\"{text}\" asks for ${{id}}, and device.id is not set"))),
+        filled(text, self.id.as_deref())
+    }
+}
+
+/// The text with the identifier in place of `${id}`. Nothing else stands for something.
+fn filled(text: &str, id: Option<&str>) -> Result<String, Error> {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once("${") {
+        let name = after.split_once('}').map(|(name, behind)| (name == "id", behind));
+        let Some((true, behind)) = name else {
+            return Err(wrong(format!("\"{text}\": expected ${{id}}, which alone stands for something (device.id)")));
+        };
+        let id = id.ok_or_else(|| wrong(format!("\"{text}\" asks for ${{id}}, and device.id is not set")))?;
+        out.extend([before, id]);
+        rest = behind;
+    }
+    Ok(out + rest)
+}
+
+/// What an identifier is in the text of a name: a value, whatever is in it (RFC 4514 section 2.4).
+fn as_value(id: &str) -> String {
+    let mut out = String::new();
+    for c in id.chars() {
+        match c {
+            c if c.is_ascii_alphanumeric() || "-._:".contains(c) || !c.is_ascii() => out.push(c),
+            c => out.push_str(&format!("\\{:02X}", u32::from(c))),
         }
     }
+    out
 }
 
 /// A reference value is octets: text, or `hex:` and digits.
@@ -236,4 +259,43 @@ fn reference_octets(text: &str) -> Result<Vec<u8>, Error> {
         return Err(wrong());
     }
     (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| wrong())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asn1::name::Name;
+
+    #[test]
+    fn an_identifier_is_one_value_whatever_is_in_it() {
+        for id in [
+            "r,O=Evil",
+            "A+SERIALNUMBER=1",
+            "Dell Inc.; OU=x",
+            "#0c0141",
+            "r/O=Evil",
+            " x ",
+            "a\"b\\c<d>",
+            "\u{e4}\u{f6}",
+        ] {
+            for (subject, above) in [("CN=${id},O=Good", "O=Good"), ("/O=Good/CN=${id}", "O=Good")] {
+                let name =
+                    Name::parse(&filled(subject, Some(&as_value(id))).unwrap()).unwrap_or_else(|e| panic!("{id}: {e}"));
+                let above = Name::parse(above).unwrap();
+                let value = crate::asn1::der::element(0x0c, &[id.as_bytes()]);
+                assert!(name.as_der().ends_with(&value), "{id}: {name}");
+                // Name, O=Good, then SET, SEQUENCE and type of the one value.
+                assert_eq!(name.as_der().len(), above.as_der().len() + 4 + 5 + value.len(), "{id}: {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_but_the_identifier_stands_for_something() {
+        assert_eq!(filled("CN=${id}-${id}", Some("7")).unwrap(), "CN=7-7");
+        for text in ["CN=${hostname}", "CN=${ID}", "CN=${id", "CN=${}"] {
+            assert!(filled(text, Some("7")).unwrap_err().message().contains("expected ${id}"), "{text}");
+        }
+        assert!(filled("CN=${id}", None).unwrap_err().message().contains("device.id is not set"));
+    }
 }

@@ -23,7 +23,7 @@ pub fn read_certificates(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> R
     for path in paths {
         let path = path.as_ref();
         let read = certificates_from_bytes(&read_file(path)?);
-        found.extend(read.map_err(|e| e.context(&path.display().to_string()))?);
+        found.extend(read.map_err(|e| e.context(&crate::files::shown(path)))?);
     }
     Ok(found)
 }
@@ -33,7 +33,7 @@ pub fn read_key(path: &Path, password: Option<&Source>) -> Result<Arc<dyn Privat
     let password = password.map(|source| source.read("the key's password")).transpose()?;
     let input = Zeroizing::new(read_file(path)?);
     let key = load_private_key(&*default_provider(), &input, password.as_ref().map(|p| p.as_slice()));
-    key.map_err(|e| Error::from(e).context(&path.display().to_string()))
+    key.map_err(|e| Error::from(e).context(&crate::files::shown(path)))
 }
 
 /// A file that the settings name.
@@ -41,9 +41,9 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let file = crate::files::open_regular(path);
     let read = file.and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|e| wrong(format!("{}: {e}", path.display())))?;
+    read.map_err(|e| wrong(format!("{}: {e}", crate::files::shown(path))))?;
     match bytes.len() as u64 > MAX_FILE_BYTES {
-        true => Err(wrong(format!("{}: larger than {MAX_FILE_BYTES} bytes", path.display()))),
+        true => Err(wrong(format!("{}: larger than {MAX_FILE_BYTES} bytes", crate::files::shown(path)))),
         false => Ok(bytes),
     }
 }

@@ -271,7 +271,12 @@ pub const ALL: &[Key] = &[
         "off",
         "How revocation of those who protect answers is looked at.",
     ),
-    key("ca.trust.crls", Kind::Paths, "none", "Revocation lists about them."),
+    key(
+        "ca.trust.crls",
+        Kind::Paths,
+        "none",
+        "Revocation lists about them; they are looked at also where ca.trust.status is not set.",
+    ),
     key("ca.tls.name", Kind::Text, "the URL's host", "The server's name in its certificate."),
     key("ca.tls.intermediates", Kind::Paths, "none", "Certificates that help servers which forget to send theirs."),
     key(
@@ -282,7 +287,12 @@ pub const ALL: &[Key] = &[
     ),
     key("ca.tls.min-version", Kind::OneOf(&["1.2", "1.3"]), "1.2", "Oldest version of TLS that is spoken."),
     key("ca.tls.status", Kind::OneOf(&["off", "soft", "hard"]), "off", "How revocation of the server is looked at."),
-    key("ca.tls.crls", Kind::Paths, "none", "Revocation lists about servers."),
+    key(
+        "ca.tls.crls",
+        Kind::Paths,
+        "none",
+        "Revocation lists about servers; they are looked at also where ca.tls.status is not set.",
+    ),
     key("ca.tls.key", Kind::Path, "none", "File with the key of the TLS client certificate."),
     key("ca.tls.certificates", Kind::Path, "none", "File with the TLS client certificate first, and its issuers."),
     key("ca.tls.password", Kind::Secret, "none", "Opens that key."),
@@ -379,16 +389,38 @@ pub const ALL: &[Key] = &[
     key("run.status-file", Kind::Path, "none", "devid run keeps the JSON of devid status there."),
 ];
 
-/// Refuses a table with a name that is not a setting.
+/// Refuses a table with a name that is not a setting, and the content of a file where its name belongs.
 pub fn check(table: &toml::Table) -> Result<(), String> {
     let mut found = Vec::new();
     paths(&toml::Value::Table(table.clone()), "", &mut found);
+    check_contents(&toml::Value::Table(table.clone()), "")?;
     match found.iter().find(|(path, is_value)| !is_known(path, *is_value)) {
         None => Ok(()),
         Some((path, _)) => {
             let near = nearest(path).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
             Err(format!("unknown setting {path}{near} (devid config explain lists all)"))
         }
+    }
+}
+
+/// What stands in a file is not repeated by any error: it may be a private key.
+fn check_contents(value: &toml::Value, at: &str) -> Result<(), String> {
+    match value {
+        toml::Value::Table(table) => table.iter().try_for_each(|(name, value)| match at {
+            "" => check_contents(value, name),
+            _ => check_contents(value, &format!("{at}.{name}")),
+        }),
+        toml::Value::Array(items) => items.iter().try_for_each(|item| check_contents(item, at)),
+        toml::Value::String(text) if crate::files::is_content(text) => {
+            let wanted = match find(at).map(|key| key.kind) {
+                Some(Kind::Path | Kind::Paths | Kind::Secret) => "the name of a file",
+                _ => "a value of one line",
+            };
+            Err(format!(
+                "{at}: expected {wanted}, found what stands in one: put it into a file (a key: chmod 600), and name that"
+            ))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -16,12 +16,14 @@
 //! | --- | --- |
 //! | `settings`, `values`, `secret` | the settings, read once, with the place of each mistake; sources of secrets |
 //! | [`keys`] | what each setting means |
+//! | `as_settings` | the library's words with settings in place of functions |
 //! | `config`, `tuning`, `files` | from settings to a client |
 //! | `keep`, `busy` | whatever is due; one conversation at a time |
 //! | `exports` | what is written for other software, and whether it still stands |
 //! | `peers` | whether a peer is to be believed |
 //! | `standing` | how identities stand, as JSON |
 
+mod as_settings;
 mod busy;
 mod config;
 mod exports;
@@ -48,6 +50,7 @@ use crate::store::export::{Export as ExportPlan, Layout};
 use crate::store::{Store, StoreError, StoreErrorKind, StoreOptions};
 use crate::time::Time;
 
+pub use as_settings::in_settings;
 pub use busy::Busy;
 pub use exports::ExportState;
 pub use files::{read_certificates, read_key};
@@ -121,8 +124,9 @@ impl Device {
         let memory = &settings.device.memory;
         if !create && !memory.is_dir() {
             let shown = memory.display();
-            let words =
-                format!("there is no device memory at {shown}: devid init makes it, device.memory names another");
+            let words = format!(
+                "there is no device memory at {shown}: devid enroll or devid init makes it where it is the first of this device; otherwise mount its medium, or name it by device.memory"
+            );
             return Err(Error::new(Code::NotFound, words));
         }
         let options = StoreOptions {
@@ -256,9 +260,9 @@ fn device_id(settings: &Settings) -> Result<Option<String>, Error> {
     let Some(path) = text.strip_prefix("file:") else { return Ok(Some(text.clone())) };
     let path = Path::new(path);
     let id = crate::files::read_text_of_owner(path, settings::MAX_FILE_BYTES)
-        .map_err(|e| wrong(format!("device.id: {}: {e}", path.display())))?;
+        .map_err(|e| wrong(format!("device.id: {}: {e}", crate::files::shown(path))))?;
     match id.trim() {
-        "" => Err(wrong(format!("device.id: {} is empty", path.display()))),
+        "" => Err(wrong(format!("device.id: {} is empty", crate::files::shown(path)))),
         id => Ok(Some(id.to_owned())),
     }
 }

@@ -85,7 +85,7 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::File(path) => write!(f, "file:{}", path.display()),
+            Source::File(path) => write!(f, "file:{}", shown(path)),
             Source::Descriptor(number) => write!(f, "fd:{number}"),
             Source::Credential(name) => write!(f, "cred:{name}"),
             Source::Environment(name) => write!(f, "env:{name}"),
@@ -102,11 +102,20 @@ impl<'de> Deserialize<'de> for Source {
     }
 }
 
+/// The file's name, where it looks like one: people write the secret itself behind `file:`.
+fn shown(path: &Path) -> String {
+    let text = crate::files::shown(path);
+    match text.contains(['/', '.']) || path.exists() {
+        true => text,
+        false => "(a name that no file has)".to_owned(),
+    }
+}
+
 /// A file that others may read holds no secret.
 fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let about = std::fs::metadata(path).map_err(|e| settings(format!("file:{}: {e}", path.display())))?;
+    let about = std::fs::metadata(path).map_err(|e| settings(format!("file:{}: {e}", shown(path))))?;
     if about.is_file() && about.mode() & 0o077 != 0 {
-        let (shown, mode) = (path.display(), about.mode() & 0o7777);
+        let (shown, mode) = (shown(path), about.mode() & 0o7777);
         return Err(settings(format!(
             "file:{shown}: others may read it (mode {mode:04o}); a secret needs 0600: chmod 600 {shown}"
         )));
@@ -115,7 +124,7 @@ fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
 }
 
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let broken = |words: String| settings(format!("{}: {words}", path.display()));
+    let broken = |words: String| settings(format!("{}: {words}", shown(path)));
     // A pipe without a writer would be waited for for ever.
     let about = std::fs::metadata(path).map_err(|e| broken(e.to_string()))?;
     if !about.is_file() {
@@ -176,6 +185,8 @@ mod tests {
     fn sources_are_named_and_never_repeated() {
         assert_eq!(Source::parse("file:/a/b"), Ok(Source::File("/a/b".into())));
         assert_eq!(Source::parse("fd:3"), Ok(Source::Descriptor(3)));
+        let named = Source::parse("file:correct-horse").unwrap();
+        assert!(!named.read("the secret").unwrap_err().to_string().contains("correct-horse"));
         for wrong in ["hunter2", "pass:hunter2", "file:", "fd:x", "cred:../x", ""] {
             let words = Source::parse(wrong).unwrap_err();
             assert!(!words.contains("hunter2"), "{words}");

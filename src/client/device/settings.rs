@@ -495,4 +495,18 @@ mod tests {
         assert_eq!((settings.device.retention, settings.device.memory), (5, PathBuf::from("/tmp/m")));
         assert!(load(None, &["ca.sever=1".to_owned()], None).is_err());
     }
+
+    #[test]
+    fn the_content_of_a_file_in_its_names_place_is_refused_and_not_repeated() {
+        let key = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----\n";
+        for setting in ["[ca.login]\nkey", "[ca.tls]\nkey", "[device]\nmemory", "[ca]\nserver"] {
+            let words = read(&format!("{setting} = \"\"\"{key}\"\"\"\n")).unwrap_err();
+            assert!(words.contains("found what stands in one") && !words.contains("MIGH"), "{words}");
+        }
+        let words = read(&format!("[ca.trust]\nall = [\"\"\"{key}\"\"\"]\n")).unwrap_err();
+        assert!(words.contains("ca.trust.all: expected the name of a file") && !words.contains("MIGH"), "{words}");
+        let option = [format!("ca.login.key={key}")];
+        let words = load(None, &option, None).map(|_| ()).unwrap_err().to_string();
+        assert!(!words.contains("MIGH"), "{words}");
+    }
 }

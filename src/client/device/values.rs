@@ -43,6 +43,12 @@ impl<'de> Deserialize<'de> for Span {
 
 /// Puts a setting into a table. `value` is TOML; what is not is taken as text, and where a list is wanted, as its one element.
 pub fn put(table: &mut toml::Table, key: &str, given: &str) -> Result<(), Error> {
+    let most = keys::ALL.iter().map(|key| key.path.split('.').count()).max().unwrap_or(0);
+    if key.split('.').count() > most {
+        // Each part is a table in a table.
+        let shown: String = key.chars().take(64).collect();
+        return Err(wrong(format!("unknown setting {shown}...: no setting has more than {most} parts")));
+    }
     let mut value = format!("v = {given}")
         .parse::<toml::Table>()
         .ok()
@@ -70,6 +76,13 @@ pub fn put(table: &mut toml::Table, key: &str, given: &str) -> Result<(), Error>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_more_parts_than_any_setting_has_is_refused_before_anything_is_made_of_it() {
+        let deep = format!("identity.{}dns", "a.".repeat(100_000));
+        let words = put(&mut toml::Table::new(), &deep, "x").unwrap_err().to_string();
+        assert!(words.contains("no setting has more than") && words.len() < 300, "{words}");
+    }
 
     #[test]
     fn what_is_given_one_by_one_becomes_what_is_wanted() {

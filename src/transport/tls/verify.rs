@@ -91,7 +91,7 @@ impl Verifier {
             .with_key_usage(KeyUsage::DigitalSignature)
             .with_name(PeerName::host(&server_name.to_str()));
         checks.clock_skew_seconds = config.clock_skew_seconds;
-        checks.revocation = config.revocation.clone();
+        checks.revocation = config.revocation.clone().looking_at(&config.status);
         let mut status = config.status.clone();
         if !ocsp_response.is_empty() {
             // RFC 6066 section 8: what is stapled is judged like any other response, and may be useless.

@@ -1,0 +1,134 @@
+//! The library's words for people who have a command and settings in place of a program.
+//!
+//! Errors and hints name what a program calls. Where a setting does the same, the texts have all three:
+//! `name_in_python (devid_name_in_c, setting)`; what has another form is in the table.
+
+use super::keys;
+use crate::cmp::{Profile, Tolerance};
+
+/// What programs call, and what people do.
+const TABLE: &[(&str, &str)] = &[
+    ("max_mac_iterations", "ca.limits.mac-iterations"),
+    ("max_message_bytes", "ca.limits.message-bytes"),
+    ("max_certificates", "ca.limits.certificates"),
+    ("max_polls", "ca.limits.polls"),
+    ("max_total_seconds", "ca.limits.total"),
+    ("max_check_after_seconds", "ca.limits.check-after"),
+    ("max_mac_salt_bytes", "ca.limits.mac-salt-bytes"),
+    ("max_retries", "ca.http.retries"),
+    ("setting directory", "setting peers.directory"),
+    (
+        "a device without a reliable clock sets the time window off",
+        "a device without a reliable clock has device.clock = \"none\"",
+    ),
+    ("clock_skew_seconds", "ca.clock-skew"),
+    ("protect_by_mutual_tls", "ca.login.kind = \"mutual-tls\""),
+    ("adopt_root_of_ip", "ca.adopt-root"),
+    ("root_fingerprints", "ca.root-fingerprints"),
+    ("the window for messageTime", "ca.time-window"),
+    ("(accept_differences)", "(ca.accept = \"anything-but-the-key\")"),
+    ("ask_root_update (devid_op_ask_root_update)", "devid keep does it"),
+    (
+        "by PKCS#11 open_pkcs11() (devid_key_open_pkcs11) uses it, or a callback signs (devid_key_from_callback)",
+        "its pkcs11: URI stands in its place in ca.login.key",
+    ),
+    (
+        "open_pkcs11() (devid_key_open_pkcs11) opens the key, pkcs11: in settings",
+        "it is given itself, and not a file with it",
+    ),
+    ("inspect() (devid_inspect)", "devid inspect"),
+    ("decrypt() (devid_key_decrypt) opens it", "a program opens it"),
+    ("load_certificates() (devid_cert_list_add_bytes) reads it", "it is for where certificates are asked for"),
+    (
+        "load_certificates() (devid_cert_list_add_bytes) reads its certificates",
+        "its certificates are read where certificates are asked for",
+    ),
+    ("enroll_pkcs10() (devid_op_enroll_pkcs10)", "devid cmp -cmd p10cr -csr FILE"),
+    ("add_crls() (devid_validator_add_crls)", "devid validate --crl FILE"),
+    ("add_ocsp() (devid_validator_add_ocsp)", "devid validate --ocsp FILE"),
+    ("Key.load() (devid_key_load) reads it", "it is for where a private key is asked for"),
+    ("read_pkcs12() (devid_pkcs12_read)", "devid import"),
+    ("devid_store_export or devid export", "devid export --password"),
+];
+
+/// The words with what people can set in place of what programs call.
+pub fn in_settings(words: &str) -> String {
+    let mut out = words.to_owned();
+    for (name, setting) in TABLE {
+        out = out.replace(name, setting);
+    }
+    out = three_names(&out);
+    for (name, ..) in Tolerance::TABLE {
+        out = out.replace(&format!("switch {name}"), &format!("ca.tolerate = [\"{name}\"]"));
+    }
+    for name in Profile::NAMES {
+        // Whole names alone: one may begin another.
+        for end in [";", ",", " ", ":", ")", "\n"] {
+            out = out.replace(&format!("profile {name}{end}"), &format!("ca.profile = \"{name}\"{end}"));
+        }
+        if let Some(before) = out.strip_suffix(&format!("profile {name}")) {
+            out = format!("{before}ca.profile = \"{name}\"");
+        }
+    }
+    out
+}
+
+/// `name (devid_name, setting)` is the setting.
+fn three_names(words: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(words.len()), words);
+    while let Some(open) = rest.find(" (") {
+        let (before, group) = (&rest[..open], &rest[open + 2..]);
+        let Some(close) = group.find(')') else { break };
+        let setting = group[..close].rsplit(", ").next().filter(|name| keys::find(name).is_some());
+        let is_called = |name: &str| name.starts_with("devid_") || name.starts_with("DEVID_");
+        match setting.filter(|_| is_called(group)) {
+            Some(setting) => {
+                let name = before.rfind(' ').map_or(0, |space| space + 1);
+                out.push_str(&before[..name]);
+                out.push_str(setting);
+                rest = &group[close + 1..];
+            }
+            None => {
+                out.push_str(&rest[..open + 2]);
+                rest = group;
+            }
+        }
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_programs_set_becomes_what_people_set() {
+        let told =
+            in_settings("see switch null_sender, profile ejbca: it may be raised (max_mac_iterations); profile 3gpp");
+        assert!(
+            told.starts_with("see ca.tolerate = [\"null_sender\"], ca.profile = \"ejbca\": it may be raised"),
+            "{told}"
+        );
+        assert!(told.ends_with("(ca.limits.mac-iterations); ca.profile = \"3gpp\""), "{told}");
+    }
+
+    #[test]
+    fn three_names_become_the_setting_and_other_groups_stay() {
+        let told =
+            in_settings("it (the CA) goes by set_time_window (devid_config_set_time_window, ca.time-window), if (so)");
+        assert_eq!(told, "it (the CA) goes by ca.time-window, if (so)");
+        assert_eq!(
+            in_settings("x (devid_config_set_time_window, ca.nothing) (open"),
+            "x (devid_config_set_time_window, ca.nothing) (open"
+        );
+    }
+
+    #[test]
+    fn settings_in_the_table_are_settings() {
+        for (_, setting) in TABLE {
+            for name in setting.split([' ', '(']).filter(|word| word.starts_with("ca.") || word.starts_with("peers.")) {
+                assert!(keys::find(name).is_some(), "{name}");
+            }
+        }
+    }
+}
