@@ -481,11 +481,13 @@ impl Client {
     }
 
     /// How it speaks TLS.
+    #[cfg(feature = "http")]
     pub(super) fn tls(&self) -> &TlsConfig {
         &self.way.tls
     }
 
     /// The same client on another way: it speaks TLS like this.
+    #[cfg(feature = "http")]
     #[must_use]
     pub(super) fn over_tls(&self, tls: TlsConfig) -> Client {
         let way = Way { tls: Arc::new(tls), ..(*self.way).clone() };

@@ -12,7 +12,9 @@ use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::client::install::signer_of;
 use crate::client::{Client, Config, Subject};
-use crate::cmp::{Credential, SavedCredential, Signer};
+#[cfg(feature = "http")]
+use crate::cmp::Credential;
+use crate::cmp::{SavedCredential, Signer};
 use crate::codes::Code;
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;

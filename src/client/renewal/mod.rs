@@ -162,6 +162,7 @@ impl Planner {
 
     /// The plan that [`Planner::plan_as_told`] will make at the same moment, for who only gets ready for it: nothing is noted, or the
     /// look itself would count as one at which time had passed.
+    #[cfg(any(test, feature = "settings"))]
     pub(in crate::client) fn plan_to_be_told(
         &self,
         store: &Store,
@@ -188,7 +189,7 @@ impl Planner {
         // Starts take more or less time, but minutes; a clock that ticks on is beyond its first hour soon.
         let is_at_start = |at: Time| scene.progress.clock_least.is_some_and(|least| at.since(least) < CLOSE_SECONDS);
         let is_start = is_at_start(now) && is_at_start(last) && now.since(last) < LONGEST_START_SECONDS;
-        if now < last || is_start {
+        if now <= last || is_start {
             (scene.facts.attempts, scene.facts.pace) =
                 (Attempts { wait_seconds: 0, ..scene.facts.attempts }, Pace::default());
             return Ok((scene.plan(&self.policy), scene.progress, is_changed));
