@@ -31,7 +31,7 @@ pub const REFUSED: &[(&str, &str, Code)] = &[
     ("signer", "stranger", Code::ProtectionInvalid),
     ("wrong-sender-kid", "1", Code::ProtectionInvalid),
     ("no-extra-certs", "1", Code::ProtectionInvalid),
-    ("extra-certs", "70", Code::Limit),
+    ("extra-certs", "70", Code::ProtectionInvalid),
     ("message-time-off", "7200", Code::MessageTime),
     ("message-time-off", "-7200", Code::MessageTime),
     ("garbage", "1", Code::ContentType),
