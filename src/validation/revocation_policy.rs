@@ -68,7 +68,7 @@ impl RevocationPolicy {
     /// The same, where these are at hand: lists and responses that the owner has given are looked at, also where nothing was
     /// said of revocation. What they do not tell is then no reason to refuse.
     #[must_use]
-    pub fn looking_at(self, given: &StatusSources) -> Self {
+    pub(crate) fn looking_at(self, given: &StatusSources) -> Self {
         let is_silent = self.mode == RevocationMode::Off && (!given.crls.is_empty() || !given.ocsp.is_empty());
         if is_silent { RevocationPolicy { mode: RevocationMode::SoftFail, ..self } } else { self }
     }
