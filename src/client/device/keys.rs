@@ -398,10 +398,22 @@ pub fn check(table: &toml::Table) -> Result<(), String> {
         None => Ok(()),
         Some((path, _)) => {
             let near = nearest(path).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-            Err(format!("unknown setting {path}{near} (devid config explain lists all)"))
+            Err(format!("unknown setting {}{near} (devid config explain lists all)", shown(path)))
         }
     }
 }
+
+/// A name that is not known. A line of a key is none, and is not repeated.
+fn shown(path: &str) -> String {
+    let part = |part: &str| match part.len() > LONGEST_PART {
+        true => format!("({} characters that are no name)", part.len()),
+        false => part.to_owned(),
+    };
+    path.split('.').map(part).collect::<Vec<_>>().join(".")
+}
+
+/// Longer than any name of ours, and than most that people give; shorter than a line of PEM.
+const LONGEST_PART: usize = 40;
 
 /// What stands in a file is not repeated by any error: it may be a private key.
 fn check_contents(value: &toml::Value, at: &str) -> Result<(), String> {

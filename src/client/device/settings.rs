@@ -505,6 +505,8 @@ mod tests {
         }
         let words = read(&format!("[ca.trust]\nall = [\"\"\"{key}\"\"\"]\n")).unwrap_err();
         assert!(words.contains("ca.trust.all: expected the name of a file") && !words.contains("MIGH"), "{words}");
+        let words = read("[ca.login]\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg = 1\n").unwrap_err();
+        assert!(words.contains("ca.login.(48 characters that are no name)") && !words.contains("MIGH"), "{words}");
         let option = [format!("ca.login.key={key}")];
         let words = load(None, &option, None).map(|_| ()).unwrap_err().to_string();
         assert!(!words.contains("MIGH"), "{words}");
