@@ -359,7 +359,7 @@ impl<'a> StatusSearch<'a> {
         found
     }
 
-    pub(super) fn search_signer(
+    fn search_signer(
         &self,
         signer: &Certificate,
         anchors: &TrustAnchors,
