@@ -74,6 +74,9 @@ pub struct Facts {
     pub found: Option<String>,
     /// What is known of servers that answer like this, and which setting may help.
     pub hint: Option<&'static str>,
+    /// Of an exchange that failed: the server was reached, and its answer cannot be believed or is no message. It is no matter of
+    /// trying again later.
+    pub was_answered: bool,
     /// Nothing of the message can have reached the server.
     pub(crate) is_unsent: bool,
     /// What was refused is refused for its time alone: by a clock that is wrong, perhaps.
@@ -91,6 +94,8 @@ pub(crate) enum Refused {
     KeyUsage,
     /// The signer has no path to the CMP anchors.
     NoPath,
+    /// None of the fingerprints that a TLS server was pinned by is on its path.
+    Pin,
     /// Whether the signer is revoked is not known, and has to be.
     StatusUnknown,
     /// The MAC is another one.

@@ -31,8 +31,8 @@ const TPM_KEY: Kind = Kind::Other(
     "a key inside a TPM (TSS2 PRIVATE KEY)",
     "it never leaves the TPM: by PKCS#11 open_pkcs11() (devid_key_open_pkcs11) uses it, or a callback signs (devid_key_from_callback)",
 );
-const PUBLIC_KEY: Kind = Kind::Other("a public key alone", "its private key is in another file");
-const PARAMETERS: Kind =
+pub(crate) const PUBLIC_KEY: Kind = Kind::Other("a public key alone", "its private key is in another file");
+pub(crate) const PARAMETERS: Kind =
     Kind::Other("parameters of keys without a key", "the key is in another file, or another block");
 const TOKEN_URI: Kind = Kind::Other(
     "a PKCS#11 URI, the name of a key in a token",
@@ -45,25 +45,30 @@ const SSH: Kind = Kind::Other(
 );
 const SSH_PUBLIC: Kind =
     Kind::Other("a public key or a certificate of SSH", "its private key is in another file, without .pub");
+/// FIPS 186-5 has no DSA any more.
+pub(crate) const DSA_KEY: &str = "a key of DSA, by which nothing is signed any more: make one of ECDSA or RSA";
 const KEY_STORE: Kind = Kind::Other(
     "a Java key store",
     "keytool -importkeystore -srckeystore FILE -destkeystore NEW -deststoretype PKCS12 makes PKCS#12 of it",
 );
-const CMP: Kind = Kind::Other("a CMP message", "inspect() (devid_inspect) shows it");
-const ENVELOPED: Kind =
+pub(crate) const CMP: Kind = Kind::Other("a CMP message", "inspect() (devid_inspect) shows it");
+pub(crate) const ENVELOPED: Kind =
     Kind::Other("an encrypted message (CMS)", "decrypt() (devid_key_decrypt) opens it with its recipient's key");
-const OTHER_CMS: Kind = Kind::Other("CMS of another type than signed", "inspect() (devid_inspect) shows it");
+pub(crate) const OTHER_CMS: Kind = Kind::Other("CMS of another type than signed", "inspect() (devid_inspect) shows it");
 const AGE: Kind = Kind::Other("a file encrypted by age", "age -d decrypts it");
 const ATTRIBUTES: Kind = Kind::Other("an attribute certificate", "there are no keys in such, and none are read here");
-
-const PKI_PATH: Kind = Kind::Other(
+const BOUNCY_CASTLE: Kind = Kind::Other(
+    "a key store of Bouncy Castle (BCFKS)",
+    "keytool -importkeystore with -srcstoretype BCFKS and -deststoretype PKCS12 makes PKCS#12 of it",
+);
+pub(crate) const PKI_PATH: Kind = Kind::Other(
     "a list of certificates in DER (PkiPath)",
     "PEM with its certificates one behind the other, or PKCS#7, is read",
 );
 const MAIL: Kind = Kind::Other("a mail (S/MIME)", "openssl smime -pk7out -in FILE writes the PKCS#7 in it");
 
 impl Kind {
-    fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Kind::Certificate => "a certificate",
             Kind::Request => "a certificate request (PKCS#10)",
@@ -102,8 +107,13 @@ impl Kind {
         }
     }
 
+    /// Private keys that are known and that nothing is done with here.
+    pub(crate) fn unused_key(label: &str) -> Option<&'static str> {
+        (label == "DSA PRIVATE KEY").then_some(DSA_KEY)
+    }
+
     /// By its PEM label.
-    fn of_label(label: &str) -> Option<Kind> {
+    pub(crate) fn of_label(label: &str) -> Option<Kind> {
         Some(match label {
             "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => Kind::Request,
             "X509 CRL" | "CRL" => Kind::Crl,
@@ -149,7 +159,8 @@ impl Kind {
                 match (number, fields.next_byte()?) {
                     ([3], 0x30) => Some(Kind::Pkcs12),
                     ([0 | 1], 0x30 | 0x02 | 0x04) => Some(Kind::PrivateKey),
-                    (_, 0x02) => Some(PUBLIC_KEY),
+                    // RFC 8017 appendix A.1.1. A signature is two numbers as well, and no modulus is as short.
+                    (modulus, 0x02) if modulus.len() >= MIN_MODULUS => Some(PUBLIC_KEY),
                     _ => None,
                 }
             }
@@ -169,7 +180,11 @@ impl Kind {
     }
 }
 
-/// What is signed: a certificate, a request, a list.
+/// A modulus of RSA of 512 bits.
+const MIN_MODULUS: usize = 64;
+
+/// What is signed: a certificate, a request, a list. The header of a CMP message, and what stands in their place in files that are
+/// encrypted as a whole, are told from them.
 fn signed(to_be_signed: &[u8]) -> Option<Kind> {
     let mut fields = Cursor::new(to_be_signed, "a file").ok()?;
     if fields.next_byte()? == 0xa0 {
@@ -177,10 +192,18 @@ fn signed(to_be_signed: &[u8]) -> Option<Kind> {
     }
     let is_numbered = fields.next_byte()? == 0x02;
     let number: &[u8] = if is_numbered { fields.any("").ok()?.value } else { &[] };
+    // RFC 9810 section 5.1.1: behind pvno comes a GeneralName.
+    if is_numbered && matches!(fields.next_byte()?, 0x80..=0xbf) {
+        return Some(CMP);
+    }
     // Version 1 of a certificate has its serial number here.
-    fields.expect(Tag::Sequence, "").ok()?;
+    let algorithm = fields.expect(Tag::Sequence, "").ok()?;
     match fields.next_byte()? {
         0x30 => {}
+        0x04 if !is_numbered => {
+            let mut scheme = Cursor::new(algorithm.value, "").ok()?;
+            return (read_oid(&mut scheme).ok()? == oid::PBES2).then_some(BOUNCY_CASTLE);
+        }
         _ => return None,
     }
     fields.any("").ok()?;
@@ -260,6 +283,12 @@ fn words_instead(wanted: Kind, found: Kind) -> String {
 pub(crate) fn other_than(wanted: Kind, input: &[u8]) -> Option<String> {
     let kind = Kind::of_der(input).or_else(|| text_kind(input)).filter(|kind| *kind != wanted)?;
     Some(words_instead(wanted, kind))
+}
+
+/// What an input that no structure fits is, in words, with what can be done about it.
+pub(crate) fn told(input: &[u8]) -> Option<String> {
+    let kind = Kind::of_der(input).or_else(|| text_kind(input))?;
+    Some(format!("{}: {}", kind.words(), kind.opened_by()))
 }
 
 /// The same of a block by its label.

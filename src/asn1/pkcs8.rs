@@ -9,6 +9,10 @@ use super::fields::{bit_string, read_oid};
 use super::oid::Oid;
 use crate::prelude::*;
 
+/// RFC 5480 section 2.1.1: specifiedCurve must not be used. What writes it can write the name.
+const EXPLICIT: &str =
+    "a curve by its numbers and not by its name: openssl ec -in FILE -param_enc named_curve -out NEW writes its name";
+
 /// OneAsymmetricKey, version 1 (RFC 5208) or 2; borrowed from the input.
 pub struct PrivateKeyInfo<'a> {
     /// What kind of key it is.
@@ -45,7 +49,8 @@ impl<'a> PrivateKeyInfo<'a> {
     pub fn named_curve(&self) -> Result<Oid, Asn1Error> {
         match self.parameters {
             Some(p) if p.tag == Tag::ObjectIdentifier => read_oid(&mut Cursor::new(p.bytes, "PrivateKeyInfo")?),
-            _ => Err(Asn1Error::invalid("PrivateKeyInfo", "curve parameters that are not a named curve")),
+            Some(p) if p.tag == Tag::Sequence => Err(Asn1Error::invalid("PrivateKeyInfo", EXPLICIT)),
+            _ => Err(Asn1Error::invalid("PrivateKeyInfo", "no named curve")),
         }
     }
 }
@@ -90,7 +95,7 @@ impl<'a> EcPrivateKey<'a> {
             Some(field) => {
                 let mut inner = Cursor::new(field.value, WHAT)?;
                 if inner.peek() != Some(Tag::ObjectIdentifier) {
-                    return Err(Asn1Error::invalid(WHAT, "curve parameters that are not a named curve"));
+                    return Err(Asn1Error::invalid(WHAT, EXPLICIT));
                 }
                 let curve = read_oid(&mut inner)?;
                 inner.finish()?;

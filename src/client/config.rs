@@ -21,7 +21,7 @@ use crate::crypto::{Provider, SignatureAlgorithm, default_provider};
 use crate::error::Error;
 use crate::limits::{self, Limits};
 use crate::store::Store;
-use crate::transport::{Cancel, Exchange, ExchangeLimits, Scheme, TlsConfig, Url};
+use crate::transport::{Cancel, Exchange, ExchangeLimits, Scheme, TlsConfig, TransportError, Url};
 use crate::validation::{RevocationPolicy, StatusSources, TrustAnchors};
 
 /// What a client is to be; [`Config::build`] checks it and makes the client.
@@ -540,7 +540,7 @@ impl Client {
     /// The server's URL, checked against the rest of the settings.
     fn server(&self) -> Result<(&str, Scheme), Error> {
         let url = server_of(self.way.server_url.as_deref())?;
-        let scheme = Url::parse(url)?.scheme();
+        let scheme = url_of("set_server (devid_config_set_server, ca.server)", url)?.scheme();
         if matches!(self.context.credential, Credential::MutualTls { .. }) && scheme != Scheme::Https {
             let words = format!("{url}: mutual TLS is to protect messages, and this server is not asked by https");
             return Err(Error::new(Code::InvalidArgument, words));
@@ -579,11 +579,16 @@ fn network(
     use crate::transport::HttpConfig;
     Ok(HttpConfig {
         tls: (!tls.anchors.is_empty()).then(|| Arc::clone(tls)),
-        proxy: proxy.map(Url::parse).transpose()?,
+        proxy: proxy.map(|url| url_of("set_proxy (devid_config_set_proxy, ca.proxy.url)", url)).transpose()?,
         proxy_authorization: login.map(|(user, password)| HttpConfig::basic(user, password)).transpose()?,
         use_http_1_0,
         ..HttpConfig::default()
     })
+}
+
+/// A URL of the settings; an error says which it is.
+fn url_of(setting: &str, url: &str) -> Result<Url, TransportError> {
+    Url::parse(url).map_err(|error| TransportError { detail: format!("{setting}: {}", error.detail), ..error })
 }
 
 /// Lists that device memory keeps, who was revoked before, and the highest CRL numbers seen.

@@ -11,6 +11,8 @@ use super::proof::RequestedKey;
 use super::request::{CertificateRequest, RequestKind};
 use super::signer_authorisation::can_protect;
 use crate::asn1::cmp::{PkiStatus, PkiStatusInfo};
+use crate::asn1::der::Cursor;
+use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
@@ -57,10 +59,12 @@ pub struct Issued {
 
 impl Issued {
     /// What its owner should know although it was issued: what the CA says (see [`PkiStatusInfo::warnings`]), what the
-    /// certificate that was updated could be used for and this one cannot, and that it cannot renew itself.
+    /// certificate that was updated could be used for and this one cannot, that it cannot renew itself, and that some peers will not find
+    /// its issuer.
     pub fn warnings(&self) -> Vec<String> {
         let begins = self.begins.map(|begins| format!("the certificate is valid from {begins} on, not yet now"));
-        let words = self.lost_uses.iter().cloned().chain(begins).chain(self.unproven.clone());
+        let above = misnamed_issuers(&self.certificate, &self.chain);
+        let words = self.lost_uses.iter().cloned().chain(begins).chain(above).chain(self.unproven.clone());
         self.status.warnings().into_iter().chain(words).collect()
     }
 
@@ -103,6 +107,31 @@ impl Issued {
 
 /// RFC 9483 section 4.1.3: a key update is signed with the certificate that is updated; section 3.2: whose keyUsage has digitalSignature.
 const CANNOT_RENEW: &str = "the certificate's keyUsage has no digitalSignature: it cannot sign its own renewal (kur), so the credential of the first enrolment is needed again before it ends";
+
+/// Where a certificate of the path names another key, or another certificate, as its issuer's than the one above it (RFC 5280 section
+/// 4.2.1.1). Signatures decide here, and others look at the names first: OpenSSL and GnuTLS take no such path.
+pub(crate) fn misnamed_issuers(certificate: &Certificate, chain: &[Certificate]) -> Vec<String> {
+    let pairs = core::iter::once(certificate).chain(chain).zip(chain);
+    let named = pairs.filter_map(|(below, above)| Some((below, above, other_issuer(below, above)?)));
+    let words = named.map(|(below, above, what)| {
+        format!("{below}: its authorityKeyIdentifier names {what} than its issuer's ({above}): OpenSSL and GnuTLS refuse such a path")
+    });
+    words.collect()
+}
+
+fn other_issuer(below: &Certificate, above: &Certificate) -> Option<&'static str> {
+    // AuthorityKeyIdentifier ::= SEQUENCE { keyIdentifier [0], authorityCertIssuer [1], authorityCertSerialNumber [2] }, all OPTIONAL.
+    let extension = below.extension(oid::CE_AUTHORITY_KEY_IDENTIFIER)?;
+    let mut fields = Cursor::sequence(extension.value, "AuthorityKeyIdentifier").ok()?;
+    let key = fields.optional_context(0, false).ok()?.map(|field| field.value);
+    fields.optional_context(1, true).ok()?;
+    let serial = fields.optional_context(2, false).ok()?.map(|field| field.value);
+    match (key, above.subject_key_identifier()) {
+        (Some(wanted), Some(found)) if wanted != found => return Some("another key"),
+        _ => {}
+    }
+    serial.filter(|serial| *serial != above.serial()).map(|_| "another serial number")
+}
 
 /// The two clocks that a certificate is judged by when it comes: the device's, and the CA's as its authentic answer says. Either may
 /// be wrong. What has begun by one of them has begun, or a clock that is behind would hold back what is good; what lasts by one of

@@ -74,6 +74,10 @@ pub fn to_pkcs8(
     };
     let mut ours = blocks.iter().filter(read);
     match (ours.next(), ours.next(), blocks.first()) {
+        // No form of it is read: told before how it is encrypted.
+        (None, _, Some(block)) if Kind::unused_key(block.label).is_some() => {
+            Err(CryptoError::Unsupported(Kind::unused_key(block.label).unwrap_or_default().to_owned()))
+        }
         (Some(block), None, _) => der_to_pkcs8(provider, &block.decode()?, password),
         (Some(_), Some(_), _) => Err(CryptoError::BadKey("more than one private key in the PEM input".to_owned())),
         (None, _, Some(block)) if block.is_encrypted_traditional() => Err(CryptoError::Unsupported(format!(
@@ -184,6 +188,9 @@ fn der_to_pkcs8(
     let first = fields.any("version or algorithm")?;
     match (first.tag, fields.peek()) {
         (Tag::Integer, Some(Tag::Sequence)) => Ok(Zeroizing::new(input.to_vec())),
+        (Tag::Integer, Some(Tag::Integer)) if is_dsa(&fields) => {
+            Err(CryptoError::Unsupported(kind::DSA_KEY.to_owned()))
+        }
         (Tag::Integer, Some(Tag::Integer)) => Ok(encode_private_key_info(oid::RSA_ENCRYPTION, &[0x05, 0x00], input)),
         (Tag::Integer, Some(Tag::OctetString)) => {
             let curve = EcPrivateKey::from_der(input)?.curve;
@@ -193,6 +200,13 @@ fn der_to_pkcs8(
         (Tag::Sequence, Some(Tag::OctetString)) => decrypt_pkcs8(provider, input, password),
         _ => Err(CryptoError::BadKey("neither PKCS#8 nor PKCS#1 nor SEC 1".to_owned())),
     }
+}
+
+/// As OpenSSL writes keys of DSA without PKCS#8: version, p, q, g, y, x. An RSAPrivateKey has nine numbers.
+fn is_dsa(behind_version: &Cursor<'_>) -> bool {
+    let mut fields = behind_version.clone();
+    let numbers = core::iter::from_fn(|| fields.expect(Tag::Integer, "a number").ok()).count();
+    numbers == 5 && fields.is_empty()
 }
 
 fn decrypt_pkcs8(
@@ -454,6 +468,36 @@ mod tests {
         let words = load_private_key(&*provider, traditional.as_bytes(), None).unwrap_err().to_string();
         assert!(words.contains("openssl pkcs8 -topk8"), "{words}");
         assert!(load_private_key(&*provider, format!("{}{}", *good, *good).as_bytes(), None).is_err());
+    }
+
+    #[test]
+    fn a_key_that_is_not_for_us_is_told_by_its_name_with_what_helps() {
+        let provider = default_provider();
+        let number = |bytes: &[u8]| element(0x02, &[&[0x00], bytes]);
+        let object = |text: &str| element(0x06, &[Oid::new_unwrap(text).as_bytes()]);
+        let (p, q) = (number(&[0xc1; 128]), number(&[0xc1; 20]));
+        let dsa = sequence(&[&[2, 1, 0], &p, &q, &p, &p, &q]);
+        let dsa_pkcs8 = encode_private_key_info(Oid::new_unwrap("1.2.840.10040.4.1"), &sequence(&[&p, &q, &p]), &q);
+        let scalar = encode_ec_private_key(&[7; 32], &[4; 65]);
+        let on = |curve: &[u8]| encode_private_key_info(oid::EC_PUBLIC_KEY, curve, &scalar);
+        let sec1 = |curve: &[u8]| sequence(&[&[2, 1, 1], &element(4, &[&[7; 32]]), &element(0xa0, &[curve])]);
+        let explicit = sequence(&[&[2, 1, 1], &sequence(&[])]);
+        let encrypted = "-----BEGIN DSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nQUJD\n\
+                         -----END DSA PRIVATE KEY-----\n";
+        for (file, said) in [
+            (&dsa[..], "a key of DSA"),
+            (pem::encode("DSA PRIVATE KEY", &dsa).as_bytes(), "a key of DSA"),
+            (encrypted.as_bytes(), "a key of DSA"),
+            (&dsa_pkcs8, "DSA (1.2.840.10040.4.1)"),
+            (&on(&object("1.3.36.3.3.2.8.1.1.7")), "brainpoolP256r1 (1.3.36.3.3.2.8.1.1.7); P-256"),
+            (&on(&object("1.3.132.0.10")), "secp256k1 (1.3.132.0.10)"),
+            (&sec1(&object("1.3.132.0.33")), "P-224 (1.3.132.0.33)"),
+            (&on(&explicit), "openssl ec -in FILE -param_enc named_curve"),
+            (&sec1(&explicit), "openssl ec -in FILE -param_enc named_curve"),
+        ] {
+            let words = load_private_key(&*provider, file, None).unwrap_err().to_string();
+            assert!(words.contains(said) && !words.contains("topk8"), "{said}: {words}");
+        }
     }
 
     #[test]

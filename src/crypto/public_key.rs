@@ -247,7 +247,10 @@ pub(super) fn curve_kind(curve: Oid) -> Result<KeyKind, CryptoError> {
         oid::CURVE_P256 => Ok(KeyKind::P256),
         oid::CURVE_P384 => Ok(KeyKind::P384),
         oid::CURVE_P521 => Ok(KeyKind::P521),
-        other => Err(CryptoError::Unsupported(format!("the curve {other}; P-256, P-384 and P-521 are"))),
+        other => Err(CryptoError::Unsupported(format!(
+            "the curve {}; P-256, P-384 and P-521 are",
+            crate::asn1::known_as::named(&other)
+        ))),
     }
 }
 

@@ -13,11 +13,16 @@ mod tables;
 mod value;
 mod walk;
 
+use tables::Described;
 use value::Value;
 use walk::Walk;
 
-use crate::asn1::pem;
+use crate::asn1::ber;
+use crate::asn1::kind::{self, Kind};
+use crate::asn1::pem::{self, Block};
 use crate::{Code, Error};
+
+use zeroize::Zeroizing;
 
 /// How the result is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +38,9 @@ const MAX_BYTES: usize = 64 << 20;
 /// More PEM blocks are not shown.
 const MAX_BLOCKS: usize = 100;
 
-/// Shows what `input` is: PEM, with one block or several, or DER. Each structure appears under its ASN.1 name (`PKIMessage`,
-/// `Certificate`, ...); one that fits no description best is shown by its tags, as `DER`.
+/// Shows what `input` is: PEM, with one block or several, DER, BER, or base64 without armour. Each structure appears under its ASN.1
+/// name (`PKIMessage`, `Certificate`, ...): the one that it fits, otherwise the one that its PEM label or its first elements say.
+/// What is none of those is shown by its tags, as `DER`.
 ///
 /// At most 200 items of a list and 256 bytes of a string are shown. [`Code::Der`] if the input is neither PEM nor begins
 /// like DER, [`Code::Limit`] if it is larger than 64 MiB.
@@ -49,23 +55,22 @@ pub fn inspect(input: &[u8], format: Format) -> Result<String, Error> {
     if pem::is_pem(input) {
         let blocks = pem::parse(input)?;
         if let [only] = &blocks[..] {
-            only.decode()?;
+            if !only.is_encrypted_traditional() {
+                only.decode()?;
+            }
         }
-        for block in blocks.iter().take(MAX_BLOCKS) {
-            // What its label calls a private key is never shown by its tags, however broken it is.
-            let is_key = block.label.contains("PRIVATE KEY") && !block.label.contains("ENCRYPTED");
-            found.push(match block.decode() {
-                Ok(der) if is_key => private_key(&der),
-                Ok(der) => named(&der),
-                Err(error) => {
-                    Value::Object(vec![(block.label.to_owned(), Value::Text(format!("(not shown: {error})")))])
-                }
-            });
-        }
-    } else if input.first() == Some(&0x30) {
-        found.push(named(input));
+        found.extend(blocks.iter().take(MAX_BLOCKS).map(armoured));
     } else {
-        return Err(Error::new(Code::Der, "neither PEM nor DER: expected a BEGIN line or a SEQUENCE"));
+        // A key may stand there as well: what was decoded is wiped.
+        let der = Zeroizing::new(pem::without_armour(input).into_owned());
+        if der.first() != Some(&0x30) && Kind::of_der(&der) != Some(kind::PARAMETERS) {
+            let found = kind::told(input).map_or_else(String::new, |words| format!(", found {words}"));
+            return Err(Error::new(
+                Code::Der,
+                format!("neither PEM nor DER: expected a BEGIN line or a SEQUENCE{found}"),
+            ));
+        }
+        found.push(named(&der, None));
     }
     let value = match found.len() {
         1 => found.remove(0),
@@ -77,43 +82,88 @@ pub fn inspect(input: &[u8], format: Format) -> Result<String, Error> {
     })
 }
 
-/// The structure that the bytes fit best, under its name.
-fn named(der: &[u8]) -> Value {
-    let (problems, name, value) = best_of(tables::WHOLE, der);
-    let mut generic = Walk::new();
-    let by_tags = generic.whole(&shape::Shape::Any, der);
-    // A structure of its own is not made to look like a broken one of ours.
-    let (name, value) = if problems > 3 && generic.problems == 0 { ("DER", by_tags) } else { (name, value) };
-    Value::Object(vec![(name.to_owned(), value)])
+/// A block of PEM under its label.
+fn armoured(block: &Block<'_>) -> Value {
+    let not_shown = |why: String| Value::Object(vec![(block.label.to_owned(), Value::Text(why))]);
+    if block.is_encrypted_traditional() {
+        return not_shown("(not shown: a private key under a password, by headers of RFC 1421)".to_owned());
+    }
+    let decoded = if block.is_certificate() { block.decode_certificate() } else { block.decode() };
+    match decoded {
+        // What its label calls a private key is never shown by its tags, however broken it is.
+        Ok(der) if block.label.contains("PRIVATE KEY") && !block.label.contains("ENCRYPTED") => private_key(&der),
+        Ok(der) => named(&der, Some(block.label)),
+        Err(error) => not_shown(format!("(not shown: {error})")),
+    }
+}
+
+/// The structure that the bytes are, under its name.
+fn named(input: &[u8], label: Option<&str>) -> Value {
+    let definite = definite(input);
+    let der = definite.as_ref().map_or(input, |der| &der[..]);
+    let labelled = label.map_or(&[][..], tables::of_label);
+    let kind = Kind::of_der(der);
+    let fitting = [labelled, tables::WHOLE].into_iter().map(|described| best_of(described, der));
+    if let Some((_, name, value)) = fitting.flatten().find(|(problems, ..)| *problems == 0) {
+        return Value::Object(vec![(name.to_owned(), value)]);
+    }
+    let by_kind = kind.map_or(&[][..], tables::of_kind);
+    let broken = [labelled, by_kind].into_iter().find_map(|described| best_of(described, der));
+    match broken {
+        Some((_, name, value)) => Value::Object(vec![(name.to_owned(), value)]),
+        None => unknown(der, kind.or_else(|| Kind::of_label(label?))),
+    }
+}
+
+/// BER as DER, which the descriptions are of; `None` where it is DER, or nothing that can be brought to it.
+fn definite(input: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let problems = |der: &[u8]| {
+        let mut walk = Walk::new();
+        walk.whole(&shape::Shape::Any, der);
+        walk.problems
+    };
+    if problems(input) == 0 {
+        return None;
+    }
+    ber::with_definite_lengths(input).ok().filter(|der| problems(der) == 0)
+}
+
+/// What no description fits, by its tags.
+fn unknown(der: &[u8], kind: Option<Kind>) -> Value {
+    let what = match (kind, walk::count(der)) {
+        (Some(kind), _) => kind.words().to_owned(),
+        (None, Some(1)) => "a SEQUENCE of 1 element, not known".to_owned(),
+        (None, Some(count)) => format!("a SEQUENCE of {count} elements, not known"),
+        (None, None) => "not known".to_owned(),
+    };
+    let content = Walk::new().whole(&shape::Shape::Any, der);
+    let fields = vec![("what".to_owned(), Value::Text(what)), ("content".to_owned(), content)];
+    Value::Object(vec![("DER".to_owned(), Value::Object(fields))])
 }
 
 fn private_key(der: &[u8]) -> Value {
     match best_of(&tables::PRIVATE_KEYS, der) {
-        (0, name, value) => Value::Object(vec![(name.to_owned(), value)]),
+        Some((0, name, value)) => Value::Object(vec![(name.to_owned(), value)]),
         _ => Value::Text(format!("(a broken private key of {} bytes, not shown)", der.len())),
     }
 }
 
 /// The description with the fewest problems: how many, its name, and what it made of the bytes.
-fn best_of<'a>(descriptions: &[(&'a str, &'static shape::Shape)], der: &[u8]) -> (usize, &'a str, Value) {
-    let mut best: Option<(usize, &str, Value)> = None;
-    for (name, shape) in descriptions {
+fn best_of(descriptions: &[Described], der: &[u8]) -> Option<(usize, &'static str, Value)> {
+    let mut best: Option<(usize, Described, Value)> = None;
+    for described in descriptions {
         let mut walk = Walk::new();
-        let value = walk.whole(shape, der);
+        let value = walk.whole(described.1, der);
         if best.as_ref().is_none_or(|(problems, ..)| walk.problems < *problems) {
-            best = Some((walk.problems, name, value));
+            best = Some((walk.problems, *described, value));
         }
         if walk.problems == 0 {
             break;
         }
     }
-    match best.expect("there are descriptions") {
-        // A key is public in no part: with a byte damaged, its secret may stand where its version belongs.
-        (0, name, value) if tables::PRIVATE_KEYS.iter().any(|(key, _)| *key == name) => (0, name, value),
-        (0, name, _) => {
-            let (_, shape) = descriptions.iter().find(|(known, _)| *known == name).expect("it is one of them");
-            (0, name, Walk::over_public().whole(shape, der))
-        }
-        broken => broken,
-    }
+    let (problems, (name, shape), value) = best?;
+    // A key is public in no part: with a byte damaged, its secret may stand where its version belongs.
+    let is_shown = problems == 0 && tables::PRIVATE_KEYS.iter().all(|(key, _)| *key != name);
+    let value = if is_shown { Walk::over_public().whole(shape, der) } else { value };
+    Some((problems, name, value))
 }

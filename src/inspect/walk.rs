@@ -342,6 +342,17 @@ fn tagged(tag: &str, value: &[u8]) -> Value {
     Value::Text(format!("{tag} ({} bytes)", value.len()))
 }
 
+/// How many elements a SEQUENCE has; `None` where it is no whole one.
+pub(super) fn count(der: &[u8]) -> Option<usize> {
+    match (&elements(der).0[..], elements(der).1) {
+        ([one], None) if one.bytes[0] == 0x30 => {
+            let (inside, broken) = elements(one.value);
+            broken.is_none().then_some(inside.len())
+        }
+        _ => None,
+    }
+}
+
 /// The elements one after the other, and what stopped the reading. An element that was cut off is taken as far as it goes.
 fn elements(bytes: &[u8]) -> (Vec<Tlv<'_>>, Option<String>) {
     let mut found = Vec::new();

@@ -108,6 +108,11 @@ impl Link {
         self.is_mutual.load(Ordering::Relaxed)
     }
 
+    /// The next exchange makes a connection of its own: what is kept is over.
+    pub(super) fn close_kept(&self) {
+        self.interrupt();
+    }
+
     /// Looks the address up again next time: the server may have moved.
     pub(super) fn forget_addresses(&self) {
         *lock(&self.known) = None;

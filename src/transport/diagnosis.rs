@@ -45,7 +45,7 @@ fn hint(error: &TransportError) -> Option<&'static str> {
             "the server speaks TLS at this port: https:// in place of http://"
         }
         (Kind::HttpStatus, Some(400 | 403 | 495 | 496)) if wants_certificate(error) => {
-            "the server wants a client certificate in TLS: set one (the device's identity, or the supplier's) that it trusts"
+            "the server wants a client certificate in TLS: set one (the device's identity, or the supplier's) that it trusts, by set_tls_credential (devid_config_set_tls_credential, ca.tls.key)"
         }
         (Kind::HttpStatus, Some(300..=399)) if error.location.is_none() => {
             "a redirect that says not where to: the URL is not that of a CMP server, or a login stands before it"
@@ -57,7 +57,7 @@ fn hint(error: &TransportError) -> Option<&'static str> {
             "redirects are not followed (RFC 9811 section 5): set the URL it points to, if CMP is there"
         }
         (Kind::HttpStatus, Some(401 | 403 | 407)) => {
-            "the server or a proxy wants a login, or a client certificate in TLS"
+            "the server or a proxy wants a login, or a client certificate in TLS: set_tls_credential (devid_config_set_tls_credential, ca.tls.key)"
         }
         (Kind::HttpStatus, Some(405)) => "this path takes no POST: it is not the one for CMP",
         (Kind::Busy, _) => {
@@ -118,29 +118,85 @@ fn hint_of_cause(cause: Cause) -> Option<&'static str> {
         Cause::NothingListens => {
             "nothing listens at this host and port: is a CMP server running there, and is this its port?"
         }
+        Cause::ClosedUnanswered => {
+            "servers that expect TLS at this port (https://), and those that the request frightened away, close without a word"
+        }
         Cause::NotTls => {
             "the server speaks plain HTTP or something else at this port: http:// in place of https://, or another port"
         }
         Cause::ClientCertificateMissing => {
-            "the server wants a client certificate: set one for TLS (the device's identity, or the supplier's)"
+            "the server wants a client certificate: set one for TLS (the device's identity, or the supplier's) by set_tls_credential (devid_config_set_tls_credential, ca.tls.key)"
         }
-        Cause::ClientCertificateUnfit => "the client certificate's key is of a type that the server does not take",
+        Cause::ClientCertificateUnfit => {
+            "the client certificate's key is of a type that the server does not take: set another by set_tls_credential (devid_config_set_tls_credential, ca.tls.key)"
+        }
         Cause::ClientCertificateRefused => {
-            "the server does not take the client certificate: it must trust the CA that issued it, and its chain must go along"
+            "the server does not take the client certificate: it must trust the CA that issued it, and its chain must go along in set_tls_credential (devid_config_set_tls_credential, ca.tls.certificates)"
+        }
+        Cause::ServerNotPinned => {
+            "another server than the pinned one, or its key is new: the fingerprints are of a certificate in DER or of its SubjectPublicKeyInfo, anywhere on the path: add_tls_pin (devid_config_add_tls_pin, ca.tls.pins)"
         }
         Cause::ServerCertificate(code) => match code {
             Code::NotYetValid => {
                 "the device's clock is slow, or the server's certificate is fresh: see clock_skew_seconds"
             }
             Code::Expired => "the device's clock is fast, or the server's certificate has expired",
-            Code::Name => "the server's certificate is for another name than the URL's",
+            Code::Name => {
+                "the server's certificate is for another name than the URL's: ask by a name that it holds, or say which one it is by set_tls_server_name (devid_config_set_tls_server_name, ca.tls.name)"
+            }
             Code::NoPath => {
-                "the server's root is not among the anchors for TLS, which are a set of their own besides those for CMP and for certificates; or the server does not send its issuing CA's certificate, which can be given to the client: add_tls_intermediates (devid_config_add_tls_intermediates, ca.tls.intermediates)"
+                "the server's root is not among the anchors for TLS, which are a set of their own besides those for CMP and for certificates: add_tls_anchors (devid_config_add_tls_anchors, ca.trust.tls); or the server does not send its issuing CA's certificate, which can be given to the client: add_tls_intermediates (devid_config_add_tls_intermediates, ca.tls.intermediates)"
             }
             Code::SignatureInvalid => {
-                "an anchor has the issuer's name, and another key: the root has been renewed under its name, or it is another CA; the anchors for TLS are a set of their own besides those for CMP and for certificates"
+                "an anchor has the issuer's name, and another key: the root has been renewed under its name, or it is another CA; the anchors for TLS are a set of their own besides those for CMP and for certificates: add_tls_anchors (devid_config_add_tls_anchors, ca.trust.tls)"
+            }
+            Code::RevocationUnknown => {
+                "status of the server was demanded, and none is at hand: add_tls_crls (devid_config_add_tls_crls, ca.tls.crls) gives lists, set_tls_revocation (devid_config_set_tls_revocation, ca.tls.status) says whether it has to be known"
             }
             _ => return None,
         },
     })
+}
+
+#[cfg(all(test, feature = "settings"))]
+mod tests {
+    use super::*;
+    use crate::client::device::in_settings;
+    use crate::transport::{Party, Phase};
+
+    /// Whoever has a command and no program is told what to set.
+    #[test]
+    fn what_helps_at_the_first_contact_has_the_name_of_its_setting() {
+        use Cause::{
+            ClientCertificateMissing, ClientCertificateRefused, ClientCertificateUnfit, ServerCertificate,
+            ServerNotPinned,
+        };
+        let rows = [
+            (ServerCertificate(Code::Name), "which one it is by ca.tls.name"),
+            (ServerCertificate(Code::NoPath), "for certificates: ca.trust.tls; or the server"),
+            (ServerCertificate(Code::SignatureInvalid), "for certificates: ca.trust.tls"),
+            (ServerCertificate(Code::NotYetValid), "see ca.clock-skew"),
+            (ServerCertificate(Code::RevocationUnknown), "ca.tls.crls gives lists, ca.tls.status says"),
+            (ServerNotPinned, "on the path: ca.tls.pins"),
+            (ClientCertificateMissing, "by ca.tls.key"),
+            (ClientCertificateUnfit, "by ca.tls.key"),
+            (ClientCertificateRefused, "in ca.tls.certificates"),
+        ];
+        for (cause, said) in rows {
+            let failed = TransportError { cause: Some(cause), ..TransportError::new(Kind::Tls, Phase::Tls, "refused") };
+            let error = diagnose(failed);
+            assert!(error.facts().was_answered, "{cause:?}: the server was reached");
+            let hint = in_settings(error.facts().hint.unwrap_or_default());
+            assert!(hint.contains(said) && !hint.contains("devid_"), "{cause:?}: {hint}");
+        }
+        let lost = diagnose(TransportError::new(Kind::Tls, Phase::Tls, "the server closed the connection"));
+        assert!(!lost.facts().was_answered);
+        let proxy = TransportError {
+            cause: Some(Cause::NothingListens),
+            party: Party::Proxy,
+            ..TransportError::new(Kind::Connect, Phase::Connect, "refused")
+        };
+        let hint = in_settings(diagnose(proxy).facts().hint.unwrap_or_default());
+        assert!(hint.contains("port: ca.proxy.url says"), "{hint}");
+    }
 }

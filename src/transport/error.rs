@@ -73,6 +73,8 @@ pub enum TransportErrorKind {
 pub enum Cause {
     /// Nothing listens at the host and port.
     NothingListens,
+    /// The server ended the connection before a byte of its answer came, and was not spoken to by TLS.
+    ClosedUnanswered,
     /// What answers does not speak TLS.
     NotTls,
     /// The server wants a client certificate, and none is set.
@@ -83,6 +85,8 @@ pub enum Cause {
     ClientCertificateRefused,
     /// The server's certificate is not taken, by this code of the report on it.
     ServerCertificate(Code),
+    /// The server's certificate has a path, and nothing on it is pinned.
+    ServerNotPinned,
 }
 
 /// Who a failure is about: whose rules it goes by, and who can mend it.
@@ -192,6 +196,17 @@ impl TransportError {
         Self::new(TransportErrorKind::File, Phase::Prepare, format!("{what} {}: {error}", path.display()))
     }
 
+    /// Whether the server, or what stands before it, was reached and has answered, by something that cannot be believed or is no
+    /// message: asking again meets the same answer. Not where it says that it is out of order (5xx) or asks to come back.
+    fn was_answered(&self) -> bool {
+        match self.kind {
+            TransportErrorKind::Tls => self.cause.is_some(),
+            TransportErrorKind::HttpStatus => self.status.is_none_or(|status| status < 500),
+            TransportErrorKind::ContentType | TransportErrorKind::TooLarge => true,
+            _ => false,
+        }
+    }
+
     /// The public code.
     pub fn code(&self) -> Code {
         match self.kind {
@@ -236,6 +251,7 @@ impl From<TransportError> for Error {
     fn from(error: TransportError) -> Self {
         let message = error.to_string();
         let rule = rule_of(&error);
+        let was_answered = error.was_answered();
         let public = match error.kind {
             TransportErrorKind::Application(code) => Error::application(code, message),
             _ => Error::new(error.code(), message),
@@ -245,6 +261,7 @@ impl From<TransportError> for Error {
             facts.server_texts.extend(error.server_words);
             facts.retry_after_seconds = error.retry_after_seconds;
             facts.phase = Some(error.phase.name());
+            facts.was_answered = was_answered;
             if let Some((requirement, expected, hint)) = rule {
                 facts.requirement = Some(requirement);
                 facts.expected = Some(expected.to_owned());
@@ -258,6 +275,17 @@ impl From<TransportError> for Error {
 fn rule_of(error: &TransportError) -> Option<(&'static str, &'static str, Option<&'static str>)> {
     use TransportErrorKind as Kind;
     Some(match (error.party, error.kind) {
+        (Party::Proxy, Kind::Connect | Kind::Timeout) if error.phase <= Phase::Connect => {
+            let hint = match error.cause {
+                Some(Cause::NothingListens) => {
+                    "nothing listens at the proxy's host and port: set_proxy (devid_config_set_proxy, ca.proxy.url) says which they are; without it the server is asked directly"
+                }
+                _ => {
+                    "it is the proxy that is not reached, and nobody has asked the server yet: set_proxy (devid_config_set_proxy, ca.proxy.url) says where it is; without it the server is asked directly"
+                }
+            };
+            ("RFC 9110 section 3.7", "a connection to the HTTP proxy", Some(hint))
+        }
         (Party::Proxy, Kind::HttpStatus) => {
             let hint = match error.status {
                 Some(407) => Some("set the login of the proxy"),
@@ -302,12 +330,14 @@ fn rule_of(error: &TransportError) -> Option<(&'static str, &'static str, Option
             "an answer of the server, not of a proxy",
             Some("a proxy wants a login: set the login of the proxy"),
         ),
-        (Party::Server, Kind::Broken) if error.phase == Phase::Await => {
+        (Party::Server, Kind::Broken)
+            if error.phase == Phase::Await || error.cause == Some(Cause::ClosedUnanswered) =>
+        {
             let hint = match &error.detail {
                 words if words.contains("TLS record") => {
                     Some("the server speaks TLS at this port: https:// in place of http://")
                 }
-                words if words.contains("without an answer") => Some(
+                _ if error.cause == Some(Cause::ClosedUnanswered) => Some(
                     "servers that expect TLS at this port (https://), and those that the request frightened away, close without a word",
                 ),
                 words if words.contains("not an HTTP answer") => {

@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use super::chunks::Chunks;
-use super::error::{Phase, TransportError, TransportErrorKind};
+use super::error::{Cause, Phase, TransportError, TransportErrorKind};
 use crate::words::quoted;
 
 /// Longest header of an answer, in bytes, those of 1xx before it included. Real ones stay under 2 KiB.
@@ -101,7 +101,10 @@ impl Head {
     /// The connection is over before the header is.
     pub fn ended(&self) -> TransportError {
         match self.held.len() {
-            0 => broken("the server closed the connection without an answer".to_owned()),
+            0 => TransportError {
+                cause: Some(Cause::ClosedUnanswered),
+                ..broken("the server closed the connection without an answer".to_owned())
+            },
             count => {
                 broken(format!("the server closed the connection within the answer's header, after {count} bytes"))
             }

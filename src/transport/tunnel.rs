@@ -11,8 +11,25 @@ use super::error::{Party, Phase, TransportError, TransportErrorKind};
 /// Longest header of a proxy's answer, in bytes.
 const MAX_HEADER_BYTES: usize = 8 * 1024;
 
-/// Asks the proxy at the other end of `stream` for a connection to `host`.
+/// Asks the proxy at the other end of `stream` for a connection to `host`. Whatever fails is the proxy's matter.
 pub(super) fn open(
+    stream: &TcpStream,
+    host: &str,
+    port: u16,
+    authorization: Option<&String>,
+    deadline: Option<Instant>,
+) -> io::Result<()> {
+    ask(stream, host, port, authorization, deadline).map_err(|e| match e.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => e,
+        _ if e.get_ref().is_some_and(|known| known.is::<TransportError>()) => e,
+        _ => refused(
+            TransportErrorKind::Connect,
+            format!("the proxy broke the connection off when it was asked for a tunnel: {e}"),
+        ),
+    })
+}
+
+fn ask(
     stream: &TcpStream,
     host: &str,
     port: u16,

@@ -75,7 +75,7 @@ impl Url {
         }
         let (scheme, rest) = text
             .split_once("://")
-            .ok_or_else(|| invalid("the URL has no scheme; expected http://host[:port]/path".to_owned()))?;
+            .ok_or_else(|| invalid(format!("{} has no scheme; expected http://host[:port]/path", the_url(text))))?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
@@ -191,6 +191,14 @@ pub fn well_known_url(server: &str, profile: Option<&str>, operation: Option<&st
     Ok(url)
 }
 
+/// The URL in an error. What may hold a password, or is longer than URLs are, is not repeated.
+fn the_url(text: &str) -> String {
+    match text.contains('@') || text.len() > 200 {
+        true => "the URL".to_owned(),
+        false => format!("the URL {}", crate::words::quoted(text)),
+    }
+}
+
 /// Host and port; an address of IPv6 stands in brackets.
 pub(super) fn split_authority(authority: &str, default_port: u16) -> Result<(&str, u16), TransportError> {
     let (host, port) = match authority.strip_prefix('[') {
@@ -253,7 +261,7 @@ mod tests {
     #[test]
     fn what_is_not_an_http_url_is_refused_with_the_reason() {
         for (text, reason) in [
-            ("ca.example/pkix", "no scheme"),
+            ("ca.example/pkix", "\"ca.example/pkix\" has no scheme"),
             ("ldap://h/x", "scheme is ldap"),
             ("http:///x", "host name"),
             ("http://user:pw@h/", "user name"),

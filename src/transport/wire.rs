@@ -1,7 +1,7 @@
 //! One HTTP request and its answer, under limits; what CMP exchanges and fetches share.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::ExchangeLimits;
 use super::connection::{Link, LinkConnector, LinkResolver};
-use super::error::{Cause, Phase, TransportError, TransportErrorKind};
+use super::error::{Cause, Party, Phase, TransportError, TransportErrorKind};
 use super::head::MAX_HEADER_BYTES;
 use super::resolve::{Resolve, SystemResolver};
 use super::tls::{TlsClient, TlsConfig};
@@ -168,6 +168,12 @@ impl Wire {
         self.check_scheme(request.url)?;
         let deadline = moment_in(limits.total_timeout);
         match self.attempt(request, limits, deadline) {
+            // RFC 9110 section 15.5.9: the server gave the kept connection up before the request came, and has seen nothing of it; it
+            // is made again on a new one. A new one that is answered so is slow, and not old.
+            Ok(reply) if reply.status == 408 && reply.connection_was_reused => {
+                self.link.close_kept();
+                self.attempt(request, limits, deadline).map_err(|(e, _)| e)
+            }
             Err((error, true)) => {
                 self.link.forget_addresses();
                 self.attempt(request, limits, deadline).map_err(|(e, _)| TransportError {
@@ -328,8 +334,33 @@ impl Wire {
     }
 
     fn explain(&self, error: ureq::Error, url: &Url, limits: &ExchangeLimits) -> TransportError {
+        let was_closed = match &error {
+            ureq::Error::Io(e) => {
+                let known = e.get_ref().and_then(|e| e.downcast_ref::<TransportError>());
+                known.is_some_and(|known| known.cause == Some(Cause::ClosedUnanswered))
+                    || matches!(
+                        e.kind(),
+                        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe
+                    )
+            }
+            _ => false,
+        };
         let mut error = self.translate(error, limits);
-        error.detail = format!("{url}: {}", error.detail);
+        // Of a server that was spoken to in the clear, and directly, this may mean that it expects TLS.
+        let may_want_tls = url.scheme() == Scheme::Http && self.config.proxy.is_none() && !self.link.has_received();
+        let is_closed = error.kind == TransportErrorKind::Broken && was_closed && may_want_tls;
+        error.cause = error.cause.filter(|cause| *cause != Cause::ClosedUnanswered);
+        error.cause = error.cause.or(is_closed.then_some(Cause::ClosedUnanswered));
+        let proxy = self.config.proxy.as_ref().filter(|_| error.phase <= Phase::Connect);
+        let is_about_proxy = matches!(error.kind, TransportErrorKind::Connect | TransportErrorKind::Timeout);
+        match proxy.filter(|_| is_about_proxy) {
+            Some(proxy) => {
+                error.party = Party::Proxy;
+                error.detail =
+                    format!("{url}: the proxy {}://{}: {}", proxy.scheme().name(), proxy.authority(), error.detail);
+            }
+            None => error.detail = format!("{url}: {}", error.detail),
+        }
         error
     }
 

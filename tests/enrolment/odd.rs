@@ -3,7 +3,7 @@
 
 use devid::Code;
 use devid::asn1::cmp::{BodyType, InfoTypeAndValue, PkiStatus, PkiStatusInfo};
-use devid::asn1::der::sequence;
+use devid::asn1::der::{element, sequence};
 use devid::asn1::oid;
 use devid::cmp::ActionKind;
 use devid::validation::KeyUsage;
@@ -198,9 +198,27 @@ fn wide(text: &str, bytes: usize) -> Vec<u8> {
     text.bytes().flat_map(|byte| [vec![0; bytes - 1], vec![byte]].concat()).collect()
 }
 
+/// With this content of authorityKeyIdentifier.
+fn named_authority(builder: Builder, content: &[u8]) -> Builder {
+    builder.without_key_identifiers().with(oid::CE_AUTHORITY_KEY_IDENTIFIER, false, sequence(&[content]))
+}
+
 #[test]
 fn certificates_of_every_kind() {
-    let rows: [(&str, Odd, End); 34] = [
+    let rows: [(&str, Odd, End); 37] = [
+        (
+            "authorityKeyIdentifier of another key",
+            issuing(|b| named_authority(b, &element(0x80, &[&[9; 20]]))),
+            Told("its authorityKeyIdentifier names another key than its issuer's (CN="),
+        ),
+        (
+            "authorityKeyIdentifier of another certificate of the CA",
+            issuing(|b| {
+                named_authority(b, &[&element(0xa1, &[&directory(&common_name("Root"))])[..], &[0x82, 1, 7]].concat())
+            }),
+            Told("its authorityKeyIdentifier names another serial number than its issuer's (CN="),
+        ),
+        ("an empty authorityKeyIdentifier", issuing(|b| named_authority(b, &[])), Taken),
         ("begins in 299 seconds", issuing(|b| b.valid(now().plus(299), date(2030, 1, 1))), Taken),
         ("begins in an hour", issuing(|b| b.valid(now().plus(3600), date(2030, 1, 1))), Told("valid from")),
         ("lasts for ever", issuing(|b| b.valid(date(2020, 1, 1), devid::Time::FOREVER)), Taken),

@@ -1,9 +1,10 @@
 //! People mix files up. Every reader is given every kind of file, and says what it is and which call opens it, or reads it.
 
-use devid::asn1::der::{element, sequence};
+use devid::asn1::der::{Cursor, element, sequence};
 use devid::asn1::oid;
 use devid::client::import::certificates_from_bytes;
 use devid::cms::{NewPkcs12, Pkcs12, Pkcs12Mac, certificates_from_pkcs7};
+use devid::inspect::{Format, inspect};
 use devid::validation::{Crl, OcspResponse};
 
 use super::status::{CrlBuilder, OcspBuilder, Single};
@@ -230,4 +231,98 @@ fn what_was_bundled_is_read_and_what_is_broken_spoils_no_other() {
     assert_eq!(Certificate::many_from_bytes(&both).unwrap(), [other]);
     let error = Certificate::many_from_bytes(unended.as_bytes()).unwrap_err().to_string();
     assert_eq!(error.matches("block 1").count(), 1, "{error}");
+}
+
+/// As tools write it that do not know beforehand how long it gets (X.690 section 8.1.3.6): no length, strings in pieces.
+fn ber(der: &[u8]) -> Vec<u8> {
+    let mut cursor = Cursor::new(der, "DER").unwrap();
+    let mut out = Vec::new();
+    while !cursor.is_empty() {
+        let item = cursor.any("an element").unwrap();
+        match item.bytes[0] {
+            0x04 => {
+                out.extend([0x24, 0x80]);
+                item.value.chunks(100).for_each(|piece| out.extend(element(0x04, &[piece])));
+                out.extend([0, 0]);
+            }
+            tag if tag & 0x20 != 0 => out.extend([&[tag, 0x80], &ber(item.value)[..], &[0, 0]].concat()),
+            _ => out.extend(item.bytes),
+        }
+    }
+    out
+}
+
+/// A file as it is, and as it may arrive.
+fn forms(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut forms = vec![bytes.to_vec(), [bytes, b"\r\n"].concat()];
+    if bytes[0] == 0x30 {
+        let armoured = String::from_utf8(block("X", bytes)).unwrap();
+        let bare: Vec<&str> = armoured.lines().filter(|line| !line.starts_with('-')).collect();
+        forms.extend([ber(bytes), bare.join("\n").into_bytes()]);
+    } else {
+        forms.push([b"Some words.\n", bytes].concat());
+    }
+    forms
+}
+
+/// The name under which something is shown.
+fn name_of(bytes: &[u8]) -> String {
+    let shown = inspect(bytes, Format::Text).unwrap_or_else(|error| panic!("{error}"));
+    shown.trim_start_matches("- ").split(':').next().unwrap().trim().to_owned()
+}
+
+#[test]
+fn whatever_a_reader_opens_is_shown_as_the_same_kind() {
+    let mut opened = 0;
+    for file in files() {
+        let name = match file.kind {
+            "certificate" => "Certificate",
+            "bundle" | "lists" => "ContentInfo",
+            "request" => "CertificationRequest",
+            "list" => "CertificateList",
+            "ocsp" => "OCSPResponse",
+            "key" if file.what.starts_with("encrypted") => "EncryptedPrivateKeyInfo",
+            "key" => "OneAsymmetricKey",
+            "pkcs12" => "PFX",
+            _ => continue,
+        };
+        for (number, form) in forms(&file.bytes).iter().enumerate() {
+            if READERS.iter().any(|(_, kinds, read)| kinds.contains(&file.kind) && read(form).is_ok()) {
+                opened += 1;
+                assert_eq!(name_of(form), name, "{}, form {number}", file.what);
+            }
+        }
+    }
+    assert!(opened > 40, "{opened} forms were opened");
+}
+
+#[test]
+fn what_no_description_fits_is_called_by_its_label_or_by_no_name() {
+    let root = Party::root("Root");
+    let certificate = root.certificate.as_der();
+    let oid = |identifier: oid::Oid| element(6, &[identifier.as_bytes()]);
+    let key = sequence(&[&element(2, &[&[0], &[0xc1; 256]]), &[2, 3, 1, 0, 1]]);
+    let pbes2 = sequence(&[&oid(oid::PBES2), &sequence(&[])]);
+    let store = sequence(&[&sequence(&[&pbes2, &element(4, &[&[7; 90]])]), &sequence(&[])]);
+    let signature = sequence(&[&element(2, &[&[0x41; 32]]), &element(2, &[&[0x42; 32]])]);
+    let shown = |bytes: &[u8]| inspect(bytes, Format::Text).unwrap();
+    for (bytes, begins) in [
+        (sequence(&[certificate]), "PkiPath:"),
+        (sequence(&[certificate, certificate]), "PkiPath:"),
+        (block("RSA PUBLIC KEY", &key), "RSAPublicKey:\n  modulus: (257 bytes, not shown)\n  publicExponent: 65537"),
+        (key, "RSAPublicKey:"),
+        (block("EC PARAMETERS", &oid(oid::CURVE_P256)), "ECParameters:\n  namedCurve: "),
+        (store, "DER:\n  what: a key store of Bouncy Castle (BCFKS)\n"),
+        (signature.clone(), "DER:\n  what: a SEQUENCE of 2 elements, not known\n"),
+        (block("ATTRIBUTE CERTIFICATE", &signature), "DER:\n  what: an attribute certificate\n"),
+        // Broken in its first element, a label still says what it was to be.
+        (block("CERTIFICATE", &sequence(&[&[5, 0]])), "Certificate:\n  tbsCertificate: (missing"),
+        (block("X509 CRL", &signature), "CertificateList:\n  tbsCertList: (missing"),
+    ] {
+        assert!(shown(&bytes).starts_with(begins), "{begins}: {}", shown(&bytes));
+    }
+    let traditional = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nQUJD\n-----END RSA PRIVATE KEY-----\n";
+    assert!(shown(traditional.as_bytes()).contains("under a password"));
+    let error = inspect(b"ssh-ed25519 AAAA x@y\n", Format::Text).unwrap_err();
+    assert!(error.message().contains("found a public key or a certificate of SSH"), "{error}");
 }

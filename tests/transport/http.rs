@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use devid::transport::fetch::{FetchLimits, HttpFetch};
 use devid::transport::http::{Resolve, ThreadResolver};
 use devid::transport::{
-    Cancel, Exchange, ExchangeLimits, Fetch, FetchRequest, HttpConfig, HttpExchange, Phase, TransportErrorKind as Kind,
-    Url,
+    Cancel, Cause, Exchange, ExchangeLimits, Fetch, FetchRequest, HttpConfig, HttpExchange, Party, Phase,
+    TransportErrorKind as Kind, Url,
 };
 use devid::{Code, Error};
 
@@ -424,6 +424,70 @@ fn a_kept_connection_that_died_is_replaced_once_if_nothing_came() {
     assert!(!reply.connection_was_reused);
     let connections: Vec<_> = server.seen().iter().map(|s| s.connection).collect();
     assert_eq!(connections, [0, 0, 1], "the request went out again on a new connection, once");
+}
+
+/// RFC 9110 section 15.5.9: the server was about to close what it kept, and has not seen the request.
+#[test]
+fn a_kept_connection_that_is_answered_by_408_is_replaced_once() {
+    for closes in [true, false] {
+        let once = Arc::new(Mutex::new(std::collections::HashSet::new()));
+        let answered = once.clone();
+        let server = Server::start(move |stream, seen| {
+            if answered.lock().unwrap().insert(seen.connection) {
+                return say(stream, &http("200 OK", PKIXCMP, &message(7)));
+            }
+            let close = if closes { "Connection: close\r\n" } else { "" };
+            say(stream, format!("HTTP/1.1 408 Request Timeout\r\n{close}Content-Length: 0\r\n\r\n").as_bytes())
+                && !closes
+        });
+        let mut exchange = server.exchange();
+        assert!(exchange.exchange(&message(1), &quick()).is_ok());
+        assert!(!exchange.exchange(&message(2), &quick()).expect("asked again").connection_was_reused);
+        let connections: Vec<_> = server.seen().iter().map(|s| s.connection).collect();
+        assert_eq!(connections, [0, 0, 1]);
+    }
+    // A new connection that is answered so is slow, and not old; and nobody is asked for ever.
+    let slow = answering(http("408 Request Timeout", "", b""));
+    assert_eq!(ask(&slow).unwrap_err().status, Some(408));
+    assert_eq!(slow.seen().len(), 1);
+}
+
+/// A server of TLS that reads nothing of what it does not understand closes by a reset.
+#[test]
+fn a_connection_that_ends_before_the_answer_in_either_way_has_the_same_hint() {
+    let orderly = Server::start(|_, _| false);
+    let by_reset = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = by_reset.local_addr().unwrap();
+    let resetting = std::thread::spawn(move || {
+        let (mut stream, _) = by_reset.accept().unwrap();
+        // What is not read when the socket is closed makes the end a reset.
+        stream.read_exact(&mut [0]).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    });
+    for url in [orderly.url("/cmp"), format!("http://{address}/cmp")] {
+        let mut exchange = HttpExchange::new(&url, HttpConfig::default()).unwrap();
+        let error = exchange.exchange(&message(50), &quick()).unwrap_err();
+        assert_eq!(error.cause, Some(Cause::ClosedUnanswered), "{error}");
+        let error = devid::transport::diagnose(error);
+        assert!(error.facts().hint.unwrap().contains("expect TLS at this port"), "{error}");
+        assert!(!error.facts().was_answered);
+    }
+    resetting.join().unwrap();
+}
+
+#[test]
+fn a_proxy_that_is_not_reached_is_told_as_the_proxy() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for url in ["http://ca.inside.test/cmp", "http://127.0.0.1:1/cmp"] {
+        let proxy = Some(Url::parse(&format!("http://{nobody}")).unwrap());
+        let mut exchange = HttpExchange::new(url, HttpConfig { proxy, ..HttpConfig::default() }).unwrap();
+        let error = exchange.exchange(&message(5), &quick()).unwrap_err();
+        assert_eq!((error.party, error.kind), (Party::Proxy, Kind::Connect));
+        let error = devid::transport::diagnose(error);
+        assert!(error.message().contains(&format!("{url}: the proxy http://{nobody}: ")), "{error}");
+        let hint = error.facts().hint.unwrap();
+        assert!(hint.contains("the proxy's host and port") && hint.contains("ca.proxy.url"), "{hint}");
+    }
 }
 
 #[test]

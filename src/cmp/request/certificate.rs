@@ -16,7 +16,7 @@ use crate::cmp::proof::{Possession, RequestedKey};
 use crate::cmp::signer::Signer;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
-use crate::crypto::{KeyKind, PrivateKey, SignatureAlgorithm};
+use crate::crypto::{CryptoError, KeyKind, PrivateKey, SignatureAlgorithm};
 use crate::error::Error;
 use crate::limits::MIN_RSA_BITS;
 use crate::prelude::*;
@@ -287,7 +287,16 @@ fn check_pkcs10(context: &Context, csr: &CertificationRequest) -> Result<(), Err
     let algorithm = SignatureAlgorithm::from_der(csr.signature_algorithm())?;
     // Weak digests are let pass: what the CA makes of someone's request is the CA's affair.
     let verified = context.provider.verify(&algorithm, csr.spki(), csr.info(), csr.signature(), true);
-    verified.map_err(|e| Error::new(Code::SignatureInvalid, format!("the PKCS #10 request's own signature: {e}")))
+    verified.map_err(|error| match error {
+        CryptoError::Mismatch => Error::new(
+            Code::SignatureInvalid,
+            "the PKCS #10 request's own signature does not match: it was changed after it was signed",
+        ),
+        other => {
+            let words = format!("the PKCS #10 request's own signature: {other}");
+            Error::new(Error::from(other).code(), words)
+        }
+    })
 }
 
 /// The size of an RSA key that no certificate is taken for.

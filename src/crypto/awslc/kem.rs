@@ -12,6 +12,9 @@ use super::super::{CryptoError, KeyKind};
 use crate::asn1::der::element;
 use crate::asn1::pkcs8::{SeededPrivateKey, encode_private_key_info};
 
+/// RFC 9935 section 6 has both forms.
+const SEED_ALONE: &str = "ML-KEM keys of a seed alone: openssl pkey -in FILE -provparam ml-kem.output_formats=priv-only -out NEW (3.5 or later) writes the key that follows from it; builds with the provider crypto-rust read both";
+
 pub(super) fn generate(kind: KeyKind) -> Result<(DecapsulationKey, Vec<u8>), CryptoError> {
     let key = DecapsulationKey::generate(algorithm(kind)).map_err(|_| CryptoError::Random)?;
     let public = key.encapsulation_key().and_then(|key| key.key_bytes()).map_err(|_| CryptoError::Random)?;
@@ -21,7 +24,7 @@ pub(super) fn generate(kind: KeyKind) -> Result<(DecapsulationKey, Vec<u8>), Cry
 /// From the content of PKCS#8's privateKey.
 pub(super) fn import(kind: KeyKind, content: &[u8]) -> Result<(DecapsulationKey, Vec<u8>), CryptoError> {
     let expanded = SeededPrivateKey::from_der(content, "ML-KEM-PrivateKey", 64)?.expanded;
-    let expanded = expanded.ok_or_else(|| CryptoError::Unsupported("ML-KEM keys of a seed alone".to_owned()))?;
+    let expanded = expanded.ok_or_else(|| CryptoError::Unsupported(SEED_ALONE.to_owned()))?;
     let rejected = || CryptoError::BadKey("an ML-KEM key that is malformed or inconsistent".to_owned());
     let key = DecapsulationKey::new(algorithm(kind), expanded).map_err(|_| rejected())?;
     // FIPS 203 section 7.1: dk_PKE, ek, H(ek), z. The hash is checked (section 7.3), then that both halves are one pair.

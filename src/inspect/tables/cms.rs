@@ -144,27 +144,52 @@ static KEMRI: Shape = Shape::Sequence(&[
 pub(in super::super) static PRIVATE_KEY: Shape = Shape::Sequence(&[
     field("version", &Shape::Integer),
     field("privateKeyAlgorithm", &Shape::Algorithm),
-    field("privateKey", &Shape::Secret),
+    field("privateKey", &Shape::Hidden(&Shape::OctetString)),
     field("attributes", &ATTRIBUTES).implicit(0).optional(),
     field("publicKey", &Shape::PublicKey).implicit(1).optional(),
 ]);
 /// RFC 8017 appendix A.1.2.
 pub(in super::super) static RSA_PRIVATE_KEY: Shape = Shape::Sequence(&[
     field("version", &Shape::Integer),
-    field("modulus", &Shape::Secret),
+    field("modulus", &NUMBER),
     field("publicExponent", &Shape::Integer),
-    field("privateExponent", &Shape::Secret),
-    field("prime1", &Shape::Secret),
-    field("prime2", &Shape::Secret),
-    field("exponent1", &Shape::Secret),
-    field("exponent2", &Shape::Secret),
-    field("coefficient", &Shape::Secret),
+    field("privateExponent", &NUMBER),
+    field("prime1", &NUMBER),
+    field("prime2", &NUMBER),
+    field("exponent1", &NUMBER),
+    field("exponent2", &NUMBER),
+    field("coefficient", &NUMBER),
     field("otherPrimeInfos", &Shape::Secret).optional(),
 ]);
+/// As OpenSSL writes keys of DSA without PKCS#8.
+pub(in super::super) static DSA_PRIVATE_KEY: Shape = Shape::Sequence(&[
+    field("version", &Shape::Integer),
+    field("p", &NUMBER),
+    field("q", &NUMBER),
+    field("g", &NUMBER),
+    field("publicKey", &NUMBER),
+    field("privateKey", &NUMBER),
+]);
+static NUMBER: Shape = Shape::Hidden(&Shape::Integer);
+/// RFC 8017 appendix A.1.1.
+pub(in super::super) static RSA_PUBLIC_KEY: Shape =
+    Shape::Sequence(&[field("modulus", &NUMBER), field("publicExponent", &Shape::Integer)]);
+/// RFC 5480 section 2.1.1, and with all of the curve's numbers as ANSI X9.62 has it.
+pub(in super::super) static EC_PARAMETERS: Shape =
+    Shape::Choice(&[field("namedCurve", &Shape::Oid), field("specifiedCurve", &Shape::Any)]);
+/// PKCS#3 section 9.
+pub(in super::super) static DH_PARAMETERS: Shape = Shape::Sequence(&[
+    field("prime", &NUMBER),
+    field("base", &NUMBER),
+    field("privateValueLength", &Shape::Integer).optional(),
+]);
+/// RFC 3279 section 2.3.2.
+pub(in super::super) static DSA_PARAMETERS: Shape =
+    Shape::Sequence(&[field("p", &NUMBER), field("q", &NUMBER), field("g", &NUMBER)]);
 /// RFC 5915 section 3.
 pub(in super::super) static EC_PRIVATE_KEY: Shape = Shape::Sequence(&[
     field("version", &Shape::Integer),
-    field("privateKey", &Shape::Secret),
+    field("privateKey", &Shape::Hidden(&Shape::OctetString)),
     field("parameters", &Shape::Oid).explicit(0).optional(),
     field("publicKey", &Shape::PublicKey).explicit(1).optional(),
 ]);

@@ -14,6 +14,8 @@ pub(in super::super) static CERTIFICATE: Shape = Shape::Sequence(&[
     field("signatureAlgorithm", &Shape::Algorithm),
     field("signature", &Shape::BitString),
 ]);
+/// ITU-T X.509 section 7.6: the anchor's side first.
+pub(in super::super) static PKI_PATH: Shape = Shape::SequenceOf(&CERTIFICATE);
 static TBS_CERTIFICATE: Shape = Shape::Sequence(&[
     field("version", &VERSION).explicit(0).optional(),
     field("serialNumber", &Shape::Integer),

@@ -17,7 +17,7 @@ use super::sign::{Answer, certified};
 use super::verify::Verifier;
 use super::{TlsConfig, TlsVersion};
 use crate::crypto::CryptoError;
-use crate::error::Error;
+use crate::error::{Error, Refused};
 use crate::transport::error::{Cause, Phase, TransportError, TransportErrorKind};
 
 /// Makes the sessions of one HTTP client.
@@ -175,7 +175,10 @@ fn explain(error: rustls::Error, answer: &Answer, phase: Phase) -> io::Error {
     let mut made = TransportError::new(TransportErrorKind::Tls, phase, String::new());
     made.detail = match &error {
         rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) => {
-            made.cause = reason.downcast_ref::<Error>().map(|reason| Cause::ServerCertificate(reason.code()));
+            made.cause = reason.downcast_ref::<Error>().map(|reason| match reason.facts().refused {
+                Some(Refused::Pin) => Cause::ServerNotPinned,
+                _ => Cause::ServerCertificate(reason.code()),
+            });
             format!("the server's certificate is refused: {reason}")
         }
         rustls::Error::Other(OtherError(reason)) => {

@@ -11,7 +11,7 @@ use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, KeyKind, SignatureAlgorithm};
-use crate::error::Error;
+use crate::error::{Error, Refused};
 use crate::time::Time;
 use crate::validation::{Checks, KeyUsage, OcspResponse, PeerName, validate};
 
@@ -116,7 +116,7 @@ impl Verifier {
             }
         }
         let words = format!("none of the {} pinned fingerprints is on its path", self.0.pins.len());
-        Err(Error::new(Code::NoPath, words))
+        Err(Error::new(Code::NoPath, words).with(|facts| facts.refused = Some(Refused::Pin)))
     }
 
     fn check_signature(

@@ -83,19 +83,51 @@ def switch_for(cancel: Optional[Cancel]) -> Iterator[Cancel]:
         raise TypeError(f"cancel must be a Cancel, not {type(cancel).__name__}")
 
 
+class _Bell:
+    """Wakes one thread. Rung already and not heard yet, once is enough."""
+
+    def __init__(self) -> None:
+        self._lock = _thread.allocate_lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._lock.release()
+
+    def wait(self, seconds: float = -1) -> None:
+        self._lock.acquire(timeout=seconds)
+
+
+class _Errand:
+    """A call that a callback makes, for the thread that called the callback."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self.is_done = False
+        self.raised: Optional[BaseException] = None
+
+    def run(self) -> None:
+        try:
+            self._work()
+        except BaseException as exception:  # noqa: B902 (it is raised in the callback)
+            self.raised = exception
+        self.is_done = True
+
+
 class _Question:
     """A callback that waits for the caller's thread."""
 
     def __init__(self, function: Callable[..., Any], arguments: Tuple[Any, ...]) -> None:
         self.function, self.arguments = function, arguments
-        self.has_run = False
+        self.has_run = self.is_answered = False
         self.result: Any = None
         self.raised: Optional[BaseException] = None
-        self.answered = _thread.allocate_lock()
-        self.answered.acquire()
+        self.errand: Optional[_Errand] = None
+        self.bell = _Bell()
 
-    def answer(self) -> None:
-        """Runs it, once, whatever interrupts."""
+    def answer(self, back: Callable[[Callable[[], None]], None]) -> None:
+        """Runs it, once, whatever interrupts. What it calls goes ``back`` to the thread that asks."""
+        before, RELAY.back = RELAY.back, back
         try:
             if not self.has_run:
                 self.has_run = True
@@ -104,8 +136,18 @@ class _Question:
                 except BaseException as exception:  # noqa: B902 (it is raised where the callback was called)
                     self.raised = exception
         finally:
-            if self.answered.locked():
-                self.answered.release()
+            RELAY.back = before
+            self.is_answered = True
+            self.bell.ring()
+
+    def wait(self, ring: Callable[[], None]) -> None:
+        """In the thread that asks: until it is answered. Runs errands meanwhile, and rings when one is done."""
+        while not self.is_answered:
+            self.bell.wait()
+            errand, self.errand = self.errand, None
+            if errand is not None:
+                errand.run()
+                ring()
 
 
 class _Beside:
@@ -113,8 +155,7 @@ class _Beside:
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self._work = work
-        self._bell = _thread.allocate_lock()
-        self._bell.acquire()
+        self._bell = _Bell()
         self._question: Optional[_Question] = None
         self.is_abandoned = self.is_done = False
         self.result: Any = None
@@ -133,22 +174,18 @@ class _Beside:
         except BaseException as exception:  # noqa: B902 (it is raised in the caller's thread)
             self.raised = exception
         self.is_done = True
-        self._ring()
-
-    def _ring(self) -> None:
-        # Rung already and not heard yet: one is enough.
-        with contextlib.suppress(RuntimeError):
-            self._bell.release()
+        self._bell.ring()
 
     def ask(self, function: Callable[..., Any], arguments: Tuple[Any, ...]) -> Any:
         """In the thread beside: has the caller's thread run a callback."""
         if self.is_abandoned:
             raise InterruptedError("the call was given up")
-        question = _Question(function, arguments)
+        # An errand may lead to a callback of its own.
+        before, question = self._question, _Question(function, arguments)
         self._question = question
-        self._ring()
-        question.answered.acquire()
-        self._question = None
+        self._bell.ring()
+        question.wait(self._bell.ring)
+        self._question = before
         if question.raised is not None:
             raise question.raised
         return question.result
@@ -156,25 +193,43 @@ class _Beside:
     def serve(self) -> None:
         """In the caller's thread: until the call has returned. Whatever raises in between, it can be called again."""
         while not self.is_done:
-            question = self._question
-            if question is not None and question.answered.locked():
-                question.answer()
-            else:
-                self._bell.acquire(timeout=_SLICE_SECONDS)
+            self._serve_one(None)
+
+    def _serve_one(self, within: Optional[_Question]) -> None:
+        question = self._question
+        if question is None or question is within or question.is_answered:
+            self._bell.wait(_SLICE_SECONDS)
+        else:
+            question.answer(lambda work: self._send(question, work))
+
+    def _send(self, question: _Question, work: Callable[[], None]) -> None:
+        """In the caller's thread, within a callback: until the thread beside has done the work."""
+        errand = _Errand(work)
+        # A signal's handler is no part of the callback.
+        back, RELAY.back = RELAY.back, None
+        try:
+            question.errand = errand
+            question.bell.ring()
+            while not errand.is_done:
+                self._serve_one(question)
+        finally:
+            RELAY.back = back
+        if errand.raised is not None:
+            raise errand.raised
 
     def abandon(self) -> None:
         """Nobody serves it any more."""
         self.is_abandoned = True
         question = self._question
-        if question is not None and question.answered.locked():
+        if question is not None and not question.is_answered:
             question.has_run, question.raised = True, InterruptedError("the call was given up")
-            question.answer()
+            question.answer(lambda work: work())
 
 
 def beside(work: Callable[[], T], interrupt: Callable[[], None]) -> T:
     """Does work that blocks. In the main thread signals are served meanwhile: what their handlers raise calls ``interrupt``,
-    and is raised when the work has ended, or when the next one raises too."""
-    if threading.current_thread() is not threading.main_thread():
+    and is raised when the work has ended, or when the next one raises too. Within a callback it is done where the callback was called."""
+    if threading.current_thread() is not threading.main_thread() or RELAY.back is not None:
         return work()
     other = _Beside(work)
     other.begin()

@@ -45,6 +45,9 @@ class _Relay(threading.local):
 
     def __init__(self) -> None:
         self.ask: Optional[Callable[[Callable[..., Any], Tuple[Any, ...]], Any]] = None
+        """In the thread beside: has the caller's thread run a callback."""
+        self.back: Optional[Callable[[Callable[[], None]], None]] = None
+        """In the caller's thread while it runs a callback: has the thread beside make a call."""
 
 
 RELAY = _Relay()
@@ -52,7 +55,19 @@ _frames = _Frames()
 
 
 def call(function: str, *arguments: Any) -> None:
-    """Calls a fallible function. A failure is raised: the exception of our own callback, or the library's error."""
+    """Calls a fallible function. A failure is raised: the exception of our own callback, or the library's error.
+
+    What a callback calls is called in the thread that called it, whichever runs the callback: the library knows by its thread that a
+    call comes from within another, refuses what would wait for itself, and lets in who holds a lock.
+    """
+    back = RELAY.back
+    if back is None:
+        _call(function, *arguments)
+    else:
+        back(lambda: _call(function, *arguments))
+
+
+def _call(function: str, *arguments: Any) -> None:
     error = POINTER(_abi.devid_error)()
     failure: Optional[BaseException] = None
     _frames.raised.append(None)
