@@ -35,10 +35,10 @@ impl Exit {
     pub const ALL: &'static [(Exit, &'static str)] = &[
         (Exit::Done, "done, or nothing was to be done"),
         (Exit::Internal, "an internal error, or a limit of the system"),
-        (Exit::Usage, "the command line or the settings are wrong"),
-        (Exit::Input, "a file or a structure cannot be read"),
+        (Exit::Usage, "the command line or the settings are wrong, or name a file that cannot be read"),
+        (Exit::Input, "a file of this command, or a structure in any, cannot be read"),
         (Exit::Crypto, "a key, a token, a secret or an algorithm"),
-        (Exit::Protocol, "the server's answer cannot be believed or is not CMP"),
+        (Exit::Protocol, "the server or its answer cannot be believed, or is not CMP"),
         (Exit::Rejected, "the CA refused"),
         (Exit::Transport, "the server was not reached: try again later"),
         (Exit::Store, "device memory"),
@@ -56,8 +56,21 @@ impl Exit {
         (Exit::Interrupted, "interrupted; the place is kept"),
     ];
 
+    /// Of an error of the library: a server that was reached, and whose answer no later call makes better, is not one that was not
+    /// reached.
+    pub fn of(error: &Error) -> Self {
+        let code = error.code();
+        let is_of_its_own = match (code, error.facts().http_status) {
+            (Code::HttpStatus, Some(status)) => !is_passing(status),
+            (Code::Transport, Some(status)) => (200..300).contains(&status),
+            (Code::Tls | Code::ContentType | Code::TooLarge, _) => true,
+            _ => false,
+        };
+        if is_of_its_own { Exit::Protocol } else { Exit::of_code(code) }
+    }
+
     /// By the library's code.
-    pub fn of(code: Code) -> Self {
+    fn of_code(code: Code) -> Self {
         match code {
             Code::Rejected => Exit::Rejected,
             Code::Locked => Exit::Locked,
@@ -82,6 +95,11 @@ impl Exit {
     pub const fn number(self) -> u8 {
         self as u8
     }
+}
+
+/// Whether an HTTP status may be another one at the next call (RFC 9110 section 15, RFC 6585 section 4, RFC 8470 section 5.2).
+const fn is_passing(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..=599) && !matches!(status, 501 | 505)
 }
 
 /// A command that did not do what it was asked for.
@@ -112,7 +130,7 @@ impl Failure {
     /// The exit status.
     pub fn exit(&self) -> Exit {
         match self {
-            Failure::Library(error) => Exit::of(error.code()),
+            Failure::Library(error) => Exit::of(error),
             Failure::Own(exit, _) => *exit,
         }
     }
@@ -139,7 +157,7 @@ pub fn error_json(error: &Error) -> Value {
     let facts = error.facts();
     let fail_info: Option<Vec<u32>> = facts.fail_info.map(|bits| (0..32).filter(|n| bits >> n & 1 == 1).collect());
     json!({
-        "exit": Exit::of(error.code()).number(),
+        "exit": Exit::of(error).number(),
         "code": error.code().name(),
         "number": error.number(),
         "class": format!("{:?}", error.class()).to_lowercase(),
@@ -200,9 +218,28 @@ mod tests {
     #[test]
     fn every_code_of_the_library_has_a_status_and_no_error_is_success() {
         for code in Code::ALL {
-            let exit = Exit::of(*code);
+            let exit = Exit::of_code(*code);
             assert_ne!(exit, Exit::Done, "{}", code.name());
             assert!(Exit::ALL.iter().any(|(known, _)| *known == exit), "{exit:?} is not in the table");
+        }
+    }
+
+    #[test]
+    fn who_was_reached_and_cannot_be_believed_is_not_tried_again() {
+        let exit = |code, status| {
+            let error = Error::new(code, "x").with(|facts| facts.http_status = status);
+            Failure::from(error).exit()
+        };
+        for status in [301, 401, 403, 404, 405, 415, 501] {
+            assert_eq!(exit(Code::HttpStatus, Some(status)), Exit::Protocol, "{status}");
+        }
+        for status in [408, 429, 500, 502, 503, 504] {
+            assert_eq!(exit(Code::HttpStatus, Some(status)), Exit::Transport, "{status}");
+        }
+        assert_eq!(exit(Code::Transport, Some(200)), Exit::Protocol, "an empty answer");
+        assert_eq!((exit(Code::Tls, None), exit(Code::ContentType, Some(200))), (Exit::Protocol, Exit::Protocol));
+        for code in [Code::Connect, Code::Timeout, Code::Busy, Code::Transport] {
+            assert_eq!(exit(code, None), Exit::Transport, "{}", code.name());
         }
     }
 

@@ -10,12 +10,12 @@ use crate::asn1::name;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::client::{Client, Config};
-use crate::cmp::{Action, Credential, MacParameters, Profile, Question, Tolerance};
+use crate::cmp::{Action, Credential, Information, MacParameters, Profile, Question, Tolerance};
 use crate::codes::Code;
 use crate::error::{Error, Refused};
 use crate::limits::Limits;
 use crate::time::Time;
-use crate::transport::{Exchange, ExchangeLimits, Reply};
+use crate::transport::{Exchange, ExchangeLimits, Reply, Scheme, Url};
 use crate::validation::{KeyUsage, same_name};
 
 /// One thing that was found out.
@@ -41,6 +41,9 @@ pub struct Probe {
     pub pins: Vec<Certificate>,
     /// Certificates that could be anchors, where none of the settings' is at the end of the signer's path. The same holds.
     pub roots: Vec<Certificate>,
+    /// The server closed the connection in place of an answer to the first question: it knows no questions, or it expects something
+    /// else at this port.
+    pub is_closed: bool,
     /// Everything, in the order in which it was found out.
     pub findings: Vec<ProbeFinding>,
 }
@@ -57,7 +60,11 @@ impl Probe {
             .findings
             .iter()
             .map(|finding| {
-                let mark = if finding.fails { "fails" } else { "ok" };
+                let mark = match (finding.fails, finding.remedy.is_empty()) {
+                    (true, _) => "fails",
+                    (false, false) => "warning",
+                    (false, true) => "ok",
+                };
                 let remedy = if finding.remedy.is_empty() { String::new() } else { format!("; {}", finding.remedy) };
                 format!("{mark}: {}{remedy}", finding.words)
             })
@@ -71,6 +78,10 @@ impl Probe {
 
     fn says(&mut self, words: impl Into<String>) {
         self.findings.push(ProbeFinding { fails: false, words: words.into(), remedy: String::new() });
+    }
+
+    fn warns(&mut self, words: impl Into<String>, remedy: impl Into<String>) {
+        self.findings.push(ProbeFinding { fails: false, words: words.into(), remedy: remedy.into() });
     }
 
     fn fails(&mut self, words: impl Into<String>, remedy: impl Into<String>) {
@@ -93,12 +104,21 @@ impl Config {
     pub fn probe(&self, exchange: &mut dyn Exchange, now: Time) -> Result<Probe, Error> {
         let mut probe = Probe::default();
         let client = self.build()?;
-        let asked = ask(&client, exchange, now)?;
+        let mut asked = ask(&client, exchange, now)?;
+        let mut present = now;
+        // Enrolment and renewal go by both times where they differ: whether the answer is taken by its own shows what will come of it.
+        if let Some(said) = asked.time_of_answer(now).filter(|_| asked.outcome.is_err()) {
+            let again = ask(&client, exchange, said)?;
+            if again.outcome.is_ok() {
+                (asked, present) = (again, said);
+            }
+        }
         judge_own(&mut probe, self, &client, &asked, now);
-        let by_mac = self.judge_mac(&mut probe, &asked, exchange, now)?;
+        judge_issuers(&mut probe, self, &asked);
+        let by_mac = self.judge_mac(&mut probe, &asked, exchange, present)?;
         if asked.reached() {
             let stranger = self.as_a_stranger()?.build()?;
-            let refused = ask(&stranger, exchange, now)?;
+            let refused = ask(&stranger, exchange, present)?;
             judge_refusal(&mut probe, &refused);
         }
         probe.profile = by_mac.or_else(|| recognise(&probe, &asked));
@@ -155,10 +175,25 @@ struct Asked {
     request: Vec<u8>,
     reply: Option<Reply>,
     message: Option<PkiMessage>,
-    outcome: Result<(), Error>,
+    /// What the server calls its CAs' certificates.
+    outcome: Result<Vec<Certificate>, Error>,
 }
 
 impl Asked {
+    /// The time of the answer, where it is not about the same.
+    fn time_of_answer(&self, now: Time) -> Option<Time> {
+        let said = self.message.as_ref()?.header().message_time?;
+        (said.since(now).unsigned_abs() > u64::from(crate::limits::CLOCK_SKEW_SECONDS)).then_some(said)
+    }
+
+    /// Whether this is how servers answer that are there and know no questions: without a message of CMP.
+    fn knows_no_questions(&self, error: &Error, config: &Config) -> bool {
+        let is_https = config.server_url.as_deref().and_then(|url| Url::parse(url).ok());
+        let is_https = is_https.is_some_and(|url| url.scheme() == Scheme::Https);
+        let is_refused = matches!(error.facts().http_status, Some(400 | 405 | 422 | 500 | 501));
+        self.message.is_none() && (is_refused || is_https && is_closing(error))
+    }
+
     /// Whether the answer is failInfo badAlg (RFC 9810 section 5.2.3), whoever says so.
     fn says_bad_algorithm(&self) -> bool {
         self.fail_info() & 1 == 1
@@ -198,7 +233,7 @@ fn ask(client: &Client, exchange: &mut dyn Exchange, now: Time) -> Result<Asked,
                     Err(error) => break Err(crate::transport::diagnose(error)),
                 }
             }
-            Ok(Action::Done(_)) => break Ok(()),
+            Ok(Action::Done(_)) => break Ok(certificates_of(operation.information())),
             Ok(Action::Wait { .. }) => break Err(put_off()),
             Ok(Action::Sign(_) | Action::Accept(_)) => {
                 break Err(Error::new(Code::Unsupported, "a question that is to be signed elsewhere"));
@@ -210,13 +245,28 @@ fn ask(client: &Client, exchange: &mut dyn Exchange, now: Time) -> Result<Asked,
     Ok(Asked { request, reply, message, outcome })
 }
 
+fn certificates_of(information: Option<&Information>) -> Vec<Certificate> {
+    match information {
+        Some(Information::CaCerts(certificates)) => certificates.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether the server closed the connection in place of an answer.
+fn is_closing(error: &Error) -> bool {
+    let facts = error.facts();
+    error.code() == Code::Transport
+        && facts.http_status.is_none()
+        && facts.phase == Some(crate::transport::Phase::Await.name())
+}
+
 fn put_off() -> Error {
     Error::new(Code::Busy, "it answers waiting; it is not polled, which ends the question there too")
 }
 
 fn judge_own(probe: &mut Probe, config: &Config, client: &Client, asked: &Asked, now: Time) {
     match &asked.outcome {
-        Ok(()) => probe.says("caCerts is answered, and the answer is taken: credential, anchors and switches fit"),
+        Ok(_) => probe.says("caCerts is answered, and the answer is taken: credential, anchors and switches fit"),
         Err(error) if error.code() == Code::Protocol && asked.message.is_some() => {
             probe.says(format!("the answer is taken; caCerts itself is not known there ({})", error.message()));
         }
@@ -232,7 +282,12 @@ fn judge_own(probe: &mut Probe, config: &Config, client: &Client, asked: &Asked,
         Err(error) if error.code() == Code::Rejected && error.facts().server_authenticated => {
             probe.says(format!("the server is believed, and refuses the question: {}", error.message()));
         }
+        Err(error) if asked.knows_no_questions(error, config) => {
+            let words = format!("the server is there and does not answer questions (genm): {}", error.message());
+            probe.warns(words, "nothing more can be told without asking for a certificate");
+        }
         Err(error) => {
+            probe.is_closed = asked.message.is_none() && is_closing(error);
             probe.fails(error.message().to_owned(), error.facts().hint.unwrap_or_default());
         }
     }
@@ -240,7 +295,7 @@ fn judge_own(probe: &mut Probe, config: &Config, client: &Client, asked: &Asked,
         probe.says("the Content-Type is not application/pkixcmp; taken by default");
     }
     let Some(message) = &asked.message else { return };
-    judge_header(probe, message, asked, now);
+    judge_header(probe, config, message, asked, now);
     if matches!(client.context().credential, Credential::Mac { .. }) && is_signed(message) {
         let words = "a MAC-protected question is answered with a signature";
         probe.says(format!("{words}: the signer's root is needed among the CMP anchors"));
@@ -252,7 +307,7 @@ fn judge_own(probe: &mut Probe, config: &Config, client: &Client, asked: &Asked,
 }
 
 /// What a header shows, whether it is believed or not.
-fn judge_header(probe: &mut Probe, message: &PkiMessage, asked: &Asked, now: Time) {
+fn judge_header(probe: &mut Probe, config: &Config, message: &PkiMessage, asked: &Asked, now: Time) {
     let header = message.header();
     if let Some(words) = crate::cmp::describe_message(message.as_der(), &Limits::default()) {
         probe.says(format!("what came: {words}"));
@@ -263,18 +318,63 @@ fn judge_header(probe: &mut Probe, message: &PkiMessage, asked: &Asked, now: Tim
     if matches!(header.sender.as_deref(), Some([0x30, 0x00])) {
         probe.says("its sender is empty; taken by default");
     }
-    let asked = PkiMessage::from_der(asked.request.clone(), &Limits::default()).ok();
-    if asked.is_some_and(|asked| asked.header().transaction_id != header.transaction_id) {
+    let request = PkiMessage::from_der(asked.request.clone(), &Limits::default()).ok();
+    if request.is_some_and(|request| request.header().transaction_id != header.transaction_id) {
         probe.needs("unmatched_errors");
         probe.says("it answers out of the transaction: such words are told and never believed");
     }
-    if let Some(time) = header.message_time {
-        let ahead = time.since(now);
-        if ahead.unsigned_abs() > u64::from(crate::limits::CLOCK_SKEW_SECONDS) {
-            let words = format!("its clock is {ahead} seconds from the device's");
-            probe.fails(words, "set one of the clocks, or clock_skew_seconds and the window for messageTime");
+    if let Some(said) = asked.time_of_answer(now) {
+        let words = format!("it says {said}, the device's clock {now}");
+        match (config.message_time_window_seconds, &asked.outcome) {
+            // A device without a clock learns the time so.
+            (None, _) => probe.says(words),
+            (Some(_), Ok(_)) => {
+                let words = format!("{words}: enrolment and renewal go by both times");
+                probe.warns(
+                    words,
+                    "set the clock that is wrong, or device.clock = \"none\" (no window for messageTime)",
+                );
+            }
+            (Some(_), Err(_)) => {
+                probe.fails(words, "set one of the clocks, or clock_skew_seconds and the window for messageTime");
+            }
         }
     }
+}
+
+/// Whether what the server has of its CAs leads to the roots that issued certificates must lead to. A certificate from elsewhere would be
+/// refused, once it is issued.
+fn judge_issuers(probe: &mut Probe, config: &Config, asked: &Asked) {
+    let (Ok(known), Some(message)) = (&asked.outcome, &asked.message) else { return };
+    let is_any_root_known = config.adopt_root_of_ip || config.accept_ca_pubs || !config.root_fingerprints.is_empty();
+    if config.enrolment_anchors.is_empty() || is_any_root_known {
+        return;
+    }
+    let is_ca = |certificate: &&Certificate| crate::validation::is_ca(certificate).unwrap_or(false);
+    let brought = || known.iter().chain(message.extra_certs()).chain(&config.intermediates).filter(is_ca);
+    let cas: Vec<&Certificate> = known.iter().chain(message.extra_certs()).filter(is_ca).collect();
+    if cas.is_empty() || cas.iter().any(|ca| leads_to(config, ca, &brought().collect::<Vec<_>>())) {
+        return;
+    }
+    let names: Vec<String> = cas.iter().map(|ca| name::display(ca.subject())).collect();
+    let words = format!("none of the CAs whose certificates came leads to an enrolment anchor: {}", names.join(" · "));
+    probe.warns(words, "if it is one of these that issues, its certificates will be refused: add its root (add_enrolment_anchors, devid_config_add_enrolment_anchors, ca.trust.issued), or none of them issues");
+}
+
+/// By names, as far as questions go: signatures are looked at when something is issued.
+fn leads_to(config: &Config, ca: &Certificate, above: &[&Certificate]) -> bool {
+    let mut here = ca;
+    for _ in 0..=above.len() {
+        let is_anchor = |anchor: &Certificate| anchor == here || same_name(anchor.subject(), here.issuer());
+        if config.enrolment_anchors.iter().any(is_anchor) {
+            return true;
+        }
+        let Some(next) = above.iter().find(|one| same_name(one.subject(), here.issuer()) && **one != here) else {
+            return false;
+        };
+        here = next;
+    }
+    false
 }
 
 fn judge_signer(probe: &mut Probe, config: &Config, asked: &Asked, message: &PkiMessage) {
@@ -307,7 +407,7 @@ fn judge_signer(probe: &mut Probe, config: &Config, asked: &Asked, message: &Pki
     if !has_office && !is_ca && !is_said && !config.cmp_anchors.iter().any(|anchor| anchor == signer) {
         let words = format!("the signer {signer} says nothing of its office (no cmcRA, no CA)");
         let remedy = "enrolment and key update work; for refusals in its own words, revocation and information pin it";
-        probe.findings.push(ProbeFinding { fails: false, words, remedy: remedy.to_owned() });
+        probe.warns(words, remedy);
         probe.pins.push(signer.clone());
     }
     let refuses_path = asked.outcome.as_ref().is_err_and(|error| error.facts().refused == Some(Refused::NoPath));

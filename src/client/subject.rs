@@ -95,8 +95,7 @@ impl Subject {
 
     /// Adds a key usage by its name in RFC 5280 section 4.2.1.3, such as `digitalSignature`.
     pub fn key_usage(mut self, usage: &str) -> Result<Self, Error> {
-        let usage = KeyUsage::from_name(usage)
-            .ok_or_else(|| Error::new(Code::InvalidArgument, format!("\"{usage}\" is no key usage of RFC 5280")))?;
+        let usage = KeyUsage::from_name(usage).ok_or_else(|| unknown(usage, "a key usage of RFC 5280", &USAGES))?;
         self.key_usages |= 1 << usage as u8;
         Ok(self)
     }
@@ -246,23 +245,50 @@ pub(crate) fn parse_oid(dotted: &str) -> Result<Oid, Error> {
     Oid::new(dotted).map_err(|_| Error::new(Code::InvalidArgument, format!("\"{dotted}\" is not an object identifier")))
 }
 
+/// RFC 5280 section 4.2.1.3.
+const USAGES: [&str; 9] = [
+    "digitalSignature",
+    "contentCommitment",
+    "keyEncipherment",
+    "dataEncipherment",
+    "keyAgreement",
+    "keyCertSign",
+    "cRLSign",
+    "encipherOnly",
+    "decipherOnly",
+];
+
+/// Purposes by their names in RFC 5280 section 4.2.1.12 and RFC 6402 section 2.10.
+const PURPOSES: [(&str, Oid); 10] = [
+    ("anyExtendedKeyUsage", oid::ANY_EXTENDED_KEY_USAGE),
+    ("serverAuth", oid::KP_SERVER_AUTH),
+    ("clientAuth", oid::KP_CLIENT_AUTH),
+    ("codeSigning", oid::KP_CODE_SIGNING),
+    ("emailProtection", oid::KP_EMAIL_PROTECTION),
+    ("timeStamping", oid::KP_TIME_STAMPING),
+    ("OCSPSigning", oid::KP_OCSP_SIGNING),
+    ("cmcCA", oid::KP_CMC_CA),
+    ("cmcRA", oid::KP_CMC_RA),
+    ("cmKGA", oid::KP_CM_KGA),
+];
+
 /// The identifier of a purpose by its name in RFC 5280 section 4.2.1.12, or in dotted form.
 pub fn purpose_oid(purpose: &str) -> Result<Oid, Error> {
-    match purpose {
-        "anyExtendedKeyUsage" => Ok(oid::ANY_EXTENDED_KEY_USAGE),
-        "serverAuth" => Ok(oid::KP_SERVER_AUTH),
-        "clientAuth" => Ok(oid::KP_CLIENT_AUTH),
-        "codeSigning" => Ok(oid::KP_CODE_SIGNING),
-        "emailProtection" => Ok(oid::KP_EMAIL_PROTECTION),
-        "timeStamping" => Ok(oid::KP_TIME_STAMPING),
-        "OCSPSigning" => Ok(oid::KP_OCSP_SIGNING),
-        "cmcCA" => Ok(oid::KP_CMC_CA),
-        "cmcRA" => Ok(oid::KP_CMC_RA),
-        "cmKGA" => Ok(oid::KP_CM_KGA),
-        dotted => Oid::new(dotted).map_err(|_| {
-            Error::new(Code::InvalidArgument, format!("\"{purpose}\" is not a purpose known by name or number"))
-        }),
+    if let Some((_, oid)) = PURPOSES.iter().find(|(name, _)| *name == purpose) {
+        return Ok(*oid);
     }
+    let names = PURPOSES.map(|(name, _)| name);
+    Oid::new(purpose).map_err(|_| unknown(purpose, "a purpose known by name or number", &names))
+}
+
+/// With the name that is meant, where letter case alone differs, and else all of them.
+fn unknown(found: &str, what: &str, names: &[&str]) -> Error {
+    let shown = crate::words::quoted(found);
+    let words = match names.iter().find(|name| name.eq_ignore_ascii_case(found)) {
+        Some(name) => format!("{shown} is not {what}; did you mean {name}?"),
+        None => format!("{shown} is not {what}; there are {}", names.join(", ")),
+    };
+    Error::new(Code::InvalidArgument, words)
 }
 
 /// KeyUsage as a named bit list: bit 0 of `flags` is the first, trailing zeros are left out.
@@ -340,6 +366,18 @@ mod tests {
 
         assert!(Subject::new().hardware_module("a maker", &[1]).is_err());
         assert!(Subject::new().hardware_module("1.3.6.1.4.1.32473.7", &[]).is_err());
+    }
+
+    #[test]
+    fn names_of_uses_are_told_where_one_is_not_known() {
+        for name in USAGES {
+            assert!(Subject::new().key_usage(name).is_ok(), "{name}");
+        }
+        let words = |outcome: Result<Subject, Error>| outcome.unwrap_err().message().to_owned();
+        assert!(words(Subject::new().key_usage("DigitalSignature")).contains("did you mean digitalSignature?"));
+        assert!(words(Subject::new().key_usage("signing")).contains("cRLSign"));
+        assert!(words(Subject::new().extended_key_usage("ClientAuth")).contains("did you mean clientAuth?"));
+        assert!(words(Subject::new().extended_key_usage("tls")).contains("serverAuth"));
     }
 
     #[test]

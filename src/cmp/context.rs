@@ -145,9 +145,12 @@ impl Context {
             (&self.credential, self.message_time_window_seconds)
         {
             if certificate.not_after() < now {
-                let words = format!("the credential's certificate {certificate} expired {}", certificate.not_after());
-                let hint =
-                    "protect the request with another credential: the supplier's certificate, or a secret from the CA";
+                let words = format!(
+                    "the credential's certificate {certificate} expired {}, by a clock that says {now}",
+                    certificate.not_after()
+                );
+                let hint = "is the clock right? If it is, protect the request with another credential: the supplier's \
+                            certificate, or a secret from the CA";
                 return Err(Error::new(Code::Expired, words).with(|facts| facts.hint = Some(hint)));
             }
         }

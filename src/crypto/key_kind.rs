@@ -78,22 +78,24 @@ impl KeyKind {
         }
     }
 
+    /// Those whose size is in their name.
+    pub(crate) const NAMED: [KeyKind; 11] = [
+        KeyKind::P256,
+        KeyKind::P384,
+        KeyKind::P521,
+        KeyKind::Ed25519,
+        KeyKind::MlDsa44,
+        KeyKind::MlDsa65,
+        KeyKind::MlDsa87,
+        KeyKind::X25519,
+        KeyKind::MlKem512,
+        KeyKind::MlKem768,
+        KeyKind::MlKem1024,
+    ];
+
     /// By the name that [`Display`](fmt::Display) writes, such as `RSA-2048`, `P-256` or `Ed25519`; letter case is free.
     pub fn from_name(name: &str) -> Option<Self> {
-        const FIXED: [KeyKind; 11] = [
-            KeyKind::P256,
-            KeyKind::P384,
-            KeyKind::P521,
-            KeyKind::Ed25519,
-            KeyKind::MlDsa44,
-            KeyKind::MlDsa65,
-            KeyKind::MlDsa87,
-            KeyKind::X25519,
-            KeyKind::MlKem512,
-            KeyKind::MlKem768,
-            KeyKind::MlKem1024,
-        ];
-        if let Some(kind) = FIXED.into_iter().find(|kind| name.eq_ignore_ascii_case(&kind.to_string())) {
+        if let Some(kind) = Self::NAMED.into_iter().find(|kind| name.eq_ignore_ascii_case(&kind.to_string())) {
             return Some(kind);
         }
         let (prefix, bits) = name.split_at_checked(4)?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::arguments::{Arguments, Config, ConfigAction};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, print};
-use crate::settings::{keys, keys::Kind};
+use crate::settings::{Loaded, judge, keys, keys::Kind};
 
 pub fn run(command: &Config, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     let loaded = || arguments.load();
@@ -15,16 +15,7 @@ pub fn run(command: &Config, arguments: &Arguments, output: Output) -> Result<Ex
             let text = toml::to_string_pretty(&loaded.table).map_err(|e| Failure::settings(e.to_string()))?;
             output.result("config show", &text, json!({ "files": loaded.files, "settings": loaded.table }));
         }
-        ConfigAction::Check => {
-            let loaded = loaded()?;
-            let files: Vec<String> = loaded.files.iter().map(|path| path.display().to_string()).collect();
-            let words = if files.is_empty() {
-                "no settings file; defaults and options are good".to_owned()
-            } else {
-                format!("{}: good", files.join(", "))
-            };
-            output.result("config check", &words, json!({ "files": files }));
-        }
+        ConfigAction::Check => return check(&loaded()?, output),
         ConfigAction::Explain { key: None } => {
             let rows: Vec<String> = keys::ALL.iter().map(|key| format!("{:<40} {}", key.path, key.meaning)).collect();
             let all: Vec<Value> = keys::ALL.iter().map(told).collect();
@@ -42,6 +33,25 @@ pub fn run(command: &Config, arguments: &Arguments, output: Output) -> Result<Ex
         ConfigAction::Schema { output: false } => print(&format!("{:#}\n", schema())),
         ConfigAction::Schema { output: true } => print(OUTPUT_SCHEMA),
     }
+    Ok(Exit::Done)
+}
+
+/// Everything that is wrong, by the door that enrolment goes through. What fails later for the settings' sake fails here.
+fn check(loaded: &Loaded, output: Output) -> Result<Exit, Failure> {
+    let files: Vec<String> = loaded.files.iter().map(|path| path.display().to_string()).collect();
+    let from = if files.is_empty() { "no settings file; defaults and options".to_owned() } else { files.join(", ") };
+    let judged = judge(loaded);
+    let (wrong, doubtful): (Vec<_>, Vec<_>) = judged.iter().partition(|one| one.fails);
+    if let [first, more @ ..] = &wrong[..] {
+        let mut words = format!("{from}: {}", first.words);
+        words.extend(more.iter().map(|one| format!("\n  and {}", one.words)));
+        words.extend(doubtful.iter().map(|one| format!("\n  warning: {}", one.words)));
+        return Err(Failure::settings(words));
+    }
+    let mut lines = vec![if files.is_empty() { format!("{from} are good") } else { format!("{from}: good") }];
+    lines.extend(doubtful.iter().map(|one| format!("warning: {}", one.words)));
+    let warnings: Vec<&str> = doubtful.iter().map(|one| one.words.as_str()).collect();
+    output.result("config check", &lines.join("\n"), json!({ "files": files, "warnings": warnings }));
     Ok(Exit::Done)
 }
 

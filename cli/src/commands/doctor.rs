@@ -1,16 +1,18 @@
 //! `doctor`: what would fail, step by step, and how to mend it. Changes nothing; what depends on something that failed is
 //! not tried.
 
+use std::io::{Read, Write};
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use devid::asn1::name::display;
-use devid::client::Config;
-use devid::client::device::in_settings;
+use devid::client::device::{Clock, in_settings};
 use devid::client::probe::Probe;
 use devid::client::run::system_time;
+use devid::client::{Client, Config};
+use devid::cmp::Credential;
 use devid::store::AnchorSet;
-use devid::transport::Url;
+use devid::transport::{Scheme, Url};
 use serde_json::{Value, json};
 
 use super::status;
@@ -19,7 +21,7 @@ use crate::attendant::{cancel, watch_signals};
 use crate::device::Device;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, date};
-use crate::settings::{Loaded, Settings};
+use crate::settings::{Loaded, Settings, Source, judge};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -70,6 +72,10 @@ pub fn run(command: &Doctor, arguments: &Arguments, output: Output) -> Result<Ex
         Ok(loaded) => {
             let from = loaded.files.first().map_or_else(|| "no file".to_owned(), |path| path.display().to_string());
             findings.good("settings.read", from);
+            for one in judge(loaded) {
+                let verdict = if one.fails { Verdict::Error } else { Verdict::Warning };
+                findings.add("settings.check", verdict, one.words, Some("devid config explain".to_owned()));
+            }
             look(loaded, command.offline, &mut findings);
         }
     }
@@ -79,7 +85,7 @@ pub fn run(command: &Doctor, arguments: &Arguments, output: Output) -> Result<Ex
 
 fn look(loaded: &Loaded, is_offline: bool, findings: &mut Findings) {
     let settings = &loaded.settings;
-    clock(findings);
+    clock(settings, findings);
     let device = match Device::open(loaded, false) {
         Err(failure) => {
             findings.add("memory.open", Verdict::Error, failure.to_string(), Some("devid init".to_owned()));
@@ -113,13 +119,14 @@ fn look(loaded: &Loaded, is_offline: bool, findings: &mut Findings) {
 /// A day before this library was written is not today.
 const EARLIEST: i64 = 1_764_547_200;
 
-fn clock(findings: &mut Findings) {
+fn clock(settings: &Settings, findings: &mut Findings) {
     let now = system_time();
-    match now.unix() >= EARLIEST {
-        true => findings.good("clock", date(now)),
-        false => findings.add(
+    match (settings.device.clock, now.unix() >= EARLIEST) {
+        (Clock::None, _) => findings.good("clock", "none (device.clock): the time is learnt from the CA"),
+        (Clock::System, true) => findings.good("clock", date(now)),
+        (Clock::System, false) => findings.add(
             "clock",
-            Verdict::Error,
+            Verdict::Warning,
             format!("the clock says {}, which is in the past", date(now)),
             Some("set the clock, or device.clock = \"none\" to learn the time from the CA".to_owned()),
         ),
@@ -224,7 +231,7 @@ fn anchors(device: &Device, findings: &mut Findings) -> bool {
         }
         for anchor in set.iter() {
             let words = format!("{}, until {}", display(anchor.subject()), date(anchor.not_after()));
-            match anchor.not_after() < system_time() {
+            match device.clock().is_some_and(|now| anchor.not_after() < now) {
                 true => findings.add(name, Verdict::Warning, format!("{words}: it has expired"), None),
                 false => findings.good(name, words),
             }
@@ -238,8 +245,15 @@ fn anchors(device: &Device, findings: &mut Findings) -> bool {
 
 fn login(device: &Device, findings: &mut Findings) -> bool {
     match device.config(true).and_then(|config| config.build()) {
-        Ok(_) => {
-            findings.good("login", "the credential for the first certificate can be used");
+        Ok(client) => {
+            match doubts(device, &client) {
+                None => findings.good("login", "the credential for the first certificate can be used"),
+                Some(words) => {
+                    let mend = "devid enroll goes by the clock: is it right? If it is, another credential is needed (ca.login)";
+                    findings.add("login", Verdict::Warning, words, Some(mend.to_owned()));
+                }
+            }
+            secret(device, findings);
             true
         }
         Err(failure) => {
@@ -247,8 +261,32 @@ fn login(device: &Device, findings: &mut Findings) -> bool {
             let names = device.names(&[]).unwrap_or_default();
             let is_enrolled = names.iter().any(|name| device.client_of(name).is_ok());
             let verdict = if is_enrolled { Verdict::Warning } else { Verdict::Error };
-            findings.add("login", verdict, failure.to_string(), Some("devid config explain ca.login.kind".to_owned()));
+            let mend = Some("devid config explain ca.login.kind".to_owned());
+            findings.add("login", verdict, in_settings(failure.message()), mend);
             is_enrolled
+        }
+    }
+}
+
+/// Whether the clock is outside the time of the credential for the first certificate.
+fn doubts(device: &Device, client: &Client) -> Option<String> {
+    let Credential::Signature { certificate, .. } = &client.context().credential else { return None };
+    let now = device.clock()?;
+    let bound = match (certificate.not_before() > now, certificate.not_after() < now) {
+        (true, _) => format!("begins {}", date(certificate.not_before())),
+        (_, true) => format!("expired {}", date(certificate.not_after())),
+        _ => return None,
+    };
+    Some(format!("the credential's certificate {certificate} {bound}; the clock says {now}"))
+}
+
+/// What editors and shells put into a file beside the secret.
+fn secret(device: &Device, findings: &mut Findings) {
+    let login = &device.settings.ca.login;
+    for (setting, source) in [("ca.login.secret", &login.secret), ("ca.login.password", &login.password)] {
+        for words in source.iter().filter(|source| matches!(source, Source::File(_))).flat_map(Source::oddities) {
+            let mend = "if the secret is without: printf %s SECRET > FILE writes nothing else".to_owned();
+            findings.add("login.secret", Verdict::Warning, format!("{setting}: {words}"), Some(mend));
         }
     }
 }
@@ -313,7 +351,15 @@ fn answer(device: &Device, findings: &mut Findings) {
     let asked = device.any_config(&name).and_then(|mut config| {
         config.exchange_limits.cancel = Some(cancel().clone());
         let mut exchange = config.build()?.exchange()?;
-        let probe = config.probe(&mut *exchange, system_time())?;
+        let mut probe = config.probe(&mut *exchange, system_time())?;
+        // A server of HTTP that closes at a question knows none; one that closes at anything expects something else at this port.
+        let server = device.settings.ca.server.as_deref().filter(|_| probe.is_closed);
+        if server.is_some_and(speaks_http) {
+            for finding in probe.findings.iter_mut().filter(|finding| finding.fails) {
+                finding.fails = false;
+                finding.remedy = "the server speaks HTTP, and may know no questions (genm): nothing more can be told without asking for a certificate".to_owned();
+            }
+        }
         Ok((config, probe))
     });
     let (config, probe) = match asked {
@@ -326,12 +372,31 @@ fn answer(device: &Device, findings: &mut Findings) {
     for finding in &probe.findings {
         let remedy = Some(in_settings(&finding.remedy)).filter(|remedy| !remedy.is_empty());
         let trace = || Some("devid enroll --trace why.html shows what went over the wire".to_owned());
-        match finding.fails {
-            true => findings.add("cmp.answer", Verdict::Error, in_settings(&finding.words), remedy.or_else(trace)),
-            false => findings.add("cmp.answer", Verdict::Good, in_settings(&finding.words), remedy),
-        }
+        let (verdict, mend) = match (finding.fails, remedy) {
+            (true, remedy) => (Verdict::Error, remedy.or_else(trace)),
+            (false, None) => (Verdict::Good, None),
+            (false, remedy) => (Verdict::Warning, remedy),
+        };
+        findings.add("cmp.answer", verdict, in_settings(&finding.words), mend);
     }
     wanted(&config, &probe, findings);
+}
+
+/// Whether what listens there answers a plain request of HTTP by anything of HTTP.
+fn speaks_http(server: &str) -> bool {
+    let Ok(url) = Url::parse(server) else { return false };
+    let host = url.host().trim_matches(['[', ']']);
+    let addresses = (host, url.port()).to_socket_addrs();
+    let Some(address) = addresses.ok().and_then(|mut all| all.next()) else { return false };
+    let ask = || -> std::io::Result<Vec<u8>> {
+        let mut stream = std::net::TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(format!("OPTIONS * HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())?;
+        let mut begin = vec![0; 5];
+        stream.read_exact(&mut begin)?;
+        Ok(begin)
+    };
+    url.scheme() == Scheme::Http && ask().is_ok_and(|begin| begin == b"HTTP/")
 }
 
 /// What of the server's ways the settings do not have yet. Nothing here is needed for enrolment, or it would have failed above.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::arguments::{Part, Show, Status};
 use crate::device::Device;
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, date, print};
+use crate::output::{Output, date, print, span};
 
 /// How identities stand.
 pub fn status(command: &Status, device: &Device, output: Output) -> Result<Exit, Failure> {
@@ -62,7 +62,10 @@ pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
         words.push(format!("the export for {} to {} is due", state.export.layout, state.export.folder.display()));
     }
     if let devid::client::renewal::Clock::Doubted { off_seconds, .. } = plan.clock {
-        words.push(format!("an answer of the CA contradicts the clock: {off_seconds} seconds off"));
+        words.push(match off_seconds {
+            0 => "the clock says a time before this software was written".to_owned(),
+            off => format!("an answer of the CA contradicts the clock: {} off", span(off.unsigned_abs())),
+        });
     }
     if plan.attempts > 0 {
         words.push(format!("{} attempts failed", plan.attempts));

@@ -8,10 +8,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::files::read_certificates;
+use super::reading::{Reading, certificates};
 use super::{Device, Export, Settings, wrong};
 use crate::asn1::x509::hex;
 use crate::crypto::{DigestAlgorithm, Provider, default_provider};
 use crate::error::Error;
+use crate::store::export::{Export as ExportPlan, Layout};
 use crate::store::{Identity, StoreErrorKind};
 
 const HEAD: &str = "devid export 1";
@@ -190,6 +192,25 @@ fn path_of(digits: &str) -> Option<PathBuf> {
     let bytes: Option<Vec<u8>> =
         pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
     Some(std::ffi::OsString::from_vec(bytes?).into())
+}
+
+impl Reading<'_> {
+    /// How an identity is written for other software.
+    pub(super) fn export_of(&self, export: &Export) -> Result<ExportPlan, Error> {
+        let layout = Layout::from_name(&export.layout).ok_or_else(|| {
+            let words = "pem, openssl, nginx, strongswan, mosquitto and pkcs12 are layouts";
+            wrong(format!("\"{}\" is not a layout: {words}", export.layout))
+        })?;
+        let mut out = ExportPlan::new(layout, &export.folder);
+        out.anchors = certificates("anchors", &export.anchors)?;
+        let source = export.password.as_ref();
+        if layout == Layout::Pkcs12 && source.is_none() {
+            return Err(wrong("a PKCS#12 file needs a password"));
+        }
+        let password = source.map(|source| self.text("password", source, "the password of the export")).transpose()?;
+        out.password = password.flatten();
+        Ok(out)
+    }
 }
 
 /// Two exports that would write over each other, each time anew, are a mistake in the settings.

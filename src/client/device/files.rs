@@ -37,7 +37,7 @@ pub fn read_key(path: &Path, password: Option<&Source>) -> Result<Arc<dyn Privat
 }
 
 /// A file that the settings name.
-fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let file = crate::files::open_regular(path);
     let read = file.and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));

@@ -1,6 +1,7 @@
 //! Whatever is due, once: the first certificate, what was begun, renewals, a root's successor, the time.
 
-use super::{Device, settings};
+use super::judging::nobody_named;
+use super::{Device, settings, wrong};
 use crate::client::Config;
 use crate::client::renewal::{Done, Planner, Renewal, Report, Standing, Step};
 use crate::client::run::Owner;
@@ -119,6 +120,9 @@ impl Device {
         // Whoever held it until now may have done what was due.
         if _busy.is_some() {
             plan = planned()?;
+        }
+        if plan.step == Step::Enroll && subject.is_none() && self.store.state(name)?.current.is_none() {
+            return Err(wrong(nobody_named(name)));
         }
         let mut config = self.config_for(name, &plan.step).map_err(|error| match plan.standing {
             Standing::Damaged | Standing::Expired | Standing::Revoked => {

@@ -303,6 +303,12 @@ pub const ALL: &[Key] = &[
         "none",
         "The subject to ask for, such as CN=router-7,O=Example. ${id} stands for device.id.",
     ),
+    key(
+        "identity.*.nameless",
+        Kind::Switch,
+        "false",
+        "Ask for no name at all: the CA knows the device by its credential and chooses (3GPP TS 33.310 section 9.5.4.2).",
+    ),
     key("identity.*.dns", Kind::Texts, "none", "Host names to ask for."),
     key("identity.*.ip", Kind::Texts, "none", "Addresses to ask for."),
     key("identity.*.uri", Kind::Texts, "none", "URIs to ask for."),
@@ -435,6 +441,79 @@ fn check_contents(value: &toml::Value, at: &str) -> Result<(), String> {
         _ => Ok(()),
     }
 }
+
+/// The setting whose value is not of its kind, in words; `None`: it cannot be told which.
+pub(super) fn misfit(table: &toml::Table) -> Option<String> {
+    fn look(value: &toml::Value, at: &str) -> Option<String> {
+        let below = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
+        if let Some(key) = find(at) {
+            return key.kind.refuses(value).map(|found| format!("{at}: expected {}, found {found}", key.kind.words()));
+        }
+        match value {
+            toml::Value::Table(table) => {
+                let missing = needed(at).iter().find(|name| !table.contains_key(**name));
+                let told = |name: &&str| format!("{at}.{name} is missing: what stands beside it needs it");
+                missing.map(told).or_else(|| table.iter().find_map(|(name, value)| look(value, &below(name))))
+            }
+            toml::Value::Array(items) if is_list(at) => items.iter().find_map(|item| look(item, at)),
+            _ if is_list(at) => Some(format!("{at}: expected [[{at}]] and settings below it, found a value")),
+            _ => Some(format!("{at}: expected settings below it ([{at}]), found a value")),
+        }
+    }
+    look(&toml::Value::Table(table.clone()), "")
+}
+
+/// Whether these settings stand in a list of tables.
+fn is_list(at: &str) -> bool {
+    at == "ca.general-info" || matches("identity.*.extensions", at) || matches("identity.*.export", at)
+}
+
+/// What a table cannot do without.
+fn needed(at: &str) -> &'static [&'static str] {
+    const NEEDED: &[(&str, &[&str])] = &[
+        ("ca.proxy", &["url"]),
+        ("ca.general-info", &["oid"]),
+        ("identity.*.hardware-module", &["type", "serial"]),
+        ("identity.*.extensions", &["oid"]),
+        ("identity.*.export", &["layout", "folder"]),
+    ];
+    NEEDED.iter().find(|(pattern, _)| matches(pattern, at)).map_or(&[], |(_, names)| names)
+}
+
+impl Kind {
+    /// What was found, if it is not of this kind. The text in a secret's place is not repeated.
+    fn refuses(self, value: &toml::Value) -> Option<String> {
+        use toml::Value;
+        let is_good = match (self, value) {
+            (Kind::Text | Kind::Path, Value::String(_)) | (Kind::Switch, Value::Boolean(_)) => true,
+            (Kind::Number, Value::Integer(number)) => u32::try_from(*number).is_ok(),
+            (Kind::Share, Value::Float(_) | Value::Integer(_)) => true,
+            (Kind::Span, Value::String(text)) => super::values::Span::parse(text).is_ok(),
+            (Kind::Secret, Value::String(text)) => super::secret::Source::parse(text).is_ok(),
+            (Kind::Paths | Kind::Texts, Value::Array(items)) => items.iter().all(Value::is_str),
+            (Kind::OneOf(names), Value::String(text)) => names.contains(&text.as_str()),
+            _ => false,
+        };
+        (!is_good).then(|| match (self, value) {
+            (Kind::Secret, _) => "something else, which is not repeated here".to_owned(),
+            (Kind::Text | Kind::Path, Value::Integer(_) | Value::Float(_) | Value::Boolean(_)) => {
+                format!("{value}, which stands in quotes where it is text: \"{value}\"")
+            }
+            (Kind::Paths | Kind::Texts, Value::String(text)) => {
+                let text: String = text.chars().take(MOST_SHOWN).collect();
+                format!("text, which stands in brackets where it is one of a list: [{}]", Value::from(text))
+            }
+            (_, Value::String(text)) => crate::words::quoted(&text.chars().take(MOST_SHOWN).collect::<String>()),
+            (_, Value::Integer(_) | Value::Float(_) | Value::Boolean(_)) => value.to_string(),
+            (_, Value::Array(_)) => "a list, some of it of another kind".to_owned(),
+            (_, Value::Table(_)) => "settings below it".to_owned(),
+            (_, Value::Datetime(_)) => "a date".to_owned(),
+        })
+    }
+}
+
+/// More of a value than this helps nobody to find it.
+const MOST_SHOWN: usize = 60;
 
 /// The setting of this name.
 pub fn find(name: &str) -> Option<&'static Key> {

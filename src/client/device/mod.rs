@@ -17,7 +17,9 @@
 //! | `settings`, `values`, `secret` | the settings, read once, with the place of each mistake; sources of secrets |
 //! | [`keys`] | what each setting means |
 //! | `as_settings` | the library's words with settings in place of functions |
-//! | `config`, `tuning`, `files` | from settings to a client |
+//! | `reading`, `tuning`, `wanted`, `files` | what settings say, by one door: to a client, and about what is asked for |
+//! | `judging` | everything that is wrong with settings |
+//! | `config` | from settings and device memory to a client |
 //! | `keep`, `busy` | whatever is due; one conversation at a time |
 //! | `exports` | what is written for other software, and whether it still stands |
 //! | `peers` | whether a peer is to be believed |
@@ -28,14 +30,17 @@ mod busy;
 mod config;
 mod exports;
 mod files;
+mod judging;
 mod keep;
 pub mod keys;
 mod peers;
+mod reading;
 mod secret;
 mod settings;
 mod standing;
 mod tuning;
 mod values;
+mod wanted;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,7 +51,7 @@ use super::run::system_time;
 use crate::codes::Code;
 use crate::crypto::{KeyKind, PrivateKey, default_provider};
 use crate::error::Error;
-use crate::store::export::{Export as ExportPlan, Layout};
+use crate::store::export::Export as ExportPlan;
 use crate::store::{Store, StoreError, StoreErrorKind, StoreOptions};
 use crate::time::Time;
 
@@ -54,6 +59,7 @@ pub use as_settings::in_settings;
 pub use busy::Busy;
 pub use exports::ExportState;
 pub use files::{read_certificates, read_key};
+pub use judging::{Judged, judge};
 pub use keep::Kept;
 pub use peers::peer_name;
 pub use secret::Source;
@@ -147,7 +153,7 @@ impl Device {
 
     /// What the clock says; `None` where the settings say that there is none.
     pub fn clock(&self) -> Option<Time> {
-        (self.settings.device.clock == Clock::System).then(system_time)
+        clock_of(&self.settings)
     }
 
     /// The names to work on: the given ones, or all in the settings, or all in device memory.
@@ -203,7 +209,7 @@ impl Device {
         if let Some(id) = &self.id {
             planner = planner.for_device(id.as_bytes());
         }
-        planner.signs_whatever_usage = self.tolerance().is_ok_and(|tolerance| tolerance.signer_key_usage);
+        planner.signs_whatever_usage = self.reading().tolerance().is_ok_and(|tolerance| tolerance.signer_key_usage);
         let (policy, renew) = (&mut planner.policy, &identity.renew);
         let permille = |share: f64| (share * 1000.0).round() as u32;
         policy.share_permille = renew.at.map_or(policy.share_permille, permille);
@@ -222,37 +228,28 @@ impl Device {
 
     /// The type of an identity's keys.
     pub fn key_kind(&self, name: &str, identity: &Identity) -> Result<KeyKind, Error> {
-        KeyKind::from_name(&identity.key).ok_or_else(|| {
-            let words =
-                format!("identity.{name}.key: \"{}\" is not a known key type (for example P-256)", identity.key);
-            wrong(words)
-        })
+        self.reading().key_kind(name, identity)
     }
 
     /// A new key for an identity, where the settings say that its keys are made.
     pub fn new_key(&self, name: &str, identity: &Identity) -> Result<Arc<dyn PrivateKey>, Error> {
-        let kind = self.key_kind(name, identity)?;
-        match &identity.key_at {
-            None => Ok(default_provider().generate_key(kind)?),
-            Some(uri) => self.store.make_key(uri, kind)?.ok_or_else(|| {
-                wrong(format!(
-                    "identity.{name}.key-at: \"{uri}\": a pkcs11: URI, in the token of device.pkcs11, is expected"
-                ))
-            }),
-        }
+        let reading = self.reading();
+        let kind = reading.key_kind(name, identity)?;
+        let Some(uri) = reading.key_place(name, identity)? else { return Ok(default_provider().generate_key(kind)?) };
+        let setting = format!("identity.{name}.key-at");
+        reading::of(&setting, self.store.make_key(uri, kind))?.ok_or_else(|| {
+            wrong(format!("{setting}: \"{uri}\": a pkcs11: URI, in the token of device.pkcs11, is expected"))
+        })
     }
 
     /// How an identity is written for other software.
     pub fn export_of(&self, export: &Export) -> Result<ExportPlan, Error> {
-        let layout = Layout::from_name(&export.layout).ok_or_else(|| {
-            let words = "pem, openssl, nginx, strongswan, mosquitto and pkcs12 are layouts";
-            wrong(format!("\"{}\" is not a layout: {words}", export.layout))
-        })?;
-        let mut out = ExportPlan::new(layout, &export.folder);
-        out.anchors = read_certificates(&export.anchors)?;
-        out.password = export.password.as_ref().map(|s| s.read_text("the password of the export")).transpose()?;
-        Ok(out)
+        self.reading().export_of(export)
     }
+}
+
+fn clock_of(settings: &Settings) -> Option<Time> {
+    (settings.device.clock == Clock::System).then(system_time)
 }
 
 fn device_id(settings: &Settings) -> Result<Option<String>, Error> {

@@ -82,6 +82,32 @@ impl Source {
     }
 }
 
+impl Source {
+    /// What is odd about the secret, in words that do not tell it: what editors and shells add without being asked. It counts as it is.
+    pub fn oddities(&self) -> Vec<String> {
+        // What cannot be read is told by whoever needs it; and nobody at a terminal is asked twice.
+        let read = if *self == Source::Prompt { None } else { self.read("the secret").ok() };
+        read.map_or_else(Vec::new, |secret| oddities(&secret).into_iter().map(|odd| format!("{self} {odd}")).collect())
+    }
+}
+
+fn oddities(secret: &[u8]) -> Vec<&'static str> {
+    let (first, last) = (secret.first().copied().unwrap_or_default(), secret.last().copied().unwrap_or_default());
+    let is_quoted = secret.len() > 1 && first == last && b"\"'".contains(&first);
+    let is_wide = secret.len() % 2 == 0 && secret.chunks(2).all(|pair| pair[0] != 0 && pair.get(1) == Some(&0));
+    [
+        (secret.starts_with(b"\xef\xbb\xbf"), "begins with a byte order mark (EF BB BF)"),
+        (secret.starts_with(b"\xff\xfe") || secret.starts_with(b"\xfe\xff") || is_wide, "is UTF-16 text"),
+        (first.is_ascii_whitespace(), "begins with a blank"),
+        (last.is_ascii_whitespace(), "ends in a blank or in more than one newline"),
+        (is_quoted, "stands in quotes, which are part of it"),
+        (secret.contains(&0) && !is_wide, "has a byte of zero"),
+    ]
+    .into_iter()
+    .filter_map(|(is_so, words)| is_so.then_some(words))
+    .collect()
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -190,6 +216,26 @@ mod tests {
         for wrong in ["hunter2", "pass:hunter2", "file:", "fd:x", "cred:../x", ""] {
             let words = Source::parse(wrong).unwrap_err();
             assert!(!words.contains("hunter2"), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_editors_and_shells_add_is_told_and_the_secret_is_not() {
+        let odd = |secret: &[u8]| oddities(secret).join("; ");
+        for (secret, words) in [
+            (&b"\xef\xbb\xbfhorse"[..], "byte order mark"),
+            (b"\xff\xfeh\0o\0", "UTF-16"),
+            (b"h\0o\0", "UTF-16"),
+            (b"horse ", "ends in a blank"),
+            (b"horse\n", "newline"),
+            (b"\thorse", "begins with a blank"),
+            (b"'horse'", "quotes"),
+            (b"ho\0rse", "zero"),
+        ] {
+            assert!(odd(secret).contains(words) && !odd(secret).contains("horse"), "{secret:?}: {}", odd(secret));
+        }
+        for secret in [&b"correct horse"[..], b"h'orse", b"\x01\x80\xff", b""] {
+            assert_eq!(odd(secret), "");
         }
     }
 

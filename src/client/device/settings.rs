@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::secret::Source;
-use super::values::{Span, put};
+use super::values::{self, Span, put};
 use super::{keys, wrong};
 use crate::error::Error;
 use crate::files::read_text_of_owner;
@@ -131,7 +131,7 @@ pub struct Limits {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 #[cfg_attr(not(feature = "coap"), allow(dead_code, reason = "for CoAP"))]
 pub struct Coap {
-    pub block: Option<u16>,
+    pub block: Option<u32>,
     pub ack: Option<Span>,
     pub retransmit: Option<u32>,
     pub strict_type: bool,
@@ -233,6 +233,7 @@ pub struct Tls {
 pub struct Identity {
     pub purpose: String,
     pub subject: Option<String>,
+    pub nameless: bool,
     pub dns: Vec<String>,
     pub ip: Vec<String>,
     pub uri: Vec<String>,
@@ -254,6 +255,7 @@ impl Default for Identity {
         Identity {
             purpose: "ldevid".to_owned(),
             subject: None,
+            nameless: false,
             dns: Vec::new(),
             ip: Vec::new(),
             uri: Vec::new(),
@@ -375,9 +377,10 @@ pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) ->
         let text = read_text_of_owner(path, MAX_FILE_BYTES)
             .map_err(|e| wrong(format!("{}: cannot be read: {e}", path.display())))?;
         // For the line and column that only the parser knows; types are checked once everything is merged.
-        table = text.parse().map_err(|e| misread(path, &text, &e))?;
+        table = text.parse().map_err(|e| misread(path, &text, &e, None))?;
         keys::check(&table).map_err(|words| wrong(format!("{}: {words}", path.display())))?;
-        toml::from_str::<Settings>(&text).map_err(|e| misread(path, &text, &e))?;
+        toml::from_str::<Settings>(&text).map_err(|e| misread(path, &text, &e, keys::misfit(&table)))?;
+        values::place(&mut table, path.parent().unwrap_or(Path::new("")));
     }
     for text in overrides {
         let (key, value) = text.split_once('=').ok_or_else(|| {
@@ -397,17 +400,19 @@ pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) ->
 /// The settings that a table holds; what belongs together may not all be there yet: see [`check`].
 pub fn read(table: &toml::Table) -> Result<Settings, Error> {
     keys::check(table).map_err(wrong)?;
-    table.clone().try_into().map_err(|e: toml::de::Error| wrong(e.message().to_owned()))
+    let misfit = |e: toml::de::Error| wrong(keys::misfit(table).unwrap_or_else(|| e.message().to_owned()));
+    table.clone().try_into().map_err(misfit)
 }
 
 /// Where and why a file cannot be read. The line itself is not shown: a secret may stand in it by mistake.
-fn misread(path: &Path, text: &str, error: &toml::de::Error) -> Error {
+fn misread(path: &Path, text: &str, error: &toml::de::Error, words: Option<String>) -> Error {
     let place = error.span().and_then(|span| text.get(..span.start)).map_or_else(String::new, |before| {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         format!(" line {line}, column {column}:")
     });
-    wrong(format!("{}:{place} {}", path.display(), error.message()))
+    let words = words.unwrap_or_else(|| error.message().to_owned());
+    wrong(format!("{}:{place} {words}", path.display()))
 }
 
 /// What no type can say: what belongs together, and bounds.
@@ -431,6 +436,7 @@ pub fn check(settings: &Settings) -> Result<(), Error> {
     if settings.ca.tls.key.is_some() != settings.ca.tls.certificates.is_some() {
         return Err(wrong("ca.tls.key and ca.tls.certificates belong together: one of them is missing"));
     }
+    check_together(&settings.ca)?;
     super::exports::check(settings)?;
     for (name, identity) in &settings.identity {
         for (key, share) in [("at", identity.renew.at), ("spread", identity.renew.spread)] {
@@ -441,6 +447,34 @@ pub fn check(settings: &Settings) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// What would be passed over without a word.
+fn check_together(ca: &Ca) -> Result<(), Error> {
+    let tls = &ca.tls;
+    if let Some(proxy) = ca.proxy.as_ref().filter(|proxy| proxy.user.is_some() != proxy.password.is_some()) {
+        let missing = if proxy.user.is_some() { "ca.proxy.password" } else { "ca.proxy.user" };
+        return Err(wrong(format!("ca.proxy.user and ca.proxy.password belong together: {missing} is missing")));
+    }
+    let is_plain = |url: &str| url.get(..6).is_none_or(|scheme| !scheme.eq_ignore_ascii_case("https:"));
+    let Some(server) = ca.server.as_deref().filter(|url| is_plain(url) && url.contains("://")) else { return Ok(()) };
+    let protecting = [
+        ("pins", !tls.pins.is_empty()),
+        ("min-version", tls.min_version.is_some()),
+        ("status", tls.status.is_some_and(|status| status != StatusCheck::Off)),
+        ("crls", !tls.crls.is_empty()),
+        ("name", tls.name.is_some()),
+        ("key", tls.key.is_some()),
+    ];
+    match protecting.iter().find(|(_, is_set)| *is_set) {
+        Some((name, _)) => {
+            let server = crate::words::quoted(server);
+            Err(wrong(format!(
+                "ca.tls.{name} is about TLS, and ca.server = {server} is not: https:// is expected, or no ca.tls.{name}"
+            )))
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! From settings to the client: what narrows or loosens, and what CAs with habits of their own need.
 
-use super::files::read_certificates;
+use super::reading::{Reading, certificates, each, of};
 use super::settings::Login;
-use super::{Device, wrong};
+use super::wrong;
 use crate::asn1::der::element;
 use crate::asn1::name::Name;
 use crate::client::Config;
@@ -11,78 +11,90 @@ use crate::client::subject::parse_oid;
 use crate::cmp::{Acceptance, MacParameters, Tolerance};
 use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::transport::tls::{Pin, TlsVersion};
 
-impl Device {
+impl Reading<'_> {
     /// The deviations that the settings tolerate: the profile's, with the switches of their own.
     pub(super) fn tolerance(&self) -> Result<Tolerance, Error> {
         let mut config = Config::new();
         if let Some(profile) = &self.settings.ca.profile {
-            config.apply_profile(profile)?;
+            of("ca.profile", config.apply_profile(profile))?;
         }
-        self.switch(&mut config.tolerance)?;
+        self.switches(&mut config)?;
         Ok(config.tolerance)
     }
 
-    fn switch(&self, tolerance: &mut Tolerance) -> Result<(), Error> {
+    pub(super) fn switches(&self, config: &mut Config) -> Result<(), Error> {
         let ca = &self.settings.ca;
-        for (names, is_on) in [(&ca.tolerate, true), (&ca.refuse, false)] {
-            for name in names {
-                tolerance.set(&name.replace('-', "_"), is_on)?;
+        let plain = |name: &String| name.replace('-', "_");
+        for (setting, names, is_on) in [("ca.tolerate", &ca.tolerate, true), ("ca.refuse", &ca.refuse, false)] {
+            for name in names.iter().map(plain) {
+                config.tolerance.set(&name, is_on).map_err(|_| unknown_switch(setting, &name))?;
             }
+        }
+        match ca.tolerate.iter().map(plain).find(|name| ca.refuse.iter().map(plain).any(|other| other == *name)) {
+            Some(name) => Err(wrong(format!("ca.refuse and ca.tolerate both have {name}: which of them holds?"))),
+            None => Ok(()),
+        }
+    }
+
+    /// What CAs with habits of their own need.
+    pub(super) fn habits(&self, config: &mut Config) -> Result<(), Error> {
+        let ca = &self.settings.ca;
+        config.adopt_root_of_ip = ca.adopt_root;
+        for fingerprint in &ca.root_fingerprints {
+            of("ca.root-fingerprints", config.add_root_fingerprint(fingerprint))?;
+        }
+        if let Some(name) = &ca.accept {
+            config.acceptance = of("ca.accept", Acceptance::named(name))?;
+        }
+        config.send_message_time = ca.send_time.unwrap_or(config.send_message_time);
+        config.clock_skew_seconds = ca.clock_skew.map_or(config.clock_skew_seconds, |span| span.seconds());
+        if let Some(name) = &ca.possession {
+            of("ca.possession", config.set_possession(name))?;
         }
         Ok(())
     }
 
-    pub(super) fn tune(&self, config: &mut Config) -> Result<(), Error> {
-        let ca = &self.settings.ca;
-        config.adopt_root_of_ip = ca.adopt_root;
-        for fingerprint in &ca.root_fingerprints {
-            config.add_root_fingerprint(fingerprint)?;
-        }
-        if let Some(name) = &ca.accept {
-            config.acceptance = Acceptance::named(name)?;
-        }
-        self.switch(&mut config.tolerance)?;
-        config.send_message_time = ca.send_time.unwrap_or(config.send_message_time);
-        config.clock_skew_seconds = ca.clock_skew.map_or(config.clock_skew_seconds, |span| span.seconds());
-        if let Some(name) = &ca.possession {
-            config.set_possession(name)?;
-        }
-        for item in &ca.general_info {
-            let identifier = parse_oid(&item.oid)?;
+    pub(super) fn general_info(&self, config: &mut Config) -> Result<(), Error> {
+        for item in &self.settings.ca.general_info {
+            let identifier = of("ca.general-info.oid", parse_oid(&item.oid))?;
             let value = match (&item.hex, &item.utf8) {
                 (None, None) => Vec::new(),
                 (hex, utf8) => value_of("ca.general-info", hex.as_deref(), utf8.as_deref())?,
             };
-            config.add_general_info(identifier, &value)?;
+            of("ca.general-info", config.add_general_info(identifier, &value))?;
         }
-        self.limits(config)?;
-        self.way(config)?;
-        self.signers(config)?;
-        self.servers(config)
+        Ok(())
     }
 
-    fn limits(&self, config: &mut Config) -> Result<(), Error> {
+    pub(super) fn limits(&self, config: &mut Config) -> Result<(), Error> {
         let limits = &self.settings.ca.limits;
         let spans = [limits.check_after, limits.total].map(|span| span.map(|span| span.seconds()));
         let wanted = [
-            ("max_message_bytes", limits.message_bytes),
-            ("max_certificates", limits.certificates),
-            ("max_polls", limits.polls),
-            ("max_check_after_seconds", spans[0]),
-            ("max_total_seconds", spans[1]),
-            ("max_mac_iterations", limits.mac_iterations),
-            ("max_mac_salt_bytes", limits.mac_salt_bytes),
+            ("message-bytes", "max_message_bytes", limits.message_bytes),
+            ("certificates", "max_certificates", limits.certificates),
+            ("polls", "max_polls", limits.polls),
+            ("check-after", "max_check_after_seconds", spans[0]),
+            ("total", "max_total_seconds", spans[1]),
+            ("mac-iterations", "max_mac_iterations", limits.mac_iterations),
+            ("mac-salt-bytes", "max_mac_salt_bytes", limits.mac_salt_bytes),
         ];
-        for (name, value) in wanted {
-            value.map_or(Ok(()), |value| config.limits.set(name, i64::from(value)))?;
+        if limits.mac_iterations.is_some_and(|most| most < LEAST_ITERATIONS) {
+            return Err(wrong(format!(
+                "ca.limits.mac-iterations: expected {LEAST_ITERATIONS} or more, which every MAC has"
+            )));
+        }
+        for (setting, name, value) in wanted {
+            let set = value.map_or(Ok(()), |value| config.limits.set(name, i64::from(value)));
+            of(&format!("ca.limits.{setting}"), set)?;
         }
         Ok(())
     }
 
     /// HTTP and CoAP.
-    fn way(&self, config: &mut Config) -> Result<(), Error> {
+    pub(super) fn way(&self, config: &mut Config) -> Result<(), Error> {
         let ca = &self.settings.ca;
         config.use_http_1_0 = match ca.http.version.as_deref() {
             None | Some("1.1") => config.use_http_1_0,
@@ -92,7 +104,12 @@ impl Device {
         #[cfg(feature = "coap")]
         {
             let coap = &mut config.coap;
-            coap.block_bytes = ca.coap.block.unwrap_or(coap.block_bytes);
+            if let Some(bytes) = ca.coap.block {
+                // RFC 7959 section 2.2: SZX.
+                let known = [16u16, 32, 64, 128, 256, 512, 1024].into_iter().find(|size| u32::from(*size) == bytes);
+                let words = "ca.coap.block: expected 16, 32, 64, 128, 256, 512 or 1024";
+                coap.block_bytes = known.ok_or_else(|| wrong(format!("{words}, found {bytes}")))?;
+            }
             coap.ack_timeout = ca.coap.ack.map_or(coap.ack_timeout, |span| span.0);
             coap.max_retransmit = ca.coap.retransmit.unwrap_or(coap.max_retransmit);
             coap.strict_content_type |= ca.coap.strict_type;
@@ -101,27 +118,24 @@ impl Device {
     }
 
     /// Who may protect answers, besides being below the anchors.
-    fn signers(&self, config: &mut Config) -> Result<(), Error> {
+    pub(super) fn signers(&self, config: &mut Config) -> Result<(), Error> {
         let trust = &self.settings.ca.trust;
         for subject in &trust.signer_subjects {
-            config.authorisation.subjects.push(Name::parse(subject)?);
+            config.authorisation.subjects.push(of("ca.trust.signer-subjects", Name::parse(subject))?);
         }
         config.authorisation.cmc_purpose |= trust.signer_cmc;
         config.authorisation.any_under_anchors |= trust.signer_any;
         if let Some(check) = trust.status {
             config.signer_revocation = check.policy();
         }
-        for path in &trust.crls {
-            config.signer_status.crls.extend(crls_from_file(path)?);
-        }
-        // Who was revoked there once is not believed here, and no list older than one seen there counts.
-        config.use_signer_store(&self.store)
+        config.signer_status.crls.extend(each("ca.trust.crls", &trust.crls, crls_from_file)?);
+        Ok(())
     }
 
     /// TLS servers.
-    fn servers(&self, config: &mut Config) -> Result<(), Error> {
+    pub(super) fn tls_servers(&self, config: &mut Config) -> Result<(), Error> {
         let tls = &self.settings.ca.tls;
-        config.tls.intermediates = read_certificates(&tls.intermediates)?;
+        config.tls.intermediates = certificates("ca.tls.intermediates", &tls.intermediates)?;
         for pin in &tls.pins {
             config.tls.pins.push(pin_of(pin)?);
         }
@@ -134,15 +148,26 @@ impl Device {
         if let Some(check) = tls.status {
             config.tls.revocation = check.policy();
         }
-        for path in &tls.crls {
-            config.tls.status.crls.extend(crls_from_file(path)?);
-        }
-        config.use_tls_store(&self.store)
+        config.tls.status.crls.extend(each("ca.tls.crls", &tls.crls, crls_from_file)?);
+        Ok(())
     }
 }
 
+/// With the nearest name, and where all of them are.
+fn unknown_switch(setting: &str, name: &str) -> Error {
+    let names = Tolerance::TABLE.iter().map(|(known, ..)| *known);
+    let near = names.clone().map(|known| (super::keys::distance(known, name), known)).min();
+    let near = near.filter(|(distance, _)| *distance <= name.len() / 3 + 1);
+    let near = near.map(|(_, known)| format!("; did you mean {known}?")).unwrap_or_default();
+    let all = names.collect::<Vec<_>>().join(", ");
+    wrong(format!("{setting}: there is no deviation named {}{near} There are {all}", crate::words::quoted(name)))
+}
+
+/// RFC 9045 section 4.3 and RFC 4211 section 4.4.
+const LEAST_ITERATIONS: u32 = 100;
+
 /// How the MAC under the secret is made.
-pub(super) fn mac_of(login: &Login) -> Result<MacParameters, Error> {
+pub(super) fn mac_of(login: &Login, limits: &Limits) -> Result<MacParameters, Error> {
     use super::settings::MacKind;
     let mut parameters = match login.mac {
         Some(MacKind::Pbmac1) => MacParameters::PBMAC1,
@@ -159,16 +184,22 @@ pub(super) fn mac_of(login: &Login) -> Result<MacParameters, Error> {
         | MacParameters::Pbmac1 { prf: first, mac, iterations } => {
             (*first, *mac) = (digest.unwrap_or(*first), digest.unwrap_or(*mac));
             *iterations = login.mac_iterations.unwrap_or(*iterations);
+            let most = limits.max_mac_iterations;
+            if !(LEAST_ITERATIONS..=most).contains(iterations) {
+                return Err(wrong(format!(
+                    "ca.login.mac-iterations: expected {LEAST_ITERATIONS} to {most} (ca.limits.mac-iterations), found {iterations}"
+                )));
+            }
         }
     }
     Ok(parameters)
 }
 
 /// The algorithm that protects messages of the login, where the key's default is not what the CA wants.
-pub(super) fn sign_with(config: &mut Config, wanted: &str) -> Result<(), Error> {
+pub(super) fn signature_of(wanted: &str) -> Result<SignatureAlgorithm, Error> {
     let unknown =
         || wrong(format!("ca.login.signature: \"{wanted}\" is none; RSA-PSS-SHA256 and ECDSA-SHA384 are such names"));
-    config.set_protection_algorithm(SignatureAlgorithm::from_name(wanted).ok_or_else(unknown)?)
+    SignatureAlgorithm::from_name(wanted).ok_or_else(unknown)
 }
 
 /// A value in DER: given so in hexadecimal, or as text that becomes an UTF8String.
@@ -180,7 +211,7 @@ pub(super) fn value_of(what: &str, hex: Option<&str>, utf8: Option<&str>) -> Res
     }
 }
 
-fn octets(digits: &str) -> Option<Vec<u8>> {
+pub(super) fn octets(digits: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let pairs = digits.as_bytes().chunks(2);
     pairs.map(|pair| u8::try_from(digit(pair[0])? * 16 + digit(*pair.get(1)?)?).ok()).collect()
@@ -203,7 +234,7 @@ fn pin_of(text: &str) -> Result<Pin, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::device::keys;
+    use crate::client::device::{Device, keys};
     use crate::validation::RevocationMode;
     use std::path::PathBuf;
 
@@ -302,9 +333,17 @@ mod tests {
             assert!(named(&format!("ca.limits.{limit}")), "{limit}");
         }
         let login = Login { mac_digest: Some("SHA384".into()), mac_iterations: Some(500), ..Login::default() };
-        let MacParameters::PasswordBased { owf, mac, iterations } = mac_of(&login).unwrap() else { panic!("not that") };
+        let MacParameters::PasswordBased { owf, mac, iterations } = mac_of(&login, &Limits::default()).unwrap() else {
+            panic!("not that")
+        };
         assert_eq!((owf, mac, iterations), (DigestAlgorithm::Sha384, DigestAlgorithm::Sha384, 500));
-        assert!(mac_of(&Login { mac_digest: Some("MD5".into()), ..Login::default() }).is_err());
+        for wrong in [
+            Login { mac_digest: Some("MD5".into()), ..Login::default() },
+            Login { mac_iterations: Some(99), ..Login::default() },
+            Login { mac_iterations: Some(u32::MAX), ..Login::default() },
+        ] {
+            assert!(mac_of(&wrong, &Limits::default()).unwrap_err().message().contains("ca.login.mac-"));
+        }
     }
 
     #[test]

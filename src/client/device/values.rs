@@ -1,5 +1,6 @@
 //! Values of their own kind: spans of time with a unit, and settings given one by one.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -71,6 +72,47 @@ pub fn put(table: &mut toml::Table, key: &str, given: &str) -> Result<(), Error>
     }
     here.insert(last.to_owned(), value);
     Ok(())
+}
+
+/// Puts relative paths of a settings file where they are meant: beside it, from wherever the program is started.
+pub(super) fn place(table: &mut toml::Table, folder: &Path) {
+    if !folder.as_os_str().is_empty() {
+        place_below(table, folder, "");
+    }
+}
+
+fn place_below(table: &mut toml::Table, folder: &Path, at: &str) {
+    for (name, value) in table {
+        let below = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+        place_value(value, folder, &below);
+    }
+}
+
+fn place_value(value: &mut toml::Value, folder: &Path, at: &str) {
+    let kind = keys::find(at).map(|key| key.kind);
+    match value {
+        toml::Value::Table(table) => place_below(table, folder, at),
+        toml::Value::Array(items) => items.iter_mut().for_each(|item| place_value(item, folder, at)),
+        toml::Value::String(text) => {
+            let (before, path) = match kind {
+                // The system looks for a library that is named without a folder.
+                Some(Kind::Path) if at == "device.pkcs11.module" && !text.contains('/') => return,
+                Some(Kind::Path | Kind::Paths) => ("", text.as_str()),
+                Some(Kind::Secret) => ("file:", text.strip_prefix("file:").unwrap_or_default()),
+                Some(Kind::Text) if at == "device.id" => ("file:", text.strip_prefix("file:").unwrap_or_default()),
+                _ => return,
+            };
+            // A key in a token stands where a file could.
+            let is_uri = path.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("pkcs11:"));
+            if path.is_empty() || is_uri || crate::files::is_content(path) {
+                return;
+            }
+            if let Some(placed) = folder.join(path).to_str() {
+                *text = format!("{before}{placed}");
+            }
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,300 @@
+//! Whatever a setting says: either it is refused with the setting's name, or enrolment takes it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use devid::client::device::keys::{self, Kind};
+use devid::client::device::{Device, Judged, Loaded, Settings, Source, judge, load};
+use devid::client::run::system_time;
+use devid::cmp::Signer;
+use devid::crypto::default_provider;
+use devid::{Code, Error};
+use devid_testca::{Options, TestCa};
+
+/// A device's folder: settings that are good, and the files that they name.
+struct Scene {
+    folder: PathBuf,
+}
+
+impl Scene {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("devid-judged-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        TestCa::new(Options::default()).write_material(&folder).unwrap();
+        let secret = folder.join("secret.txt");
+        std::fs::set_permissions(secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        Scene { folder }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    fn good(&self) -> toml::Table {
+        let [memory, secret, root] = ["memory", "secret.txt", "root.pem"].map(|name| self.path(name));
+        let text = format!(
+            "device.memory = {memory:?}\nca.server = \"http://127.0.0.1:1/cmp\"\nca.login.reference = \"4711\"\n\
+             ca.login.secret = \"file:{secret}\"\nca.trust.all = [{root:?}]\nidentity.device.subject = \"CN=router-7\"\n"
+        );
+        text.parse().unwrap()
+    }
+
+    fn load(&self, table: &toml::Table) -> Result<Loaded, Error> {
+        let file = self.folder.join("devid.toml");
+        std::fs::write(&file, table.to_string()).unwrap();
+        load(Some(&file), &[], None)
+    }
+
+    /// What is refused in settings with this value, and the settings if nothing is.
+    fn refused(&self, key: &str, value: &toml::Value) -> Result<Loaded, Vec<String>> {
+        let mut table = self.good();
+        put(&mut table, key, value.clone());
+        let loaded = self.load(&table).map_err(|error| vec![error.message().to_owned()])?;
+        let refused: Vec<String> = judge(&loaded).into_iter().filter(|one| one.fails).map(|one| one.words).collect();
+        if refused.is_empty() { Ok(loaded) } else { Err(refused) }
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn value(text: &str) -> toml::Value {
+    format!("v = {text}").parse::<toml::Table>().unwrap().remove("v").unwrap()
+}
+
+/// Settings in lists of tables, and some others, have neighbours that cannot be left out.
+fn neighbours(table: &str) -> &'static [(&'static str, &'static str)] {
+    match table {
+        "identity.device.export" => &[("layout", "pem"), ("folder", "/nowhere")],
+        "identity.device.hardware-module" => &[("type", "1.2.3"), ("serial", "7")],
+        "identity.device.extensions" => &[("oid", "1.2.3.4"), ("hex", "0500")],
+        "ca.general-info" => &[("oid", "1.2.3.4")],
+        "ca.proxy" => &[("url", "http://proxy.example:3128")],
+        _ => &[],
+    }
+}
+
+fn put(table: &mut toml::Table, key: &str, value: toml::Value) {
+    let name = key.replace('*', "device");
+    let (above, last) = name.rsplit_once('.').unwrap();
+    let mut here = table;
+    for part in above.split('.') {
+        let below = here.entry(part).or_insert_with(|| toml::Table::new().into());
+        if below.as_array().is_none() && ["extensions", "export", "general-info"].contains(&part) {
+            *below = toml::Value::Array(vec![toml::Table::new().into()]);
+        }
+        here = match below {
+            toml::Value::Array(items) => items[0].as_table_mut().unwrap(),
+            below => below.as_table_mut().unwrap(),
+        };
+    }
+    for (neighbour, good) in neighbours(above) {
+        here.insert((*neighbour).to_owned(), toml::Value::from(*good));
+    }
+    if last == "utf8" {
+        here.remove("hex");
+    }
+    here.insert(last.to_owned(), value);
+}
+
+/// Everything that enrolment does before it sends something, and what follows it.
+fn enrols(loaded: &Loaded) -> Result<(), Error> {
+    let device = Device::open(loaded, true)?;
+    for name in device.names(&[])? {
+        let identity = device.identity(&name);
+        let subject = device.subject(&name, &identity)?;
+        let subject = subject.ok_or_else(|| Error::new(Code::State, "nobody is named"))?;
+        let client = device.config(true)?.build()?;
+        client.exchange()?;
+        // In a token no key is made here.
+        let key = match identity.key_at {
+            Some(_) => default_provider().generate_key(device.key_kind(&name, &identity)?)?,
+            None => device.new_key(&name, &identity)?,
+        };
+        client.enroll(Signer::Key(key), &subject)?.step(system_time())?;
+        for export in &identity.export {
+            device.export_of(export)?;
+        }
+        device.plan(&name, device.clock())?;
+    }
+    if !loaded.settings.peers.trust.is_empty() {
+        device.peer_anchors()?;
+    }
+    Ok(())
+}
+
+const VALUES: &[&str] = &[
+    "\"\"",
+    "\" \"",
+    "\"x\"",
+    "\"p256\"",
+    "\"EJBCA\"",
+    "\"ClientAuth\"",
+    "\"device 1\"",
+    "\"CN=a\"",
+    "\"CN=${hostname}\"",
+    "\"127.0.0.1:80/cmp\"",
+    "\"http://\"",
+    "\"ftp://a.example/\"",
+    "\"coap://a.example/x\"",
+    "\"https://a.example/x\"",
+    "\"sha256:00\"",
+    "\"1.2.3\"",
+    "\"05\"",
+    "\"0500\"",
+    "\"256.1.1.1\"",
+    "\"a b.example\"",
+    "\"RSA-7\"",
+    "\"RSA-2048\"",
+    "\"ML-KEM-768\"",
+    "\"pkcs11:object=x\"",
+    "\"pkcs11:nothing\"",
+    "\"hex:0\"",
+    "\"hex:0a\"",
+    "\"/nowhere/at/all.pem\"",
+    "\"file:/nowhere/secret\"",
+    "\"prompt\"",
+    "\"fd:77\"",
+    "\"200ms\"",
+    "\"7d\"",
+    "\"on\"",
+    "\"soft\"",
+    "\"none\"",
+    "\"exact\"",
+    "\"null_sender\"",
+    "[\"x\", 1]",
+    "[]",
+    "{ a = 1 }",
+    "1979-05-27",
+    "-1",
+    "0",
+    "1",
+    "99",
+    "70000",
+    "99999999999",
+    "0.5",
+    "1.5",
+    "nan",
+    "true",
+];
+
+#[test]
+fn what_is_not_refused_with_its_name_is_taken_by_enrolment() {
+    let scene = Scene::new("all");
+    assert!(enrols(&scene.refused("device.retention", &value("3")).unwrap()).is_ok());
+    let (mut count, mut wrong) = (BTreeMap::<bool, usize>::new(), Vec::new());
+    for key in keys::ALL {
+        for text in VALUES {
+            let name = key.path.replace('*', "device");
+            let outcome = scene.refused(key.path, &value(text));
+            *count.entry(outcome.is_ok()).or_default() += 1;
+            // What is at hand on the running device alone is not looked for.
+            let is_away = key.kind == Kind::Secret && !text.contains("file:");
+            match outcome {
+                // Roots come into device memory by devid anchors, too.
+                Ok(loaded) if judge(&loaded).iter().any(|one| one.words.contains("nobody is trusted")) => {}
+                Ok(loaded) if !is_away => {
+                    if let Err(error) = enrols(&loaded) {
+                        wrong.push(format!("{name} = {text} passes, and then: {error}"));
+                    }
+                }
+                Ok(_) => {}
+                Err(words) if !words.iter().any(|words| names(words, &name)) => {
+                    wrong.push(format!("{name} = {text} is not named: {}", words.join("; ")));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(count[&true] > 500 && count[&false] > 2000, "{count:?}");
+}
+
+/// The setting itself, or the table that it stands in, where what is wrong is how it stands with its neighbours.
+fn names(words: &str, name: &str) -> bool {
+    words.contains(name) || name.rsplit_once('.').is_some_and(|(table, _)| words.contains(table))
+}
+
+#[test]
+fn values_that_no_ca_could_know_are_refused_before_a_device_needs_them() {
+    let scene = Scene::new("known");
+    for (key, text, expected) in [
+        ("ca.profile", "\"EJBCA\"", "ejbca"),
+        ("identity.*.key", "\"p256\"", "P-256"),
+        ("identity.*.extended-key-usage", "[\"ClientAuth\"]", "clientAuth"),
+        ("identity.*.key-usage", "[\"DigitalSignature\"]", "digitalSignature"),
+        ("ca.server", "\"127.0.0.1:80/cmp\"", "scheme"),
+        ("ca.trust.all", "[\"nope.pem\"]", "nope.pem"),
+        ("identity.*.subject", "\"device 1\"", "TYPE=value"),
+        ("ca.tolerate", "[\"foo\"]", "unprotected_errors"),
+        ("ca.tolerate", "[\"null-sendr\"]", "did you mean null_sender?"),
+        ("ca.trust.status", "\"on\"", "\"soft\""),
+        ("ca.trust.all", "\"root.pem\"", "[\"root.pem\"]"),
+        ("ca.login.reference", "4711", "\"4711\""),
+        ("ca.http.read", "\"200ms\"", "90s"),
+        ("ca.login.mac-iterations", "7", "100"),
+        ("identity.*.key-at", "\"pkcs11:object=x\"", "device.pkcs11"),
+        ("identity.*.validity", "\"7 days\"", "90s"),
+    ] {
+        let words = scene.refused(key, &value(text)).map(|_| ()).unwrap_err().join("; ");
+        assert!(words.contains(&key.replace('*', "device")) && words.contains(expected), "{key} = {text}: {words}");
+    }
+}
+
+#[test]
+fn what_would_be_passed_over_is_refused() {
+    let scene = Scene::new("over");
+    for (key, text) in [
+        ("ca.tls.min-version", "\"1.3\""),
+        ("ca.tls.status", "\"hard\""),
+        ("ca.tls.name", "\"a.example\""),
+        ("ca.tls.pins", "[\"sha256:000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f\"]"),
+    ] {
+        let words = scene.refused(key, &value(text)).map(|_| ()).unwrap_err().join("; ");
+        assert!(words.contains(key) && words.contains("https"), "{words}");
+        let mut table = scene.good();
+        put(&mut table, key, value(text));
+        put(&mut table, "ca.server", "https://127.0.0.1:1/cmp".into());
+        let judged = judge(&scene.load(&table).unwrap());
+        assert!(!judged.iter().any(|one| one.fails), "{judged:?}");
+    }
+    let mut table = scene.good();
+    put(&mut table, "ca.tolerate", value("[\"null-sender\"]"));
+    put(&mut table, "ca.refuse", value("[\"null_sender\"]"));
+    let judged = judge(&scene.load(&table).unwrap());
+    assert!(judged.iter().any(|one| one.fails && one.words.contains("both have null_sender")), "{judged:?}");
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let scene = Scene::new("both");
+    let mut table = scene.good();
+    put(&mut table, "ca.profile", "EJBCA".into());
+    put(&mut table, "identity.*.key", "p256".into());
+    put(&mut table, "ca.login.secret", "file:/nowhere/secret".into());
+    let judged: Vec<Judged> = judge(&scene.load(&table).unwrap());
+    for setting in ["ca.profile", "identity.device.key", "ca.login.secret"] {
+        assert!(judged.iter().any(|one| one.fails && one.words.starts_with(setting)), "{setting}: {judged:?}");
+    }
+}
+
+#[test]
+fn relative_paths_of_a_file_lie_beside_it() {
+    let scene = Scene::new("beside");
+    let file = scene.folder.join("devid.toml");
+    let text = "[device]\nmemory = \"memory\"\nid = \"file:id\"\n[device.pkcs11]\nmodule = \"libsofthsm2.so\"\n\
+                [ca.login]\nreference = \"1\"\nsecret = \"file:secret\"\nkey = \"pkcs11:object=x\"\n\
+                [ca.trust]\nall = [\"root.pem\", \"/etc/root.pem\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let settings: Settings = load(Some(&file), &["ca.trust.tls=here.pem".to_owned()], None).unwrap().settings;
+    assert_eq!(settings.device.memory, scene.folder.join("memory"));
+    assert_eq!(settings.device.id, Some(format!("file:{}", scene.path("id"))));
+    assert_eq!(settings.device.pkcs11.unwrap().module.as_deref(), Some("libsofthsm2.so"));
+    assert_eq!(settings.ca.login.secret, Some(Source::File(scene.folder.join("secret"))));
+    assert_eq!(settings.ca.login.key.as_deref(), Some(Path::new("pkcs11:object=x")));
+    assert_eq!(settings.ca.trust.all, [scene.folder.join("root.pem"), PathBuf::from("/etc/root.pem")]);
+    assert_eq!(settings.ca.trust.tls, [Path::new("here.pem")], "the command line is where it is typed");
+}

@@ -1,0 +1,171 @@
+//! Everything that is wrong with settings, told before a device needs them: by the same door through which enrolment goes.
+
+use super::reading::{PARTS, Reading, certificates, of};
+use super::settings::{self, Identity, Loaded, Settings};
+use super::{Device, device_id};
+use crate::client::Config;
+use crate::client::subject::purpose_oid;
+use crate::cmp::Signer;
+use crate::crypto::{KeyKind, default_provider};
+use crate::error::Error;
+
+/// Something about settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Whether something would fail; else only some of it would, or not for sure.
+    pub fails: bool,
+    /// What, in words; the setting first.
+    pub words: String,
+}
+
+/// Everything that is wrong with settings, as far as they tell by themselves: values, what belongs together, files that they name.
+/// Secrets are looked at where they come from files. Nothing is sent and nothing is changed.
+pub fn judge(loaded: &Loaded) -> Vec<Judged> {
+    let mut found = Found::default();
+    let settings = &loaded.settings;
+    found.take(settings::check(settings));
+    let id = found.take(device_id(settings)).flatten();
+    let reading = Reading { settings, id: id.as_deref(), is_at_work: false };
+    let mut config = Config::new();
+    for part in PARTS {
+        found.take(part(&reading, &mut config));
+    }
+    let has_login = found.take(reading.login(&mut config));
+    device(&reading, &mut found);
+    for (name, identity) in &settings.identity {
+        self::identity(&reading, name, identity, &mut found);
+    }
+    peers(settings, &mut found);
+    if settings.ca.server.is_none() && !settings.identity.is_empty() {
+        found.warn(
+            "ca.server is not set: nobody can be asked for a certificate but by files (devid request, devid import)",
+        );
+    }
+    if !found.0.iter().any(|one| one.fails) {
+        memory(loaded, &mut config, &mut found);
+        together(&reading, &config, has_login == Some(true), &mut found);
+    }
+    found.0
+}
+
+#[derive(Default)]
+struct Found(Vec<Judged>);
+
+impl Found {
+    fn take<T>(&mut self, outcome: Result<T, Error>) -> Option<T> {
+        outcome.map_err(|error| self.refuse(super::in_settings(error.message()))).ok()
+    }
+
+    fn refuse(&mut self, words: String) {
+        // One thing may be looked at by two.
+        if !self.0.iter().any(|known| known.words == words) {
+            self.0.push(Judged { fails: true, words });
+        }
+    }
+
+    fn warn(&mut self, words: impl Into<String>) {
+        self.0.push(Judged { fails: false, words: words.into() });
+    }
+}
+
+fn device(reading: &Reading<'_>, found: &mut Found) {
+    let device = &reading.settings.device;
+    let above = device.memory.parent().filter(|above| !above.as_os_str().is_empty());
+    if device.memory.as_os_str().is_empty() {
+        found.refuse("device.memory is empty: the folder of device memory".to_owned());
+    } else if let Some(above) = above.filter(|above| !above.is_dir()) {
+        let words = "device.memory is made where it is missing, and the folder above it is expected";
+        found.refuse(format!("{words}: there is no {}", crate::files::shown(above)));
+    } else if device.memory.exists() && !device.memory.is_dir() {
+        found.refuse(format!("device.memory: {} is not a folder", crate::files::shown(&device.memory)));
+    }
+    if let Some(source) = &device.seal {
+        found.take(reading.octets("device.seal", source, "the secret that seals keys"));
+    }
+    let Some(pkcs11) = &device.pkcs11 else { return };
+    if cfg!(not(feature = "pkcs11")) {
+        found.refuse("device.pkcs11: this build has no support for PKCS#11 tokens".to_owned());
+    }
+    if let Some(module) = pkcs11.module.as_deref().filter(|module| module.contains('/')) {
+        let path = std::path::Path::new(module);
+        if !path.exists() {
+            found.refuse(format!("device.pkcs11.module: {}: no such file", crate::files::shown(path)));
+        }
+    }
+    if let Some(pin) = &pkcs11.pin {
+        found.take(reading.text("device.pkcs11.pin", pin, "the token's PIN"));
+    }
+}
+
+fn identity(reading: &Reading<'_>, name: &str, identity: &Identity, found: &mut Found) {
+    found.take(of(&format!("identity.{name}"), crate::store::check_name(name)));
+    found.take(of(&format!("identity.{name}.purpose"), crate::store::check_name(&identity.purpose)));
+    found.take(reading.subject(name, identity, super::clock_of(reading.settings)));
+    found.take(reading.key_kind(name, identity));
+    found.take(reading.key_place(name, identity));
+    for export in &identity.export {
+        found.take(of(&format!("identity.{name}.export"), reading.export_of(export)));
+    }
+}
+
+fn peers(settings: &Settings, found: &mut Found) {
+    let peers = &settings.peers;
+    found.take(certificates("peers.trust", &peers.trust));
+    if let Some(purpose) = peers.purpose.as_deref().filter(|purpose| *purpose != "any") {
+        found.take(of("peers.purpose", purpose_oid(purpose)));
+    }
+}
+
+/// Whom device memory trusts counts too; and a device that has a certificate asks for the next one by that.
+fn memory(loaded: &Loaded, config: &mut Config, found: &mut Found) {
+    let memory = loaded.settings.device.memory.is_dir().then(|| Device::open(loaded, false));
+    let device = match memory {
+        Some(Ok(device)) => Some(device),
+        // Sealed by what is at hand on the running device alone, or of another owner: that is for devid doctor to say.
+        Some(Err(error)) => return found.warn(format!("device.memory cannot be looked at: {error}")),
+        None => None,
+    };
+    if let Some(kept) = device.as_ref().and_then(|device| device.config(false).ok()) {
+        (config.cmp_anchors, config.enrolment_anchors) = (kept.cmp_anchors, kept.enrolment_anchors);
+        config.tls.anchors = kept.tls.anchors;
+    }
+    for (name, identity) in &loaded.settings.identity {
+        let is_enrolled = device.as_ref().is_some_and(|device| {
+            device.store.state(name).is_ok_and(|state| state.current.is_some() || state.pending.is_some())
+        });
+        let reading = Reading { settings: &loaded.settings, id: None, is_at_work: false };
+        if !is_enrolled && matches!(reading.subject(name, identity, None), Ok(None)) {
+            found.refuse(nobody_named(name));
+        }
+    }
+}
+
+/// What a first certificate cannot do without.
+pub(super) fn nobody_named(name: &str) -> String {
+    format!(
+        "identity.{name}.subject is not set: which name is asked for? (Names alone: identity.{name}.dns and others; none: identity.{name}.nameless)"
+    )
+}
+
+/// What no setting tells by itself: a request is made of all of them, as far as it needs no server.
+fn together(reading: &Reading<'_>, config: &Config, has_login: bool, found: &mut Found) {
+    let is_known = config.adopt_root_of_ip || config.accept_ca_pubs || !config.root_fingerprints.is_empty();
+    let has_anchors = !config.enrolment_anchors.is_empty() || is_known;
+    if !has_anchors && reading.settings.ca.server.is_some() {
+        found.warn("nobody is trusted to issue certificates: ca.trust.issued, or devid anchors add issued FILE");
+    }
+    if !has_login || !has_anchors || reading.settings.ca.server.is_none() {
+        return;
+    }
+    for (name, identity) in &reading.settings.identity {
+        let kind = reading.key_kind(name, identity).unwrap_or(KeyKind::P256);
+        let Ok(Some(subject)) = reading.subject(name, identity, super::clock_of(reading.settings)) else { continue };
+        let made = default_provider().generate_key(kind);
+        let asked = made.map_err(Error::from).and_then(|key| config.build()?.enroll(Signer::Key(key), &subject));
+        found.take(of(&format!("identity.{name} with ca"), asked.map(|_| ())));
+    }
+    let client = found.take(of("ca", config.build()));
+    if let Some(client) = client {
+        found.take(of("ca.server", client.exchange().map(|_| ())));
+    }
+}

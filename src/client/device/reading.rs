@@ -1,0 +1,318 @@
+//! What the settings say to a client, read by one door: enrolment goes through it, and `devid config check` tells everything that
+//! is refused at it. Each part is about a few settings, and names the one that is wrong.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::files::{read_certificates, read_key};
+use super::secret::Source;
+use super::settings::{self, Clock, Identity, Login, LoginKind, Settings};
+use super::{tuning, wrong};
+use crate::asn1::name::Name;
+use crate::asn1::x509::Certificate;
+use crate::client::Config;
+use crate::cmp::Signer;
+use crate::crypto::KeyKind;
+use crate::error::Error;
+use crate::transport::{Scheme, Url};
+use crate::validation::PeerName;
+
+/// The outcome with the setting that it is about.
+pub(super) fn of<T>(setting: &str, outcome: Result<T, impl Into<Error>>) -> Result<T, Error> {
+    outcome.map_err(|error| error.into().context(setting))
+}
+
+/// Settings that are read for a client.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    pub settings: &'a Settings,
+    /// What `${id}` stands for.
+    pub id: Option<&'a str>,
+    /// Secrets are wanted that a running device alone has: from its terminal, its service manager, its environment.
+    pub is_at_work: bool,
+}
+
+/// Reads some settings into a client's.
+pub(super) type Part = for<'a, 'b, 'c> fn(&'a Reading<'b>, &'c mut Config) -> Result<(), Error>;
+
+/// Everything but the login, in the order in which one lies over the other.
+pub(super) const PARTS: &[Part] = &[
+    |reading, config| reading.profile(config),
+    |reading, config| reading.server(config),
+    |reading, config| reading.proxy(config),
+    |reading, config| reading.trust(config),
+    |reading, config| reading.tls_credential(config),
+    |reading, config| reading.switches(config),
+    |reading, config| reading.habits(config),
+    |reading, config| reading.general_info(config),
+    |reading, config| reading.limits(config),
+    |reading, config| reading.way(config),
+    |reading, config| reading.signers(config),
+    |reading, config| reading.tls_servers(config),
+];
+
+impl Reading<'_> {
+    /// Everything but the login.
+    pub fn config(&self) -> Result<Config, Error> {
+        let mut config = Config::new();
+        PARTS.iter().try_for_each(|part| part(self, &mut config))?;
+        Ok(config)
+    }
+
+    fn profile(&self, config: &mut Config) -> Result<(), Error> {
+        let profile = self.settings.ca.profile.as_deref();
+        of("ca.profile", profile.map_or(Ok(()), |profile| config.apply_profile(profile)))
+    }
+
+    fn server(&self, config: &mut Config) -> Result<(), Error> {
+        let ca = &self.settings.ca;
+        config.server_url = ca.server.clone();
+        if let Some(url) = &ca.server {
+            let scheme = of("ca.server", Url::parse(url))?.scheme();
+            if !is_built_in(scheme) {
+                return Err(wrong(format!("ca.server: this build has no client for {}", scheme.name())));
+            }
+        }
+        if let Some(text) = &ca.recipient {
+            config.recipient = Some(of("ca.recipient", Name::parse(text))?);
+        }
+        config.cert_profile = ca.cert_profile.clone();
+        config.ask_implicit_confirm |= ca.confirm == settings::Confirm::Implicit;
+        config.accept_ca_pubs = ca.accept_ca_pubs;
+        if let Some(window) = ca.time_window {
+            config.message_time_window_seconds = Some(window.seconds());
+        }
+        if self.settings.device.clock == Clock::None {
+            config.message_time_window_seconds = None;
+        }
+        let limits = &mut config.exchange_limits;
+        let put = |to: &mut Duration, from: Option<super::Span>| *to = from.map_or(*to, |span| span.0);
+        put(&mut limits.connect_timeout, ca.http.connect);
+        put(&mut limits.read_timeout, ca.http.read);
+        put(&mut limits.total_timeout, ca.http.total);
+        config.max_retries = config.max_retries.max(ca.http.retries);
+        Ok(())
+    }
+
+    fn proxy(&self, config: &mut Config) -> Result<(), Error> {
+        let Some(proxy) = &self.settings.ca.proxy else { return Ok(()) };
+        let url = of("ca.proxy.url", Url::parse(&proxy.url))?;
+        if url.scheme() != Scheme::Http {
+            return Err(wrong(format!("ca.proxy.url: expected http://HOST:PORT, found {}", url.scheme().name())));
+        }
+        config.proxy_url = Some(proxy.url.clone());
+        if let (Some(user), Some(source)) = (&proxy.user, &proxy.password) {
+            if let Some(password) = self.text("ca.proxy.password", source, "the proxy's password")? {
+                config.proxy_login = Some((user.clone(), password));
+            }
+        }
+        Ok(())
+    }
+
+    fn trust(&self, config: &mut Config) -> Result<(), Error> {
+        let trust = &self.settings.ca.trust;
+        let all = certificates("ca.trust.all", &trust.all)?;
+        let sets = [
+            (&mut config.cmp_anchors, "ca.trust.answers", &trust.answers),
+            (&mut config.enrolment_anchors, "ca.trust.issued", &trust.issued),
+            (&mut config.tls.anchors, "ca.trust.tls", &trust.tls),
+        ];
+        for (anchors, setting, own) in sets {
+            for certificate in certificates(setting, own)?.into_iter().chain(all.iter().cloned()) {
+                anchors.add(certificate);
+            }
+        }
+        config.intermediates = certificates("ca.trust.intermediates", &trust.intermediates)?;
+        let signers = certificates("ca.trust.signers", &trust.signers)?;
+        if !signers.is_empty() {
+            config.pin_signers(signers);
+        }
+        Ok(())
+    }
+
+    fn tls_credential(&self, config: &mut Config) -> Result<(), Error> {
+        let tls = &self.settings.ca.tls;
+        if let Some(name) = &tls.name {
+            let judged = PeerName::host(name).may_be_asked_for();
+            judged.map_err(|why| wrong(format!("ca.tls.name: {}: {why}", crate::words::quoted(name))))?;
+        }
+        config.tls.server_name = tls.name.clone();
+        if let (Some(key), Some(path)) = (&tls.key, &tls.certificates) {
+            let chain = certificates("ca.tls.certificates", [path])?;
+            if let Some(key) = self.key("ca.tls", key, tls.password.as_ref())? {
+                of("ca.tls.key", config.tls.set_credential(key, &chain))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How the first certificate is asked for, where the settings say so; `None`: by an identity in device memory.
+    pub fn login_kind(&self) -> Option<LoginKind> {
+        let login = &self.settings.ca.login;
+        login.kind.or(match (&login.reference, &login.key) {
+            (Some(_), _) => Some(LoginKind::Secret),
+            (None, Some(_)) => Some(LoginKind::File),
+            (None, None) => None,
+        })
+    }
+
+    /// The credential for the first certificate. Whether the settings have it: else it is in device memory, or at hand on the running
+    /// device alone.
+    pub fn login(&self, config: &mut Config) -> Result<bool, Error> {
+        let login = &self.settings.ca.login;
+        let kind = self.login_kind();
+        let is_here = match kind {
+            Some(LoginKind::Secret) => self.secret_login(login, config)?,
+            Some(LoginKind::File) => self.key_login(login, config)?,
+            Some(LoginKind::MutualTls) => {
+                config.protect_by_mutual_tls();
+                true
+            }
+            Some(LoginKind::Factory) | None => false,
+        };
+        match &login.signature {
+            Some(name) => {
+                let wanted = tuning::signature_of(name)?;
+                match is_here && kind == Some(LoginKind::File) {
+                    true => of("ca.login.signature", config.set_protection_algorithm(wanted)).map(|()| true),
+                    false => Ok(is_here),
+                }
+            }
+            None => Ok(is_here),
+        }
+    }
+
+    fn secret_login(&self, login: &Login, config: &mut Config) -> Result<bool, Error> {
+        let reference = reference_octets(login.reference.as_deref().unwrap_or_default())?;
+        if reference.is_empty() && !config.tolerance.null_mac_sender {
+            return Err(wrong("ca.login.reference is empty: the reference value tells the CA whose secret it is"));
+        }
+        let parameters = tuning::mac_of(login, &config.limits)?;
+        let missing = || wrong("ca.login.secret is missing: the source of the secret");
+        let source = login.secret.as_ref().ok_or_else(missing)?;
+        let secret = self.octets("ca.login.secret", source, "the secret shared with the CA")?;
+        // Without it everything else can still be looked at; nothing is ever sent under this one.
+        let is_here = secret.is_some();
+        let stand_in = || Zeroizing::new(b"not the secret: it is read on the device".to_vec());
+        config.protect_with_secret(&reference, &secret.unwrap_or_else(stand_in), parameters);
+        Ok(is_here)
+    }
+
+    fn key_login(&self, login: &Login, config: &mut Config) -> Result<bool, Error> {
+        let missing = |key: &str| wrong(format!("ca.login.{key} is missing"));
+        let path = login.key.as_ref().ok_or_else(|| missing("key"))?;
+        let chain = login.certificates.as_ref().ok_or_else(|| missing("certificates"))?;
+        let chain = certificates("ca.login.certificates", [chain])?;
+        let Some(key) = self.key("ca.login", path, login.password.as_ref())? else { return Ok(false) };
+        of("ca.login.key", config.set_credential(Signer::Key(key), &chain))?;
+        Ok(true)
+    }
+
+    /// The key in `TABLE.key`. `None`: its password is at hand on the running device alone.
+    fn key(
+        &self,
+        table: &str,
+        path: &Path,
+        password: Option<&Source>,
+    ) -> Result<Option<std::sync::Arc<dyn crate::crypto::PrivateKey>>, Error> {
+        if password.is_some_and(|source| !self.can_be_read(source)) {
+            return of(&format!("{table}.key"), super::files::read_file(path)).map(|_| None);
+        }
+        if let Some(source) = password {
+            self.octets(&format!("{table}.password"), source, "the key's password")?;
+        }
+        of(&format!("{table}.key"), read_key(path, password)).map(Some)
+    }
+
+    fn can_be_read(&self, source: &Source) -> bool {
+        self.is_at_work || matches!(source, Source::File(_))
+    }
+
+    /// A secret; `None`: it is at hand on the running device alone.
+    pub fn octets(&self, setting: &str, source: &Source, what: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        match self.can_be_read(source) {
+            true => of(setting, source.read(what)).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// The same as text.
+    pub fn text(&self, setting: &str, source: &Source, what: &str) -> Result<Option<Zeroizing<String>>, Error> {
+        match self.can_be_read(source) {
+            true => of(setting, source.read_text(what)).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// The type of an identity's keys.
+    pub fn key_kind(&self, name: &str, identity: &Identity) -> Result<KeyKind, Error> {
+        let kind = KeyKind::from_name(&identity.key).filter(|kind| match kind {
+            KeyKind::Rsa(bits) => RSA_BITS.contains(bits),
+            _ => true,
+        });
+        kind.ok_or_else(|| {
+            let known: Vec<String> = KeyKind::NAMED.iter().map(ToString::to_string).collect();
+            let words = format!(
+                "identity.{name}.key: expected one of {}, RSA-2048, RSA-3072, RSA-4096, found {}",
+                known.join(", "),
+                crate::words::quoted(&identity.key)
+            );
+            wrong(words)
+        })
+    }
+
+    /// Where an identity's keys are made, if that is not in device memory.
+    pub fn key_place<'i>(&self, name: &str, identity: &'i Identity) -> Result<Option<&'i str>, Error> {
+        let Some(uri) = identity.key_at.as_deref() else { return Ok(None) };
+        let setting = format!("identity.{name}.key-at");
+        #[cfg(feature = "pkcs11")]
+        crate::crypto::pkcs11::TokenUri::parse(uri).map_err(|words| wrong(format!("{setting}: {words}")))?;
+        match self.settings.device.pkcs11 {
+            Some(_) => Ok(Some(uri)),
+            None => {
+                Err(wrong(format!("{setting} names a token, and device.pkcs11 is not set: it says how to open it")))
+            }
+        }
+    }
+}
+
+/// Sizes of new RSA keys.
+const RSA_BITS: [u32; 3] = [2048, 3072, 4096];
+
+fn is_built_in(scheme: Scheme) -> bool {
+    match scheme {
+        Scheme::Http | Scheme::Https => cfg!(feature = "http"),
+        Scheme::Coap => cfg!(feature = "coap"),
+    }
+}
+
+/// Certificates in files that a setting names.
+pub(super) fn certificates(
+    setting: &str,
+    paths: impl IntoIterator<Item = impl AsRef<Path>>,
+) -> Result<Vec<Certificate>, Error> {
+    of(setting, read_certificates(paths))
+}
+
+/// Files that a setting names, each read for itself.
+pub(super) fn each<T>(
+    setting: &str,
+    paths: &[PathBuf],
+    read: impl Fn(&Path) -> Result<Vec<T>, Error>,
+) -> Result<Vec<T>, Error> {
+    let mut all = Vec::new();
+    for path in paths {
+        all.extend(of(setting, read(path))?);
+    }
+    Ok(all)
+}
+
+/// A reference value is octets: text, or `hex:` and digits.
+fn reference_octets(text: &str) -> Result<Vec<u8>, Error> {
+    let Some(digits) = text.strip_prefix("hex:") else { return Ok(text.as_bytes().to_vec()) };
+    tuning::octets(digits)
+        .filter(|octets| !octets.is_empty())
+        .ok_or_else(|| wrong("ca.login.reference: an even number of hexadecimal digits follows hex:"))
+}
