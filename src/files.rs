@@ -70,11 +70,19 @@ pub fn read_text_of_owner(path: &Path, most: u64) -> io::Result<String> {
     let file = open_regular(path)?;
     #[cfg(unix)]
     check_writers(path)?;
-    let mut text = String::new();
-    if file.take(most + 1).read_to_string(&mut text)? as u64 > most {
+    let mut bytes = Vec::new();
+    if file.take(most + 1).read_to_end(&mut bytes)? as u64 > most {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("more than {most} bytes")));
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|error| {
+        let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
+        let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let words = match bytes {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "expected UTF-8 text, found UTF-16".to_owned(),
+            _ => format!("expected UTF-8 text, found the byte {:02X} in line {line}", bytes[at]),
+        };
+        io::Error::new(io::ErrorKind::InvalidData, words)
+    })
 }
 
 /// Writes a file with these permissions (less the umask), in place of an older one. It appears whole or not at all, and is on the

@@ -216,6 +216,70 @@ fn a_certificate_that_waits_for_approval_is_fetched_by_the_next_call() {
 }
 
 #[test]
+fn what_a_request_waits_for_and_what_was_changed_meanwhile_is_told() {
+    let story = Story::new("told");
+    story.init_with_secret();
+    let nothing = json(&story.good(&["--json", "status"]))["identities"][0]["waiting"].clone();
+    assert!(nothing.is_null(), "{nothing}");
+    story.knob("waiting", "2");
+    story.knob("poll-reason", "ask Bob, room 7");
+    let waiting = story.run(&["enroll", "--no-wait"]);
+    assert_eq!(waiting.status.code(), Some(21));
+    assert!(String::from_utf8_lossy(&waiting.stdout).contains("ask Bob, room 7"), "{waiting:?}");
+    assert!(story.good(&["status"]).contains("the CA says: ask Bob, room 7; it is asked again 20"));
+    let told = json(&story.good(&["--json", "status"]))["identities"][0]["waiting"].clone();
+    assert_eq!((told["says"][0].as_str(), told["polls"].as_u64()), (Some("ask Bob, room 7"), Some(1)), "{told}");
+    assert!(told["ask_at"].is_string() && told["differs"].as_array().unwrap().is_empty(), "{told}");
+
+    // Settings that were changed meanwhile: what comes is what was asked for, and that is said.
+    for (option, words) in [
+        ("identity.device.subject=CN=router-8,O=Example", "router-8"),
+        ("identity.device.key=P-384", "P-384"),
+        ("identity.device.dns=[\"b.example\"]", "alternative names"),
+    ] {
+        let changed = story.good(&["-o", option, "status"]);
+        assert!(changed.contains(words), "{option}: {changed}");
+        let doctor = json(&story.good(&["--json", "-o", option, "doctor", "--offline"]));
+        let check =
+            doctor["checks"].as_array().unwrap().iter().find(|check| check["name"] == "identity.waiting").unwrap();
+        let mend = check["mend"].as_str().unwrap();
+        assert!(check["verdict"] == "warning" && mend.contains("devid store abandon device"), "{check}");
+    }
+    let kept = story.run(&["-o", "identity.device.subject=CN=router-8", "keep"]);
+    let words = String::from_utf8_lossy(&kept.stderr).into_owned();
+    assert!(words.contains("devid store abandon device") && words.contains("router-7"), "{words}");
+    story.good(&["enroll"]);
+    assert!(json(&story.good(&["--json", "status"]))["identities"][0]["waiting"].is_null());
+}
+
+#[test]
+fn settings_without_what_a_first_certificate_needs_are_told_by_their_names() {
+    let story = Story::new("needs");
+    story.init_with_secret();
+    let text = std::fs::read_to_string(story.folder.join("devid.toml")).unwrap();
+    let without = |begin: &str| {
+        let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with(begin)).collect();
+        std::fs::write(story.folder.join("devid.toml"), kept.join("\n")).unwrap();
+        story.bad(&["enroll"])
+    };
+    for (line, setting) in [("subject", "identity.device.subject"), ("server", "ca.server")] {
+        let (status, words) = without(line);
+        assert!(status == 2 && words.contains(setting), "{line}: {status} {words}");
+    }
+    std::fs::write(story.folder.join("devid.toml"), &text).unwrap();
+    // A name is not needed where the CA knows the device by its credential.
+    story.good(&["-o", "identity.device.subject=CN=router-7", "config", "check"]);
+    let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("subject")).collect();
+    std::fs::write(story.folder.join("devid.toml"), kept.join("\n")).unwrap();
+    story.good(&["-o", "identity.device.nameless=true", "config", "check"]);
+    let shown = story.good(&["-o", "identity.device.nameless=true", "enroll", "--dry-run"]);
+    assert!(shown.contains("poposkInput") || shown.contains("popo"), "{shown}");
+    let (status, words) =
+        story.bad(&["-o", "identity.device.nameless=true", "-o", "identity.device.dns=a.example", "config", "check"]);
+    assert!(status == 2 && words.contains("nameless"), "{words}");
+}
+
+#[test]
 fn every_command_has_help_and_a_page() {
     let story = Story::new("help");
     let folder = story.path("man");

@@ -149,7 +149,7 @@ impl Config {
     }
 
     /// Whether they say who the device is.
-    pub(super) fn has_credential(&self) -> bool {
+    pub(in crate::client) fn has_credential(&self) -> bool {
         self.credential.is_some()
     }
 

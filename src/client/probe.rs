@@ -180,9 +180,11 @@ struct Asked {
 }
 
 impl Asked {
-    /// The time of the answer, where it is not about the same.
+    /// The time of the answer, where it is not about the same: what it says, or the earliest at which its certificates are valid.
     fn time_of_answer(&self, now: Time) -> Option<Time> {
-        let said = self.message.as_ref()?.header().message_time?;
+        let message = self.message.as_ref()?;
+        let latest = || message.extra_certs().iter().map(Certificate::not_before).max().filter(|begin| *begin > now);
+        let said = message.header().message_time.or_else(latest)?;
         (said.since(now).unsigned_abs() > u64::from(crate::limits::CLOCK_SKEW_SECONDS)).then_some(said)
     }
 
@@ -324,7 +326,7 @@ fn judge_header(probe: &mut Probe, config: &Config, message: &PkiMessage, asked:
         probe.says("it answers out of the transaction: such words are told and never believed");
     }
     if let Some(said) = asked.time_of_answer(now) {
-        let words = format!("it says {said}, the device's clock {now}");
+        let words = format!("the answer is of {said} or later, the device's clock says {now}");
         match (config.message_time_window_seconds, &asked.outcome) {
             // A device without a clock learns the time so.
             (None, _) => probe.says(words),

@@ -6,7 +6,7 @@
 use ::der::Tag;
 
 use super::credential::Credential;
-use super::saved_form::{check_version, opened, read_octets, read_under_way};
+use super::saved_form::{check_version, opened, read_octets, read_reason, read_under_way};
 use super::state::Phase;
 use crate::asn1::cmp::BodyType;
 use crate::asn1::der::{Cursor, element, encode, sequence};
@@ -122,8 +122,12 @@ pub struct SavedOperation {
     pub state: SavedState,
     /// Whether everything is said: the certificate is here and confirmed, and what is waited for is its notBefore.
     pub is_confirmed: bool,
+    /// Why the CA asks to wait, in its words.
+    pub reason: Vec<String>,
     /// How often the CA has been polled.
     pub polls: u32,
+    /// How many answers to polls in a row proved nothing: another secret, or somebody on the way.
+    pub dropped: u32,
     /// SubjectPublicKeyInfo (DER) of the new key; empty if it has none, or none yet.
     pub new_key: Vec<u8>,
 }
@@ -161,6 +165,7 @@ impl SavedOperation {
         read_octets(&mut state)?;
         let until = Time::from_unix(state.decode()?);
         let under_way = read_under_way(state.expect(Tag::Sequence, "the message under way")?.value)?;
+        let reason = read_reason(&mut state)?;
         let state = match number {
             0 => SavedState::Sending(under_way.map_or(BodyType(0), |under_way| under_way.body)),
             1 => SavedState::Waiting(until),
@@ -169,7 +174,10 @@ impl SavedOperation {
         };
         let mut counts = Cursor::new(fields.expect(Tag::Sequence, "the counts")?.value, "saved operation")?;
         let (polls, started) = (counts.decode()?, Time::from_unix(counts.decode()?));
+        counts.any("the other version")?;
+        // Older ones end here.
+        let dropped = if counts.is_empty() { 0 } else { counts.decode()? };
         let is_confirmed = under_way.is_some_and(|under_way| under_way.phase == Phase::Validity);
-        Ok(SavedOperation { request, credential, started, state, is_confirmed, polls, new_key })
+        Ok(SavedOperation { request, credential, started, state, is_confirmed, reason, polls, dropped, new_key })
     }
 }

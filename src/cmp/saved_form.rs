@@ -69,3 +69,15 @@ pub(super) fn read_under_way(content: &[u8]) -> Result<Option<UnderWay>, Error> 
     let polling = if fields.is_empty() { None } else { Some(fields.decode()?) };
     Ok(Some(UnderWay { body, phase, polling }))
 }
+
+/// Why the CA asks to wait, in its words. Older saved operations do not have them.
+pub(super) fn read_reason(state: &mut Cursor<'_>) -> Result<Vec<String>, Error> {
+    let mut reason = Vec::new();
+    if !state.is_empty() {
+        let mut texts = Cursor::new(state.expect(Tag::Sequence, "the reason")?.value, WHAT)?;
+        while !texts.is_empty() {
+            reason.push(String::from_utf8_lossy(&read_octets(&mut texts)?).into_owned());
+        }
+    }
+    Ok(reason)
+}

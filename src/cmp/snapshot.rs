@@ -21,7 +21,9 @@ use super::proof::{Possession, RequestedKey};
 use super::protection::MacKey;
 use super::request::{CertificateRequest, Request, RequestKind, RevocationRequest};
 use super::saved::SavedCredential;
-use super::saved_form::{VERSION, WHAT, check_version, octets, opened, read_octets, read_under_way, write_under_way};
+use super::saved_form::{
+    VERSION, WHAT, check_version, octets, opened, read_octets, read_reason, read_under_way, write_under_way,
+};
 use super::signer::Signer;
 use super::state::{Phase, State, UnderWay};
 use super::transaction::Transaction;
@@ -56,10 +58,10 @@ impl Operation {
                 "an operation for several certificates cannot be saved: finish it in one run, or ask for one at a time";
             return Err(Error::new(Code::Unsupported, words));
         }
-        let (state, output, until, under_way) = match &self.state {
-            State::Sent { output, under_way, .. } => (0i64, &output[..], Time::from_unix(0), Some(under_way)),
-            State::Waiting { until, under_way, .. } => (1, &[][..], *until, Some(under_way)),
-            State::Deciding => (2, &[][..], Time::from_unix(0), None),
+        let (state, output, until, reason, under_way) = match &self.state {
+            State::Sent { output, under_way, .. } => (0i64, &output[..], Time::from_unix(0), &[][..], Some(under_way)),
+            State::Waiting { until, reason, under_way, .. } => (1, &[][..], *until, &reason[..], Some(under_way)),
+            State::Deciding => (2, &[][..], Time::from_unix(0), &[][..], None),
             _ => {
                 return Err(Error::new(
                     Code::State,
@@ -69,7 +71,10 @@ impl Operation {
         };
         let transaction = self.transaction.as_ref().expect("begun before any of these states");
         let under_way = under_way.map_or_else(Vec::new, write_under_way);
-        let state = sequence(&[&encode(&state), &octets(output), &encode(&until.unix()), &sequence(&[&under_way])]);
+        let reason: Vec<u8> = reason.iter().flat_map(|text| octets(text.as_bytes())).collect();
+        let until = encode(&until.unix());
+        let state =
+            sequence(&[&encode(&state), &octets(output), &until, &sequence(&[&under_way]), &sequence(&[&reason])]);
         let other_version = encode(&self.other_version.unwrap_or(0));
         let dropped = encode(&self.dropped);
         let counts = sequence(&[&encode(&self.polls), &encode(&transaction.started.unix()), &other_version, &dropped]);
@@ -122,6 +127,7 @@ impl Operation {
         let (number, output): (i64, Vec<u8>) = (state.decode()?, read_octets(&mut state)?);
         let until = Time::from_unix(state.decode()?);
         let under_way = read_under_way(state.expect(Tag::Sequence, "the message under way")?.value)?;
+        let reason = read_reason(&mut state)?;
         let mut counts = Cursor::new(fields.expect(Tag::Sequence, "the counts")?.value, WHAT)?;
         let polls = counts.decode()?;
         transaction.started = Time::from_unix(counts.decode()?);
@@ -138,7 +144,10 @@ impl Operation {
         }
         let state = match (number, under_way, &issued) {
             (0, Some(under_way), _) => State::Sent { output, under_way, inbox: None },
-            (1, Some(under_way), issued) => State::waiting(until, waiting_for(&under_way, issued.as_ref()), under_way),
+            (1, Some(under_way), issued) => {
+                let valid_from = waiting_for(&under_way, issued.as_ref());
+                State::waiting(until, if valid_from.is_empty() { reason } else { valid_from }, under_way)
+            }
             (2, None, Some(_)) => State::Deciding,
             _ => return Err(Error::new(Code::Corrupt, "the saved operation's state contradicts itself")),
         };
@@ -188,6 +197,21 @@ impl Operation {
         }
         let mut issued = Cursor::new(fields.expect(Tag::Sequence, "the certificate")?.value, WHAT)?;
         Ok(Some(Certificate::from_der(issued.any("the certificate")?.bytes)?))
+    }
+
+    /// What a saved operation asks for; `None` if that is no certificate, or a PKCS#10 request says it.
+    pub(crate) fn saved_template(saved: &[u8]) -> Result<Option<CertTemplate>, Error> {
+        let (mut content, _, _) = opened(saved)?;
+        check_version(&mut content)?;
+        content.any("the credential")?;
+        content.any("the transaction")?;
+        let mut request = Cursor::new(content.expect(Tag::Sequence, "the request")?.value, WHAT)?;
+        if !(0..=2).contains(&request.decode::<i64>()?) {
+            return Ok(None);
+        }
+        read_octets(&mut request)?;
+        request.any("the possession")?;
+        read_template(&mut request).map(Some)
     }
 
     /// Whether a saved operation waits for a key that the CA's side makes: it is restored without one.
@@ -466,6 +490,16 @@ fn read_certificate_request(
             return Err(Error::new(Code::Corrupt, "the saved operation has no key of ours and asks for none"));
         }
     };
+    let template = read_template(&mut fields)?;
+    let mut controls = Vec::new();
+    let mut list = Cursor::new(fields.expect(Tag::Sequence, "the controls")?.value, WHAT)?;
+    while !list.is_empty() {
+        controls.push(list.any("a control")?.bytes.to_vec());
+    }
+    Ok(CertificateRequest { possession, controls, ..CertificateRequest::over(kind, key, template) })
+}
+
+fn read_template(fields: &mut Cursor<'_>) -> Result<CertTemplate, Error> {
     let mut optional = |number| -> Result<Option<&[u8]>, Error> {
         let field = fields.optional_context(number, true)?.map(|f| f.value);
         Ok(field.filter(|value| !value.is_empty()))
@@ -484,13 +518,7 @@ fn read_certificate_request(
         let oid: Oid = read_oid(&mut one)?;
         extensions.push(TemplateExtension { oid, critical: one.decode()?, value: read_octets(&mut one)? });
     }
-    let mut controls = Vec::new();
-    let mut list = Cursor::new(fields.expect(Tag::Sequence, "the controls")?.value, WHAT)?;
-    while !list.is_empty() {
-        controls.push(list.any("a control")?.bytes.to_vec());
-    }
-    let template = CertTemplate { issuer, not_before, not_after, subject, public_key: None, extensions };
-    Ok(CertificateRequest { possession, controls, ..CertificateRequest::over(kind, key, template) })
+    Ok(CertTemplate { issuer, not_before, not_after, subject, public_key: None, extensions })
 }
 
 /// The proof of possession; with it, the request for a generated key.

@@ -141,3 +141,72 @@ fn what_harms_nobody_is_told_and_does_not_fail() {
     assert!(found.works(), "{}", found.report());
     assert!(found.report().contains("certificates of CAs are public"), "{}", found.report());
 }
+
+/// A certificate that leads to none of the roots is refused once it is issued: the CAs' certificates tell it before.
+#[test]
+fn issuers_that_lead_to_no_enrolment_anchor_are_foreseen() {
+    let known = |certificate: &devid::asn1::x509::Certificate| {
+        vec![devid::asn1::cmp::InfoTypeAndValue {
+            info_type: devid::asn1::oid::IT_CA_CERTS,
+            value: devid::asn1::der::sequence(&[certificate.as_der()]),
+        }]
+    };
+    let mut ca = MockCa::new();
+    ca.info = known(&ca.issuing.certificate);
+    assert!(!probe(&mut ca).report().contains("enrolment anchor"), "it leads there");
+
+    let mut ca = MockCa::new();
+    ca.info = known(&ca.issuing.certificate);
+    let mut config = Device::config(&ca);
+    config.enrolment_anchors = devid::validation::TrustAnchors::new();
+    config.enrolment_anchors.add(Party::root("Elsewhere").certificate);
+    let mut exchange = ExchangeFn(|request: &[u8], _: &ExchangeLimits| Ok(Reply::from_body(ca.answer(request))));
+    let found = config.probe(&mut exchange, now()).unwrap();
+    let told = found.findings.iter().find(|finding| finding.words.contains("enrolment anchor")).unwrap();
+    assert!(!told.fails && told.remedy.contains("ca.trust.issued"), "{}", found.report());
+}
+
+/// Enrolment goes by both times, so that a clock that is wrong is no failure; to a device without a clock nothing is wrong.
+#[test]
+fn a_clock_that_is_wrong_is_told_and_is_no_failure() {
+    for (window, is_told, has_time) in [(Some(3600), true, true), (None, false, true), (None, false, false)] {
+        let mut ca = MockCa::new();
+        ca = ca.bending(BodyType::GENP, move |a: &mut Answer| a.header.message_time = has_time.then(now));
+        let mut config = Device::config(&ca);
+        config.message_time_window_seconds = window;
+        let mut exchange = ExchangeFn(|request: &[u8], _: &ExchangeLimits| Ok(Reply::from_body(ca.answer(request))));
+        let found = config.probe(&mut exchange, devid::Time::from_unix(0)).unwrap();
+        assert!(found.works(), "{}", found.report());
+        let clock =
+            found.findings.iter().find(|finding| finding.words.contains("the device's clock says 1970")).unwrap();
+        assert_eq!(!clock.remedy.is_empty(), is_told, "{}", found.report());
+    }
+}
+
+#[test]
+fn a_server_that_answers_no_questions_is_there_all_the_same() {
+    let answered = |error: TransportError, url: &str| {
+        let mut config = Device::config(&MockCa::new());
+        config.server_url = Some(url.to_owned());
+        let mut exchange = ExchangeFn(|_: &[u8], _: &ExchangeLimits| Err(error.clone()));
+        config.probe(&mut exchange, now()).unwrap()
+    };
+    let status = |status| TransportError {
+        status: Some(status),
+        ..TransportError::new(TransportErrorKind::HttpStatus, Phase::Await, "an HTTP status")
+    };
+    let closed =
+        || TransportError::new(TransportErrorKind::Broken, Phase::Await, "the server closed without an answer");
+    for (error, url) in
+        [(status(501), "http://a.example/"), (status(500), "http://a.example/"), (closed(), "https://a.example/")]
+    {
+        let found = answered(error, url);
+        assert!(found.works() && found.report().contains("does not answer questions"), "{}", found.report());
+    }
+    // By a path or a login that is wrong nothing works; who closes may expect TLS.
+    for error in [status(404), status(401), status(302)] {
+        assert!(!answered(error, "http://a.example/").works());
+    }
+    let found = answered(closed(), "http://a.example/");
+    assert!(!found.works() && found.is_closed, "{}", found.report());
+}

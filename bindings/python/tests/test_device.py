@@ -39,6 +39,27 @@ def test_six_values_and_keep_are_a_certificate(devid_testca: TestCa, tmp_path: P
         assert me.anchors("device").count("BEGIN CERTIFICATE") == 1
 
 
+def test_values_come_as_python_has_them(devid_testca: TestCa, tmp_path: Path) -> None:
+    root = devid_testca.folder / "root.pem"
+    with device(devid_testca, tmp_path) as me:
+        for trust in (root, str(root), [root], (str(root),)):
+            me.set("ca.trust.all", trust)
+        me.set("ca.login.reference", devid_testca.reference)
+        me.set("ca.accept-ca-pubs", False)
+        me.set("device.retention", 3)
+        assert me.keep().done is devid.Done.INSTALLED
+    with devid.Device(memory=tmp_path / "other", trust=[root], reference=b"\xff\x00", secret="env:NOBODY"):
+        pass
+    wrong = {"trust": root.read_bytes(), "secret": b"horse", "subject": devid.Subject(), "server": 7}
+    for name, value in wrong.items():
+        with pytest.raises(TypeError, match=f"^{name}: expected"):
+            devid.Device(memory=tmp_path / "third", **{name: value})  # type: ignore[arg-type]
+    with device(devid_testca, tmp_path) as me:
+        for value in (b"octets", {"a": 1}, None, [b"octets"]):
+            with pytest.raises(TypeError, match="^ca.trust.all: expected"):
+                me.set("ca.trust.all", value)  # type: ignore[arg-type]
+
+
 def test_a_peer_is_judged_by_name(devid_testca: TestCa, tmp_path: Path) -> None:
     ca = devid_testca
     sent = ca.read("peer-good.pem") + ca.read("issuing.pem")

@@ -186,6 +186,12 @@ fn unfinished(device: &Device, name: &str, findings: &mut Findings) {
         let mend = format!("devid import FILE, or devid store abandon {name}");
         findings.add("identity.request", Verdict::Warning, words, Some(mend));
     }
+    if let Some(request) = device.under_way(name) {
+        let verdict = if request.differs.is_empty() && request.dropped == 0 { Verdict::Good } else { Verdict::Warning };
+        let words = [vec![format!("{name}: a request is under way")], status::under_way(&request)].concat().join("; ");
+        let mend = format!("devid store abandon {name} gives it up and begins anew");
+        findings.add("identity.waiting", verdict, words, (verdict == Verdict::Warning).then_some(mend));
+    }
     match device.exports(name) {
         Err(error) => findings.add("exports", Verdict::Error, format!("{name}: {error}"), None),
         Ok(exports) => {

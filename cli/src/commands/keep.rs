@@ -102,6 +102,7 @@ pub fn keep_one(device: &Device, name: &str, may_try: bool, output: Output, mut 
     let mut looked =
         Looked { document: json!({ "name": name }), exit: Exit::NothingDue, failure: None, again_seconds: 0 };
     let (mut did, mut why) = ("nothing", None);
+    tell_changes(device, name, output);
     // More may be due behind what is due first: the time is learnt, and a renewal follows; the bound is for a faulty plan.
     for _ in 0..4 {
         let report = match step(device, name, output, true, trace.as_deref_mut()) {
@@ -244,6 +245,7 @@ fn attend(
     mut trace: Option<&mut Trace>,
 ) -> Result<Outcome, Failure> {
     let before = device.store.state(name)?.current;
+    tell_changes(device, name, output);
     let mut is_hurried = false;
     loop {
         let begun = if is_hurried { Ok(()) } else { hurry(device, name) };
@@ -373,7 +375,22 @@ fn waiting(device: &Device, name: &str, then: &str) -> String {
         Some(begins) => {
             format!("{name}: the certificate is confirmed and kept, and valid from {} on; {then}", date(begins))
         }
-        None => format!("{name}: the CA asks to wait; {then}"),
+        None => {
+            let said: Vec<String> = device.under_way(name).iter().flat_map(status::under_way).collect();
+            let said = if said.is_empty() { String::new() } else { format!("; {}", said.join("; ")) };
+            format!("{name}: the CA asks to wait{said}; {then}")
+        }
+    }
+}
+
+/// What was asked for before the settings were changed is not what they ask for now.
+fn tell_changes(device: &Device, name: &str, output: Output) {
+    let differs = device.under_way(name).map(|request| request.differs).unwrap_or_default();
+    if !differs.is_empty() {
+        output.say(&format!(
+            "{name}: a request is under way, and {}; devid store abandon {name} gives it up and begins anew",
+            differs.join("; ")
+        ));
     }
 }
 

@@ -4,6 +4,7 @@ use devid::asn1::name::display;
 use devid::asn1::pem;
 use devid::asn1::x509::Certificate;
 use devid::client::Plan;
+use devid::client::device::UnderWay;
 use devid::client::renewal::Alarm;
 use serde_json::{Value, json};
 
@@ -49,6 +50,7 @@ pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
         words.push(format!("confirmed, valid from {}", date(begins)));
     } else if device.store.operations()?.iter().any(|saved| saved == name) {
         words.push("a request is under way".to_owned());
+        words.extend(device.under_way(name).iter().flat_map(under_way));
     }
     if plan.is_request_out {
         words.push(format!("a PKCS#10 request is out: devid import, or devid store abandon {name}"));
@@ -74,6 +76,21 @@ pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
         words.push(format!("alarm: {}", plan.alarm.word()));
     }
     Ok(words.join("  "))
+}
+
+/// What a request that is under way waits for.
+pub fn under_way(request: &UnderWay) -> Vec<String> {
+    let mut words = Vec::new();
+    if !request.says.is_empty() {
+        words.push(format!("the CA says: {}", request.says.join("; ").escape_debug()));
+    }
+    words.extend(request.ask_at.map(|at| format!("it is asked again {}", date(at))));
+    if request.dropped > 0 {
+        let count = request.dropped;
+        words.push(format!("{count} of its answers in a row proved nothing: another secret, or changed on the way"));
+    }
+    words.extend(request.differs.iter().cloned());
+    words
 }
 
 /// A part of an identity. The private key is no part that is printed: `export` writes it where it belongs.

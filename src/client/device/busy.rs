@@ -43,7 +43,8 @@ impl Device {
         }
         // For people only: the lock holds without it.
         let words = format!("{what} (process {}, since {})", std::process::id(), rfc3339(system_time()));
-        let _ = file.set_len(0).and_then(|()| (&file).write_all(words.as_bytes()));
+        // Never empty in between: somebody may be reading it.
+        let _ = (&file).write_all(words.as_bytes()).and_then(|()| file.set_len(words.len() as u64));
         Ok(Busy { _locked: file })
     }
 }

@@ -41,9 +41,16 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let file = crate::files::open_regular(path);
     let read = file.and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|e| wrong(format!("{}: {e}", crate::files::shown(path))))?;
+    read.map_err(|e| wrong(format!("{}: {e}{}", crate::files::shown(path), looked_for(path, &e))))?;
     match bytes.len() as u64 > MAX_FILE_BYTES {
         true => Err(wrong(format!("{}: larger than {MAX_FILE_BYTES} bytes", crate::files::shown(path)))),
         false => Ok(bytes),
     }
+}
+
+/// Where a relative name was looked for.
+fn looked_for(path: &Path, error: &std::io::Error) -> String {
+    let here =
+        std::env::current_dir().ok().filter(|_| path.is_relative() && error.kind() == std::io::ErrorKind::NotFound);
+    here.map_or_else(String::new, |folder| format!(" (looked for in {})", folder.display()))
 }

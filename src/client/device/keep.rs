@@ -131,6 +131,7 @@ impl Device {
             }
             _ => error,
         })?;
+        check_ready(&plan.step, &config)?;
         config.exchange_limits.cancel = cancel.cloned();
         config.renew_with_uses = identity.renew.with_uses;
         let is_elsewhere = self.store.current(name).is_ok_and(|current| current.key.held().is_none());
@@ -215,5 +216,31 @@ impl Device {
     fn run(&self, renewal: &Renewal<'_>, clock: Option<Time>, owner: &mut dyn Owner) -> Result<Report, Error> {
         let client = renewal.config.build()?;
         renewal.run_due(clock, &mut *client.exchange()?, owner)
+    }
+}
+
+/// What a step cannot do without, by the names of the settings.
+fn check_ready(step: &Step, config: &Config) -> Result<(), Error> {
+    if *step == Step::Nothing {
+        return Ok(());
+    }
+    if config.server_url.is_none() {
+        return Err(wrong("ca.server is not set: the URL of the CMP server"));
+    }
+    if *step != Step::Enroll {
+        return Ok(());
+    }
+    let is_root_told = config.adopt_root_of_ip || config.accept_ca_pubs || !config.root_fingerprints.is_empty();
+    if config.enrolment_anchors.is_empty() && !is_root_told {
+        let words =
+            "ca.trust.issued (or ca.trust.all) is not set, and device memory trusts nobody (devid anchors add issued)";
+        return Err(wrong(format!("{words}: whose certificates are taken?")));
+    }
+    match config.has_credential() {
+        true => Ok(()),
+        false => Err(wrong(
+            "ca.login is not set, and device memory has no identity of the factory: a first certificate is asked for by \
+             ca.login.reference and ca.login.secret, by ca.login.key and ca.login.certificates, or by mutual TLS",
+        )),
     }
 }

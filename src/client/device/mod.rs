@@ -23,7 +23,7 @@
 //! | `keep`, `busy` | whatever is due; one conversation at a time |
 //! | `exports` | what is written for other software, and whether it still stands |
 //! | `peers` | whether a peer is to be believed |
-//! | `standing` | how identities stand, as JSON |
+//! | `standing`, `waiting` | how identities stand, as JSON; what a request that is under way waits for |
 
 mod as_settings;
 mod busy;
@@ -40,6 +40,7 @@ mod settings;
 mod standing;
 mod tuning;
 mod values;
+mod waiting;
 mod wanted;
 
 use std::path::Path;
@@ -70,6 +71,7 @@ pub use settings::{
 };
 pub use standing::{Part, certificate_json, rfc3339};
 pub use values::Span;
+pub use waiting::UnderWay;
 
 /// The settings are wrong.
 fn wrong(words: impl Into<String>) -> Error {

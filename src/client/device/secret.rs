@@ -94,7 +94,9 @@ impl Source {
 fn oddities(secret: &[u8]) -> Vec<&'static str> {
     let (first, last) = (secret.first().copied().unwrap_or_default(), secret.last().copied().unwrap_or_default());
     let is_quoted = secret.len() > 1 && first == last && b"\"'".contains(&first);
-    let is_wide = secret.len() % 2 == 0 && secret.chunks(2).all(|pair| pair[0] != 0 && pair.get(1) == Some(&0));
+    let is_wide = !secret.is_empty()
+        && secret.len() % 2 == 0
+        && secret.chunks(2).all(|pair| pair[0] != 0 && pair.get(1) == Some(&0));
     [
         (secret.starts_with(b"\xef\xbb\xbf"), "begins with a byte order mark (EF BB BF)"),
         (secret.starts_with(b"\xff\xfe") || secret.starts_with(b"\xfe\xff") || is_wide, "is UTF-16 text"),

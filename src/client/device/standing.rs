@@ -108,6 +108,7 @@ impl Device {
             "previous": state.previous,
             "pending": state.pending,
             "unfinished": is_unfinished,
+            "waiting": self.under_way(name).map(|under_way| under_way.to_json()),
             "begins": self.begins_later(name).map(rfc3339),
             "request_out": plan.is_request_out,
             "copied": plan.is_copied,

@@ -263,7 +263,7 @@ mod tests {
         ("ca.limits.polls", "7", |c| c.limits.max_polls == 7),
         ("ca.limits.check-after", "1h", |c| c.limits.max_check_after_seconds == 3600),
         ("ca.limits.total", "1h", |c| c.limits.max_total_seconds == 3600),
-        ("ca.limits.mac-iterations", "7", |c| c.limits.max_mac_iterations == 7),
+        ("ca.limits.mac-iterations", "700", |c| c.limits.max_mac_iterations == 700),
         ("ca.limits.mac-salt-bytes", "7", |c| c.limits.max_mac_salt_bytes == 7),
         ("ca.http.version", "1.0", |c| c.use_http_1_0),
         ("ca.trust.signer-subjects", "CN=RA", |c| c.authorisation.subjects.len() == 1),

@@ -8,7 +8,7 @@ from ctypes import byref, c_int32, c_uint32
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 from . import _abi
 from ._blocking import Cancel, blocking_call, switch_for
@@ -20,6 +20,9 @@ from .store import Store
 from .validation import Peer
 
 PathLike = Union[str, "os.PathLike[str]"]
+
+Setting = Union[str, int, float, bool, bytes, "os.PathLike[str]", Sequence[PathLike]]
+"""A value of a setting."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,9 @@ class Device(Handle):
         *,
         memory: Optional[PathLike] = None,
         server: Optional[str] = None,
-        trust: Optional[PathLike] = None,
+        trust: Union[PathLike, Sequence[PathLike], None] = None,
         subject: Optional[str] = None,
-        reference: Optional[str] = None,
+        reference: Union[str, bytes, None] = None,
         secret: Optional[str] = None,
         identity: str = "device",
     ) -> None:
@@ -62,26 +65,26 @@ class Device(Handle):
         else:
             assert memory is not None
             self._own(self._pointer_from("devid_device_new", text(os.fspath(memory), "memory")))
-        values = {
-            "ca.server": server,
-            "ca.trust.all": None if trust is None else os.fspath(trust),
+        values: Dict[str, Any] = {
+            "ca.server": server if server is None else _words(server, "server", "a URL"),
+            "ca.trust.all": None if trust is None else [_path(one, "trust") for one in _several(trust)],
             "ca.login.reference": reference,
-            "ca.login.secret": secret,
-            f"identity.{identity}.subject": subject,
+            "ca.login.secret": None if secret is None else _words(secret, "secret", "its source, such as file:PATH"),
+            f"identity.{identity}.subject": None if subject is None else _words(subject, "subject", "a name in text"),
         }
         try:
             for key, value in values.items():
                 if value is not None:
-                    self.set(key, _quoted(value))
+                    self.set(key, _quoted(value) if isinstance(value, str) else value)
         except BaseException:
             self.close()
             raise
 
-    def set(self, key: str, value: Union[str, int, bool, List[str]]) -> None:
-        """Sets one setting by its name in the settings file, such as ``ca.http.total``: text, a number, True, a list."""
-        written = value if isinstance(value, str) else json.dumps(value)
+    def set(self, key: str, value: Setting) -> None:
+        """Sets one setting by its name in the settings file, such as ``ca.http.total``: text, a number, True, a path, a list of
+        texts or paths. ``ca.login.reference`` takes octets, too."""
         with self._use() as device:
-            call("devid_device_set", device, text(key, "key"), text(written, "value"))
+            call("devid_device_set", device, text(key, "key"), text(_written(key, value), "value"))
 
     def keep(
         self, now: Optional[Moment] = None, *, longest_wait: float = 60, cancel: Optional[Cancel] = None
@@ -162,5 +165,39 @@ def _moment(now: Optional[Moment]) -> int:
 
 
 def _quoted(value: str) -> str:
-    """Text that stays text, whatever it looks like: JSON strings are TOML strings."""
-    return json.dumps(value)
+    """Text that stays text, whatever it looks like: JSON strings are TOML strings, but for pairs of surrogates."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _several(paths: Union[PathLike, Sequence[PathLike]]) -> Sequence[Any]:
+    return paths if isinstance(paths, (list, tuple)) else [paths]
+
+
+def _path(value: Any, what: str) -> str:
+    """A path in text. What stands in a file is none."""
+    if isinstance(value, (str, os.PathLike)):
+        path = os.fspath(value)
+        if isinstance(path, str):
+            return path
+    raise TypeError(f"{what}: expected the path of a file, found {type(value).__name__}")
+
+
+def _words(value: Any, what: str, expected: str) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"{what}: expected {expected}, found {type(value).__name__}")
+
+
+def _written(key: str, value: Any) -> str:
+    """A value as it stands in the settings file; text as it is."""
+    if isinstance(value, bytes) and key == "ca.login.reference":
+        return _quoted("hex:" + value.hex())
+    if isinstance(value, os.PathLike):
+        return _quoted(_path(value, key))
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or isinstance(value, (int, float)):
+        return json.dumps(value)
+    if isinstance(value, (list, tuple)):
+        return json.dumps([one if isinstance(one, (int, float)) else _path(one, key) for one in value], ensure_ascii=False)
+    raise TypeError(f"{key}: expected text, a number, True or False, a path or a list, found {type(value).__name__}")
