@@ -36,7 +36,7 @@ const TABLE: &[(&str, &str)] = &[
         "open_pkcs11() (devid_key_open_pkcs11) opens the key, pkcs11: in settings",
         "it is given itself, and not a file with it",
     ),
-    ("bring it back, or abandon the operation", "bring it back (ca.login), or devid store abandon begins anew"),
+    ("bring it back, or abandon the operation", "bring it back as ca.login had it, or devid store abandon begins anew"),
     ("inspect() (devid_inspect)", "devid inspect"),
     ("decrypt() (devid_key_decrypt) opens it", "a program opens it"),
     ("load_certificates() (devid_cert_list_add_bytes) reads it", "it is for where certificates are asked for"),
