@@ -16,14 +16,14 @@ use zeroize::Zeroizing;
 
 use super::bearers;
 use super::config::Client;
-use super::run::{Decision, Event, Owner};
+use super::run::{Decision, Event, Owner, system_time};
 use super::subject::Subject;
 use crate::cmp::{Issued, Operation, RequestKind, SavedOperation, SignRequest, Signer};
 use crate::codes::{Class, Code};
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
-use crate::store::{Identity, IdentityKey, NewIdentity, NewKey, PendingKey, Store, StoreErrorKind};
+use crate::store::{Conversation, Identity, IdentityKey, NewIdentity, NewKey, PendingKey, Store, StoreErrorKind};
 use crate::time::Time;
 use crate::transport::Exchange;
 
@@ -92,6 +92,7 @@ impl Client {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
+        let _alone = to.converse()?;
         match to.continued(self, None)? {
             Continued::Installed(identity) => Ok(*identity),
             Continued::Operation(mut operation) => self.complete_into(to, &mut operation, exchange, owner),
@@ -107,6 +108,7 @@ impl Client {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
+        let _alone = to.converse()?;
         to.begin_as(&operation, &NewKey::Held(key), true)?;
         self.complete_into(to, &mut operation, exchange, owner)
     }
@@ -119,6 +121,7 @@ impl Client {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
+        let _alone = to.converse()?;
         match key {
             Some(key) => to.begin(&operation, &NewKey::Held(key))?,
             None => to.begin_central(&operation)?,
@@ -128,6 +131,8 @@ impl Client {
 
     /// Runs an operation that [`Destination::begin`] or [`Destination::continued`] has prepared, and installs what comes of
     /// it.
+    ///
+    /// Errors: those of the operation and of device memory; [`Code::Locked`] if somebody else is in a conversation about this identity.
     pub fn complete_into(
         &self,
         to: Destination<'_>,
@@ -135,6 +140,7 @@ impl Client {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
+        let _alone = to.converse()?;
         operation.hold_until_valid();
         let known = bearers::known(to.store, operation, owner.now());
         operation.know_bearers(known);
@@ -168,11 +174,25 @@ pub(in crate::client) enum Saved {
     Operation(Zeroizing<Vec<u8>>),
 }
 
+/// What whoever is in a conversation says of itself, for whoever meets with it.
+pub(in crate::client) fn who(what: &str) -> String {
+    format!("{what} (process {}, since {})", std::process::id(), system_time())
+}
+
 /// The steps that keep device memory ahead of an operation; [`Client::complete_into`] makes them for who runs one, and who
 /// steps one makes them: [`Destination::begin`], then [`Destination::checkpoint`] before each message, wait and decision,
 /// [`Destination::stage`] before the certificate is accepted, and at the end [`Destination::finish`] or
 /// [`Destination::settle`].
 impl Destination<'_> {
+    /// Keeps others, in this process and in others, from a conversation about this identity until what is answered is dropped: two in one
+    /// would get in each other's way, and two certificates be issued. It nests in one thread. Who steps an operation by itself takes
+    /// it before the first step; all that runs one to its end here does so by itself.
+    ///
+    /// Errors: [`Code::Locked`] if somebody is in one, with who and since when; device memory cannot be written.
+    pub fn converse(&self) -> Result<Conversation, Error> {
+        Ok(self.store.converse(self.name, &who("a program"))?)
+    }
+
     /// Keeps the new key of an operation that has not begun.
     ///
     /// Errors: [`Code::State`] if an earlier enrolment under this name is unfinished, or the operation is under way.

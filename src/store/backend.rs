@@ -55,6 +55,18 @@ pub trait Backend: Send {
     /// Ends one [`Backend::lock`].
     fn unlock(&mut self) {}
 
+    /// A call begins that only reads. For homes that can be taken away and come back in another place while they are open.
+    fn look_again(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Keeps other processes from a conversation about the identity `name` until what is answered is dropped;
+    /// [`StoreErrorKind::Locked`] if one of them is in it. `who`: for whoever meets with it. A home without other processes has nothing to do.
+    fn converse(&mut self, name: &str, who: &str) -> Result<Box<dyn Send>, StoreError> {
+        let _ = (name, who);
+        Ok(Box::new(()))
+    }
+
     /// Is given a count: when it changes, a wait for another's lock ends at once.
     fn end_waits_by(&mut self, count: Arc<AtomicU64>) {
         let _ = count;

@@ -171,8 +171,13 @@ impl Calls {
 
     /// Whether device memory's own directory is there.
     pub fn root_exists(&self, path: &Path) -> bool {
+        self.stat_root(path).is_ok()
+    }
+
+    /// What its path leads to.
+    pub fn stat_root(&self, path: &Path) -> io::Result<Stat> {
         let call = Call { kind: CallKind::Stat, directory: "..", name: "" };
-        self.make(call, || Ok(rustix::fs::stat(path)?)).is_ok()
+        self.make(call, || Ok(rustix::fs::stat(path)?))
     }
 
     pub fn make_root(&self, path: &Path) -> io::Result<()> {

@@ -6,19 +6,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FileType, OFlags, Stat};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat};
 use zeroize::Zeroizing;
 
 use super::backend::{Backend, key_names};
 use super::calls::{At, Calls, Witness};
+use super::conversation;
 use super::error::{StoreError, StoreErrorKind};
+use super::identity::AnchorSet;
 use super::problem::{Problem, ProblemKind};
 use crate::limits::{MAX_STORED_RECORD_BYTES, moment_in};
 
@@ -27,8 +29,12 @@ const MARKER_TEXT: &[u8] = b"devid store 1\n";
 const LOCK: &str = "lock";
 /// Begins the name of the lock that is held while there is a conversation about an identity, in device memory's own directory:
 /// no record, and nothing is ever written there that matters.
-pub(crate) const BUSY_LOCK: &str = "lock.";
+const BUSY_LOCK: &str = "lock.";
+/// What whoever is in a conversation says of itself is shorter.
+const MOST_SAID_BYTES: u64 = 200;
 const TEMPORARY: &str = ".tmp-";
+/// The folders of the first level, by what is in them.
+const ROOMS: &[&str] = &["identity", "pending", "operation", "anchors", "blob", "number", "generation", "clock"];
 
 /// Gets each entry of a walk: the home, the directory, the entry's name and type.
 type Visitor<'a> = dyn FnMut(&DirectoryBackend, At<'_>, &str, FileType) -> Result<(), StoreError> + 'a;
@@ -47,6 +53,10 @@ pub struct DirectoryOptions {
 /// A home in a directory: directories with mode 0700, files with mode 0600.
 pub struct DirectoryBackend {
     path: PathBuf,
+    /// The same wherever the process goes meanwhile.
+    full_path: PathBuf,
+    /// Which folder is open: device and number.
+    folder: (u64, u64),
     root: OwnedFd,
     calls: Calls,
     lock_wait: Duration,
@@ -70,7 +80,13 @@ impl DirectoryBackend {
     /// Refused: a directory of another user, one that others may write to, one with files but without the mark of
     /// device memory, one of a newer version.
     pub fn open(path: impl AsRef<Path>, options: DirectoryOptions) -> Result<Self, StoreError> {
-        let path = path.as_ref().to_owned();
+        let mut home = Self::open_folder(path.as_ref(), options)?;
+        home.check_marker(true)?;
+        Ok(home)
+    }
+
+    fn open_folder(path: &Path, options: DirectoryOptions) -> Result<Self, StoreError> {
+        let path = path.to_owned();
         let place = path.display().to_string();
         let calls = Calls(options.witness);
         let fail = |doing: &str, e: io::Error| StoreError::io(&place, doing, &e);
@@ -90,7 +106,9 @@ impl DirectoryBackend {
             let detail = format!("others may write to the directory (mode {:o}); expected 700", stat.st_mode & 0o7777);
             return Err(StoreError::new(StoreErrorKind::Permission, place, detail));
         }
-        let mut home = DirectoryBackend {
+        Ok(DirectoryBackend {
+            full_path: std::path::absolute(&path).unwrap_or_else(|_| path.clone()),
+            folder: (stat.st_dev, stat.st_ino),
             path,
             root,
             calls,
@@ -103,9 +121,38 @@ impl DirectoryBackend {
             tidied: BTreeSet::new(),
             settled: BTreeSet::new(),
             opened: BTreeMap::new(),
-        };
-        home.check_marker()?;
-        Ok(home)
+        })
+    }
+
+    /// Device memory is what its path leads to. Where that is another folder by now (a backup was put in place of the old one, a medium
+    /// was mounted again), that one is opened; where none is there, nothing goes on in the one that was taken away. Whether
+    /// another one is open now.
+    fn follow_path(&mut self) -> Result<bool, StoreError> {
+        match self.calls.stat_root(&self.full_path) {
+            Ok(there) if (there.st_dev, there.st_ino) == self.folder => Ok(false),
+            Ok(_) => self.open_anew().map(|()| true),
+            // Whoever has given its rights away after it was opened goes on with what is open.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                let place = self.path.display().to_string();
+                let detail =
+                    format!("device memory was moved or removed while it was open, and none is there now ({error})");
+                Err(StoreError::new(StoreErrorKind::Io, place, detail))
+            }
+            Err(error) => Err(self.fail("", "looking whether it is still there", error)),
+        }
+    }
+
+    fn open_anew(&mut self) -> Result<(), StoreError> {
+        let options = DirectoryOptions { must_exist: true, lock_wait: self.lock_wait, witness: self.calls.0.clone() };
+        let mut fresh = Self::open_folder(&self.full_path, options)?;
+        fresh.check_marker(false)?;
+        fresh.path.clone_from(&self.path);
+        fresh.full_path.clone_from(&self.full_path);
+        fresh.ended_waits = Arc::clone(&self.ended_waits);
+        fresh.temporary_count = self.temporary_count;
+        *self = fresh;
+        Ok(())
     }
 
     /// Where it is.
@@ -113,7 +160,8 @@ impl DirectoryBackend {
         &self.path
     }
 
-    fn check_marker(&mut self) -> Result<(), StoreError> {
+    /// `may_begin`: an empty folder becomes device memory.
+    fn check_marker(&mut self, may_begin: bool) -> Result<(), StoreError> {
         let place = self.path.display().to_string();
         match self.read_file("", MARKER)? {
             Some(text) if text.as_slice() == MARKER_TEXT => Ok(()),
@@ -124,16 +172,25 @@ impl DirectoryBackend {
             }
             marker => {
                 let is_ours = |name: &str| name == LOCK || name.starts_with(BUSY_LOCK) || name.starts_with(TEMPORARY);
+                let is_room = |name: &str| ROOMS.contains(&name) || name == MARKER;
                 let entries = self.calls.list(self.root()).map_err(|e| self.fail("", "listing", e))?;
                 let is_new = marker.is_none() && entries.iter().all(|(name, _)| is_ours(name));
+                if is_new && !may_begin {
+                    let detail =
+                        "the folder is another one than was opened, and no device memory: is its medium mounted?";
+                    return Err(StoreError::new(StoreErrorKind::Io, place, detail));
+                }
                 // One damaged file is not the end of all the others.
-                if is_new || self.holds_identities()? {
+                let has_rooms_alone = || entries.iter().all(|(name, _)| is_ours(name) || is_room(name));
+                if is_new || marker.is_some() && has_rooms_alone() || self.holds_records()? {
                     return self.mark();
                 }
-                let detail = match marker {
-                    Some(_) => format!("{MARKER} does not hold what it should, and no identity is here"),
+                let what = match marker {
+                    Some(_) => format!("{MARKER} does not hold what it should, and no record of device memory is here"),
                     None => format!("the directory holds files but no {MARKER}: it is not device memory"),
                 };
+                let line = String::from_utf8_lossy(MARKER_TEXT);
+                let detail = format!("{what}; if it is, the line \"{}\" belongs into {MARKER}", line.trim());
                 Err(StoreError::corrupt(place, detail))
             }
         }
@@ -146,12 +203,16 @@ impl DirectoryBackend {
         written
     }
 
-    /// Whether this is device memory by what it holds: the record of an identity, which nobody else writes.
-    fn holds_identities(&mut self) -> Result<bool, StoreError> {
-        let keys = self.list("identity/")?;
-        for key in keys.iter().filter(|key| key.ends_with("/current") || key.ends_with("/current.copy")) {
-            if self.read(key).is_ok_and(|record| record.is_some_and(|bytes| bytes.starts_with(b"devid-pointer "))) {
-                return Ok(true);
+    /// Whether this is device memory by what it holds, whatever else lies beside: a record that nobody else writes, the key of a request, a set of anchors.
+    fn holds_records(&mut self) -> Result<bool, StoreError> {
+        for room in ROOMS {
+            for key in self.list(&format!("{room}/"))? {
+                let is_record = |bytes: Zeroizing<Vec<u8>>| bytes.starts_with(b"devid-");
+                let is_key = *room == "pending" && key.ends_with("/key.pem");
+                let is_set = AnchorSet::ALL.iter().any(|set| key == format!("anchors/{}.pem", set.name()));
+                if is_key || is_set || self.read(&key).is_ok_and(|found| found.is_some_and(is_record)) {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
@@ -451,9 +512,39 @@ impl Backend for DirectoryBackend {
         Ok(())
     }
 
+    fn look_again(&mut self) -> Result<(), StoreError> {
+        if self.lock_depth == 0 { self.follow_path().map(drop) } else { Ok(()) }
+    }
+
+    fn converse(&mut self, name: &str, who: &str) -> Result<Box<dyn Send>, StoreError> {
+        self.look_again()?;
+        let name_of_lock = format!("{BUSY_LOCK}{name}");
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = rustix::fs::openat(&self.root, &name_of_lock, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|e| self.fail(&name_of_lock, "opening the lock of a conversation", e.into()))?;
+        let file = File::from(file);
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(conversation::taken(name, &said(&file).unwrap_or_else(|| "another process".to_owned())));
+            }
+            Err(e) => return Err(self.fail(&name_of_lock, "locking", e.into())),
+        }
+        // For people only: the lock holds without it. Never empty in between: somebody may be reading it.
+        let _ = (&file).write_all(who.as_bytes()).and_then(|()| file.set_len(who.len() as u64));
+        Ok(Box::new(Talk(file)))
+    }
+
     fn lock(&mut self) -> Result<(), StoreError> {
         if self.lock_depth == 0 {
-            self.lock = Some(self.take_lock()?);
+            self.follow_path()?;
+            let mut lock = self.take_lock()?;
+            // It may have been moved while another one had the lock.
+            if self.follow_path()? {
+                let _ = rustix::fs::flock(&lock, FlockOperation::Unlock);
+                lock = self.take_lock()?;
+            }
+            self.lock = Some(lock);
         }
         self.lock_depth += 1;
         Ok(())
@@ -530,6 +621,23 @@ impl Backend for DirectoryBackend {
         }
         Ok(problems)
     }
+}
+
+/// The lock of a conversation. It is given back by name, not by closing: see [`DirectoryBackend::unlock`].
+struct Talk(File);
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// What the process in a conversation says of itself.
+fn said(file: &File) -> Option<String> {
+    let mut text = String::new();
+    file.take(MOST_SAID_BYTES).read_to_string(&mut text).ok()?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.escape_debug().to_string())
 }
 
 /// Whether a marker names a version, and another one than this library's: what is cut off names none.

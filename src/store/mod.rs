@@ -12,6 +12,7 @@ mod callback;
 mod calls;
 mod change;
 mod clock;
+mod conversation;
 #[cfg(unix)]
 mod dir;
 mod error;
@@ -37,6 +38,7 @@ pub use callback::{CallbackBackend, RawStorage};
 #[cfg(unix)]
 pub use calls::{Call, CallKind, Verdict, Witness};
 pub use change::{Change, ChangeKind};
+pub use conversation::Conversation;
 #[cfg(unix)]
 pub use dir::{DirectoryBackend, DirectoryOptions};
 pub use error::{StoreError, StoreErrorKind};
@@ -50,8 +52,6 @@ pub use problem::{Problem, ProblemKind};
 
 use crate::crypto::{Provider, keys};
 pub(crate) use backend::check_name;
-#[cfg(all(unix, feature = "settings"))]
-pub(crate) use dir::BUSY_LOCK;
 use generations::{Home, Unreadable, identity_key};
 pub(crate) use record::REVOKED_RECORD;
 
@@ -72,6 +72,7 @@ pub struct Store {
     /// Which thread changes something, or holds the lock, and how many calls deep.
     turn: Mutex<Option<(usize, usize)>>,
     freed: Condvar,
+    conversations: conversation::Conversations,
     on_change: Mutex<Option<change::OnChange>>,
     opener: Mutex<Option<KeyOpener>>,
     maker: Mutex<Option<Arc<dyn KeyMaker>>>,
@@ -90,6 +91,7 @@ impl Store {
             options,
             turn: Mutex::default(),
             freed: Condvar::new(),
+            conversations: Arc::default(),
             on_change: Mutex::default(),
             opener: Mutex::default(),
             maker: Mutex::default(),
@@ -358,6 +360,18 @@ impl Store {
         Ok(Hold { turn })
     }
 
+    /// Keeps others, in this process and in others, from a conversation about this identity until what is answered is dropped. Nests
+    /// in one thread. `who`: for whoever meets with it.
+    ///
+    /// Errors: [`StoreErrorKind::Locked`] if somebody is in one, with who; the home cannot be written.
+    pub(crate) fn converse(&self, name: &str, who: &str) -> Result<Conversation, StoreError> {
+        check_name(name)?;
+        let _entered = Entered::by(self)?;
+        Conversation::begin(&self.conversations, (name, who, this_thread()), || {
+            self.backend.lock().unwrap_or_else(PoisonError::into_inner).converse(name, who)
+        })
+    }
+
     /// This thread's turn to change something; turns of one thread nest. Taken before the home's own mutex and lock, which are no
     /// thread's.
     fn turn(&self) -> Turn<'_> {
@@ -373,6 +387,7 @@ impl Store {
     fn reading<T>(&self, call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let _entered = Entered::by(self)?;
         let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        backend.look_again()?;
         call(&mut Home { backend: &mut **backend, provider: &self.provider, options: &self.options })
     }
 

@@ -31,6 +31,8 @@ pub enum ProblemKind {
     Damaged,
     /// A generation was issued, but never confirmed or discarded.
     Unresolved,
+    /// What is trusted ends, and no successor is here.
+    Ending,
 }
 
 impl Problem {

@@ -93,6 +93,63 @@ fn every_layout_holds_the_identity_and_keeps_its_key_to_its_owner() {
     assert_eq!((count("fullchain.pem"), count("chain.pem"), count("ca.pem")), (2, 2, 1), "the root is not sent");
 }
 
+/// Whoever asks for the same again, such as each process of a server that starts, waits for the others and takes nothing from them.
+#[test]
+fn several_that_export_at_the_same_moment_all_have_whole_files_that_stay() {
+    for layout in [Layout::Pem, Layout::Openssl, Layout::Nginx, Layout::Strongswan, Layout::Mosquitto] {
+        let place = Place::new();
+        let store = place.open();
+        store.install("device", &issued(1).new_identity()).unwrap();
+        let export = export(layout, &place);
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| (0..3).for_each(|_| drop(store.export("device", &export).unwrap())));
+            }
+        });
+        let link = || fs::read_link(export.folder.join("current")).ok();
+        let first = link();
+        assert!(first.as_ref().is_none_or(|set| set == Path::new("set-000001")), "{layout:?}: {first:?}");
+        store.install("device", &issued(2).new_identity()).unwrap();
+        store.export("device", &export).unwrap();
+        assert_eq!(in_use(&export, "device").unwrap(), issued(2).certificate, "{layout:?}");
+        assert!(first.is_none_or(|set| export.folder.join(set).is_dir()), "the one before stays for one more change");
+        // The dark twin: what is not as it was written is written anew.
+        let file = store.export("device", &export).unwrap().files.pop().unwrap();
+        let whole = fs::read(&file).unwrap();
+        for damage in [&whole[..whole.len() / 2], b"", &[&whole[..], b"#"].concat()] {
+            fs::write(&file, damage).unwrap();
+            store.export("device", &export).unwrap();
+            assert!(fs::read(&file).unwrap() == whole, "{layout:?}");
+        }
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        store.export("device", &export).unwrap();
+        let is_key = matches!(layout, Layout::Pem);
+        assert_eq!(mode(&file), if is_key { 0o600 } else { 0o644 }, "{layout:?}");
+    }
+}
+
+/// Services run with a umask of their own; who reads the files is another user.
+#[test]
+fn whatever_the_umask_the_folders_let_readers_in_and_keep_keys_apart() {
+    for layout in LAYOUTS {
+        let place = Place::new();
+        let store = place.open();
+        store.install("device", &issued(1).new_identity()).unwrap();
+        let mut export = export(layout, &place);
+        export.password = (layout == Layout::Pkcs12).then(|| "secret".to_owned().into());
+        let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+        let exported = store.export("device", &export);
+        rustix::process::umask(before);
+        let exported = exported.unwrap();
+        assert_eq!(mode(&export.folder), 0o755, "{layout:?}");
+        for file in &exported.files {
+            let folder = file.parent().unwrap();
+            let expected = if folder.ends_with("private") { 0o700 } else { 0o755 };
+            assert_eq!(mode(folder), expected, "{layout:?}: {}", folder.display());
+        }
+    }
+}
+
 #[test]
 fn a_password_encrypts_the_key_in_every_layout() {
     for layout in LAYOUTS.into_iter().filter(|layout| *layout != Layout::Pkcs12) {

@@ -17,6 +17,7 @@ mod kinds;
 mod left_out;
 #[cfg(unix)]
 mod mended;
+mod moved;
 #[cfg(unix)]
 mod room;
 #[cfg(feature = "pkcs11")]

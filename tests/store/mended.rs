@@ -40,12 +40,37 @@ fn device_memory_whose_mark_is_lost_or_damaged_is_known_by_what_it_holds() {
         assert_eq!(place.open().current("device").unwrap().generation, 2, "{mark:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "devid store 1\n", "{mark:?}");
     }
-    // The dark twin: a folder of that name holds no identity by itself.
+    // Nor is it while the first certificate is waited for, or where the factory has put anchors alone.
+    for (what, fill) in [
+        ("a key", (|store: &Store| store.put_pending_key("device", &NewKey::Held(&*key(1))).unwrap()) as fn(&Store)),
+        ("a request", |store| store.save_operation("device", b"state").unwrap()),
+        ("a record", |store| store.put_blob("renewal", b"state").unwrap()),
+        ("the time", |store| assert_eq!(store.note_time(NOW).unwrap(), NOW)),
+        ("anchors", |store| store.set_anchors(AnchorSet::Cmp, &ca_chain()).unwrap()),
+    ] {
+        for mark in [None, Some(""), Some("devid sto"), Some("devid stork 1\n"), Some("\0\0\0\0\0\0\0\0\0\0\0\0\0\0")] {
+            let place = Place::new();
+            fill(&place.open());
+            let path = place.memory().join("devid-store");
+            let before: Vec<_> = files_below(&place.memory()).into_iter().filter(|file| *file != path).collect();
+            match mark {
+                None => fs::remove_file(&path).unwrap(),
+                Some(text) => fs::write(&path, text).unwrap(),
+            }
+            place.open();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "devid store 1\n", "{what}, {mark:?}");
+            let after: Vec<_> = files_below(&place.memory()).into_iter().filter(|file| *file != path).collect();
+            assert_eq!(after, before, "{what}, {mark:?}");
+        }
+    }
+    // The dark twin: a folder of that name holds no identity by itself, and one of a newer version is none of ours.
     let place = Place::new();
     fs::create_dir_all(place.0.join("identity/device")).unwrap();
     fs::write(place.0.join("identity/device/current"), "somebody else's").unwrap();
     set_mode(&place.0, 0o700);
-    assert_eq!(open_error(&place.0).kind, Kind::Corrupt);
+    let refused = open_error(&place.0);
+    assert_eq!(refused.kind, Kind::Corrupt);
+    assert!(refused.detail.contains("\"devid store 1\" belongs into devid-store"), "the way on: {refused}");
     assert!(!place.0.join("devid-store").exists());
 }
 

@@ -103,6 +103,36 @@ fn a_second_key_with_the_same_label_is_no_trouble_to_a_reference() {
     assert!(matches!(TokenKey::open(Some(module), &uri("twice"), pin(PIN)), Err(TokenError::Ambiguous(_))));
 }
 
+/// Device memory knows the public half of a key that its factory named by a label alone.
+#[test]
+fn of_several_keys_with_one_label_the_one_whose_public_half_is_known_is_meant() {
+    let _turn = crate::softhsm::turn();
+    let Some(module) = module() else { return };
+    let beside = session(module);
+    for ids in [[&[0x01, 0x7b][..], &[0x02, 0x7b]], [&[], &[]], [&[0x03, 0x7b], &[0x03, 0x7b]]] {
+        let label = format!("known-{}-{}", ids[0].len(), ids[0].first().unwrap_or(&0));
+        make(&beside, &label, ids[0], false);
+        let own = TokenKey::open(Some(module), &uri(&label), pin(PIN)).unwrap();
+        make(&beside, &label, ids[1], false);
+        let open = |spki: &[u8]| TokenKey::open_known(Some(module), &uri(&label), spki, pin(PIN));
+        let found = open(own.spki()).unwrap_or_else(|error| panic!("{label}: {error}"));
+        assert_eq!(found.spki(), own.spki(), "{label}");
+        let signature = found.sign(&found.kind().default_signature(), b"m").unwrap();
+        crate::common::provider()
+            .verify(&found.kind().default_signature(), own.spki(), b"m", &signature, false)
+            .unwrap();
+        // The dark twins: one that is not there is not taken for another, and none goes in its place.
+        let stranger = crate::common::provider().generate_key(devid::crypto::KeyKind::P256).unwrap();
+        assert!(matches!(open(stranger.spki()), Err(TokenError::NotFound(_))), "{label}");
+        let destroy = |spki: &[u8]| TokenKey::destroy_known(Some(module), &uri(&label), spki, pin(PIN));
+        assert!(matches!(destroy(stranger.spki()), Err(TokenError::NotFound(_))), "{label}");
+        destroy(own.spki()).unwrap();
+        let left = TokenKey::open(Some(module), &uri(&label), pin(PIN)).unwrap();
+        assert_ne!(left.spki(), own.spki(), "{label}: the other one is left");
+        assert!(matches!(destroy(own.spki()), Err(TokenError::NotFound(_))), "{label}: and stays");
+    }
+}
+
 /// PKCS#11 2.40 4.9: such a key wants the PIN after each C_SignInit.
 #[test]
 fn a_key_that_always_asks_for_the_pin_signs() {

@@ -7,7 +7,7 @@ use super::prelude::*;
 use super::store::{key_reference, new_key};
 use devid_core::client::{Continued, Destination, abandon};
 use devid_core::cmp::ActionKind;
-use devid_core::store::{NewKey, Store};
+use devid_core::store::{Conversation, NewKey, Store};
 
 /// A generation is in use.
 pub const DEVID_STATE_CURRENT: i32 = 1;
@@ -33,13 +33,26 @@ pub(super) struct Installing {
     pub(super) is_finished: bool,
     /// The present, as the last step was told.
     now: Time,
+    /// Keeps others out until it is finished: between the steps it goes on.
+    alone: Option<Conversation>,
 }
 
 impl Installing {
     fn new(store: &Arc<Store>, name: &str, purpose: &str) -> Self {
         let (name, purpose) = (name.to_owned(), purpose.to_owned());
         let now = Time::from_unix(0);
-        Installing { store: Arc::clone(store), name, purpose, saved: Vec::new(), is_finished: false, now }
+        Installing { store: Arc::clone(store), name, purpose, saved: Vec::new(), is_finished: false, now, alone: None }
+    }
+
+    /// Others are kept out from here on, until it is over or the operation is freed.
+    fn alone(mut self) -> Result<Self, Error> {
+        self.alone = Some(self.destination().converse()?);
+        Ok(self)
+    }
+
+    /// For whoever takes its own: another thread may have bound the operation than runs it.
+    pub(super) fn lets_others_in(&mut self) {
+        self.alone = None;
     }
 
     pub(super) fn destination(&self) -> Destination<'_> {
@@ -64,11 +77,15 @@ impl Op {
             Ok(ActionKind::Done) if !installing.is_finished => {
                 installing.destination().finish()?;
                 installing.is_finished = true;
+                installing.alone = None;
             }
             Ok(_) => {}
             Err(error) if !installing.is_finished => {
                 installing.destination().settle(&self.operation, error)?;
                 installing.is_finished = self.operation.has_failed();
+                if installing.is_finished {
+                    installing.alone = None;
+                }
             }
             Err(_) => {}
         }
@@ -90,14 +107,16 @@ impl Op {
 /// request leaves, the operation before each message and wait, the certificate before it is confirmed; when the operation is
 /// done, key, certificate and chain come into use in one atomic step, and the generation before is kept for rollback. The
 /// operation is stepped or run as without. If it fails for good, what was kept is given up; if it was interrupted,
-/// devid_op_resume() continues.
+/// devid_op_resume() continues. Others, also other processes, are kept out of this identity's conversations until the operation is
+/// over or freed; one that devid_op_run() has left for later keeps nobody out.
 ///
 /// @param op         Not stepped yet. Not NULL.
 /// @param name       The identity's name; also the label of its pending key and of its saved operation. Not NULL.
 /// @param purpose    What the identity is for, such as "ldevid". Not NULL.
 /// @param reference  Where the new key is, for a key that cannot be exported, such as a PKCS#11 URI; else ignored. May be NULL.
 /// @return DEVID_OK; DEVID_E_STATE if the operation is under way, or if an earlier one under this name is unfinished
-///         (devid_op_resume() or devid_store_abandon() it first); DEVID_E_INVALID_ARGUMENT for a revocation or a question.
+///         (devid_op_resume() or devid_store_abandon() it first); DEVID_E_INVALID_ARGUMENT for a revocation or a question;
+///         DEVID_E_LOCKED if another thread or process is in a conversation about this identity.
 #[export]
 fn devid_op_install_into(
     op: &mut devid_op,
@@ -110,7 +129,7 @@ fn devid_op_install_into(
         return Err(Error::new(Code::State, "the operation is bound to device memory already"));
     }
     if op.operation.request().certificate().is_some_and(|request| request.key.own().is_none()) {
-        let installing = Installing::new(store, name, purpose);
+        let installing = Installing::new(store, name, purpose).alone()?;
         installing.destination().begin_central(&op.operation)?;
         op.installing = Some(installing);
         return Ok(());
@@ -122,7 +141,7 @@ fn devid_op_install_into(
     let is_kept = op.operation.request().certificate().is_some_and(|request| request.pkcs10().is_some())
         && store.pending_request(name)?.is_some();
     let reference = if is_kept { None } else { key_reference(&signer, reference)? };
-    let installing = Installing::new(store, name, purpose);
+    let installing = Installing::new(store, name, purpose).alone()?;
     let key = if is_kept { NewKey::Pending(name) } else { new_key(&signer, reference.as_ref()) };
     installing.destination().begin(&op.operation, &key)?;
     op.installing = Some(installing);
@@ -139,7 +158,8 @@ fn devid_op_install_into(
 ///                 one that it can only name signs as a step. May be NULL.
 /// @param out_op   Receives the operation; free with devid_op_free(). NULL if the interruption came when all was done: the
 ///                 identity is in use. Not NULL.
-/// @return DEVID_OK; DEVID_E_NOT_FOUND if nothing is unfinished under this name; DEVID_E_KEY_MISMATCH.
+/// @return DEVID_OK; DEVID_E_NOT_FOUND if nothing is unfinished under this name; DEVID_E_KEY_MISMATCH; DEVID_E_LOCKED if another
+///         thread or process is in a conversation about this identity.
 #[export]
 fn devid_op_resume(
     client: &devid_client,
@@ -148,7 +168,7 @@ fn devid_op_resume(
     purpose: &str,
     key: Option<&devid_key>,
 ) -> Result<Option<devid_op>, Error> {
-    let installing = Installing::new(store, name, purpose);
+    let installing = Installing::new(store, name, purpose).alone()?;
     match installing.destination().continued(&client.client, key.map(|key| key.signer.clone()))? {
         Continued::Installed(_) => Ok(None),
         Continued::Operation(operation) => Ok(Some(devid_op::bound(client, *operation, installing))),

@@ -95,6 +95,7 @@ fn devid_op_run(op: &mut devid_op) -> Result<(), Error> {
         let mut owner = Program { callbacks, log: &session.log, cancel };
         match installing.as_mut().filter(|bound| !bound.is_finished) {
             Some(bound) => {
+                bound.lets_others_in();
                 let result = session.client.complete_into(bound.destination(), operation, exchange, &mut owner);
                 bound.is_finished = result.is_ok() || operation.has_failed();
                 result.map(|_| ())

@@ -111,7 +111,8 @@ pub struct Exported {
 }
 
 impl Store {
-    /// Writes the identity in use for other software, and switches to the new files.
+    /// Writes the identity in use for other software, and switches to the new files. Where the files stand as they would be written,
+    /// they are left as they are.
     ///
     /// On any failure the files that were there are still in use. (If the switch itself cannot be made durable, the new
     /// ones may be in use already; both are whole.) Files of earlier exports are removed, keys overwritten first, but for
@@ -119,7 +120,7 @@ impl Store {
     ///
     /// Errors: those of [`Store::current`]; [`super::StoreErrorKind::Key`] if the key cannot leave its home;
     /// [`super::StoreErrorKind::Permission`] if the folder belongs to, or may be written by, others;
-    /// [`super::StoreErrorKind::Locked`] if another export into it is at work; [`super::StoreErrorKind::Exists`] if
+    /// [`super::StoreErrorKind::Locked`] if another export into it is at work for longer than ten seconds; [`super::StoreErrorKind::Exists`] if
     /// something else has the name of a file.
     pub fn export(&self, name: &str, export: &Export) -> Result<Exported, StoreError> {
         let identity = self.current(name)?;

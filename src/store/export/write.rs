@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use zeroize::Zeroizing;
 
 use super::Export;
 use super::layout::{Output, Plan, Swanctl};
+use crate::limits::moment_in;
 use crate::store::calls::{At, Calls};
 use crate::store::dir::check_owner;
 use crate::store::{StoreError, StoreErrorKind};
@@ -17,6 +19,9 @@ use crate::store::{StoreError, StoreErrorKind};
 /// Files being written begin with this.
 const TEMPORARY: &str = ".devid-";
 const CURRENT: &str = "current";
+/// How long another export into the same folder is waited for, and how often it is looked at.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
 /// Writes what is planned. The paths are those that a configuration refers to.
@@ -25,7 +30,9 @@ pub(super) fn write(plan: &Plan, export: &Export) -> Result<Vec<PathBuf>, StoreE
     match plan {
         Plan::Single(output) => {
             folder.tidy(&folder.root)?;
-            folder.replace(&folder.root, "", output)?;
+            if !folder.stands(&folder.root, std::slice::from_ref(output)) {
+                folder.replace(&folder.root, "", output)?;
+            }
             folder.sync(&folder.root, "")?;
             Ok(vec![export.folder.join(&output.name)])
         }
@@ -55,13 +62,14 @@ impl<'a> Folder<'a> {
         let path: &Path = &export.folder;
         let place = path.display().to_string();
         let probe = |what| export.probe.as_ref().map_or(Ok(()), |probe| probe(what, ""));
+        let mut is_new = false;
         if !path.exists() {
             let made = probe("mkdir").and_then(|()| Ok(rustix::fs::mkdir(path, Mode::from_raw_mode(0o755))?));
             match made {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(StoreError::io(&place, "creating the folder", &e));
                 }
-                _ => {}
+                made => is_new = made.is_ok(),
             }
             let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
             probe("fsync-dir")
@@ -71,21 +79,27 @@ impl<'a> Folder<'a> {
         // The path itself is the administrator's choice and may lead through symbolic links.
         let root = rustix::fs::open(path, DIRECTORY.difference(OFlags::NOFOLLOW), Mode::empty())
             .map_err(|e| StoreError::io(&place, "opening the folder", &e.into()))?;
-        check_writers(&root, &place)?;
-        match rustix::fs::flock(&root, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Folder { export, root }),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let detail = "another export into this folder is at work; try again when it is done";
-                Err(StoreError::new(StoreErrorKind::Locked, place, detail))
-            }
-            Err(e) => Err(StoreError::io(place, "locking the folder", &e.into())),
+        if is_new {
+            // Whatever the umask: the software may run as another user.
+            rustix::fs::fchmod(&root, Mode::from_raw_mode(0o755))
+                .map_err(|e| StoreError::io(&place, "setting the mode", &e.into()))?;
         }
+        check_writers(&root, &place)?;
+        lock(&root, &place)?;
+        Ok(Folder { export, root })
     }
 
     /// A new set of files beside the old ones, then one rename.
     fn switch_set(&self, outputs: &[Output]) -> Result<(), StoreError> {
         self.tidy(&self.root)?;
         let before = self.current_set()?;
+        // Who asks for the same again, such as each process of a server, does not take the files from under the others.
+        let in_use = before.as_ref().and_then(|set| self.subfolder(set).ok());
+        if in_use
+            .is_some_and(|at| self.stands(&at, outputs) && entries(&at).is_ok_and(|all| all.len() == outputs.len()))
+        {
+            return self.sync(&self.root, "");
+        }
         let sets = self.sets()?;
         let set = format!("set-{:06}", sets.iter().map(|(number, _)| number).max().unwrap_or(&0) + 1);
         let written = self.write_set(&set, outputs).and_then(|()| self.switch_to(&set));
@@ -166,7 +180,14 @@ impl<'a> Folder<'a> {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(self.fail(name, "creating the folder", e));
                 }
-                _ => opened.push(self.subfolder(name)?),
+                made => {
+                    let at = self.subfolder(name)?;
+                    if made.is_ok() {
+                        rustix::fs::fchmod(&at, Mode::from_raw_mode(mode))
+                            .map_err(|e| self.fail(name, "setting the mode", e))?;
+                    }
+                    opened.push(at);
+                }
             }
             self.tidy(opened.last().expect("pushed above"))?;
         }
@@ -242,7 +263,7 @@ impl<'a> Folder<'a> {
         self.probe("write", name)?;
         file.write_all(&output.bytes)?;
         // Whatever the umask is.
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(if output.is_secret { 0o600 } else { 0o644 }))?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode_of(output)))?;
         if let Some((user, group)) = self.export.key_owner.filter(|_| output.is_secret) {
             std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
         }
@@ -262,6 +283,22 @@ impl<'a> Folder<'a> {
         }
         let detail = "what was read back is not what was written";
         Err(StoreError::new(StoreErrorKind::VerifyAfterWrite, self.place(&output.name), detail))
+    }
+
+    /// Whether these files are there as they would be written.
+    fn stands(&self, at: &OwnedFd, outputs: &[Output]) -> bool {
+        outputs.iter().all(|output| {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let Ok(file) = rustix::fs::openat(at, &output.name, flags, Mode::empty()) else { return false };
+            let Ok(stat) = rustix::fs::fstat(&file) else { return false };
+            let is_owned = match self.export.key_owner.filter(|_| output.is_secret) {
+                Some(owner) => (stat.st_uid, stat.st_gid) == owner,
+                None => stat.st_uid == rustix::process::geteuid().as_raw(),
+            };
+            let has_mode = stat.st_mode & 0o7777 == mode_of(output);
+            let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+            is_file && is_owned && has_mode && self.read_back(at, &output.name, output).is_ok()
+        })
     }
 
     /// Removes what an export that was stopped left half written.
@@ -321,6 +358,28 @@ impl<'a> Folder<'a> {
     fn foreign(&self, name: &str, detail: &str) -> StoreError {
         StoreError::new(StoreErrorKind::Exists, self.place(name), detail)
     }
+}
+
+/// Another export into the folder is waited for: each takes moments.
+fn lock(root: &OwnedFd, place: &str) -> Result<(), StoreError> {
+    let deadline = moment_in(LOCK_WAIT);
+    loop {
+        match rustix::fs::flock(root, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(LOOK_AGAIN),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let detail = "another export into this folder is at work; try again when it is done";
+                return Err(StoreError::new(StoreErrorKind::Locked, place, detail));
+            }
+            Err(e) => return Err(StoreError::io(place, "locking the folder", &e.into())),
+        }
+    }
+}
+
+/// Private keys are their owner's alone.
+fn mode_of(output: &Output) -> u32 {
+    if output.is_secret { 0o600 } else { 0o644 }
 }
 
 /// Who else may write into a folder could put other files there.

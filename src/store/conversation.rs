@@ -1,0 +1,71 @@
+//! One conversation at a time about each identity: of all threads of a program, and of all processes where the home can keep them apart.
+//!
+//! Device memory's own lock is held for single changes. This one is held from the first message to the last; it dies with its
+//! process, so there are no stale ones.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::error::{StoreError, StoreErrorKind};
+
+/// Those under way by one store.
+pub(super) type Conversations = Arc<Mutex<BTreeMap<String, Held>>>;
+
+/// What keeps others out.
+pub(super) struct Held {
+    thread: usize,
+    depth: usize,
+    who: String,
+    /// The home's own, for other processes.
+    _lock: Box<dyn Send>,
+}
+
+/// Keeps others from a conversation about an identity until it is dropped. Those of one thread nest: what one has begun,
+/// its own steps go on with.
+#[must_use = "others are kept out until this is dropped"]
+pub struct Conversation {
+    name: String,
+    all: Conversations,
+}
+
+impl Conversation {
+    /// `lock`: has the home keep other processes out.
+    pub(super) fn begin(
+        all: &Conversations,
+        (name, who, thread): (&str, &str, usize),
+        lock: impl FnOnce() -> Result<Box<dyn Send>, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let mut under_way = all.lock().unwrap_or_else(PoisonError::into_inner);
+        match under_way.get_mut(name) {
+            Some(held) if held.thread == thread => held.depth += 1,
+            Some(held) => return Err(taken(name, &held.who)),
+            None => {
+                let held = Held { thread, depth: 1, who: who.to_owned(), _lock: lock()? };
+                under_way.insert(name.to_owned(), held);
+            }
+        }
+        Ok(Conversation { name: name.to_owned(), all: Arc::clone(all) })
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        let mut under_way = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(held) = under_way.get_mut(&self.name) else { return };
+        held.depth -= 1;
+        if held.depth == 0 {
+            under_way.remove(&self.name);
+        }
+    }
+}
+
+impl std::fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Conversation").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Somebody else is in one.
+pub(super) fn taken(name: &str, who: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Locked, "", format!("{who} is at work on \"{name}\""))
+}
