@@ -19,7 +19,8 @@ pub fn open_token_keys(store: &Store, module: Option<&str>, pin: PinSource) {
         if !is_in_token(&reference.reference) {
             return Ok(None);
         }
-        let key = TokenKey::open(Some(tokens.module()?), &reference.reference, Arc::clone(&tokens.pin))?;
+        let (module, pin) = (Some(tokens.module()?), Arc::clone(&tokens.pin));
+        let key = TokenKey::open_known(module, &reference.reference, &reference.spki, pin)?;
         Ok(Some(Arc::new(key) as Arc<dyn PrivateKey>))
     }));
 }
@@ -66,7 +67,8 @@ impl KeyMaker for Tokens {
         if !is_ours {
             return Ok(false);
         }
-        match TokenKey::destroy(Some(self.module()?), &reference.reference, Arc::clone(&self.pin)) {
+        let (module, pin) = (Some(self.module()?), Arc::clone(&self.pin));
+        match TokenKey::destroy_known(module, &reference.reference, &reference.spki, pin) {
             Ok(()) => Ok(true),
             Err(TokenError::NotFound(_)) => Ok(false),
             Err(error) => Err(error.into()),

@@ -21,6 +21,7 @@ use cryptoki::session::{Session, UserType};
 use zeroize::Zeroizing;
 
 use super::external::{ExternalKey, ecdsa_signature_to_der};
+use super::keys::same_public_key;
 use super::{CryptoError, DigestAlgorithm, KeyKind, PrivateKey, RsaEncryption, SignatureAlgorithm, default_provider};
 use crate::asn1::der::{element, sequence};
 use crate::asn1::oid::{self, Oid};
@@ -128,12 +129,21 @@ impl TokenKey {
     ///
     /// Token and key must be there, and one each. The session is opened again when the token went away and came back.
     pub fn open(module: Option<&str>, uri: &str, pin: PinSource) -> Result<Self, TokenError> {
-        let way = Way::find(module, uri, pin)?;
+        Self::open_by(&Way::find(module, uri, pin)?)
+    }
+
+    /// The same where the key's public half is known: of several keys that the URI names, such as by a label alone, it is the one with
+    /// this SubjectPublicKeyInfo.
+    pub fn open_known(module: Option<&str>, uri: &str, spki: &[u8], pin: PinSource) -> Result<Self, TokenError> {
+        Self::open_by(&Way { spki: Some(spki.into()), ..Way::find(module, uri, pin)? })
+    }
+
+    fn open_by(way: &Way) -> Result<Self, TokenError> {
         let _turn = way.module.turn();
         let token = way.module.token(&way.uri)?;
         let session = token.open(&way.pin, false)?;
-        let handle = token.private_key(&session, &way.uri)?;
-        Self::of(&way, &token, session, handle)
+        let handle = private_key(way, &token, &session)?;
+        Self::of(way, &token, session, handle)
     }
 
     /// Makes a key pair in the token, which neither shows the private half nor lets it out. The URI names the token and
@@ -201,15 +211,26 @@ impl TokenKey {
 
     /// Destroys the private key that a URI names, and its public twin: when the identity it was for is gone for good.
     pub fn destroy(module: Option<&str>, uri: &str, pin: PinSource) -> Result<(), TokenError> {
-        let way = Way::find(module, uri, pin)?;
+        Self::destroy_by(&Way::find(module, uri, pin)?)
+    }
+
+    /// The same where the key's public half is known: no other key goes in its place.
+    pub fn destroy_known(module: Option<&str>, uri: &str, spki: &[u8], pin: PinSource) -> Result<(), TokenError> {
+        Self::destroy_by(&Way { spki: Some(spki.into()), ..Way::find(module, uri, pin)? })
+    }
+
+    fn destroy_by(way: &Way) -> Result<(), TokenError> {
         let _turn = way.module.turn();
         let token = way.module.token(&way.uri)?;
         let session = token.open(&way.pin, true)?;
-        let key = token.private_key(&session, &way.uri)?;
+        let key = private_key(way, &token, &session)?;
+        if way.spki.is_some() && !is_known_key(way, &token, &session, key) {
+            return Err(TokenError::NotFound(format!("the private key for {} in the token is another one", way.uri)));
+        }
         let mut objects = vec![key];
         // Without a public half that is surely the key's own, no public object goes: it may be a neighbour's.
         if let Ok(described) = Described::read(&token, &session, key) {
-            if let Ok(half) = known_half(&way, &token, &session, &described) {
+            if let Ok(half) = known_half(way, &token, &session, &described) {
                 objects.extend(described.twins(&token, &session, &half)?);
             }
         }
@@ -233,7 +254,8 @@ impl TokenKey {
             id: Some(described.id.clone()).filter(|id| !id.is_empty()).or_else(|| way.uri.id.clone()),
         };
         let reference = uri.to_string();
-        let again = Way { uri: Arc::new(TokenUri { slot_id: way.uri.slot_id, ..uri }), ..way.clone() };
+        let spki = Some(Arc::from(&half.spki[..]));
+        let again = Way { uri: Arc::new(TokenUri { slot_id: way.uri.slot_id, ..uri }), spki, ..way.clone() };
         let held = Held::new(&again.module, session, described);
         let open = Mutex::new(Some(held));
         let spki = half.spki.clone();
@@ -309,6 +331,33 @@ impl Drop for Held {
             std::mem::forget(self.session.take());
         }
     }
+}
+
+/// The one private key that is meant. What a URI names may be there more than once, as a label is nobody's own (PKCS#11 2.40 4.4): the
+/// public half tells them apart, where it is known.
+fn private_key(way: &Way, token: &Token, session: &Session) -> Result<ObjectHandle, TokenError> {
+    let (found, uri) = (token.private_keys(session, &way.uri)?, &way.uri);
+    match (found.as_slice(), &way.spki) {
+        ([key], _) => Ok(*key),
+        ([], _) => Err(TokenError::NotFound(format!("there is no private key for {uri} in the token"))),
+        (several, None) => {
+            Err(TokenError::Ambiguous(format!("{} private keys fit {uri}; name it by object and id", several.len())))
+        }
+        (several, Some(_)) => {
+            let own = several.iter().find(|key| is_known_key(way, token, session, **key));
+            own.copied().ok_or_else(|| {
+                let words =
+                    format!("{} private keys fit {uri}, and none of them is the one that is known", several.len());
+                TokenError::NotFound(words)
+            })
+        }
+    }
+}
+
+/// Whether a key's public half is the one that is known. One that cannot be told is not.
+fn is_known_key(way: &Way, token: &Token, session: &Session, key: ObjectHandle) -> bool {
+    let half = Described::read(token, session, key).and_then(|key| known_half(way, token, session, &key));
+    half.is_ok_and(|half| way.spki.as_ref().is_some_and(|spki| same_public_key(&half.spki, spki)))
 }
 
 /// The public half of a key, by a signature where nothing else tells.
@@ -388,7 +437,7 @@ fn sign(
     *open = None;
     let token = way.module.token(&way.uri)?;
     let session = token.open(&way.pin, false)?;
-    let key = Described::read(&token, &session, token.private_key(&session, &way.uri)?)?;
+    let key = Described::read(&token, &session, private_key(way, &token, &session)?)?;
     let signature = sign_once(way, &token, &session, &key, &mechanism, &data)?;
     let signature = signature.map_err(|error| token.failed("signing", &error))?;
     *open = Some(Held::new(&way.module, session, key));

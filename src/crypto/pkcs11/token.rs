@@ -251,21 +251,10 @@ impl Token {
         info.map_err(|error| self.failed("reading the token", &error))
     }
 
-    /// The one private key that the URI names.
-    pub fn private_key(&self, session: &Session, uri: &TokenUri) -> Result<ObjectHandle, TokenError> {
-        let found = self.objects(
-            session,
-            ObjectClass::PRIVATE_KEY,
-            uri.object.as_deref().map(str::as_bytes),
-            uri.id.as_deref(),
-        )?;
-        match found.as_slice() {
-            [key] => Ok(*key),
-            [] => Err(TokenError::NotFound(format!("there is no private key for {uri} in the token"))),
-            more => {
-                Err(TokenError::Ambiguous(format!("{} private keys fit {uri}; name it by object and id", more.len())))
-            }
-        }
+    /// The private keys that the URI names.
+    pub fn private_keys(&self, session: &Session, uri: &TokenUri) -> Result<Vec<ObjectHandle>, TokenError> {
+        let label = uri.object.as_deref().map(str::as_bytes);
+        self.objects(session, ObjectClass::PRIVATE_KEY, label, uri.id.as_deref())
     }
 
     pub fn objects(
@@ -336,6 +325,8 @@ pub(super) fn may_begin_anew(error: &Error) -> bool {
 pub(super) struct Way {
     pub module: Module,
     pub uri: Arc<TokenUri>,
+    /// Its public half, where that is known: several keys of one name are told apart by it.
+    pub spki: Option<Arc<[u8]>>,
     pub pin: PinSource,
 }
 
@@ -345,6 +336,6 @@ impl Way {
         let uri = TokenUri::parse(uri).map_err(TokenError::Uri)?;
         let path = module.or(uri.module_path.as_deref());
         let path = path.ok_or_else(|| TokenError::Uri("neither a module nor module-path in the URI".to_owned()))?;
-        Ok(Way { module: Module::load(path)?, uri: Arc::new(uri), pin })
+        Ok(Way { module: Module::load(path)?, uri: Arc::new(uri), spki: None, pin })
     }
 }
