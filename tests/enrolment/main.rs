@@ -44,6 +44,7 @@ mod probe;
 mod ra;
 mod refused;
 mod renewal;
+mod renewal_again;
 mod renewal_away;
 mod renewal_beside;
 mod renewal_clock;
@@ -64,5 +65,6 @@ mod strangers;
 mod template;
 #[cfg(feature = "pkcs11")]
 mod token;
+mod trust_ends;
 #[cfg(feature = "crypto-awslc")] // the test CA stands on it
 mod with_testca;

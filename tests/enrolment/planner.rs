@@ -116,6 +116,8 @@ fn every_combination(mut look: impl FnMut(&Policy, Clock, &Facts, &Plan)) -> usi
                         is_revoked,
                         cannot_sign: count % 3 == 2,
                         is_unfinished,
+                        begins: [None, Some(NOW.plus(5 * DAY)), Some(NOW.plus(-DAY))][count % 3]
+                            .filter(|_| is_unfinished),
                         is_request_out,
                         attempts: *attempts,
                         refusals,

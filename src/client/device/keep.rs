@@ -3,7 +3,7 @@
 use super::judging::nobody_named;
 use super::{Device, settings, wrong};
 use crate::client::Config;
-use crate::client::renewal::{Done, Planner, Renewal, Report, Standing, Step};
+use crate::client::renewal::{Done, Plan, Planner, Renewal, Report, Standing, Step};
 use crate::client::run::Owner;
 use crate::cmp::SavedCredential;
 use crate::codes::Class;
@@ -124,7 +124,7 @@ impl Device {
         if plan.step == Step::Enroll && subject.is_none() && self.store.state(name)?.current.is_none() {
             return Err(wrong(nobody_named(name)));
         }
-        let mut config = self.config_for(name, &plan.step).map_err(|error| match plan.standing {
+        let mut config = self.config_for(name, &plan).map_err(|error| match plan.standing {
             Standing::Damaged | Standing::Expired | Standing::Revoked => {
                 let standing = plan.standing.word();
                 error.context(&format!("\"{name}\" is {standing}, and a new certificate is asked for with ca.login"))
@@ -164,8 +164,8 @@ impl Device {
 
     /// The settings with the login where the step needs it: what is not due needs no credential, and what was begun with
     /// another one goes on without it. One-time secrets are gone after their first use.
-    fn config_for(&self, name: &str, step: &Step) -> Result<Config, Error> {
-        match step {
+    fn config_for(&self, name: &str, plan: &Plan) -> Result<Config, Error> {
+        match &plan.step {
             Step::Enroll | Step::EnrollAgain => self.config(true),
             Step::Resume | Step::LearnTime if self.is_begun_by_identity(name)? => self.config(false),
             Step::Resume => self.config(true),
@@ -175,6 +175,8 @@ impl Device {
                 false if self.has_identity(name) => self.config(true).or_else(|_| self.config(false)),
                 false => self.config(true),
             },
+            // Where no identity can vouch for itself, whoever asks for the first certificate asks for the root.
+            Step::AskForRoot(_) if !plan.standing.is_usable() => self.config(true),
             Step::Update | Step::AskForRoot(_) | Step::Nothing => self.config(false),
         }
     }

@@ -49,11 +49,12 @@ use std::sync::Arc;
 use super::install::Destination;
 use super::renewal::Planner;
 use super::run::system_time;
+use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::{KeyKind, PrivateKey, default_provider};
 use crate::error::Error;
 use crate::store::export::Export as ExportPlan;
-use crate::store::{Store, StoreError, StoreErrorKind, StoreOptions};
+use crate::store::{AnchorSet, Store, StoreError, StoreErrorKind, StoreOptions};
 use crate::time::Time;
 
 pub use as_settings::in_settings;
@@ -212,6 +213,7 @@ impl Device {
             planner = planner.for_device(id.as_bytes());
         }
         planner.signs_whatever_usage = self.reading().tolerance().is_ok_and(|tolerance| tolerance.signer_key_usage);
+        planner.trusted = self.trusted();
         let (policy, renew) = (&mut planner.policy, &identity.renew);
         let permille = |share: f64| (share * 1000.0).round() as u32;
         policy.share_permille = renew.at.map_or(policy.share_permille, permille);
@@ -221,6 +223,24 @@ impl Device {
         policy.longest_retry_seconds = renew.longest_wait.map_or(policy.longest_retry_seconds, |s| s.seconds());
         policy.max_refusals = renew.refusals.unwrap_or(policy.max_refusals);
         planner
+    }
+
+    /// Who is trusted by the settings themselves; files that cannot be read are told where they are needed.
+    fn trusted(&self) -> Vec<(AnchorSet, Certificate)> {
+        let (trust, peers) = (&self.settings.ca.trust, &self.settings.peers);
+        let sets = [
+            (AnchorSet::Cmp, [&trust.answers[..], &trust.all]),
+            (AnchorSet::Enrolment, [&trust.issued[..], &trust.all]),
+            (AnchorSet::Tls, [&trust.tls[..], &trust.all]),
+            (AnchorSet::Peer, [&peers.trust[..], &[]]),
+        ];
+        let mut found = Vec::new();
+        for (set, files) in sets {
+            for file in files.into_iter().flatten() {
+                found.extend(read_certificates([file]).unwrap_or_default().into_iter().map(|anchor| (set, anchor)));
+            }
+        }
+        found
     }
 
     /// Where an identity is kept.

@@ -54,6 +54,13 @@ pub enum Standing {
     Unknown,
 }
 
+impl Standing {
+    /// Whether there is an identity that may be of use.
+    pub(in crate::client) fn is_usable(self) -> bool {
+        matches!(self, Standing::Valid | Standing::Unknown | Standing::NotYetValid)
+    }
+}
+
 /// Alarm level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Alarm {
@@ -194,6 +201,8 @@ pub struct Facts {
     pub cannot_sign: bool,
     /// An operation is saved, or a certificate staged.
     pub is_unfinished: bool,
+    /// From when the certificate is valid that is here, confirmed, and waits for its time.
+    pub begins: Option<Time>,
     /// A PKCS#10 request is out: its certificate comes by other means.
     pub is_request_out: bool,
     /// Attempts at a certificate.
@@ -267,6 +276,9 @@ pub struct Plan {
     pub clock: Clock,
 }
 
+/// How often in a row the time is asked for before a certificate that waits for its time comes into use without. The waits between grow to a day.
+const MOST_QUESTIONS: u32 = 16;
+
 /// The longest time between two looks at the plan, in seconds: clocks are set, anchors arrive, people abandon things.
 const LONGEST_PAUSE_SECONDS: i64 = 7 * 86_400;
 
@@ -280,8 +292,7 @@ pub fn decide(policy: &Policy, seed: Seed, clock: Clock, facts: &Facts) -> Plan 
     let now = clock.at_least();
     let standing = standing(clock, facts);
     let renewal_at = facts.in_use().and_then(|(begin, end)| policy.due_at(seed, begin, end));
-    let is_usable = matches!(standing, Standing::Valid | Standing::Unknown | Standing::NotYetValid);
-    let has_given_up = policy.max_refusals > 0 && facts.refusals >= policy.max_refusals && is_usable;
+    let has_given_up = policy.max_refusals > 0 && facts.refusals >= policy.max_refusals && standing.is_usable();
     let mut plan = Plan {
         step: Step::Nothing,
         reason: Reason::NothingDue,
@@ -347,6 +358,10 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
     let update = || if facts.cannot_sign { Step::EnrollAgain } else { Step::Update };
     let rather_learn = |step: Step| Some(if is_time_poor && is_odd { Step::LearnTime } else { step });
     match plan.standing {
+        _ if facts.is_unfinished && replaces_too_early(plan, facts) => {
+            // Only a CA that never tells the time again leaves it to the count.
+            Some(if count >= MOST_QUESTIONS && is_odd { Step::Resume } else { Step::LearnTime })
+        }
         _ if facts.is_unfinished => rather_learn(Step::Resume),
         Standing::Absent => rather_learn(Step::Enroll),
         Standing::Expired | Standing::Damaged => rather_learn(Step::EnrollAgain),
@@ -368,6 +383,13 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
         // A certificate was rarely made before its notBefore: rather the clock is wrong.
         Standing::Unknown | Standing::NotYetValid => Some(Step::LearnTime),
     }
+}
+
+/// Whether the certificate that waits for its time would come into use in place of one that is valid, and nobody knows whether its time has
+/// come: a wait is measured in parts, and where there is no clock, only the time tells that all of them are over.
+fn replaces_too_early(plan: &Plan, facts: &Facts) -> bool {
+    let is_early = facts.begins.is_some_and(|begins| plan.clock.at_least() < Some(begins.plus(-CLOSE_SECONDS)));
+    is_early && !plan.clock.is_known() && plan.standing.is_usable()
 }
 
 /// Seconds until the next attempt, and why.
@@ -605,6 +627,35 @@ mod tests {
         assert_eq!((early.step, early.standing), (Step::LearnTime, Standing::NotYetValid));
         let slow = decide(&Policy::default(), seed(), Clock::Known(BEGIN.plus(-400)), &year());
         assert_eq!(slow.standing, Standing::Valid, "a clock that is slow by minutes is no other clock");
+    }
+
+    #[test]
+    fn without_the_time_a_certificate_that_begins_later_does_not_replace_a_valid_one() {
+        let begins = BEGIN.plus(310 * DAY);
+        let waiting = Facts { is_unfinished: true, begins: Some(begins), ..year() };
+        let at = |clock, facts: &Facts| decide(&Policy::default(), seed(), clock, facts).step;
+        let told = |day: i64| Clock::Unknown { at_least: Some(BEGIN.plus(day * DAY)) };
+        for clock in [
+            told(300),
+            Clock::Unknown { at_least: None },
+            Clock::Behind { known: BEGIN.plus(300 * DAY), seconds: 5 * DAY },
+            Clock::Doubted {
+                says: BEGIN.plus(400 * DAY),
+                off_seconds: -100 * DAY,
+                at_least: Some(BEGIN.plus(300 * DAY)),
+            },
+        ] {
+            for count in 0..16 {
+                let attempts = Attempts { count, ..Attempts::default() };
+                assert_eq!(at(clock, &Facts { attempts, ..waiting.clone() }), Step::LearnTime, "{clock:?} {count}");
+            }
+            let attempts = Attempts { count: 17, ..Attempts::default() };
+            assert_eq!(at(clock, &Facts { attempts, ..waiting.clone() }), Step::Resume, "the time is never told");
+        }
+        assert_eq!(at(told(311), &waiting), Step::Resume, "its time has come for sure");
+        assert_eq!(at(Clock::Known(BEGIN.plus(300 * DAY)), &waiting), Step::Resume, "which measures it by the time");
+        let first = Facts { validity: None, ..waiting };
+        assert_eq!(at(told(300), &first), Step::Resume, "there is none that it would replace");
     }
 
     #[test]

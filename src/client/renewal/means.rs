@@ -56,12 +56,12 @@ impl Renewal<'_> {
     }
 
     pub(super) fn best_client(&self, standing: Standing, is_known: bool) -> Result<Client, Error> {
-        match standing {
-            Standing::Valid | Standing::NotYetValid | Standing::Unknown => {
+        match standing.is_usable() {
+            true => {
                 let own = self.own_client(is_known).and_then(|client| client.context().check().map(|()| client));
                 own.or_else(|_| self.factory_client(is_known))
             }
-            _ => self.factory_client(is_known),
+            false => self.factory_client(is_known),
         }
     }
 

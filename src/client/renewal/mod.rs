@@ -22,6 +22,7 @@
 //! | `questions` | what it asks the CA besides certificates |
 //! | `nap` | which waits it sleeps through |
 //! | `clock` | devices without a clock: the time from authentic answers |
+//! | `trust_end` | when those who are trusted end |
 //! | `learning` | how far one answer's time is believed |
 //!
 //! **Nothing that one message says is final.** A refusal, "revoked", a time: each is a record with a date, which later answers
@@ -38,6 +39,7 @@ mod policy;
 mod progress;
 mod questions;
 mod scene;
+mod trust_end;
 
 use std::sync::Arc;
 
@@ -47,9 +49,10 @@ pub use perform::{Done, Renewal, Report};
 pub use policy::{Policy, Seed};
 pub use progress::{Attempts, Pace, Progress};
 
+use crate::asn1::x509::Certificate;
 use crate::crypto::{DigestAlgorithm, Provider, default_provider};
 use crate::error::Error;
-use crate::store::{Store, StoreErrorKind};
+use crate::store::{AnchorSet, Store, StoreErrorKind};
 use crate::time::Time;
 use decide::CLOSE_SECONDS;
 use learning::Told;
@@ -60,6 +63,18 @@ const DEVICE: &str = "device-id";
 /// By how much one start of a device may take longer than another, in seconds: two looks within it, both in the first hour of a clock
 /// that begins with the device, are taken for looks after two starts.
 const LONGEST_START_SECONDS: i64 = 300;
+
+/// What has passed of a wait is noted in parts no shorter than this, in seconds.
+const LEAST_NOTED_SECONDS: i64 = 3600;
+
+/// Whether an answer has told the time at some moment of the device's life.
+fn has_been_told(store: &Store) -> Result<bool, Error> {
+    match store.last_known_time() {
+        Ok(known) => Ok(known.is_some()),
+        Err(error) if error.is_damage() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// Says what is due for the identities in a device memory.
 #[derive(Clone)]
@@ -75,6 +90,8 @@ pub struct Planner {
     pub factory: Option<String>,
     /// Messages are signed whatever a certificate's keyUsage says (switch `signer_key_usage`).
     pub(in crate::client) signs_whatever_usage: bool,
+    /// Who is trusted by the settings, besides device memory: [`Renewal`] and a device know it.
+    pub(in crate::client) trusted: Vec<(AnchorSet, Certificate)>,
     provider: Arc<dyn Provider>,
 }
 
@@ -86,7 +103,14 @@ impl Planner {
 
     /// With another provider.
     pub fn with_provider(provider: Arc<dyn Provider>) -> Self {
-        Planner { policy: Policy::default(), device_id: None, factory: None, signs_whatever_usage: false, provider }
+        Planner {
+            policy: Policy::default(),
+            device_id: None,
+            factory: None,
+            signs_whatever_usage: false,
+            trusted: Vec::new(),
+            provider,
+        }
     }
 
     /// For this device: a serial number, a hardware address.
@@ -162,7 +186,6 @@ impl Planner {
 
     /// The plan that [`Planner::plan_as_told`] will make at the same moment, for who only gets ready for it: nothing is noted, or the
     /// look itself would count as one at which time had passed.
-    #[cfg(any(test, feature = "settings"))]
     pub(in crate::client) fn plan_to_be_told(
         &self,
         store: &Store,
@@ -176,13 +199,15 @@ impl Planner {
     fn look_as_told(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<(Plan, Progress, bool), Error> {
         let mut scene = self.scene(store, name, clock)?;
         let mut is_changed = false;
-        if let (false, Some(now)) = (scene.clock.is_known(), scene.clock.says()) {
+        // One that no answer has confirmed yet may begin anew with the device as well as one that is contradicted.
+        let is_believed = scene.clock.is_known() && has_been_told(store)?;
+        if let (false, Some(now)) = (is_believed, scene.clock.says()) {
             if scene.progress.clock_least.is_none_or(|least| now < least) {
                 (scene.progress.clock_least, is_changed) = (Some(now), true);
             }
         }
         let plan = scene.plan(&self.policy);
-        let (false, Some(now), Step::Nothing) = (scene.clock.is_known(), scene.clock.says(), &plan.step) else {
+        let (false, Some(now), Step::Nothing) = (is_believed, scene.clock.says(), &plan.step) else {
             return Ok((plan, scene.progress, is_changed));
         };
         let Some(last) = scene.facts.attempts.last else { return Ok((plan, scene.progress, is_changed)) };
@@ -195,7 +220,10 @@ impl Planner {
             return Ok((scene.plan(&self.policy), scene.progress, is_changed));
         }
         let rest = scene.progress.attempts.left_seconds(now);
-        if rest > 0 {
+        // Each note wears the medium: what is left of a wait is noted some ten times, whatever it is and however often it is looked at.
+        let passed = now.since(last);
+        let is_worth_noting = passed >= LEAST_NOTED_SECONDS.max(i64::from(rest) / 4);
+        if rest > 0 && is_worth_noting {
             (scene.progress.attempts.last, scene.progress.attempts.wait_seconds) = (Some(now), rest);
             is_changed = true;
         }
@@ -284,6 +312,52 @@ mod tests {
             assert_eq!(ready, planner.plan_as_told(&store, "router", at(second)).unwrap().0);
             assert_ne!(ready.step, Step::Nothing, "{first}, {second}");
         }
+    }
+
+    /// Until an answer has told the time, a clock that says a build date at each start looks like a right one.
+    #[test]
+    fn a_clock_that_no_answer_has_confirmed_may_begin_with_the_device() {
+        let built = Time::from_unix(1_777_600_000);
+        for (first, second) in [(75, 62), (75, 85), (5475, 80), (905, 905)] {
+            let (store, planner) = (Store::in_memory(default_provider()), Planner::new());
+            let at = |seconds: i64| Some(built.plus(seconds));
+            planner.plan_as_told(&store, "router", at(60)).unwrap();
+            planner.note_waiting(&store, "router", 86_400, at(first)).unwrap();
+            let (plan, _) = planner.plan_as_told(&store, "router", at(second)).unwrap();
+            assert_ne!(plan.step, Step::Nothing, "a new start: {first}, {second}");
+        }
+        // The dark twins: within one start, and once an answer has told the time, a wait is a wait.
+        for is_told in [false, true] {
+            let (store, planner) = (Store::in_memory(default_provider()), Planner::new());
+            if is_told {
+                store.note_time(built).unwrap();
+            }
+            planner.plan_as_told(&store, "router", Some(built.plus(60))).unwrap();
+            planner.note_waiting(&store, "router", 86_400, Some(built.plus(75))).unwrap();
+            for look in 1..90 {
+                let clock = Some(built.plus(75 + look * 900));
+                let (plan, _) = planner.plan_as_told(&store, "router", clock).unwrap();
+                assert_eq!(plan.step, Step::Nothing, "{is_told}, look {look}");
+            }
+        }
+    }
+
+    #[test]
+    fn looking_at_a_wait_wears_the_medium_some_times_and_not_at_each_look() {
+        let (store, planner) = (Store::in_memory(default_provider()), Planner::new());
+        let begun = Time::from_unix(1_800_000_000);
+        store.note_time(begun).unwrap();
+        planner.note_clock(&store, "router", begun, begun.plus(-2 * 86_400)).unwrap();
+        planner.note_waiting(&store, "router", 604_800, Some(begun.plus(-2 * 86_400))).unwrap();
+        let mut written = 0;
+        let mut before = planner.progress(&store, "router").unwrap();
+        for look in 1..672 {
+            planner.plan_as_told(&store, "router", Some(begun.plus(-2 * 86_400 + look * 900))).unwrap();
+            let now = planner.progress(&store, "router").unwrap();
+            written += usize::from(now != before);
+            before = now;
+        }
+        assert!((2..40).contains(&written), "{written} of 671 looks");
     }
 
     #[test]

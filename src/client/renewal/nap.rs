@@ -15,6 +15,8 @@ pub(super) struct Napped {
     pub refused_seconds: Cell<Option<u32>>,
     /// What keeps the unfinished operation from going on.
     pub obstacle: Cell<Option<Obstacle>>,
+    /// The saved request that is sent again was never answered.
+    pub is_unanswered: Cell<bool>,
     /// The owner itself has ended the step: its decision, its signature, its wait, its look at the operation failed.
     pub has_owner_failed: Cell<bool>,
 }

@@ -17,11 +17,11 @@ use crate::client::bearers;
 use crate::client::install::{Saved, give_up, signer_of};
 use crate::client::run::Owner;
 use crate::client::{Client, Config, Destination, Subject};
-use crate::cmp::Signer;
+use crate::cmp::{SavedOperation, SavedState, Signer};
 use crate::codes::{Class, Code};
 use crate::crypto::PrivateKey;
 use crate::error::Error;
-use crate::store::{Identity, KeyReference, Problem};
+use crate::store::{AnchorSet, Identity, KeyReference, Problem};
 use crate::time::Time;
 use crate::transport::Exchange;
 
@@ -34,6 +34,8 @@ const MOST_TURNED_DOWN: u32 = 3;
 /// How often in a row the credential of an unfinished operation may be missing before it is given up. The waits between grow: that
 /// takes days, in which a setting can be put right. What the CA has been asked to approve is not asked for twice.
 const MOST_WITHOUT_CREDENTIAL: u32 = 10;
+/// How soon whoever meets with another one at work looks again.
+const LOOK_AGAIN_SECONDS: u32 = 5;
 /// PKIFailureInfo transactionIdInUse (RFC 9810 section 5.2.3).
 const TRANSACTION_IN_USE: u32 = 1 << 21;
 /// PKIFailureInfo badTime: the messageTime was not close to the CA's time.
@@ -101,6 +103,9 @@ impl Renewal<'_> {
     /// Whoever calls it has waited as long as the last report said: without a clock, or with one that begins anew at each start,
     /// nobody else can measure that.
     ///
+    /// Where another process, thread or operation is in a conversation about this identity, nothing is done
+    /// ([`Done::Nothing`]), and the report says when to look again.
+    ///
     /// Waits up to [`Policy::longest_nap_seconds`](super::Policy::longest_nap_seconds) are slept through by the owner;
     /// longer ones end the step, which is continued when it is due.
     ///
@@ -152,7 +157,18 @@ impl Renewal<'_> {
     ) -> Result<Report, Error> {
         let planner = self.planner();
         let (store, name) = (self.to.store, self.to.name);
+        let is_due = planner.plan_to_be_told(store, name, clock)?.step != Step::Nothing;
+        // From here to the last message nobody else goes on with what is found now.
+        let alone = match is_due.then(|| self.to.converse()).transpose() {
+            Err(error) if error.code() == Code::Locked => {
+                return self.somebody_is_at_work(planner.plan(store, name, clock)?, clock);
+            }
+            alone => alone?,
+        };
         let (mut plan, mut seen) = planner.plan_as_told(store, name, clock)?;
+        if alone.is_none() && plan.step != Step::Nothing {
+            return self.somebody_is_at_work(plan, clock);
+        }
         let (mut learnt, mut has_begun) = (None, false);
         if plan.step == Step::LearnTime {
             if !planner.begin_attempt(store, name, &plan.step, clock, &seen)? {
@@ -237,10 +253,10 @@ impl Renewal<'_> {
         self.run_over(clock, &mut LazyHttp::new(self, clock, &asks_time), owner, &asks_time)
     }
 
-    /// Another process, or thread, has begun since the plan was made: it is not overtaken.
+    /// Another process, or thread, is in a conversation about it, or has begun since the plan was made: it is not overtaken.
     fn somebody_is_at_work(&self, plan: Plan, clock: Option<Time>) -> Result<Report, Error> {
         let wait_seconds = match clock {
-            Some(_) => self.plan(clock)?.ask_again_seconds.max(1),
+            Some(_) => self.plan(clock)?.ask_again_seconds.max(LOOK_AGAIN_SECONDS),
             None => self.planner().policy.first_retry_seconds.max(1),
         };
         Ok(Report { plan, outcome: Ok(Done::Nothing), learnt: None, wait_seconds })
@@ -338,7 +354,9 @@ impl Renewal<'_> {
         clock: Option<Time>,
     ) -> Result<(Result<Done, Error>, u32), Error> {
         let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
-        if is_too_old(&plan.step, &error) {
+        // One that nobody has answered within its time, such as before the clock was set, waits for nothing.
+        let is_forgotten = error.code() == Code::PollExhausted && napped.is_unanswered.get();
+        if is_forgotten || is_too_old(&plan.step, &error) {
             self.give_up(Some(plan))?;
             return Ok((Ok(Done::Abandoned(error)), 0));
         }
@@ -382,7 +400,17 @@ impl Renewal<'_> {
     fn planner(&self) -> Planner {
         let factory = self.factory.map(str::to_owned).or_else(|| self.planner.factory.clone());
         let signs_whatever_usage = self.planner.signs_whatever_usage || self.config.tolerance.signer_key_usage;
-        Planner { factory, signs_whatever_usage, ..self.planner.clone() }
+        let config = self.config;
+        let sets = [
+            (AnchorSet::Cmp, &config.cmp_anchors),
+            (AnchorSet::Enrolment, &config.enrolment_anchors),
+            (AnchorSet::Tls, &config.tls.anchors),
+        ];
+        let mut trusted = self.planner.trusted.clone();
+        for (set, anchors) in sets {
+            trusted.extend(anchors.iter().map(|anchor| (set, anchor.clone())));
+        }
+        Planner { factory, signs_whatever_usage, trusted, ..self.planner.clone() }
     }
 
     /// `keys`: receives the reference of a key that is made for it where device memory only names it.
@@ -447,6 +475,8 @@ impl Renewal<'_> {
     ) -> Result<Identity, Error> {
         let is_known = plan.clock.is_known();
         let saved = napped.records(self.to.unfinished())?;
+        let is_out = |saved: &SavedOperation| saved.polls == 0 && saved.state == SavedState::Sending(saved.request);
+        napped.is_unanswered.set(saved.as_ref().is_some_and(is_out));
         let client = match &saved {
             Some(saved) => self.client_of(&saved.credential, is_known, napped)?,
             None => None,

@@ -1,11 +1,13 @@
 //! What a decision rests on, gathered from device memory and the clock.
 
-use super::decide::{Alarm, Anchor, AnchorFacts, Clock, Facts, Plan, decide};
+use super::decide::{Alarm, Anchor, AnchorFacts, Clock, Facts, Plan, Step, decide};
 use super::policy::{Policy, Seed};
 use super::progress::{self, Mark, Progress, mark_of};
+use super::trust_end::TrustEnd;
 use super::{Planner, learning};
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
+use crate::client::Destination;
 use crate::cmp::can_protect;
 use crate::codes::Code;
 use crate::error::Error;
@@ -21,13 +23,16 @@ pub(super) struct Scene {
     pub progress: Progress,
     pub is_memory_damaged: bool,
     pub is_copied: bool,
-    /// What is damaged or out of reach.
+    /// What is damaged or out of reach, or ends without a successor.
     pub findings: Vec<Problem>,
+    /// When those who are trusted end, set by set.
+    trust: Vec<TrustEnd>,
 }
 
 impl Scene {
     pub(super) fn plan(&self, policy: &Policy) -> Plan {
         let mut plan = decide(policy, self.seed, self.clock, &self.facts);
+        self.heed_trust(policy, &mut plan);
         plan.is_memory_damaged = self.is_memory_damaged;
         plan.is_copied = self.is_copied;
         plan.findings.clone_from(&self.findings);
@@ -35,6 +40,19 @@ impl Scene {
             plan.alarm = plan.alarm.max(Alarm::Late);
         }
         plan
+    }
+
+    /// The end of the last one of a set is the end of every message that needs it, and an identity is not asked about that. The steps
+    /// are what they are without it: it is people who are told.
+    fn heed_trust(&self, policy: &Policy, plan: &mut Plan) {
+        let Some(about) = self.clock.about() else { return };
+        for end in &self.trust {
+            plan.alarm = plan.alarm.max(end.alarm(policy, about));
+            let ahead = end.alarm_times(policy).map(|at| at.since(about)).into_iter().filter(|seconds| *seconds > 0);
+            if let (Step::Nothing, Some(next)) = (&plan.step, ahead.min()) {
+                plan.ask_again_seconds = plan.ask_again_seconds.min(u32::try_from(next).unwrap_or(u32::MAX));
+            }
+        }
     }
 
     pub(super) fn now(&self) -> Time {
@@ -86,6 +104,8 @@ impl Planner {
             Err(error) => return Err(error.into()),
         };
         let is_unfinished = is_staged || store.operations()?.iter().any(|saved| saved == name);
+        // Only the time tells when it begins; a clock that is known needs nobody to ask.
+        let begins = if is_staged && !clock.is_known() { begin_of_confirmed(store, name) } else { None };
         let is_request_out = store.request_out(name)?.is_some();
         let facts = Facts {
             validity: identity.as_ref().map(|i| (i.certificate.not_before(), end_of(i))),
@@ -94,6 +114,7 @@ impl Planner {
             cannot_sign: !self.signs_whatever_usage && identity.as_ref().is_some_and(|i| !can_protect(&i.certificate)),
             is_revoked: progress.is_revoked(clock.at_least().filter(|_| clock.is_known())),
             is_unfinished,
+            begins,
             is_request_out,
             attempts: progress.attempts,
             refusals: progress.refusals,
@@ -102,9 +123,11 @@ impl Planner {
             is_time_in_question: progress.doubts_clock || learning::in_question(store)?.is_some(),
             anchors: self.ageing_anchors(store, &progress, &mut findings)?,
         };
+        let trust = self.trust_ends(store)?;
+        findings.extend(trust.iter().filter_map(|end| end.finding(&self.policy, clock.about())));
         let seed = Seed::from_id(&*self.provider, &self.id_of(name, identity.as_ref()))?;
         let is_copied = self.is_copied(store)?;
-        Ok(Scene { clock, seed, facts, progress, is_memory_damaged, is_copied, findings })
+        Ok(Scene { clock, seed, facts, progress, is_memory_damaged, is_copied, findings, trust })
     }
 
     /// A clock that says less than this is none: the device has a factory certificate that began later. `None` without a
@@ -149,10 +172,10 @@ impl Planner {
     ) -> Result<Vec<AnchorFacts>, Error> {
         let mut found: Vec<AnchorFacts> = Vec::new();
         let mut seen = Vec::new();
-        findings.extend(store.readable_anchors(AnchorSet::Tls)?.1);
-        for set in [AnchorSet::Cmp, AnchorSet::Enrolment] {
+        for set in AnchorSet::ALL {
             let (anchors, damage) = store.readable_anchors(set)?;
-            findings.extend(damage);
+            // The set of peers is none that an identity needs; whoever judges peers by it is told.
+            findings.extend(damage.filter(|_| set != AnchorSet::Peer));
             for (index, root) in anchors.iter().enumerate() {
                 let is_open = root.is_self_issued() && root.not_after() < Time::FOREVER;
                 if !is_open || anchors.iter().any(|other| succeeds(other, root)) {
@@ -181,6 +204,13 @@ fn end_of(identity: &Identity) -> Time {
         (end, lowest) = (end.min(issuer.not_after()), issuer);
     }
     end
+}
+
+/// From when the certificate is valid that is here and confirmed, and waits for its time.
+fn begin_of_confirmed(store: &Store, name: &str) -> Option<Time> {
+    let unfinished = Destination { store, name, purpose: "" }.unfinished().ok().flatten()?;
+    let staged = store.pending(name).ok().filter(|_| unfinished.is_confirmed)?;
+    Some(staged.certificate.not_before())
 }
 
 /// What is damaged, and what a person does about it.
