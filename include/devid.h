@@ -561,6 +561,11 @@ DEVID_API void devid_bytes_free(devid_bytes *bytes);
 #define DEVID_PART_ANCHORS 5
 
 /**
+ * The private key, the certificate and those above it without the root: all of one generation, whatever is renewed meanwhile.
+ */
+#define DEVID_PART_BUNDLE 6
+
+/**
  * A device as a whole: its settings, its memory, and what is due.
  */
 typedef struct devid_device devid_device;
@@ -1791,7 +1796,8 @@ devid_status devid_store_open_dir(const char *path,
  * request leaves, the operation before each message and wait, the certificate before it is confirmed; when the operation is
  * done, key, certificate and chain come into use in one atomic step, and the generation before is kept for rollback. The
  * operation is stepped or run as without. If it fails for good, what was kept is given up; if it was interrupted,
- * devid_op_resume() continues.
+ * devid_op_resume() continues. Others, also other processes, are kept out of this identity's conversations until the operation is
+ * over or freed; one that devid_op_run() has left for later keeps nobody out.
  *
  * @param op         Not stepped yet. Not NULL.
  * @param store      Not NULL.
@@ -1800,7 +1806,8 @@ devid_status devid_store_open_dir(const char *path,
  * @param reference  Where the new key is, for a key that cannot be exported, such as a PKCS#11 URI; else ignored. May be NULL.
  * @param err        Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_STATE if the operation is under way, or if an earlier one under this name is unfinished
- *         (devid_op_resume() or devid_store_abandon() it first); DEVID_E_INVALID_ARGUMENT for a revocation or a question.
+ *         (devid_op_resume() or devid_store_abandon() it first); DEVID_E_INVALID_ARGUMENT for a revocation or a question;
+ *         DEVID_E_LOCKED if another thread or process is in a conversation about this identity.
  */
 DEVID_API
 DEVID_MUST_USE
@@ -1824,7 +1831,8 @@ devid_status devid_op_install_into(devid_op *op,
  * @param out_op   Receives the operation; free with devid_op_free(). NULL if the interruption came when all was done: the
  *                 identity is in use. Not NULL.
  * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND if nothing is unfinished under this name; DEVID_E_KEY_MISMATCH.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND if nothing is unfinished under this name; DEVID_E_KEY_MISMATCH; DEVID_E_LOCKED if another
+ *         thread or process is in a conversation about this identity.
  */
 DEVID_API
 DEVID_MUST_USE

@@ -38,6 +38,8 @@ pub const DEVID_PART_CHAIN: i32 = 3;
 pub const DEVID_PART_FULL_CHAIN: i32 = 4;
 /// The roots that certificates issued to the device must lead to.
 pub const DEVID_PART_ANCHORS: i32 = 5;
+/// The private key, the certificate and those above it without the root: all of one generation, whatever is renewed meanwhile.
+pub const DEVID_PART_BUNDLE: i32 = 6;
 
 /// A device by its settings file, which is the command's: see docs/command.md. Device memory is made where it is missing.
 ///
@@ -180,6 +182,7 @@ fn devid_device_pem(device: &devid_device, identity: &str, part: i32) -> Result<
         DEVID_PART_CHAIN => Part::Chain,
         DEVID_PART_FULL_CHAIN => Part::FullChain,
         DEVID_PART_ANCHORS => Part::Anchors,
+        DEVID_PART_BUNDLE => Part::Bundle,
         other => return Err(invalid(format!("{other} is none of DEVID_PART_*"))),
     };
     Ok(devid_bytes::from_slice(device.pem(identity, part)?.as_bytes()))
@@ -260,6 +263,7 @@ mod absent {
         Chain,
         FullChain,
         Anchors,
+        Bundle,
     }
 
     pub struct Kept {

@@ -4,6 +4,7 @@
 //! time limit, and its failure never leads to a new certificate. What has succeeded is remembered in device memory, so that
 //! what has not, or was interrupted, is tried again: at least once for each change.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -107,12 +108,20 @@ pub struct Behind {
     pub is_good: bool,
     /// Something was written or run.
     pub has_worked: bool,
+    /// Which of them has failed now or before.
+    pub failed: Failed,
 }
 
-/// Writes the exports that are due, and runs the programs behind them and behind the identity. With `may_try` unset, only
+/// Exports and programs that have failed, each by what tells it from the others: none of them holds another one up.
+pub type Failed = BTreeSet<String>;
+
+/// The program behind the identity, among them.
+const CHANGED: &str = "changed";
+
+/// Writes the exports that are due, and runs the programs behind them and behind the identity. Of those in `held` it only
 /// tells how they stand: what has failed is not tried at every look.
-pub fn behind(device: &Device, name: &str, may_try: bool, output: Output) -> Behind {
-    let mut behind = Behind { exports: json!([]), is_good: true, has_worked: false };
+pub fn behind(device: &Device, name: &str, held: &Failed, output: Output) -> Behind {
+    let mut behind = Behind { exports: json!([]), is_good: true, has_worked: false, failed: Failed::new() };
     let wanted = match device.exports(name) {
         Ok(wanted) => wanted,
         Err(error) => {
@@ -124,6 +133,7 @@ pub fn behind(device: &Device, name: &str, may_try: bool, output: Output) -> Beh
     let mut told = Vec::new();
     for state in &wanted {
         let is_due = state.due.is_some() || state.is_program_due;
+        let may_try = !held.contains(state.label());
         let outcome = match (is_due, may_try) {
             (false, _) => Ok(()),
             (true, false) => Err("an earlier try failed; it is tried again later".to_owned()),
@@ -137,6 +147,9 @@ pub fn behind(device: &Device, name: &str, may_try: bool, output: Output) -> Beh
         }
         behind.is_good &= outcome.is_ok();
         behind.has_worked |= is_due && may_try;
+        if outcome.is_err() {
+            behind.failed.insert(state.label().to_owned());
+        }
         told.push(json!({
             "layout": layout, "folder": state.export.folder, "ok": outcome.is_ok(), "open": outcome.err(),
             "written": is_due && may_try,
@@ -146,7 +159,7 @@ pub fn behind(device: &Device, name: &str, may_try: bool, output: Output) -> Beh
     if let Err(error) = device.forget_exports(name, &wanted) {
         output.say(&format!("{name}: exports: {error}"));
     }
-    changed(device, name, may_try, &mut behind, output);
+    changed(device, name, !held.contains(CHANGED), &mut behind, output);
     behind
 }
 
@@ -191,6 +204,7 @@ fn changed(device: &Device, name: &str, may_try: bool, behind: &mut Behind, outp
     behind.has_worked |= may_try;
     behind.is_good &= is_done;
     if !is_done {
+        behind.failed.insert(CHANGED.to_owned());
         return;
     }
     if let Err(error) = device.store.put_blob(&mark.0, &mark.1) {

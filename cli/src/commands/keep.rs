@@ -11,6 +11,7 @@ use devid::store::Identity as Kept;
 use devid::{Code, Error};
 use serde_json::{Value, json};
 
+use super::hooks::Failed;
 use super::{hooks, status, traced};
 use crate::arguments::{Enroll, Keep, Renew, Talk};
 use crate::attendant::{Attendant, cancel, watch_signals};
@@ -62,7 +63,7 @@ pub fn keep(command: &Keep, device: &Device, output: Output) -> Result<Exit, Fai
         }
         let mut looked = None;
         traced(command.trace.as_deref(), "devid keep", |trace| {
-            let one = looked.insert(keep_one(device, &name, true, output, trace));
+            let one = looked.insert(keep_one(device, &name, &Failed::new(), output, trace));
             // The trace says how it ended; whoever reads it finds the failure there too.
             one.failure.take().map_or(Ok(()), Err)
         })
@@ -95,12 +96,15 @@ pub struct Looked {
     pub failure: Option<Failure>,
     /// Look again after so many seconds.
     pub again_seconds: u32,
+    /// Exports and programs that have failed.
+    pub failed: Failed,
 }
 
-/// One identity, with its exports and hooks. Also the daemon's step. `may_try`: exports and programs that failed are tried now.
-pub fn keep_one(device: &Device, name: &str, may_try: bool, output: Output, mut trace: Option<&mut Trace>) -> Looked {
+/// One identity, with its exports and hooks. Also the daemon's step. `held`: exports and programs that failed and are not tried now.
+pub fn keep_one(device: &Device, name: &str, held: &Failed, output: Output, mut trace: Option<&mut Trace>) -> Looked {
+    let document = json!({ "name": name });
     let mut looked =
-        Looked { document: json!({ "name": name }), exit: Exit::NothingDue, failure: None, again_seconds: 0 };
+        Looked { document, exit: Exit::NothingDue, failure: None, again_seconds: 0, failed: Failed::new() };
     let (mut did, mut why) = ("nothing", None);
     tell_changes(device, name, output);
     // More may be due behind what is due first: the time is learnt, and a renewal follows; the bound is for a faulty plan.
@@ -153,7 +157,7 @@ pub fn keep_one(device: &Device, name: &str, may_try: bool, output: Output, mut 
     if let Some(failure) = looked.failure.as_ref().filter(|_| !cancel().is_cancelled()) {
         hooks::run(&device.settings.hooks.failed, "failed", name, Some(&failure.to_string()), output);
     }
-    after(device, name, may_try, output, (did, why.as_ref()), &mut looked);
+    after(device, name, held, output, (did, why.as_ref()), &mut looked);
     looked
 }
 
@@ -161,12 +165,13 @@ pub fn keep_one(device: &Device, name: &str, may_try: bool, output: Output, mut 
 fn after(
     device: &Device,
     name: &str,
-    may_try: bool,
+    held: &Failed,
     output: Output,
     (did, why): (&str, Option<&Error>),
     looked: &mut Looked,
 ) {
-    let behind = hooks::behind(device, name, may_try, output);
+    let behind = hooks::behind(device, name, held, output);
+    looked.failed = behind.failed;
     match status::document(device, name) {
         Ok(document) => looked.document = document,
         Err(failure) => looked.failure = Some(looked.failure.take().unwrap_or(failure)),
@@ -400,7 +405,7 @@ fn conclude(command: &str, device: &Device, name: &str, outcome: Outcome, output
         Outcome::Waiting => ("waiting", Exit::Waiting),
         Outcome::Other(words, _) => (*words, Exit::Done),
     };
-    let behind = hooks::behind(device, name, true, output);
+    let behind = hooks::behind(device, name, &Failed::new(), output);
     let mut document = status::document(device, name)?;
     document["did"] = json!(did);
     document["exports"] = behind.exports;

@@ -56,7 +56,7 @@ pub fn import(command: &ImportCommand, device: &Device, output: Output) -> Resul
     import.password = password.as_ref().map(|password| password.as_str());
     let kept = import.run(&read_file(&command.file)?)?;
     drop(busy);
-    let behind = hooks::behind(device, &kept.name, true, output);
+    let behind = hooks::behind(device, &kept.name, &hooks::Failed::new(), output);
     let mut document = status::document(device, &kept.name)?;
     document["did"] = json!("installed");
     document["exports"] = behind.exports;

@@ -9,6 +9,7 @@ use devid::client::run::{sleep_unless, system_time};
 use devid::files::replace;
 use serde_json::json;
 
+use super::hooks::Failed;
 use super::{keep, status};
 use crate::arguments::Arguments;
 use crate::attendant::{cancel, watch_signals};
@@ -34,6 +35,8 @@ struct Memory {
     /// When exports and programs that failed are tried again, and how often they have.
     try_again: Option<Instant>,
     failures: u32,
+    /// Which those are.
+    failed: Failed,
 }
 
 impl Memory {
@@ -41,10 +44,17 @@ impl Memory {
         self.try_again.is_none_or(|at| Instant::now() >= at)
     }
 
-    fn tried(&mut self, is_good: bool) {
-        if is_good {
+    /// What is not tried now. A failure holds nothing else up.
+    fn held(&self) -> Failed {
+        if self.may_try() { Failed::new() } else { self.failed.clone() }
+    }
+
+    fn tried(&mut self, failed: Failed) {
+        let is_due = self.may_try();
+        self.failed = failed;
+        if self.failed.is_empty() {
             (self.try_again, self.failures) = (None, 0);
-        } else if self.may_try() {
+        } else if is_due {
             let wait = FIRST_TRY_AGAIN.saturating_mul(1 << self.failures.min(10)).min(LAST_TRY_AGAIN);
             (self.try_again, self.failures) = (Some(Instant::now() + wait), self.failures.saturating_add(1));
         }
@@ -97,12 +107,11 @@ fn round(device: &Device, memories: &mut BTreeMap<String, Memory>, output: Outpu
             documents.extend(status::document(device, name).ok());
             continue;
         }
-        let may_try = memory.may_try();
-        let looked = keep::keep_one(device, name, may_try, output, None);
+        let looked = keep::keep_one(device, name, &memory.held(), output, None);
         if let Some(failure) = &looked.failure {
             output.say(&format!("{name}: {}", failure.report()));
         }
-        memory.tried(looked.exit != Exit::Hook);
+        memory.tried(looked.failed);
         let again = match looked.again_seconds {
             0 if looked.failure.is_some() => LONGEST_SLEEP_SECONDS,
             seconds => seconds.max(SHORTEST_SLEEP_SECONDS),

@@ -35,30 +35,44 @@ pub struct ExportState {
     digest: String,
 }
 
+impl ExportState {
+    /// What tells this export from the others of the device, the same for as long as it is wanted.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+}
+
 impl Device {
-    /// How the lasting exports of an identity stand. Empty where there is no identity in use.
+    /// How the lasting exports of an identity stand. Empty where there is no identity in use. Each stands for itself: where a file that one
+    /// needs cannot be read, that is why it is due, and the others go on.
     ///
-    /// Errors: device memory, and files that the settings name, cannot be read.
+    /// Errors: device memory cannot be read.
     pub fn exports(&self, name: &str) -> Result<Vec<ExportState>, Error> {
         let current = match self.store.current(name) {
             Ok(current) => current,
             Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
         };
-        self.identity(name).export.into_iter().map(|export| self.state_of(name, &current, export)).collect()
+        let wanted = self.identity(name).export.into_iter();
+        wanted.map(|export| self.state_of(name, &current, export)).collect()
     }
 
     fn state_of(&self, name: &str, current: &Identity, export: Export) -> Result<ExportState, Error> {
         let provider = default_provider();
         let (layout, folder) = (export.layout.as_bytes(), export.folder.as_os_str().as_encoded_bytes());
         let label = format!("{PREFIX}{}", &digest(&*provider, &[name.as_bytes(), layout, folder])?[..16]);
-        let digest = digest_of(&*provider, current, &export)?;
+        let (digest, trouble) = match digest_of(&*provider, current, &export) {
+            Ok(digest) => (digest, None),
+            // Writing it fails by the same words.
+            Err(error) => (String::new(), Some(error.to_string())),
+        };
         let mark = match self.store.blob(&label) {
             Ok(text) => Mark::read(&text),
             Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => None,
             Err(error) => return Err(error.into()),
         };
         let due = match &mark {
+            _ if trouble.is_some() => trouble,
             None => Some("it was not written yet".to_owned()),
             Some(mark) if mark.digest != digest => Some("what is wanted has changed".to_owned()),
             Some(mark) => mark.missing(&*provider)?,

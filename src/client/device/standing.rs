@@ -10,7 +10,7 @@ use crate::asn1::x509::{Certificate, hex};
 use crate::client::renewal::{Alarm, Plan, Reason, Standing};
 use crate::codes::Code;
 use crate::error::Error;
-use crate::store::StoreErrorKind;
+use crate::store::{Identity, StoreErrorKind};
 use crate::time::Time;
 
 /// A part of an identity.
@@ -26,6 +26,8 @@ pub enum Part {
     FullChain,
     /// Roots that issued certificates must lead to.
     Anchors,
+    /// The private key, the certificate and those above it without the root: all of one generation.
+    Bundle,
 }
 
 impl Standing {
@@ -156,16 +158,19 @@ impl Device {
         Ok(match part {
             Part::Certificate => pem_of([&identity.certificate]),
             Part::Chain => pem_of(&identity.chain),
-            Part::FullChain | Part::Anchors => {
-                let above = identity.chain.iter().filter(|one| !one.is_self_issued());
-                pem_of(std::iter::once(&identity.certificate).chain(above))
-            }
-            Part::Key => {
-                let away = || Error::new(Code::Unsupported, format!("the key of \"{name}\" cannot leave its home"));
-                let key = self.store.open_key(&identity.key)?.ok_or_else(away)?;
-                pem::encode("PRIVATE KEY", &key.to_pkcs8().ok_or_else(away)?)
+            Part::FullChain | Part::Anchors => full_chain(&identity),
+            Part::Key => self.key_pem(&identity)?,
+            Part::Bundle => {
+                let key = self.key_pem(&identity)?;
+                Zeroizing::new([key.as_str(), full_chain(&identity).as_str()].concat())
             }
         })
+    }
+
+    fn key_pem(&self, identity: &Identity) -> Result<Zeroizing<String>, Error> {
+        let away = || Error::new(Code::Unsupported, format!("the key of \"{}\" cannot leave its home", identity.name));
+        let key = self.store.open_key(&identity.key)?.ok_or_else(away)?;
+        Ok(pem::encode("PRIVATE KEY", &key.to_pkcs8().ok_or_else(away)?))
     }
 
     /// Writes the identity in use for other software, under `layout`: pem, openssl, nginx, strongswan, mosquitto.
@@ -187,6 +192,11 @@ impl Device {
 /// How one export stands, for programs.
 fn export_json(export: &super::Export, open: Option<&str>) -> Value {
     json!({ "layout": export.layout, "folder": export.folder, "ok": open.is_none(), "open": open })
+}
+
+fn full_chain(identity: &Identity) -> Zeroizing<String> {
+    let above = identity.chain.iter().filter(|one| !one.is_self_issued());
+    pem_of(std::iter::once(&identity.certificate).chain(above))
 }
 
 fn pem_of<'c>(certificates: impl IntoIterator<Item = &'c Certificate>) -> Zeroizing<String> {

@@ -208,6 +208,7 @@ DEVID_PART_CERTIFICATE = 2
 DEVID_PART_CHAIN = 3
 DEVID_PART_FULL_CHAIN = 4
 DEVID_PART_ANCHORS = 5
+DEVID_PART_BUNDLE = 6
 DEVID_FORM_DER = 1
 DEVID_FORM_PEM = 2
 DEVID_LOG_ERROR = 1
@@ -1055,7 +1056,7 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_bytes_append": ((2, "data_len", SIZE),),
     "devid_device_keep": ((1, "now", INT64), (2, "longest_wait_seconds", UINT32),),
     "devid_device_keep_unless": ((2, "now", INT64), (3, "longest_wait_seconds", UINT32),),
-    "devid_device_pem": ((2, "part", Choice('DEVID_PART_*', 1, 2, 3, 4, 5)),),
+    "devid_device_pem": ((2, "part", Choice('DEVID_PART_*', 1, 2, 3, 4, 5, 6)),),
     "devid_device_check": ((2, "sent_len", SIZE), (4, "now", INT64),),
     "devid_device_status": ((1, "now", INT64),),
     "devid_key_load": ((1, "data_len", SIZE), (3, "password_len", SIZE),),

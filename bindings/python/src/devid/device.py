@@ -112,10 +112,12 @@ class Device(Handle):
 
     def files(self, identity: str, folder: PathLike) -> Tuple[Path, Path]:
         """Certificate with chain, and private key, as files in ``folder``: for what takes paths, such as
-        ``ssl.SSLContext.load_cert_chain``. Written anew at each call."""
+        ``ssl.SSLContext.load_cert_chain``. Both are of one generation, and stay until the identity has changed twice more;
+        written anew where they are not as they should be. May be called from several threads and processes."""
         self.export(identity, "nginx", folder)
-        current = Path(folder) / "current"
-        return current / "fullchain.pem", current / "privkey.pem"
+        # What "current" leads to may change between two looks.
+        files = Path(folder) / os.readlink(Path(folder) / "current")
+        return files / "fullchain.pem", files / "privkey.pem"
 
     def certificate(self, identity: str) -> str:
         """The certificate in use and those above it, PEM."""
@@ -124,6 +126,13 @@ class Device(Handle):
     def private_key(self, identity: str) -> bytes:
         """The private key in use, PEM; :class:`UsageError` if it cannot leave its home."""
         return self._pem(identity, _abi.DEVID_PART_KEY)
+
+    def key_and_certificate(self, identity: str) -> Tuple[bytes, str]:
+        """The private key, and the certificate in use with those above it, PEM: both of one generation, which two calls of
+        :meth:`private_key` and :meth:`certificate` are not sure to be."""
+        bundle = self._pem(identity, _abi.DEVID_PART_BUNDLE)
+        begin = bundle.index(b"-----BEGIN CERTIFICATE")
+        return bundle[:begin], bundle[begin:].decode("ascii")
 
     def anchors(self, identity: str) -> str:
         """The roots that certificates issued to the device must lead to, PEM."""
