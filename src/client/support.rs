@@ -35,10 +35,11 @@ impl Client {
     }
 
     /// rr for a certificate that is not at hand: by its issuer's name and the content of its serial number. Where the
-    /// client holds a certificate of that issuer, the name goes out as it is written there.
+    /// client holds a certificate of that issuer, the name goes out as it is written there, and the issuer is known by it when it
+    /// answers; a name alone makes nobody the issuer.
     pub fn revoke_serial(&self, issuer: &Name, serial: &[u8], reason: CrlReason) -> Result<Operation, Error> {
         let issuer = self.name_as_certified(issuer.as_der());
-        self.operation(RevocationRequest { issuer, serial: serial.to_vec(), reason, by_passphrase: false })
+        self.operation(RevocationRequest::of_serial(issuer, serial.to_vec(), reason))
     }
 
     /// rr by whoever lost the certificate's key: the client's credential is the passphrase that the CA was given for this,
@@ -48,7 +49,8 @@ impl Client {
     /// Errors: the credential is no shared secret.
     pub fn revoke_with_passphrase(&self, issuer: &Name, serial: &[u8], reason: CrlReason) -> Result<Operation, Error> {
         let issuer = self.name_as_certified(issuer.as_der());
-        self.operation(RevocationRequest { issuer, serial: serial.to_vec(), reason, by_passphrase: true })
+        let request = RevocationRequest::of_serial(issuer, serial.to_vec(), reason);
+        self.operation(RevocationRequest { by_passphrase: true, ..request })
     }
 
     /// genm: gives the CA a passphrase with which the certificate of the client's credential can be revoked when its key is

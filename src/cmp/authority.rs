@@ -8,12 +8,13 @@
 
 use super::context::Context;
 use super::credential::Credential;
-use super::request::Request;
+use super::request::{Request, RevocationRequest};
 use super::signer_authorisation::{CMC, has_cmc_purpose, has_purpose, has_signing_usage, is_under};
 use crate::asn1::name;
 use crate::asn1::oid;
 use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
+use crate::crypto::SignatureAlgorithm;
 use crate::crypto::keys::same_public_key;
 use crate::error::{Error, Refused};
 use crate::limits::PathBudget;
@@ -108,7 +109,9 @@ pub(super) fn may_sign(
             let wanted: Vec<String> = context.authorisation.policies.iter().map(ToString::to_string).collect();
             refuse(format!("is not issued under the certificate policy {}", wanted.join(" or ")))
         }
-        Act::Answer(request) if !speaks_for_the_ca(context, request, &chain, came, now)? => Err(not_authorised(signer)),
+        Act::Answer(request) if !speaks_for_the_ca(context, request, &chain, came, now)? => {
+            Err(not_authorised(signer, request))
+        }
         Act::GeneratedKey(issuer) if issuer != Some(signer) && is_confined(&chain, &[oid::KP_CM_KGA]) => refuse(
             "is certified by a CA that is confined to some names or purposes, and makes keys for nobody else"
                 .to_owned(),
@@ -177,11 +180,7 @@ fn issues_for_us(
     }
     // RFC 9483 section 4.2: a revocation is the affair of who issued the certificate.
     let revocations = request.map_or(&[][..], Request::revocations);
-    if !revocations.is_empty()
-        && revocations.iter().all(|revocation| same_name(signer.subject(), &revocation.issuer))
-        && !is_confined_as_ca(chain)
-        && !knows_ca_of_name(context, signer, now)
-    {
+    if !revocations.is_empty() && revocations.iter().all(|revocation| has_issued(context, revocation, chain, now)) {
         return true;
     }
     let is_about_ours = request.is_some_and(|request| request.is_update() || !request.revocations().is_empty());
@@ -216,13 +215,31 @@ fn is_the_ca(ours: &[Certificate], chain: &[Certificate]) -> bool {
             || (!is_confined_as_ca(chain) && same_public_key(&certifier(ours), &certifier(chain))))
 }
 
-/// Whether a CA of the signer's name is on our own path, or has issued our certificate as far as that says: then that one decides, and
-/// not the name.
-fn knows_ca_of_name(context: &Context, signer: &Certificate, now: Time) -> bool {
-    let Credential::Signature { certificate, .. } = &context.credential else { return false };
-    let above = own_path(context, now).unwrap_or_default();
-    same_name(certificate.issuer(), signer.subject())
-        || above.iter().skip(1).any(|ca| same_name(ca.subject(), signer.subject()))
+/// Whether the CA at the beginning of `chain` has issued what is to be revoked. Its name proves nothing, as any CA below the root can
+/// certify another of that name: its key has signed the certificate, or it is the CA, as far as one of the issuer's certificates
+/// is at hand.
+fn has_issued(context: &Context, revocation: &RevocationRequest, chain: &[Certificate], now: Time) -> bool {
+    if !same_name(chain[0].subject(), &revocation.issuer) {
+        return false;
+    }
+    let has_signed = |ca: &Certificate| match &revocation.certificate {
+        Some(certificate) => is_signed_by(context, certificate, ca),
+        None => true,
+    };
+    if revocation.certificate.is_some() && has_signed(&chain[0]) {
+        return true;
+    }
+    own_certificates(context)
+        .chain(context.enrolment_anchors.iter())
+        .filter(|ca| same_name(ca.subject(), &revocation.issuer) && has_signed(ca))
+        .filter_map(|ca| path(context, &context.enrolment_anchors, ca, &[], &context.checks_at(now)).ok())
+        .any(|known| is_the_ca(&known, chain))
+}
+
+fn is_signed_by(context: &Context, certificate: &Certificate, ca: &Certificate) -> bool {
+    let Ok(algorithm) = SignatureAlgorithm::from_der(certificate.signature_algorithm()) else { return false };
+    let allow_weak = context.tolerance.allow_weak;
+    context.provider.verify(&algorithm, ca.spki(), certificate.tbs(), certificate.signature(), allow_weak).is_ok()
 }
 
 /// The path of the credential's certificate, if it is one of the PKI that the device enrols with.
@@ -325,15 +342,22 @@ pub(super) fn own_certificates(context: &Context) -> impl Iterator<Item = &Certi
 }
 
 /// Says what is missing, and what the owner can do about it.
-fn not_authorised(signer: &Certificate) -> Error {
+fn not_authorised(signer: &Certificate, request: Option<&Request>) -> Error {
     let subject = name::display(signer.subject());
+    let is_revocation = request.is_some_and(|request| !request.revocations().is_empty());
+    let issuer = if is_revocation {
+        ". A revocation is confirmed by the CA that issued the certificate: that CA's certificate is told by add_intermediates \
+         (devid_config_add_intermediates, ca.trust.intermediates)"
+    } else {
+        ""
+    };
     let words = format!(
         "the answer's signer {signer} has a path to the CMP anchors, and is not authorised to answer: it is no CMP anchor, \
          has neither purpose cmcCA nor cmcRA from a CA without constraints on names or purposes, and is no CA of the path that issues this \
          device's certificates. If it does answer for the CA, pin the certificate with serial number {} by \
          pin_signers (devid_config_add_signer_pins, ca.trust.signers) or name its subject, \"{subject}\", by \
          set_signer (devid_config_set_signer, ca.trust.signer-subjects); \
-         any_under_anchors (DEVID_SIGNER_ANY, ca.trust.signer-any) believes everyone under the CMP anchors",
+         any_under_anchors (DEVID_SIGNER_ANY, ca.trust.signer-any) believes everyone under the CMP anchors{issuer}",
         hex(signer.serial())
     );
     Error::new(Code::ProtectionInvalid, words)

@@ -62,7 +62,7 @@ pub struct Operation {
     pub(super) transaction: Option<Transaction>,
     pub(super) state: State,
     pub(super) polls: u32,
-    /// Answers to polls that proved nothing.
+    /// Answers in vain: to polls, until a certificate has come; then confirmations that were made anew.
     pub(super) dropped: u32,
     pub(super) issued: Option<Issued>,
     /// What becomes of each of several certificates; `issued` is the one that is looked at.

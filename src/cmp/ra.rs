@@ -82,9 +82,16 @@ impl RegistrationAuthority {
     /// devices' certificates end. Whether a certificate is revoked is asked by the settings for signers
     /// ([`Context::signer_revocation`]), of devices and other RAs as of the CA.
     ///
-    /// Errors: [`Code::InvalidArgument`] if the credential is not a certificate with a key that signs here.
+    /// Errors: [`Code::InvalidArgument`] if the credential is not a certificate with a key that signs here, or the settings adopt the
+    /// root of whoever answers first.
     pub fn new(context: Arc<Context>, devices: TrustAnchors) -> Result<Self, Error> {
         context.check()?;
+        // What the RA believes it protects with the secrets of its devices.
+        if context.adopt_root_of_ip {
+            let words =
+                "an RA knows its CA: adopt_root (devid_config_set_adopt_root, ca.adopt-root) is for a device alone";
+            return Err(Error::new(Code::InvalidArgument, words));
+        }
         match &context.credential {
             Credential::Signature { signer: Signer::Key(_), .. } => {
                 Ok(RegistrationAuthority { context, devices, secrets: Vec::new() })

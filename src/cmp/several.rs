@@ -112,7 +112,11 @@ impl Operation {
                 let status = waiting.unwrap_or_else(|| PkiStatusInfo::new(PkiStatus::Waiting));
                 self.start_polling(*first, &status, under_way, now)
             }
-            _ => self.next_of_several(now),
+            _ => {
+                // What was in vain until then is over, and takes nothing from the confirmation.
+                self.dropped = 0;
+                self.next_of_several(now)
+            }
         }
     }
 

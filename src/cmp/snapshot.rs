@@ -322,16 +322,11 @@ fn write_request(request: &Request, issued: Option<&Issued>) -> Vec<u8> {
         Request::Certificate(request) => write_certificate_request(request, issued),
         Request::Certificates(_) => unreachable!("refused before"),
         Request::Revocation(request) => {
-            let reason = encode(&i64::from(request.reason.number()));
             let kind = if request.by_passphrase { PASSPHRASE_REVOCATION } else { REVOCATION };
-            sequence(&[&encode(&kind), &octets(&[]), &octets(&request.issuer), &octets(&request.serial), &reason])
+            sequence(&[&encode(&kind), &octets(&[]), &write_revocation(request)])
         }
         Request::Revocations(requests) => {
-            let one = |request: &RevocationRequest| {
-                let reason = encode(&i64::from(request.reason.number()));
-                sequence(&[&octets(&request.issuer), &octets(&request.serial), &reason])
-            };
-            let all: Vec<u8> = requests.iter().flat_map(one).collect();
+            let all: Vec<u8> = requests.iter().flat_map(|request| sequence(&[&write_revocation(request)])).collect();
             sequence(&[&encode(&REVOCATIONS), &octets(&[]), &all])
         }
         Request::Information(question) => {
@@ -347,9 +342,8 @@ fn read_request(key: Option<Signer>, fields: &mut Cursor<'_>) -> Result<Request,
     let spki = read_octets(&mut fields)?;
     match (kind, key) {
         (REVOCATION | PASSPHRASE_REVOCATION, None) => {
-            let (issuer, serial) = (read_octets(&mut fields)?, read_octets(&mut fields)?);
-            let reason = CrlReason::from_number(fields.decode()?);
-            Ok(RevocationRequest { issuer, serial, reason, by_passphrase: kind == PASSPHRASE_REVOCATION }.into())
+            let by_passphrase = kind == PASSPHRASE_REVOCATION;
+            Ok(RevocationRequest { by_passphrase, ..read_revocation(&mut fields)? }.into())
         }
         (REVOCATIONS, None) => Ok(read_revocations(&mut fields)?.into()),
         (QUESTION, None) => Ok(read_question(fields.decode()?, &mut fields)?.into()),
@@ -372,11 +366,30 @@ fn read_revocations(fields: &mut Cursor<'_>) -> Result<Vec<RevocationRequest>, E
     let mut requests = Vec::new();
     while !fields.is_empty() {
         let mut one = Cursor::new(fields.expect(Tag::Sequence, "a certificate to be revoked")?.value, WHAT)?;
-        let (issuer, serial) = (read_octets(&mut one)?, read_octets(&mut one)?);
-        let reason = CrlReason::from_number(one.decode()?);
-        requests.push(RevocationRequest { issuer, serial, reason, by_passphrase: false });
+        requests.push(read_revocation(&mut one)?);
     }
     Ok(requests)
+}
+
+/// Issuer, serial number, reason, and the certificate where it is at hand: who may confirm hangs on it.
+fn write_revocation(request: &RevocationRequest) -> Vec<u8> {
+    let reason = encode(&i64::from(request.reason.number()));
+    let certificate = request.certificate.as_ref().map_or_else(Vec::new, |one| octets(one.as_der()));
+    [octets(&request.issuer), octets(&request.serial), reason, certificate].concat()
+}
+
+fn read_revocation(fields: &mut Cursor<'_>) -> Result<RevocationRequest, Error> {
+    let (issuer, serial) = (read_octets(fields)?, read_octets(fields)?);
+    let reason = CrlReason::from_number(fields.decode()?);
+    let request = RevocationRequest::of_serial(issuer, serial, reason);
+    if fields.is_empty() {
+        return Ok(request);
+    }
+    let certificate = Certificate::from_der(&read_octets(fields)?)?;
+    if !request.is_about(Some(certificate.issuer()), certificate.serial()) {
+        return Err(Error::new(Code::Corrupt, "the saved revocation holds another certificate than the one it names"));
+    }
+    Ok(RevocationRequest { certificate: Some(certificate), ..request })
 }
 
 fn write_question(question: &Question) -> (i64, Vec<u8>) {

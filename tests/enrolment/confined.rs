@@ -106,6 +106,38 @@ fn an_error_about_a_poll_that_was_changed_on_the_way_ends_nothing() {
     assert_eq!(Device::enrolling_with(&ca).run(&mut ca).unwrap_err().code(), Code::Rejected);
 }
 
+/// What was in vain before the certificate came is over with it: however many answers to polls were junk, a certConf that is changed
+/// on the way is made anew, as often as ever.
+#[test]
+fn junk_while_polling_takes_nothing_from_the_confirmation() {
+    const BAD_MESSAGE_CHECK: u32 = 1 << 1;
+    for (junk, changed, expected) in [
+        (0, 1, Ok(())),
+        (8, 1, Ok(())),
+        (20, 8, Ok(())),
+        (0, 9, Err(Code::Unconfirmed)),
+        (8, 9, Err(Code::Unconfirmed)),
+    ] {
+        let (mut junk_left, mut changed_left) = (junk, changed);
+        let mut ca = MockCa::new().answers_waiting(junk + 1, 1);
+        ca.bend = Some(Box::new(move |answer| match answer.body_type {
+            BodyType::POLLREP if junk_left > 0 => {
+                junk_left -= 1;
+                answer.header.transaction_id = Some(vec![7; 16]);
+            }
+            BodyType::PKICONF if changed_left > 0 => {
+                changed_left -= 1;
+                let mut status = PkiStatusInfo::new(PkiStatus::Rejection);
+                status.fail_info = Some(BAD_MESSAGE_CHECK);
+                (answer.body_type, answer.content) = (BodyType::ERROR, sequence(&[&status.to_der()]));
+            }
+            _ => {}
+        }));
+        let outcome = Device::enrolling_with(&ca).run(&mut ca).map(|_| ()).map_err(|error| error.code());
+        assert_eq!(outcome, expected, "{junk} junk, {changed} changed");
+    }
+}
+
 /// Names of certificates that came along are prepared within a budget, whatever their letters become.
 #[test]
 fn long_names_of_strangers_end_with_their_budget() {

@@ -325,3 +325,71 @@ fn several_revocations_that_take_days_survive_reboots() {
     let outcomes = &device.operation.revocations().unwrap().outcomes;
     assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
 }
+
+/// A CA certificate that may sign messages.
+fn ca_of(name: &str, issuer: &Party) -> Party {
+    Builder::ca(name).key_usage(&[KeyUsage::DigitalSignature, KeyUsage::KeyCertSign]).signed_by(issuer)
+}
+
+/// A manager under another CA of the operator has certificates of "Device CA" revoked; who is called so answers that it is done. The
+/// name makes nobody the issuer: its key does, or the CA's certificate that the manager has.
+#[test]
+fn only_who_has_issued_a_certificate_confirms_that_it_is_revoked() {
+    let base = MockCa::new();
+    let genuine = ca_of("Device CA", &base.root);
+    let new_key = ca_of("Device CA", &base.root);
+    let partner = ca_of("Partner CA", &base.root);
+    let partners = ca_of("Device CA", &partner);
+    let devices = [genuine.leaf("router-7"), genuine.leaf("router-8")];
+    let by_serial = |party: &Party| {
+        let (issuer, serial) = (party.certificate.issuer().to_vec(), party.certificate.serial().to_vec());
+        RevocationRequest::of_serial(issuer, serial, CrlReason::KeyCompromise)
+    };
+    let of_certificate = |party: &Party| RevocationRequest::new(&party.certificate, CrlReason::KeyCompromise);
+    // Who answers; whether that counts where the certificates are at hand, where the issuer is, both, and neither.
+    let answers = [
+        (&genuine, [true, true, true, false]),
+        (&new_key, [false, true, true, false]),
+        (&partners, [false; 4]),
+        (&partner, [false; 4]),
+    ];
+    for (signer, expected) in answers {
+        for (way, expected) in expected.into_iter().enumerate() {
+            for count in 1..=2 {
+                let (has_certificates, knows_issuer) = (way == 0 || way == 2, way == 1 || way == 2);
+                let helper = partner.certificate.clone();
+                let mut ca = MockCa::new().bending(BodyType::RP, move |answer| answer.extra_certs.push(helper.clone()));
+                (ca.root, ca.issuing) = (base.root.clone(), base.issuing.clone());
+                ca.signer = signer.clone();
+                let manager = Builder::leaf("manager").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&ca.issuing);
+                let mut config = Device::config(&ca);
+                let chain = vec![ca.issuing.certificate.clone()];
+                config.protect_with_certificate(Signer::Key(manager.key.clone()), manager.certificate.clone(), chain);
+                if knows_issuer {
+                    config.intermediates.push(genuine.certificate.clone());
+                }
+                let yes = status(0);
+                ca.rev_rep = Some(rev_rep(&vec![&yes[..]; count], None));
+                let asked: Vec<RevocationRequest> = devices[..count]
+                    .iter()
+                    .map(|party| if has_certificates { of_certificate(party) } else { by_serial(party) })
+                    .collect();
+                let client = config.build().unwrap();
+                let mut device = Device::doing(client.revoke_several(asked).unwrap());
+                // What is known about the issuer outlives a restart.
+                assert_eq!(device.step(), Ok(ActionKind::Send));
+                let saved = device.operation.save().unwrap();
+                device.operation = client.restore_keyless(&saved).unwrap();
+                let done = device.complete(&mut ca);
+                let who = signer.certificate.to_string();
+                assert_eq!(done.is_ok(), expected, "{who}, way {way}, {count}: {:?}", done.err());
+                if let Err(error) = done {
+                    assert!(
+                        error.message().contains("not authorised") && error.message().contains("add_intermediates"),
+                        "{error}"
+                    );
+                }
+            }
+        }
+    }
+}

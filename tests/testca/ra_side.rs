@@ -542,8 +542,13 @@ fn an_ra_without_a_certificate_of_its_own_is_refused() {
     assert!(matches!(context.credential, Credential::Mac { .. }));
     let error = RegistrationAuthority::new(context, TrustAnchors::new()).unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
-    // Nothing is taken from devices of nobody's.
     let bench = Bench::new(P256);
+    // Nor one that would believe whoever answers first, and vouch for it to its devices.
+    let mut believing = Context::clone(&context_of(&bench, &holder(&bench)));
+    believing.adopt_root_of_ip = true;
+    let error = RegistrationAuthority::new(Arc::new(believing), TrustAnchors::new()).unwrap_err();
+    assert!(error.code() == Code::InvalidArgument && error.message().contains("adopt_root"), "{error}");
+    // Nothing is taken from devices of nobody's.
     let authority = RegistrationAuthority::new(context_of(&bench, &holder(&bench)), TrustAnchors::new()).unwrap();
     let error = authority.check(&first_message(&bench), None, system_time()).unwrap_err();
     assert_eq!(error.code(), Code::ProtectionInvalid);

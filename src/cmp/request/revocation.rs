@@ -23,6 +23,8 @@ pub struct RevocationRequest {
     pub issuer: Vec<u8>,
     /// Content of the serial number.
     pub serial: Vec<u8>,
+    /// The certificate itself where it is at hand: the CA whose key has signed it may then say what became of it. It does not go out.
+    pub certificate: Option<Certificate>,
     /// Why; [`CrlReason::CertificateHold`] can be taken back by [`CrlReason::RemoveFromCrl`] where the CA does that.
     pub reason: CrlReason,
     /// The settings' shared secret is a passphrase that the CA was given for this (RFC 9810 appendix B), and protects the
@@ -36,9 +38,15 @@ impl RevocationRequest {
         RevocationRequest {
             issuer: certificate.issuer().to_vec(),
             serial: certificate.serial().to_vec(),
+            certificate: Some(certificate.clone()),
             reason,
             by_passphrase: false,
         }
+    }
+
+    /// For a certificate that is not at hand: DER of its issuer's Name, and the content of its serial number.
+    pub fn of_serial(issuer: Vec<u8>, serial: Vec<u8>, reason: CrlReason) -> Self {
+        RevocationRequest { issuer, serial, certificate: None, reason, by_passphrase: false }
     }
 
     /// RevReqContent with all of these, DER.
