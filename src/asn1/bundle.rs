@@ -28,7 +28,7 @@ fn certificates(input: &[u8], most: usize, first_counts: bool) -> Result<Vec<Cer
         take(&pem::without_armour(input), most, &mut found)?;
         return match found.is_empty() {
             false => Ok(found),
-            true => Err(Asn1Error::pem("the PKCS#7 file holds no certificate")),
+            true => Err(Asn1Error::invalid("PKCS#7", "the file holds no certificate")),
         };
     }
     let blocks = pem::parse(input)?;

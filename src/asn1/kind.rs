@@ -65,6 +65,8 @@ pub(crate) const PKI_PATH: Kind = Kind::Other(
     "a list of certificates in DER (PkiPath)",
     "PEM with its certificates one behind the other, or PKCS#7, is read",
 );
+const NETSCAPE: Kind =
+    Kind::Other("a certificate sequence of Netscape", "openssl nseq -in FILE writes its certificates as PEM");
 const MAIL: Kind = Kind::Other("a mail (S/MIME)", "openssl smime -pk7out -in FILE writes the PKCS#7 in it");
 
 impl Kind {
@@ -103,6 +105,7 @@ impl Kind {
             Kind::Ocsp => "OCSP response",
             Kind::PrivateKey => "private key",
             Kind::Pkcs12 => "PKCS#12",
+            CMP => "PKIMessage",
             Kind::Pkcs7 | Kind::Other(..) => "PKCS#7",
         }
     }
@@ -150,6 +153,7 @@ impl Kind {
                 oid::CMS_SIGNED_DATA => Kind::Pkcs7,
                 oid::CMS_ENVELOPED_DATA | oid::CMS_AUTH_ENVELOPED_DATA => ENVELOPED,
                 found if TPM_KEYS.contains(&found) => TPM_KEY,
+                NETSCAPE_SEQUENCE => NETSCAPE,
                 found if is_cms(found) => OTHER_CMS,
                 _ => return None,
             }),
@@ -216,6 +220,9 @@ fn signed(to_be_signed: &[u8]) -> Option<Kind> {
         _ => return None,
     })
 }
+
+/// netscape-cert-sequence.
+const NETSCAPE_SEQUENCE: Oid = Oid::new_unwrap("2.16.840.1.113730.2.5");
 
 /// Keys of tpm2-openssl and its kin.
 const TPM_KEYS: [Oid; 3] = [oid::TPM_LOADABLE_KEY, oid::TPM_IMPORTABLE_KEY, oid::TPM_SEALED_DATA];
@@ -287,8 +294,11 @@ pub(crate) fn other_than(wanted: Kind, input: &[u8]) -> Option<String> {
 
 /// What an input that no structure fits is, in words, with what can be done about it.
 pub(crate) fn told(input: &[u8]) -> Option<String> {
-    let kind = Kind::of_der(input).or_else(|| text_kind(input))?;
-    Some(format!("{}: {}", kind.words(), kind.opened_by()))
+    if let Some(kind) = Kind::of_der(input).or_else(|| text_kind(input)) {
+        return Some(format!("{}: {}", kind.words(), kind.opened_by()));
+    }
+    let text = as_text(input, "")?.to_string();
+    text.split_once("found ").map(|(_, words)| words.to_owned())
 }
 
 /// The same of a block by its label.

@@ -65,7 +65,10 @@ fn in_words(answer: &PkiMessage) -> String {
     if let Some(kid) = &header.sender_kid {
         words.push_str(&format!(", senderKID {}", hex(kid)));
     }
-    words.push_str(&format!(", {} certificates in extraCerts", answer.extra_certs().len()));
+    words.push_str(&match answer.extra_certs().len() {
+        1 => ", 1 certificate in extraCerts".to_owned(),
+        count => format!(", {count} certificates in extraCerts"),
+    });
     words
 }
 

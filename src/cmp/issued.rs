@@ -20,7 +20,9 @@ use crate::crypto::{DigestAlgorithm, KeyKind, PrivateKey, SignatureAlgorithm};
 use crate::error::{Error, Refused, Rule};
 use crate::prelude::*;
 use crate::time::Time;
-use crate::validation::{RevocationMode, RevocationPolicy, RevocationScope, StatusSources, TrustAnchors, validate};
+use crate::validation::{
+    RevocationMode, RevocationPolicy, RevocationScope, StatusSources, TrustAnchors, same_name, validate,
+};
 
 /// What an issued certificate must be.
 pub(super) const ISSUED: Rule =
@@ -124,13 +126,23 @@ fn other_issuer(below: &Certificate, above: &Certificate) -> Option<&'static str
     let extension = below.extension(oid::CE_AUTHORITY_KEY_IDENTIFIER)?;
     let mut fields = Cursor::sequence(extension.value, "AuthorityKeyIdentifier").ok()?;
     let key = fields.optional_context(0, false).ok()?.map(|field| field.value);
-    fields.optional_context(1, true).ok()?;
+    let names = fields.optional_context(1, true).ok()?.map(|field| field.value);
     let serial = fields.optional_context(2, false).ok()?.map(|field| field.value);
     match (key, above.subject_key_identifier()) {
         (Some(wanted), Some(found)) if wanted != found => return Some("another key"),
         _ => {}
     }
+    if names.is_some_and(|names| names_another(names, above.issuer())) {
+        return Some("another issuer");
+    }
     serial.filter(|serial| *serial != above.serial()).map(|_| "another serial number")
+}
+
+/// Whether these GeneralNames have a name of a directory ([4], explicit) first that is not this one.
+fn names_another(names: &[u8], issuer: &[u8]) -> bool {
+    let Ok(mut names) = Cursor::new(names, "GeneralNames") else { return false };
+    let mut directories = core::iter::from_fn(|| (!names.is_empty()).then(|| names.any("a name").ok()).flatten());
+    directories.find(|name| name.bytes[0] == 0xa4).is_some_and(|name| !same_name(name.value, issuer))
 }
 
 /// The two clocks that a certificate is judged by when it comes: the device's, and the CA's as its authentic answer says. Either may

@@ -41,6 +41,7 @@ pub(super) struct Link {
     has_received: AtomicBool,
     is_fresh: AtomicBool,
     is_mutual: AtomicBool,
+    is_in_tunnel: AtomicBool,
     cancel: Mutex<Option<Cancel>>,
     sockets: Mutex<Vec<Weak<TcpStream>>>,
     known: Mutex<Option<(String, Vec<SocketAddr>)>>,
@@ -62,6 +63,7 @@ impl Link {
             has_received: AtomicBool::new(false),
             is_fresh: AtomicBool::new(false),
             is_mutual: AtomicBool::new(false),
+            is_in_tunnel: AtomicBool::new(false),
             cancel: Mutex::default(),
             sockets: Mutex::default(),
             known: Mutex::default(),
@@ -78,6 +80,7 @@ impl Link {
         self.has_received.store(false, Ordering::Relaxed);
         self.is_fresh.store(false, Ordering::Relaxed);
         self.is_mutual.store(false, Ordering::Relaxed);
+        self.is_in_tunnel.store(false, Ordering::Relaxed);
         *lock(&self.cancel) = cancel.cloned();
         if let Some(cancel) = cancel {
             let link: Weak<Link> = Arc::downgrade(self);
@@ -111,6 +114,11 @@ impl Link {
     /// The next exchange makes a connection of its own: what is kept is over.
     pub(super) fn close_kept(&self) {
         self.interrupt();
+    }
+
+    /// Whether it is the proxy that is waited for, and not the server behind it.
+    pub(super) fn is_about_proxy(&self) -> bool {
+        self.proxy.is_some() && (self.phase() <= Phase::Connect || self.is_in_tunnel.load(Ordering::Relaxed))
     }
 
     /// Looks the address up again next time: the server may have moved.
@@ -246,9 +254,15 @@ impl LinkConnector {
         link.enter(Phase::Tls);
         let (host, port) = target(details.uri)?;
         let outcome = match &link.proxy {
-            Some(_) => tunnel::open(stream, host, port, link.proxy_authorization.as_deref(), deadline),
+            Some(_) => {
+                link.is_in_tunnel.store(true, Ordering::Relaxed);
+                tunnel::open(stream, host, port, link.proxy_authorization.as_deref(), deadline)
+            }
             None => Ok(()),
         };
+        if outcome.is_ok() {
+            link.is_in_tunnel.store(false, Ordering::Relaxed);
+        }
         let tls = link.tls.as_ref().ok_or(ureq::Error::TlsRequired)?;
         let outcome = outcome.and_then(|()| tls.connect(host, stream, deadline));
         let session = outcome.map_err(|e| match is_timeout(&e) {

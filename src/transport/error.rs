@@ -275,13 +275,15 @@ impl From<TransportError> for Error {
 fn rule_of(error: &TransportError) -> Option<(&'static str, &'static str, Option<&'static str>)> {
     use TransportErrorKind as Kind;
     Some(match (error.party, error.kind) {
-        (Party::Proxy, Kind::Connect | Kind::Timeout) if error.phase <= Phase::Connect => {
+        (Party::Proxy, Kind::Connect | Kind::Timeout)
+            if error.phase <= Phase::Connect || error.kind == Kind::Timeout =>
+        {
             let hint = match error.cause {
                 Some(Cause::NothingListens) => {
                     "nothing listens at the proxy's host and port: set_proxy (devid_config_set_proxy, ca.proxy.url) says which they are; without it the server is asked directly"
                 }
                 _ => {
-                    "it is the proxy that is not reached, and nobody has asked the server yet: set_proxy (devid_config_set_proxy, ca.proxy.url) says where it is; without it the server is asked directly"
+                    "it is the proxy that is not reached or does not answer, and nobody has asked the server yet: set_proxy (devid_config_set_proxy, ca.proxy.url) says where it is; without it the server is asked directly"
                 }
             };
             ("RFC 9110 section 3.7", "a connection to the HTTP proxy", Some(hint))

@@ -351,9 +351,10 @@ impl Wire {
         let is_closed = error.kind == TransportErrorKind::Broken && was_closed && may_want_tls;
         error.cause = error.cause.filter(|cause| *cause != Cause::ClosedUnanswered);
         error.cause = error.cause.or(is_closed.then_some(Cause::ClosedUnanswered));
-        let proxy = self.config.proxy.as_ref().filter(|_| error.phase <= Phase::Connect);
-        let is_about_proxy = matches!(error.kind, TransportErrorKind::Connect | TransportErrorKind::Timeout);
-        match proxy.filter(|_| is_about_proxy) {
+        let is_wait = matches!(error.kind, TransportErrorKind::Connect | TransportErrorKind::Timeout);
+        // What the proxy itself has answered is told as that already.
+        let is_proxys = is_wait && error.party == Party::Server && self.link.is_about_proxy();
+        match self.config.proxy.as_ref().filter(|_| is_proxys) {
             Some(proxy) => {
                 error.party = Party::Proxy;
                 error.detail =

@@ -10,6 +10,9 @@ use devid::validation::{Crl, OcspResponse};
 use super::status::{CrlBuilder, OcspBuilder, Single};
 use super::*;
 
+/// 2.16.840.1.113730.2.5.
+const NETSCAPE: [u8; 9] = [0x60, 0x86, 0x48, 0x01, 0x86, 0xf8, 0x42, 0x02, 0x05];
+
 type Reader = (&'static str, &'static [&'static str], fn(&[u8]) -> Result<(), Error>);
 
 /// Name, kinds that it reads, how.
@@ -171,6 +174,15 @@ fn files() -> Vec<File> {
             &["text in hex"],
         ),
         file("S/MIME", "none", text(mail), &["a mail (S/MIME)"]),
+        file(
+            "Netscape",
+            "none",
+            block(
+                "CERTIFICATE",
+                &sequence(&[&element(6, &[&NETSCAPE]), &element(0xa0, &[&sequence(&[&certificate])])]),
+            ),
+            &["openssl nseq -in FILE", "load_certificates()", "a certificate, "],
+        ),
         file("PkiPath", "none", sequence(&[root.certificate.as_der(), &certificate]), &["PkiPath"]),
         file(
             "two in DER",
@@ -325,4 +337,23 @@ fn what_no_description_fits_is_called_by_its_label_or_by_no_name() {
     assert!(shown(traditional.as_bytes()).contains("under a password"));
     let error = inspect(b"ssh-ed25519 AAAA x@y\n", Format::Text).unwrap_err();
     assert!(error.message().contains("found a public key or a certificate of SSH"), "{error}");
+    let error = inspect(&[&[0xff, 0xfe][..], b"x"].concat(), Format::Text).unwrap_err();
+    assert!(error.message().contains("a SEQUENCE, found text in UTF-16"), "{error}");
+}
+
+/// A server that is another service, and a file that is another one, in the place of an answer.
+#[test]
+fn what_comes_in_the_place_of_a_message_is_told() {
+    let limits = devid::limits::Limits::default();
+    for (what, said) in [
+        ("certificate", "expected a CMP message, found a certificate"),
+        ("PKCS#7", "expected a CMP message, found a PKCS#7 file"),
+        ("CRL", "expected a CMP message, found a CRL"),
+        ("OCSP response", "expected a CMP message, found an OCSP response"),
+        ("key", "expected a CMP message, found a private key"),
+    ] {
+        let file = files().into_iter().find(|file| file.what == what).unwrap();
+        let error = devid::asn1::cmp::PkiMessage::from_der(file.bytes, &limits).unwrap_err().to_string();
+        assert!(error.contains(said), "{what}: {error}");
+    }
 }

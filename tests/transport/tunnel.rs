@@ -81,7 +81,9 @@ mod https {
     use super::*;
     use crate::tls::{certificate, quick};
     use devid::transport::tls::TlsConfig;
-    use devid::transport::{Exchange, HttpExchange, Phase, TransportError, TransportErrorKind as Kind};
+    use devid::transport::{
+        Exchange, ExchangeLimits, HttpExchange, Party, Phase, TransportError, TransportErrorKind as Kind,
+    };
     use devid_testca::tls::{TlsOptions, TlsServer};
     use devid_testca::{Options, Server, TestCa};
 
@@ -98,11 +100,15 @@ mod https {
         }
 
         fn exchange(&self, proxy: &Proxy) -> HttpExchange {
+            self.exchange_by(proxy.url())
+        }
+
+        fn exchange_by(&self, proxy: Url) -> HttpExchange {
             let mut tls = TlsConfig::new();
             tls.anchors.add(self.ca.with(|ca| certificate(&ca.root.certificate)));
             let config = HttpConfig {
                 tls: Some(Arc::new(tls)),
-                proxy: Some(proxy.url()),
+                proxy: Some(proxy),
                 proxy_authorization: Some(HttpConfig::basic("device", "hunter2").unwrap()),
                 ..HttpConfig::default()
             };
@@ -135,6 +141,23 @@ mod https {
         let passed = proxy.passed();
         assert_eq!(passed[0], 0x16, "a TLS handshake");
         assert!(!passed.windows(4).any(|w| w == b"POST"));
+    }
+
+    #[test]
+    fn a_proxy_that_says_nothing_is_told_as_the_proxy() {
+        let bench = Bench::new();
+        // Nobody accepts; the system takes the connection.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let limits = ExchangeLimits { connect_timeout: std::time::Duration::from_millis(200), ..quick() };
+        let mut exchange = bench.exchange_by(Url::parse(&url).unwrap());
+        let error = exchange.exchange(&[0x30, 0], &limits).unwrap_err();
+        assert_eq!((error.party, error.kind), (Party::Proxy, Kind::Timeout));
+        assert!(error.detail.contains(&format!("the proxy {url}: ")), "{error}");
+        // Behind a tunnel it is the server that is waited for.
+        let proxy = Proxy::start("HTTP/1.1 200 OK\r\n\r\n", silent.local_addr().unwrap().port());
+        let error = bench.exchange(&proxy).exchange(&[0x30, 0], &limits).unwrap_err();
+        assert_eq!((error.party, error.kind), (Party::Server, Kind::Timeout), "{error}");
     }
 
     #[test]

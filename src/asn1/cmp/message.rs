@@ -8,6 +8,7 @@ use super::body::{BodyType, PkiBody};
 use super::header::PkiHeader;
 use crate::asn1::der::{Asn1Error, Cursor, Tlv, check_depth, context, element, sequence};
 use crate::asn1::fields::{bit_string, span_of};
+use crate::asn1::kind;
 use crate::asn1::x509::Certificate;
 use crate::limits::Limits;
 use crate::prelude::*;
@@ -39,6 +40,14 @@ impl PkiMessage {
     /// Certificates in extraCerts that cannot be read are left out: the list is not protected, holds what it likes, and
     /// what is needed from it will be missed by name later.
     pub fn from_der(der: Vec<u8>, limits: &Limits) -> Result<Self, Asn1Error> {
+        // Another service answers by its own documents (EST by PKCS#7, a download by a certificate), and people mix files up.
+        match kind::Kind::of_der(&der) {
+            Some(found) if found != kind::CMP => Err(kind::instead(kind::CMP, found)),
+            _ => Self::read(der, limits),
+        }
+    }
+
+    fn read(der: Vec<u8>, limits: &Limits) -> Result<Self, Asn1Error> {
         const WHAT: &str = "PKIMessage";
         if der.len() > limits.max_message_bytes {
             return Err(Asn1Error::too_large(WHAT, "size in bytes", limits.max_message_bytes, der.len()));

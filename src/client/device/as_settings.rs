@@ -132,4 +132,42 @@ mod tests {
             }
         }
     }
+
+    /// Whoever has a command and no program is told what to set.
+    #[test]
+    fn what_helps_at_the_first_contact_has_the_name_of_its_setting() {
+        use crate::Code;
+        use crate::transport::{Cause, Party, Phase, TransportError, TransportErrorKind as Kind, diagnose};
+        use Cause::{
+            ClientCertificateMissing, ClientCertificateRefused, ClientCertificateUnfit, ServerCertificate,
+            ServerNotPinned,
+        };
+        let rows = [
+            (ServerCertificate(Code::Name), "which one it is by ca.tls.name"),
+            (ServerCertificate(Code::NoPath), "for certificates: ca.trust.tls; or the server"),
+            (ServerCertificate(Code::SignatureInvalid), "for certificates: ca.trust.tls"),
+            (ServerCertificate(Code::NotYetValid), "see ca.clock-skew"),
+            (ServerCertificate(Code::RevocationUnknown), "ca.tls.crls gives lists, ca.tls.status says"),
+            (ServerNotPinned, "on the path: ca.tls.pins"),
+            (ClientCertificateMissing, "by ca.tls.key"),
+            (ClientCertificateUnfit, "by ca.tls.key"),
+            (ClientCertificateRefused, "in ca.tls.certificates"),
+        ];
+        for (cause, said) in rows {
+            let failed = TransportError { cause: Some(cause), ..TransportError::new(Kind::Tls, Phase::Tls, "refused") };
+            let error = diagnose(failed);
+            assert!(error.facts().was_answered, "{cause:?}: the server was reached");
+            let hint = in_settings(error.facts().hint.unwrap_or_default());
+            assert!(hint.contains(said) && !hint.contains("devid_"), "{cause:?}: {hint}");
+        }
+        let lost = diagnose(TransportError::new(Kind::Tls, Phase::Tls, "the server closed the connection"));
+        assert!(!lost.facts().was_answered);
+        let proxy = TransportError {
+            cause: Some(Cause::NothingListens),
+            party: Party::Proxy,
+            ..TransportError::new(Kind::Connect, Phase::Connect, "refused")
+        };
+        let hint = in_settings(diagnose(proxy).facts().hint.unwrap_or_default());
+        assert!(hint.contains("port: ca.proxy.url says"), "{hint}");
+    }
 }

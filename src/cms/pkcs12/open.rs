@@ -10,6 +10,7 @@ use super::password::Password;
 use super::{Pkcs12, Pkcs12Key};
 use crate::asn1::der::{Asn1Error, Cursor, Tlv};
 use crate::asn1::kind::Kind;
+use crate::asn1::known_as::named;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo, algorithm_identifier};
 use crate::asn1::x509::{Certificate, read_oid};
@@ -44,7 +45,7 @@ impl Pkcs12 {
         }
         let safe = match content_info(fields.expect(Tag::Sequence, "authSafe")?)? {
             (oid::CMS_DATA, content) => Cursor::new(content, WHAT)?.expect(Tag::OctetString, "the content")?.value,
-            (other, _) => return Err(unsupported(format!("PKCS#12 protected by {other}; by a password is"))),
+            (other, _) => return Err(unsupported(format!("PKCS#12 protected by {}; by a password is", named(&other)))),
         };
         let Some(mac) = fields.optional(Tag::Sequence)? else {
             let words = "PKCS#12 without a MAC: nothing shows that it is whole; write it anew with one (openssl pkcs12 \
@@ -194,7 +195,8 @@ impl Reader<'_> {
                 oid::CMS_ENCRYPTED_DATA => self.read_encrypted(content),
                 // Like a key that is not for us: it counts where nothing else is there.
                 other => {
-                    self.unread_key.get_or_insert_with(|| unsupported(format!("PKCS#12 with content {other}")));
+                    self.unread_key
+                        .get_or_insert_with(|| unsupported(format!("PKCS#12 with content {}", named(&other))));
                     Ok(())
                 }
             };
