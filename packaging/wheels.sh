@@ -1,8 +1,20 @@
 #!/usr/bin/env bash
 # Wheels that run on old systems, in build/wheels: built against glibc 2.17 by zig's C compiler, and looked over by auditwheel.
 #   wheels.sh [TARGET [GLIBC [PROFILE]]]       x86_64-unknown-linux-gnu 2.17 release
+#   wheels.sh sdist                            the sources, from which pip builds
 set -euo pipefail
 cd "$(dirname "$0")/.."
+if [ "${1:-}" = sdist ]; then
+    # A Python of its own: Debian's has no setuptools.
+    venv=build/sdist-python
+    [ -e "$venv/devid-tools-1" ] || {
+        rm -rf "$venv"
+        python3 -m venv "$venv" || { echo "sdist: python3-venv is missing" >&2; exit 1; }
+        "$venv/bin/pip" install --quiet --disable-pip-version-check 'setuptools>=70.1' wheel
+        touch "$venv/devid-tools-1"
+    }
+    exec "$venv/bin/python" packaging/python.py sdist build/wheels
+fi
 target=${1:-x86_64-unknown-linux-gnu}
 glibc=${2:-2.17}
 profile=${3:-release}
@@ -17,7 +29,8 @@ fi
 # Loaders of that age do not know packed relocations.
 export DEVID_PACKED_RELOCATIONS=0
 export PATH=$PWD/$venv/bin:$PATH CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/build/zig}
-nice -n 15 cargo-zigbuild zigbuild --locked --profile "$profile" --target "$target.$glibc" -p devid-capi -p devid-testca --features devid-capi/pkcs11
+nice -n 15 cargo-zigbuild zigbuild --locked --profile "$profile" --target "$target.$glibc" -p devid-capi -p devid-testca \
+    --features "devid-capi/pkcs11$(sh scripts/newer.sh devid-capi)"
 built=$CARGO_TARGET_DIR/$target/$([ "$profile" = dev ] && echo debug || echo "$profile")
 platform=manylinux_${glibc//./_}_${target%%-*}
 rm -rf build/wheels

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Dependencies: every licence is on the list, every crate comes from the registry, exceptions carry a reason.
+"""Dependencies: every licence is on the list, every crate comes from the registry, exceptions carry a reason, and none of those that the
+default build and its tests compile asks for a newer Rust than rust-version in Cargo.toml.
 
 Advisories are checked by `cargo deny check advisories` (deny.toml) where the advisory database can be reached.
 """
@@ -61,12 +62,36 @@ def terms(expression):
     return parse_or()
 
 
+def compiled():
+    """What the default build and its tests compile: name and version of each crate, here and on a device."""
+    tree = subprocess.run(
+        ["cargo", "tree", "--locked", "--workspace", "--edges=normal,build,dev", "--prefix=none", "--format={p}",
+         "--features=devid/pkcs11,devid-capi/pkcs11"],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    return {tuple(line.split()[:2]) for line in tree.splitlines() if line}
+
+
+def too_new(packages):
+    """Crates that an old compiler refuses. What needs a newer one belongs behind a feature that scripts/newer.sh adds."""
+    number = lambda text: tuple(int(part) for part in (text.split(".") + ["0"])[:2])  # noqa: E731
+    stated = next(package["rust_version"] for package in packages if package["name"] == "devid")
+    used = compiled()
+    return [
+        f"{package['name']} {package['version']} asks for Rust {package['rust_version']}, and {stated} is stated: an older version of it "
+        f"(cargo update -p {package['name']} --precise ...), or a feature that scripts/newer.sh adds"
+        for package in packages
+        if package["rust_version"] and (package["name"], "v" + package["version"]) in used
+        and number(package["rust_version"]) > number(stated)
+    ]  # fmt: skip
+
+
 def main():
     output = subprocess.run(
         ["cargo", "metadata", "--locked", "--format-version=1", "--all-features"], check=True, capture_output=True, text=True
     ).stdout
     packages = json.loads(output)["packages"]
-    problems = []
+    problems = too_new(packages)
     for package in packages:
         where = f"{package['name']} {package['version']}"
         if package["source"] is None:

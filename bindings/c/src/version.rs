@@ -46,9 +46,10 @@ fn devid_abi_version() -> u32 {
 /// Whether a feature was compiled in. Every build exports the same functions; what is not compiled in answers
 /// DEVID_E_UNSUPPORTED.
 ///
-/// @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "ldap" (directories), "crypto-awslc" and
-///                 "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens); and kinds of keys
-///                 that a small build may lack: "rsa", "p384", "p521", "25519" (Ed25519, X25519), "ml-dsa", "ml-kem".
+/// @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "ldap" (directories),
+///                 "crypto-awslc" and "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "oaep-mixed"
+///                 (RSA-OAEP whose mask has a digest of its own), "pkcs11" (keys in tokens); and kinds of keys that a small
+///                 build may lack: "rsa", "p384", "p521", "25519" (Ed25519, X25519), "ml-dsa", "ml-kem".
 /// @return 1 yes; 0 no, or not known to this version.
 #[export]
 fn devid_supports(feature: &str) -> bool {
@@ -66,6 +67,7 @@ fn devid_supports(feature: &str) -> bool {
         "ml-dsa" => cfg!(any(feature = "crypto-awslc", feature = "rust-ml-dsa")),
         "ml-kem" => cfg!(any(feature = "crypto-awslc", feature = "rust-ml-kem")),
         "legacy-ciphers" => cfg!(feature = "legacy-ciphers"),
+        "oaep-mixed" => cfg!(any(feature = "oaep-mixed", feature = "rust-rsa")),
         "pkcs11" => cfg!(feature = "pkcs11"),
         _ => false,
     }

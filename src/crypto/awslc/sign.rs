@@ -143,7 +143,7 @@ impl PrivateKey for Key {
 }
 
 /// AWS-LC's Rust face has one digest for both parts of OAEP; the portable implementation has not.
-#[cfg(any(feature = "legacy-ciphers", feature = "rust-rsa"))]
+#[cfg(any(feature = "oaep-mixed", feature = "rust-rsa"))]
 fn decrypt_masked(
     pkcs8: &[u8],
     digest: DigestAlgorithm,
@@ -155,14 +155,14 @@ fn decrypt_masked(
     super::super::oaep::decrypt(&key, digest, mask, ciphertext)
 }
 
-#[cfg(not(any(feature = "legacy-ciphers", feature = "rust-rsa")))]
+#[cfg(not(any(feature = "oaep-mixed", feature = "rust-rsa")))]
 fn decrypt_masked(
     _: &[u8],
     digest: DigestAlgorithm,
     mask: DigestAlgorithm,
     _: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-    let words = format!("OAEP with {digest} and MGF1 with {mask}: feature legacy-ciphers is not built in");
+    let words = format!("OAEP with {digest} and MGF1 with {mask}: feature oaep-mixed is not built in");
     Err(CryptoError::Unsupported(words))
 }
 

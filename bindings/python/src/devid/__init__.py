@@ -220,5 +220,5 @@ def version() -> str:
 
 def supports(feature: str) -> bool:
     """Whether the library was built with a feature: ``http``, ``crypto-awslc``, ``crypto-rust``, ``legacy-ciphers``,
-    ``pkcs11``."""
+    ``oaep-mixed``, ``pkcs11``."""
     return bool(_library.library().devid_supports(text(feature, "feature")))
