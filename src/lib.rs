@@ -34,6 +34,7 @@ pub mod cms;
 pub mod codes;
 pub mod crypto;
 pub mod error;
+mod features;
 #[cfg(feature = "std")]
 pub mod files;
 #[cfg(feature = "std")]
@@ -51,4 +52,5 @@ mod words;
 
 pub use codes::{Class, Code};
 pub use error::{Error, Facts, Rule};
+pub use features::features;
 pub use time::Time;

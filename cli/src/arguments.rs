@@ -1,6 +1,8 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -13,7 +15,7 @@ use crate::settings::{self, Loaded, StatusCheck};
 /// Results go to standard output, words for people to standard error. Every setting of devid.toml can be given as
 /// -o KEY=VALUE; `devid config explain` lists them.
 #[derive(Debug, Parser)]
-#[command(name = "devid", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "devid", version, long_version = version(), arg_required_else_help = true, max_term_width = 100)]
 pub struct Arguments {
     /// Settings file [default: /etc/devid/devid.toml, if it exists]
     #[arg(short, long, global = true, value_name = "FILE")]
@@ -82,7 +84,7 @@ pub enum Command {
     Cmp {
         /// As openssl-cmp(1) has them; -help lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
-        options: Vec<std::ffi::OsString>,
+        options: Vec<OsString>,
     },
     /// Completions for a shell
     Completions {
@@ -91,7 +93,7 @@ pub enum Command {
     },
     /// The manual page
     Man {
-        /// Write a page for each command into this folder
+        /// Write a page for each command, and devid.toml.5 for the settings, into this folder
         #[arg(long, value_name = "DIR")]
         all: Option<PathBuf>,
     },
@@ -113,26 +115,47 @@ impl Arguments {
     }
 }
 
-/// The code behind `devid help error`, which the help of commands does not know.
-pub fn help_on_error(words: impl Iterator<Item = String>) -> Option<String> {
-    let words: Vec<String> = words.skip(1).collect();
-    match &words[..] {
-        [help, error, code] if help == "help" && error == "error" => Some(code.clone()),
+/// The version, and what is built in: an error that names a feature is looked up there.
+fn version() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        let features: Vec<&str> = devid::features().collect();
+        format!("{}\nfeatures: {}", env!("CARGO_PKG_VERSION"), features.join(" "))
+    })
+}
+
+/// How the command speaks, where nothing else of its line is read yet.
+fn speaks(output: &mut Output, word: &str) -> bool {
+    match word {
+        "--json" => output.json = true,
+        "-q" | "--quiet" => output.quiet = true,
+        "-v" | "--verbose" => output.verbose += 1,
+        _ => return false,
+    }
+    true
+}
+
+/// `devid help error [CODE]`, which the help of commands does not know: the code, if one is named.
+pub fn help_on_error(words: impl Iterator<Item = OsString>) -> Option<(Output, Option<String>)> {
+    let mut output = Output { json: false, quiet: false, verbose: 0 };
+    let words: Vec<String> = words.skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let rest: Vec<&str> = words.iter().map(String::as_str).filter(|word| !speaks(&mut output, word)).collect();
+    match rest[..] {
+        ["help", "error"] => Some((output, None)),
+        ["help", "error", code] => Some((output, Some(code.to_owned()))),
         _ => None,
     }
 }
 
 /// The options behind `devid cmp`, which are not read as others are: they have one dash. Before it may stand how the command
 /// speaks.
-pub fn cmp_command(words: impl Iterator<Item = std::ffi::OsString>) -> Option<(Output, Vec<std::ffi::OsString>)> {
+pub fn cmp_command(words: impl Iterator<Item = OsString>) -> Option<(Output, Vec<OsString>)> {
     let mut output = Output { json: false, quiet: false, verbose: 0 };
     let mut words = words.skip(1);
     loop {
         match words.next()?.to_str()? {
             "cmp" => return Some((output, words.collect())),
-            "--json" => output.json = true,
-            "-q" | "--quiet" => output.quiet = true,
-            "-v" | "--verbose" => output.verbose += 1,
+            word if speaks(&mut output, word) => {}
             _ => return None,
         }
     }

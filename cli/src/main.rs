@@ -8,7 +8,7 @@
 //! | `attendant`, `trace` | what an operation asks and tells while it runs |
 //! | `commands/` | one file a command |
 //! | `cmp/` | the options of `openssl cmp` |
-//! | `output`, `failure` | how a command answers: text, JSON, exit status |
+//! | `output`, `failure`, `usage` | how a command answers: text, JSON, exit status |
 #![forbid(unsafe_code)]
 
 mod arguments;
@@ -20,6 +20,7 @@ mod failure;
 mod output;
 mod settings;
 mod trace;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -39,27 +40,27 @@ fn main() -> ExitCode {
             }
         };
     }
-    if let Some(code) = arguments::help_on_error(std::env::args_os().map(|word| word.to_string_lossy().into_owned())) {
-        let output = Output { json: false, quiet: false, verbose: 0 };
-        return match commands::help::error(&code) {
-            Ok(exit) => ExitCode::from(exit.number()),
-            Err(failure) => {
-                output.failure("help error", &failure);
-                ExitCode::from(failure.exit().number())
-            }
-        };
+    if let Some((output, code)) = arguments::help_on_error(std::env::args_os()) {
+        return ended("help error", output, commands::help::error(code.as_deref(), output));
     }
     if std::env::args_os().any(|word| word.to_str().is_some_and(|word| word.contains("-----BEGIN"))) {
         // clap would repeat it.
         let words =
             "found the content of a file where its name belongs: put it into a file (a key: chmod 600), and name that";
-        eprintln!("devid: {words}");
-        return ExitCode::from(Exit::Usage.number());
+        return usage::refused(&std::env::args_os().collect::<Vec<_>>(), words);
     }
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage::explained(&error),
+    };
     let output = Output { json: arguments.json, quiet: arguments.quiet, verbose: arguments.verbose };
     let name = arguments.command.name();
-    match run(&arguments, output) {
+    ended(name, output, run(&arguments, output))
+}
+
+/// The exit status, and what went wrong in words.
+fn ended(name: &str, output: Output, outcome: Result<Exit, Failure>) -> ExitCode {
+    match outcome {
         Ok(exit) => ExitCode::from(exit.number()),
         Err(failure) => {
             output.failure(name, &failure);

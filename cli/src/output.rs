@@ -63,11 +63,16 @@ impl Output {
             eprintln!("  more: devid help error {}", error.code().name());
         }
         if self.json {
-            let document = json!({
-                "schema": SCHEMA, "devid": env!("CARGO_PKG_VERSION"), "command": command, "ok": false, "error": failure.json(),
-            });
-            print(&format!("{document}\n"));
+            self.failure_document(command, failure);
         }
+    }
+
+    /// The same for programs.
+    pub fn failure_document(self, command: &str, failure: &Failure) {
+        let document = json!({
+            "schema": SCHEMA, "devid": env!("CARGO_PKG_VERSION"), "command": command, "ok": false, "error": failure.json(),
+        });
+        print(&format!("{document}\n"));
     }
 }
 

@@ -207,6 +207,16 @@ fn every_command_prints_what_the_schema_says() {
     seen.run(&["store", "remove", "device", "--yes"]);
     seen.run(&["store", "factory-reset", "--yes"]);
 
+    for arguments in [
+        &["--json", "help", "error"][..],
+        &["help", "--json", "error", "REJECTED"],
+        &["help", "error", "-404", "--json"],
+    ] {
+        let made = std::process::Command::new(env!("CARGO_BIN_EXE_devid")).args(arguments).output().unwrap();
+        seen.check(&json(&String::from_utf8(made.stdout).unwrap()), arguments);
+    }
+    seen.commands.insert("help error".to_owned());
+
     // `devid --json cmp` is tried where `devid cmp` is.
     let all = seen.schema.root["$defs"].as_object().unwrap().keys();
     let wanted = all.filter_map(|name| name.strip_prefix("output of ")).filter(|name| *name != "cmp");
@@ -214,6 +224,73 @@ fn every_command_prints_what_the_schema_says() {
         assert!(seen.commands.contains(name), "nobody has seen the output of {name}");
     }
     assert!(seen.commands.contains("failure"));
+}
+
+/// The commands and their parts, as the help lists them: `store remove`, `status`.
+fn all_commands() -> Vec<Vec<String>> {
+    let below = |words: &[String]| -> Vec<String> {
+        let help = std::process::Command::new(env!("CARGO_BIN_EXE_devid")).args(words).arg("--help").output().unwrap();
+        let help = String::from_utf8(help.stdout).unwrap();
+        let listed = help.split("Commands:\n").nth(1).unwrap_or_default().split("\n\n").next().unwrap_or_default();
+        let indented = listed.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+        indented.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    };
+    let mut found = Vec::new();
+    for command in below(&[]).into_iter().filter(|name| name != "cmp" && name != "help") {
+        found.push(vec![command.clone()]);
+        let parts = below(std::slice::from_ref(&command)).into_iter().filter(|name| name != "help");
+        found.extend(parts.map(|part| vec![command.clone(), part]));
+    }
+    found
+}
+
+#[test]
+fn a_mistake_on_the_command_line_is_an_error_object_whatever_the_command() {
+    let schema = Schema::new(OUTPUT);
+    let commands = all_commands();
+    assert!(commands.len() > 35, "{commands:?}");
+    let run = |words: &[&str]| {
+        let done = std::process::Command::new(env!("CARGO_BIN_EXE_devid")).args(words).output().unwrap();
+        let (out, err) = (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
+        (done.status.code(), out, err)
+    };
+    for command in commands {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        for wrong in [&["--no-such-option"][..], &["--verbose=much"], &["a", "b", "c", "d", "e", "--no-such-option"]] {
+            for whole in [[&["--json"], &words[..], wrong].concat(), [&words[..], &["--json"], wrong].concat()] {
+                let (status, out, err) = run(&whole);
+                assert_eq!(status, Some(2), "{whole:?}: {err}");
+                assert_eq!(out.lines().count(), 1, "{whole:?}: one document: {out}");
+                let document = json(&out);
+                schema.check(&schema.root, &document, "").unwrap_or_else(|words| panic!("{whole:?}: {words}"));
+                assert_eq!(document["command"], words[0], "{whole:?}");
+                assert_eq!(document["error"]["exit"], 2);
+                let message = document["error"]["message"].as_str().unwrap();
+                assert!(!message.is_empty() && err.contains(message.split_whitespace().next().unwrap()), "{message}");
+            }
+        }
+        // Nobody asked for it: people's words alone.
+        let (status, out, err) = run(&[&words[..], &["--no-such-option"]].concat());
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{words:?}");
+        assert!(err.contains("--no-such-option"), "{err}");
+    }
+    for (words, name) in [
+        (&["--json"][..], "devid"),
+        (&["--json", "nosuch"], "devid"),
+        (&["--json", "init"], "init"),
+        (&["--json", "store"], "store"),
+        (&["--json", "help", "error", "no-such-code"], "help error"),
+        (&["--json", "status", "-----BEGIN CERTIFICATE-----"], "status"),
+    ] {
+        let (status, out, _) = run(words);
+        let document = json(&out);
+        schema.check(&schema.root, &document, "").unwrap_or_else(|wrong| panic!("{words:?}: {wrong}"));
+        assert_eq!((status, document["command"].as_str()), (Some(2), Some(name)), "{words:?}");
+    }
+    // What was asked for is no mistake.
+    for words in [&["--json", "--help"][..], &["--json", "--version"], &["init", "--help", "--json"]] {
+        assert_eq!(run(words).0, Some(0), "{words:?}");
+    }
 }
 
 #[test]

@@ -40,6 +40,48 @@ fn a_device_enrols_renews_exports_and_revokes_by_commands() {
 }
 
 #[test]
+fn init_makes_the_folder_of_its_settings_and_where_it_cannot_leaves_nothing_behind() {
+    let story = Story::new("folders");
+    let (server, root) = (story.server.cmp_url(), story.path("root.pem"));
+    let init = |settings: &str, memory: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_devid"));
+        command.args(["--config", settings, "--memory", memory, "init", "--server", &server, "--trust", &root]);
+        let done = command.args(["--subject", "CN=a"]).output().unwrap();
+        (done.status.code().unwrap(), String::from_utf8(done.stderr).unwrap())
+    };
+    let (settings, memory) = (story.path("etc/devid/devid.toml"), story.path("memory"));
+    assert_eq!(init(&settings, &memory).0, 0, "a folder that is missing is made");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(story.path("etc/devid")).unwrap().permissions());
+    assert_eq!(mode & 0o022, 0, "nobody else writes there: {mode:o}");
+
+    let other = story.path("other-memory");
+    let (status, words) = init(&story.path("root.pem/devid.toml"), &other);
+    assert!(status == 3 && words.contains("root.pem") && words.contains("--output"), "a file is no folder: {words}");
+    assert!(!Path::new(&other).exists(), "device memory was made all the same");
+
+    let (settings, memory) = (story.path("second.toml"), story.path("not/mounted/memory"));
+    let (status, words) = init(&settings, &memory);
+    assert!(status == 3 && words.contains("not/mounted") && words.contains("--memory"), "{words}");
+    assert!(!Path::new(&settings).exists() && !Path::new(&story.path("not")).exists());
+    // The same command goes well once the folder is there.
+    std::fs::create_dir_all(story.path("not/mounted")).unwrap();
+    assert_eq!(init(&settings, &memory).0, 0);
+}
+
+#[test]
+fn the_version_tells_what_is_built_in() {
+    let told = |word: &str| Command::new(env!("CARGO_BIN_EXE_devid")).arg(word).output().unwrap().stdout;
+    let text = String::from_utf8(told("--version")).unwrap();
+    let features = text.lines().find_map(|line| line.strip_prefix("features: ")).unwrap();
+    for feature in ["crypto-awslc", "http", "settings", "legacy-ciphers"] {
+        assert!(features.split(' ').any(|one| one == feature), "{features}");
+    }
+    assert_eq!(features.split(' ').any(|one| one == "pkcs11"), cfg!(feature = "pkcs11"));
+    assert_eq!(String::from_utf8(told("-V")).unwrap().trim(), concat!("devid ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
 fn what_is_wrong_is_told_with_a_status_of_its_own() {
     let story = Story::new("wrong");
     let (status, words) = story.bad(&["status"]);

@@ -22,7 +22,8 @@ const FLOORS: [(&str, u8); 9] = [
 ];
 
 /// What every room may use: it knows nothing of any of them.
-const GROUND: [&str; 9] = ["codes", "error", "files", "limits", "prelude", "sync", "time", "words", "Code"];
+const GROUND: [&str; 10] =
+    ["codes", "error", "features", "files", "limits", "prelude", "sync", "time", "words", "Code"];
 
 /// Steps upwards that are accepted, each with its reason.
 const EXCEPTIONS: [(&str, &str, &str); 1] =

@@ -59,7 +59,7 @@ fn check(loaded: &Loaded, output: Output) -> Result<Exit, Failure> {
 const OUTPUT_SCHEMA: &str = include_str!("../../../docs/schema/output.json");
 
 fn told(key: &keys::Key) -> Value {
-    json!({ "key": key.path, "meaning": key.meaning, "default": key.default })
+    json!({ "key": key.path, "meaning": key.meaning, "value": key.kind.words(), "default": key.default })
 }
 
 /// JSON Schema of devid.toml, from the table of settings.

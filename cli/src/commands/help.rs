@@ -3,24 +3,37 @@
 use std::path::Path;
 
 use clap::CommandFactory;
+use devid::Code;
+use serde_json::json;
 
 use crate::arguments::Arguments;
 use crate::failure::{Exit, Failure};
-use crate::output::print;
+use crate::output::{Output, print};
+use crate::settings::{DEFAULT_FILE, keys};
 
 /// What is known of each error, by its code.
 const ERRORS: &str = include_str!("../../../docs/book/src/errors.md");
 
 /// The part of the book on an error: what was checked, usual causes, what to do.
-pub fn error(code: &str) -> Result<Exit, Failure> {
+/// Without a code, the list of all. A code is its name, with or without `DEVID_E_`, or its number.
+pub fn error(code: Option<&str>, output: Output) -> Result<Exit, Failure> {
+    let Some(code) = code else {
+        let line = |code: &Code| format!("{:5}  {:22} {}\n", code.number(), code.name(), code.text());
+        let lines: Vec<String> = Code::ALL.iter().map(line).collect();
+        output.result("help error", &lines.concat(), json!({ "code": null, "number": null, "text": lines.concat() }));
+        return Ok(Exit::Done);
+    };
     let name = code.trim_start_matches("DEVID_E_").to_ascii_uppercase();
-    match section(&name) {
-        Some(text) => {
-            print(&format!("{name}\n\n{text}\n"));
+    let number = name.parse::<i32>().ok().and_then(i32::checked_abs).map(|number| -number);
+    let found = Code::ALL.iter().find(|known| known.name() == name || Some(known.number()) == number);
+    match found.and_then(|code| Some((code, section(code.name())?))) {
+        Some((code, text)) => {
+            let fields = json!({ "code": code.name(), "number": code.number(), "text": text });
+            output.result("help error", &format!("{} ({})\n\n{text}\n", code.name(), code.number()), fields);
             Ok(Exit::Done)
         }
         None => {
-            let known: Vec<&str> = devid::Code::ALL.iter().map(|code| code.name()).collect();
+            let known: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
             Err(Failure::usage(format!(
                 "{}: there is no such code; there are {}",
                 code.escape_debug(),
@@ -56,9 +69,43 @@ pub fn man(all: Option<&Path>) -> Result<Exit, Failure> {
         let path = folder.join(format!("{name}.1"));
         std::fs::write(&path, page(sub.clone().display_name(name))?).map_err(|e| Failure::file(&path, &e))?;
     }
-    let path = folder.join("devid.1");
-    std::fs::write(&path, page(command)?).map_err(|e| Failure::file(&path, &e))?;
+    for (name, text) in [("devid.1", page(command)?), ("devid.toml.5", settings_page())] {
+        let path = folder.join(name);
+        std::fs::write(&path, text).map_err(|e| Failure::file(&path, &e))?;
+    }
     Ok(Exit::Done)
+}
+
+/// devid.toml(5), from the table of settings: a part for each table of the file.
+fn settings_page() -> String {
+    // A word of our own at the beginning of a line is none of roff's.
+    let plain =
+        |text: &str| text.replace('\\', "\\e").replace('-', "\\-").replace("\n'", "\n\\&'").replace("\n.", "\n\\&.");
+    let mut text = format!(
+        ".TH devid.toml 5 \"\" \"devid {}\"\n.SH NAME\ndevid.toml \\- settings of devid\n.SH DESCRIPTION\n\
+         {DEFAULT_FILE}, or the file named by \\fB\\-\\-config\\fR, in TOML. An unknown setting is refused with the nearest known one. \
+         Each can be given as \\fB\\-o\\fR \\fIKEY\\fR=\\fIVALUE\\fR, which counts more than the file. An asterisk stands for a name of \
+         your own. \\fBdevid config check\\fR reads the file and changes nothing.\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    let table_of = |key: &keys::Key| key.path.rsplit_once('.').map_or("", |(table, _)| table);
+    let mut tables: Vec<&str> = Vec::new();
+    for table in keys::ALL.iter().map(table_of) {
+        if !tables.contains(&table) {
+            tables.push(table);
+        }
+    }
+    for table in tables {
+        text.push_str(&format!(".SH [{}]\n", plain(table)));
+        for key in keys::ALL.iter().filter(|key| table_of(key) == table) {
+            let name = key.path.rsplit('.').next().unwrap_or(key.path);
+            let (name, value) = (plain(name), plain(&key.kind.words()));
+            let (meaning, default) = (plain(key.meaning), plain(key.default));
+            text.push_str(&format!(".TP\n\\fB{name}\\fR: {value}\n{meaning}\nDefault: {default}\n"));
+        }
+    }
+    text.push_str(".SH SEE ALSO\n.BR devid (1)\n");
+    text
 }
 
 fn page(command: clap::Command) -> Result<String, Failure> {
@@ -85,6 +132,37 @@ mod tests {
             }
         }
         assert_eq!(ERRORS.matches("\n## ").count(), devid::Code::ALL.len());
-        assert!(error("DEVID_E_REJECTED").is_ok() && error("no-such").is_err());
+    }
+
+    #[test]
+    fn the_page_of_the_settings_has_each_of_them_and_is_read_without_a_warning() {
+        let text = settings_page();
+        for key in keys::ALL {
+            let (table, name) = key.path.rsplit_once('.').unwrap();
+            let part = text.split(&format!(".SH [{}]\n", table.replace('-', "\\-"))).nth(1);
+            let part = part.unwrap_or_else(|| panic!("no part [{table}]")).split("\n.SH ").next().unwrap();
+            assert!(part.contains(&format!("\\fB{}\\fR: ", name.replace('-', "\\-"))), "{}", key.path);
+        }
+        assert_eq!(text.matches("\nDefault: ").count(), keys::ALL.len());
+        // A line that begins with a dot is roff's own, and each of these is one that was meant.
+        let of_roff = text.lines().filter(|line| line.starts_with(['.', '\'']));
+        assert!(
+            of_roff.into_iter().all(|line| [".TH ", ".SH ", ".TP", ".BR "].iter().any(|word| line.starts_with(word)))
+        );
+    }
+
+    #[test]
+    fn a_code_is_found_by_its_name_and_by_its_number() {
+        let output = Output { json: false, quiet: false, verbose: 0 };
+        for code in Code::ALL {
+            let (name, number) = (code.name(), code.number());
+            for word in [name.to_owned(), format!("DEVID_E_{name}"), number.to_string(), number.abs().to_string()] {
+                assert!(error(Some(&word), output).is_ok(), "{word}");
+            }
+        }
+        assert!(error(None, output).is_ok());
+        for word in ["no-such", "-9999", "999999999999", "-2147483648", "0", ""] {
+            assert!(error(Some(word), output).is_err(), "{word}");
+        }
     }
 }

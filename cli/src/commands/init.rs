@@ -1,8 +1,8 @@
 //! `init`: a settings file and device memory from a few values.
 
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use devid::asn1::name::{Name, display};
 use devid::asn1::x509::Certificate;
@@ -51,6 +51,8 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| Failure::Own(Exit::Internal, e.to_string()))?;
     let read: settings::Settings =
         table.clone().try_into().map_err(|e: toml::de::Error| Failure::settings(e.message().to_owned()))?;
+    make_folder(&path)?;
+    has_folder(&memory)?;
     let device = Device::open(&settings::Loaded { settings: read, table, files: Vec::new() }, true)?;
     refuse_other_anchors(&device, &anchors, &memory)?;
     if let Some((key, chain)) = factory {
@@ -85,6 +87,39 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
     output.say(&words);
     output.result("init", "", json!({ "settings": path, "memory": memory, "anchors": anchors.len() }));
     Ok(Exit::Done)
+}
+
+/// The folder of the settings file, made where it is missing. Before device memory: whoever may not write here is left with nothing that
+/// stands in the way of a second try.
+fn make_folder(path: &Path) -> Result<(), Failure> {
+    let folder = folder_of(path);
+    let refused = |error: &std::io::Error| {
+        let words = "the settings file is to go there; --output names another place";
+        Failure::Own(Exit::Input, format!("{}: {error}: {words}", devid::files::shown(folder)))
+    };
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o755).create(folder).map_err(|e| refused(&e))?;
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
+        .map_err(|e| refused(&e.into()))
+}
+
+/// Device memory is made in a folder that is there: one that is not may be a medium that is not mounted.
+fn has_folder(memory: &Path) -> Result<(), Failure> {
+    let folder = folder_of(memory);
+    match folder.is_dir() {
+        true => Ok(()),
+        false => Err(Failure::Own(
+            Exit::Input,
+            format!(
+                "{}: expected a folder, in which device memory is made: mount or make it, or name another place with --memory",
+                devid::files::shown(folder)
+            ),
+        )),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Device memory of an earlier life trusts nobody of today.
