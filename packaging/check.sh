@@ -16,9 +16,27 @@ done
 # GNU make reads the two makefiles as far as their own includes, which are not here.
 printf 'cargo-package =\ninclude packaging/buildroot/devid/devid.mk\nall:\n\t@test -n "$(DEVID_CARGO_BUILD_OPTS)"\n' > build/recipe.mk
 make --no-print-directory -f build/recipe.mk all || fail "Buildroot: make cannot read it"
+# An include is there, or one that the recipe can do without until its own tool has written it.
+for recipe in packaging/yocto/recipes-support/devid/*.bb; do
+    for named in $(sed -n 's/^require //p' "$recipe"); do
+        [ -e "packaging/yocto/recipes-support/devid/$named" ] || fail "$recipe requires $named, which is not there"
+    done
+done
 # Each package that is built there is one of this workspace.
 for package in $(grep -hoE -- '-p devid-[a-z]+' packaging/yocto/recipes-support/devid/*.bb packaging/buildroot/devid/devid.mk packaging/debian/rules | sort -u | cut -c4-); do
     grep -qr "^name = \"$package\"" --include=Cargo.toml cli testca bindings || fail "no package $package"
+done
+# No unit forbids what the tutorial does under it: an export below /etc, a key in a TPM.
+for unit in packaging/systemd/*.service; do
+    folder=$(sed -n 's/^folder = "\(.*\)"/\1/p' docs/book/src/tutorial.md | head -1)
+    case $folder in /etc/*) ;; *) fail "the tutorial's export is no longer below /etc: check what the units allow" ;; esac
+    if grep -qE '^ProtectSystem=(full|strict)' "$unit" && ! grep -q "^ReadWritePaths=.*$folder" "$unit"; then
+        fail "$unit: ProtectSystem makes $folder read-only, where the tutorial exports to"
+    fi
+    grep -qE '^PrivateDevices=(yes|true|1|on)' "$unit" && fail "$unit: PrivateDevices hides /dev/tpmrm0, where keys may be"
+    if grep -qE '^DevicePolicy=(closed|strict)' "$unit" && ! grep -q '^DeviceAllow=/dev/tpmrm0 rw' "$unit"; then
+        fail "$unit: DevicePolicy without /dev/tpmrm0, where keys may be"
+    fi
 done
 if command -v systemd-analyze > /dev/null; then
     for unit in packaging/systemd/*; do

@@ -3,14 +3,19 @@
 #   deb.sh [BUILT]      BUILT: a folder with libdevid.so, libdevid.a, devid and devid-testca: nothing is compiled, to try the packaging
 set -euo pipefail
 cd "$(dirname "$0")/.."
+mkdir -p build
 built=${1:+$(cd "$1" && pwd)}
 need=()
 command -v dpkg-buildpackage > /dev/null || need+=(dpkg-dev)
 command -v dh > /dev/null || need+=(debhelper)
 command -v lintian > /dev/null || need+=(lintian)
+# The book is written with Debian's Python, or with the first one.
+python3 -c 'import markdown' 2> /dev/null || /usr/bin/python3 -c 'import markdown' 2> /dev/null || need+=(python3-markdown)
+[ -n "$built" ] || command -v cmake > /dev/null || need+=(cmake)
 if [ ${#need[@]} -gt 0 ]; then
     [ "$(id -u)" = 0 ] || { echo "deb: missing: ${need[*]}" >&2; exit 1; }
-    apt-get install -y --no-install-recommends "${need[@]}" > build/setup.log 2>&1 || { tail -n 20 build/setup.log >&2; exit 1; }
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get update && apt-get install -y --no-install-recommends "${need[@]}"; } > build/setup.log 2>&1 || { tail -n 20 build/setup.log >&2; exit 1; }
 fi
 version=$(awk '$1 == "DEVID_VERSION_STRING" { print $2 }' bindings/c/constants.txt)
 out=${DEB_OUT:-build/deb}
@@ -34,6 +39,8 @@ if [ -z "$built" ]; then
     mkdir -p "$tree/.cargo"
     # Said quietly it would not say what to put into the settings.
     (cd "$tree" && cargo vendor --locked vendor >> .cargo/config.toml 2> ../vendor.log) || { tail "$out/vendor.log" >&2; exit 1; }
+    python3 packaging/copyright.py "$tree/vendor" >> "$tree/debian/copyright"
+    sh scripts/newer.sh > /dev/null
 fi
 cd "$tree"
 # What is built elsewhere needs no compiler here, and a compiler that is no package of Debian's is one all the same.

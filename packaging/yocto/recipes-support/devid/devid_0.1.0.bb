@@ -4,13 +4,12 @@ LICENSE = "Apache-2.0 | MIT"
 LIC_FILES_CHKSUM = "file://LICENSE-APACHE;md5=${DEVID_APACHE_MD5} file://LICENSE-MIT;md5=${DEVID_MIT_MD5}"
 require devid-licences.inc
 
-SRC_URI = "git://github.com/devid/devid.git;protocol=https;branch=main"
-SRCREV = "${AUTOREV}"
+SRC_URI = "git://github.com/devid/devid.git;protocol=https;nobranch=1;tag=v${PV}"
 S = "${WORKDIR}/git"
 
 inherit cargo cargo-update-recipe-crates pkgconfig systemd
-# Written by: bitbake -c update_crates devid
-require ${BPN}-crates.inc
+# Written by: bitbake -c update_crates devid (once, and after each change of Cargo.lock)
+include ${BPN}-crates.inc
 
 DEPENDS = "cmake-native"
 CARGO_BUILD_FLAGS += "--locked -p devid-capi -p devid-cli"
