@@ -2,16 +2,23 @@
 """The book under docs/book: every link leads somewhere, every command in it exists with the options it is given, every setting is one;
 written as HTML with the reference of C and Python (book_html.py, reference.py).
 
-    book.py [--devid target/debug/devid] [--build FOLDER]
+    book.py [--devid target/debug/devid] [--build FOLDER] [--run]
+
+--run does what the page of the first five minutes says, as it stands there, with the devid-testca beside the command.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import re
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -40,6 +47,55 @@ def links(page: Path, text: str) -> list[str]:
         if not (ROOT / name).exists():
             wrong.append(f"{page.name}: there is no {name}")
     return wrong
+
+
+def names_in_the_tree() -> list[str]:
+    """Files and folders that the tree's own papers name and that are not there."""
+    tops = "|".join(sorted(path.name for path in ROOT.iterdir() if path.is_dir() and re.fullmatch("[a-z]+", path.name) and path.name not in ("build", "target")))
+    papers = [*ROOT.glob("*.md"), ROOT / "MAINTAINERS", *(ROOT / "docs").glob("*.md"), *(BOOK / "src").glob("*.md"), ROOT / "packaging" / "README.md"]
+    wrong = []
+    for paper in papers:
+        for name in re.findall(rf"`((?:{tops})/[\w./-]+)`", re.sub(FENCE, "", paper.read_text())):
+            if not (ROOT / name).exists() and paper.name != "CHANGELOG.md":
+                wrong.append(f"{paper.name}: there is no {name}")
+    return wrong
+
+
+# The pages of the tree that are part of the built book, behind its own.
+INSIDE = sorted(path.name for path in (ROOT / "docs").glob("*.md") if path.name not in ("README.md", "command.md"))
+
+
+def settings_objection(program: Path, body: str) -> str | None:
+    """What the command says of an example of settings: an unknown name, a value of another kind."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "example.toml"
+        file.write_text(body)
+        done = subprocess.run([program, "-c", file, "config", "show"], capture_output=True, text=True, check=False)
+        return done.stderr.strip().replace(str(file), "example") if done.returncode != 0 else None
+
+
+def run_page(page: Path, program: Path) -> list[str]:
+    """Every command of a page, in order, in an empty folder. Each must end well, and each file that the page names must be there."""
+    text = page.read_text()
+    lines = [re.sub(r"^\$ ", "", line) for language, body in FENCE.findall(text) if language == "console" for line in body.splitlines()]
+    with tempfile.TemporaryDirectory() as folder:
+        script = ["set -eu", "started() { for _ in $(seq 200); do [ -s ca.json ] && return; sleep 0.05; done; return 1; }"]
+        for line in lines:
+            # A person does not type as fast as a program reads: what was started behind has begun to speak.
+            script += [line, "started"] if line.endswith("&") else [line]
+        environment = {**os.environ, "PATH": f"{program.parent.resolve()}:{os.environ['PATH']}"}
+        running = subprocess.Popen(["sh", "-c", "\n".join(script)], cwd=folder, env=environment, start_new_session=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
+        try:
+            # Not until all output has ended: the server lives on.
+            status = running.wait(300)
+            told = Path(folder) / "why.html"
+            wrong = [] if told.exists() and told.stat().st_size else [f"{page.name}: no why.html was written"]
+        finally:
+            # This group is of this page alone.
+            os.killpg(running.pid, signal.SIGTERM)
+        output = running.stdout.read() if running.stdout else ""
+        return [f"{page.name}: ended with {status}:\n{output}"] if status else wrong
 
 
 class Command:
@@ -84,10 +140,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--devid", type=Path, default=ROOT / "target" / "debug" / "devid")
     parser.add_argument("--build", type=Path, help="where the pages go, as HTML")
+    parser.add_argument("--run", action="store_true", help="do what the first page says")
     options = parser.parse_args()
     pages = sorted((BOOK / "src").glob("*.md"))
     summary = (BOOK / "src" / "SUMMARY.md").read_text()
     wrong = [f"{page.name} is not in SUMMARY.md" for page in pages if page.name not in summary and page.name != "SUMMARY.md"]
+    wrong += names_in_the_tree()
     command = Command(options.devid) if options.devid.exists() else None
     if command is None:
         print(f"book: no {options.devid}: commands are not looked at (make command, or cargo build -p devid-cli)")
@@ -99,6 +157,8 @@ def main() -> int:
             if language == "toml":
                 try:
                     tomllib.loads(body)
+                    objection = settings_objection(command.program, body) if command else None
+                    wrong += [f"{page.name}: a settings example: {objection}"] if objection else []
                 except tomllib.TOMLDecodeError as error:
                     wrong.append(f"{page.name}: a settings example that cannot be read: {error}")
             for line in re.sub(r"\\\n\s*", "", body).splitlines() if language == "console" else []:
@@ -115,12 +175,52 @@ def main() -> int:
                 pattern = re.sub(r"^identity\.[^.]+", "identity.*", name)
                 if not re.search(rf"^{re.escape(pattern)}[ .\n]", listed, re.M):
                     wrong.append(f"{page.name}: there is no setting {name}")
+    if options.run and not wrong:
+        wrong += run_page(BOOK / "src" / "start.md", options.devid)
     for line in wrong:
         print(f"book: {line}", file=sys.stderr)
     if wrong:
         return 1
-    print(f"book: {len(pages)} pages, {count} commands")
+    print(f"book: {len(pages)} pages, {count} commands{', the first page done as it stands' if options.run else ''}")
     return render(options.build, command) if options.build else 0
+
+
+def settings_page(command: Command) -> str:
+    """Every setting, by the table of the file that it stands in."""
+    told = subprocess.run([command.program, "--json", "config", "explain"], capture_output=True, text=True, check=True).stdout
+    lines = ["# Settings", "", "All settings of `devid.toml`, as `devid config explain` tells them; `devid.toml(5)` is the same as a manual page. An",
+             "asterisk stands for a name of your own. Each can be given as `-o KEY=VALUE`, over the file."]  # fmt: skip
+    tables: dict[str, list[str]] = {}
+    for one in json.loads(told)["settings"]:
+        of, name = one["key"].rsplit(".", 1)
+        cells = (f"`{name}`", one["value"], one["default"], one["meaning"])
+        row = "| " + " | ".join(cell.replace("|", "\\|").replace("*", "\\*") for cell in cells) + " |"
+        tables.setdefault(of, []).append(row)
+    for of, rows in tables.items():
+        lines += ["", f"## {of}".replace("*", "\\*"), "", "| setting | value | default | does |", "| --- | --- | --- | --- |", *rows]
+    return "\n".join(lines) + "\n"
+
+
+def within(text: str, texts: dict[str, str]) -> str:
+    """A page whose links to documents of the tree, and whose words that name one, lead to the page that the book has of it; what lies
+    elsewhere in the tree is named without a link."""
+
+    def link(match: re.Match[str]) -> str:
+        title, place, anchor = match[1], match[2].rsplit("/", 1)[-1], match[3] or ""
+        if match[2].startswith(("http:", "https:", "mailto:")) or not match[2]:
+            return match[0]
+        if match[2] == "book/src/README.md" or place in texts and "book" not in match[2]:
+            return f"[{title}]({place}{anchor})"
+        return match[0] if (ROOT / "docs" / match[2]).suffix == ".svg" else title
+
+    def named(match: re.Match[str]) -> str:
+        return f"[`docs/{match[1]}`]({match[1]})" if match[1] in texts else match[0]
+
+    parts = re.split(r"(^```.*?^```$)", text, flags=re.M | re.S)
+    for at in range(0, len(parts), 2):
+        parts[at] = re.sub(r"(?<!!)\[([^\]\n]*)\]\(([^)#\s]*)(#[^)\s]*)?\)", link, parts[at])
+        parts[at] = re.sub(r"(?<![\[/\w`])(?<!\]\()`?docs/([\w-]+\.md)`?(?![\w\]])", named, parts[at])
+    return "".join(parts)
 
 
 def render(folder: Path, command: Command | None) -> int:
@@ -136,10 +236,21 @@ def render(folder: Path, command: Command | None) -> int:
         pages.append((0, title, first))
         pages += [(1, re.sub(r"^# ", "", text.splitlines()[0]), name) for name, text in made.items() if name != first]
         texts |= made
-    texts["command.md"] = (ROOT / "docs" / "command.md").read_text().replace("(export.md)", "(programs.md)")
+    texts["command.md"] = (ROOT / "docs" / "command.md").read_text()
     pages.append((0, "The command", "command.md"))
-    # What the pages name in the tree is not beside them.
-    texts = {name: re.sub(r"\]\(\.\./[^)]*\)", "](README.md)", text) for name, text in texts.items()}
+    if command is not None:
+        texts["settings.md"] = settings_page(command)
+        pages.append((0, "Settings", "settings.md"))
+    # The documents of the tree by reader, and each of them.
+    texts["inside.md"] = (ROOT / "docs" / "README.md").read_text()
+    pages.append((0, "Inside", "inside.md"))
+    for name in INSIDE:
+        texts[name] = (ROOT / "docs" / name).read_text()
+        pages.append((1, re.sub(r"^# ", "", texts[name].splitlines()[0]), name))
+    texts = {name: within(text, texts) for name, text in texts.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for picture in (ROOT / "docs").glob("*.svg"):
+        shutil.copy(picture, folder)
     count = book_html.build(pages, texts, folder)
     wrong = book_html.broken(folder) if count else ["nothing was written"]
     for line in wrong:

@@ -104,7 +104,7 @@ def broken(folder: Path) -> list[str]:
     for name, text in pages.items():
         for link in re.findall(r'href="([^"]+)"', text):
             place, _, anchor = html.unescape(link).partition("#")
-            if re.match(r"[a-z]+:", link) or place == "book.css":
+            if re.match(r"[a-z]+:", link) or place == "book.css" or place.endswith(".svg") and (folder / place).exists():
                 continue
             where = place or name
             if where not in pages:
