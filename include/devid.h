@@ -46,7 +46,7 @@
  *   validation                  Validation
  *
  *   devid/errors.h              Facts of a failure
- *   devid/keys.h                Keys: unencrypted export, decryption
+ *   devid/keys.h                Keys: unencrypted export, decryption, secure elements
  *   devid/pkcs11.h              Keys in PKCS#11 tokens
  *   devid/pkcs12.h              PKCS#12 files
  *   devid/certificates.h        Certificates: names and URLs
@@ -54,7 +54,7 @@
  *   devid/config.h              Further settings
  *   devid/tls.h                 HTTPS
  *   devid/coap.h                CoAP
- *   devid/operation.h           Operations: further kinds, callbacks, what came of one
+ *   devid/operation.h           Operations: further kinds, callbacks, results
  *   devid/transport.h           The program's own way to the server
  *   devid/progress.h            Progress: pauses, saved operations, event loops
  *   devid/central.h             Keys made by the CA, and keys that cannot sign
@@ -111,8 +111,8 @@ extern "C" {
 /* ---- Status codes and errors ---- */
 
 /** @defgroup devid_errors Status codes and errors
- * What a call returns, and the object that says why it failed. More facts (the server's own words, the rule of the RFC that was
- * broken, what was expected and what came) are in devid/errors.h.
+ * What a call returns, and the object that says why it failed. More facts (the server's own texts, the rule of the RFC that was
+ * broken, what was expected and what was received) are in devid/errors.h.
  * @{
  */
 
@@ -278,7 +278,7 @@ DEVID_API
 const char *devid_status_name(devid_status status);
 
 /**
- * One sentence for people about a code.
+ * One sentence about a code, for users.
  *
  * @param status  Any number.
  * @return Never NULL; valid for ever.
@@ -350,7 +350,7 @@ devid_class devid_status_class(devid_status status);
 #define DEVID_CLASS_APPLICATION 9
 
 /**
- * Why a call failed: code, words, facts. Never changes after it was made; may be shared by threads.
+ * Why a call failed: code, message, facts. Never changes after it was made; may be shared by threads.
  */
 typedef struct devid_error devid_error;
 
@@ -364,7 +364,7 @@ DEVID_API
 devid_status devid_error_code(const devid_error *error);
 
 /**
- * What was expected, what came, and where, in words for people. Holds no secret.
+ * What was expected, what was received, and where, as text for users. Holds no secret.
  *
  * @param error  May be NULL (gives "").
  * @return Never NULL; valid until the error is freed.
@@ -459,9 +459,10 @@ uint32_t devid_abi_version(void);
  * Whether a feature was compiled in. Every build exports the same functions; what is not compiled in answers
  * DEVID_E_UNSUPPORTED.
  *
- * @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "ldap" (directories), "crypto-awslc" and
- *                 "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "pkcs11" (keys in tokens); and kinds of keys
- *                 that a small build may lack: "rsa", "p384", "p521", "25519" (Ed25519, X25519), "ml-dsa", "ml-kem".
+ * @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "ldap" (directories),
+ *                 "crypto-awslc" and "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "oaep-mixed"
+ *                 (RSA-OAEP whose mask has a digest of its own), "pkcs11" (keys in tokens); and kinds of keys that a small
+ *                 build may lack: "rsa", "p384", "p521", "25519" (Ed25519, X25519), "ml-dsa", "ml-kem".
  * @return 1 yes; 0 no, or not known to this version.
  */
 DEVID_API
@@ -526,7 +527,7 @@ DEVID_API void devid_bytes_free(devid_bytes *bytes);
 /* ---- The easy way in: a device as a whole ---- */
 
 /** @defgroup devid_device The easy way in: a device as a whole
- * By a settings file, or a few values: enrols, goes on, renews, exports, judges peers. Everything below is for those who need more.
+ * By a settings file, or a few values: enrols, continues, renews, exports, judges peers. Everything below is for those who need more.
  * @{
  */
 
@@ -608,7 +609,7 @@ devid_status devid_device_new(const char *memory_folder,
  * @param key     The name. Not NULL.
  * @param value   As it stands in the file; text needs no quotes, and where a list is wanted, this is its one element. Not NULL.
  * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a name that is no setting, with the nearest one, or another kind of value.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a name that is not a setting, with the nearest one, or another kind of value.
  */
 DEVID_API
 DEVID_MUST_USE
@@ -630,7 +631,7 @@ typedef int32_t devid_done;
  * @param now                   The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NOW; or DEVID_NO_CLOCK, and the time is
  *                              learnt from the CA.
  * @param longest_wait_seconds  Waits that the CA asks for are slept through up to this; longer ones end the call, and the next
- *                              one goes on.
+ *                              one continues.
  * @param out_done              Receives DEVID_DONE_INSTALLED, DEVID_DONE_WAITING or DEVID_DONE_NOTHING. NULL if not wanted. May be
  *                              NULL.
  * @param out_again_seconds     Receives after how many seconds to call again, on failure too. NULL if not wanted. May be NULL.
@@ -654,7 +655,7 @@ typedef struct devid_cancel devid_cancel;
 
 /**
  * devid_device_keep() with a switch by which it ends soon with DEVID_E_CANCELLED, in exchanges and waits. What is under way stays in
- * device memory, and the next call goes on.
+ * device memory, and the next call continues.
  *
  * @param device                Not NULL.
  * @param cancel                NULL: none. May be NULL.
@@ -852,7 +853,7 @@ devid_status devid_key_load(const uint8_t *data,
  *
  * algorithm: "RSA-PKCS1-SHA256", "RSA-PSS-SHA256" (salt as long as the digest), "ECDSA-SHA256", "Ed25519", ... and the same
  * with other digests. message: the whole message; hash it as the algorithm says. signature: give the result with
- * devid_bytes_append(); ECDSA as Ecdsa-Sig-Value (DER). Return 0, or a negative number to fail.
+ * devid_bytes_append(); ECDSA as Ecdsa-Sig-Value (DER): devid_key_ecdsa_der(). Return 0, or a negative number to fail.
  */
 typedef int32_t (*devid_sign_fn)(void *user,
                                  const char *algorithm,
@@ -1029,7 +1030,7 @@ devid_status devid_cert_pem(const devid_cert *cert,
                             devid_error **err);
 
 /**
- * The subject's name as text in the form of RFC 4514, such as "CN=router-7,O=Example". For people: two different names can
+ * The subject's name as text in the form of RFC 4514, such as "CN=router-7,O=Example". For display: two different names can
  * look the same.
  *
  * @param cert  May be NULL (gives "").
@@ -1205,7 +1206,7 @@ devid_status devid_subject_new(devid_subject **out_subject,
  * @param subject  Not NULL.
  * @param name     In the form of RFC 4514, such as "CN=router-7,O=Example". Not NULL.
  * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER if the text is no name.
+ * @return DEVID_OK; DEVID_E_DER if the text is not a name.
  */
 DEVID_API
 DEVID_MUST_USE
@@ -1580,7 +1581,7 @@ typedef int32_t devid_action;
  * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
  * @param out_action  Receives one of DEVID_ACTION_*. Not NULL.
  * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_REJECTED with the CA's words in `err`, and many others: see devid_status_class().
+ * @return DEVID_OK; DEVID_E_REJECTED with the CA's texts in `err`, and many others: see devid_status_class().
  */
 DEVID_API
 DEVID_MUST_USE
@@ -1709,7 +1710,7 @@ devid_status devid_op_accept(devid_op *op,
  * Refuses the issued certificate. The next steps tell the CA; the operation then fails with DEVID_E_REFUSED.
  *
  * @param op      Not NULL.
- * @param reason  Words for the CA. Not NULL.
+ * @param reason  Text for the CA. Not NULL.
  * @param err     Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_STATE if no certificate waits for a decision.
  */
@@ -2028,7 +2029,7 @@ DEVID_API void devid_identity_free(devid_identity *identity);
 /**
  * The renewal of one identity: rules, settings, and the last plan that was made.
  *
- * What it remembers (failures, waits, refusals) is in device memory; a new handle after a reboot goes on from there.
+ * What it remembers (failures, waits, refusals) is in device memory; a new handle after a reboot continues from there.
  */
 typedef struct devid_renewal devid_renewal;
 
@@ -2518,7 +2519,7 @@ size_t devid_report_finding_count(const devid_report *report);
 DEVID_API devid_status devid_report_finding_code(const devid_report *report, size_t index);
 
 /**
- * A finding in words for people.
+ * A finding as text for users.
  *
  * @param report  May be NULL (gives NULL).
  * @param index   From 0 to devid_report_finding_count() - 1.

@@ -65,7 +65,7 @@ devid_status devid_op_private_key(const devid_op *op,
  *                    "challengeResp": a number is sent encrypted to the new key and sent back; "signature" where the key can.
  *                    Not NULL.
  * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another word.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another text.
  */
 DEVID_API
 DEVID_MUST_USE

@@ -42,7 +42,7 @@ extern "C" {
 DEVID_API size_t devid_cert_name_count(const devid_cert *cert);
 
 /**
- * A name in the certificate's subjectAltName, for people. To check a peer's name, tell a validator.
+ * A name in the certificate's subjectAltName, for display. To check a peer's name, tell a validator.
  *
  * @param cert   May be NULL (gives NULL).
  * @param index  From 0 to devid_cert_name_count() - 1.

@@ -41,7 +41,7 @@ devid_status devid_store_note_time(const devid_store *store,
  * @param store     Not NULL.
  * @param out_time  Receives seconds since 1970-01-01T00:00:00Z, or DEVID_NO_CLOCK if no time was noted yet. Not NULL.
  * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_CORRUPT if the record is damaged, which the next devid_store_note_time() mends.
+ * @return DEVID_OK; DEVID_E_CORRUPT if the record is damaged, which the next devid_store_note_time() replaces.
  */
 DEVID_API
 DEVID_MUST_USE
@@ -86,7 +86,7 @@ devid_status devid_op_run_without_clock(devid_op *op,
                                         devid_error **err);
 
 /**
- * Makes device memory forget the time that it knows: for people who have put a clock right that ran ahead. What it noted last is
+ * Makes device memory forget the time that it knows: for operators who have set a clock right that ran ahead. What it noted last is
  * else a lower bound for ever.
  *
  * @param store  Not NULL.

@@ -149,7 +149,7 @@ devid_status devid_config_add_intermediates(devid_config *config,
  * @param config  Not NULL.
  * @param name    Such as "CN=Issuing CA,O=Example"; NULL for the default. May be NULL.
  * @param err     Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER if the text is no name.
+ * @return DEVID_OK; DEVID_E_DER if the text is not a name.
  */
 DEVID_API
 DEVID_MUST_USE

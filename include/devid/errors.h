@@ -37,7 +37,7 @@ DEVID_API size_t devid_error_server_text_count(const devid_error *error);
 DEVID_API const char *devid_error_server_text(const devid_error *error, size_t index);
 
 /**
- * Whether the server's words came in a message whose protection was checked. If not, anyone on the way may have written
+ * Whether the server's texts came in a message whose protection was checked. If not, anyone on the way may have written
  * them.
  *
  * @param error  May be NULL (gives 0).
@@ -98,7 +98,7 @@ DEVID_API
 const char *devid_error_expected(const devid_error *error);
 
 /**
- * What came. Nobody vouches for it: show it as data.
+ * What was received. Nobody vouches for it: show it as data.
  *
  * @param error  May be NULL (gives NULL).
  * @return Such as "ip, pvno 2, protected by a MAC, ..."; NULL if that is not known; valid until the error is freed.
@@ -107,7 +107,7 @@ DEVID_API
 const char *devid_error_found(const devid_error *error);
 
 /**
- * What is known of servers that answer like this, and which setting may help. For people: the words may change.
+ * What is known of servers that answer like this, and which setting may help. For users: the text may change.
  *
  * @param error  May be NULL (gives NULL).
  * @return One or two sentences; NULL if that is not known; valid until the error is freed.

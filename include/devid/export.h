@@ -15,7 +15,7 @@ extern "C" {
 /* ---- Identities for other software ---- */
 
 /** @defgroup devid_export Identities for other software
- * Files in the layout of nginx and others; being told what came into use.
+ * Files in the layout of nginx and others; being told which identity is in use.
  * @{
  */
 
@@ -40,7 +40,7 @@ extern "C" {
 typedef struct devid_export devid_export;
 
 /**
- * Is told what came into use, when all is done and durable: the moment to reload a server, or to export for one.
+ * Is told which identity is now in use, when all is done and durable: the moment to reload a server, or to export for one.
  *
  * change: one of DEVID_CHANGE_..., perhaps a later one. name: the identity's. generation: the one in use now, or exported.
  * folder: where it was exported to, else NULL. All are borrowed for the call. The store may be used from within, as const. It

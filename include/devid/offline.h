@@ -136,7 +136,7 @@ devid_status devid_store_put_request(const devid_store *store,
  * DER. A file appears whole or not at all, and is on the medium when the call returns: a stick may be pulled.
  *
  * As long as an answer is not there, devid_op_run() and devid_op_exchange() answer DEVID_E_BUSY. The operation stands where it
- * was: saved, or bound by devid_op_install_into(), it goes on weeks and reboots later, finds its own request again and looks for
+ * was: saved, or bound by devid_op_install_into(), it continues weeks and reboots later, finds its own request again and looks for
  * the answer once more.
  *
  * @param op      Not NULL.

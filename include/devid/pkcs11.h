@@ -125,7 +125,7 @@ devid_status devid_store_set_pkcs11(const devid_store *store,
                                     devid_error **err);
 
 /**
- * By what words a key that cannot leave its home is found again: the URI of a key in a token.
+ * By what reference a key that cannot leave its home is found again: the URI of a key in a token.
  *
  * @param key  May be NULL (gives "").
  * @return "" for other keys; valid until the key is freed.

@@ -54,7 +54,7 @@ devid_status devid_pkcs12_read(const uint8_t *data,
  * @param key           The private key. Not NULL.
  * @param cert          Its certificate. Not NULL.
  * @param chain         The certificates above, nearest first. NULL: none. May be NULL.
- * @param name          What software shows people for key and certificate (friendlyName). NULL: nothing. May be NULL.
+ * @param name          What software shows users for key and certificate (friendlyName). NULL: nothing. May be NULL.
  * @param password      UTF-8. Not NULL.
  * @param password_len  Length of `password` in bytes; not 0.
  * @param mac           "HMAC", which everyone reads, or "PBMAC1" (RFC 9579). NULL: "HMAC". May be NULL.

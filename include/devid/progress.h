@@ -238,7 +238,7 @@ const uint8_t *devid_saved_credential(const devid_saved *saved,
                                       size_t *out_len);
 
 /**
- * The same in words, for people.
+ * The same as text, for users.
  *
  * @param saved  May be NULL (gives "").
  * @return Never NULL; valid until `saved` is freed.

@@ -75,7 +75,7 @@ devid_status devid_op_ask_template(const devid_client *client,
  * @param known_len  Length of `known` in bytes.
  * @param out_op     Receives the operation; free with devid_op_free(). Not NULL.
  * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER if `known` is no CRL.
+ * @return DEVID_OK; DEVID_E_DER if `known` is not a CRL.
  */
 DEVID_API
 DEVID_MUST_USE
@@ -141,7 +141,7 @@ devid_status devid_op_ask_other(const devid_client *client,
                                 devid_error **err);
 
 /**
- * The operation is no question, or is not known here.
+ * The operation is not a question, or is not known here.
  */
 #define DEVID_QUESTION_NONE 0
 

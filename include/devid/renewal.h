@@ -29,7 +29,7 @@ extern "C" {
 #define DEVID_STANDING_ABSENT 1
 
 /**
- * It is valid, as far as time and the CA's words go.
+ * It is valid, as far as time and what the CA says go.
  */
 #define DEVID_STANDING_VALID 2
 
@@ -224,7 +224,7 @@ devid_status devid_renewal_ended(const devid_renewal *renewal,
                                  devid_error **err);
 
 /**
- * Forgets failures and refusals: for people who have put right what was wrong.
+ * Forgets failures and refusals: for operators who have corrected what was wrong.
  *
  * @param renewal  Not NULL.
  * @param store    Not NULL.
@@ -323,7 +323,7 @@ int64_t devid_renewal_time(const devid_renewal *renewal);
 #define DEVID_WHY_REQUEST_OUT 7
 
 /**
- * When people are told that an identity is late: devid_renewal_alarm(). Default: 800 and 930 thousandths of the lifetime.
+ * When operators are told that an identity is late: devid_renewal_alarm(). Default: 800 and 930 thousandths of the lifetime.
  *
  * @param renewal          Not NULL.
  * @param late_permille    1 to 1000: DEVID_ALARM_LATE from this share of the lifetime on, in thousandths.
@@ -356,7 +356,7 @@ devid_status devid_renewal_set_root_questions(devid_renewal *renewal,
                                               devid_error **err);
 
 /**
- * For programs that step operations themselves: remembers that the CA asked to wait, which is no failure. A CA that asks for hardly
+ * For programs that step operations themselves: remembers that the CA asked to wait, which is not a failure. A CA that asks for hardly
  * any time, over and over, is asked more and more slowly.
  *
  * @param renewal      Not NULL.
@@ -508,7 +508,7 @@ devid_status devid_renewal_set_files(devid_renewal *renewal,
  * Why the last devid_renewal_run() gave an unfinished operation up, with DEVID_DONE_ABANDONED.
  *
  * @param renewal  May be NULL (gives NULL).
- * @return Words for people; NULL if it gave up none. Valid until the renewal is run again or freed.
+ * @return Text for users; NULL if it gave up none. Valid until the renewal is run again or freed.
  */
 DEVID_API const char *devid_renewal_abandoned_for(const devid_renewal *renewal);
 
@@ -517,16 +517,16 @@ DEVID_API const char *devid_renewal_abandoned_for(const devid_renewal *renewal);
  *
  * @param code                 Such as DEVID_E_CONNECT, DEVID_E_BUSY or DEVID_E_TIMEOUT; a number at or below -10000 is the program's.
  * @param retry_after_seconds  How long the server asks to wait; -1 if it does not say.
- * @param words                What happened, for people. Not NULL.
+ * @param text                 What happened, for users. Not NULL.
  * @param out_error            Receives the error; free with devid_error_free(). Not NULL.
  * @param err                  Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a number that is no failure.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a number that is not a failure.
  */
 DEVID_API
 DEVID_MUST_USE
 devid_status devid_error_new(devid_status code,
                              int64_t retry_after_seconds,
-                             const char *words,
+                             const char *text,
                              devid_error **out_error,
                              devid_error **err);
 

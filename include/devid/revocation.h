@@ -99,7 +99,7 @@ devid_status devid_op_revoke(const devid_client *client,
  * @param reason  One of DEVID_REASON_*.
  * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
  * @param err     Receives details on failure, else NULL. May be NULL.
- * @return As devid_op_revoke(); DEVID_E_DER if the text is no name, DEVID_E_INVALID_ARGUMENT if the serial number is none.
+ * @return As devid_op_revoke(); DEVID_E_DER if the text is not a name, DEVID_E_INVALID_ARGUMENT if the serial number is none.
  */
 DEVID_API
 DEVID_MUST_USE
@@ -120,7 +120,7 @@ devid_status devid_op_revoke_serial(const devid_client *client,
  * @param reason  One of DEVID_REASON_*.
  * @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
  * @param err     Receives details on failure, else NULL. May be NULL.
- * @return As devid_op_revoke_serial(); DEVID_E_INVALID_ARGUMENT if the client's credential is no shared secret.
+ * @return As devid_op_revoke_serial(); DEVID_E_INVALID_ARGUMENT if the client's credential is not a shared secret.
  */
 DEVID_API
 DEVID_MUST_USE
@@ -166,7 +166,7 @@ DEVID_API size_t devid_op_revocation_count(const devid_op *op);
  * @param index           From 0, in the order in which they were asked for, to devid_op_revocation_count() - 1.
  * @param out_pki_status  Receives PKIStatus of one that is revoked: 0 accepted, 1 grantedWithMods, 5 revocationNotification. Not NULL.
  * @param err             Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK: it is revoked; DEVID_E_REJECTED with the CA's words in `err`, DEVID_E_PROTOCOL: it is not; DEVID_E_STATE if that is
+ * @return DEVID_OK: it is revoked; DEVID_E_REJECTED with the CA's texts in `err`, DEVID_E_PROTOCOL: it is not; DEVID_E_STATE if that is
  *         not answered yet, DEVID_E_INVALID_ARGUMENT if there is no such certificate.
  */
 DEVID_API

@@ -61,7 +61,7 @@ typedef int32_t (*devid_storage_write_fn)(void *user,
                                           size_t data_len);
 
 /**
- * Removes a record; it is no error if there is none. wipe: 1 if it held a private key, which is to be overwritten as well as the
+ * Removes a record; it is not an error if there is none. wipe: 1 if it held a private key, which is to be overwritten as well as the
  * storage can. Return 0, or a number at or below -10000 to fail.
  */
 typedef int32_t (*devid_storage_remove_fn)(void *user, const char *key, int32_t wipe);
@@ -249,7 +249,7 @@ devid_status devid_store_open_storage(devid_storage_read_fn read,
  * @param store      Not NULL.
  * @param name       The identity's name, such as "router". Not NULL.
  * @param key        Its private key. Not NULL.
- * @param reference  For a key that cannot be exported: words by which the program finds it again. NULL: its own, see
+ * @param reference  For a key that cannot be exported: text by which the program finds it again. NULL: its own, see
  *                   devid_key_reference(). May be NULL.
  * @param cert       Its certificate; validated by the caller. Not NULL.
  * @param chain      The certificates above, nearest first. NULL: none. May be NULL.
@@ -446,7 +446,7 @@ devid_status devid_store_identities(const devid_store *store,
  * Looks everything over, and on request puts right what can be without guessing.
  *
  * @param store         Not NULL.
- * @param mend          1: put right; 0: change nothing.
+ * @param repair        1: repair; 0: change nothing.
  * @param out_problems  Receives a line of text for each problem found; free with devid_bytes_free(). Not NULL.
  * @param err           Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK, also if problems were found; or a failure to look.
@@ -454,7 +454,7 @@ devid_status devid_store_identities(const devid_store *store,
 DEVID_API
 DEVID_MUST_USE
 devid_status devid_store_verify(const devid_store *store,
-                                int32_t mend,
+                                int32_t repair,
                                 devid_bytes **out_problems,
                                 devid_error **err);
 
@@ -555,7 +555,7 @@ devid_status devid_store_remove_operation(const devid_store *store,
                                           devid_error **err);
 
 /**
- * The words by which a key that device memory does not hold is found.
+ * The reference by which a key that device memory does not hold is found.
  *
  * @param identity  May be NULL (gives "").
  * @return "" if device memory holds the key; valid until the identity is freed.
@@ -575,7 +575,7 @@ DEVID_API uint32_t devid_identity_generation(const devid_identity *identity);
  * what else the policy takes. As devid_op_difference() has it for certificates that come by CMP.
  *
  * @param identity  May be NULL (gives "").
- * @return Words, one difference a line; "" if there is none, and for identities that come out of device memory; valid until the
+ * @return Text, one difference in each line; "" if there is none, and for identities that come out of device memory; valid until the
  *         identity is freed.
  */
 DEVID_API
@@ -606,7 +606,7 @@ DEVID_API int64_t devid_identity_created(const devid_identity *identity);
  * @param op       Done, with a root update. Not NULL.
  * @param out_new  Receives 1 if the root was added, 0 if it was there already. NULL if not wanted. May be NULL.
  * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND if the old root is no anchor for this use, DEVID_E_STATE if no new root came.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND if the old root is not an anchor for this use, DEVID_E_STATE if no new root came.
  */
 DEVID_API
 DEVID_MUST_USE
@@ -708,7 +708,7 @@ devid_status devid_store_blobs(const devid_store *store,
                                devid_error **err);
 
 /**
- * Removes bytes that devid_store_put_blob() kept. It is no error if there are none.
+ * Removes bytes that devid_store_put_blob() kept. It is not an error if there are none.
  *
  * @param store  Not NULL.
  * @param name   Not NULL.

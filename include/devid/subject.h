@@ -118,7 +118,7 @@ devid_status devid_subject_add_extension(devid_subject *subject,
  * @param subject  Not NULL.
  * @param name     In the form of RFC 4514. Not NULL.
  * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER if the text is no name.
+ * @return DEVID_OK; DEVID_E_DER if the text is not a name.
  */
 DEVID_API
 DEVID_MUST_USE

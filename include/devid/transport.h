@@ -90,7 +90,7 @@ devid_status devid_reply_append(devid_reply *reply,
  * @param http_status   200 to 599.
  * @param content_type  Value of Content-Type; NULL if there was none. May be NULL.
  * @param err           Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a number that is no such status.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a number that is not one of those.
  */
 DEVID_API
 DEVID_MUST_USE
@@ -114,17 +114,17 @@ devid_status devid_reply_set_retry_after(devid_reply *reply,
                                          devid_error **err);
 
 /**
- * Says in words for people what went wrong; they become the message of the error.
+ * Says what went wrong, for users; it becomes the message of the error.
  *
  * @param reply  Not NULL.
- * @param words  One line. Not NULL.
+ * @param text   One line. Not NULL.
  * @param err    Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.
  */
 DEVID_API
 DEVID_MUST_USE
 devid_status devid_reply_set_words(devid_reply *reply,
-                                   const char *words,
+                                   const char *text,
                                    devid_error **err);
 
 /**

@@ -305,7 +305,7 @@ devid_status devid_validate_sent(const devid_validator *validator,
  * @param out_report  As devid_validate(). May be NULL.
  * @param out_peer    As devid_validate(). May be NULL.
  * @param err         Receives details on failure, else NULL. May be NULL.
- * @return As devid_validate(); DEVID_E_MALFORMED if it is no certificate.
+ * @return As devid_validate(); DEVID_E_MALFORMED if it is not a certificate.
  */
 DEVID_API
 DEVID_MUST_USE

@@ -4,8 +4,9 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
+use super::public_key::{coordinate_len, curve_oid, encode_spki};
 use super::{CryptoError, KeyKind, PrivateKey, PublicKey, RsaEncryption, SignatureAlgorithm, default_provider};
-use crate::asn1::der::element;
+use crate::asn1::der::{Cursor, element};
 use crate::prelude::*;
 
 type Sign = dyn Fn(&SignatureAlgorithm, &[u8]) -> Result<Vec<u8>, CryptoError> + Send + Sync;
@@ -107,6 +108,41 @@ pub fn ecdsa_signature_to_der(numbers: &[u8]) -> Result<Vec<u8>, CryptoError> {
     Ok(element(0x30, &[&unsigned_integer(r), &unsigned_integer(s)]))
 }
 
+/// SubjectPublicKeyInfo (RFC 5480 section 2) of a key on P-256, P-384 or P-521, from the point in whichever form its home gives it:
+/// 04, x and y (SEC 1 section 2.3.3), x and y alone, or the former in an OCTET STRING (PKCS#11's CKA_EC_POINT). A point that does not lie
+/// on the curve is refused.
+pub fn ec_public_key(kind: KeyKind, point: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    if curve_oid(kind).is_none() {
+        return Err(CryptoError::Unsupported(format!("a point of {kind}: P-256, P-384 and P-521 have one")));
+    }
+    let numbers = 2 * coordinate_len(kind);
+    let plain = |point: &[u8]| point.len() == numbers + 1 && point[0] == 4;
+    let wrapped = Cursor::new(point, "CKA_EC_POINT").and_then(|mut all| {
+        let inner = all.expect(::der::Tag::OctetString, "point")?.value;
+        all.finish().map(|()| inner)
+    });
+    let point = match wrapped {
+        _ if plain(point) => point.to_vec(),
+        _ if point.len() == numbers => [&[4], point].concat(),
+        Ok(inner) if plain(inner) => inner.to_vec(),
+        _ => {
+            let words = format!(
+                "a point of {kind} with {} bytes: expected {} that begin with 04, or {numbers}",
+                point.len(),
+                numbers + 1
+            );
+            return Err(CryptoError::BadKey(words));
+        }
+    };
+    let spki = encode_spki(kind, &point);
+    // Who agrees on a secret with it has to look whether it lies on the curve.
+    default_provider().agree_ephemeral(&spki).map_err(|error| match error {
+        CryptoError::BadKey(_) => CryptoError::BadKey(format!("a point that does not lie on {kind}")),
+        other => other,
+    })?;
+    Ok(spki)
+}
+
 fn unsigned_integer(number: &[u8]) -> Vec<u8> {
     let start = number.iter().position(|byte| *byte != 0).unwrap_or(number.len() - 1);
     let number = &number[start..];
@@ -157,5 +193,27 @@ mod tests {
         assert_eq!(der, [0x30, 0x07, 0x02, 0x02, 0x00, 0x80, 0x02, 0x01, 0x00]);
         assert!(ecdsa_signature_to_der(&[1, 2, 3]).is_err());
         assert!(ecdsa_signature_to_der(&[]).is_err());
+    }
+
+    #[test]
+    fn a_point_in_each_form_becomes_the_public_key_and_one_beside_the_curve_does_not() {
+        for kind in [KeyKind::P256, KeyKind::P384, KeyKind::P521] {
+            let Ok(key) = default_provider().generate_key(kind) else { continue };
+            let spki = key.spki();
+            let point = &spki[spki.len() - 1 - 2 * coordinate_len(kind)..];
+            for form in [point, &point[1..], &element(0x04, &[point])] {
+                assert_eq!(ec_public_key(kind, form).unwrap(), spki, "{kind}: {} bytes", form.len());
+            }
+            let mut beside = point.to_vec();
+            *beside.last_mut().unwrap() ^= 1;
+            let compressed = [&[2], &point[1..=coordinate_len(kind)]].concat();
+            let longer = [point, &[0]].concat();
+            for wrong in [&beside[..], &beside[1..], &compressed, &longer, &point[..point.len() - 1], &[], &[4]] {
+                assert!(matches!(ec_public_key(kind, wrong), Err(CryptoError::BadKey(_))), "{kind}: {wrong:02x?}");
+            }
+        }
+        for kind in [KeyKind::Rsa(2048), KeyKind::Ed25519] {
+            assert!(matches!(ec_public_key(kind, &[4; 65]), Err(CryptoError::Unsupported(_))));
+        }
     }
 }

@@ -229,3 +229,42 @@ fn texts_are_found_as_they_are_written() {
     assert_eq!(literals(code), ["one", "two and"]);
     assert_eq!(words("see {name_of} and set_it (devid_set_it)", &['_']).iter().filter(|w| w.contains('_')).count(), 2);
 }
+
+/// Words that this house uses among itself and that a reader of the C headers cannot look up; and what stands in their place.
+const NOT_IN_HEADERS: [(&str, &str); 8] = [
+    ("words", "text, message"),
+    ("people", "users, operators"),
+    ("what came", "what was received"),
+    ("mends", "repairs"),
+    ("mend", "repair"),
+    ("goes on", "continues"),
+    ("shelf", "store"),
+    ("riddle", "challenge"),
+];
+
+#[test]
+fn the_headers_speak_as_other_headers_do() {
+    let mut found = Vec::new();
+    for folder in ["include", "include/devid", "include/devid/unstable"] {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "h") {
+                continue;
+            }
+            for line in
+                read(&path.display().to_string()).lines().filter(|line| line.trim_start().starts_with(['*', '/']))
+            {
+                let spaced =
+                    format!(" {} ", line.to_lowercase().replace(|c: char| !c.is_alphanumeric() && c != '_', " "));
+                for (ours, theirs) in NOT_IN_HEADERS.iter().filter(|(ours, _)| spaced.contains(&format!(" {ours} "))) {
+                    found.push(format!("{}: \"{ours}\" in \"{}\": say {theirs}", path.display(), line.trim()));
+                }
+                let denied = spaced.match_indices(" is no ").filter(|(at, _)| !spaced[..*at].ends_with("there"));
+                found.extend(
+                    denied.map(|_| format!("{}: \"is no ...\" in \"{}\": say is not a", path.display(), line.trim())),
+                );
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}

@@ -32,7 +32,7 @@ static int contains(const devid_op *op, const char *bytes, size_t count)
 int main(int argc, char **argv)
 {
     const char *folder = data_folder(argc, argv);
-    char path[] = "/tmp/devid-central-XXXXXX";
+    char path[64];
     devid_client *client = client_of(folder, "signature");
     devid_subject *subject;
     devid_store *store;
@@ -64,7 +64,7 @@ int main(int argc, char **argv)
     devid_bytes_free(saved);
 
     /* Bound to device memory there is no key to keep until it comes. */
-    CHECK(mkdtemp(path) != NULL);
+    temporary_folder(path, "central");
     OK(devid_store_open_dir(path, NULL, 0, &store, &err));
     OK(devid_op_enroll_central(client, "ir", NULL, subject, &op, &err));
     OK(devid_op_install_into(op, store, "router", "ldevid", NULL, &err));

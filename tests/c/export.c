@@ -44,15 +44,12 @@ static struct fixture set_up(const char *folder)
     uint8_t *data = read_file(folder, "device.key", &len);
     OK(devid_key_load(data, len, NULL, 0, &f.key, &err));
     free(data);
-    data = read_file(folder, "device.pem", &len);
-    OK(devid_cert_parse(data, len, &f.cert, &err));
-    free(data);
+    f.cert = cert_in(folder, "device.pem");
     data = read_file(folder, "ca.pem", &len);
     OK(devid_cert_list_new(&f.chain, &err));
     OK(devid_cert_list_add_bytes(f.chain, data, len, &err));
     free(data);
-    strcpy(f.path, "/tmp/devid-export-XXXXXX");
-    CHECK(mkdtemp(f.path) != NULL);
+    temporary_folder(f.path, "export");
     snprintf(memory, sizeof memory, "%s/memory", f.path);
     OK(devid_store_open_dir(memory, NULL, 0, &f.store, &err));
     return f;

@@ -29,7 +29,7 @@ static int32_t state(const devid_store *store, const char *name)
 int main(int argc, char **argv)
 {
     const char *folder = data_folder(argc, argv);
-    char path[] = "/tmp/devid-into-XXXXXX";
+    char path[64];
     devid_client *client = client_of(folder);
     devid_store *store;
     devid_key *key;
@@ -37,7 +37,7 @@ int main(int argc, char **argv)
     devid_op *op, *again = (devid_op *)&err;
     devid_action action;
     int32_t found = 77;
-    CHECK(mkdtemp(path) != NULL);
+    temporary_folder(path, "into");
     OK(devid_store_open_dir(path, NULL, 0, &store, &err));
     OK(devid_key_generate("P-256", &key, &err));
     OK(devid_subject_new(&subject, &err));

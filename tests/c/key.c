@@ -136,11 +136,66 @@ static void a_token_signs_and_its_failures_come_through(void)
     devid_key_free(stranger);
 }
 
+/* The two numbers of Ecdsa-Sig-Value in a row of 64 bytes, as a chip has them. */
+static void in_a_row(const uint8_t *der, uint8_t row[64])
+{
+    const uint8_t *at = der + 2;
+    int n;
+    memset(row, 0, 64);
+    for (n = 0; n < 2; n++) {
+        size_t len = at[1], skip = len > 32 ? len - 32 : 0;
+        CHECK(at[0] == 2 && skip <= 1);
+        memcpy(row + 32 * n + 32 - (len - skip), at + 2 + skip, len - skip);
+        at += 2 + len;
+    }
+}
+
+static void what_a_secure_element_gives_becomes_what_certificates_have(void)
+{
+    devid_error *err = NULL;
+    devid_key *key;
+    devid_bytes *spki, *signature, *made;
+    const uint8_t *point;
+    uint8_t row[64], beside[65], wrapped[67] = { 4, 65 };
+    OK(devid_key_generate("P-256", &key, &err));
+    OK(devid_key_public(key, &spki, &err));
+    point = devid_bytes_data(spki) + devid_bytes_len(spki) - 65;
+    memcpy(wrapped + 2, point, 65);
+    memcpy(beside, point, 65);
+    beside[64] ^= 1;
+    OK(devid_key_ec_public("P-256", point, 65, &made, &err));
+    CHECK(devid_bytes_len(made) == devid_bytes_len(spki) && memcmp(devid_bytes_data(made), devid_bytes_data(spki), devid_bytes_len(spki)) == 0);
+    devid_bytes_free(made);
+    OK(devid_key_ec_public("P-256", point + 1, 64, &made, &err));
+    CHECK(memcmp(devid_bytes_data(made), devid_bytes_data(spki), devid_bytes_len(spki)) == 0);
+    devid_bytes_free(made);
+    OK(devid_key_ec_public("P-256", wrapped, 67, &made, &err));
+    CHECK(memcmp(devid_bytes_data(made), devid_bytes_data(spki), devid_bytes_len(spki)) == 0);
+    devid_bytes_free(made);
+    FAILS(DEVID_E_BAD_KEY, devid_key_ec_public("P-256", beside, 65, &made, &err));
+    FAILS(DEVID_E_BAD_KEY, devid_key_ec_public("P-384", point, 65, &made, &err));
+    FAILS(DEVID_E_ALGORITHM, devid_key_ec_public("Ed25519", point + 1, 32, &made, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_key_ec_public("P-255", point, 65, &made, &err));
+
+    OK(devid_key_sign(key, "ECDSA-SHA256", (const uint8_t *)"m", 1, &signature, &err));
+    in_a_row(devid_bytes_data(signature), row);
+    OK(devid_key_ecdsa_der(row, 64, &made, &err));
+    CHECK(devid_bytes_len(made) == devid_bytes_len(signature));
+    CHECK(memcmp(devid_bytes_data(made), devid_bytes_data(signature), devid_bytes_len(signature)) == 0);
+    devid_bytes_free(made);
+    FAILS(DEVID_E_ALGORITHM, devid_key_ecdsa_der(row, 63, &made, &err));
+    FAILS(DEVID_E_ALGORITHM, devid_key_ecdsa_der(row, 0, &made, &err));
+    devid_bytes_free(signature);
+    devid_bytes_free(spki);
+    devid_key_free(key);
+}
+
 int main(int argc, char **argv)
 {
     (void)data_folder(argc, argv);
     each_kind_is_made_and_signs();
     a_key_is_written_and_read_again();
     a_token_signs_and_its_failures_come_through();
+    what_a_secure_element_gives_becomes_what_certificates_have();
     return 0;
 }

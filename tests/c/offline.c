@@ -17,19 +17,11 @@ struct fixture {
 static struct fixture set_up(const char *folder)
 {
     struct fixture f;
-    size_t len;
-    uint8_t *data;
-    strcpy(f.path, "/tmp/devid-offline-XXXXXX");
-    CHECK(mkdtemp(f.path) != NULL);
+    temporary_folder(f.path, "offline");
     OK(devid_store_open_dir(f.path, NULL, 0, &f.store, &err));
-    data = read_file(folder, "device.key", &len);
-    OK(devid_key_load(data, len, NULL, 0, &f.key, &err));
-    free(data);
+    f.key = key_in(folder, "device.key");
     OK(devid_key_generate("P-256", &f.stranger, &err));
-    data = read_file(folder, "ca.pem", &len);
-    OK(devid_trust_new(&f.anchors, &err));
-    OK(devid_trust_add_bytes(f.anchors, data, len, &err));
-    free(data);
+    f.anchors = trust_in(folder, "ca.pem");
     OK(devid_trust_new(&f.nobody, &err));
     OK(devid_subject_new(&f.subject, &err));
     OK(devid_subject_add_dns(f.subject, "meter-1.example", &err));

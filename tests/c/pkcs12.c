@@ -21,9 +21,7 @@ static struct fixture set_up(const char *folder, const char *mac)
     OK(devid_key_load(data, len, NULL, 0, &f.key, &err));
     free(data);
     OK(devid_key_generate("P-256", &f.stranger, &err));
-    data = read_file(folder, "device.pem", &len);
-    OK(devid_cert_parse(data, len, &f.cert, &err));
-    free(data);
+    f.cert = cert_in(folder, "device.pem");
     data = read_file(folder, "ca.pem", &len);
     OK(devid_cert_list_new(&f.chain, &err));
     OK(devid_cert_list_add_bytes(f.chain, data, len, &err));
@@ -86,14 +84,14 @@ static void what_cannot_be_written_is_refused(const char *folder)
 static void a_file_with_its_key_is_installed(const char *folder)
 {
     struct fixture f = set_up(folder, NULL);
-    char path[] = "/tmp/devid-pkcs12-XXXXXX";
+    char path[64];
     devid_store *store;
     devid_trust *anchors;
     devid_identity *identity;
     const uint8_t *data = devid_bytes_data(f.file);
     size_t len = devid_bytes_len(f.file), ca_len;
     uint8_t *ca = read_file(folder, "ca.pem", &ca_len);
-    CHECK(mkdtemp(path) != NULL);
+    temporary_folder(path, "pkcs12");
     OK(devid_store_open_dir(path, NULL, 0, &store, &err));
     OK(devid_trust_new(&anchors, &err));
     OK(devid_trust_add_bytes(anchors, ca, ca_len, &err));

@@ -47,15 +47,10 @@ static struct fixture set_up(const char *folder)
     devid_cert *cert;
     size_t len;
     uint8_t *data;
-    strcpy(f.path, "/tmp/devid-renewal-XXXXXX");
-    CHECK(mkdtemp(f.path) != NULL);
+    temporary_folder(f.path, "renewal");
     OK(devid_store_open_dir(f.path, NULL, 0, &f.store, &err));
-    data = read_file(folder, "device.key", &len);
-    OK(devid_key_load(data, len, NULL, 0, &key, &err));
-    free(data);
-    data = read_file(folder, "device.pem", &len);
-    OK(devid_cert_parse(data, len, &cert, &err));
-    free(data);
+    key = key_in(folder, "device.key");
+    cert = cert_in(folder, "device.pem");
     f.begin = devid_cert_not_before(cert);
     f.end = devid_cert_not_after(cert);
     OK(devid_store_install(f.store, "router", key, NULL, cert, NULL, "ldevid", f.begin, &err));

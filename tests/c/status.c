@@ -2,7 +2,7 @@
 #include "test.h"
 
 static const int64_t now = 1800000000;
-static char memory[] = "/tmp/devid-status-XXXXXX", other_memory[] = "/tmp/devid-status-XXXXXX";
+static char memory[64], other_memory[64];
 
 /* The directory that the program asks, and what it holds. */
 struct directory {
@@ -350,7 +350,8 @@ int main(int argc, char **argv)
 {
     char folder[512];
     snprintf(folder, sizeof folder, "%s/status", data_folder(argc, argv));
-    CHECK(mkdtemp(memory) != NULL && mkdtemp(other_memory) != NULL);
+    temporary_folder(memory, "status");
+    temporary_folder(other_memory, "status");
     whatever_order_and_form_a_peer_sends_its_own_certificate_is_found(folder);
     options_are_checked();
     what_is_missing_is_fetched_by_the_program_and_kept(folder);

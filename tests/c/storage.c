@@ -140,9 +140,7 @@ static struct identity identity_of(const char *folder)
     uint8_t *data = read_file(folder, "device.key", &len);
     OK(devid_key_load(data, len, NULL, 0, &one.key, &err));
     free(data);
-    data = read_file(folder, "device.pem", &len);
-    OK(devid_cert_parse(data, len, &one.cert, &err));
-    free(data);
+    one.cert = cert_in(folder, "device.pem");
     return one;
 }
 

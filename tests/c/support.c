@@ -17,9 +17,7 @@ static devid_client *device(const char *folder, devid_cert **cert)
     OK(devid_config_add_enrolment_anchors(config, data, len, &err));
     OK(devid_config_add_cmp_anchors(config, data, len, &err));
     free(data);
-    data = read_file(folder, "device.key", &len);
-    OK(devid_key_load(data, len, NULL, 0, &key, &err));
-    free(data);
+    key = key_in(folder, "device.key");
     data = read_file(folder, "device.pem", &len);
     OK(devid_cert_list_new(&chain, &err));
     OK(devid_cert_list_add_bytes(chain, data, len, &err));

@@ -64,6 +64,49 @@ static uint8_t *read_file(const char *folder, const char *name, size_t *len)
     return data;
 }
 
+/* A folder of this test's own, for device memory; remove_folder() takes it away. */
+static char *temporary_folder(char path[64], const char *what)
+{
+    snprintf(path, 64, "/tmp/devid-%s-XXXXXX", what);
+    check(mkdtemp(path) != NULL, "a folder below /tmp", path, 0);
+    return path;
+}
+
+/* A key, a certificate, trust anchors in the file of that name; each is the caller's to free. */
+static devid_key *key_in(const char *folder, const char *name)
+{
+    devid_error *err = NULL;
+    devid_key *key;
+    size_t len;
+    uint8_t *data = read_file(folder, name, &len);
+    OK(devid_key_load(data, len, NULL, 0, &key, &err));
+    free(data);
+    return key;
+}
+
+static devid_cert *cert_in(const char *folder, const char *name)
+{
+    devid_error *err = NULL;
+    devid_cert *cert;
+    size_t len;
+    uint8_t *data = read_file(folder, name, &len);
+    OK(devid_cert_parse(data, len, &cert, &err));
+    free(data);
+    return cert;
+}
+
+static devid_trust *trust_in(const char *folder, const char *name)
+{
+    devid_error *err = NULL;
+    devid_trust *anchors;
+    size_t len;
+    uint8_t *data = read_file(folder, name, &len);
+    OK(devid_trust_new(&anchors, &err));
+    OK(devid_trust_add_bytes(anchors, data, len, &err));
+    free(data);
+    return anchors;
+}
+
 /* Removes a folder that a test made. */
 static void remove_folder(const char *folder)
 {
@@ -81,6 +124,7 @@ static const char *data_folder(int argc, char **argv)
         exit(2);
     }
     (void)check, (void)ok, (void)fails, (void)read_file, (void)remove_folder;
+    (void)temporary_folder, (void)key_in, (void)cert_in, (void)trust_in;
     return argv[1];
 }
 

@@ -112,14 +112,14 @@ static void a_key_in_a_token_is_used_and_found_again(const char *module, const c
 
 int main(int argc, char **argv)
 {
-    char folder[] = "/tmp/devid-token-XXXXXX";
+    char folder[64];
     const char *module;
     (void)data_folder(argc, argv);
     if (!devid_supports("pkcs11")) {
         without_the_feature_the_answers_say_so();
         return 0;
     }
-    CHECK(mkdtemp(folder) != NULL);
+    temporary_folder(folder, "token");
     module = token_in(folder);
     if (module != NULL) a_key_in_a_token_is_used_and_found_again(module, folder);
     else {

@@ -7,7 +7,7 @@ use devid_core::asn1::cmp::PkiStatusInfo;
 use devid_core::asn1::x509::Certificate;
 use devid_core::cmp::{Information, Question};
 
-/// The operation is no question, or is not known here.
+/// The operation is not a question, or is not known here.
 pub const DEVID_QUESTION_NONE: i32 = 0;
 /// Asked by devid_op_ask_ca_certs().
 pub const DEVID_QUESTION_CA_CERTS: i32 = 1;
@@ -54,7 +54,7 @@ fn devid_op_is_done(op: &devid_op) -> bool {
     op.operation.is_done()
 }
 
-/// How many warnings came with a success: a PKIStatus that is not accepted, in words, and the CA's own texts.
+/// How many warnings came with a success: a PKIStatus that is not accepted, as text, and the CA's own texts.
 ///
 /// @return 0: none, or nothing was answered yet.
 #[export]

@@ -179,7 +179,7 @@ fn devid_ra_answer(ra: &devid_ra, request: &devid_ra_request, answer: &[u8], now
 /// @param checked      The same, checked: the refusal comes under the protection that the device expects. NULL: under the RA's
 ///                     signature. May be NULL.
 /// @param fail_info    Bits of PKIFailureInfo, bit n (value 1 << n) for bit n; 0 for none.
-/// @param text         Words for the device; NULL for none. May be NULL.
+/// @param text         Text for the device; NULL for none. May be NULL.
 /// @param out_message  Receives the message for the device; free with devid_bytes_free(). Not NULL.
 #[export]
 fn devid_ra_refuse(

@@ -59,7 +59,7 @@ fn devid_op_private_key(op: &devid_op) -> Result<devid_key, Error> {
 /// @param possession  "encrCert": the certificate is sent encrypted to the new key and confirmed by its digest;
 ///                    "challengeResp": a number is sent encrypted to the new key and sent back; "signature" where the key can.
 ///                    Not NULL.
-/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another word.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another text.
 #[export]
 fn devid_config_set_possession(config: &mut devid_config, possession: &str) -> Result<(), Error> {
     config.config.set_possession(possession)

@@ -93,7 +93,7 @@ fn devid_cert_pem(cert: &devid_cert) -> Result<devid_bytes, Error> {
     Ok(devid_bytes::from_slice(pem::encode("CERTIFICATE", cert.certificate.as_der()).as_bytes()))
 }
 
-/// The subject's name as text in the form of RFC 4514, such as "CN=router-7,O=Example". For people: two different names can
+/// The subject's name as text in the form of RFC 4514, such as "CN=router-7,O=Example". For display: two different names can
 /// look the same.
 ///
 /// @return UTF-8, never NULL; valid until the certificate is freed.
@@ -143,7 +143,7 @@ fn devid_cert_name_count(cert: &devid_cert) -> usize {
     cert.names().len()
 }
 
-/// A name in the certificate's subjectAltName, for people. To check a peer's name, tell a validator.
+/// A name in the certificate's subjectAltName, for display. To check a peer's name, tell a validator.
 ///
 /// @param index  From 0 to devid_cert_name_count() - 1.
 /// @return Such as "DNS:router-7.example" or "IP:192.0.2.7"; NULL if there is no such name; valid until the certificate is

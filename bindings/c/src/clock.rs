@@ -19,7 +19,7 @@ fn devid_store_note_time(store: &devid_store, time: Time) -> Result<Time, Error>
 /// How late it is at least, as far as device memory knows.
 ///
 /// @param out_time  Receives seconds since 1970-01-01T00:00:00Z, or DEVID_NO_CLOCK if no time was noted yet. Not NULL.
-/// @return DEVID_OK; DEVID_E_CORRUPT if the record is damaged, which the next devid_store_note_time() mends.
+/// @return DEVID_OK; DEVID_E_CORRUPT if the record is damaged, which the next devid_store_note_time() replaces.
 #[export]
 fn devid_store_last_known_time(store: &devid_store) -> Result<i64, Error> {
     Ok(store.last_known_time()?.map_or(i64::from(super::renewal::DEVID_NO_CLOCK), Time::unix))

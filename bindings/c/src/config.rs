@@ -223,7 +223,7 @@ fn devid_config_add_intermediates(config: &mut devid_config, data: &[u8]) -> Res
 /// Names the CA or RA that requests are addressed to. Default: the issuer of the credential's certificate or the anchor.
 ///
 /// @param name    Such as "CN=Issuing CA,O=Example"; NULL for the default. May be NULL.
-/// @return DEVID_OK; DEVID_E_DER if the text is no name.
+/// @return DEVID_OK; DEVID_E_DER if the text is not a name.
 #[export]
 fn devid_config_set_recipient(config: &mut devid_config, name: Option<&str>) -> Result<(), Error> {
     config.config.recipient = name.map(Name::parse).transpose()?;

@@ -68,7 +68,7 @@ fn devid_device_new(memory_folder: &str) -> Result<devid_device, Error> {
 ///
 /// @param key     The name. Not NULL.
 /// @param value   As it stands in the file; text needs no quotes, and where a list is wanted, this is its one element. Not NULL.
-/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a name that is no setting, with the nearest one, or another kind of value.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a name that is not a setting, with the nearest one, or another kind of value.
 #[export]
 fn devid_device_set(device: &mut devid_device, key: &str, value: &str) -> Result<(), Error> {
     device.set(key, value)
@@ -80,7 +80,7 @@ fn devid_device_set(device: &mut devid_device, key: &str, value: &str) -> Result
 /// @param now                   The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NOW; or DEVID_NO_CLOCK, and the time is
 ///                              learnt from the CA.
 /// @param longest_wait_seconds  Waits that the CA asks for are slept through up to this; longer ones end the call, and the next
-///                              one goes on.
+///                              one continues.
 /// @param out_done              Receives DEVID_DONE_INSTALLED, DEVID_DONE_WAITING or DEVID_DONE_NOTHING. NULL if not wanted. May be
 ///                              NULL.
 /// @param out_again_seconds     Receives after how many seconds to call again, on failure too. NULL if not wanted. May be NULL.
@@ -97,7 +97,7 @@ fn devid_device_keep(
 }
 
 /// devid_device_keep() with a switch by which it ends soon with DEVID_E_CANCELLED, in exchanges and waits. What is under way stays in
-/// device memory, and the next call goes on.
+/// device memory, and the next call continues.
 ///
 /// @param cancel                NULL: none. May be NULL.
 /// @param now                   As devid_device_keep().

@@ -43,7 +43,7 @@ const _: () = {
     assert!(DEVID_CLASS_APPLICATION == Class::Application as i32 && DEVID_CLASS_OK == Class::Ok as i32);
 };
 
-/// Why a call failed: code, words, facts. Never changes after it was made; may be shared by threads.
+/// Why a call failed: code, message, facts. Never changes after it was made; may be shared by threads.
 #[handle]
 pub type devid_error = Failure;
 
@@ -100,7 +100,7 @@ fn devid_status_name(status: devid_status) -> &'static CStr {
     table(status).map_or(c"DEVID_E_UNKNOWN", |(name, _)| name)
 }
 
-/// One sentence for people about a code.
+/// One sentence about a code, for users.
 ///
 /// @param status  Any number.
 /// @return Never NULL; valid for ever.
@@ -127,7 +127,7 @@ fn devid_error_code(error: &devid_error) -> devid_status {
     error.error.number()
 }
 
-/// What was expected, what came, and where, in words for people. Holds no secret.
+/// What was expected, what was received, and where, as text for users. Holds no secret.
 ///
 /// @return Never NULL; valid until the error is freed.
 #[export]
@@ -168,7 +168,7 @@ fn devid_error_server_text(error: &devid_error, index: usize) -> Option<&CStr> {
     error.server_texts.at(index, || error.server_texts())
 }
 
-/// Whether the server's words came in a message whose protection was checked. If not, anyone on the way may have written
+/// Whether the server's texts came in a message whose protection was checked. If not, anyone on the way may have written
 /// them.
 ///
 /// @return 1 yes, 0 no or nothing came.
@@ -233,7 +233,7 @@ fn devid_error_expected(error: &devid_error) -> Option<&CStr> {
     error.expected.find(|| error.error.facts().expected.clone())
 }
 
-/// What came. Nobody vouches for it: show it as data.
+/// What was received. Nobody vouches for it: show it as data.
 ///
 /// @return Such as "ip, pvno 2, protected by a MAC, ..."; NULL if that is not known; valid until the error is freed.
 #[export]
@@ -241,7 +241,7 @@ fn devid_error_found(error: &devid_error) -> Option<&CStr> {
     error.found.find(|| error.error.facts().found.clone())
 }
 
-/// What is known of servers that answer like this, and which setting may help. For people: the words may change.
+/// What is known of servers that answer like this, and which setting may help. For users: the text may change.
 ///
 /// @return One or two sentences; NULL if that is not known; valid until the error is freed.
 #[export]

@@ -25,7 +25,7 @@ const _: () = {
     assert!(DEVID_CHANGE_EXPORTED == ChangeKind::Exported as i32);
 };
 
-/// Is told what came into use, when all is done and durable: the moment to reload a server, or to export for one.
+/// Is told which identity is now in use, when all is done and durable: the moment to reload a server, or to export for one.
 ///
 /// change: one of DEVID_CHANGE_..., perhaps a later one. name: the identity's. generation: the one in use now, or exported.
 /// folder: where it was exported to, else NULL. All are borrowed for the call. The store may be used from within, as const. It

@@ -44,7 +44,7 @@ fn devid_identity_key(identity: &devid_identity) -> Result<devid_key, Error> {
     Ok(devid_key::of_signer(signer(identity.opener.as_ref(), &identity.identity.key)?))
 }
 
-/// The words by which a key that device memory does not hold is found.
+/// The reference by which a key that device memory does not hold is found.
 ///
 /// @return "" if device memory holds the key; valid until the identity is freed.
 #[export]
@@ -81,7 +81,7 @@ fn devid_identity_generation(identity: &devid_identity) -> u32 {
 /// What is not as it was asked for in a certificate that devid_store_import() or its kin has just taken: what the CA added, and
 /// what else the policy takes. As devid_op_difference() has it for certificates that come by CMP.
 ///
-/// @return Words, one difference a line; "" if there is none, and for identities that come out of device memory; valid until the
+/// @return Text, one difference in each line; "" if there is none, and for identities that come out of device memory; valid until the
 ///         identity is freed.
 #[export]
 fn devid_identity_differences(identity: &devid_identity) -> &CStr {

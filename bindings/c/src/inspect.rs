@@ -11,7 +11,7 @@ pub const DEVID_INSPECT_JSON: i32 = 2;
 choice!("DEVID_INSPECT_*": Format { DEVID_INSPECT_TEXT => Text, DEVID_INSPECT_JSON => Json });
 
 /// Shows what stands in a PKIMessage, certificate, PKCS#10 request, CRL, OCSP request or response, CMS or key file, also where
-/// it is broken. For people and logs: nothing is verified, nothing becomes trusted. Private keys, tokens and passwords appear as
+/// it is broken. For users and logs: nothing is verified, nothing becomes trusted. Private keys, tokens and passwords appear as
 /// their length only, and so do public keys.
 ///
 /// @param input     PEM, with one structure or several, or DER. Not NULL.

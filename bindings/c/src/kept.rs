@@ -13,7 +13,7 @@ use devid_core::crypto::default_provider;
 /// @param use_for  "cmp", "enrolment", "tls" or "peer"; the old root must be an anchor there. Not NULL.
 /// @param op       Done, with a root update. Not NULL.
 /// @param out_new  Receives 1 if the root was added, 0 if it was there already. NULL if not wanted. May be NULL.
-/// @return DEVID_OK; DEVID_E_NOT_FOUND if the old root is no anchor for this use, DEVID_E_STATE if no new root came.
+/// @return DEVID_OK; DEVID_E_NOT_FOUND if the old root is not an anchor for this use, DEVID_E_STATE if no new root came.
 #[export]
 fn devid_store_add_root(store: &devid_store, use_for: &str, op: &devid_op) -> Result<bool, Error> {
     match op.information()? {
@@ -91,7 +91,7 @@ fn devid_store_blobs(store: &devid_store) -> Result<devid_bytes, Error> {
     Ok(devid_bytes::from_slice(names.join("\n").as_bytes()))
 }
 
-/// Removes bytes that devid_store_put_blob() kept. It is no error if there are none.
+/// Removes bytes that devid_store_put_blob() kept. It is not an error if there are none.
 ///
 /// @param name   Not NULL.
 #[export]

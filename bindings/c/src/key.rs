@@ -7,7 +7,9 @@ use std::sync::Arc;
 use devid_core::asn1::pem;
 use devid_core::cmp::Signer;
 use devid_core::cms::{self, OpenOptions};
-use devid_core::crypto::{CryptoError, ExternalKey, KeyKind, PrivateKey, SignatureAlgorithm, default_provider, keys};
+use devid_core::crypto::{
+    CryptoError, ExternalKey, KeyKind, PrivateKey, SignatureAlgorithm, default_provider, external, keys,
+};
 use devid_core::limits;
 
 /// A private key, wherever it lives. Never changes; may be shared by threads.
@@ -42,7 +44,7 @@ pub const DEVID_FORM_PEM: i32 = 2;
 ///
 /// algorithm: "RSA-PKCS1-SHA256", "RSA-PSS-SHA256" (salt as long as the digest), "ECDSA-SHA256", "Ed25519", ... and the same
 /// with other digests. message: the whole message; hash it as the algorithm says. signature: give the result with
-/// devid_bytes_append(); ECDSA as Ecdsa-Sig-Value (DER). Return 0, or a negative number to fail.
+/// devid_bytes_append(); ECDSA as Ecdsa-Sig-Value (DER): devid_key_ecdsa_der(). Return 0, or a negative number to fail.
 #[callback]
 pub type devid_sign_fn = fn(algorithm: &str, message: &[u8], signature: &mut devid_bytes) -> i32;
 
@@ -121,6 +123,30 @@ fn devid_key_from_callback(spki: &[u8], sign: devid_sign_fn, user: User) -> Resu
 #[export]
 fn devid_key_deferred(spki: &[u8]) -> Result<devid_key, Error> {
     Ok(devid_key::of_signer(Signer::deferred(spki.to_vec())?))
+}
+
+/// An ECDSA signature as it goes into certificates and messages, from the two numbers in a row that a secure element or a token gives.
+/// For devid_sign_fn and devid_op_put_signature().
+///
+/// @param numbers        r, then s, big endian, each half of the bytes. Not NULL.
+/// @param out_signature  Receives Ecdsa-Sig-Value (RFC 3279 section 2.2.3), DER; free with devid_bytes_free(). Not NULL.
+/// @return DEVID_OK; DEVID_E_ALGORITHM if there are no bytes, or an odd number of them.
+#[export]
+fn devid_key_ecdsa_der(numbers: &[u8]) -> Result<devid_bytes, Error> {
+    Ok(devid_bytes::from_slice(&external::ecdsa_signature_to_der(numbers)?))
+}
+
+/// The public half of a key on a curve, from the point that a secure element or a token gives. For devid_key_from_callback() and
+/// devid_key_deferred().
+///
+/// @param kind      "P-256", "P-384", "P-521". Not NULL.
+/// @param point     04, x and y; or x and y alone; or the former in an OCTET STRING, as PKCS#11's CKA_EC_POINT has it. Not NULL.
+/// @param out_spki  Receives SubjectPublicKeyInfo (RFC 5480), DER; free with devid_bytes_free(). Not NULL.
+/// @return DEVID_OK; DEVID_E_BAD_KEY for another length or a point that does not lie on the curve, DEVID_E_ALGORITHM for a kind
+///         without points, DEVID_E_INVALID_ARGUMENT for an unknown kind.
+#[export]
+fn devid_key_ec_public(kind: &str, point: &[u8]) -> Result<devid_bytes, Error> {
+    Ok(devid_bytes::from_slice(&external::ec_public_key(KeyKind::named(kind)?, point)?))
 }
 
 /// Type and size of a key, such as "P-256" or "RSA-2048".

@@ -237,7 +237,7 @@ fn devid_op_saved_key(saved: &[u8]) -> Result<devid_bytes, Error> {
 /// and waits up to 2 s for another process that changes the same device memory. Event loops have devid_op_set_keep_apart().
 ///
 /// @param out_action  Receives one of DEVID_ACTION_*. Not NULL.
-/// @return DEVID_OK; DEVID_E_REJECTED with the CA's words in `err`, and many others: see devid_status_class().
+/// @return DEVID_OK; DEVID_E_REJECTED with the CA's texts in `err`, and many others: see devid_status_class().
 #[export]
 fn devid_op_step(op: &mut devid_op, now: Time) -> Result<devid_action, Error> {
     Ok(match op.step_apart(now)? {
@@ -380,7 +380,7 @@ fn devid_op_difference_count(op: &devid_op) -> usize {
     op.differences().len()
 }
 
-/// One difference in words, such as "subject: requested CN=a, issued CN=b".
+/// One difference as text, such as "subject: requested CN=a, issued CN=b".
 ///
 /// @param index  From 0 to devid_op_difference_count() - 1.
 /// @return NULL if there is no such difference; valid until the operation is changed or freed.
@@ -399,7 +399,7 @@ fn devid_op_accept(op: &mut devid_op) -> Result<(), Error> {
 
 /// Refuses the issued certificate. The next steps tell the CA; the operation then fails with DEVID_E_REFUSED.
 ///
-/// @param reason  Words for the CA. Not NULL.
+/// @param reason  Text for the CA. Not NULL.
 /// @return DEVID_OK; DEVID_E_STATE if no certificate waits for a decision.
 #[export]
 fn devid_op_reject(op: &mut devid_op, reason: &str) -> Result<(), Error> {

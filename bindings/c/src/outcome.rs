@@ -29,7 +29,7 @@ fn devid_op_has_failed(op: &devid_op) -> bool {
     op.operation.has_failed()
 }
 
-/// The transactionID, by which the CA's people find the operation in their logs.
+/// The transactionID, by which the CA's operators find the operation in their logs.
 ///
 /// @param op       May be NULL (gives NULL).
 /// @return NULL before the first message; valid until the operation is changed or freed.

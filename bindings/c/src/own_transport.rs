@@ -169,7 +169,7 @@ fn devid_reply_append(reply: &mut devid_reply, data: &[u8]) -> Result<(), Error>
 ///
 /// @param http_status   200 to 599.
 /// @param content_type  Value of Content-Type; NULL if there was none. May be NULL.
-/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a number that is no such status.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a number that is not one of those.
 #[export]
 fn devid_reply_set_http(reply: &mut devid_reply, http_status: u32, content_type: Option<&str>) -> Result<(), Error> {
     let status = u16::try_from(http_status).ok().filter(|status| (200..=599).contains(status));
@@ -187,12 +187,12 @@ fn devid_reply_set_retry_after(reply: &mut devid_reply, seconds: u32) -> Result<
     Ok(())
 }
 
-/// Says in words for people what went wrong; they become the message of the error.
+/// Says what went wrong, for users; it becomes the message of the error.
 ///
-/// @param words  One line. Not NULL.
+/// @param text  One line. Not NULL.
 #[export]
-fn devid_reply_set_words(reply: &mut devid_reply, words: &str) -> Result<(), Error> {
-    reply.words = Some(words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect());
+fn devid_reply_set_words(reply: &mut devid_reply, text: &str) -> Result<(), Error> {
+    reply.words = Some(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect());
     Ok(())
 }
 

@@ -38,7 +38,7 @@ fn devid_pkcs12_read(
 /// @param key           The private key. Not NULL.
 /// @param cert          Its certificate. Not NULL.
 /// @param chain         The certificates above, nearest first. NULL: none. May be NULL.
-/// @param name          What software shows people for key and certificate (friendlyName). NULL: nothing. May be NULL.
+/// @param name          What software shows users for key and certificate (friendlyName). NULL: nothing. May be NULL.
 /// @param password      UTF-8. Not NULL.
 /// @param password_len  Length of `password` in bytes; not 0.
 /// @param mac           "HMAC", which everyone reads, or "PBMAC1" (RFC 9579). NULL: "HMAC". May be NULL.

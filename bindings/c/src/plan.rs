@@ -5,7 +5,7 @@ use super::renewal::clock;
 use devid_core::client::renewal::{Anchor, Reason, Step};
 use devid_core::store::AnchorSet;
 
-/// When people are told that an identity is late: devid_renewal_alarm(). Default: 800 and 930 thousandths of the lifetime.
+/// When operators are told that an identity is late: devid_renewal_alarm(). Default: 800 and 930 thousandths of the lifetime.
 ///
 /// @param late_permille    1 to 1000: DEVID_ALARM_LATE from this share of the lifetime on, in thousandths.
 /// @param urgent_permille  `late_permille` to 1000: DEVID_ALARM_URGENT from this share on, in thousandths.
@@ -50,21 +50,21 @@ fn devid_renewal_set_root_questions(
 ///
 /// @param code                 Such as DEVID_E_CONNECT, DEVID_E_BUSY or DEVID_E_TIMEOUT; a number at or below -10000 is the program's.
 /// @param retry_after_seconds  How long the server asks to wait; -1 if it does not say.
-/// @param words                What happened, for people. Not NULL.
+/// @param text                 What happened, for users. Not NULL.
 /// @param out_error            Receives the error; free with devid_error_free(). Not NULL.
-/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a number that is no failure.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a number that is not a failure.
 #[export]
-fn devid_error_new(code: devid_status, retry_after_seconds: i64, words: &str) -> Result<devid_error, Error> {
+fn devid_error_new(code: devid_status, retry_after_seconds: i64, text: &str) -> Result<devid_error, Error> {
     let error = match Code::from_number(code) {
-        Some(known) => Error::new(known, words),
-        None if code <= -10_000 => Error::application(code, words),
+        Some(known) => Error::new(known, text),
+        None if code <= -10_000 => Error::application(code, text),
         None => return Err(invalid(format!("{code} is no failure"))),
     };
     let seconds = u32::try_from(retry_after_seconds).ok();
     Ok(devid_error::from(error.with(|facts| facts.retry_after_seconds = seconds)))
 }
 
-/// For programs that step operations themselves: remembers that the CA asked to wait, which is no failure. A CA that asks for hardly
+/// For programs that step operations themselves: remembers that the CA asked to wait, which is not a failure. A CA that asks for hardly
 /// any time, over and over, is asked more and more slowly.
 ///
 /// @param seconds      As devid_op_wait_seconds() says.
@@ -181,7 +181,7 @@ fn devid_renewal_finding(renewal: &devid_renewal, index: usize) -> Option<&CStr>
     renewal.findings.get(index).map(|found| found.as_c_str())
 }
 
-/// Makes device memory forget the time that it knows: for people who have put a clock right that ran ahead. What it noted last is
+/// Makes device memory forget the time that it knows: for operators who have set a clock right that ran ahead. What it noted last is
 /// else a lower bound for ever.
 ///
 /// @return DEVID_OK or a failure of device memory.

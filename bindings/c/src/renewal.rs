@@ -14,7 +14,7 @@ use devid_core::transport::Exchange;
 
 /// The renewal of one identity: rules, settings, and the last plan that was made.
 ///
-/// What it remembers (failures, waits, refusals) is in device memory; a new handle after a reboot goes on from there.
+/// What it remembers (failures, waits, refusals) is in device memory; a new handle after a reboot continues from there.
 #[handle]
 pub type devid_renewal = RenewalHandle;
 
@@ -83,7 +83,7 @@ pub type devid_standing = i32;
 pub const DEVID_STANDING_NOT_ASKED: i32 = 0;
 /// There is no identity.
 pub const DEVID_STANDING_ABSENT: i32 = 1;
-/// It is valid, as far as time and the CA's words go.
+/// It is valid, as far as time and what the CA says go.
 pub const DEVID_STANDING_VALID: i32 = 2;
 /// Its notBefore lies ahead: rather the clock is wrong.
 pub const DEVID_STANDING_NOT_YET_VALID: i32 = 3;
@@ -358,7 +358,7 @@ fn devid_renewal_ended(
     }
 }
 
-/// Forgets failures and refusals: for people who have put right what was wrong.
+/// Forgets failures and refusals: for operators who have corrected what was wrong.
 ///
 /// @return DEVID_OK or a failure of device memory.
 #[export]
@@ -478,7 +478,7 @@ impl RenewalHandle {
     }
 }
 
-/// A time before 1970 is no time of a device's clock.
+/// A time before 1970 is not a time of a device's clock.
 pub(super) fn clock(now: i64) -> Option<Time> {
     (now >= 0).then_some(Time::from_unix(now))
 }

@@ -50,7 +50,7 @@ fn devid_renewal_set_files(renewal: &mut devid_renewal, folder: Option<&str>, na
 /// Why the last devid_renewal_run() gave an unfinished operation up, with DEVID_DONE_ABANDONED.
 ///
 /// @param renewal  May be NULL (gives NULL).
-/// @return Words for people; NULL if it gave up none. Valid until the renewal is run again or freed.
+/// @return Text for users; NULL if it gave up none. Valid until the renewal is run again or freed.
 #[export]
 fn devid_renewal_abandoned_for(renewal: &devid_renewal) -> Option<&CStr> {
     renewal.abandoned.as_deref()

@@ -62,7 +62,7 @@ fn devid_report_finding_certificate(report: &devid_report, index: usize) -> i32 
     report.report.findings().get(index).and_then(|f| f.certificate_index?.try_into().ok()).unwrap_or(-1)
 }
 
-/// A finding in words for people.
+/// A finding as text for users.
 ///
 /// @param index   From 0 to devid_report_finding_count() - 1.
 /// @return NULL if there is no such finding; valid until the report is freed.

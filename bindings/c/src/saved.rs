@@ -93,7 +93,7 @@ fn devid_saved_credential(saved: &devid_saved) -> Option<&[u8]> {
     })
 }
 
-/// The same in words, for people.
+/// The same as text, for users.
 ///
 /// @return Never NULL; valid until `saved` is freed.
 #[export]

@@ -42,7 +42,7 @@ fn devid_op_certificate_count(op: &devid_op) -> usize {
 ///
 /// @param index     From 0, in the order in which they were asked for, to devid_op_certificate_count() - 1.
 /// @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
-/// @return DEVID_OK: it is issued and confirmed; DEVID_E_REJECTED with the CA's words in `err`, DEVID_E_REFUSED if it was
+/// @return DEVID_OK: it is issued and confirmed; DEVID_E_REJECTED with the CA's texts in `err`, DEVID_E_REFUSED if it was
 ///         rejected here, and others as of devid_op_step(): there is none; DEVID_E_STATE: nothing is known of it yet;
 ///         DEVID_E_INVALID_ARGUMENT if there is no such request.
 #[export]

@@ -43,7 +43,7 @@ pub type devid_storage_read_fn = fn(key: &str, data: &mut devid_bytes, out_found
 #[callback]
 pub type devid_storage_write_fn = fn(key: &str, data: &[u8]) -> i32;
 
-/// Removes a record; it is no error if there is none. wipe: 1 if it held a private key, which is to be overwritten as well as the
+/// Removes a record; it is not an error if there is none. wipe: 1 if it held a private key, which is to be overwritten as well as the
 /// storage can. Return 0, or a number at or below -10000 to fail.
 #[callback]
 pub type devid_storage_remove_fn = fn(key: &str, wipe: i32) -> i32;

@@ -34,7 +34,7 @@ fn devid_store_open_dir(path: &str, secret: Option<&[u8]>) -> Result<devid_store
 /// @param store      Not NULL.
 /// @param name       The identity's name, such as "router". Not NULL.
 /// @param key        Its private key. Not NULL.
-/// @param reference  For a key that cannot be exported: words by which the program finds it again. NULL: its own, see
+/// @param reference  For a key that cannot be exported: text by which the program finds it again. NULL: its own, see
 ///                   devid_key_reference(). May be NULL.
 /// @param cert       Its certificate; validated by the caller. Not NULL.
 /// @param chain      The certificates above, nearest first. NULL: none. May be NULL.
@@ -201,12 +201,12 @@ fn devid_store_identities(store: &devid_store) -> Result<devid_bytes, Error> {
 
 /// Looks everything over, and on request puts right what can be without guessing.
 ///
-/// @param mend          1: put right; 0: change nothing.
+/// @param repair        1: repair; 0: change nothing.
 /// @param out_problems  Receives a line of text for each problem found; free with devid_bytes_free(). Not NULL.
 /// @return DEVID_OK, also if problems were found; or a failure to look.
 #[export]
-fn devid_store_verify(store: &devid_store, mend: bool) -> Result<devid_bytes, Error> {
-    let problems = if mend { store.repair()? } else { store.verify()? };
+fn devid_store_verify(store: &devid_store, repair: bool) -> Result<devid_bytes, Error> {
+    let problems = if repair { store.repair()? } else { store.verify()? };
     let mended = |is_mended| if is_mended { " (put right)" } else { "" };
     let texts: Vec<_> = problems.iter().map(|p| format!("{}: {}{}", p.place, p.text, mended(p.is_mended))).collect();
     Ok(devid_bytes::from_slice(lines(&texts).as_bytes()))

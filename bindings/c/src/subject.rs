@@ -19,7 +19,7 @@ fn devid_subject_new() -> Result<devid_subject, Error> {
 ///
 /// @param subject  Not NULL.
 /// @param name     In the form of RFC 4514, such as "CN=router-7,O=Example". Not NULL.
-/// @return DEVID_OK; DEVID_E_DER if the text is no name.
+/// @return DEVID_OK; DEVID_E_DER if the text is not a name.
 #[export]
 fn devid_subject_set_name(subject: &mut devid_subject, name: &str) -> Result<(), Error> {
     *subject = subject.clone().name(name)?;
@@ -129,7 +129,7 @@ fn devid_subject_add_extension(
 ///
 /// @param subject  Not NULL.
 /// @param name     In the form of RFC 4514. Not NULL.
-/// @return DEVID_OK; DEVID_E_DER if the text is no name.
+/// @return DEVID_OK; DEVID_E_DER if the text is not a name.
 #[export]
 fn devid_subject_set_issuer(subject: &mut devid_subject, name: &str) -> Result<(), Error> {
     *subject = subject.clone().issuer(name)?;

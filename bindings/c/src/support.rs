@@ -95,7 +95,7 @@ fn devid_op_revocation_count(op: &devid_op) -> usize {
 ///
 /// @param index           From 0, in the order in which they were asked for, to devid_op_revocation_count() - 1.
 /// @param out_pki_status  Receives PKIStatus of one that is revoked: 0 accepted, 1 grantedWithMods, 5 revocationNotification. Not NULL.
-/// @return DEVID_OK: it is revoked; DEVID_E_REJECTED with the CA's words in `err`, DEVID_E_PROTOCOL: it is not; DEVID_E_STATE if that is
+/// @return DEVID_OK: it is revoked; DEVID_E_REJECTED with the CA's texts in `err`, DEVID_E_PROTOCOL: it is not; DEVID_E_STATE if that is
 ///         not answered yet, DEVID_E_INVALID_ARGUMENT if there is no such certificate.
 #[export]
 fn devid_op_revocation(op: &devid_op, index: usize) -> Result<i64, Error> {
@@ -114,7 +114,7 @@ fn devid_op_revocation(op: &devid_op, index: usize) -> Result<i64, Error> {
 /// @param serial  Hexadecimal digits, as devid_cert_serial() gives them; colons and spaces are passed over. Not NULL.
 /// @param reason  One of DEVID_REASON_*.
 /// @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
-/// @return As devid_op_revoke(); DEVID_E_DER if the text is no name, DEVID_E_INVALID_ARGUMENT if the serial number is none.
+/// @return As devid_op_revoke(); DEVID_E_DER if the text is not a name, DEVID_E_INVALID_ARGUMENT if the serial number is none.
 #[export]
 fn devid_op_revoke_serial(
     client: &devid_client,
@@ -134,7 +134,7 @@ fn devid_op_revoke_serial(
 /// @param serial  Hexadecimal digits, as devid_cert_serial() gives them; colons and spaces are passed over. Not NULL.
 /// @param reason  One of DEVID_REASON_*.
 /// @param out_op  Receives the operation; free with devid_op_free(). Not NULL.
-/// @return As devid_op_revoke_serial(); DEVID_E_INVALID_ARGUMENT if the client's credential is no shared secret.
+/// @return As devid_op_revoke_serial(); DEVID_E_INVALID_ARGUMENT if the client's credential is not a shared secret.
 #[export]
 fn devid_op_revoke_with_passphrase(
     client: &devid_client,
@@ -205,7 +205,7 @@ fn devid_op_ask_template(client: &devid_client) -> Result<devid_op, Error> {
 ///
 /// @param known      The CRL at hand, DER: only a newer one is wanted. NULL: any. May be NULL.
 /// @param out_op     Receives the operation; free with devid_op_free(). Not NULL.
-/// @return DEVID_OK; DEVID_E_DER if `known` is no CRL.
+/// @return DEVID_OK; DEVID_E_DER if `known` is not a CRL.
 #[export]
 fn devid_op_ask_crl(client: &devid_client, cert: &devid_cert, known: Option<&[u8]>) -> Result<devid_op, Error> {
     let known = known.map(|der| Crl::from_der(der.to_vec())).transpose()?;

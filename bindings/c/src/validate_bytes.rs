@@ -11,7 +11,7 @@ use devid_core::validation::CheckTime;
 /// @param at          Time of the check, in seconds since 1970-01-01T00:00:00Z.
 /// @param out_report  As devid_validate(). May be NULL.
 /// @param out_peer    As devid_validate(). May be NULL.
-/// @return As devid_validate(); DEVID_E_MALFORMED if it is no certificate.
+/// @return As devid_validate(); DEVID_E_MALFORMED if it is not a certificate.
 #[export]
 fn devid_validate_bytes(
     validator: &devid_validator,

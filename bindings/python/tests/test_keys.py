@@ -228,3 +228,28 @@ def test_one_key_signs_for_several_threads() -> None:
         for thread in threads:
             thread.join()
         assert not failures and len(signatures) == 80
+
+
+@pytest.mark.parametrize(("kind", "size"), [("P-256", 32), ("P-384", 48), ("P-521", 66)])
+def test_point_and_numbers_of_a_secure_element_make_a_key_that_signs(kind: str, size: int) -> None:
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+    with devid.Key.generate(kind) as inside:
+        point = inside.public_key[-1 - 2 * size :]
+        length = bytes([len(point)]) if len(point) < 0x80 else bytes([0x81, len(point)])
+        for form in (point, point[1:], b"\x04" + length + point):
+            assert devid.Key.ec_public(kind, form) == inside.public_key
+        for wrong in (point[:-1] + bytes([point[-1] ^ 1]), point[:-1], b"\x02" + point[1 : 1 + size], b""):
+            with pytest.raises(devid.CryptoError) as refused:
+                devid.Key.ec_public(kind, wrong)
+            assert refused.value.name == "BAD_KEY"
+
+        def chip(algorithm: str, message: bytes) -> bytes:
+            r, s = decode_dss_signature(inside.sign(message, algorithm))
+            return devid.Key.ecdsa_der(r.to_bytes(size, "big") + s.to_bytes(size, "big"))
+
+        with devid.Key.external(devid.Key.ec_public(kind, point), chip) as key:
+            # It is verified before it is handed out.
+            assert key.sign(b"I am router 7")
+    with pytest.raises(devid.CryptoError):
+        devid.Key.ecdsa_der(b"\x01" * 63)

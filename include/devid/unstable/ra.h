@@ -228,7 +228,7 @@ devid_status devid_ra_answer(const devid_ra *ra,
  * @param checked      The same, checked: the refusal comes under the protection that the device expects. NULL: under the RA's
  *                     signature. May be NULL.
  * @param fail_info    Bits of PKIFailureInfo, bit n (value 1 << n) for bit n; 0 for none.
- * @param text         Words for the device; NULL for none. May be NULL.
+ * @param text         Text for the device; NULL for none. May be NULL.
  * @param now          The present, in seconds since 1970-01-01T00:00:00Z.
  * @param out_message  Receives the message for the device; free with devid_bytes_free(). Not NULL.
  * @param err          Receives details on failure, else NULL. May be NULL.

@@ -334,7 +334,7 @@ DEVID_PROOF_RA_VERIFIED = 2
 
 
 class devid_error(Structure):
-    """Why a call failed: code, words, facts. Never changes after it was made; may be shared by
+    """Why a call failed: code, message, facts. Never changes after it was made; may be shared by
     threads.
     """
 
@@ -680,6 +680,8 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_error_expected": (c_char_p, (POINTER(devid_error),)),
     "devid_error_found": (c_char_p, (POINTER(devid_error),)),
     "devid_error_hint": (c_char_p, (POINTER(devid_error),)),
+    "devid_key_ecdsa_der": (c_int32, (c_char_p, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_key_ec_public": (c_int32, (c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_key_export_plain": (c_int32, (POINTER(devid_key), c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_key_export_scrypt": (c_int32, (POINTER(devid_key), c_char_p, c_size_t, c_uint32, c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_key_decrypt": (c_int32, (POINTER(devid_key), POINTER(devid_cert), c_char_p, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
@@ -1087,6 +1089,8 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_report_finding_text": ((1, "index", SIZE),),
     "devid_peer_public_key": ((1, "now", INT64),),
     "devid_error_server_text": ((1, "index", SIZE),),
+    "devid_key_ecdsa_der": ((1, "numbers_len", SIZE),),
+    "devid_key_ec_public": ((2, "point_len", SIZE),),
     "devid_key_export_plain": ((1, "form", Choice('DEVID_FORM_*', 1, 2)),),
     "devid_key_export_scrypt": ((2, "password_len", SIZE), (3, "n", UINT32), (4, "form", Choice('DEVID_FORM_*', 1, 2)),),
     "devid_key_decrypt": ((3, "cms_len", SIZE),),
@@ -1157,7 +1161,7 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_store_options_set_atomic_writes": ((1, "on", SWITCH),),
     "devid_store_install": ((7, "now", INT64),),
     "devid_store_stage": ((7, "now", INT64),),
-    "devid_store_verify": ((1, "mend", SWITCH),),
+    "devid_store_verify": ((1, "repair", SWITCH),),
     "devid_store_put_operation": ((3, "saved_len", SIZE),),
     "devid_store_put_crl": ((2, "crl_len", SIZE), (6, "now", INT64),),
     "devid_store_put_blob": ((3, "data_len", SIZE),),

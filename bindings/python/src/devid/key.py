@@ -85,6 +85,19 @@ class Key(Handle):
         token = TOKENS.put(sign)
         return cls._made_by("devid_key_from_callback", spki, len(spki), _SIGN, token, DESTROY)
 
+    @staticmethod
+    def ecdsa_der(numbers: BytesLike) -> bytes:
+        """An ECDSA signature (Ecdsa-Sig-Value, DER) from r and s in a row, as secure elements and tokens give them."""
+        content = data(numbers, "numbers")
+        return bytes_of("devid_key_ecdsa_der", content, len(content))
+
+    @staticmethod
+    def ec_public(kind: str, point: BytesLike) -> bytes:
+        """SubjectPublicKeyInfo, DER, of a key on ``P-256``, ``P-384`` or ``P-521`` from the point that a secure element or a token gives:
+        04, x and y; x and y alone; or the former in an OCTET STRING (``CKA_EC_POINT``)."""
+        content = data(point, "point")
+        return bytes_of("devid_key_ec_public", text(kind, "kind"), content, len(content))
+
     @classmethod
     def deferred(cls, public_key: BytesLike) -> Key:
         """A key that lives elsewhere and is asked by stepping: operations answer :attr:`Action.SIGN` when it is to sign.
