@@ -7,12 +7,18 @@ use crate::codes::{Class, Code};
 use crate::prelude::*;
 
 /// Why a call failed. The message says what was expected, what came, and where; it never holds a secret.
+///
+/// One pointer: nearly every function gives one or passes it on, and moving it is to cost neither code nor stack.
 #[derive(Debug, Clone)]
-pub struct Error {
+pub struct Error(Box<Told>);
+
+/// What an error tells.
+#[derive(Debug, Clone)]
+struct Told {
     code: Code,
     application_code: Option<i32>,
     message: String,
-    facts: Box<Facts>,
+    facts: Facts,
     cause: Option<Cause>,
 }
 
@@ -22,8 +28,8 @@ type Cause = Arc<dyn core::error::Error + Send + Sync>;
 /// Equal in what is told: the cause is told by the message.
 impl PartialEq for Error {
     fn eq(&self, other: &Self) -> bool {
-        (self.code, self.application_code, &self.message, &self.facts)
-            == (other.code, other.application_code, &other.message, &other.facts)
+        let compared = |told: &Told| (told.code, told.application_code);
+        compared(&self.0) == compared(&other.0) && self.0.message == other.0.message && self.0.facts == other.0.facts
     }
 }
 
@@ -110,29 +116,37 @@ impl Error {
     /// With a code and a message for people.
     #[cold]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Error { code, application_code: None, message: message.into(), facts: Box::default(), cause: None }
+        Self::told(code, message.into())
+    }
+
+    #[cold]
+    fn told(code: Code, message: String) -> Self {
+        Error(Box::new(Told { code, application_code: None, message, facts: Facts::default(), cause: None }))
     }
 
     /// From an application's callback; its own code is kept.
     pub fn application(code: i32, message: impl Into<String>) -> Self {
-        Error { application_code: Some(code), ..Error::new(Code::Application, message) }
+        let mut error = Error::new(Code::Application, message);
+        error.0.application_code = Some(code);
+        error
     }
 
     /// The same error with facts filled in.
     #[must_use]
     pub fn with(mut self, fill: impl FnOnce(&mut Facts)) -> Self {
-        fill(&mut self.facts);
+        fill(&mut self.0.facts);
         self
     }
 
     /// An error of a lower layer under this code, which [`source`](core::error::Error::source) gives with its type.
     pub fn caused_by(code: Code, cause: impl core::error::Error + Send + Sync + 'static) -> Self {
-        Error { cause: Some(Arc::new(cause)), ..Error::new(code, "") }.worded_by_cause()
+        Self::worded_by(code, Arc::new(cause))
     }
 
-    fn worded_by_cause(mut self) -> Self {
-        self.message = self.cause.as_ref().map_or_else(String::new, ToString::to_string);
-        self
+    fn worded_by(code: Code, cause: Cause) -> Self {
+        let mut error = Self::told(code, cause.to_string());
+        error.0.cause = Some(cause);
+        error
     }
 
     /// The same error, which breaks this rule.
@@ -154,47 +168,47 @@ impl Error {
     /// The same error with words put before its message.
     #[must_use]
     pub fn context(mut self, words: &str) -> Self {
-        self.message = format!("{words}: {}", self.message);
+        self.0.message = format!("{words}: {}", self.0.message);
         self
     }
 
     /// The same error with words put behind its message.
     #[must_use]
     pub(crate) fn followed_by(mut self, words: &str) -> Self {
-        self.message = format!("{}; {words}", self.message);
+        self.0.message = format!("{}; {words}", self.0.message);
         self
     }
 
     /// The same error under the code that this gives for its own; an application's stays.
     #[must_use]
     pub(crate) fn recoded(mut self, code: impl FnOnce(Code) -> Code) -> Self {
-        self.code = code(self.code);
+        self.0.code = code(self.0.code);
         self
     }
 
     /// The code.
     pub fn code(&self) -> Code {
-        self.code
+        self.0.code
     }
 
     /// The number that crosses the C boundary: the code's, or the application's own.
     pub fn number(&self) -> i32 {
-        self.application_code.unwrap_or(self.code.number())
+        self.0.application_code.unwrap_or(self.0.code.number())
     }
 
     /// The code's class.
     pub fn class(&self) -> Class {
-        self.code.class()
+        self.0.code.class()
     }
 
     /// For people: expectation, finding, place.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// Everything that is known of the failure, one fact per line: for logs, and for who asks "why?".
     pub fn report(&self) -> String {
-        let facts = &self.facts;
+        let facts = &self.0.facts;
         let mut lines = vec![self.to_string()];
         let mut tell = |what: &str, words: Option<String>| {
             if let Some(words) = words {
@@ -220,18 +234,18 @@ impl Error {
 
     /// For programs.
     pub fn facts(&self) -> &Facts {
-        &self.facts
+        &self.0.facts
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code.name(), self.message)
+        write!(f, "{}: {}", self.0.code.name(), self.0.message)
     }
 }
 
 impl core::error::Error for Error {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        self.cause.as_deref().map(|cause| cause as &(dyn core::error::Error + 'static))
+        self.0.cause.as_deref().map(|cause| cause as &(dyn core::error::Error + 'static))
     }
 }

@@ -15,17 +15,25 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use super::guard::may_panic_on_demand;
 use devid_core::{Code, Error, Time};
 
-/// What stands behind each C handle: the value, who is using it, and whether a panic left it in an unknown state.
+/// What stands behind each C handle: the value, and its mark.
+///
+/// The mark comes first for every type, so that what looks at marks is compiled once.
+#[repr(C)]
+pub struct Slot<T> {
+    mark: Mark,
+    value: UnsafeCell<T>,
+}
+
+/// Who is using a handle, and whether a panic left it in an unknown state.
 ///
 /// The header promises that a handle is used by one thread at a time unless it is passed as `const`. The counter makes
 /// breaking that promise, or calling back into a handle in use, an error instead of undefined behaviour.
-pub struct Slot<T> {
+struct Mark {
     /// Readers, or -1 for one writer.
     users: AtomicI32,
     poisoned: AtomicBool,
     /// Made for the duration of a callback: not the program's to free.
     is_lent: bool,
-    value: UnsafeCell<T>,
 }
 
 // SAFETY: `users` hands out either shared references or one exclusive one, like RwLock, so T needs what RwLock's T does.
@@ -33,21 +41,70 @@ unsafe impl<T: Send + Sync> Sync for Slot<T> {}
 
 impl<T> Slot<T> {
     fn new(value: T) -> Self {
-        Slot {
-            users: AtomicI32::new(0),
-            poisoned: AtomicBool::new(false),
-            is_lent: false,
-            value: UnsafeCell::new(value),
-        }
+        Slot { mark: Mark::new(false), value: UnsafeCell::new(value) }
     }
 
     /// A handle that a function of the program may use while it runs.
     pub(super) fn lent(value: T) -> Self {
-        Slot { is_lent: true, ..Slot::new(value) }
+        Slot { mark: Mark::new(true), value: UnsafeCell::new(value) }
     }
 
     pub(super) fn into_value(self) -> T {
         self.value.into_inner()
+    }
+}
+
+impl Mark {
+    fn new(is_lent: bool) -> Self {
+        Mark { users: AtomicI32::new(0), poisoned: AtomicBool::new(false), is_lent }
+    }
+
+    /// One reader more.
+    #[inline(never)]
+    fn share(&self, name: &str) -> Result<Use<'_>, Error> {
+        let entered = self.users.fetch_update(Ordering::Acquire, Ordering::Relaxed, |n| (n >= 0).then(|| n + 1));
+        entered.map_err(|_| in_use(name))?;
+        self.entered(name)
+    }
+
+    /// The only user.
+    #[inline(never)]
+    fn exclude(&self, name: &str) -> Result<Use<'_>, Error> {
+        self.users.compare_exchange(0, -1, Ordering::Acquire, Ordering::Relaxed).map_err(|_| in_use(name))?;
+        self.entered(name)
+    }
+
+    fn entered(&self, name: &str) -> Result<Use<'_>, Error> {
+        let entered = Use { mark: self, panicking: std::thread::panicking() };
+        if self.poisoned.load(Ordering::Relaxed) {
+            return Err(Error::new(Code::Poisoned, format!("an earlier call on {name} failed internally; free it")));
+        }
+        may_panic_on_demand();
+        Ok(entered)
+    }
+
+    /// In use from here on and for ever, if nobody uses it now and it is the program's to free.
+    fn end(&self) -> Option<()> {
+        let mine = !self.is_lent;
+        (mine && self.users.compare_exchange(0, -1, Ordering::Acquire, Ordering::Relaxed).is_ok()).then_some(())
+    }
+}
+
+/// A use of a handle; ends when dropped. One that ends in a panic poisons the handle: later calls refuse it, only free works.
+struct Use<'a> {
+    mark: &'a Mark,
+    panicking: bool,
+}
+
+impl Drop for Use<'_> {
+    #[inline(never)]
+    fn drop(&mut self) {
+        if !self.panicking && std::thread::panicking() {
+            self.mark.poisoned.store(true, Ordering::Relaxed);
+        }
+        // The only user, or one of the readers.
+        let left = |users: i32| Some(if users < 0 { 0 } else { users - 1 });
+        let _ = self.mark.users.fetch_update(Ordering::Release, Ordering::Relaxed, left);
     }
 }
 
@@ -118,13 +175,13 @@ impl<'a, T: Give> Out<'a, T> {
 /// Shared use of a handle; ends when dropped.
 pub(super) struct Shared<'a, T> {
     slot: &'a Slot<T>,
-    panicking: bool,
+    _entered: Use<'a>,
 }
 
 /// Exclusive use of a handle; ends when dropped.
 pub(super) struct Exclusive<'a, T> {
     slot: &'a Slot<T>,
-    panicking: bool,
+    _entered: Use<'a>,
 }
 
 impl<T> Deref for Shared<'_, T> {
@@ -132,13 +189,6 @@ impl<T> Deref for Shared<'_, T> {
     fn deref(&self) -> &T {
         // SAFETY: `users` is above zero while this lives, so no exclusive use exists.
         unsafe { &*self.slot.value.get() }
-    }
-}
-
-impl<T> Drop for Shared<'_, T> {
-    fn drop(&mut self) {
-        leave(self.slot, self.panicking);
-        self.slot.users.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -157,20 +207,6 @@ impl<T> DerefMut for Exclusive<'_, T> {
     }
 }
 
-impl<T> Drop for Exclusive<'_, T> {
-    fn drop(&mut self) {
-        leave(self.slot, self.panicking);
-        self.slot.users.store(0, Ordering::Release);
-    }
-}
-
-/// A use that ends in a panic poisons the handle: later calls refuse it, only free works.
-fn leave<T>(slot: &Slot<T>, panicking_before: bool) {
-    if !panicking_before && std::thread::panicking() {
-        slot.poisoned.store(true, Ordering::Relaxed);
-    }
-}
-
 /// A handle for reading.
 ///
 /// # Safety
@@ -178,12 +214,7 @@ fn leave<T>(slot: &Slot<T>, panicking_before: bool) {
 pub(super) unsafe fn handle_ref<'a, T>(handle: *const Slot<T>, name: &str) -> Result<Shared<'a, T>, Error> {
     // SAFETY: by the caller's promise.
     let slot = unsafe { handle.as_ref() }.ok_or_else(|| null(name))?;
-    let entered = slot.users.fetch_update(Ordering::Acquire, Ordering::Relaxed, |n| (n >= 0).then(|| n + 1));
-    entered.map_err(|_| in_use(name))?;
-    let shared = Shared { slot, panicking: std::thread::panicking() };
-    not_poisoned(slot, name)?;
-    may_panic_on_demand();
-    Ok(shared)
+    Ok(Shared { slot, _entered: slot.mark.share(name)? })
 }
 
 /// A handle for reading that C may leave out.
@@ -202,11 +233,7 @@ pub(super) unsafe fn handle_ref_opt<'a, T>(handle: *const Slot<T>, name: &str) -
 pub(super) unsafe fn handle_mut<'a, T>(handle: *mut Slot<T>, name: &str) -> Result<Exclusive<'a, T>, Error> {
     // SAFETY: by the caller's promise.
     let slot = unsafe { handle.as_ref() }.ok_or_else(|| null(name))?;
-    slot.users.compare_exchange(0, -1, Ordering::Acquire, Ordering::Relaxed).map_err(|_| in_use(name))?;
-    let exclusive = Exclusive { slot, panicking: std::thread::panicking() };
-    not_poisoned(slot, name)?;
-    may_panic_on_demand();
-    Ok(exclusive)
+    Ok(Exclusive { slot, _entered: slot.mark.exclude(name)? })
 }
 
 /// A handle that ends with the call, by the time this is dropped.
@@ -220,10 +247,9 @@ impl<T> Owned<T> {
     /// As [`handle_ref`]; the pointer is not used afterwards.
     pub(super) unsafe fn take(handle: *mut Slot<T>) -> Option<Self> {
         // SAFETY: by the caller's promise.
-        let slot = unsafe { handle.as_ref() }.filter(|slot| !slot.is_lent)?;
-        // In use from here on and for ever: what its value calls when it ends finds a handle that answers nothing, and whose
-        // free is ignored.
-        slot.users.compare_exchange(0, -1, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        let slot = unsafe { handle.as_ref() }?;
+        // What its value calls when it ends finds a handle that answers nothing, and whose free is ignored.
+        slot.mark.end()?;
         Some(Owned(handle))
     }
 }
@@ -377,19 +403,16 @@ pub(super) fn lend(bytes: Option<&[u8]>, len: Option<&mut usize>) -> *const u8 {
     bytes.map_or(ptr::null(), <[u8]>::as_ptr)
 }
 
+#[cold]
+#[inline(never)]
 pub(super) fn null(name: &str) -> Error {
     Error::new(Code::Null, format!("{name} is NULL"))
 }
 
+#[cold]
+#[inline(never)]
 fn in_use(name: &str) -> Error {
     Error::new(Code::Reentrant, format!("{name} is in use by a call that has not returned"))
-}
-
-fn not_poisoned<T>(slot: &Slot<T>, name: &str) -> Result<(), Error> {
-    if slot.poisoned.load(Ordering::Relaxed) {
-        return Err(Error::new(Code::Poisoned, format!("an earlier call on {name} failed internally; free it")));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -401,7 +424,7 @@ mod tests {
     type Sample = Vec<u8>;
     impl Handle for Sample {}
 
-    unsafe fn peek<T>(handle: *const Slot<T>, otherwise: i32, look: impl FnOnce(&T) -> i32) -> i32 {
+    unsafe fn peek<T>(handle: *const Slot<T>, otherwise: i32, look: impl Fn(&T) -> i32) -> i32 {
         let looked = guard_value(None, || unsafe { handle_ref(handle, "") }.ok().map(|value| look(&value)));
         looked.unwrap_or(otherwise)
     }
@@ -414,13 +437,13 @@ mod tests {
     fn a_panic_in_a_call_poisons_the_handle_and_leaves_others_alone() {
         let handle = Sample::give(vec![1]);
         let other = Sample::give(vec![2]);
-        let status = guard(ptr::null_mut(), || {
+        let status = guard(ptr::null_mut(), &mut || {
             let mut value = unsafe { handle_mut(handle, "sample") }?;
             value.push(2);
             panic!("on purpose");
         });
         assert_eq!(status, Code::Panic.number());
-        let status = guard(ptr::null_mut(), || unsafe { handle_mut(handle, "sample") }.map(|_| ()));
+        let status = guard(ptr::null_mut(), &mut || unsafe { handle_mut(handle, "sample") }.map(|_| ()));
         assert_eq!(status, Code::Poisoned.number());
         assert_eq!(unsafe { peek(handle, -1, |v| v.len() as i32) }, -1);
         assert_eq!(unsafe { peek(other, -1, |v| v.len() as i32) }, 1);
@@ -483,7 +506,7 @@ mod tests {
     fn the_text_of_a_panic_stays_inside() {
         let mut err = ptr::null_mut();
         let secret = "hunter2";
-        guard(&mut err, || panic!("{secret}"));
+        guard(&mut err, &mut || panic!("{secret}"));
         let failure = unsafe { handle_ref(err, "err") }.unwrap();
         let message = failure.error().message();
         assert!(message.contains("args.rs"));

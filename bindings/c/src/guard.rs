@@ -11,7 +11,10 @@ use devid_core::{Code, Error};
 /// Runs the body of a fallible function; turns its error, or a panic, into a status and an error object.
 ///
 /// `err` may be NULL. It is written on every path: NULL on success.
-pub(super) fn guard(err: *mut *mut Slot<Failure>, body: impl FnOnce() -> Result<(), Error>) -> i32 {
+///
+/// Compiled once: there are hundreds of functions, and each has no more than its body.
+#[inline(never)]
+pub(super) fn guard(err: *mut *mut Slot<Failure>, body: &mut dyn FnMut() -> Result<(), Error>) -> i32 {
     // SAFETY: by the header, `err` is NULL or points to a writable pointer. What stands there is never looked at,
     // not even by a reference: it need not be initialised.
     let tell = |error| {
@@ -21,7 +24,9 @@ pub(super) fn guard(err: *mut *mut Slot<Failure>, body: impl FnOnce() -> Result<
         }
     };
     tell(std::ptr::null_mut());
-    let failure = match caught(body) {
+    let mut result = None;
+    caught(&mut || result = Some(body()));
+    let failure = match result {
         Some(Ok(())) => return 0,
         Some(Err(error)) => error,
         None => {
@@ -36,8 +41,11 @@ pub(super) fn guard(err: *mut *mut Slot<Failure>, body: impl FnOnce() -> Result<
 }
 
 /// Runs the body of a function that has no error to give; a panic becomes `otherwise`.
-pub(super) fn guard_value<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
-    caught(body).unwrap_or(otherwise)
+#[inline]
+pub(super) fn guard_value<T>(otherwise: T, mut body: impl FnMut() -> T) -> T {
+    let mut given = None;
+    caught(&mut || given = Some(body()));
+    given.unwrap_or(otherwise)
 }
 
 thread_local! {
@@ -47,13 +55,14 @@ thread_local! {
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-fn caught<T>(body: impl FnOnce() -> T) -> Option<T> {
+/// A body that panics leaves unsaid what it was to say.
+#[inline(never)]
+fn caught(body: &mut dyn FnMut()) {
     install_quiet_hook();
     DEPTH.set(DEPTH.get() + 1);
-    let result = catch_unwind(AssertUnwindSafe(body));
-    DEPTH.set(DEPTH.get() - 1);
     // What a handle holds after a panic is never looked at again: its slot is poisoned by then (args.rs).
-    result.ok()
+    let _ = catch_unwind(AssertUnwindSafe(body));
+    DEPTH.set(DEPTH.get() - 1);
 }
 
 /// The default hook prints message and backtrace to stderr even when the panic is caught. This one keeps quiet inside a

@@ -180,7 +180,7 @@ impl Function {
             }
         });
         quote! {
-            crate::guard::guard(err, || unsafe {
+            crate::guard::guard(err, &mut || unsafe {
                 #(#users)*
                 #(let #zeroed = crate::args::out_opt(#zeroed);)*
                 #(let #outs_zeroed = crate::args::out_opt(#outs_zeroed);)*
@@ -200,7 +200,7 @@ impl Function {
         let lent = self.parameters.iter().map(Parameter::lend);
         let call = quote!(#name(#(#lent),*));
         let zeroed = match given {
-            Given::Bytes(len) => quote!(let #len = crate::args::out_opt(#len);),
+            Given::Bytes(len) => quote!(let mut #len = crate::args::out_opt(#len);),
             _ => TokenStream::new(),
         };
         let found = match given {
@@ -209,7 +209,7 @@ impl Function {
             Given::Time => quote!(#call.unix()),
             Given::Text(false) => quote!(#call.as_ptr()),
             Given::Text(true) => quote!(#call.map_or(::core::ptr::null(), ::core::ffi::CStr::as_ptr)),
-            Given::Bytes(len) => quote!(crate::args::lend(Option::<&[u8]>::from(#call), #len)),
+            Given::Bytes(len) => quote!(crate::args::lend(Option::<&[u8]>::from(#call), #len.as_deref_mut())),
             Given::Number(_, true) => quote!(#call.unwrap_or(#otherwise)),
         };
         quote! {
