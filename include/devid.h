@@ -461,8 +461,12 @@ uint32_t devid_abi_version(void);
  *
  * @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "ldap" (directories),
  *                 "crypto-awslc" and "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "oaep-mixed"
- *                 (RSA-OAEP whose mask has a digest of its own), "pkcs11" (keys in tokens); and kinds of keys that a small
- *                 build may lack: "rsa", "p384", "p521", "25519" (Ed25519, X25519), "ml-dsa", "ml-kem".
+ *                 (RSA-OAEP whose mask has a digest of its own), "pkcs11" (keys in tokens); and what a small build may lack:
+ *                 kinds of keys ("rsa", "p384", "p521", "25519" (Ed25519, X25519), "ml-dsa", "ml-kem"), "enveloped" (what is
+ *                 encrypted to a key: keys made by the CA, devid_key_decrypt()), "pkcs12", "inspect", "ra" (devid_ra_*),
+ *                 "status-fetch" (CRLs and OCSP responses by URL), "import" (certificates that come as files), "export"
+ *                 (identities as files), "probe", "settings" (devid_device_*), "unicode-names", "identifier-names" (all
+ *                 registered names of attribute types).
  * @return 1 yes; 0 no, or not known to this version.
  */
 DEVID_API

@@ -61,7 +61,7 @@ for target in "${targets[@]}"; do
     echo "cross: $target"
     env "CARGO_TARGET_${name}_LINKER=$linker" "CARGO_TARGET_${name}_RUNNER=$runner" \
         cargo test --quiet --manifest-path build/cross/Cargo.toml --target "$target" --no-default-features \
-        --features crypto-rust,http,legacy-ciphers,unicode-names --lib --tests
+        --features crypto-rust,http,legacy-ciphers,unicode-names,identifier-names,enveloped,pkcs12,inspect,ra,status-fetch,import,export,probe --lib --tests
     ran=$((ran + 1))
 done
 echo "cross: $ran passed, $left_out left out"

@@ -69,9 +69,9 @@ thread() {
 miri() {
     # What calls C (AWS-LC, the system's directory and socket calls) cannot run; the portable provider can, slowly.
     export MIRIFLAGS="-Zmiri-disable-isolation" CARGO_TARGET_DIR=$work/target-miri
-    cargo "+$toolchain" miri test --locked -p devid --no-default-features --features std,crypto-rust --lib -- \
+    cargo "+$toolchain" miri test --locked -p devid --no-default-features --features std,crypto-rust,identifier-names,enveloped,pkcs12,inspect,ra,status-fetch,import,export,probe --lib -- \
         asn1:: validation::revoked validation::crl_numbers validation::signed transport::url time::
-    cargo "+$toolchain" miri test --locked -p devid-capi --no-default-features --features crypto-rust --lib -- \
+    cargo "+$toolchain" miri test --locked -p devid-capi --no-default-features --features crypto-rust,enveloped,pkcs12,inspect,ra,status-fetch,import,export,probe --lib -- \
         bytes guard handle
     echo "sanitize: miri: nothing found"
 }

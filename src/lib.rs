@@ -40,6 +40,7 @@ pub mod files;
 #[cfg(feature = "std")]
 pub mod inspect;
 pub mod limits;
+mod order;
 mod prelude;
 #[cfg(feature = "std")]
 pub mod store;
@@ -52,5 +53,5 @@ mod words;
 
 pub use codes::{Class, Code};
 pub use error::{Error, Facts, Rule};
-pub use features::features;
+pub use features::{features, supports};
 pub use time::Time;

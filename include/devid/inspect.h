@@ -39,7 +39,8 @@ extern "C" {
  * @param format     DEVID_INSPECT_TEXT or DEVID_INSPECT_JSON.
  * @param out_text   Receives UTF-8 text; free with devid_bytes_free(). Not NULL.
  * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM if it is neither; DEVID_E_LIMIT.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM if it is neither; DEVID_E_LIMIT; DEVID_E_UNSUPPORTED in builds without
+ *         "inspect".
  */
 DEVID_API
 DEVID_MUST_USE

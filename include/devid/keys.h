@@ -104,7 +104,7 @@ devid_status devid_key_export_scrypt(const devid_key *key,
  * @param cms_len   Length of `cms` in bytes.
  * @param out_data  Receives the content; devid_bytes_free() wipes it. Not NULL.
  * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_DECRYPT, DEVID_E_DER.
+ * @return DEVID_OK; DEVID_E_DECRYPT, DEVID_E_DER; DEVID_E_UNSUPPORTED in builds without "enveloped".
  */
 DEVID_API
 DEVID_MUST_USE

@@ -114,7 +114,7 @@ fn encode_rdn(attributes: Vec<Attribute>) -> Vec<u8> {
     let mut encoded: Vec<Vec<u8>> =
         attributes.iter().map(|(kind, value)| sequence(&[&element(0x06, &[kind.as_bytes()]), value])).collect();
     // DER sorts the elements of a SET OF (X.690 section 11.6).
-    encoded.sort();
+    crate::order::sort(&mut encoded);
     element(0x31, &[&encoded.concat()])
 }
 
@@ -359,7 +359,7 @@ mod registry {
         let known = const_oid::ObjectIdentifier::from_bytes(kind).ok()?;
         let mut names: Vec<&str> = DB.find_names_for_oid(known).collect();
         // Of equally short ones the first.
-        names.sort_by_key(|name| name.len());
+        crate::order::sort_by_key(&mut names, |name| name.len());
         names.first().map(|name| name.to_ascii_uppercase())
     }
 }

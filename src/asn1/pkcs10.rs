@@ -175,7 +175,7 @@ pub fn certification_request_info(
         attributes.push(sequence(&[&encode_oid(oid::CHALLENGE_PASSWORD), &values]));
     }
     // DER sorts the elements of a SET OF (X.690 section 11.6).
-    attributes.sort();
+    crate::order::sort(&mut attributes);
     sequence(&[&[0x02, 0x01, 0x00], subject.as_der(), spki, &element(0xa0, &[&attributes.concat()])])
 }
 

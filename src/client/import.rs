@@ -17,6 +17,7 @@ use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, default_provider};
 use crate::error::Error;
+use crate::features::{self, needs};
 use crate::limits;
 use crate::store::{Identity, NewIdentity, NewKey, Store, StoreError, StoreErrorKind};
 use crate::time::Time;
@@ -132,6 +133,7 @@ impl<'a> Import<'a> {
     /// keys match, or a key came and there is no name for it; [`Code::WrongSecret`], [`Code::Corrupt`] of PKCS#12 files;
     /// [`Code::Expired`], [`Code::NoPath`], [`Code::Revoked`] and others of the validation.
     pub fn check(&self, input: &[u8]) -> Result<Imported, Error> {
+        needs(features::IMPORT)?;
         let (certificates, keys) = self.read(input)?;
         let (name, certificate, brought) = self.find(&certificates, &keys)?;
         let mut pool = certificates;
@@ -167,6 +169,7 @@ impl<'a> Import<'a> {
     /// Installs it: the identity is in use, its key pending no more. To be called again after a crash: a certificate that
     /// is in use already is not installed twice.
     pub fn install(&self, imported: &Imported) -> Result<Identity, Error> {
+        needs(features::IMPORT)?;
         let name = &imported.name;
         if let Some(identity) = in_use(self.store, name, &imported.certificate)? {
             if !imported.brings_key() {

@@ -13,6 +13,7 @@ use crate::client::{Client, Config};
 use crate::cmp::{Action, Credential, Information, MacParameters, Profile, Question, Tolerance};
 use crate::codes::Code;
 use crate::error::{Error, Refused};
+use crate::features::{self, needs};
 use crate::limits::Limits;
 use crate::time::Time;
 use crate::transport::{Exchange, ExchangeLimits, Reply, Scheme, Url};
@@ -102,6 +103,7 @@ impl Config {
     ///
     /// Errors: the settings contradict themselves.
     pub fn probe(&self, exchange: &mut dyn Exchange, now: Time) -> Result<Probe, Error> {
+        needs(features::PROBE)?;
         let mut probe = Probe::default();
         let client = self.build()?;
         let mut asked = ask(&client, exchange, now)?;

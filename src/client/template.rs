@@ -155,7 +155,7 @@ fn fill_name(what: &str, pattern: &Name, wanted: Option<&Name>, changes: &mut Ve
             }
         }
         // A SET OF is sorted in DER (X.690 section 11.6).
-        filled.sort();
+        crate::order::sort(&mut filled);
         if !filled.is_empty() {
             rdns.push(element(0x31, &[&filled.concat()]));
         }

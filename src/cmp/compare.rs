@@ -333,7 +333,7 @@ fn attributes(rdns: &[Vec<u8>]) -> Option<Vec<String>> {
             all.push(name::display(&sequence(&[&alone])).to_lowercase());
         }
     }
-    all.sort();
+    crate::order::sort(&mut all);
     Some(all)
 }
 

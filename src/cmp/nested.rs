@@ -10,6 +10,7 @@ use crate::asn1::der::{Cursor, sequence};
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::error::Error;
+use crate::features::{self, needs};
 use crate::prelude::*;
 use crate::time::Time;
 
@@ -64,6 +65,7 @@ impl RegistrationAuthority {
     /// A request with the RA's approval around it (RFC 9483 section 5.2.2.1). The CA's answer is not nested; it goes to
     /// the device as it is.
     pub fn nest(&self, request: &DeviceRequest, now: Time) -> Result<Vec<u8>, Error> {
+        needs(features::RA)?;
         let inner = request.message.header();
         let nonce = inner.sender_nonce.clone().unwrap_or_default();
         self.write(request.transaction_id().to_vec(), nonce, None, None, &[request.as_der()], now)
@@ -74,6 +76,7 @@ impl RegistrationAuthority {
     /// Errors: [`Code::InvalidArgument`] for none, too many, or two of one transaction: their answers could not be told
     /// apart.
     pub fn batch(&self, requests: Vec<DeviceRequest>, now: Time) -> Result<Batch, Error> {
+        needs(features::RA)?;
         if requests.is_empty() || requests.len() > MAX_MESSAGES {
             let words = format!("{} messages in one nested message; 1 to {MAX_MESSAGES} are taken", requests.len());
             return Err(Error::new(Code::InvalidArgument, words));
@@ -95,6 +98,7 @@ impl RegistrationAuthority {
     ///
     /// Errors: the nested answer is not the CA's, or not to this batch; call again with `None` to tell the devices.
     pub fn unbundle(&self, batch: &Batch, answer: Option<&[u8]>, now: Time) -> Result<Vec<Vec<u8>>, Error> {
+        needs(features::RA)?;
         let mut status = PkiStatusInfo::new(PkiStatus::Rejection);
         status.fail_info = Some(SYSTEM_UNAVAIL);
         status.texts.push("no answer came to the RA".to_owned());
@@ -121,6 +125,7 @@ impl RegistrationAuthority {
     ///
     /// Errors: it is not protected, not an RA's, or holds nothing or nested messages.
     pub fn open(&self, nested: &[u8], now: Time) -> Result<Nested, Error> {
+        needs(features::RA)?;
         let message = PkiMessage::from_der(nested.to_vec(), &self.context.limits)?;
         if message.body_type() != BodyType::NESTED {
             let words = format!("expected nested, got {}", message.body_type());
@@ -148,6 +153,7 @@ impl RegistrationAuthority {
 
     /// The answers to a batch that came from another RA, nested for it.
     pub fn answer_batch(&self, nested: &Nested, answers: &[&[u8]], now: Time) -> Result<Vec<u8>, Error> {
+        needs(features::RA)?;
         if nested.approves {
             let words = "the answer to a single nested request is not nested (RFC 9483 section 5.2.2.1)";
             return Err(Error::new(Code::InvalidArgument, words));

@@ -30,6 +30,7 @@ use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
 use crate::error::Error;
+use crate::features::{self, needs};
 use crate::limits::{Limits, MAX_REQUEST_MAC_ITERATIONS};
 use crate::prelude::*;
 use crate::time::Time;
@@ -85,6 +86,7 @@ impl RegistrationAuthority {
     /// Errors: [`Code::InvalidArgument`] if the credential is not a certificate with a key that signs here, or the settings adopt the
     /// root of whoever answers first.
     pub fn new(context: Arc<Context>, devices: TrustAnchors) -> Result<Self, Error> {
+        needs(features::RA)?;
         context.check()?;
         // What the RA believes it protects with the secrets of its devices.
         if context.adopt_root_of_ip {
@@ -111,6 +113,7 @@ impl RegistrationAuthority {
     ///
     /// Errors: what is wrong; [`Self::refuse`] tells the device. [`Code::SignatureInvalid`]: the proof of possession.
     pub fn check(&self, request: &[u8], earlier: Option<&DeviceRequest>, now: Time) -> Result<DeviceRequest, Error> {
+        needs(features::RA)?;
         let message = PkiMessage::from_der(request.to_vec(), &self.context.limits)?;
         check_header(&message, earlier)?;
         self.check_time(&message, now)?;
@@ -144,6 +147,7 @@ impl RegistrationAuthority {
         with_original: bool,
         now: Time,
     ) -> Result<Vec<u8>, Error> {
+        needs(features::RA)?;
         if request.keeps_protection {
             let words = format!(
                 "{} keeps the device's protection as far as the CA (RFC 9483 section 5.2.3): nest it instead",
@@ -174,6 +178,7 @@ impl RegistrationAuthority {
     ///
     /// Errors: the answer is not the CA's, or belongs to another transaction.
     pub fn answer(&self, request: &DeviceRequest, answer: &[u8], now: Time) -> Result<Vec<u8>, Error> {
+        needs(features::RA)?;
         let answer = self.check_answer(answer, now)?;
         let header = answer.header();
         if header.transaction_id != request.message.header().transaction_id {
@@ -194,6 +199,7 @@ impl RegistrationAuthority {
         status: &PkiStatusInfo,
         now: Time,
     ) -> Result<Vec<u8>, Error> {
+        needs(features::RA)?;
         // What cannot be read has no transaction to name.
         let message = PkiMessage::from_der(request.to_vec(), &self.context.limits).ok();
         let theirs = message.as_ref().map(PkiMessage::header);

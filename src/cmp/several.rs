@@ -136,7 +136,7 @@ impl Operation {
             found.push((at, response));
         }
         found.retain(|(at, _)| matches!(self.several.parts[*at], Part::Open));
-        found.sort_by_key(|(at, _)| *at);
+        crate::order::sort_by_key(&mut found, |(at, _)| *at);
         Ok(found)
     }
 

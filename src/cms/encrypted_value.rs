@@ -12,6 +12,7 @@ use crate::asn1::encrypted_key::EncryptedValue;
 use crate::asn1::oid;
 use crate::asn1::pkcs8::absent_or_null;
 use crate::crypto::{CipherAlgorithm, CryptoError, PrivateKey, Provider, RsaEncryption};
+use crate::features::{self, needs};
 use crate::prelude::*;
 
 /// The decrypted content. Fields that are needed and missing are told by name; everything that depends on what was
@@ -21,6 +22,7 @@ pub fn open_value(
     value: &EncryptedValue<'_>,
     key: &dyn PrivateKey,
 ) -> Result<Zeroizing<Vec<u8>>, CmsError> {
+    needs(features::ENVELOPED)?;
     const WHAT: &str = "EncryptedValue";
     let missing = |rule| CmsError::from(Asn1Error::invalid(WHAT, rule));
     // Each is OPTIONAL in the syntax (OpenSSL took what was missing for present).

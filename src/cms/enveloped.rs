@@ -14,6 +14,7 @@ use crate::asn1::fields::read_oid;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::algorithm_identifier;
 use crate::crypto::{CipherAlgorithm, CryptoError, Provider};
+use crate::features::{self, needs};
 use crate::limits;
 use crate::prelude::*;
 
@@ -61,6 +62,7 @@ pub fn seal_content(
     content_type: Oid,
     content: &[u8],
 ) -> Result<Vec<u8>, CmsError> {
+    needs(features::ENVELOPED)?;
     if recipients.is_empty() {
         return Err(CmsError::NotForUs { recipients: 0 });
     }
@@ -129,6 +131,7 @@ pub fn open_content(
     fields: &[u8],
     options: &OpenOptions<'_>,
 ) -> Result<Opened, CmsError> {
+    needs(features::ENVELOPED)?;
     let (what, authenticated) = match content_type {
         oid::CMS_ENVELOPED_DATA => ("EnvelopedData", false),
         oid::CMS_AUTH_ENVELOPED_DATA => ("AuthEnvelopedData", true),
@@ -300,7 +303,7 @@ fn authenticated_attributes(attributes: Option<Tlv<'_>>, content_type: Oid) -> R
 
 /// SET OF in DER: elements in ascending order (X.690 section 11.6).
 fn set_of(mut elements: Vec<Vec<u8>>) -> Vec<u8> {
-    elements.sort();
+    crate::order::sort(&mut elements);
     let parts: Vec<&[u8]> = elements.iter().map(Vec::as_slice).collect();
     element(0x31, &parts)
 }

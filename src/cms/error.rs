@@ -5,6 +5,7 @@ use core::fmt;
 use crate::asn1::Asn1Error;
 use crate::codes::Code;
 use crate::crypto::CryptoError;
+use crate::features::LeftOut;
 use crate::prelude::*;
 
 /// Why enveloped data could not be opened or sealed.
@@ -22,6 +23,8 @@ pub enum CmsError {
     },
     /// The password opens it, and its integrity check fails: it was changed on its way.
     Damaged(&'static str),
+    /// This library was built without what this needs: the feature by its name.
+    NotBuiltIn(&'static str),
 }
 
 impl fmt::Display for CmsError {
@@ -32,6 +35,7 @@ impl fmt::Display for CmsError {
             CmsError::NotForUs { recipients } => {
                 write!(f, "CMS: none of the {recipients} recipients or signers is the key at hand")
             }
+            CmsError::NotBuiltIn(feature) => LeftOut(feature).fmt(f),
             CmsError::Damaged(what) => write!(f, "{what} fails its integrity check although the password is right"),
         }
     }
@@ -51,12 +55,19 @@ impl From<CryptoError> for CmsError {
     }
 }
 
+impl From<LeftOut> for CmsError {
+    fn from(left_out: LeftOut) -> Self {
+        CmsError::NotBuiltIn(left_out.0)
+    }
+}
+
 impl From<CmsError> for crate::Error {
     fn from(error: CmsError) -> Self {
         match error {
             CmsError::Malformed(error) => error.into(),
             CmsError::Crypto(error) => error.into(),
             CmsError::NotForUs { .. } => crate::Error::new(Code::Decrypt, error.to_string()),
+            CmsError::NotBuiltIn(feature) => LeftOut(feature).into(),
             CmsError::Damaged(_) => crate::Error::new(Code::Corrupt, error.to_string()),
         }
     }

@@ -250,7 +250,7 @@ pub fn sign_content(
         attribute(oid::CMS_CONTENT_TYPE, &object(content_type)),
         attribute(oid::CMS_MESSAGE_DIGEST, &element(0x04, &[&value])),
     ];
-    attributes.sort();
+    crate::order::sort(&mut attributes);
     let attributes = attributes.concat();
     let signature = key.sign(&algorithm, &element(0x31, &[&attributes]))?;
 

@@ -4,6 +4,7 @@ use core::fmt;
 
 use crate::codes::Code;
 use crate::error::Error;
+use crate::features::LeftOut;
 use crate::prelude::*;
 
 /// What went wrong in a cryptographic operation.
@@ -47,6 +48,12 @@ impl fmt::Display for CryptoError {
 }
 
 impl core::error::Error for CryptoError {}
+
+impl From<LeftOut> for CryptoError {
+    fn from(left_out: LeftOut) -> Self {
+        CryptoError::Unsupported(left_out.to_string())
+    }
+}
 
 impl From<CryptoError> for Error {
     fn from(error: CryptoError) -> Self {

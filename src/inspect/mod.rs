@@ -20,6 +20,7 @@ use walk::Walk;
 use crate::asn1::ber;
 use crate::asn1::kind::{self, Kind};
 use crate::asn1::pem::{self, Block};
+use crate::features::{self, needs};
 use crate::{Code, Error};
 
 use zeroize::Zeroizing;
@@ -45,6 +46,7 @@ const MAX_BLOCKS: usize = 100;
 /// At most 200 items of a list and 256 bytes of a string are shown. [`Code::Der`] if the input is neither PEM nor begins
 /// like DER, [`Code::Limit`] if it is larger than 64 MiB.
 pub fn inspect(input: &[u8], format: Format) -> Result<String, Error> {
+    needs(features::INSPECT)?;
     if input.len() > MAX_BYTES {
         return Err(Error::new(
             Code::Limit,

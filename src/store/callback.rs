@@ -173,7 +173,7 @@ impl<S: RawStorage> Backend for CallbackBackend<S> {
                 _ => keys.push(key.to_owned()),
             }
         }
-        keys.sort();
+        crate::order::sort(&mut keys);
         Ok(keys)
     }
 

@@ -351,7 +351,7 @@ impl Calls {
             };
             found.push((name.to_owned(), kind));
         }
-        found.sort_by(|a, b| a.0.cmp(&b.0));
+        crate::order::sort_by(&mut found, |a, b| a.0.cmp(&b.0));
         Ok(found)
     }
 }

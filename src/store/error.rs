@@ -7,6 +7,7 @@ use crate::asn1::Asn1Error;
 use crate::codes::Code;
 use crate::crypto::CryptoError;
 use crate::error::Error;
+use crate::features::LeftOut;
 
 /// Why an operation on device memory failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub enum StoreErrorKind {
     Random,
     /// A callback of the store called it again.
     Reentrant,
+    /// This library was built without what this needs.
+    NotBuiltIn,
     /// The caller's own storage failed, with its own code.
     Application(i32),
 }
@@ -127,6 +130,7 @@ impl StoreError {
             StoreErrorKind::Limit => Code::Limit,
             StoreErrorKind::Random => Code::Random,
             StoreErrorKind::Reentrant => Code::Reentrant,
+            StoreErrorKind::NotBuiltIn => Code::Unsupported,
             StoreErrorKind::Application(_) => Code::Application,
         }
     }
@@ -139,6 +143,12 @@ impl fmt::Display for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+impl From<LeftOut> for StoreError {
+    fn from(left_out: LeftOut) -> Self {
+        StoreError::new(StoreErrorKind::NotBuiltIn, "", left_out.to_string())
+    }
+}
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {

@@ -299,7 +299,7 @@ impl Store {
         let keys = self.reading(|home| home.backend.list(&prefix))?;
         let mut names: Vec<_> = keys.iter().filter_map(|k| k.strip_prefix(&prefix).map(str::to_owned)).collect();
         names.retain(|name| check_name(name).is_ok());
-        names.sort();
+        crate::order::sort(&mut names);
         Ok(names)
     }
 
@@ -322,7 +322,7 @@ impl Home<'_> {
             .filter(|(label, file)| check_name(label).is_ok() && matches!(*file, "key.pem" | "key.ref"))
             .map(|(label, _)| label.to_owned())
             .collect();
-        labels.sort();
+        crate::order::sort(&mut labels);
         labels.dedup();
         Ok(labels)
     }

@@ -147,7 +147,7 @@ pub(super) fn find<'a>(
             .filter_map(|(offset, content)| CrlEntry::read(content).ok().map(|entry| (offset, entry)))
             .collect(),
     };
-    found.sort_unstable_by_key(|(offset, _)| *offset);
+    crate::order::sort_by_key(&mut found, |(offset, _)| *offset);
     found
 }
 

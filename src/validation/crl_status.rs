@@ -149,7 +149,7 @@ impl StatusSearch<'_> {
     /// Complete lists, the newest first: numbers of different series say nothing of each other.
     fn complete_lists(&self) -> Vec<&Crl> {
         let mut lists: Vec<&Crl> = self.lists().iter().copied().filter(|c| c.base_number().is_none()).collect();
-        lists.sort_by(|a, b| (b.this_update(), b.number()).cmp(&(a.this_update(), a.number())));
+        crate::order::sort_by(&mut lists, |a, b| (b.this_update(), b.number()).cmp(&(a.this_update(), a.number())));
         lists
     }
 
@@ -405,7 +405,7 @@ impl StatusSearch<'_> {
             .filter(|crl| crl.base_number().is_some() && crl.number().is_some_and(|n| n > number))
             .filter(|crl| same_series(complete, crl))
             .collect();
-        deltas.sort_by(|a, b| (b.this_update(), b.number()).cmp(&(a.this_update(), a.number())));
+        crate::order::sort_by(&mut deltas, |a, b| (b.this_update(), b.number()).cmp(&(a.this_update(), a.number())));
         deltas
     }
 
@@ -497,7 +497,7 @@ impl StatusSearch<'_> {
                 names => names.iter().any(|name| same_name(name, certificate.issuer())),
             })
             .collect();
-        about.sort_by_key(|entry| entry.reason == CrlReason::RemoveFromCrl);
+        crate::order::sort_by_key(&mut about, |entry| entry.reason == CrlReason::RemoveFromCrl);
         Ok(about.into_iter().next())
     }
 

@@ -381,7 +381,7 @@ impl<'a> Search<'a> {
             return;
         }
         let wanted = self.nodes[node].facts().ok().and_then(|f| f.authority_key_id);
-        candidates.sort_by_cached_key(|i| {
+        crate::order::sort_by_cached_key(candidates, |i| {
             let found = self.nodes[*i].certificate.subject_key_identifier();
             let mismatch = match (wanted, found) {
                 (Some(wanted), Some(found)) if wanted == found => 0,
@@ -651,7 +651,7 @@ impl<'a> Search<'a> {
     }
 
     fn record_all(&mut self, path: &[usize], mut findings: Vec<Finding>) {
-        findings.sort_by_key(|f| (!f.fatal, core::cmp::Reverse(rank(f.code))));
+        crate::order::sort_by_key(&mut findings, |f| (!f.fatal, core::cmp::Reverse(rank(f.code))));
         if let Some(first) = findings.first().filter(|first| self.is_more_telling(first.code)) {
             self.about = first.certificate_index.and_then(|index| path.get(index).copied()).unwrap_or_default();
             self.worst = Some(findings);

@@ -76,7 +76,7 @@ impl<'a> InitialState<'a> {
         };
         if !inputs.initial_set.is_empty() && !inputs.initial_set.contains(&oid::ANY_POLICY) {
             let mut set: Vec<Policy<'a>> = inputs.initial_set.iter().map(Oid::as_bytes).collect();
-            set.sort_unstable();
+            crate::order::sort(&mut set);
             state.initial_set = Some(set);
         }
         if let Some(constraints) = anchor.policy_constraints {
@@ -215,7 +215,7 @@ impl<'a> Processing<'a> {
                 }
             }
         }
-        valid.sort_unstable();
+        crate::order::sort(&mut valid);
         valid.dedup();
         owned(Some(&valid))
     }
@@ -254,7 +254,7 @@ fn keep_certificate_policies<'a>(
             .map(|p| Node { policy: p, parents: Vec::new(), reachable: false })
             .collect();
         level.nodes.extend(new);
-        level.nodes.sort_unstable_by_key(|n| n.policy);
+        crate::order::sort_by_key(&mut level.nodes, |n| n.policy);
     }
     Ok(())
 }
@@ -277,7 +277,7 @@ fn map_policies<'a>(
                 .map(|p| Node { policy: p, parents: Vec::new(), reachable: false })
                 .collect();
             level.nodes.extend(new);
-            level.nodes.sort_unstable_by_key(|n| n.policy);
+            crate::order::sort_by_key(&mut level.nodes, |n| n.policy);
         }
     } else {
         // (b)(2): a mapped policy ends here.
@@ -288,7 +288,7 @@ fn map_policies<'a>(
     for node in level.nodes.iter().filter(|n| mapped.binary_search(&n.policy).is_err()) {
         mappings.push((node.policy, node.policy));
     }
-    mappings.sort_unstable_by_key(|(issuer, subject)| (*subject, *issuer));
+    crate::order::sort_by_key(&mut mappings, |(issuer, subject)| (*subject, *issuer));
     let mut next = Level { nodes: Vec::new(), has_any: level.has_any };
     for (issuer, subject) in mappings {
         if level.find(&issuer).is_none() {
@@ -319,7 +319,7 @@ fn read_policies(der: &[u8]) -> Result<Vec<Policy<'_>>, Asn1Error> {
     if policies.is_empty() {
         return Err(Asn1Error::invalid(WHAT, "an empty list"));
     }
-    policies.sort_unstable();
+    crate::order::sort(&mut policies);
     if policies.windows(2).any(|pair| pair[0] == pair[1]) {
         // RFC 5280 section 4.2.1.4: MUST NOT appear more than once.
         return Err(Asn1Error::invalid(WHAT, "the same policy twice"));
@@ -345,7 +345,7 @@ fn read_mappings<'a>(certificate: &PathCertificate<'a>) -> Result<Vec<(Policy<'a
         if mappings.is_empty() {
             return Err(Asn1Error::invalid(WHAT, "an empty list"));
         }
-        mappings.sort_unstable();
+        crate::order::sort(&mut mappings);
         mappings.dedup();
         Ok(mappings)
     };

@@ -57,7 +57,7 @@ impl<'a> StatusSearch<'a> {
             .filter(|(candidate, _)| seen.insert((candidate.signature(), candidate.as_der())))
             .collect();
         // A hint only, as in path building: it decides the order of tries, not who may sign.
-        found.sort_by_key(|(candidate, in_chain)| {
+        crate::order::sort_by_key(&mut found, |(candidate, in_chain)| {
             let other_key = match (key_id, candidate.subject_key_identifier()) {
                 (Some(wanted), Some(found)) => wanted != found,
                 _ => false,

@@ -22,8 +22,8 @@ const FLOORS: [(&str, u8); 9] = [
 ];
 
 /// What every room may use: it knows nothing of any of them.
-const GROUND: [&str; 10] =
-    ["codes", "error", "features", "files", "limits", "prelude", "sync", "time", "words", "Code"];
+const GROUND: [&str; 11] =
+    ["codes", "error", "features", "files", "limits", "order", "prelude", "sync", "time", "words", "Code"];
 
 /// Steps upwards that are accepted, each with its reason.
 const EXCEPTIONS: [(&str, &str, &str); 1] =
@@ -100,6 +100,17 @@ fn the_operation_has_no_clock_no_socket_no_thread_and_no_environment() {
                     assert!(!line.contains(word), "{}:{number}: {word} in {room}", file.display());
                 }
             }
+        }
+    }
+}
+
+/// Each sort of the standard library is kilobytes for every type and comparison; one is compiled, behind `order`.
+#[test]
+fn things_are_put_in_order_by_one_door() {
+    for file in all_rust_files(Path::new("src")).into_iter().filter(|file| !file.ends_with("src/order.rs")) {
+        for (number, line) in code_lines(&file) {
+            let sorts = [".sort(", ".sort_by", ".sort_unstable"].iter().any(|word| line.contains(word));
+            assert!(!sorts, "{}:{number}: things are put in order by crate::order", file.display());
         }
     }
 }

@@ -51,7 +51,16 @@ fn what_needs_an_operating_system_brings_the_feature_along() {
     for feature in hosted.chain(["default", "http", "tls", "coap", "ldap", "settings"]) {
         assert!(brings_std(feature), "{feature} needs std");
     }
-    for feature in ["crypto-rust", "crypto-rust-p256", "legacy-ciphers", "unicode-names"] {
+    for feature in [
+        "crypto-rust",
+        "crypto-rust-p256",
+        "legacy-ciphers",
+        "unicode-names",
+        "identifier-names",
+        "enveloped",
+        "pkcs12",
+        "ra",
+    ] {
         assert!(!brings_std(feature), "{feature} is for boards too");
     }
     for (folder, feature) in HOSTED {
@@ -84,7 +93,7 @@ fn engine_files() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = ROOMS.iter().flat_map(|room| rust_files(&Path::new("src").join(room))).collect();
     files.retain(|file| !HOSTED.iter().any(|(folder, _)| file.starts_with(folder)));
     files.extend(
-        ["codes", "error", "features", "limits", "prelude", "sync", "time", "words"]
+        ["codes", "error", "features", "limits", "order", "prelude", "sync", "time", "words"]
             .map(|name| format!("src/{name}.rs").into()),
     );
     files

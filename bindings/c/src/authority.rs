@@ -45,7 +45,8 @@ choice!("DEVID_PROOF_*": Proof { DEVID_PROOF_KEEP => Keep, DEVID_PROOF_RA_VERIFI
 /// @param client   Its credential is the RA's certificate and key, its CMP anchors are the CA's. Not NULL.
 /// @param devices  Where paths of devices' certificates end; may be an empty set. Not NULL.
 /// @param out_ra   Receives the RA; free with devid_ra_free(). Not NULL.
-/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the credential is not a certificate with a key that signs here.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the credential is not a certificate with a key that signs here;
+///         DEVID_E_UNSUPPORTED in builds without "ra".
 #[export]
 fn devid_ra_new(client: &devid_client, devices: &devid_trust) -> Result<devid_ra, Error> {
     let context = client.client.context();

@@ -18,7 +18,8 @@ choice!("DEVID_INSPECT_*": Format { DEVID_INSPECT_TEXT => Text, DEVID_INSPECT_JS
 /// @param input_len  Length of `input` in bytes; at most 64 MiB.
 /// @param format    DEVID_INSPECT_TEXT or DEVID_INSPECT_JSON.
 /// @param out_text  Receives UTF-8 text; free with devid_bytes_free(). Not NULL.
-/// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM if it is neither; DEVID_E_LIMIT.
+/// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM if it is neither; DEVID_E_LIMIT; DEVID_E_UNSUPPORTED in builds without
+///         "inspect".
 #[export]
 fn devid_inspect(input: &[u8], format: Format) -> Result<devid_bytes, Error> {
     Ok(devid_bytes::from_slice(inspect(input, format)?.as_bytes()))

@@ -242,7 +242,7 @@ fn devid_key_sign(key: &devid_key, algorithm: Option<&str>, message: &[u8]) -> R
 ///                   key's type is tried. May be NULL.
 /// @param cms        ContentInfo, DER. Not NULL.
 /// @param out_data   Receives the content; devid_bytes_free() wipes it. Not NULL.
-/// @return DEVID_OK; DEVID_E_DECRYPT, DEVID_E_DER.
+/// @return DEVID_OK; DEVID_E_DECRYPT, DEVID_E_DER; DEVID_E_UNSUPPORTED in builds without "enveloped".
 #[export]
 fn devid_key_decrypt(key: &devid_key, cert: Option<&devid_cert>, cms: &[u8]) -> Result<devid_bytes, Error> {
     let limits = limits::Limits::default();

@@ -17,7 +17,7 @@ use devid_core::crypto::{CryptoError, default_provider};
 /// @param out_cert      Receives the certificate of that key, else NULL; free with devid_cert_free(). May be NULL.
 /// @param out_others    Receives all other certificates in their order; free with devid_cert_list_free(). May be NULL.
 /// @return DEVID_OK; DEVID_E_WRONG_SECRET if the password opens nothing in it, DEVID_E_CORRUPT if it does and the file was changed,
-///         DEVID_E_DER, DEVID_E_LIMIT, DEVID_E_ALGORITHM, DEVID_E_NOT_UTF8.
+///         DEVID_E_DER, DEVID_E_LIMIT, DEVID_E_ALGORITHM, DEVID_E_NOT_UTF8, DEVID_E_UNSUPPORTED in builds without "pkcs12".
 #[export]
 fn devid_pkcs12_read(
     data: &[u8],

@@ -48,27 +48,64 @@ fn devid_abi_version() -> u32 {
 ///
 /// @param feature  Not NULL. Known: "http" (the built-in HTTP client), "tls" (HTTPS), "coap" (CoAP), "ldap" (directories),
 ///                 "crypto-awslc" and "crypto-rust" (providers), "legacy-ciphers" (reading old PKCS#12 files), "oaep-mixed"
-///                 (RSA-OAEP whose mask has a digest of its own), "pkcs11" (keys in tokens); and kinds of keys that a small
-///                 build may lack: "rsa", "p384", "p521", "25519" (Ed25519, X25519), "ml-dsa", "ml-kem".
+///                 (RSA-OAEP whose mask has a digest of its own), "pkcs11" (keys in tokens); and what a small build may lack:
+///                 kinds of keys ("rsa", "p384", "p521", "25519" (Ed25519, X25519), "ml-dsa", "ml-kem"), "enveloped" (what is
+///                 encrypted to a key: keys made by the CA, devid_key_decrypt()), "pkcs12", "inspect", "ra" (devid_ra_*),
+///                 "status-fetch" (CRLs and OCSP responses by URL), "import" (certificates that come as files), "export"
+///                 (identities as files), "probe", "settings" (devid_device_*), "unicode-names", "identifier-names" (all
+///                 registered names of attribute types).
 /// @return 1 yes; 0 no, or not known to this version.
 #[export]
 fn devid_supports(feature: &str) -> bool {
-    match feature {
-        "http" => cfg!(feature = "http"),
-        "tls" => cfg!(feature = "tls"),
-        "coap" => cfg!(feature = "coap"),
-        "ldap" => cfg!(feature = "ldap"),
-        "crypto-awslc" => cfg!(feature = "crypto-awslc"),
-        "crypto-rust" => cfg!(feature = "crypto-rust-p256"),
-        "rsa" => cfg!(any(feature = "crypto-awslc", feature = "rust-rsa")),
-        "p384" => cfg!(any(feature = "crypto-awslc", feature = "rust-p384")),
-        "p521" => cfg!(any(feature = "crypto-awslc", feature = "rust-p521")),
-        "25519" => cfg!(any(feature = "crypto-awslc", feature = "rust-25519")),
-        "ml-dsa" => cfg!(any(feature = "crypto-awslc", feature = "rust-ml-dsa")),
-        "ml-kem" => cfg!(any(feature = "crypto-awslc", feature = "rust-ml-kem")),
-        "legacy-ciphers" => cfg!(feature = "legacy-ciphers"),
-        "oaep-mixed" => cfg!(any(feature = "oaep-mixed", feature = "rust-rsa")),
-        "pkcs11" => cfg!(feature = "pkcs11"),
-        _ => false,
+    devid_core::supports(feature)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use devid_core::asn1::oid;
+    use devid_core::client::{Config, Import};
+    use devid_core::cms::{self, OpenOptions, Pkcs12};
+    use devid_core::crypto::default_provider;
+    use devid_core::inspect::{Format, inspect};
+    use devid_core::limits::Limits;
+    use devid_core::store::Store;
+    use devid_core::store::export::{Export, Layout};
+    use devid_core::transport::{Exchange, ExchangeLimits, Reply, TransportError};
+    use devid_core::validation::TrustAnchors;
+
+    struct Nobody;
+
+    impl Exchange for Nobody {
+        fn exchange(&mut self, _request: &[u8], _limits: &ExchangeLimits) -> Result<Reply, TransportError> {
+            Err(TransportError::application(-10_001, "nobody is there"))
+        }
+    }
+
+    /// Each build is asked, the whole one and the small ones (`scripts/features.sh`): what is left out says so by its name, and what
+    /// is there never does.
+    #[test]
+    fn what_is_left_out_says_so_and_nothing_else_does() {
+        let provider = default_provider();
+        let (limits, anchors, now) = (Limits::default(), TrustAnchors::new(), Time::from_unix(1_800_000_000));
+        let store = Store::in_memory(provider.clone());
+        let found: [(&str, Result<(), Error>); 6] = [
+            ("inspect", inspect(&[0x30, 0], Format::Text).map(drop)),
+            ("pkcs12", Pkcs12::open(&*provider, &[], "").map(drop).map_err(Error::from)),
+            (
+                "enveloped",
+                cms::open_content(&*provider, oid::CMS_ENVELOPED_DATA, &[], &OpenOptions::new(&limits))
+                    .map(drop)
+                    .map_err(Error::from),
+            ),
+            ("export", store.export("none", &Export::new(Layout::Pem, "nowhere")).map(drop).map_err(Error::from)),
+            ("import", Import::new(&store, &anchors, "clientAuth", now).run(&[]).map(drop)),
+            ("probe", Config::new().probe(&mut Nobody, now).map(drop)),
+        ];
+        for (feature, outcome) in found {
+            let refused = outcome.err().filter(|error| error.code() == Code::Unsupported);
+            assert_eq!(refused.is_none(), devid_core::supports(feature), "{feature}");
+            assert!(refused.is_none_or(|error| error.message().contains(&format!("'{feature}'"))), "{feature}");
+        }
     }
 }

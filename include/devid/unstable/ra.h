@@ -51,7 +51,8 @@ typedef struct devid_ra_request devid_ra_request;
  * @param devices  Where paths of devices' certificates end; may be an empty set. Not NULL.
  * @param out_ra   Receives the RA; free with devid_ra_free(). Not NULL.
  * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the credential is not a certificate with a key that signs here.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the credential is not a certificate with a key that signs here;
+ *         DEVID_E_UNSUPPORTED in builds without "ra".
  */
 DEVID_API
 DEVID_MUST_USE

@@ -132,7 +132,7 @@ impl Item {
     fn issuers(&self) -> Vec<u64> {
         let Item::Crls(lists) = self else { return Vec::new() };
         let mut issuers: Vec<u64> = lists.iter().map(|crl| crl.issuer_hash()).collect();
-        issuers.sort_unstable();
+        crate::order::sort(&mut issuers);
         issuers.dedup();
         issuers
     }
@@ -234,14 +234,14 @@ impl Item {
                 let (mut own, mut others): (Vec<_>, Vec<_>) = kept.iter().filter(is_left).cloned().partition(is_own);
                 // Those that revoke nobody make room, the oldest first; a word against somebody gives way to none of another series.
                 let revokes = |crl: &Arc<Crl>| crl.entry_count().is_none_or(|count| count > 0);
-                own.sort_by_key(|old| Reverse((revokes(old), old.this_update())));
+                crate::order::sort_by_key(&mut own, |old| Reverse((revokes(old), old.this_update())));
                 let dropped = own.split_off(own.len().min(MAX_ITEMS.saturating_sub(new.len())));
                 if dropped.iter().any(revokes) {
                     let text = format!("{MAX_ITEMS} CRLs in one place, and those that revoke somebody stay");
                     return Err(Error::new(Code::Limit, text));
                 }
                 // What another has signed shuts nobody out: whoever comes has its place, and others keep what is left of it.
-                others.sort_by_key(|old| Reverse((revokes(old), old.this_update())));
+                crate::order::sort_by_key(&mut others, |old| Reverse((revokes(old), old.this_update())));
                 let len = |crl: &Arc<Crl>| crl.der().map_or(0, <[u8]>::len);
                 let mut left = (max_bytes / 2).saturating_sub(new.iter().chain(&own).map(len).sum());
                 others.truncate(MAX_OTHER_ITEMS);
@@ -595,7 +595,7 @@ impl Cache {
             let item = Item::read_kept(key.chars().next()?, &Arc::new(body.to_vec())).ok()?;
             Some((item.revokes(), item.times().1))
         };
-        names.sort_by_cached_key(|name| rank(name).unwrap_or((true, Some(Time::FOREVER))));
+        crate::order::sort_by_cached_key(&mut names, |name| rank(name).unwrap_or((true, Some(Time::FOREVER))));
         for name in &names[..names.len() + 1 - self.max_entries] {
             store.remove_blob(name)?;
         }

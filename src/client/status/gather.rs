@@ -12,6 +12,7 @@ use crate::asn1::pem;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::error::Error;
+use crate::features::{self, needs};
 use crate::transport::{Fetch, FetchRequest, Fetched};
 use crate::validation::revocation::{StatusOutcome, check_path};
 use crate::validation::{
@@ -93,6 +94,11 @@ impl StatusFetcher {
         self.memory.recall_by_issuer(std::iter::once(question.leaf).chain(question.pool), &mut status);
         if let Some(gathered) = self.answer_from_memory(question, &status) {
             return gathered;
+        }
+        if let Err(left_out) = needs(features::STATUS_FETCH) {
+            // As if there were nothing to be had: by the policy, what is at hand is judged or the status is unknown.
+            status.cut_short.get_or_insert(left_out.to_string());
+            return Gathered { verdict: None, status, pool: question.pool.to_vec(), log: Vec::new() };
         }
         let options = self.options.clone();
         let mut silent = std::mem::take(&mut self.silent);
@@ -355,7 +361,7 @@ impl StatusFetcher {
         // Deltas first: once there is a status, no further complete list is asked for.
         for (wanted, mut urls) in deltas.chain(complete) {
             // URLs that the built-in client knows come first; the others may all lead to the same list.
-            urls.sort_by_key(|url| !url.to_ascii_lowercase().starts_with("http"));
+            crate::order::sort_by_key(&mut urls, |url| !url.to_ascii_lowercase().starts_with("http"));
             for (number, url) in urls.iter().enumerate() {
                 if left == 0 {
                     let text = format!("{} URLs were tried for the certificate", self.options.max_urls_per_certificate);

@@ -20,6 +20,7 @@ use crate::crypto::algorithm::digest_identifier;
 use crate::crypto::keys::{derive_pbkdf2, pbes2_decrypt};
 use crate::crypto::pbe::{Purpose, derive};
 use crate::crypto::{CryptoError, DigestAlgorithm, Provider};
+use crate::features::{self, needs};
 use crate::limits;
 use crate::prelude::*;
 
@@ -32,6 +33,7 @@ impl Pkcs12 {
     ///
     /// The password is tried as its forms demand: UTF-8 and UTF-16, and the two ways to have none.
     pub fn open(provider: &dyn Provider, input: &[u8], password: &str) -> Result<Self, CmsError> {
+        needs(features::PKCS12)?;
         const WHAT: &str = "PFX";
         if input.len() > limits::MAX_PKCS12_BYTES {
             let limit = limits::MAX_PKCS12_BYTES;

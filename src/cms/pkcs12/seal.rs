@@ -14,6 +14,7 @@ use crate::crypto::algorithm::encode_oid;
 use crate::crypto::keys::pbes2_encrypt;
 use crate::crypto::pbe::{Purpose, derive};
 use crate::crypto::{CryptoError, DigestAlgorithm, Provider};
+use crate::features::{self, needs};
 use crate::limits;
 use crate::prelude::*;
 
@@ -22,6 +23,7 @@ const NULL: &[u8] = &[0x05, 0x00];
 impl NewPkcs12<'_> {
     /// Writes the file, DER. The password is text; the empty one is refused.
     pub fn seal(&self, provider: &dyn Provider, password: &str) -> Result<Vec<u8>, CmsError> {
+        needs(features::PKCS12)?;
         PrivateKeyInfo::from_der(self.pkcs8)?;
         if password.is_empty() {
             return Err(CryptoError::Unsupported("an empty password protects nothing".to_owned()).into());
@@ -62,7 +64,7 @@ impl NewPkcs12<'_> {
             all.push(attribute(oid::FRIENDLY_NAME, &element(0x1e, &[&text])));
         }
         // DER's order of a SET OF.
-        all.sort();
+        crate::order::sort(&mut all);
         element(0x31, &[&all.concat()])
     }
 

@@ -1,4 +1,5 @@
-//! Content encryption, key wrap, key transport, ephemeral key agreement.
+//! Content encryption, key wrap, key transport, ephemeral key agreement. All of it but AES-CBC, which key files are under as well, is
+//! for what is enveloped.
 
 use aes::cipher::block_padding::Pkcs7;
 use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyInit, KeyIvInit};
@@ -12,6 +13,7 @@ use zeroize::Zeroizing;
 use super::super::public_key::PublicKey;
 use super::super::{CipherAlgorithm, CryptoError, RsaEncryption};
 use super::{ec, not_built_in};
+use crate::features::{self, needs};
 use crate::prelude::*;
 
 /// Evaluates an expression with `$cipher` bound to AES of a key's length.
@@ -52,11 +54,14 @@ pub(super) fn encrypt(
             let cipher = cbc::Encryptor::<C>::new_from_slices(key, iv).map_err(|_| bad_iv())?;
             Ok(cipher.encrypt_padded_vec::<Pkcs7>(plaintext))
         }),
-        CipherAlgorithm::AesGcm => with_aes!(key, C => {
-            let cipher = gcm::<C>(key)?;
-            let nonce = Nonce::<AesGcm<C, U12>>::try_from(iv).map_err(|_| bad_iv())?;
-            cipher.encrypt(&nonce, Payload { msg: plaintext, aad }).map_err(|_| CryptoError::KeyCannot("encrypt"))
-        }),
+        CipherAlgorithm::AesGcm => {
+            needs(features::ENVELOPED)?;
+            with_aes!(key, C => {
+                let cipher = gcm::<C>(key)?;
+                let nonce = Nonce::<AesGcm<C, U12>>::try_from(iv).map_err(|_| bad_iv())?;
+                cipher.encrypt(&nonce, Payload { msg: plaintext, aad }).map_err(|_| CryptoError::KeyCannot("encrypt"))
+            })
+        }
     }
 }
 
@@ -72,16 +77,20 @@ pub(super) fn decrypt(
             let cipher = cbc::Decryptor::<C>::new_from_slices(key, iv).map_err(|_| CryptoError::Decrypt)?;
             cipher.decrypt_padded_vec::<Pkcs7>(ciphertext).map_err(|_| CryptoError::Decrypt)
         }),
-        CipherAlgorithm::AesGcm => with_aes!(key, C => {
-            let cipher = gcm::<C>(key)?;
-            let nonce = Nonce::<AesGcm<C, U12>>::try_from(iv).map_err(|_| CryptoError::Decrypt)?;
-            cipher.decrypt(&nonce, Payload { msg: ciphertext, aad }).map_err(|_| CryptoError::Decrypt)
-        }),
+        CipherAlgorithm::AesGcm => {
+            needs(features::ENVELOPED)?;
+            with_aes!(key, C => {
+                let cipher = gcm::<C>(key)?;
+                let nonce = Nonce::<AesGcm<C, U12>>::try_from(iv).map_err(|_| CryptoError::Decrypt)?;
+                cipher.decrypt(&nonce, Payload { msg: ciphertext, aad }).map_err(|_| CryptoError::Decrypt)
+            })
+        }
     };
     opened.map(Zeroizing::new).map_err(|_| CryptoError::Decrypt)
 }
 
 pub(super) fn wrap(kek: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    needs(features::ENVELOPED)?;
     let refused = || CryptoError::Unsupported(format!("wrapping a key of {} bytes", key.len()));
     // RFC 3394 section 2.2: at least two blocks of 64 bits.
     if key.len() < 16 {
@@ -95,6 +104,7 @@ pub(super) fn wrap(kek: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {
 }
 
 pub(super) fn unwrap(kek: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    needs(features::ENVELOPED)?;
     if wrapped.len() < 24 {
         return Err(CryptoError::Decrypt);
     }
@@ -118,6 +128,7 @@ pub(super) fn rsa_encrypt(scheme: RsaEncryption, spki: &[u8], plaintext: &[u8]) 
 }
 
 pub(super) fn agree_ephemeral(spki: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), CryptoError> {
+    needs(features::ENVELOPED)?;
     match PublicKey::from_spki(spki)? {
         PublicKey::Ec { kind, point } => ec::agree_ephemeral(kind, point),
         #[cfg(feature = "rust-25519")]

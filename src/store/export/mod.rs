@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 use super::{Change, ChangeKind, Store, StoreError};
 use crate::asn1::x509::Certificate;
 use crate::cms::Pkcs12Mac;
+use crate::features::{self, needs};
 
 /// As that of the directory home.
 pub type Probe = Arc<dyn Fn(&'static str, &str) -> io::Result<()> + Send + Sync>;
@@ -123,6 +124,7 @@ impl Store {
     /// [`super::StoreErrorKind::Locked`] if another export into it is at work for longer than ten seconds; [`super::StoreErrorKind::Exists`] if
     /// something else has the name of a file.
     pub fn export(&self, name: &str, export: &Export) -> Result<Exported, StoreError> {
+        needs(features::EXPORT)?;
         let identity = self.current(name)?;
         let plan = layout::plan(&*self.provider, &identity, export)?;
         let files = write::write(&plan, export)?;

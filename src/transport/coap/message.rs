@@ -113,7 +113,7 @@ impl Message {
         out.extend_from_slice(&self.id.to_be_bytes());
         out.extend_from_slice(&self.token);
         let mut options: Vec<&(u16, Vec<u8>)> = self.options.iter().collect();
-        options.sort_by_key(|(number, _)| *number);
+        crate::order::sort_by_key(&mut options, |(number, _)| *number);
         let mut before = 0;
         for (number, value) in options {
             let (delta, delta_more) = nibble(usize::from(number - before));
