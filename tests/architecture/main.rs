@@ -104,6 +104,25 @@ fn the_operation_has_no_clock_no_socket_no_thread_and_no_environment() {
     }
 }
 
+/// AWS-LC's build takes "s" and "z" for a wish to do without its assembly language for P-256.
+#[test]
+fn no_build_for_size_slows_aws_lc_down() {
+    let manifest = fs::read_to_string("Cargo.toml").unwrap();
+    let profiles: Vec<&str> = manifest.split("\n[profile.").skip(1).collect();
+    let level = |profile: &str| -> Option<String> {
+        let found = profiles.iter().find_map(|text| text.strip_prefix(&format!("{profile}]")))?;
+        found.lines().find_map(|line| line.strip_prefix("opt-level = ")).map(str::to_owned)
+    };
+    for profile in ["release", "small"] {
+        assert!(level(profile).is_some_and(|level| level.starts_with('"')), "{profile} is built for size");
+        let its_own = level(&format!("{profile}.package.aws-lc-sys"));
+        assert!(
+            its_own.is_some_and(|level| ["2", "3"].contains(&&*level)),
+            "{profile}: aws-lc-sys needs a level of its own"
+        );
+    }
+}
+
 /// Each sort of the standard library is kilobytes for every type and comparison; one is compiled, behind `order`.
 #[test]
 fn things_are_put_in_order_by_one_door() {
