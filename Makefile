@@ -24,6 +24,11 @@ BUILD := --locked --profile $(PROFILE) $(if $(TARGET),--target $(TARGET)) \
 # The C in the library (AWS-LC) is built with stack protectors and checked copies; empty for compilers that have neither.
 HARDENING ?= -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 
+# AES-GCM for AVX-512 processors is 0.7 MB of it, and a device's messages are short: AWS-LC is told that there are no vector instructions
+# for AES (VAES), takes its code for AVX, and the linker leaves the other out. RSA for AVX-512 stays. Nothing of AWS-LC is
+# visible from outside, so calls within it need no detour. Empty for all of it.
+AWS_LC_FLAGS ?= -fvisibility=hidden -DCRYPTO_is_VAES_capable(x)=VAES_\#\#x -DVAES_=0 -DVAES_void=CRYPTO_has_VAES(void)
+
 OUT := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 RELEASE := $(OUT)/$(if $(TARGET),$(TARGET)/)$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 DEBUG := $(OUT)/debug
@@ -38,6 +43,7 @@ all: release
 help:
 	@echo "make            release libraries in target/release"
 	@echo "make command    the command devid in target/release"
+	@echo "make sizes      builds the library with each set of features and writes docs/sizes.md; an hour, SETS=\"small\": less"
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR= : header, shared and static library, devid.pc"
 	@echo "                both take TARGET=triple PROFILE=release|small FEATURES=crypto-rust,http"
 	@echo "make deb        packages for Debian in build/deb; make try-packages installs and uses them as a stranger does"
@@ -77,10 +83,15 @@ setup-demo: build-dir
 setup-interop: build-dir
 	@bash scripts/setup.sh interop
 
-release command: export CFLAGS := $(strip $(CFLAGS) $(HARDENING))
+release command: export CFLAGS := $(strip $(CFLAGS) $(HARDENING) $(AWS_LC_FLAGS))
 
 release: setup-build
 	$(CARGO) build $(BUILD) -p devid-capi
+
+# How large the library is with what in it: writes docs/sizes.md. SETS="small default": these alone.
+.PHONY: sizes
+sizes:
+	python3 scripts/sizes.py $(SETS)
 
 # The command, beside the libraries.
 command: setup-build

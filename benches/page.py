@@ -57,8 +57,8 @@ file, where only the index is our own (anonymous) memory.
 SIZES = """\
 ## Sizes
 
-Stripped, in bytes. A firmware without an operating system, its flash, heap and stack:
-[`porting-to-a-board.md`](porting-to-a-board.md), by `make baremetal`.
+Of the library, by what is in it: [`sizes.md`](sizes.md), by `make sizes`. A firmware without an operating system, its flash, heap and
+stack: [`porting-to-a-board.md`](porting-to-a-board.md), by `make baremetal`.
 """
 
 NOTES = """\
@@ -75,14 +75,6 @@ WHY_ENROLMENT = (
 )
 WHY_VALIDATION = "two signature checks are nearly all of it on both sides; a few per cent either way change from run to run"
 WHY_PROCESS = "starting and ending a process and linking it at run time cost about 1 ms, which both sides pay"
-WHY_SIZE = (
-    "over half of it is AWS-LC, of that 0.7 MB AES-GCM for AVX-512 processors, which can only be left out together with the fast RSA "
-    "signatures for them"
-)
-WHY_SMALL_SIZE = (
-    "it has every algorithm of the other: the arithmetic of P-256, P-384, P-521, Ed25519, RSA and ML-DSA is about a third of "
-    "it, the standard library a sixth; there is no feature yet that leaves curves out"
-)
 
 
 class Aims:
@@ -105,7 +97,7 @@ class Aims:
 def render(results: dict, root: Path) -> str:
     aims = Aims()
     parts = [INTRODUCTION, machine(results, root), enrolment(results, aims), heap(results), processes(results, aims)]
-    parts += [validation(results, aims), crls(results, aims), sizes(results, aims)]
+    parts += [validation(results, aims), crls(results, aims), SIZES]
     if aims.missed:
         parts.append(NOTES + "\n" + "\n".join(aims.missed) + "\n")
     return "\n".join(part for part in parts if part)
@@ -234,17 +226,6 @@ def crls(results: dict, aims: Aims) -> str:
         ["entries", "who", "our share of its CPU", "first answer ms", "later lookup µs", "peak MiB", "anonymous MiB"], rows
     )
     return text + "\nAim for a million entries: at most 0.15 of OpenSSL's CPU, and 10 MiB beside the DER.\n"
-
-
-def sizes(results: dict, aims: Aims) -> str:
-    if not results["sizes"]:
-        return ""
-    rows = []
-    for row in results["sizes"]:
-        why = WHY_SMALL_SIZE if "small" in row["what"] else WHY_SIZE
-        size = aims.shown(row["what"], row["bytes"], row["aim"], ",.0f", why)
-        rows.append([row["what"], size, f"{row['aim']:,.0f}" if row["aim"] else ""])
-    return SIZES + "\n" + table(["what", "bytes", "aim"], rows)
 
 
 def ours_first(item: tuple[str, object]) -> tuple[bool, str]:

@@ -3,7 +3,7 @@
 
     run.py [--short] [--no-build] [--output FILE]
 
---short takes a sixth of the rounds, leaves out the CRL of a million entries and the sizes that need builds of their own,
+--short takes a sixth of the rounds, leaves out the CRL of a million entries,
 and takes OpenSSL 4.0.3 only if it is built already; its page goes to build/bench/performance.md. --no-build measures what
 was built before.
 """
@@ -40,7 +40,7 @@ def main() -> None:
     run([*CARGO, "build", "--release", "-p", "devid-bench"])
     objects = [shared_object(name, source) for name, source in rivals]
     heap = compile_c("heap.so", ["-O2", "-fPIC", "-shared"], [BENCHES / "heap.c"])
-    results: dict = {"short": settings.short, "sizes": sizes(settings.short), "processes": processes(rivals, objects, settings.short)}
+    results: dict = {"short": settings.short, "processes": processes(rivals, objects, settings.short)}
     for part in ("enrol", "validation", "crl"):
         results[part] = measured(part, objects, settings.short)
     results["heap"] = measured("heap", objects, settings.short, {"LD_PRELOAD": str(heap)})
@@ -167,30 +167,6 @@ def openssl_cmp(binary: str, protection: str, port: str, directory: Path) -> lis
 
 # What `rustc --print native-static-libs` says for glibc.
 NATIVE_LIBRARIES = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"]
-
-
-def sizes(short: bool) -> list[dict]:
-    """Stripped sizes of what is shipped."""
-    rows: list[dict] = []
-    if short:
-        return rows
-
-    def row(what: str, path: Path, aim: float | None = None) -> None:
-        stripped = WORK / (path.name + ".stripped")
-        run(["strip", "--strip-unneeded", "-o", str(stripped), str(path)])
-        rows.append({"what": what, "bytes": stripped.stat().st_size, "aim": aim})
-
-    run([*CARGO, "build", "--release", "-p", "devid-capi"])
-    row("libdevid.so, as it is by default", TARGET / "release" / "libdevid.so", 4.8e6)
-    small = ["--profile", "small", "--no-default-features", "--features", "crypto-rust,http"]
-    run([*CARGO, "build", *small, "-p", "devid-capi"])
-    row("libdevid.so, profile small: RustCrypto, HTTP without TLS", TARGET / "small" / "libdevid.so", 1.6e6)
-    if (ROOT / "include" / "devid.h").exists():
-        flags = ["-Os", f"-I{ROOT}/include"]
-        libraries = ["-Wl,--gc-sections", str(TARGET / "small" / "libdevid.a"), *NATIVE_LIBRARIES]
-        made = compile_c("process-small", flags, [BENCHES / "process.c"], libraries)
-        row("C program that enrols, linked to the small libdevid.a", made, 1.3e6)
-    return rows
 
 
 def run(command: list[str]) -> None:

@@ -1,17 +1,8 @@
 #!/usr/bin/env bash
-# The library for small devices stays within its budget: profile small, RustCrypto, HTTP without TLS, stripped.
-#   check_size.sh            builds it (some minutes) and compares
-# The budget is what the library may have at most; ROADMAP.md says what it is to come to. Whoever raises it says why in the commit.
+# Libraries stay within their budgets, which stand beside the aims in scripts/sizes.py.
+#   check_size.sh [SET...]   builds the sets (minutes each; by default `small`) and compares
+# A budget is what a library may have at most. Whoever raises one says why in the commit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-budget=3900000
-mkdir -p build
-cargo build --locked --profile small --no-default-features --features crypto-rust,http -p devid-capi \
-    > build/size.log 2>&1 || { tail -n 20 build/size.log >&2; exit 1; }
-strip --strip-unneeded -o build/libdevid-small.so "${CARGO_TARGET_DIR:-target}/small/libdevid.so"
-bytes=$(wc -c < build/libdevid-small.so)
-if [ "$bytes" -gt "$budget" ]; then
-    echo "size: libdevid.so, profile small, has $bytes bytes; the budget is $budget" >&2
-    exit 1
-fi
-echo "size: libdevid.so, profile small: $bytes bytes of $budget"
+[ $# -gt 0 ] || set -- small
+exec python3 scripts/sizes.py --check "$@"

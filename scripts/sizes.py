@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""How large the library is, by what is in it: builds each set of features and writes docs/sizes.md.
+
+    python3 scripts/sizes.py                    all sets (an hour)
+    python3 scripts/sizes.py default small      these; the other rows stay as they are, each has its day
+    python3 scripts/sizes.py --check small      compares with the budget and writes nothing
+
+The figures are those of stripped shared libraries for the machine that it runs on. With --keep FOLDER the libraries stay there with
+their symbols: what in them takes the bytes is told by scripts/bytes.py.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "sizes.md"
+SMALL = "crypto-rust-p256,http"
+
+
+@dataclass
+class Set:
+    """One library: how it is made, what its user has or lacks, what it may have and what it is to come to."""
+
+    name: str
+    features: str
+    words: str
+    profile: str = "small"
+    budget: int | None = None
+    aim: int | None = None
+
+
+SETS = [
+    Set("default", "", "all of it: AWS-LC, HTTPS, CoAP, LDAP, settings", "release", aim=5_000_000),
+    Set("small", SMALL, "P-256 and HTTP", budget=3_350_000, aim=2_600_000),
+    Set("C program", SMALL, "benches/process.c, which enrols over HTTP, linked to the static library of small", "program", aim=1_000_000),
+    Set("engine alone", "crypto-rust-p256", "no HTTP client: the program carries the messages, or files do"),
+    Set("every algorithm", "crypto-rust,http", "and RSA, P-384, P-521, Ed25519, X25519, ML-DSA, ML-KEM", budget=3_900_000),
+]
+# Each beside `small`: what a user has by it, and lacks without.
+ADDED = {
+    "rust-rsa": "RSA keys and RSA signatures on certificates",
+    "rust-p384": "P-384",
+    "rust-p521": "P-521",
+    "rust-25519": "Ed25519 and X25519",
+    "rust-ml-dsa": "ML-DSA",
+    "rust-ml-kem": "ML-KEM",
+    "enveloped": "keys that the CA makes, certificates for keys that cannot sign, devid_key_decrypt(), devid_peer_encrypt()",
+    "pkcs12": "PKCS#12 files read and written",
+    "inspect": "devid_inspect(): structures as text",
+    "ra": "devid_ra_*: a registration authority",
+    "status-fetch": "CRLs and OCSP responses fetched by the URLs in certificates; without it the program brings them",
+    "import": "certificates that come as files taken into device memory",
+    "export": "identities written as files for other programs",
+    "probe": "devid_probe(): what a server is like",
+    "coap": "CMP over CoAP",
+    "ldap": "CRLs from directories",
+    "settings": "devid_device_*: a device by its settings file",
+    "unicode-names": "names beyond ASCII compared by RFC 4518 in full",
+    "identifier-names": "all registered names of attribute types; without it the everyday ones, and numbers",
+    "legacy-ciphers": "old PKCS#12 files (with pkcs12)",
+}
+SETS += [Set(f"small and {feature}", f"{SMALL},{feature}", words) for feature, words in ADDED.items()]
+
+INTRODUCTION = """\
+# Sizes
+
+Written by `python3 scripts/sizes.py`, which builds each set; do not edit the table. Stripped `libdevid.so` (and one program) for x86-64 in bytes. Sets but the
+first are built without a C compiler (RustCrypto). What in a library takes the bytes, by section, crate and function:
+`scripts/bytes.py`. A firmware without an operating system: [`porting-to-a-board.md`](porting-to-a-board.md).
+
+| set | bytes | beside small | aim | features | what a user has with it | day |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sets", nargs="*", metavar="SET", help=", ".join(s.name for s in SETS))
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER")
+    options = parser.parse_args()
+    unknown = set(options.sets) - {s.name for s in SETS}
+    if unknown:
+        parser.error(f"no such set: {', '.join(sorted(unknown))}")
+    page = old_page()
+    too_large = False
+    for one in [s for s in SETS if not options.sets or s.name in options.sets]:
+        size = measure(one, options.keep)
+        print(f"size: {one.name}: {size:,} bytes" + (f" of {one.budget:,}" if one.budget else ""), flush=True)
+        too_large |= one.budget is not None and size > one.budget
+        if not options.check:
+            page.rows[one.name] = (size, datetime.datetime.now(datetime.timezone.utc).date().isoformat())
+            page.write()
+    if too_large:
+        sys.exit("size: over the budget")
+
+
+def measure(one: Set, keep: Path | None) -> int:
+    """Builds a set and gives the size of its stripped library."""
+    work = ROOT / "build"
+    work.mkdir(exist_ok=True)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    environment = dict(os.environ)
+    profile = "small" if one.profile == "program" else one.profile
+    command = ["make", "release", f"PROFILE={profile}", f"FEATURES={one.features}"]
+    built = target / profile / "libdevid.so"
+    if keep:
+        environment[f"CARGO_PROFILE_{profile.upper()}_STRIP"] = "none"
+    log = work / "size.log"
+    with log.open("w") as out:
+        if subprocess.run(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode:
+            sys.exit(f"size: {one.name} does not build:\n" + "\n".join(log.read_text().splitlines()[-20:]))
+    if one.profile == "program":
+        built = work / "size-program"
+        command = ["cc", "-Os", "-Iinclude", "-Wl,--gc-sections", "-o", built, "benches/process.c", target / profile / "libdevid.a"]
+        subprocess.run([*command, "-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"], cwd=ROOT, check=True)
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
+        shutil.copy(built, keep / f"{one.name.replace(' ', '-')}.so")
+    stripped = work / "libdevid-stripped.so"
+    subprocess.run(["strip", "--strip-unneeded", "-o", stripped, built], check=True)
+    return stripped.stat().st_size
+
+
+@dataclass
+class Page:
+    rows: dict[str, tuple[int, str]]
+    rest: str
+
+    def write(self) -> None:
+        small = self.rows.get("small", (None, ""))[0]
+        lines = []
+        for one in SETS:
+            size, day = self.rows.get(one.name, (None, ""))
+            beside = f"{size - small:+,}" if size and small and one.name.startswith("small and") else ""
+            known = [f"{size:,}" if size else "not measured", beside, f"{one.aim:,}" if one.aim else ""]
+            lines.append(f"| {' | '.join([one.name, *known, f'`{one.features}`' if one.features else 'default', one.words, day])} |\n")
+        PAGE.write_text(INTRODUCTION + "".join(lines) + self.rest)
+
+
+def old_page() -> Page:
+    """The figures of earlier runs, and what people wrote below the table."""
+    text = PAGE.read_text() if PAGE.exists() else ""
+    rows = {}
+    for name, size, day in re.findall(r"^\| ([^|]+) \| ([\d,]+) \|.*\| ([\d-]+) \|$", text, re.M):
+        rows[name] = (int(size.replace(",", "")), day)
+    below = re.search(r"^## .*", text, re.M | re.S)
+    return Page(rows, "\n" + below[0] if below else "")
+
+
+if __name__ == "__main__":
+    if platform.machine() != "x86_64" and "--check" not in sys.argv:
+        sys.exit("sizes: the page is about x86-64")
+    main()
