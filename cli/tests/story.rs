@@ -295,6 +295,22 @@ fn what_a_request_waits_for_and_what_was_changed_meanwhile_is_told() {
     assert!(json(&story.good(&["--json", "status"]))["identities"][0]["waiting"].is_null());
 }
 
+/// The file tells by itself what an editor or a shell has put into it.
+#[test]
+fn a_secret_with_something_beside_it_is_told_where_it_does_not_fit() {
+    let story = Story::new("odd");
+    story.init_with_secret();
+    let secret = std::fs::read(story.folder.join("secret.txt")).unwrap();
+    let odd = [b"\xef\xbb\xbf", &secret[..]].concat();
+    std::fs::write(story.folder.join("secret.txt"), odd).unwrap();
+    let doctor = json(&String::from_utf8(story.run(&["--json", "doctor"]).stdout).unwrap());
+    let told = |check: &&serde_json::Value| check["name"] == "login.secret" && check["verdict"] == "warning";
+    assert!(doctor["checks"].as_array().unwrap().iter().any(|check| told(&check)), "{doctor}");
+    let (status, words) = story.bad(&["enroll"]);
+    assert!((5..=6).contains(&status) && words.contains("byte order mark"), "{status} {words}");
+    assert!(!words.contains(&*String::from_utf8_lossy(&secret)), "{words}");
+}
+
 #[test]
 fn settings_without_what_a_first_certificate_needs_are_told_by_their_names() {
     let story = Story::new("needs");

@@ -109,9 +109,9 @@ impl Config {
         let mut asked = ask(&client, exchange, now)?;
         let mut present = now;
         // Enrolment and renewal go by both times where they differ: whether the answer is taken by its own shows what will come of it.
-        if let Some(said) = asked.time_of_answer(now).filter(|_| asked.outcome.is_err()) {
+        if let Some(said) = asked.time_of_answer(now).filter(|_| !asked.is_taken()) {
             let again = ask(&client, exchange, said)?;
-            if again.outcome.is_ok() {
+            if again.is_taken() {
                 (asked, present) = (again, said);
             }
         }
@@ -188,6 +188,19 @@ impl Asked {
         let latest = || message.extra_certs().iter().map(Certificate::not_before).max().filter(|begin| *begin > now);
         let said = message.header().message_time.or_else(latest)?;
         (said.since(now).unsigned_abs() > u64::from(crate::limits::CLOCK_SKEW_SECONDS)).then_some(said)
+    }
+
+    /// Whether the answer is believed, whatever it says.
+    fn is_taken(&self) -> bool {
+        match &self.outcome {
+            Ok(_) => true,
+            Err(error) if self.message.is_none() || self.says_bad_algorithm() => error.code() == Code::Busy,
+            Err(error) => match error.code() {
+                Code::Protocol | Code::Busy => true,
+                Code::Rejected => error.facts().server_authenticated,
+                _ => false,
+            },
+        }
     }
 
     /// Whether this is how servers answer that are there and know no questions: without a message of CMP.
@@ -329,17 +342,17 @@ fn judge_header(probe: &mut Probe, config: &Config, message: &PkiMessage, asked:
     }
     if let Some(said) = asked.time_of_answer(now) {
         let words = format!("the answer is of {said} or later, the device's clock says {now}");
-        match (config.message_time_window_seconds, &asked.outcome) {
+        match (config.message_time_window_seconds, asked.is_taken()) {
             // A device without a clock learns the time so.
             (None, _) => probe.says(words),
-            (Some(_), Ok(_)) => {
+            (Some(_), true) => {
                 let words = format!("{words}: enrolment and renewal go by both times");
                 probe.warns(
                     words,
                     "set the clock that is wrong, or device.clock = \"none\" (no window for messageTime)",
                 );
             }
-            (Some(_), Err(_)) => {
+            (Some(_), false) => {
                 probe.fails(words, "set one of the clocks, or clock_skew_seconds and the window for messageTime");
             }
         }

@@ -176,6 +176,7 @@ fn a_clock_that_is_wrong_is_told_and_is_no_failure() {
         config.message_time_window_seconds = window;
         let mut exchange = ExchangeFn(|request: &[u8], _: &ExchangeLimits| Ok(Reply::from_body(ca.answer(request))));
         let found = config.probe(&mut exchange, devid::Time::from_unix(0)).unwrap();
+        assert!(found.findings[0].words.contains("the answer is taken"), "{}", found.report());
         assert!(found.works(), "{}", found.report());
         let clock =
             found.findings.iter().find(|finding| finding.words.contains("the device's clock says 1970")).unwrap();

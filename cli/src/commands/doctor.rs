@@ -38,12 +38,26 @@ struct Check {
     mend: Option<String>,
 }
 
+/// The check of the settings by themselves.
+const SETTINGS: &str = "settings.check";
+
 #[derive(Default)]
 struct Findings(Vec<Check>);
 
 impl Findings {
     fn add(&mut self, name: &'static str, verdict: Verdict, fact: impl Into<String>, mend: Option<String>) {
-        self.0.push(Check { name, verdict, fact: fact.into(), mend });
+        let fact = fact.into();
+        // What is wrong with a setting is told once, not by everything that needs it.
+        let is_told = |check: &Check| {
+            check.name == SETTINGS
+                && check.verdict == Verdict::Error
+                && name != SETTINGS
+                && (fact.contains(&check.fact) || check.fact.starts_with(&fact))
+        };
+        if verdict == Verdict::Error && self.0.iter().any(is_told) {
+            return self.skip(&[name], SETTINGS);
+        }
+        self.0.push(Check { name, verdict, fact, mend });
     }
 
     fn good(&mut self, name: &'static str, fact: impl Into<String>) {
@@ -74,7 +88,7 @@ pub fn run(command: &Doctor, arguments: &Arguments, output: Output) -> Result<Ex
             findings.good("settings.read", from);
             for one in judge(loaded) {
                 let verdict = if one.fails { Verdict::Error } else { Verdict::Warning };
-                findings.add("settings.check", verdict, one.words, Some("devid config explain".to_owned()));
+                findings.add(SETTINGS, verdict, one.words, Some("devid config explain".to_owned()));
             }
             look(loaded, command.offline, &mut findings);
         }
@@ -155,12 +169,12 @@ fn memory(device: &Device, findings: &mut Findings) {
                 findings.add("identity", Verdict::Error, format!("{name}: {failure}"), None)
             }
             (Ok(_), Ok(None)) if device.store.state(&name).is_ok_and(|state| state.current.is_none()) => {
-                let mend = format!("set identity.{name}.subject");
+                let words = format!("identity.{name}.subject is not set: which name is asked for?");
                 findings.add(
                     "identity",
                     Verdict::Error,
-                    format!("{name}: nothing says which name to ask for"),
-                    Some(mend),
+                    words,
+                    Some(format!("devid config explain identity.{name}.subject")),
                 );
             }
             (Ok(line), Ok(_)) => findings.good("identity", line),
@@ -277,7 +291,8 @@ fn login(device: &Device, findings: &mut Findings) -> bool {
 /// Whether the clock is outside the time of the credential for the first certificate.
 fn doubts(device: &Device, client: &Client) -> Option<String> {
     let Credential::Signature { certificate, .. } = &client.context().credential else { return None };
-    let now = device.clock()?;
+    // A clock that nobody has set is told by itself.
+    let now = device.clock().filter(|now| now.unix() >= EARLIEST)?;
     let bound = match (certificate.not_before() > now, certificate.not_after() < now) {
         (true, _) => format!("begins {}", date(certificate.not_before())),
         (_, true) => format!("expired {}", date(certificate.not_after())),

@@ -10,13 +10,15 @@ use crate::device::Device;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
-const REASONS: [(&str, CrlReason); 6] = [
+const REASONS: [(&str, CrlReason); 8] = [
     ("unspecified", CrlReason::Unspecified),
     ("key-compromise", CrlReason::KeyCompromise),
     ("affiliation-changed", CrlReason::AffiliationChanged),
     ("superseded", CrlReason::Superseded),
     ("cessation-of-operation", CrlReason::CessationOfOperation),
     ("privilege-withdrawn", CrlReason::PrivilegeWithdrawn),
+    ("certificate-hold", CrlReason::CertificateHold),
+    ("remove-from-crl", CrlReason::RemoveFromCrl),
 ];
 
 pub fn run(command: &Revoke, device: &Device, output: Output) -> Result<Exit, Failure> {
@@ -37,6 +39,11 @@ pub fn run(command: &Revoke, device: &Device, output: Output) -> Result<Exit, Fa
         let mut attendant = Attendant::new(output, command.talk.no_wait, trace);
         Ok(client.complete(&mut operation, &mut attendant)?)
     })?;
-    output.result("revoke", &format!("{name}: the CA has revoked its certificate"), json!({ "name": name }));
+    let done = match reason {
+        CrlReason::CertificateHold => "the CA has put its certificate on hold (--reason remove-from-crl ends that)",
+        CrlReason::RemoveFromCrl => "the CA has taken its certificate back into use",
+        _ => "the CA has revoked its certificate",
+    };
+    output.result("revoke", &format!("{name}: {done}"), json!({ "name": name }));
     Ok(Exit::Done)
 }

@@ -36,6 +36,19 @@ const TABLE: &[(&str, &str)] = &[
         "open_pkcs11() (devid_key_open_pkcs11) opens the key, pkcs11: in settings",
         "it is given itself, and not a file with it",
     ),
+    (
+        "no credential: set a certificate with its key, or a shared secret",
+        "nothing says how the first certificate is asked for (ca.login.kind and others), and device memory has no identity of the factory",
+    ),
+    ("no server URL in the settings, and no exchange was given", "ca.server is not set"),
+    (
+        "no enrolment anchors: nothing",
+        "ca.trust.issued or ca.trust.all is not set, and device memory trusts nobody for it: nothing",
+    ),
+    (
+        "no CMP anchors: nothing",
+        "ca.trust.answers or ca.trust.all is not set, and device memory trusts nobody for it: nothing",
+    ),
     ("bring it back, or abandon the operation", "bring it back as ca.login had it, or devid store abandon begins anew"),
     ("inspect() (devid_inspect)", "devid inspect"),
     ("decrypt() (devid_key_decrypt) opens it", "a program opens it"),

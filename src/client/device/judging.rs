@@ -24,6 +24,7 @@ pub fn judge(loaded: &Loaded) -> Vec<Judged> {
     let mut found = Found::default();
     let settings = &loaded.settings;
     found.take(settings::check(settings));
+    found.take(settings::check_meant(&settings.ca));
     let id = found.take(device_id(settings)).flatten();
     let reading = Reading { settings, id: id.as_deref(), is_at_work: false };
     let mut config = Config::new();

@@ -1,12 +1,13 @@
 //! Whatever is due, once: the first certificate, what was begun, renewals, a root's successor, the time.
 
 use super::judging::nobody_named;
+use super::secret::Source;
 use super::{Device, settings, wrong};
 use crate::client::Config;
 use crate::client::renewal::{Done, Plan, Planner, Renewal, Report, Standing, Step};
 use crate::client::run::Owner;
 use crate::cmp::SavedCredential;
-use crate::codes::Class;
+use crate::codes::{Class, Code};
 use crate::crypto::{DigestAlgorithm, default_provider};
 use crate::error::Error;
 use crate::store::Problem;
@@ -132,6 +133,9 @@ impl Device {
             _ => error,
         })?;
         check_ready(&plan.step, &config)?;
+        if plan.step == Step::Enroll {
+            settings::check_meant(&self.settings.ca)?;
+        }
         config.exchange_limits.cancel = cancel.cloned();
         config.renew_with_uses = identity.renew.with_uses;
         let is_elsewhere = self.store.current(name).is_ok_and(|current| current.key.held().is_none());
@@ -147,7 +151,19 @@ impl Device {
         };
         let mut report = self.run(&renewal, clock, owner)?;
         report.plan.findings.splice(0..0, mended);
+        report.outcome = report.outcome.map_err(|error| self.with_oddities(error));
         Ok(report)
+    }
+
+    /// What is odd about the secret, beside an error that says that it may be another one than the CA's.
+    fn with_oddities(&self, error: Error) -> Error {
+        let login = &self.settings.ca.login;
+        let is_about_secret = matches!(error.code(), Code::ProtectionInvalid | Code::Rejected | Code::Unprotected);
+        let source = login.secret.as_ref().filter(|source| is_about_secret && matches!(source, Source::File(_)));
+        match source.map(Source::oddities).unwrap_or_default() {
+            odd if odd.is_empty() => error,
+            odd => error.followed_by(&format!("ca.login.secret: {}", odd.join(", "))),
+        }
     }
 
     /// See [`Renewal::bring_back`]: before the settings are made for what is due.

@@ -436,7 +436,6 @@ pub fn check(settings: &Settings) -> Result<(), Error> {
     if settings.ca.tls.key.is_some() != settings.ca.tls.certificates.is_some() {
         return Err(wrong("ca.tls.key and ca.tls.certificates belong together: one of them is missing"));
     }
-    check_together(&settings.ca)?;
     super::exports::check(settings)?;
     for (name, identity) in &settings.identity {
         for (key, share) in [("at", identity.renew.at), ("spread", identity.renew.spread)] {
@@ -449,8 +448,13 @@ pub fn check(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-/// What would be passed over without a word.
-fn check_together(ca: &Ca) -> Result<(), Error> {
+/// What would be passed over without a word. A device in the field goes on with it; a first certificate is not asked for so.
+pub(super) fn check_meant(ca: &Ca) -> Result<(), Error> {
+    let plain = |names: &[String]| -> Vec<String> { names.iter().map(|name| name.replace('-', "_")).collect() };
+    let (tolerated, refused) = (plain(&ca.tolerate), plain(&ca.refuse));
+    if let Some(name) = tolerated.iter().find(|name| refused.contains(name)) {
+        return Err(wrong(format!("ca.refuse and ca.tolerate both have {name}: which of them holds?")));
+    }
     let tls = &ca.tls;
     if let Some(proxy) = ca.proxy.as_ref().filter(|proxy| proxy.user.is_some() != proxy.password.is_some()) {
         let missing = if proxy.user.is_some() { "ca.proxy.password" } else { "ca.proxy.user" };

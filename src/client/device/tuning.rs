@@ -33,10 +33,7 @@ impl Reading<'_> {
                 config.tolerance.set(&name, is_on).map_err(|_| unknown_switch(setting, &name))?;
             }
         }
-        match ca.tolerate.iter().map(plain).find(|name| ca.refuse.iter().map(plain).any(|other| other == *name)) {
-            Some(name) => Err(wrong(format!("ca.refuse and ca.tolerate both have {name}: which of them holds?"))),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// What CAs with habits of their own need.

@@ -56,7 +56,8 @@ impl Device {
                 SavedState::Waiting(until) => Some(until),
                 _ => None,
             },
-            says: saved.reason,
+            // Then the reason is that they did, and nobody's words.
+            says: if saved.dropped == 0 { saved.reason } else { Vec::new() },
             polls: saved.polls,
             dropped: saved.dropped,
             differs,
