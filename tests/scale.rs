@@ -15,9 +15,10 @@ use devid::asn1::oid;
 use devid::asn1::x509::Certificate;
 use devid::client::peer_certificates::end_entity_of;
 use devid::cms::Pkcs12;
+use devid::crypto::KeyKind;
 use devid::inspect::{Format, inspect};
-use devid::validation::{Checks, RevocationPolicy, StatusSources, validate};
-use status::{CrlBuilder, point_name, points};
+use devid::validation::{Checks, Crl, RevocationPolicy, StatusSources, validate};
+use status::{CrlBuilder, OcspBuilder, Single, point_name, points};
 
 struct Counting;
 
@@ -73,6 +74,108 @@ fn pkcs12_in_ber() {
     is_linear("deep", deep, 200, open);
     let pieces = |n: usize| [&[0x24, 0x80][..], &[0x04, 0x01, 7].repeat(n * 5000), &[0, 0]].concat();
     is_linear("strings in pieces", pieces, 200, open);
+}
+
+/// A container of lists in BER, of nothing but small elements: no more is kept of it than the lists.
+#[test]
+fn bundles_in_ber() {
+    let empty = [&[0x30, 0x80][..], &element(0x06, &[oid::CMS_DATA.as_bytes()]), &[0, 0]].concat();
+    let bundle = |choices: &[u8], part: u8| {
+        let data = [&[0x02, 0x01, 0x01, 0x31, 0x80, 0, 0][..], &empty, &element(part, &[choices]), &[0x31, 0]].concat();
+        [&[0x30, 0x80][..], &data, &[0, 0]].concat()
+    };
+    for small in [&[0x05, 0x00][..], &[0x30, 0x00], &[0x24, 0x00], &[0x30, 0x80, 0, 0], &[0x24, 0x80, 0, 0]] {
+        let lists = |n: usize| bundle(&small.repeat(n * 20_000), 0xa1);
+        is_linear("lists", lists, 1, |data| drop(Crl::many_from_bytes(data)));
+        let certificates = |n: usize| bundle(&small.repeat(n * 20_000), 0xa0);
+        is_linear("certificates", certificates, 1, |data| drop(Certificate::many_from_bytes(data)));
+        let deep = |n: usize| bundle(&element(0x30, &[&element(0x30, &[&small.repeat(n * 20_000)])]), 0xa1);
+        is_linear("one list of small elements", deep, 3, |data| drop(Crl::many_from_bytes(data)));
+        let encapsulated = |n: usize| {
+            let content = element(0xa0, &[&element(0x24, &[&small.repeat(n * 20_000)])]);
+            let content = [&[0x30, 0x80][..], &element(0x06, &[oid::CMS_DATA.as_bytes()]), &content, &[0, 0]].concat();
+            [&[0x30, 0x80, 0x02, 0x01, 0x01, 0x31, 0][..], &content, &[0x31, 0, 0, 0]].concat()
+        };
+        is_linear("content", encapsulated, 1, |data| drop(Crl::many_from_bytes(data)));
+    }
+}
+
+/// A SubjectPublicKeyInfo with some abscissa, compressed, or with some ordinate too.
+fn some_point(kind: KeyKind, is_compressed: bool, number: u8) -> Vec<u8> {
+    let spki = provider().generate_key(kind).unwrap().spki().to_vec();
+    let len = if kind == KeyKind::P521 { 66 } else { 32 };
+    let mut point = spki[spki.len() - 2 * len - 1..].to_vec();
+    point[len] ^= number;
+    if is_compressed {
+        point.truncate(1 + len);
+        point[0] = 2;
+    }
+    let before = &spki[..spki.len() - 2 * len - 2];
+    let identifier = before.windows(2).position(|pair| pair == [0x30, if len == 66 { 0x10 } else { 0x13 }]).unwrap();
+    let identifier = &before[identifier..identifier + 2 + usize::from(before[identifier + 1])];
+    sequence(&[identifier, &element(0x03, &[&[0], &point])])
+}
+
+fn with_key(name: &str, spki: Vec<u8>) -> Certificate {
+    let mut builder = Builder::ca(name);
+    builder.spki = Some(spki);
+    builder.self_signed().certificate
+}
+
+/// Keys in compressed form cost no more than others to be looked at: comparing them takes no square root.
+#[test]
+fn certificates_whose_keys_are_compressed() {
+    let root = Party::root("Root");
+    let ca = root.ca("CA");
+    let leaf = ca.leaf("leaf");
+    let anchors = std::iter::once(root.certificate.clone()).collect();
+    for kind in [KeyKind::P521, KeyKind::P256] {
+        let costs = [false, true].map(|is_compressed| {
+            let spkis: Vec<Vec<u8>> = (0..100).map(|n| some_point(kind, is_compressed, n)).collect();
+            let junk: Vec<Certificate> = spkis.into_iter().map(|spki| with_key("CA", spki)).collect();
+            let pool: Vec<Certificate> = junk.into_iter().chain([ca.certificate.clone()]).collect();
+            let (none, checks) = (StatusSources::none(), Checks::at(now()));
+            work(|| drop(validate(&**provider(), &anchors, &leaf.certificate, &pool, &none, &checks)))
+        });
+        assert!(costs[1] <= costs[0] + costs[0] / 4, "{kind}: {costs:?} uncompressed and compressed");
+    }
+}
+
+/// A staple by the hash of a key that nobody has: what would have to be worked out to look for it is paid for out of the budget.
+#[test]
+fn responders_that_are_named_by_key() {
+    let root = Party::root("Root");
+    let leaf = root.leaf("leaf");
+    let anchors = std::iter::once(root.certificate.clone()).collect();
+    let mut response = OcspBuilder::by(&root).says(Single::good(&leaf.certificate, &root));
+    response.responder_id = element(0xa2, &[&element(0x04, &[&[7; 20]])]);
+    let response = response.build();
+    let mut checks = Checks::at(now());
+    checks.revocation = RevocationPolicy::soft_fail();
+    let judge = |pool: &[Certificate], responses: usize| {
+        let status = StatusSources { ocsp: vec![response.clone(); responses], ..StatusSources::none() };
+        let mut code = None;
+        let cost = work(|| {
+            let report = validate(&**provider(), &anchors, &leaf.certificate, pool, &status, &checks);
+            code = report.error().map(|error| error.code());
+        });
+        (cost, code)
+    };
+    let strangers = |count: u8, is_compressed: bool| -> Vec<Certificate> {
+        (0..count).map(|n| with_key("stranger", some_point(KeyKind::P521, is_compressed, n))).collect()
+    };
+    assert_eq!(judge(&strangers(200, false), 1).1, None);
+    assert_eq!(judge(&strangers(120, true), 1).1, None);
+    let pool = strangers(200, true);
+    let (one, code) = judge(&pool, 1);
+    assert_eq!(code, Some(devid::Code::Budget));
+    let pool = strangers(200, true);
+    let (many, code) = judge(&pool, 64);
+    assert_eq!(code, Some(devid::Code::Budget));
+    assert!(many <= one * 2, "{one} and {many}: what was worked out is known");
+    let pool = strangers(200, false);
+    let (one, many) = (judge(&pool, 1).0, judge(&strangers(200, false), 64).0);
+    assert!(many <= one * 3, "{one} and {many}: each key is hashed once");
 }
 
 #[test]

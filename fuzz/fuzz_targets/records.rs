@@ -75,10 +75,10 @@ fuzz_target!(|input: &[u8]| {
     let mut status = StatusSources::none();
     memory.recall(std::iter::empty::<&Certificate>(), &mut status);
     let facts = memory.revoked_facts();
-    let (before, found) = (store.blob("revoked").is_ok(), facts.find(&[[7; 32]]));
+    let (before, found) = (store.blob("revoked").is_ok(), facts.find(&[[7; 32]], &[7; 8]));
     let _ = store.repair();
     assert!(!before || store.blob("revoked").is_ok(), "a guard is not mended away");
     assert!(
-        found.is_ok() || StatusMemory::new(provider().clone(), Some(store)).revoked_facts().find(&[[7; 32]]).is_err()
+        found.is_ok() || StatusMemory::new(provider().clone(), Some(store)).revoked_facts().find(&[[7; 32]], &[7; 8]).is_err()
     );
 });

@@ -14,17 +14,36 @@ const WHAT: &str = "BER";
 /// The one value that `input` must be: lengths definite and in the shortest form, OCTET STRINGs in one piece. Other
 /// values are not touched. May hold a private key: wiped when dropped.
 ///
-/// Time and memory grow with the length of the input and not with how it nests: all lengths are measured first, then every
-/// byte is written once, to its last place.
+/// Time and memory grow with the length of the input and not with how it nests: all lengths are measured first, four bytes for
+/// each constructed value, then every byte is written once, to its last place.
 pub fn with_definite_lengths(input: &[u8]) -> Result<Zeroizing<Vec<u8>>, Asn1Error> {
-    let mut tree = Tree { nodes: Vec::new() };
-    let rest = tree.measure(input, 0)?;
+    let mut lengths = Lengths(Vec::new());
+    let (first, rest) = lengths.measure(input, 0)?;
     if !rest.is_empty() {
         return Err(Asn1Error::invalid(WHAT, "bytes behind the end"));
     }
-    let mut out = Zeroizing::new(Vec::with_capacity(tree.nodes[0].encoded_len()));
-    tree.write(0, &mut out);
-    Ok(out)
+    let out = Zeroizing::new(Vec::with_capacity(first.encoded_len()));
+    let mut writer = Writer { lengths: lengths.0.into_iter(), out };
+    writer.write(input, false)?;
+    Ok(writer.out)
+}
+
+/// Whether these elements have the lengths that [`with_definite_lengths`] gives, throughout.
+pub fn has_definite_lengths(elements: &[u8]) -> bool {
+    fn look(mut rest: &[u8], depth: usize) -> bool {
+        while !rest.is_empty() {
+            let Ok(header @ Header { content_len: Some(length), .. }) = Header::read(rest) else { return false };
+            let is_shortest = header.len == header_len(length) && !header.is_string();
+            let Some((content, behind)) = rest[header.len..].split_at_checked(length) else { return false };
+            let is_nested = header.is_constructed;
+            if !is_shortest || (is_nested && (depth == limits::MAX_DER_DEPTH || !look(content, depth + 1))) {
+                return false;
+            }
+            rest = behind;
+        }
+        true
+    }
+    look(elements, 0)
 }
 
 /// An element as it stands in the input.
@@ -38,13 +57,47 @@ pub struct Raw<'a> {
     pub content: &'a [u8],
 }
 
-/// The elements of a content, one after the other, as far as they can be told apart. Each byte is looked at once.
-pub fn elements(mut content: &[u8]) -> impl Iterator<Item = Raw<'_>> {
-    core::iter::from_fn(move || {
-        let (raw, rest) = split(content, 0).ok()?;
-        content = rest;
-        Some(raw)
-    })
+/// Elements one after the other. Each byte is looked at once.
+pub struct Elements<'a>(pub &'a [u8]);
+
+impl<'a> Elements<'a> {
+    /// The next element.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it cannot be told apart from what follows.
+    pub fn next_element(&mut self) -> Result<Raw<'a>, Asn1Error> {
+        let (raw, rest) = split(self.0, 0)?;
+        self.0 = rest;
+        Ok(raw)
+    }
+
+    /// The next element, which must have this tag.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next_element`], or it has another tag.
+    pub fn expect(&mut self, tag: u8, rule: &'static str) -> Result<Raw<'a>, Asn1Error> {
+        self.optional(tag)?.ok_or_else(|| Asn1Error::invalid(WHAT, rule))
+    }
+
+    /// The next element, if it has this tag.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be told apart from what follows.
+    pub fn optional(&mut self, tag: u8) -> Result<Option<Raw<'a>>, Asn1Error> {
+        if self.0.first() == Some(&tag) { self.next_element().map(Some) } else { Ok(None) }
+    }
+
+    /// Nothing may be left.
+    ///
+    /// # Errors
+    ///
+    /// Something is.
+    pub fn finish(&self) -> Result<(), Asn1Error> {
+        if self.0.is_empty() { Ok(()) } else { Err(Asn1Error::invalid(WHAT, "elements behind the last one")) }
+    }
 }
 
 /// The first element, and what follows it.
@@ -70,67 +123,44 @@ fn split(input: &[u8], depth: usize) -> Result<(Raw<'_>, &[u8]), Asn1Error> {
     Ok((Raw { tag: header.tag, bytes, content }, rest))
 }
 
-/// The elements of the input, each before those inside it.
-struct Tree<'a> {
-    nodes: Vec<Node<'a>>,
-}
+/// Lengths of the contents of constructed values as DER, in the order of their headers.
+struct Lengths(Vec<u32>);
 
-struct Node<'a> {
+/// What was measured of an element.
+struct Measured {
     tag: u8,
     /// Of the content as DER.
     content_len: usize,
-    content: Content<'a>,
 }
 
-#[derive(Clone, Copy)]
-enum Content<'a> {
-    Primitive(&'a [u8]),
-    /// The nodes up to this one are inside.
-    Constructed(usize),
-    /// The same, of an OCTET STRING: only their contents count.
-    Pieces(usize),
-}
-
-impl Node<'_> {
+impl Measured {
     fn encoded_len(&self) -> usize {
         header_len(self.content_len) + self.content_len
     }
 }
 
-impl<'a> Tree<'a> {
-    /// Adds one element with all inside; what follows it.
-    fn measure(&mut self, input: &'a [u8], depth: usize) -> Result<&'a [u8], Asn1Error> {
+impl Lengths {
+    /// Measures one element with all inside; what follows it.
+    fn measure<'a>(&mut self, input: &'a [u8], depth: usize) -> Result<(Measured, &'a [u8]), Asn1Error> {
         if depth > limits::MAX_DER_DEPTH {
             return Err(Asn1Error::too_large(WHAT, "nesting", limits::MAX_DER_DEPTH, depth));
         }
         let header = Header::read(input)?;
-        let body = &input[header.len..];
-        let (content, rest) = match header.content_len {
-            Some(length) => {
-                let split = body.split_at_checked(length);
-                let (content, rest) =
-                    split.ok_or_else(|| Asn1Error::invalid(WHAT, "a length beyond the end: it is cut short"))?;
-                (content, Some(rest))
-            }
-            None => (body, None),
-        };
+        let (content, rest) = header.split_body(input)?;
         if !header.is_constructed {
-            self.nodes.push(Node { tag: header.tag, content_len: content.len(), content: Content::Primitive(content) });
-            return Ok(rest.unwrap_or_default());
+            let measured = Measured { tag: header.tag, content_len: content.len() };
+            return Ok((measured, rest.unwrap_or_default()));
         }
-        let index = self.nodes.len();
-        let tag = if header.is_string() { OCTET_STRING } else { header.tag };
-        self.nodes.push(Node { tag, content_len: 0, content: Content::Constructed(0) });
+        let index = self.0.len();
+        self.0.push(0);
         let (content_len, left) = self.measure_inside(content, rest.is_none(), header.is_string(), depth)?;
-        let end = self.nodes.len();
-        self.nodes[index].content_len = content_len;
-        self.nodes[index].content = if header.is_string() { Content::Pieces(end) } else { Content::Constructed(end) };
-        Ok(rest.unwrap_or(left))
+        self.0[index] = u32::try_from(content_len).map_err(|_| Asn1Error::invalid(WHAT, "longer than 4 GB"))?;
+        Ok((Measured { tag: header.der_tag(), content_len }, rest.unwrap_or(left)))
     }
 
     /// The elements of a constructed value, one after the other; of a string in pieces, their contents. An indefinite length
     /// ends with two zero bytes. The length as DER, and what follows.
-    fn measure_inside(
+    fn measure_inside<'a>(
         &mut self,
         mut body: &'a [u8],
         is_indefinite: bool,
@@ -144,39 +174,45 @@ impl<'a> Tree<'a> {
                 (false, []) => return Ok((length, body)),
                 _ => {}
             }
-            let child = self.nodes.len();
-            body = self.measure(body, depth + 1)?;
-            let child = &self.nodes[child];
+            let (child, rest) = self.measure(body, depth + 1)?;
+            body = rest;
             if are_pieces && child.tag != OCTET_STRING {
                 return Err(Asn1Error::invalid(WHAT, "a piece of an OCTET STRING that is none"));
             }
             length += if are_pieces { child.content_len } else { child.encoded_len() };
         }
     }
+}
 
-    fn write(&self, index: usize, out: &mut Vec<u8>) {
-        out.push(self.nodes[index].tag);
-        push_length(out, self.nodes[index].content_len);
-        self.write_content(index, out);
-    }
+/// Writes what was measured, in the same order.
+struct Writer {
+    lengths: alloc::vec::IntoIter<u32>,
+    out: Zeroizing<Vec<u8>>,
+}
 
-    fn write_content(&self, index: usize, out: &mut Vec<u8>) {
-        match self.nodes[index].content {
-            Content::Primitive(bytes) => out.extend_from_slice(bytes),
-            Content::Constructed(end) => self.inside(index, end, |child| self.write(child, out)),
-            Content::Pieces(end) => self.inside(index, end, |child| self.write_content(child, out)),
+impl Writer {
+    /// One element, or of a piece of a string its content; what follows it.
+    fn write<'a>(&mut self, input: &'a [u8], is_piece: bool) -> Result<&'a [u8], Asn1Error> {
+        let header = Header::read(input)?;
+        let (mut content, rest) = header.split_body(input)?;
+        let length = match header.is_constructed {
+            true => self.lengths.next().unwrap_or_default() as usize,
+            false => content.len(),
+        };
+        if !is_piece {
+            self.out.push(header.der_tag());
+            push_length(&mut self.out, length);
         }
-    }
-
-    /// The elements right under one, whose last is before `end`.
-    fn inside(&self, index: usize, end: usize, mut each: impl FnMut(usize)) {
-        let mut child = index + 1;
-        while child < end {
-            each(child);
-            child = match self.nodes[child].content {
-                Content::Primitive(_) => child + 1,
-                Content::Constructed(end) | Content::Pieces(end) => end,
-            };
+        if !header.is_constructed {
+            self.out.extend_from_slice(content);
+            return Ok(rest.unwrap_or_default());
+        }
+        loop {
+            match (rest, content) {
+                (None, [0, 0, rest @ ..]) => return Ok(rest),
+                (Some(rest), []) => return Ok(rest),
+                _ => content = self.write(content, header.is_string())?,
+            }
         }
     }
 }
@@ -227,8 +263,22 @@ impl Header {
         Ok(Header { tag, is_constructed, len, content_len })
     }
 
+    /// The content behind this header and what follows it; of an indefinite length, all there is, and what follows is not known yet.
+    fn split_body<'a>(&self, input: &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>), Asn1Error> {
+        let body = &input[self.len..];
+        let Some(length) = self.content_len else { return Ok((body, None)) };
+        let split = body.split_at_checked(length);
+        let (content, rest) =
+            split.ok_or_else(|| Asn1Error::invalid(WHAT, "a length beyond the end: it is cut short"))?;
+        Ok((content, Some(rest)))
+    }
+
+    const fn der_tag(&self) -> u8 {
+        if self.is_string() { OCTET_STRING } else { self.tag }
+    }
+
     /// An OCTET STRING in pieces. (Implicitly tagged ones cannot be told from other values and are the reader's affair.)
-    fn is_string(&self) -> bool {
+    const fn is_string(&self) -> bool {
         self.tag == OCTET_STRING | 0x20
     }
 }
@@ -260,6 +310,11 @@ mod tests {
         let expected = [0x30, 0x0c, 0x02, 0x01, 0x05, 0x04, 0x03, 1, 2, 3, 0xa0, 0x02, 0x05, 0x00];
         assert_eq!(with_definite_lengths(&streamed).unwrap()[..], expected);
         assert_eq!(with_definite_lengths(&expected).unwrap()[..], expected, "DER stays as it is");
+        assert!(has_definite_lengths(&expected) && !has_definite_lengths(&streamed));
+        for short in [&[0x04, 0x81, 0x01, 7][..], &[0x24, 0x03, 0x04, 0x01, 7], &[0x30, 0x02, 0x04, 0x01], &[0x30]] {
+            assert!(!has_definite_lengths(short), "{short:?}");
+        }
+        assert!(!has_definite_lengths(&(0..40).fold(Vec::new(), |inner, _| element(0x30, &[&inner]))));
     }
 
     #[test]

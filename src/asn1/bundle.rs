@@ -25,7 +25,7 @@ impl Certificate {
 fn certificates(input: &[u8], most: usize, first_counts: bool) -> Result<Vec<Certificate>, Asn1Error> {
     let mut found = Vec::new();
     if !pem::is_pem(input) {
-        take(&pem::without_armour(input), most, &mut found)?;
+        take(&pem::without_armour(input), most, first_counts, &mut found)?;
         return match found.is_empty() {
             false => Ok(found),
             true => Err(Asn1Error::invalid("PKCS#7", "the file holds no certificate")),
@@ -42,12 +42,15 @@ fn certificates(input: &[u8], most: usize, first_counts: bool) -> Result<Vec<Cer
         } else {
             continue;
         };
-        match read.and_then(|der| take(&der, most, &mut found).map_err(|error| block.place(error))) {
+        match read.and_then(|der| take(&der, most, first_counts, &mut found).map_err(|error| block.place(error))) {
             Err(error) if matches!(error.problem, Problem::TooLarge { .. }) || (first_counts && found.is_empty()) => {
                 return Err(error);
             }
             // A broken one does not spoil the others of a bundle.
             Err(error) => drop(unread.get_or_insert(error)),
+            Ok(()) if first_counts && found.is_empty() => {
+                return Err(block.place(Asn1Error::pem("the first block holds no certificate")));
+            }
             Ok(()) => {}
         }
     }
@@ -59,9 +62,9 @@ fn certificates(input: &[u8], most: usize, first_counts: bool) -> Result<Vec<Cer
     }
 }
 
-fn take(der: &[u8], most: usize, found: &mut Vec<Certificate>) -> Result<(), Asn1Error> {
+fn take(der: &[u8], most: usize, first_counts: bool, found: &mut Vec<Certificate>) -> Result<(), Asn1Error> {
     let all = match Kind::of_der(der) {
-        Some(Kind::Pkcs7) => pkcs7::certificates(der)?,
+        Some(Kind::Pkcs7) => pkcs7::certificates(der, first_counts && found.is_empty())?,
         _ => vec![Certificate::from_der(der).map_err(|error| explained(error, Kind::Certificate, der))?],
     };
     for certificate in all {

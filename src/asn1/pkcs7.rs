@@ -1,8 +1,6 @@
 //! PKCS#7 as a bundle of certificates and revocation lists (`.p7b`, `.p7c`, RFC 5652 section 5.1): who signed it does not matter, since
 //! nothing in it is believed but what is signed itself.
 
-use alloc::borrow::Cow;
-
 use ::der::Tag;
 
 use super::ber;
@@ -21,16 +19,21 @@ pub(crate) fn is_bundle(block: &Block<'_>) -> bool {
     matches!(block.label, "PKCS7" | "CMS" | "PKCS #7 SIGNED DATA")
 }
 
-/// The certificates in it that can be read; attribute certificates and other formats are skipped.
-pub(crate) fn certificates(input: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
+/// The certificates in it that can be read; attribute certificates and other formats are skipped. `first_counts`: a first one that cannot
+/// be read is an error.
+pub(crate) fn certificates(input: &[u8], first_counts: bool) -> Result<Vec<Certificate>, Asn1Error> {
     let mut found = Vec::new();
-    each(input, 0, |der| {
-        if found.len() == limits::MAX_CMS_CERTIFICATES {
-            let limit = limits::MAX_CMS_CERTIFICATES;
-            return Err(Asn1Error::too_large("CertificateSet", "count", limit, limit + 1));
+    each(input, 0, "CertificateSet", |choice| {
+        let read = match choice {
+            Some(der) => Certificate::from_der(der),
+            None => Err(Asn1Error::invalid("CertificateSet", "a first choice that is no certificate in DER")),
+        };
+        match read {
+            Ok(certificate) => found.push(certificate),
+            Err(error) if first_counts && found.is_empty() => return Err(error),
+            // One that cannot be read is no help, and spoils none of the others.
+            Err(_) => {}
         }
-        // One that cannot be read is no help, and spoils none of the others.
-        found.extend(Certificate::from_der(der));
         Ok(())
     })?;
     Ok(found)
@@ -39,57 +42,67 @@ pub(crate) fn certificates(input: &[u8]) -> Result<Vec<Certificate>, Asn1Error> 
 /// The revocation lists in it, DER.
 pub(crate) fn lists(input: &[u8]) -> Result<Vec<Vec<u8>>, Asn1Error> {
     let mut found = Vec::new();
-    each(input, 1, |der| {
-        if found.len() == limits::MAX_CMS_CERTIFICATES {
-            let limit = limits::MAX_CMS_CERTIFICATES;
-            return Err(Asn1Error::too_large("RevocationInfoChoices", "count", limit, limit + 1));
-        }
-        found.push(der.to_vec());
+    each(input, 1, "RevocationInfoChoices", |choice| {
+        found.extend(choice.map(<[u8]>::to_vec));
         Ok(())
     })?;
     Ok(found)
 }
 
-/// Each SEQUENCE of the certificates (0) or the lists (1). What was BER outside is taken only where it came as DER: anything else would be
-/// a document of our making.
-fn each(input: &[u8], part: u32, mut see: impl FnMut(&[u8]) -> Result<(), Asn1Error>) -> Result<(), Asn1Error> {
-    // Whether it is BER shows at its first length, but for lengths that are written too long further inside.
-    let (whole, parts) = match part_of(input, part) {
-        Ok(content) => (Cow::Borrowed(input), content.to_vec()),
-        Err(as_der) => match ber::with_definite_lengths(input) {
-            Ok(definite) if *definite != *input => (Cow::Owned(definite.to_vec()), part_of(&definite, part)?.to_vec()),
-            _ => return Err(as_der),
-        },
-    };
-    // Beside each choice, the same in the input.
-    let mut as_they_came = match whole {
-        Cow::Borrowed(_) => None,
-        Cow::Owned(_) => Some(ber::elements(part_as_it_came(input, part).unwrap_or_default())),
-    };
-    let mut choices = Cursor::new(&parts, WHAT)?;
-    while !choices.is_empty() {
-        let choice = choices.any("a certificate or a list")?;
-        let is_as_it_came = match &mut as_they_came {
-            None => true,
-            Some(all) => all.next().is_some_and(|raw| raw.bytes == choice.bytes),
-        };
-        if choice.tag == Tag::Sequence && is_as_it_came {
-            see(choice.bytes)?;
+/// Each of the certificates (0) or the lists (1), where it stands in the input; `None` for what is no SEQUENCE in DER: a choice may be BER
+/// too, and what we made DER of it would be a document of our making.
+fn each(
+    input: &[u8],
+    part: u32,
+    name: &'static str,
+    mut see: impl FnMut(Option<&[u8]>) -> Result<(), Asn1Error>,
+) -> Result<(), Asn1Error> {
+    let mut count = 0;
+    let mut take = |choice: Option<&[u8]>| {
+        if choice.is_some() && count == limits::MAX_CMS_CERTIFICATES {
+            return Err(Asn1Error::too_large(name, "count", count, count + 1));
         }
+        count += usize::from(choice.is_some());
+        see(choice)
+    };
+    // Whether it is BER shows at its first length, but for lengths that are written too long further inside.
+    let content = part_of(input, part).or_else(|as_der| part_of_ber(input, part).map_err(|_| as_der))?;
+    let mut choices = ber::Elements(content);
+    while !choices.0.is_empty() {
+        let choice = choices.next_element()?;
+        let is_der = choice.tag == SEQUENCE && ber::has_definite_lengths(choice.bytes);
+        take(is_der.then_some(choice.bytes))?;
     }
     Ok(())
 }
 
-/// The content of `certificates` or `crls` in BER, of what [`part_of`] reads once it is DER.
-fn part_as_it_came(input: &[u8], part: u32) -> Option<&[u8]> {
-    let inside = |content| ber::elements(content).next().map(|raw| raw.content);
-    let mut fields = inside(input)?;
-    if fields.first() == Some(&0x06) {
-        let content = ber::elements(fields).nth(1)?;
-        fields = inside(content.content)?;
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+
+/// The same as [`part_of`] of a document that is BER outside: nothing is copied, and no more is looked into than is asked for.
+fn part_of_ber(input: &[u8], part: u32) -> Result<&[u8], Asn1Error> {
+    let mut whole = ber::Elements(input);
+    let mut fields = ber::Elements(whole.expect(SEQUENCE, "no SEQUENCE")?.content);
+    whole.finish()?;
+    // Some have SignedData alone.
+    if let Some(content_type) = fields.optional(0x06)? {
+        if content_type.content != oid::CMS_SIGNED_DATA.as_bytes() {
+            return Err(Asn1Error::invalid("ContentInfo", "contentType is not id-signedData"));
+        }
+        let mut content = ber::Elements(fields.expect(0xa0, "no content")?.content);
+        fields.finish()?;
+        fields = ber::Elements(content.expect(SEQUENCE, "no SignedData")?.content);
+        content.finish()?;
     }
-    let wanted = if part == 0 { 0xa0 } else { 0xa1 };
-    ber::elements(fields).find(|raw| raw.tag == wanted).map(|raw| raw.content)
+    fields.expect(0x02, "no version")?;
+    fields.expect(SET, "no digestAlgorithms")?;
+    fields.expect(SEQUENCE, "no encapContentInfo")?;
+    let certificates = fields.optional(0xa0)?;
+    let lists = fields.optional(0xa1)?;
+    fields.expect(SET, "no signerInfos")?;
+    fields.finish()?;
+    let wanted = if part == 0 { certificates } else { lists };
+    Ok(wanted.map_or(&[][..], |field| field.content))
 }
 
 /// The content of `certificates` or `crls`.

@@ -43,6 +43,21 @@ struct Known {
     issuer_hash: Once<u64>,
     /// `None`: the key is written in its usual form.
     usual_key: Once<Option<Box<[u8]>>>,
+    key_form: Once<KeyForm>,
+    is_on_curve: Once<bool>,
+}
+
+/// How a SubjectPublicKeyInfo writes its key, with the length of a coordinate where that is a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyForm {
+    /// The one form that such a key has; or it cannot be read.
+    Only,
+    /// Under one of the labels of an RSA key.
+    Rsa,
+    /// A point, with both coordinates.
+    Uncompressed(u8),
+    /// A point, with its abscissa and the parity of the ordinate.
+    Compressed(u8),
 }
 
 /// A key that was found to have made the signature on a certificate, and whether weak algorithms were allowed.
@@ -316,6 +331,21 @@ impl Certificate {
     pub(crate) fn key_in_usual_form(&self, usual: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> &[u8] {
         let known = self.known.usual_key.get_or_init(|| usual(self.spki()).map(Into::into));
         known.as_deref().unwrap_or(self.spki())
+    }
+
+    /// Whether the usual form is worked out.
+    pub(crate) fn knows_usual_form(&self) -> bool {
+        self.known.usual_key.get().is_some()
+    }
+
+    /// How the key is written, as `form` finds.
+    pub(crate) fn key_form(&self, form: impl FnOnce(&[u8]) -> KeyForm) -> KeyForm {
+        *self.known.key_form.get_or_init(|| form(self.spki()))
+    }
+
+    /// Whether the key is a point of its curve, as `look` finds.
+    pub(crate) fn key_is_on_curve(&self, look: impl FnOnce() -> bool) -> bool {
+        *self.known.is_on_curve.get_or_init(look)
     }
 
     fn part(&self, span: &Range<u32>) -> &[u8] {

@@ -404,7 +404,7 @@ impl Config {
         let open = Box::new(move |options: &StatusOptions| {
             built_in_over(options, network.clone()).map(|way| Box::new(way) as Box<dyn Fetch>)
         });
-        Ok(Some(SignerFetch::new(&self.provider, options.clone(), Arc::clone(memory), open)))
+        Ok(Some(SignerFetch::new(&self.provider, options.clone(), Arc::clone(memory), &self.signer_status, open)))
     }
 
     #[cfg(not(feature = "http"))]

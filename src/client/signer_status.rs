@@ -12,7 +12,7 @@ use crate::crypto::Provider;
 use crate::error::Error;
 use crate::time::Time;
 use crate::transport::{Cancel, Fetch};
-use crate::validation::Checks;
+use crate::validation::{Checks, StatusSources};
 
 /// Makes the way for one round of requests.
 type OpenWay = Box<dyn Fn(&StatusOptions) -> Result<Box<dyn Fetch>, Error> + Send + Sync>;
@@ -20,6 +20,8 @@ type OpenWay = Box<dyn Fn(&StatusOptions) -> Result<Box<dyn Fetch>, Error> + Sen
 /// Fetches for a client's operations.
 pub(super) struct SignerFetch {
     fetcher: Mutex<StatusFetcher>,
+    /// The settings' own status data: what of it could not be got or read.
+    given: StatusSources,
     open: OpenWay,
 }
 
@@ -31,12 +33,26 @@ impl fmt::Debug for SignerFetch {
 
 impl SignerFetch {
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "for the built-in HTTP client"))]
-    pub fn new(provider: &Arc<dyn Provider>, options: StatusOptions, memory: Arc<StatusMemory>, open: OpenWay) -> Self {
-        SignerFetch { fetcher: Mutex::new(StatusFetcher::with_memory(Arc::clone(provider), options, memory)), open }
+    pub fn new(
+        provider: &Arc<dyn Provider>,
+        options: StatusOptions,
+        memory: Arc<StatusMemory>,
+        given: &StatusSources,
+        open: OpenWay,
+    ) -> Self {
+        let StatusSources { cut_short, unread, .. } = given.clone();
+        let given = StatusSources { cut_short, unread, ..StatusSources::none() };
+        let fetcher = Mutex::new(StatusFetcher::with_memory(Arc::clone(provider), options, memory));
+        SignerFetch { fetcher, given, open }
     }
 
     /// What could not be had, in words.
     pub fn ask(&self, operation: &mut Operation, answer: &[u8], now: Time, cancel: Option<&Cancel>) -> Vec<String> {
+        // Documents stay. That those of an earlier signer could not all be got says nothing about this one: whoever answered may have
+        // had that in mind.
+        let StatusSources { cut_short, unread, .. } = self.given.clone();
+        let known = StatusSources { cut_short, unread, ..operation.context().signer_status.clone() };
+        operation.set_signer_status(known);
         let Some((signer, pool)) = operation.signer_of(answer, now) else { return Vec::new() };
         let mut fetcher = self.fetcher.lock().unwrap_or_else(PoisonError::into_inner);
         fetcher.options_mut().exchange.cancel = cancel.cloned();

@@ -343,12 +343,16 @@ impl StatusFetcher {
             known: request.status,
             checks: &checks,
         };
+        // Before anything is asked: what comes meanwhile, here or into a memory of the request's, is newer.
+        let marks: Vec<_> = request.status.kept.iter().map(|watch| (watch.clone(), watch.mark())).collect();
         let mark = self.memory.mark();
         let gathered = self.gather(&question, fetch);
         let notes = self.notes(&gathered);
         let Gathered { status, pool, log, .. } = gathered;
         let (report, key) = PeerKey::open(&self.provider, PeerRequest { status: &status, pool: &pool, ..request })?;
-        let key = key.map(|key| key.watching(self.memory.clone(), mark));
+        let own: (Arc<dyn StatusWatch>, u64) = (self.memory.clone(), mark);
+        let key =
+            key.map(|key| marks.into_iter().chain([own]).fold(key, |key, (watch, mark)| key.watching(watch, mark)));
         Ok((StatusAnswer { report: report.with_notes(notes), status, pool, log }, key))
     }
 

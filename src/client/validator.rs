@@ -64,8 +64,11 @@ impl Validator {
     /// Status data is kept in device memory from here on, with the highest CRL numbers seen.
     pub fn set_memory(&mut self, store: Arc<Store>) {
         let memory = Arc::new(StatusMemory::new(Arc::clone(&self.provider), Some(store)));
-        (self.status.crl_numbers, self.status.revoked) = (Vec::new(), Vec::new());
-        memory.join(&mut self.status);
+        let StatusSources { crl_numbers, revoked, kept, .. } = &mut self.status;
+        crl_numbers.clear();
+        revoked.clear();
+        kept.clear();
+        memory.attach(&mut self.status);
         self.memory = Some(memory);
     }
 
@@ -87,8 +90,7 @@ impl Validator {
 
     /// Forgets CRLs and OCSP responses, not the highest CRL numbers and who is revoked for good.
     pub fn clear_status(&mut self) {
-        let StatusSources { crl_numbers, revoked, .. } = std::mem::take(&mut self.status);
-        self.status = StatusSources { crl_numbers, revoked, ..StatusSources::none() };
+        self.status = self.status.memories();
     }
 
     /// What the device's own certificate is checked for. Neither purposes nor names are left out by forgetting them.

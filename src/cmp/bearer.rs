@@ -31,7 +31,7 @@ impl KnownBearers {
 
     /// What a signer is known by.
     pub fn key_of(provider: &dyn Provider, signer: &Certificate) -> Result<[u8; 32], Error> {
-        let digest = provider.digest(DigestAlgorithm::Sha256, &[KeyIdentity::of(signer).as_spki()])?;
+        let digest = provider.digest(DigestAlgorithm::Sha256, &[&KeyIdentity::of(signer).as_spki()])?;
         <[u8; 32]>::try_from(&*digest).map_err(|_| Error::new(Code::Algorithm, "a SHA-256 digest of another length"))
     }
 }

@@ -38,7 +38,7 @@ use crate::asn1::{pem, pkcs7};
 ///
 /// Attribute certificates and other formats are skipped. Nothing here is trusted: the caller validates.
 pub fn certificates_from_pkcs7(input: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
-    let of = |der: &[u8]| pkcs7::certificates(der).map_err(|error| explained(error, Kind::Pkcs7, der));
+    let of = |der: &[u8]| pkcs7::certificates(der, false).map_err(|error| explained(error, Kind::Pkcs7, der));
     if !pem::is_pem(input) {
         return of(&pem::without_armour(input));
     }

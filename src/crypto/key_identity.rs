@@ -9,50 +9,145 @@ use alloc::borrow::Cow;
 use super::modulus::Modulus;
 use super::public_key::{coordinate_len, encode_spki};
 use super::{KeyKind, PublicKey};
-use crate::asn1::x509::Certificate;
+use crate::asn1::x509::{Certificate, KeyForm};
 use crate::prelude::*;
 
-/// A public key by its content: its SubjectPublicKeyInfo in the usual form. Of two that are equal the holder is the same.
+/// A public key by its content. Of two that are equal the holder is the same.
 ///
-/// What is written in the usual form already is its own identity; so is what cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct KeyIdentity<'a>(Cow<'a, [u8]>);
+/// What is written in the usual form already is its own identity; so is what cannot be read. Comparing takes no square root: a point is
+/// the same as a compressed one if it lies on the curve, has the same abscissa, and an ordinate of that parity. What a root is needed
+/// for is [`Self::as_spki`] alone, of a compressed point: whoever asks for that of what a stranger sent has it paid for.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyIdentity<'a> {
+    /// As it came; an RSA key in the usual form.
+    spki: Cow<'a, [u8]>,
+    form: KeyForm,
+    /// What remembers what was worked out.
+    certificate: Option<&'a Certificate>,
+}
+
+impl PartialEq for KeyIdentity<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        if self.spki == other.spki {
+            return true;
+        }
+        match (self.form, other.form) {
+            (KeyForm::Compressed(_), KeyForm::Uncompressed(_)) => other.is_written_out(self),
+            (KeyForm::Uncompressed(_), KeyForm::Compressed(_)) => self.is_written_out(other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for KeyIdentity<'_> {}
 
 impl<'a> KeyIdentity<'a> {
     /// Of a certificate's key: worked out once for all copies of it.
     pub fn of(certificate: &'a Certificate) -> Self {
-        KeyIdentity(Cow::Borrowed(certificate.key_in_usual_form(usual_form)))
+        let form = certificate.key_form(form_of);
+        let spki = match form {
+            KeyForm::Rsa => certificate.key_in_usual_form(usual_form),
+            _ => certificate.spki(),
+        };
+        KeyIdentity { spki: Cow::Borrowed(spki), form, certificate: Some(certificate) }
     }
 
     /// Of the key in a SubjectPublicKeyInfo, DER.
     pub fn of_spki(spki: &'a [u8]) -> Self {
-        KeyIdentity(usual_form(spki).map_or(Cow::Borrowed(spki), Cow::Owned))
+        let form = form_of(spki);
+        let usual = if form == KeyForm::Rsa { usual_form(spki) } else { None };
+        KeyIdentity { spki: usual.map_or(Cow::Borrowed(spki), Cow::Owned), form, certificate: None }
     }
 
     pub fn into_owned(self) -> KeyIdentity<'static> {
-        KeyIdentity(Cow::Owned(self.0.into_owned()))
+        if self.is_written_out_already() {
+            let spki = self.as_spki().into_owned();
+            return KeyIdentity { form: form_of(&spki), spki: Cow::Owned(spki), certificate: None };
+        }
+        KeyIdentity { spki: Cow::Owned(self.spki.into_owned()), form: self.form, certificate: None }
     }
 
-    /// The SubjectPublicKeyInfo in the usual form: bound to no parameters, a point uncompressed.
-    pub fn as_spki(&self) -> &[u8] {
-        &self.0
+    /// The SubjectPublicKeyInfo in the usual form: bound to no parameters, a point uncompressed. Of a compressed one it costs as much as
+    /// a signature, unless it is known.
+    pub fn as_spki(&self) -> Cow<'_, [u8]> {
+        match (self.form, self.certificate) {
+            (KeyForm::Compressed(_), Some(certificate)) => Cow::Borrowed(certificate.key_in_usual_form(usual_form)),
+            (KeyForm::Compressed(_), None) => usual_form(&self.spki).map_or(Cow::Borrowed(&self.spki), Cow::Owned),
+            _ => Cow::Borrowed(&self.spki),
+        }
+    }
+
+    /// Whether it is a point without its ordinate.
+    pub fn is_compressed(&self) -> bool {
+        matches!(self.form, KeyForm::Compressed(_))
+    }
+
+    /// Whether [`Self::as_spki`] costs nothing worth counting.
+    pub fn is_written_out_already(&self) -> bool {
+        match self.form {
+            KeyForm::Compressed(_) => self.certificate.is_some_and(Certificate::knows_usual_form),
+            _ => true,
+        }
     }
 
     /// Whether a SubjectPublicKeyInfo of this key is one that its identifier may bind to some signatures only, so that another form of it
     /// verifies more.
     pub fn is_bound_in(&self, spki: &[u8]) -> bool {
-        self.as_spki() != spki && matches!(PublicKey::from_spki(spki), Ok(PublicKey::Rsa(_)))
+        self.form == KeyForm::Rsa && *self.spki != *spki
     }
 
     /// The same with its point compressed; `None`: it has none.
-    pub fn compressed(&self) -> Option<Vec<u8>> {
-        match PublicKey::from_spki(&self.0) {
-            Ok(PublicKey::Ec { kind, point: [4, coordinates @ ..] }) => {
-                let (x, y) = coordinates.split_at(coordinate_len(kind));
-                Some(encode_spki(kind, &[&[2 | y[y.len() - 1] & 1], x].concat()))
+    pub fn compressed(&self) -> Option<Cow<'_, [u8]>> {
+        match self.form {
+            KeyForm::Compressed(_) => Some(Cow::Borrowed(&self.spki)),
+            KeyForm::Uncompressed(len) => {
+                let (x, y) = self.last(2 * usize::from(len))?.split_at(usize::from(len));
+                Some(Cow::Owned(encode_spki(kind_of(len), &[&[2 | y[y.len() - 1] & 1], x].concat())))
             }
-            _ => None,
+            KeyForm::Only | KeyForm::Rsa => None,
         }
+    }
+
+    /// Of two points: whether this one, uncompressed, is the other, compressed.
+    fn is_written_out(&self, compressed: &KeyIdentity<'_>) -> bool {
+        let (KeyForm::Uncompressed(len), KeyForm::Compressed(other_len)) = (self.form, compressed.form) else {
+            return false;
+        };
+        let size = usize::from(len);
+        let (Some(point), Some([sign, x @ ..])) = (self.last(2 * size), compressed.last(1 + size)) else {
+            return false;
+        };
+        let is_alike = len == other_len && point[..size] == *x && (point[2 * size - 1] ^ sign) & 1 == 0;
+        is_alike && self.is_on_curve(kind_of(len), point)
+    }
+
+    fn is_on_curve(&self, kind: KeyKind, point: &[u8]) -> bool {
+        let look = || is_on_curve(kind, point);
+        self.certificate.map_or_else(look, |certificate| certificate.key_is_on_curve(look))
+    }
+
+    /// The last octets of the SubjectPublicKeyInfo, where the point is.
+    fn last(&self, len: usize) -> Option<&[u8]> {
+        self.spki.len().checked_sub(len).map(|start| &self.spki[start..])
+    }
+}
+
+/// How a SubjectPublicKeyInfo writes its key.
+fn form_of(spki: &[u8]) -> KeyForm {
+    match PublicKey::from_spki(spki) {
+        Ok(PublicKey::Rsa(_)) => KeyForm::Rsa,
+        Ok(PublicKey::Ec { kind, point: [4, ..] }) => KeyForm::Uncompressed(coordinate_len(kind) as u8),
+        Ok(PublicKey::Ec { kind, .. }) => KeyForm::Compressed(coordinate_len(kind) as u8),
+        _ => KeyForm::Only,
+    }
+}
+
+/// The curve whose coordinates have this length.
+const fn kind_of(coordinate_len: u8) -> KeyKind {
+    match coordinate_len {
+        48 => KeyKind::P384,
+        66 => KeyKind::P521,
+        _ => KeyKind::P256,
     }
 }
 
@@ -69,17 +164,7 @@ fn usual_form(spki: &[u8]) -> Option<Vec<u8>> {
 
 /// The octets of the point of this abscissa (SEC 1 section 2.3.4); `None`: there is none on the curve.
 fn uncompressed(kind: KeyKind, sign: u8, x: &[u8]) -> Option<Vec<u8>> {
-    let (prime, b) = curve(kind)?;
-    let field = Modulus::new(prime, &[256, 384, 521]).ok()?;
-    let (x_residue, b) = (field.residue(x)?, field.residue(b)?);
-    // y^2 = x^3 - 3x + b.
-    let minus_three = {
-        let mut number = field.n.clone();
-        number[0] -= 3;
-        number
-    };
-    let cube = field.product(&x_residue, &field.product(&x_residue, &x_residue));
-    let square = field.sum(&field.sum(&cube, &field.product(&minus_three, &x_residue)), &b);
+    let (field, square) = square_of_ordinate(kind, x)?;
     // All three primes are 3 modulo 4, so that the power (p + 1) / 4 of a square is its root.
     let mut root = field.power(&square, &quarter(&field.n));
     if field.product(&root, &root) != square {
@@ -95,6 +180,28 @@ fn uncompressed(kind: KeyKind, sign: u8, x: &[u8]) -> Option<Vec<u8>> {
     let bytes: Vec<u8> = root.iter().rev().flat_map(|limb| limb.to_be_bytes()).collect();
     let y = &bytes[bytes.len() - len..];
     Some([&[4], x, y].concat())
+}
+
+/// Whether these coordinates are a point of the curve.
+fn is_on_curve(kind: KeyKind, coordinates: &[u8]) -> bool {
+    let (x, y) = coordinates.split_at(coordinate_len(kind));
+    let Some((field, square)) = square_of_ordinate(kind, x) else { return false };
+    field.residue(y).is_some_and(|y| field.product(&y, &y) == square)
+}
+
+/// The field of a curve, and the square of the ordinate at an abscissa: x^3 - 3x + b.
+fn square_of_ordinate(kind: KeyKind, x: &[u8]) -> Option<(Modulus, Vec<u64>)> {
+    let (prime, b) = curve(kind)?;
+    let field = Modulus::new(prime, &[256, 384, 521]).ok()?;
+    let (x, b) = (field.residue(x)?, field.residue(b)?);
+    let minus_three = {
+        let mut number = field.n.clone();
+        number[0] -= 3;
+        number
+    };
+    let cube = field.product(&x, &field.product(&x, &x));
+    let square = field.sum(&field.sum(&cube, &field.product(&minus_three, &x)), &b);
+    Some((field, square))
 }
 
 /// (n + 1) / 4 of a number that is 3 modulo 4: n / 4 rounded down, and one.
@@ -170,14 +277,21 @@ mod tests {
                 let key = provider.generate_key(kind).unwrap();
                 let identity = KeyIdentity::of_spki(key.spki());
                 assert_eq!(identity.as_spki(), key.spki(), "the usual form is its own identity");
-                let compressed = identity.compressed().unwrap();
+                let compressed = identity.compressed().unwrap().into_owned();
                 assert_ne!(compressed, key.spki());
                 assert_eq!(KeyIdentity::of_spki(&compressed), identity, "{kind}");
+                assert_eq!(KeyIdentity::of_spki(&compressed).as_spki(), key.spki(), "{kind}");
                 // The other point of the same abscissa is another key.
-                let mut other = compressed;
+                let mut other = compressed.clone();
                 let sign = other.len() - coordinate_len(kind) - 1;
                 other[sign] ^= 1;
                 assert_ne!(KeyIdentity::of_spki(&other), identity, "{kind}");
+                // What has the same abscissa and parity and is no point is nobody's key.
+                let mut beside = key.spki().to_vec();
+                let last = beside.len() - 1;
+                beside[last] ^= 2;
+                assert_ne!(KeyIdentity::of_spki(&beside), KeyIdentity::of_spki(&compressed), "{kind}");
+                assert_ne!(KeyIdentity::of_spki(&beside), identity, "{kind}");
             }
         }
     }
@@ -190,7 +304,7 @@ mod tests {
                     let mut x = vec![0; coordinate_len(kind)];
                     *x.last_mut().unwrap() = *last;
                     let spki = encode_spki(kind, &[&[2], &x[..]].concat());
-                    KeyIdentity::of_spki(&spki).as_spki() == spki
+                    *KeyIdentity::of_spki(&spki).as_spki() == spki
                 })
                 .count();
             assert!((5..36).contains(&without), "about a half of all numbers, {without} of 40 for {kind}");

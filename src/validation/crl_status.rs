@@ -383,7 +383,7 @@ impl StatusSearch<'_> {
         let Err(why) = self.verify_by(crl, &labelled) else { return Ok(true) };
         let key = self.key_of(signer);
         match key.is_bound_in(&labelled) {
-            true => self.verify_by(crl, key.as_spki()).map(|()| false),
+            true => self.verify_by(crl, &key.as_spki()).map(|()| false),
             false => Err(why),
         }
     }
@@ -436,8 +436,8 @@ impl StatusSearch<'_> {
             true => vec![&self.knowledge.numbers],
         };
         let key = self.key_of(signer);
-        let mut series = vec![self.series(crl, key.as_spki())?];
-        if key.as_spki() != signer.spki() {
+        let mut series = vec![self.series(crl, &key.as_spki())?];
+        if *key.as_spki() != *signer.spki() {
             // As it was written before keys had one form.
             series.push(self.series(crl, signer.spki())?);
         }

@@ -11,11 +11,12 @@ use core::cell::{Cell, OnceCell, RefCell};
 use super::checks::Checks;
 use super::crl_numbers::CrlNumberTable;
 use super::names::{name_hash, same_name};
+use super::ocsp::forms_at_hand;
 use super::revocation_policy::RevocationMode;
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
 use crate::asn1::x509::Certificate;
-use crate::crypto::KeyIdentity;
+use crate::crypto::{DigestAlgorithm, KeyIdentity, Provider};
 use crate::limits;
 use crate::prelude::*;
 use crate::time::Time;
@@ -39,6 +40,15 @@ pub(super) struct Knowledge {
     pub(super) numbers: CrlNumberTable,
     /// Anchors, then the pool, by a hash of their subjects.
     subjects: OnceCell<BTreeMap<u64, Vec<usize>>>,
+    keys: OnceCell<KeyHashes>,
+}
+
+/// Keys of the pool by their SHA-1, in the forms that are at hand.
+#[derive(Debug, Default)]
+struct KeyHashes {
+    by_hash: BTreeMap<Box<[u8]>, Vec<usize>>,
+    /// Those that have yet another form.
+    compressed: Vec<usize>,
 }
 
 /// That a certificate is revoked: by its issuer's name and key, and its serial number.
@@ -67,6 +77,7 @@ impl Knowledge {
             revoked: RefCell::default(),
             numbers: CrlNumberTable::new(),
             subjects: OnceCell::new(),
+            keys: OnceCell::new(),
         };
         if let Some(bound) = status.cut_short.as_ref().filter(|_| checks.revocation.mode != RevocationMode::Off) {
             knowledge.exhaust(bound.clone());
@@ -131,6 +142,32 @@ impl Knowledge {
                 since,
             });
         }
+    }
+
+    /// Certificates of the pool whose key may have this SHA-1: each is hashed once, whatever is asked.
+    pub(super) fn keyed<'c>(
+        &self,
+        hash: &[u8],
+        provider: &dyn Provider,
+        pool: &'c [Certificate],
+    ) -> Vec<&'c Certificate> {
+        let keys = self.keys.get_or_init(|| {
+            let mut keys = KeyHashes::default();
+            for (index, certificate) in pool.iter().enumerate() {
+                for form in forms_at_hand(certificate).unwrap_or_default() {
+                    if let Ok(hash) = provider.digest(DigestAlgorithm::Sha1, &[&form]) {
+                        keys.by_hash.entry(hash.to_vec().into()).or_default().push(index);
+                    }
+                }
+                if KeyIdentity::of(certificate).is_compressed() {
+                    keys.compressed.push(index);
+                }
+            }
+            keys
+        });
+        let found = keys.by_hash.get(hash).map(Vec::as_slice).unwrap_or_default();
+        let others = keys.compressed.iter().filter(|index| found.binary_search(index).is_err());
+        found.iter().chain(others).filter_map(|index| pool.get(*index)).collect()
     }
 
     /// Anchors and certificates of the pool with this subject: each name is read once, whatever is asked.

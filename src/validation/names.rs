@@ -17,7 +17,7 @@ pub fn same_name(a_der: &[u8], b_der: &[u8]) -> bool {
 }
 
 /// What it costs to find a name by its hash, in comparisons: text beyond ASCII must be prepared.
-pub(super) fn hash_cost(der: &[u8]) -> usize {
+pub(crate) fn hash_cost(der: &[u8]) -> usize {
     let prepared = if der.is_ascii() { 0 } else { der.len().min(MAX_PREPARED_BYTES) / 2 };
     1 + der.len() / 16 + prepared
 }

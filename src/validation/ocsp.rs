@@ -76,7 +76,8 @@ impl OcspRequest {
         };
         let key = key_bits(issuer.spki())?;
         let identity = KeyIdentity::of(issuer);
-        let usual = key_bits(identity.as_spki())?;
+        let usual = identity.as_spki();
+        let usual = key_bits(&usual)?;
         let mut cert_ids = vec![cert_id(key)?];
         if usual != key {
             // The responder knows the key in one form, and whoever sent the certificate has chosen this one.
@@ -234,11 +235,23 @@ impl fmt::Debug for OcspResponse {
     }
 }
 
-/// What a hash of the certificate's key may be made over: its subjectPublicKey in each form that the key has.
+/// What a hash of the certificate's key may be made over: its subjectPublicKey in each form that the key has. For keys of a path whose
+/// signatures hold: a compressed point is written out.
 pub(super) fn key_forms(certificate: &Certificate) -> Result<Vec<Vec<u8>>, Asn1Error> {
+    let mut forms = forms_at_hand(certificate)?;
+    let identity = KeyIdentity::of(certificate);
+    let usual = key_bits(&identity.as_spki())?.to_vec();
+    if !forms.contains(&usual) {
+        forms.push(usual);
+    }
+    Ok(forms)
+}
+
+/// The same without what would have to be worked out: for anybody's certificate.
+pub(super) fn forms_at_hand(certificate: &Certificate) -> Result<Vec<Vec<u8>>, Asn1Error> {
     let identity = KeyIdentity::of(certificate);
     let mut forms = vec![key_bits(certificate.spki())?.to_vec()];
-    for spki in [Some(identity.as_spki().to_vec()), identity.compressed()].into_iter().flatten() {
+    if let Some(spki) = identity.compressed() {
         let form = key_bits(&spki)?.to_vec();
         if !forms.contains(&form) {
             forms.push(form);

@@ -3,7 +3,7 @@
 use super::freshness::{Freshness, Window};
 use super::knowledge::Source;
 use super::names::{name_hash, same_name};
-use super::ocsp::{OcspResponse, key_forms};
+use super::ocsp::{OcspResponse, forms_at_hand, key_bits, key_forms};
 use super::status::{Entitling, Revocation, Status, StatusSearch, Word};
 use crate::asn1::crl::shortest_integer;
 use crate::asn1::ocsp::{BasicResponse, CertStatus, ResponderId, SingleResponse};
@@ -177,13 +177,17 @@ impl StatusSearch<'_> {
         let issuer = above.first().ok_or("the certificate has no issuer")?;
         let mut why = "nobody at hand is the responder it names".to_owned();
         let trusted = &self.policy().trusted_responders;
-        let candidates = core::iter::once(issuer).chain(trusted).chain(&basic.certificates).chain(self.pool);
-        // The response's name is prepared once, each certificate's once in its life: both are somebody else's choice.
-        let hash = match &basic.responder_id {
-            ResponderId::Name(name) => name_hash(name),
-            ResponderId::KeyHash(_) => 0,
+        let near = core::iter::once(issuer).chain(trusted).chain(&basic.certificates);
+        // The response's name is prepared once, each certificate's once in its life: both are somebody else's choice. So is each
+        // certificate's key hashed once in a validation.
+        let (hash, of_pool) = match &basic.responder_id {
+            ResponderId::Name(name) => (name_hash(name), self.pool.iter().collect()),
+            ResponderId::KeyHash(hash) => (0, self.knowledge.keyed(hash, self.provider, self.pool)),
         };
-        for candidate in candidates.filter(|candidate| self.is_responder(candidate, &basic.responder_id, hash)) {
+        for candidate in near.chain(of_pool) {
+            if !self.is_responder(candidate, &basic.responder_id, hash)? {
+                continue;
+            }
             self.spend_signature(Source::Ocsp)?;
             let verified = response.verify(basic, self.provider, candidate.spki(), self.checks.allow_weak);
             let key = KeyIdentity::of(candidate);
@@ -191,7 +195,7 @@ impl StatusSearch<'_> {
                 // Whoever certifies a key once more chooses what it is bound to, and undoes nothing that the key has revoked.
                 Err(_) if made.is_some() && key.is_bound_in(candidate.spki()) => {
                     self.spend_signature(Source::Ocsp)?;
-                    response.verify(basic, self.provider, key.as_spki(), self.checks.allow_weak)
+                    response.verify(basic, self.provider, &key.as_spki(), self.checks.allow_weak)
                 }
                 verified => verified,
             };
@@ -240,16 +244,25 @@ impl StatusSearch<'_> {
         self.authorise_responder(candidate, above, made).map(|note| (note, false))
     }
 
-    fn is_responder(&self, candidate: &Certificate, id: &ResponderId, hash: u64) -> bool {
-        match id {
+    /// Whether a response names this certificate's holder; an error where the budget ended.
+    fn is_responder(&self, candidate: &Certificate, id: &ResponderId, hash: u64) -> Result<bool, String> {
+        let wanted = match id {
             ResponderId::Name(name) => {
-                candidate.subject_hash(name_hash) == hash && same_name(name, candidate.subject())
+                return Ok(candidate.subject_hash(name_hash) == hash && same_name(name, candidate.subject()));
             }
-            // Section 4.2.1: KeyHash is SHA-1, whatever the rest uses. It finds the key, it proves nothing.
-            ResponderId::KeyHash(hash) => key_forms(candidate)
-                .unwrap_or_default()
-                .iter()
-                .any(|key| self.provider.digest(DigestAlgorithm::Sha1, &[key]).is_ok_and(|found| *found == **hash)),
+            ResponderId::KeyHash(hash) => hash,
+        };
+        // Section 4.2.1: KeyHash is SHA-1, whatever the rest uses. It finds the key, it proves nothing.
+        let is_hash_of =
+            |key: &[u8]| self.provider.digest(DigestAlgorithm::Sha1, &[key]).is_ok_and(|found| *found == **wanted);
+        if forms_at_hand(candidate).unwrap_or_default().iter().any(|key| is_hash_of(key)) {
+            return Ok(true);
         }
+        let key = KeyIdentity::of(candidate);
+        if !key.is_written_out_already() {
+            // As much work as a signature, over what anybody may have sent.
+            self.spend_signature(Source::Ocsp)?;
+        }
+        Ok(key_bits(&key.as_spki()).is_ok_and(is_hash_of))
     }
 }

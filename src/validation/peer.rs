@@ -44,6 +44,7 @@ use super::path;
 use super::report::{Report, ValidPath};
 use super::revocation_policy::RevocationMode;
 use super::status_sources::StatusSources;
+pub use super::status_sources::StatusWatch;
 use super::trust::TrustAnchors;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::Certificate;
@@ -85,18 +86,6 @@ pub struct PeerRequest<'a> {
     pub use_until: Option<Time>,
 }
 
-/// Where status data newer than a verdict turns up: device memory, usually.
-pub trait StatusWatch: Send + Sync + fmt::Debug {
-    /// A number that rises whenever there is newer status data about anyone.
-    fn mark(&self) -> u64;
-
-    /// Has status data asked and written with what this remembers besides documents.
-    fn join(&self, _status: &mut StatusSources) {}
-
-    /// What there is about these certificates now, and the mark; `None` if nothing is newer than the mark `seen`.
-    fn newer(&self, certificates: &[Certificate], seen: u64) -> Option<(u64, StatusSources)>;
-}
-
 /// A peer's public key behind a positive verdict. Shared between threads by `Arc`.
 ///
 /// Every use names the present time. Once the verdict's time is over (the earliest of the certificates' notAfter, the
@@ -112,7 +101,8 @@ pub struct PeerKey {
     key_usage: Option<u16>,
     /// Certificates of the path below the anchor.
     path: Vec<Certificate>,
-    watch: Option<Arc<dyn StatusWatch>>,
+    /// All memories that the verdict was made with, and no data.
+    memories: StatusSources,
     state: Lock<State>,
 }
 
@@ -126,10 +116,26 @@ struct State {
     refused: Option<Error>,
     /// Why it is refused until a verdict that was reached: newer status data was not looked at to its end.
     suspended: Option<Error>,
-    /// Up to which mark of the watched status data the verdict stands.
-    mark: u64,
+    /// Up to which marks of the memories the verdict stands.
+    marks: Marks,
     /// The certificates whose good status the verdict rests on, and from when each is.
     rests_on: Vec<(Certificate, Time)>,
+}
+
+/// How far memories were looked at, each in its place. One that nobody has looked at has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Marks {
+    revoked: Vec<Option<u64>>,
+    kept: Vec<Option<u64>>,
+}
+
+impl Marks {
+    fn of(memories: &StatusSources) -> Self {
+        Marks {
+            revoked: memories.revoked.iter().map(|record| Some(record.mark())).collect(),
+            kept: memories.kept.iter().map(|watch| Some(watch.mark())).collect(),
+        }
+    }
 }
 
 impl State {
@@ -150,7 +156,9 @@ impl State {
 }
 
 impl PeerKey {
-    /// Validates the peer's certificate. The handle is there exactly when the report is positive.
+    /// Validates the peer's certificate. The handle is there exactly when the report is positive. It keeps the memories of the
+    /// request's status data, all of them: each is asked before every use that comes after something new in it, and with every
+    /// recheck, whatever that brings.
     pub fn open(provider: &Arc<dyn Provider>, request: PeerRequest<'_>) -> Result<(Report, Option<Self>), Error> {
         let mut checks = request.checks;
         checks.extended_key_usages = match request.purpose {
@@ -161,6 +169,9 @@ impl PeerKey {
             Purpose::Any => Vec::new(),
         };
         checks.names = request.names;
+        let memories = request.status.memories();
+        // From before the verdict: what comes while it is made is newer.
+        let marks = Marks::of(&memories);
         let report =
             path::validate(&**provider, request.anchors, request.certificate, request.pool, request.status, &checks);
         let Some(path) = report.path() else { return Ok((report, None)) };
@@ -169,7 +180,7 @@ impl PeerKey {
             latest: checks.at.known(),
             refused: None,
             suspended: None,
-            mark: 0,
+            marks,
             rests_on: path.with_status().to_vec(),
         };
         let key = PeerKey {
@@ -180,19 +191,24 @@ impl PeerKey {
             use_until: request.use_until,
             key_usage: Facts::read(path.leaf())?.key_usage,
             path: path.chain()[..path.chain().len() - 1].to_vec(),
-            watch: None,
+            memories,
             checks,
             state: Lock::new(state),
         };
         Ok((report, Some(key)))
     }
 
-    /// Looks at this status data before every use that comes after something new in it: a peer that it revokes is refused at
-    /// once, and not at the verdict's end. `since` is the mark from before the verdict.
+    /// Looks at these documents too before every use that comes after something new in them: a peer that they revoke is refused
+    /// at once, and not at the verdict's end. `since` is the mark from before they were asked for the verdict.
     #[must_use]
     pub fn watching(mut self, watch: Arc<dyn StatusWatch>, since: u64) -> Self {
-        self.watch = Some(watch);
-        self.state.with(|state| state.mark = since);
+        let is_it = |known: &Arc<dyn StatusWatch>| core::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(&watch));
+        let place = self.memories.kept.iter().position(is_it).unwrap_or(self.memories.kept.len());
+        self.memories.join_memories(&StatusSources { kept: vec![watch], ..StatusSources::none() });
+        self.state.with(|state| {
+            state.marks.kept.resize(self.memories.kept.len(), None);
+            state.marks.kept[place] = Some(since);
+        });
         self
     }
 
@@ -303,12 +319,13 @@ impl PeerKey {
 
     /// Judges status data that came after the verdict.
     fn look_for_newer(&self, now: Time) -> Result<(), Error> {
-        let Some(watch) = &self.watch else { return Ok(()) };
-        let seen = self.state.with(|state| state.mark);
-        let Some((mark, status)) = watch.newer(&self.path, seen) else { return Ok(()) };
-        let report = self.judge(&status, now);
+        let marks = Marks::of(&self.memories);
+        if self.state.with(|state| state.marks == marks) {
+            return Ok(());
+        }
+        let report = self.judge(&StatusSources::none(), now);
         let refused = self.state.with(|state| {
-            state.mark = mark;
+            state.marks = marks;
             match (report.path(), report.error()) {
                 (Some(path), _) if report.findings().is_empty() && path.status_until().is_some() => {
                     state.suspended = None;
@@ -332,7 +349,8 @@ impl PeerKey {
         }
     }
 
-    /// Validates with this status data. Revocation is looked at even if it was not asked about when the handle was opened.
+    /// Validates with this status data and all that the memories hold. Revocation is looked at even if it was not asked about when the
+    /// handle was opened.
     fn judge(&self, status: &StatusSources, now: Time) -> Report {
         let mut checks = self.checks.clone();
         checks.at = CheckTime::At(now);
@@ -340,9 +358,8 @@ impl PeerKey {
             checks.revocation.mode = RevocationMode::SoftFail;
         }
         let mut status = status.clone();
-        if let Some(watch) = &self.watch {
-            watch.join(&mut status);
-        }
+        status.join_memories(&self.memories);
+        self.memories.kept.iter().for_each(|watch| watch.recall(&self.path, &mut status));
         path::validate(&*self.provider, &self.anchors, &self.certificate, &self.pool, &status, &checks)
     }
 

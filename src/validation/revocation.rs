@@ -97,7 +97,7 @@ pub(super) fn check_path_within(
                 outcome.on_hold.extend(found.is_old_hold.then_some(index));
                 outcome.findings.push(Finding::fatal(Code::Revoked, Some(index), found.text));
             }
-            Status::Unknown(_) if index == 0 && has_no_status(&path[index]) => {
+            Status::Unknown(_) if index == 0 && !search.is_unasked() && has_no_status(&path[index]) => {
                 let text = "its issuer makes no revocation information available for it (RFC 9608)";
                 outcome.findings.push(Finding::note(Code::RevocationUnknown, Some(index), text));
             }
@@ -129,7 +129,7 @@ pub(super) fn check_path_within(
 }
 
 /// RFC 9608 section 4: an end entity's certificate with noRevAvail, or a responder's with ocsp-nocheck, is not asked
-/// about. Status data at hand that revokes it counts all the same.
+/// about. Status data at hand that revokes it counts all the same, and so does what was known from before.
 fn has_no_status(certificate: &Certificate) -> bool {
     let Ok(facts) = Facts::read_but_names(certificate) else { return false };
     let is_ca = facts.basic_constraints.is_some_and(|basic| basic.ca);

@@ -65,12 +65,17 @@ impl Default for RevocationPolicy {
 }
 
 impl RevocationPolicy {
-    /// The same, where these are at hand: lists and responses that the owner has given are looked at, also where nothing was
-    /// said of revocation. What they do not tell is then no reason to refuse.
+    /// The same, where these are at hand: lists, responses and a memory of who was revoked that the owner has given are asked, also
+    /// where nothing was said of revocation. What they do not tell is then no reason to refuse.
     #[must_use]
     pub(crate) fn looking_at(self, given: &StatusSources) -> Self {
-        let is_silent = self.mode == RevocationMode::Off && (!given.crls.is_empty() || !given.ocsp.is_empty());
-        if is_silent { RevocationPolicy { mode: RevocationMode::SoftFail, ..self } } else { self }
+        let StatusSources { crls, ocsp, revoked, kept, .. } = given;
+        let is_given = !crls.is_empty() || !ocsp.is_empty() || !revoked.is_empty() || !kept.is_empty();
+        if is_given && self.mode == RevocationMode::Off {
+            RevocationPolicy { mode: RevocationMode::SoftFail, ..self }
+        } else {
+            self
+        }
     }
 
     /// No check.

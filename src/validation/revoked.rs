@@ -5,8 +5,9 @@
 //! asked first by every validation with the same memory, whatever lists and responses are at hand by then. A hold is written
 //! down too, and ends with a later word that says otherwise.
 //!
-//! The room is bounded. What had no room is not forgotten in silence: it stays known whose certificates it was about and until
-//! when, and good words from before clear none of them.
+//! The room is bounded. What had no room is not forgotten in silence: it stays known by the issuer's key whose certificates it was
+//! about and until when, and good words from before clear none of them, whatever path leads to them. Where even that has no room, they
+//! clear nobody.
 
 use alloc::collections::BTreeMap;
 
@@ -25,11 +26,13 @@ const MAX_FACTS: usize = 2048;
 /// Most facts about certificates below one CA that an anchor has certified: one gone bad, with all the CAs that it makes, must not
 /// fill the record by itself.
 const MAX_FACTS_OF_BRANCH: usize = MAX_FACTS / 4;
-/// Most CAs of which it is known that facts were lost; and of one branch, beyond which the branch stands for all its CAs.
-const MAX_LOST: usize = 256;
-const MAX_LOST_OF_BRANCH: usize = 16;
-/// Format and its version; the first one knew no holds, no branches and nothing of what was lost.
-const MAGIC: &[u8] = b"revoked-2\n";
+/// Most CAs of which it is known that facts were lost. By their keys alone: any other key of the path need not stand on the next one,
+/// which the peer chooses.
+const MAX_LOST: usize = 4096;
+/// Format and its version; the first one knew no holds, no branches and nothing of what was lost. In the second a branch could stand
+/// for its CAs.
+const MAGIC: &[u8] = b"revoked-3\n";
+const MAGIC_2: &[u8] = b"revoked-2\n";
 const MAGIC_1: &[u8] = b"revoked-1\n";
 /// Bytes of one fact, in both formats.
 const FACT_LEN: usize = 32 + 8 + 8 + 33 + 32 + 8 + 8 + 8 + 1;
@@ -140,7 +143,7 @@ impl RevokedFact {
 /// That facts had no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// About certificates of a CA with this key, or below it; `None`: about anyone.
+    /// About certificates of a CA with this key; `None`: about anyone.
     pub of: Option<KeyDigest>,
     /// What was said up to here may be among them.
     pub until: Time,
@@ -164,12 +167,13 @@ pub enum Added {
 
 /// Memory of facts. Implementations that outlive restarts live in device memory.
 pub trait RevokedFacts: Send + Sync + core::fmt::Debug {
-    /// What is known against a certificate, which may stand under several identifiers; and which facts had no room.
+    /// What is known against a certificate, which may stand under several identifiers; and whether facts about certificates of its
+    /// issuer, by a digest of that one's key, had no room.
     ///
     /// # Errors
     ///
     /// Why it cannot be told, in words: then nobody is cleared.
-    fn find(&self, who: &[RevokedId]) -> Result<KnownFacts, String>;
+    fn find(&self, who: &[RevokedId], issuer: &KeyDigest) -> Result<KnownFacts, String>;
 
     /// Writes down a fact that was verified. `now`: the time of the validation, if it has one; what has ended by then may make
     /// room. What is there for good is not replaced; what has no room is remembered as lost.
@@ -177,6 +181,9 @@ pub trait RevokedFacts: Send + Sync + core::fmt::Debug {
 
     /// Ends a hold: somebody entitled has said otherwise as of `from`. One that was said later, or for good, stays.
     fn lift(&self, fact: &RevokedFact, from: Time);
+
+    /// A number that changes with every new fact: whoever holds a verdict looks again.
+    fn mark(&self) -> u64;
 }
 
 /// What a memory of facts knows.
@@ -184,16 +191,16 @@ pub trait RevokedFacts: Send + Sync + core::fmt::Debug {
 pub struct KnownFacts {
     /// Against a certificate; more than one where several have said so.
     pub facts: Vec<RevokedFact>,
-    /// Which facts had no room, about whomever.
-    pub lost: Vec<Lost>,
+    /// Until when what was said against certificates of its issuer may have had no room.
+    pub lost: Option<Time>,
 }
 
 /// Facts in memory, with a form to write down and read back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RevokedTable {
     facts: BTreeMap<(RevokedId, Authority), RevokedFact>,
-    /// By key; with the branch.
-    lost: BTreeMap<KeyDigest, (KeyDigest, Time)>,
+    /// By the issuer's key.
+    lost: BTreeMap<KeyDigest, Time>,
     lost_of_anyone: Option<Time>,
 }
 
@@ -206,8 +213,13 @@ impl RevokedTable {
 
     /// Which facts had no room.
     pub fn lost(&self) -> Vec<Lost> {
-        let of_keys = self.lost.iter().map(|(key, (_, until))| Lost { of: Some(*key), until: *until });
+        let of_keys = self.lost.iter().map(|(key, until)| Lost { of: Some(*key), until: *until });
         of_keys.chain(self.lost_of_anyone.map(|until| Lost { of: None, until })).collect()
+    }
+
+    /// Until when facts about certificates of an issuer with this key may be lost.
+    pub fn lost_of(&self, issuer: &KeyDigest) -> Option<Time> {
+        self.lost.get(issuer).copied().max(self.lost_of_anyone)
     }
 
     /// Adds a fact. Facts that have ended by `now` make room, no others.
@@ -252,29 +264,23 @@ impl RevokedTable {
         const HOUR: i64 = 3600;
         // A word from the future is one of today: what is said tomorrow may be good.
         let made = now.map_or(fact.made, |now| fact.made.min(now)).unix();
-        let until = Time::from_unix(made.saturating_sub(made.rem_euclid(HOUR)).saturating_add(HOUR));
-        let later = |known: &mut Time| {
-            let is_new = *known < until;
-            *known = until.max(*known);
-            is_new
+        self.lose_of(fact.issuer, Time::from_unix(made.saturating_sub(made.rem_euclid(HOUR)).saturating_add(HOUR)))
+    }
+
+    fn lose_of(&mut self, issuer: KeyDigest, until: Time) -> bool {
+        let has_room = self.lost.len() < MAX_LOST || self.lost.contains_key(&issuer);
+        let known = match has_room {
+            true => self.lost.get(&issuer).copied(),
+            false => self.lost_of_anyone,
         };
-        let of_branch = self.lost.values().filter(|(branch, _)| *branch == fact.branch).count();
-        let key = if of_branch < MAX_LOST_OF_BRANCH || self.lost.contains_key(&fact.issuer) {
-            fact.issuer
-        } else {
-            fact.branch
-        };
-        if let Some((_, known)) = self.lost.get_mut(&key) {
-            return later(known);
+        if known >= Some(until) {
+            return false;
         }
-        if self.lost.len() < MAX_LOST {
-            self.lost.insert(key, (fact.branch, until));
-            return true;
+        match has_room {
+            true => drop(self.lost.insert(issuer, until)),
+            false => self.lost_of_anyone = Some(until),
         }
-        match &mut self.lost_of_anyone {
-            Some(known) => later(known),
-            none => none.replace(until).is_none(),
-        }
+        true
     }
 
     /// Takes over all facts of another table that this one lacks and has room for, and what that one has lost.
@@ -283,9 +289,8 @@ impl RevokedTable {
             // Without room it is remembered as lost.
             let _ = self.add(fact, None);
         }
-        for (key, (branch, until)) in &other.lost {
-            let known = self.lost.entry(*key).or_insert((*branch, *until));
-            known.1 = known.1.max(*until);
+        for (issuer, until) in &other.lost {
+            self.lose_of(*issuer, *until);
         }
         self.lost_of_anyone = self.lost_of_anyone.max(other.lost_of_anyone);
     }
@@ -302,9 +307,9 @@ impl RevokedTable {
             bytes.push(FACT);
             fact.write(&mut bytes);
         }
-        for (key, (branch, until)) in &self.lost {
+        for (issuer, until) in &self.lost {
             bytes.push(LOST);
-            [*key, *branch, until.unix().to_be_bytes()].iter().for_each(|part| bytes.extend_from_slice(part));
+            [*issuer, until.unix().to_be_bytes()].iter().for_each(|part| bytes.extend_from_slice(part));
         }
         if let Some(until) = self.lost_of_anyone {
             bytes.push(LOST_OF_ANYONE);
@@ -313,22 +318,24 @@ impl RevokedTable {
         bytes
     }
 
-    /// From the bytes that [`Self::to_bytes`] gave, in this version or the one before.
+    /// From the bytes that [`Self::to_bytes`] gave, in this version or one before.
     ///
     /// # Errors
     ///
     /// They are damaged, or of another format.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Asn1Error> {
         const WHAT: &str = "record of revoked certificates";
-        let table = match (bytes.strip_prefix(MAGIC), bytes.strip_prefix(MAGIC_1)) {
-            (Some(rest), _) => Self::read(rest),
-            (None, Some(rest)) => Self::read_first_format(rest),
-            (None, None) => return Err(Asn1Error::invalid(WHAT, "of another format")),
+        let formats = [MAGIC, MAGIC_2, MAGIC_1].map(|magic| bytes.strip_prefix(magic));
+        let table = match formats {
+            [Some(rest), ..] => Self::read(rest, false),
+            [_, Some(rest), _] => Self::read(rest, true),
+            [.., Some(rest)] => Self::read_first_format(rest),
+            _ => return Err(Asn1Error::invalid(WHAT, "of another format")),
         };
         table.ok_or_else(|| Asn1Error::invalid(WHAT, "damaged"))
     }
 
-    fn read(mut rest: &[u8]) -> Option<Self> {
+    fn read(mut rest: &[u8], has_branches: bool) -> Option<Self> {
         let mut table = RevokedTable::default();
         let time = |bytes: &[u8; 8]| Time::from_unix(i64::from_be_bytes(*bytes));
         while let Some((kind, behind)) = rest.split_first() {
@@ -340,14 +347,20 @@ impl RevokedTable {
                 }
                 LOST => {
                     let (key, behind) = behind.split_first_chunk::<8>()?;
-                    let (branch, behind) = behind.split_first_chunk::<8>()?;
+                    let (branch, behind) =
+                        if has_branches { behind.split_first_chunk::<8>()? } else { (&[0; 8], behind) };
                     let (until, behind) = behind.split_first_chunk::<8>()?;
-                    let known = table.lost.insert(*key, (*branch, time(until)));
+                    let known = table.lost.insert(*key, time(until));
+                    if has_branches && key == branch {
+                        // It may stand for whatever CAs were below it, and they need not be there the next time.
+                        table.lost_of_anyone = table.lost_of_anyone.max(Some(time(until)));
+                    }
                     (known.is_none() && table.lost.len() <= MAX_LOST).then_some(behind)?
                 }
                 LOST_OF_ANYONE => {
                     let (until, behind) = behind.split_first_chunk::<8>()?;
-                    table.lost_of_anyone.replace(time(until)).is_none().then_some(behind)?
+                    let known = table.lost_of_anyone.replace(time(until));
+                    (known.is_none() || has_branches).then_some(behind)?
                 }
                 _ => return None,
             };
@@ -430,6 +443,23 @@ mod tests {
         RevokedTable::from_bytes(&first[..first.len() - 1]).unwrap_err();
     }
 
+    /// What a branch stood for is not known any more: it may be anyone's.
+    #[test]
+    fn a_record_of_the_second_format_loses_nothing_to_the_path() {
+        let mut bytes = MAGIC_2.to_vec();
+        bytes.push(FACT);
+        fact(6, 9).write(&mut bytes);
+        let lost =
+            |key: u8, branch: u8, until: i64| [&[LOST][..], &[key; 8], &[branch; 8], &until.to_be_bytes()].concat();
+        let of_issuer = [&bytes[..], &lost(1, 9, 3_600)].concat();
+        let table = RevokedTable::from_bytes(&of_issuer).unwrap();
+        assert_eq!(table.find(&fact(6, 9).who), [fact(6, 9)]);
+        assert_eq!((table.lost_of(&[1; 8]), table.lost_of(&[2; 8])), (Some(Time::from_unix(3_600)), None));
+        let table = RevokedTable::from_bytes(&[&of_issuer[..], &lost(9, 9, 7_200)].concat()).unwrap();
+        assert_eq!(table.lost_of(&[2; 8]), Some(Time::from_unix(7_200)));
+        assert_eq!(RevokedTable::from_bytes(&table.to_bytes()).unwrap(), table);
+    }
+
     #[test]
     fn damage_is_refused_and_not_taken_for_an_empty_record() {
         let mut table = RevokedTable::default();
@@ -474,8 +504,10 @@ mod tests {
         for number in 0..1_000 {
             assert!(lost(&table.add(&of_one(5_000 + number), None)));
         }
-        assert_eq!(table.lost().len(), MAX_LOST_OF_BRANCH + 1, "the branch stands for the rest");
-        assert!(table.lost().iter().any(|lost| lost.of == Some([1; 8])));
+        for number in 0..1_000 {
+            assert_eq!(table.lost_of(&of_one(5_000 + number).issuer), Some(Time::from_unix(7_200)), "{number}");
+        }
+        assert_eq!(table.lost_of(&[1; 8]), None, "nothing was said of the branch's own certificates");
         assert_eq!(table.add(&RevokedFact { branch: [2; 8], ..fact(5_000, 9) }, None), Added::New);
     }
 
@@ -485,23 +517,26 @@ mod tests {
         for number in 0..MAX_FACTS as u16 {
             table.add(&fact(number, 1_000_000), None);
         }
-        let at = |number: u16, made| RevokedFact {
-            branch: number.to_be_bytes().repeat(4).try_into().unwrap(),
-            made: Time::from_unix(made),
-            ..fact(10_000 + number, 1_000_000)
-        };
+        let at = |number: u16, made| RevokedFact { made: Time::from_unix(made), ..fact(10_000 + number, 1_000_000) };
         for number in 0..MAX_LOST as u16 + 1 {
             assert!(lost(&table.add(&at(number, 10), None)));
         }
         let anyone = |table: &RevokedTable| table.lost().into_iter().find(|lost| lost.of.is_none());
+        assert_eq!(table.lost_of(&[255; 8]), Some(Time::from_unix(3_600)), "of anyone");
         assert_eq!(anyone(&table).unwrap().until, Time::from_unix(3_600));
         // A word from the future bars no word of tomorrow.
-        table.add(&at(999, i64::MAX), Some(Time::from_unix(7_300)));
+        table.add(&at(9_999, i64::MAX), Some(Time::from_unix(7_300)));
         assert_eq!(anyone(&table).unwrap().until, Time::from_unix(10_800));
         assert_eq!(RevokedTable::from_bytes(&table.to_bytes()).unwrap(), table);
         let mut other = RevokedTable::default();
         other.join(&table);
         assert_eq!(other.lost(), table.lost());
+        let one_more = at(9_998, 10);
+        let mut joined = RevokedTable::default();
+        joined.lose(&one_more, None);
+        joined.join(&table);
+        assert!(joined.lost_of(&one_more.issuer).is_some(), "what had its room keeps it");
+        assert_eq!(RevokedTable::from_bytes(&joined.to_bytes()).unwrap(), joined, "and no bound is passed");
     }
 
     #[test]

@@ -153,6 +153,8 @@ pub(super) struct StatusSearch<'a> {
     pub(super) contested: RefCell<Option<String>>,
     /// Whether a list older than one seen before was met.
     pub(super) rollback: Cell<bool>,
+    /// Whether what is known from before could not be told for the last certificate whose status is not known.
+    is_unasked: Cell<bool>,
     /// Signers of status data whose own status was looked for and not found, with their chains to the anchor.
     unknown_signers: RefCell<Vec<Vec<Certificate>>>,
     /// Signers whose own status is being looked for.
@@ -185,6 +187,7 @@ impl<'a> StatusSearch<'a> {
             knowledge,
             contested: RefCell::default(),
             rollback: Cell::new(false),
+            is_unasked: Cell::new(false),
             unknown_signers: RefCell::default(),
             in_progress: RefCell::default(),
             signer_paths: RefCell::default(),
@@ -200,6 +203,12 @@ impl<'a> StatusSearch<'a> {
     /// Whether a list older than one seen before was met since the last call.
     pub(super) fn take_rollback(&self) -> bool {
         self.rollback.take()
+    }
+
+    /// Whether nobody can tell what is known from before against the certificate that was last found without a status: to need none is no
+    /// permission not to know that.
+    pub(super) fn is_unasked(&self) -> bool {
+        self.is_unasked.get()
     }
 
     /// Signers of status data whose own status is not known: each with its chain to the anchor.
@@ -228,8 +237,9 @@ impl<'a> StatusSearch<'a> {
             self.knowledge.note_revoked(certificate, issuer, &key, &found.text, found.since);
             return Status::Revoked(found);
         }
+        let is_unasked = before.as_ref().map_or(true, |before| before.lost.is_some());
         let status = self.join(self.ocsp_status(certificate, above), || self.crl_status(certificate, above));
-        match (status, before) {
+        let status = match (status, before) {
             (Status::Revoked(found), _) => {
                 // What rests on a signer that is itself in question is no fact yet.
                 if self.in_progress.borrow().is_empty() {
@@ -243,8 +253,10 @@ impl<'a> StatusSearch<'a> {
             // Not to know who was revoked before is no permission.
             (Status::Good { .. }, Err(why)) => Status::Unknown(vec![why]),
             (status, Ok(before)) => self.after(before, status),
-            (status, Err(_)) => status,
-        }
+            (Status::Unknown(reasons), Err(why)) => Status::Unknown(core::iter::once(why).chain(reasons).collect()),
+        };
+        self.is_unasked.set(is_unasked && matches!(status, Status::Unknown(_)));
+        status
     }
 
     /// Which key a certificate holds: what keys are compared by. A DSA key may have its parameters from the keys above it on the
@@ -267,7 +279,8 @@ impl<'a> StatusSearch<'a> {
         dsa::working_key(certificate.spki(), self.path.iter().skip(place + 1).map(Certificate::spki))
     }
 
-    /// On whose word what this signer of a CRL says rests.
+    /// On whose word what this signer of a CRL says rests. On nobody's where it has nothing but the name that a distribution point gives to
+    /// its list's issuer: whoever is certified below an anchor may take that, so it refuses while it is at hand, and lasts no longer.
     pub(super) fn entitling(&self, signer: &Certificate, above: &[Certificate]) -> Vec<Entitling> {
         let Some(issuer) = above.first() else { return Vec::new() };
         let (key, issuer_key) = (self.key_of(signer), self.key_of(issuer));
@@ -292,7 +305,10 @@ impl<'a> StatusSearch<'a> {
                 }
             }
         }
-        let anchor = found.map_or(above, |found| &found.chain).last();
+        let chain = found.map_or(above, |found| &found.chain);
+        // The anchor itself, or whom it has certified directly.
+        let is_the_anchors = found.is_none() || chain.len() <= 2;
+        let anchor = chain.last().filter(|_| is_the_anchors || !entitling.is_empty());
         entitling.extend(anchor.map(|anchor| Entitling::Owner(self.key_of(anchor).into_owned())));
         entitling
     }

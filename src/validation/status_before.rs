@@ -18,7 +18,7 @@ pub(super) struct Before {
     /// It is on hold.
     hold: Option<Hold>,
     /// Until when facts about certificates of this issuer were met that there was no room for.
-    lost: Option<Time>,
+    pub lost: Option<Time>,
 }
 
 /// A hold lasts until somebody entitled says otherwise later (RFC 5280 section 5.3.1), whatever became of the list that said so.
@@ -36,12 +36,13 @@ impl StatusSearch<'_> {
         let mut before = Before::default();
         let Some(issuer) = above.first().filter(|_| !self.sources.revoked.is_empty()) else { return Ok(before) };
         let ids = self.ids_of(certificate, issuer)?;
-        let (mut facts, mut lost, mut unread) = (Vec::new(), Vec::new(), None);
+        let of = self.key_digest(&self.key_of(issuer))?;
+        let (mut facts, mut unread) = (Vec::new(), None);
         for record in &self.sources.revoked {
-            match record.find(&ids) {
+            match record.find(&ids, &of) {
                 Ok(known) => {
                     facts.extend(known.facts);
-                    lost.extend(known.lost);
+                    before.lost = before.lost.max(known.lost);
                 }
                 // What another says for good counts all the same.
                 Err(why) => unread = Some(why),
@@ -65,15 +66,10 @@ impl StatusSearch<'_> {
                 none => *none = Some(Hold { made: fact.made, found, facts: vec![fact] }),
             }
         }
-        if let Some(why) = unread {
-            return Err(why);
+        match unread {
+            Some(why) => Err(why),
+            None => Ok(before),
         }
-        if !lost.is_empty() {
-            let keys = above.iter().map(|ca| self.key_digest(&self.key_of(ca))).collect::<Result<Vec<_>, _>>()?;
-            let about = lost.iter().filter(|lost| lost.of.is_none_or(|of| keys.contains(&of)));
-            before.lost = about.map(|lost| lost.until).max();
-        }
-        Ok(before)
     }
 
     /// A status, with what was known before: good words from before a hold, or from before what was lost, clear nobody.
@@ -84,9 +80,10 @@ impl StatusSearch<'_> {
             }
             (Status::Unknown(_), Before { hold: Some(hold), .. }) => Status::Revoked(hold.found),
             (Status::Good { from, .. }, Before { lost: Some(until), .. }) if from <= until => {
-                let text = "the record of revoked certificates had no room for what was said of its issuer's certificates \
-                            until";
-                Status::Unknown(vec![format!("{text} {until}, and no later word is at hand")])
+                Status::Unknown(vec![without_room(until)])
+            }
+            (Status::Unknown(reasons), Before { lost: Some(until), .. }) => {
+                Status::Unknown(core::iter::once(without_room(until)).chain(reasons).collect())
             }
             (Status::Good { from, until, notes }, Before { hold, .. }) => {
                 // What rests on a signer that is itself in question lifts nothing yet.
@@ -105,15 +102,15 @@ impl StatusSearch<'_> {
         let Some(issuer) = above.first().filter(|_| !self.sources.revoked.is_empty()) else { return };
         let fact = |entitling: &Entitling| -> Result<RevokedFact, String> {
             Ok(RevokedFact {
-                who: self.id_of(certificate, issuer, self.key_of(issuer).as_spki())?,
+                who: self.id_of(certificate, issuer, &self.key_of(issuer).as_spki())?,
                 issuer: self.key_digest(&self.key_of(issuer))?,
                 branch: self.branch_of(above)?,
                 authority: match entitling {
                     Entitling::Issuer => Authority::Issuer,
-                    Entitling::Certifier(key) => Authority::Certifier(self.sha256(&[key.as_spki()])?),
-                    Entitling::Owner(key) => Authority::Key(self.sha256(&[key.as_spki()])?),
+                    Entitling::Certifier(key) => Authority::Certifier(self.sha256(&[&key.as_spki()])?),
+                    Entitling::Owner(key) => Authority::Key(self.sha256(&[&key.as_spki()])?),
                 },
-                source: self.sha256(&[word.source.as_spki()])?,
+                source: self.sha256(&[&word.source.as_spki()])?,
                 since: word.since,
                 reason: word.reason,
                 made: word.made,
@@ -138,7 +135,7 @@ impl StatusSearch<'_> {
     /// Whether what entitled the source of a fact does so for the issuer on this path, under these anchors.
     fn counts(&self, authority: &Authority, above: &[Certificate]) -> Result<bool, String> {
         let is_key = |certificate: &Certificate, key: &[u8; 32]| -> Result<bool, String> {
-            let usual = self.sha256(&[self.key_of(certificate).as_spki()])?;
+            let usual = self.sha256(&[&self.key_of(certificate).as_spki()])?;
             // As it was written before keys had one form, too.
             let as_it_came = self.sha256(&[certificate.spki()])?;
             Ok([usual, as_it_came].contains(key))
@@ -160,7 +157,12 @@ impl StatusSearch<'_> {
                 }
                 let Some(issuer) = above.first() else { return Ok(false) };
                 for ca in self.knowledge.named(issuer.issuer(), self.anchors, self.pool) {
-                    if is_key(ca, key)? && self.has_certified(ca, issuer)? {
+                    // Anybody may have sent it: what costs something is asked once the signature is paid for and holds.
+                    let is_it = match self.key_of(ca).is_written_out_already() {
+                        true => is_key(ca, key)? && self.has_certified(ca, issuer)?,
+                        false => self.has_certified(ca, issuer)? && is_key(ca, key)?,
+                    };
+                    if is_it {
                         return Ok(true);
                     }
                 }
@@ -173,8 +175,8 @@ impl StatusSearch<'_> {
     /// written before keys had one form.
     fn ids_of(&self, certificate: &Certificate, issuer: &Certificate) -> Result<Vec<RevokedId>, String> {
         let key = self.key_of(issuer);
-        let mut ids = vec![self.id_of(certificate, issuer, key.as_spki())?];
-        if key.as_spki() != issuer.spki() {
+        let mut ids = vec![self.id_of(certificate, issuer, &key.as_spki())?];
+        if *key.as_spki() != *issuer.spki() {
             ids.push(self.id_of(certificate, issuer, issuer.spki())?);
         }
         Ok(ids)
@@ -187,11 +189,16 @@ impl StatusSearch<'_> {
     }
 
     fn key_digest(&self, key: &KeyIdentity<'_>) -> Result<KeyDigest, String> {
-        Ok(*self.sha256(&[key.as_spki()])?.first_chunk().ok_or("a digest without bytes")?)
+        Ok(*self.sha256(&[&key.as_spki()])?.first_chunk().ok_or("a digest without bytes")?)
     }
 
     fn sha256(&self, parts: &[&[u8]]) -> Result<[u8; 32], String> {
         let digest = self.provider.digest(DigestAlgorithm::Sha256, parts).map_err(|e| e.to_string())?;
         <[u8; 32]>::try_from(&*digest).map_err(|_| "a SHA-256 digest of another length".to_owned())
     }
+}
+
+fn without_room(until: Time) -> String {
+    let text = "the record of revoked certificates had no room for what was said of its issuer's certificates until";
+    format!("{text} {until}, and no later word is at hand")
 }

@@ -273,6 +273,9 @@ impl<'a> StatusSearch<'a> {
                 Status::Revoked(why) if made.is_some() && !why.is_settled(issuer) => Ok(None),
                 Status::Revoked(why) if made.is_some_and(|made| why.came_after(made)) => Ok(None),
                 Status::Revoked(why) => Err(format!("the responder's certificate is revoked: {}", why.text)),
+                Status::Unknown(_) if made.is_none() && self.is_unasked() && self.is_demanded() => {
+                    Err("what is known against the responder from before cannot be told".to_owned())
+                }
                 // It does without a status; one that is known counts all the same.
                 Status::Unknown(_) if responder.extension(oid::OCSP_NOCHECK).is_some() => Ok(None),
                 // Section 4.2.2.2.1: neither nocheck nor a status leaves it to the reader.
@@ -395,9 +398,12 @@ impl<'a> StatusSearch<'a> {
         }
     }
 
+    fn is_demanded(&self) -> bool {
+        self.policy().mode == RevocationMode::HardFail
+    }
+
     pub(super) fn signer_status(&self, certificate: &Certificate, above: &[Certificate]) -> SignerStatus {
-        let needed =
-            self.policy().mode == RevocationMode::HardFail && self.policy().scope == RevocationScope::WholeChain;
+        let needed = self.is_demanded() && self.policy().scope == RevocationScope::WholeChain;
         match self.status(certificate, above) {
             Status::Good { .. } => SignerStatus::Enough,
             Status::Revoked(found) if !above.first().is_none_or(|issuer| found.is_settled(issuer)) => {
@@ -410,7 +416,8 @@ impl<'a> StatusSearch<'a> {
             }
             Status::Unknown(_) => {
                 self.note_unknown_signer(certificate, above);
-                if needed { SignerStatus::Missing } else { SignerStatus::Enough }
+                let is_missing = needed || (self.is_unasked() && self.is_demanded());
+                if is_missing { SignerStatus::Missing } else { SignerStatus::Enough }
             }
         }
     }

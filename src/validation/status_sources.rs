@@ -10,6 +10,15 @@ use super::revoked::RevokedFacts;
 use crate::asn1::x509::Certificate;
 use crate::prelude::*;
 
+/// Where status data newer than a verdict turns up: device memory, usually.
+pub trait StatusWatch: Send + Sync + core::fmt::Debug {
+    /// A number that rises whenever there are newer documents about anyone.
+    fn mark(&self) -> u64;
+
+    /// Adds what there is about these certificates now.
+    fn recall(&self, certificates: &[Certificate], status: &mut StatusSources);
+}
+
 /// Status data at hand: from the peer, from memory, fetched. Nothing in it is believed before it was checked.
 #[derive(Clone, Debug, Default)]
 pub struct StatusSources {
@@ -22,6 +31,8 @@ pub struct StatusSources {
     pub crl_numbers: Vec<Arc<dyn CrlNumbers>>,
     /// Memories of who was revoked: all are asked first, and all are told when a verified source says so.
     pub revoked: Vec<Arc<dyn RevokedFacts>>,
+    /// Memories of documents: a fetcher asks them beside its own, and a peer that was opened with them looks there before every use.
+    pub kept: Vec<Arc<dyn StatusWatch>>,
     /// Which bound ended the gathering before everything was asked for, such as `16 requests`; `None`: none did. What was
     /// not asked for may revoke: where the status is checked, the verdict is a refusal in every mode.
     pub cut_short: Option<String>,
@@ -36,6 +47,19 @@ impl StatusSources {
         Self::default()
     }
 
+    /// The memories without any data: what outlives one validation.
+    pub fn memories(&self) -> Self {
+        let StatusSources { crl_numbers, revoked, kept, .. } = self;
+        StatusSources { crl_numbers: crl_numbers.clone(), revoked: revoked.clone(), kept: kept.clone(), ..Self::none() }
+    }
+
+    /// Has the memories of other status data asked and written too, each once.
+    pub fn join_memories(&mut self, other: &Self) {
+        join(&mut self.crl_numbers, &other.crl_numbers);
+        join(&mut self.revoked, &other.revoked);
+        join(&mut self.kept, &other.kept);
+    }
+
     /// The helpers for a path, and behind them the certificates that are kept with the data: who signed it, found earlier. A
     /// peer that leaves them out does not undo what they have signed.
     pub(super) fn with_signers<'p>(&self, pool: &'p [Certificate]) -> Cow<'p, [Certificate]> {
@@ -47,5 +71,14 @@ impl StatusSources {
             }
         }
         pool
+    }
+}
+
+/// By their addresses each is there once.
+fn join<T: ?Sized>(ours: &mut Vec<Arc<T>>, theirs: &[Arc<T>]) {
+    for one in theirs {
+        if !ours.iter().any(|known| core::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(one))) {
+            ours.push(one.clone());
+        }
     }
 }

@@ -6,13 +6,17 @@ use std::sync::Arc;
 use devid::Code;
 use devid::asn1::oid;
 use devid::asn1::x509::Certificate;
+use devid::client::status::StatusMemory;
 use devid::time::Time;
 use devid::validation::{
     Crl, KeyUsage, OcspResponse, Report, RevocationMode, RevocationScope, StatusSources, TrustAnchors, validate,
 };
 
 use crate::certificates::{Builder, Party, date, now, provider};
-use crate::status::{CrlBuilder, ONLY_CA_CERTS, ONLY_USER_CERTS, OcspBuilder, Single, flag};
+use crate::status::{
+    CrlBuilder, INDIRECT, ONLY_CA_CERTS, ONLY_USER_CERTS, OcspBuilder, Single, certificate_issuer, crl_issuer, flag,
+    point_url, points,
+};
 use crate::{MODES, checks};
 
 const DAY: i64 = 86_400;
@@ -257,7 +261,6 @@ fn a_responder_with_nocheck_that_a_list_revokes_is_believed_no_more() {
 /// A distribution point names who issues its list. The name is not the certificate of whoever takes it.
 #[test]
 fn a_crl_issuer_by_name_alone_clears_nobody() {
-    use crate::status::{INDIRECT, certificate_issuer, crl_issuer, point_url, points};
     let root = Party::root("Root");
     let (middle, partner) = (root.ca("middle"), root.ca("partner"));
     let ca = middle.ca("CA");
@@ -473,4 +476,46 @@ fn what_a_signer_has_revoked_outlives_its_retirement() {
             assert_eq!(judge(&[&of_ca], &[&said(word(before))]), unknown, "{mode:?} {reason}");
         }
     }
+}
+
+/// The name that a distribution point gives to its lists' issuer is anybody's to take who issues certificates: a list by that name
+/// refuses while it is at hand, and is not written down against the peer for the rest of its life.
+#[test]
+fn a_crl_issuer_by_name_alone_is_not_written_down() {
+    let root = Party::root("Root");
+    let (ca, partner) = (root.ca("CA"), root.ca("partner"));
+    let lists = Builder::leaf("lists").key_usage(&[KeyUsage::CrlSign]);
+    let named = [point_url("http://pki.example/lists.crl"), crl_issuer(&lists.subject)];
+    let peer = Builder::leaf("peer").with(oid::CE_CRL_DISTRIBUTION_POINTS, false, points(&[&named])).signed_by(&ca);
+    let by = |above: &Party| Builder::leaf("lists").key_usage(&[KeyUsage::CrlSign]).signed_by(above);
+    for (signer, is_written_down) in [(by(&root), true), (by(&ca), true), (by(&partner), false)] {
+        for mode in MODES {
+            let memory = StatusMemory::new(provider().clone(), None);
+            let judge = |crls: &[Arc<Crl>]| {
+                let mut status = StatusSources { crls: crls.to_vec(), ..StatusSources::none() };
+                memory.join(&mut status);
+                let anchors: TrustAnchors = std::iter::once(root.certificate.clone()).collect();
+                let pool = [&ca, &partner, &signer].map(|party| party.certificate.clone());
+                let mut checks = checks(mode);
+                checks.revocation.scope = RevocationScope::LeafOnly;
+                code(&validate(&**provider(), &anchors, &peer.certificate, &pool, &status, &checks))
+            };
+            let revoking = indirect_list(&signer, &ca, &peer);
+            assert_eq!(judge(&[revoking]), Some(Code::Revoked), "{mode:?}: while it is at hand");
+            let later = match (is_written_down, mode) {
+                (true, _) => Some(Code::Revoked),
+                (false, RevocationMode::HardFail) => Some(Code::RevocationUnknown),
+                (false, _) => None,
+            };
+            assert_eq!(judge(&[]), later, "{mode:?}");
+        }
+    }
+}
+
+fn indirect_list(signer: &Party, ca: &Party, peer: &Party) -> Arc<Crl> {
+    let entry = [certificate_issuer(ca.certificate.subject())];
+    CrlBuilder::of(signer)
+        .scope(&[point_url("http://pki.example/lists.crl"), flag(INDIRECT)])
+        .entry(peer.certificate.serial(), &entry)
+        .build()
 }

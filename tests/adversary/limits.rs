@@ -1,11 +1,18 @@
 //! Limits at their boundary, and decisions that one changed line would turn.
 
+use std::sync::Arc;
+
 use devid::Code;
 use devid::asn1::oid;
-use devid::validation::{Checks, KeyUsage, Report, RevocationMode, StatusSources, TrustAnchors, same_name, validate};
+use devid::asn1::x509::Certificate;
+use devid::client::status::StatusMemory;
+use devid::validation::{
+    Checks, KeyUsage, NameCheck, PeerRequest, Purpose, Report, RevocationMode, StatusSources, TrustAnchors, same_name,
+    validate,
+};
 
 use crate::certificates::{Builder, Party, common_name, list, now, provider};
-use crate::status::CrlBuilder;
+use crate::status::{CrlBuilder, crl_issuer, points};
 use crate::{MODES, checks, judge};
 
 fn by(root: &Party, pool: &[&Party], leaf: &Party, checks: &Checks) -> Report {
@@ -93,4 +100,37 @@ fn a_name_with_more_attributes_is_another_name() {
     assert!(same_name(&name(&["a", "b"]), &name(&["B", "A"])));
     assert!(!same_name(&name(&["a"]), &name(&["a", "b"])) && !same_name(&name(&["a", "b"]), &name(&["a"])));
     assert!(!same_name(&name(&["a", "b"]), &name(&["a", "c"])));
+}
+
+/// What is kept is looked for by names that the peer chooses: beyond a bound that is a refusal, and never silence.
+#[test]
+fn names_of_list_issuers_that_a_peer_sends_end_with_a_budget() {
+    let root = Party::root("Root");
+    let peer = root.leaf("peer");
+    let name = common_name(&"\u{e4}".repeat(2_000));
+    let point = [crl_issuer(&name)];
+    let many: Vec<&[Vec<u8>]> = std::iter::repeat_n(&point[..], 16).collect();
+    let junk: Vec<Certificate> = (0..12)
+        .map(|n| Builder::leaf(&format!("junk {n}")).with(oid::CE_CRL_DISTRIBUTION_POINTS, false, points(&many)))
+        .map(|builder| builder.self_signed().certificate)
+        .collect();
+    let memory = Arc::new(StatusMemory::new(provider().clone(), None));
+    let anchors: TrustAnchors = std::iter::once(root.certificate.clone()).collect();
+    for mode in MODES {
+        let judge = |pool: &[Certificate]| {
+            let request = PeerRequest {
+                anchors: &anchors,
+                certificate: &peer.certificate,
+                pool,
+                status: &StatusSources { crls: vec![CrlBuilder::of(&root).build()], ..StatusSources::none() },
+                checks: checks(mode),
+                purpose: Purpose::Any,
+                names: NameCheck::NotChecked,
+                use_until: None,
+            };
+            code(&memory.open_peer(provider(), request).unwrap().0)
+        };
+        assert_eq!(judge(&junk), Some(Code::Budget), "{mode:?}");
+        assert_eq!(judge(&junk[..3]), None, "{mode:?}");
+    }
 }

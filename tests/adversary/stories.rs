@@ -1,6 +1,12 @@
 //! Positions and goals: each attack fails, and the same without the attacker is judged as before.
 
 use devid::Code;
+use devid::asn1::der::{Cursor, element, sequence};
+use devid::asn1::oid;
+use devid::asn1::pem;
+use devid::asn1::x509::Certificate;
+use devid::client::import::{certificates_from_bytes, sent_certificates};
+use devid::crypto::algorithm::encode_oid;
 use devid::validation::{KeyUsage, RevocationMode};
 
 use crate::certificates::{Builder, Party};
@@ -135,4 +141,48 @@ fn another_partys_certificate_is_not_taken_for_the_first() {
     };
     assert!(with_first(&victim).is_valid() && with_first(&ca).is_valid());
     assert!(!with_first(&evil).is_valid());
+}
+
+/// In none of the forms that certificates are sent in does a first one that cannot be read leave its place to the next.
+#[test]
+fn a_first_certificate_that_cannot_be_read_is_not_passed_over() {
+    let root = Party::root("Root");
+    let (first, second) = (Builder::leaf("first").self_signed().certificate, root.leaf("second").certificate);
+    let broken = {
+        let mut der = first.as_der().to_vec();
+        der[4] = 0x31;
+        der
+    };
+    let indefinite = |der: &[u8]| {
+        let content = Cursor::new(der, "").unwrap().any("a certificate").unwrap().value.to_vec();
+        [&[0x30, 0x80][..], &content, &[0, 0]].concat()
+    };
+    let other_format = element(0xa3, &[&encode_oid(oid::CMS_DATA)]);
+    let bundle = |all: &[u8]| {
+        let data = [&[0x02, 0x01, 0x01, 0x31, 0x00][..], &sequence(&[&encode_oid(oid::CMS_DATA)])].concat();
+        let data = sequence(&[&data, &element(0xa0, &[all]), &[0x31, 0x00]]);
+        sequence(&[&encode_oid(oid::CMS_SIGNED_DATA), &element(0xa0, &[&data])])
+    };
+    for (what, one) in [("broken", &broken), ("in BER", &indefinite(first.as_der())), ("no certificate", &other_format)]
+    {
+        let both = [&one[..], second.as_der()].concat();
+        let in_ber = indefinite(&bundle(&both));
+        let armoured = pem::encode("PKCS7", &bundle(&both)).as_bytes().to_vec();
+        for (form, sent) in [("DER", bundle(&both)), ("BER", in_ber), ("PEM", armoured)] {
+            sent_certificates(&sent).expect_err(&format!("{what}, {form}"));
+            // In a bundle of the owner's it spoils nothing.
+            assert_eq!(certificates_from_bytes(&sent).unwrap(), std::slice::from_ref(&second), "{what}, {form}");
+            let behind = [second.as_der(), &one[..]].concat();
+            assert_eq!(sent_certificates(&bundle(&behind)).unwrap(), std::slice::from_ref(&second), "{what}, behind");
+        }
+    }
+    let nothing = pem::encode("PKCS7", &bundle(&[])).as_bytes().to_vec();
+    let behind = [&nothing[..], pem::encode("CERTIFICATE", second.as_der()).as_bytes()].concat();
+    sent_certificates(&behind).expect_err("nothing, and a certificate behind it");
+    assert_eq!(certificates_from_bytes(&behind).unwrap(), std::slice::from_ref(&second));
+    let whole: Vec<Certificate> = vec![first.clone(), second.clone()];
+    let both = [first.as_der(), second.as_der()].concat();
+    for sent in [bundle(&both), indefinite(&bundle(&both))] {
+        assert_eq!(sent_certificates(&sent).unwrap(), whole);
+    }
 }

@@ -539,6 +539,38 @@ fn a_revoked_signer_is_refused_where_its_status_is_asked_for() {
     }
 }
 
+/// Device memory knows that the signer is revoked, and has no list that says so: it is asked where nothing was said of revocation.
+#[test]
+fn a_signer_that_device_memory_knows_as_revoked_is_refused() {
+    use crate::status::CrlBuilder;
+    use devid::store::Store;
+    use devid::validation::{Checks, RevocationPolicy, StatusSources, validate};
+    for is_revoked in [false, true] {
+        let mut ca = MockCa::new();
+        let store = std::sync::Arc::new(Store::in_memory(crate::certificates::provider().clone()));
+        let memory =
+            devid::client::status::StatusMemory::new(crate::certificates::provider().clone(), Some(store.clone()));
+        let list = CrlBuilder::of(&ca.issuing);
+        let list = if is_revoked { list.revokes(&ca.signer) } else { list };
+        let mut met = StatusSources { crls: vec![list.build()], ..StatusSources::none() };
+        memory.join(&mut met);
+        let mut checks = Checks::at(crate::certificates::now());
+        checks.revocation = RevocationPolicy::soft_fail();
+        let anchors = std::iter::once(ca.root.certificate.clone()).collect();
+        let pool = std::slice::from_ref(&ca.issuing.certificate);
+        let provider = &**crate::certificates::provider();
+        let report = validate(provider, &anchors, &ca.signer.certificate, pool, &met, &checks);
+        assert_eq!(report.is_valid(), !is_revoked);
+        let mut config = Device::config(&ca);
+        config.use_signer_store(&store).unwrap();
+        let outcome = Device::enrolling_as(&config).run(&mut ca);
+        assert_eq!(outcome.is_ok(), !is_revoked);
+        if let Err(error) = outcome {
+            assert!(error.message().contains("REVOKED"), "{error}");
+        }
+    }
+}
+
 /// The status data at hand is asked about what was issued and the CAs above it, whatever is asked of signers; a missing
 /// status refuses nothing.
 #[test]

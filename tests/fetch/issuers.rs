@@ -7,6 +7,9 @@ use devid::asn1::x509::Certificate;
 use devid::client::StatusFetcher;
 use devid::client::status::{FetchOutcome, StatusAnswer, StatusOptions, StatusQuestion, Wanted, built_in};
 use devid::crypto::algorithm::encode_oid;
+use devid::store::Store;
+use devid::transport::fetch::Document;
+use devid::transport::{ExchangeLimits, FetchFn, FetchRequest, Fetched, Phase, TransportError, TransportErrorKind};
 use devid::validation::{Checks, StatusSources};
 
 use super::certificates::{Builder, Party, now};
@@ -158,4 +161,80 @@ fn a_chain_without_end_is_given_up() {
     let answer = ask(&Party::root("root"), &made.unwrap());
     assert_eq!(code_of(&answer), Some(Code::NoPath));
     assert_eq!(web.seen().len(), 8);
+}
+
+/// A device that keeps issuers, in a new process at each question; one place serves what it is told to, or nobody answers.
+struct Keeping {
+    root: Party,
+    store: std::sync::Arc<Store>,
+}
+
+impl Keeping {
+    const PLACE: &str = "http://pki.example/ca.cer";
+
+    fn below(issuer: &Party, name: &str) -> Party {
+        pointing(Builder::leaf(name), &[], &[], &[Self::PLACE.to_owned()]).signed_by(issuer)
+    }
+
+    fn ask(&self, root: &Party, leaf: &Party, served: Option<&[u8]>) -> StatusAnswer {
+        let served = served.map(<[u8]>::to_vec);
+        let mut fetch = FetchFn(move |_: &FetchRequest<'_>, _: &ExchangeLimits| match &served {
+            Some(bytes) => Ok(Fetched::Document(Document { bytes: bytes.clone(), ..Document::default() })),
+            None => Err(TransportError::new(TransportErrorKind::Connect, Phase::Connect, "nobody")),
+        });
+        let options = StatusOptions { issuers: true, ..options() };
+        let (anchors, known, checks) = (anchors(&root.certificate), StatusSources::none(), Checks::at(now()));
+        let question =
+            StatusQuestion { anchors: &anchors, leaf: &leaf.certificate, pool: &[], known: &known, checks: &checks };
+        let mut fetcher = StatusFetcher::with_store(provider().clone(), options, self.store.clone());
+        fetcher.validate(&question, &mut fetch)
+    }
+
+    fn is_valid(&self, leaf: &Party, served: Option<&[u8]>) -> bool {
+        self.ask(&self.root, leaf, served).report.is_valid()
+    }
+}
+
+/// A CA has a new key under its name and URL: what is kept of the old one helps its peers and stands in nobody's way.
+#[test]
+fn kept_issuers_are_added_to_and_shut_nobody_out() {
+    let device =
+        Keeping { root: Party::root("root"), store: std::sync::Arc::new(Store::in_memory(provider().clone())) };
+    let (old, new) = (device.root.ca("CA"), device.root.ca("CA"));
+    let (first, second) = (Keeping::below(&old, "first"), Keeping::below(&new, "second"));
+    let stranger = Party::root("CA");
+    let with_stranger = pkcs7(&[&stranger.certificate, &old.certificate]);
+    assert!(device.is_valid(&first, Some(&with_stranger)));
+    assert!(device.is_valid(&first, None), "it is kept");
+    assert!(!device.is_valid(&second, None), "nobody answers");
+    let answer = device.ask(&device.root, &second, Some(new.certificate.as_der()));
+    assert!(answer.report.is_valid(), "{}", texts(&answer));
+    assert_eq!(story(&answer), [(Wanted::Issuer, "kept"), (Wanted::Issuer, "fetched")]);
+    for leaf in [&first, &second] {
+        let answer = device.ask(&device.root, leaf, None);
+        assert!(answer.report.is_valid(), "both are kept: {}", texts(&answer));
+        assert_eq!(story(&answer), [(Wanted::Issuer, "kept")]);
+        assert!(!answer.pool.contains(&stranger.certificate), "what stands on no path is not kept");
+    }
+    // Another root, below which the CA has another certificate of the same key.
+    let other = Party::root("other root");
+    let cross = Builder::ca("CA").key(&new.key).signed_by(&other);
+    assert!(device.ask(&other, &second, Some(cross.certificate.as_der())).report.is_valid());
+    assert!(device.is_valid(&second, None) && device.ask(&other, &second, None).report.is_valid());
+}
+
+/// However many certificates one place serves, each on a path of its own: those that are kept stay.
+#[test]
+fn other_issuers_of_a_place_do_not_push_out_one_that_is_kept() {
+    let device =
+        Keeping { root: Party::root("root"), store: std::sync::Arc::new(Store::in_memory(provider().clone())) };
+    let genuine = device.root.ca("CA");
+    let peer = Keeping::below(&genuine, "peer");
+    assert!(device.is_valid(&peer, Some(genuine.certificate.as_der())));
+    for _ in 0..40 {
+        let other = device.root.ca("CA");
+        let served = pkcs7(&[&other.certificate, &genuine.certificate]);
+        assert!(device.is_valid(&Keeping::below(&other, "another"), Some(&served)), "there is always a path");
+    }
+    assert!(device.is_valid(&peer, None));
 }

@@ -9,6 +9,7 @@ mod left_out;
 #[path = "../common/status.rs"]
 mod status;
 
+mod beside;
 mod forgotten;
 mod found;
 mod further;

@@ -9,8 +9,8 @@ use devid::asn1::x509::Certificate;
 use devid::crypto::DigestAlgorithm;
 use devid::validation::{KeyUsage, OcspRequest, OcspResponse, StatusPreference, StatusSources};
 
-use crate::certificates::{Builder, Party, date, now, provider};
-use crate::status::{CrlBuilder, OcspBuilder, Single};
+use crate::certificates::{Builder, Party, compressed, date, now, provider};
+use crate::status::{CrlBuilder, OcspBuilder, Single, key_bits};
 use crate::{World, assert_good, assert_revoked, assert_unknown, ocsp_sources};
 
 const DAY: i64 = 86_400;
@@ -421,4 +421,39 @@ fn a_certificate_without_revocation_information_is_not_asked_about() {
     let world = World { root: world.root, ca, device };
     let report = world.check(&StatusSources::none(), &devid::validation::Checks::at(now()));
     assert_eq!(report.error().unwrap().code(), Code::Malformed);
+}
+
+/// Whatever form the responder's certificate has its key in, and whatever form the response names it by.
+#[test]
+fn a_responder_is_found_by_each_form_of_its_key() {
+    let world = World::new();
+    for is_compressed in [false, true] {
+        let desk = responder(&world.ca, |b| if is_compressed { b.compressed() } else { b });
+        let spki = desk.key.spki();
+        for named in [key_bits(spki).to_vec(), compressed(spki)[compressed(spki).len() - 33..].to_vec()] {
+            let hash = provider().digest(DigestAlgorithm::Sha1, &[&named]).unwrap();
+            let mut response = OcspBuilder::by(&desk).says(world.good());
+            response.responder_id = element(0xa2, &[&element(0x04, &[&hash])]);
+            assert_good(
+                &world
+                    .by_ocsp(OcspBuilder { certificates: vec![desk.certificate.clone()], ..response.clone() }.build()),
+            );
+            let anchors = std::iter::once(world.root.certificate.clone()).collect();
+            let status = ocsp_sources(&[response.build()]);
+            for strangers in [0, 40] {
+                let strangers = (0..strangers).map(|_| Builder::leaf("X").compressed().self_signed().certificate);
+                let pool: Vec<_> = strangers.chain([world.ca.certificate.clone(), desk.certificate.clone()]).collect();
+                let checks = World::leaf_checks();
+                let report = devid::validation::validate(
+                    &**provider(),
+                    &anchors,
+                    &world.device.certificate,
+                    &pool,
+                    &status,
+                    &checks,
+                );
+                assert_good(&report);
+            }
+        }
+    }
 }

@@ -21,6 +21,8 @@ use crate::validation::{Checks, Crl, OcspResponse};
 const MAX_ITEMS: usize = 16;
 /// Most CRLs of other signers that stay in the same place.
 const MAX_OTHER_ITEMS: usize = 3 * MAX_ITEMS;
+/// Most certificates of issuers that stay in one place: a CA has some, and of those some keys, each certified by some others.
+const MAX_ISSUERS: usize = 16;
 /// Longest ETag or Last-Modified kept, in bytes; they are opaque and short.
 const MAX_VALIDATOR_BYTES: usize = 256;
 /// Names of records in device memory.
@@ -117,6 +119,17 @@ impl Item {
             Item::Ocsp(response) => response.is_entitled().then(|| self.clone()),
             Item::Issuers(_) => None,
         }
+    }
+
+    /// The same as a document, where it is not what came.
+    fn document(&self) -> Vec<u8> {
+        match self {
+            Item::Issuers(certificates) => {
+                certificates.iter().map(|c| pem::encode("CERTIFICATE", c.as_der()).to_string()).collect::<String>()
+            }
+            _ => self.lists_in_pem(),
+        }
+        .into_bytes()
     }
 
     /// How many documents it is.
@@ -219,42 +232,70 @@ impl Item {
 
     /// What is kept of this and of what was kept in its place before: nothing that was said against anyone is lost to a
     /// document that says less. Lists of other series stay beside the new ones; an older word replaces no newer one.
-    fn after(&self, kept: &Item, provider: &dyn Provider, max_bytes: usize) -> Result<Item, Error> {
-        let rollback = |what| Err(Error::new(Code::CrlRollback, format!("a newer {what} is kept already")));
+    ///
+    /// Each list of a document stands for itself: whoever carries it puts an older one beside a newer one. With it, what was left
+    /// out, if anything was.
+    fn after(&self, kept: &Item, provider: &dyn Provider, max_bytes: usize) -> Result<(Item, Option<Error>), Error> {
+        let rollback = |what| Error::new(Code::CrlRollback, format!("a newer {what} is kept already"));
         match (self, kept) {
             (Item::Crls(new), Item::Crls(kept)) => {
                 for (new, kept) in new.iter().flat_map(|new| kept.iter().map(move |kept| (new, kept))) {
                     kept.try_signers_of(new, provider);
                 }
-                if new.iter().any(|new| kept.iter().any(|kept| new.is_older_than(kept))) {
-                    return rollback("CRL of the same issuer and scope");
+                let is_older = |new: &&Arc<Crl>| kept.iter().any(|kept| new.is_older_than(kept));
+                let (older, new): (Vec<_>, Vec<_>) = new.iter().partition(is_older);
+                let left_out = (!older.is_empty()).then(|| rollback("CRL of the same issuer and scope"));
+                if let (true, Some(error)) = (new.is_empty(), &left_out) {
+                    return Err(error.clone());
                 }
                 let is_left = |old: &&Arc<Crl>| !new.iter().any(|new| new.takes_the_place_of(old));
                 let is_own = |old: &Arc<Crl>| new.iter().any(|new| new.is_of_signer_of(old));
                 let (mut own, mut others): (Vec<_>, Vec<_>) = kept.iter().filter(is_left).cloned().partition(is_own);
-                // Those that revoke nobody make room, the oldest first; a word against somebody gives way to none of another series.
+                // What takes a place needs none. Of the others those that revoke nobody make room, the oldest first; a word against
+                // somebody gives way to none of another series.
                 let revokes = |crl: &Arc<Crl>| crl.entry_count().is_none_or(|count| count > 0);
-                crate::order::sort_by_key(&mut own, |old| Reverse((revokes(old), old.this_update())));
-                let dropped = own.split_off(own.len().min(MAX_ITEMS.saturating_sub(new.len())));
-                if dropped.iter().any(revokes) {
-                    let text = format!("{MAX_ITEMS} CRLs in one place, and those that revoke somebody stay");
-                    return Err(Error::new(Code::Limit, text));
+                let takes_a_place = |new: &Arc<Crl>| kept.iter().any(|old| new.takes_the_place_of(old));
+                let is_new = |crl: &Arc<Crl>| new.iter().any(|new| Arc::ptr_eq(new, crl));
+                own.extend(new.iter().copied().cloned());
+                crate::order::sort_by_cached_key(&mut own, |crl| {
+                    let rank = match (is_new(crl), revokes(crl)) {
+                        (true, _) if takes_a_place(crl) => 0,
+                        (false, true) => 1,
+                        (true, _) => 2,
+                        (false, false) => 3,
+                    };
+                    (rank, Reverse((revokes(crl), crl.this_update())))
+                });
+                let dropped = own.split_off(own.len().min(MAX_ITEMS));
+                let text = format!("{MAX_ITEMS} CRLs in one place, and those that revoke somebody stay");
+                let full = dropped.iter().any(|crl| is_new(crl) || revokes(crl)).then(|| Error::new(Code::Limit, text));
+                if let (false, Some(error)) = (own.iter().any(is_new), &full) {
+                    return Err(error.clone());
                 }
                 // What another has signed shuts nobody out: whoever comes has its place, and others keep what is left of it.
                 crate::order::sort_by_key(&mut others, |old| Reverse((revokes(old), old.this_update())));
                 let len = |crl: &Arc<Crl>| crl.der().map_or(0, <[u8]>::len);
-                let mut left = (max_bytes / 2).saturating_sub(new.iter().chain(&own).map(len).sum());
+                let mut left = (max_bytes / 2).saturating_sub(own.iter().map(len).sum());
                 others.truncate(MAX_OTHER_ITEMS);
                 others.retain(|other| {
                     let fits = len(other) <= left;
                     left = left.saturating_sub(len(other));
                     fits
                 });
-                let left = own.into_iter().chain(others);
-                Ok(Item::Crls(new.iter().cloned().chain(left).collect()))
+                Ok((Item::Crls(own.into_iter().chain(others).collect()), full.or(left_out)))
             }
-            (Item::Ocsp(new), Item::Ocsp(kept)) if new.is_behind(kept) => rollback("OCSP response"),
-            _ => Ok(self.clone()),
+            // A certificate stands for itself as long as it lives: others of its place, by whoever was served them, take nothing away.
+            (Item::Issuers(new), Item::Issuers(kept)) => {
+                let from = new.iter().map(Certificate::not_before).max();
+                let mut all: Vec<Certificate> =
+                    kept.iter().filter(|old| Some(old.not_after()) >= from).cloned().collect();
+                let added: Vec<Certificate> = new.iter().filter(|c| !all.contains(c)).cloned().collect();
+                all.extend(added);
+                all.truncate(MAX_ISSUERS);
+                Ok((Item::Issuers(all), None))
+            }
+            (Item::Ocsp(new), Item::Ocsp(kept)) if new.is_behind(kept) => Err(rollback("OCSP response")),
+            _ => Ok((self.clone(), None)),
         }
     }
 
@@ -267,7 +308,11 @@ impl Item {
                 let entries = response.basic().map(|basic| &basic.responses[..]).unwrap_or_default();
                 entries.iter().map(|entry| (entry.this_update, entry.next_update)).collect()
             }
-            Item::Issuers(all) => all.iter().map(|c| (c.not_before(), Some(c.not_after()))).collect(),
+            // Of use as long as one of them is.
+            Item::Issuers(all) => {
+                let last = all.iter().max_by_key(|c| c.not_after());
+                last.map(|c| (c.not_before(), Some(c.not_after()))).into_iter().collect()
+            }
         };
         let this_update = match self {
             Item::Crls(_) => parts.iter().map(|part| part.0).max(),
@@ -470,11 +515,26 @@ impl Cache {
         if item.count() == entry.item.count() {
             return Ok(Some(entry));
         }
-        let bytes = Arc::new(item.lists_in_pem().into_bytes());
+        self.made_anew(item).map(Some)
+    }
+
+    /// What of a document of issuers stands on a path that holds, as a document of its own.
+    pub fn part_on_path(&self, entry: Entry, chain: &[Certificate]) -> Result<Option<Entry>, Error> {
+        let Item::Issuers(certificates) = &entry.item else { return Ok(None) };
+        let part: Vec<Certificate> = certificates.iter().filter(|c| chain.contains(c)).cloned().collect();
+        match part.len() {
+            0 => Ok(None),
+            all if all == certificates.len() => Ok(Some(entry)),
+            _ => self.made_anew(Item::Issuers(part)).map(Some),
+        }
+    }
+
+    fn made_anew(&self, item: Item) -> Result<Entry, Error> {
+        let bytes = Arc::new(item.document());
         let (digest, len) = (self.digest(&[&bytes])?, bytes.len());
         // It is not what the server calls by these: the whole is asked for again.
         let (etag, last_modified) = (None, None);
-        Ok(Some(Entry { item, digest, bytes: Some(bytes), len, etag, last_modified }))
+        Ok(Entry { item, digest, bytes: Some(bytes), len, etag, last_modified })
     }
 
     /// Reads a document. One that is held already is not read a second time: its index and the signature that was
@@ -507,10 +567,20 @@ impl Cache {
     }
 
     /// Keeps a document that was found good, after what was kept in its place: see [`Item::after`]. Lists are found by their
-    /// issuer, too; those of several issuers stand once more in a place for each but the first.
-    pub fn keep(&mut self, key: &str, mut entry: Entry) -> Result<(), Error> {
+    /// issuer, too; those of several issuers stand once more in a place for each but the first. What was left out of it, if
+    /// anything was.
+    pub fn keep(&mut self, key: &str, mut entry: Entry) -> Result<Option<Error>, Error> {
+        let mut left_out = None;
         match self.look(key) {
-            Kept::Document(kept) => entry.item = entry.item.after(&kept.item, &*self.provider, self.max_bytes)?,
+            Kept::Document(kept) => {
+                let (item, what) = entry.item.after(&kept.item, &*self.provider, self.max_bytes)?;
+                left_out = what;
+                match (&item, &entry.item) {
+                    (Item::Issuers(all), Item::Issuers(new)) if all != new => entry = self.made_anew(item)?,
+                    (Item::Crls(_), _) if left_out.is_some() => entry = self.made_anew(item)?,
+                    _ => entry.item = item,
+                }
+            }
             // What cannot be read is mended by what is good; that it is not from before, the numbers of the lists have shown.
             Kept::Nothing | Kept::Unreadable(_) => {}
         }
@@ -520,7 +590,7 @@ impl Cache {
             let beside = Entry { item, bytes, etag: None, last_modified: None, ..entry.clone() };
             self.put(&format!("{CRL} of {issuer:016x} {key}"), beside)?;
         }
-        self.put(key, entry)
+        self.put(key, entry).map(|()| left_out)
     }
 
     fn put(&mut self, key: &str, mut entry: Entry) -> Result<(), Error> {

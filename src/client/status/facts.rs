@@ -6,7 +6,7 @@ use crate::codes::Code;
 use crate::error::Error;
 use crate::store::{REVOKED_RECORD as RECORD, Store, StoreError, StoreErrorKind};
 use crate::time::Time;
-use crate::validation::revoked::RevokedId;
+use crate::validation::revoked::{KeyDigest, RevokedId};
 use crate::validation::{Added, KnownFacts, RevokedFact, RevokedFacts, RevokedTable};
 
 /// Name of the number that rises with every change of it.
@@ -41,14 +41,6 @@ impl StoredRevokedFacts {
     /// What went wrong since the last call.
     pub fn take_troubles(&self) -> Vec<Error> {
         std::mem::take(&mut *self.troubles.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// A number that rises with every new fact, by anyone with the same device memory.
-    pub fn mark(&self) -> u64 {
-        let mut state = self.state();
-        // What cannot be read tells nothing new; whoever asks for a fact is told so.
-        let _ = self.sync(&mut state);
-        state.read.unwrap_or(0).saturating_add(state.own)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -109,14 +101,14 @@ impl StoredRevokedFacts {
 }
 
 impl RevokedFacts for StoredRevokedFacts {
-    fn find(&self, who: &[RevokedId]) -> Result<KnownFacts, String> {
+    fn find(&self, who: &[RevokedId], issuer: &KeyDigest) -> Result<KnownFacts, String> {
         let mut state = self.state();
         let synced = self.sync(&mut state);
         let found: Vec<RevokedFact> = who.iter().flat_map(|who| state.table.find(who)).collect();
         match synced {
             // A hold may be lifted, and what else the record says is not known.
             Err(error) if !found.iter().any(RevokedFact::is_for_good) => Err(unreadable(&error)),
-            _ => Ok(KnownFacts { facts: found, lost: state.table.lost() }),
+            _ => Ok(KnownFacts { facts: found, lost: state.table.lost_of(issuer) }),
         }
     }
 
@@ -147,6 +139,14 @@ impl RevokedFacts for StoredRevokedFacts {
         if state.table.lift(fact, from) {
             self.write_through(&mut state, |all| all.lift(fact, from));
         }
+    }
+
+    /// By anyone with the same device memory.
+    fn mark(&self) -> u64 {
+        let mut state = self.state();
+        // What cannot be read tells nothing new; whoever asks for a fact is told so.
+        let _ = self.sync(&mut state);
+        state.read.unwrap_or(0).saturating_add(state.own)
     }
 }
 

@@ -90,7 +90,7 @@ impl StatusFetcher {
             cache.sync();
         }
         let mut status = question.known.clone();
-        self.memory.join(&mut status);
+        self.memory.attach(&mut status);
         self.memory.recall_by_issuer(std::iter::once(question.leaf).chain(question.pool), &mut status);
         if let Some(gathered) = self.answer_from_memory(question, &status) {
             return gathered;
@@ -150,7 +150,7 @@ impl StatusFetcher {
         let Hand { mut status, pool, .. } = hand;
         // All that is kept about whatever may be on a path, whatever its times and whatever was at hand before: who was
         // found revoked stays revoked, also where the peer brings an answer from before.
-        self.memory.recall(std::iter::once(question.leaf).chain(&pool), &mut status);
+        self.recall_all(question, &pool, &mut status);
         let (cut_short, log) = requests.finish();
         status.cut_short = status.cut_short.or(cut_short);
         Gathered { verdict: None, status, pool, log }
@@ -198,11 +198,20 @@ impl StatusFetcher {
             return None;
         }
         let Hand { mut status, pool, .. } = hand;
-        self.memory.recall(std::iter::once(question.leaf).chain(&pool), &mut status);
+        self.recall_all(question, &pool, &mut status);
         let report = validate(&*self.provider, question.anchors, question.leaf, &pool, &status, checks);
         let is_whole = report.is_valid()
             && report.findings().iter().all(|f| !matches!(f.code, Code::RevocationUnknown | Code::CrlRollback));
         is_whole.then_some(Gathered { verdict: Some(report), status, pool, log })
+    }
+
+    /// What this memory holds about whatever may be on a path, and those that the question came with.
+    fn recall_all(&self, question: &StatusQuestion<'_>, pool: &[Certificate], status: &mut StatusSources) {
+        self.memory.recall(std::iter::once(question.leaf).chain(pool), status);
+        if !question.known.kept.is_empty() {
+            let all: Vec<Certificate> = std::iter::once(question.leaf).chain(pool).cloned().collect();
+            question.known.kept.iter().for_each(|watch| watch.recall(&all, status));
+        }
     }
 
     /// Preferred sources first, then the others, then again without what is kept, as long as a status is missing.
@@ -557,15 +566,15 @@ impl StatusFetcher {
         for Pending { key, wanted, url, index, entry } in hand.pending.drain(..) {
             let mut cache = self.memory.cache();
             let good = match &entry.item {
-                Item::Issuers(certificates) => {
-                    Ok(chain.is_some_and(|chain| certificates.iter().any(|c| chain.contains(c))).then_some(entry))
-                }
+                // What else is in a document is put there by whoever carries it.
+                Item::Issuers(_) => cache.part_on_path(entry, chain.unwrap_or_default()),
                 // It would stay without the doubt.
                 Item::Ocsp(response) if response.is_doubted() => Ok(None),
                 _ if index.is_some_and(|index| unknown.contains(&index)) => Ok(None),
                 _ => cache.entitled_part(entry),
             };
-            if let Err(error) = good.and_then(|good| good.map_or(Ok(()), |entry| cache.keep(&key, entry))) {
+            let kept = good.and_then(|good| good.map_or(Ok(None), |entry| cache.keep(&key, entry)));
+            if let Some(error) = kept.unwrap_or_else(Some) {
                 drop(cache);
                 requests.note(wanted, &url, index, FetchOutcome::NotStored(error));
             }

@@ -15,9 +15,16 @@ const MAX_DOCUMENTS: usize = 8;
 /// Most certificates of the pool that are followed upwards.
 const MAX_FOLLOWED: usize = 32;
 
+/// A place that was asked for the issuer of a certificate.
+struct Asked {
+    certificate: Certificate,
+    url: String,
+}
+
 impl StatusFetcher {
     /// Fetches issuers one by one until there is a path, or none more to ask for. Only where the issuer's name is not
-    /// among the certificates at hand: a path that fails for another reason asks nobody.
+    /// among the certificates at hand: a path that fails for another reason asks nobody. What is kept helps to find a path and
+    /// stands in nobody's way: where none is found with it, it counts as not at hand, and its place is asked once.
     pub(super) fn find_issuers(
         &mut self,
         requests: &mut Requests<'_>,
@@ -26,26 +33,49 @@ impl StatusFetcher {
         trusted: &Checks,
         mut found: Report,
     ) -> Report {
-        let mut asked: Vec<String> = Vec::new();
-        while asked.len() < MAX_DOCUMENTS && found.error().is_some_and(|error| error.code() == Code::NoPath) {
+        let mut asked: Vec<Asked> = Vec::new();
+        let mut again = 0;
+        while !found.is_valid() {
             let sources = |certificate: &Certificate| self.issuer_urls(certificate);
-            let Some((certificate, url)) = next_missing(question, &hand.pool, &asked, &sources) else { break };
-            let want = Want {
-                wanted: Wanted::Issuer,
-                url: &url,
-                index: None,
-                certificate: &certificate,
-                request: None,
-                anew: false,
+            let is_missing = found.error().is_some_and(|error| error.code() == Code::NoPath);
+            let missing = match is_missing && asked.len() < MAX_DOCUMENTS {
+                true => next_missing(question, &hand.pool, &asked, &sources),
+                false => None,
             };
-            let came = self.obtain(requests, hand, question.checks, &want);
-            asked.push(url);
+            let came = match missing {
+                Some(missing) => {
+                    let came = self.ask_issuer(requests, hand, question, &missing, false);
+                    asked.push(missing);
+                    came
+                }
+                // In the order in which they led upwards; what was not kept was asked for already.
+                None => {
+                    let Some(kept) = asked.get(again) else { break };
+                    again += 1;
+                    self.ask_issuer(requests, hand, question, kept, true)
+                }
+            };
             if came {
                 let none = StatusSources::none();
                 found = validate(&*self.provider, question.anchors, question.leaf, &hand.pool, &none, trusted);
             }
         }
         found
+    }
+
+    /// Gets one document to hand; `anew`: where only a kept one is. Whether one came.
+    fn ask_issuer(
+        &mut self,
+        requests: &mut Requests<'_>,
+        hand: &mut Hand,
+        question: &StatusQuestion<'_>,
+        asked: &Asked,
+        anew: bool,
+    ) -> bool {
+        let Asked { certificate, url } = asked;
+        let want = Want { wanted: Wanted::Issuer, url, index: None, certificate, request: None, anew };
+        let before = hand.pool.len();
+        self.obtain(requests, hand, question.checks, &want) && (!anew || hand.pool.len() > before)
     }
 
     /// Where the issuer of a certificate may be found.
@@ -65,9 +95,9 @@ impl StatusFetcher {
 fn next_missing(
     question: &StatusQuestion<'_>,
     pool: &[Certificate],
-    asked: &[String],
+    asked: &[Asked],
     sources: &dyn Fn(&Certificate) -> Vec<String>,
-) -> Option<(Certificate, String)> {
+) -> Option<Asked> {
     let mut followed: Vec<&Certificate> = vec![question.leaf];
     let mut next = 0;
     while next < followed.len() && next < MAX_FOLLOWED {
@@ -81,9 +111,9 @@ fn next_missing(
         let issuers: Vec<&Certificate> =
             pool.iter().filter(|c| same_name(c.subject(), certificate.issuer())).take(MAX_FOLLOWED).collect();
         if issuers.is_empty() {
-            let url = sources(certificate).into_iter().find(|url| !asked.contains(url));
-            if let Some(url) = url {
-                return Some((certificate.clone(), url));
+            let is_new = |url: &String| asked.iter().all(|asked| asked.url != *url);
+            if let Some(url) = sources(certificate).into_iter().find(is_new) {
+                return Some(Asked { certificate: certificate.clone(), url });
             }
         }
         for issuer in issuers {

@@ -83,7 +83,11 @@ pub fn keep_crl(
         urls => urls.iter().map(|url| list_key(url, about.certificate)).collect(),
     };
     for key in keys {
-        cache.keep(&key, entry.clone())?;
+        let left_out = cache.keep(&key, entry.clone())?;
+        // An older list beside a newer one that was kept is no loss.
+        if let Some(error) = left_out.filter(|error| error.code() != Code::CrlRollback) {
+            return Err(error);
+        }
     }
     verdict.map_or(Ok(()), Err)
 }

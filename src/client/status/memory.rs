@@ -15,7 +15,7 @@ use crate::asn1::x509::{Certificate, hex};
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
 use crate::store::Store;
-use crate::validation::names::name_hash;
+use crate::validation::names::{hash_cost, name_hash};
 use crate::validation::peer::StatusWatch;
 use crate::validation::{
     CrlNumbers, Finding, PeerKey, PeerRequest, Report, RevocationMode, RevokedFacts, StatusSources,
@@ -24,6 +24,8 @@ use crate::validation::{
 /// Documents kept where nothing else was said.
 const MAX_KEPT: usize = 64;
 const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
+/// Most work on names in one look at what is kept, in comparisons as in a validation: whose certificates they are is the peer's choice.
+const MAX_NAME_COST: usize = 250_000;
 
 /// CRLs and OCSP responses that were verified, the highest CRL numbers seen, and who is revoked for good; in device memory too, if there is one.
 ///
@@ -59,15 +61,19 @@ impl StatusMemory {
 
     /// Has status data asked and written with this memory: who was revoked before, and which lists are older than those seen.
     pub fn join(&self, status: &mut StatusSources) {
-        // Beside what others remember: by their addresses each is there once.
-        let numbers: Arc<dyn CrlNumbers> = self.numbers.clone();
-        if !status.crl_numbers.iter().any(|known| std::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(&numbers))) {
-            status.crl_numbers.push(numbers);
-        }
-        let facts: Arc<dyn RevokedFacts> = self.facts.clone();
-        if !status.revoked.iter().any(|known| std::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(&facts))) {
-            status.revoked.push(facts);
-        }
+        // Beside what others remember.
+        status.join_memories(&StatusSources {
+            crl_numbers: vec![self.numbers.clone()],
+            revoked: vec![self.facts.clone()],
+            ..StatusSources::none()
+        });
+    }
+
+    /// The same with the documents that are kept: a fetcher with a memory of its own asks them, and peers that are opened with this
+    /// status data watch them.
+    pub fn attach(self: &Arc<Self>, status: &mut StatusSources) {
+        self.join(status);
+        status.join_memories(&StatusSources { kept: vec![self.clone()], ..StatusSources::none() });
     }
 
     /// What went wrong with the numbers and the record of revoked certificates in device memory since the last call.
@@ -85,11 +91,16 @@ impl StatusMemory {
         cache.sync();
         let mut asked: HashSet<Vec<u8>> = HashSet::new();
         let mut issuers: HashSet<u64> = HashSet::new();
+        let mut names = NameBudget(MAX_NAME_COST);
         for certificate in certificates {
             if !asked.insert(certificate.as_der().to_vec()) {
                 continue;
             }
-            issuers.extend(crl_issuers(certificate));
+            if !names.add_crl_issuers(certificate, &mut issuers) {
+                // What is kept about those that were not looked at may revoke.
+                status.cut_short.get_or_insert_with(|| "work on the names of issuers".to_owned());
+                break;
+            }
             for key in keys_about(&*self.provider, certificate) {
                 let item = match cache.look(&key) {
                     Kept::Document(entry) => entry.item,
@@ -137,7 +148,7 @@ impl StatusMemory {
     ) -> Result<(Report, Option<PeerKey>), Error> {
         let mark = self.mark();
         let mut status = request.status.clone();
-        self.join(&mut status);
+        self.attach(&mut status);
         if request.checks.revocation.mode != RevocationMode::Off {
             self.recall(std::iter::once(request.certificate).chain(request.pool), &mut status);
         }
@@ -158,21 +169,11 @@ impl StatusMemory {
 
 impl StatusWatch for StatusMemory {
     fn mark(&self) -> u64 {
-        self.cache().sync().saturating_add(self.facts.mark())
+        self.cache().sync()
     }
 
-    fn join(&self, status: &mut StatusSources) {
-        StatusMemory::join(self, status);
-    }
-
-    fn newer(&self, certificates: &[Certificate], seen: u64) -> Option<(u64, StatusSources)> {
-        let mark = self.mark();
-        if mark == seen {
-            return None;
-        }
-        let mut status = StatusSources::none();
-        self.recall(certificates, &mut status);
-        Some((mark, status))
+    fn recall(&self, certificates: &[Certificate], status: &mut StatusSources) {
+        StatusMemory::recall(self, certificates, status);
     }
 }
 
@@ -232,20 +233,38 @@ pub(super) fn issuer_key(certificate: &Certificate) -> String {
     format!("{CRL} issuer {:016x}", certificate.issuer_hash(name_hash))
 }
 
-/// Who may sign lists about a certificate, by hashes of the names: its issuer, and whom its distribution points name.
-fn crl_issuers(certificate: &Certificate) -> Vec<u64> {
-    let mut issuers = vec![certificate.issuer_hash(name_hash)];
-    for oid in [oid::CE_CRL_DISTRIBUTION_POINTS, oid::CE_FRESHEST_CRL] {
-        let Some(extension) = certificate.extension(oid) else { continue };
-        // What cannot be read names nobody; the validation says so.
-        for point in distribution_points(extension.value).unwrap_or_default() {
-            issuers.extend(point.crl_issuer.iter().filter_map(|name| match name {
-                GeneralName::Directory(name) => Some(name_hash(name)),
-                _ => None,
-            }));
+/// What is left of the work on names.
+struct NameBudget(usize);
+
+impl NameBudget {
+    /// Adds who may sign lists about a certificate, by hashes of the names: its issuer, and whom its distribution points name. `false` if
+    /// the budget ends before.
+    fn add_crl_issuers(&mut self, certificate: &Certificate, issuers: &mut HashSet<u64>) -> bool {
+        if !self.spend(certificate.issuer()) {
+            return false;
         }
+        issuers.insert(certificate.issuer_hash(name_hash));
+        for oid in [oid::CE_CRL_DISTRIBUTION_POINTS, oid::CE_FRESHEST_CRL] {
+            let Some(extension) = certificate.extension(oid) else { continue };
+            // What cannot be read names nobody; the validation says so.
+            for point in distribution_points(extension.value).unwrap_or_default() {
+                for name in &point.crl_issuer {
+                    let GeneralName::Directory(name) = name else { continue };
+                    if !self.spend(name) {
+                        return false;
+                    }
+                    issuers.insert(name_hash(name));
+                }
+            }
+        }
+        true
     }
-    issuers
+
+    fn spend(&mut self, name: &[u8]) -> bool {
+        let left = self.0.checked_sub(hash_cost(name));
+        self.0 = left.unwrap_or(0);
+        left.is_some()
+    }
 }
 
 /// OCSP responses are told apart by certificate too: by what its issuer has signed. The signature itself may have another
