@@ -287,9 +287,28 @@ impl Store {
         })
     }
 
-    /// Removes an identity with all its generations; keys are overwritten first as well as the home can.
+    /// Removes an identity with all its generations, and what is unfinished under its name: the saved operation, the request that is out,
+    /// their keys. Keys are overwritten first as well as the home can. Who is interrupted calls it again.
+    ///
+    /// Errors: [`StoreErrorKind::NotFound`] if none of that is there.
     pub fn remove_identity(&self, name: &str) -> Result<(), StoreError> {
         check_name(name)?;
+        let _hold = self.hold()?;
+        // They come first: with the identity gone, nobody could go on with them.
+        let (pending, mut has_removed) = (self.pending_keys()?, false);
+        if self.operations()?.iter().any(|saved| saved == name) {
+            self.remove_operation(name)?;
+            has_removed = true;
+        }
+        for label in [name.to_owned(), self.label_beside_request(name)?].iter().filter(|label| pending.contains(label))
+        {
+            self.remove_pending_key(label)?;
+            has_removed = true;
+        }
+        let has_generations = !self.reading(|home| home.backend.list(&format!("{}/", identity_key(name))))?.is_empty();
+        if has_removed && !has_generations {
+            return Ok(());
+        }
         self.changing(&identity_key(name), |home| {
             if home.backend.list(&format!("{}/", identity_key(name)))?.is_empty() {
                 return Err(absent(name, "there is no such identity"));

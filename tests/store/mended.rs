@@ -74,6 +74,24 @@ fn device_memory_whose_mark_is_lost_or_damaged_is_known_by_what_it_holds() {
     assert!(!place.0.join("devid-store").exists());
 }
 
+/// With an identity goes what is unfinished under its name: its key could still be certified, and nobody could go on with it.
+#[test]
+fn an_identity_that_is_removed_leaves_no_key_and_no_request_behind() {
+    for has_identity in [true, false] {
+        let place = if has_identity { two_generations() } else { Place::new() };
+        let store = place.open();
+        store.put_pending_key("device", &NewKey::Held(&*key(3))).unwrap();
+        store.save_operation("device", b"state").unwrap();
+        store.put_pending_key("other", &NewKey::Held(&*key(4))).unwrap();
+        store.save_operation("other", b"state").unwrap();
+        store.remove_identity("device").unwrap();
+        let left = (store.identities().unwrap(), store.operations().unwrap(), store.pending_keys().unwrap());
+        assert_eq!(left, (Vec::new(), vec!["other".to_owned()], vec!["other".to_owned()]), "{has_identity}");
+        // The dark twin: what is not there is not removed.
+        assert_eq!(store.remove_identity("device").unwrap_err().kind, Kind::NotFound);
+    }
+}
+
 /// A sealed key that is damaged is damaged, whatever the secret is.
 #[test]
 fn a_damaged_byte_of_a_sealed_key_is_damage_and_no_wrong_secret() {

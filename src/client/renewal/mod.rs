@@ -22,6 +22,7 @@
 //! | `questions` | what it asks the CA besides certificates |
 //! | `nap` | which waits it sleeps through |
 //! | `clock` | devices without a clock: the time from authentic answers |
+//! | `seen` | how far a clock that is believed has come |
 //! | `trust_end` | when those who are trusted end |
 //! | `learning` | how far one answer's time is believed |
 //!
@@ -39,6 +40,7 @@ mod policy;
 mod progress;
 mod questions;
 mod scene;
+mod seen;
 mod trust_end;
 
 use std::sync::Arc;
@@ -64,14 +66,12 @@ const DEVICE: &str = "device-id";
 /// that begins with the device, are taken for looks after two starts.
 const LONGEST_START_SECONDS: i64 = 300;
 
-/// What has passed of a wait is noted in parts no shorter than this, in seconds.
-const LEAST_NOTED_SECONDS: i64 = 3600;
-
-/// Whether an answer has told the time at some moment of the device's life.
-fn has_been_told(store: &Store) -> Result<bool, Error> {
+/// The time that an answer has told last, if any has.
+fn last_told(store: &Store) -> Result<Option<Time>, Error> {
     match store.last_known_time() {
-        Ok(known) => Ok(known.is_some()),
-        Err(error) if error.is_damage() => Ok(false),
+        Ok(known) => Ok(known),
+        // As if none had been noted; the next one that is noted mends it.
+        Err(error) if error.is_damage() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -181,6 +181,9 @@ impl Planner {
         if is_changed {
             progress.save(store, &*self.provider, name)?;
         }
+        if let (Clock::Known(now), Some(told)) = (plan.clock, last_told(store)?) {
+            seen::note(store, now, told)?;
+        }
         Ok((plan, progress))
     }
 
@@ -200,7 +203,7 @@ impl Planner {
         let mut scene = self.scene(store, name, clock)?;
         let mut is_changed = false;
         // One that no answer has confirmed yet may begin anew with the device as well as one that is contradicted.
-        let is_believed = scene.clock.is_known() && has_been_told(store)?;
+        let is_believed = scene.clock.is_known() && last_told(store)?.is_some();
         if let (false, Some(now)) = (is_believed, scene.clock.says()) {
             if scene.progress.clock_least.is_none_or(|least| now < least) {
                 (scene.progress.clock_least, is_changed) = (Some(now), true);
@@ -220,10 +223,7 @@ impl Planner {
             return Ok((scene.plan(&self.policy), scene.progress, is_changed));
         }
         let rest = scene.progress.attempts.left_seconds(now);
-        // Each note wears the medium: what is left of a wait is noted some ten times, whatever it is and however often it is looked at.
-        let passed = now.since(last);
-        let is_worth_noting = passed >= LEAST_NOTED_SECONDS.max(i64::from(rest) / 4);
-        if rest > 0 && is_worth_noting {
+        if rest > 0 {
             (scene.progress.attempts.last, scene.progress.attempts.wait_seconds) = (Some(now), rest);
             is_changed = true;
         }
@@ -340,24 +340,6 @@ mod tests {
                 assert_eq!(plan.step, Step::Nothing, "{is_told}, look {look}");
             }
         }
-    }
-
-    #[test]
-    fn looking_at_a_wait_wears_the_medium_some_times_and_not_at_each_look() {
-        let (store, planner) = (Store::in_memory(default_provider()), Planner::new());
-        let begun = Time::from_unix(1_800_000_000);
-        store.note_time(begun).unwrap();
-        planner.note_clock(&store, "router", begun, begun.plus(-2 * 86_400)).unwrap();
-        planner.note_waiting(&store, "router", 604_800, Some(begun.plus(-2 * 86_400))).unwrap();
-        let mut written = 0;
-        let mut before = planner.progress(&store, "router").unwrap();
-        for look in 1..672 {
-            planner.plan_as_told(&store, "router", Some(begun.plus(-2 * 86_400 + look * 900))).unwrap();
-            let now = planner.progress(&store, "router").unwrap();
-            written += usize::from(now != before);
-            before = now;
-        }
-        assert!((2..40).contains(&written), "{written} of 671 looks");
     }
 
     #[test]

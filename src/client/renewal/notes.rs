@@ -3,7 +3,7 @@
 use super::decide::{CLOSE_SECONDS, Plan, Step};
 use super::progress::{self, Attempts, LONGEST_WAIT_SECONDS, Mark, Progress, mark_of};
 use super::scene::{Scene, anchor_of};
-use super::{DEVICE, Planner, learning};
+use super::{DEVICE, Planner, learning, seen};
 use crate::asn1::cmp::BodyType;
 use crate::codes::{Class, Code};
 use crate::error::Error;
@@ -195,6 +195,7 @@ impl Planner {
         let (before, _) = Progress::load(store, &*self.provider, name)?;
         let mut progress = before.clone();
         let off = said.since(clock);
+        seen::correct(store, said)?;
         progress.clock_off = match before.clock_off {
             _ if off.abs() <= CLOSE_SECONDS => None,
             // As it was, but for what two answers need: no write for that.

@@ -4,7 +4,7 @@ use super::decide::{Alarm, Anchor, AnchorFacts, Clock, Facts, Plan, Step, decide
 use super::policy::{Policy, Seed};
 use super::progress::{self, Mark, Progress, mark_of};
 use super::trust_end::TrustEnd;
-use super::{Planner, learning};
+use super::{Planner, last_told, learning, seen};
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::client::Destination;
@@ -84,14 +84,10 @@ impl Planner {
             }
             Err(error) => return Err(error.into()),
         };
-        let last_known = match store.last_known_time() {
-            Ok(known) => known,
-            // As if none had been noted; the next one that is noted mends it.
-            Err(error) if error.is_damage() => None,
-            Err(error) => return Err(error.into()),
-        };
+        let last_known = last_told(store)?;
+        let set_back = clock.map_or(Ok(None), |says| seen::set_back_seconds(store, says))?;
         let clock = Clock::new(clock, self.earliest(store, clock)?.max(last_known))
-            .contradicted(progress.clock_off, last_known);
+            .contradicted(progress.clock_off.or(set_back), last_known);
         let mark: Mark = match &identity {
             Some(identity) => mark_of(&*self.provider, &identity.certificate)?,
             None => Mark::default(),
