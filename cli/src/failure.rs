@@ -59,14 +59,7 @@ impl Exit {
     /// Of an error of the library: a server that was reached, and whose answer no later call makes better, is not one that was not
     /// reached.
     pub fn of(error: &Error) -> Self {
-        let code = error.code();
-        let is_of_its_own = match (code, error.facts().http_status) {
-            (Code::HttpStatus, Some(status)) => !is_passing(status),
-            (Code::Transport, Some(status)) => (200..300).contains(&status),
-            (Code::Tls | Code::ContentType | Code::TooLarge, _) => true,
-            _ => false,
-        };
-        if is_of_its_own { Exit::Protocol } else { Exit::of_code(code) }
+        if error.facts().was_answered { Exit::Protocol } else { Exit::of_code(error.code()) }
     }
 
     /// By the library's code.
@@ -95,11 +88,6 @@ impl Exit {
     pub const fn number(self) -> u8 {
         self as u8
     }
-}
-
-/// Whether an HTTP status may be another one at the next call (RFC 9110 section 15, RFC 6585 section 4, RFC 8470 section 5.2).
-const fn is_passing(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 500..=599) && !matches!(status, 501 | 505)
 }
 
 /// A command that did not do what it was asked for.
@@ -226,20 +214,25 @@ mod tests {
 
     #[test]
     fn who_was_reached_and_cannot_be_believed_is_not_tried_again() {
-        let exit = |code, status| {
-            let error = Error::new(code, "x").with(|facts| facts.http_status = status);
-            Failure::from(error).exit()
+        use devid::transport::{Cause, Phase, TransportError, TransportErrorKind as Kind};
+        let exit = |kind, status, cause| {
+            let error = TransportError { status, cause, ..TransportError::new(kind, Phase::Await, "x") };
+            Failure::from(Error::from(error)).exit()
         };
         for status in [301, 401, 403, 404, 405, 415, 501] {
-            assert_eq!(exit(Code::HttpStatus, Some(status)), Exit::Protocol, "{status}");
+            assert_eq!(exit(Kind::HttpStatus, Some(status), None), Exit::Protocol, "{status}");
         }
-        for status in [408, 429, 500, 502, 503, 504] {
-            assert_eq!(exit(Code::HttpStatus, Some(status)), Exit::Transport, "{status}");
+        for status in [408, 425, 429, 500, 502, 503, 504] {
+            assert_eq!(exit(Kind::HttpStatus, Some(status), None), Exit::Transport, "{status}");
         }
-        assert_eq!(exit(Code::Transport, Some(200)), Exit::Protocol, "an empty answer");
-        assert_eq!((exit(Code::Tls, None), exit(Code::ContentType, Some(200))), (Exit::Protocol, Exit::Protocol));
-        for code in [Code::Connect, Code::Timeout, Code::Busy, Code::Transport] {
-            assert_eq!(exit(code, None), Exit::Transport, "{}", code.name());
+        assert_eq!(exit(Kind::Broken, Some(200), None), Exit::Protocol, "an empty answer");
+        assert_eq!(exit(Kind::ContentType, Some(200), None), Exit::Protocol);
+        for cause in [Cause::ServerCertificate(Code::NoPath), Cause::NotTls, Cause::ClientCertificateMissing] {
+            assert_eq!(exit(Kind::Tls, None, Some(cause)), Exit::Protocol, "{cause:?}");
+        }
+        // A handshake that breaks off has told nothing.
+        for kind in [Kind::Tls, Kind::Connect, Kind::Timeout, Kind::Busy, Kind::Broken] {
+            assert_eq!(exit(kind, None, None), Exit::Transport, "{kind:?}");
         }
     }
 

@@ -77,8 +77,8 @@ impl TransportError {
     pub(crate) fn may_be_about_client_certificate(&self) -> bool {
         match self.cause {
             Some(Cause::ClientCertificateRefused | Cause::ClientCertificateUnfit) => return true,
+            Some(Cause::TlsRefused) | None => {}
             Some(_) => return false,
-            None => {}
         }
         match self.kind {
             Kind::Tls | Kind::Broken => self.phase == Phase::Tls,
@@ -133,6 +133,7 @@ fn hint_of_cause(cause: Cause) -> Option<&'static str> {
         Cause::ClientCertificateRefused => {
             "the server does not take the client certificate: it must trust the CA that issued it, and its chain must go along in set_tls_credential (devid_config_set_tls_credential, ca.tls.certificates)"
         }
+        Cause::TlsRefused => return None,
         Cause::ServerNotPinned => {
             "another server than the pinned one, or its key is new: the fingerprints are of a certificate in DER or of its SubjectPublicKeyInfo, anywhere on the path: add_tls_pin (devid_config_add_tls_pin, ca.tls.pins)"
         }

@@ -77,6 +77,8 @@ pub enum Cause {
     ClosedUnanswered,
     /// What answers does not speak TLS.
     NotTls,
+    /// The server ended the handshake by an alert, or sent what ends it, for another reason than those below.
+    TlsRefused,
     /// The server wants a client certificate, and none is set.
     ClientCertificateMissing,
     /// The server wants a client certificate by algorithms that the key of the one at hand does not have.
@@ -197,11 +199,13 @@ impl TransportError {
     }
 
     /// Whether the server, or what stands before it, was reached and has answered, by something that cannot be believed or is no
-    /// message: asking again meets the same answer. Not where it says that it is out of order (5xx) or asks to come back.
+    /// message: asking again meets the same answer.
     fn was_answered(&self) -> bool {
         match self.kind {
             TransportErrorKind::Tls => self.cause.is_some(),
-            TransportErrorKind::HttpStatus => self.status.is_none_or(|status| status < 500),
+            TransportErrorKind::HttpStatus => !self.status.is_some_and(is_passing),
+            // A success without a message.
+            TransportErrorKind::Broken => self.status.is_some_and(|status| (200..300).contains(&status)),
             TransportErrorKind::ContentType | TransportErrorKind::TooLarge => true,
             _ => false,
         }
@@ -269,6 +273,11 @@ impl From<TransportError> for Error {
             }
         })
     }
+}
+
+/// Whether an HTTP status may be another one at the next call (RFC 9110 section 15, RFC 6585 section 4, RFC 8470 section 5.2).
+const fn is_passing(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..=599) && !matches!(status, 501 | 505)
 }
 
 /// The rule that is broken, what it asks for, and what may help, where that is not said by HTTP's rules for servers.

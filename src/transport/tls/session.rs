@@ -191,14 +191,17 @@ fn explain(error: rustls::Error, answer: &Answer, phase: Phase) -> io::Error {
             let (words, cause) = describe_alert(*alert, answer);
             // Nothing of a request is looked at before the client's certificate is taken.
             made.is_possibly_delivered &= cause.is_none();
-            made.cause = cause;
+            made.cause = Some(cause.unwrap_or(Cause::TlsRefused));
             words
         }
         rustls::Error::InvalidMessage(_) => {
             made.cause = Some(Cause::NotTls);
             "the server does not speak TLS here: what came is no TLS record".to_owned()
         }
-        other => format!("the TLS handshake or record layer failed: {other}"),
+        other => {
+            made.cause = Some(Cause::TlsRefused);
+            format!("the TLS handshake or record layer failed: {other}")
+        }
     };
     failed(made)
 }
