@@ -375,7 +375,7 @@ fn judge_issuers(probe: &mut Probe, config: &Config, asked: &Asked) {
     }
     let names: Vec<String> = cas.iter().map(|ca| name::display(ca.subject())).collect();
     let words = format!("none of the CAs whose certificates came leads to an enrolment anchor: {}", names.join(" · "));
-    probe.warns(words, "if it is one of these that issues, its certificates will be refused: add its root (add_enrolment_anchors, devid_config_add_enrolment_anchors, ca.trust.issued), or none of them issues");
+    probe.warns(words, "if it is one of these that issues, its certificates will be refused: add its root by add_enrolment_anchors (devid_config_add_enrolment_anchors, ca.trust.issued), or none of them issues");
 }
 
 /// By names, as far as questions go: signatures are looked at when something is issued.

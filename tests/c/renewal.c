@@ -119,6 +119,8 @@ static void a_failure_is_remembered_over_a_reboot(const char *folder)
     devid_renewal_free(f.renewal);
     CHECK(destroyed == 1);
 
+    /* Until an answer has told the time, a look this soon after the first is one of a clock that begins with the device. */
+    OK(devid_store_note_time(f.store, now, &err));
     f.renewal = keeper(&f);
     OK(devid_renewal_run(f.renewal, f.store, now + 1, &done, &again, &err));
     CHECK(done == DEVID_DONE_NOTHING && exchanges == 1 && again >= 1 && again <= 900);

@@ -102,8 +102,8 @@ fn place_value(value: &mut toml::Value, folder: &Path, at: &str) {
                 Some(Kind::Text) if at == "device.id" => ("file:", text.strip_prefix("file:").unwrap_or_default()),
                 _ => return,
             };
-            // A key in a token stands where a file could.
-            let is_uri = path.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("pkcs11:"));
+            // A key in a token stands where a file with a key could.
+            let is_uri = at.ends_with(".key") && path.get(..7).is_some_and(|s| s.eq_ignore_ascii_case("pkcs11:"));
             if path.is_empty() || is_uri || crate::files::is_content(path) {
                 return;
             }
