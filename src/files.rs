@@ -15,10 +15,21 @@ const MAX_PATH_BYTES: usize = 4095;
 /// A file's name in an error. What is no name is not repeated: it may be a private key, or a secret.
 pub fn shown(path: &Path) -> String {
     let text = path.display().to_string();
-    if is_content(&text) || text.chars().any(char::is_control) {
+    if is_content(&text) || is_encoded(&text) || text.chars().any(char::is_control) {
         return format!("(expected the name of a file, found {} bytes that are none)", text.len());
     }
     text
+}
+
+/// Whether a text is base64 or hexadecimal digits as long as the shortest private key: no file in a folder, and no name that people give.
+fn is_encoded(text: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_alphanumeric() || "+/=-_:".contains(c);
+    let longest = text.split('/').map(str::len).max().unwrap_or(0);
+    let has = |kind: fn(&char) -> bool| text.chars().any(|c| kind(&c));
+    let is_mixed = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase) && has(char::is_ascii_digit);
+    let is_hexadecimal = text.chars().all(|c| c.is_ascii_hexdigit() || c == ':');
+    let is_long = text.len() >= 43 && longest >= 32 && !text.starts_with('/');
+    is_long && text.chars().all(is_digit) && (is_mixed || is_hexadecimal)
 }
 
 /// Opens a regular file for reading, through symbolic links. A pipe, a device or a folder in its place is refused and never
@@ -155,6 +166,30 @@ mod tests {
         std::fs::create_dir(&name).unwrap();
         assert!(replace(&name, b"words", 0o600).is_err() && !part.exists());
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_key_in_place_of_a_name_is_not_repeated_in_any_of_its_forms() {
+        let der: Vec<u8> = (0..138u32).map(|at| (at * 167 + 48) as u8).collect();
+        let hex: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
+        let colons: Vec<String> = der[..32].iter().map(|byte| format!("{byte:02X}")).collect();
+        for key in [
+            <base64ct::Base64 as base64ct::Encoding>::encode_string(&der),
+            hex.clone(),
+            hex[..64].to_owned(),
+            colons.join(":"),
+        ] {
+            let shown = shown(Path::new(&key));
+            assert!(!shown.contains(&key[8..20]), "{shown}");
+        }
+        for name in [
+            format!("/var/lib/containers/overlay/{}/root.pem", &hex[..64]),
+            "operator-root-certificate-for-production-devices".to_owned(),
+            "certificates/operator/2026/Production/devices/root/one".to_owned(),
+            "AKeyOfTheOperator2026.pem".to_owned(),
+        ] {
+            assert_eq!(shown(Path::new(&name)), name);
+        }
     }
 
     #[test]

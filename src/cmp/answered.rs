@@ -149,6 +149,7 @@ impl Operation {
         let Checked { message, body, protected_by, bearer } = checked;
         match body {
             PkiBody::PollRep(entries) => {
+                self.misread = 0;
                 let most = match bearer {
                     // Who may not decide puts off no longer than an answer that proves nothing.
                     Some(_) => LONGEST_WAIT_SECONDS,
@@ -181,9 +182,10 @@ impl Operation {
             // pollReq, and must not be able to end by it what the CA has been asked to approve.
             PkiBody::Error(content)
                 if under_way.polling.is_some()
-                    && self.dropped < MOST_IN_VAIN
+                    && self.misread < MOST_IN_VAIN
                     && content.status.fail_info.is_some_and(|bits| bits & ABOUT_THE_MESSAGE != 0) =>
             {
+                self.misread += 1;
                 self.wait_in_vain(FIRST_WAIT_SECONDS, under_way, now, |_| {
                     vec![format!("pollReq did not arrive as it was sent: {}", response::server_error(&content))]
                 });
@@ -192,7 +194,7 @@ impl Operation {
             // The same of certConf: what the CA has issued must not hang on one bit that somebody changes, nor on a saved certConf
             // that answers a nonce which is not the server's last any more. It is made anew, in answer to this error.
             PkiBody::Error(content) if self.confirms_anew_after(&content, under_way) => {
-                self.dropped += 1;
+                self.misread += 1;
                 self.confirm(now)
             }
             PkiBody::Error(content) => match self.version_to_try(&content, message.header().pvno, under_way) {
@@ -262,7 +264,7 @@ impl Operation {
         under_way.phase == Phase::Confirmation
             && under_way.polling.is_none()
             && (self.issued.is_some() || self.several.is_confirming())
-            && self.dropped < MOST_REPEATED
+            && self.misread < MOST_REPEATED
             && content.status.fail_info.is_some_and(|bits| bits & ABOUT_CONFIRMATION != 0)
     }
 

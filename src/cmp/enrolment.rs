@@ -157,8 +157,7 @@ impl Operation {
             let words = format!("the server answered {}, but sent no certificate", status.status);
             return Err(Error::new(Code::Protocol, words));
         };
-        // What was in vain until then is over, and takes nothing from the confirmation.
-        self.dropped = 0;
+        self.misread = 0;
         let certificate = match pair.cert_or_enc_cert {
             CertOrEncCert::Certificate(certificate) => certificate,
             CertOrEncCert::Unreadable { der, error } => return self.unreadable(&der, &error, id, came, now),

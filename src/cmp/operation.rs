@@ -62,8 +62,10 @@ pub struct Operation {
     pub(super) transaction: Option<Transaction>,
     pub(super) state: State,
     pub(super) polls: u32,
-    /// Answers in vain: to polls, until a certificate has come; then confirmations that were made anew.
+    /// Answers to polls that led nowhere: each makes the next wait longer.
     pub(super) dropped: u32,
+    /// Authentic errors, one after the other, that say that something else arrived than was sent.
+    pub(super) misread: u32,
     pub(super) issued: Option<Issued>,
     /// What becomes of each of several certificates; `issued` is the one that is looked at.
     pub(super) several: Several,
@@ -111,6 +113,7 @@ impl Operation {
             state: State::Begin,
             polls: 0,
             dropped: 0,
+            misread: 0,
             issued: None,
             rejection: None,
             other_version: None,

@@ -113,8 +113,7 @@ impl Operation {
                 self.start_polling(*first, &status, under_way, now)
             }
             _ => {
-                // What was in vain until then is over, and takes nothing from the confirmation.
-                self.dropped = 0;
+                self.misread = 0;
                 self.next_of_several(now)
             }
         }

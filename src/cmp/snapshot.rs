@@ -76,8 +76,8 @@ impl Operation {
         let state =
             sequence(&[&encode(&state), &octets(output), &until, &sequence(&[&under_way]), &sequence(&[&reason])]);
         let other_version = encode(&self.other_version.unwrap_or(0));
-        let dropped = encode(&self.dropped);
-        let counts = sequence(&[&encode(&self.polls), &encode(&transaction.started.unix()), &other_version, &dropped]);
+        let in_vain = [encode(&self.dropped), encode(&self.misread)].concat();
+        let counts = sequence(&[&encode(&self.polls), &encode(&transaction.started.unix()), &other_version, &in_vain]);
         // While certConf refuses the certificate: why. Without it a restored operation would take pkiConf for success.
         let rejection = self.rejection.as_ref().map_or_else(Vec::new, |error| {
             sequence(&[&encode(&error.code().number()), &octets(error.message().as_bytes())])
@@ -132,8 +132,9 @@ impl Operation {
         let polls = counts.decode()?;
         transaction.started = Time::from_unix(counts.decode()?);
         let other_version = Some(counts.decode::<i64>()?).filter(|version| *version != 0);
-        // Older snapshots end here.
+        // Older snapshots end here, or behind the next.
         let dropped = if counts.is_empty() { 0 } else { counts.decode()? };
+        let misread = if counts.is_empty() { 0 } else { counts.decode()? };
         let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
         let mut issued = if fields.is_empty() { None } else { Some(read_issued(&mut fields)?) };
         if let (Some(issued), Some(request)) = (&mut issued, request.certificate()) {
@@ -158,6 +159,7 @@ impl Operation {
             state,
             polls,
             dropped,
+            misread,
             issued,
             rejection,
             is_restored: true,

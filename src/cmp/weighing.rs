@@ -53,8 +53,13 @@ impl Operation {
         let proves_itself = match &checked.body {
             _ if self.bearers.as_ref().is_some_and(|known| known.alone) && !self.knows(signer) => false,
             _ if confirms => self.may_confirm(signer),
+            // To be put off costs no more than no answer, while a certificate is waited for. In place of certConf, which would be sent
+            // again, nobody would be asked for what waits nowhere.
+            PkiBody::PollRep(_) if under_way.phase == Phase::Confirmation => self.is_spokesman(signer),
             PkiBody::PollRep(_) => true,
-            PkiBody::Error(content) if content.status.status == PkiStatus::Waiting => true,
+            PkiBody::Error(content) if content.status.status == PkiStatus::Waiting => {
+                under_way.phase != Phase::Confirmation || self.is_spokesman(signer)
+            }
             // What is sent once more costs nothing, and goes to the CA.
             PkiBody::Error(content) => self.confirms_anew_after(content, under_way) && self.is_spokesman(signer),
             PkiBody::CertRep(rep) => self.certificate_proves_itself(context, rep, &checked.message, now),

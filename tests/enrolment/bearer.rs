@@ -223,6 +223,36 @@ fn only_who_brought_the_certificate_may_confirm_it() {
     assert!(device.operation.is_done());
 }
 
+/// Who may put off the confirmation is who has brought the certificate: a neighbour's "waiting" would have the device poll for what waits
+/// nowhere, in place of sending certConf again.
+#[test]
+fn the_confirmation_is_put_off_by_who_brought_the_certificate_alone() {
+    let base = ordinary();
+    let neighbour = Builder::leaf("neighbour").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&base.issuing);
+    for signer in [base.signer.clone(), neighbour] {
+        let is_spokesman = signer.certificate == base.signer.certificate;
+        let mut ca = ordinary();
+        (ca.root, ca.issuing, ca.signer) = (base.root.clone(), base.issuing.clone(), base.signer.clone());
+        ca.confirm_waits = 1;
+        ca.bend = Some(Box::new(move |answer| {
+            if answer.body_type == BodyType::ERROR {
+                answer.header.sender = Some(signer.certificate.subject().to_vec());
+                answer.header.sender_kid = signer.certificate.subject_key_identifier().map(<[u8]>::to_vec);
+                answer.extra_certs[0] = signer.certificate.clone();
+                answer.signer = Some(signer.clone());
+            }
+        }));
+        let outcome = Device::enrolling_with(&ca).run(&mut ca);
+        match outcome {
+            Ok(_) => assert!(is_spokesman && ca.bodies() == ["ir", "certConf", "pollReq"], "{:?}", ca.bodies()),
+            Err(error) => {
+                assert!(!is_spokesman && error.code() == Code::Unconfirmed, "{error}");
+                assert_eq!(ca.bodies(), ["ir", "certConf"], "nothing is polled for");
+            }
+        }
+    }
+}
+
 #[test]
 fn of_information_only_what_an_anchor_vouches_for_is_taken() {
     let mut ca = ordinary();

@@ -106,6 +106,29 @@ fn an_error_about_a_poll_that_was_changed_on_the_way_ends_nothing() {
     assert_eq!(Device::enrolling_with(&ca).run(&mut ca).unwrap_err().code(), Code::Rejected);
 }
 
+/// A genuine answer in between proves that the transaction is not lost: however many answers were junk before, one poll that is
+/// changed on the way ends nothing.
+#[test]
+fn junk_while_polling_takes_nothing_from_the_approval() {
+    let mut polls = 0;
+    let mut ca = MockCa::new().answers_waiting(90, 1).bending(BodyType::POLLREP, move |answer| {
+        polls += 1;
+        match polls {
+            // Each other answer, beyond the count that an error about polls has in a row.
+            1..=80 if polls % 2 == 0 => answer.header.transaction_id = Some(vec![7; 16]),
+            82 => {
+                let mut status = PkiStatusInfo::new(PkiStatus::Rejection);
+                status.fail_info = Some(1 << 1);
+                (answer.body_type, answer.content) = (BodyType::ERROR, sequence(&[&status.to_der()]));
+            }
+            _ => {}
+        }
+    });
+    let mut config = Device::config(&ca);
+    config.limits.max_total_seconds = 400 * 86_400;
+    assert_eq!(Device::enrolling_as(&config).run(&mut ca).map(|_| ()).map_err(|error| error.code()), Ok(()));
+}
+
 /// What was in vain before the certificate came is over with it: however many answers to polls were junk, a certConf that is changed
 /// on the way is made anew, as often as ever.
 #[test]

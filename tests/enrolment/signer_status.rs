@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use devid::asn1::cmp::BodyType;
 use devid::asn1::oid::{self, Oid};
 use devid::client::status::{StatusMemory, StatusOptions};
 use devid::client::{Config, Owner};
@@ -95,14 +96,16 @@ impl Exchange for Line<'_> {
     }
 }
 
-struct AtNow;
+/// From the present on, as long as was waited.
+struct Waiting(i64);
 
-impl Owner for AtNow {
+impl Owner for Waiting {
     fn now(&mut self) -> Time {
-        now()
+        now().plus(self.0)
     }
 
-    fn wait(&mut self, _: u32, _: &[String]) -> Result<(), Error> {
+    fn wait(&mut self, seconds: u32, _: &[String]) -> Result<(), Error> {
+        self.0 += i64::from(seconds);
         Ok(())
     }
 }
@@ -110,7 +113,7 @@ impl Owner for AtNow {
 fn enrol(config: &Config, ca: &mut MockCa) -> Result<(), Error> {
     let client = config.build().unwrap();
     let mut operation = client.enroll(Signer::Key(key()), &Device::subject()).unwrap();
-    client.run_over(&mut operation, &mut Line(ca), &mut AtNow).map(|_| ())
+    client.run_over(&mut operation, &mut Line(ca), &mut Waiting(0)).map(|_| ())
 }
 
 fn asking(ca: &MockCa, policy: RevocationPolicy) -> Config {
@@ -147,6 +150,34 @@ fn the_status_of_the_signer_is_fetched_by_the_urls_in_its_path() {
     let error = enrol(&asking(&ca, RevocationPolicy::hard_fail()), &mut ca).unwrap_err();
     assert_eq!(error.code(), Code::ProtectionInvalid);
     assert!(error.message().contains("issuing.crl") && error.message().contains("404"), "why it is not known: {error}");
+}
+
+/// What could not be asked for about one signer is no matter of the next: a neighbour whose certificate names more places than are asked
+/// answers one poll, and is dropped; the CA is heard as before.
+#[test]
+fn a_signer_whose_status_is_cut_short_shuts_nobody_else_out() {
+    let lists = Lists::start();
+    let mut ca = ca_with(&lists).answers_waiting(2, 30);
+    let places: Vec<Vec<u8>> = (0..12).map(|number| point_url(&format!("{}/no-{number}.crl", lists.base))).collect();
+    let places: Vec<&[Vec<u8>]> = places.chunks(1).collect();
+    let neighbour = Builder::leaf("neighbour")
+        .key_usage(&[KeyUsage::DigitalSignature])
+        .purposes(&[oid::KP_CMC_RA])
+        .with(oid::CE_CRL_DISTRIBUTION_POINTS, false, points(&places))
+        .signed_by(&ca.issuing);
+    let config = asking(&ca, RevocationPolicy::soft_fail());
+    let mut polls = 0;
+    ca = ca.bending(BodyType::POLLREP, move |answer| {
+        polls += 1;
+        if polls == 1 {
+            answer.header.sender = Some(neighbour.certificate.subject().to_vec());
+            answer.header.sender_kid = neighbour.certificate.subject_key_identifier().map(<[u8]>::to_vec);
+            answer.extra_certs[0] = neighbour.certificate.clone();
+            answer.signer = Some(neighbour.clone());
+        }
+    });
+    enrol(&config, &mut ca).expect("the CA's own signer has a status");
+    assert!(lists.asked().iter().any(|path| path.starts_with("/no-")), "the neighbour's was asked for");
 }
 
 #[test]
