@@ -244,7 +244,7 @@ fn the_confirmation_is_put_off_by_who_brought_the_certificate_alone() {
         }));
         let outcome = Device::enrolling_with(&ca).run(&mut ca);
         match outcome {
-            Ok(_) => assert!(is_spokesman && ca.bodies() == ["ir", "certConf", "pollReq"], "{:?}", ca.bodies()),
+            Ok(_) => assert!(is_spokesman && ca.bodies()[..3] == ["ir", "certConf", "pollReq"], "{:?}", ca.bodies()),
             Err(error) => {
                 assert!(!is_spokesman && error.code() == Code::Unconfirmed, "{error}");
                 assert_eq!(ca.bodies(), ["ir", "certConf"], "nothing is polled for");

@@ -158,13 +158,20 @@ fn the_status_of_the_signer_is_fetched_by_the_urls_in_its_path() {
 fn a_signer_whose_status_is_cut_short_shuts_nobody_else_out() {
     let lists = Lists::start();
     let mut ca = ca_with(&lists).answers_waiting(2, 30);
+    // The CA's own has an ordinary certificate, so that no transaction is bound to it.
+    ca.signer = Builder::leaf("CMP server")
+        .key_usage(&[KeyUsage::DigitalSignature])
+        .with(oid::CE_CRL_DISTRIBUTION_POINTS, false, lists.point("/issuing.crl"))
+        .signed_by(&ca.issuing);
     let places: Vec<Vec<u8>> = (0..12).map(|number| point_url(&format!("{}/no-{number}.crl", lists.base))).collect();
     let places: Vec<&[Vec<u8>]> = places.chunks(1).collect();
+    let partner = Builder::ca("Partner CA")
+        .with(oid::CE_CRL_DISTRIBUTION_POINTS, false, lists.point("/root.crl"))
+        .signed_by(&ca.root);
     let neighbour = Builder::leaf("neighbour")
         .key_usage(&[KeyUsage::DigitalSignature])
-        .purposes(&[oid::KP_CMC_RA])
         .with(oid::CE_CRL_DISTRIBUTION_POINTS, false, points(&places))
-        .signed_by(&ca.issuing);
+        .signed_by(&partner);
     let config = asking(&ca, RevocationPolicy::soft_fail());
     let mut polls = 0;
     ca = ca.bending(BodyType::POLLREP, move |answer| {
@@ -172,7 +179,7 @@ fn a_signer_whose_status_is_cut_short_shuts_nobody_else_out() {
         if polls == 1 {
             answer.header.sender = Some(neighbour.certificate.subject().to_vec());
             answer.header.sender_kid = neighbour.certificate.subject_key_identifier().map(<[u8]>::to_vec);
-            answer.extra_certs[0] = neighbour.certificate.clone();
+            answer.extra_certs = vec![neighbour.certificate.clone(), partner.certificate.clone()];
             answer.signer = Some(neighbour.clone());
         }
     });
