@@ -325,3 +325,59 @@ fn a_start_that_fails_leaves_nobody_trusted_and_another_start_adds_to_nobody() {
     assert_eq!(status(&start(&story.path("supplier-root.pem"), "idevid.pem")), 0);
     assert_eq!(anchors(), trusted);
 }
+
+/// A monitor reads of every identity how it stands, whatever has become of one of them.
+#[test]
+fn an_identity_that_cannot_be_read_takes_nothing_from_the_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let story = Story::new("unreadable");
+    story.init_with_secret();
+    story.set("[identity.b]\nsubject = \"CN=b\"");
+    story.good(&["keep"]);
+    let folder = story.folder.join("memory/identity/b");
+    let away = story.folder.join("away");
+    let open_to_all = |mode| {
+        let key = folder.join("gen-000001/key.pem");
+        std::fs::set_permissions(key, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let put_back = || {
+        if away.exists() {
+            let _ = std::fs::remove_file(&folder);
+            std::fs::rename(&away, &folder).unwrap();
+        }
+        open_to_all(0o600);
+    };
+    for what in ["a key that others may read", "a file", "a link"] {
+        match what {
+            "a file" => {
+                std::fs::rename(&folder, &away).unwrap();
+                std::fs::write(&folder, "no folder").unwrap();
+            }
+            "a link" => {
+                std::fs::rename(&folder, &away).unwrap();
+                std::os::unix::fs::symlink(&away, &folder).unwrap();
+            }
+            _ => open_to_all(0o644),
+        }
+        for arguments in [&["status"][..], &["status", "--check"], &["keep", "--dry-run"]] {
+            let told = story.run(arguments);
+            let text = [String::from_utf8_lossy(&told.stdout).into_owned(), words(&told)].concat();
+            assert_eq!(status(&told), 8, "{what}, {arguments:?}: {text}");
+            assert!(text.lines().any(|line| line.starts_with("device  valid")), "{what}, {arguments:?}: {text}");
+            let broken = text.lines().find(|line| line.starts_with("b  unknown")).expect(&text);
+            assert!(broken.contains("PERMISSION") && broken.ends_with("alarm: unusable"), "{what}: {broken}");
+        }
+        let told = story.run(&["--json", "status"]);
+        let document = json(&String::from_utf8_lossy(&told.stdout));
+        let of =
+            |name: &str| document["identities"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap();
+        let [well, broken] = [of("device"), of("b")];
+        assert_eq!((status(&told), &well["standing"], &well["alarm"]), (8, &"valid".into(), &"quiet".into()), "{what}");
+        assert_eq!((&broken["alarm"], &broken["error"]["code"]), (&"unusable".into(), &"PERMISSION".into()), "{what}");
+        assert_eq!(status(&story.run(&["status", "device"])), 0, "{what}");
+        put_back();
+        // The dark twin: put right, there is nothing to be told.
+        let document = json(&story.good(&["--json", "status", "--check"]));
+        assert!(document["identities"].as_array().unwrap().iter().all(|one| one["error"].is_null()), "{what}");
+    }
+}

@@ -57,8 +57,10 @@ pub fn keep(command: &Keep, device: &Device, output: Output) -> Result<Exit, Fai
     let (mut exit, mut first_failure) = (Exit::NothingDue, None);
     for name in device.names(&command.names)? {
         if command.dry_run {
-            documents.push(status::document(device, &name)?);
-            output.say(&status::line(device, &name)?);
+            let told = status::told(device, &name);
+            documents.push(told.document);
+            output.say(&told.line);
+            first_failure = first_failure.or(told.failure);
             continue;
         }
         let mut looked = None;
@@ -174,7 +176,10 @@ fn after(
     looked.failed = behind.failed;
     match status::document(device, name) {
         Ok(document) => looked.document = document,
-        Err(failure) => looked.failure = Some(looked.failure.take().unwrap_or(failure)),
+        Err(failure) => {
+            looked.document = status::unreadable(device, name, &failure);
+            looked.failure = Some(looked.failure.take().unwrap_or(failure));
+        }
     }
     let document = &mut looked.document;
     document["did"] = json!(if looked.failure.is_some() { "failed" } else { did });

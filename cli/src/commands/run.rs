@@ -104,7 +104,7 @@ fn round(device: &Device, memories: &mut BTreeMap<String, Memory>, output: Outpu
         let left = memory.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
         if left > Duration::ZERO {
             pause = pause.min(seconds_up(left).max(SHORTEST_SLEEP_SECONDS));
-            documents.extend(status::document(device, name).ok());
+            documents.push(status::told(device, name).document);
             continue;
         }
         let looked = keep::keep_one(device, name, &memory.held(), output, None);
@@ -123,7 +123,7 @@ fn round(device: &Device, memories: &mut BTreeMap<String, Memory>, output: Outpu
         pause = pause.min(again).min(try_again.unwrap_or(u32::MAX).max(SHORTEST_SLEEP_SECONDS));
         documents.push(looked.document);
     }
-    let line: Vec<String> = names.iter().filter_map(|name| status::line(device, name).ok()).collect();
+    let line: Vec<String> = names.iter().map(|name| status::told(device, name).line).collect();
     notify(&format!("STATUS={}", line.join("; ")));
     if let Some(path) = &device.settings.run.status_file {
         let document =

@@ -13,17 +13,47 @@ use crate::device::Device;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, date, print, span};
 
-/// How identities stand.
+/// How identities stand. One that cannot be read takes nothing from the others: it has its line, or its entry, with its error, and the
+/// exit status is that error's.
 pub fn status(command: &Status, device: &Device, output: Output) -> Result<Exit, Failure> {
-    let (mut documents, mut lines, mut is_alarming) = (Vec::new(), Vec::new(), false);
+    let (mut documents, mut lines, mut is_alarming, mut first) = (Vec::new(), Vec::new(), false, None);
     for name in device.names(&command.names)? {
-        let document = document(device, &name)?;
-        is_alarming |= document["alarm"] != "quiet";
-        lines.push(line(device, &name)?);
-        documents.push(document);
+        let told = told(device, &name);
+        is_alarming |= told.document["alarm"] != "quiet";
+        lines.push(told.line);
+        documents.push(told.document);
+        first = first.or(told.failure);
     }
     output.result("status", &lines.join("\n"), json!({ "identities": documents }));
-    Ok(if command.check && is_alarming { Exit::Alarm } else { Exit::Done })
+    Ok(match first {
+        Some(failure) => failure.exit(),
+        None if command.check && is_alarming => Exit::Alarm,
+        None => Exit::Done,
+    })
+}
+
+/// What is told of one identity, also of one that cannot be read.
+pub struct Told {
+    pub document: Value,
+    pub line: String,
+    pub failure: Option<Failure>,
+}
+
+/// For whoever looks at several identities: none takes anything from the others.
+pub fn told(device: &Device, name: &str) -> Told {
+    match document(device, name).and_then(|document| Ok((document, line(device, name)?))) {
+        Ok((document, line)) => Told { document, line, failure: None },
+        Err(failure) => {
+            let document = unreadable(device, name, &failure);
+            let line = format!("{name}  unknown  {failure}  alarm: {}", Alarm::Unusable.word());
+            Told { document, line, failure: Some(failure) }
+        }
+    }
+}
+
+/// The entry of an identity that cannot be read.
+pub fn unreadable(device: &Device, name: &str, failure: &Failure) -> Value {
+    device.unreadable(name, &failure.to_string(), failure.json())
 }
 
 fn plan(device: &Device, name: &str) -> Result<Plan, Failure> {

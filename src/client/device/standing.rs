@@ -78,11 +78,18 @@ impl Device {
         self.planner(&self.identity(name)).plan(&self.store, name, clock)
     }
 
-    /// How every identity stands: one JSON document.
+    /// How every identity stands: one JSON document. One that cannot be read has an entry with its `error`, and the others stand beside it.
+    ///
+    /// Errors: not even the names of the identities can be read.
     pub fn status(&self, clock: Option<Time>) -> Result<String, Error> {
-        let identities: Result<Vec<Value>, Error> =
-            self.names(&[])?.iter().map(|name| self.standing(name, clock)).collect();
-        Ok(json!({ "schema": 1, "identities": identities? }).to_string())
+        let told = |name: &String| {
+            self.standing(name, clock).unwrap_or_else(|error| {
+                let why = json!({ "code": error.code().name(), "message": error.message() });
+                self.unreadable(name, error.message(), why)
+            })
+        };
+        let identities: Vec<Value> = self.names(&[])?.iter().map(told).collect();
+        Ok(json!({ "schema": 1, "identities": identities }).to_string())
     }
 
     /// From when a certificate is valid that is here, confirmed, and waits for its time; `None`: there is none.
@@ -126,6 +133,30 @@ impl Device {
             },
             "exports": self.exports_json(name),
         }))
+    }
+
+    /// The entry of an identity of which nothing can be told but `why`: it is of no use to the device as it is. `error`: the same for
+    /// programs.
+    pub fn unreadable(&self, name: &str, why: &str, error: Value) -> Value {
+        let is_unfinished = self.store.operations().is_ok_and(|saved| saved.iter().any(|saved| saved == name));
+        json!({
+            "name": name,
+            "standing": Standing::Unknown.word(),
+            "alarm": Alarm::Unusable.word(),
+            "generation": null,
+            "previous": null,
+            "pending": null,
+            "unfinished": is_unfinished,
+            "waiting": null,
+            "begins": null,
+            "request_out": self.store.request_out(name).is_ok_and(|request| request.is_some()),
+            "copied": false,
+            "findings": [why],
+            "certificate": null,
+            "renewal": null,
+            "exports": self.exports_json(name),
+            "error": error,
+        })
     }
 
     /// How the lasting exports stand; what cannot be told is told as that.
