@@ -439,7 +439,7 @@ pub enum StoreAction {
         /// Which identity
         name: String,
     },
-    /// Remove an identity with its keys
+    /// Remove an identity with its keys, and the request that is under way for it
     Remove {
         /// Which identity
         name: String,

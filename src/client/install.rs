@@ -190,7 +190,12 @@ impl Destination<'_> {
     ///
     /// Errors: [`Code::Locked`] if somebody is in one, with who and since when; device memory cannot be written.
     pub fn converse(&self) -> Result<Conversation, Error> {
-        Ok(self.store.converse(self.name, &who("a program"))?)
+        let alone = self.store.converse(self.name, &who("a program"))?;
+        // What a removal has left that was interrupted is nothing to go on with.
+        if !alone.is_nested() {
+            self.store.finish_removal(self.name)?;
+        }
+        Ok(alone)
     }
 
     /// Keeps the new key of an operation that has not begun.

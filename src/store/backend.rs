@@ -67,6 +67,13 @@ pub trait Backend: Send {
         Ok(Box::new(()))
     }
 
+    /// An identity goes, and its lock of [`Backend::converse`] with it, where that has left anything. `is_ours`: the caller has it; else it
+    /// goes if nobody has it.
+    fn forget_conversation(&mut self, name: &str, is_ours: bool) -> Result<(), StoreError> {
+        let _ = (name, is_ours);
+        Ok(())
+    }
+
     /// Is given a count: when it changes, a wait for another's lock ends at once.
     fn end_waits_by(&mut self, count: Arc<AtomicU64>) {
         let _ = count;

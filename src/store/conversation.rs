@@ -46,6 +46,12 @@ impl Conversation {
         }
         Ok(Conversation { name: name.to_owned(), all: Arc::clone(all) })
     }
+
+    /// Whether this thread was in one about the same identity before, and still is when this one ends.
+    pub(crate) fn is_nested(&self) -> bool {
+        let under_way = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.get(&self.name).is_some_and(|held| held.depth > 1)
+    }
 }
 
 impl Drop for Conversation {

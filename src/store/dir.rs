@@ -427,6 +427,20 @@ impl DirectoryBackend {
         Ok(())
     }
 
+    fn open_lock_of(&self, name_of_lock: &str, create: OFlags) -> Result<File, StoreError> {
+        let flags = create | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        rustix::fs::openat(&self.root, name_of_lock, flags, Mode::RUSR | Mode::WUSR)
+            .map(File::from)
+            .map_err(|e| self.fail(name_of_lock, "opening the lock of a conversation", e.into()))
+    }
+
+    /// Whether the name still leads to this file.
+    fn is_still(&self, name: &str, file: &File) -> bool {
+        let there = rustix::fs::statat(&self.root, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
+        let (Ok(there), Ok(open)) = (there, rustix::fs::fstat(file)) else { return false };
+        (there.st_dev, there.st_ino) == (open.st_dev, open.st_ino)
+    }
+
     fn take_lock(&mut self) -> Result<File, StoreError> {
         let file = self.calls.open_lock(self.root(), LOCK).map_err(|e| self.fail(LOCK, "opening the lock file", e))?;
         let (deadline, begun) = (moment_in(self.lock_wait), self.ended_waits.load(Ordering::Relaxed));
@@ -519,20 +533,38 @@ impl Backend for DirectoryBackend {
     fn converse(&mut self, name: &str, who: &str) -> Result<Box<dyn Send>, StoreError> {
         self.look_again()?;
         let name_of_lock = format!("{BUSY_LOCK}{name}");
-        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = rustix::fs::openat(&self.root, &name_of_lock, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|e| self.fail(&name_of_lock, "opening the lock of a conversation", e.into()))?;
-        let file = File::from(file);
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(conversation::taken(name, &said(&file).unwrap_or_else(|| "another process".to_owned())));
+        let file = loop {
+            let file = self.open_lock_of(&name_of_lock, OFlags::CREATE)?;
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if self.is_still(&name_of_lock, &file) => break file,
+                // Its identity was removed, and the lock with it, between the two calls.
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(conversation::taken(
+                        name,
+                        &said(&file).unwrap_or_else(|| "another process".to_owned()),
+                    ));
+                }
+                Err(e) => return Err(self.fail(&name_of_lock, "locking", e.into())),
             }
-            Err(e) => return Err(self.fail(&name_of_lock, "locking", e.into())),
-        }
+        };
         // For people only: the lock holds without it. Never empty in between: somebody may be reading it.
         let _ = (&file).write_all(who.as_bytes()).and_then(|()| file.set_len(who.len() as u64));
         Ok(Box::new(Talk(file)))
+    }
+
+    fn forget_conversation(&mut self, name: &str, is_ours: bool) -> Result<(), StoreError> {
+        let name_of_lock = format!("{BUSY_LOCK}{name}");
+        if !is_ours {
+            let Ok(file) = self.open_lock_of(&name_of_lock, OFlags::empty()) else { return Ok(()) };
+            // It is unlinked by who has it: whoever waits for it looks again.
+            let talk = Talk(file);
+            if rustix::fs::flock(&talk.0, FlockOperation::NonBlockingLockExclusive).is_err() {
+                return Ok(());
+            }
+            return self.unlink("", &name_of_lock, false);
+        }
+        self.unlink("", &name_of_lock, false)
     }
 
     fn lock(&mut self) -> Result<(), StoreError> {

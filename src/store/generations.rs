@@ -45,6 +45,8 @@ pub(super) struct Pointer {
     pub state: IdentityState,
     /// The highest number that a generation of this identity ever had.
     pub last: u32,
+    /// The identity is being removed, with all that belongs to it: whoever meets with this finishes it.
+    pub is_going: bool,
 }
 
 /// What to do about a generation that cannot be read now, and perhaps can be later.
@@ -56,6 +58,8 @@ pub(super) enum Unreadable {
     Fail,
 }
 
+/// The line of a pointer whose identity is being removed with all that belongs to it.
+const GOING: &str = "removal";
 const HELD: &str = "key.pem";
 pub(super) const REFERENCE: &str = "key.ref";
 /// The highest number of the identities that were removed.
@@ -84,7 +88,7 @@ impl Home<'_> {
         Ok(self.pointer(name)?.unwrap_or_default().state)
     }
 
-    fn pointer(&mut self, name: &str) -> Result<Option<Pointer>, StoreError> {
+    pub fn pointer(&mut self, name: &str) -> Result<Option<Pointer>, StoreError> {
         match self.read_pointer(name, "current") {
             Ok(Some(pointer)) => Ok(Some(pointer)),
             Ok(None) => self.read_pointer(name, "current.copy"),
@@ -114,21 +118,36 @@ impl Home<'_> {
             IdentityState { current: number("current")?, previous: number("previous")?, pending: number("pending")? };
         // The first versions did not write it.
         let last = if record.has("last") { record.number("last", &place)? } else { 0 };
-        Ok(Some(Pointer { state, last: last.max(highest(state)) }))
+        Ok(Some(Pointer { state, last: last.max(highest(state)), is_going: record.has(GOING) }))
     }
 
     /// The switch. All that the new state names must be durable.
     ///
     /// On a full medium the copy gives way: what makes room must not need any.
     pub fn write_pointer(&mut self, name: &str, state: IdentityState) -> Result<(), StoreError> {
-        let pointer = Pointer { state, last: self.last_number(name, state)? };
+        let pointer = Pointer { state, last: self.last_number(name, state)?, is_going: false };
+        self.put_pointer(name, pointer)
+    }
+
+    /// The pointer that names nothing any more: from then on the identity is gone, with all that belongs to it, whatever happens.
+    pub fn write_removal(&mut self, name: &str) -> Result<(), StoreError> {
+        let state = IdentityState::default();
+        let pointer = Pointer { state, last: self.last_number(name, state)?, is_going: true };
+        self.put_pointer(name, pointer)
+    }
+
+    fn put_pointer(&mut self, name: &str, pointer: Pointer) -> Result<(), StoreError> {
+        let state = pointer.state;
         let shown = |number: Option<u32>| number.map_or("-".to_owned(), |n| n.to_string());
-        let record = Record::new()
+        let mut record = Record::new()
             .with("current", shown(state.current))
             .with("previous", shown(state.previous))
             .with("pending", shown(state.pending))
-            .with("last", pointer.last)
-            .encode("pointer", &**self.provider)?;
+            .with("last", pointer.last);
+        if pointer.is_going {
+            record = record.with(GOING, "whole");
+        }
+        let record = record.encode("pointer", &**self.provider)?;
         let (place, copy) = (format!("{}/current", identity_key(name)), format!("{}/current.copy", identity_key(name)));
         let is_first = !matches!(self.read_pointer(name, "current"), Ok(Some(_)));
         if let Err(error) = self.backend.write(&place, &record) {

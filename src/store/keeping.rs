@@ -23,6 +23,8 @@ impl Store {
     pub fn put_pending_key(&self, label: &str, key: &NewKey<'_>) -> Result<(), StoreError> {
         check_name(label)?;
         self.changing(&pending_key(label), |home| {
+            // It would go with what an interrupted removal has left.
+            home.finish_removal(label)?;
             let place = pending_key(label);
             if home.backend.list(&format!("{place}/"))?.iter().any(|k| k.starts_with(&format!("{place}/key."))) {
                 return Err(StoreError::new(StoreErrorKind::Exists, place, "a key with this label is waiting already"));
@@ -124,9 +126,7 @@ impl Store {
     /// The label of a key that waits while a PKCS#10 request is out under this name.
     pub(crate) fn label_beside_request(&self, name: &str) -> Result<String, StoreError> {
         check_name(name)?;
-        // Names are as long as labels may be: a digest keeps two that begin alike apart.
-        let mark = record::digest_hex(&*self.provider, &[name.as_bytes()])?;
-        Ok(format!("online-{}-{}", &mark[..16], &name[..name.len().min(40)]))
+        self.reading(|home| home.label_beside_request(name))
     }
 
     /// Gives a pending key up. It is no error if there is none.

@@ -26,6 +26,7 @@ mod notify;
 mod opener;
 mod problem;
 mod record;
+mod removal;
 mod repair;
 
 use std::cell::Cell;
@@ -124,6 +125,7 @@ impl Store {
     pub fn install(&self, name: &str, new: &NewIdentity<'_>) -> Result<Identity, StoreError> {
         check_name(name)?;
         let outcome = self.changing(&identity_key(name), |home| {
+            home.finish_removal(name)?;
             let before = home.state(name)?;
             let identity = home.write(name, new, true)?;
             let state = IdentityState {
@@ -145,6 +147,7 @@ impl Store {
     pub fn stage(&self, name: &str, new: &NewIdentity<'_>) -> Result<Identity, StoreError> {
         check_name(name)?;
         self.changing(&identity_key(name), |home| {
+            home.finish_removal(name)?;
             let before = home.state(name)?;
             if let Some(number) = before.pending {
                 let detail = format!("generation {number} is waiting to be confirmed or discarded");
@@ -287,36 +290,6 @@ impl Store {
         })
     }
 
-    /// Removes an identity with all its generations, and what is unfinished under its name: the saved operation, the request that is out,
-    /// their keys. Keys are overwritten first as well as the home can. Who is interrupted calls it again.
-    ///
-    /// Errors: [`StoreErrorKind::NotFound`] if none of that is there.
-    pub fn remove_identity(&self, name: &str) -> Result<(), StoreError> {
-        check_name(name)?;
-        let _hold = self.hold()?;
-        // They come first: with the identity gone, nobody could go on with them.
-        let (pending, mut has_removed) = (self.pending_keys()?, false);
-        if self.operations()?.iter().any(|saved| saved == name) {
-            self.remove_operation(name)?;
-            has_removed = true;
-        }
-        for label in [name.to_owned(), self.label_beside_request(name)?].iter().filter(|label| pending.contains(label))
-        {
-            self.remove_pending_key(label)?;
-            has_removed = true;
-        }
-        let has_generations = !self.reading(|home| home.backend.list(&format!("{}/", identity_key(name))))?.is_empty();
-        if has_removed && !has_generations {
-            return Ok(());
-        }
-        self.changing(&identity_key(name), |home| {
-            if home.backend.list(&format!("{}/", identity_key(name)))?.is_empty() {
-                return Err(absent(name, "there is no such identity"));
-            }
-            home.remove_identity(name)
-        })
-    }
-
     // ---- the whole -----------------------------------------------------------------------------------------------
 
     /// Back to how the device left the factory: every identity but those named in `keep` goes, with unfinished operations, pending
@@ -334,7 +307,7 @@ impl Store {
         }
         // Also what is left of one whose removal was interrupted: no list names it, and its keys may be whole.
         for name in self.identity_folders()?.iter().filter(|name| !keep.contains(&name.as_str())) {
-            self.remove_identity(name)?;
+            self.changing("", |home| home.remove_whole(name, removal::Lock::Whoever))?;
         }
         for set in AnchorSet::ALL {
             self.set_anchors(set, &[])?;
@@ -573,26 +546,6 @@ impl Home<'_> {
 
     fn only_if_full(&self, error: StoreError) -> Result<(), StoreError> {
         if error.kind == StoreErrorKind::Full { Ok(()) } else { Err(error) }
-    }
-
-    /// The pointer that names nothing comes first: from then on the identity is gone, whatever happens.
-    fn remove_identity(&mut self, name: &str) -> Result<(), StoreError> {
-        // Best effort: that it goes counts for more.
-        let before = self.state(name).unwrap_or_default();
-        let _ = self.keep_last_number(name, before);
-        if let Err(error) = self.write_pointer(name, IdentityState::default()) {
-            // The pointer goes after what it names then: a removal that is interrupted is one of a damaged identity.
-            self.only_if_full(error)?;
-        }
-        for number in self.numbers(name)? {
-            self.remove_generation(name, number)?;
-        }
-        // The copy's content may never have reached the medium: it must not be what is left when power goes.
-        let key = identity_key(name);
-        self.backend.remove(&format!("{key}/current.copy"), false)?;
-        self.backend.sync()?;
-        self.backend.remove(&format!("{key}/current"), false)?;
-        self.backend.sync()
     }
 }
 

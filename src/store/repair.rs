@@ -7,6 +7,7 @@ use super::generations::{Home, LAST_NUMBER, Unreadable, generation_number, ident
 use super::identity::{AnchorSet, IdentityState};
 use super::problem::{Problem, ProblemKind};
 use super::record::{BLOB, NUMBER, OPERATION, REVOKED_RECORD};
+use super::removal::Lock;
 use crate::asn1::x509::Certificate;
 
 /// Examines everything; with `mend`, repairs.
@@ -127,9 +128,18 @@ fn examine_pointer(
 ) -> Result<Option<IdentityState>, StoreError> {
     let key = identity_key(name);
     let (main, copy) = (home.read_pointer(name, "current"), home.read_pointer(name, "current.copy"));
+    // Its copy is of before, or gone: what was decided is finished.
+    if let Some(pointer) =
+        [&main, &copy].into_iter().find_map(|read| read.as_ref().ok()?.filter(|found| found.is_going))
+    {
+        let is_newest = matches!(&main, Ok(Some(main)) if main.is_going) || !matches!(&main, Ok(Some(_)));
+        if is_newest {
+            return finish_removal(home, name, pointer.state, true, mend, problems);
+        }
+    }
     let state = match (&main, &copy) {
         (Ok(Some(main)), Ok(Some(copy))) if main == copy => {
-            return finish_removal(home, name, main.state, mend, problems);
+            return finish_removal(home, name, main.state, false, mend, problems);
         }
         (Ok(Some(main)), _) => main.state,
         (Err(other), _) if other.kind != StoreErrorKind::Corrupt => return Err(other.clone()),
@@ -170,7 +180,7 @@ fn examine_pointer(
         (Err(damage), _) => ("current", format!("{}; restored with {}", damage.detail, generations(state))),
     };
     problems.push(Problem::new(ProblemKind::Pointer, &format!("{key}/{file}"), &text).mended(is_restored));
-    finish_removal(home, name, state, mend, problems)
+    finish_removal(home, name, state, false, mend, problems)
 }
 
 /// Which generations a pointer names.
@@ -186,14 +196,17 @@ fn finish_removal(
     home: &mut Home<'_>,
     name: &str,
     state: IdentityState,
+    is_whole: bool,
     mend: bool,
     problems: &mut Vec<Problem>,
 ) -> Result<Option<IdentityState>, StoreError> {
     if state != IdentityState::default() {
         return Ok(Some(state));
     }
-    if mend {
-        home.remove_identity(name)?;
+    match (mend, is_whole) {
+        (true, true) => home.remove_whole(name, Lock::Whoever)?,
+        (true, false) => home.remove_identity(name)?,
+        _ => {}
     }
     let text = "its removal was interrupted";
     problems.push(Problem::new(ProblemKind::Leftover, &identity_key(name), text).mended(mend));

@@ -115,11 +115,12 @@ fn devid_store_rollback(store: &devid_store, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes an identity with all its generations.
+/// Removes an identity with all its generations, the request that is under way for it, the keys of both, and what was remembered about
+/// it. Who is interrupted calls it again. Keys in tokens are not touched.
 ///
 /// @param store  Not NULL.
 /// @param name   The identity's name. Not NULL.
-/// @return DEVID_OK; DEVID_E_NOT_FOUND.
+/// @return DEVID_OK; DEVID_E_NOT_FOUND; DEVID_E_LOCKED if somebody is in a conversation about it.
 #[export]
 fn devid_store_remove(store: &devid_store, name: &str) -> Result<(), Error> {
     Ok(store.remove_identity(name)?)

@@ -17,6 +17,8 @@ impl Device {
     ///
     /// Errors: [`Code::Locked`](crate::codes::Code::Locked) if somebody is at work, with who and since when; device memory cannot be written.
     pub fn busy(&self, name: &str, what: &str) -> Result<Busy, Error> {
-        Ok(Busy { _alone: self.store.converse(name, &who(what))? })
+        let alone = self.store.converse(name, &who(what))?;
+        self.store.finish_removal(name)?;
+        Ok(Busy { _alone: alone })
     }
 }

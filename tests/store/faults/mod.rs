@@ -6,6 +6,7 @@
 //! | `medium` | a file system that remembers what was synced |
 //! | `world` | places where device memory lives and anything can go wrong |
 //! | `scenarios` | what is interrupted, and what can be seen of device memory |
+//! | `removal` | the removal of an identity while a request is under way |
 //! | `run` | tries every point of a scenario, and checks what is left |
 //! | `enrolment` | the same for enrolments with a CA |
 //! | `process` | real processes, killed at random |
@@ -18,6 +19,7 @@ mod medium;
 mod plan;
 #[cfg(unix)]
 mod process;
+mod removal;
 mod run;
 mod scenarios;
 #[cfg(target_os = "linux")]

@@ -114,7 +114,7 @@ fn status(store: &Store) {
     store.note_time(NOW).unwrap();
 }
 
-fn request() -> CertificationRequest {
+pub fn request() -> CertificationRequest {
     static MADE: std::sync::LazyLock<CertificationRequest> = std::sync::LazyLock::new(|| {
         let new_key = key(3);
         let info = certification_request_info(&Name::common_name("router-7"), new_key.spki(), &[], None);

@@ -207,7 +207,8 @@ class Store(Handle):
         self._named("devid_store_rollback", name)
 
     def remove(self, name: str) -> None:
-        """Removes an identity with all its generations."""
+        """Removes an identity with all its generations, the request that is under way for it, the keys of both, and what was
+        remembered about it. Who is interrupted calls it again. Keys in tokens are not touched."""
         self._named("devid_store_remove", name)
 
     def factory_reset(self, keep: Optional[str] = None) -> None:
