@@ -340,12 +340,13 @@ devid_status devid_store_rollback(const devid_store *store,
                                   devid_error **err);
 
 /**
- * Removes an identity with all its generations.
+ * Removes an identity with all its generations, the request that is under way for it, the keys of both, and what was remembered about
+ * it. Who is interrupted calls it again. Keys in tokens are not touched.
  *
  * @param store  Not NULL.
  * @param name   The identity's name. Not NULL.
  * @param err    Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_NOT_FOUND.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND; DEVID_E_LOCKED if somebody is in a conversation about it.
  */
 DEVID_API
 DEVID_MUST_USE

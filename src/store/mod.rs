@@ -125,8 +125,7 @@ impl Store {
     pub fn install(&self, name: &str, new: &NewIdentity<'_>) -> Result<Identity, StoreError> {
         check_name(name)?;
         let outcome = self.changing(&identity_key(name), |home| {
-            home.finish_removal(name)?;
-            let before = home.state(name)?;
+            let before = home.state_to_begin(name)?;
             let identity = home.write(name, new, true)?;
             let state = IdentityState {
                 current: Some(identity.generation),
@@ -147,8 +146,7 @@ impl Store {
     pub fn stage(&self, name: &str, new: &NewIdentity<'_>) -> Result<Identity, StoreError> {
         check_name(name)?;
         self.changing(&identity_key(name), |home| {
-            home.finish_removal(name)?;
-            let before = home.state(name)?;
+            let before = home.state_to_begin(name)?;
             if let Some(number) = before.pending {
                 let detail = format!("generation {number} is waiting to be confirmed or discarded");
                 return Err(StoreError::new(StoreErrorKind::Exists, identity_key(name), detail));

@@ -68,6 +68,15 @@ impl Home<'_> {
         if self.is_going(name) { self.remove_whole(name, Lock::Whoever) } else { Ok(()) }
     }
 
+    /// The state of an identity that something new is begun for: see [`Store::finish_removal`].
+    pub(super) fn state_to_begin(&mut self, name: &str) -> Result<IdentityState, StoreError> {
+        let pointer = self.pointer(name)?.unwrap_or_default();
+        if pointer.is_going {
+            self.remove_whole(name, Lock::Whoever)?;
+        }
+        Ok(pointer.state)
+    }
+
     fn has_anything_of(&mut self, name: &str) -> Result<bool, StoreError> {
         let has_records = !self.backend.list(&format!("{}/", identity_key(name)))?.is_empty();
         Ok(has_records
