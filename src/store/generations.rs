@@ -259,6 +259,28 @@ impl Home<'_> {
         Ok(identity)
     }
 
+    /// The key and the certificate of a generation alone, where these two are whole and belong together, whatever has become of the rest.
+    pub fn load_pair(&mut self, name: &str, number: u32) -> Result<Identity, StoreError> {
+        let place = generation_key(name, number);
+        let record = format!("{place}/certificate.pem");
+        let bytes = self.backend.read(&record)?.ok_or_else(|| StoreError::corrupt(&record, "the file is missing"))?;
+        let certificates = Certificate::many_from_bytes(&bytes).map_err(|e| StoreError::asn1(&record, &e))?;
+        let [certificate] = <[Certificate; 1]>::try_from(certificates)
+            .map_err(|_| StoreError::corrupt(&record, "expected exactly one certificate"))?;
+        let key = self.load_key(&place)?.key;
+        check_pair(&**self.provider, name, &key, &certificate)?;
+        let (purpose, created) = (String::new(), certificate.not_before());
+        Ok(Identity {
+            name: name.to_owned(),
+            generation: number,
+            key,
+            certificate,
+            chain: Vec::new(),
+            purpose,
+            created,
+        })
+    }
+
     fn read_part(&mut self, place: &str, digest: &str) -> Result<Vec<Certificate>, StoreError> {
         let bytes = self.backend.read(place)?.ok_or_else(|| StoreError::corrupt(place, "the file is missing"))?;
         if digest_hex(&**self.provider, &[&bytes])? != digest {

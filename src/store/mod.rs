@@ -267,6 +267,15 @@ impl Store {
         })
     }
 
+    /// Keys with their certificates of generations whose other parts are damaged: for what was begun with one of them. The newest first.
+    pub(crate) fn pairs(&self, name: &str) -> Result<Vec<Identity>, StoreError> {
+        check_name(name)?;
+        self.reading(|home| {
+            let numbers = home.numbers(name)?;
+            Ok(numbers.into_iter().rev().filter_map(|number| home.load_pair(name, number).ok()).collect())
+        })
+    }
+
     /// Which generations there are.
     pub fn state(&self, name: &str) -> Result<IdentityState, StoreError> {
         check_name(name)?;

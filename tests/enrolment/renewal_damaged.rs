@@ -295,3 +295,28 @@ fn a_generation_that_has_ended_does_not_come_back() {
         assert_eq!(world.store.state("router").unwrap().current, Some(2));
     });
 }
+
+/// Who has asked is who polls and confirms: while the key and the certificate of the request are whole, what was asked for is not asked for
+/// again, whatever has become of the other parts of its generation.
+#[test]
+fn what_waits_goes_on_with_its_own_credential_while_its_key_and_certificate_are_whole() {
+    for state in [State::Waits, State::Staged] {
+        let mut bench = Bench::new(&format!("credential-{state:?}"), false, state);
+        for (file, damage) in
+            ["meta", "chain.pem"].iter().flat_map(|file| DAMAGES[1..].iter().map(move |damage| (file, damage)))
+        {
+            bench.damaged(&format!("identity/router/gen-000002/{file}"), damage, |world, what| {
+                settles(world, what);
+                assert_eq!(world.count(BodyType::KUR), 0, "{state:?}, {what}: {:?}", world.asked);
+                let installed = world.store.current("router").unwrap().generation;
+                assert_eq!(installed, 3, "{state:?}, {what}");
+            });
+        }
+    }
+    // The dark twin: where its key is gone, nobody can go on with it, and another one asks anew.
+    let mut bench = Bench::new("credential-gone", false, State::Waits);
+    bench.damaged("identity/router/gen-000002/key.pem", "half", |world, what| {
+        settles(world, what);
+        assert_eq!(world.count(BodyType::KUR), 1, "{what}: {:?}", world.asked);
+    });
+}

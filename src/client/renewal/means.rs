@@ -23,6 +23,7 @@ use crate::time::Time;
 use crate::transport::tls::{TlsConfig, TlsTime};
 #[cfg(feature = "http")]
 use crate::transport::{Exchange, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
+use crate::validation::same_name;
 
 impl Renewal<'_> {
     /// The client whose credential this is: of the identity in use, of the factory's, or of the settings. `None`: it is not here.
@@ -43,6 +44,18 @@ impl Renewal<'_> {
                 Err(error) => return Err(error.into()),
             };
             if SavedCredential::of_certificate(identity.certificate.as_der(), provider)? == *wanted {
+                let config = napped.credential(self.with_identity(identity))?;
+                return self.client(config, Standing::Valid, is_known).map(Some);
+            }
+        }
+        // One that is in use no more since a part of it was damaged: while its key and certificate are whole, it goes on with what it has
+        // begun (RFC 9483 section 4.4). The certificates above it are those of another generation, or the CA knows them.
+        for mut identity in store.pairs(self.to.name)? {
+            if SavedCredential::of_certificate(identity.certificate.as_der(), provider)? == *wanted {
+                let of_another = store.last_good(self.to.name).map(|(good, _)| good.chain).unwrap_or_default();
+                let fits =
+                    of_another.first().is_some_and(|above| same_name(above.subject(), identity.certificate.issuer()));
+                identity.chain = if fits { of_another } else { Vec::new() };
                 let config = napped.credential(self.with_identity(identity))?;
                 return self.client(config, Standing::Valid, is_known).map(Some);
             }
