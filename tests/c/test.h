@@ -2,6 +2,11 @@
 #ifndef DEVID_TEST_H
 #define DEVID_TEST_H
 
+/* For mkdtemp, where the compiler is not told. */
+#ifndef _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700
+#endif
+
 #include <devid.h>
 #include <devid/unstable/crl_stream.h>
 #include <devid/unstable/ra.h>

@@ -49,7 +49,10 @@ const TABLE: &[(&str, &str)] = &[
         "no CMP anchors: nothing",
         "ca.trust.answers or ca.trust.all is not set, and device memory trusts nobody for it: nothing",
     ),
-    ("bring it back, or abandon the operation", "bring it back as ca.login had it, or devid store abandon begins anew"),
+    (
+        "bring it back, or abandon the operation",
+        "bring it back as the settings had it (ca.login.kind and others), or devid store abandon begins anew",
+    ),
     ("inspect() (devid_inspect)", "devid inspect"),
     ("decrypt() (devid_key_decrypt) opens it", "a program opens it"),
     ("load_certificates() (devid_cert_list_add_bytes) reads it", "it is for where certificates are asked for"),
