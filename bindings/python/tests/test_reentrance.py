@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set
@@ -80,7 +81,7 @@ def calls_of(store: devid.Store, samples: Dict[str, Any]) -> Dict[str, Callable[
             if parameter.default is parameter.empty
         ]
         given = {parameter.name: samples[parameter.name] for parameter in needed}
-        calls[name] = lambda name=name, given=given: getattr(store, name)(**given)
+        calls[name] = functools.partial(getattr(store, name), **given)
     return calls
 
 
