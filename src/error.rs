@@ -101,6 +101,7 @@ pub(crate) enum Refused {
     /// The signer has no path to the CMP anchors.
     NoPath,
     /// None of the fingerprints that a TLS server was pinned by is on its path.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "TLS alone pins"))]
     Pin,
     /// Whether the signer is revoked is not known, and has to be.
     StatusUnknown,

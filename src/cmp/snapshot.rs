@@ -202,6 +202,7 @@ impl Operation {
     }
 
     /// What a saved operation asks for; `None` if that is no certificate, or a PKCS#10 request says it.
+    #[cfg(feature = "settings")]
     pub(crate) fn saved_template(saved: &[u8]) -> Result<Option<CertTemplate>, Error> {
         let (mut content, _, _) = opened(saved)?;
         check_version(&mut content)?;
