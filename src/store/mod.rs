@@ -314,7 +314,7 @@ impl Store {
         }
         // Also what is left of one whose removal was interrupted: no list names it, and its keys may be whole.
         for name in self.identity_folders()?.iter().filter(|name| !keep.contains(&name.as_str())) {
-            self.changing("", |home| home.remove_whole(name, removal::Lock::Whoever))?;
+            self.changing("", |home| home.remove_left(name))?;
         }
         for set in AnchorSet::ALL {
             self.set_anchors(set, &[])?;

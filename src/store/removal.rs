@@ -20,7 +20,7 @@ use super::record::{BLOB, OPERATION, digest_hex};
 
 /// Whose the lock of an identity's conversations is while it is removed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lock {
+enum Lock {
     /// The caller's: it goes with the rest.
     Ours,
     /// Perhaps somebody's, or the caller's for what follows: it goes if nobody has it.
@@ -126,7 +126,12 @@ impl Home<'_> {
         Ok(found)
     }
 
-    pub(super) fn remove_whole(&mut self, name: &str, lock: Lock) -> Result<(), StoreError> {
+    /// For who has no conversation about it: the lock goes if nobody has it.
+    pub(super) fn remove_left(&mut self, name: &str) -> Result<(), StoreError> {
+        self.remove_whole(name, Lock::Whoever)
+    }
+
+    fn remove_whole(&mut self, name: &str, lock: Lock) -> Result<(), StoreError> {
         // A key whose removal was interrupted has another name by now, which no list says.
         self.backend.settle("")?;
         self.backend.inspect(true)?;

@@ -7,7 +7,6 @@ use super::generations::{Home, LAST_NUMBER, Unreadable, generation_number, ident
 use super::identity::{AnchorSet, IdentityState};
 use super::problem::{Problem, ProblemKind};
 use super::record::{BLOB, NUMBER, OPERATION, REVOKED_RECORD};
-use super::removal::Lock;
 use crate::asn1::x509::Certificate;
 
 /// Examines everything; with `mend`, repairs.
@@ -204,7 +203,7 @@ fn finish_removal(
         return Ok(Some(state));
     }
     match (mend, is_whole) {
-        (true, true) => home.remove_whole(name, Lock::Whoever)?,
+        (true, true) => home.remove_left(name)?,
         (true, false) => home.remove_identity(name)?,
         _ => {}
     }

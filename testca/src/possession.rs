@@ -216,11 +216,12 @@ pub(crate) fn check_may_receive(credential: &Credential) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// With one bit of the last byte changed, which is ciphertext, if that is wished.
+/// With one bit of the ciphertext changed, if that is wished: of the byte a block before the last, so that in CBC the length of the
+/// padding becomes one that never fits.
 fn bent(mut encrypted: Vec<u8>, knobs: &Knobs) -> Vec<u8> {
     if knobs.broken_envelope {
-        if let Some(last) = encrypted.last_mut() {
-            *last ^= 1;
+        if let Some(byte) = encrypted.iter_mut().nth_back(16) {
+            *byte ^= 1;
         }
     }
     encrypted

@@ -38,12 +38,12 @@ cp "$TESTCA_DIR/secret.txt" easy/secret
 chmod 600 easy/secret
 cat > easy/devid.toml <<TOML
 [device]
-memory = "easy/memory"
+memory = "memory"
 [ca]
 server = "$TESTCA_CMP"
 [ca.login]
 reference = "$(cat "$TESTCA_DIR/reference.txt")"
-secret = "file:easy/secret"
+secret = "file:secret"
 [ca.trust]
 all = ["$TESTCA_DIR/root.pem"]
 signers = ["$TESTCA_DIR/cmp-signer.pem"]
