@@ -4,23 +4,12 @@
 static const int64_t now = 1800000000;
 static const int64_t before_all = 1600000000;
 
-static devid_cert *load(const char *folder, const char *name)
-{
-    devid_error *err = NULL;
-    devid_cert *cert;
-    size_t len;
-    uint8_t *data = read_file(folder, name, &len);
-    OK(devid_cert_parse(data, len, &cert, &err));
-    free(data);
-    return cert;
-}
-
 static devid_validator *validator_for(const char *folder)
 {
     devid_error *err = NULL;
     devid_trust *trust;
     devid_validator *validator;
-    devid_cert *ca = load(folder, "ca.pem");
+    devid_cert *ca = cert_in(folder, "ca.pem");
     OK(devid_trust_new(&trust, &err));
     CHECK(devid_trust_count(trust) == 0);
     OK(devid_trust_add(trust, ca, &err));
@@ -44,7 +33,7 @@ static void purposes_and_names_cannot_be_forgotten(const char *folder)
 {
     devid_error *err = NULL;
     devid_validator *validator = validator_for(folder);
-    devid_cert *device = load(folder, "device.pem");
+    devid_cert *device = cert_in(folder, "device.pem");
     devid_report *report = (devid_report *)&err;
     devid_peer *peer = (devid_peer *)&err;
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_validate(validator, device, now, &report, &peer, &err));
@@ -61,7 +50,7 @@ static void a_valid_peer_gives_its_key_and_nobody_else_does(const char *folder)
 {
     devid_error *err = NULL;
     devid_validator *validator = validator_for(folder);
-    devid_cert *device = load(folder, "device.pem"), *leaf;
+    devid_cert *device = cert_in(folder, "device.pem"), *leaf;
     devid_report *report;
     devid_peer *peer;
     devid_cert_list *path;
@@ -136,7 +125,7 @@ static void each_refusal_has_its_reason_and_no_key_comes_out(const char *folder)
     };
     devid_error *err = NULL;
     devid_validator *validator;
-    devid_cert *device = load(folder, "device.pem"), *ca = load(folder, "ca.pem");
+    devid_cert *device = cert_in(folder, "device.pem"), *ca = cert_in(folder, "ca.pem");
     devid_report *report;
     devid_peer *peer = (devid_peer *)&err;
     size_t i;
@@ -189,7 +178,7 @@ static void a_revoked_peer_is_refused_and_an_open_one_closes(const char *folder)
 {
     devid_error *err = NULL;
     devid_validator *validator = validator_for(folder);
-    devid_cert *device = load(folder, "device.pem"), *other = load(folder, "other.pem");
+    devid_cert *device = cert_in(folder, "device.pem"), *other = cert_in(folder, "other.pem");
     devid_report *report;
     devid_peer *peer;
     devid_bytes *spki;
@@ -244,7 +233,7 @@ static void requests_for_status_are_made_and_answers_matched(const char *folder)
 {
     devid_error *err = NULL;
     devid_validator *validator = validator_for(folder);
-    devid_cert *device = load(folder, "device.pem"), *ca = load(folder, "ca.pem");
+    devid_cert *device = cert_in(folder, "device.pem"), *ca = cert_in(folder, "ca.pem");
     devid_ocsp_request *request;
     devid_bytes *document;
     size_t with, without;
