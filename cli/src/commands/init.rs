@@ -49,8 +49,7 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
     let memory = arguments.memory.clone().unwrap_or_else(|| settings::Settings::default().device.memory);
     let text = settings_text(command, &memory, &signers);
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| Failure::Own(Exit::Internal, e.to_string()))?;
-    let read: settings::Settings =
-        table.clone().try_into().map_err(|e: toml::de::Error| Failure::settings(e.message().to_owned()))?;
+    let read = settings::read_settings(&table)?;
     make_folder(&path)?;
     has_folder(&memory)?;
     let device = Device::open(&settings::Loaded { settings: read, table, files: Vec::new() }, true)?;

@@ -1,5 +1,7 @@
 //! What each setting means: for `devid config explain`, for the schema, and to refuse names that are not there.
 
+use super::from_table::Misfit;
+
 /// One setting.
 pub struct Key {
     /// Its name; `*` stands for a name of the user's own.
@@ -442,25 +444,35 @@ fn check_contents(value: &toml::Value, at: &str) -> Result<(), String> {
     }
 }
 
-/// The setting whose value is not of its kind, in words; `None`: it cannot be told which.
-pub(super) fn misfit(table: &toml::Table) -> Option<String> {
-    fn look(value: &toml::Value, at: &str) -> Option<String> {
-        let below = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
+/// The setting whose value is not of its kind; `None`: it cannot be told which.
+pub(super) fn misfit(table: &toml::Table) -> Option<Misfit> {
+    fn in_table(table: &toml::Table, at: &str) -> Option<Misfit> {
+        let missing = needed(at).iter().find(|name| !table.contains_key(**name));
+        let told = |name: &&str| Misfit::new(format!("{at}.{name} is missing: what stands beside it needs it"));
+        missing.map(told).or_else(|| {
+            table.iter().find_map(|(name, value)| match at {
+                "" => look(value, name).map(|misfit| misfit.below(name)),
+                _ => look(value, &format!("{at}.{name}")).map(|misfit| misfit.below(name)),
+            })
+        })
+    }
+    fn look(value: &toml::Value, at: &str) -> Option<Misfit> {
         if let Some(key) = find(at) {
-            return key.kind.refuses(value).map(|found| format!("{at}: expected {}, found {found}", key.kind.words()));
+            let told = |found| Misfit::new(format!("{at}: expected {}, found {found}", key.kind.words()));
+            return key.kind.refuses(value).map(told);
         }
         match value {
-            toml::Value::Table(table) => {
-                let missing = needed(at).iter().find(|name| !table.contains_key(**name));
-                let told = |name: &&str| format!("{at}.{name} is missing: what stands beside it needs it");
-                missing.map(told).or_else(|| table.iter().find_map(|(name, value)| look(value, &below(name))))
+            toml::Value::Table(table) => in_table(table, at),
+            toml::Value::Array(items) if is_list(at) => {
+                items.iter().enumerate().find_map(|(place, item)| look(item, at).map(|misfit| misfit.below(place)))
             }
-            toml::Value::Array(items) if is_list(at) => items.iter().find_map(|item| look(item, at)),
-            _ if is_list(at) => Some(format!("{at}: expected [[{at}]] and settings below it, found a value")),
-            _ => Some(format!("{at}: expected settings below it ([{at}]), found a value")),
+            _ if is_list(at) => {
+                Some(Misfit::new(format!("{at}: expected [[{at}]] and settings below it, found a value")))
+            }
+            _ => Some(Misfit::new(format!("{at}: expected settings below it ([{at}]), found a value"))),
         }
     }
-    look(&toml::Value::Table(table.clone()), "")
+    in_table(table, "")
 }
 
 /// Whether these settings stand in a list of tables.

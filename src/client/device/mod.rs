@@ -30,6 +30,7 @@ mod busy;
 mod config;
 mod exports;
 mod files;
+mod from_table;
 mod judging;
 mod keep;
 pub mod keys;
@@ -68,7 +69,7 @@ pub use secret::Source;
 pub use settings::{
     Ca, Clock, Coap, Confirm, DEFAULT_FILE, Export, GeneralInfo, HardwareModule, Hooks, Http, Identity, Limits, Loaded,
     Login, LoginKind, MacKind, Peers, Pkcs11, Proxy, Renew, Run, Settings, StatusCheck, Tls, Trust, WantedExtension,
-    load,
+    load, read as read_settings,
 };
 pub use standing::{Part, certificate_json, rfc3339};
 pub use values::Span;

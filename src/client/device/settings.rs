@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::from_table::{Misfit, from_table};
 use super::secret::Source;
 use super::values::{self, Span, put};
 use super::{keys, wrong};
@@ -377,9 +378,11 @@ pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) ->
         let text = read_text_of_owner(path, MAX_FILE_BYTES)
             .map_err(|e| wrong(format!("{}: cannot be read: {e}", path.display())))?;
         // For the line and column that only the parser knows; types are checked once everything is merged.
-        table = text.parse().map_err(|e| misread(path, &text, &e, None))?;
+        table = text
+            .parse()
+            .map_err(|e: toml::de::Error| misread(path, &text, e.span().map(|span| span.start), e.message()))?;
         keys::check(&table).map_err(|words| wrong(format!("{}: {words}", path.display())))?;
-        toml::from_str::<Settings>(&text).map_err(|e| misread(path, &text, &e, keys::misfit(&table)))?;
+        held(&table).map_err(|misfit| misread(path, &text, misfit.start(&text), &misfit.words))?;
         values::place(&mut table, path.parent().unwrap_or(Path::new("")));
     }
     for text in overrides {
@@ -400,18 +403,21 @@ pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) ->
 /// The settings that a table holds; what belongs together may not all be there yet: see [`check`].
 pub fn read(table: &toml::Table) -> Result<Settings, Error> {
     keys::check(table).map_err(wrong)?;
-    let misfit = |e: toml::de::Error| wrong(keys::misfit(table).unwrap_or_else(|| e.message().to_owned()));
-    table.clone().try_into().map_err(misfit)
+    held(table).map_err(|misfit| wrong(misfit.words))
+}
+
+/// The settings of a table without a name that is not known.
+fn held(table: &toml::Table) -> Result<Settings, Misfit> {
+    from_table(table).map_err(|misfit| keys::misfit(table).unwrap_or(misfit))
 }
 
 /// Where and why a file cannot be read. The line itself is not shown: a secret may stand in it by mistake.
-fn misread(path: &Path, text: &str, error: &toml::de::Error, words: Option<String>) -> Error {
-    let place = error.span().and_then(|span| text.get(..span.start)).map_or_else(String::new, |before| {
+fn misread(path: &Path, text: &str, start: Option<usize>, words: &str) -> Error {
+    let place = start.and_then(|start| text.get(..start)).map_or_else(String::new, |before| {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         format!(" line {line}, column {column}:")
     });
-    let words = words.unwrap_or_else(|| error.message().to_owned());
     wrong(format!("{}:{place} {words}", path.display()))
 }
 
@@ -506,6 +512,44 @@ mod tests {
     fn a_value_of_the_wrong_type_is_shown_with_its_line() {
         let words = read("[device]\nretention = \"two\"\n").unwrap_err();
         assert!(words.contains("line 2, column 13") && words.contains("two"), "{words}");
+        let list = "[identity.a]\nsubject = \"CN=a\"\n\n[[identity.a.export]]\nlayout = \"pem\"\nfolder = \"/a\"\n";
+        let words = read(&format!("{list}[[identity.a.export]]\nlayout = \"pem\"\nfolder = 7\n")).unwrap_err();
+        assert!(words.contains("line 9, column 10") && words.contains("export.folder"), "{words}");
+    }
+
+    /// The general deserializer of `toml` reads the same settings, and refuses the same.
+    #[test]
+    fn settings_are_read_as_the_deserializer_of_toml_reads_them() {
+        let values = [
+            "7",
+            "-1",
+            "0.5",
+            "true",
+            "\"7d\"",
+            "\"none\"",
+            "\"file:/a\"",
+            "[]",
+            "[\"a\"]",
+            "[1]",
+            "{}",
+            "{ a = 1 }",
+            "2026-11-30",
+        ];
+        let mut read = 0;
+        for key in keys::ALL {
+            let path = key.path.replace('*', "device");
+            for value in values {
+                let Ok(table) = format!("{path} = {value}\n").parse::<toml::Table>() else { continue };
+                let other = table.clone().try_into::<Settings>();
+                let ours = from_table::<Settings>(&table);
+                assert_eq!(ours.is_ok(), other.is_ok(), "{path} = {value}: {ours:?} {other:?}");
+                if let (Ok(ours), Ok(other)) = (ours, other) {
+                    assert_eq!(format!("{ours:?}"), format!("{other:?}"));
+                    read += 1;
+                }
+            }
+        }
+        assert!(read > keys::ALL.len() / 2, "{read} were read");
     }
 
     #[test]
