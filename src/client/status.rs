@@ -20,13 +20,16 @@
 
 mod cache;
 mod certificate_store;
+mod document;
 mod facts;
 mod gather;
 mod issuers;
 mod kept;
 mod memory;
 mod numbers;
+mod record;
 mod requests;
+mod room;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -317,6 +320,7 @@ impl StatusFetcher {
             let StatusQuestion { anchors, leaf, checks, .. } = question;
             validate(&*self.provider, anchors, leaf, &pool, &status, checks)
         });
+        self.memory.write_lines();
         StatusAnswer { report: report.with_notes(notes), status, pool, log }
     }
 
@@ -350,6 +354,7 @@ impl StatusFetcher {
         let notes = self.notes(&gathered);
         let Gathered { status, pool, log, .. } = gathered;
         let (report, key) = PeerKey::open(&self.provider, PeerRequest { status: &status, pool: &pool, ..request })?;
+        self.memory.write_lines();
         let own: (Arc<dyn StatusWatch>, u64) = (self.memory.clone(), mark);
         let key =
             key.map(|key| marks.into_iter().chain([own]).fold(key, |key, (watch, mark)| key.watching(watch, mark)));

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::crl_index::{self, CrlIndex};
 use super::names::name_hash;
-use super::signed::{Entitled, SignatureMemory};
+use super::signed::{Entitled, Line, SignatureMemory};
 use crate::asn1::crl::{Bytes, CertificateList, CrlHead, CrlNumber, CrlReason, CrlTail, EntryIssuer, issuer_names};
 use crate::asn1::der::Cursor;
 use crate::asn1::distribution_point::IssuingDistributionPoint;
@@ -423,6 +423,15 @@ impl Crl {
 
     pub(crate) fn bring_signers(&self, signers: &[Certificate]) {
         self.entitled.bring(signers);
+    }
+
+    /// On whose word it is, as far as that was found.
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        self.entitled.lines()
+    }
+
+    pub(crate) fn bring_lines(&self, lines: Vec<Line>) {
+        self.entitled.bring_lines(lines);
     }
 
     /// Why the list can be used for no certificate at all; `None` if it can.

@@ -187,7 +187,8 @@ impl StatusSearch<'_> {
             let Ok(fits) = self.verify(delta, signer) else { continue };
             let usable = fits && self.is_current_update(crl, delta);
             if !self.is_in_progress(signer) {
-                delta.entitled().note(&crl.signers());
+                delta.entitled().note(&crl.signers(), None);
+                delta.bring_lines(crl.lines());
             }
             let entry = match (delta.unusable(), self.entry_for(delta, certificate)) {
                 (None, Ok(entry)) => entry,
@@ -351,7 +352,8 @@ impl StatusSearch<'_> {
                 Err(why) => (Err(why), None),
             };
             if authorised.is_ok() && !self.is_in_progress(candidate) {
-                crl.entitled().note(&if in_chain { Vec::new() } else { self.known_chain(candidate) });
+                let signers = if in_chain { Vec::new() } else { self.known_chain(candidate) };
+                crl.entitled().note(&signers, self.line_of_signer(candidate, above));
             }
             match authorised {
                 Ok(standing @ Standing::Full) => return Ok(Authentic { crl, signer: candidate, standing, doubt }),

@@ -48,5 +48,6 @@ pub use peer::{PeerKey, PeerRequest, Purpose};
 pub use report::{Check, Finding, Report, ValidPath};
 pub use revocation_policy::{RevocationMode, RevocationPolicy, RevocationScope, StatusPreference};
 pub use revoked::{Added, Authority, KnownFacts, Lost, RevokedFact, RevokedFacts, RevokedTable};
+pub(crate) use signed::Line;
 pub use status_sources::StatusSources;
 pub use trust::TrustAnchors;

@@ -4,7 +4,7 @@ use core::fmt;
 
 use base64ct::{Base64, Encoding};
 
-use super::signed::{Entitled, SignatureMemory};
+use super::signed::{Entitled, Line, SignatureMemory};
 use crate::asn1::Asn1Error;
 use crate::asn1::crl::shortest_integer;
 use crate::asn1::der::Cursor;
@@ -178,6 +178,15 @@ impl OcspResponse {
 
     pub(crate) fn bring_signers(&self, signers: &[Certificate]) {
         self.entitled.bring(signers);
+    }
+
+    /// On whose word it is, as far as that was found.
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        self.entitled.lines()
+    }
+
+    pub(crate) fn bring_lines(&self, lines: Vec<Line>) {
+        self.entitled.bring_lines(lines);
     }
 
     /// Whether it clears anybody who must not be cleared by it: then it is not kept.

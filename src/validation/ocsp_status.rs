@@ -208,7 +208,13 @@ impl StatusSearch<'_> {
                 Ok((note, is_trusted_by_owner)) => {
                     if !self.is_in_progress(candidate) {
                         let is_enclosed = candidate == issuer || basic.certificates.contains(candidate);
-                        response.entitled.note(if is_enclosed { &[] } else { core::slice::from_ref(candidate) });
+                        let signers = if is_enclosed { &[] } else { core::slice::from_ref(candidate) };
+                        let line = match (is_trusted_by_owner, key == KeyIdentity::of(issuer)) {
+                            (true, _) => self.line([candidate]),
+                            (false, true) => self.line(above),
+                            (false, false) => self.line(core::iter::once(candidate).chain(above)),
+                        };
+                        response.entitled.note(signers, line);
                     }
                     return Ok(Responder { key, note, is_trusted_by_owner });
                 }

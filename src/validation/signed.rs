@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use super::revoked::KeyDigest;
 use crate::asn1::x509::Certificate;
 use crate::crypto::CryptoError;
 use crate::prelude::*;
@@ -9,6 +10,11 @@ use crate::sync::Lock;
 
 /// Most certificates remembered of an object's signer and the path above it.
 const MAX_CERTIFICATES: usize = 8;
+/// Most lines remembered of one object: a CA has one, or one more for each CA that has certified it beside.
+const MAX_LINES: usize = 4;
+
+/// On whose word something is: digests of the keys from an anchor down to the one that signed it.
+pub(crate) type Line = Vec<KeyDigest>;
 
 /// Who was found entitled to sign an object, and the certificates that it takes to find that out again where they are not
 /// part of the path that is judged. They are no more trusted than any helper: what is remembered is with whom to try.
@@ -16,13 +22,38 @@ const MAX_CERTIFICATES: usize = 8;
 pub(super) struct Entitled {
     is_found: AtomicBool,
     signers: Lock<Vec<Certificate>>,
+    lines: Lock<Vec<Line>>,
 }
 
 impl Entitled {
-    /// A signer was found entitled, over these certificates.
-    pub(super) fn note(&self, signers: &[Certificate]) {
+    /// A signer was found entitled, over these certificates, and in this line where somebody keeps it.
+    pub(super) fn note(&self, signers: &[Certificate], line: Option<Line>) {
         self.is_found.store(true, Ordering::Relaxed);
         self.bring(signers);
+        self.bring_lines(line);
+    }
+
+    /// In these lines it was found entitled before. A shorter one takes the place of the longest: whoever certifies a CA once
+    /// more makes longer ones.
+    pub(super) fn bring_lines(&self, lines: impl IntoIterator<Item = Line>) {
+        self.lines.with(|known| {
+            for line in lines {
+                if line.is_empty() || known.contains(&line) {
+                    continue;
+                }
+                if known.len() < MAX_LINES {
+                    known.push(line);
+                } else if let Some(longest) = known.iter_mut().max_by_key(|known| known.len()) {
+                    if line.len() < longest.len() {
+                        *longest = line;
+                    }
+                }
+            }
+        });
+    }
+
+    pub(super) fn lines(&self) -> Vec<Line> {
+        self.lines.with(|known| known.clone())
     }
 
     /// These certificates were kept with the object. Whether its signer is entitled is still to be found out.

@@ -3,6 +3,7 @@
 
 use super::names::name_hash;
 use super::revoked::{Authority, KeyDigest, RevokedFact, RevokedId};
+use super::signed::Line;
 use super::status::{Entitling, Revocation, Status, StatusSearch, Word};
 use crate::asn1::crl::shortest_integer;
 use crate::asn1::x509::Certificate;
@@ -130,6 +131,28 @@ impl StatusSearch<'_> {
     pub(super) fn branch_of(&self, above: &[Certificate]) -> Result<KeyDigest, String> {
         let branch = above.iter().rev().nth(1).or(above.first()).ok_or("the certificate has no issuer")?;
         self.key_digest(&self.key_of(branch))
+    }
+
+    /// On whose word a list is that this certificate's key has signed: the keys on its path, which is the path that is checked or was
+    /// found to authorise it. `None` where nobody keeps anything.
+    pub(super) fn line_of_signer(&self, signer: &Certificate, above: &[Certificate]) -> Option<Line> {
+        if let Some(place) = above.iter().position(|certificate| certificate == signer) {
+            return self.line(&above[place..]);
+        }
+        let authorised = self.authorised.borrow();
+        let found = authorised.iter().find_map(|(known, _, found)| found.as_ref().ok().filter(|_| known == signer));
+        // Without a path it is another certificate of the issuer's key.
+        self.line(found.map_or(above, |found| &found.chain))
+    }
+
+    /// A path from a signer up to an anchor, as a line.
+    pub(super) fn line<'c>(&self, chain: impl IntoIterator<Item = &'c Certificate>) -> Option<Line> {
+        if self.sources.revoked.is_empty() {
+            return None;
+        }
+        let mut line = chain.into_iter().map(|c| self.key_digest(&self.key_of(c)).ok()).collect::<Option<Line>>()?;
+        line.reverse();
+        Some(line)
     }
 
     /// Whether what entitled the source of a fact does so for the issuer on this path, under these anchors.

@@ -20,6 +20,7 @@ mod kept;
 mod ldap;
 mod live;
 mod record;
+mod shared;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::cache::{CRL, Entry, ISSUER, Item, Kept, OCSP};
+use super::cache::{Entry, Kept};
+use super::document::{CRL, ISSUER, Item, OCSP};
 use super::memory::{document_key, list_key, ocsp_key};
 use super::requests::Requests;
 use super::{FetchEvent, FetchOutcome, OcspNonce, StatusFetcher, StatusQuestion, Wanted};

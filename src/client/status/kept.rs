@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::cache::{CRL, Cache, Item, KeptLists};
+use super::cache::{Cache, KeptLists};
+use super::document::{CRL, Item};
 use super::memory::{issuer_key, list_key};
 use super::{StatusMemory, StatusOptions};
 use crate::asn1::distribution_point::cdp_urls;

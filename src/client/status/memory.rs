@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::cache::{CRL, Cache, Item, Kept, OCSP};
+use super::cache::{Cache, Kept};
+use super::document::{CRL, Item, OCSP};
 use super::facts::StoredRevokedFacts;
 use super::gather::deltas_of;
 use super::numbers::StoredCrlNumbers;
@@ -153,6 +154,7 @@ impl StatusMemory {
             self.recall(std::iter::once(request.certificate).chain(request.pool), &mut status);
         }
         let (report, key) = PeerKey::open(provider, PeerRequest { status: &status, ..request })?;
+        self.write_lines();
         let troubles = self.take_troubles().into_iter().map(|error| Finding {
             code: error.code(),
             certificate_index: None,
@@ -160,6 +162,11 @@ impl StatusMemory {
             fatal: false,
         });
         Ok((report.with_notes(troubles), key.map(|key| key.watching(self.clone(), mark))))
+    }
+
+    /// Writes down on whose word kept lists are, as far as a validation has found more of that. What cannot be written is found again.
+    pub(super) fn write_lines(&self) {
+        self.cache().write_lines();
     }
 
     pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
