@@ -14,43 +14,15 @@ use ::der::Tag;
 
 use super::context::Context;
 use super::credential::Credential;
-use super::operation::Operation;
 use super::protection::MacKey;
 use super::signer::Signer;
-use super::state::{Phase, UnderWay};
 use super::transaction::Transaction;
-use crate::asn1::cmp::general::gen_msg;
-use crate::asn1::cmp::{BodyType, InfoTypeAndValue};
 use crate::asn1::der::Cursor;
-use crate::asn1::oid;
 use crate::asn1::pkcs8::algorithm_identifier;
 use crate::cms::kem::kem_identifier;
 use crate::codes::Code;
 use crate::crypto::CryptoError;
 use crate::error::Error;
-use crate::prelude::*;
-use crate::time::Time;
-
-impl Operation {
-    /// Asks for the ciphertext.
-    pub(super) fn ask_for_ciphertext(&mut self, now: Time) -> Result<(), Error> {
-        let question = InfoTypeAndValue { info_type: oid::IT_KEM_CIPHERTEXT_INFO, value: Vec::new() };
-        let under_way = UnderWay { body: BodyType::GENM, phase: Phase::Encapsulation, polling: None };
-        self.send(under_way, &gen_msg(&question), 2, now)
-    }
-
-    /// The ciphertext is here, or the answer is none: the request goes out under the derived key.
-    pub(super) fn ciphertext_came(&mut self, items: &[InfoTypeAndValue], now: Time) -> Result<(), Error> {
-        let item = items.iter().find(|item| item.info_type == oid::IT_KEM_CIPHERTEXT_INFO && !item.value.is_empty());
-        let Some(item) = item else {
-            return Err(Error::new(Code::Protocol, "the server encapsulated no secret to the credential's KEM key"));
-        };
-        let transaction = self.transaction.as_mut().expect("the question was asked in it");
-        transaction.kem_ciphertext = Some(item.value.clone());
-        transaction.own_mac = Some(derive(&self.context, transaction)?);
-        self.begin_request(now)
-    }
-}
 
 /// The key from the ciphertext of this transaction.
 ///

@@ -22,26 +22,27 @@
 //! | [`compare`] | it is compared with what was asked, and by whom it is taken if it differs |
 //! | [`operation`] | the state machine: step, feed |
 //! | [`action`] | what its owner is to do next |
-//! | `state` | where it stands |
-//! | `bearer`, `weighing` | a signer that may not decide; what is taken from it: what proves itself |
-//! | `answered` | what an answer leads to: waiting, polling, another version, the end |
+//! | `state` | where it stands, and what is known there and nowhere else |
+//! | `bearer` | a signer that may not decide |
+//! | `exchange` | the messages of an operation that has begun; each answer leads to the next state |
+//! | `exchange::answered` | what an answer leads to: waiting, polling, another version, the end |
+//! | `exchange::weighing` | what is taken from a signer that may not decide: what proves itself |
 //! | `diagnosis` | what is known of a failure: rule, expectation, finding, hint |
-//! | `enrolment` | the exchange that brings a certificate, as far as its confirmation |
-//! | `several` | the same for several certificates: which answer is about which request, what is confirmed, what is polled for |
+//! | `exchange::enrolment` | the exchange that brings a certificate, as far as its confirmation |
+//! | `exchange::several` | the same for several certificates: which answer is about which request, what is confirmed, what is polled for |
 //! | `parts` | what becomes of each of several certificates |
 //! | [`snapshot`] | save and restore across a reboot |
 //! | `saved_form` | the frame of a saved operation |
 //! | [`saved`] | what a saved operation is, told before it is resumed |
 
 pub mod action;
-mod answered;
 pub mod authority;
 mod bearer;
 pub mod compare;
 pub mod context;
 pub mod credential;
 mod diagnosis;
-mod enrolment;
+mod exchange;
 pub mod info;
 pub mod issued;
 mod kem_mac;
@@ -61,14 +62,12 @@ pub mod response;
 pub mod revoke;
 pub mod saved;
 mod saved_form;
-mod several;
 pub mod signer;
 pub mod signer_authorisation;
 pub mod snapshot;
 mod state;
 pub mod tolerance;
 mod transaction;
-mod weighing;
 
 pub(crate) use bearer::KnownBearers;
 

@@ -1,5 +1,7 @@
 //! What becomes of each of several certificates of one operation.
 
+use alloc::sync::Arc;
+
 use super::issued::Issued;
 use crate::asn1::cmp::CertStatus;
 use crate::error::Error;
@@ -24,11 +26,11 @@ pub(super) enum Part {
     /// It is asked for, and not answered yet or waiting.
     Open,
     /// It is here, and the owner has not decided; or it cannot be used.
-    Came(Box<Issued>, Option<Error>),
+    Came(Arc<Issued>, Option<Error>),
     /// It is decided on, and this is to be confirmed.
-    Decided(CertStatus, Result<Box<Issued>, Error>),
+    Decided(CertStatus, Result<Arc<Issued>, Error>),
     /// Over.
-    Settled(Result<Box<Issued>, Error>),
+    Settled(Result<Arc<Issued>, Error>),
 }
 
 impl Several {
@@ -62,7 +64,7 @@ impl Several {
         self.parts.iter().filter_map(status).collect()
     }
 
-    pub(super) fn settle(&mut self, at: usize, outcome: Result<Box<Issued>, Error>) {
+    pub(super) fn settle(&mut self, at: usize, outcome: Result<Arc<Issued>, Error>) {
         self.parts[at] = Part::Settled(outcome);
     }
 }

@@ -6,8 +6,8 @@
 use ::der::Tag;
 
 use super::credential::Credential;
+use super::saved_form::SavedPhase;
 use super::saved_form::{check_version, opened, read_octets, read_reason, read_under_way};
-use super::state::Phase;
 use crate::asn1::cmp::BodyType;
 use crate::asn1::der::{Cursor, element, encode, sequence};
 use crate::codes::Code;
@@ -167,7 +167,7 @@ impl SavedOperation {
         let under_way = read_under_way(state.expect(Tag::Sequence, "the message under way")?.value)?;
         let reason = read_reason(&mut state)?;
         let state = match number {
-            0 => SavedState::Sending(under_way.map_or(BodyType(0), |under_way| under_way.body)),
+            0 => SavedState::Sending(under_way.as_ref().map_or(BodyType(0), |under_way| under_way.body)),
             1 => SavedState::Waiting(until),
             2 => SavedState::Deciding,
             other => return Err(Error::new(Code::Corrupt, format!("a state of unknown kind {other}"))),
@@ -177,7 +177,7 @@ impl SavedOperation {
         counts.any("the other version")?;
         // Older ones end here.
         let dropped = if counts.is_empty() { 0 } else { counts.decode()? };
-        let is_confirmed = under_way.is_some_and(|under_way| under_way.phase == Phase::Validity);
+        let is_confirmed = under_way.is_some_and(|under_way| under_way.phase == SavedPhase::Validity);
         Ok(SavedOperation { request, credential, started, state, is_confirmed, reason, polls, dropped, new_key })
     }
 }

@@ -43,31 +43,57 @@ pub(super) fn read_octets(fields: &mut Cursor<'_>) -> Result<Vec<u8>, Error> {
     Ok(fields.expect(Tag::OctetString, "bytes")?.value.to_vec())
 }
 
-pub(super) fn write_under_way(under_way: &UnderWay) -> Vec<u8> {
-    let phase: i64 = match under_way.phase {
-        Phase::Request => 0,
-        Phase::Confirmation => 1,
-        Phase::Encapsulation => 2,
-        Phase::Validity => 3,
-    };
-    let polling = under_way.polling.map_or_else(Vec::new, |id| encode(&id));
-    [encode(&i64::from(under_way.body.0)), encode(&phase), polling].concat()
+/// What was under way, without what the phase is about.
+pub(super) struct SavedUnderWay {
+    pub body: BodyType,
+    pub phase: SavedPhase,
+    pub polling: Option<i64>,
 }
 
-pub(super) fn read_under_way(content: &[u8]) -> Result<Option<UnderWay>, Error> {
+/// The number of a phase.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum SavedPhase {
+    Request = 0,
+    Confirmation = 1,
+    Encapsulation = 2,
+    /// Everything is said, and the certificate is not valid yet.
+    Validity = 3,
+}
+
+impl SavedUnderWay {
+    pub fn of(under_way: &UnderWay) -> Self {
+        let phase = match under_way.phase {
+            Phase::Request => SavedPhase::Request,
+            Phase::Confirmation(_) => SavedPhase::Confirmation,
+            Phase::Encapsulation => SavedPhase::Encapsulation,
+        };
+        SavedUnderWay { body: under_way.body, phase, polling: under_way.polling }
+    }
+
+    /// Nothing: a confirmed certificate becomes valid.
+    pub const RIPENING: SavedUnderWay =
+        SavedUnderWay { body: BodyType::PKICONF, phase: SavedPhase::Validity, polling: None };
+
+    pub fn write(&self) -> Vec<u8> {
+        let polling = self.polling.map_or_else(Vec::new, |id| encode(&id));
+        [encode(&i64::from(self.body.0)), encode(&(self.phase as i64)), polling].concat()
+    }
+}
+
+pub(super) fn read_under_way(content: &[u8]) -> Result<Option<SavedUnderWay>, Error> {
     if content.is_empty() {
         return Ok(None);
     }
     let mut fields = Cursor::new(content, WHAT)?;
     let body = BodyType(fields.decode()?);
     let phase = match fields.decode::<i64>()? {
-        1 => Phase::Confirmation,
-        2 => Phase::Encapsulation,
-        3 => Phase::Validity,
-        _ => Phase::Request,
+        1 => SavedPhase::Confirmation,
+        2 => SavedPhase::Encapsulation,
+        3 => SavedPhase::Validity,
+        _ => SavedPhase::Request,
     };
     let polling = if fields.is_empty() { None } else { Some(fields.decode()?) };
-    Ok(Some(UnderWay { body, phase, polling }))
+    Ok(Some(SavedUnderWay { body, phase, polling }))
 }
 
 /// Why the CA asks to wait, in its words. Older saved operations do not have them.

@@ -11,21 +11,21 @@ use ::der::{Decode, Tag};
 
 use super::context::Context;
 use super::credential::Credential;
+use super::exchange::{Counts, Exchange, Plan};
 use super::info::Question;
 use super::issued::Issued;
 use super::kem_mac;
-use super::operation::Operation;
-use super::parts::Several;
+use super::operation::{Begun, Operation};
 use super::passphrase::SealedPassphrase;
 use super::proof::{Possession, RequestedKey};
 use super::protection::MacKey;
 use super::request::{CertificateRequest, Request, RequestKind, RevocationRequest};
 use super::saved::SavedCredential;
 use super::saved_form::{
-    VERSION, WHAT, check_version, octets, opened, read_octets, read_reason, read_under_way, write_under_way,
+    SavedPhase, SavedUnderWay, VERSION, WHAT, check_version, octets, opened, read_octets, read_reason, read_under_way,
 };
 use super::signer::Signer;
-use super::state::{Phase, State, UnderWay};
+use super::state::{Confirming, Phase, Sent, State, Then, UnderWay, Waiting};
 use super::transaction::Transaction;
 use crate::asn1::cmp::{CrlSource, InfoTypeAndValue, PkiStatus, PkiStatusInfo};
 use crate::asn1::crl::CrlReason;
@@ -53,46 +53,55 @@ impl Operation {
     ///
     /// Errors: [`Code::State`] in any other state; [`Code::Unsupported`] for an operation for several certificates.
     pub fn save(&self) -> Result<Vec<u8>, Error> {
-        if matches!(self.request, Request::Certificates(_)) {
+        let Plan { context, request, .. } = self.plan();
+        if matches!(request, Request::Certificates(_)) {
             let words =
                 "an operation for several certificates cannot be saved: finish it in one run, or ask for one at a time";
             return Err(Error::new(Code::Unsupported, words));
         }
-        let (state, output, until, reason, under_way) = match &self.state {
-            State::Sent { output, under_way, .. } => (0i64, &output[..], Time::from_unix(0), &[][..], Some(under_way)),
-            State::Waiting { until, reason, under_way, .. } => (1, &[][..], *until, &reason[..], Some(under_way)),
-            State::Deciding => (2, &[][..], Time::from_unix(0), &[][..], None),
-            _ => {
-                return Err(Error::new(
-                    Code::State,
-                    "an operation can be saved while it sends, waits or asks to accept",
-                ));
+        let not_now = || Error::new(Code::State, "an operation can be saved while it sends, waits or asks to accept");
+        let Begun { exchange, state, .. } = self.begun().ok_or_else(not_now)?;
+        let nothing: (&[u8], Time, &[String]) = (&[], Time::from_unix(0), &[]);
+        let (number, (output, until, reason), under_way) = match state {
+            State::Sent(Sent { output, under_way, .. }) => {
+                (0i64, (&output[..], nothing.1, nothing.2), Some(SavedUnderWay::of(under_way)))
             }
+            State::Waiting(Waiting { until, reason, then, .. }) => {
+                let under_way = match then {
+                    Then::Poll(under_way, _) => SavedUnderWay::of(under_way),
+                    Then::Valid(_) => SavedUnderWay::RIPENING,
+                };
+                (1, (nothing.0, *until, &reason[..]), Some(under_way))
+            }
+            State::Deciding(_) => (2, nothing, None),
+            _ => return Err(not_now()),
         };
-        let transaction = self.transaction.as_ref().expect("begun before any of these states");
-        let under_way = under_way.map_or_else(Vec::new, write_under_way);
+        let (transaction, counts) = (exchange.transaction(), exchange.counts());
+        let (issued, rejection) = (state.issued(), state.under_way().and_then(UnderWay::rejection));
+        let under_way = under_way.map_or_else(Vec::new, |under_way| under_way.write());
         let reason: Vec<u8> = reason.iter().flat_map(|text| octets(text.as_bytes())).collect();
         let until = encode(&until.unix());
         let state =
-            sequence(&[&encode(&state), &octets(output), &until, &sequence(&[&under_way]), &sequence(&[&reason])]);
-        let other_version = encode(&self.other_version.unwrap_or(0));
-        let in_vain = [encode(&self.dropped), encode(&self.misread)].concat();
-        let counts = sequence(&[&encode(&self.polls), &encode(&transaction.started.unix()), &other_version, &in_vain]);
+            sequence(&[&encode(&number), &octets(output), &until, &sequence(&[&under_way]), &sequence(&[&reason])]);
+        let other_version = encode(&exchange.other_version().unwrap_or(0));
+        let in_vain = [encode(&counts.dropped), encode(&counts.misread)].concat();
+        let counts =
+            sequence(&[&encode(&counts.polls), &encode(&transaction.started.unix()), &other_version, &in_vain]);
         // While certConf refuses the certificate: why. Without it a restored operation would take pkiConf for success.
-        let rejection = self.rejection.as_ref().map_or_else(Vec::new, |error| {
+        let rejection = rejection.map_or_else(Vec::new, |error| {
             sequence(&[&encode(&error.code().number()), &octets(error.message().as_bytes())])
         });
         let content = sequence(&[
             &encode(&VERSION),
-            &SavedCredential::of(&self.context.credential, &*self.context.provider)?.write(),
+            &SavedCredential::of(&context.credential, &*context.provider)?.write(),
             &write_transaction(transaction),
-            &write_request(&self.request, self.issued.as_ref()),
+            &write_request(request, issued.map(Arc::as_ref)),
             &state,
             &counts,
             &sequence(&[&rejection]),
-            &self.issued.as_ref().map_or_else(Vec::new, write_issued),
+            &issued.map_or_else(Vec::new, |issued| write_issued(issued)),
         ]);
-        let digest = self.context.provider.digest(DigestAlgorithm::Sha256, &[&content])?;
+        let digest = context.provider.digest(DigestAlgorithm::Sha256, &[&content])?;
         Ok(sequence(&[&content, &octets(&digest)]))
     }
 
@@ -135,6 +144,7 @@ impl Operation {
         // Older snapshots end here, or behind the next.
         let dropped = if counts.is_empty() { 0 } else { counts.decode()? };
         let misread = if counts.is_empty() { 0 } else { counts.decode()? };
+        let counts = Counts { polls, dropped, misread };
         let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
         let mut issued = if fields.is_empty() { None } else { Some(read_issued(&mut fields)?) };
         if let (Some(issued), Some(request)) = (&mut issued, request.certificate()) {
@@ -143,35 +153,10 @@ impl Operation {
                 issued.private_key = Some(key);
             }
         }
-        let state = match (number, under_way, &issued) {
-            (0, Some(under_way), _) => State::Sent { output, under_way, inbox: None },
-            (1, Some(under_way), issued) => {
-                let valid_from = waiting_for(&under_way, issued.as_ref());
-                State::waiting(until, if valid_from.is_empty() { reason } else { valid_from }, under_way)
-            }
-            (2, None, Some(_)) => State::Deciding,
-            _ => return Err(Error::new(Code::Corrupt, "the saved operation's state contradicts itself")),
-        };
-        Ok(Operation {
-            context,
-            request,
-            transaction: Some(transaction),
-            state,
-            polls,
-            dropped,
-            misread,
-            issued,
-            rejection,
-            is_restored: true,
-            holds_until_valid: false,
-            bounds_validity: false,
-            asked_at: None,
-            has_dropped: false,
-            bearers: None,
-            met_bearer: None,
-            several: Several::default(),
-            other_version,
-        })
+        let state = restored_state(number, (output, until, reason), under_way, (issued.map(Arc::new), rejection))
+            .ok_or_else(|| Error::new(Code::Corrupt, "the saved operation's state contradicts itself"))?;
+        let exchange = Exchange::of(Plan::new(context, request), transaction, counts, other_version);
+        Ok(Operation::resumed(exchange, state))
     }
 
     /// SubjectPublicKeyInfo (DER) of the new key that a saved operation belongs to, to find that key in device memory.
@@ -559,11 +544,31 @@ fn read_possession(content: &[u8]) -> Result<(Possession, Option<RequestedKey>),
     })
 }
 
-/// Why a restored operation waits, as far as that can still be said.
-fn waiting_for(under_way: &UnderWay, issued: Option<&Issued>) -> Vec<String> {
-    match (under_way.phase, issued) {
-        (Phase::Validity, Some(issued)) => vec![issued.valid_from_words()],
-        _ => Vec::new(),
+/// Where an operation stood; `None` where what is saved contradicts itself.
+fn restored_state(
+    number: i64,
+    (output, until, reason): (Vec<u8>, Time, Vec<String>),
+    under_way: Option<SavedUnderWay>,
+    (issued, rejection): (Option<Arc<Issued>>, Option<Error>),
+) -> Option<State> {
+    let Some(SavedUnderWay { body, phase, polling }) = under_way else {
+        return issued.filter(|_| number == 2).map(State::Deciding);
+    };
+    let phase = match phase {
+        SavedPhase::Request => Phase::Request,
+        SavedPhase::Encapsulation => Phase::Encapsulation,
+        SavedPhase::Confirmation => Phase::Confirmation(match (issued, rejection) {
+            (Some(issued), rejection) => Confirming::One(issued, rejection),
+            (None, Some(rejection)) => Confirming::Unreadable(rejection),
+            (None, None) => return None,
+        }),
+        SavedPhase::Validity => return issued.filter(|_| number == 1).map(|issued| State::ripening(until, issued)),
+    };
+    let under_way = UnderWay { body, phase, polling };
+    match number {
+        0 => Some(State::Sent(Sent { output, under_way, inbox: None, asked_at: None })),
+        1 => Some(State::polling(until, reason, &under_way, polling?)),
+        _ => None,
     }
 }
 

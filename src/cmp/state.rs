@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use super::info::Information;
+use super::issued::Issued;
 use super::response::Inbox;
 use super::revoke::{Revocations, Revoked};
 use super::transaction::Unprotected;
@@ -15,7 +16,7 @@ use crate::prelude::*;
 use crate::time::Time;
 
 /// What the message under way is, and what will be done with its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct UnderWay {
     /// The body being sent.
     pub body: BodyType,
@@ -26,16 +27,54 @@ pub(super) struct UnderWay {
 }
 
 /// The exchanges of an operation; only an enrolment has the second one, only a KEM key the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Phase {
     /// The request is out.
     Request,
     /// The certificate is being confirmed.
-    Confirmation,
+    Confirmation(Confirming),
     /// Before the request: a secret is being encapsulated to our KEM key.
     Encapsulation,
-    /// Everything is said, and the certificate is not valid yet.
-    Validity,
+}
+
+/// What certConf is about.
+#[derive(Clone, Debug)]
+pub(super) enum Confirming {
+    /// The certificate, which is taken, or refused for this reason.
+    One(Arc<Issued>, Option<Error>),
+    /// What was issued is no certificate, and is refused.
+    Unreadable(Error),
+    /// Those of several that are decided on: see [`Several`](super::parts::Several).
+    Several,
+}
+
+impl UnderWay {
+    /// The message of a phase that is not delayed.
+    pub fn new(body: BodyType, phase: Phase) -> Self {
+        UnderWay { body, phase, polling: None }
+    }
+
+    /// Whether a certificate is being confirmed, or refused.
+    pub fn is_confirming(&self) -> bool {
+        matches!(self.phase, Phase::Confirmation(_))
+    }
+
+    /// The certificate that is being confirmed.
+    pub fn issued(&self) -> Option<&Arc<Issued>> {
+        match &self.phase {
+            Phase::Confirmation(Confirming::One(issued, _)) => Some(issued),
+            _ => None,
+        }
+    }
+
+    /// Why what was issued is being refused.
+    pub fn rejection(&self) -> Option<&Error> {
+        match &self.phase {
+            Phase::Confirmation(Confirming::One(_, rejection)) => rejection.as_ref(),
+            Phase::Confirmation(Confirming::Unreadable(rejection)) => Some(rejection),
+            _ => None,
+        }
+    }
 }
 
 /// Why a step does not go on.
@@ -53,29 +92,108 @@ impl From<Error> for Halt {
 }
 
 pub(super) enum State {
-    /// Nothing sent yet.
+    /// The transaction is there, and nothing is sent yet.
     Begin,
+    /// The server does not know the version of the request: it is made once more with this one.
+    OtherVersion(i64),
     /// The new key must sign the CertRequest.
     SignPossession { proof: ToProve, algorithm: SignatureAlgorithm },
     /// The protection key must sign the message.
     SignMessage { unprotected: Unprotected, under_way: UnderWay },
-    /// A message is out; its answer, once it is handed in.
-    Sent { output: Vec<u8>, under_way: UnderWay, inbox: Option<Inbox> },
-    /// The server asked to wait before the next poll.
-    Waiting { until: Time, seconds: u32, reason: Vec<String>, under_way: UnderWay },
+    /// A message is out.
+    Sent(Sent),
+    /// Nothing is to be done before its time.
+    Waiting(Waiting),
     /// A certificate is here and the owner decides.
-    Deciding,
+    Deciding(Arc<Issued>),
     /// The owner has decided.
-    Decided { rejection: Option<Error> },
+    Decided { issued: Arc<Issued>, rejection: Option<Error> },
     /// Over, as wished.
     Done(Finished),
-    /// Over.
-    Failed(Error),
+    /// Over. A certificate that was issued before is still known.
+    Failed { error: Error, issued: Option<Arc<Issued>> },
+}
+
+/// A message that is out.
+pub(super) struct Sent {
+    /// DER.
+    pub output: Vec<u8>,
+    pub under_way: UnderWay,
+    /// Its answer, once it is handed in.
+    pub inbox: Option<Inbox>,
+    /// The present when it was last handed out to be sent.
+    pub asked_at: Option<Time>,
+}
+
+/// A wait.
+pub(super) struct Waiting {
+    pub until: Time,
+    /// What was left as of the last step.
+    pub seconds: u32,
+    pub reason: Vec<String>,
+    pub then: Then,
+}
+
+/// What follows a wait.
+pub(super) enum Then {
+    /// The next poll for this certReqId.
+    Poll(UnderWay, i64),
+    /// Everything is said, and the certificate becomes valid.
+    Valid(Arc<Issued>),
 }
 
 impl State {
-    pub fn waiting(until: Time, reason: Vec<String>, under_way: UnderWay) -> Self {
-        State::Waiting { until, seconds: 0, reason, under_way }
+    /// Asks again then.
+    pub fn polling(until: Time, reason: Vec<String>, under_way: &UnderWay, cert_req_id: i64) -> Self {
+        let under_way = UnderWay { polling: Some(cert_req_id), ..under_way.clone() };
+        State::Waiting(Waiting { until, seconds: 0, reason, then: Then::Poll(under_way, cert_req_id) })
+    }
+
+    /// Waits for the time of a certificate.
+    pub fn ripening(until: Time, issued: Arc<Issued>) -> Self {
+        let reason = vec![issued.valid_from_words()];
+        State::Waiting(Waiting { until, seconds: 0, reason, then: Then::Valid(issued) })
+    }
+
+    /// The message that is out, is to be signed, or is to be asked about again.
+    pub fn under_way(&self) -> Option<&UnderWay> {
+        match self {
+            State::Sent(Sent { under_way, .. })
+            | State::SignMessage { under_way, .. }
+            | State::Waiting(Waiting { then: Then::Poll(under_way, _), .. }) => Some(under_way),
+            _ => None,
+        }
+    }
+
+    /// The certificate that is here.
+    pub fn issued(&self) -> Option<&Arc<Issued>> {
+        match self {
+            State::Deciding(issued)
+            | State::Decided { issued, .. }
+            | State::Waiting(Waiting { then: Then::Valid(issued), .. })
+            | State::Done(Finished::Certificate(issued)) => Some(issued),
+            State::Failed { issued, .. } => issued.as_ref(),
+            _ => self.under_way()?.issued(),
+        }
+    }
+
+    /// The certificate that is here, to be changed.
+    pub fn issued_mut(&mut self) -> Option<&mut Issued> {
+        let issued = match self {
+            State::Deciding(issued)
+            | State::Decided { issued, .. }
+            | State::Waiting(Waiting { then: Then::Valid(issued), .. })
+            | State::Done(Finished::Certificate(issued)) => issued,
+            State::Failed { issued, .. } => issued.as_mut()?,
+            State::Sent(Sent { under_way, .. })
+            | State::SignMessage { under_way, .. }
+            | State::Waiting(Waiting { then: Then::Poll(under_way, _), .. }) => match &mut under_way.phase {
+                Phase::Confirmation(Confirming::One(issued, _)) => issued,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(Arc::make_mut(issued))
     }
 }
 
@@ -110,8 +228,7 @@ impl ToProve {
 
 /// What came of an operation.
 pub(super) enum Finished {
-    /// See [`Operation::issued`].
-    Certificate,
+    Certificate(Arc<Issued>),
     /// See [`Operation::certificates`].
     Certificates,
     Revoked(Revoked),

@@ -9,59 +9,53 @@
 //!   ir --> ip --> Accept, Accept, ... --> certConf about all of them --> pkiConf --> pollReq for those that wait --> ip --> ...
 //! ```
 
-use super::issued::{ISSUED, Issued, is_success};
-use super::operation::Operation;
-use super::parts::{Part, Several, number};
-use super::proof::Possession;
-use super::received::Received;
-use super::request::Request;
-use super::response::{self, refusal};
-use super::signer::Signer;
-use super::state::{Finished, Phase, State, ToProve, UnderWay};
+use alloc::sync::Arc;
+
+use super::Exchange;
 use crate::asn1::cmp::{BodyType, CertOrEncCert, CertRepMessage, CertResponse, PkiStatus, PkiStatusInfo};
 use crate::asn1::crmf;
 use crate::asn1::der::sequence;
 use crate::asn1::x509::Certificate;
+use crate::cmp::issued::{ISSUED, Issued, is_success};
+use crate::cmp::parts::{Part, Several, number};
+use crate::cmp::proof::Possession;
+use crate::cmp::received::Received;
+use crate::cmp::request::Request;
+use crate::cmp::response::{self, refusal};
+use crate::cmp::signer::Signer;
+use crate::cmp::state::{Confirming, Finished, Phase, State, ToProve, UnderWay};
 use crate::codes::Code;
 use crate::error::Error;
 use crate::prelude::*;
 use crate::time::Time;
 
-impl Operation {
-    /// What became of each certificate that was asked for, in the order of the requests: the certificate once it is confirmed, or why
-    /// there is none. Where one is asked for, it is that one. Of an operation that has failed, those that were confirmed before
-    /// are the device's all the same.
-    pub fn certificates(&self) -> Vec<Result<&Issued, Error>> {
-        let open = || match &self.state {
-            State::Failed(error) => error.clone(),
+impl Exchange {
+    /// What became of each certificate that was asked for: see [`Operation::certificates`](crate::cmp::Operation::certificates).
+    pub fn certificates<'a>(&'a self, state: &'a State) -> Vec<Result<&'a Issued, Error>> {
+        let open = || match state {
+            State::Failed { error, .. } => error.clone(),
             _ => Error::new(Code::State, "nothing is known of this certificate yet"),
         };
-        let outcome = |part: &Part| match part {
-            Part::Settled(Ok(_)) => None,
-            Part::Settled(Err(error)) | Part::Decided(_, Err(error)) => Some(error.clone()),
-            Part::Open | Part::Came(..) | Part::Decided(_, Ok(_)) => Some(open()),
+        let outcome = |part: &'a Part| match part {
+            Part::Settled(Ok(issued)) => Ok(&**issued),
+            Part::Settled(Err(error)) | Part::Decided(_, Err(error)) => Err(error.clone()),
+            Part::Open | Part::Came(..) | Part::Decided(_, Ok(_)) => Err(open()),
         };
-        match &self.request {
-            Request::Certificates(requests) if self.several.parts.is_empty() => {
+        match (&self.plan.request, state) {
+            (Request::Certificates(requests), _) if self.several.parts.is_empty() => {
                 requests.iter().map(|_| Err(open())).collect()
             }
-            Request::Certificates(_) => {
-                let issued = |part: &'_ Part| outcome(part).map_or(Ok(()), Err);
-                let parts = self.several.parts.iter();
-                parts.map(|part| issued(part).and_then(|()| settled(part).ok_or_else(open))).collect()
-            }
-            Request::Certificate(_) => match (&self.state, &self.issued) {
-                (State::Done(_), Some(issued)) => vec![Ok(issued)],
-                _ => vec![Err(open())],
-            },
-            Request::Revocation(_) | Request::Revocations(_) | Request::Information(_) => Vec::new(),
+            (Request::Certificates(_), _) => self.several.parts.iter().map(outcome).collect(),
+            (Request::Certificate(_), State::Done(Finished::Certificate(issued))) => vec![Ok(&**issued)],
+            (Request::Certificate(_), _) => vec![Err(open())],
+            (Request::Revocation(_) | Request::Revocations(_) | Request::Information(_), _) => Vec::new(),
         }
     }
 
     /// Asks for all of them, each after proof of possession of its key.
-    pub(super) fn begin_several(&mut self, now: Time) -> Result<(), Error> {
+    pub(super) fn begin_several(&mut self, now: Time) -> Result<State, Error> {
         self.check_may_update(now)?;
-        let requests = self.request.certificates().to_vec();
+        let requests = self.plan.request.certificates().to_vec();
         self.several = Several { parts: requests.iter().map(|_| Part::Open).collect(), ..Several::default() };
         let mut messages = Vec::new();
         for (at, request) in requests.iter().enumerate() {
@@ -85,9 +79,9 @@ impl Operation {
         &mut self,
         rep: CertRepMessage,
         came: &Received<'_>,
-        under_way: UnderWay,
+        under_way: &UnderWay,
         now: Time,
-    ) -> Result<(), Error> {
+    ) -> Result<State, Error> {
         let CertRepMessage { ca_pubs, responses } = rep;
         // RFC 9483 section 3.6.2: a request that cannot be read has no numbers.
         if let [CertResponse { cert_req_id: -1, status, .. }] = &responses[..] {
@@ -100,7 +94,7 @@ impl Operation {
         }
         let responses = self.in_order(responses)?;
         let (waiting, has_come) = self.take(responses, ca_pubs, came, now);
-        let transaction = self.transaction.as_ref().expect("a message is under way in it");
+        let transaction = &self.transaction;
         self.several
             .nonce
             .get_or_insert_with(|| transaction.delayed_nonce.clone().unwrap_or_else(|| transaction.sent_nonce.clone()));
@@ -113,7 +107,7 @@ impl Operation {
                 self.start_polling(*first, &status, under_way, now)
             }
             _ => {
-                self.misread = 0;
+                self.counts.misread = 0;
                 self.next_of_several(now)
             }
         }
@@ -186,7 +180,7 @@ impl Operation {
         if !is_success(status.status) {
             return Err(refusal(Code::Rejected, "the server refused the request", &status, true));
         }
-        response::check_no_fail_info(&self.context, &status)?;
+        response::check_no_fail_info(&self.plan.context, &status)?;
         let Some(pair) = certified_key_pair else {
             let words = format!("the server answered {}, but sent no certificate", status.status);
             return Err(Error::new(Code::Protocol, words));
@@ -197,7 +191,7 @@ impl Operation {
             CertOrEncCert::Unreadable { der, error } => {
                 let words = format!("the issued certificate cannot be read: {error}");
                 let refused = Error::new(Code::WrongCertificate, words).breaks(ISSUED);
-                if self.is_confirmed_implicitly(came) || self.context.tolerance.never_confirm {
+                if self.is_confirmed_implicitly(came) || self.plan.context.tolerance.never_confirm {
                     return Err(refused);
                 }
                 let status = self.status_of_unreadable(&der, &refused, cert_req_id)?;
@@ -205,50 +199,56 @@ impl Operation {
             }
         };
         let judged = self.judged((certificate, pair.private_key), status, ca_pubs, cert_req_id, came, now);
-        Ok(Part::Came(Box::new(judged.0), judged.1))
+        Ok(Part::Came(Arc::new(judged.0), judged.1))
+    }
+
+    /// The owner has decided on the certificate that is looked at.
+    pub(super) fn one_of_several_decided(
+        &mut self,
+        issued: &Arc<Issued>,
+        rejection: Option<&Error>,
+        now: Time,
+    ) -> Result<State, Error> {
+        self.part_decided(issued, rejection)?;
+        self.next_of_several(now)
     }
 
     /// The owner, or what is wrong with it, has decided on the certificate that is looked at.
-    pub(super) fn one_decided(&mut self, rejection: Option<Error>) -> Result<(), Error> {
-        let issued = Box::new(self.issued.take().expect("there is a certificate to decide on"));
-        let status = self.status_of(&issued, rejection.as_ref())?;
-        let needs_no_word = issued.implicitly_confirmed || self.context.tolerance.never_confirm;
-        let outcome = rejection.map_or(Ok(issued), Err);
+    fn part_decided(&mut self, issued: &Arc<Issued>, rejection: Option<&Error>) -> Result<(), Error> {
+        let status = self.status_of(issued, rejection)?;
+        let needs_no_word = issued.implicitly_confirmed || self.plan.context.tolerance.never_confirm;
+        let outcome = rejection.map_or_else(|| Ok(Arc::clone(issued)), |error| Err(error.clone()));
         let at = self.several.at;
         self.several.parts[at] = if needs_no_word { Part::Settled(outcome) } else { Part::Decided(status, outcome) };
         Ok(())
     }
 
     /// Asks the owner about the next one; after the last, confirms them, and polls for those that wait.
-    pub(super) fn next_of_several(&mut self, now: Time) -> Result<(), Error> {
+    fn next_of_several(&mut self, now: Time) -> Result<State, Error> {
         while let Some(at) = self.several.parts.iter().position(|part| matches!(part, Part::Came(..))) {
             let Part::Came(issued, refused) = core::mem::replace(&mut self.several.parts[at], Part::Open) else {
                 break;
             };
             self.several.at = at;
-            self.issued = Some(*issued);
             if refused.is_none() {
-                self.state = State::Deciding;
-                return Ok(());
+                return Ok(State::Deciding(issued));
             }
-            self.one_decided(refused)?;
+            self.part_decided(&issued, refused.as_ref())?;
         }
         if self.several.is_confirming() {
-            return self.confirm(now);
+            return self.confirm(Confirming::Several, now);
         }
         let Some(first) = self.several.open().first().copied() else {
-            self.state = State::Done(Finished::Certificates);
-            return Ok(());
+            return Ok(State::Done(Finished::Certificates));
         };
-        let transaction = self.transaction.as_mut().expect("a message is under way in it");
+        let transaction = &mut self.transaction;
         transaction.delayed_nonce = self.several.nonce.clone().or(transaction.delayed_nonce.take());
         let reason = self.several.reason.clone();
-        let under_way = UnderWay { body: BodyType::POLLREQ, phase: Phase::Request, polling: Some(first) };
-        self.poll(under_way, &reason, now)
+        self.poll(&UnderWay::new(BodyType::POLLREQ, Phase::Request), first, &reason, now)
     }
 
     /// The CA has taken the confirmation.
-    pub(super) fn several_confirmed(&mut self, now: Time) -> Result<(), Error> {
+    pub(super) fn several_confirmed(&mut self, now: Time) -> Result<State, Error> {
         for part in &mut self.several.parts {
             if let Part::Decided(..) = part {
                 let Part::Decided(_, outcome) = core::mem::replace(part, Part::Open) else { continue };
@@ -256,12 +256,5 @@ impl Operation {
             }
         }
         self.next_of_several(now)
-    }
-}
-
-fn settled(part: &Part) -> Option<&Issued> {
-    match part {
-        Part::Settled(Ok(issued)) => Some(issued),
-        _ => None,
     }
 }

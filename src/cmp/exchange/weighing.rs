@@ -9,56 +9,58 @@
 //! That the certificate came proves nothing about its bearer: whoever sees it on the way can put it under a signature of its own.
 //! So a bearer binds nobody, and who may decide can still answer. Its pkiConf counts for a first certificate, where it has
 //! brought that; for an update of what device memory has in use, only where it is known from before
-//! ([`super::bearer::KnownBearers`]).
+//! ([`crate::cmp::bearer::KnownBearers`]).
 
+use alloc::sync::Arc;
+
+use super::Exchange;
 use super::answered::is_confirmed_already;
-use super::authority::may_have_issued;
-use super::context::Context;
-use super::credential::Credential;
-use super::info::{Information, Question, check_answer};
-use super::issued::{chain_under, check_issued, is_success};
-use super::operation::Operation;
-use super::request::{CertificateRequest, RequestKind};
-use super::response::{Checked, refusal};
-use super::state::{Phase, UnderWay};
 use crate::asn1::cmp::{
     CertOrEncCert, CertRepMessage, InfoTypeAndValue, PkiBody, PkiMessage, PkiStatus, PkiStatusInfo,
 };
 use crate::asn1::x509::Certificate;
+use crate::cmp::authority::may_have_issued;
+use crate::cmp::context::Context;
+use crate::cmp::credential::Credential;
+use crate::cmp::info::{Information, Question, check_answer};
+use crate::cmp::issued::{Issued, chain_under, check_issued, is_success};
+use crate::cmp::request::{CertificateRequest, RequestKind};
+use crate::cmp::response::{Checked, refusal};
+use crate::cmp::state::UnderWay;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::error::{Error, Refused};
 use crate::time::Time;
 use crate::validation::{StatusSources, is_ca, validate};
 
-impl Operation {
+impl Exchange {
     /// Passes on what an authorised signer says, and of another what proves itself.
     pub(super) fn weighed(
         &mut self,
         context: &Context,
         checked: Checked,
-        under_way: UnderWay,
+        under_way: &UnderWay,
         now: Time,
     ) -> Result<Checked, Error> {
-        let Some(bearer) = &checked.bearer else { return self.vouched(context, checked, now) };
+        let Some(bearer) = &checked.bearer else { return self.vouched(context, checked, under_way, now) };
         let knowing = context.with_told_roots(checked.message.extra_certs());
         let context = knowing.as_ref().unwrap_or(context);
         let signer = &bearer.certificate;
         let brings = brings_certificate(&checked.body);
         let confirms = match &checked.body {
             PkiBody::PkiConf => true,
-            PkiBody::Error(content) => under_way.phase == Phase::Confirmation && is_confirmed_already(content),
+            PkiBody::Error(content) => under_way.is_confirming() && is_confirmed_already(content),
             _ => false,
         };
         let proves_itself = match &checked.body {
-            _ if self.bearers.as_ref().is_some_and(|known| known.alone) && !self.knows(signer) => false,
-            _ if confirms => self.may_confirm(signer),
+            _ if self.plan.bearers.as_ref().is_some_and(|known| known.alone) && !self.knows(signer) => false,
+            _ if confirms => self.may_confirm(signer, under_way),
             // To be put off costs no more than no answer, while a certificate is waited for. In place of certConf, which would be sent
             // again, nobody would be asked for what waits nowhere.
-            PkiBody::PollRep(_) if under_way.phase == Phase::Confirmation => self.is_spokesman(signer),
+            PkiBody::PollRep(_) if under_way.is_confirming() => self.is_spokesman(signer),
             PkiBody::PollRep(_) => true,
             PkiBody::Error(content) if content.status.status == PkiStatus::Waiting => {
-                under_way.phase != Phase::Confirmation || self.is_spokesman(signer)
+                !under_way.is_confirming() || self.is_spokesman(signer)
             }
             // What is sent once more costs nothing, and goes to the CA.
             PkiBody::Error(content) => self.confirms_anew_after(content, under_way) && self.is_spokesman(signer),
@@ -66,14 +68,14 @@ impl Operation {
             PkiBody::GenRep(items) => self.information_proves_itself(context, items, &checked.message, now),
             _ => false,
         };
-        if brings && proves_itself || under_way.phase == Phase::Confirmation && self.is_spokesman(signer) {
+        if brings && proves_itself || under_way.is_confirming() && self.is_spokesman(signer) {
             self.met_bearer = Some(signer.clone());
         }
         if !proves_itself {
             let objection = if confirms { unknown_bearer(&bearer.objection) } else { bearer.objection.clone() };
             return Err(told_by_nobody(&objection, &checked.body));
         }
-        let transaction = self.transaction.as_mut().expect("a message is under way in it");
+        let transaction = &mut self.transaction;
         if transaction.bound_signer.is_none() {
             transaction.heard(&checked.message);
         }
@@ -91,55 +93,61 @@ impl Operation {
     }
 
     fn knows(&self, signer: &Certificate) -> bool {
-        self.bearers.as_ref().is_some_and(|known| known.contains(&*self.context.provider, signer))
+        self.plan.bearers.as_ref().is_some_and(|known| known.contains(&*self.plan.context.provider, signer))
     }
 
     /// Whether this signer without authority has brought the certificate, or is known from before.
     fn is_spokesman(&self, signer: &Certificate) -> bool {
-        let brought = self.transaction.as_ref().and_then(|transaction| transaction.bearer.as_ref()) == Some(signer);
-        brought || self.knows(signer)
+        self.transaction.bearer.as_ref() == Some(signer) || self.knows(signer)
     }
 
     /// Whether the word of this signer without authority is enough to bring the certificate into use. A first certificate takes
     /// nothing away: who has brought it may say so. An update in device memory takes the place of the identity in use: there
     /// the signer must be known. An operation by itself gives nothing up; its certificate says by whose word it is confirmed
-    /// ([`Operation::note_if_by_bearer`]), and its owner decides.
-    pub(super) fn may_confirm(&self, signer: &Certificate) -> bool {
-        let must_be_known = self.request.is_update() && self.bearers.is_some();
-        self.rejection.is_none() && if must_be_known { self.knows(signer) } else { self.is_spokesman(signer) }
+    /// ([`Exchange::noted`]), and its owner decides.
+    pub(super) fn may_confirm(&self, signer: &Certificate, under_way: &UnderWay) -> bool {
+        let must_be_known = self.plan.request.is_update() && self.plan.bearers.is_some();
+        under_way.rejection().is_none() && if must_be_known { self.knows(signer) } else { self.is_spokesman(signer) }
     }
 
     /// Whether the certificate was answered for by a signer without authority that is known from before.
-    pub(crate) fn has_met_known_bearer(&self) -> bool {
+    pub fn has_met_known_bearer(&self) -> bool {
         self.met_bearer().is_some_and(|signer| self.knows(signer))
     }
 
-    /// Has the certificate say that nobody with authority has confirmed it, where that is so.
-    pub(super) fn note_if_by_bearer(&mut self) {
-        let adopted = self.transaction.as_ref().and_then(|transaction| transaction.adopted_root.as_ref());
-        let adopted = adopted.filter(|root| !self.context.is_told_root(root));
-        if let (Some(root), Some(issued)) = (adopted, &mut self.issued) {
-            if !issued.chain.contains(root) {
-                issued.unproven = Some(format!(
-                    "the certificate proves itself, and was brought and confirmed by a signer whom nothing but the root that came along vouches for: {root}"
-                ));
-                return;
-            }
+    /// The certificate, which says that nobody with authority has confirmed it where that is so.
+    pub(super) fn noted(&self, issued: &Arc<Issued>) -> Arc<Issued> {
+        let Some(unproven) = self.unproven(issued) else { return Arc::clone(issued) };
+        Arc::new(Issued { unproven: Some(unproven), ..Issued::clone(issued) })
+    }
+
+    fn unproven(&self, issued: &Issued) -> Option<String> {
+        let transaction = &self.transaction;
+        let adopted = transaction.adopted_root.as_ref().filter(|root| !self.plan.context.is_told_root(root));
+        if let Some(root) = adopted.filter(|root| !issued.chain.contains(root)) {
+            return Some(format!(
+                "the certificate proves itself, and was brought and confirmed by a signer whom nothing but the root that came along vouches for: {root}"
+            ));
         }
-        let Some(transaction) = self.transaction.as_ref().filter(|t| t.bound_signer.is_none()) else { return };
-        let (Some(signer), Some(issued)) = (&transaction.bearer, &mut self.issued) else { return };
-        issued.unproven = Some(format!(
+        let signer = transaction.bearer.as_ref().filter(|_| transaction.bound_signer.is_none())?;
+        Some(format!(
             "the certificate was confirmed by {signer}, who may not decide for the CA: pin that signer, or the one that does"
-        ));
+        ))
     }
 
     /// Passes on what a signer says whom only a root that came along vouches for ([`Context::adopt_root_of_ip`]): anybody can make both.
     /// It is the operator's root where it issued the certificate, too (3GPP TS 33.310 section 9.5.4.3), so until a certificate
     /// is here such a signer can put off, and not refuse.
-    fn vouched(&mut self, context: &Context, checked: Checked, now: Time) -> Result<Checked, Error> {
-        let transaction = self.transaction.as_mut().expect("a message is under way in it");
+    fn vouched(
+        &mut self,
+        context: &Context,
+        checked: Checked,
+        under_way: &UnderWay,
+        now: Time,
+    ) -> Result<Checked, Error> {
+        let transaction = &self.transaction;
         let adopted = transaction.adopted_root.clone().filter(|root| !context.is_told_root(root));
-        let (Some(root), Some(signer), None) = (adopted, transaction.bound_signer.clone(), &self.issued) else {
+        let (Some(root), Some(signer), None) = (adopted, transaction.bound_signer.clone(), under_way.issued()) else {
             return Ok(checked);
         };
         let is_vouched_for = match &checked.body {
@@ -154,7 +162,7 @@ impl Operation {
         if is_vouched_for {
             return Ok(checked);
         }
-        let transaction = self.transaction.as_mut().expect("it is there");
+        let transaction = &mut self.transaction;
         (transaction.bound_signer, transaction.adopted_root) = (None, None);
         transaction.signer_path.clear();
         let words = format!(
@@ -173,7 +181,7 @@ impl Operation {
         (signer, root): (&Certificate, &Certificate),
         now: Time,
     ) -> bool {
-        let ([response], Some(request)) = (&rep.responses[..], self.request.certificate()) else { return false };
+        let ([response], Some(request)) = (&rep.responses[..], self.plan.request.certificate()) else { return false };
         let pair = response.certified_key_pair.as_ref().map(|pair| &pair.cert_or_enc_cert);
         let certificate = match pair {
             Some(CertOrEncCert::Certificate(certificate)) => certificate,
@@ -194,7 +202,7 @@ impl Operation {
         message: &PkiMessage,
         now: Time,
     ) -> bool {
-        let ([response], Some(request)) = (&rep.responses[..], self.request.certificate()) else { return false };
+        let ([response], Some(request)) = (&rep.responses[..], self.plan.request.certificate()) else { return false };
         if response.status.status == PkiStatus::Waiting {
             return true;
         }
@@ -220,7 +228,7 @@ impl Operation {
         if items.is_empty() {
             return true;
         }
-        let Some(question) = self.request.question() else { return false };
+        let Some(question) = self.plan.request.question() else { return false };
         match check_answer(context, question, items.to_vec(), now) {
             // Each has been issued under an anchor: a CA of the owner's PKI, whoever names it.
             Ok(Information::CaCerts(certificates)) => {

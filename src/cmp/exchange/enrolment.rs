@@ -4,24 +4,24 @@ use alloc::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::credential::Credential;
-use super::diagnosis::diagnose;
-use super::issued::{self, Clocks, Issued};
-use super::keygen::open_generated_key;
-use super::operation::Operation;
-use super::possession;
-use super::proof::{Possession, RequestedKey, answer_challenges, open_certificate};
-use super::received::Received;
-use super::request::{CertificateRequest, Request, RequestKind};
-use super::response::{self, ProtectedBy, refusal};
-use super::signer::Signer;
-use super::state::{Finished, Phase, State, ToProve, UnderWay};
-use super::transaction::Transaction;
+use super::Exchange;
+
 use crate::asn1::Asn1Error;
 use crate::asn1::cmp::{BodyType, CertOrEncCert, CertRepMessage, CertStatus, Challenge, PkiStatus, PkiStatusInfo};
 use crate::asn1::crmf::{self, PopoAuthInfo};
 use crate::asn1::der::sequence;
 use crate::asn1::x509::Certificate;
+use crate::cmp::credential::Credential;
+use crate::cmp::diagnosis::diagnose;
+use crate::cmp::issued::{self, Clocks, Issued};
+use crate::cmp::keygen::open_generated_key;
+use crate::cmp::possession;
+use crate::cmp::proof::{Possession, RequestedKey, answer_challenges, open_certificate};
+use crate::cmp::received::Received;
+use crate::cmp::request::{CertificateRequest, RequestKind};
+use crate::cmp::response::{self, ProtectedBy, refusal};
+use crate::cmp::signer::Signer;
+use crate::cmp::state::{Confirming, Finished, Phase, State, ToProve, UnderWay};
 use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
 use crate::crypto::{DigestAlgorithm, PrivateKey, SignatureAlgorithm};
@@ -29,9 +29,9 @@ use crate::error::Error;
 use crate::prelude::*;
 use crate::time::Time;
 
-impl Operation {
+impl Exchange {
     /// Asks for the certificate, after proof of possession of the new key.
-    pub(super) fn begin_enrolment(&mut self, now: Time) -> Result<(), Error> {
+    pub(super) fn begin_enrolment(&mut self, now: Time) -> Result<State, Error> {
         let request = self.certificate_request().clone();
         self.check_may_update(now)?;
         if let (Some(csr), RequestKind::Pkcs10) = (request.pkcs10(), request.kind) {
@@ -46,8 +46,7 @@ impl Operation {
         let proof = ToProve { input: self.possession_input(&request)?, cert_request };
         match (request.possession, &request.key) {
             (Possession::Signature(algorithm), RequestedKey::Own(Signer::Deferred { .. })) => {
-                self.state = State::SignPossession { proof, algorithm };
-                Ok(())
+                Ok(State::SignPossession { proof, algorithm })
             }
             (Possession::Signature(algorithm), RequestedKey::Own(Signer::Key(key))) => {
                 let signature = proof.sign(key, algorithm)?;
@@ -62,8 +61,8 @@ impl Operation {
 
     /// RFC 9483 section 4.1.3: the certificate to be updated must not have expired.
     pub(super) fn check_may_update(&self, now: Time) -> Result<(), Error> {
-        let Credential::Signature { certificate, .. } = &self.context.credential else { return Ok(()) };
-        if self.request.is_update() && certificate.not_after() < now {
+        let Credential::Signature { certificate, .. } = &self.plan.context.credential else { return Ok(()) };
+        if self.plan.request.is_update() && certificate.not_after() < now {
             let words = format!(
                 "the certificate to be updated expired {}; enrol anew with the supplier's certificate",
                 certificate.not_after()
@@ -77,7 +76,7 @@ impl Operation {
     /// which key.
     pub(super) fn possession_input(&mut self, request: &CertificateRequest) -> Result<Option<Vec<u8>>, Error> {
         let (None, Some(key)) = (&request.template.subject, request.key.own()) else { return Ok(None) };
-        let context = Arc::clone(&self.context);
+        let context = Arc::clone(&self.plan.context);
         let spki = key.spki();
         let input = match &context.credential {
             Credential::Signature { certificate, .. } => {
@@ -85,8 +84,7 @@ impl Operation {
             }
             Credential::MutualTls { sender } => crmf::popo_signing_key_input(PopoAuthInfo::Sender(sender), spki),
             Credential::Mac { .. } => {
-                let transaction = self.transaction.as_mut().expect("begun before a request is made");
-                let mac = transaction.own_mac(&context)?;
+                let mac = self.transaction.own_mac(&context)?;
                 let value = mac.protect(&*context.provider, spki)?;
                 crmf::popo_signing_key_input(PopoAuthInfo::PublicKeyMac(mac.algorithm(), &value), spki)
             }
@@ -95,13 +93,13 @@ impl Operation {
     }
 
     /// The new key has signed.
-    pub(super) fn possession_signed(
+    pub fn possession_signed(
         &mut self,
         proof: &ToProve,
         algorithm: SignatureAlgorithm,
         signature: &[u8],
         now: Time,
-    ) -> Result<(), Error> {
+    ) -> Result<State, Error> {
         let popo = proof.signed(algorithm, signature);
         self.send_first(&crmf::cert_req_messages(&proof.cert_request, &popo), now)
     }
@@ -112,14 +110,15 @@ impl Operation {
         challenges: &[Challenge],
         sender: Option<&[u8]>,
         now: Time,
-    ) -> Result<(), Error> {
-        let key = self.request.opening_key().expect("popdecc is only allowed where the key opens it");
-        let signer = self.transaction.as_ref().and_then(Transaction::signer);
-        let content = Zeroizing::new(answer_challenges(&self.context, key, challenges, sender, signer)?);
-        let transaction = self.transaction.as_mut().expect("a message is under way in it");
-        transaction.challenged = true;
-        transaction.delayed_nonce = None;
-        self.send(UnderWay { body: BodyType::POPDECR, phase: Phase::Request, polling: None }, &content, 2, now)
+    ) -> Result<State, Error> {
+        let Some(key) = self.plan.request.opening_key() else {
+            return Err(Error::new(Code::UnexpectedBody, "a challenge for a key that opens nothing"));
+        };
+        let signer = self.transaction.signer();
+        let content = Zeroizing::new(answer_challenges(&self.plan.context, key, challenges, sender, signer)?);
+        self.transaction.challenged = true;
+        self.transaction.delayed_nonce = None;
+        self.send(UnderWay::new(BodyType::POPDECR, Phase::Request), &content, 2, now)
     }
 
     /// ip, cp or kup came.
@@ -127,9 +126,9 @@ impl Operation {
         &mut self,
         rep: CertRepMessage,
         came: &Received<'_>,
-        under_way: UnderWay,
+        under_way: &UnderWay,
         now: Time,
-    ) -> Result<(), Error> {
+    ) -> Result<State, Error> {
         let CertRepMessage { ca_pubs, responses } = rep;
         let [response] = <[_; 1]>::try_from(responses).map_err(|all: Vec<_>| {
             Error::new(Code::Protocol, format!("{} certificate responses to one request", all.len()))
@@ -142,34 +141,38 @@ impl Operation {
         }
         // RFC 9483 section 4.1.4: -1 in the answer to p10cr, which has no certReqId of its own; servers that say 0 exist.
         let wanted = if kind == RequestKind::Pkcs10 { -1 } else { 0 };
-        if id != wanted && !(id == 0 && self.context.tolerance.zero_cert_req_id) {
+        if id != wanted && !(id == 0 && self.plan.context.tolerance.zero_cert_req_id) {
             let takes = if id == 0 { " (switch zero_cert_req_id takes it)" } else { "" };
             let words = format!("the answer's certReqId is {id}, the request's {wanted}{takes}");
             return Err(Error::new(Code::Protocol, words));
         }
         let status = response.status;
         if status.status == PkiStatus::Waiting {
-            response::check_no_fail_info(&self.context, &status)?;
+            response::check_no_fail_info(&self.plan.context, &status)?;
             return self.start_polling(id, &status, under_way, now);
         }
-        response::check_no_fail_info(&self.context, &status)?;
+        response::check_no_fail_info(&self.plan.context, &status)?;
         let Some(pair) = response.certified_key_pair else {
             let words = format!("the server answered {}, but sent no certificate", status.status);
             return Err(Error::new(Code::Protocol, words));
         };
-        self.misread = 0;
+        self.counts.misread = 0;
         let certificate = match pair.cert_or_enc_cert {
             CertOrEncCert::Certificate(certificate) => certificate,
             CertOrEncCert::Unreadable { der, error } => return self.unreadable(&der, &error, id, came, now),
             CertOrEncCert::Encrypted(encrypted) => self.opened(&encrypted, came)?,
         };
-        self.certificate_came((certificate, pair.private_key), status, ca_pubs, id, came, now)
+        let judged = self.judged((certificate, pair.private_key), status, ca_pubs, id, came, now);
+        Ok(match judged {
+            (issued, None) => State::Deciding(Arc::new(issued)),
+            (issued, rejection) => State::Decided { issued: Arc::new(issued), rejection },
+        })
     }
 
     /// The certificate that was sent encrypted with the new key.
     pub(super) fn opened(&self, encrypted: &[u8], came: &Received<'_>) -> Result<Certificate, Error> {
         match self.certificate_request().opening_key() {
-            Some(key) => open_certificate(&self.context, key, encrypted, came.signer.as_ref()),
+            Some(key) => open_certificate(&self.plan.context, key, encrypted, came.signer.as_ref()),
             None => {
                 Err(Error::new(Code::Protocol, "the server sent the certificate encrypted, which was not asked for"))
             }
@@ -184,15 +187,14 @@ impl Operation {
         cert_req_id: i64,
         came: &Received<'_>,
         now: Time,
-    ) -> Result<(), Error> {
+    ) -> Result<State, Error> {
         let refused = Error::new(Code::WrongCertificate, format!("the issued certificate cannot be read: {error}"))
             .breaks(issued::ISSUED);
-        if self.is_confirmed_implicitly(came) || self.context.tolerance.never_confirm {
+        if self.is_confirmed_implicitly(came) || self.plan.context.tolerance.never_confirm {
             return Err(refused);
         }
         let status = self.status_of_unreadable(der, &refused, cert_req_id)?;
-        self.rejection = Some(refused);
-        self.send_confirmation(&[status], now)
+        self.send_confirmation(Confirming::Unreadable(refused), &[status], now)
     }
 
     /// What certConf says of what is no certificate.
@@ -200,7 +202,7 @@ impl Operation {
         // RFC 9810 section 5.3.18: where the signature does not say which digest, hashAlg does.
         let digest = DigestAlgorithm::Sha256;
         Ok(CertStatus {
-            cert_hash: self.context.provider.digest(digest, &[der])?.to_vec(),
+            cert_hash: self.plan.context.provider.digest(digest, &[der])?.to_vec(),
             cert_req_id: id,
             status: Some(refusing(refused)),
             hash_alg: Some(sequence(&[&encode_oid(digest.oid())])),
@@ -208,35 +210,25 @@ impl Operation {
     }
 
     /// certConf about these certificates.
-    pub(super) fn send_confirmation(&mut self, statuses: &[CertStatus], now: Time) -> Result<(), Error> {
+    fn send_confirmation(
+        &mut self,
+        confirming: Confirming,
+        statuses: &[CertStatus],
+        now: Time,
+    ) -> Result<State, Error> {
         // RFC 9810 section 7: version 3 where hashAlg is used.
         let pvno = if statuses.iter().any(|status| status.hash_alg.is_some()) { 3 } else { 2 };
-        let under_way = UnderWay { body: BodyType::CERTCONF, phase: Phase::Confirmation, polling: None };
-        self.send(under_way, &CertStatus::confirm_content(statuses), pvno, now)
+        let under_way = UnderWay::new(BodyType::CERTCONF, Phase::Confirmation(confirming));
+        // Where the refusal cannot be sent, it is what the operation fails by all the same.
+        let rejection = under_way.rejection().cloned();
+        let sent = self.send(under_way, &CertStatus::confirm_content(statuses), pvno, now);
+        sent.map_err(|error| rejection.unwrap_or(error))
     }
 
     /// RFC 9483 section 4.1.1: granted only if it was asked for. Otherwise certConf is sent: it is a proof of its own, and the
     /// only way to tell the CA that its certificate is refused.
     pub(super) fn is_confirmed_implicitly(&self, came: &Received<'_>) -> bool {
-        came.granted && self.context.ask_implicit_confirm && self.request.may_be_confirmed_implicitly()
-    }
-
-    fn certificate_came(
-        &mut self,
-        certificate: (Certificate, Option<Vec<u8>>),
-        status: PkiStatusInfo,
-        ca_pubs: Vec<Certificate>,
-        cert_req_id: i64,
-        came: &Received<'_>,
-        now: Time,
-    ) -> Result<(), Error> {
-        let (issued, refused) = self.judged(certificate, status, ca_pubs, cert_req_id, came, now);
-        self.issued = Some(issued);
-        self.state = match refused {
-            None => State::Deciding,
-            rejection => State::Decided { rejection },
-        };
-        Ok(())
+        came.granted && self.plan.context.ask_implicit_confirm && self.plan.request.may_be_confirmed_implicitly()
     }
 
     /// What came for the request that is looked at, and why it cannot be used, if it cannot.
@@ -253,21 +245,21 @@ impl Operation {
         // no place (sections 4.1.2 and 4.1.3).
         let offers = came.protected_by == ProtectedBy::Mac && self.certificate_request().kind == RequestKind::Initial;
         let offered = if offers { ca_pubs.clone() } else { Vec::new() };
-        let trusted: Vec<Certificate> = match self.context.accept_ca_pubs {
+        let trusted: Vec<Certificate> = match self.plan.context.accept_ca_pubs {
             true => offered.iter().filter(|c| c.is_self_issued()).cloned().collect(),
             false => Vec::new(),
         };
         // The path of the answer's signer first: its signatures are known already.
-        let known = self.transaction.iter().flat_map(|transaction| &transaction.signer_path);
+        let known = self.transaction.signer_path.iter();
         let helpers: Vec<Certificate> = known.chain(came.extra_certs).chain(&ca_pubs).cloned().collect();
         // Roots that the owner has told by their fingerprints are anchors whoever brings them (RFC 9810 section 6.7.2).
-        let told = helpers.iter().filter(|root| self.context.is_told_root(root));
+        let told = helpers.iter().filter(|root| self.plan.context.is_told_root(root));
         let trusted: Vec<Certificate> = trusted.iter().chain(told).cloned().collect();
         let request = self.certificate_request();
         let clocks = Clocks { own: self.owners_clock(now), theirs: came.message_time.unwrap_or(now) };
-        let check = |at| issued::check_issued(&self.context, request, &certificate, &helpers, &trusted, at);
+        let check = |at| issued::check_issued(&self.plan.context, request, &certificate, &helpers, &trusted, at);
         let (checked, now) = clocks.judge(check);
-        let skew = self.context.clock_skew_seconds;
+        let skew = self.plan.context.clock_skew_seconds;
         let checked = checked.map_err(|error| clocks.explain(error, skew));
         let checked = checked.or_else(|error| self.adopted(&certificate, &helpers, came.extra_certs, now).ok_or(error));
         let checked = checked.and_then(|chain| {
@@ -278,7 +270,8 @@ impl Operation {
             Ok(good) => (good, None),
             Err(error) => {
                 let body = request.kind.body();
-                let error = diagnose(error, &self.context, body, &[]).with(|facts| facts.phase = Some(body.name()));
+                let error =
+                    diagnose(error, &self.plan.context, body, &[]).with(|facts| facts.phase = Some(body.name()));
                 ((Vec::new(), None), Some(error))
             }
         };
@@ -298,15 +291,15 @@ impl Operation {
             begins: None,
             unproven: None,
         };
-        issued.begins = issued.begins_later(&self.context, clocks.later());
-        issued.compare(&self.context, self.certificate_request());
+        issued.begins = issued.begins_later(&self.plan.context, clocks.later());
+        issued.compare(&self.plan.context, self.certificate_request());
         (issued, refused)
     }
 
     /// A restored certificate is judged as it was when it came: whoever could write the saved form is not believed, and time
     /// has passed. Where the owner has not decided yet, it is refused like any other that cannot be used.
-    pub(super) fn judge_restored(&mut self, now: Time) -> Result<(), Error> {
-        let Some(issued) = &self.issued else { return Ok(()) };
+    pub fn judge_restored(&self, state: &mut State, now: Time) -> Result<(), Error> {
+        let Some(issued) = state.issued().map(Arc::clone) else { return Ok(()) };
         let context = self.believing_adopted();
         let offered = if context.accept_ca_pubs { &issued.ca_pubs[..] } else { &[] };
         let told = issued.chain.iter().filter(|root| context.is_told_root(root));
@@ -315,16 +308,17 @@ impl Operation {
         match issued::check_issued(&context, request, certificate, &issued.chain, &trusted, now) {
             Ok(chain) => {
                 let begins = issued.begins_later(&context, self.later_clock(now));
-                let issued = self.issued.as_mut().expect("it is there");
-                (issued.chain, issued.begins) = (chain, begins);
+                if let Some(issued) = state.issued_mut() {
+                    (issued.chain, issued.begins) = (chain, begins);
+                }
                 Ok(())
             }
-            Err(error) if matches!(self.state, State::Deciding) => {
-                self.state = State::Decided { rejection: Some(error) };
+            Err(error) if matches!(state, State::Deciding(_)) => {
+                *state = State::Decided { issued, rejection: Some(error) };
                 Ok(())
             }
             // A refusal on its way to the CA goes on.
-            Err(_) if self.rejection.is_some() => Ok(()),
+            Err(_) if state.under_way().is_some_and(|under_way| under_way.rejection().is_some()) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -347,7 +341,7 @@ impl Operation {
                 Err(Error::new(Code::Protocol, "the server sent a certificate without the key it was to make"))
             }
             (RequestedKey::Central(_), Some(encrypted)) => {
-                open_generated_key(&self.context, encrypted, came, certificate, chain, now).map(Some)
+                open_generated_key(&self.plan.context, encrypted, came, certificate, chain, now).map(Some)
             }
         }
     }
@@ -362,53 +356,48 @@ impl Operation {
         now: Time,
     ) -> Option<Vec<Certificate>> {
         let request = self.certificate_request();
-        if !self.context.adopt_root_of_ip || request.kind != RequestKind::Initial {
+        if !self.plan.context.adopt_root_of_ip || request.kind != RequestKind::Initial {
             return None;
         }
-        let transaction = self.transaction.as_ref()?;
-        let signer = transaction.signer()?;
-        let roots = transaction.adopted_root.iter().chain(response::roots_that_came(came));
-        roots
-            .into_iter()
-            .find_map(|root| issued::chain_under(&self.context, request, [signer, certificate], helpers, root, now))
+        let signer = self.transaction.signer()?;
+        let roots = self.transaction.adopted_root.iter().chain(response::roots_that_came(came));
+        roots.into_iter().find_map(|root| {
+            issued::chain_under(&self.plan.context, request, [signer, certificate], helpers, root, now)
+        })
     }
 
     /// The owner has decided: the CA is told, unless it does without.
-    pub(super) fn decided(&mut self, rejection: Option<Error>, now: Time) -> Result<(), Error> {
-        if matches!(self.request, Request::Certificates(_)) {
-            self.one_decided(rejection)?;
-            return self.next_of_several(now);
-        }
-        let issued = self.issued.as_ref().expect("there is a certificate to decide on");
-        if issued.implicitly_confirmed || self.context.tolerance.never_confirm {
+    pub(super) fn one_decided(
+        &mut self,
+        issued: &Arc<Issued>,
+        rejection: Option<&Error>,
+        now: Time,
+    ) -> Result<State, Error> {
+        if issued.implicitly_confirmed || self.plan.context.tolerance.never_confirm {
             // RFC 9483 section 3.6.1: with implicit confirmation a refusal just ends the operation.
             return match rejection {
-                Some(error) => Err(error),
-                None => {
-                    self.note_if_by_bearer();
-                    self.confirmed(now);
-                    Ok(())
-                }
+                Some(error) => Err(error.clone()),
+                None => Ok(self.confirmed(self.noted(issued), now)),
             };
         }
-        self.rejection = rejection;
-        self.confirm(now)
+        self.confirm(Confirming::One(Arc::clone(issued), rejection.cloned()), now)
     }
 
     /// Sends certConf: of what was decided, under a fresh nonce and in answer to what the server has said last.
-    pub(super) fn confirm(&mut self, now: Time) -> Result<(), Error> {
-        if self.several.is_confirming() {
-            return self.send_confirmation(&self.several.statuses(), now);
-        }
-        let issued = self.issued.as_ref().expect("there is a certificate to decide on");
-        let status = self.status_of(issued, self.rejection.as_ref())?;
-        self.send_confirmation(&[status], now)
+    pub(super) fn confirm(&mut self, confirming: Confirming, now: Time) -> Result<State, Error> {
+        let statuses = match &confirming {
+            Confirming::One(issued, rejection) => vec![self.status_of(issued, rejection.as_ref())?],
+            Confirming::Several => self.several.statuses(),
+            // It is not kept, so there is nothing that could be said of it again.
+            Confirming::Unreadable(error) => return Err(error.clone()),
+        };
+        self.send_confirmation(confirming, &statuses, now)
     }
 
     /// What certConf says of a certificate.
     pub(super) fn status_of(&self, issued: &Issued, rejection: Option<&Error>) -> Result<CertStatus, Error> {
         let (digest, name_it) = issued::cert_hash_algorithm(&issued.certificate);
-        let cert_hash = self.context.provider.digest(digest, &[issued.certificate.as_der()])?;
+        let cert_hash = self.plan.context.provider.digest(digest, &[issued.certificate.as_der()])?;
         Ok(CertStatus {
             cert_hash: cert_hash.to_vec(),
             cert_req_id: issued.cert_req_id,
@@ -419,26 +408,21 @@ impl Operation {
 
     /// The certificate is the device's now. If it begins later and is to come into use by this operation, its time is waited
     /// for.
-    pub(super) fn confirmed(&mut self, now: Time) {
-        let later = self.later_clock(now);
-        let begins = self.issued.as_ref().and_then(|issued| issued.begins_later(&self.context, later));
-        self.state = match begins.filter(|_| self.holds_until_valid) {
-            Some(begins) => {
-                let reason = self.issued.iter().map(Issued::valid_from_words).collect();
-                let under_way = UnderWay { body: BodyType::PKICONF, phase: Phase::Validity, polling: None };
-                let skew = i64::from(self.context.clock_skew_seconds);
-                State::waiting(begins.plus(-skew), reason, under_way)
-            }
-            None => State::Done(Finished::Certificate),
-        };
+    pub(super) fn confirmed(&self, issued: Arc<Issued>, now: Time) -> State {
+        let begins = issued.begins_later(&self.plan.context, self.later_clock(now));
+        match begins.filter(|_| self.plan.holds_until_valid) {
+            Some(begins) => State::ripening(begins.plus(-i64::from(self.plan.context.clock_skew_seconds)), issued),
+            None => State::Done(Finished::Certificate(issued)),
+        }
     }
 
     /// The bound that `judged_at` sets when the certificate comes holds as long as its time is waited for: the
     /// CA's clock may have been far ahead by then, with the device's only time being the CA's.
-    pub(super) fn still_worth_waiting_for(&self, now: Time) -> Result<(), Error> {
-        let Some(issued) = &self.issued else { return Ok(()) };
-        let (begins, latest) =
-            (issued.certificate.not_before(), issued::latest_begin(&self.context, self.certificate_request(), now));
+    pub fn still_worth_waiting_for(&self, issued: &Issued, now: Time) -> Result<(), Error> {
+        let (begins, latest) = (
+            issued.certificate.not_before(),
+            issued::latest_begin(&self.plan.context, self.certificate_request(), now),
+        );
         if begins <= latest {
             return Ok(());
         }
@@ -451,7 +435,7 @@ impl Operation {
 
     /// The request that is looked at: of several, the one whose answer is judged.
     pub(super) fn certificate_request(&self) -> &CertificateRequest {
-        self.request.certificates().get(self.several.at()).expect("only who asked for a certificate comes here")
+        self.plan.request.certificates().get(self.several.at()).expect("only who asked for a certificate comes here")
     }
 }
 

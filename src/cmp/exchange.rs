@@ -1,0 +1,321 @@
+//! The messages of one operation, once it has begun: what was asked for, by what means, and the transaction that they belong to.
+//! Where the operation stands is not part of it: each step here answers the next [`State`].
+//!
+//! What is particular to one kind of exchange stands in a file of its own: `enrolment`, `several`, `encapsulation`; what an answer
+//! leads to, in `answered`; what is taken from whom, in `weighing`.
+
+mod answered;
+mod encapsulation;
+mod enrolment;
+mod several;
+mod weighing;
+
+use alloc::sync::Arc;
+
+use super::bearer::KnownBearers;
+use super::context::Context;
+use super::credential::Credential;
+use super::parts::Several;
+use super::request::{Request, RevocationRequest};
+use super::response;
+use super::signer::Signer;
+use super::state::{Finished, Phase, Sent, State, Then, UnderWay, Waiting};
+use super::transaction::{Transaction, Unprotected, general_info};
+use crate::asn1::cmp::{BodyType, poll};
+use crate::asn1::x509::Certificate;
+use crate::codes::Code;
+use crate::error::{Error, Rule};
+use crate::prelude::*;
+use crate::time::Time;
+
+const POLLING_ENDS: Rule = Rule::new("RFC 9483 section 4.4 (D3)", "an answer within the limits on polling");
+
+/// How many answers in vain it takes until an error about the form of pollReq ends what is polled for: about a day's. A server that
+/// has lost the transaction goes on saying so.
+const MOST_IN_VAIN: u32 = 30;
+/// How many answers that prove nothing end what is polled for where no clock tells that its time is over: those of ten days.
+const MOST_DROPPED: u32 = 245;
+
+/// The end of a wait that somebody else has measured: see [`Operation::end_wait`](super::Operation).
+pub(super) const ENDED: Time = Time::from_unix(i64::MIN);
+
+/// What is wanted, and by what means: all that an operation is before it has begun.
+#[derive(Clone)]
+pub(super) struct Plan {
+    pub context: Arc<Context>,
+    pub request: Request,
+    /// Whether it ends only once the certificate is valid.
+    pub holds_until_valid: bool,
+    /// Whether that wait is bound: see [`Operation::bound_validity`](super::Operation::bound_validity).
+    pub bounds_validity: bool,
+    /// Signers without authority that are known from before; `None` where there is no device memory that would know.
+    pub bearers: Option<KnownBearers>,
+}
+
+impl Plan {
+    pub fn new(context: Arc<Context>, request: Request) -> Self {
+        Plan { context, request, holds_until_valid: false, bounds_validity: false, bearers: None }
+    }
+}
+
+/// How often it was asked in vain.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub polls: u32,
+    /// Answers to polls that led nowhere: each makes the next wait longer.
+    pub dropped: u32,
+    /// Authentic errors, one after the other, that say that something else arrived than was sent.
+    pub misread: u32,
+}
+
+/// The messages of an operation.
+pub(super) struct Exchange {
+    plan: Plan,
+    transaction: Transaction,
+    counts: Counts,
+    /// What becomes of each of several certificates.
+    several: Several,
+    /// The version to speak because the server does not know the first one.
+    other_version: Option<i64>,
+    /// Whether the last answer proved nothing and was dropped.
+    has_dropped: bool,
+    /// A signer without authority that has answered for the certificate since this was begun or restored.
+    met_bearer: Option<Certificate>,
+}
+
+impl Exchange {
+    /// A new transaction for what is wanted.
+    pub fn begin(plan: &Plan, now: Time) -> Result<Self, Error> {
+        let transaction = begin_transaction(plan, plan.request.version(), now)?;
+        Ok(Exchange::of(plan.clone(), transaction, Counts::default(), None))
+    }
+
+    /// One that has begun before.
+    pub fn of(plan: Plan, transaction: Transaction, counts: Counts, other_version: Option<i64>) -> Self {
+        Exchange {
+            plan,
+            transaction,
+            counts,
+            several: Several::default(),
+            other_version,
+            has_dropped: false,
+            met_bearer: None,
+        }
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub fn plan_mut(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+
+    pub fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub fn other_version(&self) -> Option<i64> {
+        self.other_version
+    }
+
+    /// Whether the last answer proved nothing: nothing that it says is to be learnt, its time neither.
+    pub fn has_dropped(&self) -> bool {
+        self.has_dropped
+    }
+
+    /// The signer without authority that has answered for the certificate; `None` too where somebody with authority has
+    /// answered in this transaction.
+    pub fn met_bearer(&self) -> Option<&Certificate> {
+        self.met_bearer.as_ref().filter(|_| self.transaction.bound_signer.is_none())
+    }
+
+    /// Who has signed an answer to the message under way, and what can help to its path.
+    pub fn signer_of(&self, answer: &[u8], now: Time) -> Option<(Certificate, Vec<Certificate>)> {
+        response::signer_of(&self.believing_adopted(), &self.transaction, answer, now)
+    }
+
+    /// The present, once an authentic answer has shown that the owner's clock is wrong and is followed.
+    pub fn corrected(&self, now: Time) -> Time {
+        now.plus(self.clock_off_seconds())
+    }
+
+    /// The owner's clock, of a present that was [corrected](Exchange::corrected).
+    pub fn owners_clock(&self, now: Time) -> Time {
+        now.plus(-self.clock_off_seconds())
+    }
+
+    /// The later one of the two clocks that may be right: the owner's, and the peer's where that is followed. By it certificates
+    /// begin: neither of the two holds back what is valid by the other.
+    pub fn later_clock(&self, now: Time) -> Time {
+        now.max(self.owners_clock(now))
+    }
+
+    pub fn clock_off_seconds(&self) -> i64 {
+        self.transaction.clock_off_seconds
+    }
+
+    /// The first message.
+    pub fn first(&mut self, now: Time) -> Result<State, Error> {
+        if self.plan.context.credential.is_kem() {
+            return self.ask_for_ciphertext(now);
+        }
+        self.begin_request(now)
+    }
+
+    /// The first message once more, with the version that the server knows, in a new transaction.
+    pub fn first_with_version(&mut self, version: i64, now: Time) -> Result<State, Error> {
+        self.other_version = Some(version);
+        let mut transaction = begin_transaction(&self.plan, version, now)?;
+        transaction.started = self.transaction.started;
+        transaction.clock_off_seconds = self.transaction.clock_off_seconds;
+        self.transaction = transaction;
+        self.first(now)
+    }
+
+    /// Makes the request, once it can be protected.
+    fn begin_request(&mut self, now: Time) -> Result<State, Error> {
+        match &self.plan.request {
+            Request::Certificate(_) => self.begin_enrolment(now),
+            Request::Certificates(_) => self.begin_several(now),
+            Request::Revocation(_) | Request::Revocations(_) => {
+                let requests = self.plan.request.revocations();
+                requests.iter().try_for_each(|request| request.check_validity(&self.plan.context, now))?;
+                self.send_first(&RevocationRequest::content(requests), now)
+            }
+            Request::Information(question) => self.send_first(&question.content(), now),
+        }
+    }
+
+    /// Sends the request with this content.
+    fn send_first(&mut self, content: &[u8], now: Time) -> Result<State, Error> {
+        self.send(UnderWay::new(self.plan.request.body(), Phase::Request), content, 2, now)
+    }
+
+    /// Writes a message and protects it, or asks for the signature.
+    fn send(&mut self, under_way: UnderWay, content: &[u8], pvno: i64, now: Time) -> Result<State, Error> {
+        let context = Arc::clone(&self.plan.context);
+        let transaction = &mut self.transaction;
+        let info = match under_way.phase {
+            Phase::Encapsulation => Vec::new(),
+            _ => general_info(&context, &self.plan.request, under_way.body),
+        };
+        let unprotected = transaction.write(&context, now, under_way.body, content, pvno, info)?;
+        let protection = match &context.credential {
+            Credential::Mac { .. } => {
+                let key = transaction.own_mac(&context)?;
+                Some(key.protect(&*context.provider, &unprotected.protected_part())?.to_vec())
+            }
+            Credential::MutualTls { .. } => None,
+            credential if credential.is_kem() => match &transaction.own_mac {
+                Some(key) => Some(key.protect(&*context.provider, &unprotected.protected_part())?.to_vec()),
+                None => None,
+            },
+            Credential::Signature { signer: Signer::Key(key), algorithm, .. } => Some(
+                key.sign(algorithm, &unprotected.protected_part())
+                    .map_err(|e| Error::new(Code::Signer, format!("protection of {}: {e}", under_way.body)))?,
+            ),
+            Credential::Signature { signer: Signer::Deferred { .. }, .. } => {
+                return Ok(State::SignMessage { unprotected, under_way });
+            }
+        };
+        Ok(self.protected(&unprotected, protection.as_deref(), under_way))
+    }
+
+    /// A message with its protection is out.
+    pub fn protected(&self, unprotected: &Unprotected, protection: Option<&[u8]>, under_way: UnderWay) -> State {
+        let output = self.transaction.finish(&self.plan.context, unprotected, protection);
+        State::Sent(Sent { output, under_way, inbox: None, asked_at: None })
+    }
+
+    /// Asks again. `reason`: what the server said last about the delay.
+    pub fn poll(
+        &mut self,
+        under_way: &UnderWay,
+        cert_req_id: i64,
+        reason: &[String],
+        now: Time,
+    ) -> Result<State, Error> {
+        let most = self.plan.context.limits.max_polls;
+        if self.counts.polls >= most {
+            let reasons: Vec<String> = reason.iter().map(|reason| crate::words::quoted(reason)).collect();
+            let said = if reasons.is_empty() { String::new() } else { format!("; it says {}", reasons.join(", ")) };
+            let words = format!("the server is still waiting after {most} polls (max_polls){said}");
+            return Err(Error::new(Code::PollExhausted, words).breaks(POLLING_ENDS));
+        }
+        self.counts.polls += 1;
+        let ids = match under_way.phase {
+            Phase::Request if cert_req_id >= 0 && !self.several.open().is_empty() => self.several.open(),
+            _ => vec![cert_req_id],
+        };
+        let (body, phase) = (BodyType::POLLREQ, under_way.phase.clone());
+        self.send(UnderWay { body, phase, polling: Some(cert_req_id) }, &poll::poll_req(&ids), 2, now)
+    }
+
+    /// Whoever measures the waits for polls ends each of them, so that they are no time that is over. One odd clock ends
+    /// nothing by this: it takes answers in vain, a day's, and the time; or ten days' of them, where no clock goes on.
+    pub fn check_time_in_vain(&self, state: &State, now: Time) -> Result<(), Error> {
+        if !self.has_dropped || self.counts.dropped <= MOST_IN_VAIN {
+            return Ok(());
+        }
+        if self.counts.dropped > MOST_DROPPED {
+            let words = format!("{} answers to polls proved nothing, one after the other", self.counts.dropped);
+            return Err(Error::new(Code::PollExhausted, words).breaks(POLLING_ENDS));
+        }
+        self.check_total_time(state, now)
+    }
+
+    pub fn check_total_time(&self, state: &State, now: Time) -> Result<(), Error> {
+        // The time bounds how long a decision is waited for. Once the certificate is here, it is confirmed however long that took,
+        // and whatever the clock was when the operation began: unconfirmed, it helps nobody.
+        let is_bound = match state {
+            // A poll that is out, or due by another measure than this clock: what the server says counts. If that is waiting
+            // once more, the time is over.
+            State::Sent(Sent { under_way, .. }) => !under_way.is_confirming() && under_way.polling.is_none(),
+            State::Waiting(Waiting { until, then: Then::Poll(under_way, _), .. }) => {
+                !under_way.is_confirming() && *until != ENDED
+            }
+            _ => false,
+        };
+        let (most, started) = (self.plan.context.limits.max_total_seconds, self.transaction.started);
+        if !is_bound || now.since(started) <= i64::from(most) {
+            return Ok(());
+        }
+        let words = format!("the operation began {started} and may take {most} seconds (max_total_seconds)");
+        Err(Error::new(Code::PollExhausted, words).breaks(POLLING_ENDS))
+    }
+
+    /// The owner, or what is wrong with it, has decided on a certificate.
+    pub fn decided(
+        &mut self,
+        issued: &Arc<super::issued::Issued>,
+        rejection: Option<&Error>,
+        now: Time,
+    ) -> Result<State, Error> {
+        match self.plan.request {
+            Request::Certificates(_) => self.one_of_several_decided(issued, rejection, now),
+            _ => self.one_decided(issued, rejection, now),
+        }
+    }
+
+    /// What follows once a wait is over.
+    pub fn waited(&mut self, waiting: &Waiting, now: Time) -> Result<State, Error> {
+        match &waiting.then {
+            Then::Valid(issued) => Ok(State::Done(Finished::Certificate(Arc::clone(issued)))),
+            Then::Poll(under_way, cert_req_id) => self.poll(under_way, *cert_req_id, &waiting.reason, now),
+        }
+    }
+}
+
+/// A new transaction, if the credential can protect it.
+fn begin_transaction(plan: &Plan, version: i64, now: Time) -> Result<Transaction, Error> {
+    if !plan.request.is_update() && plan.request.revocations().is_empty() {
+        // Those two have words of their own: the certificate is what they are about.
+        plan.context.check_credential_at(now)?;
+    }
+    Transaction::begin(&plan.context, version, now)
+}
