@@ -43,8 +43,8 @@ use super::facts::Facts;
 use super::path;
 use super::report::{Report, ValidPath};
 use super::revocation_policy::RevocationMode;
-use super::status_sources::StatusSources;
 pub use super::status_sources::StatusWatch;
+use super::status_sources::{StatusSources, UNTOLD};
 use super::trust::TrustAnchors;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::Certificate;
@@ -114,7 +114,7 @@ struct State {
     latest: Option<Time>,
     /// Why it is refused for good.
     refused: Option<Error>,
-    /// Why it is refused until a verdict that was reached: newer status data was not looked at to its end.
+    /// Why it is refused until a verdict that was reached: newer status data was not looked at to its end, or could not be read.
     suspended: Option<Error>,
     /// Up to which marks of the memories the verdict stands.
     marks: Marks,
@@ -136,9 +136,19 @@ impl Marks {
             kept: memories.kept.iter().map(|watch| Some(watch.mark())).collect(),
         }
     }
+
+    /// Whether each memory could tell its own.
+    fn are_told(&self) -> bool {
+        !self.revoked.iter().chain(&self.kept).any(|mark| *mark == Some(UNTOLD))
+    }
 }
 
 impl State {
+    /// Whether it is refused until something that is there can be read.
+    fn waits_for_a_read(&self) -> bool {
+        self.suspended.as_ref().is_some_and(|error| error.code() != Code::Budget)
+    }
+
     /// Takes over the end of another positive verdict. It is later only where the status of every certificate that the
     /// verdict rested on is known anew: no data is no good news, and neither is older data.
     fn renew(&mut self, path: &ValidPath, until: Time) {
@@ -219,7 +229,7 @@ impl PeerKey {
     /// was looked at, it is closed until a recheck that ends positively. Every other refusal ends it for good.
     pub fn recheck(&self, status: &StatusSources, now: Time) -> Result<Report, Error> {
         let now = self.advance(now);
-        let report = self.judge(status, now);
+        let (report, _) = self.judge(status, now);
         let refused = self.state.with(|state| {
             match (report.path(), report.error()) {
                 (Some(path), _) if state.refused.is_none() => {
@@ -320,12 +330,19 @@ impl PeerKey {
     /// Judges status data that came after the verdict.
     fn look_for_newer(&self, now: Time) -> Result<(), Error> {
         let marks = Marks::of(&self.memories);
-        if self.state.with(|state| state.marks == marks) {
+        if self.state.with(|state| state.marks == marks && !state.waits_for_a_read()) {
             return Ok(());
         }
-        let report = self.judge(&StatusSources::none(), now);
+        let (report, is_whole) = self.judge(&StatusSources::none(), now);
+        let is_whole = is_whole && marks.are_told();
         let refused = self.state.with(|state| {
-            state.marks = marks;
+            // What could not be read is looked for again at the next use.
+            if is_whole {
+                state.marks = marks;
+                if state.waits_for_a_read() {
+                    state.suspended = None;
+                }
+            }
             match (report.path(), report.error()) {
                 (Some(path), _) if report.findings().is_empty() && path.status_until().is_some() => {
                     state.suspended = None;
@@ -338,6 +355,8 @@ impl PeerKey {
                     state.refused.get_or_insert(error);
                 }
                 (None, Some(error)) if error.code() == Code::Budget => state.suspended = Some(error),
+                // Not to know what is there is no permission.
+                (None, Some(error)) if !is_whole && state.suspended.is_none() => state.suspended = Some(error),
                 // Newer data that says nothing usable changes nothing: the verdict stands until its end.
                 _ => {}
             }
@@ -349,9 +368,9 @@ impl PeerKey {
         }
     }
 
-    /// Validates with this status data and all that the memories hold. Revocation is looked at even if it was not asked about when the
-    /// handle was opened.
-    fn judge(&self, status: &StatusSources, now: Time) -> Report {
+    /// Validates with this status data and all that the memories hold; and whether all of that could be read. Revocation is looked at
+    /// even if it was not asked about when the handle was opened.
+    fn judge(&self, status: &StatusSources, now: Time) -> (Report, bool) {
         let mut checks = self.checks.clone();
         checks.at = CheckTime::At(now);
         if checks.revocation.mode == RevocationMode::Off {
@@ -360,7 +379,8 @@ impl PeerKey {
         let mut status = status.clone();
         status.join_memories(&self.memories);
         self.memories.kept.iter().for_each(|watch| watch.recall(&self.path, &mut status));
-        path::validate(&*self.provider, &self.anchors, &self.certificate, &self.pool, &status, &checks)
+        let report = path::validate(&*self.provider, &self.anchors, &self.certificate, &self.pool, &status, &checks);
+        (report, status.unread.is_none())
     }
 
     /// RFC 5280 section 4.2.1.3: a key with keyUsage does nothing else.

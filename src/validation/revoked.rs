@@ -182,7 +182,8 @@ pub trait RevokedFacts: Send + Sync + core::fmt::Debug {
     /// Ends a hold: somebody entitled has said otherwise as of `from`. One that was said later, or for good, stays.
     fn lift(&self, fact: &RevokedFact, from: Time);
 
-    /// A number that changes with every new fact: whoever holds a verdict looks again.
+    /// A number that changes with every new fact: whoever holds a verdict looks again. [`UNTOLD`](super::status_sources::UNTOLD) where
+    /// it cannot be read.
     fn mark(&self) -> u64;
 }
 

@@ -10,9 +10,12 @@ use super::revoked::RevokedFacts;
 use crate::asn1::x509::Certificate;
 use crate::prelude::*;
 
+/// The mark of a memory that cannot tell whether there is something new: whoever holds a verdict looks at each use.
+pub const UNTOLD: u64 = u64::MAX;
+
 /// Where status data newer than a verdict turns up: device memory, usually.
 pub trait StatusWatch: Send + Sync + core::fmt::Debug {
-    /// A number that rises whenever there are newer documents about anyone.
+    /// A number that rises whenever there are newer documents about anyone; [`UNTOLD`] where it cannot be read.
     fn mark(&self) -> u64;
 
     /// Adds what there is about these certificates now.

@@ -234,10 +234,10 @@ fn device_memory_holds_a_bounded_count_of_documents() {
 }
 
 /// Device memory whose numbers cannot be read, or nothing written, while the switch is on.
-struct Failing {
-    inner: MemoryBackend,
-    numbers: Arc<AtomicBool>,
-    writing: Arc<AtomicBool>,
+pub struct Failing {
+    pub inner: MemoryBackend,
+    pub numbers: Arc<AtomicBool>,
+    pub writing: Arc<AtomicBool>,
 }
 
 fn broken() -> StoreError {

@@ -21,6 +21,7 @@ mod ldap;
 mod live;
 mod record;
 mod shared;
+mod together;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

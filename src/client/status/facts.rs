@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::store::{REVOKED_RECORD as RECORD, Store, StoreError, StoreErrorKind};
 use crate::time::Time;
 use crate::validation::revoked::{KeyDigest, RevokedId};
+use crate::validation::status_sources::UNTOLD;
 use crate::validation::{Added, KnownFacts, RevokedFact, RevokedFacts, RevokedTable};
 
 /// Name of the number that rises with every change of it.
@@ -25,7 +26,10 @@ pub(crate) struct StoredRevokedFacts {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The record as it was read last, and what this process has met since.
     table: RevokedTable,
+    /// What could not be written to the record.
+    unwritten: RevokedTable,
     /// Up to which change the table is; `None`: it was not read yet.
     read: Option<u64>,
     /// Facts that this process has met since.
@@ -55,19 +59,19 @@ impl StoredRevokedFacts {
         }
     }
 
-    /// Reads what others have written. What is known already stays, whatever became of the record.
+    /// Reads what others have written: that takes the place of what was read before, so that what they have lifted is lifted and what
+    /// has ended takes no room. A record that cannot be read, or is gone, takes nothing away.
     fn sync(&self, state: &mut State) -> Result<(), StoreError> {
         let Some(store) = &self.store else { return Ok(()) };
         let mark = stored_mark(store)?;
         if state.read == Some(mark) {
             return Ok(());
         }
-        let kept = match store.blob(RECORD) {
-            Ok(bytes) => table(&bytes)?,
-            Err(error) if error.kind == StoreErrorKind::NotFound => RevokedTable::default(),
+        match store.blob(RECORD) {
+            Ok(bytes) => state.table = table(&bytes)?,
+            Err(error) if error.kind == StoreErrorKind::NotFound => {}
             Err(error) => return Err(error),
-        };
-        state.table.join(&kept);
+        }
         state.read = Some(mark);
         Ok(())
     }
@@ -91,12 +95,13 @@ impl StoredRevokedFacts {
         }
     }
 
-    /// A store that cannot be written changes nothing for this process, and is told.
-    fn write_through(&self, state: &mut State, change: impl Fn(&mut RevokedTable) -> bool) {
-        let Some(store) = &self.store else { return };
-        if let Err(error) = self.write(store, state, change) {
-            self.trouble(error);
-        }
+    /// A store that cannot be written changes nothing for this process, and is told. Whether it is written.
+    fn write_through(&self, state: &mut State, change: impl Fn(&mut RevokedTable) -> bool) -> bool {
+        let Some(store) = &self.store else { return true };
+        let written = self.write(store, state, change);
+        let is_written = written.is_ok();
+        written.unwrap_or_else(|error| self.trouble(error));
+        is_written
     }
 }
 
@@ -104,11 +109,13 @@ impl RevokedFacts for StoredRevokedFacts {
     fn find(&self, who: &[RevokedId], issuer: &KeyDigest) -> Result<KnownFacts, String> {
         let mut state = self.state();
         let synced = self.sync(&mut state);
-        let found: Vec<RevokedFact> = who.iter().flat_map(|who| state.table.find(who)).collect();
+        let tables = [&state.table, &state.unwritten];
+        let found: Vec<RevokedFact> =
+            who.iter().flat_map(|who| tables.into_iter().flat_map(|table| table.find(who))).collect();
         match synced {
             // A hold may be lifted, and what else the record says is not known.
             Err(error) if !found.iter().any(RevokedFact::is_for_good) => Err(unreadable(&error)),
-            _ => Ok(KnownFacts { facts: found, lost: state.table.lost_of(issuer) }),
+            _ => Ok(KnownFacts { facts: found, lost: tables.iter().filter_map(|table| table.lost_of(issuer)).max() }),
         }
     }
 
@@ -126,16 +133,20 @@ impl RevokedFacts for StoredRevokedFacts {
                 state.own += 1;
             }
         }
-        self.write_through(&mut state, |all| match all.add(fact, now) {
+        let is_written = self.write_through(&mut state, |all| match all.add(fact, now) {
             Added::New => true,
             Added::Known => false,
             Added::Lost { is_new, .. } => is_new,
         });
+        if !is_written {
+            let _ = state.unwritten.add(fact, now);
+        }
     }
 
     fn lift(&self, fact: &RevokedFact, from: Time) {
         let mut state = self.state();
         let _ = self.sync(&mut state);
+        state.unwritten.lift(fact, from);
         if state.table.lift(fact, from) {
             self.write_through(&mut state, |all| all.lift(fact, from));
         }
@@ -144,9 +155,11 @@ impl RevokedFacts for StoredRevokedFacts {
     /// By anyone with the same device memory.
     fn mark(&self) -> u64 {
         let mut state = self.state();
-        // What cannot be read tells nothing new; whoever asks for a fact is told so.
-        let _ = self.sync(&mut state);
-        state.read.unwrap_or(0).saturating_add(state.own)
+        match self.sync(&mut state) {
+            Ok(()) => state.read.unwrap_or(0).saturating_add(state.own),
+            // Whoever asks for a fact is told why.
+            Err(_) => UNTOLD,
+        }
     }
 }
 

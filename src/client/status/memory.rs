@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::store::Store;
 use crate::validation::names::{hash_cost, name_hash};
 use crate::validation::peer::StatusWatch;
+use crate::validation::status_sources::UNTOLD;
 use crate::validation::{
     CrlNumbers, Finding, PeerKey, PeerRequest, Report, RevocationMode, RevokedFacts, StatusSources,
 };
@@ -176,7 +177,9 @@ impl StatusMemory {
 
 impl StatusWatch for StatusMemory {
     fn mark(&self) -> u64 {
-        self.cache().sync()
+        let mut cache = self.cache();
+        let mark = cache.sync();
+        cache.unsynced().map_or(mark, |_| UNTOLD)
     }
 
     fn recall(&self, certificates: &[Certificate], status: &mut StatusSources) {

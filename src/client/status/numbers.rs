@@ -23,8 +23,8 @@ const END: &str = "cre-";
 
 /// CRL numbers that outlive a restart, if there is a store; else they last as long as this does.
 ///
-/// A series is read from the store once; a number that another process raises meanwhile is met at the next start. If a
-/// number cannot be read, every list of its series counts as played back: not to know what was seen is no permission.
+/// The number of a series is looked at each time, as others with the same store raise it; where its record is, is remembered. If
+/// a number cannot be read, every list of its series counts as played back: not to know what was seen is no permission.
 #[derive(Debug)]
 pub struct StoredCrlNumbers {
     store: Option<Arc<Store>>,
@@ -65,7 +65,7 @@ impl StoredCrlNumbers {
     fn note_in(&self, store: &Store, list: &NumberedList<'_>) -> Result<Noted, StoreError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let mut seen = match held.get(list.series) {
-            Some(seen) => seen.clone(),
+            Some(seen) => now_seen(store, list.series, seen)?,
             None => read(store, list.series)?,
         };
         let noted = match (&seen.number, list.number) {
@@ -122,6 +122,20 @@ impl CrlNumbers for StoredCrlNumbers {
             }
         }
     }
+}
+
+/// What was held of a series, with what others have raised since. What could not be written stays.
+fn now_seen(store: &Store, series: &CrlSeries, held: &Seen) -> Result<Seen, StoreError> {
+    let stored = match &held.place {
+        Some(place) => store.number(&format!("{NUMBER}{place}"))?.map(|bytes| CrlNumber::from_be_bytes(&bytes)),
+        None => None,
+    };
+    let now = match stored {
+        Some(number) => Seen { number: Some(number), ..held.clone() },
+        // Others may have written it by now, or made room.
+        None => read(store, series)?,
+    };
+    Ok(Seen { number: now.number.max(held.number.clone()), ..now })
 }
 
 fn read(store: &Store, series: &CrlSeries) -> Result<Seen, StoreError> {
