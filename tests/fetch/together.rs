@@ -23,6 +23,9 @@ const MODES: [RevocationMode; 2] = [RevocationMode::SoftFail, RevocationMode::Ha
 const KEY_COMPROMISE: u8 = 1;
 const ON_HOLD: u8 = 6;
 
+/// What a peer brings.
+type Data<'a> = (&'a [Arc<Crl>], &'a [Arc<OcspResponse>]);
+
 /// One user of a device memory.
 struct User(Arc<StatusMemory>);
 
@@ -35,7 +38,7 @@ impl User {
         &self,
         root: &Party,
         peer: &Certificate,
-        (crls, ocsp): (&[Arc<Crl>], &[Arc<OcspResponse>]),
+        (crls, ocsp): Data<'_>,
         (at, mode): (Time, RevocationMode),
     ) -> (Report, Option<PeerKey>) {
         let anchors: TrustAnchors = std::iter::once(root.certificate.clone()).collect();
@@ -52,13 +55,7 @@ impl User {
         self.0.open_peer(provider(), request).unwrap()
     }
 
-    fn judge(
-        &self,
-        root: &Party,
-        peer: &Certificate,
-        data: (&[Arc<Crl>], &[Arc<OcspResponse>]),
-        when: (Time, RevocationMode),
-    ) -> Option<Code> {
+    fn judge(&self, root: &Party, peer: &Certificate, data: Data<'_>, when: (Time, RevocationMode)) -> Option<Code> {
         self.open(root, peer, data, when).0.error().map(|error| error.code())
     }
 }
@@ -119,7 +116,7 @@ fn who_was_there_before_knows_what_a_new_one_knows() {
             for peer in &peers {
                 let crl = std::slice::from_ref(&lists[dice.roll(9) as usize].0);
                 let old = [word(peer, -36_000, false)];
-                let brought: [(&[Arc<Crl>], &[Arc<OcspResponse>]); 3] = [(&[], &[]), (crl, &[]), (&[], &old)];
+                let brought: [Data<'_>; 3] = [(&[], &[]), (crl, &[]), (&[], &old)];
                 for (brought, mode) in brought.into_iter().flat_map(|brought| MODES.map(|mode| (brought, mode))) {
                     let new = User::of(&ours).judge(&root, &peer.certificate, brought, (now(), mode));
                     rollbacks += usize::from(new == Some(Code::CrlRollback));
