@@ -748,6 +748,7 @@ devid_status devid_device_check(const devid_device *device,
 
 /**
  * How every identity stands, as `devid status --json` prints it: names, certificate, standing, alarm, next renewal.
+ * Beside them `warnings`: settings that have no effect beside the others.
  *
  * @param device    Not NULL.
  * @param now       The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NOW; or DEVID_NO_CLOCK.

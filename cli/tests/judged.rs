@@ -1,5 +1,8 @@
 //! Whatever a setting says: either it is refused with the setting's name, or enrolment takes it.
 
+#[path = "common/scene.rs"]
+mod scene;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -9,96 +12,7 @@ use devid::client::run::system_time;
 use devid::cmp::Signer;
 use devid::crypto::default_provider;
 use devid::{Code, Error};
-use devid_testca::{Options, TestCa};
-
-/// A device's folder: settings that are good, and the files that they name.
-struct Scene {
-    folder: PathBuf,
-}
-
-impl Scene {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("devid-judged-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        TestCa::new(Options::default()).write_material(&folder).unwrap();
-        let secret = folder.join("secret.txt");
-        std::fs::set_permissions(secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        Scene { folder }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.join(name).display().to_string()
-    }
-
-    fn good(&self) -> toml::Table {
-        let [memory, secret, root] = ["memory", "secret.txt", "root.pem"].map(|name| self.path(name));
-        let text = format!(
-            "device.memory = {memory:?}\nca.server = \"http://127.0.0.1:1/cmp\"\nca.login.reference = \"4711\"\n\
-             ca.login.secret = \"file:{secret}\"\nca.trust.all = [{root:?}]\nidentity.device.subject = \"CN=router-7\"\n"
-        );
-        text.parse().unwrap()
-    }
-
-    fn load(&self, table: &toml::Table) -> Result<Loaded, Error> {
-        let file = self.folder.join("devid.toml");
-        std::fs::write(&file, table.to_string()).unwrap();
-        load(Some(&file), &[], None)
-    }
-
-    /// What is refused in settings with this value, and the settings if nothing is.
-    fn refused(&self, key: &str, value: &toml::Value) -> Result<Loaded, Vec<String>> {
-        let mut table = self.good();
-        put(&mut table, key, value.clone());
-        let loaded = self.load(&table).map_err(|error| vec![error.message().to_owned()])?;
-        let refused: Vec<String> = judge(&loaded).into_iter().filter(|one| one.fails).map(|one| one.words).collect();
-        if refused.is_empty() { Ok(loaded) } else { Err(refused) }
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn value(text: &str) -> toml::Value {
-    format!("v = {text}").parse::<toml::Table>().unwrap().remove("v").unwrap()
-}
-
-/// Settings in lists of tables, and some others, have neighbours that cannot be left out.
-fn neighbours(table: &str) -> &'static [(&'static str, &'static str)] {
-    match table {
-        "identity.device.export" => &[("layout", "pem"), ("folder", "/nowhere")],
-        "identity.device.hardware-module" => &[("type", "1.2.3"), ("serial", "7")],
-        "identity.device.extensions" => &[("oid", "1.2.3.4"), ("hex", "0500")],
-        "ca.general-info" => &[("oid", "1.2.3.4")],
-        "ca.proxy" => &[("url", "http://proxy.example:3128")],
-        _ => &[],
-    }
-}
-
-fn put(table: &mut toml::Table, key: &str, value: toml::Value) {
-    let name = key.replace('*', "device");
-    let (above, last) = name.rsplit_once('.').unwrap();
-    let mut here = table;
-    for part in above.split('.') {
-        let below = here.entry(part).or_insert_with(|| toml::Table::new().into());
-        if below.as_array().is_none() && ["extensions", "export", "general-info"].contains(&part) {
-            *below = toml::Value::Array(vec![toml::Table::new().into()]);
-        }
-        here = match below {
-            toml::Value::Array(items) => items[0].as_table_mut().unwrap(),
-            below => below.as_table_mut().unwrap(),
-        };
-    }
-    for (neighbour, good) in neighbours(above) {
-        here.insert((*neighbour).to_owned(), toml::Value::from(*good));
-    }
-    if last == "utf8" {
-        here.remove("hex");
-    }
-    here.insert(last.to_owned(), value);
-}
+use scene::{Scene, put, value};
 
 /// Everything that enrolment does before it sends something, and what follows it.
 fn enrols(loaded: &Loaded) -> Result<(), Error> {
@@ -238,6 +152,8 @@ fn values_that_no_ca_could_know_are_refused_before_a_device_needs_them() {
         ("ca.login.mac-iterations", "7", "100"),
         ("identity.*.key-at", "\"pkcs11:object=x\"", "device.pkcs11"),
         ("identity.*.validity", "\"7 days\"", "90s"),
+        ("identity.*.key", "\"X25519\"", "a key that signs"),
+        ("identity.*.key", "\"ml-kem-768\"", "found ML-KEM-768"),
     ] {
         let words = scene.refused(key, &value(text)).map(|_| ()).unwrap_err().join("; ");
         assert!(words.contains(&key.replace('*', "device")) && words.contains(expected), "{key} = {text}: {words}");

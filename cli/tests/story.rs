@@ -389,3 +389,77 @@ fn a_program_keeps_the_same_device_by_the_same_settings() {
     assert_eq!(kept.failures.len(), 1, "{kept:?}");
     assert_eq!(kept.failures[0].0, "second");
 }
+
+#[test]
+fn doctor_looks_at_everything_before_there_is_device_memory() {
+    let story = Story::new("before");
+    story.write_settings();
+    let id = ["-o", "device.id=SN1"];
+    let doctor = |more: &[&str]| json(&story.good(&[&["--json"], &id[..], more, &["doctor"]].concat()));
+    let told = doctor(&[]);
+    let is = |told: &serde_json::Value, name: &str, verdict: &str| {
+        told["checks"].as_array().unwrap().iter().any(|check| check["name"] == name && check["verdict"] == verdict)
+    };
+    assert!(told["errors"] == 0 && is(&told, "memory.open", "warning"), "{told}");
+    for name in ["identity", "anchors.issued", "login", "net.tcp", "cmp.answer"] {
+        assert!(is(&told, name, "ok"), "{name}: {told}");
+    }
+    assert!(!told.to_string().contains("devid init") && !story.folder.join("memory").exists(), "{told}");
+    // Where it cannot be made, that is an error.
+    let memory = story.path("nothing/memory");
+    let lost = story.command(&["-o", "device.id=SN1", "doctor", "--offline", "--memory", &memory]).output().unwrap();
+    assert_ne!(lost.status.code(), Some(0), "{}", String::from_utf8_lossy(&lost.stdout));
+    story.good(&[&id[..], &["enroll"]].concat());
+    assert!(is(&doctor(&[]), "memory.open", "ok"));
+}
+
+#[test]
+fn an_identifier_is_one_line_of_text_whatever_its_file_ends_with() {
+    let story = Story::new("id");
+    story.write_settings();
+    let id = story.path("id");
+    let option = format!("device.id=file:{id}");
+    for (content, found) in [
+        (&b"\xef\xbb\xbfSN1"[..], "U+FEFF"),
+        (b"SN1\0aREV B", "U+0000"),
+        (b"SN1\nREV B\n", "U+000A"),
+        ("SN\u{202e}1".as_bytes(), "U+202E"),
+        (b"\0\n", "blanks"),
+    ] {
+        std::fs::write(&id, content).unwrap();
+        for command in ["config check", "enroll"] {
+            let words: Vec<&str> = ["-o", &option].into_iter().chain(command.split(' ')).collect();
+            let (status, words) = story.bad(&words);
+            assert!(status == 2 && words.contains("device.id") && words.contains(found), "{command}: {status} {words}");
+        }
+    }
+    assert_eq!(story.bad(&["-o", "device.id=  ", "config", "check"]).0, 2, "text by the same rule");
+    assert_eq!(story.got(0), 0, "nothing was asked for");
+    // As boards with a device tree write it.
+    std::fs::write(&id, b"SN1\0").unwrap();
+    story.good(&["-o", &option, "enroll"]);
+    assert!(story.good(&["-o", &option, "status"]).contains("  CN=SN1  "));
+}
+
+#[test]
+fn what_has_no_effect_is_told_before_the_first_certificate_and_stops_no_renewal() {
+    let story = Story::new("idle");
+    story.init_with_secret();
+    story.set("[ca.coap]\nblock = 64");
+    let words = "warning: ca.coap.block: no effect";
+    assert!(story.good(&["config", "check"]).contains(words));
+    assert!(story.good(&["doctor", "--offline"]).contains("ca.coap.block: no effect"));
+    let enrolled = story.run(&["enroll"]);
+    assert!(enrolled.status.success() && String::from_utf8_lossy(&enrolled.stderr).contains(words));
+    // Two logins stop the first certificate, and no later one.
+    let keys = ["idevid.key", "idevid.pem"].map(|name| story.path(name));
+    let two = [format!("ca.login.key={}", keys[0]), format!("ca.login.certificates={}", keys[1])];
+    let two = ["-o", &two[0], "-o", &two[1], "-o", "ca.login.kind=secret"];
+    let renewed = story.run(&[&two[..], &["renew", "--now"]].concat());
+    assert!(renewed.status.success() && !String::from_utf8_lossy(&renewed.stderr).contains("no effect"));
+    assert!(
+        story
+            .good(&[&two[..], &["config", "check"]].concat())
+            .contains("ca.login.certificates, ca.login.key: no effect")
+    );
+}

@@ -267,6 +267,11 @@ impl Config {
         Ok(())
     }
 
+    /// What the profile says of MACs, for whoever says it again with what else is set: the profile says nothing from here on.
+    pub(in crate::client) fn take_profile_mac(&mut self) -> Option<MacParameters> {
+        self.profile_mac.take()
+    }
+
     /// Only these certificates, and those pinned before, may sign answers: see [`SignerAuthorisation::pins`]. What else is
     /// said of the signer holds as well. They also help to build paths, so that answers need not bring them.
     pub fn pin_signers(&mut self, certificates: Vec<Certificate>) {

@@ -18,7 +18,7 @@ use super::bearers;
 use super::config::Client;
 use super::run::{Decision, Event, Owner, system_time};
 use super::subject::Subject;
-use crate::cmp::{Issued, Operation, RequestKind, SavedOperation, SignRequest, Signer};
+use crate::cmp::{Issued, Operation, RequestKind, RequestedKey, SavedOperation, SignRequest, Signer};
 use crate::codes::{Class, Code};
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{KeyKind, PrivateKey};
@@ -158,6 +158,20 @@ impl Client {
     }
 }
 
+/// An identity proves itself by its key, and renews itself by it: what device memory would refuse at the end is refused before the CA
+/// has issued a certificate.
+fn check_can_sign(kind: KeyKind) -> Result<(), Error> {
+    if kind.can_sign() {
+        return Ok(());
+    }
+    let words = format!(
+        "a key of type {kind} signs nothing, and an identity in device memory proves and renews itself by signatures"
+    );
+    Err(Error::new(Code::Algorithm, words).with(|facts| {
+        facts.hint = Some("enroll (devid_op_enroll) brings its certificate without device memory");
+    }))
+}
+
 /// What an interrupted enrolment has come to.
 #[allow(missing_debug_implementations, reason = "an operation has none: it may hold what is secret")]
 pub enum Continued {
@@ -210,6 +224,7 @@ impl Destination<'_> {
         let Some(signer) = operation.request().new_key() else {
             return Err(Error::new(Code::InvalidArgument, "the operation is not about a new key: nothing to install"));
         };
+        check_can_sign(KeyKind::of_spki(signer.spki())?)?;
         // In one turn of the lock: who looks at the same moment sees all of it, or nothing.
         let _hold = self.store.hold()?;
         self.check_unused(operation)?;
@@ -234,6 +249,9 @@ impl Destination<'_> {
     pub fn begin_central(&self, operation: &Operation) -> Result<(), Error> {
         if operation.request().certificate().is_none_or(|request| request.key.own().is_some()) {
             return Err(Error::new(Code::InvalidArgument, "the operation does not ask for a key: nothing will come"));
+        }
+        if let Some(RequestedKey::Central(Some(kind))) = operation.request().certificate().map(|request| &request.key) {
+            check_can_sign(*kind)?;
         }
         let _hold = self.store.hold()?;
         self.check_unused(operation)?;

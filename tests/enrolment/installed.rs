@@ -3,7 +3,8 @@
 use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 use devid::asn1::der::sequence;
 use devid::client::{Client, Destination, Owner, RequestOptions, abandon, request_into};
-use devid::cmp::Signer;
+use devid::cmp::{RequestKind, Signer};
+use devid::crypto::KeyKind;
 use devid::store::{Identity, Store};
 use devid::transport::{Exchange, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
 use devid::{Code, Error, Time};
@@ -200,4 +201,41 @@ fn nothing_to_resume_is_said_so() {
     let client = Device::config(&ca).build().unwrap();
     let mut line = Line { ca: &mut ca, exchanges_left: None };
     assert_eq!(client.resume(place(&store), &mut line, &mut patient()).unwrap_err().code(), Code::NotFound);
+}
+
+/// A line that nothing may go over.
+struct NoLine;
+
+impl Exchange for NoLine {
+    fn exchange(&mut self, _: &[u8], _: &ExchangeLimits) -> Result<Reply, TransportError> {
+        panic!("something is sent that device memory will not keep");
+    }
+}
+
+#[test]
+fn a_key_that_device_memory_could_not_keep_is_refused_before_anything_is_sent() {
+    let ca = MockCa::new();
+    let client = Device::config(&ca).build().unwrap();
+    for kind in [KeyKind::X25519, KeyKind::MlKem512, KeyKind::MlKem768, KeyKind::MlKem1024] {
+        let store = memory();
+        let key = provider().generate_key(kind).unwrap();
+        let own = client.enroll_into(place(&store), &key, &Device::subject(), &mut NoLine, &mut patient());
+        let wanted = (RequestKind::Further, Some(kind));
+        let central =
+            client.enroll_central_into(place(&store), wanted, &Device::subject(), &mut NoLine, &mut patient());
+        let renewed = client.renew_into(place(&store), &key, &mut NoLine, &mut patient());
+        for error in [own, central, renewed].map(Result::unwrap_err) {
+            assert_eq!(error.code(), Code::Algorithm, "{kind}: {error}");
+            assert!(error.message().contains(&format!("of type {kind} signs nothing")), "{error}");
+        }
+        assert!(is_tidy(&store));
+    }
+    for kind in [KeyKind::P384, KeyKind::Ed25519] {
+        let (mut ca, store) = (MockCa::new(), memory());
+        let client = Device::config(&ca).build().unwrap();
+        let key = provider().generate_key(kind).unwrap();
+        let mut line = Line { ca: &mut ca, exchanges_left: None };
+        let kept = client.enroll_into(place(&store), &key, &Device::subject(), &mut line, &mut patient()).unwrap();
+        assert_eq!(kept.key.spki(), key.spki());
+    }
 }

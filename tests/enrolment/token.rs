@@ -136,3 +136,57 @@ fn an_enrolment_that_was_interrupted_finds_its_key_in_the_token_by_itself() {
     let elsewhere = devid::store::KeyReference { reference: "slot 1".to_owned(), spki: factory.spki().to_vec() };
     assert!(store.open_key(&IdentityKey::External(elsewhere)).unwrap().is_none(), "not a URI of a token");
 }
+
+#[test]
+fn the_key_to_log_in_with_may_lie_in_a_token() {
+    use std::os::unix::fs::PermissionsExt;
+
+    use devid::client::device::{Device, Loaded, judge, load};
+    let _turn = crate::softhsm::turn();
+    let Some(module) = module() else { return };
+    let options = Options::default();
+    let now = Time::from_unix(options.now);
+    let mut ca = TestCa::new(options);
+    let idevid = ca.idevid("device 1", KeyType::P256, now.unix());
+    let supplier = devid::crypto::keys::load_private_key(&**provider(), &idevid.key.pkcs8, None).unwrap();
+    let first = client(&ca, supplier, Certificate::from_der(&idevid.certificate).unwrap(), Vec::new());
+    let (store, key): (_, Arc<dyn PrivateKey>) =
+        (Store::in_memory(provider().clone()), Arc::new(new_key("to-log-in-with", KeyKind::P256).unwrap()));
+    let subject = Subject::new().name("CN=router-7").unwrap();
+    let to = Destination { store: &store, name: "router", purpose: "ldevid" };
+    let identity = first.enroll_into(to, &key, &subject, &mut Line(&mut ca, now), &mut AtOnce(now)).unwrap();
+
+    let folder = std::env::temp_dir().join(format!("devid-token-login-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("device.cer"), identity.certificate.as_der()).unwrap();
+    std::fs::write(folder.join("root.cer"), &ca.root.certificate).unwrap();
+    std::fs::write(folder.join("pin"), PIN).unwrap();
+    std::fs::set_permissions(folder.join("pin"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let settings = |uri: &str| -> Loaded {
+        let text = format!(
+            "[device]\nmemory = \"memory\"\npkcs11 = {{ module = {module:?}, pin = \"file:pin\" }}\n[ca]\nserver = \"http://127.0.0.1:1/\"\n\
+             trust.all = [\"root.cer\"]\n[ca.login]\nkey = \"{uri}\"\ncertificates = \"device.cer\"\n[identity.device]\nsubject = \"CN=a\"\n"
+        );
+        std::fs::write(folder.join("devid.toml"), text).unwrap();
+        load(Some(&folder.join("devid.toml")), &[], None).unwrap()
+    };
+    let fails =
+        |loaded: &Loaded| judge(loaded).into_iter().filter(|one| one.fails).map(|one| one.words).collect::<Vec<_>>();
+
+    let loaded = settings("pkcs11:token=device;object=to-log-in-with");
+    assert_eq!(fails(&loaded), Vec::<String>::new());
+    let config = Device::open(&loaded, true).unwrap().config(true).unwrap();
+    let mut operation = config
+        .build()
+        .unwrap()
+        .enroll(Signer::Key(new_key("asked-for", KeyKind::P256).map(Arc::new).unwrap()), &subject)
+        .unwrap();
+    operation.step(now).unwrap();
+    assert!(operation.output().is_some(), "it is signed in the token");
+
+    let missing =
+        Device::open(&settings("pkcs11:token=device;object=nothing"), true).unwrap().config(true).unwrap_err();
+    assert!(missing.message().contains("ca.login.key"), "{missing}");
+    assert!(fails(&settings("pkcs11:no-attribute")).iter().any(|words| words.starts_with("ca.login.key")));
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -206,6 +206,7 @@ fn devid_device_check(device: &devid_device, sent: &[u8], name: &str, now: i64) 
 }
 
 /// How every identity stands, as `devid status --json` prints it: names, certificate, standing, alarm, next renewal.
+/// Beside them `warnings`: settings that have no effect beside the others.
 ///
 /// @param now       The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NOW; or DEVID_NO_CLOCK.
 /// @param out_json  Receives one JSON document; free with devid_bytes_free(). Not NULL.

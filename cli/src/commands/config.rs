@@ -26,8 +26,11 @@ pub fn run(command: &Config, arguments: &Arguments, output: Output) -> Result<Ex
                 let near = keys::nearest(name).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
                 Failure::usage(format!("unknown setting {name}{near}"))
             })?;
-            let text =
+            let mut text =
                 format!("{}\n  {}\n  value:   {}\n  default: {}", key.path, key.meaning, key.kind.words(), key.default);
+            if key.needs != keys::Need::Nothing {
+                text += &format!("\n  needs:   {}", key.needs.words());
+            }
             output.result("config explain", &text, told(key));
         }
         ConfigAction::Schema { output: false } => print(&format!("{:#}\n", schema())),
@@ -59,7 +62,8 @@ fn check(loaded: &Loaded, output: Output) -> Result<Exit, Failure> {
 const OUTPUT_SCHEMA: &str = include_str!("../../../docs/schema/output.json");
 
 fn told(key: &keys::Key) -> Value {
-    json!({ "key": key.path, "meaning": key.meaning, "value": key.kind.words(), "default": key.default })
+    let needs = (key.needs != keys::Need::Nothing).then(|| key.needs.words());
+    json!({ "key": key.path, "meaning": key.meaning, "value": key.kind.words(), "default": key.default, "needs": needs })
 }
 
 /// JSON Schema of devid.toml, from the table of settings.

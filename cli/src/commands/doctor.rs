@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::ToSocketAddrs;
+use std::path::Path;
 use std::time::Duration;
 
 use devid::asn1::name::display;
@@ -101,8 +102,15 @@ fn look(loaded: &Loaded, is_offline: bool, findings: &mut Findings) {
     let settings = &loaded.settings;
     clock(settings, findings);
     let device = match Device::open(loaded, false) {
+        Err(failure) if is_made_later(settings) => {
+            let mend = "where this device has had one: mount its medium, or name it by device.memory".to_owned();
+            findings.add("memory.open", Verdict::Warning, format!("{failure}"), Some(mend));
+            let device = Device::without_memory(loaded).map_err(Failure::from);
+            device.inspect(|device| identities(device, findings)).ok()
+        }
         Err(failure) => {
-            findings.add("memory.open", Verdict::Error, failure.to_string(), Some("devid init".to_owned()));
+            let mend = Some("devid config explain device.memory".to_owned());
+            findings.add("memory.open", Verdict::Error, failure.to_string(), mend);
             findings.skip(&["memory.verify", "identity", "anchors", "login", "cmp.answer"], "memory.open");
             None
         }
@@ -128,6 +136,13 @@ fn look(loaded: &Loaded, is_offline: bool, findings: &mut Findings) {
         }
         (_, false) => findings.skip(&["cmp.answer"], "anchors or login"),
     }
+}
+
+/// The first enrolment makes device memory where only its own folder is missing.
+fn is_made_later(settings: &Settings) -> bool {
+    let memory = &settings.device.memory;
+    let above = memory.parent().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
+    !memory.exists() && above.is_some_and(Path::is_dir)
 }
 
 /// A day before this library was written is not today.
@@ -159,6 +174,10 @@ fn memory(device: &Device, findings: &mut Findings) {
             findings.add("memory.verify", Verdict::Warning, words.join("; "), Some("devid store repair".to_owned()));
         }
     }
+    identities(device, findings);
+}
+
+fn identities(device: &Device, findings: &mut Findings) {
     let Ok(names) = device.names(&[]) else {
         let mend = "set [identity.NAME] with a subject".to_owned();
         return findings.add("identity", Verdict::Error, "no identity is named in the settings", Some(mend));

@@ -393,8 +393,13 @@ fn waiting(device: &Device, name: &str, then: &str) -> String {
     }
 }
 
-/// What was asked for before the settings were changed is not what they ask for now.
+/// What was asked for before the settings were changed is not what they ask for now; what they say without effect is told before the
+/// first certificate is asked for.
 fn tell_changes(device: &Device, name: &str, output: Output) {
+    let is_first = device.store.state(name).is_ok_and(|state| state.current.is_none() && state.pending.is_none());
+    if is_first && device.under_way(name).is_none() {
+        device.without_effect().iter().for_each(|words| output.say(&format!("warning: {words}")));
+    }
     let differs = device.under_way(name).map(|request| request.differs).unwrap_or_default();
     if !differs.is_empty() {
         output.say(&format!(

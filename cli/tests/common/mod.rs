@@ -83,6 +83,17 @@ impl Story {
         std::fs::write(self.folder.join("devid.toml"), format!("{text}\n[ca.trust]\nsigners = [{signer:?}]\n"))
             .unwrap();
     }
+
+    /// Settings written by hand, with device memory not made yet.
+    pub fn write_settings(&self) {
+        let reference = std::fs::read_to_string(self.folder.join("reference.txt")).unwrap();
+        let server = self.server.cmp_url();
+        let text = format!(
+            "[ca]\nserver = {server:?}\n[ca.trust]\nall = [\"root.pem\"]\nsigners = [\"cmp-signer.pem\"]\n\
+             [ca.login]\nreference = {reference:?}\nsecret = \"file:secret.txt\"\n[identity.device]\nsubject = \"CN=${{id}}\"\n"
+        );
+        std::fs::write(self.folder.join("devid.toml"), text).unwrap();
+    }
 }
 
 impl Drop for Story {

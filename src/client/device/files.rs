@@ -36,6 +36,11 @@ pub fn read_key(path: &Path, password: Option<&Source>) -> Result<Arc<dyn Privat
     key.map_err(|e| Error::from(e).context(&crate::files::shown(path)))
 }
 
+/// A key in a token stands where a file with a key could (RFC 7512).
+pub(super) fn is_in_token(path: &Path) -> bool {
+    path.to_str().and_then(|path| path.get(..7)).is_some_and(|scheme| scheme.eq_ignore_ascii_case("pkcs11:"))
+}
+
 /// A file that the settings name.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();

@@ -26,7 +26,8 @@ pub fn judge(loaded: &Loaded) -> Vec<Judged> {
     found.take(settings::check(settings));
     found.take(settings::check_meant(&settings.ca));
     let id = found.take(device_id(settings)).flatten();
-    let reading = Reading { settings, id: id.as_deref(), is_at_work: false };
+    found.take(super::check_id(id.as_deref()));
+    let reading = Reading { settings, id: id.as_deref().map(super::plain_id), is_at_work: false };
     let mut config = Config::new();
     for part in PARTS {
         found.take(part(&reading, &mut config));
@@ -42,6 +43,10 @@ pub fn judge(loaded: &Loaded) -> Vec<Judged> {
             "ca.server is not set: nobody can be asked for a certificate but by files (devid request, devid import)",
         );
     }
+    for words in super::idle::without_effect(&loaded.table, settings) {
+        found.warn_unless_refused(words);
+    }
+    unneeded_passwords(settings, &mut found);
     if !found.0.iter().any(|one| one.fails) {
         memory(loaded, &mut config, &mut found);
         together(&reading, &config, has_login == Some(true), &mut found);
@@ -64,8 +69,30 @@ impl Found {
         }
     }
 
+    /// What is refused needs no other words.
+    fn warn_unless_refused(&mut self, words: String) {
+        let settings = words.split(": ").next().unwrap_or_default();
+        let is_refused =
+            |setting: &str| self.0.iter().any(|one| one.fails && one.words.split(' ').any(|word| word == setting));
+        if !settings.split(", ").all(is_refused) {
+            self.warn(words);
+        }
+    }
+
     fn warn(&mut self, words: impl Into<String>) {
         self.0.push(Judged { fails: false, words: words.into() });
+    }
+}
+
+/// A password that opens nothing.
+fn unneeded_passwords(settings: &Settings, found: &mut Found) {
+    let (login, tls) = (&settings.ca.login, &settings.ca.tls);
+    for (table, key, password) in [("ca.login", &login.key, &login.password), ("ca.tls", &tls.key, &tls.password)] {
+        let (Some(key), Some(_)) = (key, password) else { continue };
+        if !super::files::is_in_token(key) && super::files::read_key(key, None).is_ok() {
+            let shown = crate::files::shown(key);
+            found.warn(format!("{table}.password: no effect: the key in {shown} is not encrypted"));
+        }
     }
 }
 

@@ -125,6 +125,11 @@ impl Device {
         if plan.step == Step::Enroll && subject.is_none() && self.store.state(name)?.current.is_none() {
             return Err(wrong(nobody_named(name)));
         }
+        // Before what fails for it in other words.
+        if plan.step == Step::Enroll {
+            super::check_id(self.id.as_deref())?;
+            settings::check_meant(&self.settings.ca)?;
+        }
         let mut config = self.config_for(name, &plan).map_err(|error| match plan.standing {
             Standing::Damaged | Standing::Expired | Standing::Revoked => {
                 let standing = plan.standing.word();
@@ -133,9 +138,6 @@ impl Device {
             _ => error,
         })?;
         check_ready(&plan.step, &config)?;
-        if plan.step == Step::Enroll {
-            settings::check_meant(&self.settings.ca)?;
-        }
         config.exchange_limits.cancel = cancel.cloned();
         config.renew_with_uses = identity.renew.with_uses;
         let is_elsewhere = self.store.current(name).is_ok_and(|current| current.key.held().is_none());

@@ -1,6 +1,7 @@
 //! What each setting means: for `devid config explain`, for the schema, and to refuse names that are not there.
 
 use super::from_table::Misfit;
+pub use super::idle::Need;
 
 /// One setting.
 pub struct Key {
@@ -12,6 +13,15 @@ pub struct Key {
     pub default: &'static str,
     /// What it does.
     pub meaning: &'static str,
+    /// What must stand beside it for that.
+    pub needs: Need,
+}
+
+impl Key {
+    /// With what it needs beside it.
+    const fn with(self, needs: Need) -> Self {
+        Key { needs, ..self }
+    }
 }
 
 /// What a value looks like.
@@ -58,7 +68,7 @@ impl Kind {
 }
 
 const fn key(path: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Key {
-    Key { path, kind, default, meaning }
+    Key { path, kind, default, meaning, needs: Need::Nothing }
 }
 
 /// Every setting.
@@ -115,13 +125,13 @@ pub const ALL: &[Key] = &[
         Kind::Span,
         "1h",
         "How far the time in answers may be from the clock. Beyond it, enrolments and renewals go on by both times, and the clock counts as contradicted; whatever else is asked (revoke, cmp) is refused (MESSAGE_TIME). Off with device.clock = \"none\".",
-    ),
+    ).with(Need::Clock),
     key(
         "ca.accept-ca-pubs",
         Kind::Switch,
         "false",
         "Take trust anchors that come with the first certificate, where the answer is protected by the shared secret.",
-    ),
+    ).with(Need::SecretLogin),
     key(
         "ca.adopt-root",
         Kind::Switch,
@@ -183,25 +193,25 @@ pub const ALL: &[Key] = &[
         Kind::Number,
         "1000000",
         "Most iterations of a MAC that the server may impose (max_mac_iterations).",
-    ),
-    key("ca.limits.mac-salt-bytes", Kind::Number, "256", "Longest salt of a MAC."),
-    key("ca.proxy.url", Kind::Text, "none", "HTTP proxy, http://host:port. The environment is never asked."),
-    key("ca.proxy.user", Kind::Text, "none", "User name for the proxy."),
-    key("ca.proxy.password", Kind::Secret, "none", "Password for the proxy."),
+    ).with(Need::SecretLogin),
+    key("ca.limits.mac-salt-bytes", Kind::Number, "256", "Longest salt of a MAC.").with(Need::SecretLogin),
+    key("ca.proxy.url", Kind::Text, "none", "HTTP proxy, http://host:port. The environment is never asked.").with(Need::Http),
+    key("ca.proxy.user", Kind::Text, "none", "User name for the proxy.").with(Need::Http),
+    key("ca.proxy.password", Kind::Secret, "none", "Password for the proxy.").with(Need::Http),
     key("ca.http.connect", Kind::Span, "15s", "Longest time to connect."),
     key("ca.http.read", Kind::Span, "60s", "Longest silence of the server."),
     key("ca.http.total", Kind::Span, "120s", "Longest time of one exchange."),
     key("ca.http.retries", Kind::Number, "0", "How often a message is sent again that cannot have been processed."),
-    key("ca.http.version", Kind::OneOf(&["1.1", "1.0"]), "1.1", "Version of HTTP, for servers that know 1.0 alone."),
-    key("ca.coap.block", Kind::Number, "1024", "Largest block sent and wished for: 16, 32, ... 1024 bytes."),
+    key("ca.http.version", Kind::OneOf(&["1.1", "1.0"]), "1.1", "Version of HTTP, for servers that know 1.0 alone.").with(Need::Http),
+    key("ca.coap.block", Kind::Number, "1024", "Largest block sent and wished for: 16, 32, ... 1024 bytes.").with(Need::Coap),
     key(
         "ca.coap.ack",
         Kind::Span,
         "2s",
         "Time to the first repetition of a message; each further one takes twice as long.",
-    ),
-    key("ca.coap.retransmit", Kind::Number, "4", "How often a message is repeated."),
-    key("ca.coap.strict-type", Kind::Switch, "false", "Take only the content-format of RFC 9482."),
+    ).with(Need::Coap),
+    key("ca.coap.retransmit", Kind::Number, "4", "How often a message is repeated.").with(Need::Coap),
+    key("ca.coap.strict-type", Kind::Switch, "false", "Take only the content-format of RFC 9482.").with(Need::Coap),
     key(
         "ca.login.kind",
         Kind::OneOf(&["secret", "factory", "file", "mutual-tls"]),
@@ -213,35 +223,35 @@ pub const ALL: &[Key] = &[
         Kind::Text,
         "none",
         "Reference value: tells the CA which secret. Text, or hex:... for octets.",
-    ),
-    key("ca.login.secret", Kind::Secret, "none", "The secret shared with the CA."),
+    ).with(Need::SecretLogin),
+    key("ca.login.secret", Kind::Secret, "none", "The secret shared with the CA.").with(Need::SecretLogin),
     key(
         "ca.login.mac",
         Kind::OneOf(&["password-based", "pbmac1"]),
         "password-based, or what the profile says",
         "How the MAC under the secret is made (RFC 9481 section 6.1).",
-    ),
+    ).with(Need::SecretLogin),
     key(
         "ca.login.mac-digest",
         Kind::OneOf(&["SHA1", "SHA256", "SHA384", "SHA512"]),
         "SHA256, or what the profile says",
         "Digest of that MAC.",
-    ),
-    key("ca.login.mac-iterations", Kind::Number, "10000, PBMAC1 100000", "Iterations of that MAC's key derivation."),
+    ).with(Need::SecretLogin),
+    key("ca.login.mac-iterations", Kind::Number, "10000, PBMAC1 100000", "Iterations of that MAC's key derivation.").with(Need::SecretLogin),
     key(
         "ca.login.signature",
         Kind::Text,
         "by the key",
         "Algorithm that signs messages of the login, such as RSA-PSS-SHA256.",
-    ),
-    key("ca.login.factory", Kind::Text, "idevid", "Name of the factory's identity in device memory."),
-    key("ca.login.key", Kind::Path, "none", "File with the private key to log in with."),
-    key("ca.login.certificates", Kind::Path, "none", "File with its certificate first, and its issuers."),
-    key("ca.login.password", Kind::Secret, "none", "Opens that key."),
+    ).with(Need::SignedLogin),
+    key("ca.login.factory", Kind::Text, "idevid", "Name of the factory's identity in device memory.").with(Need::FactoryLogin),
+    key("ca.login.key", Kind::Path, "none", "File with the private key to log in with, or its pkcs11: URI in the token of device.pkcs11.").with(Need::FileLogin),
+    key("ca.login.certificates", Kind::Path, "none", "File with its certificate first, and its issuers.").with(Need::FileLogin),
+    key("ca.login.password", Kind::Secret, "none", "Opens that key.").with(Need::FileLogin),
     key("ca.trust.all", Kind::Paths, "none", "Root certificates that count as answers, issued and tls in one word."),
     key("ca.trust.answers", Kind::Paths, "none", "Roots of those who may protect CMP answers."),
     key("ca.trust.issued", Kind::Paths, "none", "Roots that certificates issued to this device must lead to."),
-    key("ca.trust.tls", Kind::Paths, "none", "Roots of HTTPS servers."),
+    key("ca.trust.tls", Kind::Paths, "none", "Roots of HTTPS servers.").with(Need::Https),
     key(
         "ca.trust.intermediates",
         Kind::Paths,
@@ -279,25 +289,25 @@ pub const ALL: &[Key] = &[
         "none",
         "Revocation lists about them; they are looked at also where ca.trust.status is not set.",
     ),
-    key("ca.tls.name", Kind::Text, "the URL's host", "The server's name in its certificate."),
-    key("ca.tls.intermediates", Kind::Paths, "none", "Certificates that help servers which forget to send theirs."),
+    key("ca.tls.name", Kind::Text, "the URL's host", "The server's name in its certificate.").with(Need::Https),
+    key("ca.tls.intermediates", Kind::Paths, "none", "Certificates that help servers which forget to send theirs.").with(Need::Https),
     key(
         "ca.tls.pins",
         Kind::Texts,
         "none",
         "One of these must be on the server's path, besides everything else: sha256:HEX of a certificate, spki:HEX of its key.",
-    ),
-    key("ca.tls.min-version", Kind::OneOf(&["1.2", "1.3"]), "1.2", "Oldest version of TLS that is spoken."),
-    key("ca.tls.status", Kind::OneOf(&["off", "soft", "hard"]), "off", "How revocation of the server is looked at."),
+    ).with(Need::Https),
+    key("ca.tls.min-version", Kind::OneOf(&["1.2", "1.3"]), "1.2", "Oldest version of TLS that is spoken.").with(Need::Https),
+    key("ca.tls.status", Kind::OneOf(&["off", "soft", "hard"]), "off", "How revocation of the server is looked at.").with(Need::Https),
     key(
         "ca.tls.crls",
         Kind::Paths,
         "none",
         "Revocation lists about servers; they are looked at also where ca.tls.status is not set.",
-    ),
-    key("ca.tls.key", Kind::Path, "none", "File with the key of the TLS client certificate."),
-    key("ca.tls.certificates", Kind::Path, "none", "File with the TLS client certificate first, and its issuers."),
-    key("ca.tls.password", Kind::Secret, "none", "Opens that key."),
+    ).with(Need::Https),
+    key("ca.tls.key", Kind::Path, "none", "File with the key of the TLS client certificate, or its pkcs11: URI.").with(Need::Https),
+    key("ca.tls.certificates", Kind::Path, "none", "File with the TLS client certificate first, and its issuers.").with(Need::Https),
+    key("ca.tls.password", Kind::Secret, "none", "Opens that key.").with(Need::TlsKey),
     key("identity.*.purpose", Kind::Text, "ldevid", "What the identity is for: a plain name kept beside it."),
     key(
         "identity.*.subject",
@@ -393,14 +403,13 @@ pub const ALL: &[Key] = &[
         "false",
         "Take SHA-1 signatures and RSA keys of 1024 bits in the paths of peers.",
     ),
-    key("peers.directory", Kind::Text, "none", "Directory that ldap: URLs without a host mean, as HOST or HOST:PORT."),
+    key("peers.directory", Kind::Text, "none", "Directory that ldap: URLs without a host mean, as HOST or HOST:PORT.").with(Need::Fetch),
     key("run.status-file", Kind::Path, "none", "devid run keeps the JSON of devid status there."),
 ];
 
 /// Refuses a table with a name that is not a setting, and the content of a file where its name belongs.
 pub fn check(table: &toml::Table) -> Result<(), String> {
-    let mut found = Vec::new();
-    paths(&toml::Value::Table(table.clone()), "", &mut found);
+    let found = paths_of(table);
     check_contents(&toml::Value::Table(table.clone()), "")?;
     match found.iter().find(|(path, is_value)| !is_known(path, *is_value)) {
         None => Ok(()),
@@ -539,7 +548,13 @@ pub fn nearest(name: &str) -> Option<String> {
     (distance <= name.len() / 3 + 1).then_some(best)
 }
 
-/// All names in a table, and whether each is a value.
+/// All names in a table of settings, and whether each is a value.
+pub(super) fn paths_of(table: &toml::Table) -> Vec<(String, bool)> {
+    let mut found = Vec::new();
+    paths(&toml::Value::Table(table.clone()), "", &mut found);
+    found
+}
+
 fn paths(value: &toml::Value, at: &str, out: &mut Vec<(String, bool)>) {
     let below = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
     match value {

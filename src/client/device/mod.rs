@@ -18,7 +18,7 @@
 //! | [`keys`] | what each setting means |
 //! | `as_settings` | the library's words with settings in place of functions |
 //! | `reading`, `tuning`, `wanted`, `files` | what settings say, by one door: to a client, and about what is asked for |
-//! | `judging` | everything that is wrong with settings |
+//! | `judging`, `idle` | everything that is wrong with settings; what has no effect beside the others |
 //! | `config` | from settings and device memory to a client |
 //! | `keep`, `busy` | whatever is due; one conversation at a time |
 //! | `exports` | what is written for other software, and whether it still stands |
@@ -31,6 +31,7 @@ mod config;
 mod exports;
 mod files;
 mod from_table;
+mod idle;
 mod judging;
 mod keep;
 pub mod keys;
@@ -135,7 +136,7 @@ impl Device {
         if !create && !memory.is_dir() {
             let shown = memory.display();
             let words = format!(
-                "there is no device memory at {shown}: devid enroll or devid init makes it where it is the first of this device; otherwise mount its medium, or name it by device.memory"
+                "there is no device memory at {shown}: devid enroll makes it where it is the first of this device; otherwise mount its medium, or name it by device.memory"
             );
             return Err(Error::new(Code::NotFound, words));
         }
@@ -155,9 +156,23 @@ impl Device {
         Ok(Device { settings: settings.clone(), store, table: loaded.table.clone(), id: device_id(settings)? })
     }
 
+    /// With a memory that holds nothing and is gone with the device: for looking at settings before there is a memory.
+    pub fn without_memory(loaded: &Loaded) -> Result<Self, Error> {
+        let store = Arc::new(Store::in_memory(default_provider()));
+        open_tokens(&loaded.settings, &store)?;
+        let id = device_id(&loaded.settings)?;
+        Ok(Device { settings: loaded.settings.clone(), store, table: loaded.table.clone(), id })
+    }
+
     /// What the clock says; `None` where the settings say that there is none.
     pub fn clock(&self) -> Option<Time> {
         clock_of(&self.settings)
+    }
+
+    /// Settings that have no effect beside the others, each with what it needs, in words: a MAC where the login is by key, TLS where the
+    /// server is asked by http. Nothing fails for them.
+    pub fn without_effect(&self) -> Vec<String> {
+        idle::without_effect(&self.table, &self.settings)
     }
 
     /// The names to work on: the given ones, or all in the settings, or all in device memory.
@@ -198,11 +213,7 @@ impl Device {
 
     /// The factory's identity, where it is the one that logs in.
     pub fn factory(&self) -> Option<&str> {
-        let login = &self.settings.ca.login;
-        let is_factory = match login.kind {
-            Some(kind) => kind == LoginKind::Factory,
-            None => login.reference.is_none() && login.key.is_none(),
-        };
+        let is_factory = matches!(reading::login_kind(&self.settings), Some(LoginKind::Factory) | None);
         let name = self.factory_name();
         (is_factory && self.store.state(name).is_ok_and(|state| state.current.is_some())).then_some(name)
     }
@@ -275,6 +286,29 @@ fn clock_of(settings: &Settings) -> Option<Time> {
     (settings.device.clock == Clock::System).then(system_time)
 }
 
+/// What `${id}` stands for: blanks and zero bytes at the ends are none of an identifier, as boards with a device tree have them in
+/// their files.
+fn plain_id(id: &str) -> &str {
+    id.trim_matches(|c: char| c == '\0' || c.is_whitespace())
+}
+
+/// What names this device, in names of certificates too, is one line of text.
+fn check_id(id: Option<&str>) -> Result<(), Error> {
+    let Some(id) = id else { return Ok(()) };
+    let id = plain_id(id);
+    if id.is_empty() {
+        return Err(wrong("device.id: expected what names this device, found nothing but blanks"));
+    }
+    match id.chars().find(|c| crate::words::is_misleading(*c)) {
+        Some(c) => {
+            let found = crate::words::character(c);
+            Err(wrong(format!("device.id: expected one line of text without control characters, found {found}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// As it was set: it tells this device's memory from a copy of it, and stays what it was.
 fn device_id(settings: &Settings) -> Result<Option<String>, Error> {
     let Some(text) = &settings.device.id else { return Ok(None) };
     let Some(path) = text.strip_prefix("file:") else { return Ok(Some(text.clone())) };

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::files::{read_certificates, read_key};
 use super::secret::Source;
 use super::settings::{self, Clock, Identity, Login, LoginKind, Settings};
-use super::{tuning, wrong};
+use super::{Device, tuning, wrong};
 use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;
 use crate::client::Config;
@@ -79,7 +79,9 @@ impl Reading<'_> {
             config.recipient = Some(of("ca.recipient", Name::parse(text))?);
         }
         config.cert_profile = ca.cert_profile.clone();
-        config.ask_implicit_confirm |= ca.confirm == settings::Confirm::Implicit;
+        if let Some(confirm) = ca.confirm {
+            config.ask_implicit_confirm = confirm == settings::Confirm::Implicit;
+        }
         config.accept_ca_pubs = ca.accept_ca_pubs;
         if let Some(window) = ca.time_window {
             config.message_time_window_seconds = Some(window.seconds());
@@ -92,7 +94,7 @@ impl Reading<'_> {
         put(&mut limits.connect_timeout, ca.http.connect);
         put(&mut limits.read_timeout, ca.http.read);
         put(&mut limits.total_timeout, ca.http.total);
-        config.max_retries = config.max_retries.max(ca.http.retries);
+        config.max_retries = ca.http.retries.unwrap_or(config.max_retries);
         Ok(())
     }
 
@@ -148,21 +150,11 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// How the first certificate is asked for, where the settings say so; `None`: by an identity in device memory.
-    pub fn login_kind(&self) -> Option<LoginKind> {
-        let login = &self.settings.ca.login;
-        login.kind.or(match (&login.reference, &login.key) {
-            (Some(_), _) => Some(LoginKind::Secret),
-            (None, Some(_)) => Some(LoginKind::File),
-            (None, None) => None,
-        })
-    }
-
     /// The credential for the first certificate. Whether the settings have it: else it is in device memory, or at hand on the running
     /// device alone.
     pub fn login(&self, config: &mut Config) -> Result<bool, Error> {
         let login = &self.settings.ca.login;
-        let kind = self.login_kind();
+        let kind = login_kind(self.settings);
         let is_here = match kind {
             Some(LoginKind::Secret) => self.secret_login(login, config)?,
             Some(LoginKind::File) => self.key_login(login, config)?,
@@ -189,7 +181,7 @@ impl Reading<'_> {
         if reference.is_empty() && !config.tolerance.null_mac_sender {
             return Err(wrong("ca.login.reference is empty: the reference value tells the CA whose secret it is"));
         }
-        let parameters = tuning::mac_of(login, &config.limits)?;
+        let parameters = tuning::mac_of(login, config.take_profile_mac(), &config.limits)?;
         let missing = || wrong("ca.login.secret is missing: the source of the secret");
         let source = login.secret.as_ref().ok_or_else(missing)?;
         let secret = self.octets("ca.login.secret", source, "the secret shared with the CA")?;
@@ -210,13 +202,26 @@ impl Reading<'_> {
         Ok(true)
     }
 
-    /// The key in `TABLE.key`. `None`: its password is at hand on the running device alone.
+    /// The key in `TABLE.key`: a file, or in the token of `device.pkcs11`. `None`: it, or its password, is at hand on the running device alone.
     fn key(
         &self,
         table: &str,
         path: &Path,
         password: Option<&Source>,
     ) -> Result<Option<std::sync::Arc<dyn crate::crypto::PrivateKey>>, Error> {
+        if let Some(uri) = path.to_str().filter(|_| super::files::is_in_token(path)) {
+            let setting = format!("{table}.key");
+            if self.settings.device.pkcs11.is_none() {
+                return Err(wrong(format!(
+                    "{setting} names a token, and device.pkcs11 is not set: it says how to open it"
+                )));
+            }
+            // The token is where the device is.
+            return match self.is_at_work {
+                true => of(&setting, Device::token_key(self.settings, uri, None)).map(Some),
+                false => of(&setting, check_uri(uri)).map(|()| None),
+            };
+        }
         if password.is_some_and(|source| !self.can_be_read(source)) {
             return of(&format!("{table}.key"), super::files::read_file(path)).map(|_| None);
         }
@@ -248,12 +253,20 @@ impl Reading<'_> {
 
     /// The type of an identity's keys.
     pub fn key_kind(&self, name: &str, identity: &Identity) -> Result<KeyKind, Error> {
-        let kind = KeyKind::from_name(&identity.key).filter(|kind| match kind {
+        let found = KeyKind::from_name(&identity.key);
+        if let Some(kind) = found.filter(|kind| !kind.can_sign()) {
+            let words = format!(
+                "identity.{name}.key: expected a key that signs, found {kind}, which does not: an identity proves and renews itself by signatures"
+            );
+            return Err(wrong(words));
+        }
+        let kind = found.filter(|kind| match kind {
             KeyKind::Rsa(bits) => RSA_BITS.contains(bits),
             _ => true,
         });
         kind.ok_or_else(|| {
-            let known: Vec<String> = KeyKind::NAMED.iter().map(ToString::to_string).collect();
+            let signing = KeyKind::NAMED.iter().filter(|kind| kind.can_sign());
+            let known: Vec<String> = signing.map(ToString::to_string).collect();
             let words = format!(
                 "identity.{name}.key: expected one of {}, RSA-2048, RSA-3072, RSA-4096, found {}",
                 known.join(", "),
@@ -267,8 +280,7 @@ impl Reading<'_> {
     pub fn key_place<'i>(&self, name: &str, identity: &'i Identity) -> Result<Option<&'i str>, Error> {
         let Some(uri) = identity.key_at.as_deref() else { return Ok(None) };
         let setting = format!("identity.{name}.key-at");
-        #[cfg(feature = "pkcs11")]
-        crate::crypto::pkcs11::TokenUri::parse(uri).map_err(|words| wrong(format!("{setting}: {words}")))?;
+        of(&setting, check_uri(uri))?;
         match self.settings.device.pkcs11 {
             Some(_) => Ok(Some(uri)),
             None => {
@@ -278,8 +290,28 @@ impl Reading<'_> {
     }
 }
 
+/// How the first certificate is asked for, where the settings say so; `None`: by an identity in device memory.
+pub(super) fn login_kind(settings: &Settings) -> Option<LoginKind> {
+    let login = &settings.ca.login;
+    login.kind.or(match (&login.reference, &login.key) {
+        (Some(_), _) => Some(LoginKind::Secret),
+        (None, Some(_)) => Some(LoginKind::File),
+        (None, None) => None,
+    })
+}
+
 /// Sizes of new RSA keys.
 const RSA_BITS: [u32; 3] = [2048, 3072, 4096];
+
+/// Where this build has no tokens, [`super::judging`] and whoever opens device memory say so.
+#[cfg_attr(not(feature = "pkcs11"), allow(clippy::unnecessary_wraps, reason = "for keys in tokens"))]
+fn check_uri(uri: &str) -> Result<(), Error> {
+    #[cfg(feature = "pkcs11")]
+    crate::crypto::pkcs11::TokenUri::parse(uri).map_err(wrong)?;
+    #[cfg(not(feature = "pkcs11"))]
+    let _ = uri;
+    Ok(())
+}
 
 fn is_built_in(scheme: Scheme) -> bool {
     match scheme {

@@ -77,7 +77,7 @@ pub struct Ca {
     pub profile: Option<String>,
     pub recipient: Option<String>,
     pub cert_profile: Option<String>,
-    pub confirm: Confirm,
+    pub confirm: Option<Confirm>,
     pub time_window: Option<Span>,
     pub accept_ca_pubs: bool,
     pub adopt_root: bool,
@@ -98,10 +98,9 @@ pub struct Ca {
     pub tls: Tls,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Confirm {
-    #[default]
     Explicit,
     Implicit,
 }
@@ -152,7 +151,7 @@ pub struct Http {
     pub connect: Option<Span>,
     pub read: Option<Span>,
     pub total: Option<Span>,
-    pub retries: u32,
+    pub retries: Option<u32>,
     pub version: Option<String>,
 }
 
@@ -190,6 +189,18 @@ pub enum LoginKind {
     File,
     /// None of its own: TLS with certificates on both sides.
     MutualTls,
+}
+
+impl LoginKind {
+    /// As settings have it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            LoginKind::Secret => "secret",
+            LoginKind::Factory => "factory",
+            LoginKind::File => "file",
+            LoginKind::MutualTls => "mutual-tls",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -461,6 +472,7 @@ pub(super) fn check_meant(ca: &Ca) -> Result<(), Error> {
     if let Some(name) = tolerated.iter().find(|name| refused.contains(name)) {
         return Err(wrong(format!("ca.refuse and ca.tolerate both have {name}: which of them holds?")));
     }
+    check_login(&ca.login)?;
     let tls = &ca.tls;
     if let Some(proxy) = ca.proxy.as_ref().filter(|proxy| proxy.user.is_some() != proxy.password.is_some()) {
         let missing = if proxy.user.is_some() { "ca.proxy.password" } else { "ca.proxy.user" };
@@ -484,6 +496,28 @@ pub(super) fn check_meant(ca: &Ca) -> Result<(), Error> {
             )))
         }
         None => Ok(()),
+    }
+}
+
+/// Of two logins, one would be passed over; of half a login, all of it.
+fn check_login(login: &Login) -> Result<(), Error> {
+    if login.kind.is_some() {
+        return Ok(());
+    }
+    let halves = [
+        ("reference", "secret", login.reference.is_some(), login.secret.is_some()),
+        ("key", "certificates", login.key.is_some(), login.certificates.is_some()),
+        ("key", "password", login.key.is_some(), login.password.is_some()),
+    ];
+    if let Some((missing, there, ..)) = halves.iter().find(|(.., first, second)| !first && *second) {
+        let words = format!("ca.login.{there} is set, and ca.login.{missing}, which it belongs to, is missing");
+        return Err(wrong(words));
+    }
+    match login.reference.is_some() && login.key.is_some() {
+        true => Err(wrong(
+            "ca.login.reference and ca.login.key are both set: ca.login.kind says which of them is meant, \"secret\" or \"file\"",
+        )),
+        false => Ok(()),
     }
 }
 

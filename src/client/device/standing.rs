@@ -79,6 +79,7 @@ impl Device {
     }
 
     /// How every identity stands: one JSON document. One that cannot be read has an entry with its `error`, and the others stand beside it.
+    /// Beside them what [`Device::without_effect`] tells of the settings.
     ///
     /// Errors: not even the names of the identities can be read.
     pub fn status(&self, clock: Option<Time>) -> Result<String, Error> {
@@ -89,7 +90,8 @@ impl Device {
             })
         };
         let identities: Vec<Value> = self.names(&[])?.iter().map(told).collect();
-        Ok(json!({ "schema": 1, "identities": identities }).to_string())
+        let warnings = self.without_effect();
+        Ok(json!({ "schema": 1, "identities": identities, "warnings": warnings }).to_string())
     }
 
     /// From when a certificate is valid that is here, confirmed, and waits for its time; `None`: there is none.

@@ -94,7 +94,8 @@ impl Reading<'_> {
     pub(super) fn way(&self, config: &mut Config) -> Result<(), Error> {
         let ca = &self.settings.ca;
         config.use_http_1_0 = match ca.http.version.as_deref() {
-            None | Some("1.1") => config.use_http_1_0,
+            None => config.use_http_1_0,
+            Some("1.1") => false,
             Some("1.0") => true,
             Some(other) => return Err(wrong(format!("ca.http.version: \"{other}\" is none; 1.1 and 1.0 are"))),
         };
@@ -163,12 +164,15 @@ fn unknown_switch(setting: &str, name: &str) -> Error {
 /// RFC 9045 section 4.3 and RFC 4211 section 4.4.
 const LEAST_ITERATIONS: u32 = 100;
 
-/// How the MAC under the secret is made.
-pub(super) fn mac_of(login: &Login, limits: &Limits) -> Result<MacParameters, Error> {
+/// How the MAC under the secret is made: as the profile says, where the settings say nothing else.
+pub(super) fn mac_of(login: &Login, profile: Option<MacParameters>, limits: &Limits) -> Result<MacParameters, Error> {
     use super::settings::MacKind;
-    let mut parameters = match login.mac {
-        Some(MacKind::Pbmac1) => MacParameters::PBMAC1,
-        Some(MacKind::PasswordBased) | None => MacParameters::PASSWORD_BASED,
+    let mut parameters = match (login.mac, profile) {
+        (None, Some(profile)) => profile,
+        (Some(MacKind::Pbmac1), Some(profile @ MacParameters::Pbmac1 { .. })) => profile,
+        (Some(MacKind::PasswordBased), Some(profile @ MacParameters::PasswordBased { .. })) => profile,
+        (Some(MacKind::Pbmac1), _) => MacParameters::PBMAC1,
+        (Some(MacKind::PasswordBased) | None, _) => MacParameters::PASSWORD_BASED,
     };
     let unknown =
         |name: &str| wrong(format!("ca.login.mac-digest: \"{name}\" is none; SHA1, SHA256, SHA384 and SHA512 are"));
@@ -330,7 +334,8 @@ mod tests {
             assert!(named(&format!("ca.limits.{limit}")), "{limit}");
         }
         let login = Login { mac_digest: Some("SHA384".into()), mac_iterations: Some(500), ..Login::default() };
-        let MacParameters::PasswordBased { owf, mac, iterations } = mac_of(&login, &Limits::default()).unwrap() else {
+        let MacParameters::PasswordBased { owf, mac, iterations } = mac_of(&login, None, &Limits::default()).unwrap()
+        else {
             panic!("not that")
         };
         assert_eq!((owf, mac, iterations), (DigestAlgorithm::Sha384, DigestAlgorithm::Sha384, 500));
@@ -339,7 +344,7 @@ mod tests {
             Login { mac_iterations: Some(99), ..Login::default() },
             Login { mac_iterations: Some(u32::MAX), ..Login::default() },
         ] {
-            assert!(mac_of(&wrong, &Limits::default()).unwrap_err().message().contains("ca.login.mac-"));
+            assert!(mac_of(&wrong, None, &Limits::default()).unwrap_err().message().contains("ca.login.mac-"));
         }
     }
 

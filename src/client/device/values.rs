@@ -103,7 +103,7 @@ fn place_value(value: &mut toml::Value, folder: &Path, at: &str) {
                 _ => return,
             };
             // A key in a token stands where a file with a key could.
-            let is_uri = at.ends_with(".key") && path.get(..7).is_some_and(|s| s.eq_ignore_ascii_case("pkcs11:"));
+            let is_uri = at.ends_with(".key") && super::files::is_in_token(Path::new(path));
             if path.is_empty() || is_uri || crate::files::is_content(path) {
                 return;
             }

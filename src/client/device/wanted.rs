@@ -94,6 +94,9 @@ fn filled(text: &str, id: Option<&str>) -> Result<String, Error> {
             return Err(wrong(format!("\"{text}\": expected ${{id}}, which alone stands for something (device.id)")));
         };
         let id = id.ok_or_else(|| wrong(format!("\"{text}\" asks for ${{id}}, and device.id is not set")))?;
+        if id.is_empty() {
+            return Err(wrong(format!("\"{text}\" asks for ${{id}}, and device.id has nothing but blanks")));
+        }
         out.extend([before, id]);
         rest = behind;
     }
