@@ -90,6 +90,10 @@ fn place_below(table: &mut toml::Table, folder: &Path, at: &str) {
 
 fn place_value(value: &mut toml::Value, folder: &Path, at: &str) {
     let kind = keys::find(at).map(|key| key.kind);
+    // A date is text without its quotes, where text is wanted; so is the name of a file.
+    if let toml::Value::Datetime(date) = value {
+        *value = toml::Value::String(date.to_string());
+    }
     match value {
         toml::Value::Table(table) => place_below(table, folder, at),
         toml::Value::Array(items) => items.iter_mut().for_each(|item| place_value(item, folder, at)),
