@@ -41,6 +41,7 @@ struct Known {
     signers: Lock<Vec<Signer>>,
     subject_hash: Once<u64>,
     issuer_hash: Once<u64>,
+    issuer_place: Once<u64>,
     /// `None`: the key is written in its usual form.
     usual_key: Once<Option<Box<[u8]>>>,
     key_form: Once<KeyForm>,
@@ -325,6 +326,11 @@ impl Certificate {
     /// The same of the issuer.
     pub(crate) fn issuer_hash(&self, hash: impl FnOnce(&[u8]) -> u64) -> u64 {
         *self.known.issuer_hash.get_or_init(|| hash(self.issuer()))
+    }
+
+    /// The same of the issuer, in the form that is written down.
+    pub(crate) fn issuer_place(&self, hash: impl FnOnce(&[u8]) -> u64) -> u64 {
+        *self.known.issuer_place.get_or_init(|| hash(self.issuer()))
     }
 
     /// SubjectPublicKeyInfo in the usual form of its type, as `usual` makes it of another: for the one place that compares keys.

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::crl_index::{self, CrlIndex};
-use super::names::name_hash;
+use super::names::{name_hash, place_hash};
 use super::signed::{Entitled, Line, SignatureMemory};
 use crate::asn1::crl::{Bytes, CertificateList, CrlHead, CrlNumber, CrlReason, CrlTail, EntryIssuer, issuer_names};
 use crate::asn1::der::Cursor;
@@ -27,6 +27,7 @@ pub struct Crl {
     signatures: SignatureMemory,
     entitled: Entitled,
     issuer_hash: Once<u64>,
+    issuer_place: Once<u64>,
     /// Why the list clears nobody; whom it lists is revoked all the same.
     defect: Option<Asn1Error>,
 }
@@ -108,6 +109,7 @@ impl Crl {
             signatures: SignatureMemory::default(),
             entitled: Entitled::default(),
             issuer_hash: Once::new(),
+            issuer_place: Once::new(),
         })
     }
 
@@ -206,8 +208,8 @@ impl Crl {
     ) -> Self {
         let (body, entitled) = (Body::Extract(extract), Entitled::default());
         let defect = head.defect.clone().or_else(|| tail.defect.clone()).or(defect);
-        let (signatures, issuer_hash) = (SignatureMemory::default(), Once::new());
-        Crl { head, tail, signature, body, signatures, entitled, issuer_hash, defect }
+        let (signatures, issuer_hash, issuer_place) = (SignatureMemory::default(), Once::new(), Once::new());
+        Crl { head, tail, signature, body, signatures, entitled, issuer_hash, issuer_place, defect }
     }
 
     /// The issuer's Name, DER.
@@ -218,6 +220,11 @@ impl Crl {
     /// A hash of the issuer's name as it is compared; it is prepared for that once.
     pub(crate) fn issuer_hash(&self) -> u64 {
         *self.issuer_hash.get_or_init(|| name_hash(self.issuer()))
+    }
+
+    /// The same in the form that is written down.
+    pub(crate) fn issuer_place(&self) -> u64 {
+        *self.issuer_place.get_or_init(|| place_hash(self.issuer()))
     }
 
     /// 1 or 2.

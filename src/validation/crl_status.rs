@@ -351,7 +351,13 @@ impl StatusSearch<'_> {
                 Err(doubt) if is_issuers => (Ok(Standing::RevocationsOnly), Some(doubt)),
                 Err(why) => (Err(why), None),
             };
-            if authorised.is_ok() && !self.is_in_progress(candidate) {
+            // What rests on nothing but the name that a distribution point gives is not kept: anybody below an anchor may take that.
+            let is_somebodys = match &authorised {
+                Ok(Standing::Full) => true,
+                Ok(Standing::RevocationsOnly) => in_chain || !self.entitling(candidate, above).is_empty(),
+                Err(_) => false,
+            };
+            if is_somebodys && !self.is_in_progress(candidate) {
                 let signers = if in_chain { Vec::new() } else { self.known_chain(candidate) };
                 crl.entitled().note(&signers, self.line_of_signer(candidate, above));
             }
@@ -469,7 +475,7 @@ impl StatusSearch<'_> {
     /// taken by others.
     fn series(&self, crl: &Crl, key: &[u8]) -> Result<CrlSeries, String> {
         let scope = crl.tail().issuing_distribution_point_der().unwrap_or_default();
-        let name = crl.issuer_hash().to_be_bytes();
+        let name = crl.issuer_place().to_be_bytes();
         let mut parts = Vec::new();
         for part in [key, &name, scope] {
             // Each with its length: no two series run together into the same bytes.

@@ -1,6 +1,7 @@
 //! When two distinguished names are the same name (RFC 5280 section 7.1).
 
 use alloc::borrow::Cow;
+use core::hash::Hasher;
 
 use ::der::Tag;
 
@@ -27,9 +28,16 @@ pub(crate) fn is_within(name_der: &[u8], base_der: &[u8]) -> Result<bool, Asn1Er
     compare(base_der, name_der, Extent::Prefix)
 }
 
-/// The same for equal names, and with high probability different for others.
+/// The same for equal names, and different for others, whoever chose them: names are looked up by it while this process runs. It has a key
+/// of the process, and is written nowhere.
 pub(crate) fn name_hash(der: &[u8]) -> u64 {
-    hash_name(der).unwrap_or_else(|_| fnv(FNV_START, der.iter().copied()))
+    hash_with(der, &keyed::start)
+}
+
+/// The same for equal names, at any time: for what is written down. Whoever wants makes others for which it is the same, so that it only
+/// tells where to look, or stands beside a key.
+pub(crate) fn place_hash(der: &[u8]) -> u64 {
+    hash_with(der, &|| Fnv(FNV_START))
 }
 
 /// The values of emailAddress attributes (RFC 2985 section 5.2.1) in a Name.
@@ -266,12 +274,52 @@ fn is_dropped(c: char) -> bool {
 
 const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
 
-fn fnv(start: u64, bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+/// FNV-1a.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    }
+
+    /// FNV has nothing between two parts.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
-fn hash_name(der: &[u8]) -> Result<u64, Asn1Error> {
-    let mut hash = FNV_START;
+/// SipHash with a key that nobody outside knows.
+#[cfg(feature = "std")]
+mod keyed {
+    use std::hash::{BuildHasher, DefaultHasher, RandomState};
+    use std::sync::LazyLock;
+
+    pub(super) fn start() -> DefaultHasher {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        KEY.build_hasher()
+    }
+}
+
+/// A board has no keys of its own for that; what it takes from a peer is bounded by its buffers.
+#[cfg(not(feature = "std"))]
+mod keyed {
+    pub(super) fn start() -> super::Fnv {
+        super::Fnv(super::FNV_START)
+    }
+}
+
+fn hash_with<H: Hasher>(der: &[u8], start: &impl Fn() -> H) -> u64 {
+    hash_name(der, start).unwrap_or_else(|_| {
+        let mut hash = start();
+        hash.write(der);
+        hash.finish()
+    })
+}
+
+fn hash_name<H: Hasher>(der: &[u8], start: &impl Fn() -> H) -> Result<u64, Asn1Error> {
+    let mut hash = start();
     let mut fuel = MAX_PREPARED_CHARACTERS;
     let mut rdns = Cursor::sequence(der, "Name")?;
     while !rdns.is_empty() {
@@ -279,18 +327,56 @@ fn hash_name(der: &[u8]) -> Result<u64, Asn1Error> {
         let mut rdn = 0u64;
         while !attributes.is_empty() {
             let attribute = Attribute::read(&mut attributes)?;
-            let start = fnv(FNV_START, attribute.oid.iter().copied());
-            // A sum: the order of attributes in a set means nothing.
-            rdn = rdn.wrapping_add(match decode_text(&attribute.value) {
-                Some(text) if text.is_ascii() => fnv(start, prepare_ascii(&text)),
+            let mut one = start();
+            one.write_usize(attribute.oid.len());
+            one.write(attribute.oid);
+            match decode_text(&attribute.value) {
+                Some(text) if text.is_ascii() => prepare_ascii(&text).for_each(|byte| one.write(&[byte])),
                 Some(text) => match prepare(&text, &mut fuel) {
-                    Some(prepared) => fnv(start, prepared.bytes()),
-                    None => fnv(start, attribute.value.bytes().iter().copied()),
+                    Some(prepared) => prepared.bytes().for_each(|byte| one.write(&[byte])),
+                    None => attribute.value.bytes().iter().for_each(|byte| one.write(&[*byte])),
                 },
-                None => fnv(start, attribute.value.bytes().iter().copied()),
-            });
+                None => attribute.value.bytes().iter().for_each(|byte| one.write(&[*byte])),
+            }
+            // A sum: the order of attributes in a set means nothing.
+            rdn = rdn.wrapping_add(one.finish());
         }
-        hash = fnv(hash, rdn.to_be_bytes().into_iter());
+        hash.write(&rdn.to_be_bytes());
     }
-    Ok(hash)
+    Ok(hash.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asn1::der::{element, sequence};
+
+    fn name(rdns: &[&[&str]]) -> Vec<u8> {
+        // commonName
+        let attribute = |text: &str| sequence(&[&[0x06, 0x03, 0x55, 0x04, 0x03], &element(0x0c, &[text.as_bytes()])]);
+        let rdns: Vec<u8> = rdns
+            .iter()
+            .flat_map(|texts| element(0x31, &[&texts.iter().flat_map(|text| attribute(text)).collect::<Vec<u8>>()]))
+            .collect();
+        element(0x30, &[&rdns])
+    }
+
+    /// Names that somebody made for one another stand in one place, and are looked up apart.
+    #[test]
+    fn names_that_were_made_to_collide_are_looked_up_apart() {
+        let (a, b) = (["fqbidb5rsk", "jcpsiuntge"], ["ux4ci5bcww", "wehudkqcbj"]);
+        let [first, second] = [a, b].map(|texts| name(&[&["CA"], &texts]));
+        assert!(!same_name(&first, &second));
+        assert_eq!(place_hash(&first), place_hash(&second));
+        assert_ne!(name_hash(&first), name_hash(&second));
+    }
+
+    #[test]
+    fn equal_names_have_equal_hashes_and_the_written_one_stays_as_it_is() {
+        let (one, other) = (name(&[&["A ca", "B"]]), name(&[&["b", " a  CA"]]));
+        assert!(same_name(&one, &other));
+        assert_eq!(name_hash(&one), name_hash(&other));
+        assert_eq!(place_hash(&one), place_hash(&other));
+        assert_eq!(place_hash(&name(&[&["Root"]])), 0x67be_37cf_1602_c5f6);
+    }
 }

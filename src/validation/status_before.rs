@@ -1,7 +1,7 @@
 //! What is known about a certificate from before this validation, and what is written down for the next: the search's side of the
 //! record in `revoked`.
 
-use super::names::name_hash;
+use super::names::place_hash;
 use super::revoked::{Authority, KeyDigest, RevokedFact, RevokedId};
 use super::signed::Line;
 use super::status::{Entitling, Revocation, Status, StatusSearch, Word};
@@ -206,7 +206,7 @@ impl StatusSearch<'_> {
     }
 
     fn id_of(&self, certificate: &Certificate, issuer: &Certificate, key: &[u8]) -> Result<RevokedId, String> {
-        let name = name_hash(issuer.subject()).to_be_bytes();
+        let name = place_hash(issuer.subject()).to_be_bytes();
         // The key with its length: nothing of it runs into the number.
         self.sha256(&[&name, &(key.len() as u64).to_be_bytes(), key, shortest_integer(certificate.serial())])
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use devid::Code;
 use devid::asn1::oid;
 use devid::asn1::x509::Certificate;
-use devid::client::status::StatusMemory;
+use devid::client::status::{CrlSubject, StatusMemory, keep_crl};
+use devid::store::Store;
 use devid::time::Time;
 use devid::validation::{
     Crl, KeyUsage, OcspResponse, Report, RevocationMode, RevocationScope, StatusSources, TrustAnchors, validate,
@@ -508,6 +509,40 @@ fn a_crl_issuer_by_name_alone_is_not_written_down() {
                 (false, _) => None,
             };
             assert_eq!(judge(&[]), later, "{mode:?}");
+        }
+    }
+}
+
+/// Nor is it kept, with its signer beside it, for all later meetings.
+#[test]
+fn a_list_by_name_alone_is_not_kept_either() {
+    let root = Party::root("Root");
+    let (ca, partner) = (root.ca("CA"), root.ca("partner"));
+    let lists = Builder::leaf("lists").key_usage(&[KeyUsage::CrlSign]);
+    let named = [point_url("http://pki.example/lists.crl"), crl_issuer(&lists.subject)];
+    let peer = Builder::leaf("peer").with(oid::CE_CRL_DISTRIBUTION_POINTS, false, points(&[&named])).signed_by(&ca);
+    let by = |above: &Party| Builder::leaf("lists").key_usage(&[KeyUsage::CrlSign]).signed_by(above);
+    let anchors: TrustAnchors = std::iter::once(root.certificate.clone()).collect();
+    for (signer, is_kept) in [(by(&root), true), (by(&ca), true), (by(&partner), false)] {
+        let store = Arc::new(Store::in_memory(provider().clone()));
+        let intermediates = [&ca, &partner, &signer].map(|party| party.certificate.clone());
+        let subject =
+            CrlSubject { certificate: &peer.certificate, intermediates: &intermediates, anchors: &anchors, at: now() };
+        let list = indirect_list(&signer, &ca, &peer);
+        let told = keep_crl(provider(), &store, list.der().unwrap(), &subject).unwrap_err();
+        assert_eq!(told.code(), Code::Revoked, "while it is at hand");
+        assert_eq!(store.blobs().unwrap().iter().any(|name| name.starts_with("status-")), is_kept);
+        let _ = store.remove_blob("revoked");
+        for mode in MODES {
+            let memory = StatusMemory::new(provider().clone(), Some(store.clone()));
+            let mut status = StatusSources::none();
+            memory.recall([&peer.certificate, &ca.certificate], &mut status);
+            let mut checks = checks(mode);
+            checks.revocation.scope = RevocationScope::LeafOnly;
+            let pool = std::slice::from_ref(&ca.certificate);
+            let verdict = code(&validate(&**provider(), &anchors, &peer.certificate, pool, &status, &checks));
+            let unknown = (mode == RevocationMode::HardFail).then_some(Code::RevocationUnknown);
+            assert_eq!(verdict, if is_kept { Some(Code::Revoked) } else { unknown }, "{mode:?}");
         }
     }
 }

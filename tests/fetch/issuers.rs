@@ -10,7 +10,7 @@ use devid::crypto::algorithm::encode_oid;
 use devid::store::Store;
 use devid::transport::fetch::Document;
 use devid::transport::{ExchangeLimits, FetchFn, FetchRequest, Fetched, Phase, TransportError, TransportErrorKind};
-use devid::validation::{Checks, StatusSources};
+use devid::validation::{Checks, RevocationMode, RevocationPolicy, StatusSources};
 
 use super::certificates::{Builder, Party, now};
 use super::{Web, anchors, code_of, options, pointing, provider, story, texts};
@@ -221,6 +221,44 @@ fn kept_issuers_are_added_to_and_shut_nobody_out() {
     let cross = Builder::ca("CA").key(&new.key).signed_by(&other);
     assert!(device.ask(&other, &second, Some(cross.certificate.as_der())).report.is_valid());
     assert!(device.is_valid(&second, None) && device.ask(&other, &second, None).report.is_valid());
+}
+
+/// A CA's certificate is revoked, and another over the same key stands under its URL: whoever has kept the first one finds the
+/// second, and only where there is none is the peer refused.
+#[test]
+fn a_kept_issuer_that_was_revoked_is_asked_for_anew() {
+    const SUPERSEDED: u8 = 4;
+    let device =
+        Keeping { root: Party::root("root"), store: std::sync::Arc::new(Store::in_memory(provider().clone())) };
+    let old = device.root.ca("CA");
+    let new = Builder::ca("CA").key(&old.key).signed_by(&device.root);
+    let peer = Keeping::below(&old, "peer");
+    assert!(device.is_valid(&peer, Some(old.certificate.as_der())), "the first one is kept");
+    let list = |issuer: &Party| crate::status::CrlBuilder::of(issuer);
+    let lists = [list(&device.root).revokes_for(&old, SUPERSEDED).build(), list(&old).build()];
+    for (served, verdict) in [(&old, Some(Code::Revoked)), (&new, None), (&old, None)] {
+        for mode in [RevocationMode::SoftFail, RevocationMode::HardFail] {
+            let asked = std::cell::Cell::new(0);
+            let mut fetch = FetchFn(|_: &FetchRequest<'_>, _: &ExchangeLimits| {
+                asked.set(asked.get() + 1);
+                let bytes = served.certificate.as_der().to_vec();
+                Ok(Fetched::Document(Document { bytes, ..Document::default() }))
+            });
+            let options = StatusOptions { issuers: true, ..options() };
+            let revocation = RevocationPolicy { mode, ..RevocationPolicy::hard_fail() };
+            let question = StatusQuestion {
+                anchors: &anchors(&device.root.certificate),
+                leaf: &peer.certificate,
+                pool: &[],
+                known: &StatusSources { crls: lists.to_vec(), ..StatusSources::none() },
+                checks: &Checks { revocation, ..Checks::at(now()) },
+            };
+            let mut fetcher = StatusFetcher::with_store(provider().clone(), options, device.store.clone());
+            let answer = fetcher.validate(&question, &mut fetch);
+            assert_eq!(code_of(&answer), verdict, "{mode:?}: {}", texts(&answer));
+            assert!(asked.get() <= 1, "{mode:?}: each place once");
+        }
+    }
 }
 
 /// However many certificates one place serves, each on a path of its own: those that are kept stay.

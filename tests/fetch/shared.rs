@@ -186,7 +186,7 @@ impl World {
 #[test]
 fn any_number_of_cas_in_another_ones_name_push_its_list_out_of_nothing() {
     for memory in [Memory::Device, Memory::Process] {
-        for (cas, lists) in [(0, 0), (1, 16), (4, 16), (5, 16), (9, 9), (70, 1)] {
+        for (cas, lists) in [(0, 0), (5, 16), (70, 1)] {
             for own_urls in [false, true] {
                 for (depth, genuine_after) in [(0, 0), (1, cas / 2), (0, cas)] {
                     let plan = Plan { cas, lists, own_urls, depth, genuine_after };

@@ -233,3 +233,33 @@ fn what_cannot_be_read_for_a_moment_is_looked_for_again() {
         }
     }
 }
+
+/// The mark that tells of news goes back: its record was damaged and removed, or memory was put back to a copy of before.
+#[test]
+fn a_mark_that_goes_back_is_news_too() {
+    let root = Party::root("Root");
+    let (peer, neighbour) = (root.leaf("peer"), root.leaf("neighbour"));
+    let anchors: TrustAnchors = std::iter::once(root.certificate.clone()).collect();
+    let about = CrlSubject { certificate: &neighbour.certificate, intermediates: &[], anchors: &anchors, at: now() };
+    let list = |number: u64| CrlBuilder::of(&root).number(number);
+    let single = Single::good(&peer.certificate, &root).times(now().plus(-7200), Some(later(9)));
+    let good = [OcspBuilder::by(&root).says(single).build()];
+    for (is_back, mode) in [false, true].into_iter().flat_map(|is_back| MODES.map(|mode| (is_back, mode))) {
+        let ours = memory();
+        for number in 4..8 {
+            keep_crl(provider(), &ours, &list(number).der(), &about).unwrap();
+        }
+        let user = User::of(&ours);
+        let (report, key) = user.open(&root, &peer.certificate, (&[], &good), (now(), mode));
+        let key = key.unwrap_or_else(|| panic!("{:?}", report.findings()));
+        if is_back {
+            ours.remove_number("status-mark").unwrap();
+        }
+        keep_crl(provider(), &ours, &list(50).revokes(&peer).der(), &about).unwrap();
+        for user in [&user, &User::of(&ours)] {
+            let known = user.judge(&root, &peer.certificate, (&[], &good), (now(), mode));
+            assert_eq!(known, Some(Code::Revoked), "back: {is_back}, {mode:?}");
+        }
+        assert_eq!(key.spki(now()).unwrap_err().code(), Code::Revoked, "back: {is_back}, {mode:?}");
+    }
+}

@@ -114,8 +114,9 @@ impl Cache {
 
     /// Lets go of what another process has replaced in device memory. The mark: a new one means that there is something new.
     pub fn sync(&mut self) -> u64 {
-        let stored = match self.store.as_ref().map(|store| store.number(MARK)).transpose() {
-            Ok(stored) => stored.flatten(),
+        let Some(store) = &self.store else { return self.mark };
+        let stored = match store.number(MARK) {
+            Ok(stored) => stored,
             Err(error) => {
                 self.unsynced = Some(format!("whether device memory keeps something new cannot be told: {error}"));
                 return self.mark;
@@ -123,7 +124,8 @@ impl Cache {
         };
         self.unsynced = None;
         let stored = stored.map_or(0, |bytes| bytes.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte)));
-        if stored > self.mark {
+        // A lower one is news as well: memory was put back, or its mark is gone.
+        if stored != self.mark {
             self.entries.clear();
             self.names = None;
             self.mark = stored;
@@ -143,7 +145,11 @@ impl Cache {
             return Ok(());
         };
         loop {
-            let next = self.sync() + 1;
+            // By a step of any size: where memory was put back, the next marks are none that others have seen before.
+            let mut step = [0; 3];
+            self.provider.random(&mut step)?;
+            let step = step.iter().fold(1u64, |step, byte| step << 8 | u64::from(*byte));
+            let next = self.sync().saturating_add(step);
             // Not above: another process has raised it meanwhile, and what it has written is looked at first.
             if store.raise_number(MARK, &next.to_be_bytes())? {
                 self.mark = next;
@@ -349,7 +355,7 @@ impl Cache {
         let mut lists: Vec<(usize, Arc<Crl>)> = Vec::new();
         for (place, (_, entry)) in places.iter().enumerate() {
             let Item::Crls(of_place) = &entry.item else { continue };
-            lists.extend(of_place.iter().filter(|crl| crl.issuer_hash() == issuer).map(|crl| (place, crl.clone())));
+            lists.extend(of_place.iter().filter(|crl| crl.issuer_place() == issuer).map(|crl| (place, crl.clone())));
         }
         let mut dropped: Vec<(usize, Arc<Crl>)> = Vec::new();
         while lists.len() > MAX_OF_NAME {

@@ -101,7 +101,7 @@ impl Item {
     /// Whose lists it holds, by a hash of the names as they are compared (RFC 5280 section 7.1).
     pub fn issuers(&self) -> Vec<u64> {
         let Item::Crls(lists) = self else { return Vec::new() };
-        let mut issuers: Vec<u64> = lists.iter().map(|crl| crl.issuer_hash()).collect();
+        let mut issuers: Vec<u64> = lists.iter().map(|crl| crl.issuer_place()).collect();
         crate::order::sort(&mut issuers);
         issuers.dedup();
         issuers
@@ -116,7 +116,7 @@ impl Item {
     /// Its lists by this issuer.
     pub fn by_issuer(&self, issuer: u64) -> Self {
         let Item::Crls(lists) = self else { return self.clone() };
-        Item::Crls(lists.iter().filter(|crl| crl.issuer_hash() == issuer).cloned().collect())
+        Item::Crls(lists.iter().filter(|crl| crl.issuer_place() == issuer).cloned().collect())
     }
 
     /// Whether it says of anyone that it is revoked.

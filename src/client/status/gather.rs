@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::cache::{Entry, Kept};
 use super::document::{CRL, ISSUER, Item, OCSP};
+use super::issuers::Asked;
 use super::memory::{document_key, list_key, ocsp_key};
 use super::requests::Requests;
 use super::{FetchEvent, FetchOutcome, OcspNonce, StatusFetcher, StatusQuestion, Wanted};
@@ -67,6 +68,11 @@ struct Pending {
 pub(super) struct Hand {
     pub status: StatusSources,
     pub pool: Vec<Certificate>,
+    /// Certificates that were found revoked above the end entity: a path leads around them.
+    revoked: Vec<Certificate>,
+    /// Places that were asked for issuers, in the order in which they led upwards, and how many of them anew.
+    pub asked: Vec<Asked>,
+    pub asked_anew: usize,
     taken: HashMap<String, Origin>,
     pending: Vec<Pending>,
 }
@@ -122,7 +128,8 @@ impl StatusFetcher {
             validate(&*fetcher.provider, question.anchors, question.leaf, pool, &none, &trusted)
         };
         let mut found = look(self, &hand.pool);
-        if (options.issuers || options.certificate_store.is_some()) && !found.is_valid() {
+        let asks_for_issuers = options.issuers || options.certificate_store.is_some();
+        if asks_for_issuers {
             found = self.find_issuers(&mut requests, &mut hand, question, &trusted, found);
         }
         if !found.is_valid() || question.checks.revocation.mode == RevocationMode::Off {
@@ -130,7 +137,6 @@ impl StatusFetcher {
             let Hand { status, pool, .. } = hand;
             return Gathered { verdict: Some(found), status, pool, log: requests.finish().1 };
         }
-        let mut usable = hand.pool.clone();
         let mut paths = 0;
         while let Some(path) = found.path() {
             if paths == MAX_PATHS {
@@ -143,10 +149,12 @@ impl StatusFetcher {
             self.keep_good(&mut requests, &mut hand, Some(chain), &outcome.unknown);
             let revoked = outcome.findings.iter().find(|f| f.code == Code::Revoked && f.fatal);
             let Some(index @ 1..) = revoked.and_then(|f| f.certificate_index) else { break };
-            // Another path may lead around the revoked certificate.
-            let bad = chain[index].clone();
-            usable.retain(|c| *c != bad);
-            found = look(self, &usable);
+            // Another path may lead around the revoked certificate, also over what may be had in place of one that is kept.
+            hand.revoked.push(chain[index].clone());
+            found = look(self, &hand.usable());
+            if asks_for_issuers {
+                found = self.find_issuers(&mut requests, &mut hand, question, &trusted, found);
+            }
         }
         let Hand { mut status, pool, .. } = hand;
         // All that is kept about whatever may be on a path, whatever its times and whatever was at hand before: who was
@@ -606,6 +614,11 @@ pub(super) fn deltas_of(item: &Item) -> Vec<Vec<String>> {
 }
 
 impl Hand {
+    /// The pool without what was found revoked.
+    pub fn usable(&self) -> Vec<Certificate> {
+        self.pool.iter().filter(|c| !self.revoked.contains(c)).cloned().collect()
+    }
+
     fn add(&mut self, item: &Item) {
         match item {
             Item::Crls(lists) => {

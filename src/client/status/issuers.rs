@@ -16,7 +16,8 @@ const MAX_DOCUMENTS: usize = 8;
 const MAX_FOLLOWED: usize = 32;
 
 /// A place that was asked for the issuer of a certificate.
-struct Asked {
+#[derive(Clone)]
+pub(super) struct Asked {
     certificate: Certificate,
     url: String,
 }
@@ -24,7 +25,8 @@ struct Asked {
 impl StatusFetcher {
     /// Fetches issuers one by one until there is a path, or none more to ask for. Only where the issuer's name is not
     /// among the certificates at hand: a path that fails for another reason asks nobody. What is kept helps to find a path and
-    /// stands in nobody's way: where none is found with it, it counts as not at hand, and its place is asked once.
+    /// stands in nobody's way: where none is found with it, or only by what was revoked meanwhile, it counts as not at hand, and
+    /// its place is asked once.
     pub(super) fn find_issuers(
         &mut self,
         requests: &mut Requests<'_>,
@@ -33,31 +35,28 @@ impl StatusFetcher {
         trusted: &Checks,
         mut found: Report,
     ) -> Report {
-        let mut asked: Vec<Asked> = Vec::new();
-        let mut again = 0;
         while !found.is_valid() {
             let sources = |certificate: &Certificate| self.issuer_urls(certificate);
             let is_missing = found.error().is_some_and(|error| error.code() == Code::NoPath);
-            let missing = match is_missing && asked.len() < MAX_DOCUMENTS {
-                true => next_missing(question, &hand.pool, &asked, &sources),
+            let missing = match is_missing && hand.asked.len() < MAX_DOCUMENTS {
+                true => next_missing(question, &hand.usable(), &hand.asked, &sources),
                 false => None,
             };
             let came = match missing {
                 Some(missing) => {
-                    let came = self.ask_issuer(requests, hand, question, &missing, false);
-                    asked.push(missing);
-                    came
+                    hand.asked.push(missing.clone());
+                    self.ask_issuer(requests, hand, question, &missing, false)
                 }
-                // In the order in which they led upwards; what was not kept was asked for already.
+                // What was not kept was asked for already.
                 None => {
-                    let Some(kept) = asked.get(again) else { break };
-                    again += 1;
-                    self.ask_issuer(requests, hand, question, kept, true)
+                    let Some(kept) = hand.asked.get(hand.asked_anew).cloned() else { break };
+                    hand.asked_anew += 1;
+                    self.ask_issuer(requests, hand, question, &kept, true)
                 }
             };
             if came {
                 let none = StatusSources::none();
-                found = validate(&*self.provider, question.anchors, question.leaf, &hand.pool, &none, trusted);
+                found = validate(&*self.provider, question.anchors, question.leaf, &hand.usable(), &none, trusted);
             }
         }
         found

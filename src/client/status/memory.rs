@@ -16,7 +16,7 @@ use crate::asn1::x509::{Certificate, hex};
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
 use crate::store::Store;
-use crate::validation::names::{hash_cost, name_hash};
+use crate::validation::names::{hash_cost, place_hash};
 use crate::validation::peer::StatusWatch;
 use crate::validation::status_sources::UNTOLD;
 use crate::validation::{
@@ -229,7 +229,7 @@ fn keys_about(provider: &dyn Provider, certificate: &Certificate) -> Vec<String>
 /// CRLs are told apart by URL, and by the issuer of the certificates that name it: whoever certifies somebody else's URL has a place of
 /// its own there.
 pub(super) fn list_key(url: &str, certificate: &Certificate) -> String {
-    document_key(CRL, &format!("{url} for {:016x}", certificate.issuer_hash(name_hash)))
+    document_key(CRL, &format!("{url} for {:016x}", certificate.issuer_place(place_hash)))
 }
 
 /// Issuers are told apart by URL.
@@ -240,7 +240,7 @@ pub(super) fn document_key(kind: char, url: &str) -> String {
 /// A list that came by another way, about certificates that name no URL: by the issuer's name as it is compared (RFC 5280 section
 /// 7.1), whatever string types it has.
 pub(super) fn issuer_key(certificate: &Certificate) -> String {
-    format!("{CRL} issuer {:016x}", certificate.issuer_hash(name_hash))
+    format!("{CRL} issuer {:016x}", certificate.issuer_place(place_hash))
 }
 
 /// What is left of the work on names.
@@ -253,7 +253,7 @@ impl NameBudget {
         if !self.spend(certificate.issuer()) {
             return false;
         }
-        issuers.insert(certificate.issuer_hash(name_hash));
+        issuers.insert(certificate.issuer_place(place_hash));
         for oid in [oid::CE_CRL_DISTRIBUTION_POINTS, oid::CE_FRESHEST_CRL] {
             let Some(extension) = certificate.extension(oid) else { continue };
             // What cannot be read names nobody; the validation says so.
@@ -263,7 +263,7 @@ impl NameBudget {
                     if !self.spend(name) {
                         return false;
                     }
-                    issuers.insert(name_hash(name));
+                    issuers.insert(place_hash(name));
                 }
             }
         }
