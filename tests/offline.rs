@@ -495,3 +495,23 @@ fn a_damaged_request_costs_the_comparison_and_not_the_identity() {
     assert!(!file.exists() && store.verify().unwrap().is_empty());
     std::fs::remove_dir_all(&home).unwrap();
 }
+
+#[test]
+fn an_imported_certificate_that_names_another_issuer_is_told_as_an_enrolled_one_is() {
+    use devid::asn1::der::{element, sequence};
+    use devid::asn1::oid;
+    let root = Party::root("Root");
+    for (is_odd, named) in
+        [(true, [9; 20].to_vec()), (false, root.certificate.subject_key_identifier().unwrap().to_vec())]
+    {
+        let (store, anchors, key) = (memory(), anchor(&root), key());
+        let sent = request(&store, "router", &key);
+        let names = sequence(&[&element(0x80, &[&named])]);
+        let builder = issued(&sent).without_key_identifiers().with(oid::CE_AUTHORITY_KEY_IDENTIFIER, false, names);
+        let certificate = builder.signed_by(&root).certificate;
+        let identity = Import::new(&store, &anchors, "ldevid", now()).run(certificate.as_der()).unwrap();
+        let told = devid::client::warnings_of(&identity);
+        assert_eq!(told.len(), usize::from(is_odd), "{told:?}");
+        assert!(told.iter().all(|words| words.contains("names another key than its issuer's")), "{told:?}");
+    }
+}

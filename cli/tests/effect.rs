@@ -276,3 +276,68 @@ fn values_that_have_no_effect_are_told_and_others_are_not() {
     let judged = judge(&scene.load(&key).unwrap());
     assert!(judged.iter().any(|one| one.words.contains("is not encrypted")), "{judged:?}");
 }
+
+#[test]
+fn programs_and_places_that_are_not_there_are_told_with_their_settings() {
+    let scene = Scene::new("places");
+    let judged = |settings: &[(&str, toml::Value)]| {
+        let mut table = scene.good();
+        settings.iter().for_each(|(key, value)| put(&mut table, key, value.clone()));
+        judge(&scene.load(&table).unwrap())
+    };
+    let text = |text: &str| toml::Value::from(text);
+    let list = |parts: &[&str]| toml::Value::Array(parts.iter().map(|part| toml::Value::from(*part)).collect());
+    let there = text(&scene.path("exported"));
+    // What is refused, and with what in its words.
+    for (key, value, expected) in [
+        ("identity.*.export.folder", text(""), "is empty"),
+        ("identity.*.export.folder", text(&scene.path("nowhere/exported")), "no folder"),
+        ("identity.*.export.folder", text(&scene.path("memory")), "is in device memory"),
+        ("identity.*.export.folder", text(&scene.path("memory/identity")), "is in device memory"),
+        ("run.status-file", text(&scene.path("nowhere/status.json")), "no folder"),
+        ("peers.directory", text("ldap://dc.example"), "HOST or HOST:PORT"),
+        ("peers.directory", text("a b"), "HOST or HOST:PORT"),
+        ("identity.*.validity", text("0s"), "a time to be valid for"),
+        ("identity.*.extensions.hex", text("ff"), "extnValue"),
+        ("ca.proxy.user", text("a:b"), "a user name with a colon"),
+    ] {
+        let mut settings = vec![(key, value.clone())];
+        if key == "ca.proxy.user" {
+            settings.push(("ca.proxy.password", text(&format!("file:{}", scene.path("secret.txt")))));
+        }
+        let found = judged(&settings);
+        let setting = key.replace('*', "device").replace(".hex", "");
+        let is_told = |one: &devid::client::device::Judged| {
+            one.fails && one.words.contains(&setting) && one.words.contains(expected)
+        };
+        assert!(found.iter().any(is_told), "{key} = {value}: {found:?}");
+    }
+    // What may come with another package is a warning.
+    for (key, value, expected) in [
+        (
+            "identity.*.export.then",
+            list(&["nope-prog"]),
+            "no program \"nope-prog\" that can be run (looked for in PATH)",
+        ),
+        ("hooks.changed", list(&["echo hi"]), "an element of its own: [\"echo\", \"hi\"]"),
+        ("hooks.alarm", list(&["/no/such/program", "x"]), "no program"),
+        ("device.pkcs11.module", text("/no/such.so"), "no such file"),
+        ("ca.proxy.url", text("http://proxy.example:3128/x"), "of its path"),
+    ] {
+        let found = judged(&[(key, value.clone()), ("identity.*.export.folder", there.clone())]);
+        let setting = key.replace('*', "device");
+        assert!(!found.iter().any(|one| one.fails), "{key}: {found:?}");
+        let is_told = |words: &str| words.starts_with(&setting) && words.contains(expected);
+        assert!(found.iter().any(|one| is_told(&one.words)), "{key} = {value}: {found:?}");
+    }
+    let good = judged(&[
+        ("identity.*.export.then", list(&["sh", "-c", "true"])),
+        ("identity.*.export.folder", there),
+        ("hooks.changed", list(&["/bin/sh"])),
+        ("run.status-file", text(&scene.path("status.json"))),
+        ("identity.*.extensions.hex", text("0500")),
+    ]);
+    assert!(good.iter().all(|one| !one.fails && !one.words.contains("program")), "{good:?}");
+    let module = [("device.pkcs11.module", text("/no/such.so")), ("identity.*.key-at", text("pkcs11:object=x"))];
+    assert!(judged(&module).iter().any(|one| one.fails && one.words.contains("no such file")), "a key is made there");
+}

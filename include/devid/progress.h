@@ -286,6 +286,24 @@ DEVID_API int64_t devid_saved_wait_until(const devid_saved *saved);
 DEVID_API uint32_t devid_saved_polls(const devid_saved *saved);
 
 /**
+ * Why the CA asked to wait, in its words; whoever waits shows them. As devid_op_wait_reason() has it for an operation at work.
+ *
+ * @param saved  May be NULL (gives "").
+ * @return Text, one of its texts in each line; "" if it gave none; valid until `saved` is freed.
+ */
+DEVID_API
+const char *devid_saved_reason(const devid_saved *saved);
+
+/**
+ * How many answers in a row proved nothing and were dropped: the same is asked again, and the reason says so.
+ *
+ * @param saved  May be NULL (gives 0).
+ * @return 0 or more.
+ */
+DEVID_API
+uint32_t devid_saved_dropped(const devid_saved *saved);
+
+/**
  * The public half of the new key: SubjectPublicKeyInfo, DER.
  *
  * @param saved    May be NULL (gives NULL).

@@ -583,6 +583,16 @@ DEVID_API
 const char *devid_identity_differences(const devid_identity *identity);
 
 /**
+ * What its owner should know although its certificates hold: where one of them names another issuer than the one above it, so that
+ * some peers will not find that. As devid_op_warning() has it for certificates that come by CMP.
+ *
+ * @param identity  May be NULL (gives "").
+ * @return Text, one warning in each line; "" if there is none; valid until the identity is freed.
+ */
+DEVID_API
+const char *devid_identity_warnings(const devid_identity *identity);
+
+/**
  * What an identity is for, such as "ldevid".
  *
  * @param identity  May be NULL (gives "").

@@ -10,6 +10,7 @@ use crate::asn1::crmf::CertTemplate;
 use crate::asn1::name::{self, Name};
 use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
+use crate::cmp::issued::misnamed_issuers;
 use crate::cmp::{Acceptance, Difference, differences};
 use crate::cms::pkcs12::is_pkcs12;
 use crate::cms::{Pkcs12, Pkcs12Key};
@@ -104,6 +105,12 @@ impl Imported {
 }
 
 const NO_ISSUER: &str = "its issuer's certificate goes into the file, behind it, or among the helpers: add_intermediates (devid_config_add_intermediates, ca.trust.intermediates); its root must be an enrolment anchor: add_enrolment_anchors (devid_config_add_enrolment_anchors, ca.trust.issued)";
+
+/// What the owner of an identity should know although its certificates hold: where one of them names another issuer than the one above it,
+/// so that some peers will not find that. As [`Issued::warnings`](crate::cmp::Issued::warnings) has it for what comes by CMP.
+pub fn warnings_of(identity: &Identity) -> Vec<String> {
+    misnamed_issuers(&identity.certificate, &identity.chain)
+}
 
 impl<'a> Import<'a> {
     /// With the default provider, no helpers, no revocation, any pending key.

@@ -47,7 +47,7 @@ pub mod trace;
 pub mod validator;
 
 pub use config::{Client, Config};
-pub use import::{Import, Imported};
+pub use import::{Import, Imported, warnings_of};
 pub use install::{Continued, Destination, abandon};
 pub use offline::{RequestOptions, UnsignedRequest, keep_request, request_into};
 pub use probe::{Probe, ProbeFinding};

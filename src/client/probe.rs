@@ -70,6 +70,7 @@ impl Probe {
                 format!("{mark}: {}{remedy}", finding.words)
             })
             .collect();
+        lines.extend(self.is_closed.then(|| "closed: the connection is closed in place of an answer".to_owned()));
         lines.extend(self.profile.map(|profile| format!("profile: {profile}")));
         lines.extend(self.switches.iter().map(|switch| format!("switch: {switch}")));
         lines.extend(self.pins.iter().map(|pin| format!("pin, once looked at: {pin}")));

@@ -108,8 +108,13 @@ impl Subject {
     }
 
     /// Adds any extension: identifier in dotted form, DER of its value.
+    ///
+    /// Errors: what is no identifier; a value that is not one element of DER (RFC 5280 section 4.2).
     pub fn extension(mut self, identifier: &str, critical: bool, value: &[u8]) -> Result<Self, Error> {
         let oid = parse_oid(identifier)?;
+        let mut one = Cursor::new(value, "extnValue")?;
+        one.any("one element")?;
+        one.finish()?;
         self.extensions.push(TemplateExtension { oid, critical, value: value.to_vec() });
         Ok(self)
     }

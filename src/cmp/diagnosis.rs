@@ -180,6 +180,10 @@ const HINTS: &[Rule] = &[
         "one of the clocks is wrong: the CA's, or the device's; set_time_window (devid_config_set_time_window, ca.time-window) says how far they may be apart, and off for a device without a reliable clock (device.clock = \"none\")",
     ),
     (
+        |c| c.is(Code::MacParameters) && c.error.message().contains("salt has"),
+        "the salt of the server's MAC is longer than the limit: it may be raised (max_mac_salt_bytes)",
+    ),
+    (
         |c| c.is(Code::MacParameters) && c.error.message().contains("the limit is"),
         "the server wants the MAC stretched beyond the limit: it may be raised (max_mac_iterations), and costs the device time",
     ),

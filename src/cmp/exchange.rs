@@ -77,6 +77,8 @@ pub(super) struct Exchange {
     several: Several,
     /// The version to speak because the server does not know the first one.
     other_version: Option<i64>,
+    /// Why the server asks to wait, as it said last: what says nothing about it later takes nothing of that back.
+    said: Vec<String>,
     /// Whether the last answer proved nothing and was dropped.
     has_dropped: bool,
     /// A signer without authority that has answered for the certificate since this was begun or restored.
@@ -98,6 +100,7 @@ impl Exchange {
             counts,
             several: Several::default(),
             other_version,
+            said: Vec::new(),
             has_dropped: false,
             met_bearer: None,
         }
@@ -230,6 +233,19 @@ impl Exchange {
     pub fn protected(&self, unprotected: &Unprotected, protection: Option<&[u8]>, under_way: UnderWay) -> State {
         let output = self.transaction.finish(&self.plan.context, unprotected, protection);
         State::Sent(Sent { output, under_way, inbox: None, asked_at: None })
+    }
+
+    /// What the server said last about the delay.
+    pub fn said(&self) -> &[String] {
+        &self.said
+    }
+
+    /// The server says this about the delay, or nothing; what holds of all that it has said.
+    pub fn hears(&mut self, words: &[String]) -> Vec<String> {
+        if words.iter().any(|text| !text.trim().is_empty()) {
+            self.said = words.to_vec();
+        }
+        self.said.clone()
     }
 
     /// Asks again. `reason`: what the server said last about the delay.

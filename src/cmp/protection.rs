@@ -154,8 +154,8 @@ impl Recipe {
     /// Bounds what a peer may impose before anything is computed (BC CVE-2026-59647).
     fn check(&self, limits: &Limits) -> Result<(), Error> {
         let refuse = |what: String| {
-            let most = limits.max_mac_iterations;
-            let expected = format!("MAC parameters within the limits, at most {most} iterations");
+            let (most, salt) = (limits.max_mac_iterations, limits.max_mac_salt_bytes);
+            let expected = format!("MAC parameters within the limits: at most {most} iterations, {salt} bytes of salt");
             Err(Error::new(Code::MacParameters, what).breaks_expecting(PARAMETERS, expected))
         };
         // PBKDF2 makes a key of several blocks by as many passes (RFC 8018 section 5.2).

@@ -64,7 +64,7 @@ impl Operation {
         let nothing: (&[u8], Time, &[String]) = (&[], Time::from_unix(0), &[]);
         let (number, (output, until, reason), under_way) = match state {
             State::Sent(Sent { output, under_way, .. }) => {
-                (0i64, (&output[..], nothing.1, nothing.2), Some(SavedUnderWay::of(under_way)))
+                (0i64, (&output[..], nothing.1, exchange.said()), Some(SavedUnderWay::of(under_way)))
             }
             State::Waiting(Waiting { until, reason, then, .. }) => {
                 let under_way = match then {
@@ -137,6 +137,7 @@ impl Operation {
         let until = Time::from_unix(state.decode()?);
         let under_way = read_under_way(state.expect(Tag::Sequence, "the message under way")?.value)?;
         let reason = read_reason(&mut state)?;
+        let said = reason.clone();
         let mut counts = Cursor::new(fields.expect(Tag::Sequence, "the counts")?.value, WHAT)?;
         let polls = counts.decode()?;
         transaction.started = Time::from_unix(counts.decode()?);
@@ -155,7 +156,11 @@ impl Operation {
         }
         let state = restored_state(number, (output, until, reason), under_way, (issued.map(Arc::new), rejection))
             .ok_or_else(|| Error::new(Code::Corrupt, "the saved operation's state contradicts itself"))?;
-        let exchange = Exchange::of(Plan::new(context, request), transaction, counts, other_version);
+        let mut exchange = Exchange::of(Plan::new(context, request), transaction, counts, other_version);
+        // While answers prove nothing, the words are that they do.
+        if dropped == 0 {
+            exchange.hears(&said);
+        }
         Ok(Operation::resumed(exchange, state))
     }
 

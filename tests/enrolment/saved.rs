@@ -3,7 +3,7 @@
 use devid::Code;
 use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 use devid::asn1::oid;
-use devid::cmp::{ActionKind, Operation, Signer};
+use devid::cmp::{ActionKind, Operation, SavedOperation, Signer};
 use devid::validation::KeyUsage;
 
 use crate::certificates::{Builder, Party, key};
@@ -321,4 +321,50 @@ fn a_restored_operation_judges_by_the_same_facts() {
         };
         assert_eq!(end, expected, "{mode:?}, {who}");
     }
+}
+
+/// waiting {text}, then a pollRep with these reasons, one after the other.
+fn waits_with(text: &str, reasons: [Option<&'static str>; 3]) -> MockCa {
+    use devid::asn1::der::{element, encode, sequence};
+    let waiting = PkiStatusInfo { texts: vec![text.to_owned()], ..PkiStatusInfo::new(PkiStatus::Waiting) };
+    let first = crate::mock_ca::cert_rep(0, &waiting, None);
+    let (mut is_first, mut reasons) = (true, reasons.into_iter());
+    let mut ca = MockCa::new().answers_waiting(3, 60);
+    ca.bend = Some(Box::new(move |answer| match answer.body_type {
+        BodyType::IP if std::mem::take(&mut is_first) => answer.content.clone_from(&first),
+        BodyType::POLLREP => {
+            let reason = reasons.next().flatten().map(|words| sequence(&[&element(0x0c, &[words.as_bytes()])]));
+            let entry = [encode(&0i64), encode(&60i64), reason.unwrap_or_default()].concat();
+            answer.content = sequence(&[&sequence(&[&entry])]);
+        }
+        _ => {}
+    }));
+    ca
+}
+
+#[test]
+fn what_the_ca_has_said_of_the_delay_stays_until_it_says_something_else() {
+    let mut ca = waits_with("an officer looks at it", [None, Some("ask Bob"), Some(" ")]);
+    let config = Device::config(&ca);
+    let mut device = Device::enrolling_as(&config);
+    for said in ["an officer looks at it", "ask Bob", "ask Bob"] {
+        assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
+        assert_eq!(device.wait_reason(), [said]);
+        // A reboot while it waits, and one while the next poll is out, take nothing of it.
+        device = reboot(device, &config);
+        device.clock = device.clock.plus(60);
+        assert_eq!(device.step(), Ok(ActionKind::Send));
+        let saved = SavedOperation::read(&device.operation.save().unwrap()).unwrap();
+        assert_eq!(saved.reason, [said]);
+        device = reboot(device, &config);
+    }
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Accept));
+}
+
+#[test]
+fn a_ca_that_has_said_nothing_has_said_nothing() {
+    let mut ca = waits_with("", [None, None, None]);
+    let mut device = Device::enrolling_with(&ca);
+    assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
+    assert_eq!(device.wait_reason(), [""; 0]);
 }

@@ -18,8 +18,8 @@ use devid_macros::export;
 ///
 /// @param config      With server, credential and anchors as far as they are known. Not NULL.
 /// @param now         The present, in seconds since 1970-01-01T00:00:00Z.
-/// @param out_report  Receives the findings as text, one per line: "ok: ..." or "fails: ...", then "profile: ...", "switch: ...",
-///                    "pin, once looked at: ...". Free with devid_bytes_free(). May be NULL.
+/// @param out_report  Receives the findings as text, one per line: "ok: ..." or "fails: ...", then "closed: ..." where the server closes
+///                    the connection in place of an answer, "profile: ...", "switch: ...", "pin, once looked at: ...". Free with devid_bytes_free(). May be NULL.
 /// @param out_works   Receives 1 if nothing was found that fails, else 0. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT and others of devid_client_new() for settings that contradict themselves.
 #[export]

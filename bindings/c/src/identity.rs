@@ -16,6 +16,7 @@ pub struct Kept {
     purpose: CString,
     reference: CString,
     differences: CString,
+    warnings: CString,
 }
 
 impl devid_identity {
@@ -25,7 +26,8 @@ impl devid_identity {
             IdentityKey::External(reference) => &reference.reference,
         };
         let (purpose, reference) = (c_text(&identity.purpose), c_text(reference));
-        Kept { opener: store.key_opener(), purpose, reference, differences: CString::default(), identity }
+        let warnings = c_text(&devid_core::client::warnings_of(&identity).join("\n"));
+        Kept { opener: store.key_opener(), purpose, reference, differences: CString::default(), warnings, identity }
     }
 
     /// One that was just imported, with what in it is not as it was asked for.
@@ -86,6 +88,15 @@ fn devid_identity_generation(identity: &devid_identity) -> u32 {
 #[export]
 fn devid_identity_differences(identity: &devid_identity) -> &CStr {
     &identity.differences
+}
+
+/// What its owner should know although its certificates hold: where one of them names another issuer than the one above it, so that
+/// some peers will not find that. As devid_op_warning() has it for certificates that come by CMP.
+///
+/// @return Text, one warning in each line; "" if there is none; valid until the identity is freed.
+#[export]
+fn devid_identity_warnings(identity: &devid_identity) -> &CStr {
+    &identity.warnings
 }
 
 /// What an identity is for, such as "ldevid".

@@ -15,6 +15,7 @@ pub struct Saved {
     request: CString,
     message: Option<CString>,
     credential: CString,
+    reason: CString,
 }
 
 /// The request was protected with the key of a certificate.
@@ -38,7 +39,8 @@ impl Saved {
             SavedState::Waiting(_) | SavedState::Deciding => None,
         };
         let (request, credential) = (c_text(saved.request.name()), c_text(&saved.credential.to_string()));
-        Saved { saved, request, message, credential }
+        let reason = c_text(&saved.reason.join("\n"));
+        Saved { saved, request, message, credential, reason }
     }
 }
 
@@ -146,6 +148,22 @@ fn devid_saved_wait_until(saved: &devid_saved) -> Option<i64> {
 #[export]
 fn devid_saved_polls(saved: &devid_saved) -> u32 {
     saved.saved.polls
+}
+
+/// Why the CA asked to wait, in its words; whoever waits shows them. As devid_op_wait_reason() has it for an operation at work.
+///
+/// @return Text, one of its texts in each line; "" if it gave none; valid until `saved` is freed.
+#[export]
+fn devid_saved_reason(saved: &devid_saved) -> &CStr {
+    &saved.reason
+}
+
+/// How many answers in a row proved nothing and were dropped: the same is asked again, and the reason says so.
+///
+/// @return 0 or more.
+#[export]
+fn devid_saved_dropped(saved: &devid_saved) -> u32 {
+    saved.saved.dropped
 }
 
 /// The public half of the new key: SubjectPublicKeyInfo, DER.

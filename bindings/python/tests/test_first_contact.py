@@ -80,3 +80,32 @@ def test_an_import_goes_by_a_policy(devid_testca: TestCa) -> None:
     with pytest.raises(devid.UsageError):
         store.import_certificate(other.pem, trust, acceptance="some")
     assert store.import_certificate(other.pem, trust, acceptance="anything-but-the-key").name == "device"
+
+
+def test_a_server_that_closes_in_place_of_an_answer_is_told(devid_testca: TestCa) -> None:
+    import socket
+    import threading
+
+    assert not devid.probe(config_of(devid_testca)).is_closed
+    key, chain = devid_testca.idevid()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def close_all() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(1)
+
+        thread = threading.Thread(target=close_all, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{port}/cmp"
+        config = devid.Config(url, cmp_anchors=devid_testca.root, enrolment_anchors=devid_testca.root)
+        config.set_credential(key, chain)
+        found = devid.probe(config)
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+    assert found.is_closed and not found.works and "closed: " in found.report

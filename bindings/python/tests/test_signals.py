@@ -253,3 +253,4 @@ def test_a_wait_of_days_is_not_slept_through(devid_testca: TestCa) -> None:
     saved = devid.read_saved(operation.save())
     assert saved.state is devid.SavedState.WAITING and saved.wait_until is not None
     assert saved.protected_by is devid.SavedBy.CERTIFICATE and saved.new_key is not None
+    assert saved.reason == operation.wait_reason and saved.dropped == 0

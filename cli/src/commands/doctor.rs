@@ -251,7 +251,7 @@ fn anchors(device: &Device, findings: &mut Findings) -> bool {
     let config = match device.config(false) {
         Ok(config) => config,
         Err(failure) => {
-            findings.add("anchors", Verdict::Error, failure.to_string(), None);
+            findings.add("anchors", Verdict::Error, in_settings(failure.message()), None);
             return false;
         }
     };

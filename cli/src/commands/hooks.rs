@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use devid::client::device::ExportState;
+use devid::client::device::{ExportState, missing_program};
 use devid::crypto::{DigestAlgorithm, default_provider};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ pub fn run(arguments: &[String], event: &str, identity: &str, error: Option<&str
     match execute(arguments, &about) {
         Ok(()) => true,
         Err(words) => {
-            output.say(&format!("{identity}: {}: {words}", arguments.join(" ")));
+            output.say(&format!("{identity}: hooks.{event} ({}): {words}", arguments.join(" ")));
             false
         }
     }
@@ -55,7 +55,10 @@ fn execute(arguments: &[String], about: &[(&str, String)]) -> Result<(), String>
     command.envs(about.iter().map(|(name, value)| (name, value)));
     // What it prints goes to standard error: standard output is for results.
     command.stdout(std::io::stderr());
-    let mut child = command.spawn().map_err(|e| e.to_string())?;
+    let mut child = command.spawn().map_err(|e| {
+        let why = missing_program(arguments);
+        why.unwrap_or_else(|| format!("{}: cannot be run: {e}", arguments[0]))
+    })?;
     let begun = Instant::now();
     loop {
         match child.try_wait().map_err(|e| e.to_string())? {
@@ -180,7 +183,8 @@ fn export(device: &Device, name: &str, state: &ExportState) -> Result<(), Failur
         ("DEVID_NOT_AFTER", rfc3339(current.certificate.not_after())),
         ("DEVID_FOLDER", state.export.folder.display().to_string()),
     ];
-    execute(then, &about).map_err(|words| Failure::Own(crate::failure::Exit::Hook, words))?;
+    let told = |words| format!("it is written, and then identity.{name}.export.then ({}): {words}", then.join(" "));
+    execute(then, &about).map_err(|words| Failure::Own(crate::failure::Exit::Hook, told(words)))?;
     Ok(device.note_program(state)?)
 }
 

@@ -1,7 +1,7 @@
 //! `request` and `import`: enrolment without a network.
 
 use devid::client::run::system_time;
-use devid::client::{Import, RequestOptions, request_into};
+use devid::client::{Import, RequestOptions, request_into, warnings_of};
 use serde_json::json;
 
 use super::{hooks, status};
@@ -54,12 +54,23 @@ pub fn import(command: &ImportCommand, device: &Device, output: Output) -> Resul
     import.checks.allow_weak = config.tolerance.allow_weak;
     import.name = command.name.as_deref();
     import.password = password.as_ref().map(|password| password.as_str());
-    let kept = import.run(&read_file(&command.file)?)?;
+    let (kept, differences) = import.run_telling(&read_file(&command.file)?)?;
     drop(busy);
+    for difference in &differences {
+        output.say(&format!("  differs from the request: {difference}"));
+    }
+    let warnings = warnings_of(&kept);
+    for warning in &warnings {
+        output.say(&format!("  warning: {}", warning.escape_debug()));
+    }
     let behind = hooks::behind(device, &kept.name, &hooks::Failed::new(), output);
     let mut document = status::document(device, &kept.name)?;
     document["did"] = json!("installed");
     document["exports"] = behind.exports;
-    output.result("import", &status::line(device, &kept.name)?, json!({ "changed": true, "identities": [document] }));
+    output.result(
+        "import",
+        &status::line(device, &kept.name)?,
+        json!({ "changed": true, "identities": [document], "warnings": warnings }),
+    );
     Ok(if behind.is_good { Exit::Done } else { Exit::Hook })
 }

@@ -227,6 +227,37 @@ impl Reading<'_> {
     }
 }
 
+/// Whether an export can be written where it is to be: files of others in device memory would be taken for damage, and be closed to them.
+pub(super) fn check_places(settings: &Settings) -> Result<(), Error> {
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let memory = whole(&settings.device.memory);
+    for (name, identity) in &settings.identity {
+        for export in &identity.export {
+            let setting = format!("identity.{name}.export.folder");
+            if export.folder.as_os_str().is_empty() {
+                return Err(wrong(format!("{setting} is empty: where the files go")));
+            }
+            if whole(&export.folder).starts_with(&memory) || export.folder.starts_with(&settings.device.memory) {
+                let shown = crate::files::shown(&export.folder);
+                return Err(wrong(format!(
+                    "{setting}: {shown} is in device memory, whose files are nobody else's: another folder is expected"
+                )));
+            }
+            check_above(&setting, &export.folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is made where it is missing is made in a folder that is there.
+pub(super) fn check_above(setting: &str, path: &Path) -> Result<(), Error> {
+    let above = path.parent().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
+    match above.filter(|above| !above.is_dir()) {
+        None => Ok(()),
+        Some(above) => Err(wrong(format!("{setting}: there is no folder {}", crate::files::shown(above)))),
+    }
+}
+
 /// Two exports that would write over each other, each time anew, are a mistake in the settings.
 pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     let mut seen: Vec<(String, &Path)> = Vec::new();

@@ -36,6 +36,29 @@ pub fn read_key(path: &Path, password: Option<&Source>) -> Result<Arc<dyn Privat
     key.map_err(|e| Error::from(e).context(&crate::files::shown(path)))
 }
 
+/// Why a program that settings name by its arguments cannot be run, if it is not there.
+pub fn missing_program(arguments: &[String]) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let name = arguments.first()?;
+    let can_run = |path: &Path| {
+        std::fs::metadata(path).is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+    };
+    let (is_there, looked) = match name.contains('/') {
+        true => (can_run(Path::new(name)), ""),
+        false => {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            (std::env::split_paths(&path).any(|folder| can_run(&folder.join(name))), " (looked for in PATH)")
+        }
+    };
+    let parts: Vec<String> =
+        name.split_whitespace().chain(arguments.iter().skip(1).map(String::as_str)).map(crate::words::quoted).collect();
+    let apart = match name.split_whitespace().nth(1) {
+        Some(_) => format!("; each argument is an element of its own: [{}]", parts.join(", ")),
+        None => String::new(),
+    };
+    (!is_there).then(|| format!("there is no program {} that can be run{looked}{apart}", crate::words::quoted(name)))
+}
+
 /// A key in a token stands where a file with a key could (RFC 7512).
 pub(super) fn is_in_token(path: &Path) -> bool {
     path.to_str().and_then(|path| path.get(..7)).is_some_and(|scheme| scheme.eq_ignore_ascii_case("pkcs11:"))

@@ -141,6 +141,13 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
     .into_iter()
     .filter_map(|(is_so, path, why)| is_so.then(|| (path.to_owned(), why)))
     .collect();
+    let proxy = settings.ca.proxy.as_ref().and_then(|proxy| Url::parse(&proxy.url).ok());
+    if let Some(path) = proxy.as_ref().map(Url::target).filter(|path| !["", "/"].contains(path)) {
+        found.push((
+            "ca.proxy.url".to_owned(),
+            format!("of its path, {}: a proxy has none", crate::words::quoted(path)),
+        ));
+    }
     if settings.ca.login.password.is_some() && settings.ca.login.key.as_deref().is_some_and(super::files::is_in_token) {
         found.push(("ca.login.password".to_owned(), "the key is in a token, which device.pkcs11.pin opens".to_owned()));
     }

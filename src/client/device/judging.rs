@@ -8,6 +8,7 @@ use crate::client::subject::purpose_oid;
 use crate::cmp::Signer;
 use crate::crypto::{KeyKind, default_provider};
 use crate::error::Error;
+use crate::transport::Url;
 
 /// Something about settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,11 @@ pub fn judge(loaded: &Loaded) -> Vec<Judged> {
         self::identity(&reading, name, identity, &mut found);
     }
     peers(settings, &mut found);
+    programs(settings, &mut found);
+    found.take(super::exports::check_places(settings));
+    if let Some(file) = &settings.run.status_file {
+        found.take(super::exports::check_above("run.status-file", file));
+    }
     if settings.ca.server.is_none() && !settings.identity.is_empty() {
         found.warn(
             "ca.server is not set: nobody can be asked for a certificate but by files (devid request, devid import)",
@@ -117,11 +123,38 @@ fn device(reading: &Reading<'_>, found: &mut Found) {
     if let Some(module) = pkcs11.module.as_deref().filter(|module| module.contains('/')) {
         let path = std::path::Path::new(module);
         if !path.exists() {
-            found.refuse(format!("device.pkcs11.module: {}: no such file", crate::files::shown(path)));
+            let words = format!("device.pkcs11.module: {}: no such file", crate::files::shown(path));
+            // Where no setting names a key in it, only device memory or a command may.
+            match names_token(reading.settings) {
+                true => found.refuse(words),
+                false => found.warn(words),
+            }
         }
     }
     if let Some(pin) = &pkcs11.pin {
         found.take(reading.text("device.pkcs11.pin", pin, "the token's PIN"));
+    }
+}
+
+fn names_token(settings: &Settings) -> bool {
+    let keys = [&settings.ca.login.key, &settings.ca.tls.key];
+    keys.into_iter().flatten().any(|key| super::files::is_in_token(key))
+        || settings.identity.values().any(|identity| identity.key_at.is_some())
+}
+
+/// Programs that are not there now; they may come with another package.
+fn programs(settings: &Settings, found: &mut Found) {
+    let hooks = &settings.hooks;
+    let named =
+        [("changed", &hooks.changed), ("waiting", &hooks.waiting), ("failed", &hooks.failed), ("alarm", &hooks.alarm)];
+    let hooks = named.map(|(event, arguments)| (format!("hooks.{event}"), arguments));
+    let exports = settings.identity.iter().flat_map(|(name, identity)| {
+        identity.export.iter().map(move |export| (format!("identity.{name}.export.then"), &export.then))
+    });
+    for (setting, arguments) in hooks.into_iter().chain(exports) {
+        if let Some(words) = super::files::missing_program(arguments) {
+            found.warn(format!("{setting}: {words}"));
+        }
     }
 }
 
@@ -141,6 +174,13 @@ fn peers(settings: &Settings, found: &mut Found) {
     found.take(certificates("peers.trust", &peers.trust));
     if let Some(purpose) = peers.purpose.as_deref().filter(|purpose| *purpose != "any") {
         found.take(of("peers.purpose", purpose_oid(purpose)));
+    }
+    if let Some(directory) = &peers.directory {
+        let url = Url::parse(&format!("http://{directory}/")).ok().filter(|url| url.target() == "/");
+        if url.is_none() || directory.contains(['/', '@', '?', '#']) {
+            let found_words = crate::words::quoted(directory);
+            found.refuse(format!("peers.directory: expected HOST or HOST:PORT, found {found_words}"));
+        }
     }
 }
 

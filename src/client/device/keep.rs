@@ -128,6 +128,7 @@ impl Device {
         // Before what fails for it in other words.
         if plan.step == Step::Enroll {
             super::check_id(self.id.as_deref())?;
+            super::exports::check_places(&self.settings)?;
             settings::check_meant(&self.settings.ca)?;
         }
         let mut config = self.config_for(name, &plan).map_err(|error| match plan.standing {

@@ -62,7 +62,7 @@ use crate::time::Time;
 pub use as_settings::in_settings;
 pub use busy::Busy;
 pub use exports::ExportState;
-pub use files::{read_certificates, read_key};
+pub use files::{missing_program, read_certificates, read_key};
 pub use judging::{Judged, judge};
 pub use keep::Kept;
 pub use peers::peer_name;

@@ -107,6 +107,8 @@ impl Reading<'_> {
         config.proxy_url = Some(proxy.url.clone());
         if let (Some(user), Some(source)) = (&proxy.user, &proxy.password) {
             if let Some(password) = self.text("ca.proxy.password", source, "the proxy's password")? {
+                #[cfg(feature = "http")]
+                of("ca.proxy.user, ca.proxy.password", crate::transport::HttpConfig::basic(user, &password))?;
                 config.proxy_login = Some((user.clone(), password));
             }
         }
@@ -228,7 +230,12 @@ impl Reading<'_> {
         if let Some(source) = password {
             self.octets(&format!("{table}.password"), source, "the key's password")?;
         }
-        of(&format!("{table}.key"), read_key(path, password)).map(Some)
+        of(&format!("{table}.key"), read_key(path, password)).map(Some).map_err(|error| match password {
+            None if error.code() == crate::codes::Code::WrongSecret => {
+                error.followed_by(&format!("{table}.password says where it is"))
+            }
+            _ => error,
+        })
     }
 
     fn can_be_read(&self, source: &Source) -> bool {

@@ -43,6 +43,9 @@ impl Reading<'_> {
             subject = of(&setting("issuer"), subject.issuer(issuer))?;
         }
         if let Some(span) = identity.validity {
+            if span.seconds() == 0 {
+                return Err(wrong(format!("{}: expected a time to be valid for, found none", setting("validity"))));
+            }
             let clock = clock.ok_or_else(|| {
                 wrong(format!("{} counts from the clock, and device.clock is \"none\"", setting("validity")))
             })?;

@@ -311,7 +311,8 @@ impl Exchange {
             return Ok(self.wait_in_vain(wait, under_way, cert_req_id, now, |_| status.texts.clone()));
         }
         self.transaction.delayed_nonce = Some(self.transaction.sent_nonce.clone());
-        self.poll(under_way, cert_req_id, &status.texts, now)
+        let said = self.hears(&status.texts);
+        self.poll(under_way, cert_req_id, &said, now)
     }
 
     /// pollRep. Who may not decide puts off no longer than an answer that proves nothing.
@@ -338,7 +339,9 @@ impl Exchange {
         // Negative and absurd values are cut to what the caller allows.
         let most = bearer.map_or(i64::MAX, |_| LONGEST_WAIT_SECONDS).min(self.longest_wait_seconds());
         let seconds = entry.check_after.clamp(1, most);
-        Ok(State::polling(now.plus(seconds), entry.reason.clone(), under_way, wanted))
+        // The reason is optional (RFC 9810 section 5.3.22).
+        let said = self.hears(&entry.reason);
+        Ok(State::polling(now.plus(seconds), said, under_way, wanted))
     }
 }
 

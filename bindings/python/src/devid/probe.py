@@ -30,6 +30,8 @@ class Probe:
     switches: List[str] = field(default_factory=list)
     pins: List[str] = field(default_factory=list)
     roots: List[str] = field(default_factory=list)
+    is_closed: bool = False
+    """The server closes the connection in place of an answer: it may know no questions, or expect something else at this port."""
 
     def __str__(self) -> str:
         return self.report
@@ -62,6 +64,7 @@ def probe(config: Config, *, now: Optional[Moment] = None) -> Probe:
         switches=behind("switch: "),
         pins=behind("pin, once looked at: "),
         roots=behind("CMP anchor, once looked at: "),
+        is_closed=bool(behind("closed: ")),
     )
 
 

@@ -61,6 +61,10 @@ class Saved:
     """How often the CA has been polled."""
     new_key: Optional[bytes] = field(repr=False)
     """SubjectPublicKeyInfo (DER) of its new key; None if it has none, or none yet."""
+    reason: str = ""
+    """Why the CA asked to wait, in its words, as :attr:`Steps.wait_reason` has it."""
+    dropped: int = 0
+    """How many answers in a row proved nothing and were dropped; the reason says so then."""
 
 
 class _SavedHandle(Handle):
@@ -99,4 +103,6 @@ def _read(handle: Any) -> Saved:
             None if until < 0 else moment_of(until),
             int(lib.devid_saved_polls(saved)),
             borrowed("devid_saved_new_key", saved),
+            text_of(lib.devid_saved_reason(saved)),
+            int(lib.devid_saved_dropped(saved)),
         )

@@ -61,6 +61,8 @@ class Identity:
     """When it was installed, by the clock of who did it."""
     differences: Tuple[str, ...] = ()
     """What is not as it was asked for in a certificate that :meth:`Store.import_certificate` has just taken, in words."""
+    warnings: Tuple[str, ...] = ()
+    """What its owner should know although its certificates hold, in words: some peers will not find an issuer that is named wrongly."""
 
 
 class State(IntFlag):
@@ -528,6 +530,7 @@ def _read(name: str, handle: IdentityHandle) -> Identity:
                 text_of(lib.devid_identity_purpose(pointer)),
                 moment_of(lib.devid_identity_created(pointer)),
                 tuple(text_of(lib.devid_identity_differences(pointer)).splitlines()),
+                tuple(text_of(lib.devid_identity_warnings(pointer)).splitlines()),
             )
 
 
