@@ -57,21 +57,19 @@ fn each(
     name: &'static str,
     mut see: impl FnMut(Option<&[u8]>) -> Result<(), Asn1Error>,
 ) -> Result<(), Asn1Error> {
-    let mut count = 0;
-    let mut take = |choice: Option<&[u8]>| {
-        if choice.is_some() && count == limits::MAX_CMS_CERTIFICATES {
-            return Err(Asn1Error::too_large(name, "count", count, count + 1));
-        }
-        count += usize::from(choice.is_some());
-        see(choice)
-    };
     // Whether it is BER shows at its first length, but for lengths that are written too long further inside.
     let content = part_of(input, part).or_else(|as_der| part_of_ber(input, part).map_err(|_| as_der))?;
     let mut choices = ber::Elements(content);
+    let mut count = 0;
     while !choices.0.is_empty() {
+        // Also of those that are skipped: each is looked into.
+        if count == limits::MAX_CMS_CERTIFICATES {
+            return Err(Asn1Error::too_large(name, "count", count, count + 1));
+        }
+        count += 1;
         let choice = choices.next_element()?;
         let is_der = choice.tag == SEQUENCE && ber::has_definite_lengths(choice.bytes);
-        take(is_der.then_some(choice.bytes))?;
+        see(is_der.then_some(choice.bytes))?;
     }
     Ok(())
 }
@@ -127,4 +125,36 @@ fn part_of(input: &[u8], part: u32) -> Result<&[u8], Asn1Error> {
     fields.finish()?;
     let wanted = if part == 0 { certificates } else { lists };
     Ok(wanted.map_or(&[][..], |field| field.value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asn1::der::{element, sequence};
+
+    /// SignedData of these choices alone.
+    fn bundle(part: u32, choices: &[u8]) -> Vec<u8> {
+        let (version, set) = ([2, 1, 1], [SET, 0]);
+        let content = sequence(&[&[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01]]);
+        sequence(&[&version, &set, &content, &element(0xa0 + part as u8, &[choices]), &set])
+    }
+
+    #[test]
+    fn choices_of_any_kind_are_counted() {
+        for one in [&[0x05, 0x00][..], &[0x30, 0x00], &[0x24, 0x00], &[0x30, 0x80, 0x00, 0x00]] {
+            for part in [0, 1] {
+                let seen = |count: usize| {
+                    let mut seen = 0;
+                    each(&bundle(part, &one.repeat(count)), part, "choices", |_| {
+                        seen += 1;
+                        Ok(())
+                    })
+                    .map(|()| seen)
+                };
+                let most = limits::MAX_CMS_CERTIFICATES;
+                assert_eq!(seen(most).unwrap(), most, "{one:02x?}");
+                assert!(seen(most + 1).is_err(), "{one:02x?}");
+            }
+        }
+    }
 }

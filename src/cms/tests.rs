@@ -191,15 +191,20 @@ fn files_of_certificates_are_read_in_ber_and_base64_and_certificates_keep_their_
     }
 }
 
-/// Choices that are BER themselves are none, however many there are, and each is looked at once.
+/// Choices that are BER themselves are none, and count as what they take the time of.
 #[test]
-fn a_bundle_of_nothing_but_ber_holds_nothing_and_is_read_at_once() {
+fn a_bundle_of_nothing_but_ber_holds_nothing_and_is_refused_where_it_is_long() {
     let streamed = |content: &[u8]| [&[0x30, 0x80][..], content, &[0, 0]].concat();
     let as_it_came = sequence(&[&element(0x02, &[&[5]])]);
-    let choices = [&[0x30, 0x80, 0x02, 0x01, 0x05, 0, 0].repeat(300_000)[..], &as_it_came].concat();
-    let empty = streamed(&element(0x06, &[oid::CMS_DATA.as_bytes()]));
-    let data = [&[0x02, 0x01, 0x01, 0x31, 0x00][..], &empty, &element(0xa1, &[&choices]), &[0x31, 0x00]].concat();
-    assert_eq!(crate::asn1::pkcs7::lists(&streamed(&data)).unwrap(), [as_it_came]);
+    let lists = |count: usize| {
+        let choices = [&[0x30, 0x80, 0x02, 0x01, 0x05, 0, 0].repeat(count)[..], &as_it_came].concat();
+        let empty = streamed(&element(0x06, &[oid::CMS_DATA.as_bytes()]));
+        let data = [&[0x02, 0x01, 0x01, 0x31, 0x00][..], &empty, &element(0xa1, &[&choices]), &[0x31, 0x00]].concat();
+        crate::asn1::pkcs7::lists(&streamed(&data))
+    };
+    assert_eq!(lists(511).unwrap(), [as_it_came.clone()]);
+    assert!(lists(512).unwrap_err().to_string().contains("count"));
+    assert!(lists(300_000).is_err());
 }
 
 /// Who writes such a file writes every byte of it: what is repeated in it without end is searched in time that grows with its length.

@@ -29,6 +29,8 @@ const MAX_FACTS_OF_BRANCH: usize = MAX_FACTS / 4;
 /// Most CAs of which it is known that facts were lost. By their keys alone: any other key of the path need not stand on the next one,
 /// which the peer chooses.
 const MAX_LOST: usize = 4096;
+/// From how many of them on it is known to the day, and to the hour below.
+const MANY_LOST: usize = 64;
 /// Format and its version; the first one knew no holds, no branches and nothing of what was lost. In the second a branch could stand
 /// for its CAs.
 const MAGIC: &[u8] = b"revoked-3\n";
@@ -260,12 +262,13 @@ impl RevokedTable {
         ends && self.facts.remove(&key).is_some()
     }
 
-    /// Remembers that a fact had no room: `true` if that is new. By whole hours, so that whoever makes many writes seldom.
+    /// Remembers that a fact had no room: `true` if that is new. By whole hours, so that whoever makes many writes seldom; where many
+    /// issuers have lost some, by whole days: whoever makes issuers has the whole record written for each.
     fn lose(&mut self, fact: &RevokedFact, now: Option<Time>) -> bool {
-        const HOUR: i64 = 3600;
+        let step = if self.lost.len() < MANY_LOST { 3600 } else { 86_400 };
         // A word from the future is one of today: what is said tomorrow may be good.
         let made = now.map_or(fact.made, |now| fact.made.min(now)).unix();
-        self.lose_of(fact.issuer, Time::from_unix(made.saturating_sub(made.rem_euclid(HOUR)).saturating_add(HOUR)))
+        self.lose_of(fact.issuer, Time::from_unix(made.saturating_sub(made.rem_euclid(step)).saturating_add(step)))
     }
 
     fn lose_of(&mut self, issuer: KeyDigest, until: Time) -> bool {
@@ -506,7 +509,8 @@ mod tests {
             assert!(lost(&table.add(&of_one(5_000 + number), None)));
         }
         for number in 0..1_000 {
-            assert_eq!(table.lost_of(&of_one(5_000 + number).issuer), Some(Time::from_unix(7_200)), "{number}");
+            let until = if usize::from(number) < MANY_LOST { 7_200 } else { 86_400 };
+            assert_eq!(table.lost_of(&of_one(5_000 + number).issuer), Some(Time::from_unix(until)), "{number}");
         }
         assert_eq!(table.lost_of(&[1; 8]), None, "nothing was said of the branch's own certificates");
         assert_eq!(table.add(&RevokedFact { branch: [2; 8], ..fact(5_000, 9) }, None), Added::New);
@@ -523,11 +527,11 @@ mod tests {
             assert!(lost(&table.add(&at(number, 10), None)));
         }
         let anyone = |table: &RevokedTable| table.lost().into_iter().find(|lost| lost.of.is_none());
-        assert_eq!(table.lost_of(&[255; 8]), Some(Time::from_unix(3_600)), "of anyone");
-        assert_eq!(anyone(&table).unwrap().until, Time::from_unix(3_600));
+        assert_eq!(table.lost_of(&[255; 8]), Some(Time::from_unix(86_400)), "of anyone");
+        assert_eq!(anyone(&table).unwrap().until, Time::from_unix(86_400));
         // A word from the future bars no word of tomorrow.
         table.add(&at(9_999, i64::MAX), Some(Time::from_unix(7_300)));
-        assert_eq!(anyone(&table).unwrap().until, Time::from_unix(10_800));
+        assert_eq!(anyone(&table).unwrap().until, Time::from_unix(86_400));
         assert_eq!(RevokedTable::from_bytes(&table.to_bytes()).unwrap(), table);
         let mut other = RevokedTable::default();
         other.join(&table);
@@ -570,5 +574,29 @@ mod tests {
         let for_good = RevokedFact { reason: CrlReason::KeyCompromise, ..held(15) };
         assert_eq!(table.add(&for_good, None), Added::New);
         assert_eq!(table.find(&for_good.who), [for_good]);
+    }
+
+    /// Whoever makes issuers, and lists by them, costs one write of the record a day for each, and not one an hour.
+    #[test]
+    fn what_many_issuers_lose_is_written_once_a_day() {
+        const DAY: i64 = 86_400;
+        let mut table = RevokedTable::default();
+        for number in 0..MAX_FACTS_OF_BRANCH as u16 {
+            assert_eq!(table.add(&fact(8 * number, 9 * DAY), None), Added::New);
+        }
+        let mut writes = |hour: i64, issuers: u16| {
+            let lost = (0..issuers).map(|issuer| RevokedFact {
+                made: Time::from_unix(hour * 3600),
+                issuer: [issuer.to_be_bytes(); 4].concat().try_into().unwrap(),
+                ..fact(8 * (1000 + issuer), 9 * DAY)
+            });
+            lost.filter(|fact| matches!(table.add(fact, None), Added::Lost { is_new: true, .. })).count()
+        };
+        let of_few: usize = (0..24).map(|hour| writes(hour, 10)).sum();
+        assert_eq!(of_few, 24 * 10, "of few it is known to the hour");
+        let of_many: Vec<usize> = (24..72).map(|hour| writes(hour, 400)).collect();
+        assert!(of_many.iter().sum::<usize>() <= 3 * 400, "{of_many:?}");
+        assert!(of_many[0] >= 390, "each is remembered");
+        assert_eq!(table.lost_of(&[0; 8]), Some(Time::from_unix(3 * DAY)), "and no word of that time is missed");
     }
 }

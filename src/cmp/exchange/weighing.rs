@@ -30,6 +30,7 @@ use crate::cmp::state::UnderWay;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::error::{Error, Refused};
+use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::{StatusSources, is_ca, validate};
 
