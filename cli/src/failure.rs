@@ -219,7 +219,7 @@ mod tests {
             let error = TransportError { status, cause, ..TransportError::new(kind, Phase::Await, "x") };
             Failure::from(Error::from(error)).exit()
         };
-        for status in [301, 401, 403, 404, 405, 415, 501] {
+        for status in [301, 401, 403, 404, 405, 415, 501, 511] {
             assert_eq!(exit(Kind::HttpStatus, Some(status), None), Exit::Protocol, "{status}");
         }
         for status in [408, 425, 429, 500, 502, 503, 504] {
@@ -230,6 +230,7 @@ mod tests {
         for cause in [Cause::ServerCertificate(Code::NoPath), Cause::NotTls, Cause::ClientCertificateMissing] {
             assert_eq!(exit(Kind::Tls, None, Some(cause)), Exit::Protocol, "{cause:?}");
         }
+        assert_eq!(exit(Kind::Broken, None, Some(Cause::NotHttp)), Exit::Protocol, "another service at this port");
         // A handshake that breaks off has told nothing.
         for kind in [Kind::Tls, Kind::Connect, Kind::Timeout, Kind::Busy, Kind::Broken] {
             assert_eq!(exit(kind, None, None), Exit::Transport, "{kind:?}");

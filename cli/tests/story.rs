@@ -463,3 +463,29 @@ fn what_has_no_effect_is_told_before_the_first_certificate_and_stops_no_renewal(
             .contains("ca.login.certificates, ca.login.key: no effect")
     );
 }
+
+#[test]
+fn another_service_at_the_port_is_no_network_that_is_down() {
+    use std::io::{Read, Write};
+    let story = Story::new("other-service");
+    story.init_with_secret();
+    for (greeting, told, expected) in [
+        (&b"SSH-2.0-OpenSSH_9\r\n"[..], "SSH server", 5),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "TLS at this port", 5),
+        (b"HTTP/1.1 511 Network Authentication Required\r\nContent-Length: 0\r\n\r\n", "the network wants a login", 5),
+        (b"HTTP/1.1 304 Not Modified\r\n\r\n", "a cache answers", 5),
+        // One that only ends the connection has told nothing.
+        (b"", "connection", 7),
+    ] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = format!("ca.server=http://{}/cmp", listener.local_addr().unwrap());
+        let answering = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(greeting);
+        });
+        let (status, words) = story.bad(&["-o", &server, "enroll"]);
+        answering.join().unwrap();
+        assert!(status == expected && words.contains(told), "{told}: {status} {words}");
+    }
+}

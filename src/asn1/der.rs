@@ -328,7 +328,7 @@ fn kind_of_text(text: &[u8]) -> &'static str {
     } else if text.split(|byte| matches!(byte, b'\n' | b'\r')).any(is_begin_line) {
         "expected DER, found PEM: what is read here is what stands between its BEGIN and END lines, decoded from base64"
     } else if trimmed.windows(11).any(|part| part == b"-----BEGIN ") {
-        "expected DER, found text with a BEGIN line that does not stand at the beginning of a line of its own, or whose lines are \
+        "expected DER, found text with a BEGIN line that does not stand on a line of its own, or whose lines are \
          joined"
     } else if is_hex(text) {
         "expected DER, found text in hex: xxd -r -p makes the file of it"

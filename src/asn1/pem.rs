@@ -159,13 +159,13 @@ struct Line<'a> {
     end: usize,
 }
 
-/// Lines however they end, without white space behind their text, without a byte order mark before the first.
+/// Lines however they end, without white space around their text (RFC 7468 section 2), without a byte order mark before the first.
 fn lines(input: &[u8]) -> impl Iterator<Item = Line<'_>> {
     let mut start = if input.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     core::iter::from_fn(move || {
         let rest = input.get(start..).filter(|rest| !rest.is_empty())?;
         let len = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(rest.len(), |at| at + 1);
-        let line = Line { text: rest[..len].trim_ascii_end(), start, end: start + len };
+        let line = Line { text: rest[..len].trim_ascii(), start, end: start + len };
         start = line.end;
         Some(line)
     })
@@ -269,6 +269,19 @@ mod tests {
         for inner in [&block[..], &"x".repeat(300)] {
             let der = crate::asn1::der::sequence(&[format!("{inner}\n{}", &*block).as_bytes()]);
             assert!(!is_pem(&der));
+        }
+    }
+
+    /// As they stand in YAML, heredocs and mails.
+    #[test]
+    fn blanks_before_a_boundary_hide_no_block() {
+        for blanks in [" ", "    ", "\t"] {
+            let indented: String =
+                encode("A", b"one").lines().flat_map(|line| [blanks, line, "\n"]).collect::<Vec<_>>().concat();
+            let text = format!("{indented}{}", &*encode("B", b"two"));
+            assert!(is_pem(indented.as_bytes()));
+            assert_eq!(labels(&text), ["A", "B"]);
+            assert_eq!(parse(text.as_bytes()).unwrap()[0].decode().unwrap()[..], *b"one");
         }
     }
 

@@ -47,6 +47,12 @@ fn hint(error: &TransportError) -> Option<&'static str> {
         (Kind::HttpStatus, Some(400 | 403 | 495 | 496)) if wants_certificate(error) => {
             "the server wants a client certificate in TLS: set one (the device's identity, or the supplier's) that it trusts, by set_tls_credential (devid_config_set_tls_credential, ca.tls.key)"
         }
+        (Kind::HttpStatus, Some(304)) => {
+            "a cache answers in place of the server: what is asked by POST and without a condition is never \"not modified\""
+        }
+        (Kind::HttpStatus, Some(511)) => {
+            "the network wants a login before it lets anything through (RFC 6585 section 6), such as a hotel's: the server was not asked"
+        }
         (Kind::HttpStatus, Some(300..=399)) if error.location.is_none() => {
             "a redirect that says not where to: the URL is not that of a CMP server, or a login stands before it"
         }
@@ -133,7 +139,7 @@ fn hint_of_cause(cause: Cause) -> Option<&'static str> {
         Cause::ClientCertificateRefused => {
             "the server does not take the client certificate: it must trust the CA that issued it, and its chain must go along in set_tls_credential (devid_config_set_tls_credential, ca.tls.certificates)"
         }
-        Cause::TlsRefused => return None,
+        Cause::TlsRefused | Cause::NotHttp => return None,
         Cause::ServerNotPinned => {
             "another server than the pinned one, or its key is new: the fingerprints are of a certificate in DER or of its SubjectPublicKeyInfo, anywhere on the path: add_tls_pin (devid_config_add_tls_pin, ca.tls.pins)"
         }

@@ -75,6 +75,8 @@ pub enum Cause {
     NothingListens,
     /// The server ended the connection before a byte of its answer came, and was not spoken to by TLS.
     ClosedUnanswered,
+    /// What answers does not speak HTTP.
+    NotHttp,
     /// What answers does not speak TLS.
     NotTls,
     /// The server ended the handshake by an alert, or sent what ends it, for another reason than those below.
@@ -204,8 +206,10 @@ impl TransportError {
         match self.kind {
             TransportErrorKind::Tls => self.cause.is_some(),
             TransportErrorKind::HttpStatus => !self.status.is_some_and(is_passing),
-            // A success without a message.
-            TransportErrorKind::Broken => self.status.is_some_and(|status| (200..300).contains(&status)),
+            // A success without a message; another service at this port.
+            TransportErrorKind::Broken => {
+                self.cause == Some(Cause::NotHttp) || self.status.is_some_and(|status| (200..300).contains(&status))
+            }
             TransportErrorKind::ContentType | TransportErrorKind::TooLarge => true,
             _ => false,
         }
@@ -275,9 +279,9 @@ impl From<TransportError> for Error {
     }
 }
 
-/// Whether an HTTP status may be another one at the next call (RFC 9110 section 15, RFC 6585 section 4, RFC 8470 section 5.2).
+/// Whether an HTTP status may be another one at the next call (RFC 9110 section 15, RFC 6585 sections 4 and 6, RFC 8470 section 5.2).
 const fn is_passing(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 500..=599) && !matches!(status, 501 | 505)
+    matches!(status, 408 | 425 | 429 | 500..=599) && !matches!(status, 501 | 505 | 511)
 }
 
 /// The rule that is broken, what it asks for, and what may help, where that is not said by HTTP's rules for servers.

@@ -116,6 +116,11 @@ fn broken(words: String) -> TransportError {
     TransportError::new(TransportErrorKind::Broken, Phase::Await, words)
 }
 
+/// Something else than HTTP speaks there, and will at the next call.
+fn not_http(what: &str) -> TransportError {
+    TransportError { cause: Some(Cause::NotHttp), ..broken(format!("not an HTTP answer: {what}")) }
+}
+
 fn too_large() -> TransportError {
     let words = format!("the answer's header is larger than {MAX_HEADER_BYTES} bytes");
     TransportError::new(TransportErrorKind::TooLarge, Phase::Await, words)
@@ -127,7 +132,7 @@ fn check_begins_as_http(bytes: &[u8]) -> Result<(), TransportError> {
     let seen = bytes.len().min(MARK.len());
     match bytes[..seen].eq_ignore_ascii_case(&MARK[..seen]) {
         true => Ok(()),
-        false => Err(broken(format!("not an HTTP answer: {}", what_came(bytes)))),
+        false => Err(not_http(&what_came(bytes))),
     }
 }
 
@@ -261,10 +266,8 @@ impl Header {
 fn status_line(line: &[u8]) -> Result<(u8, u16), TransportError> {
     let text = String::from_utf8_lossy(line);
     let refused = || {
-        broken(format!(
-            "not an HTTP answer: it begins with {}",
-            quoted(text.chars().take(60).collect::<String>().trim())
-        ))
+        let begin = text.chars().take(60).collect::<String>();
+        not_http(&format!("it begins with {}", quoted(begin.trim())))
     };
     let mut words = text.split_ascii_whitespace();
     let minor = match words.next().map(str::to_ascii_uppercase).as_deref() {
