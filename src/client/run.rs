@@ -9,7 +9,7 @@ use crate::cmp::{Action, Issued, Operation, SignRequest};
 use crate::codes::Code;
 use crate::error::{Error, Refused};
 use crate::time::Time;
-use crate::transport::{self, Cancel, Cause, Exchange, ExchangeLimits, Interrupt, Reply, TransportError};
+use crate::transport::{self, Cancel, Exchange, ExchangeLimits, Interrupt, Reply, TransportError};
 
 /// What the owner of an operation is asked while it runs. Every method has a sensible default but the clock.
 pub trait Owner {
@@ -341,7 +341,7 @@ fn send(
 
 fn not_sent(body: BodyType, error: TransportError) -> Error {
     let is_unsent = !error.is_possibly_delivered;
-    let is_about_time = matches!(error.cause, Some(Cause::ServerCertificate(Code::Expired | Code::NotYetValid)));
+    let is_about_time = error.is_about_time;
     let error = transport::diagnose(error).context(&format!("sending {body}"));
     error.with(|facts| {
         (facts.phase, facts.is_unsent, facts.is_about_time) = (Some(body.name()), is_unsent, is_about_time);

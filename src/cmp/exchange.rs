@@ -19,7 +19,7 @@ use super::parts::Several;
 use super::request::{Request, RevocationRequest};
 use super::response;
 use super::signer::Signer;
-use super::state::{Finished, Phase, Sent, State, Then, UnderWay, Waiting};
+use super::state::{Finished, Halt, Phase, Sent, State, Then, UnderWay, Waiting};
 use super::transaction::{Transaction, Unprotected, general_info};
 use crate::asn1::cmp::{BodyType, poll};
 use crate::asn1::x509::Certificate;
@@ -81,6 +81,8 @@ pub(super) struct Exchange {
     said: Vec<String>,
     /// Whether the last answer proved nothing and was dropped.
     has_dropped: bool,
+    /// An answer that was dropped for its time alone: it is judged once more by the clock of later.
+    kept_answer: Option<Vec<u8>>,
     /// A signer without authority that has answered for the certificate since this was begun or restored.
     met_bearer: Option<Certificate>,
 }
@@ -102,8 +104,21 @@ impl Exchange {
             other_version,
             said: Vec::new(),
             has_dropped: false,
+            kept_answer: None,
             met_bearer: None,
         }
+    }
+
+    /// With an answer that was kept when it was saved.
+    #[must_use]
+    pub fn keeping(mut self, answer: Option<Vec<u8>>) -> Self {
+        self.kept_answer = answer;
+        self
+    }
+
+    /// An answer that was refused for its time alone, by a clock that is wrong, perhaps.
+    pub fn kept_answer(&self) -> Option<&[u8]> {
+        self.kept_answer.as_deref()
     }
 
     pub fn plan(&self) -> &Plan {
@@ -319,10 +334,13 @@ impl Exchange {
     }
 
     /// What follows once a wait is over.
-    pub fn waited(&mut self, waiting: &Waiting, now: Time) -> Result<State, Error> {
+    pub fn waited(&mut self, waiting: &Waiting, now: Time) -> Result<State, Halt> {
         match &waiting.then {
             Then::Valid(issued) => Ok(State::Done(Finished::Certificate(Arc::clone(issued)))),
-            Then::Poll(under_way, cert_req_id) => self.poll(under_way, *cert_req_id, &waiting.reason, now),
+            Then::Poll(under_way, cert_req_id) => match self.looked_again(under_way, now)? {
+                Some(state) => Ok(state),
+                None => Ok(self.poll(under_way, *cert_req_id, &waiting.reason, now)?),
+            },
         }
     }
 }

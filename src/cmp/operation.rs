@@ -377,6 +377,11 @@ impl Operation {
         self.begun().is_some_and(|begun| begun.exchange.has_dropped())
     }
 
+    /// Whether an answer was refused for its time alone, and is kept: by a clock that is wrong, perhaps.
+    pub(crate) fn keeps_answer(&self) -> bool {
+        self.begun().is_some_and(|begun| begun.exchange.kept_answer().is_some())
+    }
+
     /// Whether the operation is over, as wished.
     pub fn is_done(&self) -> bool {
         matches!(self.state(), Some(State::Done(_)))

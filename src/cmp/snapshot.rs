@@ -84,7 +84,8 @@ impl Operation {
         let state =
             sequence(&[&encode(&number), &octets(output), &until, &sequence(&[&under_way]), &sequence(&[&reason])]);
         let other_version = encode(&exchange.other_version().unwrap_or(0));
-        let in_vain = [encode(&counts.dropped), encode(&counts.misread)].concat();
+        let kept_answer = exchange.kept_answer().map_or_else(Vec::new, octets);
+        let in_vain = [encode(&counts.dropped), encode(&counts.misread), kept_answer].concat();
         let counts =
             sequence(&[&encode(&counts.polls), &encode(&transaction.started.unix()), &other_version, &in_vain]);
         // While certConf refuses the certificate: why. Without it a restored operation would take pkiConf for success.
@@ -142,9 +143,10 @@ impl Operation {
         let polls = counts.decode()?;
         transaction.started = Time::from_unix(counts.decode()?);
         let other_version = Some(counts.decode::<i64>()?).filter(|version| *version != 0);
-        // Older snapshots end here, or behind the next.
+        // Older snapshots end here, or behind the next; the last one is there where an answer is kept.
         let dropped = if counts.is_empty() { 0 } else { counts.decode()? };
         let misread = if counts.is_empty() { 0 } else { counts.decode()? };
+        let kept_answer = if counts.is_empty() { None } else { Some(read_octets(&mut counts)?) };
         let counts = Counts { polls, dropped, misread };
         let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
         let mut issued = if fields.is_empty() { None } else { Some(read_issued(&mut fields)?) };
@@ -156,7 +158,8 @@ impl Operation {
         }
         let state = restored_state(number, (output, until, reason), under_way, (issued.map(Arc::new), rejection))
             .ok_or_else(|| Error::new(Code::Corrupt, "the saved operation's state contradicts itself"))?;
-        let mut exchange = Exchange::of(Plan::new(context, request), transaction, counts, other_version);
+        let mut exchange =
+            Exchange::of(Plan::new(context, request), transaction, counts, other_version).keeping(kept_answer);
         // While answers prove nothing, the words are that they do.
         if dropped == 0 {
             exchange.hears(&said);

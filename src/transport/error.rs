@@ -27,6 +27,8 @@ pub struct TransportError {
     pub party: Party,
     /// What is known of the cause beyond its kind: what helps goes by it.
     pub cause: Option<Cause>,
+    /// The server's certificate, or what is said of its revocation, was refused for its time alone: by a clock that is wrong, perhaps.
+    pub is_about_time: bool,
     /// The server's own words in a body that is no message; nobody vouches for them.
     pub server_words: Option<String>,
     /// For people: expectation, finding, place.
@@ -179,6 +181,7 @@ impl TransportError {
             content_type: None,
             retry_after_seconds: None,
             location: None,
+            is_about_time: false,
             server_words: None,
             party: Party::Server,
             cause: None,

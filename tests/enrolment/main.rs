@@ -37,6 +37,7 @@ mod installed;
 mod kept;
 mod kept_format;
 mod later;
+mod measured;
 mod odd;
 mod pkcs10;
 mod planner;

@@ -120,10 +120,12 @@ fn every_combination(mut look: impl FnMut(&Policy, Clock, &Facts, &Plan)) -> usi
                             .filter(|_| is_unfinished),
                         is_request_out,
                         attempts: *attempts,
+                        left_seconds: [None, None, Some(0), Some(77)][count % 4],
                         refusals,
                         waits,
                         pace,
                         is_time_in_question,
+                        is_time_told: false,
                         anchors: anchors.clone(),
                     };
                     for clock in clocks() {
@@ -139,6 +141,11 @@ fn every_combination(mut look: impl FnMut(&Policy, Clock, &Facts, &Plan)) -> usi
     count * 7 * policies.len()
 }
 
+/// What is left of the wait: by the meter, or by the clock.
+fn left_seconds(facts: &Facts, now: Time) -> u32 {
+    facts.left_seconds.unwrap_or_else(|| facts.attempts.left_seconds(now))
+}
+
 #[test]
 fn whatever_the_facts_are_there_is_a_step_or_a_moment_and_a_reason() {
     let count = every_combination(|policy, clock, facts, plan| {
@@ -152,7 +159,7 @@ fn whatever_the_facts_are_there_is_a_step_or_a_moment_and_a_reason() {
         }
         let is_about_identity = !matches!(plan.step, Step::Nothing | Step::AskForRoot(_));
         // A wait that runs is kept, by whoever can measure it.
-        let is_waited = |now| facts.attempts.left_seconds(now) > 0 || facts.pace.left_seconds_of(now) > 0;
+        let is_waited = |now| left_seconds(facts, now) > 0 || facts.pace.left_seconds_of(now) > 0;
         assert!(!(is_about_identity && says(clock).is_some_and(is_waited)), "{}", why());
         // Who gave something to carry to the CA does not ask it as well.
         if facts.is_request_out && !facts.is_unfinished {
@@ -179,8 +186,8 @@ fn who_has_nothing_usable_asks_for_it_and_people_are_told() {
         }
         // No wait runs, nothing is out: something is done about it now.
         let is_free = match says(clock) {
-            Some(now) => facts.attempts.left_seconds(now) == 0 && facts.pace.left_seconds_of(now) == 0,
-            None => true,
+            Some(now) => left_seconds(facts, now) == 0 && facts.pace.left_seconds_of(now) == 0,
+            None => facts.left_seconds.unwrap_or(0) == 0,
         };
         let is_carried = facts.is_request_out && !facts.is_unfinished && plan.standing == Standing::Absent;
         if is_unusable && is_free && !is_carried {

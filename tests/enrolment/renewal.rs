@@ -27,6 +27,8 @@ pub struct Life {
     pub line_is_dead: bool,
     pub retry_after: Option<u32>,
     pub factory: Option<&'static str>,
+    /// The CA's time goes on as the device's; else it stands still.
+    ca_tells_time: bool,
 }
 
 /// The way to the CA.
@@ -99,6 +101,7 @@ impl Life {
             line_is_dead: false,
             retry_after: None,
             factory: Some("idevid"),
+            ca_tells_time: false,
         }
         .issuing_for_a_year()
     }
@@ -115,7 +118,18 @@ impl Life {
 
     pub fn later(mut self, seconds: i64) -> Self {
         self.clock = self.clock.plus(seconds);
+        if self.ca_tells_time {
+            let clock = self.clock;
+            self.ca.bend = Some(Box::new(move |answer| answer.header.message_time = Some(clock)));
+        }
         self.issuing_for_a_year()
+    }
+
+    /// From here on the CA's time goes on as the device's, and it answers questions.
+    pub fn with_right_ca(mut self) -> Self {
+        self.ca_tells_time = true;
+        self.ca.info = vec![InfoTypeAndValue { info_type: oid::IT_CA_CERTS, value: Vec::new() }];
+        self.later(0)
     }
 
     pub fn run_as(&mut self, clock: Option<Time>) -> Report {
@@ -317,13 +331,14 @@ fn a_ca_that_takes_days_is_asked_again_when_it_said() {
 
 #[test]
 fn an_expired_certificate_is_replaced_by_the_factory_identity() {
-    let mut life = Life::enrolled().later(366 * DAY);
+    let mut life = Life::enrolled().later(366 * DAY).with_right_ca();
     assert_eq!(life.plan().alarm, Alarm::Unusable);
     let report = life.run();
     assert_eq!((report.plan.step, report.plan.standing), (Step::EnrollAgain, Standing::Expired));
     assert!(report.outcome.is_ok());
-    assert_eq!(life.ca.bodies(), ["ir", "certConf"]);
-    assert_eq!(life.ca.received[0].header().sender.as_deref(), Some(&crate::certificates::common_name("IDevID 7")[..]));
+    // It was off over the end, or its clock has jumped: the CA knows.
+    assert_eq!(life.ca.bodies(), ["genm", "ir", "certConf"]);
+    assert_eq!(life.ca.received[1].header().sender.as_deref(), Some(&crate::certificates::common_name("IDevID 7")[..]));
     assert_eq!((life.generation(), life.plan().alarm), (2, Alarm::Quiet));
 }
 
@@ -431,7 +446,7 @@ fn a_root_near_its_end_gets_its_successor_beside_it() {
     let mut life = Life::enrolled();
     // The root lasts from 2020 to 2060.
     let seconds = date(2048, 6, 1).since(life.clock);
-    life = life.later(seconds);
+    life = life.later(seconds).with_right_ca();
     life.run().outcome.expect("enrolled again: years are over");
     life.ca.received.clear();
     assert!(matches!(life.plan().step, Step::AskForRoot(_)), "{:?}", life.plan());

@@ -36,7 +36,7 @@ fn live(mut life: Life, days: i64) -> Life {
 #[test]
 fn an_expired_identity_whose_ca_lets_it_wait_is_renewed_with_either_credential() {
     for by_secret in [false, true] {
-        let mut life = Life::enrolled().later(400 * DAY);
+        let mut life = Life::enrolled().later(400 * DAY).with_right_ca();
         if by_secret {
             life.factory = None;
             life.config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
@@ -49,7 +49,11 @@ fn an_expired_identity_whose_ca_lets_it_wait_is_renewed_with_either_credential()
         assert_eq!(matches!(saved.credential, SavedCredential::Secret(_)), by_secret);
         life = live(life, 4);
         assert_eq!(life.plan().standing, Standing::Valid, "{by_secret}");
-        assert_eq!(life.ca.bodies(), ["ir", "pollReq", "pollReq", "pollReq", "certConf"], "asked once");
+        assert_eq!(
+            life.ca.bodies(),
+            ["genm", "pollReq", "ir", "pollReq", "pollReq", "pollReq", "certConf"],
+            "asked once"
+        );
     }
 }
 
@@ -302,7 +306,7 @@ fn a_roots_successor_that_the_ca_lets_wait_for_is_polled_and_added() {
     use devid::asn1::oid;
     let mut life = Life::enrolled();
     let seconds = date(2049, 1, 1).since(life.clock);
-    life = life.later(seconds);
+    life = life.later(seconds).with_right_ca();
     life.run().outcome.expect("enrolled again");
     let long = |builder: Builder| builder.valid(date(2048, 1, 1), date(2088, 1, 1));
     let new = long(Builder::ca("Operator root")).self_signed();

@@ -5,6 +5,7 @@ use devid::client::{Config, Destination, Planner, Renewal, Subject, Unattended};
 use devid::cmp::MacParameters;
 use devid::crypto::default_provider;
 use devid::store::{AnchorSet, Store};
+use devid::validation::{Crl, RevocationPolicy};
 use devid::{Code, Time};
 use devid_testca::server::system_time;
 use devid_testca::tls::{TlsOptions, TlsServer};
@@ -90,4 +91,45 @@ fn a_server_whose_certificate_is_not_valid_by_the_cas_own_time_gets_no_request()
     }
     assert!(bench.store.state("device").unwrap().current.is_none());
     assert!(bench.ca.with(|ca| ca.confirmed.is_empty()));
+}
+
+/// Lists of the CAs above the server, of today by a clock that is a month ahead of the device's.
+fn with_lists(ca_off_days: i64) -> Bench {
+    let mut bench = Bench::new(0, ca_off_days);
+    let lists = bench.ca.with(|ca| [ca.crl(system_time() + 30 * DAY), ca.root_crl(system_time() + 30 * DAY)]);
+    bench.config.tls.status.crls = lists.into_iter().map(|der| Crl::from_der(der).unwrap().into()).collect();
+    bench.config.tls.revocation = RevocationPolicy::hard_fail();
+    bench
+}
+
+#[test]
+fn a_clock_by_which_the_servers_lists_are_of_another_time_is_told_by_the_ca_and_the_device_enrols() {
+    let bench = with_lists(30);
+    let now = system_time();
+    let report = bench.run(now);
+    let error = report.outcome.unwrap_err();
+    assert!(error.code() == Code::Tls && error.message().contains("from the future"), "{error}");
+    assert!(bench.ca.with(|ca| ca.received.is_empty()));
+
+    let report = bench.run(now + i64::from(report.wait_seconds));
+    assert!(matches!(report.outcome, Ok(Done::Installed(_))), "{:?}", report.outcome);
+}
+
+/// The dark twins: where the CA's time agrees with the clock they are what is wrong, and where there is none at all no clock is doubted.
+#[test]
+fn a_server_whose_lists_are_of_another_time_by_the_cas_own_or_missing_gets_no_request() {
+    for has_lists in [true, false] {
+        let mut bench = with_lists(0);
+        if !has_lists {
+            bench.config.tls.status.crls.clear();
+        }
+        let mut now = system_time();
+        for _ in 0..6 {
+            let report = bench.run(now);
+            assert!(!matches!(report.outcome, Ok(Done::Installed(_))), "{report:?}");
+            now += i64::from(report.wait_seconds);
+        }
+        assert!(bench.ca.with(|ca| ca.confirmed.is_empty()));
+        assert!(has_lists || bench.ca.with(|ca| ca.received.is_empty()), "nobody is asked for the time");
+    }
 }

@@ -49,7 +49,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::install::Destination;
-use super::renewal::Planner;
+use super::renewal::{Meter, Planner};
 use super::run::system_time;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
@@ -226,6 +226,7 @@ impl Device {
         }
         planner.signs_whatever_usage = self.reading().tolerance().is_ok_and(|tolerance| tolerance.signer_key_usage);
         planner.trusted = self.trusted();
+        planner.meter = Meter::System;
         let (policy, renew) = (&mut planner.policy, &identity.renew);
         let permille = |share: f64| (share * 1000.0).round() as u32;
         policy.share_permille = renew.at.map_or(policy.share_permille, permille);
@@ -234,6 +235,13 @@ impl Device {
         policy.first_retry_seconds = renew.first_wait.map_or(policy.first_retry_seconds, |s| s.seconds());
         policy.longest_retry_seconds = renew.longest_wait.map_or(policy.longest_retry_seconds, |s| s.seconds());
         policy.max_refusals = renew.refusals.unwrap_or(policy.max_refusals);
+        planner
+    }
+
+    /// The same for who is told the time `clock`: the system's uptime is no measure beside a clock of the caller's own.
+    pub(super) fn planner_at(&self, identity: &Identity, clock: Option<Time>) -> Planner {
+        let mut planner = self.planner(identity);
+        planner.meter = Meter::of_clock(clock);
         planner
     }
 

@@ -207,6 +207,8 @@ pub struct Facts {
     pub is_request_out: bool,
     /// Attempts at a certificate.
     pub attempts: Attempts,
+    /// What is left of the wait that runs by another measure than the clock ([`Meter`](super::Meter)); `None`: by the clock alone.
+    pub left_seconds: Option<u32>,
     /// How often the CA refused.
     pub refusals: u32,
     /// How often in a row the CA asked to wait.
@@ -216,11 +218,19 @@ pub struct Facts {
     /// The clock, or the last known time, is contradicted by an authentic answer: the time is asked for before it is
     /// relied on.
     pub is_time_in_question: bool,
+    /// An answer has told the time just now: it is not asked for again.
+    pub is_time_told: bool,
     /// Anchors with an end and without a successor.
     pub anchors: Vec<AnchorFacts>,
 }
 
 impl Facts {
+    /// No wait runs any longer. What failed stays counted.
+    pub(super) fn end_wait(&mut self) {
+        self.attempts = Attempts { count: self.attempts.count, ..Attempts::default() };
+        (self.left_seconds, self.pace) = (None, Pace::default());
+    }
+
     /// The time that the certificate has here: from its installation, or from notBefore if that is not known or not to be
     /// believed.
     fn in_use(&self) -> Option<(Time, Time)> {
@@ -364,6 +374,9 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
         }
         _ if facts.is_unfinished => rather_learn(Step::Resume),
         Standing::Absent => rather_learn(Step::Enroll),
+        // Nobody has tried to renew it while that was due: the device was off over its end, or the clock has jumped there. To be told
+        // which costs a question; another identity would cost somebody's approval.
+        Standing::Expired if plan.clock.is_known() && count == 0 && !facts.is_time_told => Some(Step::LearnTime),
         Standing::Expired | Standing::Damaged => rather_learn(Step::EnrollAgain),
         // One answer said so. Asking for an update with it puts that to the test.
         Standing::Revoked if is_odd => Some(update()),
@@ -394,11 +407,11 @@ fn replaces_too_early(plan: &Plan, facts: &Facts) -> bool {
 
 /// Seconds until the next attempt, and why.
 fn waits(plan: &Plan, facts: &Facts) -> (i64, Reason) {
-    // Without a clock there is nobody to measure a wait: whoever asks has waited as long as was told. One that is wrong
-    // measures as well as another while it ticks; where it begins anew with each start, see `Planner::plan_as_told`.
-    let Some(now) = plan.clock.says() else { return (0, Reason::Due) };
-    let after_attempt = i64::from(facts.attempts.left_seconds(now));
-    let rest = facts.pace.left_seconds(now);
+    // Without a clock and a meter there is nobody to measure a wait: whoever asks has waited as long as was told. A clock that is
+    // wrong measures as well as another while it ticks; where it begins anew with each start, see `Planner::plan_as_told`.
+    let by_clock = plan.clock.says().map(|now| facts.attempts.left_seconds(now));
+    let after_attempt = i64::from(facts.left_seconds.or(by_clock).unwrap_or(0));
+    let rest = plan.clock.says().map_or(0, |now| facts.pace.left_seconds(now));
     match after_attempt {
         0.. if rest > after_attempt => (rest, Reason::Resting),
         wait if facts.waits > 0 && facts.is_unfinished => (wait, Reason::CaAsksToWait),

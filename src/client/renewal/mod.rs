@@ -23,6 +23,7 @@
 //! | `nap` | which waits it sleeps through |
 //! | `clock` | devices without a clock: the time from authentic answers |
 //! | `seen` | how far a clock that is believed has come |
+//! | `uptime` | waits measured by how long the device has been on |
 //! | `trust_end` | when those who are trusted end |
 //! | `learning` | how far one answer's time is believed |
 //!
@@ -42,6 +43,7 @@ mod questions;
 mod scene;
 mod seen;
 mod trust_end;
+mod uptime;
 
 use std::sync::Arc;
 
@@ -50,6 +52,7 @@ pub use decide::{Alarm, Anchor, AnchorFacts, Clock, Facts, Plan, Reason, Standin
 pub use perform::{Done, Renewal, Report};
 pub use policy::{Policy, Seed};
 pub use progress::{Attempts, Pace, Progress};
+pub use uptime::{Meter, Uptime};
 
 use crate::asn1::x509::Certificate;
 use crate::crypto::{DigestAlgorithm, Provider, default_provider};
@@ -88,6 +91,9 @@ pub struct Planner {
     /// The factory's identity (IDevID) in device memory, if there is one: a clock that says less than the notBefore of its
     /// certificate is none. [`Renewal`] sets it by itself.
     pub factory: Option<String>,
+    /// What measures waits besides the time that is told. [`Meter::Nothing`] for planners as they are made; a
+    /// [`Device`](crate::client::device::Device) has [`Meter::System`].
+    pub meter: Meter,
     /// Messages are signed whatever a certificate's keyUsage says (switch `signer_key_usage`).
     pub(in crate::client) signs_whatever_usage: bool,
     /// Who is trusted by the settings, besides device memory: [`Renewal`] and a device know it.
@@ -107,6 +113,7 @@ impl Planner {
             policy: Policy::default(),
             device_id: None,
             factory: None,
+            meter: Meter::Nothing,
             signs_whatever_usage: false,
             trusted: Vec::new(),
             provider,
@@ -131,7 +138,7 @@ impl Planner {
     /// The plan by a time that an answer has told just now: it is not asked for again.
     fn plan_by_answer(&self, store: &Store, name: &str, now: Time) -> Result<Plan, Error> {
         let mut scene = self.scene(store, name, Some(now))?;
-        (scene.clock, scene.facts.is_time_in_question) = (Clock::Known(now), false);
+        scene.believe(now);
         Ok(scene.plan(&self.policy))
     }
 
@@ -140,7 +147,7 @@ impl Planner {
     /// the same again. A CA whose clock stands still or is set back again is not asked without end either.
     fn rest_by_answer(&self, store: &Store, name: &str, told: Told) -> Result<Option<u32>, Error> {
         let mut scene = self.scene(store, name, Some(told.now))?;
-        (scene.clock, scene.facts.is_time_in_question) = (Clock::Known(told.now), false);
+        scene.believe(told.now);
         let plan = scene.plan(&self.policy);
         if plan.step != Step::Nothing {
             return Ok(None);
@@ -160,15 +167,17 @@ impl Planner {
         let mut scene = self.scene(store, name, clock)?;
         let count = scene.facts.attempts.count;
         // As if it were the turn of the step.
-        scene.facts.attempts = Attempts { count: count + count % 2, ..Attempts::default() };
-        (scene.facts.waits, scene.facts.pace) = (0, Pace::default());
+        scene.facts.end_wait();
+        (scene.facts.attempts.count, scene.facts.waits) = (count + count % 2, 0);
+        scene.facts.is_time_told = true;
         let plan = scene.plan(&self.policy);
         Ok((!matches!(plan.step, Step::Nothing | Step::LearnTime | Step::AskForRoot(_))).then_some(plan))
     }
 
-    /// The plan for who comes back after having waited as told. A clock that is wrong measures waits while it ticks; where it
-    /// says no more than at the last look, it began anew with the device, and the wait is over. What has passed is noted, so
-    /// that a device which runs for minutes gets to the end of a wait of days.
+    /// The plan for who comes back after having waited as told. Where the meter says how long the device has been on, that measures
+    /// the wait, and nothing is noted. Else a clock that is wrong measures it while it ticks; where it says no more than at the last
+    /// look, it began anew with the device, and the wait is over. What has passed is noted, so that a device which runs for minutes
+    /// gets to the end of a wait of days.
     ///
     /// With it comes what was remembered when it was made.
     pub(in crate::client) fn plan_as_told(
@@ -183,6 +192,9 @@ impl Planner {
         }
         if let (Clock::Known(now), Some(told)) = (plan.clock, last_told(store)?) {
             seen::note(store, now, told)?;
+            if let Some(reading) = self.meter.reading(clock) {
+                seen::note_boot(store, now, &reading)?;
+            }
         }
         Ok((plan, progress))
     }
@@ -204,6 +216,13 @@ impl Planner {
         let mut is_changed = false;
         // One that no answer has confirmed yet may begin anew with the device as well as one that is contradicted.
         let is_believed = scene.clock.is_known() && last_told(store)?.is_some();
+        let is_measured = scene.facts.left_seconds.is_some();
+        if scene
+            .reading
+            .is_some_and(|reading| reading.is_of_this_clock && (is_measured || scene.facts.attempts.last.is_none()))
+        {
+            return Ok((scene.plan(&self.policy), scene.progress, false));
+        }
         if let (false, Some(now)) = (is_believed, scene.clock.says()) {
             if scene.progress.clock_least.is_none_or(|least| now < least) {
                 (scene.progress.clock_least, is_changed) = (Some(now), true);
@@ -218,13 +237,13 @@ impl Planner {
         let is_at_start = |at: Time| scene.progress.clock_least.is_some_and(|least| at.since(least) < CLOSE_SECONDS);
         let is_start = is_at_start(now) && is_at_start(last) && now.since(last) < LONGEST_START_SECONDS;
         if now <= last || is_start {
-            (scene.facts.attempts, scene.facts.pace) =
-                (Attempts { wait_seconds: 0, ..scene.facts.attempts }, Pace::default());
+            scene.facts.end_wait();
             return Ok((scene.plan(&self.policy), scene.progress, is_changed));
         }
         let rest = scene.progress.attempts.left_seconds(now);
-        if rest > 0 {
+        if rest > 0 && !is_measured {
             (scene.progress.attempts.last, scene.progress.attempts.wait_seconds) = (Some(now), rest);
+            scene.progress.measured = None;
             is_changed = true;
         }
         Ok((plan, scene.progress, is_changed))

@@ -17,6 +17,8 @@ pub(super) struct Napped {
     pub obstacle: Cell<Option<Obstacle>>,
     /// The saved request that is sent again was never answered.
     pub is_unanswered: Cell<bool>,
+    /// The CA's answer, as it seems, was refused for its time alone, and is kept.
+    pub doubts_clock: Cell<bool>,
     /// The owner itself has ended the step: its decision, its signature, its wait, its look at the operation failed.
     pub has_owner_failed: Cell<bool>,
 }
@@ -120,6 +122,7 @@ impl Owner for Napping<'_> {
 
     fn checkpoint(&mut self, operation: &Operation) -> Result<(), Error> {
         self.is_confirmed = operation.waits_for_validity();
+        self.napped.doubts_clock.set(operation.keeps_answer());
         self.napped.noted(self.owner.checkpoint(operation))
     }
 

@@ -62,6 +62,7 @@ impl Planner {
         } else {
             let left = scene.left_seconds();
             scene.progress.attempts.begin(now, &self.policy, scene.seed, left);
+            scene.measure();
         }
         scene.progress.save(store, &*self.provider, name)
     }
@@ -88,6 +89,7 @@ impl Planner {
             return Ok(wait);
         }
         self.count_failure(&mut scene, step, error);
+        scene.measure();
         let wait = scene.progress.attempts.wait_seconds;
         scene.progress.save(store, &*self.provider, name)?;
         Ok(wait)
@@ -156,9 +158,19 @@ impl Planner {
         let longest = self.policy.longest_retry_seconds.max(LONGEST_WAIT_SECONDS);
         let now = scene.booked();
         scene.progress.wait(seconds, now, longest);
+        scene.measure();
         let wait = scene.progress.attempts.wait_seconds;
         scene.progress.save(store, &*self.provider, name)?;
         Ok(wait)
+    }
+
+    /// Remembers that an answer was refused for its time alone while the CA was waited for: the time is asked for before it is judged
+    /// again.
+    pub(super) fn note_doubt(&self, store: &Store, name: &str) -> Result<(), Error> {
+        let (mut progress, _) = Progress::load(store, &*self.provider, name)?;
+        // The turn of the question: see `decide`.
+        (progress.doubts_clock, progress.attempts.count) = (true, progress.attempts.count | 1);
+        progress.save(store, &*self.provider, name)
     }
 
     /// The same for a question about a root: the answer waits at the CA.
@@ -196,6 +208,9 @@ impl Planner {
         let mut progress = before.clone();
         let off = said.since(clock);
         seen::correct(store, said)?;
+        if off.abs() <= CLOSE_SECONDS {
+            seen::confirm_boot(store, clock, self.meter.reading(Some(clock)).as_ref())?;
+        }
         progress.clock_off = match before.clock_off {
             _ if off.abs() <= CLOSE_SECONDS => None,
             // As it was, but for what two answers need: no write for that.
@@ -209,10 +224,20 @@ impl Planner {
         Ok(())
     }
 
-    /// By the time that was learnt nothing is due for so long: a clock that is not believed measures it.
-    pub(super) fn note_rest(&self, store: &Store, name: &str, wait_seconds: u32, clock: Time) -> Result<(), Error> {
-        let mut scene = self.scene(store, name, Some(clock))?;
+    /// By the time that was learnt nothing is due for so long: a clock that is not believed measures it, or the meter.
+    pub(super) fn note_rest(
+        &self,
+        store: &Store,
+        name: &str,
+        wait_seconds: u32,
+        clock: Option<Time>,
+    ) -> Result<(), Error> {
+        let mut scene = self.scene(store, name, clock)?;
+        if clock.is_none() && scene.reading.is_none() {
+            return Ok(());
+        }
         scene.progress.attempts = Attempts { last: Some(scene.booked()), wait_seconds, ..scene.progress.attempts };
+        scene.measure();
         scene.progress.save(store, &*self.provider, name)
     }
 
@@ -235,6 +260,7 @@ impl Planner {
         let wait = self.policy.own_retry_seconds(before.attempts.wait_seconds);
         let count = before.attempts.count;
         scene.progress.attempts = Attempts { count, last: Some(scene.booked()), wait_seconds: wait };
+        scene.measure();
         scene.progress.save(store, &*self.provider, name)?;
         Ok(wait)
     }

@@ -273,9 +273,7 @@ impl Renewal<'_> {
     fn rest(&self, told: Told, clock: Option<Time>) -> Result<u32, Error> {
         let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
         let Some(wait_seconds) = planner.rest_by_answer(store, name, told)? else { return Ok(1) };
-        if let Some(clock) = clock {
-            planner.note_rest(store, name, wait_seconds, clock)?;
-        }
+        planner.note_rest(store, name, wait_seconds, clock)?;
         Ok(wait_seconds)
     }
 
@@ -317,7 +315,11 @@ impl Renewal<'_> {
             }
             (Err(_), Some(seconds)) => {
                 planner.note_in_vain(store, name, false)?;
-                (Ok(Done::Waiting), planner.note_waiting(store, name, seconds, book)?)
+                let wait = planner.note_waiting(store, name, seconds, book)?;
+                if napped.doubts_clock.get() {
+                    planner.note_doubt(store, name)?;
+                }
+                (Ok(Done::Waiting), wait)
             }
             // What its own user ends, or what fails in the program, says nothing about the CA.
             (Err(error), None) if napped.is_own(&error) => {

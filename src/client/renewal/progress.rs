@@ -12,10 +12,17 @@
 //! anchor <digest, 16 hex digits> <attempts> <last> <wait>
 //! ```
 //!
+//! Version 4 has a line more behind `pace`, where the wait is measured by uptime as well:
+//!
+//! ```text
+//! uptime <boot, 32 hex digits> <seconds in it when the wait began>
+//! ```
+//!
 //! `-` stands for a time that is not known, or a clock that nobody contradicted. Version 2 is read too: it does not say how far the
 //! clock is behind; and version 1: it has one line with a flag for "revoked" at its end.
 
 use super::policy::{Policy, Seed};
+use super::uptime::Uptime;
 use crate::asn1::x509::Certificate;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
@@ -24,6 +31,7 @@ use crate::time::Time;
 
 /// A wait that the CA asks for is looked at again after this time at the latest, in seconds: clocks jump.
 pub(super) const LONGEST_WAIT_SECONDS: u32 = 7 * 86_400;
+const MEASURED_HEAD: &str = "devid renewal 4";
 const HEAD: &str = "devid renewal 3";
 const SECOND_HEAD: &str = "devid renewal 2";
 const OLD_HEAD: &str = "devid renewal 1";
@@ -75,6 +83,8 @@ pub struct Progress {
     pub(super) certificate: Mark,
     /// Attempts at a new certificate.
     pub attempts: Attempts,
+    /// How long the device had been on when the wait of `attempts` began, where that is known.
+    pub(super) measured: Option<Uptime>,
     /// How often the CA refused, in authentic answers.
     pub refusals: u32,
     /// When the CA said last that the certificate is revoked.
@@ -191,8 +201,10 @@ impl Progress {
 
     fn to_text(&self) -> String {
         let Attempts { count, last, wait_seconds } = self.attempts;
+        let measured = self.measured.filter(|_| last.is_some());
+        let head = if measured.is_some() { MEASURED_HEAD } else { HEAD };
         let mut text = format!(
-            "{HEAD}\nidentity {} {count} {} {} {wait_seconds}\nagainst {} {} {} {}\noperation {} {}\npace {} {}\n",
+            "{head}\nidentity {} {count} {} {} {wait_seconds}\nagainst {} {} {} {}\noperation {} {}\npace {} {}\n",
             hex(&self.certificate),
             self.refusals,
             written(last),
@@ -205,6 +217,9 @@ impl Progress {
             self.pace.quick,
             written(self.pace.last),
         );
+        if let Some(Uptime { boot, seconds }) = measured {
+            text.push_str(&format!("uptime {boot:032x} {seconds}\n"));
+        }
         for (mark, Attempts { count, last, wait_seconds }) in &self.anchors {
             text.push_str(&format!("anchor {} {count} {} {wait_seconds}\n", hex(mark), written(*last)));
         }
@@ -215,7 +230,7 @@ impl Progress {
         let mut lines = text.lines();
         let head = lines.next()?;
         let is_old = head == OLD_HEAD;
-        if ![HEAD, SECOND_HEAD, OLD_HEAD].contains(&head) {
+        if ![MEASURED_HEAD, HEAD, SECOND_HEAD, OLD_HEAD].contains(&head) {
             return None;
         }
         let identity = fields_of(lines.next()?, "identity", if is_old { 6 } else { 5 })?;
@@ -231,7 +246,7 @@ impl Progress {
             progress.revoked = said.filter(|_| flag(identity[5]) == Some(true));
             flag(identity[5])?;
         } else {
-            let against = fields_of(lines.next()?, "against", if head == HEAD { 4 } else { 2 })?;
+            let against = fields_of(lines.next()?, "against", if head == SECOND_HEAD { 2 } else { 4 })?;
             (progress.revoked, progress.doubts_clock) = (time(against[0])?, flag(against[1])?);
             progress.clock_off = against.get(2).map_or(Some(None), |field| number(field))?;
             progress.clock_least = against.get(3).map_or(Some(None), |field| time(field))?;
@@ -239,6 +254,11 @@ impl Progress {
             (progress.in_vain, progress.waits) = (operation[0].parse().ok()?, operation[1].parse().ok()?);
             let pace = fields_of(lines.next()?, "pace", 2)?;
             progress.pace = Pace { quick: pace[0].parse().ok()?, last: time(pace[1])? };
+            if head == MEASURED_HEAD {
+                let uptime = fields_of(lines.next()?, "uptime", 2)?;
+                let boot = u128::from_str_radix(uptime[0], 16).ok()?;
+                progress.measured = Some(Uptime { boot, seconds: uptime[1].parse().ok()? });
+            }
         }
         for line in lines {
             let anchor = fields_of(line, "anchor", 4)?;
@@ -321,6 +341,7 @@ mod tests {
         Progress {
             certificate: [1, 2, 3, 4, 5, 6, 7, 0xff],
             attempts: waiting,
+            measured: None,
             refusals: 2,
             revoked: Some(Time::from_unix(1_700_000_000)),
             doubts_clock: true,
@@ -337,6 +358,9 @@ mod tests {
     fn what_is_kept_comes_back() {
         let (store, provider) = (Store::in_memory(default_provider()), default_provider());
         let longest = "n".repeat(64);
+        let measured = Progress { measured: Some(Uptime { boot: 0xfe << 112, seconds: 77 }), ..sample() };
+        measured.save(&store, &*provider, "measured").unwrap();
+        assert_eq!(Progress::load(&store, &*provider, "measured").unwrap(), (measured, false));
         sample().save(&store, &*provider, &longest).unwrap();
         assert_eq!(Progress::load(&store, &*provider, &longest).unwrap(), (sample(), false));
         assert_eq!(Progress::load(&store, &*provider, "other").unwrap(), (Progress::default(), false));

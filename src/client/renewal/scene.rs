@@ -4,6 +4,7 @@ use super::decide::{Alarm, Anchor, AnchorFacts, Clock, Facts, Plan, Step, decide
 use super::policy::{Policy, Seed};
 use super::progress::{self, Mark, Progress, mark_of};
 use super::trust_end::TrustEnd;
+use super::uptime::Reading;
 use super::{Planner, last_told, learning, seen};
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
@@ -21,6 +22,8 @@ pub(super) struct Scene {
     pub seed: Seed,
     pub facts: Facts,
     pub progress: Progress,
+    /// How long the device has been on, where that is known.
+    pub reading: Option<Reading>,
     pub is_memory_damaged: bool,
     pub is_copied: bool,
     /// What is damaged or out of reach, or ends without a successor.
@@ -64,6 +67,17 @@ impl Scene {
         self.clock.says().unwrap_or_else(|| self.now())
     }
 
+    /// An answer has told just now that it is `now`.
+    pub(super) fn believe(&mut self, now: Time) {
+        self.clock = Clock::Known(now);
+        (self.facts.is_time_in_question, self.facts.is_time_told) = (false, true);
+    }
+
+    /// The wait that was noted begins now.
+    pub(super) fn measure(&mut self) {
+        self.progress.measured = self.reading.map(|reading| reading.uptime);
+    }
+
     /// Seconds until the certificate in use ends, where that can be told.
     pub(super) fn left_seconds(&self) -> Option<i64> {
         let (_, end) = self.facts.validity.filter(|_| self.clock.is_known())?;
@@ -85,7 +99,8 @@ impl Planner {
             Err(error) => return Err(error.into()),
         };
         let last_known = last_told(store)?;
-        let set_back = clock.map_or(Ok(None), |says| seen::set_back_seconds(store, says))?;
+        let reading = self.meter.reading(clock);
+        let set_back = clock.map_or(Ok(None), |says| seen::set_back_seconds(store, says, reading.as_ref()))?;
         let clock = Clock::new(clock, self.earliest(store, clock)?.max(last_known))
             .contradicted(progress.clock_off.or(set_back), last_known);
         let mark: Mark = match &identity {
@@ -113,17 +128,19 @@ impl Planner {
             begins,
             is_request_out,
             attempts: progress.attempts,
+            left_seconds: reading.and_then(|reading| reading.left_seconds(&progress, clock)),
             refusals: progress.refusals,
             waits: progress.waits,
             pace: progress.pace,
             is_time_in_question: progress.doubts_clock || learning::in_question(store)?.is_some(),
+            is_time_told: false,
             anchors: self.ageing_anchors(store, &progress, &mut findings)?,
         };
         let trust = self.trust_ends(store)?;
         findings.extend(trust.iter().filter_map(|end| end.finding(&self.policy, clock.about())));
         let seed = Seed::from_id(&*self.provider, &self.id_of(name, identity.as_ref()))?;
         let is_copied = self.is_copied(store)?;
-        Ok(Scene { clock, seed, facts, progress, is_memory_damaged, is_copied, findings, trust })
+        Ok(Scene { clock, seed, facts, progress, reading, is_memory_damaged, is_copied, findings, trust })
     }
 
     /// A clock that says less than this is none: the device has a factory certificate that began later. `None` without a

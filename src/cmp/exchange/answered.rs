@@ -19,7 +19,7 @@ use crate::cmp::response::{self, Checked, Failure, Inbox, ProtectedBy};
 use crate::cmp::revoke;
 use crate::cmp::state::{Confirming, Finished, Halt, Phase, State, UnderWay};
 use crate::codes::Code;
-use crate::error::{Error, Rule};
+use crate::error::{Error, Refused, Rule};
 use crate::prelude::*;
 use crate::time::Time;
 
@@ -59,6 +59,15 @@ pub(super) fn is_confirmed_already(content: &ErrorMsgContent) -> bool {
     content.status.fail_info.is_some_and(|bits| bits >> CERT_CONFIRMED & 1 == 1)
 }
 
+/// How often an answer is judged that was dropped for its time alone.
+const MOST_LOOKS: u32 = 4;
+
+/// Whether another clock might take what this error refuses.
+fn is_about_time(error: &Error) -> bool {
+    let refused = error.facts().refused;
+    error.code() == Code::MessageTime || matches!(refused, Some(Refused::Validity | Refused::StatusUnknown))
+}
+
 impl Exchange {
     /// What an answer leads to. `asked_at`: when the message was last handed out to be sent.
     ///
@@ -77,15 +86,32 @@ impl Exchange {
                 .map_err(|error| Failure::Unproven(error.breaks(response::protection_rule(&context.credential))))
         });
         match (weighed, under_way.polling) {
-            (Ok(checked), _) => Ok(self.act_on(checked, under_way, now).map_err(explained)?),
+            (Ok(checked), _) => {
+                self.kept_answer = None;
+                Ok(self.act_on(checked, under_way, now).map_err(explained)?)
+            }
             (Err(Failure::Unproven(error)), Some(polling)) => {
                 // Without a clock the present is what the answer says, and this one has nothing to say.
                 self.has_dropped = true;
+                self.kept_answer = is_about_time(&error).then(|| answer.answer.clone());
                 Ok(self.drop_answer(&explained(error), under_way, polling, asked_at))
             }
             (Err(Failure::Unproven(error)), None) if answer.is_handed_in => Err(Halt::Refused(explained(error))),
             (Err(Failure::Unproven(error) | Failure::Authentic(error)), _) => Err(Halt::Failed(explained(error))),
         }
+    }
+
+    /// Judges the answer that was dropped for its time alone once more, before the server is asked again: it may have said its last
+    /// word in it. `None`: there is none, or it has been looked at often enough.
+    pub fn looked_again(&mut self, under_way: &UnderWay, now: Time) -> Result<Option<State>, Halt> {
+        let Some(answer) = self.kept_answer.take() else { return Ok(None) };
+        let answer = Inbox { answer, is_mutually_authenticated: false, is_handed_in: false };
+        let state = self.answered(&answer, under_way, now, now)?;
+        if self.has_dropped && self.counts.dropped > MOST_LOOKS {
+            self.kept_answer = None;
+            return Ok(None);
+        }
+        Ok(Some(state))
     }
 
     /// What proves nothing changes nothing: somebody on the way must not be able to end what the CA has been asked to

@@ -175,7 +175,9 @@ fn explain(error: rustls::Error, answer: &Answer, phase: Phase) -> io::Error {
     let mut made = TransportError::new(TransportErrorKind::Tls, phase, String::new());
     made.detail = match &error {
         rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) => {
-            made.cause = reason.downcast_ref::<Error>().map(|reason| match reason.facts().refused {
+            let reason_of = reason.downcast_ref::<Error>();
+            made.is_about_time = reason_of.is_some_and(|reason| reason.facts().is_about_time);
+            made.cause = reason_of.map(|reason| match reason.facts().refused {
                 Some(Refused::Pin) => Cause::ServerNotPinned,
                 _ => Cause::ServerCertificate(reason.code()),
             });

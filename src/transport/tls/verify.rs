@@ -13,7 +13,7 @@ use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, KeyKind, SignatureAlgorithm};
 use crate::error::{Error, Refused};
 use crate::time::Time;
-use crate::validation::{Checks, KeyUsage, OcspResponse, PeerName, validate};
+use crate::validation::{CheckTime, Checks, KeyUsage, OcspResponse, PeerName, validate};
 
 /// Most certificates looked at in a handshake; the search for a path has its own budget besides.
 const MAX_CERTIFICATES: usize = 16;
@@ -100,7 +100,15 @@ impl Verifier {
         let report = validate(&*config.provider, &config.anchors, &leaf, &pool, &status, &checks);
         match report.path() {
             Some(path) => self.check_pins(path.chain()),
-            None => Err(report.error().unwrap_or_else(|| Error::new(Code::NoPath, "no path to a TLS anchor"))),
+            None => {
+                let error = report.error().unwrap_or_else(|| Error::new(Code::NoPath, "no path to a TLS anchor"));
+                // What passes where nobody knows the time is refused for its time alone: the server's certificate, or what is said of
+                // its revocation. A clock that is wrong would refuse it, too.
+                checks.at = CheckTime::Unknown;
+                let is_about_time = config.time != TlsTime::Unknown
+                    && validate(&*config.provider, &config.anchors, &leaf, &pool, &status, &checks).path().is_some();
+                Err(error.with(|facts| facts.is_about_time = is_about_time))
+            }
         }
     }
 

@@ -1,8 +1,9 @@
 //! One device: its memory, its clock, its deaths, and who watches it.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 
-use devid::client::renewal::{Alarm, Done, Report, Standing};
+use devid::client::renewal::{Alarm, Done, Meter, Report, Standing, Uptime};
 use devid::client::{Config, Destination, Owner, Planner, Renewal, Step};
 use devid::cmp::Operation;
 use devid::store::{AnchorSet, NewIdentity, NewKey, ProblemKind, Store};
@@ -91,6 +92,8 @@ pub struct Device {
     clock: ClockKind,
     start: Time,
     truth: Time,
+    /// How long it has been on, where it can tell that.
+    uptime: Arc<Mutex<Option<Uptime>>>,
     dice: Dice,
     sabotage: Option<Sabotage>,
     tally: Tally,
@@ -155,6 +158,11 @@ impl Device {
             store.set_anchors(set, std::slice::from_ref(&ca.mock.root.certificate)).unwrap();
         }
         let mut planner = Planner::new().for_device(&number.to_be_bytes());
+        let uptime = Arc::new(Mutex::new(None));
+        if number % 2 == 1 {
+            let read = Arc::clone(&uptime);
+            planner.meter = Meter::Own(Arc::new(move || *read.lock().unwrap()));
+        }
         if sabotage == Some(Sabotage::HeedsNoWait) {
             (planner.policy.first_retry_seconds, planner.policy.longest_retry_seconds) = (0, 0);
         }
@@ -168,6 +176,7 @@ impl Device {
             clock: if sabotage.is_some() { ClockKind::Right } else { clock },
             start,
             truth: start,
+            uptime,
             dice,
             sabotage,
             tally: Tally::default(),
@@ -217,6 +226,10 @@ impl Device {
         self.tally.steps += 1;
         let asked = self.ca.request_times.len();
         let said = self.clock.says(self.start, self.truth, &mut self.dice);
+        // A clock that starts in 1970 each day is that of a device which is switched on each day.
+        let span = if self.clock == ClockKind::Of1970 { DAY } else { 3 * DAY };
+        let (boot, seconds) = (self.truth.unix().div_euclid(span), self.truth.unix().rem_euclid(span));
+        *self.uptime.lock().unwrap() = Some(Uptime { boot: boot.unsigned_abs().into(), seconds });
         let wait = match self.sabotaged(said) {
             Some(wait) => wait,
             None => {

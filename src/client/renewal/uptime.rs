@@ -1,0 +1,278 @@
+//! Waits measured by how long the device has been on, whatever its clock says.
+//!
+//! A wait that was noted with the boot and its uptime is exact within that boot. In another one a clock that has got on since measures it;
+//! one that began where it had begun before, or none, tells nothing, and the wait is over: it is never longer than it was.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::decide::Clock;
+use super::progress::Progress;
+use crate::client::run::system_time;
+use crate::time::Time;
+
+/// How far two starts of a clock may lie apart that begins at the same date with each start, in seconds: it is set a little sooner or
+/// later after the power comes.
+pub(super) const SAME_BEGIN_SECONDS: i64 = 60;
+/// How far two readings of one clock may lie apart, in seconds: between them steps are done.
+const SAME_CLOCK_SECONDS: i64 = 300;
+
+/// How long the device has been on, time asleep included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uptime {
+    /// Which start of the device it counts from: another number for each.
+    pub boot: u128,
+    /// Seconds since then. They never go back.
+    pub seconds: i64,
+}
+
+/// What measures waits besides the clock.
+#[derive(Clone, Default)]
+pub enum Meter {
+    /// Nothing: waits are measured by the time that is told, and whoever has none waits as long as was told.
+    #[default]
+    Nothing,
+    /// The system: `CLOCK_BOOTTIME` and the kernel's boot_id, on Linux; elsewhere nothing.
+    System,
+    /// The program's own; `None`: not now.
+    Own(Arc<dyn Fn() -> Option<Uptime> + Send + Sync>),
+}
+
+impl Meter {
+    /// For who is told the time `clock`: the system's uptime belongs to the system's clock, and to who has none. Whoever has a clock of
+    /// their own measures by that.
+    pub(in crate::client) fn of_clock(clock: Option<Time>) -> Meter {
+        match clock {
+            Some(now) if now.since(system_time()).abs() > SAME_CLOCK_SECONDS => Meter::Nothing,
+            _ => Meter::System,
+        }
+    }
+
+    /// What it says to who is told the time `clock`.
+    pub(super) fn reading(&self, clock: Option<Time>) -> Option<Reading> {
+        match self {
+            Meter::Nothing => None,
+            Meter::System => system(clock),
+            Meter::Own(own) => own().map(|uptime| Reading { uptime, is_of_this_clock: true }),
+        }
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Meter::Nothing => "Nothing",
+            Meter::System => "System",
+            Meter::Own(_) => "Own",
+        })
+    }
+}
+
+/// What a meter said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    pub uptime: Uptime,
+    /// The clock is one that runs through this boot. One that the process alone has may begin anew in its middle.
+    pub is_of_this_clock: bool,
+}
+
+impl Reading {
+    /// What is left of the wait that runs, as far as this tells. `None`: the clock alone does.
+    pub(super) fn left_seconds(&self, progress: &Progress, clock: Clock) -> Option<u32> {
+        let noted = progress.measured?;
+        let attempts = progress.attempts;
+        let last = attempts.last?;
+        let passed = self.uptime.seconds.saturating_sub(noted.seconds);
+        if noted.boot == self.uptime.boot && passed >= 0 {
+            let left = u32::try_from(i64::from(attempts.wait_seconds).saturating_sub(passed)).unwrap_or(0);
+            return Some(match clock.says() {
+                // Whichever says that it is over; one that was set back says nothing.
+                Some(now) if now >= last || !self.is_of_this_clock => left.min(attempts.left_seconds(now)),
+                _ => left,
+            });
+        }
+        let Some(now) = clock.says() else { return Some(0) };
+        let has_got_on = now > last && self.begin(now).since(last.plus(-noted.seconds)) > SAME_BEGIN_SECONDS;
+        Some(if has_got_on { attempts.left_seconds(now) } else { 0 })
+    }
+
+    /// What a clock that says `now` said when the device was switched on, or would have.
+    pub(super) fn begin(&self, now: Time) -> Time {
+        now.plus(self.uptime.seconds.saturating_neg())
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn system(clock: Option<Time>) -> Option<Reading> {
+    use rustix::time::{ClockId, clock_gettime};
+    use std::sync::OnceLock;
+    static BOOT: OnceLock<Option<u128>> = OnceLock::new();
+    let boot = (*BOOT.get_or_init(boot_id))?;
+    let kernel = Time::from_unix(clock_gettime(ClockId::Realtime).tv_sec);
+    let is_of_this_clock = clock.is_none_or(|now| now.since(kernel).abs() <= SAME_CLOCK_SECONDS);
+    Some(Reading { uptime: Uptime { boot, seconds: clock_gettime(ClockId::Boottime).tv_sec }, is_of_this_clock })
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn boot_id() -> Option<u128> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn system(_clock: Option<Time>) -> Option<Reading> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::{Planner, Step};
+    use super::*;
+    use crate::crypto::default_provider;
+    use crate::store::Store;
+
+    const DAY: i64 = 86_400;
+    const TRUTH: Time = Time::from_unix(1_800_000_000);
+
+    /// A device whose boots are told to it.
+    struct Bench {
+        store: Store,
+        planner: Planner,
+        uptime: Arc<Mutex<Option<Uptime>>>,
+    }
+
+    impl Bench {
+        fn new(is_told: bool) -> Self {
+            let (store, mut planner) = (Store::in_memory(default_provider()), Planner::new());
+            if is_told {
+                store.note_time(TRUTH).unwrap();
+            }
+            let uptime = Arc::new(Mutex::new(None));
+            let read = Arc::clone(&uptime);
+            planner.meter = Meter::Own(Arc::new(move || *read.lock().unwrap()));
+            Bench { store, planner, uptime }
+        }
+
+        fn at(&self, boot: u128, seconds: i64) -> &Self {
+            *self.uptime.lock().unwrap() = Some(Uptime { boot, seconds });
+            self
+        }
+
+        fn waits(&self, seconds: u32, clock: Option<Time>) {
+            self.planner.plan_as_told(&self.store, "router", clock).unwrap();
+            self.planner.note_waiting(&self.store, "router", seconds, clock).unwrap();
+        }
+
+        /// Whether something is due, and what device memory holds behind the look.
+        fn look(&self, clock: Option<Time>) -> (bool, Progress) {
+            let ready = self.planner.plan_to_be_told(&self.store, "router", clock).unwrap();
+            let (plan, _) = self.planner.plan_as_told(&self.store, "router", clock).unwrap();
+            assert_eq!(ready, plan, "the settings are made for what is done");
+            let kept = Progress::load(&self.store, &*default_provider(), "router").unwrap().0;
+            (plan.step != Step::Nothing, kept)
+        }
+    }
+
+    /// What a clock says so many seconds after it was switched on; the boots lie days apart.
+    type Says = fn(i64) -> Option<Time>;
+
+    const CLOCKS: [(&str, bool, Says); 8] = [
+        ("none", true, |_| None),
+        ("none, nothing told", false, |_| None),
+        ("right", true, |up| Some(TRUTH.plus(up))),
+        ("right, unconfirmed", false, |up| Some(TRUTH.plus(up))),
+        ("days ahead", true, |up| Some(TRUTH.plus(2 * DAY + up))),
+        ("of 1970", true, |up| Some(Time::from_unix(up))),
+        ("stands still", true, |_| Some(TRUTH.plus(-400 * DAY))),
+        ("goes back", false, |up| Some(TRUTH.plus(-up))),
+    ];
+
+    #[test]
+    fn within_one_boot_a_wait_is_exact_whatever_the_clock_says_and_no_look_writes() {
+        for (what, is_told, says) in CLOCKS {
+            let bench = Bench::new(is_told);
+            bench.at(7, 100).waits(86_400, says(100));
+            let noted = bench.look(says(100)).1;
+            for look in 1..96 {
+                let up = 100 + look * 900;
+                let (is_due, kept) = bench.at(7, up).look(says(up));
+                assert!(!is_due, "{what}: look {look}");
+                assert_eq!(kept, noted, "{what}: look {look}");
+            }
+            assert!(bench.at(7, 100 + DAY).look(says(100 + DAY)).0, "{what}: it is over");
+        }
+    }
+
+    /// A clock that is set, by people or by its network, ends a wait by saying that it is over, and by nothing else.
+    #[test]
+    fn a_clock_that_is_set_to_and_fro_ends_no_wait_early() {
+        let bench = Bench::new(true);
+        let ahead = |up: i64| Some(TRUTH.plus(up + if up / 900 % 2 == 1 { 0 } else { -30 * DAY }));
+        bench.at(7, 900).waits(86_400, ahead(900));
+        for look in 2..96 {
+            let up = look * 900;
+            assert!(!bench.at(7, up).look(ahead(up)).0, "look {look}");
+        }
+        // The dark twin: without a meter each step back is taken for a new start.
+        let mut bench = Bench::new(true);
+        bench.planner.meter = Meter::Nothing;
+        bench.waits(86_400, ahead(900));
+        assert!((2..96).any(|look| bench.look(ahead(look * 900)).0));
+    }
+
+    #[test]
+    fn in_another_boot_a_wait_is_never_longer_than_it_was() {
+        for (what, is_told, says) in CLOCKS {
+            for first in [0, 60, 3600, 80_000] {
+                for later in [5, 62, 400, 4000, 90_000] {
+                    let bench = Bench::new(is_told);
+                    bench.at(7, first).waits(86_400, says(first));
+                    let (is_due, kept) = bench.at(8, later).look(says(later));
+                    let plan = bench.planner.plan(&bench.store, "router", says(later)).unwrap();
+                    assert!(is_due || plan.ask_again_seconds <= kept.attempts.wait_seconds, "{what}: {plan:?}");
+                    // It began with the device, or there is none: nobody can tell how long the device was off.
+                    assert!(is_due || what == "goes back", "{what}: {first} {later}");
+                }
+            }
+        }
+        // The dark twin: a clock that went on meanwhile measures what was left, right or wrong.
+        for off in [0, 2 * DAY, -30 * DAY] {
+            let bench = Bench::new(true);
+            let says = |at: i64| Some(TRUTH.plus(off + at));
+            bench.at(7, 4000).waits(86_400, says(10_000));
+            assert!(!bench.at(8, 50).look(says(20_000)).0, "{off}");
+            assert!(!bench.at(9, 50).look(says(96_000)).0, "{off}");
+            assert!(bench.at(9, 500).look(says(96_450)).0, "{off}");
+        }
+    }
+
+    #[test]
+    fn a_meter_that_fails_leaves_the_measure_to_the_clock() {
+        let bench = Bench::new(true);
+        bench.at(7, 100).waits(86_400, Some(TRUTH));
+        *bench.uptime.lock().unwrap() = None;
+        assert!(!bench.look(Some(TRUTH.plus(80_000))).0);
+        assert!(bench.look(Some(TRUTH.plus(86_401))).0);
+        assert!(bench.look(None).0, "who has neither has waited as told");
+    }
+
+    /// On Linux the system has one, and it does not go back.
+    #[test]
+    fn the_system_says_how_long_it_is_on() {
+        let (one, two) = (Meter::System.reading(None), Meter::System.reading(None));
+        if let (Some(one), Some(two)) = (one, two) {
+            assert_eq!(one.uptime.boot, two.uptime.boot);
+            assert!(one.uptime.seconds > 0 && two.uptime.seconds >= one.uptime.seconds);
+            assert!(
+                one.is_of_this_clock && !Meter::System.reading(Some(TRUTH.plus(-9000 * DAY))).unwrap().is_of_this_clock
+            );
+        }
+        assert_eq!(one.is_some(), cfg!(any(target_os = "linux", target_os = "android")));
+        let now = system_time();
+        assert!(matches!(Meter::of_clock(Some(now)), Meter::System));
+        assert!(matches!(Meter::of_clock(None), Meter::System));
+        assert!(matches!(Meter::of_clock(Some(now.plus(900))), Meter::Nothing), "a clock of one's own");
+    }
+}
