@@ -519,7 +519,11 @@ mod tests {
         assert_eq!(on_day(300, &facts).alarm, Alarm::Late);
         assert_eq!(on_day(350, &facts).alarm, Alarm::Urgent);
         let over = on_day(366, &facts);
-        assert_eq!((over.step, over.alarm, over.standing), (Step::EnrollAgain, Alarm::Unusable, Standing::Expired));
+        assert_eq!((over.step, over.alarm, over.standing), (Step::LearnTime, Alarm::Unusable, Standing::Expired));
+        // Nobody has tried to renew it: the clock may have jumped. Once an answer has told the time, or an attempt was made, it is over.
+        assert_eq!(on_day(366, &Facts { is_time_told: true, ..year() }).step, Step::EnrollAgain);
+        let tried = Attempts { count: 2, ..Attempts::default() };
+        assert_eq!(on_day(366, &Facts { attempts: tried, ..year() }).step, Step::EnrollAgain);
     }
 
     #[test]
