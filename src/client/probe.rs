@@ -12,6 +12,7 @@ use crate::asn1::x509::Certificate;
 use crate::client::{Client, Config};
 use crate::cmp::{Action, Credential, Information, MacParameters, Profile, Question, Tolerance};
 use crate::codes::Code;
+use crate::crypto::SignatureAlgorithm;
 use crate::error::{Error, Refused};
 use crate::features::{self, needs};
 use crate::limits::Limits;
@@ -363,7 +364,9 @@ fn judge_header(probe: &mut Probe, config: &Config, message: &PkiMessage, asked:
 /// Whether what the server has of its CAs leads to the roots that issued certificates must lead to. A certificate from elsewhere would be
 /// refused, once it is issued.
 fn judge_issuers(probe: &mut Probe, config: &Config, asked: &Asked) {
-    let (Ok(known), Some(message)) = (&asked.outcome, &asked.message) else { return };
+    // A server that does not answer the question shows the CAs of its signer all the same.
+    let Some(message) = &asked.message else { return };
+    let known = asked.outcome.as_deref().unwrap_or_default();
     let is_any_root_known = config.adopt_root_of_ip || config.accept_ca_pubs || !config.root_fingerprints.is_empty();
     if config.enrolment_anchors.is_empty() || is_any_root_known {
         return;
@@ -379,20 +382,28 @@ fn judge_issuers(probe: &mut Probe, config: &Config, asked: &Asked) {
     probe.warns(words, "if it is one of these that issues, its certificates will be refused: add its root by add_enrolment_anchors (devid_config_add_enrolment_anchors, ca.trust.issued), or none of them issues");
 }
 
-/// By names, as far as questions go: signatures are looked at when something is issued.
+/// By names and signatures: a CA that was set up anew, or a root that was renewed, has the old name and another key. What else holds for
+/// a path is looked at when something is issued.
 fn leads_to(config: &Config, ca: &Certificate, above: &[&Certificate]) -> bool {
     let mut here = ca;
     for _ in 0..=above.len() {
-        let is_anchor = |anchor: &Certificate| anchor == here || same_name(anchor.subject(), here.issuer());
+        let is_anchor = |anchor: &Certificate| anchor == here || has_issued(config, anchor, here);
         if config.enrolment_anchors.iter().any(is_anchor) {
             return true;
         }
-        let Some(next) = above.iter().find(|one| same_name(one.subject(), here.issuer()) && **one != here) else {
+        let Some(next) = above.iter().find(|one| **one != here && has_issued(config, one, here)) else {
             return false;
         };
         here = next;
     }
     false
+}
+
+fn has_issued(config: &Config, ca: &Certificate, certificate: &Certificate) -> bool {
+    let Ok(algorithm) = SignatureAlgorithm::from_der(certificate.signature_algorithm()) else { return false };
+    let (signed, signature) = (certificate.tbs(), certificate.signature());
+    same_name(ca.subject(), certificate.issuer())
+        && config.provider().verify(&algorithm, ca.spki(), signed, signature, true).is_ok()
 }
 
 fn judge_signer(probe: &mut Probe, config: &Config, asked: &Asked, message: &PkiMessage) {

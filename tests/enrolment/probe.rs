@@ -155,15 +155,23 @@ fn issuers_that_lead_to_no_enrolment_anchor_are_foreseen() {
     ca.info = known(&ca.issuing.certificate);
     assert!(!probe(&mut ca).report().contains("enrolment anchor"), "it leads there");
 
-    let mut ca = MockCa::new();
-    ca.info = known(&ca.issuing.certificate);
-    let mut config = Device::config(&ca);
-    config.enrolment_anchors = devid::validation::TrustAnchors::new();
-    config.enrolment_anchors.add(Party::root("Elsewhere").certificate);
-    let mut exchange = ExchangeFn(|request: &[u8], _: &ExchangeLimits| Ok(Reply::from_body(ca.answer(request))));
-    let found = config.probe(&mut exchange, now()).unwrap();
-    let told = found.findings.iter().find(|finding| finding.words.contains("enrolment anchor")).unwrap();
-    assert!(!told.fails && told.remedy.contains("ca.trust.issued"), "{}", found.report());
+    // Another CA, and one that was set up anew under its name; also where the question is not answered, but by a signer below its CA.
+    let name = |root: &Party| devid::asn1::name::display(root.certificate.subject());
+    let again = Party::root(name(&MockCa::new().root).trim_start_matches("CN="));
+    for (root, is_answered) in [(Party::root("Elsewhere"), true), (again, true), (Party::root("Elsewhere"), false)] {
+        let mut ca = MockCa::new();
+        if is_answered {
+            ca.info = known(&ca.issuing.certificate);
+        }
+        let mut config = Device::config(&ca);
+        config.enrolment_anchors = devid::validation::TrustAnchors::new();
+        config.enrolment_anchors.add(root.certificate);
+        let mut exchange = ExchangeFn(|request: &[u8], _: &ExchangeLimits| Ok(Reply::from_body(ca.answer(request))));
+        let found = config.probe(&mut exchange, now()).unwrap();
+        let told = found.findings.iter().find(|finding| finding.words.contains("enrolment anchor"));
+        let told = told.unwrap_or_else(|| panic!("{}: {}", is_answered, found.report()));
+        assert!(!told.fails && told.remedy.contains("ca.trust.issued"), "{}", found.report());
+    }
 }
 
 /// Enrolment goes by both times, so that a clock that is wrong is no failure; to a device without a clock nothing is wrong.
