@@ -354,13 +354,17 @@ mod tests {
     /// What weakens something needs a switch that the error itself names.
     #[test]
     fn every_switch_is_named_where_it_is_missed() {
-        let source = |folder: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder);
-        let mut texts = String::new();
-        for folder in ["cmp", "cms", "transport"] {
-            for entry in std::fs::read_dir(source(folder)).unwrap() {
-                texts.push_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default());
+        fn read(path: &std::path::Path, texts: &mut String) {
+            for entry in std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()) {
+                match entry.is_dir() {
+                    true => read(&entry, texts),
+                    false => texts.push_str(&std::fs::read_to_string(entry).unwrap()),
+                }
             }
         }
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut texts = String::new();
+        ["cmp", "cms", "transport"].iter().for_each(|folder| read(&source.join(folder), &mut texts));
         let texts = texts.split_whitespace().filter(|word| *word != "\\").collect::<Vec<_>>().join(" ");
         for (name, ..) in Tolerance::TABLE {
             assert!(texts.contains(&format!("switch {name}")) || WORDS_OF_TWO.contains(name), "{name}");

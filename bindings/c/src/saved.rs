@@ -150,7 +150,7 @@ fn devid_saved_polls(saved: &devid_saved) -> u32 {
     saved.saved.polls
 }
 
-/// Why the CA asked to wait, in its words; whoever waits shows them. As devid_op_wait_reason() has it for an operation at work.
+/// Why the CA asked to wait, as its own message says; for whoever waits. As devid_op_wait_reason() has it for an operation at work.
 ///
 /// @return Text, one of its texts in each line; "" if it gave none; valid until `saved` is freed.
 #[export]

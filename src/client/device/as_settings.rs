@@ -18,6 +18,10 @@ const TABLE: &[(&str, &str)] = &[
     ("max_retries", "ca.http.retries"),
     ("setting directory", "setting peers.directory"),
     (
+        "enroll (devid_op_enroll) brings its certificate without device memory",
+        "identity.*.key takes kinds of keys that sign, such as P-256",
+    ),
+    (
         "a device without a reliable clock sets the time window off",
         "a device without a reliable clock has device.clock = \"none\"",
     ),
