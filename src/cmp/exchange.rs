@@ -7,10 +7,13 @@
 mod answered;
 mod encapsulation;
 mod enrolment;
+mod put_off;
 mod several;
 mod weighing;
 
 use alloc::sync::Arc;
+
+pub(super) use put_off::PutOff;
 
 use super::bearer::KnownBearers;
 use super::context::Context;
@@ -83,6 +86,8 @@ pub(super) struct Exchange {
     has_dropped: bool,
     /// An answer that was dropped for its time alone: it is judged once more by the clock of later.
     kept_answer: Option<Vec<u8>>,
+    /// The message under way, where nobody with authority has put it off.
+    put_off: Option<PutOff>,
     /// A signer without authority that has answered for the certificate since this was begun or restored.
     met_bearer: Option<Certificate>,
 }
@@ -105,6 +110,7 @@ impl Exchange {
             said: Vec::new(),
             has_dropped: false,
             kept_answer: None,
+            put_off: None,
             met_bearer: None,
         }
     }
@@ -135,6 +141,16 @@ impl Exchange {
 
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// The message under way, where nobody with authority has put it off.
+    pub fn put_off(&self) -> Option<&PutOff> {
+        self.put_off.as_ref()
+    }
+
+    /// Goes on with a message that was put off before.
+    pub fn resume_put_off(&mut self, put_off: Option<PutOff>) {
+        self.put_off = put_off;
     }
 
     pub fn other_version(&self) -> Option<i64> {
@@ -271,6 +287,17 @@ impl Exchange {
         reason: &[String],
         now: Time,
     ) -> Result<State, Error> {
+        self.count_poll(reason)?;
+        let ids = match under_way.phase {
+            Phase::Request if cert_req_id >= 0 && !self.several.open().is_empty() => self.several.open(),
+            _ => vec![cert_req_id],
+        };
+        let (body, phase) = (BodyType::POLLREQ, under_way.phase.clone());
+        self.send(UnderWay { body, phase, polling: Some(cert_req_id) }, &poll::poll_req(&ids), 2, now)
+    }
+
+    /// One more poll, within the limit.
+    fn count_poll(&mut self, reason: &[String]) -> Result<(), Error> {
         let most = self.plan.context.limits.max_polls;
         if self.counts.polls >= most {
             let reasons: Vec<String> = reason.iter().map(|reason| crate::words::quoted(reason)).collect();
@@ -279,12 +306,7 @@ impl Exchange {
             return Err(Error::new(Code::PollExhausted, words).breaks(POLLING_ENDS));
         }
         self.counts.polls += 1;
-        let ids = match under_way.phase {
-            Phase::Request if cert_req_id >= 0 && !self.several.open().is_empty() => self.several.open(),
-            _ => vec![cert_req_id],
-        };
-        let (body, phase) = (BodyType::POLLREQ, under_way.phase.clone());
-        self.send(UnderWay { body, phase, polling: Some(cert_req_id) }, &poll::poll_req(&ids), 2, now)
+        Ok(())
     }
 
     /// Whoever measures the waits for polls ends each of them, so that they are no time that is over. One odd clock ends
@@ -337,10 +359,15 @@ impl Exchange {
     pub fn waited(&mut self, waiting: &Waiting, now: Time) -> Result<State, Halt> {
         match &waiting.then {
             Then::Valid(issued) => Ok(State::Done(Finished::Certificate(Arc::clone(issued)))),
-            Then::Poll(under_way, cert_req_id) => match self.looked_again(under_way, now)? {
-                Some(state) => Ok(state),
-                None => Ok(self.poll(under_way, *cert_req_id, &waiting.reason, now)?),
-            },
+            Then::Poll(under_way, cert_req_id) => {
+                if let Some(state) = self.looked_again(under_way, now)? {
+                    return Ok(state);
+                }
+                if let Some(state) = self.send_again(under_way, &waiting.reason)? {
+                    return Ok(state);
+                }
+                Ok(self.poll(under_way, *cert_req_id, &waiting.reason, now)?)
+            }
         }
     }
 }

@@ -446,14 +446,14 @@ impl Begun {
         let next = match state {
             State::Begin => exchange.first(now)?,
             State::OtherVersion(version) => exchange.first_with_version(*version, now)?,
-            State::Sent(Sent { under_way, inbox, asked_at, .. }) => match inbox.take() {
+            State::Sent(Sent { output, under_way, inbox, asked_at }) => match inbox.take() {
                 None => {
                     *asked_at = Some(now);
                     return Ok(Next::Ask);
                 }
                 Some(answer) => {
                     let asked_at = asked_at.unwrap_or(now);
-                    let mut next = exchange.answered(&answer, under_way, asked_at, now)?;
+                    let mut next = exchange.answered(&answer, (under_way, Some(output)), asked_at, now)?;
                     exchange.check_time_in_vain(&next, now)?;
                     if let (true, State::Waiting(Waiting { until, seconds, .. })) = (exchange.has_dropped(), &mut next)
                     {

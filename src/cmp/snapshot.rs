@@ -11,7 +11,7 @@ use ::der::{Decode, Tag};
 
 use super::context::Context;
 use super::credential::Credential;
-use super::exchange::{Counts, Exchange, Plan};
+use super::exchange::{Counts, Exchange, Plan, PutOff};
 use super::info::Question;
 use super::issued::Issued;
 use super::kem_mac;
@@ -27,7 +27,7 @@ use super::saved_form::{
 use super::signer::Signer;
 use super::state::{Confirming, Phase, Sent, State, Then, UnderWay, Waiting};
 use super::transaction::Transaction;
-use crate::asn1::cmp::{CrlSource, InfoTypeAndValue, PkiStatus, PkiStatusInfo};
+use crate::asn1::cmp::{BodyType, CrlSource, InfoTypeAndValue, PkiStatus, PkiStatusInfo};
 use crate::asn1::crl::CrlReason;
 use crate::asn1::crmf::{CertTemplate, TemplateExtension};
 use crate::asn1::der::{Cursor, element, encode, sequence};
@@ -86,8 +86,14 @@ impl Operation {
         let other_version = encode(&exchange.other_version().unwrap_or(0));
         let kept_answer = exchange.kept_answer().map_or_else(Vec::new, octets);
         let in_vain = [encode(&counts.dropped), encode(&counts.misread), kept_answer].concat();
-        let counts =
-            sequence(&[&encode(&counts.polls), &encode(&transaction.started.unix()), &other_version, &in_vain]);
+        let put_off = exchange.put_off().map_or_else(Vec::new, write_put_off);
+        let counts = sequence(&[
+            &encode(&counts.polls),
+            &encode(&transaction.started.unix()),
+            &other_version,
+            &in_vain,
+            &put_off,
+        ]);
         // While certConf refuses the certificate: why. Without it a restored operation would take pkiConf for success.
         let rejection = rejection.map_or_else(Vec::new, |error| {
             sequence(&[&encode(&error.code().number()), &octets(error.message().as_bytes())])
@@ -146,7 +152,8 @@ impl Operation {
         // Older snapshots end here, or behind the next; the last one is there where an answer is kept.
         let dropped = if counts.is_empty() { 0 } else { counts.decode()? };
         let misread = if counts.is_empty() { 0 } else { counts.decode()? };
-        let kept_answer = if counts.is_empty() { None } else { Some(read_octets(&mut counts)?) };
+        let kept_answer = counts.optional(Tag::OctetString)?.map(|kept| kept.value.to_vec());
+        let put_off = if counts.is_empty() { None } else { Some(read_put_off(&mut counts)?) };
         let counts = Counts { polls, dropped, misread };
         let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
         let mut issued = if fields.is_empty() { None } else { Some(read_issued(&mut fields)?) };
@@ -164,6 +171,7 @@ impl Operation {
         if dropped == 0 {
             exchange.hears(&said);
         }
+        exchange.resume_put_off(put_off);
         Ok(Operation::resumed(exchange, state))
     }
 
@@ -225,6 +233,24 @@ fn saved_request(saved: &[u8]) -> Result<(i64, Vec<u8>), Error> {
     content.any("the transaction")?;
     let mut request = Cursor::new(content.expect(Tag::Sequence, "the request")?.value, WHAT)?;
     Ok((request.decode()?, read_octets(&mut request)?))
+}
+
+fn write_put_off(put_off: &PutOff) -> Vec<u8> {
+    let (body, message) = (encode(&i64::from(put_off.body.0)), octets(&put_off.message));
+    let counts = [put_off.in_vain, put_off.patience, put_off.sent_again].map(|count| encode(&count)).concat();
+    sequence(&[&message, &body, &encode(&put_off.cert_req_id), &counts])
+}
+
+fn read_put_off(counts: &mut Cursor<'_>) -> Result<PutOff, Error> {
+    let mut fields = Cursor::new(counts.expect(Tag::Sequence, "what was put off")?.value, WHAT)?;
+    Ok(PutOff {
+        message: read_octets(&mut fields)?,
+        body: BodyType(fields.decode()?),
+        cert_req_id: fields.decode()?,
+        in_vain: fields.decode()?,
+        patience: fields.decode()?,
+        sent_again: fields.decode()?,
+    })
 }
 
 fn write_transaction(transaction: &Transaction) -> Vec<u8> {

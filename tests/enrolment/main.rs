@@ -42,6 +42,7 @@ mod odd;
 mod pkcs10;
 mod planner;
 mod probe;
+mod put_off;
 mod ra;
 mod refused;
 mod renewal;

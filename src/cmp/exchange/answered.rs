@@ -69,10 +69,16 @@ fn is_about_time(error: &Error) -> bool {
 }
 
 impl Exchange {
-    /// What an answer leads to. `asked_at`: when the message was last handed out to be sent.
+    /// What an answer to a message leads to; `None` where it is looked at once more. `asked_at`: when the message was last handed out to be sent.
     ///
     /// Errors: what the server has said, or, where nothing is being waited for, what anybody may have said.
-    pub fn answered(&mut self, answer: &Inbox, under_way: &UnderWay, asked_at: Time, now: Time) -> Result<State, Halt> {
+    pub fn answered(
+        &mut self,
+        answer: &Inbox,
+        (under_way, message): (&UnderWay, Option<&[u8]>),
+        asked_at: Time,
+        now: Time,
+    ) -> Result<State, Halt> {
         let settings = Arc::clone(&self.plan.context);
         let explained = |e| diagnose(in_phase(e, under_way.body), &settings, under_way.body, &answer.answer);
         let context = self.believing_adopted();
@@ -85,15 +91,19 @@ impl Exchange {
             self.weighed(&context, checked, under_way, now)
                 .map_err(|error| Failure::Unproven(error.breaks(response::protection_rule(&context.credential))))
         });
-        match (weighed, under_way.polling) {
+        match (weighed, under_way.polling.or_else(|| self.polls_on_after(under_way))) {
             (Ok(checked), _) => {
                 self.kept_answer = None;
+                self.note_delay(&checked, under_way, message);
                 Ok(self.act_on(checked, under_way, now).map_err(explained)?)
             }
             (Err(Failure::Unproven(error)), Some(polling)) => {
                 // Without a clock the present is what the answer says, and this one has nothing to say.
                 self.has_dropped = true;
                 self.kept_answer = is_about_time(&error).then(|| answer.answer.clone());
+                if under_way.polling.is_some() && message.is_some() {
+                    self.polled_in_vain();
+                }
                 Ok(self.drop_answer(&explained(error), under_way, polling, asked_at))
             }
             (Err(Failure::Unproven(error)), None) if answer.is_handed_in => Err(Halt::Refused(explained(error))),
@@ -106,7 +116,7 @@ impl Exchange {
     pub fn looked_again(&mut self, under_way: &UnderWay, now: Time) -> Result<Option<State>, Halt> {
         let Some(answer) = self.kept_answer.take() else { return Ok(None) };
         let answer = Inbox { answer, is_mutually_authenticated: false, is_handed_in: false };
-        let state = self.answered(&answer, under_way, now, now)?;
+        let state = self.answered(&answer, (under_way, None), now, now)?;
         if self.has_dropped && self.counts.dropped > MOST_LOOKS {
             self.kept_answer = None;
             return Ok(None);
@@ -226,6 +236,20 @@ impl Exchange {
                 if is_confirmed_already(content) && under_way.rejection().is_none() && !self.several.refuses_any() =>
             {
                 self.confirmation_came(confirming, now)
+            }
+            // Of a message that nobody with authority has put off, the CA may know nothing: then it is sent again, and what is said
+            // to that counts.
+            (Some(polling), _) if self.is_put_off() => {
+                self.polled_in_vain();
+                Ok(self.wait_in_vain(FIRST_WAIT_SECONDS, under_way, polling, now, |_| {
+                    vec![format!("what was put off is not known: {}", response::server_error(content))]
+                }))
+            }
+            // The message that was sent again has become too old (badTime), or the like: nothing has come of it, and it is made anew.
+            (None, Phase::Request) if self.was_sent_again() && is_about(ABOUT_THE_MESSAGE) => {
+                let version = self.transaction.pvno;
+                self.give_up_put_off();
+                Ok(State::OtherVersion(version))
             }
             // Genuine, and yet it says only that something else arrived than was sent: anybody on the way can change a bit of
             // pollReq, and must not be able to end by it what the CA has been asked to approve.
