@@ -6,7 +6,7 @@
 //! decides comes from the owner, from the certificate's purpose, or from its place in the path; never from extraCerts, which
 //! nobody protects and which can add a path and take none away.
 
-use super::context::Context;
+use super::context::{Context, Trust};
 use super::credential::Credential;
 use super::request::{Request, RevocationRequest};
 use super::signer_authorisation::{CMC, has_cmc_purpose, has_purpose, has_signing_usage, is_under};
@@ -53,7 +53,7 @@ impl Act<'_> {
 /// It is asked at each message: who was revoked or has expired since the last one is believed no longer. Answers the path, the
 /// signer first.
 pub(super) fn may_sign(
-    context: &Context,
+    context: &Trust<'_>,
     act: Act<'_>,
     signer: &Certificate,
     came: &[Certificate],
@@ -81,8 +81,8 @@ pub(super) fn may_sign(
     }
     let anchors = match act {
         Act::DeviceRequest(anchors) | Act::NestedRequest(anchors) => anchors,
-        Act::GeneratedKey(Some(issuer)) if issuer == signer => &context.enrolment_anchors,
-        Act::Answer(_) | Act::GeneratedKey(_) => &context.cmp_anchors,
+        Act::GeneratedKey(Some(issuer)) if issuer == signer => &*context.enrolment_anchors,
+        Act::Answer(_) | Act::GeneratedKey(_) => &*context.cmp_anchors,
     };
     let mut checks = context.checks_at(now);
     checks.revocation = context.signer_revocation.clone();
@@ -131,7 +131,7 @@ pub(super) fn is_renewed(anchors: &TrustAnchors, certificate: &Certificate, came
 
 /// Whether who is at the beginning of this path may answer. `chain` ends at a CMP anchor.
 fn speaks_for_the_ca(
-    context: &Context,
+    context: &Trust<'_>,
     request: Option<&Request>,
     chain: &[Certificate],
     came: &[Certificate],
@@ -151,7 +151,7 @@ fn speaks_for_the_ca(
 /// The path of a signer who is under the CMP anchors and may not answer for the CA; `None` where the owner has said who is to
 /// sign, or where the path leads through a CA that speaks for nobody but itself.
 pub(super) fn is_authenticated(
-    context: &Context,
+    context: &Trust<'_>,
     signer: &Certificate,
     came: &[Certificate],
     now: Time,
@@ -167,7 +167,7 @@ pub(super) fn is_authenticated(
 /// Whether a CA certificate is one of the path that issues this device's certificates. That path is known from the
 /// certificate that the device has from there; before the first one, any CA that may issue for the device could be it.
 fn issues_for_us(
-    context: &Context,
+    context: &Trust<'_>,
     request: Option<&Request>,
     chain: &[Certificate],
     came: &[Certificate],
@@ -191,7 +191,7 @@ fn issues_for_us(
 /// root can issue over a key that it has seen in a request; the one that renews is the one that has issued before, or its successor.
 /// Before the first certificate it is any that is not confined to some names or purposes. `is_about_ours`: an update or a
 /// revocation, by whoever has a certificate of that CA already.
-pub(super) fn may_have_issued(context: &Context, is_about_ours: bool, chain: &[Certificate], now: Time) -> bool {
+pub(super) fn may_have_issued(context: &Trust<'_>, is_about_ours: bool, chain: &[Certificate], now: Time) -> bool {
     let Some(ca) = chain.first() else { return false };
     match (own_path(context, now), &context.credential) {
         (Some(ours), _) => (1..ours.len()).any(|at| is_the_ca(&ours[at..], chain)),
@@ -218,7 +218,7 @@ fn is_the_ca(ours: &[Certificate], chain: &[Certificate]) -> bool {
 /// Whether the CA at the beginning of `chain` has issued what is to be revoked. Its name proves nothing, as any CA below the root can
 /// certify another of that name: its key has signed the certificate, or it is the CA, as far as one of the issuer's certificates
 /// is at hand.
-fn has_issued(context: &Context, revocation: &RevocationRequest, chain: &[Certificate], now: Time) -> bool {
+fn has_issued(context: &Trust<'_>, revocation: &RevocationRequest, chain: &[Certificate], now: Time) -> bool {
     if !same_name(chain[0].subject(), &revocation.issuer) {
         return false;
     }
@@ -243,7 +243,7 @@ fn is_signed_by(context: &Context, certificate: &Certificate, ca: &Certificate) 
 }
 
 /// The path of the credential's certificate, if it is one of the PKI that the device enrols with.
-fn own_path(context: &Context, now: Time) -> Option<Vec<Certificate>> {
+fn own_path(context: &Trust<'_>, now: Time) -> Option<Vec<Certificate>> {
     let Credential::Signature { certificate, .. } = &context.credential else { return None };
     path(context, &context.enrolment_anchors, certificate, &[], &context.checks_at(now)).ok()
 }

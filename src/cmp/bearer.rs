@@ -1,7 +1,7 @@
 //! A signer who is authenticated and may not decide; what it may bring all the same stands in [`super::weighing`].
 
 use super::authority::is_authenticated;
-use super::context::Context;
+use super::context::Trust;
 use super::request::Request;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
@@ -49,7 +49,7 @@ pub(super) struct Bearer {
 impl Bearer {
     /// The signer, if it may bring anything. Where the owner has said who is to sign, nobody else brings anything either.
     pub fn find(
-        context: &Context,
+        context: &Trust<'_>,
         request: Option<&Request>,
         signer: &Certificate,
         came: &[Certificate],

@@ -1,6 +1,8 @@
 //! What holds for all operations of a client: who we are, whom we trust, how far we trust, and what we tolerate.
 
+use alloc::borrow::Cow;
 use alloc::sync::Arc;
+use core::ops::Deref;
 
 use super::compare::Acceptance;
 use super::credential::{Credential, MacParameters};
@@ -115,20 +117,6 @@ impl Context {
                 .is_ok_and(|digest| self.root_fingerprints.iter().any(|told| told[..] == digest[..]))
     }
 
-    /// The settings with the told roots among these certificates as anchors; `None` if there is none.
-    pub(super) fn with_told_roots(&self, came: &[Certificate]) -> Option<Context> {
-        let told: Vec<&Certificate> = came.iter().filter(|certificate| self.is_told_root(certificate)).collect();
-        if told.is_empty() {
-            return None;
-        }
-        let mut context = self.clone();
-        for root in told {
-            context.cmp_anchors.add(root.clone());
-            context.enrolment_anchors.add(root.clone());
-        }
-        Some(context)
-    }
-
     /// What a path is checked for where two clocks meet: the one door for certificates that come by CMP.
     pub(super) fn checks_at(&self, now: Time) -> Checks {
         Checks { clock_skew_seconds: self.clock_skew_seconds, allow_weak: self.tolerance.allow_weak, ..Checks::at(now) }
@@ -209,5 +197,67 @@ impl Context {
             }
         }
         Ok(())
+    }
+}
+
+/// The settings with the anchors that an answer is judged by: their own, and roots that came with it where the owner believes them
+/// ([`Context::adopt_root_of_ip`], [`Context::root_fingerprints`]). The rest of them is borrowed: secrets are not copied to
+/// believe one root more.
+pub(super) struct Trust<'a> {
+    context: &'a Context,
+    /// In place of [`Context::cmp_anchors`].
+    pub cmp_anchors: Cow<'a, TrustAnchors>,
+    /// In place of [`Context::enrolment_anchors`].
+    pub enrolment_anchors: Cow<'a, TrustAnchors>,
+}
+
+impl<'a> From<&'a Context> for Trust<'a> {
+    fn from(context: &'a Context) -> Self {
+        let (cmp, enrolment) = (&context.cmp_anchors, &context.enrolment_anchors);
+        Trust { context, cmp_anchors: Cow::Borrowed(cmp), enrolment_anchors: Cow::Borrowed(enrolment) }
+    }
+}
+
+impl<'a> Trust<'a> {
+    /// With this root as a further anchor, if there is one.
+    pub fn believing(context: &'a Context, root: Option<&Certificate>) -> Self {
+        let mut trust = Trust::from(context);
+        trust.add(root);
+        trust
+    }
+
+    fn add<'r>(&mut self, roots: impl IntoIterator<Item = &'r Certificate>) {
+        for root in roots {
+            self.cmp_anchors.to_mut().add(root.clone());
+            self.enrolment_anchors.to_mut().add(root.clone());
+        }
+    }
+}
+
+impl Deref for Trust<'_> {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        self.context
+    }
+}
+
+impl Trust<'_> {
+    /// With this one as the only anchor.
+    pub fn only(&self, root: &Certificate) -> Trust<'_> {
+        let anchors: TrustAnchors = [root.clone()].into_iter().collect();
+        let (cmp_anchors, enrolment_anchors) = (Cow::Owned(anchors.clone()), Cow::Owned(anchors));
+        Trust { context: self.context, cmp_anchors, enrolment_anchors }
+    }
+
+    /// With the told roots among these certificates as further anchors.
+    pub fn with_told_roots(&self, came: &[Certificate]) -> Trust<'_> {
+        let mut trust = Trust {
+            context: self.context,
+            cmp_anchors: Cow::Borrowed(&*self.cmp_anchors),
+            enrolment_anchors: Cow::Borrowed(&*self.enrolment_anchors),
+        };
+        trust.add(came.iter().filter(|certificate| self.is_told_root(certificate)));
+        trust
     }
 }

@@ -170,7 +170,7 @@ impl Exchange {
 
     /// Who has signed an answer to the message under way, and what can help to its path.
     pub fn signer_of(&self, answer: &[u8], now: Time) -> Option<(Certificate, Vec<Certificate>)> {
-        response::signer_of(&self.believing_adopted(), &self.transaction, answer, now)
+        response::signer_of(&self.believing_adopted(&self.plan.context), &self.transaction, answer, now)
     }
 
     /// The present, once an authentic answer has shown that the owner's clock is wrong and is followed.

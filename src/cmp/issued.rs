@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use super::authority::is_renewed;
 use super::compare::{Difference, PUBLIC_KEY, differences, lost_uses};
-use super::context::Context;
+use super::context::{Context, Trust};
 use super::credential::Credential;
 use super::diagnosis::RENEWED;
 use super::proof::RequestedKey;
@@ -193,7 +193,7 @@ impl Clocks {
 
 /// Refuses what no caller may accept: another key, or no path to an enrolment anchor. Answers the chain.
 pub(super) fn check_issued(
-    context: &Context,
+    context: &Trust<'_>,
     request: &CertificateRequest,
     certificate: &Certificate,
     helpers: &[Certificate],
@@ -204,7 +204,7 @@ pub(super) fn check_issued(
         let words = "the issued certificate holds another public key than the one requested";
         return Err(Error::new(Code::WrongCertificate, words).breaks(ISSUED));
     }
-    let mut anchors: TrustAnchors = context.enrolment_anchors.clone();
+    let mut anchors = TrustAnchors::clone(&context.enrolment_anchors);
     for anchor in extra_anchors {
         anchors.add(anchor.clone());
     }
@@ -313,20 +313,18 @@ fn all_differences(request: &CertificateRequest, certificate: &Certificate) -> V
 
 /// The chain of the certificate where one root is the anchor of both: the signer of the answer, and the certificate.
 pub(super) fn chain_under(
-    context: &Context,
+    context: &Trust<'_>,
     request: &CertificateRequest,
     [signer, certificate]: [&Certificate; 2],
     helpers: &[Certificate],
     root: &Certificate,
     now: Time,
 ) -> Option<Vec<Certificate>> {
-    let mut anchors = TrustAnchors::new();
-    anchors.add(root.clone());
+    let only_this = context.only(root);
     let pool: Vec<Certificate> = context.intermediates.iter().chain(helpers).cloned().collect();
     let checks = context.checks_at(now);
-    let report = validate(&*context.provider, &anchors, signer, &pool, &StatusSources::none(), &checks);
+    let report = validate(&*context.provider, &only_this.cmp_anchors, signer, &pool, &StatusSources::none(), &checks);
     report.path()?;
-    let only_this = Context { enrolment_anchors: anchors, ..context.clone() };
     check_issued(&only_this, request, certificate, helpers, &[], now).ok()
 }
 

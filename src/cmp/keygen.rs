@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::authority::{Act, may_sign};
-use super::context::Context;
+use super::context::{Context, Trust};
 use super::credential::Credential;
 use super::proof::old_form_allowed;
 use super::received::Received;
@@ -125,7 +125,8 @@ fn check_signed(
             ProtectedBy::Signature | ProtectedBy::MutualTls | ProtectedBy::Nothing => {
                 let along: Vec<Certificate> = signed.certificates.iter().chain(came.extra_certs).cloned().collect();
                 let refused = |e: Error| Error::new(Code::SignatureInvalid, e.message().to_owned());
-                may_sign(context, Act::GeneratedKey(chain.first()), authority, &along, now).map(|_| ()).map_err(refused)
+                let signs = Act::GeneratedKey(chain.first());
+                may_sign(&Trust::from(context), signs, authority, &along, now).map(|_| ()).map_err(refused)
             }
         };
         let outcome = outcome.and_then(|()| {

@@ -18,6 +18,7 @@
 //! | [`ra`], [`nested`] | what a registration authority does with the messages of others |
 //! | [`protection`] | MAC and signature over header and body |
 //! | [`response`] | an answer is checked against its request before anything in it is believed (RFC 9483 section 3.5) |
+//! | `answer_signer`, [`authority`] | whose signature is under it; whether he may sign |
 //! | [`issued`] | the issued certificate is checked |
 //! | [`compare`] | it is compared with what was asked, and by whom it is taken if it differs |
 //! | [`operation`] | the state machine: step, feed |
@@ -36,6 +37,7 @@
 //! | [`saved`] | what a saved operation is, told before it is resumed |
 
 pub mod action;
+mod answer_signer;
 pub mod authority;
 mod bearer;
 pub mod compare;

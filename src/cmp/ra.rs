@@ -13,12 +13,12 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
+use super::answer_signer;
 use super::authority::{Act, may_sign};
-use super::context::Context;
+use super::context::{Context, Trust};
 use super::credential::Credential;
 use super::possession::{self, Possession};
 use super::protection::{MacKey, is_mac};
-use super::response;
 use super::signer::Signer;
 use super::transaction::Transaction;
 use crate::asn1::cmp::body::encode_body;
@@ -238,7 +238,14 @@ impl RegistrationAuthority {
             return Err(Error::new(Code::ProtectionInvalid, "the CA's answer to a signed message is not signed"));
         };
         let mut transaction = Transaction::begin(&self.context, 2, now)?;
-        response::check_signature(&self.context, None, &mut transaction, &message, &algorithm, now)?;
+        answer_signer::check_signature(
+            &Trust::from(&*self.context),
+            None,
+            &mut transaction,
+            &message,
+            &algorithm,
+            now,
+        )?;
         Ok(message)
     }
 
@@ -323,7 +330,7 @@ impl RegistrationAuthority {
         if let Err(error) = verified {
             return refuse(format!("the request's signature by {signer}: {error}"));
         }
-        may_sign(&self.context, act, signer, message.extra_certs(), now)?;
+        may_sign(&Trust::from(&*self.context), act, signer, message.extra_certs(), now)?;
         Ok(signer.clone())
     }
 

@@ -9,7 +9,7 @@ use crate::asn1::cmp::{
 };
 use crate::asn1::x509::Certificate;
 use crate::cmp::bearer::Bearer;
-use crate::cmp::context::Context;
+use crate::cmp::context::{Context, Trust};
 use crate::cmp::diagnosis::diagnose;
 use crate::cmp::info::{self, Question};
 use crate::cmp::proof::Possession;
@@ -81,7 +81,7 @@ impl Exchange {
     ) -> Result<State, Halt> {
         let settings = Arc::clone(&self.plan.context);
         let explained = |e| diagnose(in_phase(e, under_way.body), &settings, under_way.body, &answer.answer);
-        let context = self.believing_adopted();
+        let context = self.believing_adopted(&settings);
         let off_before = self.clock_off_seconds();
         let proven = self.proven(&context, answer, under_way, now);
         // The answer may have shown that the clock is wrong.
@@ -155,19 +155,14 @@ impl Exchange {
 
     /// The settings, with the root that came with ip where the device asked to believe it: it goes on vouching for the
     /// signer of that answer.
-    pub(super) fn believing_adopted(&self) -> Arc<Context> {
-        let settings = &self.plan.context;
+    pub(super) fn believing_adopted<'s>(&self, settings: &'s Context) -> Trust<'s> {
         let may = |root: &&Certificate| settings.adopt_root_of_ip || settings.is_told_root(root);
-        let Some(root) = self.transaction.adopted_root.as_ref().filter(may) else { return Arc::clone(settings) };
-        let mut context = Context::clone(settings);
-        context.cmp_anchors.add(root.clone());
-        context.enrolment_anchors.add(root.clone());
-        Arc::new(context)
+        Trust::believing(settings, self.transaction.adopted_root.as_ref().filter(may))
     }
 
     fn proven(
         &mut self,
-        context: &Context,
+        context: &Trust<'_>,
         answer: &Inbox,
         under_way: &UnderWay,
         now: Time,

@@ -5,12 +5,14 @@ use alloc::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::Exchange;
+use crate::cmp::answer_signer;
 
 use crate::asn1::Asn1Error;
 use crate::asn1::cmp::{BodyType, CertOrEncCert, CertRepMessage, CertStatus, Challenge, PkiStatus, PkiStatusInfo};
 use crate::asn1::crmf::{self, PopoAuthInfo};
 use crate::asn1::der::sequence;
 use crate::asn1::x509::Certificate;
+use crate::cmp::context::Trust;
 use crate::cmp::credential::Credential;
 use crate::cmp::diagnosis::diagnose;
 use crate::cmp::issued::{self, Clocks, Issued};
@@ -257,7 +259,8 @@ impl Exchange {
         let trusted: Vec<Certificate> = trusted.iter().chain(told).cloned().collect();
         let request = self.certificate_request();
         let clocks = Clocks { own: self.owners_clock(now), theirs: came.message_time.unwrap_or(now) };
-        let check = |at| issued::check_issued(&self.plan.context, request, &certificate, &helpers, &trusted, at);
+        let trust = Trust::from(&*self.plan.context);
+        let check = |at| issued::check_issued(&trust, request, &certificate, &helpers, &trusted, at);
         let (checked, now) = clocks.judge(check);
         let skew = self.plan.context.clock_skew_seconds;
         let checked = checked.map_err(|error| clocks.explain(error, skew));
@@ -300,7 +303,7 @@ impl Exchange {
     /// has passed. Where the owner has not decided yet, it is refused like any other that cannot be used.
     pub fn judge_restored(&self, state: &mut State, now: Time) -> Result<(), Error> {
         let Some(issued) = state.issued().map(Arc::clone) else { return Ok(()) };
-        let context = self.believing_adopted();
+        let context = self.believing_adopted(&self.plan.context);
         let offered = if context.accept_ca_pubs { &issued.ca_pubs[..] } else { &[] };
         let told = issued.chain.iter().filter(|root| context.is_told_root(root));
         let trusted: Vec<Certificate> = offered.iter().filter(|c| c.is_self_issued()).chain(told).cloned().collect();
@@ -359,11 +362,11 @@ impl Exchange {
         if !self.plan.context.adopt_root_of_ip || request.kind != RequestKind::Initial {
             return None;
         }
-        let signer = self.transaction.signer()?;
-        let roots = self.transaction.adopted_root.iter().chain(response::roots_that_came(came));
-        roots.into_iter().find_map(|root| {
-            issued::chain_under(&self.plan.context, request, [signer, certificate], helpers, root, now)
-        })
+        let (trust, signer) = (Trust::from(&*self.plan.context), self.transaction.signer()?);
+        let roots = self.transaction.adopted_root.iter().chain(answer_signer::roots_that_came(came));
+        roots
+            .into_iter()
+            .find_map(|root| issued::chain_under(&trust, request, [signer, certificate], helpers, root, now))
     }
 
     /// The owner has decided: the CA is told, unless it does without.

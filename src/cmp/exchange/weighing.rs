@@ -20,7 +20,7 @@ use crate::asn1::cmp::{
 };
 use crate::asn1::x509::Certificate;
 use crate::cmp::authority::may_have_issued;
-use crate::cmp::context::Context;
+use crate::cmp::context::Trust;
 use crate::cmp::credential::Credential;
 use crate::cmp::info::{Information, Question, check_answer};
 use crate::cmp::issued::{Issued, chain_under, check_issued, is_success};
@@ -38,14 +38,13 @@ impl Exchange {
     /// Passes on what an authorised signer says, and of another what proves itself.
     pub(super) fn weighed(
         &mut self,
-        context: &Context,
+        context: &Trust<'_>,
         checked: Checked,
         under_way: &UnderWay,
         now: Time,
     ) -> Result<Checked, Error> {
         let Some(bearer) = &checked.bearer else { return self.vouched(context, checked, under_way, now) };
-        let knowing = context.with_told_roots(checked.message.extra_certs());
-        let context = knowing.as_ref().unwrap_or(context);
+        let context = &context.with_told_roots(checked.message.extra_certs());
         let signer = &bearer.certificate;
         let brings = brings_certificate(&checked.body);
         let confirms = match &checked.body {
@@ -141,7 +140,7 @@ impl Exchange {
     /// is here such a signer can put off, and not refuse.
     fn vouched(
         &mut self,
-        context: &Context,
+        context: &Trust<'_>,
         checked: Checked,
         under_way: &UnderWay,
         now: Time,
@@ -176,7 +175,7 @@ impl Exchange {
     /// Whether signer and certificate stand under this root.
     fn is_issued_under(
         &self,
-        context: &Context,
+        context: &Trust<'_>,
         rep: &CertRepMessage,
         message: &PkiMessage,
         (signer, root): (&Certificate, &Certificate),
@@ -198,7 +197,7 @@ impl Exchange {
 
     fn certificate_proves_itself(
         &self,
-        context: &Context,
+        context: &Trust<'_>,
         rep: &CertRepMessage,
         message: &PkiMessage,
         now: Time,
@@ -220,7 +219,7 @@ impl Exchange {
 
     fn information_proves_itself(
         &self,
-        context: &Context,
+        context: &Trust<'_>,
         items: &[InfoTypeAndValue],
         message: &PkiMessage,
         now: Time,
@@ -246,14 +245,14 @@ impl Exchange {
 }
 
 /// An older certificate over a key that goes on being used is no answer to this request: anybody may keep one.
-fn is_new(context: &Context, request: &CertificateRequest, certificate: &Certificate) -> bool {
+fn is_new(context: &Trust<'_>, request: &CertificateRequest, certificate: &Certificate) -> bool {
     let Credential::Signature { certificate: old, .. } = &context.credential else { return true };
     let is_same_key = request.key.own().is_some_and(|key| same_public_key(key.spki(), old.spki()));
     certificate != old && (!is_same_key || certificate.not_after() >= old.not_after())
 }
 
-fn is_issued_ca(context: &Context, certificate: &Certificate, pool: &[Certificate], now: Time) -> bool {
-    let anchored = [&context.cmp_anchors, &context.enrolment_anchors].into_iter().any(|anchors| {
+fn is_issued_ca(context: &Trust<'_>, certificate: &Certificate, pool: &[Certificate], now: Time) -> bool {
+    let anchored = [&*context.cmp_anchors, &*context.enrolment_anchors].into_iter().any(|anchors| {
         let checks = context.checks_at(now);
         validate(&*context.provider, anchors, certificate, pool, &StatusSources::none(), &checks).is_valid()
     });
