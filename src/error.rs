@@ -49,6 +49,12 @@ impl Rule {
     pub const fn new(cited: &'static str, expected: &'static str) -> Self {
         Rule { cited, expected }
     }
+
+    /// An answer is refused by this rule: the one door for checks of what a server says.
+    #[must_use]
+    pub(crate) fn broken(self, code: Code, message: impl Into<String>) -> Error {
+        Error::new(code, message).breaks(self)
+    }
 }
 
 /// Facts that came with a failure; each is there only where it is known.

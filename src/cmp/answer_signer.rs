@@ -12,12 +12,19 @@ use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{CryptoError, KeyKind, SignatureAlgorithm};
-use crate::error::{Error, Refused};
+use crate::error::{Error, Refused, Rule};
 use crate::limits::MIN_RSA_BITS;
 use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::names::name_hash;
 use crate::validation::same_name;
+
+const ALGORITHM: Rule =
+    Rule::new("RFC 9483 section 3.5 (P6)", "a signature by an algorithm and a key that are known and not weak");
+const SIGNATURE: Rule = Rule::new("RFC 9483 section 3.5 (P1, P6)", "a signature over the answer by its signer's key");
+const NO_SIGNER: Rule =
+    Rule::new("RFC 9483 section 3.5 (P8, P10)", "a certificate of the signer, which senderKID and sender name");
+const SAME_SIGNER: Rule = Rule::new("RFC 9483 section 3.5 (P4)", "the signer of the answers before");
 
 /// Most certificates that came along and are tried as the signer's.
 const MOST_STRANGERS: usize = 16;
@@ -35,12 +42,12 @@ pub(super) fn check_signature(
     now: Time,
 ) -> Result<Option<Bearer>, Error> {
     let algorithm = SignatureAlgorithm::from_der(algorithm)
-        .map_err(|e| Error::new(Code::Algorithm, format!("the answer's protectionAlg: {e}")))?;
+        .map_err(|e| ALGORITHM.broken(Code::Algorithm, format!("the answer's protectionAlg: {e}")))?;
     if algorithm.is_weak() {
         let words = format!(
             "the answer is protected with {algorithm}, which is too weak to be believed: the server must sign otherwise"
         );
-        return Err(Error::new(Code::WeakAlgorithm, words));
+        return Err(ALGORITHM.broken(Code::WeakAlgorithm, words));
     }
     let mut roots = message.extra_certs().to_vec();
     if !context.root_fingerprints.is_empty() {
@@ -98,13 +105,15 @@ pub(super) fn check_signature(
             "no certificate of the answer's signer: senderKID {kid}, {} certificates in extraCerts, {described} fit",
             message.extra_certs().len()
         );
+        let mut rule = NO_SIGNER;
         if described == 0 && another_signer(context, transaction, message, now) {
+            rule = SAME_SIGNER;
             words.push_str(
                 "; one is there that is not the signer of the answers before this one (RFC 9483 section 3.5): switch \
                  signer_may_change takes another that is trusted and authorised",
             );
         }
-        Error::new(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::NoSigner))
+        rule.broken(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::NoSigner))
     }))
 }
 
@@ -199,11 +208,10 @@ fn is_by(
     let protection = message.protection().expect("presence was checked first");
     let verified = context.provider.verify(algorithm, signer.spki(), &message.protected_part(), protection, false);
     verified.map_err(|error| match error {
-        CryptoError::Mismatch => {
-            Error::new(Code::ProtectionInvalid, format!("the answer's signature does not match the key of {signer}"))
-        }
+        CryptoError::Mismatch => SIGNATURE
+            .broken(Code::ProtectionInvalid, format!("the answer's signature does not match the key of {signer}")),
         error => check_key_of(signer).err().unwrap_or_else(|| {
-            Error::new(Code::ProtectionInvalid, format!("the answer's signature by {signer}: {error}"))
+            SIGNATURE.broken(Code::ProtectionInvalid, format!("the answer's signature by {signer}: {error}"))
         }),
     })
 }
@@ -215,10 +223,10 @@ fn check_key_of(signer: &Certificate) -> Result<(), Error> {
             let words = format!(
                 "the answer's signer {signer} has an RSA key of {bits} bits, which is too weak to be believed: the server must sign otherwise"
             );
-            Err(Error::new(Code::WeakAlgorithm, words))
+            Err(ALGORITHM.broken(Code::WeakAlgorithm, words))
         }
         Err(error) if matches!(error.problem, Problem::Unknown { .. }) => {
-            Err(Error::new(Code::Algorithm, format!("the answer's signer {signer}: {error}")))
+            Err(ALGORITHM.broken(Code::Algorithm, format!("the answer's signer {signer}: {error}")))
         }
         _ => Ok(()),
     }

@@ -16,11 +16,18 @@ use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
 use crate::crypto::keys::same_public_key;
-use crate::error::{Error, Refused};
+use crate::error::{Error, Refused, Rule};
 use crate::limits::PathBudget;
 use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::{Checks, RevocationMode, TrustAnchors, is_ca, same_name, validate};
+
+pub(super) const ANSWERS: Rule =
+    Rule::new("RFC 9483 section 3.5 (P9)", "a signer with a path to the CMP anchors, digitalSignature and authority");
+pub(super) const MAKES_KEYS: Rule = Rule::new(
+    "RFC 9483 section 4.1.6 (G4)",
+    "a key signed by an authority with a path and the purpose cmKGA, or by the issuing CA",
+);
 
 /// What somebody signs.
 #[derive(Clone, Copy)]
@@ -53,6 +60,21 @@ impl Act<'_> {
 /// It is asked at each message: who was revoked or has expired since the last one is believed no longer. Answers the path, the
 /// signer first.
 pub(super) fn may_sign(
+    context: &Trust<'_>,
+    act: Act<'_>,
+    signer: &Certificate,
+    came: &[Certificate],
+    now: Time,
+) -> Result<Vec<Certificate>, Error> {
+    find_path(context, act, signer, came, now).map_err(|error| match act {
+        Act::Answer(_) => error.breaks(ANSWERS),
+        Act::GeneratedKey(_) => error.breaks(MAKES_KEYS),
+        // The RA says to the device what it has against it.
+        Act::DeviceRequest(_) | Act::NestedRequest(_) => error,
+    })
+}
+
+fn find_path(
     context: &Trust<'_>,
     act: Act<'_>,
     signer: &Certificate,

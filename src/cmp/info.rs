@@ -20,9 +20,14 @@ use crate::time::Time;
 use crate::validation::{Crl, RevocationMode, TrustAnchors, same_name, validate};
 
 const ROOT_UPDATE: Rule = Rule::new(
-    "RFC 9483 section 4.3.2, RFC 9810 section 4.4",
+    "RFC 9483 section 4.3.2, RFC 9810 section 4.4 (S3)",
     "a new root that the trusted one vouches for by newWithOld",
 );
+
+const ASKED_FOR: Rule = Rule::new("RFC 9483 section 4.3 (S1)", "information of the type that was asked for");
+const NEWER_CRL: Rule =
+    Rule::new("RFC 9483 section 4.3.4 (S5)", "the list that was asked for, and none older than the one at hand");
+const RECEIPT: Rule = Rule::new("RFC 9810 section 5.3.19.9 (R5)", "id-it 12 without a value as the receipt");
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,7 +196,7 @@ pub(super) fn check_answer(
     let Some(wanted) = question.answer_type() else { return Ok(Information::Other(items)) };
     // RFC 9483 section 4.3 has exactly one; servers that send others beside it are tolerated.
     let Some(info) = items.into_iter().find(|info| info.info_type == wanted) else {
-        return Err(Error::new(Code::Protocol, format!("the answer has no information of type {wanted}")));
+        return Err(ASKED_FOR.broken(Code::Protocol, format!("the answer has no information of type {wanted}")));
     };
     // Absent means "nothing there"; NULL is how some servers write that.
     let value = Some(&info.value[..]).filter(|v| !v.is_empty() && *v != [0x05, 0x00]);
@@ -222,7 +227,7 @@ pub(super) fn check_answer(
         Question::RevocationPassphrase(_) if value.is_none() => Information::PassphraseTaken,
         Question::RevocationPassphrase(_) => {
             let words = "the CA sent a value where it was to say that it has the revocation passphrase";
-            return Err(Error::new(Code::Protocol, words));
+            return Err(RECEIPT.broken(Code::Protocol, words));
         }
         Question::Other(_) => unreachable!("answered above"),
     })
@@ -239,13 +244,15 @@ fn check_crl(der: &[u8], source: &CrlSource, known: Option<Time>) -> Result<(), 
     if let Some(known) = known {
         if crl.this_update() <= known {
             let words = format!("the server sent a CRL of {}, the one at hand is of {known}", crl.this_update());
-            return Err(Error::new(Code::Protocol, words));
+            return Err(NEWER_CRL.broken(Code::Protocol, words));
         }
     }
     if let CrlSource::Issuer(name) = source {
         if !same_name(name.as_der(), crl.issuer()) {
             let issuer = name::display(crl.issuer());
-            return Err(Error::new(Code::Protocol, format!("a CRL of {name} was asked for, one of {issuer} came")));
+            return Err(
+                NEWER_CRL.broken(Code::Protocol, format!("a CRL of {name} was asked for, one of {issuer} came"))
+            );
         }
     }
     Ok(())
@@ -383,5 +390,5 @@ fn is_ca(certificate: &Certificate) -> Result<bool, Error> {
 }
 
 fn refused_root(words: String) -> Error {
-    Error::new(Code::WrongCertificate, words).breaks(ROOT_UPDATE)
+    ROOT_UPDATE.broken(Code::WrongCertificate, words)
 }

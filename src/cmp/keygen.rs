@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::authority::{Act, may_sign};
+use super::authority::{Act, MAKES_KEYS, may_sign};
 use super::context::{Context, Trust};
 use super::credential::Credential;
 use super::proof::old_form_allowed;
@@ -20,9 +20,14 @@ use crate::cms::{self, CmsError, OpenOptions, SignedData};
 use crate::codes::Code;
 use crate::crypto::keys::{load_private_key, same_public_key};
 use crate::crypto::{CryptoError, PrivateKey};
-use crate::error::Error;
+use crate::error::{Error, Rule};
 use crate::prelude::*;
 use crate::time::Time;
+
+const SIGNED_DATA: Rule =
+    Rule::new("RFC 9483 section 4.1.6 (G2, G3)", "SignedData with an AsymmetricKeyPackage of one key in EnvelopedData");
+const TO_US: Rule = Rule::new("RFC 9483 section 4.1.6 (G5)", "EnvelopedData to the credential of the request");
+const ITS_KEY: Rule = Rule::new("RFC 9483 section 4.1.6 (G9)", "the key of the issued certificate");
 
 /// Opens a generated key, checks who made it, and that it is the key of `certificate`, whose `chain` is known to be good.
 pub(super) fn open_generated_key(
@@ -57,7 +62,7 @@ pub(super) fn open_generated_key(
     };
     // G9: whatever else it is, it is this certificate's.
     if !same_public_key(key.spki(), certificate.spki()) {
-        return Err(Error::new(Code::KeyMismatch, "the generated key is not the key of the issued certificate"));
+        return Err(ITS_KEY.broken(Code::KeyMismatch, "the generated key is not the key of the issued certificate"));
     }
     Ok(key)
 }
@@ -89,12 +94,12 @@ fn open_envelope(context: &Context, fields: &[u8], signer: Option<&Certificate>)
     }
     let opened = cms::open_content(&*context.provider, oid::CMS_ENVELOPED_DATA, fields, &options);
     let opened = opened.map_err(|error| match error {
-        CmsError::NotForUs { .. } => Error::new(Code::Decrypt, "the generated key is encrypted to somebody else"),
+        CmsError::NotForUs { .. } => TO_US.broken(Code::Decrypt, "the generated key is encrypted to somebody else"),
         other => Error::from(other).context("the generated key"),
     })?;
     let is_bare = opened.content_type == oid::CMS_DATA && context.tolerance.bare_generated_key;
     if opened.content_type != oid::CMS_SIGNED_DATA && !is_bare {
-        return Err(Error::new(
+        return Err(SIGNED_DATA.broken(
             Code::Protocol,
             "the generated key is not wrapped in SignedData; switch bare_generated_key takes what OpenSSL's server writes",
         ));
@@ -113,7 +118,7 @@ fn check_signed(
 ) -> Result<(), Error> {
     let is_bare = signed.content_type == oid::CMS_DATA && context.tolerance.bare_generated_key;
     if (signed.content_type != oid::CT_KP_KEY_PACKAGE && !is_bare) || signed.content.is_none() {
-        return Err(Error::new(
+        return Err(SIGNED_DATA.broken(
             Code::Protocol,
             "what the key generation authority signed is no key package; switch bare_generated_key takes what OpenSSL's server writes",
         ));
@@ -124,7 +129,7 @@ fn check_signed(
             ProtectedBy::Mac => Ok(()),
             ProtectedBy::Signature | ProtectedBy::MutualTls | ProtectedBy::Nothing => {
                 let along: Vec<Certificate> = signed.certificates.iter().chain(came.extra_certs).cloned().collect();
-                let refused = |e: Error| Error::new(Code::SignatureInvalid, e.message().to_owned());
+                let refused = |e: Error| MAKES_KEYS.broken(Code::SignatureInvalid, e.message().to_owned());
                 let signs = Act::GeneratedKey(chain.first());
                 may_sign(&Trust::from(context), signs, authority, &along, now).map(|_| ()).map_err(refused)
             }
@@ -133,7 +138,7 @@ fn check_signed(
             let verified = signed.verify_by(&*context.provider, authority, authority.spki(), false);
             verified.map_err(|e| {
                 let words = format!("the generated key's signature by {authority}: {e}");
-                Error::new(Code::SignatureInvalid, words)
+                MAKES_KEYS.broken(Code::SignatureInvalid, words)
             })
         });
         match outcome {
@@ -144,7 +149,8 @@ fn check_signed(
         }
     }
     Err(first_failure.unwrap_or_else(|| {
-        Error::new(Code::SignatureInvalid, "the generated key is not signed by anyone whose certificate came with it")
+        MAKES_KEYS
+            .broken(Code::SignatureInvalid, "the generated key is not signed by anyone whose certificate came with it")
     }))
 }
 
@@ -152,7 +158,7 @@ fn check_signed(
 fn import(context: &Context, package: &[u8]) -> Result<Arc<dyn PrivateKey>, Error> {
     let keys = asymmetric_key_package(package)?;
     let [key] = keys[..] else {
-        return Err(Error::new(Code::Protocol, format!("{} generated keys for one certificate", keys.len())));
+        return Err(SIGNED_DATA.broken(Code::Protocol, format!("{} generated keys for one certificate", keys.len())));
     };
     context.provider.import_pkcs8(key).map_err(|e| Error::from(e).context("the generated key"))
 }

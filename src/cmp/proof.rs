@@ -18,7 +18,7 @@ use crate::codes::Code;
 use crate::crypto::algorithm::digest_identifier;
 use crate::crypto::public_key::encode_spki;
 use crate::crypto::{CryptoError, KeyKind, PrivateKey, RsaEncryption, SignatureAlgorithm};
-use crate::error::Error;
+use crate::error::{Error, Rule};
 use crate::prelude::*;
 use crate::validation::same_name;
 
@@ -133,6 +133,9 @@ pub(super) fn open_certificate(
     Certificate::from_der(&content).map_err(|_| Error::from(CryptoError::Decrypt).context("the certificate"))
 }
 
+const CHALLENGE: Rule =
+    Rule::new("RFC 9810 section 5.2.8.3.3 (C12)", "one challenge for the new key, by who sent the message");
+
 /// Answers a challenge: POPODecKeyRespContent, DER. `sender` is the sender of the message it came in.
 pub(super) fn answer_challenges(
     context: &Context,
@@ -142,12 +145,12 @@ pub(super) fn answer_challenges(
     signer: Option<&Certificate>,
 ) -> Result<Vec<u8>, Error> {
     let [challenge] = challenges else {
-        return Err(Error::new(Code::Protocol, format!("{} challenges to one request", challenges.len())));
+        return Err(CHALLENGE.broken(Code::Protocol, format!("{} challenges to one request", challenges.len())));
     };
     // RFC 9810 section 5.2.8.3.3: the one or the other.
     let opened = match &challenge.encrypted_rand {
         Some(_) if !challenge.challenge.is_empty() => {
-            return Err(Error::new(Code::Protocol, "a challenge beside encryptedRand"));
+            return Err(CHALLENGE.broken(Code::Protocol, "a challenge beside encryptedRand"));
         }
         Some(enveloped) => open(context, EncryptedKey::Enveloped(enveloped), key, signer),
         None => open_old_challenge(context, key, &challenge.challenge),
@@ -158,7 +161,11 @@ pub(super) fn answer_challenges(
     // What decrypts to something else than it says would make this a service for decryption.
     match (&rand.sender, sender) {
         (Some(named), Some(sender)) if same_name(named, sender) => {}
-        _ => return Err(Error::new(Code::Protocol, "the challenge names another sender than the message it came in")),
+        _ => {
+            return Err(
+                CHALLENGE.broken(Code::Protocol, "the challenge names another sender than the message it came in")
+            );
+        }
     }
     check_witness(context, challenge, rand.int)?;
     Ok(pop_dec_key_resp(&[rand.int]))
@@ -167,7 +174,7 @@ pub(super) fn answer_challenges(
 /// The witness is the digest of the number: over its content, or over the whole INTEGER, which the text leaves open.
 fn check_witness(context: &Context, challenge: &Challenge, int: &[u8]) -> Result<(), Error> {
     let Some(owf) = &challenge.owf else {
-        return Err(Error::new(Code::Protocol, "the challenge does not say by which digest its witness was made"));
+        return Err(CHALLENGE.broken(Code::Protocol, "the challenge does not say by which digest its witness was made"));
     };
     let digest = digest_identifier(owf)?;
     for form in [int.to_vec(), element(0x02, &[int])] {
@@ -176,7 +183,7 @@ fn check_witness(context: &Context, challenge: &Challenge, int: &[u8]) -> Result
             return Ok(());
         }
     }
-    Err(Error::new(Code::Protocol, "the challenge's witness is not the digest of the number it holds"))
+    Err(CHALLENGE.broken(Code::Protocol, "the challenge's witness is not the digest of the number it holds"))
 }
 
 fn open(

@@ -22,7 +22,7 @@ use crate::validation::RevocationMode;
 use crate::words::quoted;
 
 const ONE_MESSAGE: Rule = Rule::new("RFC 9483 section 3.5 (E1)", "one PKIMessage in DER");
-const BODY: Rule = Rule::new("RFC 9810 section 5.3", "a body in DER that answers the request");
+const BODY: Rule = Rule::new("RFC 9810 section 5.3 (E1)", "a body in DER that answers the request");
 const VERSION: Rule = Rule::new("RFC 9483 section 3.5 (H3)", "pvno 2 or 3");
 const TRANSACTION_ID: Rule = Rule::new("RFC 9483 section 3.5 (H14)", "the request's transactionID");
 const BODY_TYPE: Rule = Rule::new("RFC 9483 section 3.5 (E1)", "a body that answers the request");
@@ -37,13 +37,17 @@ const BY_SIGNATURE: Rule = Rule::new(
     "a signature by someone with a path to the CMP anchors who may sign answers",
 );
 const BY_TLS: Rule = Rule::new(
-    "RFC 9810 section 5.1.3",
+    "RFC 9810 section 5.1.3 (P5)",
     "a signature by someone with a path to the CMP anchors, or TLS with certificates on both sides",
 );
-const ONE_KIND: Rule = Rule::new("RFC 9483 section 3.2", "one kind of protection for a whole transaction");
+const ALGORITHM: Rule = Rule::new("RFC 9483 section 3.1 (H12)", "protectionAlg beside protection");
+const SENDER_KID: Rule = Rule::new("RFC 9483 section 3.5 (P8)", "the request's reference value as senderKID");
+const KIND: Rule =
+    Rule::new("RFC 9483 section 3.5 (P7)", "a MAC in answer to a MAC, a signature in answer to a signature");
+const ONE_KIND: Rule = Rule::new("RFC 9483 section 3.2 (P2, P3)", "one kind of protection for a whole transaction");
 const MESSAGE_TIME: Rule = Rule::new("RFC 9483 section 3.5 (H11)", "messageTime near the device's clock");
-const NO_FAIL_INFO: Rule = Rule::new("RFC 9483 section 4.1.1", "failInfo beside a rejection only");
-const ACCEPTANCE: Rule = Rule::new("RFC 9483 section 3.6.4 (E6)", "a positive answer");
+const NO_FAIL_INFO: Rule = Rule::new("RFC 9483 section 4.1.1 (E10)", "failInfo beside a rejection only");
+const ACCEPTANCE: Rule = Rule::new("RFC 9483 section 3.6.4 (E6, E9)", "a positive answer");
 
 /// What the protection of an answer must be, by what protects the request.
 pub(super) fn protection_rule(credential: &Credential) -> Rule {
@@ -152,7 +156,7 @@ fn prove(
     let is_old_error = is_error && header.pvno == 1 && context.tolerance.old_version_errors;
     if !matches!(header.pvno, 2 | 3) && !is_old_error {
         let words = format!("the answer has pvno {}; 2 and 3 are spoken here", header.pvno);
-        return Err(Error::new(Code::UnknownVersion, words).breaks(VERSION));
+        return Err(VERSION.broken(Code::UnknownVersion, words));
     }
     check_transaction_id(transaction, &message)
         .map_err(|error| unmatched(context, &message, error).breaks(TRANSACTION_ID))?;
@@ -160,7 +164,7 @@ fn prove(
         let expected: Vec<&str> = allowed.iter().map(|b| b.name()).collect();
         let what = if is_request(message.body_type()) { ", which is a request and no answer" } else { "" };
         let words = format!("expected {} or error, got {}{what}", expected.join(" or "), message.body_type());
-        return Err(Error::new(Code::UnexpectedBody, words).breaks(BODY_TYPE));
+        return Err(BODY_TYPE.broken(Code::UnexpectedBody, words));
     }
     check_nonces(context, transaction, &message).map_err(|error| unmatched(context, &message, error).breaks(NONCES))?;
     let before = (transaction.peer_name.is_some(), transaction.was_signed());
@@ -219,7 +223,7 @@ fn check_kind(context: &Context, (came_before, was_signed): (bool, bool), by: Pr
     if changed {
         let words = "the answer is protected in another way than those before it in this transaction (RFC 9483 section 3.2; switch \
              signer_may_change takes it)";
-        return Err(Error::new(Code::ProtectionInvalid, words).breaks(ONE_KIND));
+        return Err(ONE_KIND.broken(Code::ProtectionInvalid, words));
     }
     Ok(())
 }
@@ -229,9 +233,9 @@ fn check_transaction_id(transaction: &Transaction, message: &PkiMessage) -> Resu
         Some(id) if *id == transaction.id => Ok(()),
         Some(id) => {
             let words = format!("the answer's transactionID is {}, the request's {}", hex(id), hex(&transaction.id));
-            Err(Error::new(Code::TransactionId, words))
+            Err(TRANSACTION_ID.broken(Code::TransactionId, words))
         }
-        None => Err(Error::new(Code::TransactionId, "the answer has no transactionID")),
+        None => Err(TRANSACTION_ID.broken(Code::TransactionId, "the answer has no transactionID")),
     }
 }
 
@@ -247,12 +251,14 @@ fn check_nonces(context: &Context, transaction: &Transaction, message: &PkiMessa
                 "the answer's senderNonce has {} bytes, expected at least 16 (switch no_sender_nonce takes it)",
                 nonce.len()
             );
-            return Err(Error::new(Code::Nonce, words));
+            return Err(NONCES.broken(Code::Nonce, words));
         }
-        None => return Err(Error::new(Code::Nonce, "the answer has no senderNonce (switch no_sender_nonce takes it)")),
+        None => {
+            return Err(NONCES.broken(Code::Nonce, "the answer has no senderNonce (switch no_sender_nonce takes it)"));
+        }
     }
     let Some(recip_nonce) = &header.recip_nonce else {
-        return Err(Error::new(Code::Nonce, "the answer has no recipNonce"));
+        return Err(NONCES.broken(Code::Nonce, "the answer has no recipNonce"));
     };
     // RFC 9483 section 3.5: our last senderNonce, or that of the request whose answer was delayed.
     if *recip_nonce == transaction.sent_nonce || transaction.delayed_nonce.as_ref() == Some(recip_nonce) {
@@ -263,7 +269,7 @@ fn check_nonces(context: &Context, transaction: &Transaction, message: &PkiMessa
         hex(recip_nonce),
         hex(&transaction.sent_nonce)
     );
-    Err(Error::new(Code::Nonce, words))
+    Err(NONCES.broken(Code::Nonce, words))
 }
 
 fn check_protection(
@@ -274,7 +280,7 @@ fn check_protection(
     now: Time,
 ) -> Result<Protection, Error> {
     let Some(algorithm) = message.header().protection_alg.clone() else {
-        return Err(Error::new(Code::ProtectionInvalid, "the answer has a protection, but no protectionAlg"));
+        return Err(ALGORITHM.broken(Code::ProtectionInvalid, "the answer has a protection, but no protectionAlg"));
     };
     match (&context.credential, is_mac(&algorithm)) {
         (Credential::Mac { secret, reference, .. }, true) => {
@@ -293,21 +299,21 @@ fn check_protection(
                 let words = format!(
                     "the answer's senderKID is not the reference value of the request (switch {switch} takes it)"
                 );
-                return Err(Error::new(Code::ProtectionInvalid, words));
+                return Err(SENDER_KID.broken(Code::ProtectionInvalid, words));
             }
             Ok((ProtectedBy::Mac, None))
         }
         (Credential::Mac { .. }, false) if !context.tolerance.signature_answers_mac => {
             let words = "a MAC-protected request was answered with a signature (RFC 9483 section 3.5: wrongIntegrity)";
-            Err(Error::new(Code::ProtectionInvalid, words))
+            Err(KIND.broken(Code::ProtectionInvalid, words))
         }
         (Credential::MutualTls { .. }, true) => {
             let words = "an answer with a MAC, and no secret is shared with the server";
-            Err(Error::new(Code::ProtectionInvalid, words))
+            Err(BY_TLS.broken(Code::ProtectionInvalid, words))
         }
         (Credential::Signature { .. }, true) => {
             let words = "a signed request was answered with a MAC (RFC 9483 section 3.5: wrongIntegrity)";
-            Err(Error::new(Code::ProtectionInvalid, words))
+            Err(KIND.broken(Code::ProtectionInvalid, words))
         }
         (_, false) => {
             let bearer = answer_signer::check_signature(context, Some(request), transaction, message, &algorithm, now)?;
@@ -333,7 +339,7 @@ fn check_mac(
     let protection = message.protection().expect("presence was checked first");
     key.verify(&*context.provider, &message.protected_part(), protection).map_err(|_| {
         let words = "the answer's MAC does not match: another secret, or changed on the way";
-        Error::new(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::Mac))
+        BY_MAC.broken(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::Mac))
     })?;
     // Remembered only once it has proved itself.
     if let Some(made) = made {

@@ -9,8 +9,14 @@ use crate::asn1::cmp::{PkiStatus, PkiStatusInfo, RevRepContent};
 use crate::asn1::name;
 use crate::asn1::x509::serial_text;
 use crate::codes::Code;
-use crate::error::Error;
+use crate::error::{Error, Rule};
 use crate::prelude::*;
+
+const STATUSES: Rule = Rule::new("RFC 9483 section 4.2 (R4)", "one status about the certificate to be revoked");
+const REV_CERTS: Rule = Rule::new("RFC 9483 section 4.2 (R4)", "revCerts, if any, about what was asked for");
+const WAITING: Rule = Rule::new("RFC 9483 section 4.4 (D4)", "an error with status waiting where rp is delayed");
+const EACH_STATUS: Rule = Rule::new("RFC 9810 section 5.3.10 (R7)", "one status for each certificate to be revoked");
+const ORDER: Rule = Rule::new("RFC 9810 section 5.3.10 (R7)", "statuses and revCerts in the order of the request");
 
 /// The server has revoked.
 #[derive(Clone, Debug)]
@@ -37,7 +43,7 @@ pub(super) fn check_answer(
     content: RevRepContent,
 ) -> Result<Revoked, Error> {
     let [status] = <[_; 1]>::try_from(content.statuses).map_err(|all: Vec<_>| {
-        Error::new(Code::Protocol, format!("{} statuses in the answer to one request for revocation", all.len()))
+        STATUSES.broken(Code::Protocol, format!("{} statuses in the answer to one request for revocation", all.len()))
     })?;
     let status = is_revoked(context, status)?;
     check_certificates(core::slice::from_ref(request), &content.certificates)?;
@@ -61,8 +67,8 @@ pub(super) fn check_answers(
         );
         // Servers that take one at a time say so by one status.
         return Err(match content.statuses.iter().find(|status| status.status == PkiStatus::Rejection) {
-            Some(status) => refusal(Code::Protocol, &words, status, true),
-            None => Error::new(Code::Protocol, words),
+            Some(status) => refusal(Code::Protocol, &words, status, true).breaks(EACH_STATUS),
+            None => EACH_STATUS.broken(Code::Protocol, words),
         });
     }
     check_certificates(requests, &content.certificates)?;
@@ -83,7 +89,9 @@ fn is_revoked(context: &Context, status: PkiStatusInfo) -> Result<PkiStatusInfo,
             return Err(refusal(Code::Rejected, words, &status, true));
         }
         // RFC 9483 section 4.4: an answer to rr is delayed by an error message; there is nothing in rp to poll for.
-        PkiStatus::Waiting => return Err(refusal(Code::Protocol, "rp cannot be waited for", &status, true)),
+        PkiStatus::Waiting => {
+            return Err(refusal(Code::Protocol, "rp cannot be waited for", &status, true).breaks(WAITING));
+        }
         _ => return Err(refusal(Code::Rejected, "the server refused to revoke", &status, true)),
     }
     check_no_fail_info(context, &status)?;
@@ -102,7 +110,7 @@ fn check_certificates(requests: &[RevocationRequest], told: &[CertId]) -> Result
             serial_text(&one.serial),
             name::display(one.issuer.as_deref().unwrap_or_default())
         );
-        return Err(Error::new(Code::Protocol, words));
+        return Err(REV_CERTS.broken(Code::Protocol, words));
     }
     if requests.len() > 1
         && told.len() == requests.len()
@@ -110,7 +118,7 @@ fn check_certificates(requests: &[RevocationRequest], told: &[CertId]) -> Result
     {
         let words = "the answer names the certificates in another order than the request: which status is about which is not known, and any \
                      of the certificates may be revoked";
-        return Err(Error::new(Code::Protocol, words));
+        return Err(ORDER.broken(Code::Protocol, words));
     }
     Ok(())
 }

@@ -321,28 +321,87 @@ fn ground_files_know_no_room() {
     }
 }
 
-/// A rule that a check names, and the map of duties, are about the same: each row that a rule cites is on the map.
-#[test]
-fn every_rule_that_a_check_names_is_on_the_map_of_duties() {
-    let map = fs::read_to_string("docs/requirements.md").unwrap();
-    let cells = map.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
-    let rows: BTreeSet<String> = cells.flat_map(rows_in).collect();
-    let (mut cited, mut unknown) = (0, Vec::new());
-    for file in rust_files(Path::new("src")) {
+/// The rows that rules cite, each with where.
+fn cited_rows(root: &Path) -> Vec<(String, String)> {
+    let mut cited = Vec::new();
+    for file in rust_files(root) {
         let code: String = code_lines(&file).into_iter().map(|(_, line)| line).collect();
         for rule in code.split("Rule::new(").skip(1).filter(|rest| rest.trim_start().starts_with('"')) {
             let place = rule.split('"').nth(1).unwrap_or_default();
             let Some((_, inside)) = place.split_once('(') else { continue };
-            for row in rows_in(inside.trim_end_matches(')')) {
-                cited += 1;
-                if !rows.contains(&row) {
-                    unknown.push(format!("{}: {row} of '{place}'", file.display()));
-                }
+            let rows = rows_in(inside.trim_end_matches(')'));
+            cited.extend(rows.into_iter().map(|row| (row, format!("{}: '{place}'", file.display()))));
+        }
+    }
+    cited
+}
+
+/// The lines of the map of duties: the rows of each, and its level.
+fn map_of_duties() -> Vec<(Vec<String>, String)> {
+    let map = fs::read_to_string("docs/requirements.md").unwrap();
+    let cells = map.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        Some((rows_in(cells.next()?.trim_end_matches(" |")), cells.next()?.trim().to_owned()))
+    });
+    cells.filter(|(rows, _)| !rows.is_empty()).collect()
+}
+
+/// A rule that a check names, and the map of duties, are about the same: each row that a rule cites is on the map.
+#[test]
+fn every_rule_that_a_check_names_is_on_the_map_of_duties() {
+    let rows: BTreeSet<String> = map_of_duties().into_iter().flat_map(|(rows, _)| rows).collect();
+    let cited = cited_rows(Path::new("src"));
+    let unknown: Vec<_> = cited.iter().filter(|(row, _)| !rows.contains(row)).collect();
+    assert!(cited.len() > 60, "only {} rows are cited", cited.len());
+    assert!(unknown.is_empty(), "rules that docs/requirements.md does not have: {unknown:#?}");
+}
+
+/// And back: what the map says is refused is refused by a rule that names it, and what such a rule names is said on the map.
+#[test]
+fn every_duty_that_answers_are_refused_by_is_named_by_a_rule() {
+    let cited: BTreeSet<String> = cited_rows(Path::new("src/cmp")).into_iter().map(|(row, _)| row).collect();
+    let map = map_of_duties();
+    let is_cited = |rows: &[String]| rows.iter().any(|row| cited.contains(row));
+    let refused: Vec<_> = map.iter().filter(|(_, level)| level == "MR").collect();
+    assert!(refused.len() > 25, "only {} duties are refused by", refused.len());
+    let unnamed: Vec<_> = refused.iter().filter(|(rows, _)| !is_cited(rows)).map(|(rows, _)| rows).collect();
+    assert!(unnamed.is_empty(), "refused by, and no rule of src/cmp names it: {unnamed:?}");
+    // A row may stand in several lines, of which one is about answers.
+    let is_said = |row: &String| map.iter().any(|(rows, level)| rows.contains(row) && level != "M");
+    let unsaid: Vec<_> = cited.iter().filter(|row| !is_said(row)).collect();
+    assert!(unsaid.is_empty(), "named by a rule, and the map does not say that answers are refused by it: {unsaid:?}");
+}
+
+/// Who refuses what a server says names the rule in the same breath.
+#[test]
+fn no_answer_is_refused_without_a_rule() {
+    const OF_ANSWERS: [&str; 7] = [
+        "Code::Protocol",
+        "Code::Nonce",
+        "Code::TransactionId",
+        "Code::UnexpectedBody",
+        "Code::MessageTime",
+        "Code::UnknownVersion",
+        "Code::ProtectionInvalid",
+    ];
+    let files = ["response", "answer_signer", "issued", "revoke", "info", "keygen", "proof", "kem_mac"];
+    let mut files: Vec<PathBuf> = files.iter().map(|name| PathBuf::from(format!("src/cmp/{name}.rs"))).collect();
+    files.extend(rust_files(Path::new("src/cmp/exchange")));
+    let mut bare = Vec::new();
+    let mut refusals = 0;
+    for file in files {
+        let code: String = code_lines(&file).into_iter().map(|(_, line)| format!("{line}\n")).collect();
+        refusals += code.matches(".broken(").count();
+        for made in code.split("Error::new(").skip(1) {
+            let made = made.trim_start();
+            let statement = made.split(";\n").next().unwrap_or_default();
+            if OF_ANSWERS.iter().any(|code| made.starts_with(code)) && !statement.contains(".breaks") {
+                bare.push(format!("{}: {}", file.display(), statement.lines().next().unwrap_or_default()));
             }
         }
     }
-    assert!(cited > 15, "only {cited} rows are cited");
-    assert!(unknown.is_empty(), "rules that docs/requirements.md does not have:\n{}", unknown.join("\n"));
+    assert!(refusals > 40, "only {refusals} refusals");
+    assert!(bare.is_empty(), "refusals without a rule; Rule::broken names it:\n{}", bare.join("\n"));
 }
 
 /// `H5, H13` and `P6 to P8` as single rows.

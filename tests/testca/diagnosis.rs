@@ -29,6 +29,8 @@ fn every_refused_answer_names_phase_rule_expectation_and_finding() {
         }
         let rule = facts.requirement.unwrap_or_else(|| panic!("{name}: {error}"));
         assert!(rule.contains("RFC") || rule.contains("limits"), "{name}: {rule}");
+        // With the row of docs/requirements.md.
+        assert!(rule.contains(" (") && rule.ends_with(')'), "{name}: {rule}");
         assert!(facts.expected.is_some(), "{name}");
         // What can be read is described, and what cannot be read is not.
         let unreadable = ["append", "garbage"].contains(&name);

@@ -23,14 +23,15 @@ use crate::error::{Error, Refused, Rule};
 use crate::prelude::*;
 use crate::time::Time;
 
-const POLLING: Rule = Rule::new("RFC 9483 section 4.4 (D3)", "a pollRep about the request that is delayed");
-const CHALLENGE: Rule = Rule::new("RFC 9810 section 5.2.8.3.3", "a challenge that the new key opens");
+const POLLING: Rule = Rule::new("RFC 9483 section 4.4 (D1)", "a pollRep about the request that is delayed");
+const CHALLENGE: Rule = Rule::new("RFC 9810 section 5.2.8.3.3 (C12)", "a challenge that the new key opens");
 const CERTIFICATE: Rule =
-    Rule::new("RFC 9483 section 4.1.1", "one certificate response for each request, about that request");
+    Rule::new("RFC 9483 section 4.1.1 (C2)", "one certificate response for each request, about that request");
 const REVOCATION: Rule =
-    Rule::new("RFC 9483 section 4.2", "one status for each certificate to be revoked, in their order");
-const ENCAPSULATION: Rule = Rule::new("RFC 9810 section 5.1.3.4", "a secret encapsulated to the credential's KEM key");
-const INFORMATION: Rule = Rule::new("RFC 9483 section 4.3", "the information that was asked for");
+    Rule::new("RFC 9483 section 4.2 (R4)", "one status for each certificate to be revoked, in their order");
+const ENCAPSULATION: Rule =
+    Rule::new("RFC 9810 section 5.1.3.4 (H24)", "a secret encapsulated to the credential's KEM key");
+const INFORMATION: Rule = Rule::new("RFC 9483 section 4.3 (S1)", "the information that was asked for");
 const BODY: Rule = Rule::new("RFC 9483 section 3.5 (E1)", "a body that answers the request");
 
 /// Bit of failInfo (RFC 9810 section 5.2.3).
@@ -379,7 +380,7 @@ impl Exchange {
         let longest = entries.iter().filter(is_meant).max_by_key(|entry| entry.check_after);
         let Some(entry) = longest.or(only) else {
             let words = format!("pollRep has no entry for certReqId {wanted}");
-            return Err(Error::new(Code::Protocol, words));
+            return Err(POLLING.broken(Code::Protocol, words));
         };
         // Negative and absurd values are cut to what the caller allows.
         let most = bearer.map_or(i64::MAX, |_| LONGEST_WAIT_SECONDS).min(self.longest_wait_seconds());
@@ -391,7 +392,7 @@ impl Exchange {
 }
 
 fn does_not_belong_here() -> Error {
-    Error::new(Code::UnexpectedBody, "a body that does not belong here").breaks(BODY)
+    BODY.broken(Code::UnexpectedBody, "a body that does not belong here")
 }
 
 fn in_phase(error: Error, body: BodyType) -> Error {

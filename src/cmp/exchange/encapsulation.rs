@@ -8,9 +8,11 @@ use crate::asn1::oid;
 use crate::cmp::kem_mac;
 use crate::cmp::state::{Phase, State, UnderWay};
 use crate::codes::Code;
-use crate::error::Error;
+use crate::error::{Error, Rule};
 use crate::prelude::*;
 use crate::time::Time;
+
+const CIPHERTEXT: Rule = Rule::new("RFC 9810 section 5.1.3.4 (H24)", "KemCiphertextInfo with a value");
 
 impl Exchange {
     /// Asks for the ciphertext.
@@ -23,7 +25,9 @@ impl Exchange {
     pub(super) fn ciphertext_came(&mut self, items: &[InfoTypeAndValue], now: Time) -> Result<State, Error> {
         let item = items.iter().find(|item| item.info_type == oid::IT_KEM_CIPHERTEXT_INFO && !item.value.is_empty());
         let Some(item) = item else {
-            return Err(Error::new(Code::Protocol, "the server encapsulated no secret to the credential's KEM key"));
+            return Err(
+                CIPHERTEXT.broken(Code::Protocol, "the server encapsulated no secret to the credential's KEM key")
+            );
         };
         self.transaction.kem_ciphertext = Some(item.value.clone());
         self.transaction.own_mac = Some(kem_mac::derive(&self.plan.context, &self.transaction)?);

@@ -27,9 +27,18 @@ use crate::cmp::state::{Confirming, Finished, Phase, State, ToProve, UnderWay};
 use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
 use crate::crypto::{DigestAlgorithm, PrivateKey, SignatureAlgorithm};
-use crate::error::Error;
+use crate::error::{Error, Rule};
 use crate::prelude::*;
 use crate::time::Time;
+
+const CHALLENGED: Rule = Rule::new("RFC 9810 section 5.2.8.3 (C12)", "a challenge where one was asked for");
+const ONE_RESPONSE: Rule = Rule::new("RFC 9483 section 4.1.1 (C2)", "one certificate response, with certReqId 0");
+const PKCS10_NUMBER: Rule = Rule::new("RFC 9483 section 4.1.4 (C18)", "a certificate response with certReqId -1");
+const BRINGS_ONE: Rule = Rule::new("RFC 9483 section 4.1.1 (E9)", "a certificate beside a status that grants it");
+const ENCRYPTED: Rule =
+    Rule::new("RFC 9810 section 5.2.8.3.2 (C10, C11)", "an encrypted certificate where one was asked for");
+const GENERATED_KEY: Rule =
+    Rule::new("RFC 9483 section 4.1.6 (G1)", "a private key where the CA was asked to make it, and nowhere else");
 
 impl Exchange {
     /// Asks for the certificate, after proof of possession of the new key.
@@ -114,7 +123,7 @@ impl Exchange {
         now: Time,
     ) -> Result<State, Error> {
         let Some(key) = self.plan.request.opening_key() else {
-            return Err(Error::new(Code::UnexpectedBody, "a challenge for a key that opens nothing"));
+            return Err(CHALLENGED.broken(Code::UnexpectedBody, "a challenge for a key that opens nothing"));
         };
         let signer = self.transaction.signer();
         let content = Zeroizing::new(answer_challenges(&self.plan.context, key, challenges, sender, signer)?);
@@ -133,7 +142,7 @@ impl Exchange {
     ) -> Result<State, Error> {
         let CertRepMessage { ca_pubs, responses } = rep;
         let [response] = <[_; 1]>::try_from(responses).map_err(|all: Vec<_>| {
-            Error::new(Code::Protocol, format!("{} certificate responses to one request", all.len()))
+            ONE_RESPONSE.broken(Code::Protocol, format!("{} certificate responses to one request", all.len()))
         })?;
         let (kind, id) = (self.certificate_request().kind, response.cert_req_id);
         if !issued::is_success(response.status.status) && response.status.status != PkiStatus::Waiting {
@@ -146,7 +155,8 @@ impl Exchange {
         if id != wanted && !(id == 0 && self.plan.context.tolerance.zero_cert_req_id) {
             let takes = if id == 0 { " (switch zero_cert_req_id takes it)" } else { "" };
             let words = format!("the answer's certReqId is {id}, the request's {wanted}{takes}");
-            return Err(Error::new(Code::Protocol, words));
+            let rule = if kind == RequestKind::Pkcs10 { PKCS10_NUMBER } else { ONE_RESPONSE };
+            return Err(rule.broken(Code::Protocol, words));
         }
         let status = response.status;
         if status.status == PkiStatus::Waiting {
@@ -156,7 +166,7 @@ impl Exchange {
         response::check_no_fail_info(&self.plan.context, &status)?;
         let Some(pair) = response.certified_key_pair else {
             let words = format!("the server answered {}, but sent no certificate", status.status);
-            return Err(Error::new(Code::Protocol, words));
+            return Err(BRINGS_ONE.broken(Code::Protocol, words));
         };
         self.counts.misread = 0;
         let certificate = match pair.cert_or_enc_cert {
@@ -176,7 +186,8 @@ impl Exchange {
         match self.certificate_request().opening_key() {
             Some(key) => open_certificate(&self.plan.context, key, encrypted, came.signer.as_ref()),
             None => {
-                Err(Error::new(Code::Protocol, "the server sent the certificate encrypted, which was not asked for"))
+                Err(ENCRYPTED
+                    .broken(Code::Protocol, "the server sent the certificate encrypted, which was not asked for"))
             }
         }
     }
@@ -338,10 +349,11 @@ impl Exchange {
         match (&self.certificate_request().key, encrypted) {
             (RequestedKey::Own(_), None) => Ok(None),
             (RequestedKey::Own(_), Some(_)) => {
-                Err(Error::new(Code::Protocol, "the server sent a private key, and none was asked for"))
+                Err(GENERATED_KEY.broken(Code::Protocol, "the server sent a private key, and none was asked for"))
             }
             (RequestedKey::Central(_), None) => {
-                Err(Error::new(Code::Protocol, "the server sent a certificate without the key it was to make"))
+                Err(GENERATED_KEY
+                    .broken(Code::Protocol, "the server sent a certificate without the key it was to make"))
             }
             (RequestedKey::Central(_), Some(encrypted)) => {
                 open_generated_key(&self.plan.context, encrypted, came, certificate, chain, now).map(Some)
@@ -433,7 +445,7 @@ impl Exchange {
             "the certificate is confirmed and begins on {begins}, and it is {now}: after {latest} it is not waited for; the CA's clock was \
              wrong when it was made"
         );
-        Err(Error::new(Code::WrongCertificate, words))
+        Err(issued::ISSUED.broken(Code::WrongCertificate, words))
     }
 
     /// The request that is looked at: of several, the one whose answer is judged.

@@ -25,9 +25,12 @@ use crate::cmp::response::{self, refusal};
 use crate::cmp::signer::Signer;
 use crate::cmp::state::{Confirming, Finished, Phase, State, ToProve, UnderWay};
 use crate::codes::Code;
-use crate::error::Error;
+use crate::error::{Error, Rule};
 use crate::prelude::*;
 use crate::time::Time;
+
+const NUMBERED: Rule =
+    Rule::new("RFC 9810 section 5.3.4 (D5)", "one status and certificate for each request, by its certReqId");
 
 impl Exchange {
     /// What became of each certificate that was asked for: see [`Operation::certificates`](crate::cmp::Operation::certificates).
@@ -121,10 +124,10 @@ impl Exchange {
             let id = response.cert_req_id;
             let Some(at) = usize::try_from(id).ok().filter(|at| *at < count) else {
                 let words = format!("an answer has certReqId {id}, the requests 0 to {}", number(count) - 1);
-                return Err(Error::new(Code::Protocol, words));
+                return Err(NUMBERED.broken(Code::Protocol, words));
             };
             if found.iter().any(|(other, _)| *other == at) {
-                return Err(Error::new(Code::Protocol, format!("two answers have certReqId {id}")));
+                return Err(NUMBERED.broken(Code::Protocol, format!("two answers have certReqId {id}")));
             }
             found.push((at, response));
         }
@@ -161,7 +164,7 @@ impl Exchange {
             // RFC 9810 section 5.3.4: a status for each certificate that was requested.
             for at in (0..self.several.parts.len()).filter(|at| !is_told.contains(at)) {
                 let words = format!("the server's answer says nothing of certReqId {at}");
-                self.several.settle(at, Err(Error::new(Code::Protocol, words)));
+                self.several.settle(at, Err(NUMBERED.broken(Code::Protocol, words)));
                 has_come = true;
             }
         }
@@ -183,7 +186,7 @@ impl Exchange {
         response::check_no_fail_info(&self.plan.context, &status)?;
         let Some(pair) = certified_key_pair else {
             let words = format!("the server answered {}, but sent no certificate", status.status);
-            return Err(Error::new(Code::Protocol, words));
+            return Err(NUMBERED.broken(Code::Protocol, words));
         };
         let certificate = match pair.cert_or_enc_cert {
             CertOrEncCert::Certificate(certificate) => certificate,

@@ -19,7 +19,7 @@ use crate::asn1::cmp::{
     CertOrEncCert, CertRepMessage, InfoTypeAndValue, PkiBody, PkiMessage, PkiStatus, PkiStatusInfo,
 };
 use crate::asn1::x509::Certificate;
-use crate::cmp::authority::may_have_issued;
+use crate::cmp::authority::{ANSWERS, may_have_issued};
 use crate::cmp::context::Trust;
 use crate::cmp::credential::Credential;
 use crate::cmp::info::{Information, Question, check_answer};
@@ -168,7 +168,8 @@ impl Exchange {
         let words = format!(
             "the answer's signer {signer} is known by nothing but a root that came along, and there is no certificate that this root has issued"
         );
-        let objection = Error::new(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::NoPath));
+        let objection =
+            ANSWERS.broken(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::NoPath));
         Err(told_by_nobody(&objection, &checked.body))
     }
 
