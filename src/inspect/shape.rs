@@ -12,10 +12,14 @@ pub(super) enum Shape {
     SetOf(&'static Shape),
     /// CHOICE.
     Choice(&'static [Field]),
-    /// INTEGER.
+    /// INTEGER that is a version, a count or a length: of a longer one only its length is told.
     Integer,
-    /// INTEGER or ENUMERATED whose values have names.
+    /// INTEGER that is a serial number or the number of a list, as long as those are.
+    Serial,
+    /// INTEGER whose values have names.
     Named(&'static [(i64, &'static str)]),
+    /// ENUMERATED; each that is described has values of one octet.
+    Enumerated(&'static [(i64, &'static str)]),
     /// BOOLEAN.
     Boolean,
     /// NULL.
@@ -109,8 +113,8 @@ impl Shape {
             Shape::Sequence(_) | Shape::SequenceOf(_) | Shape::Name | Shape::Algorithm => first == 0x30,
             Shape::SetOf(_) => first == 0x31,
             Shape::Choice(alternatives) => alternatives.iter().any(|a| a.fits(first)),
-            Shape::Integer => first == 0x02,
-            Shape::Named(_) => matches!(first, 0x02 | 0x0a),
+            Shape::Integer | Shape::Serial | Shape::Named(_) => first == 0x02,
+            Shape::Enumerated(_) => first == 0x0a,
             Shape::Boolean => first == 0x01,
             Shape::Null => first == 0x05,
             Shape::Oid => first == 0x06,
@@ -129,8 +133,8 @@ impl Shape {
             Shape::Sequence(_) | Shape::SequenceOf(_) => "a SEQUENCE",
             Shape::SetOf(_) => "a SET",
             Shape::Choice(_) => "one of the alternatives",
-            Shape::Integer => "an INTEGER",
-            Shape::Named(_) => "an INTEGER or ENUMERATED",
+            Shape::Integer | Shape::Serial | Shape::Named(_) => "an INTEGER",
+            Shape::Enumerated(_) => "an ENUMERATED",
             Shape::Boolean => "a BOOLEAN",
             Shape::Null => "NULL",
             Shape::Oid => "an OBJECT IDENTIFIER",

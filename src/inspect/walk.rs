@@ -25,6 +25,8 @@ const ITEMS: usize = 200;
 const BYTES: usize = 256;
 /// Longer INTEGERs are no serial numbers (RFC 5280 section 4.1.2.2: 20 octets; real ones reach a few more) and are not shown.
 const INTEGER_BYTES: usize = 24;
+/// Longer INTEGERs are none of those whose values have names.
+const NAMED_BYTES: usize = 4;
 /// Longer OBJECT IDENTIFIERs without a name are not shown.
 const OID_BYTES: usize = 20;
 
@@ -143,7 +145,9 @@ impl Walk {
             Shape::Sequence(fields) => self.fields(fields, value, depth),
             Shape::SequenceOf(of) | Shape::SetOf(of) => self.items(of, value, oid, depth),
             Shape::Integer => self.integer(value),
-            Shape::Named(names) => self.named(names, value),
+            Shape::Serial => self.serial(value),
+            Shape::Named(names) => self.named(names, value, NAMED_BYTES),
+            Shape::Enumerated(names) => self.named(names, value, 1),
             Shape::Boolean => Value::Flag(value != [0]),
             Shape::Null => Value::Null,
             Shape::Oid => self.oid(value),
@@ -278,16 +282,30 @@ impl Walk {
         }
     }
 
-    /// Versions and numbers are small; a serial number is shown in what is public.
+    /// Versions and numbers are small. What is longer may be anything, also where it fits.
     fn integer(&self, value: &[u8]) -> Value {
         match small(value) {
             Some(number) if self.shows() || value.len() <= 2 => Value::Number(number),
-            None if self.shows() && value.len() <= INTEGER_BYTES => Value::Text(format!("0x{}", hex(value))),
             _ => counted(value),
         }
     }
 
-    fn named(&self, names: &[(i64, &str)], value: &[u8]) -> Value {
+    /// A serial number is shown in what is public.
+    fn serial(&self, value: &[u8]) -> Value {
+        match small(value) {
+            None if self.shows() && value.len() <= INTEGER_BYTES => Value::Text(format!("0x{}", hex(value))),
+            _ => self.integer(value),
+        }
+    }
+
+    /// A value of at most so many octets, by its name. A longer one does not fit, so that nothing around it is taken for public.
+    fn named(&mut self, names: &[(i64, &str)], value: &[u8], most: usize) -> Value {
+        if value.is_empty() || value.len() > most {
+            return self.problem(
+                format!("expected a value with a name, at most {most} octets long, found {} octets", value.len()),
+                value,
+            );
+        }
         let found = small(value).and_then(|number| names.iter().find(|(n, _)| *n == number));
         found.map_or_else(|| self.integer(value), |(number, name)| Value::Text(format!("{name} ({number})")))
     }

@@ -189,3 +189,56 @@ fn the_search_sees_every_form() {
     }
     assert!(!pieces.are_in("OneAsymmetricKey: (32 bytes, not shown)"));
 }
+
+/// What fits a description because most of it is optional is the smallest thing that can be made: every SEQUENCE of up to three elements,
+/// one of them a secret of the size of a serial number or of a key, under every label that says what a file is.
+#[test]
+fn nothing_small_enough_to_fit_by_chance_shows_a_secret() {
+    let labels = [
+        None,
+        Some("RSA PUBLIC KEY"),
+        Some("PUBLIC KEY"),
+        Some("DH PARAMETERS"),
+        Some("DSA PARAMETERS"),
+        Some("OCSP RESPONSE"),
+    ];
+    let plain: [&[u8]; 8] =
+        [&[2, 1, 0], &[2, 1, 1], &[10, 1, 0], &[5, 0], &[0x30, 0], &[0xa0, 2, 0x30, 0], &[0xa1, 0], &[4, 1, 0]];
+    for length in [9, 24] {
+        let secret: Vec<u8> = (0x41..0x41 + length).collect();
+        let pieces = Pieces::of(std::slice::from_ref(&secret));
+        for tag in TAGS.into_iter().chain([0x0a, 0x81]) {
+            let hidden = element(tag, &[&secret]);
+            let mut inputs = vec![sequence(&[&hidden])];
+            for one in plain {
+                inputs.extend([
+                    sequence(&[one, &hidden]),
+                    sequence(&[&hidden, one]),
+                    sequence(&[&sequence(&[one, &hidden])]),
+                ]);
+                for other in plain {
+                    let orders = [[&hidden[..], one, other], [one, &hidden, other], [one, other, &hidden]];
+                    inputs.extend(orders.map(|parts| sequence(&parts)));
+                }
+            }
+            for (input, label) in inputs.iter().flat_map(|input| labels.map(|label| (input, label))) {
+                let file = label.map_or_else(|| input.clone(), |label| pem::encode(label, input).as_bytes().to_vec());
+                if let Ok(shown) = inspect(&file, Format::Text) {
+                    assert!(!pieces.are_in(&shown), "{label:?}, {length} bytes, {input:02x?}: {shown}");
+                }
+            }
+        }
+    }
+}
+
+/// What has the right tag and size is still shown by its name (RFC 6960 section 4.2.1, RFC 5280 section 5.3.1).
+#[test]
+fn a_status_of_one_octet_is_shown_and_an_integer_is_none() {
+    let shown = |der: &[u8]| inspect(&sequence(&[der]), Format::Text).unwrap();
+    assert!(shown(&[0x0a, 1, 3]).contains("OCSPResponse") && shown(&[0x0a, 1, 3]).contains("tryLater (3)"));
+    for other in [&[0x02, 1, 3][..], &[0x0a, 2, 0, 3], &[0x0a, 0], &[0x02, 3, 1, 2, 3]] {
+        let shown = shown(other);
+        let is_told = shown.contains("problem") || shown.starts_with("DER");
+        assert!(is_told && !shown.contains("tryLater"), "{other:02x?}: {shown}");
+    }
+}

@@ -83,7 +83,7 @@ static OPTIONAL_VALIDITY: Shape = Shape::Sequence(&[
 ]);
 static CERT_TEMPLATE: Shape = Shape::Sequence(&[
     field("version", &Shape::Integer).implicit(0).optional(),
-    field("serialNumber", &Shape::Integer).implicit(1).optional(),
+    field("serialNumber", &Shape::Serial).implicit(1).optional(),
     field("signingAlg", &Shape::Algorithm).implicit(2).optional(),
     field("issuer", &Shape::Name).explicit(3).optional(),
     field("validity", &OPTIONAL_VALIDITY).implicit(4).optional(),
@@ -114,7 +114,7 @@ static POPO_PRIVATE_KEY: Shape = Shape::Choice(&[
     field("agreeMAC", &Shape::Any).implicit(3),
     field("encryptedKey", &Shape::Secret).implicit(4),
 ]);
-static CERT_ID: Shape = Shape::Sequence(&[field("issuer", &GENERAL_NAME), field("serialNumber", &Shape::Integer)]);
+static CERT_ID: Shape = Shape::Sequence(&[field("issuer", &GENERAL_NAME), field("serialNumber", &Shape::Serial)]);
 
 /// What the value of a control is: tokens and authenticators are secrets.
 fn control(oid: Oid) -> Option<&'static Shape> {

@@ -53,7 +53,7 @@ static SIGNER_INFO: Shape = Shape::Sequence(&[
     field("unsignedAttrs", &ATTRIBUTES).implicit(1).optional(),
 ]);
 static ISSUER_AND_SERIAL: Shape =
-    Shape::Sequence(&[field("issuer", &Shape::Name), field("serialNumber", &Shape::Integer)]);
+    Shape::Sequence(&[field("issuer", &Shape::Name), field("serialNumber", &Shape::Serial)]);
 static IDENTIFIER: Shape = Shape::Choice(&[
     field("issuerAndSerialNumber", &ISSUER_AND_SERIAL),
     field("subjectKeyIdentifier", &Shape::OctetString).implicit(0),

@@ -8,7 +8,7 @@ pub(in super::super) static RESPONSE: Shape = Shape::Sequence(&[
     field("responseStatus", &RESPONSE_STATUS),
     field("responseBytes", &RESPONSE_BYTES).explicit(0).optional(),
 ]);
-static RESPONSE_STATUS: Shape = Shape::Named(&[
+static RESPONSE_STATUS: Shape = Shape::Enumerated(&[
     (0, "successful"),
     (1, "malformedRequest"),
     (2, "internalError"),
@@ -51,7 +51,7 @@ static CERT_ID: Shape = Shape::Sequence(&[
     field("hashAlgorithm", &Shape::Algorithm),
     field("issuerNameHash", &Shape::OctetString),
     field("issuerKeyHash", &Shape::OctetString),
-    field("serialNumber", &Shape::Integer),
+    field("serialNumber", &Shape::Serial),
 ]);
 static CERT_STATUS: Shape = Shape::Choice(&[
     field("good", &Shape::Null).implicit(0),

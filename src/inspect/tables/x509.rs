@@ -18,7 +18,7 @@ pub(in super::super) static CERTIFICATE: Shape = Shape::Sequence(&[
 pub(in super::super) static PKI_PATH: Shape = Shape::SequenceOf(&CERTIFICATE);
 static TBS_CERTIFICATE: Shape = Shape::Sequence(&[
     field("version", &VERSION).explicit(0).optional(),
-    field("serialNumber", &Shape::Integer),
+    field("serialNumber", &Shape::Serial),
     field("signature", &Shape::Algorithm),
     field("issuer", &Shape::Name),
     field("validity", &VALIDITY),
@@ -79,7 +79,7 @@ const REASON_FLAGS: &[&str] = &[
     "privilegeWithdrawn",
     "aACompromise",
 ];
-pub(super) static CRL_REASON: Shape = Shape::Named(&[
+pub(super) static CRL_REASON: Shape = Shape::Enumerated(&[
     (0, "unspecified"),
     (1, "keyCompromise"),
     (2, "cACompromise"),
@@ -99,7 +99,7 @@ static BASIC_CONSTRAINTS: Shape =
 static AUTHORITY_KEY_IDENTIFIER: Shape = Shape::Sequence(&[
     field("keyIdentifier", &Shape::OctetString).implicit(0).optional(),
     field("authorityCertIssuer", &GENERAL_NAMES).implicit(1).optional(),
-    field("authorityCertSerialNumber", &Shape::Integer).implicit(2).optional(),
+    field("authorityCertSerialNumber", &Shape::Serial).implicit(2).optional(),
 ]);
 pub(super) static DISTRIBUTION_POINT_NAME: Shape = Shape::Choice(&[
     field("fullName", &GENERAL_NAMES).implicit(0),
@@ -150,7 +150,8 @@ fn extension(oid: Oid) -> Option<&'static Shape> {
         oid::CE_KEY_USAGE => &KEY_USAGE,
         oid::CE_SUBJECT_ALT_NAME | oid::CE_ISSUER_ALT_NAME | oid::CE_CERTIFICATE_ISSUER => &GENERAL_NAMES,
         oid::CE_BASIC_CONSTRAINTS => &BASIC_CONSTRAINTS,
-        oid::CE_CRL_NUMBER | oid::CE_DELTA_CRL_INDICATOR | oid::CE_INHIBIT_ANY_POLICY => &Shape::Integer,
+        oid::CE_CRL_NUMBER | oid::CE_DELTA_CRL_INDICATOR => &Shape::Serial,
+        oid::CE_INHIBIT_ANY_POLICY => &Shape::Integer,
         oid::CE_CRL_REASON => &CRL_REASON,
         oid::CE_INVALIDITY_DATE => &Shape::Time,
         oid::CE_ISSUING_DISTRIBUTION_POINT => &ISSUING_DISTRIBUTION_POINT,
@@ -183,7 +184,7 @@ static TBS_CERT_LIST: Shape = Shape::Sequence(&[
 ]);
 static REVOKED: Shape = Shape::SequenceOf(&ENTRY);
 static ENTRY: Shape = Shape::Sequence(&[
-    field("userCertificate", &Shape::Integer),
+    field("userCertificate", &Shape::Serial),
     field("revocationDate", &Shape::Time),
     field("crlEntryExtensions", &EXTENSIONS).optional(),
 ]);
