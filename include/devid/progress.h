@@ -286,7 +286,7 @@ DEVID_API int64_t devid_saved_wait_until(const devid_saved *saved);
 DEVID_API uint32_t devid_saved_polls(const devid_saved *saved);
 
 /**
- * Why the CA asked to wait, in its words; whoever waits shows them. As devid_op_wait_reason() has it for an operation at work.
+ * Why the CA asked to wait, as its own message says; for whoever waits. As devid_op_wait_reason() has it for an operation at work.
  *
  * @param saved  May be NULL (gives "").
  * @return Text, one of its texts in each line; "" if it gave none; valid until `saved` is freed.

@@ -5,6 +5,7 @@
 //! leads to, in `answered`; what is taken from whom, in `weighing`.
 
 mod answered;
+mod delay;
 mod encapsulation;
 mod enrolment;
 mod put_off;
