@@ -92,7 +92,8 @@ static void an_event_loop_is_told_what_is_due_and_when_to_ask_again(const char *
     OK(devid_renewal_due(f.renewal, f.store, f.end - DAY, &step, NULL, &err));
     CHECK(devid_renewal_alarm(f.renewal) == DEVID_ALARM_URGENT);
     OK(devid_renewal_due(f.renewal, f.store, f.end + 1, &step, NULL, &err));
-    CHECK(step == DEVID_STEP_ENROLL_AGAIN && devid_renewal_alarm(f.renewal) == DEVID_ALARM_UNUSABLE);
+    /* That nobody has tried to renew it says that the clock may have jumped: the time is asked for before a first certificate is. */
+    CHECK(step == DEVID_STEP_LEARN_TIME && devid_renewal_alarm(f.renewal) == DEVID_ALARM_UNUSABLE);
     CHECK(devid_renewal_standing(f.renewal) == DEVID_STANDING_EXPIRED);
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_renewal_set_schedule(f.renewal, 0, 0, &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_renewal_set_schedule(f.renewal, 500, 501, &err));
