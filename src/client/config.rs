@@ -268,6 +268,7 @@ impl Config {
     }
 
     /// What the profile says of MACs, for whoever says it again with what else is set: the profile says nothing from here on.
+    #[cfg(feature = "settings")]
     pub(in crate::client) fn take_profile_mac(&mut self) -> Option<MacParameters> {
         self.profile_mac.take()
     }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::decide::Clock;
 use super::progress::Progress;
-use crate::client::run::system_time;
 use crate::time::Time;
 
 /// How far two starts of a clock may lie apart that begins at the same date with each start, in seconds: it is set a little sooner or
@@ -41,9 +40,10 @@ pub enum Meter {
 impl Meter {
     /// For who is told the time `clock`: the system's uptime belongs to the system's clock, and to who has none. Whoever has a clock of
     /// their own measures by that.
+    #[cfg(feature = "settings")]
     pub(in crate::client) fn of_clock(clock: Option<Time>) -> Meter {
         match clock {
-            Some(now) if now.since(system_time()).abs() > SAME_CLOCK_SECONDS => Meter::Nothing,
+            Some(now) if now.since(crate::client::run::system_time()).abs() > SAME_CLOCK_SECONDS => Meter::Nothing,
             _ => Meter::System,
         }
     }
@@ -259,6 +259,7 @@ mod tests {
     }
 
     /// On Linux the system has one, and it does not go back.
+    #[cfg(feature = "settings")]
     #[test]
     fn the_system_says_how_long_it_is_on() {
         let (one, two) = (Meter::System.reading(None), Meter::System.reading(None));
@@ -270,7 +271,7 @@ mod tests {
             );
         }
         assert_eq!(one.is_some(), cfg!(any(target_os = "linux", target_os = "android")));
-        let now = system_time();
+        let now = crate::client::run::system_time();
         assert!(matches!(Meter::of_clock(Some(now)), Meter::System));
         assert!(matches!(Meter::of_clock(None), Meter::System));
         assert!(matches!(Meter::of_clock(Some(now.plus(900))), Meter::Nothing), "a clock of one's own");
