@@ -411,7 +411,7 @@ pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) ->
     Ok(loaded)
 }
 
-/// The settings that a table holds; what belongs together may not all be there yet: see [`check`].
+/// The settings that a table holds; what belongs together is looked at by `load` and `judge`.
 pub fn read(table: &toml::Table) -> Result<Settings, Error> {
     keys::check(table).map_err(wrong)?;
     held(table).map_err(|misfit| wrong(misfit.words))
