@@ -139,7 +139,10 @@ def obstacle(case: Case, server_version: Version | None, client_version: Version
         return Obstacle(words, "request was not answered by cert response")
     if case.server == RA_REPLACING and case.command == "kur" and case.ends_well and not case.is_implicit and not case.is_polled:
         words = "this RA passes on kur as it is but replaces the protection of its certConf, which is one transaction"
-        return Obstacle(words, "protected with another credential than the first request")
+        return Obstacle(words, "its confirmation failed")
+    if case.server == RA_FORWARDING and case.is_polled and not case.is_by_secret and case.client in OURS:
+        words = "this RA signs anew what it has put off, and passes pkiConf on as the CA has signed it: two signers in one transaction"
+        return Obstacle(f"{words}, which our client takes by a switch (signer_may_change)", "is not the signer of the answers before this one")
     if case.client == SIEMENS_CLIENT and case.ending == "delayed pkiConf":
         words = "this client polls for pkiConf with certReqId 0, where RFC 9483 section 4.4 has -1"
         return Obstacle(words, "polled for certReqId 0")

@@ -7,7 +7,7 @@ use super::context::{Context, Trust};
 use super::request::Request;
 use super::transaction::Transaction;
 use crate::asn1::Problem;
-use crate::asn1::cmp::{BodyType, PkiBody, PkiMessage};
+use crate::asn1::cmp::{BodyType, PkiBody, PkiMessage, PkiStatus};
 use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
@@ -54,7 +54,8 @@ pub(super) fn check_signature(
         roots.extend(ca_pubs_of(context, message));
     }
     let context = &context.with_told_roots(&roots);
-    let (own, came) = candidates(context, transaction, message, context.tolerance.signer_may_change, now);
+    let may_change = may_change(context, message);
+    let (own, came) = candidates(context, transaction, message, may_change, now);
     let described = own.len() + came.len();
     // What came before helps still; every certificate of it is judged again, and its signatures are known.
     let helpers: Vec<Certificate> = transaction.signer_path.iter().chain(message.extra_certs()).cloned().collect();
@@ -82,9 +83,7 @@ pub(super) fn check_signature(
         match tried {
             Ok((path, adopted)) => {
                 let told = path.iter().find(|root| context.is_told_root(root)).cloned();
-                transaction.signer_path = path.into_iter().filter(|above| above != candidate).collect();
-                transaction.bound_signer = Some(candidate.clone());
-                transaction.adopted_root = adopted.or(told).or(transaction.adopted_root.take());
+                bind(transaction, candidate, path, adopted.or(told), puts_off(context, message));
                 return Ok(None);
             }
             Err(error) => {
@@ -125,7 +124,7 @@ pub(super) fn find(
     algorithm: &SignatureAlgorithm,
     now: Time,
 ) -> Option<Certificate> {
-    let (own, came) = candidates(context, transaction, message, context.tolerance.signer_may_change, now);
+    let (own, came) = candidates(context, transaction, message, may_change(context, message), now);
     let mut tried = own.into_iter().chain(came.into_iter().take(MOST_STRANGERS));
     tried.find(|candidate| is_by(context, message, algorithm, candidate).is_ok())
 }
@@ -134,6 +133,46 @@ pub(super) fn find(
 fn another_signer(context: &Trust<'_>, transaction: &Transaction, message: &PkiMessage, now: Time) -> bool {
     let (own, came) = candidates(context, transaction, message, true, now);
     transaction.bound_signer.is_some() && !(own.is_empty() && came.is_empty())
+}
+
+/// Who has signed an answer signs the others too, unless all that it says is that the answer is put off.
+fn bind(
+    transaction: &mut Transaction,
+    signer: &Certificate,
+    path: Vec<Certificate>,
+    root: Option<Certificate>,
+    puts_off: bool,
+) {
+    if puts_off && transaction.bound_signer.is_some() {
+        return;
+    }
+    // What vouched for another, who only put off, vouches for nobody else.
+    let goes_on = transaction.bound_signer.is_some()
+        || transaction.bearer.is_some()
+        || transaction.put_off_by.as_ref() == Some(signer);
+    transaction.signer_path = path.into_iter().filter(|above| above != signer).collect();
+    transaction.adopted_root = root.or(transaction.adopted_root.take().filter(|_| goes_on));
+    match puts_off {
+        true => transaction.put_off_by = Some(signer.clone()),
+        false => transaction.bound_signer = Some(signer.clone()),
+    }
+}
+
+/// Whether another may sign this than the answers before it.
+fn may_change(context: &Context, message: &PkiMessage) -> bool {
+    context.tolerance.signer_may_change || puts_off(context, message)
+}
+
+/// Whether all that an answer says is to wait: nothing is decided by it (RFC 9483 section 4.4).
+fn puts_off(context: &Context, message: &PkiMessage) -> bool {
+    match message.body(&context.limits) {
+        Ok(PkiBody::PollRep(_)) => true,
+        Ok(PkiBody::Error(content)) => content.status.status == PkiStatus::Waiting,
+        Ok(PkiBody::CertRep(rep)) => {
+            !rep.responses.is_empty() && rep.responses.iter().all(|one| one.status.status == PkiStatus::Waiting)
+        }
+        _ => false,
+    }
 }
 
 /// caPubs of a certificate response, unproven: for roots that are known by their fingerprints (RFC 9810 section 6.7.2).
@@ -175,7 +214,7 @@ fn candidates(
         None => true,
     };
     let mut own: Vec<Certificate> = Vec::new();
-    let from_before = transaction.bound_signer.iter().chain(&transaction.bearer);
+    let from_before = transaction.bound_signer.iter().chain(&transaction.bearer).chain(&transaction.put_off_by);
     let known = from_before.chain(own_certificates(context)).chain(context.cmp_anchors.iter());
     for certificate in known.filter(|c| fits(c) && is_named(c) && is_bound(c)) {
         if !own.contains(certificate) {

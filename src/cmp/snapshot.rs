@@ -272,6 +272,7 @@ fn write_transaction(transaction: &Transaction) -> Vec<u8> {
             }],
         ),
         &element(0xa5, &[transaction.bearer.as_ref().map_or(&[][..], Certificate::as_der)]),
+        &element(0xa6, &[transaction.put_off_by.as_ref().map_or(&[][..], Certificate::as_der)]),
         &encode(&transaction.pvno),
         &encode(&transaction.challenged),
         &octets(transaction.kem_ciphertext.as_deref().unwrap_or_default()),
@@ -294,8 +295,9 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
     let peer_name = optional(2)?.map(<[u8]>::to_vec);
     let bound_signer = optional(3)?.map(Certificate::from_der).transpose()?;
     let own_mac = optional(4)?;
-    // Older snapshots have none.
+    // Older snapshots have neither.
     let bearer = optional(5)?.map(Certificate::from_der).transpose()?;
+    let put_off_by = optional(6)?.map(Certificate::from_der).transpose()?;
     let own_mac = match (own_mac, &context.credential) {
         (Some(algorithm), Credential::Mac { secret, .. }) => {
             Some(MacKey::from_algorithm(&*context.provider, algorithm, secret, &context.limits)?)
@@ -321,6 +323,7 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
         peer_nonce,
         peer_name,
         bound_signer,
+        put_off_by,
         bearer,
         signer_path,
         adopted_root,

@@ -34,6 +34,9 @@ pub(super) struct Transaction {
     pub peer_name: Option<Vec<u8>>,
     /// The signer of the answers so far: later ones are its too. Whether it may sign is asked anew at each.
     pub bound_signer: Option<Certificate>,
+    /// Who may decide and has only put off. That binds nobody: an RA that forwards what the CA signs says "waiting" by itself
+    /// (RFC 9483 sections 5.1.1 and 4.4).
+    pub put_off_by: Option<Certificate>,
     /// Who has brought the certificate and may not decide: it binds nobody, so that whoever may can still answer.
     pub bearer: Option<Certificate>,
     /// The certificates above that signer, as they were found when it was first believed: later answers need not bring them.
@@ -82,6 +85,7 @@ impl Transaction {
             peer_nonce: None,
             peer_name: None,
             bound_signer: None,
+            put_off_by: None,
             bearer: None,
             signer_path: Vec::new(),
             adopted_root: None,
@@ -98,7 +102,7 @@ impl Transaction {
 
     /// Who has signed the answers so far, whether it may decide or not.
     pub fn signer(&self) -> Option<&Certificate> {
-        self.bound_signer.as_ref().or(self.bearer.as_ref())
+        self.bound_signer.as_ref().or(self.bearer.as_ref()).or(self.put_off_by.as_ref())
     }
 
     /// Whether somebody has answered with a signature.

@@ -6,7 +6,7 @@ use devid::asn1::der::{Cursor, Tag, element, sequence};
 use devid::asn1::name::Name;
 use devid::asn1::oid;
 use devid::client::Subject;
-use devid::cmp::{ActionKind, Information, Question, Signer};
+use devid::cmp::{ActionKind, Information, Operation, Question, Signer};
 use devid::crypto::algorithm::encode_oid;
 use devid::crypto::keys::key_matches_certificate;
 use devid::crypto::{KeyKind, SignatureAlgorithm};
@@ -14,7 +14,7 @@ use devid::validation::KeyUsage;
 use devid::{Code, Time};
 
 use crate::certificates::{Builder, date, key, now, provider};
-use crate::mock_ca::{Answer, Device, LIGHT_MAC, MockCa, REFERENCE, SECRET, content_of, key_of};
+use crate::mock_ca::{Answer, Device, LIGHT_MAC, MockCa, REFERENCE, SECRET, cert_rep, content_of, key_of};
 
 /// RFC 9483 section 3.1: the CA's name where it is known, and else the NULL-DN.
 #[test]
@@ -152,6 +152,54 @@ fn another_authorised_signer_does_not_confirm_unless_tolerated() {
     let mut config = Device::config(&ca);
     config.tolerance.signer_may_change = true;
     Device::enrolling_as(&config).run(&mut ca).expect("another server of a cluster");
+}
+
+/// RFC 9483 sections 4.4 and 5.1: an RA that passes on what the CA has signed puts off under its own signature. To wait decides nothing, so
+/// it binds nobody; who brings the certificate is bound as ever.
+#[test]
+fn an_ra_that_puts_off_leaves_the_decision_to_the_ca_behind_it() {
+    for (by_error, is_restored, changes_in_the_end) in (0..8).map(|bits| (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0))
+    {
+        let mut ca = MockCa::new().answers_waiting(2, 10);
+        (ca.wait_by_error, ca.confirm_waits) = (by_error, 1);
+        let ra = Builder::leaf("RA")
+            .key_usage(&[KeyUsage::DigitalSignature])
+            .purposes(&[oid::KP_CMC_RA])
+            .signed_by(&ca.issuing);
+        let waiting = PkiStatusInfo::new(PkiStatus::Waiting);
+        ca.bend = Some(Box::new(move |answer| {
+            let waits = match answer.body_type {
+                BodyType::POLLREP => true,
+                BodyType::ERROR => answer.content == sequence(&[&waiting.to_der()]),
+                BodyType::IP => answer.content == cert_rep(0, &waiting, None),
+                _ => false,
+            };
+            if waits || changes_in_the_end && answer.body_type == BodyType::PKICONF {
+                answer.header.sender = Some(ra.certificate.subject().to_vec());
+                answer.header.sender_kid = ra.certificate.subject_key_identifier().map(<[u8]>::to_vec);
+                answer.extra_certs.insert(0, ra.certificate.clone());
+                answer.signer = Some(ra.clone());
+            }
+        }));
+        let case = format!("by error {by_error}, restored {is_restored}, changes {changes_in_the_end}");
+        let mut device = Device::enrolling_with(&ca);
+        let ended = loop {
+            match device.exchange_until_other(&mut ca) {
+                Ok(ActionKind::Wait) => {
+                    device.clock = device.clock.plus(i64::from(device.wait_seconds()));
+                    if is_restored {
+                        let (context, saved) = (device.operation.context().clone(), device.operation.save().unwrap());
+                        let key = Signer::Key(device.new_key.clone());
+                        device.operation = Operation::restore(context, key, &saved).unwrap();
+                    }
+                }
+                Ok(ActionKind::Accept) => device.operation.accept().unwrap(),
+                Ok(other) => break Ok(other),
+                Err(error) => break Err(error.code()),
+            }
+        };
+        assert_eq!(ended, if changes_in_the_end { Err(Code::Unconfirmed) } else { Ok(ActionKind::Done) }, "{case}");
+    }
 }
 
 /// RFC 4211 sections 6.1 and 6.2: identifier and UTF8String, one behind the other.

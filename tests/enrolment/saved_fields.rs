@@ -68,27 +68,52 @@ fn the_beginning_of_the_transaction() {
     assert!(error.message().contains(&begun.to_string()), "{error}");
 }
 
+/// The other one, who may sign too.
+fn other_ra(ca: &MockCa) -> crate::certificates::Party {
+    Builder::leaf("other RA")
+        .key_usage(&[KeyUsage::DigitalSignature])
+        .purposes(&[oid::KP_CMC_RA])
+        .signed_by(&ca.issuing)
+}
+
 #[test]
 fn the_signer_that_the_transaction_is_bound_to() {
+    let mut ca = MockCa::new();
+    ca.confirm_waits = 1;
+    let config = Device::config(&ca);
+    let mut device = Device::enrolling_as(&config);
+    assert_eq!(device.exchange_until_other(&mut ca).unwrap(), ActionKind::Accept);
+    device.operation.accept().unwrap();
+    wait_out(&mut device, &mut ca);
+    device = reboot(device, &config);
+    // Who has brought the certificate confirms it, and not another who may sign too.
+    ca.signer = other_ra(&ca);
+    assert_eq!(wait_out(&mut device, &mut ca), 60);
+    assert!(device.wait_reason()[0].contains("proves nothing"), "{:?}", device.wait_reason());
+}
+
+#[test]
+fn who_has_put_off_and_how_often_an_answer_was_dropped() {
     let mut ca = MockCa::new().answers_waiting(6, 30);
     let config = Device::config(&ca);
     let mut device = Device::enrolling_as(&config);
     wait_out(&mut device, &mut ca);
     device = reboot(device, &config);
-    // Another who may sign too, and did not before: dropped while it is polled.
     let first = ca.signer.clone();
-    ca.signer = Builder::leaf("other RA")
-        .key_usage(&[KeyUsage::DigitalSignature])
-        .purposes(&[oid::KP_CMC_RA])
-        .signed_by(&ca.issuing);
+    ca.signer = Builder::leaf("stranger").purposes(&[oid::KP_CMC_RA]).signed_by(&ca.supplier);
     assert_eq!(wait_out(&mut device, &mut ca), 60);
     assert!(device.wait_reason()[0].contains("proves nothing"), "{:?}", device.wait_reason());
-    // And how often something was dropped.
     device = reboot(device, &config);
     assert_eq!(wait_out(&mut device, &mut ca), 120);
+    // Who has put off is known, also where its answers bring no certificates; another who may sign goes on as well.
     ca.signer = first;
+    ca = ca.bending(BodyType::POLLREP, |answer| answer.extra_certs.clear());
     device = reboot(device, &config);
-    device.run(&mut ca).expect("the first goes on");
+    assert_eq!(wait_out(&mut device, &mut ca), 30);
+    device = reboot(device, &config);
+    ca.bend = None;
+    ca.signer = other_ra(&ca);
+    device.run(&mut ca).expect("the other brings it");
 }
 
 #[test]
