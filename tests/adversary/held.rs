@@ -479,17 +479,37 @@ fn what_a_signer_has_revoked_outlives_its_retirement() {
     }
 }
 
+/// A peer whose distribution point names who issues its lists, and CAs that may each have certified somebody of that name.
+struct ListsByName {
+    root: Party,
+    ca: Party,
+    partner: Party,
+    peer: Party,
+}
+
+impl ListsByName {
+    fn new() -> Self {
+        let root = Party::root("Root");
+        let (ca, partner) = (root.ca("CA"), root.ca("partner"));
+        let named = [point_url("http://pki.example/lists.crl"), crl_issuer(&Builder::leaf("lists").subject)];
+        let peer = Builder::leaf("peer").with(oid::CE_CRL_DISTRIBUTION_POINTS, false, points(&[&named])).signed_by(&ca);
+        ListsByName { root, ca, partner, peer }
+    }
+
+    /// Who signs lists under that name, certified by one of them.
+    fn signer_by(above: &Party) -> Party {
+        Builder::leaf("lists").key_usage(&[KeyUsage::CrlSign]).signed_by(above)
+    }
+}
+
 /// The name that a distribution point gives to its lists' issuer is anybody's to take who issues certificates: a list by that name
 /// refuses while it is at hand, and is not written down against the peer for the rest of its life.
 #[test]
 fn a_crl_issuer_by_name_alone_is_not_written_down() {
-    let root = Party::root("Root");
-    let (ca, partner) = (root.ca("CA"), root.ca("partner"));
-    let lists = Builder::leaf("lists").key_usage(&[KeyUsage::CrlSign]);
-    let named = [point_url("http://pki.example/lists.crl"), crl_issuer(&lists.subject)];
-    let peer = Builder::leaf("peer").with(oid::CE_CRL_DISTRIBUTION_POINTS, false, points(&[&named])).signed_by(&ca);
-    let by = |above: &Party| Builder::leaf("lists").key_usage(&[KeyUsage::CrlSign]).signed_by(above);
-    for (signer, is_written_down) in [(by(&root), true), (by(&ca), true), (by(&partner), false)] {
+    let ListsByName { root, ca, partner, peer } = ListsByName::new();
+    for (signer, is_written_down) in
+        [&root, &ca, &partner].map(ListsByName::signer_by).into_iter().zip([true, true, false])
+    {
         for mode in MODES {
             let memory = StatusMemory::new(provider().clone(), None);
             let judge = |crls: &[Arc<Crl>]| {
@@ -516,14 +536,9 @@ fn a_crl_issuer_by_name_alone_is_not_written_down() {
 /// Nor is it kept, with its signer beside it, for all later meetings.
 #[test]
 fn a_list_by_name_alone_is_not_kept_either() {
-    let root = Party::root("Root");
-    let (ca, partner) = (root.ca("CA"), root.ca("partner"));
-    let lists = Builder::leaf("lists").key_usage(&[KeyUsage::CrlSign]);
-    let named = [point_url("http://pki.example/lists.crl"), crl_issuer(&lists.subject)];
-    let peer = Builder::leaf("peer").with(oid::CE_CRL_DISTRIBUTION_POINTS, false, points(&[&named])).signed_by(&ca);
-    let by = |above: &Party| Builder::leaf("lists").key_usage(&[KeyUsage::CrlSign]).signed_by(above);
+    let ListsByName { root, ca, partner, peer } = ListsByName::new();
     let anchors: TrustAnchors = std::iter::once(root.certificate.clone()).collect();
-    for (signer, is_kept) in [(by(&root), true), (by(&ca), true), (by(&partner), false)] {
+    for (signer, is_kept) in [&root, &ca, &partner].map(ListsByName::signer_by).into_iter().zip([true, true, false]) {
         let store = Arc::new(Store::in_memory(provider().clone()));
         let intermediates = [&ca, &partner, &signer].map(|party| party.certificate.clone());
         let subject =

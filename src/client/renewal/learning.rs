@@ -9,7 +9,7 @@
 //! | no clock; up to a year after the last known time | believed and kept |
 //! | no clock; further ahead, or before the last known time | kept as a question; believed when a second answer agrees |
 
-use super::decide::{CLOSE_SECONDS, Clock};
+use super::known::{CLOSE_SECONDS, Clock};
 use crate::error::Error;
 use crate::store::{Store, StoreErrorKind};
 use crate::time::Time;

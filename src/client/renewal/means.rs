@@ -5,9 +5,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::clock::LATEST;
-use super::decide::Standing;
 use super::nap::Napped;
 use super::perform::Renewal;
+use super::plan::Standing;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::client::install::signer_of;

@@ -32,11 +32,13 @@
 
 mod clock;
 mod decide;
+mod known;
 mod learning;
 mod means;
 mod nap;
 mod notes;
 mod perform;
+mod plan;
 mod policy;
 mod progress;
 mod questions;
@@ -48,8 +50,10 @@ mod uptime;
 use std::sync::Arc;
 
 pub use clock::Timekeeper;
-pub use decide::{Alarm, Anchor, AnchorFacts, Clock, Facts, Plan, Reason, Standing, Step, decide};
+pub use decide::decide;
+pub use known::Clock;
 pub use perform::{Done, Renewal, Report};
+pub use plan::{Alarm, Anchor, AnchorFacts, Facts, Plan, Reason, Standing, Step};
 pub use policy::{Policy, Seed};
 pub use progress::{Attempts, Pace, Progress};
 pub use uptime::{Meter, Uptime};
@@ -59,7 +63,7 @@ use crate::crypto::{DigestAlgorithm, Provider, default_provider};
 use crate::error::Error;
 use crate::store::{AnchorSet, Store, StoreErrorKind};
 use crate::time::Time;
-use decide::CLOSE_SECONDS;
+use known::CLOSE_SECONDS;
 use learning::Told;
 
 /// Device memory keeps under this name which device it belongs to: a digest of [`Planner::device_id`].

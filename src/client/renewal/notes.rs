@@ -1,6 +1,7 @@
 //! What a planner remembers of how it went: attempts, failures, waits, times.
 
-use super::decide::{CLOSE_SECONDS, Plan, Step};
+use super::known::CLOSE_SECONDS;
+use super::plan::{Plan, Step};
 use super::progress::{self, Attempts, LONGEST_WAIT_SECONDS, Mark, Progress, mark_of};
 use super::scene::{Scene, anchor_of};
 use super::{DEVICE, Planner, learning, seen};

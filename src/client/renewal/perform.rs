@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::Planner;
 use super::clock::Timekeeper;
-use super::decide::{Alarm, CLOSE_SECONDS, Clock, Plan, Standing, Step};
+use super::known::{CLOSE_SECONDS, Clock};
 use super::learning::{self, Learnt, Told};
 #[cfg(feature = "http")]
 use super::means::LazyHttp;
 use super::nap::{Napped, Napping, Obstacle};
+use super::plan::{Alarm, Plan, Standing, Step};
 use super::progress::Progress;
 use super::questions::not_learnt;
 use crate::asn1::x509::Certificate;

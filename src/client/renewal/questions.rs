@@ -1,10 +1,11 @@
 //! Questions that a step asks the CA: for a root's successor, for the time, whether it takes a certificate.
 
 use super::clock::Timekeeper;
-use super::decide::{Anchor, Clock, Standing};
+use super::known::Clock;
 use super::learning::{self, Learnt, Told};
 use super::nap::{Napped, Napping};
 use super::perform::{Done, Renewal};
+use super::plan::{Anchor, Standing};
 use super::scene::anchor_of;
 use crate::client::Client;
 use crate::client::roots::add_root_everywhere;

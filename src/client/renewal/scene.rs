@@ -1,6 +1,8 @@
 //! What a decision rests on, gathered from device memory and the clock.
 
-use super::decide::{Alarm, Anchor, AnchorFacts, Clock, Facts, Plan, Step, decide};
+use super::decide::decide;
+use super::known::Clock;
+use super::plan::{Alarm, Anchor, AnchorFacts, Facts, Plan, Step};
 use super::policy::{Policy, Seed};
 use super::progress::{self, Mark, Progress, mark_of};
 use super::trust_end::TrustEnd;

@@ -2,7 +2,7 @@
 //! than the last answer of the CA, only what it said before tells that it was set back; and where it is later than that too, only that it
 //! says at each start what it said at one before.
 
-use super::decide::CLOSE_SECONDS;
+use super::known::CLOSE_SECONDS;
 use super::uptime::{Reading, SAME_BEGIN_SECONDS};
 use crate::error::Error;
 use crate::store::{Store, StoreErrorKind};

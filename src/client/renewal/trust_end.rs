@@ -1,7 +1,7 @@
 //! When those who are trusted end: after the last one of a set nothing that needs the set is believed any more.
 
 use super::Planner;
-use super::decide::Alarm;
+use super::plan::Alarm;
 use super::policy::Policy;
 use crate::asn1::name::display;
 use crate::asn1::x509::Certificate;

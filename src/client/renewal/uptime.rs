@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::decide::Clock;
+use super::known::Clock;
 use super::progress::Progress;
 use crate::time::Time;
 
