@@ -3,11 +3,6 @@
 //! `cargo bench --bench revocation` prints a table; `-- crl 100000` measures one list in a process of its own, so that
 //! peak memory is that list's.
 
-#[path = "../tests/common/certificates.rs"]
-mod certificates;
-#[path = "../tests/common/status.rs"]
-mod status;
-
 use std::hint::black_box;
 use std::io::Read;
 use std::sync::Arc;
@@ -20,6 +15,7 @@ use devid::asn1::x509::Certificate;
 use devid::validation::{
     Checks, Crl, CrlStream, OcspResponse, RevocationPolicy, RevocationScope, StatusSources, TrustAnchors, validate,
 };
+use devid_test_support::{certificates, status};
 use status::{CrlBuilder, OcspBuilder, Single};
 
 fn main() {

@@ -14,16 +14,15 @@ TESTS = ["crypto_vectors", "enrolment", "offline", "paths", "revocation", "store
 def main() -> None:
     manifest = (ROOT / "Cargo.toml").read_text()
     head, rest = manifest.split("[package]", 1)
-    shared = dict(re.findall(r'^(\w[\w-]*) = (.+)$', head.split("[workspace.package]")[1], re.M))
-    rest = re.sub(r"^([\w-]+)\.workspace = true$", lambda found: f"{found[1]} = {shared[found[1]]}", rest, flags=re.M)
+    shared = head.split("[workspace.package]")[1]
     rest = rest.replace("autobenches = false\n", "autobenches = false\nautotests = false\nautoexamples = false\n", 1)
     rest = re.sub(r"^(devid-testca|rustls-webpki|rustls-pki-types) = .*\n", "", rest, flags=re.M)
     rest = re.sub(r"^\[\[(?:example|bench)\]\]\n(?:.+\n)+", "", rest, flags=re.M)
     tests = "".join(f'\n[[test]]\nname = "{name}"\npath = "{path(name)}"\n' for name in TESTS)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "Cargo.toml").write_text(f"[workspace]\n\n[package]{rest}{tests}")
+    (FOLDER / "Cargo.toml").write_text(f"[workspace]\n\n[workspace.package]{shared}[package]{rest}{tests}")
     (FOLDER / "Cargo.lock").write_text((ROOT / "Cargo.lock").read_text())
-    for name in ("src", "tests", "testca", "examples"):
+    for name in ("src", "tests", "testca", "examples", "bindings"):
         link = FOLDER / name
         if (ROOT / name).exists() and not link.is_symlink():
             link.symlink_to(Path("../..") / name)

@@ -3,9 +3,6 @@
 //! Faults that the others judge by other rules carry the reason and are not compared with the one concerned. The seed
 //! is fixed; `DEVID_DIFFERENTIAL_CHAINS` makes more of them.
 
-#[path = "common/certificates.rs"]
-mod certificates;
-
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -15,6 +12,7 @@ use devid::asn1::oid::{self, Oid};
 use devid::asn1::pem;
 use devid::asn1::x509::Certificate;
 use devid::validation::{Checks, KeyUsage, PeerName, StatusSources, TrustAnchors, validate};
+use devid_test_support::certificates;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 const HOST: &str = "device.example.com";

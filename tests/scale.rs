@@ -4,11 +4,6 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-#[path = "common/certificates.rs"]
-mod certificates;
-#[path = "common/status.rs"]
-mod status;
-
 use certificates::{Builder, Party, common_name, directory, now, provider};
 use devid::asn1::der::{element, sequence};
 use devid::asn1::oid;
@@ -18,6 +13,7 @@ use devid::cms::Pkcs12;
 use devid::crypto::KeyKind;
 use devid::inspect::{Format, inspect};
 use devid::validation::{Checks, Crl, RevocationPolicy, StatusSources, validate};
+use devid_test_support::{certificates, status};
 use status::{CrlBuilder, OcspBuilder, Single, point_name, points};
 
 struct Counting;

@@ -1,6 +1,5 @@
 //! Settings that have no effect beside the others are told, and all others change something.
 
-#[path = "common/scene.rs"]
 mod scene;
 
 use std::collections::BTreeMap;

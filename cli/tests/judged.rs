@@ -1,6 +1,5 @@
 //! Whatever a setting says: either it is refused with the setting's name, or enrolment takes it.
 
-#[path = "common/scene.rs"]
 mod scene;
 
 use std::collections::BTreeMap;

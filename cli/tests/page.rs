@@ -1,8 +1,6 @@
 //! The page that `--trace FILE.html` writes, looked at in a browser: whole, readable, and in need of nothing else.
 
 mod common;
-#[path = "../../tests/common/left_out.rs"]
-mod left_out;
 
 use std::process::Command;
 
@@ -103,3 +101,5 @@ fn a_trace_is_one_page_that_a_browser_shows_whole() {
     check(&seen, 2);
     assert!(seen["outcome"].as_str().unwrap().contains("REJECTED"), "{seen}");
 }
+
+use devid_test_support::left_out;

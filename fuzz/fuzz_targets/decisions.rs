@@ -2,12 +2,7 @@
 //! adds. No second implementation is needed: what is revoked stays not valid whatever a peer sends, and who is valid where a
 //! status must be known is valid where it need not be.
 #![no_main]
-#[path = "../../tests/common/certificates.rs"]
-mod certificates;
-#[path = "made/mod.rs"]
 mod made;
-#[path = "../../tests/common/status.rs"]
-mod status;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -19,6 +14,7 @@ use devid::validation::{
     Checks, Crl, KeyUsage, OcspResponse, Report, RevocationMode, RevocationPolicy, RevocationScope, StatusSources,
     TrustAnchors, validate,
 };
+use devid_test_support::{certificates, status};
 use libfuzzer_sys::fuzz_target;
 use made::Choices;
 use status::{CrlBuilder, ONLY_CA_CERTS, ONLY_USER_CERTS, OcspBuilder, Single, flag};

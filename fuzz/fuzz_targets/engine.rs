@@ -2,12 +2,7 @@
 //! came along; several answers in a row, saved and restored in between. Whatever comes, what is accepted holds our own key
 //! under our own anchor.
 #![no_main]
-#[path = "../../tests/common/certificates.rs"]
-mod certificates;
-#[path = "made/mod.rs"]
 mod made;
-#[path = "../../tests/common/mock_ca.rs"]
-mod mock_ca;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,6 +14,7 @@ use devid::asn1::oid;
 use devid::asn1::x509::Certificate;
 use devid::cmp::{ActionKind, Operation, Question, Signer};
 use devid::validation::KeyUsage;
+use devid_test_support::{certificates, mock_ca};
 use libfuzzer_sys::fuzz_target;
 use made::Choices;
 use mock_ca::{Answer, Device, MockCa};

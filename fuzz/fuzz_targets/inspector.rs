@@ -1,6 +1,5 @@
 //! The inspector over private keys in every wrapping and damaged anywhere: no eight bytes of the secret are ever shown.
 #![no_main]
-#[path = "made/mod.rs"]
 mod made;
 
 use devid::asn1::der::{element, sequence};

@@ -1,9 +1,6 @@
 //! A registration authority: requests of devices and nested messages of other RAs, changed and then signed again. Whoever is
 //! taken for the sender has signed, and nothing is signed about what was not believed.
 #![no_main]
-#[path = "../../tests/common/certificates.rs"]
-mod certificates;
-#[path = "made/mod.rs"]
 mod made;
 
 use std::cell::OnceCell;
@@ -18,6 +15,7 @@ use devid::client::{Config, Subject};
 use devid::cmp::{Device, Proof, RegistrationAuthority, Signer, SignerAuthorisation};
 use devid::limits::Limits;
 use devid::validation::TrustAnchors;
+use devid_test_support::certificates;
 use libfuzzer_sys::fuzz_target;
 use made::Choices;
 

@@ -2,12 +2,7 @@
 //! which order, changed how, and signed again by whom. The connection comes about only with the genuine certificate of this
 //! server, or one that its CA has signed over this server's key.
 #![no_main]
-#[path = "../../tests/common/certificates.rs"]
-mod certificates;
-#[path = "made/mod.rs"]
 mod made;
-#[path = "../../tests/common/status.rs"]
-mod status;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -22,6 +17,7 @@ use devid::crypto::{DigestAlgorithm, PrivateKey, SignatureAlgorithm};
 use devid::transport::tls::{TlsConfig, TlsTime};
 use devid::transport::{Exchange, ExchangeLimits, HttpConfig, HttpExchange};
 use devid::validation::{KeyUsage, RevocationMode, RevocationPolicy, RevocationScope};
+use devid_test_support::{certificates, status};
 use libfuzzer_sys::fuzz_target;
 use made::Choices;
 use rustls::pki_types::CertificateDer;

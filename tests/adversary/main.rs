@@ -1,13 +1,6 @@
 //! An adversary against the device's verdicts: stories of attacks, and properties that hold over generated PKIs whatever
 //! a peer adds. A thousand PKIs in the ordinary run; `DEVID_ADVERSARY_PKIS=20000` asks for more (`make adversary`).
 
-#[path = "../common/certificates.rs"]
-mod certificates;
-#[path = "../common/counting.rs"]
-mod counting;
-#[path = "../common/status.rs"]
-mod status;
-
 mod forms;
 mod held;
 mod limits;
@@ -22,6 +15,7 @@ use certificates::{Party, now, provider};
 use devid::validation::{
     Checks, Crl, OcspResponse, Report, RevocationMode, RevocationPolicy, StatusSources, TrustAnchors, validate,
 };
+use devid_test_support::{certificates, counting, status};
 
 const MODES: [RevocationMode; 2] = [RevocationMode::SoftFail, RevocationMode::HardFail];
 

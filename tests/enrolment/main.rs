@@ -1,20 +1,5 @@
 //! Enrolment, revocation and questions as stories: a device, a CA in memory, a pretend clock; no network, no sleeping.
 
-#[path = "../common/certificates.rs"]
-mod certificates;
-#[path = "../common/counting.rs"]
-mod counting;
-#[cfg(feature = "pkcs11")]
-#[path = "../common/left_out.rs"]
-mod left_out;
-#[path = "../common/mock_ca.rs"]
-mod mock_ca;
-#[cfg(feature = "pkcs11")]
-#[path = "../common/softhsm.rs"]
-mod softhsm;
-#[path = "../common/status.rs"]
-mod status;
-
 mod base_stations;
 mod bearer;
 mod bearer_met;
@@ -70,3 +55,7 @@ mod token;
 mod trust_ends;
 #[cfg(feature = "crypto-awslc")] // the test CA stands on it
 mod with_testca;
+
+#[cfg(feature = "pkcs11")]
+use devid_test_support::softhsm;
+use devid_test_support::{certificates, counting, mock_ca, status};

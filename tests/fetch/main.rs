@@ -1,14 +1,6 @@
 //! Status data and issuers by URL: from a real CA over HTTP, and from servers that are old, broken or hostile.
 #![cfg(feature = "http")]
 
-#[path = "../common/certificates.rs"]
-mod certificates;
-#[cfg(feature = "ldap")]
-#[path = "../common/left_out.rs"]
-mod left_out;
-#[path = "../common/status.rs"]
-mod status;
-
 mod beside;
 mod forgotten;
 mod found;
@@ -42,6 +34,9 @@ use devid::transport::{ExchangeLimits, Fetch, FetchRequest, Fetched, TransportEr
 use devid::validation::{
     Checks, RevocationMode, RevocationPolicy, RevocationScope, StatusPreference, StatusSources, TrustAnchors,
 };
+#[cfg(feature = "ldap")]
+use devid_test_support::left_out;
+use devid_test_support::{certificates, status};
 use status::{point_name, points};
 
 /// An HTTP server on loopback whose answers a closure writes byte by byte. Stopped when dropped.

@@ -1,10 +1,5 @@
 //! Certificate paths: what is found, what is refused and why. Every certificate is made here.
 
-#[path = "../common/certificates.rs"]
-mod certificates;
-#[path = "../common/counting.rs"]
-mod counting;
-
 mod building;
 mod constraints;
 mod hostile;
@@ -18,6 +13,7 @@ use certificates::{Party, now, provider};
 use devid::Code;
 use devid::asn1::x509::Certificate;
 use devid::validation::{Checks, Report, StatusSources, TrustAnchors, validate};
+use devid_test_support::{certificates, counting};
 
 /// Checks at [`now`] with nothing else asked.
 fn plain() -> Checks {

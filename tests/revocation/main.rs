@@ -1,13 +1,6 @@
 //! Revocation: what CRLs and OCSP responses prove, what they do not, and the gate to a peer's key. Everything is made
 //! here.
 
-#[path = "../common/certificates.rs"]
-mod certificates;
-#[path = "../common/left_out.rs"]
-mod left_out;
-#[path = "../common/status.rs"]
-mod status;
-
 mod crl_scopes;
 mod crls;
 mod gate;
@@ -27,6 +20,7 @@ use devid::asn1::x509::Certificate;
 use devid::validation::{
     Checks, Crl, OcspResponse, Report, RevocationPolicy, RevocationScope, StatusSources, TrustAnchors, validate,
 };
+use devid_test_support::{certificates, left_out, status};
 
 /// A root, a CA under it, a device under that.
 struct World {

@@ -1,4 +1,4 @@
-//! A PKCS#11 module of bad manners (`tests/common/ill_mannered.c`, SoftHSM behind it): nothing locks a token, and what comes back goes on.
+//! A PKCS#11 module of bad manners (`tests/store/ill_mannered.c`, SoftHSM behind it): nothing locks a token, and what comes back goes on.
 //! One test, as the module is one and keeps its state for the process.
 
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ impl IllMannered {
         // A copy is loaded once more: who is logged in through the other one is nobody here.
         let own = place.join("softhsm.so");
         std::fs::copy(softhsm, &own).unwrap();
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/ill_mannered.c");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/ill_mannered.c");
         let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&path).arg(source).arg("-ldl").output();
         if !built.as_ref().is_ok_and(|built| built.status.success()) {
             left_out("no C compiler: no PKCS#11 module of bad manners");

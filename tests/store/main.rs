@@ -13,18 +13,17 @@ mod format;
 #[cfg(feature = "pkcs11")]
 mod ill_mannered;
 mod kinds;
-#[path = "../common/left_out.rs"]
-mod left_out;
 #[cfg(unix)]
 mod mended;
 mod moved;
 #[cfg(unix)]
 mod room;
-#[cfg(feature = "pkcs11")]
-#[path = "../common/softhsm.rs"]
-mod softhsm;
 mod stories;
 #[cfg(feature = "pkcs11")]
 mod token;
 #[cfg(feature = "pkcs11")]
 mod token_objects;
+
+use devid_test_support::left_out;
+#[cfg(feature = "pkcs11")]
+use devid_test_support::softhsm;

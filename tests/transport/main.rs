@@ -8,8 +8,6 @@ mod coap_others;
 mod fetching;
 mod files;
 mod http;
-#[path = "../common/left_out.rs"]
-mod left_out;
 #[cfg(feature = "tls")]
 mod mutual;
 mod server;
@@ -22,3 +20,5 @@ mod tls_others;
 mod tunnel;
 #[cfg(feature = "tls")]
 mod wrong_clock;
+
+use devid_test_support::left_out;

@@ -1,6 +1,5 @@
 //! The other end of an operation, in memory and under the test's thumb: every answer can be bent before it is protected
 //! (`bend`) or after (`break_`). A real server that stands on its own decoder is `devid-testca`; this one is for lies.
-#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::sync::Arc;
 
@@ -77,6 +76,12 @@ pub struct MockCa {
     pending: Option<(BodyType, Vec<u8>)>,
     delayed_nonce: Option<Vec<u8>>,
     polls_left: u32,
+}
+
+impl Default for MockCa {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl MockCa {

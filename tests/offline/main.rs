@@ -1,16 +1,8 @@
 //! Enrolment without a network as stories: a device makes a request, the `openssl` command is the CA, and a file comes
 //! back. Without the command, the stories that need it say so and pass.
 
-#[path = "common/certificates.rs"]
-mod certificates;
-#[path = "offline/kinds.rs"]
 mod kinds;
-#[path = "common/left_out.rs"]
-mod left_out;
-#[path = "offline/pkcs12.rs"]
 mod pkcs12;
-#[path = "common/status.rs"]
-mod status;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -29,6 +21,7 @@ use devid::crypto::{CryptoError, KeyKind, PrivateKey, SignatureAlgorithm};
 use devid::store::{KeyReference, NewKey, ProblemKind, Store, StoreOptions};
 use devid::validation::TrustAnchors;
 use devid::{Code, Error};
+use devid_test_support::{certificates, left_out, status};
 
 use certificates::{Builder, Party, key, now, provider};
 use left_out::left_out;

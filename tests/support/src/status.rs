@@ -1,5 +1,4 @@
 //! Makes CRLs and OCSP responses for tests, good ones in one line and bad ones by replacing any field.
-#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::sync::Arc;
 

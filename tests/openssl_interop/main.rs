@@ -2,9 +2,6 @@
 //!
 //! Needs OpenSSL 3; without the command the tests say so and pass.
 
-#[path = "common/left_out.rs"]
-mod left_out;
-#[path = "openssl_interop/pkcs12.rs"]
 mod pkcs12;
 
 use std::path::PathBuf;
@@ -22,6 +19,7 @@ use devid::cms::{
 use devid::crypto::keys::{key_matches_certificate, load_private_key};
 use devid::crypto::{CryptoError, KeyKind, PrivateKey, default_provider};
 use devid::limits::Limits;
+use devid_test_support::left_out;
 
 use left_out::left_out;
 

@@ -1,5 +1,4 @@
 //! Tokens of SoftHSM in a directory of the test's own. Without SoftHSM the tests say so and pass.
-#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::path::PathBuf;
 use std::process::Command;

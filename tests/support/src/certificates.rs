@@ -1,5 +1,4 @@
 //! Makes certificates for tests, well-formed ones in one line and malformed or hostile ones by replacing any field.
-#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::sync::{Arc, LazyLock};
 
