@@ -95,6 +95,8 @@ pub struct Facts {
     pub(crate) is_about_time: bool,
     /// Which check an answer's protection did not pass: what hints go by.
     pub(crate) refused: Option<Refused>,
+    /// The answer is the server's: its protection was found right, and what is wrong is what it says.
+    pub(crate) is_proven: bool,
 }
 
 /// Which check the protection of an answer, or what it brought, did not pass.
@@ -117,6 +119,10 @@ pub(crate) enum Refused {
     Validity,
     /// The path ends at a name that an anchor has, with another key.
     Renewed,
+    /// The signer has a path to the CMP anchors, and no authority to answer.
+    NotAuthorised,
+    /// The protection is of another kind than the request's: a MAC for a signature, or the reverse.
+    Kind,
 }
 
 impl Error {

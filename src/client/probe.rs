@@ -5,19 +5,23 @@
 //! reference value that nobody has: its answer shows how the server refuses. No certificate is asked for, none is revoked, and
 //! nothing that comes is believed beyond what is said here.
 
+mod asked;
+
+use asked::{Asked, Tells, ask, is_closing, is_signed};
+
 use crate::asn1::cmp::{BodyType, PkiBody, PkiMessage};
 use crate::asn1::name;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::client::{Client, Config};
-use crate::cmp::{Action, Credential, Information, MacParameters, Profile, Question, Tolerance};
+use crate::cmp::{Credential, MacParameters, Profile, Tolerance};
 use crate::codes::Code;
 use crate::crypto::SignatureAlgorithm;
 use crate::error::{Error, Refused};
 use crate::features::{self, needs};
 use crate::limits::Limits;
 use crate::time::Time;
-use crate::transport::{Exchange, ExchangeLimits, Reply, Scheme, Url};
+use crate::transport::Exchange;
 use crate::validation::{KeyUsage, same_name};
 
 /// One thing that was found out.
@@ -111,9 +115,12 @@ impl Config {
         let mut asked = ask(&client, exchange, now)?;
         let mut present = now;
         // Enrolment and renewal go by both times where they differ: whether the answer is taken by its own shows what will come of it.
-        if let Some(said) = asked.time_of_answer(now).filter(|_| !asked.is_taken()) {
+        let is_taken = |asked: &Asked| {
+            matches!(asked.tells(self, &client.context().credential), Tells::Answered | Tells::Believed)
+        };
+        if let Some(said) = asked.time_of_answer(now).filter(|_| !is_taken(&asked)) {
             let again = ask(&client, exchange, said)?;
-            if again.is_taken() {
+            if is_taken(&again) {
                 (asked, present) = (again, said);
             }
         }
@@ -138,7 +145,7 @@ impl Config {
         now: Time,
     ) -> Result<Option<&'static str>, Error> {
         let mut config = self.clone();
-        if !asked.says_bad_algorithm() {
+        if !asked.fails_with(0) {
             return Ok(None);
         }
         if config.set_mac_parameters(MacParameters::PASSWORD_BASED).is_err() {
@@ -149,7 +156,7 @@ impl Config {
         for profile in ["insta", "trustpoint"] {
             config.set_mac_parameters(Profile::named(profile)?.mac.unwrap_or(MacParameters::PASSWORD_BASED))?;
             let again = ask(&config.build()?, exchange, now)?;
-            if again.message.is_none() || again.says_bad_algorithm() {
+            if again.message.is_none() || again.fails_with(0) {
                 continue;
             }
             // Both know HMAC with SHA-1 alone; cryptlib refuses without protection.
@@ -174,159 +181,76 @@ impl Config {
     }
 }
 
-/// What a question led to.
-struct Asked {
-    request: Vec<u8>,
-    reply: Option<Reply>,
-    message: Option<PkiMessage>,
-    /// What the server calls its CAs' certificates.
-    outcome: Result<Vec<Certificate>, Error>,
-}
-
-impl Asked {
-    /// The time of the answer, where it is not about the same: what it says, or the earliest at which its certificates are valid.
-    fn time_of_answer(&self, now: Time) -> Option<Time> {
-        let message = self.message.as_ref()?;
-        let latest = || message.extra_certs().iter().map(Certificate::not_before).max().filter(|begin| *begin > now);
-        let said = message.header().message_time.or_else(latest)?;
-        (said.since(now).unsigned_abs() > u64::from(crate::limits::CLOCK_SKEW_SECONDS)).then_some(said)
-    }
-
-    /// Whether the answer is believed, whatever it says.
-    fn is_taken(&self) -> bool {
-        match &self.outcome {
-            Ok(_) => true,
-            Err(error) if self.message.is_none() || self.says_bad_algorithm() => error.code() == Code::Busy,
-            Err(error) => match error.code() {
-                Code::Protocol | Code::Busy => true,
-                Code::Rejected => error.facts().server_authenticated,
-                _ => false,
-            },
-        }
-    }
-
-    /// Whether this is how servers answer that are there and know no questions: without a message of CMP.
-    fn knows_no_questions(&self, error: &Error, config: &Config) -> bool {
-        let is_https = config.server_url.as_deref().and_then(|url| Url::parse(url).ok());
-        let is_https = is_https.is_some_and(|url| url.scheme() == Scheme::Https);
-        let is_refused = matches!(error.facts().http_status, Some(400 | 405 | 422 | 500 | 501));
-        self.message.is_none() && (is_refused || is_https && is_closing(error))
-    }
-
-    /// Whether the answer is failInfo badAlg (RFC 9810 section 5.2.3), whoever says so.
-    fn says_bad_algorithm(&self) -> bool {
-        self.fail_info() & 1 == 1
-    }
-
-    /// failInfo of an error, believed or not.
-    fn fail_info(&self) -> u32 {
-        match self.message.as_ref().and_then(|message| message.body(&Limits::default()).ok()) {
-            Some(PkiBody::Error(content)) => content.status.fail_info.unwrap_or_default(),
-            _ => 0,
-        }
-    }
-
-    /// Whether anything came that could be a server's answer.
-    fn reached(&self) -> bool {
-        self.reply.is_some() || self.outcome.as_ref().is_err_and(|error| error.facts().http_status.is_some())
-    }
-}
-
-fn ask(client: &Client, exchange: &mut dyn Exchange, now: Time) -> Result<Asked, Error> {
-    let mut operation = client.ask(Question::CaCerts)?;
-    let limits: &ExchangeLimits = client.exchange_limits();
-    let (mut request, mut reply) = (Vec::new(), None);
-    let outcome = loop {
-        match operation.step(now) {
-            // Whoever may put off is believed. The answer does not matter enough to wait for it; and who does not begin to poll has
-            // ended the transaction, on both sides (RFC 9810 section 5.3.21): nothing stays open at the server.
-            Ok(Action::Send { body: BodyType::POLLREQ, .. }) => break Err(put_off()),
-            Ok(Action::Send { message, .. }) => {
-                let answered = exchange.exchange(message, limits);
-                request = message.to_vec();
-                match answered {
-                    Ok(answer) => {
-                        crate::client::run::feed(&mut operation, &answer)?;
-                        reply = Some(answer);
-                    }
-                    Err(error) => break Err(crate::transport::diagnose(error)),
-                }
-            }
-            Ok(Action::Done(_)) => break Ok(certificates_of(operation.information())),
-            Ok(Action::Wait { .. }) => break Err(put_off()),
-            Ok(Action::Sign(_) | Action::Accept(_)) => {
-                break Err(Error::new(Code::Unsupported, "a question that is to be signed elsewhere"));
-            }
-            Err(error) => break Err(error),
-        }
-    };
-    let message = reply.as_ref().and_then(|reply| PkiMessage::from_der(reply.body.clone(), &Limits::default()).ok());
-    Ok(Asked { request, reply, message, outcome })
-}
-
-fn certificates_of(information: Option<&Information>) -> Vec<Certificate> {
-    match information {
-        Some(Information::CaCerts(certificates)) => certificates.clone(),
-        _ => Vec::new(),
-    }
-}
-
-/// Whether the server closed the connection in place of an answer.
-fn is_closing(error: &Error) -> bool {
-    let facts = error.facts();
-    error.code() == Code::Transport
-        && facts.http_status.is_none()
-        && facts.phase == Some(crate::transport::Phase::Await.name())
-}
-
-fn put_off() -> Error {
-    Error::new(Code::Busy, "it answers waiting; it is not polled, which ends the question there too")
-}
-
 fn judge_own(probe: &mut Probe, config: &Config, client: &Client, asked: &Asked, now: Time) {
+    let tells = asked.tells(config, &client.context().credential);
     match &asked.outcome {
         Ok(_) => probe.says("caCerts is answered, and the answer is taken: credential, anchors and switches fit"),
-        Err(error) if error.code() == Code::Protocol && asked.message.is_some() => {
-            probe.says(format!("the answer is taken; caCerts itself is not known there ({})", error.message()));
-        }
-        Err(error) if error.code() == Code::Busy && asked.message.is_some() => {
-            probe.says(format!("the server is believed, and puts the question off: {}", error.message()));
-        }
-        // badAlg: what is wrong with the MAC is found out by asking again. badMessageCheck: it is not the server's secret.
-        Err(_) if asked.says_bad_algorithm() => {}
-        Err(error) if asked.fail_info() & 1 << 1 != 0 => {
-            let remedy = error.facts().hint.unwrap_or("check the reference value and the secret, or the credential");
-            probe.fails(error.message().to_owned(), remedy);
-        }
-        Err(error) if error.code() == Code::Rejected && error.facts().server_authenticated => {
-            probe.says(format!("the server is believed, and refuses the question: {}", error.message()));
-        }
-        Err(error) if asked.knows_no_questions(error, config) => {
-            let words = format!("the server is there and does not answer questions (genm): {}", error.message());
-            probe.warns(words, "nothing more can be told without asking for a certificate");
-        }
-        Err(error) => {
-            probe.is_closed = asked.message.is_none() && is_closing(error);
-            probe.fails(error.message().to_owned(), error.facts().hint.unwrap_or_default());
-        }
+        Err(error) => judge_refused(probe, asked, tells, error),
     }
     if asked.reply.as_ref().is_some_and(|reply| reply.content_type_is_unusual) {
         probe.says("the Content-Type is not application/pkixcmp; taken by default");
     }
     let Some(message) = &asked.message else { return };
-    judge_header(probe, config, message, asked, now);
+    judge_header(probe, config, message, asked, tells, now);
     if matches!(client.context().credential, Credential::Mac { .. }) && is_signed(message) {
         let words = "a MAC-protected question is answered with a signature";
         probe.says(format!("{words}: the signer's root is needed among the CMP anchors"));
         probe.needs("signature_answers_mac");
     }
     if is_signed(message) {
-        judge_signer(probe, config, asked, message);
+        judge_signer(probe, config, asked, message, tells);
+    }
+}
+
+/// What an answer tells that is not to the question.
+fn judge_refused(probe: &mut Probe, asked: &Asked, tells: Tells, error: &Error) {
+    let message = error.message();
+    match tells {
+        // What is wrong with the MAC is found out by asking again.
+        Tells::Answered | Tells::Algorithm => {}
+        Tells::Believed => {
+            let words = match error.code() {
+                Code::Protocol => format!("the answer is taken; caCerts itself is not known there ({message})"),
+                Code::Busy => format!("the server is believed, and puts the question off: {message}"),
+                Code::Rejected => format!("the server is believed, and refuses the question: {message}"),
+                _ => format!("the server is believed, and its answer to the question cannot be used: {message}"),
+            };
+            // RFC 9810 section 5.2.3: wrongIntegrity, signerNotTrusted. Who asks for a certificate may be another matter.
+            match asked.fails_with(12) || asked.fails_with(20) {
+                true => probe.warns(words, error.facts().hint.unwrap_or("check whether the CA takes this credential")),
+                false => probe.says(words),
+            }
+        }
+        Tells::Unauthorised => probe.says(
+            "the question is answered by a signer who is authenticated and may not decide: a certificate that proves itself is taken from it",
+        ),
+        Tells::Nothing if asked.message.is_none() => {
+            let words = format!("the server is there and does not answer questions (genm): {message}");
+            probe.warns(words, "nothing more can be told without asking for a certificate");
+        }
+        Tells::Nothing => {
+            let remedy = "it tells nothing of enrolment: nothing more can be told without asking for a certificate";
+            // An error's own hint is about its words, which are told here.
+            let is_shown = asked.message.as_ref().is_some_and(|m| m.body_type() != BodyType::ERROR || is_signed(m));
+            let remedy = match error.facts().hint.filter(|_| is_shown) {
+                Some(hint) => format!("{remedy}. Should that be answered so, too: {hint}"),
+                None => remedy.to_owned(),
+            };
+            probe.warns(format!("the answer to the question proves nothing: {message}"), remedy);
+        }
+        Tells::Credential => {
+            let remedy = "check the reference value and the secret, or the credential";
+            probe.fails(message.to_owned(), error.facts().hint.unwrap_or(remedy));
+        }
+        Tells::Fails => {
+            probe.is_closed = asked.message.is_none() && is_closing(error);
+            probe.fails(message.to_owned(), error.facts().hint.unwrap_or_default());
+        }
     }
 }
 
 /// What a header shows, whether it is believed or not.
-fn judge_header(probe: &mut Probe, config: &Config, message: &PkiMessage, asked: &Asked, now: Time) {
+fn judge_header(probe: &mut Probe, config: &Config, message: &PkiMessage, asked: &Asked, tells: Tells, now: Time) {
     let header = message.header();
     if let Some(words) = crate::cmp::describe_message(message.as_der(), &Limits::default()) {
         probe.says(format!("what came: {words}"));
@@ -344,18 +268,18 @@ fn judge_header(probe: &mut Probe, config: &Config, message: &PkiMessage, asked:
     }
     if let Some(said) = asked.time_of_answer(now) {
         let words = format!("the answer is of {said} or later, the device's clock says {now}");
-        match (config.message_time_window_seconds, asked.is_taken()) {
+        match (config.message_time_window_seconds, tells) {
             // A device without a clock learns the time so.
             (None, _) => probe.says(words),
-            (Some(_), true) => {
+            (Some(_), Tells::Fails) => {
+                probe.fails(words, "set one of the clocks, or clock_skew_seconds and the window for messageTime");
+            }
+            (Some(_), _) => {
                 let words = format!("{words}: enrolment and renewal go by both times");
                 probe.warns(
                     words,
                     "set the clock that is wrong, or device.clock = \"none\" (no window for messageTime)",
                 );
-            }
-            (Some(_), false) => {
-                probe.fails(words, "set one of the clocks, or clock_skew_seconds and the window for messageTime");
             }
         }
     }
@@ -406,12 +330,11 @@ fn has_issued(config: &Config, ca: &Certificate, certificate: &Certificate) -> b
         && config.provider().verify(&algorithm, ca.spki(), signed, signature, true).is_ok()
 }
 
-fn judge_signer(probe: &mut Probe, config: &Config, asked: &Asked, message: &PkiMessage) {
+fn judge_signer(probe: &mut Probe, config: &Config, asked: &Asked, message: &PkiMessage, tells: Tells) {
     let header = message.header();
     let Some(signer) = signer_of(message) else {
-        let words = "its signer's certificate does not come along";
-        let is_known = asked.outcome.is_ok();
-        if !is_known {
+        if tells == Tells::Fails {
+            let words = "its signer's certificate does not come along";
             probe.fails(words, "give it to the client: pin it, or add it to the intermediates");
         }
         return;
@@ -493,11 +416,6 @@ fn recognise(probe: &Probe, asked: &Asked) -> Option<&'static str> {
         _ if lacks_nonce => Some("xipki"),
         _ => None,
     }
-}
-
-fn is_signed(message: &PkiMessage) -> bool {
-    let algorithm = message.header().protection_alg.as_deref().unwrap_or_default();
-    message.protection().is_some() && crate::crypto::SignatureAlgorithm::from_der(algorithm).is_ok()
 }
 
 /// The certificate that the sender and senderKID mean, or the first that came.

@@ -382,5 +382,5 @@ fn not_authorised(signer: &Certificate, request: Option<&Request>) -> Error {
          any_under_anchors (DEVID_SIGNER_ANY, ca.trust.signer-any) believes everyone under the CMP anchors{issuer}",
         hex(signer.serial())
     );
-    Error::new(Code::ProtectionInvalid, words)
+    Error::new(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::NotAuthorised))
 }

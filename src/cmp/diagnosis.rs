@@ -104,7 +104,7 @@ const HINTS: &[Rule] = &[
         "the answer has no senderKID; switch loose_sender_kid takes it",
     ),
     (
-        |c| c.is_not_authorised() && !c.context.tolerance.unauthorised_bearer,
+        |c| c.was(Refused::NotAuthorised) && !c.context.tolerance.unauthorised_bearer,
         "switch unauthorised_bearer takes what proves itself from such a signer, such as a certificate over the new key",
     ),
     (
@@ -289,10 +289,6 @@ impl Case<'_> {
     /// Whether more anchors could help.
     fn lacks_anchors(&self) -> bool {
         self.was(Refused::NoPath) || (self.is(Code::ProtectionInvalid) && self.context.cmp_anchors.is_empty())
-    }
-
-    fn is_not_authorised(&self) -> bool {
-        self.is(Code::ProtectionInvalid) && self.error.message().contains("is not authorised to answer")
     }
 
     fn has_sender_kid(&self) -> bool {

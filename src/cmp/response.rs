@@ -162,7 +162,8 @@ fn prove(
         .map_err(|error| unmatched(context, &message, error).breaks(TRANSACTION_ID))?;
     if !is_error && !allowed.contains(&message.body_type()) {
         let expected: Vec<&str> = allowed.iter().map(|b| b.name()).collect();
-        let what = if is_request(message.body_type()) { ", which is a request and no answer" } else { "" };
+        // Handed in by mistake for its answer.
+        let what = if message.body_type().is_request() { ", which is a request and no answer" } else { "" };
         let words = format!("expected {} or error, got {}{what}", expected.join(" or "), message.body_type());
         return Err(BODY_TYPE.broken(Code::UnexpectedBody, words));
     }
@@ -191,23 +192,6 @@ fn prove(
         transaction.follow_time(time.ok_or(error)?.since(now));
     }
     Ok((message, protected_by))
-}
-
-/// What end entities send: handed in by mistake for its answer.
-fn is_request(body: BodyType) -> bool {
-    use BodyType as Body;
-    const REQUESTS: [Body; 9] = [
-        Body::IR,
-        Body::CR,
-        Body::P10CR,
-        Body::KUR,
-        Body::RR,
-        Body::GENM,
-        Body::CERTCONF,
-        Body::POLLREQ,
-        Body::POPDECR,
-    ];
-    REQUESTS.contains(&body)
 }
 
 /// RFC 9483 section 3.2: one kind of protection for a whole transaction. Who answered with the shared secret does not go on
@@ -305,21 +289,25 @@ fn check_protection(
         }
         (Credential::Mac { .. }, false) if !context.tolerance.signature_answers_mac => {
             let words = "a MAC-protected request was answered with a signature (RFC 9483 section 3.5: wrongIntegrity)";
-            Err(KIND.broken(Code::ProtectionInvalid, words))
+            Err(another_kind(KIND, words))
         }
         (Credential::MutualTls { .. }, true) => {
             let words = "an answer with a MAC, and no secret is shared with the server";
-            Err(BY_TLS.broken(Code::ProtectionInvalid, words))
+            Err(another_kind(BY_TLS, words))
         }
         (Credential::Signature { .. }, true) => {
             let words = "a signed request was answered with a MAC (RFC 9483 section 3.5: wrongIntegrity)";
-            Err(KIND.broken(Code::ProtectionInvalid, words))
+            Err(another_kind(KIND, words))
         }
         (_, false) => {
             let bearer = answer_signer::check_signature(context, Some(request), transaction, message, &algorithm, now)?;
             Ok((ProtectedBy::Signature, bearer))
         }
     }
+}
+
+fn another_kind(rule: Rule, words: &str) -> Error {
+    rule.broken(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::Kind))
 }
 
 fn check_mac(

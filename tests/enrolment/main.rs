@@ -27,6 +27,7 @@ mod odd;
 mod pkcs10;
 mod planner;
 mod probe;
+mod probe_told;
 mod put_off;
 mod ra;
 mod refused;

@@ -49,6 +49,22 @@ impl BodyType {
         ];
         if (self.0 as usize) < NAMES.len() { NAMES[self.0 as usize] } else { "an unknown body" }
     }
+
+    /// Whether end entities send it, so that it is nobody's answer.
+    pub(crate) fn is_request(self) -> bool {
+        const REQUESTS: [BodyType; 9] = [
+            BodyType::IR,
+            BodyType::CR,
+            BodyType::P10CR,
+            BodyType::KUR,
+            BodyType::RR,
+            BodyType::GENM,
+            BodyType::CERTCONF,
+            BodyType::POLLREQ,
+            BodyType::POPDECR,
+        ];
+        REQUESTS.contains(&self)
+    }
 }
 
 impl fmt::Debug for BodyType {

@@ -69,6 +69,11 @@ fn is_about_time(error: &Error) -> bool {
     error.code() == Code::MessageTime || matches!(refused, Some(Refused::Validity | Refused::StatusUnknown))
 }
 
+/// What a server has said, and nobody else.
+fn proven_by(error: Error) -> Error {
+    error.with(|facts| facts.is_proven = true)
+}
+
 impl Exchange {
     /// What an answer to a message leads to; `None` where it is looked at once more. `asked_at`: when the message was last handed out to be sent.
     ///
@@ -96,7 +101,7 @@ impl Exchange {
             (Ok(checked), _) => {
                 self.kept_answer = None;
                 self.note_delay(&checked, under_way, message);
-                Ok(self.act_on(checked, under_way, now).map_err(explained)?)
+                Ok(self.act_on(checked, under_way, now).map_err(|error| explained(proven_by(error)))?)
             }
             (Err(Failure::Unproven(error)), Some(polling)) => {
                 // Without a clock the present is what the answer says, and this one has nothing to say.
@@ -108,7 +113,8 @@ impl Exchange {
                 Ok(self.drop_answer(&explained(error), under_way, polling, asked_at))
             }
             (Err(Failure::Unproven(error)), None) if answer.is_handed_in => Err(Halt::Refused(explained(error))),
-            (Err(Failure::Unproven(error) | Failure::Authentic(error)), _) => Err(Halt::Failed(explained(error))),
+            (Err(Failure::Unproven(error)), None) => Err(Halt::Failed(explained(error))),
+            (Err(Failure::Authentic(error)), _) => Err(Halt::Failed(explained(proven_by(error)))),
         }
     }
 

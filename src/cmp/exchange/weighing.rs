@@ -286,7 +286,8 @@ fn told_by_nobody(objection: &Error, body: &PkiBody) -> Error {
         _ => None,
     };
     match told {
-        Some(status) => refusal(objection.code(), &format!("{}. It says", objection.message()), &status, false),
+        Some(status) => refusal(objection.code(), &format!("{}. It says", objection.message()), &status, false)
+            .with(|facts| facts.refused = objection.facts().refused),
         None => objection.clone(),
     }
 }

@@ -369,7 +369,7 @@ fn poll_id(request: &PkiMessage) -> i64 {
 pub fn protect(mut answer: Answer, mac_algorithm: Option<Vec<u8>>) -> Vec<u8> {
     let algorithm = match &answer.signer {
         Some(signer) => signer.key.kind().default_signature().to_der(),
-        None => mac_algorithm.expect("a MAC's parameters"),
+        None => answer.header.protection_alg.clone().or(mac_algorithm).expect("a MAC's parameters"),
     };
     answer.header.protection_alg.get_or_insert(algorithm.clone());
     let header = answer.header.to_der();
