@@ -177,7 +177,7 @@ fn a_server_that_forgets_its_issuers_is_helped_out() {
     config.tls.anchors = bench.ca.with(|ca| [certificate(&ca.supplier_root.certificate)].into_iter().collect());
     assert!(config.build().unwrap().http().unwrap().exchange(MESSAGE, &quick()).is_err());
 
-    bench.config.intermediates = config.intermediates;
+    bench.config.intermediates = config.intermediates.clone();
     bench.ask().unwrap();
 }
 
