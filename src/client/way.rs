@@ -135,12 +135,26 @@ impl Client {
     /// The built-in HTTP client for the server of the settings.
     #[cfg(feature = "http")]
     pub fn http(&self) -> Result<crate::transport::HttpExchange, Error> {
-        use crate::transport::{HttpConfig, HttpExchange};
+        let (url, config) = self.http_way()?;
+        Ok(crate::transport::HttpExchange::new(url, config)?)
+    }
+
+    /// One message to the server of the settings by HTTP, without I/O: for event loops. Timeouts are the caller's.
+    ///
+    /// Errors: as [`Client::exchange`]; [`Code::Unsupported`] for CoAP, and for `https` through a proxy.
+    #[cfg(feature = "http")]
+    pub fn http_call(&self, message: &[u8]) -> Result<crate::transport::HttpCall, Error> {
+        let (url, config) = self.http_way()?;
+        Ok(crate::transport::HttpCall::new(url, &config, message, self.exchange_limits.max_reply_bytes)?)
+    }
+
+    #[cfg(feature = "http")]
+    fn http_way(&self) -> Result<(&str, crate::transport::HttpConfig), Error> {
         let way = &*self.way;
         let (url, _) = self.server()?;
         let network = network(&way.tls, way.proxy_url.as_deref(), way.proxy_login.as_ref(), way.use_http_1_0)?;
-        let config = HttpConfig { strict_content_type: !self.context.tolerance.other_content_type, ..network };
-        Ok(HttpExchange::new(url, config)?)
+        let strict_content_type = !self.context.tolerance.other_content_type;
+        Ok((url, crate::transport::HttpConfig { strict_content_type, ..network }))
     }
 }
 
