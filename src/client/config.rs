@@ -180,6 +180,19 @@ impl Config {
         join_memory(&mut self.tls.status, &self.provider, store)
     }
 
+    /// Adds trust anchors to every set at once: for signers of answers, issued certificates and HTTPS servers. For a PKI with one root
+    /// for all; whoever signs answers under it must still be entitled to: see [`SignerAuthorisation`](crate::cmp::SignerAuthorisation).
+    ///
+    /// `certificates`: DER (one), PEM (any number) or PKCS#7.
+    ///
+    /// Errors: as [`TrustAnchors::add_bytes`](crate::validation::TrustAnchors::add_bytes); nothing is added then.
+    pub fn add_anchors(&mut self, certificates: &[u8]) -> Result<(), Error> {
+        self.cmp_anchors.add_bytes(certificates)?;
+        self.enrolment_anchors.add_bytes(certificates)?;
+        self.tls.anchors.add_bytes(certificates)?;
+        Ok(())
+    }
+
     /// What a known CA needs, by name: see [`Profile::NAMES`] and `docs/known-cas.md`. Replaces the tolerances set so far;
     /// switches set later hold on top of it. Its MAC parameters hold where they are left at the default.
     ///

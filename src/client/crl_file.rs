@@ -1,23 +1,22 @@
 //! CRLs in files, with their index in another file, so that it need not be made anew.
 
 use std::fs::OpenOptions;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::asn1::crl::Bytes;
-use crate::files::open_regular;
 use crate::limits::MAX_CRL_BYTES;
 use crate::validation::Crl;
-use crate::{Code, Error};
+use crate::Error;
 
 /// The CRL in a file (DER or base64), with its index in another one, if that is wanted. An index that is missing, damaged or of another list is
 /// made anew; one that cannot be written is no reason to do without the list.
 ///
 /// # Errors
 ///
-/// [`Code::NotFound`], [`Code::Permission`], [`Code::Io`], [`Code::TooLarge`]; what is wrong with the list.
+/// As of [`crate::files::read`]; what is wrong with the list.
 pub fn crl_from_file(path: &Path, index: Option<&Path>) -> Result<Crl, Error> {
     let list = read(path)?;
     let Some(index) = index else { return Ok(Crl::from_document(list)?) };
@@ -57,26 +56,8 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     })
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> Error {
-    let code = match error.kind() {
-        std::io::ErrorKind::NotFound => Code::NotFound,
-        std::io::ErrorKind::PermissionDenied => Code::Permission,
-        _ => Code::Io,
-    };
-    Error::new(code, format!("{}: {error}", crate::files::shown(path)))
-}
-
 /// All of a file. Read and not mapped: a mapped file that somebody cuts ends the process at the next look.
 fn read(path: &Path) -> Result<Bytes, Error> {
-    let too_large = || Error::new(Code::TooLarge, format!("{}: a file of that size", crate::files::shown(path)));
-    let file = open_regular(path).map_err(|e| failed(path, &e))?;
-    let len = file.metadata().map_err(|e| failed(path, &e))?.len();
-    let len = usize::try_from(len).ok().filter(|len| *len <= MAX_CRL_BYTES).ok_or_else(too_large)?;
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len + 1).map_err(|_| too_large())?;
-    file.take(MAX_CRL_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|e| failed(path, &e))?;
-    if bytes.len() > MAX_CRL_BYTES {
-        return Err(too_large());
-    }
-    Ok(Arc::new(bytes))
+    let mut bytes = crate::files::read(path, MAX_CRL_BYTES)?;
+    Ok(Arc::new(std::mem::take(&mut *bytes)))
 }
