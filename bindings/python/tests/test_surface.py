@@ -34,6 +34,7 @@ TYPES: Dict[str, Tuple[str, ...]] = {
     "cmp/issued.rs": ("Issued",),
     "store/mod.rs": ("Store",),
     "store/identity.rs": ("Identity", "StoreOptions"),
+    "transport/http_call.rs": ("HttpCall",),
     "transport/mod.rs": ("ExchangeLimits", "Reply", "Cancel"),
     "transport/tls/mod.rs": ("TlsConfig",),
     "transport/coap/mod.rs": ("CoapConfig",),
