@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::Error;
 use crate::asn1::crl::Bytes;
 use crate::limits::MAX_CRL_BYTES;
 use crate::validation::Crl;
-use crate::Error;
 
 /// The CRL in a file (DER or base64), with its index in another one, if that is wanted. An index that is missing, damaged or of another list is
 /// made anew; one that cannot be written is no reason to do without the list.
