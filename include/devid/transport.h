@@ -149,7 +149,7 @@ devid_status devid_op_set_transport(devid_op *op,
  * One message on its way to an HTTP server and the answer on its way back, on one connection of the program.
  *
  * Connect a TCP socket to devid_http_call_host() and devid_http_call_port(); send devid_http_call_output() and say by
- * devid_http_call_sent() how much went; hand in what comes by devid_http_call_received() until the answer is there, or say by
+ * devid_http_call_sent() how much went; hand in the bytes received by devid_http_call_received() until the answer is there, or say by
  * devid_http_call_closed() that the server ended the connection; then devid_op_feed_http_call(). There may be output after every
  * call: TLS talks both ways. After an error close the connection; what the output still holds tells a TLS server why. No call
  * blocks or reads a clock; how long the server may take is the program's affair.
@@ -213,7 +213,7 @@ devid_status devid_http_call_sent(devid_http_call *call,
                                   devid_error **err);
 
 /**
- * Hands in what came from the server.
+ * Hands in bytes received from the server.
  *
  * @param call      Not NULL.
  * @param data      In pieces of any length. Not NULL.
@@ -250,7 +250,7 @@ devid_status devid_http_call_closed(devid_http_call *call,
  * @param op    Not NULL.
  * @param call  Its answer is taken out of it. Not NULL.
  * @param err   Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_BUSY, DEVID_E_HTTP_STATUS, ... (DEVID_CLASS_TRANSPORT) if it is no message, or not there;
+ * @return DEVID_OK; DEVID_E_BUSY, DEVID_E_HTTP_STATUS, ... (DEVID_CLASS_TRANSPORT) if it is not a message, or not there;
  *         DEVID_E_STATE; others as devid_op_feed().
  */
 DEVID_API

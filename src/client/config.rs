@@ -8,7 +8,11 @@ use zeroize::Zeroizing;
 
 use super::signer_status::SignerFetch;
 use super::status::{StatusMemory, StatusOptions, add_kept_crls};
-use super::way::{Client, Way, network, server_of};
+#[cfg(feature = "http")]
+use super::way::network;
+#[cfg(feature = "coap")]
+use super::way::server_of;
+use super::way::{Client, Way};
 use crate::asn1::x509::Certificate;
 use crate::cmp::{Context, Credential, MacParameters, Options, Possession, Profile, Signer};
 use crate::codes::Code;

@@ -1,6 +1,5 @@
 //! HTTP and HTTPS without I/O: the program's event loop carries the bytes.
 
-use super::args::c_text;
 use super::prelude::*;
 use devid_core::client::run::feed;
 use devid_core::cmp::Action;
@@ -11,7 +10,7 @@ use devid_core::transport::diagnose;
 /// One message on its way to an HTTP server and the answer on its way back, on one connection of the program.
 ///
 /// Connect a TCP socket to devid_http_call_host() and devid_http_call_port(); send devid_http_call_output() and say by
-/// devid_http_call_sent() how much went; hand in what comes by devid_http_call_received() until the answer is there, or say by
+/// devid_http_call_sent() how much went; hand in the bytes received by devid_http_call_received() until the answer is there, or say by
 /// devid_http_call_closed() that the server ended the connection; then devid_op_feed_http_call(). There may be output after every
 /// call: TLS talks both ways. After an error close the connection; what the output still holds tells a TLS server why. No call
 /// blocks or reads a clock; how long the server may take is the program's affair.
@@ -47,7 +46,7 @@ fn devid_op_http_call(op: &mut devid_op) -> Result<devid_http_call, Error> {
     #[cfg(feature = "http")]
     {
         let call = op.session.client.http_call(message).map_err(|error| op.session.client.with_path(error))?;
-        Ok(Call { host: c_text(call.host()), call: Some(call) })
+        Ok(Call { host: super::args::c_text(call.host()), call: Some(call) })
     }
     #[cfg(not(feature = "http"))]
     {
@@ -95,7 +94,7 @@ fn devid_http_call_sent(call: &mut devid_http_call, count: usize) -> Result<(), 
     Ok(())
 }
 
-/// Hands in what came from the server.
+/// Hands in bytes received from the server.
 ///
 /// @param data      In pieces of any length. Not NULL.
 /// @param out_done  Receives 1 once the answer is there, 0 if more is to come. Not NULL.
@@ -118,7 +117,7 @@ fn devid_http_call_closed(call: &mut devid_http_call) -> Result<(), Error> {
 /// way and can be sent again by a new call; devid_renewal_ended() takes the error, with the seconds that the server asks to wait.
 ///
 /// @param call  Its answer is taken out of it. Not NULL.
-/// @return DEVID_OK; DEVID_E_BUSY, DEVID_E_HTTP_STATUS, ... (DEVID_CLASS_TRANSPORT) if it is no message, or not there;
+/// @return DEVID_OK; DEVID_E_BUSY, DEVID_E_HTTP_STATUS, ... (DEVID_CLASS_TRANSPORT) if it is not a message, or not there;
 ///         DEVID_E_STATE; others as devid_op_feed().
 #[export]
 fn devid_op_feed_http_call(op: &mut devid_op, call: &mut devid_http_call) -> Result<(), Error> {
