@@ -674,7 +674,8 @@ devid_status devid_store_crls(const devid_store *store,
  * Keeps bytes that need no secrecy, such as a configuration; an earlier record of that name is replaced.
  *
  * @param store     Not NULL.
- * @param name      As names of identities; not beginning with "status-" or "crl-", which are the library's. Not NULL.
+ * @param name      As names of identities; not "revoked", "revoked-mark", "bearers", "clock-seen", "clock-boot", nor beginning with "status-",
+ *                  "crl-", "cre-" or "renewal-": these are the library's. Not NULL.
  * @param data      At most 64 MiB. May be NULL if `data_len` is 0.
  * @param data_len  Length of `data` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.
@@ -719,7 +720,8 @@ devid_status devid_store_blobs(const devid_store *store,
                                devid_error **err);
 
 /**
- * Removes bytes that devid_store_put_blob() kept. It is not an error if there are none.
+ * Removes bytes that devid_store_put_blob() kept; or what the library keeps as "revoked", "bearers", "clock-seen", "clock-boot" or "renewal-...".
+ * It is not an error if there are none.
  *
  * @param store  Not NULL.
  * @param name   Not NULL.
@@ -736,7 +738,7 @@ devid_status devid_store_remove_blob(const devid_store *store,
  * Raises a number that must never go back, such as a firmware's version: on no path does it become lower.
  *
  * @param store       Not NULL.
- * @param name        As names of identities; not beginning with "status-" or "crl-". Not NULL.
+ * @param name        As of devid_store_put_blob(). Not NULL.
  * @param value       Not negative.
  * @param out_raised  Receives 1 if it was raised, 0 if it is that high already. NULL if not wanted. May be NULL.
  * @param err         Receives details on failure, else NULL. May be NULL.

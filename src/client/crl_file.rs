@@ -1,26 +1,29 @@
 //! CRLs in files, with their index in another file, so that it need not be made anew.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::Error;
 use crate::asn1::crl::Bytes;
+use crate::files::open_regular;
 use crate::limits::MAX_CRL_BYTES;
-use crate::validation::Crl;
+use crate::validation::{Crl, INDEX_MAGIC};
+use crate::{Code, Error};
 
 /// The CRL in a file (DER or base64), with its index in another one, if that is wanted. An index that is missing, damaged or of another list is
 /// made anew; one that cannot be written is no reason to do without the list.
 ///
 /// # Errors
 ///
-/// As of [`crate::files::read`]; what is wrong with the list.
+/// [`Code::NotFound`], [`Code::Permission`], [`Code::Io`], [`Code::TooLarge`]; what is wrong with the list; [`Code::InvalidArgument`], and nothing
+/// is changed, if something else than an index stands in its place.
 pub fn crl_from_file(path: &Path, index: Option<&Path>) -> Result<Crl, Error> {
     let list = read(path)?;
     let Some(index) = index else { return Ok(Crl::from_document(list)?) };
-    let kept = read(index).ok().and_then(|kept| Crl::from_bytes_with_index(list.clone(), kept).ok());
+    let kept = read_index(index)?;
+    let kept = kept.and_then(|kept| Crl::from_bytes_with_index(list.clone(), kept).ok());
     if let Some(crl) = kept {
         return Ok(crl);
     }
@@ -29,6 +32,27 @@ pub fn crl_from_file(path: &Path, index: Option<&Path>) -> Result<Crl, Error> {
     // One that cannot be written is made again the next time.
     let _ = write_whole(index, &made);
     Ok(crl)
+}
+
+/// What stands in an index's place, if anything can be read there: an index, whole or damaged, or nothing yet. Another file is somebody's,
+/// perhaps the list itself, and anything but a file is no place for one.
+fn read_index(path: &Path) -> Result<Option<Bytes>, Error> {
+    let refused = |what: &str| {
+        let words = format!("the index of a CRL: {} is {what} and is not replaced", crate::files::shown(path));
+        Err(Error::new(Code::InvalidArgument, words))
+    };
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => return refused("no regular file"),
+        Ok(_) => {}
+        Err(_) => return Ok(None),
+    }
+    let file = open_regular(path).map_err(|e| failed(path, &e))?;
+    let mut start = Vec::new();
+    file.take(INDEX_MAGIC.len() as u64).read_to_end(&mut start).map_err(|e| failed(path, &e))?;
+    if !start.is_empty() && !INDEX_MAGIC.starts_with(&start) {
+        return refused("another file");
+    }
+    Ok(read(path).ok())
 }
 
 /// All CRLs of a file in DER, base64 or PEM: a CA's own and those of the CAs above it often stand in one.
@@ -56,8 +80,57 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     })
 }
 
+fn failed(path: &Path, error: &std::io::Error) -> Error {
+    let code = match error.kind() {
+        std::io::ErrorKind::NotFound => Code::NotFound,
+        std::io::ErrorKind::PermissionDenied => Code::Permission,
+        _ => Code::Io,
+    };
+    Error::new(code, format!("{}: {error}", crate::files::shown(path)))
+}
+
 /// All of a file. Read and not mapped: a mapped file that somebody cuts ends the process at the next look.
 fn read(path: &Path) -> Result<Bytes, Error> {
-    let mut bytes = crate::files::read(path, MAX_CRL_BYTES)?;
-    Ok(Arc::new(std::mem::take(&mut *bytes)))
+    let too_large = || Error::new(Code::TooLarge, format!("{}: a file of that size", crate::files::shown(path)));
+    let file = open_regular(path).map_err(|e| failed(path, &e))?;
+    let len = file.metadata().map_err(|e| failed(path, &e))?.len();
+    let len = usize::try_from(len).ok().filter(|len| *len <= MAX_CRL_BYTES).ok_or_else(too_large)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len + 1).map_err(|_| too_large())?;
+    file.take(MAX_CRL_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|e| failed(path, &e))?;
+    if bytes.len() > MAX_CRL_BYTES {
+        return Err(too_large());
+    }
+    Ok(Arc::new(bytes))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// Only an index, whole or damaged, gives way to an index.
+    #[test]
+    fn whatever_is_no_index_stays_in_its_place() {
+        let folder = std::env::temp_dir().join(format!("devid-crl-file-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let list = folder.join("list");
+        std::fs::write(&list, b"no list").unwrap();
+        let tried = |index: &Path| crl_from_file(&list, Some(index)).unwrap_err().code();
+        let is_list_refused = |index: &Path| tried(index) != Code::InvalidArgument;
+        for (content, is_fine) in [
+            (&b""[..], true),
+            (b"crl", true),
+            (b"crlidx1\n damaged", true),
+            (b"-----BEGIN", false),
+            (b"crlidx2\n", false),
+        ] {
+            let index = folder.join("index");
+            std::fs::write(&index, content).unwrap();
+            assert_eq!(is_list_refused(&index), is_fine, "{content:?}");
+            assert_eq!(std::fs::read(&index).unwrap(), content);
+        }
+        assert!(is_list_refused(&folder.join("none")));
+        assert!(!is_list_refused(&folder) && !is_list_refused(&list) && !is_list_refused(Path::new("/dev/null")));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

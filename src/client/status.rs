@@ -30,6 +30,7 @@ mod numbers;
 mod record;
 mod requests;
 mod room;
+mod unwritten;
 
 use std::collections::HashMap;
 use std::sync::Arc;

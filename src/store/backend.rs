@@ -74,6 +74,11 @@ pub trait Backend: Send {
         Ok(())
     }
 
+    /// What tells this home from all others of this process, if several handles may have it open: its path.
+    fn home(&mut self) -> Option<std::path::PathBuf> {
+        None
+    }
+
     /// Is given a count: when it changes, a wait for another's lock ends at once.
     fn end_waits_by(&mut self, count: Arc<AtomicU64>) {
         let _ = count;

@@ -582,6 +582,10 @@ impl Backend for DirectoryBackend {
         Ok(())
     }
 
+    fn home(&mut self) -> Option<PathBuf> {
+        Some(self.full_path.clone())
+    }
+
     fn end_waits_by(&mut self, count: Arc<AtomicU64>) {
         self.ended_waits = count;
     }

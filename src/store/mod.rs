@@ -7,6 +7,7 @@
 //! affair.
 
 mod backend;
+mod beside;
 mod callback;
 #[cfg(unix)]
 mod calls;
@@ -50,9 +51,11 @@ pub use identity::{
 pub use memory::MemoryBackend;
 pub use opener::{KeyMaker, KeyOpener, open_key};
 pub use problem::{Problem, ProblemKind};
+pub use record::is_own_record;
 
 use crate::crypto::{Provider, keys};
 pub(crate) use backend::check_name;
+pub(crate) use beside::Beside;
 use generations::{Home, Unreadable, identity_key};
 pub(crate) use record::REVOKED_RECORD;
 
@@ -77,6 +80,7 @@ pub struct Store {
     on_change: Mutex<Option<change::OnChange>>,
     opener: Mutex<Option<KeyOpener>>,
     maker: Mutex<Option<Arc<dyn KeyMaker>>>,
+    beside: beside::BesideHome,
 }
 
 impl Store {
@@ -86,6 +90,7 @@ impl Store {
         backend.end_waits_by(Arc::clone(&ended_waits));
         Store {
             ended_waits,
+            beside: beside::BesideHome::at(backend.home()),
             backend: Mutex::new(backend),
             is_settled: AtomicBool::new(false),
             provider,
@@ -342,6 +347,11 @@ impl Store {
     /// operations and blobs. Damaged keys, anchors and numbers are only reported.
     pub fn repair(&self) -> Result<Vec<Problem>, StoreError> {
         self.changing("", |home| repair::examine(home, true))
+    }
+
+    /// What anybody in this process could not write to this device memory, and knows.
+    pub(crate) fn beside<T: Beside + Default + std::any::Any>(&self) -> Arc<T> {
+        self.beside.left()
     }
 
     /// Ends the waits of this handle for another process that changes the same device memory, from another thread: what waits

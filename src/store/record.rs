@@ -14,6 +14,12 @@ pub(super) const NUMBER: RecordFolder = ("number", "number");
 /// The blob that says who is revoked for good. A guard like the numbers: damage is not mended by taking it away.
 pub(crate) const REVOKED_RECORD: &str = "revoked";
 
+/// Whether a blob or number of this name is the library's own, and not a program's to put there.
+pub fn is_own_record(name: &str) -> bool {
+    const NAMES: [&str; 5] = [REVOKED_RECORD, "revoked-mark", "bearers", "clock-seen", "clock-boot"];
+    NAMES.contains(&name) || ["status-", "crl-", "cre-", "renewal-"].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Lines of `name value` between a first line `devid-<kind> 1` and a last line `check <SHA-256>`.
 #[derive(Debug)]
 pub(super) struct Record {

@@ -27,7 +27,7 @@ enum Table {
 }
 
 /// Format of a kept index and its version; the counts of groups and entries and the table follow, little endian.
-const MAGIC: &[u8; 8] = b"crlidx1\n";
+pub(crate) const MAGIC: &[u8; 8] = b"crlidx1\n";
 const HEADER_LEN: usize = 16;
 /// Largest group of a kept index: checking it must not cost the square of the list.
 const MAX_KEPT_GROUP: usize = 1024;

@@ -203,7 +203,11 @@ impl StatusSearch<'_> {
                 // Also from a delta that cannot be combined with this list: it is later, and says revoked.
                 Some(entry) if delta.revokes(&entry) => {
                     self.guard(delta, delta.number(), signer, (standing, above))?;
-                    return Ok(Said::Revoked(self.revocation(delta, &entry, signer, above)));
+                    // A hold in a delta takes nothing back of what the list says for good.
+                    let is_hold = |entry: &FoundEntry| entry.reason == CrlReason::CertificateHold;
+                    let by_list = listed.filter(|listed| crl.revokes(listed) && !is_hold(listed) && is_hold(&entry));
+                    let (by, entry) = by_list.map_or((delta, entry), |listed| (crl, listed));
+                    return Ok(Said::Revoked(self.revocation(by, &entry, signer, above)));
                 }
                 Some(_) if usable => removed = true,
                 _ => {}
@@ -277,7 +281,8 @@ impl StatusSearch<'_> {
             })
     }
 
-    /// A delta that revokes, though there is no complete list at hand that it could be combined with.
+    /// A delta that revokes, though there is no complete list at hand that it could be combined with; of several one that does so for
+    /// good.
     fn revoked_by_a_delta<'s>(
         &'s self,
         certificate: &Certificate,
@@ -286,6 +291,7 @@ impl StatusSearch<'_> {
         lists: &mut Lists<'s>,
     ) -> Option<Revocation> {
         let deltas = self.lists().iter().copied().filter(|crl| crl.base_number().is_some());
+        let mut held = None;
         for delta in deltas.filter(|delta| points.scope(delta).is_ok() || points.may_name(delta)) {
             if !delta.may_list(certificate.serial()) {
                 // It does not revoke, and alone it clears nobody either.
@@ -305,10 +311,14 @@ impl StatusSearch<'_> {
                 _ => continue,
             };
             if !self.is_lifted(delta, authentic.signer, &entry, lists) {
-                return Some(self.revocation(delta, &entry, authentic.signer, above));
+                let found = self.revocation(delta, &entry, authentic.signer, above);
+                if found.is_for_good() {
+                    return Some(found);
+                }
+                held = held.or(Some(found));
             }
         }
-        None
+        held
     }
 
     /// Who signed the list: (f) and (g).
@@ -487,7 +497,7 @@ impl StatusSearch<'_> {
     }
 
     /// The entry about this certificate: serial number and certificate issuer both match (RFC 5280 section 5.3.3). Among
-    /// several, one that revokes counts before one that takes the revocation back.
+    /// several, in whatever order, the strongest word counts: for good over on hold over taken back.
     fn entry_for(&self, crl: &Crl, certificate: &Certificate) -> Result<Option<FoundEntry>, String> {
         let entries = match crl.find(certificate.serial()) {
             Found::Entries(entries) => entries,
@@ -505,7 +515,7 @@ impl StatusSearch<'_> {
                 names => names.iter().any(|name| same_name(name, certificate.issuer())),
             })
             .collect();
-        crate::order::sort_by_key(&mut about, |entry| entry.reason == CrlReason::RemoveFromCrl);
+        crate::order::sort_by_key(&mut about, |entry| (weakness(entry.reason), entry.is_issuer_unknown));
         Ok(about.into_iter().next())
     }
 
@@ -537,6 +547,15 @@ impl StatusSearch<'_> {
 /// Whether a list, complete or delta, is of the same scope as a complete one and not later.
 fn is_earlier(crl: &Crl, complete: &Crl) -> bool {
     same_series(complete, crl) && matches!((crl.number(), complete.number()), (Some(a), Some(b)) if a <= b)
+}
+
+/// Which of several entries about one certificate counts, the lowest: for good, on hold, taken back (RFC 5280 section 5.3.1).
+fn weakness(reason: CrlReason) -> u8 {
+    match reason {
+        CrlReason::RemoveFromCrl => 2,
+        CrlReason::CertificateHold => 1,
+        _ => 0,
+    }
 }
 
 /// What the names in one list's entries about one serial number may cost, in comparisons: an indirect list has some hundred

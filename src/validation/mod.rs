@@ -27,6 +27,7 @@ pub mod report;
 pub mod revocation;
 pub mod revocation_policy;
 pub mod revoked;
+mod revoked_lost;
 mod signed;
 mod status;
 mod status_before;
@@ -37,6 +38,8 @@ pub mod trust;
 pub use crate::asn1::general_name::alternative_names;
 pub use checks::{CheckTime, Checks, KeyUsage, NameCheck, PolicyInputs, Profile};
 pub use crl::Crl;
+#[cfg(feature = "std")]
+pub(crate) use crl_index::MAGIC as INDEX_MAGIC;
 pub use crl_numbers::{CrlNumberTable, CrlNumbers, Noted, NumberedList};
 pub(crate) use crl_scope::is_ca;
 pub use crl_stream::CrlStream;

@@ -5,7 +5,7 @@ use super::knowledge::Source;
 use super::names::{name_hash, same_name};
 use super::ocsp::{OcspResponse, forms_at_hand, key_bits, key_forms};
 use super::status::{Entitling, Revocation, Status, StatusSearch, Word};
-use crate::asn1::crl::shortest_integer;
+use crate::asn1::crl::{CrlReason, shortest_integer};
 use crate::asn1::ocsp::{BasicResponse, CertStatus, ResponderId, SingleResponse};
 use crate::asn1::x509::Certificate;
 use crate::crypto::{DigestAlgorithm, KeyIdentity};
@@ -69,34 +69,35 @@ impl StatusSearch<'_> {
         if about.is_empty() {
             return Err("it does not speak of the certificate".to_owned());
         }
-        let revoked = about.iter().find(|entry| matches!(entry.status, CertStatus::Revoked { .. }));
+        // Every entry is looked at: the first that says good must not hide one that says revoked, nor a hold what is for good.
+        let revocations = about.iter().filter_map(|entry| match entry.status {
+            CertStatus::Revoked { time, reason } => Some((entry, time, reason)),
+            _ => None,
+        });
+        let revoked = revocations.min_by_key(|(.., reason)| *reason == CrlReason::CertificateHold);
         // What is odd about a response takes away nothing of what it says against somebody.
         if revoked.is_none() {
             if let Some(why) = self.clears_nobody(response, basic, &about) {
                 return Err(why);
             }
         }
-        let responder = self.authorise(response, basic, above, revoked.map(|entry| entry.this_update))?;
-        // Every entry is looked at: the first that says good must not hide one that says revoked.
-        for entry in &about {
-            if let CertStatus::Revoked { time, reason } = entry.status {
-                let since = time.map_or_else(|| "at an unreadable date".to_owned(), |time| format!("since {time}"));
-                let from = match entry.this_update.unix() {
-                    0 => "an unreadable date".to_owned(),
-                    _ => entry.this_update.to_string(),
-                };
-                let text = format!("revoked {since}, reason {reason}, by an OCSP response from {from}");
-                let source = responder.key.clone().into_owned();
-                let entitled = match responder.is_trusted_by_owner {
-                    true => Entitling::Owner(source.clone()),
-                    false => Entitling::Issuer,
-                };
-                let made = entry.this_update;
-                let word = Word { since: time, reason, made, source: source.clone(), entitled: vec![entitled] };
-                let found =
-                    Revocation { text, word: Some(word), source: Some(source), since: time, is_old_hold: false };
-                return Ok((made, Status::Revoked(found)));
-            }
+        let responder = self.authorise(response, basic, above, revoked.map(|(entry, ..)| entry.this_update))?;
+        if let Some((entry, time, reason)) = revoked {
+            let since = time.map_or_else(|| "at an unreadable date".to_owned(), |time| format!("since {time}"));
+            let from = match entry.this_update.unix() {
+                0 => "an unreadable date".to_owned(),
+                _ => entry.this_update.to_string(),
+            };
+            let text = format!("revoked {since}, reason {reason}, by an OCSP response from {from}");
+            let source = responder.key.clone().into_owned();
+            let entitled = match responder.is_trusted_by_owner {
+                true => Entitling::Owner(source.clone()),
+                false => Entitling::Issuer,
+            };
+            let made = entry.this_update;
+            let word = Word { since: time, reason, made, source: source.clone(), entitled: vec![entitled] };
+            let found = Revocation { text, word: Some(word), source: Some(source), since: time, is_old_hold: false };
+            return Ok((made, Status::Revoked(found)));
         }
         let newest = about.iter().max_by_key(|entry| entry.this_update).ok_or("no entry")?;
         let from = newest.this_update;

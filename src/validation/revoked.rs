@@ -5,12 +5,13 @@
 //! asked first by every validation with the same memory, whatever lists and responses are at hand by then. A hold is written
 //! down too, and ends with a later word that says otherwise.
 //!
-//! The room is bounded. What had no room is not forgotten in silence: it stays known by the issuer's key whose certificates it was
-//! about and until when, and good words from before clear none of them, whatever path leads to them. Where even that has no room, they
-//! clear nobody.
+//! The room is bounded. What had no room is not forgotten in silence: it stays known of which issuer it was and until when
+//! (`revoked_lost`), and good words from before clear none of that one's certificates, whatever path leads to them.
 
 use alloc::collections::BTreeMap;
 
+pub use super::revoked_lost::KeyDigest;
+use super::revoked_lost::LostFacts;
 use crate::asn1::Asn1Error;
 use crate::asn1::crl::CrlReason;
 use crate::prelude::*;
@@ -18,31 +19,28 @@ use crate::time::Time;
 
 /// Who is revoked: a digest over the name and the key of the issuer, and the serial number.
 pub type RevokedId = [u8; 32];
-/// First bytes of a digest of a key.
-pub type KeyDigest = [u8; 8];
 
 /// Most facts kept. A device meets few certificates, and of those few are revoked.
 const MAX_FACTS: usize = 2048;
 /// Most facts about certificates below one CA that an anchor has certified: one gone bad, with all the CAs that it makes, must not
 /// fill the record by itself.
 const MAX_FACTS_OF_BRANCH: usize = MAX_FACTS / 4;
-/// Most CAs of which it is known that facts were lost. By their keys alone: any other key of the path need not stand on the next one,
-/// which the peer chooses.
-const MAX_LOST: usize = 4096;
-/// From how many of them on it is known to the day, and to the hour below.
-const MANY_LOST: usize = 64;
+/// From so many facts below one CA on the issuers that are met are written down: they have their place in what may be lost before
+/// that is needed.
+const MANY_FACTS_OF_BRANCH: usize = MAX_FACTS_OF_BRANCH / 2;
 /// Format and its version; the first one knew no holds, no branches and nothing of what was lost. In the second a branch could stand
-/// for its CAs.
-const MAGIC: &[u8] = b"revoked-3\n";
+/// for its CAs, in the third issuers of which something was lost had no branch.
+const MAGIC: &[u8] = b"revoked-4\n";
+const MAGIC_3: &[u8] = b"revoked-3\n";
 const MAGIC_2: &[u8] = b"revoked-2\n";
 const MAGIC_1: &[u8] = b"revoked-1\n";
 /// Bytes of one fact, in both formats.
 const FACT_LEN: usize = 32 + 8 + 8 + 33 + 32 + 8 + 8 + 8 + 1;
 const FACT_LEN_1: usize = 32 + 8 + 33 + 32 + 8 + 8 + 1;
-/// What begins a fact, and what was lost: of one CA, of anyone.
+/// What begins a fact, and what was lost: of one CA, of all others.
 const FACT: u8 = b'f';
 const LOST: u8 = b'l';
-const LOST_OF_ANYONE: u8 = b'a';
+const LOST_OF_OTHERS: u8 = b'a';
 
 /// On whose word a fact rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -184,6 +182,11 @@ pub trait RevokedFacts: Send + Sync + core::fmt::Debug {
     /// Ends a hold: somebody entitled has said otherwise as of `from`. One that was said later, or for good, stays.
     fn lift(&self, fact: &RevokedFact, from: Time);
 
+    /// An issuer was met in good order, below this CA that an anchor has certified. Where the room is small, it has its own from then on.
+    fn meet(&self, issuer: &KeyDigest, branch: &KeyDigest) {
+        let _ = (issuer, branch);
+    }
+
     /// A number that changes with every new fact: whoever holds a verdict looks again. [`UNTOLD`](super::status_sources::UNTOLD) where
     /// it cannot be read.
     fn mark(&self) -> u64;
@@ -202,9 +205,7 @@ pub struct KnownFacts {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RevokedTable {
     facts: BTreeMap<(RevokedId, Authority), RevokedFact>,
-    /// By the issuer's key.
-    lost: BTreeMap<KeyDigest, Time>,
-    lost_of_anyone: Option<Time>,
+    lost: LostFacts,
 }
 
 impl RevokedTable {
@@ -216,13 +217,13 @@ impl RevokedTable {
 
     /// Which facts had no room.
     pub fn lost(&self) -> Vec<Lost> {
-        let of_keys = self.lost.iter().map(|(key, until)| Lost { of: Some(*key), until: *until });
-        of_keys.chain(self.lost_of_anyone.map(|until| Lost { of: None, until })).collect()
+        let of_keys = self.lost.all().map(|(key, until)| Lost { of: Some(*key), until });
+        of_keys.chain(self.lost.of_others().map(|until| Lost { of: None, until })).collect()
     }
 
     /// Until when facts about certificates of an issuer with this key may be lost.
     pub fn lost_of(&self, issuer: &KeyDigest) -> Option<Time> {
-        self.lost.get(issuer).copied().max(self.lost_of_anyone)
+        self.lost.of(issuer)
     }
 
     /// Adds a fact. Facts that have ended by `now` make room, no others.
@@ -252,7 +253,7 @@ impl RevokedTable {
             self.facts.insert(key, fact.clone());
             return Added::New;
         };
-        Added::Lost { why, is_new: self.lose(fact, now) }
+        Added::Lost { why, is_new: self.lost.lose(&fact.issuer, &fact.branch, fact.made, now) }
     }
 
     /// Ends a hold by a later word: `true` if there was one.
@@ -262,41 +263,46 @@ impl RevokedTable {
         ends && self.facts.remove(&key).is_some()
     }
 
-    /// Remembers that a fact had no room: `true` if that is new. By whole hours, so that whoever makes many writes seldom; where many
-    /// issuers have lost some, by whole days: whoever makes issuers has the whole record written for each.
-    fn lose(&mut self, fact: &RevokedFact, now: Option<Time>) -> bool {
-        let step = if self.lost.len() < MANY_LOST { 3600 } else { 86_400 };
-        // A word from the future is one of today: what is said tomorrow may be good.
-        let made = now.map_or(fact.made, |now| fact.made.min(now)).unix();
-        self.lose_of(fact.issuer, Time::from_unix(made.saturating_sub(made.rem_euclid(step)).saturating_add(step)))
+    /// An issuer was met in good order: see [`RevokedFacts::meet`]. `true` if that is new and is to be written down.
+    pub fn meet(&mut self, issuer: &KeyDigest, branch: &KeyDigest) -> bool {
+        self.lost.meet(issuer, branch)
     }
 
-    fn lose_of(&mut self, issuer: KeyDigest, until: Time) -> bool {
-        let has_room = self.lost.len() < MAX_LOST || self.lost.contains_key(&issuer);
-        let known = match has_room {
-            true => self.lost.get(&issuer).copied(),
-            false => self.lost_of_anyone,
-        };
-        if known >= Some(until) {
-            return false;
-        }
-        match has_room {
-            true => drop(self.lost.insert(issuer, until)),
-            false => self.lost_of_anyone = Some(until),
-        }
-        true
+    pub(crate) fn has_not_met(&self, issuer: &KeyDigest, branch: &KeyDigest) -> bool {
+        self.lost.has_not_met(issuer, branch)
     }
 
-    /// Takes over all facts of another table that this one lacks and has room for, and what that one has lost.
-    pub fn join(&mut self, other: &RevokedTable) {
+    /// The issuers that another one has met.
+    pub(crate) fn join_met(&mut self, other: &RevokedTable) -> bool {
+        self.lost.join_met(&other.lost)
+    }
+
+    /// Whether some CA that an anchor has certified has used so much of its room that issuers which are met get their place.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let mut counts: BTreeMap<&KeyDigest, usize> = BTreeMap::new();
+        self.facts.values().for_each(|fact| *counts.entry(&fact.branch).or_default() += 1);
+        counts.values().any(|count| *count >= MANY_FACTS_OF_BRANCH)
+    }
+
+    /// Takes over all facts of another table that this one lacks and has room for, and what that one has lost: `true` if that is
+    /// news.
+    pub fn join(&mut self, other: &RevokedTable) -> bool {
+        let mut is_new = self.lost.join(&other.lost);
         for fact in other.facts.values() {
             // Without room it is remembered as lost.
-            let _ = self.add(fact, None);
+            is_new |= !matches!(self.add(fact, None), Added::Known | Added::Lost { is_new: false, .. });
         }
-        for (issuer, until) in &other.lost {
-            self.lose_of(*issuer, *until);
-        }
-        self.lost_of_anyone = self.lost_of_anyone.max(other.lost_of_anyone);
+        is_new
+    }
+
+    /// Forgets what another table holds.
+    pub(crate) fn forget(&mut self, other: &RevokedTable) {
+        self.facts.retain(|key, fact| other.facts.get(key) != Some(fact));
+        self.lost.forget(&other.lost);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == RevokedTable::default()
     }
 
     /// How many there are.
@@ -311,14 +317,7 @@ impl RevokedTable {
             bytes.push(FACT);
             fact.write(&mut bytes);
         }
-        for (issuer, until) in &self.lost {
-            bytes.push(LOST);
-            [*issuer, until.unix().to_be_bytes()].iter().for_each(|part| bytes.extend_from_slice(part));
-        }
-        if let Some(until) = self.lost_of_anyone {
-            bytes.push(LOST_OF_ANYONE);
-            bytes.extend_from_slice(&until.unix().to_be_bytes());
-        }
+        self.lost.write(LOST, LOST_OF_OTHERS, &mut bytes);
         bytes
     }
 
@@ -329,45 +328,35 @@ impl RevokedTable {
     /// They are damaged, or of another format.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Asn1Error> {
         const WHAT: &str = "record of revoked certificates";
-        let formats = [MAGIC, MAGIC_2, MAGIC_1].map(|magic| bytes.strip_prefix(magic));
+        let formats = [MAGIC, MAGIC_3, MAGIC_2, MAGIC_1].map(|magic| bytes.strip_prefix(magic));
         let table = match formats {
-            [Some(rest), ..] => Self::read(rest, false),
-            [_, Some(rest), _] => Self::read(rest, true),
+            [Some(rest), ..] => Self::read(rest, 4),
+            [_, Some(rest), ..] => Self::read(rest, 3),
+            [_, _, Some(rest), _] => Self::read(rest, 2),
             [.., Some(rest)] => Self::read_first_format(rest),
             _ => return Err(Asn1Error::invalid(WHAT, "of another format")),
         };
         table.ok_or_else(|| Asn1Error::invalid(WHAT, "damaged"))
     }
 
-    fn read(mut rest: &[u8], has_branches: bool) -> Option<Self> {
+    fn read(mut rest: &[u8], format: u8) -> Option<Self> {
         let mut table = RevokedTable::default();
-        let time = |bytes: &[u8; 8]| Time::from_unix(i64::from_be_bytes(*bytes));
         while let Some((kind, behind)) = rest.split_first() {
-            rest = match *kind {
-                FACT => {
+            rest = match (*kind, format) {
+                (FACT, _) => {
                     let (fact, behind) = behind.split_at_checked(FACT_LEN)?;
                     table.take(RevokedFact::read(fact, false)?)?;
                     behind
                 }
-                LOST => {
-                    let (key, behind) = behind.split_first_chunk::<8>()?;
-                    let (branch, behind) =
-                        if has_branches { behind.split_first_chunk::<8>()? } else { (&[0; 8], behind) };
-                    let (until, behind) = behind.split_first_chunk::<8>()?;
-                    let known = table.lost.insert(*key, time(until));
-                    if has_branches && key == branch {
-                        // It may stand for whatever CAs were below it, and they need not be there the next time.
-                        table.lost_of_anyone = table.lost_of_anyone.max(Some(time(until)));
-                    }
-                    (known.is_none() && table.lost.len() <= MAX_LOST).then_some(behind)?
-                }
-                LOST_OF_ANYONE => {
-                    let (until, behind) = behind.split_first_chunk::<8>()?;
-                    let known = table.lost_of_anyone.replace(time(until));
-                    (known.is_none() || has_branches).then_some(behind)?
-                }
+                (LOST, 2) => table.lost.read_place_2(behind)?,
+                (LOST, 3) => table.lost.read_place_3(behind)?,
+                (LOST, _) => table.lost.read_place(behind)?,
+                (LOST_OF_OTHERS, _) => table.lost.read_others(behind, format > 2)?,
                 _ => return None,
             };
+        }
+        if format < 4 {
+            table.lost.hold_against_all();
         }
         Some(table)
     }
@@ -449,7 +438,7 @@ mod tests {
 
     /// What a branch stood for is not known any more: it may be anyone's.
     #[test]
-    fn a_record_of_the_second_format_loses_nothing_to_the_path() {
+    fn records_of_the_second_and_third_format_lose_nothing() {
         let mut bytes = MAGIC_2.to_vec();
         bytes.push(FACT);
         fact(6, 9).write(&mut bytes);
@@ -457,6 +446,11 @@ mod tests {
             |key: u8, branch: u8, until: i64| [&[LOST][..], &[key; 8], &[branch; 8], &until.to_be_bytes()].concat();
         let of_issuer = [&bytes[..], &lost(1, 9, 3_600)].concat();
         let table = RevokedTable::from_bytes(&of_issuer).unwrap();
+        let third = [MAGIC_3, &of_issuer[MAGIC_2.len()..of_issuer.len() - 16], &3_600i64.to_be_bytes()].concat();
+        let of_anyone = [&third[..], &[LOST_OF_OTHERS], &7_200i64.to_be_bytes()].concat();
+        for (bytes, until) in [(third, 3_600), (of_anyone, 7_200)] {
+            assert_eq!(RevokedTable::from_bytes(&bytes).unwrap().lost_of(&[1; 8]), Some(Time::from_unix(until)));
+        }
         assert_eq!(table.find(&fact(6, 9).who), [fact(6, 9)]);
         assert_eq!((table.lost_of(&[1; 8]), table.lost_of(&[2; 8])), (Some(Time::from_unix(3_600)), None));
         let table = RevokedTable::from_bytes(&[&of_issuer[..], &lost(9, 9, 7_200)].concat()).unwrap();
@@ -508,40 +502,37 @@ mod tests {
         for number in 0..1_000 {
             assert!(lost(&table.add(&of_one(5_000 + number), None)));
         }
-        for number in 0..1_000 {
-            let until = if usize::from(number) < MANY_LOST { 7_200 } else { 86_400 };
-            assert_eq!(table.lost_of(&of_one(5_000 + number).issuer), Some(Time::from_unix(until)), "{number}");
-        }
-        assert_eq!(table.lost_of(&[1; 8]), None, "nothing was said of the branch's own certificates");
+        assert!((0..1_000).all(|number| table.lost_of(&of_one(5_000 + number).issuer).is_some()));
+        let known = table.lost();
+        assert_eq!(known.iter().filter(|lost| lost.of.is_some()).count(), 256, "of the first it is known exactly");
+        assert!(known.iter().all(|lost| lost.until <= Time::from_unix(2 * 86_400)));
         assert_eq!(table.add(&RevokedFact { branch: [2; 8], ..fact(5_000, 9) }, None), Added::New);
     }
 
     #[test]
-    fn what_is_lost_beyond_all_bounds_is_lost_of_anyone() {
+    fn what_is_lost_beyond_all_bounds_is_lost_of_all_who_were_not_met_before() {
         let mut table = RevokedTable::default();
+        let met = [77; 8];
+        assert!(!table.is_crowded());
         for number in 0..MAX_FACTS as u16 {
             table.add(&fact(number, 1_000_000), None);
         }
+        assert!(table.is_crowded() && table.meet(&met, &[9; 8]) && !table.meet(&met, &[9; 8]));
         let at = |number: u16, made| RevokedFact { made: Time::from_unix(made), ..fact(10_000 + number, 1_000_000) };
-        for number in 0..MAX_LOST as u16 + 1 {
+        for number in 0..8 * 256 + 1 {
             assert!(lost(&table.add(&at(number, 10), None)));
         }
-        let anyone = |table: &RevokedTable| table.lost().into_iter().find(|lost| lost.of.is_none());
-        assert_eq!(table.lost_of(&[255; 8]), Some(Time::from_unix(86_400)), "of anyone");
-        assert_eq!(anyone(&table).unwrap().until, Time::from_unix(86_400));
+        assert_eq!(table.lost_of(&[255; 8]), Some(Time::from_unix(86_400)), "of others");
+        assert_eq!(table.lost_of(&met), None);
         // A word from the future bars no word of tomorrow.
         table.add(&at(9_999, i64::MAX), Some(Time::from_unix(7_300)));
-        assert_eq!(anyone(&table).unwrap().until, Time::from_unix(86_400));
+        assert_eq!(table.lost_of(&[255; 8]), Some(Time::from_unix(86_400)));
         assert_eq!(RevokedTable::from_bytes(&table.to_bytes()).unwrap(), table);
         let mut other = RevokedTable::default();
-        other.join(&table);
-        assert_eq!(other.lost(), table.lost());
-        let one_more = at(9_998, 10);
-        let mut joined = RevokedTable::default();
-        joined.lose(&one_more, None);
-        joined.join(&table);
-        assert!(joined.lost_of(&one_more.issuer).is_some(), "what had its room keeps it");
-        assert_eq!(RevokedTable::from_bytes(&joined.to_bytes()).unwrap(), joined, "and no bound is passed");
+        assert!(other.join(&table) && !other.join(&table));
+        assert_eq!(other, table);
+        other.forget(&table);
+        assert!(other.is_empty());
     }
 
     #[test]
@@ -574,29 +565,5 @@ mod tests {
         let for_good = RevokedFact { reason: CrlReason::KeyCompromise, ..held(15) };
         assert_eq!(table.add(&for_good, None), Added::New);
         assert_eq!(table.find(&for_good.who), [for_good]);
-    }
-
-    /// Whoever makes issuers, and lists by them, costs one write of the record a day for each, and not one an hour.
-    #[test]
-    fn what_many_issuers_lose_is_written_once_a_day() {
-        const DAY: i64 = 86_400;
-        let mut table = RevokedTable::default();
-        for number in 0..MAX_FACTS_OF_BRANCH as u16 {
-            assert_eq!(table.add(&fact(8 * number, 9 * DAY), None), Added::New);
-        }
-        let mut writes = |hour: i64, issuers: u16| {
-            let lost = (0..issuers).map(|issuer| RevokedFact {
-                made: Time::from_unix(hour * 3600),
-                issuer: [issuer.to_be_bytes(); 4].concat().try_into().unwrap(),
-                ..fact(8 * (1000 + issuer), 9 * DAY)
-            });
-            lost.filter(|fact| matches!(table.add(fact, None), Added::Lost { is_new: true, .. })).count()
-        };
-        let of_few: usize = (0..24).map(|hour| writes(hour, 10)).sum();
-        assert_eq!(of_few, 24 * 10, "of few it is known to the hour");
-        let of_many: Vec<usize> = (24..72).map(|hour| writes(hour, 400)).collect();
-        assert!(of_many.iter().sum::<usize>() <= 3 * 400, "{of_many:?}");
-        assert!(of_many[0] >= 390, "each is remembered");
-        assert_eq!(table.lost_of(&[0; 8]), Some(Time::from_unix(3 * DAY)), "and no word of that time is missed");
     }
 }

@@ -20,6 +20,9 @@ use crate::time::Time;
 /// Most signers of status data that are named as without a status: whoever fetches theirs looks at fewer.
 const MAX_UNKNOWN_SIGNERS: usize = 16;
 
+/// Most CAs that are written down as having certified a signer and the issuer: during a change of roots there are two or three.
+const MAX_CERTIFIERS: usize = 4;
+
 /// What is known about one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Status {
@@ -159,6 +162,8 @@ pub(super) struct StatusSearch<'a> {
     unknown_signers: RefCell<Vec<Vec<Certificate>>>,
     /// Signers whose own status is being looked for.
     pub(super) in_progress: RefCell<Vec<Certificate>>,
+    /// A signer was met that another revokes who is not the issuer.
+    pub(super) has_accused: Cell<bool>,
     /// Paths of signers that were looked for, by what they were looked for with: they do not depend on who is in question.
     pub(super) signer_paths: RefCell<Vec<SignerPath>>,
     /// Signers of CRLs found good or bad; with those whose certificate is over, as of when.
@@ -190,6 +195,7 @@ impl<'a> StatusSearch<'a> {
             is_unasked: Cell::new(false),
             unknown_signers: RefCell::default(),
             in_progress: RefCell::default(),
+            has_accused: Cell::new(false),
             signer_paths: RefCell::default(),
             authorised: RefCell::default(),
             lists: OnceCell::new(),
@@ -241,8 +247,9 @@ impl<'a> StatusSearch<'a> {
         let status = self.join(self.ocsp_status(certificate, above), || self.crl_status(certificate, above));
         let status = match (status, before) {
             (Status::Revoked(found), _) => {
-                // What rests on a signer that is itself in question is no fact yet.
-                if self.in_progress.borrow().is_empty() {
+                // What rests on a signer that is itself in question is no fact yet; that such a signer is revoked is one, on the word
+                // of others.
+                if !self.is_in_question(&found, issuer) {
                     self.knowledge.note_revoked(certificate, issuer, &key, &found.text, found.since);
                     if let Some(word) = &found.word {
                         self.write_down(certificate, above, word);
@@ -252,11 +259,20 @@ impl<'a> StatusSearch<'a> {
             }
             // Not to know who was revoked before is no permission.
             (Status::Good { .. }, Err(why)) => Status::Unknown(vec![why]),
-            (status, Ok(before)) => self.after(before, status),
+            (status, Ok(before)) => self.after(above, before, status),
             (Status::Unknown(reasons), Err(why)) => Status::Unknown(core::iter::once(why).chain(reasons).collect()),
         };
         self.is_unasked.set(is_unasked && matches!(status, Status::Unknown(_)));
         status
+    }
+
+    /// Whether what was found rests on a signer that is itself in question, or may be as somebody in question accuses others.
+    fn is_in_question(&self, found: &Revocation, issuer: &Certificate) -> bool {
+        let in_progress = self.in_progress.borrow();
+        let is_sources = |signer: &Certificate| found.source.as_ref().is_some_and(|key| self.key_of(signer) == *key);
+        !in_progress.is_empty()
+            && !found.is_settled(issuer)
+            && (self.has_accused.get() || in_progress.iter().any(is_sources))
     }
 
     /// Which key a certificate holds: what keys are compared by. A DSA key may have its parameters from the keys above it on the
@@ -298,10 +314,21 @@ impl<'a> StatusSearch<'a> {
                 if key == issuer_key {
                     return vec![Entitling::Issuer];
                 }
-                // A budget that ended is remembered and decides.
-                let is_above = above.iter().any(|ca| self.key_of(ca) == key);
-                if is_above || self.has_certified(certifier, issuer).unwrap_or(false) {
+                if self.is_parent(&key, certifier, issuer, above) {
                     entitling.push(Entitling::Certifier(key.into_owned()));
+                }
+                // Others may have certified both, and be all that is left of them one day. One's own stand first.
+                let others = self.knowledge.named(signer.issuer(), self.anchors, self.pool);
+                for other in others.into_iter().take(2 * MAX_CERTIFIERS) {
+                    let key = self.key_of(other);
+                    let is_known = |known: &Entitling| matches!(known, Entitling::Certifier(known) if *known == key);
+                    if entitling.len() < MAX_CERTIFIERS
+                        && !entitling.iter().any(is_known)
+                        && self.has_certified(other, signer).unwrap_or(false)
+                        && self.is_parent(&key, other, issuer, above)
+                    {
+                        entitling.push(Entitling::Certifier(key.into_owned()));
+                    }
                 }
             }
         }
@@ -311,6 +338,11 @@ impl<'a> StatusSearch<'a> {
         let anchor = chain.last().filter(|_| is_the_anchors || !entitling.is_empty());
         entitling.extend(anchor.map(|anchor| Entitling::Owner(self.key_of(anchor).into_owned())));
         entitling
+    }
+
+    /// Whether a CA stands above the issuer on the path, or has certified it. A budget that ended is remembered and decides.
+    fn is_parent(&self, key: &KeyIdentity<'_>, ca: &Certificate, issuer: &Certificate, above: &[Certificate]) -> bool {
+        above.iter().any(|above| self.key_of(above) == *key) || self.has_certified(ca, issuer).unwrap_or(false)
     }
 
     /// Revoked over good over unknown; that a budget ended stands in the knowledge and decides over the last two.

@@ -50,7 +50,7 @@ impl StatusSearch<'_> {
             }
         }
         for fact in facts {
-            if !self.counts(&fact.authority, above)? {
+            if !self.counts(&fact, above)? {
                 continue;
             }
             if fact.is_for_good() {
@@ -74,7 +74,7 @@ impl StatusSearch<'_> {
     }
 
     /// A status, with what was known before: good words from before a hold, or from before what was lost, clear nobody.
-    pub(super) fn after(&self, before: Before, status: Status) -> Status {
+    pub(super) fn after(&self, above: &[Certificate], before: Before, status: Status) -> Status {
         match (status, before) {
             (Status::Good { from, .. }, Before { hold: Some(hold), .. }) if from <= hold.made => {
                 Status::Revoked(hold.found)
@@ -88,9 +88,13 @@ impl StatusSearch<'_> {
             }
             (Status::Good { from, until, notes }, Before { hold, .. }) => {
                 // What rests on a signer that is itself in question lifts nothing yet.
-                let lifted = hold.filter(|_| self.in_progress.borrow().is_empty()).map(|hold| hold.facts);
+                let is_settled = self.in_progress.borrow().is_empty();
+                let lifted = hold.filter(|_| is_settled).map(|hold| hold.facts);
                 for record in &self.sources.revoked {
                     lifted.iter().flatten().for_each(|fact| record.lift(fact, from));
+                }
+                if is_settled {
+                    self.meet(above);
                 }
                 Status::Good { from, until, notes }
             }
@@ -126,6 +130,15 @@ impl StatusSearch<'_> {
         }
     }
 
+    /// The issuer was met in good order.
+    fn meet(&self, above: &[Certificate]) {
+        let Some(issuer) = above.first().filter(|_| !self.sources.revoked.is_empty()) else { return };
+        // Without a digest it is met another time.
+        if let (Ok(issuer), Ok(branch)) = (self.key_digest(&self.key_of(issuer)), self.branch_of(above)) {
+            self.sources.revoked.iter().for_each(|record| record.meet(&issuer, &branch));
+        }
+    }
+
     /// The key of the CA that the anchor has certified, or of the anchor, if that is the issuer. Whoever stands below it makes as many
     /// issuers and lists as it likes: it has its part of the room with all of them.
     pub(super) fn branch_of(&self, above: &[Certificate]) -> Result<KeyDigest, String> {
@@ -156,14 +169,14 @@ impl StatusSearch<'_> {
     }
 
     /// Whether what entitled the source of a fact does so for the issuer on this path, under these anchors.
-    fn counts(&self, authority: &Authority, above: &[Certificate]) -> Result<bool, String> {
+    fn counts(&self, fact: &RevokedFact, above: &[Certificate]) -> Result<bool, String> {
         let is_key = |certificate: &Certificate, key: &[u8; 32]| -> Result<bool, String> {
             let usual = self.sha256(&[&self.key_of(certificate).as_spki()])?;
             // As it was written before keys had one form, too.
             let as_it_came = self.sha256(&[certificate.spki()])?;
             Ok([usual, as_it_came].contains(key))
         };
-        match authority {
+        match &fact.authority {
             Authority::Issuer => return Ok(true),
             Authority::Key(key) => {
                 for trusted in self.anchors.iter().chain(&self.policy().trusted_responders) {
@@ -188,6 +201,32 @@ impl StatusSearch<'_> {
                     if is_it {
                         return Ok(true);
                     }
+                }
+                return self.is_signer_still_entitled(fact, issuer, above);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the key that has signed a word is one of this issuer's signers under the present anchors: who has certified both then
+    /// may be gone, and others have.
+    fn is_signer_still_entitled(
+        &self,
+        fact: &RevokedFact,
+        issuer: &Certificate,
+        above: &[Certificate],
+    ) -> Result<bool, String> {
+        for signer in self.knowledge.named(issuer.subject(), self.anchors, self.pool) {
+            let key = self.key_of(signer);
+            if !key.is_written_out_already() || self.sha256(&[&key.as_spki()])? != fact.source {
+                continue;
+            }
+            for ca in self.knowledge.named(signer.issuer(), self.anchors, self.pool) {
+                let key = self.key_of(ca);
+                if self.has_certified(ca, signer)?
+                    && (above.iter().any(|above| self.key_of(above) == key) || self.has_certified(ca, issuer)?)
+                {
+                    return Ok(true);
                 }
             }
         }

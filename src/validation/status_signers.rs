@@ -270,7 +270,10 @@ impl<'a> StatusSearch<'a> {
             match self.status(responder, above) {
                 Status::Good { .. } => Ok(None),
                 // Accused by one who may be accused itself: whom it revokes is revoked all the same.
-                Status::Revoked(why) if made.is_some() && !why.is_settled(issuer) => Ok(None),
+                Status::Revoked(why) if made.is_some() && !why.is_settled(issuer) => {
+                    self.has_accused.set(true);
+                    Ok(None)
+                }
                 Status::Revoked(why) if made.is_some_and(|made| why.came_after(made)) => Ok(None),
                 Status::Revoked(why) => Err(format!("the responder's certificate is revoked: {}", why.text)),
                 Status::Unknown(_) if made.is_none() && self.is_unasked() && self.is_demanded() => {
@@ -407,6 +410,7 @@ impl<'a> StatusSearch<'a> {
         match self.status(certificate, above) {
             Status::Good { .. } => SignerStatus::Enough,
             Status::Revoked(found) if !above.first().is_none_or(|issuer| found.is_settled(issuer)) => {
+                self.has_accused.set(true);
                 SignerStatus::Missing
             }
             Status::Revoked(Revocation { text, since, .. }) => {

@@ -289,6 +289,10 @@ static void a_list_in_a_file_has_its_index_beside_it(const char *folder)
         /* An index that cannot be written is no reason to do without the list. */
         snprintf(list, sizeof list, "%s/crl-6.der", folder);
         OK(devid_validator_add_crl_file(validator, list, "/no/such/folder/list.index", &err));
+        /* Whatever else stands in its place is somebody's: the list itself, another file, no file at all. */
+        FAILS(DEVID_E_INVALID_ARGUMENT, devid_validator_add_crl_file(validator, list, list, &err));
+        FAILS(DEVID_E_INVALID_ARGUMENT, devid_validator_add_crl_file(validator, list, "/dev/null", &err));
+        OK(devid_validator_add_crl_file(validator, list, NULL, &err));
         OK(devid_validate_sent(validator, meter, now, NULL, NULL, &err));
         devid_validator_free(validator);
     }

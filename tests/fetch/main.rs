@@ -14,6 +14,8 @@ mod live;
 mod record;
 mod shared;
 mod together;
+#[cfg(unix)]
+mod unwritten;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -20,47 +20,48 @@ use super::certificates::{Builder, Party};
 use super::status::{CrlBuilder, OcspBuilder, Single};
 use super::{checks, code_of, later, now, options, pointing, provider};
 
-const MODES: [RevocationMode; 2] = [RevocationMode::SoftFail, RevocationMode::HardFail];
+pub(super) const MODES: [RevocationMode; 2] = [RevocationMode::SoftFail, RevocationMode::HardFail];
 const RESPONDER: &str = "http://ocsp.example/";
-const KEY_COMPROMISE: u8 = 1;
+pub(super) const KEY_COMPROMISE: u8 = 1;
 const ON_HOLD: u8 = 6;
 
 /// A root, a CA, a peer of the CA, and a device with memory.
-struct World {
-    root: Party,
-    ca: Party,
-    peer: Party,
-    store: Arc<Store>,
+pub(super) struct World {
+    pub root: Party,
+    pub ca: Party,
+    pub peer: Party,
+    pub store: Arc<Store>,
 }
 
 /// What is brought to a validation, and when it is.
-struct Brought<'a> {
-    crls: &'a [Arc<Crl>],
-    ocsp: &'a [Arc<OcspResponse>],
-    mode: RevocationMode,
-    at: Time,
+pub(super) struct Brought<'a> {
+    pub crls: &'a [Arc<Crl>],
+    pub ocsp: &'a [Arc<OcspResponse>],
+    pub mode: RevocationMode,
+    pub at: Time,
 }
 
-const NOTHING: Brought<'_> = Brought { crls: &[], ocsp: &[], mode: RevocationMode::SoftFail, at: Time::FOREVER };
+pub(super) const NOTHING: Brought<'_> =
+    Brought { crls: &[], ocsp: &[], mode: RevocationMode::SoftFail, at: Time::FOREVER };
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let root = Party::root("Root");
         let ca = root.ca("CA");
         let peer = pointing(Builder::leaf("peer"), &[], &[RESPONDER.to_owned()], &[]).signed_by(&ca);
         World { root, ca, peer, store: Arc::new(Store::in_memory(provider().clone())) }
     }
 
-    fn leaf(&self) -> &Certificate {
+    pub fn leaf(&self) -> &Certificate {
         &self.peer.certificate
     }
 
-    fn anchors(&self) -> TrustAnchors {
+    pub fn anchors(&self) -> TrustAnchors {
         std::iter::once(self.root.certificate.clone()).collect()
     }
 
     /// In a new process, by what device memory holds and what is brought.
-    fn open(&self, anchors: &TrustAnchors, leaf: &Certificate, brought: &Brought<'_>) -> (Report, Option<PeerKey>) {
+    pub fn open(&self, anchors: &TrustAnchors, leaf: &Certificate, brought: &Brought<'_>) -> (Report, Option<PeerKey>) {
         let memory = Arc::new(StatusMemory::new(provider().clone(), Some(self.store.clone())));
         let Brought { crls, ocsp, mode, at } = brought;
         let status = StatusSources { crls: crls.to_vec(), ocsp: ocsp.to_vec(), ..StatusSources::none() };
@@ -78,26 +79,26 @@ impl World {
         memory.open_peer(provider(), request).unwrap()
     }
 
-    fn judge(&self, brought: &Brought<'_>) -> Option<Code> {
+    pub fn judge(&self, brought: &Brought<'_>) -> Option<Code> {
         self.open(&self.anchors(), self.leaf(), brought).0.error().map(|error| error.code())
     }
 
     /// A genuine word from before the revocation, good for long.
-    fn old_good(&self) -> Arc<OcspResponse> {
+    pub fn old_good(&self) -> Arc<OcspResponse> {
         let single = Single::good(self.leaf(), &self.ca).times(now().plus(-36_000), Some(later(60)));
         OcspBuilder::by(&self.ca).says(single).build()
     }
 
-    fn revoking(&self, reason: u8) -> OcspBuilder {
+    pub fn revoking(&self, reason: u8) -> OcspBuilder {
         OcspBuilder::by(&self.ca).says(Single::good(self.leaf(), &self.ca).revoked(reason))
     }
 
-    fn list(&self, reason: u8) -> CrlBuilder {
+    pub fn list(&self, reason: u8) -> CrlBuilder {
         CrlBuilder::of(&self.ca).revokes_for(&self.peer, reason)
     }
 
     /// Nothing that is brought makes the peer good again, however it is asked.
-    fn is_revoked_for_good(&self, what: &str) {
+    pub fn is_revoked_for_good(&self, what: &str) {
         let good = [self.old_good()];
         let clear = [CrlBuilder::of(&self.ca).number(99).times(now().plus(-60), Some(later(60))).build()];
         for mode in MODES {
@@ -234,6 +235,32 @@ fn a_forged_word_is_not_written_down() {
     world.is_revoked_for_good("two lists");
 }
 
+/// What a document says for good is not hidden by a hold that stands before it, nor by one in another that belongs to it.
+#[test]
+fn the_strongest_of_several_words_counts_in_any_order() {
+    for (a, b) in [(ON_HOLD, KEY_COMPROMISE), (KEY_COMPROMISE, ON_HOLD)] {
+        for form in 0..5 {
+            let world = World::new();
+            let list = || CrlBuilder::of(&world.ca).number(7);
+            let delta = |number| CrlBuilder::of(&world.ca).number(number).delta_to(7);
+            let single = |reason| Single::good(world.leaf(), &world.ca).revoked(reason);
+            let (crls, ocsp) = match form {
+                0 => (vec![list().revokes_for(&world.peer, a).revokes_for(&world.peer, b)], Vec::new()),
+                1 => (vec![list().revokes_for(&world.peer, a), delta(8).revokes_for(&world.peer, b)], Vec::new()),
+                2 => {
+                    let deltas = [delta(8).revokes_for(&world.peer, a), delta(9).revokes_for(&world.peer, b)];
+                    (std::iter::once(list()).chain(deltas).collect(), Vec::new())
+                }
+                3 => (vec![delta(8).revokes_for(&world.peer, a), delta(9).revokes_for(&world.peer, b)], Vec::new()),
+                _ => (Vec::new(), vec![OcspBuilder::by(&world.ca).says(single(a)).says(single(b)).build()]),
+            };
+            let crls: Vec<Arc<Crl>> = crls.into_iter().map(CrlBuilder::build).collect();
+            assert_eq!(world.judge(&Brought { crls: &crls, ocsp: &ocsp, ..NOTHING }), Some(Code::Revoked));
+            world.is_revoked_for_good(&format!("form {form}, {a} before {b}"));
+        }
+    }
+}
+
 #[test]
 fn a_fact_is_about_one_issuer_and_number_whatever_the_form_of_the_certificate() {
     let world = World::new();
@@ -311,12 +338,16 @@ fn a_record_that_cannot_be_read_clears_nobody_and_is_not_mended_away() {
     let (soft, _) = world.open(&world.anchors(), world.leaf(), &Brought { mode: RevocationMode::SoftFail, ..hard });
     assert!(soft.is_valid());
     assert!(soft.findings().iter().any(|found| found.text.contains("record of revoked")), "{soft:?}");
-    // What comes anew is told, and does not take the place of what cannot be read.
-    world.judge(&Brought { ocsp: &[world.revoking(KEY_COMPROMISE).build()], ..NOTHING });
-    assert_eq!(world.store.blob("revoked").unwrap().len(), whole.len() - 1);
     // The owner's way back.
     world.store.remove_blob("revoked").unwrap();
     assert_eq!(world.judge(&hard), None);
+    // What comes anew is told, does not take the place of what cannot be read, and is written once it can be.
+    world.store.put_blob("revoked", &whole[..whole.len() - 1]).unwrap();
+    world.judge(&Brought { ocsp: &[world.revoking(KEY_COMPROMISE).build()], ..NOTHING });
+    assert_eq!(world.store.blob("revoked").unwrap().len(), whole.len() - 1);
+    world.store.remove_blob("revoked").unwrap();
+    assert_eq!([(); 4].map(|()| world.judge(&hard)), [Some(Code::Revoked); 4]);
+    assert_eq!(world.store.blob("revoked").unwrap(), whole);
 }
 
 /// Whoever stands below a partner CA fills what room it has: who has none is not forgotten, and nobody else's is touched.

@@ -18,7 +18,6 @@ mod tls;
 #[cfg(feature = "tls")]
 mod tls_others;
 mod tunnel;
-mod without_io;
 #[cfg(feature = "tls")]
 mod wrong_clock;
 

@@ -6,6 +6,7 @@ use devid_core::asn1::pem;
 use devid_core::client::{CrlSubject, add_root, keep_crl, kept_crls};
 use devid_core::cmp::Information;
 use devid_core::crypto::default_provider;
+use devid_core::store::is_own_record;
 
 /// Puts the new root that a server announced among the trust anchors of one use, beside the old one. It must have come in answer
 /// to devid_op_ask_root_update(), so that the trusted root's key was found to vouch for it.
@@ -64,7 +65,8 @@ fn devid_store_crls(store: &devid_store) -> Result<devid_bytes, Error> {
 
 /// Keeps bytes that need no secrecy, such as a configuration; an earlier record of that name is replaced.
 ///
-/// @param name      As names of identities; not beginning with "status-" or "crl-", which are the library's. Not NULL.
+/// @param name      As names of identities; not "revoked", "revoked-mark", "bearers", "clock-seen", "clock-boot", nor beginning with "status-",
+///                  "crl-", "cre-" or "renewal-": these are the library's. Not NULL.
 /// @param data      At most 64 MiB. May be NULL if `data_len` is 0.
 #[export]
 fn devid_store_put_blob(store: &devid_store, name: &str, data: &[u8]) -> Result<(), Error> {
@@ -91,18 +93,22 @@ fn devid_store_blobs(store: &devid_store) -> Result<devid_bytes, Error> {
     Ok(devid_bytes::from_slice(names.join("\n").as_bytes()))
 }
 
-/// Removes bytes that devid_store_put_blob() kept. It is not an error if there are none.
+/// Removes bytes that devid_store_put_blob() kept; or what the library keeps as "revoked", "bearers", "clock-seen", "clock-boot" or "renewal-...".
+/// It is not an error if there are none.
 ///
 /// @param name   Not NULL.
 #[export]
 fn devid_store_remove_blob(store: &devid_store, name: &str) -> Result<(), Error> {
-    own_name(name)?;
+    // To forget is the owner's right, but for what a cache and its mark hold.
+    if ["status-", "crl-", "cre-"].iter().any(|prefix| name.starts_with(prefix)) {
+        own_name(name)?;
+    }
     Ok(store.remove_blob(name)?)
 }
 
 /// Raises a number that must never go back, such as a firmware's version: on no path does it become lower.
 ///
-/// @param name        As names of identities; not beginning with "status-" or "crl-". Not NULL.
+/// @param name        As of devid_store_put_blob(). Not NULL.
 /// @param value       Not negative.
 /// @param out_raised  Receives 1 if it was raised, 0 if it is that high already. NULL if not wanted. May be NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for a negative value, DEVID_E_CORRUPT.
@@ -127,7 +133,7 @@ fn devid_store_number(store: &devid_store, name: &str) -> Result<i64, Error> {
 
 /// Records of the library's own are not the program's to change: a forged cache would be a nuisance, a lost one too.
 fn own_name(name: &str) -> Result<(), Error> {
-    if ["status-", "crl-"].iter().any(|prefix| name.starts_with(prefix)) {
+    if is_own_record(name) {
         return Err(Error::new(Code::InvalidArgument, format!("\"{name}\" is a record of the library's own")));
     }
     Ok(())

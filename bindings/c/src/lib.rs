@@ -117,8 +117,6 @@ pub mod authority;
 
 pub mod inspect;
 
-pub mod http_call;
-
 pub mod files;
 
 pub mod device;

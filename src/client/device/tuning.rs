@@ -22,7 +22,7 @@ impl Reading<'_> {
             of("ca.profile", config.apply_profile(profile))?;
         }
         self.switches(&mut config)?;
-        Ok(config.options.tolerance)
+        Ok(config.tolerance)
     }
 
     pub(super) fn switches(&self, config: &mut Config) -> Result<(), Error> {

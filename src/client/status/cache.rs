@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::document::{CRL, ISSUER, Item, OCSP, guest_of};
 use super::room::{Guest, who_gives_way};
+use super::unwritten::Unwritten;
 use super::{is_current, record};
 use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
 use crate::limits;
-use crate::store::{Store, StoreErrorKind};
+use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::time::Time;
 use crate::validation::{Checks, Crl};
 
@@ -21,7 +22,7 @@ const MAX_VALIDATOR_BYTES: usize = 256;
 const MAX_OF_NAME: usize = limits::MAX_STATUS_SIGNATURES as usize / 2;
 /// Names of records in device memory.
 const PREFIX: &str = "status-";
-/// Name of the mark in device memory.
+/// Name of the mark in device memory. Odd while somebody writes a document, and after somebody has died over that.
 const MARK: &str = "status-mark";
 /// A document.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ pub(super) struct Entry {
     pub item: Item,
     /// SHA-256 of its bytes.
     pub digest: [u8; 32],
-    /// Its bytes; not held once it is kept.
+    /// Its bytes; not held once it is written.
     pub bytes: Option<Arc<Vec<u8>>>,
     pub len: usize,
     pub etag: Option<String>,
@@ -95,6 +96,7 @@ impl Entry {
 pub(super) struct Cache {
     provider: Arc<dyn Provider>,
     store: Option<Arc<Store>>,
+    unwritten: Arc<Unwritten>,
     entries: HashMap<String, Held>,
     /// The names of the records in device memory, as of the mark: a question about something that is not there costs no
     /// look into it, so that everything a peer sent can be asked about.
@@ -109,13 +111,15 @@ pub(super) struct Cache {
 
 impl Cache {
     pub fn new(provider: Arc<dyn Provider>, store: Option<Arc<Store>>, max_entries: usize, max_bytes: usize) -> Self {
-        Cache { provider, store, entries: HashMap::new(), names: None, unsynced: None, mark: 0, max_entries, max_bytes }
+        let unwritten = store.as_ref().map(|store| store.beside()).unwrap_or_default();
+        let (entries, names, unsynced) = (HashMap::new(), None, None);
+        Cache { provider, store, unwritten, entries, names, unsynced, mark: 0, max_entries, max_bytes }
     }
 
     /// Lets go of what another process has replaced in device memory. The mark: a new one means that there is something new.
     pub fn sync(&mut self) -> u64 {
-        let Some(store) = &self.store else { return self.mark };
-        let stored = match store.number(MARK) {
+        let Some(store) = self.store.clone() else { return self.mark };
+        let stored = match self.whole_mark(&store) {
             Ok(stored) => stored,
             Err(error) => {
                 self.unsynced = Some(format!("whether device memory keeps something new cannot be told: {error}"));
@@ -123,14 +127,30 @@ impl Cache {
             }
         };
         self.unsynced = None;
-        let stored = stored.map_or(0, |bytes| bytes.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte)));
         // A lower one is news as well: memory was put back, or its mark is gone.
-        if stored != self.mark {
-            self.entries.clear();
+        if stored != self.mark || !is_whole(stored) {
+            // What could not be written yet is nowhere else.
+            self.entries.retain(|_, held| held.entry.bytes.is_some());
             self.names = None;
             self.mark = stored;
         }
         self.mark
+    }
+
+    /// The mark in device memory. Where a process has died over a document, it is made whole: so it is new to everybody.
+    fn whole_mark(&self, store: &Store) -> Result<u64, StoreError> {
+        let mark = stored_mark(store)?;
+        if is_whole(mark) || !self.unwritten.is_due() {
+            return Ok(mark);
+        }
+        // Nobody is writing while we have the lock.
+        let made_whole = store.hold().and_then(|_hold| {
+            let next = stored_mark(store)?.saturating_add(1) & !1;
+            store.raise_number(MARK, &next.to_be_bytes())?;
+            Ok(next)
+        });
+        self.unwritten.has_tried(made_whole.is_ok());
+        Ok(made_whole.unwrap_or(mark))
     }
 
     /// Why it could not be told by [`Self::sync`] whether there is something new.
@@ -138,24 +158,24 @@ impl Cache {
         self.unsynced.clone()
     }
 
-    /// Tells everyone that there is something new.
-    fn raise_mark(&mut self) -> Result<(), Error> {
-        let Some(store) = self.store.clone() else {
-            self.mark += 1;
-            return Ok(());
-        };
-        loop {
+    /// Tells everyone that there will be something new; `after`: that it is there now. Under the lock.
+    fn raise_mark(&mut self, after: bool) -> Result<(), Error> {
+        let mut next = self.mark | 1;
+        if after {
             // By a step of any size: where memory was put back, the next marks are none that others have seen before.
             let mut step = [0; 3];
             self.provider.random(&mut step)?;
-            let step = step.iter().fold(1u64, |step, byte| step << 8 | u64::from(*byte));
-            let next = self.sync().saturating_add(step);
-            // Not above: another process has raised it meanwhile, and what it has written is looked at first.
-            if store.raise_number(MARK, &next.to_be_bytes())? {
-                self.mark = next;
-                return Ok(());
-            }
+            next = step
+                .iter()
+                .fold(0u64, |step, byte| step << 8 | u64::from(*byte))
+                .saturating_mul(2)
+                .saturating_add(next + 1);
         }
+        if let Some(store) = &self.store {
+            store.raise_number(MARK, &next.to_be_bytes())?;
+        }
+        self.mark = next;
+        Ok(())
     }
 
     /// What is kept under a key.
@@ -385,6 +405,7 @@ impl Cache {
         let Some(store) = self.store.clone() else { return };
         // What another process has written meanwhile is newer.
         self.sync();
+        self.write_left();
         let has_more = |held: &&Held| held.entry.line_count() > held.written_lines;
         let more: Vec<(String, Entry)> = self
             .entries
@@ -415,22 +436,56 @@ impl Cache {
     fn put(&mut self, key: &str, mut entry: Entry) -> Result<(), Error> {
         entry.bytes = entry.item.kept_form(entry.bytes.take());
         entry.len = entry.bytes.as_ref().map_or(entry.len, |bytes| bytes.len());
-        let bytes = entry.bytes.take();
         if entry.len > self.max_bytes || self.max_entries == 0 {
             return Ok(());
         }
-        let (etag, last_modified) = (entry.etag.as_deref(), entry.last_modified.as_deref());
-        let record = bytes.map(|bytes| record::join(key, etag, last_modified, &entry.item, &bytes));
-        let is_status = !matches!(entry.item, Item::Issuers(_));
+        let bytes = entry.bytes.take();
         self.hold(key, entry.clone());
-        let written = match (self.store.clone(), record) {
-            (Some(store), Some(record)) => self.write(&store, key, &entry, &record),
-            _ => Ok(()),
-        };
-        let raised = if is_status { self.raise_mark() } else { Ok(()) };
+        let written = self.write_and_tell(key, &entry, bytes.as_deref().map(Vec::as_slice));
+        if written.is_err() {
+            entry.bytes = bytes.filter(|_| self.store.is_some());
+        }
         // Raising the mark may have let go of everything for what another process wrote.
         self.hold(key, entry);
-        written.and(raised)
+        written
+    }
+
+    /// Nobody comes between a document and the mark that tells of it.
+    fn write_and_tell(&mut self, key: &str, entry: &Entry, bytes: Option<&[u8]>) -> Result<(), Error> {
+        let store = self.store.clone();
+        let _hold = store.as_ref().map(|store| store.hold()).transpose()?;
+        let is_status = !matches!(entry.item, Item::Issuers(_));
+        if is_status {
+            // What others have written meanwhile is let go of before the mark is ours.
+            self.sync();
+            self.raise_mark(false)?;
+        }
+        if let (Some(store), Some(bytes)) = (&store, bytes) {
+            let (etag, last_modified) = (entry.etag.as_deref(), entry.last_modified.as_deref());
+            let record = record::join(key, etag, last_modified, &entry.item, bytes);
+            self.write(store, key, entry, &record)?;
+        }
+        if is_status { self.raise_mark(true) } else { Ok(()) }
+    }
+
+    /// Writes what could not be written when it came, after what others have written meanwhile.
+    fn write_left(&mut self) {
+        let is_left = |held: &Held| held.entry.bytes.is_some();
+        if !self.entries.values().any(is_left) || !self.unwritten.is_due() {
+            return;
+        }
+        let left: Vec<(String, Entry)> = self
+            .entries
+            .iter()
+            .filter(|(_, held)| is_left(held))
+            .map(|(key, held)| (key.clone(), held.entry.clone()))
+            .collect();
+        for (key, entry) in left {
+            self.entries.remove(&key);
+            // That it could not be written was told when it came. What another has written and this one is older than stays.
+            let is_written = self.keep(&key, entry).is_ok();
+            self.unwritten.has_tried(is_written);
+        }
     }
 
     fn write(&mut self, store: &Store, key: &str, entry: &Entry, record: &[u8]) -> Result<(), Error> {
@@ -531,6 +586,16 @@ impl Cache {
     fn record_name(&self, key: &str) -> Result<String, Error> {
         Ok(format!("{PREFIX}{}", hex(&self.digest(&[key.as_bytes()])?[..16])))
     }
+}
+
+/// Whether nobody is, or has died, over a document.
+fn is_whole(mark: u64) -> bool {
+    mark % 2 == 0
+}
+
+fn stored_mark(store: &Store) -> Result<u64, StoreError> {
+    let bytes = store.number(MARK)?.unwrap_or_default();
+    Ok(bytes.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte)))
 }
 
 fn unlisted(error: &Error) -> String {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::unwritten::Unwritten;
 use crate::codes::Code;
 use crate::error::Error;
 use crate::store::{REVOKED_RECORD as RECORD, Store, StoreError, StoreErrorKind};
@@ -10,17 +11,19 @@ use crate::validation::revoked::{KeyDigest, RevokedId};
 use crate::validation::status_sources::UNTOLD;
 use crate::validation::{Added, KnownFacts, RevokedFact, RevokedFacts, RevokedTable};
 
-/// Name of the number that rises with every change of it.
+/// Name of the number that rises with every change of it. Odd while somebody changes it, and after somebody has died over that: then the
+/// record is looked at each time.
 const MARK: &str = "revoked-mark";
 
 /// Facts that outlive a restart, if there is a store; else they last as long as this does. Several processes with the same
-/// device memory see each other's facts at once.
+/// device memory see each other's facts at once; what could not be written is written by whoever asks next.
 ///
 /// Where the record cannot be read, nobody is cleared: not to know who was revoked is no permission.
 #[derive(Debug)]
 pub(crate) struct StoredRevokedFacts {
     store: Option<Arc<Store>>,
     state: Mutex<State>,
+    unwritten: Arc<Unwritten>,
     troubles: Mutex<Vec<Error>>,
 }
 
@@ -28,18 +31,19 @@ pub(crate) struct StoredRevokedFacts {
 struct State {
     /// The record as it was read last, and what this process has met since.
     table: RevokedTable,
-    /// What could not be written to the record.
-    unwritten: RevokedTable,
+    /// The issuers that this process has met in good order.
+    met: RevokedTable,
     /// Up to which change the table is; `None`: it was not read yet.
     read: Option<u64>,
-    /// Facts that this process has met since.
+    /// Facts that this process has met since, and what it has found changed without a mark.
     own: u64,
 }
 
 impl StoredRevokedFacts {
     /// Over this store.
     pub fn new(store: Option<Arc<Store>>) -> Self {
-        StoredRevokedFacts { store, state: Mutex::default(), troubles: Mutex::default() }
+        let unwritten = store.as_ref().map(|store| store.beside()).unwrap_or_default();
+        StoredRevokedFacts { store, state: Mutex::default(), unwritten, troubles: Mutex::default() }
     }
 
     /// What went wrong since the last call.
@@ -64,11 +68,18 @@ impl StoredRevokedFacts {
     fn sync(&self, state: &mut State) -> Result<(), StoreError> {
         let Some(store) = &self.store else { return Ok(()) };
         let mark = stored_mark(store)?;
-        if state.read == Some(mark) {
+        let is_known = state.read == Some(mark);
+        if is_known && is_whole(mark) {
             return Ok(());
         }
         match store.blob(RECORD) {
-            Ok(bytes) => state.table = table(&bytes)?,
+            Ok(bytes) => {
+                let table = table(&bytes)?;
+                if is_known && table != state.table {
+                    state.own += 1;
+                }
+                state.table = table;
+            }
             Err(error) if error.kind == StoreErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -76,29 +87,53 @@ impl StoredRevokedFacts {
         Ok(())
     }
 
-    /// Changes the record as it is by now, with what others have written.
-    fn write(&self, store: &Store, state: &mut State, change: impl Fn(&mut RevokedTable) -> bool) -> Result<(), Error> {
-        store.change_blob(RECORD, |kept| {
-            let mut all = kept.map(table).transpose()?.unwrap_or_default();
-            let is_changed = change(&mut all);
-            Ok(is_changed.then(|| all.to_bytes()))
-        })?;
-        loop {
-            let next = stored_mark(store)?.saturating_add(1);
-            if store.raise_number(MARK, &next.to_be_bytes())? {
-                // Others may have written meanwhile: their facts are read with the next question.
-                if state.read == Some(next - 1) {
-                    state.read = Some(next);
-                }
-                return Ok(());
+    /// Changes the record as it is by now, with what others have written. Its mark is odd meanwhile: whoever has read the record before
+    /// reads it again, also where somebody dies over the change. `is_news`: there is something in it for those who hold a verdict.
+    fn write(&self, state: &mut State, is_news: bool, change: impl Fn(&mut RevokedTable) -> bool) -> Result<(), Error> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let _hold = store.hold()?;
+        let before = stored_mark(store)?;
+        let mut all = match store.blob(RECORD) {
+            Ok(bytes) => table(&bytes)?,
+            Err(error) if error.kind == StoreErrorKind::NotFound => RevokedTable::default(),
+            Err(error) => return Err(error.into()),
+        };
+        let mut is_changed = change(&mut all);
+        if all.is_crowded() {
+            is_changed |= all.join_met(&state.met);
+        }
+        let has_mark = is_news && is_changed || !is_whole(before);
+        if has_mark && is_whole(before) {
+            store.raise_number(MARK, &before.saturating_add(1).to_be_bytes())?;
+        }
+        if is_changed {
+            store.put_blob(RECORD, &all.to_bytes())?;
+        }
+        let mut mark = before;
+        if has_mark {
+            mark = (before | 1).saturating_add(1);
+            store.raise_number(MARK, &mark.to_be_bytes())?;
+        }
+        // Nobody has come between: this is what it holds.
+        (state.table, state.read) = (all, Some(mark));
+        Ok(())
+    }
+
+    /// Writes what could not be written before, by anybody in this process.
+    fn write_left(&self, state: &mut State) {
+        if let Some(left) = self.unwritten.facts_to_write() {
+            // That it could not be written was told when it was found.
+            let is_written = self.write(state, true, |all| all.join(&left)).is_ok();
+            self.unwritten.has_tried(is_written);
+            if is_written {
+                self.unwritten.facts_are_written(&left);
             }
         }
     }
 
     /// A store that cannot be written changes nothing for this process, and is told. Whether it is written.
     fn write_through(&self, state: &mut State, change: impl Fn(&mut RevokedTable) -> bool) -> bool {
-        let Some(store) = &self.store else { return true };
-        let written = self.write(store, state, change);
+        let written = self.write(state, true, change);
         let is_written = written.is_ok();
         written.unwrap_or_else(|error| self.trouble(error));
         is_written
@@ -108,22 +143,29 @@ impl StoredRevokedFacts {
 impl RevokedFacts for StoredRevokedFacts {
     fn find(&self, who: &[RevokedId], issuer: &KeyDigest) -> Result<KnownFacts, String> {
         let mut state = self.state();
+        self.write_left(&mut state);
         let synced = self.sync(&mut state);
-        let tables = [&state.table, &state.unwritten];
-        let found: Vec<RevokedFact> =
-            who.iter().flat_map(|who| tables.into_iter().flat_map(|table| table.find(who))).collect();
+        let in_table = |table: &RevokedTable| -> (Vec<RevokedFact>, Option<Time>) {
+            (who.iter().flat_map(|who| table.find(who)).collect(), table.lost_of(issuer))
+        };
+        let (mut facts, lost) = in_table(&state.table);
+        let (more, lost_too) = self.unwritten.facts(in_table);
+        facts.extend(more);
         match synced {
             // A hold may be lifted, and what else the record says is not known.
-            Err(error) if !found.iter().any(RevokedFact::is_for_good) => Err(unreadable(&error)),
-            _ => Ok(KnownFacts { facts: found, lost: tables.iter().filter_map(|table| table.lost_of(issuer)).max() }),
+            Err(error) if !facts.iter().any(RevokedFact::is_for_good) => Err(unreadable(&error)),
+            _ => Ok(KnownFacts { facts, lost: lost.max(lost_too) }),
         }
     }
 
     fn note(&self, fact: &RevokedFact, now: Option<Time>) {
         let mut state = self.state();
+        self.write_left(&mut state);
         let _ = self.sync(&mut state);
         match state.table.add(fact, now) {
-            Added::Known => return,
+            // Whoever has written it may have died over that.
+            Added::Known if state.read.is_none_or(is_whole) => return,
+            Added::Known => {}
             Added::New => state.own += 1,
             Added::Lost { why, is_new } => {
                 self.trouble(Error::new(Code::Limit, why));
@@ -133,22 +175,44 @@ impl RevokedFacts for StoredRevokedFacts {
                 state.own += 1;
             }
         }
-        let is_written = self.write_through(&mut state, |all| match all.add(fact, now) {
+        let add = |all: &mut RevokedTable| match all.add(fact, now) {
             Added::New => true,
             Added::Known => false,
             Added::Lost { is_new, .. } => is_new,
-        });
-        if !is_written {
-            let _ = state.unwritten.add(fact, now);
+        };
+        if !self.write_through(&mut state, add) {
+            self.unwritten.change_facts(add);
         }
     }
 
     fn lift(&self, fact: &RevokedFact, from: Time) {
         let mut state = self.state();
+        self.write_left(&mut state);
         let _ = self.sync(&mut state);
-        state.unwritten.lift(fact, from);
+        self.unwritten.change_facts(|left| {
+            left.lift(fact, from);
+            false
+        });
         if state.table.lift(fact, from) {
             self.write_through(&mut state, |all| all.lift(fact, from));
+        }
+    }
+
+    fn meet(&self, issuer: &KeyDigest, branch: &KeyDigest) {
+        let mut state = self.state();
+        if self.store.is_none() {
+            state.table.meet(issuer, branch);
+            return;
+        }
+        state.met.meet(issuer, branch);
+        let is_wanted = state.table.has_not_met(issuer, branch) && state.table.is_crowded();
+        if is_wanted && self.unwritten.is_due() {
+            // What cannot be written is met another time.
+            let is_written = self.write(&mut state, false, |all| all.meet(issuer, branch)).is_ok();
+            self.unwritten.has_tried(is_written);
+            if is_written {
+                state.table.meet(issuer, branch);
+            }
         }
     }
 
@@ -156,11 +220,16 @@ impl RevokedFacts for StoredRevokedFacts {
     fn mark(&self) -> u64 {
         let mut state = self.state();
         match self.sync(&mut state) {
-            Ok(()) => state.read.unwrap_or(0).saturating_add(state.own),
+            Ok(()) => state.read.unwrap_or(0).saturating_add(state.own).saturating_add(self.unwritten.news()),
             // Whoever asks for a fact is told why.
             Err(_) => UNTOLD,
         }
     }
+}
+
+/// Whether nobody is, or has died, over a change.
+fn is_whole(mark: u64) -> bool {
+    mark % 2 == 0
 }
 
 fn unreadable(error: &StoreError) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::unwritten::{LeftNumber, Unwritten};
 use crate::asn1::crl::CrlNumber;
 use crate::asn1::x509::hex;
 use crate::error::Error;
@@ -31,6 +32,7 @@ pub struct StoredCrlNumbers {
     /// Without a store.
     table: CrlNumberTable,
     held: Mutex<BTreeMap<CrlSeries, Seen>>,
+    unwritten: Arc<Unwritten>,
     troubles: Mutex<Vec<Error>>,
 }
 
@@ -46,7 +48,9 @@ struct Seen {
 impl StoredCrlNumbers {
     /// Over this store.
     pub fn new(store: Option<Arc<Store>>) -> Self {
-        StoredCrlNumbers { store, table: CrlNumberTable::new(), held: Mutex::default(), troubles: Mutex::default() }
+        let unwritten = store.as_ref().map(|store| store.beside()).unwrap_or_default();
+        let (table, held, troubles) = (CrlNumberTable::new(), Mutex::default(), Mutex::default());
+        StoredCrlNumbers { store, table, held, unwritten, troubles }
     }
 
     /// What went wrong with the store since the last call.
@@ -68,6 +72,9 @@ impl StoredCrlNumbers {
             Some(seen) => now_seen(store, list.series, seen)?,
             None => read(store, list.series)?,
         };
+        if let Some(left) = self.unwritten.number(list.series) {
+            seen.number = seen.number.max(Some(left.number));
+        }
         let noted = match (&seen.number, list.number) {
             (Some(highest), Some(number)) if number < highest => Noted::Older(highest.clone()),
             (Some(highest), None) => Noted::Older(highest.clone()),
@@ -93,19 +100,28 @@ impl StoredCrlNumbers {
     /// Writes what is higher than before. A store that cannot be written changes nothing for this validation, and is told.
     fn raise(&self, store: &Store, list: &NumberedList<'_>, number: &CrlNumber, seen: &mut Seen) {
         let place = seen.place.get_or_insert_with(|| place_of(list)).clone();
-        // The end first: a number without one would stay for ever.
-        if seen.end.is_none_or(|end| end < list.end) {
-            let end = u64::try_from(list.end.unix()).unwrap_or(0).max(1);
-            if let Err(error) = store.raise_number(&format!("{END}{place}"), &end.to_be_bytes()) {
-                self.trouble(error);
-            }
-            seen.end = Some(list.end);
+        if seen.end.is_some_and(|end| end >= list.end) && seen.number.as_ref() == Some(number) {
+            return;
         }
-        if seen.number.as_ref() != Some(number) {
-            if let Err(error) = store.raise_number(&format!("{NUMBER}{place}"), number.as_be_bytes()) {
-                self.trouble(error);
+        let left = LeftNumber { number: number.clone(), end: list.end, place };
+        if let Err(error) = write(store, &left) {
+            self.trouble(error);
+            self.unwritten.leave_number(list.series, left);
+        }
+        seen.end = seen.end.max(Some(list.end));
+        seen.number = Some(number.clone());
+    }
+
+    /// Writes what could not be written before, by anybody in this process.
+    fn write_left(&self, store: &Store) {
+        for (series, left) in self.unwritten.numbers_to_write() {
+            // That it could not be written was told when it was found.
+            let is_written = write(store, &left).is_ok();
+            self.unwritten.has_tried(is_written);
+            if !is_written {
+                return;
             }
-            seen.number = Some(number.clone());
+            self.unwritten.number_is_written(&series, &left);
         }
     }
 }
@@ -113,6 +129,7 @@ impl StoredCrlNumbers {
 impl CrlNumbers for StoredCrlNumbers {
     fn note(&self, list: &NumberedList<'_>) -> Noted {
         let Some(store) = &self.store else { return self.table.note(list) };
+        self.write_left(store);
         match self.note_in(store, list) {
             Ok(noted) => noted,
             Err(error) => {
@@ -122,6 +139,13 @@ impl CrlNumbers for StoredCrlNumbers {
             }
         }
     }
+}
+
+fn write(store: &Store, LeftNumber { number, end, place }: &LeftNumber) -> Result<(), StoreError> {
+    let end = u64::try_from(end.unix()).unwrap_or(0).max(1);
+    // The end first: a number without one would stay for ever.
+    store.raise_number(&format!("{END}{place}"), &end.to_be_bytes())?;
+    store.raise_number(&format!("{NUMBER}{place}"), number.as_be_bytes()).map(drop)
 }
 
 /// What was held of a series, with what others have raised since. What could not be written stays.

@@ -40,7 +40,6 @@ from .operation import (
     Decide,
     EnrollingSeveral,
     Exchange,
-    HttpCall,
     Issued,
     Operation,
     Progress,

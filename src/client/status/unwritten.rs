@@ -1,0 +1,133 @@
+//! What was found and could not be written to device memory: somebody else had its lock, or it was full. All who have the same device
+//! memory in this process know it at once, and whoever asks next writes it.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::asn1::crl::CrlNumber;
+use crate::store::Beside;
+use crate::time::Time;
+use crate::validation::RevokedTable;
+use crate::validation::crl_numbers::CrlSeries;
+
+/// Most numbers that wait.
+const MAX_NUMBERS: usize = 1024;
+/// Most questions that pass without another attempt: to wait for a lock takes its time, and must not take all of it.
+const MAX_PASSED: u32 = 16;
+
+/// A number that waits: the highest of its series, when the last signer of that ends, and what its records are to be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LeftNumber {
+    pub number: CrlNumber,
+    pub end: Time,
+    pub place: String,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Unwritten {
+    left: Mutex<Left>,
+    /// Rises with each fact that is left.
+    news: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Left {
+    facts: RevokedTable,
+    numbers: BTreeMap<CrlSeries, LeftNumber>,
+    /// How many attempts have failed one after the other, and how many questions pass before the next.
+    failed: u32,
+    to_pass: u32,
+}
+
+impl Unwritten {
+    fn left(&self) -> MutexGuard<'_, Left> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number that rises with each fact that is left.
+    pub fn news(&self) -> u64 {
+        self.news.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the facts that are left.
+    pub fn facts<T>(&self, look: impl FnOnce(&RevokedTable) -> T) -> T {
+        look(&self.left().facts)
+    }
+
+    /// Changes them; `true` if there is one more.
+    pub fn change_facts(&self, change: impl FnOnce(&mut RevokedTable) -> bool) {
+        if change(&mut self.left().facts) {
+            self.news.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is to be tried again now, if anything is left.
+    pub fn is_due(&self) -> bool {
+        let mut left = self.left();
+        let is_due = left.to_pass == 0;
+        left.to_pass = left.to_pass.saturating_sub(1);
+        is_due
+    }
+
+    /// Another attempt has come to this.
+    pub fn has_tried(&self, is_written: bool) {
+        let mut left = self.left();
+        left.failed = if is_written { 0 } else { MAX_PASSED.min(left.failed + 1) };
+        left.to_pass = left.failed;
+    }
+
+    /// The facts that are to be written now, if there are any.
+    pub fn facts_to_write(&self) -> Option<RevokedTable> {
+        if self.left().facts.is_empty() || !self.is_due() {
+            return None;
+        }
+        Some(self.left().facts.clone())
+    }
+
+    pub fn facts_are_written(&self, written: &RevokedTable) {
+        self.left().facts.forget(written);
+    }
+
+    /// The number of a series, if one is left.
+    pub fn number(&self, series: &CrlSeries) -> Option<LeftNumber> {
+        self.left().numbers.get(series).cloned()
+    }
+
+    pub fn leave_number(&self, series: &CrlSeries, number: LeftNumber) {
+        let mut left = self.left();
+        if left.numbers.len() >= MAX_NUMBERS && !left.numbers.contains_key(series) {
+            return;
+        }
+        let known = left.numbers.entry(*series).or_insert_with(|| number.clone());
+        known.end = known.end.max(number.end);
+        known.number = known.number.clone().max(number.number);
+    }
+
+    /// The numbers that are to be written now.
+    pub fn numbers_to_write(&self) -> Vec<(CrlSeries, LeftNumber)> {
+        if self.left().numbers.is_empty() || !self.is_due() {
+            return Vec::new();
+        }
+        self.left().numbers.iter().map(|(series, number)| (*series, number.clone())).collect()
+    }
+
+    pub fn number_is_written(&self, series: &CrlSeries, written: &LeftNumber) {
+        let mut left = self.left();
+        if left.numbers.get(series) == Some(written) {
+            left.numbers.remove(series);
+        }
+    }
+}
+
+impl Beside for Unwritten {
+    fn is_empty(&self) -> bool {
+        let left = self.left();
+        left.facts.is_empty() && left.numbers.is_empty()
+    }
+
+    fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
