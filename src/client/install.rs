@@ -310,7 +310,7 @@ impl Destination<'_> {
             let words = format!("an enrolment for \"{}\" is unfinished: resume or abandon it first", self.name);
             return Err(Error::new(Code::State, words));
         }
-        Ok(())
+        Ok(self.store.make_ready(self.name)?)
     }
 
     /// What is unfinished here, told before it is continued: the request, who has to continue it, since when, what it waits

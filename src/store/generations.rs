@@ -18,9 +18,10 @@ use std::sync::Arc;
 use super::backend::{Backend, check_name};
 use super::error::{StoreError, StoreErrorKind};
 use super::identity::{Identity, IdentityKey, IdentityState, KeyReference, NewIdentity, NewKey, StoreOptions};
-use super::record::{Record, digest_hex};
+use super::record::{OPERATION, Record, digest_hex};
 use crate::asn1::x509::Certificate;
 use crate::asn1::{pem, x509};
+use crate::cmp::{SavedCredential, SavedOperation};
 use crate::crypto::{CryptoError, PrivateKey, Provider, keys};
 use crate::time::Time;
 use crate::validation::names::same_name;
@@ -102,8 +103,16 @@ impl Home<'_> {
     /// Whether there is a pointer at all; one that names nothing belongs to an identity that is being removed.
     pub fn has_pointer(&mut self, name: &str) -> Result<bool, StoreError> {
         let key = identity_key(name);
-        Ok(self.backend.read(&format!("{key}/current"))?.is_some()
-            || self.backend.read(&format!("{key}/current.copy"))?.is_some())
+        Ok(self.is_there(&format!("{key}/current"))? || self.is_there(&format!("{key}/current.copy"))?)
+    }
+
+    /// Whether there is a record, whatever has become of its bytes: some homes look at them before they give them out.
+    pub fn is_there(&mut self, place: &str) -> Result<bool, StoreError> {
+        match self.backend.read(place) {
+            Ok(record) => Ok(record.is_some()),
+            Err(error) if error.is_damage() => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     pub fn read_pointer(&mut self, name: &str, file: &str) -> Result<Option<Pointer>, StoreError> {
@@ -192,14 +201,17 @@ impl Home<'_> {
         Ok(last.max(highest(state)))
     }
 
+    /// One that is damaged counts for nothing.
     fn last_of_removed(&mut self) -> Result<u32, StoreError> {
-        let Some(bytes) = self.backend.read(LAST_NUMBER)? else { return Ok(0) };
-        match Record::parse(&bytes, "last", LAST_NUMBER, &**self.provider)
-            .and_then(|record| record.number("last", LAST_NUMBER))
-        {
-            Err(damage) if !damage.is_damage() => Err(damage),
-            read => Ok(read.unwrap_or(0)),
+        match self.read_last_number() {
+            Err(other) if !other.is_damage() => Err(other),
+            read => Ok(read.unwrap_or(None).unwrap_or(0)),
         }
+    }
+
+    fn read_last_number(&mut self) -> Result<Option<u32>, StoreError> {
+        let Some(bytes) = self.backend.read(LAST_NUMBER)? else { return Ok(None) };
+        Record::parse(&bytes, "last", LAST_NUMBER, &**self.provider)?.number("last", LAST_NUMBER).map(Some)
     }
 
     /// An identity is about to go, and its pointer with it: its numbers are not used again. Best effort: on a full medium
@@ -214,10 +226,8 @@ impl Home<'_> {
     }
 
     /// What is wrong with the record of the highest number.
-    pub fn damage_of_last_number(&mut self) -> Result<Option<StoreError>, StoreError> {
-        let Some(bytes) = self.backend.read(LAST_NUMBER)? else { return Ok(None) };
-        let record = Record::parse(&bytes, "last", LAST_NUMBER, &**self.provider);
-        Ok(record.and_then(|record| record.number::<u32>("last", LAST_NUMBER)).err())
+    pub fn damage_of_last_number(&mut self) -> Option<StoreError> {
+        self.read_last_number().err()
     }
 
     // ---- reading ------------------------------------------------------------------------------------------------
@@ -261,13 +271,8 @@ impl Home<'_> {
 
     /// The key and the certificate of a generation alone, where these two are whole and belong together, whatever has become of the rest.
     pub fn load_pair(&mut self, name: &str, number: u32) -> Result<Identity, StoreError> {
-        let place = generation_key(name, number);
-        let record = format!("{place}/certificate.pem");
-        let bytes = self.backend.read(&record)?.ok_or_else(|| StoreError::corrupt(&record, "the file is missing"))?;
-        let certificates = Certificate::many_from_bytes(&bytes).map_err(|e| StoreError::asn1(&record, &e))?;
-        let [certificate] = <[Certificate; 1]>::try_from(certificates)
-            .map_err(|_| StoreError::corrupt(&record, "expected exactly one certificate"))?;
-        let key = self.load_key(&place)?.key;
+        let certificate = self.load_certificate(name, number)?;
+        let key = self.load_key(&generation_key(name, number))?.key;
         check_pair(&**self.provider, name, &key, &certificate)?;
         let (purpose, created) = (String::new(), certificate.not_before());
         Ok(Identity {
@@ -279,6 +284,16 @@ impl Home<'_> {
             purpose,
             created,
         })
+    }
+
+    /// The certificate of a generation alone.
+    fn load_certificate(&mut self, name: &str, number: u32) -> Result<Certificate, StoreError> {
+        let record = format!("{}/certificate.pem", generation_key(name, number));
+        let bytes = self.backend.read(&record)?.ok_or_else(|| StoreError::corrupt(&record, "the file is missing"))?;
+        let certificates = Certificate::many_from_bytes(&bytes).map_err(|e| StoreError::asn1(&record, &e))?;
+        let [certificate] = <[Certificate; 1]>::try_from(certificates)
+            .map_err(|_| StoreError::corrupt(&record, "expected exactly one certificate"))?;
+        Ok(certificate)
     }
 
     fn read_part(&mut self, place: &str, digest: &str) -> Result<Vec<Certificate>, StoreError> {
@@ -333,11 +348,7 @@ impl Home<'_> {
     }
 
     fn has(&mut self, name: &str, number: u32, file: &str) -> Result<bool, StoreError> {
-        match self.backend.read(&format!("{}/{file}", generation_key(name, number))) {
-            Ok(record) => Ok(record.is_some()),
-            Err(error) if error.is_damage() => Ok(true),
-            Err(error) => Err(error),
-        }
+        self.is_there(&format!("{}/{file}", generation_key(name, number)))
     }
 
     /// Whether a generation was written to its end, and its removal was not begun: none of its parts is missing. What is in
@@ -356,6 +367,63 @@ impl Home<'_> {
         Ok((self.has(name, number, HELD)? || self.has(name, number, REFERENCE)?)
             && self.has(name, number, "certificate.pem")?
             && (!has_chain || self.has(name, number, "chain.pem")?))
+    }
+
+    /// Whether a saved operation was begun with this generation's certificate, or may have been, where that cannot be read and no other
+    /// generation has it. Whoever polls must be who asked (RFC 9483 section 4.4), whatever else of the generation is lost; and where
+    /// it is the key that is lost, what is left tells that nobody can.
+    pub fn is_waited_for(&mut self, name: &str, number: u32) -> Result<bool, StoreError> {
+        let saved = match self.load_blob(OPERATION, name) {
+            Ok(saved) => saved,
+            Err(error) if error.is_damage() || error.kind == StoreErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let Ok(SavedOperation { credential, .. }) = SavedOperation::read(&saved) else { return Ok(false) };
+        match self.is_credential_of(&credential, name, number)? {
+            Some(is_its_own) => Ok(is_its_own),
+            None if !matches!(credential, SavedCredential::Certificate(_)) => Ok(false),
+            None => {
+                for other in self.numbers(name)? {
+                    if self.is_credential_of(&credential, name, other)? == Some(true) {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Whether this is the credential of a generation; `None`: its certificate cannot be read any more.
+    fn is_credential_of(
+        &mut self,
+        credential: &SavedCredential,
+        name: &str,
+        number: u32,
+    ) -> Result<Option<bool>, StoreError> {
+        match self.load_certificate(name, number) {
+            Ok(certificate) => Ok(SavedCredential::of_certificate(certificate.as_der(), &**self.provider)
+                .ok()
+                .map(|own| own == *credential)),
+            Err(error) if error.is_damage() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether nobody has this credential any more who had it as a generation of this identity: its key is lost, or the certificate of
+    /// a generation is, and it is of none that is left. For who knows that nobody else has it.
+    pub fn has_lost(&mut self, name: &str, credential: &SavedCredential) -> Result<bool, StoreError> {
+        if !matches!(credential, SavedCredential::Certificate(_)) {
+            return Ok(false);
+        }
+        let mut is_unreadable = false;
+        for number in self.numbers(name)? {
+            match self.is_credential_of(credential, name, number)? {
+                Some(true) => return Ok(self.load_pair(name, number).is_err_and(|error| error.is_damage())),
+                Some(false) => {}
+                None => is_unreadable = true,
+            }
+        }
+        Ok(is_unreadable)
     }
 
     /// Whether the CA has not confirmed a generation, as far as its marker says.
@@ -397,8 +465,7 @@ impl Home<'_> {
         check_pair(&**self.provider, name, &key.key, new.certificate)?;
         self.sweep(name, state)?;
 
-        let left = self.numbers(name)?.last().copied().unwrap_or(0);
-        let number = self.last_number(name, state)?.max(left) + 1;
+        let number = self.next_number(name, state)?;
         let written = self
             .write_parts(name, number, &key, new, is_confirmed)
             .and_then(|()| self.backend.sync())
@@ -407,6 +474,13 @@ impl Home<'_> {
             let _ = self.remove_generation(name, number).and_then(|()| self.backend.sync());
         }
         written
+    }
+
+    /// The number that no generation of the identity ever had.
+    pub fn next_number(&mut self, name: &str, state: IdentityState) -> Result<u32, StoreError> {
+        let left = self.numbers(name)?.last().copied().unwrap_or(0);
+        let last = self.last_number(name, state)?.max(left);
+        last.checked_add(1).ok_or_else(|| StoreError::corrupt(identity_key(name), "its last number is beyond all"))
     }
 
     fn write_parts(
@@ -539,8 +613,8 @@ impl Home<'_> {
 
     // ---- removing -----------------------------------------------------------------------------------------------
 
-    /// Removes a generation, meta first: what lacks a part is incomplete. The mark of one that was not confirmed goes last, so
-    /// that it never looks like one that was.
+    /// Removes a generation, meta first: what lacks a part is incomplete; then the key. The mark of one that was not confirmed goes last,
+    /// so that it never looks like one that was.
     pub fn remove_generation(&mut self, name: &str, number: u32) -> Result<(), StoreError> {
         let (prefix, mark) = (format!("{}/", generation_key(name, number)), "unconfirmed");
         self.backend.remove(&format!("{prefix}meta"), false)?;
@@ -549,7 +623,8 @@ impl Home<'_> {
         if is_marked {
             self.backend.sync()?;
         }
-        for key in keys.iter().filter(|key| !key.ends_with(mark)) {
+        let is_key = |key: &&String| key.ends_with(HELD) || key.ends_with(REFERENCE);
+        for key in keys.iter().filter(is_key).chain(keys.iter().filter(|key| !is_key(key) && !key.ends_with(mark))) {
             self.backend.remove(key, key.ends_with(HELD))?;
         }
         if is_marked { self.backend.remove(&format!("{prefix}{mark}"), false) } else { Ok(()) }
@@ -571,7 +646,7 @@ impl Home<'_> {
             let is_kept = is_complete && (!has_pointer || kept < retention_count);
             if is_kept {
                 kept += 1;
-            } else {
+            } else if !self.is_waited_for(name, number)? {
                 self.remove_generation(name, number)?;
             }
         }

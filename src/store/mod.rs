@@ -53,6 +53,7 @@ pub use opener::{KeyMaker, KeyOpener, open_key};
 pub use problem::{Problem, ProblemKind};
 pub use record::is_own_record;
 
+use crate::cmp::SavedCredential;
 use crate::crypto::{Provider, keys};
 pub(crate) use backend::check_name;
 pub(crate) use beside::Beside;
@@ -278,6 +279,24 @@ impl Store {
         self.reading(|home| {
             let numbers = home.numbers(name)?;
             Ok(numbers.into_iter().rev().filter_map(|number| home.load_pair(name, number).ok()).collect())
+        })
+    }
+
+    /// Whether what was begun with this credential cannot be gone on with by any generation of the identity, and was once: see
+    /// [`Home::has_lost`].
+    pub(crate) fn has_lost(&self, name: &str, credential: &SavedCredential) -> Result<bool, StoreError> {
+        check_name(name)?;
+        self.reading(|home| home.has_lost(name, credential))
+    }
+
+    /// Makes the identity ready to take a certificate: what installing one would fail for fails before the CA is asked for it, and what
+    /// it would sweep is swept.
+    pub(crate) fn make_ready(&self, name: &str) -> Result<(), StoreError> {
+        check_name(name)?;
+        self.changing(&identity_key(name), |home| {
+            let state = home.state_to_begin(name)?;
+            home.next_number(name, state)?;
+            home.sweep(name, state)
         })
     }
 

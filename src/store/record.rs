@@ -50,10 +50,17 @@ impl Record {
     pub(super) fn parse(bytes: &[u8], kind: &str, place: &str, provider: &dyn Provider) -> Result<Self, StoreError> {
         let damaged = |what: &str| StoreError::corrupt(place, what);
         let text = std::str::from_utf8(bytes).map_err(|_| damaged("not text"))?;
-        check_version(text, kind, place)?;
-        let at = text.rfind("check ").ok_or_else(|| damaged("the check line is missing"))?;
-        let (body, check) = text.split_at(at);
-        if check != format!("check {}\n", digest_hex(provider, &[body.as_bytes()])?) {
+        let at = text.rfind("check ");
+        let (body, check) = text.split_at(at.unwrap_or(text.len()));
+        let is_whole = |body: &str| Ok(check == format!("check {}\n", digest_hex(provider, &[body.as_bytes()])?));
+        check_version(text, kind, place, |behind| match behind.strip_suffix(check) {
+            Some(behind) => is_whole(&format!("devid-{kind} 1{behind}")),
+            None => Ok(false),
+        })?;
+        if at.is_none() {
+            return Err(damaged("the check line is missing"));
+        }
+        if !is_whole(body)? {
             return Err(damaged("the check line does not match the lines before it"));
         }
         let fields = body
@@ -101,29 +108,40 @@ pub(super) fn unwrap<'a>(
     let end = stored.iter().take(200).position(|b| *b == b'\n');
     let (header, bytes) = stored.split_at(end.ok_or_else(|| StoreError::corrupt(place, "no header line"))? + 1);
     let header = String::from_utf8_lossy(header);
-    check_version(&header, kind, place)?;
     let expected = format!("devid-{kind} 1 {} {}\n", bytes.len(), digest_hex(provider, &[bytes])?);
+    check_version(&header, kind, place, |behind| Ok(format!("devid-{kind} 1{behind}") == expected))?;
     if header != expected {
         return Err(StoreError::corrupt(place, "length or SHA-256 in the header line do not match the content"));
     }
     Ok(bytes)
 }
 
-fn check_version(text: &str, kind: &str, place: &str) -> Result<(), StoreError> {
-    let mut words = text.lines().next().unwrap_or("").split(' ');
-    if words.next() != Some(&format!("devid-{kind}")) {
+/// The version that a record says it has. `is_first`: whether a record of version 1 would be whole with this behind its version: then
+/// it is one, and a byte of the version alone is damaged. What later versions write, they check together with the version.
+fn check_version(
+    text: &str,
+    kind: &str,
+    place: &str,
+    is_first: impl Fn(&str) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let Some(rest) = text.strip_prefix(&format!("devid-{kind} ")) else {
         return Err(StoreError::corrupt(place, format!("expected a first line devid-{kind} 1")));
+    };
+    let version = rest.split([' ', '\n']).next().unwrap_or("");
+    if version == "1" {
+        return Ok(());
     }
-    match words.next() {
-        Some("1") => Ok(()),
-        version => {
-            let detail = format!(
-                "version {} of devid-{kind}; this library knows version 1",
-                crate::words::quoted(version.unwrap_or(""))
-            );
-            Err(StoreError::new(StoreErrorKind::Version, place, detail))
-        }
+    // The byte of the version, or the one behind it.
+    let mut later = rest.chars();
+    later.next();
+    let behind_one = later.as_str();
+    later.next();
+    let behind_two = later.as_str();
+    if is_first(behind_one)? || is_first(&format!(" {behind_two}"))? || is_first(&format!("\n{behind_two}"))? {
+        return Err(StoreError::corrupt(place, "the version in the first line is not what was written"));
     }
+    let detail = format!("version {} of devid-{kind}; this library knows version 1", crate::words::quoted(version));
+    Err(StoreError::new(StoreErrorKind::Version, place, detail))
 }
 
 pub(super) fn digest_hex(provider: &dyn Provider, parts: &[&[u8]]) -> Result<String, StoreError> {
@@ -148,19 +166,26 @@ mod tests {
         let blob = wrap("blob", b"content", &*provider).unwrap();
         assert_eq!(unwrap(&blob, "blob", "x", &*provider).unwrap(), b"content");
 
-        for position in 0..record.len() {
+        for (position, bit) in (0..record.len()).flat_map(|position| (0..8).map(move |bit| (position, bit))) {
             let mut damaged = record.clone();
-            damaged[position] ^= 1;
-            assert!(Record::parse(&damaged, "test", "x", &*provider).is_err(), "byte {position}");
+            damaged[position] ^= 1 << bit;
+            let kind = Record::parse(&damaged, "test", "x", &*provider).unwrap_err().kind;
+            assert_eq!(kind, StoreErrorKind::Corrupt, "byte {position}: no newer version");
             assert!(Record::parse(&record[..position], "test", "x", &*provider).is_err(), "cut at {position}");
         }
-        for position in 0..blob.len() {
+        for (position, bit) in (0..blob.len()).flat_map(|position| (0..8).map(move |bit| (position, bit))) {
             let mut damaged = blob.to_vec();
-            damaged[position] ^= 1;
-            assert!(unwrap(&damaged, "blob", "x", &*provider).is_err(), "byte {position}");
+            damaged[position] ^= 1 << bit;
+            let kind = unwrap(&damaged, "blob", "x", &*provider).unwrap_err().kind;
+            assert_eq!(kind, StoreErrorKind::Corrupt, "byte {position}: no newer version");
             assert!(unwrap(&blob[..position], "blob", "x", &*provider).is_err(), "cut at {position}");
         }
+        // The dark twins: newer versions, whose checks are their own.
         let newer = b"devid-blob 2 whatever\n";
         assert_eq!(unwrap(newer, "blob", "x", &*provider).unwrap_err().kind, StoreErrorKind::Version);
+        let body = "devid-test 2\ncurrent 7\n";
+        let newer = format!("{body}check {}\n", digest_hex(&*provider, &[body.as_bytes()]).unwrap());
+        let kind = Record::parse(newer.as_bytes(), "test", "x", &*provider).unwrap_err().kind;
+        assert_eq!(kind, StoreErrorKind::Version);
     }
 }

@@ -92,6 +92,11 @@ pub(super) fn examine_identity(
         let is_named = [state.current, state.previous, state.pending].contains(&Some(number));
         let place = format!("{key}/gen-{number:06}");
         if !is_named && !home.is_complete(name, number)? {
+            if home.is_waited_for(name, number)? {
+                let text = "incomplete; what is left of it stays while a request waits that was begun with it";
+                problems.push(Problem::new(ProblemKind::Unresolved, &place, text));
+                continue;
+            }
             if mend {
                 home.remove_generation(name, number)?;
             }
@@ -222,7 +227,7 @@ fn examine_record(home: &mut Home<'_>, key: &str, mend: bool, problems: &mut Vec
         {
             return Ok(());
         }
-        ["generation", "last"] => home.damage_of_last_number()?,
+        ["generation", "last"] => home.damage_of_last_number(),
         ["pending", label, "key.pem" | "key.ref"] => home.load_key(&format!("pending/{label}")).map(drop).err(),
         ["pending", label, "request.pem"] if home.pending_labels()?.iter().all(|l| l != label) => {
             if mend {

@@ -303,7 +303,7 @@ fn what_waits_goes_on_with_its_own_credential_while_its_key_and_certificate_are_
     for state in [State::Waits, State::Staged] {
         let mut bench = Bench::new(&format!("credential-{state:?}"), false, state);
         for (file, damage) in
-            ["meta", "chain.pem"].iter().flat_map(|file| DAMAGES[1..].iter().map(move |damage| (file, damage)))
+            ["meta", "chain.pem"].iter().flat_map(|file| DAMAGES.iter().map(move |damage| (file, damage)))
         {
             bench.damaged(&format!("identity/router/gen-000002/{file}"), damage, |world, what| {
                 settles(world, what);
@@ -313,10 +313,42 @@ fn what_waits_goes_on_with_its_own_credential_while_its_key_and_certificate_are_
             });
         }
     }
-    // The dark twin: where its key is gone, nobody can go on with it, and another one asks anew.
+}
+
+/// The dark twin: where its key or its certificate is gone, nobody can go on with it. That is a fact, which no waiting changes: another one
+/// asks anew at once.
+#[test]
+fn what_was_begun_with_a_credential_that_is_lost_is_asked_for_anew_at_once() {
     let mut bench = Bench::new("credential-gone", false, State::Waits);
-    bench.damaged("identity/router/gen-000002/key.pem", "half", |world, what| {
-        settles(world, what);
-        assert_eq!(world.count(BodyType::KUR), 1, "{what}: {:?}", world.asked);
-    });
+    for (file, damage) in
+        ["key.pem", "certificate.pem"].iter().flat_map(|file| DAMAGES[..4].iter().map(move |damage| (file, damage)))
+    {
+        for is_repaired in [false, true] {
+            bench.damaged(&format!("identity/router/gen-000002/{file}"), damage, |world, what| {
+                if is_repaired {
+                    world.store.repair().unwrap();
+                }
+                let begun = world.truth.get();
+                settles(world, what);
+                assert_eq!(world.count(BodyType::KUR), 1, "{what}: {:?}", world.asked);
+                let took = world.truth.get().since(begun);
+                assert!(took < 7200, "{what}, repaired: {is_repaired}: {took} s");
+                assert!(world.store.verify().unwrap().is_empty(), "{what}: nothing is left of it");
+            });
+        }
+    }
+    // The dark twin of that: a credential of the settings that is not there now may come back.
+    let mut world = World::new(true);
+    world.lets_wait = (1, 600);
+    let report = world.run(Some(world.truth.get()));
+    assert!(matches!(report.outcome, Ok(Done::Waiting)), "{:?}", report.outcome);
+    let config = std::mem::replace(&mut world.config, Config::new());
+    for _ in 0..3 {
+        world.later(DAY);
+        assert!(world.run(Some(world.truth.get())).outcome.is_err());
+        assert_eq!(world.store.operations().unwrap(), ["router"]);
+    }
+    world.config = config;
+    world.until_installed(Odd::Right, 2 * DAY, "it is back");
+    assert_eq!(world.count(BodyType::IR), 1);
 }

@@ -2,6 +2,7 @@
 
 mod clock;
 mod common;
+mod damaged;
 #[cfg(unix)]
 mod directory;
 #[cfg(unix)]
